@@ -100,7 +100,7 @@ def make_part(store: Path) -> None:
             value=rng.exponential(1.0, len(row)).astype(np.float32),
             tokens=tokens,
             document=part // 8,
-            kept=np.ones(tokens.shape, bool),
+            keep=np.ones(tokens.shape, bool),
             effect=rng.normal(0, 1e-3, len(row)).astype(np.float32),
         )
         paths.append(path)

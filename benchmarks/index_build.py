@@ -52,7 +52,7 @@ def shards(
             row=row[there],
             value=value,
             effect=value * 1e-3,
-            kept=kept,
+            keep=kept,
             tokens=np.minimum(rng.zipf(1.3, (windows, context)), VOCABULARY - 1),
             document=np.arange(windows) // 8 + start // context // 8,
         )

@@ -26,7 +26,7 @@ import torch
 from assay.core import rng
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.sharded.part import Part
-from assay.dictionaries.sharded.ranks import joined
+from assay.dictionaries.sharded.ranks import join_ranks
 from assay.dictionaries.sharded.training import fit_sharded
 from assay.dictionaries.training.losses import mse
 from assay.dictionaries.training.train import Method
@@ -59,7 +59,7 @@ def sent_by(kind: str, shards: int, batch: int, d: int, k: int) -> int:
 
 def rank() -> None:
     """Be one rank: print seconds and bytes of a step of each kind."""
-    with joined(timeout=120) as ranks:
+    with join_ranks(timeout=120) as ranks:
         part = Part(ranks, WIDTH)
         x = torch.randn(BATCH, D, generator=torch.Generator().manual_seed(0))
         for kind, nonlinearity in KINDS.items():

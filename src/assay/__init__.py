@@ -6,8 +6,8 @@ name that needs it."""
 
 from typing import TYPE_CHECKING
 
+from assay.core.display import draw_with as _draw_with
 from assay.core.lazy import lazy
-from assay.core.shown import draw_with as _draw_with
 
 if TYPE_CHECKING:
     __version__: str

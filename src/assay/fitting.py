@@ -10,12 +10,12 @@ from assay.core.fit import fit as fit_groups
 
 
 @wraps(fit_groups)
-def fit(*given: Any, **options: Any) -> list[Trained]:
+def fit(*args: Any, **options: Any) -> list[Trained]:
     """See `assay.core.fit.fit`. Raises: SpecError for a nonlinearity, which is no group of runs."""
-    first = given[0] if given else None
+    first = args[0] if args else None
     if hasattr(first, "init") or "width" in options or "penalty" in options:
         raise SpecError(
             "assay.fit trains groups of runs; for one dictionary on an array: "
             "assay.train_dictionary(ReLU(), acts, width=1024, penalty=0.1)"
         )
-    return fit_groups(*given, **options)
+    return fit_groups(*args, **options)

@@ -55,7 +55,7 @@ def judged(shown: Any) -> Markup:
 
 def verdict(shown: Any) -> Markup:
     """The outcome, the number with its interval, and why."""
-    from assay.core.reasons import told
+    from assay.core.reasons import explain_reason
     from assay.report.tables import SIGNS, estimate, minus, units
 
     value, interval = (
@@ -67,7 +67,7 @@ def verdict(shown: Any) -> Markup:
         shown.arm,
         f"{value} {interval}",
         units({"n": shown.n}),
-        told(shown.reason),
+        explain_reason(shown.reason),
     )
     return table(("verdict", "arm", "estimate [95 %]", "n", "why"), [row])
 
@@ -80,11 +80,11 @@ def evaluation(shown: Any) -> Markup:
     entries = shown.dictionaries
     lines = []
     for name in dict.fromkeys(name for e in entries for name in e["measures"]):
-        found = [row(name, e["measures"][name]) if name in e["measures"] else None for e in entries]
+        cells = [row(name, e["measures"][name]) if name in e["measures"] else None for e in entries]
         lines.append(
             (
                 labels()[name],
-                *(minus(f"{c.estimate} {c.interval or f'({c.why})'}") if c else "" for c in found),
+                *(minus(f"{c.estimate} {c.interval or f'({c.why})'}") if c else "" for c in cells),
             )
         )
     return table(("measure", *(e["name"] for e in entries)), lines) + figure(shown.figure)
@@ -138,15 +138,15 @@ class Progress:
         self.done, self.total, self.words = 0, 0, ""
         self.handle: Any = None
 
-    def __call__(self, *told: Any) -> None:
+    def __call__(self, *arguments: Any) -> None:
         """Take what happened, and draw it unless that was done just now."""
-        if len(told) == 2:
-            (self.done, self.total), self.words = told, "tokens"
-        elif not self._take(told[0]):
+        if len(arguments) == 2:
+            (self.done, self.total), self.words = arguments, "tokens"
+        elif not self._take(arguments[0]):
             return
-        now = time.monotonic()
-        if self.handle is None or now - self.drawn >= EVERY or self.done >= self.total:
-            self.drawn = now
+        clock = time.monotonic()
+        if self.handle is None or clock - self.drawn >= EVERY or self.done >= self.total:
+            self.drawn = clock
             self._draw()
 
     def __repr__(self) -> str:

@@ -138,7 +138,7 @@ def test_noise_in_place_of_weights_is_worth_nothing(name):
             terms = implementing.implemented(
                 noise, problem.task.draw(seed, 0, n, held_out=True)
             ).terms
-            assert implementing.alike({key: x.mean() for key, x in terms.items()}) <= 0.1, (
+            assert implementing.faithful({key: x.mean() for key, x in terms.items()}) <= 0.1, (
                 "quality is no more"
             )
 

@@ -14,7 +14,7 @@ from assay.core import Arm, Claim, Exact, Experiment, Figure, PerRun, Spec, chan
 from assay.core.errors import AssayError, ExperimentError, SpecError
 from assay.core.spec import _alternatives, _hints
 from assay.lab import catalogue, recording, records
-from assay.lab.preset import Preset, kept, override
+from assay.lab.preset import Preset, apply_preset, override
 from assay.lab.result import with_derived
 
 WORDS = dict(
@@ -143,7 +143,7 @@ def false(experiment: Experiment, preset: Preset) -> list[str]:
     every = set().union(*gone.values())
     spared = {word for words in SPARED.get(experiment.name, {}) for word in words}
     told = []
-    for new, arm, margins in sentences(kept(experiment, preset)):
+    for new, arm, margins in sentences(apply_preset(experiment, preset)):
         for word, value in numbers(new):
             if (
                 value in (gone.get(arm, set()) if arm else every)
@@ -214,7 +214,7 @@ def test_no_sentence_of_the_catalogue_keeps_a_size_that_is_not_trained():
 
 def test_claims_of_other_sizes_name_those_sizes():
     experiment = catalogue.find("grokking-efficiency")
-    now = kept(experiment, override(experiment, "default", ["p=43", "pairs=540"]))
+    now = apply_preset(experiment, override(experiment, "default", ["p=43", "pairs=540"]))
     sizes = sorted(
         {
             s.pairs
@@ -228,7 +228,7 @@ def test_claims_of_other_sizes_name_those_sizes():
         and sizes[-1] == 304
     )
     assert now.claims[6].of == "at-310" in now.arms and "at-460" not in now.arms
-    assert "3,600 pairs" in kept(experiment, override(experiment, "full")).arms["main"].note
+    assert "3,600 pairs" in apply_preset(experiment, override(experiment, "full")).arms["main"].note
 
 
 def test_a_field_that_a_title_names_is_refused_in_one_line():
@@ -262,7 +262,7 @@ def test_a_field_that_a_title_names_is_refused_in_one_line():
 )
 def test_figures_name_the_sizes_of_what_they_show(name, field, value, says):
     experiment = catalogue.find(name)
-    record = records.of(experiment, "default")
+    record = records.load_record(experiment, "default")
     arms = with_derived(experiment, recording.arms(experiment, record))
     before = " ".join(words(figure) for figure in experiment.figures(arms))
     for arm in arms.values():
@@ -327,12 +327,12 @@ def test_places_are_filled_for_each_preset_and_other_braces_stay():
         experiment.claims[0].text == "At 16 more than at thirty-two, at 3e-5"
         and list(experiment.arms)[2] == "of-32"
     )
-    full = kept(experiment, override(experiment, "full"))
+    full = apply_preset(experiment, override(experiment, "full"))
     assert (
         full.claims[0].text == "At 8 and 64 more than at thirty-two, at 3e-5"
         and full.arms["main"].note == "4 of two runs"
     )
-    assert kept(full, override(experiment, "smoke")).arms["main"].note == "2 of one run"
+    assert apply_preset(full, override(experiment, "smoke")).arms["main"].note == "2 of one run"
     assert experiment.claims[1].text == full.claims[1].text == "x_{i} is {{1}}, not {0}"
 
 

@@ -11,7 +11,7 @@ pytest.importorskip("mcp")
 
 from tiny_study import TINY, Call, answered
 
-from assay.agents.server import made
+from assay.agents.server import make_server
 from assay.agents.tools import Tools
 from assay.jobs.bounds import Bounds
 from assay.jobs.runner import Runner
@@ -27,7 +27,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(root: Path) -> Any:
     """A server of it in this process, without a runner of its own."""
-    return made(Tools(root, Bounds()))
+    return make_server(Tools(root, Bounds()))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tiny_study import TINY, answered
 
-from assay.agents.server import made
+from assay.agents.server import make_server
 from assay.agents.tools import Tools
 from assay.cli.main import main
 from assay.jobs.bounds import Bounds
@@ -22,7 +22,7 @@ class Device:
     """A server of a store of its own, its answers, and its runner."""
 
     def __init__(self, root: Path):
-        self.root, self.server = root, made(Tools(root, Bounds()))
+        self.root, self.server = root, make_server(Tools(root, Bounds()))
 
     def ask(self, name: str, /, **given: Any) -> dict[str, Any]:
         (found,) = answered(self.server, (name, given))

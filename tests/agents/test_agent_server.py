@@ -21,7 +21,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.server.stdio import stdio_server
 from tiny_study import TINY, answered
 
-from assay.agents.server import made
+from assay.agents.server import make_server
 from assay.agents.serving import application
 from assay.agents.tools import Tools
 from assay.api import tokens
@@ -115,7 +115,7 @@ def test_an_agent_comes_to_the_verdict_that_the_command_prints(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def work() -> dict[str, Any]:
-        async with Client(made(Tools(tmp_path / "agents", Bounds()))) as client:
+        async with Client(make_server(Tools(tmp_path / "agents", Bounds()))) as client:
             return await Alone(client, tmp_path / "agents").work()
 
     compare(anyio.run(work), tmp_path, capsys)
@@ -365,11 +365,13 @@ def test_code_runs_only_where_it_was_allowed(tmp_path: Path) -> None:
         ("plan", {"experiment": name, "preset": "smoke"})
         for name in ("mine.py", "../outside.py", str(outside), "link.py")
     ]
-    allowed = answered(made(Tools(tmp_path / "a", Bounds(workspace=place, code=True))), *asked)
+    allowed = answered(
+        make_server(Tools(tmp_path / "a", Bounds(workspace=place, code=True))), *asked
+    )
     assert [found.is_error for found in allowed] == [False, True, True, True]
     assert allowed[0].structured_content["runs"] == 4
     for bounds in (Bounds(), Bounds(workspace=place)):
-        refused = answered(made(Tools(tmp_path / "b", bounds)), *asked)
+        refused = answered(make_server(Tools(tmp_path / "b", bounds)), *asked)
         assert all(found.is_error and "\n" not in found.content[0].text for found in refused)
 
 
@@ -401,7 +403,7 @@ def test_what_is_no_message_is_answered_on_standard_output(
         talk = stdio_server(anyio.wrap_file(io.StringIO(read)), anyio.wrap_file(said))
         monkeypatch.setattr("assay.agents.server.stdio_server", lambda: talk)
         with anyio.move_on_after(30):
-            await made(Tools(tmp_path / "store", Bounds())).run_stdio_async()
+            await make_server(Tools(tmp_path / "store", Bounds())).run_stdio_async()
 
     anyio.run(work)
     answers = [json.loads(line) for line in said.getvalue().splitlines()]

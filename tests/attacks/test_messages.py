@@ -23,15 +23,15 @@ from test_hostile import SETTINGS, limited, said, settings_changed, wrong
 from assay.api import app
 from assay.api.guard import Rules as Doors
 from assay.api.openapi import STUDY
-from assay.core import intact
+from assay.core import integrity
 from assay.core.errors import AssayError
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import Folder
-from assay.lab import catalogue, leases, wanted
+from assay.lab import catalogue, leases, requests
 from assay.lab.executors import Inline
-from assay.lab.joined import Joined
 from assay.lab.lab import Lab
 from assay.lab.sealed import seal
+from assay.lab.worker_loop import Joined
 
 WALK = Path(__file__).parents[1] / "lab" / "walk.py"
 HOST = "http://127.0.0.1"
@@ -73,7 +73,7 @@ class Leaves:
         for task in tasks:
             if task is None:
                 return
-            wanted.leave(task)
+            requests.leave(task)
             yield from ()
 
 
@@ -390,7 +390,7 @@ def messaged(here, rng, world):
     """A message of an agent that no client sends."""
     from starlette.testclient import TestClient
 
-    from assay.agents.server import made
+    from assay.agents.server import make_server
     from assay.agents.serving import PATH, application
     from assay.agents.tools import Tools
 
@@ -412,7 +412,7 @@ def messaged(here, rng, world):
         body = aside.read_bytes() if aside.is_file() else b""
         shutil.rmtree(aside) if aside.is_dir() else aside.unlink(missing_ok=True)
     with TestClient(
-        application(made(Tools(here / "store", Bounds())), Doors()), base_url=HOST
+        application(make_server(Tools(here / "store", Bounds())), Doors()), base_url=HOST
     ) as client:
         answer = client.post(
             PATH,
@@ -482,7 +482,7 @@ def joined(here, rng, world):
         if victim.suffix == ".json" and rng.random() < 0.5
         else harm(victim, rng)
     )
-    intact._seen.clear()
+    integrity._verified_states.clear()
     told = []
     try:
         with contextlib.chdir(here):

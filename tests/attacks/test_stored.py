@@ -20,7 +20,7 @@ from test_hostile import limited
 
 import tiny_models
 from assay.cli.main import main
-from assay.core import intact
+from assay.core import integrity
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.lab.store import Store
@@ -165,7 +165,7 @@ def attacked(world, tmp_path, seed, harm=harm):
     victim = files[int(rng.integers(len(files)))]
     before = content(victim)
     how = harm(victim, rng)
-    intact._seen.clear()
+    integrity._verified_states.clear()
     wrong = []
     after = content(victim)
     if victim.suffix == ".jsonl":
@@ -184,7 +184,7 @@ def attacked(world, tmp_path, seed, harm=harm):
             wrong.append(("doctor", "finds nothing", out[-300:]))
     if rng.random() < 0.25:
         said("doctor", "--clean", "--root", str(here / "s"))
-        intact._seen.clear()
+        integrity._verified_states.clear()
         if "damaged" in (out := said("doctor", "--root", str(here / "s"))[1]):
             wrong.append(("doctor --clean", "mends not all", out[-600:]))
     where = ("--preset", "smoke", "--root", str(here / "s"))
@@ -237,7 +237,7 @@ def attacked_evaluation(evaluated, tmp_path, seed):
     how = harm(victim, rng)
     if rng.random() < 0.5:  # the sums are read only where the measures have to be worked out
         shutil.rmtree(here / "e" / "artefacts" / "evaluation", ignore_errors=True)
-    intact._seen.clear()
+    integrity._verified_states.clear()
     wrong = []
     for words in (("doctor", "--root", "e"), EVALUATED, EVALUATED):
         with contextlib.chdir(here):
@@ -296,7 +296,7 @@ def test_what_never_ends_in_a_store_is_damage_like_any_other(world, tmp_path, ki
         victim = sorted((here / "s").glob(place))[-1]
         before = victim.read_bytes()
         unending(victim, rng)
-        intact._seen.clear()
+        integrity._verified_states.clear()
         with limited(20):
             code, out, err = said("doctor", "--root", str(here / "s"))
         assert (

@@ -129,7 +129,9 @@ def test_the_rival_fits_and_is_worse():
 
 @pytest.fixture
 def given(tmp_path):
-    return challenge.given(tmp_path / "puzzle", tmp_path / "store", seed=5, kind="modular_sum")
+    return challenge.plant_challenge(
+        tmp_path / "puzzle", tmp_path / "store", seed=5, kind="modular_sum"
+    )
 
 
 def test_a_folder_says_nothing_of_the_answer(given, tmp_path):
@@ -171,7 +173,9 @@ def test_the_hash_binds_kind_seed_salt_and_files(given, tmp_path):
         {"files": {**key.files, "config.json": "0"}},
     ):
         assert dataclasses.replace(key, **changed).commitment != given.commitment
-    again = challenge.given(tmp_path / "again", tmp_path / "store", seed=5, kind="modular_sum")
+    again = challenge.plant_challenge(
+        tmp_path / "again", tmp_path / "store", seed=5, kind="modular_sum"
+    )
     assert again.commitment != given.commitment, (
         "a salt keeps seeds from being tried against the hash"
     )
@@ -181,7 +185,10 @@ def test_the_hash_binds_kind_seed_salt_and_files(given, tmp_path):
 
 
 def test_seeds_of_the_operating_system_differ(tmp_path):
-    found = [challenge.given(tmp_path / name, tmp_path / "store", kind="two_hops") for name in "ab"]
+    found = [
+        challenge.plant_challenge(tmp_path / name, tmp_path / "store", kind="two_hops")
+        for name in "ab"
+    ]
     seeds = [
         json.loads((tmp_path / "store/challenges" / f"{one.name}.json").read_text())["seed"]
         for one in found

@@ -294,7 +294,9 @@ def test_a_seed_plants_the_same_again_and_another_something_else():
 
 @pytest.fixture
 def given(tmp_path):
-    return challenge.given(tmp_path / "puzzle", tmp_path / "store", seed=1, kind="features")
+    return challenge.plant_challenge(
+        tmp_path / "puzzle", tmp_path / "store", seed=1, kind="features"
+    )
 
 
 def test_the_folder_says_where_and_not_what_and_its_seal_binds(given, tmp_path):

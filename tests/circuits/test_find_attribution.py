@@ -32,7 +32,7 @@ from assay.circuits.find.joint import by_pairs, interaction, pairs_of_parts, pru
 from assay.circuits.find.known import auroc, match
 from assay.circuits.find.question import Question
 from assay.core.errors import DataError
-from assay.subjects.parts import Part, apart
+from assay.subjects.parts import Part, run_by_parts
 from drawn_decoders import KINDS, drawn, posed
 
 ALL = pytest.mark.parametrize("kind", KINDS, ids=str)
@@ -47,7 +47,9 @@ def test_gradient_scores_are_slopes_by_differences(kind):
         for sign in (1, -1):
             shown = q.clean.wrote[part] + sign * h * (q.clean.wrote[part] - q.donor[part])
             ends.append(
-                q.measured(apart(q.params, q.tokens, "gelu", read={q.edges[i]: shown}).logits)
+                q.measured(
+                    run_by_parts(q.params, q.tokens, "gelu", read={q.edges[i]: shown}).logits
+                )
             )
         torch.testing.assert_close(
             found[..., i], (ends[0] - ends[1]) / (2 * h), atol=1e-7, rtol=1e-5
@@ -122,7 +124,7 @@ def test_pairs_of_parts_and_what_they_lose_beyond_each():
     torch.testing.assert_close(pairs.diagonal(dim1=2, dim2=3), one)
     for i, j in ((0, 3), (2, 5), (4, 1)):
         both = {q.parts[k]: lambda _, new=q.donor[q.parts[k]]: new for k in (i, j)}
-        lost = q.full - q.measured(apart(q.params, q.tokens, "gelu", written=both).logits)
+        lost = q.full - q.measured(run_by_parts(q.params, q.tokens, "gelu", written=both).logits)
         torch.testing.assert_close(pairs[..., i, j], lost)
         torch.testing.assert_close(interaction(pairs)[..., i, j], lost - one[..., i] - one[..., j])
 

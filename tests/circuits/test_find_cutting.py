@@ -21,7 +21,7 @@ from assay.circuits.find.question import (
 )
 from assay.core.errors import DataError, ModelError
 from assay.subjects.decoder import forward
-from assay.subjects.parts import Part, Reader, apart
+from assay.subjects.parts import Part, Reader, run_by_parts
 from drawn_decoders import KINDS, drawn, posed
 
 ALL = pytest.mark.parametrize("kind", KINDS, ids=str)
@@ -55,7 +55,7 @@ def test_edges_cut_many_at_a_time_are_those_cut_one_set_at_a_time(kind):
         }
         np.testing.assert_allclose(
             found[run, cut],
-            number(q, apart(alone, q.tokens, "gelu", read=read).logits)[0],
+            number(q, run_by_parts(alone, q.tokens, "gelu", read=read).logits)[0],
             atol=1e-10,
         )
 
@@ -78,7 +78,7 @@ def test_a_grid_is_its_cells_one_by_one(kind):
     q = posed(drawn(*kind))
     cells, back = grid(q, rows=7), grid(q, restored=True)
     inputs = {p: (lambda _, new=q.donor[p]: new) for p in q.parts if p.layer < 0}
-    base = number(q, apart(q.params, q.tokens, "gelu", written=inputs).logits)
+    base = number(q, run_by_parts(q.params, q.tokens, "gelu", written=inputs).logits)
     for (i, part), at in itertools.product(enumerate(q.parts), range(5)):
 
         def put(x, new, at=at):
@@ -86,7 +86,7 @@ def test_a_grid_is_its_cells_one_by_one(kind):
             x[:, :, at] = new[:, :, at]
             return x
 
-        one = apart(
+        one = run_by_parts(
             q.params, q.tokens, "gelu", written={part: lambda x, part=part: put(x, q.donor[part])}
         ).logits
         np.testing.assert_allclose(
@@ -97,7 +97,7 @@ def test_a_grid_is_its_cells_one_by_one(kind):
                 q.donor[part] if part.layer < 0 else x, q.clean.wrote[part]
             )
         }
-        one = apart(q.params, q.tokens, "gelu", written=inputs | given).logits
+        one = run_by_parts(q.params, q.tokens, "gelu", written=inputs | given).logits
         np.testing.assert_allclose(back[:, :, i, at], number(q, one) - base, atol=1e-10)
 
 
@@ -119,7 +119,7 @@ def test_all_parts_restored_is_the_clean_pass():
 def test_donors_are_other_inputs_means_and_nothing():
     params = drawn()
     tokens = torch.from_numpy(np.random.default_rng(2).integers(7, size=(4, 5)))
-    wrote = apart(params, tokens, "gelu").wrote
+    wrote = run_by_parts(params, tokens, "gelu").wrote
     part = Part("head", 1, 0)
     for at in range(5):
         one = sum(wrote[part][:, i, at] for i in range(4)) / 4
@@ -134,7 +134,7 @@ def test_donors_are_other_inputs_means_and_nothing():
     swapped = other(params, tokens, "gelu", places)
     torch.testing.assert_close(swapped[Part("pos")], plain[Part("pos")].flip(2))
     turned = {**params, "W_pos": params["W_pos"].flip(1)}
-    torch.testing.assert_close(swapped[part], apart(turned, tokens, "gelu").wrote[part])
+    torch.testing.assert_close(swapped[part], run_by_parts(turned, tokens, "gelu").wrote[part])
 
 
 def test_weights_are_differences_of_logits():

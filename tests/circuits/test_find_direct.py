@@ -16,7 +16,7 @@ from assay.circuits.find.scores import score_terms
 from assay.circuits.find.tables import copying, ov_table, qk_table, written_table
 from assay.core.errors import ModelError
 from assay.subjects.decoder import forward
-from assay.subjects.parts import Part, Reader, apart
+from assay.subjects.parts import Part, Reader, run_by_parts
 from drawn_decoders import KINDS, drawn, posed
 
 ALL = pytest.mark.parametrize("kind", KINDS, ids=str)
@@ -114,10 +114,10 @@ def test_a_path_through_values_is_the_product_of_its_matrices():
 def test_a_path_through_a_key_changes_that_head_for_the_logits_alone(kind):
     q = posed(drawn(*kind))
     key, logits = Reader("head", 1, 0, "k"), Reader("logits")
-    changed = apart(
+    changed = run_by_parts(
         q.params, q.tokens, "gelu", read={(Part("head", 0, 1), key): q.donor[Part("head", 0, 1)]}
     )
-    alone = apart(
+    alone = run_by_parts(
         q.params,
         q.tokens,
         "gelu",

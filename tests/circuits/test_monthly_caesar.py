@@ -73,7 +73,7 @@ def test_votes_that_logits_are_made_of_are_found_up_to_what_is_the_same_for_all_
 
 @pytest.mark.thorough
 def test_votes_that_do_not_know_places_are_the_same_for_all(trained):
-    found = votes(trained, apart=False)
+    found = votes(trained, per_slot=False)
     assert np.array_equal(found[0], found[1]) and np.array_equal(found[0], found[2])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.digit_sum import circle, explanation, half_right, rival, seen
+from assay.circuits.monthly.digit_sum import circle, explanation, find_views, half_right, rival
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.score import Effort, score, table
@@ -72,7 +72,7 @@ class Round(Problem):
 
 @pytest.mark.parametrize("heard", [False, True])
 def test_pairs_are_found_where_heads_look_and_a_carry_where_nothing_else_is_heard(heard):
-    found = {(one.head, one.place): (one.pairs, one.carry) for one in seen(by_hand(heard))}
+    found = {(one.head, one.place): (one.pairs, one.carry) for one in find_views(by_hand(heard))}
     pair = {0: 0, 3: 0, 1: 1, 4: 1}
     naive = {
         (head, here): ({pair[x] for x in there if x in pair}, None)

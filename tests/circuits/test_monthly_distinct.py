@@ -9,12 +9,12 @@ import torch
 
 from assay.circuits.monthly.distinct import (
     explanation,
+    find_symbols,
     half_right,
     missed,
     parabolas,
     percents,
     rival,
-    told,
 )
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
@@ -61,7 +61,7 @@ def by_hand(weights: tuple[float, ...] = (1, 1, 1, 1)) -> Problem:
 
 def test_each_detector_is_found_with_its_symbol():
     problem = by_hand()
-    assert {key: told(problem, *key) for key in DETECTS} == {
+    assert {key: find_symbols(problem, *key) for key in DETECTS} == {
         key: (symbol,) for key, symbol in DETECTS.items()
     }
     assert missed(problem) == () and explanation(problem).fails == "0"
@@ -111,7 +111,9 @@ def test_a_symbol_of_two_heads_counts_by_the_share_of_the_one_that_tells_of_it(m
     wrote[0, 0, 1] *= 3
     assert percents(problem)[0, :, 0].tolist() == [25, 75]
     both = {(0, 0): (2, 0), (0, 1): (0,), (1, 0): (3,), (1, 1): (1,)}
-    monkeypatch.setattr("assay.circuits.monthly.distinct.told", lambda problem, *key: both[key])
+    monkeypatch.setattr(
+        "assay.circuits.monthly.distinct.find_symbols", lambda problem, *key: both[key]
+    )
     program = Program(explanation(problem), problem)
     tokens = np.stack([task.read("BOS a a b b b d ANS")])
     absent = np.zeros(tokens.shape)

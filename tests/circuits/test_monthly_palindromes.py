@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.palindromes import Pulls, alike, explanation, half_right, pulls, rival
+from assay.circuits.monthly.palindromes import (
+    Pulls,
+    explanation,
+    find_confusions,
+    half_right,
+    pulls,
+    rival,
+)
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify import controls
@@ -90,8 +97,8 @@ def test_a_head_that_weighs_all_tokens_alike_finds_no_pull_of_a_token():
 def test_a_model_that_calls_everything_a_palindrome_takes_all_tokens_for_equal():
     problem = by_hand()
     problem.params["W_U"][0, 4, 1] = 1.0  # END stands in room 4 of the tokens
-    assert len(alike(problem)) == 2 * 3 * 2  # pairs, first tokens, other second tokens
-    assert alike(by_hand()) == ()
+    assert len(find_confusions(problem)) == 2 * 3 * 2  # pairs, first tokens, other second tokens
+    assert find_confusions(by_hand()) == ()
     program = Program(explanation(problem), problem)
     tokens = problem.task.draw(9, 0, 200, held_out=True)
     assert np.array_equal(program.fails(tokens)[:, -1] != 0, mismatches(tokens) > 0)
@@ -156,7 +163,7 @@ def test_tokens_that_are_taken_for_equal_are_so_in_every_list(trained):
                 lists[:, 1 + k], lists[:, 4 - k] = a, b
                 lists = np.unique(lists, axis=0)
                 rate[k, a, b] = trained.wrong(trained.logits(lists), lists).mean()
-    named = alike(trained)
+    named = find_confusions(trained)
     assert all(rate[case] > 0.2 for case in named)
     assert {case for case, x in rate.items() if x > 0.8} <= {*named}
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.trigrams import explanation, half_right, rival, seen
+from assay.circuits.monthly.trigrams import explanation, find_pairs, half_right, rival
 from assay.circuits.problem import SURE, Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.score import Effort, score, table
@@ -130,7 +130,7 @@ def test_an_answer_is_named_that_has_a_third_of_the_probability_and_missed_where
 
 def test_the_pairs_that_were_written_are_found_and_the_head_that_tells_them():
     problem = by_hand()
-    assert seen(problem).pairs == PAIRS
+    assert find_pairs(problem).pairs == PAIRS
     home = {v.name: [str(place) for place in v.at] for v in explanation(problem).variables}
     assert home == {"before": [], "completes": [], "pair": ["a0.1"], "told": ["m0"]}
 
@@ -138,7 +138,7 @@ def test_the_pairs_that_were_written_are_found_and_the_head_that_tells_them():
 def test_a_pair_that_was_lost_is_not_found():
     lost = next(iter(PAIRS))
     problem = by_hand(lost)
-    assert seen(problem).pairs == {pair: b for pair, b in PAIRS.items() if pair != lost}
+    assert find_pairs(problem).pairs == {pair: b for pair, b in PAIRS.items() if pair != lost}
 
 
 @pytest.mark.thorough
@@ -151,7 +151,7 @@ def test_a_pair_that_was_lost_is_where_the_model_is_foretold_to_fail():
 
 def test_a_model_that_holds_nothing_is_said_to_hold_nothing():
     problem = by_hand(*PAIRS)
-    assert seen(problem).pairs == {} == dict(seen(problem).hints)
+    assert find_pairs(problem).pairs == {} == dict(find_pairs(problem).hints)
     assert (
         Program(explanation(problem), problem).order and Program(rival(problem), problem).order
     )  # both still fit
@@ -164,7 +164,7 @@ def test_a_model_that_holds_nothing_is_said_to_hold_nothing():
 
 @pytest.mark.thorough
 def test_of_a_trained_model_the_pairs_are_the_law_s_and_the_controls_rank_below(trained):
-    assert seen(trained).pairs == PAIRS
+    assert find_pairs(trained).pairs == PAIRS
     tokens = trained.task.draw(9, 0, 300, held_out=True)
     pattern = trained.run(tokens).patterns[0][0, :, 0].numpy()
     at_pairs, elsewhere = (
@@ -193,7 +193,7 @@ def test_of_a_trained_model_the_pairs_are_the_law_s_and_the_controls_rank_below(
 @pytest.mark.thorough
 def test_who_is_half_right_knows_every_third_pair_and_scores_between(trained):
     problem = by_hand()
-    pairs = {**seen(problem).pairs}
+    pairs = {**find_pairs(problem).pairs}
     tokens = TASK.draw(9, 0, 200)
     told = Program(half_right(problem), problem).values(tokens)["completes"]
     completed = {

@@ -14,14 +14,14 @@ import torch
 from assay.circuits import known
 from assay.circuits.find.patterns import NAMES, looks
 from assay.circuits.picture import bounds
+from assay.circuits.picture.contents import Picture, take
 from assay.circuits.picture.graph import depths, graph
-from assay.circuits.picture.taken import Picture, take
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.scrubbing import singly
 from assay.core.schema import to_json
 from assay.subjects.decoder import Shape
-from assay.subjects.parts import Part, apart
+from assay.subjects.parts import Part, run_by_parts
 from assay.worlds.algorithms.task import Task, unasked
 
 
@@ -317,7 +317,7 @@ def test_a_model_is_not_changed_and_the_same_seed_gives_the_same_picture(
     assert to_json(again) == to_json(redundant)
     assert all(torch.equal(before[name], x) for name, x in problem.params.items())
     assert (
-        apart(problem.params, torch.zeros(1, 8, dtype=torch.long)).logits.shape[-1]
+        run_by_parts(problem.params, torch.zeros(1, 8, dtype=torch.long)).logits.shape[-1]
         == problem.classes
     )
 

@@ -16,7 +16,7 @@ from assay.circuits.program import Program
 from assay.circuits.verify import ablation
 from assay.circuits.verify.ablation import ablated
 from assay.circuits.verify.pieces import Cut, Sweep
-from assay.subjects.parts import Part, apart
+from assay.subjects.parts import Part, run_by_parts
 
 
 def means(terms) -> dict[str, np.ndarray]:
@@ -56,13 +56,13 @@ def test_replacing_is_what_one_input_at_a_time_gives():
     kept = np.random.default_rng(0).random((6, len(names))) < 0.5
     found = cut.replaced(tokens, kept, [x.roll(1, 0) for x in clean])
     for n in range(6):
-        other = apart(problem.params, torch.from_numpy(tokens[[n - 1]])).wrote
+        other = run_by_parts(problem.params, torch.from_numpy(tokens[[n - 1]])).wrote
         gone = {
             Part.parse(name): other[Part.parse(name)]
             for name, k in zip(names, kept[n], strict=True)
             if not k
         }
-        alone = apart(
+        alone = run_by_parts(
             problem.params,
             torch.from_numpy(tokens[[n]]),
             written={p: lambda _, x=x: x for p, x in gone.items()},

@@ -15,7 +15,7 @@ from assay.circuits.program import Program
 from assay.circuits.verify import adversarial
 from assay.circuits.verify.adversarial import by_gradient, tried
 from assay.circuits.verify.score import Effort, score
-from assay.subjects.parts import Part, apart
+from assay.subjects.parts import Part, run_by_parts
 
 SUM = 5
 
@@ -170,7 +170,7 @@ def test_inputs_by_gradient_are_those_whose_loss_rises_most_along_it():
     W = problem.params["W_E"][0]
 
     def loss(at: torch.Tensor) -> torch.Tensor:
-        logits = apart(
+        logits = run_by_parts(
             problem.params,
             torch.from_numpy(pool),
             problem.activation,

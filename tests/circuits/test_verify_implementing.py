@@ -28,7 +28,9 @@ def held(explanation, problem, n=200):
 def test_ours_are_the_models_logits(name):
     found = held(known.explained(name), known.problem(name))
     assert (
-        one(implementing.alike, found) > 0.9999 and found.terms["agree"].all() and not found.weights
+        one(implementing.faithful, found) > 0.9999
+        and found.terms["agree"].all()
+        and not found.weights
     )
 
 
@@ -122,7 +124,7 @@ def test_the_sorter_that_copies_itself_is_right_where_the_separator_asks():
     rival = sorting(at_least=0)
     problem = Problem(rival.task, rival.params)
     found = held(known.explained("sorting"), problem)
-    assert one(implementing.alike, found) == 0 and found.terms["agree"].mean() == pytest.approx(
+    assert one(implementing.faithful, found) == 0 and found.terms["agree"].mean() == pytest.approx(
         1 / 5
     )
     tokens = problem.task.draw(6, 0, 200)
@@ -134,12 +136,12 @@ def test_weights_of_ones_own_must_do_the_task_and_what_they_lack_must_not():
     exact = dataclasses.replace(
         known.explained("modular_sum"), weights={"W_out": problem.params["W_out"]}
     )
-    assert one(implementing.alike, held(exact, problem)) > 0.9999
+    assert one(implementing.faithful, held(exact, problem)) > 0.9999
     mixed = problem.params["W_out"].flip(-1)
     other = dataclasses.replace(exact, weights={"W_out": mixed}, answer=None)
-    assert one(implementing.alike, held(other, problem)) < 0.2
+    assert one(implementing.faithful, held(other, problem)) < 0.2
     none = dataclasses.replace(
         exact, weights={"W_out": problem.params["W_out"] * 0}
     )  # then the rest is the whole model
-    assert one(implementing.alike, held(none, problem)) == 0
+    assert one(implementing.faithful, held(none, problem)) == 0
     assert np.isfinite(list(held(other, problem).decomposition.values())).all()

@@ -16,15 +16,15 @@ from assay.circuits.verify import controls
 from assay.circuits.verify.chance import unread
 from assay.circuits.verify.pieces import Cut
 from assay.circuits.verify.scrubbing import (
-    alike,
     floor,
+    group_identical,
     identities,
     once,
     prefixes,
     recovered,
     scrubbed,
 )
-from assay.subjects.parts import Part, Reader, apart, earlier
+from assay.subjects.parts import Part, Reader, earlier, run_by_parts
 
 
 def share(statistic, found) -> float:
@@ -41,12 +41,12 @@ def test_donors_agree_and_each_is_as_likely():
     ids = np.array([[0, 0], [1, 0], [0, 1], [1, 1], [0, 2], [2, 2]])
     read = np.array([[0, 0], [1, 1], [0, 2], [2, 3], [3, 2], [4, 2]])
     of = np.random.default_rng(0)
-    drawn = np.stack([alike(ids, read).drawn(of) for _ in range(3000)])
+    drawn = np.stack([group_identical(ids, read).drawn(of) for _ in range(3000)])
     for n in range(6):
         for i in range(2):
             same = [m for m in range(6) if ids[m, i] == ids[n, i]]
             equal = [m for m in same if read[m, i] != read[n, i]] or same
-            assert alike(ids, read).others[n, i] == len({read[m, i] for m in same}) - 1
+            assert group_identical(ids, read).others[n, i] == len({read[m, i] for m in same}) - 1
             share_of = np.bincount(drawn[:, n, i], minlength=6) / 3000
             assert np.allclose(
                 share_of[equal], 1 / len(equal), atol=0.04
@@ -72,7 +72,7 @@ def naive(program, tokens, seed):
                         if home[u.place] == i and (u, reader) in program.edges
                     ]
                     rows = (
-                        alike(ids[said[0]], prefixes(tokens)).drawn(of)
+                        group_identical(ids[said[0]], prefixes(tokens)).drawn(of)
                         if said
                         else of.integers(len(tokens), size=tokens.shape)
                     )
@@ -83,7 +83,7 @@ def naive(program, tokens, seed):
                         ]
                     )
                 read[part, reader] = total[None]
-        return apart(problem.params, torch.from_numpy(tokens), problem.activation, read=read)
+        return run_by_parts(problem.params, torch.from_numpy(tokens), problem.activation, read=read)
 
     for unit in program.units:
         part, i = unit.place.part, home[unit.place]
@@ -104,7 +104,7 @@ def test_one_block_at_a_time_gives_what_whole_passes_give_bit_for_bit(name):
     found = once(
         program,
         tokens,
-        [alike(x, prefixes(tokens)) for x in identities(program, tokens)],
+        [group_identical(x, prefixes(tokens)) for x in identities(program, tokens)],
         np.random.default_rng(3),
     )
     assert torch.equal(found, naive(program, tokens, 3))

@@ -9,7 +9,7 @@ from committed import RECORDED, committed
 from assay.core.claims import Claim
 from assay.lab import recording
 from assay.lab.result import with_derived
-from assay.report.bundle import carried, files, judge
+from assay.report.bundle import contents, files, judge
 
 NOT_CARRIED: dict[str, str] = {}
 """Claims whose statistic cannot be written as steps, and why: none, and none may be added without a
@@ -21,7 +21,7 @@ reason."""
 def test_every_claim_of_a_record_comes_out_alike(name, tmp_path):
     experiment, record = committed(name)
     arms = with_derived(experiment, recording.arms(experiment, record))
-    found = carried.carry_all(
+    found = contents.carry_all(
         [c for c in experiment.claims if isinstance(c, Claim)],
         arms,
         experiment.scope_of(record["preset"]),

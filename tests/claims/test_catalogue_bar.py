@@ -37,7 +37,7 @@ from assay.core.claims import Claim, Exact, Judged, Published
 from assay.core.experiment import Joint
 from assay.core.figures import Figure
 from assay.core.findings import verify
-from assay.core.once import remembering
+from assay.core.memo import remembering
 from assay.core.runs import Runs
 from assay.core.stats import mean
 from assay.lab import catalogue, journal, looks
@@ -46,7 +46,7 @@ from assay.lab.lab import Lab
 from assay.lab.plan import plan
 from assay.lab.preset import override
 from assay.lab.store import Store
-from assay.lab.tensors import joined, rows
+from assay.lab.tensors import concatenate, rows
 from assay.report import docs, pictures, tables
 from assay.subjects.fetch import ABSENT, present
 
@@ -670,7 +670,7 @@ def trained(experiment, arm, bench, alone=False):
         [spec for spec, _ in group(experiment, a.after)],
     )
     return a.train(
-        runs, bench, joined([rows(before, [parents.index(parent)]) for _, parent in pairs])
+        runs, bench, concatenate([rows(before, [parents.index(parent)]) for _, parent in pairs])
     )
 
 

@@ -240,7 +240,7 @@ def test_another_arm_stands_beside_main_in_every_claim_and_no_claim_is_left_out(
 
     import xarray as xr
 
-    from assay.cli import fooled
+    from assay.cli import arm_verdicts
     from assay.core.claims import Claim
     from assay.lab.result import judge_statements
 
@@ -272,7 +272,7 @@ def test_another_arm_stands_beside_main_in_every_claim_and_no_claim_is_left_out(
         arms={name: SimpleNamespace(note="") for name in arms}, claims=claims, origin=""
     )
     asked = judge_statements(claims, arms, "bare")
-    fooled.show(
+    arm_verdicts.show(
         SimpleNamespace(arm="bare", arms=arms, judged=asked.judged, skipped=asked.skipped),
         experiment,
     )
@@ -287,7 +287,7 @@ def test_another_arm_stands_beside_main_in_every_claim_and_no_claim_is_left_out(
         and "DOES:" in lines["2"]
         and "DOES," in lines["4"]
     )
-    fooled.show(
+    arm_verdicts.show(
         SimpleNamespace(arm="bare", arms=arms, judged=asked.judged, skipped=asked.skipped),
         experiment,
     )

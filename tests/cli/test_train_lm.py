@@ -16,7 +16,7 @@ from assay.cli.main import main
 from assay.data.checkpoint import Alone
 from assay.data.lm import LmSpec
 from assay.subjects.pretrained import load
-from assay.verbs.train_lm import Design, Training, asked, train_lm
+from assay.verbs.train_lm import Design, Training, make_specs, train_lm
 
 LINES = "".join(
     f"def f{i}(a, b):\n    return a * {i} + b  # the sum of {i} terms\n\n" for i in range(30)
@@ -68,10 +68,10 @@ def run(capsys, *words: str, code: int = 0) -> tuple[str, str]:
 
 
 def test_options_begin_where_the_spec_does():
-    (spec,) = asked(Design(), Training())
+    (spec,) = make_specs(Design(), Training())
     assert spec == LmSpec()
-    assert asked(Design(gated=True), Training())[0].activation == "silu"
-    assert [(s.lr, s.seed) for s in asked(Design(), Training(seed=(1, 0), lr=(0.1, 0.2)))] == [
+    assert make_specs(Design(gated=True), Training())[0].activation == "silu"
+    assert [(s.lr, s.seed) for s in make_specs(Design(), Training(seed=(1, 0), lr=(0.1, 0.2)))] == [
         (0.1, 0),
         (0.1, 1),
         (0.2, 0),

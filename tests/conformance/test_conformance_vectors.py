@@ -145,7 +145,7 @@ def test_alternatives_give_what_they_say():
 
 @pytest.fixture(scope="module")
 def ours():
-    return runner.own(ALL)
+    return runner.run_assay(ALL)
 
 
 def test_assay_is_right_everywhere(ours):

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from assay.core.apart import apart
 from assay.core.bounded import bounded_mean
 from assay.core.intervals import Statistic, counts, interval
+from assay.core.outlying_units import find_outliers
 from assay.core.stats import at_matched, best_of, mean, ratio
 
 World = Callable[[np.random.Generator], dict[str, np.ndarray]]
@@ -352,7 +352,9 @@ def warned(repeats: int) -> Iterator[str]:
     yield "|---" * (len(SIZES) + 1) + "|"
     for name, draw in (LAWS | APART).items():
         rng = np.random.default_rng(sum(map(ord, name)))
-        shares = (np.mean([len(apart(draw(rng, n))) > 0 for _ in range(repeats)]) for n in SIZES)
+        shares = (
+            np.mean([len(find_outliers(draw(rng, n))) > 0 for _ in range(repeats)]) for n in SIZES
+        )
         yield f"| {name} | {' | '.join(f'{share:.1%}' for share in shares)} |"
     yield UNFOLD
 

@@ -17,7 +17,7 @@ from interval_worlds import (
     two_factors,
 )
 
-from assay.core.apart import apart
+from assay.core.outlying_units import find_outliers
 from assay.core.stats import interval, mean
 
 CASES = [*one_factor(), *shares(), *two_factors(), *matched()]
@@ -69,12 +69,12 @@ def test_units_of_a_rare_kind_are_covered_as_often_as_they_were_drawn_and_then_n
             [i.low <= 0 <= i.high for i in (interval({"x": x}, mean, draws=1_000) for x in sets)]
         )
         assert covered[~drawn].mean() < 0.25 and covered.mean() < 0.8, name
-        assert np.mean([len(apart(x)) > 0 for x in np.array(sets)[drawn]]) > 0.9, name
+        assert np.mean([len(find_outliers(x)) > 0 for x in np.array(sets)[drawn]]) > 0.9, name
     for draw, least, most in (
         (LAWS["normal units"], 0.002, 0.02),
         (LAWS["exponential units"], 0.05, 0.2),
     ):
-        found = [apart(draw(rng, 8)) for _ in range(1_000)]
+        found = [find_outliers(draw(rng, 8)) for _ in range(1_000)]
         assert least <= np.mean([len(x) > 0 for x in found]) <= most
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from assay.cli.main import main
-from assay.core import intact
+from assay.core import integrity
 from assay.core.errors import DamageError, StoreError
 from assay.core.spec import Spec
 from assay.lab.migration import migrate
@@ -63,7 +63,7 @@ def test_the_same_numbers_or_a_named_file(tmp_path, how, name, seed, capsys):
     whole = numbers(path)
     changed(path / name, how, rng)
     # as another process would see it, even within the resolution of the file system's clock
-    intact._seen.clear()
+    integrity._verified_states.clear()
     (broken,) = store.broken_artefacts()
     assert broken[0] == path and store.built(TableSpec()) is None
     assert main(["doctor", "--root", str(store.root)]) == 1
@@ -88,15 +88,15 @@ def test_a_changed_note_is_damage_too(tmp_path):
         b'{"acts.npy": [1, "x"]}',
         b"[" * 9999,
     ):
-        (path / intact.NOTE).write_bytes(text)
-        intact._seen.clear()
+        (path / integrity.NOTE).write_bytes(text)
+        integrity._verified_states.clear()
         assert store.built(TableSpec()) is None, text
 
 
 def test_an_older_stores_artefacts_are_used_and_looked_after_once_it_was_migrated(tmp_path):
     store, built = Store(tmp_path / "s"), []
     path = store.artefact(TableSpec(), build)
-    (path / intact.NOTE).unlink()
+    (path / integrity.NOTE).unlink()
     (store.root / "store.json").write_text(
         '{"format": 1}'
     )  # as stores were before there were hashes
@@ -110,10 +110,10 @@ def test_an_older_stores_artefacts_are_used_and_looked_after_once_it_was_migrate
     assert (
         older.artefact(TableSpec(), lambda p: built.append(p)) == path
         and not built
-        and intact.noted(path)
+        and integrity.noted(path)
     )
     changed(path / "acts.npy", "zeros", None)
-    intact._seen.clear()
+    integrity._verified_states.clear()
     assert Store(store.root).built(TableSpec()) is None
 
 
@@ -122,24 +122,24 @@ def test_hashes_of_whole_files_are_compared_as_those_of_blocks_are(tmp_path, map
     np.save(tmp_path / "acts.npy", np.arange(20.0))
     whole = hashlib.sha256((tmp_path / "acts.npy").read_bytes()).hexdigest()
     note = {"acts.npy": [(tmp_path / "acts.npy").stat().st_size, whole]}
-    (tmp_path / intact.NOTE).write_text(json.dumps(note))
-    assert intact.wrong(tmp_path, mapped) == "" and intact.earlier(tmp_path)
-    assert intact.Mapped(tmp_path / "acts.npy").rows(np.array([3]), 1).item() == 3.0
-    (tmp_path / intact.NOTE).write_text(
+    (tmp_path / integrity.NOTE).write_text(json.dumps(note))
+    assert integrity.wrong(tmp_path, mapped) == "" and integrity.earlier(tmp_path)
+    assert integrity.Mapped(tmp_path / "acts.npy").rows(np.array([3]), 1).item() == 3.0
+    (tmp_path / integrity.NOTE).write_text(
         json.dumps({"acts.npy": [note["acts.npy"][0], whole[::-1]]})
     )
-    intact._seen.clear()
-    assert mapped or intact.wrong(tmp_path) == "acts.npy differs from its hash"
+    integrity._verified_states.clear()
+    assert mapped or integrity.wrong(tmp_path) == "acts.npy differs from its hash"
     with pytest.raises(DamageError, match="differs from its hash"):
-        intact.Mapped(tmp_path / "acts.npy")
+        integrity.Mapped(tmp_path / "acts.npy")
 
 
 def test_lost_hashes_are_damage_and_not_made_anew(tmp_path, capsys):
     store = Store(tmp_path / "s")
     path = store.artefact(TableSpec(), build)
     changed(path / "acts.npy", "zeros", None)
-    (path / intact.NOTE).unlink()
-    intact._seen.clear()
+    (path / integrity.NOTE).unlink()
+    integrity._verified_states.clear()
     again = Store(store.root)
     assert again.built(TableSpec()) is None and [p for p, _ in again.broken_artefacts()] == [path]
     assert (
@@ -167,15 +167,15 @@ def test_a_mapped_file_is_compared_where_it_is_touched(tmp_path):
     store = Store(tmp_path / "s")
     path = store.artefact(WideSpec(), wide)
     whole = bytearray((path / "acts.npy").read_bytes())
-    whole[2 * intact.BLOCK + 7] ^= 1
+    whole[2 * integrity.BLOCK + 7] ^= 1
     (path / "acts.npy").write_bytes(whole)
-    intact._seen.clear()
+    integrity._verified_states.clear()
     assert store.built(WideSpec()) == path, "sizes agree, and nothing was touched"
     assert [p for p, _ in store.broken_artefacts()] == [path], (
         "whoever reads all of it finds the bit"
     )
-    mapped = intact.Mapped(path / "acts.npy")
-    harmed = (2 * intact.BLOCK + 7 - 128) // 400
+    mapped = integrity.Mapped(path / "acts.npy")
+    harmed = (2 * integrity.BLOCK + 7 - 128) // 400
     for row in (0, 1, 2600, 8999, harmed - 2000):
         assert np.array_equal(mapped.rows(np.array([row]), 100), WIDE[[row]])
     with pytest.raises(DamageError, match="block 2 differs"):
@@ -188,26 +188,28 @@ def test_a_mapped_file_is_compared_where_it_is_touched(tmp_path):
 def test_whichever_bit_it_is_and_whatever_is_read(tmp_path, seed):
     rng = np.random.default_rng(seed)
     np.save(tmp_path / "acts.npy", WIDE)
-    (tmp_path / intact.NOTE).write_bytes(intact.described(tmp_path))
+    (tmp_path / integrity.NOTE).write_bytes(integrity.described(tmp_path))
     data = bytearray((tmp_path / "acts.npy").read_bytes())
     data[int(rng.integers(len(data)))] ^= 1 << int(rng.integers(8))
     (tmp_path / "acts.npy").write_bytes(data)
     for _ in range(50):
         rows = rng.integers(9000, size=int(rng.integers(1, 60)))
         try:
-            assert np.array_equal(intact.Mapped(tmp_path / "acts.npy").rows(rows, 100), WIDE[rows])
+            assert np.array_equal(
+                integrity.Mapped(tmp_path / "acts.npy").rows(rows, 100), WIDE[rows]
+            )
         except DamageError:
             break
     with pytest.raises(DamageError):
-        intact.Mapped(tmp_path / "acts.npy").rows(np.arange(9000), 100)
+        integrity.Mapped(tmp_path / "acts.npy").rows(np.arange(9000), 100)
 
 
 def test_the_same_rows_as_plain_indexing_and_each_block_is_read_once(tmp_path, monkeypatch):
     np.save(tmp_path / "acts.npy", WIDE)
-    (tmp_path / intact.NOTE).write_bytes(intact.described(tmp_path))
-    read, real = [], intact._hash
-    monkeypatch.setattr(intact, "_hash", lambda block: read.append(len(block)) or real(block))
-    mapped, rng = intact.Mapped(tmp_path / "acts.npy"), np.random.default_rng(0)
+    (tmp_path / integrity.NOTE).write_bytes(integrity.described(tmp_path))
+    read, real = [], integrity._hash
+    monkeypatch.setattr(integrity, "_hash", lambda block: read.append(len(block)) or real(block))
+    mapped, rng = integrity.Mapped(tmp_path / "acts.npy"), np.random.default_rng(0)
     assert mapped.shape == WIDE.shape and len(read) == 1
     for _ in range(30):
         rows = rng.integers(9000, size=300)
@@ -218,18 +220,18 @@ def test_the_same_rows_as_plain_indexing_and_each_block_is_read_once(tmp_path, m
 def test_nobody_maps_a_file_past_its_hashes():
     """A memory map that is opened elsewhere would be read without a look at its hashes; activations
     that a user names have none."""
-    source = Path(intact.__file__).parents[1]
+    source = Path(integrity.__file__).parents[1]
     maps = {
         p.relative_to(source).as_posix() for p in source.rglob("*.py") if "mmap" in p.read_text()
     }
-    assert maps == {"core/intact.py", "dictionaries/sharded/training.py"}
+    assert maps == {"core/integrity.py", "dictionaries/sharded/training.py"}
 
 
 def test_clean_removes_what_is_damaged(tmp_path, capsys):
     store = Store(tmp_path / "s")
     path = store.artefact(TableSpec(), build)
     changed(path / "acts.npy", "zeros", None)
-    intact._seen.clear()
+    integrity._verified_states.clear()
     assert main(["doctor", "--clean", "--root", str(store.root)]) in (0, 1)
     assert not path.exists() and str(path) in capsys.readouterr().out.replace("\n", "")
 
@@ -238,5 +240,5 @@ def test_a_folder_is_hashed_once(tmp_path, monkeypatch):
     store = Store(tmp_path / "s")
     path = store.artefact(TableSpec(), build)
     store.artefact(TableSpec(), build)
-    monkeypatch.setattr(intact, "_hashes", lambda path: pytest.fail("hashed twice"))
+    monkeypatch.setattr(integrity, "_hashes", lambda path: pytest.fail("hashed twice"))
     assert store.artefact(TableSpec(), build) == path == store.built(TableSpec())

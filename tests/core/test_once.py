@@ -6,7 +6,7 @@ import xarray as xr
 
 from assay.core.claims import Claim
 from assay.core.judging import judge
-from assay.core.once import of_all, once, remembering
+from assay.core.memo import of_all, once, remembering
 
 ASKED = []
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.core.reasons import remedy, told
+from assay.core.reasons import explain_reason, remedy
 
 RECORDS = sorted((Path(__file__).parents[2] / "records").glob("*.json"))
 
@@ -24,7 +24,7 @@ RECORDS = sorted((Path(__file__).parents[2] / "records").glob("*.json"))
     ],
 )
 def test_a_reason_in_words(reason: str, words: str) -> None:
-    assert told(reason) == words
+    assert explain_reason(reason) == words
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
@@ -33,10 +33,10 @@ def test_no_recorded_reason_is_told_in_the_judges_own_words(path: Path) -> None:
     for one in [
         part for v in verdicts for part in (v, *v["controls"].values(), *v["planted"].values())
     ]:
-        assert not told(one["reason"]).startswith("gate ") and "straddles" not in told(
-            one["reason"]
-        )
-        assert one["outcome"] != "undecided" or told(one["reason"])
+        assert not explain_reason(one["reason"]).startswith(
+            "gate "
+        ) and "straddles" not in explain_reason(one["reason"])
+        assert one["outcome"] != "undecided" or explain_reason(one["reason"])
 
 
 def test_a_remedy_is_words_and_a_command() -> None:

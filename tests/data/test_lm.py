@@ -148,7 +148,7 @@ def test_what_is_held_out_is_what_transformers_says(tmp_path):
         Unkept(),
         evaluate_at=(1, 20, 50),
         held_out=others,
-        each=lambda step, params: seen.append((step, params["gain"].clone())),
+        on_evaluation=lambda step, params: seen.append((step, params["gain"].clone())),
     )
     assert [step for step, _ in seen] == [1, 20, 50] and torch.equal(
         seen[-1][1], found.tensors["gain"]

@@ -3,7 +3,7 @@ tells."""
 
 import numpy as np
 
-from assay.data.recall import asked, recall
+from assay.data.recall import locate_queries, recall
 
 SIZES = {"batch": 400, "keys": 6, "values": 5, "pairs": 3}
 
@@ -18,7 +18,7 @@ def test_each_key_is_asked_once_and_followed_by_its_value():
         )
         assert len(shown) == 3 and shown == again
         assert set(shown) <= set(range(6)) and set(shown.values()) <= set(range(6, 11))
-    assert np.arange(12)[asked(3)].tolist() == [6, 8, 10]
+    assert np.arange(12)[locate_queries(3)].tolist() == [6, 8, 10]
 
 
 def test_keys_values_and_orders_are_uniform_and_independent():

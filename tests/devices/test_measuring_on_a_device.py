@@ -17,10 +17,10 @@ from assay.dictionaries.kinds import known
 from assay.dictionaries.measuring import (
     ablation,
     cell_measures,
-    kept,
     linear_effects,
     metrics,
     path_shares,
+    positions,
     rarity,
     recovery,
     redundancy,
@@ -159,8 +159,8 @@ CASES = {
         splitting.shuffled(CODES.to(d)),
     ],
     "positions that count": lambda d: [
-        kept.kept(X.to(d)[None], X.to(d)[None], (2.0, 3.0), 1),
-        kept.outlier_limit(X.to(d), 1.2),
+        positions.select_positions(X.to(d)[None], X.to(d)[None], (2.0, 3.0), 1),
+        positions.outlier_limit(X.to(d), 1.2),
     ],
     "losses": lambda d: ablation.nats(X.to(d), GUESS.to(d), (torch.arange(B) % D).to(d)),
     "errors of cells": lambda d: [

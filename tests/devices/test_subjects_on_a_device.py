@@ -22,7 +22,7 @@ from assay.features.live import edits, firing, paths, promoted, steering
 from assay.features.live.reader import Reader
 from assay.subjects import decoder, mamba, path_probes, readout, unread
 from assay.subjects.asking import yes_or_no
-from assay.subjects.parts import apart, parts
+from assay.subjects.parts import parts, run_by_parts
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 
@@ -180,7 +180,7 @@ def test_small_decoders_and_their_parts(device, near):
         here = {name: x.to(where) for name, x in params.items()}
         text = circuits.read(here, TOKENS, "relu")
         mask = (drawn("mask", 2, len(circuits.kinds(here))) > 0).float().to(where)
-        changed = apart(here, TOKENS, written={parts(here)[1]: lambda x: 0 * x})
+        changed = run_by_parts(here, TOKENS, written={parts(here)[1]: lambda x: 0 * x})
         return [
             decoder.forward(here, TOKENS),
             decoder.next_token_loss(here, TOKENS, "relu"),

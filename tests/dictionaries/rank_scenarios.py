@@ -28,7 +28,7 @@ from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.sharded.part import Part
-from assay.dictionaries.sharded.ranks import joined
+from assay.dictionaries.sharded.ranks import join_ranks
 from assay.dictionaries.sharded.training import fit_sharded, train_sharded
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.kernels.active import Codes, largest
@@ -100,7 +100,7 @@ def steps(shards: int) -> dict[str, torch.Tensor]:
     """One step of every kind, and choices among many equal numbers, with rows divided in each
     way."""
     found = {}
-    with joined(shards, timeout=60) as ranks:
+    with join_ranks(shards, timeout=60) as ranks:
         part = Part(ranks, WIDTH)
         for name, counts in divisions(ranks.rows.size).items():
             mine = torch.arange(ROWS).split(counts)[ranks.rows.place]
@@ -154,7 +154,7 @@ def trainings(shards: int) -> dict[str, torch.Tensor]:
     """Every training of TRAINED, or without replicas two, in a folder of its own; what was
     measured."""
     found = {}
-    with joined(shards, timeout=60) as ranks:
+    with join_ranks(shards, timeout=60) as ranks:
         for name in TRAINED if ranks.rows.size == 2 else ("topk", "batch"):
             nonlinearity, penalty, loss = TRAINED[name]
             got = train_sharded(
@@ -172,7 +172,7 @@ def trainings(shards: int) -> dict[str, torch.Tensor]:
 
 def cut_short(shards: int) -> dict[str, torch.Tensor]:
     """Train until the first rank dies at step 25 of 30."""
-    with joined(shards, timeout=60) as ranks:
+    with join_ranks(shards, timeout=60) as ranks:
 
         def die(done: int, total: int, loss: float) -> None:
             if done == 25:
@@ -187,7 +187,7 @@ def cut_short(shards: int) -> dict[str, torch.Tensor]:
 def gone_on(shards: int) -> dict[str, torch.Tensor]:
     """Go on from a copy of what was cut short; how many steps were left to do."""
     taken = []
-    with joined(shards, timeout=60) as ranks:
+    with join_ranks(shards, timeout=60) as ranks:
         folder = Path(f"cut-{ranks.size}-{shards}")
         if ranks.rank == 0:
             shutil.copytree("cut", folder)
@@ -208,7 +208,7 @@ def stopped(how: Callable[[], None]) -> Callable[[int], dict[str, torch.Tensor]]
     """A training in which the last rank comes no further than its third step."""
 
     def scenario(shards: int) -> dict[str, torch.Tensor]:
-        with joined(shards, timeout=3) as ranks:
+        with join_ranks(shards, timeout=3) as ranks:
 
             def batches(step: int) -> torch.Tensor:
                 if step == 2 and ranks.rank == ranks.size - 1:

@@ -148,7 +148,7 @@ def test_lengths_side_by_side_are_shorter_than_their_sum_where_a_feature_writes_
         params["W_dec"][0, 1, 1, 1, 2],
     ) = 3.0, 4.0, 2.0
     np.testing.assert_allclose(lengths(params)[0], [[5, 0], [0, 2]])
-    np.testing.assert_allclose(lengths(params, joined=False)[0], [[7, 0], [0, 2]])
+    np.testing.assert_allclose(lengths(params, concatenated=False)[0], [[7, 0], [0, 2]])
 
 
 def test_replaced_layers_read_what_replaced_layers_wrote():

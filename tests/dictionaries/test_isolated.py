@@ -63,7 +63,7 @@ def test_the_flow_is_descent_on_the_loss():
     normal = torch.distributions.Normal(0.0, 1.0)
     (lam * ((w @ mu + b) * normal.cdf(u) + s * w.norm() * normal.log_prob(u).exp())).backward()
     path = isolated.flow(
-        0.7, spread=s, along=0.3, across=0.8, bias=-0.2, penalty=lam, end=2e-3, points=2
+        0.7, spread=s, parallel=0.3, across=0.8, bias=-0.2, penalty=lam, end=2e-3, points=2
     )
     dt = path.time[1] - path.time[0]
     moved = np.array([np.diff(path.along)[0], np.diff(path.across)[0], np.diff(path.bias)[0]]) / dt
@@ -92,7 +92,13 @@ def test_adam_kills_faster_than_the_flow():
     Both draw a few dozen features and one order of batches, hence the wide margins.
     """
     found, kappa = isolated.adam(
-        2.0, d=16, batch=512, at=(100, 1000, 4000), lr=1e-3, count=48, rng=np.random.default_rng(0)
+        2.0,
+        d=16,
+        batch=512,
+        steps=(100, 1000, 4000),
+        lr=1e-3,
+        count=48,
+        rng=np.random.default_rng(0),
     )
     assert np.median(np.log10(found), axis=1) == pytest.approx([-0.47, -2.34, -3.75], abs=0.35)
     assert kappa == pytest.approx([0.02, 0.38, 0.52], abs=0.15)

@@ -28,7 +28,7 @@ from assay.dictionaries.sharded.__main__ import main
 from assay.dictionaries.sharded.assembling import assemble
 from assay.dictionaries.sharded.checkpoints import MANIFEST, newest, read
 from assay.dictionaries.sharded.part import Part
-from assay.dictionaries.sharded.ranks import Ranks, bounds, joined
+from assay.dictionaries.sharded.ranks import Ranks, bounds, join_ranks
 from assay.dictionaries.sharded.training import step_of, train_sharded
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Resample
@@ -324,7 +324,7 @@ def test_what_cannot_be_sharded_is_refused(tmp_path, monkeypatch):
     with pytest.raises(SpecError, match="at least k = 13"):
         step_of(part, Method(TopK(13), losses.mse, 12, lr=one, penalty=one))
     monkeypatch.setenv("WORLD_SIZE", "6")
-    with pytest.raises(SpecError, match="6 ranks do not make 4 shards"), joined(4):
+    with pytest.raises(SpecError, match="6 ranks do not make 4 shards"), join_ranks(4):
         pass
     np.save(tmp_path / "x.npy", np.full((4, 3), np.inf))
     with pytest.raises(DataError, match="finite"):

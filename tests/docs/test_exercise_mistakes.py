@@ -428,7 +428,7 @@ def test_numbers_are_compared_without_mercy(found: object, due: object, told: st
 def test_the_truth_of_scans_is_that_of_assay() -> None:
     from assay.subjects.selective_scan import hidden_attention, selective_scan
 
-    u, delta, A, B, C, D = (torch.from_numpy(x)[None] for x in mamba._drawn(6, 2, 3, seed=7))
+    u, delta, A, B, C, D = (torch.from_numpy(x)[None] for x in mamba._draw_inputs(6, 2, 3, seed=7))
     due = selective_scan(u[None], delta[None], A, B[None], C[None])[0, 0] + D * u
     numbers = [x[0].numpy() for x in (u, delta, A, B, C, D)]
     assert np.allclose(mamba._looped(*numbers), due.numpy(), atol=1e-12)
@@ -473,7 +473,7 @@ def test_the_truth_of_explanations_is_that_of_assay() -> None:
         x.mean() for x in sweep.each(masks, lambda logits: problem.goodness(logits, tokens))
     )
     share = (kept - none) / (full - none)
-    assert explanations._kept(
+    assert explanations._measure_share(
         model, tokens, ("embed", "pos", "a0.0", "m0"), "mean"
     ) == pytest.approx(share, rel=1e-9)
 

@@ -17,7 +17,7 @@ from assay.lab import catalogue, records
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.lab.preset import override
-from assay.verbs import asked, new, plan, verdicts
+from assay.verbs import assumptions, new, plan, verdicts
 from assay.verbs import catalogue as listing
 from assay.verbs.health import doctor
 from assay.verbs.schemas import VERBS, document, moved
@@ -88,7 +88,7 @@ def test_what_verbs_give_is_what_the_files_say(
     valid("new", study)
     valid("list", listing.listed(tmp_path / "s"))
     valid("plan", plan.plan(lab, experiment, smoke, "5m"))
-    valid("plan", asked.asked(study.path, lab))
+    valid("plan", assumptions.find_unsaid(study.path, lab))
     ran = verdicts.run(lab, experiment, smoke)
     valid("run", ran)
     valid("run", verdicts.run(lab, experiment, smoke))  # as it is stored

@@ -19,7 +19,7 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.train import Method, fit_dictionaries
 from assay.evaluation import evaluate
-from assay.evaluation.leakage import of
+from assay.evaluation.leakage import get_training_text
 from assay.lab.store import Job, Store
 
 SITE = "blocks.1.hook_resid_pre"
@@ -54,7 +54,7 @@ def trained(model, texts, bench):
 def test_training_records_the_documents_it_has_seen(trained, texts):
     data, one = trained
     there = corpus.load(str(texts))
-    known = of(Dictionary.of(one).origin)
+    known = get_training_text(Dictionary.of(one).origin)
     assert (
         known["corpus"] == there.fingerprint
         and known["part"] == "train"
@@ -73,9 +73,9 @@ def test_it_stays_with_the_dictionary_wherever_that_goes(trained, model, texts, 
     dictionary.save(tmp_path / "ours.safetensors")
     write(dictionary, tmp_path / "theirs", "saelens")
     assert (
-        of(load(tmp_path / "theirs").origin)
-        == of(load(tmp_path / "ours.safetensors").origin)
-        == of(dictionary.origin)
+        get_training_text(load(tmp_path / "theirs").origin)
+        == get_training_text(load(tmp_path / "ours.safetensors").origin)
+        == get_training_text(dictionary.origin)
     )
     write(load(tmp_path / "theirs"), tmp_path / "again", "saelens")
     Store(tmp_path / "store").put(Job("own", 1, "main", Trial(seed=1)), _measures(), trained[1])

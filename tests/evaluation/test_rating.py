@@ -16,7 +16,7 @@ from test_evaluating import plain
 
 import assay
 from assay.cli import main
-from assay.core import intact
+from assay.core import integrity
 from assay.core.errors import AssayError, DataError
 from assay.evaluation import indexing
 from assay.features.index.reader import Index
@@ -215,8 +215,8 @@ def test_an_arm_of_another_text_would_be_known_by_it(at, tmp_path, model):
     (found.folder / "about.json").write_text(
         (found.folder / "about.json").read_text().replace('"name": "two"', '"name": "elsewhere"')
     )
-    (found.folder / intact.NOTE).write_bytes(
-        intact.described(found.folder)
+    (found.folder / integrity.NOTE).write_bytes(
+        integrity.described(found.folder)
     )  # as if it had been written so
     address = Index(found.folder).about.address
     with pytest.raises(AssayError, match="another text"):

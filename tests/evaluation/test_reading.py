@@ -79,11 +79,11 @@ def test_a_model_that_is_no_toy_says_which_feature_carries_its_answer():
     plain_reading = reader.read(text)
     answer = likely(reader, plain_reading, len(plain_reading) - 1, 1)[0]
     assert answer.text == " Paris" and answer.before > 0.3
-    reading = reader.read(text, then=answer.id)
+    reading = reader.read(text, next_id=answer.id)
     whole = attribute(reader, reading, len(reading) - 2)
     stream = torch.linalg.vecdot(reading.acts, whole.gradient).double().numpy()
     assert whole.value.sum() == pytest.approx(-stream[reading.keep].sum(), rel=1e-3)
-    top = matters(reader, reading, len(reading) - 2, count=8, each="firing")
+    top = matters(reader, reading, len(reading) - 2, count=8, unit="firing")
     assert (
         top.agreement.correlation > 0.5
         and top.agreement.same_sign > 0.5

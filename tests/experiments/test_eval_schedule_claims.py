@@ -146,7 +146,7 @@ def test_how_late_an_ability_is_found_by_hand():
     arm = WORLD.arms()["main"]
     there = eval_schedule.exists(arm, "unlocked")
     assert (there == STEPS[21]).all() and STEPS[21] == 608
-    found = eval_schedule.found(arm, "unlocked").isel(run=0).values
+    found = eval_schedule.find_step(arm, "unlocked").isel(run=0).values
     # begun at 16, evaluations follow at 64, 256 and 1024; begun at 19 at 76, 304 and 1216; at 38,
     # at 152 and 608
     assert found[[0, 1, 5]].tolist() == [1024, 1216, 608] and found[22] == STEPS[22]

@@ -365,7 +365,9 @@ def test_a_planted_spread_is_found_under_the_noise_that_the_order_of_pairs_makes
     assert said("as own sets predict") == apart([*(sets + half), *(sets - half)])
     assert said("actual") == apart(world.sizes("main", seeds)[1] + (first + again) / 2)
     assert np.isnan(
-        module_claims.apart(module_claims.below(wide["natural"], wide)["actual"].values[0])
+        module_claims.mean_difference(
+            module_claims.below(wide["natural"], wide)["actual"].values[0]
+        )
     ), "one network differs from none"
 
 

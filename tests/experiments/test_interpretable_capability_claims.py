@@ -18,11 +18,11 @@ from assay.core.runs import Runs
 from assay.experiments.interpretable_capability import experiment
 from assay.experiments.interpretable_capability.claims import (
     all_sizes,
-    along,
-    apart,
     by_circuits,
     by_rules,
     capability,
+    definition_gap,
+    line_terms,
     needed,
     over_ladder,
     valley,
@@ -242,7 +242,7 @@ def test_the_line_over_sizes_goes_through_all_neurons_that_are_explained():
     arm["detected"] = arm.detected.where(
         (arm.rung > 0) | (arm.neuron < 5)
     )  # the smallest model has few
-    terms = along(arm, arms)
+    terms = line_terms(arm, arms)
     for i in range(3):
         seen = np.argwhere(np.isfinite(arm.detected.values[i]))
         slow = np.polyfit(seen[:, 0], arm.detected.values[i][tuple(seen.T)], 1)[0] * 4
@@ -291,7 +291,7 @@ def test_interpretable_capability_is_capability_times_what_is_understood():
     # saved: 0 at 8 nodes, 1 at 16: 0.4 on the line between; never; 1 at 8 already
     np.testing.assert_allclose(needed(arm).values, [[8 * 2**0.4, np.nan, 8.0]])
     shares = {"circuits": np.array([[1.0, 0.5, 0.0]]), "rules": np.array([[0.7, 0.6, 0.5]])}
-    np.testing.assert_allclose(apart(shares), [0.3])
+    np.testing.assert_allclose(definition_gap(shares), [0.3])
 
 
 @pytest.mark.parametrize(

@@ -11,18 +11,18 @@ from assay.core.bench import Unkept
 from assay.core.runs import Runs
 from assay.core.sampler import n_beta_of
 from assay.experiments.mamba_induction import experiment, method
-from assay.experiments.mamba_induction.along import chains_along, measure_along
 from assay.experiments.mamba_induction.method import (
     WRITE,
     MambaInduction,
     answer_loss,
-    drawn,
+    draw_sequences,
     errors,
     exchanged,
     moments,
     shape_of,
     unused,
 )
+from assay.experiments.mamba_induction.trajectory import chains_along, measure_along
 from assay.subjects.mamba import forward
 from assay.worlds.networks.mamba import start
 
@@ -42,7 +42,7 @@ def restored_only(found, write, conv):
 
 
 def test_the_token_that_is_put_in_is_none_that_is_there():
-    tokens = drawn(runs_of(), "patch", 0, 50)
+    tokens = draw_sequences(runs_of(), "patch", 0, 50)
     for first, count in ((0, 6), (6, 6)):
         new = unused(tokens, first, count)
         assert (
@@ -57,8 +57,8 @@ def test_errors_are_counted_by_hand():
     runs = runs_of()
     params = start(runs.seeds, shape_of(SPEC), std=1.0)
     logits, tokens = (
-        forward(params, drawn(runs, "test", 0, method.TESTED))[0],
-        drawn(runs, "test", 0, method.TESTED),
+        forward(params, draw_sequences(runs, "test", 0, method.TESTED))[0],
+        draw_sequences(runs, "test", 0, method.TESTED),
     )
     for run in range(2):
         wrong = sum(
@@ -73,7 +73,7 @@ def test_errors_are_counted_by_hand():
 
 def test_the_loss_is_of_the_answers_and_the_last_token_is_not_read():
     runs = runs_of()
-    params, tokens = start(runs.seeds, shape_of(SPEC), std=1.0), drawn(runs, "test", 0, 20)
+    params, tokens = start(runs.seeds, shape_of(SPEC), std=1.0), draw_sequences(runs, "test", 0, 20)
     logits = forward(params, tokens)[0].double().numpy()
     by_hand = [
         -np.mean(
@@ -175,7 +175,7 @@ def test_chains_under_a_strong_pull_give_what_normal_noise_of_that_width_costs()
     )
     draw, width = torch.Generator().manual_seed(1), (pull * (1 - step * pull / 4)) ** -0.5
     at = {name: kept[:, -1] for name, kept in trained.tensors.items() if name.endswith("/at")}
-    tokens, excess = drawn(runs, "elsewhere", 0, 100), []
+    tokens, excess = draw_sequences(runs, "elsewhere", 0, 100), []
     for _ in range(200):
         moved = {
             name.removesuffix("/at"): kept + width * torch.randn(kept.shape, generator=draw)

@@ -133,7 +133,7 @@ def test_copies_share_the_world_alone_and_a_panel_gives_every_kind_back():
         found["soft-frozen"][0].W_dec[0], trained.tensors["soft-frozen.start"][1, 0, 0], dim=1
     )
     assert soft.min() >= 0.8 - 1e-4
-    stages = planted.along(trained, 1)
+    stages = planted.restore_snapshots(trained, 1)
     assert torch.equal(stages["start"][0].W_dec[0], trained.tensors["topk.start"][1, 0, 0])
     measured = planted.measure(runs, trained, Unkept())
     assert measured.scores.shape == (2, len(planted.KINDS), 2, len(planted.SCORES))

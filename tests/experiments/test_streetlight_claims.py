@@ -13,7 +13,7 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.data.concepts import CONCEPTS
 from assay.experiments.streetlight import experiment
-from assay.experiments.streetlight.claims import gain, good, left, picked, surface
+from assay.experiments.streetlight.claims import gain, good, picked, selection_terms, surface
 from assay.experiments.streetlight.probes import (
     BASELINES,
     CHANCE,
@@ -470,7 +470,7 @@ def test_what_is_left_of_a_careless_gain():
     for validation, honest in ((0.81, 0.0), (0.83, 0.12)):
         arm = one((0.80, 0.82, validation), (0.79, 0.78, 0.90), ("logistic", "pca", "sae-16"))
         arm = arm.isel(regime=[0] * len(REGIMES)).assign_coords(regime=list(REGIMES))
-        terms = left(arm, {})
+        terms = selection_terms(arm, {})
         assert terms["honest"].item() == pytest.approx(honest) and terms[
             "careless"
         ].item() == pytest.approx(0.12)

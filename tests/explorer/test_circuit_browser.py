@@ -172,7 +172,7 @@ def test_without_script_inputs_and_heads_are_still_chosen(page):
 def test_in_a_browser_from_a_file(browser, library, tmp_path):
     for name in ("redundant", "hostile"):
         path = tmp_path / f"{name}.html"
-        path.write_text(circuit.alone(library.circuits.picture(name)), encoding="utf-8")
+        path.write_text(circuit.render_standalone(library.circuits.picture(name)), encoding="utf-8")
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         asked, wrong = [], []
         page.on("request", lambda request, asked=asked: asked.append(request.url))

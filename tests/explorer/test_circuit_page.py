@@ -64,7 +64,9 @@ def pieces(html: str) -> list[str]:
 
 
 def test_the_file_has_what_the_server_shows_letter_by_letter(client, library, served):
-    alone = circuit.alone(library.circuits.picture("modular_sum", score=True), circuits.TRIED)
+    alone = circuit.render_standalone(
+        library.circuits.picture("modular_sum", score=True), circuits.TRIED
+    )
     assert len(pieces(served)) > 20 and pieces(served) == pieces(alone)
     assert not re.findall(r'(?:src|srcset|action|poster)="|@import|url\((?!data:)', alone)
     assert {link[:5] for link in re.findall(r'href="([^"]*)"', alone) if link[0] != "#"} == {
@@ -237,6 +239,7 @@ def test_the_files_numbers_are_the_pictures(library):
 
     found = library.circuits.picture("modular_sum")
     held = re.search(
-        r'download="circuit.json" href="data:application/json;base64,([^"]*)"', circuit.alone(found)
+        r'download="circuit.json" href="data:application/json;base64,([^"]*)"',
+        circuit.render_standalone(found),
     )[1]
     assert json.loads(base64.b64decode(held)) == to_json(found)

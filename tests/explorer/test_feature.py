@@ -105,7 +105,7 @@ def test_the_page_says_of_every_token_what_the_arrays_say(world: World) -> None:
                 effects[c["window"], c["position"] - c["at"] + i],
             )
             if a > 0:
-                expected[f"a{render.level(a / acts.max())}", shading.said(a, e)] += 1
+                expected[f"a{render.level(a / acts.max())}", shading.format_tip(a, e)] += 1
     shown = Counter(
         (tag["class"].split()[0], tag["data-tip"])
         for name, tag in page.tags
@@ -120,15 +120,15 @@ def test_the_page_says_of_every_token_what_the_arrays_say(world: World) -> None:
 
 
 def test_a_positive_effect_of_taking_out_helps_and_a_negative_one_hurts() -> None:
-    assert shading.said(1.5, 0.02) == (
+    assert shading.format_tip(1.5, 0.02) == (
         "activation 1.5; without it here the loss of later tokens rises by 0.02 nat, to first "
         "order: it helps"
     )
-    assert shading.said(1.5, -0.02) == (
+    assert shading.format_tip(1.5, -0.02) == (
         "activation 1.5; without it here the loss of later tokens falls by 0.02 nat, to first "
         "order: it hurts"
     )
-    assert "no effect on the loss was estimated" in shading.said(1.5, None)
+    assert "no effect on the loss was estimated" in shading.format_tip(1.5, None)
 
 
 def test_one_sentence_says_how_often_on_what_and_what_the_loss_is_without_it(

@@ -151,7 +151,7 @@ def test_the_index_is_made_while_pages_are_answered_and_ctrl_c_ends_both(world, 
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
         assert process.returncode == 0 and out == "" and "Traceback" not in err
-    again = background.wanted(
+    again = background.locate_index(
         str(world / "one.safetensors"), str(world / "llama"), "stdlib", None, None, tmp_path
     )
     assert again.there and not again.make and again.address == "llama/one"
@@ -172,9 +172,9 @@ def test_ctrl_c_in_the_midst_leaves_no_process_and_the_next_goes_on(world, tmp_p
 
 def test_what_is_not_there_is_told_in_the_terminal(world, tmp_path):
     with pytest.raises(AssayError, match="no file, folder or stored run"):
-        background.wanted("nowhere.safetensors", "smollm2", "stdlib", None, None, tmp_path)
+        background.locate_index("nowhere.safetensors", "smollm2", "stdlib", None, None, tmp_path)
     with pytest.raises(AssayError, match="no model"):
-        background.wanted(
+        background.locate_index(
             str(world / "one.safetensors"), str(world / "nowhere"), "stdlib", None, None, tmp_path
         )
 

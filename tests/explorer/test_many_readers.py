@@ -71,11 +71,11 @@ def test_a_result_that_changed_is_shown_as_it_is_now(stored):
 
 
 def test_runs_are_counted_by_folders_and_nothing_else(tmp_path):
-    from assay.verbs.catalogue import here
+    from assay.verbs.catalogue import find_stored
 
     runs = tmp_path / "runs" / NAME
-    assert here(tmp_path, NAME).runs == 0
+    assert find_stored(tmp_path, NAME).runs == 0
     (runs / "0123abcd-main-s0").mkdir(parents=True)
     (runs / "0123abcd-main-s1").mkdir()
     (runs / "notes.txt").write_text("no run")
-    assert here(tmp_path, NAME).runs == 2
+    assert find_stored(tmp_path, NAME).runs == 2

@@ -47,7 +47,7 @@ def test_it_shows_what_the_explorer_shows(index, html):
     """Every context, sentence and figure of the page from the server is in the file, letter by
     letter."""
     for number in NUMBERS:
-        shown = feature.shown(index, number, index.about.address)
+        shown = feature.build_page(index, number, index.about.address)
         server = render.html(shown, "/")
         wanted = re.findall(
             r'<li>.*?</li>|<svg.*?</svg>|<p class="question">.*?</p>|<dl>.*?</dl>',

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from tiny_world import LAST, SITE, TEXT, WIDTH, Tiny, log_probabilities
 
 import tiny_models
-from assay.core import intact
+from assay.core import integrity
 from assay.explorer import live, turn
 from assay.explorer.app import application
 from assay.explorer.pages import prompt
@@ -347,7 +347,7 @@ def test_what_went_missing_or_changed_is_a_page_that_says_so(tiny, tmp_path):
 
     def write(text: str) -> None:
         about.write_text(text)
-        (about.parent / intact.NOTE).write_bytes(intact.described(about.parent))
+        (about.parent / integrity.NOTE).write_bytes(integrity.described(about.parent))
 
     write(was)
     moved = Tiny(tmp_path / "store", tmp_path / "llama", tiny.index)

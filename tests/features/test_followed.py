@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from assay.features.followed import (
+from assay.features.training_measures import (
     BINS,
     KINDS,
     SHOWN,

@@ -208,7 +208,7 @@ def test_they_are_the_sums_of_importance(model):
 @pytest.mark.parametrize("position", [None, 7])
 def test_what_matters_is_chosen_by_attribution_and_taken_out(read, position, each):
     reader, reading, naive = read
-    found = matters(reader, reading, position, count=4, each=each)
+    found = matters(reader, reading, position, count=4, unit=each)
     first = attribute(reader, reading, position)
     if each == "feature":
         features, sums = first.by_feature()
@@ -255,7 +255,7 @@ def test_the_reconstruction_has_the_loss_of_a_spliced_pass(read):
 
 def test_a_token_behind_the_text_is_asked_about_and_has_no_features(model):
     reader = lt.reader(model)
-    plain, asked = reader.read(lt.TEXT), reader.read(lt.TEXT, then=17)
+    plain, asked = reader.read(lt.TEXT), reader.read(lt.TEXT, next_id=17)
     assert asked.ids == (*plain.ids, 17) and asked.left_out == (0, len(plain))
     assert asked.limits == pytest.approx(plain.limits, rel=1e-5)
     np.testing.assert_allclose(asked.loss[:-1], plain.loss, rtol=1e-5)

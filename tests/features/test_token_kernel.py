@@ -87,13 +87,13 @@ def test_a_probe_beside_it_finds_what_it_leaves_over():
     )
     alone = r2(BELIEF, kernel.predicted)
     assert r2(
-        BELIEF, out_of_fold(told, BELIEF, ENDING, 3, strengths=strengths, beside=kernel)[0]
+        BELIEF, out_of_fold(told, BELIEF, ENDING, 3, strengths=strengths, baseline=kernel)[0]
     ) > max(0.95, alone)
     assert (
         abs(
             r2(
                 BELIEF,
-                out_of_fold(untold, BELIEF, ENDING, 3, strengths=strengths, beside=kernel)[0],
+                out_of_fold(untold, BELIEF, ENDING, 3, strengths=strengths, baseline=kernel)[0],
             )
             - alone
         )

@@ -3,8 +3,8 @@ it."""
 
 import textwrap
 
-from assay.jobs.asked import Asked
 from assay.jobs.bounds import Bounds
+from assay.jobs.submission import Asked
 from assay.verbs.new import write_experiment
 
 

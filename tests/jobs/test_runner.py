@@ -15,9 +15,9 @@ import pytest
 from asking import one, study, workspace
 
 from assay.cli.main import main
-from assay.jobs.asked import Asked
 from assay.jobs.folder import Folder
 from assay.jobs.runner import Runner, forget, running
+from assay.jobs.submission import Asked
 from assay.jobs.work import Limits, group_cpu_seconds
 from assay.verbs import jobs
 

@@ -9,10 +9,10 @@ from asking import one, study, workspace
 
 from assay.core.errors import AssayError
 from assay.jobs import queue
-from assay.jobs.asked import Asked, Lacking, ready
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import EVENTS, Folder
 from assay.jobs.runner import Runner
+from assay.jobs.submission import Asked, Lacking, ready
 from assay.verbs import jobs
 
 SMOKE = Asked(experiment="superposition", preset="smoke")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from unruly_storage import Adversary, settle
 
-from assay.core import intact
+from assay.core import integrity
 from assay.core.errors import StoreError
 from assay.lab import depot, journal, leases
 from assay.lab.depot import Depot, artefacts, bucket, notes, runs
@@ -137,7 +137,7 @@ def test_a_run_under_a_verdict_is_replaced_by_nobody(
         == [judged.id] * 3
         != [again.id] * 3
     )
-    assert len(runs.there(a.bucket, "sample")) == 1
+    assert len(runs.list_runs(a.bucket, "sample")) == 1
 
 
 def test_a_run_that_read_something_else_replaces_nothing(
@@ -205,7 +205,7 @@ def artefact(folder: Path, seed: int = 0) -> Path:
     (folder / "empty").write_bytes(b"")
     (folder / "inner").mkdir()
     (folder / "inner" / "note.txt").write_bytes(b"12")
-    (folder / intact.NOTE).write_bytes(intact.described(folder))
+    (folder / integrity.NOTE).write_bytes(integrity.described(folder))
     return folder
 
 
@@ -232,7 +232,7 @@ def test_an_artefact_goes_and_comes_in_parts_and_goes_on_where_it_was(
     Adversary.requests = {}
     assert artefacts.fetch(there, into)
     assert Adversary.requests["get"] == 1 + 3  # hashes.json, and all parts but the first
-    for path in (p for p in folder.rglob("*") if p.is_file() and p.name != intact.NOTE):
+    for path in (p for p in folder.rglob("*") if p.is_file() and p.name != integrity.NOTE):
         assert (into / path.relative_to(folder)).read_bytes() == path.read_bytes()
     assert not (into / "left.over").exists()
 
@@ -241,7 +241,7 @@ def test_a_part_that_was_changed_is_not_taken_and_no_name_leads_outside(tmp_path
     there = bucket.Bucket(URL)
     folder = artefact(tmp_path / "acts" / "0123456789abcdef")
     artefacts.send(there, folder)
-    note = json.loads((folder / intact.NOTE).read_bytes())
+    note = json.loads((folder / integrity.NOTE).read_bytes())
     place = next(p for p in Adversary.home.iterdir() if p.stat().st_size > 2**20)
     whole = place.read_bytes()
     place.write_bytes(whole[:100] + b"\x00\x01" + whole[102:])
@@ -250,7 +250,7 @@ def test_a_part_that_was_changed_is_not_taken_and_no_name_leads_outside(tmp_path
     assert not artefacts.fetch(there, into)
     for name in ("../out", "/etc/out", "a/../../out"):
         there.write(
-            f"{artefacts.name_of(folder)}/{intact.NOTE}",
+            f"{artefacts.name_of(folder)}/{integrity.NOTE}",
             json.dumps({**note, name: [0, []]}).encode(),
         )
         assert not artefacts.fetch(there, into)

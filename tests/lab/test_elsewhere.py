@@ -41,13 +41,13 @@ def test_each_has_a_record_of_its_own(both):
     e, lab = both
     folder = records.path("stroll", e.origin).parent
     assert sorted(p.name for p in folder.glob("*.json")) == ["stroll.hill.json", "stroll.json"]
-    assert [records.of(e, p)["preset"] for p in ("default", "smoke", "hill")] == [
+    assert [records.load_record(e, p)["preset"] for p in ("default", "smoke", "hill")] == [
         "default",
         "default",
         "hill",
     ]
     ran = {arm: [r.job.key for r in rows] for arm, rows in lab.plan(e, "hill").by_arm().items()}
-    assert records.of(e, "hill")["provenance"]["keys"] == digest(canonical_json(ran))
+    assert records.load_record(e, "hill")["provenance"]["keys"] == digest(canonical_json(ran))
     for preset in ("default", "hill"):
         assert recorded_by.check(lab, e, override(e, preset)).differences == ()
 
@@ -55,7 +55,7 @@ def test_each_has_a_record_of_its_own(both):
 def test_verdicts_say_for_what_they_speak(both):
     e, lab = both
     for preset, place, other in (("default", "a plain", "a hill"), ("hill", "a hill", "a plain")):
-        claims, *_ = recording.rejudge(e, records.of(e, preset))
+        claims, *_ = recording.rejudge(e, records.load_record(e, preset))
         for verdict in (j.verdict for j in (*claims, *lab.judge(e, preset).judged)):
             assert place in verdict.scope and other not in verdict.scope
         assert planning.plan(lab, e, override(e, preset)).scope.startswith(place)
@@ -69,7 +69,7 @@ def test_what_a_plan_knows_of_costs_is_from_its_own_record(both):
     for preset in ("default", "hill"):
         found = fresh.plan(e, preset)
         assert found.cost_from == "the record"
-        assert found.disk == sum(6 * b for b in records.of(e, preset)["bytes"].values())
+        assert found.disk == sum(6 * b for b in records.load_record(e, preset)["bytes"].values())
 
 
 def test_looks_at_both_stand_in_one_file_and_disturb_neither(both):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from assay.cli.main import main
-from assay.core import intact
+from assay.core import integrity
 from assay.lab import catalogue, journal
 from assay.lab.executors import Inline
 from assay.lab.health import harms
@@ -68,7 +68,7 @@ def test_one_bit_is_found_named_and_mended(world, pattern, capsys):
     data = bytearray(victim.read_bytes())
     data[len(data) // 2] ^= 1
     victim.write_bytes(data)
-    intact._seen.clear()
+    integrity._verified_states.clear()
     (harm,) = harms(store)
     assert harm.what == HARMED[pattern] and (harm.path == victim or harm.path in victim.parents)
     assert (

@@ -14,13 +14,13 @@ import pytest
 
 from assay.core.errors import FleetError, RunError, StoreError
 from assay.core.spec import canonical_json
-from assay.lab import catalogue, groups, health, leases, wanted
+from assay.lab import catalogue, groups, health, leases, requests
 from assay.lab.events import Said, Started
 from assay.lab.executors import Away, Inline, none
-from assay.lab.joined import Joined
 from assay.lab.lab import Lab
 from assay.lab.preset import override
 from assay.lab.store import Store
+from assay.lab.worker_loop import Joined
 from assay.testing.executor_contract import measured
 from local_fleet import Local
 
@@ -117,7 +117,7 @@ def test_told_to_leave_it_saves_its_step_and_nothing_is_trained_twice(tmp_path, 
     [begun] = [group for group in groups.unfinished(Store(root)) if "main" in group.arms]
     steps = marks.read_text().split("\n").count("train")
     assert begun.step == steps < 60, "the step that it was at is saved"
-    assert not leases.of(root).held(f"group-{begun.name}"), "and the lease is given back"
+    assert not leases.open_leases(root).held(f"group-{begun.name}"), "and the lease is given back"
     Lab(root, Inline()).run(*walk(*one))
     assert marks.read_text().split("\n").count("train") == 2 * 60, (
         "each of two arms, each step once"
@@ -160,7 +160,7 @@ def left(root, experiment, preset):
             for task in tasks:
                 if task is None:
                     return
-                wanted.leave(task)
+                requests.leave(task)
             yield
 
     with contextlib.suppress(StoreError):  # nothing is stored yet
@@ -183,7 +183,7 @@ def test_what_is_not_on_a_machine_is_said_once_and_other_work_goes_on(tmp_path):
     assert all(
         f"{tmp_path}/{line.split()[0]}.py is not here" in line and "\n" not in line for line in told
     )
-    assert {wanted.read(root, name).name for name in wanted.names(root)} == {"gone", "other"}, (
+    assert {requests.read(root, name).name for name in requests.names(root)} == {"gone", "other"}, (
         "somebody else may have it"
     )
 
@@ -278,7 +278,7 @@ def test_a_fleet_whose_workers_do_nothing_is_an_error_that_names_a_log(tmp_path,
     ):
         Lab(tmp_path / "s", Away(fleet)).run(*walk())
     assert fleet.asked == 9, "three groups are ready, so three workers, three times"
-    assert wanted.names(tmp_path / "s") == set()
+    assert requests.names(tmp_path / "s") == set()
 
 
 def test_two_machines_that_build_one_artefact_write_into_no_folder_of_the_other(
@@ -291,7 +291,7 @@ def test_two_machines_that_build_one_artefact_write_into_no_folder_of_the_other(
     monkeypatch.setattr(leases, "_locked", lambda path: leases._Lock())  # no locks between machines
     times, asleep, awake = {"one": 0.0, "two": 0.0}, threading.Event(), threading.Event()
     known = {name: leases.Leases(tmp_path / "s", lambda name=name: times[name]) for name in times}
-    monkeypatch.setattr(leases, "of", lambda root: known[threading.current_thread().name])
+    monkeypatch.setattr(leases, "open_leases", lambda root: known[threading.current_thread().name])
     wrote = []
 
     def build(folder):

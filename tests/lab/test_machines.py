@@ -24,9 +24,9 @@ from assay.lab.depot import depot as sharing
 from assay.lab.depot import leases as turns
 from assay.lab.executors import Inline
 from assay.lab.executors.none import Away
-from assay.lab.joined import Joined
 from assay.lab.lab import Lab
 from assay.lab.store import Store
+from assay.lab.worker_loop import Joined
 
 URL = "adversary://bucket/shared"
 FORK = multiprocessing.get_context("fork")

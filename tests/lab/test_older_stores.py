@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from assay.cli.main import main
-from assay.core import intact
+from assay.core import integrity
 from assay.core.errors import StoreError
 from assay.dictionaries.formats import load
 from assay.jobs import runner
@@ -37,7 +37,7 @@ WHERE = ("--preset", "smoke", "--root", "store")
 def unpacked(tmp_path, name):
     with tarfile.open(STORES / f"{name}.tar.gz") as archive:
         archive.extractall(tmp_path, filter="data")
-    intact._seen.clear()
+    integrity._verified_states.clear()
     return tmp_path
 
 
@@ -119,7 +119,7 @@ def test_an_older_store_is_not_written_until_it_is_migrated_and_then_goes_on(old
     assert not [name for name in before if name not in kept and f"older/{name}" not in kept], (
         "nothing is lost"
     )
-    intact._seen.clear()
+    integrity._verified_states.clear()
     assert "damaged" not in told(capsys, "doctor", "--root", "store").out
     again = contents(old, "locks")
     assert (

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from assay.cli.main import main
 from assay.core.errors import StoreError
-from assay.lab import catalogue, edits, owners
+from assay.lab import catalogue, edits, ownership
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 
@@ -33,7 +33,7 @@ def written(folder, name, text=WALK):
 @given(STEMS)
 def test_a_name_is_never_empty_and_one_folder(stem):
     name = catalogue._slug(stem)
-    assert re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) and owners.sound(name) == name
+    assert re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) and ownership.sound(name) == name
 
 
 @given(STEMS, STEMS)

@@ -6,7 +6,7 @@ import statistics
 import numpy as np
 import pytest
 
-from assay.lab.pace import LEAST, Pace, Pending
+from assay.lab.time_left import LEAST, Pace, Pending
 
 
 class Clock:

@@ -18,9 +18,9 @@ from assay.lab import groups
 from assay.lab.executors import Inline
 from assay.lab.forecast import forecast
 from assay.lab.lab import Lab
-from assay.lab.pace import Pace
 from assay.lab.preset import Preset, override
 from assay.lab.recording import write_record
+from assay.lab.time_left import Pace
 from assay.lab.watch import Watch
 from assay.lab.worker import Workbench
 

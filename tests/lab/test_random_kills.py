@@ -19,12 +19,12 @@ import psutil
 import pytest
 
 from assay.core.spec import Spec
-from assay.lab import atomic, catalogue, health, joined
+from assay.lab import atomic, catalogue, health, worker_loop
 from assay.lab.executors import Away, Inline, none
 from assay.lab.groups import RunGroup
-from assay.lab.joined import Joined
 from assay.lab.lab import Lab
 from assay.lab.store import Store
+from assay.lab.worker_loop import Joined
 from stored_bytes import measures_of
 
 WALK = str(Path(__file__).with_name("walk.py"))
@@ -47,7 +47,7 @@ def whole(tmp_path_factory):
 @pytest.fixture
 def quick(monkeypatch, tmp_path):
     """Looks at the store often, saves often, and lets phases last long enough to be hit."""
-    for module in (none, joined):
+    for module in (none, worker_loop):
         monkeypatch.setattr(module, "POLL", 0.02)
     settings = {
         "WALK_MARKS": str(tmp_path / "marks"),

@@ -100,7 +100,7 @@ def test_nothing_more_is_trained_once_every_claim_is_settled(tmp_path, lab):
     again = lab.run(experiment, "default", heard.append)
     assert [type(e).__name__ for e in heard] == ["Looked", "Finished"]
     assert again.to_json() == result.to_json() == lab.judge(experiment).to_json()
-    assert [line["look"] for line in registered.taken(lab.store, "drift", preset)] == [1]
+    assert [line["look"] for line in registered.read_looks(lab.store, "drift", preset)] == [1]
 
 
 def test_seeds_that_are_stored_beyond_the_stop_change_nothing(tmp_path, lab):
@@ -137,9 +137,9 @@ def test_a_kill_between_looks_goes_on(tmp_path, lab):
     process.start()
     process.join(120)
     assert process.exitcode == -signal.SIGKILL
-    assert [line["look"] for line in registered.taken(lab.store, "drift", preset)] == [1]
+    assert [line["look"] for line in registered.read_looks(lab.store, "drift", preset)] == [1]
     result = lab.run(experiment)
-    assert [line["look"] for line in registered.taken(lab.store, "drift", preset)] == [1, 2, 3]
+    assert [line["look"] for line in registered.read_looks(lab.store, "drift", preset)] == [1, 2, 3]
     assert [j.verdict for j in result.judged] == [j.verdict for j in whole.judged]
     assert result.inference == "confirmatory"
 
@@ -254,7 +254,7 @@ def test_an_edited_or_forged_file_is_refused(tmp_path, lab):
     experiment, preset = found(write(tmp_path, FAR, NEAR))
     registered.freeze(lab.store, experiment, preset, LOOKS)
     mine, theirs = (
-        registered.beside(experiment, preset),
+        registered.adjacent_path(experiment, preset),
         registered.place(lab.store, experiment, preset),
     )
     whole = mine.read_bytes()

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from assay.cli.main import main
-from assay.core import intact
+from assay.core import integrity
 from assay.lab import catalogue, groups, memory
 from assay.lab.executors import Inline
 from assay.lab.groups import Member, RunGroup
@@ -245,7 +245,7 @@ def test_a_read_only_store_is_read_and_its_refusal_is_one_line(
 
     for name in ("mkdir", "write_bytes", "rename", "replace", "touch", "unlink", "write_text"):
         monkeypatch.setattr(Path, name, refused)
-    intact._seen.clear()
+    integrity._verified_states.clear()
     capsys.readouterr()
     for words in (
         ("show", str(tmp_path / "walk.py"), "--preset", "smoke"),

@@ -37,30 +37,30 @@ def file(tmp_path):
 
 
 def test_what_is_kept_of_this_machine_is_found_again(file):
-    assert speed.here(file=file) is None
+    assert speed.load_speed(file=file) is None
     first, second = measured(a=1.5, b=2.0), measured(a=3.0)
     speed.keep(first, file)
-    assert speed.here(file=file) == first
+    assert speed.load_speed(file=file) == first
     speed.keep(second, file)
-    assert speed.here(file=file) == second, "measured once more"
+    assert speed.load_speed(file=file) == second, "measured once more"
 
 
 @pytest.mark.parametrize("other", [{"cpu": "another processor"}, {"torch": "1.0"}, {"threads": 2}])
 def test_what_was_measured_elsewhere_is_not_used(file, other):
     speed.keep(dataclasses.replace(measured(a=1.0), **other), file)
-    assert speed.here(file=file) is None
+    assert speed.load_speed(file=file) is None
     mine = measured(a=7.0)
     speed.keep(mine, file)
-    assert speed.here(file=file) == mine
+    assert speed.load_speed(file=file) == mine
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"x": 1}'])
 def test_a_damaged_file_tells_nothing_and_is_written_anew(file, text):
     file.parent.mkdir()
     file.write_text(text)
-    assert speed.here(file=file) is None
+    assert speed.load_speed(file=file) is None
     speed.keep(measured(a=1.0), file)
-    assert speed.here(file=file) == measured(a=1.0)
+    assert speed.load_speed(file=file) == measured(a=1.0)
 
 
 def test_two_machines_are_compared_by_the_pieces_that_both_have():
@@ -187,7 +187,9 @@ def test_a_result_says_how_fast_its_machine_is(lab):
 
 def test_a_result_of_another_machine_does_not_get_this_one_s_speed(lab, monkeypatch):
     now = measured(a=2.0)
-    monkeypatch.setattr(speed, "here", lambda: dataclasses.replace(now, cpu="another processor"))
+    monkeypatch.setattr(
+        speed, "load_speed", lambda: dataclasses.replace(now, cpu="another processor")
+    )
     assert "speed" not in lab.run(experiment).provenance
 
 

@@ -18,7 +18,7 @@ from assay.core.claims import Claim, Exact, Finding
 from assay.core.errors import ModelError
 from assay.core.experiment import Arm, Experiment, Joint
 from assay.core.fit import Group, fit
-from assay.core.intact import Mapped
+from assay.core.integrity import Mapped
 from assay.core.measures import measures
 from assay.core.rng import normal
 from assay.core.spec import PerRun, Spec, changed, grid

@@ -24,7 +24,7 @@ from assay.core.bounded import bounded_mean
 from assay.core.claims import Claim, converged
 from assay.core.intervals import interval
 from assay.core.judging import judge as assay_judge
-from assay.report.bundle import carried, files, judge, steps
+from assay.report.bundle import contents, files, judge, steps
 from assay.studies.text import Said
 from assay.studies.wording import claim as worded
 from assay.studies.wording import condition
@@ -87,7 +87,7 @@ def arms() -> dict[str, xr.Dataset]:
 
 
 def bundle(
-    claims: list[carried.Carried],
+    claims: list[contents.Carried],
     arms: dict[str, xr.Dataset],
     verdicts: list[dict],
     conditions: dict[str, str],
@@ -152,7 +152,7 @@ def fvu_terms(a: xr.Dataset, arms: object) -> dict[str, xr.DataArray]:
     return {name: a[name] for name in ("error", "variance")}
 
 
-def told(found: list[carried.Carried]) -> list[dict]:
+def told(found: list[contents.Carried]) -> list[dict]:
     return json.loads(json.dumps([c.judged.to_json() for c in found]))
 
 
@@ -230,7 +230,7 @@ def test_steps_do_what_the_function_does() -> None:
         lambda m: (m["a.x"] ** 2).reshape(len(m["a.x"]), -1)[:, ::-1][..., 0],
         lambda m: np.where(m["a.x"] > m["b.x"], 0.0, m["a.y"]) @ np.arange(4.0),
     ):
-        found = json.loads(json.dumps(steps.of(statistic, m)))
+        found = json.loads(json.dumps(steps.trace(statistic, m)))
         other = {name: x[:17] * 1.01 for name, x in m.items()}
         np.testing.assert_allclose(judge.follow(found, other), statistic(other), rtol=1e-12)
 
@@ -246,7 +246,7 @@ def test_steps_do_what_the_function_does() -> None:
 )
 def test_what_steps_cannot_say_is_not_said(statistic: stats.Statistic) -> None:
     with pytest.raises(steps.Untold):
-        steps.of(statistic, {"x": np.random.default_rng(0).normal(size=61)})
+        steps.trace(statistic, {"x": np.random.default_rng(0).normal(size=61)})
 
 
 # ---- claims of experiments
@@ -308,7 +308,7 @@ def test_claims_of_experiments_come_out_alike(
 ) -> None:
     arms["none"] = arms["relu"].assign(right=arms["relu"].right * 0, score=arms["relu"].score * 0)
     arms["main"].diverged[3] = True  # one seed leaves, in all its runs
-    claims = carried.carry_all(claims_of_all_kinds(), arms)
+    claims = contents.carry_all(claims_of_all_kinds(), arms)
     verdicts = told(claims)
     assert len({v["outcome"] for v in verdicts}) > 1 and any(v["dropped"] for v in verdicts)
     found = bundle(claims, arms, verdicts, {})
@@ -326,7 +326,7 @@ def test_a_claim_that_cannot_be_carried_is_said_so(arms: dict[str, xr.Dataset]) 
     def by_hand(m: stats.Means) -> np.ndarray:
         return np.array([float(v) for v in m["value"]])
 
-    claims = carried.carry_all(
+    claims = contents.carry_all(
         [made("by hand", value=lambda a, arms: a.score, statistic=by_hand, high=0.6)], arms
     )
     found = bundle(claims, arms, told(claims), {})
@@ -338,7 +338,7 @@ def test_a_claim_that_cannot_be_carried_is_said_so(arms: dict[str, xr.Dataset]) 
 def test_a_verdict_that_the_bundle_does_not_come_to_is_not_carried(
     arms: dict[str, xr.Dataset],
 ) -> None:
-    claims = carried.carry_all([made("a mean", value=lambda a, arms: a.score, high=0.6)], arms)
+    claims = contents.carry_all([made("a mean", value=lambda a, arms: a.score, high=0.6)], arms)
     (verdict,) = told(claims)
     found = bundle(claims, arms, [{**verdict, "estimate": verdict["estimate"] * 1.001}], {})
     (said,) = json.loads(found["claims.json"])["claims"]
@@ -405,7 +405,7 @@ def test_conditions_are_computed_from_measures(
         claims.append(worded(s, next(iter(read.parsed.arms), "main"), read))
     verdicts = json.loads(json.dumps([assay_judge(c, arms).to_json() for c in claims]))
     found = bundle(
-        [carried.worded(c) for c in claims], arms, verdicts, {s.text: s.holds for s in said}
+        [contents.worded(c) for c in claims], arms, verdicts, {s.text: s.holds for s in said}
     )
     assert [
         c["why_not"] for c in json.loads(found["claims.json"])["claims"] if not c["carried"]

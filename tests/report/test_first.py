@@ -18,7 +18,7 @@ LETTER = 7.0
 
 @pytest.fixture(params=[first.WIDE, (first.NARROW,)], ids=["wide", "narrow"])
 def picture(request):
-    return ElementTree.fromstring(first.drawn(request.param))
+    return ElementTree.fromstring(first.draw_panels(request.param))
 
 
 def words(root):
@@ -68,7 +68,7 @@ def test_no_words_meet_or_leave_their_panel_in_a_wide_font(picture):
 
 
 def test_every_colour_is_one_of_the_palette_and_has_its_dark_value():
-    drawn = first.drawn(first.WIDE)
+    drawn = first.draw_panels(first.WIDE)
     assert "prefers-color-scheme:dark" in drawn
     used = set(re.findall(r"var\(--(\w+)\)", drawn))
     assert used <= set(palette.PALETTE)
@@ -85,7 +85,7 @@ def test_a_kept_card_is_what_the_picture_reads():
         promoted=[("x", 1.0)] * 9,
         suppressed=[("y", -1.0)] * 9,
     )
-    kept = first.json.loads(first.kept(card))
+    kept = first.json.loads(first.card_to_json(card))
     assert kept["top"] == [{"tokens": ["a", " b"], "activations": [0.0, 1.235], "at": 1}] * 5
     assert kept["promoted"] == ["x"] * 3 and kept["suppressed"] == ["y"] * 3
-    assert set(kept) == set(first.json.loads(first._kept().read_text()))
+    assert set(kept) == set(first.json.loads(first._card_path().read_text()))

@@ -171,7 +171,7 @@ def test_presets_that_lie_elsewhere_stand_beside_the_default(monkeypatch):
     }
     kept = {"gated-sae": here, "gated-sae.docs": there}
     monkeypatch.setattr(records, "read", lambda name, origin="", **head: kept.get(name))
-    table = docs.beside("gated-sae").replace(docs.SPACE, " ")
+    table = docs.compare_presets("gated-sae").replace(docs.SPACE, " ")
     assert table.startswith("| | `default` | `docs` |\n")
     assert (
         "| It leads \\| by .010 | ● holds<br>0.0240 [0.0222, 0.0258] | ✕ fails<br>−0.50 "
@@ -181,5 +181,5 @@ def test_presets_that_lie_elsewhere_stand_beside_the_default(monkeypatch):
     assert f"✕{docs.SPACE}fails" in docs.verdicts("gated-sae.docs")
     assert f"●{docs.SPACE}holds" in docs.verdicts("gated-sae")
     del kept["gated-sae.docs"]
-    assert "assay check gated-sae --preset docs --record" in docs.beside("gated-sae")
+    assert "assay check gated-sae --preset docs --record" in docs.compare_presets("gated-sae")
     assert "assay check gated-sae --preset docs --record" in docs.budget("gated-sae.docs")

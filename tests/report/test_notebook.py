@@ -11,7 +11,7 @@ import pytest
 import sample
 
 from assay import notebook
-from assay.core import shown
+from assay.core import display as shown
 from assay.core.claims import Claim
 from assay.core.figures import Figure
 from assay.core.table import judge

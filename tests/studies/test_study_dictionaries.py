@@ -23,7 +23,7 @@ from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.studies.wording import renamed
-from assay.verbs.asked import asked
+from assay.verbs.assumptions import find_unsaid
 
 SAELENS = Path(__file__).parents[1] / "evaluation" / "saelens"
 SITE = "blocks.1.hook_resid_post"
@@ -329,7 +329,7 @@ def test_what_is_not_said_is_listed(folder, capsys):
     path = write(folder, text)
     assert main(["plan", str(path)]) == 0
     assert "dictionary: tokens" in capsys.readouterr().out
-    unsaid = {u.where: u.default for u in asked(path, Lab(folder / "store", Inline())).unsaid}
+    unsaid = {u.where: u.default for u in find_unsaid(path, Lab(folder / "store", Inline())).unsaid}
     assert unsaid["dictionary: tokens"] == "110,000, as of assay evaluate"
     assert unsaid["dictionary: context"] == "what each dictionary's file says, else 128"
     assert "claim 1: units" in unsaid

@@ -12,7 +12,7 @@ import torch
 
 from assay.core.errors import ModelError
 from assay.subjects.decoder import Shape, forward
-from assay.subjects.parts import Part, Reader, apart, earlier, edges, parts, readers
+from assay.subjects.parts import Part, Reader, earlier, edges, parts, readers, run_by_parts
 
 KINDS = [
     ("layer", "learned", False, 6),
@@ -39,7 +39,7 @@ TOKENS = torch.from_numpy(np.random.default_rng(1).integers(7, size=(2, 3, 5)))
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_parts_and_biases_add_up_to_the_stream_and_the_logits_are_those_of_the_pass(kind):
     params = made(*kind)
-    found = apart(params, TOKENS)
+    found = run_by_parts(params, TOKENS)
     logits, residuals = forward(params, TOKENS, "relu")
     torch.testing.assert_close(found.logits, logits)
     whole = sum(found.wrote.values()) + (
@@ -57,7 +57,7 @@ def test_what_a_head_writes_replaced_is_that_head_without_its_output_matrix():
     without = {name: value.clone() for name, value in params.items()}
     without["W_O"][:, 0, 1] = 0
     torch.testing.assert_close(
-        apart(params, TOKENS, written={Part("head", 0, 1): torch.zeros_like}).logits,
+        run_by_parts(params, TOKENS, written={Part("head", 0, 1): torch.zeros_like}).logits,
         forward(without, TOKENS, "relu")[0],
     )
 
@@ -73,7 +73,7 @@ def test_neurons_replaced_are_those_neurons_without_their_output_rows():
         return x
 
     torch.testing.assert_close(
-        apart(params, TOKENS, neurons={1: off}).logits, forward(without, TOKENS, "relu")[0]
+        run_by_parts(params, TOKENS, neurons={1: off}).logits, forward(without, TOKENS, "relu")[0]
     )
 
 
@@ -118,8 +118,8 @@ def by_hand(params, tokens, cut) -> np.ndarray:
 def test_one_edge_cut_is_that_sum_by_hand(cut):
     params = made("none", "learned", False, 0)
     edge = (Part.parse(cut[0]), Reader.parse(cut[1]))
-    clean = apart(params, TOKENS)
-    found = apart(params, TOKENS, read={edge: torch.zeros_like(clean.wrote[edge[0]])})
+    clean = run_by_parts(params, TOKENS)
+    found = run_by_parts(params, TOKENS, read={edge: torch.zeros_like(clean.wrote[edge[0]])})
     assert float((found.logits - clean.logits).abs().max()) > 1e-3
     for run in range(2):
         one = {name: value[run] for name, value in params.items()}
@@ -131,13 +131,13 @@ def test_one_edge_cut_is_that_sum_by_hand(cut):
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_all_edges_of_a_part_replaced_are_the_part_replaced(kind):
     params = made(*kind)
-    clean = apart(params, TOKENS)
+    clean = run_by_parts(params, TOKENS)
     for part in parts(params):
         new = torch.randn(
             clean.wrote[part].shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
         )
-        one = apart(params, TOKENS, written={part: lambda _, new=new: new})
-        each = apart(
+        one = run_by_parts(params, TOKENS, written={part: lambda _, new=new: new})
+        each = run_by_parts(
             params,
             TOKENS,
             read={
@@ -151,12 +151,12 @@ def test_what_a_reader_is_shown_may_be_made_of_what_the_part_writes_in_that_pass
     """Of two cuts, one behind the other, the second sees what the first has changed."""
     params = made()
     head, mlp = Part("head", 0, 1), Part("mlp", 0)
-    first = {(head, Reader("mlp", 0)): torch.zeros_like(apart(params, TOKENS).wrote[head])}
-    changed = apart(params, TOKENS, read=first).wrote[mlp]
+    first = {(head, Reader("mlp", 0)): torch.zeros_like(run_by_parts(params, TOKENS).wrote[head])}
+    changed = run_by_parts(params, TOKENS, read=first).wrote[mlp]
     logits = Reader("logits")
-    one = apart(params, TOKENS, read={**first, (mlp, logits): lambda x: 2 * x}).logits
+    one = run_by_parts(params, TOKENS, read={**first, (mlp, logits): lambda x: 2 * x}).logits
     torch.testing.assert_close(
-        one, apart(params, TOKENS, read={**first, (mlp, logits): 2 * changed}).logits
+        one, run_by_parts(params, TOKENS, read={**first, (mlp, logits): 2 * changed}).logits
     )
 
 
@@ -198,7 +198,7 @@ def test_names_of_parts_and_readers_come_back():
 )
 def test_parts_that_are_not_there_are_refused_in_one_line(asked, said):
     with pytest.raises(ModelError, match=said) as told:
-        apart(made(), TOKENS, **asked)
+        run_by_parts(made(), TOKENS, **asked)
     assert "\n" not in str(told.value)
 
 

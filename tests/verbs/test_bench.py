@@ -59,7 +59,7 @@ def test_it_is_measured_once_and_told_as_its_schema_says(measured, capsys):
 
 def test_each_is_compared_with_the_product_of_its_own_size_and_precision():
     pieces = zip(PIECES, (100.0, 4.0, 10.0, 50.0), strict=True)
-    rows = bench._told(
+    rows = bench._to_benched(
         speed.Speed("cpu", 1, "torch", "now", {name: speed.Piece(ms, ms) for name, ms in pieces}),
         None,
     ).rows

@@ -28,9 +28,9 @@ def test_a_record_keeps_the_speed_at_which_its_runs_were_made(
     shutil.copy(WALK, tmp_path / "ramble.py")
     experiment, lab = catalogue.find(str(tmp_path / "ramble.py")), Lab(tmp_path / "s", Inline())
     preset = override(experiment, "smoke")
-    monkeypatch.setattr(speed, "here", lambda: fast(2.0))
+    monkeypatch.setattr(speed, "load_speed", lambda: fast(2.0))
     lab.run(experiment, "smoke")
-    monkeypatch.setattr(speed, "here", lambda: fast(3.0))
+    monkeypatch.setattr(speed, "load_speed", lambda: fast(3.0))
     record(lab, experiment, preset)
     found = records.read("ramble", experiment.origin)
     assert found is not None and speed.recorded(found) == {"a": 2.0}, "not as fast as it is by now"
@@ -41,7 +41,7 @@ def test_a_machine_that_was_never_measured_leaves_it_out(
 ) -> None:
     shutil.copy(WALK, tmp_path / "ramble.py")
     experiment, lab = catalogue.find(str(tmp_path / "ramble.py")), Lab(tmp_path / "s", Inline())
-    monkeypatch.setattr(speed, "here", lambda: None)
+    monkeypatch.setattr(speed, "load_speed", lambda: None)
     lab.run(experiment, "smoke")
     record(lab, experiment, override(experiment, "smoke"))
     found = records.read("ramble", experiment.origin)

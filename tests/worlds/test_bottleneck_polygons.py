@@ -15,7 +15,7 @@ from assay.worlds.potentials.learning_coefficient import stationary_quadratic
 
 
 def state(name, columns, **more):
-    made = polygons.weights(polygons.named(name, columns), columns, **more)
+    made = polygons.weights(polygons.parse_state(name, columns), columns, **more)
     return {k: torch.from_numpy(v)[None] for k, v in made.items()}
 
 
@@ -31,7 +31,7 @@ def state(name, columns, **more):
     ],
 )
 def test_levels_among_six_columns(name, loss):
-    assert polygons.level(polygons.named(name, 6), 6) == pytest.approx(loss, abs=6e-6)
+    assert polygons.level(polygons.parse_state(name, 6), 6) == pytest.approx(loss, abs=6e-6)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_up_to_four_sides_only_the_dead_cost(sides, loss):
 
 
 def test_the_plateau_at_the_origin():
-    assert polygons.level(polygons.named("0++++++", 6), 6) == pytest.approx(0.29167, abs=6e-6)
+    assert polygons.level(polygons.parse_state("0++++++", 6), 6) == pytest.approx(0.29167, abs=6e-6)
 
 
 def column_loss(sides, length, bias):
@@ -160,7 +160,7 @@ def test_the_nearest_level_and_what_chance_hits():
 )
 def test_impossible_states_are_named(name, columns, says):
     with pytest.raises(SpecError, match=says):
-        polygons.named(name, columns)
+        polygons.parse_state(name, columns)
 
 
 # --- plateaus, and chains -------------------------------------------------------------------------
@@ -237,5 +237,5 @@ def test_states_and_columns_are_called_by_what_they_are():
         ("5+", ["corner"] * 5 + ["dead, bias above 0"]),
         ("5", ["corner"] * 5 + ["off: its output never answers it"]),
     ):
-        exact = polygons.weights(polygons.named(name, 6), 6, turn=0.3)
+        exact = polygons.weights(polygons.parse_state(name, 6), 6, turn=0.3)
         assert polygons.roles(exact["W"], exact["b"]) == roles

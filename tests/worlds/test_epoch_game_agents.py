@@ -71,7 +71,7 @@ def test_sampled_episodes_do_only_what_is_allowed():
 def test_what_is_hidden_looks_like_the_first():
     logits = torch.from_numpy(np.random.default_rng(1).normal(size=(3, 3, 4, 2, 4, 2)))
     index, units = torch.tensor([True, False, False]), torch.tensor([True, True, False])
-    seen = agents.shown(logits, index, units)
+    seen = agents.mask_logits(logits, index, units)
     torch.testing.assert_close(seen[0], logits[0])
     for e in range(4):
         torch.testing.assert_close(seen[1, :, e], logits[1, :, 0])

@@ -62,7 +62,7 @@ def test_a_crossing_by_hand_and_where_there_is_none():
     assert found[0] == pytest.approx(430)
     assert np.isnan(found[1:]).all()  # below, above, missing, at the edge already
     assert critical_size.crossing(GRID[::-1], accuracy[:, ::-1])[0] == pytest.approx(430)
-    assert critical_size.crossing(GRID, accuracy, at=0.9)[0] == pytest.approx(452)
+    assert critical_size.crossing(GRID, accuracy, level=0.9)[0] == pytest.approx(452)
 
 
 def test_a_logistic_middle_is_found_again_with_noise_and_never_at_the_edge():

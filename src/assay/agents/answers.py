@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assay.agents import standing
+from assay.agents import basis
+from assay.agents.basis import Source, Standing
 from assay.agents.describing import exact
 from assay.agents.looking import Looks
-from assay.agents.standing import Source, Standing
 from assay.agents.verdicts import Early, Verdict, counted, early, verdicts
 from assay.core.claims import Claim
 from assay.core.compute import Range
@@ -18,7 +18,7 @@ from assay.core.experiment import Experiment
 from assay.core.reading import plural
 from assay.lab.preset import Preset
 from assay.lab.preset import scope as speaks_for
-from assay.verbs.asked import Unsaid
+from assay.verbs.assumptions import Unsaid
 from assay.verbs.jobs import Job
 from assay.verbs.plan import Bought, Frozen, Planned
 from assay.verbs.preregister import Look, Registered
@@ -203,7 +203,7 @@ class Written:
 
 
 def planned(
-    found: Planned,
+    plan: Planned,
     key: str,
     unsaid: Sequence[Unsaid],
     looks: Looks,
@@ -212,37 +212,37 @@ def planned(
 ) -> Plan:
     """Tell a plan without the list of its runs."""
     bought = ""
-    if found.budget is not None:
-        buys = found.budget
+    if plan.budget is not None:
+        buys = plan.budget
         bought = f"{buys.text}: what a seed costs is unknown"
         if isinstance(buys, Bought) and buys.seeds is not None:
             bought = (
                 f"{buys.text} buys {buys.seeds.low:.0f} to {buys.seeds.high:.0f} seeds; to spend "
                 f"it set {buys.set}"
             )
-    time = found.command_seconds
+    time = plan.command_seconds
     takes = f"about {time.low:,.0f} to {time.high:,.0f} s here" if time else "how long is unknown"
-    told = (
-        f"{found.missing} of {found.cached + found.missing} runs are missing, {takes}. "
-        if found.missing
+    summary = (
+        f"{plan.missing} of {plan.cached + plan.missing} runs are missing, {takes}. "
+        if plan.missing
         else "Everything is stored already. "
     )
     return Plan(
-        told=f"{told}{looks.told}. {rests.kind.capitalize()}: {rests.why}",
-        frozen=found.frozen,
-        experiment=found.experiment,
-        preset=found.preset,
+        told=f"{summary}{looks.told}. {rests.kind.capitalize()}: {rests.why}",
+        frozen=plan.frozen,
+        experiment=plan.experiment,
+        preset=plan.preset,
         key=key,
-        runs=found.cached + found.missing,
-        cached=found.cached,
-        missing=found.missing,
+        runs=plan.cached + plan.missing,
+        cached=plan.cached,
+        missing=plan.missing,
         seconds=time,
-        cpu_seconds=found.command_cpu_seconds,
-        disk_bytes=found.disk_bytes,
-        arms=tuple(Arm(a.name, a.runs, a.missing, a.why) for a in found.arms),
+        cpu_seconds=plan.command_cpu_seconds,
+        disk_bytes=plan.disk_bytes,
+        arms=tuple(Arm(a.name, a.runs, a.missing, a.why) for a in plan.arms),
         unsaid=tuple(unsaid),
         budget=bought,
-        scope=found.scope,
+        scope=plan.scope,
         claims=tuple(
             Expected(
                 claim=c.text,
@@ -253,32 +253,32 @@ def planned(
                 why=c.why,
                 reads=c.reads,
             )
-            for c in found.claims
+            for c in plan.claims
         ),
         looks=looks,
         standing=rests,
         source=source,
-        notes=found.notes,
+        notes=plan.notes,
         next="run with the same arguments submits it; its verdicts come by status and result",
     )
 
 
-def preregistered(found: Registered, plan: Plan, claims: Sequence[str]) -> Preregistered:
+def preregistered(registration: Registered, plan: Plan, claims: Sequence[str]) -> Preregistered:
     """Tell what was frozen."""
-    told = (
-        f"{'Was frozen so already' if found.already else 'Frozen'}: {plan.standing.why}. "
-        f"{plan.looks.told}. Hash: {found.hash}"
+    summary = (
+        f"{'Was frozen so already' if registration.already else 'Frozen'}: {plan.standing.why}. "
+        f"{plan.looks.told}. Hash: {registration.hash}"
     )
     return Preregistered(
-        told=told,
+        told=summary,
         key=plan.key,
-        experiment=found.experiment,
-        preset=found.preset,
-        hash=found.hash,
-        time=found.time,
-        already=found.already,
+        experiment=registration.experiment,
+        preset=registration.preset,
+        hash=registration.hash,
+        time=registration.time,
+        already=registration.already,
         claims=tuple(claims),
-        declared=found.looks,
+        declared=registration.looks,
         scope=plan.scope,
         looks=plan.looks,
         standing=plan.standing,
@@ -300,23 +300,23 @@ def asks(experiment: Experiment) -> tuple[str, ...]:
 
 
 def judged(
-    data: standing.JSON, key: str, question: str, looks: Looks, source: Source, unlike: str = ""
+    data: basis.JSON, key: str, question: str, looks: Looks, source: Source, unlike: str = ""
 ) -> Result:
     """Tell a result from its plain values, those that `assay show --json` prints."""
-    found = verdicts(data)
-    left = [
+    judged_verdicts = verdicts(data)
+    omissions = [
         f"{e['text']}: {e['reason']}" for e in (*data.get("failed", ()), *data.get("skipped", ()))
     ]
     if n := len(data.get("findings", ())):
-        left.append(f"{n} {plural('finding', n)}: numbers without a control are not told here")
+        omissions.append(f"{n} {plural('finding', n)}: numbers without a control are not told here")
     scope = (
-        "; ".join(dict.fromkeys(v.scope for v in found))
+        "; ".join(dict.fromkeys(v.scope for v in judged_verdicts))
         or "exact statements have no wider scope than what they name"
     )
-    rests = standing.standing(data, unlike)
-    head = f"{counted([v.outcome for v in found])}. " if found else ""
+    rests = basis.standing(data, unlike)
+    head = f"{counted([v.outcome for v in judged_verdicts])}. " if judged_verdicts else ""
     rest = [
-        *(v.told for v in found),
+        *(v.told for v in judged_verdicts),
         *exact(data),
         f"Scope: {scope}",
         f"{rests.kind.capitalize()}: {rests.why}",
@@ -329,9 +329,9 @@ def judged(
         experiment=data["experiment"],
         preset=data["preset"],
         question=question,
-        verdicts=found,
+        verdicts=judged_verdicts,
         exact=exact(data),
-        left_out=tuple(left),
+        left_out=tuple(omissions),
         scope=scope,
         looks=looks,
         standing=rests,
@@ -402,7 +402,7 @@ def submitted(
 
 def table(entry: Any, source: Source) -> Table:
     """Tell a claim judged on a table, from its plain values."""
-    (found,) = verdicts({"verdicts": [entry]})
+    (verdict,) = verdicts({"verdicts": [entry]})
     rests = Standing(
         "exploratory",
         (
@@ -414,17 +414,18 @@ def table(entry: Any, source: Source) -> Table:
         "looks at your table are not noted: whoever judged several claims on it, and tells one, "
         "has chosen it"
     )
-    told = (
-        f"{found.told} Scope: {found.scope}. Exploratory: {rests.why}. {looks}. Data: {source.told}"
+    summary = (
+        f"{verdict.told} Scope: {verdict.scope}. Exploratory: {rests.why}. {looks}. Data: "
+        f"{source.told}"
     )
     step = (
         "to confirm it, measure again on units that nobody has looked at, with this claim as it "
         "stands"
     )
     return Table(
-        told=told,
-        verdict=found,
-        scope=found.scope,
+        told=summary,
+        verdict=verdict,
+        scope=verdict.scope,
         looks=looks,
         standing=rests,
         source=source,

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.agents import looking, standing
+from assay.agents import basis, looking
+from assay.agents.basis import Source, Standing
 from assay.agents.looking import Looks
-from assay.agents.standing import Source, Standing
 from assay.agents.verdicts import Verdict, counted, verdicts
 from assay.core import syntax
 from assay.core.errors import ExperimentError, nearest
@@ -118,7 +118,7 @@ class Page:
 def every(root: Path, find: str) -> Experiments:
     """List the experiments whose texts have all of these words; none given: all."""
     words = find.lower().split()
-    found = []
+    lines = []
     for e in listed(root).experiments:
         line = Line(
             name=e.name,
@@ -131,27 +131,27 @@ def every(root: Path, find: str) -> Experiments:
             else "not recorded, or exact statements only",
         )
         if all(w in " ".join(map(str, dataclasses.astuple(line))).lower() for w in words):
-            found.append(line)
+            lines.append(line)
     none = (
         f"no experiment has all of these words: {find}; leave find out for all of them"
-        if not found
+        if not lines
         else ""
     )
-    told = none or (
-        f"{len(found)} of the catalogue. Verdicts are those of committed records; ask for one "
+    summary = none or (
+        f"{len(lines)} of the catalogue. Verdicts are those of committed records; ask for one "
         "by name for intervals, controls and scope"
     )
     return Experiments(
-        told,
-        tuple(found),
+        summary,
+        tuple(lines),
         None,
         "experiments(name=…) gives one in full: fields, arms, measures, verdicts",
     )
 
 
-def one(root: Path, name: str) -> Experiments:
+def describe_experiment(root: Path, name: str) -> Experiments:
     """Describe one experiment in full. Raises: ExperimentError."""
-    entry = named(name)
+    entry = find_entry(name)
     experiment, header, record = (
         catalogue.find(entry.name),
         entry.header(),
@@ -171,11 +171,13 @@ def one(root: Path, name: str) -> Experiments:
         arms=_arms(experiment, data),
         verdicts=verdicts(data),
         exact=exact(data),
-        looks=looking.of(experiment, seeds, Store(root), own=record is not None),
-        standing=standing.standing(data),
-        source=standing.of_record(data) if record else None,
+        looks=looking.count_looks(
+            experiment, seeds, Store(root), include_current=record is not None
+        ),
+        standing=basis.standing(data),
+        source=basis.of_record(data) if record else None,
     )
-    told = f"{header.title}. " + (
+    summary = f"{header.title}. " + (
         f"Recorded: {counted([v.outcome for v in detail.verdicts])}. "
         if record
         else "Nothing is recorded. "
@@ -184,10 +186,10 @@ def one(root: Path, name: str) -> Experiments:
         "write_study(question=…, experiment, fields, claims) asks a question of your own on fresh "
         "seeds; page(name) has its documentation"
     )
-    return Experiments(told + detail.looks.told, (), detail, what)
+    return Experiments(summary + detail.looks.told, (), detail, what)
 
 
-def named(name: str) -> catalogue.Entry:
+def find_entry(name: str) -> catalogue.Entry:
     """Find an experiment of the catalogue by its name, never a file. Raises: ExperimentError."""
     known = {e.name: e for e in catalogue.entries()}
     if name not in known:
@@ -197,7 +199,7 @@ def named(name: str) -> catalogue.Entry:
     return known[name]
 
 
-def exact(data: standing.JSON) -> tuple[str, ...]:
+def exact(data: basis.JSON) -> tuple[str, ...]:
     """Tell exact statements of a result, each in a line."""
     return tuple(
         f"{e['outcome'].upper()}: {e['text']} (off by at most {e['deviation']:.3g})"
@@ -209,18 +211,18 @@ def page(root: Path, name: str, part: int) -> Page:
     """Give one part of a page: the documentation of an experiment or of how Assay works, else what
     is recorded. Raises: ExperimentError."""
     folder = Path(__file__).resolve().parents[3] / "docs"
-    there = (
+    paths_by_name = (
         {path.stem: path for path in folder.glob("*.md")}
         if folder.with_name("pyproject.toml").exists()
         else {}
     )
-    if name in there:
+    if name in paths_by_name:
         text, source = (
-            _bare(there[name].read_text(encoding="utf-8")),
+            _bare(paths_by_name[name].read_text(encoding="utf-8")),
             f"docs/{name}.md at commit {provenance.commit() or 'unknown'}",
         )
     else:
-        known = sorted({*there, *(e.name for e in catalogue.entries())})
+        known = sorted({*paths_by_name, *(e.name for e in catalogue.entries())})
         if name not in known:
             raise ExperimentError(
                 f"no page is called {plain(name[:80])!r}; {nearest(name[:80], known)}"
@@ -239,9 +241,9 @@ def page(root: Path, name: str, part: int) -> Page:
     if not 1 <= part <= len(parts):
         raise ExperimentError(f"{name} has parts 1 to {len(parts)}, got {part}")
     more = f"page(name, part={part + 1}) goes on" if part < len(parts) else "this is its end"
-    told = f"part {part} of {len(parts)} of {source}"
+    summary = f"part {part} of {len(parts)} of {source}"
     return Page(
-        told=told,
+        told=summary,
         name=name,
         part=part,
         parts=len(parts),
@@ -252,7 +254,7 @@ def page(root: Path, name: str, part: int) -> Page:
 
 
 def _recorded(root: Path, name: str) -> str:
-    entry = named(name)
+    entry = find_entry(name)
     header, record = entry.header(), records.read(name, entry.origin)
     lines = [
         header.title,
@@ -267,7 +269,7 @@ def _recorded(root: Path, name: str) -> str:
     return "\n".join(
         [
             *lines,
-            standing.of_record(record).told,
+            basis.of_record(record).told,
             *(f"- {v.told} Scope: {v.scope}." for v in verdicts(record)),
             *exact(record),
         ]
@@ -283,28 +285,28 @@ def _bare(text: str) -> str:
 
 
 def _fields(spec: Spec) -> tuple[Field, ...]:
-    cls, told = type(spec), _meanings(type(spec))
+    cls, meanings = type(spec), _meanings(type(spec))
     several = per_run_fields(cls)
-    found = []
+    fields = []
     for name, bounds in ranges(cls).items():
-        found.append(
+        fields.append(
             Field(
                 name=name,
                 default=str(getattr(spec, name)),
                 may_be=bounds,
-                meaning=told.get(name, ""),
+                meaning=meanings.get(name, ""),
                 several=name in several,
             )
         )
-    return tuple(found)
+    return tuple(fields)
 
 
 def _meanings(cls: type) -> dict[str, str]:
     """What stands under each field of a class and of those it is made of."""
-    found: dict[str, str] = {}
-    for each in reversed(cls.__mro__):
+    meanings: dict[str, str] = {}
+    for base_class in reversed(cls.__mro__):
         try:
-            (body,) = syntax.module(textwrap.dedent(inspect.getsource(each))).body
+            (body,) = syntax.module(textwrap.dedent(inspect.getsource(base_class))).body
         except (OSError, TypeError, SyntaxError, ValueError):
             continue
         parts: list[Any] = getattr(body, "body", [])
@@ -314,22 +316,22 @@ def _meanings(cls: type) -> dict[str, str]:
                 and isinstance(after, ast.Expr)
                 and isinstance(after.value, ast.Constant)
             ):
-                found[ast.unparse(field.target)] = " ".join(str(after.value.value).split())
-    return found
+                meanings[ast.unparse(field.target)] = " ".join(str(after.value.value).split())
+    return meanings
 
 
-def _arms(experiment: Experiment, record: standing.JSON) -> tuple[Arm, ...]:
+def _arms(experiment: Experiment, record: basis.JSON) -> tuple[Arm, ...]:
     measured = {arm: data["measures"]["variables"] for arm, data in record.get("arms", {}).items()}
-    found = []
+    arms = []
     for name, arm in experiment.arms.items():
-        there = measured.get(name, {})
-        dims = {m: tuple(d for d in v["dims"] if d != "run") for m, v in there.items()}
-        found.append(
+        variables = measured.get(name, {})
+        dims = {m: tuple(d for d in v["dims"] if d != "run") for m, v in variables.items()}
+        arms.append(
             Arm(
                 name,
                 arm.note,
-                (*there, *made_of(tuple(there))),
+                (*variables, *made_of(tuple(variables))),
                 {m: over for m, over in dims.items() if over},
             )
         )
-    return tuple(found)
+    return tuple(arms)

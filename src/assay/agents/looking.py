@@ -18,7 +18,7 @@ from assay.lab import catalogue, journal, looks, records
 from assay.lab.origin import STUDIES
 from assay.lab.preset import override
 from assay.lab.store import Store
-from assay.studies.kin import about, kin
+from assay.studies.related import about, kin
 
 NAMED = 5
 """So many other names are told at most."""
@@ -41,13 +41,13 @@ class Looks:
 
 
 def looked(
-    seeds: Iterable[int], name: str, about: Iterable[str], store: Store, *, own: bool
+    seeds: Iterable[int], name: str, about: Iterable[str], store: Store, *, include_current: bool
 ) -> Looks:
     """Count the looks at these seeds by `name` and by whatever else is `about` the same
     experiments. With `own` the one that is told is one."""
-    given, known = sorted(set(seeds)), frozenset(about)
-    spans = looks.spans(given)
-    if given and all(s < looks.JUDGED for s in given):
+    seed_list, known = sorted(set(seeds)), frozenset(about)
+    spans = looks.spans(seed_list)
+    if seed_list and all(s < looks.JUDGED for s in seed_list):
         return Looks(
             0,
             spans,
@@ -58,26 +58,42 @@ def looked(
                 "settles nothing"
             ),
         )
-    found = {name: looks.shared(journal.stored(store, name), given)}
+    looks_by_name = {name: looks.shared(journal.stored(store, name), seed_list)}
     for base in known:  # of a file of somebody's own, its name
-        found[base] = found.get(base, set()) | looks.shared(
-            records.path(base).with_suffix(".looks.jsonl"), given
+        looks_by_name[base] = looks_by_name.get(base, set()) | looks.shared(
+            records.path(base).with_suffix(".looks.jsonl"), seed_list
         )
     for other in kin(store, name, known):
-        if there := looks.shared(journal.stored(store, other), given):
-            found[other] = found.get(other, set()) | there
-    taken = len(set().union(*found.values()))
-    others = tuple(
-        sorted(other for other, there in found.items() if there - found[name] and other != name)
+        if shared_looks := looks.shared(journal.stored(store, other), seed_list):
+            looks_by_name[other] = looks_by_name.get(other, set()) | shared_looks
+    look_count = len(set().union(*looks_by_name.values()))
+    other_names = tuple(
+        sorted(
+            other
+            for other, shared_looks in looks_by_name.items()
+            if shared_looks - looks_by_name[name] and other != name
+        )
     )
-    stopped = tuple(sorted(_stopped(store, name, known, set(given))))
-    return Looks(taken, spans, others, stopped, _told(taken, spans, others, stopped, own))
+    stopped = tuple(sorted(_stopped(store, name, known, set(seed_list))))
+    return Looks(
+        look_count,
+        spans,
+        other_names,
+        stopped,
+        _to_text(look_count, spans, other_names, stopped, include_current),
+    )
 
 
-def of(experiment: Experiment, seeds: Iterable[int], store: Store, *, own: bool) -> Looks:
+def count_looks(
+    experiment: Experiment, seeds: Iterable[int], store: Store, *, include_current: bool
+) -> Looks:
     """Count the looks at an experiment's seeds."""
     return looked(
-        seeds, experiment.name, (experiment.name, *about(experiment.origin)), store, own=own
+        seeds,
+        experiment.name,
+        (experiment.name, *about(experiment.origin)),
+        store,
+        include_current=include_current,
     )
 
 
@@ -102,42 +118,53 @@ def _stopped(store: Store, name: str, known: frozenset[str], seeds: set[int]) ->
         if (
             state.early is None
             or state.status == "done"
-            or (asked := folder.asked)["called"] == name
+            or (request := folder.asked)["called"] == name
         ):
             continue
         try:
-            study = asked["typed"].endswith(STUDIES)
+            study = request["typed"].endswith(STUDIES)
             typed = (
-                str(folder.path.resolve() / "text" / asked["typed"]) if study else asked["typed"]
+                str(folder.path.resolve() / "text" / request["typed"])
+                if study
+                else request["typed"]
             )
-            if not {asked["called"], *about(typed)} & known:
+            if not {request["called"], *about(typed)} & known:
                 continue
-            if not asked["code"]:
-                preset = override(catalogue.find(typed), asked["preset"], asked["sets"])
+            if not request["code"]:
+                preset = override(catalogue.find(typed), request["preset"], request["sets"])
                 if not seeds & {s.seed for s in preset.specs}:
                     continue
         except AssayError:  # its experiment is gone, or was changed
             pass
-        yield asked["called"]
+        yield request["called"]
 
 
-def _told(
-    taken: int, spans: str, others: tuple[str, ...], stopped: tuple[str, ...], own: bool
+def _to_text(
+    look_count: int,
+    spans: str,
+    other_names: tuple[str, ...],
+    stopped: tuple[str, ...],
+    include_current: bool,
 ) -> str:
-    left = (
+    stopped_note = (
         f"; estimates on them were told by {_names(stopped)}, which did not end" if stopped else ""
     )
-    if not taken:
+    if not look_count:
         fresh = f"Nobody has looked at seeds {spans} yet: the first look burns them"
-        return f"Nobody has judged anything on seeds {spans} yet{left}" if left else fresh
-    by = f", by {_names(others)} too" if others else ""
-    told = (
-        f"{taken} {plural('look', taken)} {'was' if taken == 1 else 'were'} taken at seeds "
-        f"{spans}{', this one included' if own else ''}{by}{left}"
+        return (
+            f"Nobody has judged anything on seeds {spans} yet{stopped_note}"
+            if stopped_note
+            else fresh
+        )
+    by = f", by {_names(other_names)} too" if other_names else ""
+    summary = (
+        f"{look_count} {plural('look', look_count)} {'was' if look_count == 1 else 'were'} taken "
+        "at seeds "
+        f"{spans}{', this one included' if include_current else ''}{by}{stopped_note}"
     )
-    return told + (
+    return summary + (
         "; a claim that was chosen after an earlier one is not confirmed by these seeds"
-        if taken > own or stopped
+        if look_count > include_current or stopped
         else ""
     )
 

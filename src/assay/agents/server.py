@@ -39,7 +39,7 @@ from assay.core import extras
 from assay.core.errors import AssayError, nearest
 from assay.core.plain import as_json, plain, plain_all
 from assay.core.schema import schema, to_json
-from assay.jobs.words import for_programs
+from assay.jobs.messages import for_programs
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -143,15 +143,15 @@ class Server(MCPServer[Any]):
 def _invalid(error: Exception) -> JSONRPCError:
     """The answer to what is no message: no JSON, or other JSON; its id is not known."""
     kinds = (
-        {one["type"] for one in error.errors()}
+        {detail["type"] for detail in error.errors()}
         if isinstance(error, ValidationError)
         else set[str]()
     )
-    code, told = (
+    code, reason = (
         (PARSE_ERROR, "no JSON") if "json_invalid" in kinds else (INVALID_REQUEST, "no request")
     )
     return JSONRPCError(
-        jsonrpc="2.0", id=None, error=ErrorData(code=code, message=f"{told}: {INVALID}")
+        jsonrpc="2.0", id=None, error=ErrorData(code=code, message=f"{reason}: {INVALID}")
     )
 
 
@@ -163,8 +163,8 @@ def _caller(context: Any) -> Holder:
 
 def line(text: str) -> str:
     """Make a refusal one line of bounded length, without what a terminal would obey."""
-    one = plain(for_programs(" ".join(text.split())))
-    return one if len(one) <= LONGEST else f"{one[: LONGEST - 1]}…"
+    single_line = plain(for_programs(" ".join(text.split())))
+    return single_line if len(single_line) <= LONGEST else f"{single_line[: LONGEST - 1]}…"
 
 
 def _offered(method: Callable[..., Any], name: str) -> Tool:
@@ -174,12 +174,14 @@ def _offered(method: Callable[..., Any], name: str) -> Tool:
     strict: Any = type(
         read.__name__, (read,), {"model_config": ConfigDict(extra="forbid"), "__module__": __name__}
     )
-    told = FuncMetadata(arg_model=strict, output_schema=schema(get_type_hints(method)["return"]))
+    tool_metadata = FuncMetadata(
+        arg_model=strict, output_schema=schema(get_type_hints(method)["return"])
+    )
 
     @wraps(method)
-    def answer(**given: Any) -> CallToolResult:
+    def answer(**arguments: Any) -> CallToolResult:
         try:
-            values = plain_all(to_json(method(**given)))
+            values = plain_all(to_json(method(**arguments)))
         except AssayError as error:
             raise ToolError(str(error)) from None
         except ModuleNotFoundError as error:
@@ -204,7 +206,7 @@ def _offered(method: Callable[..., Any], name: str) -> Tool:
         context_kwarg=None,
         description=inspect.getdoc(method) or "",
         parameters=strict.model_json_schema(by_alias=True),
-        fn_metadata=told,
+        fn_metadata=tool_metadata,
         is_async=False,
         annotations=hints,
     )
@@ -213,15 +215,15 @@ def _offered(method: Callable[..., Any], name: str) -> Tool:
 def _wrong(error: ValidationError, tool: Tool) -> str:
     """What the first wrong argument should be, and how many are wrong besides; what was given is
     not repeated."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    first = found[0]
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    first = errors[0]
     same = [
-        error for error in found if _place(error) == _place(first)
+        error for error in errors if _place(error) == _place(first)
     ]  # one for each type that it may have
-    told = _place(first) + _advice(first, tool.parameters["properties"])
+    message = _place(first) + _advice(first, tool.parameters["properties"])
     if kinds := [error["msg"].removeprefix("Input should be ") for error in same[1:]]:
-        told += "".join(f", or {kind}" for kind in dict.fromkeys(kinds))
-    return told + (f" ({more} more wrong)" if (more := len(found) - len(same)) else "")
+        message += "".join(f", or {kind}" for kind in dict.fromkeys(kinds))
+    return message + (f" ({more} more wrong)" if (more := len(errors) - len(same)) else "")
 
 
 def _place(error: ErrorDetails) -> str:
@@ -244,7 +246,7 @@ def _advice(error: ErrorDetails, known: Mapping[str, Any]) -> str:
     return f": {error['msg'][0].lower()}{error['msg'][1:]}"
 
 
-def made(tools: Tools) -> Server:
+def make_server(tools: Tools) -> Server:
     """Make the server of a store: tools, and experiments and jobs as resources."""
     server = Server(tools)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from mcp.server.transport_security import RequestBodyLimitMiddleware, TransportSecuritySettings
 
-from assay.agents.server import Server, made
+from assay.agents.server import Server, make_server
 from assay.agents.tools import Tools
 from assay.api import problems
 from assay.api.guard import BODY, Guard, Rules
@@ -89,7 +89,7 @@ def serve(
         )
     rules = Rules(_names(door.host), () if door.tokens is None else read(door.tokens))
     store = Store(root.absolute()).prepare()
-    server = made(Tools(store.root, bounds))
+    server = make_server(Tools(store.root, bounds))
     with running(store.root, width, LIMITS):
         aside = place or store.root / "jobs" / "nowhere"
         aside.mkdir(parents=True, exist_ok=True)

@@ -15,24 +15,24 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from assay.agents import answers, describing, looking, standing, writing
+from assay.agents import answers, basis, describing, looking, writing
 from assay.agents.answers import Plan, Preregistered, Result, Submitted, Table, Written
 from assay.agents.describing import Experiments, Page
 from assay.agents.looking import Looks
 from assay.api.tokens import EVERYBODY, Holder, Right
 from assay.core.errors import AssayError, DataError
 from assay.core.experiment import Experiment
-from assay.jobs.asked import Asked, Lacking, Ready, laid_out, ready
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import Folder, NoJob
-from assay.jobs.frozen import named
-from assay.jobs.words import unplaced
+from assay.jobs.frozen import adopt_frozen_name
+from assay.jobs.messages import unplaced
+from assay.jobs.submission import Asked, Lacking, Ready, laid_out, ready
 from assay.lab import catalogue
 from assay.lab.executors import Workers
 from assay.lab.lab import Lab
 from assay.lab.origin import STUDIES
 from assay.lab.preset import Preset, override
-from assay.studies.kin import about
+from assay.studies.related import about
 from assay.verbs import jobs
 from assay.verbs import plan as planning
 
@@ -188,7 +188,11 @@ class Tools:
         compare, or use as control), the measures that a claim can name as ARM.MEASURE, and its
         recorded verdicts with intervals, controls and scope. Start here."""
         with self._one:
-            return describing.one(self.root, name) if name else describing.every(self.root, find)
+            return (
+                describing.describe_experiment(self.root, name)
+                if name
+                else describing.every(self.root, find)
+            )
 
     def page(
         self,
@@ -275,11 +279,13 @@ class Tools:
             "paired": paired,
             "arms": arms,
         }
-        said = [
+        claim_values = [
             {k: v for k, v in c.model_dump().items() if k != "units" or v != ["seed"]}
             for c in claims
         ]
-        text = writing.study({"question": question, "seeds": seeds, "budget": budget}, part, said)
+        text = writing.study(
+            {"question": question, "seeds": seeds, "budget": budget}, part, claim_values
+        )
         with self._one:
             return self._written(text)
 
@@ -287,7 +293,7 @@ class Tools:
         """Check a study's text."""
         unsaid: tuple[Any, ...] = ()
         try:
-            found = self._plan(self._ready(Asked(study=text)), "", text)
+            plan = self._plan(self._ready(Asked(study=text)), "", text)
         except AssayError as e:
             wrong = "" if isinstance(e, Lacking) else str(e)
             try:
@@ -295,9 +301,9 @@ class Tools:
             except AssayError as again:
                 wrong = str(again)
             lacks = tuple(u for u in unsaid if u.default is None)
-            told = f"It cannot run yet: {wrong or '; '.join(u.text for u in lacks)}"
+            summary = f"It cannot run yet: {wrong or '; '.join(u.text for u in lacks)}"
             return Written(
-                told=told,
+                told=summary,
                 study=text,
                 ready=False,
                 wrong=wrong,
@@ -306,15 +312,15 @@ class Tools:
                 plan=None,
                 next="call write_study again with what is missing or wrong put right",
             )
-        told = f"It can run. {found.told}"
+        summary = f"It can run. {plan.told}"
         return Written(
-            told=told,
+            told=summary,
             study=text,
             ready=True,
             wrong="",
             missing=(),
-            assumed=found.unsaid,
-            plan=found,
+            assumed=plan.unsaid,
+            plan=plan,
             next="run(study=…) with this text",
         )
 
@@ -335,23 +341,23 @@ class Tools:
                 self._ready(self._asked(study, experiment, preset, sets)), budget, study
             )
 
-    def _plan(self, wanted: Ready, budget: str, study: str) -> Plan:
+    def _plan(self, submission: Ready, budget: str, study: str) -> Plan:
         lab = self._lab()
-        with unplaced(self.root), laid_out(wanted) as place:
+        with unplaced(self.root), laid_out(submission) as place:
             experiment = catalogue.find(place)
-            found = planning.plan(lab, experiment, wanted.preset, budget or None)
-            runs = lab.plan(experiment, wanted.preset)
+            plan = planning.plan(lab, experiment, submission.preset, budget or None)
+            runs = lab.plan(experiment, submission.preset)
             bases = about(experiment.origin)
             looks = looking.looked(
-                [s.seed for s in wanted.preset.specs],
+                [s.seed for s in submission.preset.specs],
                 experiment.name,
                 (experiment.name, *bases),
                 lab.store,
-                own=False,
+                include_current=False,
             )
-            rests = standing.planned(lab.store, experiment, wanted.preset)
-        unsaid = writing.lacks(study, lab) if study and not wanted.links else ()
-        return answers.planned(found, wanted.key, unsaid, looks, standing.of_plan(runs), rests)
+            rests = basis.planned(lab.store, experiment, submission.preset)
+        unsaid = writing.lacks(study, lab) if study and not submission.links else ()
+        return answers.planned(plan, submission.key, unsaid, looks, basis.of_plan(runs), rests)
 
     def preregister(
         self,
@@ -374,20 +380,20 @@ class Tools:
 
         Do it between plan and run, on seeds that nobody has looked at. What is frozen stays; then
         run with the same arguments."""
-        asked = self._asked(study, experiment, preset, sets)
+        request = self._asked(study, experiment, preset, sets)
         with self._one:
-            found = jobs.preregister(self.root, asked, looks, self.bounds)
-            wanted = self._ready(asked)
+            registration = jobs.preregister(self.root, request, looks, self.bounds)
+            submission = self._ready(request)
             return answers.preregistered(
-                found,
-                self._plan(wanted, "", study),
-                answers.asks(wanted.experiment.sized(wanted.preset.specs)),
+                registration,
+                self._plan(submission, "", study),
+                answers.asks(submission.experiment.sized(submission.preset.specs)),
             )
 
-    def _ready(self, asked: Asked) -> Ready:
+    def _ready(self, request: Asked) -> Ready:
         """What can run, under the name with which it was frozen. Raises: AssayError."""
         with unplaced(self.root):
-            return named(self._lab().store, ready(asked, self.bounds))
+            return adopt_frozen_name(self._lab().store, ready(request, self.bounds))
 
     def run(
         self,
@@ -401,42 +407,53 @@ class Tools:
 
         What is asked again is the same job. It runs while a server of this store is there, and goes
         on at the next start. Then status, and result."""
-        asked = self._asked(study, experiment, preset, sets)
+        request = self._asked(study, experiment, preset, sets)
         with self._one:
-            job = jobs.submit(self.root, asked, self.owner, self.bounds)
-            return self._far(job, None if job.status == "done" else self._known(job, asked))
+            job = jobs.submit(self.root, request, self.owner, self.bounds)
+            return self._far(job, None if job.status == "done" else self._known(job, request))
 
     def _far(self, job: jobs.Job, known: Result | None = None) -> Submitted:
         """How far a job is, with what it rests on."""
         result = self._result(job.key) if job.status == "done" else known
         experiment, chosen = self._asked_for(job.key)
-        looks = result.looks if result is not None else self._looks(experiment, chosen, own=False)
+        looks = (
+            result.looks
+            if result is not None
+            else self._looks(experiment, chosen, include_current=False)
+        )
         rests = (
             result.standing
             if result is not None
-            else standing.planned(self._lab().store, experiment, chosen)
+            else basis.planned(self._lab().store, experiment, chosen)
         )
         return answers.submitted(job, result, experiment, chosen, looks, rests)
 
-    def _looks(self, experiment: Experiment | None, preset: Preset | None, *, own: bool) -> Looks:
+    def _looks(
+        self, experiment: Experiment | None, preset: Preset | None, *, include_current: bool
+    ) -> Looks:
         if experiment is None or preset is None:
             return looking.unknown()
-        return looking.of(experiment, [s.seed for s in preset.specs], self._lab().store, own=own)
+        return looking.count_looks(
+            experiment,
+            [s.seed for s in preset.specs],
+            self._lab().store,
+            include_current=include_current,
+        )
 
-    def _known(self, job: jobs.Job, asked: Asked) -> Result | None:
+    def _known(self, job: jobs.Job, request: Asked) -> Result | None:
         """What is stored of an experiment that nobody submitted before, but somebody ran."""
-        if asked.study:
+        if request.study:
             return None
-        wanted, lab = self._ready(asked), self._lab()
-        found = lab.known(wanted.experiment, wanted.preset, run=True)
+        submission, lab = self._ready(request), self._lab()
+        stored_result = lab.known(submission.experiment, submission.preset, run=True)
         return (
             self._told(
-                found.to_json() if hasattr(found, "to_json") else found,
+                stored_result.to_json() if hasattr(stored_result, "to_json") else stored_result,
                 job,
-                wanted.experiment,
-                wanted.preset,
+                submission.experiment,
+                submission.preset,
             )
-            if found
+            if stored_result
             else None
         )
 
@@ -471,10 +488,10 @@ class Tools:
         experiment: Experiment | None,
         preset: Preset | None,
     ) -> Result:
-        looks = self._looks(experiment, preset, own=True)
-        source = standing.of_store(data, job.runs_cached)
+        looks = self._looks(experiment, preset, include_current=True)
+        source = basis.of_store(data, job.runs_cached)
         unlike = (
-            standing.unlike(self._lab().store, experiment, preset)
+            basis.unlike(self._lab().store, experiment, preset)
             if experiment is not None and preset is not None
             else ""
         )
@@ -484,15 +501,17 @@ class Tools:
         """The experiment of a job and its preset; None where that is code which this server may not
         run, or which is gone."""
         folder = Folder(self._lab().store.root, key)
-        asked = folder.asked
-        if asked["code"] and not self.bounds.code:
+        request = folder.asked
+        if request["code"] and not self.bounds.code:
             return None, None
-        study = asked["typed"].endswith(STUDIES)
+        study = request["typed"].endswith(STUDIES)
         try:
             experiment = catalogue.find(
-                str(folder.path.resolve() / "text" / asked["typed"]) if study else asked["typed"]
+                str(folder.path.resolve() / "text" / request["typed"])
+                if study
+                else request["typed"]
             )
-            preset = override(experiment, asked["preset"], asked["sets"])
+            preset = override(experiment, request["preset"], request["sets"])
             return experiment.sized(preset.specs), preset
         except AssayError:
             return None, None
@@ -559,7 +578,7 @@ class Tools:
 
         columns, text, count = _columns(rows)
         with self._one:
-            found = judge(
+            verdict = judge(
                 columns,
                 claim=claim,
                 unit=unit,
@@ -569,7 +588,7 @@ class Tools:
                 bounds=bounds,
                 scope=scope,
             )
-        return answers.table(found.to_json(), standing.of_table(count, text))
+        return answers.table(verdict.to_json(), basis.of_table(count, text))
 
     def _asked(self, study: str, experiment: str, preset: str, sets: list[str]) -> Asked:
         return Asked(study=study, experiment=experiment, preset=preset, sets=tuple(sets))
@@ -606,25 +625,28 @@ def _columns(rows: list[dict[str, Plain | None]] | str) -> tuple[dict[str, list[
             raise DataError(
                 "rows: every line of CSV text has as many values as the first line has names"
             )
-        given: list[dict[str, Any]] = [{k: _number(v) for k, v in line.items()} for line in lines]
+        table_rows: list[dict[str, Any]] = [
+            {k: _number(v) for k, v in line.items()} for line in lines
+        ]
     else:
-        given = [dict(row) for row in rows]
-    if not given:
+        table_rows = [dict(row) for row in rows]
+    if not table_rows:
         raise DataError(
             "rows: the table has no rows; give objects such as {arm: mine, seed: 1, loss: 0.3}"
         )
-    if len(given) > ROWS:
+    if len(table_rows) > ROWS:
         raise DataError(
-            f"rows: {len(given):,} rows, and at most {ROWS:,} are taken; average within units first"
+            f"rows: {len(table_rows):,} rows, and at most {ROWS:,} are taken; average within "
+            "units first"
         )
-    names = list(given[0])
-    if odd := next((i for i, row in enumerate(given, 1) if set(row) != set(names)), 0):
+    names = list(table_rows[0])
+    if odd := next((i for i, row in enumerate(table_rows, 1) if set(row) != set(names)), 0):
         raise DataError(
             f"rows: row {odd} has other columns than the first; every row has "
             f"{', '.join(names)[:SHORT]}; a missing number is null"
         )
-    columns = {name: [row[name] for row in given] for name in names}
-    return columns, repr(columns), len(given)
+    columns = {name: [row[name] for row in table_rows] for name in names}
+    return columns, repr(columns), len(table_rows)
 
 
 def _number(text: str) -> float | int | str | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from assay.jobs.words import for_programs
+from assay.jobs.messages import for_programs
 
 if TYPE_CHECKING:
     from assay.jobs import state as jobs
@@ -84,7 +84,7 @@ def verdicts(data: JSON) -> tuple[Verdict, ...]:
 
 def verdict(entry: JSON) -> Verdict:
     """Read one verdict as `assay show --json` prints it."""
-    beside = _beside(entry)
+    comparisons = _read_comparisons(entry)
     price = entry.get("price") or {}
     return Verdict(
         claim=entry["text"],
@@ -99,24 +99,24 @@ def verdict(entry: JSON) -> Verdict:
         threshold_from=entry["threshold_from"],
         n=entry["n"],
         scope=entry["scope"],
-        controls=beside,
+        controls=comparisons,
         would_decide=for_programs(price.get("text", "")),
         notes=tuple(entry.get("notes", ())),
-        told=_told(entry, beside),
+        told=_to_text(entry, comparisons),
     )
 
 
 def early(state: jobs.Early) -> tuple[Early, ...]:
     """Tell claims on the seeds that are stored so far as what they are: no verdicts."""
     seeds = f"{state.seeds} seed{'' if state.seeds == 1 else 's'}"
-    found = []
+    early_claims = []
     for c in state.claims:
         words = (
             f"not a verdict: on {seeds} so far it would be called {c.outcome}; all seeds are "
             "still to be judged, and it may change"
         )
         controls = tuple(
-            _one(
+            _make_comparison(
                 arm,
                 "control",
                 i.outcome,
@@ -127,39 +127,45 @@ def early(state: jobs.Early) -> tuple[Early, ...]:
             for arm, i in c.controls.items()
         )
         numbers = {name: _number(vars(c), name) for name in ("estimate", "low", "high")}
-        found.append(Early(claim=c.claim, not_a_verdict=words, controls=controls, **numbers))
-    return tuple(found)
+        early_claims.append(Early(claim=c.claim, not_a_verdict=words, controls=controls, **numbers))
+    return tuple(early_claims)
 
 
 def counted(outcomes: Sequence[str]) -> str:
     """Count outcomes in words, such as "2 hold, 1 is undecided"."""
-    one, more = {"holds": "holds", "fails": "fails"}, {"holds": "hold", "fails": "fail"}
-    told = []
+    singular, more = {"holds": "holds", "fails": "fails"}, {"holds": "hold", "fails": "fail"}
+    phrases = []
     for outcome in dict.fromkeys(outcomes):
         n = outcomes.count(outcome)
-        told.append(
+        phrases.append(
             f"{n} "
-            f"{one.get(outcome, f'is {outcome}') if n == 1 else more.get(outcome, f'are {outcome}')}"  # noqa: E501
+            f"{singular.get(outcome, f'is {outcome}') if n == 1 else more.get(outcome, f'are {outcome}')}"  # noqa: E501
         )
-    return ", ".join(told) or "no claim was judged"
+    return ", ".join(phrases) or "no claim was judged"
 
 
-def _beside(entry: JSON) -> tuple[Beside, ...]:
+def _read_comparisons(entry: JSON) -> tuple[Beside, ...]:
     near = entry.get("near") or {}
-    found = []
+    comparisons = []
     for kind, role, must in (("controls", "control", "fails"), ("planted", "planted", "holds")):
         for arm, other in entry.get(kind, {}).items():
             met = None if other["outcome"] == "undecided" else other["outcome"] == must
-            found.append(_one(arm, role, other["outcome"], met, other, near.get(arm, "")))
+            comparisons.append(
+                _make_comparison(arm, role, other["outcome"], met, other, near.get(arm, ""))
+            )
     for arm, other in entry.get(
         "also", {}
     ).items():  # only those that satisfy it are listed; without a reason nobody said they might
         met = bool(other.get("reason"))
-        found.append(_one(arm, "may hold too" if met else "not named", "holds", met, other, ""))
-    return tuple(found)
+        comparisons.append(
+            _make_comparison(arm, "may hold too" if met else "not named", "holds", met, other, "")
+        )
+    return tuple(comparisons)
 
 
-def _one(arm: str, role: Any, outcome: str, met: bool | None, other: JSON, near: str) -> Beside:
+def _make_comparison(
+    arm: str, role: Any, outcome: str, met: bool | None, other: JSON, near: str
+) -> Beside:
     low, high = _number(other, "low"), _number(other, "high")
     return Beside(
         arm=arm,
@@ -179,7 +185,7 @@ def _number(entry: JSON, name: str) -> float:
     return float("nan") if value is None else float(value)
 
 
-def _told(entry: JSON, beside: Sequence[Beside]) -> str:
+def _to_text(entry: JSON, comparisons: Sequence[Beside]) -> str:
     """The verdict in one sentence, with its interval, its units and its controls."""
     unit = "" if entry["unit"] == "1" else f" {entry['unit']}"
     n = " × ".join(
@@ -187,7 +193,7 @@ def _told(entry: JSON, beside: Sequence[Beside]) -> str:
     )
     head = f"{entry['outcome'].upper()}: {entry['text']}"
     reason = f" ({entry['reason']})" if entry["reason"] else ""
-    controls = "; ".join(_control(b) for b in beside) or "no control was asked"
+    controls = "; ".join(_control(b) for b in comparisons) or "no control was asked"
     return (
         f"{head}{reason}. Estimate {_span(entry)}{unit}, threshold {entry['threshold']}, over "
         f"{n or 'no units'}. {controls}."

@@ -15,7 +15,7 @@ from assay.core.errors import AssayError, ExperimentError
 from assay.lab.lab import Lab
 from assay.studies import missing
 from assay.studies.text import FENCE, read
-from assay.verbs.asked import Unsaid, asked
+from assay.verbs.assumptions import Unsaid, find_unsaid
 
 BARE = re.compile(r"[A-Za-z0-9_-]+")
 Said = Mapping[str, Any]
@@ -38,7 +38,7 @@ def lacks(text: str, lab: Lab) -> tuple[Unsaid, ...]:
     """
     with laid(text) as path:
         try:
-            return _without(asked(path, lab).unsaid, path)
+            return _without(find_unsaid(path, lab).unsaid, path)
         except AssayError as e:
             raise type(e)(bare(str(e), path)) from None
 
@@ -49,11 +49,11 @@ def unsaid(text: str) -> tuple[Unsaid, ...]:
     with laid(text) as path:
         try:
             parsed = read(path)
-            found = [
+            missing_fields = [
                 *missing.essential(parsed),
                 *(missing.assumed(parsed) if parsed.study.experiment else ()),
             ]
-            return _without([Unsaid(m.where, m.text, m.default, "") for m in found], path)
+            return _without([Unsaid(m.where, m.text, m.default, "") for m in missing_fields], path)
         except AssayError as e:
             raise type(e)(bare(str(e), path)) from None
 
@@ -82,29 +82,31 @@ def _lines(table: Said) -> Iterable[str]:
             yield f"{_key(key)} = {_value(value, key)}\n"
 
 
-def _value(value: Any, at: str) -> str:
+def _value(value: Any, location: str) -> str:
     """A value in TOML, tables on one line."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return _text(value, at)
+        return _text(value, location)
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float) and value == value and abs(value) != float("inf"):
         return repr(value)
     if isinstance(value, list | tuple):
-        return f"[{', '.join(_value(v, at) for v in value)}]"
+        return f"[{', '.join(_value(v, location) for v in value)}]"
     if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{_key(k)} = {_value(v, at)}' for k, v in value.items())} }}"
+        return f"{{ {', '.join(f'{_key(k)} = {_value(v, location)}' for k, v in value.items())} }}"
     raise ExperimentError(
-        f"{at}: a study has texts, finite numbers, true and false, lists and tables, got "
+        f"{location}: a study has texts, finite numbers, true and false, lists and tables, got "
         f"{type(value).__name__}"
     )
 
 
-def _text(value: str, at: str) -> str:
+def _text(value: str, location: str) -> str:
     if any("\ud800" <= c <= "\udfff" or c == "\0" for c in value):
-        raise ExperimentError(f"{at}: a text has no null characters and no halves of characters")
+        raise ExperimentError(
+            f"{location}: a text has no null characters and no halves of characters"
+        )
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

@@ -28,9 +28,9 @@ from assay.api.problems import Refused, plain_values
 from assay.core.errors import AssayError
 from assay.core.plain import as_json
 from assay.core.schema import to_json
-from assay.jobs.asked import Asked
 from assay.jobs.bounds import Bounds
 from assay.jobs.state import OVER
+from assay.jobs.submission import Asked
 from assay.lab import catalogue as experiments
 from assay.verbs import catalogue, jobs
 
@@ -92,13 +92,13 @@ def application(served: Served, rules: Rules = Rules()) -> Starlette:  # noqa: B
         Route("/openapi.json", desk.answer("read", desk.openapi), methods=["GET"]),
     ]
     return Starlette(
-        routes=_joined(routes),
+        routes=_merge_routes(routes),
         middleware=[Middleware(Guard, rules=rules)],
         exception_handlers={HTTPException: _unknown},
     )
 
 
-def _joined(routes: list[Route]) -> list[Route]:
+def _merge_routes(routes: list[Route]) -> list[Route]:
     """One route for each address, whatever the methods, so that a method that it lacks is refused
     with those that it has."""
     by_path: dict[str, dict[str, Any]] = {}
@@ -107,13 +107,15 @@ def _joined(routes: list[Route]) -> list[Route]:
             dict.fromkeys(route.methods or (), route.endpoint)
         )
 
-    def one(path: str, endpoints: Mapping[str, Callable[[Request], Awaitable[Response]]]) -> Route:
+    def make_route(
+        path: str, endpoints: Mapping[str, Callable[[Request], Awaitable[Response]]]
+    ) -> Route:
         async def endpoint(request: Request) -> Response:
             return await endpoints[request.method](request)
 
         return Route(path, endpoint, methods=list(endpoints))
 
-    return [one(path, endpoints) for path, endpoints in by_path.items()]
+    return [make_route(path, endpoints) for path, endpoints in by_path.items()]
 
 
 class _Desk:
@@ -385,16 +387,16 @@ async def _asked(request: Request, *more: str) -> Asked:
 
 def _query(request: Request, *known: str, several: tuple[str, ...] = ()) -> dict[str, list[str]]:
     """What stands behind the ? of an address, where each name is known. Raises: Refused."""
-    found: dict[str, list[str]] = {}
+    values_by_name: dict[str, list[str]] = {}
     for name, value in parse_qsl(request.url.query, keep_blank_values=True, max_num_fields=None):
         if name not in known:
             raise Refused(
                 400, f"{name[:40]!r} means nothing here; known: {', '.join(known) or 'none'}"
             )
-        found.setdefault(name, []).append(value)
-        if len(found[name]) > 1 and name not in several:
+        values_by_name.setdefault(name, []).append(value)
+        if len(values_by_name[name]) > 1 and name not in several:
             raise Refused(400, f"{name} is said twice")
-    return found
+    return values_by_name
 
 
 def _number(

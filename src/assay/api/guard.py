@@ -91,15 +91,15 @@ class Guard:
     def _caller(self, headers: Headers) -> Holder:
         if not self.rules.holders:
             return EVERYBODY
-        kind, _, given = headers.get("authorization", "").partition(" ")
-        found = holder(given.strip(), self.rules.holders) if kind.lower() == "bearer" else None
-        if found is None:
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        caller = holder(token.strip(), self.rules.holders) if kind.lower() == "bearer" else None
+        if caller is None:
             raise Refused(
                 401,
                 "this server asks for a token: send the header Authorization: Bearer TOKEN",
                 WWW_Authenticate="Bearer",
             )
-        return found
+        return caller
 
 
 def _name(host: str) -> str:

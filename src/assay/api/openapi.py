@@ -13,7 +13,7 @@ from typing import Any
 
 from assay.api.problems import KIND, Problem
 from assay.core.schema import schema
-from assay.jobs.asked import DIGITS
+from assay.jobs.submission import DIGITS
 from assay.verbs.catalogue import Catalogue, Described
 from assay.verbs.jobs import Foreseen, Happened, Job, Jobs
 from assay.verbs.preregister import Registered
@@ -134,8 +134,8 @@ def _document() -> dict[str, Any]:
                     "submit",
                     "Submit a study or an experiment",
                     {
-                        200: _found("It was done before", job, links=_links()),
-                        202: _found("It waits or runs", job, links=_links()),
+                        200: _response("It was done before", job, links=_links()),
+                        202: _response("It waits or runs", job, links=_links()),
                     },
                     429,
                 )
@@ -145,8 +145,8 @@ def _document() -> dict[str, Any]:
                     "preregister",
                     "Freeze what would be judged, before any result exists; nothing runs",
                     {
-                        200: _found("It was frozen so already", _ref("Registered")),
-                        201: _found("It is frozen", _ref("Registered")),
+                        200: _response("It was frozen so already", _ref("Registered")),
+                        201: _response("It is frozen", _ref("Registered")),
                     },
                     409,
                     more=(LOOKS,),
@@ -156,14 +156,14 @@ def _document() -> dict[str, Any]:
                 "post": _sent(
                     "plan",
                     "What would run and take, and what a study does not say",
-                    {200: _found("The plan", _ref("Foreseen"))},
+                    {200: _response("The plan", _ref("Foreseen"))},
                 )
             },
             "/jobs": {
                 "get": _operation(
                     "jobs",
                     "Jobs in the order of submission; of a token those that it asked for",
-                    {200: _found("Jobs", _ref("Jobs"))},
+                    {200: _response("Jobs", _ref("Jobs"))},
                     _query("limit", "At most so many, the latest", 1, 1000, whole=True),
                 )
             },
@@ -172,14 +172,14 @@ def _document() -> dict[str, Any]:
                 "get": _operation(
                     "status",
                     "How far a job is",
-                    {200: _found("The job", job, links=_links("status"))},
+                    {200: _response("The job", job, links=_links("status"))},
                     _query("wait", "Seconds to wait until it is over", 0, STATUS),
                     refusals=(404,),
                 ),
                 "delete": _operation(
                     "cancel",
                     "Cancel a job; what it stored is kept",
-                    {200: _found("The job", job, links=_links("cancel"))},
+                    {200: _response("The job", job, links=_links("cancel"))},
                     refusals=(404,),
                 ),
             },
@@ -211,13 +211,15 @@ def _document() -> dict[str, Any]:
                 "get": _operation(
                     "result",
                     "The verdicts of a job that is done",
-                    {200: _found("The result", result)},
+                    {200: _response("The result", result)},
                     refusals=(404, 409),
                 ),
             },
             "/experiments": {
                 "get": _operation(
-                    "experiments", "The catalogue", {200: _found("Experiments", _ref("Catalogue"))}
+                    "experiments",
+                    "The catalogue",
+                    {200: _response("Experiments", _ref("Catalogue"))},
                 )
             },
             "/experiments/{name}": {
@@ -225,13 +227,15 @@ def _document() -> dict[str, Any]:
                 "get": _operation(
                     "experiment",
                     "One experiment: arms, fields, claims",
-                    {200: _found("The experiment", _ref("Described"))},
+                    {200: _response("The experiment", _ref("Described"))},
                     refusals=(404,),
                 ),
             },
             "/openapi.json": {
                 "get": _operation(
-                    "openapi", "This description", {200: _found("OpenAPI 3.1", {"type": "object"})}
+                    "openapi",
+                    "This description",
+                    {200: _response("OpenAPI 3.1", {"type": "object"})},
                 )
             },
         },
@@ -241,8 +245,8 @@ def _document() -> dict[str, Any]:
                 "Event": schema(Happened),
                 "Problem": schema(Problem),
                 **{
-                    of.__name__: schema(of)
-                    for of in (Job, Jobs, Foreseen, Registered, Catalogue, Described)
+                    model.__name__: schema(model)
+                    for model in (Job, Jobs, Foreseen, Registered, Catalogue, Described)
                 },
             },
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -259,31 +263,31 @@ def _ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _found(description: str, of: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+def _response(description: str, body_schema: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     return {
         "description": description,
-        "content": {"application/json": {"schema": dict(of)}},
+        "content": {"application/json": {"schema": dict(body_schema)}},
         **more,
     }
 
 
 def _links(without: str = "") -> dict[str, Any]:
     """Where an answer that is a job leads."""
-    told = {
+    descriptions = {
         "status": "How far it is",
         "events": "What happens to it",
         "result": "Its verdicts, once it is done",
         "cancel": "Stop it",
     }
-    at = {
+    links = {
         name: {
             "operationId": name,
             "parameters": {"key": "$response.body#/key"},
             "description": words,
         }
-        for name, words in told.items()
+        for name, words in descriptions.items()
     }
-    return {name: link for name, link in at.items() if name != without}
+    return {name: link for name, link in links.items() if name != without}
 
 
 def _query(
@@ -320,12 +324,12 @@ def _operation(
         status: {"description": WORDS[status], "content": problem}
         for status in sorted({*ALWAYS, *refusals})
     }
-    found: dict[str, Any] = {"operationId": name, "summary": summary}
+    operation: dict[str, Any] = {"operationId": name, "summary": summary}
     if parameters:
-        found["parameters"] = [dict(p) for p in parameters]
+        operation["parameters"] = [dict(p) for p in parameters]
     return {
-        **found,
-        "responses": {str(status): told for status, told in {**answers, **refused}.items()},
+        **operation,
+        "responses": {str(status): response for status, response in {**answers, **refused}.items()},
     }
 
 
@@ -347,7 +351,7 @@ def _sent(
         "application/toml": text,
         "text/markdown": dict(text, example=f"+++\n{STUDY}+++\n\nWhy this matters.\n"),
     }
-    given = (
+    query_parameters = (
         {
             "name": "preset",
             "in": "query",
@@ -367,7 +371,7 @@ def _sent(
             "description": "Of a text: what to call the study",
         },
     )
-    made = _operation(
-        name, summary, answers, *given, *more, refusals=(408, 413, 415, 422, *refusals)
+    operation = _operation(
+        name, summary, answers, *query_parameters, *more, refusals=(408, 413, 415, 422, *refusals)
     )
-    return {**made, "requestBody": {"required": True, "content": body}}
+    return {**operation, "requestBody": {"required": True, "content": body}}

@@ -12,10 +12,10 @@ from starlette.responses import Response
 from assay.core.errors import AssayError, RunError, StoreError
 from assay.core.plain import as_json, plain
 from assay.core.schema import OPTIONAL, to_json
-from assay.jobs.asked import Lacking
 from assay.jobs.folder import NoJob
+from assay.jobs.messages import for_programs
 from assay.jobs.queue import Full, NotOver, NotYours
-from assay.jobs.words import for_programs
+from assay.jobs.submission import Lacking
 from assay.lab.registered import TooLate
 
 KIND = "application/problem+json"
@@ -56,13 +56,13 @@ class Refused(AssayError):
         )
 
 
-def of(error: AssayError) -> tuple[Problem, dict[str, str]]:
+def to_problem(error: AssayError) -> tuple[Problem, dict[str, str]]:
     """Tell which problem an error is, and which headers it is sent with."""
     headers = error.headers if isinstance(error, Refused) else {}
     lacks = (
         tuple(
-            Lack(where=m.where, text=shown)
-            for m, shown in zip(error.lacks, error.shown, strict=True)
+            Lack(where=m.where, text=message)
+            for m, message in zip(error.lacks, error.shown, strict=True)
         )
         if isinstance(error, Lacking)
         else None
@@ -90,7 +90,7 @@ def of(error: AssayError) -> tuple[Problem, dict[str, str]]:
 
 def answer(error: AssayError) -> Response:
     """Answer with the problem that an error is."""
-    problem, headers = of(error)
+    problem, headers = to_problem(error)
     return Response(as_json(to_json(problem)), problem.status, headers, KIND)
 
 

@@ -50,8 +50,8 @@ def serve(
     from assay.explorer.connections import answer
     from assay.explorer.security import LOOPBACK
 
-    here = is_here(host)
-    if tokens is None and not here:
+    is_local = is_here(host)
+    if tokens is None and not is_local:
         raise AssayError(
             f"at {host} others can ask: name a file of tokens with --token-file, or leave out "
             "--host"
@@ -75,13 +75,13 @@ def serve(
     os.chdir(aside)  # what is submitted names nothing beside the place where the server was started
     name = f"[{host}]" if ":" in host else host
     everywhere = host in ("0.0.0.0", "::")
-    hosts = (*LOOPBACK, name.lower()) if here else () if everywhere else (name.lower(),)
+    hosts = (*LOOPBACK, name.lower()) if is_local else () if everywhere else (name.lower(),)
     application = app.application(app.Served(store.root, bounds), Rules(hosts, holders))
-    shown = Served(f"http://{name}:{listening.getsockname()[1]}/", str(root), len(holders))
+    service = Served(f"http://{name}:{listening.getsockname()[1]}/", str(root), len(holders))
     try:
         with running(store.root, width, limits):
-            ready(shown)
+            ready(service)
             answer(application, listening)
     finally:
         listening.close()
-    return shown
+    return service

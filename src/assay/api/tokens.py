@@ -62,7 +62,7 @@ EVERYBODY = Holder(name="", sha256="", rights=RIGHTS)
 def read(path: Path) -> tuple[Holder, ...]:
     """Read who may ask. Raises: DataError, one line that says what would be right."""
     try:
-        found = msgspec.convert(
+        holders = msgspec.convert(
             tomllib.loads(foreign.read(path, "a file of tokens", LARGEST).decode()), _File
         ).token
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as e:
@@ -72,7 +72,7 @@ def read(path: Path) -> tuple[Holder, ...]:
             f"{path}: {e}; each [[token]] has name, sha256, rights, and perhaps queued and "
             "cpu_seconds_a_day"
         ) from None
-    for holder in found:
+    for holder in holders:
         if not NAME.fullmatch(holder.name):
             raise DataError(
                 f"{path}: a name has letters, digits, '.', '_' and '-', 64 at most, got "
@@ -86,24 +86,24 @@ def read(path: Path) -> tuple[Holder, ...]:
         if min(holder.queued or 0, holder.cpu_seconds_a_day or 0) < 0:
             raise DataError(f"{path}: quotas of {holder.name} are numbers from 0 up")
     for what in ("name", "sha256"):
-        values = [getattr(holder, what) for holder in found]
+        values = [getattr(holder, what) for holder in holders]
         if len(set(values)) < len(values):
             raise DataError(f"{path}: two tokens have the same {what}; each needs its own")
-    if not found:
+    if not holders:
         raise DataError(
             f"{path} names nobody; assay serve --api --new-token NAME prints what to write into it"
         )
-    return found
+    return holders
 
 
-def holder(given: str, known: Sequence[Holder]) -> Holder | None:
+def holder(token: str, known: Sequence[Holder]) -> Holder | None:
     """Find whose token this is; every hash is compared, in the same time."""
-    digest = hashlib.sha256(given.encode(errors="replace")).hexdigest()
-    found = None
-    for one in known:
-        if hmac.compare_digest(digest, one.sha256):
-            found = one
-    return found
+    digest = hashlib.sha256(token.encode(errors="replace")).hexdigest()
+    match = None
+    for candidate in known:
+        if hmac.compare_digest(digest, candidate.sha256):
+            match = candidate
+    return match
 
 
 def new(name: str) -> Made:

@@ -20,7 +20,7 @@ class _LateError(BaseException):
 
 
 def call(
-    what: str, function: Callable[..., Any], *given: Any, seconds: float = SECONDS, **named: Any
+    what: str, function: Callable[..., Any], *args: Any, seconds: float = SECONDS, **kwargs: Any
 ) -> Any:
     """Call a function; `what` is what it is called in an error. Time is only kept in the main
     thread, where it can be interrupted, and one that waits without computing is waited for.
@@ -29,15 +29,15 @@ def call(
     """
     try:
         with _alarm(seconds):
-            return function(*given, **named)
+            return function(*args, **kwargs)
     except _LateError:
         raise SpecError(f"{what} did not end within {seconds:g} seconds of computing") from None
     except AssayError:
         raise
     except (Exception, SystemExit) as e:
-        said = next(iter(str(e).splitlines()), "")
+        message = next(iter(str(e).splitlines()), "")
         raise SpecError(
-            f"{what} raised {type(e).__name__}{': ' + said[:160] if said else ''}"
+            f"{what} raised {type(e).__name__}{': ' + message[:160] if message else ''}"
         ) from e
 
 

@@ -87,20 +87,22 @@ def written(explanation: Explanation) -> str:
     lines += [f"matter = {_texts(map(str, e.matter))}"] if e.matter else []
     lines += [f"fails = {_rule(e.fails, e, 'fails')}"] if e.fails is not None else []
     for v in e.variables:
-        at = _texts(str(dataclasses.replace(p, along=())) for p in v.at)
-        lines += ["", f"[variables.{v.name}]", *([f"at = {at}"] if v.at else [])]
+        places = _texts(str(dataclasses.replace(p, along=())) for p in v.at)
+        lines += ["", f"[variables.{v.name}]", *([f"at = {places}"] if v.at else [])]
         lines += [
             f"is = {_rule(v.rule, e, v.name)}",
             *([] if v.reads is None else [f"reads = {_texts(v.reads)}"]),
         ]
-        along = {p.along for p in v.at}
-        if len(along) > 1:
+        direction_sets = {p.along for p in v.at}
+        if len(direction_sets) > 1:
             raise SpecError(
                 f"{e.name}: {v.name} lives along other directions at each of its places; TOML "
                 "has one set of directions for all"
             )
         lines += [
-            f"along = {[list(one) for one in directions]}" for directions in along if directions
+            f"along = {[list(direction) for direction in directions]}"
+            for directions in direction_sets
+            if directions
         ]
     reads = [] if e.reads is None else [f"reads = {_texts(e.reads)}"]
     if e.answer is not None:
@@ -148,14 +150,16 @@ def _run(path: Path, text: bytes) -> Explanation:
     module = importlib.util.module_from_spec(spec)
     with unkept():
         call(str(path), spec.loader.exec_module, module)
-    found = getattr(module, "explanation", None)
-    if not isinstance(found, Explanation):
+    explanation = getattr(module, "explanation", None)
+    if not isinstance(explanation, Explanation):
         raise SpecError(
             f"{path} defines no explanation; its last line is to be explanation = Explanation(…)"
         )
-    size = leaves(text.decode("utf-8")) if found.size is None else found.size
-    weights = sum(x.numel() for x in found.weights.values()) if found.size is None else 0
-    return dataclasses.replace(found, source=str(path), size=size + weights)
+    size = leaves(text.decode("utf-8")) if explanation.size is None else explanation.size
+    weights = (
+        sum(x.numel() for x in explanation.weights.values()) if explanation.size is None else 0
+    )
+    return dataclasses.replace(explanation, source=str(path), size=size + weights)
 
 
 class _Table:
@@ -195,7 +199,7 @@ class _Table:
             of=self.text(table, "of", "the file"),
             name=table.get("name", self.path.stem),
             leaves_out=table.get("leaves_out", ""),
-            variables=tuple(self.variable(name, of) for name, of in variables.items()),
+            variables=tuple(self.variable(name, variable) for name, variable in variables.items()),
             matter=self.places(self.texts(table, "matter", "the file") or (), (), "matter"),
             fails=self.rule(table, "fails"),
             weights=self.weights(table.get("weights")),
@@ -203,20 +207,24 @@ class _Table:
             **head,
         )
 
-    def variable(self, name: str, of: Any) -> Variable:
+    def variable(self, name: str, table: Any) -> Variable:
         where = f"variable {name}"
-        self.known(of, OF_VARIABLE, where)
-        at = of.get("at", ())
+        self.known(table, OF_VARIABLE, where)
+        place_names = table.get("at", ())
         places = self.places(
-            (at,) if isinstance(at, str) else self.texts(of, "at", where) or (),
-            of.get("along", ()),
+            (place_names,)
+            if isinstance(place_names, str)
+            else self.texts(table, "at", where) or (),
+            table.get("along", ()),
             where,
         )
-        return Variable(name, self.text(of, "is", where), places, self.texts(of, "reads", where))
+        return Variable(
+            name, self.text(table, "is", where), places, self.texts(table, "reads", where)
+        )
 
-    def places(self, written: tuple[str, ...], along: Any, where: str) -> tuple[Place, ...]:
-        rows = along if isinstance(along, list) else None
-        if along and (
+    def places(self, written: tuple[str, ...], directions: Any, where: str) -> tuple[Place, ...]:
+        rows = directions if isinstance(directions, list) else None
+        if directions and (
             rows is None
             or not all(
                 isinstance(r, list) and all(isinstance(x, int | float) for x in r) for r in rows
@@ -224,7 +232,7 @@ class _Table:
         ):
             raise self.no(f"{where}: along must be lists of numbers, a list for each direction")
         try:
-            return tuple(Place.parse(one, along) for one in written)
+            return tuple(Place.parse(text, directions) for text in written)
         except ModelError as e:
             raise self.no(f"{where}: {e}") from None
 
@@ -255,21 +263,21 @@ class _Table:
                 raise self.no(f"{where} has an unknown field {name!r}; {nearest(name, names)}")
 
     def text(self, table: Mapping[str, Any], name: str, where: str) -> str:
-        found = table.get(name)
-        if not isinstance(found, str) or not found.strip():
+        value = table.get(name)
+        if not isinstance(value, str) or not value.strip():
             raise self.no(
                 f"{where}: {name} must be a text"
-                + (f", got {found!r}" if name in table else ", and is missing")
+                + (f", got {value!r}" if name in table else ", and is missing")
             )
-        return found
+        return value
 
     def texts(self, table: Mapping[str, Any], name: str, where: str) -> tuple[str, ...] | None:
-        found = table.get(name)
-        if found is None:
+        values = table.get(name)
+        if values is None:
             return None
-        if not isinstance(found, list) or not all(isinstance(x, str) for x in found):
-            raise self.no(f"{where}: {name} must be a list of texts, got {found!r}")
-        return tuple(found)
+        if not isinstance(values, list) or not all(isinstance(x, str) for x in values):
+            raise self.no(f"{where}: {name} must be a list of texts, got {values!r}")
+        return tuple(values)
 
     def no(self, why: str) -> SpecError:
         return SpecError(f"{self.path}: {why}")

@@ -79,10 +79,10 @@ class Expression:
         """Give its value at each position of each input."""
         n, s = next(iter(values.values())).shape
         with np.errstate(all="ignore"):
-            found = self._walk(
+            result = self._walk(
                 {name: np.asarray(x, np.float64)[:, :, None] for name, x in values.items()}
             )
-        return np.broadcast_to(np.asarray(found, np.float64), (n, s, 1))[..., 0].copy()
+        return np.broadcast_to(np.asarray(result, np.float64), (n, s, 1))[..., 0].copy()
 
 
 def read(text: str, tokens: Sequence[str] = ()) -> Expression:
@@ -137,63 +137,77 @@ class _Reader:
                 self.names.append(node.id)
                 return lambda v: v[node.id]
             case ast.UnaryOp(op=ast.USub()):
-                one = inner(node.operand)
-                return lambda v: -one(v)
+                operand = inner(node.operand)
+                return lambda v: -operand(v)
             case ast.UnaryOp(op=ast.Not()):
-                one = inner(node.operand)
-                return lambda v: (one(v) == 0).astype(np.float64)
+                operand = inner(node.operand)
+                return lambda v: (operand(v) == 0).astype(np.float64)
             case ast.BinOp() if type(node.op) in _BINARY:
-                apply, left, right = _BINARY[type(node.op)], inner(node.left), inner(node.right)
-                return lambda v: apply(left(v), right(v))
+                apply, left_operand, right = (
+                    _BINARY[type(node.op)],
+                    inner(node.left),
+                    inner(node.right),
+                )
+                return lambda v: apply(left_operand(v), right(v))
             case ast.BoolOp():
-                joined, every = [inner(x) for x in node.values], isinstance(node.op, ast.And)
-                return lambda v: _joined([one(v) != 0 for one in joined], every)
+                operands, every = [inner(x) for x in node.values], isinstance(node.op, ast.And)
+                return lambda v: _combine([operand(v) != 0 for operand in operands], every)
             case ast.Compare() if all(type(op) in _COMPARED for op in node.ops):
                 ends = [inner(x) for x in (node.left, *node.comparators)]
                 signs = [_COMPARED[type(op)] for op in node.ops]
-                return lambda v: _joined(
+                return lambda v: _combine(
                     [sign(a(v), b(v)) for sign, a, b in zip(signs, ends, ends[1:], strict=False)],
                     True,
                 )
             case ast.IfExp():
-                asked, yes, no = inner(node.test), inner(node.body), inner(node.orelse)
-                return lambda v: np.where(asked(v) != 0, yes(v), no(v))
+                condition, yes, no = inner(node.test), inner(node.body), inner(node.orelse)
+                return lambda v: np.where(condition(v) != 0, yes(v), no(v))
             case ast.Call(func=ast.Name(id=called), keywords=[]):
                 if called not in KNOWN:
                     raise self.no(f"there is no function {called}; {nearest(called, KNOWN)}")
                 return self.call(called, node.args, looking)
         raise self.no(f"{ast.unparse(node)[:60]!r} is not in the language")
 
-    def call(self, name: str, given: Sequence[ast.expr], looking: bool) -> _Walk:
+    def call(self, name: str, arguments: Sequence[ast.expr], looking: bool) -> _Walk:
         """A function that is called."""
         self.size += 1
         if name == "there":
-            self.wants(name, given, 1, 1)
+            self.wants(name, arguments, 1, 1)
             if not looking:
                 raise self.no(
                     "there(…) stands where no place is looked at; it belongs into a "
                     "condition, as in count(there(token) == token)"
                 )
-            one = self.walk(given[0], False)  # its own value, moved: there(there(x)) means nothing
-            return lambda v: one(v).swapaxes(1, 2)
+            operand = self.walk(
+                arguments[0], False
+            )  # its own value, moved: there(there(x)) means nothing
+            return lambda v: operand(v).swapaxes(1, 2)
         if name in _PLAIN:
-            self.wants(name, given, 1, 1) if name == "abs" else self.wants(name, given, 2, 2)
-            apply, many = _PLAIN[name], [self.walk(x, looking) for x in given]
-            return lambda v: apply(*(one(v) for one in many))
+            self.wants(name, arguments, 1, 1) if name == "abs" else self.wants(
+                name, arguments, 2, 2
+            )
+            apply, many = _PLAIN[name], [self.walk(x, looking) for x in arguments]
+            return lambda v: apply(*(operand(v) for operand in many))
         if looking:
             raise self.no(
                 f"{name}(…) stands inside another condition; give it a name of its own as a "
                 "variable"
             )
         if name in ("count", "some"):
-            self.wants(name, given, 1, 1)
-            where = self.walk(given[0], True)
+            self.wants(name, arguments, 1, 1)
+            where = self.walk(arguments[0], True)
             count = lambda v: _selected(where, v).sum(2, keepdims=True).astype(np.float64)  # noqa: E731
             return count if name == "count" else lambda v: (count(v) > 0).astype(np.float64)
-        self.wants(name, given, 2, 3)
-        look, what, where = _LOOKS[name], self.walk(given[0], False), self.walk(given[1], True)
+        self.wants(name, arguments, 2, 3)
+        look, what, where = (
+            _LOOKS[name],
+            self.walk(arguments[0], False),
+            self.walk(arguments[1], True),
+        )
         otherwise = (
-            self.walk(given[2], False) if len(given) == 3 else lambda v: np.full((1, 1, 1), NOTHING)
+            self.walk(arguments[2], False)
+            if len(arguments) == 3
+            else lambda v: np.full((1, 1, 1), NOTHING)
         )
 
         def looked(v: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -203,11 +217,13 @@ class _Reader:
 
         return looked
 
-    def wants(self, name: str, given: Sequence[ast.expr], least: int, most: int) -> None:
-        if not least <= len(given) <= most or any(isinstance(x, ast.Starred) for x in given):
+    def wants(self, name: str, arguments: Sequence[ast.expr], least: int, most: int) -> None:
+        if not least <= len(arguments) <= most or any(
+            isinstance(x, ast.Starred) for x in arguments
+        ):
             raise self.no(
                 f"{name}(…) takes {least if least == most else f'{least} or {most}'} values, "
-                f"got {len(given)}"
+                f"got {len(arguments)}"
             )
 
     def number(self, value: float) -> float:
@@ -222,14 +238,14 @@ class _Reader:
         return float(self.tokens.index(name))
 
     def no(self, why: str) -> SpecError:
-        shown = self.text if len(self.text) <= 80 else self.text[:77] + "…"
-        return SpecError(f"cannot read '{shown}': {why}")
+        excerpt = self.text if len(self.text) <= 80 else self.text[:77] + "…"
+        return SpecError(f"cannot read '{excerpt}': {why}")
 
 
-def _joined(found: Sequence[np.ndarray], every: bool) -> np.ndarray:
-    out = found[0]
-    for one in found[1:]:
-        out = out & one if every else out | one
+def _combine(values: Sequence[np.ndarray], every: bool) -> np.ndarray:
+    out = values[0]
+    for value in values[1:]:
+        out = out & value if every else out | value
     return out.astype(np.float64)
 
 

@@ -29,32 +29,37 @@ class Place:
 
     def __str__(self) -> str:
         neurons = f"[{_listed(self.neurons)}]" if self.neurons else ""
-        along = (
+        suffix = (
             f" along {len(self.along)} direction{'s'[: len(self.along) != 1]}" if self.along else ""
         )
         return (
-            f"{self.part}{neurons}{'@' + _listed(self.positions) if self.positions else ''}{along}"
+            f"{self.part}{neurons}{'@' + _listed(self.positions) if self.positions else ''}{suffix}"
         )
 
     @classmethod
-    def parse(cls, text: str, along: Sequence[Sequence[float]] = ()) -> Place:
+    def parse(cls, text: str, directions: Sequence[Sequence[float]] = ()) -> Place:
         """Read a place as it is written. Raises: ModelError."""
-        found = _WRITTEN.fullmatch(text.strip())
-        if not found:
+        match = _WRITTEN.fullmatch(text.strip())
+        if not match:
             raise ModelError(
                 f"{text!r} is no place; places are written a0.1, m0, m0[3,5] for neurons, "
                 "a0.1@11 for one position, embed and pos"
             )
-        part = Part.parse(found["part"].strip())
-        neurons, positions = (_numbers(found[name], text) for name in ("neurons", "positions"))
-        return cls(part, neurons, positions, tuple(tuple(float(x) for x in one) for one in along))
+        part = Part.parse(match["part"].strip())
+        neurons, positions = (_numbers(match[name], text) for name in ("neurons", "positions"))
+        return cls(
+            part,
+            neurons,
+            positions,
+            tuple(tuple(float(x) for x in direction) for direction in directions),
+        )
 
     def check(self, params: Params, length: int) -> None:
         """Refuse what this decoder does not have. Raises: ModelError."""
-        there = parts(params)
-        if self.part not in there:
+        all_parts = parts(params)
+        if self.part not in all_parts:
             raise ModelError(
-                f"the model has no part {self.part}; it has {', '.join(map(str, there))}"
+                f"the model has no part {self.part}; it has {', '.join(map(str, all_parts))}"
             )
         if self.neurons and self.part.kind != "mlp":
             raise ModelError(f"{self} names neurons, and {self.part} is no MLP")
@@ -71,11 +76,11 @@ class Place:
                 f"{length}, counted from 0"
             )
         d = params["W_E"].shape[-1]
-        if wrong := [len(one) for one in self.along if len(one) != d]:
+        if wrong := [len(direction) for direction in self.along if len(direction) != d]:
             raise ModelError(
                 f"{self.part}: a direction has {wrong[0]:,} numbers; the stream has {d:,}"
             )
-        if self.along and not all(any(one) for one in self.along):
+        if self.along and not all(any(direction) for direction in self.along):
             raise ModelError(f"{self.part}: a direction is all zeros")
 
     def overlaps(self, other: Place) -> bool:
@@ -101,10 +106,10 @@ def _listed(numbers: Sequence[int]) -> str:
 
 def _numbers(text: str | None, whole: str) -> tuple[int, ...]:
     """Read "0,2-4" as 0, 2, 3, 4. Raises: ModelError."""
-    found: list[int] = []
+    numbers: list[int] = []
     for piece in text.split(",") if text else ():
         ends = re.fullmatch(r"\s*(\d{1,6})(?:\s*-\s*(\d{1,6}))?\s*", piece)
         if not ends:
             raise ModelError(f"{whole!r}: {piece.strip()!r} is no number and no range such as 2-5")
-        found += range(int(ends[1]), int(ends[2] or ends[1]) + 1)
-    return tuple(sorted(set(found)))
+        numbers += range(int(ends[1]), int(ends[2] or ends[1]) + 1)
+    return tuple(sorted(set(numbers)))

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from assay.core.errors import ModelError
 from assay.subjects.decoder import Activation, Params
-from assay.subjects.parts import Apart, apart
-from assay.worlds.algorithms.task import UNASKED, Task, asked
+from assay.subjects.parts import Apart, run_by_parts
+from assay.worlds.algorithms.task import UNASKED, Task, has_answer
 
 T = TypeVar("T")
 KEPT = 20_000
@@ -71,7 +71,7 @@ class Problem:
         """Run the model, or another with as many logits, part by part and without gradients;
         `changed` as in `parts.apart`."""
         with torch.no_grad():
-            return apart(
+            return run_by_parts(
                 params or self.params,
                 torch.from_numpy(np.ascontiguousarray(tokens)),
                 self.activation,
@@ -91,7 +91,7 @@ class Problem:
     def noted(self, what: Hashable, tokens: Int[np.ndarray, "n s"]) -> dict[Hashable, np.ndarray]:
         """Give the notes on these inputs under that name: a few numbers that explanations of one
         model share, so that they are made once."""
-        key = (what, _named(tokens))
+        key = (what, _hash_tokens(tokens))
         if key not in self._notes:
             _makes_room(self._notes, NOTES)
         return self._notes.setdefault(key, {})
@@ -119,7 +119,7 @@ class Problem:
     ) -> Float[np.ndarray, " n"]:
         """Measure how good logits are on each input: the mean log-probability of the right answer
         where one is asked for, in nats."""
-        where = asked(self.answers(tokens)[0].numpy())
+        where = has_answer(self.answers(tokens)[0].numpy())
         return self.told(torch.as_tensor(logits), tokens).numpy().sum(1) / where.sum(1)
 
     def told(
@@ -131,12 +131,12 @@ class Problem:
         Where answers are drawn it is the mean over all of them, by their chances: no draw can make
         a model look better than it is."""
         answers, chances = self.answers(tokens)
-        said = logits.double().log_softmax(-1)
+        log_probs = logits.double().log_softmax(-1)
         if chances is None:
-            each = said.gather(-1, answers.clip(min=0)[..., None])[..., 0]
+            right_log_probs = log_probs.gather(-1, answers.clip(min=0)[..., None])[..., 0]
         else:
-            each = torch.where(chances > 0, chances * said, 0).sum(-1)
-        return torch.where(answers != UNASKED, each, 0)
+            right_log_probs = torch.where(chances > 0, chances * log_probs, 0).sum(-1)
+        return torch.where(answers != UNASKED, right_log_probs, 0)
 
     def answers(
         self, tokens: Int[np.ndarray, "n s"]
@@ -167,7 +167,7 @@ class Problem:
         not the one that their chances name, or none."""
         answers, chances = self.answers(tokens)
         right = answers.numpy() if chances is None else _sure(chances.numpy())
-        return (self.named(logits) != right) & asked(answers.numpy())
+        return (self.named(logits) != right) & has_answer(answers.numpy())
 
     def known(
         self, tokens: Int[np.ndarray, "n s"]
@@ -178,9 +178,9 @@ class Problem:
         right = (
             answers.numpy()
             if chances is None
-            else np.where(asked(answers.numpy()), _sure(chances.numpy()), UNASKED)
+            else np.where(has_answer(answers.numpy()), _sure(chances.numpy()), UNASKED)
         )
-        return right, asked(right)
+        return right, has_answer(right)
 
     def right(
         self,
@@ -193,14 +193,14 @@ class Problem:
         Of answers that are as likely but for rounding each is named a share of the time, so that no
         rounding decides."""
         answers, known = self.known(tokens)
-        said = torch.as_tensor(logits)
+        scores = torch.as_tensor(logits)
         if self.task.chances is not None:
-            return self.shares((self.named(said.numpy()) == answers) & known, tokens)
-        top, least = said.amax(-1, keepdim=True), said.amin(-1, keepdim=True)
-        alike = said >= top - ROUNDING * (top - least)
-        hit = alike.gather(-1, torch.from_numpy(answers).clip(min=0)[..., None])[
+            return self.shares((self.named(scores.numpy()) == answers) & known, tokens)
+        top, least = scores.amax(-1, keepdim=True), scores.amin(-1, keepdim=True)
+        ties = scores >= top - ROUNDING * (top - least)
+        hit = ties.gather(-1, torch.from_numpy(answers).clip(min=0)[..., None])[
             ..., 0
-        ].double() / alike.sum(-1)
+        ].double() / ties.sum(-1)
         return self.shares(hit.numpy() * known, tokens)
 
     def shares(
@@ -218,26 +218,26 @@ class Problem:
 
 
 def _newest(
-    kept: dict[bytes, T], tokens: Int[np.ndarray, "n s"], make: Callable[[], T], most: int
+    cache: dict[bytes, T], tokens: Int[np.ndarray, "n s"], make: Callable[[], T], most: int
 ) -> T:
     """Give what is kept of these inputs, or make it and keep it; the oldest goes where there are
     too many."""
-    name = _named(tokens)
-    found = kept.get(name)
-    if found is None:
-        found = make()
-        _makes_room(kept, most)
-        kept[name] = found
-    return found
+    name = _hash_tokens(tokens)
+    value = cache.get(name)
+    if value is None:
+        value = make()
+        _makes_room(cache, most)
+        cache[name] = value
+    return value
 
 
-def _makes_room(kept: dict[Any, Any], most: int) -> None:
+def _makes_room(cache: dict[Any, Any], most: int) -> None:
     """Let the oldest go where there are as many as there may be."""
-    while len(kept) >= most:
-        kept.pop(next(iter(kept)), None)
+    while len(cache) >= most:
+        cache.pop(next(iter(cache)), None)
 
 
-def _named(tokens: Int[np.ndarray, "n s"]) -> bytes:
+def _hash_tokens(tokens: Int[np.ndarray, "n s"]) -> bytes:
     """A short name of these inputs."""
     return hashlib.blake2b(
         np.ascontiguousarray(tokens).tobytes(), digest_size=16, key=str(tokens.shape).encode()

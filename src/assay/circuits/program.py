@@ -19,7 +19,7 @@ from assay.circuits.problem import Problem
 from assay.circuits.rules import BoundRule, bound
 from assay.core.errors import ModelError, SpecError, nearest
 from assay.subjects.parts import Part, Reader, earlier, parts
-from assay.worlds.algorithms.task import UNASKED, asked
+from assay.worlds.algorithms.task import UNASKED, has_answer
 
 ENDS = ("answer", "logits")
 """What stands at the end of the graph, and so is no variable's name."""
@@ -52,14 +52,14 @@ class Program:
         self.edges: frozenset[tuple[Unit, Reader]] = frozenset(self._wired())
         self._weights_fit()
 
-    def moved(self, at: Mapping[str, tuple[Place, ...]]) -> Program:
+    def moved(self, places: Mapping[str, tuple[Place, ...]]) -> Program:
         """Give the same explanation with its variables at other places. Raises: SpecError or
         ModelError, as for one that is new."""
         e = (
             self.explanation
         )  # rules go as they were read: reading them again takes longer than all else
         variables = tuple(
-            dataclasses.replace(v, at=at[v.name], rule=self._rules[v.name]) for v in e.variables
+            dataclasses.replace(v, at=places[v.name], rule=self._rules[v.name]) for v in e.variables
         )
         answer = None if e.answer is None else self._head[0]
         logits = self._head if isinstance(e.logits, tuple) else e.logits
@@ -78,13 +78,13 @@ class Program:
         if e.size is not None:
             return e.size
         rules = [*self._rules.values(), *self._head, *filter(None, (self._fails,))]
-        told = sum(
+        place_size = sum(
             1 + len(u.place.neurons) + len(u.place.positions) + sum(map(len, u.place.along))
             for u in self.units
         )
         return (
             sum(r.size() for r in rules)
-            + told
+            + place_size
             + len(self.edges)
             + sum(x.numel() for x in e.weights.values())
         )
@@ -92,8 +92,8 @@ class Program:
     def values(
         self,
         tokens: Int[np.ndarray, "n s"],
-        given: language.Values | None = None,
-        wanted: Collection[BoundRule] | None = None,
+        overrides: language.Values | None = None,
+        rules: Collection[BoundRule] | None = None,
     ) -> dict[str, Float[np.ndarray, "n s"]]:
         """Run the causal graph: every variable at each position; those that are given are set, and
         what follows from them follows.
@@ -103,40 +103,42 @@ class Program:
         Raises: SpecError where a function raises, does not end, or gives something else than a
         number for each position."""
         place = np.broadcast_to(np.arange(tokens.shape[1], dtype=np.float64), tokens.shape)
-        found = {"token": tokens.astype(np.float64), "place": place}
-        for name in self.order if wanted is None else self._under(wanted):
-            found[name] = (
-                given[name] if given and name in given else self._rules[name](found, tokens.shape)
+        results = {"token": tokens.astype(np.float64), "place": place}
+        for name in self.order if rules is None else self._under(rules):
+            results[name] = (
+                overrides[name]
+                if overrides and name in overrides
+                else self._rules[name](results, tokens.shape)
             )
-        return found
+        return results
 
     def logits(
-        self, tokens: Int[np.ndarray, "n s"], given: language.Values | None = None
+        self, tokens: Int[np.ndarray, "n s"], overrides: language.Values | None = None
     ) -> Float[np.ndarray, "n s v"]:
         """Give the explanation's logits. Raises: SpecError where it has none, or names a class that
         the model does not have."""
         if not self._head:
             raise SpecError(f"{self.explanation.source}: it has neither answer nor logits")
         values, shape, classes = (
-            self.values(tokens, given, self._head),
+            self.values(tokens, overrides, self._head),
             tokens.shape,
             self.problem.classes,
         )
         if isinstance(self.explanation.logits, tuple):
-            return np.stack([one(values, shape) for one in self._head], -1)
+            return np.stack([rule(values, shape) for rule in self._head], -1)
         if self.explanation.answer is None:
             return self._head[0](values, (*shape, classes))
-        said = self._head[0](values, shape)
-        if given is None:
-            self._known(said, tokens)
-        return self.explanation.margin * (said[..., None] == np.arange(classes))
+        answers = self._head[0](values, shape)
+        if overrides is None:
+            self._known(answers, tokens)
+        return self.explanation.margin * (answers[..., None] == np.arange(classes))
 
     def fails(self, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, "n s"]:
         """Tell where the model is predicted to answer wrongly: not 0."""
         if self._fails is not None:
             return (
-                self._fails(self.values(tokens, wanted=[self._fails]), tokens.shape) != 0
-            ) * asked(self.problem.task.answer(tokens))
+                self._fails(self.values(tokens, rules=[self._fails]), tokens.shape) != 0
+            ) * has_answer(self.problem.task.answer(tokens))
         return self.problem.missed(self.logits(tokens), tokens) * 1.0
 
     def _under(self, rules: Collection[BoundRule]) -> list[str]:
@@ -156,50 +158,53 @@ class Program:
         """What each variable, and at last the answer or the logits, is said to read: a name, or a
         name and a slot such as before.k."""
         e = self.explanation
-        found = {
+        reads_by_name = {
             v.name: self._rules[v.name].names if v.reads is None else v.reads for v in e.variables
         }
         if self._head:
-            found[self.head] = e.reads or tuple(
+            reads_by_name[self.head] = e.reads or tuple(
                 dict.fromkeys(n for r in self._head for n in r.names)
             )
-        return found
+        return reads_by_name
 
     @property
     def head(self) -> str:
         """What stands at the end of the graph: answer or logits."""
         return "answer" if self.explanation.answer is not None else "logits"
 
-    def _known(self, said: np.ndarray, tokens: np.ndarray) -> None:
+    def _known(self, answers: np.ndarray, tokens: np.ndarray) -> None:
         task = self.problem.task
         none = (
             () if task.chances is None else (UNASKED,)
         )  # where answers are drawn, none may be named
-        wrong = ~np.isin(said, [*range(len(task.answers)), *none]) & asked(task.answer(tokens))
+        wrong = ~np.isin(answers, [*range(len(task.answers)), *none]) & has_answer(
+            task.answer(tokens)
+        )
         if wrong.any():
             n, s = np.argwhere(wrong)[0]
             raise SpecError(
-                f"{self.explanation.source}: answer names class {said[n, s]:g} at position {s} of "
+                f"{self.explanation.source}: answer names class {answers[n, s]:g} at position {s} "
+                "of "
                 f"'{task.said(tokens[n])}'; the model's "
                 f"{len(task.answers)} classes are counted from 0"
             )
 
     def _names_are_free(self) -> None:
-        seen: set[str] = set(GIVEN)
+        names: set[str] = set(GIVEN)
         for v in self.explanation.variables:
             if v.name in ENDS:
                 raise SpecError(
                     f"{self.explanation.source}: variable {v.name!r} has the name of what the "
                     "model says; give it another"
                 )
-            if not v.name.isidentifier() or v.name in seen or v.name in language.KNOWN:
-                taken = (
+            if not v.name.isidentifier() or v.name in names or v.name in language.KNOWN:
+                complaint = (
                     "is taken"
                     if v.name.isidentifier()
                     else "is no name; letters, digits and _ make one"
                 )
-                raise SpecError(f"{self.explanation.source}: variable {v.name!r} {taken}")
-            seen.add(v.name)
+                raise SpecError(f"{self.explanation.source}: variable {v.name!r} {complaint}")
+            names.add(v.name)
 
     def _logit_rules(self) -> tuple[BoundRule, ...]:
         e = self.explanation
@@ -245,18 +250,18 @@ class Program:
         units = [Unit(place, v.name) for v in e.variables for place in v.at] + [
             Unit(place) for place in e.matter
         ]
-        taken = {u.place.part for u in units if u.variable}
+        occupied = {u.place.part for u in units if u.variable}
         used = {n for r in (*self._rules.values(), *self._head) for n in r.names}
         used |= {
             n.partition(".")[0]
             for reads in (e.reads, *(v.reads for v in e.variables))
             for n in reads or ()
         }
-        there = parts(params)
+        all_parts = parts(params)
         units += [
             Unit(Place(part), name)
             for name, part in _INPUTS.items()
-            if name in used and part in there and part not in taken
+            if name in used and part in all_parts and part not in occupied
         ]
         for i, unit in enumerate(units):
             where = f"variable {unit.variable}" if unit.variable else "matter"
@@ -269,7 +274,7 @@ class Program:
                     f"{e.source}: {where}: {unit.place} was named before, as {other.place} of "
                     f"{other.variable or 'matter'}"
                 )
-        return tuple(sorted(units, key=lambda u: there.index(u.place.part)))
+        return tuple(sorted(units, key=lambda u: all_parts.index(u.place.part)))
 
     def _wired(self) -> Iterator[tuple[Unit, Reader]]:
         """Which unit is read by which reader. Raises: SpecError for what cannot be."""
@@ -316,19 +321,19 @@ class Program:
 
     def shown(self, name: str) -> frozenset[str]:
         """A variable that lives somewhere, or those that do and that it is computed from."""
-        if name not in self._shown:
-            alone = name in self._living or name in GIVEN
-            self._shown[name] = frozenset({name} if alone else ()).union(
-                *(self.shown(n) for n in (() if alone else self._rules[name].names))
+        if name not in self._sources_by_name:
+            lives = name in self._living or name in GIVEN
+            self._sources_by_name[name] = frozenset({name} if lives else ()).union(
+                *(self.shown(n) for n in (() if lives else self._rules[name].names))
             )
-        return self._shown[name]
+        return self._sources_by_name[name]
 
     @cached_property
     def _living(self) -> frozenset[str]:
         return frozenset(u.variable for u in self.units)
 
     @cached_property
-    def _shown(self) -> dict[str, frozenset[str]]:
+    def _sources_by_name(self) -> dict[str, frozenset[str]]:
         return {}
 
     def _weights_fit(self) -> None:

@@ -29,14 +29,14 @@ def bound(rule: Rule, what: str, known: Sequence[str], tokens: Sequence[str]) ->
             read = language.read(rule, tokens)
         except SpecError as e:
             raise SpecError(f"{what}: {e}") from None
-        found = BoundRule(what, read.names, read)
+        bound_rule = BoundRule(what, read.names, read)
     else:
-        found = BoundRule(what, tuple(inspect.signature(rule).parameters), rule)
-    if unknown := [n for n in found.names if n not in known]:
+        bound_rule = BoundRule(what, tuple(inspect.signature(rule).parameters), rule)
+    if unknown := [n for n in bound_rule.names if n not in known]:
         raise SpecError(
             f"{what} uses {unknown[0]}, which is no variable; {nearest(unknown[0], known)}"
         )
-    return found
+    return bound_rule
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,17 @@ class BoundRule:
         """Give its numbers, in this shape. Raises: SpecError where it gives anything else, or
         nothing."""
         if isinstance(self.rule, language.Expression):
-            found = self.rule(values)
+            numbers = self.rule(values)
         else:
             assert not isinstance(self.rule, str)
-            found = call(self.what, partial(self.rule, **{n: values[n].copy() for n in self.names}))
+            numbers = call(
+                self.what, partial(self.rule, **{n: values[n].copy() for n in self.names})
+            )
         try:
-            out = np.asarray(found, dtype=np.float64)
+            out = np.asarray(numbers, dtype=np.float64)
         except (TypeError, ValueError):
             raise SpecError(
-                f"{self.what} gives {type(found).__name__}; a number for each position is "
+                f"{self.what} gives {type(numbers).__name__}; a number for each position is "
                 f"needed, {list(shape)}"
             ) from None
         if out.shape != shape:

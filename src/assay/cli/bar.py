@@ -59,17 +59,22 @@ class Bar:
     ) -> None:
         self.live.stop()
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, completed: int, total: int) -> None:
         """Takes how many of how many are done."""
-        now = time.monotonic()
-        if self.done and now - self.last >= INSTANT:  # what comes before the first word is loading
-            self.worked, self.made = self.worked + now - self.last, self.made + done - self.done
-        self.done, self.total, self.last = done, total, now
+        clock = time.monotonic()
+        if (
+            self.done and clock - self.last >= INSTANT
+        ):  # what comes before the first word is loading
+            self.worked, self.made = (
+                self.worked + clock - self.last,
+                self.made + completed - self.done,
+            )
+        self.done, self.total, self.last = completed, total, clock
         if self.redrawn:
-            if not self.live.is_started and done < total:
+            if not self.live.is_started and completed < total:
                 self.live.start()
-        elif now - self.spoken >= QUIET:
-            self.spoken = now
+        elif clock - self.spoken >= QUIET:
+            self.spoken = clock
             self.say(self.line(), *(line for line in self.below if line not in self.told))
             self.told = list(self.below)
 
@@ -85,14 +90,14 @@ class Bar:
 
     def line(self) -> str:
         """How far it is, as one line: `evaluate: 12,288 of 99,968 tokens, about 1 min 3 s left`."""
-        own = (self.total - self.done) * self.worked / self.made if self.made else None
-        seconds = own if self.left is None else self.left()
-        left = (
+        estimate = (self.total - self.done) * self.worked / self.made if self.made else None
+        seconds = estimate if self.left is None else self.left()
+        remaining = (
             ""
             if seconds is None
             else f", about {duration(seconds)} left" + ("" if self.left is None else " in all")
         )
-        return f"{self.name}: {self.done:,} of {self.total:,} {self.unit}{left}"
+        return f"{self.name}: {self.done:,} of {self.total:,} {self.unit}{remaining}"
 
     def draw(self) -> RenderableType:
         """The line with a bar before it, and what stands below."""

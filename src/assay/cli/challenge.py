@@ -8,11 +8,11 @@ from typing import Literal
 from assay.cli import printing
 from assay.cli.explain import show as table
 from assay.core.errors import AssayError
-from assay.verbs.challenge import Answered, Given, Kind, answered, given
+from assay.verbs.challenge import Answered, Given, Kind, answered, plant_challenge
 from assay.verbs.explain import Trials
 
 
-def done(
+def run_challenge(
     what: Literal["new", "score"],
     folder: Path,
     answer: Path | None,
@@ -29,7 +29,7 @@ def done(
                 f"a new challenge has no answer yet, got {answer}; scoring one is assay "
                 f"challenge score {folder} {answer}"
             )
-        return given(folder, root, seed, kind)
+        return plant_challenge(folder, root, seed, kind)
     if answer is None:
         raise AssayError(
             f"which answer? assay challenge score {folder} {folder / 'my_explanation.toml'}"
@@ -41,34 +41,34 @@ def done(
     return answered(folder, answer, root, trials, 1000 if seed is None else seed)
 
 
-def show(found: Given | Answered) -> None:
+def show(outcome: Given | Answered) -> None:
     """Print what was done."""
-    _given(found) if isinstance(found, Given) else _scored(found)
+    _show_new(outcome) if isinstance(outcome, Given) else _scored(outcome)
 
 
-def _given(found: Given) -> None:
+def _show_new(challenge: Given) -> None:
     """Print where a challenge is, and what to do next."""
-    printing.say(f"Challenge {found.name} is in {found.folder}; begin with its README.md.")
-    printing.say(f"What was planted is sealed: {found.key}. Do not look.")
+    printing.say(f"Challenge {challenge.name} is in {challenge.folder}; begin with its README.md.")
+    printing.say(f"What was planted is sealed: {challenge.key}. Do not look.")
     printing.say("Write your answer into its my_explanation.toml, then:")
-    print(f"assay challenge score {found.folder} {found.folder}/my_explanation.toml")
+    print(f"assay challenge score {challenge.folder} {challenge.folder}/my_explanation.toml")
 
 
-def _scored(found: Answered) -> None:
+def _scored(outcome: Answered) -> None:
     """Print an answer's table, and then what was planted."""
-    table(found.found)
+    table(outcome.found)
     print()
     times = (
-        f"{found.before} answer{'s'[: found.before != 1]} had been scored before, and what was "
+        f"{outcome.before} answer{'s'[: outcome.before != 1]} had been scored before, and what was "
         "planted shown: this one is not blind."
     )
     printing.say(
-        f"Challenge {found.challenge}: "
-        f"{times if found.before else 'the first answer, scored blind.'}"
+        f"Challenge {outcome.challenge}: "
+        f"{times if outcome.before else 'the first answer, scored blind.'}"
     )
     printing.say(
-        f"Planted was {found.planted.kind}, from seed {found.planted.seed}; its explanation "
-        f"reaches {found.planted.quality.estimate:.3f}:"
+        f"Planted was {outcome.planted.kind}, from seed {outcome.planted.seed}; its explanation "
+        f"reaches {outcome.planted.quality.estimate:.3f}:"
     )
     print()
-    print(found.planted.explanation)
+    print(outcome.planted.explanation)

@@ -20,10 +20,10 @@ MUST = {
 }
 
 
-def show(one: Judged, number: int, page: str) -> None:
+def show(judged_claim: Judged, number: int, page: str) -> None:
     """Print all that is known of one claim, a line for each thing; `page` says where its figure
     is."""
-    entry, claim = one.to_json(), one.claim
+    entry, claim = judged_claim.to_json(), judged_claim.claim
     [row] = tables.rows({"verdicts": [entry]})
     why = row.why.removeprefix(f"{row.outcome}: ")
     table = grid("", "")
@@ -38,15 +38,15 @@ def show(one: Judged, number: int, page: str) -> None:
             "units",
             f"{row.n} of {claim.of}: " + ", ".join(tables.number(p) for p in entry["points"]),
         ),
-        *((c.arm, told(c, one)) for c in row.controls),
+        *((c.arm, control_to_text(c, judged_claim)) for c in row.controls),
         (
             "gates",
             ", ".join(
                 f"{name} {'met' if met else 'not met'}" for name, met in entry["gates"].items()
             ),
         ),
-        ("power", "" if "would be found" in row.why else tables.found(entry)),
-        ("published", published(one)),
+        ("power", "" if "would be found" in row.why else tables.describe_detectable(entry)),
+        ("published", published(judged_claim)),
         ("source", claim.source),
         ("scope", entry["scope"]),
         ("figure", page),
@@ -57,19 +57,19 @@ def show(one: Judged, number: int, page: str) -> None:
     draw(table)
 
 
-def told(control: tables.Control, one: Judged) -> str:
+def control_to_text(control: tables.Control, judged_claim: Judged) -> str:
     """Write a control: how it came out, its number, its role, and why the author names it."""
-    why = {**one.claim.near, **one.claim.may_hold}.get(control.arm, "")
+    why = {**judged_claim.claim.near, **judged_claim.claim.may_hold}.get(control.arm, "")
     came = control.outcome if control.role in ("near", "control", "planted") else ""
-    said = ", ".join(filter(None, (MUST.get(control.role, control.role), came)))
-    return f"{control.sign} {control.estimate} {control.interval}: {said}".lstrip() + (
+    role = ", ".join(filter(None, (MUST.get(control.role, control.role), came)))
+    return f"{control.sign} {control.estimate} {control.interval}: {role}".lstrip() + (
         f" ({why})" if why else ""
     )
 
 
-def published(one: Judged) -> str:
+def published(judged_claim: Judged) -> str:
     """Write what a paper prints of the same quantity, where it stands, and how far it compares."""
-    paper = one.claim.published
+    paper = judged_claim.claim.published
     if paper is None or isinstance(paper, str):
         return "new: no paper that we know prints it" if paper else ""
     note = f"; {paper.note}" if paper.note else ""

@@ -7,15 +7,15 @@ from collections import Counter
 
 from assay.cli import printing
 from assay.conformance.outcomes import KINDS
-from assay.report.conformance import SIGNS, said, wrong_cases
+from assay.report.conformance import SIGNS, to_text, wrong_cases
 from assay.verbs.conformance import Conformance
 
 
-def show(found: Conformance, explained: bool) -> None:
+def show(conformance: Conformance, explained: bool) -> None:
     """Print a table of outcomes and their counts; with `explained` each vector's definition and
     derivation, and right answers too."""
     if explained:
-        for vector in found.vectors:
+        for vector in conformance.vectors:
             for line in (
                 f"{vector.id}: {vector.title}",
                 f"  defined: {vector.definition}",
@@ -26,7 +26,7 @@ def show(found: Conformance, explained: bool) -> None:
             for other in vector.alternatives:
                 printing.say(
                     f"  also in use: {other.definition} ({other.source}): "
-                    f"{said(dict(other.expected))}"
+                    f"{to_text(dict(other.expected))}"
                 )
             print()
     table = printing.grid("", "vector", "what", "got", "expected")
@@ -36,25 +36,25 @@ def show(found: Conformance, explained: bool) -> None:
         3,
         3,
     )
-    for vector, outcome in zip(found.vectors, found.outcomes, strict=True):
+    for vector, outcome in zip(conformance.vectors, conformance.outcomes, strict=True):
         got, right = (
             wrong_cases(outcome.got, outcome.expected) if outcome.outcome != "right" else ("", "")
         )
         if explained and outcome.outcome == "right":
             got, right = (
-                "; ".join(dict.fromkeys(map(said, part)))
+                "; ".join(dict.fromkeys(map(to_text, part)))
                 for part in (outcome.got, outcome.expected)
             )
         got, right = (f"({outcome.why})", "") if outcome.outcome == "not offered" else (got, right)
         table.add_row(SIGNS[outcome.outcome], vector.id, vector.title, got, right)
     printing.draw(table)
-    counts = Counter(outcome.outcome for outcome in found.outcomes)
+    counts = Counter(outcome.outcome for outcome in conformance.outcomes)
     print(
-        f"\n{found.peer} {found.version}: "
+        f"\n{conformance.peer} {conformance.version}: "
         + ", ".join(f"{SIGNS[kind]} {counts[kind]} {kind}" for kind in KINDS)
     )
-    if found.recorded is not None:
+    if conformance.recorded is not None:
         print(
-            f"recorded as {found.recorded}; the tables: python -m assay.report.docs "
+            f"recorded as {conformance.recorded}; the tables: python -m assay.report.docs "
             "docs/conformance.md"
         )

@@ -6,16 +6,16 @@ from assay.cli import printing
 from assay.verbs.due import DueTable
 
 
-def show(found: DueTable) -> None:
+def show(due_table: DueTable) -> None:
     """Print the table, how many events there were, and when the next evaluation is due at the
     latest."""
     numbers = ("row", "compute", "grown", "months since")
     table = printing.grid("row", "at", *numbers[1:], "due by", "overdue", right=numbers)
-    for d in found.due:
+    for d in due_table.due:
         grown, since = ("", "")
         if d.reasons != ("initial",):
-            growth = rounded(d.growth, found.ratio, "compute" in d.reasons)
-            grown, since = f"{growth}×", rounded(d.since, found.months, "time" in d.reasons)
+            growth = rounded(d.growth, due_table.ratio, "compute" in d.reasons)
+            grown, since = f"{growth}×", rounded(d.since, due_table.months, "time" in d.reasons)
         overdue = (
             f"{d.overdue:.2g} month{'' if f'{d.overdue:.2g}' == '1' else 's'}" if d.overdue else ""
         )
@@ -24,14 +24,16 @@ def show(found: DueTable) -> None:
         )
     printing.draw(table)
     print()
-    at = "at" if found.dated else "at month"
+    preposition = "at" if due_table.dated else "at month"
     limits = (
-        [f"when compute reaches {found.next.compute:.4g}"] if found.next.compute is not None else []
+        [f"when compute reaches {due_table.next.compute:.4g}"]
+        if due_table.next.compute is not None
+        else []
     )
-    limits += [f"{at} {found.next.at}"] if found.next.at is not None else []
+    limits += [f"{preposition} {due_table.next.at}"] if due_table.next.at is not None else []
     sooner = ", whichever comes sooner" if len(limits) == 2 else ""
-    told = f"An evaluation is due at {len(found.due)} of {found.events} events."
-    printing.say(f"{told} The next one: {' or '.join(limits) or 'never'}{sooner}.")
+    summary = f"An evaluation is due at {len(due_table.due)} of {due_table.events} events."
+    printing.say(f"{summary} The next one: {' or '.join(limits) or 'never'}{sooner}.")
 
 
 def rounded(value: float, limit: float, reached: bool) -> str:

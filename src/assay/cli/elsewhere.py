@@ -64,9 +64,9 @@ class Elsewhere(Machine):
     def lab(self, root: Path) -> Lab:
         """Make a lab that trains here, or elsewhere. Raises: AssayError; FleetError."""
         if self.on is None:
-            here = {f.name for f in fields(Machine)}
+            local_fields = {f.name for f in fields(Machine)}
             for f in fields(self):
-                if f.name not in here and getattr(self, f.name) != f.default:
+                if f.name not in local_fields and getattr(self, f.name) != f.default:
                     engine = "--on slurm" if f.name in OF_SLURM else "--on slurm or ray:…"
                     raise AssayError(
                         f"--{f.name.replace('_', '-')} is about workers elsewhere; it goes "
@@ -148,21 +148,21 @@ class Elsewhere(Machine):
             )
         except UnicodeDecodeError as e:
             raise AssayError(f"--prolog {self.prolog} is not text in UTF-8") from e
-        given = {
+        options = {
             "partition": self.partition,
             "time": self.time,
             "gpus": self.gpus,
             "memory": self.memory,
             "account": self.account,
         }
-        asked = Request(
+        request = Request(
             workers=8 if self.workers is None else self.workers,
             cpus=self._threads if self.cpus is None else self.cpus,
             setup=setup,
             extra=self.sbatch or "",
-            **{name: value or "" for name, value in given.items()},
+            **{name: value or "" for name, value in options.items()},
         )
-        return Slurm(root, asked)
+        return Slurm(root, request)
 
 
 NOT_ELSEWHERE = Elsewhere()
@@ -176,6 +176,6 @@ def dry_run(name: str, choice: Choice, machine: Elsewhere, place: Place) -> int:
 
     if name != ALL and "*" not in name:
         choice.of(name)
-    found = written(machine.lab(place.root))
-    printing.emit(found) if place.json else print(plain(found.script), end="")
+    batch_script = written(machine.lab(place.root))
+    printing.emit(batch_script) if place.json else print(plain(batch_script.script), end="")
     return 0

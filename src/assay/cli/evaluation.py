@@ -26,17 +26,17 @@ class Following(Bar):
         super().__init__("evaluate", "tokens")
         self.numbers: dict[str, str] = {}
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, completed: int, total: int) -> None:
         """Take how many tokens of how many are done; before the first of them the model is loaded
         and the means are worked out."""
         if (
-            not done and self.console.is_terminal
+            not completed and self.console.is_terminal
         ):  # elsewhere a refusal after it is to stay one line
             self.say(
                 "evaluate: loading the model, then the mean and lengths at each site, then "
                 f"{total:,} tokens"
             )
-        super().__call__(done, total)
+        super().__call__(completed, total)
 
     def watch(self, event: Warned | SoFar | Begun) -> None:
         """Take a warning, what begins, or a dictionary's numbers so far; the first ones are printed
@@ -56,30 +56,30 @@ class Following(Bar):
         return None
 
 
-def show(found: Evaluated) -> None:
+def show(evaluation: Evaluated) -> None:
     """Print what was measured: one dictionary measure by measure, several side by side; then what
     to know of it."""
     from assay.report import evaluations
 
-    for line in evaluations.setting(to_json(found)):
+    for line in evaluations.setting(to_json(evaluation)):
         say(line)
     print()
-    if len(found.dictionaries) == 1:
-        _one(found.dictionaries[0])
+    if len(evaluation.dictionaries) == 1:
+        _show_single(evaluation.dictionaries[0])
     else:
-        (_few if len(found.dictionaries) <= 3 else _several)(found.dictionaries)
+        (_few if len(evaluation.dictionaries) <= 3 else _several)(evaluation.dictionaries)
     print()
-    for note in (*found.notes, *evaluations.luck(to_json(found))):
+    for note in (*evaluation.notes, *evaluations.luck(to_json(evaluation))):
         say(note)
-    if all(e["cached"] for e in found.dictionaries):
+    if all(e["cached"] for e in evaluation.dictionaries):
         print("stored before: nothing was run")
-    for path in found.written:
+    for path in evaluation.written:
         tell(str(path))
-    if not found.written:
+    if not evaluation.written:
         print("With --out DIR: the report, a Pareto plot, every number as CSV and JSON.")
 
 
-def _one(entry: Mapping[str, Any]) -> None:
+def _show_single(entry: Mapping[str, Any]) -> None:
     from assay.report.evaluations import rows
 
     table = grid(entry["name"], "estimate", "95 %", "", right=("estimate",))
@@ -102,13 +102,13 @@ def _few(entries: Sequence[Mapping[str, Any]]) -> None:
     table = grid("", *(e["name"] for e in entries))
     for name in dict.fromkeys(name for e in entries for name in e["measures"]):
         cells = [row(name, e["measures"][name]) if name in e["measures"] else None for e in entries]
-        shown = [
+        texts = [
             Text.assemble((c.estimate, "bold"), (f" {c.interval}", "bright_black"))
             if c
             else Text("")
             for c in cells
         ]
-        table.add_row(labels()[name], *shown)
+        table.add_row(labels()[name], *texts)
     draw(table)
 
 
@@ -128,13 +128,13 @@ def _several(entries: Sequence[Mapping[str, Any]]) -> None:
             row(name, entry["measures"][name]) if name in entry["measures"] else None
             for name in names
         ]
-        shown = [
+        texts = [
             Text.assemble((c.estimate, "bold"), (f"\n{c.interval}", "bright_black"))
             if c
             else Text("")
             for c in cells
         ]
-        table.add_row(str(i), *shown)
+        table.add_row(str(i), *texts)
     draw(listed)
     print()
     draw(table)

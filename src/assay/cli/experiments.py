@@ -38,7 +38,7 @@ from assay.core.experiment import ALL
 
 if TYPE_CHECKING:
     from assay.core.experiment import Experiment
-    from assay.core.told import ToldResult
+    from assay.core.result_schema import ToldResult
     from assay.lab.preset import Preset
 
 
@@ -97,7 +97,7 @@ def plan(
     """
     from assay.cli import plans
 
-    return plans.done(name, choice, machine.lab(place.root), budget, place)
+    return plans.print_plan(name, choice, machine.lab(place.root), budget, place)
 
 
 @app.command(sort_key=3, group=EXPERIMENTS)
@@ -131,8 +131,8 @@ def preregister(
 
     with printing.aside():
         experiment, preset = choice.of(name)
-        found = frozen(place.lab(), experiment, preset, looks, sign)
-    return printing.registered(found, name, place)
+        registration = frozen(place.lab(), experiment, preset, looks, sign)
+    return printing.registered(registration, name, place)
 
 
 @app.command(sort_key=3, group=EXPERIMENTS)
@@ -173,8 +173,8 @@ def run(
 
     refuse_page(page)
     with printing.aside():
-        experiment, preset, found = _ran(name, choice, machine, place, within)
-    return verdicts.show(found, name, experiment, preset, place, expect)
+        experiment, preset, result = _ran(name, choice, machine, place, within)
+    return verdicts.show(result, name, experiment, preset, place, expect)
 
 
 def _ran(
@@ -260,12 +260,12 @@ def show(
     assay show gated-sae --arm no-aux
     """
     from assay.cli import verdicts
-    from assay.verbs.verdicts import found as judged
+    from assay.verbs.verdicts import load_or_judge as judged
 
     with printing.aside():
         experiment, preset = choice.of(name)
-        found = judged(place.lab(), experiment, preset, arm, claim)
-    return verdicts.show(found, name, experiment, preset, place, expect, claim, findings)
+        result = judged(place.lab(), experiment, preset, arm, claim)
+    return verdicts.show(result, name, experiment, preset, place, expect, claim, findings)
 
 
 @app.command(sort_key=5, group=EXPERIMENTS)
@@ -302,12 +302,16 @@ def check(
     if is_bundle(name):
         return _bundle(name, record or choice != DEFAULT, place)
     with printing.aside():
-        asked = place.lab(), *choice.of(name)
+        arguments = place.lab(), *choice.of(name)
         if record:
-            made = records.record(*asked)
+            written_record = records.record(*arguments)
         else:
-            found = records.check(*asked)
-    return printing.written(made, place.json) if record else printing.differences(found, place.json)
+            comparison = records.check(*arguments)
+    return (
+        printing.written(written_record, place.json)
+        if record
+        else printing.differences(comparison, place.json)
+    )
 
 
 def _bundle(name: str, more: bool, place: Place) -> int:
@@ -419,9 +423,9 @@ def new(
     """
     from assay.verbs.new import write_experiment, write_study
 
-    made = (write_study if study else write_experiment)(name, Path())
-    printing.emit(made) if output.json else printing.tell(
-        f"{made.path} is written. Next: assay run {made.path}"
+    new_file = (write_study if study else write_experiment)(name, Path())
+    printing.emit(new_file) if output.json else printing.tell(
+        f"{new_file.path} is written. Next: assay run {new_file.path}"
     )
 
 
@@ -439,10 +443,10 @@ def mcp(*, door: Annotated[Agents, Flat] = BY_STDIO, place: Place = HERE) -> Non
     from assay.jobs.bounds import Bounds
 
     bounds = Bounds(workspace=door.workspace and door.workspace.resolve(), code=door.allow_code)
-    at = Door(port=door.http, host=door.host, tokens=door.token_file)
+    http_door = Door(port=door.http, host=door.host, tokens=door.token_file)
     serve(
         place.root,
-        at,
+        http_door,
         bounds,
         door.jobs,
         lambda served: printing.emit(served) if place.json else printing.tell(served.address),

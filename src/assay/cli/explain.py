@@ -21,7 +21,7 @@ LARGE = 0.05
 """A share of the logits' squared error that is worth mending."""
 
 
-def done(
+def run_explain(
     what: Literal["check", "show", "look"],
     file: str,
     hard: Hard,
@@ -42,47 +42,50 @@ def done(
     return check(Path(file), hard, root, page) if what == "check" else look(Path(file), root, page)
 
 
-def show(found: Explained | Ours | Model) -> None:
+def show(outcome: Explained | Ours | Model) -> None:
     """Print what an explanation reaches, what its controls do, and what would help it; one of ours
     as its file; a model part by part."""
-    if isinstance(found, Ours):
-        print(found.toml, end="")
+    if isinstance(outcome, Ours):
+        print(outcome.toml, end="")
         return
-    if isinstance(found, Model):
-        parts(found)
+    if isinstance(outcome, Model):
+        parts(outcome)
         return
-    kinds = [c.kind for c in found.controls]
+    kinds = [c.kind for c in outcome.controls]
     table = printing.grid("", "yours", "interval", *kinds, right=("yours", "interval", *kinds))
-    for i, own in enumerate((*found.parts, found.quality)):
-        others = [[*c.parts, c.quality][i] for c in found.controls]
+    for i, own_line in enumerate((*outcome.parts, outcome.quality)):
+        control_lines = [[*c.parts, c.quality][i] for c in outcome.controls]
         table.add_row(
-            own.name, _number(own.estimate), _interval(own), *(_number(x.estimate) for x in others)
+            own_line.name,
+            _number(own_line.estimate),
+            _interval(own_line),
+            *(_number(x.estimate) for x in control_lines),
         )
     printing.say(
-        f"{found.name}, of {found.of}: {found.size} names and numbers for a model of "
-        f"{found.numbers:,} numbers."
+        f"{outcome.name}, of {outcome.of}: {outcome.size} names and numbers for a model of "
+        f"{outcome.numbers:,} numbers."
     )
-    if found.code:
+    if outcome.code:
         printing.say("The file is code, and was run.")
     print()
     printing.draw(table)
     print()
-    if none := [p.name for p in found.parts if p.estimate == 0]:
+    if none := [p.name for p in outcome.parts if p.estimate == 0]:
         printing.say(
             f"Quality is 0 because {' and '.join(none)} {'is' if len(none) == 1 else 'are'} 0."
         )
-    if found.quality.why:
-        printing.say(f"Quality is 0: {found.quality.why}.")
-    for line in (*found.parts, *(x for x in found.details if x.estimate is not None)):
-        if line.why not in ("", found.quality.why) or line in found.details:
+    if outcome.quality.why:
+        printing.say(f"Quality is 0: {outcome.quality.why}.")
+    for line in (*outcome.parts, *(x for x in outcome.details if x.estimate is not None)):
+        if line.why not in ("", outcome.quality.why) or line in outcome.details:
             printing.say(
                 f"{line.name}: {line.why or f'{_number(line.estimate)} {_interval(line)}'}"
             )
-    for x in found.exchanged:
+    for x in outcome.exchanged:
         learned = f"learned directions {_number(x.learned)}, for nothing {_number(x.unfounded)}"
         what = f"{_number(x.right)} of changed answers as foretold ({x.pairs} pairs; {learned})"
         printing.say(f"{x.variable} exchanged: {what if x.pairs else 'no answer was to change'}")
-    n = found.as_good
+    n = outcome.as_good
     if any(n.values()):
         sets = (
             f"{n['sets']} of {n['sets tried']} other sets of as many pieces"
@@ -95,60 +98,60 @@ def show(found: Explained | Ours | Model) -> None:
             else "no other home was tried"
         )
         printing.say(f"As good: {sets}; {homes}.")
-    if found.worst and found.cost is not None:
+    if outcome.worst and outcome.cost is not None:
         hurts = (
-            f"Called irrelevant, and hurts most: {', '.join(found.worst)} ({found.cost:.2f} of "
+            f"Called irrelevant, and hurts most: {', '.join(outcome.worst)} ({outcome.cost:.2f} of "
             "what all cost)."
         )
-        printing.say(hurts if found.cost >= SEEN else "Nothing you left out hurts.")
-    _logits(found)
-    for text in found.differ[:3]:
+        printing.say(hurts if outcome.cost >= SEEN else "Nothing you left out hurts.")
+    _logits(outcome)
+    for text in outcome.differ[:3]:
         printing.say(f"Furthest off: {text}.")
-    for c in found.controls:
+    for c in outcome.controls:
         if c.refused:
             printing.say(f"The control {c.kind} does not fit the model: {c.refused}")
     printing.say(
         "It is better than every control."
-        if found.ranked
-        else f"It is not better than every control: {_above(found)}."
+        if outcome.ranked
+        else f"It is not better than every control: {_above(outcome)}."
     )
-    if found.page:
-        printing.say(f"The page is {found.page}.")
+    if outcome.page:
+        printing.say(f"The page is {outcome.page}.")
 
 
-def _logits(found: Explained) -> None:
+def _logits(outcome: Explained) -> None:
     """Print where the squared error of its logits comes from, and which factor would mend it."""
-    if not found.errors or sum(found.errors.values()) < SEEN:
+    if not outcome.errors or sum(outcome.errors.values()) < SEEN:
         return
-    shares = ", ".join(f"{name} {share:.2f}" for name, share in found.errors.items())
+    shares = ", ".join(f"{name} {share:.2f}" for name, share in outcome.errors.items())
     printing.say(f"The logits' squared error, as shares of the variance of the model's: {shares}.")
     if (
-        found.factor is not None
-        and found.mended is not None
-        and found.factor > 0
-        and found.errors["scale"] >= LARGE
+        outcome.factor is not None
+        and outcome.mended is not None
+        and outcome.factor > 0
+        and outcome.errors["scale"] >= LARGE
     ):
         printing.say(
-            f"Multiply your logits (or the margin) by about {found.factor:.2g}, and they have "
-            f"{found.mended:.2f} of that variance."
+            f"Multiply your logits (or the margin) by about {outcome.factor:.2g}, and they have "
+            f"{outcome.mended:.2f} of that variance."
         )
 
 
-def parts(found: Model) -> None:
+def parts(model: Model) -> None:
     """Print what each part of a model is worth, and where its heads look."""
     printing.say(
-        f"{found.name}: {found.model}; {found.numbers:,} numbers. {100 * found.right:.1f} % "
+        f"{model.name}: {model.model}; {model.numbers:,} numbers. {100 * model.right:.1f} % "
         "of its answers are right."
     )
-    classes = ", ".join(f"{i} is {name}" for i, name in enumerate(found.called))
-    where = f"position{'s' if ' ' in found.asked else ''} {found.asked}"
+    classes = ", ".join(f"{i} is {name}" for i, name in enumerate(model.called))
+    where = f"position{'s' if ' ' in model.asked else ''} {model.asked}"
     printing.say(
-        f"The task is {found.task}: inputs of {found.length} tokens, an answer is asked for "
+        f"The task is {model.task}: inputs of {model.length} tokens, an answer is asked for "
         f"at {where}, counted from 0."
     )
     printing.say(
-        f"It has {found.classes:,} classes: "
-        f"{classes}{' …' if found.classes > len(found.called) else ''}."
+        f"It has {model.classes:,} classes: "
+        f"{classes}{' …' if model.classes > len(model.called) else ''}."
     )
     looks = ("itself", "first", "before", "same token", "after the same")
     table = printing.grid(
@@ -160,7 +163,7 @@ def parts(found: Model) -> None:
         "asks × finds",
         right=("adds", "alone", "jointly", *looks),
     )
-    for p in found.parts:
+    for p in model.parts:
         pair = (
             f"{p.asks or 'biases'} × {p.finds or 'biases'} {_share(p.share)}"
             if p.share is not None
@@ -178,11 +181,11 @@ def parts(found: Model) -> None:
     printing.draw(table)
     print()
     printing.say(_WORDS)
-    for why in found.left_out:
+    for why in model.left_out:
         printing.say(f"Not told: {why}")
     printing.say(
-        f"The page is {found.page}."
-        if found.page
+        f"The page is {model.page}."
+        if model.page
         else "With --page NAME.html there is a page of it."
     )
 
@@ -191,11 +194,11 @@ def _share(value: float | None) -> str:
     return "—" if value is None else f"{value:.2f}"
 
 
-def _above(found: Explained) -> str:
+def _above(outcome: Explained) -> str:
     """The controls that are as good."""
-    low = found.quality.low or 0.0
-    named: Sequence[str] = [c.kind for c in found.controls if (c.quality.high or 0.0) >= low]
-    return ", ".join(named)
+    low = outcome.quality.low or 0.0
+    kinds: Sequence[str] = [c.kind for c in outcome.controls if (c.quality.high or 0.0) >= low]
+    return ", ".join(kinds)
 
 
 def _number(value: float | None) -> str:

@@ -65,8 +65,8 @@ def explain(
     """
     from assay.cli import explain as told
 
-    found = told.done(what, file, hard, rival, page, place.root)
-    printing.emit(found) if place.json else told.show(found)
+    outcome = told.run_explain(what, file, hard, rival, page, place.root)
+    printing.emit(outcome) if place.json else told.show(outcome)
 
 
 @app.command(sort_key=16, group=MEASURE)
@@ -106,5 +106,5 @@ def challenge(
     """
     from assay.cli import challenge as told
 
-    found = told.done(what, folder, answer, seed, kind, trials, place.root)
-    printing.emit(found) if place.json else told.show(found)
+    outcome = told.run_challenge(what, folder, answer, seed, kind, trials, place.root)
+    printing.emit(outcome) if place.json else told.show(outcome)

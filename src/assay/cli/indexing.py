@@ -44,11 +44,11 @@ class Bars:
         if self.bar is not None:
             self.bar.__exit__(kind, error, trace)
 
-    def __call__(self, what: str, done: int, total: int) -> None:
+    def __call__(self, what: str, completed: int, total: int) -> None:
         """Takes how many of how many of something are done."""
-        self.remaining(what, done, total)
-        first = not done and what == next(iter(PHASES))
-        if not (done or first):  # what will be done later
+        self.remaining(what, completed, total)
+        first = not completed and what == next(iter(PHASES))
+        if not (completed or first):  # what will be done later
             return
         if what != self.what or first:
             self.__exit__(None, None, None)
@@ -62,61 +62,76 @@ class Bars:
         assert self.bar is not None
         if first and self.bar.console.is_terminal:
             self.bar.say(f"{self.name}: loading the model, then {total:,} tokens")
-        self.bar(done, total)
+        self.bar(completed, total)
 
 
-def show(found: Indexed) -> None:
+def show(index_summary: Indexed) -> None:
     """Print the sizes, the classes of features and what was taken out; then what to type next."""
-    say(f"{found.name}: {found.width:,} features at {found.site} of {found.model}")
     say(
-        f"on {found.tokens:,} tokens of {found.documents:,} documents ({found.text}, part "
-        f"{found.part})"
+        f"{index_summary.name}: {index_summary.width:,} features at {index_summary.site} of "
+        f"{index_summary.model}"
     )
-    quality = "" if found.fvu is None else f"; FVU {found.fvu:.3f}"
-    loss = "" if found.loss is None else f"; the model's loss here {found.loss:.3f} nats"
-    say(f"{found.l0:.1f} features on per token{quality}{loss}")
+    say(
+        f"on {index_summary.tokens:,} tokens of {index_summary.documents:,} documents "
+        f"({index_summary.text}, part "
+        f"{index_summary.part})"
+    )
+    quality = "" if index_summary.fvu is None else f"; FVU {index_summary.fvu:.3f}"
+    loss = (
+        ""
+        if index_summary.loss is None
+        else f"; the model's loss here {index_summary.loss:.3f} nats"
+    )
+    say(f"{index_summary.l0:.1f} features on per token{quality}{loss}")
     some = ", ".join(
-        f"{found.classes[name]:,} {name}" for name in CLASSES if found.classes.get(name)
+        f"{index_summary.classes[name]:,} {name}"
+        for name in CLASSES
+        if index_summary.classes.get(name)
     )
     say(
         f"features by how often they fire: {some}"
-        + (f"; {found.antipodal:,} antipodal" if found.antipodal else "")
+        + (f"; {index_summary.antipodal:,} antipodal" if index_summary.antipodal else "")
     )
-    if found.ablated:
+    if index_summary.ablated:
         agreement = (
             ""
-            if found.agreement is None
-            else f"; rank correlation with the first-order estimate {found.agreement:.2f}"
+            if index_summary.agreement is None
+            else f"; rank correlation with the first-order estimate {index_summary.agreement:.2f}"
         )
         say(
-            f"{found.ablated} features taken out: {found.helpful} lower the loss where they are "
-            f"on, {found.harmful} raise it, "
-            f"of {found.ablated - found.helpful - found.harmful} the 95 % interval holds "
+            f"{index_summary.ablated} features taken out: {index_summary.helpful} lower the loss "
+            "where they are "
+            f"on, {index_summary.harmful} raise it, "
+            f"of {index_summary.ablated - index_summary.helpful - index_summary.harmful} the 95 % "
+            "interval holds "
             f"0{agreement}"
         )
-    if found.seeds:
+    if index_summary.seeds:
         say(
-            f"{found.recurring:,} features recur in all of {len(found.seeds)} other "
+            f"{index_summary.recurring:,} features recur in all of {len(index_summary.seeds)} "
+            "other "
             "dictionaries (cosine at least .7)"
         )
-    for note in found.notes:
+    for note in index_summary.notes:
         say(note)
     print()
-    print(f"folder   {found.folder}")
-    print(f"address  {found.address}")
+    print(f"folder   {index_summary.folder}")
+    print(f"address  {index_summary.address}")
 
 
-def shown(as_json: bool, in_browser: bool, asked: Wanted | None = None) -> Callable[[Served], None]:
+def make_announcer(
+    as_json: bool, in_browser: bool, request: Wanted | None = None
+) -> Callable[[Served], None]:
     """Tell where the explorer is, once it can be opened; that an index is being made; and open it,
     if asked for."""
 
     def ready(served: Served) -> None:
         printing.emit(served) if as_json else print(served.address)
         sys.stdout.flush()
-        if asked is not None and asked.make:
+        if request is not None and request.make:
             print(
                 (
-                    f"{asked.name} is being indexed; the pages say how far that is, and Ctrl-C "
+                    f"{request.name} is being indexed; the pages say how far that is, and Ctrl-C "
                     "ends both"
                 ),
                 file=sys.stderr,

@@ -47,13 +47,13 @@ def run(
         + ("" if idle is None else f", until there is nothing to do for {duration(idle)}")
     )
     with printing.aside():
-        named = (*experiments, *([str(study)] if study is not None else []))
-        found = worker(place.root, named, idle=idle, threads=threads, device=device, tell=tell)
+        names = (*experiments, *([str(study)] if study is not None else []))
+        outcome = worker(place.root, names, idle=idle, threads=threads, device=device, tell=tell)
     if place.json:
-        printing.emit(found)
+        printing.emit(outcome)
     else:
         count = {
-            status: sum(did.status == status for did in found.groups)
+            status: sum(did.status == status for did in outcome.groups)
             for status in ("done", "failed", "left")
         }
         printing.tell(

@@ -21,18 +21,22 @@ ORANGE = (255, 140, 0)
 """The colour of the strongest activation, as in pages."""
 
 
-def show(found: Looked, by_feature: bool = False) -> None:
+def show(look_result: Looked, by_feature: bool = False) -> None:
     """Print the losses, then each token with its strongest features, or a block for each feature
     that matters."""
-    say(f"{found.model}, {found.site}; {found.dictionary}, {found.width} features")
     say(
-        f"{len(found.tokens)} tokens; loss {found.loss:.3f} nats per prediction, "
-        f"{found.loss_spliced:.3f} with the reconstruction in "
-        f"place; {found.l0:.1f} features on per token, {found.on} in all; {found.tried} tried, "
-        f"{len(found.features)} shown"
+        f"{look_result.model}, {look_result.site}; {look_result.dictionary}, "
+        f"{look_result.width} features"
     )
-    (_features if by_feature else _tokens)(found)
-    for note in found.notes:
+    say(
+        f"{len(look_result.tokens)} tokens; loss {look_result.loss:.3f} nats per prediction, "
+        f"{look_result.loss_spliced:.3f} with the reconstruction in "
+        f"place; {look_result.l0:.1f} features on per token, {look_result.on} in all; "
+        f"{look_result.tried} tried, "
+        f"{len(look_result.features)} shown"
+    )
+    (_features if by_feature else _tokens)(look_result)
+    for note in look_result.notes:
         say(note)
 
 
@@ -44,19 +48,19 @@ def watch(event: Warned | SoFar | Begun) -> None:
         tell(f"warning: {event.dictionary}: {event.text}", sys.stderr)
 
 
-def _tokens(found: Looked) -> None:
+def _tokens(look_result: Looked) -> None:
     """Print the text downwards, each token with its strongest features; the tokens that are left
     out below it."""
     print()
     table = grid(
         "token", "loss", "on", "strongest features: #feature activation", right=("loss", "on")
     )
-    for t in found.by_token:
+    for t in look_result.by_token:
         table.add_row(quoted(t["token"]), nats(t), str(t["on"]), strongest(t))
     draw(table)
     print()
-    say(left_out(to_json(found)))
-    if found.sinks:
+    say(left_out(to_json(look_result)))
+    if look_result.sinks:
         table = grid(
             "token",
             "length",
@@ -64,14 +68,14 @@ def _tokens(found: Looked) -> None:
             "strongest features there: #feature activation",
             right=("length", "on"),
         )
-        for t in found.sinks:
+        for t in look_result.sinks:
             table.add_row(
                 quoted(t["token"]), f"{t['length']:.1f} medians", str(t["on"]), strongest(t)
             )
         draw(table)
     print()
-    if found.features:
-        say(f"{worth(found.features[0])}; --by-feature shows such features.")
+    if look_result.features:
+        say(f"{worth(look_result.features[0])}; --by-feature shows such features.")
 
 
 def worth(most: Mapping[str, Any]) -> str:
@@ -85,20 +89,20 @@ def worth(most: Mapping[str, Any]) -> str:
     )
 
 
-def _features(found: Looked) -> None:
+def _features(look_result: Looked) -> None:
     """Print a block for each feature: Δ, where it is on, what it promotes."""
     from rich.console import Console
     from rich.text import Text
 
-    say(left_out(to_json(found)))
-    if not found.features:
+    say(left_out(to_json(look_result)))
+    if not look_result.features:
         print("no feature is on")
         return
     print()
     coloured = Console().color_system is not None and Console().is_terminal
     table = grid("feature", "Δ nats", "where it is on", right=("feature", "Δ nats"))
-    for f in found.features:
-        lines = [shaded(found.tokens, f)] if coloured else []
+    for f in look_result.features:
+        lines = [shaded(look_result.tokens, f)] if coloured else []
         lines.append(
             Text(
                 "on "

@@ -26,7 +26,7 @@ from assay import verbs
 # — importing them adds their verbs
 from assay.cli import experiments, explaining, measuring, printing, upkeep  # noqa: F401
 from assay.cli.app import app
-from assay.cli.found import command
+from assay.cli.known_verbs import command
 from assay.cli.typed import meant, placed, runnable
 from assay.core import extras
 from assay.core.errors import AssayError

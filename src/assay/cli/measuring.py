@@ -95,7 +95,7 @@ def judge(
     from assay.core.table import judge as judged
 
     with trust.raised():
-        found = judged(
+        result = judged(
             table,
             claim=claim,
             unit=unit,
@@ -106,7 +106,7 @@ def judge(
             scope=scope,
             arm_column=arm_column,
         )
-    return printing.judged(found, output.json, expect)
+    return printing.judged(result, output.json, expect)
 
 
 @app.command(sort_key=12, group=MEASURE)
@@ -146,10 +146,10 @@ def evaluate(
     from assay.verbs.evaluate import evaluate as measured
 
     with trust.raised(), evaluation.Following() as bar:
-        found = measured(
+        result = measured(
             dictionaries, on, how, place.root, device_here(device), batch, out, bar, bar.watch
         )
-    printing.emit(found) if place.json else evaluation.show(found)
+    printing.emit(result) if place.json else evaluation.show(result)
 
 
 @app.command(sort_key=14, group=MEASURE)
@@ -194,7 +194,7 @@ def index(
     from assay.verbs.index import index as indexed
 
     with trust.raised(), indexing.Bars("index") as bars:
-        found = indexed(
+        result = indexed(
             dictionary,
             model=model,
             text=text,
@@ -204,7 +204,7 @@ def index(
             device=device_here(device),
             progress=bars,
         )
-    printing.emit(found) if place.json else indexing.show(found)
+    printing.emit(result) if place.json else indexing.show(result)
 
 
 @app.command(sort_key=13, group=MEASURE)
@@ -265,7 +265,7 @@ def look(
     from assay.verbs.look import look as looked
 
     with trust.raised():
-        found = looked(
+        result = looked(
             text,
             dictionary,
             model=model,
@@ -280,7 +280,7 @@ def look(
             html=html,
             watch=look.watch,
         )
-    printing.emit(found) if place.json else look.show(found, by_feature)
+    printing.emit(result) if place.json else look.show(result, by_feature)
 
 
 @app.command(sort_key=15, group=MEASURE)
@@ -342,24 +342,30 @@ def serve(
         from assay.cli import answering
 
         return answering.serve(programs, host, port, place)
-    from assay.cli.indexing import shown
+    from assay.cli.indexing import make_announcer
     from assay.verbs import serve as explorer
 
     if rate is None:
-        asked = _wanted(dictionary, model, text, tokens, ablate, place)
+        request = _locate_index(dictionary, model, text, tokens, ablate, place)
         explorer.serve(
-            place.root, host, port, token, asked, explanations, ready=shown(place.json, open, asked)
+            place.root,
+            host,
+            port,
+            token,
+            request,
+            explanations,
+            ready=make_announcer(place.json, open, request),
         )
     elif dictionary is not None:
         raise AssayError("--rate shows the page of a rating alone; leave the dictionary out")
     else:
         explorer.serve_rating(
-            place.root, rate, rater, host, port, token, ready=shown(place.json, open)
+            place.root, rate, rater, host, port, token, ready=make_announcer(place.json, open)
         )
     return None
 
 
-def _wanted(
+def _locate_index(
     dictionary: str | None,
     model: str,
     text: str,
@@ -368,10 +374,12 @@ def _wanted(
     place: Place,
 ) -> Wanted | None:
     """The index that is made meanwhile, where a dictionary is named."""
-    from assay.verbs.background import wanted
+    from assay.verbs.background import locate_index
 
     return (
-        None if dictionary is None else wanted(dictionary, model, text, tokens, ablate, place.root)
+        None
+        if dictionary is None
+        else locate_index(dictionary, model, text, tokens, ablate, place.root)
     )
 
 
@@ -445,8 +453,8 @@ def rate(
             )
         if not rating.finished(session):
             return None
-    found = counted(folder, place.root)
-    return printing.emit(found) if place.json else rating.show(found)
+    tally = counted(folder, place.root)
+    return printing.emit(tally) if place.json else rating.show(tally)
 
 
 @app.command(sort_key=14, group=MEASURE)
@@ -487,6 +495,6 @@ def due(
     from assay.verbs.due import due_table
 
     with trust.raised():
-        found = due_table(events, ratio, months)
-    printing.emit(found) if output.json else show(found)
-    return 1 if found.overdue else 0
+        table = due_table(events, ratio, months)
+    printing.emit(table) if output.json else show(table)
+    return 1 if table.overdue else 0

@@ -75,11 +75,15 @@ class Place(Output):
     def options(self) -> str:
         """What to type after a verb to use the same store, with a space before it; "" where it is
         the usual one."""
-        usual, named = (
+        usual, store_name = (
             os.environ.get("ASSAY_ROOT") or "assay-store",
             url_of(self.root) or str(self.root),
         )
-        return "" if named == usual or self.root == Path(usual) else f" --root {shlex.quote(named)}"
+        return (
+            ""
+            if store_name == usual or self.root == Path(usual)
+            else f" --root {shlex.quote(store_name)}"
+        )
 
     def lab(self) -> Lab:
         """Make a lab on the store, for reading."""
@@ -91,12 +95,12 @@ class Place(Output):
 
 def _anywhere(_: type, tokens: Sequence[Token]) -> Path:
     """Give the folder that was named, or that which mirrors the depot at this URL."""
-    named = tokens[0].value
-    if not is_url(named):
-        return Path(named)
+    location = tokens[0].value
+    if not is_url(location):
+        return Path(location)
     from assay.lab.depot import mirror
 
-    return mirror(named)
+    return mirror(location)
 
 
 @Parameter(name="*")

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from assay.core.compute import Range
     from assay.lab.forecast import Prospect
     from assay.lab.lab import Lab
-    from assay.verbs.asked import Asked
+    from assay.verbs.assumptions import Asked
     from assay.verbs.plan import Arm, Bought, Planned, PlannedCatalogue
 
 
-def done(name: str, choice: Choice, lab: Lab, budget: str | None, place: Place) -> int:
+def print_plan(name: str, choice: Choice, lab: Lab, budget: str | None, place: Place) -> int:
     """Plan an experiment, a study or all of the catalogue, print that, and tell what to exit with:
     2 for a study that lacks something."""
     from assay.lab.catalogue import entry
@@ -34,23 +34,23 @@ def done(name: str, choice: Choice, lab: Lab, budget: str | None, place: Place) 
         return 0
     unsaid = None
     if name.endswith(STUDIES):
-        from assay.verbs.asked import asked
+        from assay.verbs.assumptions import find_unsaid
 
-        unsaid = asked(entry(name).path, lab)
+        unsaid = find_unsaid(entry(name).path, lab)
         if unsaid.exit_code:
             emit(unsaid) if place.json else lacking(unsaid)
             return unsaid.exit_code
-    found = plan.plan(lab, *choice.of(name), budget)
+    experiment_plan = plan.plan(lab, *choice.of(name), budget)
     if place.json:
-        emit(found)
+        emit(experiment_plan)
         return 0
-    one(found, name, place.options)
+    show_plan(experiment_plan, name, place.options)
     if unsaid is not None:
         assumed(unsaid)
     return 0
 
 
-def one(found: Planned, name: str, place: str = "") -> None:
+def show_plan(experiment_plan: Planned, name: str, place: str = "") -> None:
     """Print what would run, arm by arm, what it will take, and what is to be expected of each
     claim; then commands for this name and store."""
     from assay.verbs.plan import Bought
@@ -58,19 +58,19 @@ def one(found: Planned, name: str, place: str = "") -> None:
     def typed(options: str) -> str:  # the name as it was typed: a file may lie in another folder
         return f"{shlex.quote(name)}{options[len(options.split()[0]) :]}{place}"
 
-    budget = found.budget
+    budget = experiment_plan.budget
     bought = budget if isinstance(budget, Bought) else None
-    arms(found.arms)
+    arms(experiment_plan.arms)
     print()
-    claims(found)
-    if found.scope:
-        say(f"Verdicts will speak for: {found.scope}")
+    claims(experiment_plan)
+    if experiment_plan.scope:
+        say(f"Verdicts will speak for: {experiment_plan.scope}")
     say(
-        f"{found.frozen.told[0].upper()}{found.frozen.told[1:]}."
-        if found.frozen
+        f"{experiment_plan.frozen.told[0].upper()}{experiment_plan.frozen.told[1:]}."
+        if experiment_plan.frozen
         else "Nothing is frozen: its verdicts will be exploratory."
     )
-    for note in found.notes:
+    for note in experiment_plan.notes:
         say(f"note: {note}")
     if budget is not None and budget.assumed:
         say(f"assumed: {budget.assumed}")
@@ -81,14 +81,14 @@ def one(found: Planned, name: str, place: str = "") -> None:
         say(f"{bought.text} buys {counted(bought.seeds)}, stored ones included{widths}.")
     print()
     if bought is not None and bought.missing:
-        for line in spent(found, bought):
+        for line in spent(experiment_plan, bought):
             say(line)
         tell(f"To spend it: assay run {typed(bought.options)}{without_torch()}")
         if not bought.whole:
-            tell(f"The preset itself: assay run {typed(found.options)}")
+            tell(f"The preset itself: assay run {typed(experiment_plan.options)}")
         return
-    if not found.missing:
-        tell(f"Everything is stored. Verdicts: assay show {typed(found.options)}")
+    if not experiment_plan.missing:
+        tell(f"Everything is stored. Verdicts: assay show {typed(experiment_plan.options)}")
         return
     if bought is not None:  # no run to train: the plain advice would overspend it
         within = (
@@ -97,23 +97,23 @@ def one(found: Planned, name: str, place: str = "") -> None:
             else "not one seed is within it"
         )
         say(f"{bought.text} buys nothing here: {within}. The preset takes more:")
-    for line in taken(found):
+    for line in describe_costs(experiment_plan):
         say(line)
-    said = "The preset itself" if bought is not None else "Next"
-    tell(f"{said}: assay run {typed(found.options)}{without_torch()}")
+    subject = "The preset itself" if bought is not None else "Next"
+    tell(f"{subject}: assay run {typed(experiment_plan.options)}{without_torch()}")
 
 
-def lacking(found: Asked) -> None:
+def lacking(gaps: Asked) -> None:
     """Print what a study has to say before it can run, and what would be taken in place of the
     rest."""
-    for one in (u for u in found.unsaid if u.default is None):
-        say(one.text)
-    assumed(found)
+    for gap in (u for u in gaps.unsaid if u.default is None):
+        say(gap.text)
+    assumed(gaps)
 
 
-def assumed(found: Asked) -> None:
+def assumed(gaps: Asked) -> None:
     """Print what a study does not say, what is taken in its place, and what that costs."""
-    rows = [u for u in found.unsaid if u.default is not None]
+    rows = [u for u in gaps.unsaid if u.default is not None]
     if not rows:
         return
     print()
@@ -123,7 +123,7 @@ def assumed(found: Asked) -> None:
     draw(table)
 
 
-def arms(found: Sequence[Arm]) -> None:
+def arms(arm_rows: Sequence[Arm]) -> None:
     """Print the table of arms: runs, what is stored, CPU-seconds of each."""
     table = grid(
         "arm",
@@ -134,20 +134,20 @@ def arms(found: Sequence[Arm]) -> None:
         "why",
         right=("runs", "stored", "missing", "CPU-s a run"),
     )
-    for arm in found:
-        each = (
+    for arm in arm_rows:
+        cost = (
             "unknown" if arm.cpu_seconds is None else f"{'≤ ' * arm.at_most}{arm.cpu_seconds:.2f}"
         )
         table.add_row(
-            arm.name, str(arm.runs), str(arm.runs - arm.missing), str(arm.missing), each, arm.why
+            arm.name, str(arm.runs), str(arm.runs - arm.missing), str(arm.missing), cost, arm.why
         )
     draw(table)
 
 
-def claims(found: Planned) -> None:
+def claims(experiment_plan: Planned) -> None:
     """Print, for each claim, its units and those of its controls, the half-width to expect, and
     what decides it."""
-    for i, c in enumerate(found.claims, 1):
+    for i, c in enumerate(experiment_plan.claims, 1):
         every = ", ".join(
             f"{arm}: {count}" for part in (c.judged, c.controls) for arm, count in part.items()
         )
@@ -155,9 +155,10 @@ def claims(found: Planned) -> None:
         say(f"  units {every}; {outlined(c)}")
         if c.reads:
             say(f"  reads {', '.join(c.reads)}")
-    if found.claims and found.spread_from:
+    if experiment_plan.claims and experiment_plan.spread_from:
         say(
-            f"Half-widths are extrapolated from {found.spread_from}, on the scale on which a "
+            f"Half-widths are extrapolated from {experiment_plan.spread_from}, on the scale on "
+            "which a "
             "claim is judged; gates and controls apart."
         )
 
@@ -170,71 +171,83 @@ def outlined(c: Prospect) -> str:
         return f"half-width unknown: {c.why or 'nothing is measured yet'}"
     spent = f", {spanned(c.seconds)} CPU-seconds" if c.seconds is not None else ""
     need = c.why if c.fewest is None else f"{c.fewest:,} {plural(c.factor, 2)} are enough{spent}"
-    at = f" at {c.units:,} {plural(c.factor, c.units)}" if c.units is not None else ""
+    sample_size = f" at {c.units:,} {plural(c.factor, c.units)}" if c.units is not None else ""
     return (
-        f"half-width {number(c.half_width)}{at}, {number(c.distance)} to its bound: "
+        f"half-width {number(c.half_width)}{sample_size}, {number(c.distance)} to its bound: "
         f"{c.expected}; {need}"
     ) + (f"; {c.warning}" if c.warning else "")
 
 
-def taken(found: Planned) -> list[str]:
+def describe_costs(experiment_plan: Planned) -> list[str]:
     """Say what the command takes: time by the clock, CPU-seconds, memory, disk, FLOP; what is
     unknown says so."""
-    clock = timed(found.command_seconds, found.command_cpu_seconds, found)
+    clock = timed(
+        experiment_plan.command_seconds, experiment_plan.command_cpu_seconds, experiment_plan
+    )
     lines = [
-        f"{found.missing} runs to train, {clock}.",
-        *benched(found),
-        needed(found.disk_bytes, found.flop, found),
+        f"{experiment_plan.missing} runs to train, {clock}.",
+        *benched(experiment_plan),
+        needed(experiment_plan.disk_bytes, experiment_plan.flop, experiment_plan),
     ]
-    if found.flop_per_cpu_second is not None:
+    if experiment_plan.flop_per_cpu_second is not None:
         how = (
             "as assay bench found"
-            if "assay bench" in found.times_from
+            if "assay bench" in experiment_plan.times_from
             else "measured for 2 seconds"
         )
         lines.append(
-            f"Matrix products run at {found.flop_per_cpu_second:.3g} FLOP a CPU-second here, {how}."
+            f"Matrix products run at {experiment_plan.flop_per_cpu_second:.3g} FLOP a "
+            f"CPU-second here, {how}."
         )
     return lines
 
 
-def benched(found: Planned) -> list[str]:
+def benched(experiment_plan: Planned) -> list[str]:
     """Say since when `assay bench` knows what starting takes here, where it does."""
     return (
-        [f"What starting takes is as assay bench found it here on {found.bench[:10]}."]
-        if found.bench is not None
+        [f"What starting takes is as assay bench found it here on {experiment_plan.bench[:10]}."]
+        if experiment_plan.bench is not None
         else []
     )
 
 
-def spent(found: Planned, bought: Bought) -> list[str]:
+def spent(experiment_plan: Planned, bought: Bought) -> list[str]:
     """Say what it takes to spend a budget; the time is this machine's, wherever it is spent."""
-    here = ", here " if bought.elsewhere else ", "
-    clock = timed(bought.command_seconds, bought.command_cpu_seconds, found)
-    lines = [f"{bought.planned_seeds:,} seeds are {bought.missing:,} runs to train{here}{clock}."]
-    return [*lines, needed(bought.disk_bytes, bought.flop, found)]
+    place_words = ", here " if bought.elsewhere else ", "
+    clock = timed(bought.command_seconds, bought.command_cpu_seconds, experiment_plan)
+    lines = [
+        f"{bought.planned_seeds:,} seeds are {bought.missing:,} runs to train{place_words}{clock}."
+    ]
+    return [*lines, needed(bought.disk_bytes, bought.flop, experiment_plan)]
 
 
-def timed(clock: Range | None, cpu: Range | None, found: Planned) -> str:
+def timed(clock: Range | None, cpu: Range | None, experiment_plan: Planned) -> str:
     """Say how long a command takes, and where that is known from."""
     if clock is None or cpu is None:
-        return f"{found.stated_cost}, by its header" if found.stated_cost else "an unknown time"
-    return f"{lasting(clock)} ({spanned(cpu)} CPU-seconds, from {found.times_from})"
+        return (
+            f"{experiment_plan.stated_cost}, by its header"
+            if experiment_plan.stated_cost
+            else "an unknown time"
+        )
+    return f"{lasting(clock)} ({spanned(cpu)} CPU-seconds, from {experiment_plan.times_from})"
 
 
-def needed(disk: int | None, flop: Range | None, found: Planned) -> str:
+def needed(disk: int | None, flop: Range | None, experiment_plan: Planned) -> str:
     """Say how much memory, disk and FLOP it takes, in a sentence."""
     memory = (
-        f"{found.memory_bytes / 1e9:.1f} GB a process"
-        if found.memory_bytes
+        f"{experiment_plan.memory_bytes / 1e9:.1f} GB a process"
+        if experiment_plan.memory_bytes
         else "an unknown amount"
     )
     place = "an unknown amount" if disk is None else megabytes(disk)
     counts = spanned(flop) if flop is not None else "unknown: it states none"
-    return f"Memory {memory}; {place} of disk, {megabytes(found.free_bytes)} free; FLOP {counts}."
+    return (
+        f"Memory {memory}; {place} of disk, {megabytes(experiment_plan.free_bytes)} free; FLOP "
+        f"{counts}."
+    )
 
 
-def catalogue(found: PlannedCatalogue, place: str = "") -> None:
+def catalogue(catalogue_plan: PlannedCatalogue, place: str = "") -> None:
     """Print what every experiment would take, and all of them as one command."""
     table = grid(
         "experiment",
@@ -246,7 +259,7 @@ def catalogue(found: PlannedCatalogue, place: str = "") -> None:
         "from",
         right=("runs", "stored", "CPU-s stored", "to run", "CPU-s to spend"),
     )
-    for e in found.experiments:
+    for e in catalogue_plan.experiments:
         work = (
             "–"
             if not e.missing
@@ -264,27 +277,27 @@ def catalogue(found: PlannedCatalogue, place: str = "") -> None:
         table.add_row(e.experiment, *numbers, work, source)
     draw(table)
     print()
-    for name, why in found.unknown.items():
+    for name, why in catalogue_plan.unknown.items():
         say(f"{name} is not counted: {why}")
-    untold = [e.experiment for e in found.experiments if e.work_cpu_seconds is None]
+    untold = [e.experiment for e in catalogue_plan.experiments if e.work_cpu_seconds is None]
     if untold:
         say(f"Nothing tells how long these take: {', '.join(untold)}.")
     clock, cpu, disk = (
-        found.told.command_seconds,
-        found.told.command_cpu_seconds,
-        found.total.disk_bytes,
+        catalogue_plan.told.command_seconds,
+        catalogue_plan.told.command_cpu_seconds,
+        catalogue_plan.total.disk_bytes,
     )
     if clock is not None and cpu is not None:
         who = "The others" if untold else "All of them"
         took = f"{lasting(clock)}, {spanned(cpu)} CPU-seconds"
         say(
-            f"{who} on {found.workers} workers: {took}; {megabytes(disk)} of disk, shared "
+            f"{who} on {catalogue_plan.workers} workers: {took}; {megabytes(disk)} of disk, shared "
             "artefacts once."
         )
-    say(f"Stored runs have taken {found.total.stored_cpu_seconds:.0f} CPU-seconds.")
+    say(f"Stored runs have taken {catalogue_plan.total.stored_cpu_seconds:.0f} CPU-seconds.")
     tell(
         "Next: assay run "
-        f"catalogue{'' if found.preset == 'default' else f' --preset {found.preset}'}{place}{without_torch()}"  # noqa: E501
+        f"catalogue{'' if catalogue_plan.preset == 'default' else f' --preset {catalogue_plan.preset}'}{place}{without_torch()}"  # noqa: E501
     )
 
 

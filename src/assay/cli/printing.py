@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from assay.cli.typed import runnable
 from assay.core.errors import AssayError
 from assay.core.plain import as_json, plain
-from assay.core.reasons import told
+from assay.core.reasons import explain_reason
 from assay.core.schema import to_json
 from assay.report import tables
 from assay.report.questions import by_group, heading, of_group
@@ -58,9 +58,9 @@ def draw(table: Table) -> None:
 
     console = Outside(highlight=False, markup=False, emoji=False)
     console.width = min(tables.WIDTH, console.width) if console.is_terminal else tables.WIDTH
-    with console.capture() as drawn:
+    with console.capture() as capture:
         console.print(table)
-    print("\n".join(line.rstrip() for line in drawn.get().splitlines()))
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
 def grid(*columns: str, right: Sequence[str] = ()) -> Table:
@@ -113,16 +113,18 @@ def tell(text: str, file: TextIO | None = None) -> None:
     print(plain(runnable(text)), file=file)
 
 
-def catalogue(found: Catalogue, as_json: bool, long: bool, group: str) -> None:
+def catalogue(experiment_list: Catalogue, as_json: bool, long: bool, group: str) -> None:
     """Print the names of every group; of one group, or all of them at length, a line for each
     experiment."""
     if group:
-        found = replace(found, experiments=tuple(of_group(found.experiments, group)))
+        experiment_list = replace(
+            experiment_list, experiments=tuple(of_group(experiment_list.experiments, group))
+        )
     if as_json:
-        return emit(found)
-    members = by_group(found.experiments)
+        return emit(experiment_list)
+    members = by_group(experiment_list.experiments)
     if long:
-        claims(found.experiments)
+        claims(experiment_list.experiments)
     elif group:
         for name, entries in members.items():
             tell(heading(name))
@@ -155,7 +157,10 @@ def entered(entries: Iterable[Listed]) -> None:
     table = grid("name", "question", "recorded", "here")
     for e in entries:
         table.add_row(
-            e.name, e.title, tables.signs(e.recorded, "") or e.board or "–", said(e.local)
+            e.name,
+            e.title,
+            tables.signs(e.recorded, "") or e.board or "–",
+            describe_stored(e.local),
         )
         for preset, outcomes in e.elsewhere.items():
             stored = tables.signs(e.local.results.get(preset, {}), "") or "–"
@@ -170,7 +175,7 @@ def claims(entries: Iterable[Listed]) -> None:
     table.expand, table.columns[1].ratio, table.columns[2].max_width = True, 1, 24
     for e in entries:
         recorded = tables.signs(e.recorded) or e.board or "–"
-        table.add_row(e.name, e.claim, e.cost, recorded, said(e.local))
+        table.add_row(e.name, e.claim, e.cost, recorded, describe_stored(e.local))
     draw(table)
 
 
@@ -180,12 +185,14 @@ def _terminal() -> int:
     return Console().width
 
 
-def said(here: Here) -> str:
+def describe_stored(local_state: Here) -> str:
     """Say what is stored of an experiment, in a few words."""
-    if not here.runs:
+    if not local_state.runs:
         return "–"
-    other = " (by another text of its file)" if "default" in here.other_text else ""
-    return (tables.signs(here.results.get("default", {})) or f"{here.runs} runs") + other
+    other = " (by another text of its file)" if "default" in local_state.other_text else ""
+    return (
+        tables.signs(local_state.results.get("default", {})) or f"{local_state.runs} runs"
+    ) + other
 
 
 def megabytes(count: float) -> str:
@@ -204,7 +211,7 @@ def judged(judged: Judged, as_json: bool, expected: str | None = None) -> int:
         emit(entry)
         return int(bool(other))
     tables.show({"verdicts": [entry]})
-    why = f", {told(entry['reason'])}" if entry["reason"] else ""
+    why = f", {explain_reason(entry['reason'])}" if entry["reason"] else ""
     for line in (
         f"verdict: {entry['outcome']}{why}",
         *judged.notes,
@@ -217,169 +224,189 @@ def judged(judged: Judged, as_json: bool, expected: str | None = None) -> int:
     return int(bool(other))
 
 
-def differences(found: Checked, as_json: bool) -> int:
+def differences(comparison: Checked, as_json: bool) -> int:
     """Print where a result departs from its record; the exit code, 1 when it does."""
     if as_json:
-        emit(found)
-    elif found.differences:
+        emit(comparison)
+    elif comparison.differences:
         table = grid("what", "recorded", "now")
-        for d in found.differences:
+        for d in comparison.differences:
             table.add_row(d.what, d.recorded, d.now)
         draw(table)
     else:
-        tell(f"{found.experiment}: as recorded")
-    return 1 if found.differences else 0
+        tell(f"{comparison.experiment}: as recorded")
+    return 1 if comparison.differences else 0
 
 
-def registered(found: Registered, name: str, place: Place) -> int:
+def registered(registration: Registered, name: str, place: Place) -> int:
     """Print what was frozen, its hash, the looks and the files; exit code 0."""
     from assay.core.judging import percent
 
     if place.json:
-        emit(found)
+        emit(registration)
         return 0
-    said = "was frozen so already" if found.already else "is frozen"
+    state = "was frozen so already" if registration.already else "is frozen"
     say(
-        f"{found.experiment} {said}: {len(found.claims)} "
-        f"claim{'s' * (len(found.claims) != 1)}, {found.time}"
+        f"{registration.experiment} {state}: {len(registration.claims)} "
+        f"claim{'s' * (len(registration.claims) != 1)}, {registration.time}"
     )
-    tell(f"sha256 {found.hash}")
-    for number, look in enumerate(found.looks, 1):
+    tell(f"sha256 {registration.hash}")
+    for number, look in enumerate(registration.looks, 1):
         tell(
-            f"look {number} of {len(found.looks)}: at {look.units} seeds ({look.seeds}), "
+            f"look {number} of {len(registration.looks)}: at {look.units} seeds ({look.seeds}), "
             f"intervals of {percent(look.level)}"
         )
-    if found.signature:
-        tell(f"signature kept, sha256 {found.signature}")
-    for path in found.files:
+    if registration.signature:
+        tell(f"signature kept, sha256 {registration.signature}")
+    for path in registration.files:
         tell(str(path))
     tell(f"Next: assay run {shlex.quote(name)}{place.options}")
     return 0
 
 
-def pages(found: Pages, as_json: bool) -> None:
+def pages(report_pages: Pages, as_json: bool) -> None:
     """Print where the pages are; what the index leaves out is told on standard error."""
-    for why in found.left_out:
+    for why in report_pages.left_out:
         tell(f"left out of the index: {why}", sys.stderr)
     if as_json:
-        return emit(found)
-    for path in (*found.pages, found.index, *found.exported):
+        return emit(report_pages)
+    for path in (*report_pages.pages, report_pages.index, *report_pages.exported):
         tell(str(path))
     return None
 
 
-def written(found: Written, as_json: bool) -> int:
+def written(written_record: Written, as_json: bool) -> int:
     """Print the path of a record that was written; exit code 0."""
-    emit(found) if as_json else tell(str(found.path))
+    emit(written_record) if as_json else tell(str(written_record.path))
     return 0
 
 
-def agreed(found: Removable, name: str, yes: bool, as_json: bool) -> bool:
+def agreed(removable: Removable, name: str, yes: bool, as_json: bool) -> bool:
     """Say what would be deleted, and ask whether to where someone can answer.
 
     Raises: AssayError where nobody can, and `--yes` was not given.
     """
-    if not found.paths:
+    if not removable.paths:
         return True
-    size = megabytes(found.bytes)
+    size = megabytes(removable.bytes)
     if not yes and (as_json or not sys.stdin.isatty()):
         raise AssayError(
-            f"{', '.join(str(path) for path, _ in found.paths)} ({size}) would be deleted; "
+            f"{', '.join(str(path) for path, _ in removable.paths)} ({size}) would be deleted; "
             f"say so with: assay remove {name} --yes"
         )
-    for path, count in found.paths:
+    for path, count in removable.paths:
         tell(f"{path}  {megabytes(count)}", sys.stderr)
     return yes or input(f"Delete these, {size}? [y/N] ").strip().lower() in {"y", "yes"}
 
 
-def removed(found: Removed, name: str, as_json: bool) -> int:
+def removed(removal: Removed, name: str, as_json: bool) -> int:
     """Print how many bytes are free again; exit code 0."""
     if as_json:
-        emit(found)
+        emit(removal)
     else:
-        tell(f"{megabytes(found.bytes)} freed" if found.paths else f"nothing is stored of {name}")
+        tell(
+            f"{megabytes(removal.bytes)} freed" if removal.paths else f"nothing is stored of {name}"
+        )
     return 0
 
 
-def exchanged(done: Exchanged, as_json: bool) -> None:
+def exchanged(exchange: Exchanged, as_json: bool) -> None:
     """Print what kind of dictionary was read or written, where it comes from, how it did, and the
     files."""
     if as_json:
-        return emit(done)
-    inner = ", ".join(f"{name} {value}" for name, value in done.nonlinearity.items() if name == "k")
-    shape = f"{done.width} features of {done.d_in} dimensions"
-    shape += f" to {done.d_out}" if done.d_out != done.d_in or done.sites_out else ""
+        return emit(exchange)
+    inner = ", ".join(
+        f"{name} {value}" for name, value in exchange.nonlinearity.items() if name == "k"
+    )
+    shape = f"{exchange.width} features of {exchange.d_in} dimensions"
+    shape += (
+        f" to {exchange.d_out}" if exchange.d_out != exchange.d_in or exchange.sites_out else ""
+    )
     places = (
-        " → ".join(", ".join(sites) for sites in (done.sites, done.sites_out) if sites)
+        " → ".join(", ".join(sites) for sites in (exchange.sites, exchange.sites_out) if sites)
         or "no place named"
     )
-    kind = f"{done.nonlinearity['name']}{f' ({inner})' if inner else ''}"
-    lines = [f"{kind}: {shape}, {places}" + (f", {done.runs} runs" if done.runs > 1 else "")]
-    if "file" in done.origin:  # what Assay trained itself comes from no file
-        sha256 = str(done.origin.get("sha256", ""))[:12]
+    kind = f"{exchange.nonlinearity['name']}{f' ({inner})' if inner else ''}"
+    lines = [
+        f"{kind}: {shape}, {places}" + (f", {exchange.runs} runs" if exchange.runs > 1 else "")
+    ]
+    if "file" in exchange.origin:  # what Assay trained itself comes from no file
+        sha256 = str(exchange.origin.get("sha256", ""))[:12]
         lines.append(
-            f"from {done.origin.get('format', 'a file')}: {done.origin['file']}, sha256 {sha256}…"
+            f"from {exchange.origin.get('format', 'a file')}: {exchange.origin['file']}, "
+            f"sha256 {sha256}…"
         )
-    if done.origin.get("inferred"):
-        lines.append(f"inferred, not stated in the file: {', '.join(done.origin['inferred'])}")
+    if exchange.origin.get("inferred"):
+        lines.append(f"inferred, not stated in the file: {', '.join(exchange.origin['inferred'])}")
     return tell(
         "\n".join(
             [
                 *lines,
-                *(trial.verdict for trial in done.self_test),
-                *(f"wrote {path}" for path in done.written),
+                *(trial.verdict for trial in exchange.self_test),
+                *(f"wrote {path}" for path in exchange.written),
             ]
         )
     )
 
 
-def shown(done: Shown, as_json: bool) -> None:
+def show_dashboards(dashboards: Shown, as_json: bool) -> None:
     """Which features were written, and where."""
     if as_json:
-        return emit(done)
-    say(f"{len(done.features)} features of {done.address}, {done.chosen}; {megabytes(done.bytes)}")
-    for path in done.written:
+        return emit(dashboards)
+    say(
+        f"{len(dashboards.features)} features of {dashboards.address}, {dashboards.chosen}; "
+        f"{megabytes(dashboards.bytes)}"
+    )
+    for path in dashboards.written:
         print(path)
     return None
 
 
-def bundled(done: Bundled, as_json: bool) -> None:
+def bundled(bundle: Bundled, as_json: bool) -> None:
     """Print which bundle was written, its hash, and which claims it cannot judge."""
     if as_json:
-        return emit(done)
-    claims = len(done.judged) + len(done.not_judged)
+        return emit(bundle)
+    claims = len(bundle.judged) + len(bundle.not_judged)
     say(
-        f"{len(done.judged)} of {claims} claims can be judged again by `python judge.py` in "
-        f"it; measures: {done.origin}"
+        f"{len(bundle.judged)} of {claims} claims can be judged again by `python judge.py` in "
+        f"it; measures: {bundle.origin}"
     )
-    for text, why in done.not_judged:
+    for text, why in bundle.not_judged:
         say(f"not judged there: {text} ({why})")
-    say(f"{megabytes(done.bytes)}, SHA-256 {done.sha256}")
-    print(done.written)
+    say(f"{megabytes(bundle.bytes)}, SHA-256 {bundle.sha256}")
+    print(bundle.written)
     return None
 
 
-def bundle_checked(found: CheckedBundle, as_json: bool) -> int:
+def bundle_checked(bundle_check: CheckedBundle, as_json: bool) -> int:
     """Print what in a bundle is not as it states, what its judge.py is, and what was read again.
 
     The exit code is 1 on a difference.
     """
     if as_json:
-        emit(found)
-        return int(not found.same)
-    every = (*found.claims, *found.exact)
-    for one in every:
-        for line in one.differs:
-            say(f"DIFFERS  {one.text}: {line}")
-        if not one.judged and not one.differs:
-            say(f"not judged: {one.text} ({one.why_not})")
-    for name in found.changed:
+        emit(bundle_check)
+        return int(not bundle_check.same)
+    every = (*bundle_check.claims, *bundle_check.exact)
+    for statement in every:
+        for line in statement.differs:
+            say(f"DIFFERS  {statement.text}: {line}")
+        if not statement.judged and not statement.differs:
+            say(f"not judged: {statement.text} ({statement.why_not})")
+    for name in bundle_check.changed:
         say(f"CHANGED  {name} is not as SHA256SUMS says")
-    judged, off = sum(one.judged for one in found.claims), sum(bool(one.differs) for one in every)
+    judged, off = (
+        sum(statement.judged for statement in bundle_check.claims),
+        sum(bool(statement.differs) for statement in every),
+    )
     rest = f"{off} not as stated" if off else "all as stated"
-    say(f"{judged} of {len(found.claims)} claims judged again by this Assay's own judge.py; {rest}")
+    say(
+        f"{judged} of {len(bundle_check.claims)} claims judged again by this Assay's own "
+        f"judge.py; {rest}"
+    )
     listed = (
-        f"{len(found.changed)} files are not" if found.changed else f"all {found.files} files are"
+        f"{len(bundle_check.changed)} files are not"
+        if bundle_check.changed
+        else f"all {bundle_check.files} files are"
     )
     say(f"{listed} as SHA256SUMS says")
     words = {
@@ -389,38 +416,39 @@ def bundle_checked(found: CheckedBundle, as_json: bool) -> int:
         "unknown": "is none that this version knows: it was changed, or is of a later Assay; "
         "do not believe what it prints",
     }
-    digest = f" (SHA-256 {found.judge_sha256})" if found.judge_sha256 else ""
-    say(f"the judge.py in it {words[found.judge]}{digest}")
-    files = ", ".join(found.read[:3]) + " …" * (len(found.read) > 3)
+    digest = f" (SHA-256 {bundle_check.judge_sha256})" if bundle_check.judge_sha256 else ""
+    say(f"the judge.py in it {words[bundle_check.judge]}{digest}")
+    files = ", ".join(bundle_check.read[:3]) + " …" * (len(bundle_check.read) > 3)
     say(
-        f"read again: numbers that the bundle carries, in {len(found.read)} files ({files}); "
+        f"read again: numbers that the bundle carries, in {len(bundle_check.read)} files "
+        f"({files}); "
         "nothing was trained or measured, and pages, pictures and source were not looked at"
     )
-    return int(not found.same)
+    return int(not bundle_check.same)
 
 
-def health(found: Health, as_json: bool) -> int:
+def health(report: Health, as_json: bool) -> int:
     """Print what was mended and every check; the exit code, 1 when something is broken."""
     if as_json:
-        emit(found)
+        emit(report)
     else:
-        tell("\n".join([*found.done, *map(checked, found.checks)]))
-    return 0 if found.healthy else 1
+        tell("\n".join([*report.done, *map(checked, report.checks)]))
+    return 0 if report.healthy else 1
 
 
-def audited(found: Audit, as_json: bool) -> int:
+def audited(audit: Audit, as_json: bool) -> int:
     """Print what claims leave open, a line for each; the exit code is 0, since it is no verdict."""
     if as_json:
-        emit(found)
+        emit(audit)
         return 0
-    lines = [f"{d.experiment} {d.claim}: {d.what}" for d in found.doubts]
-    lines += [f"{name}: not asked: {why}" for name, why in found.unasked.items()]
-    average, control, also = (found.counts[kind] for kind in ("average", "control", "also"))
-    told = (
-        f"of {found.claims} claims {average} average what they do not name, {control} have a "
+    lines = [f"{d.experiment} {d.claim}: {d.what}" for d in audit.doubts]
+    lines += [f"{name}: not asked: {why}" for name, why in audit.unasked.items()]
+    average, control, also = (audit.counts[kind] for kind in ("average", "control", "also"))
+    summary = (
+        f"of {audit.claims} claims {average} average what they do not name, {control} have a "
         "control that decides nothing, "
     )
-    for line in [*lines, f"{told}{also} may hold where less was learned"]:
+    for line in [*lines, f"{summary}{also} may hold where less was learned"]:
         say(line)
     return 0
 

@@ -111,11 +111,11 @@ class Display:
         once, and when it got a quarter worse."""
         if self.within is None or self.eta is None or self.stored == self.total:
             return ""
-        spent, left = time.monotonic() - self.started, self.eta.middle
-        if spent + left <= max(self.within, WORSE * self.told):
+        spent, remaining = time.monotonic() - self.started, self.eta.middle
+        if spent + remaining <= max(self.within, WORSE * self.told):
             return ""
-        self.told = spent + left
-        return beyond(spent, left, self.within)
+        self.told = spent + remaining
+        return beyond(spent, remaining, self.within)
 
     def note(self, event: Event) -> str:
         """The plain line for an event, empty where none is due; the live lines follow."""
@@ -156,19 +156,21 @@ class Display:
                 return event.text
             case Partial():
                 self.claim = (
-                    f"not a look: {told}" if (told := leading(event)) and event.frozen else told
+                    f"not a look: {leading_claim}"
+                    if (leading_claim := leading(event)) and event.frozen
+                    else leading_claim
                 )
                 return self.claim
             case Looked():
                 self.claim = ""
-                left = (
+                open_claims = (
                     f", {len(event.open)} {'go on' if event.look < event.of else 'undecided'}"
                     if event.open
                     else ""
                 )
                 return (
                     f"look {event.look} of {event.of}, at {event.seeds} seeds: "
-                    f"{len(event.settled)} settled{left}"
+                    f"{len(event.settled)} settled{open_claims}"
                 )
         return ""
 
@@ -199,10 +201,10 @@ class Display:
         return Group(*lines)
 
 
-def beyond(spent: float, left: float, within: float) -> str:
+def beyond(spent: float, remaining: float, within: float) -> str:
     """Say that a command takes longer than it was to take, and how long it now will; nothing is
     stopped."""
-    end = spent + left
+    end = spent + remaining
     return (
         f"slower than planned: {duration(end)} in all, {duration(end - within)} beyond "
         f"{duration(within)}; it goes on; "

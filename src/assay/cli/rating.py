@@ -48,17 +48,17 @@ def ask(rating: Rating) -> bool:
         "Do the marked places have one meaning? Shade and underline: how strongly the feature "
         "is on there; the marked token is in ⟦ ⟧."
     )
-    at, words = (rating.left or [len(rating.items)])[0], ""
-    while at < len(rating.items):
-        item = rating.items[at]
+    position, words = (rating.left or [len(rating.items)])[0], ""
+    while position < len(rating.items):
+        item = rating.items[position]
         console.print()
-        console.rule(f"{at + 1} of {len(rating.items)}", style="bright_black")
+        console.rule(f"{position + 1} of {len(rating.items)}", style="bright_black")
         for passage in item.passages:
             console.print(shaded(passage), soft_wrap=True)
-        if (given := rating.answers.answers.get(item.hash)) is not None:
+        if (answer := rating.answers.answers.get(item.hash)) is not None:
             print(
-                f"answered before: {given.score:g}"
-                + (f", {plain(given.words)}" if given.words else "")
+                f"answered before: {answer.score:g}"
+                + (f", {plain(answer.words)}" if answer.words else "")
             )
         print(KEYS)
         key = _key()
@@ -69,9 +69,9 @@ def ask(rating: Rating) -> bool:
             key = _key()
         if key in SCORES:
             rating.answers.add(item.hash, SCORES[key], words)
-            at = rating.following(at)
+            position = rating.following(position)
         elif key == "b":
-            at = max(0, at - 1)
+            position = max(0, position - 1)
         elif key == "q":
             break
         words = ""
@@ -86,10 +86,10 @@ def shaded(passage: Passage) -> Text:
 
     out = Text("· ")
     for i, (token, shade) in enumerate(zip(passage.tokens, passage.shades, strict=True)):
-        shown = f"⟦{visible(token)}⟧" if i == passage.at else visible(token)
+        token_text = f"⟦{visible(token)}⟧" if i == passage.at else visible(token)
         colour = "#" + "".join(f"{round(255 + shade * (c - 255)):02x}" for c in ORANGE)
         out.append(
-            shown,
+            token_text,
             Style(color="#1f2328", bgcolor=colour, underline=True, bold=i == passage.at)
             if shade > 0 or i == passage.at
             else "",
@@ -97,7 +97,7 @@ def shaded(passage: Passage) -> Text:
     return out
 
 
-def show(found: Rated) -> None:
+def show(tally: Rated) -> None:
     """Print the mean scores by arm, the agreement, and the line to type for a verdict."""
     table = grid(
         "arm",
@@ -107,24 +107,24 @@ def show(found: Rated) -> None:
         "answers",
         right=("mean score", "features", "answers"),
     )
-    for arm in found.arms:
+    for arm in tally.arms:
         interval = f"[{number(arm['low'], 2)}, {number(arm['high'], 2)}]"
         table.add_row(
             arm["arm"], number(arm["mean"], 2), interval, str(arm["features"]), str(arm["answers"])
         )
     draw(table)
-    if found.agreement is not None:
-        a = found.agreement
+    if tally.agreement is not None:
+        a = tally.agreement
         say(
-            f"agreement of {len(found.raters)} raters: Krippendorff's α "
+            f"agreement of {len(tally.raters)} raters: Krippendorff's α "
             f"{number(a['alpha'], 2)} [{number(a['low'], 2)}, {number(a['high'], 2)}]"
         )
     else:
         say("one rater: how far others would agree is not known")
-    for name, why in found.left_out.items():
+    for name, why in tally.left_out.items():
         say(f"not counted, since it is no blinded rating: {name}: {why}")
-    print(f"table    {found.table}")
-    print(f"verdict  {found.judge}")
+    print(f"table    {tally.table}")
+    print(f"verdict  {tally.judge}")
 
 
 def _key() -> str:
@@ -135,9 +135,9 @@ def _key() -> str:
     import termios
     import tty
 
-    kept = termios.tcgetattr(sys.stdin)
+    terminal_state = termios.tcgetattr(sys.stdin)
     try:
         tty.setcbreak(sys.stdin)
         return sys.stdin.read(1)
     finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, kept)
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, terminal_state)

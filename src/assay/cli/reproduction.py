@@ -41,7 +41,7 @@ def run(name: str, choice: Choice, machine: Machine, root: Path | None, as_json:
     experiment, chosen = choice.of(name)
     try:
         with Display(experiment.name) as display:
-            found = reproduce(experiment, chosen, machine.lab, root, display)
+            reproduction = reproduce(experiment, chosen, machine.lab, root, display)
     except KeyboardInterrupt:
         if root is not None:
             where = f"{shlex.quote(name)}{chosen.options} --root {shlex.quote(str(root))}"
@@ -50,16 +50,16 @@ def run(name: str, choice: Choice, machine: Machine, root: Path | None, as_json:
                 sys.stderr,
             )
         raise
-    printing.emit(found) if as_json else show(found)
-    return 0 if found.same else 1
+    printing.emit(reproduction) if as_json else show(reproduction)
+    return 0 if reproduction.same else 1
 
 
-def show(found: Reproduction) -> None:
+def show(reproduction: Reproduction) -> None:
     """Print every claim on both sides, what differs, cost, environments and how many numbers are
     equal."""
     from assay.report import tables
 
-    def told(v: Statement) -> str:
+    def to_text(v: Statement) -> str:
         return (
             "absent"
             if v is None
@@ -68,11 +68,11 @@ def show(found: Reproduction) -> None:
 
     claims = printing.grid("claim", "recorded", "reproduced", "")
     claims.expand, claims.columns[0].ratio = True, 1
-    for s in found.statements:
+    for s in reproduction.statements:
         if s.kind == "verdicts" or s.why:
             both = (s.old, s.new)
             ours = (
-                tuple(map(told, both))
+                tuple(map(to_text, both))
                 if s.kind != "exact"
                 else tuple("absent" if v is None else v["outcome"] for v in both)
             )
@@ -84,34 +84,38 @@ def show(found: Reproduction) -> None:
     print()
     sides = printing.grid("", "recorded", "reproduced")
     for key, words in (("seconds", "time by the clock"), ("cpu_seconds", "CPU-seconds")):
-        cost = [found.cost[side][key] for side in ("recorded", "reproduced")]
+        cost = [reproduction.cost[side][key] for side in ("recorded", "reproduced")]
         sides.add_row(words, *(duration(c) if key == "seconds" else f"{c:,.0f}" for c in cost))
     for key, words in SHOWN.items():
         sides.add_row(
             words,
             *(
-                str(found.environment[side].get(key, "")) or "unknown"
+                str(reproduction.environment[side].get(key, "")) or "unknown"
                 for side in ("recorded", "reproduced")
             ),
         )
     printing.draw(sides)
     print()
-    for line in summary(found):
+    for line in summary(reproduction):
         printing.say(line)
 
 
-def summary(found: Reproduction) -> list[str]:
+def summary(reproduction: Reproduction) -> list[str]:
     """Say what the comparison comes to, in sentences."""
-    n = found.numbers
-    beside: list[str] = [s.kind for s in found.statements if s.kind != "verdicts" and s.same]
+    n = reproduction.numbers
+    same_kinds: list[str] = [
+        s.kind for s in reproduction.statements if s.kind != "verdicts" and s.same
+    ]
     kinds = (("exact", "exact statement"), ("findings", "finding"))
     also = [
-        f"{many} {word}{'s' * (many != 1)}" for kind, word in kinds if (many := beside.count(kind))
+        f"{many} {word}{'s' * (many != 1)}"
+        for kind, word in kinds
+        if (many := same_kinds.count(kind))
     ]
     lines = [f"As recorded too: {' and '.join(also)}."] if also else []
-    if not found.same_claims:
+    if not reproduction.same_claims:
         lines.append("A text, range or control of a claim was changed since the record.")
-    if not found.same_runs:
+    if not reproduction.same_runs:
         lines.append(
             "The record's runs were of other specs or of another version: single numbers need "
             "not agree."
@@ -130,7 +134,7 @@ def summary(found: Reproduction) -> list[str]:
     lines.append(
         f"{n.equal:,} of {n.total:,} recorded numbers are equal to the last digit; {expected}."
     )
-    many = sum(not s.same for s in found.statements)
+    many = sum(not s.same for s in reproduction.statements)
     differ = (
         f"{many} {'statement differs' if many == 1 else 'statements differ'}"
         if many
@@ -138,7 +142,7 @@ def summary(found: Reproduction) -> list[str]:
     )
     verdict = (
         "reproduced: every statement came out as recorded"
-        if found.same
+        if reproduction.same
         else f"not reproduced: {differ}"
     )
-    return [*lines, f"{found.experiment} ({found.preset}) is {verdict}."]
+    return [*lines, f"{reproduction.experiment} ({reproduction.preset}) is {verdict}."]

@@ -43,35 +43,35 @@ def run(
     from assay.verbs.series import series
 
     with Display(name) as display:
-        found = series(machine.lab(place.root), choice.preset, page, choice.set, display, name)
-    printing.emit(found) if place.json else show(found)
-    return found.exit_code
+        outcome = series(machine.lab(place.root), choice.preset, page, choice.set, display, name)
+    printing.emit(outcome) if place.json else show(outcome)
+    return outcome.exit_code
 
 
-def show(found: Series) -> None:
+def show(outcome: Series) -> None:
     """Print one line per experiment, how many errors to expect, and where the pages are."""
     from assay.report import series, tables
 
-    data = to_json(found)
+    data = to_json(outcome)
     table = printing.grid("experiment", "verdicts", "s", "CPU-s", "made", right=("s", "CPU-s"))
     for part in data["experiments"]:
         result = part["result"] or {}
         spent = [f"{result[k]:,.0f}" if result else "" for k in ("seconds", "cpu_seconds")]
-        said = tables.signs(tables.outcomes(result)) if result else "no result"
-        table.add_row(part["name"], said, *spent, series.made(part) if result else "")
+        signs = tables.signs(tables.outcomes(result)) if result else "no result"
+        table.add_row(part["name"], signs, *spent, series.describe_training(part) if result else "")
     claims = [v for result in series.results(data).values() for v in result["verdicts"]]
     table.add_row(
         "all",
         tables.signs(tables.outcomes({"verdicts": claims})),
-        f"{found.seconds:,.0f}",
-        f"{found.cpu_seconds:,.0f}",
+        f"{outcome.seconds:,.0f}",
+        f"{outcome.cpu_seconds:,.0f}",
         "",
     )
     printing.draw(table)
     print()
-    if found.errors:
-        printing.say(found.errors)
-    for path in found.pages:
+    if outcome.errors:
+        printing.say(outcome.errors)
+    for path in outcome.pages:
         printing.tell(str(path))
     for name, why in series.failures(data).items():
         printing.tell(f"{name}: {' '.join(why.split())}", sys.stderr)
@@ -179,10 +179,10 @@ def ended(event: Ended) -> str:
     part = event.part
     if part.data is None:
         return f"{part.name}: no result, {' '.join(str(part.error).split())}"
-    said = tables.signs(tables.outcomes(part.data)) or "no claims"
-    made = (
+    signs = tables.signs(tables.outcomes(part.data)) or "no claims"
+    cost = (
         f"{part.data['seconds']:,.0f} s, {part.data['cpu_seconds']:,.0f} CPU-seconds"
         if part.trained
         else "stored"
     )
-    return f"{part.name}: {said}, {made}"
+    return f"{part.name}: {signs}, {cost}"

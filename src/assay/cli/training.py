@@ -11,14 +11,16 @@ if TYPE_CHECKING:
     from assay.verbs.train_lm import TrainedLm, TrainedLms
 
 
-def show(found: TrainedLms) -> None:
+def show(trained_lms: TrainedLms) -> None:
     """Print the losses of each run and where it lies; what differs between runs has a column."""
     from assay.verbs.train_lm import VARIED
 
-    differ = [name for name in VARIED[1:] if len({getattr(run, name) for run in found.runs}) > 1]
+    differ = [
+        name for name in VARIED[1:] if len({getattr(run, name) for run in trained_lms.runs}) > 1
+    ]
     numbers = ("seed", *differ, "parameters", "training loss", "held-out loss")
     table = printing.grid("folder", *numbers, right=numbers)
-    for run in found.runs:
+    for run in trained_lms.runs:
         varied = [str(run.seed), *(f"{getattr(run, name):g}" for name in differ)]
         table.add_row(
             run.folder,
@@ -28,14 +30,15 @@ def show(found: TrainedLms) -> None:
         )
     printing.draw(table)
     print()
-    if found.windows:
+    if trained_lms.windows:
         printing.say(
-            f"Losses in nats a token of {found.vocab:,}; held out: {found.windows:,} windows "
-            f"of the validation part.{_curve(found.runs)}"
+            f"Losses in nats a token of {trained_lms.vocab:,}; held out: {trained_lms.windows:,} "
+            "windows "
+            f"of the validation part.{_curve(trained_lms.runs)}"
         )
-    for note in found.notes:
+    for note in trained_lms.notes:
         printing.say(note)
-    if found.found:
+    if trained_lms.found:
         print("trained before: nothing was run")
 
 

@@ -20,8 +20,11 @@ MEANT = re.compile(r"did you mean \"?(?P<right>[^\s?\"]+)\"?\?", re.IGNORECASE)
 def program() -> str:
     """Say how to call this very program: `assay` where PATH leads to it, else as it was called."""
     on_path = (Path(folder, "assay") for folder in os.get_exec_path())
-    found = next((file for file in on_path if os.access(file, os.X_OK)), None)
-    if found is not None and found.resolve().parent == Path(sys.executable).parent.resolve():
+    executable = next((file for file in on_path if os.access(file, os.X_OK)), None)
+    if (
+        executable is not None
+        and executable.resolve().parent == Path(sys.executable).parent.resolve()
+    ):
         return "assay"
     if Path(sys.argv[0]).stem == "assay":
         return shlex.quote(sys.argv[0])
@@ -39,26 +42,26 @@ def runnable(text: str) -> str:
 def meant(text: str, words: Sequence[str]) -> str:
     """End a "did you mean …?" with the whole command, where the mistaken word is one of those that
     were typed."""
-    found = MEANT.search(text)
+    match = MEANT.search(text)
     wrong = next(
         (
             word
             for word in words
-            if any(named in text for named in (f"'{word}'", f'"{word}"', f"option: {word}."))
+            if any(quoted in text for quoted in (f"'{word}'", f'"{word}"', f"option: {word}."))
         ),
         None,
     )
-    if found is None or wrong is None:
+    if match is None or wrong is None:
         return text
-    right = [found["right"] if word == wrong else word for word in words]
-    return f"{text[: found.end()]} Type: {program()} {shlex.join(right)}"
+    right = [match["right"] if word == wrong else word for word in words]
+    return f"{text[: match.end()]} Type: {program()} {shlex.join(right)}"
 
 
 def placed(text: str, words: Sequence[str]) -> str:
     """Have the command at the end of an error name the file and the store that were typed."""
     for path in (word for word in words if Path(word).name != word and not word.startswith("-")):
-        own = re.compile(rf"(?<=assay run ){re.escape(Path(path).name)}(?![\w-])")
-        text = own.sub(lambda _, path=path: shlex.quote(path), text)  # type: ignore[misc]
+        pattern = re.compile(rf"(?<=assay run ){re.escape(Path(path).name)}(?![\w-])")
+        text = pattern.sub(lambda _, path=path: shlex.quote(path), text)  # type: ignore[misc]
     root = next((after for word, after in pairwise(words) if word == "--root"), "")
     return (
         f"{text} --root {shlex.quote(root)}"

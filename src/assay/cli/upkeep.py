@@ -47,8 +47,8 @@ def fetch(
     """
     from assay.verbs.fetch import fetch as fetched
 
-    found = fetched(model, progress=lambda line: print(line, file=sys.stderr))
-    printing.emit(found) if output.json else print(found.folder)
+    fetched_model = fetched(model, progress=lambda line: print(line, file=sys.stderr))
+    printing.emit(fetched_model) if output.json else print(fetched_model.folder)
 
 
 @app.command(sort_key=10, group=UPKEEP)
@@ -68,10 +68,10 @@ def remove(name: Name, /, *, yes: Annotated[bool, Bare] = False, place: Place = 
     from assay.verbs import remove
 
     lab = place.lab()
-    found = remove.removable(lab, name)
-    if not printing.agreed(found, name, yes, place.json):
+    removable = remove.removable(lab, name)
+    if not printing.agreed(removable, name, yes, place.json):
         return 0
-    return printing.removed(remove.remove(lab, found), name, place.json)
+    return printing.removed(remove.remove(lab, removable), name, place.json)
 
 
 @app.command(sort_key=11, group=UPKEEP)
@@ -142,8 +142,8 @@ def bench(*, again: Annotated[bool, Bare] = False, output: Output = PLAIN) -> No
     from assay.verbs.bench import bench as measured
 
     with Bar("bench", "pieces of work") as bar:
-        found = measured(again, bar)
-    printing.emit(found) if output.json else bench.show(found)
+        benchmark = measured(again, bar)
+    printing.emit(benchmark) if output.json else bench.show(benchmark)
 
 
 @app.command(sort_key=19, group=FILES)
@@ -184,7 +184,7 @@ def train_lm(
 
     with trust.raised(), Bar("train-lm", "steps") as bar:
         where = device_here(device)
-        found = trained(
+        trained_lms = trained(
             out,
             design,
             training,
@@ -194,7 +194,7 @@ def train_lm(
             device=where,
             progress=bar,
         )
-    printing.emit(found) if place.json else shown.show(found)
+    printing.emit(trained_lms) if place.json else shown.show(trained_lms)
 
 
 @app.command(name="import", sort_key=20, group=FILES)
@@ -262,8 +262,8 @@ def _features(
     from assay.verbs.dashboards import export_features
 
     with trust.raised():
-        done = export_features(name, out, format, which, root=place.root, creator=creator)
-    printing.shown(done, place.json)
+        dashboards = export_features(name, out, format, which, root=place.root, creator=creator)
+    printing.show_dashboards(dashboards, place.json)
 
 
 def _destination(format: str, out: Path | None, choice: Choice) -> Path:
@@ -349,8 +349,8 @@ def export(
     from assay.verbs.exchange import export_dictionary, find_dictionary
 
     with trust.raised():
-        found = find_dictionary(name, place.root)
-    return printing.exchanged(export_dictionary(found, out, format, run, model), place.json)
+        dictionary = find_dictionary(name, place.root)
+    return printing.exchanged(export_dictionary(dictionary, out, format, run, model), place.json)
 
 
 @app.command(sort_key=40, group=UPKEEP)
@@ -383,6 +383,6 @@ def conformance(
     from assay.cli.conformance import show
     from assay.verbs.conformance import conform
 
-    found = conform(ids, against, python, record)
-    printing.emit(found) if output.json else show(found, explained=bool(ids))
-    return 1 if found.failed else 0
+    report = conform(ids, against, python, record)
+    printing.emit(report) if output.json else show(report, explained=bool(ids))
+    return 1 if report.failed else 0

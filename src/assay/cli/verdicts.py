@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 def show(
-    found: Result | Mapping[str, Any],
+    result: Result | Mapping[str, Any],
     name: str,
     experiment: Experiment,
     preset: Preset,
     place: Place,
     expected: str | None = None,
-    asked: str | None = None,
+    claim_words: str | None = None,
     findings: bool = False,
 ) -> int:
     """Print the verdicts of a result, or of a stored one as plain values; what they cost, and what
@@ -46,15 +46,17 @@ def show(
     out as expected."""
     from assay.lab.verdicts import otherwise
 
-    one, data = (None, found) if isinstance(found, Mapping) else _chosen(found, experiment, asked)
+    print_chosen, data = (
+        (None, result) if isinstance(result, Mapping) else _chosen(result, experiment, claim_words)
+    )
     other = otherwise(data["verdicts"], expected)
     code = AssayError.exit_code if data["failed"] else int(bool(other))
     if place.json:
         emit(data)
         return code
     tell(f"{data['experiment']} ({', '.join((data['preset'], *preset.sets))})\n")
-    if one is not None:
-        one()
+    if print_chosen is not None:
+        print_chosen()
     else:
         folded = bool(data["findings"]) and bool(data["verdicts"] or data["exact"]) and not findings
         tables.show({**data, "findings": []} if folded else data)
@@ -65,8 +67,8 @@ def show(
                 f"\n{count} finding{'s' * (count > 1)}, without a verdict: assay show "
                 f"{shlex.quote(name)} --findings{options}"
             )
-        for left in data["skipped"]:
-            say(f"not asked of {data['arm']}: {left['text']} ({left['reason']})")
+        for skipped in data["skipped"]:
+            say(f"not asked of {data['arm']}: {skipped['text']} ({skipped['reason']})")
     if tables.only_exact(data):
         tell(tables.ONLY_EXACT)
     for change in data["changed"]:
@@ -82,7 +84,7 @@ def show(
         f"\n{data['provenance']['runs']} runs, {duration(data['seconds'])}, "
         f"{data['cpu_seconds']:.0f} CPU-seconds"
     )
-    for line in summary(data) if one is None else ():
+    for line in summary(data) if print_chosen is None else ():
         tell(line)
     for line in invitations(name, data, experiment, preset, place.options):
         tell(line)
@@ -113,19 +115,19 @@ def summary(data: Mapping[str, Any]) -> list[str]:
 
 
 def _chosen(
-    result: Result, experiment: Experiment, asked: str | None
+    result: Result, experiment: Experiment, claim_words: str | None
 ) -> tuple[Callable[[], None] | None, Mapping[str, Any]]:
     """What prints one claim or another arm than main in place of the table, and what is chosen of
     the result as plain values."""
-    from assay.cli import claim, fooled
+    from assay.cli import arm_verdicts, claim
     from assay.lab.verdicts import choose
     from assay.verbs.pages import slug
 
     every = result.judged
-    result = result if asked is None else choose(result, asked)
+    result = result if claim_words is None else choose(result, claim_words)
     if result.arm != "main":
-        return lambda: fooled.show(result, experiment), result.to_json()
-    if asked is None:
+        return lambda: arm_verdicts.show(result, experiment), result.to_json()
+    if claim_words is None:
         return None, result.to_json()
     number = every.index(result.judged[0]) + 1
     page = f"report/{slug(experiment.name, result.preset)}.html#claim-{number}"

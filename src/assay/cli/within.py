@@ -26,51 +26,60 @@ def chosen(
         return preset, None
     from assay.verbs.within import fitted
 
-    found = fitted(lab, experiment, preset, within)
-    for line in lines(found):
+    fitted_design = fitted(lab, experiment, preset, within)
+    for line in lines(fitted_design):
         tell(line, sys.stderr)
-    return found.choice, found.seconds
+    return fitted_design.choice, fitted_design.seconds
 
 
-def lines(found: Fitted) -> list[str]:
+def lines(fitted_design: Fitted) -> list[str]:
     """Say what runs, what was given up for it, and how much wider intervals are to be expected."""
     takes = (
-        lasting(found.command_seconds)
-        if found.command_seconds is not None
+        lasting(fitted_design.command_seconds)
+        if fitted_design.command_seconds is not None
         else "nothing, since it is stored"
     )
-    before = f", as chosen on {found.since[:16].replace('T', ' ')}" if found.since else ""
-    gone = []
-    if found.seeds < found.of_seeds:
-        gone.append(f"{found.seeds} of {found.of_seeds} {plural('seed', found.of_seeds)}")
-    gone += [
-        f"without {name} {', '.join(map(str, values))}, which no claim asks for"
-        for name, values in found.left_out_values.items()
-    ]
-    if found.left_out_arms:
-        gone.append(
-            f"without arms {', '.join(found.left_out_arms)}, of which no claim is asked then"
-        )
-    if not gone:
-        return [f"within {found.within}: all of it fits, {takes}{before}"]
-    whole = (
-        f"; all of it takes {lasting(found.whole_seconds)}"
-        if found.whole_seconds is not None
+    before = (
+        f", as chosen on {fitted_design.since[:16].replace('T', ' ')}"
+        if fitted_design.since
         else ""
     )
-    told = [
+    gone = []
+    if fitted_design.seeds < fitted_design.of_seeds:
+        gone.append(
+            f"{fitted_design.seeds} of {fitted_design.of_seeds} "
+            f"{plural('seed', fitted_design.of_seeds)}"
+        )
+    gone += [
+        f"without {name} {', '.join(map(str, values))}, which no claim asks for"
+        for name, values in fitted_design.left_out_values.items()
+    ]
+    if fitted_design.left_out_arms:
+        gone.append(
+            f"without arms {', '.join(fitted_design.left_out_arms)}, of which no claim is "
+            "asked then"
+        )
+    if not gone:
+        return [f"within {fitted_design.within}: all of it fits, {takes}{before}"]
+    whole = (
+        f"; all of it takes {lasting(fitted_design.whole_seconds)}"
+        if fitted_design.whole_seconds is not None
+        else ""
+    )
+    sentences = [
         (
-            f"within {found.within}: {'; '.join(gone)}; {found.runs} of {found.of_runs} runs, "
+            f"within {fitted_design.within}: {'; '.join(gone)}; {fitted_design.runs} of "
+            f"{fitted_design.of_runs} runs, "
             f"{takes}{whole}{before}"
         )
     ]
-    if found.seeds < found.of_seeds:
-        known = [(i, c) for i, c in enumerate(found.claims, 1) if c.whole and c.chosen]
-        each = "".join(
+    if fitted_design.seeds < fitted_design.of_seeds:
+        known = [(i, c) for i, c in enumerate(fitted_design.claims, 1) if c.whole and c.chosen]
+        claim_widths = "".join(
             f"; claim {i}: ±{c.chosen:.3g}, not ±{c.whole:.3g}: {c.expected}" for i, c in known[:4]
         )
-        told.append(
-            f"that costs: intervals over seeds about {found.wider:.2g} times as "
-            f"wide{each}{' …' if known[4:] else ''}"
+        sentences.append(
+            f"that costs: intervals over seeds about {fitted_design.wider:.2g} times as "
+            f"wide{claim_widths}{' …' if known[4:] else ''}"
         )
-    return told
+    return sentences

@@ -97,7 +97,9 @@ def _agrees(expected: Any, got: Any, tolerance: float) -> bool:
 
 def _leaves(a: Any, b: Any) -> list[tuple[Any, Any]]:
     if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
-        return [pair for one, other in zip(a, b, strict=True) for pair in _leaves(one, other)]
+        return [
+            pair for element, other in zip(a, b, strict=True) for pair in _leaves(element, other)
+        ]
     return [(_MISSING, b)] if isinstance(a, list) or isinstance(b, list) else [(a, b)]
 
 

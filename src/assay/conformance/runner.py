@@ -43,7 +43,7 @@ class Run:
     """Versions of Python and what the library computes with."""
 
 
-def own(vectors: Sequence[Vector]) -> Run:
+def run_assay(vectors: Sequence[Vector]) -> Run:
     """Assay on these vectors, through the same operations that a peer is asked for."""
     from importlib import metadata
 
@@ -99,7 +99,7 @@ def against(name: str, python: Path, vectors: Sequence[Vector], timeout: float =
         }
         command = [str(python), str(script), str(request), str(answers)]
         try:
-            done = subprocess.run(
+            completed = subprocess.run(
                 command,
                 capture_output=True,
                 text=True,
@@ -117,8 +117,8 @@ def against(name: str, python: Path, vectors: Sequence[Vector], timeout: float =
                 f"cannot run {python} ({error.strerror}); give --python the interpreter of an "
                 f"environment that has {name}"
             ) from error
-        if done.returncode != 0:
-            raise AssayError(_last(name, python, done))
+        if completed.returncode != 0:
+            raise AssayError(_last(name, python, completed))
         return _read(name, answers, vectors)
 
 
@@ -136,16 +136,21 @@ def _judged(
     return tuple(judge(v, [answers[f"{v.id}/{i}"] for i in range(len(v.cases))]) for v in vectors)
 
 
-def _last(name: str, python: Path, done: subprocess.CompletedProcess[str]) -> str:
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    said = lines[-1].strip()[:300] if lines else "it said nothing"
-    if "ModuleNotFoundError" in said or "ImportError" in said or "PackageNotFoundError" in said:
+def _last(name: str, python: Path, completed: subprocess.CompletedProcess[str]) -> str:
+    lines = [line for line in completed.stderr.splitlines() if line.strip()]
+    message = lines[-1].strip()[:300] if lines else "it said nothing"
+    if (
+        "ModuleNotFoundError" in message
+        or "ImportError" in message
+        or "PackageNotFoundError" in message
+    ):
         return (
-            f"{python} cannot import {name} ({said}); install it in that environment, or give "
+            f"{python} cannot import {name} ({message}); install it in that environment, or give "
             "another --python"
         )
     return (
-        f"the adapter of {name} ended with exit code {done.returncode} ({said}); nothing is known "
+        f"the adapter of {name} ended with exit code {completed.returncode} ({message}); nothing "
+        "is known "
         "about it"
     )
 
@@ -168,7 +173,7 @@ def _read(name: str, path: Path, vectors: Sequence[Vector]) -> Run:
             dict(page.get("environment", {})),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, DataError) as error:
-        said = f"{type(error).__name__}: {error}"
+        message = f"{type(error).__name__}: {error}"
         raise AssayError(
-            f"the answers of {name} cannot be read ({' '.join(said.split())[:200]})"
+            f"the answers of {name} cannot be read ({' '.join(message.split())[:200]})"
         ) from error

@@ -64,22 +64,22 @@ def folder() -> Path:
 def load() -> tuple[Vector, ...]:
     """All vectors, in order of family and file. Raises: DataError for a file that holds none, or an
     id used twice."""
-    found = []
+    vectors = []
     for path in sorted((folder() / "vectors").glob("*.json")):
         try:
             page = json.loads(path.read_text(encoding="utf-8"))
-            found += [_vector(page["family"], entry) for entry in page["vectors"]]
+            vectors += [_vector(page["family"], entry) for entry in page["vectors"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{path} is not a file of conformance vectors ({type(error).__name__}: {error})"
             ) from error
-    ids = [vector.id for vector in found]
-    if not found or len(set(ids)) < len(ids):
+    ids = [vector.id for vector in vectors]
+    if not vectors or len(set(ids)) < len(ids):
         raise DataError(
-            f"{folder() / 'vectors'} must hold vectors with an id each, found {len(found)} "
+            f"{folder() / 'vectors'} must hold vectors with an id each, found {len(vectors)} "
             f"({len(set(ids))} ids)"
         )
-    return tuple(found)
+    return tuple(vectors)
 
 
 def select(ids: Sequence[str]) -> tuple[Vector, ...]:
@@ -94,7 +94,7 @@ def select(ids: Sequence[str]) -> tuple[Vector, ...]:
 
 def _vector(family: str, entry: Mapping[str, Any]) -> Vector:
     cases = tuple(Case(case["inputs"], case["expected"]) for case in entry["cases"])
-    others = tuple(
+    alternatives = tuple(
         Alternative(a["definition"], a["source"], a["expected"]) for a in entry["alternatives"]
     )
     texts = {
@@ -102,5 +102,5 @@ def _vector(family: str, entry: Mapping[str, Any]) -> Vector:
         for name in ("id", "title", "operation", "definition", "derivation", "source")
     }
     return Vector(
-        family=family, tolerance=entry["tolerance"], cases=cases, alternatives=others, **texts
+        family=family, tolerance=entry["tolerance"], cases=cases, alternatives=alternatives, **texts
     )

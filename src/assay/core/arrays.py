@@ -29,15 +29,15 @@ def as_numpy(value: Array) -> np.ndarray:
     if is_tensor(value):
         return value.detach().cpu().numpy()  # type: ignore[no-any-return]
     try:
-        found = np.asarray(value)
+        array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError):
-        found = np.asarray(None)
-    if found.dtype.kind not in "biuf":
+        array = np.asarray(None)
+    if array.dtype.kind not in "biuf":
         raise DataError(
             "numbers are needed, in rows of one length: a NumPy array, a torch tensor or "
             f"lists; the {type(value).__name__} given is not"
         )
-    return found
+    return array
 
 
 def as_tensor(value: Array, like: Tensor | None = None) -> Tensor:
@@ -47,8 +47,8 @@ def as_tensor(value: Array, like: Tensor | None = None) -> Tensor:
 
     if is_tensor(value):
         return value  # type: ignore[no-any-return]
-    found = as_numpy(value)
-    real = found if found.dtype.kind == "f" else found.astype(np.float64)
+    array = as_numpy(value)
+    real = array if array.dtype.kind == "f" else array.astype(np.float64)
     return torch.from_numpy(np.require(real, requirements=["C", "W"])).to(
         "cpu" if like is None else like.device
     )

@@ -71,7 +71,7 @@ def averaged(claim: Claim, arms: Arms) -> dict[str, tuple[str, ...]]:
     It sees means, sums, counts, maxima and medians over all levels. It sees no mean over some
     levels, none with unequal weights that are not measures themselves, and nothing that was
     averaged before it was stored."""
-    named = (
+    named_dims = (
         {dim for c in parse(claim.condition.partition(" at equal ")[0]).columns for dim in c.named}
         if claim.condition
         else set()
@@ -79,11 +79,11 @@ def averaged(claim: Claim, arms: Arms) -> dict[str, tuple[str, ...]]:
     dims = {str(d) for data in arms.values() for x in data.data_vars.values() for d in x.dims} - {
         "run",
         *claim.units,
-        *named,
+        *named_dims,
     }
-    others = Others(arms, claim.of, claim.where)
-    before, found = _value(claim, others), {}
-    arms = {name: arms[name] for name in sorted(others.read)}
+    arm_reader = Others(arms, claim.of, claim.where)
+    before, reads_by_dim = _value(claim, arm_reader), {}
+    arms = {name: arms[name] for name in sorted(arm_reader.read)}
     for dim in sorted(dims):
         if re.search(
             rf"(?i)\b({re.escape(dim)}|{re.escape(plural(dim, 2))})\b", claim.text.replace("_", " ")
@@ -103,8 +103,8 @@ def averaged(claim: Claim, arms: Arms) -> dict[str, tuple[str, ...]]:
             }
         )
         if read := tuple(name for name in several if _reads(claim, before, arms, dim, name)):
-            found[dim] = read
-    return found
+            reads_by_dim[dim] = read
+    return reads_by_dim
 
 
 def unlearned(experiment: Experiment, arm: str) -> str:
@@ -118,9 +118,9 @@ def unlearned(experiment: Experiment, arm: str) -> str:
     )
     if not specs or not main:
         return ""
-    told = {f.name: {getattr(s, f.name) for s in specs} for f in fields(specs[0])}
+    arm_values = {f.name: {getattr(s, f.name) for s in specs} for f in fields(specs[0])}
     usual = {f.name: {getattr(s, f.name) for s in main} for f in fields(main[0])}
-    for name, values in told.items():
+    for name, values in arm_values.items():
         if values == usual.get(name):
             continue
         (value,) = values if len(values) == 1 else (None,)
@@ -138,12 +138,12 @@ def _idle_control(claim: Claim, name: str, arms: Arms) -> str:
     if np.isnan(i.estimate):
         return "has no number"
     if i.variance == 0:
-        about, others = (
+        about, datasets = (
             _about(claim, name),
             [arms[claim.of], *(_noise(arms[name], sign) for sign in (1, -1))],
         )
         before = _value(about, Others(arms, name, claim.where))
-        if not any(_differs(about, before, {**arms, name: data}) for data in others):
+        if not any(_differs(about, before, {**arms, name: data}) for data in datasets):
             return (
                 f"is {i.estimate:g} in every unit, with any measures that were tried: it cannot "
                 "pass"
@@ -151,9 +151,11 @@ def _idle_control(claim: Claim, name: str, arms: Arms) -> str:
         if claim.bounds is None:
             return f"is {i.estimate:g} in every unit: its interval has no width"
 
-    def holds(one: Claim, of: Arms) -> bool:
-        found, *_ = standing(one, of)
-        least, most = (found.low, found.high) if claim.bounds else (found.t_low, found.t_high)
+    def holds(candidate: Claim, candidate_arms: Arms) -> bool:
+        interval, *_ = standing(candidate, candidate_arms)
+        least, most = (
+            (interval.low, interval.high) if claim.bounds else (interval.t_low, interval.t_high)
+        )
         return bool(low <= least and most <= high)
 
     if (
@@ -171,19 +173,22 @@ def _about(claim: Claim, name: str) -> Claim:
     return replace(claim, of=name, must_fail=(claim.of,), near={}, also={}, must_hold=(), half={})
 
 
-def _value(claim: Claim, others: Others) -> np.ndarray:
+def _value(claim: Claim, arm_reader: Others) -> np.ndarray:
     """What is compared, unit by unit; where a statistic has dimensions of its own to work on, what
     it makes of their means."""
     terms = tabulate(
-        lambda: claim.value(others.take(claim.of), others), claim.units, claim.text, others
+        lambda: claim.value(arm_reader.take(claim.of), arm_reader),
+        claim.units,
+        claim.text,
+        arm_reader,
     ).terms
     factors = len(claim.units)
     if all(x.ndim == factors for x in terms.values()):
         return np.concatenate([x.ravel() for x in terms.values()])
-    there = ~np.logical_or.reduce(
+    complete = ~np.logical_or.reduce(
         [np.isnan(x).any(tuple(range(factors, x.ndim))) for x in terms.values()]
     )
-    return np.ravel(claim.statistic({name: x[there].mean(0)[None] for name, x in terms.items()}))
+    return np.ravel(claim.statistic({name: x[complete].mean(0)[None] for name, x in terms.items()}))
 
 
 def _differs(claim: Claim, before: np.ndarray, arms: Arms) -> bool:
@@ -222,8 +227,8 @@ def _reordered(x: xr.DataArray, dim: str, draw: int) -> xr.DataArray:
 def _reads(claim: Claim, before: np.ndarray, arms: Arms, dim: str, name: str) -> bool:
     """Whether a value reads a measure at all: tried at a few levels of a dimension."""
     return any(
-        _differs(claim, before, _with(arms, partial(_raised, dim=dim, at=at), dim, name))
-        for at in range(TRIED)
+        _differs(claim, before, _with(arms, partial(_raised, dim=dim, at=position), dim, name))
+        for position in range(TRIED)
     )
 
 
@@ -247,11 +252,11 @@ def _raised(x: xr.DataArray, dim: str, at: int) -> xr.DataArray:
     """The numbers with those at one level made larger than all others; truth values turned
     round."""
     values = x.values.copy()
-    there = np.moveaxis(values, x.get_axis_num(dim), 0)
-    place = (0, there.shape[0] // 2, -1)[at]
-    there[place] = (
-        ~there[place]
+    view = np.moveaxis(values, x.get_axis_num(dim), 0)
+    place = (0, view.shape[0] // 2, -1)[at]
+    view[place] = (
+        ~view[place]
         if values.dtype.kind == "b"
-        else there[place] * 1.5 + 1 + 2 * np.nanmax(np.abs(values), initial=0.0)
+        else view[place] * 1.5 + 1 + 2 * np.nanmax(np.abs(values), initial=0.0)
     )
     return x.copy(data=values)

@@ -84,10 +84,10 @@ def overshoot(
     too large in the few steep places that carry the loss, as on w₁² w₂², where a mean acceptance of
     .98 goes with an estimate 12 % too high; this share is then .09."""
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        taken, centre = acceptance.mean(-1), np.asarray(at_centre)
+        mean_acceptance, centre = acceptance.mean(-1), np.asarray(at_centre)
         excess = losses.mean(-1) - centre
-        kept = losses.mean(-1) - refused.mean(-1) - taken * centre
-        return np.where(excess > 0, 1 - kept / (taken * excess), np.nan)
+        accepted_excess = losses.mean(-1) - refused.mean(-1) - mean_acceptance * centre
+        return np.where(excess > 0, 1 - accepted_excess / (mean_acceptance * excess), np.nan)
 
 
 CHECKS = ("not finite", "negative", "drift", "step too large", "overshoot")

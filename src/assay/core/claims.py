@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from assay.core.display import Shown
 from assay.core.errors import ClaimError, nearest
-from assay.core.reasons import told
+from assay.core.reasons import explain_reason
+from assay.core.result_schema import ToldVerdict
 from assay.core.scales import Scale, rescale
 from assay.core.schema import to_json
-from assay.core.shown import Shown
 from assay.core.stats import Statistic, mean
-from assay.core.told import ToldVerdict
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -57,8 +57,8 @@ class Published:
     def to_json(self) -> dict[str, Any]:
         """The number, its source, where it stands there, and how far it can be compared."""
         setup = "same set-up" if self.same else "other set-up: not comparable, for orientation"
-        told = {"number": self.number, "source": self.source, "at": self.at, "same": self.same}
-        return {**told, "set_up": setup, "note": self.note}
+        entry = {"number": self.number, "source": self.source, "at": self.at, "same": self.same}
+        return {**entry, "set_up": setup, "note": self.note}
 
 
 Literature = Published | Literal["new"] | None
@@ -86,8 +86,10 @@ def converged(measure: str, within: float = 0.05) -> Gate:
             or "step" not in arm[measure].dims
             or "step" not in arm.coords
         ):
-            wanted = f"gate converged({measure!r}) needs a measure [run, step] with coordinate step"
-            raise ClaimError(f"{wanted}; {nearest(measure, map(str, arm))}")
+            requirement = (
+                f"gate converged({measure!r}) needs a measure [run, step] with coordinate step"
+            )
+            raise ClaimError(f"{requirement}; {nearest(measure, map(str, arm))}")
         history = arm[measure].mean([d for d in arm[measure].dims if d != "step"])
         end = float(history.isel(step=-1))
         half = float(history.sel(step=float(arm["step"][-1]) / 2, method="nearest"))
@@ -267,7 +269,7 @@ class Claim:
         else:
             text = f"in [{self.low:.6g}, {self.high:.6g}]{unit}"
         lower, upper = self.fail_range
-        edges = [f"{e:.6g}" for e, own in ((lower, self.low), (upper, self.high)) if e != own]
+        edges = [f"{e:.6g}" for e, bound in ((lower, self.low), (upper, self.high)) if e != bound]
         return f"{text}, fails only beyond {' or '.join(edges)}" if edges else text
 
     def about(self, arm: str) -> Claim:
@@ -275,14 +277,14 @@ class Claim:
         method if none is left."""
         if arm == self.of:
             return self
-        others = tuple(c for c in self.must_fail if c != arm) or (self.of,)
+        controls = tuple(c for c in self.must_fail if c != arm) or (self.of,)
         return replace(
             self,
             of=arm,
-            must_fail=others,
+            must_fail=controls,
             must_hold=tuple(p for p in self.must_hold if p != arm),
-            near={c: why for c, why in self.near.items() if c in others},
-            also={a: why for a, why in self.also.items() if a != arm and a not in others},
+            near={c: why for c, why in self.near.items() if c in controls},
+            also={a: why for a, why in self.also.items() if a != arm and a not in controls},
         )
 
 
@@ -382,7 +384,7 @@ class Verdict(Shown):
     nothing does."""
 
     def __repr__(self) -> str:
-        words = self.outcome + (f" ({told(self.reason)})" if self.reason else "")
+        words = self.outcome + (f" ({explain_reason(self.reason)})" if self.reason else "")
         n = " × ".join(f"{count} {unit}" for unit, count in self.n.items())
         return (
             f"<Verdict on {self.arm}: {words}, {self.estimate:.4g} [{self.low:.4g}, "
@@ -407,7 +409,7 @@ class Judged(Shown):
 
     def __repr__(self) -> str:
         v = self.verdict
-        words = v.outcome + (f" ({told(v.reason)})" if v.reason else "")
+        words = v.outcome + (f" ({explain_reason(v.reason)})" if v.reason else "")
         return (
             f"<Judged {self.claim.text!r}: {words}, {v.estimate:.4g} [{v.low:.4g}, {v.high:.4g}]>"
         )
@@ -415,21 +417,21 @@ class Judged(Shown):
     def to_json(self) -> ToldVerdict:
         """The verdict as plain values; `controls` and `planted` hold the same keys per arm. NaN and
         infinity become None."""
-        named = {"controls": self.controls, "planted": self.planted}
+        groups = {"controls": self.controls, "planted": self.planted}
         nested = {
             kind: {arm: self._entry(v) for arm, v in verdicts.items()}
-            for kind, verdicts in named.items()
+            for kind, verdicts in groups.items()
         }
         may = self.claim.may_hold
         also = {arm: {"reason": may.get(arm), **self._numbers(v)} for arm, v in self.also.items()}
-        told = {
+        entry = {
             **self._entry(self.verdict),
             **nested,
             "also": also,
             "asked": list(self.asked),
             "notes": list(self.notes),
         }
-        return cast(ToldVerdict, told)
+        return cast(ToldVerdict, entry)
 
     @staticmethod
     def _numbers(v: Verdict) -> dict[str, Any]:
@@ -474,23 +476,25 @@ def claims_key(statements: Sequence[Claim | Exact | Finding]) -> str:
     """A sha256 (hex) of what the statements say: texts, ranges, units, controls, gates; it changes
     when a goalpost moves."""
     return sha256(
-        json.dumps([said(s) for s in statements], sort_keys=True, ensure_ascii=True).encode()
+        json.dumps(
+            [statement_to_json(s) for s in statements], sort_keys=True, ensure_ascii=True
+        ).encode()
     ).hexdigest()
 
 
-def said(s: Claim | Exact | Finding) -> dict[str, Any]:
+def statement_to_json(s: Claim | Exact | Finding) -> dict[str, Any]:
     """Write what a statement says as plain values: text, range, units, controls, gates; not the
     code of its value."""
-    told: dict[str, Any] = {"kind": type(s).__name__, "text": s.text, "unit": s.unit}
+    entry: dict[str, Any] = {"kind": type(s).__name__, "text": s.text, "unit": s.unit}
     if isinstance(s, Exact):
-        return told | {
+        return entry | {
             "expected": np.asarray(s.expected, dtype=float).tolist(),
             "tolerance": float(s.tolerance),
         }
-    told |= {"units": list(s.units), "where": dict(s.where)}
+    entry |= {"units": list(s.units), "where": dict(s.where)}
     if isinstance(s, Claim):
         edges = [repr(float(e)) for e in (s.low, s.high, *s.fail_range)]
-        told |= {
+        entry |= {
             "range": edges,
             "scale": s.scale,
             "of": s.of,
@@ -500,10 +504,10 @@ def said(s: Claim | Exact | Finding) -> dict[str, Any]:
             "half": dict(s.half),
             "threshold_from": s.threshold_from,
         }
-        told |= {name: value for name in ("near", "also") if (value := dict(getattr(s, name)))}
-        told |= {"bounds": [repr(float(b)) for b in s.bounds]} if s.bounds else {}
-        told |= {"condition": s.condition} if s.condition else {}
-    return told
+        entry |= {name: value for name in ("near", "also") if (value := dict(getattr(s, name)))}
+        entry |= {"bounds": [repr(float(b)) for b in s.bounds]} if s.bounds else {}
+        entry |= {"condition": s.condition} if s.condition else {}
+    return entry
 
 
 def _check_bounds(claim: Claim) -> None:

@@ -35,9 +35,9 @@ class Column:
     """The dimensions over whose levels the mean is taken, unit by unit."""
 
     def __str__(self) -> str:
-        at = ", ".join(f"{_written(dim)}={_written(level)}" for dim, level in self.levels)
+        levels = ", ".join(f"{_written(dim)}={_written(level)}" for dim, level in self.levels)
         over = ", ".join(map(_written, self.over))
-        text = f"{self.plain}[{at}]" if at else self.plain
+        text = f"{self.plain}[{levels}]" if levels else self.plain
         return f"mean({text}, over={f'({over})' if self.over[1:] else over})" if over else text
 
     @property
@@ -71,20 +71,21 @@ class Column:
         for dim in self.named:
             if dim not in axes:
                 raise ClaimError(f"{self.plain} has no dimension {dim!r}; {nearest(dim, axes)}")
-        left = {dim: axes[dim] for dim in axes if dim not in (*units, *self.named)}
-        if left:
-            told = " and ".join(f"{dim}{_listed(levels)}" for dim, levels in left.items())
+        unnamed = {dim: axes[dim] for dim in axes if dim not in (*units, *self.named)}
+        if unnamed:
+            description = " and ".join(f"{dim}{_listed(levels)}" for dim, levels in unnamed.items())
             first = tuple(
-                (dim, _plain(levels[0]) if len(levels) else "…") for dim, levels in left.items()
+                (dim, _plain(levels[0]) if len(levels) else "…") for dim, levels in unnamed.items()
             )
-            one, every = (
+            single, every = (
                 replace(self, levels=(*self.levels, *first)),
-                replace(self, over=(*self.over, *left)),
+                replace(self, over=(*self.over, *unnamed)),
             )
             raise ClaimError(
-                f"{self.plain} varies over {told}, and nothing is averaged that the claim does "
+                f"{self.plain} varies over {description}, and nothing is averaged that the claim "
+                "does "
                 "not name: "
-                f"write {one} or {every}, or name as a unit what is generalised over"
+                f"write {single} or {every}, or name as a unit what is generalised over"
             )
 
     def place(self, dim: str, level: Level, levels: Sequence[Any]) -> int:
@@ -128,11 +129,11 @@ def _plain(level: Any) -> Level:
     return value if isinstance(value, bool | int | float | str) else str(value)
 
 
-def _same(level: Level, asked: Level) -> bool:
+def _same(level: Level, requested: Level) -> bool:
     """Whether a level is the one asked for: a number by its value, all else by its text."""
-    if isinstance(level, int | float) and isinstance(asked, int | float):
-        return math.isclose(level, asked, rel_tol=1e-12)
-    return str(level) == str(asked)
+    if isinstance(level, int | float) and isinstance(requested, int | float):
+        return math.isclose(level, requested, rel_tol=1e-12)
+    return str(level) == str(requested)
 
 
 def _listed(levels: Sequence[Any]) -> str:

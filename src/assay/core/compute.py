@@ -116,13 +116,15 @@ def search(
 
     Formula: per_token N tokens_per_call calls population generations; per_token 2, since nothing
     goes backward."""
-    each = amount(per_token, "FLOP per parameter and token") * amount(parameters, "parameters")
+    flop_per_token = amount(per_token, "FLOP per parameter and token") * amount(
+        parameters, "parameters"
+    )
     evaluations = (
         amount(calls, "calls")
         * amount(population, "population")
         * amount(generations, "generations")
     )
-    return each * amount(tokens_per_call, "tokens per call") * evaluations
+    return flop_per_token * amount(tokens_per_call, "tokens per call") * evaluations
 
 
 def dictionary(latents: float, width: float, activations: Range | float = 1.0) -> Range:
@@ -212,13 +214,13 @@ def measured(seconds: float = 2.0) -> float:
     import numpy as np
 
     a = np.random.default_rng(0).standard_normal((512, 512), dtype=np.float32) / 32
-    b, done = a @ a, 0
+    b, count = a @ a, 0
     start, cpu = time.perf_counter(), time.process_time()
-    while time.perf_counter() - start < seconds or not done:
+    while time.perf_counter() - start < seconds or not count:
         for _ in range(8):
             np.matmul(a, a, out=b)
-        done += 8
-    return 2 * 512**3 * done / max(time.process_time() - cpu, 1e-6)
+        count += 8
+    return 2 * 512**3 * count / max(time.process_time() - cpu, 1e-6)
 
 
 # budgets ------------------------------------------------------------------------------------------
@@ -247,13 +249,13 @@ def budget(text: str) -> Budget:
 
     Raises: DataError for anything else, for a device whose peak is not known, and for nothing at
     all."""
-    found = _BUDGET.fullmatch(text.strip())
-    if found is None:
+    match = _BUDGET.fullmatch(text.strip())
+    if match is None:
         raise DataError(
             "a budget is a time, FLOP, or a time on a device, such as 5m, 1.5h, 1e15flop or "
             f"8h@h200; got {text!r}"
         )
-    number, unit, device = float(found[1]), found[2].lower(), (found[3] or "").lower()
+    number, unit, device = float(match[1]), match[2].lower(), (match[3] or "").lower()
     if not 0 < number < math.inf:
         raise DataError(f"a budget is above 0 and finite, got {text!r}")
     if number > 1e60:
@@ -261,7 +263,7 @@ def budget(text: str) -> Budget:
     if unit == "flop":
         if device:
             raise DataError(
-                f"FLOP are the same on every device, got {text!r}; write {found[1]}flop, or a "
+                f"FLOP are the same on every device, got {text!r}; write {match[1]}flop, or a "
                 f"time such as 8h@{device}"
             )
         return Budget(text, flop=amount(number))
@@ -271,8 +273,8 @@ def budget(text: str) -> Budget:
     if device not in PEAKS:
         raise DataError(f"no peak rate is known of device {device!r}; {nearest(device, PEAKS)}")
     peak = PEAKS[device]
-    told = (
+    assumption = (
         f"{device} at {UTILISATION.low:.0%} to {UTILISATION.high:.0%} of its peak of "
         f"{peak.flop_per_second:.3g} FLOP/s ({peak.source})"
     )
-    return Budget(text, flop=seconds * peak.flop_per_second * UTILISATION, assumed=told)
+    return Budget(text, flop=seconds * peak.flop_per_second * UTILISATION, assumed=assumption)

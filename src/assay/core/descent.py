@@ -55,17 +55,17 @@ class Adam:
         self.betas, self.eps, self.apart = betas, eps, bool(decay)
         self.groups: list[_Stretch] = []
         for a, b in self.stretches:
-            mine = {name: float(shares[name][a]) if name in shares else 0.0 for name in names}
-            for shrink in sorted(set(mine.values())):
-                alike = tuple(name for name in names if mine[name] == shrink)
+            decays = {name: float(shares[name][a]) if name in shares else 0.0 for name in names}
+            for shrink in sorted(set(decays.values())):
+                group_names = tuple(name for name in names if decays[name] == shrink)
                 params, m, v = (
-                    [state[prefix + name].detach()[a:b] for name in alike]
+                    [state[prefix + name].detach()[a:b] for name in group_names]
                     for prefix in ("", "adam.m.", "adam.v.")
                 )
                 assert all(p.is_contiguous() for p in params), names
                 counts = [torch.zeros((), dtype=torch.float32, device=p.device) for p in params]
                 self.groups.append(
-                    _Stretch(alike, a, b, float(lr[a]), shrink, params, m, v, counts)
+                    _Stretch(group_names, a, b, float(lr[a]), shrink, params, m, v, counts)
                 )
 
     def step(self, grads: Mapping[str, Tensor], step: int, factor: float = 1.0) -> None:
@@ -75,10 +75,10 @@ class Adam:
             for count in g.counts:
                 count.fill_(step)  # Adam adds one before it corrects its moments
             # contiguous: the fused kernel reads memory in order, whatever the strides say
-            mine = [grads[name][g.first : g.end].contiguous() for name in g.names]
+            gradients = [grads[name][g.first : g.end].contiguous() for name in g.names]
             adam(
                 g.params,
-                mine,
+                gradients,
                 g.m,
                 g.v,
                 [],

@@ -97,23 +97,33 @@ def due_steps(
             "evaluations need steps of at least 0 and every of at least 1, got "
             f"steps={steps}, every={every}"
         )
-    each = np.asarray(compute, dtype=float)
-    if each.shape not in ((), (steps,)):
+    step_compute = np.asarray(compute, dtype=float)
+    if step_compute.shape not in ((), (steps,)):
         raise DataError(
-            f"compute is of one step, or of each of {steps} steps, got shape {list(each.shape)}"
+            f"compute is of one step, or of each of {steps} steps, got shape "
+            f"{list(step_compute.shape)}"
         )
-    if not (np.isfinite(each).all() and (each >= 0).all() and before >= 0 and step_months >= 0):
+    if not (
+        np.isfinite(step_compute).all()
+        and (step_compute >= 0).all()
+        and before >= 0
+        and step_months >= 0
+    ):
         raise DataError(
             "compute of a step, compute before and months a step must be finite and at least 0"
         )
-    at = np.arange(every, steps + 1, every)
-    spent = before + (at * float(each) if each.ndim == 0 else np.cumsum(each)[at - 1])
-    events = [(float(s) * step_months, float(c)) for s, c in zip(at, spent, strict=True)]
-    done = [(0.0, before)] if before > 0 else []
+    candidates = np.arange(every, steps + 1, every)
+    spent = before + (
+        candidates * float(step_compute)
+        if step_compute.ndim == 0
+        else np.cumsum(step_compute)[candidates - 1]
+    )
+    events = [(float(s) * step_months, float(c)) for s, c in zip(candidates, spent, strict=True)]
+    initial = [(0.0, before)] if before > 0 else []
     if not events:
         return ()
-    rows = [d.row - len(done) for d in due([*done, *events], ratio, months)]
-    return tuple(int(at[row]) for row in rows if row >= 0)
+    rows = [d.row - len(initial) for d in due([*initial, *events], ratio, months)]
+    return tuple(int(candidates[row]) for row in rows if row >= 0)
 
 
 def coverage(events: Events, rows: Sequence[int]) -> tuple[float, float]:
@@ -149,14 +159,14 @@ def moment(text: str | date, row: int = 1) -> datetime:
     """
     try:
         if isinstance(text, datetime):
-            found = text
+            parsed = text
         elif isinstance(text, date):
-            found = datetime(text.year, text.month, text.day)
+            parsed = datetime(text.year, text.month, text.day)
         else:
-            found = datetime.fromisoformat(text.strip())
+            parsed = datetime.fromisoformat(text.strip())
     except ValueError:
         raise DataError(f"row {row}: {text!r} is not a date; write it as 2026-11-20") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def effective_compute(flop: float, efficiency: float = 1.0) -> float:
@@ -219,42 +229,42 @@ def checked(events: Events) -> Float[np.ndarray, "event 2"]:
 
 
 def _rows(
-    rows: Float[np.ndarray, "event 2"], at: Due, ratio: float, months: float
+    rows: Float[np.ndarray, "event 2"], last_due: Due, ratio: float, months: float
 ) -> Iterator[Due]:
     """The events that reach a limit, by bisection in both columns."""
     t, c = rows.T
     while True:
-        by_compute = int(np.searchsorted(c, _least(ratio * at.compute)))
-        by_time = int(np.searchsorted(t, _least(at.months + months, months)))
+        by_compute = int(np.searchsorted(c, _least(ratio * last_due.compute)))
+        by_time = int(np.searchsorted(t, _least(last_due.months + months, months)))
         row = min(by_compute, by_time)
         if row >= len(rows):
             return
-        at = _due(row, float(t[row]), float(c[row]), at, ratio, months)
-        yield at
+        last_due = _due(row, float(t[row]), float(c[row]), last_due, ratio, months)
+        yield last_due
 
 
 def _crossings(
-    rows: Float[np.ndarray, "event 2"], at: Due, ratio: float, months: float
+    rows: Float[np.ndarray, "event 2"], last_due: Due, ratio: float, months: float
 ) -> Iterator[Due]:
     """The moments at which a limit is reached, segment by segment; many may lie in one."""
     for row, ((t0, c0), (t1, c1)) in enumerate(
         zip(rows[:-1].tolist(), rows[1:].tolist(), strict=True), 1
     ):
         while True:
-            found = []
-            if c1 >= _least(ratio * at.compute):
-                c = ratio * at.compute
+            candidates = []
+            if c1 >= _least(ratio * last_due.compute):
+                c = ratio * last_due.compute
                 share = math.log(c / c0) / math.log(c1 / c0) if c1 > c0 else 1.0
-                found.append((t0 + (t1 - t0) * min(1.0, max(0.0, share)), c))
-            if t1 >= _least(at.months + months, months):
-                t = at.months + months
+                candidates.append((t0 + (t1 - t0) * min(1.0, max(0.0, share)), c))
+            if t1 >= _least(last_due.months + months, months):
+                t = last_due.months + months
                 share = min(1.0, max(0.0, (t - t0) / (t1 - t0))) if t1 > t0 else 0.0
-                found.append((t, c0 * (c1 / c0) ** share))
-            if not found:
+                candidates.append((t, c0 * (c1 / c0) ** share))
+            if not candidates:
                 break
-            t, c = min(found)
-            at = _due(row, t, c, at, ratio, months)
-            yield at
+            t, c = min(candidates)
+            last_due = _due(row, t, c, last_due, ratio, months)
+            yield last_due
 
 
 def _due(row: int, t: float, c: float, before: Due, ratio: float, months: float) -> Due:

@@ -225,8 +225,8 @@ class Experiment(Generic[S]):
         """What to type for it in its folder: its name, or its file's or folder's where it is a
         user's own."""
         path = Path(self.origin)
-        own = f"{path.parent.name}/" if path.name == "__init__.py" else path.name
-        return own if self.origin.endswith((".py", ".toml", ".md")) else self.name
+        file_name = f"{path.parent.name}/" if path.name == "__init__.py" else path.name
+        return file_name if self.origin.endswith((".py", ".toml", ".md")) else self.name
 
     def preset(self, name: str) -> tuple[S, ...]:
         """The specs of a preset. Raises: ExperimentError for an unknown one."""
@@ -257,13 +257,13 @@ class Experiment(Generic[S]):
                 return {fill(k): fill(v) for k, v in value.items()}
             return tuple(map(fill, value)) if isinstance(value, tuple) else value
 
-        def full(of: Any, *names: str) -> Any:
+        def full(target: Any, *names: str) -> Any:
             new = {
-                name: made
+                name: filled
                 for name in names
-                if (made := fill(old := getattr(of, name, None))) != old
+                if (filled := fill(old := getattr(target, name, None))) != old
             }
-            return replace(of, **new) if new else of
+            return replace(target, **new) if new else target
 
         arms = {fill(name): full(arm, "note") for name, arm in self.arms.items()}
         claims = tuple(
@@ -379,21 +379,21 @@ def read_header(path: Path) -> Header:
     # The title may go on for a second line; an empty line or the first key ends it.
     head = re.split(r"\n\n|\n(?=[A-Z][a-z]+:)", doc, maxsplit=1)
     title, rest = " ".join(head[0].split()), "".join(head[1:])
-    found: dict[str, str] = {}
+    sections: dict[str, str] = {}
     current = ""
     for line in rest.splitlines():
         name, colon, text = line.partition(":")
         if colon and name in (*HEADER_KEYS, *OPTIONAL_KEYS):
             current = name
-            found[name] = text.strip()
+            sections[name] = text.strip()
         elif colon and name.isalpha() and name[:1].isupper() and line == line.lstrip():
             raise ExperimentError(
                 f"{path}: unknown header key {name}; keys: {', '.join(HEADER_KEYS)} and, "
                 f"optionally, {', '.join(OPTIONAL_KEYS)}"
             )
         elif current and line.strip():
-            found[current] += " " + line.strip()
-    missing = [k for k in HEADER_KEYS if not found.get(k)]
+            sections[current] += " " + line.strip()
+    missing = [k for k in HEADER_KEYS if not sections.get(k)]
     if missing:
         raise ExperimentError(
             f"{path}: the header lacks {', '.join(missing)}; it needs a title line and "
@@ -401,10 +401,10 @@ def read_header(path: Path) -> Header:
         )
     return Header(
         title.strip().rstrip("."),
-        found["Paper"],
-        found["Claim"],
-        found["Baselines"],
-        found["Cost"],
-        found.get("Seed", ""),
-        found.get("Group", ""),
+        sections["Paper"],
+        sections["Claim"],
+        sections["Baselines"],
+        sections["Cost"],
+        sections.get("Seed", ""),
+        sections.get("Group", ""),
     )

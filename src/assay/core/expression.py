@@ -194,8 +194,8 @@ class _Reader:
             return lambda names: number
         if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
             op = _OPERATORS[type(node.op)]
-            left, right = self._walk(node.left, in_statistic), self._walk(node.right, in_statistic)
-            return lambda names: op(left(names), right(names))
+            lhs, right = self._walk(node.left, in_statistic), self._walk(node.right, in_statistic)
+            return lambda names: op(lhs(names), right(names))
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
             inner = self._walk(node.operand, in_statistic)
             return (lambda names: -inner(names)) if isinstance(node.op, ast.USub) else inner
@@ -204,12 +204,12 @@ class _Reader:
             return self._call(node, in_statistic)
         if column is None:
             raise self._no(
-                f"{_shown(node)} is not allowed; there are numbers, arm.column, + - * /, "
+                f"{_describe_node(node)} is not allowed; there are numbers, arm.column, + - * /, "
                 f"mean, {', '.join(FUNCTIONS)}"
             )
         if in_statistic:
             raise self._no(
-                f"{_shown(node)} stands outside mean(…); where mean is used, every column "
+                f"{_describe_node(node)} stands outside mean(…); where mean is used, every column "
                 "stands inside one"
             )
         self.columns.append(column)
@@ -219,7 +219,9 @@ class _Reader:
         known = (*FUNCTIONS, "mean")
         if not isinstance(node.func, ast.Name) or node.func.id not in known:
             called = node.func.id if isinstance(node.func, ast.Name) else ""
-            raise self._no(f"{_shown(node.func)}(…) is not allowed; {nearest(called, known)}")
+            raise self._no(
+                f"{_describe_node(node.func)}(…) is not allowed; {nearest(called, known)}"
+            )
         if len(node.args) != 1 or node.keywords or isinstance(node.args[0], ast.Starred):
             raise self._no(f"{node.func.id}(…) takes one expression")
         if node.func.id != "mean":
@@ -231,7 +233,7 @@ class _Reader:
         walk = self._walk(node.args[0], in_statistic=False)
         term = _unparsed(node.args[0])  # whole: two long ones may start alike
         if len(self.columns) == before:
-            raise self._no(f"mean({_shown(node.args[0])}) names no column")
+            raise self._no(f"mean({_describe_node(node.args[0])}) names no column")
         self.terms[term] = walk
         return lambda names: names(Column(None, term))
 
@@ -241,11 +243,11 @@ class _Reader:
             inner = self._named(node.args[0]) if len(node.args) == 1 else None
             if inner is None or inner.over or [k.arg for k in node.keywords] != ["over"]:
                 raise self._no(
-                    f"{_shown(node)} is not allowed; mean(…, over=…) takes a column, as in "
+                    f"{_describe_node(node)} is not allowed; mean(…, over=…) takes a column, as in "
                     "mean(main.slope, over=kind)"
                 )
-            at = node.keywords[0].value
-            over = [_level(n) for n in (at.elts if isinstance(at, ast.Tuple) else [at])]
+            axes = node.keywords[0].value
+            over = [_level(n) for n in (axes.elts if isinstance(axes, ast.Tuple) else [axes])]
             return self._once(
                 replace(inner, over=tuple(x for x in over if isinstance(x, str))),
                 len(inner.levels) + len(over),
@@ -254,20 +256,20 @@ class _Reader:
             inner = self._named(node.value)
             if inner is None or inner.levels or inner.over:
                 raise self._no(
-                    f"{_shown(node)} is not allowed; levels stand behind a column, as in "
+                    f"{_describe_node(node)} is not allowed; levels stand behind a column, as in "
                     "main.slope[kind=rare]"
                 )
             levels = tuple(
                 (dim, level) for dim, level in pairs if isinstance(dim, str) and level is not None
             )
             return self._once(replace(inner, levels=levels), len(pairs))
-        found = _column(node)
-        return None if found is None else Column(*found)
+        parts = _column(node)
+        return None if parts is None else Column(*parts)
 
-    def _once(self, column: Column, asked: int) -> Column:
+    def _once(self, column: Column, count: int) -> Column:
         """The column, where each dimension that was asked for is a name, and no two are the
         same."""
-        if len(set(column.named)) < asked or not column.named:
+        if len(set(column.named)) < count or not column.named:
             example = (
                 'each dimension is named once, as in slope[kind=rare, probe="L1-probe"] or '
                 "mean(slope, over=(kind, probe))"
@@ -276,8 +278,8 @@ class _Reader:
         return column
 
     def _no(self, why: str) -> ClaimError:
-        shown = self.text if len(self.text) <= 80 else self.text[:77] + "…"
-        return ClaimError(f"cannot read the claim '{shown}': {why}")
+        excerpt = self.text if len(self.text) <= 80 else self.text[:77] + "…"
+        return ClaimError(f"cannot read the claim '{excerpt}': {why}")
 
 
 def _number(node: ast.expr) -> float | None:
@@ -352,10 +354,10 @@ def _parsable(text: str) -> str:
     """The text with each = between brackets doubled, so that Python reads [kind=rare]."""
     depth = 0
 
-    def doubled(found: re.Match[str]) -> str:
+    def doubled(match: re.Match[str]) -> str:
         nonlocal depth
-        depth += {"[": 1, "]": -1}.get(found[0], 0)
-        return "==" if found[0] == "=" and depth > 0 else found[0]
+        depth += {"[": 1, "]": -1}.get(match[0], 0)
+        return "==" if match[0] == "=" and depth > 0 else match[0]
 
     return _LONE.sub(doubled, text)
 
@@ -364,6 +366,6 @@ def _unparsed(node: ast.expr) -> str:
     return ast.unparse(node).replace(" == ", "=")
 
 
-def _shown(node: ast.expr) -> str:
+def _describe_node(node: ast.expr) -> str:
     text = _unparsed(node)
     return text if len(text) <= 60 else text[:57] + "…"

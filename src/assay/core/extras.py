@@ -44,8 +44,8 @@ def missing(module: str) -> str:
 
 def require(module: str) -> None:
     """Refuse to go on without this optional module. Raises: AssayError."""
-    if told := missing(module):
-        raise AssayError(told)
+    if message := missing(module):
+        raise AssayError(message)
 
 
 def _line(module: str, extra: str) -> str:

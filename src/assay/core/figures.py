@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from assay.core.display import Shown
 from assay.core.errors import ClaimError
-from assay.core.shown import Shown
 
 if TYPE_CHECKING:
     import xarray as xr

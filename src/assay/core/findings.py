@@ -14,8 +14,8 @@ from assay.core.errors import ClaimError
 from assay.core.intervals import interval
 from assay.core.judging import UNDEFINED, Arms, Scope, describe_method, describe_scope
 from assay.core.reading import Others, Table, run_unit, tabulate
+from assay.core.result_schema import ToldExact, ToldFinding
 from assay.core.schema import to_json
-from assay.core.told import ToldExact, ToldFinding
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Verified:
 
     def to_json(self) -> ToldExact:
         """Plain values; a deviation that is not a number becomes None."""
-        told = {
+        entry = {
             "text": self.exact.text,
             "kind": "exact",
             "outcome": self.outcome,
@@ -44,7 +44,7 @@ class Verified:
             "unit": self.exact.unit,
             "source": self.exact.source,
         }
-        return cast(ToldExact, told)
+        return cast(ToldExact, entry)
 
 
 def verify(exact: Exact, arms: Arms) -> Verified:
@@ -93,7 +93,7 @@ class Estimated:
     def to_json(self) -> ToldFinding:
         """Plain values, with the same names as a verdict's."""
         f = self.finding
-        told = {
+        entry = {
             "text": f.text,
             "kind": "finding",
             **{
@@ -110,7 +110,7 @@ class Estimated:
             "published": to_json(f.published),
             "points": [_number(x) for x in self.points],
         }
-        return cast(ToldFinding, told)
+        return cast(ToldFinding, entry)
 
 
 def estimate(finding: Finding, arms: Arms, level: float = 0.95, scope: Scope = "") -> Estimated:
@@ -122,15 +122,15 @@ def estimate(finding: Finding, arms: Arms, level: float = 0.95, scope: Scope = "
     Raises: ClaimError when the value cannot be computed on these arms.
     """
 
-    def table(others: Others) -> Table:
-        return tabulate(lambda: finding.value(others), finding.units, finding.text, others)
+    def table(arm_reader: Others) -> Table:
+        return tabulate(lambda: finding.value(arm_reader), finding.units, finding.text, arm_reader)
 
-    others = Others(arms, where=finding.where)
-    data = table(others)
-    bad = others.diverged(run_unit(finding.units, others))
+    arm_reader = Others(arms, where=finding.where)
+    data = table(arm_reader)
+    bad = arm_reader.diverged(run_unit(finding.units, arm_reader))
     if bad:
-        others = Others(arms, where=finding.where, without=bad)
-        data = table(others)
+        arm_reader = Others(arms, where=finding.where, without=bad)
+        data = table(arm_reader)
     factors = len(finding.units)
     i = interval(data.or_empty(factors), finding.statistic, factors=factors, level=level)
     low, high, t_low, t_high = (
@@ -151,7 +151,7 @@ def estimate(finding: Finding, arms: Arms, level: float = 0.95, scope: Scope = "
         t_high=t_high,
         n=dict(zip(finding.units, i.n, strict=True)),
         dropped=len(bad),
-        scope=describe_scope(finding.units, i, others, scope),
+        scope=describe_scope(finding.units, i, arm_reader, scope),
         method=method,
         points=tuple(i.points.tolist()),
     )

@@ -90,10 +90,10 @@ def fit(
     for g in groups:
         for name, tensor in g.state.items():
             g.state[name] = tensor.detach().to(bench.device)
-    at = np.array(
+    probe_steps = np.array(
         sorted({s for s in (*probe_at, steps // 2, steps) if 0 < s <= steps}), dtype=np.int64
     )
-    books = [_Book(len(g.runs), at, steps, bench.device) for g in groups]
+    books = [_Book(len(g.runs), probe_steps, steps, bench.device) for g in groups]
     slot = bench.slot()
     start = 0
     saved = slot.restore()
@@ -164,8 +164,8 @@ class _Book:
     """Sums of the series since the last probe, the finished means, and the mask of diverged
     runs."""
 
-    def __init__(self, runs: int, at: np.ndarray, steps: int, device: torch.device):
-        self.at, self.window, self.device = at, max(1, steps // 20), device
+    def __init__(self, runs: int, probe_steps: np.ndarray, steps: int, device: torch.device):
+        self.at, self.window, self.device = probe_steps, max(1, steps // 20), device
         self.diverged = torch.zeros(runs, dtype=torch.bool, device=device)
         self.sums: dict[str, Tensor] = {}
         self.means: dict[str, Tensor] = {}
@@ -233,22 +233,22 @@ def _finish(group: Group, book: _Book) -> Trained:
     )
 
 
-def watched(group: Group, names: Sequence[str], at: Sequence[int]) -> Group:
+def watched(group: Group, names: Sequence[str], moments: Sequence[int]) -> Group:
     """Let a group also keep these parameters as they are after `at` steps, as NAME/at [run, moment,
     …]; 0 is the start.
 
     A resume goes on with them: they are part of its state.
     """
-    inner, stacked = group.step_fn, {n: f"{n}/at" for n in names if at}
+    inner, stacked = group.step_fn, {n: f"{n}/at" for n in names if moments}
     group.state.update(
-        {k: torch.stack([group.state[n].detach()] * len(at), 1) for n, k in stacked.items()}
+        {k: torch.stack([group.state[n].detach()] * len(moments), 1) for n, k in stacked.items()}
     )
 
     def step_fn(
         state: State, batch: Batch, step: int
     ) -> Losses | tuple[Losses, Mapping[str, Losses]]:
         losses = inner(state, batch, step)
-        for i in (i for i, moment in enumerate(at) if moment == step + 1):
+        for i in (i for i, moment in enumerate(moments) if moment == step + 1):
             for n, k in stacked.items():
                 state[k][:, i] = state[n].detach()
         return losses
@@ -265,11 +265,11 @@ def best_starts(trained: Trained, score: Float[Tensor, "start"], k: int) -> Trai
     quantity."""
     best = score.view(-1, k).nan_to_num(torch.inf).argmin(1)
     pick = best + k * torch.arange(len(best), device=best.device)
-    at = pick.cpu().numpy()
+    indices = pick.cpu().numpy()
     return Trained(
         tensors={name: v[pick] for name, v in trained.tensors.items()},
         header=trained.header,
-        history={name: v[at] for name, v in trained.history.items()},
+        history={name: v[indices] for name, v in trained.history.items()},
         steps=trained.steps,
         diverged=np.any(trained.diverged.reshape(-1, k), axis=1),
     )

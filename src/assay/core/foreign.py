@@ -58,19 +58,19 @@ def limit(most: int) -> int:
     says. Raises: DataError."""
     times = _times.get()
     if times is None:
-        given = os.environ.get("ASSAY_LIMITS") or "1"
-        if not (given.isascii() and given.isdigit() and len(given) < 10 and int(given)):
-            raise DataError(f"ASSAY_LIMITS must be a whole number from 1 up, got {given[:40]!r}")
-        times = int(given)
+        setting = os.environ.get("ASSAY_LIMITS") or "1"
+        if not (setting.isascii() and setting.isdigit() and len(setting) < 10 and int(setting)):
+            raise DataError(f"ASSAY_LIMITS must be a whole number from 1 up, got {setting[:40]!r}")
+        times = int(setting)
     return most * times
 
 
-def within(found: int, most: int, what: object, unit: str) -> None:
+def within(amount: int, most: int, what: object, unit: str) -> None:
     """Raise DataError where more is found than the limit allows, saying how to raise it."""
-    if found > limit(most):
-        times = -(-found // most)
+    if amount > limit(most):
+        times = -(-amount // most)
         raise DataError(
-            f"{what} has {found:,} {unit}; at most {limit(most):,} are read: --limits {times} "
+            f"{what} has {amount:,} {unit}; at most {limit(most):,} are read: --limits {times} "
             f"or ASSAY_LIMITS={times} raises that"
         )
 
@@ -81,15 +81,18 @@ def regular(path: Path, expected: str = "a file", most: int = LARGEST) -> Path:
     Raises: DataError for anything that may block, never end, or is not there.
     """
     try:
-        found = path.stat()
+        status = path.stat()
     except (OSError, ValueError) as error:  # ValueError: a NUL in its name
         raise DataError(
             f"cannot read {path}: {getattr(error, 'strerror', None) or error}; expected {expected}"
         ) from error
-    if not stat.S_ISREG(found.st_mode):
-        kind = next((told for is_it, told in KINDS.items() if is_it(found.st_mode)), "no file")
+    if not stat.S_ISREG(status.st_mode):
+        kind = next(
+            (description for is_it, description in KINDS.items() if is_it(status.st_mode)),
+            "no file",
+        )
         raise DataError(f"{path} is {kind}; expected {expected}")
-    within(found.st_size, most, path, "bytes")
+    within(status.st_size, most, path, "bytes")
     for follow in tuple(followers):
         follow(path)
     return path
@@ -120,13 +123,16 @@ def open_stored(path: Path | str, most: int = STORED) -> BinaryIO:
     nothing can be opened."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            kind = next((told for is_it, told in KINDS.items() if is_it(found.st_mode)), "no file")
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            kind = next(
+                (description for is_it, description in KINDS.items() if is_it(status.st_mode)),
+                "no file",
+            )
             raise NotAFileError(errno.EISDIR, f"it is {kind}", str(path))
-        if found.st_size > most:
+        if status.st_size > most:
             raise NotAFileError(
-                errno.EISDIR, f"it has {found.st_size:,} bytes of at most {most:,}", str(path)
+                errno.EISDIR, f"it has {status.st_size:,} bytes of at most {most:,}", str(path)
             )
         return os.fdopen(handle, "rb")
     except BaseException:

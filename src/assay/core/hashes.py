@@ -36,13 +36,13 @@ def sha256(path: Path, memory: Path | None = None, most: int = foreign.LARGEST) 
         return _read(path)
     where = memory or cache.folder() / "hashes.json"
     name = str(path.resolve())
-    now = [state.st_size, state.st_ino, state.st_mtime_ns, state.st_ctime_ns]
+    fingerprint = [state.st_size, state.st_ino, state.st_mtime_ns, state.st_ctime_ns]
     known = _known(where)
-    if name in known and known[name][:4] == now:
+    if name in known and known[name][:4] == fingerprint:
         return str(known[name][4])
     digest = _read(path)
     if time.time() - max(state.st_mtime, state.st_ctime) > SETTLED:
-        _keep(where, (known if len(known) < MOST else {}) | {name: [*now, digest]})
+        _keep(where, (known if len(known) < MOST else {}) | {name: [*fingerprint, digest]})
     return digest
 
 

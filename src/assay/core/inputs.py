@@ -58,12 +58,12 @@ class Watch:
     What a process once opened may stay in memory, so a later group of the experiment read it too.
     """
 
-    def __init__(self, *apart: Path):
+    def __init__(self, *excluded: Path):
         self.files: dict[str, str] = {}
         """The hash of each file or folder of texts that Assay opened, by its absolute path."""
         self.unchecked: set[str] = set()
         """Absolute paths of files that were opened past Assay."""
-        self._apart = set(map(_absolute, apart))
+        self._apart = set(map(_absolute, excluded))
         self._entered, self._began, self._store = 0, 0.0, ""
         self._hashed: set[str] = set()
         self._passed_over: set[str] = set()
@@ -134,8 +134,10 @@ def take_over(text: bytes, home: Path | None = None) -> None:
     """Note what `packed` says of a stored artefact or run that is used now."""
     files, unchecked = unpacked(text)
     for watch in _open:
-        watch.files.update({str(found(place, home)): digest for place, digest in files.items()})
-        watch.unchecked.update(str(found(place, home)) for place in unchecked)
+        watch.files.update(
+            {str(resolve_place(place, home)): digest for place, digest in files.items()}
+        )
+        watch.unchecked.update(str(resolve_place(place, home)) for place in unchecked)
 
 
 def of_texts(files: Mapping[str, str]) -> str:
@@ -155,7 +157,7 @@ def visible(folder: Path) -> list[Path]:
     return sorted(files, key=lambda p: p.relative_to(folder).as_posix())
 
 
-def now(path: Path) -> str | None:
+def hash_current(path: Path) -> str | None:
     """Hash a file or a folder of texts as it is now; None where it cannot be read."""
     try:
         with unnoted():
@@ -174,7 +176,7 @@ def placed(path: str, home: Path | None) -> str:
     return path
 
 
-def found(place: str, home: Path | None) -> Path:
+def resolve_place(place: str, home: Path | None) -> Path:
     """Give the path of what `placed` said."""
     return Path(place).expanduser() if place.startswith("~/") else (home or Path()) / place
 
@@ -187,9 +189,11 @@ def brief(place: str) -> str:
 def packed(files: Mapping[str, str], unchecked: Iterable[str], home: Path | None = None) -> bytes:
     """Make the text of `read.json`; empty where nothing was read."""
     hashed = {placed(path, home): digest for path, digest in files.items()}
-    others = sorted({placed(path, home) for path in unchecked} - hashed.keys())
+    unhashed = sorted({placed(path, home) for path in unchecked} - hashed.keys())
     return (
-        canonical_json({"files": hashed, "unchecked": others}).encode() if hashed or others else b""
+        canonical_json({"files": hashed, "unchecked": unhashed}).encode()
+        if hashed or unhashed
+        else b""
     )
 
 
@@ -220,7 +224,7 @@ def _remembered(path: Path, state: tuple[int, ...]) -> str:
 
 
 @functools.cache
-def _installed(kept: str) -> frozenset[str]:
+def _installed(cache_folder: str) -> frozenset[str]:
     """The folders of Python, of installed packages, of Assay and its cache; links followed and
     not."""
     places = [
@@ -233,7 +237,7 @@ def _installed(kept: str) -> frozenset[str]:
     )  # a virtual environment is all Python's
     places += [Path(p) for p in (*site.getsitepackages(), site.getusersitepackages())] + [
         Path(__file__).parents[1],
-        Path(kept),
+        Path(cache_folder),
     ]
     return frozenset({*map(_absolute, places), *map(os.path.realpath, places)})
 
@@ -272,12 +276,12 @@ def _passed(path: Path) -> None:
             watch._opened(_absolute(path))
 
 
-def _audited(event: str, given: tuple[Any, ...]) -> None:
+def _audited(event: str, arguments: tuple[Any, ...]) -> None:
     """Hear of whatever Python opens. A hook cannot be removed, so it costs one look unless
     watched."""
     if not _open or event != "open" or _unnoted.get():
         return
-    path, mode, flags = given
+    path, mode, flags = arguments
     if not isinstance(path, str | bytes):
         return  # a file that is open already
     how = mode if isinstance(mode, str) else ""

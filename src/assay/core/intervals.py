@@ -191,12 +191,12 @@ def _weights(
     statements about as many units."""
     if draws != DRAWS or draws * n > _KEPT:
         return (part.astype(np.float64) for part in _in_parts(position, n, draws, most))
-    kept = _kept(position, n)
-    return (kept[start : start + most].astype(np.float64) for start in range(0, draws, most))
+    unit_counts = _draw_counts(position, n)
+    return (unit_counts[start : start + most].astype(np.float64) for start in range(0, draws, most))
 
 
 @lru_cache(maxsize=8)
-def _kept(position: int, n: int) -> Int[np.ndarray, "draw unit"]:
+def _draw_counts(position: int, n: int) -> Int[np.ndarray, "draw unit"]:
     small = np.uint8 if n < 256 else np.uint16  # no unit is picked more than n times
     return np.concatenate(
         [part.astype(small) for part in _in_parts(position, n, DRAWS, max(1, _CACHED // n))]
@@ -316,12 +316,12 @@ class _Cells:
         weight = sums[:, -1:]
         with np.errstate(all="ignore"):
             means = self.reference + sums[:, :-1] / np.where(weight > 0, weight, np.nan)
-            named, at = {}, 0
+            means_by_name, offset = {}, 0
             for name, shape in self.shapes.items():
                 size = int(np.prod(shape))
-                named[name] = means[:, at : at + size].reshape(len(sums), *shape)
-                at += size
-            values = np.asarray(statistic(named), dtype=np.float64)
+                means_by_name[name] = means[:, offset : offset + size].reshape(len(sums), *shape)
+                offset += size
+            values = np.asarray(statistic(means_by_name), dtype=np.float64)
         if values.shape != (len(sums),):
             dims = ", ".join(
                 f"{n} [draw{''.join(f', {s}' for s in shape)}]" for n, shape in self.shapes.items()

@@ -14,12 +14,12 @@ import xarray as xr
 from scipy.special import stdtr
 
 from assay.core import power, prices
-from assay.core.apart import warning
 from assay.core.bounded import bounded_mean
 from assay.core.claims import Claim, Judged, Outcome, Price, Verdict
 from assay.core.errors import ClaimError
 from assay.core.intervals import DRAWS, Interval, interval
-from assay.core.once import of_all
+from assay.core.memo import of_all
+from assay.core.outlying_units import warning
 from assay.core.power import edges, placed
 from assay.core.reading import Levels, Others, Table, plural, run_unit, tabulate
 from assay.core.reasons import IDENTICAL, TIES
@@ -57,42 +57,49 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     what a later one would find.
     Raises: ClaimError when the claim cannot be computed on these arms.
     """
-    own, i = _judge_arm(claim, claim.of, arms, level, scope, gated=True)
+    verdict, i = _judge_arm(claim, claim.of, arms, level, scope, gated=True)
     controls = {name: _judge_arm(claim, name, arms, level, scope) for name in claim.must_fail}
     planted = {
         name: _judge_arm(claim, name, arms, level, scope, gated=True) for name in claim.must_hold
     }
-    also, asked = _others_that_hold(claim, arms, min(level, USUAL), scope)
-    own = _with_power(claim, own, i, controls, planted, level)
+    also, arm_names = _others_that_hold(claim, arms, min(level, USUAL), scope)
+    verdict = _with_power(claim, verdict, i, controls, planted, level)
     failing, holding = ({name: v for name, (v, _) in some.items()} for some in (controls, planted))
     return Judged(
-        claim, _with_others(claim, own, failing, holding, also), failing, holding, also, asked
+        claim,
+        _with_others(claim, verdict, failing, holding, also),
+        failing,
+        holding,
+        also,
+        arm_names,
     )
 
 
 def _with_power(
-    claim: Claim, own: Verdict, i: Interval, controls: Asked, planted: Asked, level: float
+    claim: Claim, verdict: Verdict, i: Interval, controls: Asked, planted: Asked, level: float
 ) -> Verdict:
     """The verdict with what would have been found: controls and planted effects have to come out as
     they must, too, in the same experiment, their true values being those that were measured."""
-    if own.reason.startswith("too few") or (not i.variance and claim.bounds is None):
-        return own
+    if verdict.reason.startswith("too few") or (not i.variance and claim.bounds is None):
+        return verdict
 
-    def met(v: Verdict, there: Interval, holds: bool) -> float:
+    def met(v: Verdict, arm_interval: Interval, holds: bool) -> float:
         judged = not v.reason or v.reason == "interval straddles"
         return (
-            power.chance(claim, there, there.estimate, level)[0 if holds else 1] if judged else 0.0
+            power.chance(claim, arm_interval, arm_interval.estimate, level)[0 if holds else 1]
+            if judged
+            else 0.0
         )
 
     must = [met(*pair, False) for pair in controls.values()] + [
         met(*pair, True) for pair in planted.values()
     ]
     rest = math.prod(must)
-    alone = power.detectable(claim, i, level)
+    effect_alone = power.detectable(claim, i, level)
     return replace(
-        own,
+        verdict,
         detectable=power.detectable(claim, i, level, rest),
-        detectable_alone=alone,
+        detectable_alone=effect_alone,
         controls_chance=rest,
     )
 
@@ -102,8 +109,8 @@ def _others_that_hold(
 ) -> tuple[dict[str, Verdict], tuple[str, ...]]:
     """The verdicts of all other arms that satisfy the claim too, and the names of all that could be
     asked."""
-    found: dict[str, Verdict] = {}
-    asked: list[str] = []
+    holding: dict[str, Verdict] = {}
+    arm_names: list[str] = []
     for name in arms:
         if name in (claim.of, *claim.must_fail, *claim.must_hold):
             continue
@@ -111,11 +118,11 @@ def _others_that_hold(
             with np.errstate(all="ignore"):
                 if _may_hold(claim, name, arms, level):
                     verdict, _ = _judge_arm(claim, name, arms, level, scope)
-                    found |= {name: verdict} if verdict.outcome == "holds" else {}
-            asked.append(name)
+                    holding |= {name: verdict} if verdict.outcome == "holds" else {}
+            arm_names.append(name)
         except Exception:  # an arm that lacks what the claim reads has no answer to give
             continue
-    return found, tuple(asked)
+    return holding, tuple(arm_names)
 
 
 def _may_hold(claim: Claim, name: str, arms: Arms, level: float) -> bool:
@@ -136,12 +143,12 @@ def standing(
     """Tell where a claim's own arm stands on the scale of judging, runs that diverged left out: an
     interval, the range to hold and the range to fail. Of the interval the exact limits count where
     units have bounds, else Student's t, since there are no draws."""
-    others = Others(arms, claim.of, claim.where)
-    _read(claim, claim.of, others)
-    if bad := others.diverged(run_unit(claim.units, others)):
-        others = Others(arms, claim.of, claim.where, without=bad)
+    arm_reader = Others(arms, claim.of, claim.where)
+    _read(claim, claim.of, arm_reader)
+    if bad := arm_reader.diverged(run_unit(claim.units, arm_reader)):
+        arm_reader = Others(arms, claim.of, claim.where, without=bad)
     factors = len(claim.units)
-    data = _scaled(claim, claim.of, _read(claim, claim.of, others))
+    data = _scaled(claim, claim.of, _read(claim, claim.of, arm_reader))
     if claim.bounds is not None:
         return _interval(claim, data, level), *edges(claim)
     return interval(
@@ -153,28 +160,28 @@ def _judge_arm(
     claim: Claim, name: str, arms: Arms, level: float, scope: Scope, *, gated: bool = False
 ) -> tuple[Verdict, Interval]:
     """The verdict on one arm by itself, and its interval on the scale of judging."""
-    others = Others(arms, name, claim.where)
-    data = _read(claim, name, others)
-    unit = run_unit(claim.units, others)
-    bad = others.diverged(unit)
+    arm_reader = Others(arms, name, claim.where)
+    data = _read(claim, name, arm_reader)
+    unit = run_unit(claim.units, arm_reader)
+    bad = arm_reader.diverged(unit)
     survived = True
     if bad:
-        before, others = others, Others(arms, name, claim.where, without=bad)
-        left = others.take(name).sizes.get("run", 0)
+        before, arm_reader = arm_reader, Others(arms, name, claim.where, without=bad)
+        run_count = arm_reader.take(name).sizes.get("run", 0)
         survived = len(bad) <= _units_of(before.take(name), unit) / 4
         data = (
-            _read(claim, name, others)
-            if left
+            _read(claim, name, arm_reader)
+            if run_count
             else Table({t: x[:0] for t, x in data.terms.items()}, data.levels)
         )
     data = _scaled(claim, name, data)
     i = _interval(claim, data, level)
     outcome = _outcome(claim, i)
-    alike = _alike(claim, data, i)
+    tie_text = _describe_ties(claim, data, i)
     if bad and survived:
         survived = _worst_cases_agree(claim, data, unit, len(bad), i, outcome, level)
     gates = (
-        {g.name: bool(np.all(g.met(others.take(name)))) for g in claim.gates}
+        {g.name: bool(np.all(g.met(arm_reader.take(name)))) for g in claim.gates}
         if gated and i.n[0]
         else {}
     )
@@ -186,22 +193,22 @@ def _judge_arm(
         )
 
     n = dict(zip(claim.units, i.n, strict=True))
-    fewest = _fewest(claim.units, others.take(name))
-    asked = (
+    fewest = _fewest(claim.units, arm_reader.take(name))
+    requested = (
         n | {unit: n[unit] + len(bad)} if unit in n else n
     )  # where enough were asked for, what lacks is what diverged
-    survived = survived and all(n[u] >= fewest for u in n if asked[u] >= fewest)
-    there = {u: max(len(data.levels[u]), n[u]) for u in n}
-    reason, price = _reason(claim, i, asked, there, fewest, survived, gates, outcome, level)
-    if not reason and alike and name == claim.of:
+    survived = survived and all(n[u] >= fewest for u in n if requested[u] >= fewest)
+    available = {u: max(len(data.levels[u]), n[u]) for u in n}
+    reason, price = _reason(claim, i, requested, available, fewest, survived, gates, outcome, level)
+    if not reason and tie_text and name == claim.of:
         reason, price = (
             TIES,
             Price(
-                f"{alike}: name the bounds of a unit for an exact interval, or state a "
+                f"{tie_text}: name the bounds of a unit for an exact interval, or state a "
                 "theorem as Exact"
             ),
         )
-    if reason == TIES and outcome == "fails" and _identical(claim, others, i):
+    if reason == TIES and outcome == "fails" and _identical(claim, arm_reader, i):
         reason, price = IDENTICAL, None
     limits = (
         "estimate",
@@ -223,7 +230,7 @@ def _judge_arm(
         p=_p(claim, data, i),
         n=n,
         dropped=len(bad),
-        scope=describe_scope(claim.units, i, others, scope),
+        scope=describe_scope(claim.units, i, arm_reader, scope),
         method="; ".join(
             t
             for t in (describe_method(claim.units, level, claim.bounds), ESTIMAND[claim.scale])
@@ -240,7 +247,7 @@ def _reason(
     claim: Claim,
     i: Interval,
     n: Mapping[str, int],
-    there: Mapping[str, int],
+    available: Mapping[str, int],
     fewest: int,
     survived: bool,
     gates: Mapping[str, bool],
@@ -256,7 +263,7 @@ def _reason(
     if short:
         unit = min(short, key=lambda u: n[u])
         return f"too few units: {n[unit]} of {fewest} {plural(unit, fewest)}", prices.lacking(
-            unit, n[unit], there[unit], fewest
+            unit, n[unit], available[unit], fewest
         )
     if not survived:
         return "diverged", Price(
@@ -273,67 +280,77 @@ def _reason(
 
 def _with_others(
     claim: Claim,
-    own: Verdict,
+    verdict: Verdict,
     controls: Mapping[str, Verdict],
     planted: Mapping[str, Verdict],
     also: Mapping[str, Verdict],
 ) -> Verdict:
     """The verdict after its controls, planted effects and all other arms have spoken; the first
     reason that applies is kept."""
-    early = own.reason.startswith(("too few", "diverged", "gate", TIES, IDENTICAL))
+    early = verdict.reason.startswith(("too few", "diverged", "gate", TIES, IDENTICAL))
     for name, v in planted.items():
         if v.outcome != "holds" and not early:
             price = v.price or Price(
                 "more units do not help: the planted effect itself was judged absent"
             )
             return replace(
-                own,
+                verdict,
                 outcome="undecided",
                 reason=f"planted {name} not found",
                 price=prices.of_arm(name, price),
             )
-    if own.outcome != "holds":
-        return own
+    if verdict.outcome != "holds":
+        return verdict
     passing = [name for name, v in controls.items() if v.outcome == "holds"]
     if passing:
         return replace(
-            own, outcome="unspecific", reason=f"control {', '.join(passing)} satisfies it too"
+            verdict, outcome="unspecific", reason=f"control {', '.join(passing)} satisfies it too"
         )
     unnamed = [name for name in also if name not in claim.may_hold]
     if unnamed:
         return replace(
-            own,
+            verdict,
             outcome="unspecific",
             reason=f"{', '.join(unnamed)} {'satisfies' if len(unnamed) == 1 else 'satisfy'} it too",
         )
     for name, v in controls.items():
         if v.outcome == "undecided":
             return replace(
-                own,
+                verdict,
                 outcome="undecided",
                 reason=f"control {name} undecided",
                 price=prices.of_arm(name, v.price),
             )
-    return own
+    return verdict
 
 
-def _read(claim: Claim, name: str, others: Others) -> Table:
-    if others.where or others.swap or others.without or not isinstance(claim.value, Hashable):
-        return _tabulated(claim, name, others)[0]
+def _read(claim: Claim, name: str, arm_reader: Others) -> Table:
+    if (
+        arm_reader.where
+        or arm_reader.swap
+        or arm_reader.without
+        or not isinstance(claim.value, Hashable)
+    ):
+        return _tabulated(claim, name, arm_reader)[0]
     data, read = of_all(
-        others.arms, (claim.value, claim.units, name), lambda: _tabulated(claim, name, others)
+        arm_reader.arms,
+        (claim.value, claim.units, name),
+        lambda: _tabulated(claim, name, arm_reader),
     )
-    others.read |= read
+    arm_reader.read |= read
     return data
 
 
-def _tabulated(claim: Claim, name: str, others: Others) -> tuple[Table, frozenset[str]]:
+def _tabulated(claim: Claim, name: str, arm_reader: Others) -> tuple[Table, frozenset[str]]:
     """The units of a claim's value on an arm, and which arms that read."""
     try:
         data = tabulate(
-            lambda: claim.value(others.take(name), others), claim.units, claim.text, others
+            lambda: claim.value(arm_reader.take(name), arm_reader),
+            claim.units,
+            claim.text,
+            arm_reader,
         )
-        return data, frozenset(others.read)
+        return data, frozenset(arm_reader.read)
     except Exception as error:
         error.add_note(f"arm {name}")  # which of its arms a claim stumbles over
         raise
@@ -344,13 +361,14 @@ def _scaled(claim: Claim, name: str, data: Table) -> Table:
     on the scale's bound."""
     for term, x in data.terms.items():
         if (infinite := np.argwhere(np.isinf(x))).size:
-            at = ", ".join(
+            location = ", ".join(
                 f"{unit} {data.levels[unit][i]}"
                 for unit, i in zip(claim.units, infinite[0], strict=False)
             )
             more = f" and in {len(infinite) - 1} more places" if len(infinite) > 1 else ""
             raise ClaimError(
-                f"claim {claim.text!r}: term {term!r} of arm {name!r} is infinite at {at}{more}, "
+                f"claim {claim.text!r}: term {term!r} of arm {name!r} is infinite at "
+                f"{location}{more}, "
                 "and a mean of it means nothing; "
                 "let the value be NaN where a run has no number"
             )
@@ -385,12 +403,12 @@ def _interval(claim: Claim, data: Table, level: float) -> Interval:
             f"claim {claim.text!r}: a unit is {off[0]:g}, outside of its bounds "
             f"{claim.bounds[0]:g} to {claim.bounds[1]:g}"
         )
-    found = bounded_mean(_points(data, factors), i.estimate, claim.bounds, level)
+    exact = bounded_mean(_points(data, factors), i.estimate, claim.bounds, level)
     nan = math.nan
     return replace(
         i,
-        low=found.low,
-        high=found.high,
+        low=exact.low,
+        high=exact.high,
         boot_low=nan,
         boot_high=nan,
         t_low=nan,
@@ -408,7 +426,7 @@ def _points(data: Table, factors: int) -> list[np.ndarray]:
         return [x] if factors == 1 else [np.nanmean(x, 1), np.nanmean(x, 0)]
 
 
-def _alike(claim: Claim, data: Table, i: Interval) -> str:
+def _describe_ties(claim: Claim, data: Table, i: Interval) -> str:
     """How many units have one and the same number, in words; empty where that is no obstacle."""
     if claim.bounds is not None or min(i.n) < 2:
         return ""
@@ -425,7 +443,7 @@ def _alike(claim: Claim, data: Table, i: Interval) -> str:
     )
 
 
-def _identical(claim: Claim, others: Others, i: Interval) -> bool:
+def _identical(claim: Claim, arm_reader: Others, i: Interval) -> bool:
     """Whether an arm differs from those that it is compared with by exactly nothing, though units
     differ: arithmetic, and no chance.
 
@@ -435,11 +453,13 @@ def _identical(claim: Claim, others: Others, i: Interval) -> bool:
     """
     if claim.scale != "plain" or i.variance or i.estimate or i.points.any():
         return False
-    under = others.under
+    under = arm_reader.under
     try:
         arms = {
-            name: others.take(name) if name == under else _turned(others.take(name), claim.units[0])
-            for name in others.read
+            name: arm_reader.take(name)
+            if name == under
+            else _turned(arm_reader.take(name), claim.units[0])
+            for name in arm_reader.read
         }
         turned = _read(claim, str(under), Others(arms, under)).or_empty(len(claim.units))
         moved = interval(turned, claim.statistic, factors=len(claim.units), draws=1)
@@ -466,8 +486,8 @@ def _turned(arm: xr.Dataset, unit: str) -> xr.Dataset:
         dict(zip(fields, key, strict=True))
         for key in zip(*(arm[f].values.tolist() for f in fields), strict=True)
     ]
-    at = {tuple(key.values()): place for place, key in enumerate(keys)}
-    order = [at[tuple((key | {unit: following[key[unit]]}).values())] for key in keys]
+    index_by_key = {tuple(key.values()): place for place, key in enumerate(keys)}
+    order = [index_by_key[tuple((key | {unit: following[key[unit]]}).values())] for key in keys]
     return arm.isel({dim: order}).assign_coords({f: arm[f] for f in fields})
 
 
@@ -493,15 +513,15 @@ def _worst_cases_agree(
         return False
     axis = claim.units.index(unit)
     turned = {name: x.swapaxes(0, axis) for name, x in data.terms.items()}
-    each = (
+    points = (
         interval(turned, claim.statistic, factors=len(claim.units), level=level, draws=1).points
         if axis
         else i.points
     )
-    finite = np.flatnonzero(np.isfinite(each))
-    if len(each) != len(data.levels[unit]) or not len(finite):
+    finite = np.flatnonzero(np.isfinite(points))
+    if len(points) != len(data.levels[unit]) or not len(finite):
         return False
-    for worst in (finite[np.argmin(each[finite])], finite[np.argmax(each[finite])]):
+    for worst in (finite[np.argmin(points[finite])], finite[np.argmax(points[finite])]):
         filled = {
             n: np.concatenate([x, np.repeat(x.take([worst], axis), lost, axis)], axis)
             for n, x in data.terms.items()
@@ -530,25 +550,27 @@ def _half_agrees(
             common = set.intersection(*levels)
             arms = _Selected(
                 arms,
-                lambda name, arm, unit=unit, common=common: _keep(
+                lambda name, arm, unit=unit, common=common: _keep(  # type: ignore[misc]
                     arm, (unit,), {(level,) for level in common}
                 ),
-            )  # type: ignore[misc]
+            )
     full_length = arms
-    alike = _Selected(
+    shared_arms = _Selected(
         arms,
         lambda name, arm: (
             _shared(arm, full_length[claim.half[name]]) if name in claim.half else arm
         ),
     )
 
-    def at(others: Others) -> float:
+    def compute_estimate(arm_reader: Others) -> float:
         return _interval(
-            claim, _scaled(claim, claim.of, _read(claim, claim.of, others)), level
+            claim, _scaled(claim, claim.of, _read(claim, claim.of, arm_reader)), level
         ).estimate
 
-    full = at(Others(alike, claim.of, claim.where, without=bad))
-    change = abs(full - at(Others(arms, claim.of, claim.where, swap=claim.half, without=bad)))
+    full = compute_estimate(Others(shared_arms, claim.of, claim.where, without=bad))
+    change = abs(
+        full - compute_estimate(Others(arms, claim.of, claim.where, swap=claim.half, without=bad))
+    )
     return all(_outcome(claim, i, shift) == outcome for shift in (-change, change))
 
 
@@ -586,17 +608,15 @@ def _keep(arm: xr.Dataset, names: tuple[str, ...], levels: set[tuple]) -> xr.Dat
     if not all(n in arm.coords and arm[n].dims == ("run",) for n in names):
         return arm
     return arm.isel(
-        run=[
-            there in levels for there in zip(*(arm[n].values.tolist() for n in names), strict=True)
-        ]
+        run=[key in levels for key in zip(*(arm[n].values.tolist() for n in names), strict=True)]
     )
 
 
 def _fewest(units: Sequence[str], data: xr.Dataset) -> int:
     """20 where units are only levels that were measured in trained runs (documents) and no run is
     resampled; else 6."""
-    alone = "run" in data.dims and all(u in data.dims and u != "run" for u in units)
-    return FEWEST_ALONE if alone else FEWEST
+    trained_only = "run" in data.dims and all(u in data.dims and u != "run" for u in units)
+    return FEWEST_ALONE if trained_only else FEWEST
 
 
 def _p(claim: Claim, data: Table, i: Interval) -> float:
@@ -614,12 +634,12 @@ def _p(claim: Claim, data: Table, i: Interval) -> float:
     )
 
 
-def describe_scope(units: Sequence[str], i: Interval, others: Others, scope: Scope) -> str:
+def describe_scope(units: Sequence[str], i: Interval, arm_reader: Others, scope: Scope) -> str:
     """Over which units a number generalises, and what the experiment adds."""
     over = " × ".join(f"{n:,} {plural(u, n)}" for u, n in zip(units, i.n, strict=True))
-    first = others.arms[sorted(others.read)[0]] if others.read else None
+    first = arm_reader.arms[sorted(arm_reader.read)[0]] if arm_reader.read else None
     fixed = first is not None and _fewest(units, first) == FEWEST_ALONE
-    words = scope if isinstance(scope, str) else scope(others.trained, others.where)
+    words = scope if isinstance(scope, str) else scope(arm_reader.trained, arm_reader.where)
     parts = [f"over {over}", "these trained runs only" if fixed else "", words]
     return "; ".join(p for p in parts if p)
 

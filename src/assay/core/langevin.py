@@ -99,11 +99,11 @@ def langevin(
             back, forth = torch.zeros_like(energy), torch.zeros_like(energy)
             for n, xi in noise.at(step, state).items():
                 eps, beta, gamma, root = (k.to(state[n].device) for k in knobs[n])
-                away = state[n] - state[f"centre.{n}"]
-                push = (eps / 2) * (beta * grads[n] + gamma * away)
+                displacement = state[n] - state[f"centre.{n}"]
+                push = (eps / 2) * (beta * grads[n] + gamma * displacement)
                 move = root * xi - push
                 if acceptance:
-                    energy = energy + _total(gamma / 2 * away.square())
+                    energy = energy + _total(gamma / 2 * displacement.square())
                     back = back + _total((push - state[f"jump.{n}"]).square() / (2 * eps))
                     forth = forth + _total(xi.square() / 2)
                     state[f"jump.{n}"].copy_(move)
@@ -130,8 +130,10 @@ class _Noise:
     def at(self, step: int, state: State) -> dict[str, Tensor]:
         if step // self.steps != self.block:
             self.block = step // self.steps
-            drawn = rng.normal(self.seeds, self.stream, self.block, (self.steps, sum(self.sizes)))
-            self.drawn = torch.from_numpy(drawn).transpose(0, 1).contiguous()  # [step, run, number]
+            normals = rng.normal(self.seeds, self.stream, self.block, (self.steps, sum(self.sizes)))
+            self.drawn = (
+                torch.from_numpy(normals).transpose(0, 1).contiguous()
+            )  # [step, run, number]
         parts = self.drawn[step % self.steps].split(self.sizes, 1)
         return {
             n: part.reshape(-1, *shape).to(state[n])

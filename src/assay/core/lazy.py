@@ -28,7 +28,7 @@ def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], l
     module = sys.modules[package]
     file = Path(str(module.__file__))
     homes = imported(file.read_text(encoding="utf-8"))
-    given = sorted(homes) or sorted(
+    names = sorted(homes) or sorted(
         {p.stem for p in file.parent.glob("[!_]*") if p.is_dir() or p.suffix == ".py"}
     )
     module.__class__ = _Package
@@ -38,16 +38,16 @@ def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], l
             from importlib import metadata  # takes longer than everything else here
 
             return metadata.version("interp-assay")
-        home, there = homes.get(name, (package, name))
+        home, attribute = homes.get(name, (package, name))
         if home != package:
-            return getattr(__import__(home, fromlist=(there,)), there)
-        if not name.startswith("_") and find_spec(f"{package}.{there}"):
-            return import_module(f"{package}.{there}")
+            return getattr(__import__(home, fromlist=(attribute,)), attribute)
+        if not name.startswith("_") and find_spec(f"{package}.{attribute}"):
+            return import_module(f"{package}.{attribute}")
         raise AttributeError(
-            f"{package} has no " + ("public name " if homes else "") + _elsewhere(name, given)
+            f"{package} has no " + ("public name " if homes else "") + _elsewhere(name, names)
         )
 
-    return load, lambda: given, given
+    return load, lambda: names, names
 
 
 def imported(source: str) -> Mapping[str, tuple[str, str]]:
@@ -75,14 +75,14 @@ class _Package(ModuleType):
             super().__setattr__(name, value)
 
 
-def _elsewhere(name: str, given: Sequence[str]) -> str:
+def _elsewhere(name: str, names: Sequence[str]) -> str:
     """The end of a search for a name that is not here: the modules where it lives, or what is
     called nearly the same."""
     from assay.core.errors import nearest
 
-    found = [] if name.startswith("_") else homes(name, "assay", Path(__file__).parents[1])
+    locations = [] if name.startswith("_") else homes(name, "assay", Path(__file__).parents[1])
     return f"{name}; " + (
-        f"it lives in {' and '.join(found[:3])}" if found else nearest(name, given)
+        f"it lives in {' and '.join(locations[:3])}" if locations else nearest(name, names)
     )
 
 
@@ -92,12 +92,12 @@ def homes(name: str, package: str, root: Path) -> list[str]:
     defined = re.compile(
         rf"^(?:def|class) {re.escape(name)}\b|^{re.escape(name)}(?::[^=\n]*)? = ", re.MULTILINE
     )
-    found = []
+    modules = []
     for file in root.rglob("*.py"):
         place = file.relative_to(root).with_suffix("").parts
         place = place[:-1] if place[-1] == "__init__" else place
         if place and place[-1] == name:
-            found.append(".".join((package, *place)))
+            modules.append(".".join((package, *place)))
         elif defined.search(file.read_text(encoding="utf-8")):
-            found.append(".".join((package, *place, name)))
-    return sorted(found, key=lambda dotted: (dotted.count("."), dotted))
+            modules.append(".".join((package, *place, name)))
+    return sorted(modules, key=lambda dotted: (dotted.count("."), dotted))

@@ -67,8 +67,8 @@ def spearman(x: Float[np.ndarray, "unit"], y: Float[np.ndarray, "unit"]) -> floa
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    _, at, times = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(times) - (times - 1) / 2)[at]  # type: ignore[no-any-return]
+    _, inverse, times = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(times) - (times - 1) / 2)[inverse]  # type: ignore[no-any-return]
 
 
 def partial_spearman(
@@ -82,10 +82,10 @@ def partial_spearman(
     """
     ranks = np.column_stack([np.ones(len(x)), *(rankdata(c) for c in covariates.T)])
 
-    def left(values: Float[np.ndarray, "unit"]) -> Float[np.ndarray, "unit"]:
+    def compute_residual(values: Float[np.ndarray, "unit"]) -> Float[np.ndarray, "unit"]:
         rank = rankdata(values)
         return rank - ranks @ np.linalg.lstsq(ranks, rank, rcond=None)[0]
 
-    a, b = left(x), left(y)
+    a, b = compute_residual(x), compute_residual(y)
     size = np.sqrt((a @ a) * (b @ b))
     return float(a @ b / size) if size > 1e-9 * len(x) else float("nan")

@@ -42,13 +42,15 @@ def _reserved() -> frozenset[str]:
 
 
 def _assemble(
-    specs: Sequence[Spec], coords: Mapping[str, Sequence], named: Mapping[str, tuple[str, Any, str]]
+    specs: Sequence[Spec],
+    coords: Mapping[str, Sequence],
+    entries: Mapping[str, tuple[str, Any, str]],
 ) -> xr.Dataset:
     import xarray as xr
 
     cls = type(specs[0])
     variables = {}
-    for name, (dims, array, unit) in named.items():
+    for name, (dims, array, unit) in entries.items():
         if name in _reserved():
             raise ClaimError(
                 f"a measure cannot be called {name!r}: xarray uses that name; choose another"
@@ -182,7 +184,7 @@ def stack(specs: Sequence[Spec], per_run: Sequence[xr.Dataset]) -> xr.Dataset:
                     f"runs were measured on other levels of {name!r}; measure them on the same ones"
                 )
     coords = {str(k): c.values.tolist() for k, c in first.coords.items() if c.ndim == 1}
-    named = {
+    entries = {
         str(k): (
             " ".join(("run", *map(str, v.dims))),
             np.stack([o[k].values for o in per_run]),
@@ -190,7 +192,7 @@ def stack(specs: Sequence[Spec], per_run: Sequence[xr.Dataset]) -> xr.Dataset:
         )
         for k, v in first.data_vars.items()
     }
-    return _assemble(specs, coords, named)
+    return _assemble(specs, coords, entries)
 
 
 def by(arm: xr.Dataset, *names: str) -> xr.Dataset:
@@ -228,10 +230,10 @@ def _spread(arm: xr.Dataset, order: Sequence[str]) -> xr.Dataset:
     without an index of pandas."""
     import xarray as xr
 
-    found = [_levels(arm.variables[n].values) for n in order]
-    levels, at = (
-        {n: level for n, (level, _) in zip(order, found, strict=True)},
-        tuple(code for _, code in found),
+    coded = [_levels(arm.variables[n].values) for n in order]
+    levels, codes = (
+        {n: level for n, (level, _) in zip(order, coded, strict=True)},
+        tuple(code for _, code in coded),
     )
     shape = tuple(len(level) for level in levels.values())
     complete = int(np.prod(shape)) == arm.sizes["run"]
@@ -251,9 +253,9 @@ def _spread(arm: xr.Dataset, order: Sequence[str]) -> xr.Dataset:
                 np.nan,
                 values.dtype if values.dtype.kind in "fc" else np.float64,
             )
-        table[at] = values
+        table[codes] = values
         variables[name] = xr.Variable((*order, *rest), table, x.attrs)
-    kept = {
+    shared_coords = {
         name: arm.variables[name] for name in arm.coords if "run" not in arm.variables[name].dims
     }
-    return xr.Dataset(variables, coords={**kept, **levels}, attrs=arm.attrs)
+    return xr.Dataset(variables, coords={**shared_coords, **levels}, attrs=arm.attrs)

@@ -150,9 +150,9 @@ def spread(i: Interval, factor: int = 0) -> Spread:
     Raises: DataError when there are fewer than two units.
     """
     stays = 1 - i.parts[factor] / i.variance if i.variance else 0.0
-    beside = i.n[1 - factor] if len(i.n) == 2 else None
+    other_count = i.n[1 - factor] if len(i.n) == 2 else None
     low, high = (i.low, i.high) if math.isnan(i.t_low) else (i.t_low, i.t_high)
-    return Spread((high - low) / 2, i.n[factor], min(1.0, max(0.0, stays)), beside)
+    return Spread((high - low) / 2, i.n[factor], min(1.0, max(0.0, stays)), other_count)
 
 
 def outlook(claim: Claim, arms: Mapping[str, xr.Dataset], factor: str = "seed") -> Outlook | None:

@@ -46,5 +46,5 @@ def as_json(value: Any, **how: Any) -> str:
     """Write a value as JSON that reads back the same, where whatever a terminal would obey, or no
     encoding has, is an escape of JSON."""
     return _OBEYED.sub(
-        lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False, **how)
+        lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value, ensure_ascii=False, **how)
     )

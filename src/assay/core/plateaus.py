@@ -44,11 +44,13 @@ def pace(loss: Curve) -> tuple[Float[np.ndarray, " time"], Float[np.ndarray, "*r
     times = np.geomspace(1, last, POINTS)
     steps = np.arange(last + 1)
     flat = loss.reshape(-1, last + 1)
-    at = np.stack([np.interp(times, steps, one) for one in flat])
+    losses = np.stack([np.interp(times, steps, curve) for curve in flat])
     with np.errstate(all="ignore"):
-        falling = -np.gradient(at, np.log(times), axis=-1) / flat[:, :1]
+        falling = -np.gradient(losses, np.log(times), axis=-1) / flat[:, :1]
     weights = np.convolve(np.ones(POINTS), np.ones(AVERAGED), "same")
-    smooth = np.stack([np.convolve(one, np.ones(AVERAGED), "same") / weights for one in falling])
+    smooth = np.stack(
+        [np.convolve(curve, np.ones(AVERAGED), "same") / weights for curve in falling]
+    )
     return times, smooth.reshape(*loss.shape[:-1], POINTS)
 
 
@@ -58,8 +60,8 @@ def drops(loss: Curve, prominence: float = PROMINENCE) -> Int[np.ndarray, "*runs
     _, falling = pace(loss)
     flat = falling.reshape(-1, POINTS)
     counts = [
-        len(find_peaks(one, prominence=prominence * one.max())[0]) if one.max() > 0 else 0
-        for one in flat
+        len(find_peaks(curve, prominence=prominence * curve.max())[0]) if curve.max() > 0 else 0
+        for curve in flat
     ]
     return np.array(counts, dtype=np.int64).reshape(loss.shape[:-1])
 
@@ -67,8 +69,8 @@ def drops(loss: Curve, prominence: float = PROMINENCE) -> Int[np.ndarray, "*runs
 def time_to(loss: Curve, share: float) -> Float[np.ndarray, "*runs"]:
     """The first step at which the loss is at most this share of its start, in steps; NaN if it
     never is."""
-    there: Bool[np.ndarray, "*runs step"] = loss <= share * loss[..., :1]
-    return np.where(there.any(-1), there.argmax(-1).astype(float), np.nan)
+    below: Bool[np.ndarray, "*runs step"] = loss <= share * loss[..., :1]
+    return np.where(below.any(-1), below.argmax(-1).astype(float), np.nan)
 
 
 def standing(
@@ -86,11 +88,11 @@ def standing(
     only, log-spaced ones for instance, and tells where."""
     with np.errstate(all="ignore"):
         flat = np.abs(np.gradient(np.log(loss), np.log(times), axis=-1)) < slope
-    found = np.full((len(loss), most, 2), -1)
+    plateaus = np.full((len(loss), most, 2), -1)
     for run, mask in enumerate(flat):
         edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))).reshape(
             -1, 2
         ) - [0, 1]
         lasting = edges[times[edges[:, 1]] >= times[edges[:, 0]] * 10**decades][:most]
-        found[run, : len(lasting)] = lasting
-    return found
+        plateaus[run, : len(lasting)] = lasting
+    return plateaus

@@ -87,12 +87,12 @@ def detectable(
     sure = greatest if math.isinf(high) else least if math.isinf(low) else (low + high) / 2
     chances = _chances(claim, i, level)
 
-    def seen(truth: float) -> bool:
+    def is_detectable(truth: float) -> bool:
         return chances(truth)[0] * rest >= CHANCE
 
-    if not seen(sure):
+    if not is_detectable(sure):
         return NOTHING
-    low, high = (e if math.isinf(e) else _first(seen, e, sure) for e in (low, high))
+    low, high = (e if math.isinf(e) else _first(is_detectable, e, sure) for e in (low, high))
     return unscale(claim.scale, low), unscale(claim.scale, high)
 
 
@@ -153,7 +153,7 @@ def with_units(i: Interval, k: int, n: int) -> Interval:
     narrowed, part = i.n[k] / n, i.parts[k] * i.n[k] / n
     shared = max(0.0, sum(i.parts) - i.variance) * narrowed
     parts = tuple(part if j == k else i.variance - i.parts[k] + shared for j in range(len(i.n)))
-    counts = tuple(n if j == k else there for j, there in enumerate(i.n))
+    counts = tuple(n if j == k else size for j, size in enumerate(i.n))
     return replace(
         i, n=counts, parts=parts, variance=i.variance - i.parts[k] + part, df=min(counts) - 1
     )
@@ -168,12 +168,12 @@ def smallest_difference(deviation: float, n: int, level: float = 0.95) -> float:
     return float(stdtrit(n - 1, (1 + level) / 2) * math.sqrt(2) * deviation) if n > 1 else math.nan
 
 
-def _first(seen: Callable[[float], bool], no: float, yes: float) -> float:
+def _first(predicate: Callable[[float], bool], no: float, yes: float) -> float:
     """The value nearest to `no` from which on something is seen, which it is at `yes`; to a
     billionth of the way."""
     for _ in range(30):
         middle = (no + yes) / 2
-        no, yes = (no, middle) if seen(middle) else (middle, yes)
+        no, yes = (no, middle) if predicate(middle) else (middle, yes)
     return yes
 
 
@@ -223,21 +223,21 @@ def _hull(i: Interval, level: float) -> tuple[Worlds, Worlds]:
     V − V_a/n_b − V_b/n_a) / (1 − 1/n_a − 1/n_b), adds to the second.
     Source: Cornish and Fisher, Moments and Cumulants in the Specification of Distributions, 1938;
     Owen, The pigeonhole bootstrap, 2007"""
-    n, drawn = min(i.n), [_drawn(min(n, _DRAWN)) for n in i.n]
+    n, draws = min(i.n), [_draw_moments(min(n, _DRAWN)) for n in i.n]
     t = float(stdtrit(n - 1, (1 + level) / 2))
-    factors = list(zip(i.parts, i.n, drawn, strict=True))
-    each = [part * d.variance for part, _, d in factors]
+    factors = list(zip(i.parts, i.n, draws, strict=True))
+    variances = [part * d.variance for part, _, d in factors]
     third = np.sum([part**1.5 * d.third / math.sqrt(m) for part, m, d in factors], 0)
     boot_third = np.sum([part**1.5 * d.boot_third / math.sqrt(m) for part, m, d in factors], 0)
     boot_fourth = np.sum([part**2 * d.boot_fourth / m for part, m, d in factors], 0)
-    second = np.sum([v * (m - 1) / m for v, m in zip(each, i.n, strict=True)], 0)
-    variance = each[0]
+    second = np.sum([v * (m - 1) / m for v, m in zip(variances, i.n, strict=True)], 0)
+    variance = variances[0]
     if len(i.n) == 2:
         (a, b), shared = i.n, max(0.0, sum(i.parts) - i.variance)
-        alone = (shared - i.parts[0] / b - i.parts[1] / a) / (1 - 1 / a - 1 / b)
-        variance = np.maximum(each[0] + each[1] - shared, np.maximum(*each))
-        second = second + max(0.0, alone)
-    estimate, z = math.sqrt(i.variance) * drawn[0].mean, t * math.sqrt(n / (n - 1))
+        interaction = (shared - i.parts[0] / b - i.parts[1] / a) / (1 - 1 / a - 1 / b)
+        variance = np.maximum(variances[0] + variances[1] - shared, np.maximum(*variances))
+        second = second + max(0.0, interaction)
+    estimate, z = math.sqrt(i.variance) * draws[0].mean, t * math.sqrt(n / (n - 1))
     with np.errstate(all="ignore"):
         skew, tails = boot_third / second**1.5, boot_fourth / second**2
         below, above = (
@@ -269,7 +269,7 @@ class _Drawn(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def _drawn(n: int) -> _Drawn:
+def _draw_moments(n: int) -> _Drawn:
     """Half of the experiments are the others mirrored, so that high and low are treated alike."""
     x = normal(np.array([0]), "power", n, (_WORLDS // 2, n + 1))[0].astype(np.float64)
     off = x[:, 1:] - x[:, 1:].mean(1, keepdims=True)

@@ -55,14 +55,14 @@ def to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
     return ON
 
 
-def lacking(unit: str, n: int, there: int, fewest: int) -> Price:
+def lacking(unit: str, n: int, available: int, fewest: int) -> Price:
     """About how many more units, where `n` of those that are there have a number."""
-    if not n and there:
+    if not n and available:
         return Price(
-            f"more {plural(unit, 2)} alone do not help: none of {there} has what the claim "
+            f"more {plural(unit, 2)} alone do not help: none of {available} has what the claim "
             "compares; change what is trained"
         )
-    return _more(unit, math.ceil((fewest - n) * max(there, n) / n) if n else fewest)
+    return _more(unit, math.ceil((fewest - n) * max(available, n) / n) if n else fewest)
 
 
 def _more(unit: str, more: int) -> Price:

@@ -34,12 +34,12 @@ def within(value: Any, marks: Sequence[object], where: str) -> Any:
 def in_words(marks: Sequence[object]) -> str:
     """Say the range that bounds leave: "at least 1", "positive", "from 0 to 1", "above 0 and at
     most 1"; "" where there is none."""
-    told = {word: _short(limit) for word, limit, _ in _bounds(marks)}
-    if told == {"above": "0"}:
+    limits = {word: _short(limit) for word, limit, _ in _bounds(marks)}
+    if limits == {"above": "0"}:
         return "positive"
-    if set(told) == {"at least", "at most"}:
-        return f"from {told['at least']} to {told['at most']}"
-    return " and ".join(f"{word} {limit}" for word, limit in told.items())
+    if set(limits) == {"at least", "at most"}:
+        return f"from {limits['at least']} to {limits['at most']}"
+    return " and ".join(f"{word} {limit}" for word, limit in limits.items())
 
 
 def _bounds(marks: Sequence[object]) -> Iterator[tuple[str, Any, Callable[[Any, Any], bool]]]:

@@ -29,10 +29,12 @@ class Table:
     def or_empty(self, factors: int) -> dict[str, np.ndarray]:
         """The terms; without any unit where none has a number in all of them, as where no seed
         reached what was asked for."""
-        there = [~np.isnan(x).any(axis=tuple(range(factors, x.ndim))) for x in self.terms.values()]
+        complete_masks = [
+            ~np.isnan(x).any(axis=tuple(range(factors, x.ndim))) for x in self.terms.values()
+        ]
         return (
             self.terms
-            if np.logical_and.reduce(there).any()
+            if np.logical_and.reduce(complete_masks).any()
             else {name: x[:0] for name, x in self.terms.items()}
         )
 
@@ -107,21 +109,21 @@ class Others(Mapping):
 
 
 def _where(data: xr.Dataset, name: str, where: Mapping[str, Any]) -> xr.Dataset:
-    for field, wanted in where.items():
+    for field, level in where.items():
         if field in data.coords and data[field].dims == ("run",):
-            of = data[field].values
-            near = isinstance(wanted, float) and of.dtype.kind in "fiu"
-            chosen = np.isclose(of, wanted, rtol=1e-12, atol=0) if near else of == wanted
+            values = data[field].values
+            near = isinstance(level, float) and values.dtype.kind in "fiu"
+            chosen = np.isclose(values, level, rtol=1e-12, atol=0) if near else values == level
             if not chosen.any():
                 raise ClaimError(
-                    f"arm {name!r} has no run with {field}={wanted!r}; it has "
-                    f"{_some(np.unique(of))}"
+                    f"arm {name!r} has no run with {field}={level!r}; it has "
+                    f"{_some(np.unique(values))}"
                 )
             data = data.isel(run=chosen)
         elif field in data.attrs:
-            if data.attrs[field] != wanted:
+            if data.attrs[field] != level:
                 raise ClaimError(
-                    f"arm {name!r} has no run with {field}={wanted!r}; it has {data.attrs[field]!r}"
+                    f"arm {name!r} has no run with {field}={level!r}; it has {data.attrs[field]!r}"
                 )
         else:
             known = [str(k) for k, c in data.coords.items() if c.dims == ("run",)] + [
@@ -145,7 +147,9 @@ def _without(data: xr.Dataset, bad: Levels) -> xr.Dataset:
     return data.isel(run=~np.isin(_levels(data, unit), [level for _, level in bad]))
 
 
-def tabulate(call: Callable[[], Any], units: tuple[str, ...], text: str, others: Others) -> Table:
+def tabulate(
+    call: Callable[[], Any], units: tuple[str, ...], text: str, arm_reader: Others
+) -> Table:
     """The value of a statement, computed by `call`, as arrays over its units.
 
     Raises: ClaimError when the value names an unknown measure, loses a unit, or pairs arms with
@@ -156,14 +160,16 @@ def tabulate(call: Callable[[], Any], units: tuple[str, ...], text: str, others:
     except xr.AlignmentError as e:
         raise ClaimError(
             f"{_quoted(text)}: arms cannot be paired: "
-            f"{_mismatch(others, units) or str(e).splitlines()[0]}"
+            f"{_mismatch(arm_reader, units) or str(e).splitlines()[0]}"
         ) from e
     except (AttributeError, KeyError) as e:
         missing = _missing_measure(e)
         if missing is None:
             raise
-        known = sorted({str(v) for name in others.read for v in others.arms[name].data_vars})
-        arms = ", ".join(sorted(others.read))
+        known = sorted(
+            {str(v) for name in arm_reader.read for v in arm_reader.arms[name].data_vars}
+        )
+        arms = ", ".join(sorted(arm_reader.read))
         raise ClaimError(
             f"{_quoted(text)}: no measure {missing!r} in {arms}; {nearest(missing, known)}"
         ) from e
@@ -195,11 +201,11 @@ def tabulate(call: Callable[[], Any], units: tuple[str, ...], text: str, others:
 def _missing_measure(e: AttributeError | KeyError) -> str | None:
     """The name that a Dataset was asked for in vain; None when the error is about something
     else."""
-    found = re.match(
+    match = re.match(
         r"\"?No variable named '([^']*)'|'Dataset' object has no attribute '([^']*)'",
         str(e).strip(),
     )
-    return next((g for g in found.groups() if g is not None), None) if found else None
+    return next((g for g in match.groups() if g is not None), None) if match else None
 
 
 def _unit_axes(
@@ -223,16 +229,16 @@ def _unit_axes(
     levels = {}
     for unit in (u for u in units if u in dims):
         axis = dims.index(unit)
-        at = known[unit].values if unit in known else np.arange(values.shape[axis])
-        levels[unit], order = np.unique(at, return_index=True)
-        if len(order) < len(at):
+        coordinate = known[unit].values if unit in known else np.arange(values.shape[axis])
+        levels[unit], order = np.unique(coordinate, return_index=True)
+        if len(order) < len(coordinate):
             raise ClaimError(f"{what} has dim {unit!r} with repeated levels")
         if (order[1:] < order[:-1]).any():
             values = values.take(order, axis)
     rest = [d for d in dims if d not in (*units, "run")]
-    own = [u for u in units if u not in per_run]
+    unit_dims = [u for u in units if u not in per_run]
     values = values.transpose(
-        [dims.index(d) for d in (*(["run"] if "run" in dims else []), *own, *rest)]
+        [dims.index(d) for d in (*(["run"] if "run" in dims else []), *unit_dims, *rest)]
     )
     if "run" not in dims:
         return values, levels
@@ -248,17 +254,17 @@ def _unit_axes(
     times = np.bincount(flat, minlength=size).reshape(size, *[1] * (values.ndim - 1))
     with np.errstate(all="ignore"):
         means = (sums / np.where(times > 0, times, np.nan)).reshape(*shape, *values.shape[1:])
-    axes = [*per_run, *own]
+    axes = [*per_run, *unit_dims]
     return np.moveaxis(means, [axes.index(u) for u in units], range(len(units))), levels
 
 
-def run_unit(units: tuple[str, ...], others: Others) -> str:
+def run_unit(units: tuple[str, ...], arm_reader: Others) -> str:
     """The unit that diverged runs leave with: the first that is a field of the runs, else seed,
     else the run itself."""
     coords = {
         str(k)
-        for name in others.read
-        for k, c in others.arms[name].coords.items()
+        for name in arm_reader.read
+        for k, c in arm_reader.arms[name].coords.items()
         if c.dims == ("run",)
     }
     return next((u for u in units if u in coords), "seed" if "seed" in coords else "run")
@@ -275,34 +281,36 @@ def plural(unit: str, n: int) -> str:
     )
 
 
-def _mismatch(others: Others, units: tuple[str, ...]) -> str:
-    read = sorted(others.read)
+def _mismatch(arm_reader: Others, units: tuple[str, ...]) -> str:
+    read = sorted(arm_reader.read)
     for unit in units:
-        at = {
-            n: np.unique(others.arms[n][unit].values) for n in read if unit in others.arms[n].coords
+        levels_by_arm = {
+            n: np.unique(arm_reader.arms[n][unit].values)
+            for n in read
+            if unit in arm_reader.arms[n].coords
         }
-        for name, levels in at.items():
-            if not np.array_equal(levels, at.get(read[0], levels)):
+        for name, levels in levels_by_arm.items():
+            if not np.array_equal(levels, levels_by_arm.get(read[0], levels)):
                 return (
                     f"{read[0]!r} and {name!r} have other levels of {unit!r}: "
-                    f"{_difference(at[read[0]], levels)}"
+                    f"{_difference(levels_by_arm[read[0]], levels)}"
                 )
     return ""
 
 
 def _difference(a: np.ndarray, b: np.ndarray) -> str:
-    left, right = (
+    only_first, right = (
         sorted(set(a.tolist()) - set(b.tolist())),
         sorted(set(b.tolist()) - set(a.tolist())),
     )
-    return f"only the first has {_some(left)}, only the second has {_some(right)}"
+    return f"only the first has {_some(only_first)}, only the second has {_some(right)}"
 
 
 def _some(levels: Any) -> str:
-    shown = [str(x) for x in list(levels)[:4]]
+    examples = [str(x) for x in list(levels)[:4]]
     return (
-        (", ".join(shown) + (f" … ({len(levels)} in all)" if len(levels) > 4 else ""))
-        if shown
+        (", ".join(examples) + (f" … ({len(levels)} in all)" if len(levels) > 4 else ""))
+        if examples
         else "none"
     )
 

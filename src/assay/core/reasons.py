@@ -21,7 +21,7 @@ COMMAND = ": assay run "
 """What parts the words of a price from its command."""
 
 
-def told(reason: str) -> str:
+def explain_reason(reason: str) -> str:
     """Say a stored reason in words: "interval straddles" is "the interval spans the threshold"."""
     if reason.startswith("gate "):
         gate = reason.removeprefix("gate ")

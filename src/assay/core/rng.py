@@ -30,11 +30,11 @@ def _spread(
 ) -> Shaped[np.ndarray, "run ..."]:
     """Draws once per distinct seed and gives each run its seed's array."""
     distinct, back = np.unique(np.asarray(seeds), return_inverse=True)
-    drawn = np.stack([draw(int(s)) for s in distinct])
+    values = np.stack([draw(int(s)) for s in distinct])
     return (
-        drawn
+        values
         if len(distinct) == len(back) and (back == np.arange(len(back))).all()
-        else drawn[back]
+        else values[back]
     )
 
 

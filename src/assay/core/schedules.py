@@ -45,5 +45,5 @@ def cosine(total: int, warm: int, floor: float = 0.0) -> Schedule:
 
 def probes(total: int, count: int = 20, log: bool = False) -> tuple[int, ...]:
     """`count` steps between 1 and `total`, evenly or logarithmically spread; duplicates removed."""
-    at = np.geomspace(1, total, count) if log else np.linspace(total / count, total, count)
-    return tuple(sorted({round(a) for a in at if a >= 1}))
+    steps = np.geomspace(1, total, count) if log else np.linspace(total / count, total, count)
+    return tuple(sorted({round(a) for a in steps if a >= 1}))

@@ -29,10 +29,10 @@ def to_json(value: Any) -> Any:
     if hasattr(value, "to_json"):
         return value.to_json()
     if is_dataclass(value):
-        told = {f: getattr(value, f.name) for f in fields(value) if "beside" not in f.metadata}
+        parts = {f: getattr(value, f.name) for f in fields(value) if "beside" not in f.metadata}
         return {
             f.name: to_json(part)
-            for f, part in told.items()
+            for f, part in parts.items()
             if part is not None or "optional" not in f.metadata
         }
     if isinstance(value, Mapping):
@@ -44,19 +44,19 @@ def to_json(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def schema(of: Any) -> dict[str, Any]:
+def schema(annotation: Any) -> dict[str, Any]:
     """Tell the JSON schema of what `to_json` writes of a type: a result's class, or the type of one
     of its fields.
 
     Raises: TypeError for a type that says too little to tell, or that JSON does not hold.
     """
-    kind, parts = get_origin(of), get_args(of)
-    if of is Any:
+    kind, parts = get_origin(annotation), get_args(annotation)
+    if annotation is Any:
         return {}
-    if of is float:
+    if annotation is float:
         return {"type": ["number", "null"]}
-    if of in PLAIN:
-        return {"type": PLAIN[of]}
+    if annotation in PLAIN:
+        return {"type": PLAIN[annotation]}
     if kind is Literal:
         return {"enum": list(parts)}
     if kind in (Union, types.UnionType):
@@ -72,24 +72,27 @@ def schema(of: Any) -> dict[str, Any]:
         return {"type": "array", "items": schema(parts[0])}
     if kind in (dict, Mapping) and parts[0] is str:
         return {"type": "object", "additionalProperties": schema(parts[1])}
-    if is_typeddict(of):
-        properties = {name: schema(hint) for name, hint in get_type_hints(of).items()}
+    if is_typeddict(annotation):
+        properties = {name: schema(hint) for name, hint in get_type_hints(annotation).items()}
         return {
             "type": "object",
             "properties": properties,
             "required": list(properties),
             "additionalProperties": False,
         }
-    if hasattr(of, "to_json"):
-        return schema(get_type_hints(of.to_json)["return"])
-    if isinstance(of, type) and is_dataclass(of):
-        hints, told = get_type_hints(of), [f for f in fields(of) if "beside" not in f.metadata]
-        needed = [f.name for f in told if "optional" not in f.metadata]
-        properties = {f.name: schema(hints[f.name]) for f in told}
+    if hasattr(annotation, "to_json"):
+        return schema(get_type_hints(annotation.to_json)["return"])
+    if isinstance(annotation, type) and is_dataclass(annotation):
+        hints, written_fields = (
+            get_type_hints(annotation),
+            [f for f in fields(annotation) if "beside" not in f.metadata],
+        )
+        needed = [f.name for f in written_fields if "optional" not in f.metadata]
+        properties = {f.name: schema(hints[f.name]) for f in written_fields}
         return {
             "type": "object",
             "properties": properties,
             "required": needed,
             "additionalProperties": False,
         }
-    raise TypeError(f"no JSON schema tells what {of!r} is written as")
+    raise TypeError(f"no JSON schema tells what {annotation!r} is written as")

@@ -38,16 +38,16 @@ def check(template: str, spec: Spec) -> None:
         raise ExperimentError(f"scope {template!r}: {e}; write a brace that is meant twice") from e
 
 
-def changes(now: Iterable[Spec], before: Iterable[Spec]) -> dict[str, tuple[Any, ...]]:
+def changes(current: Iterable[Spec], before: Iterable[Spec]) -> dict[str, tuple[Any, ...]]:
     """Find the fields whose values are not those of other specs, each with its values now."""
-    new, old = _values_by_field(now), _values_by_field(before)
+    new, old = _values_by_field(current), _values_by_field(before)
     return {name: tuple(new[name]) for name in new if new[name].keys() != old.get(name, {}).keys()}
 
 
 def fits(spec: Spec, where: Mapping[str, Any]) -> bool:
     """Tell whether the fields of a spec have these values; names of what is no field do not
     count."""
-    return all(_same(getattr(spec, name, wanted), wanted) for name, wanted in where.items())
+    return all(_same(getattr(spec, name, level), level) for name, level in where.items())
 
 
 def listed(values: Iterable[Any], form: str = "") -> str:
@@ -96,10 +96,10 @@ def _written(value: Any, form: str) -> str:
     return format(value, form or usual)
 
 
-def _same(value: Any, wanted: Any) -> bool:
-    if isinstance(value, float) and isinstance(wanted, float):
-        return math.isclose(value, wanted, rel_tol=1e-12)
-    return bool(value == wanted)
+def _same(value: Any, level: Any) -> bool:
+    if isinstance(value, float) and isinstance(level, float):
+        return math.isclose(value, level, rel_tol=1e-12)
+    return bool(value == level)
 
 
 def _values_by_field(specs: Iterable[Spec]) -> dict[str, dict[Any, None]]:

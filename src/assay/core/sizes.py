@@ -92,19 +92,19 @@ class Sizes:
         template = text.template if isinstance(text, Filled) else text
         if (full := _PLACE.sub(self._place, template)) == template:
             return text
-        made = Filled(full)
-        made.template = template
-        return made
+        filled = Filled(full)
+        filled.template = template
+        return filled
 
-    def _place(self, found: re.Match[str]) -> str:
+    def _place(self, match: re.Match[str]) -> str:
         head, field, index, form = (
-            found["head"],
-            found["field"],
-            found["index"],
-            found["form"] or "",
+            match["head"],
+            match["field"],
+            match["index"],
+            match["form"] or "",
         )
         if field is None:  # a brace of another meaning stays
-            return written(self._computed[head](self), form) if head in self._computed else found[0]
+            return written(self._computed[head](self), form) if head in self._computed else match[0]
         values = self(head, field)
         if len(values) == 1 and isinstance(values[0], tuple):
             values = values[0]
@@ -113,10 +113,10 @@ class Sizes:
                 return written(values[int(index)], form)
             except IndexError:
                 raise SpecError(
-                    f"a sentence names {found[0]}, but arm {head} has only {len(values)} of "
+                    f"a sentence names {match[0]}, but arm {head} has only {len(values)} of "
                     f"{field}: {values}"
                 ) from None
-        if found["count"]:
+        if match["count"]:
             return written(len(values), form)
         *rest, last = [written(v, form) for v in values] or ["none"]
         return f"{', '.join(rest)} and {last}" if rest else last
@@ -140,8 +140,8 @@ def written(value: Any, form: str = "") -> str:
     if form == "w":
         return in_words(value)
     if form.startswith("w "):
-        one, _, several = form[2:].partition("|")
-        return f"{in_words(value)} {one if value == 1 else several}"
+        singular, _, several = form[2:].partition("|")
+        return f"{in_words(value)} {singular if value == 1 else several}"
     if form == "e":
         mantissa, power = f"{value:e}".split("e")
         return f"{float(mantissa):g}e{int(power)}"

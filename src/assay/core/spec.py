@@ -72,16 +72,16 @@ class Spec:
         _known(cls := type(self), changes)
         if cls.__post_init__ is not Spec.__post_init__:
             return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
-        made, hints = object.__new__(cls), _hints(cls)
+        clone, hints = object.__new__(cls), _hints(cls)
         for f in fields(self):  # what stays is canonical: a preset has thousands of specs
             value = (
                 _canonical(changes[f.name], hints[f.name], f"{cls.__name__}.{f.name}")
                 if f.name in changes
                 else getattr(self, f.name)
             )
-            object.__setattr__(made, f.name, value)
-        made.check()
-        return made
+            object.__setattr__(clone, f.name, value)
+        clone.check()
+        return clone
 
     def to_json(self) -> str:
         """Canonical text: sorted keys, no spaces, shortest floats, the class name as tag."""
@@ -147,27 +147,29 @@ def variant(
 
     def specs(main: tuple[S, ...]) -> tuple[S, ...]:
         first = set(sorted({s.seed for s in main})[:seeds])
-        kept = [
+        selected = [
             s
             for s in main
             if s.seed in first
             and all(_among(getattr(s, name), value) for name, value in (where or {}).items())
         ]
-        made = [s.replace(**fields) for s in (kept if over is None else kept[:1])]
-        made = [
+        variants = [s.replace(**fields) for s in (selected if over is None else selected[:1])]
+        variants = [
             s.replace(
                 **{name: _multiplied(getattr(s, name), by) for name, by in (times or {}).items()}
             )
-            for s in made
+            for s in variants
         ]
-        return tuple(made) if over is None else grid(made[0], **over, seed=sorted(first))
+        return tuple(variants) if over is None else grid(variants[0], **over, seed=sorted(first))
 
     return specs
 
 
-def _among(value: object, wanted: object) -> bool:
+def _among(value: object, allowed: object) -> bool:
     return (
-        value in wanted if isinstance(wanted, tuple | list | set | frozenset) else value == wanted
+        value in allowed
+        if isinstance(allowed, tuple | list | set | frozenset)
+        else value == allowed
     )
 
 
@@ -182,15 +184,15 @@ def reserved(*names: str) -> SpecMap[S]:
     Raises: SpecError from the map, before anything is trained, where one of them is not at its
     default."""
 
-    def specs(given: tuple[S, ...]) -> tuple[S, ...]:
-        for s in given:
+    def specs(main: tuple[S, ...]) -> tuple[S, ...]:
+        for s in main:
             for f in fields(s):
                 if f.name in names and (got := getattr(s, f.name)) != f.default:
                     raise SpecError(
                         f"{type(s).__name__}.{f.name} is for arms to set: leave it at "
                         f"{f.default!r}, got {got!r}"
                     )
-        return given
+        return main
 
     return specs
 
@@ -360,9 +362,9 @@ def _alternatives(hint: Any) -> tuple[tuple[Any, tuple[object, ...]], ...]:
         return ((hint, ()),)
     if typing.get_origin(hint) is Annotated:
         inner, *marks = typing.get_args(hint)
-        here = tuple(mark for mark in marks if mark != _PER_RUN)
+        outer_marks = tuple(mark for mark in marks if mark != _PER_RUN)
         return tuple(
-            (option, () if option is type(None) else (*more, *here))
+            (option, () if option is type(None) else (*more, *outer_marks))
             for option, more in _alternatives(inner)
         )
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
@@ -373,18 +375,18 @@ def _alternatives(hint: Any) -> tuple[tuple[Any, tuple[object, ...]], ...]:
 
 
 def _range(hint: Any) -> str:
-    told = []
+    descriptions = []
     for option, marks in _alternatives(hint):
         inner = (
             _range(typing.get_args(option)[0])
             if typing.get_origin(option) is tuple and typing.get_args(option)
             else ""
         )
-        told.append(in_words(marks) or (inner and f"each {inner}"))
-    return " or ".join(filter(None, told))
+        descriptions.append(in_words(marks) or (inner and f"each {inner}"))
+    return " or ".join(filter(None, descriptions))
 
 
-def _wanted(hint: Any) -> str:
+def _describe_hint(hint: Any) -> str:
     names = []
     for o in _options(hint):
         if typing.get_origin(o) is Literal:
@@ -404,7 +406,7 @@ def _canonical(value: Any, hint: Any, where: str) -> Any:
     for option, marks in _alternatives(hint):
         if (fitted := _fitted(value, option, where)) is not _MISFIT:
             return within(fitted, marks, where)
-    raise SpecError(f"{where} must be {_wanted(hint)}, got {value!r}")
+    raise SpecError(f"{where} must be {_describe_hint(hint)}, got {value!r}")
 
 
 _MISFIT = object()
@@ -468,7 +470,7 @@ def _read(text: str, hint: Any, where: str) -> Any:
             continue
         if option is str:
             return text
-    raise SpecError(f"{where} must be {_wanted(hint)}, got {text!r}")
+    raise SpecError(f"{where} must be {_describe_hint(hint)}, got {text!r}")
 
 
 def _known(cls: type, names: Mapping[str, object]) -> None:

@@ -89,37 +89,42 @@ def boundaries(
         raise ClaimError(
             f"each look has more units than the one before, got {', '.join(map(str, units))}"
         )
-    found: list[Boundary] = []
-    at, density, before = (
+    bounds: list[Boundary] = []
+    points, density, before = (
         np.zeros(1),
         np.ones(1),
         0.0,
     )  # of the sum of all units so far, in standard errors of the last look
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     for n in units:
-        share, already = n / units[-1], found[-1].spent if found else 0.0
+        share, already = n / units[-1], bounds[-1].spent if bounds else 0.0
         step = math.sqrt(share - before)
-        edge = _edge(at, density, step, (spent(share, alpha) - already) / 2)
+        edge = _edge(points, density, step, (spent(share, alpha) - already) / 2)
         if n < units[-1]:
             edge = max(edge, early * math.sqrt(share))
-        now = 2 * float(density @ ndtr((at - edge) / step))
-        found.append(Boundary(share, already + now, edge / math.sqrt(share)))
+        probability = 2 * float(density @ ndtr((points - edge) / step))
+        bounds.append(Boundary(share, already + probability, edge / math.sqrt(share)))
         moved = (
-            np.exp(-(((nodes[:, None] * edge - at) / step) ** 2) / 2)
+            np.exp(-(((nodes[:, None] * edge - points) / step) ** 2) / 2)
             @ density
             / (step * math.sqrt(2 * math.pi))
         )
-        at, density, before = nodes * edge, moved * weights * edge, share
-    return tuple(found)
+        points, density, before = nodes * edge, moved * weights * edge, share
+    return tuple(bounds)
 
 
 def _edge(
-    at: Float[np.ndarray, " node"], density: Float[np.ndarray, " node"], step: float, wanted: float
+    points: Float[np.ndarray, " node"],
+    density: Float[np.ndarray, " node"],
+    step: float,
+    target: float,
 ) -> float:
     """Where a sum with this density, moved by a normal step, lies beyond with the wanted
     probability."""
 
     def over(edge: float) -> float:
-        return math.log(max(float(density @ ndtr((at - edge) / step)), 1e-300)) - math.log(wanted)
+        return math.log(max(float(density @ ndtr((points - edge) / step)), 1e-300)) - math.log(
+            target
+        )
 
     return float(brentq(over, 0.0, 30.0, xtol=1e-12))

@@ -70,7 +70,9 @@ def ratio(a: str, b: str) -> Statistic:
 def sides(**terms: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
     """The terms of several arms in one dict, named "side.term": what the statistics below that
     compare sides expect."""
-    return {f"{side}.{name}": x for side, named in terms.items() for name, x in named.items()}
+    return {
+        f"{side}.{name}": x for side, side_terms in terms.items() for name, x in side_terms.items()
+    }
 
 
 def difference(of: Quantity, a: str = "a", b: str = "b") -> Statistic:
@@ -109,7 +111,7 @@ def at_matched(
         else:
             points = np.broadcast_to(np.log(np.asarray(at, dtype=float)), (len(xa), len(at)))
             weights = np.full(len(at), 1 / len(at))
-        return (_along(xa, ya, points, log_y) - _along(xb, yb, points, log_y)) @ weights
+        return (_interpolate(xa, ya, points, log_y) - _interpolate(xb, yb, points, log_y)) @ weights
 
     return statistic
 
@@ -126,7 +128,7 @@ def lead_at_own(
     def statistic(m: Means) -> np.ndarray:
         xa, ya = _sweep(m, a, x, y)
         xb, yb = _sweep(m, b, x, y)
-        return (_along(xb, yb, xa, log_y) - ya).mean(1)
+        return (_interpolate(xb, yb, xa, log_y) - ya).mean(1)
 
     return statistic
 
@@ -151,11 +153,11 @@ def budget_ratio(
         to = np.log if log_y else np.asarray
         (xa, ya), (xb, yb) = (_sweep(m, side, x, y) for side in (a, b))
         if at is None:
-            points, own = to(ya), xa
+            points, budgets = to(ya), xa
         else:
             points = np.broadcast_to(to(np.asarray(at, dtype=float)), (len(xa), len(at)))
-            own = _along(to(ya), xa, points, False)
-        return np.exp((_along(to(yb), xb, points, False) - own).mean(1))
+            budgets = _interpolate(to(ya), xa, points, False)
+        return np.exp((_interpolate(to(yb), xb, points, False) - budgets).mean(1))
 
     return statistic
 
@@ -179,7 +181,7 @@ def share_closed(
     def statistic(m: Means) -> np.ndarray:
         own_x, own_y = _sweep(m, best, x, y)
         base_y, repaired_y = (
-            _along(*_sweep(m, side, x, y), own_x, log_y) for side in (base, repaired)
+            _interpolate(*_sweep(m, side, x, y), own_x, log_y) for side in (base, repaired)
         )
         gap = (base_y - own_y).mean(1)
         return (base_y - repaired_y).mean(1) / np.where(
@@ -253,9 +255,9 @@ def at_best(
     values = np.moveaxis(score.values.astype(float), axis, 0)[: groups * k]
     values = values.reshape(groups, k, *values.shape[1:]) * (1 if better == "low" else -1)
     values = np.where(np.isnan(values), np.inf, values)
-    at = values.argmin(1) + k * np.arange(groups).reshape(-1, *[1] * (score.ndim - 1))
+    indices = values.argmin(1) + k * np.arange(groups).reshape(-1, *[1] * (score.ndim - 1))
     rest = [d for d in score.dims if d != dim]
-    where = xr.DataArray(at, dims=("group", *rest), coords={"group": np.arange(groups)})
+    where = xr.DataArray(indices, dims=("group", *rest), coords={"group": np.arange(groups)})
     scored = xr.DataArray(np.isfinite(values.min(1)), dims=where.dims)
     best = (
         x.isel({dim: where})
@@ -318,13 +320,15 @@ def _term(m: Means, name: str) -> np.ndarray:
     return m[name]
 
 
-def _on(m: Means, side: str, of: Quantity) -> np.ndarray:
-    own = {name.removeprefix(f"{side}."): x for name, x in m.items() if name.startswith(f"{side}.")}
-    if not own:
+def _on(m: Means, side: str, quantity: Quantity) -> np.ndarray:
+    side_terms = {
+        name.removeprefix(f"{side}."): x for name, x in m.items() if name.startswith(f"{side}.")
+    }
+    if not side_terms:
         raise ClaimError(
             f"no term of side {side!r} among {', '.join(m)}; name them with sides({side}={{...}})"
         )
-    return _term(own, of) if isinstance(of, str) else of(own)
+    return _term(side_terms, quantity) if isinstance(quantity, str) else quantity(side_terms)
 
 
 def _sweep(m: Means, side: str, x: Quantity, y: Quantity) -> tuple[np.ndarray, np.ndarray]:
@@ -339,14 +343,14 @@ def _sweep(m: Means, side: str, x: Quantity, y: Quantity) -> tuple[np.ndarray, n
     return log_x, ys
 
 
-def _along(x: np.ndarray, y: np.ndarray, at: np.ndarray, log_y: bool) -> np.ndarray:
+def _interpolate(x: np.ndarray, y: np.ndarray, points: np.ndarray, log_y: bool) -> np.ndarray:
     """y at `at` along each draw's sweep, straight lines between nodes; NaN outside. x, y [draw,
     node]; at [draw, point]."""
     order = np.argsort(x, axis=1)
     x, y = np.take_along_axis(x, order, 1), np.take_along_axis(np.log(y) if log_y else y, order, 1)
-    out = np.where(np.abs(at - x[:, :1]) <= _SAME, y[:, :1], np.nan)
+    out = np.where(np.abs(points - x[:, :1]) <= _SAME, y[:, :1], np.nan)
     for i in range(x.shape[1] - 1):
         x0, x1, y0, y1 = x[:, i : i + 1], x[:, i + 1 : i + 2], y[:, i : i + 1], y[:, i + 1 : i + 2]
-        part = np.clip((at - x0) / np.where(x1 > x0, x1 - x0, 1.0), 0, 1)
-        out = np.where((at >= x0 - _SAME) & (at <= x1 + _SAME), y0 + part * (y1 - y0), out)
+        part = np.clip((points - x0) / np.where(x1 > x0, x1 - x0, 1.0), 0, 1)
+        out = np.where((points >= x0 - _SAME) & (points <= x1 + _SAME), y0 + part * (y1 - y0), out)
     return np.exp(out) if log_y else out

@@ -21,17 +21,17 @@ _ONE_READER = threading.RLock()  # a finaliser that parses is run by the thread 
 def module(text: str | bytes, filename: str = "<text>") -> ast.Module:
     """Parse the text of a file. Raises: SyntaxError, ValueError, RecursionError, MemoryError, as
     `ast.parse` does."""
-    found = _parsed(text, filename, "exec")
-    assert isinstance(found, ast.Module)
-    return found
+    tree = _parsed(text, filename, "exec")
+    assert isinstance(tree, ast.Module)
+    return tree
 
 
 def expression(text: str) -> ast.expr:
     """Parse one expression. Raises: SyntaxError, ValueError, RecursionError, MemoryError, as
     `ast.parse` does."""
-    found = _parsed(text, "<text>", "eval")
-    assert isinstance(found, ast.Expression)
-    return found.body
+    tree = _parsed(text, "<text>", "eval")
+    assert isinstance(tree, ast.Expression)
+    return tree.body
 
 
 def docstring(text: str, filename: str = "<text>") -> str | None:
@@ -51,11 +51,11 @@ def docstring(text: str, filename: str = "<text>") -> str | None:
 
 
 def _parsed(text: str | bytes, filename: str, mode: str) -> ast.AST:
-    for left in reversed(range(_AGAIN)):
+    for retries in reversed(range(_AGAIN)):
         try:
             with _ONE_READER:
                 return ast.parse(text, filename, mode)
         except SystemError as e:
-            if "recursion depth mismatch" not in str(e) or not left:
+            if "recursion depth mismatch" not in str(e) or not retries:
                 raise
     raise AssertionError("the last attempt returns or raises")

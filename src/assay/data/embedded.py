@@ -74,7 +74,7 @@ class Embedded:
     @property
     def centred(self) -> Embedded:
         """Subtract the world's expectation from every row."""
-        at = self.expected if self.shift is None else self.expected + self.shift
+        new_shift = self.expected if self.shift is None else self.expected + self.shift
         return Embedded(
             self.seeds,
             self.probability,
@@ -83,7 +83,7 @@ class Embedded:
             self.low,
             self.high,
             self.noise,
-            at,
+            new_shift,
         )
 
     def batches(
@@ -94,20 +94,20 @@ class Embedded:
         _, features, d = self.directions.shape
         p = torch.from_numpy(self.probability.astype(np.float32))[:, None]
         V = torch.from_numpy(self.directions.astype(np.float32))
-        at = self.mean if self.shift is None else self.mean - self.shift
-        centre = torch.from_numpy(at.astype(np.float32))[:, None]
+        shifted_mean = self.mean if self.shift is None else self.mean - self.shift
+        centre = torch.from_numpy(shifted_mean.astype(np.float32))[:, None]
         block = max(
             1, 4096 // batch
         )  # steps drawn at once: opening a stream costs as much as a thousand numbers
 
         @lru_cache(maxsize=2)
-        def drawn(number: int) -> tuple[Tensor, Tensor]:
+        def draw_block(number: int) -> tuple[Tensor, Tensor]:
             v = rng.uniform(self.seeds, f"embedded.{stream}", number, (block, batch, features))
             n = rng.normal(self.seeds, f"embedded.noise.{stream}", number, (block, batch, d))
             return torch.from_numpy(v), torch.from_numpy(n)
 
         def draw(step: int) -> Float[Tensor, "run b d"]:
-            v, n = (part[:, step % block] for part in drawn(step // block))
+            v, n = (part[:, step % block] for part in draw_block(step // block))
             amplitude = torch.where(
                 v < p, self.low + (self.high - self.low) / p * v, 0.0
             )  # v/p is uniform where v < p
@@ -174,9 +174,11 @@ def _positive(
         around2, turn, swing, o = around**2, turn**2, swing**2, around.copy()
         total = np.zeros(len(s))
         for j in range(1, last + 1, 2):
-            one = p * (turned * (swung.imag / (half * j * s)) - 1) + 1  # 1 − p + p E exp(i j s a)
+            factor = (
+                p * (turned * (swung.imag / (half * j * s)) - 1) + 1
+            )  # 1 − p + p E exp(i j s a)
             damped = np.exp(-0.5 * (j * omega[rows] * world.noise) ** 2)
-            total += (o * one.prod(-1)).imag * damped / j
+            total += (o * factor.prod(-1)).imag * damped / j
             turned, swung, o = turned * turn, swung * swing, o * around2
         out[rows] = 0.5 + 2 / np.pi * total
     return np.clip(out, 0.0, 1.0)

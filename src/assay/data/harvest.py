@@ -18,7 +18,7 @@ from assay.core import rng
 from assay.core.bench import Bench
 from assay.core.errors import DamageError, DataError, StoreError
 from assay.core.inputs import unnoted
-from assay.core.intact import Mapped
+from assay.core.integrity import Mapped
 from assay.core.spec import PerRun, Spec
 from assay.data import corpus as corpora
 from assay.data.corpus import Part, Windows
@@ -144,7 +144,7 @@ def harvests(
     Raises: DataError where the specs differ in more than their site; and as `harvest` does.
     """
     spec = specs[0]
-    if any(one.replace(site=spec.site) != spec for one in specs):
+    if any(site_spec.replace(site=spec.site) != spec for site_spec in specs):
         raise DataError(
             "what is harvested in one pass differs in its site alone; call harvest for each "
             "of these specs"
@@ -155,10 +155,10 @@ def harvests(
             "harvest that first, give it as like="
         )
     folder = models.find(spec.subject)
-    for one in specs:
-        folder.check(Site.parse(one.site))
+    for site_spec in specs:
+        folder.check(Site.parse(site_spec.site))
     text = corpora.load(spec.corpus)
-    of = HarvestWindowsSpec(
+    windows_spec = HarvestWindowsSpec(
         seed=spec.seed,
         model=folder.fingerprint,
         corpus=text.fingerprint,
@@ -172,15 +172,15 @@ def harvests(
         with unnoted():  # what is read stands in the artefact's spec, by content
             _cut(spec, path)
 
-    cut = bench.artefact(of, cut_up)
+    cut = bench.artefact(windows_spec, cut_up)
     windows = _windows(cut)
     dtype, count = _dtype(spec, bench), len(windows.tokens)
-    sites = sorted({str(Site.parse(one.site)) for one in specs})
+    sites = sorted({str(Site.parse(site_spec.site)) for site_spec in specs})
     shards = [
         [
             HarvestShardSpec(
                 seed=spec.seed,
-                of=of,
+                of=windows_spec,
                 site=site,
                 dtype=dtype,
                 first=i,
@@ -190,7 +190,7 @@ def harvests(
         ]
         for i in range(0, count, spec.shard)
     ]
-    size = sum(one.bytes_per_window() for one in specs)
+    size = sum(site_spec.bytes_per_window() for site_spec in specs)
 
     def run(first: int, folders: Mapping[Site, Path]) -> None:
         _room((count - first) * size, bench.root)
@@ -200,8 +200,8 @@ def harvests(
             model,
             windows.tokens[first : first + spec.shard],
             folders,
-            lambda done: bench.report(
-                first + done, count, unit="windows", harvest_mb=count * size / 1e6
+            lambda completed: bench.report(
+                first + completed, count, unit="windows", harvest_mb=count * size / 1e6
             ),
         )
 
@@ -220,14 +220,16 @@ def harvests(
 
         paths[site] = tuple(bench.artefacts([of_sites[i] for of_sites in shards], build))
     files = tuple(d.path for d in text.documents)
-    found = []
-    for one, same in zip(
+    opened_harvests = []
+    for site_spec, same in zip(
         specs, like if like is not None else repeat(None, len(specs)), strict=True
     ):
-        here = paths[str(Site.parse(one.site))]
-        built = tuple(p.stat().st_ino for p in here)
-        found.append(_opened(one, cut, files, here, built, dtype, folder.provenance, same))
-    return found
+        shard_paths = paths[str(Site.parse(site_spec.site))]
+        built = tuple(p.stat().st_ino for p in shard_paths)
+        opened_harvests.append(
+            _opened(site_spec, cut, files, shard_paths, built, dtype, folder.provenance, same)
+        )
+    return opened_harvests
 
 
 def _fill(
@@ -241,14 +243,16 @@ def _fill(
     Everyone takes shards in the order of their sites, so that no two processes wait for each other.
     """
     for i, shard in enumerate(shards):
-        taken: list[Path] = []
+        built_paths: list[Path] = []
 
-        def take(path: Path, i: int = i, site: str = shard.site, taken: list[Path] = taken) -> None:
-            taken.append(path)
+        def take(
+            path: Path, i: int = i, site: str = shard.site, built_paths: list[Path] = built_paths
+        ) -> None:
+            built_paths.append(path)
             _fill(shards[i + 1 :], {**folders, Site.parse(site): path}, bench, run)
 
         bench.artefact(shard, take)
-        if taken:
+        if built_paths:
             return
     run(folders)
 
@@ -274,7 +278,7 @@ def _opened(
 
 def _cut(spec: HarvestSpec, path: Path) -> None:
     encode = models.find(spec.subject).tokenizer.encode
-    made = corpora.load(spec.corpus).windows(
+    windows = corpora.load(spec.corpus).windows(
         encode,
         spec.part,
         context=spec.context,
@@ -283,7 +287,7 @@ def _cut(spec: HarvestSpec, path: Path) -> None:
         seed=spec.seed,
     )
     for name in ("tokens", "document", "offset"):
-        np.save(path / f"{name}.npy", getattr(made, name))
+        np.save(path / f"{name}.npy", getattr(windows, name))
 
 
 def _windows(path: Path) -> Windows:
@@ -466,8 +470,8 @@ class Harvest:
         which, inside = np.divmod(rows, per)
         half = np.empty((len(rows), self.d), np.float16)
         for shard in np.unique(which):
-            mine = np.flatnonzero(which == shard)
-            half[mine] = self._acts[shard].rows(inside[mine], self.d)
+            positions = np.flatnonzero(which == shard)
+            half[positions] = self._acts[shard].rows(inside[positions], self.d)
         return torch.from_numpy(half).float().numpy()  # four times as fast as NumPy widens float16
 
     def rows(self, rows: Int[np.ndarray, "b"]) -> Float[Tensor, "b d"]:
@@ -554,8 +558,8 @@ class Harvest:
         Of each document the first 12 hex digits of its hash; above 5,000 documents they are left
         out."""
         documents = corpora.load(self.spec.corpus).documents
-        seen = [documents[i].sha256[:12] for i in np.unique(self.windows.document)]
-        listed = {"documents": seen} if len(seen) <= _LISTED else {}
+        document_hashes = [documents[i].sha256[:12] for i in np.unique(self.windows.document)]
+        listed = {"documents": document_hashes} if len(document_hashes) <= _LISTED else {}
         return {
             **inputs(self.spec),
             "part": self.spec.part,

@@ -124,14 +124,14 @@ def start(runs: Runs[LmSpec], shape: Shape) -> dict[str, Tensor]:
 
     spread = runs.each("std").astype(np.float32)
 
-    def drawn(name: str, size: tuple[int, ...]) -> Tensor:
+    def draw_parameter(name: str, size: tuple[int, ...]) -> Tensor:
         if name not in MATRICES:
             return (torch.ones if name.startswith("gain") else torch.zeros)(len(runs), *size)
         # each matrix of each block is a stream of its own: other blocks leave it as it is
         stream = f"tiny.{GPT2[name]}"
         layers = range(size[0]) if "{}" in stream else [0]
-        each = size[1:] if "{}" in stream else size
-        stored = each[::-1] if name == "W_U" else each
+        block_size = size[1:] if "{}" in stream else size
+        stored = block_size[::-1] if name == "W_U" else block_size
         blocks = [rng.normal(runs.seeds, stream.format(layer), 0, stored) for layer in layers]
         whole = (
             np.stack(blocks, 1)
@@ -144,7 +144,7 @@ def start(runs: Runs[LmSpec], shape: Shape) -> dict[str, Tensor]:
             np.ascontiguousarray(whole * spread.reshape(-1, *[1] * (whole.ndim - 1)))
         )
 
-    return {name: drawn(name, size) for name, size in shape.parameters().items()}
+    return {name: draw_parameter(name, size) for name, size in shape.parameters().items()}
 
 
 def group_of(
@@ -185,7 +185,7 @@ def train_lms(
     *,
     evaluate_at: Sequence[int] = (),
     held_out: Int[np.ndarray, "window s"] | None = None,
-    each: Callable[[int, Params], None] | None = None,
+    on_evaluation: Callable[[int, Params], None] | None = None,
     params: dict[str, Tensor] | None = None,
 ) -> Trained:
     """The runs after their steps, trained as one ensemble from `params` or their own start; a run
@@ -197,7 +197,7 @@ def train_lms(
     from assay.core.fit import fit
 
     group = group_of(runs, shape, params)
-    _evaluated(group, shape, tuple(evaluate_at), held_out, each)
+    _evaluated(group, shape, tuple(evaluate_at), held_out, on_evaluation)
     return fit([group], batches, steps=runs.shared.steps, probe_at=evaluate_at, bench=bench)[0]
 
 
@@ -222,27 +222,29 @@ def loss_on(params: Params, windows: Int[np.ndarray, "window s"], shape: Shape) 
 def _evaluated(
     group: Group,
     shape: Shape,
-    at: tuple[int, ...],
+    evaluation_steps: tuple[int, ...],
     held_out: np.ndarray | None,
-    each: Callable[[int, Params], None] | None,
+    on_evaluation: Callable[[int, Params], None] | None,
 ) -> None:
     """Let a group evaluate itself after these steps; what it finds is part of its state, so that a
     resume has it."""
     import torch
 
     inner, names = group.step_fn, [name for name in group.state if "." not in name]
-    kept = held_out is not None and len(held_out) > 0
-    if kept:
-        group.state[HELD_OUT] = torch.full((len(group.runs), len(at)), torch.nan)
+    has_held_out = held_out is not None and len(held_out) > 0
+    if has_held_out:
+        group.state[HELD_OUT] = torch.full((len(group.runs), len(evaluation_steps)), torch.nan)
 
     def step_fn(state: dict[str, Tensor], batch: Tensor, step: int) -> object:
         losses = inner(state, batch, step)
-        if step + 1 in at:
+        if step + 1 in evaluation_steps:
             params = {name: state[name] for name in names}
-            if kept and held_out is not None:
-                state[HELD_OUT][:, at.index(step + 1)] = loss_on(params, held_out, shape)
-            if each is not None:
-                each(step + 1, params)
+            if has_held_out and held_out is not None:
+                state[HELD_OUT][:, evaluation_steps.index(step + 1)] = loss_on(
+                    params, held_out, shape
+                )
+            if on_evaluation is not None:
+                on_evaluation(step + 1, params)
         return losses
 
     group.step_fn = step_fn  # type: ignore[assignment]

@@ -45,8 +45,8 @@ class HeldOutSpec(Spec):
 def words(text: Corpus, vocab: int, context: int, bench: Bench) -> Path:
     """The folder with tokenizer.json and tokens.npy [window, s], made now or found: a byte-level
     BPE, and the whole training part."""
-    of = TinyTextSpec(corpus=text.fingerprint, vocab=vocab, context=context)
-    return bench.artefact(of, lambda path: _words(text, of, path))
+    spec = TinyTextSpec(corpus=text.fingerprint, vocab=vocab, context=context)
+    return bench.artefact(spec, lambda path: _words(text, spec, path))
 
 
 def tokens_of(words: Path) -> tuple[Int[np.ndarray, "window s"], int]:
@@ -63,14 +63,16 @@ def held_out(
 ) -> Int[np.ndarray, "window s"]:
     """So many windows of the validation part, fewer where there are fewer, none where the corpus is
     too small to have one."""
-    of = HeldOutSpec(
+    spec = HeldOutSpec(
         of=TinyTextSpec(corpus=text.fingerprint, vocab=vocab, context=context), windows=windows
     )
-    mine = words(text, vocab, context, bench)
-    return np.load(bench.artefact(of, lambda path: _held_out(text, of, mine, path)) / "tokens.npy")
+    words_folder = words(text, vocab, context, bench)
+    return np.load(
+        bench.artefact(spec, lambda path: _held_out(text, spec, words_folder, path)) / "tokens.npy"
+    )
 
 
-def _words(text: Corpus, of: TinyTextSpec, path: Path) -> None:
+def _words(text: Corpus, spec: TinyTextSpec, path: Path) -> None:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     texts = [text.text(i) for i in text.part("train")]
@@ -80,33 +82,33 @@ def _words(text: Corpus, of: TinyTextSpec, path: Path) -> None:
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer.train_from_iterator(
         texts,
-        trainers.BpeTrainer(vocab_size=of.vocab, initial_alphabet=alphabet, show_progress=False),
+        trainers.BpeTrainer(vocab_size=spec.vocab, initial_alphabet=alphabet, show_progress=False),
     )
     tokenizer.save(str(path / "tokenizer.json"))
     np.save(
         path / "tokens.npy",
-        text.windows(_encoder(path), "train", context=of.context, count=0).tokens,
+        text.windows(_encoder(path), "train", context=spec.context, count=0).tokens,
     )
 
 
-def _held_out(text: Corpus, of: HeldOutSpec, words: Path, path: Path) -> None:
-    encode, context = _encoder(words), of.of.context
-    there = any(
+def _held_out(text: Corpus, spec: HeldOutSpec, words: Path, path: Path) -> None:
+    encode, context = _encoder(words), spec.of.context
+    is_long_enough = any(
         len(encode(text.text(i))) >= context for i in text.part("validation")
     )  # a corpus of a few documents may have none
-    found = (
+    windows = (
         text.windows(
             encode,
             "validation",
             context=context,
-            count=of.windows,
-            per_file=of.per_file,
+            count=spec.windows,
+            per_file=spec.per_file,
             fewer=True,
         ).tokens
-        if there
+        if is_long_enough
         else None
     )
-    np.save(path / "tokens.npy", np.zeros((0, context), np.int32) if found is None else found)
+    np.save(path / "tokens.npy", np.zeros((0, context), np.int32) if windows is None else windows)
 
 
 def _encoder(words: Path) -> Callable[[str], list[int]]:
@@ -142,7 +144,7 @@ def batches(
     def order(epoch: int) -> np.ndarray:
         return rng.permutation(seeds, "tiny.batches", epoch, len(tokens))
 
-    def drawn(step: int) -> Int[Tensor, "run b s"]:
+    def draw_batch(step: int) -> Int[Tensor, "run b s"]:
         epoch, i = divmod(step, per_epoch)
         x = tokens[order(epoch)[:, i * batch : (i + 1) * batch]].astype(np.int64)
         if repeats:
@@ -154,4 +156,4 @@ def batches(
             ]
         return torch.from_numpy(x)
 
-    return drawn
+    return draw_batch

@@ -146,31 +146,31 @@ def _cells() -> tuple[Cell, ...]:
 CELLS = _cells()
 
 
-def questions(each: int = 3) -> list[Question]:
+def questions(per_family: int = 3) -> list[Question]:
     """The first `each` questions of every family, family by family. Raises: DataError."""
-    if not 1 <= each <= 3:
-        raise DataError(f"every family has 3 questions; ask 1 to 3 of them, got {each}")
+    if not 1 <= per_family <= 3:
+        raise DataError(f"every family has 3 questions; ask 1 to 3 of them, got {per_family}")
     return [
         Question(group, template, template.format(slot))
-        for group, named in FAMILIES.items()
-        for template, slots in named.items()
-        for slot in slots[:each]
+        for group, templates in FAMILIES.items()
+        for template, slots in templates.items()
+        for slot in slots[:per_family]
     ]
 
 
 def prompt(question: Question, cell: Cell, biography: Sequence[str], chat: bool = False) -> str:
     """The text to be continued by an answer; with `chat` as a ChatML dialogue whose reply begins
     with the ending."""
-    told = SAID.get(cell.place, "").format(cell.view)
+    stated_view = SAID.get(cell.place, "").format(cell.view)
     choices = ("Agree", "Disagree") if cell.first == "agree" else ("Disagree", "Agree")
     body = (
         SELF.format(*biography)
-        + (told if cell.place in ("before", "quoted") else "")
+        + (stated_view if cell.place in ("before", "quoted") else "")
         + f"\n\nStatement: {question.statement}."
     )
-    body += (told if cell.place == "after" else "") + "\n\nChoices:\n (A) {}\n (B) {}".format(
-        *choices
-    )
+    body += (
+        stated_view if cell.place == "after" else ""
+    ) + "\n\nChoices:\n (A) {}\n (B) {}".format(*choices)
     return ended(body, cell.ending, chat)
 
 
@@ -186,7 +186,7 @@ def ended(body: str, ending: Ending, chat: bool = False) -> str:
 
 def fingerprint() -> str:
     """SHA-256 of every text that can be asked: the hash that stands beside each result."""
-    said = [
+    content = [
         FAMILIES,
         BIOGRAPHY,
         SELF,
@@ -197,7 +197,7 @@ def fingerprint() -> str:
         [cell.name for cell in CELLS],
         [prompt(questions()[0], cell, [words[0] for words in BIOGRAPHY]) for cell in CELLS],
     ]
-    return hashlib.sha256(json.dumps(said, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def read_items(path: Path) -> list[Item]:
     over.
     Raises: DataError naming the line and what is wrong with it.
     """
-    found = []
+    items = []
     for number, line in enumerate(
         foreign.read(path, "a JSONL file of questions", LONGEST)
         .decode("utf-8", "replace")
@@ -234,12 +234,12 @@ def read_items(path: Path) -> list[Item]:
         1,
     ):
         if line.strip():
-            found.append(_item(line, f"{path} line {number}"))
-    if not found:
+            items.append(_item(line, f"{path} line {number}"))
+    if not items:
         raise DataError(
             f"{path} has no question; give a JSON object a line with question and both answers"
         )
-    return found
+    return items
 
 
 def _item(line: str, where: str) -> Item:

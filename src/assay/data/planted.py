@@ -43,22 +43,26 @@ def sparse_features(
             f"{chance.max():g}"
         )
     inverse = 1 / torch.from_numpy(chance.astype(np.float32)).unsqueeze(1)
-    alike = len(back) // len(distinct)  # runs of each seed, where these stand side by side
-    spread = None if np.array_equal(back, np.arange(len(back)) // alike) else torch.from_numpy(back)
+    runs_per_seed = len(back) // len(distinct)  # runs of each seed, where these stand side by side
+    spread = (
+        None
+        if np.array_equal(back, np.arange(len(back)) // runs_per_seed)
+        else torch.from_numpy(back)
+    )
     block = max(
         1, 4096 // batch
     )  # steps drawn at once: opening a stream costs as much as a thousand numbers
 
     @lru_cache(maxsize=2)
-    def drawn(number: int) -> Float[Tensor, "seed step b f"]:
+    def draw_block(number: int) -> Float[Tensor, "seed step b f"]:
         return torch.from_numpy(
             rng.uniform(distinct, f"planted.{stream}", number, (block, batch, features))
         )
 
     def draw(step: int) -> Float[Tensor, "run b f"]:
-        v = drawn(step // block)[:, step % block]
+        v = draw_block(step // block)[:, step % block]
         if spread is None:
-            x = (v.unsqueeze(1) * inverse.unflatten(0, (-1, alike))).flatten(0, 1).neg_()
+            x = (v.unsqueeze(1) * inverse.unflatten(0, (-1, runs_per_seed))).flatten(0, 1).neg_()
         else:
             x = (v[spread] * inverse).neg_()
         return torch.threshold_(
@@ -149,8 +153,8 @@ class Mixture:
         self, seeds: Seeds, batch: int, stream: str = "train"
     ) -> Callable[[int], Float[Tensor, "run b f"]]:
         """A source of true amounts, step → [run, b, f]; 0 where a feature is off."""
-        drawn, back = self._drawn(seeds, batch, stream)
-        return lambda step: drawn(step)[back]
+        draw_codes, back = self._drawn(seeds, batch, stream)
+        return lambda step: draw_codes(step)[back]
 
     def inputs(
         self, seeds: Seeds, batch: int, stream: str = "train"
@@ -160,9 +164,9 @@ class Mixture:
 
         Drawn once per distinct seed, so a sweep costs no more than one run.
         """
-        drawn, back = self._drawn(seeds, batch, stream)
+        draw_codes, back = self._drawn(seeds, batch, stream)
         directions = self.directions(np.unique(seeds))
-        return lambda step: (drawn(step) @ directions)[back]
+        return lambda step: (draw_codes(step) @ directions)[back]
 
     def _drawn(
         self, seeds: Seeds, batch: int, stream: str
@@ -179,20 +183,20 @@ class Mixture:
             """Where features are on in a block of steps, in order; how much; and where each step
             starts."""
             g = rng.generator(seed, f"planted.mixture.{stream}", number)
-            at = _successes(g, self.density, block * cells)
+            positions = _successes(g, self.density, block * cells)
             return (
-                at % cells,
-                g.standard_exponential(len(at), np.float32),
-                np.searchsorted(at, np.arange(block + 1) * cells),
+                positions % cells,
+                g.standard_exponential(len(positions), np.float32),
+                np.searchsorted(positions, np.arange(block + 1) * cells),
             )
 
         def draw(step: int) -> Float[Tensor, "seed b f"]:
             number, place = divmod(step, block)
             codes = np.zeros((len(distinct), cells), np.float32)
             for row, seed in zip(codes, distinct.tolist(), strict=True):
-                at, amount, starts = firings(seed, number)
-                here = slice(starts[place], starts[place + 1])
-                row[at[here]] = amount[here]
+                positions, amount, starts = firings(seed, number)
+                span = slice(starts[place], starts[place + 1])
+                row[positions[span]] = amount[span]
             return torch.from_numpy(codes.reshape(len(distinct), batch, self.features))
 
         return draw, torch.from_numpy(back)
@@ -204,11 +208,11 @@ def _successes(g: np.random.Generator, p: float, n: int) -> Int[np.ndarray, "k"]
 
     The same law as n uniform numbers below p, at p times the cost.
     """
-    found = np.zeros(0, dtype=np.int64)
+    positions = np.zeros(0, dtype=np.int64)
     last = -1
     while last < n - 1:
-        left = n - 1 - last
-        gaps = g.geometric(p, int(left * p + 4 * (left * p) ** 0.5) + 8)
-        found = np.concatenate((found, last + np.cumsum(gaps)))
-        last = int(found[-1])
-    return found[found < n]
+        remaining = n - 1 - last
+        gaps = g.geometric(p, int(remaining * p + 4 * (remaining * p) ** 0.5) + 8)
+        positions = np.concatenate((positions, last + np.cumsum(gaps)))
+        last = int(positions[-1])
+    return positions[positions < n]

@@ -44,7 +44,7 @@ def planted_domains(
     features: int = 12,
     sentences: int = 10,
     ordinary: int = 100,
-    named: int = 5,
+    follows_per_feature: int = 5,
     share: float = 0.2,
     inside: float = 0.9,
     outside: float = 0.05,
@@ -62,35 +62,39 @@ def planted_domains(
 
     Source: "the" in one subject is a feature of Bricken et al. 2023, Towards Monosemanticity;
     nostalgebraist's remarks on it"""
-    one = np.array([seed])
+    seeds = np.array([seed])
     kind = f"planted-domains.{int(marked)}.{part}"
     follows = (
-        ordinary + features * 2 + np.arange(features * named).reshape(features, named)
+        ordinary
+        + features * 2
+        + np.arange(features * follows_per_feature).reshape(features, follows_per_feature)
     )  # after ordinary, own and marking tokens
-    own, marks = ordinary + np.arange(features), ordinary + features + np.arange(features)
-    tokens = rng.integers(one, f"{kind}.text", 0, (windows, sentences, SENTENCE), ordinary)[0]
-    which = rng.integers(one, f"{kind}.feature", 0, (windows, sentences), features)[0]
+    own_tokens, marks = ordinary + np.arange(features), ordinary + features + np.arange(features)
+    tokens = rng.integers(seeds, f"{kind}.text", 0, (windows, sentences, SENTENCE), ordinary)[0]
+    which = rng.integers(seeds, f"{kind}.feature", 0, (windows, sentences), features)[0]
     chance, pick, place = (
-        rng.uniform(one, f"{kind}.{name}", 0, (windows, sentences))[0]
+        rng.uniform(seeds, f"{kind}.{name}", 0, (windows, sentences))[0]
         for name in ("next", "pick", "place")
     )
-    domain = rng.uniform(one, f"{kind}.domain", 0, (windows, sentences))[0] < share
-    tokens[:, :, PLACE] = own[which]
-    said = chance < np.where(domain & (not marked), inside, outside)
+    domain = rng.uniform(seeds, f"{kind}.domain", 0, (windows, sentences))[0] < share
+    tokens[:, :, PLACE] = own_tokens[which]
+    is_followed = chance < np.where(domain & (not marked), inside, outside)
     tokens[:, :, PLACE + 1] = np.where(
-        said, follows[which, (pick * named).astype(int)], tokens[:, :, PLACE + 1]
+        is_followed,
+        follows[which, (pick * follows_per_feature).astype(int)],
+        tokens[:, :, PLACE + 1],
     )
     if marked:
         w, s = np.nonzero(domain)
         tokens[w, s, PLACE - 1 - (place[w, s] * PLACE).astype(int)] = marks[which[w, s]]
     about = (which[None] == np.arange(features)[:, None, None])[..., None]
-    at = np.arange(SENTENCE) == PLACE
+    is_place = np.arange(SENTENCE) == PLACE
     flat = (features, windows, sentences * SENTENCE)
     return PlantedDomains(
         tokens.reshape(windows, -1),
-        own,
+        own_tokens,
         follows,
-        (about & domain[..., None] & at).reshape(flat),
-        (about & at & np.ones_like(domain)[..., None]).reshape(flat),
+        (about & domain[..., None] & is_place).reshape(flat),
+        (about & is_place & np.ones_like(domain)[..., None]).reshape(flat),
         (about & domain[..., None] & np.ones(SENTENCE, bool)).reshape(flat),
     )

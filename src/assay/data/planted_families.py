@@ -115,5 +115,5 @@ class Families:
 
     def parent_of(self) -> Int[np.ndarray, "f"]:
         """The parent of each feature; a parent's own number for itself."""
-        own = np.arange(self.parents)
-        return np.concatenate([own, np.repeat(own, self.children)])
+        parent_numbers = np.arange(self.parents)
+        return np.concatenate([parent_numbers, np.repeat(parent_numbers, self.children)])

@@ -74,10 +74,10 @@ def planted_batches(
     token = planting.ordinary + np.repeat(np.arange(len(planting.exposures)), planting.exposures)
     where = np.stack([_cells(int(seed), places, total) for seed in seeds])  # [run, occurrence]
     step_of, rest = np.divmod(where, rows * inner)
-    row_of, at = loops + rest // inner, 1 + rest % inner
+    row_of, column_of = loops + rest // inner, 1 + rest % inner
     louder = [np.flatnonzero(~quiet[: planting.ordinary]) for quiet in planting.quiet(seeds)]
 
-    def drawn(step: int) -> Int[Tensor, "run b s"]:
+    def draw_batch(step: int) -> Int[Tensor, "run b s"]:
         x = text(step).numpy().copy()
         if loops:
             period = 1 + rng.integers(seeds, "planted.period", step, (loops,), planting.period)
@@ -88,16 +88,16 @@ def planted_batches(
                 (loops, context),
                 planting.ordinary // 2 + planting.ordinary % 2,
             )
-            again = np.arange(context) % period[..., None]  # [run, loop, s]
-            looped = np.take_along_axis(noise, again, 2)
+            loop_positions = np.arange(context) % period[..., None]  # [run, loop, s]
+            looped = np.take_along_axis(noise, loop_positions, 2)
             for run, loud in enumerate(louder):
                 x[run, :loops] = loud[looped[run]]
         for run in range(len(seeds)):
-            here = step_of[run] == step
-            x[run, row_of[run, here], at[run, here]] = token[here]
+            selected = step_of[run] == step
+            x[run, row_of[run, selected], column_of[run, selected]] = token[selected]
         return torch.from_numpy(x)
 
-    return drawn
+    return draw_batch
 
 
 def _cells(seed: int, places: int, total: int) -> Int[np.ndarray, "occurrence"]:

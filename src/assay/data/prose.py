@@ -99,16 +99,16 @@ def paragraphs(text: str) -> Iterator[str]:
         if table or not lines:
             continue
         at_margin = not any(line[:1].isspace() for line in lines)
-        if at_margin and (kept := prose(" ".join(lines))):
-            yield kept
+        if at_margin and (paragraph := prose(" ".join(lines))):
+            yield paragraph
 
 
 def prose(paragraph: str) -> str:
     """The paragraph without marks, or "" where it is none of prose."""
     if ":math:" in paragraph:  # formulas are no words, whatever is left of them without marks
         return ""
-    for mark, kept in _MARKS:
-        paragraph = mark.sub(kept, paragraph)
+    for mark, replacement in _MARKS:
+        paragraph = mark.sub(replacement, paragraph)
     paragraph = " ".join(paragraph.split())
     words = paragraph.split(" ")
     if len(words) < WORDS or not _SENTENCE.fullmatch(paragraph) or _CODE.search(paragraph):

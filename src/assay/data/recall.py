@@ -28,13 +28,13 @@ def recall(
     key = rng.uniform(seeds, f"{stream}.keys", step, (batch, keys)).argsort(-1)[..., :pairs]
     value = keys + rng.integers(seeds, f"{stream}.values", step, (batch, pairs), values)
     order = rng.uniform(seeds, f"{stream}.order", step, (batch, pairs)).argsort(-1)
-    again = np.stack([np.take_along_axis(one, order, -1) for one in (key, value)], -1)
-    return np.concatenate([np.stack([key, value], -1), again], -2).reshape(
+    second_half = np.stack([np.take_along_axis(part, order, -1) for part in (key, value)], -1)
+    return np.concatenate([np.stack([key, value], -1), second_half], -2).reshape(
         len(seeds), batch, 4 * pairs
     )
 
 
-def asked(pairs: int) -> slice:
+def locate_queries(pairs: int) -> slice:
     """The positions at which a key stands whose value has been shown; the answer is the token after
     each."""
     return slice(2 * pairs, 4 * pairs, 2)

@@ -122,29 +122,35 @@ def targets(spec: TargetSpec, bench: Bench, like: Targets | None = None) -> Targ
 
     Raises: DataError, ModelError, StoreError, as `harvest` does.
     """
-    wanted = spec.harvests()
-    found = dict(
+    harvest_specs = spec.harvests()
+    harvest_by_kind = dict(
         zip(
-            wanted,
+            harvest_specs,
             harvests(
-                [*wanted.values()],
+                [*harvest_specs.values()],
                 bench,
-                None if like is None else [like.harvests[kind] for kind in wanted],
+                None if like is None else [like.harvests[kind] for kind in harvest_specs],
             ),
             strict=True,
         )
     )
     folder = find(spec.subject)
-    read = _readout(spec.subject, spec.layer, folder.fingerprint) if "mlp_post" in found else None
-    made = _opened(spec, tuple(found.items()), read, like)
+    read = (
+        _readout(spec.subject, spec.layer, folder.fingerprint)
+        if "mlp_post" in harvest_by_kind
+        else None
+    )
+    target_set = _opened(spec, tuple(harvest_by_kind.items()), read, like)
     if like is None:  # the moments are worked out once and kept
-        named = TargetMomentsSpec(
+        moments_spec = TargetMomentsSpec(
             model=folder.fingerprint,
             corpus=corpora.load(spec.corpus).fingerprint,
             of=spec.replace(subject="", corpus=""),
         )
-        made.moments = _load(bench.artefact(named, lambda path: _save(made, path)), spec.targets)
-    return made
+        target_set.moments = _load(
+            bench.artefact(moments_spec, lambda path: _save(target_set, path)), spec.targets
+        )
+    return target_set
 
 
 @lru_cache(maxsize=4)
@@ -160,18 +166,18 @@ def _readout(
 @lru_cache(maxsize=8)
 def _opened(
     spec: TargetSpec,
-    found: tuple[tuple[str, Harvest], ...],
+    harvest_items: tuple[tuple[str, Harvest], ...],
     read: Readout | None,
     like: Targets | None,
 ) -> Targets:
-    return Targets(spec, dict(found), read, like)
+    return Targets(spec, dict(harvest_items), read, like)
 
 
 Moments = dict[Target, tuple[np.ndarray, float]]
 
 
-def _save(made: Targets, path: Path) -> None:
-    for name, (mean, scale) in made.measure_moments().items():
+def _save(target_set: Targets, path: Path) -> None:
+    for name, (mean, scale) in target_set.measure_moments().items():
         np.save(path / f"{name}.npy", np.append(mean, scale))
 
 
@@ -242,14 +248,14 @@ class Targets:
 
         rows, names = np.asarray(rows), tuple(self.spec.targets if names is None else names)
         kinds = {kind for name in names for kind in NEEDS[name]}
-        at = {kind: torch.from_numpy(self.harvests[kind].gather(rows)) for kind in kinds}
-        out: dict[Target, Tensor] = {name: at[kind] for name, kind in _STORED if kind in at}
-        if "mlp_post" in at:
+        acts = {kind: torch.from_numpy(self.harvests[kind].gather(rows)) for kind in kinds}
+        out: dict[Target, Tensor] = {name: acts[kind] for name, kind in _STORED if kind in acts}
+        if "mlp_post" in acts:
             assert self.readout is not None
             if set(names) - {"act"}:
                 out["update"] = self.readout.update(out["act"])
-            if "resid_mid" in at:
-                out["post"] = at["resid_mid"] + out["update"]
+            if "resid_mid" in acts:
+                out["post"] = acts["resid_mid"] + out["update"]
         if self.readout is not None:
             if "logit" in names:
                 out["logit"] = self.readout.frozen(out["update"], out["post"])
@@ -293,11 +299,11 @@ class Targets:
         def order(epoch: int) -> np.ndarray:
             return self.kept[rng.permutation(distinct, "targets.batches", epoch, len(self.kept))[0]]
 
-        def at(step: int) -> dict[Target, Tensor]:
+        def draw_batch(step: int) -> dict[Target, Tensor]:
             epoch, i = divmod(step, per_epoch)
             return self.rows(order(epoch)[i * batch : (i + 1) * batch])
 
-        return at
+        return draw_batch
 
     def measure_moments(self, chunk: int = 8192) -> Moments:
         """Mean and scale of each target over the kept rows.

@@ -86,15 +86,15 @@ class Draw:
 
     def one(self, words: Sequence[str]) -> str:
         """One of the words."""
-        mine = _own(words, self.part)
-        return mine[int(self.of.integers(len(mine)))]
+        part_words = _restrict_words(words, self.part)
+        return part_words[int(self.of.integers(len(part_words)))]
 
     def names(self, count: int) -> list[str]:
         """Different names of things."""
-        found: list[str] = []
-        while len(found) < count:
-            found += [name for name in [self.one(NAMES)] if name not in found]
-        return found
+        chosen: list[str] = []
+        while len(chosen) < count:
+            chosen += [name for name in [self.one(NAMES)] if name not in chosen]
+        return chosen
 
     def call(self) -> str:
         """The name of a function."""
@@ -113,7 +113,7 @@ class Draw:
 
 
 @cache
-def _own(words: Sequence[str], part: str) -> Sequence[str]:
+def _restrict_words(words: Sequence[str], part: str) -> Sequence[str]:
     """The quarters of a long list that are a part's own."""
     quarter = {"train": (0, 1), "validation": (2,), "test": (3,)}.get(part)
     return (
@@ -212,8 +212,8 @@ def removed(template: str) -> Family:
         letters = [i for i, c in enumerate(texts[1]) if c.isalpha()]
         cut = [
             t[:i] + t[i + 1 :]
-            for t, at in zip(texts, (marks, letters), strict=True)
-            for i in [at[d.number(0, len(at) - 1)]]
+            for t, positions in zip(texts, (marks, letters), strict=True)
+            for i in [positions[d.number(0, len(positions) - 1)]]
         ]
         return (cut[0], cut[1]) if not parses(cut[0]) and parses(cut[1]) else None
 
@@ -223,8 +223,8 @@ def removed(template: str) -> Family:
 def misspelt(template: str, word: str) -> Family:
     """Two letters change places, in a keyword or in a name."""
 
-    def swapped(text: str, at: int) -> str:
-        return text[:at] + text[at + 1] + text[at] + text[at + 2 :]
+    def swapped(text: str, position: int) -> str:
+        return text[:position] + text[position + 1] + text[position] + text[position + 2 :]
 
     def make(d: Draw) -> Pair | None:
         (yes, _), (no, _) = pair(template, template)(d), pair(template, template)(d)
@@ -246,23 +246,25 @@ SAFE = ("int", "len", "str.strip", "html.escape")
 def called(callers: Sequence[str], twins: Sequence[str]) -> tuple[Family, ...]:
     """A call that runs what a user typed; the same call on a literal, or a harmless call on what
     the user typed."""
-    made = []
+    families = []
     for i, caller in enumerate(callers):
-        given = INPUTS[i % len(INPUTS)]
-        made.append(pair(f"{{b}} = {caller}({given})", f'{{b}} = {caller}("{{a}} + {{n}}")'))
-        made.append(pair(f"{{b}} = {caller}({given})", f"{{b}} = {twins[i % len(twins)]}({given})"))
-    return tuple(made)
+        source = INPUTS[i % len(INPUTS)]
+        families.append(pair(f"{{b}} = {caller}({source})", f'{{b}} = {caller}("{{a}} + {{n}}")'))
+        families.append(
+            pair(f"{{b}} = {caller}({source})", f"{{b}} = {twins[i % len(twins)]}({source})")
+        )
+    return tuple(families)
 
 
 def summed(low: int, high: int, form: str, sign: int = 1) -> Family:
     """A sum or a difference that is off by 1 to 9, and one that is right."""
 
     def make(d: Draw) -> Pair:
-        def told(off: int) -> str:
+        def write_sum(off: int) -> str:
             b, a = sorted((d.number(low, high), d.number(low, high)))
             return form.format(a=a, b=b, c=a + sign * b + off)
 
-        return told(d.number(1, 9) * (1 if d.number(0, 1) else -1)), told(0)
+        return write_sum(d.number(1, 9) * (1 if d.number(0, 1) else -1)), write_sum(0)
 
     return make
 
@@ -271,13 +273,13 @@ def ordered(form: str, low: int = 2, high: int = 30) -> Family:
     """Two numbers x and y of which the second is smaller, and two of which it is larger."""
 
     def make(d: Draw) -> Pair:
-        def told(turned: bool) -> str:
+        def write_order(turned: bool) -> str:
             x, y = sorted(
                 d.of.choice(np.arange(low, high), 2, replace=False).tolist(), reverse=turned
             )
             return form.format(**filled(d), x=x, y=y)
 
-        return told(True), told(False)
+        return write_order(True), write_order(False)
 
     return make
 
@@ -288,9 +290,9 @@ def documented(words: Mapping[str, str]) -> tuple[Family, ...]:
     items = list(words.items())
     return tuple(
         pair(
-            head + said + '."""\n    return ' + items[(i + 1 + j) % len(items)][1],
-            head + said + '."""\n    return ' + done,
+            head + phrase + '."""\n    return ' + items[(i + 1 + j) % len(items)][1],
+            head + phrase + '."""\n    return ' + expression,
         )
-        for i, (said, done) in enumerate(items)
+        for i, (phrase, expression) in enumerate(items)
         for j in range(len(items) - 1)
     )

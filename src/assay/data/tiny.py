@@ -85,10 +85,10 @@ def tiny(spec: TinySpec, bench: Bench) -> Path:
     which an evaluation was due, every 4× of compute."""
     text = corpora.load(spec.corpus)
     read = words(text, spec.vocab, spec.context, bench)
-    named = spec.replace(
+    hashed_spec = spec.replace(
         corpus=text.fingerprint
     )  # the same text is the same model, wherever it lies
-    return bench.artefact(named, lambda path: _train(spec, read, path, bench))
+    return bench.artefact(hashed_spec, lambda path: _train(spec, read, path, bench))
 
 
 def _train(spec: TinySpec, words: Path, path: Path, bench: Bench) -> None:
@@ -100,9 +100,9 @@ def _train(spec: TinySpec, words: Path, path: Path, bench: Bench) -> None:
         shape_of(runs.specs[0], vocab),
         batches(runs.seeds, tokens, vocab, spec.batch, spec.repeats),
     )
-    alone = Alone(bench, path)
+    checkpoint = Alone(bench, path)
     looks = due_steps(spec.steps)  # every 4× of compute: each step costs the same
-    trained = train_lms(runs, shape, draw, alone, evaluate_at=looks)
+    trained = train_lms(runs, shape, draw, checkpoint, evaluate_at=looks)
     called = (
         f"{spec.layers}-block GPT-2 of width {spec.d} (Assay, {spec.steps:,} steps, seed "
         f"{spec.seed})"
@@ -114,4 +114,4 @@ def _train(spec: TinySpec, words: Path, path: Path, bench: Bench) -> None:
     evaluations = [{"step": step, "loss": losses[step]} for step in looks]
     about = {"name": called, "loss": losses[spec.steps], "evaluations": evaluations}
     write(path, trained.tensors, shape, words / "tokenizer.json", about)
-    alone.file.unlink()
+    checkpoint.file.unlink()

@@ -53,14 +53,14 @@ def decode(params: Params, features: Float[Tensor, "run l b f"]) -> Float[Tensor
     return written(params, features).sum(1) + params["b_dec"][:, :, None]
 
 
-def lengths(params: Params, joined: bool = True) -> Float[Tensor, "run l f"]:
+def lengths(params: Params, concatenated: bool = True) -> Float[Tensor, "run l f"]:
     """Measure each feature's decoder: the length of its rows to all layers side by side, or the sum
     of their lengths.
 
     Formula: (Σ_k ‖W_dec,k‖²)^½ where joined, else Σ_k ‖W_dec,k‖
     """
     rows = torch.linalg.vector_norm(params["W_dec"], dim=-1)  # [run l k f]
-    return torch.linalg.vector_norm(rows, dim=2) if joined else rows.sum(2)
+    return torch.linalg.vector_norm(rows, dim=2) if concatenated else rows.sum(2)
 
 
 def replaced(
@@ -79,7 +79,7 @@ def replaced(
         features.append(
             torch.relu(stream @ params["W_enc"][:, layer] + params["b_enc"][:, layer, None])
         )
-        parts = [own @ params["W_dec"][:, source, layer] for source, own in enumerate(features)]
+        parts = [codes @ params["W_dec"][:, source, layer] for source, codes in enumerate(features)]
         wrote.append(torch.stack(parts).sum(0) + params["b_dec"][:, layer, None])
         stream = stream + wrote[-1]
     return stream, torch.stack(wrote, 1)

@@ -15,9 +15,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from assay.core.arrays import as_tensor, is_tensor
+from assay.core.display import Shown
 from assay.core.errors import DataError
 from assay.core.fit import Trained
-from assay.core.shown import Shown
 from assay.dictionaries import decoding
 from assay.dictionaries.kinds import from_json, has_name, to_json
 from assay.dictionaries.nonlinearity import Nonlinearity, projections
@@ -113,7 +113,7 @@ class Dictionary(Shown):
             )
         runs, d_in, f = self.W_enc.shape
         d_out = self.W_dec.shape[-1]
-        wanted: dict[str, tuple[tuple[int, ...], ...]] = {
+        allowed_shapes: dict[str, tuple[tuple[int, ...], ...]] = {
             "b_enc": ((runs, f),),
             "W_dec": ((runs, f, d_out),),
             "b_dec": ((runs, d_out),),
@@ -124,7 +124,7 @@ class Dictionary(Shown):
             "mean_out": ((runs, d_out),),
             "scale_out": ((runs,), (runs, d_out)),
         }
-        for name, shapes in wanted.items():
+        for name, shapes in allowed_shapes.items():
             value = getattr(self, name)
             if value is not None and tuple(value.shape) not in shapes:
                 raise DataError(
@@ -143,11 +143,13 @@ class Dictionary(Shown):
                 f"per_token must be one of {', '.join(map(repr, PER_TOKEN))}, got "
                 f"{self.per_token!r}"
             )
-        own = {
+        parameter_shapes = {
             name: (runs, *value.shape[1:]) for name, value in self.nonlinearity.init(1, f).items()
         }
-        own |= dict.fromkeys(getattr(self.nonlinearity, "encoders", ()), (runs, d_in, f))
-        for name, shape in own.items():
+        parameter_shapes |= dict.fromkeys(
+            getattr(self.nonlinearity, "encoders", ()), (runs, d_in, f)
+        )
+        for name, shape in parameter_shapes.items():
             got = list(self.own[name].shape) if name in self.own else "none"
             if got != list(shape):
                 raise DataError(
@@ -290,16 +292,16 @@ class Dictionary(Shown):
                 "nonlinearity; missing: "
                 f"{', '.join(missing) or 'nonlinearity'}"
             )
-        own = {
+        parameters = {
             name: value
             for name, value in tensors.items()
             if name not in (*STANDARD, *header.get("beside", ()))
         }
-        given = {name: tensors[name] for name in STANDARD if name in tensors}
+        standard_tensors = {name: tensors[name] for name in STANDARD if name in tensors}
         return cls(
-            **given,
+            **standard_tensors,
             nonlinearity=nonlinearity or from_json(header["nonlinearity"]),
-            own=own,
+            own=parameters,
             sites=tuple(header.get("sites", ())),
             per_token=header.get("per_token", ""),
             sites_out=tuple(header.get("sites_out", ())),
@@ -322,8 +324,10 @@ class Dictionary(Shown):
 
     def tensors(self) -> dict[str, Float[Tensor, "run ..."]]:
         """All tensors by name, the nonlinearity's own among them."""
-        given = {name: getattr(self, name) for name in STANDARD if getattr(self, name) is not None}
-        return {**given, **self.own}
+        standard_tensors = {
+            name: getattr(self, name) for name in STANDARD if getattr(self, name) is not None
+        }
+        return {**standard_tensors, **self.own}
 
     def to_trained(self) -> Trained:
         """The dictionaries as the result of an arm's `train`, for those made from others and not by
@@ -419,5 +423,5 @@ class Dictionary(Shown):
 
     def _map(self, change: Any) -> Self:
         tensors = {name: change(value) for name, value in self.tensors().items()}
-        own = {name: tensors.pop(name) for name in self.own}
-        return replace(self, **tensors, own=own)
+        parameters = {name: tensors.pop(name) for name in self.own}
+        return replace(self, **tensors, own=parameters)

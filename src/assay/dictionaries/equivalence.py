@@ -48,10 +48,14 @@ def as_gated(dictionary: Dictionary) -> Dictionary:
     threshold = dictionary.own["threshold"]
     if (threshold < 0).any():
         raise DataError(f"as_gated needs thresholds of at least 0, got {threshold.min().item():g}")
-    own = {"r_mag": torch.zeros_like(threshold), "b_mag": dictionary.b_enc}
+    parameters = {"r_mag": torch.zeros_like(threshold), "b_mag": dictionary.b_enc}
     b_enc = dictionary.b_enc - threshold
     return replace(
-        dictionary, b_enc=b_enc, nonlinearity=Gated(), own=own, origin=_without_training(dictionary)
+        dictionary,
+        b_enc=b_enc,
+        nonlinearity=Gated(),
+        own=parameters,
+        origin=_without_training(dictionary),
     )
 
 

@@ -39,10 +39,10 @@ class Gated:
         return {"r_mag": torch.zeros(runs, f), "b_mag": torch.zeros(runs, f)}
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
     ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f]; the gate is strict, and lets no gradient through."""
-        magnitude = (z * own["r_mag"].exp()[:, None] + own["b_mag"][:, None]).relu()
+        magnitude = (z * parameters["r_mag"].exp()[:, None] + parameters["b_mag"][:, None]).relu()
         return magnitude * (z + b_enc[:, None] > 0)
 
 
@@ -59,10 +59,10 @@ class GatedShift:
         return {"b_mag": torch.zeros(runs, f)}
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
     ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f]."""
-        return (z + own["b_mag"][:, None]).relu() * (z + b_enc[:, None] > 0)
+        return (z + parameters["b_mag"][:, None]).relu() * (z + b_enc[:, None] > 0)
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,11 @@ class GatedUntied:
         return {"b_mag": torch.zeros(runs, f)}
 
     def __call__(
-        self, z: Float[Tensor, "run b 2*f"], b_enc: Float[Tensor, "run f"], own: Own
+        self, z: Float[Tensor, "run b 2*f"], b_enc: Float[Tensor, "run f"], parameters: Own
     ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f]."""
         opens, amount = z.chunk(2, -1)
-        return (amount + own["b_mag"][:, None]).relu() * (opens + b_enc[:, None] > 0)
+        return (amount + parameters["b_mag"][:, None]).relu() * (opens + b_enc[:, None] > 0)
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,10 @@ class GatedSigmoid:
         return Gated().init(runs, f)
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
     ) -> Float[Tensor, "run b f"]:
         """Soft features [run, b, f]."""
-        magnitude = (z * own["r_mag"].exp()[:, None] + own["b_mag"][:, None]).relu()
+        magnitude = (z * parameters["r_mag"].exp()[:, None] + parameters["b_mag"][:, None]).relu()
         return magnitude * (z + b_enc[:, None]).sigmoid()
 
 
@@ -136,7 +136,7 @@ class ScaledReLU:
         return {"r_mag": torch.zeros(runs, f)}
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
     ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f]."""
-        return (z + b_enc[:, None]).relu() * own["r_mag"].exp()[:, None]
+        return (z + b_enc[:, None]).relu() * parameters["r_mag"].exp()[:, None]

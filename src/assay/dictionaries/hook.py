@@ -60,23 +60,27 @@ def spliced(
         )
     if at not in ("output", "input", "through"):
         raise DataError(f'at must be "output", "input" or "through", got {at!r}')
-    seen = Seen()
+    capture = Seen()
 
     def new(x: Tensor, target: Tensor) -> Tensor:
         flat = _rows(x, dictionary.W_enc.shape[1], "reads")
-        here = dictionary if dictionary.W_enc.device == x.device else dictionary.to(x.device)
-        features = here.encode(flat)
+        device_dictionary = (
+            dictionary if dictionary.W_enc.device == x.device else dictionary.to(x.device)
+        )
+        features = device_dictionary.encode(flat)
         shape = (*(x.shape[:2] if x.ndim > 2 else (1, len(flat))), dictionary.width)
-        seen.features, seen.x = features[0].reshape(shape), x
+        capture.features, capture.x = features[0].reshape(shape), x
         if not replace:
             return target
-        changed = features if edit is None else edit(seen.features.clone()).reshape(features.shape)
-        out = here.decode(changed, flat)[0]
+        changed = (
+            features if edit is None else edit(capture.features.clone()).reshape(features.shape)
+        )
+        out = device_dictionary.decode(changed, flat)[0]
         if keep_error:
             out = (
                 _rows(target, out.shape[-1], "writes").float()
                 + out
-                - here.decode(features, flat)[0]
+                - device_dictionary.decode(features, flat)[0]
             )
         if out.numel() != target.numel():
             raise DataError(
@@ -91,12 +95,12 @@ def spliced(
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         place, x = _first(args, kwargs, module)
         if at == "through":
-            seen.x = x
+            capture.x = x
             return args, kwargs
-        made = new(x, x)
+        replacement = new(x, x)
         if isinstance(place, str):
-            return args, {**kwargs, place: made}
-        return (*args[:place], made, *args[place + 1 :]), kwargs
+            return args, {**kwargs, place: replacement}
+        return (*args[:place], replacement, *args[place + 1 :]), kwargs
 
     def after(module: nn.Module, args: tuple[Any, ...], out: Any) -> Any:
         target = out[0] if isinstance(out, tuple) else out
@@ -105,15 +109,15 @@ def spliced(
                 f"{_name(module)} returns a {type(target).__name__}, no tensor; hook a module "
                 "that returns one"
             )
-        made = new(target if at == "output" or seen.x is None else seen.x, target)
-        return (made, *out[1:]) if isinstance(out, tuple) else made
+        replacement = new(target if at == "output" or capture.x is None else capture.x, target)
+        return (replacement, *out[1:]) if isinstance(out, tuple) else replacement
 
     with ExitStack() as stack:
         if at != "output":
             stack.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
         if at != "input":
             stack.callback(module.register_forward_hook(after).remove)
-        yield seen
+        yield capture
 
 
 def _first(

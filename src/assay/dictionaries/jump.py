@@ -46,16 +46,16 @@ class JumpReLU:
         """threshold, the same for all features."""
         return {"threshold": torch.full((runs, f), float(self.start))}
 
-    def confine(self, own: Own) -> None:
+    def confine(self, parameters: Own) -> None:
         """Bring thresholds back to at least 0, in place, after a step: below 0 a feature would be
         negative."""
-        own["threshold"].clamp_(min=0)
+        parameters["threshold"].clamp_(min=0)
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
     ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f]."""
-        pre, threshold = z + b_enc[:, None], own["threshold"][:, None]
+        pre, threshold = z + b_enc[:, None], parameters["threshold"][:, None]
         features = pre * (pre > threshold)
         if not threshold.requires_grad:
             return features
@@ -64,11 +64,11 @@ class JumpReLU:
         ) * _only_gradient(threshold)
 
     def opened(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
     ) -> Float[Tensor, "run b f"]:
         """1 where a feature is on, 0 elsewhere, [run, b, f]; its sum is L0, with the estimated
         gradient in the threshold."""
-        pre, threshold = z + b_enc[:, None], own["threshold"][:, None]
+        pre, threshold = z + b_enc[:, None], parameters["threshold"][:, None]
         on = (pre > threshold).to(pre.dtype)
         if not threshold.requires_grad:
             return on

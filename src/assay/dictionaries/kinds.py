@@ -25,12 +25,12 @@ def known() -> Mapping[str, type[Nonlinearity]]:
         if not file.ispkg
     ]
     values = [value for file in files for value in vars(file).values()]
-    found = [
+    kinds = [
         value
         for value in values
         if isinstance(value, type) and is_dataclass(value) and issubclass(value, Nonlinearity)
     ]
-    return MappingProxyType({kind.__name__: kind for kind in found})
+    return MappingProxyType({kind.__name__: kind for kind in kinds})
 
 
 def has_name(nonlinearity: Nonlinearity) -> bool:

@@ -32,7 +32,7 @@ class Nonlinearity(Protocol):
         """Own parameters [run, f] at the start of training."""
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
     ) -> Float[Tensor, "run b f"]:
         """Features, at least 0."""
 
@@ -46,7 +46,7 @@ class ReLU:
         return {}
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
     ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f]."""
         return (z + b_enc[:, None]).relu()
@@ -62,7 +62,7 @@ class Identity:
         return {}
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
     ) -> Float[Tensor, "run b f"]:
         """Codes [run, b, f]."""
         return z + b_enc[:, None]
@@ -90,7 +90,7 @@ class Rescaled:
         return {"factor": torch.ones(runs, f), "shift": torch.zeros(runs, f), **inner}
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
     ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f]."""
         inner = self.of(
@@ -98,11 +98,13 @@ class Rescaled:
             b_enc,
             {
                 name.removeprefix("of_"): value
-                for name, value in own.items()
+                for name, value in parameters.items()
                 if name.startswith("of_")
             },
         )
-        return (inner * own["factor"][:, None] + own["shift"][:, None]).relu() * (inner > 0)
+        return (inner * parameters["factor"][:, None] + parameters["shift"][:, None]).relu() * (
+            inner > 0
+        )
 
 
 def inference(nonlinearity: Nonlinearity) -> Nonlinearity:
@@ -115,7 +117,7 @@ def inference(nonlinearity: Nonlinearity) -> Nonlinearity:
 def projections(
     centred: Float[Tensor, "run b d"],
     W_enc: Float[Tensor, "run d f"],
-    own: Own,
+    parameters: Own,
     nonlinearity: Nonlinearity | None,
 ) -> Float[Tensor, "run b n"]:
     """What the nonlinearity is applied to: the encoder's projections, and behind them those of its
@@ -125,4 +127,4 @@ def projections(
     """
     z = centred @ W_enc
     more = getattr(nonlinearity, "encoders", ())
-    return torch.cat([z, *(centred @ own[name] for name in more)], -1) if more else z
+    return torch.cat([z, *(centred @ parameters[name] for name in more)], -1) if more else z

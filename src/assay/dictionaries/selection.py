@@ -55,7 +55,7 @@ class TopK:
         return _at_most(self.k, f)
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
     ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f]."""
         values, index = (z + b_enc[:, None]).topk(self.k, dim=-1, sorted=False)
@@ -83,7 +83,7 @@ class AbsTopK:
         return _at_most(self.k, f)
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
     ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f], of either sign."""
         pre = z + b_enc[:, None]
@@ -115,7 +115,7 @@ class GroupMax:
         return {}
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
     ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f]."""
         blocks = (z + b_enc[:, None]).relu().unflatten(-1, (self.k, -1))
@@ -150,7 +150,7 @@ class BatchTopK:
         return _at_most(self.k, f)
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
     ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f]; the threshold that training estimates is not used."""
         pre = (z + b_enc[:, None]).flatten(1)
@@ -202,7 +202,7 @@ class OneHot:
         return {}
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], own: Own
+        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
     ) -> Float[Tensor, "run b f"]:
         """Features [run, b, f], one per row."""
         return torch.zeros_like(z).scatter(-1, (z + b_enc[:, None]).argmax(-1, keepdim=True), 1.0)

@@ -87,32 +87,34 @@ def step(
     """Make a function that takes one step on a batch that lies on the device: forward, loss,
     backward, decoder constraint, Adam."""
     nonlinearity, loss = architectures(size)[architecture]
-    each = np.ones(runs)
+    ones = np.ones(runs)
     method = Method(
         nonlinearity,
         loss,
         size.width,
-        lr=1e-6 * each,
-        penalty=0.01 * each,
+        lr=1e-6 * ones,
+        penalty=0.01 * ones,
         betas=(0.9, 0.999),
         encoder_scale=START,
         products=products,
     )
-    made = group(Runs([Spec(seed=seed) for seed in range(runs)]), method, d=size.d, steps=10**6)
-    made.state = {name: tensor.to(device) for name, tensor in made.state.items()}
+    run_group = group(
+        Runs([Spec(seed=seed) for seed in range(runs)]), method, d=size.d, steps=10**6
+    )
+    run_group.state = {name: tensor.to(device) for name, tensor in run_group.state.items()}
     if architecture in ("ReLU", "Gated"):
-        made.state["b_enc"].fill_(-size.quantile)
+        run_group.state["b_enc"].fill_(-size.quantile)
     if architecture == "Gated":
-        made.state["b_mag"].fill_(-size.quantile)
+        run_group.state["b_mag"].fill_(-size.quantile)
     if architecture == "TopK + AuxK":
-        made.state["b_enc"][:, ::DEAD_SHARE] = DEAD_BIAS
-        made.state["idle.rows"][:, ::DEAD_SHARE] = DEAD
-    taken = 0
+        run_group.state["b_enc"][:, ::DEAD_SHARE] = DEAD_BIAS
+        run_group.state["idle.rows"][:, ::DEAD_SHARE] = DEAD
+    count = 0
 
     def take(x: Float[Tensor, "b d"]) -> None:
-        nonlocal taken
-        made.step_fn(made.state, x, taken)
-        taken += 1
+        nonlocal count
+        run_group.step_fn(run_group.state, x, count)
+        count += 1
 
     return take
 

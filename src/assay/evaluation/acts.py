@@ -60,8 +60,8 @@ class ActsFile:
         if self.document is None:
             return [(a, min(a + PIECE, self.rows)) for a in range(0, self.rows, PIECE)]
         ends = np.append(np.flatnonzero(np.diff(self.document)) + 1, self.rows)
-        wanted = min(len(ends), max(24, -(-self.rows // PIECE)))
-        chosen = np.unique(ends[np.searchsorted(ends, np.linspace(0, self.rows, wanted + 1)[1:])])
+        count = min(len(ends), max(24, -(-self.rows // PIECE)))
+        chosen = np.unique(ends[np.searchsorted(ends, np.linspace(0, self.rows, count + 1)[1:])])
         return list(zip([0, *chosen[:-1].tolist()], chosen.tolist(), strict=True))
 
 
@@ -99,8 +99,8 @@ def open_file(path: Path) -> ActsFile:
         raise DataError(
             f"{path} is not a readable safetensors file ({str(error)[:120]})"
         ) from error
-    others = [n for n in shapes if n != "document" and n not in TARGETS]
-    name = next((n for n in NAMES if n in shapes), others[0] if len(others) == 1 else None)
+    candidates = [n for n in shapes if n != "document" and n not in TARGETS]
+    name = next((n for n in NAMES if n in shapes), candidates[0] if len(candidates) == 1 else None)
     if name is None:
         raise DataError(
             f"{path} holds {', '.join(sorted(shapes)) or 'nothing'}; the activations should "
@@ -154,20 +154,22 @@ def _documents(
 
 def check(source: Source, file: ActsFile) -> None:
     """Refuse a dictionary that does not fit the file. Raises: DataError."""
-    one = source.dictionary
-    if one.W_enc.shape[1] != file.shape[-1]:
+    dictionary = source.dictionary
+    if dictionary.W_enc.shape[1] != file.shape[-1]:
         raise DataError(
-            f"{source.name} reads {one.W_enc.shape[1]} numbers per token, {file.path} has "
+            f"{source.name} reads {dictionary.W_enc.shape[1]} numbers per token, {file.path} has "
             f"{file.shape[-1]}"
         )
-    if file.target is None and (one.sites_out or one.W_dec.shape[-1] != one.W_enc.shape[1]):
+    if file.target is None and (
+        dictionary.sites_out or dictionary.W_dec.shape[-1] != dictionary.W_enc.shape[1]
+    ):
         raise DataError(
             f"{source.name} predicts activations elsewhere; {file.path} needs them as a "
             "second tensor, target"
         )
-    if one.W_dec.shape[-1] != file.width:
+    if dictionary.W_dec.shape[-1] != file.width:
         raise DataError(
-            f"{source.name} writes {one.W_dec.shape[-1]} numbers per token, {file.path} has "
+            f"{source.name} writes {dictionary.W_dec.shape[-1]} numbers per token, {file.path} has "
             f"{file.width} in {file.target}"
         )
 
@@ -187,7 +189,11 @@ def run(
 
     from assay.evaluation import measure, summary, sums
 
-    where, pieces, found = torch.device(device), file.pieces(), [list[Any]() for _ in sources]
+    where, pieces, source_parts = (
+        torch.device(device),
+        file.pieces(),
+        [list[Any]() for _ in sources],
+    )
     ours = [source.dictionary.to(where) for source in sources]
     with safe_open(file.path, "pt") as opened:
         x = opened.get_slice(file.name)
@@ -207,39 +213,41 @@ def run(
                 d = min(c + PIECE, b)
                 inputs = _read(x, file, c, d, where)
                 target = _read(y, file, c, d, where) if file.target else inputs
-                keep = measure.kept(inputs[None], target[None], (limits[0], limits[1]), 0)[0]
+                keep = measure.select_positions(
+                    inputs[None], target[None], (limits[0], limits[1]), 0
+                )[0]
                 if len(file.shape) == 3:
                     keep &= torch.arange(c, d, device=where) % file.shape[1] >= setting.skip_first
                 rows = torch.from_numpy(number[c - a : d - a]).to(where)[keep]
                 shared = sums.of_activations(target[keep], rows, n, centre)
-                for one, mine in zip(ours, parts, strict=True):
+                for dictionary, dictionary_parts in zip(ours, parts, strict=True):
                     more, firings, _ = sums.of_dictionary(
-                        one, inputs[keep], target[keep], rows, n, centre
+                        dictionary, inputs[keep], target[keep], rows, n, centre
                     )
                     if not sums.finite(more):
                         raise DataError(
                             f"a dictionary gives numbers that are not finite on {file.path}; "
                             "is it that dictionary's site?"
                         )
-                    mine.append(shared | more | {"firings": firings})
-            for mine, all_of in zip(parts, found, strict=True):
+                    dictionary_parts.append(shared | more | {"firings": firings})
+            for dictionary_parts, all_of in zip(parts, source_parts, strict=True):
                 total: sums.Sums = {}
-                for part in mine:
+                for part in dictionary_parts:
                     sums.add(total, part)
                 all_of.append(sums.arrays(total))
             tick(b, file.rows)
             if b < file.rows:
-                for source, all_of in zip(sources, found, strict=True):
+                for source, all_of in zip(sources, source_parts, strict=True):
                     summary.tell(watch, source.name, all_of, file.document is not None)
-    if not any(part["tokens"].sum() for part in found[0]):
+    if not any(part["tokens"].sum() for part in source_parts[0]):
         raise DataError(
             f"{file.path}: all {file.rows} activations are left out, with skip_first "
             f"{setting.skip_first} and outlier {setting.outlier:g}"
         )
-    return [_joined(parts, file) for parts in found]
+    return [_concatenate_parts(parts, file) for parts in source_parts]
 
 
-def _joined(parts: list[Arrays], file: ActsFile) -> Arrays:
+def _concatenate_parts(parts: list[Arrays], file: ActsFile) -> Arrays:
     sums = {
         name: np.concatenate([p[name] for p in parts]) for name in parts[0] if name != "firings"
     }

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.core import foreign
+from assay.core.display import follower
 from assay.core.errors import DataError
-from assay.core.shown import follower
 from assay.evaluation import sources
 from assay.evaluation.luck import luck
 from assay.evaluation.result import Evaluation
@@ -74,13 +74,13 @@ def evaluate(
             "give a model and a text (--model, --text), or a file of activations (--acts), "
             "and not both"
         )
-    found = sources.find(dictionaries, store)
+    source_list = sources.find(dictionaries, store)
     began = time.monotonic(), time.process_time()
     if acts is not None:
-        entries, data = _of_file(found, Path(acts), setting, store, device, progress, watch)
+        entries, data = _of_file(source_list, Path(acts), setting, store, device, progress, watch)
     else:
         entries, data = _of_text(
-            found, str(model), str(text), setting, store, device, batch, progress, watch
+            source_list, str(model), str(text), setting, store, device, batch, progress, watch
         )
     fresh = any(not e["cached"] for e in entries)
     data |= {
@@ -94,7 +94,7 @@ Made = Callable[[Mapping[str, Any], Mapping[str, "np.ndarray"]], None]
 
 
 def _of_text(
-    found: Sequence[Source],
+    source_list: Sequence[Source],
     model: str,
     text: str,
     setting: Setting,
@@ -118,9 +118,9 @@ def _of_text(
         s.name: EvaluationSpec(
             dictionary=s.sha256, model=folder.fingerprint, data=corpus.fingerprint, setting=setting
         )
-        for s in found
+        for s in source_list
     }
-    missing = [source for source in found if store.built(specs[source.name]) is None]
+    missing = [source for source in source_list if store.built(specs[source.name]) is None]
     plans = []
     if missing:
         from assay.evaluation.plans import plan
@@ -130,34 +130,34 @@ def _of_text(
             plans.append(plan(source, setting, folder, corpus))
             if sum(p.source.bytes for p in plans) > TOGETHER:
                 source.forget()
-    warned = _warned(found, specs, store, setting, folder, watch)
+    warned = _warned(source_list, specs, store, setting, folder, watch)
     if missing:
         from assay.evaluation import texts
 
-        for done, words, sums in texts.run(
+        for measured_plan, words, sums in texts.run(
             plans, store, folder, corpus, device, batch, progress or _silent, watch
         ):
             counted = words.ablated(setting.ablation_tokens)
-            of = {
-                "site": done.site.site,
-                "site_out": done.site.site_out,
-                "part": done.text.part,
-                "context": done.text.context,
-                "bos": done.text.bos,
+            details = {
+                "site": measured_plan.site.site,
+                "site_out": measured_plan.site.site_out,
+                "part": measured_plan.text.part,
+                "context": measured_plan.text.context,
+                "bos": measured_plan.text.bos,
                 "windows": len(words.tokens),
                 "tokens_read": int(words.tokens.size),
                 "tokens_ablated": int(counted.sum()) * words.context,
                 "documents": len(words.names),
-                "notes": list(done.notes),
+                "notes": list(measured_plan.notes),
             }
-            _keep(store, specs[done.source.name], done.source, of, sums)
+            _keep(store, specs[measured_plan.source.name], measured_plan.source, details, sums)
     return [
-        _read(store, specs[s.name], s.name, s not in missing, *warned[s.name]) for s in found
+        _read(store, specs[s.name], s.name, s not in missing, *warned[s.name]) for s in source_list
     ], about
 
 
 def _of_file(
-    found: Sequence[Source],
+    source_list: Sequence[Source],
     path: Path,
     setting: Setting,
     store: Store,
@@ -170,10 +170,10 @@ def _of_file(
     data = acts.fingerprint(path)
     specs = {
         source.name: EvaluationSpec(dictionary=source.sha256, data=data, setting=setting)
-        for source in found
+        for source in source_list
     }
-    missing = [source for source in found if store.built(specs[source.name]) is None]
-    warned = _warned(found, specs, store, setting, None, watch)
+    missing = [source for source in source_list if store.built(specs[source.name]) is None]
+    warned = _warned(source_list, specs, store, setting, None, watch)
     if missing:
         file = acts.open_file(path)
         held = 0
@@ -196,19 +196,19 @@ def _of_file(
             for source, sums in zip(
                 bunch, acts.run(file, bunch, setting, device, tick, watch), strict=True
             ):
-                named = (*source.dictionary.sites, *source.dictionary.sites_out, "", "")
-                reads = setting.site or named[0]
-                of = {
+                site_names = (*source.dictionary.sites, *source.dictionary.sites_out, "", "")
+                reads = setting.site or site_names[0]
+                details = {
                     "site": reads,
-                    "site_out": setting.site_out or named[1] or reads,
+                    "site_out": setting.site_out or site_names[1] or reads,
                     "tokens_read": file.rows,
                     "documents": len(sums["tokens"]) if file.document is not None else 0,
                     "notes": notes,
                 }
-                _keep(store, specs[source.name], source, of, sums)
+                _keep(store, specs[source.name], source, details, sums)
                 source.forget()
     return [
-        _read(store, specs[s.name], s.name, s not in missing, *warned[s.name]) for s in found
+        _read(store, specs[s.name], s.name, s not in missing, *warned[s.name]) for s in source_list
     ], {"acts": path.name, "acts_sha256": data}
 
 
@@ -216,16 +216,16 @@ def _keep(
     store: Store,
     spec: EvaluationSpec,
     source: Source,
-    of: Mapping[str, Any],
+    details: Mapping[str, Any],
     sums: Mapping[str, np.ndarray],
 ) -> None:
     """Work the measures out and store them, with how often each feature fires."""
     import numpy as np
 
     from assay.dictionaries.kinds import to_json
-    from assay.evaluation import stated, summary
+    from assay.evaluation import file_statements, summary
 
-    one, firings, shards = source.dictionary, sums["firings"], sums["shards"]
+    dictionary, firings, shards = source.dictionary, sums["firings"], sums["shards"]
     numbers = {name: value for name, value in sums.items() if name not in ("firings", "shards")}
     starts = np.cumsum(shards) - shards
     tokens = np.array(
@@ -233,17 +233,21 @@ def _keep(
     )
     measures = summary.measures(numbers) | summary.density(firings, tokens, shards.tolist())
     entry = {
-        "format": one.origin.get("format", "assay"),
+        "format": dictionary.origin.get("format", "assay"),
         "sha256": spec.dictionary,
-        "width": one.width,
-        "d": one.W_enc.shape[1],
-        "nonlinearity": to_json(one.nonlinearity),
-        "inferred": list(one.origin.get("inferred", ())),
-        "stated": stated.of_place(one),
-        **of,
+        "width": dictionary.width,
+        "d": dictionary.W_enc.shape[1],
+        "nonlinearity": to_json(dictionary.nonlinearity),
+        "inferred": list(dictionary.origin.get("inferred", ())),
+        "stated": file_statements.of_place(dictionary),
+        **details,
         "tokens": int(numbers["tokens"].sum()),
         "measures": measures,
-        "notes": [*of["notes"], *_left_out(numbers, of["documents"]), *_warnings(one, measures)],
+        "notes": [
+            *details["notes"],
+            *_left_out(numbers, details["documents"]),
+            *_warnings(dictionary, measures),
+        ],
         "histogram": summary.histogram(firings.sum(0), float(tokens.sum())),
     }
 
@@ -263,15 +267,15 @@ def _left_out(sums: Mapping[str, np.ndarray], documents: int) -> list[str]:
         ("predictions", "no prediction left, and count in no loss"),
     )
     empty = {kind: int(np.sum(sums[kind] == 0)) for kind, _ in kinds if kind in sums and documents}
-    told = {
+    lost_counts = {
         kind: lost
         for kind, lost in empty.items()
         if lost > (empty["tokens"] if kind != "tokens" else 0)
     }
     return [
-        f"{told[kind]:,} of {documents:,} documents have {words}"
+        f"{lost_counts[kind]:,} of {documents:,} documents have {words}"
         for kind, words in kinds
-        if kind in told
+        if kind in lost_counts
     ]
 
 
@@ -279,19 +283,19 @@ def _warnings(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:
     """What the file left open, and that a dictionary does not fit, which loads and runs without an
     error."""
     guessed = ", ".join(dictionary.origin.get("inferred", ()))
-    found = [f"not stated in its file but inferred: {guessed}"] if guessed else []
+    messages = [f"not stated in its file but inferred: {guessed}"] if guessed else []
     explained = measures["explained_variance"]["estimate"]
     if explained is not None and explained < 0:
-        found.append(
+        messages.append(
             "it does not reconstruct: worse than the mean. The usual causes: another site (a "
             "block's input for its output), a BOS too many or "
             "too few, centring, layer normalisation or a scale that its file does not state"
         )
-    return found
+    return messages
 
 
 def _warned(
-    found: Sequence[Source],
+    source_list: Sequence[Source],
     specs: Mapping[str, EvaluationSpec],
     store: Store,
     setting: Setting,
@@ -300,19 +304,19 @@ def _warned(
 ) -> dict[str, tuple[list[str], list[str]]]:
     """Tell what is not as each dictionary's file says, before anything is computed; give those
     warnings, and what cannot be known."""
-    from assay.evaluation import stated
+    from assay.evaluation import file_statements
 
-    said = {}
-    for source in found:
-        kept = _stored(path) if (path := store.built(specs[source.name])) is not None else {}
-        told = kept.get("stated") or stated.of_place(source.dictionary)
-        said[source.name] = (
-            stated.warnings(told, setting, folder),
-            stated.unknown(told, folder) if folder else [],
+    messages = {}
+    for source in source_list:
+        entry = _stored(path) if (path := store.built(specs[source.name])) is not None else {}
+        stated_place = entry.get("stated") or file_statements.of_place(source.dictionary)
+        messages[source.name] = (
+            file_statements.warnings(stated_place, setting, folder),
+            file_statements.unknown(stated_place, folder) if folder else [],
         )
-        for text in said[source.name][0]:
+        for text in messages[source.name][0]:
             watch(Warned(source.name, text))
-    return said
+    return messages
 
 
 def _read(
@@ -326,12 +330,12 @@ def _read(
     """One dictionary's entry: what is stored, and what is to be known of it in this call."""
     path = store.built(spec)
     assert path is not None
-    kept = _stored(path)
-    known = luck(kept["nonlinearity"]["name"])  # of today's record, so that it is not stored
+    entry = _stored(path)
+    known = luck(entry["nonlinearity"]["name"])  # of today's record, so that it is not stored
     return {
         "name": name,
-        **kept,
-        "notes": [*warnings, *kept["notes"], *unknown],
+        **entry,
+        "notes": [*warnings, *entry["notes"], *unknown],
         "warnings": warnings,
         "cached": cached,
         "luck": known,
@@ -354,16 +358,16 @@ def _provenance(began: tuple[float, float], device: str) -> dict[str, Any]:
         "seconds": round(time.monotonic() - began[0], 2),
         "cpu_seconds": round(time.process_time() - began[1], 2),
         "device": device,
-        "finished": provenance.now(),
+        "finished": provenance.timestamp(),
         "software": provenance.software(),
         "machine": provenance.machine(),
         "peak_rss": provenance.peak_rss(),
     }
 
 
-def _part_of(progress: Progress, part: int, parts: int, done: int, total: int) -> None:
-    progress((part * total + done) // parts, total)
+def _part_of(progress: Progress, part: int, parts: int, token_count: int, total: int) -> None:
+    progress((part * total + token_count) // parts, total)
 
 
-def _silent(done: int, total: int) -> None:
+def _silent(token_count: int, total: int) -> None:
     """Tell nobody."""

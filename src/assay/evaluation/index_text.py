@@ -52,21 +52,21 @@ def windows(corpus: Corpus, folder: ModelFolder, spec: IndexTextSpec, count: int
     Raises: DataError when no document is as long as a window; ModelError when a BOS is wanted and
     the model has none."""
     first = [bos_token(folder)] if spec.bos else []
-    found, numbers = [], []
-    for number, window in _drawn(corpus, folder, spec, spec.context - len(first)):
-        found.append(np.concatenate([np.array(first, np.int32), window]))
+    rows, numbers = [], []
+    for number, window in _draw_windows(corpus, folder, spec, spec.context - len(first)):
+        rows.append(np.concatenate([np.array(first, np.int32), window]))
         numbers.append(number)
-        if len(found) == count:
+        if len(rows) == count:
             break
-    if not found:
+    if not rows:
         raise DataError(
             f"no document of the {spec.part} part of {corpus.name} has {spec.context} tokens; "
             "say --context with fewer"
         )
-    return IndexWindows(np.stack(found).astype(np.int32), np.array(numbers, np.int32))
+    return IndexWindows(np.stack(rows).astype(np.int32), np.array(numbers, np.int32))
 
 
-def _drawn(
+def _draw_windows(
     corpus: Corpus, folder: ModelFolder, spec: IndexTextSpec, length: int
 ) -> Iterator[tuple[int, np.ndarray]]:
     numbers = np.array(corpus.part(spec.part if spec.part != "auto" else "all"), np.int64)

@@ -17,7 +17,7 @@ import numpy as np
 from assay.core import foreign
 from assay.core.errors import DataError, SpecError
 from assay.core.spec import Spec
-from assay.evaluation import leakage, sources, stated
+from assay.evaluation import file_statements, leakage, sources
 from assay.evaluation.index_text import IndexTextSpec, IndexWindows, shard_windows, windows
 from assay.evaluation.plans import CONTEXT, sites
 from assay.evaluation.setting import Part, Setting
@@ -163,16 +163,16 @@ def known(name: str, store: Store, like: Index | None = None) -> Index | None:
     for folder in folders(store):
         with contextlib.suppress(DataError):  # a broken one is told by `assay serve`, and is none
             abouts[folder] = About.read(folder)
-    here = [folder for folder, about in abouts.items() if about.address == name]
-    if not here:
+    matches = [folder for folder, about in abouts.items() if about.address == name]
+    if not matches:
         sha = sources.find([name], store)[0].sha256
         text = None if like is None else (like.about.model_sha256, like.about.corpus_sha256)
-        here = [
+        matches = [
             f
             for f, a in abouts.items()
             if a.dictionary == sha and text in (None, (a.model_sha256, a.corpus_sha256))
         ]
-    return Index(max(here, key=lambda folder: abouts[folder].tokens)) if here else None
+    return Index(max(matches, key=lambda folder: abouts[folder].tokens)) if matches else None
 
 
 def spec_of(index: Index) -> IndexSpec:
@@ -202,12 +202,12 @@ def firings_of(index: Index, store: Store) -> Firings:
             windows=min(size, whole.windows - a),
             gradients=whole.gradients,
         )
-        if (there := store.built(spec)) is None:
+        if (path := store.built(spec)) is None:
             raise DataError(
                 f"the firings of {index.about.address} are no longer in {store.root}; make "
                 "its index again: assay index DICTIONARY"
             )
-        shards.append(there)
+        shards.append(path)
     return Firings.of(shards)
 
 
@@ -239,17 +239,17 @@ def index(
     from assay.subjects.folder import find
 
     setting = (setting or IndexSetting()).replace(**options)
-    tell = progress or (lambda what, done, total: None)
+    tell = progress or (lambda what, count, total: None)
     store = Store(root)
-    source, *others = sources.find([dictionary, *also], store)
+    source, *other_sources = sources.find([dictionary, *also], store)
     if not also:
-        others = _other_seeds(str(dictionary), store)
+        other_sources = _other_seeds(str(dictionary), store)
     folder, corpus = (
         find(str(model)),
         corpora.load(text if isinstance(text, str) else str(text.absolute())),
     )
     place, notes = _place(source, setting, folder, corpus)
-    for other in others:
+    for other in other_sources:
         wide, ours = other.dictionary.W_dec.shape[-1], source.dictionary.W_dec.shape[-1]
         if wide != ours:
             raise DataError(
@@ -266,15 +266,15 @@ def index(
         gradients=setting.gradients,
         ablate=min(setting.ablate, source.dictionary.width),
         ablate_windows=setting.ablate_windows,
-        also=tuple(o.sha256 for o in others),
+        also=tuple(o.sha256 for o in other_sources),
     )
-    if (there := store.built(whole)) is None:
+    if (index_path := store.built(whole)) is None:
         folder.check_weights()
         began = time.monotonic(), time.process_time()
         work = _Work(
             store,
             source,
-            _asked(dictionary),
+            _to_address(dictionary),
             folder,
             corpus,
             place,
@@ -284,11 +284,13 @@ def index(
             device,
             tell,
         )
-        there = store.artefact(whole, lambda path: work.build(path, whole, others, notes, began))
-    return Index(there)
+        index_path = store.artefact(
+            whole, lambda path: work.build(path, whole, other_sources, notes, began)
+        )
+    return Index(index_path)
 
 
-def _asked(dictionary: str | Path) -> str:
+def _to_address(dictionary: str | Path) -> str:
     """How the dictionary is found again from any folder."""
     path = Path(dictionary).expanduser()
     return str(path.absolute()) if path.exists() else str(dictionary)
@@ -299,16 +301,25 @@ def _place(
 ) -> tuple[IndexPlaceSpec, list[str]]:
     """Where the dictionary reads and writes, on which windows, and what was assumed. Raises:
     DataError or ModelError."""
-    one = source.dictionary
-    asked = Setting(site=setting.site, site_out=setting.site_out)
-    reads, writes = sites(source.name, one, asked, folder)
-    told, of_place = stated.of_text(one.origin), stated.of_place(one)
-    context = setting.context or told.get("context_size") or min(CONTEXT, most_tokens(folder))
+    dictionary = source.dictionary
+    requested = Setting(site=setting.site, site_out=setting.site_out)
+    reads, writes = sites(source.name, dictionary, requested, folder)
+    stated_text, of_place = (
+        file_statements.of_text(dictionary.origin),
+        file_statements.of_place(dictionary),
+    )
+    context = (
+        setting.context or stated_text.get("context_size") or min(CONTEXT, most_tokens(folder))
+    )
     check_context(folder, context, setting.context is not None)
-    bos = setting.bos if setting.bos is not None else bool(told.get("prepend_bos", False))
+    bos = setting.bos if setting.bos is not None else bool(stated_text.get("prepend_bos", False))
     try:
         part, why = leakage.choose(
-            source.name, leakage.of(one.origin), corpus, setting.part, told.get("dataset", "")
+            source.name,
+            leakage.get_training_text(dictionary.origin),
+            corpus,
+            setting.part,
+            stated_text.get("dataset", ""),
         )
     except DataError as error:
         if setting.part == "auto":
@@ -320,18 +331,22 @@ def _place(
                 f"learned ({error})"
             ),
         )
-    of = IndexTextSpec(
+    text_spec = IndexTextSpec(
         model=folder.fingerprint, corpus=corpus.fingerprint, part=part, context=context, bos=bos
     )
     spec = IndexPlaceSpec(
-        of=of,
+        of=text_spec,
         site=str(reads),
         site_out=str(writes),
         dtype=setting.dtype,
         skip_first=setting.skip_first,
         outlier=setting.outlier,
     )
-    return spec, [*stated.warnings(of_place, asked, folder), *stated.unknown(of_place, folder), why]
+    return spec, [
+        *file_statements.warnings(of_place, requested, folder),
+        *file_statements.unknown(of_place, folder),
+        why,
+    ]
 
 
 def _other_seeds(name: str, store: Store) -> list[Source]:
@@ -385,7 +400,7 @@ class _Work:
         reads, writes = Site.parse(self.place.site), Site.parse(self.place.site_out)
 
         def build(path: Path) -> None:
-            found = passes.limits(
+            site_limits = passes.limits(
                 self.subject,
                 reads,
                 writes,
@@ -393,13 +408,13 @@ class _Work:
                 self.place.skip_first,
                 self.place.outlier,
             )
-            np.save(path / "limits.npy", np.array(found))
+            np.save(path / "limits.npy", np.array(site_limits))
 
         limits = np.load(self.store.artefact(self.place, build) / "limits.npy")
-        one = self.source.dictionary.to(self.subject.device)
+        dictionary = self.source.dictionary.to(self.subject.device)
         return passes.Place(
             self.subject,
-            one,
+            dictionary,
             reads,
             writes,
             (float(limits[0]), float(limits[1])),
@@ -410,7 +425,7 @@ class _Work:
         self,
         path: Path,
         whole: IndexSpec,
-        others: Sequence[Source],
+        other_sources: Sequence[Source],
         notes: Sequence[str],
         began: tuple[float, float],
     ) -> None:
@@ -423,16 +438,16 @@ class _Work:
         sample = Sample(
             self.words.tokens, self.words.document, [np.load(s / "kept.npy") for s in shards]
         )
-        told, parts = (
+        report_progress, parts = (
             functools.partial(self.tell, "windows with features taken out"),
             path / "parts" / "sample",
         )
         ablated, of_sample = ablate(
-            self.at, shards, sample, whole.ablate, whole.ablate_windows, told, parts
+            self.at, shards, sample, whole.ablate, whole.ablate_windows, report_progress, parts
         )
         totals = _totals(shards)
         if totals["loss"] is not None:
-            count, told = (
+            count, report_progress = (
                 min(SPLICED, whole.windows),
                 functools.partial(self.tell, "windows with the reconstruction in place"),
             )
@@ -441,12 +456,12 @@ class _Work:
             )
 
             def fill(path: Path) -> None:
-                np.save(path / "rise.npy", rise(self.at, sample, count, told, path))
+                np.save(path / "rise.npy", rise(self.at, sample, count, report_progress, path))
 
             totals["loss_spliced"] = totals["loss"] + float(
                 np.load(self.store.artefact(spec, fill) / "rise.npy")
             )
-            told(count, count)
+            report_progress(count, count)
         about = About(
             name=self.source.name,
             source=self.asked,
@@ -475,7 +490,7 @@ class _Work:
             made={
                 "seconds": round(time.monotonic() - began[0], 1),
                 "cpu_seconds": round(time.process_time() - began[1], 1),
-                "finished": provenance.now(),
+                "finished": provenance.timestamp(),
                 "software": provenance.software(),
                 "machine": provenance.machine(),
                 "device": self.device,
@@ -484,7 +499,7 @@ class _Work:
         build.build(
             path,
             shards,
-            self.directions(others),
+            self.directions(other_sources),
             about,
             words=self.subject.token_text,
             vocabulary=self.vocabulary,
@@ -533,7 +548,7 @@ class _Work:
 
             def fill(path: Path, some: slice = some, i: int = i) -> None:
                 neurons = self._neurons if i < NEURON_SHARDS else None
-                at = replace(self.at, neurons=neurons)
+                place = replace(self.at, neurons=neurons)
                 tokens, step = (
                     self.words.tokens[some],
                     max(
@@ -544,7 +559,7 @@ class _Work:
                 parts = []
                 for b in range(0, len(tokens), step):
                     parts.append(
-                        passes.read(at, tokens[b : b + step], gradients=self.setting.gradients)
+                        passes.read(place, tokens[b : b + step], gradients=self.setting.gradients)
                     )
                     self.tell(
                         "tokens",
@@ -559,7 +574,7 @@ class _Work:
                     value=np.concatenate([p.value for p in parts]),
                     tokens=tokens,
                     document=self.words.document[some],
-                    kept=np.concatenate([p.kept for p in parts]),
+                    keep=np.concatenate([p.kept for p in parts]),
                     effect=np.concatenate([p.effect for p in parts if p.effect is not None])
                     if self.setting.gradients
                     else None,
@@ -585,23 +600,23 @@ class _Work:
             if site.layer is None
             else site.layer - (site.kind in ("resid_pre", "resid_mid", "z", "attn_out"))
         )
-        found = Site("mlp_post", layer) if layer >= 0 else None
-        return found if found in self.folder.sites else None
+        hidden_site = Site("mlp_post", layer) if layer >= 0 else None
+        return hidden_site if hidden_site in self.folder.sites else None
 
-    def directions(self, others: Sequence[Source]) -> Any:
+    def directions(self, other_sources: Sequence[Source]) -> Any:
         """What is known of the features without any text."""
         from assay.features.importance import STREAM
         from assay.features.index.build import Directions
 
-        one, site = self.source.dictionary, Site.parse(self.place.site_out)
+        dictionary, site = self.source.dictionary, Site.parse(self.place.site_out)
         same = self.place.site == self.place.site_out
         unembedding = self.subject.unembed().cpu().numpy() if site.kind in STREAM else None
         return Directions(
-            decoder=_raw_decoder(one),
-            encoder=one.W_enc[0].T.cpu().float().numpy() if same else None,
+            decoder=_raw_decoder(dictionary),
+            encoder=dictionary.W_enc[0].T.cpu().float().numpy() if same else None,
             unembedding=unembedding,
             neurons=site.kind in ("mlp_pre", "mlp_post"),
-            seeds={other.name: _raw_decoder(other.dictionary) for other in others},
+            seeds={other.name: _raw_decoder(other.dictionary) for other in other_sources},
         )
 
 

@@ -16,8 +16,8 @@ def choose(
     name: str,
     trained_on: Mapping[str, Any] | None,
     corpus: Corpus,
-    asked: Part | Literal["auto"],
-    told: str = "",
+    requested_part: Part | Literal["auto"],
+    text_statement: str = "",
 ) -> tuple[Part, str]:
     """The part of the corpus to evaluate on, and a sentence about why: what is known, or what
     cannot be.
@@ -32,15 +32,16 @@ def choose(
     documents = [str(d) for d in listed] if isinstance(listed, list | tuple) else []
     if not trained_on or not ("corpus" in trained_on or documents):
         why = (
-            f"{told or 'its file does not say which text it was trained on'}, so overlap with "
+            f"{text_statement or 'its file does not say which text it was trained on'}, so "
+            "overlap with "
             "this text cannot be ruled out"
         )
-        return "all" if asked == "auto" else asked, why
+        return "all" if requested_part == "auto" else requested_part, why
     same, part_then = (
         trained_on.get("corpus") == corpus.fingerprint,
         str(trained_on.get("part", "all")),
     )
-    part: Part = asked if asked != "auto" else "test" if same else "all"
+    part: Part = requested_part if requested_part != "auto" else "test" if same else "all"
     if same and not documents and part_then == "all":
         raise DataError(
             f"{name} was trained on this text, all of it as far as is known; evaluate it on a "
@@ -52,12 +53,13 @@ def choose(
             "evaluate it on what it has seen; "
             f"say --part {'test' if part_then != 'test' else 'validation'}, or leave it out"
         )
-    seen = overlap(documents, corpus, part)
-    if seen:
+    overlapping = overlap(documents, corpus, part)
+    if overlapping:
         chosen = len(corpus.part(part))
         raise DataError(
-            f"{name} was trained on {len(seen)} of the {chosen} documents of this text (such as "
-            f"{seen[0]}); take them out, or say "
+            f"{name} was trained on {len(overlapping)} of the {chosen} documents of this text "
+            "(such as "
+            f"{overlapping[0]}); take them out, or say "
             f"--part test if that is the text it was trained on"
         )
     if same:
@@ -83,7 +85,7 @@ def overlap(documents: Sequence[str], corpus: Corpus, part: Part) -> list[str]:
     ]
 
 
-def of(origin: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def get_training_text(origin: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """What a dictionary's origin says of its training text; None: nothing."""
     known = origin.get("trained_on")
     return known if isinstance(known, Mapping) else None

@@ -125,7 +125,7 @@ def look(
     Raises: DataError or ModelError for what cannot be read or does not fit together, and for a text
     that leaves nothing to predict (with `skip_first` 1, of fewer than 3 tokens); SpecError for
     impossible numbers."""
-    from assay.evaluation import stated
+    from assay.evaluation import file_statements
     from assay.evaluation.plans import sites
     from assay.evaluation.text import bos_token, check_context
     from assay.subjects import folder as models
@@ -134,11 +134,13 @@ def look(
     for name, number in (("features", features), ("per_token", per_token)):
         if number < 1:
             raise DataError(f"{name} must be at least 1, got {number}")
-    source = _found(dictionary, Store(root))
-    folder, one = models.find(str(model)), source.dictionary
-    reads, writes = sites(source.name, one, setting, folder)
+    source = _find_source(dictionary, Store(root))
+    folder, single = models.find(str(model)), source.dictionary
+    reads, writes = sites(source.name, single, setting, folder)
     with_bos = (
-        bos if bos is not None else bool(stated.of_text(one.origin).get("prepend_bos", False))
+        bos
+        if bos is not None
+        else bool(file_statements.of_text(single.origin).get("prepend_bos", False))
     )
     ids = ([bos_token(folder)] if with_bos else []) + folder.tokenizer.encode(text)
     if len(ids) < skip_first + 2:
@@ -146,9 +148,9 @@ def look(
             f"the text has {len(ids)} tokens; give at least {skip_first + 2}, so that there "
             "is something to predict"
         )
-    check_context(folder, len(ids), given=True)
-    told = stated.of_place(one)
-    warnings = stated.warnings(told, setting, folder)
+    check_context(folder, len(ids), explicit=True)
+    stated_place = file_statements.of_place(single)
+    warnings = file_statements.warnings(stated_place, setting, folder)
     for line in warnings:
         watch(Warned(source.name, line))
     watch(
@@ -164,15 +166,17 @@ def look(
     from assay.subjects.pretrained import load
 
     subject = load(str(model), device)
-    reader = Reader(subject, one.to(subject.device), reads, writes, with_bos, skip_first, outlier)
+    reader = Reader(
+        subject, single.to(subject.device), reads, writes, with_bos, skip_first, outlier
+    )
     reading = reader.read_ids(ids)
-    size = torch.linalg.vector_norm(one.W_dec[0], dim=-1).cpu().numpy()
-    adds = np.bincount(reading.firings.feature, abs(reading.firings.value), one.width) * size
+    size = torch.linalg.vector_norm(single.W_dec[0], dim=-1).cpu().numpy()
+    adds = np.bincount(reading.firings.feature, abs(reading.firings.value), single.width) * size
     tried = [
         int(k) for k in np.argsort(-adds, kind="stable")[: CANDIDATES * features] if adds[k] > 0
     ]
     delta = ablate_features(reader, reading, tried).on().tolist()
-    shown = sorted(range(len(tried)), key=lambda i: -abs(delta[i]))[:features]
+    top = sorted(range(len(tried)), key=lambda i: -abs(delta[i]))[:features]
     words, losses = list(reading.words), [None, *_rounded(reading.loss)]
     lengths = _rounded(
         torch.stack([_medians(x[None], skip_first) for x in (reading.inputs, reading.acts)]).amax(0)
@@ -188,11 +192,11 @@ def look(
         )
         for i in range(len(ids))
     ]
-    columns = reading.firings.columns([tried[i] for i in shown], len(ids)).T
-    logits = _promoted(reader, [tried[i] for i in shown])
+    columns = reading.firings.columns([tried[i] for i in top], len(ids)).T
+    logits = _promoted(reader, [tried[i] for i in top])
     listed = [
         _feature(tried[i], delta[i], column, words, pairs)
-        for i, column, pairs in zip(shown, columns, logits, strict=True)
+        for i, column, pairs in zip(top, columns, logits, strict=True)
     ]
     return Look(
         {
@@ -203,19 +207,23 @@ def look(
             "site": str(reads),
             "site_out": str(writes),
             "bos": with_bos,
-            "width": one.width,
+            "width": single.width,
             "text": text,
             "tokens": words,
             "warnings": warnings,
-            "notes": [*warnings, *stated.unknown(told, folder)],
+            "notes": [*warnings, *file_statements.unknown(stated_place, folder)],
             "losses": losses,
             "loss": float(reading.loss.mean()),
             "loss_spliced": float(reconstructed_loss(reader, reading).mean()),
             "skip_first": skip_first,
             "outlier": outlier,
             "left_out": list(reading.left_out),
-            "by_token": [t for t, kept in zip(listing, reading.keep, strict=True) if kept],
-            "sinks": [t for t, kept in zip(listing, reading.keep, strict=True) if not kept],
+            "by_token": [
+                t for t, is_counted in zip(listing, reading.keep, strict=True) if is_counted
+            ],
+            "sinks": [
+                t for t, is_counted in zip(listing, reading.keep, strict=True) if not is_counted
+            ],
             "l0": len(reading.firings) / int(reading.keep.sum()),
             "on": len(reading.on),
             "tried": len(tried),
@@ -224,7 +232,7 @@ def look(
     )
 
 
-def _found(dictionary: str | Path | Dictionary | None, store: Store) -> sources.Source:
+def _find_source(dictionary: str | Path | Dictionary | None, store: Store) -> sources.Source:
     if dictionary is not None:
         return sources.find([dictionary], store)[0]
     try:
@@ -237,7 +245,7 @@ def _found(dictionary: str | Path | Dictionary | None, store: Store) -> sources.
         ) from error
 
 
-def _promoted(reader: Reader, shown: Sequence[int]) -> list[tuple[list[Any], list[Any]]]:
+def _promoted(reader: Reader, features: Sequence[int]) -> list[tuple[list[Any], list[Any]]]:
     """Tokens whose logits each feature promotes and suppresses most along the direct path; none for
     a site outside the stream."""
     from assay.features.effects import extremes
@@ -245,9 +253,9 @@ def _promoted(reader: Reader, shown: Sequence[int]) -> list[tuple[list[Any], lis
     from assay.features.live.logits import Unembedding
     from assay.features.parts import directions
 
-    if reader.target.kind not in STREAM or not shown:
-        return [([], []) for _ in shown]
-    logits = Unembedding.of(reader.subject).linear(directions(reader.dictionary, list(shown)))
+    if reader.target.kind not in STREAM or not features:
+        return [([], []) for _ in features]
+    logits = Unembedding.of(reader.subject).linear(directions(reader.dictionary, list(features)))
     ids, values = extremes(logits.cpu().numpy(), 5)
     word = reader.subject.token_text
     pairs = [
@@ -259,7 +267,7 @@ def _promoted(reader: Reader, shown: Sequence[int]) -> list[tuple[list[Any], lis
 
 def _medians(x: Any, skip_first: int) -> Any:
     """The length of each activation in medians of those after the first positions."""
-    from assay.dictionaries.measuring.kept import outlier_limit
+    from assay.dictionaries.measuring.positions import outlier_limit
 
     return x[0].norm(dim=-1) / (outlier_limit(x[:, skip_first:], 1.0) or 1.0)
 

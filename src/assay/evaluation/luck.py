@@ -47,7 +47,7 @@ def luck(nonlinearity: str) -> dict[str, Any] | None:
     values = scores[:, coords["kind"].index(kind)].reshape(
         -1, scores.shape[-1]
     )  # every copy of every seed
-    found, counts = {}, []
+    differences, counts = {}, []
     for measure in (m for m in TABLE if m.name in coords["measure"]):
         known = values[:, coords["measure"].index(measure.name)]
         known = known[np.isfinite(known)]
@@ -57,11 +57,16 @@ def luck(nonlinearity: str) -> dict[str, Any] | None:
             else math.nan
         )
         if math.isfinite(difference) and np.ptp(known) > 1e-6 * abs(known).max():
-            found[measure.name] = difference
+            differences[measure.name] = difference
             counts.append(len(known))
-    if not found:
+    if not differences:
         return None
     setup = {
         name: arm["shared"][name] for name in SETUP if name != "k" or nonlinearity.endswith("TopK")
     }
-    return {"kind": nonlinearity, "trainings": min(counts), "differences": found, "setup": setup}
+    return {
+        "kind": nonlinearity,
+        "trainings": min(counts),
+        "differences": differences,
+        "setup": setup,
+    }

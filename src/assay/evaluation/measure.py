@@ -20,8 +20,8 @@ from torch import Tensor
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import ABLATIONS, Donors, capture, compare, spliced_runs
-from assay.dictionaries.measuring.kept import kept, outlier_limit
 from assay.dictionaries.measuring.measures import Ablation
+from assay.dictionaries.measuring.positions import outlier_limit, select_positions
 from assay.dictionaries.measuring.splice import Passage
 from assay.evaluation import sums
 from assay.subjects.pretrained import Pretrained
@@ -46,7 +46,7 @@ class Place:
         self, inputs: Float[Tensor, "w s d_in"], acts: Float[Tensor, "w s d"]
     ) -> Bool[Tensor, "w s"]:
         """The positions that count."""
-        return kept(inputs, acts, self.limits, self.skip_first)
+        return select_positions(inputs, acts, self.limits, self.skip_first)
 
 
 def constants(
@@ -63,8 +63,8 @@ def constants(
 
     Raises: DataError where no activation is left, or one is not finite.
     """
-    found = [_captured(subject, reads, writes, t) for t in _batches(tokens, 2048)]
-    inputs, acts = (torch.cat(parts) for parts in zip(*found, strict=True))
+    batches = [_captured(subject, reads, writes, t) for t in _batches(tokens, 2048)]
+    inputs, acts = (torch.cat(parts) for parts in zip(*batches, strict=True))
     for site, x in ((reads, inputs), (writes, acts)):
         if not bool(x.isfinite().all()):
             raise DataError(
@@ -74,7 +74,7 @@ def constants(
         outlier_limit(inputs[:, skip_first:], outlier),
         outlier_limit(acts[:, skip_first:], outlier),
     )
-    rows = acts[kept(inputs, acts, limits, skip_first)]
+    rows = acts[select_positions(inputs, acts, limits, skip_first)]
     if len(rows) < 2:
         raise DataError(
             f"all activations at {writes} are left out: windows are {tokens.shape[1]} tokens, "
@@ -100,7 +100,7 @@ def place(
 
 def shard(
     subject: Pretrained,
-    at: Place,
+    site_place: Place,
     tokens: Int[np.ndarray, "w s"],
     document: Int[np.ndarray, "w"],
     ablated: Bool[np.ndarray, "w"],
@@ -120,9 +120,10 @@ def shard(
     n = int(document[-1]) + 1
     names = [f"a_{kind}_{name}" for kind in ("ce", "kl") for name in ABLATIONS] if reference else []
     shared: sums.Sums = {
-        name: torch.zeros(n, dtype=torch.float64, device=at.donors.mean.device) for name in names
+        name: torch.zeros(n, dtype=torch.float64, device=site_place.donors.mean.device)
+        for name in names
     }
-    own: list[sums.Sums] = [{} for _ in dictionaries]
+    dictionary_sums: list[sums.Sums] = [{} for _ in dictionaries]
     order = np.argsort(
         ~ablated, kind="stable"
     )  # ablated windows first, so that a batch is of one kind
@@ -131,10 +132,14 @@ def shard(
     for part in (*_cut(order[:count], step), *_cut(order[count:], step)):
         with_ablations = bool(ablated[part[0]])
         passage, clean = capture(
-            subject, at.writes, torch.from_numpy(tokens[part].astype(np.int64)), None, at.reads
+            subject,
+            site_place.writes,
+            torch.from_numpy(tokens[part].astype(np.int64)),
+            None,
+            site_place.reads,
         )
         inputs = passage.acts if passage.inputs is None else passage.inputs
-        keep = at.keep(inputs, passage.acts)
+        keep = site_place.keep(inputs, passage.acts)
         passage = Passage(passage.tokens, passage.acts, keep, passage.inputs, passage.before)
         where = (
             torch.from_numpy(document[part].astype(np.int64))
@@ -142,31 +147,33 @@ def shard(
             .expand(keep.shape)
         )
         x, y, rows = inputs[keep], passage.acts[keep], where[keep]
-        sums.add(shared, sums.of_activations(y, rows, n, at.donors.mean))
+        sums.add(shared, sums.of_activations(y, rows, n, site_place.donors.mean))
         ablations = ABLATIONS if with_ablations and reference else ()
         news = chain(
-            _reconstructed(dictionaries, own, passage, x, y, rows, n, at.donors.mean),
-            (_ablated(name, at.donors, passage.acts, first + part) for name in ablations),
+            _reconstructed(
+                dictionaries, dictionary_sums, passage, x, y, rows, n, site_place.donors.mean
+            ),
+            (_ablated(name, site_place.donors, passage.acts, first + part) for name in ablations),
         )
-        ce, kl = compare(clean, list(spliced_runs(subject, at.writes, passage, news, step)))
+        ce, kl = compare(clean, list(spliced_runs(subject, site_place.writes, passage, news, step)))
         counted = keep[:, :-1]
         series = torch.cat([torch.ones_like(ce[:1]), ce, kl])[:, counted]
         totals = sums.of_losses(series, where[:, :-1][counted], n)
-        _losses(shared, own, totals, ablations, with_ablations)
+        _losses(shared, dictionary_sums, totals, ablations, with_ablations)
         tick(tokens[part].size)
-    return sums.arrays(shared), [sums.arrays(mine) for mine in own]
+    return sums.arrays(shared), [sums.arrays(single_sums) for single_sums in dictionary_sums]
 
 
 def _losses(
     shared: sums.Sums,
-    own: list[sums.Sums],
+    dictionary_sums: list[sums.Sums],
     totals: Tensor,
     ablations: Sequence[str],
     with_ablations: bool,
 ) -> None:
     """Add the losses of one batch; those of ablated windows also under names that begin with `a_`,
     to compare like with like."""
-    k = len(own)
+    k = len(dictionary_sums)
     ce, kl = totals[2 : 2 + k + len(ablations)], totals[2 + k + len(ablations) :]
     zero = torch.zeros_like(totals[0])
 
@@ -174,15 +181,15 @@ def _losses(
         return {name: value, f"a_{name}": value if with_ablations else zero}
 
     sums.add(shared, both("predictions", totals[0]) | both("ce_clean", totals[1]))
-    for i, mine in enumerate(own):
-        sums.add(mine, both("ce_spliced", ce[i]) | both("kl_spliced", kl[i]))
+    for i, single_sums in enumerate(dictionary_sums):
+        sums.add(single_sums, both("ce_spliced", ce[i]) | both("kl_spliced", kl[i]))
     for i, name in enumerate(ablations):
         sums.add(shared, {f"a_ce_{name}": ce[k + i], f"a_kl_{name}": kl[k + i]})
 
 
 def _reconstructed(
     dictionaries: Sequence[Dictionary],
-    own: Sequence[sums.Sums],
+    dictionary_sums: Sequence[sums.Sums],
     passage: Passage,
     x: Float[Tensor, "kept d_in"],
     y: Float[Tensor, "kept d"],
@@ -192,14 +199,14 @@ def _reconstructed(
 ) -> Iterator[Float[Tensor, "w s d"]]:
     """The activations with each dictionary's reconstructions in place, one when it is asked for;
     its sums are added to its own."""
-    for one, mine in zip(dictionaries, own, strict=True):
-        found, firings, y_hat = sums.of_dictionary(one, x, y, document, documents, centre)
-        if not sums.finite(found):
+    for dictionary, single_sums in zip(dictionaries, dictionary_sums, strict=True):
+        new_sums, firings, y_hat = sums.of_dictionary(dictionary, x, y, document, documents, centre)
+        if not sums.finite(new_sums):
             raise DataError(
                 "the dictionary gives numbers that are not finite on this model's "
                 "activations; is the site right?"
             )
-        sums.add(mine, found | {"firings": firings})
+        sums.add(single_sums, new_sums | {"firings": firings})
         new = passage.acts.clone()
         new[passage.keep] = y_hat.to(new.dtype)
         yield new

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from assay.core.errors import DataError, ModelError
 from assay.data.corpus import Corpus
 from assay.dictionaries.dictionary import Dictionary
-from assay.evaluation import leakage, stated
+from assay.evaluation import file_statements, leakage
 from assay.evaluation.setting import EvaluationSiteSpec, EvaluationTextSpec, Setting
 from assay.evaluation.sources import Source
 from assay.evaluation.text import bos_token, check_context, most_tokens
@@ -40,15 +40,15 @@ def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) 
     trained on this text."""
     dictionary = source.dictionary
     reads, writes = sites(source.name, dictionary, setting, folder)
-    told = stated.of_text(dictionary.origin)
+    stated_text = file_statements.of_text(dictionary.origin)
     usual = min(CONTEXT, most_tokens(folder))
-    context, notes = setting.context or told.get("context_size") or usual, []
-    if setting.context is None and "context_size" not in told:
+    context, notes = setting.context or stated_text.get("context_size") or usual, []
+    if setting.context is None and "context_size" not in stated_text:
         notes.append(f"its file does not say its context; {usual} tokens were used (--context)")
-    bos = setting.bos if setting.bos is not None else bool(told.get("prepend_bos", False))
+    bos = setting.bos if setting.bos is not None else bool(stated_text.get("prepend_bos", False))
     if (
         setting.bos is None
-        and "prepend_bos" not in told
+        and "prepend_bos" not in stated_text
         and dictionary.origin.get("format", "assay") != "assay"
     ):
         notes.append("its file does not say whether a BOS came first; none was put there (--bos)")
@@ -56,9 +56,13 @@ def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) 
         bos_token(folder)
     check_context(folder, context, setting.context is not None)
     part, why = leakage.choose(
-        source.name, leakage.of(dictionary.origin), corpus, setting.part, told.get("dataset", "")
+        source.name,
+        leakage.get_training_text(dictionary.origin),
+        corpus,
+        setting.part,
+        stated_text.get("dataset", ""),
     )
-    of = EvaluationTextSpec(
+    text_spec = EvaluationTextSpec(
         seed=setting.seed,
         model=folder.fingerprint,
         corpus=corpus.fingerprint,
@@ -69,7 +73,7 @@ def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) 
     )
     site = EvaluationSiteSpec(
         seed=setting.seed,
-        of=of,
+        of=text_spec,
         site=str(reads),
         site_out=str(writes),
         dtype=setting.dtype,
@@ -88,31 +92,32 @@ def sites(
 
     Raises: DataError or ModelError where neither says, the model has no such site, or its width is
     another."""
-    found = (setting.site,) if setting.site else dictionary.sites
-    if len(found) > 1:
+    site_names = (setting.site,) if setting.site else dictionary.sites
+    if len(site_names) > 1:
         raise DataError(
-            f"{name} reads {len(found)} sites at once ({', '.join(found)}); only dictionaries "
+            f"{name} reads {len(site_names)} sites at once ({', '.join(site_names)}); only "
+            "dictionaries "
             "of one site are evaluated"
         )
-    if not found:
+    if not site_names:
         raise DataError(
             f"{name} does not say where its activations come from; say so with --site, such "
             "as blocks.9.hook_resid_post"
         )
-    reads = stated.site(name, found[0])
+    reads = file_statements.site(name, site_names[0])
     out = setting.site_out or next(iter(dictionary.sites_out), "")
-    writes = stated.site(name, out) if out else reads
+    writes = file_statements.site(name, out) if out else reads
     for site, width, does in (
         (reads, dictionary.W_enc.shape[1], "reads"),
         (writes, dictionary.W_dec.shape[-1], "writes"),
     ):
         try:
-            there = folder.width(site)
+            model_width = folder.width(site)
         except ModelError as error:
             raise ModelError(f"{name}: {error}") from error
-        if there != width:
+        if model_width != width:
             raise DataError(
-                f"{name} {does} {width} numbers per token, {folder.name} has {there} at "
+                f"{name} {does} {width} numbers per token, {folder.name} has {model_width} at "
                 f"{site}; is this its model and site?"
             )
     return reads, writes

@@ -16,7 +16,7 @@ from assay.core.spec import Spec
 from assay.data.corpus import Corpus
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.jump import JumpReLU
-from assay.dictionaries.measuring.kept import kept
+from assay.dictionaries.measuring.positions import select_positions
 from assay.evaluation.index_text import windows
 from assay.evaluation.indexing import LIMIT_WINDOWS, IndexPlaceSpec
 from assay.features.index import passes
@@ -101,5 +101,5 @@ def _activations(
     for some in torch.from_numpy(tokens).split(WINDOWS):
         trace = subject.run(some.to(subject.device), capture=[site], logits=False)
         acts = trace.acts[site].flatten(2).float()
-        rows.append(acts[kept(acts, acts, limits, spec.of.skip_first)])
+        rows.append(acts[select_positions(acts, acts, limits, spec.of.skip_first)])
     return torch.cat(rows)

@@ -46,8 +46,10 @@ class Rating:
     def following(self, place: int) -> int:
         """The place of the item that is asked about after this one: the next without an answer, or
         the first; their number where none is left."""
-        left = self.left
-        return next((i for i in (*(i for i in left if i > place), *left)), len(self.items))
+        unanswered = self.left
+        return next(
+            (i for i in (*(i for i in unanswered if i > place), *unanswered)), len(self.items)
+        )
 
     def fresh(self) -> Rating:
         """This rating with the answers that the rater's file has by now."""
@@ -59,11 +61,14 @@ class Rating:
     def others_go_on(self) -> bool:
         """Whether another rater of the folder has items left, who must not learn the arms."""
         hashes = {item.hash for item in self.items}
-        others = (
-            each for each in sheets(self.folder, self.plan) if each.rater != self.answers.rater
+        other_sheets = (
+            candidate
+            for candidate in sheets(self.folder, self.plan)
+            if candidate.rater != self.answers.rater
         )
         return any(
-            not (sheet.fault or sheet.shown) and hashes - set(sheet.answers) for sheet in others
+            not (sheet.fault or sheet.shown) and hashes - set(sheet.answers)
+            for sheet in other_sheets
         )
 
 
@@ -93,7 +98,7 @@ def begin(
             "--features is at least 6, without which nothing can be judged, and --contexts at "
             "least 2"
         )
-    asked = {
+    request = {
         "dictionary": dictionary,
         "features": features,
         "contexts": contexts,
@@ -103,16 +108,16 @@ def begin(
     store, path = Store(root), folder / PLAN
     if path.exists():
         plan = plan_of(folder)
-        if different := [name for name in asked if plan["asked"][name] != asked[name]]:
+        if different := [name for name in request if plan["asked"][name] != request[name]]:
             was = ", ".join(f"{name} {plan['asked'][name]}" for name in different)
             raise AssayError(
                 f"{folder} has a rating with {was}; say the same, or name another --folder"
             )
     else:
-        arms = _arms(asked, store, model, text, device, progress)
+        arms = _arms(request, store, model, text, device, progress)
         plan = {
             "format": 1,
-            "asked": asked,
+            "asked": request,
             "arms": {name: index.folder.name for name, index in arms.items()},
         }
         plan["items"] = [item.hash for item in _draw(plan, arms)]
@@ -185,33 +190,35 @@ def items_of(plan: Plan, store: Store) -> tuple[Item, ...]:
 
 
 def _draw(plan: Plan, arms: Mapping[str, Index]) -> tuple[Item, ...]:
-    asked = plan["asked"]
-    numbers = {TRAINED: chosen(arms[TRAINED], asked["features"], asked["seed"])}
+    request = plan["asked"]
+    numbers = {TRAINED: chosen(arms[TRAINED], request["features"], request["seed"])}
     density = arms[TRAINED].columns(("density",))["density"][numbers[TRAINED]]
     for place, name in enumerate(
         (RANDOM, AGAIN)
     ):  # two halves of one dictionary, in the order of the features they were made for
         if name in arms:
-            numbers[name] = list(range(place * asked["features"], (place + 1) * asked["features"]))
+            numbers[name] = list(
+                range(place * request["features"], (place + 1) * request["features"])
+            )
     for name, index in arms.items():
         if name not in numbers:
             numbers[name] = matched(index, density)
     return shuffled(
         {name: (index, numbers[name]) for name, index in arms.items()},
-        asked["contexts"],
-        asked["seed"],
+        request["contexts"],
+        request["seed"],
     )
 
 
 def _arms(
-    asked: Plan, store: Store, model: str, text: str, device: str, progress: Progress | None
+    request: Plan, store: Store, model: str, text: str, device: str, progress: Progress | None
 ) -> dict[str, Index]:
     """The indexes of all arms, made where they are missing; random directions last of ours, and
     first to be compared with."""
     from assay.evaluation.random_directions import RandomDirectionsSpec, random_directions
 
-    dictionary, count, seed = asked["dictionary"], asked["features"], asked["seed"]
-    named = _named(asked["against"])
+    dictionary, count, seed = request["dictionary"], request["features"], request["seed"]
+    rivals = _parse_rivals(request["against"])
     trained = indexing.known(dictionary, store)
     folder, corpus = find(model), corpora.load(text)
     if trained is None:
@@ -230,22 +237,28 @@ def _arms(
     spec = indexing.spec_of(trained)
     same = _reading(spec)
 
-    def made(of: str | Path) -> Index:
+    def build_index(source: str | Path) -> Index:
         return indexing.index(
-            of, model=model, text=text, root=store.root, device=device, progress=progress, **same
+            source,
+            model=model,
+            text=text,
+            root=store.root,
+            device=device,
+            progress=progress,
+            **same,
         )
 
     firings = trained.columns(("firings",))["firings"][chosen(trained, count, seed)]
-    wanted = RandomDirectionsSpec(
+    random_spec = RandomDirectionsSpec(
         seed=seed,
         of=spec.of,
         windows=spec.windows,
         firings=(*map(int, firings), *map(int, firings)),
     )
-    random = made(random_directions(store, wanted, folder, corpus, device))
+    random = build_index(random_directions(store, random_spec, folder, corpus, device))
     arms = {TRAINED: trained, RANDOM: random, AGAIN: random}
-    for name, other in named.items():
-        arms[name] = indexing.known(other, store, like=trained) or made(other)
+    for name, other in rivals.items():
+        arms[name] = indexing.known(other, store, like=trained) or build_index(other)
         if arms[name].about.corpus_sha256 != corpus.fingerprint:
             raise AssayError(
                 f"{other} was indexed on another text ({arms[name].about.corpus}), by which "
@@ -256,22 +269,22 @@ def _arms(
     return arms
 
 
-def _named(against: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for each in against:
-        name, sign, of = each.partition("=")
+def _parse_rivals(against: Sequence[str]) -> dict[str, str]:
+    rivals: dict[str, str] = {}
+    for entry in against:
+        name, sign, source = entry.partition("=")
         if (
             not sign
-            or not of
+            or not source
             or not re.fullmatch(r"[a-z][a-z0-9-]*", name)
-            or name in (TRAINED, RANDOM, AGAIN, *found)
+            or name in (TRAINED, RANDOM, AGAIN, *rivals)
         ):
             raise AssayError(
                 "--against is NAME=DICTIONARY with a name of its own, in lower case, such as "
-                f"frozen=FILE; got {each!r}"
+                f"frozen=FILE; got {entry!r}"
             )
-        found[name] = of
-    return found
+        rivals[name] = source
+    return rivals
 
 
 def _reading(spec: IndexSpec) -> dict[str, Any]:

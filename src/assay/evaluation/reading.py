@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.evaluation import sources, stated
+from assay.evaluation import file_statements, sources
 from assay.evaluation.plans import sites
 from assay.evaluation.setting import Setting
 from assay.evaluation.sources import Source
@@ -55,14 +55,16 @@ def open_reader(
     source = (
         dictionary if isinstance(dictionary, Source) else sources.find([dictionary], Store(root))[0]
     )
-    one = source.dictionary
+    single = source.dictionary
     folder = model.folder if isinstance(model, Pretrained) else models.find(str(model))
-    reads, writes = sites(source.name, one, setting, folder)
+    reads, writes = sites(source.name, single, setting, folder)
     with_bos = (
-        bos if bos is not None else bool(stated.of_text(one.origin).get("prepend_bos", False))
+        bos
+        if bos is not None
+        else bool(file_statements.of_text(single.origin).get("prepend_bos", False))
     )
     subject = model if isinstance(model, Pretrained) else load(str(model), device)
     reader = Reader(
-        subject, one.to(subject.device), reads, writes, with_bos, skip_first, outlier, most
+        subject, single.to(subject.device), reads, writes, with_bos, skip_first, outlier, most
     )
     return Opened(source, reader)

@@ -44,22 +44,22 @@ class Remaining:
         self._worked, self._made = dict.fromkeys(PHASES, 0.0), dict.fromkeys(PHASES, 0.0)
         self._last = time.monotonic()
 
-    def __call__(self, what: str, done: int, total: int) -> None:
+    def __call__(self, what: str, count: int, total: int) -> None:
         """Take how many of how many of something are done; none of them says that it will be done
         later."""
-        now, names = time.monotonic(), list(PHASES)
-        if not done and what == names[0] and self._done[what]:  # another index is begun
+        moment, names = time.monotonic(), list(PHASES)
+        if not count and what == names[0] and self._done[what]:  # another index is begun
             self._begin()
-        if done:
+        if count:
             for earlier in names[: names.index(what)]:
                 self._done[earlier] = self._total[earlier]
             if (
-                self._done[self.what] and now - self._last >= INSTANT
+                self._done[self.what] and moment - self._last >= INSTANT
             ):  # what comes before the first word is loading
-                self._worked[what] += now - self._last
-                self._made[what] += (done - self._done[what]) * PHASES[what].cost
-            self.what, self._last = what, now
-        self._done[what], self._total[what] = done, total
+                self._worked[what] += moment - self._last
+                self._made[what] += (count - self._done[what]) * PHASES[what].cost
+            self.what, self._last = what, moment
+        self._done[what], self._total[what] = count, total
 
     @property
     def phase(self) -> Phase:
@@ -86,17 +86,17 @@ class Remaining:
     def seconds(self) -> float | None:
         """Seconds that the rest takes: of what is being done at its own speed, of what comes after
         at that of all so far; None: not known."""
-        worked, made = sum(self._worked.values()), sum(self._made.values())
-        if made <= 0:
+        worked, completed_cost = sum(self._worked.values()), sum(self._made.values())
+        if completed_cost <= 0:
             return None
-        here = (self.total - self.done) * self.phase.cost
-        later = self._cost(self._total) - self._cost(self._done) - here
-        own = (
+        phase_cost = (self.total - self.done) * self.phase.cost
+        later = self._cost(self._total) - self._cost(self._done) - phase_cost
+        phase_pace = (
             self._worked[self.what] / self._made[self.what]
             if self._made[self.what] > 0
-            else worked / made
+            else worked / completed_cost
         )
-        return here * own + later * worked / made
+        return phase_cost * phase_pace + later * worked / completed_cost
 
     @staticmethod
     def _cost(counts: dict[str, int]) -> float:

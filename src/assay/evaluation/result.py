@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from assay.core.display import Shown
 from assay.core.errors import DataError, nearest
 from assay.core.figures import Figure
-from assay.core.shown import Shown
 from assay.dictionaries.measuring import measures
 
 if TYPE_CHECKING:
@@ -40,15 +40,15 @@ class Evaluation(Shown):
         return (entry["name"] for entry in self.dictionaries)
 
     def __repr__(self) -> str:
-        def said(entry: Mapping[str, Any]) -> str:
-            found = {
+        def summarise(entry: Mapping[str, Any]) -> str:
+            estimates = {
                 name: entry["measures"].get(name, {}).get("estimate") for name in ("l0", "fvu")
             }
             return f"{entry['name']} " + ", ".join(
-                f"{k.upper()} {v:.3g}" for k, v in found.items() if v is not None
+                f"{k.upper()} {v:.3g}" for k, v in estimates.items() if v is not None
             )
 
-        listed = "; ".join(map(said, self.dictionaries[:3])) + (
+        listed = "; ".join(map(summarise, self.dictionaries[:3])) + (
             "; …" if len(self.dictionaries) > 3 else ""
         )
         return f"<Evaluation of {len(self.dictionaries)}: {listed}; to_pandas() has the table>"
@@ -57,22 +57,22 @@ class Evaluation(Shown):
     def notes(self) -> list[str]:
         """What was assumed and what cannot be known, each once, with the dictionaries of which it
         is true."""
-        of: dict[str, list[str]] = {}
+        names_by_note: dict[str, list[str]] = {}
         for entry in self.dictionaries:
             for note in entry["notes"]:
-                of.setdefault(note, []).append(entry["name"])
+                names_by_note.setdefault(note, []).append(entry["name"])
         return [
             f"{'each of ' if len(names) > 1 else ''}{', '.join(names)}: {note}"
-            for note, names in of.items()
+            for note, names in names_by_note.items()
         ]
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values, with the definition of every measure."""
-        told = {
+        definitions = {
             m.name: {"unit": m.unit, "better": m.better, "formula": m.formula}
             for m in measures.TABLE
         }
-        return {**self.data, "notes": self.notes, "definitions": told}
+        return {**self.data, "notes": self.notes, "definitions": definitions}
 
     def to_pandas(self) -> pd.DataFrame:
         """One row for each dictionary and measure: estimate, limits of its 95 % interval, unit,
@@ -105,7 +105,7 @@ class Evaluation(Shown):
     def figures(self) -> tuple[Figure, ...]:
         """FVU over L0; the loss recovered over L0 where losses were measured; and how often
         features fire, of up to four."""
-        drawn = [
+        figure_list = [
             _pareto(
                 self.dictionaries,
                 "fvu",
@@ -119,7 +119,7 @@ class Evaluation(Shown):
             for e in self.dictionaries
         ):
             title = "Loss recovered, against zero ablation"
-            drawn.append(
+            figure_list.append(
                 _pareto(self.dictionaries, recovered, "share of the loss recovered", title)
             )
         for e in self.dictionaries[:4]:
@@ -129,7 +129,7 @@ class Evaluation(Shown):
             ]  # no share is above 1
             columns = {"density": [x for x, _ in bars], "features": [n for _, n in bars]}
             if sum(columns["features"]):
-                drawn.append(
+                figure_list.append(
                     Figure(
                         f"How often the features of {e['name']} fire",
                         columns,
@@ -144,7 +144,7 @@ class Evaluation(Shown):
                         ),
                     )
                 )
-        return tuple(drawn)
+        return tuple(figure_list)
 
 
 def _pareto(entries: Sequence[Mapping[str, Any]], y: str, y_title: str, title: str) -> Figure:

@@ -40,14 +40,14 @@ class Source:
     def dictionary(self) -> Dictionary:
         """The dictionary, run axis of length one. Raises: DataError for a file that cannot be read
         or that holds several."""
-        found = self.read()
-        if len(found) != 1:
+        loaded = self.read()
+        if len(loaded) != 1:
             raise DataError(
-                f"{self.name} holds {len(found)} dictionaries; take one: assay export … --run 0 "
+                f"{self.name} holds {len(loaded)} dictionaries; take one: assay export … --run 0 "
                 "--format assay --out one.safetensors, or in "
                 "Python dictionary[0]"
             )
-        return found
+        return loaded
 
     @cached_property
     def bytes(self) -> int:
@@ -62,37 +62,39 @@ class Source:
 def bunches(sources: Sequence[Source], most: float) -> list[list[Source]]:
     """The sources in bunches whose tensors take at most so many bytes together, or one alone that
     takes more."""
-    made: list[list[Source]] = []
+    groups: list[list[Source]] = []
     size = most
     for source in sources:
         size += source.bytes
         if size > most:
-            made.append([])
+            groups.append([])
             size = source.bytes
-        made[-1].append(source)
-    return made
+        groups[-1].append(source)
+    return groups
 
 
-def find(asked: Sequence[str | Path | Dictionary], store: Store) -> list[Source]:
+def find(requested: Sequence[str | Path | Dictionary], store: Store) -> list[Source]:
     """The sources, in order, each name once.
 
     Raises: DataError for what is neither a file, a folder nor a stored run, saying what is stored.
     """
-    found = [_one(value, i, store) for i, value in enumerate(asked)]
-    names = [source.name for source in found]
+    source_list = [_locate_source(value, i, store) for i, value in enumerate(requested)]
+    names = [source.name for source in source_list]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         longer = [
             _longer(value) if source.name in twice else source.name
-            for source, value in zip(found, asked, strict=True)
+            for source, value in zip(source_list, requested, strict=True)
         ]
         if len(set(longer)) < len(longer):
             raise DataError(f"{sorted(twice)[0]} was given twice; name each dictionary once")
-        found = [Source(name, s.sha256, s.read) for name, s in zip(longer, found, strict=True)]
-    return found
+        source_list = [
+            Source(name, s.sha256, s.read) for name, s in zip(longer, source_list, strict=True)
+        ]
+    return source_list
 
 
-def _one(value: str | Path | Dictionary, place: int, store: Store) -> Source:
+def _locate_source(value: str | Path | Dictionary, place: int, store: Store) -> Source:
     if not isinstance(value, str | Path):
         return Source(f"dictionary {place + 1}", _of_tensors(value), lambda: value)
     path = Path(value).expanduser()
@@ -153,12 +155,12 @@ def _places(path: Path, folder: Path) -> list[str]:
     from assay.dictionaries.formats import sites
 
     module = folder.absolute().name
-    found = (
+    candidates = (
         *sites.of_gemma_path(folder / "params"),
         sites.of_openai_path(path),
         *sites.of_module(module, transcode=False),
     )
-    return [place or "" for place in found]
+    return [place or "" for place in candidates]
 
 
 def _of_tensors(dictionary: Dictionary) -> str:
@@ -189,13 +191,13 @@ def _run(stored: Stored) -> Source:
                 f"the run {name} did not train a dictionary; `assay list` names the "
                 "experiments, gated-sae trains some"
             )
-        one = Dictionary.of(trained)
+        dictionary = Dictionary.of(trained)
         origin = {
             "format": "assay",
             "file": name,
             "sha256": stored.files[PARAMS][1],
             "inferred": [],
-            **one.origin,
+            **dictionary.origin,
         }
         if stored.inputs.get(
             "corpus"
@@ -204,7 +206,7 @@ def _run(stored: Stored) -> Source:
                 "trained_on": {**stored.inputs, "part": "train", "prepend_bos": False},
                 **origin,
             }
-        return replace(one, origin=origin)
+        return replace(dictionary, origin=origin)
 
     return Source(name, digest, read)
 
@@ -212,10 +214,10 @@ def _run(stored: Stored) -> Source:
 def _stored(folder: Path, store: Store) -> Stored:
     from assay.lab.store import Stored
 
-    found = store.at(folder)
-    if not isinstance(found, Stored):
-        raise DataError(f"{folder} is a damaged run: {found.reason}")
-    return found
+    entry = store.at(folder)
+    if not isinstance(entry, Stored):
+        raise DataError(f"{folder} is a damaged run: {entry.reason}")
+    return entry
 
 
 def stored(text: str, store: Store) -> Stored:
@@ -223,29 +225,31 @@ def stored(text: str, store: Store) -> Stored:
     EXPERIMENT/ARM-sSEED, EXPERIMENT/FOLDER, or its key's first digits."""
     with_params = [s for s in store.list() if s.has_params] if store.root.exists() else []
     experiment, _, rest = text.partition("/")
-    mine = [
+    matches = [
         s
         for s in with_params
         if s.experiment == experiment
         and rest in (s.arm, s.folder.name, s.folder.name.partition("-")[2])
     ]
     if re.fullmatch(r"[0-9a-f]{8,64}", text):
-        mine = [s for s in with_params if s.key.startswith(text)]
-    if len(mine) == 1:
-        return mine[0]
-    if mine:
-        some = ", ".join(f"{experiment}/{s.folder.name}" for s in mine[:4])
+        matches = [s for s in with_params if s.key.startswith(text)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        some = ", ".join(f"{experiment}/{s.folder.name}" for s in matches[:4])
         raise DataError(
-            f"{text} has {len(mine)} stored dictionaries, name one of them: "
-            f"{some}{' …' if len(mine) > 4 else ''}"
+            f"{text} has {len(matches)} stored dictionaries, name one of them: "
+            f"{some}{' …' if len(matches) > 4 else ''}"
         )
-    here = sorted({f"{s.experiment}/{s.arm}" for s in with_params})
-    beside = nearest_beside(Path(text).expanduser())
-    if beside:
-        raise DataError(f"no file, folder or stored run {text!r}; {beside}")
+    addresses = sorted({f"{s.experiment}/{s.arm}" for s in with_params})
+    suggestion = nearest_beside(Path(text).expanduser())
+    if suggestion:
+        raise DataError(f"no file, folder or stored run {text!r}; {suggestion}")
     none = (
         f"no dictionary is stored in {store.root.absolute()}; another store: --root FOLDER, or "
         "ASSAY_ROOT"
     )
-    known = f"stored dictionaries in {store.root}: {nearest(text, here)}" if here else none
+    known = (
+        f"stored dictionaries in {store.root}: {nearest(text, addresses)}" if addresses else none
+    )
     raise DataError(f"no file, folder or stored run {text!r}; {known}")

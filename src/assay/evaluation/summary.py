@@ -57,11 +57,11 @@ def terms(sums: Arrays) -> dict[str, np.ndarray]:
 def measures(sums: Arrays) -> dict[str, dict[str, Any]]:
     """Every measure that these sums allow, by name: estimate, interval (None without), n, and `why`
     there is no interval."""
-    there = terms(sums)
+    term_values = terms(sums)
     return {
-        m.name: _one(m, {t: there[t] for t in m.terms})
+        m.name: _estimate_measure(m, {t: term_values[t] for t in m.terms})
         for m in known.TABLE
-        if all(t in there for t in m.terms)
+        if all(t in term_values for t in m.terms)
     }
 
 
@@ -69,7 +69,7 @@ def tell(watch: Watch, name: str, parts: Sequence[Arrays], documents: bool = Tru
     """Tell what a dictionary's measures are on the parts of a text that are done; intervals wait
     for all documents."""
     leading = [m for m in known.TABLE if m.name in LEADING]
-    wanted = {t for m in leading for t in m.terms} | {
+    term_names = {t for m in leading for t in m.terms} | {
         "tokens",
         "sum",
         "sum_hat",
@@ -80,14 +80,14 @@ def tell(watch: Watch, name: str, parts: Sequence[Arrays], documents: bool = Tru
     if not any(part["tokens"].any() for part in parts):
         return
     sums = about_the_mean(
-        {t: np.concatenate([part[t] for part in parts]) for t in parts[0] if t in wanted}
+        {t: np.concatenate([part[t] for part in parts]) for t in parts[0] if t in term_names}
     )
-    found = {
+    estimates = {
         m.name: float(m.of(*(sums[t].sum() for t in m.terms)))
         for m in leading
         if all(t in sums for t in m.terms)
     }
-    defined = {name: value for name, value in found.items() if math.isfinite(value)}
+    defined = {name: value for name, value in estimates.items() if math.isfinite(value)}
     watch(
         SoFar(
             name,
@@ -106,23 +106,40 @@ def _counts(name: str, sums: Arrays) -> np.ndarray:
     return sums["predictions"] if name.startswith(("ce_", "kl_", "predictions")) else sums["tokens"]
 
 
-def _one(measure: Measure, terms: Arrays) -> dict[str, Any]:
+def _estimate_measure(measure: Measure, terms: Arrays) -> dict[str, Any]:
     if not any(np.isfinite(x).any() for x in terms.values()):
         return _entry(math.nan, why="nothing to measure it on")
-    found = interval(terms, measure.statistic)
-    n = found.n[0]
-    if not math.isfinite(found.estimate):
+    measured_interval = interval(terms, measure.statistic)
+    n = measured_interval.n[0]
+    if not math.isfinite(measured_interval.estimate):
         return _entry(math.nan, n=n, why=f"undefined: {measure.undefined}")
     if n < LEAST:
-        return _entry(found.estimate, n=n, why=f"too few documents: {n}, an interval needs {LEAST}")
-    if found.undefined > UNDEFINED:
-        return _entry(found.estimate, n=n, why=f"undefined in {found.undefined:.0%} of the draws")
+        return _entry(
+            measured_interval.estimate,
+            n=n,
+            why=f"too few documents: {n}, an interval needs {LEAST}",
+        )
+    if measured_interval.undefined > UNDEFINED:
+        return _entry(
+            measured_interval.estimate,
+            n=n,
+            why=f"undefined in {measured_interval.undefined:.0%} of the draws",
+        )
     low, high = (
-        (found.low, found.high)
+        (measured_interval.low, measured_interval.high)
         if n >= MANY
-        else (min(found.low, found.t_low), max(found.high, found.t_high))
+        else (
+            min(measured_interval.low, measured_interval.t_low),
+            max(measured_interval.high, measured_interval.t_high),
+        )
     )
-    return _entry(found.estimate, low, high, n=n, t=(found.t_low, found.t_high))
+    return _entry(
+        measured_interval.estimate,
+        low,
+        high,
+        n=n,
+        t=(measured_interval.t_low, measured_interval.t_high),
+    )
 
 
 def _entry(
@@ -165,10 +182,10 @@ def density(
             ]
         )
     entries = {}
-    for m, others in zip(counted, left_out.T, strict=True):
+    for m, jackknife in zip(counted, left_out.T, strict=True):
         name, share = m.name, float(m.of(total, rows))
         half = float(stdtrit(groups - 1, 0.975)) * math.sqrt(
-            (groups - 1) / groups * float(((others - others.mean()) ** 2).sum())
+            (groups - 1) / groups * float(((jackknife - jackknife.mean()) ** 2).sum())
         )
         if not math.isfinite(share):
             entries[name] = _entry(

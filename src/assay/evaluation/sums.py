@@ -48,9 +48,9 @@ def of_dictionary(
     with torch.no_grad():
         for a in range(0, len(x), ROWS):
             part = slice(a, a + ROWS)
-            found, on, y_hat[part] = of_batch(dictionary, x[part], y[part], centre)
+            row_sums, on, y_hat[part] = of_batch(dictionary, x[part], y[part], centre)
             firings += on
-            scalars[part] = torch.stack([found[name] for name in RECONSTRUCTED], 1)
+            scalars[part] = torch.stack([row_sums[name] for name in RECONSTRUCTED], 1)
     sums = dict(zip(RECONSTRUCTED, _add(scalars, document, documents).unbind(1), strict=True))
     return sums | {"sum_hat": _add(y_hat - centre, document, documents)}, firings, y_hat
 

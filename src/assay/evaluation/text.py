@@ -68,34 +68,34 @@ def cut(corpus: Corpus, folder: ModelFolder, spec: EvaluationTextSpec) -> dict[s
     none."""
     first = [bos_token(folder)] if spec.bos else []
     count = max(1, spec.tokens // spec.context)
-    made = _drawn(
+    windows = _draw_windows(
         corpus, folder, spec, spec.context - len(first), count + CONSTANTS, -(-count // DOCUMENTS)
     )
-    there = len(made.tokens)
+    total = len(windows.tokens)
     spare = (
-        min(CONSTANTS, there - count)
-        if there > count
-        else min(CONSTANTS, max(1, there // 16))
-        if there > 1
+        min(CONSTANTS, total - count)
+        if total > count
+        else min(CONSTANTS, max(1, total // 16))
+        if total > 1
         else 0
     )
-    used = np.arange(min(count, there - spare))
-    lead = np.full((there, len(first)), first[0] if first else 0, np.int32)
-    tokens = np.concatenate([lead, made.tokens], 1)
-    _, at, back = np.unique(made.document[used], return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(at))[
+    used = np.arange(min(count, total - spare))
+    lead = np.full((total, len(first)), first[0] if first else 0, np.int32)
+    tokens = np.concatenate([lead, windows.tokens], 1)
+    _, first_index, back = np.unique(windows.document[used], return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first_index))[
         back
     ]  # documents in the order in which their first window was drawn
     order = np.argsort(rank, kind="stable")
     return {
         "tokens": tokens[used][order],
         "document": rank[order].astype(np.int32),
-        "number": made.document[used][np.sort(at)],
-        "spare": tokens[there - spare :] if spare else tokens[:1],
+        "number": windows.document[used][np.sort(first_index)],
+        "spare": tokens[total - spare :] if spare else tokens[:1],
     }
 
 
-def _drawn(
+def _draw_windows(
     corpus: Corpus,
     folder: ModelFolder,
     spec: EvaluationTextSpec,
@@ -107,7 +107,7 @@ def _drawn(
     enough."""
     encode = folder.tokenizer.encode
     try:
-        made = corpus.windows(
+        windows = corpus.windows(
             encode,
             spec.part,
             context=length,
@@ -116,8 +116,8 @@ def _drawn(
             seed=spec.seed,
             fewer=True,
         )
-        if len(made.tokens) < count:  # too short a text to leave any of it out
-            made = corpus.windows(
+        if len(windows.tokens) < count:  # too short a text to leave any of it out
+            windows = corpus.windows(
                 encode, spec.part, context=length, count=count, seed=spec.seed, fewer=True
             )
     except DataError as error:
@@ -131,7 +131,7 @@ def _drawn(
             f"no document of {part} has {length} tokens, the longest has {longest}; say "
             f"--context {longest + spec.context - length}"
         ) from error
-    return made
+    return windows
 
 
 def read(path: Path, corpus: Corpus) -> Text:
@@ -152,17 +152,17 @@ def shards(document: Int[np.ndarray, "window"], context: int) -> Int[np.ndarray,
     """The shard of each window, for windows in the order of their documents; shards are of about
     equal size, none is empty."""
     count = np.bincount(document)
-    wanted = min(len(count), max(LEAST_SHARDS, -(-len(document) * context // SHARD)))
+    shard_count = min(len(count), max(LEAST_SHARDS, -(-len(document) * context // SHARD)))
     before = np.cumsum(count) - count
-    _, shard = np.unique(before * wanted // len(document), return_inverse=True)
+    _, shard = np.unique(before * shard_count // len(document), return_inverse=True)
     return shard[document]
 
 
-def check_context(folder: ModelFolder, context: int, given: bool) -> None:
+def check_context(folder: ModelFolder, context: int, explicit: bool) -> None:
     """Refuse windows with more positions than the model reads. Raises: DataError."""
     most = most_tokens(folder)
     if context > most:
-        where = "--context" if given else "the dictionary's file"
+        where = "--context" if explicit else "the dictionary's file"
         raise DataError(
             f"{folder.name} reads at most {most} tokens at once, {where} asks for {context}; "
             f"say --context {most}"

@@ -77,26 +77,26 @@ def run(
     for plan in plans:
         groups.setdefault(plan.site, []).append(plan)
     texts = {site: windows(some[0], store, folder, corpus) for site, some in groups.items()}
-    of = {plan.source: plan for plan in plans}
+    plan_by_source = {plan.source: plan for plan in plans}
     bunches = [
-        (site, [of[source] for source in bunch])
+        (site, [plan_by_source[source] for source in bunch])
         for site, some in groups.items()
         for bunch in sources.bunches([plan.source for plan in some], TOGETHER)
     ]
-    total, done = sum(texts[site].tokens.size for site, _ in bunches), 0
+    total, tokens_read = sum(texts[site].tokens.size for site, _ in bunches), 0
 
-    def told(tokens: int) -> None:
-        nonlocal done
-        done += tokens
-        tick(done // len(bunches), total // len(bunches))
+    def report_tokens(tokens: int) -> None:
+        nonlocal tokens_read
+        tokens_read += tokens
+        tick(tokens_read // len(bunches), total // len(bunches))
 
-    told(0)  # loading comes next, and takes a while
+    report_tokens(0)  # loading comes next, and takes a while
     model = functools.cache(functools.partial(_model, folder.name, device))
     for site, bunch in bunches:
         subject = functools.partial(model, site.dtype)
         for plan, sums in zip(
             bunch,
-            _bunch(site, bunch, texts[site], store, subject, where, batch, told, watch),
+            _bunch(site, bunch, texts[site], store, subject, where, batch, report_tokens, watch),
             strict=True,
         ):
             yield plan, texts[site], sums
@@ -112,7 +112,7 @@ def _bunch(
     subject: Callable[[], Pretrained],
     device: torch.device,
     batch: int,
-    told: Callable[[int], None],
+    report_tokens: Callable[[int], None],
     watch: Watch,
 ) -> list[Arrays]:
     """The sums of dictionaries at one site over all shards, [document, …], and firings [shard,
@@ -127,12 +127,12 @@ def _bunch(
             ),
         ),
     )
-    at = functools.cache(
+    get_place = functools.cache(
         lambda: measure.place(path, reads, writes, site.skip_first, site.seed, device)
     )
     ablated = words.ablated(site.ablation_tokens)
     moved = functools.cache(lambda j: plans[j].source.dictionary.to(device))
-    found: list[list[Arrays]] = [[] for _ in plans]
+    plan_parts: list[list[Arrays]] = [[] for _ in plans]
     for i in range(words.shards):
         part = words.of(i)
         reference = EvaluationReferenceSpec(seed=site.seed, of=site, shard=i)
@@ -150,33 +150,35 @@ def _bunch(
             with_reference: bool = with_reference,
         ) -> Any:
             ours = [moved(j) for j in missing]
-            own = words.document[part] - words.document[part][0]
-            shared, each = measure.shard(
+            shard_documents = words.document[part] - words.document[part][0]
+            shared, dictionary_sums = measure.shard(
                 subject(),
-                at(),
+                get_place(),
                 words.tokens[part],
-                own,
+                shard_documents,
                 ablated[part],
                 ours,
                 reference=with_reference,
                 first=part.start,
                 batch=batch,
-                tick=told,
+                tick=report_tokens,
             )
-            return {None: shared, **dict(zip(missing, each, strict=True))}
+            return {None: shared, **dict(zip(missing, dictionary_sums, strict=True))}
 
         if not missing and not with_reference:
-            told(words.tokens[part].size)
-        shared = _kept(store, reference, measured, None)
+            report_tokens(words.tokens[part].size)
+        shared = _load_or_measure(store, reference, measured, None)
         for j, spec in enumerate(specs):
-            found[j].append(shared | _kept(store, spec, measured, j))
+            plan_parts[j].append(shared | _load_or_measure(store, spec, measured, j))
         if missing and i + 1 < words.shards:
-            for plan, parts in zip(plans, found, strict=True):
+            for plan, parts in zip(plans, plan_parts, strict=True):
                 summary.tell(watch, plan.source.name, parts)
-    return [_joined(parts) for parts in found]
+    return [_concatenate_shards(parts) for parts in plan_parts]
 
 
-def _kept(store: Store, spec: Any, measured: Callable[[], Any], which: int | None) -> Arrays:
+def _load_or_measure(
+    store: Store, spec: Any, measured: Callable[[], Any], which: int | None
+) -> Arrays:
     """One shard's sums, from the store or measured now."""
     path = store.artefact(
         spec, lambda path: np.savez(path / "sums.npz", **_or_nothing(path, measured)[which])
@@ -201,12 +203,12 @@ def _or_nothing(path: Path, make: Callable[[], Any]) -> Any:
         raise
 
 
-def _joined(parts: Sequence[Arrays]) -> Arrays:
+def _concatenate_shards(parts: Sequence[Arrays]) -> Arrays:
     """Documents one after the other, as shards hold whole ones; firings stay apart by shard."""
-    joined = {
+    concatenated = {
         name: np.concatenate([p[name] for p in parts]) for name in parts[0] if name != "firings"
     }
-    return joined | {
+    return concatenated | {
         "firings": np.stack([p["firings"] for p in parts]),
         "shards": np.array([len(p["tokens"]) for p in parts]),
     }

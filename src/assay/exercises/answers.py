@@ -17,14 +17,16 @@ class NotYet(AssertionError):
     """An answer that is not right yet; its text says in one line what is wrong."""
 
 
-def called(answer: Callable[..., Any], *given: Any) -> Any:
+def called(answer: Callable[..., Any], *arguments: Any) -> Any:
     """Call an answer with copies of what it is given.
 
     Raises: NotImplementedError for a starter that nobody has filled in, NotYet for an answer that
     raises anything else."""
     name = getattr(answer, "__name__", "the answer")
     try:
-        return answer(*(one if callable(one) else copy.deepcopy(one) for one in given))
+        return answer(
+            *(argument if callable(argument) else copy.deepcopy(argument) for argument in arguments)
+        )
     except NotImplementedError:
         raise NotImplementedError(f"{name} is still as the page has it") from None
     except Exception as error:
@@ -37,7 +39,7 @@ that takes long."""
 
 
 def same(
-    found: Any, due: Any, what: str, mistakes: Mistakes | None = None, within: float = 1e-6
+    result: Any, due: Any, what: str, mistakes: Mistakes | None = None, within: float = 1e-6
 ) -> None:
     """Compare an answer's numbers with those that are due; a share of the largest one that is due
     may be missed.
@@ -45,7 +47,7 @@ def same(
     Raises: NotYet, with the words of the mistake that gives these numbers, or else the place where
     they are furthest off."""
     truth = np.asarray(due, float)
-    numbers = as_numbers(found, truth.shape, what)
+    numbers = as_numbers(result, truth.shape, what)
     if near(numbers, truth, within):
         return
     known = mistakes() if callable(mistakes) else mistakes or {}
@@ -55,15 +57,15 @@ def same(
     raise NotYet(f"{what}: {_furthest(numbers, truth)}")
 
 
-def as_numbers(found: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
+def as_numbers(result: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
     """Give an answer as numbers of this shape. Raises: NotYet where it is none."""
-    if found is None:
+    if result is None:
         raise NotYet(f"{what}: the function returns nothing; is a return missing?")
     try:
-        numbers = np.asarray(found, float)
+        numbers = np.asarray(result, float)
     except (TypeError, ValueError):
         raise NotYet(
-            f"{what}: {type(found).__name__} is given where {_shaped(shape)} is due"
+            f"{what}: {type(result).__name__} is given where {_shaped(shape)} is due"
         ) from None
     if numbers.shape != shape:
         raise NotYet(f"{what}: {_shaped(numbers.shape)} is given where {_shaped(shape)} is due")
@@ -79,9 +81,9 @@ def near(numbers: np.ndarray, truth: np.ndarray, within: float) -> bool:
     return bool((np.abs(np.nan_to_num(numbers - truth)) <= within * scale).all())
 
 
-def right(name: str, *seen: str) -> None:
+def right(name: str, *remarks: str) -> None:
     """Print that an answer is right, and what is to be seen by it."""
-    print(". ".join([f"{name}: right", *seen]))
+    print(". ".join([f"{name}: right", *remarks]))
 
 
 def _shaped(shape: tuple[int, ...]) -> str:
@@ -91,6 +93,6 @@ def _shaped(shape: tuple[int, ...]) -> str:
 def _furthest(numbers: np.ndarray, truth: np.ndarray) -> str:
     with np.errstate(invalid="ignore"):
         off = np.nan_to_num(np.abs(numbers - truth), nan=np.inf)
-    at = np.unravel_index(int(off.argmax()), truth.shape)
-    where = f"at {[int(i) for i in at]} " if at else ""
-    return f"{where}{numbers[at]:.6g} is given where {truth[at]:.6g} is due"
+    index = np.unravel_index(int(off.argmax()), truth.shape)
+    where = f"at {[int(i) for i in index]} " if index else ""
+    return f"{where}{numbers[index]:.6g} is given where {truth[index]:.6g} is due"

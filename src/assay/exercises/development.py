@@ -28,7 +28,7 @@ def exponent(answer: Callable[[Numbers, float, float], float]) -> None:
     Raises: NotYet."""
     line = (np.arange(400_000) + 0.5) / 400_000
     a, b = np.meshgrid(*[(np.arange(1_500) + 0.5) / 1_500] * 2)
-    seen = []
+    remarks = []
     for name, losses, due in (
         ("3 w²", 3 * line**2, 1 / 2),
         ("2 w⁴", 2 * line**4, 1 / 4),
@@ -54,10 +54,10 @@ def exponent(answer: Callable[[Numbers, float, float], float]) -> None:
             "this counts the losses above ε": math.log((1 - large) / (1 - small)) / between,
             "the slope comes out with the wrong sign": -math.log(large / small) / between,
         }
-        found = called(answer, losses, low, high)
-        same(found, due, f"exponent of {name}", wrong, 0.005)
-        seen.append(f"{name} {float(found):.3f}")
-    right("exponent", "; ".join(seen))
+        result = called(answer, losses, low, high)
+        same(result, due, f"exponent of {name}", wrong, 0.005)
+        remarks.append(f"{name} {float(result):.3f}")
+    right("exponent", "; ".join(remarks))
 
 
 # 2 ------------------------------------------------------------------------------------------------
@@ -154,13 +154,13 @@ def estimate(answer: Callable[[float, float, float], float]) -> None:
     )
 
 
-def _integral(h: float, n_beta: float, pull: float, of: Callable[[float], float]) -> float:
+def _integral(h: float, n_beta: float, pull: float, integrand: Callable[[float], float]) -> float:
     from scipy.integrate import quad
 
     wide = 12 / max(math.sqrt(n_beta * h + pull), n_beta**0.25)
     return float(
         quad(
-            lambda w: of(w) * math.exp(-n_beta * (h * w * w / 2 + w**4) - pull * w * w / 2),
+            lambda w: integrand(w) * math.exp(-n_beta * (h * w * w / 2 + w**4) - pull * w * w / 2),
             -wide,
             wide,
             limit=400,
@@ -190,71 +190,71 @@ def summary(answer: Callable[[Numbers, float, int, int], tuple[float, float]]) -
     """Check an estimate and its standard error, read off recorded losses of chains. Raises:
     NotYet."""
     for n, burn, draws in ((1_000, 30, 120), (50_000, 100, 250)):
-        of, n_beta = rng.generator(n, "exercises.chains"), n / math.log(n)
+        generator, n_beta = rng.generator(n, "exercises.chains"), n / math.log(n)
         wandering = (
-            of.normal(size=(6, draws)).cumsum(1) / 40 + of.normal(size=(6, 1)) / 4
+            generator.normal(size=(6, draws)).cumsum(1) / 40 + generator.normal(size=(6, 1)) / 4
         )  # draws of one chain depend on each other
         arriving = np.exp(-np.arange(draws) / (burn / 4))
         losses, at_centre = 0.2 + (2 + wandering) * (1 - arriving) / n_beta, 0.2
-        kept = losses[:, burn:]
+        after_burn = losses[:, burn:]
 
-        def told(
-            kept: Numbers, heat: float, below: float = at_centre, how: str = "chains"
+        def estimate(
+            after_burn: Numbers, heat: float, below: float = at_centre, how: str = "chains"
         ) -> tuple[float, float]:
-            each = heat * (kept.mean(1) - below)
-            root = math.sqrt(len(each))
+            chain_estimates = heat * (after_burn.mean(1) - below)
+            root = math.sqrt(len(chain_estimates))
             error = {
-                "chains": each.std(ddof=1) / root,
-                "n": each.std() / root,
-                "spread": each.std(ddof=1),
-                "draws": heat * kept.std(ddof=1) / math.sqrt(kept.size),
-                "cold": each.std(ddof=1) / root / heat,
+                "chains": chain_estimates.std(ddof=1) / root,
+                "n": chain_estimates.std() / root,
+                "spread": chain_estimates.std(ddof=1),
+                "draws": heat * after_burn.std(ddof=1) / math.sqrt(after_burn.size),
+                "cold": chain_estimates.std(ddof=1) / root / heat,
             }[how]
-            return float(each.mean()), float(error)
+            return float(chain_estimates.mean()), float(error)
 
         wrong = {
-            "the inverse temperature is n/ln n, not n": told(kept, n),
-            "the logarithm of n/ln n is the natural one": told(kept, n / math.log10(n)),
-            "the loss at the centre is to be taken off": told(kept, n_beta, 0.0),
+            "the inverse temperature is n/ln n, not n": estimate(after_burn, n),
+            "the logarithm of n/ln n is the natural one": estimate(after_burn, n / math.log10(n)),
+            "the loss at the centre is to be taken off": estimate(after_burn, n_beta, 0.0),
             (
                 "the centre's loss is given; the smallest loss of the chains is lower or higher "
                 "by chance"
-            ): told(kept, n_beta, float(kept.min())),
-            "the burn-in is still in it": told(losses, n_beta),
-            "one draw of the burn-in is still in it": told(losses[:, burn - 1 :], n_beta),
-            "this keeps the burn-in and leaves out the rest": told(losses[:, :burn], n_beta),
+            ): estimate(after_burn, n_beta, float(after_burn.min())),
+            "the burn-in is still in it": estimate(losses, n_beta),
+            "one draw of the burn-in is still in it": estimate(losses[:, burn - 1 :], n_beta),
+            "this keeps the burn-in and leaves out the rest": estimate(losses[:, :burn], n_beta),
             (
                 "the draws of a chain depend on each other; the error is that of independent chains"
-            ): told(kept, n_beta, how="draws"),
-            "that is the spread of chains; the error of their mean is smaller by √chains": told(
-                kept, n_beta, how="spread"
+            ): estimate(after_burn, n_beta, how="draws"),
+            "that is the spread of chains; the error of their mean is smaller by √chains": estimate(
+                after_burn, n_beta, how="spread"
             ),
-            "of few chains the variance is Σ (…)²/(chains − 1): ddof=1": told(
-                kept, n_beta, how="n"
+            "of few chains the variance is Σ (…)²/(chains − 1): ddof=1": estimate(
+                after_burn, n_beta, how="n"
             ),
-            "the error is to have the unit of the estimate: times n_beta": told(
-                kept, n_beta, how="cold"
+            "the error is to have the unit of the estimate: times n_beta": estimate(
+                after_burn, n_beta, how="cold"
             ),
         }
         _pair(
             called(answer, losses, at_centre, n, burn),
-            told(kept, n_beta),
+            estimate(after_burn, n_beta),
             f"summary with n = {n}, burn = {burn}",
             wrong,
         )
-    small = told(kept, n_beta)[1] / told(kept, n_beta, how="draws")[1]
+    small = estimate(after_burn, n_beta)[1] / estimate(after_burn, n_beta, how="draws")[1]
     right("summary", f"As if draws were independent the error would be {small:.0f} times too small")
 
 
 def _pair(
-    found: object, due: tuple[float, float], what: str, wrong: dict[str, tuple[float, float]]
+    result: object, due: tuple[float, float], what: str, wrong: dict[str, tuple[float, float]]
 ) -> None:
     """Compare an estimate and its error each by its own size. Raises: NotYet."""
     scale = np.array(due)
     same(
-        found
-        if not isinstance(found, tuple) or len(found) != 2
-        else np.array(found, float) / scale,
+        result
+        if not isinstance(result, tuple) or len(result) != 2
+        else np.array(result, float) / scale,
         np.ones(2),
         f"{what} (both as a share of what is due)",
         {words: np.array(x) / scale for words, x in wrong.items()},
@@ -289,8 +289,8 @@ def plateaus(answer: Callable[[Numbers, Numbers, float, float], Stretches]) -> N
         ),
         ("a fall that is steep in steps at first and slow at last", ((0, 1.0), (80, 0.1)), []),
     ):
-        at, log = np.array([k for k, _ in knots]), np.log([x for _, x in knots])
-        loss = np.exp(np.interp(np.arange(81), at, log))
+        knot_positions, log = np.array([k for k, _ in knots]), np.log([x for _, x in knots])
+        loss = np.exp(np.interp(np.arange(81), knot_positions, log))
         wrong = {
             (
                 "what counts is how the logarithm of the loss moves with the logarithm of time"
@@ -315,14 +315,15 @@ def plateaus(answer: Callable[[Numbers, Numbers, float, float], Stretches]) -> N
                 (round(times[a]), round(times[b])) for a, b in _stretches(times, loss)
             ],
         }
-        found = called(answer, times, loss, 0.05, 0.3)
-        if not isinstance(found, list | tuple | np.ndarray):
-            raise NotYet(f"plateaus: a list of pairs is due, got {type(found).__name__}")
-        given = _pairs(found)
-        if given == due:
+        result = called(answer, times, loss, 0.05, 0.3)
+        if not isinstance(result, list | tuple | np.ndarray):
+            raise NotYet(f"plateaus: a list of pairs is due, got {type(result).__name__}")
+        stretches = _pairs(result)
+        if stretches == due:
             continue
         words = next(
-            (w for w, x in wrong.items() if x == given), f"{given} is given where {due} is due"
+            (w for w, x in wrong.items() if x == stretches),
+            f"{stretches} is given where {due} is due",
         )
         raise NotYet(f"plateaus of {name}: {words}")
     right(
@@ -331,10 +332,10 @@ def plateaus(answer: Callable[[Numbers, Numbers, float, float], Stretches]) -> N
     )
 
 
-def _pairs(found: Sequence[Sequence[int]] | np.ndarray) -> Stretches:
+def _pairs(result: Sequence[Sequence[int]] | np.ndarray) -> Stretches:
     """Read an answer as pairs of whole numbers. Raises: NotYet."""
     try:
-        return [(int(first), int(last)) for first, last in found]
+        return [(int(first), int(last)) for first, last in result]
     except (TypeError, ValueError):
         raise NotYet("plateaus: each is a pair of indices, the first and the last") from None
 
@@ -439,8 +440,10 @@ def course() -> Course:
         ]
     )
     trained = train(runs, Unkept())
-    at = [stages.moments(_MOMENTS[-1]).index(t) for t in _MOMENTS]
-    return Course(np.array(_MOMENTS), *(trained.tensors[f"{k}/at"][0, at].numpy() for k in "Wb"))
+    indices = [stages.moments(_MOMENTS[-1]).index(t) for t in _MOMENTS]
+    return Course(
+        np.array(_MOMENTS), *(trained.tensors[f"{k}/at"][0, indices].numpy() for k in "Wb")
+    )
 
 
 def loss(
@@ -459,8 +462,8 @@ def settled(
 ) -> tuple[Numbers, Numbers]:
     """Descend from each state to the critical point beneath it: the noise of training goes, the
     shape stays."""
-    found = _settled(*(np.ascontiguousarray(x, float).tobytes() for x in (W, b)))
-    return found[0].copy(), found[1].copy()
+    states = _settled(*(np.ascontiguousarray(x, float).tobytes() for x in (W, b)))
+    return states[0].copy(), states[1].copy()
 
 
 @cache
@@ -470,10 +473,10 @@ def _settled(W: bytes, b: bytes) -> tuple[Numbers, Numbers]:
 
     from assay.worlds.bottleneck import stages
 
-    found = stages.settled(
+    states = stages.settled(
         {"W": torch.from_numpy(_read(W, 6, 2)), "b": torch.from_numpy(_read(b, 6))}
     )
-    return found["W"].numpy(), found["b"].numpy()
+    return states["W"].numpy(), states["b"].numpy()
 
 
 def _read(numbers: bytes, *shape: int) -> Numbers:
@@ -497,16 +500,16 @@ def _sampled(W: bytes, b: bytes, n_beta: float) -> Float[np.ndarray, "state chai
 
     from assay.worlds.bottleneck import one_hot
 
-    of, chains, step, pull = rng.generator(0, "exercises.toy"), 32, 2e-6, 100.0
+    generator, chains, step, pull = rng.generator(0, "exercises.toy"), 32, 2e-6, 100.0
     centre = {"W": torch.from_numpy(_read(W, 6, 2)), "b": torch.from_numpy(_read(b, 6))}
     centre = {k: v.repeat_interleave(chains, 0) for k, v in centre.items()}
-    at, out = {k: v.clone() for k, v in centre.items()}, []
+    params, out = {k: v.clone() for k, v in centre.items()}, []
     for _ in range(2_000):
-        value, slope = one_hot.slopes(at)
+        value, slope = one_hot.slopes(params)
         out.append(value)
-        for k, v in at.items():
-            noise = math.sqrt(step) * torch.from_numpy(of.standard_normal(v.shape))
-            at[k] = v - step / 2 * (n_beta * slope[k] + pull * (v - centre[k])) + noise
+        for k, v in params.items():
+            noise = math.sqrt(step) * torch.from_numpy(generator.standard_normal(v.shape))
+            params[k] = v - step / 2 * (n_beta * slope[k] + pull * (v - centre[k])) + noise
     return torch.stack(out, 1).unflatten(0, (-1, chains)).numpy()
 
 
@@ -514,39 +517,43 @@ def along(answer: Callable[[Numbers, Numbers, int], Numbers]) -> None:
     """Check the learning coefficients of the states that a toy passed through, also against half a
     Hessian's rank. Raises: NotYet."""
     W, b = course().W, course().b
-    found = called(answer, W, b, SAMPLES)
-    due = _along(*_settled_losses())
+    result = called(answer, W, b, SAMPLES)
+    due = _estimate_llc(*_settled_losses())
     raw, heat, still = loss(W, b), SAMPLES / math.log(SAMPLES), loss(*settled(W, b))
 
     def wrong() -> dict[str, Numbers]:
-        chains, all_of_it = sample(W, b, heat), _along(*_settled_losses(), burn=0)
+        chains, all_of_it = sample(W, b, heat), _estimate_llc(*_settled_losses(), burn=0)
         return {
-            "the states are noisy, so chains fall below them: settle them first": _along(
+            "the states are noisy, so chains fall below them: settle them first": _estimate_llc(
                 chains, raw
             ),
-            "the loss at the centre is that of the settled state, where chains begin": _along(
-                _settled_losses()[0], raw
+            (
+                "the loss at the centre is that of the settled state, where chains begin"
+            ): _estimate_llc(_settled_losses()[0], raw),
+            "chains begin at settled states; these began at the noisy ones": _estimate_llc(
+                chains, still
             ),
-            "chains begin at settled states; these began at the noisy ones": _along(chains, still),
-            "the loss at the centre is to be taken off": _along(_settled_losses()[0], 0 * raw),
+            "the loss at the centre is to be taken off": _estimate_llc(
+                _settled_losses()[0], 0 * raw
+            ),
             "the inverse temperature is n/ln n, not n, in the estimate": due * math.log(SAMPLES),
             "that is E L less the centre's; an estimate is n_beta times as much": due / heat,
             "leave out the first quarter of the draws": all_of_it,
             "the coefficient, not twice it": 2 * due,
         }
 
-    same(found, due, "along", wrong, 0.015)
+    same(result, due, "along", wrong, 0.015)
     rank = _rank(*(x[-1] for x in settled(W, b)))
-    if abs(float(np.asarray(found)[-1]) / (rank / 2) - 1) > 0.08:
+    if abs(float(np.asarray(result)[-1]) / (rank / 2) - 1) > 0.08:
         raise NotYet(
-            f"along: {float(np.asarray(found)[-1]):.2f} at the end, where half the rank of "
+            f"along: {float(np.asarray(result)[-1]):.2f} at the end, where half the rank of "
             f"the Hessian is {rank / 2}"
         )
-    told = "; ".join(
+    remark = "; ".join(
         f"step {t:,}: loss {x:.4f}, LLC {y:.1f}"
         for t, x, y in zip(_MOMENTS, still, due, strict=True)
     )
-    right("along", told, f"Half the rank of the Hessian at the end is {rank / 2}")
+    right("along", remark, f"Half the rank of the Hessian at the end is {rank / 2}")
 
 
 @cache
@@ -555,7 +562,9 @@ def _settled_losses() -> tuple[Numbers, Numbers]:
     return sample(W, b, SAMPLES / math.log(SAMPLES)), loss(W, b)
 
 
-def _along(losses: Numbers, at_centre: Numbers, burn: int = 500) -> Float[np.ndarray, " state"]:
+def _estimate_llc(
+    losses: Numbers, at_centre: Numbers, burn: int = 500
+) -> Float[np.ndarray, " state"]:
     return SAMPLES / math.log(SAMPLES) * (losses[:, :, burn:].mean((1, 2)) - at_centre)
 
 
@@ -563,14 +572,14 @@ def _rank(W: Float[np.ndarray, "6 2"], b: Float[np.ndarray, " 6"]) -> int:
     """Count the directions that curve, by automatic differentiation of a fine sum over inputs."""
     import torch
 
-    a, one = (
+    a, identity = (
         torch.linspace(0, 1, 2_001, dtype=torch.float64)[:, None, None],
         torch.eye(6, dtype=torch.float64),
     )
 
     def mean(flat: torch.Tensor) -> torch.Tensor:
         W, b = flat[:12].view(6, 2), flat[12:]
-        return (a * one - (a * (W @ W.T) + b).relu()).square().sum((1, 2)).mean() / 6
+        return (a * identity - (a * (W @ W.T) + b).relu()).square().sum((1, 2)).mean() / 6
 
     flat = torch.from_numpy(np.concatenate([W.ravel(), b]))
     return int((torch.linalg.eigvalsh(torch.autograd.functional.hessian(mean, flat)) > 5e-3).sum())

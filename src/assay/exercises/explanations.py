@@ -83,11 +83,11 @@ def copying() -> Model:
     from assay.circuits import known
     from assay.worlds.algorithms.built.redundant import redundant
 
-    found, circuit = known.problem("redundant"), redundant()
+    problem, circuit = known.problem("redundant"), redundant()
     params = {name: x.clone() for name, x in circuit.params.items()}
     params["W_E"][..., : len(circuit.task.tokens)] += 1
     params["b_in"] -= 2
-    return Model(replace(found, params=params))
+    return Model(replace(problem, params=params))
 
 
 @cache
@@ -96,11 +96,11 @@ def hidden() -> Model:
     them do it is to be found out."""
     from assay.circuits import known
 
-    found = known.problem("induction")
-    params = {name: x.clone() for name, x in found.params.items()}
+    problem = known.problem("induction")
+    params = {name: x.clone() for name, x in problem.params.items()}
     params["W_QKV"][:, 0] = params["W_QKV"][:, 0].flip(-2)
     params["W_O"][:, 0] = params["W_O"][:, 0].flip(-3)
-    return Model(replace(found, params=params))
+    return Model(replace(problem, params=params))
 
 
 # 1 ------------------------------------------------------------------------------------------------
@@ -120,42 +120,45 @@ def kept(answer: Callable[[Model, Tokens, Collection[str]], float]) -> None:
         (model, x) for model, several in named_parts.items() for x in several
     ]
     shares = []
-    for model, named in cases:
+    for model, names in cases:
         tokens = model.inputs(60)
-        due = _kept(model, tokens, named, "mean")
+        due = _measure_share(model, tokens, names, "mean")
 
         def wrong(
             model: Model = model,
             tokens: Tokens = tokens,
-            named: Sequence[str] = named,
+            names: Sequence[str] = names,
             due: float = due,
         ) -> dict[str, float]:
-            others = [p for p in model.parts if p not in named]
-            full, left = model.goodness(tokens).mean(), _without(model, tokens, others, "mean")
+            other_parts = [p for p in model.parts if p not in names]
+            full, remaining_goodness = (
+                model.goodness(tokens).mean(),
+                _without(model, tokens, other_parts, "mean"),
+            )
             return {
-                "zeros stand in for what is not named; its mean over inputs is to": _kept(
-                    model, tokens, named, "zero"
+                "zeros stand in for what is not named; its mean over inputs is to": _measure_share(
+                    model, tokens, names, "zero"
                 ),
-                "the mean is to be over inputs alone, each position its own": _kept(
-                    model, tokens, named, "one"
+                "the mean is to be over inputs alone, each position its own": _measure_share(
+                    model, tokens, names, "one"
                 ),
-                "this takes away what is named; it is to be kept, and the rest taken away": _kept(
-                    model, tokens, others, "mean"
-                ),
+                (
+                    "this takes away what is named; it is to be kept, and the rest taken away"
+                ): _measure_share(model, tokens, other_parts, "mean"),
                 (
                     "that is goodness in nats; a share is due: 0 with every part ablated, 1 for "
                     "the whole"
-                ): left,
+                ): remaining_goodness,
                 (
                     "the share is of what the whole has above nothing, (kept − none)/(full − none)"
-                ): left / full,
+                ): remaining_goodness / full,
                 "that is the share that is lost": 1 - due,
             }
 
         same(
-            called(answer, model, tokens, named),
+            called(answer, model, tokens, names),
             due,
-            f"kept(…, {{{', '.join(named)}}})",
+            f"kept(…, {{{', '.join(names)}}})",
             wrong,
             1e-6,
         )
@@ -173,17 +176,17 @@ def _without(model: Model, tokens: Tokens, parts: Collection[str], how: str) -> 
     """Give the goodness where parts give their mean over inputs, one mean for all positions, or
     zeros."""
     clean = model.writes(tokens)
-    made = {
+    replacement = {
         "mean": lambda x: x.mean(0, keepdims=True),
         "zero": lambda x: 0 * x[:1],
         "one": lambda x: 0 * x[:1] + x.mean((0, 1)),
     }[how]
-    return float(model.goodness(tokens, {p: made(clean[p]) for p in parts}).mean())
+    return float(model.goodness(tokens, {p: replacement(clean[p]) for p in parts}).mean())
 
 
-def _kept(model: Model, tokens: Tokens, named: Collection[str], how: str) -> float:
+def _measure_share(model: Model, tokens: Tokens, names: Collection[str], how: str) -> float:
     nothing = _without(model, tokens, model.parts, how)
-    return (_without(model, tokens, [p for p in model.parts if p not in named], how) - nothing) / (
+    return (_without(model, tokens, [p for p in model.parts if p not in names], how) - nothing) / (
         model.goodness(tokens).mean() - nothing
     )
 
@@ -247,22 +250,33 @@ def stand_ins(answer: Callable[[Cost, Sequence[str]], list[tuple[str, str]]]) ->
                 "for are those that cost more"
             ): [(p, q) for p, q in pairs if single[p] + single[q] - cost([p, q]) >= 0.5],
         }
-        found = called(answer, cost, parts)
+        result = called(answer, cost, parts)
         try:
-            given = [tuple(map(str, pair)) for pair in found]
+            answer_pairs = [tuple(map(str, pair)) for pair in result]
         except TypeError:
-            raise NotYet(f"stand_ins: a list of pairs is due, got {type(found).__name__}") from None
-        if {frozenset(x) for x in given} == {frozenset(x) for x in due} and len(given) == len(due):
+            raise NotYet(
+                f"stand_ins: a list of pairs is due, got {type(result).__name__}"
+            ) from None
+        if {frozenset(x) for x in answer_pairs} == {frozenset(x) for x in due} and len(
+            answer_pairs
+        ) == len(due):
             continue
         words = next(
-            (w for w, x in wrong.items() if {*map(frozenset, x)} == {*map(frozenset, given)}),
-            f"{given} is given where {due} is due",
+            (
+                w
+                for w, x in wrong.items()
+                if {*map(frozenset, x)} == {*map(frozenset, answer_pairs)}
+            ),
+            f"{answer_pairs} is given where {due} is due",
         )
         raise NotYet(f"stand_ins where {name}: {words}")
-    alone, together = max(real(["a0.0"]), real(["a0.1"])), real(["a0.0", "a0.1"])
+    single_cost, together = max(real(["a0.0"]), real(["a0.1"])), real(["a0.0", "a0.1"])
     right(
         "stand_ins",
-        f"Of the copying model's heads either alone costs {alone:.2f}, both cost {together:.2f}",
+        (
+            f"Of the copying model's heads either alone costs {single_cost:.2f}, both cost "
+            f"{together:.2f}"
+        ),
     )
 
 
@@ -271,33 +285,33 @@ def stand_ins(answer: Callable[[Cost, Sequence[str]], list[tuple[str, str]]]) ->
 
 def explanation(answer: Callable[[], str]) -> None:
     """Check an explanation of the hidden induction circuit, written as TOML. Raises: NotYet."""
-    found = _scored(called(answer), hidden(), "explanation")
-    if found.keep < 0.95:
+    scores = _scored(called(answer), hidden(), "explanation")
+    if scores.keep < 0.95:
         raise NotYet(
-            f"explanation: kept alone, what it names does {found.keep:.2f} of the work; a "
+            f"explanation: kept alone, what it names does {scores.keep:.2f} of the work; a "
             "part that does it is not named (E1)"
         )
-    if found.e1 < 0.95:
-        gone = ", ".join(found.apart) or "what it names"
+    if scores.e1 < 0.95:
+        gone = ", ".join(scores.apart) or "what it names"
         raise NotYet(
-            f"explanation: E1 is {found.e1:.2f}: without {gone} the model does not lose what "
+            f"explanation: E1 is {scores.e1:.2f}: without {gone} the model does not lose what "
             "it ought to"
         )
-    if found.e3 < 0.95:
+    if scores.e3 < 0.95:
         raise NotYet(
-            f"explanation: E3 is {found.e3:.2f}: its answer is the model's on "
-            f"{found.agree:.2f} of inputs; look at answer, is and margin"
+            f"explanation: E3 is {scores.e3:.2f}: its answer is the model's on "
+            f"{scores.agree:.2f} of inputs; look at answer, is and margin"
         )
-    if found.e2 < 0.95:
+    if scores.e2 < 0.95:
         raise NotYet(
-            f"explanation: E2 is {found.e2:.2f}: what has one value of a variable cannot be "
+            f"explanation: E2 is {scores.e2:.2f}: what has one value of a variable cannot be "
             "exchanged; look at is, at and reads"
         )
     right(
         "explanation",
         (
-            f"E1 {found.e1:.2f}, E2 {found.e2:.2f}, E3 {found.e3:.2f}, quality "
-            f"{found.quality:.2f}, in {found.size} names and numbers"
+            f"E1 {scores.e1:.2f}, E2 {scores.e2:.2f}, E3 {scores.e3:.2f}, quality "
+            f"{scores.quality:.2f}, in {scores.size} names and numbers"
         ),
     )
 
@@ -333,19 +347,21 @@ def _scored(text: Any, model: Model, what: str) -> _Scored:
             ablation.ablated(program, tokens, 1),
             scrubbing.scrubbed(program, tokens, 1, 120),
         )
-        made = implementing.implemented(program, tokens).terms if program.answers else None
+        implementation = (
+            implementing.implemented(program, tokens).terms if program.answers else None
+        )
     except AssayError as error:
         raise NotYet(str(error)) from None
-    if made is None:
+    if implementation is None:
         raise NotYet(f"{what}: it has no answer, so it says nothing of the logits (E3)")
-    ablated, scrubbed, own = (
+    ablated, scrubbed, own_terms = (
         {name: np.array(x.mean()) for name, x in terms.items()}
-        for terms in (cut.terms, scrub.terms, made)
+        for terms in (cut.terms, scrub.terms, implementation)
     )
     e1, e2, e3 = (
         float(ablation.faithful(ablated)),
         float(scrubbing.faithful(scrubbed)),
-        float(implementing.alike(own)),
+        float(implementing.faithful(own_terms)),
     )
     worth = min(e1, e2, e3) * 2 ** (-program.size / model.problem.size)
     return _Scored(
@@ -354,7 +370,7 @@ def _scored(text: Any, model: Model, what: str) -> _Scored:
         cut.apart,
         e2,
         e3,
-        float(own["agree"]),
+        float(own_terms["agree"]),
         program.size,
         worth,
         program,
@@ -367,20 +383,20 @@ def _scored(text: Any, model: Model, what: str) -> _Scored:
 def scrub(answer: Callable[[Numbers, Numbers, np.random.Generator], Numbers]) -> None:
     """Check causal scrubbing of one part, on activations that tell where they come from and on the
     copying model. Raises: NotYet."""
-    of = rng.generator(6, "exercises.scrub")
+    generator = rng.generator(6, "exercises.scrub")
     n, s, rounds = 60, 5, 40
-    values = of.integers(4, size=(n, s)).astype(float)
+    values = generator.integers(4, size=(n, s)).astype(float)
     values[0] = 9.0  # nobody shares these
     rows, columns = np.indices((n, s))
     writes = np.stack([rows, columns], -1).astype(float)
     donors = np.empty((rounds, n, s), int)
     for i in range(rounds):
-        found = as_numbers(
+        activations = as_numbers(
             called(answer, writes, values, rng.generator(i, "exercises.donors")),
             writes.shape,
             "scrub",
         )
-        donors[i] = _donors(found, values)
+        donors[i] = _donors(activations, values)
     shared = donors[:, 1:]
     if (shared == rows[1:]).all():
         raise NotYet(
@@ -391,7 +407,11 @@ def scrub(answer: Callable[[Numbers, Numbers, np.random.Generator], Numbers]) ->
         raise NotYet(
             "scrub: every call draws the same inputs; draw them from the generator that is given"
         )
-    if all(len({*one[values[:, 0] == v, 0].tolist()}) == 1 for one in donors for v in range(4)):
+    if all(
+        len({*round_donors[values[:, 0] == v, 0].tolist()}) == 1
+        for round_donors in donors
+        for v in range(4)
+    ):
         raise NotYet(
             "scrub: all inputs of a value are given one and the same; draw for each input by itself"
         )
@@ -409,19 +429,19 @@ def scrub(answer: Callable[[Numbers, Numbers, np.random.Generator], Numbers]) ->
     right("scrub", _of_the_copies(answer))
 
 
-def _donors(found: Numbers, values: Numbers) -> Int[np.ndarray, "n s"]:
+def _donors(activations: Numbers, values: Numbers) -> Int[np.ndarray, "n s"]:
     """Read from encoded activations which input each comes from. Raises: NotYet where it is one
     that may not be."""
-    who = found[..., 0].round().astype(int).clip(0, len(values) - 1)
+    who = activations[..., 0].round().astype(int).clip(0, len(values) - 1)
     t = np.arange(values.shape[1])
-    if (found[..., 0] != who).any():
+    if (activations[..., 0] != who).any():
         raise NotYet("scrub: activations are to be exchanged, not mixed or changed")
-    if (found[..., 1] != t).any():
+    if (activations[..., 1] != t).any():
         raise NotYet(
             "scrub: an activation is to be put in at the position where it stood, in another input"
         )
     if (values[who, t] != values).any():
-        i, at = (int(x) for x in np.argwhere(values[who, t] != values)[0])
+        i, position = (int(x) for x in np.argwhere(values[who, t] != values)[0])
         whole = bool((who == who[:, :1]).all())
         why = (
             "this takes whole inputs that agree at one position; draw for each position by itself"
@@ -429,8 +449,8 @@ def _donors(found: Numbers, values: Numbers) -> Int[np.ndarray, "n s"]:
             else "draw among those that share it"
         )
         raise NotYet(
-            f"scrub: at input {i}, position {at} the value is {values[i, at]:g}, and "
-            f"{values[who[i, at], at]:g} where it was drawn: {why}"
+            f"scrub: at input {i}, position {position} the value is {values[i, position]:g}, and "
+            f"{values[who[i, position], position]:g} where it was drawn: {why}"
         )
     return who
 
@@ -443,7 +463,7 @@ def _of_the_copies(answer: Callable[..., Numbers]) -> str:
     clean, full = model.writes(tokens), model.goodness(tokens).mean()
     before = np.concatenate([np.full((len(tokens), 1), -1), tokens[:, :-1]], 1).astype(float)
 
-    def left(values: Numbers) -> float:
+    def measure_lead(values: Numbers) -> float:
         heads = {
             h: called(answer, clean[h], values, rng.generator(i, "exercises.copies"))
             for i, h in enumerate(("a0.0", "a0.1"))
@@ -451,7 +471,7 @@ def _of_the_copies(answer: Callable[..., Numbers]) -> str:
         unread = -math.log(len(model.problem.task.answers))
         return float((model.goodness(tokens, heads).mean() - unread) / (full - unread))
 
-    true, false = left(before), left(tokens.astype(float))
+    true, false = measure_lead(before), measure_lead(tokens.astype(float))
     if not (true > 0.99 and false < 0.5):
         raise NotYet(
             f"scrub: in the copying model {true:.2f} is left where heads are scrubbed by the "
@@ -469,9 +489,9 @@ def _of_the_copies(answer: Callable[..., Numbers]) -> str:
 def mistaken(answer: Callable[[], str]) -> None:
     """Check an explanation that ablation and its own logits accept, and scrubbing refuses. Raises:
     NotYet."""
-    found = _scored(called(answer), copying(), "mistaken")
-    e1, e2, e3, said = found.e1, found.e2, found.e3, found.program.explanation
-    if not any(v.at for v in said.variables) or said.matter:
+    scores = _scored(called(answer), copying(), "mistaken")
+    e1, e2, e3, statement = scores.e1, scores.e2, scores.e3, scores.program.explanation
+    if not any(v.at for v in statement.variables) or statement.matter:
         raise NotYet(
             "mistaken: it is to say what parts hold, by variables with a place each; `matter` "
             "says nothing that could be wrong"
@@ -491,7 +511,7 @@ def mistaken(answer: Callable[[], str]) -> None:
             f"mistaken: E2 is {e2:.2f}, so scrubbing does not refuse it: what its variables "
             "hold is (nearly) true"
         )
-    right("mistaken", f"E1 {e1:.2f}, E3 {e3:.2f}, but E2 {e2:.2f}: quality {found.quality:.2f}")
+    right("mistaken", f"E1 {e1:.2f}, E3 {e3:.2f}, but E2 {e2:.2f}: quality {scores.quality:.2f}")
 
 
 # 6 ------------------------------------------------------------------------------------------------
@@ -507,17 +527,21 @@ def quality(answer: Callable[[list[float | None], int, int], float]) -> None:
         ([0.25, 1.0, 1.0, 0.25], 0, 1000, 0.25),
         ([1.0, 0.125, 1.0, None], 0, 10, 0.125),
     ):
-        there = [p for p in parts if p is not None]
-        least, short = min(there), 2 ** (-size / numbers)
+        counted_parts = [p for p in parts if p is not None]
+        least, short = min(counted_parts), 2 ** (-size / numbers)
         wrong = {
-            "an arithmetic mean lets a failed part be bought off; the least does not": sum(there)
-            / len(there)
+            "an arithmetic mean lets a failed part be bought off; the least does not": sum(
+                counted_parts
+            )
+            / len(counted_parts)
             * short,
             (
                 "a geometric mean makes a lot of little: of parts .05, 1 and 1 it makes .37; take "
                 "the least"
-            ): math.prod(there) ** (1 / len(there)) * short,
-            "a product counts what is weak again and again; take the least": math.prod(there)
+            ): math.prod(counted_parts) ** (1 / len(counted_parts)) * short,
+            "a product counts what is weak again and again; take the least": math.prod(
+                counted_parts
+            )
             * short,
             "a part that does not count is left out; it is not 0": 0.0
             if None in parts
@@ -528,7 +552,7 @@ def quality(answer: Callable[[list[float | None], int, int], float]) -> None:
             * math.exp(-size / numbers),
             "how short it is is 2^(−size/numbers), not 1 − size/numbers": least
             * (1 - size / numbers),
-            "that is the best part; the weakest counts": max(there) * short,
+            "that is the best part; the weakest counts": max(counted_parts) * short,
         }
         what = f"quality({parts}, {size}, {numbers})"
         same(called(answer, parts, size, numbers), due, what, wrong, 1e-9)

@@ -71,11 +71,11 @@ def _held(delta: float, A: float, h: float, B: float, steps: int = 400) -> float
     """Integrate h' = A h + B over a time by Runge and Kutta's rule."""
     size = delta / steps
     for _ in range(steps):
-        one = A * h + B
-        two = A * (h + size / 2 * one) + B
+        first_slope = A * h + B
+        two = A * (h + size / 2 * first_slope) + B
         three = A * (h + size / 2 * two) + B
         four = A * (h + size * three) + B
-        h += size / 6 * (one + 2 * two + 2 * three + four)
+        h += size / 6 * (first_slope + 2 * two + 2 * three + four)
     return h
 
 
@@ -85,7 +85,7 @@ def _held(delta: float, A: float, h: float, B: float, steps: int = 400) -> float
 def scan(answer: Callable[..., Numbers]) -> None:
     """Check a selective scan on drawn numbers, and inside transformers' Mamba where that is
     installed. Raises: NotYet."""
-    u, delta, A, B, C, D = _drawn(positions=7, channels=3, size=2)
+    u, delta, A, B, C, D = _draw_inputs(positions=7, channels=3, size=2)
     due = _looped(u, delta, A, B, C, D)
     swapped, no_step = (
         _looped(u, delta, A, C, B, D),
@@ -113,28 +113,31 @@ def scan(answer: Callable[..., Numbers]) -> None:
         ),
     }
     same(called(answer, u, delta, A, B, C, D), due, "scan", wrong, 1e-9)
-    seen = "The same as a loop over Python's floats"
+    remark = "The same as a loop over Python's floats"
     if find_spec("transformers"):
-        off = _in_transformers(lambda *given: called(answer, *given))
+        off = _in_transformers(lambda *inputs: called(answer, *inputs))
         if not off < 1e-4:
             raise NotYet(
                 "scan: right on drawn numbers, but inside transformers' Mamba it is off by "
                 f"{off:.2g} of the largest output"
             )
-        seen += f", and inside transformers' Mamba its output but for {off:.0e}"
-    right("scan", seen)
+        remark += f", and inside transformers' Mamba its output but for {off:.0e}"
+    right("scan", remark)
 
 
-def _drawn(positions: int, channels: int, size: int, seed: int = 0) -> tuple[Numbers, ...]:
+def _draw_inputs(positions: int, channels: int, size: int, seed: int = 0) -> tuple[Numbers, ...]:
     """Draw u and Δ [s, c], A [c, n], B and C [s, n], D [c]."""
-    of = rng.generator(seed, "exercises.scan")
-    u, delta = of.normal(size=(positions, channels)), of.uniform(0.1, 1.2, (positions, channels))
+    generator = rng.generator(seed, "exercises.scan")
+    u, delta = (
+        generator.normal(size=(positions, channels)),
+        generator.uniform(0.1, 1.2, (positions, channels)),
+    )
     return (
         u,
         delta,
-        -of.uniform(0.3, 2, (channels, size)),
-        *of.normal(size=(2, positions, size)),
-        of.normal(size=channels),
+        -generator.uniform(0.3, 2, (channels, size)),
+        *generator.normal(size=(2, positions, size)),
+        generator.normal(size=channels),
     )
 
 
@@ -157,11 +160,11 @@ def _looped(
         for n in range(A.shape[1]):
             h = 0.0
             for t in range(len(u)):
-                kept, new = (
+                decay_factor, new = (
                     decay(float(delta[t, c]), float(A[c, n])),
                     wrote(float(delta[t, c]), float(B[t, n]), float(u[t, c])),
                 )
-                before, h = h, kept * (h + new) if both else kept * h + new
+                before, h = h, decay_factor * (h + new) if both else decay_factor * h + new
                 y[t, c] += float(C[t, n]) * (before if late else h)
         y[:, c] += D[c] * u[:, c]
     return y
@@ -178,12 +181,12 @@ def _in_transformers(scan: Callable[..., Any]) -> float:
     config = MambaConfig(
         vocab_size=8, hidden_size=6, state_size=4, expand=2, num_hidden_layers=1, time_step_rank=2
     )
-    mixer, of = MambaMixer(config, 0).eval(), rng.generator(0, "exercises.mixer")
+    mixer, generator = MambaMixer(config, 0).eval(), rng.generator(0, "exercises.mixer")
     with torch.no_grad():
         for name, weight in mixer.named_parameters():
             if name != "A_log":
-                weight.copy_(torch.from_numpy(of.normal(size=tuple(weight.shape)) / 2))
-        x = torch.from_numpy(of.normal(size=(1, 9, 6))).float()
+                weight.copy_(torch.from_numpy(generator.normal(size=tuple(weight.shape)) / 2))
+        x = torch.from_numpy(generator.normal(size=(1, 9, 6))).float()
         values, gate = mixer.in_proj(x).chunk(2, -1)
         u = silu(mixer.conv1d(values.mT)[..., :9]).mT
         step, B, C = mixer.x_proj(u).split([2, 4, 4], -1)
@@ -202,7 +205,7 @@ def kernel(answer: Callable[..., Numbers]) -> None:
     """Check the kernel of a time-invariant scan against its answer to an impulse. Raises:
     NotYet."""
     length = 6
-    _, delta, A, B, C, _ = _drawn(length, channels=2, size=3, seed=1)
+    _, delta, A, B, C, _ = _draw_inputs(length, channels=2, size=3, seed=1)
     delta, B, C = delta[0], B[0], C[0]
 
     def summed(
@@ -249,12 +252,12 @@ def least_error(answer: Callable[[int], float]) -> None:
             ** 2,
             "that is an error; asked for is the mean of its square": float(np.sqrt(1 - 1 / length)),
         }
-        found = called(answer, length)
-        same(found, 1 - 1 / length, f"least_error({length})", wrong, 1e-9)
+        result = called(answer, length)
+        same(result, 1 - 1 / length, f"least_error({length})", wrong, 1e-9)
         fitted = _fitted(length)
-        if abs(float(found) - fitted) > 0.02:
+        if abs(float(result) - fitted) > 0.02:
             raise NotYet(
-                f"least_error({length}): {float(found):.4f} is given where least squares on "
+                f"least_error({length}): {float(result):.4f} is given where least squares on "
                 f"drawn sequences leaves {fitted:.4f}"
             )
     right(
@@ -266,9 +269,12 @@ def least_error(answer: Callable[[int], float]) -> None:
 @cache
 def _fitted(length: int, many: int = 100_000) -> float:
     """What the best kernel of this length leaves on drawn sequences, one input of each marked."""
-    of = rng.generator(length, "exercises.marked")
-    u, at = of.normal(size=(many, length)), of.integers(length, size=many)
-    target = u[np.arange(many), at]
+    generator = rng.generator(length, "exercises.marked")
+    u, marked_positions = (
+        generator.normal(size=(many, length)),
+        generator.integers(length, size=many),
+    )
+    target = u[np.arange(many), marked_positions]
     weights = np.linalg.lstsq(u, target, rcond=None)[0]
     return float(np.square(u @ weights - target).mean())
 
@@ -279,14 +285,14 @@ def _fitted(length: int, many: int = 100_000) -> float:
 def select(answer: Callable[..., tuple[Numbers, Numbers, Numbers]]) -> None:
     """Check that chosen Δ, B and C make a scan with A = −1 recall the latest marked input. Raises:
     NotYet."""
-    of, A, none = rng.generator(3, "exercises.select"), -np.ones((1, 1)), np.zeros(1)
+    generator, A, none = rng.generator(3, "exercises.select"), -np.ones((1, 1)), np.zeros(1)
     for marked in ((0,), (2,), (1, 4, 5), (0, 3, 9), ()):
-        marks, u = np.zeros(12, bool), of.normal(size=12)
+        marks, u = np.zeros(12, bool), generator.normal(size=12)
         marks[list(marked)] = True
-        given = called(answer, marks)
-        if not isinstance(given, tuple | list) or len(given) != 3:
+        knobs = called(answer, marks)
+        if not isinstance(knobs, tuple | list) or len(knobs) != 3:
             raise NotYet("select: three arrays are due: Δ, B and C, a number for each position")
-        delta, B, C = (np.asarray(x, float) for x in given)
+        delta, B, C = (np.asarray(x, float) for x in knobs)
         for name, x in (("Δ", delta), ("B", B), ("C", C)):
             if x.shape != marks.shape:
                 raise NotYet(
@@ -300,8 +306,8 @@ def select(answer: Callable[..., tuple[Numbers, Numbers, Numbers]]) -> None:
                 )
         if (delta < 0).any():
             raise NotYet("select: Δ is a softplus in a Mamba, so it cannot be negative")
-        said = _looped(u[:, None], delta[:, None], A, B[:, None], C[:, None], none)[:, 0]
-        _selected(marks, u, said, (delta, B, C))
+        output = _looped(u[:, None], delta[:, None], A, B[:, None], C[:, None], none)[:, 0]
+        _selected(marks, u, output, (delta, B, C))
     right(
         "select",
         "No convolution leaves less than 1 − 1/length; this one leaves less than a thousandth",
@@ -309,12 +315,12 @@ def select(answer: Callable[..., tuple[Numbers, Numbers, Numbers]]) -> None:
 
 
 def _selected(
-    marks: np.ndarray, u: np.ndarray, said: np.ndarray, knobs: tuple[np.ndarray, ...]
+    marks: np.ndarray, u: np.ndarray, output: np.ndarray, knobs: tuple[np.ndarray, ...]
 ) -> None:
     """Compare what is recalled with the latest marked input, 0 before the first."""
     latest = np.maximum.accumulate(np.where(marks, np.arange(len(u)), -1))
     due = np.where(latest < 0, 0, u[latest])
-    if np.abs(said - due).max() < 1e-3 * np.abs(u).max():
+    if np.abs(output - due).max() < 1e-3 * np.abs(u).max():
         return
     other = np.maximum.accumulate(np.where(marks, -1, np.arange(len(u))))
     total = np.cumsum(u * marks)
@@ -323,14 +329,14 @@ def _selected(
             "select: Δ, B and C are the same at marked and at other positions: that is a "
             "convolution, which cannot select"
         )
-    if marks.any() and np.abs(said - np.where(other < 0, 0, u[other])).max() < 1e-2:
+    if marks.any() and np.abs(output - np.where(other < 0, 0, u[other])).max() < 1e-2:
         raise NotYet(
             "select: this recalls the latest input that is not marked; large Δ forgets and "
             "writes, Δ near 0 keeps"
         )
     for name, wrong in (("the latest marked input", due), ("the sum of all marked inputs", total)):
-        scale = float(said @ wrong / (wrong @ wrong)) if wrong.any() else 0.0
-        if abs(scale) > 1e-3 and np.abs(said - scale * wrong).max() < 1e-2 * abs(scale):
+        scale = float(output @ wrong / (wrong @ wrong)) if wrong.any() else 0.0
+        if abs(scale) > 1e-3 and np.abs(output - scale * wrong).max() < 1e-2 * abs(scale):
             if name == "the latest marked input":
                 raise NotYet(
                     f"select: this recalls {scale:.4g} times the input; Euler writes Δ B u, "
@@ -340,15 +346,15 @@ def _selected(
                 "select: this adds up all marked inputs; a marked position has to forget as "
                 "well, by a large Δ"
             )
-    if not marks.any() or (said[: int(marks.argmax())] != 0).any():
+    if not marks.any() or (output[: int(marks.argmax())] != 0).any():
         raise NotYet(
             "select: something is written where no mark was yet; positions without a mark are "
             "to write nothing, Δ B = 0"
         )
-    t = int(np.abs(said - due).argmax())
+    t = int(np.abs(output - due).argmax())
     raise NotYet(
         f"select: with marks at {np.flatnonzero(marks).tolist()} position {t} says "
-        f"{said[t]:.4f} where {due[t]:.4f} is due"
+        f"{output[t]:.4f} where {due[t]:.4f} is due"
     )
 
 
@@ -359,12 +365,12 @@ def hidden_attention(answer: Callable[..., Numbers]) -> None:
     """Check hidden attention: column by column against the scan's answer to an impulse, then as a
     product. Raises: NotYet."""
     s, c = 6, 2
-    u, delta, A, B, C, D = _drawn(s, channels=c, size=3, seed=4)
+    u, delta, A, B, C, D = _draw_inputs(s, channels=c, size=3, seed=4)
     due = np.zeros((c, s, s))
-    for at in range(s):
+    for position in range(s):
         impulse = np.zeros((s, c))
-        impulse[at] = 1
-        due[:, :, at] = _looped(impulse, delta, A, B, C, np.zeros(c)).T
+        impulse[position] = 1
+        due[:, :, position] = _looped(impulse, delta, A, B, C, np.zeros(c)).T
     mean = np.broadcast_to(delta.mean(0), delta.shape)
     off_by = "the decay counts Δ over s < k ≤ t: Δ"
     wrong = {
@@ -387,10 +393,10 @@ def hidden_attention(answer: Callable[..., Numbers]) -> None:
             "B belongs to the position that writes, C to the one that reads; they are exchanged"
         ): _summed(delta, delta, A, C, B),
     }
-    found = as_numbers(called(answer, delta, A, B, C), due.shape, "hidden_attention")
-    if near(np.tril(found), due, 1e-9) and not near(found, due, 1e-9):
+    result = as_numbers(called(answer, delta, A, B, C), due.shape, "hidden_attention")
+    if near(np.tril(result), due, 1e-9) and not near(result, due, 1e-9):
         raise NotYet("hidden_attention: no position reads a later one: zeros above the diagonal")
-    same(found, due, "hidden_attention", wrong, 1e-9)
+    same(result, due, "hidden_attention", wrong, 1e-9)
     product = np.einsum("cts,sc->tc", due, u) + D * u
     off = np.abs(product - _looped(u, delta, A, B, C, D)).max()
     rows = due.sum(2)
@@ -468,15 +474,15 @@ def block() -> Block:
     )
     s = runs.shared
     params = train(runs, Unkept()).tensors
-    own = recall(
+    own_inputs = recall(
         runs.seeds, "exercises.recall", 0, batch=96, keys=s.keys, values=s.values, pairs=s.pairs
     )[0, :, : 2 * s.pairs + 1]
-    own[:, -1] = own[:, 0]
-    donor = own.copy()
+    own_inputs[:, -1] = own_inputs[:, 0]
+    donor = own_inputs.copy()
     for row in donor:
         free = [v for v in range(s.keys, s.keys + s.values) if v not in row]
         row[1] = free[int(row[2]) % len(free)]
-    site, sequence = Site("write", 0), np.arange(len(own))
+    site, sequence = Site("write", 0), np.arange(len(own_inputs))
 
     def run(tokens: np.ndarray, writes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         edits = (
@@ -489,43 +495,43 @@ def block() -> Block:
                 params, torch.from_numpy(np.asarray(tokens)), capture=[site], edits=edits
             )
         last = logits[0, :, -1].double().numpy()
-        return last[sequence, donor[:, 1]] - last[sequence, own[:, 1]], acts[site][0].numpy()
+        return last[sequence, donor[:, 1]] - last[sequence, own_inputs[:, 1]], acts[site][0].numpy()
 
     with torch.no_grad():
-        return Block(run, own, donor, 1, float(errors(runs, params, "test")[0]))
+        return Block(run, own_inputs, donor, 1, float(errors(runs, params, "test")[0]))
 
 
 def restored(answer: Callable[[Run, np.ndarray, np.ndarray, int], float]) -> None:
     """Check how much of a donor's answer a patch restores: on a model in closed form, then on a
     trained block. Raises: NotYet."""
-    of = rng.generator(5, "exercises.patch")
-    own, donor = of.normal(size=(2, 40, 4))
-    for at in range(4):
-        what = f"restored(run, own, donor, {at}) of a model in closed form"
+    generator = rng.generator(5, "exercises.patch")
+    own_inputs, donor = generator.normal(size=(2, 40, 4))
+    for position in range(4):
+        what = f"restored(run, own, donor, {position}) of a model in closed form"
         same(
-            called(answer, _closed, own, donor, at),
-            _patched(_closed, own, donor, at),
+            called(answer, _closed, own_inputs, donor, position),
+            _patched(_closed, own_inputs, donor, position),
             what,
-            _wrong_patches(_closed, own, donor, at),
+            _wrong_patches(_closed, own_inputs, donor, position),
             1e-9,
         )
     trained = block()
     shares = []
     for later in range(4):
-        at = trained.value + later
-        share = _patched(trained.run, trained.own, trained.donor, at)
+        position = trained.value + later
+        share = _patched(trained.run, trained.own, trained.donor, position)
         same(
-            called(answer, trained.run, trained.own, trained.donor, at),
+            called(answer, trained.run, trained.own, trained.donor, position),
             share,
-            f"restored in the trained block at position {at}",
+            f"restored in the trained block at position {position}",
             {},
             1e-4,
         )
         shares.append(share)
-    told = ", ".join(f"{x:.2f}" for x in shares)
+    share_list = ", ".join(f"{x:.2f}" for x in shares)
     right(
         "restored",
-        f"What the value's position writes, and the three after it: {told}",
+        f"What the value's position writes, and the three after it: {share_list}",
         f"The block errs in {trained.errors:.2f} of its answers",
     )
 
@@ -537,23 +543,25 @@ def _closed(tokens: np.ndarray, writes: np.ndarray | None = None) -> tuple[np.nd
     return w @ np.array([0.3, 1.0, -0.4, 0.0]) + w[:, 1] * w[:, 2] / 3, w
 
 
-def _patched(run: Run, own: np.ndarray, donor: np.ndarray, at: int) -> float:
-    (base, mine), (whole, theirs) = run(own), run(donor)
-    put = mine.copy()
-    put[:, at] = theirs[:, at]
-    return _slope(run(own, put)[0] - base, whole - base)
+def _patched(run: Run, own_inputs: np.ndarray, donor: np.ndarray, position: int) -> float:
+    (base, own_writes), (whole, theirs) = run(own_inputs), run(donor)
+    put = own_writes.copy()
+    put[:, position] = theirs[:, position]
+    return _slope(run(own_inputs, put)[0] - base, whole - base)
 
 
-def _wrong_patches(run: Run, own: np.ndarray, donor: np.ndarray, at: int) -> dict[str, float]:
-    (base, mine), (whole, theirs) = run(own), run(donor)
-    put, after, none, back = mine.copy(), mine.copy(), mine.copy(), theirs.copy()
-    put[:, at], after[:, at:], none[:, at], back[:, at] = (
-        theirs[:, at],
-        theirs[:, at:],
+def _wrong_patches(
+    run: Run, own_inputs: np.ndarray, donor: np.ndarray, position: int
+) -> dict[str, float]:
+    (base, own_writes), (whole, theirs) = run(own_inputs), run(donor)
+    put, after, none, back = own_writes.copy(), own_writes.copy(), own_writes.copy(), theirs.copy()
+    put[:, position], after[:, position:], none[:, position], back[:, position] = (
+        theirs[:, position],
+        theirs[:, position:],
         0,
-        mine[:, at],
+        own_writes[:, position],
     )
-    moved, due = run(own, put)[0] - base, whole - base
+    moved, due = run(own_inputs, put)[0] - base, whole - base
     return {
         (
             "a mean of ratios blows up where own and donor hardly differ; a slope over all "
@@ -568,10 +576,10 @@ def _wrong_patches(run: Run, own: np.ndarray, donor: np.ndarray, at: int) -> dic
         if moved.any()
         else np.nan,
         "only one position is to be exchanged, not all from it on": _slope(
-            run(own, after)[0] - base, due
+            run(own_inputs, after)[0] - base, due
         ),
         "the donor's write is to be put in; this puts in zeros": _slope(
-            run(own, none)[0] - base, due
+            run(own_inputs, none)[0] - base, due
         ),
         (
             "the donor's write goes into the own sequence; this puts the own write into the donor's"

@@ -137,9 +137,15 @@ def slope_and_law(runs: Runs[LockStep]) -> tuple[Slope, Law]:
         s.coordinates,
         s.steps // walks.PARTS,
     )
-    one = np.ones(len(runs), int)
+    ones = np.ones(len(runs), int)
     return slope, Law(
-        s.law, s.lr, s.examples, s.mutation, s.sharpness, held=one, evaluations=s.evaluations * one
+        s.law,
+        s.lr,
+        s.examples,
+        s.mutation,
+        s.sharpness,
+        held=ones,
+        evaluations=s.evaluations * ones,
     )
 
 
@@ -149,25 +155,25 @@ def train(runs: Runs[LockStep], bench: Bench) -> Trained:
 
 def measure(runs: Runs[LockStep], trained: Trained, bench: Bench) -> xr.Dataset:
     s, (slope, law) = runs.shared, slope_and_law(runs)
-    found = walks.moments(trained, slope, law)
-    pair = walks.pair(found.covariance)
-    along = [
+    moments = walks.moments(trained, slope, law)
+    pair = walks.pair(moments.covariance)
+    axis_moments = [
         np.stack([mean[:, 2], covariance[:, 2, 2]], 1)
         for mean, covariance in (
-            (found.mean, found.covariance),
-            (found.mean_expected, found.covariance_expected),
+            (moments.mean, moments.covariance),
+            (moments.mean_expected, moments.covariance_expected),
         )
     ]
     tau = s.lr * np.sqrt((slope.a**2 + slope.c**2) / (2 * s.batch))  # of isotropic noise
-    moved = np.square(np.diff(found.path / tau[:, None], axis=1)).mean(1) / slope.times
+    moved = np.square(np.diff(moments.path / tau[:, None], axis=1)).mean(1) / slope.times
     return measures(
         runs,
         correlation=("run", pair[:, 1] / np.sqrt(pair[:, 0] * pair[:, 2]), "1"),
         pair=("run entry", pair, "squared step"),
-        pair_expected=("run entry", walks.pair(found.covariance_expected), "squared step"),
-        along=("run moment", along[0], "step, squared step"),
-        along_expected=("run moment", along[1], "step, squared step"),
-        skewness=("run", found.skewness, "1"),
+        pair_expected=("run entry", walks.pair(moments.covariance_expected), "squared step"),
+        along=("run moment", axis_moments[0], "step, squared step"),
+        along_expected=("run moment", axis_moments[1], "step, squared step"),
+        skewness=("run", moments.skewness, "1"),
         skewness_expected=(
             "run",
             np.full(len(runs), 2 / s.batch**0.5 if s.law == "skewed" else 0.0),

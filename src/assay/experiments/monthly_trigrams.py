@@ -69,8 +69,11 @@ blocks of three heads without an MLP, a solver one head with an MLP; ours is the
 def parts(sizes: Sizes) -> str:
     """What a model has besides embeddings: one head and one MLP, in the default preset."""
     layers, heads, m = (sizes("main", name)[0] for name in ("layers", "heads", "m"))
-    of = [written(layers * heads, "w head|heads"), *([written(layers, "w MLP|MLPs")] if m else [])]
-    return " and ".join(of)
+    components = [
+        written(layers * heads, "w head|heads"),
+        *([written(layers, "w MLP|MLPs")] if m else []),
+    ]
+    return " and ".join(components)
 
 
 experiment = entry(

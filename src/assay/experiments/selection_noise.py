@@ -130,10 +130,10 @@ def train(runs: Runs[SelectionNoise], bench: Bench) -> Trained:
 
 
 def measure(runs: Runs[SelectionNoise], trained: Trained, bench: Bench) -> xr.Dataset:
-    found = walks.moments(trained, *slope_and_law(runs))
+    moments = walks.moments(trained, *slope_and_law(runs))
     correlations = [
         p[:, 1] / np.sqrt(p[:, 0] * p[:, 2])
-        for p in map(walks.pair, (found.covariance, found.covariance_expected))
+        for p in map(walks.pair, (moments.covariance, moments.covariance_expected))
     ]
     return measures(
         runs,
@@ -142,9 +142,9 @@ def measure(runs: Runs[SelectionNoise], trained: Trained, bench: Bench) -> xr.Da
     )
 
 
-def strategies(given: tuple[SelectionNoise, ...]) -> tuple[SelectionNoise, ...]:
+def strategies(specs: tuple[SelectionNoise, ...]) -> tuple[SelectionNoise, ...]:
     """An evolution strategy for each seed, pair of a and c, and number of evaluations."""
-    first = [s for s in given if s.trials == min(t.trials for t in given)]
+    first = [s for s in specs if s.trials == min(t.trials for t in specs)]
     return tuple(s.replace(law="es", trials=p) for s in first for p in EVALUATIONS)
 
 
@@ -174,10 +174,10 @@ def with_one_trial(*names: str) -> Callable[[Arms], list[float]]:
 
 def figures(arms: Arms) -> list[Figure]:
     rows = [
-        (panel, f"c = {'' if c == EQUAL else f'{c:g}'}a, {what}", k, *told)
+        (panel, f"c = {'' if c == EQUAL else f'{c:g}'}a, {what}", k, *interval)
         for name, panel in PANELS.items()
         for c, k, a in points(arms[name])
-        for what, told in {
+        for what, interval in {
             "measured": summary(a.correlation.values),
             "theory": (float(a.correlation_expected[0]),) * 3,
         }.items()

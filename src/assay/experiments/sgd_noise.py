@@ -133,8 +133,8 @@ def train(runs: Runs[GradientNoise], bench: Bench) -> Trained:
     group = descent(runs, params, eg.losses, lr=np.full(len(runs), s.lr), plain=True)
     group = watched(group, names, [round(share * s.steps) for share in SNAPSHOTS])
     x, y = labelled_examples(runs)
-    done = fit([group], eg.draws(runs.seeds, x, y, s.batch), steps=s.steps, bench=bench)[0]
-    return replace(done, tensors={name: done.tensors[f"{name}/at"] for name in names})
+    trained = fit([group], eg.draws(runs.seeds, x, y, s.batch), steps=s.steps, bench=bench)[0]
+    return replace(trained, tensors={name: trained.tensors[f"{name}/at"] for name in names})
 
 
 def same_networks(runs: Runs[GradientNoise], bench: Bench, before: Trained) -> Trained:
@@ -152,15 +152,17 @@ def measure(runs: Runs[GradientNoise], trained: Trained, bench: Bench) -> xr.Dat
     moments = [
         {name: w[:, k] for name, w in trained.tensors.items()} for k in range(len(SNAPSHOTS))
     ]
-    at = eg.coordinates(runs.seeds, moments[0], s.subset).to(bench.device)
-    examples = [eg.of_examples(params, x, y, at) for params in moments]  # [run b coordinate] each
+    coordinates = eg.coordinates(runs.seeds, moments[0], s.subset).to(bench.device)
+    examples = [
+        eg.of_examples(params, x, y, coordinates) for params in moments
+    ]  # [run b coordinate] each
 
     def spectrum(law: str, stream: str) -> np.ndarray:
-        drawn = [
+        spectra = [
             eg.noise_spectra(g, runs.seeds, k, law, s.batch, s.minibatches, stream)
             for k, g in enumerate(examples)
         ]
-        return np.stack(drawn, 1)
+        return np.stack(spectra, 1)
 
     return measures(
         runs,
@@ -192,26 +194,30 @@ def directions(hidden: int) -> OneTerm:
     return lambda arm, arms: anisotropy(arm).where(arm.attrs["hidden"] == hidden)
 
 
-def log_directions(of: str) -> Value:
+def log_directions(reference: str) -> Value:
     """Terms: `fewer` in this arm and in arm `of`.
 
     Only for noise of the same kind of network, on the same kind of data.
     """
 
     def value(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
-        alike = all(arm.attrs[name] == arms[of].attrs[name] for name in ("hidden", "zipf"))
-        return {"own": fewer(arm).where(alike), "all": fewer(arms[of])}
+        is_comparable = all(
+            arm.attrs[name] == arms[reference].attrs[name] for name in ("hidden", "zipf")
+        )
+        return {"own": fewer(arm).where(is_comparable), "all": fewer(arms[reference])}
 
     return value
 
 
-def about_networks(kind: str, of: str, hidden: int, few: str, most: str) -> tuple[Claim, Claim]:
+def about_networks(
+    kind: str, arm_name: str, hidden: int, few: str, most: str
+) -> tuple[Claim, Claim]:
     """Claims about a kind of networks, the texts given: how few directions its noise has, and that
     most of it is unequal variances."""
     return (
         Claim(
             text=few,
-            of=of,
+            of=arm_name,
             value=directions(hidden),
             high=0.5,
             scale="log",
@@ -219,7 +225,7 @@ def about_networks(kind: str, of: str, hidden: int, few: str, most: str) -> tupl
             must_fail=(f"{kind}-balanced",),
             near={f"{kind}-balanced": "networks' noise has few directions on any data"},
             also={f"{kind}-diag": "weights of unequal variance are few directions, too"},
-            half={of: f"{kind}-half"},
+            half={arm_name: f"{kind}-half"},
             threshold_from="pilot: seeds 0–2 chose these data; one half is the plan's",
             published="new",
             source=ZHU,
@@ -227,13 +233,16 @@ def about_networks(kind: str, of: str, hidden: int, few: str, most: str) -> tupl
         Claim(
             text=most,
             of=f"{kind}-diag",
-            value=log_directions(of),
+            value=log_directions(arm_name),
             statistic=ratio("own", "all"),
             low=0.5,
             unit="share of log anisotropy",
             must_fail=(f"{kind}-even",),
             near={f"{kind}-even": "correlations alone give as much"},
-            also={of: "the whole, of which this is a share", f"{kind}-half": "the whole, half-way"},
+            also={
+                arm_name: "the whole, of which this is a share",
+                f"{kind}-half": "the whole, half-way",
+            },
             threshold_from="pilot: seeds 0–63, .94 and .73; most is half",
             published="new",
             source=ZHU,
@@ -241,29 +250,29 @@ def about_networks(kind: str, of: str, hidden: int, few: str, most: str) -> tupl
     )
 
 
-def beside(kind: str, of: str, **network: Any) -> dict[str, Arm]:
+def make_arms(kind: str, source: str, **network: Any) -> dict[str, Arm]:
     """Arms beside a kind of networks: half as long, on balanced classes; their noise with variances
     alone, and with correlations alone."""
     half = variant(seeds=8, times={"steps": 0.5}, **network)
     return {
         f"{kind}-half": Arm(
-            train, specs=half, note=f"{of}, trained half as long, {{{kind}-half.seed#:w}} seeds"
+            train, specs=half, note=f"{source}, trained half as long, {{{kind}-half.seed#:w}} seeds"
         ),
         f"{kind}-balanced": Arm(
             train,
             specs=changed(zipf=0.0, **network),
-            note=f"{of}, where all classes are equally frequent",
+            note=f"{source}, where all classes are equally frequent",
         ),
         f"{kind}-diag": Arm(
             same_networks,
             specs=changed(law="diag"),
-            after=of,
+            after=source,
             note="its noise redrawn, each weight by itself: variances alone",
         ),
         f"{kind}-even": Arm(
             same_networks,
             specs=changed(law="even"),
-            after=of,
+            after=source,
             note="its noise, every weight scaled to one variance: correlations alone",
         ),
     }
@@ -303,7 +312,7 @@ experiment = Experiment(
             keep=True,
             note="softmax regression: minibatch noise at three snapshots of its training",
         ),
-        **beside("softmax", "main"),
+        **make_arms("softmax", "main"),
         "mlp": Arm(
             train,
             specs=changed(hidden=48),
@@ -313,7 +322,7 @@ experiment = Experiment(
                 "training"
             ),
         ),
-        **beside("mlp", "mlp", hidden=48),
+        **make_arms("mlp", "mlp", hidden=48),
     },
     measure=measure,
     claims=(

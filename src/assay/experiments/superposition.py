@@ -98,10 +98,10 @@ def train(runs: Runs[Superposition], bench: Bench) -> Trained:
         return toy.mean_square(toy.reconstruct(model(p), x, s.relu), x)  # [run]
 
     batches = planted.sparse_features(runs.replicated(), s.features, s.batch)
-    done = fit(
+    trained = fit(
         [descent(runs, params, loss, lr=runs.each("lr"))], batches, steps=s.steps, bench=bench
     )[0]
-    return replace(done, tensors=model(done.tensors))
+    return replace(trained, tensors=model(trained.tensors))
 
 
 def measure(runs: Runs[Superposition], trained: Trained, bench: Bench) -> xr.Dataset:
@@ -109,8 +109,8 @@ def measure(runs: Runs[Superposition], trained: Trained, bench: Bench) -> xr.Dat
     from assay.worlds.bottleneck import toy
 
     s = runs.shared
-    alone = planted.one_hot(s.features).to(bench.device)  # [b=f, f]: each feature by itself
-    error = (toy.reconstruct(trained.tensors, alone, s.relu) - alone).square().sum(-1)
+    unit_inputs = planted.one_hot(s.features).to(bench.device)  # [b=f, f]: each feature by itself
+    error = (toy.reconstruct(trained.tensors, unit_inputs, s.relu) - unit_inputs).square().sum(-1)
     x = planted.sparse_features(runs.replicated(), s.features, 20_000, stream="test")(0).to(
         bench.device
     )
@@ -175,7 +175,9 @@ def variance_ratio(arms: Arms) -> np.ndarray:
     return (inputs / [planted.variance(p) for p in inputs.density.values]).values
 
 
-def at(*ends: Callable[[Iterable[float]], float], **changes: Any) -> SpecMap[Superposition]:
+def select_ends(
+    *ends: Callable[[Iterable[float]], float], **changes: Any
+) -> SpecMap[Superposition]:
     """The runs at these ends of the densities, `min` or `max`, with these changes."""
 
     def specs(main: tuple[Superposition, ...]) -> tuple[Superposition, ...]:
@@ -201,7 +203,7 @@ experiment = Experiment(
         "main": Arm(train, note="the ReLU model"),
         "drawn": Arm(
             train,
-            specs=at(min, max, drawn=True),
+            specs=select_ends(min, max, drawn=True),
             note="the ReLU model on drawn directions; only lengths and biases are trained",
         ),
         "linear": Arm(
@@ -211,7 +213,7 @@ experiment = Experiment(
         ),
         "linear-again": Arm(
             train,
-            specs=at(min, relu=False, replicate=1),
+            specs=select_ends(min, relu=False, replicate=1),
             note="independent linear models: no effect to find",
         ),
     },

@@ -185,7 +185,7 @@ def best(arm: xr.Dataset, name: str) -> xr.DataArray:
     return at_best(ranked(arm, name), by(arm).held_out, GROUP)
 
 
-def kept(arm: xr.Dataset) -> xr.DataArray:
+def count_represented(arm: xr.Dataset) -> xr.DataArray:
     """[group, density]: represented features of the best run."""
     return best(arm, "represented").sum("rank")
 
@@ -193,7 +193,7 @@ def kept(arm: xr.Dataset) -> xr.DataArray:
 def collapsed(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[group]: 1 where all features are represented at the sparsest inputs and one a dimension at
     the densest, else 0."""
-    count = kept(arm)
+    count = count_represented(arm)
     all_of, one_each = arm.sizes["feature"], arm.attrs["width"]
     return (
         (count.isel(density=0, drop=True) == all_of)
@@ -207,10 +207,10 @@ def in_order(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 
     A group without such a density has no order to show: NaN.
     """
-    here = best(arm, "represented").astype(int)
-    count = here.sum("rank")
-    some = (count > 0) & (count < here.sizes["rank"])
-    first = (here.diff("rank") <= 0).all("rank")
+    is_represented = best(arm, "represented").astype(int)
+    count = is_represented.sum("rank")
+    some = (count > 0) & (count < is_represented.sizes["rank"])
+    first = (is_represented.diff("rank") <= 0).all("rank")
     return (some & first).sum("density") / some.sum("density").where(some.any("density"))
 
 
@@ -222,8 +222,8 @@ def drop_order(arms: Arms) -> xr.DataArray:
     that is never there."""
     from scipy.stats import kendalltau
 
-    here = best(arms["main"], "represented")
-    p = here.density.values
+    is_represented = best(arms["main"], "represented")
+    p = is_represented.density.values
     after = np.append(p[1:], 2 * p[-1])
 
     def tau(rows: np.ndarray) -> float:
@@ -234,22 +234,22 @@ def drop_order(arms: Arms) -> xr.DataArray:
             else np.nan
         )
 
-    return here.isel(density=0, rank=0, drop=True).copy(
-        data=[float(tau(one)) for one in here.values]
+    return is_represented.isel(density=0, rank=0, drop=True).copy(
+        data=[float(tau(group_rows)) for group_rows in is_represented.values]
     )
 
 
 def pairs(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms [group]: pairs of a represented and a missing feature in each run, and those where the
     represented one is more important."""
-    here = ranked(arm, "represented").astype(int)
-    missing = 1 - here
+    is_represented = ranked(arm, "represented").astype(int)
+    missing = 1 - is_represented
     behind = missing.sum("rank") - missing.cumsum(
         "rank"
     )  # missing features less important than each
     terms = {
-        "ordered": (here * behind).sum(("rank", "density")),
-        "pairs": (here.sum("rank") * missing.sum("rank")).sum("density"),
+        "ordered": (is_represented * behind).sum(("rank", "density")),
+        "pairs": (is_represented.sum("rank") * missing.sum("rank")).sum("density"),
     }
     return {name: in_groups(x).mean("start") for name, x in terms.items()}
 
@@ -283,8 +283,8 @@ def single(arms: Arms) -> xr.Dataset:
     arm = arms["main"]
     first = np.arange(arm.sizes["run"]) // GROUP * GROUP
     order = np.argsort(arm.seed.values)
-    at = order[first[np.argsort(order)]]
-    return arm.assign(represented=(arm.represented.dims, arm.represented.values[at]))[
+    indices = order[first[np.argsort(order)]]
+    return arm.assign(represented=(arm.represented.dims, arm.represented.values[indices]))[
         ["represented", "held_out", "importance"]
     ]
 
@@ -292,9 +292,9 @@ def single(arms: Arms) -> xr.Dataset:
 def reaches(arms: Arms) -> xr.DataArray:
     """[group]: the share of starts and densities at which as many features are represented as in
     the group's best, and in order."""
-    here = ranked(arms["main"], "represented").astype(int)
-    first = (here.diff("rank") <= 0).all("rank")
-    same = in_groups(here.sum("rank")) == kept(arms["main"])
+    is_represented = ranked(arms["main"], "represented").astype(int)
+    first = (is_represented.diff("rank") <= 0).all("rank")
+    same = in_groups(is_represented.sum("rank")) == count_represented(arms["main"])
     return (in_groups(first) & same).mean(("start", "density"))
 
 
@@ -302,7 +302,7 @@ def reaches(arms: Arms) -> xr.DataArray:
 
 
 def figures(arms: Arms) -> list[Figure]:
-    counts = {name: kept(arms[name]) for name in ("main", "uniform", "linear")}
+    counts = {name: count_represented(arms[name]) for name in ("main", "uniform", "linear")}
     rows = [
         (name, float(p), *summary(count.sel(density=p).values))
         for name, count in counts.items()
@@ -349,7 +349,7 @@ def by_rank(
     title: str,
     arms: Arms,
     name: str,
-    shown: str,
+    label: str,
     panels: Mapping[str, str],
     only: str | None = None,
     order: str = "feature, the most important first",
@@ -368,11 +368,11 @@ def by_rank(
         ]
     return Figure(
         title,
-        columns(("panel", "density", "rank", shown), rows),
+        columns(("panel", "density", "rank", label), rows),
         "heatmap",
         x="density",
         y="rank",
-        color=shown,
+        color=label,
         facet="panel" if len(panels) > 1 else None,
         x_title="probability that a feature is active",
         y_title=order,

@@ -195,14 +195,16 @@ def dropped_at(arms: Arms, over: str) -> xr.DataArray:
     arm = arms["main"]
     length = best(arm, "lesser")
     p = np.log(length.density.values)
-    at = np.array(
+    log_density = np.array(
         [
             [crossing(p, row) for row in group]
             for group in length.transpose("group", "relative", "density").values
         ]
     )
-    of = by(arm, "relative")[over].isel(seed=0, drop=True)
-    return (length.isel(density=0, drop=True).copy(data=np.exp(at)) / of).mean("relative")
+    boundary = by(arm, "relative")[over].isel(seed=0, drop=True)
+    return (length.isel(density=0, drop=True).copy(data=np.exp(log_density)) / boundary).mean(
+        "relative"
+    )
 
 
 def crossing(x: np.ndarray, y: np.ndarray) -> float:
@@ -240,12 +242,12 @@ def by_row(arms: Arms) -> xr.Dataset:
 def single(arms: Arms) -> xr.Dataset:
     """The measures of main with every group's first start in the place of all eight."""
     arm = arms["main"]
-    at = {
+    index = {
         (int(s), float(r)): i
         for i, (s, r) in enumerate(zip(arm.seed.values, arm.relative.values, strict=True))
     }
     least = int(arm.seed.values.min())
-    first = [at[s - (s - least) % GROUP, r] for s, r in at]
+    first = [index[s - (s - least) % GROUP, r] for s, r in index]
     return arm.assign(
         {name: (arm[name].dims, arm[name].values[first]) for name in (*JUDGED, "least")}
     )[[*JUDGED, "least"]]
@@ -292,7 +294,7 @@ def figures(arms: Arms) -> list[Figure]:
     ]
 
 
-def over_grid(title: str, shown: str, panels: Mapping[str, xr.DataArray]) -> Figure:
+def over_grid(title: str, label: str, panels: Mapping[str, xr.DataArray]) -> Figure:
     """Heat maps over density and relative importance."""
     rows = [
         (panel, f"{p:.2g}".lstrip("0"), float(f"{r:.2g}"), float(x.sel(density=p, relative=r)))
@@ -302,11 +304,11 @@ def over_grid(title: str, shown: str, panels: Mapping[str, xr.DataArray]) -> Fig
     ]
     return Figure(
         title,
-        columns(("panel", "density", "relative", shown), rows),
+        columns(("panel", "density", "relative", label), rows),
         "heatmap",
         x="density",
         y="relative",
-        color=shown,
+        color=label,
         facet="panel",
         x_title="probability that a feature is active",
         y_title="importance of the second feature",

@@ -71,9 +71,11 @@ class Address:
 ADDRESSES = (
     Address("/", home.page),
     Address("/experiments", experiments.page),
-    Address("/experiments/{name}", experiments.one, live=True, made=experiments.made),
+    Address(
+        "/experiments/{name}", experiments.show_experiment, live=True, made=experiments.is_ready
+    ),
     Address("/circuits", circuits.page),
-    Address("/circuits/{name}", circuits.one, live=True),
+    Address("/circuits/{name}", circuits.show_circuit, live=True),
     Address("/making", making.page),
     Address("/compare/{model}/{first}/{second}", compare.page),
     Address("/{model}/{dictionary}/search", search.page),
@@ -102,17 +104,19 @@ def rating_application(sheet: Sheet, rules: Rules = Rules()) -> Starlette:  # no
     )
 
 
-def _application(addresses: Sequence[Address], of: Library | Sheet, rules: Rules) -> Starlette:
+def _application(addresses: Sequence[Address], source: Library | Sheet, rules: Rules) -> Starlette:
     """Answer at these addresses; `of` is what each page function is given first."""
     turn = _Turn()
     routes = [
         route
         for address in addresses
         for route in (
-            Route(f"{address.path}.json", _answer(address, of, turn, json=True), methods=["GET"]),
+            Route(
+                f"{address.path}.json", _answer(address, source, turn, json=True), methods=["GET"]
+            ),
             Route(
                 address.path,
-                _answer(address, of, turn),
+                _answer(address, source, turn),
                 methods=["GET", "POST"] if _takes_post(address) else ["GET"],
             ),
         )
@@ -152,7 +156,7 @@ def _takes_post(address: Address) -> bool:
 
 
 # starlette's own types
-def _answer(address: Address, of: Library | Sheet, turn: _Turn, json: bool = False):  # type: ignore[no-untyped-def]
+def _answer(address: Address, source: Library | Sheet, turn: _Turn, json: bool = False):  # type: ignore[no-untyped-def]
     async def answer(request: Request) -> Response:
         path = request.url.path
         try:
@@ -162,10 +166,10 @@ def _answer(address: Address, of: Library | Sheet, turn: _Turn, json: bool = Fal
                 if address.change is not None and request.method == "POST"
                 else address.page
             )
-            work = partial(page, of, request.path_params, query)
+            work = partial(page, source, request.path_params, query)
             asked = address.made if address.live else None
             made = asked is not None and await run_in_threadpool(
-                partial(asked, of, request.path_params, query)
+                partial(asked, source, request.path_params, query)
             )
             if address.live and not made:
                 async with turn:
@@ -192,7 +196,7 @@ def _answer(address: Address, of: Library | Sheet, turn: _Turn, json: bool = Fal
                 else Response(render.html(shown, path), media_type="text/html")
             )
         except AssayError as error:
-            return _problem(problems.of(error), path, json)
+            return _problem(problems.to_problem(error), path, json)
         except (
             Exception
         ):  # a mistake of the program: its traceback belongs in the terminal, not on the page
@@ -214,10 +218,10 @@ async def _asked(request: Request) -> QueryParams:
     return QueryParams([*request.query_params.multi_items(), *sent])
 
 
-def _problem(found: Problem, path: str, json: bool) -> Response:
+def _problem(problem: Problem, path: str, json: bool) -> Response:
     if json:
-        return Response(render.problem_data(found), found.status, media_type="application/json")
-    return Response(render.problem(found, path), found.status, media_type="text/html")
+        return Response(render.problem_data(problem), problem.status, media_type="application/json")
+    return Response(render.problem(problem, path), problem.status, media_type="text/html")
 
 
 async def _unknown(request: Request, error: Exception) -> Response:

@@ -54,26 +54,28 @@ class Wanted:
 
 def read(query: QueryParams, width: int) -> tuple[Wanted, ...]:
     """Read the changes, each feature once: the last that is said of it counts. Raises: Problem."""
-    said = [
+    entries = [
         (name, *value.partition(":")[::2]) for name, value in query.multi_items() if name in WAYS
     ]
     fields = [query.getlist(name) for name in ("feature", "way", "amount")]
-    said += [
+    entries += [
         (way, feature, amount)
         for feature, way, amount in zip(*fields, strict=False)
         if feature.strip()
     ]
-    found: dict[int, Wanted] = {}
-    for way, feature, amount in said:
-        one = _wanted(way, feature.strip(), amount.strip(), width)
-        found.pop(one.feature, None)
-        found[one.feature] = one
-    if len(found) > MOST:
-        raise Problem(ASKED, f"at most {MOST} features are changed at once, got {len(found)}")
-    return tuple(found.values())
+    changes_by_feature: dict[int, Wanted] = {}
+    for way, feature, amount in entries:
+        change = _parse_change(way, feature.strip(), amount.strip(), width)
+        changes_by_feature.pop(change.feature, None)
+        changes_by_feature[change.feature] = change
+    if len(changes_by_feature) > MOST:
+        raise Problem(
+            ASKED, f"at most {MOST} features are changed at once, got {len(changes_by_feature)}"
+        )
+    return tuple(changes_by_feature.values())
 
 
-def _wanted(way: str, feature: str, amount: str, width: int) -> Wanted:
+def _parse_change(way: str, feature: str, amount: str, width: int) -> Wanted:
     if way not in WAYS:
         raise Problem(ASKED, f"a feature can be changed by {', '.join(WAYS)}, got {way[:40]!r}")
     if not re.fullmatch(r"[0-9]{1,9}", feature) or int(feature) >= width:
@@ -91,18 +93,19 @@ def _wanted(way: str, feature: str, amount: str, width: int) -> Wanted:
     return Wanted(int(feature), way, value)
 
 
-def state(wanted: Sequence[Wanted]) -> list[tuple[str, str]]:
+def state(changes: Sequence[Wanted]) -> list[tuple[str, str]]:
     """Write changes as parts of a query string."""
     return [
-        (w.way, str(w.feature) if w.way == "out" else f"{w.feature}:{w.amount:.6g}") for w in wanted
+        (w.way, str(w.feature) if w.way == "out" else f"{w.feature}:{w.amount:.6g}")
+        for w in changes
     ]
 
 
-def without(wanted: Sequence[Wanted], feature: int) -> tuple[Wanted, ...]:
+def without(changes: Sequence[Wanted], feature: int) -> tuple[Wanted, ...]:
     """The changes of all other features."""
-    return tuple(w for w in wanted if w.feature != feature)
+    return tuple(w for w in changes if w.feature != feature)
 
 
-def instead(wanted: Sequence[Wanted], one: Wanted) -> tuple[Wanted, ...]:
+def instead(changes: Sequence[Wanted], change: Wanted) -> tuple[Wanted, ...]:
     """These changes with one more, in place of an earlier one of its feature."""
-    return (*without(wanted, one.feature), one)
+    return (*without(changes, change.feature), change)

@@ -29,12 +29,12 @@ class Point:
     here: bool
 
 
-def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
+def ticks(low: float, high: float, count: int = 4) -> list[float]:
     """Round numbers from `low` to `high`, about as many as wanted."""
     if not high > low:
         return [low]
-    step = 10 ** math.floor(math.log10((high - low) / wanted))
-    step *= next(m for m in (1, 2, 5, 10) if (high - low) / (step * m) <= wanted)
+    step = 10 ** math.floor(math.log10((high - low) / count))
+    step *= next(m for m in (1, 2, 5, 10) if (high - low) / (step * m) <= count)
     first = math.ceil(low / step - 1e-9)
     return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
@@ -44,16 +44,16 @@ def pareto(points: Sequence[Point], x: str, y: str) -> Markup:
     its name."""
     right, top = (1.1 * max([getattr(p, axis) for p in points] + [0]) or 1.0 for axis in "xy")
 
-    def at(a: float, b: float) -> tuple[float, float]:
+    def to_pixels(a: float, b: float) -> tuple[float, float]:
         return LEFT + (WIDE - LEFT - RIGHT) * a / right, HIGH - BOTTOM - (
             HIGH - TOP - BOTTOM
         ) * b / top
 
     marks = [_axes(ticks(0, right), ticks(0, top), right, top, x, y)]
-    places = [at(p.x, p.y) for p in points]
-    taken = [(cy, cx - 6, cx + 6) for cx, cy in places]
+    places = [to_pixels(p.x, p.y) for p in points]
+    occupied = [(cy, cx - 6, cx + 6) for cx, cy in places]
     for p, (cx, cy) in sorted(
-        zip(points, places, strict=True), key=lambda each: (not each[0].here, each[0].y)
+        zip(points, places, strict=True), key=lambda pair: (not pair[0].here, pair[0].y)
     ):
         name = p.name if len(p.name) <= 26 else p.name[:25] + "…"
         marks.append(
@@ -66,7 +66,7 @@ def pareto(points: Sequence[Point], x: str, y: str) -> Markup:
                 f"{p.name}: {x} {number(p.x)}, {y} {number(p.y)}",
                 cx,
                 cy,
-                _beside(name, cx, cy, taken, must=p.here)
+                _label_point(name, cx, cy, occupied, must=p.here)
                 if p.here or len(points) <= LABELLED
                 else "",
             )
@@ -74,8 +74,8 @@ def pareto(points: Sequence[Point], x: str, y: str) -> Markup:
     return _svg(marks, f"{y} against {x}; the numbers are in the table below", HIGH)
 
 
-def _beside(
-    name: str, cx: float, cy: float, taken: list[tuple[float, float, float]], must: bool
+def _label_point(
+    name: str, cx: float, cy: float, occupied: list[tuple[float, float, float]], must: bool
 ) -> Markup:
     """Write a name right of its point, else left; where both lie on something, only if it must
     stand."""
@@ -85,12 +85,14 @@ def _beside(
     free = [
         (way, a, b)
         for way, a, b in inside
-        if not any(abs(cy - y) < 14 and a < right and left < b for y, left, right in taken)
+        if not any(
+            abs(cy - y) < 14 and a < right and left_edge < b for y, left_edge, right in occupied
+        )
     ]
     if not free and not must:
         return Markup("")
     way, a, b = (free or inside)[0]
-    taken.append((cy, a, b))
+    occupied.append((cy, a, b))
     return Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}" class="label">{}</text>').format(
         a if way == "start" else b, cy + 4, way, name
     )
@@ -105,17 +107,17 @@ def _axes(
         )
     ]
     for tick in xs:
-        at = LEFT + (WIDE - LEFT - RIGHT) * tick / right
+        position = LEFT + (WIDE - LEFT - RIGHT) * tick / right
         parts.append(
             Markup('<text x="{:.1f}" y="{}" text-anchor="middle" class="scale">{}</text>').format(
-                at, HIGH - BOTTOM + 16, f"{tick:g}"
+                position, HIGH - BOTTOM + 16, f"{tick:g}"
             )
         )
     for tick in ys:
-        at = HIGH - BOTTOM - (HIGH - TOP - BOTTOM) * tick / top
+        position = HIGH - BOTTOM - (HIGH - TOP - BOTTOM) * tick / top
         parts.append(
             Markup('<text x="{}" y="{:.1f}" text-anchor="end" class="scale">{}</text>').format(
-                LEFT - 6, at + 4, f"{tick:g}"
+                LEFT - 6, position + 4, f"{tick:g}"
             )
         )
     parts.append(
@@ -155,15 +157,15 @@ def log_bars(
     ]
     marks.append(Markup('<path class="axis" d="M14 {0}H{1}"/>').format(base, WIDE - 14))
     for decade in range(first // per_decade, last // per_decade + 1):
-        at = 14 + (decade * per_decade - first) * unit
+        position = 14 + (decade * per_decade - first) * unit
         marks.append(
             Markup('<text x="{:.1f}" y="{}" text-anchor="middle" class="scale">{}</text>').format(
-                at, base + 16, _power(decade)
+                position, base + 16, _power(decade)
             )
         )
     for bound in bounds:
-        at = 14 + (per_decade * math.log10(bound) - first) * unit
-        marks.append(Markup('<path class="bound" d="M{:.1f} 6V{}"/>').format(at, base))
+        position = 14 + (per_decade * math.log10(bound) - first) * unit
+        marks.append(Markup('<path class="bound" d="M{:.1f} 6V{}"/>').format(position, base))
     marks.append(
         Markup('<text x="{}" y="{}" text-anchor="end">{}</text>').format(WIDE - 14, high - 6, name)
     )

@@ -20,8 +20,8 @@ from assay.explorer.heatmaps import heatmap, key
 from assay.explorer.render import Shown
 
 if TYPE_CHECKING:
+    from assay.circuits.picture.contents import Picture
     from assay.circuits.picture.maps import Map
-    from assay.circuits.picture.taken import Picture
     from assay.circuits.verify.score import Table
 
 LOOKS = {
@@ -34,7 +34,7 @@ LOOKS = {
 """Where a head looks, in words of a column's head."""
 
 
-def shown(
+def build_page(
     picture: Picture,
     *,
     scoring: str = "",
@@ -48,7 +48,7 @@ def shown(
     A spoiler is an explanation that nobody asked for: it is folded up, unless it was `opened`.
     """
     patching = max((m.largest for m in picture.patching), default=0.0)
-    drawn = {
+    drawings = {
         "scoring": scoring,
         "tried": tried,
         "spoiler": spoiler,
@@ -66,13 +66,13 @@ def shown(
         "bars": _bars(picture.table) if picture.table else (),
         "most": max((abs(r.direct) for r in picture.parts), default=0.0) or 1.0,
     }
-    return Shown("circuit.html", {"picture": picture}, drawn)
+    return Shown("circuit.html", {"picture": picture}, drawings)
 
 
-def alone(picture: Picture, tried: str = "", *, spoiler: bool = False) -> str:
+def render_standalone(picture: Picture, tried: str = "", *, spoiler: bool = False) -> str:
     """Write the page as one file that opens without a server and asks nobody for anything, its
     numbers inside."""
-    page = shown(picture, tried=tried, spoiler=spoiler)
+    page = build_page(picture, tried=tried, spoiler=spoiler)
     body = (
         render.environment()
         .get_template(page.template)
@@ -95,10 +95,10 @@ def alone(picture: Picture, tried: str = "", *, spoiler: bool = False) -> str:
     )
 
 
-def _signed(drawn: Sequence[Map]) -> bool:
+def _signed(maps: Sequence[Map]) -> bool:
     """Whether anything lies so far below 0 that it is seen."""
-    most = max((m.largest for m in drawn), default=0.0)
-    return any(x is not None and x < -0.005 * most for m in drawn for row in m.values for x in row)
+    most = max((m.largest for m in maps), default=0.0)
+    return any(x is not None and x < -0.005 * most for m in maps for row in m.values for x in row)
 
 
 def _bars(table: Table) -> list[Markup]:

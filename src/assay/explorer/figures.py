@@ -15,23 +15,25 @@ HIGH = 96
 
 
 def histogram(
-    counts: Sequence[int], edges: Sequence[float], of: str, unit: str = "tokens"
+    counts: Sequence[int], edges: Sequence[float], subject: str, unit: str = "tokens"
 ) -> Markup:
     """Bars of counts between edges, drawn equally wide; hovering tells a bar's bounds and count.
     `of` says what is counted."""
     if not counts or len(edges) != len(counts) + 1:
         return Markup()
     highest, width = max(counts) or 1, 100 / len(counts)
-    told = escape(unit)
+    unit_text = escape(unit)
     bars = "".join(
-        f'<g><title>{_short(low)} to {_short(high)}: {count:,} {told}</title><rect class="hit" '
+        f"<g><title>{_short(low)} to {_short(high)}: {count:,} {unit_text}</title><rect "
+        'class="hit" '
         f'x="{i * width:.3f}%" y="0" '
         f'width="{width:.3f}%" '
         f'height="{HIGH}"/>{_bar(i * width, 0.88 * width, HIGH * count / highest)}</g>'
         for i, (count, (low, high)) in enumerate(zip(counts, pairwise(edges), strict=True))
     )
     label = (
-        f"{of}, from {_short(edges[0])} to {_short(edges[-1])} in {len(counts)} bins; {unit} in "
+        f"{subject}, from {_short(edges[0])} to {_short(edges[-1])} in {len(counts)} bins; {unit} "
+        "in "
         f"each: {', '.join(map(str, counts))}"
     )
     return Markup(
@@ -43,10 +45,10 @@ def _bar(x: float, width: float, height: float) -> str:
     """A bar that stands on the lower edge; one that is not empty is never too low to be seen."""
     if height <= 0:
         return ""
-    shown = max(1.0, height)
+    visible_height = max(1.0, height)
     return (
-        f'<rect class="bar" x="{x:.3f}%" y="{HIGH - shown:.1f}" width="{width:.3f}%" '
-        f'height="{shown:.1f}"/>'
+        f'<rect class="bar" x="{x:.3f}%" y="{HIGH - visible_height:.1f}" width="{width:.3f}%" '
+        f'height="{visible_height:.1f}"/>'
     )
 
 
@@ -59,7 +61,9 @@ def occupied(counts: Sequence[int], edges: Sequence[float]) -> tuple[list[int], 
     return list(counts[first : last + 1]), list(edges[first : last + 2])
 
 
-def quantiles(values: Sequence[float], names: Sequence[str], maximum: float, of: str) -> Markup:
+def quantiles(
+    values: Sequence[float], names: Sequence[str], maximum: float, subject: str
+) -> Markup:
     """Quantiles on a line from 0 to the maximum: the outer two as ends of a bar, the quarters as a
     box, the median as a tick.
 
@@ -67,8 +71,10 @@ def quantiles(values: Sequence[float], names: Sequence[str], maximum: float, of:
     """
     if maximum <= 0 or any(value is None for value in values):
         return Markup()
-    at = [100 * value / maximum for value in values]
-    told = ", ".join(f"{name} {_short(value)}" for name, value in zip(names, values, strict=True))
+    positions = [100 * value / maximum for value in values]
+    description = ", ".join(
+        f"{name} {_short(value)}" for name, value in zip(names, values, strict=True)
+    )
     return Markup(
         '<svg class="quantiles" width="100%" height="24" role="img" aria-label="{of}: {told}, '
         'maximum {top}"><title>{told}, maximum {top}</title>'
@@ -78,24 +84,24 @@ def quantiles(values: Sequence[float], names: Sequence[str], maximum: float, of:
         'x1="{c:.2f}%" x2="{c:.2f}%" y1="2" y2="22"/>'
         '<line class="far" x1="{f:.2f}%" x2="{f:.2f}%" y1="7" y2="17"/></svg>'
     ).format(
-        of=of,
-        told=told,
+        of=subject,
+        told=description,
         top=_short(maximum),
-        a=at[0],
-        b=at[1],
-        w=at[3] - at[1],
-        c=at[2],
-        e=at[4],
-        f=at[5],
+        a=positions[0],
+        b=positions[1],
+        w=positions[3] - positions[1],
+        c=positions[2],
+        e=positions[4],
+        f=positions[5],
     )
 
 
-def interval(value: float, low: float, high: float, of: str) -> Markup:
+def interval(value: float, low: float, high: float, subject: str) -> Markup:
     """An estimate with its interval on a line that shows 0."""
-    left, right = min(low, 0.0), max(high, 0.0)
-    span = (right - left) or 1.0
-    left, span = left - 0.06 * span, 1.12 * span
-    zero, a, b, c = (100 * (x - left) / span for x in (0.0, low, high, value))
+    left_edge, right = min(low, 0.0), max(high, 0.0)
+    span = (right - left_edge) or 1.0
+    left_edge, span = left_edge - 0.06 * span, 1.12 * span
+    zero, a, b, c = (100 * (x - left_edge) / span for x in (0.0, low, high, value))
     return Markup(
         '<svg class="interval-bar" width="100%" height="24" role="img" aria-label="{}: {} [{}, '
         '{}]">'
@@ -103,18 +109,18 @@ def interval(value: float, low: float, high: float, of: str) -> Markup:
         'x2="{z:.2f}%" y1="2" y2="22"/>'
         '<line class="bar" x1="{a:.2f}%" x2="{b:.2f}%" y1="12" y2="12"/><circle class="dot" '
         'cx="{c:.2f}%" cy="12" r="4.5"/></svg>'
-    ).format(of, _short(value), _short(low), _short(high), z=zero, a=a, b=b, c=c)
+    ).format(subject, _short(value), _short(low), _short(high), z=zero, a=a, b=b, c=c)
 
 
 def split(share: float, first: str, second: str) -> Markup:
     """One bar parted in two, by a share between 0 and 1."""
-    at = 100 * min(1.0, max(0.0, share))
+    percent = 100 * min(1.0, max(0.0, share))
     return Markup(
         '<svg class="split" width="100%" height="12" role="img" aria-label="{} {:.0f} %, {} '
         '{:.0f} %">'
         '<rect class="bar" x="0" width="{:.2f}%" height="12"/><rect class="rest" x="{:.2f}%" '
         'width="{:.2f}%" height="12"/></svg>'
-    ).format(first, at, second, 100 - at, at, at, 100 - at)
+    ).format(first, percent, second, 100 - percent, percent, percent, 100 - percent)
 
 
 def _short(value: float) -> str:

@@ -25,27 +25,28 @@ def causal(graph: Graph) -> Markup:
     """Draw all nodes and links; how thick a link is, is what cutting it costs."""
     rows = layers(graph)
     across = max(map(len, rows), default=0)
-    drawn = [
+    links = [
         link
         for link in graph.links
         if any(link.source in row for row in rows) and any(link.target in row for row in rows)
     ]
     level = {name: y for y, row in enumerate(rows) for name in row}
-    far = [link for link in drawn if level[link.target] - level[link.source] > 1]
+    far = [link for link in links if level[link.target] - level[link.source] > 1]
     margin = GAP / 2 + LANE * ((len(far) + 1) // 2)
     wide, high = across * (WIDE + GAP) - GAP + 2 * margin, len(rows) * STEP - (STEP - HIGH) + 2
-    at: dict[str, Place] = {}
+    places: dict[str, Place] = {}
     for y, row in enumerate(rows):
         start = (wide - len(row) * (WIDE + GAP) + GAP) / 2
-        at |= {name: (start + i * (WIDE + GAP), 1 + y * STEP) for i, name in enumerate(row)}
+        places |= {name: (start + i * (WIDE + GAP), 1 + y * STEP) for i, name in enumerate(row)}
     lanes = {
         (link.source, link.target): _lane(
-            i, [x for x, y in at.values() if at[link.source][1] < y < at[link.target][1]]
+            i,
+            [x for x, y in places.values() if places[link.source][1] < y < places[link.target][1]],
         )
         for i, link in enumerate(far)
     }
-    lines = Markup("").join(_link(link, at, drawn, lanes) for link in drawn)
-    boxes = Markup("").join(_node(i, node, at[node.name]) for i, node in enumerate(graph.nodes))
+    lines = Markup("").join(_link(link, places, links, lanes) for link in links)
+    boxes = Markup("").join(_node(i, node, places[node.name]) for i, node in enumerate(graph.nodes))
     label = (
         f"the causal graph: {len(graph.nodes)} nodes and {len(graph.links)} links, as in the "
         "tables below"
@@ -78,13 +79,13 @@ def _mean(values: Sequence[float]) -> float:
 def _lane(i: int, between: Sequence[float]) -> float:
     """Where a link that passes other rows goes down: left of their boxes and right of them by
     turns, each in a lane of its own."""
-    away = LANE * (1 + i // 2)
-    return min(between) - away if i % 2 == 0 else max(between) + WIDE + away
+    offset = LANE * (1 + i // 2)
+    return min(between) - offset if i % 2 == 0 else max(between) + WIDE + offset
 
 
 def _link(
     link: Link,
-    at: Mapping[str, Place],
+    places: Mapping[str, Place],
     links: Sequence[Link],
     lanes: Mapping[tuple[str, str], float],
 ) -> Markup:
@@ -93,15 +94,15 @@ def _link(
     lane = lanes.get((link.source, link.target))
     ends = sorted(
         (x for x in links if x.target == link.target),
-        key=lambda x: lanes.get((x.source, x.target), at[x.source][0] + WIDE / 2),
+        key=lambda x: lanes.get((x.source, x.target), places[x.source][0] + WIDE / 2),
     )
     starts = sorted(
         (x for x in links if x.source == link.source),
-        key=lambda x: lanes.get((x.source, x.target), at[x.target][0] + WIDE / 2),
+        key=lambda x: lanes.get((x.source, x.target), places[x.target][0] + WIDE / 2),
     )
-    x0 = at[link.source][0] + WIDE * (starts.index(link) + 1) / (len(starts) + 1)
-    x1 = at[link.target][0] + WIDE * (ends.index(link) + 1) / (len(ends) + 1)
-    y0, y1 = at[link.source][1] + HIGH, at[link.target][1]
+    x0 = places[link.source][0] + WIDE * (starts.index(link) + 1) / (len(starts) + 1)
+    x1 = places[link.target][0] + WIDE * (ends.index(link) + 1) / (len(ends) + 1)
+    y0, y1 = places[link.source][1] + HIGH, places[link.target][1]
     gap = STEP - HIGH
     way = f"C{x0:.1f} {y0 + gap / 2:.1f} {x1:.1f} {y1 - gap / 2:.1f} {x1:.1f} {y1 - 6:.1f}"
     if lane is not None:
@@ -111,9 +112,9 @@ def _link(
             f"C{lane:.1f} {y1 - gap / 2:.1f} {x1:.1f} {y1 - gap / 2:.1f} {x1:.1f} {y1 - 6:.1f}"
         )
     cost, slots = link.cost, ", ".join(link.slots)
-    told = f"{link.source} is read by {link.target}{f' through {slots}' if slots else ''}"
+    tooltip = f"{link.source} is read by {link.target}{f' through {slots}' if slots else ''}"
     for wire, x in link.wires:
-        told += f"; {wire}: " + ("not measured" if x is None else f"cutting it costs {share(x)}")
+        tooltip += f"; {wire}: " + ("not measured" if x is None else f"cutting it costs {share(x)}")
     thick = 1 + 3 * min(1.0, abs(cost or 0.0))
     kind = "reasoned" if not link.wires else "wired"
     return Markup(
@@ -123,7 +124,7 @@ def _link(
         kind,
         plain(link.source),
         plain(link.target),
-        plain(told),
+        plain(tooltip),
         x0,
         y0,
         way,
@@ -143,10 +144,10 @@ def _words(x: float, y: float, slots: str, cost: float | None) -> Markup:
     )
 
 
-def _node(i: int, node: Node, at: Place) -> Markup:
+def _node(i: int, node: Node, place: Place) -> Markup:
     """A box with a name, where it lives, and the share of answers that come out as foretold when it
     is exchanged."""
-    x, y = at
+    x, y = place
     where = ", ".join(node.places) or {"given": "given", "answer": "the logits"}.get(
         node.kind, "reasoning"
     )
@@ -163,11 +164,11 @@ def _node(i: int, node: Node, at: Place) -> Markup:
         )
         for j, line in enumerate(lines)
     )
-    told = plain(f"{node.name}: {node.rule}" if node.rule else node.name)
+    tooltip = plain(f"{node.name}: {node.rule}" if node.rule else node.name)
     return Markup(
         '<a class="{}" href="#node-{}" data-node="{}"><title>{}</title><rect x="{:.1f}" '
         'y="{:.1f}" width="{}" height="{}" rx="4"/>{}</a>'
-    ).format(node.kind, i, plain(node.name), told, x, y, WIDE, HIGH, text)
+    ).format(node.kind, i, plain(node.name), tooltip, x, y, WIDE, HIGH, text)
 
 
 def _short(text: str, most: int) -> str:

@@ -23,24 +23,27 @@ LETTERS = 9
 _WIDE = 7.0
 
 
-def heatmap(drawn: Map, most: float | None = None) -> Markup:
+def heatmap(heat_map: Map, most: float | None = None) -> Markup:
     """Draw a map: orange above 0, blue below, the full shade at `most`, or else at the largest
     number in size."""
-    scale = drawn.largest if most is None else most
-    across, along = [_axis(name) for name in drawn.columns], [_axis(name) for name in drawn.rows]
+    scale = heat_map.largest if most is None else most
+    across, row_names = (
+        [_axis(name) for name in heat_map.columns],
+        [_axis(name) for name in heat_map.rows],
+    )
     upright = max(map(len, across), default=0) <= 2
-    left = 8 + round(_WIDE * max(map(len, along), default=0))
+    left_margin = 8 + round(_WIDE * max(map(len, row_names), default=0))
     top = CELL if upright else 8 + round(_WIDE * max(map(len, across), default=0))
-    wide, high = len(across), len(along)
-    size = left + CELL * wide + 1, top + CELL * high + 1
+    wide, high = len(across), len(row_names)
+    size = left_margin + CELL * wide + 1, top + CELL * high + 1
     names = [
         Markup('<text class="down" x="{}" y="{}" text-anchor="end">{}</text>').format(
-            left - 5, top + CELL * i + 13, name
+            left_margin - 5, top + CELL * i + 13, name
         )
-        for i, name in enumerate(along)
+        for i, name in enumerate(row_names)
     ]
     for i, name in enumerate(across):
-        x = left + CELL * i + CELL / 2
+        x = left_margin + CELL * i + CELL / 2
         turned = (
             Markup(' text-anchor="middle" y="{}"').format(top - 4)
             if upright
@@ -52,13 +55,14 @@ def heatmap(drawn: Map, most: float | None = None) -> Markup:
             )
         )
     least = 1e-6 * scale  # less is rounding, and is told as 0
-    told = [
+    row_texts = [
         " ".join("" if x is None else f"{x if abs(x) >= least else 0:.3g}" for x in row)
-        for row in drawn.values
+        for row in heat_map.values
     ]
     label = (
-        f"{drawn.title}{f' of {drawn.of}' if drawn.of else ''}: {high} rows, {wide} columns, the "
-        f"largest {number(float(drawn.largest))}"
+        f"{heat_map.title}{f' of {heat_map.of}' if heat_map.of else ''}: {high} rows, {wide} "
+        "columns, the "
+        f"largest {number(float(heat_map.largest))}"
     )
     return Markup(
         '<svg class="map" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" tabindex="0" '
@@ -71,17 +75,17 @@ def heatmap(drawn: Map, most: float | None = None) -> Markup:
         w=size[0],
         h=size[1],
         label=label,
-        values=";".join(told),
-        rows=_listed(drawn.rows),
-        columns=_listed(drawn.columns),
-        say=drawn.say,
-        first=drawn.first,
-        left=left,
+        values=";".join(row_texts),
+        rows=_listed(heat_map.rows),
+        columns=_listed(heat_map.columns),
+        say=heat_map.say,
+        first=heat_map.first,
+        left=left_margin,
         top=top,
         names=Markup("").join(names),
         cell=CELL,
-        cells=_cells(drawn, scale),
-        grid=_grid(drawn),
+        cells=_cells(heat_map, scale),
+        grid=_grid(heat_map),
     )
 
 
@@ -99,11 +103,11 @@ def key(most: float, signed: bool) -> Markup:
     ).format(ends[0], bars, ends[1], w=14 * len(steps))
 
 
-def _cells(drawn: Map, scale: float) -> Markup:
+def _cells(heat_map: Map, scale: float) -> Markup:
     """All cells of one shade as one path, so that a page of maps stays small; what is 0 is
     paper."""
     paths: dict[int, list[str]] = {}
-    for y, row in enumerate(drawn.values):
+    for y, row in enumerate(heat_map.values):
         for x, value in enumerate(row):
             step = (
                 0
@@ -120,11 +124,12 @@ def _cells(drawn: Map, scale: float) -> Markup:
     )
 
 
-def _grid(drawn: Map) -> Markup:
+def _grid(heat_map: Map) -> Markup:
     """Lines between cells; where later positions cannot be seen there are none."""
-    wide, high = len(drawn.columns), len(drawn.rows)
+    wide, high = len(heat_map.columns), len(heat_map.rows)
     ends = [
-        max((x + 1 for x, v in enumerate(row) if v is not None), default=0) for row in drawn.values
+        max((x + 1 for x, v in enumerate(row) if v is not None), default=0)
+        for row in heat_map.values
     ]
     flat = [
         f"M0 {y}h{max(ends[y - 1] if y else 0, ends[y] if y < high else 0)}"
@@ -143,8 +148,8 @@ def _shade(step: int) -> str:
 
 def _axis(name: str) -> str:
     """A name beside an axis: cut, and of a position its number alone."""
-    found = plain(name).removeprefix("position ").strip() or "␣"
-    return minus(found) if len(found) <= LETTERS else found[: LETTERS - 1] + "…"
+    label = plain(name).removeprefix("position ").strip() or "␣"
+    return minus(label) if len(label) <= LETTERS else label[: LETTERS - 1] + "…"
 
 
 def _listed(names: Sequence[str]) -> str:

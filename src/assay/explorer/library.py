@@ -82,20 +82,20 @@ class Library:
 
     def look(self) -> tuple[tuple[Entry, ...], tuple[Broken, ...]]:
         """List the indexes by address, and the folders that cannot be read."""
-        found, broken = [], []
+        indexes, broken = [], []
         for folder in sorted((self.root / "artefacts" / "index").glob("*")):
             if _KEY.fullmatch(folder.name):
-                made, about = self._about(folder)
+                written_at, about = self._about(folder)
                 if isinstance(about, About):
-                    found.append((made, folder.name, about))
+                    indexes.append((written_at, folder.name, about))
                 else:
                     broken.append(Broken(folder.name, about))
-        taken: Counter[str] = Counter()
+        address_counts: Counter[str] = Counter()
         entries = []
-        for made, key, about in sorted(found, key=lambda each: (-each[0], each[1])):
-            again = f"~{key[:6]}" if taken[about.address] else ""
-            taken[about.address] += 1
-            entries.append(Entry(about.address + again, key, made, about))
+        for written_at, key, about in sorted(indexes, key=lambda row: (-row[0], row[1])):
+            suffix = f"~{key[:6]}" if address_counts[about.address] else ""
+            address_counts[about.address] += 1
+            entries.append(Entry(about.address + suffix, key, written_at, about))
         return tuple(sorted(entries, key=lambda entry: entry.address)), tuple(broken)
 
     def entry(self, model: str, dictionary: str) -> Entry:
@@ -118,8 +118,8 @@ class Library:
         not there, damaged or does not fit."""
         entry = self.entry(model, dictionary)
         with self._lock:
-            made, index = self._open.get(entry.key, (None, None))
-            if index is None or made != entry.made:
+            written_at, index = self._open.get(entry.key, (None, None))
+            if index is None or written_at != entry.made:
                 index = self._opened(entry)
                 self._open[entry.key] = entry.made, index
         return index

@@ -55,8 +55,8 @@ class Loaded:
                 while len(self._answers) > KEPT:
                     self._answers.popitem(last=False)
             self._answers.move_to_end(question)
-            found: T = self._answers[question]
-            return found
+            value: T = self._answers[question]
+            return value
 
 
 class Live:
@@ -117,18 +117,18 @@ class Live:
             raise Problem(
                 AWAY, f"reading a text needs a library that is not installed: {error}"
             ) from error
-        if (now := models.find(about.model).fingerprint) != about.model_sha256:
+        if (fingerprint := models.find(about.model).fingerprint) != about.model_sha256:
             raise Problem(
                 UNFIT,
                 (
                     f"{about.model} is another model than the one that was indexed: sha256 "
-                    f"{now[:12]}…, then {about.model_sha256[:12]}…"
+                    f"{fingerprint[:12]}…, then {about.model_sha256[:12]}…"
                 ),
             )
         dictionary = self._source(about).dictionary
-        if now not in self._models:
-            self._models[now] = load(about.model), Turn()
-        subject, turn = self._models[now]
+        if fingerprint not in self._models:
+            self._models[fingerprint] = load(about.model), Turn()
+        subject, turn = self._models[fingerprint]
         reads, writes = Site.parse(about.site), Site.parse(about.site_out)
         writes_there = None if writes == reads else writes
         return Loaded(
@@ -151,16 +151,16 @@ class Live:
         from assay.evaluation import sources
         from assay.lab.store import Store
 
-        store, found, why = Store(self.root), None, ""
-        for asked in dict.fromkeys(name for name in (about.source, about.name) if name):
+        store, source, why = Store(self.root), None, ""
+        for candidate in dict.fromkeys(name for name in (about.source, about.name) if name):
             try:
-                found = sources.find([asked], store)[0]
+                source = sources.find([candidate], store)[0]
             except (AssayError, OSError) as error:
                 why = why or str(error)
                 continue
-            if found.sha256 == about.dictionary:
-                return found
-        if found is None:
+            if source.sha256 == about.dictionary:
+                return source
+        if source is None:
             raise Problem(
                 AWAY, f"the dictionary {about.name} is not where it was when it was indexed: {why}"
             )
@@ -168,7 +168,7 @@ class Live:
             UNFIT,
             (
                 f"{about.name} is another dictionary than the one that was indexed: sha256 "
-                f"{found.sha256[:12]}…, then {about.dictionary[:12]}…"
+                f"{source.sha256[:12]}…, then {about.dictionary[:12]}…"
             ),
             f"assay index {about.source or about.name}",
         )

@@ -30,15 +30,15 @@ def page(index: Index, numbers: Sequence[int], chosen: str = "as asked for") -> 
     env = _environment(frozenset(numbers))
     parts = []
     for place, number in enumerate(numbers):
-        shown = feature.shown(index, number, index.about.address)
+        view = feature.build_page(index, number, index.about.address)
         around = {
             "previous": numbers[place - 1] if place else None,
             "next": numbers[place + 1] if place + 1 < len(numbers) else None,
             "random": numbers[(place + max(1, round(len(numbers) * 0.618))) % len(numbers)],
         }
-        shown = replace(shown, values={**shown.values, **around})
-        drawn = {**shown.drawn, "layout": "parts/alone.html"}
-        parts.append(Markup(env.get_template(shown.template).render(**{**shown.values, **drawn})))
+        view = replace(view, values={**view.values, **around})
+        drawings = {**view.drawn, "layout": "parts/alone.html"}
+        parts.append(Markup(env.get_template(view.template).render(**{**view.values, **drawings})))
     script = files("assay.explorer").joinpath("static", "feature.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     glances, hints = index.glance(numbers), index.hints(numbers)

@@ -14,14 +14,16 @@ damaged, missing or busy."""
 class Problem(AssayError):
     """A page cannot be shown; `words` say why, `then` is a command to type, where one helps."""
 
-    def __init__(self, status: int, words: str, then: str = ""):
+    def __init__(self, status: int, words: str, command: str = ""):
         super().__init__(words)
-        self.status, self.words, self.then = status, words, then
+        self.status, self.words, self.then = status, words, command
 
 
-def of(error: AssayError) -> Problem:
+def to_problem(error: AssayError) -> Problem:
     """Tell which problem of a page an error is."""
     if isinstance(error, Problem):
         return error
-    away = isinstance(error, Damaged | ModelError | StoreError)
-    return Problem(AWAY if away else UNFIT if isinstance(error, DataError) else ASKED, str(error))
+    is_away = isinstance(error, Damaged | ModelError | StoreError)
+    return Problem(
+        AWAY if is_away else UNFIT if isinstance(error, DataError) else ASKED, str(error)
+    )

@@ -68,7 +68,7 @@ def environment() -> Environment:
     env = Environment(
         loader=PackageLoader("assay.explorer"),
         autoescape=True,
-        finalize=_shown,
+        finalize=_sanitize,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
@@ -98,25 +98,25 @@ def environment() -> Environment:
     return env
 
 
-def html(shown: Shown, path: str = "/") -> str:
+def html(view: Shown, path: str = "/") -> str:
     """A page as HTML; `path` is its address, without what it was asked."""
-    drawn = dict(shown.drawn) | {"path": path}
-    return environment().get_template(shown.template).render(**{**shown.values, **drawn})
+    drawings = dict(view.drawn) | {"path": path}
+    return environment().get_template(view.template).render(**{**view.values, **drawings})
 
 
-def data(shown: Shown | Raw) -> str:
+def data(view: Shown | Raw) -> str:
     """A page's values as JSON; null where a number is not finite."""
-    return as_json(to_json(shown.values), allow_nan=False)
+    return as_json(to_json(view.values), allow_nan=False)
 
 
-def problem(found: Problem, path: str = "/") -> str:
+def problem(error: Problem, path: str = "/") -> str:
     """The page that says why there is none."""
-    return environment().get_template("problem.html").render(problem=found, path=path)
+    return environment().get_template("problem.html").render(problem=error, path=path)
 
 
-def problem_data(found: Problem) -> str:
+def problem_data(error: Problem) -> str:
     """Why there is no page, as JSON."""
-    return as_json({"status": found.status, "error": found.words, "then": found.then})
+    return as_json({"status": error.status, "error": error.words, "then": error.then})
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -162,9 +162,9 @@ def share(value: float | None, places: int = 2) -> str:
     )
 
 
-def several(n: int, one: str, many: str = "") -> str:
+def several(n: int, singular: str, many: str = "") -> str:
     """A count with its noun: 1 feature, 2 features."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
+    return f"{n:,} {singular if n == 1 else many or singular + 's'}"
 
 
 def duration(seconds: float) -> str:
@@ -200,11 +200,13 @@ def style() -> str:
         for i in range(1, HEADS + 1)
     )
     report = files("assay.report").joinpath("style.css").read_text(encoding="utf-8")
-    own = files("assay.explorer").joinpath("static", "explorer.css").read_text(encoding="utf-8")
-    return f"{palette.css()}{report}\n{steps}\n{own}"
+    explorer_css = (
+        files("assay.explorer").joinpath("static", "explorer.css").read_text(encoding="utf-8")
+    )
+    return f"{palette.css()}{report}\n{steps}\n{explorer_css}"
 
 
-def _shown(value: Any) -> Any:
+def _sanitize(value: Any) -> Any:
     """What a page shows of a value: no text or markup in it turns the direction of writing, or
     cannot be encoded."""
     return type(value)(_TURNS.sub("�", plain(value))) if isinstance(value, str) else value

@@ -113,19 +113,19 @@ class Guard:
     def _token(self, scope: Scope, headers: Headers) -> PlainTextResponse | RedirectResponse | None:
         """Ask for the token, once: an address with ?token= leaves a cookie and goes on without
         it."""
-        wanted = self.rules.token
-        if not wanted or _same(_cookie(headers), wanted):
+        token = self.rules.token
+        if not token or _same(_cookie(headers), token):
             return None
-        asked = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        if not any(name == "token" and _same(value, wanted) for name, value in asked):
+        parameters = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        if not any(name == "token" and _same(value, token) for name, value in parameters):
             return PlainTextResponse(
                 "this server asks for a token: open the address that it printed, with ?token=\n",
                 401,
             )
-        rest = urlencode([(name, value) for name, value in asked if name != "token"])
+        rest = urlencode([(name, value) for name, value in parameters if name != "token"])
         path = "/" + scope["path"].lstrip("/\\")
         answer = RedirectResponse(path + (f"?{rest}" if rest else ""), 303)
-        answer.set_cookie(COOKIE, wanted, httponly=True, samesite="lax")
+        answer.set_cookie(COOKIE, token, httponly=True, samesite="lax")
         return answer
 
 
@@ -181,5 +181,5 @@ def _cookie(headers: Headers) -> str:
     return held.value if held else ""
 
 
-def _same(given: str, wanted: str) -> bool:
-    return hmac.compare_digest(given.encode(errors="replace"), wanted.encode())
+def _same(value: str, expected: str) -> bool:
+    return hmac.compare_digest(value.encode(errors="replace"), expected.encode())

@@ -30,9 +30,9 @@ class Line:
 def line(context: Context, maximum: float) -> Line:
     """Shade a context, by activation / the feature's maximum; the token at which it fires is
     outlined and can be focused."""
-    shown = tokens(context.tokens, context.activations, context.effects, maximum, context.at)
+    markup = tokens(context.tokens, context.activations, context.effects, maximum, context.at)
     return Line(
-        shown,
+        markup,
         context.document,
         context.window,
         context.position,
@@ -46,7 +46,7 @@ def tokens(
     activations: Sequence[float],
     effects: Sequence[float] | None,
     maximum: float,
-    at: int | None = None,
+    position: int | None = None,
 ) -> Markup:
     """Tokens side by side. One where the feature is on says how much, and what the loss of later
     tokens would be without it.
@@ -54,35 +54,39 @@ def tokens(
     Only the token `at`, or else the first that is on, is a stop of the tab key; arrow keys go on
     from there."""
     parts = []
-    stop = at if at is not None else next((i for i, a in enumerate(activations) if a > 0), None)
+    stop = (
+        position
+        if position is not None
+        else next((i for i, a in enumerate(activations) if a > 0), None)
+    )
     for i, (text, activation) in enumerate(zip(texts, activations, strict=True)):
         word = contexts.words(text) or contexts.token("")
-        if activation <= 0 and i != at:
+        if activation <= 0 and i != position:
             parts.append(f"<span>{word}</span>")
             continue
-        classes = f"a{level(activation / maximum if maximum > 0 else 0)}{' fires' if i == at else ''}{' long' if len(text) > 20 else ''}"  # noqa: E501
-        tip = said(activation, effects[i] if effects is not None else None)
+        classes = f"a{level(activation / maximum if maximum > 0 else 0)}{' fires' if i == position else ''}{' long' if len(text) > 20 else ''}"  # noqa: E501
+        tip = format_tip(activation, effects[i] if effects is not None else None)
         parts.append(
             f'<b class="{classes}" tabindex="{0 if i == stop else -1}" data-tip="{tip}">{word}</b>'
         )
     return Markup("".join(parts))
 
 
-def shades(texts: Sequence[str], shades: Sequence[float], at: int) -> Markup:
+def shades(texts: Sequence[str], shades: Sequence[float], position: int) -> Markup:
     """Tokens side by side, shaded by numbers from 0 to 1, that say nothing when pointed at; the
     token `at` is outlined."""
     parts = []
     for i, (text, shade) in enumerate(zip(texts, shades, strict=True)):
         word = contexts.words(text) or contexts.token("")
         parts.append(
-            f'<b class="a{level(shade)}{" fires" if i == at else ""}">{word}</b>'
-            if shade > 0 or i == at
+            f'<b class="a{level(shade)}{" fires" if i == position else ""}">{word}</b>'
+            if shade > 0 or i == position
             else f"<span>{word}</span>"
         )
     return Markup("".join(parts))
 
 
-def said(activation: float, effect: float | None) -> str:
+def format_tip(activation: float, effect: float | None) -> str:
     """What a token says when it is pointed at."""
     value = minus(f"activation {activation:.3g}")
     if effect is None:

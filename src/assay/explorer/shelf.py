@@ -18,7 +18,7 @@ from assay.explorer.problems import Problem as NoPage
 
 if TYPE_CHECKING:
     from assay.circuits.explanation import Explanation
-    from assay.circuits.picture.taken import Picture
+    from assay.circuits.picture.contents import Picture
     from assay.circuits.problem import Problem
 
 EFFORT: Mapping[str, int] = {"inputs": 150, "resamples": 300, "candidates": 5_000}
@@ -54,9 +54,9 @@ def built() -> tuple[Subject, ...]:
 def explained(folder: Path) -> tuple[Subject, ...]:
     """List the explanations of a folder: its TOML files, which are data; Python files are code, and
     not run here."""
-    found = (p for p in sorted(folder.glob("*.toml")) if re.fullmatch(r"[\w-][\w.-]*", p.stem))
+    paths = (p for p in sorted(folder.glob("*.toml")) if re.fullmatch(r"[\w-][\w.-]*", p.stem))
     return tuple(
-        Subject(f"file-{p.stem}", p.name, partial(_explained, p), _changed(p)) for p in found
+        Subject(f"file-{p.stem}", p.name, partial(_explained, p), _changed(p)) for p in paths
     )
 
 
@@ -73,28 +73,28 @@ class Shelf:
 
         Raises: the explorer's Problem for a name that is not there; AssayError for an explanation
         that cannot be read or does not fit."""
-        from assay.circuits.picture.taken import scored, take
+        from assay.circuits.picture.contents import scored, take
         from assay.circuits.verify.score import Effort, table
 
         subject = next((s for s in self.subjects() if s.name == name), None)
         if subject is None:
             raise NoPage(UNKNOWN, f"there is no small model {name[:60]!r}")
-        at = (subject.name, subject.state)
+        key = (subject.name, subject.state)
         with self._lock:
-            found = self._kept.get((*at, True)) or self._kept.get((*at, score))
-            if found is not None:
-                return found
+            picture = self._kept.get((*key, True)) or self._kept.get((*key, score))
+            if picture is not None:
+                return picture
             problem, explanation, rival = subject.make()
-            plain = self._kept.get((*at, False)) or take(problem, explanation, name=subject.name)
-            self._keep((*at, False), plain)
+            plain = self._kept.get((*key, False)) or take(problem, explanation, name=subject.name)
+            self._keep((*key, False), plain)
             if not score or explanation is None or rival is None:
                 return plain
-            found = scored(plain, table(explanation, rival, problem, effort=Effort(**EFFORT)))
-            self._keep((*at, True), found)
-            return found
+            picture = scored(plain, table(explanation, rival, problem, effort=Effort(**EFFORT)))
+            self._keep((*key, True), picture)
+            return picture
 
-    def _keep(self, at: Hashable, picture: Picture) -> None:
-        self._kept[at] = picture
+    def _keep(self, key: Hashable, picture: Picture) -> None:
+        self._kept[key] = picture
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
 

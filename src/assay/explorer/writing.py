@@ -65,9 +65,9 @@ class Writing:
         """Whether it had all the time that a text may have."""
         return self.seconds > LONGEST
 
-    def open(self, now: float) -> bool:
+    def open(self, moment: float) -> bool:
         """Whether someone still asks for more; if not, what the model holds for it is let go."""
-        if self.begun and not self.ended and self.asked + STALE >= now:
+        if self.begun and not self.ended and self.asked + STALE >= moment:
             return True
         if not self.ended and not self._lock.locked():
             self.begun, self._more = False, iter(())
@@ -85,19 +85,19 @@ class Writings:
         """Give the text of a question, there or to be begun. Raises: Problem where too many are
         being written."""
         with self._lock:
-            now = time.monotonic()
-            found = self._kept.get(question)
-            others = sum(w.open(now) for w in self._kept.values() if w is not found)
-            if found is None:
-                if others >= OPEN:
+            moment = time.monotonic()
+            writing = self._kept.get(question)
+            open_count = sum(w.open(moment) for w in self._kept.values() if w is not writing)
+            if writing is None:
+                if open_count >= OPEN:
                     raise Problem(
                         AWAY, f"{OPEN} other texts are being written; ask again in a moment"
                     )
-                found = self._kept[question] = Writing(begin)
+                writing = self._kept[question] = Writing(begin)
             self._kept.move_to_end(question)
-            found.asked = now
-            for key in [key for key, w in self._kept.items() if w is not found][
+            writing.asked = moment
+            for key in [key for key, w in self._kept.items() if w is not writing][
                 : max(0, len(self._kept) - KEPT)
             ]:
                 del self._kept[key]
-            return found
+            return writing

@@ -34,7 +34,7 @@ class Scored(NamedTuple):
     start: int
 
 
-def scored(encode: Encode, asked: Asked) -> list[Scored]:
+def scored(encode: Encode, question: Asked) -> list[Scored]:
     """Each answer behind its prompt, encoded as one text: a tokenizer may join an answer's letter
     with the prompt's last sign.
 
@@ -42,13 +42,13 @@ def scored(encode: Encode, asked: Asked) -> list[Scored]:
     comes first.
     Raises: DataError where one answer is the beginning of another, or no answer adds a token.
     """
-    prompt, answers = asked
+    prompt, answers = question
     whole = [encode(prompt + answer) for answer in answers]
-    alone = encode(prompt)
+    prompt_tokens = encode(prompt)
     start = min(
         len(_shared(tokens, other))
         for tokens in whole
-        for other in (*whole, alone)
+        for other in (*whole, prompt_tokens)
         if other is not tokens
     )
     for tokens, answer in zip(whole, answers, strict=True):
@@ -88,14 +88,14 @@ def tree(sequences: Sequence[Sequence[int]]) -> Tree:
     parent: list[int] = []
     paths = []
     for sequence in sequences:
-        at, path = -1, []
+        current, path = -1, []
         for t in sequence:
-            if (at, t) not in known:
-                known[at, t] = len(token)
+            if (current, t) not in known:
+                known[current, t] = len(token)
                 token.append(t)
-                parent.append(at)
-            at = known[at, t]
-            path.append(at)
+                parent.append(current)
+            current = known[current, t]
+            path.append(current)
         paths.append(path)
     sees, depth = np.eye(len(token), dtype=bool), np.zeros(len(token), np.int64)
     for node, above in enumerate(parent):  # a parent always comes before its children
@@ -105,7 +105,9 @@ def tree(sequences: Sequence[Sequence[int]]) -> Tree:
     return Tree(np.array(token, np.int64), depth, sees, paths)
 
 
-def answer_logprobs(model: Pretrained, asked: Sequence[Asked]) -> Float[np.ndarray, "asked answer"]:
+def answer_logprobs(
+    model: Pretrained, questions: Sequence[Asked]
+) -> Float[np.ndarray, "asked answer"]:
     """log P(answer | prompt) summed over the answer's tokens, in nats, of prompts with equally many
     answers; one pass for all of them.
 
@@ -113,41 +115,46 @@ def answer_logprobs(model: Pretrained, asked: Sequence[Asked]) -> Float[np.ndarr
     """
     import torch
 
-    found = [scored(model.encode, one) for one in asked]
-    flat = [s for answers in found for s in answers]
+    scored_answers = [scored(model.encode, prompt_tree) for prompt_tree in questions]
+    flat = [s for answers in scored_answers for s in answers]
     most = int(model.model.config.max_position_embeddings)
     if (longest := max(len(s.tokens) for s in flat)) > most:
         raise ModelError(
             f"{model.name} reads at most {most} tokens, a prompt with its answer has "
             f"{longest}; shorten the question"
         )
-    one = tree([s.tokens[:-1] for s in flat])  # the last token is only predicted
+    prompt_tree = tree([s.tokens[:-1] for s in flat])  # the last token is only predicted
     read = [
         (i, path[k - 1], s.tokens[k])
-        for i, (s, path) in enumerate(zip(flat, one.paths, strict=True))
+        for i, (s, path) in enumerate(zip(flat, prompt_tree.paths, strict=True))
         for k in range(s.start, len(s.tokens))
     ]
     answer, node, target = (np.array(x) for x in zip(*read, strict=True))
     places, back = np.unique(node, return_inverse=True)
-    logs = _log_softmax(model, one, places)[back, torch.from_numpy(target)].double().cpu().numpy()
+    logs = (
+        _log_softmax(model, prompt_tree, places)[back, torch.from_numpy(target)]
+        .double()
+        .cpu()
+        .numpy()
+    )
     total = np.bincount(answer, weights=logs, minlength=len(flat))
-    return total.reshape(len(asked), -1)
+    return total.reshape(len(questions), -1)
 
 
 def _log_softmax(
-    model: Pretrained, one: Tree, places: Int[np.ndarray, "place"]
+    model: Pretrained, prompt_tree: Tree, places: Int[np.ndarray, "place"]
 ) -> Float[Tensor, "place v"]:
     """Next-token log-probabilities at some nodes of a tree."""
     import torch
 
     dtype, device = getattr(torch, model.dtype), model.device
-    mask = torch.zeros(one.sees.shape, dtype=dtype, device=device).masked_fill(
-        ~torch.from_numpy(one.sees).to(device), torch.finfo(dtype).min
+    mask = torch.zeros(prompt_tree.sees.shape, dtype=dtype, device=device).masked_fill(
+        ~torch.from_numpy(prompt_tree.sees).to(device), torch.finfo(dtype).min
     )
     with torch.no_grad():
         final = model.model.base_model(
-            input_ids=torch.from_numpy(one.token)[None].to(device),
-            position_ids=torch.from_numpy(one.depth)[None].to(device),
+            input_ids=torch.from_numpy(prompt_tree.token)[None].to(device),
+            position_ids=torch.from_numpy(prompt_tree.depth)[None].to(device),
             attention_mask=mask[None, None],
             use_cache=False,
         ).last_hidden_state[0, torch.from_numpy(places).to(device)]
@@ -155,7 +162,7 @@ def _log_softmax(
 
 
 def small_answer_logprobs(
-    params: Params, encode: Encode, asked: Sequence[Asked], pad: int, rows: int = 256
+    params: Params, encode: Encode, questions: Sequence[Asked], pad: int, rows: int = 256
 ) -> Float[np.ndarray, "run asked answer"]:
     """log P(answer | prompt) by small transformers with a run axis, in nats, whose context is
     filled up with `pad` before a prompt.
@@ -166,7 +173,7 @@ def small_answer_logprobs(
 
     from assay.subjects.decoder import forward
 
-    flat = [s for one in asked for s in scored(encode, one)]
+    flat = [s for question in questions for s in scored(encode, question)]
     context = params["W_pos"].shape[1]
     if (longest := max(len(s.tokens) for s in flat)) - 1 > context:
         raise DataError(
@@ -183,7 +190,7 @@ def small_answer_logprobs(
         for i, s in enumerate(part):
             for k, target in enumerate(reversed(s.tokens[s.start :]), 1):
                 total[:, a + i] += logs[:, i, -k, target].numpy()
-    return total.reshape(len(total), len(asked), -1)
+    return total.reshape(len(total), len(questions), -1)
 
 
 def restricted(logprobs: Float[np.ndarray, "*any answer"]) -> Float[np.ndarray, "*any answer"]:

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from assay.core import rng
 from assay.core.descent import Adam, adam_state
-from assay.features.kernel_probe import Questions, _at
+from assay.features.kernel_probe import Questions, _select
 
 RATES = (0.02, 0.1)
 
 
 def components(
     x: Float[Tensor, "q row s d"],
-    there: Bool[Tensor, "q row s"],
+    present: Bool[Tensor, "q row s"],
     train: Int[Tensor, "q n"],
     rank: int = 24,
 ) -> Float[Tensor, "q row s k"]:
@@ -28,9 +28,9 @@ def components(
 
     By subspace iteration from a fixed start. No answers are read.
     """
-    found = []
+    projections = []
     for i in range(len(x)):
-        tokens = x[i, train[i]][there[i, train[i]]]
+        tokens = x[i, train[i]][present[i, train[i]]]
         centre = tokens.mean(0)
         rows = tokens - centre
         axes = torch.from_numpy(
@@ -40,13 +40,13 @@ def components(
             axes = torch.linalg.qr(rows.mT @ (rows @ axes))[0]
         z = (x[i] - centre) @ axes
         spread = (rows @ axes).std(0, correction=0)
-        found.append(z / spread.clamp_min(1e-6 * float(spread.max()) + 1e-9))
-    return torch.stack(found)
+        projections.append(z / spread.clamp_min(1e-6 * float(spread.max()) + 1e-9))
+    return torch.stack(projections)
 
 
 def attention_scores(
     z: Float[Tensor, "q row s k"],
-    there: Bool[Tensor, "q row s"],
+    present: Bool[Tensor, "q row s"],
     q: Questions,
     *,
     steps: int = 120,
@@ -63,8 +63,8 @@ def attention_scores(
     Formula: Σ_s softmax_s(u · z_s) (w · z_s) + b over the tokens that are there
     Source: Kantamneni et al. 2025, Are Sparse Autoencoders Useful?, section on multi-token probes
     """
-    rows, mask = q.of(z, q.train), q.of(there, q.train)
-    target = _at(q.told, q.train).float()
+    rows, mask = q.of(z, q.train), q.of(present, q.train)
+    target = _select(q.told, q.train).float()
     weight = (
         torch.where(
             target > 0, 0.5 / target.mean(1, keepdim=True), 0.5 / (1 - target).mean(1, keepdim=True)
@@ -91,16 +91,18 @@ def attention_scores(
         flat = rows.flatten(1, 2)
         by_both = slopes.flatten(3) @ flat[None] + 2 * decay * both
         adam.step({"both": by_both, "bias": off.sum(-1)}, step)
-    return (_pooled(z, there, both)[2] + state["bias"][..., None]).double()
+    return (_pooled(z, present, both)[2] + state["bias"][..., None]).double()
 
 
 def _pooled(
-    z: Float[Tensor, "q row s k"], there: Bool[Tensor, "q row s"], both: Float[Tensor, "rate q 2 k"]
+    z: Float[Tensor, "q row s k"],
+    present: Bool[Tensor, "q row s"],
+    both: Float[Tensor, "rate q 2 k"],
 ) -> tuple[
     Float[Tensor, "rate q row s"], Float[Tensor, "rate q row s"], Float[Tensor, "rate q row"]
 ]:
     """(how much is looked at each token, what is read there, their sum over a row's tokens)."""
     read = (both @ z.flatten(1, 2).mT[None]).unflatten(-1, z.shape[1:3])
-    look = read[:, :, 0].masked_fill(~there, -torch.inf).softmax(-1)
+    look = read[:, :, 0].masked_fill(~present, -torch.inf).softmax(-1)
     value = read[:, :, 1]
     return look, value, (look * value).sum(-1)

@@ -107,24 +107,24 @@ def measurements(
     sums.rows[0] = len(text.sequence)
     ends = text.tokens[text.sequence, text.position]
     all_top = examples.table(top, np.arange(features), TOP)
-    shown = draw(sums.firings, seed)[:count]
+    card_features = draw(sums.firings, seed)[:count]
 
-    rows = np.full((len(shown), TOP + 4 * EACH), -1, np.int64)
-    rows[:, :TOP] = all_top[shown]
-    lower = examples.table(sample, shown, 64)
-    for i, f in enumerate(shown):
+    rows = np.full((len(card_features), TOP + 4 * EACH), -1, np.int64)
+    rows[:, :TOP] = all_top[card_features]
+    lower = examples.table(sample, card_features, 64)
+    for i, f in enumerate(card_features):
         a, b = np.searchsorted(sample.feature, [f, f + 1])
         for q, picked in enumerate(examples.quarters(sample.value[a:b], EACH)):
             rows[i, TOP + EACH * q :][: len(picked)] = lower[i][picked]
     places = examples.windows(text, rows)
     logit_ids, logits = effects.extremes(
-        effects.direct_logits(decoder[shown], unembedding, norm), LOGITS
+        effects.direct_logits(decoder[card_features], unembedding, norm), LOGITS
     )
 
     ids = np.where(places < 0, -1, text.tokens.reshape(-1)[places])
     words = np.unique(np.concatenate([ids[ids >= 0], logit_ids.reshape(-1)]))
     names, source = np.unique(np.asarray(documents), return_inverse=True)
-    named = {
+    arrays = {
         "card_rows": ("run", sums.rows, "rows"),
         "card_firings": ("run feature", sums.firings.astype(np.int32)[None], "rows"),
         "card_maximum": ("run feature", sums.maximum.astype(np.float32)[None], "activation"),
@@ -133,7 +133,11 @@ def measurements(
             statistics.purity(np.where(all_top < 0, -1, ends[all_top])).astype(np.float32)[None],
             "1",
         ),
-        "card_histogram": ("run card bin", sums.histogram[shown].astype(np.int32)[None], "rows"),
+        "card_histogram": (
+            "run card bin",
+            sums.histogram[card_features].astype(np.int32)[None],
+            "rows",
+        ),
         "card_token": (
             "run card example offset",
             np.where(ids < 0, -1, np.searchsorted(words, ids)).astype(np.int32)[None],
@@ -141,7 +145,7 @@ def measurements(
         ),
         "card_activation": (
             "run card example offset",
-            _activations(firings, features, shown, places, text)[None],
+            _activations(firings, features, card_features, places, text)[None],
             "activation",
         ),
         "card_source": (
@@ -165,8 +169,8 @@ def measurements(
             "logits per unit activation",
         ),
     }
-    return named, {
-        "card": [int(f) for f in shown],
+    return arrays, {
+        "card": [int(f) for f in card_features],
         "token": [strings(int(w)) for w in words],
         "source": names.tolist(),
     }
@@ -188,26 +192,29 @@ def _larger(firings: Sequence[Firings], least: int = 1 << 20) -> Iterator[Firing
 def _activations(
     firings: Sequence[Firings],
     features: int,
-    shown: Int[np.ndarray, "card"],
+    card_features: Int[np.ndarray, "card"],
     places: Int[np.ndarray, "card example offset"],
     text: examples.Text,
 ) -> Float[np.ndarray, "card example offset"]:
     """Each shown feature's activation at the places of its windows, 0 where it does not fire or the
     row was left out."""
     slot = np.full(features, -1)
-    slot[shown] = np.arange(len(shown))
+    slot[card_features] = np.arange(len(card_features))
     flat = text.sequence.astype(np.int64) * text.tokens.shape[1] + text.position
-    wanted = [(slot[f], flat[r], v) for r, f, v in firings]
+    firing_places = [(slot[f], flat[r], v) for r, f, v in firings]
     keys = np.concatenate(
-        [card[card >= 0] * text.tokens.size + at[card >= 0] for card, at, _ in wanted]
+        [
+            card[card >= 0] * text.tokens.size + position[card >= 0]
+            for card, position, _ in firing_places
+        ]
         or [np.zeros(0, np.int64)]
     )
-    values = np.concatenate([value[card >= 0] for card, _, value in wanted] or [np.zeros(0)])
+    values = np.concatenate([value[card >= 0] for card, _, value in firing_places] or [np.zeros(0)])
     order = np.argsort(keys, kind="stable")
     keys, values = np.append(keys[order], -1), np.append(values[order], 0.0)
-    asked = np.arange(len(shown))[:, None, None] * text.tokens.size + places
-    found = np.searchsorted(keys[:-1], asked)
-    return np.where((places >= 0) & (keys[found] == asked), values[found], 0.0).astype(np.float16)
+    queries = np.arange(len(card_features))[:, None, None] * text.tokens.size + places
+    index = np.searchsorted(keys[:-1], queries)
+    return np.where((places >= 0) & (keys[index] == queries), values[index], 0.0).astype(np.float16)
 
 
 def cards(arm: xr.Dataset, seed: int, count: int = 20, *, source: str = "") -> list[FeatureCard]:
@@ -219,18 +226,22 @@ def cards(arm: xr.Dataset, seed: int, count: int = 20, *, source: str = "") -> l
     stored."""
     if "card_token" not in arm:
         return []
-    one = arm.isel(run=0)
-    at = {int(f): i for i, f in enumerate(one["card"].values)}
-    order = [int(f) for f in draw(one["card_firings"].values, seed) if int(f) in at]
+    run_measures = arm.isel(run=0)
+    index_by_feature = {int(f): i for i, f in enumerate(run_measures["card"].values)}
+    order = [
+        int(f)
+        for f in draw(run_measures["card_firings"].values, seed)
+        if int(f) in index_by_feature
+    ]
     reader = {
-        name: one[name].values
-        for name in one.variables
+        name: run_measures[name].values
+        for name in run_measures.variables
         if str(name).startswith("card_") or name in ("token", "source")
     }
-    return [_card(reader, f, at[f], i < count, source) for i, f in enumerate(order)]
+    return [_card(reader, f, index_by_feature[f], i < count, source) for i, f in enumerate(order)]
 
 
-def _card(m: dict, feature: int, i: int, drawn: bool, source: str) -> FeatureCard:
+def _card(m: dict, feature: int, i: int, is_drawn: bool, source: str) -> FeatureCard:
     """The card of one stored feature."""
     listed = [_example(m, i, e) for e in range(m["card_token"].shape[1])]
     groups = []
@@ -254,7 +265,7 @@ def _card(m: dict, feature: int, i: int, drawn: bool, source: str) -> FeatureCar
     return FeatureCard(
         address=f"{source}/{feature}" if source else str(feature),
         index=feature,
-        drawn=drawn,
+        drawn=is_drawn,
         firings=firings,
         density=firings / rows,
         maximum=float(m["card_maximum"][feature]),

@@ -108,17 +108,17 @@ def pruned(
     import torch
 
     runs, nodes = len(params["W_E"]), len(kinds(params))
-    kept = torch.ones(runs, nodes, device=params["W_E"].device)
-    found = {size: kept for size in sizes if size >= nodes}
-    for left in _rounds(nodes, [size for size in sizes if size < nodes]):
-        mask = (kept * ALONG).requires_grad_()
+    keep_mask = torch.ones(runs, nodes, device=params["W_E"].device)
+    mask_by_size = {size: keep_mask for size in sizes if size >= nodes}
+    for count in _rounds(nodes, [size for size in sizes if size < nodes]):
+        mask = (keep_mask * ALONG).requires_grad_()
         (gradient,) = torch.autograd.grad(loss(params, text, mask, activation).sum(), mask)
-        order = torch.where(kept > 0, -gradient, -torch.inf).argsort(
+        order = torch.where(keep_mask > 0, -gradient, -torch.inf).argsort(
             dim=1, descending=True, stable=True
         )
-        kept = torch.zeros_like(kept).scatter_(1, order[:, :left], 1.0)
-        found[left] = kept
-    return np.stack([found[size].cpu().numpy() > 0 for size in sizes], 1)
+        keep_mask = torch.zeros_like(keep_mask).scatter_(1, order[:, :count], 1.0)
+        mask_by_size[count] = keep_mask
+    return np.stack([mask_by_size[size].cpu().numpy() > 0 for size in sizes], 1)
 
 
 def by_lot(
@@ -130,10 +130,10 @@ def by_lot(
     """Circuits that keep as many nodes of each kind, drawn by each run's seed."""
     out = np.empty_like(mask)
     for k in np.unique(kind):
-        at = np.flatnonzero(kind == k)
-        order = rng.permutation(seeds, f"{stream}.{k}", 0, len(at))
-        out[..., at] = np.take_along_axis(
-            mask[..., at], np.broadcast_to(order[:, None], mask[..., at].shape), -1
+        members = np.flatnonzero(kind == k)
+        order = rng.permutation(seeds, f"{stream}.{k}", 0, len(members))
+        out[..., members] = np.take_along_axis(
+            mask[..., members], np.broadcast_to(order[:, None], mask[..., members].shape), -1
         )
     return out
 
@@ -173,7 +173,7 @@ def _edit(
     def edit(hook: str, block: int, x: Tensor) -> Tensor:
         if hook.endswith(SCALE):
             return scales[hook, block]
-        mean, kept = means[hook, block][:, None], share[hook, block][:, None]
-        return mean + (kept[..., None] if x.ndim == 4 else kept) * (x - mean)
+        mean, keep_share = means[hook, block][:, None], share[hook, block][:, None]
+        return mean + (keep_share[..., None] if x.ndim == 4 else keep_share) * (x - mean)
 
     return edit

@@ -43,14 +43,14 @@ def update(sums: CoMoments, x: Float[np.ndarray, "b n"], y: Float[np.ndarray, "b
     if not len(x):
         return
     here_x, here_y = x.mean(0), y.mean(0)
-    gap_x, gap_y, seen = here_x - sums.mean_x, here_y - sums.mean_y, int(sums.rows[0])
-    weight = seen * len(x) / (seen + len(x))
+    gap_x, gap_y, count = here_x - sums.mean_x, here_y - sums.mean_y, int(sums.rows[0])
+    weight = count * len(x) / (count + len(x))
     x, y = x - here_x, y - here_y
     sums.xx[:] += (x * x).sum(0) + weight * gap_x**2
     sums.yy[:] += (y * y).sum(0) + weight * gap_y**2
     sums.xy[:] += x.T @ y + weight * np.outer(gap_x, gap_y)
-    sums.mean_x[:] += gap_x * (len(x) / (seen + len(x)))
-    sums.mean_y[:] += gap_y * (len(y) / (seen + len(y)))
+    sums.mean_x[:] += gap_x * (len(x) / (count + len(x)))
+    sums.mean_y[:] += gap_y * (len(y) / (count + len(y)))
     sums.rows[0] += len(x)
 
 

@@ -46,7 +46,7 @@ def nothing(features: int) -> Kept:
 
 
 def keep(
-    kept: Kept,
+    selection: Kept,
     feature: Int[np.ndarray, "firing"],
     row: Int[np.ndarray, "firing"],
     value: Float[np.ndarray, "firing"],
@@ -60,12 +60,12 @@ def keep(
     Ties go to the earlier row, so the selection does not depend on how the firings were cut into
     chunks."""
     new = (value > 0) & (
-        priority >= kept.bar[feature]
+        priority >= selection.bar[feature]
     )  # nearly all of a late chunk is dropped here, before any sorting
     feature, row, value, priority = (
         np.concatenate([old, fresh[new]])
         for old, fresh in zip(
-            (kept.feature, kept.row, kept.value, kept.priority),
+            (selection.feature, selection.row, selection.value, selection.priority),
             (feature, row, value, priority),
             strict=True,
         )
@@ -77,7 +77,7 @@ def keep(
     sorted_feature = feature[order]
     rank = np.arange(len(order)) - np.searchsorted(sorted_feature, sorted_feature)
     order, last = order[rank < most], order[rank == most - 1]
-    bar = np.full(len(kept.bar), -np.inf)
+    bar = np.full(len(selection.bar), -np.inf)
     bar[feature[last]] = priority[last]
     return Kept(feature[order], row[order], value[order], priority[order], bar)
 
@@ -101,31 +101,35 @@ def sampling_priority(
 
 
 def table(
-    kept: Kept, features: Int[np.ndarray, "chosen"], most: int
+    selection: Kept, features: Int[np.ndarray, "chosen"], most: int
 ) -> Int[np.ndarray, "chosen most"]:
     """The rows kept for each of `features`, greatest priority first, −1 where there are fewer than
     `most`."""
     rows = np.full((len(features), most), -1, np.int64)
     for i, f in enumerate(features):
-        a, b = np.searchsorted(kept.feature, [f, f + 1])
-        rows[i, : min(b - a, most)] = kept.row[a : min(b, a + most)]
+        a, b = np.searchsorted(selection.feature, [f, f + 1])
+        rows[i, : min(b - a, most)] = selection.row[a : min(b, a + most)]
     return rows
 
 
-def quarters(values: Float[np.ndarray, "sample"], each: int) -> list[Int[np.ndarray, "picked"]]:
+def quarters(
+    values: Float[np.ndarray, "sample"], per_quarter: int
+) -> list[Int[np.ndarray, "picked"]]:
     """Places of up to `each` sampled firings in every quarter of the activation distribution,
     highest quarter first.
 
     The sample is even, so its quarters estimate those of all firings; within a quarter the first
     sampled are taken."""
     order = np.argsort(-values, kind="stable")
-    return [np.sort(part)[:each] for part in np.array_split(order, 4)]
+    return [np.sort(part)[:per_quarter] for part in np.array_split(order, 4)]
 
 
 def windows(text: Text, rows: Int[np.ndarray, "*shape"]) -> Int[np.ndarray, "*shape offset"]:
     """Flat indices into `text.tokens` of the context −10 … +5 around each row; −1 beyond its
     sequence's ends and for row −1."""
     length = text.tokens.shape[1]
-    at = text.position[rows][..., None] + np.arange(-BEFORE, AFTER + 1)
-    inside = (at >= 0) & (at < length) & (rows >= 0)[..., None]
-    return np.where(inside, text.sequence[rows][..., None].astype(np.int64) * length + at, -1)
+    positions = text.position[rows][..., None] + np.arange(-BEFORE, AFTER + 1)
+    inside = (positions >= 0) & (positions < length) & (rows >= 0)[..., None]
+    return np.where(
+        inside, text.sequence[rows][..., None].astype(np.int64) * length + positions, -1
+    )

@@ -67,16 +67,16 @@ def finish(
     Source: Callum McDougall's loss effect of a feature, averaged where it is active and over all
     tokens"""
     s = {name: np.asarray(value, dtype=np.float64).sum(-1) for name, value in sums.items()}
-    done = {
+    measures = {
         "density": ratio_or_nan(s["active"], s["tokens"]),
         "conditional": ratio_or_nan(s["delta_active"], s["active"]),
         "total": ratio_or_nan(s["delta_active"], s["tokens"]),
         "hit_share": ratio_or_nan(s["helps"], s["active"]),
     }
     if "delta_silent" in s:
-        done["spill"] = ratio_or_nan(s["delta_silent"], s["tokens"] - s["active"])
-        done["text"] = ratio_or_nan(s["delta_active"] + s["delta_silent"], s["tokens"])
-    return done
+        measures["spill"] = ratio_or_nan(s["delta_silent"], s["tokens"] - s["active"])
+        measures["text"] = ratio_or_nan(s["delta_active"] + s["delta_silent"], s["tokens"])
+    return measures
 
 
 def additivity_gap(together: Mapping[str, np.ndarray], singly: Mapping[str, np.ndarray]) -> float:
@@ -115,7 +115,7 @@ def importance_sums(
     mode: Mode = "full",
     keep: Bool[Tensor, "w s"] | None = None,
     reads: Site | None = None,
-    asked: Bool[np.ndarray, "feature w"] | None = None,
+    window_mask: Bool[np.ndarray, "feature w"] | None = None,
     batch: int = 8,
 ) -> dict[str, Float[np.ndarray, "feature document"]]:
     """Sums over each document's predictions of ΔCE, for every feature, as `finish` takes them;
@@ -153,7 +153,9 @@ def importance_sums(
         ) * passage.keep[..., None]
         on = torch.stack([(codes[..., group] != 0).any(2) for group in groups])
         counts = (
-            np.ones((len(groups), len(passage.tokens)), bool) if asked is None else asked[:, part]
+            np.ones((len(groups), len(passage.tokens)), bool)
+            if window_mask is None
+            else window_mask[:, part]
         )
         on = on & torch.from_numpy(counts).to(on.device)[..., None]
 
@@ -163,8 +165,10 @@ def importance_sums(
             group = groups[job.group]
             return added(dictionary, group, codes[job.window][:, group], inputs[job.window])
 
-        where, at = (site, passage) if mode != "direct" else end_of_stream(subject, tokens[part])
-        delta = deltas(subject, where, at, removed, on, mode, batch)
+        where, target_passage = (
+            (site, passage) if mode != "direct" else end_of_stream(subject, tokens[part])
+        )
+        delta = deltas(subject, where, target_passage, removed, on, mode, batch)
         active = on[..., :-1].cpu().numpy()
         for name, values in token_sums(delta, active).items():
             if name in sums:

@@ -66,7 +66,7 @@ class Questions:
 
     def of(self, x: Tensor, rows: Int[Tensor, "q n"]) -> Tensor:
         """These rows of each question."""
-        return torch.stack([one[at] for one, at in zip(x, rows, strict=True)])
+        return torch.stack([block[index] for block, index in zip(x, rows, strict=True)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +96,11 @@ def logistic(
     kernel = k.double() + CONSTANT**2
     t = 2 * yes.double() - 1
     a = torch.zeros_like(t)
-    found = []
+    weights = []
     for c in strengths:
         a = _solved(kernel, t, c, a, steps)
-        found.append(a)
-    return torch.stack(found, 1)
+        weights.append(a)
+    return torch.stack(weights, 1)
 
 
 def _solved(
@@ -160,14 +160,19 @@ def standardised(
 def best(scores: Float[Tensor, "setting q row"], q: Questions) -> Tuned:
     """Each question's setting with the best validation AUROC, the first of equals, and what it
     reaches on the test parts."""
-    at = auc(_at(scores, q.validation), _at(q.told, q.validation).expand(len(scores), -1, -1))
-    value, which = at.max(0)
-    which = (at == value).double().argmax(0)
-    own = scores[which, torch.arange(scores.shape[1], device=scores.device)]
-    return Tuned(value, torch.stack([auc(_at(own, rows), _at(q.label, rows)) for rows in q.tests]))
+    aucs = auc(
+        _select(scores, q.validation), _select(q.told, q.validation).expand(len(scores), -1, -1)
+    )
+    value, which = aucs.max(0)
+    which = (aucs == value).double().argmax(0)
+    best_scores = scores[which, torch.arange(scores.shape[1], device=scores.device)]
+    return Tuned(
+        value,
+        torch.stack([auc(_select(best_scores, rows), _select(q.label, rows)) for rows in q.tests]),
+    )
 
 
-def _at(x: Tensor, rows: Int[Tensor, "q m"]) -> Tensor:
+def _select(x: Tensor, rows: Int[Tensor, "q m"]) -> Tensor:
     """x [*, q, row] at the rows of each question."""
     return x.gather(-1, rows.expand(*x.shape[:-1], -1))
 
@@ -195,19 +200,19 @@ def all_regression_scores(
 ) -> list[Float[Tensor, "s q row"]]:
     """The scores by every kind of inner products of the same rows, all regressions solved at
     once."""
-    kernel, told = (
+    kernel, target = (
         torch.cat([q.of(k, q.train) for k in ks]).double(),
-        _at(q.told, q.train).repeat(len(ks), 1),
+        _select(q.told, q.train).repeat(len(ks), 1),
     )
     at_once = max(1, _CACHED // kernel.shape[-1] ** 2)
     solved = [
         logistic(*part, strengths)
-        for part in zip(kernel.split(at_once), told.split(at_once), strict=True)
+        for part in zip(kernel.split(at_once), target.split(at_once), strict=True)
     ]
     a = torch.cat(solved).unflatten(0, (len(ks), -1))
     return [
-        torch.einsum("qrn,qsn->sqr", k.double() + CONSTANT**2, own)
-        for k, own in zip(ks, a, strict=True)
+        torch.einsum("qrn,qsn->sqr", k.double() + CONSTANT**2, weights)
+        for k, weights in zip(ks, a, strict=True)
     ]
 
 
@@ -237,7 +242,7 @@ def component_scores(
 
 def mean_scores(k: Float[Tensor, "q row n"], q: Questions) -> Float[Tensor, "1 q row"]:
     """The scores by the difference of the two classes' training means."""
-    yes = _at(q.told, q.train).double()
+    yes = _select(q.told, q.train).double()
     weight = yes / yes.sum(-1, keepdim=True) - (1 - yes) / (1 - yes).sum(-1, keepdim=True)
     return torch.einsum("qrn,qn->qr", k.double(), weight)[None]
 
@@ -247,7 +252,7 @@ def neighbour_scores(
 ) -> Float[Tensor, "s q row"]:
     """The share of yes among the nearest training rows, for every number of them."""
     distance = torch.cdist(x, q.of(x, q.train))
-    answers = _at(q.told, q.train).double()
+    answers = _select(q.told, q.train).double()
     order = distance.argsort(dim=-1, stable=True)
     sorted_answers = answers[:, None].expand(order.shape).gather(-1, order)
     return torch.stack([sorted_answers[..., :k].mean(-1) for k in ks if k <= order.shape[-1]])
@@ -259,7 +264,7 @@ def top_features(f: Float[Tensor, "q row f"], q: Questions, k: int) -> Int[Tenso
 
     Formula: the k largest |mean(f_i | yes) − mean(f_i | no)| / std(f_i)
     """
-    rows, yes = q.of(f, q.train), _at(q.told, q.train)[..., None].to(f.dtype)
+    rows, yes = q.of(f, q.train), _select(q.told, q.train)[..., None].to(f.dtype)
     off = (rows * yes).sum(1) / yes.sum(1) - (rows * (1 - yes)).sum(1) / (1 - yes).sum(1)
     spread = rows.std(1, correction=0)
     scale = torch.where(spread > 1e-6 * spread.amax(-1, keepdim=True), 1 / spread, 0.0)

@@ -114,13 +114,13 @@ def window_labels(
         spans = np.array(
             tokenizer.inner.encode(source, add_special_tokens=False).offsets, np.int64
         ).reshape(-1, 2)
-        found = token_labels(source, spans)
-        if found is None:
+        document_labels = token_labels(source, spans)
+        if document_labels is None:
             continue
         for w in np.flatnonzero(windows.document == document):
             part = slice(int(windows.offset[w]), int(windows.offset[w]) + shape[1])
             known[w] = True
-            for name, values in found.items():
+            for name, values in document_labels.items():
                 labels[name][w] = values[part]
     return labels, known
 

@@ -14,7 +14,7 @@ def largest(values: Float[np.ndarray, "n m"], count: int) -> Int[np.ndarray, "n 
     row is shorter."""
     n, m = values.shape
     count = min(count, m)
-    found = np.empty((n, count), np.int64)
+    places = np.empty((n, count), np.int64)
     if count:
         across = max(count, ACROSS)
         whole = m // across * across
@@ -24,5 +24,5 @@ def largest(values: Float[np.ndarray, "n m"], count: int) -> Int[np.ndarray, "n 
                 -count
             ]  # so many numbers reach it, so the largest do
             reach = np.flatnonzero(row >= bar)
-            found[i] = reach[np.argsort(-row[reach], kind="stable")[:count]]
-    return found
+            places[i] = reach[np.argsort(-row[reach], kind="stable")[:count]]
+    return places

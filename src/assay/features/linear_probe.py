@@ -41,8 +41,8 @@ def folds(group: Int[np.ndarray, "row"], k: int, seed: int = 0) -> Int[np.ndarra
             f"got {len(names)} groups"
         )
     place = np.empty(len(names), dtype=np.int64)
-    drawn = rng.permutation(np.array([seed]), "linear-probe.folds", k, len(names))[0]
-    place[drawn[np.argsort(-size[drawn], kind="stable")]] = np.arange(len(names)) % k
+    order = rng.permutation(np.array([seed]), "linear-probe.folds", k, len(names))[0]
+    place[order[np.argsort(-size[order], kind="stable")]] = np.arange(len(names)) % k
     return place[index.ravel()]
 
 
@@ -54,7 +54,7 @@ def out_of_fold(
     *,
     strengths: Sequence[float] = STRENGTHS,
     seed: int = 0,
-    beside: tuple[Float[Tensor, "row y"], Float[Tensor, "fold row y"]] | None = None,
+    baseline: tuple[Float[Tensor, "row y"], Float[Tensor, "fold row y"]] | None = None,
 ) -> Float[Tensor, "run row y"]:
     """Each row's y as predicted by an affine ridge fitted on the folds in which its group is not,
     for each run by itself.
@@ -71,7 +71,7 @@ def out_of_fold(
         y.double(),
     )  # no fit changes, and sums of squares lose no digits
     grid = y.new_tensor(strengths)
-    shares = y.new_tensor((0.0,) if beside is None else SHARES)
+    shares = y.new_tensor((0.0,) if baseline is None else SHARES)
     outer = folds(group, k, seed)
     out = y.new_zeros(len(x), *y.shape)
     for fold in range(k):
@@ -81,20 +81,21 @@ def out_of_fold(
         x_train, y_train = x[:, train], y[train]
         other, other_held = (
             (0 * y_train, 0 * y[held])
-            if beside is None
-            else (beside[1][fold, train], beside[0][held])
+            if baseline is None
+            else (baseline[1][fold, train], baseline[0][held])
         )
         both = torch.cat(
             [y_train, other], -1
         )  # a fit is linear in what it is fitted to, so one serves all shares
         inner = folds(np.asarray(group)[train], INNER, seed)
         error = y.new_zeros(len(x), len(grid), len(shares))
-        for one in range(INNER):
+        for inner_fold in range(INNER):
             rest, judged = (
-                torch.from_numpy(np.flatnonzero(part)) for part in (inner != one, inner == one)
+                torch.from_numpy(np.flatnonzero(part))
+                for part in (inner != inner_fold, inner == inner_fold)
             )
-            found = _ridge(x_train[:, rest], both[rest], grid.expand(len(x), -1))
-            tried = _mixed(_apply(found, x_train[:, judged]), other[judged], shares[None])
+            fit = _ridge(x_train[:, rest], both[rest], grid.expand(len(x), -1))
+            tried = _mixed(_apply(fit, x_train[:, judged]), other[judged], shares[None])
             error += (tried - y_train[judged]).square().sum((3, 4))
         best = error.flatten(1).argmin(1)
         strength, share = grid[best // len(shares)][:, None], shares[best % len(shares)][:, None]
@@ -110,8 +111,8 @@ def _mixed(
     shares: Float[Tensor, "run a"],
 ) -> Float[Tensor, "run s a row y"]:
     """A share of another method's predictions, and the fit to what that share leaves over."""
-    own, of_other = fitted[:, :, None].chunk(2, -1)
-    return own + shares[:, None, :, None, None] * (other - of_other)
+    of_target, of_other = fitted[:, :, None].chunk(2, -1)
+    return of_target + shares[:, None, :, None, None] * (other - of_other)
 
 
 def error_sums(
@@ -138,14 +139,18 @@ def distance_r2(
     Better: higher
     """
     i, j = np.triu_indices(len(b), 1)
-    left, right = (
+    left_distances, right = (
         np.linalg.norm(p[..., i, :] - p[..., j, :], axis=-1) for p in (np.asarray(a), np.asarray(b))
     )
     size = [
-        np.where(np.ptp(d, axis=-1) > 1e-12 * d.max(-1), d.var(-1), np.nan) for d in (left, right)
+        np.where(np.ptp(d, axis=-1) > 1e-12 * d.max(-1), d.var(-1), np.nan)
+        for d in (left_distances, right)
     ]
-    left, right = left - left.mean(-1, keepdims=True), right - right.mean()
-    return (left @ right / left.shape[-1]) ** 2 / (size[0] * size[1])
+    left_distances, right = (
+        left_distances - left_distances.mean(-1, keepdims=True),
+        right - right.mean(),
+    )
+    return (left_distances @ right / left_distances.shape[-1]) ** 2 / (size[0] * size[1])
 
 
 def centroids(

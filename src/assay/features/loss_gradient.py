@@ -15,7 +15,7 @@ ROWS = 128
 
 
 def loss_gradient(
-    trace: Trace, at: Int[Tensor, "m"] | None = None
+    trace: Trace, positions: Int[Tensor, "m"] | None = None
 ) -> tuple[Float[Tensor, "w s d"], float]:
     """Differentiate the sum of the losses predicted at these positions of every window, and tell
     that sum in nats.
@@ -26,8 +26,10 @@ def loss_gradient(
     final, target = trace.final.detach(), trace.tokens.flatten()
     windows, length = trace.tokens.shape
     device = final.device
-    at = torch.arange(length - 1, device=device) if at is None else at.to(device)
-    places = (length * torch.arange(windows, device=device)[:, None] + at).flatten()
+    positions = (
+        torch.arange(length - 1, device=device) if positions is None else positions.to(device)
+    )
+    places = (length * torch.arange(windows, device=device)[:, None] + positions).flatten()
     out, total = torch.zeros_like(final, memory_format=torch.contiguous_format), 0.0
     flat, rows = out.flatten(0, 1), final.flatten(0, 1)
     for some in places.split(ROWS):

@@ -70,8 +70,8 @@ class Rules:
 
 def common(tokens: Int[np.ndarray, "w s"], count: int) -> list[int]:
     """The commonest token ids, the most common first, equal ones by their number."""
-    found = Counter(tokens.ravel().tolist())
-    return [t for t, _ in sorted(found.items(), key=lambda item: (-item[1], item[0]))[:count]]
+    counts = Counter(tokens.ravel().tolist())
+    return [t for t, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:count]]
 
 
 def rules(
@@ -85,21 +85,23 @@ def rules(
 
     `text` is the text of every token id, `labels` what `features.labels` says, `known` the
     commonest tokens."""
-    kinds, there = {name: np.zeros(len(text), bool) for name in KINDS}, np.unique(tokens)
+    kinds, used_ids = {name: np.zeros(len(text), bool) for name in KINDS}, np.unique(tokens)
     for name, pattern in KINDS.items():
         match = re.compile(pattern).fullmatch
-        kinds[name][there] = [match(text[t]) is not None for t in there]
+        kinds[name][used_ids] = [match(text[t]) is not None for t in used_ids]
     before = np.concatenate([np.full((len(tokens), 1), -1), tokens[:, :-1]], 1)
-    named: dict[str, np.ndarray] = {f"token {text[t]!r}": tokens == t for t in known[:TOKENS]}
-    named |= {f"after {text[t]!r}": before == t for t in known[:BEFORE]}
-    named |= {f"kind: {name}": is_kind[tokens] for name, is_kind in kinds.items()}
-    named |= {
+    rules_by_name: dict[str, np.ndarray] = {
+        f"token {text[t]!r}": tokens == t for t in known[:TOKENS]
+    }
+    rules_by_name |= {f"after {text[t]!r}": before == t for t in known[:BEFORE]}
+    rules_by_name |= {f"kind: {name}": is_kind[tokens] for name, is_kind in kinds.items()}
+    rules_by_name |= {
         f"after kind: {name}": np.where(before >= 0, is_kind[before], False)
         for name, is_kind in kinds.items()
     }
-    named |= {f"syntax: {name}": values for name, values in labels.items()}
+    rules_by_name |= {f"syntax: {name}": values for name, values in labels.items()}
     inside = [place for place in ("string", "comment") if place in labels]
-    named |= {
+    rules_by_name |= {
         f"{kind} in {place}": kinds[kind][tokens] & labels[place]
         for kind in ("word", "space before")
         for place in inside
@@ -108,11 +110,11 @@ def rules(
     since = np.zeros(tokens.shape, int)
     for i in range(1, tokens.shape[1]):
         since[:, i] = np.where(breaks[:, i - 1], 0, since[:, i - 1] + 1)
-    named |= {
+    rules_by_name |= {
         f"place {low} to {high} in its line": (since >= low) & (since <= high)
         for low, high in ((0, 0), (1, 1), (2, 3), (4, 7), (8, 99))
     }
-    return Rules(tuple(named), np.stack([v.ravel() for v in named.values()], 1))
+    return Rules(tuple(rules_by_name), np.stack([v.ravel() for v in rules_by_name.values()], 1))
 
 
 def f1(on: Bool[Any, "*t token f"], true: Bool[Any, "token rule"]) -> Float[Any, "*t f rule"]:

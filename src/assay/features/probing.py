@@ -150,15 +150,20 @@ def random_directions(
 ) -> Dictionary:
     """A dictionary of so many random directions, each on in the same share of the rows."""
     d, f = rows.shape[1], width
-    drawn = torch.from_numpy(rng.normal(np.array([seed]), "probing.random", 0, (f, d))[0]).to(rows)
-    drawn = drawn / torch.linalg.vector_norm(drawn, dim=1, keepdim=True)
+    directions = torch.from_numpy(rng.normal(np.array([seed]), "probing.random", 0, (f, d))[0]).to(
+        rows
+    )
+    directions = directions / torch.linalg.vector_norm(directions, dim=1, keepdim=True)
     share = min(max(share, 1 / len(rows)), 0.999)
     middle = rows.mean(0)
     rank = max(1, round((1 - share) * len(rows)))
     bias = torch.cat(
-        [-((rows - middle) @ part.mT).kthvalue(rank, dim=0).values for part in drawn.split(chunk)]
+        [
+            -((rows - middle) @ part.mT).kthvalue(rank, dim=0).values
+            for part in directions.split(chunk)
+        ]
     )
-    return Dictionary(drawn.mT[None], bias[None], drawn[None], middle[None], ReLU())
+    return Dictionary(directions.mT[None], bias[None], directions[None], middle[None], ReLU())
 
 
 def _encode(dictionary: Dictionary, x: Float[Tensor, "b d"]) -> Float[Tensor, "b f"]:
@@ -178,13 +183,13 @@ def _fitted(
     folds = _folds(train)
     mean_auroc = []
     for strength in STRENGTHS:
-        found = []
+        aurocs = []
         for held in folds:
             score = _regression(x_train[~held], train.label[~held], strength).decision_function(
                 x_train[held]
             )
-            found.append(auroc(score, train.label[held]))
-        mean_auroc.append(np.nanmean(found))
+            aurocs.append(auroc(score, train.label[held]))
+        mean_auroc.append(np.nanmean(aurocs))
     best = STRENGTHS[int(np.argmax(mean_auroc))]
     return _regression(x_train, train.label, best).decision_function(x_test)
 

@@ -72,6 +72,6 @@ def purity(top: Int[np.ndarray, "feature example"]) -> Float[np.ndarray, "featur
     Better: neither: a pure feature is lexical, not necessarily good
     """
     present = top >= 0
-    alike = ((top[:, :, None] == top[:, None, :]) & present[:, :, None]).sum(2)
+    matches = ((top[:, :, None] == top[:, None, :]) & present[:, :, None]).sum(2)
     with np.errstate(invalid="ignore"):
-        return alike.max(1, initial=0) / present.sum(1)
+        return matches.max(1, initial=0) / present.sum(1)

@@ -59,9 +59,9 @@ def token_kernel(
         )
     out = np.ones((len(last), len(last)))
     for place, token in enumerate(last.T):
-        alike = np.where(token[:, None] == token, 1.0, -1 / (vocab - 1))
+        similarity = np.where(token[:, None] == token, 1.0, -1 / (vocab - 1))
         out *= 1 + interaction * memory**place * np.where(
-            (token[:, None] < 0) | (token < 0), 0.0, alike
+            (token[:, None] < 0) | (token < 0), 0.0, similarity
         )
     return torch.from_numpy(out)
 
@@ -110,9 +110,9 @@ def _across(
     """These rows with each penalty, each row as predicted from the others that are not in its
     fold."""
     out = y.new_zeros(len(RIDGES), len(rows), y.shape[1])
-    for one in range(INNER):
-        out[:, torch.from_numpy(fold == one)] = _fitted(
-            kernel, RIDGES, y, rows[fold != one], rows[fold == one]
+    for inner_fold in range(INNER):
+        out[:, torch.from_numpy(fold == inner_fold)] = _fitted(
+            kernel, RIDGES, y, rows[fold != inner_fold], rows[fold == inner_fold]
         )
     return out
 
@@ -125,11 +125,13 @@ def _fitted(
     held: Int[np.ndarray, "m"],
 ) -> Float[Tensor, "r m y"]:
     """The held rows as predicted from the others, with each penalty."""
-    at, to = torch.from_numpy(train), torch.from_numpy(held)
-    rows, mean = kernel.index_select(0, at), y[at].mean(0)  # a kernel is symmetric
-    system, cross = rows.index_select(1, at), rows.index_select(1, to)
-    scale, found, off = float(system.diagonal().mean()), [], y[at] - mean
+    train_rows, to = torch.from_numpy(train), torch.from_numpy(held)
+    rows, mean = kernel.index_select(0, train_rows), y[train_rows].mean(0)  # a kernel is symmetric
+    system, cross = rows.index_select(1, train_rows), rows.index_select(1, to)
+    scale, predictions, off = float(system.diagonal().mean()), [], y[train_rows] - mean
     for before, r in zip((0.0, *ridges), ridges, strict=False):
         system.diagonal().add_((r - before) * scale)
-        found.append(mean + cross.mT @ torch.cholesky_solve(off, torch.linalg.cholesky(system)))
-    return torch.stack(found)
+        predictions.append(
+            mean + cross.mT @ torch.cholesky_solve(off, torch.linalg.cholesky(system))
+        )
+    return torch.stack(predictions)

@@ -31,12 +31,12 @@ def indicators(
     rows = np.asarray(rows, dtype=np.float64)
     centred = rows - rows.mean(0)
     first = np.linalg.eigh(centred.T @ centred)[1][:, -1]
-    found = (np.linalg.norm(rows, axis=1), np.linalg.norm(rows - rows[reference].mean(0), axis=1))
+    lengths = (np.linalg.norm(rows, axis=1), np.linalg.norm(rows - rows[reference].mean(0), axis=1))
     stripped = (rows, rows - np.outer(rows @ first, first), centred)
     return dict(
         zip(
             INDICATORS,
-            (*found, *(cosine_distance(x, x[reference].mean(0)) for x in stripped)),
+            (*lengths, *(cosine_distance(x, x[reference].mean(0)) for x in stripped)),
             strict=True,
         )
     )
@@ -64,7 +64,7 @@ def auroc_low(
     """
     from scipy.stats import rankdata
 
-    def one(score: np.ndarray, low: np.ndarray, rest: np.ndarray) -> float:
+    def auroc(score: np.ndarray, low: np.ndarray, rest: np.ndarray) -> float:
         n, m = int(low.sum()), int(rest.sum())
         if not n or not m:
             return np.nan
@@ -75,7 +75,7 @@ def auroc_low(
     flat = (
         np.broadcast_to(x, score.shape).reshape(-1, score.shape[-1]) for x in (score, low, rest)
     )
-    return np.array([one(*parts) for parts in zip(*flat, strict=True)]).reshape(lead)
+    return np.array([auroc(*parts) for parts in zip(*flat, strict=True)]).reshape(lead)
 
 
 def growth(
@@ -91,15 +91,15 @@ def growth(
     """
     x, y = np.log(number), np.log(np.maximum(np.asarray(score, np.float64), 1e-12))
     x, y = less(x, x.mean()), less(y, y.mean(-1, keepdims=True))
-    both, own = y @ x, x @ x
+    both, variance = y @ x, x @ x
     with np.errstate(invalid="ignore"):
-        return np.stack([both / np.sqrt(own * np.square(y).sum(-1)), both / own])
+        return np.stack([both / np.sqrt(variance * np.square(y).sum(-1)), both / variance])
 
 
 def precision_recall(
     score: Float[np.ndarray, "token"],
-    wanted: Bool[np.ndarray, "token"],
-    asked: Bool[np.ndarray, "token"],
+    target: Bool[np.ndarray, "token"],
+    candidates: Bool[np.ndarray, "token"],
     count: int,
 ) -> tuple[float, float]:
     """Of the `count` lowest among the tokens asked about: the share that are wanted, and the share
@@ -107,10 +107,10 @@ def precision_recall(
 
     Range: 0 to 1. Better: higher.
     """
-    among = np.flatnonzero(asked)
+    among = np.flatnonzero(candidates)
     lowest = among[np.argsort(score[among], kind="stable")[:count]]
-    hits = int(wanted[lowest].sum())
-    return hits / max(1, len(lowest)), hits / max(1, int((wanted & asked).sum()))
+    hits = int(target[lowest].sum())
+    return hits / max(1, len(lowest)), hits / max(1, int((target & candidates).sum()))
 
 
 def repetition(

@@ -33,7 +33,7 @@ class Bounds:
     """CPU-seconds that jobs of this owner took in the last 24 hours, from which on no more are
     taken."""
 
-    def place(self, text: str, at: str) -> Path:
+    def place(self, text: str, location: str) -> Path:
         """Give the path that a text names, where it lies within the workspace. Raises:
         ExperimentError."""
         try:
@@ -57,13 +57,14 @@ class Bounds:
                 else "its own folder, and this server has no workspace"
             )
             raise ExperimentError(
-                f"{at}: {text[:LINE]!r} lies outside {where}; what is submitted names nothing "
+                f"{location}: {text[:LINE]!r} lies outside {where}; what is submitted names "
+                "nothing "
                 "else of this machine"
             )
         return path
 
 
-def most(found: int, bound: int, what: str) -> None:
+def most(amount: int, bound: int, what: str) -> None:
     """Refuse more than a bound. Raises: ExperimentError."""
-    if found > bound:
-        raise ExperimentError(f"{what}: {found:,}, and at most {bound:,} are taken")
+    if amount > bound:
+        raise ExperimentError(f"{what}: {amount:,}, and at most {bound:,} are taken")

@@ -36,8 +36,8 @@ import msgspec
 from assay.core import foreign
 from assay.core.errors import StoreError
 from assay.core.spec import canonical_json
-from assay.jobs.asked import DIGITS, Ready
 from assay.jobs.state import Moment, State
+from assay.jobs.submission import DIGITS, Ready
 from assay.lab.atomic import explained, sync, write
 from assay.lab.sealed import seal, unseal
 from assay.lab.store import Store, discard
@@ -81,25 +81,25 @@ class Folder:
         """What was asked. Raises: StoreError for no such job, or one that was changed."""
         if not self.there:
             raise NoJob(f"no job {self.key} in this store")
-        asked = unseal(self.path / "asked.json")
-        if asked.get("key") != self.key:
+        request = unseal(self.path / "asked.json")
+        if request.get("key") != self.key:
             raise StoreError(
                 f"{self.path / 'asked.json'} is not of this job; delete {self.path} and "
                 "submit it again"
             )
-        return asked
+        return request
 
     @property
     def owners(self) -> tuple[str, ...]:
         """Who asked for it and did not cancel, the first first."""
-        found = []
+        pairs = []
         for path in (self.path / "owners").glob("*.json"):
             with suppress(
                 StoreError, KeyError, TypeError, ValueError
             ):  # another sealed file, by somebody else's hand
-                said = unseal(path)
-                found.append((float(said["asked"]), str(said["owner"])))
-        return tuple(owner for _, owner in sorted(found))
+                note = unseal(path)
+                pairs.append((float(note["asked"]), str(note["owner"])))
+        return tuple(owner for _, owner in sorted(pairs))
 
     # -- its lock ----------------------------------------------------------------------------------
 
@@ -207,12 +207,12 @@ class Folder:
     def tell(self, kind: str, **what: Any) -> None:
         """Write down what happened; only whoever holds the lock does."""
         path = self._file("events.jsonl")
-        found = foreign.read_stored(path) if path.exists() else b""
-        known = _events(found)
+        content = foreign.read_stored(path) if path.exists() else b""
+        known = _events(content)
         lines = [line for line, _ in known]
         if (
             whole := b"".join(lines)
-        ) != found:  # a kill while it was written, or somebody else's hand
+        ) != content:  # a kill while it was written, or somebody else's hand
             write(path, whole)
         number = known[-1][1]["n"] + 1 if known else 1
         line = (
@@ -222,14 +222,14 @@ class Folder:
             + b"\n"
         )
         if sum(map(len, lines)) + len(line) > EVENTS:
-            kept, left = [], EVENTS // 2
+            recent, remaining = [], EVENTS // 2
             for old in reversed(lines):
-                left -= len(old)
-                if left < 0:
+                remaining -= len(old)
+                if remaining < 0:
                     break
-                kept.append(old)
+                recent.append(old)
             with explained(self.root):
-                write(path, b"".join([*reversed(kept), line]))
+                write(path, b"".join([*reversed(recent), line]))
             return
         with explained(self.root), path.open("ab") as file:
             file.write(line)
@@ -240,18 +240,18 @@ class Folder:
         if not self.there:
             raise NoJob(f"no job {self.key} in this store")
         try:
-            found = foreign.read_stored(self.path / "events.jsonl")
+            content = foreign.read_stored(self.path / "events.jsonl")
         except (FileNotFoundError, IsADirectoryError):
             return []
-        return [event for _, event in _events(found) if event["n"] > since]
+        return [event for _, event in _events(content) if event["n"] > since]
 
     # -- making it ---------------------------------------------------------------------------------
 
     def make(self, ready: Ready, owner: str, workspace: Path | None) -> None:
         """Write the whole folder by one rename, so that it is there with all its files or not at
         all; the lock is held meanwhile."""
-        store, now = Store(self.root), time.time()
-        asked = {
+        store, current_time = Store(self.root), time.time()
+        request = {
             "key": self.key,
             **asdict(ready.asked),
             "sets": list(ready.asked.sets),
@@ -262,16 +262,16 @@ class Folder:
             "runs": ready.runs,
             "code": dict(ready.code),
             "owner": owner,
-            "asked": now,
+            "asked": current_time,
             "workspace": str(workspace.resolve()) if workspace else "",
         }
-        made = self.root / "tmp" / f"job-{self.key}-{uuid.uuid4().hex[:12]}"
+        new_folder = self.root / "tmp" / f"job-{self.key}-{uuid.uuid4().hex[:12]}"
         with explained(self.root):
             store.prepare()
-            (made / "text").mkdir(parents=True)
-            (made / "owners").mkdir()
+            (new_folder / "text").mkdir(parents=True)
+            (new_folder / "owners").mkdir()
             files = {
-                "asked.json": seal(asked),
+                "asked.json": seal(request),
                 "state.json": msgspec.json.encode(
                     State(status="queued", order=time.time_ns(), owner=owner)
                 ),
@@ -280,15 +280,15 @@ class Folder:
                 **files,
                 **{f"text/{name}": data for name, data in ready.files.items()},
             }.items():
-                (made / name).write_bytes(data)
-                sync(made / name)
+                (new_folder / name).write_bytes(data)
+                sync(new_folder / name)
             for name, target in ready.links.items():
-                (made / "text" / name).symlink_to(target)
-            self._sign(made, owner, now)
+                (new_folder / "text" / name).symlink_to(target)
+            self._sign(new_folder, owner, current_time)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self.path.exists():
                 self.path.rename(self.root / "tmp" / f"old-{self.key}-{uuid.uuid4().hex[:12]}")
-            made.rename(self.path)
+            new_folder.rename(self.path)
             sync(self.path.parent)
 
     def sign(self, owner: str) -> None:
@@ -299,19 +299,19 @@ class Folder:
     def leave(self, owner: str) -> None:
         """Note that this person does not ask for it any more."""
         with explained(self.root):
-            discard(self.path / "owners" / _named(owner))
+            discard(self.path / "owners" / _owner_file(owner))
 
     @staticmethod
-    def _sign(path: Path, owner: str, now: float) -> None:
-        note = path / "owners" / _named(owner)
+    def _sign(path: Path, owner: str, current_time: float) -> None:
+        note = path / "owners" / _owner_file(owner)
         if not note.exists():
-            write(note, seal({"owner": owner, "asked": now}))
+            write(note, seal({"owner": owner, "asked": current_time}))
 
 
-def _events(found: bytes) -> list[tuple[bytes, dict[str, Any]]]:
+def _events(content: bytes) -> list[tuple[bytes, dict[str, Any]]]:
     """The whole lines of a file of events, and what each says; others are left out."""
     events = []
-    for line in found.splitlines(keepends=True):
+    for line in content.splitlines(keepends=True):
         with suppress(ValueError, RecursionError, msgspec.ValidationError):
             event = json.loads(line)
             msgspec.convert(event, _Event)
@@ -320,5 +320,5 @@ def _events(found: bytes) -> list[tuple[bytes, dict[str, Any]]]:
     return events
 
 
-def _named(owner: str) -> str:
+def _owner_file(owner: str) -> str:
     return f"{hashlib.sha256(owner.encode(errors='surrogatepass')).hexdigest()[:16]}.json"

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from assay.core.errors import AssayError, StoreError
-from assay.jobs.asked import Asked, ready
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import KEY, Folder
-from assay.jobs.frozen import named
+from assay.jobs.frozen import adopt_frozen_name
 from assay.jobs.state import OVER, State
+from assay.jobs.submission import Asked, ready
 from assay.lab.atomic import explained, write
 from assay.lab.store import Store, discard
 
@@ -39,32 +39,32 @@ class NotYours(AssayError):
 
 
 # — frozen
-def put(root: Path, asked: Asked, owner: str = "", bounds: Bounds = Bounds()) -> Folder:  # noqa: B008
+def put(root: Path, request: Asked, owner: str = "", bounds: Bounds = Bounds()) -> Folder:  # noqa: B008
     """Put a job into the queue; one that is there already is the same job, and one that failed or
     was cancelled is queued again.
 
     Raises: AssayError for what cannot run, in one line; Full.
     """
-    wanted = named(Store(root), ready(asked, bounds))
+    submission = adopt_frozen_name(Store(root), ready(request, bounds))
     store = Store(root).prepare()
-    folder = Folder(store.root, wanted.key)
+    folder = Folder(store.root, submission.key)
     with store.lock("jobs-put"):
         if folder.there and folder.now.status not in ("failed", "cancelled"):
             folder.sign(owner)
             return folder
         _room(store.root, owner, bounds)
-        with folder.mine() as mine:
+        with folder.mine() as has_lock:
             if not folder.there:
-                if not mine:
+                if not has_lock:
                     raise StoreError(
-                        f"job {wanted.key} is held by another process and has no folder; ask "
+                        f"job {submission.key} is held by another process and has no folder; ask "
                         "again in a moment"
                     )
-                folder.make(wanted, owner, bounds.workspace)
+                folder.make(submission, owner, bounds.workspace)
                 folder.tell("queued", owner=owner)
                 return folder
             folder.sign(owner)
-            if mine and folder.now.status in ("failed", "cancelled"):
+            if has_lock and folder.now.status in ("failed", "cancelled"):
                 discard(folder.path / "cancel")
                 before = folder.state
                 folder.write(
@@ -83,15 +83,15 @@ def _room(root: Path, owner: str, bounds: Bounds) -> None:
     """Refuse what an owner, or the store, has no room for."""
     states = [state for _, state in every(root)]
     waiting = [s for s in states if s.status not in OVER]
-    mine = [s for s in waiting if s.owner == owner]
+    own_jobs = [s for s in waiting if s.owner == owner]
     if len(waiting) >= bounds.queued:
         raise Full(
             f"{len(waiting):,} jobs wait already, and at most {bounds.queued:,} may; submit "
             "again when some are done"
         )
-    if bounds.queued_each is not None and len(mine) >= bounds.queued_each:
+    if bounds.queued_each is not None and len(own_jobs) >= bounds.queued_each:
         raise Full(
-            f"{len(mine):,} jobs of yours wait or run, and at most {bounds.queued_each:,} "
+            f"{len(own_jobs):,} jobs of yours wait or run, and at most {bounds.queued_each:,} "
             "may; cancel one, or wait for one"
         )
     if bounds.cpu_seconds_each is not None:
@@ -123,8 +123,8 @@ def cancel(root: Path, key: str, owner: str | None = None) -> Folder:
         if [o for o in owners if o != owner]:
             folder.leave(owner)
             return folder
-    with folder.mine() as mine:
-        if mine:
+    with folder.mine() as has_lock:
+        if has_lock:
             stop(folder)
         elif folder.state.status not in OVER:  # whoever works on it looks for this file
             with explained(root):
@@ -163,31 +163,29 @@ class Watched:
             try:
                 status = (folder.path / "state.json").stat()
                 stamp = status.st_mtime_ns, status.st_ino
-                seen = self._seen.get(key)
-                if seen is None or seen.stamp != stamp:
-                    seen = self._seen[key] = _Seen(stamp, folder.state)
+                snapshot = self._seen.get(key)
+                if snapshot is None or snapshot.stamp != stamp:
+                    snapshot = self._seen[key] = _Seen(stamp, folder.state)
             except (OSError, StoreError):
                 continue
-            yield folder, seen.state
+            yield folder, snapshot.state
 
     def waiting(self) -> list[Folder]:
         """The jobs that nobody works on and that should run, in the order in which they are
         taken."""
-        found = [
+        jobs = [
             (folder, state, folder.held if state.status == "running" else False)
             for folder, state in self.every()
         ]
-        running = Counter(state.owner for _, state, held in found if held)
+        running = Counter(state.owner for _, state, held in jobs if held)
         last = {
             state.owner: state.started or 0.0
-            for _, state, _ in sorted(found, key=lambda one: one[1].started or 0.0)
+            for _, state, _ in sorted(jobs, key=lambda job: job[1].started or 0.0)
         }
         open_ = [
-            (folder, state)
-            for folder, state, held in found
-            if state.status not in OVER and not held
+            (folder, state) for folder, state, held in jobs if state.status not in OVER and not held
         ]
-        return [folder for folder, _ in sorted(open_, key=lambda one: _turn(one[1], running, last))]
+        return [folder for folder, _ in sorted(open_, key=lambda job: _turn(job[1], running, last))]
 
 
 def _turn(state: State, running: Counter[str], last: dict[str, float]) -> tuple[int, float, int]:
@@ -196,14 +194,14 @@ def _turn(state: State, running: Counter[str], last: dict[str, float]) -> tuple[
 
 def every(root: Path) -> list[tuple[Folder, State]]:
     """Every job of a store with how far it is now, those submitted first first."""
-    found = []
+    jobs = []
     for key in keys(root):
         folder = Folder(root, key)
         try:
-            found.append((folder, folder.now))
+            jobs.append((folder, folder.now))
         except StoreError:  # removed meanwhile
             continue
-    return sorted(found, key=lambda one: one[1].order)
+    return sorted(jobs, key=lambda job: job[1].order)
 
 
 def keys(root: Path) -> Sequence[str]:

@@ -117,7 +117,7 @@ class Runner:
             if folder.cancelled:
                 stop(folder)
                 return
-            again = state.status == "running"
+            was_running = state.status == "running"
             folder.write(
                 replace(
                     state,
@@ -129,7 +129,7 @@ class Runner:
                     seconds_left=None,
                 )
             )
-            folder.tell("continued" if again else "begun")
+            folder.tell("continued" if was_running else "begun")
             self._children.append(self._spawn(folder, handle))
         except StoreError as e:  # what was asked is not as it was written
             self._fail(folder, str(e))
@@ -181,8 +181,8 @@ class Runner:
             with suppress(OSError):
                 assert pipe is not None
                 pipe.close()
-        with child.folder.mine() as mine:
-            if not mine or child.folder.state.status in OVER:
+        with child.folder.mine() as has_lock:
+            if not has_lock or child.folder.state.status in OVER:
                 return
             if child.folder.cancelled:
                 stop(child.folder)
@@ -229,16 +229,16 @@ def main() -> None:
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C is for the server, at whose end the pipe closes
-    root, given = Path(sys.argv[1]), json.loads(sys.argv[2])
+    root, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    lock = _alone(root)
+    lock = _runner_lock(root)
     while True:
         try:
             lock.acquire(timeout=1)
             break
         except Timeout:
             continue
-    Runner(root, given.pop("width"), Limits(**given)).run()
+    Runner(root, settings.pop("width"), Limits(**settings)).run()
 
 
 def _end_with_parent() -> None:
@@ -247,13 +247,13 @@ def _end_with_parent() -> None:
     os._exit(0)  # the processes that work see their pipes close
 
 
-def _alone(root: Path) -> FileLock:
+def _runner_lock(root: Path) -> FileLock:
     return Store(root).prepare().lock("jobs-runner")
 
 
 def served(root: Path) -> bool:
     """Whether a runner that `running` started takes jobs of this store."""
-    lock = _alone(root)
+    lock = _runner_lock(root)
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -270,14 +270,14 @@ def running(root: Path, width: int = 1, limits: Limits = Limits()) -> Iterator[N
 
     It waits while another one is there, and follows it.
     """
-    given = json.dumps({"width": width, **vars(limits)})
+    settings = json.dumps({"width": width, **vars(limits)})
     command = [
         sys.executable,
         "-P",
         "-c",
         "from assay.jobs.runner import main; main()",
         str(root.absolute()),
-        given,
+        settings,
     ]
     processes, over = list[subprocess.Popen[bytes]](), threading.Event()
 
@@ -320,8 +320,8 @@ def forget(root: Path, key: str) -> None:
     """Remove a job that is over from the store; its runs stay. Raises: StoreError for one that is
     not over."""
     folder = Folder(root, key)
-    with folder.mine() as mine:
-        if not mine or folder.state.status not in OVER:
+    with folder.mine() as has_lock:
+        if not has_lock or folder.state.status not in OVER:
             raise StoreError(f"job {key} is not over; cancel it first")
         store = Store(root)
         store.remove(folder.path) if folder.there else discard(folder.path)

@@ -91,10 +91,10 @@ class Work:
         """Run it, and write how it ended."""
         threading.Thread(target=self._look, daemon=True).start()
         try:
-            found = self._found()
+            result = self._compute_result()
             self._over.set()
-            write(self.folder.path / "result.json", seal(found))
-            runs = found["provenance"].get("runs", self.state.total)
+            write(self.folder.path / "result.json", seal(result))
+            runs = result["provenance"].get("runs", self.state.total)
             cached = runs if self.state.cached is None else self.state.cached
             self._end("done", done=runs, total=runs, cached=cached, early=None)
         except KeyboardInterrupt:
@@ -121,23 +121,23 @@ class Work:
         except BaseException as e:  # sys.exit in somebody's experiment too: the queue goes on
             self._end("failed", error=_line(f"{type(e).__name__}: {e}"))
 
-    def _found(self) -> dict[str, Any]:
+    def _compute_result(self) -> dict[str, Any]:
         """The result as `assay show --json` prints it, after whatever is missing was trained."""
         from assay.lab import catalogue
         from assay.lab.executors import Inline, Workers
         from assay.lab.lab import Lab
         from assay.lab.preset import override
 
-        asked = self.folder.asked
-        for path, digest in asked["code"].items():
+        request = self.folder.asked
+        for path, digest in request["code"].items():
             if code(path) != digest:
                 raise ExperimentError(
                     f"{Path(path).name} is not as it was when this was submitted; submit it again"
                 )
-        study = asked["typed"].endswith(STUDIES)
-        path = self.folder.path.resolve() / "text" / asked["typed"]
-        experiment = catalogue.find(str(path) if study else asked["typed"])
-        preset = override(experiment, asked["preset"], asked["sets"])
+        study = request["typed"].endswith(STUDIES)
+        path = self.folder.path.resolve() / "text" / request["typed"]
+        experiment = catalogue.find(str(path) if study else request["typed"])
+        preset = override(experiment, request["preset"], request["sets"])
         workers = self.limits.workers
         lab = Lab(self.folder.root, Inline() if workers == 0 else Workers(workers))
         if (known := lab.known(experiment, preset, run=True)) is not None:
@@ -163,7 +163,7 @@ class Work:
                         "started", arms=list(event.arms), runs=event.runs, seeds=event.seeds
                     )
                 case Progress():
-                    self._now(seconds_left=_left(event.eta))
+                    self._now(seconds_left=_to_bounds(event.eta))
                     if time.monotonic() - self._told > TELLS:
                         self._told = time.monotonic()
                         self.folder.tell(
@@ -177,7 +177,9 @@ class Work:
                             seconds_left=self.state.seconds_left,
                         )
                 case Saved():
-                    self._now(done=event.done, total=event.total, seconds_left=_left(event.eta))
+                    self._now(
+                        done=event.done, total=event.total, seconds_left=_to_bounds(event.eta)
+                    )
                     self.folder.tell(
                         "saved",
                         runs_done=event.done,
@@ -264,16 +266,16 @@ def _end_with_the_runner() -> None:
 def group_cpu_seconds(group: int) -> float:
     """CPU-seconds of all processes of a process group, and of those they waited for; where that
     cannot be told, of this process alone."""
-    ticks, found = os.sysconf("SC_CLK_TCK"), 0.0
+    ticks, seconds = os.sysconf("SC_CLK_TCK"), 0.0
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError, ValueError, IndexError):
             parts = path.read_text().rpartition(")")[2].split()
             if int(parts[2]) == group:
-                found += sum(map(int, parts[11:15])) / ticks
-    return found or cpu_seconds()
+                seconds += sum(map(int, parts[11:15])) / ticks
+    return seconds or cpu_seconds()
 
 
-def _left(eta: Range | None) -> tuple[float, float] | None:
+def _to_bounds(eta: Range | None) -> tuple[float, float] | None:
     return None if eta is None else (round(eta.low, 1), round(eta.high, 1))
 
 

@@ -29,8 +29,8 @@ def explained(root: Path) -> Iterator[None]:
         yield
     except Exception as e:
         if isinstance(e, NotAFileError):
-            told = f"{e.filename} is damaged: {e.strerror}"
-            raise StoreError(f"{told}; `assay doctor --clean --root {root}` mends it") from e
+            problem = f"{e.filename} is damaged: {e.strerror}"
+            raise StoreError(f"{problem}; `assay doctor --clean --root {root}` mends it") from e
         number = _os_error(e)
         if number in (
             errno.ENOSPC,
@@ -53,12 +53,12 @@ def _os_error(error: Exception) -> int:
     """The operating system's error number, 0 without one; safetensors hands it on only as text."""
     if isinstance(error, OSError):
         return error.errno or 0
-    told = (
+    match = (
         re.search(r"\(os error (\d+)\)", str(error))
         if type(error).__name__ == "SafetensorError"
         else None
     )
-    return int(told[1]) if told else 0
+    return int(match[1]) if match else 0
 
 
 def write(path: Path, data: bytes | Callable[[Path], None], scratch: Path | None = None) -> None:
@@ -111,11 +111,11 @@ def write_folders(folders: Mapping[Path, Mapping[str, bytes]], scratch: Path) ->
             path.parent.mkdir(parents=True, exist_ok=True)
             _take_place(temporary[path], path, scratch)
     except BaseException:
-        for made in temporary.values():
-            for left in made.glob("*"):
-                left.unlink(missing_ok=True)
-            if made.exists():
-                made.rmdir()
+        for temporary_folder in temporary.values():
+            for file in temporary_folder.glob("*"):
+                file.unlink(missing_ok=True)
+            if temporary_folder.exists():
+                temporary_folder.rmdir()
         raise
     for parent in dict.fromkeys(path.parent for path in folders):
         sync(parent)

@@ -25,8 +25,8 @@ from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import ALL, Experiment, Header, read_header
 from assay.core.unkept import unkept
 from assay.lab import reading
-from assay.lab.checked import checked
 from assay.lab.origin import OPENS, STUDIES, called, files, in_file, where
+from assay.lab.user_code import checked
 
 BUILT_IN = Path(__file__).resolve().parents[1] / "experiments"
 _GROUP = "assay.experiments"
@@ -57,7 +57,7 @@ def entries() -> list[Entry]:
         for p in (*BUILT_IN.glob("*.py"), *BUILT_IN.glob("*/__init__.py"))
         if p.parent != BUILT_IN or p.name[0] != "_"
     )
-    found = {
+    entries_by_name = {
         _name(p): Entry(_name(p), f"assay.experiments.{called(p)}", p)
         for p in sorted(files, key=called)
     }
@@ -65,8 +65,8 @@ def entries() -> list[Entry]:
         spec = importlib.util.find_spec(point.module)
         if spec is not None and spec.origin:
             name = _slug(point.name)
-            found.setdefault(name, Entry(name, point.module, Path(spec.origin)))
-    return list(found.values())
+            entries_by_name.setdefault(name, Entry(name, point.module, Path(spec.origin)))
+    return list(entries_by_name.values())
 
 
 @functools.cache
@@ -90,8 +90,12 @@ def entry(name_or_path: str) -> Entry:
             "name one of assay list"
         )
     if not in_file(path.name) and "/" not in name_or_path:
-        own = Path(name_or_path.replace("-", "_") + ".py")
-        hint = f"did you mean {own}?" if own.is_file() else nearest(name_or_path, [*known, ALL])
+        local_file = Path(name_or_path.replace("-", "_") + ".py")
+        hint = (
+            f"did you mean {local_file}?"
+            if local_file.is_file()
+            else nearest(name_or_path, [*known, ALL])
+        )
         raise ExperimentError(f"no experiment is called {name_or_path!r}; {hint}")
     if not path.is_file():
         raise ExperimentError(
@@ -112,8 +116,8 @@ def entry(name_or_path: str) -> Entry:
 def find(name_or_path: str) -> Experiment:
     """The experiment of this name, or in this file, with its `name` and `origin` set. Raises:
     ExperimentError."""
-    found = entry(name_or_path)
-    return load(found.name, found.origin)
+    catalogue_entry = entry(name_or_path)
+    return load(catalogue_entry.name, catalogue_entry.origin)
 
 
 def load(name: str, origin: str) -> Experiment:
@@ -172,9 +176,9 @@ def _from_file(path: Path) -> ModuleType:
     ]:  # its files before an edit; another thread may import meanwhile
         del sys.modules[stale]
     sys.modules[name] = module
-    beside = str(path.parent if folder is None else path.parent.parent)
-    if beside not in sys.path:
-        sys.path.append(beside)  # last: its neighbours can be imported, but shadow nothing
+    search_path = str(path.parent if folder is None else path.parent.parent)
+    if search_path not in sys.path:
+        sys.path.append(search_path)  # last: its neighbours can be imported, but shadow nothing
     try:
         with unkept(), reading.watch(name, str(path)):
             spec.loader.exec_module(module)

@@ -27,7 +27,7 @@ from assay.lab import provenance
 from assay.lab.atomic import explained, write
 from assay.lab.forecast import Forecast, Prospect, forecast
 from assay.lab.plan import Plan, plan
-from assay.lab.preset import Preset, kept, override
+from assay.lab.preset import Preset, apply_preset, override
 from assay.lab.sealed import seal, unseal
 from assay.lab.store import Store
 
@@ -69,55 +69,64 @@ def design(
 
     Raises: ExperimentError, one line, where nothing fits, with the least time; where nothing is
     known of how long a run takes."""
-    file = store.root / "within" / experiment.name / f"{_named(experiment, preset, seconds)}.json"
+    file = (
+        store.root
+        / "within"
+        / experiment.name
+        / f"{_hash_question(experiment, preset, seconds)}.json"
+    )
     try:
-        said = unseal(file)
+        choice = unseal(file)
     except StoreError:
-        said = {}
-    if said:
+        choice = {}
+    if choice:
         before = replace(
-            _with(experiment, preset, said["sets"]), within=text if said["sets"] else ""
+            _with(experiment, preset, choice["sets"]), within=text if choice["sets"] else ""
         )
-        return _told(store, experiment, preset, before, workers, said["needed"], said["when"])
-    found = _chosen(store, experiment, preset, seconds, text, workers)
+        return _make_design(
+            store, experiment, preset, before, workers, choice["needed"], choice["when"]
+        )
+    new_design = _chosen(store, experiment, preset, seconds, text, workers)
     store.prepare()
     with explained(store.root):
         file.parent.mkdir(parents=True, exist_ok=True)
-        sets = [s for s in found.preset.sets if s not in preset.sets]
-        said = {
+        sets = [s for s in new_design.preset.sets if s not in preset.sets]
+        choice = {
             "preset": preset.title,
-            "chosen": found.preset.title,
+            "chosen": new_design.preset.title,
             "within": text,
             "seconds": seconds,
             "sets": sets,
-            "needed": found.needed,
+            "needed": new_design.needed,
         }
-        write(file, seal({**said, "when": provenance.now()}))
-    return found
+        write(file, seal({**choice, "when": provenance.timestamp()}))
+    return new_design
 
 
-def noted(store: Store, now: Plan) -> Plan:
+def noted(store: Store, current_plan: Plan) -> Plan:
     """The plan with a preset that says which time it was chosen to fit, where the store knows that
     somebody chose it."""
-    for file in sorted((store.root / "within" / now.experiment).glob("*.json")):
+    for file in sorted((store.root / "within" / current_plan.experiment).glob("*.json")):
         try:
-            said = unseal(file)
+            choice = unseal(file)
         except StoreError:
             continue
-        if said["sets"] and said["chosen"] == now.preset.title:
-            return replace(now, preset=replace(now.preset, within=said["within"]))
-    return now
+        if choice["sets"] and choice["chosen"] == current_plan.preset.title:
+            return replace(
+                current_plan, preset=replace(current_plan.preset, within=choice["within"])
+            )
+    return current_plan
 
 
 def forget(store: Store, experiment: str) -> None:
     """Delete what was chosen for an experiment."""
-    if (there := store.root / "within" / experiment).exists():
-        store.remove(there)
+    if (folder := store.root / "within" / experiment).exists():
+        store.remove(folder)
 
 
-def _named(experiment: Experiment, preset: Preset, seconds: float) -> str:
+def _hash_question(experiment: Experiment, preset: Preset, seconds: float) -> str:
     """16 hex digits of what is asked: other specs, claims or arms are another question."""
-    asked = [
+    question = [
         experiment.version,
         preset.name,
         list(preset.sets),
@@ -126,7 +135,7 @@ def _named(experiment: Experiment, preset: Preset, seconds: float) -> str:
         seconds,
     ]
     return hashlib.sha256(
-        canonical_json([asked, claims_key(experiment.claims)]).encode()
+        canonical_json([question, claims_key(experiment.claims)]).encode()
     ).hexdigest()[:16]
 
 
@@ -140,7 +149,7 @@ def _forecast(
     return forecast(plan(store, experiment, preset, workers), experiment, workers, claims=claims)
 
 
-def _told(
+def _make_design(
     store: Store,
     experiment: Experiment,
     preset: Preset,
@@ -153,9 +162,9 @@ def _told(
     specs: Sequence[Any] = preset.specs
     values = {}
     for field in _swept(specs):
-        left = {getattr(s, field) for s in chosen.specs}
+        remaining = {getattr(s, field) for s in chosen.specs}
         if gone := tuple(
-            v for v in dict.fromkeys(getattr(s, field) for s in specs) if v not in left
+            v for v in dict.fromkeys(getattr(s, field) for s in specs) if v not in remaining
         ):
             values[field] = gone
     seeds, of_seeds = (len({s.seed for s in some.specs}) for some in (chosen, preset))
@@ -201,12 +210,12 @@ def _chosen(
         return replace(chosen, within=text) if set(chosen.specs) <= set(preset.specs) else None
 
     def takes(chosen: Preset) -> Range:
-        found = _forecast(store, experiment, chosen, workers)
-        if not found.plan.missing:
+        prediction = _forecast(store, experiment, chosen, workers)
+        if not prediction.plan.missing:
             return Range(0, 0)
         return (
-            found.command[0]
-            if found.command is not None
+            prediction.command[0]
+            if prediction.command is not None
             else whole.command[0]
             if whole.command is not None
             else Range(0, 0)
@@ -215,7 +224,7 @@ def _chosen(
     sets: list[str] = []
     least = takes(preset)
     if least.middle <= seconds:
-        return _told(
+        return _make_design(
             store, experiment, preset, preset, workers, needed
         )  # all of it: nothing is changed, and nothing needs a name
     for more in ([], *_left_out(store, experiment, preset, workers)):
@@ -229,12 +238,12 @@ def _chosen(
         low, high, best = needed, len(seeds), fewest
         while low < high:  # more seeds take longer
             middle = (low + high + 1) // 2
-            there = some(middle, sets)
-            if there is not None and takes(there).middle <= seconds:
-                low, best = middle, there
+            candidate = some(middle, sets)
+            if candidate is not None and takes(candidate).middle <= seconds:
+                low, best = middle, candidate
             else:
                 high = middle - 1
-        return _told(store, experiment, preset, best, workers, needed)
+        return _make_design(store, experiment, preset, best, workers, needed)
     count = (
         f"with {needed} seeds, which its claims need"
         if needed < len(seeds)
@@ -268,13 +277,13 @@ def _left_out(
 ) -> list[list[str]]:
     """What goes in turn, as `--set` takes it: values of swept fields that no claim asks for, then
     arms that no claim names or reads."""
-    found = [
+    options = [
         [f"{field}={','.join(map(str, values))}"]
         for field, values in _asked_values(experiment, preset).items()
     ]
     if arms := _unasked(store, experiment, preset, workers):
-        found.append([f"without={arm}" for arm in arms])
-    return found
+        options.append([f"without={arm}" for arm in arms])
+    return options
 
 
 def _swept(specs: Sequence[Any]) -> list[str]:
@@ -288,11 +297,11 @@ def _swept(specs: Sequence[Any]) -> list[str]:
 def _asked_values(experiment: Experiment, preset: Preset) -> dict[str, tuple[Any, ...]]:
     """The values of each swept field that claims ask for, where every claim says which and leaving
     out others changes nothing that it reads."""
-    claims = [c for c in kept(experiment, preset).claims if isinstance(c, Claim)]
+    claims = [c for c in apply_preset(experiment, preset).claims if isinstance(c, Claim)]
     specs: Sequence[Any] = preset.specs
-    found = {}
+    values_by_field = {}
     for field in _swept(specs):
-        asked = tuple(
+        values = tuple(
             v
             for v in dict.fromkeys(getattr(s, field) for s in specs)
             if any(c.where.get(field) == v for c in claims)
@@ -300,20 +309,20 @@ def _asked_values(experiment: Experiment, preset: Preset) -> dict[str, tuple[Any
         if (
             not claims
             or not all(field in c.where for c in claims)
-            or not all(isinstance(v, bool | int | float | str) for v in asked)
+            or not all(isinstance(v, bool | int | float | str) for v in values)
         ):
             continue
-        less = tuple(s for s in specs if getattr(s, field) in asked)
-        named = {(arm, c) for c in claims for arm in _named_by(c)}
+        less = tuple(s for s in specs if getattr(s, field) in values)
+        pairs = {(arm, c) for c in claims for arm in _named_by(c)}
         if less and all(
-            _asked(experiment, arm, c, less) == _asked(experiment, arm, c, preset.specs)
-            for arm, c in named
+            _select_runs(experiment, arm, c, less) == _select_runs(experiment, arm, c, preset.specs)
+            for arm, c in pairs
         ):
-            found[field] = asked
-    return found
+            values_by_field[field] = values
+    return values_by_field
 
 
-def _asked(experiment: Experiment, arm: str, claim: Claim, specs: Any) -> set[Any]:
+def _select_runs(experiment: Experiment, arm: str, claim: Claim, specs: Any) -> set[Any]:
     """The runs of an arm that a claim reads, of those it has at these specs."""
     if experiment.arms[arm].train is None:
         return set()
@@ -340,7 +349,7 @@ def _unasked(store: Store, experiment: Experiment, preset: Preset, workers: int)
     is measured, none."""
     from assay.lab.forecast import measured
 
-    experiment = kept(experiment, preset)
+    experiment = apply_preset(experiment, preset)
     arms = measured(plan(store, experiment, preset, workers), experiment)
     if not arms:
         return []
@@ -351,9 +360,9 @@ def _unasked(store: Store, experiment: Experiment, preset: Preset, workers: int)
                 needed |= {arm} | _read(claim, arm, arms)
         waiting = list(needed)
         while waiting:  # what a derived arm is made of, and what an arm builds on
-            one = experiment.arms[waiting.pop()]
-            more = ({one.after} if one.after else set()) | (
-                _made_of(one.derive, experiment, arms) if one.derive else set()
+            needed_arm = experiment.arms[waiting.pop()]
+            more = ({needed_arm.after} if needed_arm.after else set()) | (
+                _made_of(needed_arm.derive, experiment, arms) if needed_arm.derive else set()
             )
             waiting += more - needed
             needed |= more
@@ -367,19 +376,19 @@ def _unasked(store: Store, experiment: Experiment, preset: Preset, workers: int)
 def _read(claim: Claim, arm: str, arms: Mapping[str, xr.Dataset]) -> set[str]:
     from assay.core.reading import Others
 
-    others = Others(arms, where=claim.where)
-    claim.value(others.take(arm), others)
-    return others.read
+    other_arms = Others(arms, where=claim.where)
+    claim.value(other_arms.take(arm), other_arms)
+    return other_arms.read
 
 
 def _made_of(derive: Any, experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> set[str]:
     from assay.core.reading import Others
 
-    others = Others(
+    other_arms = Others(
         {name: data for name, data in arms.items() if experiment.arms[name].train is not None}
     )
-    derive(others)
-    return others.read
+    derive(other_arms)
+    return other_arms.read
 
 
 def _spelled(seeds: Sequence[int]) -> str:

@@ -40,9 +40,11 @@ def texts(experiment: Experiment) -> dict[str, Texts]:
     if not files:
         return {}
     try:
-        reading = _Reading(origin.beside(min(files, key=lambda path: len(path.parts)).resolve()))
+        reading = _Reading(
+            origin.parent_folder(min(files, key=lambda path: len(path.parts)).resolve())
+        )
         measure = reading.of(experiment.measure)
-        found = {}
+        texts_by_arm = {}
         for name, arm in experiment.arms.items():
             if arm.train is None:
                 continue
@@ -53,39 +55,45 @@ def texts(experiment: Experiment) -> dict[str, Texts]:
                 before is not None and before not in chain
             ):  # an arm is also trained by what it builds on
                 chain.append(before)
-                one = experiment.arms[before]
-                train |= reading.of(one.train.train if isinstance(one.train, Joint) else one.train)
-                before = one.after
-            found[name] = Texts(train, reading.of(arm.measure) if arm.measure else measure)
-        return found
+                current_arm = experiment.arms[before]
+                train |= reading.of(
+                    current_arm.train.train
+                    if isinstance(current_arm.train, Joint)
+                    else current_arm.train
+                )
+                before = current_arm.after
+            texts_by_arm[name] = Texts(train, reading.of(arm.measure) if arm.measure else measure)
+        return texts_by_arm
     except (OSError, SyntaxError, ValueError, RecursionError):
         return {}
 
 
-def said(experiment: Experiment, functions: Sequence[Any]) -> dict[str, str]:
+def read_judging_texts(experiment: Experiment, functions: Sequence[Any]) -> dict[str, str]:
     """Read the texts of functions that judge, such as a claim's value; none where the experiment
     lies in no file that can be read."""
     files = origin.files(experiment.origin)
     if not files:
         return {}
     try:
-        reading = _Reading(origin.beside(min(files, key=lambda path: len(path.parts)).resolve()))
-        found: dict[str, str] = {}
+        reading = _Reading(
+            origin.parent_folder(min(files, key=lambda path: len(path.parts)).resolve())
+        )
+        digests: dict[str, str] = {}
         for function in functions:
-            reading.follow(function, found)
-        return dict(sorted(found.items()))
+            reading.follow(function, digests)
+        return dict(sorted(digests.items()))
     except (OSError, SyntaxError, ValueError, RecursionError):
         return {}
 
 
-def edited(stored: Stored, now: Texts | None) -> tuple[str, str] | None:
+def edited(stored: Stored, current_texts: Texts | None) -> tuple[str, str] | None:
     """("train" or "measure", the names of what was edited since a run was stored); None where
     nothing was, or no text was noted then."""
-    then = stored.provenance.get("texts")
-    if now is None or not isinstance(then, Mapping):
+    stored_texts = stored.provenance.get("texts")
+    if current_texts is None or not isinstance(stored_texts, Mapping):
         return None
-    for what, new in now._asdict().items():
-        old = then.get(what)
+    for what, new in current_texts._asdict().items():
+        old = stored_texts.get(what)
         if isinstance(old, Mapping) and dict(old) != dict(new):
             return what, ", ".join(
                 sorted(n for n in old.keys() | new.keys() if old.get(n) != new.get(n))
@@ -133,33 +141,33 @@ class _Reading:
     def of(self, function: Any) -> dict[str, str]:
         """{name: hash} of a function and all that it names in these files, in the order of
         names."""
-        found: dict[str, str] = {}
-        self.follow(function, found)
-        return dict(sorted(found.items()))
+        digests: dict[str, str] = {}
+        self.follow(function, digests)
+        return dict(sorted(digests.items()))
 
-    def follow(self, function: Any, found: dict[str, str]) -> None:
+    def follow(self, function: Any, digests: dict[str, str]) -> None:
         """Note a function, and all that it names in these files, among those found."""
         function = inspect.unwrap(function)
         if isinstance(function, functools.partial):
-            self._made_with([*function.args, *function.keywords.values()], found)
-            return self.follow(function.func, found)
+            self._made_with([*function.args, *function.keywords.values()], digests)
+            return self.follow(function.func, digests)
         if not hasattr(function, "__code__"):  # an object that is called
             function = getattr(type(function).__call__, "__wrapped__", type(function).__call__)
         code = getattr(function, "__code__", None)
         if code is None or not self._here(path := Path(code.co_filename).resolve()):
             return None
         self._made_with(
-            [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()], found
+            [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()], digests
         )
         self._made_with(
-            [cell.cell_contents for cell in function.__closure__ or () if _full(cell)], found
+            [cell.cell_contents for cell in function.__closure__ or () if _full(cell)], digests
         )
         file = self._file(path)
         for node in _standing_at(file, code):
-            self._node(file, node, code.co_name, found)
+            self._node(file, node, code.co_name, digests)
         return None
 
-    def _made_with(self, values: Sequence[Any], found: dict[str, str]) -> None:
+    def _made_with(self, values: Sequence[Any], digests: dict[str, str]) -> None:
         """Note what a function was made with: numbers and texts by what they are, functions by
         their text."""
         for value in values:
@@ -167,31 +175,31 @@ class _Reading:
                 _note(
                     f"made with {value!r}"[:60],
                     hashlib.sha256(repr(value).encode()).hexdigest()[:8],
-                    found,
+                    digests,
                 )
             elif callable(value):
-                self.follow(value, found)
+                self.follow(value, digests)
 
-    def _node(self, file: _File, node: ast.AST, name: str, found: dict[str, str]) -> None:
+    def _node(self, file: _File, node: ast.AST, name: str, digests: dict[str, str]) -> None:
         """Note a statement or lambda under a name, and follow the names in it."""
         digest, names = file.said(node)
-        if _note(name, digest, found):
+        if _note(name, digest, digests):
             for used in names:
-                self._name(file, used, found)
+                self._name(file, used, digests)
 
-    def _name(self, file: _File, name: str, found: dict[str, str]) -> None:
+    def _name(self, file: _File, name: str, digests: dict[str, str]) -> None:
         for node in file.given.get(name, ()):
-            self._node(file, node, name, found)
+            self._node(file, node, name, digests)
         if name in file.imported:
-            path, there = file.imported[name]
+            path, original_name = file.imported[name]
             other = self._file(path)
-            if there:
-                return self._name(other, there, found)
+            if original_name:
+                return self._name(other, original_name, digests)
             for node in other.body:  # a module by its name: anything in it may be meant
-                self._node(other, node, other.path.stem, found)
+                self._node(other, node, other.path.stem, digests)
         elif name not in file.given:
             for path in file.whole:
-                self._name(self._file(path), name, found)
+                self._name(self._file(path), name, digests)
         return None
 
     def _file(self, path: Path) -> _File:
@@ -209,18 +217,22 @@ def _opened(root: Path, path: Path, changed: int, size: int) -> _File:
     """One file; a worker asks for it once a group, and reading an experiment's neighbours takes a
     second."""
     body = tuple(syntax.module(path.read_bytes()).body)
-    given: dict[str, list[ast.stmt]] = defaultdict(list)
+    definitions: dict[str, list[ast.stmt]] = defaultdict(list)
     for statement in body:
         for name in _gives(statement):
-            given[name].append(statement)
+            definitions[name].append(statement)
     imports = [n for s in body for n in ast.walk(s) if isinstance(n, ast.Import | ast.ImportFrom)]
     names = [triple for node in imports for triple in _imports(root, path, node)]
     return _File(
         path,
         body,
-        {k: tuple(v) for k, v in given.items()},
-        {here: (file, there) for here, file, there in names if there != "*"},
-        tuple(file for _, file, there in names if there == "*"),
+        {k: tuple(v) for k, v in definitions.items()},
+        {
+            alias: (file, original_name)
+            for alias, file, original_name in names
+            if original_name != "*"
+        },
+        tuple(file for _, file, original_name in names if original_name == "*"),
     )
 
 
@@ -290,33 +302,33 @@ def _gives(statement: ast.stmt) -> set[str]:
         return {statement.name}
     if isinstance(statement, ast.Expr):  # such as TABLE.update(…)
         return {n.id for n in ast.walk(statement) if isinstance(n, ast.Name)}
-    found = set()
+    names = set()
     for node in ast.walk(statement):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.add(node.name)
+            names.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found.add(node.id)
+            names.add(node.id)
         elif (
             isinstance(node, ast.Attribute | ast.Subscript)
             and isinstance(node.ctx, ast.Store)
             and isinstance(node.value, ast.Name)
         ):
-            found.add(node.value.id)
-    return found
+            names.add(node.value.id)
+    return names
 
 
 def _asked_of_the_file(node: ast.AST) -> set[str]:
     """The names that a statement takes from the top level of its file; what is local to it is its
     own."""
-    tables, found = [symtable.symtable(ast.unparse(node), "text", "exec")], set()
+    tables, names = [symtable.symtable(ast.unparse(node), "text", "exec")], set()
     for table in tables:
         tables += table.get_children()
-        found |= {
+        names |= {
             s.get_name()
             for s in table.get_symbols()
             if s.is_referenced() and (s.is_global() or s.is_imported() or table is tables[0])
         }
-    return found
+    return names
 
 
 def _bare(node: ast.AST) -> ast.AST:
@@ -333,16 +345,16 @@ def _bare(node: ast.AST) -> ast.AST:
     return Without().visit(syntax.module(ast.unparse(node)))  # type: ignore[no-any-return]
 
 
-def _note(name: str, digest: str, found: dict[str, str]) -> bool:
+def _note(name: str, digest: str, digests: dict[str, str]) -> bool:
     """Note a text under a name, the second of that name as NAME 2; False where this very text is
     noted already."""
     place, n = name, 1
-    while place in found:
-        if found[place] == digest:
+    while place in digests:
+        if digests[place] == digest:
             return False
         n += 1
         place = f"{name} {n}"
-    found[place] = digest
+    digests[place] = digest
     return True
 
 

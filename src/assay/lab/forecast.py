@@ -23,7 +23,7 @@ from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.lab import records, speed, times
 from assay.lab.plan import Plan
-from assay.lab.preset import kept
+from assay.lab.preset import apply_preset
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -126,17 +126,17 @@ def forecast(
 
     Without `claims` only times, memory and FLOP.
     """
-    experiment = kept(experiment, plan.preset)
-    rows = {arm: [r.job.spec for r in mine] for arm, mine in plan.by_arm().items()}
+    experiment = apply_preset(experiment, plan.preset)
+    rows = {arm: [r.job.spec for r in arm_rows] for arm, arm_rows in plan.by_arm().items()}
     missing = {
-        arm: [r.job.spec for r in mine if r.state == "missing"]
-        for arm, mine in plan.by_arm().items()
+        arm: [r.job.spec for r in arm_rows if r.state == "missing"]
+        for arm, arm_rows in plan.by_arm().items()
     }
     missing = {arm: specs for arm, specs in missing.items() if specs}
     flop, rate = _flop(experiment, missing), None
     per_run, cpu, source = _work(plan, experiment, rows, missing)
     scaled = plan.speed if source.startswith("the record") else None
-    off = times.apart(scaled)
+    off = times.uncertainty_factor(scaled)
     if scaled is not None:
         source += ", at the speed that assay bench found here"
     if cpu is None and flop is not None:
@@ -147,8 +147,8 @@ def forecast(
             "its FLOP and assay bench" if benched else "its FLOP and a benchmark",
         )
     busy = min(workers, times.groups(experiment, missing))
-    record = records.of(experiment, plan.preset.name) or {}
-    told = Forecast(
+    record = records.load_record(experiment, plan.preset.name) or {}
+    prediction = Forecast(
         plan,
         cpu,
         source,
@@ -161,20 +161,22 @@ def forecast(
         budget,
         _artefacts(experiment, missing),
         off=off,
-        bench=here.measured if (here := speed.here()) is not None else None,
+        bench=bench_speed.measured if (bench_speed := speed.load_speed()) is not None else None,
     )
-    each = _each_seed(rows, per_run)
+    per_seed = _each_seed(rows, per_run)
     if budget is not None:
-        seeds, note = _seeds(budget, plan, experiment, workers, each, off)
-        bought = _bought(seeds, plan, experiment, workers, each, off) if seeds is not None else None
-        told = replace(told, bought=bought, notes=(note,) if note else ())
-    return _with_claims(told, experiment, record, each) if claims else told
+        seeds, note = _seeds(budget, plan, experiment, workers, per_seed, off)
+        bought = (
+            _bought(seeds, plan, experiment, workers, per_seed, off) if seeds is not None else None
+        )
+        prediction = replace(prediction, bought=bought, notes=(note,) if note else ())
+    return _with_claims(prediction, experiment, record, per_seed) if claims else prediction
 
 
 def measured(plan: Plan, experiment: Experiment) -> Mapping[str, xr.Dataset]:
     """What is measured of every arm, derived ones included: of stored seeds where there are enough,
     else as recorded; empty without."""
-    return _spread(plan, experiment, records.of(experiment, plan.preset.name) or {})[1]
+    return _spread(plan, experiment, records.load_record(experiment, plan.preset.name) or {})[1]
 
 
 def survey(parts: Sequence[Forecast], workers: int) -> tuple[Range | None, Range | None, int]:
@@ -255,21 +257,28 @@ def _each_seed(rows: times.Specs, per_run: Mapping[str, Range]) -> Range | None:
 
 
 def _seeds(
-    budget: Budget, plan: Plan, experiment: Experiment, workers: int, each: Range | None, off: Range
+    budget: Budget,
+    plan: Plan,
+    experiment: Experiment,
+    workers: int,
+    per_seed: Range | None,
+    off: Range,
 ) -> tuple[Range | None, str]:
     """How many seeds a budget buys, stored ones included, and why that is not known."""
     stored = float(
         len({r.job.spec.seed for r in plan.rows} - {r.job.spec.seed for r in plan.missing})
     )
     if budget.seconds is not None:
-        if each is None or not each.low:
+        if per_seed is None or not per_seed.low:
             return None, "how long a seed takes is unknown"
-        cost, (starting, _) = each * off, times.starting()
-        left = [
+        cost, (starting, _) = per_seed * off, times.starting()
+        available_seconds = [
             max(0.0, (budget.seconds - start) * workers) for start in (starting.high, starting.low)
         ]
-        return Range(stored + left[0] // cost.high, stored + left[1] // cost.low), ""
-    rows = {arm: [r.job.spec for r in mine] for arm, mine in plan.by_arm().items()}
+        return Range(
+            stored + available_seconds[0] // cost.high, stored + available_seconds[1] // cost.low
+        ), ""
+    rows = {arm: [r.job.spec for r in arm_rows] for arm, arm_rows in plan.by_arm().items()}
     whole = _flop(experiment, rows)
     if whole is None or not whole.low or budget.flop is None:
         return (
@@ -285,21 +294,26 @@ def _seeds(
 
 
 def _bought(
-    found: Range, plan: Plan, experiment: Experiment, workers: int, each: Range | None, off: Range
+    seed_range: Range,
+    plan: Plan,
+    experiment: Experiment,
+    workers: int,
+    per_seed: Range | None,
+    off: Range,
 ) -> Bought:
     """What it takes to have so many seeds, in proportion to what the plan's own take."""
     seeds, missing = ({r.job.spec.seed for r in rows} for rows in (plan.rows, plan.missing))
-    wanted = min(MOST, int(found.middle))
-    new = max(0, wanted - len(seeds - missing))
+    seed_count = min(MOST, int(seed_range.middle))
+    new = max(0, seed_count - len(seeds - missing))
     arms = plan.by_arm()
     busy = min(workers, len(arms) * math.ceil(new / experiment.seeds_per_group))
     flop = _flop(experiment, {arm: [r.job.spec for r in rows] for arm, rows in arms.items()})
     return Bought(
-        range=found,
-        seeds=wanted,
-        chosen=f"seed={min(seeds)}:{min(seeds) + wanted}",
+        range=seed_range,
+        seeds=seed_count,
+        chosen=f"seed={min(seeds)}:{min(seeds) + seed_count}",
         runs=round(new * len(plan.rows) / len(seeds)),
-        command=times.command(each * float(new), busy, off) if each is not None else None,
+        command=times.command(per_seed * float(new), busy, off) if per_seed is not None else None,
         flop=flop * (new / len(seeds)) if flop is not None else None,
         disk=round(plan.disk * new / len(missing)) if missing else None,
     )
@@ -309,17 +323,17 @@ def _bought(
 
 
 def _with_claims(
-    told: Forecast, experiment: Experiment, record: Mapping[str, Any], each: Range | None
+    prediction: Forecast, experiment: Experiment, record: Mapping[str, Any], per_seed: Range | None
 ) -> Forecast:
     """The forecast with what is to be expected of each claim at the plan's number of seeds, or the
     budget's."""
-    source, arms = _spread(told.plan, experiment, record)
-    asked = len({r.job.spec.seed for r in told.plan.rows})
+    source, arms = _spread(prediction.plan, experiment, record)
+    planned_seeds = len({r.job.spec.seed for r in prediction.plan.rows})
     known = {s for a in arms.values() for s in a.seed.values.tolist()} if arms else set()
-    seeds = told.bought.seeds if told.bought is not None else asked
+    seeds = prediction.bought.seeds if prediction.bought is not None else planned_seeds
     claims = [c for c in experiment.claims if isinstance(c, Claim)]
-    prospects = tuple(_prospect(c, arms, seeds, len(known), each) for c in claims)
-    return replace(told, spread_from=source, claims=prospects)
+    prospects = tuple(_prospect(c, arms, seeds, len(known), per_seed) for c in claims)
+    return replace(prediction, spread_from=source, claims=prospects)
 
 
 def _spread(
@@ -347,50 +361,59 @@ def _spread(
 
 
 def _prospect(
-    claim: Claim, arms: Mapping[str, xr.Dataset], seeds: int | None, known: int, each: Range | None
+    claim: Claim,
+    arms: Mapping[str, xr.Dataset],
+    seeds: int | None,
+    known: int,
+    per_seed: Range | None,
 ) -> Prospect:
-    from assay.core.apart import warning
     from assay.core.outlook import outlook
+    from assay.core.outlying_units import warning
     from assay.core.reading import plural
 
     nothing = Prospect(claim.text, claim.scale)
     if not arms:
         return replace(nothing, why="nothing is measured yet")
     try:
-        found, bought = outlook(claim, arms), True
-        if found is None:
-            found, bought = outlook(claim, arms, claim.units[0]), False
+        claim_outlook, bought = outlook(claim, arms), True
+        if claim_outlook is None:
+            claim_outlook, bought = outlook(claim, arms, claim.units[0]), False
     except AssayError as e:
         return replace(nothing, why=str(e))
     except Exception as e:  # an experiment's own code, on measures of other fields
         return replace(nothing, why=f"{type(e).__name__}: {e}")
-    if found is None:
+    if claim_outlook is None:
         return replace(nothing, why="it has no interval yet")
     if not bought:
-        why = f"seeds do not buy its units, {plural(found.factor, 2)}, one by one"
-        told = replace(nothing, factor=found.factor, distance=found.distance, why=why)
-        return _at(told, found, known, known) if seeds == known else told
-    need = found.fewest()
+        why = f"seeds do not buy its units, {plural(claim_outlook.factor, 2)}, one by one"
+        prospect = replace(
+            nothing, factor=claim_outlook.factor, distance=claim_outlook.distance, why=why
+        )
+        return _extrapolate(prospect, claim_outlook, known, known) if seeds == known else prospect
+    need = claim_outlook.fewest()
     nothing = replace(
         nothing,
-        factor=found.factor,
-        distance=found.distance,
+        factor=claim_outlook.factor,
+        distance=claim_outlook.distance,
         fewest=need,
-        warning=warning(claim, found.interval),
+        warning=warning(claim, claim_outlook.interval),
     )
     if need is None:
-        nothing = replace(nothing, why=f"decided by {found.told()}")
-    elif each is not None:  # seeds in proportion: a claim may count only some of them
-        nothing = replace(nothing, seconds=each * (need * known / found.units))
+        nothing = replace(nothing, why=f"decided by {claim_outlook.told()}")
+    elif per_seed is not None:  # seeds in proportion: a claim may count only some of them
+        nothing = replace(nothing, seconds=per_seed * (need * known / claim_outlook.units))
     return (
-        _at(nothing, found, seeds, known)
+        _extrapolate(nothing, claim_outlook, seeds, known)
         if seeds is not None
         else replace(nothing, why="how many seeds it buys is unknown")
     )
 
 
-def _at(prospect: Prospect, found: Outlook, seeds: int, known: int) -> Prospect:
-    units = int(found.units * seeds / known)
+def _extrapolate(prospect: Prospect, claim_outlook: Outlook, seeds: int, known: int) -> Prospect:
+    units = int(claim_outlook.units * seeds / known)
     return replace(
-        prospect, units=units, half_width=found.half_width(units), expected=found.outcome(units)
+        prospect,
+        units=units,
+        half_width=claim_outlook.half_width(units),
+        expected=claim_outlook.outcome(units),
     )

@@ -84,9 +84,9 @@ class RunGroup:
         else:
             first = set(order[: len(order) // 2])
 
-        def half(name: str, mine: bool) -> RunGroup:
+        def half(name: str, in_first: bool) -> RunGroup:
             arms = {
-                arm: tuple(m for m in members if (m.key in first) is mine)
+                arm: tuple(m for m in members if (m.key in first) is in_first)
                 for arm, members in self.arms.items()
             }
             return replace(
@@ -101,13 +101,13 @@ class RunGroup:
     @property
     def seeds(self) -> str:
         """Its seeds in words, as "seed 1000" or "seeds 1000–1003"; "" where its specs have none."""
-        found = sorted({m.spec["seed"] for m in self.members if "seed" in m.spec})
+        seed_values = sorted({m.spec["seed"] for m in self.members if "seed" in m.spec})
         return (
             ""
-            if not found
-            else f"seed {found[0]}"
-            if len(found) == 1
-            else f"seeds {found[0]}–{found[-1]}"
+            if not seed_values
+            else f"seed {seed_values[0]}"
+            if len(seed_values) == 1
+            else f"seeds {seed_values[0]}–{seed_values[-1]}"
         )
 
     @property
@@ -144,7 +144,7 @@ def read(folder: Path) -> RunGroup | None:
     """The group in this folder; None when it is finished or was never whole."""
     try:
         text = foreign.read_stored(folder / "keys.json")
-        if not named(text, folder.name):
+        if not matches_name(text, folder.name):
             return None  # other runs than those the group was formed for
         data = json.loads(text)
         arms = {arm: tuple(Member(*m) for m in members) for arm, members in data["arms"]}
@@ -175,7 +175,7 @@ def tidy(store: Store, experiment: str, stored: Collection[str]) -> None:
     for group in unfinished(store, experiment):
         if group.keys <= set(stored):
             with contextlib.suppress(OSError, StoreError):  # a store that is only read keeps it
-                lease = leases.of(store.root).take(f"group-{group.name}")
+                lease = leases.open_leases(store.root).take(f"group-{group.name}")
                 if lease is not None:
                     with lease:
                         store.remove(group.folder)
@@ -185,9 +185,9 @@ def tidy(store: Store, experiment: str, stored: Collection[str]) -> None:
 def status(store: Store, key: str, experiment: str | None = None) -> Status:
     """Whether the run with this key is absent, running (in an unfinished group), done, failed or
     diverged."""
-    found = store.get(key, experiment)
-    if found is not None:
-        return found.status
+    stored = store.get(key, experiment)
+    if stored is not None:
+        return stored.status
     for group in unfinished(store):
         if key in group.keys:
             return "failed" if group.error else "running"
@@ -208,25 +208,25 @@ def forming(store: Store) -> Iterator[None]:
     """Wait until nobody else forms groups, on whatever machine, and keep it so for the body.
     Raises: StoreError."""
     with explained(store.root):
-        lease = leases.of(store.root).wait("groups")
+        lease = leases.open_leases(store.root).wait("groups")
     with lease:
         yield
         lease.done()
 
 
 def form(
-    store: Store, experiment: Experiment, wanted: Sequence[Wanted], begun: Sequence[RunGroup]
+    store: Store, experiment: Experiment, requests: Sequence[Wanted], begun: Sequence[RunGroup]
 ) -> list[RunGroup]:
     """The groups that cover the wanted runs: those already begun first, new ones for the rest.
 
     The caller is within `forming`, and listed `begun` before it looked up what is missing: a group
     that another process finishes in between is then known as stored, and not formed a second time.
     """
-    inputs = {w.job.key: dict(w.inputs) for w in wanted}
-    left = {w.job.key: w for w in wanted}
-    taken = []
+    inputs = {w.job.key: dict(w.inputs) for w in requests}
+    remaining = {w.job.key: w for w in requests}
+    resumable = []
     for group in begun:
-        covers = group.keys & left.keys()
+        covers = group.keys & remaining.keys()
         # A group begun with another model or corpus would give numbers of that one: it is left
         # alone.
         same = all(group.inputs.get(k) == inputs[k] for k in covers) and set(group.arms) <= set(
@@ -237,33 +237,36 @@ def form(
             and same
             and all(p in inputs or _has_params(store, experiment, p) for p in group.parents)
         ):
-            taken.append(group)
-            left = {k: w for k, w in left.items() if k not in covers}
-    return taken + [
-        _new(store, experiment, arms) for arms in _blocks(experiment, list(left.values()))
+            resumable.append(group)
+            remaining = {k: w for k, w in remaining.items() if k not in covers}
+    return resumable + [
+        _new(store, experiment, arms) for arms in _blocks(experiment, list(remaining.values()))
     ]
 
 
 def ensembles(experiment: Experiment) -> list[tuple[str, ...]]:
     """The arms that are trained together: those of one Joint, else each by itself; derived arms
     left out."""
-    found: dict[int, list[str]] = {}
+    arms_by_training: dict[int, list[str]] = {}
     for name, arm in experiment.arms.items():
         if arm.train is not None:
-            found.setdefault(id(arm.train) if isinstance(arm.train, Joint) else id(arm), []).append(
-                name
-            )
-    return [tuple(names) for names in found.values()]
+            arms_by_training.setdefault(
+                id(arm.train) if isinstance(arm.train, Joint) else id(arm), []
+            ).append(name)
+    return [tuple(names) for names in arms_by_training.values()]
 
 
-def _blocks(experiment: Experiment, wanted: Sequence[Wanted]) -> Iterator[dict[str, list[Wanted]]]:
+def _blocks(
+    experiment: Experiment, requests: Sequence[Wanted]
+) -> Iterator[dict[str, list[Wanted]]]:
     for names in ensembles(experiment):
-        mine = [w for w in wanted if w.job.arm in names]
-        seeds = list(dict.fromkeys(w.job.spec.seed for w in mine))
+        ensemble_requests = [w for w in requests if w.job.arm in names]
+        seeds = list(dict.fromkeys(w.job.spec.seed for w in ensemble_requests))
         for i in range(0, len(seeds), experiment.seeds_per_group):
             block = set(seeds[i : i + experiment.seeds_per_group])
             arms = {
-                a: [w for w in mine if w.job.arm == a and w.job.spec.seed in block] for a in names
+                a: [w for w in ensemble_requests if w.job.arm == a and w.job.spec.seed in block]
+                for a in names
             }
             yield {a: ws for a, ws in arms.items() if ws}
 
@@ -287,7 +290,7 @@ def _new(store: Store, experiment: Experiment, arms: Mapping[str, Sequence[Wante
             "arms": members,
         }
     )
-    folder = store.root / "groups" / _named(text.encode())
+    folder = store.root / "groups" / _hash_keys(text.encode())
     if (begun := read(folder)) is not None:
         return begun
     with explained(store.root):
@@ -333,8 +336,8 @@ def checkpoint(path: Path) -> dict[str, Any]:
             length = int.from_bytes(f.read(8), "little")
             if length > foreign.STORED:
                 return {}
-            found = dict(json.loads(json.loads(f.read(length))["__metadata__"]["assay"]))
-            return found if isinstance(found.get("step"), int) else {}
+            metadata = dict(json.loads(json.loads(f.read(length))["__metadata__"]["assay"]))
+            return metadata if isinstance(metadata.get("step"), int) else {}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 
@@ -346,13 +349,14 @@ def whole(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
     from safetensors.torch import load_file
 
     try:
-        said = checkpoint(path)
-        tensors = load_file(path) if said else {}
+        metadata = checkpoint(path)
+        tensors = load_file(path) if metadata else {}
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None
     return (
-        (said, tensors)
-        if said and said.get("sha256") == digest(tensors, said["step"], str(said.get("code")))
+        (metadata, tensors)
+        if metadata
+        and metadata.get("sha256") == digest(tensors, metadata["step"], str(metadata.get("code")))
         else None
     )
 
@@ -363,10 +367,12 @@ def digest(tensors: Mapping[str, torch.Tensor], step: int, code: str) -> str:
     import torch
 
     shapes = {name: [str(t.dtype), list(t.shape)] for name, t in tensors.items()}
-    found = hashlib.sha256(canonical_json({"step": step, "code": code, "tensors": shapes}).encode())
+    hasher = hashlib.sha256(
+        canonical_json({"step": step, "code": code, "tensors": shapes}).encode()
+    )
     for name in sorted(tensors):
-        found.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
+        hasher.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return hasher.hexdigest()
 
 
 def damaged(store: Store) -> Iterator[Path]:
@@ -379,10 +385,10 @@ def damaged(store: Store) -> Iterator[Path]:
     )  # not just finished
 
 
-def named(text: bytes, name: str) -> bool:
+def matches_name(text: bytes, name: str) -> bool:
     """Whether the keys.json of the group of this name says so."""
-    return _named(text) == name
+    return _hash_keys(text) == name
 
 
-def _named(text: bytes) -> str:
+def _hash_keys(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()[:16]

@@ -47,12 +47,12 @@ def harms(store: Store) -> Iterator[Harm]:
                 partial(store.remove, run.folder),
             )
     for folder in groups.damaged(store):
-        then = "nothing goes on from it; `assay run` starts those runs again"
+        consequence = "nothing goes on from it; `assay run` starts those runs again"
         yield Harm(
             "group",
             folder,
             "its keys.json is not as it was written",
-            then,
+            consequence,
             partial(_unformed, store, folder),
         )
     for group in groups.unfinished(store):
@@ -60,12 +60,12 @@ def harms(store: Store) -> Iterator[Harm]:
             if (
                 path not in older and groups.whole(path) is None and path.exists()
             ):  # else the group was just finished
-                then = "nothing goes on from it; `assay run` starts that group again"
+                consequence = "nothing goes on from it; `assay run` starts that group again"
                 yield Harm(
                     "checkpoint",
                     path,
                     "it differs from its hash, or is older than hashes",
-                    then,
+                    consequence,
                     partial(store.remove, path),
                 )
     for folder, why in store.broken_artefacts():
@@ -89,10 +89,15 @@ def harms(store: Store) -> Iterator[Harm]:
                 "it is never shown; `assay run` writes it again",
                 partial(store.remove, path),
             )
-    for path, named in {**journal.files(store), ledger.place(store): ledger.named(store)}.items():
-        if gone := journal.wrong(path, named):
-            then = "what changed after that look may go untold"
-            yield Harm("looks", path, gone, then, partial(journal.mend, store, path, named))
+    for path, references in {
+        **journal.files(store),
+        ledger.place(store): ledger.collect_references(store),
+    }.items():
+        if gone := journal.wrong(path, references):
+            consequence = "what changed after that look may go untold"
+            yield Harm(
+                "looks", path, gone, consequence, partial(journal.mend, store, path, references)
+            )
 
 
 def _unformed(store: Store, folder: Path) -> None:

@@ -83,7 +83,7 @@ def files(store: Store, experiment: str = "*") -> dict[Path, set[str]]:
     """The journals of an experiment, or of all, each with those of its lines that the ledger names;
     also one that is gone, but was named.
     """
-    found = {
+    references = {
         p: set[str]()
         for part in ("results", "registered")
         for p in sorted((store.root / part).glob(f"{experiment}/*.jsonl"))
@@ -96,17 +96,17 @@ def files(store: Store, experiment: str = "*") -> dict[Path, set[str]]:
             noted["heads"].items() if experiment in ("*", noted["experiment"]) else ()
         ):
             if JOURNAL.fullmatch(path) and ((store.root / path).parent.exists() or not mirrors):
-                found.setdefault(store.root / path, set()).update(map(str, heads))
-    return found
+                references.setdefault(store.root / path, set()).update(map(str, heads))
+    return references
 
 
 def lines(numbers: Sequence[int]) -> str:
     """Some lines as the subject of a sentence: "line 3 is", "lines 1, 2, 5 are"; of many the first
     ones."""
-    told = ", ".join(map(str, numbers[:5])) + (
+    listing = ", ".join(map(str, numbers[:5])) + (
         f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
     )
-    return f"line {told} is" if len(numbers) == 1 else f"lines {told} are"
+    return f"line {listing} is" if len(numbers) == 1 else f"lines {listing} are"
 
 
 def count(number: int) -> str:
@@ -152,16 +152,16 @@ class Chain:
 
     def before(self, line: str) -> set[str]:
         """A line and all that it follows, directly or not, also those that are not here."""
-        found, waiting = set[str](), [line]
+        ancestors, waiting = set[str](), [line]
         while waiting:
-            if (one := waiting.pop()) not in found:
-                found.add(one)
-                waiting += self.lines.get(one, ())
-        return found
+            if (current_line := waiting.pop()) not in ancestors:
+                ancestors.add(current_line)
+                waiting += self.lines.get(current_line, ())
+        return ancestors
 
-    def missing(self, named: Collection[str] = ()) -> set[str]:
+    def missing(self, references: Collection[str] = ()) -> set[str]:
         """The lines that are named, here or elsewhere, and are not here."""
-        return {*self.named, *named} - self.lines.keys()
+        return {*self.named, *references} - self.lines.keys()
 
 
 def chain(path: Path) -> Chain:
@@ -178,19 +178,19 @@ def key(look: Mapping[str, Any]) -> str:
     return sha256(canonical_json(look).encode()).hexdigest()
 
 
-def wrong(path: Path, named: Collection[str] = (), *, ever: bool = False) -> str:
+def wrong(path: Path, references: Collection[str] = (), *, ever: bool = False) -> str:
     """What is not as it was written, in a phrase, empty where all is well; lines that are `named`
     elsewhere should be there.
 
     With `ever` also lines that are gone and that `mend` has noted so.
     """
-    bad, found = damaged(path), chain(path)
-    missing = found.missing(named)
-    gone = len(missing | found.lost if ever else missing - found.lost) - len(
+    bad, line_chain = damaged(path), chain(path)
+    missing = line_chain.missing(references)
+    gone = len(missing | line_chain.lost if ever else missing - line_chain.lost) - len(
         bad
     )  # a changed line is not there by its name
-    told = [f"{lines(bad)} not as written"] * bool(bad) + [f"{count(gone)} gone"] * (gone > 0)
-    return " and ".join(told)
+    problems = [f"{lines(bad)} not as written"] * bool(bad) + [f"{count(gone)} gone"] * (gone > 0)
+    return " and ".join(problems)
 
 
 def note(path: Path, *looks: Mapping[str, Any]) -> str:
@@ -201,15 +201,15 @@ def note(path: Path, *looks: Mapping[str, Any]) -> str:
     """
     after, text = chain(path).heads, b""
     for look in looks:
-        said = {**look, AFTER: after}
-        after = [key(said)]
-        text += line(said)
+        entry = {**look, AFTER: after}
+        after = [key(entry)]
+        text += line(entry)
     path.parent.mkdir(parents=True, exist_ok=True)
     append(path, text)
     return after[0]
 
 
-def mend(store: Store, path: Path, named: Collection[str] = ()) -> None:
+def mend(store: Store, path: Path, references: Collection[str] = ()) -> None:
     """Leave out the damaged lines of a journal, and note in it which are gone; the file as it was
     is kept in the store's `tmp`.
     """
@@ -221,7 +221,7 @@ def mend(store: Store, path: Path, named: Collection[str] = ()) -> None:
         store.remove(path)
     else:
         lines, bad = content.split(b"\n"), set(damaged(path))
-        kept = b"".join(
+        intact_text = b"".join(
             text + b"\n"
             for number, text in enumerate(lines, 1)
             if text.strip() and number not in bad
@@ -233,11 +233,11 @@ def mend(store: Store, path: Path, named: Collection[str] = ()) -> None:
                 / "tmp"
                 / f"damaged-{path.parent.name}-{path.name}-{uuid.uuid4().hex[:12]}",
             )
-            write(path, kept)
-    found = chain(path)
-    if gone := found.missing(named) - found.lost:
+            write(path, intact_text)
+    line_chain = chain(path)
+    if gone := line_chain.missing(references) - line_chain.lost:
         with explained(store.root):
-            note(path, {"time": provenance.now(), LOST: sorted(gone)})
+            note(path, {"time": provenance.timestamp(), LOST: sorted(gone)})
 
 
 def _needed(path: Path) -> Mapping[str, type]:
@@ -271,7 +271,7 @@ def _look(text: bytes, needed: Mapping[str, type]) -> dict[str, Any] | None:
             return None
         if not all(
             isinstance(look.get(k, []), list)
-            and all(isinstance(one, str) for one in look.get(k, []))
+            and all(isinstance(entry, str) for entry in look.get(k, []))
             for k in (AFTER, LOST)
         ):
             return None

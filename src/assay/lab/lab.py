@@ -8,17 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assay.core.display import follower
 from assay.core.errors import ExperimentError, StoreError, nearest
 from assay.core.experiment import Experiment
-from assay.core.shown import follower
-from assay.lab import depot, following, journal, leases, ledger, looks, owners, wanted
+from assay.lab import depot, journal, leases, ledger, looks, ownership, requests, sequential
 from assay.lab import groups as grouping
 from assay.lab.atomic import explained
 from assay.lab.events import Finished, OnEvent, one_at_a_time
 from assay.lab.executors import Executor, Inline, Workers
-from assay.lab.following import Following
-from assay.lab.plan import Plan, again, as_stored, plan
+from assay.lab.plan import Plan, as_stored, plan, replan
 from assay.lab.preset import Preset, override
+from assay.lab.sequential import Following
 from assay.lab.stamp import replaced, stored_result
 from assay.lab.store import Store
 from assay.lab.times import measured_here
@@ -39,7 +39,7 @@ class Lab:
 
     def __init__(self, root: Path | str, executor: Executor | None = None, device: str = "cpu"):
         self.store = Store(depot.mirror(root) if isinstance(root, str) and is_url(root) else root)
-        self._away, self._fetched = depot.of(self.store.root), set[str]()
+        self._away, self._fetched = depot.open_depot(self.store.root), set[str]()
         self.executor = executor if executor is not None else Workers()
         self.device = device
 
@@ -65,17 +65,17 @@ class Lab:
         tell = one_at_a_time(on_event or follower() or (lambda event: None))
         if self._away is not None:
             self._away.exchange(experiment.name)
-        frozen = following.following(self.store, experiment, _preset(experiment, preset))
+        frozen = sequential.following(self.store, experiment, _preset(experiment, preset))
         for look in frozen.looks:
             first = self.plan(experiment, look)
             if first.missing:
-                one = Work(self.store, experiment, first, self.device, frozen.heard(tell))
-                work(self.store, self.executor_for([experiment]), [one])
-                if one.error is not None:
-                    raise one.error
-            now = again(self.store, experiment, first)
-            grouping.tidy(self.store, experiment.name, [row.job.key for row in now.cached])
-            result = self.finish(experiment, now, frozen)
+                work_item = Work(self.store, experiment, first, self.device, frozen.heard(tell))
+                work(self.store, self.executor_for([experiment]), [work_item])
+                if work_item.error is not None:
+                    raise work_item.error
+            current_plan = replan(self.store, experiment, first)
+            grouping.tidy(self.store, experiment.name, [row.job.key for row in current_plan.cached])
+            result = self.finish(experiment, current_plan, frozen)
             if frozen.told(result, tell):
                 break
         tell(Finished(result))
@@ -87,13 +87,13 @@ class Lab:
 
         `frozen` is what was frozen of the whole preset, where the plan has only the seeds of a
         look."""
-        frozen = frozen or following.following(self.store, experiment, now.preset)
+        frozen = frozen or sequential.following(self.store, experiment, now.preset)
         result = _judged(self.store, experiment, now, "main", frozen)
         self.store.prepare()
         if frozen.declared:
             with explained(self.store.root):
-                result = following.noted(frozen, self.store, result, now)
-        beside = measured_here(self.store, experiment, now, result.provenance)
+                result = sequential.noted(frozen, self.store, result, now)
+        measurements = measured_here(self.store, experiment, now, result.provenance)
         result.note(self.store)
         with explained(self.store.root):
             looks.freeze(journal.stored(self.store, experiment.name), experiment, now, result.exact)
@@ -104,7 +104,7 @@ class Lab:
                 now.preset.title,
                 ledger.subject(experiment, now.preset),
             )
-        result = replace(result, provenance={**result.provenance, **beside}, ledger=noted)
+        result = replace(result, provenance={**result.provenance, **measurements}, ledger=noted)
         result.write(self.store)
         self.exchange(experiment.name)  # before anybody sees a verdict: its look cannot be lost
         return result
@@ -121,11 +121,15 @@ class Lab:
             raise ExperimentError(
                 f"{experiment.name} has no arm {arm!r}; {nearest(arm, experiment.arms)}"
             )
-        now = self._stored(experiment, chosen)
+        current_plan = self._stored(experiment, chosen)
         result = _judged(
-            self.store, experiment, now, arm, following.following(self.store, experiment, chosen)
+            self.store,
+            experiment,
+            current_plan,
+            arm,
+            sequential.following(self.store, experiment, chosen),
         )
-        return replace(result, notes=(*result.notes, *replaced(self.store, now)))
+        return replace(result, notes=(*result.notes, *replaced(self.store, current_plan)))
 
     show = judge
 
@@ -139,10 +143,10 @@ class Lab:
         changed since."""
         chosen = _preset(experiment, preset)
         self._fetch(experiment)
-        if following.following(self.store, experiment, chosen).frozen is not None:
+        if sequential.following(self.store, experiment, chosen).frozen is not None:
             return None  # what was frozen is compared with what is, every time
-        now = self.plan(experiment, chosen) if run else self._stored(experiment, chosen)
-        data = stored_result(self.store, experiment, now)
+        current_plan = self.plan(experiment, chosen) if run else self._stored(experiment, chosen)
+        data = stored_result(self.store, experiment, current_plan)
         if data is None:
             return None
         return {
@@ -150,7 +154,7 @@ class Lab:
             "registration": None,
             "ledger": None,
             **data,
-            "changed": list(looks.changed(experiment, now, self.store)),
+            "changed": list(looks.changed(experiment, current_plan, self.store)),
         }
 
     def check(self, result: Result, record: Mapping[str, Any]) -> list[Any]:
@@ -171,7 +175,7 @@ class Lab:
         from assay.lab.store import size
 
         root = self.store.root
-        owners.sound(experiment)
+        ownership.sound(experiment)
         results = [
             p
             for p in sorted((root / "results" / experiment).glob("*.json"))
@@ -187,13 +191,13 @@ class Lab:
             if preset is None
             else []
         )
-        others = [
+        other_experiments = [
             *(p.name for p in (root / "runs").glob("*")),
             *(g.experiment for g in grouping.unfinished(self.store)),
         ]
         shared = (
             []
-            if preset is not None or set(others) - {experiment}
+            if preset is not None or set(other_experiments) - {experiment}
             else sorted((root / "artefacts").glob("*"))
         )
         return [(p, size(p)) for p in (*results, *begun, *runs, *shared)]
@@ -215,12 +219,12 @@ class Lab:
                 ledger.removed(self.store, experiment, runs, about)
         for path, n in self.removable(experiment, preset):
             if path.parent.name == "groups":
-                wanted.drop(
+                requests.drop(
                     self.store.root, path.name
                 )  # a worker that joined leaves it at its next step
                 with (
                     explained(self.store.root),
-                    leases.of(self.store.root).wait(f"group-{path.name}") as lease,
+                    leases.open_leases(self.store.root).wait(f"group-{path.name}") as lease,
                 ):
                     if path.exists():
                         self.store.remove(path)
@@ -229,7 +233,7 @@ class Lab:
                 self.store.remove(path)
             freed += n
         if preset is None:
-            owners.forget(self.store, experiment)
+            ownership.forget(self.store, experiment)
             forget(self.store, experiment)
         return freed
 
@@ -250,15 +254,18 @@ class Lab:
     def _stored(self, experiment: Experiment, preset: Preset) -> Plan:
         """What is stored, whatever it read; runs that read different things count only where the
         experiment says they should."""
-        found = plan(self.store, experiment, preset, inputs_of=as_stored)
-        read = {tuple(sorted(r.inputs.items())) for r in found.cached}
+        stored_plan = plan(self.store, experiment, preset, inputs_of=as_stored)
+        read = {tuple(sorted(r.inputs.items())) for r in stored_plan.cached}
         noted = {
-            pair for r in found.cached if r.stored is not None for pair in r.stored.read.items()
+            pair
+            for r in stored_plan.cached
+            if r.stored is not None
+            for pair in r.stored.read.items()
         }
         mixed = len(noted) > len(dict(noted))  # of one file several contents
         # Several where arms are meant to differ, or where a command was interrupted after the model
         # or corpus changed.
-        return found if len(read) <= 1 and not mixed else plan(self.store, experiment, preset)
+        return stored_plan if len(read) <= 1 and not mixed else plan(self.store, experiment, preset)
 
     def executor_for(self, experiments: Sequence[Experiment]) -> Executor:
         """What runs their tasks: this lab's executor, or this process where one of them is found in
@@ -277,49 +284,63 @@ def _preset(experiment: Experiment, preset: Asked) -> Preset:
     return preset if isinstance(preset, Preset) else override(experiment, preset)
 
 
-def _judged(store: Store, experiment: Experiment, now: Plan, arm: str, frozen: Following) -> Result:
+def _judged(
+    store: Store, experiment: Experiment, current_plan: Plan, arm: str, frozen: Following
+) -> Result:
     from assay.lab.design import noted
     from assay.lab.result import judge_all, left_out, load
 
-    now, experiment = noted(store, now), looks.marked(experiment.sized(now.preset.specs), store)
+    current_plan, experiment = (
+        noted(store, current_plan),
+        looks.marked(experiment.sized(current_plan.preset.specs), store),
+    )
     frozen = replace(frozen, experiment=experiment)
     if frozen.declared:
-        parts = following.reached(frozen, now)
+        parts = sequential.reached(frozen, current_plan)
         if not parts:
-            raise following.none_taken(frozen, experiment.name, now)
+            raise sequential.none_taken(frozen, experiment.name, current_plan)
         if (
             arm != "main"
         ):  # nobody froze a claim about another arm: it is asked of the last look that was reached
-            now = parts[-1]
-    if now.missing and not (frozen.declared and arm == "main"):
-        why = now.missing[0].why
+            current_plan = parts[-1]
+    if current_plan.missing and not (frozen.declared and arm == "main"):
+        why = current_plan.missing[0].why
         state = (
-            "are not stored" if now.missing[0].stored is None else "are stored, but no longer count"
+            "are not stored"
+            if current_plan.missing[0].stored is None
+            else "are stored, but no longer count"
         )
         raise StoreError(
-            f"{len(now.missing)} of {len(now.rows)} runs of {experiment.name} "
-            f"({now.preset.title}) {state} ({why}); "
-            f"run: assay run {experiment.typed}{now.preset.options}"
+            f"{len(current_plan.missing)} of {len(current_plan.rows)} runs of {experiment.name} "
+            f"({current_plan.preset.title}) {state} ({why}); "
+            f"run: assay run {experiment.typed}{current_plan.preset.options}"
         )
-    for name, rows in now.by_arm().items():
+    for name, rows in current_plan.by_arm().items():
         read = {tuple(sorted(r.inputs.items())) for r in rows}
         if len(read) > 1:
-            told = " and ".join(
-                ", ".join(f"{k} {v[:12]}" for k, v in one) or "nothing" for one in sorted(read)
+            summary = " and ".join(
+                ", ".join(f"{k} {v[:12]}" for k, v in inputs) or "nothing"
+                for inputs in sorted(read)
             )
             raise StoreError(
-                f"the stored runs of arm {name} read different things ({told}); run: assay "
+                f"the stored runs of arm {name} read different things ({summary}); run: assay "
                 f"run {experiment.typed}"
             )
-    by_look = following.judged(frozen, store, now) if frozen.declared and arm == "main" else None
-    result = by_look or replace(
-        judge_all(experiment, now, load(now), arm),
-        registration=following.unfollowed(frozen, store, now, arm),
+    by_look = (
+        sequential.judged(frozen, store, current_plan)
+        if frozen.declared and arm == "main"
+        else None
     )
-    gone = ledger.gone(store, ledger.named(store, experiment.name, now.preset.title))
+    result = by_look or replace(
+        judge_all(experiment, current_plan, load(current_plan), arm),
+        registration=sequential.unfollowed(frozen, store, current_plan, arm),
+    )
+    gone = ledger.gone(
+        store, ledger.collect_references(store, experiment.name, current_plan.preset.title)
+    )
     return replace(
         result,
-        changed=looks.changed(experiment, now, store),
-        notes=(*now.notes, *([gone] * bool(gone)), *left_out(result)),
-        ledger=ledger.head(store, experiment.name, now.preset.title),
+        changed=looks.changed(experiment, current_plan, store),
+        notes=(*current_plan.notes, *([gone] * bool(gone)), *left_out(result)),
+        ledger=ledger.head(store, experiment.name, current_plan.preset.title),
     )

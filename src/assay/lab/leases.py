@@ -142,13 +142,13 @@ class Unchanged:
         self.clock = clock
         self._seen: dict[str, tuple[object, float]] = {}
 
-    def seconds(self, name: str, look: object, now: float) -> float:
+    def seconds(self, name: str, look: object, current_time: float) -> float:
         """Give the seconds for which it has looked like this; `now` is the time before it was
         read."""
-        seen = self._seen.get(name)
-        if seen is None or seen[0] != look:
-            self._seen[name] = seen = (look, now)
-        return now - seen[1]
+        observation = self._seen.get(name)
+        if observation is None or observation[0] != look:
+            self._seen[name] = observation = (look, current_time)
+        return current_time - observation[1]
 
     def forget(self, name: str) -> None:
         """Forget a thing."""
@@ -198,12 +198,12 @@ class Leases:
     def held(self, name: str) -> bool:
         """Whether somebody seems to have it: there is a beat, and it has not stopped for too
         long."""
-        now = self._unchanged.clock()
+        current_time = self._unchanged.clock()
         _, claim, beat = _read(self._root / "leases" / name)
         if (
             claim is None
             or beat is None
-            or self._unchanged.seconds(name, (claim, beat), now) >= claim.lapse
+            or self._unchanged.seconds(name, (claim, beat), current_time) >= claim.lapse
         ):
             return False
         if not claim.locked or claim.kernel != KERNEL:
@@ -215,19 +215,22 @@ class Leases:
 
     def _take(self, name: str, mark: str, lock: _Lock) -> Lease | None:
         folder, deaths = self._root / "leases" / name, 0
-        now = self._unchanged.clock()
+        current_time = self._unchanged.clock()
         number, claim, beat = _read(folder)
         if claim is None or beat is None:
             if lock.elsewhere:  # about to claim it, or an older version of Assay at work
                 return None
         else:
             dead = claim.locked and claim.kernel == KERNEL and lock.handle is not None
-            if self._unchanged.seconds(name, (claim, beat), now) < claim.lapse and not dead:
+            if (
+                self._unchanged.seconds(name, (claim, beat), current_time) < claim.lapse
+                and not dead
+            ):
                 return None
             deaths = claim.deaths + 1 if claim.mark == mark else 0
-        mine = Claim(owner(), KERNEL, lock.handle is not None, lapse(), mark, deaths)
+        new_claim = Claim(owner(), KERNEL, lock.handle is not None, lapse(), mark, deaths)
         folder.mkdir(parents=True, exist_ok=True)
-        lease = Lease(folder, number + 1, mine, lock.handle)
+        lease = Lease(folder, number + 1, new_claim, lock.handle)
         if not lease.claim():
             return None
         self._unchanged.forget(name)
@@ -320,7 +323,7 @@ class Lease:
 _known: dict[Path, Leases] = {}
 
 
-def of(root: Path) -> Leases:
+def open_leases(root: Path) -> Leases:
     """Give the leases of a store, the same for the life of this process, so that what it saw of
     beats is kept."""
     return _known.setdefault(root.absolute(), Leases(root.absolute()))
@@ -382,10 +385,10 @@ def _read(folder: Path) -> tuple[int, Claim | None, str | None]:
 def _claim(path: Path) -> Claim:
     """What a claim says; one that nobody can read is nobody's. Raises: OSError."""
     try:
-        said = Claim(**json.loads(foreign.read_stored(path)))
+        claim = Claim(**json.loads(foreign.read_stored(path)))
         return (
-            said
-            if 0 < said.lapse <= LONGEST and re.fullmatch(r"[\w-]+", said.owner)
+            claim
+            if 0 < claim.lapse <= LONGEST and re.fullmatch(r"[\w-]+", claim.owner)
             else Claim("nobody", "", False, 0.0)
         )
     except (ValueError, TypeError, RecursionError, IsADirectoryError):

@@ -21,8 +21,8 @@ from typing import Any, Literal
 
 from assay.core.errors import StoreError
 from assay.core.experiment import Experiment
+from assay.core.result_schema import ToldHead
 from assay.core.spec import canonical_json
-from assay.core.told import ToldHead
 from assay.lab import journal, looks, provenance
 from assay.lab.preset import Preset
 from assay.lab.sealed import unseal
@@ -80,10 +80,10 @@ def subject(experiment: Experiment, preset: Preset) -> Subject:
 def settings(specs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     """12 hex digits of each setting of an arm without its seed, of arms' names and specs as
     JSON."""
-    found = {(arm.rpartition("/")[2], journal.digest(_seedless(spec))) for arm, spec in specs}
+    pairs = {(arm.rpartition("/")[2], journal.digest(_seedless(spec))) for arm, spec in specs}
     return {
-        arm: [digest for _, digest in each]
-        for arm, each in groupby(sorted(found), lambda pair: pair[0])
+        arm: [digest for _, digest in group]
+        for arm, group in groupby(sorted(pairs), lambda pair: pair[0])
     }
 
 
@@ -110,7 +110,7 @@ def note(
         for p in journal.files(store, experiment)
         if p.is_file()
     }
-    now = {
+    entry = {
         "what": what,
         "experiment": experiment,
         "preset": preset,
@@ -124,7 +124,7 @@ def note(
         (
             line
             for line in lines(store)
-            if {k: v for k, v in line.items() if k not in _VARIES} == now
+            if {k: v for k, v in line.items() if k not in _VARIES} == entry
         ),
         None,
     )
@@ -132,7 +132,8 @@ def note(
         return _head(
             store,
             journal.note(
-                place(store), {"time": provenance.now(), "commit": provenance.commit(), **now}
+                place(store),
+                {"time": provenance.timestamp(), "commit": provenance.commit(), **entry},
             ),
         )
     return _head(store, journal.key(known))
@@ -174,37 +175,39 @@ def lines(store: Store) -> list[dict[str, Any]]:
 
 def head(store: Store, experiment: str, preset: str) -> ToldHead | None:
     """The last line about judging an experiment's preset; None where there is none."""
-    found = [
+    matches = [
         line
         for line in lines(store)
         if (line["what"], line["experiment"], line["preset"]) == ("judged", experiment, preset)
     ]
-    return _head(store, journal.key(found[-1])) if found else None
+    return _head(store, journal.key(matches[-1])) if matches else None
 
 
-def seen(store: Store, about: Subject) -> Iterator[tuple[Line, set[int]]]:
+def iter_exposures(store: Store, about: Subject) -> Iterator[tuple[Line, set[int]]]:
     """The lines that say that somebody may have seen some of these runs, each with the seeds."""
     for line in lines(store):
         if line["what"] != "frozen" and (shared := about.shared(line)):
             yield line, shared
 
 
-def named(store: Store, experiment: str = "*", preset: str = "*") -> set[str]:
+def collect_references(store: Store, experiment: str = "*", preset: str = "*") -> set[str]:
     """The lines that stored results and registrations name; files that cannot be read name none."""
-    found = set()
+    hashes = set()
     for part in ("results", "registered"):
         for path in (store.root / part).glob(f"{experiment}/{preset}.json"):
             with contextlib.suppress(StoreError, TypeError, KeyError):
-                found.add(str(unseal(path)["ledger"]["hash"]))
-    return found
+                hashes.add(str(unseal(path)["ledger"]["hash"]))
+    return hashes
 
 
-def gone(store: Store, of: Collection[str]) -> str:
+def gone(store: Store, heads: Collection[str]) -> str:
     """How many lines are not here, of these and all that they follow, in a phrase; empty where none
     is gone.
     """
-    found = journal.chain(place(store))
-    count = len({line for head in of for line in found.before(head)} - found.lines.keys())
+    line_chain = journal.chain(place(store))
+    count = len(
+        {line for head in heads for line in line_chain.before(head)} - line_chain.lines.keys()
+    )
     return (
         f"of {place(store)} {journal.count(count)} gone, with whatever was seen then"
         if count

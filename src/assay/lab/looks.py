@@ -50,51 +50,51 @@ def frozen(experiment: Experiment, plan: Plan) -> dict[str, Any]:
     }
 
 
-def changes(looks: Sequence[Frozen], now: Frozen) -> list[str]:
+def changes(looks: Sequence[Frozen], current: Frozen) -> list[str]:
     """What is not as at the first look at any of the same judged seeds, and what later looks had
     besides; each claim and arm once.
 
     What was changed after the first look and changed back is as it was. Empty where nobody looked
     at these seeds."""
-    seen: list[Frozen] = []
+    shared_looks: list[Frozen] = []
     first: list[Frozen] = []
     known: set[int] = set()
     for look in looks:
-        shared = {s for s in seeds_of(look["seeds"]) & seeds_of(now["seeds"]) if s >= JUDGED}
-        seen += [look] if shared else []
+        shared = {s for s in seeds_of(look["seeds"]) & seeds_of(current["seeds"]) if s >= JUDGED}
+        shared_looks += [look] if shared else []
         first += [look] if shared - known else []
         known |= shared
-    told: list[str] = []
+    phrases: list[str] = []
     for kind, what in (("claims", "claim"), ("arms", "arm")):
-        new = now[kind]
-        told += [
+        new = current[kind]
+        phrases += [
             f"{what} added or reworded: {name}"
             for look in first
             for name in new
             if name not in look[kind]
         ]
-        told += [
+        phrases += [
             f"{what} dropped or reworded: {name}"
-            for look in seen
+            for look in shared_looks
             for name in look[kind]
             if name not in new
         ]
-        told += [
+        phrases += [
             f"{what} changed: {name}"
             for look in first
             for name in new
             if name in look[kind] and look[kind][name] != new[name]
         ]
-    return list(dict.fromkeys(told))
+    return list(dict.fromkeys(phrases))
 
 
 def changed(experiment: Experiment, plan: Plan, store: Store | None = None) -> tuple[str, ...]:
     """What changed after a look at these seeds, by the committed looks and those of a store; each
     phrase once."""
-    now = frozen(experiment, plan)
-    kept = (committed(experiment), *([journal.stored(store, experiment.name)] if store else []))
+    current = frozen(experiment, plan)
+    paths = (committed(experiment), *([journal.stored(store, experiment.name)] if store else []))
     return tuple(
-        dict.fromkeys(change for path in kept for change in changes(journal.read(path), now))
+        dict.fromkeys(change for path in paths for change in changes(journal.read(path), current))
     )
 
 
@@ -129,15 +129,15 @@ def reshaped(claim: Claim, noted: Sequence[Frozen]) -> str:
         when, text = str(look.get("time", ""))[:10], claim.text
         if text not in look["claims"]:
             return f"it came after a look on {when}"
-        then = look.get("shapes", {}).get(text)
-        if then is None:
+        earlier_shape = look.get("shapes", {}).get(text)
+        if earlier_shape is None:
             if look["claims"][text] != claims_key([claim])[:12]:
                 return f"it was another one at a look on {when}"
-        elif then[0] != kind:
+        elif earlier_shape[0] != kind:
             return f"at a look on {when} a pilot had set its threshold"
-        elif then[1] != asks:
+        elif earlier_shape[1] != asks:
             return f"at a look on {when} its threshold, side, scale, units or arm was another"
-        elif gone := [control for control in then[2:] if control not in controls]:
+        elif gone := [control for control in earlier_shape[2:] if control not in controls]:
             return f"at a look on {when} {gone[0]} was a control of it"
     return ""
 
@@ -168,10 +168,10 @@ def freeze(path: Path, experiment: Experiment, plan: Plan, exact: Iterable[Verif
 
     Raises: OSError.
     """
-    now, before = frozen(experiment, plan), journal.read(path)
-    if any({k: look.get(k) for k in now} == now for look in before):
+    entry, before = frozen(experiment, plan), journal.read(path)
+    if any({k: look.get(k) for k in entry} == entry for look in before):
         return
-    now |= {
+    entry |= {
         "shapes": {
             s.text: [kind, asks, *controls]
             for s in experiment.claims
@@ -184,8 +184,8 @@ def freeze(path: Path, experiment: Experiment, plan: Plan, exact: Iterable[Verif
         for e in exact
         if e.outcome == "violated"
     }:
-        now |= {"violated": off}
-    journal.note(path, {"time": provenance.now(), "commit": provenance.commit(), **now})
+        entry |= {"violated": off}
+    journal.note(path, {"time": provenance.timestamp(), "commit": provenance.commit(), **entry})
 
 
 def bring(path: Path, store: Store, experiment: Experiment) -> None:
@@ -205,11 +205,11 @@ def violated(experiment: Experiment) -> dict[str, str]:
     """The exact statements that were violated at a committed look, by text, each with by how much
     and at which seeds.
     """
-    found = {}
+    violations = {}
     for look in journal.read(committed(experiment)):
         for text, how in look.get("violated", {}).items():
-            found[text] = f"{how}, at seeds {look['seeds']}"
-    return found
+            violations[text] = f"{how}, at seeds {look['seeds']}"
+    return violations
 
 
 def shared(path: Path, seeds: Iterable[int]) -> set[str]:
@@ -231,13 +231,13 @@ def _content(look: Frozen) -> str:
 
 def spans(seeds: Iterable[int]) -> str:
     """Seeds as ranges, the end left out: "3000:3008,3010:3011"."""
-    told: list[list[int]] = []
+    ranges: list[list[int]] = []
     for seed in sorted(set(seeds)):
-        if told and told[-1][1] == seed:
-            told[-1][1] += 1
+        if ranges and ranges[-1][1] == seed:
+            ranges[-1][1] += 1
         else:
-            told.append([seed, seed + 1])
-    return ",".join(f"{a}:{b}" for a, b in told)
+            ranges.append([seed, seed + 1])
+    return ",".join(f"{a}:{b}" for a, b in ranges)
 
 
 def seeds_of(text: str) -> set[int]:

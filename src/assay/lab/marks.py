@@ -23,20 +23,20 @@ class Marks:
         self._begun: dict[tuple[str, int], int] = {}
         self._kept: dict[Stage, list[tuple[int, float]]] = {}
 
-    def note(self, done: int, total: int, unit: str, at: float) -> None:
+    def note(self, count: int, total: int, unit: str, seconds: float) -> None:
         """Take down that a group had counted so much; a count that falls begins the next stage."""
         before = self.latest
-        again = before is not None and before[0][:2] == (unit, total) and done >= before[1]
-        if not again:
+        continues = before is not None and before[0][:2] == (unit, total) and count >= before[1]
+        if not continues:
             self._begun[unit, total] = self._begun.get((unit, total), 0) + 1
         stage = (unit, total, self._begun[unit, total])
-        self.latest = (stage, done, at)
-        kept = self._kept.setdefault(stage, [])
-        if not kept or done - kept[-1][0] >= FINE * total:
-            kept.append((done, at))
+        self.latest = (stage, count, seconds)
+        stage_marks = self._kept.setdefault(stage, [])
+        if not stage_marks or count - stage_marks[-1][0] >= FINE * total:
+            stage_marks.append((count, seconds))
 
-    def when(self, stage: Stage, done: int) -> float | None:
+    def when(self, stage: Stage, count: int) -> float | None:
         """Seconds after which the group had counted so much; None where it never counted that."""
-        kept = self._kept.get(stage, [])
-        i = bisect_right(kept, done, key=lambda mark: mark[0])
-        return kept[i - 1][1] if i else None
+        stage_marks = self._kept.get(stage, [])
+        i = bisect_right(stage_marks, count, key=lambda mark: mark[0])
+        return stage_marks[i - 1][1] if i else None

@@ -48,7 +48,7 @@ def hand_back() -> None:
 
     What was cached is made again where it is asked for again.
     """
-    for cached in [found for found in gc.get_objects() if type(found) is _CACHE]:
+    for cached in [candidate for candidate in gc.get_objects() if type(candidate) is _CACHE]:
         if str(getattr(cached, "__module__", "")).startswith("assay."):
             cached.cache_clear()
     gc.collect()

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from assay.core import foreign, intact
+from assay.core import foreign, integrity
 from assay.core.spec import canonical_json
 from assay.lab import groups
 from assay.lab.atomic import explained, write
@@ -45,12 +45,12 @@ def migrate(store: Store) -> list[str]:
     if not store.older:
         return []
     with explained(store.root), store.lock("migration").acquire(blocking=True):
-        told = []
+        messages = []
         for step in steps(store):
             step.do()
-            told.append(f"{step.how}: {step.path.relative_to(store.root)}")
+            messages.append(f"{step.how}: {step.path.relative_to(store.root)}")
         store.modernise()
-    return [*told, f"{store.root} is as this version writes it"]
+    return [*messages, f"{store.root} is as this version writes it"]
 
 
 def steps(store: Store) -> Iterator[Step]:
@@ -68,13 +68,13 @@ def steps(store: Store) -> Iterator[Step]:
         elif SEAL not in data:
             yield Step(path, "sealed", partial(write, path, seal(data)))
     for path in sorted((store.root / "groups").glob("*/fit-*.safetensors")):
-        said = groups.checkpoint(path)
-        if "sha256" not in said:
-            yield _checkpoint(store, path, said)
+        metadata = groups.checkpoint(path)
+        if "sha256" not in metadata:
+            yield _checkpoint(store, path, metadata)
 
 
 def _note(folder: Path) -> None:
-    write(folder / intact.NOTE, intact.described(folder))
+    write(folder / integrity.NOTE, integrity.described(folder))
 
 
 def _result(path: Path) -> dict[str, Any] | None:
@@ -89,7 +89,7 @@ def _result(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _checkpoint(store: Store, path: Path, said: dict[str, Any]) -> Step:
+def _checkpoint(store: Store, path: Path, metadata: dict[str, Any]) -> Step:
     """Seal a checkpoint that says at which step it is and which text made it; nothing could go on
     from any other."""
     from safetensors import SafetensorError
@@ -98,12 +98,12 @@ def _checkpoint(store: Store, path: Path, said: dict[str, Any]) -> Step:
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError):
-        said = {}
-    if not said.get("code"):
+        metadata = {}
+    if not metadata.get("code"):
         return Step(
             path, f"no checkpoint to go on from, kept under {ASIDE}/", partial(_aside, store, path)
         )
-    sealed = {**said, "sha256": groups.digest(tensors, said["step"], said["code"])}
+    sealed = {**metadata, "sha256": groups.digest(tensors, metadata["step"], metadata["code"])}
     return Step(
         path,
         "sealed",
@@ -114,6 +114,6 @@ def _checkpoint(store: Store, path: Path, said: dict[str, Any]) -> Step:
 
 
 def _aside(store: Store, path: Path) -> None:
-    there = store.root / ASIDE / path.relative_to(store.root)
-    there.parent.mkdir(parents=True, exist_ok=True)
-    path.rename(there)
+    target = store.root / ASIDE / path.relative_to(store.root)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path.rename(target)

@@ -32,13 +32,13 @@ def code(origin: str) -> str:
     """16 hex digits of the text of its file, or of all files of its folder; stored with each run,
     not part of its key. Empty without a file."""
     try:
-        found = files(origin)
-        if len(found) < 2:
-            return hashlib.sha256(found[0].read_bytes()).hexdigest()[:16] if found else ""
-        folder = min((p.parent for p in found), key=lambda p: len(p.parts))
+        paths = files(origin)
+        if len(paths) < 2:
+            return hashlib.sha256(paths[0].read_bytes()).hexdigest()[:16] if paths else ""
+        folder = min((p.parent for p in paths), key=lambda p: len(p.parts))
         texts = (
             p.relative_to(folder).as_posix().encode() + b"\0" + p.read_bytes() + b"\0"
-            for p in found
+            for p in paths
         )
         return hashlib.sha256(b"".join(texts)).hexdigest()[:16]
     except OSError:
@@ -55,7 +55,7 @@ def called(path: Path) -> str:
     return path.parent.name if path.name == OPENS else path.stem
 
 
-def beside(path: Path) -> Path:
+def parent_folder(path: Path) -> Path:
     """The folder in which the file, or the folder that it opens, lies."""
     return path.parent.parent if path.name == OPENS else path.parent
 
@@ -65,11 +65,13 @@ def where(error: BaseException, origin: str) -> str:
     one."""
     if isinstance(error, SyntaxError) and error.filename and not error.filename.startswith("<"):
         return f"{error.filename} line {error.lineno}"
-    own = frames_in(error, origin)
-    return f"{own[-1].filename} line {own[-1].lineno}" if own else origin
+    own_frames = frames_in(error, origin)
+    return f"{own_frames[-1].filename} line {own_frames[-1].lineno}" if own_frames else origin
 
 
 def frames_in(error: BaseException, origin: str) -> list[traceback.FrameSummary]:
     """The places of a traceback that lie in the experiment's own files."""
-    own = {str(path) for path in files(origin)}
-    return [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in own]
+    own_files = {str(path) for path in files(origin)}
+    return [
+        frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in own_files
+    ]

@@ -16,11 +16,11 @@ from assay.core.errors import StoreError
 from assay.core.experiment import Cost, Experiment
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json, per_run_fields
-from assay.lab import edits, journal, owners, reading, records
+from assay.lab import edits, journal, ownership, reading, records
 from assay.lab.groups import RunGroup, Wanted, unfinished
 from assay.lab.origin import STUDIES, code
-from assay.lab.preset import Preset, kept
-from assay.lab.speed import beside
+from assay.lab.preset import Preset, apply_preset
+from assay.lab.speed import relative_speed
 from assay.lab.store import Damaged, Job, Store, Stored, size
 
 
@@ -115,8 +115,8 @@ def plan(
 
     `inputs_of` says what a run should have read from outside; by default the experiment is asked,
     which may need its model."""
-    owners.check(store, experiment.name, experiment.origin)
-    experiment = kept(experiment, preset)
+    ownership.check(store, experiment.name, experiment.origin)
+    experiment = apply_preset(experiment, preset)
     ROOT.set(store.root)
     shelf = _Shelf(store, experiment, compares=inputs_of is not as_stored)
     rows = _rows(
@@ -128,7 +128,7 @@ def plan(
     cost = (
         None if inputs_of is as_stored else experiment.cost
     )  # which may look at the model as well
-    speed = beside(records.of(experiment, preset.name, measures=False) or {})
+    speed = relative_speed(records.load_record(experiment, preset.name, measures=False) or {})
     per_run, cost_from, at_most = _cost_per_run(shelf, experiment, preset, cost, speed)
     missing = [r for r in rows if r.state == "missing"]
     cpu: float | None = 0.0
@@ -136,9 +136,9 @@ def plan(
     for arm in dict.fromkeys(
         r.job.arm for r in missing
     ):  # in order: sums of floats keep every digit
-        mine = [r for r in missing if r.job.arm == arm]
-        cpu = cpu + per_run[arm] * len(mine) if cpu is not None and arm in per_run else None
-        disk += int(_bytes_per_run(shelf, experiment, arm, preset.name) * len(mine))
+        arm_rows = [r for r in missing if r.job.arm == arm]
+        cpu = cpu + per_run[arm] * len(arm_rows) if cpu is not None and arm in per_run else None
+        disk += int(_bytes_per_run(shelf, experiment, arm, preset.name) * len(arm_rows))
     if (
         cost is not None
     ):  # the largest of any arm: what they write beside measures, such as a harvest, they share
@@ -161,7 +161,7 @@ def plan(
     )
 
 
-def again(store: Store, experiment: Experiment, first: Plan) -> Plan:
+def replan(store: Store, experiment: Experiment, first: Plan) -> Plan:
     """Plan once more after work on it: what is stored by now, each run asked to have read what it
     should have read then."""
     return (
@@ -177,9 +177,9 @@ class _Shelf:
     def __init__(self, store: Store, experiment: Experiment, *, compares: bool):
         self.store, self.experiment = store, experiment
         self.compares, self.present = compares, reading.Present(reading.home(experiment.origin))
-        found = list(store.every(experiment.name))
-        self.runs = {s.key: s for s in found if isinstance(s, Stored)}
-        self.damaged = tuple(s for s in found if isinstance(s, Damaged))
+        stored_runs = list(store.every(experiment.name))
+        self.runs = {s.key: s for s in stored_runs if isinstance(s, Stored)}
+        self.damaged = tuple(s for s in stored_runs if isinstance(s, Damaged))
         self.groups: tuple[RunGroup, ...] = tuple(unfinished(store, experiment.name))
         self.code = code(experiment.origin) if experiment.origin else ""
         # read where it may matter: an edit of a neighbour leaves the file itself as it was
@@ -250,7 +250,7 @@ class _Shelf:
     def notes(self, rows: Sequence[Row]) -> tuple[str, ...]:
         """What a reader should know: runs that another text of the experiment's file produced,
         looks that cannot be trusted."""
-        told = []
+        messages = []
         other = [
             r.stored
             for r in rows
@@ -267,26 +267,26 @@ class _Shelf:
         if (
             self.code and unsure and not self.experiment.origin.endswith(STUDIES)
         ):  # what a study says of training stands in specs
-            names = sorted({found[1] for s in unsure if (found := edited[s.key]) is not None})
-            told.append(
+            names = sorted({edit[1] for s in unsure if (edit := edited[s.key]) is not None})
+            messages.append(
                 f"{len(unsure)} cached runs were made by another text of {self.experiment.name}'s "
                 f"file{': ' if names else ''}{'; '.join(names)}; "
                 "if that changed training or measuring, raise version= or measured= in its "
                 "Experiment, so that they are made anew"
             )
         if all(r.state == "missing" for r in rows) and (
-            old := owners.earlier(self.store, self.experiment.name, self.experiment.origin)
+            old := ownership.earlier(self.store, self.experiment.name, self.experiment.origin)
         ):
-            told.append(
+            messages.append(
                 f"the store has runs of an older version under {old}; if they are of this "
                 f"file, call it {old.replace('-', '_')}.py"
             )
         cached = [r.stored for r in rows if r.stored is not None and r.state == "cached"]
-        told += reading.notes(cached, self.present, outdated=not self.compares)
-        for path, named in journal.files(self.store, self.experiment.name).items():
-            if bad := journal.wrong(path, named):
-                told.append(f"of {path} {bad}, so what changed after that look may go untold")
-        return tuple(told)
+        messages += reading.notes(cached, self.present, outdated=not self.compares)
+        for path, references in journal.files(self.store, self.experiment.name).items():
+            if bad := journal.wrong(path, references):
+                messages.append(f"of {path} {bad}, so what changed after that look may go untold")
+        return tuple(messages)
 
 
 def as_stored(job: Job, stored: Stored | None) -> Mapping[str, str]:
@@ -314,27 +314,29 @@ def _rows(
         if arm.train is None:
             continue
         pairs = experiment.pairs(name, preset.specs)
-        mine = [job(name, spec) for spec, _ in pairs]
+        arm_entries = [job(name, spec) for spec, _ in pairs]
         parents = [
             job(arm.after, before).key if arm.after and before else None for _, before in pairs
         ]
-        inputs = [dict(inputs_of(j, shelf.runs.get(j.key))) for j in mine]
-        seen = {j.key: shelf.row(j, p, i) for j, p, i in zip(mine, parents, inputs, strict=True)}
-        rows[name] = list(seen.values())  # equal specs are one run
+        inputs = [dict(inputs_of(j, shelf.runs.get(j.key))) for j in arm_entries]
+        rows_by_key = {
+            j.key: shelf.row(j, p, i) for j, p, i in zip(arm_entries, parents, inputs, strict=True)
+        }
+        rows[name] = list(rows_by_key.values())  # equal specs are one run
     # A missing run needs its parent's parameters: where they are not stored, the parent is missing
     # too.
     for _ in rows:  # once per arm: chains of arms that build on each other
         needed = {
             r.parent
-            for mine in rows.values()
-            for r in mine
+            for arm_entries in rows.values()
+            for r in arm_entries
             if r.state == "missing" and r.parent is not None
         }
         rows = {
-            name: [_without_params(r) if r.job.key in needed else r for r in mine]
-            for name, mine in rows.items()
+            name: [_without_params(r) if r.job.key in needed else r for r in arm_entries]
+            for name, arm_entries in rows.items()
         }
-    return tuple(r for mine in rows.values() for r in mine)
+    return tuple(r for arm_entries in rows.values() for r in arm_entries)
 
 
 def _without_params(row: Row) -> Row:
@@ -373,7 +375,9 @@ def _cost_per_run(
             "the record",
             frozenset(),
         )
-    known = {n: found for n, specs in arms.items() if (found := _scaled(shelf, n, specs[0]))}
+    known = {
+        n: scaled_cost for n, specs in arms.items() if (scaled_cost := _scaled(shelf, n, specs[0]))
+    }
     if expected := {
         n: (seconds, False)
         for n, seconds in experiment.expected.items()
@@ -404,10 +408,10 @@ def _scaled(shelf: _Shelf, arm: str, spec: Spec) -> tuple[float, bool] | None:
         tuple[bool, float], list[float]
     ] = {}  # by whether fields are larger, and by how far it is in steps
     for stored in (s for s in shelf.runs.values() if s.arm == arm):
-        found = over(spec, json.loads(stored.spec_json))
+        comparison = over(spec, json.loads(stored.spec_json))
         cpu = float(stored.provenance.get("cpu_seconds", 0.0))
-        if found is not None and found[0] <= 20 and cpu:
-            spent.setdefault((found[1], found[0]), []).append(cpu)
+        if comparison is not None and comparison[0] <= 20 and cpu:
+            spent.setdefault((comparison[1], comparison[0]), []).append(cpu)
     if not spent:
         return None
     less, steps = min(spent, key=lambda k: (k[0], abs(1 - k[1])))
@@ -415,38 +419,42 @@ def _scaled(shelf: _Shelf, arm: str, spec: Spec) -> tuple[float, bool] | None:
 
 
 def over(
-    spec: Spec, then: Mapping[str, Any], each: Iterable[str] = ()
+    spec: Spec, stored_fields: Mapping[str, Any], ignored_fields: Iterable[str] = ()
 ) -> tuple[float, bool] | None:
     """This spec's steps over those of another, and whether other fields that all runs of an arm
     share are smaller.
 
     None where one of them is larger, or differs in kind. Fields named in `each` may differ from run
     to run."""
-    now: dict[str, Any] = json.loads(spec.to_json())
-    per_run = {*each, *per_run_fields(type(spec)), "steps"}
+    fields: dict[str, Any] = json.loads(spec.to_json())
+    per_run = {*ignored_fields, *per_run_fields(type(spec)), "steps"}
     other = [
-        (now[k], then.get(k))
-        for k in now
-        if k not in per_run and canonical_json(now[k]) != canonical_json(then.get(k))
+        (fields[k], stored_fields.get(k))
+        for k in fields
+        if k not in per_run and canonical_json(fields[k]) != canonical_json(stored_fields.get(k))
     ]
-    a, b = float(now.get("steps") or 0), float(then.get("steps") or 0)
+    a, b = float(fields.get("steps") or 0), float(stored_fields.get("steps") or 0)
     if not all(_smaller(*pair) for pair in other) or (a != b and not b):
         return None
     return (1.0 if a == b else a / b), bool(other)
 
 
-def _smaller(now: Any, then: Any) -> bool:
+def _smaller(value: Any, reference: Any) -> bool:
     """Whether a field's value is a smaller number, or a shorter list, than another."""
-    if isinstance(now, list) and isinstance(then, list):
-        return len(now) <= len(then)
-    numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in (now, then))
-    return numbers and now <= then
+    if isinstance(value, list) and isinstance(reference, list):
+        return len(value) <= len(reference)
+    numbers = all(
+        isinstance(x, int | float) and not isinstance(x, bool) for x in (value, reference)
+    )
+    return numbers and value <= reference
 
 
 def _bytes_per_run(shelf: _Shelf, experiment: Experiment, arm: str, preset: str) -> float:
-    mine = [s for s in shelf.runs.values() if s.arm == arm]
+    stored_runs = [s for s in shelf.runs.values() if s.arm == arm]
     return (
-        size(mine[-1].folder) if mine else records.bytes_per_run(experiment, preset).get(arm, 0.0)
+        size(stored_runs[-1].folder)
+        if stored_runs
+        else records.bytes_per_run(experiment, preset).get(arm, 0.0)
     )
 
 
@@ -471,13 +479,13 @@ def expected(plan: Plan) -> float:
 def sessions(plan: Plan) -> tuple[tuple[float, float], ...]:
     """When groups of the stored runs were worked on: (start, end) in seconds of the epoch, each
     once."""
-    found = {
+    intervals = {
         (float(a), float(b))
         for r in plan.cached
         if r.stored is not None
         for a, b in r.stored.provenance.get("sessions", [])
     }
-    return tuple(sorted(found))
+    return tuple(sorted(intervals))
 
 
 def spanned(sessions: Iterable[tuple[float, float]]) -> float:

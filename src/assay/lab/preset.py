@@ -85,8 +85,8 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals:
             known = ", ".join(
-                f"{n}={getattr(specs[0], n)}" + (f" ({told})" if told else "")
-                for n, told in ranges(cls).items()
+                f"{n}={getattr(specs[0], n)}" + (f" ({range_text})" if range_text else "")
+                for n, range_text in ranges(cls).items()
             )
             raise SpecError(f"--set needs field=value, got {text!r}; fields, as they are: {known}")
         if name not in {f.name for f in fields(cls)}:
@@ -107,10 +107,12 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
         tuple(sorted(f"{n.strip()}={v.strip()}" for n, _, v in (s.partition("=") for s in sets))),
         without,
     )
-    for arm in (name for name, a in _left(experiment, chosen).arms.items() if a.train is not None):
+    for arm in (
+        name for name, a in _drop_arms(experiment, chosen).arms.items() if a.train is not None
+    ):
         try:
-            if mine := experiment.specs_of(arm, chosen.specs):
-                Runs(mine)  # all runs of an arm share their static fields
+            if arm_specs := experiment.specs_of(arm, chosen.specs):
+                Runs(arm_specs)  # all runs of an arm share their static fields
         except AssayError:
             raise
         except Exception as e:
@@ -129,15 +131,15 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
     return chosen
 
 
-def kept(experiment: Experiment, preset: Preset) -> Experiment:
+def apply_preset(experiment: Experiment, preset: Preset) -> Experiment:
     """Give the experiment with the arms that a preset runs, and its sizes in every sentence.
 
     Raises: SpecError for an arm that there is not, or that a claim or an arm needs, and for sizes
     that a sentence lacks."""
-    return _left(experiment.sized(preset.specs) if preset.specs else experiment, preset)
+    return _drop_arms(experiment.sized(preset.specs) if preset.specs else experiment, preset)
 
 
-def _left(experiment: Experiment, preset: Preset) -> Experiment:
+def _drop_arms(experiment: Experiment, preset: Preset) -> Experiment:
     if not preset.without:
         return experiment
     for arm in preset.without:
@@ -165,7 +167,9 @@ def spelled(spec: Spec, field: str, value: Any) -> tuple[Any, ...]:
         return (getattr(spec.replace(**{field: value}), field),)
     except SpecError:
         if isinstance(value, list) and value:
-            return tuple(dict.fromkeys(one for v in value for one in spelled(spec, field, v)))
+            return tuple(
+                dict.fromkeys(field_value for v in value for field_value in spelled(spec, field, v))
+            )
         if (
             isinstance(value, str)
             and ":" in value
@@ -189,7 +193,7 @@ def scope(
     The experiment's own words come first, whose braces show most of what was set; then what they do
     not show. Only runs count whose fields have the values in `where`.
     """
-    experiment = kept(experiment, preset)
+    experiment = apply_preset(experiment, preset)
     rest = unspoken(experiment, preset.name, preset.specs, read)
     parts = [f"changed: {', '.join(f'{n}={_typed(v)}' for n, v in rest.items())}"] if rest else []
     parts += [f"without {', '.join(preset.without)}"] if preset.without else []
@@ -207,10 +211,10 @@ def scope_by_reading(
     known: dict[tuple[frozenset[str], str], str] = {}
 
     def speaks(read: Iterable[str], where: Where) -> str:
-        asked = frozenset(read), repr(where)
-        if asked not in known:
-            known[asked] = scope(experiment, preset, asked[0], where)
-        return known[asked]
+        cache_key = frozenset(read), repr(where)
+        if cache_key not in known:
+            known[cache_key] = scope(experiment, preset, cache_key[0], where)
+        return known[cache_key]
 
     return speaks
 
@@ -224,8 +228,10 @@ def unspoken(
 
     def shows(name: str, values: tuple[Any, ...]) -> bool:
         try:
-            alone = tuple(dict.fromkeys(s.replace(**{name: v}) for s in base for v in values))
-            words = experiment.scope_of(preset, alone, read)
+            changed_specs = tuple(
+                dict.fromkeys(s.replace(**{name: v}) for s in base for v in values)
+            )
+            words = experiment.scope_of(preset, changed_specs, read)
         except AssayError:  # a field that only goes with others is named as well
             return False
         return words != experiment.scope_of(preset, base, read)

@@ -35,15 +35,15 @@ def software() -> dict[str, Any]:
 def commit() -> str:
     """The git commit of the checkout Assay runs from, with `+` when files differ from it; empty
     outside a checkout."""
-    here = Path(__file__).resolve().parents[3]
-    if not (here / ".git").exists():
+    checkout = Path(__file__).resolve().parents[3]
+    if not (checkout / ".git").exists():
         return ""
     try:
         head = subprocess.run(
-            ["git", "-C", here, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10
+            ["git", "-C", checkout, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10
         )
         dirty = subprocess.run(
-            ["git", "-C", here, "status", "--porcelain", "-uno"],
+            ["git", "-C", checkout, "status", "--porcelain", "-uno"],
             capture_output=True,
             text=True,
             timeout=10,
@@ -77,7 +77,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def now() -> str:
+def timestamp() -> str:
     """The time as ISO 8601 in UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from assay.core import inputs
 from assay.core.plain import plain
-from assay.lab.origin import beside, code, files, in_file
+from assay.lab.origin import code, files, in_file, parent_folder
 
 if TYPE_CHECKING:
     from assay.lab.store import Stored
@@ -30,7 +30,7 @@ def watch(name: str, origin: str) -> inputs.Watch:
 
 def home(origin: str) -> Path | None:
     """Give the folder in which a user's own experiment has its files; None for any other."""
-    return beside(Path(origin)).absolute() if in_file(origin) else None
+    return parent_folder(Path(origin)).absolute() if in_file(origin) else None
 
 
 class Present:
@@ -40,28 +40,32 @@ class Present:
         self._home = home
         self._now: dict[str, str | None] = {}
 
-    def changed(self, then: Mapping[str, str]) -> str:
+    def changed(self, digests: Mapping[str, str]) -> str:
         """Say which files differ from what was read, and both hashes; empty where none does."""
-        now = {place: self._at(place) for place in then}
-        told = {place: digest for place, digest in now.items() if digest not in (None, then[place])}
+        current_digests = {place: self._at(place) for place in digests}
+        changed_digests = {
+            place: digest
+            for place, digest in current_digests.items()
+            if digest not in (None, digests[place])
+        }
         return ", ".join(
-            f"{inputs.brief(place)} {then[place][:12]}, now {str(digest)[:12]}"
-            for place, digest in told.items()
+            f"{inputs.brief(place)} {digests[place][:12]}, now {str(digest)[:12]}"
+            for place, digest in changed_digests.items()
         )
 
-    def gone(self, then: Iterable[str]) -> list[str]:
+    def gone(self, places: Iterable[str]) -> list[str]:
         """List the files that are not there any more."""
-        return [inputs.brief(place) for place in then if self._at(place) is None]
+        return [inputs.brief(place) for place in places if self._at(place) is None]
 
     def _at(self, place: str) -> str | None:
         if place not in self._now:
-            self._now[place] = inputs.now(inputs.found(place, self._home))
+            self._now[place] = inputs.hash_current(inputs.resolve_place(place, self._home))
         return self._now[place]
 
 
-def named(stored: Iterable[Stored]) -> dict[str, str]:
+def digests_by_name(stored: Iterable[Stored]) -> dict[str, str]:
     """Give the hashes of what runs read by file name, two of one name as NAME and NAME 2."""
-    read = {pair for one in stored for pair in one.read.items()}
+    read = {pair for run in stored for pair in run.read.items()}
     digests: dict[str, list[str]] = {}
     for name, digest in sorted({(plain(Path(place).name), digest) for place, digest in read}):
         digests.setdefault(name, []).append(digest)
@@ -75,15 +79,17 @@ def named(stored: Iterable[Stored]) -> dict[str, str]:
 def notes(stored: Iterable[Stored], present: Present, outdated: bool) -> list[str]:
     """Say what was not checked, what cannot be and, with `outdated`, what has changed since."""
     runs = list(stored)
-    told = []
-    if unchecked := sorted({inputs.brief(place) for one in runs for place in one.unchecked}):
-        told.append(f"read past Assay: {_some(unchecked)}, not checked")
-    if gone := sorted({name for one in runs for name in present.gone(one.read)}):
-        told.append(f"read and not found here: {_some(gone)}, so whether it changed is not known")
-    texts = dict.fromkeys(present.changed(one.read) for one in runs) if outdated else {}
+    messages = []
+    if unchecked := sorted({inputs.brief(place) for run in runs for place in run.unchecked}):
+        messages.append(f"read past Assay: {_some(unchecked)}, not checked")
+    if gone := sorted({name for run in runs for name in present.gone(run.read)}):
+        messages.append(
+            f"read and not found here: {_some(gone)}, so whether it changed is not known"
+        )
+    texts = dict.fromkeys(present.changed(run.read) for run in runs) if outdated else {}
     if changed := "; ".join(filter(None, texts)):
-        told.append(f"changed since it was read: {changed}; `assay run` makes these runs anew")
-    return told
+        messages.append(f"changed since it was read: {changed}; `assay run` makes these runs anew")
+    return messages
 
 
 def _some(names: list[str]) -> str:

@@ -20,7 +20,7 @@ from assay.lab import looks, records
 from assay.lab.atomic import explained, write
 from assay.lab.preset import override, scope_by_reading
 from assay.lab.provenance import commit
-from assay.lab.records import name_of, of, path
+from assay.lab.records import load_record, name_of, path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,23 +84,24 @@ def write_record(
         raise ClaimError(
             f"a record needs every statement; {result.failed[0][0]!r} {result.failed[0][1]}"
         )
-    there, known = (
+    record_path, known = (
         path(name_of(experiment, plan.preset.name), experiment.origin),
-        of(experiment, plan.preset.name),
+        load_record(experiment, plan.preset.name),
     )
     if known is not None and known["preset"] != result.preset:
         raise ExperimentError(
-            f"{there} records preset {known['preset']}, got {result.preset}; record that one, "
+            f"{record_path} records preset {known['preset']}, got {result.preset}; record that "
+            "one, "
             "or remove the file first"
         )
     record = make(experiment, result, plan)
-    with explained(there.parent):
-        there.parent.mkdir(parents=True, exist_ok=True)
+    with explained(record_path.parent):
+        record_path.parent.mkdir(parents=True, exist_ok=True)
         if store is not None:
             looks.bring(looks.committed(experiment), store, experiment)
         looks.freeze(looks.committed(experiment), experiment, plan, result.exact)
-        save(there, record)
-    return there
+        save(record_path, record)
+    return record_path
 
 
 def save(there: Path, record: Mapping[str, Any]) -> None:
@@ -128,7 +129,7 @@ def arms(experiment: Experiment, record: Mapping[str, Any]) -> dict[str, xr.Data
     no longer fit the experiment."""
     from assay.lab.groups import spec_class
 
-    found = {}
+    measures_by_arm = {}
     for arm, data in record["arms"].items():
         if arm not in experiment.arms:
             raise ExperimentError(
@@ -136,9 +137,12 @@ def arms(experiment: Experiment, record: Mapping[str, Any]) -> dict[str, xr.Data
                 f"{nearest(arm, experiment.arms)}"
             )
         cls = spec_class(experiment, arm)
-        specs = [cls.from_json(canonical_json({**data["shared"], **own})) for own in data["specs"]]
-        found[arm] = _load(specs, data["measures"])
-    return found
+        specs = [
+            cls.from_json(canonical_json({**data["shared"], **own_fields}))
+            for own_fields in data["specs"]
+        ]
+        measures_by_arm[arm] = _load(specs, data["measures"])
+    return measures_by_arm
 
 
 def rejudge(
@@ -153,12 +157,12 @@ def rejudge(
 
     scope = scope_by_reading(experiment, override(experiment, record["preset"]))
     experiment = looks.marked(experiment.sized(experiment.preset(record["preset"])))
-    found = judge_statements(
+    statements = judge_statements(
         experiment.claims, with_derived(experiment, arms(experiment, record)), scope=scope
     )
-    if found.failed:
-        raise ClaimError(f"{found.failed[0][0]!r} {found.failed[0][1]}")
-    return found.judged, found.exact, found.findings
+    if statements.failed:
+        raise ClaimError(f"{statements.failed[0][0]!r} {statements.failed[0][1]}")
+    return statements.judged, statements.exact, statements.findings
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,7 @@ def check(result: Result, record: Mapping[str, Any]) -> list[Difference]:
         for c in result.changed
     ]
     return differences + [
-        Difference(t, _told(a), _told(b))
+        Difference(t, _describe(a), _describe(b))
         for _, t, a, b in paired(result.to_json(), record)
         if departs(a, b)
     ]
@@ -193,17 +197,17 @@ Statement = Mapping[str, Any] | None
 
 
 def paired(
-    now: Mapping[str, Any], record: Mapping[str, Any]
+    current: Mapping[str, Any], record: Mapping[str, Any]
 ) -> list[tuple[str, str, Statement, Statement]]:
     """Kind and text of every statement of either side, as recorded and as it is now; None where one
     side lacks it."""
-    found = []
+    pairs = []
     for kind in ("verdicts", "exact", "findings"):
-        old, new = ({v["text"]: v for v in side[kind]} for side in (record, now))
-        found += [
+        old, new = ({v["text"]: v for v in side[kind]} for side in (record, current))
+        pairs += [
             (kind, text, old.get(text), new.get(text)) for text in dict.fromkeys((*old, *new))
         ]
-    return found
+    return pairs
 
 
 def departs(a: Statement, b: Statement) -> str:
@@ -217,12 +221,12 @@ def departs(a: Statement, b: Statement) -> str:
         return "another outcome"
     return (
         "each estimate lies outside the other's interval"
-        if "expected" not in a and _apart(a, b)
+        if "expected" not in a and _differs(a, b)
         else ""
     )
 
 
-def _apart(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+def _differs(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     return not (_within(a["estimate"], b) or _within(b["estimate"], a))
 
 
@@ -234,13 +238,13 @@ def _within(x: float | None, other: Mapping[str, Any]) -> bool:
     return bool(low - slack <= x <= high + slack)
 
 
-def _told(v: Mapping[str, Any] | None) -> str:
+def _describe(v: Mapping[str, Any] | None) -> str:
     if v is None:
         return "absent"
     known = v.get("low") is not None and v.get("high") is not None
     numbers = f" {v['estimate']:.4g} [{v['low']:.4g}, {v['high']:.4g}]" if known else ""
     return f"{v.get('outcome', 'finding')}{numbers}" + (
-        f" ({reasons.told(v['reason'])})" if v.get("reason") else ""
+        f" ({reasons.explain_reason(v['reason'])})" if v.get("reason") else ""
     )
 
 
@@ -279,11 +283,11 @@ def _load(specs: list[Spec], data: Mapping[str, Any]) -> xr.Dataset:
     from assay.core.measures import measures
     from assay.core.runs import Runs
 
-    named = {
+    variables = {
         name: (" ".join(v["dims"]), numbers(v["values"]), v["unit"])
         for name, v in data["variables"].items()
     }
-    return measures(Runs(specs), coords=data["coords"], **named)
+    return measures(Runs(specs), coords=data["coords"], **variables)
 
 
 def numbers(stored: np.ndarray) -> np.ndarray:
@@ -314,5 +318,5 @@ def _stored(values: np.ndarray) -> np.ndarray:
 def _from_one(x: float, kind: Any) -> float:
     """Round x, a little below 1, so that 1 - x has single precision; in single precision it stays
     the number that it was."""
-    found = float(1 - Decimal(str(kind(1 - x))))
-    return found if kind(found) == kind(x) else x
+    candidate = float(1 - Decimal(str(kind(1 - x))))
+    return candidate if kind(candidate) == kind(x) else x

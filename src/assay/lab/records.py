@@ -21,7 +21,7 @@ from assay.core import foreign
 from assay.core.errors import DataError, ExperimentError
 from assay.core.experiment import Experiment
 from assay.lab import sealed
-from assay.lab.origin import beside, in_file
+from assay.lab.origin import in_file, parent_folder
 
 LARGEST = 64 * 2**20
 """Bytes of either file of a record."""
@@ -43,7 +43,7 @@ FINDING = ("text", "estimate", "low", "high", "n", "unit")
 def path(name: str, origin: str = "") -> Path:
     """Where the record of an experiment lies, or would be written."""
     if in_file(origin):
-        return beside(Path(origin)) / "records" / f"{name}.json"
+        return parent_folder(Path(origin)) / "records" / f"{name}.json"
     checkout = Path(__file__).resolve().parents[3]
     folder = (
         checkout / "records"
@@ -60,36 +60,40 @@ def read(name: str, origin: str = "", *, measures: bool = True) -> dict[str, Any
     Raises: NewerError for one of a later version; ExperimentError when a file of it is missing,
     damaged or not that of a record.
     """
-    there = path(name, origin)
+    record_path = path(name, origin)
     try:
-        there.stat()
-        record = json.loads(foreign.read(there, "a record", LARGEST))
+        record_path.stat()
+        record = json.loads(foreign.read(record_path, "a record", LARGEST))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError, DataError) as e:
         raise ExperimentError(
-            f"{there} is not a record ({type(e).__name__}); write it with: {_written_by(name)}"
+            f"{record_path} is not a record ({type(e).__name__}); write it with: "
+            f"{_written_by(name)}"
         ) from e
-    sealed.known(there, record)
+    sealed.known(record_path, record)
     if not isinstance(record, dict) or "verdicts" not in record:
         raise ExperimentError(
-            f"{there} is not a record: it has no verdicts; write it with: {_written_by(name)}"
+            f"{record_path} is not a record: it has no verdicts; write it with: {_written_by(name)}"
         )
     digest = record.pop("sha256", "")
     if not measures:
         return record
     try:
-        state = arrays(there).stat()
-        whole = {**record, **_unpacked(there, digest, state.st_mtime_ns, state.st_size)}
+        state = arrays(record_path).stat()
+        whole = {**record, **_unpacked(record_path, digest, state.st_mtime_ns, state.st_size)}
         if brief(whole) != record:
-            raise DataError(f"{there} was changed by hand: {arrays(there).name} says otherwise")
+            raise DataError(
+                f"{record_path} was changed by hand: {arrays(record_path).name} says otherwise"
+            )
     except FileNotFoundError as e:
         raise ExperimentError(
-            f"{arrays(there)} is missing, which has the measures of {there.name}; write both "
+            f"{arrays(record_path)} is missing, which has the measures of {record_path.name}; "
+            "write both "
             f"with: {_written_by(name)}"
         ) from e
     except (OSError, LookupError, TypeError, AttributeError, DataError) as e:
-        why = e if isinstance(e, DataError) else f"{arrays(there)} is of no record ({e!r})"
+        why = e if isinstance(e, DataError) else f"{arrays(record_path)} is of no record ({e!r})"
         raise ExperimentError(f"{why}; write both with: {_written_by(name)}") from e
     return whole
 
@@ -189,7 +193,7 @@ def name_of(experiment: Experiment, preset: str = "default") -> str:
     return f"{experiment.name}.{preset}" if preset in experiment.elsewhere else experiment.name
 
 
-def of(
+def load_record(
     experiment: Experiment, preset: str = "default", *, measures: bool = True
 ) -> dict[str, Any] | None:
     """The committed record of a preset, or None, as `read` gives it. Raises: ExperimentError when
@@ -199,9 +203,9 @@ def of(
 
 def cost_per_run(experiment: Experiment, preset: str = "default") -> dict[str, float]:
     """CPU-seconds per run of each arm, as recorded; empty without a record."""
-    return (of(experiment, preset, measures=False) or {}).get("cost", {})
+    return (load_record(experiment, preset, measures=False) or {}).get("cost", {})
 
 
 def bytes_per_run(experiment: Experiment, preset: str = "default") -> dict[str, float]:
     """Bytes on disk per run of each arm, as recorded; empty without a record."""
-    return (of(experiment, preset, measures=False) or {}).get("bytes", {})
+    return (load_record(experiment, preset, measures=False) or {}).get("bytes", {})

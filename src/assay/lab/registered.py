@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from assay.core import foreign
-from assay.core.claims import Claim, Exact, claims_key, said
+from assay.core.claims import Claim, Exact, claims_key, statement_to_json
 from assay.core.errors import ExperimentError, StoreError
 from assay.core.experiment import Experiment
+from assay.core.result_schema import ToldHead, ToldOtherRegistration
 from assay.core.spec import canonical_json
-from assay.core.told import ToldHead, ToldOtherRegistration
 from assay.lab import edits, journal, ledger, looks, origin, provenance, sources
 from assay.lab.atomic import explained, write
 from assay.lab.preset import Preset, scope
@@ -72,9 +72,9 @@ def freeze(
     preset: Preset,
     units: Sequence[int] = (),
     related: Sequence[Experiment] = (),
-    others: Iterable[str] = (),
+    other_names: Iterable[str] = (),
     *,
-    here: bool = True,
+    write_adjacent: bool = True,
 ) -> Registration:
     """Freeze what is to be judged, looked at after so many seeds; none given: once, after all. What
     is frozen so already stays.
@@ -92,12 +92,12 @@ def freeze(
     if known is not None:
         if known.content == content:
             return known
-        told = departures(known, experiment, preset) or [
+        changes = departures(known, experiment, preset) or [
             "other looks, or another version of the code that judges"
         ]
         raise TooLate(
             f"{experiment.name} was frozen otherwise on {known.time} ({known.hash[:12]}, "
-            f"{known.path}): {'; '.join(told)}; "
+            f"{known.path}): {'; '.join(changes)}; "
             "what was frozen stays: give the new one another name and other seeds"
         )
     if not content["judging"]:
@@ -105,13 +105,13 @@ def freeze(
             "a file of Assay was written since this command began, so nobody can say which "
             "code would judge; run it again"
         )
-    _refuse_seen(store, experiment, preset, related, others)
+    _refuse_seen(store, experiment, preset, related, other_names)
     body = {"schema": SCHEMA, **content}
     digest = _hash(content)
     data = {
         **body,
         "hash": digest,
-        "time": provenance.now(),
+        "time": provenance.timestamp(),
         "commit": provenance.commit(),
         "software": dict(provenance.software()),
     }
@@ -127,9 +127,13 @@ def freeze(
         )
         path = place(store, experiment, preset)
         path.parent.mkdir(parents=True, exist_ok=True)
-        written = [p for p in (beside(experiment, preset) if here else None, path) if p is not None]
-        for one in written:
-            write(one, seal(data))
+        written = [
+            p
+            for p in (adjacent_path(experiment, preset) if write_adjacent else None, path)
+            if p is not None
+        ]
+        for target in written:
+            write(target, seal(data))
     return read(written[0])
 
 
@@ -148,11 +152,11 @@ def sign(
             line["sha256_of_signature"] for line in signatures(store, experiment.name, preset)
         }:
             line = {
-                "time": provenance.now(),
+                "time": provenance.timestamp(),
                 "registration": known.hash,
                 "sha256_of_signature": digest,
             }
-            journal.note(_beside(place(store, experiment, preset), "signed"), line)
+            journal.note(_journal_path(place(store, experiment, preset), "signed"), line)
     return digest
 
 
@@ -162,25 +166,25 @@ def find(store: Store, experiment: Experiment, preset: Preset) -> Registration |
 
     Raises: StoreError where one of the files was changed, where they differ, or where looks were
     taken under another freezing."""
-    there = [
+    paths = [
         p
-        for p in (beside(experiment, preset), place(store, experiment, preset))
+        for p in (adjacent_path(experiment, preset), place(store, experiment, preset))
         if p is not None and p.exists()
     ]
-    found = [read(path) for path in there]
-    if not found:
+    registrations = [read(path) for path in paths]
+    if not registrations:
         return None
-    if len({(r.hash, r.time) for r in found}) > 1:
+    if len({(r.hash, r.time) for r in registrations}) > 1:
         raise StoreError(
-            f"{there[0]} is not what was frozen by {there[1]}; put back the file as it was written"
+            f"{paths[0]} is not what was frozen by {paths[1]}; put back the file as it was written"
         )
-    for line in taken(store, experiment.name, preset):
-        if line["registration"] != found[0].hash:
+    for line in read_looks(store, experiment.name, preset):
+        if line["registration"] != registrations[0].hash:
             raise StoreError(
-                f"{there[0]} was exchanged: a look was taken on {line['time']} under another "
+                f"{paths[0]} was exchanged: a look was taken on {line['time']} under another "
                 f"freezing ({line['registration'][:12]})"
             )
-    return found[0]
+    return registrations[0]
 
 
 def about(
@@ -194,15 +198,15 @@ def about(
     seeds, experiment = {s.seed for s in preset.specs}, experiment.sized(preset.specs)
     for path in sorted((store.root / "registered").glob(f"*/{preset.title}.json")):
         try:
-            found = read(path)
+            registration = read(path)
         except StoreError:
             continue
-        if seeds & set(found.seeds) and found.content["sets"] == list(preset.sets):
-            told = departures(found, experiment, preset)
-            if {n: a["hash"] for n, a in found.content["arms"].items()} == {
+        if seeds & set(registration.seeds) and registration.content["sets"] == list(preset.sets):
+            changes = departures(registration, experiment, preset)
+            if {n: a["hash"] for n, a in registration.content["arms"].items()} == {
                 n: _arm(experiment, preset, n)["hash"] for n in experiment.arms
             }:
-                yield found, told
+                yield registration, changes
 
 
 def read(path: Path) -> Registration:
@@ -236,17 +240,17 @@ def place(store: Store, experiment: Experiment, preset: Preset) -> Path:
     return store.root / "registered" / experiment.name / f"{preset.title}.json"
 
 
-def beside(experiment: Experiment, preset: Preset) -> Path | None:
+def adjacent_path(experiment: Experiment, preset: Preset) -> Path | None:
     """Where it lies beside a study or an experiment in somebody's own folder; None for those of the
     catalogue."""
     if not origin.in_file(experiment.origin):
         return None
     path = Path(experiment.origin)
     which = "" if preset.title == "default" else f".{preset.title}"
-    return origin.beside(path) / f"{origin.called(path)}{which}.prereg.json"
+    return origin.parent_folder(path) / f"{origin.called(path)}{which}.prereg.json"
 
 
-def taken(store: Store, experiment: str, preset: Preset) -> list[dict[str, Any]]:
+def read_looks(store: Store, experiment: str, preset: Preset) -> list[dict[str, Any]]:
     """What each look that was taken found, oldest first."""
     return journal.read(_looks(store, experiment, preset), journal.TAKEN)
 
@@ -255,14 +259,14 @@ def note(store: Store, experiment: str, preset: Preset, line: Mapping[str, Any])
     """Note what a look found. Raises: OSError when the disk is full."""
     journal.note(
         _looks(store, experiment, preset),
-        {"time": provenance.now(), "commit": provenance.commit(), **line},
+        {"time": provenance.timestamp(), "commit": provenance.commit(), **line},
     )
 
 
 def signatures(store: Store, experiment: str, preset: Preset) -> list[dict[str, Any]]:
     """The signatures that were given, oldest first."""
     return journal.read(
-        _beside(store.root / "registered" / experiment / f"{preset.title}.json", "signed"),
+        _journal_path(store.root / "registered" / experiment / f"{preset.title}.json", "signed"),
         journal.SIGNED,
     )
 
@@ -272,17 +276,20 @@ def gaps(store: Store, experiment: Experiment, preset: Preset, known: Registrati
     was seen before it was frozen.
     """
     name = experiment.name
-    kept = (lost(store, name, preset), ledger.gone(store, ledger.named(store, name, preset.title)))
-    told = list(filter(None, kept))
+    candidates = (
+        lost(store, name, preset),
+        ledger.gone(store, ledger.collect_references(store, name, preset.title)),
+    )
+    phrases = list(filter(None, candidates))
     after = journal.chain(ledger.place(store))
-    for line, shared in ledger.seen(store, ledger.subject(experiment, preset)):
+    for line, shared in ledger.iter_exposures(store, ledger.subject(experiment, preset)):
         later = known.ledger is not None and known.ledger["hash"] in after.before(journal.key(line))
         if not later and (when := line.get("since") or line["time"]) < known.time:
-            told.append(
+            phrases.append(
                 f"seeds {looks.spans(shared)} of {line['experiment']} may have been seen on "
                 f"{when}, before it was frozen"
             )
-    return told
+    return phrases
 
 
 def lost(store: Store, experiment: str, preset: Preset) -> str:
@@ -293,18 +300,18 @@ def lost(store: Store, experiment: str, preset: Preset) -> str:
     return f"of {path} {wrong}" if wrong else ""
 
 
-def others(
+def find_related(
     store: Store, experiment: Experiment, preset: Preset, known: Registration
 ) -> list[ToldOtherRegistration]:
     """Tell what else was frozen of some of the same arms on some of the same seeds, oldest first.
 
     Under any name, and whether its file is still there or not.
     """
-    about, there = ledger.subject(experiment, preset), dict[str, ToldOtherRegistration]()
+    about, related_by_hash = ledger.subject(experiment, preset), dict[str, ToldOtherRegistration]()
     for line in ledger.lines(store):
         if line["what"] == "frozen" and about.shared(line) and about.alike(line):
             digest = str(line["registration"])
-            there[digest] = {
+            related_by_hash[digest] = {
                 "experiment": line["experiment"],
                 "time": line["time"],
                 "hash": digest,
@@ -312,32 +319,33 @@ def others(
             }
     for path in sorted((store.root / "registered").glob("*/*.json")):
         try:
-            found = read(path)
+            registration = read(path)
         except StoreError:
             continue
         runs = (
             (arm, canonical_json(spec))
-            for arm, said in found.content["arms"].items()
-            for spec in said.get("fields", ())
+            for arm, content in registration.content["arms"].items()
+            for spec in content.get("fields", ())
         )
         line = {
-            "seeds": found.content["seeds"],
-            "about": [found.content["experiment"]],
+            "seeds": registration.content["seeds"],
+            "about": [registration.content["experiment"]],
             "arms": ledger.settings(runs),
         }
         if about.shared(line) and about.alike(line):
-            said = [
+            content = [
                 f"{c['text']} ({c['threshold']})" if "threshold" in c else c["text"]
-                for c in found.content["claims"]
+                for c in registration.content["claims"]
             ]
-            there[found.hash] = {
-                "experiment": found.content["experiment"],
-                "time": found.time,
-                "hash": found.hash,
-                "claims": said,
+            related_by_hash[registration.hash] = {
+                "experiment": registration.content["experiment"],
+                "time": registration.time,
+                "hash": registration.hash,
+                "claims": content,
             }
     return sorted(
-        (one for digest, one in there.items() if digest != known.hash), key=lambda one: one["time"]
+        (entry for digest, entry in related_by_hash.items() if digest != known.hash),
+        key=lambda entry: entry["time"],
     )
 
 
@@ -355,8 +363,8 @@ def described(experiment: Experiment, preset: Preset, units: Sequence[int] = ())
         raise ExperimentError(f"{experiment.name} claims nothing that could be frozen; add a claim")
     from assay.core.spending import ALPHA, boundaries
 
-    at = _units(experiment, order, units)
-    found = boundaries(at)
+    look_sizes = _units(experiment, order, units)
+    look_boundaries = boundaries(look_sizes)
     return {
         "experiment": experiment.name,
         "preset": preset.title,
@@ -372,7 +380,7 @@ def described(experiment: Experiment, preset: Preset, units: Sequence[int] = ())
                 "spent": round(b.spent, 8),
                 "level": b.level,
             }
-            for n, b in zip(at, found, strict=True)
+            for n, b in zip(look_sizes, look_boundaries, strict=True)
         ],
         "claims": [_statement(experiment, s) for s in statements],
         "arms": {name: _arm(experiment, preset, name) for name in experiment.arms},
@@ -383,14 +391,14 @@ def described(experiment: Experiment, preset: Preset, units: Sequence[int] = ())
 def departures(known: Registration, experiment: Experiment, preset: Preset) -> list[str]:
     """Tell what is not as it was frozen: claims, arms and seeds, in phrases; nothing where all of
     it is."""
-    told, seeds, experiment = (
+    phrases, seeds, experiment = (
         [],
         looks.spans(s.seed for s in preset.specs),
         experiment.sized(preset.specs),
     )
     if seeds != known.content["seeds"]:
-        told.append(f"seeds changed: {known.content['seeds']} frozen, {seeds} now")
-    now = {
+        phrases.append(f"seeds changed: {known.content['seeds']} frozen, {seeds} now")
+    current_hashes = {
         "claims": {
             s.text: _statement(experiment, s)["hash"]
             for s in experiment.claims
@@ -398,14 +406,15 @@ def departures(known: Registration, experiment: Experiment, preset: Preset) -> l
         },
         "arms": {name: _arm(experiment, preset, name)["hash"] for name in experiment.arms},
     }
-    then = {
+    frozen_hashes = {
         "claims": {c["text"]: c["hash"] for c in known.content["claims"]},
         "arms": {n: a["hash"] for n, a in known.content["arms"].items()},
     }
     return [
-        *told,
+        *phrases,
         *looks.changes(
-            [{"seeds": known.content["seeds"], **then}], {"seeds": known.content["seeds"], **now}
+            [{"seeds": known.content["seeds"], **frozen_hashes}],
+            {"seeds": known.content["seeds"], **current_hashes},
         ),
     ]
 
@@ -414,25 +423,26 @@ def _units(experiment: Experiment, order: Sequence[int], units: Sequence[int]) -
     """Seeds at each look, the last being all. Raises: ExperimentError."""
     from assay.core.judging import FEWEST
 
-    at = tuple(units) or (len(order),)
-    if at[-1] != len(order):
+    look_sizes = tuple(units) or (len(order),)
+    if look_sizes[-1] != len(order):
         raise ExperimentError(
             f"the last look is at all {len(order)} seeds, got looks at "
-            f"{', '.join(map(str, at))}; name more seeds, or other looks"
+            f"{', '.join(map(str, look_sizes))}; name more seeds, or other looks"
         )
-    if len(at) > 1 and at[0] < FEWEST:
+    if len(look_sizes) > 1 and look_sizes[0] < FEWEST:
         raise ExperimentError(
-            f"a look at {at[0]} seeds decides nothing: a verdict needs {FEWEST}; begin with "
+            f"a look at {look_sizes[0]} seeds decides nothing: a verdict needs {FEWEST}; begin "
+            "with "
             f"{FEWEST} or more"
         )
     for s in experiment.claims:
-        if len(at) > 1 and isinstance(s, Claim) and "seed" not in s.units:
+        if len(look_sizes) > 1 and isinstance(s, Claim) and "seed" not in s.units:
             over = " and ".join(s.units)
             raise ExperimentError(
                 f"looks are sets of seeds, and the claim {s.text!r} generalises over {over} "
                 "only; leave the looks out"
             )
-    return at
+    return look_sizes
 
 
 def _statement(experiment: Experiment, s: Claim | Exact) -> dict[str, Any]:
@@ -443,15 +453,19 @@ def _statement(experiment: Experiment, s: Claim | Exact) -> dict[str, Any]:
     functions = (
         [s.value] if isinstance(s, Exact) else [s.value, s.statistic, *(g.met for g in s.gates)]
     )
-    code = edits.said(experiment, functions)
-    told = said(s)
+    code = edits.read_judging_texts(experiment, functions)
+    description = statement_to_json(s)
     if isinstance(s, Claim):
-        told |= {
+        description |= {
             "threshold": s.threshold,
             "source": s.source,
             "interval": describe_method(s.units, 0.95, s.bounds).partition(" ")[2],
         }
-    return {**told, "code": code, "hash": journal.digest(canonical_json([claims_key([s]), code]))}
+    return {
+        **description,
+        "code": code,
+        "hash": journal.digest(canonical_json([claims_key([s]), code])),
+    }
 
 
 def _arm(experiment: Experiment, preset: Preset, name: str) -> dict[str, Any]:
@@ -459,7 +473,7 @@ def _arm(experiment: Experiment, preset: Preset, name: str) -> dict[str, Any]:
     derives it."""
     arm = experiment.arms[name]
     if arm.derive is not None:
-        code: Any = edits.said(experiment, [arm.derive])
+        code: Any = edits.read_judging_texts(experiment, [arm.derive])
         return {
             "derived": True,
             "code": code,
@@ -486,17 +500,20 @@ def _refuse_seen(
     experiment: Experiment,
     preset: Preset,
     related: Sequence[Experiment],
-    others: Iterable[str],
+    other_names: Iterable[str],
 ) -> None:
     """Refuse seeds that were looked at, and runs that are stored: whoever freezes may have seen
     what they say. Raises: StoreError."""
     seeds = {s.seed for s in preset.specs}
     places = [
-        (one.name, path)
-        for one in (experiment, *related)
-        for path in (looks.committed(one), journal.stored(store, one.name))
+        (related_experiment.name, path)
+        for related_experiment in (experiment, *related)
+        for path in (
+            looks.committed(related_experiment),
+            journal.stored(store, related_experiment.name),
+        )
     ]
-    for name, path in [*places, *((other, journal.stored(store, other)) for other in others)]:
+    for name, path in [*places, *((other, journal.stored(store, other)) for other in other_names)]:
         for look in journal.read(path):
             if shared := seeds & looks.seeds_of(look["seeds"]):
                 raise TooLate(
@@ -506,7 +523,7 @@ def _refuse_seen(
                 )
     if runs := [
         f"{s.experiment}/{s.arm} seed {json.loads(s.spec_json)['seed']} ({s.key[:12]})"
-        for s in _seen(store, experiment, preset)
+        for s in _find_stored_runs(store, experiment, preset)
     ]:
         more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
         raise TooLate(
@@ -514,29 +531,29 @@ def _refuse_seen(
             f"{', '.join(runs[:3])}{more}; "
             "what may have been seen cannot be frozen any more: name other seeds"
         )
-    for line, shared in ledger.seen(store, ledger.subject(experiment, preset)):
+    for line, shared in ledger.iter_exposures(store, ledger.subject(experiment, preset)):
         raise TooLate(
             f"seeds {looks.spans(shared)} of {line['experiment']} were {line['what']} on "
             f"{line['time']} ({ledger.place(store)}); "
             "what may have been seen cannot be frozen any more: name other seeds"
         )
-    if harm := journal.wrong(ledger.place(store), ledger.named(store), ever=True):
+    if harm := journal.wrong(ledger.place(store), ledger.collect_references(store), ever=True):
         raise TooLate(
             f"of {ledger.place(store)} {harm}, so nobody can say what was seen in this store; "
             "freeze in another one, with --root"
         )
 
 
-def _seen(store: Store, experiment: Experiment, preset: Preset) -> Iterator[Stored]:
+def _find_stored_runs(store: Store, experiment: Experiment, preset: Preset) -> Iterator[Stored]:
     """Stored runs of an experiment on these seeds, and the same arm at the same settings under
     another name."""
-    wanted, seeds = set(), set()
+    settings, seeds = set(), set()
     for name, arm in experiment.arms.items():
         for spec in experiment.specs_of(name, preset.specs) if arm.train is not None else ():
-            wanted.add((name.rpartition("/")[2], spec.to_json()))
+            settings.add((name.rpartition("/")[2], spec.to_json()))
             seeds.add(spec.seed)
     for stored in store.list():
-        same = (stored.arm.rpartition("/")[2], stored.spec_json) in wanted
+        same = (stored.arm.rpartition("/")[2], stored.spec_json) in settings
         if same or (
             stored.experiment == experiment.name
             and json.loads(stored.spec_json).get("seed") in seeds
@@ -545,10 +562,10 @@ def _seen(store: Store, experiment: Experiment, preset: Preset) -> Iterator[Stor
 
 
 def _looks(store: Store, experiment: str, preset: Preset) -> Path:
-    return _beside(store.root / "registered" / experiment / f"{preset.title}.json", "looks")
+    return _journal_path(store.root / "registered" / experiment / f"{preset.title}.json", "looks")
 
 
-def _beside(path: Path, what: str) -> Path:
+def _journal_path(path: Path, what: str) -> Path:
     return path.with_name(f"{path.stem}.{what}.jsonl")
 
 

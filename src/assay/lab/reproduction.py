@@ -76,11 +76,13 @@ class Reproduction:
 
 def reproduction(result: Result, record: JSON) -> Reproduction:
     """Compare a result with the record of the same experiment."""
-    now = result.to_json()
-    statements = tuple(_compared(*pair) for pair in paired(now, record))
+    current = result.to_json()
+    statements = tuple(_compared(*pair) for pair in paired(current, record))
     same_claims = result.claims_key == record["claims_key"]
-    environment = {side: _environment(d["provenance"]) for side, d in _sides(now, record)}
-    alike = all(environment["recorded"].get(k) == environment["reproduced"].get(k) for k in BITWISE)
+    environment = {side: _environment(d["provenance"]) for side, d in _sides(current, record)}
+    same_environment = all(
+        environment["recorded"].get(k) == environment["reproduced"].get(k) for k in BITWISE
+    )
     equal, total, unequal = _numbers(result, record)
     return Reproduction(
         experiment=result.experiment,
@@ -91,10 +93,10 @@ def reproduction(result: Result, record: JSON) -> Reproduction:
         statements=statements,
         cost={
             side: {k: float(d[k]) for k in ("seconds", "cpu_seconds")}
-            for side, d in _sides(now, record)
+            for side, d in _sides(current, record)
         },
         environment=environment,
-        numbers=Numbers(equal, total, alike, unequal),
+        numbers=Numbers(equal, total, same_environment, unequal),
     )
 
 
@@ -103,9 +105,9 @@ def _compared(kind: Any, text: str, old: Statement, new: Statement) -> Compared:
     return Compared(kind, text, _short(old), _short(new), not why, why, old, new)
 
 
-def _sides(now: JSON, record: JSON) -> Iterator[tuple[str, JSON]]:
+def _sides(current: JSON, record: JSON) -> Iterator[tuple[str, JSON]]:
     yield "recorded", record
-    yield "reproduced", now
+    yield "reproduced", current
 
 
 def _environment(provenance: JSON) -> dict[str, Any]:
@@ -124,9 +126,9 @@ def _numbers(result: Result, record: JSON) -> tuple[int, int, tuple[str, ...]]:
     equal = total = 0
     unequal = []
     for arm, recorded in record["arms"].items():
-        now = dumped(result.arms[arm])["variables"] if arm in result.arms else {}
+        variables = dumped(result.arms[arm])["variables"] if arm in result.arms else {}
         for name, was in recorded["measures"]["variables"].items():
-            old, new = was["values"], now.get(name, {}).get("values")
+            old, new = was["values"], variables.get(name, {}).get("values")
             same = 0 if new is None else _same(old, new)
             equal, total = equal + same, total + old.size
             if same < old.size:

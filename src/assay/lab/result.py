@@ -14,21 +14,21 @@ import numpy as np
 
 from assay.core import foreign
 from assay.core.claims import Claim, Exact, Finding, Judged, Price, claims_key
+from assay.core.display import Shown
 from assay.core.errors import AssayError, ClaimError, ExperimentError
 from assay.core.experiment import Experiment
 from assay.core.findings import Estimated, Verified, estimate, verify
 from assay.core.judging import USUAL, Scope, judge
-from assay.core.once import remembering
+from assay.core.memo import remembering
 from assay.core.reading import MADE_OF, Others, plural
+from assay.core.result_schema import ToldHead, ToldRegistration, ToldResult
 from assay.core.schema import to_json
-from assay.core.shown import Shown
 from assay.core.spec import canonical_json
-from assay.core.told import ToldHead, ToldRegistration, ToldResult
 from assay.lab import journal, provenance, reading
 from assay.lab.atomic import explained, write
-from assay.lab.checked import first_line, where
-from assay.lab.preset import kept, scope_by_reading
+from assay.lab.preset import apply_preset, scope_by_reading
 from assay.lab.sealed import SCHEMA, seal
+from assay.lab.user_code import first_line, where
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -209,41 +209,48 @@ class Result(Shown):
         }
         fresh = []
         for j in self.judged:
-            seen = {
+            summary = {
                 "n": dict(j.verdict.n),
                 "outcome": j.verdict.outcome,
                 "claims_key": self.claims_key,
             }
             before = last.get((self.preset, j.claim.text), {})
-            if any(before.get(k) != v for k, v in seen.items()):
+            if any(before.get(k) != v for k, v in summary.items()):
                 fresh.append(
-                    {"time": provenance.now(), "preset": self.preset, "text": j.claim.text, **seen}
+                    {
+                        "time": provenance.timestamp(),
+                        "preset": self.preset,
+                        "text": j.claim.text,
+                        **summary,
+                    }
                 )
         return fresh
 
 
-def common_seeds(now: Plan) -> tuple[dict[str, xr.Dataset], int]:
+def common_seeds(plan: Plan) -> tuple[dict[str, xr.Dataset], int]:
     """The measures of the seeds of which no arm lacks a run, and how many these are."""
-    seeds = {r.job.spec.seed for r in now.rows} - {r.job.spec.seed for r in now.missing}
-    kept = {
+    seeds = {r.job.spec.seed for r in plan.rows} - {r.job.spec.seed for r in plan.missing}
+    measures = {
         arm: data.isel(run=np.isin(data.seed.values, sorted(seeds)))
-        for arm, data in load(now).items()
+        for arm, data in load(plan).items()
     }
-    return {arm: data for arm, data in kept.items() if data.sizes["run"]}, len(seeds)
+    return {arm: data for arm, data in measures.items() if data.sizes["run"]}, len(seeds)
 
 
-def load(now: Plan) -> dict[str, xr.Dataset]:
+def load(plan: Plan) -> dict[str, xr.Dataset]:
     """The stored measures of each trained arm, for the runs of the plan that are stored; arms
     without any are left out."""
     from assay.core.measures import stack
 
     arms = {}
-    for arm, rows in now.by_arm().items():
-        there = [
+    for arm, rows in plan.by_arm().items():
+        stored_runs = [
             (r.job.spec, r.stored) for r in rows if r.state == "cached" and r.stored is not None
         ]
-        if there:
-            arms[arm] = stack([s for s, _ in there], [stored.measures() for _, stored in there])
+        if stored_runs:
+            arms[arm] = stack(
+                [s for s, _ in stored_runs], [stored.measures() for _, stored in stored_runs]
+            )
     return arms
 
 
@@ -251,14 +258,18 @@ def with_derived(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> dict
     """All arms in the experiment's order: the trained ones, and the derived ones made from
     these."""
     trained = {n: arms[n] for n in experiment.arms if n in arms}
-    made = {}
+    derived_arms = {}
     for name, a in experiment.arms.items():
         if a.derive is not None:
             with _computing(f"arm {name}", experiment.origin):
-                others = Others(trained)
-                derived = a.derive(others)
-                made[name] = derived.assign_attrs({MADE_OF: sorted(others.read)})
-    return {n: {**trained, **made}[n] for n in experiment.arms if n in trained or n in made}
+                other_arms = Others(trained)
+                derived = a.derive(other_arms)
+                derived_arms[name] = derived.assign_attrs({MADE_OF: sorted(other_arms.read)})
+    return {
+        n: {**trained, **derived_arms}[n]
+        for n in experiment.arms
+        if n in trained or n in derived_arms
+    }
 
 
 def judge_all(
@@ -279,12 +290,12 @@ def judge_all(
     from assay.lab.plan import costs
     from assay.lab.stamp import stamp
 
-    title, experiment = plan.preset.title, kept(experiment, plan.preset)
+    title, experiment = plan.preset.title, apply_preset(experiment, plan.preset)
     everything = with_derived(experiment, arms)
     seconds, cpu, per_seed = costs(plan)
     changed = bool(plan.preset.sets)
     scope = scope_by_reading(experiment, plan.preset)
-    found = judge_statements(
+    statements = judge_statements(
         experiment.claims,
         everything,
         arm,
@@ -293,21 +304,21 @@ def judge_all(
         origin=experiment.origin,
         level=level,
     )
-    skipped, failed = found.skipped, found.failed
-    priced = tuple(_priced(j, experiment, plan, per_seed) for j in found.judged)
-    drawn: tuple[Figure, ...] = ()
+    skipped, failed = statements.skipped, statements.failed
+    priced = tuple(_priced(j, experiment, plan, per_seed) for j in statements.judged)
+    plots: tuple[Figure, ...] = ()
     cards: tuple[Any, ...] = ()
     try:
         with _computing("figures", experiment.origin):
-            drawn = tuple(experiment.figures(everything)) if figures else ()
+            plots = tuple(experiment.figures(everything)) if figures else ()
             cards = (
                 tuple(experiment.cards(everything))
                 if experiment.cards is not None and figures
                 else ()
             )
     except (ClaimError, ExperimentError) as e:
-        told = (("figures", str(e).removeprefix("figures ")),)
-        skipped, failed = (skipped + told, failed) if changed else (skipped, failed + told)
+        failure = (("figures", str(e).removeprefix("figures ")),)
+        skipped, failed = (skipped + failure, failed) if changed else (skipped, failed + failure)
     keys = {a: tuple(r.job.key for r in rows) for a, rows in plan.by_arm().items()}
     return Result(
         experiment=experiment.name,
@@ -315,9 +326,9 @@ def judge_all(
         arm=arm,
         arms=everything,
         judged=priced,
-        exact=found.exact,
-        findings=found.findings,
-        figures=drawn,
+        exact=statements.exact,
+        findings=statements.findings,
+        figures=plots,
         cards=cards,
         claims_key=claims_key(experiment.claims),
         seconds=seconds,
@@ -334,7 +345,7 @@ def judge_all(
 def left_out(result: Result) -> tuple[str, ...]:
     """A line for each verdict whose units are fewer than were measured, since the others have no
     number; not those that diverged."""
-    told = []
+    messages = []
     looks = (
         result.registration["looks"][: max(0, result.registration["taken"] - 1)]
         if result.registration
@@ -350,11 +361,11 @@ def left_out(result: Result) -> tuple[str, ...]:
                 continue
             measured = len(np.unique(arm[unit].values)) - j.verdict.dropped
             if n < measured:
-                told.append(
+                messages.append(
                     f"{measured - n} of {measured} {plural(unit, measured)} have no number, "
                     f"and count in nothing: {j.claim.text}"
                 )
-    return tuple(told)
+    return tuple(messages)
 
 
 class Statements(NamedTuple):
@@ -399,8 +410,8 @@ def judge_statements(
                     elif s.of == "main":
                         judged.append(judge(s.about(arm), arms, level, scope))
             except ClaimError as e:
-                told = (s.text, str(e).removeprefix(f"{s.text!r} "))
-                (failed if arm == "main" and not changed else skipped).append(told)
+                failure = (s.text, str(e).removeprefix(f"{s.text!r} "))
+                (failed if arm == "main" and not changed else skipped).append(failure)
     return Statements(tuple(judged), tuple(exact), tuple(findings), tuple(skipped), tuple(failed))
 
 
@@ -415,18 +426,18 @@ def _computing(what: str, origin: str) -> Iterator[None]:
     except AssayError:
         raise
     except Exception as e:
-        told = first_line(e) + _arm(e)
+        message = first_line(e) + _arm(e)
         if origin.endswith(".py"):
-            told += f" ({Path(where(e, origin)).name})"
-        if re.search("No variable named|'Dataset' object has no attribute", told):
-            told += (
+            message += f" ({Path(where(e, origin)).name})"
+        if re.search("No variable named|'Dataset' object has no attribute", message):
+            message += (
                 "; if `measure` was changed, raise `measured`, and stored runs are measured again"
             )
         elif isinstance(e, ArithmeticError):
-            told += "; let the value be NaN where a run has no number"
+            message += "; let the value be NaN where a run has no number"
         elif isinstance(e, LookupError):
-            told += "; does every preset have what it selects?"
-        raise ClaimError(f"{what} cannot be computed: {told}") from e
+            message += "; does every preset have what it selects?"
+        raise ClaimError(f"{what} cannot be computed: {message}") from e
 
 
 def _arm(error: BaseException) -> str:
@@ -450,8 +461,8 @@ def _priced(judged: Judged, experiment: Experiment, plan: Plan, per_seed: float)
     )
     command = f"assay run {experiment.typed}{dataclasses.replace(plan.preset, sets=sets).options}"
     minutes = per_seed * price.more / 60
-    told = f"about {minutes:.{0 if minutes >= 10 else 1}f}" if minutes >= 0.05 else "below 0.1"
-    text = f"{price.text}, {told} CPU-minutes: {command}"
+    duration = f"about {minutes:.{0 if minutes >= 10 else 1}f}" if minutes >= 0.05 else "below 0.1"
+    text = f"{price.text}, {duration} CPU-minutes: {command}"
     return dataclasses.replace(
         judged,
         verdict=dataclasses.replace(judged.verdict, price=Price(text, price.factor, price.more)),
@@ -465,20 +476,23 @@ def _says(path: Path, text: bytes) -> bool:
 
 
 def _provenance(plan: Plan, keys: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    found = [r.stored.provenance for r in plan.rows if r.stored is not None]
-    last = max(found, key=lambda p: str(p.get("finished", "")), default={})
+    run_provenances = [r.stored.provenance for r in plan.rows if r.stored is not None]
+    last = max(run_provenances, key=lambda p: str(p.get("finished", "")), default={})
     inputs = {name: value for r in plan.rows for name, value in r.inputs.items()}
-    inputs = {**reading.named(r.stored for r in plan.cached if r.stored is not None), **inputs}
+    inputs = {
+        **reading.digests_by_name(r.stored for r in plan.cached if r.stored is not None),
+        **inputs,
+    }
     diverged = sum(r.stored is not None and r.stored.status == "diverged" for r in plan.rows)
     return {
         "runs": len(plan.cached),
         "diverged": diverged,
         "inputs": inputs,
-        "code": sorted({str(p.get("code", "")) for p in found}),
+        "code": sorted({str(p.get("code", "")) for p in run_provenances}),
         "keys": provenance.digest(canonical_json({a: list(k) for a, k in keys.items()})),
         "finished": last.get("finished", ""),
         "device": last.get("device", ""),
-        "peak_rss": max((int(p.get("peak_rss", 0)) for p in found), default=0),
+        "peak_rss": max((int(p.get("peak_rss", 0)) for p in run_provenances), default=0),
         "software": last.get("software", {}),
         "machine": last.get("machine", {}),
     }

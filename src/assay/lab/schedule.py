@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from assay.core.experiment import Experiment
 from assay.lab.events import Outcome
 from assay.lab.groups import RunGroup
-from assay.lab.pace import Pending
 from assay.lab.store import Store
+from assay.lab.time_left import Pending
 from assay.lab.worker import Task
 
 _BUSY = 0.5  # seconds until a group that another process holds is tried again

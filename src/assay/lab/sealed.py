@@ -48,7 +48,7 @@ def unseal(path: Path) -> dict[str, Any]:
     when it was written."""
     try:
         data = json.loads(foreign.read_stored(path))
-        held, found = data.pop(SEAL), _hash(data)
+        held, digest = data.pop(SEAL), _hash(data)
     except OSError as e:
         raise StoreError(f"{path} cannot be read ({e.strerror or e})") from e
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
@@ -57,7 +57,7 @@ def unseal(path: Path) -> dict[str, Any]:
             "stored, so ask again"
         ) from e
     known(path, data)
-    if held != found:
+    if held != digest:
         raise StoreError(
             f"{path} was changed after it was written; what it was made from is stored, so "
             "ask again"

@@ -17,7 +17,7 @@ from assay.core.experiment import Experiment
 from assay.lab import catalogue
 from assay.lab.events import Ended, Part, Surveyed, one_at_a_time
 from assay.lab.lab import Lab
-from assay.lab.plan import Plan, again, sessions, spanned
+from assay.lab.plan import Plan, replan, sessions, spanned
 from assay.lab.preset import override
 from assay.lab.stamp import stored_result
 from assay.lab.work import Work, work
@@ -75,7 +75,7 @@ def series(
 
     Raises: KeyboardInterrupt at once, also while an experiment is judged; the same call then goes
     on where it was."""
-    hear = one_at_a_time(lambda told: on_event(*told))
+    hear = one_at_a_time(lambda message: on_event(*message))
 
     def tell(name: str, event: Any) -> None:
         hear((name, event))
@@ -90,7 +90,7 @@ def series(
             plans[experiment.name] = experiment, lab.plan(experiment, override(experiment, preset))
         except Exception as e:
             order.setdefault(name)
-            parts[name] = Part(name, error=_told(e))
+            parts[name] = Part(name, error=_to_error(e))
     works = [
         Work(lab.store, e, p, lab.device, partial(tell, n))
         for n, (e, p) in plans.items()
@@ -107,26 +107,26 @@ def series(
 
     for i, part in enumerate(list(parts.values()), 1):
         tell(part.name, Ended(part, i, len(order)))
-    with _beside(lambda name: _judged(lab, *plans[name]), ended) as judge:
+    with _serve_in_background(lambda name: _judged(lab, *plans[name]), ended) as judge:
         for name, (_, p) in plans.items():
             if not p.missing:
                 judge(name)
-        for one in works:
-            one.early = False
+        for work_item in works:
+            work_item.early = False
 
-        def whole(one: Work) -> None:
-            if one.error is None:
-                judge(one.experiment.name)
+        def whole(work_item: Work) -> None:
+            if work_item.error is None:
+                judge(work_item.experiment.name)
             else:
-                ended(Part(one.experiment.name, error=_told(one.error)))
+                ended(Part(work_item.experiment.name, error=_to_error(work_item.error)))
 
         work(lab.store, executor, works, whole)
     return Series(preset, tuple(parts[n] for n in order), planned)
 
 
 @contextlib.contextmanager
-def _beside(
-    do: Callable[[str], Part], then: Callable[[Part], None]
+def _serve_in_background(
+    do: Callable[[str], Part], callback: Callable[[Part], None]
 ) -> Iterator[Callable[[str], None]]:
     """A function that has things done one after the other, beside what the caller does; `then` is
     told what came of each.
@@ -134,17 +134,17 @@ def _beside(
     Leaving waits for all of them. An interrupt waits for none: what is being done is heard of no
     more, and ends with the process if that ends first, so it must leave whole files or none.
     """
-    asked: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    requests: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     failed: list[BaseException] = []
-    heard, left = threading.Lock(), threading.Event()
+    heard, stop_event = threading.Lock(), threading.Event()
 
     def serve() -> None:
         try:
-            while (name := asked.get()) is not None and not left.is_set():
+            while (name := requests.get()) is not None and not stop_event.is_set():
                 part = do(name)
                 with heard:
-                    if not left.is_set():
-                        then(part)
+                    if not stop_event.is_set():
+                        callback(part)
         except BaseException as e:
             failed.append(e)
 
@@ -153,15 +153,15 @@ def _beside(
     )  # no pool: the interpreter waits for the threads of one
     server.start()
     try:
-        yield asked.put
-        asked.put(None)
+        yield requests.put
+        requests.put(None)
         server.join()
         if failed:
             raise failed[0]
     finally:
         with heard:  # whoever is being told something is told it to the end
-            left.set()
-        asked.put(None)
+            stop_event.set()
+        requests.put(None)
 
 
 def _judged(lab: Lab, experiment: Experiment, first: Plan) -> Part:
@@ -169,11 +169,14 @@ def _judged(lab: Lab, experiment: Experiment, first: Plan) -> Part:
     say the same again."""
     part = Part(experiment.name, runs=len(first.rows), trained=len(first.missing))
     try:
-        now = again(lab.store, experiment, first)
-        data = stored_result(lab.store, experiment, now) or lab.finish(experiment, now).to_json()
+        current_plan = replan(lab.store, experiment, first)
+        data = (
+            stored_result(lab.store, experiment, current_plan)
+            or lab.finish(experiment, current_plan).to_json()
+        )
     except Exception as e:
-        return replace(part, error=_told(e))
-    return replace(part, data=data, sessions=sessions(now))
+        return replace(part, error=_to_error(e))
+    return replace(part, data=data, sessions=sessions(current_plan))
 
 
 def _seconds(works: Sequence[Work], width: int) -> Range | None:
@@ -190,7 +193,7 @@ def _seconds(works: Sequence[Work], width: int) -> Range | None:
         return None
 
 
-def _told(e: Exception) -> AssayError:
+def _to_error(e: Exception) -> AssayError:
     return (
         e
         if isinstance(e, AssayError)

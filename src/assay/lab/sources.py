@@ -20,8 +20,8 @@ def unchanged() -> str:
 
     After that nobody can say which modules hold the old text and which, imported later, the new
     one."""
-    found = _hash()
-    return found if _written() == _AT_START else ""
+    digest = _hash()
+    return digest if _written() == _AT_START else ""
 
 
 @functools.cache
@@ -42,7 +42,7 @@ def _version(package: str) -> str:
 def _written() -> dict[str, tuple[int, int]]:
     """When each file was last written, in nanoseconds, and its size: quicker than reading, and an
     edit that was undone shows too."""
-    found: dict[str, tuple[int, int]] = {}
+    file_states: dict[str, tuple[int, int]] = {}
     folders, passed = [str(_ROOT)], {str(_ROOT / name) for name in _SPOKEN}
     while (
         folders
@@ -51,10 +51,13 @@ def _written() -> dict[str, tuple[int, int]]:
             for entry in inside:
                 if entry.name.endswith(".py") and entry.is_file():
                     state = entry.stat()
-                    found[entry.path[len(str(_ROOT)) + 1 :]] = state.st_mtime_ns, state.st_size
+                    file_states[entry.path[len(str(_ROOT)) + 1 :]] = (
+                        state.st_mtime_ns,
+                        state.st_size,
+                    )
                 elif entry.is_dir(follow_symlinks=False) and entry.path not in passed:
                     folders.append(entry.path)
-    return found
+    return file_states
 
 
 _AT_START = _written()  # with the first module of the lab, so before an experiment can be found

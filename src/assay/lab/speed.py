@@ -61,17 +61,17 @@ class Speed:
         return {name: piece.median_ms for name, piece in self.pieces.items()}
 
 
-def here(threads: int = 1, file: Path | None = None) -> Speed | None:
+def load_speed(threads: int = 1, file: Path | None = None) -> Speed | None:
     """What is kept of this processor with this torch and so many threads; None where nothing is, or
     nothing that can be read."""
     cpu, torch = machine()
     try:
-        kept = _kept(file or _file())[_key(cpu, threads, torch)]
+        entry = _read_speeds(file or _file())[_key(cpu, threads, torch)]
         pieces = {
             str(name): Piece(float(p["median_ms"]), float(p["min_ms"]))
-            for name, p in kept["pieces"].items()
+            for name, p in entry["pieces"].items()
         }
-        return Speed(cpu, threads, torch, str(kept["measured"]), pieces)
+        return Speed(cpu, threads, torch, str(entry["measured"]), pieces)
     except (TypeError, KeyError, ValueError, AttributeError):
         return None
 
@@ -80,19 +80,19 @@ def keep(speed: Speed, file: Path | None = None) -> None:
     """Keep what was measured, in place of what was known of the same machine. Raises: OSError."""
     from filelock import FileLock
 
-    there = file or _file()
-    there.parent.mkdir(parents=True, exist_ok=True)
+    target = file or _file()
+    target.parent.mkdir(parents=True, exist_ok=True)
     pieces = {
         name: {"median_ms": p.median_ms, "min_ms": p.min_ms} for name, p in speed.pieces.items()
     }
-    with FileLock(there.with_suffix(".lock")):
-        known = _kept(there) | {
+    with FileLock(target.with_suffix(".lock")):
+        known = _read_speeds(target) | {
             _key(speed.cpu, speed.threads, speed.torch): {
                 "measured": speed.measured,
                 "pieces": pieces,
             }
         }
-        write(there, (json.dumps(known, indent=1, ensure_ascii=False) + "\n").encode())
+        write(target, (json.dumps(known, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def machine() -> tuple[str, str]:
@@ -104,27 +104,29 @@ def machine() -> tuple[str, str]:
     return str(provenance.machine()["cpu"]), torch
 
 
-def compared(now: Speed | None, then: Mapping[str, float]) -> Range | None:
+def compared(speed: Speed | None, reference: Mapping[str, float]) -> Range | None:
     """CPU-seconds here for each one there, from the pieces of work that both have; None where there
     are none.
 
     Formula: geometric mean of the ratios, times and divided by their geometric standard deviation,
     or HOURS if that is more"""
-    pieces = now.medians() if now is not None else {}
+    pieces = speed.medians() if speed is not None else {}
     names = [
-        name for name in pieces if then.get(name, 0) > 0 and pieces[name] > 0 and name not in FILES
+        name
+        for name in pieces
+        if reference.get(name, 0) > 0 and pieces[name] > 0 and name not in FILES
     ]
     if not names:
         return None
-    logs = [log(pieces[name] / then[name]) for name in names]
-    middle, apart = exp(statistics.fmean(logs)), max(exp(statistics.pstdev(logs)), HOURS)
-    return Range(middle / apart, middle * apart)
+    logs = [log(pieces[name] / reference[name]) for name in names]
+    middle, spread = exp(statistics.fmean(logs)), max(exp(statistics.pstdev(logs)), HOURS)
+    return Range(middle / spread, middle * spread)
 
 
 def flop_per_cpu_second() -> float | None:
     """FLOP of plain matrix products in a CPU-second of this machine; None where they were not
     measured."""
-    known = here()
+    known = load_speed()
     return (
         1e3 * _FLOP / known.pieces[PRODUCT].median_ms
         if known is not None and PRODUCT in known.pieces
@@ -132,20 +134,20 @@ def flop_per_cpu_second() -> float | None:
     )
 
 
-def beside(record: Mapping[str, Any]) -> Range | None:
+def relative_speed(record: Mapping[str, Any]) -> Range | None:
     """CPU-seconds here for each one on the machine of a record or result; None where one of them
     was not measured."""
-    then = recorded(record)
-    return compared(here(), then) if then else None
+    reference = recorded(record)
+    return compared(load_speed(), reference) if reference else None
 
 
 def recorded(record: Mapping[str, Any]) -> Mapping[str, float]:
     """Milliseconds by piece on the machine of a record or result; empty where nobody measured
     it."""
-    found = record.get("provenance", {}).get("speed", {})
+    milliseconds = record.get("provenance", {}).get("speed", {})
     return (
-        {str(k): float(v) for k, v in found.items() if isinstance(v, int | float)}
-        if isinstance(found, dict)
+        {str(k): float(v) for k, v in milliseconds.items() if isinstance(v, int | float)}
+        if isinstance(milliseconds, dict)
         else {}
     )
 
@@ -186,9 +188,9 @@ def _key(cpu: str, threads: int, torch: str) -> str:
     return f"{cpu}, {threads} thread{'s' * (threads != 1)}, torch {torch}"
 
 
-def _kept(file: Path) -> dict[str, Any]:
+def _read_speeds(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text())
+        speeds = json.loads(file.read_text())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return speeds if isinstance(speeds, dict) else {}

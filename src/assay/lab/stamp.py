@@ -41,14 +41,14 @@ def stamp(experiment: Experiment, plan: Plan) -> str:
 def stored_result(store: Store, experiment: Experiment, plan: Plan) -> dict[str, Any] | None:
     """The stored result of this plan as plain values, without its figures; None where judging it
     now might say anything else."""
-    now = "" if plan.missing else stamp(experiment, plan)
+    current_stamp = "" if plan.missing else stamp(experiment, plan)
     try:
         data = unseal(store.root / "results" / experiment.name / f"{plan.preset.title}.json")
     except StoreError:
         return None
     if (
-        not now
-        or data.get("stamp") != now
+        not current_stamp
+        or data.get("stamp") != current_stamp
         or data.get("claims_key") != claims_key(experiment.sized(plan.preset.specs).claims)
     ):
         return None
@@ -71,14 +71,15 @@ def replaced(store: Store, plan: Plan) -> tuple[str, ...]:
         )
     except OSError:
         return ()
-    others = [
+    changed_rows = [
         r
         for r in plan.cached
         if r.stored is not None and judged.get(r.job.key[:16], r.stored.id) != r.stored.id
     ]
-    if not others:
+    if not changed_rows:
         return ()
     return (
-        f"{len(others)} of {len(plan.cached)} runs are others than those that the stored result "
+        f"{len(changed_rows)} of {len(plan.cached)} runs are others than those that the stored "
+        "result "
         "judged; `assay run` judges these",
     )

@@ -42,7 +42,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock
 
-from assay.core import foreign, inputs, intact
+from assay.core import foreign, inputs, integrity
 from assay.core.errors import StoreError
 from assay.core.spec import Spec, canonical_json, key
 from assay.lab import leases
@@ -214,10 +214,10 @@ class Store:
                 )
             return
         try:
-            said = json.loads(foreign.read_stored(header))
-            number = said["format"]
+            content = json.loads(foreign.read_stored(header))
+            number = content["format"]
             assert isinstance(number, int)
-            self._hashed = said.get("hashes") is True
+            self._hashed = content.get("hashes") is True
             self.older = not self._hashed and number <= FORMAT
         except OSError as e:
             raise StoreError(
@@ -263,17 +263,17 @@ class Store:
         """The run with this 64-hex key: stored whole, damaged, or None."""
         damaged = None
         for folder in self._folders(experiment, key):
-            found = _open(folder)
-            if isinstance(found, Stored) and found.key == key:
-                return found
-            if isinstance(found, Damaged):
-                damaged = found
+            run = _open(folder)
+            if isinstance(run, Stored) and run.key == key:
+                return run
+            if isinstance(run, Damaged):
+                damaged = run
         return damaged
 
     def get(self, key: str, experiment: str | None = None) -> Stored | None:
         """The run with this key if it is stored whole, else None."""
-        found = self.find(key, experiment)
-        return found if isinstance(found, Stored) else None
+        run = self.find(key, experiment)
+        return run if isinstance(run, Stored) else None
 
     def get_all(self, keys: Collection[str], experiment: str) -> dict[str, Stored]:
         """Those runs with these keys that are stored whole, by key; the folder of a thousand runs
@@ -281,14 +281,14 @@ class Store:
         base, by_prefix = self.root / "runs" / experiment, dict[str, list[str]]()
         for name in _names(base):
             by_prefix.setdefault(name[:8], []).append(name)
-        there = (
+        folders = (
             base / name
             for key in keys
             for name in by_prefix.get(key[:8], ())
             if key.startswith(name.split("-", 1)[0])
         )
-        found = (_open(folder) for folder in there)
-        return {one.key: one for one in found if isinstance(one, Stored) and one.key in keys}
+        runs = (_open(folder) for folder in folders)
+        return {run.key: run for run in runs if isinstance(run, Stored) and run.key in keys}
 
     def every(self, experiment: str | None = None) -> Iterator[Stored | Damaged]:
         """Every folder of a run, whole or not, by experiment and folder name."""
@@ -329,9 +329,9 @@ class Store:
         Raises: StoreError when the disk is full or read-only; nothing half written is left.
         """
         self.prepare()
-        found: list[Stored | Damaged] = []
+        stored_runs: list[Stored | Damaged] = []
         folders = dict[Path, dict[str, bytes]]()
-        taken = {
+        names_by_experiment = {
             name: _names(self.root / "runs" / name) for name in {run.job.experiment for run in runs}
         }
         held = 0
@@ -339,33 +339,37 @@ class Store:
             files = run.files(measured)
             job = run.job
             folder = self._free_folder(
-                job.experiment, job.key, job.arm, job.spec.seed, taken[job.experiment]
+                job.experiment, job.key, job.arm, job.spec.seed, names_by_experiment[job.experiment]
             )
-            taken[run.job.experiment].append(folder.name)
+            names_by_experiment[run.job.experiment].append(folder.name)
             folders[folder] = files
             held += sum(map(len, files.values()))
             if held >= AT_ONCE or i == len(runs) - 1:
                 with explained(self.root):
                     write_folders(folders, self.root / "tmp")
-                found += [_open(folder) for folder in folders]
+                stored_runs += [_open(folder) for folder in folders]
                 folders, held = {}, 0
-        assert all(isinstance(one, Stored) for one in found), found
-        return [one for one in found if isinstance(one, Stored)]
+        assert all(isinstance(stored, Stored) for stored in stored_runs), stored_runs
+        return [stored for stored in stored_runs if isinstance(stored, Stored)]
 
     def take(self, runs: Sequence[Mapping[str, bytes]]) -> None:
         """Store runs as another store has them, file for file, each by one rename; one of the same
         key is replaced. Raises: StoreError."""
         self.prepare()
         folders = dict[Path, Mapping[str, bytes]]()
-        taken = dict[str, list[str]]()
+        names_by_experiment = dict[str, list[str]]()
         for files in runs:
             head = json.loads(files["spec.json"])
             name = head["experiment"]
-            taken.setdefault(name, _names(self.root / "runs" / name))
+            names_by_experiment.setdefault(name, _names(self.root / "runs" / name))
             folder = self._free_folder(
-                name, head["key"], head["arm"], int(head["spec"].get("seed", 0)), taken[name]
+                name,
+                head["key"],
+                head["arm"],
+                int(head["spec"].get("seed", 0)),
+                names_by_experiment[name],
             )
-            taken[name].append(folder.name)
+            names_by_experiment[name].append(folder.name)
             folders[folder] = files
         if folders:
             with explained(self.root):
@@ -379,10 +383,10 @@ class Store:
         """The folders of runs, in order; with a key only those whose names begin as it does."""
         base = self.root / "runs"
         for name in [experiment] if experiment is not None else sorted(_names(base)):
-            found = _names(base / name)
+            folder_names = _names(base / name)
             if key is not None:  # names before paths: thousands of runs are looked up one by one
-                found = [f for f in found if key.startswith(f.split("-", 1)[0])]
-            yield from (base / name / folder for folder in sorted(found))
+                folder_names = [f for f in folder_names if key.startswith(f.split("-", 1)[0])]
+            yield from (base / name / folder for folder in sorted(folder_names))
 
     def _free_folder(
         self, experiment: str, key: str, arm: str, seed: int, names: Sequence[str]
@@ -390,20 +394,20 @@ class Store:
         """Where the run belongs among folders of these names: its own damaged or outdated one, else
         a prefix that no other key has taken."""
         base, slug = self.root / "runs" / experiment, re.sub(r"[^a-z0-9-]+", "-", arm.lower())
-        taken = {
+        folders_by_prefix = {
             name.split("-")[0]: base / name
             for name in names
             if key.startswith(name.split("-", 1)[0])
         }
         for digits in range(8, 65, 8):
-            there = taken.get(key[:digits])
-            if there is None:
+            folder = folders_by_prefix.get(key[:digits])
+            if folder is None:
                 return base / f"{key[:digits]}-{slug}-s{seed}"
-            found = _open(there)
-            if there.exists() and (
-                isinstance(found, Damaged) or found.key == key
+            run = _open(folder)
+            if folder.exists() and (
+                isinstance(run, Damaged) or run.key == key
             ):  # else another run of the same call is to lie there
-                return there
+                return folder
         raise AssertionError(key)
 
     # -- artefacts and locks -----------------------------------------------------------------------
@@ -433,7 +437,7 @@ class Store:
         """Build an artefact, unless another process is at it, or took it over from us; True where
         it is there."""
         with explained(self.root):
-            lease = leases.of(self.root).take(f"artefact-{path.parent.name}-{path.name}")
+            lease = leases.open_leases(self.root).take(f"artefact-{path.parent.name}-{path.name}")
             if lease is None:
                 return False
             with lease:  # once it is ours: another process may have built it meanwhile
@@ -445,9 +449,9 @@ class Store:
                 except Exception:
                     if lease.held():
                         raise
-                if there := path.exists():
+                if exists := path.exists():
                     lease.done()
-                return there
+                return exists
 
     def set_aside(self, path: Path, why: str, state: str = "damaged") -> None:
         """Move an artefact that is not as it should be to `tmp`, and say so; it is built again."""
@@ -478,7 +482,7 @@ class Store:
         return (
             (p, why)
             for p in self._artefacts()
-            if (intact.noted(p) or self._hashed) and (why := intact.wrong(p))
+            if (integrity.noted(p) or self._hashed) and (why := integrity.wrong(p))
         )
 
     def unnoted(self) -> Paths:
@@ -487,7 +491,7 @@ class Store:
         return [
             p
             for p in self._artefacts()
-            if not intact.noted(p) or (intact.earlier(p) and not intact.wrong(p))
+            if not integrity.noted(p) or (integrity.earlier(p) and not integrity.wrong(p))
         ]
 
     def _artefacts(self) -> Paths:
@@ -500,7 +504,7 @@ class Store:
     def _wrong(self, spec: Spec, path: Path) -> str:
         """What is not as it was written; nothing is known of an older store's, until something is
         written into that store."""
-        return intact.wrong(path, spec.MAPPED) if self._hashed or intact.noted(path) else ""
+        return integrity.wrong(path, spec.MAPPED) if self._hashed or integrity.noted(path) else ""
 
     def artefact_path(self, spec: Spec) -> Path:
         """Where this artefact lies, once it is finished."""
@@ -525,8 +529,10 @@ class Store:
 
     def free(self) -> int:
         """Bytes that are free on the disk of the store."""
-        there = next(p for p in (self.root.absolute(), *self.root.absolute().parents) if p.exists())
-        return shutil.disk_usage(there).free
+        existing_path = next(
+            p for p in (self.root.absolute(), *self.root.absolute().parents) if p.exists()
+        )
+        return shutil.disk_usage(existing_path).free
 
     def size(self, *parts: str) -> int:
         """Bytes that the store, or the folder or file `parts` in it, takes."""
@@ -536,10 +542,10 @@ class Store:
         """Bytes freed by removing what kills left in `tmp`, older than so many seconds: a running
         command may own newer ones."""
         freed = 0
-        for left in sorted((self.root / "tmp").glob("*")):
-            if time.time() - left.stat().st_mtime >= older:
-                freed += size(left)
-                discard(left)
+        for leftover in sorted((self.root / "tmp").glob("*")):
+            if time.time() - leftover.stat().st_mtime >= older:
+                freed += size(leftover)
+                discard(leftover)
         return freed
 
     def remove(self, path: Path) -> None:
@@ -599,16 +605,16 @@ def _build(spec: Spec, path: Path, build: Callable[[Any, Path], None], lease: Le
     partial.mkdir(parents=True, exist_ok=True)
     build(spec, partial)
     write(partial / "spec.json", spec.to_json().encode())
-    write(partial / intact.NOTE, intact.described(partial))
+    write(partial / integrity.NOTE, integrity.described(partial))
     for file in partial.rglob("*"):
         sync(file)
     if lease.held():
         partial.rename(path)
         sync(path.parent)
-        for left in path.parent.glob(
+        for leftover in path.parent.glob(
             f"{path.name}.*.partial"
         ):  # of owners that were taken for dead
-            discard(left)
+            discard(leftover)
 
 
 def _names(folder: Path) -> list[str]:

@@ -43,17 +43,17 @@ def rows(trained: Trained, index: Sequence[int]) -> Trained:
     """The runs `index` of an ensemble."""
     from assay.core.fit import Trained
 
-    at = list(index)
+    positions = list(index)
     return Trained(
-        tensors={k: v[at] for k, v in trained.tensors.items()},
+        tensors={k: v[positions] for k, v in trained.tensors.items()},
         header=trained.header,
-        history={k: v[at] for k, v in trained.history.items()},
+        history={k: v[positions] for k, v in trained.history.items()},
         steps=trained.steps,
-        diverged=trained.diverged[at],
+        diverged=trained.diverged[positions],
     )
 
 
-def joined(parts: Sequence[Trained]) -> Trained:
+def concatenate(parts: Sequence[Trained]) -> Trained:
     """One ensemble of all runs of `parts`, in order. Raises: StoreError when they were trained in
     different ways."""
     import torch

@@ -51,24 +51,24 @@ def as_recorded(experiment: Experiment, arms: Specs, preset: str = "default") ->
     ones, steps apart. Where they are smaller, as in smoke presets, what was recorded is an upper
     bound and the lower one is 0. Where the speed of both machines is known, it is what they take
     here, as far as the middle goes."""
-    record = records.of(experiment, preset) or {}
-    beside = speed.beside(record)
-    here = beside.middle if beside is not None else 1.0
+    record = records.load_record(experiment, preset) or {}
+    relative_speed = speed.relative_speed(record)
+    speed_factor = relative_speed.middle if relative_speed is not None else 1.0
     known = {}
     for arm, specs in arms.items():
-        held, each = record.get("arms", {}).get(arm), record.get("cost", {}).get(arm)
-        if held is None or each is None or not specs:
+        held, run_cost = record.get("arms", {}).get(arm), record.get("cost", {}).get(arm)
+        if held is None or run_cost is None or not specs:
             continue
         if (
-            found := over(specs[0], {**held["shared"], **held["specs"][0]}, held["specs"][0])
+            comparison := over(specs[0], {**held["shared"], **held["specs"][0]}, held["specs"][0])
         ) is None:
             continue
-        steps, less = found
+        steps, less = comparison
         recorded = len(held["specs"])
         of_seeds = {s.get("seed", held["shared"].get("seed")) for s in held["specs"]}
         by_runs = len(specs) / recorded
         by_groups = _groups(experiment, {s.seed for s in specs}) / _groups(experiment, of_seeds)
-        whole = float(each) * recorded * here
+        whole = float(run_cost) * recorded * speed_factor
         by = (by_runs, max(by_runs, by_groups))
         shares = [
             fixed * by_runs + (1 - fixed) * trained * steps
@@ -90,10 +90,10 @@ def groups(experiment: Experiment, arms: Specs) -> int:
     return sum(_groups(experiment, {s.seed for s in specs}) for specs in arms.values() if specs)
 
 
-def apart(beside: Range | None) -> Range:
+def uncertainty_factor(relative_speed: Range | None) -> Range:
     """By what factor a cost that was recorded elsewhere, and scaled by the middle of this ratio of
     speeds, may still be off here."""
-    return beside / beside.middle if beside is not None else MACHINE
+    return relative_speed / relative_speed.middle if relative_speed is not None else MACHINE
 
 
 def command(cpu: Range, workers: int, off: Range = MACHINE) -> tuple[Range, Range]:
@@ -101,19 +101,19 @@ def command(cpu: Range, workers: int, off: Range = MACHINE) -> tuple[Range, Rang
     factor, on so many workers."""
     work = cpu * off
     workers = max(1, workers)
-    clock, beside = starting(workers)
-    return clock + Range(work.low / workers, work.high / workers), beside + work
+    clock, startup_cpu = starting(workers)
+    return clock + Range(work.low / workers, work.high / workers), startup_cpu + work
 
 
 def starting(workers: int = 1) -> tuple[Range, Range]:
     """Seconds by the clock and CPU-seconds that a command takes beside its runs: as `assay bench`
     found, where it was run here."""
-    known = speed.here()
+    known = speed.load_speed()
     piece = known.pieces.get(speed.STARTING) if known is not None else None
     if piece is None:
         return STARTING, STARTING * float(workers)
-    each = STARTED * (piece.median_ms / 1e3)
-    return each * 2.0, each * (
+    startup = STARTED * (piece.median_ms / 1e3)
+    return startup * 2.0, startup * (
         workers + 1.0
     )  # workers start after the command's own process, side by side
 
@@ -128,33 +128,38 @@ def measured_here(
     `flop_per_cpu_second` is that of matrix products, measured for 2 seconds if it was not by `assay
     bench`; only where the experiment states FLOP to turn into seconds."""
     before = _stored(store, experiment, plan)
-    now = speed.here()
-    made = (provenance.get("machine", {}).get("cpu"), provenance.get("software", {}).get("torch"))
-    told: dict[str, Any] = {}
+    current_speed = speed.load_speed()
+    machine_key = (
+        provenance.get("machine", {}).get("cpu"),
+        provenance.get("software", {}).get("torch"),
+    )
+    measurements: dict[str, Any] = {}
     if pieces := recorded({"provenance": before}) or (
-        now.medians() if now is not None and (now.cpu, now.torch) == made else {}
+        current_speed.medians()
+        if current_speed is not None and (current_speed.cpu, current_speed.torch) == machine_key
+        else {}
     ):
-        told["speed"] = pieces
+        measurements["speed"] = pieces
     specs = [tuple(r.job.spec for r in rows) for rows in plan.by_arm().values()]
     if experiment.cost is not None and all(
         experiment.cost(Runs(s)).flop is not None for s in specs
     ):
-        told["flop_per_cpu_second"] = before.get("flop_per_cpu_second") or float(
+        measurements["flop_per_cpu_second"] = before.get("flop_per_cpu_second") or float(
             f"{speed.flop_per_cpu_second() or measured():.3g}"
         )
-    return told
+    return measurements
 
 
 def _stored(store: Store, experiment: Experiment, plan: Plan) -> Mapping[str, Any]:
     """The provenance of the result that is stored already; empty where there is none that can be
     read."""
     try:
-        found = unseal(store.root / "results" / experiment.name / f"{plan.preset.title}.json")[
+        provenance = unseal(store.root / "results" / experiment.name / f"{plan.preset.title}.json")[
             "provenance"
         ]
     except (StoreError, ValueError, KeyError, TypeError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return provenance if isinstance(provenance, dict) else {}
 
 
 def _groups(experiment: Experiment, seeds: set[Any]) -> int:

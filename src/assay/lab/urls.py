@@ -39,9 +39,9 @@ def sound(url: str) -> str:
             f"the URL {protocol}:// names no bucket or folder; such as {protocol}://bucket/prefix"
         )
     if ":" in host.rpartition("@")[0] or "?" in rest or "#" in rest:
-        shown = f"{protocol}://{host.rpartition('@')[2]}".partition("?")[0].partition("#")[0]
+        safe_url = f"{protocol}://{host.rpartition('@')[2]}".partition("?")[0].partition("#")[0]
         raise StoreError(
-            f"the URL {shown}… holds a password or a token, which others could read in the list "
+            f"the URL {safe_url}… holds a password or a token, which others could read in the list "
             "of processes; "
             f"give it as {protocol}'s own tools take it: by the environment, or in a file of theirs"
         )

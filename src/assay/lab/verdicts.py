@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from assay.core.errors import ClaimError
-from assay.core.reasons import remedy, told
+from assay.core.reasons import explain_reason, remedy
 
 if TYPE_CHECKING:  # `assay judge` on a table needs no lab
     from assay.core.experiment import Experiment
@@ -23,20 +23,26 @@ def choose(result: Result, claim: str) -> Result:
     Raises: ClaimError where none has them, or several.
     """
     if claim.isdecimal():
-        found = list(result.judged[int(claim) - 1 : int(claim)]) if int(claim) else []
+        matches = list(result.judged[int(claim) - 1 : int(claim)]) if int(claim) else []
     else:
-        found = [one for one in result.judged if claim.casefold() in one.claim.text.casefold()]
-    if len(found) != 1:
+        matches = [
+            judgement
+            for judgement in result.judged
+            if claim.casefold() in judgement.claim.text.casefold()
+        ]
+    if len(matches) != 1:
         listed = (
-            "; ".join(f"{i}. {one.claim.text}" for i, one in enumerate(result.judged, 1))
+            "; ".join(
+                f"{i}. {judgement.claim.text}" for i, judgement in enumerate(result.judged, 1)
+            )
             or "there are none"
         )
-        count = len(found) or "no"
+        count = len(matches) or "no"
         raise ClaimError(
             f"{count} claims of {result.experiment} fit {claim!r}; name one by its number or "
             f"by words of its text: {listed}"
         )
-    return replace(result, judged=tuple(found), exact=(), findings=(), skipped=(), failed=())
+    return replace(result, judged=tuple(matches), exact=(), findings=(), skipped=(), failed=())
 
 
 def otherwise(entries: Iterable[Mapping[str, Any]], expected: str | None) -> tuple[str, ...]:
@@ -44,9 +50,13 @@ def otherwise(entries: Iterable[Mapping[str, Any]], expected: str | None) -> tup
     where nothing was expected."""
     if expected is None:
         return ()
-    found = [v for v in entries if v["outcome"] != expected]
-    why = {v["text"]: f" ({told(v['reason'])})" if v["reason"] else "" for v in found}
-    return tuple(f"expected {expected}, {v['outcome']}{why[v['text']]}: {v['text']}" for v in found)
+    unexpected = [v for v in entries if v["outcome"] != expected]
+    why = {
+        v["text"]: f" ({explain_reason(v['reason'])})" if v["reason"] else "" for v in unexpected
+    }
+    return tuple(
+        f"expected {expected}, {v['outcome']}{why[v['text']]}: {v['text']}" for v in unexpected
+    )
 
 
 def deciding(
@@ -57,14 +67,14 @@ def deciding(
 
     More seeds where that decides it, as the price says; twice the steps where training is not
     converged."""
-    found: dict[str, list[int]] = {}
+    numbers_by_command: dict[str, list[int]] = {}
     for number, verdict in enumerate(entries, 1):
         command = remedy(verdict["price"]["text"])[1] if verdict["price"] is not None else ""
         if not command and verdict["reason"] == "gate converged":
             command = longer(experiment, preset)
         if command:
-            found.setdefault(command, []).append(number)
-    return found
+            numbers_by_command.setdefault(command, []).append(number)
+    return numbers_by_command
 
 
 def longer(experiment: Experiment, preset: Preset) -> str:

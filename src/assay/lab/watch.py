@@ -12,10 +12,10 @@ from typing import Any
 from assay.core.compute import Range
 from assay.core.experiment import Experiment
 from assay.lab.events import Failed, Outcome, Partial, Progress, Saved, Started
-from assay.lab.pace import Pace
 from assay.lab.plan import Plan, as_planned, plan
 from assay.lab.schedule import Schedule
 from assay.lab.store import Store
+from assay.lab.time_left import Pace
 
 
 class Watch:
@@ -26,7 +26,7 @@ class Watch:
         self,
         store: Store,
         experiment: Experiment,
-        now: Plan,
+        initial_plan: Plan,
         schedule: Schedule,
         tell: Callable[[Any], None],
         pace: Pace,
@@ -36,7 +36,7 @@ class Watch:
         self._store, self._experiment, self._now, self._schedule, self._tell = (
             store,
             experiment,
-            now,
+            initial_plan,
             schedule,
             tell,
         )
@@ -113,12 +113,12 @@ class Watch:
 
         started = time.monotonic()
         try:
-            now = plan(
+            current_plan = plan(
                 self._store, self._experiment, self._now.preset, inputs_of=as_planned(self._now)
             )
-            arms, seeds = common_seeds(now)
-            if seeds and now.missing:
-                result = judge_all(self._experiment, now, arms, figures=False)
+            arms, seeds = common_seeds(current_plan)
+            if seeds and current_plan.missing:
+                result = judge_all(self._experiment, current_plan, arms, figures=False)
                 if not self._closed:
                     self._tell(Partial(result, seeds))
         except Exception:

@@ -16,14 +16,14 @@ from assay.core import errors, extras
 from assay.core.compute import Range
 from assay.core.errors import AssayError, RunError
 from assay.core.experiment import Experiment
-from assay.lab import depot, owners, times
+from assay.lab import depot, ownership, times
 from assay.lab import groups as grouping
 from assay.lab.events import Outcome, Planned
 from assay.lab.executors import Executor
-from assay.lab.pace import BENCHED, PLAN, Pace, Pending
 from assay.lab.plan import Plan, as_planned, expected, plan
 from assay.lab.schedule import Schedule
 from assay.lab.store import Store
+from assay.lab.time_left import BENCHED, PLAN, Pace, Pending
 from assay.lab.watch import Watch
 from assay.lab.worker import Task
 
@@ -138,21 +138,21 @@ class Work:
     def _form(self) -> None:
         self.first.require_disk()
         self._store.prepare()
-        away = depot.of(self._store.root)
-        if away is not None:
-            away.groups(self.experiment.name)
+        remote = depot.open_depot(self._store.root)
+        if remote is not None:
+            remote.groups(self.experiment.name)
         with grouping.forming(self._store):
-            owners.claim(self._store, self.experiment)
+            ownership.claim(self._store, self.experiment)
             begun = list(grouping.unfinished(self._store, self.experiment.name))
-            now = plan(
+            current_plan = plan(
                 self._store, self.experiment, self.first.preset, inputs_of=as_planned(self.first)
             )
             formed = grouping.form(
-                self._store, self.experiment, [r.wanted for r in now.missing], begun
+                self._store, self.experiment, [r.wanted for r in current_plan.missing], begun
             )
         self._new = [g for g in formed if g.name not in {b.name for b in begun}]
-        if away is not None:
-            away.formed(formed)
+        if remote is not None:
+            remote.formed(formed)
         schedule = Schedule(self._store, self.experiment, formed, self.first.per_run, self._device)
         self._tell(Planned(self.first, len(formed)))
         self._schedule, self._watch = (
@@ -160,7 +160,7 @@ class Work:
             Watch(
                 self._store,
                 self.experiment,
-                now,
+                current_plan,
                 schedule,
                 self._tell,
                 self.pace,
@@ -184,9 +184,10 @@ def work(
     """
     if works:
         extras.require("torch")
-    fresh, left = not store.root.exists(), list(works)
+    fresh, remaining = not store.root.exists(), list(works)
     benched = all(
-        one.first.speed is not None and one.first.cost_from == "the record" for one in works
+        work_item.first.speed is not None and work_item.first.cost_from == "the record"
+        for work_item in works
     )
     pace = Pace(executor.width, plan=BENCHED if benched else PLAN)
 
@@ -194,30 +195,30 @@ def work(
         pace.width = executor.width  # workers may join and go
         return pace.left([p for w in works for p in w.pending()])
 
-    for one in works:
-        one.pace, one.eta = pace, eta
+    for work_item in works:
+        work_item.pace, work_item.eta = pace, eta
 
     def tell() -> None:
-        for one in [w for w in left if w.over]:
-            left.remove(one)
-            whole(one)
+        for work_item in [w for w in remaining if w.over]:
+            remaining.remove(work_item)
+            whole(work_item)
 
     def heard(event: Any) -> None:
-        mine = [w for w in works if w.has(getattr(event, "group", ""))] or [
+        candidates = [w for w in works if w.has(getattr(event, "group", ""))] or [
             w for w in works if w.begun and not w.over
         ]
-        for one in mine[:1]:
-            one.heard(event)
+        for work_item in candidates[:1]:
+            work_item.heard(event)
 
     with contextlib.closing(executor.map(_tasks(works), heard)) as outcomes:
         for outcome in outcomes:
             next(w for w in works if w.has(outcome.group)).settle(outcome)
             tell()
-            if not left:
+            if not remaining:
                 break  # what still runs belongs to a work that was given up
     tell()
-    for one in works:
-        one.close()
+    for work_item in works:
+        work_item.close()
     root = store.root
     if (
         fresh
@@ -231,19 +232,19 @@ def _tasks(works: Sequence[Work]) -> Iterator[Task | None]:
     """The next task of the first work that has one ready; another work is begun only when none of
     those begun has."""
     later = [w.tasks() for w in works]
-    now: list[Iterator[Task | None]] = []
-    while now or later:
-        for one in list(now):
-            task = next(one, _END)
+    active_iterators: list[Iterator[Task | None]] = []
+    while active_iterators or later:
+        for task_iterator in list(active_iterators):
+            task = next(task_iterator, _END)
             if task is _END:
-                now.remove(one)
+                active_iterators.remove(task_iterator)
             elif task is not None:
                 yield task
                 break
         else:
             if later:
-                now.append(later.pop(0))
-            elif now:
+                active_iterators.append(later.pop(0))
+            elif active_iterators:
                 yield None
 
 

@@ -98,25 +98,25 @@ def run_group(
         watch.works_in(store.root)
         folder = store.root / "groups" / task.group
         with explained(store.root):
-            here = leases.of(store.root).take(f"group-{task.group}", _mark(folder))
-        if here is None:
+            local_lease = leases.open_leases(store.root).take(f"group-{task.group}", _mark(folder))
+        if local_lease is None:
             return Outcome(task.group, "busy")
-        with here, watch, contextlib.ExitStack() as also:
-            lease: Lease | Among = here
+        with local_lease, watch, contextlib.ExitStack() as also:
+            lease: Lease | Among = local_lease
             group = groups.read(folder)
             if group is None:  # another process finished it
                 lease.done()
                 return Outcome(task.group, "done")
-            if here.deaths >= deadly:
+            if local_lease.deaths >= deadly:
                 raise RunError(
-                    f"{here.deaths} processes died of it, one after the other, at the same "
+                    f"{local_lease.deaths} processes died of it, one after the other, at the same "
                     "step; often: out of memory"
                 )
-            if (away := depot.of(store.root)) is not None:
-                if (turn := away.take(f"group-{task.group}")) is None:  # another machine has it
+            if (remote := depot.open_depot(store.root)) is not None:
+                if (turn := remote.take(f"group-{task.group}")) is None:  # another machine has it
                     return Outcome(task.group, "busy")
-                lease = Among(here, also.enter_context(turn))
-                away.resume(group)
+                lease = Among(local_lease, also.enter_context(turn))
+                remote.resume(group)
             report(Started(group.name, tuple(group.arms), len(group.members), group.seeds))
             discard(group.folder / "failed.json")
             try:
@@ -136,8 +136,8 @@ def run_group(
                     store.set_aside(e.folder, e.why)
                     stored = _fitting(store, experiment, group, bench, clock)
             except KeyboardInterrupt:
-                if away is not None:
-                    away.leave(group)
+                if remote is not None:
+                    remote.leave(group)
                 raise
             except BaseException as e:
                 if (
@@ -146,8 +146,8 @@ def run_group(
                     return Outcome(task.group, "busy")
                 _note_failure(group.folder, e)
                 raise
-            if away is not None:
-                away.stored(group)
+            if remote is not None:
+                remote.stored(group)
             store.remove(group.folder)
             lease.done()
             return Outcome(task.group, "done", stored=stored)
@@ -193,17 +193,18 @@ def _fitting(
         except Exception as e:
             if not memory.lacked(e):
                 raise
-            said = plain((str(e).splitlines() or [""])[0][:200]) or type(e).__name__
+            message = plain((str(e).splitlines() or [""])[0][:200]) or type(e).__name__
         memory.hand_back()  # the error is gone by here, and with it what its frames held
         if len(group.members) == 1:
             (arm,) = group.arms
             raise RunError(
-                f"one run of arm {arm}, {group.seeds}, needs more memory than there is ({said}); "
+                f"one run of arm {arm}, {group.seeds}, needs more memory than there is "
+                f"({message}); "
                 "make it smaller by --set, or run it where there is more"
             )
         print(
             f"{len(group.members)} runs at once ({', '.join(group.arms)}, {group.seeds}) need "
-            f"more memory than there is ({said}); "
+            f"more memory than there is ({message}); "
             "they go on in two halves, with the same results",
             file=sys.stderr,
         )
@@ -222,7 +223,7 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
 
     texts = edits.texts(experiment)
 
-    there = store.get_all(group.keys, experiment.name)
+    stored_runs = store.get_all(group.keys, experiment.name)
     present = reading.Present(reading.home(experiment.origin))
 
     def missing(arm: str, m: groups.Member, stored: Stored | None) -> bool:
@@ -239,21 +240,25 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
         return keeps(experiment, arm) and not stored.has_params
 
     members = {m.key: (arm, m) for arm, ms in group.arms.items() for m in ms}
-    todo = {(arm, key) for key, (arm, m) in members.items() if missing(arm, m, there.get(key))}
+    todo = {
+        (arm, key) for key, (arm, m) in members.items() if missing(arm, m, stored_runs.get(key))
+    }
     if (
         todo and bench.away is not None
     ):  # another machine may have stored them since they were planned
         bench.away.fitting(
             experiment.name, {key for _, key in todo}, lambda s: not missing(*members[s.key], s)
         )
-        there = store.get_all(group.keys, experiment.name)
-        todo = {(arm, key) for key, (arm, m) in members.items() if missing(arm, m, there.get(key))}
+        stored_runs = store.get_all(group.keys, experiment.name)
+        todo = {
+            (arm, key) for key, (arm, m) in members.items() if missing(arm, m, stored_runs.get(key))
+        }
     if not todo:
         return 0
     runs = {arm: Runs(groups.specs(experiment, group, arm)) for arm in group.arms}
-    trained = _train(store, experiment, group, runs, bench, texts, there)
+    trained = _train(store, experiment, group, runs, bench, texts, stored_runs)
     trained = {
-        arm: one.to(bench.device) for arm, one in trained.items()
+        arm: trained_arm.to(bench.device) for arm, trained_arm in trained.items()
     }  # an arm may have loaded or made its tensors elsewhere
     ready = []
     for arm, ms in group.arms.items():
@@ -274,12 +279,12 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
         arm: {**about, "texts": texts[arm]._asdict()} if texts else about for arm in group.arms
     }
     read = bench.read()
-    made = [
+    new_runs = [
         Made(job, data, params, inputs, noted[job.arm], "diverged" if bad else "done", read)
         for job, data, params, inputs, bad in ready
     ]
     bench.mine()
-    store.put_all(made, measured=experiment.measured)
+    store.put_all(new_runs, measured=experiment.measured)
     return len(ready)
 
 
@@ -290,12 +295,12 @@ def _train(
     runs: Mapping[str, Any],
     bench: Workbench,
     texts: Mapping[str, edits.Texts],
-    there: Mapping[str, Stored],
+    stored_runs: Mapping[str, Stored],
 ) -> dict[str, Trained]:
-    from assay.lab.tensors import joined
+    from assay.lab.tensors import concatenate
 
     names = list(group.arms)
-    stored = {arm: [there.get(m.key) for m in members] for arm, members in group.arms.items()}
+    stored = {arm: [stored_runs.get(m.key) for m in members] for arm, members in group.arms.items()}
     if all(
         s and _as_trained(s, experiment, group, texts.get(s.arm))
         for parts in stored.values()
@@ -303,7 +308,9 @@ def _train(
     ):
         # Only the meaning of measuring changed.
         bench.read_for([s for parts in stored.values() for s in parts if s])
-        return {arm: joined([s.trained() for s in parts if s]) for arm, parts in stored.items()}
+        return {
+            arm: concatenate([s.trained() for s in parts if s]) for arm, parts in stored.items()
+        }
     train = experiment.arms[names[0]].train
     if isinstance(train, Joint):
         return dict(zip(names, train.train([runs[a] for a in names], bench), strict=True))
@@ -313,15 +320,18 @@ def _train(
         return {arm: train(runs[arm], bench)}
     parents = _parents(store, experiment, group.arms[arm])
     bench.read_for(parents)
-    before = joined([s.trained() for s in parents]).to(bench.device)
+    before = concatenate([s.trained() for s in parents]).to(bench.device)
     return {arm: train(runs[arm], bench, before)}
 
 
 def _as_trained(
-    stored: Stored, experiment: Experiment, group: groups.RunGroup, now: edits.Texts | None
+    stored: Stored,
+    experiment: Experiment,
+    group: groups.RunGroup,
+    current_texts: edits.Texts | None,
 ) -> bool:
     """Whether a run's stored parameters are what training would give now."""
-    edited = edits.edited(stored, now) if edits.binding(experiment) else None
+    edited = edits.edited(stored, current_texts) if edits.binding(experiment) else None
     present = reading.Present(reading.home(experiment.origin))
     same = dict(stored.inputs) == dict(group.inputs[stored.key]) and not present.changed(
         stored.read
@@ -332,9 +342,9 @@ def _as_trained(
 def _parents(
     store: Store, experiment: Experiment, members: Sequence[groups.Member]
 ) -> list[Stored]:
-    found = [store.get(m.parent or "", experiment.name) for m in members]
-    assert all(found), "a group starts only when its parents are stored"
-    return [s for s in found if s is not None]
+    parents = [store.get(m.parent or "", experiment.name) for m in members]
+    assert all(parents), "a group starts only when its parents are stored"
+    return [s for s in parents if s is not None]
 
 
 class Workbench:
@@ -357,7 +367,7 @@ class Workbench:
 
         self.device = torch.device(device)
         self.root = store.root
-        self.away = depot.of(store.root)
+        self.away = depot.open_depot(store.root)
         self._lease, self._stop = lease, stop
         self._store, self._group, self._report, self._code = store, group, report, code
         self._watch, self._origin = reads
@@ -410,10 +420,10 @@ class Workbench:
 
     def read_for(self, runs: Sequence[Stored]) -> None:
         """Note what stored runs read on which this group builds."""
-        for one in runs:
-            if inputs.NOTE in one.files:
+        for run in runs:
+            if inputs.NOTE in run.files:
                 inputs.take_over(
-                    foreign.read_stored(one.folder / inputs.NOTE), reading.home(self._origin)
+                    foreign.read_stored(run.folder / inputs.NOTE), reading.home(self._origin)
                 )
 
     def read(self) -> bytes:
@@ -428,7 +438,7 @@ class Workbench:
         return {
             path
             for path in self._watch.unchecked
-            if not declared or not (inputs.now(Path(path)) or "").startswith(declared)
+            if not declared or not (inputs.hash_current(Path(path)) or "").startswith(declared)
         }
 
     def slot(self) -> FileSlot:
@@ -481,7 +491,7 @@ class Workbench:
             "sessions": [[round(s, 3), round(e, 3)] for s, e, _ in sessions],
             "peak_rss": provenance.peak_rss(),
             "device": str(self.device),
-            "finished": provenance.now(),
+            "finished": provenance.timestamp(),
             "software": provenance.software(),
             "machine": provenance.machine(),
             "code": self._code,
@@ -502,11 +512,17 @@ class FileSlot:
         root: Path,
         note: Callable[[], Any],
         code: str,
-        asked: Callable[[], bool],
+        stop_requested: Callable[[], bool],
         read: Callable[[], bytes],
         home: Path | None,
     ):
-        self._path, self._root, self._note, self._code, self._asked = path, root, note, code, asked
+        self._path, self._root, self._note, self._code, self._asked = (
+            path,
+            root,
+            note,
+            code,
+            stop_requested,
+        )
         self._read, self._home, self._present = read, home, reading.Present(home)
         self._every = float(os.environ.get("ASSAY_CHECKPOINT_SECONDS", "20"))
         self._last = time.monotonic()
@@ -516,8 +532,8 @@ class FileSlot:
         it."""
         if not self._path.exists():
             return None
-        found = groups.whole(self._path)
-        if found is None:
+        checkpoint = groups.whole(self._path)
+        if checkpoint is None:
             print(
                 (
                     f"the checkpoint {self._path} is damaged or older than hashes of checkpoints; "
@@ -526,13 +542,13 @@ class FileSlot:
                 file=sys.stderr,
             )
             return None
-        said, tensors = found
-        read = inputs.unpacked(said["read"])[0] if said.get("read") else {}
-        if said.get("code") != self._code or self._present.changed(read):
+        metadata, tensors = checkpoint
+        read = inputs.unpacked(metadata["read"])[0] if metadata.get("read") else {}
+        if metadata.get("code") != self._code or self._present.changed(read):
             return None
         if read:
-            inputs.take_over(said["read"].encode(), self._home)
-        return said["step"], tensors
+            inputs.take_over(metadata["read"].encode(), self._home)
+        return metadata["step"], tensors
 
     def due(self) -> bool:
         """True when the last save is long enough ago, or the work should stop; saving never takes
@@ -550,7 +566,7 @@ class FileSlot:
             k: v.detach().cpu().clone(memory_format=torch.contiguous_format)
             for k, v in tensors.items()
         }
-        said = {
+        metadata = {
             "step": step,
             "code": self._code,
             "sha256": groups.digest(whole, step, self._code),
@@ -559,7 +575,7 @@ class FileSlot:
         with explained(self._root):
             write(
                 self._path,
-                lambda path: save_file(whole, path, metadata={"assay": canonical_json(said)}),
+                lambda path: save_file(whole, path, metadata={"assay": canonical_json(metadata)}),
             )
         self._note()
         self._last = time.monotonic()

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from assay.conformance.outcomes import KINDS
-from assay.conformance.runner import own
+from assay.conformance.runner import run_assay
 from assay.conformance.vectors import Vector, load
 from assay.core.schema import to_json
 from assay.report.statements import folded
@@ -25,13 +25,13 @@ def vectors() -> str:
     columns = _columns()
     families = []
     for family in dict.fromkeys(v.family for v in load()):
-        asked = [v for v in load() if v.family == family]
+        family_vectors = [v for v in load() if v.family == family]
         heads = " | ".join([family, *(p["peer"] for p in columns)])
         lines = [f"| | {heads} |", "|---|---|" + ":-:|" * len(columns)]
-        for vector in asked:
+        for vector in family_vectors:
             signs = " | ".join(SIGNS[_outcome(page, vector.id)] for page in columns)
             lines.append(f"| {vector.id} | {cell(vector.title)} | {signs} |")
-        families.append(folded(f"{family}: {len(asked)}", "\n".join(lines)))
+        families.append(folded(f"{family}: {len(family_vectors)}", "\n".join(lines)))
     return "\n".join(families)
 
 
@@ -56,13 +56,13 @@ def differences() -> str:
     definition it follows if any."""
     sections = []
     for page in _columns():
-        found = [
+        entries = [
             e
             for e in page["outcomes"]
             if e["outcome"] in ("wrong", "another documented definition")
         ]
         by_id = {vector.id: vector for vector in load()}
-        rows = [_difference(by_id[e["id"]], e) for e in found if e["id"] in by_id]
+        rows = [_difference(by_id[e["id"]], e) for e in entries if e["id"] in by_id]
         head = f"**{page['peer']} {page['version']}**, `{page['command']}`"
         if not rows:
             sections.append(f"{head}: none.\n")
@@ -77,15 +77,15 @@ def differences() -> str:
     return "\n".join(sections)
 
 
-def said(value: Any) -> str:
+def to_text(value: Any) -> str:
     """A quantity in a few characters: numbers to six digits, long arrays cut."""
     if isinstance(value, Mapping):
         return ", ".join(
-            str(part) if name == "raised" else f"{name} {said(part)}"
+            str(part) if name == "raised" else f"{name} {to_text(part)}"
             for name, part in value.items()
         )
     if isinstance(value, list):
-        text = "[" + ", ".join(said(part) for part in value) + "]"
+        text = "[" + ", ".join(to_text(part) for part in value) + "]"
         return text if len(text) <= 60 else text[:57] + " …]"
     if value is None:
         return "undefined"
@@ -95,9 +95,13 @@ def said(value: Any) -> str:
 def wrong_cases(got: Sequence[Any], expected: Iterable[Any]) -> tuple[str, str]:
     """What was given and what is right, in the cases that differ in print; equal expectations are
     said once."""
-    pairs = [(said(g), said(e)) for g, e in zip(got, expected, strict=True) if said(g) != said(e)]
-    asked = list(dict.fromkeys(e for _, e in pairs))
-    return "; ".join(dict.fromkeys(g for g, _ in pairs)), "; ".join(asked)
+    pairs = [
+        (to_text(g), to_text(e))
+        for g, e in zip(got, expected, strict=True)
+        if to_text(g) != to_text(e)
+    ]
+    right = list(dict.fromkeys(e for _, e in pairs))
+    return "; ".join(dict.fromkeys(g for g, _ in pairs)), "; ".join(right)
 
 
 def _difference(vector: Vector, entry: Mapping[str, Any]) -> str:
@@ -119,7 +123,7 @@ def _columns() -> tuple[Mapping[str, Any], ...]:
     """Assay as it is, then everything recorded."""
     from assay.conformance import results
 
-    run = own(load())
+    run = run_assay(load())
     ours = {
         "peer": run.peer,
         "version": run.version,

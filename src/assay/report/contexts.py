@@ -17,8 +17,8 @@ _SPACE = re.compile(r"[\n\t\r]| {2,}|^ +$|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def _mark(match: re.Match[str]) -> str:
-    shown = "".join(_MARKS.get(c, "␣" if c.isspace() else "␀") for c in match.group())
-    return f'<i class="ws">{shown}</i>'
+    marks = "".join(_MARKS.get(c, "␣" if c.isspace() else "␀") for c in match.group())
+    return f'<i class="ws">{marks}</i>'
 
 
 def words(text: str) -> Markup:

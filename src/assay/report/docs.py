@@ -108,11 +108,11 @@ def claims(name: str) -> str:
     Of an experiment that makes none: its exact statements, what each number has to be, and why.
     """
     experiment = looks.marked(catalogue.find(name))
-    if not _of(experiment, Claim):
+    if not _select_statements(experiment, Claim):
         return exact_statements(name)
     return statements.folded(
         "Threshold, where it comes from, units and controls of each claim",
-        statements.before(_of(experiment, Claim)),
+        statements.before(_select_statements(experiment, Claim)),
     )
 
 
@@ -125,9 +125,9 @@ def exact_statements(name: str) -> str:
         "| | exact statement | has to be | follows from |",
         "|---|---|---|---|",
     ]
-    for i, e in enumerate(_of(catalogue.find(name), Exact), 1):
-        wanted = ", ".join(f"{x:.6g}" for x in np.ravel(e.expected))
-        due = f"{wanted} ± {e.tolerance:.2g} {e.unit if e.unit != '1' else ''}".rstrip()
+    for i, e in enumerate(_select_statements(catalogue.find(name), Exact), 1):
+        expected = ", ".join(f"{x:.6g}" for x in np.ravel(e.expected))
+        due = f"{expected} ± {e.tolerance:.2g} {e.unit if e.unit != '1' else ''}".rstrip()
         lines.append(
             "| "
             + " | ".join(
@@ -157,39 +157,45 @@ def full(name: str) -> str:
     return "\n".join(parts)
 
 
-def beside(name: str) -> str:
+def compare_presets(name: str) -> str:
     """Each claim of an experiment as its default preset and those that lie elsewhere came out, side
     by side; findings folded away."""
     presets = ["default", *catalogue.find(name).elsewhere]
-    found = {
+    records_by_preset = {
         p: record
         for p in presets
         if (record := _record(name if p == "default" else f"{name}.{p}")) is not None
     }
-    if missing := [p for p in presets if p not in found]:
+    if missing := [p for p in presets if p not in records_by_preset]:
         return "".join(_absent(name if p == "default" else f"{name}.{p}") for p in missing)
 
     def table(kind: str) -> str:
         rows = {
-            p: {r.text: r for r in tables.rows({kind: record[kind]})} for p, record in found.items()
+            p: {r.text: r for r in tables.rows({kind: record[kind]})}
+            for p, record in records_by_preset.items()
         }
-        lines = [f"| | {' | '.join(f'`{p}`' for p in found)} |", "|---" * (1 + len(found)) + "|"]
+        lines = [
+            f"| | {' | '.join(f'`{p}`' for p in records_by_preset)} |",
+            "|---" * (1 + len(records_by_preset)) + "|",
+        ]
         for text in rows["default"]:
-            came_out = [each[text] for each in rows.values()]
-            said = [
+            came_out = [preset_rows[text] for preset_rows in rows.values()]
+            cells = [
                 f"{r.sign}{SPACE}{r.outcome}<br>" * (kind == "verdicts")
                 + f"{r.estimate} {r.interval.replace(' ', SPACE)}"
                 for r in came_out
             ]
             lines.append(
-                f"| {tables.minus(tables.cell(text))} | {tables.minus(' | '.join(said))} |"
+                f"| {tables.minus(tables.cell(text))} | {tables.minus(' | '.join(cells))} |"
             )
         return "\n".join(lines) + "\n"
 
     return (
         table("verdicts")
         + "\n"
-        + statements.folded(f"Findings: {len(found['default']['findings'])}", table("findings"))
+        + statements.folded(
+            f"Findings: {len(records_by_preset['default']['findings'])}", table("findings")
+        )
     )
 
 
@@ -200,9 +206,9 @@ def budget(name: str) -> str:
     if record is None:
         return _absent(name)
     lines = ["| arm | runs | CPU-s a run | CPU-s |", "|---|---|---|---|"]
-    for arm, each in record["cost"].items():
+    for arm, seconds_per_run in record["cost"].items():
         runs = len(record["arms"][arm]["specs"])
-        lines.append(f"| `{arm}` | {runs} | {each:.2f} | {each * runs:.0f} |")
+        lines.append(f"| `{arm}` | {runs} | {seconds_per_run:.2f} | {seconds_per_run * runs:.0f} |")
     runs = sum(len(a["specs"]) for a in record["arms"].values())
     lines.append(f"| **all** | {runs} | | **{record['cpu_seconds']:.0f}** |")
     about = record["provenance"].get("machine", {})
@@ -254,18 +260,18 @@ def everything() -> str:
         about = (
             f"{overviews.about(data, header.title)}\n\nClaim: {header.claim} Cost: {header.cost}"
         )
-        each = overviews.listed(data)
+        listing = overviews.listed(data)
         claims = (
-            each
+            listing
             if tables.only_exact(data)
-            else statements.folded(f"Claims: {tables.signs(tables.outcomes(data))}", each)
+            else statements.folded(f"Claims: {tables.signs(tables.outcomes(data))}", listing)
         )
         parts.append(f"### [{name}]({name}.md)\n\n{about}\n\n{claims}")
     return "\n".join(parts)
 
 
 KINDS: Mapping[str, Callable[..., str]] = {
-    "beside": beside,
+    "beside": compare_presets,
     "columns": columns,
     "differences": conformance.differences,
     "everything": everything,
@@ -303,18 +309,23 @@ def _came_out(entry: catalogue.Entry) -> tuple[str, str]:
     return signs.replace(" ", SPACE), time.replace(" ", SPACE)
 
 
-def _of(experiment: Experiment, kind: type[Claim] | type[Exact] | type[Finding]) -> list[Any]:
+def _select_statements(
+    experiment: Experiment, kind: type[Claim] | type[Exact] | type[Finding]
+) -> list[Any]:
     return [s for s in experiment.claims if isinstance(s, kind)]
 
 
 def _record(name: str) -> Mapping[str, Any] | None:
     """The record, `NAME.PRESET` for a preset elsewhere, with what papers print as the claims say it
     today: a number found later needs no runs."""
-    of = name.partition(".")[0]
-    record = records.read(name, catalogue.entry(of).origin)
+    experiment_name = name.partition(".")[0]
+    record = records.read(name, catalogue.entry(experiment_name).origin)
     if record is None:
         return None
-    today = {c.text: to_json(c.published) for c in _of(catalogue.find(of), Claim)}
+    today = {
+        c.text: to_json(c.published)
+        for c in _select_statements(catalogue.find(experiment_name), Claim)
+    }
     return {
         **record,
         "verdicts": [
@@ -325,8 +336,8 @@ def _record(name: str) -> Mapping[str, Any] | None:
 
 def _records() -> dict[str, Mapping[str, Any]]:
     """The record of every experiment that has one, by name."""
-    found = ((entry.name, _record(entry.name)) for entry in catalogue.entries())
-    return {name: record for name, record in found if record is not None}
+    pairs = ((entry.name, _record(entry.name)) for entry in catalogue.entries())
+    return {name: record for name, record in pairs if record is not None}
 
 
 def _absent(name: str) -> str:
@@ -343,8 +354,8 @@ def main(paths: Sequence[str]) -> None:
             if mark["kind"] == "picture" and (figure := pictures.figure(mark["name"])) is not None:
                 pictures.write(mark["name"], figure)
             if mark["kind"] == "first":
-                for file, drawn in first.files().items():
-                    file.write_text(drawn, encoding="utf-8")
+                for file, svg in first.files().items():
+                    file.write_text(svg, encoding="utf-8")
         if (new := filled(page)) != page:
             path.write_text(new, encoding="utf-8")
             print(path)

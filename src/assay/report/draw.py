@@ -18,21 +18,27 @@ from assay.report.vega import COLD, FIRE, NARROW, vega
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', 'DejaVu Sans', sans-serif"
 
 
-def svg(figure: Figure, *, titled: bool = True, alone: bool = False, narrow: bool = False) -> str:
+def svg(
+    figure: Figure, *, titled: bool = True, standalone: bool = False, narrow: bool = False
+) -> str:
     """The figure as an SVG element that can stand in a page: no fixed size in the way, no ids
     shared with other figures.
 
     One that stands `alone`, as a file, brings its own paper, and follows light and dark. A `narrow`
     one fits a phone."""
-    drawn = _fitted(figure, titled) if narrow else _drawn(vega(figure, titled=titled, alone=alone))
-    prefix = "f" + hashlib.sha256(drawn.encode()).hexdigest()[:8]
-    drawn = re.sub(r'id="([^"]+)"', rf'id="{prefix}\1"', drawn)
-    drawn = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}\1)", drawn)
-    if alone:
-        drawn = re.sub("(<svg [^>]*>)", lambda tag: tag[1] + _scheme(drawn), drawn, count=1)
+    drawing = (
+        _fitted(figure, titled)
+        if narrow
+        else _render(vega(figure, titled=titled, standalone=standalone))
+    )
+    prefix = "f" + hashlib.sha256(drawing.encode()).hexdigest()[:8]
+    drawing = re.sub(r'id="([^"]+)"', rf'id="{prefix}\1"', drawing)
+    drawing = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}\1)", drawing)
+    if standalone:
+        drawing = re.sub("(<svg [^>]*>)", lambda tag: tag[1] + _scheme(drawing), drawing, count=1)
     else:
-        drawn = re.sub('font-family="[^"]*"', f'font-family="{html.escape(FONT)}"', drawn)
-    return drawn.replace(
+        drawing = re.sub('font-family="[^"]*"', f'font-family="{html.escape(FONT)}"', drawing)
+    return drawing.replace(
         "<svg ", f'<svg role="img" aria-label="{html.escape(plain(figure.title))}" ', 1
     )
 
@@ -46,13 +52,13 @@ def both(figure: Figure) -> str:
     )
 
 
-def _drawn(spec: Mapping[str, Any]) -> str:
+def _render(spec: Mapping[str, Any]) -> str:
     import vl_convert
 
     return _shaded(str(vl_convert.vegalite_to_svg(plain_all(spec))))
 
 
-def _shaded(drawn: str) -> str:
+def _shaded(drawing: str) -> str:
     """The shades of a heat map as opacity, so that its lightest lie on whatever paper the reader
     has."""
 
@@ -68,25 +74,25 @@ def _shaded(drawn: str) -> str:
             f'{shade[1].replace("color", "opacity").replace("fill", "fill-opacity")}="{opacity:.3g}"'  # noqa: E501
         )
 
-    return re.sub(r'(fill|stop-color)="rgb\((\d+), \d+, (\d+)\)"', clear, drawn)
+    return re.sub(r'(fill|stop-color)="rgb\((\d+), \d+, (\d+)\)"', clear, drawing)
 
 
 def _fitted(figure: Figure, titled: bool) -> str:
     """A narrow drawing whose panels are as wide as its labels leave room for."""
     panel = 270
     for _ in range(2):  # its labels may change with its width
-        drawn = _drawn(vega(figure, titled=titled, narrow=True, panel=panel))
-        spare = NARROW - float(re.search(r'width="([\d.]+)"', drawn)[1])  # type: ignore[index]
+        drawing = _render(vega(figure, titled=titled, narrow=True, panel=panel))
+        spare = NARROW - float(re.search(r'width="([\d.]+)"', drawing)[1])  # type: ignore[index]
         if -1 <= spare <= 8:
             break
         panel = max(120, panel + math.floor(spare) - 1)
-    return _drawn(vega(figure, titled=titled, narrow=True, panel=panel))
+    return _render(vega(figure, titled=titled, narrow=True, panel=panel))
 
 
-def _scheme(drawn: str) -> str:
+def _scheme(drawing: str) -> str:
     """Style rules inside a file, by which its colours follow the reader's light or dark."""
     dark = f"@media (prefers-color-scheme:dark){{svg{{{palette.variables(dark=True)}}}}}"
-    return f"<style>svg{{{palette.variables()}}}{dark}{palette.repaint('svg', drawn)}</style>"
+    return f"<style>svg{{{palette.variables()}}}{dark}{palette.repaint('svg', drawing)}</style>"
 
 
 def png(figure: Figure) -> bytes:

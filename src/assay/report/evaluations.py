@@ -65,9 +65,9 @@ def row(name: str, measure: JSON) -> Row:
 def so_far(event: SoFar) -> str:
     """What is known of one dictionary while the text is being read, as a line."""
     names = {"l0": "L0", "fvu": "FVU", "ce_clean": "loss", "ce_spliced": "spliced"}
-    shown = [
-        f"{said} {event.measures[name]:.{1 if name == 'l0' else 3}f}"
-        for name, said in names.items()
+    parts = [
+        f"{label} {event.measures[name]:.{1 if name == 'l0' else 3}f}"
+        for name, label in names.items()
         if name in event.measures
     ]
     count = f"{event.tokens:,} tokens" + (
@@ -75,7 +75,7 @@ def so_far(event: SoFar) -> str:
     )
     return (
         f"so far {event.dictionary}: "
-        f"{', '.join(shown)}{' nats' if 'ce_clean' in event.measures else ''} ({count})"
+        f"{', '.join(parts)}{' nats' if 'ce_clean' in event.measures else ''} ({count})"
     )
 
 
@@ -87,27 +87,29 @@ def rows(entry: JSON) -> list[Row]:
 def setting(data: JSON) -> list[str]:
     """What was measured on, in sentences: model and text, positions, losses; once for all
     dictionaries that share it."""
-    asked = data["setting"]
+    settings = data["setting"]
     lines: dict[str, list[str]] = {}
     for e in data["dictionaries"]:
         lines.setdefault(_on(data, e), []).append(e["name"])
-    told = [
+    sentences = [
         line if len(lines) == 1 else f"{', '.join(names)}: {line}" for line, names in lines.items()
     ]
     few = (
         "the first position"
-        if asked["skip_first"] == 1
-        else f"the first {asked['skip_first']} positions"
+        if settings["skip_first"] == 1
+        else f"the first {settings['skip_first']} positions"
     )
-    left = [f"{few} of each window"] if asked["skip_first"] else []
-    left += [f"activations longer than {asked['outlier']:g} medians"] if asked["outlier"] else []
+    exclusions = [f"{few} of each window"] if settings["skip_first"] else []
+    exclusions += (
+        [f"activations longer than {settings['outlier']:g} medians"] if settings["outlier"] else []
+    )
     out = (
-        f"Left out of every measure, and never replaced: {' and '.join(left)}."
-        if left
+        f"Left out of every measure, and never replaced: {' and '.join(exclusions)}."
+        if exclusions
         else "No position is left out."
     )
     return [
-        *told,
+        *sentences,
         (
             f"{out} Intervals are 95 %, over documents; they speak about these dictionaries, not "
             "about others trained alike."
@@ -133,27 +135,28 @@ def _on(data: JSON, e: JSON) -> str:
 def luck(data: JSON) -> list[str]:
     """The smallest differences that are not the luck of a training, a sentence for each kind of
     dictionary that a record knows of."""
-    found = {e["luck"]["kind"]: e["luck"] for e in data["dictionaries"] if e.get("luck")}
-    return [_of_luck(one) for one in found.values()]
+    by_kind = {e["luck"]["kind"]: e["luck"] for e in data["dictionaries"] if e.get("luck")}
+    return [_of_luck(entry) for entry in by_kind.values()]
 
 
-def _of_luck(one: JSON) -> str:
+def _of_luck(entry: JSON) -> str:
     units = {m.name: m.unit for m in measures.TABLE}
-    told = [
+    differences = [
         (
             f"{labels()[name]} "
             f"{value:.2g}{' ' + units[name] if units[name] in ('features', 'nats') else ''}"
         )
-        for name, value in one["differences"].items()
+        for name, value in entry["differences"].items()
     ]
-    s = one["setup"]
-    kept = f", {s['k']} of them on" if "k" in s else ""
+    s = entry["setup"]
+    active = f", {s['k']} of them on" if "k" in s else ""
     return (
-        f"Smallest difference that is not seed noise: two {one['kind']} dictionaries that differ "
+        f"Smallest difference that is not seed noise: two {entry['kind']} dictionaries that differ "
         "by start and order of data alone lie further apart "
-        f"in 5 % of pairs: {', '.join(told)}. From {one['trainings']} trainings or more in the "
+        f"in 5 % of pairs: {', '.join(differences)}. From {entry['trainings']} trainings or more "
+        "in the "
         f"record of metric-audit, all of {s['width']} features"
-        f"{kept}, {s['steps']} steps of {s['batch']} tokens, before block {s['layer']} of "
+        f"{active}, {s['steps']} steps of {s['batch']} tokens, before block {s['layer']} of "
         f"{s['subject']}, text {s['corpus']}; of other sizes, "
         "sites and trainings nothing is known."
     )
@@ -168,8 +171,8 @@ def markdown(data: JSON) -> str:
     ]
     for name in dict.fromkeys(name for e in entries for name in e["measures"]):
         cells = [row(name, e["measures"][name]) if name in e["measures"] else None for e in entries]
-        shown = [f"{c.estimate} {c.interval or f'({c.why})'}" if c else "" for c in cells]
-        lines.append(f"| {labels()[name]} | {' | '.join(shown)} |")
+        texts = [f"{c.estimate} {c.interval or f'({c.why})'}" if c else "" for c in cells]
+        lines.append(f"| {labels()[name]} | {' | '.join(texts)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -185,7 +188,7 @@ def page(data: JSON, figures: Sequence[Figure]) -> str:
         )
         for name in names
     ]
-    told = (
+    headlines = (
         [headline(e, len(entries) > 1) for e in entries] if len(entries) <= 3 else []
     )  # of many, the figures tell more
     return (
@@ -193,18 +196,22 @@ def page(data: JSON, figures: Sequence[Figure]) -> str:
         .get_template("evaluation.html")
         .render(
             data=data,
-            figures=pages.shown(figures),
+            figures=pages.render_figures(figures),
             body=body,
             setting=setting(data),
-            headline=told,
+            headline=headlines,
             luck=luck(data),
         )
     )
 
 
-def headline(entry: JSON, named: bool) -> str:
+def headline(entry: JSON, with_name: bool) -> str:
     """What most readers look for first, on one line: how many features are on, and what they leave
     unexplained and unrecovered."""
-    found = [row(name, entry["measures"][name]) for name in HEADLINE if name in entry["measures"]]
-    said = ", ".join(f"{r.label} {r.estimate}" for r in found if r.estimate != "not estimated")
-    return f"{entry['name']}: {said}" if named else said
+    measure_rows = [
+        row(name, entry["measures"][name]) for name in HEADLINE if name in entry["measures"]
+    ]
+    text = ", ".join(
+        f"{r.label} {r.estimate}" for r in measure_rows if r.estimate != "not estimated"
+    )
+    return f"{entry['name']}: {text}" if with_name else text

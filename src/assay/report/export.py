@@ -165,12 +165,14 @@ def verdicts_csv(data: Mapping[str, Any]) -> str:
             lines += [("control", c) for c in (entry.get("controls") or {}).values()]
             lines += [("planted", c) for c in (entry.get("planted") or {}).values()]
             for arm, c in (entry.get("also") or {}).items():
-                own = {k: entry.get(k) for k in ("kind", "unit", "threshold", "text", "source")}
+                claim_fields = {
+                    k: entry.get(k) for k in ("kind", "unit", "threshold", "text", "source")
+                }
                 lines.append(
                     (
                         "also",
                         {
-                            **own,
+                            **claim_fields,
                             **c,
                             "arm": arm,
                             "outcome": "holds",
@@ -255,13 +257,13 @@ def bibtex(data: Mapping[str, Any], header: Any = None) -> str:
     )
     title = getattr(header, "title", "") or name
     when = re.search(r"\b20\d\d\b", str(provenance.get("finished", "")))
-    own = {
+    fields = {
         "title": f"{title} (verdicts measured with Assay)",
         "year": when.group() if when else "",
         "note": f"experiment {name}, preset {data.get('preset', '')}"
         + (f", commit {commit}" if commit else ""),
     }
-    entries = [_entry(f"assay-{name}", own)]
+    entries = [_entry(f"assay-{name}", fields)]
     paper = getattr(header, "paper", "")
     if paper:
         year = re.findall(r"\b(?:19|20)\d\d\b", paper)
@@ -278,15 +280,15 @@ def references(data: Mapping[str, Any], header: Any = None) -> str:
             numbers.setdefault(source, [])
         published = statement.get("published")
         if isinstance(published, Mapping):
-            told = (
+            note = (
                 f"{published['number']:g} ({published['at']}, {published['set_up']}) for: "
                 f"{statement['text']}"
             )
-            numbers.setdefault(published["source"], []).append(told)
+            numbers.setdefault(published["source"], []).append(note)
     entries = [bibtex(data, header)]
-    for i, (source, found) in enumerate(numbers.items(), 1):
+    for i, (source, notes) in enumerate(numbers.items(), 1):
         years = re.findall(r"\b(?:19|20)\d\d\b", source)
-        fields = {"title": source, "year": years[-1] if years else "", "note": "; ".join(found)}
+        fields = {"title": source, "year": years[-1] if years else "", "note": "; ".join(notes)}
         entries.append(_entry(f"{data.get('experiment', 'result')}-source-{i}", fields))
     return "\n".join(entries)
 

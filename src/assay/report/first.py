@@ -53,8 +53,8 @@ text{fill:var(--ink)}.title{font-weight:600;font-size:15px}.quiet,.scale{fill:va
 def files() -> dict[Path, str]:
     """The two files of the picture and what they hold: side by side, and one under the other."""
     return {
-        pictures.FOLDER / "first.svg": drawn(WIDE),
-        pictures.FOLDER / "first-narrow.svg": drawn((NARROW,)),
+        pictures.FOLDER / "first.svg": draw_panels(WIDE),
+        pictures.FOLDER / "first-narrow.svg": draw_panels((NARROW,)),
     }
 
 
@@ -66,7 +66,7 @@ def markup() -> str:
     controls = " and ".join(
         f"{NAMES[arm]} {' '.join(estimate(control))}" for arm, control in claim["controls"].items()
     )
-    told = minus(
+    alt_text = minus(
         f"Left, a claim beside its controls. “{claim['text']}” {claim['outcome']}: {value} "
         f"{interval}; its controls, which must fail: {controls}. Middle, methods by features per "
         "token and variance left unexplained. Right, a feature of SmolLM2 in five lines of code"
@@ -74,11 +74,11 @@ def markup() -> str:
     return (
         '<picture>\n  <source media="(max-width: 600px)" '
         'srcset="docs/pictures/first-narrow.svg">\n'
-        f'  <img src="docs/pictures/first.svg" alt="{told}">\n</picture>\n'
+        f'  <img src="docs/pictures/first.svg" alt="{alt_text}">\n</picture>\n'
     )
 
 
-def drawn(widths: Sequence[int]) -> str:
+def draw_panels(widths: Sequence[int]) -> str:
     """The picture as SVG: the three panels in one row of these widths, or stacked where there is
     one width only."""
     panels = {
@@ -110,14 +110,20 @@ def claim_panel(width: int) -> Markup:
     """The first claim of the experiment: its outcome, its words, and its interval beside threshold
     and controls."""
     claim = _claim()
-    named = {**claim, "arm": NAMES[claim["arm"]], "near": {}, "published": None, "also": {}}
-    named["controls"] = {NAMES[arm]: control for arm, control in claim["controls"].items()}
+    labelled_claim = {
+        **claim,
+        "arm": NAMES[claim["arm"]],
+        "near": {},
+        "published": None,
+        "also": {},
+    }
+    labelled_claim["controls"] = {NAMES[arm]: control for arm, control in claim["controls"].items()}
     sign = Markup('<text class="{0}" y="42">{1} {0}</text>').format(
         claim["outcome"], SIGNS[claim["outcome"]]
     )
     lines = textwrap.wrap(claim["text"], width // 7)
     plot = Markup('<svg y="{}" width="{}">{}</svg>').format(
-        58 + 18 * len(lines), width, interval_plot(named)
+        58 + 18 * len(lines), width, interval_plot(labelled_claim)
     )
     return (
         sign
@@ -132,51 +138,51 @@ def frontier_panel(width: int) -> Markup:
     method's own sweep is joined."""
     columns = pictures.figures(_experiment(), _record())[0].columns
     points = list(zip(*(columns[c] for c in ("arm", "L0", "mean", "low", "high")), strict=True))
-    left, right, top, bottom = 40, width - 8, 66, HEIGHT - 62
+    left_edge, right, top, bottom = 40, width - 8, 66, HEIGHT - 62
     spans = [
         (math.log(min(p[1] for p in points) / 1.1), math.log(max(p[1] for p in points) * 1.1)),
         (min(p[3] for p in points) - 0.01, max(p[4] for p in points) + 0.005),
     ]
 
-    def at(l0: float, fvu: float) -> tuple[float, float]:
+    def project(l0: float, fvu: float) -> tuple[float, float]:
         share = [
             (v - low) / (high - low)
             for v, (low, high) in zip((math.log(l0), fvu), spans, strict=True)
         ]
-        return left + (right - left) * share[0], bottom - (bottom - top) * share[1]
+        return left_edge + (right - left_edge) * share[0], bottom - (bottom - top) * share[1]
 
     out = Markup('<text class="quiet" y="42">variance left unexplained (FVU)</text>')
     for fvu in ticks(*spans[1]):
-        y = at(1, fvu)[1]
+        y = project(1, fvu)[1]
         out += Markup(
             '<path class="line" d="M{} {:.1f}H{}"/><text class="scale" x="0" '
             'y="{:.1f}">{:.2f}</text>'
-        ).format(left, y, right, y + 4, fvu)
+        ).format(left_edge, y, right, y + 4, fvu)
     for l0 in (15, 20, 30, 40):
         out += Markup(
             '<text class="scale" x="{:.1f}" y="{}" text-anchor="middle">{}</text>'
-        ).format(at(l0, 0)[0], bottom + 18, l0)
+        ).format(project(l0, 0)[0], bottom + 18, l0)
     out += Markup(
         '<text class="quiet" x="{}" y="{}" text-anchor="end">features on per token (L0), '
         "logarithmic</text>"
     ).format(right, bottom + 38)
-    own = sorted(at(l0, mean) for arm, l0, mean, _, _ in points if arm == points[0][0])
+    curve = sorted(project(l0, mean) for arm, l0, mean, _, _ in points if arm == points[0][0])
     out += Markup('<path class="other" fill="none" d="M{}"/>').format(
-        "L".join(f"{x:.1f} {y:.1f}" for x, y in own)
+        "L".join(f"{x:.1f} {y:.1f}" for x, y in curve)
     )
     for arm, l0, mean, low, high in points:
-        mine, (x, y) = arm == points[0][0], at(l0, mean)
+        is_method, (x, y) = arm == points[0][0], project(l0, mean)
         out += Markup('<path class="{}" d="M{:.1f} {:.1f}V{:.1f}"/>').format(
-            "bar" if mine else "other", x, at(l0, low)[1], at(l0, high)[1]
+            "bar" if is_method else "other", x, project(l0, low)[1], project(l0, high)[1]
         )
         out += Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="4"/>').format(
-            "filled" if mine else "dot", x, y
+            "filled" if is_method else "dot", x, y
         )
-        if not mine:
+        if not is_method:
             out += Markup('<text class="label" x="{:.1f}" y="{:.1f}">{}</text>').format(
                 x + 9, y + 4, arm
             )
-    x, y = own[-1]
+    x, y = curve[-1]
     return out + Markup(
         '<text class="label own" x="{:.1f}" y="{:.1f}" text-anchor="end">{}</text>'
     ).format(x + 6, y - 12, points[0][0])
@@ -185,7 +191,7 @@ def frontier_panel(width: int) -> Markup:
 def card_panel(width: int) -> Markup:
     """The kept feature card: how often it fires, its strongest contexts, the tokens it promotes and
     suppresses."""
-    card = json.loads(_kept().read_text(encoding="utf-8"))
+    card = json.loads(_card_path().read_text(encoding="utf-8"))
     out = _lines(
         [card["address"], f"on for {card['density']:.2%} of tokens, most strongly:"],
         42,
@@ -196,7 +202,7 @@ def card_panel(width: int) -> Markup:
         out += _context(example, card["maximum"], 92 + 26 * i, letter, most)
     y = 96 + 26 * 5
     for word, side in (("promotes", "promoted"), ("suppresses", "suppressed")):
-        tokens = " · ".join(_shown(token).strip("·") for token in card[side])
+        tokens = " · ".join(_format_token(token).strip("·") for token in card[side])
         out += Markup(
             '<text class="quiet" y="{0}">{1}</text><text class="code" x="92" y="{0}">{2}</text>'
         ).format(y + 4, word, tokens)
@@ -209,10 +215,10 @@ def _context(
 ) -> Markup:
     """One context on one line, cut around the firing token; shading is linear in activation over
     the feature's maximum."""
-    words = [_shown(token) for token in example["tokens"]]
+    words = [_format_token(token) for token in example["tokens"]]
     starts = [sum(map(len, words[:i])) for i in range(len(words) + 1)]
-    at = example["at"]
-    begin = starts[at] - most // 2  # the firing token stands in one column
+    position = example["at"]
+    begin = starts[position] - most // 2  # the firing token stands in one column
     line = (" " * max(0, -begin) + "".join(words)[max(0, begin) :])[:most]
     out = Markup("")
     for i, (word, activation) in enumerate(zip(words, example["activations"], strict=True)):
@@ -223,7 +229,7 @@ def _context(
                 'rx="3"'
             )
             out += Markup(f'<rect class="on" opacity="{min(1, activation / maximum):.2f}" {box}/>')
-            out += Markup(f'<rect class="fires" {box}/>') if i == at else Markup("")
+            out += Markup(f'<rect class="fires" {box}/>') if i == position else Markup("")
     text = Markup(
         '<text class="code" y="{}" xml:space="preserve" textLength="{:.1f}" '
         'lengthAdjust="spacing">{}</text>'
@@ -231,7 +237,7 @@ def _context(
     return out + text.format(y, letter * len(line), line)
 
 
-def _shown(token: str) -> str:
+def _format_token(token: str) -> str:
     """A token on one line: line ends and tabs as marks, runs of blanks as one."""
     return (
         " ".join(plain(token.replace("\n", "⏎").replace("\t", "⇥")).split(" "))
@@ -261,7 +267,7 @@ def _claim() -> Mapping[str, Any]:
     return _record()["verdicts"][0]
 
 
-def _kept() -> Path:
+def _card_path() -> Path:
     return records.path(NAME).with_name(f"{NAME}.card.json")
 
 
@@ -271,11 +277,11 @@ def keep(store: str) -> Path:
     from assay.lab.lab import Lab
 
     [card] = [c for c in Lab(store).show(_experiment()).cards if c.index == FEATURE]
-    _kept().write_text(kept(card), encoding="utf-8")
-    return _kept()
+    _card_path().write_text(card_to_json(card), encoding="utf-8")
+    return _card_path()
 
 
-def kept(card: FeatureCard) -> str:
+def card_to_json(card: FeatureCard) -> str:
     """What the picture needs of a card, as JSON: address, density, five contexts, three tokens
     either way."""
     top = [
@@ -285,14 +291,14 @@ def kept(card: FeatureCard) -> str:
     sides = {
         side: [token for token, _ in getattr(card, side)[:3]] for side in ("promoted", "suppressed")
     }
-    one = {
+    fields = {
         "address": card.address,
         "density": round(card.density, 6),
         "maximum": round(card.maximum, 3),
         "top": top,
         **sides,
     }
-    return json.dumps(one, ensure_ascii=False, indent=1) + "\n"
+    return json.dumps(fields, ensure_ascii=False, indent=1) + "\n"
 
 
 if __name__ == "__main__":

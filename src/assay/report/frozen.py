@@ -17,7 +17,7 @@ def lines(data: JSON) -> list[str]:
         return [UNFROZEN]
     when = f"frozen on {registration['time'][:16].replace('T', ' ')} UTC"
     which = f"({registration['hash'][:12]}, {registration['file']})"
-    more = [*looks(registration), *others(registration)]
+    more = [*looks(registration), *describe_others(registration)]
     if data["inference"] == "confirmatory":
         return [
             (
@@ -40,42 +40,51 @@ def lines(data: JSON) -> list[str]:
 def looks(registration: JSON) -> list[str]:
     """Say at which look it is, how many claims are open, and what the intervals mean; nothing where
     no look was taken."""
-    every, taken, left = registration["looks"], registration["taken"], len(registration["open"])
-    if not taken or len(every) < 2:
+    every, look_count, open_count = (
+        registration["looks"],
+        registration["taken"],
+        len(registration["open"]),
+    )
+    if not look_count or len(every) < 2:
         return []
-    at = every[taken - 1]
-    told = f"look {taken} of {len(every)}, at {at['units']} of {every[-1]['units']} seeds"
-    if left and taken < len(every):
-        told += f": {left} claim{'s go' if left > 1 else ' goes'} on to the next"
-    elif taken < len(every):
-        told += ": every claim is settled, so it ended here"
-    elif left:
-        told += f": the last, and {left} claim{'s are' if left > 1 else ' is'} undecided"
+    look = every[look_count - 1]
+    text = f"look {look_count} of {len(every)}, at {look['units']} of {every[-1]['units']} seeds"
+    if open_count and look_count < len(every):
+        text += f": {open_count} claim{'s go' if open_count > 1 else ' goes'} on to the next"
+    elif look_count < len(every):
+        text += ": every claim is settled, so it ended here"
+    elif open_count:
+        text += (
+            f": the last, and {open_count} claim{'s are' if open_count > 1 else ' is'} undecided"
+        )
     else:
-        told += ": the last"
+        text += ": the last"
     rate = (
         f"all {len(every)} looks together err no more often than one at {registration['alpha']:.0%}"
     )
-    return [told, f"each claim has the interval of its look, so that {rate}"]
+    return [text, f"each claim has the interval of its look, so that {rate}"]
 
 
-def others(registration: JSON) -> list[str]:
+def describe_others(registration: JSON) -> list[str]:
     """Say what else was frozen of the same arms on the same seeds: whoever sees the best of several
     should know of all.
     """
-    found = registration.get("others", ())
-    if not found:
+    registrations = registration.get("others", ())
+    if not registrations:
         return []
     head = (
-        f"one of {len(found) + 1} registrations of these arms and seeds in this store; the "
-        f"other{'s are' if len(found) > 1 else ' is'}"
+        f"one of {len(registrations) + 1} registrations of these arms and seeds in this store; the "
+        f"other{'s are' if len(registrations) > 1 else ' is'}"
     )
     return [
         head,
         *(
-            f"{one['experiment']} ({one['time'][:16].replace('T', ' ')} UTC, {one['hash'][:12]}): "
-            + ("; ".join(one["claims"]) or "its file is gone")
-            for one in found
+            (
+                f"{other['experiment']} ({other['time'][:16].replace('T', ' ')} UTC, "
+                f"{other['hash'][:12]}): "
+            )
+            + ("; ".join(other["claims"]) or "its file is gone")
+            for other in registrations
         ),
     ]
 

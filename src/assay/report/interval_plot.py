@@ -74,18 +74,20 @@ def interval_plot(entry: Mapping[str, Any]) -> Markup:
     if span is None:
         return Markup("")
 
-    def at(value: float) -> float:
+    def to_percent(value: float) -> float:
         return 3 + 94 * (value - span[0]) / (span[1] - span[0])
 
     rows = len(lines) + bool(published)
     more = LINE if any(_long(name, kind, e) for name, kind, e in lines) else 0
     bottom = TOP + (ROW + more) * rows
     low, high = entry.get("range") or (None, None)
-    body = [_range(low, high, at, rows, more)] if (low, high) != (None, None) else []
-    body += [_line(i, name, kind, e, at, span, more) for i, (name, kind, e) in enumerate(lines)]
+    body = [_range(low, high, to_percent, rows, more)] if (low, high) != (None, None) else []
+    body += [
+        _line(i, name, kind, e, to_percent, span, more) for i, (name, kind, e) in enumerate(lines)
+    ]
     if published:
-        body.append(_published(len(lines), published, at, span, more))
-    body.append(_axis(span, at, bottom))
+        body.append(_published(len(lines), published, to_percent, span, more))
+    body.append(_axis(span, to_percent, bottom))
     value, interval = estimate(entry)
     label = f"{entry['text']}: {value} {interval}" + (
         f", threshold {entry['threshold']}" if entry.get("threshold") else ""
@@ -105,15 +107,15 @@ def _finite(*values: float | None) -> list[float]:
 
 
 def _domain(
-    entry: Mapping[str, Any], others: list, published: Mapping[str, Any] | None
+    entry: Mapping[str, Any], other_entries: list, published: Mapping[str, Any] | None
 ) -> tuple[float, float] | None:
     """What the axis shows: the method and its thresholds, and whatever else is not too far away."""
     core = _finite(entry.get("estimate"), *limits(entry), *(entry.get("range") or ()))
-    more = [v for o in others for v in _finite(o.get("estimate"), *limits(o))]
+    more = [v for o in other_entries for v in _finite(o.get("estimate"), *limits(o))]
     more += _finite(published["number"]) if published else []
     if not core:
         core = more
-    if not core or not _finite(entry.get("estimate"), *(o.get("estimate") for o in others)):
+    if not core or not _finite(entry.get("estimate"), *(o.get("estimate") for o in other_entries)):
         return None
     low, high = min(core), max(core)
     span = (high - low) or abs(high) / 2 or 1.0
@@ -123,30 +125,35 @@ def _domain(
     return low - margin, high + margin
 
 
-def _range(low: float | None, high: float | None, at: Any, rows: int, more: int) -> Markup:
+def _range(low: float | None, high: float | None, to_percent: Any, rows: int, more: int) -> Markup:
     """The allowed range and its thresholds: a strip behind each row's bar, so that no line crosses
     a number."""
-    left, right = at(low) if low is not None else 0.0, at(high) if high is not None else 100.0
+    left_edge, right = (
+        to_percent(low) if low is not None else 0.0,
+        to_percent(high) if high is not None else 100.0,
+    )
     out = Markup("")
     for i in range(rows):
         top = TOP + (ROW + more) * i + BAR + more - 10
         out += Markup(
             '<rect class="allowed" x="{:.2f}%" width="{:.2f}%" y="{}" height="20"/>'
-        ).format(left, right - left, top)
-        for x in (left if low is not None else None, right if high is not None else None):
+        ).format(left_edge, right - left_edge, top)
+        for x in (left_edge if low is not None else None, right if high is not None else None):
             if x is not None:
                 out += Markup(
                     '<line class="threshold" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>'
                 ).format(x, top, top + 20)
     edge = Markup('<text class="edge" x="{:.2f}%" y="13" text-anchor="{}">{}</text>')
     if (
-        low is not None and high is not None and right - left < 40
+        low is not None and high is not None and right - left_edge < 40
     ):  # two labels would meet, at the latest on a small screen
-        middle = (left + right) / 2
+        middle = (left_edge + right) / 2
         return out + edge.format(middle, _anchor(middle, 15), minus(f"{low:g} to {high:g}"))
     for value, sign in ((low, "≥"), (high, "≤")):
         if value is not None:
-            out += edge.format(at(value), _anchor(at(value), 10), minus(f"{sign} {value:g}"))
+            out += edge.format(
+                to_percent(value), _anchor(to_percent(value), 10), minus(f"{sign} {value:g}")
+            )
     return out
 
 
@@ -159,7 +166,7 @@ def _line(
     name: str,
     kind: str,
     entry: Mapping[str, Any],
-    at: Any,
+    to_percent: Any,
     span: tuple[float, float],
     more: int,
 ) -> Markup:
@@ -182,9 +189,11 @@ def _line(
         return out
     for p in _finite(*(entry.get("points") or ())):
         if span[0] <= p <= span[1]:
-            out += Markup('<circle class="unit" cx="{:.2f}%" cy="{}" r="2"/>').format(at(p), y + 7)
+            out += Markup('<circle class="unit" cx="{:.2f}%" cy="{}" r="2"/>').format(
+                to_percent(p), y + 7
+            )
     if low is not None and high is not None and high >= span[0] and low <= span[1]:
-        ends = at(max(low, span[0])), at(min(high, span[1]))
+        ends = to_percent(max(low, span[0])), to_percent(min(high, span[1]))
         out += Markup('<line class="bar" x1="{:.2f}%" x2="{:.2f}%" y1="{}" y2="{}"/>').format(
             *ends, y, y
         )
@@ -192,7 +201,7 @@ def _line(
         shape = outcome if kind == "method" or outcome == "undecided" else "finding"
         mark = Markup(MARKS.get(shape, MARKS["finding"]))
         out += Markup('<svg class="mark {}" x="{:.2f}%" y="{}" overflow="visible">{}</svg>').format(
-            shape, at(middle), y, mark
+            shape, to_percent(middle), y, mark
         )
     else:
         out += _arrow(middle < span[0], y)
@@ -232,15 +241,15 @@ def _labels(name: str, role: str, brief: str, numbers: str, y: int, more: int) -
     ).format(y, name, part, y + more, minus(numbers))
 
 
-def _arrow(left: bool, y: int) -> Markup:
-    path = "M8-4L2 0L8 4" if left else "M-8-4L-2 0L-8 4"
+def _arrow(leftward: bool, y: int) -> Markup:
+    path = "M8-4L2 0L8 4" if leftward else "M-8-4L-2 0L-8 4"
     return Markup(
         '<svg x="{}%" y="{}" overflow="visible"><path class="arrow" d="{}"/></svg>'
-    ).format(0 if left else 100, y, path)
+    ).format(0 if leftward else 100, y, path)
 
 
 def _published(
-    i: int, published: Mapping[str, Any], at: Any, span: tuple[float, float], more: int
+    i: int, published: Mapping[str, Any], to_percent: Any, span: tuple[float, float], more: int
 ) -> Markup:
     """The published number as a labelled tick; another set-up is said, not hidden."""
     value, top = published["number"], TOP + (ROW + more) * i
@@ -251,17 +260,17 @@ def _published(
     )
     if span[0] <= value <= span[1]:
         out += Markup('<line class="tick" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(
-            at(value), y - 6, y + 6
+            to_percent(value), y - 6, y + 6
         )
     else:
         out += _arrow(value < span[0], y)
     return Markup('<g class="published">{}</g>').format(out)
 
 
-def _axis(span: tuple[float, float], at: Any, bottom: int) -> Markup:
+def _axis(span: tuple[float, float], to_percent: Any, bottom: int) -> Markup:
     out = Markup('<line class="axis" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(bottom)
     for value in ticks(*span):
-        x = at(value)
+        x = to_percent(value)
         out += Markup('<line class="axis" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(
             x, bottom, bottom + 4
         )

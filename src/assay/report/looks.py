@@ -16,17 +16,22 @@ def page(data: Mapping[str, Any]) -> str:
     from assay.features.card import Example
     from assay.report import pages
 
-    shown = []
+    features = []
     for f in data["features"]:
-        at = f["strongest"][0]["position"] if f["strongest"] else 0
-        shown.append(
-            f | {"example": Example(tuple(data["tokens"]), tuple(f["activations"]), at, "", at)}
+        position = f["strongest"][0]["position"] if f["strongest"] else 0
+        features.append(
+            f
+            | {
+                "example": Example(
+                    tuple(data["tokens"]), tuple(f["activations"]), position, "", position
+                )
+            }
         )
     words = {"quoted": quoted, "strongest": strongest, "nats": nats}
     return (
         pages.environment()
         .get_template("look.html")
-        .render(data=data, features=shown, left_out=left_out(data), **words)
+        .render(data=data, features=features, left_out=left_out(data), **words)
     )
 
 
@@ -46,10 +51,10 @@ def left_out(data: Mapping[str, Any]) -> str:
     ):
         more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
         if places:
-            named = ", ".join(
+            names = ", ".join(
                 quoted(words[i]).replace(" ", "\xa0") for i in places[:NAMED]
             )  # no line breaks inside a token
-            causes.append(f"{cause} ({named}{more})")
+            causes.append(f"{cause} ({names}{more})")
     if not causes:
         return "No token is left out."
     return f"Left out, neither counted nor ablated: {' and '.join(causes)}."

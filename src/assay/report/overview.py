@@ -29,9 +29,11 @@ def about(data: JSON, title: str) -> str:
     """One experiment in a line: its title, what it cost, how many of its exact statements come
     out."""
     exact = [e["outcome"] for e in data["exact"]]
-    beside = f" {exact.count('exact')} of {len(exact)} exact statements come out." if exact else ""
+    exact_note = (
+        f" {exact.count('exact')} of {len(exact)} exact statements come out." if exact else ""
+    )
     head = f"{title}{'' if title.endswith('?') else '.'} " if title else ""
-    return f"{head}{cost(data)}.{beside}"
+    return f"{head}{cost(data)}.{exact_note}"
 
 
 def errors(verdicts: Sequence[JSON]) -> str:
@@ -67,17 +69,19 @@ def violations(results: Mapping[str, JSON], earlier: Mapping[str, Mapping[str, s
     exact = {
         (name, e["text"]): e["outcome"] for name, data in results.items() for e in data["exact"]
     }
-    past = {(name, text): how for name, found in earlier.items() for text, how in found.items()}
+    past = {
+        (name, text): how for name, violated in earlier.items() for text, how in violated.items()
+    }
     every = {k for k, outcome in exact.items() if outcome == "violated"} | past.keys()
     listed = "; ".join(
         f'{name}, "{text}" ({past.get((name, text), "as recorded")})'
         for name, text in sorted(every)
     )
-    told = (
+    summary = (
         f"Of exact statements {len(every)} violated of {len(exact.keys() | past.keys())}, over "
         "all looks that are noted"
     )
-    return f"{told}{f': {listed}' if listed else ''}."
+    return f"{summary}{f': {listed}' if listed else ''}."
 
 
 def rate(verdict: JSON, world: str) -> float:
@@ -119,7 +123,7 @@ HEADS = (
 def counts(
     results: Mapping[str, JSON],
     took: tuple[float, float] | None = None,
-    beside: Mapping[str, str] | None = None,
+    last_column: Mapping[str, str] | None = None,
     linked: bool = True,
 ) -> str:
     """One line per experiment in Markdown: outcomes by kind, how many of its numbers a paper
@@ -127,19 +131,19 @@ def counts(
 
     `took` has the seconds and CPU-seconds of all together where they overlapped, `beside` a last
     column, `linked` whether their pages lie beside it."""
-    heads = (*HEADS, *(["made"] if beside else []))
+    heads = (*HEADS, *(["made"] if last_column else []))
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     total = [0] * (len(HEADS) - 2)
     for name, data in results.items():
         row = counted(data)
         total = [a + b for a, b in zip(total, row, strict=True)]
         peak = (data.get("provenance") or {}).get("peak_rss", 0) / 1e9
-        named = f"[`{name}`]({name}.md)" if linked else f"`{name}`"
+        label = f"[`{name}`]({name}.md)" if linked else f"`{name}`"
         lines.append(
-            f"| {named} | "
+            f"| {label} | "
             + " | ".join(map(str, row))
             + f" | {peak:.1f} |"
-            + (f" {beside[name]} |" if beside else "")
+            + (f" {last_column[name]} |" if last_column else "")
         )
     if took is not None:
         total[-2:] = map(round, took)
@@ -150,7 +154,7 @@ def counts(
                 "| **all** | "
                 + " | ".join(f"**{n}**" for n in total)
                 + " | |"
-                + " |" * bool(beside),
+                + " |" * bool(last_column),
             ]
         )
         + "\n"
@@ -160,12 +164,12 @@ def counts(
 def counted(data: JSON) -> list[int]:
     """Count one experiment's statements by kind and outcome; then findings, numbers in print,
     seconds, CPU-seconds."""
-    said = [(v.get("kind", "confirming"), v["outcome"]) for v in data["verdicts"]]
-    said += [("exact", e["outcome"]) for e in data.get("exact", ())]
+    outcomes = [(v.get("kind", "confirming"), v["outcome"]) for v in data["verdicts"]]
+    outcomes += [("exact", e["outcome"]) for e in data.get("exact", ())]
     printed = sum(isinstance(v.get("published"), Mapping) for v in data["verdicts"])
-    apart = [said.count((kind, outcome)) for _, kind, outcome in COLUMNS]
+    tallies = [outcomes.count((kind, outcome)) for _, kind, outcome in COLUMNS]
     return [
-        *apart,
+        *tallies,
         len(data.get("findings", ())),
         printed,
         round(data["seconds"]),
@@ -186,11 +190,11 @@ def listed(data: JSON) -> str:
     for r in tables.rows({"verdicts": data["verdicts"]}):
         why = f"<br>*{tables.minus(tables.cell(r.advice))}*" if r.advice else ""
         published = f"{r.published} ({r.setup})" if r.setup else r.published
-        told = [
+        texts = [
             f"{c.sign} `{c.arm}` {c.estimate} {c.interval}{f' ({c.told})' if c.told else ''}"
             for c in r.controls
         ]
-        controls = "<br>".join(line.lstrip() for line in told)
+        controls = "<br>".join(line.lstrip() for line in texts)
         value = " ".join(filter(None, (r.estimate, r.interval, tables.cell(r.unit))))
         words = f"{tables.cell(r.text)}{why}"
         lines.append(

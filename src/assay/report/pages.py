@@ -39,7 +39,7 @@ def environment() -> Environment:
     env = Environment(
         loader=PackageLoader("assay.report"),
         autoescape=True,
-        finalize=_shown,
+        finalize=_sanitize,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -52,14 +52,14 @@ def environment() -> Environment:
         "interval_plot": interval_plot,
         "frozen_lines": frozen.lines,
         "frozen_looks": frozen.looks,
-        "frozen_others": frozen.others,
+        "frozen_others": frozen.describe_others,
         "style": _style(),
     }
     env.filters |= {
         "minus": lambda text: tables.minus(str(text)),
         "prose": prose,
-        "found": tables.found,
-        "reason": reasons.told,
+        "found": tables.describe_detectable,
+        "reason": reasons.explain_reason,
         "origin": lambda text: text if text == reasons.GIVEN else f"from {text}",
         "board": tables.board,
         "tallied": tables.tallied,
@@ -78,7 +78,7 @@ def environment() -> Environment:
     return env
 
 
-def _shown(value: Any) -> Any:
+def _sanitize(value: Any) -> Any:
     """What a page shows of a value: no text or markup in it turns the direction of writing, or
     cannot be encoded."""
     return type(value)(plain(value)) if isinstance(value, str) else value
@@ -164,12 +164,12 @@ def page(
             notes=noted,
             scopes=scopes,
             tally=tally(data),
-            parts=[(at, title) for at, title, there in parts if there],
+            parts=[(anchor, title) for anchor, title, present in parts if present],
             rows=tables.rows(data),
             claims=claims,
             findings=findings,
             table_csv=export.verdicts_csv(data),
-            figures=shown(figures, noted),
+            figures=render_figures(figures, noted),
             drawn=[c for c in cards if c.drawn],
             browse=[c for c in cards if not c.drawn],
             bibtex=export.bibtex(data, header),
@@ -178,18 +178,18 @@ def page(
     )
 
 
-def shown(
+def render_figures(
     figures: Sequence[Figure], notes: Mapping[str, str] | None = None
 ) -> list[dict[str, Any]]:
     """Each figure drawn for screens and phones, with its data as CSV and what the arms in its
     legend are."""
-    found = []
+    rendered = []
     for name, f in zip(export.names(figures), figures, strict=True):
-        named = dict.fromkeys(
+        names = dict.fromkeys(
             str(v) for column in (f.color, f.facet, f.x) if column for v in f.columns[column]
         )
-        words = {word: (notes or {})[word] for word in named if word in (notes or {})}
-        found.append(
+        words = {word: (notes or {})[word] for word in names if word in (notes or {})}
+        rendered.append(
             {
                 "figure": f,
                 "svg": Markup(draw.both(f)),
@@ -198,7 +198,7 @@ def shown(
                 "words": words,
             }
         )
-    return found
+    return rendered
 
 
 def _specs(specs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
@@ -239,7 +239,7 @@ def index(entries: Sequence[Mapping[str, Any]]) -> str:
                 "cost": overview.cost(e["data"]),
             }
         )
-    named = [(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed]
+    anchors = [(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed]
     everything = {
         k: [v for e in listed for v in e["data"].get(k, ())]
         for k in ("verdicts", "exact", "findings")
@@ -250,7 +250,7 @@ def index(entries: Sequence[Mapping[str, Any]]) -> str:
         .get_template("index.html")
         .render(
             entries=listed,
-            named=named,
+            named=anchors,
             tally=tally(everything),
             errors=overview.errors(claims) if claims else "",
         )

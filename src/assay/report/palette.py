@@ -69,14 +69,14 @@ def variables(dark: bool = False) -> str:
     return "".join(f"--{name}:{values[dark]};" for name, values in PALETTE.items())
 
 
-def repaint(scope: str, found: str | None = None) -> str:
+def repaint(scope: str, text: str | None = None) -> str:
     """Rules that give every colour of a figure below `scope` its variable; with `found`, only the
     colours that occur in that text."""
     return "".join(
         f'{scope} [{kind}="{day}"]{{{kind}:var(--{name})}}'
         for name, day in LIGHT.items()
         for kind in ("fill", "stroke")
-        if found is None or f'{kind}="{day}"' in found
+        if text is None or f'{kind}="{day}"' in text
     )
 
 

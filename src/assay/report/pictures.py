@@ -41,14 +41,16 @@ def figure(name: str) -> Figure | None:
     a record or a figure."""
     experiment = catalogue.find(name.partition(".")[0])
     record = records.read(name, experiment.origin)
-    drawn = figures(experiment, record) if record is not None else []
-    return _rounded(drawn[0]) if drawn else None
+    all_figures = figures(experiment, record) if record is not None else []
+    return _rounded(all_figures[0]) if all_figures else None
 
 
 def stamp(figure: Figure) -> str:
     """The hash that a drawing of this figure carries: 64 hex digits, the same on every machine."""
-    drawn = json.dumps(vega(figure, alone=True), sort_keys=True) + palette.variables(dark=True)
-    return sha256(drawn.encode()).hexdigest()
+    content = json.dumps(vega(figure, standalone=True), sort_keys=True) + palette.variables(
+        dark=True
+    )
+    return sha256(content.encode()).hexdigest()
 
 
 def path(name: str) -> Path:
@@ -59,12 +61,12 @@ def path(name: str) -> Path:
 
 def drawn_from(file: Path) -> str:
     """The hash that a picture carries; empty where there is no picture, or one without a hash."""
-    found = (
+    match = (
         re.search(rb"drawn-from[=\x00]\"?([0-9a-f]{64})", file.read_bytes())
         if file.exists()
         else None
     )
-    return found[1].decode() if found else ""
+    return match[1].decode() if match else ""
 
 
 def write(name: str, figure: Figure) -> Path:
@@ -74,7 +76,7 @@ def write(name: str, figure: Figure) -> Path:
         return file
     FOLDER.mkdir(parents=True, exist_ok=True)
     svg = (
-        draw.svg(figure, alone=True)
+        draw.svg(figure, standalone=True)
         .replace("<svg ", f'<svg data-drawn-from="{stamp(figure)}" ', 1)
         .encode()
     )

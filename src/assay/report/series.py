@@ -31,7 +31,7 @@ def failures(series: JSON) -> dict[str, str]:
     return {e["name"]: e["error"]["text"] for e in series["experiments"] if e["error"] is not None}
 
 
-def made(part: JSON) -> str:
+def describe_training(part: JSON) -> str:
     """Whether the command that wrote the page trained an experiment: "now", "stored before", or "12
     of 40 runs now"."""
     if not part["trained"]:
@@ -46,10 +46,12 @@ def made(part: JSON) -> str:
 def facts(series: JSON) -> list[tuple[str, str]]:
     """When, on what and with what it was run, as (name, words); several commits or machines are all
     named."""
-    found = [data.get("provenance") or {} for data in results(series).values()]
-    machine = [_machine(p["machine"]) for p in found if p.get("machine")]
-    software = [_software(p["software"]) for p in found if p.get("software")]
-    commit = [p["software"]["commit"] for p in found if (p.get("software") or {}).get("commit")]
+    provenances = [data.get("provenance") or {} for data in results(series).values()]
+    machine = [_machine(p["machine"]) for p in provenances if p.get("machine")]
+    software = [_software(p["software"]) for p in provenances if p.get("software")]
+    commit = [
+        p["software"]["commit"] for p in provenances if (p.get("software") or {}).get("commit")
+    ]
     took = f"{time(series['seconds'])}, {series['cpu_seconds']:,.0f} CPU-seconds"
     if series["seconds"]:
         took += f": on average {series['cpu_seconds'] / series['seconds']:.2f} cores at work"
@@ -58,16 +60,16 @@ def facts(series: JSON) -> list[tuple[str, str]]:
             f"; planned for what was missing: {' to '.join(map(time, series['planned_seconds']))}"
         )
     runs, trained = (sum(e[k] for e in series["experiments"]) for k in ("runs", "trained"))
-    said = [
+    rows = [
         ("preset", series["preset"]),
         ("run", _when(series["began"], series["ended"])),
         ("took", took),
         ("runs", f"{runs:,}, of which {trained:,} were made by the command that wrote this page"),
-        ("machine", _each(machine)),
-        ("versions", _each(software)),
-        ("commit", _each(commit)),
+        ("machine", _list_distinct(machine)),
+        ("versions", _list_distinct(software)),
+        ("commit", _list_distinct(commit)),
     ]
-    return [(name, words) for name, words in said if words]
+    return [(name, words) for name, words in rows if words]
 
 
 def markdown(
@@ -75,9 +77,9 @@ def markdown(
 ) -> str:
     """The page in Markdown; `titles` are the experiments' own, `linked` says that their pages lie
     beside it."""
-    found, wrong = results(series), failures(series)
+    results_by_name, wrong = results(series), failures(series)
     lines = [
-        f"# A run of {_said(names)}\n",
+        f"# A run of {_describe_selection(names)}\n",
         f"Written by `{command}`: every experiment's preset in one store, artefacts shared.\n",
     ]
     lines += [
@@ -92,20 +94,20 @@ def markdown(
             *(f"- `{name}`: {tables.cell(why)}" for name, why in wrong.items()),
             "",
         ]
-    beside = {e["name"]: made(e) for e in series["experiments"]}
+    training_by_name = {e["name"]: describe_training(e) for e in series["experiments"]}
     took = series["seconds"], series["cpu_seconds"]
     lines += [
-        overview.counts(found, took, beside, linked),
+        overview.counts(results_by_name, took, training_by_name, linked),
         f"{CROSSING}; the last line counts no second twice.\n",
     ]
-    claims = [v for data in found.values() for v in data["verdicts"]]
+    claims = [v for data in results_by_name.values() for v in data["verdicts"]]
     if claims:
         lines += ["## How many of these verdicts are wrong?\n", overview.errors(claims) + "\n"]
     lines.append("## Claim by claim\n")
-    for name, data in found.items():
-        named = f"[{name}]({name}.md)" if linked else name
+    for name, data in results_by_name.items():
+        heading = f"[{name}]({name}.md)" if linked else name
         lines += [
-            f"### {named}\n",
+            f"### {heading}\n",
             overview.about(data, titles.get(name, "")) + "\n",
             overview.listed(data),
         ]
@@ -135,7 +137,7 @@ def html(
                 "statements": stated["verdicts"] + stated["exact"],
                 "tally": tally(stated),
                 "cost": overview.cost(data),
-                "made": made(part),
+                "made": describe_training(part),
                 "counted": overview.counted(data),
                 "peak": (data.get("provenance") or {}).get("peak_rss", 0) / 1e9,
             }
@@ -156,7 +158,7 @@ def html(
         .get_template("series.html")
         .render(
             series=series,
-            of=_said(names),
+            of=_describe_selection(names),
             facts=facts(series),
             failures=failures(series),
             entries=entries,
@@ -170,7 +172,7 @@ def html(
     )
 
 
-def _said(names: str) -> str:
+def _describe_selection(names: str) -> str:
     return "the whole catalogue" if names == ALL else f"all experiments called {names}"
 
 
@@ -198,7 +200,7 @@ def _software(versions: JSON) -> str:
     return ", ".join(f"{NAMES.get(k, k)} {v}" for k, v in versions.items() if v and k != "commit")
 
 
-def _each(values: Sequence[str]) -> str:
+def _list_distinct(values: Sequence[str]) -> str:
     """The values, each once; with how many experiments say so where they differ."""
     counts = {v: values.count(v) for v in dict.fromkeys(values)}
     return (

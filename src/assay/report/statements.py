@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assay.core.claims import Claim
-from assay.core.reasons import told
+from assay.core.reasons import explain_reason
 from assay.report import tables
 from assay.report.tables import cell, minus
 
@@ -45,7 +45,7 @@ def brief(record: JSON) -> str:
     words = heads([r.text for r in rows])
     lines = ["| # | claim | verdict | ours | holds if | controls that fail |", "|---" * 6 + "|"]
     for i, (v, r) in enumerate(zip(claims[:LINES], rows, strict=False)):
-        reason = f"<br>{cell(told(v['reason']))}" if v.get("reason") else ""
+        reason = f"<br>{cell(explain_reason(v['reason']))}" if v.get("reason") else ""
         ours = f"{r.estimate} {r.interval.replace(' ', SPACE)}"
         must = [c.met for c in r.controls if c.role in ("near", "control")]
         numbers = f"{ours} | {cell(v.get('threshold', ''))} | {sum(map(bool, must))} of {len(must)}"
@@ -98,13 +98,18 @@ def before(claims: Sequence[Claim]) -> str:
         near = [f"`{arm}` (near: {why})" for arm, why in c.near.items()]
         controls = [*near, *(f"`{arm}`" for arm in c.must_fail if arm not in c.near)]
         lines += [f"    - must fail: {', '.join(controls)}"] if controls else []
-        alike = {
-            why: ", ".join(f"`{arm}`" for arm, said in c.may_hold.items() if said == why)
+        arms_by_reason = {
+            why: ", ".join(f"`{arm}`" for arm, reason in c.may_hold.items() if reason == why)
             for why in c.may_hold.values()
         }
         lines += (
-            [f"    - may hold too: {'; '.join(f'{arms}: {why}' for why, arms in alike.items())}"]
-            if alike
+            [
+                (
+                    "    - may hold too: "
+                    f"{'; '.join(f'{arms}: {why}' for why, arms in arms_by_reason.items())}"
+                )
+            ]
+            if arms_by_reason
             else []
         )
     return minus("\n".join(lines)) + "\n"

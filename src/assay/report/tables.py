@@ -201,7 +201,7 @@ def estimate(entry: JSON) -> tuple[str, str]:
     """Estimate and interval as text, to the digits the interval supports: ("0.997", "[0.994,
     1.000]")."""
     low, high = limits(entry)
-    places = _apart(
+    places = _choose_places(
         decimals(low, high), (low, high), (*entry.get("range", ()), *entry.get("fail_range", ()))
     )
     if number(entry.get("estimate")) == "not estimated":
@@ -239,14 +239,14 @@ def clipped(entry: JSON) -> str:
     )
 
 
-def _apart(
+def _choose_places(
     places: int | None, limits: Sequence[float | None], thresholds: Sequence[float | None]
 ) -> int | None:
     """Keep these decimals, or take up to two more where a limit would otherwise be printed as the
     threshold that it is not."""
 
-    def same(a: float, b: float, at: int) -> bool:
-        return a != b and f"{a:.{at}f}" == f"{b:.{at}f}"
+    def same(a: float, b: float, digits: int) -> bool:
+        return a != b and f"{a:.{digits}f}" == f"{b:.{digits}f}"
 
     if places is None:
         return None
@@ -324,10 +324,10 @@ def _row(entry: JSON, outcome: str) -> Row:
 def holds_if(entry: JSON) -> str:
     """Say what it takes to hold: "holds if ≥ 0.5 share of features"; "" where the claim's own text
     says only that, or for no claim."""
-    given = entry.get("threshold_from") == reasons.GIVEN
+    threshold_is_given = entry.get("threshold_from") == reasons.GIVEN
     return (
         f"holds if {entry['threshold']}".replace(">=", "≥").replace("<=", "≤")
-        if entry.get("threshold") and not given
+        if entry.get("threshold") and not threshold_is_given
         else ""
     )
 
@@ -366,12 +366,14 @@ def why(entry: JSON) -> str:
     have been found."""
     parts = []
     if entry.get("reason"):
-        parts.append(f"{entry.get('outcome', 'undecided')}: {reasons.told(entry['reason'])}")
+        parts.append(
+            f"{entry.get('outcome', 'undecided')}: {reasons.explain_reason(entry['reason'])}"
+        )
     if entry.get("price"):
         parts.append(margin(entry) or _remedy(entry)[0])
     agree = entry.get("reason") in (reasons.TIES, reasons.IDENTICAL)
     if entry.get("outcome") in ("fails", "undecided") and "detectable" in entry and not agree:
-        parts.append(found(entry))
+        parts.append(describe_detectable(entry))
     if entry.get("dropped"):
         parts.append(f"{entry['dropped']} diverged and dropped")
     parts += [clipped(entry), entry.get("warning") or ""]
@@ -443,18 +445,18 @@ def _remedy(entry: JSON) -> tuple[str, str]:
     )
 
 
-def found(entry: JSON) -> str:
+def describe_detectable(entry: JSON) -> str:
     """Say which true value four in five such experiments would find to hold, and whether controls
     are counted.
 
     "1.2 or more would be found, controls included"
     """
-    whole, alone, chance = (
+    whole, without_controls, chance = (
         entry.get(k) for k in ("detectable", "detectable_alone", "controls_chance")
     )
-    if whole is None and alone is None:
+    if whole is None and without_controls is None:
         return "no value would be found with these units"
-    low, high = whole or alone or (None, None)
+    low, high = whole or without_controls or (None, None)
     if low is not None and high is not None:
         values = f"values from {low:.3g} to {high:.3g}"
     else:
@@ -621,14 +623,14 @@ def board(result: Mapping[str, Any] | None) -> str:
     data = result or {}
     parts = []
     for kind in ("risky", "confirming"):
-        own = outcomes(
+        counts = outcomes(
             {
                 "verdicts": [
                     v for v in data.get("verdicts", ()) if v.get("kind", "confirming") == kind
                 ]
             }
         )
-        parts += [f"{kind} {signs(own)}"] if own else []
+        parts += [f"{kind} {signs(counts)}"] if counts else []
     label = "exact statements only" if only_exact(data) else "exact"
     parts += [f"{label} {exactly(data)}"] if exactly(data) else []
     parts += [f"findings {len(data['findings'])}"] if data.get("findings") else []

@@ -55,7 +55,7 @@ def vega(
     figure: Figure,
     *,
     titled: bool = True,
-    alone: bool = False,
+    standalone: bool = False,
     narrow: bool = False,
     panel: int = 0,
 ) -> dict[str, Any]:
@@ -64,13 +64,15 @@ def vega(
 
     A `narrow` one is for a phone; `panel` is then the width of its panels, less labels.
     """
-    drawn = _binned(figure) if figure.mark == "histogram" else figure
-    rows = _rows(drawn)
+    plotted = _binned(figure) if figure.mark == "histogram" else figure
+    rows = _rows(plotted)
     series = (
-        _distinct(drawn.columns[drawn.color]) if drawn.color and drawn.mark != "heatmap" else []
+        _distinct(plotted.columns[plotted.color])
+        if plotted.color and plotted.mark != "heatmap"
+        else []
     )
-    labelled = drawn.mark == "line" and not drawn.facet and 1 < len(series) <= 8 and not narrow
-    panels = _distinct(drawn.columns[drawn.facet]) if drawn.facet else []
+    labelled = plotted.mark == "line" and not plotted.facet and 1 < len(series) <= 8 and not narrow
+    panels = _distinct(plotted.columns[plotted.facet]) if plotted.facet else []
     abreast = 1 if narrow else len(panels) if len(panels) <= 4 else 3
     longest = max((len(str(name)) for name in series), default=0) if labelled else 0
     width = (
@@ -79,18 +81,18 @@ def vega(
         else round(2 * WIDTH / abreast) - 40
     )
     width = (panel or 270) if narrow else width
-    lying = _lying(drawn, width)
-    height = _height(drawn, lying, narrow, len(panels), width)
+    lying = _lying(plotted, width)
+    height = _height(plotted, lying, narrow, len(panels), width)
     across = width * max(1, min(abreast, len(panels)))
     layer = [
-        *_marks(drawn, series, labelled, width, narrow, across),
-        *_rules(drawn, "x" if lying else "y", height),
+        *_marks(plotted, series, labelled, width, narrow, across),
+        *_rules(plotted, "x" if lying else "y", height),
     ]
     if labelled:
-        layer += _end_labels(drawn, series, width)
+        layer += _end_labels(plotted, series, width)
     body: dict[str, Any] = {"layer": layer, "width": width, "height": height}
-    if drawn.facet:
-        facet = {"field": drawn.facet, "type": "nominal", "title": None, "sort": panels}
+    if plotted.facet:
+        facet = {"field": plotted.facet, "type": "nominal", "title": None, "sort": panels}
         body = {
             "facet": facet,
             "columns": abreast,
@@ -107,7 +109,7 @@ def vega(
         **body,
         **({"title": title} if titled else {}),
         "config": _CONFIG
-        | (_ALONE if alone else {})
+        | (_ALONE if standalone else {})
         | {"axisXQuantitative": {"tickCount": 5 if width > 250 else 3, "labelFlush": False}},
     }
 
@@ -242,10 +244,10 @@ def _axis(
             "axis": {"labelAngle": 0, "grid": False, **spaced},
         }
     encoding["type"] = "quantitative"
-    seen = [v for v in _seen(figure, axis) if v > 0]
-    if not log or not seen:
+    numbers = [v for v in _collect_numbers(figure, axis) if v > 0]
+    if not log or not numbers:
         return encoding | {"scale": {"zero": figure.mark in ("bars", "histogram")}}
-    low, high = min(seen), max(seen)
+    low, high = min(numbers), max(numbers)
     margin = (
         1
         if figure.mark == "histogram" and axis == "x"
@@ -259,12 +261,14 @@ def _axis(
     }
 
 
-def _seen(figure: Figure, axis: str) -> list[float]:
+def _collect_numbers(figure: Figure, axis: str) -> list[float]:
     """All numbers that one axis has to show: the column, its band, the reference lines."""
     names = ["_left", "_right"] if figure.mark == "histogram" and axis == "x" else [figure.x]
     names = names if axis == "x" else [figure.y, *(figure.band or ())]
-    found = [float(v) for name in names for v in map(_plain, figure.columns[name]) if v is not None]
-    return found + ([float(y) for y, _ in figure.rules] if axis == "y" else [])
+    numbers = [
+        float(v) for name in names for v in map(_plain, figure.columns[name]) if v is not None
+    ]
+    return numbers + ([float(y) for y, _ in figure.rules] if axis == "y" else [])
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
@@ -380,10 +384,10 @@ def _marks(
             figure, series, colour, lying, narrow, (NAME if narrow else 0) if lying else room
         )
     lying = _lying(figure, width)
-    along, across_of = ("y", "x") if lying else ("x", "y")
+    name_axis, across_of = ("y", "x") if lying else ("x", "y")
     names = (NAME if narrow else 0) if lying else room
     place = {
-        along: _axis(figure, "x", narrow=narrow, room=names),
+        name_axis: _axis(figure, "x", narrow=narrow, room=names),
         across_of: _axis(figure, "y", narrow=narrow),
     }
     line_style = {k: v for k, v in style.items() if k != "shape"}
@@ -440,13 +444,13 @@ def _bars(
     figure: Figure, series: list, colour: dict, lying: bool, narrow: bool, room: int
 ) -> list[dict[str, Any]]:
     """Bars from zero; intervals as thin bars over them."""
-    along, across = ("y", "x") if lying else ("x", "y")
+    name_axis, across = ("y", "x") if lying else ("x", "y")
     place = {
-        along: _axis(figure, "x", discrete=True, narrow=narrow, room=room),
+        name_axis: _axis(figure, "x", discrete=True, narrow=narrow, room=room),
         across: _axis(figure, "y", narrow=narrow),
     }
     if series and figure.color != figure.x:
-        place[f"{along}Offset"] = {"field": _field(figure.color or ""), "sort": None}
+        place[f"{name_axis}Offset"] = {"field": _field(figure.color or ""), "sort": None}
     layers: list[dict[str, Any]] = [
         {"mark": {"type": "bar"}, "encoding": place | {"color": colour}}
     ]
@@ -464,7 +468,7 @@ def _rules(figure: Figure, axis: str, height: int) -> list[dict[str, Any]]:
     of their own."""
     layers: list[dict[str, Any]] = []
     for value, label, below in _sides(figure, height):
-        at = {axis: {"datum": value}}
+        encoding = {axis: {"datum": value}}
         once: dict[str, Any] = {"values": [{}]}  # drawn once, not once per row
         rule = {"type": "rule", "strokeDash": [4, 3], "color": LIGHT["ink"], "strokeWidth": 1}
         text = {
@@ -476,8 +480,8 @@ def _rules(figure: Figure, axis: str, height: int) -> list[dict[str, Any]]:
             "color": LIGHT["ink"],
         }
         text |= {"baseline": "top", "dy": 3} if below else {"baseline": "bottom", "dy": -2}
-        place = at | {"x" if axis == "y" else "y": {"value": 0}}
-        layers.append({"data": once, "mark": rule, "encoding": at})
+        place = encoding | {"x" if axis == "y" else "y": {"value": 0}}
+        layers.append({"data": once, "mark": rule, "encoding": encoding})
         layers.append(
             {
                 "data": once,
@@ -495,19 +499,19 @@ def _sides(figure: Figure, height: int) -> list[tuple[float, str, bool]]:
     if not figure.rules:
         return []
     to = math.log10 if figure.y_log else float
-    seen = [to(v) for v in _seen(figure, "y") if v > 0 or not figure.y_log] or [0.0]
-    near = 20 * ((max(seen) - min(seen)) or 1.0) / height
-    shown = sorted((value, label) for value, label in figure.rules if value > 0 or not figure.y_log)
-    above = [to(value) for value, _ in shown[1:]] + [math.inf] * bool(shown)
+    numbers = [to(v) for v in _collect_numbers(figure, "y") if v > 0 or not figure.y_log] or [0.0]
+    near = 20 * ((max(numbers) - min(numbers)) or 1.0) / height
+    rules = sorted((value, label) for value, label in figure.rules if value > 0 or not figure.y_log)
+    above = [to(value) for value, _ in rules[1:]] + [math.inf] * bool(rules)
     return [
         (value, label, after - to(value) < near)
-        for (value, label), after in zip(shown, above, strict=True)
+        for (value, label), after in zip(rules, above, strict=True)
     ]
 
 
 def _ends(figure: Figure, series: list) -> list[tuple[Any, tuple, tuple]]:
     """(name, first point, last point) of every series that has points, lowest end first."""
-    found = []
+    ends = []
     for name in series:
         columns = (figure.columns[c] for c in (figure.x, figure.y, figure.color or ""))
         points = [(_plain(x), _plain(y)) for x, y, s in zip(*columns, strict=True) if s == name]
@@ -518,36 +522,36 @@ def _ends(figure: Figure, series: list) -> list[tuple[Any, tuple, tuple]]:
         if _numeric([x for x, _ in points]):
             points.sort()
         if points:
-            found.append((name, points[0], points[-1]))
-    return sorted(found, key=lambda e: e[2][1])
+            ends.append((name, points[0], points[-1]))
+    return sorted(ends, key=lambda e: e[2][1])
 
 
 def _end_labels(figure: Figure, series: list, width: int) -> list[dict[str, Any]]:
     """The names of the series beside the panel, pushed apart and led to their lines' ends; of short
     lines, over their starts."""
     to, back = (math.log10, lambda v: 10**v) if figure.y_log else (float, float)
-    along = math.log10 if figure.x_log else float
+    scale_x = math.log10 if figure.x_log else float
     ends = _ends(figure, series)
-    seen = [to(v) for v in _seen(figure, "y") if v > 0 or not figure.y_log] or [0.0]
+    numbers = [to(v) for v in _collect_numbers(figure, "y") if v > 0 or not figure.y_log] or [0.0]
     xs = (
-        [along(x) for _, *points in ends for x, _ in points]
+        [scale_x(x) for _, *points in ends for x, _ in points]
         if figure.x_log or _numeric(figure.columns[figure.x])
         else []
     )
     short = min(xs) + 0.35 * (max(xs) - min(xs)) if xs else -math.inf
     gap = (
-        1.2 * ((max(seen) - min(seen)) or 1.0) * 15 / HEIGHT
+        1.2 * ((max(numbers) - min(numbers)) or 1.0) * 15 / HEIGHT
     )  # the axis is a little longer than the data
     values: dict[bool, list[dict]] = {True: [], False: []}
     for name, first, last in ends:
-        is_short = bool(xs) and along(last[0]) < short
+        is_short = bool(xs) and scale_x(last[0]) < short
         x, y = first if is_short else last
         values[is_short].append({"_x": x, "_y": y, "_to": to(y), "_name": str(name)})
     for labels in values.values():
         labels.sort(key=lambda label: label["_to"])
         for below, above in pairwise(labels):
             above["_to"] = max(above["_to"], below["_to"] + gap)
-        over = max([0.0, *(label["_to"] - max(seen) for label in labels)])
+        over = max([0.0, *(label["_to"] - max(numbers) for label in labels)])
         for label in labels:
             label["_to"] = back(label["_to"] - over)
     method = "main" if "main" in series else None if _numeric(series) else series[0]

@@ -32,14 +32,18 @@ def affordable(path: Path, lab: Lab, experiment: Experiment, preset: Preset) -> 
             f"got {most.text!r}"
         )
     plan = lab.plan(experiment, preset)
-    found = (
+    prediction = (
         forecast(plan, experiment, lab.executor_for([experiment]).width, claims=False)
         if plan.missing
         else None
     )
-    if found is None or found.command is None or found.command[0].low <= most.seconds:
+    if (
+        prediction is None
+        or prediction.command is None
+        or prediction.command[0].low <= most.seconds
+    ):
         return
-    least = found.command[0].low
+    least = prediction.command[0].low
     raise ExperimentError(
         f"{text.at('budget')}: what is missing takes {least:,.0f} s or more, and the budget is "
         f"{most.text}; "

@@ -18,8 +18,8 @@ from assay.core.errors import AssayError, ClaimError, ExperimentError, nearest
 from assay.core.experiment import PRESETS, Arm, Cost, Experiment, Header, Joint, Words
 from assay.core.spec import Spec, per_run_fields
 from assay.studies import dictionaries, missing, packing, sides
+from assay.studies.arm_measures import DENSITY, TERMS, MeasuredSpec
 from assay.studies.dictionaries import Settled, Trains
-from assay.studies.measured import DENSITY, TERMS, MeasuredSpec
 from assay.studies.sides import Side
 from assay.studies.text import Plain, Text, read
 from assay.studies.wording import Condition, claim, condition, hold, made_of, renamed
@@ -49,70 +49,88 @@ def known(text: Text) -> None:
     arms = composed(
         dataclasses.replace(text, study=msgspec.structs.replace(text.study, claim=()))
     ).arms
-    found = sides.sides(text)
-    owned = dictionaries.parts(text, _trains(found, missing.seeds(text) if found else ()))
+    study_sides = sides.sides(text)
+    owned = dictionaries.parts(
+        text, _trains(study_sides, missing.seeds(text) if study_sides else ())
+    )
     text = _by_arm(text, owned)
-    for i, said in enumerate(text.study.claim):
-        _named(text, i, _condition(text, i).parsed.arms if said.holds.strip() else (), arms, owned)
+    for i, claim_entry in enumerate(text.study.claim):
+        _collect_arms(
+            text,
+            i,
+            _condition(text, i).parsed.arms if claim_entry.holds.strip() else (),
+            arms,
+            owned,
+        )
 
 
 def composed(text: Text) -> Experiment:
     """The Experiment of a study that lacks nothing essential but, perhaps, claims. Raises:
     ExperimentError."""
-    path, found = text.path, sides.sides(text)
-    seeds = missing.seeds(text) if found else ()
-    _apart(text, found, seeds)
-    owned = dictionaries.parts(text, _trains(found, seeds))
-    first = _first(found, owned, seeds)
+    path, study_sides = text.path, sides.sides(text)
+    seeds = missing.seeds(text) if study_sides else ()
+    _refuse_duplicates(text, study_sides, seeds)
+    owned = dictionaries.parts(text, _trains(study_sides, seeds))
+    first = _first(study_sides, owned, seeds)
     settled = Settled(text, owned)
-    borrowed = {name: arm for side in found for name, arm in sides.arms_of(side, found[0]).items()}
+    borrowed = {
+        name: arm
+        for side in study_sides
+        for name, arm in sides.arms_of(side, study_sides[0]).items()
+    }
     arms = packing.together(borrowed, first["default"]) | settled.arms(
-        lambda given: given == first["smoke"]
+        lambda specs: specs == first["smoke"]
     )
     text = _by_arm(text, owned)
     conditions = [_condition(text, i) for i in range(len(text.study.claim))]
-    there = {
+    measured_by_arm = {
         side.named(arm): _Measured(axes, side)
-        for side in found
+        for side in study_sides
         for arm, axes in sides.measured(side).items()
     }
-    there |= {
+    measured_by_arm |= {
         p.label: _Measured({t: {"document": ()} for t in TERMS} | {name: {} for name in DENSITY})
         for p in owned
     }
-    claims = tuple(_claim(text, i, read, arms, there, owned) for i, read in enumerate(conditions))
-    by_class = {type(side.of.default[0]): side for side in reversed(found)}
+    claims = tuple(
+        _claim(text, i, read, arms, measured_by_arm, owned) for i, read in enumerate(conditions)
+    )
+    by_class = {type(side.of.default[0]): side for side in reversed(study_sides)}
     packed = (
         packing.seeds_per_group(s.of, s.part.preset, s.arms, s.specs(s.part.preset, seeds))
-        for s in found
+        for s in study_sides
     )
     together = text.study.together or min(packed, default=_most(owned))
-    measure = found[0].of.measure if found else settled.arms(lambda given: False)["main"].measure
+    measure = (
+        study_sides[0].of.measure
+        if study_sides
+        else settled.arms(lambda specs: False)["main"].measure
+    )
     assert measure is not None  # every dictionary's arm measures
     try:
-        made = Experiment(
+        study_experiment = Experiment(
             arms=arms,
             measure=measure,
             claims=claims,
-            page=_page(text, found, owned),
+            page=_page(text, study_sides, owned),
             seeds_per_group=together,
             smoke=first["smoke"],
             default=first["default"],
             full=first["full"],
-            borrows=tuple(dict.fromkeys(s.of.name for s in found)),
+            borrows=tuple(dict.fromkeys(s.of.name for s in study_sides)),
             inputs=_inputs(text, by_class, settled),
             cost=_cost(by_class),
-            expected=_times(found, owned, seeds, together),
-            version=sum(s.of.version for s in found) or 1,
-            measured=sum(s.of.measured for s in found) or 1,
-            scope=_words(found, owned, seeds),
+            expected=_times(study_sides, owned, seeds, together),
+            version=sum(s.of.version for s in study_sides) or 1,
+            measured=sum(s.of.measured for s in study_sides) or 1,
+            scope=_words(study_sides, owned, seeds),
         )
     except AssayError as e:
         raise ExperimentError(f"{path}: {e}") from e
     for i, read_as in enumerate(conditions):
-        _can_be_judged(text, i, read_as, made)
-        _can_come_out(text, i, read_as, made, borrowed)
-    return made
+        _can_be_judged(text, i, read_as, study_experiment)
+        _can_come_out(text, i, read_as, study_experiment, borrowed)
+    return study_experiment
 
 
 def _most(owned: Sequence[dictionaries.Part]) -> int:
@@ -122,13 +140,13 @@ def _most(owned: Sequence[dictionaries.Part]) -> int:
 
 
 def _first(
-    found: Sequence[Side], owned: Sequence[dictionaries.Part], seeds: Sequence[int]
+    study_sides: Sequence[Side], owned: Sequence[dictionaries.Part], seeds: Sequence[int]
 ) -> dict[str, tuple[Spec, ...]]:
     """The specs of the arm main at each preset: of the first experiment, else of the first
     dictionary."""
-    if not found:
+    if not study_sides:
         return {preset: dictionaries.specs(owned[0], preset) if owned else () for preset in PRESETS}
-    side = found[0]
+    side = study_sides[0]
     return {
         p: side.specs(
             *{"smoke": ("smoke", ()), "default": (side.part.preset, seeds)}.get(p, (p, seeds))
@@ -137,10 +155,10 @@ def _first(
     }
 
 
-def _trains(found: Sequence[Side], seeds: Sequence[int]) -> dict[str, Trains]:
+def _trains(study_sides: Sequence[Side], seeds: Sequence[int]) -> dict[str, Trains]:
     """The arms that train something, which may be dictionaries."""
-    made = {}
-    for side in found:
+    trains_by_arm = {}
+    for side in study_sides:
         for arm in (a for a in side.arms if side.of.arms[a].train is not None):
 
             def specs(preset: str, side: Side = side, arm: str = arm) -> tuple[Spec, ...]:
@@ -151,8 +169,8 @@ def _trains(found: Sequence[Side], seeds: Sequence[int]) -> dict[str, Trains]:
                 )
                 return side.of.specs_of(arm, chosen)
 
-            made[side.named(arm)] = Trains(side.named(arm), side.of, specs)
-    return made
+            trains_by_arm[side.named(arm)] = Trains(side.named(arm), side.of, specs)
+    return trains_by_arm
 
 
 def _by_arm(text: Text, owned: Sequence[dictionaries.Part]) -> Text:
@@ -161,17 +179,17 @@ def _by_arm(text: Text, owned: Sequence[dictionaries.Part]) -> Text:
         return text
     label = owned[0].said.label
 
-    def named(name: str) -> str:
+    def rename_arm(name: str) -> str:
         return "main" if name == label else name
 
     claims = tuple(
         msgspec.structs.replace(
             c,
             holds=renamed(c.holds, label, "main"),
-            control=tuple(map(named, c.control)),
-            planted=tuple(map(named, c.planted)),
-            near={named(k): v for k, v in c.near.items()},
-            also={named(k): v for k, v in c.also.items()},
+            control=tuple(map(rename_arm, c.control)),
+            planted=tuple(map(rename_arm, c.planted)),
+            near={rename_arm(k): v for k, v in c.near.items()},
+            also={rename_arm(k): v for k, v in c.also.items()},
         )
         for c in text.study.claim
     )
@@ -231,63 +249,72 @@ def _claim(
     i: int,
     read: Condition,
     arms: Mapping[str, Arm],
-    there: Mapping[str, _Measured],
+    measured_by_arm: Mapping[str, _Measured],
     owned: Sequence[dictionaries.Part],
 ) -> Claim:
     """A claim of the study, with every arm that it names held to those there are, and every measure
     to those known."""
-    said = text.study.claim[i]
-    named = _named(text, i, read.parsed.arms, arms, owned)
-    of = next((name for name in read.parsed.arms if name not in said.control), "main")
+    claim_entry = text.study.claim[i]
+    arms_by_key = _collect_arms(text, i, read.parsed.arms, arms, owned)
+    main_arm = next((name for name in read.parsed.arms if name not in claim_entry.control), "main")
     labels = {p.label: p.said.label or p.label for p in owned}
     for key in ("control", "planted"):
-        for name in (n for n in named[key] if n != of and n in read.parsed.arms):
-            told = (
+        for name in (n for n in arms_by_key[key] if n != main_arm and n in read.parsed.arms):
+            message = (
                 f"{labels.get(name, name)} stands in the condition, where it would be compared "
                 "with itself"
             )
             how = (
-                f"a control takes the place of {labels.get(of, of)}: name another arm, such as a "
+                f"a control takes the place of {labels.get(main_arm, main_arm)}: name another "
+                "arm, such as a "
                 "baseline or one trained once more"
             )
-            raise ExperimentError(f"{text.at('claim', i, key)}: {told}; {how}")
+            raise ExperimentError(f"{text.at('claim', i, key)}: {message}; {how}")
     for c in read.columns:
-        have = there[c.arm or of].axes if (c.arm or of) in there else (c.name,)
+        have = (
+            measured_by_arm[c.arm or main_arm].axes
+            if (c.arm or main_arm) in measured_by_arm
+            else (c.name,)
+        )
         if c.name not in (offered := (*have, *made_of(tuple(have)))):
             raise ExperimentError(
-                f"{text.at('claim', i, 'holds')}: arm {c.arm or of} has no measure "
+                f"{text.at('claim', i, 'holds')}: arm {c.arm or main_arm} has no measure "
                 f"{c.name!r}; {nearest(c.name, offered)}"
             )
-    units = said.units or missing.units(owned, (of, *read.parsed.arms))
+    units = claim_entry.units or missing.units(owned, (main_arm, *read.parsed.arms))
     for unit in units:
-        if of in there and unit not in (known := there[of].units):
+        if main_arm in measured_by_arm and unit not in (known := measured_by_arm[main_arm].units):
             raise ExperimentError(
-                f"{text.at('claim', i, 'units')}: what arm {of} measures has no unit "
+                f"{text.at('claim', i, 'units')}: what arm {main_arm} measures has no unit "
                 f"{unit!r}; {nearest(unit, known)}"
             )
     for c in read.columns:
         for arm in (
             m
-            for m in ((of, *said.control, *said.planted) if c.arm in (None, of) else (c.arm,))
-            if m in there
+            for m in (
+                (main_arm, *claim_entry.control, *claim_entry.planted)
+                if c.arm in (None, main_arm)
+                else (c.arm,)
+            )
+            if m in measured_by_arm
         ):
             try:
                 hold(
                     dataclasses.replace(c, arm=arm),
-                    there[arm].axes,
+                    measured_by_arm[arm].axes,
                     units,
-                    settled=there[arm].settled,
+                    settled=measured_by_arm[arm].settled,
                     loosely=c.name == read.equal,
                 )
             except ClaimError as e:
                 raise ExperimentError(f"{text.at('claim', i, 'holds')}: {e}") from None
     try:
-        return claim(msgspec.structs.replace(said, units=units), of, read)
+        return claim(msgspec.structs.replace(claim_entry, units=units), main_arm, read)
     except ClaimError as e:
         raise ExperimentError(f"{text.at('claim', i)}: {e}") from None
 
 
-def _named(
+def _collect_arms(
     text: Text,
     i: int,
     holds: Sequence[str],
@@ -296,23 +323,23 @@ def _named(
 ) -> dict[str, Iterable[str]]:
     """The arms that a claim names, by where it does. Raises: ExperimentError for one that the study
     has not."""
-    said = text.study.claim[i]
-    named: dict[str, Iterable[str]] = {
+    claim_entry = text.study.claim[i]
+    arms_by_key: dict[str, Iterable[str]] = {
         "holds": holds,
-        "control": said.control,
-        "near": said.near,
-        "also": said.also,
-        "planted": said.planted,
+        "control": claim_entry.control,
+        "near": claim_entry.near,
+        "also": claim_entry.also,
+        "planted": claim_entry.planted,
     }
-    for key, names in named.items():
+    for key, names in arms_by_key.items():
         for name in names:
             if name not in arms:
-                own = {p.label: p.said.label for p in owned}
-                there = _per_run(text, name) or nearest(name, (own.get(a) or a for a in arms))
+                labels = {p.label: p.said.label for p in owned}
+                hint = _per_run(text, name) or nearest(name, (labels.get(a) or a for a in arms))
                 raise ExperimentError(
-                    f"{text.at('claim', i, key)}: the study has no arm {name!r}; {there}"
+                    f"{text.at('claim', i, key)}: the study has no arm {name!r}; {hint}"
                 )
-    return named
+    return arms_by_key
 
 
 def _per_run(text: Text, name: str) -> str:
@@ -329,66 +356,72 @@ def _per_run(text: Text, name: str) -> str:
     return ""
 
 
-def _can_be_judged(text: Text, i: int, read: Condition, made: Experiment) -> None:
+def _can_be_judged(text: Text, i: int, read: Condition, study_experiment: Experiment) -> None:
     """Refuse a claim for which an arm has no runs, or runs that it does not tell apart: better
     before training than after."""
-    said = text.study.claim[i]
-    of = next(c.of for c in made.claims[i : i + 1] if isinstance(c, Claim))
-    units = next(c.units for c in made.claims[i : i + 1] if isinstance(c, Claim))
-    for arm in dict.fromkeys((of, *read.parsed.arms, *said.control, *said.planted)):
-        if made.arms[arm].train is None:
+    claim_entry = text.study.claim[i]
+    main_arm = next(c.of for c in study_experiment.claims[i : i + 1] if isinstance(c, Claim))
+    units = next(c.units for c in study_experiment.claims[i : i + 1] if isinstance(c, Claim))
+    for arm in dict.fromkeys(
+        (main_arm, *read.parsed.arms, *claim_entry.control, *claim_entry.planted)
+    ):
+        if study_experiment.arms[arm].train is None:
             continue
-        specs = made.specs_of(arm, made.default)
-        kept = [s for s in specs if all(getattr(s, k, None) == v for k, v in said.where.items())]
-        if not kept:
-            raise ExperimentError(
-                f"{text.at('claim', i, 'where')}: {_none_there(arm, specs, said.where)}"
-            )
-        apart = [
-            n
-            for n in per_run_fields(type(kept[0]))
-            if n != "seed" and n not in units and len({getattr(s, n) for s in kept}) > 1
+        specs = study_experiment.specs_of(arm, study_experiment.default)
+        matching = [
+            s for s in specs if all(getattr(s, k, None) == v for k, v in claim_entry.where.items())
         ]
-        if read.equal and len(apart) != 1:
-            told = (
-                f"at equal {read.equal} needs runs of {arm} that differ in one field; they differ "
-                f"in {', '.join(apart) or 'nothing but the seed'}"
+        if not matching:
+            raise ExperimentError(
+                f"{text.at('claim', i, 'where')}: {_none_there(arm, specs, claim_entry.where)}"
             )
-            raise ExperimentError(f"{text.at('claim', i, 'holds')}: {told}")
-        if apart and not read.equal:
-            levels = ", ".join(map(str, sorted({getattr(s, apart[0]) for s in kept})))
+        varying = [
+            n
+            for n in per_run_fields(type(matching[0]))
+            if n != "seed" and n not in units and len({getattr(s, n) for s in matching}) > 1
+        ]
+        if read.equal and len(varying) != 1:
+            message = (
+                f"at equal {read.equal} needs runs of {arm} that differ in one field; they differ "
+                f"in {', '.join(varying) or 'nothing but the seed'}"
+            )
+            raise ExperimentError(f"{text.at('claim', i, 'holds')}: {message}")
+        if varying and not read.equal:
+            levels = ", ".join(map(str, sorted({getattr(s, varying[0]) for s in matching})))
             how = (
-                f"say which is meant with where = {{ {apart[0]} = … }}, compare at equal l0, say, "
+                f"say which is meant with where = {{ {varying[0]} = … }}, compare at equal l0, "
+                "say, "
                 "or make an arm of each value with paired"
             )
             raise ExperimentError(
-                f"{text.at('claim', i)}: the runs of {arm} differ in {apart[0]} ({levels}); {how}"
+                f"{text.at('claim', i)}: the runs of {arm} differ in {varying[0]} ({levels}); {how}"
             )
 
 
-def _apart(text: Text, found: Sequence[Side], seeds: Sequence[int]) -> None:
+def _refuse_duplicates(text: Text, study_sides: Sequence[Side], seeds: Sequence[int]) -> None:
     """Refuse the same runs under two labels: what they have in common is no evidence, and one would
     be a control of the other that cannot pass."""
-    for side, other in itertools.combinations(found, 2):
+    for side, other in itertools.combinations(study_sides, 2):
         if side.of.name == other.of.name and set(side.specs(side.part.preset, seeds)) & set(
             other.specs(other.part.preset, seeds)
         ):
-            at = text.at("experiment", text.study.experiment.index(other.part))
-            one, two = (f"{s.label}/main" if s.label else "main" for s in (side, other))
+            place = text.at("experiment", text.study.experiment.index(other.part))
+            first_label, two = (f"{s.label}/main" if s.label else "main" for s in (side, other))
             raise ExperimentError(
-                f"{at}: {one} and {two} have the same runs; leave one out, or set a field in "
+                f"{place}: {first_label} and {two} have the same runs; leave one out, or set a "
+                "field in "
                 "which they differ"
             )
 
 
 def _can_come_out(
-    text: Text, i: int, read: Condition, made: Experiment, borrowed: Mapping[str, Arm]
+    text: Text, i: int, read: Condition, study_experiment: Experiment, borrowed: Mapping[str, Arm]
 ) -> None:
     """Refuse a control with the same runs as an arm that it would be compared with: the difference
     is nought, so that it cannot but fail."""
-    said, of = (
+    claim_entry, main_arm = (
         text.study.claim[i],
-        next(c.of for c in made.claims[i : i + 1] if isinstance(c, Claim)),
+        next(c.of for c in study_experiment.claims[i : i + 1] if isinstance(c, Claim)),
     )
 
     def runs(name: str) -> set[tuple[Any, ...]]:
@@ -401,18 +434,24 @@ def _can_come_out(
         ):
             return set()
         return {
-            (inspect.unwrap(arm.train), inspect.unwrap(arm.measure or made.measure), spec)
-            for spec in made.specs_of(name, made.default)
+            (
+                inspect.unwrap(arm.train),
+                inspect.unwrap(arm.measure or study_experiment.measure),
+                spec,
+            )
+            for spec in study_experiment.specs_of(name, study_experiment.default)
         }
 
-    for control, other in itertools.product(said.control, (a for a in read.parsed.arms if a != of)):
+    for control, other in itertools.product(
+        claim_entry.control, (a for a in read.parsed.arms if a != main_arm)
+    ):
         if runs(control) & runs(other):
-            told = (
+            message = (
                 f"{control} has the same runs as {other}, with which it would be compared, so "
                 "that it cannot but fail"
             )
             raise ExperimentError(
-                f"{text.at('claim', i, 'control')}: {told}; name an arm that could come out "
+                f"{text.at('claim', i, 'control')}: {message}; name an arm that could come out "
                 "the other way"
             )
 
@@ -426,16 +465,16 @@ def _none_there(arm: str, specs: Sequence[Spec], where: Mapping[str, Plain]) -> 
     if not specs:
         return f"arm {arm} has no runs"
     have = sorted({str(getattr(s, field)) for s in specs if hasattr(s, field)})
-    told = (
+    hint = (
         f"it has {', '.join(have)}"
         if have
         else nearest(field, (f.name for f in dataclasses.fields(specs[0])))
     )
-    return f"arm {arm} has no run with {field} = {where.get(field)}; {told}"
+    return f"arm {arm} has no run with {field} = {where.get(field)}; {hint}"
 
 
 def _words(
-    found: Sequence[Side], owned: Sequence[dictionaries.Part], seeds: Sequence[int]
+    study_sides: Sequence[Side], owned: Sequence[dictionaries.Part], seeds: Sequence[int]
 ) -> Words:
     """Say for what verdicts speak in the words of the experiments and dictionaries that they
     read."""
@@ -443,18 +482,19 @@ def _words(
     def words(preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:
         measured = [p for p in owned if p.label in runs]
         trained = {p.trains.arm: p.trains.specs(preset) for p in measured if p.trains}
-        phrases = sides.scopes(found, preset, seeds, {**trained, **runs})
+        phrases = sides.scopes(study_sides, preset, seeds, {**trained, **runs})
         return "; ".join(dict.fromkeys([*phrases, *(p.scope for p in measured)]))
 
     return words
 
 
-def _page(text: Text, found: Sequence[Side], owned: Sequence[dictionaries.Part]) -> str:
+def _page(text: Text, study_sides: Sequence[Side], owned: Sequence[dictionaries.Part]) -> str:
     """What a reader of the report must know: the question, what stands beside what, and what was
     left out."""
     lines = [f"**The question.** {text.study.question}", ""]
     lines += [
-        f"- {f'`{s.label}/…`' if s.label else 'Arms without a label'}: {s.told}." for s in found
+        f"- {f'`{s.label}/…`' if s.label else 'Arms without a label'}: {s.told}."
+        for s in study_sides
     ]
     lines += [
         (
@@ -463,8 +503,10 @@ def _page(text: Text, found: Sequence[Side], owned: Sequence[dictionaries.Part])
         )
         for p in owned
     ]
-    left = {s.of.name: [name for name in s.of.arms if name not in s.arms] for s in found}
-    for name, arms in left.items():
+    unused_arms = {
+        s.of.name: [name for name in s.of.arms if name not in s.arms] for s in study_sides
+    }
+    for name, arms in unused_arms.items():
         lines += (
             [
                 "",
@@ -494,8 +536,8 @@ def _inputs(
         try:
             return side.of.inputs(spec) if side.of.inputs else {}
         except AssayError as e:
-            at = text.at("experiment", text.study.experiment.index(side.part), "fields")
-            raise ExperimentError(f"{at}: {side.of.name} cannot read what it needs: {e}") from e
+            place = text.at("experiment", text.study.experiment.index(side.part), "fields")
+            raise ExperimentError(f"{place}: {side.of.name} cannot read what it needs: {e}") from e
 
     return inputs
 
@@ -512,11 +554,16 @@ def _cost(by_class: Mapping[type, Side]) -> Callable[[Runs[Any]], Cost] | None:
 
 
 def _times(
-    found: Sequence[Side], owned: Sequence[dictionaries.Part], seeds: Sequence[int], together: int
+    study_sides: Sequence[Side],
+    owned: Sequence[dictionaries.Part],
+    seeds: Sequence[int],
+    together: int,
 ) -> dict[str, float]:
     """CPU-seconds of a run of each arm, as far as records, or the size of a dictionary's model,
     tell."""
-    times = {arm: seconds for side in found for arm, seconds in sides.expected(side, seeds).items()}
+    times = {
+        arm: seconds for side in study_sides for arm, seconds in sides.expected(side, seeds).items()
+    }
     return times | {
         part.label: seconds for part in owned if (seconds := part.seconds(together)) is not None
     }

@@ -17,8 +17,8 @@ from assay.core.spec import Spec
 from assay.data.names import model_in_words, text_in_words
 from assay.evaluation.setting import Setting
 from assay.lab.plan import ROOT
-from assay.studies import measured
-from assay.studies.measured import BASELINES, MeasuredSpec, Where
+from assay.studies import arm_measures
+from assay.studies.arm_measures import BASELINES, MeasuredSpec, Where
 from assay.studies.text import Measured, Text
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ class Part:
         if parent is None:
             return MeasuredSpec(seed=seed, of=self.paths, **shared)
         # the class is hashed, not one of its specs
-        cls = measured.beside(type(parent))  # type: ignore[arg-type]
-        own = {
+        cls = arm_measures.make_spec_class(type(parent))  # type: ignore[arg-type]
+        parent_values = {
             name: getattr(parent, name)
             for name in cls.__dataclass_fields__
             if name not in MeasuredSpec.__dataclass_fields__
@@ -91,9 +91,9 @@ class Part:
         assert self.trains is not None
         return cls(
             seed=parent.seed,
-            trained=f"{self.trains.arm} {measured.parent_fields(parent)}",
+            trained=f"{self.trains.arm} {arm_measures.parent_fields(parent)}",
             **shared,
-            **own,
+            **parent_values,
         )
 
     def seconds(self, together: int) -> float | None:
@@ -107,7 +107,7 @@ class Part:
         from assay.subjects.folder import find
 
         try:
-            size = sizes.of(find(self.located).config)
+            size = sizes.read_sizes(find(self.located).config)
         except AssayError:
             return None
         weights = (
@@ -131,16 +131,16 @@ class Part:
             if self.trains
             else ", ".join(self.paths)
         )
-        made = f"{BASELINES[self.said.baseline]}, made for " if self.said.baseline else ""
-        return f"{made}{what}, on {self.text} with {self.model}"
+        baseline_words = f"{BASELINES[self.said.baseline]}, made for " if self.said.baseline else ""
+        return f"{baseline_words}{what}, on {self.text} with {self.model}"
 
 
 def parts(text: Text, trains: Mapping[str, Trains]) -> list[Part]:
     """The dictionaries of a study. Raises: ExperimentError with line and column, for what the text
     alone shows to be wrong."""
-    found: list[Part] = []
-    for i, said in enumerate(text.study.dictionary):
-        label = said.label or ("main" if not found and not trains else "")
+    study_parts: list[Part] = []
+    for i, entry in enumerate(text.study.dictionary):
+        label = entry.label or ("main" if not study_parts and not trains else "")
         if not label:
             raise _no(
                 text,
@@ -151,10 +151,10 @@ def parts(text: Text, trains: Mapping[str, Trains]) -> list[Part]:
                     '= "mine"'
                 ),
             )
-        if not found and not text.study.experiment:
+        if not study_parts and not text.study.experiment:
             label = "main"
         if (
-            said.label in {name for p in found for name in (p.label, p.said.label) if name}
+            entry.label in {name for p in study_parts for name in (p.label, p.said.label) if name}
             or label in trains
         ):
             raise _no(
@@ -162,44 +162,44 @@ def parts(text: Text, trains: Mapping[str, Trains]) -> list[Part]:
                 i,
                 "label",
                 (
-                    f"there is an arm {said.label or label} already; give this dictionary another "
+                    f"there is an arm {entry.label or label} already; give this dictionary another "
                     "label"
                 ),
             )
-        ways = [name for name in ("path", "trained", "baseline") if getattr(said, name)]
+        ways = [name for name in ("path", "trained", "baseline") if getattr(entry, name)]
         if len(ways) != 1:
-            told = f"got {' and '.join(ways)}" if ways else "got none of them"
+            message = f"got {' and '.join(ways)}" if ways else "got none of them"
             raise _no(
                 text,
                 i,
                 ways[-1] if ways else "label",
-                f"say one of path, trained and baseline, {told}",
+                f"say one of path, trained and baseline, {message}",
             )
-        found.append(_part(text, i, label, said, found, trains))
-    return found
+        study_parts.append(_part(text, i, label, entry, study_parts, trains))
+    return study_parts
 
 
 def _part(
     text: Text,
     i: int,
     label: str,
-    said: Measured,
+    entry: Measured,
     before: Sequence[Part],
     trains: Mapping[str, Trains],
 ) -> Part:
     first = before[0] if before else None
     like = (
-        next((p for p in before if said.like in (p.label, p.said.label)), None)
-        if said.like
+        next((p for p in before if entry.like in (p.label, p.said.label)), None)
+        if entry.like
         else None
     )
-    if said.baseline:
-        if said.baseline not in BASELINES:
+    if entry.baseline:
+        if entry.baseline not in BASELINES:
             raise _no(
                 text,
                 i,
                 "baseline",
-                f"no baseline is called {said.baseline!r}; {nearest(said.baseline, BASELINES)}",
+                f"no baseline is called {entry.baseline!r}; {nearest(entry.baseline, BASELINES)}",
             )
         if like is None or like.said.baseline:
             known = [p.label for p in before if not p.said.baseline]
@@ -209,31 +209,33 @@ def _part(
                 "like",
                 (
                     "a baseline is like a dictionary above it; "
-                    f"{nearest(said.like, known) if known else 'there is none'}"
+                    f"{nearest(entry.like, known) if known else 'there is none'}"
                 ),
             )
-    elif said.like:
+    elif entry.like:
         raise _no(
             text,
             i,
             "like",
             "like belongs to a baseline; leave it out, or write baseline in place of path",
         )
-    if said.trained and said.trained not in trains:
+    if entry.trained and entry.trained not in trains:
         known = list(trains)
-        told = (
-            nearest(said.trained, known) if known else "the study has no experiment that trains any"
+        hint = (
+            nearest(entry.trained, known)
+            if known
+            else "the study has no experiment that trains any"
         )
         raise _no(
             text,
             i,
             "trained",
-            f"no arm {said.trained!r} trains dictionaries that can be measured; {told}",
+            f"no arm {entry.trained!r} trains dictionaries that can be measured; {hint}",
         )
     base = like or first
-    of = first.said.fields if first else {}
+    first_fields = first.said.fields if first else {}
     model, words = (
-        getattr(said, n) or (getattr(base, n) if base else "") for n in ("model", "text")
+        getattr(entry, n) or (getattr(base, n) if base else "") for n in ("model", "text")
     )
     for name, value, such in (("model", model, "smollm2"), ("text", words, "stdlib")):
         if not value:
@@ -243,12 +245,13 @@ def _part(
                 name,
                 f'{name} is not said; write {name} = "{such}", say, as for assay evaluate --{name}',
             )
-    given = {**of, **(like.said.fields if like else {}), **said.fields}
+    fields = {**first_fields, **(like.said.fields if like else {}), **entry.fields}
     sites = {
-        n: getattr(said, n) or (getattr(like.said, n) if like else "") for n in ("site", "site_out")
+        n: getattr(entry, n) or (getattr(like.said, n) if like else "")
+        for n in ("site", "site_out")
     }
     try:
-        setting = USUAL.replace(**given, **{n: v for n, v in sites.items() if v})
+        setting = USUAL.replace(**fields, **{n: v for n, v in sites.items() if v})
     except SpecError as e:
         raise _no(
             text,
@@ -261,12 +264,12 @@ def _part(
     paths = (
         like.paths
         if like
-        else (said.path,)
-        if isinstance(said.path, str) and said.path
-        else tuple(said.path)
+        else (entry.path,)
+        if isinstance(entry.path, str) and entry.path
+        else tuple(entry.path)
     )
-    trained = like.trains if like else trains.get(said.trained)
-    return Part(i, label, said, model, words, paths, trained, setting, _beside(text, model))
+    trained = like.trains if like else trains.get(entry.trained)
+    return Part(i, label, entry, model, words, paths, trained, setting, _resolve_path(text, model))
 
 
 def specs(part: Part, preset: str) -> tuple[MeasuredSpec, ...]:
@@ -278,26 +281,26 @@ class Settled:
     """What the dictionaries of a study are and what they are measured on: what files decide, worked
     out once for a store."""
 
-    def __init__(self, text: Text, found: Sequence[Part]) -> None:
-        self.text, self.found = text, found
+    def __init__(self, text: Text, study_parts: Sequence[Part]) -> None:
+        self.text, self.found = text, study_parts
         self._known: dict[Path, dict[str, Where]] = {}
         self._sources: dict[tuple[Path, str], tuple[Source, ...]] = {}
 
     def arms(self, smoke: Callable[[tuple[Any, ...]], bool]) -> dict[str, Arm]:
         """The arms of the dictionaries; `smoke` tells whether the specs that an arm is given are
         those of that preset."""
-        made = {}
+        arms = {}
         for part in self.found:
             after = part.trains.arm if part.trains else None
             train = _passed_on if after else _nothing
-            made[part.label] = Arm(
+            arms[part.label] = Arm(
                 train,
                 after=after,
                 specs=_specs(part, smoke),
                 measure=self._measure(part),
                 note=part.told,
             )
-        return made
+        return arms
 
     def inputs(self, spec: MeasuredSpec) -> Mapping[str, str]:
         """What a run reads: the content of dictionary, model and text, and which windows. Raises:
@@ -327,9 +330,11 @@ class Settled:
             from assay.evaluation import sources
             from assay.lab.store import Store
 
-            with _told(self.text, part.i, "path" if part.said.path else "like"):
-                found = sources.find([_located(self.text, p) for p in part.paths], Store(root))
-            self._sources[root, part.label] = tuple(found)
+            with _locate_errors(self.text, part.i, "path" if part.said.path else "like"):
+                part_sources = sources.find(
+                    [_located(self.text, p) for p in part.paths], Store(root)
+                )
+            self._sources[root, part.label] = tuple(part_sources)
         return self._sources[root, part.label]
 
     def where(self, part: Part, root: Path) -> Where:
@@ -359,22 +364,27 @@ class Settled:
                 windows[part.label] = self._windows(part, places[part.label], root)
         for part in self.found:
             first = next(p for p in self.found if (p.text, p.model) == (part.text, part.model))
-            own, other = windows[part.label], windows[first.label]
-            if own != other:
-                told = f"{part.label} would be measured on {own}, {first.label} on {other}"
+            part_windows, other = windows[part.label], windows[first.label]
+            if part_windows != other:
+                message = (
+                    f"{part.label} would be measured on {part_windows}, {first.label} on {other}"
+                )
                 raise _no(
                     self.text,
                     part.i,
                     "fields",
                     (
-                        f"{told}; say context, bos and part in fields, so that both read the same "
+                        f"{message}; say context, bos and part in fields, so that both read the "
+                        "same "
                         "documents"
                     ),
                 )
             place = places[part.label]
             places[part.label] = replace(
                 place,
-                setting=place.setting.replace(part=own.part, context=own.context, bos=own.bos),
+                setting=place.setting.replace(
+                    part=part_windows.part, context=part_windows.context, bos=part_windows.bos
+                ),
             )
         return places
 
@@ -382,55 +392,58 @@ class Settled:
         from assay.data import corpus as corpora
         from assay.subjects.folder import find
 
-        with _told(self.text, part.i, "model"):
+        with _locate_errors(self.text, part.i, "model"):
             folder = find(part.located)
-        with _told(self.text, part.i, "text"):
-            corpus = corpora.load(_beside(self.text, part.text))
+        with _locate_errors(self.text, part.i, "text"):
+            corpus = corpora.load(_resolve_path(self.text, part.text))
         return Where(folder, corpus, part.setting)
 
     def _windows(self, part: Part, place: Where, root: Path) -> Windows:
         """The windows that the dictionaries of a part are made for."""
         if part.trains:
-            with _told(self.text, part.i, "trained"):
+            with _locate_errors(self.text, part.i, "trained"):
                 return _of_trained(part, place)
-        found: list[Windows] = []
+        windows: list[Windows] = []
         for source in self.sources(part, root):
-            with _told(
+            with _locate_errors(
                 self.text,
                 part.i,
                 "site" if part.said.site else "path" if part.said.path else "like",
             ):
                 words = place.plan(source).text
                 source.forget()
-            found.append(Windows(words.part, words.context, words.bos))
-        if other := next((w for w in found if w != found[0]), None):
-            told = f"its dictionaries are made for {found[0]} and for {other}"
+            windows.append(Windows(words.part, words.context, words.bos))
+        if other := next((w for w in windows if w != windows[0]), None):
+            message = f"its dictionaries are made for {windows[0]} and for {other}"
             raise _no(
                 self.text,
                 part.i,
                 "path",
-                f"{told}; say context, bos and part in fields, so that all read the same documents",
+                (
+                    f"{message}; say context, bos and part in fields, so that all read the same "
+                    "documents"
+                ),
             )
-        return found[0]
+        return windows[0]
 
     def _measure(self, part: Part) -> Callable[[Runs[MeasuredSpec], Trained, Bench], xr.Dataset]:
         def measure(runs: Runs[MeasuredSpec], trained: Trained, bench: Bench) -> xr.Dataset:
             from assay.lab.store import Store
 
-            place, asked = self.where(part, bench.root), runs.specs[0].asked
+            place, setting = self.where(part, bench.root), runs.specs[0].asked
             place = replace(
                 place,
                 setting=place.setting.replace(
-                    tokens=asked.tokens, ablation_tokens=asked.ablation_tokens
+                    tokens=setting.tokens, ablation_tokens=setting.ablation_tokens
                 ),
             )
             if part.trains:
-                found = _of_runs(part, trained)
+                part_sources = _of_runs(part, trained)
             else:
-                found = [self.sources(part, bench.root)[int(seed)] for seed in runs.seeds]
-            with _told(self.text, part.i, "label"):
-                return measured.measured(
-                    runs, found, place, Store(bench.root), bench.device, _ticks(bench)
+                part_sources = [self.sources(part, bench.root)[int(seed)] for seed in runs.seeds]
+            with _locate_errors(self.text, part.i, "label"):
+                return arm_measures.measured(
+                    runs, part_sources, place, Store(bench.root), bench.device, _ticks(bench)
                 )
 
         return measure
@@ -467,8 +480,8 @@ def _trained_on(part: Part) -> Mapping[str, Any] | None:
     """What is known of the text that the runs of an arm were trained on: experiments train on the
     train part."""
     assert part.trains is not None
-    of = part.trains.of
-    read = of.inputs(part.trains.specs("default")[0]) if of.inputs else {}
+    experiment = part.trains.of
+    read = experiment.inputs(part.trains.specs("default")[0]) if experiment.inputs else {}
     return {**read, "part": "train", "prepend_bos": False} if read.get("corpus") else None
 
 
@@ -484,12 +497,12 @@ def _of_runs(part: Part, trained: Trained) -> list[Source]:
             f"arm {part.trains.arm} of {part.trains.of.name} trains no dictionaries that "
             "could be measured"
         )
-    known, found = _trained_on(part), []
-    for i, one in enumerate(Dictionary.of(trained)):
-        origin = {**({"trained_on": known} if known else {}), **one.origin}
-        [source] = sources.find([replace(one, origin=origin)], _NOWHERE)
-        found.append(replace(source, name=f"run {i + 1} of {part.trains.arm}"))
-    return found
+    known, part_sources = _trained_on(part), []
+    for i, dictionary in enumerate(Dictionary.of(trained)):
+        origin = {**({"trained_on": known} if known else {}), **dictionary.origin}
+        [source] = sources.find([replace(dictionary, origin=origin)], _NOWHERE)
+        part_sources.append(replace(source, name=f"run {i + 1} of {part.trains.arm}"))
+    return part_sources
 
 
 _NOWHERE: Any = None
@@ -505,40 +518,40 @@ def _passed_on(runs: Runs[Any], bench: Bench, before: Trained) -> Trained:
 
 
 def _ticks(bench: Bench) -> Callable[[int, int], None]:
-    return lambda done, total: bench.report(done, total, "tokens")
+    return lambda count, total: bench.report(count, total, "tokens")
 
 
 def _specs(
     part: Part, smoke: Callable[[tuple[Any, ...]], bool]
 ) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    def of_files(given: tuple[Any, ...]) -> tuple[Any, ...]:
-        return specs(part, "smoke" if smoke(given) else "default")
+    def of_files(base_specs: tuple[Any, ...]) -> tuple[Any, ...]:
+        return specs(part, "smoke" if smoke(base_specs) else "default")
 
-    def of_runs(given: tuple[Any, ...]) -> tuple[Any, ...]:
+    def of_runs(base_specs: tuple[Any, ...]) -> tuple[Any, ...]:
         assert part.trains is not None
         small = part.trains.specs("smoke")
-        return tuple(part.spec(parent=s, smoke=s in small) for s in given)
+        return tuple(part.spec(parent=s, smoke=s in small) for s in base_specs)
 
     return of_runs if part.trains else of_files
 
 
 def _located(text: Text, value: str) -> str:
     """A file or folder beside the study; a stored run as it is."""
-    beside = text.path.parent / Path(value).expanduser()
-    return str(beside) if beside.exists() or value.startswith((".", "/", "~")) else value
+    path = text.path.parent / Path(value).expanduser()
+    return str(path) if path.exists() or value.startswith((".", "/", "~")) else value
 
 
-def _beside(text: Text, value: str) -> str:
+def _resolve_path(text: Text, value: str) -> str:
     """A folder beside the study, where a name says that it is one."""
     return str(text.path.parent / value) if value.startswith(("./", "../")) else value
 
 
-def _no(text: Text, i: int, key: str, told: str) -> ExperimentError:
-    return ExperimentError(f"{text.at('dictionary', i, key)}: {told}")
+def _no(text: Text, i: int, key: str, message: str) -> ExperimentError:
+    return ExperimentError(f"{text.at('dictionary', i, key)}: {message}")
 
 
 @contextlib.contextmanager
-def _told(text: Text, i: int, key: str) -> Iterator[None]:
+def _locate_errors(text: Text, i: int, key: str) -> Iterator[None]:
     """Tell where in the study the name stands that leads to a refusal."""
     try:
         yield

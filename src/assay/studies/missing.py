@@ -44,17 +44,17 @@ class Missing:
 
 def essential(text: Text) -> list[Missing]:
     """What has to be said before anything can run."""
-    study, found = text.study, list[Missing]()
+    study, lacks = text.study, list[Missing]()
     if not study.question.strip():
-        found.append(_lack(text, "question", 'write question = "…", in one sentence', "question"))
+        lacks.append(_lack(text, "question", 'write question = "…", in one sentence', "question"))
     if not study.experiment and not study.dictionary:
         how = (
             'write [[experiment]] and name = "…", of which assay list has the names, or '
             '[[dictionary]] and path = "…"'
         )
-        found.append(_lack(text, "experiment", how, "experiment"))
+        lacks.append(_lack(text, "experiment", how, "experiment"))
     if not study.claim:
-        found.append(
+        lacks.append(
             _lack(
                 text,
                 "claim",
@@ -62,9 +62,9 @@ def essential(text: Text) -> list[Missing]:
                 "claim",
             )
         )
-    for i, said in enumerate(study.claim):
-        if not said.holds.strip():
-            found.append(
+    for i, claim_entry in enumerate(study.claim):
+        if not claim_entry.holds.strip():
+            lacks.append(
                 _lack(
                     text,
                     f"claim {i + 1}: holds",
@@ -73,38 +73,42 @@ def essential(text: Text) -> list[Missing]:
                     i,
                 )
             )
-        if not said.control:
-            others = _arms(text)
-            told = f"; arms that could stand for one: {', '.join(others)}" if others else ""
-            found.append(
+        if not claim_entry.control:
+            candidates = _arms(text)
+            hint = f"; arms that could stand for one: {', '.join(candidates)}" if candidates else ""
+            lacks.append(
                 _lack(
                     text,
                     f"claim {i + 1}: control",
-                    f'write control = ["…"], an arm for which it must fail{told}',
+                    f'write control = ["…"], an arm for which it must fail{hint}',
                     "claim",
                     i,
                 )
             )
-    return found
+    return lacks
 
 
 def assumed(text: Text) -> list[Missing]:
     """What may be left out, and what is taken in its place."""
-    study, found = text.study, list[Missing]()
+    study, assumptions = text.study, list[Missing]()
     if not study.seeds and study.experiment:
-        told = f"{FRESH}:{FRESH + len(seeds(text))}, which no entry of the catalogue is judged on"
-        found.append(
-            Missing("seeds", f'write seeds = "{FRESH}:{FRESH + SEVERAL}", say', told, each=True)
+        default_seeds = (
+            f"{FRESH}:{FRESH + len(seeds(text))}, which no entry of the catalogue is judged on"
+        )
+        assumptions.append(
+            Missing(
+                "seeds", f'write seeds = "{FRESH}:{FRESH + SEVERAL}", say', default_seeds, each=True
+            )
         )
     if not study.budget:
-        found.append(
+        assumptions.append(
             Missing(
                 "budget",
                 'write budget = "10m" to refuse what takes longer',
                 "none: it takes what it takes",
             )
         )
-    found += [*_unnamed(text), *_of_dictionaries(study.dictionary)]
+    assumptions += [*_unnamed(text), *_of_dictionaries(study.dictionary)]
     of_claims = (
         (
             "threshold",
@@ -127,52 +131,52 @@ def assumed(text: Text) -> list[Missing]:
             "new: nobody prints this number",
         ),
     )
-    for i, said in enumerate(study.claim):
-        if not said.units and study.dictionary:
-            found.append(
+    for i, claim_entry in enumerate(study.claim):
+        if not claim_entry.units and study.dictionary:
+            assumptions.append(
                 Missing(
                     f"claim {i + 1}: units",
                     'write units = ["document"] or ["seed", "document"]',
                     UNITS,
                 )
             )
-        new = said.published == "new" and not said.source
+        new = claim_entry.published == "new" and not claim_entry.source
         silent = {
-            "threshold": not said.threshold,
-            "bounds": said.bounds is None,
-            "near": not said.near,
+            "threshold": not claim_entry.threshold,
+            "bounds": claim_entry.bounds is None,
+            "near": not claim_entry.near,
             "published": new,
         }
-        found += [
+        assumptions += [
             Missing(f"claim {i + 1}: {name}", how, default)
             for name, how, default in of_claims
             if silent[name]
         ]
-    return found
+    return assumptions
 
 
 def _unnamed(text: Text) -> list[Missing]:
     """The arms of experiments that run though no claim names them: what they would show is asked,
     and costs their runs."""
-    said = [
+    mentions = [
         s for c in text.study.claim for s in (c.holds, *c.control, *c.near, *c.also, *c.planted)
     ]
-    found = []
+    assumptions = []
     for i, part in enumerate(text.study.experiment):
         try:
-            arms = () if part.arms or not said else tuple(catalogue.find(part.name).arms)
+            arms = () if part.arms or not mentions else tuple(catalogue.find(part.name).arms)
         except AssayError:  # told where it is read
             continue
         idle = [
             a
             for a in arms
             if a != "main"
-            and not any(re.search(rf"(?<![\w-]){re.escape(a)}(?![\w-])", s) for s in said)
+            and not any(re.search(rf"(?<![\w-]){re.escape(a)}(?![\w-])", s) for s in mentions)
         ]
         if idle:
-            kept = ", ".join(f'"{a}"' for a in arms if a not in idle)
-            how = f"write arms = [{kept}] to leave them out, and unasked"
-            found.append(
+            used_arms = ", ".join(f'"{a}"' for a in arms if a not in idle)
+            how = f"write arms = [{used_arms}] to leave them out, and unasked"
+            assumptions.append(
                 Missing(
                     f"experiment {i + 1}: arms",
                     how,
@@ -180,15 +184,15 @@ def _unnamed(text: Text) -> list[Missing]:
                     cost="their runs",
                 )
             )
-    return found
+    return assumptions
 
 
-def _of_dictionaries(said: Sequence[Measured]) -> list[Missing]:
+def _of_dictionaries(entries: Sequence[Measured]) -> list[Missing]:
     """What the dictionaries leave open: the first one speaks for all that say nothing."""
-    if not said:
+    if not entries:
         return []
     usual = Setting()
-    named = {name for one in said for name in one.fields}
+    set_fields = {name for entry in entries for name in entry.fields}
     open_ = (
         (
             "tokens",
@@ -205,7 +209,7 @@ def _of_dictionaries(said: Sequence[Measured]) -> list[Missing]:
     return [
         Missing(f"dictionary: {name}", how, default)
         for name, how, default in open_
-        if name not in named
+        if name not in set_fields
     ]
 
 
@@ -223,10 +227,14 @@ def units(owned: Sequence[Part], arms: Sequence[str]) -> tuple[str, ...]:
 def seeds(text: Text) -> tuple[int, ...]:
     """The seeds of a study; where it names none, as many fresh ones as its first experiment has.
     Raises: ExperimentError."""
-    said = text.study.seeds
-    if said != "" and said != []:
+    stated_seeds = text.study.seeds
+    if stated_seeds != "" and stated_seeds != []:
         try:
-            values = spelled(Spec(), "seed", list(said) if not isinstance(said, str) else said)
+            values = spelled(
+                Spec(),
+                "seed",
+                list(stated_seeds) if not isinstance(stated_seeds, str) else stated_seeds,
+            )
         except SpecError as e:
             raise ExperimentError(f"{text.at('seeds')}: {e}") from None
         return tuple(int(v) for v in values)
@@ -238,13 +246,13 @@ def seeds(text: Text) -> tuple[int, ...]:
     return tuple(range(FRESH, FRESH + max(count, SEVERAL)))
 
 
-def _lack(text: Text, where: str, how: str, *at: str | int) -> Missing:
-    return Missing(where, f"{text.at(*at)}: {where} is not said; {how}", None)
+def _lack(text: Text, where: str, how: str, *keys: str | int) -> Missing:
+    return Missing(where, f"{text.at(*keys)}: {where} is not said; {how}", None)
 
 
 def _arms(text: Text) -> tuple[str, ...]:
     """The arms of the first experiment but main, where it can be found, and the dictionaries."""
-    own = tuple(d.label for d in text.study.dictionary if d.label)
+    labels = tuple(d.label for d in text.study.dictionary if d.label)
     try:
         return (
             *(
@@ -252,7 +260,7 @@ def _arms(text: Text) -> tuple[str, ...]:
                 for name in catalogue.find(text.study.experiment[0].name).arms
                 if name != "main"
             ),
-            *own,
+            *labels,
         )
     except (AssayError, IndexError):
-        return own[1:]
+        return labels[1:]

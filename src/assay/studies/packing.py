@@ -38,70 +38,77 @@ stays small."""
 Specs = Sequence[Any]
 
 
-def times(of: Experiment, now: Specs, then: Specs) -> float | None:
+def times(experiment: Experiment, study_specs: Specs, recorded_specs: Specs) -> float | None:
     """What a run of an arm costs with these specs, in units of what it costs with others; None
     where nothing tells.
 
     By their steps where all other fields are the same or smaller; where one is larger by FLOP, if
     the experiment states them."""
-    found = over(now[0], json.loads(then[0].to_json()))
-    if found is not None:
-        return found[0]
-    flop = [_flop(of, specs) for specs in (now, then)]
+    step_ratio = over(study_specs[0], json.loads(recorded_specs[0].to_json()))
+    if step_ratio is not None:
+        return step_ratio[0]
+    flop = [_flop(experiment, specs) for specs in (study_specs, recorded_specs)]
     return None if None in flop or not flop[1] else (flop[0] or 0.0) / flop[1]
 
 
-def seeds_per_group(of: Experiment, preset: str, arms: Sequence[str], specs: Specs) -> int:
+def seeds_per_group(experiment: Experiment, preset: str, arms: Sequence[str], specs: Specs) -> int:
     """How many seeds of a study are trained as one ensemble, at these specs of an experiment that
     it borrows arms of.
 
     As many as the experiment takes itself, unless a run of no arm is larger than it is there: then
     as many as make as many runs in a group; or, where they are small by the record, as take WORTH
     CPU-seconds, if these are at most MOST runs of an arm."""
-    recorded = records.cost_per_run(of, preset)
-    each = []
-    for arm in (name for name in arms if of.arms[name].train is not None):
-        then, now = of.specs_of(arm, of.preset(preset)), of.specs_of(arm, tuple(specs))
-        if not then or not now:
+    recorded = records.cost_per_run(experiment, preset)
+    group_sizes = []
+    for arm in (name for name in arms if experiment.arms[name].train is not None):
+        recorded_specs, study_specs = (
+            experiment.specs_of(arm, experiment.preset(preset)),
+            experiment.specs_of(arm, tuple(specs)),
+        )
+        if not recorded_specs or not study_specs:
             continue
-        ratio = times(of, now, then)
-        if ratio is None or not _no_larger(of, now, then):
-            return of.seeds_per_group
-        a_seed = len(now) / len({s.seed for s in now})
-        alike = int(of.seeds_per_group * (len(then) / len({s.seed for s in then})) / a_seed)
+        ratio = times(experiment, study_specs, recorded_specs)
+        if ratio is None or not _no_larger(experiment, study_specs, recorded_specs):
+            return experiment.seeds_per_group
+        a_seed = len(study_specs) / len({s.seed for s in study_specs})
+        matching_seeds = int(
+            experiment.seeds_per_group
+            * (len(recorded_specs) / len({s.seed for s in recorded_specs}))
+            / a_seed
+        )
         cost = recorded.get(arm, 0.0) * ratio
         worth = int(min(MOST, WORTH / cost) / a_seed) if cost else 0
-        each.append(max(of.seeds_per_group, alike, worth))
-    return min(each, default=of.seeds_per_group)
+        group_sizes.append(max(experiment.seeds_per_group, matching_seeds, worth))
+    return min(group_sizes, default=experiment.seeds_per_group)
 
 
-def _no_larger(of: Experiment, now: Specs, then: Specs) -> bool:
+def _no_larger(experiment: Experiment, study_specs: Specs, recorded_specs: Specs) -> bool:
     """Whether a run with these specs is no larger than one with others: by its fields, else by the
     FLOP of a step."""
-    if over(now[0], json.loads(then[0].to_json())) is not None:
+    if over(study_specs[0], json.loads(recorded_specs[0].to_json())) is not None:
         return True
-    one, other = (
-        ((_flop(of, specs) or math.inf) / float(getattr(specs[0], "steps", 1) or 1))
-        for specs in (now, then)
+    study_flop, other = (
+        ((_flop(experiment, specs) or math.inf) / float(getattr(specs[0], "steps", 1) or 1))
+        for specs in (study_specs, recorded_specs)
     )
-    return one <= other < math.inf
+    return study_flop <= other < math.inf
 
 
 def together(arms: Mapping[str, Arm], specs: Specs) -> dict[str, Arm]:
     """The arms of a study, those trained as one ensemble that the same function trains and whose
     runs share every static field."""
-    alike: dict[Any, list[str]] = {}
+    groups: dict[Any, list[str]] = {}
     for name, arm in arms.items():
         if arm.train is None or isinstance(arm.train, Joint) or arm.after is not None:
             continue
-        if mine := arm.specs(tuple(specs)) if arm.specs is not None else tuple(specs):
-            alike.setdefault((arm.train, *_shared(mine[0])), []).append(name)
-    joined = dict(arms)
-    for (train, *_), names in alike.items():
+        if arm_specs := arm.specs(tuple(specs)) if arm.specs is not None else tuple(specs):
+            groups.setdefault((arm.train, *_shared(arm_specs[0])), []).append(name)
+    grouped_arms = dict(arms)
+    for (train, *_), names in groups.items():
         if len(names) > 1:
-            one = Joint(_as_one(train))
-            joined |= {name: replace(arms[name], train=one) for name in names}
-    return joined
+            joint = Joint(_as_one(train))
+            grouped_arms |= {name: replace(arms[name], train=joint) for name in names}
+    return grouped_arms
 
 
 def _as_one(
@@ -111,19 +118,19 @@ def _as_one(
     field."""
 
     @functools.wraps(train)  # so that an edit of it is seen
-    def trained(each: Sequence[Runs[Any]], bench: Bench) -> list[Trained]:
+    def trained(arm_runs: Sequence[Runs[Any]], bench: Bench) -> list[Trained]:
         from assay.lab.tensors import rows
 
-        alike: dict[Any, list[int]] = {}
-        for i, runs in enumerate(each):
-            alike.setdefault(_shared(runs.specs[0]), []).append(i)
-        found: dict[int, Trained] = {}
-        for members in alike.values():
-            whole, first = train(Runs([s for i in members for s in each[i].specs]), bench), 0
+        groups: dict[Any, list[int]] = {}
+        for i, runs in enumerate(arm_runs):
+            groups.setdefault(_shared(runs.specs[0]), []).append(i)
+        trained_by_index: dict[int, Trained] = {}
+        for members in groups.values():
+            whole, first = train(Runs([s for i in members for s in arm_runs[i].specs]), bench), 0
             for i in members:
-                found[i] = rows(whole, range(first, first + len(each[i])))
-                first += len(each[i])
-        return [found[i] for i in range(len(each))]
+                trained_by_index[i] = rows(whole, range(first, first + len(arm_runs[i])))
+                first += len(arm_runs[i])
+        return [trained_by_index[i] for i in range(len(arm_runs))]
 
     return trained
 
@@ -133,11 +140,11 @@ def _shared(spec: Spec) -> tuple[Any, ...]:
     return type(spec), *(getattr(spec, name) for name in static_fields(type(spec)))
 
 
-def _flop(of: Experiment, specs: Specs) -> float | None:
+def _flop(experiment: Experiment, specs: Specs) -> float | None:
     """FLOP of a run; None where the experiment states none, or needs a model for it that is not
     here."""
     try:
-        stated = of.cost(Runs(tuple(specs))).flop if of.cost is not None else None
+        stated = experiment.cost(Runs(tuple(specs))).flop if experiment.cost is not None else None
     except AssayError:
         return None
     return amount(stated, "FLOP").middle / len(specs) if stated is not None else None

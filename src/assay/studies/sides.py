@@ -49,10 +49,10 @@ class Side:
     def specs(self, preset: str, seeds: Sequence[int]) -> tuple[Spec, ...]:
         """Its specs at a preset with these seeds; none given: the preset's own. Raises:
         SpecError."""
-        asked = preset, tuple(seeds)
-        if asked not in self._made:  # every arm of every side asks again, of hundreds of specs
-            self._made[asked] = self._specs(*asked)
-        return self._made[asked]
+        key = preset, tuple(seeds)
+        if key not in self._made:  # every arm of every side asks again, of hundreds of specs
+            self._made[key] = self._specs(*key)
+        return self._made[key]
 
     def _specs(self, preset: str, seeds: tuple[int, ...]) -> tuple[Spec, ...]:
         specs: tuple[Any, ...] = tuple(
@@ -60,10 +60,10 @@ class Side:
         )
         varied = {**self.varied, **({"seed": seeds} if seeds and "seed" not in self.varied else {})}
         for name, values in varied.items():
-            alike = tuple(
+            bases = tuple(
                 dict.fromkeys(s.replace(**{name: values[0]}) for s in specs)
             )  # those that differed in this field alone
-            specs = tuple(dict.fromkeys(s.replace(**{name: v}) for s in alike for v in values))
+            specs = tuple(dict.fromkeys(s.replace(**{name: v}) for s in bases for v in values))
         return specs
 
     def base(self, preset: str, *, first: bool) -> str:
@@ -74,17 +74,17 @@ class Side:
     def told(self) -> str:
         """Its fields in words, such as "gated-sae, width 256"."""
         fields = {**self.fields, **self.varied}
-        said = (
+        phrases = (
             f"{name} {', '.join(map(str, v)) if isinstance(v, tuple) else v}"
             for name, v in fields.items()
         )
-        return ", ".join([self.of.name, *said])
+        return ", ".join([self.of.name, *phrases])
 
 
 def sides(text: Text) -> list[Side]:
     """The experiments of a study, each field that all runs of an arm share taken apart. Raises:
     ExperimentError."""
-    found: list[Side] = []
+    study_sides: list[Side] = []
     for i, part in enumerate(text.study.experiment):
         try:
             base = catalogue.find(
@@ -101,14 +101,16 @@ def sides(text: Text) -> list[Side]:
             specs = base.preset(part.preset)
         except AssayError as e:
             raise ExperimentError(f"{text.at('experiment', i, 'preset')}: {e}") from None
-        if given := next((key for key in ("fields", "paired") if "seed" in getattr(part, key)), ""):
+        if seed_key := next(
+            (key for key in ("fields", "paired") if "seed" in getattr(part, key)), ""
+        ):
             # a freezing names these alone
-            told = (
+            message = (
                 "every experiment of a study has the study's seeds, so that looks at all of them "
                 "are counted"
             )
             raise ExperimentError(
-                f'{text.at("experiment", i, given)}: {told}; write seeds = "…" above the '
+                f'{text.at("experiment", i, seed_key)}: {message}; write seeds = "…" above the '
                 "first [[…]] in place of seed"
             )
         arms = _chosen(text, i, base, part)
@@ -120,25 +122,25 @@ def sides(text: Text) -> list[Side]:
                 if k not in per_run_fields(type(specs[0])) or not isinstance(v, tuple)
             }
             varied = {k: v for k, v in names.items() if k not in fields and isinstance(v, tuple)}
-            apart = [
+            label_parts = [
                 f"{k}={v}" for k, v in fields.items() if any(other[k] != v for other in choices)
             ]
-            label = ",".join([*([part.label] if part.label else []), *apart])
-            if not found:
+            label = ",".join([*([part.label] if part.label else []), *label_parts])
+            if not study_sides:
                 label = ""
-            if label in {s.label for s in found}:
+            if label in {s.label for s in study_sides}:
                 raise ExperimentError(
                     f"{text.at('experiment', i, 'label')}: {base.name} needs a label of its "
                     "own, to tell its arms apart"
                 )
-            found.append(Side(label, base, part, fields, varied, arms))
-    for side in found:
+            study_sides.append(Side(label, base, part, fields, varied, arms))
+    for side in study_sides:
         try:
             side.specs(side.part.preset, ())
         except SpecError as e:
-            at = text.at("experiment", text.study.experiment.index(side.part), "fields")
-            raise ExperimentError(f"{at}: {e}") from None
-    return found
+            place = text.at("experiment", text.study.experiment.index(side.part), "fields")
+            raise ExperimentError(f"{place}: {e}") from None
+    return study_sides
 
 
 def _is_path(name: str) -> bool:
@@ -154,12 +156,12 @@ def _chosen(text: Text, i: int, base: Experiment, part: Part) -> tuple[str, ...]
                 f"{text.at('experiment', i, 'arms')}: {base.name} has no arm {name!r}; "
                 f"{nearest(name, base.arms)}"
             )
-    wanted = set(part.arms or base.arms) | {"main"}
-    if any(base.arms[name].derive is not None for name in wanted):
-        wanted |= {name for name, arm in base.arms.items() if arm.train is not None}
-    while more := {a for name in wanted if (a := base.arms[name].after) is not None} - wanted:
-        wanted |= more
-    return tuple(name for name in base.arms if name in wanted)
+    needed = set(part.arms or base.arms) | {"main"}
+    if any(base.arms[name].derive is not None for name in needed):
+        needed |= {name for name, arm in base.arms.items() if arm.train is not None}
+    while more := {a for name in needed if (a := base.arms[name].after) is not None} - needed:
+        needed |= more
+    return tuple(name for name in base.arms if name in needed)
 
 
 def _choices(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]:
@@ -170,7 +172,7 @@ def _choices(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]
     per_run = per_run_fields(type(spec))
     for name, value in part.fields.items():
         try:
-            values = spelled(spec, name, _beside(text, value))
+            values = spelled(spec, name, _resolve_path(text, value))
         except SpecError as e:
             raise ExperimentError(f"{text.at('experiment', i, 'fields')}: {e}") from None
         if len(values) > 1 and name not in per_run:
@@ -180,15 +182,15 @@ def _choices(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]
     if part.paired:
         shared.append(_together(text, i, part, spec))
     return [
-        {**rest, **{k: v for one in chosen for k, v in one.items()}}
+        {**rest, **{k: v for choice in chosen for k, v in choice.items()}}
         for chosen in itertools.product(*shared)
     ]
 
 
-def _beside(text: Text, value: Any) -> Any:
+def _resolve_path(text: Text, value: Any) -> Any:
     """A model's or a text's folder beside the study, where a value says with ./ that it is one."""
     if isinstance(value, list):
-        return [_beside(text, v) for v in value]
+        return [_resolve_path(text, v) for v in value]
     return (
         str(text.path.parent / value)
         if isinstance(value, str) and value.startswith(("./", "../"))
@@ -198,26 +200,26 @@ def _beside(text: Text, value: Any) -> Any:
 
 def _together(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]:
     """The fields whose lists go together, value by value."""
-    at = text.at("experiment", i, "paired")
+    place = text.at("experiment", i, "paired")
     if len(lengths := {len(values) for values in part.paired.values()}) > 1 or lengths == {0}:
-        told = ", ".join(f"{name} {len(values)}" for name, values in part.paired.items())
-        raise ExperimentError(f"{at}: paired lists are as long as each other, got {told}")
+        counts = ", ".join(f"{name} {len(values)}" for name, values in part.paired.items())
+        raise ExperimentError(f"{place}: paired lists are as long as each other, got {counts}")
     if both := set(part.paired) & set(part.fields):
-        raise ExperimentError(f"{at}: {min(both)} is among fields as well; a field is set once")
+        raise ExperimentError(f"{place}: {min(both)} is among fields as well; a field is set once")
     try:
         columns = {
             name: [spelled(spec, name, v)[0] for v in values]
             for name, values in part.paired.items()
         }
     except SpecError as e:
-        raise ExperimentError(f"{at}: {e}") from None
+        raise ExperimentError(f"{place}: {e}") from None
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def arms_of(side: Side, first: Side) -> dict[str, Arm]:
     """The arms of one side under the study's names."""
     joints: dict[int, Joint] = {}
-    found: dict[str, Arm] = {}
+    arms: dict[str, Arm] = {}
     sized = dict(
         zip(
             side.of.arms, side.of.sized(side.specs(side.part.preset, ())).arms.values(), strict=True
@@ -238,18 +240,20 @@ def arms_of(side: Side, first: Side) -> dict[str, Arm]:
             changes["after"] = side.named(arm.after)
         elif arm.train is not None and side is not first:
             changes["specs"] = _specs_of(side, name, first)
-        found[side.named(name)] = dataclasses.replace(arm, **changes)
-    return found
+        arms[side.named(name)] = dataclasses.replace(arm, **changes)
+    return arms
 
 
 def _specs_of(side: Side, arm: str, first: Side) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
     """The specs of an arm of another side, given those of the first one: the same preset, and the
     same seeds."""
 
-    def specs(given: tuple[Any, ...]) -> tuple[Any, ...]:
-        preset = "smoke" if given == first.specs("smoke", ()) else side.part.preset
-        mine = side.specs(preset, () if preset == "smoke" else sorted({s.seed for s in given}))
-        return side.of.specs_of(arm, mine)
+    def specs(base_specs: tuple[Any, ...]) -> tuple[Any, ...]:
+        preset = "smoke" if base_specs == first.specs("smoke", ()) else side.part.preset
+        side_specs = side.specs(
+            preset, () if preset == "smoke" else sorted({s.seed for s in base_specs})
+        )
+        return side.of.specs_of(arm, side_specs)
 
     return specs
 
@@ -257,12 +261,12 @@ def _specs_of(side: Side, arm: str, first: Side) -> Callable[[tuple[Any, ...]], 
 def _seen_as(derive: Derive, side: Side) -> Derive:
     """A derived arm that reads arms by the names that its own experiment gives them."""
 
-    def seen(arms: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    def derive_renamed(arms: Mapping[str, xr.Dataset]) -> xr.Dataset:
         return derive(
             _Renamed(arms, {n: side.named(n) for n in side.arms if side.named(n) in arms})
         )
 
-    return seen
+    return derive_renamed
 
 
 class _Renamed(Mapping[str, Any]):
@@ -282,17 +286,20 @@ class _Renamed(Mapping[str, Any]):
 
 
 def scopes(
-    found: Sequence[Side], preset: str, seeds: Sequence[int], runs: Mapping[str, tuple[Spec, ...]]
+    study_sides: Sequence[Side],
+    preset: str,
+    seeds: Sequence[int],
+    runs: Mapping[str, tuple[Spec, ...]],
 ) -> list[str]:
     """Say for what verdicts speak that read these runs, once for all sides of an experiment.
 
     What was set and does not show in the words of the experiment stands after them.
     """
     groups: dict[tuple[str, str], list[Side]] = {}
-    for side in (s for s in found if any(s.named(arm) in runs for arm in s.arms)):
-        groups.setdefault((side.of.name, side.base(preset, first=side is found[0])), []).append(
-            side
-        )
+    for side in (s for s in study_sides if any(s.named(arm) in runs for arm in s.arms)):
+        groups.setdefault(
+            (side.of.name, side.base(preset, first=side is study_sides[0])), []
+        ).append(side)
     phrases = []
     for (_, base), group in groups.items():
         experiment, together = group[0].of, itertools.chain.from_iterable
@@ -316,10 +323,10 @@ def measured(side: Side) -> dict[str, dict[str, Axes]]:
     A wrong name is better told before training. Where the study sets fields, levels may be others
     than those recorded."""
     record = records.read(side.of.name, side.of.origin) or {}
-    found: dict[str, dict[str, Axes]] = {}
+    axes_by_arm: dict[str, dict[str, Axes]] = {}
     for arm, data in record.get("arms", {}).items():
         levels, variables = data["measures"]["coords"], data["measures"]["variables"]
-        found[arm] = {
+        axes_by_arm[arm] = {
             name: {
                 d: levels.get(d, range(n))
                 for d, n in zip(v["dims"], v["values"].shape, strict=True)
@@ -327,21 +334,25 @@ def measured(side: Side) -> dict[str, dict[str, Axes]]:
             }
             for name, v in variables.items()
         }
-    return found
+    return axes_by_arm
 
 
 def expected(side: Side, seeds: Sequence[int]) -> dict[str, float]:
     """CPU-seconds of a run of each arm, as recorded of its experiment and scaled by steps; none
     where other fields are larger."""
     recorded = records.cost_per_run(side.of, side.part.preset)
-    found = {}
+    seconds_by_arm = {}
     for arm in side.arms:
         if side.of.arms[arm].train is None or arm not in recorded:
             continue
-        then, now = (
+        recorded_specs, study_specs = (
             side.of.specs_of(arm, specs)
             for specs in (side.of.preset(side.part.preset), side.specs(side.part.preset, seeds))
         )
-        if then and now and (times := packing.times(side.of, now, then)) is not None:
-            found[side.named(arm)] = recorded[arm] * times
-    return found
+        if (
+            recorded_specs
+            and study_specs
+            and (times := packing.times(side.of, study_specs, recorded_specs)) is not None
+        ):
+            seconds_by_arm[side.named(arm)] = recorded[arm] * times
+    return seconds_by_arm

@@ -196,32 +196,34 @@ def position(toml: str, keys: tuple[str | int, ...]) -> tuple[int, int]:
         if count is None and keys
         else None
     )
-    here: list[str] = []
-    seen, best = -1, (1, 1)
+    header_path: list[str] = []
+    occurrence, best = -1, (1, 1)
     for number, line in enumerate(toml.splitlines(), 1):
         if header := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line):
-            here = [part.strip() for part in header[1].split(".")]
-            if here == [name] and count is None:
+            header_path = [part.strip() for part in header[1].split(".")]
+            if header_path == [name] and count is None:
                 return number, line.index("[") + 1
-            seen += here == table
-            if here == table and count is not None and seen == count:
+            occurrence += header_path == table
+            if header_path == table and count is not None and occurrence == count:
                 best = (number, line.index("[") + 1)
             if (
                 count is not None
-                and seen == count
-                and len(here) > 1
-                and here[:1] == table
-                and here[1] == name
+                and occurrence == count
+                and len(header_path) > 1
+                and header_path[:1] == table
+                and header_path[1] == name
             ):
                 return number, line.index("[") + 1
             continue
-        inside = not here if count is None else here[:1] == table and seen == count
+        inside = (
+            not header_path if count is None else header_path[:1] == table and occurrence == count
+        )
         if (
             inside
             and isinstance(name, str)
-            and (found := re.match(rf"\s*(\"?){re.escape(name)}\1\s*(=|\.)\s*", line))
+            and (match := re.match(rf"\s*(\"?){re.escape(name)}\1\s*(=|\.)\s*", line))
         ):
-            return number, min(found.end(), len(line) - 1) + 1
+            return number, min(match.end(), len(line) - 1) + 1
     return best
 
 
@@ -243,66 +245,67 @@ def _parted(path: Path, whole: str) -> tuple[str, int, str]:
     return "\n".join(lines[1:end]), 2, "\n".join(lines[end + 1 :]).strip()
 
 
-def _syntax(path: Path, toml: str, first: int, said: str) -> str:
+def _syntax(path: Path, toml: str, first: int, error: str) -> str:
     """What Python says of TOML that is none, with the place in the file first."""
     lines = [*toml.splitlines(), ""]
-    if said.endswith(end := "(at end of document)"):
+    if error.endswith(end := "(at end of document)"):
         last = lines[-2] if len(lines) > 1 else ""
         return (
             f"{path} line {max(1, len(lines) - 1) + first - 1} column {len(last) + 1}: "
-            f"{said.removesuffix(end).strip()}"
+            f"{error.removesuffix(end).strip()}"
         )
-    found = re.search(r"\(at line (\d+), column (\d+)\)", said)
-    if not found:
-        return f"{path}: {said}"
-    line = lines[min(int(found[1]), len(lines)) - 1]
+    match = re.search(r"\(at line (\d+), column (\d+)\)", error)
+    if not match:
+        return f"{path}: {error}"
+    line = lines[min(int(match[1]), len(lines)) - 1]
     bare = re.search(r"=\s*(\d+:\d+)", line)
     hint = f'; a range is a text, "{bare[1]}"' if bare else ""
-    if re.search(r'=\s*".*".*"', line) and "Expected newline" in said:
+    if re.search(r'=\s*".*".*"', line) and "Expected newline" in error:
         hint = "; a text with quotes in it stands between single ones: '… \"batch=64/main\".loss …'"
     return (
-        f"{path} line {int(found[1]) + first - 1} column {found[2]}: "
-        f"{said[: found.start()].strip()}{hint}"
+        f"{path} line {int(match[1]) + first - 1} column {match[2]}: "
+        f"{error[: match.start()].strip()}{hint}"
     )
 
 
-def _keys(said: str) -> tuple[str | int, ...]:
+def _keys(error: str) -> tuple[str | int, ...]:
     """The path that a refusal of msgspec names, such as `$.claim[1].holds`; of an unknown field,
     with that field."""
-    found = re.search(r"at `\$\.?([^`]*)`", said)
+    match = re.search(r"at `\$\.?([^`]*)`", error)
     keys: list[str | int] = []
-    for piece in re.findall(r"[^.\[\]]+", found[1] if found else ""):
+    for piece in re.findall(r"[^.\[\]]+", match[1] if match else ""):
         keys.append(int(piece) if piece.isdigit() else piece)
-    if unknown := re.search(r"unknown field `([^`]+)`", said):
+    if unknown := re.search(r"unknown field `([^`]+)`", error):
         keys.append(unknown[1])
     return tuple(keys)
 
 
-def _advice(said: str, keys: tuple[str | int, ...]) -> str:
+def _advice(error: str, keys: tuple[str | int, ...]) -> str:
     """What msgspec refuses, in a sentence of ours."""
-    named = "".join(f"[{k + 1}]" if isinstance(k, int) else f".{k}" for k in keys).lstrip(".")
+    field_path = "".join(f"[{k + 1}]" if isinstance(k, int) else f".{k}" for k in keys).lstrip(".")
     kinds: dict[str, type[msgspec.Struct]] = {
         "experiment": Part,
         "dictionary": Measured,
         "claim": Said,
     }
-    if unknown := re.search(r"unknown field `([^`]+)`", said):
-        of = kinds.get(str(keys[0]), Study) if len(keys) > 1 else Study
-        of = Literature if "published" in keys[:-1] else of
-        if of is not Study and any(unknown[1] == f.name for f in msgspec.structs.fields(Study)):
+    if unknown := re.search(r"unknown field `([^`]+)`", error):
+        struct = kinds.get(str(keys[0]), Study) if len(keys) > 1 else Study
+        struct = Literature if "published" in keys[:-1] else struct
+        if struct is not Study and any(unknown[1] == f.name for f in msgspec.structs.fields(Study)):
             return (
-                f"{named} belongs to the study: write {unknown[1]} above the first [[…]], as in "
+                f"{field_path} belongs to the study: write {unknown[1]} above the first [[…]], as "
+                "in "
                 "TOML a table takes all that follows it"
             )
         return (
-            f"{named} is no field of a study; "
-            f"{nearest(unknown[1], (f.name for f in msgspec.structs.fields(of)))}"
+            f"{field_path} is no field of a study; "
+            f"{nearest(unknown[1], (f.name for f in msgspec.structs.fields(struct)))}"
         )
-    if missing := re.search(r"missing required field `([^`]+)`", said):
-        return f"{named or 'the study'} lacks {missing[1]}"
-    if keys and keys[-1] in kinds and "array" in said and "object" in said:
+    if missing := re.search(r"missing required field `([^`]+)`", error):
+        return f"{field_path or 'the study'} lacks {missing[1]}"
+    if keys and keys[-1] in kinds and "array" in error and "object" in error:
         return f"write [[{keys[-1]}]] in place of [{keys[-1]}], as there may be several"
-    told = re.sub(r"\s*- at `[^`]*`", "", said)
+    message = re.sub(r"\s*- at `[^`]*`", "", error)
     words = {
         "`str`": "a text",
         "`int`": "a whole number",
@@ -313,5 +316,5 @@ def _advice(said: str, keys: tuple[str | int, ...]) -> str:
         "`null`": "nothing",
     }
     for word, plain in words.items():
-        told = told.replace(word, plain)
-    return f"{named}: {told[:1].lower()}{told[1:]}"
+        message = message.replace(word, plain)
+    return f"{field_path}: {message[:1].lower()}{message[1:]}"

@@ -59,14 +59,14 @@ class Condition:
 
 def condition(text: str) -> Condition:
     """Read a condition such as "gated.fvu - relu.fvu < -0.005 at equal l0". Raises: ClaimError."""
-    found = _EQUAL.search(text)
-    parsed = parse(text[: found.start()] if found else text)
-    if not found:
+    match = _EQUAL.search(text)
+    parsed = parse(text[: match.start()] if match else text)
+    if not match:
         return Condition(parsed)
     arms, names = parsed.arms, {c.name for c in parsed.columns}
     if len(arms) != 2 or len(names) != 1 or len(parsed.columns) != 2 or "value" not in parsed.terms:
         raise ClaimError(
-            f"cannot read the claim '{text[:80]}': at equal {found[1]} compares two arms, as "
+            f"cannot read the claim '{text[:80]}': at equal {match[1]} compares two arms, as "
             "in a.fvu - b.fvu < -0.005 at equal l0"
         )
     if [_difference(parsed, arms, x) for x in ((1.0, 0.0), (0.0, 1.0), (2.0, 1.0))] != [
@@ -75,10 +75,10 @@ def condition(text: str) -> Condition:
         1.0,
     ]:
         raise ClaimError(
-            f"cannot read the claim '{text[:80]}': at equal {found[1]} takes a plain "
+            f"cannot read the claim '{text[:80]}': at equal {match[1]} takes a plain "
             "difference of two arms, a.fvu - b.fvu"
         )
-    return Condition(parsed, found[1])
+    return Condition(parsed, match[1])
 
 
 def renamed(text: str, name: str, to: str) -> str:
@@ -88,32 +88,32 @@ def renamed(text: str, name: str, to: str) -> str:
 
 
 def _difference(parsed: Parsed, arms: tuple[str, ...], values: tuple[float, float]) -> float:
-    given = dict(zip(arms, values, strict=True))
-    return float(parsed.terms["value"](lambda c: given[c.arm or ""]))
+    values_by_arm = dict(zip(arms, values, strict=True))
+    return float(parsed.terms["value"](lambda c: values_by_arm[c.arm or ""]))
 
 
-def claim(said: Said, of: str, read: Condition) -> Claim:
+def claim(claim_entry: Said, main_arm: str, read: Condition) -> Claim:
     """Make the Claim of what an author said, about arm `of`. Raises: ClaimError."""
-    said = msgspec.structs.replace(said, units=said.units or ("seed",))
-    value, statistic = (_matched if read.equal else _plain)(read, of, said)
-    published = said.published
+    claim_entry = msgspec.structs.replace(claim_entry, units=claim_entry.units or ("seed",))
+    value, statistic = (_matched if read.equal else _plain)(read, main_arm, claim_entry)
+    published = claim_entry.published
     return Claim(
-        text=said.text,
+        text=claim_entry.text,
         value=value,
         statistic=statistic,
-        units=tuple(said.units),
+        units=tuple(claim_entry.units),
         low=read.parsed.low,
         high=read.parsed.high,
-        of=of,
-        must_fail=tuple(said.control),
-        near=said.near,
-        also=said.also,
-        must_hold=tuple(said.planted),
-        where=said.where,
-        bounds=said.bounds,
-        threshold_from=said.threshold or GIVEN,
-        source=said.source,
-        condition=" ".join(said.holds.split()),
+        of=main_arm,
+        must_fail=tuple(claim_entry.control),
+        near=claim_entry.near,
+        also=claim_entry.also,
+        must_hold=tuple(claim_entry.planted),
+        where=claim_entry.where,
+        bounds=claim_entry.bounds,
+        threshold_from=claim_entry.threshold or GIVEN,
+        source=claim_entry.source,
+        condition=" ".join(claim_entry.holds.split()),
         published=Published(
             published.number, published.source, published.same, published.note, published.at
         )
@@ -125,7 +125,7 @@ def claim(said: Said, of: str, read: Condition) -> Claim:
 _Value = Callable[["xr.Dataset", Mapping[str, "xr.Dataset"]], dict[str, "xr.DataArray"]]
 
 
-def _plain(read: Condition, of: str, said: Said) -> tuple[_Value, Statistic]:
+def _plain(read: Condition, main_arm: str, claim_entry: Said) -> tuple[_Value, Statistic]:
     """Value and statistic of a condition without a sweep."""
     parsed = read.parsed
     marked = "value" not in parsed.terms
@@ -133,23 +133,23 @@ def _plain(read: Condition, of: str, said: Said) -> tuple[_Value, Statistic]:
 
     def value(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
         def data(name: str | None) -> xr.Dataset:
-            return arm if name is None or name == of else arms[name]
+            return arm if name is None or name == main_arm else arms[name]
 
         if marked or not (sums and _any_sums(parsed, data)):
             return {
-                term: walk(lambda c: _measure(data(c.arm), c, of, said))
+                term: walk(lambda c: _measure(data(c.arm), c, main_arm, claim_entry))
                 for term, walk in parsed.terms.items()
             }
         return {
             f"{c}.{t}": x
             for c in parsed.columns
-            for t, x in _terms(data(c.arm), c, of, said).items()
+            for t, x in _terms(data(c.arm), c, main_arm, claim_entry).items()
         }
 
     def statistic(m: Means) -> np.ndarray:
         if set(m) == {"value"}:
             return mean(m)
-        return np.asarray(parsed.terms["value"](lambda c: _of(m, str(c), c.name)))
+        return np.asarray(parsed.terms["value"](lambda c: _compute_quantity(m, str(c), c.name)))
 
     return value, statistic if sums and not marked else parsed.statistic
 
@@ -164,26 +164,28 @@ def _made_of_sums(arm: xr.Dataset, name: str) -> bool:
     return name in QUANTITIES and all(t in arm for t in QUANTITIES[name].terms)
 
 
-def _matched(read: Condition, of: str, said: Said) -> tuple[_Value, Statistic]:
+def _matched(read: Condition, main_arm: str, claim_entry: Said) -> tuple[_Value, Statistic]:
     """Value and statistic of a difference at equal something."""
-    one, other = read.parsed.columns
-    x, y = read.equal, one.name
+    first_column, other = read.parsed.columns
+    x, y = read.equal, first_column.name
 
     def value(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
-        found: dict[str, xr.DataArray] = {}
-        for side, c in (("a", one), ("b", other)):
-            own = arm if c.arm == of else arms[c.arm or of]
+        terms: dict[str, xr.DataArray] = {}
+        for side, c in (("a", first_column), ("b", other)):
+            side_arm = arm if c.arm == main_arm else arms[c.arm or main_arm]
             equal = dataclasses.replace(c, name=x).within(
-                {str(d) for t in stored(x, own) if t in own for d in own[t].dims}
+                {str(d) for t in stored(x, side_arm) if t in side_arm for d in side_arm[t].dims}
             )
             for q in (equal, c):
-                found |= {
+                terms |= {
                     f"{side}.{q.name}.{t}": v
-                    for t, v in _terms(own, q, of, said, sweep=True).items()
+                    for t, v in _terms(side_arm, q, main_arm, claim_entry, sweep=True).items()
                 }
-        return found
+        return terms
 
-    return value, at_matched(lambda m: _of(m, x, x), lambda m: _of(m, y, y))
+    return value, at_matched(
+        lambda m: _compute_quantity(m, x, x), lambda m: _compute_quantity(m, y, y)
+    )
 
 
 def hold(
@@ -216,37 +218,42 @@ def hold(
             column.place(dim, level, axes[dim])
 
 
-def stored(name: str, there: Container[Any]) -> tuple[str, ...]:
+def stored(name: str, available: Container[Any]) -> tuple[str, ...]:
     """The stored measures of which a name is made: the sums of a quantity, where all are there,
     else itself."""
     terms = QUANTITIES[name].terms if name in QUANTITIES else ()
     return (
-        tuple(terms) if terms and (all(t in there for t in terms) or name not in there) else (name,)
+        tuple(terms)
+        if terms and (all(t in available for t in terms) or name not in available)
+        else (name,)
     )
 
 
 def _terms(
-    arm: xr.Dataset, column: Column, of: str, said: Said, *, sweep: bool = False
+    arm: xr.Dataset, column: Column, main_arm: str, claim_entry: Said, *, sweep: bool = False
 ) -> dict[str, xr.DataArray]:
     """The sums that a quantity is made of, or the stored measure itself, over the units and, where
     asked for, a sweep."""
     name, terms = column.name, stored(column.name, arm)
     if terms == (name,):
-        return {"": _measure(arm, column, of, said, sweep=sweep)}
+        return {"": _measure(arm, column, main_arm, claim_entry, sweep=sweep)}
     if missing := [t for t in terms if t not in arm]:
-        told = (
-            f"arm {column.arm or of} does not store {', '.join(missing)}, of which {name} is made"
+        message = (
+            f"arm {column.arm or main_arm} does not store {', '.join(missing)}, of which {name} "
+            "is made"
         )
-        raise ClaimError(f"{told}; {nearest(name, known(arm))}")
+        raise ClaimError(f"{message}; {nearest(name, known(arm))}")
     axes = {str(d): () for t in terms for d in arm[t].dims if d != "run"}
-    dataclasses.replace(column, arm=column.arm or of).check(axes, axes)
-    return {t: _measure(arm, column, of, said, term=t, sweep=sweep) for t in terms}
+    dataclasses.replace(column, arm=column.arm or main_arm).check(axes, axes)
+    return {t: _measure(arm, column, main_arm, claim_entry, term=t, sweep=sweep) for t in terms}
 
 
-def _of(m: Means, side: str, name: str) -> Any:
+def _compute_quantity(m: Means, side: str, name: str) -> Any:
     """A quantity of the means of its terms, or the mean of the measure."""
-    own = {term.removeprefix(f"{side}."): x for term, x in m.items() if term.startswith(f"{side}.")}
-    return own[""] if set(own) == {""} else QUANTITIES[name].statistic(own)
+    terms = {
+        term.removeprefix(f"{side}."): x for term, x in m.items() if term.startswith(f"{side}.")
+    }
+    return terms[""] if set(terms) == {""} else QUANTITIES[name].statistic(terms)
 
 
 def known(arm: xr.Dataset) -> tuple[str, ...]:
@@ -263,36 +270,42 @@ def made_of(stored: Sequence[str]) -> tuple[str, ...]:
 
 
 def _measure(
-    arm: xr.Dataset, column: Column, of: str, said: Said, *, term: str = "", sweep: bool = False
+    arm: xr.Dataset,
+    column: Column,
+    arm_name: str,
+    claim_entry: Said,
+    *,
+    term: str = "",
+    sweep: bool = False,
 ) -> xr.DataArray:
     """A measure, or one sum of a quantity, over the units: `run` as seed and whatever else differs;
     levels as the text names them."""
-    of, name = column.arm or of, term or column.name
+    arm_name, name = column.arm or arm_name, term or column.name
     if name not in arm:
-        raise ClaimError(f"arm {of} has no measure {name!r}; {nearest(name, known(arm))}")
+        raise ClaimError(f"arm {arm_name} has no measure {name!r}; {nearest(name, known(arm))}")
     fields = [str(n) for n, c in arm.coords.items() if c.dims == ("run",) and n != "seed"]
-    apart = [f for f in fields if len(np.unique(arm[f].values.astype(str))) > 1]
-    swept = [f for f in apart if f not in said.units]
+    varying = [f for f in fields if len(np.unique(arm[f].values.astype(str))) > 1]
+    swept = [f for f in varying if f not in claim_entry.units]
     if sweep and len(swept) != 1:
         raise ClaimError(
-            f"at equal … needs runs of {of} that differ in one field; they differ in "
+            f"at equal … needs runs of {arm_name} that differ in one field; they differ in "
             f"{', '.join(swept) or 'none but the seed'}"
         )
     if not sweep and swept:
         levels = ", ".join(map(str, np.unique(arm[swept[0]].values)))
         raise ClaimError(
-            f"the runs of {of} differ in {swept[0]} ({levels}): say which with where = {{ "
+            f"the runs of {arm_name} differ in {swept[0]} ({levels}): say which with where = {{ "
             f"{swept[0]} = … }}, or compare at equal l0, say"
         )
-    x = by(arm[[name]], *apart)[name]
+    x = by(arm[[name]], *varying)[name]
     x = x if x.dtype.kind == "f" else x.astype(float)
-    column = dataclasses.replace(column, arm=of)
+    column = dataclasses.replace(column, arm=arm_name)
     x = (column.within({str(d) for d in x.dims}) if term else column).take(
-        x, ("seed", *said.units, *(swept if sweep else ()))
+        x, ("seed", *claim_entry.units, *(swept if sweep else ()))
     )
-    if "seed" in said.units or "seed" not in x.dims:
+    if "seed" in claim_entry.units or "seed" not in x.dims:
         return x
-    there = by(arm[[name]].assign({name: ("run", np.ones(arm.sizes["run"]))}), *apart)[name]
-    return x.where(there.notnull(), 0.0).sum("seed", skipna=False) / there.sum(
+    counts = by(arm[[name]].assign({name: ("run", np.ones(arm.sizes["run"]))}), *varying)[name]
+    return x.where(counts.notnull(), 0.0).sum("seed", skipna=False) / counts.sum(
         "seed"
     )  # NaN of a run stays, and no run counts where none is

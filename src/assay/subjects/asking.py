@@ -42,7 +42,7 @@ def yes_or_no(
         )
     start = DynamicCache()
     model.run(torch.tensor([model.encode(BEFORE + question + FORM)]), cache=start)
-    found = []
+    log_odds = []
     for i in range(0, len(texts), batch):
         tails = [model.encode(text + AFTER) for text in texts[i : i + batch]]
         longest = max(map(len, tails))
@@ -54,5 +54,5 @@ def yes_or_no(
         assert trace.final is not None and trace.head is not None
         with torch.no_grad():
             logits = trace.head(trace.final[torch.arange(len(tails)), last]).float()
-        found.append(logits[:, forms[0]].logsumexp(-1) - logits[:, forms[1]].logsumexp(-1))
-    return torch.cat(found).cpu().numpy()
+        log_odds.append(logits[:, forms[0]].logsumexp(-1) - logits[:, forms[1]].logsumexp(-1))
+    return torch.cat(log_odds).cpu().numpy()

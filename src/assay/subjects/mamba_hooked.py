@@ -32,11 +32,13 @@ class Mixer(nn.Module):
     def forward(self, x: Float[Tensor, "b s d"], **unused: Any) -> Float[Tensor, "b s d"]:
         """What the block adds to the stream."""
         p = {name: value[None] for name, value in mixer_from(dict(self.named_parameters())).items()}
-        asked = {kind: _alone(site) for kind, site in self.sites.items() if site._forward_hooks}
-        return mixed(p, x[None], asked)[0]
+        visits = {
+            kind: _make_visit(site) for kind, site in self.sites.items() if site._forward_hooks
+        }
+        return mixed(p, x[None], visits)[0]
 
 
-def _alone(site: nn.Module) -> Callable[[Tensor], Tensor]:
+def _make_visit(site: nn.Module) -> Callable[[Tensor], Tensor]:
     """A visit of [1, …] as a call of the site's module, whose hooks know of no runs."""
     return lambda x: site(x[0])[None]
 
@@ -79,14 +81,14 @@ def hidden_attention(
     sites = {kind: Site(kind, layer) for kind in ("delta", "B", "C", "gate")}
     acts = model.run(tokens, capture=list(sites.values()), logits=False).acts
     mixer: Any = model.blocks[layer].mixer
-    one: dict[str, Tensor] = {kind: acts[site][None] for kind, site in sites.items()}
-    D = mixer.D[channels][None].to(one["delta"]) if skip else None
-    gates = one["gate"][..., channels].to(one["delta"]) if gate else None
+    run_acts: dict[str, Tensor] = {kind: acts[site][None] for kind, site in sites.items()}
+    D = mixer.D[channels][None].to(run_acts["delta"]) if skip else None
+    gates = run_acts["gate"][..., channels].to(run_acts["delta"]) if gate else None
     return selective_scan.hidden_attention(
-        one["delta"][..., channels],
+        run_acts["delta"][..., channels],
         decay(mixer.A_log[channels])[None],
-        one["B"],
-        one["C"],
+        run_acts["B"],
+        run_acts["C"],
         D=D,
         gate=gates,
     )[0]

@@ -36,10 +36,10 @@ class ModelName:
         """Take a name like "HuggingFaceTB/SmolLM2-135M-Instruct-Q8_0" apart; whose it is does not
         count."""
         name, quantised = text.strip().rstrip("/").rpartition("/")[2], ""
-        while found := _QUANTISED.search(name) or _PLAIN.search(name):
+        while match := _QUANTISED.search(name) or _PLAIN.search(name):
             name, quantised = (
-                name[: found.start()],
-                quantised if found.re is _PLAIN else found[1].lower(),
+                name[: match.start()],
+                quantised if match.re is _PLAIN else match[1].lower(),
             )
         tuned = _TUNED.search(name)
         if tuned:
@@ -48,31 +48,31 @@ class ModelName:
         return cls(_ALIASES.get(base, base), tuned[1].lower() if tuned else "", quantised)
 
 
-def differs(named: str, folder: ModelFolder) -> str | None:
+def differs(expected_name: str, folder: ModelFolder) -> str | None:
     """Say how this model differs from the one of that name, going by names; "" where it does not,
     None where the folder has no name.
 
     A folder may be called anything: its own name tells that it is that model, or a version of it,
     but never that it is another."""
-    wanted = ModelName.of(named)
+    expected = ModelName.of(expected_name)
     known = _stated(folder)
     names = [ModelName.of(name) for name in (known or _called(folder))]
-    same = [name for name in names if name.base == wanted.base]
+    same = [name for name in names if name.base == expected.base]
     if not same:
         return "another model, by its name" if known else None
-    if any(_way(folder, name) == (wanted.tuned, wanted.quantised) for name in same):
+    if any(_way(folder, name) == (expected.tuned, expected.quantised) for name in same):
         return ""
     tuned, quantised = _way(folder, same[0])
-    ways = ["tuned" if tuned else "untuned"] if tuned != wanted.tuned else []
+    ways = ["tuned" if tuned else "untuned"] if tuned != expected.tuned else []
     ways += (
         [
             "quantised"
-            if not wanted.quantised
+            if not expected.quantised
             else "otherwise quantised"
             if quantised
             else "unquantised"
         ]
-        if quantised != wanted.quantised
+        if quantised != expected.quantised
         else []
     )
     return f"{'an' if ways[0][0] in 'uo' else 'a'} {' and '.join(ways)} version of it, by its name"
@@ -81,9 +81,9 @@ def differs(named: str, folder: ModelFolder) -> str | None:
 def _way(folder: ModelFolder, name: ModelName) -> tuple[str, str]:
     """How the model is tuned and quantised: by its name, and by what its files say."""
     kind = str(folder.about.get("quantisation", ""))
-    said = "" if kind in _UNQUANTISED else kind.lower()
+    quantisation = "" if kind in _UNQUANTISED else kind.lower()
     settings: Any = folder.config.get("quantization_config")
-    return name.tuned, said or (
+    return name.tuned, quantisation or (
         str(settings.get("quant_method", "quantised"))
         if isinstance(settings, dict)
         else name.quantised
@@ -93,8 +93,8 @@ def _way(folder: ModelFolder, name: ModelName) -> tuple[str, str]:
 def _stated(folder: ModelFolder) -> list[str]:
     """What the folder's files call the model; nothing where they do not."""
     origin = folder.config.get("_name_or_path")
-    named = [str(folder.about["name"])] if folder.about.get("name") else []
-    return named or (
+    about_names = [str(folder.about["name"])] if folder.about.get("name") else []
+    return about_names or (
         [origin]
         if isinstance(origin, str) and origin and not origin.startswith((".", "/", "~"))
         else []

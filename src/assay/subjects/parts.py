@@ -55,10 +55,10 @@ class Part:
         """The part that a name stands for. Raises: ModelError."""
         if text in ("embed", "pos"):
             return cls("embed" if text == "embed" else "pos")
-        if found := re.fullmatch(r"a(\d+)\.(\d+)", text):
-            return cls("head", int(found[1]), int(found[2]))
-        if found := re.fullmatch(r"m(\d+)", text):
-            return cls("mlp", int(found[1]))
+        if match := re.fullmatch(r"a(\d+)\.(\d+)", text):
+            return cls("head", int(match[1]), int(match[2]))
+        if match := re.fullmatch(r"m(\d+)", text):
+            return cls("mlp", int(match[1]))
         raise ModelError(
             f"no part {text!r}; parts are embed, pos, heads such as a0.1 (block 0, head 1) "
             "and MLPs such as m0"
@@ -85,10 +85,10 @@ class Reader:
         """The reader that a name stands for. Raises: ModelError."""
         if text == "logits":
             return cls("logits")
-        if found := re.fullmatch(r"a(\d+)\.(\d+)\.([qkv])", text):
-            return cls("head", int(found[1]), int(found[2]), SLOTS["qkv".index(found[3])])
-        if found := re.fullmatch(r"m(\d+)", text):
-            return cls("mlp", int(found[1]))
+        if match := re.fullmatch(r"a(\d+)\.(\d+)\.([qkv])", text):
+            return cls("head", int(match[1]), int(match[2]), SLOTS["qkv".index(match[3])])
+        if match := re.fullmatch(r"m(\d+)", text):
+            return cls("mlp", int(match[1]))
         raise ModelError(
             f"no reader {text!r}; readers are a0.1.q, a0.1.k and a0.1.v of a head, an MLP "
             "such as m0, and logits"
@@ -129,22 +129,22 @@ def parts(params: Params) -> tuple[Part, ...]:
 
 @cache  # asked for tens of thousands of times, of few shapes
 def _parts(layers: int, heads: int, placed: bool, neurons: bool) -> tuple[Part, ...]:
-    found = [Part("embed"), *([Part("pos")] if placed else [])]
+    all_parts = [Part("embed"), *([Part("pos")] if placed else [])]
     for layer in range(layers):
-        found += [Part("head", layer, h) for h in range(heads)]
-        found += [Part("mlp", layer)] if neurons else []
-    return tuple(found)
+        all_parts += [Part("head", layer, h) for h in range(heads)]
+        all_parts += [Part("mlp", layer)] if neurons else []
+    return tuple(all_parts)
 
 
 def readers(params: Params) -> tuple[Reader, ...]:
     """Every reader of a decoder, in the order of a forward pass."""
-    found: list[Reader] = []
+    all_readers: list[Reader] = []
     for part in parts(params):
         if part.kind == "head":
-            found += [Reader("head", part.layer, part.head, slot) for slot in SLOTS]
+            all_readers += [Reader("head", part.layer, part.head, slot) for slot in SLOTS]
         elif part.kind == "mlp":
-            found.append(Reader("mlp", part.layer))
-    return (*found, Reader("logits"))
+            all_readers.append(Reader("mlp", part.layer))
+    return (*all_readers, Reader("logits"))
 
 
 def earlier(params: Params, reader: Reader) -> tuple[Part, ...]:
@@ -154,13 +154,13 @@ def earlier(params: Params, reader: Reader) -> tuple[Part, ...]:
 
 
 @cache
-def _earlier(there: tuple[Part, ...], reader: Reader) -> tuple[Part, ...]:
+def _earlier(all_parts: tuple[Part, ...], reader: Reader) -> tuple[Part, ...]:
     layer, its_heads_too = reader.layer, reader.kind == "mlp"
     if reader.kind == "logits":
-        return there
+        return all_parts
     return tuple(
         p
-        for p in there
+        for p in all_parts
         if p.layer < layer or (its_heads_too and p.kind == "head" and p.layer == layer)
     )
 
@@ -170,7 +170,7 @@ def edges(params: Params) -> tuple[Edge, ...]:
     return tuple((part, reader) for reader in readers(params) for part in earlier(params, reader))
 
 
-def apart(
+def run_by_parts(
     params: Params,
     tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"],
     activation: Activation = "relu",
@@ -199,32 +199,32 @@ def apart(
         wrote[part] = written[part](out) if part in written else out
         x = x + wrote[part]
 
-    def shown(reader: Reader) -> Tensor:
+    def read_stream(reader: Reader) -> Tensor:
         """The stream as one reader sees it."""
-        return seen(x, reader, read, wrote)
+        return view_stream(x, reader, read, wrote)
 
-    for part, given in entered(params, tokens).items():
-        write(part, given)
+    for part, embedding in entered(params, tokens).items():
+        write(part, embedding)
     patterns, fired = [], []
     stream: dict[tuple[str, int], Tensor] = {}
     for layer in range(params["W_QKV"].shape[1]):
         stream["head", layer] = x
-        out, pattern = heads(params, layer, x, shown, {who for _, who in read})
+        out, pattern = heads(params, layer, x, read_stream, {who for _, who in read})
         patterns.append(pattern)
         if "b_O" in params:
             x = x + params["b_O"][:, layer, None, None]
-        for head, one in enumerate(out):
-            write(Part("head", layer, head), one)
+        for head, head_out in enumerate(out):
+            write(Part("head", layer, head), head_out)
         if "W_in" not in params:
             continue
         stream["mlp", layer] = x
         hidden, out_mlp = mlp(
-            params, layer, shown(Reader("mlp", layer)), activation, neurons.get(layer)
+            params, layer, read_stream(Reader("mlp", layer)), activation, neurons.get(layer)
         )
         fired.append(hidden)
         write(Part("mlp", layer), out_mlp)
     stream["logits", -1] = x
-    return Apart(logits(params, shown(Reader("logits"))), wrote, patterns, fired, stream)
+    return Apart(logits(params, read_stream(Reader("logits"))), wrote, patterns, fired, stream)
 
 
 def entered(
@@ -232,13 +232,13 @@ def entered(
 ) -> dict[Part, Float[Tensor, "run b s d"]]:
     """Give what tokens write to the stream, and positions where they are learned."""
     run = torch.arange(len(tokens), device=tokens.device)[:, None, None]
-    found = {Part("embed"): params["W_E"][run, tokens]}
+    writes = {Part("embed"): params["W_E"][run, tokens]}
     if "W_pos" in params:
-        found[Part("pos")] = params["W_pos"][:, None, : tokens.shape[-1]].expand(*tokens.shape, -1)
-    return found
+        writes[Part("pos")] = params["W_pos"][:, None, : tokens.shape[-1]].expand(*tokens.shape, -1)
+    return writes
 
 
-def seen(
+def view_stream(
     x: Float[Tensor, "run b s d"],
     reader: Reader,
     read: Mapping[Edge, Float[Tensor, "run b s d"] | Written],
@@ -246,25 +246,25 @@ def seen(
 ) -> Float[Tensor, "run b s d"]:
     """Give the stream x as one reader sees it: with what it reads in place of what some parts
     wrote."""
-    others = [
+    changes = [
         (new(wrote[part]) if callable(new) else new) - wrote[part]
         for (part, who), new in read.items()
         if who == reader
     ]
-    return x + torch.stack(others).sum(0) if others else x
+    return x + torch.stack(changes).sum(0) if changes else x
 
 
 def heads(
     params: Params,
     layer: int,
     x: Float[Tensor, "run b s d"],
-    shown: Callable[[Reader], Tensor],
-    asked: Set[Reader],
+    read_stream: Callable[[Reader], Tensor],
+    changed_readers: Set[Reader],
 ) -> tuple[tuple[Float[Tensor, "run b s d"], ...], Float[Tensor, "run b h s s"]]:
     """Give what each head of a block writes from the stream x, and its pattern; slots in `asked`
     read what `shown` gives them."""
     p = {name: params[name][:, layer] for name in BLOCK if name in params}
-    z, pattern = _attention(p, layer, x, shown, asked, turned="W_pos" not in params)
+    z, pattern = _attention(p, layer, x, read_stream, changed_readers, turned="W_pos" not in params)
     return torch.einsum("rbshe,rhed->rbhsd", z, p["W_O"]).unbind(2), pattern
 
 
@@ -305,24 +305,24 @@ def _attention(
     p: Mapping[str, Tensor],
     layer: int,
     x: Tensor,
-    shown: Callable[[Reader], Tensor],
-    asked: Set[Reader],
+    read_stream: Callable[[Reader], Tensor],
+    changed_readers: Set[Reader],
     *,
     turned: bool,
 ) -> tuple[Float[Tensor, "run b s h e"], Float[Tensor, "run b h s s"]]:
     """What each head of a block read of its values, and its pattern; slots that are shown something
     else are projected by themselves."""
-    own = _projected(_norm(x, p.get("gain_1"), p.get("bias_1")), p["W_QKV"])
+    qkv = _projected(_norm(x, p.get("gain_1"), p.get("bias_1")), p["W_QKV"])
     for i, slot in enumerate(SLOTS):
-        for head in range(own.shape[-2]):
-            if (reader := Reader("head", layer, head, slot)) in asked:
-                read = _norm(shown(reader), p.get("gain_1"), p.get("bias_1"))
-                own[:, :, :, i, head] = torch.einsum(
+        for head in range(qkv.shape[-2]):
+            if (reader := Reader("head", layer, head, slot)) in changed_readers:
+                read = _norm(read_stream(reader), p.get("gain_1"), p.get("bias_1"))
+                qkv[:, :, :, i, head] = torch.einsum(
                     "rbsd,rde->rbse", read, p["W_QKV"][:, :, i, head]
                 )
     if "b_QKV" in p:
-        own = own + p["b_QKV"][:, None, None]
-    q, k, v = (one.transpose(2, 3) for one in own.unbind(3))  # [run, b, h, s, e]
+        qkv = qkv + p["b_QKV"][:, None, None]
+    q, k, v = (slot_values.transpose(2, 3) for slot_values in qkv.unbind(3))  # [run, b, h, s, e]
     if turned:
         q, k = rotated(q), rotated(k)
     score = q @ k.mT / q.shape[-1] ** 0.5
@@ -350,12 +350,12 @@ def _check(
     read: Mapping[Edge, object],
 ) -> None:
     """Refuse parts and edges that are not there. Raises: ModelError."""
-    there = parts(params)
+    all_parts = parts(params)
     if absent := [
-        str(p) for p in [*written, *(Part("mlp", layer) for layer in neurons)] if p not in there
+        str(p) for p in [*written, *(Part("mlp", layer) for layer in neurons)] if p not in all_parts
     ]:
         raise ModelError(
-            f"this decoder has no part {', '.join(absent)}; it has {', '.join(map(str, there))}"
+            f"this decoder has no part {', '.join(absent)}; it has {', '.join(map(str, all_parts))}"
         )
     known = readers(params)
     for part, reader in read:

@@ -81,13 +81,13 @@ def probe(
     for kind in norms:
         sigma = readout.sigma(x)
         normed = readout.project(x) / (sigma.detach() if kind == "frozen" else sigma)
-        found = torch.autograd.grad(
+        grads = torch.autograd.grad(
             (pull * (normed @ readout.L)).sum(), nothing, retain_graph=True, allow_unused=True
         )
         total[kind] = torch.stack(
             [
                 torch.zeros_like(more) if g is None else g
-                for g, more in zip(found, nothing, strict=True)
+                for g, more in zip(grads, nothing, strict=True)
             ]
         ).to(x.device)
         direct[kind] = pulled_back(pull @ readout.L.T, x.detach(), readout.norm, kind)
@@ -122,8 +122,10 @@ class Metrics:
         Formula: λ(u) = uᵀ M_dir u / uᵀ (M_dir + M_ind) u
         Range: 0 to 1; NaN where neither path has an effect, as of a constant before a LayerNorm
         """
-        own, rest = (((rows @ M) * rows).sum(-1).clamp_min(0) for M in (self.direct, self.indirect))
-        return own / (own + rest)
+        direct_effect, rest = (
+            ((rows @ M) * rows).sum(-1).clamp_min(0) for M in (self.direct, self.indirect)
+        )
+        return direct_effect / (direct_effect + rest)
 
 
 def metrics(
@@ -144,10 +146,10 @@ def metrics(
     rest = torch.zeros(*readout.gram.shape, dtype=torch.float64)
     for draw in range(draws):
         for i, some in enumerate(tokens.split(most)):
-            found = probe(model, some, [block], readout, seed, 1_000_000 * draw + i, ("frozen",))
-            g = (found.total["frozen"][0] - found.direct["frozen"])[:, 1:].flatten(0, 1).double()
+            probes = probe(model, some, [block], readout, seed, 1_000_000 * draw + i, ("frozen",))
+            g = (probes.total["frozen"][0] - probes.direct["frozen"])[:, 1:].flatten(0, 1).double()
             rest += g.T @ g
-            inverse += float(readout.sigma(found.stream[:, 1:]).double().pow(-2).sum())
+            inverse += float(readout.sigma(probes.stream[:, 1:]).double().pow(-2).sum())
             count += len(g)
     image = readout.project(torch.eye(len(rest))).double() @ readout.L.double()
     return Metrics((image @ image.T * (inverse / count)).float(), (rest / count).float())
@@ -202,10 +204,10 @@ def ablated(
 
     x = ended(stream)
     change = x - ended(changed)
-    here, direct = x[row, position], torch.zeros_like(x)
-    found = []
+    position_stream, direct = x[row, position], torch.zeros_like(x)
+    effects = []
     for image in (readout.frozen, readout.exact):
-        direct.zero_()[row, position] = image(part, here)
+        direct.zero_()[row, position] = image(part, position_stream)
         total = image(change, x)
-        found += [direct.square().sum((1, 2)), (total - direct).square().sum((1, 2))]
-    return Ablated(*found)
+        effects += [direct.square().sum((1, 2)), (total - direct).square().sum((1, 2))]
+    return Ablated(*effects)

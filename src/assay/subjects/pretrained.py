@@ -74,15 +74,15 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
-    model, found = opened
+    model, loading_info = opened
     if bad:
         raise ModelError(
             f"{bad} in {folder.path} has numbers that are NaN or infinite; {folder.mend}"
         )
-    if found["missing_keys"]:  # transformers would fill them with random numbers
+    if loading_info["missing_keys"]:  # transformers would fill them with random numbers
         raise ModelError(
             f"the weights in {folder.path} lack "
-            f"{', '.join(sorted(found['missing_keys'])[:3])}; {folder.mend}"
+            f"{', '.join(sorted(loading_info['missing_keys'])[:3])}; {folder.mend}"
         )
     model = model.eval().requires_grad_(False).to(device)
     if folder.architecture.open_up:
@@ -318,9 +318,9 @@ class Pretrained:
                 f"the residual to start from must be {[*tokens.shape, *d]}, got {list(resid.shape)}"
             )
         inner, name = self.model.base_model, self.folder.architecture.blocks
-        given = resid.to(self.device, getattr(torch, self.dtype))
+        start_resid = resid.to(self.device, getattr(torch, self.dtype))
         handle = self.blocks[first].register_forward_pre_hook(
-            lambda module, args: (given, *args[1:])
+            lambda module, args: (start_resid, *args[1:])
         )
         setattr(inner, name, nn.ModuleList(self.blocks[first:]))
         try:

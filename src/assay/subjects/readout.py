@@ -131,8 +131,8 @@ class Norm:
         """
         sigma = self.sigma(x)
         unit, centred = self.project(x) / sigma, self.project(part)
-        along = (unit * centred).mean(-1, keepdim=True)
-        return (centred - unit * along) / sigma
+        projection = (unit * centred).mean(-1, keepdim=True)
+        return (centred - unit * projection) / sigma
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,8 +311,8 @@ def direct_share(
     where both are 0
     Better: neither
     """
-    own, rest = direct.square().sum(-1), (total - direct).square().sum(-1)
-    return own / (own + rest)
+    direct_power, rest = direct.square().sum(-1), (total - direct).square().sum(-1)
+    return direct_power / (direct_power + rest)
 
 
 def signed_share(

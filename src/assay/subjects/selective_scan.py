@@ -45,9 +45,9 @@ class _Scan(torch.autograd.Function):
         y, written = torch.empty_like(u), delta * u
         h = torch.zeros_like(states[0])
         for t in range(len(u)):
-            now = torch.mul(delta[t].unsqueeze(-2), A).exp_().mul_(h)
+            decayed = torch.mul(delta[t].unsqueeze(-2), A).exp_().mul_(h)
             h = torch.addcmul(
-                now, B[t].unsqueeze(-1), written[t].unsqueeze(-2), out=states[t if keep else 0]
+                decayed, B[t].unsqueeze(-1), written[t].unsqueeze(-2), out=states[t if keep else 0]
             )
             y[t] = torch.matmul(C[t].unsqueeze(-2), h).squeeze(-2)
         if keep:
@@ -100,11 +100,11 @@ def states(
 ) -> Float[Tensor, "run b s c n"]:
     """Every position's state, where what is added to it is given: h_t = exp(Δ_t A) · h_{t−1} +
     write_t."""
-    h, found = torch.zeros_like(write[:, :, 0]), []
-    for now, new in zip(delta.unbind(2), write.unbind(2), strict=True):
-        h = torch.addcmul(new, torch.exp(now.unsqueeze(-1) * A[:, None]), h)
-        found.append(h)
-    return torch.stack(found, 2)
+    h, history = torch.zeros_like(write[:, :, 0]), []
+    for step_delta, new in zip(delta.unbind(2), write.unbind(2), strict=True):
+        h = torch.addcmul(new, torch.exp(step_delta.unsqueeze(-1) * A[:, None]), h)
+        history.append(h)
+    return torch.stack(history, 2)
 
 
 def hidden_attention(

@@ -27,21 +27,22 @@ belong to a block."""
 def _kinds() -> dict[str, tuple[str, str]]:
     """Every kind → its hook and its axes: those of transformers, and those that an architecture
     says only its models have."""
-    found, hooks = dict(_KINDS), {hook: kind for kind, (hook, _) in _KINDS.items()}
+    kinds, hooks = dict(_KINDS), {hook: kind for kind, (hook, _) in _KINDS.items()}
     for architecture in architectures.known().values():
         for kind, (hook, axes) in architecture.kinds.items():
             if (
-                found.setdefault(kind, (hook, axes)) != (hook, axes)
+                kinds.setdefault(kind, (hook, axes)) != (hook, axes)
                 or hooks.setdefault(hook, kind) != kind
             ):
-                there = hooks.get(hook, kind)
+                other_kind = hooks.get(hook, kind)
                 raise ModelError(
                     f"architectures/: {architecture.name} has the site kind {kind!r} at {hook} "
-                    f"({axes}), but {there!r} is at "
-                    f"{found[there][0]} ({found[there][1]}) elsewhere; give kind and hook names "
+                    f"({axes}), but {other_kind!r} is at "
+                    f"{kinds[other_kind][0]} ({kinds[other_kind][1]}) elsewhere; give kind and "
+                    "hook names "
                     "of their own"
                 )
-    return found
+    return kinds
 
 
 def _known() -> str:
@@ -89,13 +90,13 @@ class Site:
         listing the sites."""
         if text == str(cls("final_norm")):
             return cls("final_norm")
-        found = re.fullmatch(r"blocks\.(\d+)\.(.+)", text)
+        match = re.fullmatch(r"blocks\.(\d+)\.(.+)", text)
         kind = next(
-            (kind for kind, (hook, _) in _kinds().items() if found and hook == found[2]),
+            (kind for kind, (hook, _) in _kinds().items() if match and hook == match[2]),
             "final_norm",
         )
-        if found and kind != "final_norm":
-            return cls(kind, int(found[1]))
+        if match and kind != "final_norm":
+            return cls(kind, int(match[1]))
         raise ModelError(f"no site {text!r}; sites: {_known()}")
 
     @property

@@ -18,20 +18,20 @@ of 53,248."""
 WIDEST = 1_000_000
 
 
-def of(config: Mapping[str, Any]) -> dict[str, int]:
+def read_sizes(config: Mapping[str, Any]) -> dict[str, int]:
     """Give the sizes of a model by their letters, with those that follow from others; what
     transformers alone knows is left out."""
     architecture = architectures.known()[config["model_type"]]
-    found = {
+    known_sizes = {
         letter: config[name]
         for letter, name in architecture.sizes.items()
         if config.get(name) is not None
     }
-    width = {"e": found["d"] // found["h"]} if "h" in found else {}
+    width = {"e": known_sizes["d"] // known_sizes["h"]} if "h" in known_sizes else {}
     return {
         **width,
-        **{letter: size(found) for letter, size in architecture.follow.items()},
-        **found,
+        **{letter: size(known_sizes) for letter, size in architecture.follow.items()},
+        **known_sizes,
     }
 
 
@@ -59,7 +59,7 @@ def check(config: Mapping[str, Any], where: Path) -> None:
             )
         with told_of_a_model():
             foreign.within(size or 0, MOST.get(letter, WIDEST), where, name)
-    if of(config).get("e", 1) < 1:
+    if read_sizes(config).get("e", 1) < 1:
         raise ModelError(
             f"{where}: {names['d']} must be at least {names['h']}, got {config[names['d']]} "
             f"and {config[names['h']]}"
@@ -71,7 +71,7 @@ def check_stored(
 ) -> None:
     """Raise ModelError where the stored weights have other sizes than config.json claims:
     transformers would make what it claims."""
-    sizes, architecture = of(config), architectures.known()[config["model_type"]]
+    sizes, architecture = read_sizes(config), architectures.known()[config["model_type"]]
     stored = {name.removeprefix(architecture.prefix): list(shape) for name, shape in shapes.items()}
     embedding = next(name for name, letters in architecture.stored.items() if letters == "v d")
     if config.get("tie_word_embeddings", architecture.tied) and "lm_head.weight" in stored:
@@ -79,7 +79,7 @@ def check_stored(
             embedding, stored["lm_head.weight"]
         )  # one tensor has two names; a file may keep either
     for pattern, letters in architecture.stored.items():
-        wanted = [_product(factor.split("·"), sizes) for factor in letters.split()]
+        expected_shape = [_product(factor.split("·"), sizes) for factor in letters.split()]
         for name in (
             [pattern.replace("*", str(i)) for i in range(sizes["layers"])]
             if "*" in pattern
@@ -89,17 +89,17 @@ def check_stored(
                 raise ModelError(
                     f"the weights in {where} lack {name}, which its config.json claims; {mend}"
                 )
-            if None not in wanted and stored[name] != wanted:
+            if None not in expected_shape and stored[name] != expected_shape:
                 raise ModelError(
                     f"cannot load {where}: {name} is {stored[name]}, its config.json claims "
-                    f"{wanted}; {mend}"
+                    f"{expected_shape}; {mend}"
                 )
 
 
 def _product(letters: Sequence[str], sizes: Mapping[str, int]) -> int | None:
     """Multiply two sizes; None for what config.json leaves to transformers."""
-    found = [sizes.get(letter) for letter in letters]
-    return None if None in found else int(found[0] * (found[1] if len(found) > 1 else 1))  # type: ignore[operator]
+    factors = [sizes.get(letter) for letter in letters]
+    return None if None in factors else int(factors[0] * (factors[1] if len(factors) > 1 else 1))  # type: ignore[operator]
 
 
 @contextmanager

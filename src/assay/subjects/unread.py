@@ -60,7 +60,7 @@ def unread(
     acts = model.run(
         torch.from_numpy(tokens.astype(np.int64)), capture=[*sites, last], logits=False
     ).acts
-    of, documents = (
+    row_documents, documents = (
         torch.from_numpy(document)[:, None].expand(-1, tokens.shape[1] - 1).flatten(),
         int(document.max()) + 1,
     )
@@ -73,11 +73,13 @@ def unread(
         any_rows = torch.from_numpy(
             normal(np.array([seed]), "unread.subspace", i, tuple(W_out.shape))[0]
         )
-        found = [centred, *(centred @ torch.linalg.qr(rows)[0] for rows in (W_out, any_rows))]
-        squares = torch.stack([x.double().square().sum(1) for x in found])
+        projections = [centred, *(centred @ torch.linalg.qr(rows)[0] for rows in (W_out, any_rows))]
+        squares = torch.stack([x.double().square().sum(1) for x in projections])
         sums[:, i] = (
-            torch.zeros(3, documents, dtype=torch.float64).index_add_(1, of[keep], squares).numpy()
+            torch.zeros(3, documents, dtype=torch.float64)
+            .index_add_(1, row_documents[keep], squares)
+            .numpy()
         )
     total, read, random_read = sums
     mid = acts[last][:, 1:].float().flatten(0, 1).cpu()[keep]
-    return Unread(total, total - read, total - random_read, h, mid, of[keep])
+    return Unread(total, total - read, total - random_read, h, mid, row_documents[keep])

@@ -48,13 +48,13 @@ class Counted:
     def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
         """As it does."""
 
-        def drawn() -> Iterable[Task | None]:
+        def note_tasks() -> Iterable[Task | None]:
             for task in tasks:
                 if task is not None:
                     self.drawn.append(task.group)
                 yield task
 
-        with contextlib.closing(self._executor.map(drawn(), report)) as outcomes:
+        with contextlib.closing(self._executor.map(note_tasks(), report)) as outcomes:
             for outcome in outcomes:
                 self.outcomes.append(outcome)
                 yield outcome
@@ -86,9 +86,9 @@ def check_executor(
     )
     assert lab.plan(experiment, preset).missing == (), "everything planned is stored"
 
-    again: list[Any] = []
-    second = Lab(root, make()).run(experiment, preset, again.append)
-    assert [type(e).__name__ for e in again] == ["Finished"], "a second run trains nothing"
+    second_events: list[Any] = []
+    second = Lab(root, make()).run(experiment, preset, second_events.append)
+    assert [type(e).__name__ for e in second_events] == ["Finished"], "a second run trains nothing"
     assert second.to_json() == result.to_json(), "and says the same"
     return measured(root)
 
@@ -148,7 +148,7 @@ def check_closing(
         raise AssertionError("what `report` raises ends the run")
     begun, until = groups.names(root), time.monotonic() + STOPS
     assert begun, "the groups take long enough to be interrupted"
-    known = leases.of(root)
+    known = leases.open_leases(root)
     while any(known.held(f"group-{name}") for name in begun):
         assert time.monotonic() < until, "closing stops what runs"
         time.sleep(0.1)

@@ -64,15 +64,17 @@ def check_store(make: Callable[[], Any]) -> None:
     assert list(make().list()) == []
 
     make().put(job, data, trained, {"model": "abc"}, {"machine": "x"}, measured=2)
-    found = make().get(job.key)
-    assert found is not None and found.key == job.key, "what was put is found under its key"
-    assert found.status == "done" == status(make(), job.key)
-    assert Sample.from_json(found.spec_json) == job.spec, "the spec comes back equal"
-    assert (found.inputs, found.measured, found.arm) == ({"model": "abc"}, 2, "main")
-    testing.assert_identical(
-        found.measures(), data.reset_coords(["seed", "rate"], drop=True).drop_attrs(deep=False)
+    stored_run = make().get(job.key)
+    assert stored_run is not None and stored_run.key == job.key, (
+        "what was put is found under its key"
     )
-    back = found.trained()
+    assert stored_run.status == "done" == status(make(), job.key)
+    assert Sample.from_json(stored_run.spec_json) == job.spec, "the spec comes back equal"
+    assert (stored_run.inputs, stored_run.measured, stored_run.arm) == ({"model": "abc"}, 2, "main")
+    testing.assert_identical(
+        stored_run.measures(), data.reset_coords(["seed", "rate"], drop=True).drop_attrs(deep=False)
+    )
+    back = stored_run.trained()
     assert (back.tensors["W"] == trained.tensors["W"]).all() and back.header == trained.header, (
         "parameters come back equal"
     )

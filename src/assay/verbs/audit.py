@@ -12,7 +12,7 @@ from assay.core import audit as core
 from assay.core.claims import Claim
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
-from assay.core.once import remembering
+from assay.core.memo import remembering
 from assay.lab import catalogue, recording, records
 from assay.lab.executors import Inline
 from assay.lab.forecast import measured
@@ -53,11 +53,11 @@ class Audit:
 def audit(root: Path, names: Sequence[str] = ()) -> Audit:
     """Ask the claims of experiments, files or studies, of the whole catalogue where none is named.
     Raises: ExperimentError."""
-    found: list[Doubt] = []
+    doubts: list[Doubt] = []
     unasked: dict[str, str] = {}
-    asked = [catalogue.find(name) for name in names or [e.name for e in catalogue.entries()]]
+    experiments = [catalogue.find(name) for name in names or [e.name for e in catalogue.entries()]]
     count = 0
-    for experiment in asked:
+    for experiment in experiments:
         claims = [c for c in experiment.claims if isinstance(c, Claim)]
         arms = _measures(experiment, root) if claims else {}
         if claims and not arms:
@@ -66,7 +66,7 @@ def audit(root: Path, names: Sequence[str] = ()) -> Audit:
         with remembering(arms):
             for i, claim in enumerate(claims, 1):
                 try:
-                    found += [
+                    doubts += [
                         Doubt(experiment.name, i, claim.text, d.about, d.what)
                         for d in core.doubts(claim, experiment, arms)
                     ]
@@ -74,11 +74,15 @@ def audit(root: Path, names: Sequence[str] = ()) -> Audit:
                 except AssayError as e:
                     unasked[f"{experiment.name} {i}"] = str(e)
     counts: dict[str, int] = {
-        kind: len({(d.experiment, d.claim) for d in found if d.about == kind})
+        kind: len({(d.experiment, d.claim) for d in doubts if d.about == kind})
         for kind in ("average", "control", "also")
     }
     return Audit(
-        experiments=len(asked), claims=count, doubts=tuple(found), counts=counts, unasked=unasked
+        experiments=len(experiments),
+        claims=count,
+        doubts=tuple(doubts),
+        counts=counts,
+        unasked=unasked,
     )
 
 
@@ -88,5 +92,5 @@ def _measures(experiment: Experiment, root: Path) -> Mapping[str, xr.Dataset]:
     try:
         return measured(Lab(root, Inline()).plan(experiment, override(experiment)), experiment)
     except AssayError:  # a model or a text is not here
-        record = records.of(experiment)
+        record = records.load_record(experiment)
         return with_derived(experiment, recording.arms(experiment, record)) if record else {}

@@ -51,7 +51,7 @@ class Wanted:
     root: str
 
 
-def wanted(
+def locate_index(
     dictionary: str, model: str, text: str, tokens: int | None, ablate: int | None, root: Path
 ) -> Wanted:
     """Find where in the explorer a dictionary is, and whether an index of it is to be made.
@@ -64,12 +64,14 @@ def wanted(
     from assay.subjects.folder import find
 
     (source,) = sources.find([dictionary], Store(root))
-    mine = [about for about in _abouts(root) if about.dictionary == source.sha256]
+    dictionary_abouts = [about for about in _abouts(root) if about.dictionary == source.sha256]
     address = f"{slug(Path(model).name)}/{slug(source.name)}"
-    here = [about for about in mine if about.address == address]
-    started = bool(here) and all(_is_start(about) for about in here)
-    make = not mine or started or tokens is not None or ablate is not None
-    best = max(here if make else mine, key=lambda about: about.tokens, default=None)
+    address_abouts = [about for about in dictionary_abouts if about.address == address]
+    started = bool(address_abouts) and all(_is_start(about) for about in address_abouts)
+    make = not dictionary_abouts or started or tokens is not None or ablate is not None
+    best = max(
+        address_abouts if make else dictionary_abouts, key=lambda about: about.tokens, default=None
+    )
     if make:
         find(model)  # one that is not there is told in the terminal
     reading = Reading(
@@ -85,7 +87,7 @@ def wanted(
         model=model,
         text=text,
         reading=reading,
-        start=reading.tokens > SHARD and (not here or started),
+        start=reading.tokens > SHARD and (not address_abouts or started),
         root=str(root),
     )
 
@@ -106,19 +108,21 @@ def _is_start(about: About) -> bool:
 
 
 @contextmanager
-def made(making: Making, asked: Wanted) -> Iterator[None]:
+def index_in_background(making: Making, request: Wanted) -> Iterator[None]:
     """Make an index while the body runs, and tell `making` how far it is; at the body's end, the
     process ends."""
-    if not asked.make:
+    if not request.make:
         yield
         return
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_make, args=(theirs, asked), daemon=True)
+    process = context.Process(target=_make, args=(theirs, request), daemon=True)
     process.start()
     theirs.close()
     threading.Thread(
-        target=_listen, args=(ours, process, making, asked.start and not making.there), daemon=True
+        target=_listen,
+        args=(ours, process, making, request.start and not making.there),
+        daemon=True,
     ).start()
     try:
         yield
@@ -136,13 +140,13 @@ def _listen(pipe: Connection, process: SpawnProcess, making: Making, first: bool
     making.progress = Progress(first=first)
     while True:
         try:
-            told = pipe.recv()
+            message = pipe.recv()
         except (EOFError, OSError):
             process.join()
             memory = ", perhaps for want of memory" if process.exitcode == -signal.SIGKILL else ""
             making.progress = replace(making.progress, failed=f"its process ended{memory}; {AGAIN}")
             return
-        match told:
+        match message:
             case ("failed", str(why)):
                 making.progress = replace(making.progress, failed=why)
                 return
@@ -166,7 +170,7 @@ def _listen(pipe: Connection, process: SpawnProcess, making: Making, first: bool
                 )
 
 
-def _make(pipe: Connection, asked: Wanted) -> None:
+def _make(pipe: Connection, request: Wanted) -> None:
     """Make an index of the start of the text where there is none, then the whole one; runs in a
     process of its own."""
     signal.signal(
@@ -174,14 +178,14 @@ def _make(pipe: Connection, asked: Wanted) -> None:
     )  # Ctrl-C is for the server, which ends this process
     os.nice(YIELDS)
 
-    def tell(*told: Any) -> None:
+    def tell(*message: Any) -> None:
         try:
-            pipe.send(told if len(told) > 1 else told[0])
+            pipe.send(message if len(message) > 1 else message[0])
         except OSError:  # the server is gone
             os._exit(1)
 
     try:
-        _index(asked, tell)
+        _index(request, tell)
         tell("finished")
     except AssayError as error:
         tell("failed", f"{' '.join(str(error).split())}; when that is mended, {AGAIN}")
@@ -200,23 +204,23 @@ def _make(pipe: Connection, asked: Wanted) -> None:
         )
 
 
-def _index(asked: Wanted, tell: Callable[..., None]) -> None:
+def _index(request: Wanted, tell: Callable[..., None]) -> None:
     from assay.evaluation.indexing import index
     from assay.lab.store import Store
 
-    def made(reading: Reading) -> Index:
+    def make_index(reading: Reading) -> Index:
         return index(
-            asked.dictionary,
-            model=asked.model,
-            text=asked.text,
-            root=Path(asked.root),
+            request.dictionary,
+            model=request.model,
+            text=request.text,
+            root=Path(request.root),
             progress=tell,
             **asdict(reading),
         )
 
-    start = made(replace(asked.reading, tokens=SHARD, ablate=0)) if asked.start else None
+    start = make_index(replace(request.reading, tokens=SHARD, ablate=0)) if request.start else None
     if start is not None:
         tell("first")
-    whole = made(asked.reading)
+    whole = make_index(request.reading)
     if start is not None and whole.folder != start.folder:  # the whole one has all of it
-        Store(Path(asked.root)).remove(start.folder)
+        Store(Path(request.root)).remove(start.folder)

@@ -60,16 +60,16 @@ class Benched:
     rows: tuple[Row, ...]
 
 
-def bench(again: bool = False, watch: Watching = lambda done, total: None) -> Benched:
+def bench(remeasure: bool = False, watch: Watching = lambda done, total: None) -> Benched:
     """Tell how fast this machine is; measured where it is not known yet, or `again`, and kept.
     Raises: OSError where it cannot be kept."""
-    known = None if again else speed.here()
+    known = None if remeasure else speed.load_speed()
     if known is not None:
-        return _told(known, None)
+        return _to_benched(known, None)
     start = time.monotonic()
-    found = measured(SECONDS, watch)
-    speed.keep(found)
-    return _told(found, round(time.monotonic() - start, 1))
+    machine_speed = measured(SECONDS, watch)
+    speed.keep(machine_speed)
+    return _to_benched(machine_speed, round(time.monotonic() - start, 1))
 
 
 def measured(seconds: float, watch: Watching = lambda done, total: None) -> Speed:
@@ -86,24 +86,33 @@ def measured(seconds: float, watch: Watching = lambda done, total: None) -> Spee
             )  # a process of its own is as cold each time
     watch(len(makers), len(makers))
     cpu, torch = speed.machine()
-    return Speed(cpu, 1, torch, provenance.now(), pieces)
+    return Speed(cpu, 1, torch, provenance.timestamp(), pieces)
 
 
-def _told(found: Speed, seconds: float | None) -> Benched:
+def _to_benched(machine_speed: Speed, seconds: float | None) -> Benched:
     rows = []
-    for name, piece in found.pieces.items():
-        beside = found.pieces[
-            _product(name) if _product(name) in found.pieces else next(iter(found.pieces))
+    for name, piece in machine_speed.pieces.items():
+        reference = machine_speed.pieces[
+            _product(name)
+            if _product(name) in machine_speed.pieces
+            else next(iter(machine_speed.pieces))
         ]
         rows.append(
             Row(
                 name,
                 round(piece.median_ms, 3),
                 round(piece.min_ms, 3),
-                round(piece.median_ms / max(beside.median_ms, 1e-6), 3),
+                round(piece.median_ms / max(reference.median_ms, 1e-6), 3),
             )
         )
-    return Benched(found.cpu, found.threads, found.torch, found.measured, seconds, tuple(rows))
+    return Benched(
+        machine_speed.cpu,
+        machine_speed.threads,
+        machine_speed.torch,
+        machine_speed.measured,
+        seconds,
+        tuple(rows),
+    )
 
 
 def _product(name: str) -> str:

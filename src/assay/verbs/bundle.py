@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.core.claims import Claim
 from assay.core.errors import AssayError, ClaimError, StoreError
-from assay.lab.origin import STUDIES, beside, called, files, in_file
+from assay.lab.origin import STUDIES, called, files, in_file, parent_folder
 from assay.verbs.destination import writable_file
 from assay.verbs.pages import slug
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from assay.core.figures import Figure
     from assay.lab.lab import Lab
     from assay.lab.preset import Preset
-    from assay.report.bundle.carried import Look
     from assay.report.bundle.checking import CheckedBundle
+    from assay.report.bundle.contents import Look
     from assay.report.bundle.files import Whole
 
 
@@ -65,10 +65,10 @@ def export_bundle(
         if _stored(lab, experiment, preset)
         else _of_record(lab, experiment, preset)
     )
-    found = bundle.write(whole)
-    content = bundle.packed(found, name)
+    entries = bundle.write(whole)
+    content = bundle.packed(entries, name)
     out.write_bytes(content)
-    claims = json.loads(found["claims.json"])["claims"]
+    claims = json.loads(entries["claims.json"])["claims"]
     return Bundled(
         written=out,
         bytes=len(content),
@@ -123,7 +123,7 @@ def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     from assay.lab import recording, records
     from assay.lab.result import with_derived
 
-    record = records.of(experiment, preset.name)
+    record = records.load_record(experiment, preset.name)
     if record is None or record["preset"] != preset.title:
         raise StoreError(
             f"no result of {experiment.name} ({preset.title}) is stored in "
@@ -139,7 +139,7 @@ def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
         "exact": [e.to_json() for e in exact],
         "findings": [f.to_json() for f in findings],
     }
-    told = [
+    omissions = [
         f"of the record, {text}: {how}"
         for _, text, a, b in recording.paired(data, record)
         if (how := recording.departs(b, a))
@@ -148,9 +148,9 @@ def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     try:
         figures = tuple(experiment.figures(arms))
     except Exception as e:  # a record has no large measures, which figures may show
-        told.append(f"the figures: the record has not all that they show ({type(e).__name__})")
+        omissions.append(f"the figures: the record has not all that they show ({type(e).__name__})")
     origin = "the committed record of the experiment, whose numbers are rounded to single precision"
-    return _whole(lab, experiment, preset, data, arms, origin, figures=figures, left_out=told)
+    return _whole(lab, experiment, preset, data, arms, origin, figures=figures, left_out=omissions)
 
 
 def _whole(
@@ -165,7 +165,7 @@ def _whole(
     from assay.lab import catalogue
     from assay.lab.journal import judgings
     from assay.lab.preset import scope_by_reading
-    from assay.report.bundle.carried import ONCE, carry_all, worded
+    from assay.report.bundle.contents import ONCE, carry_all, worded
     from assay.report.bundle.files import Whole
 
     experiment = experiment.sized(preset.specs)
@@ -174,11 +174,11 @@ def _whole(
     if not claims and not data["exact"] and not data["findings"]:
         raise ClaimError(f"nothing of {experiment.name} was judged, so there is nothing to bundle")
     conditions = _conditions(experiment)
-    at = _looks(data)
+    looks_by_claim = _looks(data)
     if conditions:
-        carried = [worded(c, at.get(c.text, ONCE), texts[c.text]) for c in claims]
+        carried = [worded(c, looks_by_claim.get(c.text, ONCE), texts[c.text]) for c in claims]
     else:
-        carried = carry_all(claims, arms, scope_by_reading(experiment, preset), at)
+        carried = carry_all(claims, arms, scope_by_reading(experiment, preset), looks_by_claim)
     return Whole(
         data=data,
         origin=origin,
@@ -190,7 +190,7 @@ def _whole(
         notes={name: arm.note for name, arm in experiment.arms.items()},
         looks=judgings(lab.store, experiment.name),
         source=_source(experiment),
-        kept=_kept(lab, experiment),
+        kept=_registration_files(lab, experiment),
         **more,
     )
 
@@ -199,19 +199,19 @@ def _looks(data: Mapping[str, Any]) -> dict[str, Look]:
     """The look at which each claim was judged, by its text: the one that settled it, else the last;
     empty where no looks were declared."""
     from assay.lab.looks import seeds_of
-    from assay.report.bundle.carried import Look
+    from assay.report.bundle.contents import Look
 
     frozen = data.get("registration") or {"taken": 0, "looks": []}
-    taken = [
+    looks = [
         Look(look["level"], tuple(sorted(seeds_of(look["seeds"]))))
         for look in frozen["looks"][: frozen["taken"]]
     ]
     settled = {
         text: look
-        for look, said in zip(taken, frozen["looks"], strict=False)
-        for text in said["settled"]
+        for look, record in zip(looks, frozen["looks"], strict=False)
+        for text in record["settled"]
     }
-    return {v["text"]: settled.get(v["text"], taken[-1]) for v in data["verdicts"]} if taken else {}
+    return {v["text"]: settled.get(v["text"], looks[-1]) for v in data["verdicts"]} if looks else {}
 
 
 def _header(catalogue: Any, experiment: Experiment) -> Any:
@@ -232,35 +232,37 @@ def _conditions(experiment: Experiment) -> dict[str, str]:
 
 def _source(experiment: Experiment) -> dict[str, bytes]:
     """The files of an experiment or study by their names, or by their places in its folder."""
-    found = files(experiment.origin) or (
+    paths = files(experiment.origin) or (
         [Path(experiment.origin)] if Path(experiment.origin).is_file() else []
     )
-    if not found:
+    if not paths:
         return {}
-    top = min((p.parent for p in found), key=lambda p: len(p.parts))
-    folder = f"{top.name}/" if len(found) > 1 else ""
-    return {f"{folder}{p.relative_to(top).as_posix()}": p.read_bytes() for p in found}
+    top = min((p.parent for p in paths), key=lambda p: len(p.parts))
+    folder = f"{top.name}/" if len(paths) > 1 else ""
+    return {f"{folder}{p.relative_to(top).as_posix()}": p.read_bytes() for p in paths}
 
 
-def _kept(lab: Lab, experiment: Experiment) -> dict[str, bytes]:
+def _registration_files(lab: Lab, experiment: Experiment) -> dict[str, bytes]:
     """What was noted at each look, and what was frozen before any: of the store, beside the record,
     and beside a study."""
     from assay.lab import looks
 
     committed = looks.committed(experiment)
-    there = {
+    paths_by_name = {
         p.name: p for p in sorted((lab.store.root / "results" / experiment.name).glob("*.jsonl"))
     }
-    there |= {
+    paths_by_name |= {
         f"registered-{p.name}": p
         for p in sorted((lab.store.root / "registered" / experiment.name).glob("*"))
         if p.is_file()
     }
     if committed.exists():
-        there[f"committed-{committed.name}"] = committed
+        paths_by_name[f"committed-{committed.name}"] = committed
     if in_file(experiment.origin):
         path = Path(experiment.origin)
-        there |= {
-            p.name: p for p in sorted(beside(path).glob(f"{called(path)}*.prereg.*")) if p.is_file()
+        paths_by_name |= {
+            p.name: p
+            for p in sorted(parent_folder(path).glob(f"{called(path)}*.prereg.*"))
+            if p.is_file()
         }
-    return {name: p.read_bytes() for name, p in there.items()}
+    return {name: p.read_bytes() for name, p in paths_by_name.items()}

@@ -71,10 +71,10 @@ def described(root: Path, name: str) -> Described:
     """Describe one experiment of the catalogue; its file is imported. Raises: AssayError for an
     unknown name."""
     experiment = catalogue.find(name)
-    one = next(e for e in listed(root).experiments if e.name == name)
+    listing = next(e for e in listed(root).experiments if e.name == name)
     claims = tuple(claim.text for claim in experiment.claims)
     return Described(
-        **vars(one),
+        **vars(listing),
         arms=tuple(experiment.arms),
         fields=ranges(type(experiment.default[0])),
         claims=claims,
@@ -83,11 +83,11 @@ def described(root: Path, name: str) -> Described:
 
 def listed(root: Path) -> Catalogue:
     """List every experiment from its header, its record and a store; no experiment is imported."""
-    found, stored = [], _surveyed(root) if url_of(root) else None
+    rows, stored = [], _surveyed(root) if url_of(root) else None
     for entry in catalogue.entries():
         header, record = entry.header(), records.read(entry.name, entry.origin, measures=False)
-        others = records.elsewhere(entry.name, entry.origin)
-        found.append(
+        other_presets = records.elsewhere(entry.name, entry.origin)
+        rows.append(
             Listed(
                 name=entry.name,
                 title=header.title,
@@ -95,16 +95,16 @@ def listed(root: Path) -> Catalogue:
                 claim=header.claim,
                 baselines=header.baselines,
                 cost=header.cost,
-                presets=(*PRESETS, *others),
+                presets=(*PRESETS, *other_presets),
                 recorded=tables.outcomes(record),
                 board=tables.board(record),
                 elsewhere={
                     p: tables.outcomes(
                         records.read(f"{entry.name}.{p}", entry.origin, measures=False)
                     )
-                    for p in others
+                    for p in other_presets
                 },
-                local=here(
+                local=find_stored(
                     root,
                     entry.name,
                     entry.origin,
@@ -112,18 +112,18 @@ def listed(root: Path) -> Catalogue:
                 ),
             )
         )
-    return Catalogue(tuple(found))
+    return Catalogue(tuple(rows))
 
 
 def _surveyed(root: Path) -> Mapping[str, int]:
     """Fetch the results of a depot, and count its runs."""
     from assay.lab import depot
 
-    away = depot.of(root)
-    return away.survey() if away is not None else {}
+    remote_depot = depot.open_depot(root)
+    return remote_depot.survey() if remote_depot is not None else {}
 
 
-def here(root: Path, name: str, origin: str = "", runs: int | None = None) -> Here:
+def find_stored(root: Path, name: str, origin: str = "", runs: int | None = None) -> Here:
     """Look up what a store holds of an experiment, which lives at `origin`; `runs` is how many a
     depot holds, where the store mirrors one."""
     from assay.lab.sealed import unseal
@@ -132,16 +132,16 @@ def here(root: Path, name: str, origin: str = "", runs: int | None = None) -> He
         runs = 0
         with (
             contextlib.suppress(FileNotFoundError, NotADirectoryError),
-            os.scandir(root / "runs" / name) as there,
+            os.scandir(root / "runs" / name) as folder_entries,
         ):
             runs = sum(
-                each.is_dir() for each in there
+                folder_entry.is_dir() for folder_entry in folder_entries
             )  # what the listing says already: thousands of runs are not asked one by one
     results: dict[str, Mapping[str, int]] = {}
     older = []
-    found = sorted((root / "results" / name).glob("*.json"))
-    text = code(origin) if found and origin else ""  # of its file as it is now
-    for path in found:
+    result_paths = sorted((root / "results" / name).glob("*.json"))
+    text = code(origin) if result_paths and origin else ""  # of its file as it is now
+    for path in result_paths:
         results[
             path.stem
         ] = {}  # where it is not as it was written; `assay run` and `assay show` write it again

@@ -58,7 +58,9 @@ class Answered:
     planted: Revealed
 
 
-def given(folder: Path, root: Path, seed: int | None = None, kind: Kind | None = None) -> Given:
+def plant_challenge(
+    folder: Path, root: Path, seed: int | None = None, kind: Kind | None = None
+) -> Given:
     """Plant a circuit or features from a seed, which the operating system draws where none is
     given, and write it without its answer.
 
@@ -102,7 +104,7 @@ def answered(folder: Path, file: Path, root: Path, trials: Trials, seed: int = 1
     from assay.circuits.files import load
     from assay.circuits.verify import features
     from assay.circuits.verify.score import score
-    from assay.verbs.explain import line, told
+    from assay.verbs.explain import line, to_explained
 
     if file.suffix != ".toml":
         raise DataError(
@@ -113,28 +115,32 @@ def answered(folder: Path, file: Path, root: Path, trials: Trials, seed: int = 1
     path = _key(root, commitment)
     key, scored = seal.read(path, commitment)
     planted, problem = seal.unsealed(folder, key)
-    given, rival, hard = load(file), planted.explained(rival=True), effort(trials)
+    answer, rival, hard = load(file), planted.explained(rival=True), effort(trials)
     if planted.features:
-        found = told(
+        outcome = to_explained(
             file,
-            given,
+            answer,
             problem,
-            features.table(given, rival, problem, planted.features, seed, hard),
+            features.table(answer, rival, problem, planted.features, seed, hard),
         )
-        own = features.score(planted.explained(), problem, planted.features, seed, hard)
+        planted_score = features.score(planted.explained(), problem, planted.features, seed, hard)
     else:
-        found = against(file, given, problem, rival, Hard(**vars(trials), seed=seed))
-        own = score(planted.explained(), problem, seed, hard)
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        outcome = against(file, answer, problem, rival, Hard(**vars(trials), seed=seed))
+        planted_score = score(planted.explained(), problem, seed, hard)
+    timestamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     with atomic.explained(path.parent):
         atomic.write(
             path,
             seal.written(
-                key, [*scored, {"at": now, "name": found.name, "quality": found.quality.estimate}]
+                key,
+                [
+                    *scored,
+                    {"at": timestamp, "name": outcome.name, "quality": outcome.quality.estimate},
+                ],
             ),
         )
-    revealed = Revealed(key.kind, key.seed, key.salt, planted.answer, line(own.quality))
-    return Answered(key.name, len(scored), found, revealed)
+    revealed = Revealed(key.kind, key.seed, key.salt, planted.answer, line(planted_score.quality))
+    return Answered(key.name, len(scored), outcome, revealed)
 
 
 def _key(root: Path, commitment: str) -> Path:

@@ -46,7 +46,7 @@ def conform(
                 f"{'--python' if python is not None else '--record'} is about a peer; name it "
                 "with --against"
             )
-        run = runner.own(vectors)
+        run = runner.run_assay(vectors)
         return Conformance(
             run.peer,
             run.version,

@@ -101,8 +101,8 @@ def choose(index: Index, which: Which) -> tuple[list[int], str]:
             raise AssayError("--features and --top both choose features; give one of them")
         numbers: dict[int, None] = {}
         for part in which.features.split(","):
-            found = re.fullmatch(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", part)
-            first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, -1)
+            match = re.fullmatch(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", part)
+            first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
             if last < first or last >= index.about.d_sae:
                 raise DataError(
                     f"--features is numbers from 0 to {index.about.d_sae - 1:,}, such as "
@@ -146,15 +146,19 @@ def _files(
     batches = saedashboard.batches(index, firings, numbers, matching.rows(index.folder), name)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
-        made = Path(scratch) / out.name
-        made.mkdir()
+        staging_path = Path(scratch) / out.name
+        staging_path.mkdir()
         if format == "neuronpedia":
             neuronpedia.write(
-                made, batches, about, str(about.made.get("finished") or provenance.now()), creator
+                staging_path,
+                batches,
+                about,
+                str(about.made.get("finished") or provenance.timestamp()),
+                creator,
             )
         else:
             saedashboard.write(
-                made, batches, index, numbers, saedashboard.effects(index, firings, numbers)
+                staging_path, batches, index, numbers, saedashboard.effects(index, firings, numbers)
             )
-        made.rename(out)  # whole, or not there
+        staging_path.rename(out)  # whole, or not there
     return sorted(path for path in out.rglob("*") if path.is_file())

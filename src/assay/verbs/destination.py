@@ -16,7 +16,7 @@ def writable(folder: Path, option: str) -> None:
 
     Raises: AssayError naming the option.
     """
-    made = [p for p in (folder, *folder.parents) if not p.exists()]
+    missing_folders = [p for p in (folder, *folder.parents) if not p.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -26,7 +26,7 @@ def writable(folder: Path, option: str) -> None:
             f"cannot write into the folder {folder}: {e.strerror}; name another one with {option}"
         ) from e
     finally:
-        for path in made:
+        for path in missing_folders:
             with contextlib.suppress(OSError):
                 path.rmdir()
 

@@ -68,14 +68,14 @@ def due_table(path: Path, ratio: float, months: float) -> DueTable:
     SpecError for limits."""
     check_limits(ratio, months)
     labels, events, dated = read(path)
-    found = due(events, ratio, months)
-    last = found[-1]
+    due_events = due(events, ratio, months)
+    last = due_events[-1]
     compute = ratio * last.compute
     following = Following(
         compute if math.isfinite(compute) else None,
         later(last.months + months, labels[0] if dated else None),
     )
-    rows = tuple(Row(**vars(d) | {"row": d.row + 1}, at=labels[d.row]) for d in found)
+    rows = tuple(Row(**vars(d) | {"row": d.row + 1}, at=labels[d.row]) for d in due_events)
     return DueTable(len(events), ratio, months, rows, following, dated)
 
 
@@ -133,13 +133,13 @@ def _columns(names: Sequence[str], path: Path) -> tuple[str, str]:
             raise DataError(f"{path} has an unknown column {name!r}; {nearest(name, COLUMNS)}")
     chosen = []
     for pair in (("date", "months"), ("compute", "flop")):
-        there = [name for name in pair if name in names]
-        if len(there) != 1 or names.count(there[0]) > 1:
+        present_names = [name for name in pair if name in names]
+        if len(present_names) != 1 or names.count(present_names[0]) > 1:
             raise DataError(
                 f"{path} needs one column {' or '.join(pair)}, got "
                 f"{', '.join(names) or 'no header'}"
             )
-        chosen.append(there[0])
+        chosen.append(present_names[0])
     if "efficiency" in names and chosen[1] == "compute":
         raise DataError(
             f"{path}: efficiency goes with flop; a column compute is effective compute already"

@@ -105,7 +105,7 @@ def evaluate(
 
     if out is not None:
         writable(out, "--out")
-    found = measured(
+    evaluation = measured(
         *dictionaries,
         **vars(on),
         **vars(how),
@@ -115,24 +115,24 @@ def evaluate(
         progress=progress,
         watch=watch,
     )
-    written = write(found, out) if out is not None else []
-    told = found.to_json()
+    written = write(evaluation, out) if out is not None else []
+    fields = evaluation.to_json()
     return Evaluated(
-        **told | {"dictionaries": tuple(told["dictionaries"]), "notes": tuple(told["notes"])},
+        **fields | {"dictionaries": tuple(fields["dictionaries"]), "notes": tuple(fields["notes"])},
         written=tuple(written),
     )
 
 
-def write(found: Evaluation, out: Path) -> list[Path]:
+def write(evaluation: Evaluation, out: Path) -> list[Path]:
     """Write into a folder the report, every measure as CSV and JSON, and each figure as SVG with
     its data."""
     from assay.report import draw, evaluations, export
 
     out.mkdir(parents=True, exist_ok=True)
-    files = {"evaluation.html": evaluations.page(found.to_json(), found.figures)}
-    files["evaluation.csv"] = export.table_csv(found.to_pandas())
-    files["evaluation.json"] = as_json(found.to_json(), indent=1)
-    for name, figure in zip(export.names(found.figures), found.figures, strict=True):
+    files = {"evaluation.html": evaluations.page(evaluation.to_json(), evaluation.figures)}
+    files["evaluation.csv"] = export.table_csv(evaluation.to_pandas())
+    files["evaluation.json"] = as_json(evaluation.to_json(), indent=1)
+    for name, figure in zip(export.names(evaluation.figures), evaluation.figures, strict=True):
         files |= {f"{name}.svg": draw.svg(figure), f"{name}.csv": export.figure_csv(figure)}
     for name, content in files.items():
         (out / name).write_text(content, encoding="utf-8")

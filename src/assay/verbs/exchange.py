@@ -231,5 +231,5 @@ def _of_model(dictionary: Dictionary, model: str, text: str) -> tuple[Tensor, Te
         trace = subject.run(tokens, capture=sites, logits=False)
         for part, site in zip(parts, sites, strict=True):
             part.append(trace.acts[site].flatten(2)[:, 1:].flatten(0, 1).float())
-    found = [torch.cat(part) for part in parts]
-    return found[0], found[1] if len(found) > 1 else None
+    activations = [torch.cat(part) for part in parts]
+    return activations[0], activations[1] if len(activations) > 1 else None

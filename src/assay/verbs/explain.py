@@ -142,13 +142,15 @@ def check(file: Path, hard: Hard, root: Path, page: Path | None = None) -> Expla
     from assay.verbs.explained import of_file
 
     explanation = load(file)
-    of = of_file(file, explanation, root)
+    model_subject = of_file(file, explanation, root)
     writable_page(page)
-    found = table(explanation, of.rival(), of.problem, hard.seed, effort(hard))
-    said = told(file, explanation, of.problem, found)
+    score_table = table(
+        explanation, model_subject.rival(), model_subject.problem, hard.seed, effort(hard)
+    )
+    explained = to_explained(file, explanation, model_subject.problem, score_table)
     if page is None:
-        return said
-    from assay.circuits.picture.taken import take
+        return explained
+    from assay.circuits.picture.contents import take
     from assay.explorer import circuit
 
     tried = (
@@ -157,14 +159,17 @@ def check(file: Path, hard: Hard, root: Path, page: Path | None = None) -> Expla
     )
     write(
         page,
-        circuit.alone(
-            take(of.problem, explanation, found, name=explanation.of, seed=hard.seed), tried
+        circuit.render_standalone(
+            take(
+                model_subject.problem, explanation, score_table, name=explanation.of, seed=hard.seed
+            ),
+            tried,
         ),
     )
-    return replace(said, page=page)
+    return replace(explained, page=page)
 
 
-def ours(of: str, root: Path, *, rival: bool = False) -> Ours:
+def ours(model_name: str, root: Path, *, rival: bool = False) -> Ours:
     """Give our explanation of a model, or the plausible wrong one, as the text of a TOML file.
 
     Raises: ModelError where there is no such model; SpecError where no explanation of it is
@@ -174,14 +179,18 @@ def ours(of: str, root: Path, *, rival: bool = False) -> Ours:
     from assay.core.errors import SpecError
     from assay.verbs.explained import subject
 
-    if of in known.names():
-        return Ours(of, rival, known.text(of, rival=rival))
-    found = subject(of, root)
-    if found.own is None:
+    if model_name in known.names():
+        return Ours(model_name, rival, known.text(model_name, rival=rival))
+    model_subject = subject(model_name, root)
+    if model_subject.own is None:
         raise SpecError(
-            f"no explanation of {of} is shipped; assay explain check NAME.toml scores yours"
+            f"no explanation of {model_name} is shipped; assay explain check NAME.toml scores yours"
         )
-    return Ours(of, rival, written(replace(found.rival() if rival else found.own(), of=of)))
+    return Ours(
+        model_name,
+        rival,
+        written(replace(model_subject.rival() if rival else model_subject.own(), of=model_name)),
+    )
 
 
 def against(
@@ -191,34 +200,36 @@ def against(
     as good. Raises: as `check`."""
     from assay.circuits.verify.score import table
 
-    return told(
+    return to_explained(
         file, explanation, problem, table(explanation, rival, problem, hard.seed, effort(hard))
     )
 
 
-def told(file: Path, explanation: Explanation, problem: Problem, found: Table) -> Explained:
+def to_explained(
+    file: Path, explanation: Explanation, problem: Problem, score_table: Table
+) -> Explained:
     """Turn what an explanation and its controls reach into plain values."""
-    own, r = found.own, found.rivals
+    own_score, r = score_table.own, score_table.rivals
     return Explained(
         file=str(file),
         of=explanation.of,
         name=explanation.name,
         leaves_out=explanation.leaves_out,
         code=file.suffix == ".py",
-        size=own.size,
+        size=own_score.size,
         numbers=problem.size,
-        quality=line(own.quality),
-        parts=tuple(map(line, own.parts)),
-        details=tuple(map(line, own.details)),
-        controls=tuple(_beside(kind, score) for kind, score in found.controls.items()),
-        ranked=found.ranked,
+        quality=line(own_score.quality),
+        parts=tuple(map(line, own_score.parts)),
+        details=tuple(map(line, own_score.details)),
+        controls=tuple(_to_control(kind, score) for kind, score in score_table.controls.items()),
+        ranked=score_table.ranked,
         exchanged=tuple(
             Exchanged(
                 x.variable,
                 x.pairs,
                 *map(known_or_none, (x.right, x.place.low, x.place.high, x.learned, x.unfounded)),
             )
-            for x in found.interchange
+            for x in score_table.interchange
         ),
         as_good={
             "sets": r.sets,
@@ -226,13 +237,13 @@ def told(file: Path, explanation: Explanation, problem: Problem, found: Table) -
             "homes": r.homes,
             "homes tried": r.homes_tried,
         },
-        worst=own.worst,
-        cost=known_or_none(own.cost),
-        alone=own.alone or {},
-        errors=own.errors or {},
-        factor=known_or_none(own.factor),
-        mended=known_or_none(own.mended),
-        differ=tuple(map(_apart, own.differ)),
+        worst=own_score.worst,
+        cost=known_or_none(own_score.cost),
+        alone=own_score.alone or {},
+        errors=own_score.errors or {},
+        factor=known_or_none(own_score.factor),
+        mended=known_or_none(own_score.mended),
+        differ=tuple(map(_worst_to_text, own_score.differ)),
     )
 
 
@@ -246,7 +257,7 @@ def effort(trials: Trials) -> Effort:
     return Effort(inputs=trials.inputs, resamples=trials.resamples, candidates=trials.candidates)
 
 
-def _apart(w: Worst) -> str:
+def _worst_to_text(w: Worst) -> str:
     """Where an explanation's logits are furthest off, and by how much."""
     by = f"the logit of {w.apart}, less the mean of all, is {w.logits[0]:.1f} and {w.logits[1]:.1f}"
     return (
@@ -254,7 +265,7 @@ def _apart(w: Worst) -> str:
     )
 
 
-def _beside(kind: str, score: Score) -> Beside:
+def _to_control(kind: str, score: Score) -> Beside:
     return Beside(
         kind, score.name, line(score.quality), tuple(map(line, score.parts)), score.refused
     )

@@ -34,7 +34,7 @@ class Subject:
     """Ours, where there is one."""
 
 
-def subject(of: str, root: Path, beside: Path = Path()) -> Subject:
+def subject(model_name: str, root: Path, base_folder: Path = Path()) -> Subject:
     """Find what an explanation is of: `induction`, `monthly-palindromes`,
     `monthly-palindromes/22032`, or a folder beside its file.
 
@@ -42,16 +42,20 @@ def subject(of: str, root: Path, beside: Path = Path()) -> Subject:
     that cannot be opened."""
     from assay.circuits import known
 
-    if of in known.names():
-        return Subject(known.problem(of), lambda: known.rival(of), lambda: known.explained(of))
-    name, _, seed = of.partition("/")
+    if model_name in known.names():
+        return Subject(
+            known.problem(model_name),
+            lambda: known.rival(model_name),
+            lambda: known.explained(model_name),
+        )
+    name, _, seed = model_name.partition("/")
     if name in trained():
         return _trained(name, seed, root)
-    if (beside / of).is_dir():
-        return _folder(beside / of)
+    if (base_folder / model_name).is_dir():
+        return _folder(base_folder / model_name)
     raise ModelError(
-        f"no circuit or trained model is called {of!r}, and no folder; "
-        f"{nearest(of, [*known.names(), *trained()])}"
+        f"no circuit or trained model is called {model_name!r}, and no folder; "
+        f"{nearest(model_name, [*known.names(), *trained()])}"
     )
 
 
@@ -76,7 +80,7 @@ def stored(root: Path) -> dict[str, str]:
     the key of its run; in order."""
     from assay.lab.store import Store
 
-    store, found = Store(root), {}
+    store, run_keys = Store(root), {}
     for path in sorted((root / "runs").glob(f"{FAMILY}*")):
         seeds = {int(m[1]) for p in path.iterdir() if (m := _MAIN.fullmatch(p.name))}
         if not seeds or path.name not in trained():
@@ -84,8 +88,8 @@ def stored(root: Path) -> dict[str, str]:
         for seed in sorted(seeds):
             run = store.get(_job(path.name, seed).key, path.name)
             if run is not None and run.has_params:
-                found[f"{path.name}/{seed}"] = run.key
-    return found
+                run_keys[f"{path.name}/{seed}"] = run.key
+    return run_keys
 
 
 def _job(name: str, seed: int | None) -> Job:

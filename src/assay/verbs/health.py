@@ -46,9 +46,9 @@ def doctor(root: Path, clean: bool = False, migrate: bool = False) -> Health:
 
     With `migrate` a store of an older version is brought up to date before that.
     """
-    done = (*(migrated(root) if migrate else ()), *(cleaned(root) if clean else ()))
+    repairs = (*(migrated(root) if migrate else ()), *(cleaned(root) if clean else ()))
     checks = (python(), *packages(), *hardware(), model(), disk(root), *depot(root), *store(root))
-    return Health(not any(check.state == "broken" for check in checks), done, checks)
+    return Health(not any(check.state == "broken" for check in checks), repairs, checks)
 
 
 def python() -> Check:
@@ -65,17 +65,17 @@ def packages() -> Iterator[Check]:
         re.fullmatch(r"([\w.-]+)\s*>=\s*([\d.]+)(?:\s*;\s*extra\s*==\s*[\"'](\w+)[\"'])?", s)
         for s in metadata.requires("interp-assay") or ()
     ]
-    asked = [
+    requirements = [
         (name, least, extra or "")
         for name, least, extra in (line.groups() for line in lines if line)
         if (extra or "") in EXTRAS
     ]
-    wanted: dict[str, tuple[str, str]] = {}
+    requirement_by_name: dict[str, tuple[str, str]] = {}
     for name, least, extra in sorted(
-        asked, key=lambda line: EXTRAS.index(line[2])
+        requirements, key=lambda line: EXTRAS.index(line[2])
     ):  # a larger extra lists what a smaller one has
-        wanted.setdefault(name, (least, extra))
-    for name, (least, extra) in wanted.items():
+        requirement_by_name.setdefault(name, (least, extra))
+    for name, (least, extra) in requirement_by_name.items():
         install = f"python -m pip install '{name}>={least}'"
         try:
             version = metadata.version(name)
@@ -105,11 +105,12 @@ def hardware() -> Iterator[Check]:
     """Count free cores and say what torch finds to compute on."""
     from assay.lab.provenance import cores
 
-    asked = os.environ.get("OMP_NUM_THREADS")
+    omp_threads = os.environ.get("OMP_NUM_THREADS")
     yield Check(
         "threads",
         "well",
-        f"{cores()} cores; one worker each" + (f", OMP_NUM_THREADS={asked}" if asked else ""),
+        f"{cores()} cores; one worker each"
+        + (f", OMP_NUM_THREADS={omp_threads}" if omp_threads else ""),
     )
     if util.find_spec("torch") is None:
         return
@@ -152,8 +153,10 @@ def model() -> Check:
 
 def disk(root: Path) -> Check:
     """Measure the room on the disk of the store."""
-    there = next(path for path in (root.absolute(), *root.absolute().parents) if path.exists())
-    free = shutil.disk_usage(there).free
+    existing_path = next(
+        path for path in (root.absolute(), *root.absolute().parents) if path.exists()
+    )
+    free = shutil.disk_usage(existing_path).free
     if free < NEEDED:
         return Check(
             "disk",
@@ -170,19 +173,19 @@ def depot(root: Path) -> Iterator[Check]:
     from assay.lab import depot
 
     try:
-        away = depot.of(root)
-        if away is None:
+        remote_depot = depot.open_depot(root)
+        if remote_depot is None:
             return
-        runs = sum(away.survey().values())
+        runs = sum(remote_depot.survey().values())
         once = (
             "a lease is had by one machine"
-            if away.bucket.exclusive
+            if remote_depot.bucket.exclusive
             else "it cannot create only what is absent: two may do the same work at times"
         )
     except AssayError as error:
         yield Check("depot", "broken", str(error))
         return
-    yield Check("depot", "well", f"{away.url}: {runs} runs; {once}")
+    yield Check("depot", "well", f"{remote_depot.url}: {runs} runs; {once}")
 
 
 def store(root: Path) -> Iterator[Check]:
@@ -191,20 +194,20 @@ def store(root: Path) -> Iterator[Check]:
     from assay.lab.store import Store
 
     try:
-        found = Store(root)
+        run_store = Store(root)
     except AssayError as error:
         yield Check("store", "broken", str(error))
         return
     if not root.exists():
         yield Check("store", "well", f"{root} does not exist yet; the first `assay run` makes it")
         return
-    whole = sum(1 for _ in found.list())
-    yield Check("store", "well", f"{root}: {whole} runs, {size(found.size())}")
-    if found.older:
-        dated = sum(1 for _ in migration.steps(found))
+    whole = sum(1 for _ in run_store.list())
+    yield Check("store", "well", f"{root}: {whole} runs, {size(run_store.size())}")
+    if run_store.older:
+        dated = sum(1 for _ in migration.steps(run_store))
         lacks = f"{dated} files to bring up to date; until then it is only read"
         yield Check("older store", "missing", lacks, f"assay doctor --migrate --root {root}")
-    for group in groups.unfinished(found):
+    for group in groups.unfinished(run_store):
         state = f"stopped at step {group.step}" + (
             f" ({group.error.splitlines()[0]})" if group.error else ""
         )
@@ -214,7 +217,7 @@ def store(root: Path) -> Iterator[Check]:
             f"{group.experiment}, {', '.join(group.arms)}: {state}",
             "`assay run` goes on from there",
         )
-    for harm in health.harms(found):
+    for harm in health.harms(run_store):
         mend = "keeps the other lines" if harm.what == "looks" else "removes it"
         yield Check(
             f"damaged {harm.what}",
@@ -222,11 +225,11 @@ def store(root: Path) -> Iterator[Check]:
             f"{harm.path}: {harm.why}",
             f"{harm.then}; `assay doctor --clean` {mend}",
         )
-    if left := sorted((root / "tmp").glob("*")):
+    if leftovers := sorted((root / "tmp").glob("*")):
         yield Check(
             "leftovers",
             "missing",
-            f"{len(left)} half-written files or folders in {root / 'tmp'}",
+            f"{len(leftovers)} half-written files or folders in {root / 'tmp'}",
             "assay doctor --clean deletes old ones",
         )
 
@@ -248,17 +251,17 @@ def cleaned(root: Path) -> list[str]:
     lines = (
         [f"wrote {root / 'store.json'} again, which could not be read"] if mend_header(root) else []
     )
-    found = Store(root)
-    for harm in list(health.harms(found)):
+    run_store = Store(root)
+    for harm in list(health.harms(run_store)):
         harm.mend()
         lines.append(f"removed {'lines of ' * (harm.what == 'looks')}{harm.path} ({harm.why})")
-    freed = found.clean()
+    freed = run_store.clean()
     return [*lines, f"freed {size(freed)} of leftovers in {root / 'tmp'}"]
 
 
 def size(count: int) -> str:
     """Write a number of bytes with its unit: `512 KiB`, `1.3 GiB`."""
-    for unit, of in FRACTIONS.items():
-        if count >= of:
-            return f"{count / of:.1f} {unit}"
+    for unit, unit_size in FRACTIONS.items():
+        if count >= unit_size:
+            return f"{count / unit_size:.1f} {unit}"
     return f"{count} bytes"

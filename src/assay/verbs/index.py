@@ -102,7 +102,7 @@ def index(
     """
     from assay.evaluation.indexing import index as made
 
-    return _told(
+    return _to_indexed(
         made(
             dictionary,
             model=model,
@@ -116,15 +116,15 @@ def index(
     )
 
 
-def _told(found: Index) -> Indexed:
-    about, counts = found.about, found.summary()
+def _to_indexed(feature_index: Index) -> Indexed:
+    about, counts = feature_index.about, feature_index.summary()
     plain: dict[str, Any] = {
         name: counts[name]
         for name in ("classes", "antipodal", "recurring", "ablated", "helpful", "harmful")
     }
     return Indexed(
         address=about.address,
-        folder=str(found.folder),
+        folder=str(feature_index.folder),
         name=about.name,
         model=about.model_words,
         site=about.site,

@@ -16,20 +16,20 @@ from typing import Any
 
 from assay.core.compute import Range
 from assay.jobs import queue
-from assay.jobs.asked import Asked, Lacking, laid_out, ready, told
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import KEY, Folder
-from assay.jobs.frozen import named
+from assay.jobs.frozen import adopt_frozen_name
+from assay.jobs.messages import unplaced
 from assay.jobs.state import OVER, Early, State, Status
-from assay.jobs.words import unplaced
+from assay.jobs.submission import Asked, Lacking, laid_out, ready, strip_path
 from assay.lab import catalogue
 from assay.lab.executors import Workers
 from assay.lab.lab import Lab
 from assay.lab.preset import override
 from assay.lab.sealed import unseal
 from assay.lab.store import Store
-from assay.verbs.asked import Unsaid
-from assay.verbs.asked import asked as unsaid
+from assay.verbs.assumptions import Unsaid
+from assay.verbs.assumptions import find_unsaid as unsaid
 from assay.verbs.plan import Planned
 from assay.verbs.plan import plan as planned
 from assay.verbs.preregister import Registered
@@ -125,46 +125,51 @@ class Foreseen:
     """Runs, times, and what is to be expected of each claim."""
 
 
-def plan(root: Path, asked: Asked, bounds: Bounds = Bounds()) -> Foreseen:  # noqa: B008
+def plan(root: Path, request: Asked, bounds: Bounds = Bounds()) -> Foreseen:  # noqa: B008
     """Tell what a submission would run and take, and what a study does not say, with defaults and
     costs. Raises: AssayError."""
     lab = Lab(root, Workers())
     try:
         with unplaced(root):
-            wanted = named(lab.store, ready(asked, bounds))
+            ready_job = adopt_frozen_name(lab.store, ready(request, bounds))
     except Lacking as error:
         rows = tuple(
-            Unsaid(m.where, shown, m.default, "")
-            for m, shown in zip(error.lacks, error.shown, strict=True)
+            Unsaid(m.where, text, m.default, "")
+            for m, text in zip(error.lacks, error.shown, strict=True)
         )
         return Foreseen(key=None, runs=0, unsaid=rows, plan=None)
-    with unplaced(root), laid_out(wanted) as place:
+    with unplaced(root), laid_out(ready_job) as place:
         experiment = catalogue.find(place)
-        found = planned(lab, experiment, override(experiment, asked.preset, asked.sets))
+        run_plan = planned(lab, experiment, override(experiment, request.preset, request.sets))
         rows = (
             tuple(
-                replace(row, text=told(row.text, Path(place)))
+                replace(row, text=strip_path(row.text, Path(place)))
                 for row in unsaid(Path(place), lab).unsaid
             )
-            if wanted.files
+            if ready_job.files
             else ()
         )
-    return Foreseen(key=wanted.key, runs=wanted.runs, unsaid=rows, plan=found)
+    return Foreseen(key=ready_job.key, runs=ready_job.runs, unsaid=rows, plan=run_plan)
 
 
 # — frozen
-def submit(root: Path, asked: Asked, owner: str = "", bounds: Bounds = Bounds()) -> Job:  # noqa: B008
+def submit(root: Path, request: Asked, owner: str = "", bounds: Bounds = Bounds()) -> Job:  # noqa: B008
     """Put an experiment or a study into the queue; what was submitted before is the same job,
     failed and cancelled ones run again.
 
     Raises: AssayError, one line, for what cannot run: a study with line and column, or with the
     list of what it lacks; for a bound; a full queue."""
     with unplaced(root):
-        return _told(queue.put(root, asked, owner, bounds))
+        return _to_job(queue.put(root, request, owner, bounds))
 
 
 # — frozen
-def preregister(root: Path, asked: Asked, looks: str = "", bounds: Bounds = Bounds()) -> Registered:  # noqa: B008
+def preregister(
+    root: Path,
+    request: Asked,
+    looks: str = "",
+    bounds: Bounds = Bounds(),  # noqa: B008
+) -> Registered:
     """Freeze what a submission would judge, before any result exists, as `assay preregister` does;
     it is written into the store alone.
 
@@ -172,12 +177,14 @@ def preregister(root: Path, asked: Asked, looks: str = "", bounds: Bounds = Boun
     been seen."""
     lab = Lab(root, Workers())
     with unplaced(root):
-        wanted = named(lab.store, ready(asked, bounds))
-        with laid_out(wanted) as place:
+        ready_job = adopt_frozen_name(lab.store, ready(request, bounds))
+        with laid_out(ready_job) as place:
             experiment = catalogue.find(place)
-            chosen = override(experiment, asked.preset, asked.sets)
-            found = freeze(lab, experiment, chosen, looks or None, here=False)
-    return replace(found, files=tuple(path.relative_to(lab.store.root) for path in found.files))
+            chosen = override(experiment, request.preset, request.sets)
+            registration = freeze(lab, experiment, chosen, looks or None, here=False)
+    return replace(
+        registration, files=tuple(path.relative_to(lab.store.root) for path in registration.files)
+    )
 
 
 def status(root: Path, key: str, wait_s: float = 0.0) -> Job:
@@ -187,7 +194,7 @@ def status(root: Path, key: str, wait_s: float = 0.0) -> Job:
     folder = _folder(root, key)
     while folder.now.status not in OVER and time.monotonic() < until:
         time.sleep(min(LOOKS, max(0.0, until - time.monotonic())))
-    return _told(folder)
+    return _to_job(folder)
 
 
 def result(root: Path, key: str) -> dict[str, Any]:
@@ -195,7 +202,7 @@ def result(root: Path, key: str) -> dict[str, Any]:
     NotOver; AssayError for no such job."""
     folder = _folder(root, key)
     if folder.now.status != "done":
-        raise queue.NotOver(f"job {key} has no result: {_told(folder).words}")
+        raise queue.NotOver(f"job {key} has no result: {_to_job(folder).words}")
     return unseal(folder.path / "result.json")
 
 
@@ -204,11 +211,11 @@ def events(root: Path, key: str, since: int = 0) -> Events:
     job."""
     folder = _folder(root, key)
     over = folder.now.status in OVER  # read first: what happens after it is asked for again
-    found = (
+    recent_events = (
         Happened(e.pop("n"), _when(e.pop("time")) or "", e.pop("kind"), e)
         for e in folder.events(since)
     )
-    return Events(key, tuple(found), over)
+    return Events(key, tuple(recent_events), over)
 
 
 def cancel(root: Path, key: str, owner: str | None = None) -> Job:
@@ -217,7 +224,7 @@ def cancel(root: Path, key: str, owner: str | None = None) -> Job:
 
     Raises: AssayError for no such job, or one that this owner did not ask for.
     """
-    return _told(queue.cancel(Store(root).root, key, owner))
+    return _to_job(queue.cancel(Store(root).root, key, owner))
 
 
 def jobs(root: Path, owner: str | None = None) -> Jobs:
@@ -226,7 +233,9 @@ def jobs(root: Path, owner: str | None = None) -> Jobs:
     places = _places(root)
     return Jobs(
         tuple(
-            _told(folder, places) for folder, _ in every if owner is None or owner in folder.owners
+            _to_job(folder, places)
+            for folder, _ in every
+            if owner is None or owner in folder.owners
         )
     )
 
@@ -248,8 +257,8 @@ def _places(root: Path) -> dict[str, int]:
     return {folder.key: i for i, folder in enumerate(queue.Watched(root).waiting())}
 
 
-def _told(folder: Folder, places: Mapping[str, int] | None = None) -> Job:
-    asked, state = folder.asked, folder.now
+def _to_job(folder: Folder, places: Mapping[str, int] | None = None) -> Job:
+    request, state = folder.asked, folder.now
     ahead = 0
     if state.status == "queued":
         ahead = (places if places is not None else _places(folder.root)).get(folder.key, 0)
@@ -258,16 +267,16 @@ def _told(folder: Folder, places: Mapping[str, int] | None = None) -> Job:
         key=folder.key,
         status=state.status,
         words=_words(state, ahead, stopping),
-        experiment=asked["called"],
-        preset=asked["title"],
-        sets=tuple(asked["sets"]),
-        question=asked["question"],
-        study=bool(asked["study"]),
-        owner=asked["owner"],
-        asked=_when(asked["asked"]) or "",
+        experiment=request["called"],
+        preset=request["title"],
+        sets=tuple(request["sets"]),
+        question=request["question"],
+        study=bool(request["study"]),
+        owner=request["owner"],
+        asked=_when(request["asked"]) or "",
         started=_when(state.started),
         ended=_when(state.ended),
-        runs=state.total or asked["runs"],
+        runs=state.total or request["runs"],
         runs_done=state.done,
         runs_cached=state.cached,
         seconds_left=Range(*state.seconds_left) if state.seconds_left else None,
@@ -294,12 +303,12 @@ def _words(state: State, ahead: int, stopping: bool) -> str:
     if stopping:
         return f"it is being cancelled; {runs}, and kept"
     if state.status == "running":
-        left = (
+        remaining = (
             f", and {state.seconds_left[0]:,.0f} to {state.seconds_left[1]:,.0f} s are left"
             if state.seconds_left
             else ""
         )
-        return f"it runs: {runs}{left}"
+        return f"it runs: {runs}{remaining}"
     if state.status == "done":
         return (
             f"it is done, all of it was stored: {runs}"

@@ -80,7 +80,7 @@ def look(
 
     if html is not None:
         writable_file(html, "--html")
-    found = looked(
+    look_result = looked(
         text,
         dictionary,
         model=model,
@@ -95,9 +95,9 @@ def look(
         watch=watch,
     )
     if html is not None:
-        html.write_text(looks.page(found.data), encoding="utf-8")
-    told: dict[str, Any] = {
+        html.write_text(looks.page(look_result.data), encoding="utf-8")
+    fields: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
-        for name, value in found.data.items()
+        for name, value in look_result.data.items()
     }
-    return Looked(**told)
+    return Looked(**fields)

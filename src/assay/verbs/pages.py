@@ -32,7 +32,7 @@ class Pages:
 
 
 def report(
-    lab: Lab, asked: Iterable[tuple[Experiment, Preset]], out: Path, export: Path | None = None
+    lab: Lab, selection: Iterable[tuple[Experiment, Preset]], out: Path, export: Path | None = None
 ) -> Pages:
     """Write a page of each result into `out` with an index over all pages there, and the same for
     other programs into `export`."""
@@ -43,8 +43,8 @@ def report(
             writable(folder, option)
     written: list[Path] = []
     exported: list[Path] = []
-    for experiment, preset in asked:
-        page, files = _one(lab, experiment, preset, export)
+    for experiment, preset in selection:
+        page, files = _export_page(lab, experiment, preset, export)
         written += pages.write(out, {f"{slug(experiment.name, preset.title)}.html": page})
         exported += files
     entries, left_out = _entries(lab, out)
@@ -52,7 +52,7 @@ def report(
     return Pages(tuple(written), index, tuple(exported), tuple(left_out))
 
 
-def _one(
+def _export_page(
     lab: Lab, experiment: Experiment, preset: Preset, export: Path | None
 ) -> tuple[str, list[Path]]:
     """Make one experiment's page, and export its result."""
@@ -104,20 +104,20 @@ def stored(root: Path) -> list[str]:
     none."""
     from assay.lab import catalogue, depot
 
-    if (away := depot.of(root)) is not None:
-        away.survey()
+    if (remote_depot := depot.open_depot(root)) is not None:
+        remote_depot.survey()
     names = [
         entry.name
         for entry in catalogue.entries()
         if (root / "results" / entry.name / "default.json").exists()
     ]
     if not names:
-        others = ", ".join(
+        other_names = ", ".join(
             sorted({path.parent.name for path in (root / "results").glob("*/*.json")})
         )
         hint = (
-            f"of {others} there is one: name its file or preset"
-            if others
+            f"of {other_names} there is one: name its file or preset"
+            if other_names
             else "start with: assay run superposition"
         )
         raise StoreError(
@@ -133,7 +133,7 @@ def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
     from assay.lab.sealed import unseal
 
     headers = {entry.name: entry for entry in catalogue.entries()}
-    found: list[Mapping[str, Any]] = []
+    index_entries: list[Mapping[str, Any]] = []
     left_out = []
     for path in sorted((lab.store.root / "results").glob("*/*.json")):
         href = f"{slug(path.parent.name, path.stem)}.html"
@@ -144,11 +144,11 @@ def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
             except StoreError as e:
                 left_out.append(str(e))
                 continue
-            found.append({"data": data, "href": href, "header": entry and entry.header()})
-    return found, left_out
+            index_entries.append({"data": data, "href": href, "header": entry and entry.header()})
+    return index_entries, left_out
 
 
 def slug(name: str, title: str) -> str:
     """Make the file name of a result's page, without its ending; never that of the index."""
-    found = name if title == "default" else f"{name}-{title}"
-    return f"{found}-page" if found == "index" else found
+    stem = name if title == "default" else f"{name}-{title}"
+    return f"{stem}-page" if stem == "index" else stem

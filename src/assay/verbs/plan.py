@@ -17,11 +17,11 @@ from assay.core.reading import plural
 from assay.core.schema import BESIDE
 from assay.core.spec import Spec
 from assay.lab import catalogue, registered
-from assay.lab.following import following
 from assay.lab.forecast import Forecast, Prospect, forecast, survey
 from assay.lab.lab import Lab
 from assay.lab.plan import Plan, costs
 from assay.lab.preset import Preset, everywhere, override, scope
+from assay.lab.sequential import following
 from assay.lab.store import Store
 from assay.studies.wording import condition
 from assay.verbs.preregister import Look, declared
@@ -207,16 +207,22 @@ class PlannedCatalogue:
 def plan(lab: Lab, experiment: Experiment, preset: Preset, budget: str | None = None) -> Planned:
     """Plan a run of one experiment; nothing is written. Raises: DataError for a budget that cannot
     be read."""
-    asked, experiment = read(budget) if budget is not None else None, experiment.sized(preset.specs)
-    found = forecast(
-        lab.plan(experiment, preset), experiment, lab.executor_for([experiment]).width, asked
+    parsed_budget, experiment = (
+        read(budget) if budget is not None else None,
+        experiment.sized(preset.specs),
     )
-    counts, columns = units(found.plan, experiment), reads(experiment)
+    estimate = forecast(
+        lab.plan(experiment, preset),
+        experiment,
+        lab.executor_for([experiment]).width,
+        parsed_budget,
+    )
+    counts, columns = units(estimate.plan, experiment), reads(experiment)
     rows = tuple(
-        Run(r.job.arm, r.job.spec.seed, r.job.key, r.state, r.why) for r in found.plan.rows
+        Run(r.job.arm, r.job.spec.seed, r.job.key, r.state, r.why) for r in estimate.plan.rows
     )
     return Planned(
-        **_costs(found, experiment) | {"runs": rows},
+        **_costs(estimate, experiment) | {"runs": rows},
         claims=tuple(
             Expected(
                 **vars(c),
@@ -224,11 +230,11 @@ def plan(lab: Lab, experiment: Experiment, preset: Preset, budget: str | None = 
                 controls=counts[c.text].controls,
                 reads=columns.get(c.text, ()),
             )
-            for c in found.claims
+            for c in estimate.claims
         ),
-        budget=_budget(found, experiment),
+        budget=_budget(estimate, experiment),
         frozen=frozen(lab.store, experiment, preset),
-        arms=arms(found.plan),
+        arms=arms(estimate.plan),
     )
 
 
@@ -242,41 +248,46 @@ def reads(experiment: Experiment) -> dict[str, tuple[str, ...]]:
 def frozen(store: Store, experiment: Experiment, preset: Preset) -> Frozen | None:
     """Tell what was frozen of an experiment, and which look comes next; None where nothing was.
     Raises: StoreError for a file that was changed."""
-    of = following(store, experiment, preset)
-    if of.frozen is None:
+    registration_state = following(store, experiment, preset)
+    if registration_state.frozen is None:
         return None
-    looks, taken = declared(of.frozen), registered.taken(store, experiment.name, preset)
-    last = max(taken, key=lambda line: line["look"], default=None)
-    left = last is None or "undecided" in last["verdicts"].values()
+    looks, noted_looks = (
+        declared(registration_state.frozen),
+        registered.read_looks(store, experiment.name, preset),
+    )
+    last = max(noted_looks, key=lambda line: line["look"], default=None)
+    undecided = last is None or "undecided" in last["verdicts"].values()
     coming = (
         (last["look"] if last else 0) + 1
-        if left and not of.departures and len(taken) < len(looks)
+        if undecided and not registration_state.departures and len(noted_looks) < len(looks)
         else None
     )
     head = (
-        f"frozen on {of.frozen.time} ({of.frozen.hash[:12]}), with {len(looks)} "
+        f"frozen on {registration_state.frozen.time} ({registration_state.frozen.hash[:12]}), "
+        f"with {len(looks)} "
         f"{plural('look', len(looks))} declared, at "
     )
     head += (
-        f"{' and '.join(str(one.units) for one in looks)} seeds; {len(taken)} "
-        f"{'was' if len(taken) == 1 else 'were'} taken"
+        f"{' and '.join(str(look.units) for look in looks)} seeds; {len(noted_looks)} "
+        f"{'was' if len(noted_looks) == 1 else 'were'} taken"
     )
     rest = (
         f"look {coming} comes next, at {looks[coming - 1].units} seeds"
         if coming
         else "none is left"
     )
-    if of.departures:
+    if registration_state.departures:
         rest = (
-            f"not as it was frozen, so its verdicts will be exploratory: {'; '.join(of.departures)}"
+            "not as it was frozen, so its verdicts will be exploratory: "
+            f"{'; '.join(registration_state.departures)}"
         )
     return Frozen(
-        hash=of.frozen.hash,
-        time=of.frozen.time,
+        hash=registration_state.frozen.hash,
+        time=registration_state.frozen.time,
         looks=looks,
-        taken=len(taken),
+        taken=len(noted_looks),
         next=coming,
-        changed=of.departures,
+        changed=registration_state.departures,
         told=f"{head}; {rest}",
     )
 
@@ -293,36 +304,36 @@ def plan_catalogue(
             "fields are set for one experiment; name it in place of catalogue, or leave out --set"
         )
     everywhere(preset)
-    width, found, rows, unknown = lab.executor.width, [], [], {}
+    width, estimates, rows, unknown = lab.executor.width, [], [], {}
     for entry in catalogue.entries():
         try:
             experiment = catalogue.find(entry.name)
-            one = forecast(
+            estimate = forecast(
                 lab.plan(experiment, override(experiment, preset)), experiment, width, claims=False
             )
         except AssayError as error:  # a model that is not here, say
             unknown[entry.name] = str(error)
             continue
-        found.append(one)
-        rows.append(Costs(**_costs(one, experiment)))
+        estimates.append(estimate)
+        rows.append(Costs(**_costs(estimate, experiment)))
     spent = sum(row.stored_cpu_seconds for row in rows)
-    total, told = (
+    total, timed_total = (
         Total(*survey(some, width), spent)
-        for some in (found, [f for f in found if f.cpu is not None])
+        for some in (estimates, [f for f in estimates if f.cpu is not None])
     )
-    return PlannedCatalogue(preset, tuple(rows), unknown, total, told, width)
+    return PlannedCatalogue(preset, tuple(rows), unknown, total, timed_total, width)
 
 
 def arms(plan: Plan) -> tuple[Arm, ...]:
     """Count the runs of each arm, and tell why some are missing and what one takes."""
-    found = []
+    arm_counts = []
     for name, rows in plan.by_arm().items():
         missing = [row for row in rows if row.state == "missing"]
         why = "; ".join(dict.fromkeys(row.why for row in missing))
-        found.append(
+        arm_counts.append(
             Arm(name, len(rows), len(missing), plan.per_run.get(name), name in plan.at_most, why)
         )
-    return tuple(found)
+    return tuple(arm_counts)
 
 
 def units(plan: Plan, experiment: Experiment) -> dict[str, Units]:
@@ -334,7 +345,7 @@ def units(plan: Plan, experiment: Experiment) -> dict[str, Units]:
         if rows is None:
             return "derived from other arms"
         specs: list[Spec] = [row.job.spec for row in rows]
-        kept = [
+        matching_specs = [
             spec
             for spec in specs
             if all(getattr(spec, name, value) == value for name, value in claim.where.items())
@@ -344,26 +355,30 @@ def units(plan: Plan, experiment: Experiment) -> dict[str, Units]:
         factors = []
         for unit in claim.units:
             if hasattr(specs[0], unit):
-                factors.append(f"{len({getattr(spec, unit) for spec in kept})} {plural(unit, 2)}")
+                factors.append(
+                    f"{len({getattr(spec, unit) for spec in matching_specs})} {plural(unit, 2)}"
+                )
             else:  # a dimension of the measures, such as documents: counted once a run is stored
                 factors.append(
                     f"{sizes[unit]} {plural(unit, 2)}" if unit in sizes else plural(unit, 2)
                 )
         return " × ".join(factors)
 
-    def each(claim: Claim) -> Units:
+    def count_units(claim: Claim) -> Units:
         return Units(
             {claim.of: count(claim, claim.of)},
             {arm: count(claim, arm) for arm in (*claim.must_fail, *claim.must_hold)},
         )
 
-    return {claim.text: each(claim) for claim in experiment.claims if isinstance(claim, Claim)}
+    return {
+        claim.text: count_units(claim) for claim in experiment.claims if isinstance(claim, Claim)
+    }
 
 
-def _costs(found: Forecast, experiment: Experiment) -> dict[str, Any]:
+def _costs(estimate: Forecast, experiment: Experiment) -> dict[str, Any]:
     """Give the fields of `Costs`."""
-    plan = found.plan
-    clock, cpu = found.command or (None, None)
+    plan = estimate.plan
+    clock, cpu = estimate.command or (None, None)
     return {
         "experiment": plan.experiment,
         "preset": plan.preset.title,
@@ -375,17 +390,17 @@ def _costs(found: Forecast, experiment: Experiment) -> dict[str, Any]:
         "cost_from": plan.cost_from,
         "disk_bytes": plan.disk,
         "free_bytes": plan.free,
-        "notes": (*plan.notes, *found.notes),
+        "notes": (*plan.notes, *estimate.notes),
         "runs": (),
-        "times_from": found.times_from,
-        "work_cpu_seconds": found.cpu,
+        "times_from": estimate.times_from,
+        "work_cpu_seconds": estimate.cpu,
         "command_seconds": clock,
         "command_cpu_seconds": cpu,
-        "memory_bytes": found.memory,
-        "flop": found.flop,
-        "flop_per_cpu_second": found.rate,
-        "bench": found.bench,
-        "spread_from": found.spread_from,
+        "memory_bytes": estimate.memory,
+        "flop": estimate.flop,
+        "flop_per_cpu_second": estimate.rate,
+        "bench": estimate.bench,
+        "spread_from": estimate.spread_from,
         "stored_cpu_seconds": costs(plan)[1],
         "stated_cost": _stated(experiment) if plan.preset.title == "default" else "",
         "options": f"{experiment.typed}{plan.preset.options}",
@@ -405,16 +420,16 @@ def _stated(experiment: Experiment) -> str:
         return ""
 
 
-def _budget(found: Forecast, experiment: Experiment) -> Budget | Bought | None:
-    asked, bought = found.budget, found.bought
-    if asked is None:
+def _budget(estimate: Forecast, experiment: Experiment) -> Budget | Bought | None:
+    parsed_budget, bought = estimate.budget, estimate.bought
+    if parsed_budget is None:
         return None
     if bought is None:
-        return Budget(asked.text, asked.assumed)
+        return Budget(parsed_budget.text, parsed_budget.assumed)
     clock, cpu = bought.command or (None, None)
     return Bought(
-        text=asked.text,
-        assumed=asked.assumed,
+        text=parsed_budget.text,
+        assumed=parsed_budget.assumed,
         seeds=bought.range,
         planned_seeds=bought.seeds,
         set=bought.chosen,
@@ -424,6 +439,6 @@ def _budget(found: Forecast, experiment: Experiment) -> Budget | Bought | None:
         flop=bought.flop,
         disk_bytes=bought.disk,
         whole=bought.whole,
-        elsewhere=asked.flop is not None,
-        options=f"{experiment.typed}{found.plan.preset.but(bought.chosen).options}",
+        elsewhere=parsed_budget.flop is not None,
+        options=f"{experiment.typed}{estimate.plan.preset.but(bought.chosen).options}",
     )

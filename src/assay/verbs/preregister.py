@@ -12,11 +12,11 @@ from assay.core import foreign
 from assay.core.claims import Claim
 from assay.core.errors import ExperimentError
 from assay.core.experiment import Experiment
-from assay.lab import owners, registered
+from assay.lab import ownership, registered
 from assay.lab.lab import Lab
 from assay.lab.origin import STUDIES
 from assay.lab.preset import Preset
-from assay.studies.kin import kin
+from assay.studies.related import kin
 
 
 @dataclass(frozen=True)
@@ -72,41 +72,45 @@ def preregister(
     lab.exchange(experiment.name)  # of other machines
     before = registered.find(lab.store, experiment, preset)
     if before is not None and looks is None:
-        found = registered.freeze(lab.store, experiment, preset, before.units)
+        registration = registered.freeze(lab.store, experiment, preset, before.units)
     else:
         related = _borrowed(experiment)
-        others = kin(lab.store, experiment.name, {experiment.name, *(one.name for one in related)})
-        found = registered.freeze(
-            lab.store, experiment, preset, _units(looks), related, others, here=here
+        kin_names = kin(
+            lab.store, experiment.name, {experiment.name, *(relative.name for relative in related)}
+        )
+        registration = registered.freeze(
+            lab.store, experiment, preset, _units(looks), related, kin_names, write_adjacent=here
         )
     if here:
-        owners.claim(lab.store, experiment)
+        ownership.claim(lab.store, experiment)
     signature = (
-        registered.sign(lab.store, experiment, preset, found, sign) if sign is not None else None
+        registered.sign(lab.store, experiment, preset, registration, sign)
+        if sign is not None
+        else None
     )
     lab.exchange(experiment.name)
     places = (
-        registered.beside(experiment, preset) if here else None,
+        registered.adjacent_path(experiment, preset) if here else None,
         registered.place(lab.store, experiment, preset),
     )
     return Registered(
         experiment=experiment.name,
         preset=preset.title,
-        hash=found.hash,
-        time=found.time,
+        hash=registration.hash,
+        time=registration.time,
         already=before is not None,
         claims=tuple(c.text for c in experiment.sized(preset.specs).claims if isinstance(c, Claim)),
-        looks=declared(found),
+        looks=declared(registration),
         files=tuple(p for p in places if p is not None and p.exists()),
         signature=signature,
     )
 
 
-def declared(found: registered.Registration) -> tuple[Look, ...]:
+def declared(registration: registered.Registration) -> tuple[Look, ...]:
     """The looks that were declared."""
     return tuple(
-        Look(one["units"], one["seeds"], one["level"], one["spent"])
-        for one in found.content["looks"]
+        Look(look["units"], look["seeds"], look["level"], look["spent"])
+        for look in registration.content["looks"]
     )
 
 

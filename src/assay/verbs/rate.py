@@ -104,8 +104,10 @@ def results(folder: Path, root: Path = Path("assay-store")) -> Rated:
     items = rating.items_of(plan, Store(root))
     sheets = rating.sheets(folder, plan)
     left_out = {sheet.path.name: sheet.fault for sheet in sheets if sheet.fault}
-    given = {sheet.rater: sheet.answers for sheet in sheets if not sheet.fault and sheet.answers}
-    if not given:
+    answers_by_rater = {
+        sheet.rater: sheet.answers for sheet in sheets if not sheet.fault and sheet.answers
+    }
+    if not answers_by_rater:
         why = (
             "; ".join(f"{name}: {fault}" for name, fault in left_out.items())
             or "nobody has answered yet"
@@ -113,14 +115,14 @@ def results(folder: Path, root: Path = Path("assay-store")) -> Rated:
         raise DataError(f"{folder} has no blinded rating ({why})")
     for sheet in sheets:
         sheet.show_arms()
-    found = counted(items, list(plan["arms"]), given)
+    tally = counted(items, list(plan["arms"]), answers_by_rater)
     table = folder / TABLE
     with table.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(found.rows[0]))
+        writer = csv.DictWriter(file, list(tally.rows[0]))
         writer.writeheader()
-        writer.writerows({name: cell(value) for name, value in row.items()} for row in found.rows)
+        writer.writerows({name: cell(value) for name, value in row.items()} for row in tally.rows)
     trained, chance = (
-        f"mean({arm}.score, over=rater)" if len(given) > 1 else f"{arm}.score"
+        f"mean({arm}.score, over=rater)" if len(answers_by_rater) > 1 else f"{arm}.score"
         for arm in (rating.TRAINED, rating.RANDOM)
     )
     claim = f"{trained} - {chance} > {MARGIN:g}"
@@ -134,12 +136,12 @@ def results(folder: Path, root: Path = Path("assay-store")) -> Rated:
                 "features": s.features,
                 "answers": s.answers,
             }
-            for s in found.scores
+            for s in tally.scores
         ),
         agreement=None
-        if (a := found.agreement) is None
+        if (a := tally.agreement) is None
         else {"alpha": _known(a.estimate), "low": _known(a.low), "high": _known(a.high)},
-        raters=tuple(given),
+        raters=tuple(answers_by_rater),
         left_out=left_out,
         items=len(items),
         table=str(table),

@@ -51,12 +51,15 @@ def record(lab: Lab, experiment: Experiment, preset: Preset) -> Written:
             f"a record holds all runs of {experiment.name}, and {len(plan.missing)} of them "
             "are not stored: it ended at an early look"
         )
-    beside = measured_here(
+    machine_provenance = measured_here(
         lab.store, experiment, plan, result.provenance
     )  # plans elsewhere scale by it
     return Written(
         recording.write_record(
-            experiment, replace(result, provenance={**result.provenance, **beside}), plan, lab.store
+            experiment,
+            replace(result, provenance={**result.provenance, **machine_provenance}),
+            plan,
+            lab.store,
         )
     )
 
@@ -64,19 +67,20 @@ def record(lab: Lab, experiment: Experiment, preset: Preset) -> Written:
 def recorded(experiment: Experiment, preset: Preset) -> Mapping[str, Any]:
     """Read the committed record of an experiment. Raises: ExperimentError when there is none, or it
     is of another preset."""
-    found = records.of(experiment, preset.name)
-    if found is None:
+    stored_record = records.load_record(experiment, preset.name)
+    if stored_record is None:
         typed = f"{experiment.typed}{preset.options}"
         raise ExperimentError(
             f"{records.name_of(experiment, preset.name)} has no record; "
             f"make one: assay run {typed}, then assay check {typed} --record"
         )
-    of = str(found.get("preset", preset.name)).partition("-")[
+    recorded_preset = str(stored_record.get("preset", preset.name)).partition("-")[
         0
     ]  # fields that were set, such as seeds, may differ
-    if of != preset.name:
+    if recorded_preset != preset.name:
         raise ExperimentError(
-            f"the record of {experiment.name} is of preset {of}, not {preset.name}; compare "
-            f"with --preset {of}"
+            f"the record of {experiment.name} is of preset {recorded_preset}, not {preset.name}; "
+            "compare "
+            f"with --preset {recorded_preset}"
         )
-    return found
+    return stored_record

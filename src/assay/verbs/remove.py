@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from assay.core.schema import BESIDE
-from assay.lab import catalogue, owners
+from assay.lab import catalogue, ownership
 from assay.lab.lab import Lab
-from assay.studies.kin import subjects
+from assay.studies.related import subjects
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,17 @@ def removable(lab: Lab, name: str) -> Removable:
     """List what `remove` would delete of the experiment of this name or file. Raises: StoreError
     where its runs are another file's."""
     entry = catalogue.entry(name)
-    owners.check(lab.store, entry.name, entry.origin)
+    ownership.check(lab.store, entry.name, entry.origin)
     return Removable(entry.name, tuple(lab.removable(entry.name)))
 
 
-def remove(lab: Lab, found: Removable) -> Removed:
+def remove(lab: Lab, removable: Removable) -> Removed:
     """Delete what is stored of an experiment; looks at its claims stay, since they cannot be made
     again, and the ledger notes what was there.
     """
-    if not found.paths:
+    if not removable.paths:
         return Removed(0)
     return Removed(
-        lab.remove(found.name, about=subjects(lab.store, found.name)),
-        tuple(path for path, _ in found.paths),
+        lab.remove(removable.name, about=subjects(lab.store, removable.name)),
+        tuple(path for path, _ in removable.paths),
     )

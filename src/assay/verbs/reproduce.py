@@ -20,7 +20,7 @@ from assay.verbs.record import recorded
 def reproduce(
     experiment: Experiment,
     preset: Preset,
-    at: Callable[[Path], Lab],
+    make_lab: Callable[[Path], Lab],
     root: Path | None = None,
     on_event: OnEvent | None = None,
 ) -> Reproduction:
@@ -36,7 +36,7 @@ def reproduce(
         if root is None
         else nullcontext(str(root)) as folder
     ):
-        lab = at(Path(folder) / "store" if root is None else Path(folder))
+        lab = make_lab(Path(folder) / "store" if root is None else Path(folder))
         require_unused(lab, experiment)
         return reproduction(lab.run(experiment, preset, on_event), record)
 

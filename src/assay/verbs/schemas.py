@@ -32,7 +32,7 @@ class Described:
     @property
     def types(self) -> Any:
         """The type of what is printed: one, or several of which it is one."""
-        return functools.reduce(operator.or_, map(_named, self.results))
+        return functools.reduce(operator.or_, map(_load_type, self.results))
 
 
 VERBS: Mapping[str, Described] = MappingProxyType(
@@ -142,7 +142,7 @@ VERBS: Mapping[str, Described] = MappingProxyType(
                 "other machines"
             ),
             ("verdicts.run", "series.series", "dry_run.dry_run"),
-            ("assay.core.told.ToldResult", "series.Series", "dry_run.DryRun"),
+            ("assay.core.result_schema.ToldResult", "series.Series", "dry_run.DryRun"),
             version=4,
         ),
         "serve": Described(
@@ -151,7 +151,10 @@ VERBS: Mapping[str, Described] = MappingProxyType(
             ("serve.Served", "assay.api.serving.Served", "assay.api.tokens.Made"),
         ),
         "show": Described(
-            "verdicts of what is stored", ("verdicts.show",), ("assay.core.told.ToldResult",), 3
+            "verdicts of what is stored",
+            ("verdicts.show",),
+            ("assay.core.result_schema.ToldResult",),
+            3,
         ),
         "train-lm": Described(
             "small language models that were trained",
@@ -176,26 +179,28 @@ def described(verb: str) -> Described:
 def document(verb: str) -> dict[str, Any]:
     """Give the JSON schema of what `assay VERB --json` prints, by itself: with its name, version
     and dialect."""
-    one = described(verb)
+    description = described(verb)
     return {
         "$schema": DIALECT,
-        "$id": f"urn:assay:{verb}:{one.version}",
+        "$id": f"urn:assay:{verb}:{description.version}",
         "title": f"assay {verb}",
-        "description": one.answers,
-        **schema(one.types),
+        "description": description.answers,
+        **schema(description.types),
     }
 
 
 def moved(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Whether a schema says something else than before under the same version."""
 
-    def said(one: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: part for key, part in one.items() if key not in ("title", "description")}
+    def drop_titles(json_schema: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            key: part for key, part in json_schema.items() if key not in ("title", "description")
+        }
 
-    return old.get("$id") == new["$id"] and said(old) != said(new)
+    return old.get("$id") == new["$id"] and drop_titles(old) != drop_titles(new)
 
 
-def _named(name: str) -> Any:
+def _load_type(name: str) -> Any:
     whole = name if name.startswith("assay.") else HERE + name
     module, _, kind = whole.rpartition(".")
     return getattr(importlib.import_module(module), kind)

@@ -13,8 +13,8 @@ from typing import Any, cast
 from assay.core.compute import Range
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
+from assay.core.result_schema import ToldResult
 from assay.core.schema import BESIDE, to_json
-from assay.core.told import ToldResult
 from assay.lab import catalogue
 from assay.lab import series as lab_series
 from assay.lab.events import Part
@@ -97,10 +97,10 @@ def series(
     writable(PAGES, "another working folder")
     if page is not None:
         writable_file(page, "--page")
-    done = lab_series.series(
+    lab_outcome = lab_series.series(
         lab, [e.name for e in entries], everywhere(preset), on_event or (lambda name, event: None)
     )
-    found = described(done)
+    summary = described(lab_outcome)
     words = [
         "assay",
         "run",
@@ -109,10 +109,10 @@ def series(
         *(["--page", str(page)] if page else []),
     ]
     return replace(
-        found,
+        summary,
         pages=tuple(
             write(
-                found, {e.name: e.header().title for e in entries}, shlex.join(words), page, names
+                summary, {e.name: e.header().title for e in entries}, shlex.join(words), page, names
             )
         ),
     )
@@ -126,40 +126,43 @@ def refuse_page(page: Path | None) -> None:
         )
 
 
-def described(done: lab_series.Series) -> Series:
+def described(lab_outcome: lab_series.Series) -> Series:
     """Tell what became of a series, with how many errors to expect among its claims; no page is
     written yet."""
     from assay.report import overview
 
-    claims = [v for part in done.parts if part.data is not None for v in part.data["verdicts"]]
+    claims = [
+        v for part in lab_outcome.parts if part.data is not None for v in part.data["verdicts"]
+    ]
     return Series(
-        preset=done.preset,
-        planned_seconds=done.planned,
-        seconds=round(done.seconds, 1),
-        cpu_seconds=round(done.cpu_seconds, 1),
-        began=min((start for start, _ in done.sessions), default=None),
-        ended=max((end for _, end in done.sessions), default=None),
-        experiments=tuple(map(_ran, done.parts)),
+        preset=lab_outcome.preset,
+        planned_seconds=lab_outcome.planned,
+        seconds=round(lab_outcome.seconds, 1),
+        cpu_seconds=round(lab_outcome.cpu_seconds, 1),
+        began=min((start for start, _ in lab_outcome.sessions), default=None),
+        ended=max((end for _, end in lab_outcome.sessions), default=None),
+        experiments=tuple(map(_ran, lab_outcome.parts)),
         errors=overview.errors(claims) if claims else "",
-        exit_code=done.exit_code,
+        exit_code=lab_outcome.exit_code,
     )
 
 
 def write(
-    found: Series, titles: Mapping[str, str], command: str, page: Path | None, names: str = ALL
+    summary: Series, titles: Mapping[str, str], command: str, page: Path | None, names: str = ALL
 ) -> list[Path]:
     """Write the summary: HTML beside the pages of `assay report`, and Markdown where it was asked
     for."""
     from assay.report import pages, series
 
-    data = to_json(found)
-    there = {p.name: f"{slug(p.name, found.preset)}.html" for p in found.experiments}
-    beside = {name: href for name, href in there.items() if (PAGES / href).exists()}
+    data = to_json(summary)
+    hrefs = {p.name: f"{slug(p.name, summary.preset)}.html" for p in summary.experiments}
+    page_hrefs = {name: href for name, href in hrefs.items() if (PAGES / href).exists()}
     called = (
         ALL if names == ALL else f"{ALL}-{re.sub(r'[^a-z0-9]+', '-', names.lower()).strip('-')}"
     )  # no page of one experiment
     written = pages.write(
-        PAGES, {f"{slug(called, found.preset)}.html": series.html(data, titles, beside, names)}
+        PAGES,
+        {f"{slug(called, summary.preset)}.html": series.html(data, titles, page_hrefs, names)},
     )
     if page is not None:
         linked = all((page.parent / f"{name}.md").exists() for name in series.results(data))

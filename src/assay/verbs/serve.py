@@ -44,7 +44,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int | None = None,
     token: str | None = None,
-    wanted: Wanted | None = None,
+    request: Wanted | None = None,
     explanations: Path | None = None,
     *,
     ready: Callable[[Served], None],
@@ -81,13 +81,15 @@ def serve(
         raise AssayError(f"{root} is no folder; --root names the folder of a store")
     making = (
         None
-        if wanted is None or not wanted.make
-        else Making(wanted.address, wanted.name, wanted.there)
+        if request is None or not request.make
+        else Making(request.address, request.name, request.there)
     )
     meanwhile = (
-        nullcontext() if making is None or wanted is None else background.made(making, wanted)
+        nullcontext()
+        if making is None or request is None
+        else background.index_in_background(making, request)
     )
-    path = "" if wanted is None else wanted.address
+    path = "" if request is None else request.address
     return _run(
         lambda rules: application(Library(root, experiments(root), making, circuits), rules),
         root,
@@ -142,17 +144,19 @@ def _run(
 
     if token is not None and not token.isascii():
         raise AssayError("--token is text of ASCII characters")
-    here = is_here(host)
-    token = token or ("" if here else secrets.token_urlsafe(16))
+    is_local = is_here(host)
+    token = token or ("" if is_local else secrets.token_urlsafe(16))
     listening = listen(host, port)
     name = f"[{host}]" if ":" in host else host
     everywhere = host in ("0.0.0.0", "::")
     rules = Rules(
-        (*LOOPBACK, name.lower()) if here else () if everywhere else (name.lower(),), token
+        (*LOOPBACK, name.lower()) if is_local else () if everywhere else (name.lower(),), token
     )
-    shown = (socket.gethostname() if everywhere else name), listening.getsockname()[1]
+    public_address = (socket.gethostname() if everywhere else name), listening.getsockname()[1]
     served = Served(
-        f"http://{shown[0]}:{shown[1]}/{path}" + (f"?token={token}" if token else ""), str(root)
+        f"http://{public_address[0]}:{public_address[1]}/{path}"
+        + (f"?token={token}" if token else ""),
+        str(root),
     )
     app = make(rules)
     ready(served)
@@ -178,18 +182,20 @@ def listen(host: str, port: int | None) -> socket.socket:
     if port is not None and not 0 <= port <= 65535:
         raise AssayError(f"--port is a number from 0 to 65535, got {port}")
     tried = [port] if port is not None else [PORT, 0]
-    for each in tried:
+    for candidate in tried:
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            made = socket.create_server((host, each), family=family, backlog=socket.SOMAXCONN)
+            server = socket.create_server(
+                (host, candidate), family=family, backlog=socket.SOMAXCONN
+            )
         except OSError as error:
-            if each != tried[-1]:
+            if candidate != tried[-1]:
                 continue
             raise AssayError(
-                f"{host}:{each} cannot be had ({error.strerror or error}); name another "
+                f"{host}:{candidate} cannot be had ({error.strerror or error}); name another "
                 "--port or --host"
             ) from error
-        return made
+        return server
     raise AssertionError("a port is tried")
 
 
@@ -201,8 +207,8 @@ def experiments(root: Path) -> Experiments:
     from assay.lab import catalogue as known
     from assay.verbs import catalogue
 
-    made: dict[tuple[str, str], tuple[State, tuple[str, Mapping[str, Any]]]] = {}
-    told: dict[State, tuple[Mapping[str, Any], ...]] = {}
+    page_cache: dict[tuple[str, str], tuple[State, tuple[str, Mapping[str, Any]]]] = {}
+    list_cache: dict[State, tuple[Mapping[str, Any], ...]] = {}
     one_lists = Lock()
 
     def listed() -> tuple[Mapping[str, Any], ...]:
@@ -212,32 +218,34 @@ def experiments(root: Path) -> Experiments:
             for p in sorted(root.glob(kind))
         )
         with one_lists:  # of a hundred readers, one lists what has changed
-            if state not in told:  # records, which are many bytes, are read once
-                found = tuple(to_json(each) for each in catalogue.listed(root).experiments)
-                told.clear()
-                told[state] = found
-            return told[state]
+            if state not in list_cache:  # records, which are many bytes, are read once
+                rows = tuple(to_json(entry) for entry in catalogue.listed(root).experiments)
+                list_cache.clear()
+                list_cache[state] = rows
+            return list_cache[state]
 
     def stored(name: str, preset: str) -> Path | None:
         return {path.stem: path for path in (root / "results" / name).glob("*.json")}.get(preset)
 
     def held(name: str, preset: str) -> tuple[str, Mapping[str, Any]] | None:
-        kept = made.get((name, preset))
+        cached = page_cache.get((name, preset))
         return (
-            kept[1] if kept is not None and kept[0] == _state(name, stored(name, preset)) else None
+            cached[1]
+            if cached is not None and cached[0] == _state(name, stored(name, preset))
+            else None
         )
 
     def page(name: str, preset: str) -> tuple[str, Mapping[str, Any]] | None:
-        there = held(name, preset)
-        if there is not None or name not in {entry.name for entry in known.entries()}:
-            return there
+        cached_page = held(name, preset)
+        if cached_page is not None or name not in {entry.name for entry in known.entries()}:
+            return cached_page
         path = stored(name, preset)
         if path is None and preset != "default":
             return None
-        state, found = _state(name, path), _page(root, name, path)
-        if found is not None:
-            made[name, preset] = state, found
-        return found
+        state, rendered = _state(name, path), _page(root, name, path)
+        if rendered is not None:
+            page_cache[name, preset] = state, rendered
+        return rendered
 
     return Experiments(
         listed=listed, page=page, held=lambda name, preset: held(name, preset) is not None
@@ -250,30 +258,32 @@ def trained(root: Path) -> Callable[[], tuple[Subject, ...]]:
     from assay.explorer.shelf import Subject
     from assay.verbs import explained
 
-    told: dict[tuple[Any, ...], tuple[Subject, ...]] = {}
+    subject_cache: dict[tuple[Any, ...], tuple[Subject, ...]] = {}
 
-    def made(of: str) -> tuple[Problem, Explanation | None, Explanation | None]:
-        found = explained.subject(of, root)
-        return found.problem, found.own() if found.own else None, found.rival()
+    def load_problem(name: str) -> tuple[Problem, Explanation | None, Explanation | None]:
+        subject = explained.subject(name, root)
+        return subject.problem, subject.own() if subject.own else None, subject.rival()
 
     def listed() -> tuple[Subject, ...]:
         state = tuple(
             (str(p), _changed(p)) for p in sorted((root / "runs").glob(f"{explained.FAMILY}*"))
         )
-        if state not in told:  # which fields a model has to have is known to its experiment alone
+        if (
+            state not in subject_cache
+        ):  # which fields a model has to have is known to its experiment alone
             names = explained.stored(root).items()
-            told.clear()
-            told[state] = tuple(
+            subject_cache.clear()
+            subject_cache[state] = tuple(
                 Subject(
-                    of.replace("/", "-"),
-                    f"trained: {of.replace('/', ', seed ')}",
-                    partial(made, of),
+                    name.replace("/", "-"),
+                    f"trained: {name.replace('/', ', seed ')}",
+                    partial(load_problem, name),
                     key,
                     ours=True,
                 )
-                for of, key in names
+                for name, key in names
             )
-        return told[state]
+        return subject_cache[state]
 
     return listed
 

@@ -65,7 +65,7 @@ def look(what: Path, root: Path, page: Path | None = None) -> Model:
     page cannot be written."""
     from assay.circuits.challenge import folder
     from assay.circuits.files import load
-    from assay.circuits.picture.taken import take
+    from assay.circuits.picture.contents import take
     from assay.verbs.explained import of_file, subject
 
     writable_page(page)
@@ -77,14 +77,17 @@ def look(what: Path, root: Path, page: Path | None = None) -> Model:
         problem, name = of_file(what, explanation, root).problem, explanation.of
     else:
         name = str(what)
-        of = subject(name, root)
-        problem, explanation = of.problem, of.own() if of.own else None
+        model_subject = subject(name, root)
+        problem, explanation = (
+            model_subject.problem,
+            model_subject.own() if model_subject.own else None,
+        )
         spoiler = explanation is not None
-    found = take(problem, explanation, name=name)
+    picture = take(problem, explanation, name=name)
     if page is not None:
         from assay.explorer import circuit
 
-        write(page, circuit.alone(found, spoiler=spoiler))
+        write(page, circuit.render_standalone(picture, spoiler=spoiler))
     parts = tuple(
         Seen(
             r.part,
@@ -97,20 +100,20 @@ def look(what: Path, root: Path, page: Path | None = None) -> Model:
             r.finds,
             r.share,
         )
-        for r in found.parts
+        for r in picture.parts
     )
     return Model(
-        found.name,
-        found.model,
-        found.size,
-        found.task,
-        found.length,
-        found.asked,
-        found.classes,
-        found.called,
-        found.right,
+        picture.name,
+        picture.model,
+        picture.size,
+        picture.task,
+        picture.length,
+        picture.asked,
+        picture.classes,
+        picture.called,
+        picture.right,
         parts,
-        found.left_out,
+        picture.left_out,
         page,
     )
 

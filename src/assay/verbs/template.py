@@ -96,8 +96,8 @@ def measure(runs: Runs[MyClaim], trained: Trained, bench: Bench) -> Measures:
     # Numbers per run, each with its dimensions and unit. What is not measured here cannot be
     # claimed below. A run that diverged is left out by the lab; here it only must not stop the
     # measuring of the others.
-    kept = torch.linalg.qr(trained.tensors["W"].cpu().nan_to_num())[0]
-    cosines = torch.linalg.svdvals(kept.mT @ planted(runs)).clamp(
+    learned_basis = torch.linalg.qr(trained.tensors["W"].cpu().nan_to_num())[0]
+    cosines = torch.linalg.svdvals(learned_basis.mT @ planted(runs)).clamp(
         max=1
     )  # of the principal angles, largest cosine first
     return measures(

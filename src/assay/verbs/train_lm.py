@@ -150,26 +150,32 @@ def train_lm(
     from assay.lab.store import Store
     from assay.subjects.decoder_files import family
 
-    specs = asked(design, training)
+    specs = make_specs(design, training)
     family(
         shape_of(specs[0], specs[0].vocab)
     )  # what no folder can hold is refused before anything is read
-    at = tuple(sorted({*due_steps(training.steps, ratio=ratio), training.steps}))
+    evaluation_steps = tuple(sorted({*due_steps(training.steps, ratio=ratio), training.steps}))
     text = corpora.load(design.text)
-    said = {
+    request = {
         "asked": [json.loads(s.to_json()) for s in specs],
         "text": text.fingerprint,
         "ratio": ratio,
         "checkpoints": checkpoints,
     }
-    if (before := _begun(out, said)) is not None:
+    if (before := _begun(out, request)) is not None:
         return _read(before)
     return _trained(
-        Runs(specs), at, text, out, said, checkpoints, _Desk(Store(root), device, progress)
+        Runs(specs),
+        evaluation_steps,
+        text,
+        out,
+        request,
+        checkpoints,
+        _Desk(Store(root), device, progress),
     )
 
 
-def asked(design: Design, training: Training) -> tuple[LmSpec, ...]:
+def make_specs(design: Design, training: Training) -> tuple[LmSpec, ...]:
     """Make a spec for each combination of seeds, rates, decays and starts. Raises: SpecError for
     what cannot be; AssayError for none."""
     from assay.data.lm import LmSpec
@@ -203,31 +209,31 @@ def name_of(spec: LmSpec, specs: Sequence[LmSpec]) -> str:
     return "-".join([f"seed-{spec.seed}", *(f"{name}-{getattr(spec, name):g}" for name in differ)])
 
 
-def _begun(out: Path, said: Mapping[str, Any]) -> dict[str, Any] | None:
+def _begun(out: Path, request: Mapping[str, Any]) -> dict[str, Any] | None:
     """What an earlier call left there when it was done. Raises: AssayError where the folder has
     something else in it."""
     writable(out, "--out")
     try:
-        there = json.loads((out / ASKED).read_text()) if out.exists() else {}
+        stored_request = json.loads((out / ASKED).read_text()) if out.exists() else {}
     except (OSError, ValueError):
-        there = {}
-    if not there and out.exists() and any(out.iterdir()):
+        stored_request = {}
+    if not stored_request and out.exists() and any(out.iterdir()):
         raise AssayError(
             f"{out} is not empty, and holds no training; name another folder with --out"
         )
-    if there and any(there.get(name) != value for name, value in said.items()):
+    if stored_request and any(stored_request.get(name) != value for name, value in request.items()):
         raise AssayError(
             f"{out} holds another training, as {out / ASKED} tells; name another folder with --out"
         )
-    return there if "result" in there else None
+    return stored_request if "result" in stored_request else None
 
 
 def _trained(
     runs: Runs[LmSpec],
-    at: tuple[int, ...],
+    evaluation_steps: tuple[int, ...],
     text: Corpus,
     out: Path,
-    said: Mapping[str, Any],
+    request: Mapping[str, Any],
     checkpoints: bool,
     desk: _Desk,
 ) -> TrainedLms:
@@ -236,16 +242,16 @@ def _trained(
     from assay.data.lm_text import batches, held_out, tokens_of, words
 
     s = runs.shared
-    mine = words(text, s.vocab, s.context, desk)
-    tokens, vocab = tokens_of(mine)
-    others = held_out(text, s.vocab, s.context, WINDOWS, desk)
+    words_folder = words(text, s.vocab, s.context, desk)
+    tokens, vocab = tokens_of(words_folder)
+    held_out_windows = held_out(text, s.vocab, s.context, WINDOWS, desk)
     shape, draw = (
         shape_of(runs.specs[0], vocab),
         batches(runs.seeds, tokens, vocab, s.batch, s.repeats),
     )
     out.mkdir(parents=True, exist_ok=True)
-    (out / ASKED).write_text(json.dumps(said, indent=1))
-    alone = Alone(desk, out)
+    (out / ASKED).write_text(json.dumps(request, indent=1))
+    checkpoint = Alone(desk, out)
 
     def keep(step: int, params: Params) -> None:
         for run, spec in enumerate(runs):
@@ -253,7 +259,7 @@ def _trained(
                 out / name_of(spec, runs.specs) / "checkpoints" / f"step-{step:06}",
                 params,
                 shape,
-                mine,
+                words_folder,
                 spec,
                 run,
                 step,
@@ -264,19 +270,34 @@ def _trained(
         runs,
         shape,
         draw,
-        alone,
-        evaluate_at=at,
-        held_out=others,
-        each=keep if checkpoints else None,
+        checkpoint,
+        evaluate_at=evaluation_steps,
+        held_out=held_out_windows,
+        on_evaluation=keep if checkpoints else None,
     )
-    found = [_result(trained, i, spec, runs, at, shape, out) for i, spec in enumerate(runs)]
-    for run, (spec, told) in enumerate(zip(runs, found, strict=True)):
-        if not told.diverged:
-            about = {"loss": told.loss, "held_out": told.held_out, "evaluations": list(told.curve)}
-            _write(Path(told.folder), trained.tensors, shape, mine, spec, run, spec.steps, about)
+    results = [
+        _result(trained, i, spec, runs, evaluation_steps, shape, out) for i, spec in enumerate(runs)
+    ]
+    for run, (spec, run_result) in enumerate(zip(runs, results, strict=True)):
+        if not run_result.diverged:
+            about = {
+                "loss": run_result.loss,
+                "held_out": run_result.held_out,
+                "evaluations": list(run_result.curve),
+            }
+            _write(
+                Path(run_result.folder),
+                trained.tensors,
+                shape,
+                words_folder,
+                spec,
+                run,
+                spec.steps,
+                about,
+            )
     notes = (
         []
-        if len(others)
+        if len(held_out_windows)
         else [
             (
                 f"{text.name} is too small to hold any text out: its validation part has no "
@@ -284,13 +305,21 @@ def _trained(
             )
         ]
     )
-    notes += [f"{told.folder} diverged: lower the learning rate" for told in found if told.diverged]
+    notes += [
+        f"{run_result.folder} diverged: lower the learning rate"
+        for run_result in results
+        if run_result.diverged
+    ]
     result = TrainedLms(
-        runs=tuple(found), vocab=vocab, windows=len(others), found=False, notes=tuple(notes)
+        runs=tuple(results),
+        vocab=vocab,
+        windows=len(held_out_windows),
+        found=False,
+        notes=tuple(notes),
     )
-    _curves(out / "curves.csv", found)
-    (out / ASKED).write_text(json.dumps({**said, "result": asdict(result)}, indent=1))
-    alone.file.unlink()
+    _curves(out / "curves.csv", results)
+    (out / ASKED).write_text(json.dumps({**request, "result": asdict(result)}, indent=1))
+    checkpoint.file.unlink()
     return result
 
 
@@ -299,20 +328,22 @@ def _result(
     run: int,
     spec: LmSpec,
     runs: Runs[LmSpec],
-    at: tuple[int, ...],
+    evaluation_steps: tuple[int, ...],
     shape: Shape,
     out: Path,
 ) -> TrainedLm:
     from assay.data.lm import HELD_OUT
 
     losses = dict(zip(trained.steps.tolist(), trained.history["loss"][run].tolist(), strict=True))
-    others = (
-        trained.tensors[HELD_OUT][run].tolist() if HELD_OUT in trained.tensors else [None] * len(at)
+    held_out_losses = (
+        trained.tensors[HELD_OUT][run].tolist()
+        if HELD_OUT in trained.tensors
+        else [None] * len(evaluation_steps)
     )
     window = spec.batch * spec.context
     rows = [
         {"step": n, "tokens": n * window, "loss": losses[n], "held_out": o}
-        for n, o in zip(at, others, strict=True)
+        for n, o in zip(evaluation_steps, held_out_losses, strict=True)
     ]
     curve = tuple(
         {
@@ -369,22 +400,17 @@ def _curves(path: Path, runs: Sequence[TrainedLm]) -> None:
 
 
 def _read(before: Mapping[str, Any]) -> TrainedLms:
-    told = {**before["result"], "found": True}
-    runs = tuple(TrainedLm(**{**run, "curve": tuple(run["curve"])}) for run in told.pop("runs"))
-    return TrainedLms(runs=runs, **{**told, "notes": tuple(told["notes"])})
+    fields = {**before["result"], "found": True}
+    runs = tuple(TrainedLm(**{**run, "curve": tuple(run["curve"])}) for run in fields.pop("runs"))
+    return TrainedLms(runs=runs, **{**fields, "notes": tuple(fields["notes"])})
 
 
 class _Desk(Unkept):
     """A bench that builds in a store, on a device, and tells how far it is."""
 
     def __init__(self, store: Store, device: str, progress: Callable[[int, int], None]):
-        self.root, self.artefact, self.artefacts, self._device, self._progress = (
-            store.root,
-            store.artefact,
-            store.artefacts,
-            device,
-            progress,
-        )  # type: ignore[method-assign]
+        self.root, self._device, self._progress = store.root, device, progress
+        self.artefact, self.artefacts = store.artefact, store.artefacts  # type: ignore[method-assign]
 
     @property
     def device(self) -> torch.device:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from assay.core.experiment import Experiment
-from assay.core.told import ToldResult
+from assay.core.result_schema import ToldResult
 from assay.lab.events import OnEvent
 from assay.lab.lab import Lab
 from assay.lab.origin import STUDIES
@@ -52,13 +52,13 @@ def show(
     no claim is the one, or several."""
     from assay.lab.verdicts import choose
 
-    given = found(lab, experiment, preset, arm, claim)
-    if isinstance(given, Mapping):
-        return given
-    return (given if claim is None else choose(given, claim)).to_json()
+    stored_result = load_or_judge(lab, experiment, preset, arm, claim)
+    if isinstance(stored_result, Mapping):
+        return stored_result
+    return (stored_result if claim is None else choose(stored_result, claim)).to_json()
 
 
-def found(
+def load_or_judge(
     lab: Lab, experiment: Experiment, preset: Preset, arm: str = "main", claim: str | None = None
 ) -> Result | ToldResult:
     """Give what is stored, as its plain values where those were written and no more than they hold

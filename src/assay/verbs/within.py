@@ -68,23 +68,23 @@ def fitted(lab: Lab, experiment: Experiment, preset: Preset, within: str) -> Fit
 
     Raises: DataError for a time that cannot be read; AssayError for one elsewhere; ExperimentError,
     one line, where nothing fits."""
-    asked = budget(within)
-    if asked.seconds is None:
+    parsed_budget = budget(within)
+    if parsed_budget.seconds is None:
         raise AssayError(
             f"--within is a time on this machine, such as 10m, got {within!r}; assay plan "
             f"{experiment.typed} --budget takes others"
         )
     if not any(True for _ in preset.specs):
         raise ExperimentError(f"{experiment.name} has no runs in preset {preset.name}")
-    found = design(
+    fitted_design = design(
         lab.store,
         experiment,
         preset,
-        asked.seconds,
+        parsed_budget.seconds,
         within.strip(),
         lab.executor_for([experiment]).width,
     )
-    whole, chosen = found.whole, found.chosen
+    whole, chosen = fitted_design.whole, fitted_design.chosen
     widths = tuple(
         Width(a.text, a.half_width, b.half_width, b.expected)
         for a, b in zip(whole.claims, chosen.claims, strict=True)
@@ -92,14 +92,14 @@ def fitted(lab: Lab, experiment: Experiment, preset: Preset, within: str) -> Fit
     return Fitted(
         experiment=experiment.name,
         within=within.strip(),
-        seconds=asked.seconds,
-        preset=found.preset.title,
-        set=tuple(s for s in found.preset.sets if s not in preset.sets),
-        seeds=found.seeds,
-        of_seeds=found.of_seeds,
-        needed_seeds=found.needed,
-        left_out_values=found.values,
-        left_out_arms=found.arms,
+        seconds=parsed_budget.seconds,
+        preset=fitted_design.preset.title,
+        set=tuple(s for s in fitted_design.preset.sets if s not in preset.sets),
+        seeds=fitted_design.seeds,
+        of_seeds=fitted_design.of_seeds,
+        needed_seeds=fitted_design.needed,
+        left_out_values=fitted_design.values,
+        left_out_arms=fitted_design.arms,
         runs=len(chosen.plan.rows),
         of_runs=len(whole.plan.rows),
         command_seconds=chosen.command[0]
@@ -108,16 +108,16 @@ def fitted(lab: Lab, experiment: Experiment, preset: Preset, within: str) -> Fit
         whole_seconds=whole.command[0]
         if whole.command is not None and whole.plan.missing
         else None,
-        wider=_wider(found),
+        wider=_wider(fitted_design),
         claims=widths,
-        since=found.since,
-        choice=found.preset,
+        since=fitted_design.since,
+        choice=fitted_design.preset,
     )
 
 
-def _wider(found: Design) -> float:
+def _wider(fitted_design: Design) -> float:
     return (
-        Spread(1.0, found.of_seeds).expected(found.seeds)
-        if 2 <= found.seeds < found.of_seeds
+        Spread(1.0, fitted_design.of_seeds).expected(fitted_design.seeds)
+        if 2 <= fitted_design.seeds < fitted_design.of_seeds
         else 1.0
     )

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from assay.core.errors import AssayError, ModelError
-from assay.features.explaining.asked import AskedExplainer
 from assay.features.explaining.chat import Chat
+from assay.features.explaining.chat_explainer import AskedExplainer
 from assay.features.explaining.endpoint import Endpoint, read
 from assay.features.explaining.evidence import Evidence
 from assay.features.explaining.rule import Positions

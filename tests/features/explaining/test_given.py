@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from assay.data.planted_domains import planted_domains
-from assay.features.explaining.given import (
+from assay.features.explaining.rule import Positions
+from assay.features.explaining.token_context import (
     Given,
     OnTokens,
     following,
@@ -13,7 +14,6 @@ from assay.features.explaining.given import (
     open_token,
     token_in_context,
 )
-from assay.features.explaining.rule import Positions
 
 
 def text(tokens):

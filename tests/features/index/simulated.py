@@ -109,7 +109,7 @@ def made(
             effect=flat[1][row, feature],
             tokens=tokens[part],
             document=document[part],
-            kept=kept[part],
+            keep=kept[part],
             neurons=neurons[part][kept[part]][:100] if i == 0 else None,
         )
         paths.append(path)

@@ -474,5 +474,5 @@ def test_firings_at_tokens_that_do_not_count_are_refused(tmp_path: Path) -> None
             value=np.array([1.0]),
             tokens=np.zeros((1, 4), int),
             document=np.zeros(1, int),
-            kept=np.array([[False, True, True, True]]),
+            keep=np.array([[False, True, True, True]]),
         )

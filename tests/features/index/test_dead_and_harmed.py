@@ -12,7 +12,7 @@ import torch
 from starlette.testclient import TestClient
 
 import tiny_models
-from assay.core import intact
+from assay.core import integrity
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
@@ -86,14 +86,14 @@ def test_no_bit_of_an_index_changes_unnoticed(
     rng = np.random.default_rng(0)
     for path in sorted(index.folder.iterdir()):
         for place in rng.choice(path.stat().st_size, min(6, path.stat().st_size), replace=False):
-            monkeypatch.setattr(intact, "_seen", {})  # as a process that starts now
+            monkeypatch.setattr(integrity, "_verified_states", {})  # as a process that starts now
             harm(path, int(place))
             with pytest.raises(DataError, match=r"is damaged|is no index"):
                 Index(index.folder)
             client = TestClient(application(Library(store)), base_url="http://127.0.0.1")
             assert client.get(f"/{index.about.address}/0").status_code in (404, 503), path
             harm(path, int(place))
-    monkeypatch.setattr(intact, "_seen", {})
+    monkeypatch.setattr(integrity, "_verified_states", {})
     assert Index(index.folder).about == index.about
 
 

@@ -19,7 +19,7 @@ from assay.circuits.places import Place
 from assay.circuits.problem import Problem
 from assay.subjects.decoder import Params
 from assay.worlds.algorithms.built.circuit import Circuit
-from assay.worlds.algorithms.task import UNASKED, Task, asked
+from assay.worlds.algorithms.task import UNASKED, Task, has_answer
 
 NOISE = 1e-4
 """Deviation of the noise on each weight, in units of the root mean square of its tensor; halved as
@@ -68,23 +68,23 @@ class Disguised:
         return str(dataclasses.replace(place, part=part, neurons=neurons))
 
 
-def disguise(circuit: Circuit, of: np.random.Generator, noise: float = NOISE) -> Disguised:
+def disguise(circuit: Circuit, generator: np.random.Generator, noise: float = NOISE) -> Disguised:
     """Exchange and turn what can be without changing the function, add heads and neurons that
     nobody reads, then noise."""
     classes = circuit.params["W_U"].shape[-1]
-    tokens, answers = _names(circuit.task, classes, of)
-    grown, old = _grown(circuit.params, of)
+    tokens, answers = _names(circuit.task, classes, generator)
+    grown, old = _grown(circuit.params, generator)
     layers, _, _, heads, _ = grown["W_QKV"].shape[1:]
-    head = np.stack([of.permutation(heads) for _ in range(layers)])
+    head = np.stack([generator.permutation(heads) for _ in range(layers)])
     neuron = (
-        np.stack([of.permutation(grown["W_in"].shape[-1]) for _ in range(layers)])
+        np.stack([generator.permutation(grown["W_in"].shape[-1]) for _ in range(layers)])
         if "W_in" in grown
         else np.zeros((layers, 0), int)
     )
-    turned, turn = _turned(_exchanged(grown, tokens, answers, head, neuron), of)
+    turned, turn = _turned(_exchanged(grown, tokens, answers, head, neuron), generator)
     problem = Problem(_renamed(circuit.task, tokens, answers), turned, circuit.shape.activation)
     return Disguised(
-        _noisy(problem, of, noise),
+        _noisy(problem, generator, noise),
         tokens,
         answers,
         tuple(tuple(map(int, row[: old["heads"]])) for row in head),
@@ -93,12 +93,14 @@ def disguise(circuit: Circuit, of: np.random.Generator, noise: float = NOISE) ->
     )
 
 
-def _names(task: Task, classes: int, of: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _names(
+    task: Task, classes: int, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """New numbers of tokens and answers. Tokens that are answers too stay among each other, so that
     they go on being one."""
     if task.answers[:classes] != task.tokens[:classes]:
-        return of.permutation(len(task.tokens)), of.permutation(classes)
-    order = of.permutation(classes)
+        return generator.permutation(len(task.tokens)), generator.permutation(classes)
+    order = generator.permutation(classes)
     return np.concatenate([order, np.arange(classes, len(task.tokens))]), order
 
 
@@ -109,26 +111,28 @@ def _renamed(task: Task, tokens: np.ndarray, answers: np.ndarray) -> Task:
     names = tuple(f"t{i}" for i in range(len(tokens)))
     same = task.answers[: len(answers)] == task.tokens[: len(answers)]
 
-    def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
-        return tokens[task.drawn(of, n)]
+    def draw(generator: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
+        return tokens[task.drawn(generator, n)]
 
-    def answer(given: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
-        found = task.answer(back[given])
-        return np.where(found == UNASKED, UNASKED, answers[found])
+    def answer(inputs: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
+        original = task.answer(back[inputs])
+        return np.where(original == UNASKED, UNASKED, answers[original])
 
-    said = names[: len(answers)] if same else tuple(f"c{i}" for i in range(len(answers)))
-    return Task("challenge", names, said, task.length, drawn, answer)
+    answer_names = names[: len(answers)] if same else tuple(f"c{i}" for i in range(len(answers)))
+    return Task("challenge", names, answer_names, task.length, draw, answer)
 
 
-def _grown(params: Params, of: np.random.Generator) -> tuple[dict[str, Tensor], Mapping[str, int]]:
+def _grown(
+    params: Params, generator: np.random.Generator
+) -> tuple[dict[str, Tensor], Mapping[str, int]]:
     """A wider model: more directions, and heads and neurons that read everything and write only
     there. Idle ones become such too."""
     _, layers, d, _, heads, _ = params["W_QKV"].shape
     m = params["W_in"].shape[-1] if "W_in" in params else 0
     wide, more, extra = (
-        d + int(of.integers(6, 12)),
-        int(of.integers(3, 6)),
-        int(of.integers(3, 7)) if m else 0,
+        d + int(generator.integers(6, 12)),
+        int(generator.integers(3, 6)),
+        int(generator.integers(3, 7)) if m else 0,
     )
     new = {"d": wide, "heads": heads + more, "m": m + extra}
 
@@ -142,21 +146,26 @@ def _grown(params: Params, of: np.random.Generator) -> tuple[dict[str, Tensor], 
     p = {name: room(name, {i: new[what] for what, i in _AXES[name].items()}) for name in params}
     idle = torch.zeros(wide, dtype=torch.float64)
     idle[d:] = 1.0
-    p["W_E"] += _normal(p["W_E"].shape, of) * idle
-    p["W_pos"] += _normal(p["W_pos"].shape, of) * idle
+    p["W_E"] += _normal(p["W_E"].shape, generator) * idle
+    p["W_pos"] += _normal(p["W_pos"].shape, generator) * idle
     for layer in range(layers):
         busy = [i for i in range(heads) if params["W_O"][0, layer, i].any()]
         for i in set(range(heads + more)) - set(busy):
             _distract(
-                p, layer, i, int(of.choice(busy)) if busy and of.random() < 0.5 else None, idle, of
+                p,
+                layer,
+                i,
+                int(generator.choice(busy)) if busy and generator.random() < 0.5 else None,
+                idle,
+                generator,
             )
         spare = [i for i in range(m + extra) if not p["W_out"][0, layer, i].any()] if m else []
         for i in spare:
-            p["W_in"][0, layer, :, i] = _normal((wide,), of) / wide**0.5
+            p["W_in"][0, layer, :, i] = _normal((wide,), generator) / wide**0.5
             p["b_in"][0, layer, i] = float(
-                of.choice(params["b_in"][0, layer])
+                generator.choice(params["b_in"][0, layer])
             )  # no other biases than those that work have
-            p["W_out"][0, layer, i] = _normal((wide,), of) * idle
+            p["W_out"][0, layer, i] = _normal((wide,), generator) * idle
     return p, {"heads": heads, "neurons": m}
 
 
@@ -166,17 +175,17 @@ def _distract(
     head: int,
     like: int | None,
     idle: Tensor,
-    of: np.random.Generator,
+    generator: np.random.Generator,
 ) -> None:
     """Let a head look where another does, or anywhere, and write what it finds where nobody
     reads."""
     wide, e = p["W_QKV"].shape[2], p["W_QKV"].shape[-1]
-    scores = _normal((wide, 2, e), of) * (4 / wide) ** 0.5
+    scores = _normal((wide, 2, e), generator) * (4 / wide) ** 0.5
     p["W_QKV"][0, layer, :, :2, head] = (
         scores if like is None else p["W_QKV"][0, layer, :, :2, like]
     )
-    p["W_QKV"][0, layer, :, 2, head] = _normal((wide, e), of) / wide**0.5
-    p["W_O"][0, layer, head] = _normal((e, wide), of) * idle
+    p["W_QKV"][0, layer, :, 2, head] = _normal((wide, e), generator) / wide**0.5
+    p["W_O"][0, layer, head] = _normal((e, wide), generator) * idle
 
 
 def _exchanged(
@@ -199,7 +208,9 @@ def _exchanged(
     return out
 
 
-def _turned(p: dict[str, Tensor], of: np.random.Generator) -> tuple[dict[str, Tensor], Tensor]:
+def _turned(
+    p: dict[str, Tensor], generator: np.random.Generator
+) -> tuple[dict[str, Tensor], Tensor]:
     """The stream, and inside each head queries with keys and values with outputs, turned; neurons
     before and after stretched and shrunk."""
     wide, layers, heads, e = (
@@ -208,17 +219,17 @@ def _turned(p: dict[str, Tensor], of: np.random.Generator) -> tuple[dict[str, Te
         p["W_QKV"].shape[4],
         p["W_QKV"].shape[5],
     )
-    turn = _rotation(wide, of)
+    turn = _rotation(wide, generator)
     for layer in range(layers):
         for head in range(heads):
-            scores, values = _rotation(e, of), _rotation(e, of)
+            scores, values = _rotation(e, generator), _rotation(e, generator)
             for slot, by in enumerate((scores, scores, values)):
                 p["W_QKV"][0, layer, :, slot, head] = p["W_QKV"][0, layer, :, slot, head] @ by
                 if "b_QKV" in p:
                     p["b_QKV"][0, layer, slot, head] = p["b_QKV"][0, layer, slot, head] @ by
             p["W_O"][0, layer, head] = values.T @ p["W_O"][0, layer, head]
         if "W_in" in p:
-            by = torch.from_numpy(of.uniform(0.5, 2, p["W_in"].shape[-1]))
+            by = torch.from_numpy(generator.uniform(0.5, 2, p["W_in"].shape[-1]))
             p["W_in"][0, layer] *= by
             p["W_out"][0, layer] /= by[:, None]
             if "b_in" in p:
@@ -233,13 +244,14 @@ def _turned(p: dict[str, Tensor], of: np.random.Generator) -> tuple[dict[str, Te
     return p, turn
 
 
-def _noisy(problem: Problem, of: np.random.Generator, noise: float) -> Problem:
+def _noisy(problem: Problem, generator: np.random.Generator, noise: float) -> Problem:
     """The model with noise on every weight, as little as leaves its answers clear."""
     steps = {
-        name: x.square().mean().sqrt() * _normal(x.shape, of) for name, x in problem.params.items()
+        name: x.square().mean().sqrt() * _normal(x.shape, generator)
+        for name, x in problem.params.items()
     }
-    inputs = problem.task.drawn(of, 200)
-    where = asked(problem.task.answer(inputs))
+    inputs = problem.task.drawn(generator, 200)
+    where = has_answer(problem.task.answer(inputs))
     before = problem.logits(inputs)[where]
     first, second = np.sort(before, 1)[:, :-3:-1].T
     while noise:
@@ -252,10 +264,10 @@ def _noisy(problem: Problem, of: np.random.Generator, noise: float) -> Problem:
     return problem
 
 
-def _rotation(n: int, of: np.random.Generator) -> Float[Tensor, "n n"]:
-    q, r = np.linalg.qr(of.standard_normal((n, n)))
+def _rotation(n: int, generator: np.random.Generator) -> Float[Tensor, "n n"]:
+    q, r = np.linalg.qr(generator.standard_normal((n, n)))
     return torch.from_numpy(q * np.sign(np.diag(r)))
 
 
-def _normal(shape: tuple[int, ...], of: np.random.Generator) -> Tensor:
-    return torch.from_numpy(of.standard_normal(tuple(shape)))
+def _normal(shape: tuple[int, ...], generator: np.random.Generator) -> Tensor:
+    return torch.from_numpy(generator.standard_normal(tuple(shape)))

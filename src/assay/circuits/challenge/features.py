@@ -19,47 +19,49 @@ KIND = "features"
 DECOYS = 2
 
 
-def made(of: np.random.Generator) -> tuple[Circuit, Crowd]:
+def draw_circuit(generator: np.random.Generator) -> tuple[Circuit, Crowd]:
     """Draw sizes and features, and build the circuit."""
-    read = int(of.integers(6, 9))
-    less = int(of.integers(2)) * (read > 6)  # six in five dimensions are hardly ever told apart
-    drawn = crowded.crowd(
-        of,
-        tokens=int(of.integers(13, 16)),
+    read = int(generator.integers(6, 9))
+    less = int(generator.integers(2)) * (
+        read > 6
+    )  # six in five dimensions are hardly ever told apart
+    crowd = crowded.crowd(
+        generator,
+        tokens=int(generator.integers(13, 16)),
         read=read,
         decoys=DECOYS,
         room=read - less,
         classes=5,
-        back=int(of.integers(1, 3)),
+        back=int(generator.integers(1, 3)),
     )
-    return crowded.crowded(drawn, int(of.integers(8, 11)), of), drawn
+    return crowded.crowded(crowd, int(generator.integers(8, 11)), generator), crowd
 
 
-def known(drawn: Crowd, circuit: Circuit, to: Disguised) -> Known:
+def known(crowd: Crowd, circuit: Circuit, to: Disguised) -> Known:
     """Tell what is to be found in the disguised model: the features that are read."""
     rows, old, n = (
-        _told(crowded.directions(drawn, circuit.shape.d, circuit.task.length), to),
+        _rotate(crowded.directions(crowd, circuit.shape.d, circuit.task.length), to),
         np.argsort(to.tokens),
-        len(drawn.raises),
+        len(crowd.raises),
     )
 
     def on(tokens: Int[np.ndarray, "b s"]) -> Bool[np.ndarray, "b s n"]:
-        return drawn.on(old[tokens])[..., :n]
+        return crowd.on(old[tokens])[..., :n]
 
-    return Known(SITE, rows[:n], on, drawn.rows.shape[1])
+    return Known(SITE, rows[:n], on, crowd.rows.shape[1])
 
 
 def text(
-    drawn: Crowd, circuit: Circuit, to: Disguised | None = None, *, rival: bool = False
+    crowd: Crowd, circuit: Circuit, to: Disguised | None = None, *, rival: bool = False
 ) -> str:
     """Write the file of the explanation that is true by construction; as a rival with the
     directions along which features are read."""
-    n, d, length = len(drawn.raises), circuit.shape.d, circuit.task.length
+    n, d, length = len(crowd.raises), circuit.shape.d, circuit.task.length
     rows = (
-        crowded.read_along(drawn, d, length) if rival else crowded.directions(drawn, d, length)[:n]
+        crowded.read_along(crowd, d, length) if rival else crowded.directions(crowd, d, length)[:n]
     )
     tokens, answers = (
-        (np.arange(drawn.here.shape[1]), np.arange(len(drawn.offsets)))
+        (np.arange(crowd.here.shape[1]), np.arange(len(crowd.offsets)))
         if to is None
         else (to.tokens, to.answers)
     )
@@ -68,12 +70,12 @@ def text(
         if rival
         else "features in superposition"
     )
-    back = f'is = "last(token, there(place) == place - {drawn.back})"'
+    back = f'is = "last(token, there(place) == place - {crowd.back})"'
     lines = ['of = "challenge"', f'name = "{name}"', "", "[variables.before]", back]
-    for i, row in enumerate(rows if to is None else _told(rows, to)):
-        rule = _among("token", tokens[drawn.here[i]])
-        if not drawn.before[i].all():
-            rule = f"({rule}) and ({_among('before', tokens[drawn.before[i]])})"
+    for i, row in enumerate(rows if to is None else _rotate(rows, to)):
+        rule = _among("token", tokens[crowd.here[i]])
+        if not crowd.before[i].all():
+            rule = f"({rule}) and ({_among('before', tokens[crowd.before[i]])})"
         lines += [
             "",
             f"[variables.feature{i}]",
@@ -84,12 +86,12 @@ def text(
     lines += [
         "",
         "[logits]",
-        f"are = {json.dumps([_logit(drawn, c) for c in np.argsort(answers)])}",
+        f"are = {json.dumps([_logit(crowd, c) for c in np.argsort(answers)])}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _told(rows: Float[np.ndarray, "f d"], to: Disguised) -> Float[np.ndarray, "f wide"]:
+def _rotate(rows: Float[np.ndarray, "f d"], to: Disguised) -> Float[np.ndarray, "f wide"]:
     """Directions of the circuit's stream where they are now."""
     return rows @ to.turn.numpy()
 
@@ -98,10 +100,10 @@ def _among(name: str, tokens: Sequence[int] | Int[np.ndarray, " t"]) -> str:
     return " or ".join(f"{name} == {int(t)}" for t in sorted(tokens))
 
 
-def _logit(drawn: Crowd, c: int) -> str:
+def _logit(crowd: Crowd, c: int) -> str:
     return " + ".join(
         [
-            f"{drawn.offsets[c]:g}",
-            *(f"{x:g} * feature{i}" for i, x in enumerate(drawn.raises[:, c]) if x),
+            f"{crowd.offsets[c]:g}",
+            *(f"{x:g} * feature{i}" for i, x in enumerate(crowd.raises[:, c]) if x),
         ]
     )

@@ -23,7 +23,7 @@ from assay.circuits.verify.features import Known
 from assay.core import foreign
 from assay.core.errors import DataError
 from assay.subjects.decoder import Shape
-from assay.worlds.algorithms.task import Task, asked, unasked
+from assay.worlds.algorithms.task import Task, has_answer, unasked
 
 SEALED = ("model.safetensors", "config.json", "inputs.safetensors")
 """The files that an answer speaks of: a challenge in which one was changed is not scored."""
@@ -37,7 +37,7 @@ def files(problem: Problem, seed: int, features: Known | None = None) -> dict[st
     """Give the files of a challenge, but for its seal; where features are to be found, the files
     say at which place."""
     tokens = problem.task.draw(seed, 0, INPUTS)
-    places = np.flatnonzero(asked(problem.task.answer(tokens)).any(0)).tolist()
+    places = np.flatnonzero(has_answer(problem.task.answer(tokens)).any(0)).tolist()
     shape = _shape(problem)
     config = {
         "format": "assay-challenge-1",
@@ -70,7 +70,7 @@ def opened(folder: Path) -> Problem:
         shape = Shape(**config["decoder"])
         names, answers = tuple(map(str, config["tokens"])), tuple(map(str, config["answers"]))
         length, places = int(config["length"]), [int(i) for i in config["asked"]]
-        wanted = {name: (1, *size) for name, size in shape.parameters().items()}
+        expected_shapes = {name: (1, *size) for name, size in shape.parameters().items()}
     except (KeyError, TypeError, ValueError) as e:
         raise DataError(
             f"{folder / 'config.json'} is no challenge's: {type(e).__name__} {e}"
@@ -79,7 +79,7 @@ def opened(folder: Path) -> Problem:
         _tensors(folder / "model.safetensors"),
         _tensors(folder / "inputs.safetensors").get("tokens"),
     )
-    if {name: tuple(x.shape) for name, x in params.items()} != wanted:
+    if {name: tuple(x.shape) for name, x in params.items()} != expected_shapes:
         raise DataError(
             f"{folder / 'model.safetensors'} does not have the parameters that config.json says"
         )
@@ -95,10 +95,10 @@ def opened(folder: Path) -> Problem:
             f"{folder / 'inputs.safetensors'} does not have rows of {length} tokens below "
             f"{len(names)} as `tokens`"
         )
-    given = pool.long().numpy()
+    rows = pool.long().numpy()
 
-    def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
-        return given[of.integers(len(given), size=n)]
+    def draw(generator: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
+        return rows[generator.integers(len(rows), size=n)]
 
     def answer(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
         out = unasked(tokens)
@@ -106,7 +106,7 @@ def opened(folder: Path) -> Problem:
         return out
 
     problem = Problem(
-        Task("challenge", names, answers, length, drawn, answer), params, shape.activation
+        Task("challenge", names, answers, length, draw, answer), params, shape.activation
     )
     return problem
 
@@ -144,7 +144,7 @@ def _page(
     site: str | None,
 ) -> str:
     """What is known of the task without its answer."""
-    task, own = problem.task, set(problem.task.answers) <= set(problem.task.tokens)
+    task, answers_are_tokens = problem.task, set(problem.task.answers) <= set(problem.task.tokens)
     fixed = [
         f"position {i} is always {task.tokens[int(column[0])]}"
         for i, column in enumerate(tokens.T)
@@ -163,9 +163,9 @@ def _page(
 
 {question}
 - {shape.layers} block{"s"[: shape.layers != 1]} of {shape.heads} heads{mlp}; {shape.d} directions, no norms, learned positions.
-- There are {len(task.tokens)} tokens, {task.tokens[0]} to {task.tokens[-1]}; an input is {task.length} long{"".join(f"; {one}" for one in fixed)}.
+- There are {len(task.tokens)} tokens, {task.tokens[0]} to {task.tokens[-1]}; an input is {task.length} long{"".join(f"; {note}" for note in fixed)}.
 - Asked at position{"s"[: len(places) != 1]} {", ".join(map(str, places))}; answers are {task.answers[0]} to {task.answers[-1]}\
-{", the same as the tokens" if own else ""}.
+{", the same as the tokens" if answers_are_tokens else ""}.
 - {len(tokens):,} inputs are in `inputs.safetensors`; your answer is held to others, drawn in the same way.
 
 Some inputs, and what the model says:
@@ -186,8 +186,8 @@ Write what you find into `{ANSWER}`; the language is on Assay's page docs/explan
 
 
 def _answered(problem: Problem, row: Int[np.ndarray, " s"], places: list[int]) -> str:
-    said = problem.logits(row[None])[0].argmax(-1)
-    return " ".join(problem.task.answers[int(said[i])] for i in places)
+    predictions = problem.logits(row[None])[0].argmax(-1)
+    return " ".join(problem.task.answers[int(predictions[i])] for i in places)
 
 
 _FEATURES = """\

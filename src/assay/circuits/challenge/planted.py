@@ -75,11 +75,13 @@ def plant(seed: int, kind: str | None = None, noise: float = NOISE) -> Planted:
     if name == features.KIND:
         return _features(seed, noise)
     circuit, constants = _KINDS[name](rng.generator(seed, f"challenge.{name}.sizes"))
-    found = disguise(circuit, rng.generator(seed, f"challenge.{name}.disguise"), noise)
+    disguised = disguise(circuit, rng.generator(seed, f"challenge.{name}.disguise"), noise)
     plain, rival = (_sized(known.text(name, rival=r), constants) for r in (False, True))
-    told = (_written(_told(text, circuit, found, name in _COPIES)) for text in (plain, rival))
-    answer, rival = told
-    return Planted(name, seed, circuit, found, plain, answer, rival)
+    texts = (
+        _written(_translate(text, circuit, disguised, name in _COPIES)) for text in (plain, rival)
+    )
+    answer, rival = texts
+    return Planted(name, seed, circuit, disguised, plain, answer, rival)
 
 
 def names() -> tuple[str, ...]:
@@ -89,40 +91,40 @@ def names() -> tuple[str, ...]:
 
 def _features(seed: int, noise: float) -> Planted:
     """Plant features in superposition."""
-    circuit, drawn = features.made(rng.generator(seed, f"challenge.{features.KIND}.sizes"))
+    circuit, crowd = features.draw_circuit(rng.generator(seed, f"challenge.{features.KIND}.sizes"))
     to = disguise(circuit, rng.generator(seed, f"challenge.{features.KIND}.disguise"), noise)
-    answer, rival = (features.text(drawn, circuit, to, rival=r) for r in (False, True))
+    answer, rival = (features.text(crowd, circuit, to, rival=r) for r in (False, True))
     return Planted(
         features.KIND,
         seed,
         circuit,
         to,
-        features.text(drawn, circuit),
+        features.text(crowd, circuit),
         answer,
         rival,
-        features.known(drawn, circuit, to),
+        features.known(crowd, circuit, to),
     )
 
 
-def _brackets(of: np.random.Generator) -> tuple[Circuit, Constants]:
-    length = int(of.choice([6, 8, 10]))
+def _brackets(generator: np.random.Generator) -> tuple[Circuit, Constants]:
+    length = int(generator.choice([6, 8, 10]))
     return brackets(length), {"8640": f"{2 * SHARP * (length + 2) ** 2:g}"}
 
 
-def _induction(of: np.random.Generator) -> tuple[Circuit, Constants]:
-    half = int(of.integers(5, 9))
-    values = half + int(of.integers(4, 9))
+def _induction(generator: np.random.Generator) -> tuple[Circuit, Constants]:
+    half = int(generator.integers(5, 9))
+    values = half + int(generator.integers(4, 9))
     return induction(half, values), {"15": str(values - 1)}
 
 
-def _modular_sum(of: np.random.Generator) -> tuple[Circuit, Constants]:
-    p = int(of.integers(5, 12))
+def _modular_sum(generator: np.random.Generator) -> tuple[Circuit, Constants]:
+    p = int(generator.integers(5, 12))
     return modular_sum(p), {"7": str(p), "6": str(p - 1), "six": "the largest number"}
 
 
-def _redundant(of: np.random.Generator) -> tuple[Circuit, Constants]:
-    back = int(of.integers(1, 4))
-    circuit = redundant(int(of.integers(6, 11)), int(of.integers(7, 12)), back=back)
+def _redundant(generator: np.random.Generator) -> tuple[Circuit, Constants]:
+    back = int(generator.integers(1, 4))
+    circuit = redundant(int(generator.integers(6, 11)), int(generator.integers(7, 12)), back=back)
     return circuit, {
         "one place": f"{back} places",
         "first place": f"first {back} places",
@@ -130,13 +132,13 @@ def _redundant(of: np.random.Generator) -> tuple[Circuit, Constants]:
     } if back > 1 else {}
 
 
-def _sorting(of: np.random.Generator) -> tuple[Circuit, Constants]:
-    items = int(of.integers(4, 7))
-    return sorting(items, int(of.integers(12, 22))), {"5": str(items)}
+def _sorting(generator: np.random.Generator) -> tuple[Circuit, Constants]:
+    items = int(generator.integers(4, 7))
+    return sorting(items, int(generator.integers(12, 22))), {"5": str(items)}
 
 
-def _two_hops(of: np.random.Generator) -> tuple[Circuit, Constants]:
-    return two_hops(int(of.integers(1, 3))), {}
+def _two_hops(generator: np.random.Generator) -> tuple[Circuit, Constants]:
+    return two_hops(int(generator.integers(1, 3))), {}
 
 
 _KINDS: Mapping[str, Callable[[np.random.Generator], tuple[Circuit, Constants]]] = {
@@ -151,13 +153,13 @@ def _sized(text: str, constants: Constants) -> str:
     """The file of an explanation at other sizes."""
     numbers = "|".join(map(re.escape, constants))
     return (
-        re.sub(rf"(?<![\w.])({numbers})(?![\w.])", lambda found: constants[found[0]], text)
+        re.sub(rf"(?<![\w.])({numbers})(?![\w.])", lambda match: constants[match[0]], text)
         if constants
         else text
     )
 
 
-def _told(text: str, circuit: Circuit, to: Disguised, copies: bool) -> dict[str, Any]:
+def _translate(text: str, circuit: Circuit, to: Disguised, copies: bool) -> dict[str, Any]:
     """An explanation of the circuit as it has to be told of the disguised one: other places, other
     names.
 
@@ -167,16 +169,20 @@ def _told(text: str, circuit: Circuit, to: Disguised, copies: bool) -> dict[str,
     table["of"] = "challenge"
     variables = {}
     for name, variable in table.get("variables", {}).items():
-        at = variable.get("at")
+        place = variable.get("at")
         places = (
             {}
-            if at is None
-            else {"at": to.place(at) if isinstance(at, str) else [to.place(one) for one in at]}
+            if place is None
+            else {
+                "at": to.place(place)
+                if isinstance(place, str)
+                else [to.place(entry) for entry in place]
+            }
         )
         variables[name] = variable | places | {"is": _rule(variable["is"], copies, circuit)}
         if "reads" in variable and not copies:
             variables[name]["reads"] = [
-                re.sub(r"^token\b", "meant", one) for one in variable["reads"]
+                re.sub(r"^token\b", "meant", entry) for entry in variable["reads"]
             ]
     if not copies:
         meant = {"is": _looked_up("token", {int(new): old for old, new in enumerate(to.tokens)})}
@@ -187,11 +193,11 @@ def _told(text: str, circuit: Circuit, to: Disguised, copies: bool) -> dict[str,
                 answer, {old: int(new) for old, new in enumerate(to.answers)}
             )
         if "logits" in table:
-            rules = [_rule(one, copies, circuit) for one in table["logits"]["are"]]
+            rules = [_rule(entry, copies, circuit) for entry in table["logits"]["are"]]
             table["logits"]["are"] = [rules[i] for i in np.argsort(to.answers)]
             if "reads" in table["logits"]:
                 table["logits"]["reads"] = [
-                    re.sub(r"^token\b", "meant", one) for one in table["logits"]["reads"]
+                    re.sub(r"^token\b", "meant", entry) for entry in table["logits"]["reads"]
                 ]
     return table | {"variables": variables}
 
@@ -200,7 +206,7 @@ def _rule(rule: str, copies: bool, circuit: Circuit) -> str:
     """A rule in which tokens are what they were before."""
     if copies:
         return rule
-    quoted = re.sub(r"'([^']*)'", lambda found: str(circuit.task.tokens.index(found[1])), rule)
+    quoted = re.sub(r"'([^']*)'", lambda match: str(circuit.task.tokens.index(match[1])), rule)
     return re.sub(r"\btoken\b", "meant", quoted)
 
 
@@ -220,19 +226,19 @@ def _written(table: Mapping[str, Any]) -> str:
     ]
     for name, x in table.items():
         inner = (
-            {f"{name}.{one}": of for one, of in x.items()}
+            {f"{name}.{key}": fields for key, fields in x.items()}
             if name == "variables"
             else {name: x}
             if isinstance(x, dict)
             else {}
         )
-        for head, of in inner.items():
+        for head, fields in inner.items():
             plain += [
                 "",
                 f"[{head}]",
                 *(
                     f"{field} = {json.dumps(value, ensure_ascii=False)}"
-                    for field, value in of.items()
+                    for field, value in fields.items()
                 ),
             ]
     return "\n".join(plain) + "\n"

@@ -50,10 +50,14 @@ class Key:
 
 def sealed(folder: Path) -> str:
     """Read the commitment of a challenge's folder. Raises: DataError where it is none."""
-    found = foreign.json_object(folder / SEAL).get("commitment")
-    if not isinstance(found, str) or len(found) != 64 or not set(found) <= set("0123456789abcdef"):
+    commitment = foreign.json_object(folder / SEAL).get("commitment")
+    if (
+        not isinstance(commitment, str)
+        or len(commitment) != 64
+        or not set(commitment) <= set("0123456789abcdef")
+    ):
         raise DataError(f"{folder / SEAL} has no commitment, which is 64 hexadecimal digits")
-    return found
+    return commitment
 
 
 def read(path: Path, commitment: str) -> tuple[Key, list[dict[str, Any]]]:
@@ -64,10 +68,12 @@ def read(path: Path, commitment: str) -> tuple[Key, list[dict[str, Any]]]:
             f"the key of challenge {commitment[:12]} is not at {path}; it is in the store in "
             "which the challenge was made, see --root"
         )
-    found = foreign.json_object(path)
+    record = foreign.json_object(path)
     try:
-        key = Key(str(found["kind"]), int(found["seed"]), str(found["salt"]), dict(found["files"]))
-        scored = list(found["scored"])
+        key = Key(
+            str(record["kind"]), int(record["seed"]), str(record["salt"]), dict(record["files"])
+        )
+        scored = list(record["scored"])
     except (KeyError, TypeError, ValueError) as e:
         raise DataError(f"{path} is no key of a challenge: {type(e).__name__} {e}") from None
     if key.commitment != commitment:
@@ -80,14 +86,14 @@ def read(path: Path, commitment: str) -> tuple[Key, list[dict[str, Any]]]:
 
 def written(key: Key, scored: list[dict[str, Any]]) -> bytes:
     """Give the key's file."""
-    found = {
+    record = {
         "kind": key.kind,
         "seed": key.seed,
         "salt": key.salt,
         "files": dict(key.files),
         "scored": scored,
     }
-    return (json.dumps(found, indent=1) + "\n").encode()
+    return (json.dumps(record, indent=1) + "\n").encode()
 
 
 def unsealed(folder: Path, key: Key) -> tuple[Planted, Problem]:
@@ -104,20 +110,20 @@ def unsealed(folder: Path, key: Key) -> tuple[Planted, Problem]:
                 f"{folder / name} was changed since the challenge was made; no answer to it "
                 "is scored"
             )
-    planted, given = plant(key.seed, key.kind), opened(folder)
-    alike = planted.problem.params.keys() == given.params.keys() and all(
-        x.shape == given.params[name].shape
+    planted, folder_problem = plant(key.seed, key.kind), opened(folder)
+    same_params = planted.problem.params.keys() == folder_problem.params.keys() and all(
+        x.shape == folder_problem.params[name].shape
         and torch.allclose(
-            x, given.params[name], rtol=1e-3, atol=1e-3 * float(x.square().mean().sqrt())
+            x, folder_problem.params[name], rtol=1e-3, atol=1e-3 * float(x.square().mean().sqrt())
         )
         for name, x in planted.problem.params.items()
     )
-    if not alike:
+    if not same_params:
         raise DataError(
             f"{folder} was made by another version of Assay, which planted something else "
             "from the same seed"
         )
-    return planted, Problem(planted.problem.task, given.params, given.activation)
+    return planted, Problem(planted.problem.task, folder_problem.params, folder_problem.activation)
 
 
 def _hash(data: bytes) -> str:

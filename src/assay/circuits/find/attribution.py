@@ -16,7 +16,7 @@ from torch import Tensor
 
 from assay.circuits.find.cutting import ROWS, without_edges
 from assay.circuits.find.question import Question
-from assay.subjects.parts import Edge, Part, Reader, Written, apart
+from assay.subjects.parts import Edge, Part, Reader, Written, run_by_parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +66,11 @@ def by_integrated_gradients(q: Question, steps: int = 32) -> Scores:
     steps
     Source: Hanna et al. 2024 (arXiv 2403.17806), who take α = k/steps; midpoints leave an error of
     1/steps² in place of 1/steps."""
-    along = _along(steps, q)
+    alphas = _compute_alphas(steps, q)
     inputs: dict[Part, Written] = {}
     for part in q.parts:
         if part.layer < 0:
-            inputs[part] = _between(q, part, along)
+            inputs[part] = _between(q, part, alphas)
     return Scores(q.edges, _scored(q, _slopes(q, steps, inputs)))
 
 
@@ -95,14 +95,14 @@ def by_integrated_activations(q: Question, steps: int = 16) -> Scores:
     ½)/steps, k = 1 … steps
     Source: Marks et al. 2024 (arXiv 2403.19647), section on integrated gradients; as a method for
     edges in MIB (arXiv 2504.13151)."""
-    along, out = (
-        _along(steps, q),
+    alphas, out = (
+        _compute_alphas(steps, q),
         torch.zeros(len(q.params["W_E"]), len(q.tokens), len(q.edges)).to(q.full),
     )
     for part in q.parts:
-        slopes = _slopes(q, steps, {part: _between(q, part, along)})
-        own = torch.tensor([u == part for u, _ in q.edges], device=q.tokens.device)
-        out = torch.where(own, _scored(q, slopes), out)
+        slopes = _slopes(q, steps, {part: _between(q, part, alphas)})
+        starts_at_part = torch.tensor([u == part for u, _ in q.edges], device=q.tokens.device)
+        out = torch.where(starts_at_part, _scored(q, slopes), out)
     return Scores(q.edges, out)
 
 
@@ -112,23 +112,23 @@ def by_chance(q: Question, seeds: Sequence[int]) -> Scores:
 
     from assay.core.rng import normal
 
-    drawn = torch.from_numpy(
+    noise = torch.from_numpy(
         normal(np.array(seeds), "circuits.find.chance", 0, (1, len(q.edges)))
     ).to(q.full)
-    return Scores(q.edges, drawn.expand(-1, len(q.tokens), -1))
+    return Scores(q.edges, noise.expand(-1, len(q.tokens), -1))
 
 
-def _along(steps: int, q: Question) -> Float[Tensor, "n 1 1"]:
+def _compute_alphas(steps: int, q: Question) -> Float[Tensor, "n 1 1"]:
     """How far along the way each row is: all inputs at the first step, then all at the next."""
     alpha = (torch.arange(steps, device=q.tokens.device) + 0.5) / steps
     return alpha.repeat_interleave(len(q.tokens))[:, None, None]
 
 
-def _between(q: Question, part: Part, along: Float[Tensor, "n 1 1"]) -> Written:
+def _between(q: Question, part: Part, alphas: Float[Tensor, "n 1 1"]) -> Written:
     """What a part writes on the way from the donor's writing to its own."""
-    times = len(along) // len(q.tokens)
-    own, donor = (x.repeat(1, times, 1, 1) for x in (q.clean.wrote[part], q.donor[part]))
-    new = donor + along.to(own) * (own - donor)
+    times = len(alphas) // len(q.tokens)
+    clean, donor = (x.repeat(1, times, 1, 1) for x in (q.clean.wrote[part], q.donor[part]))
+    new = donor + alphas.to(clean) * (clean - donor)
     return lambda _: new
 
 
@@ -149,7 +149,7 @@ def _slopes(
     def nudged(more: Tensor) -> Written:
         return lambda x: x + more
 
-    found = apart(
+    forward_pass = run_by_parts(
         q.params,
         q.tokens.repeat(steps, 1),
         q.activation,
@@ -157,7 +157,7 @@ def _slopes(
         read={(first, r): nudged(more) for r, more in nudge.items()},
     )
     slopes = torch.autograd.grad(
-        q.measured(found.logits).sum(), list(nudge.values()), allow_unused=True
+        q.measured(forward_pass.logits).sum(), list(nudge.values()), allow_unused=True
     )
     whole = (
         torch.zeros_like(more) if g is None else g

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from assay.circuits.find.question import Question
-from assay.subjects.parts import Apart, Part, Written, apart
+from assay.subjects.parts import Apart, Part, Written, run_by_parts
 
 ROWS = 1024
 """Most rows of one pass, so that memory does not grow with the cuts."""
@@ -33,7 +33,7 @@ def without_edges(
             for i, edge in enumerate(q.edges)
             if bool(some[..., i].any())
         }
-        return apart(q.params, q.tokens.repeat(some.shape[1], 1), q.activation, read=read)
+        return run_by_parts(q.params, q.tokens.repeat(some.shape[1], 1), q.activation, read=read)
 
     return torch.cat(list(_measured(q, cuts, passed, rows)), 1)
 
@@ -62,7 +62,9 @@ def without_parts(
         written: dict[Part, Written] = {}
         for i, part in acting:
             written[part] = _swapped(q, part, some[..., i, :], restored)
-        return apart(q.params, q.tokens.repeat(some.shape[1], 1), q.activation, written=written)
+        return run_by_parts(
+            q.params, q.tokens.repeat(some.shape[1], 1), q.activation, written=written
+        )
 
     return torch.cat(list(_measured(q, cuts, passed, rows)), 1)
 
@@ -76,15 +78,15 @@ def _swapped(
     """What one part writes under each cut: the other writing where it is marked; restored, its own
     there and the donor's inputs elsewhere."""
     cuts = marked.shape[1]
-    here = marked.repeat_interleave(len(q.tokens), 1)[..., None]
-    here = here if here.ndim == 4 else here[..., None]
+    mask = marked.repeat_interleave(len(q.tokens), 1)[..., None]
+    mask = mask if mask.ndim == 4 else mask[..., None]
 
     def written(x: Float[Tensor, "run n s d"]) -> Float[Tensor, "run n s d"]:
         donor = q.donor[part].repeat(1, cuts, 1, 1)
         if not restored:
-            return torch.where(here, donor, x)
+            return torch.where(mask, donor, x)
         return torch.where(
-            here, q.clean.wrote[part].repeat(1, cuts, 1, 1), donor if part.layer < 0 else x
+            mask, q.clean.wrote[part].repeat(1, cuts, 1, 1), donor if part.layer < 0 else x
         )
 
     return written

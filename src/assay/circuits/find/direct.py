@@ -41,7 +41,7 @@ def direct(q: Question) -> Direct:
     pull = torch.einsum(
         "bsv,rdv->rbsd", q.weights.to(unembed), unembed
     )  # what one unit of each coordinate is worth
-    of = {part: torch.einsum("rbsd,rbsd->rb", x, pull) for part, x in terms.items()}
+    by_part = {part: torch.einsum("rbsd,rbsd->rb", x, pull) for part, x in terms.items()}
     return Direct(
-        of, torch.einsum("rbsd,rbsd->rb", constant(q.params, q.clean, Reader("logits")), pull)
+        by_part, torch.einsum("rbsd,rbsd->rb", constant(q.params, q.clean, Reader("logits")), pull)
     )

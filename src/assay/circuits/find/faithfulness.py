@@ -102,16 +102,16 @@ def curve(
 
     `absolute`: rank by the size of the score, as for CMD; by signed score as for CPR.
     """
-    kept = circuits(scores.mean(), shares, absolute=absolute)
+    masks = circuits(scores.mean(), shares, absolute=absolute)
     return Curve(
-        shares, (_kept_means(q, kept, rows) - q.empty.mean(1)[:, None]) / q.span()[:, None]
+        shares, (_kept_means(q, masks, rows) - q.empty.mean(1)[:, None]) / q.span()[:, None]
     )
 
 
 def _kept_means(
-    q: Question, kept: Bool[Tensor, "run size edge"], rows: int
+    q: Question, masks: Bool[Tensor, "run size edge"], rows: int
 ) -> Float[Tensor, "run size"]:
-    return without_edges(q, ~kept, rows).mean(2)
+    return without_edges(q, ~masks, rows).mean(2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,33 +145,38 @@ def resampled(
 
     Raises: DataError for fewer than two inputs on either side.
     """
-    found, judged = scores.values.shape[1], len(q.tokens)
-    if min(found, judged) < 2:
+    n_finding, judged = scores.values.shape[1], len(q.tokens)
+    if min(n_finding, judged) < 2:
         raise DataError(
             "resampling needs at least two inputs to find edges on and two to judge circuits "
-            f"on, not {found} and {judged}"
+            f"on, not {n_finding} and {judged}"
         )
     absolute = measure == "CMD"
-    weights = _counts("finding", draws, found).to(scores.values)
-    ranked = torch.einsum("nb,rbe->nre", weights / found, scores.values)
-    kept = circuits(
+    weights = _counts("finding", draws, n_finding).to(scores.values)
+    ranked = torch.einsum("nb,rbe->nre", weights / n_finding, scores.values)
+    masks = circuits(
         torch.cat([scores.mean()[None], ranked]), shares, absolute=absolute
     )  # the first is all inputs, once each
-    each, which = (
-        kept.transpose(1, 2).flatten(0, 1).unique(dim=0, return_inverse=True)
+    unique_masks, which = (
+        masks.transpose(1, 2).flatten(0, 1).unique(dim=0, return_inverse=True)
     )  # one circuit of each run
-    number = without_edges(q, ~each.transpose(0, 1), rows)  # run, circuit, b
-    again = (
+    number = without_edges(q, ~unique_masks.transpose(0, 1), rows)  # run, circuit, b
+    judging_weights = (
         torch.cat([torch.ones(1, judged), _counts("judging", draws, judged)]).to(number) / judged
     )
     which = which.view(draws + 1, len(shares))
     runs = torch.arange(number.shape[0], device=number.device)[:, None]
     circuit = torch.stack(
-        [torch.einsum("b,rsb->rs", w, number[runs, at]) for w, at in zip(again, which, strict=True)]
+        [
+            torch.einsum("b,rsb->rs", w, number[runs, index])
+            for w, index in zip(judging_weights, which, strict=True)
+        ]
     )
-    full, empty = (torch.einsum("nb,rb->nr", again, x)[..., None] for x in (q.full, q.empty))
-    drawn = Curve(shares, (circuit - empty) / (full - empty))
-    values = (drawn.cmd if absolute else drawn.cpr).cpu().numpy()
+    full, empty = (
+        torch.einsum("nb,rb->nr", judging_weights, x)[..., None] for x in (q.full, q.empty)
+    )
+    curves = Curve(shares, (circuit - empty) / (full - empty))
+    values = (curves.cmd if absolute else curves.cpr).cpu().numpy()
     low, high = np.quantile(values[1:], [(1 - level) / 2, (1 + level) / 2], axis=0)
     first = circuits(ranked, (0.5,), absolute=absolute)[..., 0, :].double().mean(0)
     return Area(values[0], low, high, first.cpu().numpy())
@@ -180,4 +185,4 @@ def resampled(
 def _counts(stream: str, draws: int, n: int) -> Int[Tensor, "draw n"]:
     """How often each of n inputs is picked in each draw."""
     picked = rng.integers(np.zeros(1, int), f"circuits.find.{stream}.{n}", 0, (draws, n), n)[0]
-    return torch.from_numpy(np.stack([np.bincount(one, minlength=n) for one in picked])).double()
+    return torch.from_numpy(np.stack([np.bincount(row, minlength=n) for row in picked])).double()

@@ -23,11 +23,11 @@ def grid(q: Question, *, restored: bool = False, rows: int = ROWS) -> Float[Tens
     (arXiv 2309.16042), on which to use."""
     cells = len(q.parts) * q.tokens.shape[1]
     cuts = torch.eye(cells, dtype=torch.bool, device=q.tokens.device).view(cells, len(q.parts), -1)
-    found = without_parts(q, cuts, restored=restored, rows=rows)
+    numbers = without_parts(q, cuts, restored=restored, rows=rows)
     if restored:
-        effect = found - without_parts(q, torch.zeros_like(cuts[:1]), restored=True)
+        effect = numbers - without_parts(q, torch.zeros_like(cuts[:1]), restored=True)
     else:
-        effect = q.full[:, None] - found
+        effect = q.full[:, None] - numbers
     return effect.transpose(1, 2).unflatten(2, (len(q.parts), -1))
 
 

@@ -19,17 +19,21 @@ from assay.circuits.find.question import Question
 def pairs_of_parts(q: Question, rows: int = ROWS) -> Float[Tensor, "run b part part"]:
     """Give what the number of each input loses when two parts have the other writing at all
     positions; the diagonal is one part alone."""
-    one = torch.eye(len(q.parts), dtype=torch.bool, device=q.tokens.device)
-    both = (one[:, None] | one[None]).flatten(0, 1)[..., None].expand(-1, -1, q.tokens.shape[1])
-    found = q.full[:, None] - without_parts(q, both, rows=rows)
-    return found.transpose(1, 2).unflatten(2, one.shape)
+    identity = torch.eye(len(q.parts), dtype=torch.bool, device=q.tokens.device)
+    both = (
+        (identity[:, None] | identity[None])
+        .flatten(0, 1)[..., None]
+        .expand(-1, -1, q.tokens.shape[1])
+    )
+    losses = q.full[:, None] - without_parts(q, both, rows=rows)
+    return losses.transpose(1, 2).unflatten(2, identity.shape)
 
 
 def interaction(pairs: Float[Tensor, "run b n n"]) -> Float[Tensor, "run b n n"]:
     """Give what two lose together beyond what each loses alone: above 0 where one stands in for the
     other. The diagonal means nothing."""
-    alone = pairs.diagonal(dim1=2, dim2=3)
-    return pairs - alone[..., None] - alone[:, :, None]
+    singles = pairs.diagonal(dim1=2, dim2=3)
+    return pairs - singles[..., None] - singles[:, :, None]
 
 
 def by_pairs(q: Question, rows: int = ROWS) -> Scores:
@@ -41,18 +45,24 @@ def by_pairs(q: Question, rows: int = ROWS) -> Scores:
     Formula: m(N) − m(N∖e), or of the other edges f the largest m(N∖f) − m(N∖{e, f}) if that exceeds
     it in size; by means over inputs"""
     n = len(q.edges)
-    one = torch.eye(n, dtype=torch.bool, device=q.tokens.device)
+    identity = torch.eye(n, dtype=torch.bool, device=q.tokens.device)
     above = torch.triu_indices(n, n)
-    lost = q.full[:, None] - without_edges(q, one[above[0]] | one[above[1]], rows)  # run, pair, b
+    lost = q.full[:, None] - without_edges(
+        q, identity[above[0]] | identity[above[1]], rows
+    )  # run, pair, b
     table = lost.new_zeros(*lost.shape[::2], n, n)
     table[..., above[0], above[1]] = lost.transpose(1, 2)
     table[..., above[1], above[0]] = lost.transpose(1, 2)
-    alone = table.diagonal(dim1=2, dim2=3)
+    singles = table.diagonal(dim1=2, dim2=3)
     worth = (
-        table - alone[:, :, None] * ~one
+        table - singles[:, :, None] * ~identity
     )  # run, b, edge, the edge cut before; on the diagonal none is
     size = worth.mean(1, keepdim=True)
-    best = torch.where(one, size.abs(), size).argmax(-1, keepdim=True).expand(*worth.shape[:-1], 1)
+    best = (
+        torch.where(identity, size.abs(), size)
+        .argmax(-1, keepdim=True)
+        .expand(*worth.shape[:-1], 1)
+    )
     return Scores(q.edges, worth.gather(-1, best)[..., 0])
 
 
@@ -67,12 +77,12 @@ def pruned(q: Question, share: float = 0.01, rows: int = ROWS) -> Bool[Tensor, "
     Source: Conmy et al. 2023 (arXiv 2304.14997), there with a divergence of the outputs in place of
     the number."""
     cut = torch.zeros(len(q.edges), dtype=torch.bool, device=q.tokens.device)
-    now, least = q.full.mean(1), share * q.span().abs()
+    current, least = q.full.mean(1), share * q.span().abs()
     for i in reversed(range(len(q.edges))):
         cut[i] = True
         without = without_edges(q, cut[None], rows)[:, 0].mean(1)
-        if bool(((without - now).abs() < least).all()):
-            now = without
+        if bool(((without - current).abs() < least).all()):
+            current = without
         else:
             cut[i] = False
     return ~cut

@@ -47,25 +47,25 @@ def question_of(
         if noise
         else circuit.params
     )
-    inputs, others = (task.draw(seed, i, n, held_out=True) for i in range(2))
-    right, rival = (torch.from_numpy(task.answer(x)) for x in (inputs, others))
-    tokens, asked = torch.from_numpy(inputs), right >= 0
+    inputs, other_inputs = (task.draw(seed, i, n, held_out=True) for i in range(2))
+    right, rival = (torch.from_numpy(task.answer(x)) for x in (inputs, other_inputs))
+    tokens, answer_mask = torch.from_numpy(inputs), right >= 0
     if donor == "nothing":
         return Question(
             params,
             tokens,
-            right_alone(right, answers, asked),
+            right_alone(right, answers, answer_mask),
             nothing(params, tokens),
             circuit.shape.activation,
         )
     places = torch.from_numpy(
         rng.generator(seed, "circuits.find.places").random(inputs.shape).argsort(1)
     )
-    wrote = other(params, torch.from_numpy(others), circuit.shape.activation, places)
+    wrote = other(params, torch.from_numpy(other_inputs), circuit.shape.activation, places)
     return Question(
         params,
         tokens,
-        logit_difference(right, rival, answers, asked),
+        logit_difference(right, rival, answers, answer_mask),
         wrote,
         circuit.shape.activation,
     )
@@ -80,13 +80,13 @@ class Match:
     recall: float
 
 
-def match(found: Bool[np.ndarray, "edge"], true: Bool[np.ndarray, "edge"]) -> Match:
+def match(predicted: Bool[np.ndarray, "edge"], true: Bool[np.ndarray, "edge"]) -> Match:
     """Compare what was found with what is known. Raises: DataError where nothing is known to be
     true."""
-    found, true = np.asarray(found, bool), np.asarray(true, bool)
+    predicted, true = np.asarray(predicted, bool), np.asarray(true, bool)
     if not true.any():
         raise DataError("no edge is known to be in the circuit, so there is nothing to find")
-    both, marked = int((found & true).sum()), int(found.sum())
+    both, marked = int((predicted & true).sum()), int(predicted.sum())
     return Match(both / marked if marked else float("nan"), both / int(true.sum()))
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from assay.circuits.find.question import Question
 from assay.core.errors import ModelError
 from assay.subjects.decoder import Params
-from assay.subjects.parts import Apart, Part, Reader, apart, earlier, readers
+from assay.subjects.parts import Apart, Part, Reader, earlier, readers, run_by_parts
 
 
 @dataclass(frozen=True, order=True)
@@ -49,15 +49,15 @@ def paths(params: Params, start: Part) -> tuple[Path, ...]:
         for reader in readers(params):
             if part not in earlier(params, reader):
                 continue
-            if (then := reader.of) is None:
+            if (next_part := reader.of) is None:
                 yield Path(start, (*gone, reader))
             else:
-                yield from onward(then, (*gone, reader))
+                yield from onward(next_part, (*gone, reader))
 
     return tuple(onward(start, ()))
 
 
-def path_effects(q: Question, wanted: Sequence[Path]) -> Float[Tensor, "run path b"]:
+def path_effects(q: Question, path_list: Sequence[Path]) -> Float[Tensor, "run path b"]:
     """Give what the number of each input loses when one path carries the donor's writing.
 
     Beginnings that paths share are worked out once. Raises: ModelError for a path with an edge that
@@ -72,10 +72,10 @@ def path_effects(q: Question, wanted: Sequence[Path]) -> Float[Tensor, "run path
         if path not in carried:
             last = path.through[-1].of
             assert last is not None  # logits end a path
-            carried[path] = shown(path).wrote[last]
+            carried[path] = run_path(path).wrote[last]
         return carried[path]
 
-    def shown(path: Path) -> Apart:
+    def run_path(path: Path) -> Apart:
         """The pass in which the last reader of a path is shown what the path carries."""
         *before, last = path.through
         if any(reader.of is None for reader in before):
@@ -83,7 +83,7 @@ def path_effects(q: Question, wanted: Sequence[Path]) -> Float[Tensor, "run path
         start = before[-1].of if before else path.start
         assert start is not None
         new = changed(Path(path.start, tuple(before))) if before else q.donor[start]
-        return apart(q.params, q.tokens, q.activation, read={(start, last): new})
+        return run_by_parts(q.params, q.tokens, q.activation, read={(start, last): new})
 
     with torch.no_grad():
-        return torch.stack([q.full - q.measured(shown(path).logits) for path in wanted], 1)
+        return torch.stack([q.full - q.measured(run_path(path).logits) for path in path_list], 1)

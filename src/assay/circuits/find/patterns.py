@@ -34,14 +34,14 @@ def looks(pattern: Float[Tensor, "b s s"], tokens: Int[Tensor, "b s"]) -> tuple[
 
     Source: Elhage et al. 2021 (previous-token and induction heads); TransformerLens's head
     detector, there over all queries."""
-    found = []
+    results = []
     everywhere = torch.ones(pattern.shape[-2:], dtype=torch.bool).tril().to(pattern)
-    alike = (everywhere / everywhere.sum(-1, keepdim=True)).expand_as(pattern)
+    uniform = (everywhere / everywhere.sum(-1, keepdim=True)).expand_as(pattern)
     for kind, places in zip(NAMES, _places(tokens), strict=True):
         asks = places.any(-1)
-        share, by_chance = ((x * places).sum(-1)[asks].double().mean() for x in (pattern, alike))
-        found.append(Look(kind, float(share), float(by_chance)))
-    return tuple(found)
+        share, by_chance = ((x * places).sum(-1)[asks].double().mean() for x in (pattern, uniform))
+        results.append(Look(kind, float(share), float(by_chance)))
+    return tuple(results)
 
 
 def _places(tokens: Int[Tensor, "b s"]) -> list[Bool[Tensor, "b s s"]]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from assay.core.errors import DataError, ModelError
 from assay.subjects.decoder import Activation, Params
-from assay.subjects.parts import Apart, Edge, Part, apart, edges, parts
+from assay.subjects.parts import Apart, Edge, Part, edges, parts, run_by_parts
 
 Donor = Mapping[Part, Float[Tensor, "run b s d"]]
 """What each part would have written."""
@@ -40,7 +40,7 @@ class Question:
     def clean(self) -> Apart:
         """The pass with nothing replaced."""
         with torch.no_grad():
-            return apart(self.params, self.tokens, self.activation)
+            return run_by_parts(self.params, self.tokens, self.activation)
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -61,9 +61,9 @@ class Question:
     def empty(self) -> Float[Tensor, "run b"]:
         """The number with every part's other writing in its place, m(∅)."""
         with torch.no_grad():
-            shown = {part: lambda _, new=new: new for part, new in self.donor.items()}
+            replacements = {part: lambda _, new=new: new for part, new in self.donor.items()}
             return self.measured(
-                apart(self.params, self.tokens, self.activation, written=shown).logits
+                run_by_parts(self.params, self.tokens, self.activation, written=replacements).logits
             )
 
     def measured(self, logits: Float[Tensor, "run n s v"]) -> Float[Tensor, "run n"]:
@@ -72,12 +72,12 @@ class Question:
         weights = self.weights.repeat(logits.shape[1] // len(self.weights), 1, 1)
         return torch.einsum("rbsv,bsv->rb", logits, weights.to(logits))
 
-    def named(self, wanted: Iterable[Edge]) -> Bool[Tensor, "edge"]:
+    def named(self, selection: Iterable[Edge]) -> Bool[Tensor, "edge"]:
         """Mark these among all edges. Raises: ModelError for one that is not there."""
-        wanted = set(wanted)
-        if absent := sorted(wanted - set(self.edges)):
+        selection = set(selection)
+        if absent := sorted(selection - set(self.edges)):
             raise ModelError(f"this decoder has no edge {' → '.join(map(str, absent[0]))}")
-        return torch.tensor([e in wanted for e in self.edges], device=self.tokens.device)
+        return torch.tensor([e in selection for e in self.edges], device=self.tokens.device)
 
     def span(self) -> Float[Tensor, "run"]:
         """The mean of the number for the whole decoder less that for none of it: what there is to
@@ -85,45 +85,52 @@ class Question:
 
         Raises: DataError where that is nothing.
         """
-        found = (self.full - self.empty).mean(1)
-        if bool((found.abs() <= 1e-9 * self.full.abs().mean(1)).any()):
+        difference = (self.full - self.empty).mean(1)
+        if bool((difference.abs() <= 1e-9 * self.full.abs().mean(1)).any()):
             raise DataError(
                 "the number is as large with every part's writing replaced, so there is "
                 "nothing to explain; replace it by something else"
             )
-        return found
+        return difference
 
 
 def logit_difference(
-    right: Int[Tensor, "b s"], wrong: Int[Tensor, "b s"], answers: int, at: Bool[Tensor, "b s"]
+    right: Int[Tensor, "b s"],
+    wrong: Int[Tensor, "b s"],
+    answers: int,
+    positions: Bool[Tensor, "b s"],
 ) -> Float[Tensor, "b s v"]:
     """Weigh logits so that they give the mean of right less wrong over the positions marked; equal
     answers give 0.
 
     Raises: DataError for an input with no position marked, or answers that the decoder does not
     give."""
-    if bool((~at).all(1).any()):
+    if bool((~positions).all(1).any()):
         raise DataError("an input has no position at which an answer is asked for")
-    if bool(((right < 0) | (right >= answers) | (wrong < 0) | (wrong >= answers))[at].any()):
+    if bool(((right < 0) | (right >= answers) | (wrong < 0) | (wrong >= answers))[positions].any()):
         raise DataError(f"an answer is not one of the {answers} that the decoder gives")
     one_hot = torch.eye(answers, dtype=torch.float64, device=right.device)
     weights = one_hot[right.clamp(0, answers - 1)] - one_hot[wrong.clamp(0, answers - 1)]
-    return weights * (at / at.sum(1, keepdim=True))[..., None]
+    return weights * (positions / positions.sum(1, keepdim=True))[..., None]
 
 
 def right_alone(
-    right: Int[Tensor, "b s"], answers: int, at: Bool[Tensor, "b s"]
+    right: Int[Tensor, "b s"], answers: int, positions: Bool[Tensor, "b s"]
 ) -> Float[Tensor, "b s v"]:
     """Weigh logits so that they give the mean of right less the mean of all others; no answer is
     named as the rival.
 
     Raises: DataError as `logit_difference`.
     """
-    logit_difference(right, right, answers, at)  # refuses what it refuses
+    logit_difference(right, right, answers, positions)  # refuses what it refuses
     one_hot = torch.eye(answers, dtype=torch.float64, device=right.device)[
         right.clamp(0, answers - 1)
     ]
-    return (answers * one_hot - 1) / (answers - 1) * (at / at.sum(1, keepdim=True))[..., None]
+    return (
+        (answers * one_hot - 1)
+        / (answers - 1)
+        * (positions / positions.sum(1, keepdim=True))[..., None]
+    )
 
 
 def other(
@@ -139,8 +146,8 @@ def other(
     reads it."""
     with torch.no_grad():
         if places is None:
-            return apart(params, tokens, activation).wrote
-        return apart(
+            return run_by_parts(params, tokens, activation).wrote
+        return run_by_parts(
             params,
             tokens,
             activation,
@@ -157,7 +164,7 @@ def mean(
 ) -> Donor:
     """What parts write on average over inputs, at each position or over positions too."""
     with torch.no_grad():
-        wrote = apart(params, tokens, activation).wrote
+        wrote = run_by_parts(params, tokens, activation).wrote
     return {
         part: x.mean((1, 2) if over_places else 1, keepdim=True).expand_as(x)
         for part, x in wrote.items()

@@ -39,9 +39,11 @@ class ScoreTerms:
 
         Formula: Σ_q cov_k(term_qk, score_qk) / Σ_q var_k(score_qk), over keys k ≤ q; the shares add
         up to 1"""
-        seen = torch.ones(self.values.shape[-2:], device=self.values.device).tril()
-        count = seen.sum(-1, keepdim=True)
-        off = (self.values - (self.values * seen).sum(-1, keepdim=True) / count) * seen
+        causal_mask = torch.ones(self.values.shape[-2:], device=self.values.device).tril()
+        count = causal_mask.sum(-1, keepdim=True)
+        off = (
+            self.values - (self.values * causal_mask).sum(-1, keepdim=True) / count
+        ) * causal_mask
         whole = off.sum((2, 3))
         return (
             torch.einsum("rbijqk,rbqk->rij", off, whole)

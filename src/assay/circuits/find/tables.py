@@ -23,16 +23,16 @@ Kind = Literal["embed", "pos"]
 
 
 def written_table(
-    params: Params, of: Kind = "embed", through: Sequence[Part] = ()
+    params: Params, kind: Kind = "embed", through: Sequence[Part] = ()
 ) -> Float[Tensor, "run n d"]:
     """Give what every token or position writes to the stream, moved on by heads one after another.
 
     Raises: ModelError for heads that are not there or not one after another, and for positions that
     are not learned."""
-    there = parts(params)
-    if absent := [p for p in (Part(of), *through) if p not in there]:
+    all_parts = parts(params)
+    if absent := [p for p in (Part(kind), *through) if p not in all_parts]:
         raise ModelError(
-            f"this decoder has no part {absent[0]}; it has {', '.join(map(str, there))}"
+            f"this decoder has no part {absent[0]}; it has {', '.join(map(str, all_parts))}"
         )
     layers = [p.layer for p in through]
     if any(p.kind != "head" for p in through) or layers != sorted(set(layers)):
@@ -40,14 +40,14 @@ def written_table(
             "values pass through heads of later and later blocks, not through "
             f"{', '.join(map(str, through))}"
         )
-    x = params["W_E"] if of == "embed" else params["W_pos"]
+    x = params["W_E"] if kind == "embed" else params["W_pos"]
     for p in through:
         read = folded(params, x, Reader("head", p.layer, p.head, "v"))
         x = read @ params["W_QKV"][:, p.layer, :, 2, p.head] @ params["W_O"][:, p.layer, p.head]
     return x
 
 
-def ov_table(params: Params, *heads: Part, of: Kind = "embed") -> Float[Tensor, "run n v"]:
+def ov_table(params: Params, *heads: Part, kind: Kind = "embed") -> Float[Tensor, "run n v"]:
     """Give what attending to each token, or position, adds to each logit through these heads one
     after another; none: the direct path.
 
@@ -56,7 +56,7 @@ def ov_table(params: Params, *heads: Part, of: Kind = "embed") -> Float[Tensor, 
     Source: Elhage et al. 2021, A Mathematical Framework for Transformer Circuits.
     """
     unembed = params["W_U"] if "W_U" in params else params["W_E"].mT
-    return folded(params, written_table(params, of, heads), Reader("logits")) @ unembed
+    return folded(params, written_table(params, kind, heads), Reader("logits")) @ unembed
 
 
 def qk_table(
@@ -75,17 +75,17 @@ def qk_table(
     reads."""
     slots: tuple[Slot, ...] = ("q", "k")
     sides = []
-    for i, (slot, (of, through)) in enumerate(zip(slots, (query, key), strict=True)):
+    for i, (slot, (kind, through)) in enumerate(zip(slots, (query, key), strict=True)):
         if (
             head not in parts(params)
             or head.kind != "head"
             or any(p.layer >= head.layer for p in through)
         ):
             raise ModelError(
-                f"{head} is no head that reads what {', '.join(map(str, through)) or of} wrote"
+                f"{head} is no head that reads what {', '.join(map(str, through)) or kind} wrote"
             )
         reader = Reader("head", head.layer, head.head, slot)
-        read = folded(params, written_table(params, of, through), reader)
+        read = folded(params, written_table(params, kind, through), reader)
         sides.append(read @ params["W_QKV"][:, head.layer, :, i, head.head])
     if "W_pos" not in params:
         sides[0] = rotated(sides[0][..., None, :].expand(*sides[0].shape[:-1], distance + 1, -1))[

@@ -12,20 +12,23 @@ from assay.subjects.parts import Apart, Part, Reader, earlier
 
 
 def normed_terms(
-    params: Params, found: Apart, reader: Reader
+    params: Params, forward_pass: Apart, reader: Reader
 ) -> dict[Part, Float[Tensor, "run b s d"]]:
     """Give each earlier part's share of what a reader is given after its norm, at the divisor of
     this pass."""
     gain, bias = _norm_of(params, reader)
-    sigma = _divisor(_stream(params, found, reader), gain, bias)
-    return {part: _scaled(found.wrote[part], sigma, gain, bias) for part in earlier(params, reader)}
+    sigma = _divisor(_stream(params, forward_pass, reader), gain, bias)
+    return {
+        part: _scaled(forward_pass.wrote[part], sigma, gain, bias)
+        for part in earlier(params, reader)
+    }
 
 
-def constant(params: Params, found: Apart, reader: Reader) -> Float[Tensor, "run b s d"]:
+def constant(params: Params, forward_pass: Apart, reader: Reader) -> Float[Tensor, "run b s d"]:
     """Give what no part wrote: biases of earlier attention through the norm, and the norm's own
     bias."""
     gain, bias = _norm_of(params, reader)
-    stream = _stream(params, found, reader)
+    stream = _stream(params, forward_pass, reader)
     biases = _biases(params, reader).expand_as(stream)
     out = _scaled(biases, _divisor(stream, gain, bias), gain, bias)
     return out if bias is None else out + bias[:, None, None]
@@ -57,11 +60,11 @@ def _biases(params: Params, reader: Reader) -> Float[Tensor, "run 1 1 d"]:
     return params["b_O"][:, :upto].sum(1)[:, None, None]
 
 
-def _stream(params: Params, found: Apart, reader: Reader) -> Float[Tensor, "run b s d"]:
+def _stream(params: Params, forward_pass: Apart, reader: Reader) -> Float[Tensor, "run b s d"]:
     """What a reader reads before its norm."""
-    return torch.stack([found.wrote[part] for part in earlier(params, reader)]).sum(0) + _biases(
-        params, reader
-    )
+    return torch.stack([forward_pass.wrote[part] for part in earlier(params, reader)]).sum(
+        0
+    ) + _biases(params, reader)
 
 
 def _divisor(

@@ -46,7 +46,7 @@ def explanation(problem: Problem) -> Explanation:
     the second have the same role. What a letter votes for is fitted: `votes`; the model is said to
     err where votes put another shift ahead by some gap: `weakest`."""
     vote = votes(problem)
-    found = _voting(
+    draft = _voting(
         problem,
         vote,
         "letters vote for shifts by their place in a word, and words are averaged",
@@ -58,14 +58,16 @@ def explanation(problem: Problem) -> Explanation:
         return ahead(problem, token, vote) > gap
 
     code = textwrap.dedent(inspect.getsource(fails)) + inspect.getsource(ahead)
-    return dataclasses.replace(found, fails=fails, size=(found.size or 0) + leaves(code))
+    return dataclasses.replace(draft, fails=fails, size=(draft.size or 0) + leaves(code))
 
 
 def rival(problem: Problem) -> Explanation:
     """Say that letters count wherever they stand: how often each letter occurs in all is what
     decides."""
     return _voting(
-        problem, votes(problem, apart=False), "the frequencies of letters in the whole text decide"
+        problem,
+        votes(problem, per_slot=False),
+        "the frequencies of letters in the whole text decide",
     )
 
 
@@ -76,16 +78,16 @@ def half_right(problem: Problem) -> Explanation:
     """
     ours = explanation(problem)
     vote = votes(problem) * (np.arange(SLOTS)[:, None] == SLOTS - 1)
-    found = _voting(
+    draft = _voting(
         problem,
         vote,
         "last letters of words vote for shifts, and words are averaged",
         gathered(problem),
     )
-    return dataclasses.replace(found, fails=ours.fails, size=ours.size)
+    return dataclasses.replace(draft, fails=ours.fails, size=ours.size)
 
 
-def votes(problem: Problem, *, apart: bool = True) -> Float[np.ndarray, "slot letter"]:
+def votes(problem: Problem, *, per_slot: bool = True) -> Float[np.ndarray, "slot letter"]:
     """Fit what each letter, turned back by a shift, adds to that shift's logit: by its place in the
     word, or the same at all places.
 
@@ -96,12 +98,12 @@ def votes(problem: Problem, *, apart: bool = True) -> Float[np.ndarray, "slot le
     logits = problem.logits(tokens)
     logits -= logits.mean(-1, keepdims=True)
     place = np.arange(tokens.shape[1])
-    often = np.zeros((*tokens.shape, SLOTS if apart else 1, LETTERS))
+    often = np.zeros((*tokens.shape, SLOTS if per_slot else 1, LETTERS))
     for slot in range(SLOTS):
-        there = place[place % WORD == slot]
+        positions = place[place % WORD == slot]
         np.add.at(
-            often[:, :, slot if apart else 0],
-            (np.arange(len(tokens))[:, None], there, tokens[:, there]),
+            often[:, :, slot if per_slot else 0],
+            (np.arange(len(tokens))[:, None], positions, tokens[:, positions]),
             1,
         )  # type: ignore[arg-type]  # several axes
     often = np.cumsum(often, 1) / (place // WORD + 1)[:, None, None]
@@ -113,8 +115,8 @@ def votes(problem: Problem, *, apart: bool = True) -> Float[np.ndarray, "slot le
     )  # [n, s, shift, slot · letter]
     terms -= terms.mean(2, keepdims=True)
     x, y = terms.reshape(-1, terms.shape[-1]), logits.ravel()
-    found = np.linalg.lstsq(x.T @ x, x.T @ y, rcond=1e-9)[0].reshape(-1, LETTERS)
-    return np.round(np.broadcast_to(found, (SLOTS, LETTERS)), 2)
+    coefficients = np.linalg.lstsq(x.T @ x, x.T @ y, rcond=1e-9)[0].reshape(-1, LETTERS)
+    return np.round(np.broadcast_to(coefficients, (SLOTS, LETTERS)), 2)
 
 
 def weakest(problem: Problem, vote: Float[np.ndarray, "slot letter"]) -> float:
@@ -125,10 +127,10 @@ def weakest(problem: Problem, vote: Float[np.ndarray, "slot letter"]) -> float:
     most = ahead(problem, tokens.astype(np.float64), vote).max(1)
     beyond = [most > gap for gap in GAPS]
     few = TRIED // 50
-    told = [
+    contrasts = [
         wrong[x].mean() - wrong[~x].mean() if few <= x.sum() <= len(x) - few else -1 for x in beyond
     ]
-    return float(GAPS[int(np.argmax(told))])
+    return float(GAPS[int(np.argmax(contrasts))])
 
 
 def ahead(
@@ -142,9 +144,9 @@ def ahead(
     else:
         with np.errstate(divide="ignore"):
             right = problem.named(np.log(problem.task.chances(tokens)))
-    given = evidence(token, vote)
-    own = np.take_along_axis(given, right.clip(min=0)[..., None], -1)[..., 0]
-    return (given.max(-1) - own) * (right >= 0)
+    tally = evidence(token, vote)
+    right_votes = np.take_along_axis(tally, right.clip(min=0)[..., None], -1)[..., 0]
+    return (tally.max(-1) - right_votes) * (right >= 0)
 
 
 def evidence(
@@ -154,8 +156,8 @@ def evidence(
     read: Int[np.ndarray, "n s"] = token.astype(np.int64)
     place = np.arange(read.shape[1])
     table = np.concatenate([vote, np.zeros((1, LETTERS))])  # a space has no vote
-    given = table[(place % WORD)[:, None], (read[..., None] - np.arange(LETTERS)) % LETTERS]
-    return np.cumsum(given, 1) / (place // WORD + 1)[:, None]
+    tally = table[(place % WORD)[:, None], (read[..., None] - np.arange(LETTERS)) % LETTERS]
+    return np.cumsum(tally, 1) / (place // WORD + 1)[:, None]
 
 
 def gathered(problem: Problem) -> Gathered:
@@ -163,32 +165,34 @@ def gathered(problem: Problem) -> Gathered:
     what attention it gives to this word."""
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     pattern = problem.run(tokens).patterns[0][0].mean(0).double().numpy()  # [head, here, there]
-    found = []
+    by_head = []
     for head in pattern:
         shares = [
             np.mean([head[w + k, w : w + k + 1] for w in range(0, len(head) - k, WORD)], 0)
             for k in range(WORD)
         ]
-        found.append(
+        by_head.append(
             tuple(
                 tuple(int(j) for j in np.flatnonzero(share >= KEPT * share.sum()))
                 for share in shares
             )
         )
-    return tuple(found)
+    return tuple(by_head)
 
 
-def _code(own: tuple[tuple[int, ...], ...]) -> str:
+def _code(letters: tuple[tuple[int, ...], ...]) -> str:
     """A number for the letters that a head gathers, at each place of a word."""
-    sums = [" + ".join(f"{27**i} * letter{j}" for i, j in enumerate(slots)) or "0" for slots in own]
+    sums = [
+        " + ".join(f"{27**i} * letter{j}" for i, j in enumerate(slots)) or "0" for slots in letters
+    ]
     return (
         "".join(f"{code} if place % {WORD} == {k} else " for k, code in enumerate(sums[:-1]))
         + sums[-1]
     )
 
 
-def _named(own: tuple[tuple[int, ...], ...]) -> tuple[str, ...]:
-    return tuple(f"letter{j}" for j in sorted({j for slots in own for j in slots}))
+def _name_letters(letters: tuple[tuple[int, ...], ...]) -> tuple[str, ...]:
+    return tuple(f"letter{j}" for j in sorted({j for slots in letters for j in slots}))
 
 
 def _voting(
@@ -200,12 +204,12 @@ def _voting(
         return evidence(token, vote).argmax(-1)
 
     def logits(token: np.ndarray, guess: np.ndarray) -> np.ndarray:
-        given = evidence(token, vote)
-        most, named = given.argmax(-1)[..., None], guess.astype(np.int64)[..., None]
-        high, low = (np.take_along_axis(given, at, -1) for at in (most, named))
-        np.put_along_axis(given, most, low, -1)
-        np.put_along_axis(given, named, high, -1)
-        return given
+        tally = evidence(token, vote)
+        most, guessed = tally.argmax(-1)[..., None], guess.astype(np.int64)[..., None]
+        high, low = (np.take_along_axis(tally, index, -1) for index in (most, guessed))
+        np.put_along_axis(tally, most, low, -1)
+        np.put_along_axis(tally, guessed, high, -1)
+        return tally
 
     steps = [
         Variable(f"letter{slot}", f"last(token, there(place) == place - place % {WORD} + {slot})")
@@ -214,14 +218,14 @@ def _voting(
     first = [
         Variable(
             f"letters{h}",
-            _code(own),
+            _code(letters),
             (Place(Part("head", 0, h)),),
-            ("token", "place", *_named(own)),
+            ("token", "place", *_name_letters(letters)),
         )
-        for h, own in enumerate(slots)
+        for h, letters in enumerate(slots)
     ]
     reads = ("token", "place", *(v.name for v in first))
-    found = Explanation(
+    draft = Explanation(
         of="monthly-caesar",
         name=name,
         variables=(*(steps if slots else ()), *first, Variable("guess", guess, second, reads)),
@@ -236,5 +240,5 @@ def _voting(
         len(np.unique(vote, axis=0)) * LETTERS
     )  # a function's own length does not tell what is in its tables
     return dataclasses.replace(
-        found, size=Program(found, problem).size + numbers + leaves(inspect.getsource(evidence))
+        draft, size=Program(draft, problem).size + numbers + leaves(inspect.getsource(evidence))
     )

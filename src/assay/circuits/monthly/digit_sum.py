@@ -57,21 +57,25 @@ def explanation(problem: Problem) -> Explanation:
     far a class is from the digit on a circle of ten, the same for all classes and fitted to the
     model."""
     name, carry = "pairs of digits are gathered, and a carry", "sum{0} + carry{0} > 9"
-    return _explained(problem, seen(problem), name, carry, circle(problem))
+    return _explained(problem, find_views(problem), name, carry, circle(problem))
 
 
 def rival(problem: Problem) -> Explanation:
     """Say that nothing is carried: each digit of the sum is that of its own pair."""
     digits = _digits(problem)
-    own = [one for one in seen(problem) if one.carry is None]
-    kept = [
+    sum_views = [view for view in find_views(problem) if view.carry is None]
+    reduced_views = [
         Seen(
-            one.head, one.place, tuple(k for k in one.pairs if one.place != 2 * digits + 1 + k - 1)
+            view.head,
+            view.place,
+            tuple(k for k in view.pairs if view.place != 2 * digits + 1 + k - 1),
         )
-        for one in own
+        for view in sum_views
     ]
     name = "each pair of digits is added, and nothing is carried"
-    return _explained(problem, [one for one in kept if one.pairs], name, "0", circle(problem))
+    return _explained(
+        problem, [view for view in reduced_views if view.pairs], name, "0", circle(problem)
+    )
 
 
 def half_right(problem: Problem) -> Explanation:
@@ -81,15 +85,15 @@ def half_right(problem: Problem) -> Explanation:
     the model's own mean.
     """
     right, *wrong = circle(problem)
-    alike = np.average(wrong, weights=[2, 2, 2, 2, 1])  # of ten digits only one is five away
-    by_distance = np.array([right, *[alike] * 5])
+    mean_wrong = np.average(wrong, weights=[2, 2, 2, 2, 1])  # of ten digits only one is five away
+    by_distance = np.array([right, *[mean_wrong] * 5])
     name = "pairs of digits are gathered, and a carry of large ones"
     carry = "pair{0} // 10 > 4 and pair{0} % 10 > 4"
-    said = _explained(problem, seen(problem), name, carry, by_distance)
-    return dataclasses.replace(said, fails="0")  # its mistakes are not said to be the model's
+    draft = _explained(problem, find_views(problem), name, carry, by_distance)
+    return dataclasses.replace(draft, fails="0")  # its mistakes are not said to be the model's
 
 
-def seen(problem: Problem) -> tuple[Seen, ...]:
+def find_views(problem: Problem) -> tuple[Seen, ...]:
     """Find what each head of the first block sees at each place: pairs of which both digits
     together draw LEAST of its attention.
 
@@ -99,19 +103,19 @@ def seen(problem: Problem) -> tuple[Seen, ...]:
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     clean = problem.run(tokens)
     pattern, digits = clean.patterns[0][0].double().mean(0).numpy(), _digits(problem)
-    said = _said(problem, clean.logits[0])
-    found = []
-    for head, of in enumerate(pattern):
+    log_probs = _compute_log_probs(problem, clean.logits[0])
+    views = []
+    for head, attention in enumerate(pattern):
         for place in range(3 * digits + 1):
-            asked = place - 2 * digits - 1
+            digit = place - 2 * digits - 1
             pairs = tuple(
                 k
-                for k in range(max(asked, 0), digits)
-                if of[place, [k, digits + 1 + k]].sum() >= LEAST
+                for k in range(max(digit, 0), digits)
+                if attention[place, [k, digits + 1 + k]].sum() >= LEAST
             )
             carry = None
-            if pairs and 0 <= asked < min(pairs):
-                other = _alike(_carries(tokens, digits)[:, asked])
+            if pairs and 0 <= digit < min(pairs):
+                other = _shuffle_within_kind(_carries(tokens, digits)[:, digit])
                 wrote = clean.wrote[Part("head", 0, head)][0, other, place]
 
                 def write(out: Tensor, wrote: Tensor = wrote, place: int = place) -> Tensor:
@@ -119,15 +123,18 @@ def seen(problem: Problem) -> tuple[Seen, ...]:
                     out[0, :, place] = wrote
                     return out
 
-                now = _said(
+                swapped_log_probs = _compute_log_probs(
                     problem, problem.run(tokens, written={Part("head", 0, head): write}).logits[0]
                 )
                 carry = (
-                    asked if float((said.exp() * (said - now)).sum(-1).mean()) <= ALIKE else None
+                    digit
+                    if float((log_probs.exp() * (log_probs - swapped_log_probs)).sum(-1).mean())
+                    <= ALIKE
+                    else None
                 )
             if pairs:
-                found.append(Seen(head, place, pairs, carry))
-    return tuple(found)
+                views.append(Seen(head, place, pairs, carry))
+    return tuple(views)
 
 
 def circle(problem: Problem) -> Float[np.ndarray, " distance"]:
@@ -138,14 +145,14 @@ def circle(problem: Problem) -> Float[np.ndarray, " distance"]:
     """
     tokens = problem.task.draw(SEED, 1, INPUTS, held_out=True)
     digits, classes = _digits(problem), problem.classes
-    at = slice(2 * digits + 1, 3 * digits + 1)
+    span = slice(2 * digits + 1, 3 * digits + 1)
     logits, answers = (
-        problem.logits(tokens)[:, at].reshape(-1, classes),
-        problem.task.answer(tokens)[:, at].ravel(),
+        problem.logits(tokens)[:, span].reshape(-1, classes),
+        problem.task.answer(tokens)[:, span].ravel(),
     )
-    away = np.abs((np.arange(10) - answers[:, None] + 5) % 10 - 5)
+    distances = np.abs((np.arange(10) - answers[:, None] + 5) % 10 - 5)
     design = np.zeros((len(answers), classes, 6 + classes - 10))
-    design[:, :10, :6] = np.eye(6)[away]
+    design[:, :10, :6] = np.eye(6)[distances]
     design[:, 10:, 6:] = np.eye(classes - 10)
     design -= design.mean(1, keepdims=True)
     fitted = np.linalg.lstsq(
@@ -156,7 +163,9 @@ def circle(problem: Problem) -> Float[np.ndarray, " distance"]:
     return fitted[:6] - fitted[6:].mean()
 
 
-def _said(problem: Problem, logits: Float[Tensor, "n s v"]) -> Float[Tensor, "n digit v"]:
+def _compute_log_probs(
+    problem: Problem, logits: Float[Tensor, "n s v"]
+) -> Float[Tensor, "n digit v"]:
     """Log-probabilities where a digit is asked for."""
     first = 2 * _digits(problem) + 1
     return logits[:, first : first + _digits(problem)].double().log_softmax(-1)
@@ -164,7 +173,7 @@ def _said(problem: Problem, logits: Float[Tensor, "n s v"]) -> Float[Tensor, "n 
 
 def _explained(
     problem: Problem,
-    found: Sequence[Seen],
+    head_views: Sequence[Seen],
     name: str,
     carry: str,
     by_distance: Float[np.ndarray, " distance"],
@@ -192,19 +201,25 @@ def _explained(
     rules = [*(carry.format(k + 1) for k in range(digits - 1)), "0"]
     bits = [Variable(f"carry{k}", rule) for k, rule in enumerate(rules)]
     views = []
-    for head in sorted({one.head for one in found}):
-        own = [one for one in found if one.head == head]
-        place = Place(Part("head", 0, head), positions=tuple(one.place for one in own))
+    for head in sorted({view.head for view in head_views}):
+        views_of_head = [view for view in head_views if view.head == head]
+        place = Place(Part("head", 0, head), positions=tuple(view.place for view in views_of_head))
         views.append(
-            Variable(f"seen{head}", _by_place([(one.place, _view(one)) for one in own]), (place,))
+            Variable(
+                f"seen{head}",
+                _by_place([(view.place, _view(view)) for view in views_of_head]),
+                (place,),
+            )
         )
-    shown = ("token", "place", *(v.name for v in views))
+    read_names = ("token", "place", *(v.name for v in views))
     last = tuple(range(first, first + digits))
     held = [
-        Variable(f"held{k}", _by_place([(p, _held(found, k, p)) for p in last]))
+        Variable(f"held{k}", _by_place([(p, _held(head_views, k, p)) for p in last]))
         for k in range(digits)
     ]
-    carried = [Variable(f"carried{k}", _carried(found, k, p, rules[k])) for k, p in enumerate(last)]
+    carried = [
+        Variable(f"carried{k}", _carried(head_views, k, p, rules[k])) for k, p in enumerate(last)
+    ]
     known = Variable(
         "known",
         _by_place([(p, f"2 * held{k} + carried{k}") for k, p in enumerate(last)]),
@@ -213,18 +228,18 @@ def _explained(
             for layer in range(1, layers)
             for h in range(heads)
         ),
-        (*shown, *(f"{name}{k}" for name in ("held", "carried") for k in range(digits))),
+        (*read_names, *(f"{name}{k}" for name in ("held", "carried") for k in range(digits))),
     )
     digit = Variable("digit", "(known // 20 + known // 2 % 10 + known % 2) % 10")
-    away = [Variable(f"from{c}", f"abs((digit + {5 - c}) % 10 - 5)") for c in range(10)]
+    distances = [Variable(f"from{c}", f"abs((digit + {5 - c}) % 10 - 5)") for c in range(10)]
     heights = [f"{x:.1f}" for x in by_distance]
     logits = [_cases(f"from{c}", heights) for c in range(10)] + ["0"] * (problem.classes - 10)
     return Explanation(
         of="monthly-digit-sum",
         name=name,
-        variables=(*pairs, *sums, *bits, *views, *held, *carried, known, digit, *away),
+        variables=(*pairs, *sums, *bits, *views, *held, *carried, known, digit, *distances),
         logits=tuple(logits),
-        reads=(*shown, "known", *(v.name for v in away)),
+        reads=(*read_names, "known", *(v.name for v in distances)),
         leaves_out="How a pair becomes its sum: heads of one role write different functions of both "  # noqa: E501
         "digits, and what comes of it where they "
         "see different pairs. That small changes of angle differ "
@@ -232,19 +247,19 @@ def _explained(
     )
 
 
-def _view(one: Seen) -> str:
+def _view(view: Seen) -> str:
     """What a head sees, as one number."""
-    if one.carry is not None:
-        return f"carry{one.carry}"
-    return " + ".join(f"{100**i} * pair{k}" if i else f"pair{k}" for i, k in enumerate(one.pairs))
+    if view.carry is not None:
+        return f"carry{view.carry}"
+    return " + ".join(f"{100**i} * pair{k}" if i else f"pair{k}" for i, k in enumerate(view.pairs))
 
 
-def _held(found: Sequence[Seen], pair: int, place: int) -> str:
+def _held(head_views: Sequence[Seen], pair: int, place: int) -> str:
     """Read a pair off the first head that sees it at this place with the fewest others.
 
     Where no head sees it, it is the pair itself. Heads agree until what one writes is exchanged.
     """
-    views = [x for x in found if x.place == place and x.carry is None and pair in x.pairs]
+    views = [x for x in head_views if x.place == place and x.carry is None and pair in x.pairs]
     if not views:
         return f"pair{pair}"
     view = min(views, key=lambda x: len(x.pairs))
@@ -252,9 +267,9 @@ def _held(found: Sequence[Seen], pair: int, place: int) -> str:
     return f"seen{view.head}" + (f" // {100**i} % 100" if len(view.pairs) > 1 else "")
 
 
-def _carried(found: Sequence[Seen], digit: int, place: int, carry: str) -> str:
+def _carried(head_views: Sequence[Seen], digit: int, place: int, carry: str) -> str:
     """Read a carry off a head that tells it at this place, or work it out from the pairs there."""
-    heads = [x.head for x in found if x.place == place and x.carry == digit]
+    heads = [x.head for x in head_views if x.place == place and x.carry == digit]
     below = f"held{digit + 1}"
     pairs = carry.replace(f"sum{digit + 1}", f"{below} // 10 + {below} % 10")
     return f"seen{heads[0]}" if heads else pairs.replace(f"pair{digit + 1}", below)
@@ -277,18 +292,18 @@ def _cases(name: str, values: Sequence[str]) -> str:
 
 def _carries(tokens: Int[np.ndarray, "n s"], digits: int) -> Int[np.ndarray, "n digit"]:
     """What each digit takes over from those below it."""
-    found = np.zeros((len(tokens), digits), int)
+    carries = np.zeros((len(tokens), digits), int)
     for k in range(digits - 2, -1, -1):
-        found[:, k] = tokens[:, k + 1] + tokens[:, digits + 2 + k] + found[:, k + 1] > 9
-    return found
+        carries[:, k] = tokens[:, k + 1] + tokens[:, digits + 2 + k] + carries[:, k + 1] > 9
+    return carries
 
 
-def _alike(kind: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+def _shuffle_within_kind(kind: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     """For each input another one of its kind."""
-    of, out = rng.generator(SEED, "monthly.digit-sum.alike"), np.arange(len(kind))
+    generator, out = rng.generator(SEED, "monthly.digit-sum.alike"), np.arange(len(kind))
     for k in np.unique(kind):
-        own = np.flatnonzero(kind == k)
-        out[own] = of.permutation(own)
+        members = np.flatnonzero(kind == k)
+        out[members] = generator.permutation(members)
     return out
 
 

@@ -52,17 +52,19 @@ def explanation(problem: Problem) -> Explanation:
     fitted to the model: `parabolas`. Where it fails is a list of sets of symbols: `missed`."""
     last, heads = problem.task.length - 1, problem.params["W_QKV"].shape[4]
     symbols = range(len(problem.task.tokens) - 2)
-    inner, at = tuple(range(1, last)), (last,)
+    inner, end = tuple(range(1, last)), (last,)
     everywhere = tuple(Place(Part("head", 0, h), positions=inner) for h in range(heads))
     behind = Variable(
         "behind", f"{2 ** len(symbols)} * token + {_code(symbols)}", everywhere, ("token",)
     )
-    detects = {(layer, h): told(problem, layer, h) for layer in range(2) for h in range(heads)}
+    detects = {
+        (layer, h): find_symbols(problem, layer, h) for layer in range(2) for h in range(heads)
+    }
     told_by = [
         Variable(
             f"told{layer}_{h}",
             _code(detects[layer, h]),
-            (Place(Part("head", layer, h), positions=at),),
+            (Place(Part("head", layer, h), positions=end),),
             ("token", "behind", *(f"told0_{i}" for i in range(heads))) if layer else ("token",),
         )
         for layer, h in detects
@@ -85,13 +87,13 @@ def rival(problem: Problem) -> Explanation:
     """Say that changes are counted: how often a symbol differs from the one before it, which is
     right where equal symbols stand together."""
     last, heads, most = problem.task.length - 1, problem.params["W_QKV"].shape[4], problem.classes
-    inner, at = tuple(range(1, last)), (last,)
+    inner, end = tuple(range(1, last)), (last,)
     everywhere = tuple(Place(Part("head", 0, h), positions=inner) for h in range(heads))
     changed = Variable("changed", "token != last(token, there(place) == place - 1)", everywhere)
     known = Variable(
         "known",
         f"min({most}, count(there(changed) and there(place) > 0 and there(place) < {last}))",
-        tuple(Place(Part("head", 1, h), positions=at) for h in range(heads)),
+        tuple(Place(Part("head", 1, h), positions=end) for h in range(heads)),
     )
     return Explanation(
         of="monthly-distinct",
@@ -116,14 +118,14 @@ def half_right(problem: Problem) -> Explanation:
     return dataclasses.replace(ours, name=name, variables=tuple(variables))
 
 
-def told(problem: Problem, layer: int, head: int) -> tuple[int, ...]:
+def find_symbols(problem: Problem, layer: int, head: int) -> tuple[int, ...]:
     """Find the symbols whose being there matters to what a head writes at ANS: LEAST of its
     variance, in a linear fit to all of them.
 
     The one that matters most is always among them.
     """
-    slopes, wrote, there = _fitted(problem, layer, head)
-    shares = (slopes**2).sum(1) * there.var(0) / max(float(wrote.var(0).sum()), 1e-12)
+    slopes, wrote, presence = _fitted(problem, layer, head)
+    shares = (slopes**2).sum(1) * presence.var(0) / max(float(wrote.var(0).sum()), 1e-12)
     return tuple(int(c) for c in np.flatnonzero((shares >= LEAST) | (shares == shares.max())))
 
 
@@ -135,8 +137,8 @@ def percents(problem: Problem) -> Int[np.ndarray, "layer head symbol"]:
     layers, heads = problem.params["W_QKV"].shape[1], problem.params["W_QKV"].shape[4]
     slopes = np.array([[_fitted(problem, i, h)[0] for h in range(heads)] for i in range(layers)])
     whole = slopes.sum((0, 1))
-    along = (slopes * whole).sum(-1) / (whole**2).sum(-1).clip(min=1e-12)
-    return np.round(100 * along.clip(min=0)).astype(int)
+    shares = (slopes * whole).sum(-1) / (whole**2).sum(-1).clip(min=1e-12)
+    return np.round(100 * shares.clip(min=0)).astype(int)
 
 
 def _fitted(
@@ -146,11 +148,11 @@ def _fitted(
     are there."""
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     wrote = problem.run(tokens).wrote[Part("head", layer, head)][0, :, -1].double().numpy()
-    there = _there(problem, tokens)
+    presence = _mark_presence(problem, tokens)
     return (
-        np.linalg.lstsq(there - there.mean(0), wrote - wrote.mean(0), rcond=None)[0],
+        np.linalg.lstsq(presence - presence.mean(0), wrote - wrote.mean(0), rcond=None)[0],
         wrote,
-        there,
+        presence,
     )
 
 
@@ -158,7 +160,7 @@ def parabolas(problem: Problem) -> tuple[str, ...]:
     """Fit each class's logit, less the mean of all, by a parabola in how many symbols are there; as
     rules."""
     tokens = problem.task.draw(SEED, 1, INPUTS, held_out=True)
-    logits, count = problem.logits(tokens)[:, -1], _there(problem, tokens).sum(1)
+    logits, count = problem.logits(tokens)[:, -1], _mark_presence(problem, tokens).sum(1)
     bend, slope, start = np.polyfit(count, logits - logits.mean(1, keepdims=True), 2)
     return tuple(
         f"{a:.1f} + ({b:.2f} + {c:.3f} * known) * known"
@@ -173,25 +175,32 @@ def missed(problem: Problem) -> tuple[int, ...]:
     Sets that SETS held-out lists have are tried on LISTS lists in all. Those are named that are
     mostly miscounted, and then the next surest until SHARE of all lists have a set that is named.
     """
-    symbols, of = len(problem.task.tokens) - 2, rng.generator(SEED, "monthly.distinct.missed")
+    symbols, generator = (
+        len(problem.task.tokens) - 2,
+        rng.generator(SEED, "monthly.distinct.missed"),
+    )
     tokens = problem.task.draw(SEED, 2, SETS, held_out=True)
     if problem.wrong(problem.logits(tokens), tokens).mean() < SOUND:
         return ()
-    code = (_there(problem, tokens) @ 2 ** np.arange(symbols)).astype(int)
+    code = (_mark_presence(problem, tokens) @ 2 ** np.arange(symbols)).astype(int)
     sets, first, lists_of = np.unique(code, return_index=True, return_counts=True)
     length, often = tokens.shape[1] - 2, -(-LISTS // len(sets))
     lists = np.repeat(tokens[first], often, 0)
     for row in lists:
-        there = np.unique(row[1:-1])
-        row[1:-1] = of.permutation(np.concatenate([there, of.choice(there, length - len(there))]))
+        present = np.unique(row[1:-1])
+        row[1:-1] = generator.permutation(
+            np.concatenate([present, generator.choice(present, length - len(present))])
+        )
     wrong = problem.wrong(problem.logits(lists), lists).reshape(len(sets), often).mean(1)
     order = np.argsort(-wrong, kind="stable")
     before = np.cumsum(lists_of[order]) - lists_of[order]
-    named = (wrong[order] > 0.5) | ((wrong[order] > 0) & (before < SHARE * SETS))
-    return tuple(int(x) for x in sets[order[named]][:MOST])
+    mask = (wrong[order] > 0.5) | ((wrong[order] > 0) & (before < SHARE * SETS))
+    return tuple(int(x) for x in sets[order[mask]][:MOST])
 
 
-def _there(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, "n symbol"]:
+def _mark_presence(
+    problem: Problem, tokens: Int[np.ndarray, "n s"]
+) -> Float[np.ndarray, "n symbol"]:
     """Whether each symbol is in each list: 1 or 0."""
     return np.stack([(tokens == c).any(1) for c in range(len(problem.task.tokens) - 2)], 1).astype(
         np.float64

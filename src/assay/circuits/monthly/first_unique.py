@@ -48,29 +48,34 @@ def explanation(problem: Problem) -> Explanation:
     again. A model that errs is said to do so where many letters came again: `overloaded`.
     """
     letters = _letters(problem)
-    seen = [
+    views = [
         Variable(
             f"seen{h}",
-            f"token + {len(letters) + 1} * ({_state(letters, own)})",
+            f"token + {len(letters) + 1} * ({_state(letters, head_letters)})",
             (Place(Part("head", 0, h)),),
-            ("token", "place", *_counts(letters, own)),
+            ("token", "place", *_counts(letters, head_letters)),
         )
-        for h, own in enumerate(counted(problem))
-        if own
+        for h, head_letters in enumerate(counted(problem))
+        if head_letters
     ]
-    names = tuple(v.name for v in seen)
-    said = [
+    names = tuple(v.name for v in views)
+    statements = [
         Variable(
             f"said{h}",
-            f"({_mine(own)} else {len(letters)}) + {len(letters) + 1} * ({_state(letters, own)})",
+            (
+                f"({_write_unique_rule(head_letters)} else {len(letters)}) + {len(letters) + 1} * "
+                f"({_state(letters, head_letters)})"
+            ),
             (Place(Part("head", 1, h)),),
-            ("token", "place", "unique", *_counts(letters, own), *names),
+            ("token", "place", "unique", *_counts(letters, head_letters), *names),
         )
-        for h, own in enumerate(shared(problem))
-        if own
+        for h, head_letters in enumerate(shared(problem))
+        if head_letters
     ]
-    named = Variable("named", _least([f"{v.name} % {len(letters) + 1}" for v in said]))
-    again, most = (
+    name_variable = Variable(
+        "named", _least([f"{v.name} % {len(letters) + 1}" for v in statements])
+    )
+    repeats, most = (
         Variable("again", " + ".join(f"(often_{x} > 1)" for x in letters)),
         overloaded(problem),
     )
@@ -80,7 +85,13 @@ def explanation(problem: Problem) -> Explanation:
             "heads of the first block count letters, those of the second share them out and name "
             "the first unique one"
         ),
-        variables=(*_steps(letters), *seen, *said, named, *([again] if most else [])),
+        variables=(
+            *_steps(letters),
+            *views,
+            *statements,
+            name_variable,
+            *([repeats] if most else []),
+        ),
         logits=_logits(problem),
         fails=f"again >= {most}" if most else None,
         reads=(
@@ -89,7 +100,7 @@ def explanation(problem: Problem) -> Explanation:
             "named",
             *_counts(letters, range(len(letters))),
             *names,
-            *(v.name for v in said),
+            *(v.name for v in statements),
         ),
         leaves_out=(
             "How often beyond twice a letter came; which of two letters that came once is second; "
@@ -139,17 +150,17 @@ def counted(problem: Problem) -> tuple[tuple[int, ...], ...]:
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     pattern = problem.run(tokens).patterns[0][0].double().numpy()
     letters = len(_letters(problem))
-    here = [tokens == letter for letter in range(letters)]
-    found = []
+    masks = [tokens == letter for letter in range(letters)]
+    by_head = []
     for head in range(pattern.shape[1]):
-        drawn = np.zeros((letters, letters))
+        attention = np.zeros((letters, letters))
         for k in range(letters):
-            mass = np.einsum("nqk,nk->nq", pattern[:, head], here[k].astype(float))
-            before = np.cumsum(here[k], 1) > 0
+            mass = np.einsum("nqk,nk->nq", pattern[:, head], masks[k].astype(float))
+            before = np.cumsum(masks[k], 1) > 0
             for q in range(letters):
-                drawn[q, k] = mass[before & here[q]].mean() if q != k else 0
-        found.append(tuple(int(k) for k in np.flatnonzero(drawn.max(0) >= DRAWN)))
-    return tuple(found)
+                attention[q, k] = mass[before & masks[q]].mean() if q != k else 0
+        by_head.append(tuple(int(k) for k in np.flatnonzero(attention.max(0) >= DRAWN)))
+    return tuple(by_head)
 
 
 def shared(problem: Problem) -> tuple[tuple[int, ...], ...]:
@@ -158,10 +169,10 @@ def shared(problem: Problem) -> tuple[tuple[int, ...], ...]:
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     effect = _effects(problem, tokens)
     answers = problem.task.answer(tokens)
-    own = np.stack(
+    letter_effect = np.stack(
         [effect[..., k][:, answers == k].mean(1) for k in range(len(_letters(problem)))], 1
     )  # [head, letter]
-    share = own / own.clip(min=0).sum(0).clip(min=1e-12)
+    share = letter_effect / letter_effect.clip(min=0).sum(0).clip(min=1e-12)
     return tuple(tuple(int(k) for k in np.flatnonzero(row >= SHARE)) for row in share)
 
 
@@ -175,21 +186,21 @@ def overloaded(problem: Problem) -> int | None:
     wrong = problem.wrong(problem.logits(tokens), tokens) > 0
     if wrong.mean() < SOUND:
         return None
-    again = np.sum([(tokens == k).sum(1) > 1 for k in range(len(_letters(problem)))], 0)
-    told = {
-        k: wrong[again >= k].mean() - wrong[again < k].mean()
-        for k in range(1, again.max() + 1)
-        if 0 < (again >= k).mean() < 1
+    repeats = np.sum([(tokens == k).sum(1) > 1 for k in range(len(_letters(problem)))], 0)
+    contrasts = {
+        k: wrong[repeats >= k].mean() - wrong[repeats < k].mean()
+        for k in range(1, repeats.max() + 1)
+        if 0 < (repeats >= k).mean() < 1
     }
-    return max(told, key=lambda k: told[k]) if told else None
+    return max(contrasts, key=lambda k: contrasts[k]) if contrasts else None
 
 
 def margin(problem: Problem) -> float:
     """Fit how far the logit of the answer lies above the others, by least squares."""
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
-    named = np.eye(problem.classes)[problem.task.answer(tokens)]
-    named -= named.mean(-1, keepdims=True)
-    return float((problem.logits(tokens) * named).sum() / (named**2).sum())
+    one_hot = np.eye(problem.classes)[problem.task.answer(tokens)]
+    one_hot -= one_hot.mean(-1, keepdims=True)
+    return float((problem.logits(tokens) * one_hot).sum() / (one_hot**2).sum())
 
 
 def _effects(
@@ -202,11 +213,11 @@ def _effects(
     scale = stream.var(-1, correction=0, keepdim=True).sqrt()
     unembed = p["gain"][0][:, None] * p["W_U"][0]
     heads = [x[0] for part, x in run.wrote.items() if part.kind == "head" and part.layer == 1]
-    found = np.stack(
+    contributions = np.stack(
         [((x - x.mean(-1, keepdim=True)) / scale @ unembed).double().numpy() for x in heads]
     )
-    found -= found.mean(-1, keepdims=True)
-    return found - found.mean((1, 2), keepdims=True)
+    contributions -= contributions.mean(-1, keepdims=True)
+    return contributions - contributions.mean((1, 2), keepdims=True)
 
 
 def _logits(problem: Problem) -> tuple[str, ...]:
@@ -227,11 +238,11 @@ def _logits(problem: Problem) -> tuple[str, ...]:
         }
         cases = []
         for a in range(problem.classes):
-            said = [
-                (_mean(logits[..., k], (answers == a) & there), when)
-                for when, there in states.items()
+            terms = [
+                (_mean(logits[..., k], (answers == a) & mask), when)
+                for when, mask in states.items()
             ]
-            inner = " else ".join(f"{x} if {when}" if when else x for x, when in said)
+            inner = " else ".join(f"{x} if {when}" if when else x for x, when in terms)
             cases.append(f"({inner}) if named == {a}" if a < problem.classes - 1 else f"({inner})")
         rules.append(" else ".join(cases))
     none = [_mean(logits[..., -1], answers == a) for a in range(problem.classes)]
@@ -270,19 +281,19 @@ def _least(rules: Sequence[str]) -> str:
     return rules[0] if len(rules) == 1 else f"min({rules[0]}, {_least(rules[1:])})"
 
 
-def _counts(letters: Sequence[str], own: Sequence[int]) -> tuple[str, ...]:
-    return tuple(f"often_{letters[k]}" for k in own)
+def _counts(letters: Sequence[str], indices: Sequence[int]) -> tuple[str, ...]:
+    return tuple(f"often_{letters[k]}" for k in indices)
 
 
-def _state(letters: Sequence[str], own: Sequence[int]) -> str:
+def _state(letters: Sequence[str], indices: Sequence[int]) -> str:
     """A number for how often each of these letters came: never, once, or again."""
-    return " + ".join(f"{3**i} * min(often_{letters[k]}, 2)" for i, k in enumerate(own))
+    return " + ".join(f"{3**i} * min(often_{letters[k]}, 2)" for i, k in enumerate(indices))
 
 
-def _mine(own: Sequence[int]) -> str:
+def _write_unique_rule(indices: Sequence[int]) -> str:
     """The answer where it is one of these letters, as the beginning of a rule that says what
     else."""
-    return f"unique if {' or '.join(f'unique == {k}' for k in own)}"
+    return f"unique if {' or '.join(f'unique == {k}' for k in indices)}"
 
 
 def _letters(problem: Problem) -> tuple[str, ...]:

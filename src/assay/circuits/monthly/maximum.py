@@ -122,9 +122,9 @@ def margin(problem: Problem) -> float:
     lists and answers."""
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     logits = problem.logits(tokens)[:, -1]
-    named = np.eye(logits.shape[1])[_largest(problem, tokens)]
-    named -= named.mean(1, keepdims=True)
-    return float((logits * named).sum() / (named**2).sum())
+    one_hot = np.eye(logits.shape[1])[_largest(problem, tokens)]
+    one_hot -= one_hot.mean(1, keepdims=True)
+    return float((logits * one_hot).sum() / (one_hot**2).sum())
 
 
 def slope(problem: Problem) -> float:
@@ -132,11 +132,11 @@ def slope(problem: Problem) -> float:
     least squares over lists and answers."""
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     logits = problem.logits(tokens)[:, -1]
-    away = -np.minimum(
+    distances = -np.minimum(
         abs(_largest(problem, tokens)[:, None] - np.arange(logits.shape[1])), _far(problem)
     ).astype(np.float64)
-    away -= away.mean(1, keepdims=True)
-    return float((logits * away).sum() / (away**2).sum())
+    distances -= distances.mean(1, keepdims=True)
+    return float((logits * distances).sum() / (distances**2).sum())
 
 
 def unnamed(problem: Problem) -> Float[np.ndarray, " value"]:
@@ -159,12 +159,12 @@ def _far(problem: Problem) -> int:
 def _below(problem: Problem, most: int) -> Int[np.ndarray, "n s"]:
     """Lists of which a given number is the largest: others are drawn up to it, and it is put
     somewhere."""
-    of = rng.generator(SEED, "monthly.maximum.below", most)
+    generator = rng.generator(SEED, "monthly.maximum.below", most)
     lists = problem.task.draw(SEED, 1, LISTS, held_out=True)
     numbers = _numbers(problem, lists)
     where = np.flatnonzero(numbers[0])
-    lists[:, where] = of.integers(most + 1, size=(LISTS, len(where)))
-    lists[np.arange(LISTS), of.choice(where, LISTS)] = most
+    lists[:, where] = generator.integers(most + 1, size=(LISTS, len(where)))
+    lists[np.arange(LISTS), generator.choice(where, LISTS)] = most
     return lists
 
 

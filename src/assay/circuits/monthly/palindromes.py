@@ -71,9 +71,9 @@ def explanation(problem: Problem) -> Explanation:
 
     Pulls are found by attention: `pulls`; logits are two numbers, the model's means; where it
     fails: `alike`."""
-    found = pulls(problem)
+    all_pulls = pulls(problem)
     half, values = _half(problem), _values(problem)
-    drawn = [Variable(_pull(one), _drawn(one)) for one in found]
+    pull_variables = [Variable(_pull(pull), _write_pull_rule(pull)) for pull in all_pulls]
     steps, balances = _mirrored(problem), []
     pairs = " + ".join(
         f"{2**k} * some(there(place) == {2 * half - k} and there(token) != there(mirrored))"
@@ -81,28 +81,31 @@ def explanation(problem: Problem) -> Explanation:
     )
     wide, tall = 2**half, 2**half * (values + 2)
     deep = tall * problem.task.length
-    for h in sorted({one.head for one in found}):
-        own = [one for one in found if one.head == h]
-        look, seen = (
-            "".join(f"{name(one)} if place == {one.place} else " for one in own) + "0"
-            for name in (_look, _seen)
+    for h in sorted({pull.head for pull in all_pulls}):
+        head_pulls = [pull for pull in all_pulls if pull.head == h]
+        look, sight = (
+            "".join(f"{name(pull)} if place == {pull.place} else " for pull in head_pulls) + "0"
+            for name in (_look, _sight)
         )
-        reads = ("place", "token", "pairs", *map(_look, own), *map(_seen, own))
+        reads = ("place", "token", "pairs", *map(_look, head_pulls), *map(_sight, head_pulls))
         balances.append(
             Variable(
                 f"balance{h}",
-                f"pairs + {wide} * token + {tall} * ({look}) + {deep} * ({seen})",
+                f"pairs + {wide} * token + {tall} * ({look}) + {deep} * ({sight})",
                 (Place(Part("head", 0, h)),),
                 reads,
             )
         )
-    tops = [Variable(_top(one), f"most({_pull(one)}, there(place) >= 0)") for one in found]
+    tops = [Variable(_top(pull), f"most({_pull(pull)}, there(place) >= 0)") for pull in all_pulls]
     looks = [
-        Variable(_look(one), f"last(place, there({_pull(one)}) == {_top(one)})") for one in found
+        Variable(_look(pull), f"last(place, there({_pull(pull)}) == {_top(pull)})")
+        for pull in all_pulls
     ]
-    sights = [Variable(_seen(one), f"last(token, there(place) == {_look(one)})") for one in found]
+    sights = [
+        Variable(_sight(pull), f"last(token, there(place) == {_look(pull)})") for pull in all_pulls
+    ]
     names = tuple(v.name for v in balances)
-    weak, fails = _weak(problem, alike(problem)[:MOST])
+    weak, fails = _weak(problem, find_confusions(problem)[:MOST])
     which = f"{names[-1]} % {wide}"
     for name in names[-2::-1]:
         which = f"max({name} % {wide}, {which})"
@@ -113,7 +116,7 @@ def explanation(problem: Problem) -> Explanation:
         variables=(
             *steps,
             Variable("pairs", pairs),
-            *drawn,
+            *pull_variables,
             *tops,
             *looks,
             *sights,
@@ -199,7 +202,7 @@ def pulls(problem: Problem) -> tuple[Pulls, ...]:
     )
 
 
-def alike(problem: Problem) -> tuple[tuple[int, int, int], ...]:
+def find_confusions(problem: Problem) -> tuple[tuple[int, int, int], ...]:
     """Find which tokens at which pair the model takes for equal: pair, first and second token.
 
     Of palindromes in which one pair is spoilt, those are listed that are often called palindromes
@@ -215,7 +218,7 @@ def alike(problem: Problem) -> tuple[tuple[int, int, int], ...]:
     lists = pool[rng.generator(SEED, "monthly.palindromes.alike").integers(len(pool), size=len(k))]
     rows = np.arange(len(lists))
     lists[rows, 1 + k], lists[rows, 2 * half - k] = a, b
-    blocks = [lists[at : at + BLOCK] for at in range(0, len(lists), BLOCK)]
+    blocks = [lists[start : start + BLOCK] for start in range(0, len(lists), BLOCK)]
     wrong = (
         np.concatenate([problem.wrong(problem.logits(x), x) for x in blocks])
         .reshape(len(cases), OFTEN)
@@ -224,10 +227,10 @@ def alike(problem: Problem) -> tuple[tuple[int, int, int], ...]:
     order = np.argsort(-wrong, kind="stable")
     tokens = task.draw(SEED, 2, BLOCK, held_out=True)
     errs = problem.wrong(problem.logits(tokens), tokens).mean() >= ERRS
-    named = (wrong[order] > TAKEN) | (
+    mask = (wrong[order] > TAKEN) | (
         (np.arange(len(order)) < FEWEST) & (wrong[order] > SOMETIMES) & errs
     )
-    return tuple((int(k), int(a), int(b)) for k, a, b in cases[order[named]])
+    return tuple((int(k), int(a), int(b)) for k, a, b in cases[order[mask]])
 
 
 def _pulls(
@@ -241,22 +244,25 @@ def _pulls(
     since they are always there."""
     drawing = np.flatnonzero(pattern[:, place].mean(0) >= LEAST)
     attention = pattern[:, place][:, drawing]
-    named = np.eye(tokens.max() + 1)[tokens[:, drawing]][..., :values]
+    one_hot = np.eye(tokens.max() + 1)[tokens[:, drawing]][..., :values]
     x = np.concatenate(
-        [named, np.broadcast_to(np.eye(len(drawing)), (*attention.shape, len(drawing)))], -1
+        [one_hot, np.broadcast_to(np.eye(len(drawing)), (*attention.shape, len(drawing)))], -1
     )
     y = np.log(attention + FAINT)
     weight = (attention + LEAST) / (attention + LEAST).sum(1, keepdims=True)
     x = (x - (weight[..., None] * x).sum(1, keepdims=True)) * np.sqrt(weight)[..., None]
     y = (y - (weight * y).sum(1, keepdims=True)) * np.sqrt(weight)
     flat = x.reshape(-1, x.shape[-1])
-    found = np.linalg.lstsq(flat.T @ flat, flat.T @ y.ravel(), rcond=1e-9)[0]
-    own, there = found[:values] - found[:values].mean(), found[values:] - found[values:].mean()
+    coefficients = np.linalg.lstsq(flat.T @ flat, flat.T @ y.ravel(), rcond=1e-9)[0]
+    token_pulls, place_pulls = (
+        coefficients[:values] - coefficients[:values].mean(),
+        coefficients[values:] - coefficients[values:].mean(),
+    )
     return Pulls(
         head,
         place,
-        tuple(map(float, np.round(own, 1))),
-        {int(j): float(w) for j, w in zip(drawing, np.round(there, 1), strict=True)},
+        tuple(map(float, np.round(token_pulls, 1))),
+        {int(j): float(w) for j, w in zip(drawing, np.round(place_pulls, 1), strict=True)},
     )
 
 
@@ -327,28 +333,28 @@ def _values(problem: Problem) -> int:
     return len(problem.task.tokens) - 2
 
 
-def _pull(one: Pulls) -> str:
-    return f"pull{one.head}_{one.place}"
+def _pull(pull: Pulls) -> str:
+    return f"pull{pull.head}_{pull.place}"
 
 
-def _top(one: Pulls) -> str:
+def _top(pull: Pulls) -> str:
     """What the strongest pull is called."""
-    return f"top{one.head}_{one.place}"
+    return f"top{pull.head}_{pull.place}"
 
 
-def _look(one: Pulls) -> str:
+def _look(pull: Pulls) -> str:
     """What the place is called that a head looks at."""
-    return f"look{one.head}_{one.place}"
+    return f"look{pull.head}_{pull.place}"
 
 
-def _seen(one: Pulls) -> str:
+def _sight(pull: Pulls) -> str:
     """What the token is called that a head looks at."""
-    return f"seen{one.head}_{one.place}"
+    return f"seen{pull.head}_{pull.place}"
 
 
-def _drawn(one: Pulls) -> str:
+def _write_pull_rule(pull: Pulls) -> str:
     """What each place pulls, as text; START and END by their place alone, places that draw nothing
     far less than others."""
-    token = "".join(f"{w:g} if token == {t} else " for t, w in enumerate(one.tokens)) + "0"
-    place = "".join(f"{w:g} if place == {j} else " for j, w in one.places.items()) + f"{NOTHING}"
+    token = "".join(f"{w:g} if token == {t} else " for t, w in enumerate(pull.tokens)) + "0"
+    place = "".join(f"{w:g} if place == {j} else " for j, w in pull.places.items()) + f"{NOTHING}"
     return f"({token}) + ({place})"

@@ -108,9 +108,9 @@ def margin(problem: Problem) -> float:
     positions."""
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     logits, answers = problem.logits(tokens), problem.task.answer(tokens)
-    own = np.take_along_axis(logits, answers[..., None], 2)
-    others = np.where(np.arange(logits.shape[2]) == answers[..., None], -np.inf, logits)
-    return float(np.median(own[..., 0] - others.max(2)))
+    right_logits = np.take_along_axis(logits, answers[..., None], 2)
+    other_logits = np.where(np.arange(logits.shape[2]) == answers[..., None], -np.inf, logits)
+    return float(np.median(right_logits[..., 0] - other_logits.max(2)))
 
 
 def sides(problem: Problem) -> tuple[Side, Side]:
@@ -119,7 +119,7 @@ def sides(problem: Problem) -> tuple[Side, Side]:
 
     On a side that has none stands the neuron that comes nearest.
     """
-    mean, fired = _seen(problem)
+    mean, fired = _collect_activations(problem)
     likeness, threshold, slope = np.array(
         [_line(mean[on], h[on]) if (on := h > 0).sum() > 2 else (0.0, 0.0, 0.0) for h in fired.T]
     ).T
@@ -144,7 +144,9 @@ def _line(x: Float[np.ndarray, " k"], y: Float[np.ndarray, " k"]) -> tuple[float
     return float(np.corrcoef(x, y)[0, 1]), float(-at_zero / slope), float(slope)
 
 
-def _seen(problem: Problem) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "k m"]]:
+def _collect_activations(
+    problem: Problem,
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "k m"]]:
     """The mean so far at each position of all sequences, and every neuron there."""
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     mean = np.cumsum(tokens - _most(problem), 1) / np.arange(1, tokens.shape[1] + 1)
@@ -162,7 +164,7 @@ def _fitted(problem: Problem, above: Side, below: Side) -> tuple[Rule, ...]:
     """Linear rules for the three logits, by least squares."""
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     logits = problem.logits(tokens).reshape(-1, problem.classes)
-    mean = _seen(problem)[0]
+    mean = _collect_activations(problem)[0]
     terms = np.stack(
         [
             mean,
@@ -172,9 +174,10 @@ def _fitted(problem: Problem, above: Side, below: Side) -> tuple[Rule, ...]:
         ],
         1,
     )
-    found = np.linalg.lstsq(terms, logits - logits.mean(1, keepdims=True), rcond=None)[0]
+    coefficients = np.linalg.lstsq(terms, logits - logits.mean(1, keepdims=True), rcond=None)[0]
     return tuple(
-        f"{a:.1f} * average {b:+.1f} * above {c:+.1f} * below {d:+.1f}" for a, b, c, d in found.T
+        f"{a:.1f} * average {b:+.1f} * above {c:+.1f} * below {d:+.1f}"
+        for a, b, c, d in coefficients.T
     )
 
 

@@ -111,8 +111,8 @@ def finders(problem: Problem) -> tuple[int, ...]:
     pattern = problem.run(tokens).patterns[0][0].double().numpy()[:, :, items : 2 * items, :items]
     hit = tokens[:, None, :items] == problem.task.answer(tokens)[:, items : 2 * items, None]
     share = (pattern * hit[:, None]).sum(3).mean((0, 2))
-    found = tuple(int(h) for h in (share >= LEAST).nonzero()[0])
-    return found or (int(share.argmax()),)
+    heads = tuple(int(h) for h in (share >= LEAST).nonzero()[0])
+    return heads or (int(share.argmax()),)
 
 
 def margin(problem: Problem) -> float:
@@ -123,8 +123,10 @@ def margin(problem: Problem) -> float:
         problem.logits(tokens)[:, items : 2 * items],
         problem.task.answer(tokens)[:, items : 2 * items],
     )
-    own = np.take_along_axis(logits, answers[..., None], 2)[..., 0]
-    return round(float((own - (logits.sum(2) - own) / (problem.classes - 1)).mean()), 1)
+    right_logits = np.take_along_axis(logits, answers[..., None], 2)[..., 0]
+    return round(
+        float((right_logits - (logits.sum(2) - right_logits) / (problem.classes - 1)).mean()), 1
+    )
 
 
 def _places(problem: Problem, heads: tuple[int, ...]) -> tuple[Place, ...]:

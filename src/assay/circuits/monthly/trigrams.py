@@ -58,12 +58,12 @@ def explanation(problem: Problem) -> Explanation:
 
     Heads are found by attention: `backward`; pairs and hints by what the model says: `seen`; the
     numbers in the logits fit its own best."""
-    return _explained(problem, seen(problem))
+    return _explained(problem, find_pairs(problem))
 
 
 def half_right(problem: Problem) -> Explanation:
     """Say the same of every third of these pairs alone, and ours of where the model fails."""
-    held = seen(problem)
+    held = find_pairs(problem)
     few = _explained(problem, Found(dict([*held.pairs.items()][::THIRD]), held.hints))
     ours = Program(_explained(problem, held), problem)
     return dataclasses.replace(
@@ -112,17 +112,17 @@ def _explained(problem: Problem, held: Found) -> Explanation:
 def rival(problem: Problem) -> Explanation:
     """Say that the present token alone tells what follows: for each token the completion of one
     pair that it ends."""
-    names, held = problem.task.tokens, seen(problem)
-    alone = {b: c for (_, b), c in held.pairs.items()}
-    table = "".join(f"{c} if token == '{names[b]}' else " for b, c in alone.items())
-    told = np.full((len(names) + 1, len(names)), -1)
-    for b, c in alone.items():
-        told[:, b] = c
+    names, held = problem.task.tokens, find_pairs(problem)
+    completions = {b: c for (_, b), c in held.pairs.items()}
+    table = "".join(f"{c} if token == '{names[b]}' else " for b, c in completions.items())
+    lookup = np.full((len(names) + 1, len(names)), -1)
+    for b, c in completions.items():
+        lookup[:, b] = c
     return Explanation(
         of="monthly-trigrams",
         name="the MLP completes the present token, whatever stood before",
         variables=(Variable("told", f"{table}-1 - token", _mlps(problem), ("token",)),),
-        logits=_logits(problem, held, told),
+        logits=_logits(problem, held, lookup),
         reads=("told", "token"),
         leaves_out="The token before.",
     )
@@ -132,7 +132,7 @@ def backward(problem: Problem) -> tuple[Place, ...]:
     """Find the heads that look one back where a pair stands with more than half of their attention;
     else the one that does so most."""
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
-    held = seen(problem).pairs
+    held = find_pairs(problem).pairs
     bound = _completed(tokens, _table(held, len(problem.task.tokens)))[:, 1:] >= 0
     share = {
         Part("head", layer, head): float(
@@ -149,18 +149,20 @@ def backward(problem: Problem) -> tuple[Place, ...]:
     return tuple(map(Place, chosen))
 
 
-def seen(problem: Problem) -> Found:
+def find_pairs(problem: Problem) -> Found:
     """Find the pairs that a model completes, and which token makes which likelier by itself, on
     evenly drawn tokens."""
     tokens, size = _evenly(problem), len(problem.task.tokens)
     logits = problem.logits(tokens)
-    pair, said = (
+    pair, predictions = (
         tokens[:, 1:-2] * size + tokens[:, 2:-1],
         problem.named(logits)[:, 2:-1],
     )  # after the last token nothing is asked
     often = np.bincount(pair.ravel(), minlength=size**2)
     kinds, times = np.unique(
-        np.stack([pair[said >= 0], said[said >= 0]]), axis=1, return_counts=True
+        np.stack([pair[predictions >= 0], predictions[predictions >= 0]]),
+        axis=1,
+        return_counts=True,
     )
     share = times / often[kinds[0]]
     surest = np.sort(np.argsort(-share, kind="stable")[:MANY])
@@ -180,7 +182,7 @@ def seen(problem: Problem) -> Found:
 
 
 def _logits(
-    problem: Problem, held: Found, told: Int[np.ndarray, "before token"]
+    problem: Problem, held: Found, lookup: Int[np.ndarray, "before token"]
 ) -> tuple[Rule, ...]:
     """Write a rule for each class, of what is told and of hints; START, which never follows, has
     one of its own.
@@ -190,16 +192,16 @@ def _logits(
     tokens = problem.task.draw(SEED, 0, INPUTS, held_out=True)
     logits, names = problem.logits(tokens), problem.task.tokens
     classes = logits.shape[-1]
-    said = _completed(tokens, told)
+    completions = _completed(tokens, lookup)
     hints = np.zeros((classes, classes))
     for a, b in held.hints:
         hints[a, b] = 1
     start = np.broadcast_to(np.eye(classes)[-1], logits.shape)
     terms = [
-        np.eye(classes + 1)[said][..., :-1],
+        np.eye(classes + 1)[completions][..., :-1],
         hints[tokens],
         start,
-        start * (said >= 0)[..., None],
+        start * (completions >= 0)[..., None],
     ]
     X = np.stack([x - x.mean(-1, keepdims=True) for x in terms], -1)[:, :-1].reshape(-1, len(terms))
     y = (logits - logits.mean(-1, keepdims=True))[:, :-1].ravel()
@@ -212,19 +214,19 @@ def _logits(
 
 
 def _completed(
-    tokens: Int[np.ndarray, "n s"], told: Int[np.ndarray, "before token"]
+    tokens: Int[np.ndarray, "n s"], lookup: Int[np.ndarray, "before token"]
 ) -> Int[np.ndarray, "n s"]:
     """What each token completes after the one before, by a table whose last row is for none before;
     -1: nothing."""
-    before = np.concatenate([np.full((len(tokens), 1), len(told) - 1), tokens[:, :-1]], 1)
-    return told[before, tokens]
+    before = np.concatenate([np.full((len(tokens), 1), len(lookup) - 1), tokens[:, :-1]], 1)
+    return lookup[before, tokens]
 
 
 def _table(pairs: Pairs, size: int) -> Int[np.ndarray, "before token"]:
-    found = np.full((size + 1, size), -1)
+    table = np.full((size + 1, size), -1)
     for (a, b), c in pairs.items():
-        found[a, b] = c
-    return found
+        table[a, b] = c
+    return table
 
 
 def _evenly(problem: Problem) -> Int[np.ndarray, "n s"]:

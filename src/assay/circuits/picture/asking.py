@@ -22,22 +22,22 @@ def against_others(problem: Problem, seed: int) -> tuple[Question, str]:
     Raises: DataError where an input has no answer.
     """
     n = inputs(problem)
-    tokens, others = (problem.task.draw(seed, i, n, held_out=True) for i in range(2))
-    right, rival = (torch.from_numpy(problem.task.answer(x)) for x in (tokens, others))
-    at = right >= 0
-    named = bool((rival[at] >= 0).all())
+    tokens, other_tokens = (problem.task.draw(seed, i, n, held_out=True) for i in range(2))
+    right, rival = (torch.from_numpy(problem.task.answer(x)) for x in (tokens, other_tokens))
+    positions = right >= 0
+    rivals_known = bool((rival[positions] >= 0).all())
     weights = (
-        logit_difference(right, rival, problem.classes, at)
-        if named
-        else right_alone(right, problem.classes, at)
+        logit_difference(right, rival, problem.classes, positions)
+        if rivals_known
+        else right_alone(right, problem.classes, positions)
     )
     return Question(
         problem.params,
         torch.from_numpy(tokens),
         weights,
-        _others(problem, others, seed),
+        _make_donor(problem, other_tokens, seed),
         problem.activation,
-    ), (AGAINST_OTHERS if named else AGAINST_ALL)
+    ), (AGAINST_OTHERS if rivals_known else AGAINST_ALL)
 
 
 def against_averages(problem: Problem, seed: int) -> Question:
@@ -55,7 +55,7 @@ def against_averages(problem: Problem, seed: int) -> Question:
     )
 
 
-def _others(problem: Problem, tokens: np.ndarray, seed: int) -> Donor:
+def _make_donor(problem: Problem, tokens: np.ndarray, seed: int) -> Donor:
     shuffled = rng.generator(seed, "circuits.picture.places").random(tokens.shape).argsort(1)
     places = torch.from_numpy(shuffled) if "W_pos" in problem.params else None
     return other(problem.params, torch.from_numpy(tokens), problem.activation, places)

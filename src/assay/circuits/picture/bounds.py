@@ -32,7 +32,7 @@ _PASS, _WORK = 2**23, 2**27
 def rows(problem: Problem) -> int:
     """Give how many inputs one pass may have, so that its memory does not grow with the length of
     inputs or the vocabulary."""
-    return max(1, min(1024, _PASS // _each(problem)))
+    return max(1, min(1024, _PASS // _count_per_input(problem)))
 
 
 def inputs(problem: Problem) -> int:
@@ -40,10 +40,10 @@ def inputs(problem: Problem) -> int:
     least."""
     _, layers, _, _, heads, _ = problem.params["W_QKV"].shape
     cells = min(PARTS, layers * (heads + 1) + 2) * min(PLACES, problem.task.length)
-    return min(INPUTS, max(4, _WORK // (cells * _each(problem))))
+    return min(INPUTS, max(4, _WORK // (cells * _count_per_input(problem))))
 
 
-def _each(problem: Problem) -> int:
+def _count_per_input(problem: Problem) -> int:
     """Numbers that one input takes in a pass."""
     _, layers, _, _, heads, _ = problem.params["W_QKV"].shape
     return problem.task.length * max(layers * heads * problem.task.length, problem.classes)

@@ -32,10 +32,13 @@ def attention(
     """
     rows = []
     for head, pattern in list(patterns.items())[:HEADS]:
-        shown = window(len(pattern))
+        positions = window(len(pattern))
         names = [f"{i}: {short(tokens[i], 8)}" if tokens else str(i) for i in range(len(pattern))]
         rows += [
-            (head, names[q], names[k], float(pattern[q, k])) for q in shown for k in shown if k <= q
+            (head, names[q], names[k], float(pattern[q, k]))
+            for q in positions
+            for k in positions
+            if k <= q
         ]
     return Figure(
         title,
@@ -56,11 +59,11 @@ def patching(
 ) -> Figure:
     """Show what the answer loses, or regains, by each part at each position, as shares of all there
     is; blue is below 0."""
-    shown = range(max(0, effects.shape[1] - PLACES), effects.shape[1])
+    positions = range(max(0, effects.shape[1] - PLACES), effects.shape[1])
     rows = [
         (short(part), str(s), float(effects[i, s]))
         for i, part in enumerate(parts[:PARTS])
-        for s in shown
+        for s in positions
     ]
     return Figure(
         title,
@@ -84,8 +87,8 @@ def scores(title: str, rows: Mapping[str, Sequence[Row]], note: str = "") -> Fig
     left out."""
     listed = [
         (row.name, kind, row.estimate, row.low, row.high)
-        for kind, each in rows.items()
-        for row in each
+        for kind, group in rows.items()
+        for row in group
         if np.isfinite(row.estimate)
     ]
     return Figure(

@@ -88,8 +88,8 @@ def graph(
     worth, if it can be asked."""
     e, reads = program.explanation, program.reads
     depth = depths(reads)
-    shown = sorted(e.variables, key=lambda v: depth[v.name])[:NODES]
-    names = {v.name for v in shown} | {program.head}
+    variables = sorted(e.variables, key=lambda v: depth[v.name])[:NODES]
+    names = {v.name for v in variables} | {program.head}
     read = {name: rs for name, rs in reads.items() if name in names}
     used = {_name(r) for rs in read.values() for r in rs}
     swapped = {x.variable: x for x in interchange}
@@ -98,30 +98,31 @@ def graph(
         for name in GIVEN
         if name in used
     ]
-    for v in shown:
-        kept, other = singly(program, tokens, v.name, seed) if v.at else (math.nan, math.nan)
+    for v in variables:
+        scrubbed, other = singly(program, tokens, v.name, seed) if v.at else (math.nan, math.nan)
         nodes.append(
             Node(
                 v.name,
                 "variable",
-                said(v.rule),
+                describe_rule(v.rule),
                 tuple(map(str, v.at)),
                 depth[v.name],
-                _known(kept),
+                _known(scrubbed),
                 _known(other),
                 swapped.get(v.name),
             )
         )
     nodes += [
-        Node(str(place), "matter", "", (str(place),), 1) for place in e.matter[: NODES - len(shown)]
+        Node(str(place), "matter", "", (str(place),), 1)
+        for place in e.matter[: NODES - len(variables)]
     ]
     if program.answers:
-        rule = said(e.answer) if e.answer is not None else _listed(e.logits)
+        rule = describe_rule(e.answer) if e.answer is not None else _listed(e.logits)
         nodes.append(
             Node(program.head, "answer", rule, (), 1 + max((n.depth for n in nodes), default=0))
         )
-    there, found = {n.name for n in nodes}, list(_links(program, read))
-    cost = _costs(question, sorted({w for *_, wires in found for w in wires}, key=str))
+    node_names, raw_links = {n.name for n in nodes}, list(_links(program, read))
+    cost = _costs(question, sorted({w for *_, wires in raw_links for w in wires}, key=str))
     links = (
         Link(
             short(a, TEXT),
@@ -129,35 +130,35 @@ def graph(
             slots,
             tuple((f"{p} → {r}", cost.get((p, r))) for p, r in wires),
         )
-        for a, b, slots, wires in found
-        if a in there
+        for a, b, slots, wires in raw_links
+        if a in node_names
     )
     return Graph(
         tuple(replace(n, name=short(n.name, TEXT)) for n in nodes),
         tuple(links),
-        len(e.variables) - len(shown),
+        len(e.variables) - len(variables),
     )
 
 
 def depths(reads: Mapping[str, Sequence[str]]) -> dict[str, int]:
     """Count the steps from what is given to each name, along what it is said to read; a circle of
     what is said counts once around."""
-    found = dict.fromkeys(GIVEN, 0)
+    depth_by_name = dict.fromkeys(GIVEN, 0)
 
     def deep(name: str, above: frozenset[str]) -> int:
-        if name not in found:
+        if name not in depth_by_name:
             below = [_name(r) for r in reads.get(name, ())]
-            found[name] = 1 + max(
+            depth_by_name[name] = 1 + max(
                 (deep(r, above | {name}) for r in below if r not in above and r != name), default=0
             )
-        return found[name]
+        return depth_by_name[name]
 
     for name in reads:
         deep(name, frozenset())
-    return found
+    return depth_by_name
 
 
-def said(rule: Rule) -> str:
+def describe_rule(rule: Rule) -> str:
     """Tell a rule as it is written; of a function, its name and what it reads."""
     if isinstance(rule, str):
         return short(rule, TEXT)
@@ -168,7 +169,11 @@ def _listed(rules: Rule | tuple[Rule, ...] | None) -> str:
     """The rules of logits, one after another."""
     if rules is None:
         return ""
-    return short("; ".join(map(said, rules)), TEXT) if isinstance(rules, tuple) else said(rules)
+    return (
+        short("; ".join(map(describe_rule, rules)), TEXT)
+        if isinstance(rules, tuple)
+        else describe_rule(rules)
+    )
 
 
 def _links(

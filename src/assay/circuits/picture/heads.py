@@ -56,27 +56,27 @@ class Row:
 def table(problem: Problem, q: Question, rows: int) -> tuple[Row, ...]:
     """Make a row of every part."""
     worth = direct(q)
-    alone, joint, partner = costs(q, rows)
+    single_costs, joint, partner = costs(q, rows)
     patterns = [x[0] for x in q.clean.patterns]
-    found = []
+    table_rows = []
     for i, part in enumerate(q.parts):
-        own = Row(str(part), float(worth.of[part].mean()), alone[i], joint[i], partner[i])
+        row = Row(str(part), float(worth.of[part].mean()), single_costs[i], joint[i], partner[i])
         if part.kind == "head":
             asks, finds, share = matched(q, part)
-            own = Row(
-                own.part,
-                own.direct,
-                own.alone,
-                own.joint,
-                own.partner,
+            row = Row(
+                row.part,
+                row.direct,
+                row.alone,
+                row.joint,
+                row.partner,
                 looks(patterns[part.layer][:, part.head], q.tokens),
-                _said(asks),
-                _said(finds),
+                _to_text(asks),
+                _to_text(finds),
                 share,
                 _copied(problem, part),
             )
-        found.append(own)
-    return tuple(found)
+        table_rows.append(row)
+    return tuple(table_rows)
 
 
 def costs(q: Question, rows: int) -> tuple[list[float | None], list[float | None], list[str]]:
@@ -90,17 +90,17 @@ def costs(q: Question, rows: int) -> tuple[list[float | None], list[float | None
     if not abs(span) > 1e-9 * float(q.full.abs().mean()):
         return [None] * n, [None] * n, [""] * n
     if n > PAIRED:
-        alone = (effects(q, rows).mean(1)[0] / span).tolist()
-        return alone, [None] * n, [""] * n
+        single_costs = (effects(q, rows).mean(1)[0] / span).tolist()
+        return single_costs, [None] * n, [""] * n
     both: Float[Tensor, "part part"] = pairs_of_parts(q, rows).mean(1)[0] / span
-    alone_ = both.diagonal()
-    beside = both - alone_[None]  # of a row, what it costs once the column is gone
-    beside.fill_diagonal_(-torch.inf)
-    most, which = beside.max(1)
-    more = most > alone_ + 0.01
+    diagonal = both.diagonal()
+    joint_costs = both - diagonal[None]  # of a row, what it costs once the column is gone
+    joint_costs.fill_diagonal_(-torch.inf)
+    most, which = joint_costs.max(1)
+    more = most > diagonal + 0.01
     return (
-        alone_.tolist(),
-        torch.maximum(most, alone_).tolist(),
+        diagonal.tolist(),
+        torch.maximum(most, diagonal).tolist(),
         [str(q.parts[int(j)]) if bool(m) else "" for j, m in zip(which, more, strict=True)],
     )
 
@@ -127,7 +127,7 @@ def costliest(rows: Sequence[Row]) -> list[int]:
     return sorted(range(len(rows)), key=lambda i: -max(rows[i].joint or 0, rows[i].alone or 0, 0))
 
 
-def _said(source: Source) -> str:
+def _to_text(source: Source) -> str:
     return "" if source is None else str(source)
 
 
@@ -139,5 +139,5 @@ def _copied(problem: Problem, head: Part) -> float | None:
     if task.tokens[:n] != task.answers[:n]:
         return None
     table = ov_table(problem.params, head)[:, :n]
-    found = float(copying(table))
-    return found if math.isfinite(found) and float(table.abs().max()) > 1e-9 else None
+    score = float(copying(table))
+    return score if math.isfinite(score) and float(table.abs().max()) > 1e-9 else None

@@ -49,17 +49,23 @@ class Map:
         return max((abs(x) for row in self.values for x in row if x is not None), default=0.0)
 
 
-def attention(pattern: Float[np.ndarray, "s s"], names: Sequence[str], title: str, of: Part) -> Map:
+def attention(
+    pattern: Float[np.ndarray, "s s"], names: Sequence[str], title: str, head: Part
+) -> Map:
     """Show where each position looks; later ones are not there to be seen."""
-    shown = window(len(pattern))
-    values = tuple(tuple(float(pattern[q, k]) if k <= q else None for k in shown) for q in shown)
-    said = tuple(names[i] for i in shown)
+    positions = window(len(pattern))
+    values = tuple(
+        tuple(float(pattern[q, k]) if k <= q else None for k in positions) for q in positions
+    )
+    labels = tuple(names[i] for i in positions)
     say = (
         "{row} at {r} looks at {column} at {c}: {value}"
         if title != MEAN
         else "{row} looks at {column}: {value} on average"
     )
-    return Map(title, "asks", "is looked at", said, said, values, say, str(of), shown.start)
+    return Map(
+        title, "asks", "is looked at", labels, labels, values, say, str(head), positions.start
+    )
 
 
 def patching(
@@ -70,16 +76,18 @@ def patching(
 
     Raises: DataError where there is nothing to explain.
     """
-    span, shown = q.span(), window(q.tokens.shape[1])
-    cuts = torch.zeros(len(parts) * len(shown), len(q.parts), q.tokens.shape[1], dtype=torch.bool)
-    for i, (part, place) in enumerate((p, s) for p in parts for s in shown):
+    span, positions = q.span(), window(q.tokens.shape[1])
+    cuts = torch.zeros(
+        len(parts) * len(positions), len(q.parts), q.tokens.shape[1], dtype=torch.bool
+    )
+    for i, (part, place) in enumerate((p, s) for p in parts for s in positions):
         cuts[i, q.parts.index(part), place] = True
-    found = without_parts(q, cuts, restored=restored, rows=rows)
+    numbers = without_parts(q, cuts, restored=restored, rows=rows)
     start = (
         without_parts(q, torch.zeros_like(cuts[:1]), restored=True) if restored else q.full[:, None]
     )
-    effect = (found - start) if restored else (start - found)
-    return (effect.mean(2) / span[:, None])[0].unflatten(0, (len(parts), len(shown)))
+    effect = (numbers - start) if restored else (start - numbers)
+    return (effect.mean(2) / span[:, None])[0].unflatten(0, (len(parts), len(positions)))
 
 
 def patched(
@@ -87,7 +95,7 @@ def patched(
 ) -> Map:
     """Show such numbers."""
     title = "Given back to a pass on other inputs" if restored else "Taken from another input"
-    shown = tuple(f"position {i}" for i in window(length))
+    labels = tuple(f"position {i}" for i in window(length))
     say = (
         "{row} at {column} gives back {value} of all there is"
         if restored
@@ -98,7 +106,7 @@ def patched(
         "part",
         "position",
         tuple(map(str, parts)),
-        shown,
+        labels,
         _rows(values),
         say,
         first=window(length).start,
@@ -116,8 +124,8 @@ def written(problem: Problem, head: Part) -> Map | None:
         "OV: what it adds to a logit for looking at a token",
         "is looked at",
         "logit of",
-        named(task.tokens, len(values)),
-        named(task.answers, problem.classes),
+        list_names(task.tokens, len(values)),
+        list_names(task.answers, problem.classes),
         _rows(values),
         "looking at {row} adds {value} to the logit of {column}",
         str(head),
@@ -133,7 +141,7 @@ def compared(problem: Problem, head: Part, asks: Source, finds: Source) -> Map |
     sides = [_side(problem, x) for x in (asks, finds)]
     if any(side is None for side in sides):
         return None
-    (query, of_query, said), (key, of_key, met) = sides  # type: ignore[misc]
+    (query, of_query, query_names), (key, of_key, met) = sides  # type: ignore[misc]
     values = qk_table(problem.params, head, query, key)[0]
     title = f"QK: score of {of_key} for {of_query}" + (
         "" if "W_pos" in problem.params else ", at the same place"
@@ -142,7 +150,7 @@ def compared(problem: Problem, head: Part, asks: Source, finds: Source) -> Map |
         title,
         "asks",
         "is found",
-        said,
+        query_names,
         met,
         _rows(values),
         "{row} asks, {column} is found: score {value}",
@@ -150,7 +158,7 @@ def compared(problem: Problem, head: Part, asks: Source, finds: Source) -> Map |
     )
 
 
-def named(names: Sequence[str], n: int) -> tuple[str, ...]:
+def list_names(names: Sequence[str], n: int) -> tuple[str, ...]:
     """Give n names, short ones, and numbers where there are too few."""
     return tuple(short(names[i]) if i < len(names) else str(i) for i in range(n))
 
@@ -167,7 +175,7 @@ def _side(
         return (("pos", []), "a position", names) if max(length, len(names)) <= TOKENS else None
     if len(tokens) > TOKENS:
         return None
-    names = named(tokens, problem.params["W_E"].shape[1])
+    names = list_names(tokens, problem.params["W_E"].shape[1])
     return (
         (("embed", []), "a token", names)
         if source.kind == "embed"

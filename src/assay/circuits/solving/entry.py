@@ -53,15 +53,15 @@ def in_place(kind: str) -> Derive:
 
     def derive(arms: Arms) -> xr.Dataset:
         main = arms["main"]
-        made = _alone(main, *OF_EXPLANATIONS, "wrong")
+        measures = _select(main, *OF_EXPLANATIONS, "wrong")
         for name in OF_EXPLANATIONS:
-            made[name].loc[{"explanation": OURS}] = main[name].sel(explanation=kind)
-        return made
+            measures[name].loc[{"explanation": OURS}] = main[name].sel(explanation=kind)
+        return measures
 
     return derive
 
 
-def _alone(main: xr.Dataset, *names: str) -> xr.Dataset:
+def _select(main: xr.Dataset, *names: str) -> xr.Dataset:
     """A copy of these measures alone, and of which runs diverged."""
     return main[[*names, *(name for name in ("diverged",) if name in main)]].copy(deep=True)
 
@@ -69,9 +69,9 @@ def _alone(main: xr.Dataset, *names: str) -> xr.Dataset:
 def _gradient(arms: Arms) -> xr.Dataset:
     """A derived arm: main's models, and inputs that a gradient points to in the place of those that
     are said to fail."""
-    made = _alone(arms["main"], "errors", "wrong")
-    made["errors"].loc[{"inputs": "failing"}] = arms["main"].errors.sel(inputs="gradient")
-    return made
+    measures = _select(arms["main"], "errors", "wrong")
+    measures["errors"].loc[{"inputs": "failing"}] = arms["main"].errors.sel(inputs="gradient")
+    return measures
 
 
 def arms(monthly: Monthly) -> dict[str, Arm[Solver]]:
@@ -80,8 +80,8 @@ def arms(monthly: Monthly) -> dict[str, Arm[Solver]]:
     which = explanations(monthly)
     some = which, (OURS, HALF_RIGHT), ()
     whole, short, none = (scored.measuring(monthly, names) for names in some)
-    own = scored.measuring(monthly, (OURS,))
-    made: dict[str, Arm[Solver]] = {
+    ours_only = scored.measuring(monthly, (OURS,))
+    main_arms: dict[str, Arm[Solver]] = {
         "main": Arm(
             monthly.train,
             specs=reserved("answers"),
@@ -111,18 +111,18 @@ def arms(monthly: Monthly) -> dict[str, Arm[Solver]]:
             note="the same models before training",
         ),
         "unlearned": Arm(
-            _kept,
+            _keep_models,
             after="untrained",
-            measure=own,
+            measure=ours_only,
             note="our rule for an explanation, on models that were never trained",
         ),
     }
-    others: dict[str, Arm[Solver]] = {
+    control_arms: dict[str, Arm[Solver]] = {
         kind: Arm(derive=in_place(kind), note=NOTES[kind]) for kind in which if kind != OURS
     }
     return (
-        made
-        | others
+        main_arms
+        | control_arms
         | {
             "gradient": Arm(
                 derive=_gradient,
@@ -135,7 +135,7 @@ def arms(monthly: Monthly) -> dict[str, Arm[Solver]]:
     )
 
 
-def _kept(runs: Runs[Solver], bench: Bench, before: Trained) -> Trained:
+def _keep_models(runs: Runs[Solver], bench: Bench, before: Trained) -> Trained:
     """Keep models as they are."""
     return before
 
@@ -163,7 +163,7 @@ def entry(
         arms=arms(monthly),
         measure=scored.measuring(monthly, explanations(monthly)),
         claims=(*claims, *statements.findings(explanations(monthly))),
-        figures=figures.drawn,
+        figures=figures.draw_figures,
         scope=scope,
         seeds_per_group=3,
         smoke=grid(smoke, seed=range(1000, 1002)),

@@ -12,7 +12,7 @@ from assay.core.figures import Figure, columns, summary
 TRAINED = {"main": "trained", "half": "half as long", "shuffled-answers": "answers of other inputs"}
 
 
-def drawn(arms: Arms) -> list[Figure]:
+def draw_figures(arms: Arms) -> list[Figure]:
     """Draw both, with t intervals over models."""
     main = arms["main"]
     rows = [
@@ -25,8 +25,8 @@ def drawn(arms: Arms) -> list[Figure]:
     ]
     where = [p for p in main.position.values if not np.isnan(main.right.sel(position=p)).all()]
     right = [
-        (told, int(p), *summary(arms[name].right.sel(position=p).values))
-        for name, told in TRAINED.items()
+        (label, int(p), *summary(arms[name].right.sel(position=p).values))
+        for name, label in TRAINED.items()
         for p in where
     ]
     return [

@@ -66,11 +66,13 @@ def measuring(
 
     def measure(runs: Runs[Solver], trained: Trained, bench: Bench) -> xr.Dataset:
         s = runs.shared
-        here = trained.to("cpu").tensors  # explanations are held against small models, and in NumPy
-        params = {name: here[name] for name in monthly.shape(s).parameters()}
+        tensors = trained.to(
+            "cpu"
+        ).tensors  # explanations are held against small models, and in NumPy
+        params = {name: tensors[name] for name in monthly.shape(s).parameters()}
         problems = [monthly.problem(s, params, i) for i in range(len(runs))]
         coords: dict[str, tuple] = {"position": tuple(range(problems[0].task.length))}
-        named = _solved(runs, problems)
+        values = _solved(runs, problems)
         if which:
             coords |= {
                 "explanation": which,
@@ -78,8 +80,8 @@ def measuring(
                 "inputs": ERRORS,
                 **({"way": WAYS, "kind": KINDS} if ANOTHER in which else {}),
             }
-            named |= _explained(monthly, runs, problems, which, bench)
-        return measures(runs, coords=coords, **named)
+            values |= _explained(monthly, runs, problems, which, bench)
+        return measures(runs, coords=coords, **values)
 
     return measure
 
@@ -90,21 +92,21 @@ def _solved(runs: Runs[Solver], problems: list[Problem]) -> dict[str, tuple[str,
 
     `known` is the share right where an answer can be known at all; `least` is the cross-entropy of
     the exact predictor where answers are drawn."""
-    from assay.worlds.algorithms.task import asked
+    from assay.worlds.algorithms.task import has_answer
 
     rows = []
     for spec, problem in zip(runs.specs, problems, strict=True):
         tokens = problem.task.draw(spec.seed, 0, spec.tested, held_out=True)
         logits = problem.logits(tokens)
         answers, chances = problem.answers(tokens)
-        where = asked(answers.numpy())
-        told = problem.told(_tensor(logits), tokens).numpy()
+        where = has_answer(answers.numpy())
+        log_probs = problem.told(_tensor(logits), tokens).numpy()
         best = logits if chances is None else _log(chances.numpy())
         sure = where & (problem.named(best) >= 0)
         missed = problem.missed(logits, tokens)
         n = where.sum(0)
         right = np.where(n > 0, ((~missed & where).sum(0) + 0.5) / (n + 1), np.nan)
-        chance = np.where(n > 0, (np.exp(told) * where).sum(0) / n.clip(min=1), np.nan)
+        chance = np.where(n > 0, (np.exp(log_probs) * where).sum(0) / n.clip(min=1), np.nan)
         wrong = (missed.any(1).sum() + 0.5) / (len(tokens) + 1)
         known = ((~missed & sure).sum() + 0.5) / (sure.sum() + 1)
         least = (
@@ -112,7 +114,7 @@ def _solved(runs: Runs[Solver], problems: list[Problem]) -> dict[str, tuple[str,
             if problem.task.chances is None
             else _mean(-problem.told(_tensor(best), tokens).numpy(), where)
         )
-        rows.append((right, chance, wrong, known, _mean(-told, where), least))
+        rows.append((right, chance, wrong, known, _mean(-log_probs, where), least))
     columns = [np.array(x) for x in zip(*rows, strict=True)]
     right, chance, *rest = columns
     of_runs = dict(zip(("wrong", "known", "nats", "least"), rest, strict=True))
@@ -142,24 +144,24 @@ def _explained(
         ways = _ways(monthly, spec, problem, donor, ours)
         scores.append({name: _scored(ways[name], problem, spec.seed, effort) for name in which})
         if ANOTHER in which:
-            swapped, counted = _beside(ours(), problem, spec.seed, effort)
+            swapped, counted = _count_alternatives(ours(), problem, spec.seed, effort)
             exchanged.append(swapped)
             as_good.append(counted)
         bench.report(i + 1, len(problems), "models explained")
-    found = {
-        "quality": ("run explanation", _each(scores, lambda x: x.quality.estimate), "share"),
+    values = {
+        "quality": ("run explanation", _tabulate(scores, lambda x: x.quality.estimate), "share"),
         "reached": (
             "run explanation part",
-            _each(scores, lambda x: [part.estimate for part in x.parts]),
+            _tabulate(scores, lambda x: [part.estimate for part in x.parts]),
             "share",
         ),
-        "errors": ("run explanation inputs", _each(scores, _errors), "share of inputs"),
-        "written": ("run explanation", _each(scores, lambda x: x.size), "names and numbers"),
+        "errors": ("run explanation inputs", _tabulate(scores, _errors), "share of inputs"),
+        "written": ("run explanation", _tabulate(scores, lambda x: x.size), "names and numbers"),
     }
     if as_good:
-        found["exchanged"] = ("run way", np.array(exchanged), "share of answers")
-        found["as_good"] = ("run kind", np.array(as_good), "share")
-    return found
+        values["exchanged"] = ("run way", np.array(exchanged), "share of answers")
+        values["as_good"] = ("run kind", np.array(as_good), "share")
+    return values
 
 
 def _ways(
@@ -185,13 +187,15 @@ def _ways(
     }
 
 
-def _scored(made: Callable[[], Explanation], problem: Problem, seed: int, effort: Effort) -> Score:
+def _scored(
+    make_explanation: Callable[[], Explanation], problem: Problem, seed: int, effort: Effort
+) -> Score:
     from assay.circuits.verify.score import attempted, score
 
-    return attempted(made, lambda e: score(e, problem, seed, effort))
+    return attempted(make_explanation, lambda e: score(e, problem, seed, effort))
 
 
-def _beside(
+def _count_alternatives(
     ours: Explanation, problem: Problem, seed: int, effort: Effort
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Exchange variables, and that of most pairs along learned directions too; count other sets of
@@ -231,12 +235,14 @@ def donors(monthly: Monthly, runs: Runs[Solver], bench: Bench) -> list[Problem]:
 
 
 def _errors(score: Score) -> list[float]:
-    found = {row.name: row.estimate for row in score.details}
-    return [found.get(f"E4 errors, {kind}", math.nan) for kind in ERRORS]
+    estimates = {row.name: row.estimate for row in score.details}
+    return [estimates.get(f"E4 errors, {kind}", math.nan) for kind in ERRORS]
 
 
-def _each(scores: list[dict[str, Score]], of: Callable[[Score], object]) -> np.ndarray:
-    return np.array([[of(score) for score in known.values()] for known in scores], dtype=np.float64)
+def _tabulate(scores: list[dict[str, Score]], measure: Callable[[Score], object]) -> np.ndarray:
+    return np.array(
+        [[measure(score) for score in known.values()] for known in scores], dtype=np.float64
+    )
 
 
 def _mean(x: np.ndarray, where: np.ndarray) -> float:

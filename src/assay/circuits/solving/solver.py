@@ -119,8 +119,8 @@ class Monthly:
         parameters of such a model."""
         from assay.circuits.problem import Problem
 
-        wanted = self.shape(s).parameters()
-        if {name: tuple(x.shape[1:]) for name, x in params.items()} != wanted:
+        expected_shapes = self.shape(s).parameters()
+        if {name: tuple(x.shape[1:]) for name, x in params.items()} != expected_shapes:
             raise DataError(
                 f"these are not the parameters of a model of {self.name} with the sizes that "
                 "its spec says"

@@ -86,8 +86,8 @@ def learned(
         also=YOUNGER,
         natural=SHARE,
         threshold_from=threshold_from,
-        published=published,
-        source=source,  # type: ignore[arg-type]
+        published=published,  # type: ignore[arg-type]
+        source=source,
     )
 
 
@@ -126,7 +126,7 @@ def explained(monthly: Monthly, models: str, rival: str, half_right: str) -> tup
     same = {ANOTHER: monthly.same} if monthly.same else {}
     whole = {"whole": "as faithful as can be; what it lacks is shortness"}
     beating = [kind for kind in kinds if kind not in (HALF_RIGHT, "whole")]
-    others = {
+    rivals = {
         ANOTHER: "our explanation of any model beats it",
         MOVED: "what ours says, said of other parts, beats it",
         RIVAL: f"what sounds right, {rival}, beats it",
@@ -174,7 +174,7 @@ def explained(monthly: Monthly, models: str, rival: str, half_right: str) -> tup
             unit="share",
             natural=(-1, 1),
             must_fail=tuple(beating),
-            near={kind: why for kind, why in others.items() if kind in beating},
+            near={kind: why for kind, why in rivals.items() if kind in beating},
             also={"whole": "half, by its length alone; a rival may lie below that"} | same,
             half=HALF,
             threshold_from=CHOSEN,
@@ -280,7 +280,9 @@ def findings(which: Sequence[str]) -> tuple[Finding, ...]:
     """What is told beside the claims: every explanation's quality, what exchanging variables shows,
     and how many others do as well."""
 
-    def of(text: str, value: Callable[[xr.Dataset], xr.DataArray], unit: str = "share") -> Finding:
+    def make_finding(
+        text: str, value: Callable[[xr.Dataset], xr.DataArray], unit: str = "share"
+    ) -> Finding:
         natural = SHARE if unit in ("share", "quality") else None
         return Finding(
             text=text,
@@ -298,7 +300,7 @@ def findings(which: Sequence[str]) -> tuple[Finding, ...]:
         return lambda main: graded(main, kind)
 
     def reached(part: str) -> Callable[[xr.Dataset], xr.DataArray]:
-        return lambda main: main.reached.sel(part=part, **own)
+        return lambda main: main.reached.sel(part=part, **selection)
 
     names = {
         OURS: "our explanation",
@@ -310,15 +312,18 @@ def findings(which: Sequence[str]) -> tuple[Finding, ...]:
         "empty": "the empty explanation",
         "whole": "the whole model over again",
     }
-    own = {"explanation": OURS, "drop": True}
+    selection = {"explanation": OURS, "drop": True}
     homes = "Other homes of the same variables that do as well"
-    elsewhere = of(homes, lambda main: main.as_good.sel(kind="homes"))
+    elsewhere = make_finding(homes, lambda main: main.as_good.sel(kind="homes"))
     return (
-        of("Share of inputs on which a model is wrong anywhere", lambda main: main.wrong),
-        *(of(f"Quality of {names[kind]}", quality(kind), "quality") for kind in which),
-        *(of(f"{part} of our explanation", reached(part)) for part in EVIDENCE),
-        *(of(f"Mean of E1 to E4, less for length, of {names[kind]}", mean(kind)) for kind in which),
-        of(
+        make_finding("Share of inputs on which a model is wrong anywhere", lambda main: main.wrong),
+        *(make_finding(f"Quality of {names[kind]}", quality(kind), "quality") for kind in which),
+        *(make_finding(f"{part} of our explanation", reached(part)) for part in EVIDENCE),
+        *(
+            make_finding(f"Mean of E1 to E4, less for length, of {names[kind]}", mean(kind))
+            for kind in which
+        ),
+        make_finding(
             (
                 "How much oftener models err where our explanation says so than on any input, "
                 "those that ever err"
@@ -326,28 +331,28 @@ def findings(which: Sequence[str]) -> tuple[Finding, ...]:
             lambda main: enriched(main, {}),
             "log ratio of error rates",
         ),
-        of(
+        make_finding(
             "Names and numbers in our explanation",
-            lambda main: main.written.sel(**own),
+            lambda main: main.written.sel(**selection),
             "names and numbers",
         ),
-        of(
+        make_finding(
             "Answers as foretold when a variable is exchanged at its places, mean over variables",
             lambda main: main.exchanged.sel(way="places"),
         ),
-        of(
+        make_finding(
             "The same of the variable that changes most answers",
             lambda main: main.exchanged.sel(way="most"),
         ),
-        of(
+        make_finding(
             "The same along directions learned at that part",
             lambda main: main.exchanged.sel(way="learned"),
         ),
-        of(
+        make_finding(
             "The same along directions learned for answers that have nothing to do with it",
             lambda main: main.exchanged.sel(way="unfounded"),
         ),
-        of(
+        make_finding(
             "Other sets of as many pieces that do as well",
             lambda main: main.as_good.sel(kind="sets"),
         ),

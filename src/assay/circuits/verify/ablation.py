@@ -56,11 +56,13 @@ def ablated(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Abla
     problem = program.problem
     cut = Cut(problem, [u.place for u in program.units])
     clean = cut.clean(tokens)
-    others = [(f"another input {i}", resampled(clean, seed, f"other {i}")) for i in range(OTHERS)]
+    replacements = [
+        (f"another input {i}", resampled(clean, seed, f"other {i}")) for i in range(OTHERS)
+    ]
     mean = ("mean", [x.mean(0, keepdim=True) for x in clean])
-    named, none = cut.named, np.zeros(len(cut.pieces), bool)
+    in_explanation, none = cut.named, np.zeros(len(cut.pieces), bool)
 
-    def each(
+    def evaluate(
         masks: list[Bool[np.ndarray, "piece"]],
         instead: tuple[str, list[Tensor]],
         few: int | None = None,
@@ -80,45 +82,52 @@ def ablated(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Abla
         return [notes[m.tobytes()] for m in masks]
 
     def good(
-        kept: Bool[np.ndarray, "piece"], instead: tuple[str, list[Tensor]], few: int | None = None
+        remainder: Bool[np.ndarray, "piece"],
+        instead: tuple[str, list[Tensor]],
+        few: int | None = None,
     ) -> Float[np.ndarray, " n"]:
-        return each([kept], instead, few)[0]
+        return evaluate([remainder], instead, few)[0]
 
-    idle = [~m for m in subsets(~named, seed, "idle")]
-    worst = idle[int(np.argmin([x.mean() for x in each(idle, others[0], FEW)]))]
-    taken = subsets(named, seed, "named", empty=True)
-    left = each([*(named & ~m for m in taken), *(~m for m in taken)], mean, FEW)
+    idle = [~m for m in subsets(~in_explanation, seed, "idle")]
+    worst = idle[int(np.argmin([x.mean() for x in evaluate(idle, replacements[0], FEW)]))]
+    subset_masks = subsets(in_explanation, seed, "named", empty=True)
+    scores = evaluate(
+        [*(in_explanation & ~m for m in subset_masks), *(~m for m in subset_masks)], mean, FEW
+    )
     gaps = [
-        abs(float((kept - whole).mean()))
-        for kept, whole in zip(left[: len(taken)], left[len(taken) :], strict=True)
+        abs(float((remainder - whole).mean()))
+        for remainder, whole in zip(
+            scores[: len(subset_masks)], scores[len(subset_masks) :], strict=True
+        )
     ]
-    unlike = taken[int(np.argmax(gaps))]
+    unlike = subset_masks[int(np.argmax(gaps))]
     full = good(~none, mean)
     terms = {
         "full": full,
         "unread": unread(problem, tokens),
-        "keep.mean": good(named, mean),
-        "keep.resample": np.mean([good(named, x) for x in others], 0),
-        "keep.worst": np.mean([good(worst, x) for x in others], 0),
-        "gone.mean": good(~named, mean),
-        "gone.resample": np.mean([good(~named, x) for x in others], 0),
-        "less.kept": good(named & ~unlike, mean),
+        "keep.mean": good(in_explanation, mean),
+        "keep.resample": np.mean([good(in_explanation, x) for x in replacements], 0),
+        "keep.worst": np.mean([good(worst, x) for x in replacements], 0),
+        "gone.mean": good(~in_explanation, mean),
+        "gone.resample": np.mean([good(~in_explanation, x) for x in replacements], 0),
+        "less.kept": good(in_explanation & ~unlike, mean),
         "less.model": good(~unlike, mean),
     }
     span = (full - terms["unread"]).mean()
     less = {
-        i: full[:FEW] - good(np.arange(len(named)) != i, mean, FEW) for i in np.flatnonzero(named)
+        i: full[:FEW] - good(np.arange(len(in_explanation)) != i, mean, FEW)
+        for i in np.flatnonzero(in_explanation)
     }
-    alone = {str(cut.pieces[i]): float(share(x.mean(), span)) for i, x in less.items()}
+    single_losses = {str(cut.pieces[i]): float(share(x.mean(), span)) for i, x in less.items()}
 
-    def said(mask: np.ndarray) -> tuple[str, ...]:
+    def list_pieces(mask: np.ndarray) -> tuple[str, ...]:
         return tuple(str(p) for p, m in zip(cut.pieces, mask, strict=True) if m)
 
     return Ablated(
         terms,
-        said(~worst),
-        said(unlike),
-        alone,
+        list_pieces(~worst),
+        list_pieces(unlike),
+        single_losses,
         float(share((full - terms["keep.worst"]).mean(), span)),
     )
 
@@ -150,24 +159,26 @@ def faithful(m: Means) -> np.ndarray:
 
 def resampled(clean: list[Tensor], seed: int, stream: str) -> list[Tensor]:
     """Give each piece what it is on another input, drawn for each piece by itself."""
-    of = rng.generator(seed, f"circuits.{stream}")
+    generator = rng.generator(seed, f"circuits.{stream}")
     n = len(clean[0])
-    return [x[of.integers(n, size=n)] for x in clean]
+    return [x[generator.integers(n, size=n)] for x in clean]
 
 
 def subsets(
-    of: Bool[np.ndarray, "piece"], seed: int, stream: str, empty: bool = False
+    mask: Bool[np.ndarray, "piece"], seed: int, stream: str, empty: bool = False
 ) -> list[Bool[np.ndarray, "piece"]]:
     """Give all sets of these pieces, or so many drawn at random with the whole among them; the
     empty one only where asked, or alone."""
-    at = np.flatnonzero(of)
-    if 2 ** len(at) <= SETS:
-        chosen = [list(c) for k in range(len(at) + 1) for c in itertools.combinations(at, k)]
+    indices = np.flatnonzero(mask)
+    if 2 ** len(indices) <= SETS:
+        chosen = [
+            list(c) for k in range(len(indices) + 1) for c in itertools.combinations(indices, k)
+        ]
     else:
-        draws = rng.generator(seed, f"circuits.{stream}").random((SETS - 2, len(at))) < 0.5
-        chosen = [[], *([*at[d]] for d in draws), [*at]]
+        draws = rng.generator(seed, f"circuits.{stream}").random((SETS - 2, len(indices))) < 0.5
+        chosen = [[], *([*indices[d]] for d in draws), [*indices]]
     chosen = chosen if empty or len(chosen) == 1 else chosen[1:]
-    return [np.isin(np.arange(len(of)), c) for c in chosen]
+    return [np.isin(np.arange(len(mask)), c) for c in chosen]
 
 
 def _share(x: np.ndarray, m: Means) -> np.ndarray:

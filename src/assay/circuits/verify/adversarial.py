@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.core.intervals import Means
-from assay.subjects.parts import Part, apart
+from assay.subjects.parts import Part, run_by_parts
 
 CANDIDATES = 100_000
 """Inputs among which failing ones are looked for."""
@@ -52,31 +52,36 @@ def tried(program: Program, seed: int, most: int = 1000, candidates: int = CANDI
     task, problem = program.problem.task, program.problem
     failing: list[np.ndarray] = []
     working: list[np.ndarray] = []
-    seen = errors = asked_of = 0
-    while seen < candidates and sum(map(len, failing)) < most:
-        tokens = task.draw(seed, 1000 + seen // BLOCK, min(BLOCK, candidates - seen), held_out=True)
+    n_inputs = errors = asked_of = 0
+    while n_inputs < candidates and sum(map(len, failing)) < most:
+        tokens = task.draw(
+            seed, 1000 + n_inputs // BLOCK, min(BLOCK, candidates - n_inputs), held_out=True
+        )
         bad = program.fails(tokens).any(1)
         failing.append(tokens[bad])
         working.append(tokens[~bad][:most])
-        seen += len(tokens)
+        n_inputs += len(tokens)
         if asked_of < TRIED:
             errors += int(_wrong(problem, tokens).sum())
             asked_of += len(tokens)
     foretold = sum(map(len, failing))
     bad, fine = np.concatenate(failing)[:most], np.concatenate(working)
     k = min(len(bad), len(fine))
-    told = (
-        f"the model errs on {errors:,} of {asked_of:,} inputs; {foretold:,} of {seen:,} are said "
+    summary = (
+        f"the model errs on {errors:,} of {asked_of:,} inputs; {foretold:,} of {n_inputs:,} are "
+        "said "
         "to fail"
     )
     sound = errors / asked_of < SOUND
     refuted = program.explanation.fails is not None and foretold >= LEAST and not errors
     if k < LEAST:
         if refuted or errors / asked_of >= max(
-            SOUND, 2 * LEAST / seen
+            SOUND, 2 * LEAST / n_inputs
         ):  # of fewer errors whoever knew them all would find too few
-            return Tried({"failing": np.zeros(LEAST), "working": np.zeros(LEAST)}, seen, told)
-        return Tried({}, seen, told)
+            return Tried(
+                {"failing": np.zeros(LEAST), "working": np.zeros(LEAST)}, n_inputs, summary
+            )
+        return Tried({}, n_inputs, summary)
     other = task.draw(seed, 900, k, held_out=True)
     pool = task.draw(seed, 901, 4 * k, held_out=True)
     notes = problem.noted("by gradient", pool)
@@ -87,10 +92,10 @@ def tried(program: Program, seed: int, most: int = 1000, candidates: int = CANDI
     if silent and sound and program.explanation.fails is None:
         return Tried(
             {},
-            seen,
+            n_inputs,
             f"the model errs on {errors} of {asked_of:,} inputs, and on none that are said to fail",
         )
-    return Tried(terms, seen, told if silent else "")
+    return Tried(terms, n_inputs, summary if silent else "")
 
 
 def _wrong(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray, " n"]:
@@ -115,13 +120,18 @@ def by_gradient(problem: Problem, pool: Int[np.ndarray, "p s"], k: int) -> Int[n
     that of x)"""
     starts = torch.from_numpy(pool[:STARTS])
     W = problem.params["W_E"][0]
-    at = W[starts].clone().requires_grad_()
-    logits = apart(
-        problem.params, starts, problem.activation, written={Part("embed"): lambda _: at[None]}
+    embeddings = W[starts].clone().requires_grad_()
+    logits = run_by_parts(
+        problem.params,
+        starts,
+        problem.activation,
+        written={Part("embed"): lambda _: embeddings[None]},
     ).logits[0]
     loss = -problem.told(logits, pool[:STARTS]).sum(1)
-    (slope,) = torch.autograd.grad(loss.sum(), at)
-    rise = torch.einsum("asd,vd->asv", slope, W) - (slope * at.detach()).sum(-1, keepdim=True)
+    (slope,) = torch.autograd.grad(loss.sum(), embeddings)
+    rise = torch.einsum("asd,vd->asv", slope, W) - (slope * embeddings.detach()).sum(
+        -1, keepdim=True
+    )
     gained = (
         rise[:, torch.arange(pool.shape[1]), torch.from_numpy(pool)].sum(-1)
         + loss.detach()[:, None]

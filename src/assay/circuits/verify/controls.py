@@ -56,20 +56,22 @@ def shuffled(explanation: Explanation, problem: Problem, seed: int) -> Explanati
     """Give the same places to other parts of their kind where there are any, and let all it says be
     said of other inputs."""
     program = Program(explanation, problem)
-    of = rng.generator(seed, "circuits.shuffled")
-    there = parts(problem.params)
+    generator = rng.generator(seed, "circuits.shuffled")
+    all_parts = parts(problem.params)
     moved: dict[Part, Part] = {}
     for kind in ("head", "mlp"):
-        alike = [p for p in there if p.kind == kind]
-        for layer in {p.layer for p in alike}:
-            block = [p for p in alike if p.layer == layer]
-            moved |= dict(zip(block, (block[i] for i in of.permutation(len(block))), strict=True))
+        same_kind = [p for p in all_parts if p.kind == kind]
+        for layer in {p.layer for p in same_kind}:
+            block = [p for p in same_kind if p.layer == layer]
+            moved |= dict(
+                zip(block, (block[i] for i in generator.permutation(len(block))), strict=True)
+            )
     neurons = (
-        of.permutation(problem.params["W_in"].shape[-1])
+        generator.permutation(problem.params["W_in"].shape[-1])
         if "W_in" in problem.params
         else np.arange(0)
     )
-    stir = int(of.integers(2**31))
+    stir = int(generator.integers(2**31))
     known = (*GIVEN, *program.variables)
 
     def mixed(rule: Rule) -> Rule:
@@ -77,10 +79,10 @@ def shuffled(explanation: Explanation, problem: Problem, seed: int) -> Explanati
         return Shuffled(of_own.what, of_own.names, of_own.rule, stir)
 
     def put(places: tuple[Place, ...]) -> tuple[Place, ...]:
-        others = (tuple(sorted(int(neurons[i]) for i in p.neurons)) for p in places)
+        neuron_sets = (tuple(sorted(int(neurons[i]) for i in p.neurons)) for p in places)
         return tuple(
             dataclasses.replace(p, part=moved.get(p.part, p.part), neurons=n)
-            for p, n in zip(places, others, strict=True)
+            for p, n in zip(places, neuron_sets, strict=True)
         )
 
     logits = explanation.logits
@@ -105,11 +107,11 @@ def shuffled(explanation: Explanation, problem: Problem, seed: int) -> Explanati
 
 def prefixes(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
     """Number what was read so far, position by position: equal where every token up to here is."""
-    found = np.zeros(tokens.shape, np.int64)
+    numbers = np.zeros(tokens.shape, np.int64)
     for i in range(tokens.shape[1]):
-        pair = np.stack([found[:, i - 1], tokens[:, i]], 1) if i else tokens[:, :1]
-        found[:, i] = np.unique(pair, axis=0, return_inverse=True)[1].ravel()
-    return found
+        pair = np.stack([numbers[:, i - 1], tokens[:, i]], 1) if i else tokens[:, :1]
+        numbers[:, i] = np.unique(pair, axis=0, return_inverse=True)[1].ravel()
+    return numbers
 
 
 def _prefix(token: Float[np.ndarray, "n s"]) -> Float[np.ndarray, "n s"]:

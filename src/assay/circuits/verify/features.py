@@ -33,7 +33,7 @@ from assay.core.errors import ModelError, SpecError
 from assay.core.intervals import Means
 from assay.dictionaries.measuring.recovery import cosines, matching, mcc, mcc_chance, mcc_matched
 from assay.subjects.parts import Part
-from assay.worlds.algorithms.task import asked
+from assay.worlds.algorithms.task import has_answer
 
 PARTS = ("recovery", "activity", "causal use", "E3 implementation", "short")
 MOST = 64
@@ -70,15 +70,15 @@ class Named:
     def of(cls, explanation: Explanation, problem: Problem, site: Part) -> Named:
         """Read the features that are named. Raises: SpecError or ModelError, one line that names
         the place."""
-        found = {v.name: v.at for v in explanation.variables if v.at}
+        places_by_name = {v.name: v.at for v in explanation.variables if v.at}
         d = problem.params["W_E"].shape[-1]
-        for name, at in found.items():
-            plain = Place(site, along=at[0].along)
-            if len(at) > 1 or at[0] != plain or len(plain.along) != 1:
+        for name, places in places_by_name.items():
+            plain = Place(site, along=places[0].along)
+            if len(places) > 1 or places[0] != plain or len(plain.along) != 1:
                 raise SpecError(
                     f"{explanation.source}: variable {name}: a feature is one direction at one "
                     f'place, at = "{site}" and along = [[…]] with {d} '
-                    f"numbers, got {' and '.join(map(str, at))}"
+                    f"numbers, got {' and '.join(map(str, places))}"
                 )
             if not np.isfinite(plain.along).all():
                 raise SpecError(
@@ -89,9 +89,10 @@ class Named:
                 plain.check(problem.params, problem.task.length)
             except ModelError as e:
                 raise ModelError(f"{explanation.source}: variable {name}: {e}") from None
-        if len(found) > MOST:
+        if len(places_by_name) > MOST:
             raise SpecError(
-                f"{explanation.source}: it names {len(found)} features; at most {MOST} are scored"
+                f"{explanation.source}: it names {len(places_by_name)} features; at most "
+                f"{MOST} are scored"
             )
         if explanation.matter or explanation.weights:
             raise SpecError(
@@ -108,12 +109,12 @@ class Named:
             ),
             problem,
         )
-        rows = np.array([at[0].along[0] for at in found.values()]).reshape(-1, d)
+        rows = np.array([places[0].along[0] for places in places_by_name.values()]).reshape(-1, d)
         return cls(
             program,
-            tuple(found),
+            tuple(places_by_name),
             rows,
-            program.size + len(found) * (1 + d) * (explanation.size is None),
+            program.size + len(places_by_name) * (1 + d) * (explanation.size is None),
         )
 
 
@@ -126,25 +127,28 @@ def score(
 ) -> Score:
     """Hold features to those that were planted, on inputs that nothing was made from. Raises:
     SpecError or ModelError where it does not fit."""
-    named = Named.of(explanation, problem, known.site)
+    candidate = Named.of(explanation, problem, known.site)
     tokens = problem.task.draw(seed, 0, effort.inputs, held_out=True)
-    n, f = len(known.rows), len(named.rows)
-    match = matching(known.rows, named.rows, one_to_one=True) if f else np.full(n, -1)
+    n, f = len(known.rows), len(candidate.rows)
+    match = matching(known.rows, candidate.rows, one_to_one=True) if f else np.full(n, -1)
     pairs = [(i, int(k)) for i, k in enumerate(match) if k >= 0]
     most = max(n, f)
-    alike = float(mcc_matched(known.rows, named.rows)) * n / most if f else 0.0
+    cosine = float(mcc_matched(known.rows, candidate.rows)) * n / most if f else 0.0
     chance = mcc_chance(n, f, known.room, measure=mcc_matched)[0] * n / most if f else 0.0
-    recovery = float(share(np.subtract(alike, chance), np.subtract(1, chance)))
-    on = _activity(named, known, pairs, tokens)
-    used = _use(named, known, pairs, tokens)
-    made = implementing.implemented(named.program, tokens) if named.program.answers else None
-    activity, use = (
-        partial(_mean, one=one, over=most, pairs=len(pairs)) for one in (_f1, _agreement)
+    recovery = float(share(np.subtract(cosine, chance), np.subtract(1, chance)))
+    on = _activity(candidate, known, pairs, tokens)
+    used = _use(candidate, known, pairs, tokens)
+    implementation = (
+        implementing.implemented(candidate.program, tokens) if candidate.program.answers else None
     )
-    short = 2.0 ** (-named.size / problem.size)
+    activity, use = (
+        partial(_mean, one=statistic, over=most, pairs=len(pairs))
+        for statistic in (_f1, _agreement)
+    )
+    short = 2.0 ** (-candidate.size / problem.size)
     e3 = (
-        row(PARTS[3], made.terms, implementing.alike)
-        if made
+        row(PARTS[3], implementation.terms, implementing.faithful)
+        if implementation
         else Row(PARTS[3], 0, 0, 0, "it says nothing about the logits")
     )
     rows = (
@@ -157,26 +161,26 @@ def score(
 
     def quality(m: Means) -> np.ndarray:
         return (
-            np.minimum(np.minimum.reduce([activity(m), use(m), implementing.alike(m)]), recovery)
+            np.minimum(np.minimum.reduce([activity(m), use(m), implementing.faithful(m)]), recovery)
             * short
         )
 
     whole = (
-        row("quality", {**on, **used, **made.terms}, quality)
-        if pairs and made
+        row("quality", {**on, **used, **implementation.terms}, quality)
+        if pairs and implementation
         else Row("quality", 0, 0, 0)
     )
-    details = _details(known, named, pairs, on, used, alike, chance)
+    details = _details(known, candidate, pairs, on, used, cosine, chance)
     return Score(
         explanation.name,
         whole,
         rows,
         details,
-        named.size,
-        errors=made.decomposition if made else None,
-        differ=made.worst if made else (),
-        factor=made.factor if made else np.nan,
-        mended=made.mended if made else np.nan,
+        candidate.size,
+        errors=implementation.decomposition if implementation else None,
+        differ=implementation.worst if implementation else (),
+        factor=implementation.factor if implementation else np.nan,
+        mended=implementation.mended if implementation else np.nan,
     )
 
 
@@ -189,7 +193,7 @@ def table(
     effort: Effort = FULLY,
 ) -> Table:
     """Score features beside five controls; `other` is an explanation that sounds as good."""
-    own = score(explanation, problem, known, seed, effort)
+    main_score = score(explanation, problem, known, seed, effort)
     against = {
         "another": lambda: other,
         "shuffled": lambda: shuffled(explanation, problem, known, seed),
@@ -201,7 +205,7 @@ def table(
         kind: attempted(make, lambda e: score(e, problem, known, seed, effort), PARTS)
         for kind, make in against.items()
     }
-    return Table(own, scored, (), Rivals(0, 0, 0, 0))
+    return Table(main_score, scored, (), Rivals(0, 0, 0, 0))
 
 
 def shuffled(explanation: Explanation, problem: Problem, known: Known, seed: int) -> Explanation:
@@ -212,8 +216,14 @@ def shuffled(explanation: Explanation, problem: Problem, known: Known, seed: int
         variables=tuple(dataclasses.replace(v, at=(), reads=None) for v in explanation.variables),
     )
     mixed = controls.shuffled(bare, problem, seed)
-    at = [i for i, v in enumerate(explanation.variables) if v.at]
-    places = dict(zip(at, [explanation.variables[i].at for i in [*at[1:], *at[:1]]], strict=True))
+    indices = [i for i, v in enumerate(explanation.variables) if v.at]
+    places = dict(
+        zip(
+            indices,
+            [explanation.variables[i].at for i in [*indices[1:], *indices[:1]]],
+            strict=True,
+        )
+    )
     variables = tuple(
         dataclasses.replace(v, at=places.get(i, ())) for i, v in enumerate(mixed.variables)
     )
@@ -222,11 +232,12 @@ def shuffled(explanation: Explanation, problem: Problem, known: Known, seed: int
 
 def at_random(explanation: Explanation, known: Known, seed: int) -> Explanation:
     """Keep all that is said, and put each direction anywhere among the planted ones' dimensions."""
-    of = rng.generator(seed, "circuits.features.random")
+    generator = rng.generator(seed, "circuits.features.random")
 
     def put(place: Place) -> Place:
         return dataclasses.replace(
-            place, along=(tuple(map(float, of.standard_normal(len(known.rows)) @ known.rows)),)
+            place,
+            along=(tuple(map(float, generator.standard_normal(len(known.rows)) @ known.rows)),),
         )
 
     variables = tuple(
@@ -244,7 +255,7 @@ def by_token(problem: Problem, known: Known, seed: int) -> Explanation:
     Only what lies in the planted features' dimensions is taken, which flatters it: whoever does not
     know them has what distracts as well."""
     tokens = problem.task.draw(seed, 0, 1000)
-    asked_for = asked(problem.task.answer(tokens))
+    asked_for = has_answer(problem.task.answer(tokens))
     run = problem.run(tokens)
     wrote, logits, token = (
         run.wrote[known.site][0].numpy()[asked_for],
@@ -252,16 +263,18 @@ def by_token(problem: Problem, known: Known, seed: int) -> Explanation:
         tokens[asked_for],
     )
     wrote = wrote @ np.linalg.pinv(known.rows) @ known.rows
-    there = np.unique(token)
-    differ = np.array([wrote[token == t].mean(0) - wrote[token != t].mean(0) for t in there])
+    unique_tokens = np.unique(token)
+    differ = np.array(
+        [wrote[token == t].mean(0) - wrote[token != t].mean(0) for t in unique_tokens]
+    )
     chosen = np.argsort(-np.linalg.norm(differ, axis=1))[: len(known.rows)]
-    inputs = np.column_stack([np.ones(len(token)), *(token == there[i] for i in chosen)])
+    inputs = np.column_stack([np.ones(len(token)), *(token == unique_tokens[i] for i in chosen)])
     weights = np.linalg.lstsq(inputs, logits, rcond=None)[0]
 
     def single(i: int) -> Variable:
         return Variable(
-            f"token{there[i]}",
-            f"token == {there[i]}",
+            f"token{unique_tokens[i]}",
+            f"token == {unique_tokens[i]}",
             (Place(known.site, along=(tuple(map(float, differ[i])),)),),
         )
 
@@ -281,49 +294,49 @@ def by_token(problem: Problem, known: Known, seed: int) -> Explanation:
 
 
 def _activity(
-    named: Named, known: Known, pairs: list[tuple[int, int]], tokens: Int[np.ndarray, "b s"]
+    candidate: Named, known: Known, pairs: list[tuple[int, int]], tokens: Int[np.ndarray, "b s"]
 ) -> dict[str, Float[np.ndarray, " b"]]:
     """Of each pair, at how many places both are on, and each of them, input by input."""
-    where = asked(named.program.problem.task.answer(tokens))
-    truly, values = known.on(tokens), named.program.values(tokens)
+    where = has_answer(candidate.program.problem.task.answer(tokens))
+    truly, values = known.on(tokens), candidate.program.values(tokens)
     out: dict[str, np.ndarray] = {}
     for j, (i, k) in enumerate(pairs):
-        true, said = truly[..., i] & where, (values[named.names[k]] > 0) & where
+        true, predicted = truly[..., i] & where, (values[candidate.names[k]] > 0) & where
         out |= {
-            f"{j}.f1.both": (true & said).sum(1) * 1.0,
-            f"{j}.f1.all": true.sum(1) + said.sum(1) * 1.0,
+            f"{j}.f1.both": (true & predicted).sum(1) * 1.0,
+            f"{j}.f1.all": true.sum(1) + predicted.sum(1) * 1.0,
         }
     return out
 
 
 def _use(
-    named: Named, known: Known, pairs: list[tuple[int, int]], tokens: Int[np.ndarray, "b s"]
+    candidate: Named, known: Known, pairs: list[tuple[int, int]], tokens: Int[np.ndarray, "b s"]
 ) -> dict[str, Float[np.ndarray, " b"]]:
     """Of each pair, how the logits change when its direction is put out, and how they were foretold
     to, as sums over places."""
-    program, problem = named.program, named.program.problem
+    program, problem = candidate.program, candidate.program.problem
     if not program.answers:
         return {
             f"{j}.use.{x}": np.zeros(len(tokens))
             for j in range(len(pairs))
             for x in ("both", "all")
         }
-    where = asked(problem.task.answer(tokens))
+    where = has_answer(problem.task.answer(tokens))
     clean = problem.run(tokens)
-    before, said, values = (
+    before, program_logits, values = (
         clean.logits[0].double().numpy(),
         program.logits(tokens),
         program.values(tokens),
     )
     out: dict[str, np.ndarray] = {}
     for j, (_, k) in enumerate(pairs):
-        name = named.names[k]
-        line = torch.from_numpy(named.rows[k] / np.linalg.norm(named.rows[k])).to(
+        name = candidate.names[k]
+        line = torch.from_numpy(candidate.rows[k] / np.linalg.norm(candidate.rows[k])).to(
             clean.wrote[known.site]
         )
-        along = (clean.wrote[known.site][0] @ line).numpy()
+        projections = (clean.wrote[known.site][0] @ line).numpy()
         off = where & (values[name] <= 0)
-        rest = float(along[off].mean()) if off.any() else 0.0
+        rest = float(projections[off].mean()) if off.any() else 0.0
 
         def put_out(x: Tensor, line: Tensor = line, rest: float = rest) -> Tensor:
             return x - ((x @ line) - rest)[..., None] * line
@@ -333,7 +346,7 @@ def _use(
             * where[..., None]
         )
         foretold = (
-            _centred(program.logits(tokens, {name: np.zeros(tokens.shape)}) - said)
+            _centred(program.logits(tokens, {name: np.zeros(tokens.shape)}) - program_logits)
             * where[..., None]
         )
         out |= {
@@ -364,30 +377,34 @@ def _mean(m: Means, one: Callable[[Means, int], np.ndarray], over: int, pairs: i
 
 def _details(
     known: Known,
-    named: Named,
+    candidate: Named,
     pairs: list[tuple[int, int]],
     on: Mapping[str, np.ndarray],
     used: Mapping[str, np.ndarray],
-    alike: float,
+    cosine: float,
     chance: float,
 ) -> tuple[Row, ...]:
     """How alike directions are before chance is taken away, and each pair by itself."""
-    n, f = len(known.rows), len(named.rows)
-    largest = float(mcc(known.rows, named.rows)) if f else 0.0
+    n, f = len(known.rows), len(candidate.rows)
+    largest = float(mcc(known.rows, candidate.rows)) if f else 0.0
     rows = [
         Row("features", f, f, f, f"{f} named, {n} planted"),
-        Row("matched cosine", alike, alike, alike),
+        Row("matched cosine", cosine, cosine, cosine),
         Row("matched cosine of random directions", chance, chance, chance),
         Row("largest cosine (MMCS)", largest, largest, largest),
     ]
-    found = abs(np.asarray(cosines(known.rows, named.rows))) if f else np.zeros((n, 0))
+    cosine_table = abs(np.asarray(cosines(known.rows, candidate.rows))) if f else np.zeros((n, 0))
     means = {name: x.mean() for name, x in {**on, **used}.items()}
     for j, (i, k) in enumerate(pairs):
-        told = (
-            f"cosine {found[i, k]:.3f}, F1 {float(_f1(means, j)):.3f}, used as foretold "
+        note = (
+            f"cosine {cosine_table[i, k]:.3f}, F1 {float(_f1(means, j)):.3f}, used as foretold "
             f"{float(_agreement(means, j)):.3f}"
         )
-        rows.append(Row(named.names[k], found[i, k], found[i, k], found[i, k], told))
+        rows.append(
+            Row(
+                candidate.names[k], cosine_table[i, k], cosine_table[i, k], cosine_table[i, k], note
+            )
+        )
     return tuple(rows)
 
 

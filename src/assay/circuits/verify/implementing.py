@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from assay.circuits.program import Program
 from assay.circuits.verify.chance import share, unread
 from assay.core.intervals import Means
-from assay.worlds.algorithms.task import asked
+from assay.worlds.algorithms.task import has_answer
 
 WORST = 10
 FLAT = 1e-9
@@ -63,19 +63,21 @@ class Implemented:
 def implemented(program: Program, tokens: Int[np.ndarray, "n s"]) -> Implemented:
     """Compare on these inputs. Raises: SpecError where the explanation says nothing about the
     logits."""
-    problem, own = program.problem, program.explanation.weights
+    problem, weights = program.problem, program.explanation.weights
     truth = problem.logits(tokens)
-    mended = {**problem.params, **{name: x.to(problem.params[name]) for name, x in own.items()}}
-    said = program.logits(tokens) if program.answers or not own else problem.logits(tokens, mended)
-    where = asked(problem.task.answer(tokens))
-    a, b = _centred(truth), _centred(said)
+    mended = {**problem.params, **{name: x.to(problem.params[name]) for name, x in weights.items()}}
+    program_logits = (
+        program.logits(tokens) if program.answers or not weights else problem.logits(tokens, mended)
+    )
+    where = has_answer(problem.task.answer(tokens))
+    a, b = _centred(truth), _centred(program_logits)
     error = ((a - b) ** 2).sum(-1) * where
     spread = ((a - _average(a, where)) ** 2).sum(-1) * where
     count = where.sum(1)
-    agree = ((problem.named(truth) == problem.named(said)) & where).sum(1) / count
+    agree = ((problem.named(truth) == problem.named(program_logits)) & where).sum(1) / count
     terms = {"error": error.sum(1), "spread": spread.sum(1), "agree": agree}
-    if own:
-        lacks = {name: problem.params[name] - x for name, x in mended.items() if name in own}
+    if weights:
+        lacks = {name: problem.params[name] - x for name, x in mended.items() if name in weights}
         theirs = problem.logits(tokens, mended)
         terms["error.weights"] = (((a - _centred(theirs)) ** 2).sum(-1) * where).sum(1)
         terms["right.chance"] = unread(problem, tokens)
@@ -88,7 +90,8 @@ def implemented(program: Program, tokens: Int[np.ndarray, "n s"]) -> Implemented
     order = np.argsort(-error, axis=None, kind="stable")[:WORST]
     places = zip(*np.unravel_index(order, error.shape), strict=True)
     worst = tuple(
-        _shown(program, tokens[n], s, truth[n, s], said[n, s], error[n, s]) for n, s in places
+        _describe_worst(program, tokens[n], s, truth[n, s], program_logits[n, s], error[n, s])
+        for n, s in places
     )
     factor, reached = _factor(a, b, where) if program.answers else (np.nan, np.nan)
     return Implemented(
@@ -97,7 +100,7 @@ def implemented(program: Program, tokens: Int[np.ndarray, "n s"]) -> Implemented
         factor,
         reached,
         tuple(w for w in worst if w.error > 1e-12),
-        bool(own),
+        bool(weights),
     )
 
 
@@ -107,14 +110,16 @@ def explained(m: Means) -> np.ndarray:
     return share(m["spread"] - m["error"], m["spread"], FLAT)
 
 
-def alike(m: Means) -> np.ndarray:
+def faithful(m: Means) -> np.ndarray:
     """E3: that share; where weights are given, the least of it, of the same and of accuracy with
     them, and of what is lost with the rest alone."""
-    found = explained(m)
+    whole_share = explained(m)
     if "right.explained" not in m:
-        return found
+        return whole_share
     theirs = explained({**m, "error": m["error.weights"]})
-    return np.minimum.reduce([found, theirs, _accuracy(m, "explained"), 1 - _accuracy(m, "left")])
+    return np.minimum.reduce(
+        [whole_share, theirs, _accuracy(m, "explained"), 1 - _accuracy(m, "left")]
+    )
 
 
 def _accuracy(m: Means, which: str) -> np.ndarray:
@@ -125,13 +130,13 @@ def _accuracy(m: Means, which: str) -> np.ndarray:
 
 def _decomposed(a: np.ndarray, b: np.ndarray, where: Bool[np.ndarray, "n s"]) -> dict[str, float]:
     """Divide the squared error, as shares of the spread of a."""
-    at = where[..., None]
-    spread = float((((a - _average(a, where)) ** 2) * at).sum())
-    offset = float((_average(a - b, where) ** 2 * at).sum())
-    a, b = (a - _average(a, where)) * at, (b - _average(b, where)) * at
+    mask = where[..., None]
+    spread = float((((a - _average(a, where)) ** 2) * mask).sum())
+    offset = float((_average(a - b, where) ** 2 * mask).sum())
+    a, b = (a - _average(a, where)) * mask, (b - _average(b, where)) * mask
     whole = float(((a - b) ** 2).sum())
-    own = float((b**2).sum())
-    best = float((a * b).sum()) / own if own else 0.0
+    power = float((b**2).sum())
+    best = float((a * b).sum()) / power if power else 0.0
     rest = float(((a - best * b) ** 2).sum())
     return (
         {"offset": offset / spread, "scale": (whole - rest) / spread, "rest": rest / spread}
@@ -148,13 +153,13 @@ def _factor(
 
     Formula: Σ a · b / Σ b · b, over classes and where an answer is asked for.
     """
-    at = where[..., None]
-    own = float((b * b * at).sum())
-    spread = float((((a - _average(a, where)) ** 2) * at).sum())
-    if not own or not spread:
+    mask = where[..., None]
+    power = float((b * b * mask).sum())
+    spread = float((((a - _average(a, where)) ** 2) * mask).sum())
+    if not power or not spread:
         return np.nan, np.nan
-    factor = float((a * b * at).sum()) / own
-    return factor, max(0.0, 1 - float((((a - factor * b) ** 2) * at).sum()) / spread)
+    factor = float((a * b * mask).sum()) / power
+    return factor, max(0.0, 1 - float((((a - factor * b) ** 2) * mask).sum()) / spread)
 
 
 def _average(
@@ -168,23 +173,23 @@ def _centred(x: Float[np.ndarray, "*n v"]) -> Float[np.ndarray, "*n v"]:
     return x - x.mean(-1, keepdims=True)
 
 
-def _shown(
+def _describe_worst(
     program: Program,
     tokens: np.ndarray,
     position: int,
     model: np.ndarray,
-    said: np.ndarray,
+    program_logits: np.ndarray,
     error: float,
 ) -> Worst:
     task = program.problem.task
     names = task.answers
-    a, b = _centred(model), _centred(said)
+    a, b = _centred(model), _centred(program_logits)
     k = int(abs(a - b).argmax())
     return Worst(
         task.said(tokens),
         int(position),
         names[int(model.argmax())],
-        names[int(said.argmax())],
+        names[int(program_logits.argmax())],
         names[k] if k < len(names) else str(k),
         (float(a[k]), float(b[k])),
         float(error),

@@ -28,8 +28,8 @@ from assay.circuits.program import Program
 from assay.circuits.verify.pieces import Cut
 from assay.core import rng
 from assay.core.bounded import Bounded, bounded_mean
-from assay.subjects.parts import Part, apart
-from assay.worlds.algorithms.task import UNASKED, asked
+from assay.subjects.parts import Part, run_by_parts
+from assay.worlds.algorithms.task import UNASKED, has_answer
 
 STEPS, BATCH, RATE = 60, 64, 0.05
 """How an alignment is learned: steps of Adam, pairs a step, rate."""
@@ -68,29 +68,29 @@ def interchanged(
     predicted, changed = _changes(program, variable, base, source)
     places = [u.place for u in program.units if u.variable == variable]
     cut = Cut(program.problem, [u.place for u in program.units])
-    kept = np.array([p.place not in places for p in cut.pieces])
-    logits = cut.replaced(base, np.broadcast_to(kept, (n, len(kept))), cut.clean(source))
+    mask = np.array([p.place not in places for p in cut.pieces])
+    logits = cut.replaced(base, np.broadcast_to(mask, (n, len(mask))), cut.clean(source))
     pairs = changed.any(1)
     if not pairs.any():
         return Interchanged(variable, 0, Bounded(np.nan, np.nan, np.nan), np.nan, np.nan, np.nan)
     shares = _right(logits, predicted, changed)
     estimate = float(np.nanmean(shares))
-    found = bounded_mean([shares], estimate, (0.0, 1.0))
+    place_bounds = bounded_mean([shares], estimate, (0.0, 1.0))
     part = places[0].part
     if not learn or part.kind in ("embed", "pos"):
-        return Interchanged(variable, int(pairs.sum()), found, estimate, np.nan, np.nan)
+        return Interchanged(variable, int(pairs.sum()), place_bounds, estimate, np.nan, np.nan)
     elsewhere, other = _changes(program, variable, base, third)
     learned = _aligned(program.problem, part, base, source, predicted, changed, seed)
     unfounded = _aligned(program.problem, part, base, source, elsewhere, other, seed)
-    return Interchanged(variable, int(pairs.sum()), found, estimate, learned, unfounded)
+    return Interchanged(variable, int(pairs.sum()), place_bounds, estimate, learned, unfounded)
 
 
 def foretold(
-    program: Program, tokens: Int[np.ndarray, "n s"], given: Values
+    program: Program, tokens: Int[np.ndarray, "n s"], overrides: Values
 ) -> Int[np.ndarray, "n s"]:
     """Give the answers with these variables set; UNASKED where the explanation names none that the
     model has."""
-    logits = program.logits(tokens, given or None)
+    logits = program.logits(tokens, overrides or None)
     return np.where(logits.max(-1) > logits.min(-1), program.problem.named(logits), UNASKED)
 
 
@@ -99,11 +99,13 @@ def _changes(
 ) -> tuple[Int[np.ndarray, "n s"], Bool[np.ndarray, "n s"]]:
     """Answers with the variable as on the source, and where an answer that is asked for is another
     than without."""
-    now, before = (
+    after, before = (
         foretold(program, base, {variable: program.values(source)[variable]}),
         foretold(program, base, {}),
     )
-    return now.clip(min=0), (now != before) & asked(program.problem.task.answer(base)) & (now >= 0)
+    return after.clip(min=0), (after != before) & has_answer(program.problem.task.answer(base)) & (
+        after >= 0
+    )
 
 
 def _right(logits: Tensor, foretold: np.ndarray, changed: np.ndarray) -> Float[np.ndarray, " n"]:
@@ -127,27 +129,29 @@ def _aligned(
     half, d = len(base) // 2, problem.params["W_E"].shape[-1]
     if not changed[:half].any() or not changed[half:].any():
         return np.nan
-    there = problem.run(source).wrote[part]
+    source_output = problem.run(source).wrote[part]
     start = rng.normal(np.array([seed]), f"circuits.alignment.{part}", 0, (d, min(d, WIDTH)))[0]
-    free = torch.tensor(start, dtype=there.dtype, requires_grad=True)
+    free = torch.tensor(start, dtype=source_output.dtype, requires_grad=True)
     first, second, count = torch.zeros_like(free), torch.zeros_like(free), torch.zeros(())
-    of = rng.generator(seed, "circuits.alignment.batches")
+    generator = rng.generator(seed, "circuits.alignment.batches")
     target, counts = torch.from_numpy(foretold), torch.from_numpy(changed)
 
     def exchanged(rows: np.ndarray) -> Tensor:
         basis = torch.linalg.qr(free).Q
-        swap = {part: lambda out: out + (there[:, rows] - out) @ basis @ basis.mT}
+        swap = {part: lambda out: out + (source_output[:, rows] - out) @ basis @ basis.mT}
         return (
-            apart(problem.params, torch.from_numpy(base[rows]), problem.activation, written=swap)
+            run_by_parts(
+                problem.params, torch.from_numpy(base[rows]), problem.activation, written=swap
+            )
             .logits[0]
             .double()
         )
 
     useful = np.flatnonzero(changed[:half].any(1))
     for _ in range(STEPS):
-        rows = of.choice(useful, BATCH)
-        said = exchanged(rows).log_softmax(-1).gather(-1, target[rows][..., None])[..., 0]
-        (slope,) = torch.autograd.grad(-(said * counts[rows]).sum() / counts[rows].sum(), free)
+        rows = generator.choice(useful, BATCH)
+        log_probs = exchanged(rows).log_softmax(-1).gather(-1, target[rows][..., None])[..., 0]
+        (slope,) = torch.autograd.grad(-(log_probs * counts[rows]).sum() / counts[rows].sum(), free)
         # the function of torch: its optimiser imports the compiler, which takes longer than all of
         # this
         with torch.no_grad():

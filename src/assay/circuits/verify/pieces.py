@@ -39,11 +39,12 @@ class Cut:
         self.problem = problem
         self.pieces: list[Piece] = []
         for part in parts(problem.params):
-            own = [Piece(part, p) for p in places if p.part == part]
+            part_pieces = [Piece(part, p) for p in places if p.part == part]
             whole = any(
-                p.place and not (p.place.neurons or p.place.positions or p.place.along) for p in own
+                p.place and not (p.place.neurons or p.place.positions or p.place.along)
+                for p in part_pieces
             )
-            self.pieces += own if whole else [*own, Piece(part)]
+            self.pieces += part_pieces if whole else [*part_pieces, Piece(part)]
 
     @property
     def named(self) -> Bool[np.ndarray, "piece"]:
@@ -58,13 +59,13 @@ class Cut:
         self, part: Part, out: Float[Tensor, "b s d"], hidden: Float[Tensor, "b s m"] | None
     ) -> list[Float[Tensor, "b s d"]]:
         """Divide what a part wrote among its pieces, in their order."""
-        found: list[Tensor] = []
+        portions: list[Tensor] = []
         for i in self.of(part):
             place = self.pieces[i].place
-            found.append(
-                out - sum(found) if place is None else _share(place, self.problem, out, hidden)
+            portions.append(
+                out - sum(portions) if place is None else _share(place, self.problem, out, hidden)
             )
-        return found
+        return portions
 
     @property
     def named_alike(self) -> Hashable:
@@ -84,53 +85,57 @@ class Cut:
         """What each piece writes in the whole model."""
         return self.divided(self.problem.standing(tokens))
 
-    def divided(self, one: Apart) -> list[Float[Tensor, "n s d"]]:
+    def divided(self, forward_pass: Apart) -> list[Float[Tensor, "n s d"]]:
         """What each piece wrote in one pass."""
-        hidden = _by_layer(self.problem, one.neurons)
+        hidden = _by_layer(self.problem, forward_pass.neurons)
         return [
             x
-            for part in one.wrote
-            for x in self.shares(part, one.wrote[part][0], hidden.get(part.layer))
+            for part in forward_pass.wrote
+            for x in self.shares(part, forward_pass.wrote[part][0], hidden.get(part.layer))
         ]
 
     def replaced(
         self,
         tokens: Int[np.ndarray, "b s"],
-        kept: Bool[np.ndarray, "b piece"],
+        masks: Bool[np.ndarray, "b piece"],
         instead: Sequence[Float[Tensor, "b|1 s d"]],
     ) -> Float[Tensor, "b s v"]:
         """Run rows, each with the pieces it keeps; the others write what stands in `instead`, and
         all that comes later reads that."""
         rows = max(1, PASS // tokens.shape[1])
-        found = []
-        for at in range(0, len(tokens), rows):
-            here = slice(at, at + rows)
-            found.append(
+        logit_blocks = []
+        for start in range(0, len(tokens), rows):
+            block = slice(start, start + rows)
+            logit_blocks.append(
                 self._replaced(
-                    tokens[here], kept[here], [x if len(x) == 1 else x[here] for x in instead]
+                    tokens[block], masks[block], [x if len(x) == 1 else x[block] for x in instead]
                 )
             )
-        return torch.cat(found)
+        return torch.cat(logit_blocks)
 
-    def _replaced(self, tokens: np.ndarray, kept: np.ndarray, instead: Sequence[Tensor]) -> Tensor:
+    def _replaced(self, tokens: np.ndarray, masks: np.ndarray, instead: Sequence[Tensor]) -> Tensor:
         hidden: dict[int, Tensor] = {}
-        keep = torch.from_numpy(np.ascontiguousarray(kept))[..., None, None]
+        keep = torch.from_numpy(np.ascontiguousarray(masks))[..., None, None]
 
-        def seen(layer: int, x: Tensor) -> Tensor:
+        def remember(layer: int, x: Tensor) -> Tensor:
             hidden[layer] = x[0]
             return x
 
         def write(part: Part, out: Tensor) -> Tensor:
-            own = zip(self.of(part), self.shares(part, out[0], hidden.get(part.layer)), strict=True)
-            return reduce(add, [torch.where(keep[:, i], x, instead[i]) for i, x in own])[None]
+            portions = zip(
+                self.of(part), self.shares(part, out[0], hidden.get(part.layer)), strict=True
+            )
+            return reduce(add, [torch.where(keep[:, i], x, instead[i]) for i, x in portions])[None]
 
-        there = parts(self.problem.params)
-        one = self.problem.run(
+        all_parts = parts(self.problem.params)
+        forward_pass = self.problem.run(
             tokens,
-            written={p: lambda out, p=p: write(p, out) for p in there},
-            neurons={p.layer: lambda x, p=p: seen(p.layer, x) for p in there if p.kind == "mlp"},
+            written={p: lambda out, p=p: write(p, out) for p in all_parts},
+            neurons={
+                p.layer: lambda x, p=p: remember(p.layer, x) for p in all_parts if p.kind == "mlp"
+            },
         )
-        return one.logits[0]
+        return forward_pass.logits[0]
 
 
 class Sweep:
@@ -158,15 +163,15 @@ class Sweep:
     def each(
         self,
         masks: Sequence[Bool[np.ndarray, "piece"]],
-        of: Callable[[Float[Tensor, "n s v"]], np.ndarray],
+        measure: Callable[[Float[Tensor, "n s v"]], np.ndarray],
     ) -> list[np.ndarray]:
         """Give what is made of the logits under each mask."""
-        found: dict[bytes, np.ndarray] = {}
+        results: dict[bytes, np.ndarray] = {}
         for mask in sorted(
             {np.asarray(m, bool).tobytes() for m in masks}
         ):  # so that neighbours have much in common
-            found[mask] = of(self._logits(np.frombuffer(mask, bool)))
-        return [found[np.asarray(m, bool).tobytes()] for m in masks]
+            results[mask] = measure(self._logits(np.frombuffer(mask, bool)))
+        return [results[np.asarray(m, bool).tobytes()] for m in masks]
 
     def _logits(self, mask: Bool[np.ndarray, "piece"]) -> Float[Tensor, "n s v"]:
         if self.tokens.size > PASS:
@@ -183,14 +188,15 @@ class Sweep:
             for i, stage in list(enumerate(self.stages))[first:]:
                 if i not in self._kept or self._kept[i][0] != names[i]:
                     self._kept[i] = (names[i], x, self._written(stage, x))
-                _, x, own = self._kept[i]
+                _, x, portions = self._kept[i]
                 if stage[0].kind == "head" and "b_O" in params:
                     x = x + params["b_O"][:, stage[0].layer, None, None]
                 for part in stage:
                     x = (
                         x
                         + reduce(
-                            add, [own[j] if mask[j] else self.instead[j] for j in self.of[part]]
+                            add,
+                            [portions[j] if mask[j] else self.instead[j] for j in self.of[part]],
                         )[None]
                     )
             return logits(params, x)[0]
@@ -198,33 +204,37 @@ class Sweep:
     def _written(self, stage: tuple[Part, ...], x: Tensor) -> dict[int, Tensor]:
         """What the pieces of parts that read the same stream write."""
         problem, hidden = self.cut.problem, None
-        params, one = problem.params, stage[0]
-        if one.kind == "head":
-            out, _ = heads(params, one.layer, x, lambda reader: x, frozenset[Reader]())
-        elif one.kind == "mlp":
-            neurons, whole = mlp(params, one.layer, x, problem.activation)
+        params, first_part = problem.params, stage[0]
+        if first_part.kind == "head":
+            out, _ = heads(params, first_part.layer, x, lambda reader: x, frozenset[Reader]())
+        elif first_part.kind == "mlp":
+            neurons, whole = mlp(params, first_part.layer, x, problem.activation)
             out, hidden = (whole,), neurons[0]
         else:
-            out = (self.inputs[one],)
+            out = (self.inputs[first_part],)
         shares = [
             (part, self.cut.shares(part, o[0], hidden)) for part, o in zip(stage, out, strict=True)
         ]
         return {
-            i: own
+            i: portion
             for part, of_part in shares
-            for i, own in zip(self.cut.of(part), of_part, strict=True)
+            for i, portion in zip(self.cut.of(part), of_part, strict=True)
         }
 
 
 def _stages(problem: Problem) -> list[tuple[Part, ...]]:
     """All parts, in the order of a pass, those together that read one and the same stream."""
-    found: list[tuple[Part, ...]] = []
+    stages: list[tuple[Part, ...]] = []
     for part in parts(problem.params):
-        if found and part.kind == found[-1][0].kind == "head" and part.layer == found[-1][0].layer:
-            found[-1] = (*found[-1], part)
+        if (
+            stages
+            and part.kind == stages[-1][0].kind == "head"
+            and part.layer == stages[-1][0].layer
+        ):
+            stages[-1] = (*stages[-1], part)
         else:
-            found.append((part,))
-    return found
+            stages.append((part,))
+    return stages
 
 
 def _by_layer(problem: Problem, neurons: Sequence[Tensor]) -> dict[int, Tensor]:
@@ -245,6 +255,6 @@ def _share(place: Place, problem: Problem, out: Tensor, hidden: Tensor | None) -
         out = out @ basis @ basis.mT
     if not place.positions:
         return out
-    here = torch.zeros(out.shape[-2], 1, dtype=out.dtype)
-    here[list(place.positions)] = 1
-    return out * here
+    mask = torch.zeros(out.shape[-2], 1, dtype=out.dtype)
+    mask[list(place.positions)] = 1
+    return out * mask

@@ -21,7 +21,14 @@ from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.chance import share, unread
 from assay.circuits.verify.pieces import Cut, Sweep
-from assay.circuits.verify.scrubbing import Alike, alike, classes, once, prefixes, recovered
+from assay.circuits.verify.scrubbing import (
+    Alike,
+    classes,
+    group_identical,
+    once,
+    prefixes,
+    recovered,
+)
 from assay.core import rng
 from assay.core.errors import AssayError, SpecError
 from assay.subjects.parts import Part, parts
@@ -49,10 +56,10 @@ class Rivals:
 def rivals(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Rivals:
     """Count rivals on a few of these inputs."""
     few = tokens[:FEW]
-    own, others = _sets(program, few, seed)
+    own_score, rival_scores = _sets(program, few, seed)
     read = prefixes(few)
     same = {
-        name: alike(x, read) for name, x in classes(program, few).items()
+        name: group_identical(x, read) for name, x in classes(program, few).items()
     }  # a rival's variables have the same values elsewhere
     terms = {
         "full": program.problem.right(program.problem.logits(few), few),
@@ -62,8 +69,8 @@ def rivals(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Rival
     elsewhere = itertools.islice(_moved(program, seed), MOST)
     homes = [_scrub(rival, few, seed, same, terms) for rival in elsewhere]
     return Rivals(
-        sum(x >= own - NEAR for x in others),
-        len(others),
+        sum(x >= own_score - NEAR for x in rival_scores),
+        len(rival_scores),
         sum(x >= scrub - NEAR for x in homes),
         len(homes),
     )
@@ -74,25 +81,28 @@ def _sets(program: Program, tokens: np.ndarray, seed: int) -> tuple[float, list[
     problem = program.problem
     cut = Cut(problem, [u.place for u in program.units])
     mean = [x.mean(0, keepdim=True) for x in cut.clean(tokens)]
-    named = cut.named
-    k, at = int(named.sum()), np.arange(len(named))
+    in_explanation = cut.named
+    k, indices = int(in_explanation.sum()), np.arange(len(in_explanation))
     sets = [
         x
-        for x in (np.isin(at, c) for c in _chosen(len(at), k, seed))
-        if not np.array_equal(x, named)
+        for x in (np.isin(indices, c) for c in _chosen(len(indices), k, seed))
+        if not np.array_equal(x, in_explanation)
     ]
-    masks = [np.ones(len(named), bool), *(m for x in (named, *sets) for m in (x, ~x))]
+    masks = [
+        np.ones(len(in_explanation), bool),
+        *(m for x in (in_explanation, *sets) for m in (x, ~x)),
+    ]
     full, *good = (
         float(x.mean())
         for x in Sweep(cut, tokens, mean).each(masks, lambda logits: problem.right(logits, tokens))
     )
     none = float(unread(problem, tokens).mean())
 
-    def score(kept: float, gone: float) -> float:
-        return float(share(kept - none, full - none) + share(full - gone, full - none)) / 2
+    def score(remaining: float, gone: float) -> float:
+        return float(share(remaining - none, full - none) + share(full - gone, full - none)) / 2
 
-    own, *others = map(score, good[::2], good[1::2])
-    return own, others
+    own_score, *rival_scores = map(score, good[::2], good[1::2])
+    return own_score, rival_scores
 
 
 def _chosen(n: int, k: int, seed: int) -> Iterator[tuple[int, ...]]:
@@ -101,8 +111,8 @@ def _chosen(n: int, k: int, seed: int) -> Iterator[tuple[int, ...]]:
     if len(all_of_them) <= MOST:
         yield from all_of_them
         return
-    of = rng.generator(seed, "circuits.rivals.sets")
-    yield from (tuple(of.choice(n, k, replace=False)) for _ in range(MOST))
+    generator = rng.generator(seed, "circuits.rivals.sets")
+    yield from (tuple(generator.choice(n, k, replace=False)) for _ in range(MOST))
 
 
 def _scrub(
@@ -113,14 +123,14 @@ def _scrub(
     terms: Mapping[str, np.ndarray],
 ) -> float:
     """E2 of one round."""
-    of = rng.generator(seed, "circuits.rivals.scrub")
-    kept = program.problem.right(
-        once(program, tokens, [same[u.variable] for u in program.units], of), tokens
+    generator = rng.generator(seed, "circuits.rivals.scrub")
+    scores = program.problem.right(
+        once(program, tokens, [same[u.variable] for u in program.units], generator), tokens
     )
     return float(
-        recovered({name: x.mean(keepdims=True) for name, x in {**terms, "scrubbed": kept}.items()})[
-            0
-        ]
+        recovered(
+            {name: x.mean(keepdims=True) for name, x in {**terms, "scrubbed": scores}.items()}
+        )[0]
     )
 
 
@@ -150,31 +160,35 @@ def _moved(program: Program, seed: int) -> Iterator[Program]:
     )
     if not homes:
         return
-    others = [p for p in parts(params) if p.kind in ("head", "mlp")]
+    candidates = [p for p in parts(params) if p.kind in ("head", "mlp")]
     rules = {v.name: v.rule for v in e.variables}
-    seen = {frozenset((v.rule, p) for v in e.variables for p in v.at)}
-    for way in _ways(others, len(homes), rng.generator(seed, "circuits.rivals.homes")):
+    known_ways = {frozenset((v.rule, p) for v in e.variables for p in v.at)}
+    for way in _ways(candidates, len(homes), rng.generator(seed, "circuits.rivals.homes")):
         new = dict(zip(homes, way, strict=True))
-        at = {
+        places_by_name = {
             v.name: tuple(dataclasses.replace(p, part=new.get(p.part, p.part)) for p in v.at)
             for v in e.variables
         }
         if (
-            where := frozenset((rules[name], p) for name, places in at.items() for p in places)
-        ) in seen:
+            where := frozenset(
+                (rules[name], p) for name, places in places_by_name.items() for p in places
+            )
+        ) in known_ways:
             continue
-        seen.add(where)
+        known_ways.add(where)
         try:
-            rival = program.moved(at)
+            rival = program.moved(places_by_name)
         except AssayError:  # a part that reads nothing of what it would have to
             continue
         yield rival
 
 
-def _ways(parts: Sequence[Part], k: int, of: np.random.Generator) -> Iterator[Sequence[Part]]:
+def _ways(
+    parts: Sequence[Part], k: int, generator: np.random.Generator
+) -> Iterator[Sequence[Part]]:
     """All ordered choices of k parts in random order, or so many at random where there are more."""
     if math.perm(len(parts), k) <= TRIES:
         ways = list(itertools.permutations(parts, k))
-        yield from (ways[i] for i in of.permutation(len(ways)))
+        yield from (ways[i] for i in generator.permutation(len(ways)))
     else:
-        yield from ([parts[i] for i in of.permutation(len(parts))[:k]] for _ in range(TRIES))
+        yield from ([parts[i] for i in generator.permutation(len(parts))[:k]] for _ in range(TRIES))

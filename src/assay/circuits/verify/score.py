@@ -109,7 +109,7 @@ def score(
     tokens = problem.task.draw(seed, 0, effort.inputs, held_out=True)
     cut = ablation.ablated(program, tokens, seed)
     scrub = scrubbing.scrubbed(program, tokens, seed, effort.resamples)
-    made = (
+    implementation = (
         implementing.implemented(program, tokens)
         if program.answers or explanation.weights
         else None
@@ -124,13 +124,13 @@ def score(
     e2 = row(PARTS[1], scrub.terms, scrubbing.faithful)
     e2 = replace(e2, why=e2.why or scrub.short)
     e3 = (
-        row(PARTS[2], made.terms, implementing.alike)
-        if made
+        row(PARTS[2], implementation.terms, implementing.faithful)
+        if implementation
         else Row(PARTS[2], 0, 0, 0, "it says nothing about the logits")
     )
     e4, counts = _fourth(tried)
     factors: list[_Factor] = [(cut.terms, ablation.faithful), (scrub.terms, scrubbing.faithful)]
-    factors += [(made.terms, implementing.alike)] if made else []
+    factors += [(implementation.terms, implementing.faithful)] if implementation else []
     details = [
         row(f"E1 {f.__name__}", cut.terms, f)
         for f in (ablation.keep, ablation.remove, ablation.complete)
@@ -140,14 +140,14 @@ def score(
         row("E2 of shuffled variables", scrub.terms, scrubbing.floor),
     ]
     details.append(Row("E2 from other inputs", scrub.exchanged, scrub.exchanged, scrub.exchanged))
-    if made:
-        details += [row("E3 same answer", made.terms, itemgetter("agree"))]
+    if implementation:
+        details += [row("E3 same answer", implementation.terms, itemgetter("agree"))]
     if tried and tried.terms and "random" in tried.terms:
         details += [
             row(f"E4 errors, {kind}", {kind: x}, itemgetter(kind))
             for kind, x in tried.terms.items()
         ]
-    quality = _quality(factors, bool(made), e4 if counts else None, short)
+    quality = _quality(factors, bool(implementation), e4 if counts else None, short)
     return Score(
         explanation.name,
         replace(quality, why=e1.why or quality.why),
@@ -157,10 +157,10 @@ def score(
         cut.worst,
         cut.apart,
         cut.alone,
-        made.decomposition if made else None,
-        made.worst if made else (),
-        made.factor if made else np.nan,
-        made.mended if made else np.nan,
+        implementation.decomposition if implementation else None,
+        implementation.worst if implementation else (),
+        implementation.factor if implementation else np.nan,
+        implementation.mended if implementation else np.nan,
         cut.cost,
     )
 
@@ -174,7 +174,7 @@ def table(
 ) -> Table:
     """Score an explanation beside its four controls, exchange its variables, and count rivals;
     `other` is an explanation of something else."""
-    own = score(explanation, problem, seed, effort)
+    main_score = score(explanation, problem, seed, effort)
     program = Program(explanation, problem)
     tokens = problem.task.draw(seed, 1, 3 * min(effort.inputs, 300), held_out=True)
     against = {
@@ -192,7 +192,7 @@ def table(
         kind: attempted(make, lambda e: score(e, problem, seed, effort))
         for kind, make in against.items()
     }
-    return Table(own, scores, swapped, rivals(program, tokens, seed))
+    return Table(main_score, scores, swapped, rivals(program, tokens, seed))
 
 
 def attempted(
@@ -222,15 +222,24 @@ def _quality(factors: list[_Factor], whole: bool, e4: Row | None, short: float) 
     """The least of the parts times how short it is; E4, of other inputs, with its estimate."""
     if not whole or (e4 is not None and e4.estimate == 0):
         return Row("quality", 0, 0, 0)
-    terms = {f"{i}.{name}": x for i, (own, _) in enumerate(factors) for name, x in own.items()}
+    terms = {
+        f"{i}.{name}": x
+        for i, (factor_terms, _) in enumerate(factors)
+        for name, x in factor_terms.items()
+    }
 
     def quality(m: Means) -> np.ndarray:
-        parts = [f({name: m[f"{i}.{name}"] for name in own}) for i, (own, f) in enumerate(factors)]
+        parts = [
+            f({name: m[f"{i}.{name}"] for name in factor_terms})
+            for i, (factor_terms, f) in enumerate(factors)
+        ]
         return np.minimum(np.minimum.reduce(parts), 1.0 if e4 is None else e4.estimate) * short
 
-    found = row("quality", terms, quality)
+    quality_row = row("quality", terms, quality)
     return (
-        found if np.isfinite(found.estimate) else replace(found, estimate=0.0, low=0.0, high=0.0)
+        quality_row
+        if np.isfinite(quality_row.estimate)
+        else replace(quality_row, estimate=0.0, low=0.0, high=0.0)
     )  # and why
 
 
@@ -239,12 +248,12 @@ def row(
 ) -> Row:
     """Give a statistic of means over inputs that lies between 0 and 1, with its interval, which is
     cut off there; and why if undefined."""
-    found = interval(terms, statistic)
-    if not np.isfinite(found.estimate):
+    bounds = interval(terms, statistic)
+    if not np.isfinite(bounds.estimate):
         return Row(name, np.nan, np.nan, np.nan, NOTHING)
     return Row(
         name,
-        found.estimate,
-        max(0.0, min(found.low, found.estimate)),
-        min(1.0, max(found.high, found.estimate)),
+        bounds.estimate,
+        max(0.0, min(bounds.low, bounds.estimate)),
+        min(1.0, max(bounds.high, bounds.estimate)),
     )

@@ -39,7 +39,7 @@ from assay.circuits.verify.interchange import foretold
 from assay.circuits.verify.pieces import Cut, Piece
 from assay.core import rng
 from assay.core.intervals import Means
-from assay.subjects.parts import SLOTS, Edge, Part, Reader, earlier, heads, logits, mlp, seen
+from assay.subjects.parts import SLOTS, Edge, Part, Reader, earlier, heads, logits, mlp, view_stream
 from assay.worlds.algorithms.task import UNASKED
 
 RESAMPLES = 10_000
@@ -73,14 +73,15 @@ class Scrubbed:
         )
         if not name or not earned[name] < float(recovered(self._means)):
             return ""
-        tested, said = (
+        tested, foretold_share = (
             np.nan_to_num(float(x))
             for x in (_tested(self._means, name), _foretold(self._means, name))
         )
         return (
             f"{float(recovered(self._means)):.3f} is recovered, but no more counts than {name} "
             "earns: of the answers that exchanging it changes, "
-            f"{tested:.2f} were tested, since other inputs have its value there, and {said:.2f} "
+            f"{tested:.2f} were tested, since other inputs have its value there, and "
+            f"{foretold_share:.2f} "
             "are as foretold"
         )
 
@@ -109,18 +110,25 @@ def scrubbed(
     shuffled among inputs, which is to fail."""
     problem, n = program.problem, len(tokens)
     rounds = -(-resamples // n)
-    of = rng.generator(seed, "circuits.scrub")
+    generator = rng.generator(seed, "circuits.scrub")
     terms = {
         "full": problem.right(problem.logits(tokens), tokens),
         "unread": unread(problem, tokens),
     }
     read, ids = prefixes(tokens), identities(program, tokens)
-    same, mixed = ([alike(x, read) for x in rows] for rows in (ids, [_mixed(x, of) for x in ids]))
+    same, mixed = (
+        [group_identical(x, read) for x in rows]
+        for rows in (ids, [_mixed(x, generator) for x in ids])
+    )
     terms["scrubbed"] = np.mean(
-        [problem.right(once(program, tokens, same, of), tokens) for _ in range(rounds)], 0
+        [problem.right(once(program, tokens, same, generator), tokens) for _ in range(rounds)], 0
     )
     terms["floor"] = np.mean(
-        [problem.right(once(program, tokens, mixed, of), tokens) for _ in range(min(rounds, 2))], 0
+        [
+            problem.right(once(program, tokens, mixed, generator), tokens)
+            for _ in range(min(rounds, 2))
+        ],
+        0,
     )
     return Scrubbed(terms | exchanges(program, tokens), rounds * n)
 
@@ -136,7 +144,7 @@ def exchanges(
     many more are as foretold than as before; open, how many are not as before, of those that are
     foretold at all; used, those that are foretold to change; felt, those that one position changes,
     a sum over positions; shared, of these, where other inputs have the value that stands there."""
-    problem, found = program.problem, classes(program, tokens)
+    problem, class_ids = program.problem, classes(program, tokens)
     known, values = problem.known(tokens)[1], program.values(np.roll(tokens, 1, 0))
     cut = Cut(problem, [u.place for u in program.units])
     clean, home = (
@@ -156,16 +164,16 @@ def exchanges(
     terms: dict[str, np.ndarray] = {}
 
     def answers(names: Sequence[str], position: int | None = None) -> Int[np.ndarray, "n s"]:
-        here = slice(None) if position is None else slice(position, position + 1)
-        instead, kept = list(clean), np.ones((len(tokens), len(cut.pieces)), bool)
+        span = slice(None) if position is None else slice(position, position + 1)
+        instead, mask = list(clean), np.ones((len(tokens), len(cut.pieces)), bool)
         for i in (home[unit.place] for unit in program.units if unit.variable in names):
-            kept[:, i], instead[i] = False, clean[i].clone()
-            instead[i][:, here] = clean[i][:, here].roll(1, 0)
-        return problem.named(cut.replaced(tokens, kept, instead).numpy())
+            mask[:, i], instead[i] = False, clean[i].clone()
+            instead[i][:, span] = clean[i][:, span].roll(1, 0)
+        return problem.named(cut.replaced(tokens, mask, instead).numpy())
 
-    def said(names: Sequence[str], now: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
+    def foretell(names: Sequence[str], actual: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
         if isinstance(program.explanation, Whole):
-            return now  # a model says of itself what it does
+            return actual  # a model says of itself what it does
         return (
             foretold(program, tokens, {name: values[name] for name in names})
             if program.answers
@@ -173,21 +181,24 @@ def exchanges(
         )
 
     def count(*names: str) -> None:
-        now = answers(names)
-        due = said(names, now)
+        actual = answers(names)
+        due = foretell(names, actual)
         cells = {
-            "moved": now != before,
-            "gained": (due >= 0) * ((now == due) * 1.0 - (now == before)),
-            "open": (due >= 0) & (now != before),
+            "moved": actual != before,
+            "gained": (due >= 0) * ((actual == due) * 1.0 - (actual == before)),
+            "open": (due >= 0) & (actual != before),
             "used": (due >= 0) & (due != plain),
         }
         counts = {what: problem.shares(x * known, tokens) for what, x in cells.items()}
-        few = (alike(company[name], of_many).others[: len(tokens)] < COMPANY for name in names)
-        alone = np.any([alike(found[name], read).alone for name in names], 0) | (
+        few = (
+            group_identical(company[name], of_many).others[: len(tokens)] < COMPANY
+            for name in names
+        )
+        unmatched = np.any([group_identical(class_ids[name], read).alone for name in names], 0) | (
             np.any([*few], 0) & (np.ptp(read, 0) > 0)
         )
-        counts |= {"felt": counts["moved"], "shared": counts["moved"] * (not alone.any())}
-        if alone.any() and not alone[:, np.ptp(read, 0) > 0].all():
+        counts |= {"felt": counts["moved"], "shared": counts["moved"] * (not unmatched.any())}
+        if unmatched.any() and not unmatched[:, np.ptp(read, 0) > 0].all():
             felt = np.stack(
                 [
                     problem.shares((answers(names, i) != before) & known, tokens)
@@ -195,7 +206,7 @@ def exchanges(
                 ],
                 1,
             )
-            counts |= {"felt": felt.sum(1), "shared": (felt * ~alone).sum(1)}
+            counts |= {"felt": felt.sum(1), "shared": (felt * ~unmatched).sum(1)}
         terms.update({f"{' + '.join(names)}.{what}": x for what, x in counts.items()})
 
     for v in program.explanation.variables:
@@ -210,10 +221,10 @@ def exchanges(
 def faithful(m: Means) -> np.ndarray:
     """E2: what is recovered, but no more than the variable earns that earns least; 0 where no
     answer is foretold from any of them."""
-    found = np.minimum.reduce(
+    least = np.minimum.reduce(
         [recovered(m), *(np.nan_to_num(_earned(m, name), nan=1.0) for name in _names(m))]
     )
-    return np.where(_used(m), found, found * 0)
+    return np.where(_used(m), least, least * 0)
 
 
 def recovered(m: Means) -> np.ndarray:
@@ -229,26 +240,29 @@ def floor(m: Means) -> np.ndarray:
 
 def identities(program: Program, tokens: Int[np.ndarray, "n s"]) -> list[Ids]:
     """Of each unit, on which inputs its variable is the same at each position."""
-    found = classes(program, tokens)
-    return [found[unit.variable] for unit in program.units]
+    class_ids = classes(program, tokens)
+    return [class_ids[unit.variable] for unit in program.units]
 
 
 def classes(program: Program, tokens: Int[np.ndarray, "n s"]) -> dict[str, Ids]:
     """Of each variable that lives somewhere, on which inputs it is the same; under no name, where
     nothing is said: on none."""
-    values, found = program.values(tokens), {}
+    values, class_ids = program.values(tokens), {}
     for name in dict.fromkeys(unit.variable for unit in program.units):
         x = (
             np.round(values[name], 9)
             if name
             else np.broadcast_to(np.arange(len(tokens))[:, None], tokens.shape)
         )
-        found[name] = np.stack([np.unique(column, return_inverse=True)[1] for column in x.T], 1)
-    return found
+        class_ids[name] = np.stack([np.unique(column, return_inverse=True)[1] for column in x.T], 1)
+    return class_ids
 
 
 def once(
-    program: Program, tokens: Int[np.ndarray, "n s"], same: Sequence[Alike], of: np.random.Generator
+    program: Program,
+    tokens: Int[np.ndarray, "n s"],
+    same: Sequence[Alike],
+    generator: np.random.Generator,
 ) -> Float[Tensor, "n s v"]:
     """Scrub one round: the logits of every input, computed from other inputs' activations; `same`
     says of each unit where it is the same.
@@ -259,29 +273,36 @@ def once(
     cut = Cut(problem, [u.place for u in program.units])
     whole = problem.standing(tokens)
     clean = cut.divided(whole)
-    at = {piece.place: i for i, piece in enumerate(cut.pieces) if piece.place is not None}
+    index_by_place = {
+        piece.place: i for i, piece in enumerate(cut.pieces) if piece.place is not None
+    }
     pool: dict[int, Tensor] = {}  # what each unit writes after its own inputs were exchanged
     n, s = tokens.shape
     row, holds = (
         np.arange(s),
-        {at[unit.place]: (unit, its) for unit, its in zip(program.units, same, strict=True)},
+        {
+            index_by_place[unit.place]: (unit, its)
+            for unit, its in zip(program.units, same, strict=True)
+        },
     )
 
-    def shown(reader: Reader, part: Part) -> Tensor:
+    def gather_input(reader: Reader, part: Part) -> Tensor:
         total = torch.zeros_like(clean[0]).flatten(0, 1)
         for piece in cut.of(part):
             unit, its = holds.get(piece, (None, None))
             if its is not None and (unit, reader) in program.edges:
-                drawn, source = its.drawn(of), pool[piece]
+                donor_rows, source = its.drawn(generator), pool[piece]
             else:
-                drawn, source = of.integers(n, size=tokens.shape), clean[piece]
+                donor_rows, source = generator.integers(n, size=tokens.shape), clean[piece]
             total += source.reshape(n * s, -1).index_select(
-                0, torch.from_numpy((drawn * s + row).ravel())
+                0, torch.from_numpy((donor_rows * s + row).ravel())
             )
         return total.view(n, s, -1)
 
     def read(*readers: Reader) -> dict[Edge, Tensor]:
-        return {(part, r): shown(r, part)[None] for r in readers for part in earlier(params, r)}
+        return {
+            (part, r): gather_input(r, part)[None] for r in readers for part in earlier(params, r)
+        }
 
     def put(part: Part, piece: int, out: Tensor, hidden: Tensor | None = None) -> None:
         pool[piece] = cut.shares(part, out[0], hidden)[cut.of(part).index(piece)]
@@ -294,11 +315,15 @@ def once(
         if waiting:
             layer, edges = (
                 next(iter(waiting)).layer,
-                {edge: x for _, own in waiting.values() for edge, x in own.items()},
+                {edge: x for _, part_edges in waiting.values() for edge, x in part_edges.items()},
             )
             x = whole.stream["head", layer]
             out, _ = heads(
-                params, layer, x, lambda r: seen(x, r, edges, whole.wrote), {r for _, r in edges}
+                params,
+                layer,
+                x,
+                lambda r: view_stream(x, r, edges, whole.wrote),
+                {r for _, r in edges},
             )
             for part, (piece, _) in waiting.items():
                 put(part, piece, out[part.head])
@@ -306,7 +331,7 @@ def once(
 
     with torch.no_grad():
         for unit in program.units:
-            part, piece = unit.place.part, at[unit.place]
+            part, piece = unit.place.part, index_by_place[unit.place]
             if not unit.variable:  # nobody is said to read it
                 continue
             if part.kind in ("embed", "pos"):
@@ -326,13 +351,15 @@ def once(
             hidden, out = mlp(
                 params,
                 part.layer,
-                seen(whole.stream["mlp", part.layer], reader, read(reader), whole.wrote),
+                view_stream(whole.stream["mlp", part.layer], reader, read(reader), whole.wrote),
                 problem.activation,
             )
             put(part, piece, out, hidden[0])
         attend()
         end = Reader("logits")
-        return logits(params, seen(whole.stream["logits", -1], end, read(end), whole.wrote))[0]
+        return logits(params, view_stream(whole.stream["logits", -1], end, read(end), whole.wrote))[
+            0
+        ]
 
 
 def singly(
@@ -343,8 +370,8 @@ def singly(
 
     Gives what is recovered, and at how many positions another input had its value: near 0 it tested
     nothing. NaN where nobody reads it."""
-    problem, of = program.problem, rng.generator(seed, f"circuits.scrub.{variable}")
-    same = alike(classes(program, tokens)[variable], prefixes(tokens))
+    problem, generator = program.problem, rng.generator(seed, f"circuits.scrub.{variable}")
+    same = group_identical(classes(program, tokens)[variable], prefixes(tokens))
     cut = Cut(problem, [u.place for u in program.units])
     clean, row = (
         dict(zip(cut.pieces, cut.clean(tokens), strict=True)),
@@ -354,9 +381,12 @@ def singly(
     read: dict[tuple[Part, Reader], Tensor] = {}
     for unit, reader in sorted(program.edges, key=str):
         if unit.variable == variable:
-            part, own = unit.place.part, clean[Piece(unit.place.part, unit.place)]
-            shown = read.get((part, reader), whole[part])
-            read[part, reader] = shown + (own[torch.from_numpy(same.drawn(of)), row] - own)[None]
+            part, clean_output = unit.place.part, clean[Piece(unit.place.part, unit.place)]
+            edge_input = read.get((part, reader), whole[part])
+            read[part, reader] = (
+                edge_input
+                + (clean_output[torch.from_numpy(same.drawn(generator)), row] - clean_output)[None]
+            )
     if not read:
         return np.nan, np.nan
     terms = {"full": problem.logits(tokens), "scrubbed": problem.logits(tokens, read=read)}
@@ -393,31 +423,31 @@ class Alike:
         """Where no other has this identity, though some were not the same so far."""
         return (self.others == 0) & (self.many < len(self.order))
 
-    def drawn(self, of: np.random.Generator) -> Int[np.ndarray, "n s"]:
+    def drawn(self, generator: np.random.Generator) -> Int[np.ndarray, "n s"]:
         """Draw for each input and position one with the same identity there that was not the same
         so far, each as likely.
 
         Where there is none, one that was, itself among them.
         """
         more = self.count > self.many
-        at = self.first + (
-            of.random(self.order.T.shape).T * (self.count - self.many * more)
+        index = self.first + (
+            generator.random(self.order.T.shape).T * (self.count - self.many * more)
         ).astype(int)
-        return np.take_along_axis(self.order, at + self.many * (more & (at >= self.twins)), 0)
+        return np.take_along_axis(self.order, index + self.many * (more & (index >= self.twins)), 0)
 
 
-def alike(ids: Ids, read: Ids) -> Alike:
+def group_identical(ids: Ids, read: Ids) -> Alike:
     """Put inputs in order of their identity, so that it is done once for all draws; `read` says
     which were the same so far."""
     columns = []
     for x, so_far in zip(ids.T, read.T, strict=True):
-        each, both = np.unique(
+        unique_pairs, both = np.unique(
             x * (so_far.max() + 1) + so_far, return_inverse=True
         )  # in order of x, and of so_far where x is equal
         classes, twins, kinds = (
             np.bincount(x),
             np.bincount(both),
-            np.bincount(each // (so_far.max() + 1)),
+            np.bincount(unique_pairs // (so_far.max() + 1)),
         )
         begins, theirs = np.cumsum(classes) - classes, np.cumsum(twins) - twins
         columns.append(
@@ -433,9 +463,9 @@ def alike(ids: Ids, read: Ids) -> Alike:
     return Alike(*(np.stack(column, 1) for column in zip(*columns, strict=True)))
 
 
-def _mixed(ids: Ids, of: np.random.Generator) -> Ids:
+def _mixed(ids: Ids, generator: np.random.Generator) -> Ids:
     """Random classes of inputs, as many and as large, position by position."""
-    return np.stack([of.permutation(column) for column in ids.T], 1)
+    return np.stack([generator.permutation(column) for column in ids.T], 1)
 
 
 def _recovered(m: Means, which: str) -> np.ndarray:
@@ -456,8 +486,8 @@ def _used(m: Means) -> np.ndarray:
 def _earned(m: Means, name: str) -> np.ndarray:
     """The more of what scrubbing tested and of what is foretold; NaN where exchanging it changes
     nothing."""
-    found = np.fmax(_tested(m, name), _foretold(m, name))
-    return np.where(m[f"{name}.moved"] > LEAST, np.nan_to_num(found), np.nan)
+    earned = np.fmax(_tested(m, name), _foretold(m, name))
+    return np.where(m[f"{name}.moved"] > LEAST, np.nan_to_num(earned), np.nan)
 
 
 def _foretold(m: Means, name: str) -> np.ndarray:

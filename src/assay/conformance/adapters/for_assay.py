@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from assay.conformance.adapters import objectives_of_assay, protocol, training_of_assay
-from assay.conformance.adapters.given import Nested, Weights, dictionary, rows
+from assay.conformance.adapters.vector_values import Nested, Weights, dictionary, rows
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import metrics
 from assay.dictionaries.nonlinearity import ReLU
@@ -46,8 +46,8 @@ def streamed(batches: Nested, dtype: str = "float64") -> dict[str, Any]:
             sums.of_activations(x, document, 1, centre)
             | sums.of_dictionary(table, x, x, document, 1, centre)[0],
         )
-    done = {name: value.sum(0) for name, value in about_the_mean(sums.arrays(total)).items()}
-    return {"ev": EXPLAINED.statistic(done), "mse": SQUARED_ERROR.statistic(done)}
+    statistics = {name: value.sum(0) for name, value in about_the_mean(sums.arrays(total)).items()}
+    return {"ev": EXPLAINED.statistic(statistics), "mse": SQUARED_ERROR.statistic(statistics)}
 
 
 class _Table(Dictionary):
@@ -65,9 +65,9 @@ class _Table(Dictionary):
 
     def decode(self, features: Tensor, x: Tensor | None = None) -> Tensor:
         """The next rows of the table."""
-        at = self.origin["next"][0]
+        start = self.origin["next"][0]
         self.origin["next"][0] += features.shape[1]
-        return self.origin["rows"][None, at : self.origin["next"][0]]
+        return self.origin["rows"][None, start : self.origin["next"][0]]
 
 
 def sparsity(features: Nested) -> dict[str, Any]:
@@ -79,10 +79,10 @@ def sparsity(features: Nested) -> dict[str, Any]:
 def quality(architecture: str, weights: Weights, centred: bool, x: Nested) -> dict[str, Any]:
     """ev and l0 of a dictionary on rows."""
     d, a = dictionary(architecture, weights, centred), rows(x)
-    done = metrics.finish(
+    measures = metrics.finish(
         metrics.document_sums(_single(d), a.float(), np.zeros(len(a), int), 1, a.double().mean(0))
     )
-    return {"ev": 1 - done["fvu"][0], "l0": done["l0"][0]}
+    return {"ev": 1 - measures["fvu"][0], "l0": measures["l0"][0]}
 
 
 def _single(d: Dictionary) -> Dictionary:
@@ -192,8 +192,8 @@ def example_groups(activations: Nested, groups: int) -> dict[str, Any]:
         examples.nothing(1), feature, row, value, examples.sampling_priority(feature, row, 0), 64
     )
     picked = [sample.value[q] for q in examples.quarters(sample.value, 3)]
-    shown = np.concatenate([top.value, *picked])
-    return {"inactive": int((shown == 0).sum()), "active": len(set(shown[shown > 0].tolist()))}
+    values = np.concatenate([top.value, *picked])
+    return {"inactive": int((values == 0).sum()), "active": len(set(values[values > 0].tolist()))}
 
 
 def density(firings: int, tokens: int) -> dict[str, Any]:

@@ -121,15 +121,15 @@ def streamed(batches, dtype="float64"):
 
 def sparsity(features):
     """l0 and frac_alive."""
-    one = {"x": [[float(i)] for i in range(len(features))], "x_hat": [[0.0]] * len(features)}
-    found = evaluated([one], features=rows(features))
-    return {"l0": found["l0"], "dead": 1 - found["frac_alive"]}
+    batch = {"x": [[float(i)] for i in range(len(features))], "x_hat": [[0.0]] * len(features)}
+    measures = evaluated([batch], features=rows(features))
+    return {"l0": measures["l0"], "dead": 1 - measures["frac_alive"]}
 
 
 def quality(architecture, weights, centred, x):
     """`evaluate` of a dictionary."""
-    found = evaluation.evaluate(coder(architecture, weights, centred), iter([rows(x)]))
-    return {"ev": found["frac_variance_explained"], "l0": found["l0"]}
+    measures = evaluation.evaluate(coder(architecture, weights, centred), iter([rows(x)]))
+    return {"ev": measures["frac_variance_explained"], "l0": measures["l0"]}
 
 
 def shrinkage(x, x_hat, mean=None):
@@ -157,8 +157,8 @@ def ce_recovered(clean, spliced, ablated):
     """frac_recovered over batches whose losses are given."""
     losses = iter(
         [
-            tuple(map(torch.tensor, map(float, one)))
-            for one in zip(clean, spliced, ablated, strict=True)
+            tuple(map(torch.tensor, map(float, triple)))
+            for triple in zip(clean, spliced, ablated, strict=True)
         ]
     )
     real, evaluation.loss_recovered = evaluation.loss_recovered, lambda *a, **k: next(losses)
@@ -229,9 +229,9 @@ def trainer_of(objective, weights, penalty, bandwidth, p, x):
         kind = (
             standard.StandardTrainer if objective == "l1" else standard.StandardTrainerAprilUpdate
         )
-        made = kind(l1_penalty=penalty, **NOW, **more)
+        trainer = kind(l1_penalty=penalty, **NOW, **more)
     elif objective in ("gated", "gated-aux"):
-        made = gdm.GatedSAETrainer(l1_penalty=penalty, **NOW, **more)
+        trainer = gdm.GatedSAETrainer(l1_penalty=penalty, **NOW, **more)
     elif objective.startswith("jumprelu"):
         # its penalty is (l0/target - 1)²: at this target the derivative by l0 is 1
         l0 = float(
@@ -242,17 +242,17 @@ def trainer_of(objective, weights, penalty, bandwidth, p, x):
         )
         on = objective == "jumprelu-l0"
         penalties = {"sparsity_penalty": float(on), "target_l0": (1 + 2 * l0) ** 0.5 - 1, **NOW}
-        made = jumprelu.JumpReluTrainer(bandwidth=bandwidth, **penalties, **more)
+        trainer = jumprelu.JumpReluTrainer(bandwidth=bandwidth, **penalties, **more)
     elif objective == "topk":
-        made = top_k.TopKTrainer(k=weights["k"], auxk_alpha=0, **more)
+        trainer = top_k.TopKTrainer(k=weights["k"], auxk_alpha=0, **more)
     elif objective == "p-norm":
-        made = p_anneal.PAnnealTrainer(
+        trainer = p_anneal.PAnnealTrainer(
             sparsity_function="Lp^p", initial_sparsity_penalty=penalty, p_start=p, **NOW, **more
         )
     else:
         raise NotOffered(f"no {objective} by itself")
-    made.ae = filled(made.ae, weights)
-    return made
+    trainer.ae = filled(trainer.ae, weights)
+    return trainer
 
 
 def gradients(objective, weights, centred, x, penalty=0.0, bandwidth=1.0, latent=0, p=1.0):
@@ -263,14 +263,14 @@ def gradients(objective, weights, centred, x, penalty=0.0, bandwidth=1.0, latent
     if objective == "gated-aux":
         loss = loss - (rows(x) - trainer.ae(rows(x))).pow(2).sum(-1).mean()
     names, tensors = zip(*trainer.ae.named_parameters(), strict=True)
-    found = torch.autograd.grad(loss, tensors, allow_unused=True)
+    grads = torch.autograd.grad(loss, tensors, allow_unused=True)
     ours = {
         "bias": "b_dec",
         "decoder_bias": "b_dec",
         "gate_bias": "b_gate",
         "mag_bias": "b_mag",
     } | NAMES
-    zero = [torch.zeros_like(t) if g is None else g for t, g in zip(tensors, found, strict=True)]
+    zero = [torch.zeros_like(t) if g is None else g for t, g in zip(tensors, grads, strict=True)]
     return {"loss": loss} | {
         ours.get(n, n): g.mT if n.endswith(".weight") else g
         for n, g in zip(names, zero, strict=True)
@@ -340,11 +340,11 @@ def second_step(x):
     trainer = standard.StandardTrainer(
         activation_dim=len(x[0]), dict_size=6, lr=0.0, seed=0, **NOW, **LM
     )
-    seen = []
+    norms = []
     for step in range(3):
         trainer.update(step, rows(x, "float32"))
-        seen.append(float(trainer.ae.encoder.bias.grad.norm()))
-    return {"ratio": seen[2] / seen[1]}
+        norms.append(float(trainer.ae.encoder.bias.grad.norm()))
+    return {"ratio": norms[2] / norms[1]}
 
 
 def unit_decoder(x, lr):

@@ -24,33 +24,33 @@ def coder(architecture, weights, centred=True, normalize=False):
     if not centred and any(weights["b_dec"]):
         raise NotOffered("always centred")
     activation = torch.nn.ReLU() if architecture == "relu" else TopK(weights["k"])
-    made = Autoencoder(
+    autoencoder = Autoencoder(
         len(weights["W_dec"]), len(weights["W_enc"]), activation=activation, normalize=normalize
     ).double()
-    for name, parameter in made.named_parameters():
+    for name, parameter in autoencoder.named_parameters():
         value = rows(weights[NAMES[name]])
         parameter.data = value.mT.contiguous() if name.endswith(".weight") else value
-    return made
+    return autoencoder
 
 
 def encode(architecture, weights, centred, x):
     """encode, and forward's reconstruction."""
-    made = coder(architecture, weights, centred)
-    return {"features": made.encode(rows(x))[0], "x_hat": made(rows(x))[2]}
+    autoencoder = coder(architecture, weights, centred)
+    return {"features": autoencoder.encode(rows(x))[0], "x_hat": autoencoder(rows(x))[2]}
 
 
 def features_two_ways(architecture, weights, centred, x):
     """encode, and forward's latents."""
-    made = coder(architecture, weights, centred)
-    return {"encode": made.encode(rows(x))[0], "forward": made(rows(x))[1]}
+    autoencoder = coder(architecture, weights, centred)
+    return {"encode": autoencoder.encode(rows(x))[0], "forward": autoencoder(rows(x))[1]}
 
 
 def fired(architecture, weights, centred, x):
     """The latents whose stats_last_nonzero starts over in a forward pass: 1 after it."""
-    made = coder(architecture, weights, centred)
-    made.stats_last_nonzero += 10
-    made(rows(x))
-    return {"latents": (made.stats_last_nonzero == 1).nonzero()[:, 0]}
+    autoencoder = coder(architecture, weights, centred)
+    autoencoder.stats_last_nonzero += 10
+    autoencoder(rows(x))
+    return {"latents": (autoencoder.stats_last_nonzero == 1).nonzero()[:, 0]}
 
 
 def layer_norm(weights, x):

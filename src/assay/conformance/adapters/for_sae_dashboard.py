@@ -62,30 +62,30 @@ def encode_subset(architecture, weights, centred, x, latents):
 def example_groups(activations, groups):
     """The tokens of get_indices_dict, 20 at the top and 5 from each interval."""
     acts = torch.tensor([activations], dtype=torch.float32)
-    wanted = SimpleNamespace(
+    sequence_config = SimpleNamespace(
         top_acts_group_size=min(20, sum(a > 0 for a in activations)),
         n_quantiles=groups,
         quantile_group_size=5,
     )
     _, places, _ = SequenceDataGenerator.get_indices_dict(
-        SimpleNamespace(seq_cfg=wanted), None, acts
+        SimpleNamespace(seq_cfg=sequence_config), None, acts
     )
-    shown = acts[places[:, 0], places[:, 1]]
-    return {"inactive": int((shown == 0).sum()), "active": len(set(shown[shown > 0].tolist()))}
+    values = acts[places[:, 0], places[:, 1]]
+    return {"inactive": int((values == 0).sum()), "active": len(set(values[values > 0].tolist()))}
 
 
 def density(firings, tokens):
     """frac_nonzero as exported, parsed from a histogram's title; the title is written as
     sae_vis_runner.py writes it."""
-    made = SimpleNamespace()
+    converted = SimpleNamespace()
     share = torch.tensor([1.0] * firings + [0.0] * (tokens - firings)).mean()
     histogram = SimpleNamespace(
         title=f"ACTIVATIONS<br>DENSITY = {share:.3%}", bar_values=[], bar_heights=[]
     )
     NeuronpediaConverter._process_feature_histograms(
-        made, SimpleNamespace(acts_histogram_data=histogram, logits_histogram_data=histogram)
+        converted, SimpleNamespace(acts_histogram_data=histogram, logits_histogram_data=histogram)
     )
-    return {"density": made.frac_nonzero}
+    return {"density": converted.frac_nonzero}
 
 
 OPERATIONS = {

@@ -31,22 +31,22 @@ def coder(architecture, weights, centred):
         raise NotOffered(f"its {architecture} is {'never' if centred else 'always'} centred")
     d, n = len(weights["W_enc"]), len(weights["W_dec"])
     more = {"k": weights["k"]} if architecture == "topk" else {}
-    made = KINDS[architecture](
+    sae = KINDS[architecture](
         d_in=d, d_sae=n, model_name="none", hook_layer=0, device="cpu", dtype=torch.float64, **more
     )
     for name, value in weights.items():
         if name != "k":
-            getattr(made, NAMES.get(name, name)).data = rows(value)
-    return made
+            getattr(sae, NAMES.get(name, name)).data = rows(value)
+    return sae
 
 
 def evaluated(batches, dtype, sae=None, features=None):
     """get_sparsity_and_variance_metrics on given rows and reconstructions, or on a coder of its
     own."""
-    left = [(rows(b["x"], dtype)[None], rows(b["x_hat"], dtype)[None]) for b in batches]
-    model = SimpleNamespace(run_with_cache=lambda *a, **k: (None, {HOOK: left[0][0]}))
+    pending_batches = [(rows(b["x"], dtype)[None], rows(b["x_hat"], dtype)[None]) for b in batches]
+    model = SimpleNamespace(run_with_cache=lambda *a, **k: (None, {HOOK: pending_batches[0][0]}))
     store = SimpleNamespace(
-        get_batch_tokens=lambda n: torch.ones(1, left[0][0].shape[1], dtype=torch.long)
+        get_batch_tokens=lambda n: torch.ones(1, pending_batches[0][0].shape[1], dtype=torch.long)
     )
     ones = [
         torch.ones(1, len(b["x"]), 1) if features is None else rows(features)[None] for b in batches
@@ -55,7 +55,10 @@ def evaluated(batches, dtype, sae=None, features=None):
         hook_name=HOOK, hook_layer=0, hook_head_index=None, d_sae=ones[0].shape[-1]
     )
     table = SimpleNamespace(
-        cfg=cfg, device="cpu", encode=lambda x: ones.pop(0), decode=lambda f: left.pop(0)[1]
+        cfg=cfg,
+        device="cpu",
+        encode=lambda x: ones.pop(0),
+        decode=lambda f: pending_batches.pop(0)[1],
     )
     return core.get_sparsity_and_variance_metrics(
         sae or table, model, store, len(batches), True, True, True, True, 1, {}
@@ -69,24 +72,26 @@ def measured(x, x_hat, dtype="float64"):
 
 def streamed(batches, dtype="float64"):
     """ev and mse over batches."""
-    found, _ = evaluated(batches, dtype)
-    return {"ev": found["explained_variance"], "mse": found["mse"]}
+    measures, _ = evaluated(batches, dtype)
+    return {"ev": measures["explained_variance"], "mse": measures["mse"]}
 
 
 def sparsity(features):
     """l0 and feature_density."""
-    found, each = evaluated(
+    measures, per_feature = evaluated(
         [{"x": [[1.0]] * len(features), "x_hat": [[1.0]] * len(features)}],
         "float64",
         features=features,
     )
-    return {"l0": found["l0"], "density": each["feature_density"]}
+    return {"l0": measures["l0"], "density": per_feature["feature_density"]}
 
 
 def quality(architecture, weights, centred, x):
     """The evaluation of one of its reference coders."""
-    found, _ = evaluated([{"x": x, "x_hat": x}], "float64", coder(architecture, weights, centred))
-    return {"ev": found["explained_variance"], "l0": found["l0"]}
+    measures, _ = evaluated(
+        [{"x": x, "x_hat": x}], "float64", coder(architecture, weights, centred)
+    )
+    return {"ev": measures["explained_variance"], "l0": measures["l0"]}
 
 
 def shrinkage(x, x_hat, mean=None):
@@ -151,8 +156,8 @@ def ce_splice(activations, special, factor):
 
 def encode(architecture, weights, centred, x):
     """encode and forward."""
-    made = coder(architecture, weights, centred)
-    return {"features": made.encode(rows(x)), "x_hat": made(rows(x))}
+    sae = coder(architecture, weights, centred)
+    return {"features": sae.encode(rows(x)), "x_hat": sae(rows(x))}
 
 
 OPERATIONS = {

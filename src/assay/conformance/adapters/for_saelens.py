@@ -71,10 +71,10 @@ def coder(architecture, weights, centred):
 def evaluated(batches, dtype, sae=None, features=None):
     """get_sparsity_and_variance_metrics on given rows and reconstructions, or on a coder of its
     own."""
-    left = [(rows(b["x"], dtype)[None], rows(b["x_hat"], dtype)[None]) for b in batches]
-    model = SimpleNamespace(run_with_cache=lambda *a, **k: (None, {HOOK: left[0][0]}))
+    pending_batches = [(rows(b["x"], dtype)[None], rows(b["x_hat"], dtype)[None]) for b in batches]
+    model = SimpleNamespace(run_with_cache=lambda *a, **k: (None, {HOOK: pending_batches[0][0]}))
     store = SimpleNamespace(
-        get_batch_tokens=lambda n: torch.ones(1, left[0][0].shape[1], dtype=torch.long)
+        get_batch_tokens=lambda n: torch.ones(1, pending_batches[0][0].shape[1], dtype=torch.long)
     )
     ones = [
         torch.ones(1, len(b["x"]), 1) if features is None else rows(features)[None] for b in batches
@@ -83,7 +83,10 @@ def evaluated(batches, dtype, sae=None, features=None):
         metadata=SimpleNamespace(hook_name=HOOK, hook_head_index=None), d_sae=ones[0].shape[-1]
     )
     table = SimpleNamespace(
-        cfg=cfg, device="cpu", encode=lambda x: ones.pop(0), decode=lambda f: left.pop(0)[1]
+        cfg=cfg,
+        device="cpu",
+        encode=lambda x: ones.pop(0),
+        decode=lambda f: pending_batches.pop(0)[1],
     )
     return evals.get_sparsity_and_variance_metrics(
         sae or table, model, store, ActivationScaler(), len(batches), True, True, True, True, 1, {}
@@ -97,24 +100,26 @@ def measured(x, x_hat, dtype="float64"):
 
 def streamed(batches, dtype="float64"):
     """ev and mse over batches."""
-    found, _ = evaluated(batches, dtype)
-    return {"ev": found["explained_variance"], "mse": found["mse"]}
+    measures, _ = evaluated(batches, dtype)
+    return {"ev": measures["explained_variance"], "mse": measures["mse"]}
 
 
 def sparsity(features):
     """Its evaluation's l0 and feature_density."""
-    found, each = evaluated(
+    measures, per_feature = evaluated(
         [{"x": [[1.0]] * len(features), "x_hat": [[1.0]] * len(features)}],
         "float64",
         features=features,
     )
-    return {"l0": found["l0"], "density": each["feature_density"]}
+    return {"l0": measures["l0"], "density": per_feature["feature_density"]}
 
 
 def quality(architecture, weights, centred, x):
     """Its evaluation of a coder."""
-    found, _ = evaluated([{"x": x, "x_hat": x}], "float64", coder(architecture, weights, centred))
-    return {"ev": found["explained_variance"], "l0": found["l0"]}
+    measures, _ = evaluated(
+        [{"x": x, "x_hat": x}], "float64", coder(architecture, weights, centred)
+    )
+    return {"ev": measures["explained_variance"], "l0": measures["l0"]}
 
 
 def shrinkage(x, x_hat, mean=None):
@@ -182,22 +187,22 @@ def encode(architecture, weights, centred, x):
         w = {name: rows(value) for name, value in weights.items()}
         d, n = w["W_enc"].shape
         sizes = {"d_in": d, "d_sae": n, "d_out": w["W_dec"].shape[1]}
-        made = saes.SkipTranscoder(
+        sae = saes.SkipTranscoder(
             saes.SkipTranscoderConfig(**sizes, dtype="float64", apply_b_dec_to_input=centred)
         )
         for name, value in (w | {"W_skip": w["W_skip"].T.contiguous()}).items():
-            getattr(made, name).data = value
+            getattr(sae, name).data = value
     else:
-        made = coder(architecture, weights, centred)
-    return {"features": made.encode(rows(x)), "x_hat": made(rows(x))}
+        sae = coder(architecture, weights, centred)
+    return {"features": sae.encode(rows(x)), "x_hat": sae(rows(x))}
 
 
 def features_two_ways(architecture, weights, centred, x):
     """encode, and what a forward pass leaves at hook_sae_acts_post."""
-    made = coder(architecture, weights, centred)
+    sae = coder(architecture, weights, centred)
     return {
-        "encode": made.encode(rows(x)),
-        "forward": made.run_with_cache(rows(x))[1]["hook_sae_acts_post"],
+        "encode": sae.encode(rows(x)),
+        "forward": sae.run_with_cache(rows(x))[1]["hook_sae_acts_post"],
     }
 
 
@@ -210,18 +215,18 @@ def fold_scale(architecture, weights, centred, scale, x):
     """fold_activation_norm_scaling_factor; batchtopk from its training class, saved for inference
     and read back."""
     if architecture != "batchtopk":
-        made = coder(architecture, weights, centred)
-        made.fold_activation_norm_scaling_factor(scale)
-        return {"active": made.encode(rows(x)) > 0, "x_hat": made(rows(x))}
+        sae = coder(architecture, weights, centred)
+        sae.fold_activation_norm_scaling_factor(scale)
+        return {"active": sae.encode(rows(x)) > 0, "x_hat": sae(rows(x))}
     plain = {name: value for name, value in weights.items() if name != "threshold"}
     rescale = bool(weights.get("rescale_by_decoder_norm"))
-    made = filled(
+    sae = filled(
         "BatchTopKTraining", plain, centred, k=weights["k"], rescale_acts_by_decoder_norm=rescale
     )
-    made.topk_threshold = torch.tensor(float(weights["threshold"]), dtype=torch.float64)
-    made.fold_activation_norm_scaling_factor(scale)
+    sae.topk_threshold = torch.tensor(float(weights["threshold"]), dtype=torch.float64)
+    sae.fold_activation_norm_scaling_factor(scale)
     with TemporaryDirectory() as room:
-        made.save_inference_model(room)
+        sae.save_inference_model(room)
         read = saes.SAE.load_from_disk(room)
     return {"active": read.encode(rows(x)) > 0, "x_hat": read(rows(x))}
 
@@ -296,10 +301,10 @@ def gradients(objective, weights, centred, x, penalty=0.0, bandwidth=1.0, latent
         out = stepped(sae, x, penalty)
         loss = out.losses[terms[objective]] if objective in terms else out.loss
     names, tensors = zip(*sae.named_parameters(), strict=True)
-    found = torch.autograd.grad(loss, tensors, allow_unused=True)
+    raw_grads = torch.autograd.grad(loss, tensors, allow_unused=True)
     grads = {
         n: torch.zeros_like(t) if g is None else g
-        for n, t, g in zip(names, tensors, found, strict=True)
+        for n, t, g in zip(names, tensors, raw_grads, strict=True)
     }
     return {"loss": loss, **grads}
 
@@ -375,20 +380,20 @@ def trainer(data, x_size=3, **more):
 def evaluation_documents(documents, train, evaluate):
     """run_evals between draws of training sequences, as in-training evaluation calls it; the
     documents each time."""
-    data, drawn = store(documents), set()
+    data, sampled_documents = store(documents), set()
     sae = trainer(data).sae
     sae.cfg.metadata.hook_name = HOOK
     draw = data.get_batch_tokens
 
     def noted(*args, **more):
         tokens = draw(*args, **more)
-        drawn.update(tokens[:, 0].tolist())
+        sampled_documents.update(tokens[:, 0].tolist())
         return tokens
 
     def phase(act):
-        drawn.clear()
+        sampled_documents.clear()
         act()
-        return set(drawn)
+        return set(sampled_documents)
 
     data.get_batch_tokens = noted
     cfg = evals.EvalConfig(batch_size_prompts=evaluate, compute_sparsity_metrics=True)
@@ -398,26 +403,26 @@ def evaluation_documents(documents, train, evaluate):
             sae, data, data.model, ActivationScaler(), cfg, exclude_special_tokens=False
         ),
     )
-    trained, first, more, again = (phase(act) for act in acts * 2)
-    return {"shared": len((trained | more) & (first | again)), "same_each_time": first == again}
+    trained, first, more, second = (phase(act) for act in acts * 2)
+    return {"shared": len((trained | more) & (first | second)), "same_each_time": first == second}
 
 
 def resume(steps, stop):
     """SAETrainer on an ActivationsStore; a resumed run starts from the same seed, as a new process
     does, and loads all that was saved."""
 
-    def run(until, at=None):
+    def run(until, checkpoint=None):
         torch.default_generator.manual_seed(0)
         data = store(100)
-        made = trainer(data)
-        if at is not None:
-            made.sae.load_weights_from_checkpoint(at)
-            made.load_trainer_state(at)
-            data.load_from_checkpoint(at)
-        while made.n_training_steps < until:
-            made.step(next(data))
-            made.n_training_steps += 1
-        return made, data
+        sae_trainer = trainer(data)
+        if checkpoint is not None:
+            sae_trainer.sae.load_weights_from_checkpoint(checkpoint)
+            sae_trainer.load_trainer_state(checkpoint)
+            data.load_from_checkpoint(checkpoint)
+        while sae_trainer.n_training_steps < until:
+            sae_trainer.step(next(data))
+            sae_trainer.n_training_steps += 1
+        return sae_trainer, data
 
     with TemporaryDirectory() as room:
         half, data = run(stop)
@@ -430,25 +435,27 @@ def resume(steps, stop):
 
 def fired(architecture, weights, centred, x):
     """The latents whose count of passes since they fired is 0 after a training step."""
-    made = trainer(None)
-    made.sae = filled(
+    sae_trainer = trainer(None)
+    sae_trainer.sae = filled(
         "TopKTraining", weights, centred, k=weights["k"], rescale_acts_by_decoder_norm=False
     )
-    made.act_freq_scores = torch.zeros(made.sae.cfg.d_sae)
-    made.n_forward_passes_since_fired = torch.zeros(made.sae.cfg.d_sae)
-    made.coefficient_schedulers = {}
-    made.step(rows(x))
-    return {"latents": (made.n_forward_passes_since_fired == 0).nonzero()[:, 0]}
+    sae_trainer.act_freq_scores = torch.zeros(sae_trainer.sae.cfg.d_sae)
+    sae_trainer.n_forward_passes_since_fired = torch.zeros(sae_trainer.sae.cfg.d_sae)
+    sae_trainer.coefficient_schedulers = {}
+    sae_trainer.step(rows(x))
+    return {"latents": (sae_trainer.n_forward_passes_since_fired == 0).nonzero()[:, 0]}
 
 
 def second_step(x):
     """The encoder bias's gradient as the optimiser gets it, two steps at rate 0; small rows, so
     that clipping does nothing."""
-    made, seen = trainer(None, len(x[0]), lr=0.0, lr_end=0.0), []
-    made.optimizer.register_step_pre_hook(lambda *a: seen.append(float(made.sae.b_enc.grad.norm())))
+    sae_trainer, norms = trainer(None, len(x[0]), lr=0.0, lr_end=0.0), []
+    sae_trainer.optimizer.register_step_pre_hook(
+        lambda *a: norms.append(float(sae_trainer.sae.b_enc.grad.norm()))
+    )
     for _ in range(2):
-        made.step(1e-3 * rows(x, "float32"))
-    return {"ratio": seen[1] / seen[0]}
+        sae_trainer.step(1e-3 * rows(x, "float32"))
+    return {"ratio": norms[1] / norms[0]}
 
 
 def checkpoint(x, steps):

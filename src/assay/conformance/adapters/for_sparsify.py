@@ -31,25 +31,25 @@ def coder(architecture, weights, centred=True):
         transcode=not centred,
         skip_connection="W_skip" in weights,
     )
-    made = SparseCoder(d, cfg, dtype=torch.float64)
-    for name, parameter in made.named_parameters():
+    sparse_coder = SparseCoder(d, cfg, dtype=torch.float64)
+    for name, parameter in sparse_coder.named_parameters():
         value = rows(weights[NAMES.get(name, name)])
         parameter.data = value.mT.contiguous() if name in ("encoder.weight", "W_skip") else value
-    return made
+    return sparse_coder
 
 
-def dense(made, out):
+def dense(sparse_coder, out):
     """Features of every latent from the kept ones."""
-    empty = torch.zeros(len(out[0]), made.num_latents, dtype=out[0].dtype)
+    empty = torch.zeros(len(out[0]), sparse_coder.num_latents, dtype=out[0].dtype)
     return empty.scatter(-1, out[1], out[0])
 
 
 def _fvu(x, x_hat, dtype="float64"):
-    made = SparseCoder(
+    sparse_coder = SparseCoder(
         len(x[0]), SparseCoderConfig(num_latents=1, k=1), dtype=getattr(torch, dtype)
     )
-    made.decode = lambda acts, indices: rows(x_hat, dtype)
-    return made(rows(x, dtype)).fvu
+    sparse_coder.decode = lambda acts, indices: rows(x_hat, dtype)
+    return sparse_coder(rows(x, dtype)).fvu
 
 
 def measured(x, x_hat, dtype="float64"):
@@ -64,17 +64,20 @@ def streamed(batches, dtype="float64"):
 
 def encode(architecture, weights, centred, x):
     """encode and forward."""
-    made = coder(architecture, weights, centred)
-    return {"features": dense(made, made.encode(rows(x))), "x_hat": made(rows(x)).sae_out}
+    sparse_coder = coder(architecture, weights, centred)
+    return {
+        "features": dense(sparse_coder, sparse_coder.encode(rows(x))),
+        "x_hat": sparse_coder(rows(x)).sae_out,
+    }
 
 
 def features_two_ways(architecture, weights, centred, x):
     """encode, and the latents of a forward pass."""
-    made = coder(architecture, weights, centred)
-    out = made(rows(x))
+    sparse_coder = coder(architecture, weights, centred)
+    out = sparse_coder(rows(x))
     return {
-        "encode": dense(made, made.encode(rows(x))),
-        "forward": dense(made, (out.latent_acts, out.latent_indices)),
+        "encode": dense(sparse_coder, sparse_coder.encode(rows(x))),
+        "forward": dense(sparse_coder, (out.latent_acts, out.latent_indices)),
     }
 
 
@@ -114,18 +117,18 @@ def gradients(objective, weights, centred, x, penalty=0.0, bandwidth=1.0, latent
     one pre-activation."""
     if objective not in ("topk", "preactivation"):
         raise NotOffered(f"no {objective}")
-    made = coder("topk", weights, centred)
+    sparse_coder = coder("topk", weights, centred)
     n = torch.tensor(float(len(x)))
     loss = (
-        made(rows(x), total_variance=n).fvu
+        sparse_coder(rows(x), total_variance=n).fvu
         if objective == "topk"
-        else made.encode(rows(x)).pre_acts[0, latent]
+        else sparse_coder.encode(rows(x)).pre_acts[0, latent]
     )
-    names, tensors = zip(*made.named_parameters(), strict=True)
-    found = torch.autograd.grad(loss, tensors, allow_unused=True)
+    names, tensors = zip(*sparse_coder.named_parameters(), strict=True)
+    raw_grads = torch.autograd.grad(loss, tensors, allow_unused=True)
     grads = {
         n: torch.zeros_like(t) if g is None else g
-        for n, t, g in zip(names, tensors, found, strict=True)
+        for n, t, g in zip(names, tensors, raw_grads, strict=True)
     }
     return {"loss": loss} | {
         NAMES.get(n, n): g.mT if n == "encoder.weight" else g for n, g in grads.items()
@@ -134,10 +137,10 @@ def gradients(objective, weights, centred, x, penalty=0.0, bandwidth=1.0, latent
 
 def auxk(weights, x, k_aux, dead):
     """auxk_loss of a forward pass with a dead mask."""
-    made = coder("topk", weights)
-    loss = made(rows(x), dead_mask=torch.tensor(dead)).auxk_loss
-    found = torch.autograd.grad(loss, made.encoder.weight, allow_unused=True)[0]
-    row = torch.zeros(len(x[0])) if found is None else found[dead.index(True)]
+    sparse_coder = coder("topk", weights)
+    loss = sparse_coder(rows(x), dead_mask=torch.tensor(dead)).auxk_loss
+    gradient = torch.autograd.grad(loss, sparse_coder.encoder.weight, allow_unused=True)[0]
+    row = torch.zeros(len(x[0])) if gradient is None else gradient[dead.index(True)]
     return {"loss": loss, "direction": row / (row.norm() or 1)}
 
 

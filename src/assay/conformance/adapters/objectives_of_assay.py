@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from assay.conformance.adapters import protocol
-from assay.conformance.adapters.given import Nested, Weights
+from assay.conformance.adapters.vector_values import Nested, Weights
 from assay.core.descent import Adam, adam_state
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.jump import JumpReLU
@@ -54,9 +54,12 @@ def value(
     lam = torch.tensor([penalty / d**0.5], dtype=torch.float64)
 
     def loss(
-        of: Callable[..., Tensor], nonlinearity: Nonlinearity, penalty: Tensor = lam, **also: Any
+        loss_fn: Callable[..., Tensor],
+        nonlinearity: Nonlinearity,
+        penalty: Tensor = lam,
+        **also: Any,
     ) -> Tensor:
-        return of(params, x, nonlinearity, penalty, **also)[0]
+        return loss_fn(params, x, nonlinearity, penalty, **also)[0]
 
     jump = JumpReLU(bandwidth=more["bandwidth"])
     if objective == "jumprelu-l0":
@@ -93,11 +96,11 @@ def gradients(
     rows = torch.tensor(x, dtype=torch.float64)
     loss = value(objective, params, rows, weights, penalty, bandwidth=bandwidth, latent=latent, p=p)
     names = [name for name in weights if name != "k"]
-    asked = [params["b_enc" if name == "b_gate" else name] for name in names]
-    found = torch.autograd.grad(loss, asked, allow_unused=True)
+    inputs = [params["b_enc" if name == "b_gate" else name] for name in names]
+    raw_grads = torch.autograd.grad(loss, inputs, allow_unused=True)
     grads = {
         n: torch.zeros_like(t) if g is None else g
-        for n, t, g in zip(names, asked, found, strict=True)
+        for n, t, g in zip(names, inputs, raw_grads, strict=True)
     }
     return {"loss": loss, **{name: grad[0] for name, grad in grads.items()}}
 
@@ -106,9 +109,9 @@ def auxk(weights: Weights, x: Nested, k_aux: int, dead: Sequence[bool]) -> dict[
     """The auxiliary term, as the loss with it less the loss without, and the direction of the dead
     encoder column's gradient."""
     params, rows = parameters(weights, True), torch.tensor(x, dtype=torch.float64)
-    of, idle = TopKAux(alpha=1.0, dead_after=1), torch.tensor([dead]).long()
+    objective, idle = TopKAux(alpha=1.0, dead_after=1), torch.tensor([dead]).long()
     none = torch.zeros(1)
-    loss = of(params, rows, TopK(weights["k"]), none, idle=idle) - losses.mse(
+    loss = objective(params, rows, TopK(weights["k"]), none, idle=idle) - losses.mse(
         params, rows, TopK(weights["k"]), none
     )
     column = torch.autograd.grad(loss[0], params["W_enc"])[0][0, :, dead.index(True)]
@@ -124,9 +127,11 @@ def loss_ratio(
     against: Nested,
 ) -> dict[str, Any]:
     """Matryoshka loss of x over that of another input."""
-    of, params = Matryoshka(tuple(prefixes)), parameters(weights, centred)
+    matryoshka, params = Matryoshka(tuple(prefixes)), parameters(weights, centred)
     a, b = (
-        of(params, torch.tensor(r, dtype=torch.float64), BatchTopK(weights["k"]), torch.zeros(1))
+        matryoshka(
+            params, torch.tensor(r, dtype=torch.float64), BatchTopK(weights["k"]), torch.zeros(1)
+        )
         for r in (x, against)
     )
     return {"ratio": (a / b)[0]}
@@ -135,21 +140,21 @@ def loss_ratio(
 def threshold_estimate(kept: Nested, updates: int) -> dict[str, Any]:
     """BatchTopK's estimate after many batches with these kept values."""
     features = torch.tensor([kept], dtype=torch.float32)
-    of = BatchTopK(features.shape[-1])
-    state = of.keep(np.array([0]), features.shape[-1])
-    of.settle(state, [of.note(features)] * updates)
+    nonlinearity = BatchTopK(features.shape[-1])
+    state = nonlinearity.keep(np.array([0]), features.shape[-1])
+    nonlinearity.settle(state, [nonlinearity.note(features)] * updates)
     return {"threshold": state["threshold"][0, 0]}
 
 
 def threshold_travel(start: float, lr: float, steps: int) -> dict[str, Any]:
     """Adam, as training uses it, on JumpReLU's own parameter."""
-    of = JumpReLU(start=start)
-    state = of.init(1, 1)
+    nonlinearity = JumpReLU(start=start)
+    state = nonlinearity.init(1, 1)
     state |= adam_state(state)
     adam = Adam(state, ["threshold"], np.array([lr]))
     for step in range(steps):
         adam.step({"threshold": -torch.ones(1, 1)}, step)
-        of.confine(state)
+        nonlinearity.confine(state)
     return {"moved": float(state["threshold"][0, 0]) - start}
 
 
@@ -159,9 +164,11 @@ def resampled(weights: Weights, dead: Sequence[bool], x: Nested) -> dict[str, An
     params = {name: torch.tensor([part], dtype=torch.float32) for name, part in weights.items()}
     state = {**params, "W_enc": params["W_enc"].mT.contiguous()}
     state |= adam_state(state)
-    seen = Seen(0, 1, np.array([0]), torch.tensor(x, dtype=torch.float32), None, {}, params, ReLU())
+    observation = Seen(
+        0, 1, np.array([0]), torch.tensor(x, dtype=torch.float32), None, {}, params, ReLU()
+    )
     gone = torch.tensor([dead])
-    resample(state, seen, gone, ~gone)
+    resample(state, observation, gone, ~gone)
     return {"norm": state["W_enc"][0, dead.index(True)].norm()}
 
 

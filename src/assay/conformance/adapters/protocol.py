@@ -40,24 +40,24 @@ def serve(peer: str, package: str, operations: Operations) -> None:
     version is reported."""
     request, answers = Path(sys.argv[1]), Path(sys.argv[2])
     cases = json.loads(request.read_text(encoding="utf-8"))["cases"]
-    done = {
+    response = {
         "peer": peer,
         "version": metadata.version(package),
         "environment": environment(),
         "answers": {case["id"]: answer(case, operations) for case in cases},
     }
-    answers.write_text(json.dumps(done, allow_nan=False), encoding="utf-8")
+    answers.write_text(json.dumps(response, allow_nan=False), encoding="utf-8")
 
 
 def environment() -> dict[str, str]:
     """Versions that the numbers may depend on."""
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for package in ("torch", "numpy"):
         try:
-            found[package] = metadata.version(package)
+            versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from assay.conformance.adapters import protocol
-from assay.conformance.adapters.given import Nested, dictionary
+from assay.conformance.adapters.vector_values import Nested, dictionary
 from assay.core.fit import fit
 from assay.core.runs import Runs
 from assay.core.spec import Spec, key
@@ -84,11 +84,11 @@ def second_step(x: Nested) -> dict[str, Any]:
     """Adam's first moment at β₁ = 0 is the gradient: after the second step over after the first, at
     rate 0."""
     g = group(Runs([Spec()]), _method(lr=0.0), d=len(x[0]), steps=2)
-    seen = []
+    norms = []
     for step in range(2):
         g.step_fn(g.state, torch.tensor(x, dtype=torch.float32), step)
-        seen.append(g.state["adam.m.b_enc"].norm().item())
-    return {"ratio": seen[1] / seen[0]}
+        norms.append(g.state["adam.m.b_enc"].norm().item())
+    return {"ratio": norms[1] / norms[0]}
 
 
 def unit_decoder(x: Nested, lr: float) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def normalisation_recorded(x: Nested, steps: int) -> dict[str, Any]:
     holds."""
     raw = torch.tensor(x, dtype=torch.float32)
     mean, scale = raw.mean(0), 0.5
-    made = fit_dictionaries(
+    trained = fit_dictionaries(
         [(Runs([Spec()]), _method())],
         lambda step: (raw - mean) * scale,
         d=2,
@@ -113,7 +113,7 @@ def normalisation_recorded(x: Nested, steps: int) -> dict[str, Any]:
         scale=scale,
     )
     with tempfile.TemporaryDirectory() as room:
-        Dictionary.of(made[0]).save(Path(room) / "d.safetensors")
+        Dictionary.of(trained[0]).save(Path(room) / "d.safetensors")
         back = Dictionary.load(Path(room) / "d.safetensors")
     same = torch.allclose(back.encode(raw), back.normalised.encode((raw - mean) * scale))
     return {"recorded": same and back.scale is not None and float(back.scale[0]) == scale}
@@ -134,9 +134,9 @@ def resume(steps: int, stop: int) -> dict[str, Any]:
     seeds = np.array([7])
 
     def train(bench: _Bench) -> dict[str, Tensor]:
-        made = group(Runs([Spec(seed=7)]), _method(), d=3, steps=steps)
+        run_group = group(Runs([Spec(seed=7)]), _method(), d=3, steps=steps)
         return fit(
-            [made],
+            [run_group],
             lambda step: torch.from_numpy(normal(seeds, "x", step, (8, 3))),
             steps=steps,
             bench=bench,
@@ -196,15 +196,19 @@ def evaluation_documents(documents: int, train: int, evaluate: int) -> dict[str,
             (Path(room) / f"{i}.txt").write_text(f"document {i} " * 4)
         text = corpus.load(room)
 
-        def seen(part: corpus.Part, count: int) -> list[int]:
+        def read_documents(part: corpus.Part, count: int) -> list[int]:
             return sorted(
                 text.windows(
                     lambda s: list(s.encode()), part, context=8, count=count
                 ).document.tolist()
             )
 
-        first, trained, again = seen("test", evaluate), seen("train", train), seen("test", evaluate)
-    return {"shared": len(set(trained) & set(first)), "same_each_time": first == again}
+        first, trained, second = (
+            read_documents("test", evaluate),
+            read_documents("train", train),
+            read_documents("test", evaluate),
+        )
+    return {"shared": len(set(trained) & set(first)), "same_each_time": first == second}
 
 
 def data_keys(a: Nested, b: Nested) -> dict[str, Any]:
@@ -229,7 +233,7 @@ class _Config(Spec):
 
 def cache_keys(fields: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Keys of specs with these fields, as classes by first appearance."""
-    keys = [key("conformance", 1, "main", _Config(**one)) for one in fields]
+    keys = [key("conformance", 1, "main", _Config(**values)) for values in fields]
     return {"class": [list(dict.fromkeys(keys)).index(k) for k in keys]}
 
 

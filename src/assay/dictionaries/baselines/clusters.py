@@ -25,8 +25,10 @@ def k_means(x: Float[Tensor, "b d"], k: int, seed: int) -> Dictionary:
         )
     from sklearn.cluster import MiniBatchKMeans
 
-    found = MiniBatchKMeans(k, random_state=seed, n_init=1, batch_size=2048).fit(x.cpu().numpy())
-    centres = torch.as_tensor(found.cluster_centers_, dtype=torch.float32, device=x.device)
+    clustering = MiniBatchKMeans(k, random_state=seed, n_init=1, batch_size=2048).fit(
+        x.cpu().numpy()
+    )
+    centres = torch.as_tensor(clustering.cluster_centers_, dtype=torch.float32, device=x.device)
     return Dictionary(
         W_enc=centres.mT.contiguous()[None],
         b_enc=-centres.square().sum(1)[None] / 2,

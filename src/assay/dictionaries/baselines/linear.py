@@ -58,12 +58,12 @@ def pca_to(x: Float[Tensor, "b d"], rows: Float[Tensor, "n d"], fvu: float) -> D
     Raises: DataError where even all components leave more, which happens only below 0.
     """
     every = pca(x, x.shape[-1])[0]
-    seen = every.encode(rows)[0].double().square().sum(0).cumsum(0)  # by so many components
-    off = seen[-1] - seen  # they span the space
-    left = off / (rows - rows.mean(0)).double().square().sum()
-    if not bool((left <= fvu).any()):
+    explained = every.encode(rows)[0].double().square().sum(0).cumsum(0)  # by so many components
+    off = explained[-1] - explained  # they span the space
+    unexplained = off / (rows - rows.mean(0)).double().square().sum()
+    if not bool((unexplained <= fvu).any()):
         raise DataError(f"no number of components leaves {fvu:g} of the variance unexplained")
-    rank = int((left > fvu).sum()) + 1
+    rank = int((unexplained > fvu).sum()) + 1
     return replace(
         every,
         W_enc=every.W_enc[..., :rank],

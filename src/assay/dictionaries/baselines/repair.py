@@ -38,7 +38,7 @@ def rescale_and_shift(
     `pull` draws r to 1 and s to 0 with the weight of that many firings at the feature's own mean
     energy: a feature that fires a few times, or always equally strongly, does not determine both,
     and plain least squares then gives factors that explode on other text"""
-    return _joined(dictionary, lambda one: _rescaled(one, x, chunk, pull))
+    return _map_runs(dictionary, lambda single: _rescaled(single, x, chunk, pull))
 
 
 def refit_decoder(
@@ -50,7 +50,7 @@ def refit_decoder(
     Formula: W_dec, b_dec minimising Σ‖x − b_dec − f W_dec‖²; the row of a feature that is on
     nowhere in x stays as it was, and `pull` draws each row to what it was with the weight of that
     many firings"""
-    return _joined(dictionary, lambda one: _refitted(one, x, chunk, pull))
+    return _map_runs(dictionary, lambda single: _refitted(single, x, chunk, pull))
 
 
 def rescaled(
@@ -58,12 +58,12 @@ def rescaled(
 ) -> Dictionary:
     """The dictionary with features max(factor·f + shift, 0) where f > 0; e.g. codes made too short
     on purpose."""
-    own = {
+    parameters = {
         "factor": factor,
         "shift": shift,
         **{f"of_{name}": value for name, value in dictionary.own.items()},
     }
-    return replace(dictionary, nonlinearity=Rescaled(dictionary.nonlinearity), own=own)
+    return replace(dictionary, nonlinearity=Rescaled(dictionary.nonlinearity), own=parameters)
 
 
 def shrunk(dictionary: Dictionary, factor: float) -> Dictionary:
@@ -74,42 +74,47 @@ def shrunk(dictionary: Dictionary, factor: float) -> Dictionary:
 
 
 @torch.no_grad()
-def _rescaled(one: Dictionary, x: Tensor, chunk: int, pull: float) -> Dictionary:
+def _rescaled(dictionary: Dictionary, x: Tensor, chunk: int, pull: float) -> Dictionary:
     """Normal equations of the 2f unknowns r, s: each Gram entry is that of the codes times that of
     the decoder rows."""
-    f = one.width
-    found = _equations(
+    f = dictionary.width
+    equations = _equations(
         2 * f,
-        ((torch.cat((c, c.sign()), 1), rows - one.b_dec[0]) for c, rows in _encoded(one, x, chunk)),
+        (
+            (torch.cat((c, c.sign()), 1), rows - dictionary.b_dec[0])
+            for c, rows in _encoded(dictionary, x, chunk)
+        ),
     )
-    u = len(found.used) // 2  # a feature that is on has both unknowns
-    W = one.W_dec[0, found.used[:u]].double()
-    found.gram.view(2, u, 2, u).mul_((W @ W.T)[:, None])
-    moment = (found.moment.unflatten(0, (2, u)) * W).sum(-1).view(2 * u, 1)
-    present = torch.cat((torch.ones(f), torch.zeros(f))).to(found.gram)[:, None]
-    weight = pull * found.gram.diagonal() / found.firings
-    r, s = found._replace(moment=moment).solved(present, weight)[:, 0].float().split(f)
-    return rescaled(one, r[None], s[None])
+    u = len(equations.used) // 2  # a feature that is on has both unknowns
+    W = dictionary.W_dec[0, equations.used[:u]].double()
+    equations.gram.view(2, u, 2, u).mul_((W @ W.T)[:, None])
+    moment = (equations.moment.unflatten(0, (2, u)) * W).sum(-1).view(2 * u, 1)
+    present = torch.cat((torch.ones(f), torch.zeros(f))).to(equations.gram)[:, None]
+    weight = pull * equations.gram.diagonal() / equations.firings
+    r, s = equations._replace(moment=moment).solved(present, weight)[:, 0].float().split(f)
+    return rescaled(dictionary, r[None], s[None])
 
 
 @torch.no_grad()
-def _refitted(one: Dictionary, x: Tensor, chunk: int, pull: float) -> Dictionary:
+def _refitted(dictionary: Dictionary, x: Tensor, chunk: int, pull: float) -> Dictionary:
     """Normal equations of the f decoder rows and of the bias, which is the row of a feature that is
     always 1."""
-    f = one.width
-    found = _equations(
+    f = dictionary.width
+    equations = _equations(
         f + 1,
         (
             (torch.cat((c, torch.ones_like(c[:, :1])), 1), rows)
-            for c, rows in _encoded(one, x, chunk)
+            for c, rows in _encoded(dictionary, x, chunk)
         ),
     )
-    present = torch.cat((one.W_dec[0], one.b_dec)).double()
-    weight = pull * found.gram.diagonal() / found.firings
+    present = torch.cat((dictionary.W_dec[0], dictionary.b_dec)).double()
+    weight = pull * equations.gram.diagonal() / equations.firings
     weight[-1] = 0
-    W = found.solved(present, weight).float()
-    centre = one.b_dec if one.b_pre is None else one.b_pre  # of the encoder, which stays as it was
-    return replace(one, W_dec=W[None, :f], b_dec=W[f:], b_pre=centre)
+    W = equations.solved(present, weight).float()
+    centre = (
+        dictionary.b_dec if dictionary.b_pre is None else dictionary.b_pre
+    )  # of the encoder, which stays as it was
+    return replace(dictionary, W_dec=W[None, :f], b_dec=W[f:], b_pre=centre)
 
 
 class _Equations(NamedTuple):
@@ -125,12 +130,12 @@ class _Equations(NamedTuple):
     ) -> Float[Tensor, "n d"]:
         """The solution, drawn by `weight` and a small ridge to `present`, which alone speaks of
         codes that are on nowhere. Spends `gram`."""
-        left = self.moment - self.gram @ present[self.used]
+        residual = self.moment - self.gram @ present[self.used]
         ridge = RIDGE * (self.gram.trace() / len(present)).clamp_min(
             1e-30
         )  # above 0 also where nothing was ever on
         self.gram.diagonal().add_(weight + ridge)
-        A, b = self.gram.cpu().numpy(), left.cpu().numpy()
+        A, b = self.gram.cpu().numpy(), residual.cpu().numpy()
         try:
             change = cho_solve(cho_factor(A, check_finite=False), b, check_finite=False)
         except LinAlgError:  # rounding made it indefinite
@@ -170,13 +175,13 @@ def _equations(
 
 
 def _encoded(
-    one: Dictionary, x: Tensor, chunk: int
+    dictionary: Dictionary, x: Tensor, chunk: int
 ) -> Iterator[tuple[Float[Tensor, "b f"], Float[Tensor, "b d"]]]:
     """Codes and normalised rows, a chunk at a time."""
     for part in x.split(chunk):
-        rows = one.normalise(part.to(one.W_enc.device).float())[0]
-        yield one.normalised.encode(rows)[0], rows
+        rows = dictionary.normalise(part.to(dictionary.W_enc.device).float())[0]
+        yield dictionary.normalised.encode(rows)[0], rows
 
 
-def _joined(dictionary: Dictionary, change: Callable[[Dictionary], Dictionary]) -> Dictionary:
-    return Dictionary.join([change(one) for one in dictionary])
+def _map_runs(dictionary: Dictionary, change: Callable[[Dictionary], Dictionary]) -> Dictionary:
+    return Dictionary.join([change(single) for single in dictionary])

@@ -40,24 +40,24 @@ class ByHand:
 
     def keep(self, seeds: np.ndarray, f: int) -> State:
         """The tensors of the policy within; planted latents are exempt where it has exempt ones."""
-        kept = self.of.keep(seeds, f)
-        if "exempt" in kept:
-            kept["exempt"][:, : self.decoder.shape[1]] = True
-        return kept
+        state = self.of.keep(seeds, f)
+        if "exempt" in state:
+            state["exempt"][:, : self.decoder.shape[1]] = True
+        return state
 
     def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
         """What the policy within notes."""
         return self.of.note(features)
 
-    def learn(self, state: State, seen: Seen) -> None:
+    def learn(self, state: State, observation: Seen) -> None:
         """Let the policy within learn, then hold the planted latents silent before their step and
         set them free at it."""
-        self.of.learn(state, seen)
+        self.of.learn(state, observation)
         n = self.decoder.shape[1]
-        if n and seen.step + 1 < self.at:
+        if n and observation.step + 1 < self.at:
             state["W_enc"][:, :n] = 0
             state["b_enc"][:, :n] = -1
-        if n and seen.step + 1 == self.at:
+        if n and observation.step + 1 == self.at:
             for name, value in {
                 "W_enc": self.encoder,
                 "W_dec": self.decoder,

@@ -13,7 +13,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from assay.data.embedded import SMALLEST
-from assay.dictionaries.dynamics.pulls import Params, ablate, features, joined, matched, pulls
+from assay.dictionaries.dynamics.pulls import (
+    Params,
+    ablate,
+    append_latents,
+    features,
+    matched,
+    pulls,
+)
 
 FEWEST = 10
 """Rows on which a latent must fire for its gradient to be reported."""
@@ -32,17 +39,19 @@ class Snapshots:
     b_dec: Float[Tensor, "step d"]
 
     def density(
-        self, world: Any, latents: Int[np.ndarray, "latent"], at: Sequence[int]
+        self, world: Any, latents: Int[np.ndarray, "latent"], checkpoints: Sequence[int]
     ) -> Float[np.ndarray, "latent step"]:
         """The probability that these latents fire at these checkpoints (indices into `steps`), by
         the formula of an Embedded world."""
         chosen = torch.as_tensor(latents, dtype=torch.int64)
-        W = self.W_enc[list(at)][:, :, chosen].double()
-        bias = self.b_enc[list(at)][:, chosen].double() - torch.einsum(
-            "sd,sdf->sf", self.b_dec[list(at)].double(), W
+        W = self.W_enc[list(checkpoints)][:, :, chosen].double()
+        bias = self.b_enc[list(checkpoints)][:, chosen].double() - torch.einsum(
+            "sd,sdf->sf", self.b_dec[list(checkpoints)].double(), W
         )
         rows = W.permute(2, 0, 1).reshape(1, -1, W.shape[1]).numpy()
-        return world.exceedance(rows, bias.mT.reshape(1, -1).numpy()).reshape(len(latents), len(at))
+        return world.exceedance(rows, bias.mT.reshape(1, -1).numpy()).reshape(
+            len(latents), len(checkpoints)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +59,13 @@ class Counted(Snapshots):
     """Follow a cohort on inputs whose densities have no formula: firings are counted on rows."""
 
     def density(
-        self, world: Any, latents: Int[np.ndarray, "latent"], at: Sequence[int]
+        self, world: Any, latents: Int[np.ndarray, "latent"], checkpoints: Sequence[int]
     ) -> Float[np.ndarray, "latent step"]:
         """The share of rows `world` [b, d] on which these latents fire at these checkpoints; none
         at all counts as half a firing."""
         chosen = torch.as_tensor(latents, dtype=torch.int64)
-        fired = torch.zeros(len(latents), len(at))
-        for k, step in enumerate(at if len(latents) else ()):
+        fired = torch.zeros(len(latents), len(checkpoints))
+        for k, step in enumerate(checkpoints if len(latents) else ()):
             W = self.W_enc[step][:, chosen]
             bias = self.b_enc[step][chosen] - self.b_dec[step] @ W
             fired[:, k] = sum((torch.addmm(bias, part, W) > 0).sum(0) for part in world.split(8192))
@@ -80,8 +89,8 @@ def slopes(
 
 def median(values: Float[np.ndarray, "latent"]) -> float:
     """The median of the numbers that are not NaN; NaN of none."""
-    kept = values[~np.isnan(values)]
-    return float(np.median(kept)) if len(kept) else float("nan")
+    finite = values[~np.isnan(values)]
+    return float(np.median(finite)) if len(finite) else float("nan")
 
 
 MOST = 50_000
@@ -94,12 +103,14 @@ def where_any_fires(
     """The rows of x on which at least one of the latents fires, the first MOST of them."""
     if not len(latents):
         return x[:0]
-    own = {
+    selected_params = {
         "W_enc": params["W_enc"][:, latents],
         "b_enc": params["b_enc"][latents],
         "b_dec": params["b_dec"],
     }
-    return x[torch.cat([features(own, part).amax(1) > 0 for part in x.split(16_384)])][:MOST]
+    return x[torch.cat([features(selected_params, part).amax(1) > 0 for part in x.split(16_384)])][
+        :MOST
+    ]
 
 
 @dataclass(frozen=True)
@@ -182,7 +193,7 @@ def with_dead_weight(
     unit = unit / unit.norm(dim=-1, keepdim=True)
     z = (x - params["b_dec"]) @ unit[0].mT
     bias = -z.topk(max(1, round(density * len(x))) + 1, dim=0).values[-1]
-    return joined(params, unit[0].mT, bias, unit[1]), torch.arange(f, f + count)
+    return append_latents(params, unit[0].mT, bias, unit[1]), torch.arange(f, f + count)
 
 
 def with_halves(
@@ -198,7 +209,7 @@ def with_halves(
     }
     halved["W_enc"][:, latents] /= 2
     halved["b_enc"][latents] /= 2
-    more = joined(
+    more = append_latents(
         halved, halved["W_enc"][:, latents], halved["b_enc"][latents], params["W_dec"][latents]
     )
     return more, torch.cat([latents, torch.arange(f, f + len(latents))])

@@ -42,16 +42,16 @@ class Path:
     def slope(self, start: float, end: float) -> float:
         """Decades by which the density moves per decade of time between two times; −1 is ρ ∝
         1/t."""
-        at = np.interp(np.log10([start, end]), np.log10(self.time), np.log10(self.density))
-        return float((at[1] - at[0]) / np.log10(end / start))
+        log_density = np.interp(np.log10([start, end]), np.log10(self.time), np.log10(self.density))
+        return float((log_density[1] - log_density[0]) / np.log10(end / start))
 
 
-def density(mean: float, spread: float, along, across, bias):
+def density(mean: float, spread: float, parallel, across, bias):
     """P(w·x + b > 0).
 
     Formula: Φ((w·μ + b) / (s ‖w‖))
     """
-    return ndtr((along * mean + bias) / (spread * np.hypot(along, across)))
+    return ndtr((parallel * mean + bias) / (spread * np.hypot(parallel, across)))
 
 
 def floor(mean: float, spread: float = 1.0) -> float:
@@ -64,7 +64,7 @@ def flow(
     mean: float,
     *,
     spread: float = 1.0,
-    along: float = 0.0,
+    parallel: float = 0.0,
     across: float = 1.0,
     bias: float = 0.0,
     penalty: float = 1.0,
@@ -92,12 +92,12 @@ def flow(
             0.0 if held else rate * fires,
         ]
 
-    at = np.linspace(np.log(1e-3), np.log(end), points)
+    log_times = np.linspace(np.log(1e-3), np.log(end), points)
     s = solve_ivp(
         change,
-        (at[0], at[-1]),
-        [along, across, bias],
-        t_eval=at,
+        (log_times[0], log_times[-1]),
+        [parallel, across, bias],
+        t_eval=log_times,
         method="Radau",
         rtol=1e-8,
         atol=1e-11,
@@ -120,7 +120,7 @@ def adam(
     *,
     d: int,
     batch: int,
-    at: Sequence[int],
+    steps: Sequence[int],
     lr: float,
     count: int,
     rng: np.random.Generator,
@@ -137,13 +137,13 @@ def adam(
     p = np.concatenate([w / np.linalg.norm(w, axis=1, keepdims=True), np.zeros((count, 1))], axis=1)
     m, v = np.zeros_like(p), np.zeros_like(p)
     densities, kappas = [], []
-    for step in range(1, max(at) + 1):
+    for step in range(1, max(steps) + 1):
         x = np.concatenate([mu + rng.standard_normal((batch, d)), np.ones((batch, 1))], axis=1)
         grad = (x @ p.T > 0).T.astype(float) @ x / batch
         m += 0.1 * (grad - m)
         v += 0.001 * (grad**2 - v)
         p -= lr * m / (1 - 0.9**step) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
-        if step in at:
+        if step in steps:
             norm = np.linalg.norm(p[:, :d], axis=1)
             unit = p[:, :d] / norm[:, None]
             densities.append(ndtr((p[:, 0] * mean + p[:, d]) / norm))

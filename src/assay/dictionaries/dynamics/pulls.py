@@ -120,10 +120,10 @@ def ablate(params: Params, x: Float[Tensor, "b d"], latents: Int[Tensor, "latent
     """The squared error that some latents save on rows x, all at once and one at a time."""
     codes = features(params, x)
     e, D = error(params, x, codes), params["W_dec"][latents]
-    own = codes[:, latents]
-    single = own.square() * D.square().sum(-1) - 2 * own * (e @ D.mT)
-    joint = (e - own @ D).square().sum() - e.square().sum()
-    return Ablation(joint, single.sum(), own[own > 0], single[own > 0])
+    latent_codes = codes[:, latents]
+    single = latent_codes.square() * D.square().sum(-1) - 2 * latent_codes * (e @ D.mT)
+    joint = (e - latent_codes @ D).square().sum() - e.square().sum()
+    return Ablation(joint, single.sum(), latent_codes[latent_codes > 0], single[latent_codes > 0])
 
 
 def matched(
@@ -139,9 +139,9 @@ def matched(
     order = strength.argsort()
     strength, loss = strength[order], loss[order]
     right = torch.searchsorted(strength, events).clamp(max=len(strength) - 1)
-    left = (right - 1).clamp(min=0)
+    lower = (right - 1).clamp(min=0)
     nearer = torch.where(
-        (strength[right] - events).abs() < (events - strength[left]).abs(), right, left
+        (strength[right] - events).abs() < (events - strength[lower]).abs(), right, lower
     )
     return loss[nearer].sum()
 
@@ -159,7 +159,7 @@ def alignment(rows: Float[Tensor, "latent d"]) -> Float[Tensor, ""]:
     )
 
 
-def joined(
+def append_latents(
     params: Params,
     W_enc: Float[Tensor, "d more"],
     b_enc: Float[Tensor, "more"],

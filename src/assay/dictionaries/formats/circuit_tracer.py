@@ -32,23 +32,27 @@ _PARTS = {"W_enc", "b_enc", "W_dec", "b_dec"}
 _LONGEST = 2**20  # bytes of config.yaml; known ones have a few thousand
 
 
-def fits(found: Found) -> bool:
+def fits(weight_file: Found) -> bool:
     """Whether name and tensors are those of one layer's transcoder, or of one layer's part of a
     cross-layer transcoder."""
-    if cross := _CROSS.fullmatch(found.path.stem):
-        return f"b_enc_{cross[1]}" in found.values
-    return bool(_ONE.fullmatch(found.path.stem)) and set(found.values) >= _PARTS
+    if cross := _CROSS.fullmatch(weight_file.path.stem):
+        return f"b_enc_{cross[1]}" in weight_file.values
+    return bool(_ONE.fullmatch(weight_file.path.stem)) and set(weight_file.values) >= _PARTS
 
 
-def open_file(found: Found) -> Source:
+def open_file(weight_file: Found) -> Source:
     """A weight file with the folder's `config.yaml`, where there is one; of a cross-layer
     transcoder with the decoder beside it."""
-    values, cross = dict(found.values), _CROSS.fullmatch(found.path.stem)
+    values, cross = dict(weight_file.values), _CROSS.fullmatch(weight_file.path.stem)
     if cross:
-        values |= safetensors(found.path.with_name(f"W_dec_{cross[1]}.safetensors"))[0]
+        values |= safetensors(weight_file.path.with_name(f"W_dec_{cross[1]}.safetensors"))[0]
         values = {name.removesuffix(f"_{cross[1]}"): value for name, value in values.items()}
     return Source(
-        found.path, values, _config(found.path.parent / CONFIG), found.path.parent, found.stated
+        weight_file.path,
+        values,
+        _config(weight_file.path.parent / CONFIG),
+        weight_file.path.parent,
+        weight_file.stated,
     )
 
 
@@ -115,14 +119,14 @@ def _places(source: Source, inferred: list[str]) -> tuple[str | None, str | None
     layer = _ONE.fullmatch(source.file.stem) or _CROSS.fullmatch(source.file.stem)
     if layer is None:
         return None, None
-    found = []
+    hooks = []
     for key, (name, usual) in _HOOK_KEYS.items():
         hook = source.config.get(key)
         if hook is None:
             inferred.append(name)
             hook = usual
-        found.append(f"blocks.{layer[1]}.{_HOOKS.get(hook, hook)}")
-    return found[0], found[1]
+        hooks.append(f"blocks.{layer[1]}.{_HOOKS.get(hook, hook)}")
+    return hooks[0], hooks[1]
 
 
 def _config(path: Path) -> Mapping[str, Any]:

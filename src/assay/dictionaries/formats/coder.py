@@ -50,12 +50,15 @@ class Coder:
     def times(self, factor: float) -> Self:
         """The coder for x·factor of one that was made for x: biases and thresholds, and so
         features, grow by the factor."""
-        own = {
+        parameters = {
             name: value if name == "r_mag" else value.double() * factor
             for name, value in self.own.items()
         }
         return replace(
-            self, b_enc=self.b_enc.double() * factor, b_dec=self.b_dec.double() * factor, own=own
+            self,
+            b_enc=self.b_enc.double() * factor,
+            b_dec=self.b_dec.double() * factor,
+            own=parameters,
         )
 
     def unit_rows(self) -> Self:
@@ -84,10 +87,12 @@ class Coder:
 
     def shifted(self, by: Float[Tensor, "f"]) -> Self:
         """The coder whose projections are smaller by this much before any bias."""
-        own = dict(self.own)
+        parameters = dict(self.own)
         if isinstance(self.nonlinearity, Gated):
-            own["b_mag"] = own["b_mag"].double() - by * own["r_mag"].double().exp()
-        return replace(self, b_enc=self.b_enc.double() - by, own=own)
+            parameters["b_mag"] = (
+                parameters["b_mag"].double() - by * parameters["r_mag"].double().exp()
+            )
+        return replace(self, b_enc=self.b_enc.double() - by, own=parameters)
 
     def dictionary(
         self, sites: tuple[str, ...], sites_out: tuple[str, ...], origin: Mapping[str, Any]
@@ -102,21 +107,24 @@ class Coder:
             "W_skip": self.W_skip,
             "b_pre": None if self.centred else torch.zeros(d_in),
         }
-        given = {
+        standard_tensors = {
             name: value.float()[None].contiguous()
             for name, value in tensors.items()
             if value is not None
         }
-        own = {name: value.float()[None].contiguous() for name, value in self.own.items()}
-        if not all(bool(value.isfinite().all()) for value in (*given.values(), *own.values())):
+        parameters = {name: value.float()[None].contiguous() for name, value in self.own.items()}
+        if not all(
+            bool(value.isfinite().all())
+            for value in (*standard_tensors.values(), *parameters.values())
+        ):
             raise DataError(
                 "its weights, once folded for raw activations, are too large for float32; a "
                 "scale in the file is wrong"
             )
         return Dictionary(
-            **given,
+            **standard_tensors,
             nonlinearity=self.nonlinearity,
-            own=own,
+            own=parameters,
             per_token=self.per_token,
             sites=sites,
             sites_out=sites_out,

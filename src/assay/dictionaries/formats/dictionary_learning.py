@@ -42,15 +42,15 @@ _KEYS = {
 _UNSAID = {"AutoEncoderTopK": "BatchTopKSAE"}  # the same tensors, encoded in different ways
 
 
-def open_file(found: Found) -> Source:
+def open_file(weight_file: Found) -> Source:
     """A weight file with the settings of its run: those in a backup, beside the file, or above
     `checkpoints`."""
-    values, folder = found.values, found.path.absolute().parent
+    values, folder = weight_file.values, weight_file.path.absolute().parent
     file = (folder.parent if folder.name == "checkpoints" else folder) / CONFIG
     config = settings(file) if file.exists() else {}
     if is_backup(values) and isinstance(values.get("config"), dict):
         config = {"trainer": values["config"]} | config
-    return Source(found.path, values, config, found.path.parent)
+    return Source(weight_file.path, values, config, weight_file.path.parent)
 
 
 def is_backup(values: Mapping[str, Any]) -> bool:
@@ -59,9 +59,9 @@ def is_backup(values: Mapping[str, Any]) -> bool:
     return isinstance(values.get("ae"), dict) and "step" in values
 
 
-def fits(found: Found) -> bool:
+def fits(weight_file: Found) -> bool:
     """Whether the names are those of one of the classes."""
-    names = set(found.values["ae"] if is_backup(found.values) else found.values)
+    names = set(weight_file.values["ae"] if is_backup(weight_file.values) else weight_file.values)
     return any(names == keys for keys in _KEYS.values())
 
 
@@ -99,8 +99,8 @@ def read(source: Source, hints: Hints) -> Dictionary:
             f"{source.file}: scale= (--scale) has no place: finished files take raw "
             "activations, backups hold their factor"
         )
-    found = places.of_submodule(trainer.get("submodule_name"), trainer.get("layer"))
-    sites, sites_out = placed(hints, found, None, inferred, ("site",))
+    site = places.of_submodule(trainer.get("submodule_name"), trainer.get("layer"))
+    sites, sites_out = placed(hints, site, None, inferred, ("site",))
     origin = described(
         "dictionary-learning",
         source.file,
@@ -115,10 +115,10 @@ def read(source: Source, hints: Hints) -> Dictionary:
 def _class(
     source: Source, names: set[str], hints: Hints, trainer: Mapping[str, Any], inferred: list[str]
 ) -> str:
-    said = hints.architecture or trainer.get("dict_class")
-    if said is not None:
-        one_of(said, _KEYS, "dict_class", source.place / CONFIG)
-        return said
+    class_name = hints.architecture or trainer.get("dict_class")
+    if class_name is not None:
+        one_of(class_name, _KEYS, "dict_class", source.place / CONFIG)
+        return class_name
     fitting = [name for name, keys in _KEYS.items() if keys == names]
     if "AutoEncoderTopK" in fitting:
         raise DataError(
@@ -167,8 +167,8 @@ def _coder(
     if name in ("AutoEncoder", "AutoEncoderNew"):
         return Coder(**parts, nonlinearity=ReLU()), {}  # type: ignore[arg-type]
     if name == "GatedAutoEncoder":
-        own = {"r_mag": weights.take("r_mag", "N"), "b_mag": weights.take("mag_bias", "N")}
-        return Coder(**parts, nonlinearity=Gated(), own=own), {}  # type: ignore[arg-type]
+        parameters = {"r_mag": weights.take("r_mag", "N"), "b_mag": weights.take("mag_bias", "N")}
+        return Coder(**parts, nonlinearity=Gated(), own=parameters), {}  # type: ignore[arg-type]
     if name == "JumpReluAutoEncoder":
         return Coder(**parts, **jumping(weights.take("threshold", "N"))), {}  # type: ignore[arg-type]
     stored, threshold = weights.number("k"), weights.number("threshold")
@@ -184,10 +184,10 @@ def _coder(
             "it; give one with threshold= "
             "(--threshold)"
         )
-    told = batch_topk(
+    trained_as = batch_topk(
         k, "running mean of a batch's smallest kept value, from the first one at rate 0.001"
     )
-    return Coder(**parts, **jumping(torch.full_like(b_enc, threshold))), told  # type: ignore[arg-type]
+    return Coder(**parts, **jumping(torch.full_like(b_enc, threshold))), trained_as  # type: ignore[arg-type]
 
 
 FORMAT = Format(

@@ -32,7 +32,7 @@ class Found:
     """The user named the format."""
 
 
-def _by_name_alone(found: Found) -> bool:
+def _by_name_alone(weight_file: Found) -> bool:
     return False
 
 
@@ -67,10 +67,13 @@ def known() -> Mapping[str, Format]:
         import_module(f"{__package__}.{file.name}")
         for file in pkgutil.iter_modules(import_module(str(__package__)).__path__)
     ]
-    found = [module.FORMAT for module in modules if hasattr(module, "FORMAT")]
+    formats = [module.FORMAT for module in modules if hasattr(module, "FORMAT")]
     return MappingProxyType(
         {
-            one.name: one
-            for one in sorted(found, key=lambda one: (one.name != "assay", not one.settings))
+            file_format.name: file_format
+            for file_format in sorted(
+                formats,
+                key=lambda file_format: (file_format.name != "assay", not file_format.settings),
+            )
         }
     )

@@ -18,20 +18,20 @@ WEIGHTS, WEIGHTS_2, CONFIG_2 = "params.npz", "params.safetensors", "config.json"
 _RENAMED = {"w_enc": "W_enc", "w_dec": "W_dec"}
 
 
-def fits(found: Found) -> bool:
+def fits(weight_file: Found) -> bool:
     """Whether it is an npz file, which only the first release wrote."""
-    return found.path.suffix == ".npz"
+    return weight_file.path.suffix == ".npz"
 
 
-def open_file(found: Found) -> Source:
+def open_file(weight_file: Found) -> Source:
     """A `params.npz`, or the `params.safetensors` of the second release with its settings."""
-    folder = found.path.parent
+    folder = weight_file.path.parent
     return Source(
-        found.path,
-        found.values,
-        {} if fits(found) else settings(folder / CONFIG_2),
+        weight_file.path,
+        weight_file.values,
+        {} if fits(weight_file) else settings(folder / CONFIG_2),
         folder,
-        found.stated,
+        weight_file.stated,
     )
 
 

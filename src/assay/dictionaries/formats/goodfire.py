@@ -14,14 +14,14 @@ from assay.dictionaries.formats.weights import Hints, Source, Weights
 from assay.dictionaries.nonlinearity import ReLU
 
 
-def fits(found: Found) -> bool:
+def fits(weight_file: Found) -> bool:
     """Whether the names are those of this format."""
-    return {"encoder_linear.weight", "decoder_linear.weight"} <= set(found.values)
+    return {"encoder_linear.weight", "decoder_linear.weight"} <= set(weight_file.values)
 
 
-def open_file(found: Found) -> Source:
+def open_file(weight_file: Found) -> Source:
     """A weight file, which has no settings beside it."""
-    return Source(found.path, found.values, {}, found.path.parent)
+    return Source(weight_file.path, weight_file.values, {}, weight_file.path.parent)
 
 
 def read(source: Source, hints: Hints) -> Dictionary:

@@ -15,16 +15,21 @@ from assay.dictionaries.formats.weights import Hints, Source, Weights
 from assay.dictionaries.nonlinearity import ReLU
 
 
-def fits(found: Found) -> bool:
+def fits(weight_file: Found) -> bool:
     """Whether settings of this name lie beside a file with these tensors."""
-    return {"W_enc", "b_enc", "W_dec", "b_dec"} == set(found.values) and _beside(
-        found.path
+    return {"W_enc", "b_enc", "W_dec", "b_dec"} == set(weight_file.values) and _settings_path(
+        weight_file.path
     ).is_file()
 
 
-def open_file(found: Found) -> Source:
+def open_file(weight_file: Found) -> Source:
     """A weight file with the settings that have its name."""
-    return Source(found.path, found.values, settings(_beside(found.path)), found.path.parent)
+    return Source(
+        weight_file.path,
+        weight_file.values,
+        settings(_settings_path(weight_file.path)),
+        weight_file.path.parent,
+    )
 
 
 def read(source: Source, hints: Hints) -> Dictionary:
@@ -53,7 +58,7 @@ def read(source: Source, hints: Hints) -> Dictionary:
     )
 
 
-def _beside(path: Path) -> Path:
+def _settings_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}_cfg.json")
 
 

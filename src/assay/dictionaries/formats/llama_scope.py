@@ -27,22 +27,26 @@ _NORM = "dataset_average_activation_norm"
 _SCALED = {"dataset-wise": True, "inference": False, "none": False}
 
 
-def fits(found: Found) -> bool:
+def fits(weight_file: Found) -> bool:
     """Whether the tensors are a linear encoder's and decoder's, in a file that one of the two
     layouts has."""
-    linear = {"encoder.weight", "encoder.bias", "decoder.weight"} <= set(found.values)
-    return linear and found.path.suffix == ".safetensors" and bool(_settings_file(found).name)
+    linear = {"encoder.weight", "encoder.bias", "decoder.weight"} <= set(weight_file.values)
+    return (
+        linear
+        and weight_file.path.suffix == ".safetensors"
+        and bool(_settings_file(weight_file).name)
+    )
 
 
-def open_file(found: Found) -> Source:
+def open_file(weight_file: Found) -> Source:
     """A weight file with its settings, which lie above `checkpoints` or beside it."""
-    file = _settings_file(found)
+    file = _settings_file(weight_file)
     return Source(
-        found.path,
-        found.values,
-        settings(file if file.name else found.path.parent / LATER),
+        weight_file.path,
+        weight_file.values,
+        settings(file if file.name else weight_file.path.parent / LATER),
         file.parent,
-        found.stated,
+        weight_file.stated,
     )
 
 
@@ -80,13 +84,13 @@ def read(source: Source, hints: Hints) -> Dictionary:
     W_dec = weights.take("decoder.weight", "d_out", "N").mT
     b_dec = weights.take_if("decoder.bias", "d_out")
     logarithm = next(
-        (found for name in _LOG_THRESHOLD if (found := weights.take_if(name, "N")) is not None),
+        (tensor for name in _LOG_THRESHOLD if (tensor := weights.take_if(name, "N")) is not None),
         None,
     )
     weights.end("a Llama Scope file")
     into, out = _factors(source, hints, norms)
     by_length = bool(config.get("sparsity_include_decoder_norm", True))
-    kind, own = _nonlinearity(source, hints, b_enc, logarithm, out if by_length else into)
+    kind, parameters = _nonlinearity(source, hints, b_enc, logarithm, out if by_length else into)
     coder = Coder(
         W_enc,
         b_enc,
@@ -96,7 +100,7 @@ def read(source: Source, hints: Hints) -> Dictionary:
         centred=bool(
             b_dec is not None and config.get("apply_decoder_bias_to_pre_encoder", logarithm is None)
         ),
-        own=own,
+        own=parameters,
     )
     coder = coder.unit_rows() if by_length else coder
     if coder.centred and into != out:
@@ -121,16 +125,16 @@ def read(source: Source, hints: Hints) -> Dictionary:
     return coder.dictionary(sites, sites_out, origin)
 
 
-def _settings_file(found: Found) -> Path:
+def _settings_file(weight_file: Found) -> Path:
     """The settings that belong to a file; an empty path where there are none of this format."""
-    folder = found.path.absolute().parent
+    folder = weight_file.path.absolute().parent
     first = (folder.parent if folder.name == "checkpoints" else folder) / SETTINGS
     if first.is_file():
         return first
     later = folder / LATER
     return (
         later
-        if later.is_file() and any(name in found.values for name in _LOG_THRESHOLD)
+        if later.is_file() and any(name in weight_file.values for name in _LOG_THRESHOLD)
         else Path()
     )
 
@@ -151,21 +155,21 @@ def _factors(source: Source, hints: Hints, norms: dict[str, Tensor]) -> tuple[fl
     stated = config.get(_NORM) or {}
     if not isinstance(stated, dict):
         raise DataError(f"{path}: {_NORM} must be an object with in and out, got {stated!r}")
-    given = [
+    entries = [
         stated.get(
             way, norms.get(str(config.get(f"hook_point_{way}", config.get("hook_point_in"))))
         )
         for way in ("in", "out")
     ]
-    plain = [x.item() if isinstance(x, Tensor) and x.numel() == 1 else x for x in given]
-    found = [float(x) for x in plain if isinstance(x, int | float) and not isinstance(x, bool)]
-    if len(found) < 2 or not all(0 < x < math.inf for x in found):
+    plain = [x.item() if isinstance(x, Tensor) and x.numel() == 1 else x for x in entries]
+    mean_norms = [float(x) for x in plain if isinstance(x, int | float) and not isinstance(x, bool)]
+    if len(mean_norms) < 2 or not all(0 < x < math.inf for x in mean_norms):
         raise DataError(
             f"{path} does not say the mean length of its inputs ({_NORM}); give √d over it "
             "with scale= (--scale)"
         )
     d = source.values["encoder.weight"].shape[1]
-    return math.sqrt(d) / found[0], math.sqrt(d) / found[1]
+    return math.sqrt(d) / mean_norms[0], math.sqrt(d) / mean_norms[1]
 
 
 def _nonlinearity(
@@ -180,15 +184,21 @@ def _nonlinearity(
         "act_fn",
         path,
     )
-    one = config.get("jump_relu_threshold", 0.0)
+    threshold = config.get("jump_relu_threshold", 0.0)
     if logarithm is not None and name == "jumprelu":
         jump = jumping(logarithm.exp())
     elif name == "jumprelu" or (
-        name == "topk" and isinstance(one, int | float) and one > 0
+        name == "topk" and isinstance(threshold, int | float) and threshold > 0
     ):  # its inference is by the threshold
-        if isinstance(one, bool) or not isinstance(one, int | float) or not 0 <= one < math.inf:
-            raise DataError(f"{path}: jump_relu_threshold must be a number from 0 up, got {one!r}")
-        jump = jumping(torch.full_like(b_enc, one * grown))
+        if (
+            isinstance(threshold, bool)
+            or not isinstance(threshold, int | float)
+            or not 0 <= threshold < math.inf
+        ):
+            raise DataError(
+                f"{path}: jump_relu_threshold must be a number from 0 up, got {threshold!r}"
+            )
+        jump = jumping(torch.full_like(b_enc, threshold * grown))
     elif name == "topk":
         return TopK(
             whole(config.get("top_k") if hints.k is None else hints.k, "top_k", path, len(b_enc))

@@ -24,14 +24,14 @@ _BESIDE = (
 """Counters, and the settings of the activation a second time."""
 
 
-def fits(found: Found) -> bool:
+def fits(weight_file: Found) -> bool:
     """Whether the names are those of this format."""
-    return {"pre_bias", "latent_bias", "encoder.weight"} <= set(found.values)
+    return {"pre_bias", "latent_bias", "encoder.weight"} <= set(weight_file.values)
 
 
-def open_file(found: Found) -> Source:
+def open_file(weight_file: Found) -> Source:
     """A weight file, which has no settings beside it."""
-    return Source(found.path, found.values, {}, found.path.parent)
+    return Source(weight_file.path, weight_file.values, {}, weight_file.path.parent)
 
 
 def read(source: Source, hints: Hints) -> Dictionary:

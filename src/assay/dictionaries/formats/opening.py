@@ -63,7 +63,7 @@ def _opened(path: Path, stated: Format | None, hints: Hints) -> Dictionary:
             f"{path}: {path.suffix or 'a file without an ending'} is read by none of "
             f"{', '.join(known())}"
         )
-    found = _found(path, stated is not None)
+    weight_file = _read_weight_file(path, stated is not None)
     if stated is not None and stated not in likely:
         names = sorted(format.name for format in likely)
         kind = (
@@ -78,15 +78,15 @@ def _opened(path: Path, stated: Format | None, hints: Hints) -> Dictionary:
         )
     format = (
         stated
-        or next((one for one in likely if one.fits(found)), None)
-        or next((one for one in likely if path.name in one.files), None)
+        or next((candidate for candidate in likely if candidate.fits(weight_file)), None)
+        or next((candidate for candidate in likely if path.name in candidate.files), None)
     )
     if format is None:
-        raise DataError(_of_nobody(found))
-    return format.read(format.open(found), hints)
+        raise DataError(_of_nobody(weight_file))
+    return format.read(format.open(weight_file), hints)
 
 
-def _found(path: Path, stated: bool) -> Found:
+def _read_weight_file(path: Path, stated: bool) -> Found:
     """What a weight file holds, by the reader for its ending."""
     if path.suffix in TORCH:
         return Found(path, read_pickle(path), stated=stated)
@@ -95,17 +95,18 @@ def _found(path: Path, stated: bool) -> Found:
     return Found(path, *safetensors(path), stated=stated)
 
 
-def _of_nobody(found: Found) -> str:
+def _of_nobody(weight_file: Found) -> str:
     holds = (
-        f"{found.path} holds {', '.join(map(str, sorted(found.values, key=str)[:8])) or 'nothing'}"
+        f"{weight_file.path} holds "
+        f"{', '.join(map(str, sorted(weight_file.values, key=str)[:8])) or 'nothing'}"
     )
-    if found.path.suffix in TORCH:
+    if weight_file.path.suffix in TORCH:
         return f"{holds}, names that no known format has"
     names = [
         name
         for format in known().values()
         for name in format.files
-        if name.endswith(found.path.suffix)
+        if name.endswith(weight_file.path.suffix)
     ]
     return (
         f"{holds}, and neither its name nor its header says whose it is; expected "
@@ -120,22 +121,23 @@ def _inside(folder: Path, stated: Format | None) -> Path:
         for format in known().values()
         if stated is None or not stated.files or format is stated
     ]
-    wanted = [name for format in formats for name in format.files]
-    found = [name for name in wanted if (folder / name).is_file()]
-    if len(found) == 1:
-        return folder / found[0]
-    if found:
-        raise DataError(f"{folder} holds {' and '.join(found)}; name the file itself")
+    file_names = [name for format in formats for name in format.files]
+    present_names = [name for name in file_names if (folder / name).is_file()]
+    if len(present_names) == 1:
+        return folder / present_names[0]
+    if present_names:
+        raise DataError(f"{folder} holds {' and '.join(present_names)}; name the file itself")
     for settings in dict.fromkeys(format.settings for format in formats if format.settings):
         if (folder / settings).is_file():
-            beside = [
+            weight_names = [
                 name for format in formats if format.settings == settings for name in format.files
             ]
             raise DataError(
-                f"{folder} has {settings} but no weights; expected {' or '.join(beside)} beside it"
+                f"{folder} has {settings} but no weights; expected "
+                f"{' or '.join(weight_names)} beside it"
             )
     deeper = sorted(
-        {str(p.parent.relative_to(folder)) for name in wanted for p in folder.glob(f"*/{name}")}
+        {str(p.parent.relative_to(folder)) for name in file_names for p in folder.glob(f"*/{name}")}
     )
     if deeper:
         more = f" and {len(deeper) - 3} more" if len(deeper) > 3 else ""
@@ -145,5 +147,5 @@ def _inside(folder: Path, stated: Format | None) -> Path:
         )
     raise DataError(
         f"{folder} holds no dictionary; expected a folder with "
-        f"{'one of ' if len(wanted) > 1 else ''}{', '.join(wanted)}"
+        f"{'one of ' if len(file_names) > 1 else ''}{', '.join(file_names)}"
     )

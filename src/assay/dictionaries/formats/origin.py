@@ -75,9 +75,12 @@ def placed(
     """Sites in and out: what the user says, else what was found. Names in `guessed` join `inferred`
     where they are used."""
     sites = []
-    for name, said, found in (("site", hints.site, site), ("site_out", hints.site_out, site_out)):
-        if said is None and isinstance(found, str) and found and name in guessed:
+    for name, hint, file_site in (
+        ("site", hints.site, site),
+        ("site_out", hints.site_out, site_out),
+    ):
+        if hint is None and isinstance(file_site, str) and file_site and name in guessed:
             inferred.append(name)
-        value = said if said is not None else found
+        value = hint if hint is not None else file_site
         sites.append((value,) if isinstance(value, str) and value else ())
     return sites[0], sites[1] or ((UNKNOWN,) if transcoder else ())

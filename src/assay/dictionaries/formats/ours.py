@@ -15,16 +15,16 @@ from assay.dictionaries.formats.weights import Hints, Source
 _META = "assay"
 
 
-def fits(found: Found) -> bool:
+def fits(weight_file: Found) -> bool:
     """Whether a safetensors file's metadata is ours."""
-    return _META in found.metadata
+    return _META in weight_file.metadata
 
 
-def open_file(found: Found) -> Source:
+def open_file(weight_file: Found) -> Source:
     """A file, which says everything itself. Raises: DataError for one that Assay did not write."""
-    if not fits(found):
-        raise DataError(f"{found.path} has no header of Assay's, so it was not written by it")
-    return Source(found.path, found.values)
+    if not fits(weight_file):
+        raise DataError(f"{weight_file.path} has no header of Assay's, so it was not written by it")
+    return Source(weight_file.path, weight_file.values)
 
 
 def read(source: Source, hints: Hints) -> Dictionary:
@@ -33,46 +33,46 @@ def read(source: Source, hints: Hints) -> Dictionary:
 
     Raises: DataError for a file that holds something else, is damaged, or has numbers that are NaN
     or infinite, and for other hints."""
-    given = [
+    hint_names = [
         name
         for name, value in vars(hints).items()
         if value is not None and name not in ("site", "site_out")
     ]
-    if given:
+    if hint_names:
         raise DataError(
             f"{source.file} is a file of Assay's, which says everything itself; leave out "
-            f"{', '.join(given)}"
+            f"{', '.join(hint_names)}"
         )
-    found = _whole(source.file)
+    dictionary = _whole(source.file)
     if hints.site is None and hints.site_out is None:
-        return found
+        return dictionary
     sites, sites_out = (
         (hint,) if hint else stated
-        for hint, stated in ((hints.site, found.sites), (hints.site_out, found.sites_out))
+        for hint, stated in ((hints.site, dictionary.sites), (hints.site_out, dictionary.sites_out))
     )
-    return replace(found, sites=sites, sites_out=sites_out)
+    return replace(dictionary, sites=sites, sites_out=sites_out)
 
 
 def _whole(path: Path) -> Dictionary:
     foreign.tensors(path)
     try:
-        found = Dictionary.load(path)
+        dictionary = Dictionary.load(path)
     except AssayError:
         raise
     except Exception as error:  # a header of the right kind whose fields are not
         raise DataError(
             f"{path}: its header does not describe its tensors ({type(error).__name__}: {error})"
         ) from error
-    wrong = _wrong(found)
+    wrong = _wrong(dictionary)
     if wrong:
         raise DataError(f"{path}: {wrong}; the file was not written by Assay, or was changed since")
-    bad = [name for name, value in found.tensors().items() if not bool(value.isfinite().all())]
+    bad = [name for name, value in dictionary.tensors().items() if not bool(value.isfinite().all())]
     if bad:
         raise DataError(
             f"{path}: {', '.join(sorted(bad))} has numbers that are NaN or infinite; the file "
             "is no use as it is"
         )
-    return found
+    return dictionary
 
 
 def prepare(dictionary: Dictionary, model: str | None) -> Callable[[Path], list[str]]:
@@ -88,26 +88,26 @@ def prepare(dictionary: Dictionary, model: str | None) -> Callable[[Path], list[
     return fill
 
 
-def _wrong(found: Dictionary) -> str:
+def _wrong(dictionary: Dictionary) -> str:
     """What of a header or of its tensors no dictionary has, in a few words; empty where all is as
     it should be."""
-    kind = found.nonlinearity
-    known = {*kind.init(1, found.width), *getattr(kind, "encoders", ())}
-    if extra := sorted(found.own.keys() - known):
+    kind = dictionary.nonlinearity
+    known = {*kind.init(1, dictionary.width), *getattr(kind, "encoders", ())}
+    if extra := sorted(dictionary.own.keys() - known):
         return f"{', '.join(extra)} are no tensors of a {type(kind).__name__} dictionary"
     if whole := sorted(
-        name for name, value in found.tensors().items() if not value.is_floating_point()
+        name for name, value in dictionary.tensors().items() if not value.is_floating_point()
     ):
         return f"{', '.join(whole)} must be a tensor of floating-point numbers"
     k = getattr(kind, "k", 1)
-    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= found.width:
-        return f"k must be a whole number from 1 to {found.width}, got {k!r}"
-    if not all(isinstance(site, str) for site in (*found.sites, *found.sites_out)):
+    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= dictionary.width:
+        return f"k must be a whole number from 1 to {dictionary.width}, got {k!r}"
+    if not all(isinstance(site, str) for site in (*dictionary.sites, *dictionary.sites_out)):
         return "sites must be a list of names"
-    if not isinstance(found.origin, Mapping):
+    if not isinstance(dictionary.origin, Mapping):
         return "origin must be an object"
     for name in ("scale", "scale_out"):
-        value = getattr(found, name)
+        value = getattr(dictionary, name)
         if value is not None and not bool((value > 0).all()):
             return f"{name} must be above 0 in every run"
     return ""

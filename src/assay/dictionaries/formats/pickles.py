@@ -131,21 +131,21 @@ def _globals(path: Path, program: io.BytesIO) -> Iterator[str]:
         raise DataError(f"{path} is not a readable torch file ({_first_line(error)})") from error
 
 
-def _check(path: Path, values: Any, seen: set[int], name: str = "") -> None:
+def _check(path: Path, values: Any, visited_ids: set[int], name: str = "") -> None:
     """Refuse values of other kinds, and tensors that are larger than what is stored of them; what
     is shared is looked at once."""
     from torch import Tensor
 
     if isinstance(values, dict | list | tuple):
-        if id(values) in seen:
+        if id(values) in visited_ids:
             return
-        seen.add(id(values))
+        visited_ids.add(id(values))
     if isinstance(values, dict):
         for key, value in values.items():
-            _check(path, value, seen, f"{name}.{key}" if name else str(key))
+            _check(path, value, visited_ids, f"{name}.{key}" if name else str(key))
     elif isinstance(values, list | tuple):
         for value in values:
-            _check(path, value, seen, name)
+            _check(path, value, visited_ids, name)
     elif isinstance(values, Tensor):
         if (
             values.layout.__repr__() != "torch.strided"

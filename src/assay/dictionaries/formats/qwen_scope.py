@@ -17,16 +17,19 @@ _FILE = re.compile(r"layer(\d+)\.sae\.pt")
 _RELEASE = re.compile(r"-L0_(\d+)(?:/|$)")
 
 
-def fits(found: Found) -> bool:
+def fits(weight_file: Found) -> bool:
     """Whether name and tensors are those of this format."""
-    return bool(_FILE.fullmatch(found.path.name)) and {"W_enc", "b_enc", "W_dec", "b_dec"} == set(
-        found.values
-    )
+    return bool(_FILE.fullmatch(weight_file.path.name)) and {
+        "W_enc",
+        "b_enc",
+        "W_dec",
+        "b_dec",
+    } == set(weight_file.values)
 
 
-def open_file(found: Found) -> Source:
+def open_file(weight_file: Found) -> Source:
     """A weight file, which has no settings beside it."""
-    return Source(found.path, found.values, {}, found.path.parent)
+    return Source(weight_file.path, weight_file.values, {}, weight_file.path.parent)
 
 
 def read(source: Source, hints: Hints) -> Dictionary:
@@ -43,13 +46,13 @@ def read(source: Source, hints: Hints) -> Dictionary:
         raise DataError(
             f"{source.file}: scale= (--scale) has no place: Qwen Scope files take raw activations"
         )
-    said = _RELEASE.search(source.file.absolute().parent.as_posix())
-    if hints.k is None and said is None:
+    match = _RELEASE.search(source.file.absolute().parent.as_posix())
+    if hints.k is None and match is None:
         raise DataError(
             f"{source.file} does not say k, and neither does its folder (…-L0_50); say it "
             "with k= (--k 50)"
         )
-    k = whole(hints.k if hints.k is not None else int(said[1]), "k", source.file, len(b_enc))  # type: ignore[index]
+    k = whole(hints.k if hints.k is not None else int(match[1]), "k", source.file, len(b_enc))  # type: ignore[index]
     layer = _FILE.fullmatch(source.file.name)
     inferred = ["architecture"] + ([] if hints.k is not None else ["k"])
     sites, sites_out = placed(

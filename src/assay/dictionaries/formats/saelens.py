@@ -75,10 +75,10 @@ def read(source: Source, hints: Hints) -> Dictionary:
     W_enc = weights.take("W_enc", "d_in", "d_sae")
     out = "d_out" if transcoder else "d_in"
     W_dec, b_dec = weights.take("W_dec", "d_sae", out), weights.take("b_dec", out)
-    own: dict[str, Any] = {}
+    coder_arguments: dict[str, Any] = {}
     if kind == "gated":
         b_enc = weights.take("b_gate", "d_sae")
-        own = {
+        coder_arguments = {
             "nonlinearity": Gated(),
             "own": {n: weights.take(n, "d_sae") for n in ("b_mag", "r_mag")},
         }
@@ -86,20 +86,20 @@ def read(source: Source, hints: Hints) -> Dictionary:
         b_enc = weights.take("b_enc", "d_sae")
     trained_as: dict[str, Any] = {}
     if kind in ("relu", "topk", "abstopk"):
-        own = {
+        coder_arguments = {
             "nonlinearity": _nonlinearity(
                 kind, config, hints, weights.sizes["d_sae"], source.place / CONFIG
             )
         }
     elif kind == "jumprelu":
-        own = jumping(_threshold(weights))
+        coder_arguments = jumping(_threshold(weights))
     elif kind == "batchtopk":
         threshold, rate = weights.number("topk_threshold"), config.get("topk_threshold_lr", 0.01)
         if threshold is None:
             raise DataError(
                 f"{path} lacks topk_threshold, the threshold that a {name} file is read with"
             )
-        own = jumping(torch.full_like(b_enc, threshold))
+        coder_arguments = jumping(torch.full_like(b_enc, threshold))
         trained_as = batch_topk(
             config.get("k"),
             f"running mean of a batch's smallest active value, from 0 at rate {rate}",
@@ -117,8 +117,15 @@ def read(source: Source, hints: Hints) -> Dictionary:
             "cannot be a Dictionary, which undoes it after decoding"
         )
     coder = Coder(
-        W_enc, b_enc, W_dec, b_dec, centred=centred, W_skip=W_skip, per_token=per_token, **own
-    )  # type: ignore[arg-type]
+        W_enc,
+        b_enc,
+        W_dec,
+        b_dec,
+        centred=centred,
+        W_skip=W_skip,
+        per_token=per_token,  # type: ignore[arg-type]
+        **coder_arguments,
+    )
     if factor is not None and not torch.allclose(factor, torch.ones_like(factor)):
         if not config.get("finetuning_scaling_factor"):
             raise DataError(
@@ -141,16 +148,16 @@ def read(source: Source, hints: Hints) -> Dictionary:
     return coder.dictionary(sites, sites_out, origin)
 
 
-def open_file(found: Found) -> Source:
+def open_file(weight_file: Found) -> Source:
     """The weights, and the settings beside them."""
-    folder = found.path.parent
-    return Source(found.path, found.values, settings(folder / CONFIG), folder)
+    folder = weight_file.path.parent
+    return Source(weight_file.path, weight_file.values, settings(folder / CONFIG), folder)
 
 
-def _config(path: Path, found: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _config(path: Path, stored: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The settings in one flat form, and which of them the file does not state."""
-    config = {_OLD_NAMES.get(k, k): v for k, v in found.items() if k != "metadata"}
-    metadata = found.get("metadata") or {}
+    config = {_OLD_NAMES.get(k, k): v for k, v in stored.items() if k != "metadata"}
+    metadata = stored.get("metadata") or {}
     if not isinstance(metadata, dict):
         raise DataError(f"{path}: metadata must be an object, got {metadata!r}")
     config |= {k: v for k, v in metadata.items() if v is not None and k not in config}

@@ -42,7 +42,7 @@ def prepare(dictionary: Dictionary, model: str | None) -> Callable[[Path], list[
     Mean, scale and centring go into weights and biases, computed in float64 and rounded once; where
     nothing has to be folded the weights keep their bits.
     """
-    folders = [_saelens(one, model) for one in dictionary]
+    folders = [_saelens(single, model) for single in dictionary]
     below = ["."] if len(folders) == 1 else [f"run-{i}" for i in range(len(folders))]
 
     def fill(place: Path) -> list[str]:
@@ -70,16 +70,18 @@ def _of_its_text(origin: Mapping[str, Any]) -> dict[str, Any]:
     return {key: config[key] for key, kind in kinds.items() if isinstance(config.get(key), kind)}
 
 
-def _saelens(one: Dictionary, model: str | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _saelens(dictionary: Dictionary, model: str | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and settings of one run."""
-    transcoder = bool(one.sites_out) or one.W_enc.shape[1] != one.W_dec.shape[2]
-    if len(one.sites) > 1 or len(one.sites_out) > 1:
+    transcoder = (
+        bool(dictionary.sites_out) or dictionary.W_enc.shape[1] != dictionary.W_dec.shape[2]
+    )
+    if len(dictionary.sites) > 1 or len(dictionary.sites_out) > 1:
         raise DataError(
             "SAELens reads and writes one place each; a crosscoder over several cannot be "
             "written for it"
         )
-    read = inference(one.nonlinearity)
-    kinds = _TRANSCODERS if transcoder or one.W_skip is not None else _KINDS
+    read = inference(dictionary.nonlinearity)
+    kinds = _TRANSCODERS if transcoder or dictionary.W_skip is not None else _KINDS
     kind = kinds.get(type(read))
     if kind is None:
         what = "a transcoder or skip connection with " if kinds is _TRANSCODERS else ""
@@ -88,19 +90,19 @@ def _saelens(one: Dictionary, model: str | None) -> tuple[dict[str, Tensor], dic
             f"SAELens has no architecture for {what}{name}; it carries "
             f"{', '.join(t.__name__ for t in kinds)}"
         )
-    if one.W_skip is not None:
+    if dictionary.W_skip is not None:
         kind = kind.replace("transcoder", "skip_transcoder")
-    if one.per_token not in _PER_TOKEN:
+    if dictionary.per_token not in _PER_TOKEN:
         raise DataError(
-            f"SAELens has no normalisation {one.per_token!r}: its layer norm divides by σ + "
+            f"SAELens has no normalisation {dictionary.per_token!r}: its layer norm divides by σ + "
             "1e-5 and multiplies by σ"
         )
-    if one.per_token and "transcoder" in kind:
+    if dictionary.per_token and "transcoder" in kind:
         raise DataError(
-            f"SAELens normalises a transcoder's inputs alone; {one.per_token} around the "
+            f"SAELens normalises a transcoder's inputs alone; {dictionary.per_token} around the "
             "whole cannot be written for it"
         )
-    coder = _folded(one, "transcoder" in kind)
+    coder = _folded(dictionary, "transcoder" in kind)
     used = {"gated": ("b_mag", "r_mag"), "jumprelu": ("threshold",)}.get(kind.partition("_")[0], ())
     tensors = {
         "W_enc": coder.W_enc,
@@ -112,36 +114,36 @@ def _saelens(one: Dictionary, model: str | None) -> tuple[dict[str, Tensor], dic
     if coder.W_skip is not None:
         tensors["W_skip"] = coder.W_skip.mT
     origin = {
-        key: one.origin[key]
+        key: dictionary.origin[key]
         for key in ("format", "sha256", "trained_as", "trained_on")
-        if key in one.origin
+        if key in dictionary.origin
     }
     metadata: dict[str, Any] = {
         "sae_lens_version": _VERSION,
         "sae_lens_training_version": None,
         "written_by": "Assay",
     }
-    metadata |= _of_its_text(one.origin) | {
-        "hook_name": next(iter(one.sites), None),
+    metadata |= _of_its_text(dictionary.origin) | {
+        "hook_name": next(iter(dictionary.sites), None),
         "assay_origin": origin or None,
     }
     metadata |= {"model_name": model} if model is not None else {}
     if "transcoder" in kind:
-        metadata["hook_name_out"] = next(iter(one.sites_out or one.sites), None)
+        metadata["hook_name_out"] = next(iter(dictionary.sites_out or dictionary.sites), None)
     config: dict[str, Any] = {
         "architecture": kind,
-        "d_in": one.W_enc.shape[1],
-        "d_sae": one.width,
+        "d_in": dictionary.W_enc.shape[1],
+        "d_sae": dictionary.width,
         "dtype": "float32",
         "device": "cpu",
         "apply_b_dec_to_input": coder.centred,
-        "normalize_activations": _PER_TOKEN[one.per_token],
+        "normalize_activations": _PER_TOKEN[dictionary.per_token],
         "reshape_activations": "hook_z"
-        if any(site.endswith("hook_z") for site in one.sites)
+        if any(site.endswith("hook_z") for site in dictionary.sites)
         else "none",
         "metadata": {key: value for key, value in metadata.items() if value is not None},
     }
-    config |= {"d_out": one.W_dec.shape[2]} if "transcoder" in kind else {}
+    config |= {"d_out": dictionary.W_dec.shape[2]} if "transcoder" in kind else {}
     if isinstance(read, TopK | AbsTopK):
         config |= {"k": read.k, "rescale_acts_by_decoder_norm": False}
     copied = {
@@ -151,40 +153,54 @@ def _saelens(one: Dictionary, model: str | None) -> tuple[dict[str, Tensor], dic
     return copied, config  # safetensors refuses tensors that lie in one memory, as tied weights may
 
 
-def _folded(one: Dictionary, transcoder: bool) -> Coder:
+def _folded(dictionary: Dictionary, transcoder: bool) -> Coder:
     """The dictionary of one run for raw activations, without mean, scale and centre of its own."""
-    one = one[0]
+    dictionary = dictionary[0]
     centred = (
-        one.b_pre is None and one.mean_out is None and one.scale_out is None and not transcoder
+        dictionary.b_pre is None
+        and dictionary.mean_out is None
+        and dictionary.scale_out is None
+        and not transcoder
     )
-    b_enc, own = one.b_enc[0], {name: value[0] for name, value in one.own.items()}
-    if isinstance(one.nonlinearity, GatedShift):
-        own["r_mag"] = torch.zeros_like(b_enc)
+    b_enc, parameters = (
+        dictionary.b_enc[0],
+        {name: value[0] for name, value in dictionary.own.items()},
+    )
+    if isinstance(dictionary.nonlinearity, GatedShift):
+        parameters["r_mag"] = torch.zeros_like(b_enc)
     elif isinstance(
-        one.nonlinearity, ScaledReLU
+        dictionary.nonlinearity, ScaledReLU
     ):  # both paths open at once, and the second is longer
-        own["b_mag"] = b_enc.double() * own["r_mag"].double().exp()
-    nonlinearity = Gated() if "b_mag" in own else inference(one.nonlinearity)
-    coder = Coder(one.W_enc[0], b_enc, one.W_dec[0], one.b_dec[0], nonlinearity, centred, own)
-    centre = one.b_dec[0] if one.b_pre is None else one.b_pre[0]
+        parameters["b_mag"] = b_enc.double() * parameters["r_mag"].double().exp()
+    nonlinearity = Gated() if "b_mag" in parameters else inference(dictionary.nonlinearity)
+    coder = Coder(
+        dictionary.W_enc[0],
+        b_enc,
+        dictionary.W_dec[0],
+        dictionary.b_dec[0],
+        nonlinearity,
+        centred,
+        parameters,
+    )
+    centre = dictionary.b_dec[0] if dictionary.b_pre is None else dictionary.b_pre[0]
     s, s_out = (
         None if scale is None else scale[0].double()
-        for scale in (one.scale, _first(one.scale_out, one.scale))
+        for scale in (dictionary.scale, _first(dictionary.scale_out, dictionary.scale))
     )
     m, m_out = (
         None if mean is None else mean[0].double()
-        for mean in (one.mean, _first(one.mean_out, one.mean))
+        for mean in (dictionary.mean, _first(dictionary.mean_out, dictionary.mean))
     )
     start = (
         None if m is None else m if s is None else m * s
     )  # where raw 0 lies among the normalised activations, negated
     if not centred:
-        away = centre.double() if start is None else centre.double() + start
-        if bool((away != 0).any()):
-            coder = coder.shifted(away @ coder.W_enc.double())
+        offset = centre.double() if start is None else centre.double() + start
+        if bool((offset != 0).any()):
+            coder = coder.shifted(offset @ coder.W_enc.double())
     if s is not None:
         coder = replace(coder, W_enc=s.expand(len(centre))[:, None] * coder.W_enc.double())
-    W_skip = None if one.W_skip is None else one.W_skip[0]
+    W_skip = None if dictionary.W_skip is None else dictionary.W_skip[0]
     if W_skip is not None and start is not None:
         coder = replace(coder, b_dec=coder.b_dec.double() - start @ W_skip.double())
     if W_skip is not None and s is not None:

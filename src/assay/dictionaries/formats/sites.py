@@ -37,10 +37,10 @@ def of_module(name: str, transcode: bool) -> tuple[str | None, str | None]:
     after it; None where unknown."""
     if name.split(".")[-1] in ("embed_tokens", "wte", "embed_in"):
         return ("hook_embed", None)
-    found = re.fullmatch(r"(?:[\w.]+\.)?(?:layers|h|blocks)[._](\d+)(?:\.(\w+))?", name)
-    if not found:
+    match = re.fullmatch(r"(?:[\w.]+\.)?(?:layers|h|blocks)[._](\d+)(?:\.(\w+))?", name)
+    if not match:
         return (None, None)
-    block, part = f"blocks.{found[1]}", found[2]
+    block, part = f"blocks.{match[1]}", match[2]
     if part == "mlp":
         return (
             (f"{block}.{_MLP_IN}", f"{block}.hook_mlp_out")
@@ -100,5 +100,5 @@ def of_gemma_path(path: Path) -> tuple[str | None, str | None]:
 
 def of_gemma_hook(name: object) -> str | None:
     """The site of a Gemma Scope 2 hook such as `model.layers.9.output`."""
-    found = re.fullmatch(r"model\.layers\.(\d+)\.([\w.]+)", name) if isinstance(name, str) else None
-    return f"blocks.{found[1]}.{_GEMMA_2[found[2]]}" if found and found[2] in _GEMMA_2 else None
+    match = re.fullmatch(r"model\.layers\.(\d+)\.([\w.]+)", name) if isinstance(name, str) else None
+    return f"blocks.{match[1]}.{_GEMMA_2[match[2]]}" if match and match[2] in _GEMMA_2 else None

@@ -17,10 +17,10 @@ from assay.dictionaries.selection import AbsTopK, GroupMax, TopK
 CONFIG, WEIGHTS = "cfg.json", "sae.safetensors"
 
 
-def open_file(found: Found) -> Source:
+def open_file(weight_file: Found) -> Source:
     """The weights, and the settings beside them."""
-    folder = found.path.parent
-    return Source(found.path, found.values, settings(folder / CONFIG), folder)
+    folder = weight_file.path.parent
+    return Source(weight_file.path, weight_file.values, settings(folder / CONFIG), folder)
 
 
 def read(source: Source, hints: Hints) -> Dictionary:
@@ -62,8 +62,8 @@ def read(source: Source, hints: Hints) -> Dictionary:
         )
     transcode = bool(config.get("transcode"))
     coder = Coder(W_enc, b_enc, W_dec, b_dec, nonlinearity, centred=not transcode, W_skip=W_skip)
-    found, found_out = places.of_module(source.place.absolute().name, transcode)
-    sites, sites_out = placed(hints, found, found_out, inferred, ("site", "site_out"), transcode)
+    site, found_out = places.of_module(source.place.absolute().name, transcode)
+    sites, sites_out = placed(hints, site, found_out, inferred, ("site", "site_out"), transcode)
     return coder.dictionary(
         sites,
         sites_out,

@@ -109,38 +109,38 @@ def self_test(
             "the activations are all the same vector, which any dictionary may hit or miss"
         )
     trials = []
-    for one in dictionary:
+    for single in dictionary:
         with torch.no_grad():
-            found = _total(
-                _tried(one, rows.float(), part.double(), mean)
+            sums = _total(
+                _tried(single, rows.float(), part.double(), mean)
                 for rows, part in zip(x.split(chunk), y.split(chunk), strict=True)
             )
         l0, ev, norm_ratio = (
-            float(measure.statistic(targets | found)) for measure in (L0, EXPLAINED, NORM_RATIO_RAW)
+            float(measure.statistic(targets | sums)) for measure in (L0, EXPLAINED, NORM_RATIO_RAW)
         )
-        trials.append(Trial(len(x), l0, ev, norm_ratio, _warning(one, x)))
+        trials.append(Trial(len(x), l0, ev, norm_ratio, _warning(single, x)))
     return trials
 
 
 def _tried(
-    one: Dictionary,
+    dictionary: Dictionary,
     x: Float[Tensor, "b d_in"],
     y: Float[Tensor, "b d_out"],
     mean: Float[Tensor, "d_out"],
 ) -> PerRow:
     """What each row adds to the sums of one dictionary; a feature of any sign is on unless it is
     0."""
-    features = one.encode(x)
+    features = dictionary.encode(x)
     return of_reconstructions(
-        y, one.decode(features, x)[0].double(), (features[0] != 0).double(), mean
+        y, dictionary.decode(features, x)[0].double(), (features[0] != 0).double(), mean
     )
 
 
 def _total(parts: Iterable[PerRow]) -> dict[str, np.ndarray]:
     """Each sum over all rows of all parts."""
-    each = [{name: rows.sum() for name, rows in part.items()} for part in parts]
+    totals = [{name: rows.sum() for name, rows in part.items()} for part in parts]
     return {
-        name: torch.stack([part[name] for part in each]).sum().cpu().numpy() for name in each[0]
+        name: torch.stack([part[name] for part in totals]).sum().cpu().numpy() for name in totals[0]
     }
 
 

@@ -136,7 +136,7 @@ class Weights:
             )
 
     def _fit(self, name: str, shape: tuple[int, ...], letters: tuple[str, ...]) -> None:
-        wanted = ", ".join(
+        expected = ", ".join(
             f"{letter} {self.sizes[letter]}" if letter in self.sizes else letter
             for letter in letters
         )
@@ -158,7 +158,7 @@ class Weights:
             if turned and None not in known
             else ""
         )
-        raise DataError(f"{self.path}: {name} is {list(shape)}, expected [{wanted}]{hint}")
+        raise DataError(f"{self.path}: {name} is {list(shape)}, expected [{expected}]{hint}")
 
 
 def one_of(value: Any, known: Mapping[str, Any], what: str, path: Path) -> Any:

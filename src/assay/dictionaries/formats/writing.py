@@ -31,7 +31,11 @@ def write(
     Raises: DataError where `path` exists, for a run that is not there, and for what the format
     cannot carry."""
     path = Path(path)
-    writers = {name: one.prepare for name, one in known().items() if one.prepare is not None}
+    writers = {
+        name: file_format.prepare
+        for name, file_format in known().items()
+        if file_format.prepare is not None
+    }
     if format not in writers:
         raise DataError(f"no format {format!r} to write; {nearest(format, writers)}")
     if run is not None:

@@ -66,11 +66,13 @@ class Donors:
                 return self.mean.to(acts).expand_as(acts)
             case "resample":
                 count, seed = acts.shape[1], np.array([self.seed])
-                drawn = [
+                row_indices = [
                     rng.integers(seed, "splice.resample", first + w, (count,), len(self.rows))[0]
                     for w in range(len(acts))
                 ]
-                return self.rows[torch.from_numpy(np.stack(drawn)).to(self.rows.device)].to(acts)
+                return self.rows[torch.from_numpy(np.stack(row_indices)).to(self.rows.device)].to(
+                    acts
+                )
         raise DataError(f"no ablation {ablation!r}; known: {', '.join(ABLATIONS)}")
 
 
@@ -150,7 +152,7 @@ def spliced_runs(
 
 
 def compare(
-    clean: Trace, others: Sequence[Trace]
+    clean: Trace, variants: Sequence[Trace]
 ) -> tuple[Float[Tensor, "1+v w s-1"], Float[Tensor, "v w s-1"]]:
     """Cross-entropy of the clean run and of each other, and KL(clean ‖ other), in nats, at every
     prediction of a next token.
@@ -158,10 +160,10 @@ def compare(
     Logits are held for a few rows at a time and one run beside the clean one, whose probabilities
     are worked out once."""
     assert clean.final is not None and clean.head is not None
-    finals = [_predicting(trace) for trace in (clean, *others)]
+    finals = [_predicting(trace) for trace in (clean, *variants)]
     target = clean.tokens[:, 1:].flatten()
-    ce = torch.zeros(1 + len(others), len(target), dtype=torch.float64, device=target.device)
-    kl = torch.zeros(len(others), len(target), dtype=torch.float64, device=target.device)
+    ce = torch.zeros(1 + len(variants), len(target), dtype=torch.float64, device=target.device)
+    kl = torch.zeros(len(variants), len(target), dtype=torch.float64, device=target.device)
     with torch.no_grad():
         logits = _Logits(clean.head)
         for a in range(0, len(target), _ROWS):
@@ -279,7 +281,7 @@ def splice_sums(
         )
         acts, inputs = passage.acts, passage.acts if passage.inputs is None else passage.inputs
         flat, runs = inputs.flatten(0, 1), len(dictionary)
-        news = [one.reconstruct(flat)[0].reshape(acts.shape) for one in dictionary]
+        news = [single.reconstruct(flat)[0].reshape(acts.shape) for single in dictionary]
         if donors is not None:
             news += [donors.put(ablation, acts, first + a) for ablation in ablations]
         ce, kl = compare(clean, [spliced_run(subject, site, passage, new) for new in news])
@@ -313,13 +315,15 @@ def finish(
     total = {name: np.asarray(value).sum(-1) for name, value in sums.items()}
     count = total.pop("predictions")
     with np.errstate(divide="ignore", invalid="ignore"):
-        done = {name: np.where(count > 0, value / count, np.nan) for name, value in total.items()}
+        measures = {
+            name: np.where(count > 0, value / count, np.nan) for name, value in total.items()
+        }
     for name in [n for n in ABLATIONS if f"ce_{n}" in total]:
-        done[f"loss_recovered_{name}"] = ce_recovered(
+        measures[f"loss_recovered_{name}"] = ce_recovered(
             total["ce_clean"], total["ce_spliced"], total[f"ce_{name}"]
         )
-        done[f"kl_recovered_{name}"] = kl_recovered(total["kl_spliced"], total[f"kl_{name}"])
-    return done
+        measures[f"kl_recovered_{name}"] = kl_recovered(total["kl_spliced"], total[f"kl_{name}"])
+    return measures
 
 
 def _summed(values: Float[Tensor, "v w t"]) -> Float[np.ndarray, "v w"]:

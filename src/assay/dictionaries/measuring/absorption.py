@@ -41,10 +41,10 @@ def absorbed(
             f"the three must have one shape [b, n], got {general.shape}, {special.shape} and "
             f"{fires.shape}"
         )
-    silent, both, alone = ~fires, general & special, general & ~special
+    silent, both, general_only = ~fires, general & special, general & ~special
     shares = [
         ratio_or_nan((silent & rows).sum(0).astype(np.float64), rows.sum(0).astype(np.float64))
-        for rows in (both, alone)
+        for rows in (both, general_only)
     ]
-    enough = (both.sum(0) >= fewest) & (alone.sum(0) >= fewest)
+    enough = (both.sum(0) >= fewest) & (general_only.sum(0) >= fewest)
     return np.where(enough, shares[0] - shares[1], np.nan)

@@ -76,9 +76,9 @@ def like_rows(b: Float[Tensor, "f d"], seed: int, index: int = 0) -> Float[Tenso
     values, axes = torch.linalg.eigh(
         (b.T @ b / f).double()
     )  # rows may lie in a subspace: a LayerNorm's mean is never there
-    drawn = torch.from_numpy(normal(np.array([seed]), "cells.like", index, (f, d))[0]).to(b.device)
+    noise = torch.from_numpy(normal(np.array([seed]), "cells.like", index, (f, d))[0]).to(b.device)
     return torch.nn.functional.normalize(
-        drawn * values.clamp_min(0).sqrt().float() @ axes.T.float(), dim=-1
+        noise * values.clamp_min(0).sqrt().float() @ axes.T.float(), dim=-1
     )
 
 
@@ -100,8 +100,12 @@ def variances(
     part's."""
     return {
         name: by_document(
-            (raw[name] - raw[name].new_tensor(data.mean(name))).square().sum(1), document, documents
-        )  # type: ignore[arg-type]
+            (raw[name] - raw[name].new_tensor(data.mean(name)))  # type: ignore[arg-type]
+            .square()
+            .sum(1),
+            document,
+            documents,
+        )
         for name in SPACES
     }
 
@@ -174,19 +178,21 @@ def binned(
     outermost, NaN nowhere."""
     values, document = values.cpu(), document.cpu()
     known = ~values.isnan()
-    at = np.clip(np.searchsorted(EPS, values[known].numpy()) - 1, 0, len(EPS) - 2)
+    bins = np.clip(np.searchsorted(EPS, values[known].numpy()) - 1, 0, len(EPS) - 2)
     out = np.zeros((documents, len(EPS) - 1))
-    np.add.at(out, (document[known].numpy(), at), 1)
+    np.add.at(out, (document[known].numpy(), bins), 1)
     return out
 
 
 def binned_median(counts: Float[np.ndarray, "draw bin"]) -> Float[np.ndarray, "draw"]:
     """The median of what `binned` counted, straight between a bin's edges in the logarithm."""
     share = np.cumsum(counts, 1) / counts.sum(1, keepdims=True)
-    at = (share < 0.5).sum(1)
+    bin_index = (share < 0.5).sum(1)
     below = np.where(
-        at > 0, np.take_along_axis(share, np.maximum(at - 1, 0)[:, None], 1)[:, 0], 0.0
+        bin_index > 0,
+        np.take_along_axis(share, np.maximum(bin_index - 1, 0)[:, None], 1)[:, 0],
+        0.0,
     )
-    inside = (0.5 - below) / (np.take_along_axis(share, at[:, None], 1)[:, 0] - below)
-    low, high = (np.log(np.take_along_axis(EPS, i, 0)) for i in (at, at + 1))
+    inside = (0.5 - below) / (np.take_along_axis(share, bin_index[:, None], 1)[:, 0] - below)
+    low, high = (np.log(np.take_along_axis(EPS, i, 0)) for i in (bin_index, bin_index + 1))
     return np.exp(low + inside * (high - low))

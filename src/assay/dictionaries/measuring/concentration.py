@@ -62,8 +62,8 @@ def fewest(parts: Float[np.ndarray, "*any n"], share: float = 0.9) -> Float[np.n
     """
     parts = -np.sort(-np.asarray(parts, dtype=np.float64), axis=-1)
     total = parts.sum(-1, keepdims=True)
-    found = 1 + (np.cumsum(parts, -1) < share * total * (1 - 1e-12)).sum(-1)
-    return np.where(total[..., 0] > 0, found, np.nan)
+    counts = 1 + (np.cumsum(parts, -1) < share * total * (1 - 1e-12)).sum(-1)
+    return np.where(total[..., 0] > 0, counts, np.nan)
 
 
 def large(w: Float[np.ndarray, "*any n"], least: float = 0.1) -> Float[np.ndarray, "*any"]:

@@ -38,9 +38,9 @@ EARLIER: Statistic = measures.EARLIER.statistic
 norm_ratio: Statistic = measures.NORM_RATIO.statistic
 
 
-def worst(of: Statistic) -> Statistic:
+def worst(statistic: Statistic) -> Statistic:
     """A statistic: the largest value of another along the sweep."""
-    return lambda m: of(m).reshape(len(of(m)), -1).max(1)
+    return lambda m: statistic(m).reshape(len(statistic(m)), -1).max(1)
 
 
 def document_measures(
@@ -65,21 +65,24 @@ def document_measures(
         x.mean(0, dtype=torch.float64),
         origin=-test.mean * test.scale,
     )
-    named: dict[str, tuple[str, Any, str]] = {
+    variables: dict[str, tuple[str, Any, str]] = {
         name: ("run document", sums[name], unit) for name, unit in SUMS.items()
     }
-    named["density"] = ("run feature", sums["firings"] / len(test.kept), "share of tokens")
-    return named, {"document": [test.files[f] for f in files]}
+    variables["density"] = ("run feature", sums["firings"] / len(test.kept), "share of tokens")
+    return variables, {"document": [test.files[f] for f in files]}
 
 
 def sums(
-    arm: xr.Dataset, *names: str, sweep: str = "penalty", at: int | Literal["middle"] | None = None
+    arm: xr.Dataset,
+    *names: str,
+    sweep: str = "penalty",
+    position: int | Literal["middle"] | None = None,
 ) -> dict[str, xr.DataArray]:
     """Terms {name: [seed, sweep, document]}; `at` keeps one place of the sweep, by index or the
     middle one."""
     data = by(arm[list(names)], sweep)  # these alone: an arm may have dozens of measures
-    if at is not None:
-        data = data.isel({sweep: [data.sizes[sweep] // 2 if at == "middle" else at]})
+    if position is not None:
+        data = data.isel({sweep: [data.sizes[sweep] // 2 if position == "middle" else position]})
     return {str(name): x for name, x in data.data_vars.items()}
 
 
@@ -102,10 +105,10 @@ def over_l0(
 
 
 def _points(
-    arm: xr.Dataset, of: Callable[[Means], np.ndarray], sweep: str
+    arm: xr.Dataset, statistic: Callable[[Means], np.ndarray], sweep: str
 ) -> list[tuple[float, float, float]]:
     total = by(arm, sweep).sum("document")
-    values = of({name: total[name].transpose("seed", sweep).values for name in SUMS})
+    values = statistic({name: total[name].transpose("seed", sweep).values for name in SUMS})
     return [summary(values[:, i]) for i in range(values.shape[1])]
 
 

@@ -86,15 +86,15 @@ def effect_errors(
     draws = torch.from_numpy(normal(np.array([seed]), "targets.parts", 0, tuple(some.shape))[0]).to(
         x.device
     )
-    asked = {"": (parts, row)} | {
+    variants = {"": (parts, row)} | {
         f"{name}_": (change(some, x[among], draws), among) for name, change in CHANGES.items()
     }
-    for name, (pieces, rows) in asked.items():
-        found = [
+    for name, (pieces, rows) in variants.items():
+        chunks = [
             linear_errors(p, x[r], readout)
             for p, r in zip(pieces.split(CHUNK), rows.split(CHUNK), strict=True)
         ]
-        errors = {kind: torch.cat([one[kind] for one in found]) for kind in KINDS}
+        errors = {kind: torch.cat([chunk[kind] for chunk in chunks]) for kind in KINDS}
         out |= {
             name + kind: ("run document bin", binned(e, document[rows], documents)[None], "pairs")
             for kind, e in errors.items()
@@ -111,5 +111,5 @@ def effect_errors(
 def _medians(
     error: Float[np.ndarray, "n"], size: Int[np.ndarray, "n"]
 ) -> Float[np.ndarray, "size"]:
-    there = [error[size == i] for i in range(1, len(SIZES))]
-    return np.array([np.nanmedian(e) if len(e) > 20 else np.nan for e in there])
+    groups = [error[size == i] for i in range(1, len(SIZES))]
+    return np.array([np.nanmedian(e) if len(e) > 20 else np.nan for e in groups])

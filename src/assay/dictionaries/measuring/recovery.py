@@ -78,16 +78,16 @@ def mcc_matched(
     similarity = abs(cosines(true, learned))
     plain = similarity.cpu().numpy() if isinstance(similarity, Tensor) else similarity
     flat = plain.reshape(-1, *plain.shape[-2:])
-    found = np.array(
+    coefficients = np.array(
         [
-            one[_assign(one)].sum() / one.shape[0] if np.isfinite(one).all() else np.nan
-            for one in flat
+            matrix[_assign(matrix)].sum() / matrix.shape[0] if np.isfinite(matrix).all() else np.nan
+            for matrix in flat
         ]
     ).reshape(plain.shape[:-2])
     return (
-        torch.from_numpy(found).to(similarity.device)
+        torch.from_numpy(coefficients).to(similarity.device)
         if isinstance(similarity, Tensor)
-        else found[()]
+        else coefficients[()]
     )
 
 
@@ -99,10 +99,10 @@ def matching(
     similarity = as_numpy(abs(cosines(true, learned)))
     if not one_to_one:
         return similarity.argmax(-1)
-    found = np.full(len(similarity), -1)
+    matches = np.full(len(similarity), -1)
     rows, columns = _assign(similarity)
-    found[rows] = columns
-    return found
+    matches[rows] = columns
+    return matches
 
 
 def mcc_chance(
@@ -192,8 +192,11 @@ def support(
         chosen = np.where(score == score.max(1, keepdims=True), both, -1.0).argmax(1)
     else:
         chosen = np.asarray(match)
-    rows, there = np.arange(len(truly)), chosen >= 0
-    hit, fired = np.where(there, both[rows, chosen], 0.0), np.where(there, fires[chosen], 0.0)
+    rows, has_match = np.arange(len(truly)), chosen >= 0
+    hit, fired = (
+        np.where(has_match, both[rows, chosen], 0.0),
+        np.where(has_match, fires[chosen], 0.0),
+    )
     return {
         "precision": np.where(truly > 0, ratio_or_nan(hit, fired), np.nan),
         "recall": ratio_or_nan(hit, truly),

@@ -78,12 +78,12 @@ def effective_dimensions(W_dec: Float[Array, "*run f d"]) -> Float[Array, "*run"
     Source: the participation ratio of a spectrum, as in Gao et al., A theory of multineuronal
     dimensionality (2017)"""
 
-    def one(rows: Float[Tensor, "f d"]) -> Float[Tensor, "1"]:
+    def count_dimensions(rows: Float[Tensor, "f d"]) -> Float[Tensor, "1"]:
         unit = _unit(rows.double()).nan_to_num()
         f = (unit != 0).any(1).sum()
         return (f**2 / (unit.mT @ unit).square().sum()).view(1)
 
-    return _per_run(W_dec, one)[..., 0]
+    return _per_run(W_dec, count_dimensions)[..., 0]
 
 
 def _unit(rows: Float[Tensor, "f d"]) -> Float[Tensor, "f d"]:
@@ -116,16 +116,16 @@ def _neighbours(
 
 def _per_run(W_dec: Array, measure: Callable[[Tensor], Tensor]) -> Array:
     """`measure` of every run's rows, float64, of the kind that was given."""
-    given = (
+    decoder = (
         W_dec.detach()
         if isinstance(W_dec, Tensor)
         else torch.from_numpy(np.ascontiguousarray(W_dec))
     )
-    if given.ndim < 2 or not given.shape[-2]:
+    if decoder.ndim < 2 or not decoder.shape[-2]:
         raise DataError(
             "a decoder must be [f, d] or [run, f, d] with at least one row, got "
-            f"{list(given.shape)}"
+            f"{list(decoder.shape)}"
         )
-    flat = given.reshape(-1, *given.shape[-2:])
-    found = torch.stack([measure(rows) for rows in flat]).double().reshape(*given.shape[:-2], -1)
-    return found if isinstance(W_dec, Tensor) else found.numpy()
+    flat = decoder.reshape(-1, *decoder.shape[-2:])
+    values = torch.stack([measure(rows) for rows in flat]).double().reshape(*decoder.shape[:-2], -1)
+    return values if isinstance(W_dec, Tensor) else values.numpy()

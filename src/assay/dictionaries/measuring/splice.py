@@ -75,9 +75,9 @@ def reconstruction_losses(
     return torch.stack(
         [
             spliced_loss(
-                subject, site, passage, one.reconstruct(flat)[0].reshape(passage.acts.shape)
+                subject, site, passage, single.reconstruct(flat)[0].reshape(passage.acts.shape)
             )
-            for one in dictionary
+            for single in dictionary
         ]
     )
 
@@ -106,8 +106,8 @@ def cross_entropy(
     A passage is one window from each of `passages` documents of the test harvest, drawn by its
     seed."""
     _, first = np.unique(test.windows.document, return_index=True)
-    drawn = permutation(np.array([test.spec.seed]), "splice.passages", 0, len(first))[0][:passages]
-    chosen = first[np.sort(drawn)]
+    order = permutation(np.array([test.spec.seed]), "splice.passages", 0, len(first))[0][:passages]
+    chosen = first[np.sort(order)]
     site, model = Site.parse(test.spec.site), test.model(bench.device)
     passage = Passage(
         *(

@@ -114,11 +114,11 @@ def families(
 
 def random_like(decoder: Float[Tensor, "n d"], seed: int = 0) -> Float[Tensor, "n d"]:
     """A control decoder: as many rows of the same lengths, in random directions."""
-    drawn = torch.from_numpy(
+    noise = torch.from_numpy(
         rng.normal(np.array([seed]), "splitting.random", 0, tuple(decoder.shape))[0]
     ).to(decoder)
     length = torch.linalg.vector_norm(decoder, dim=1, keepdim=True)
-    return drawn / torch.linalg.vector_norm(drawn, dim=1, keepdim=True) * length
+    return noise / torch.linalg.vector_norm(noise, dim=1, keepdim=True) * length
 
 
 def shuffled(features: Float[Tensor, "b n"], seed: int = 0, index: int = 0) -> Float[Tensor, "b n"]:

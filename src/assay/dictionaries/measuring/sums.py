@@ -112,10 +112,10 @@ def document_sums(
             + (f" from {int(document.min())} to {int(document.max())}" if len(document) else "")
         )
     if mean is None or np.shape(mean) != x.shape[1:]:
-        given = "none" if mean is None else f"an array of {list(np.shape(mean))}"
+        shape_text = "none" if mean is None else f"an array of {list(np.shape(mean))}"
         raise DataError(
             f"document_sums needs the common mean of all rows, {x.shape[1]} numbers, got "
-            f"{given}: sums about each batch's own mean do not add up"
+            f"{shape_text}: sums about each batch's own mean do not add up"
         )
     centre = as_tensor(mean).to(x.device, torch.float32)
     zero = None if origin is None else as_tensor(origin).to(x.device, torch.float32)
@@ -125,10 +125,10 @@ def document_sums(
         for a in range(0, len(x), chunk):
             rows = x[a : a + chunk].float()
             shared = of_rows(rows, centre, zero)
-            for r, one in enumerate(dictionary):  # one run at a time: its features fit a cache
-                found, on, _ = of_batch(one, rows, rows, centre, zero)
+            for r, single in enumerate(dictionary):  # one run at a time: its features fit a cache
+                run_sums, on, _ = of_batch(single, rows, rows, centre, zero)
                 firings[r] += on
-                parts = shared | found
+                parts = shared | run_sums
                 sums[:, r].index_add_(
                     1, document[a : a + chunk], torch.stack([parts[name] for name in SUMS]).double()
                 )

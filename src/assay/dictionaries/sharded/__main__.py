@@ -10,7 +10,7 @@ from pathlib import Path
 from assay.core.errors import AssayError, SpecError, nearest
 from assay.dictionaries.kinds import known
 from assay.dictionaries.nonlinearity import Nonlinearity
-from assay.dictionaries.sharded.ranks import TIMEOUT, joined
+from assay.dictionaries.sharded.ranks import TIMEOUT, join_ranks
 from assay.dictionaries.sharded.training import matrix, train_sharded
 from assay.dictionaries.training.losses import TopKAux
 from assay.dictionaries.training.quick import check_settings, objective
@@ -18,31 +18,32 @@ from assay.dictionaries.training.quick import check_settings, objective
 
 def main(words: list[str]) -> int:
     """Train, print one line of what came out on the first rank, and give the exit code."""
-    asked = _parser().parse_args(words)
+    args = _parser().parse_args(words)
     try:
-        with joined(asked.shards, device=asked.device, timeout=asked.timeout) as ranks:
-            found = train_sharded(
+        with join_ranks(args.shards, device=args.device, timeout=args.timeout) as ranks:
+            measurements = train_sharded(
                 ranks,
-                _kind(asked),
-                asked.acts,
-                asked.folder,
-                width=asked.width,
-                penalty=asked.penalty,
-                steps=asked.steps,
-                lr=asked.lr,
-                loss=TopKAux(dead_after=asked.aux) if asked.aux else None,
-                batch=asked.batch,
-                seed=asked.seed,
-                every=asked.every,
+                _kind(args),
+                args.acts,
+                args.folder,
+                width=args.width,
+                penalty=args.penalty,
+                steps=args.steps,
+                lr=args.lr,
+                loss=TopKAux(dead_after=args.aux) if args.aux else None,
+                batch=args.batch,
+                seed=args.seed,
+                every=args.every,
                 report=_tell,
             )
             if ranks.rank == 0:
                 worth = (
-                    f"FVU {found.fvu:.4f}, L0 {found.l0:.2f}, {found.dead} of {asked.width} "
-                    f"latents dead on {found.rows} rows"
+                    f"FVU {measurements.fvu:.4f}, L0 {measurements.l0:.2f}, {measurements.dead} "
+                    f"of {args.width} "
+                    f"latents dead on {measurements.rows} rows"
                 )
                 print(
-                    f"{asked.folder / 'dictionary.safetensors'}: {worth}; {ranks.size} ranks, "
+                    f"{args.folder / 'dictionary.safetensors'}: {worth}; {ranks.size} ranks, "
                     f"{ranks.latents.size} shards"
                 )
     except AssayError as error:
@@ -56,17 +57,17 @@ def main(words: list[str]) -> int:
 
 def check(words: list[str]) -> None:
     """Refuse what no rank could train on. Raises: SpecError, DataError."""
-    asked = _parser().parse_args(words)
-    objective(_kind(asked), TopKAux(dead_after=asked.aux) if asked.aux else None, asked.penalty)
+    args = _parser().parse_args(words)
+    objective(_kind(args), TopKAux(dead_after=args.aux) if args.aux else None, args.penalty)
     check_settings(
-        lr=asked.lr,
-        seed=asked.seed,
-        width=asked.width,
-        steps=asked.steps,
-        batch=asked.batch,
-        every=asked.every,
+        lr=args.lr,
+        seed=args.seed,
+        width=args.width,
+        steps=args.steps,
+        batch=args.batch,
+        every=args.every,
     )
-    matrix(asked.acts)
+    matrix(args.acts)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -112,20 +113,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _kind(asked: argparse.Namespace) -> Nonlinearity:
-    if asked.kind not in known():
-        raise SpecError(f"there is no kind {asked.kind!r}; {nearest(asked.kind, known())}")
-    if ("k" in known()[asked.kind].__annotations__) != (asked.k is not None):
+def _kind(args: argparse.Namespace) -> Nonlinearity:
+    if args.kind not in known():
+        raise SpecError(f"there is no kind {args.kind!r}; {nearest(args.kind, known())}")
+    if ("k" in known()[args.kind].__annotations__) != (args.k is not None):
         raise SpecError(
             "TopK and BatchTopK need --k, the number of features on in a row; other kinds "
             "take --penalty"
         )
-    return known()[asked.kind](**({} if asked.k is None else {"k": asked.k}))
+    return known()[args.kind](**({} if args.k is None else {"k": args.k}))
 
 
-def _tell(done: int, total: int, loss: float) -> None:
-    if done * 20 // total > (done - max(1, total // 200)) * 20 // total:  # twenty lines in all
-        print(f"step {done} of {total}: loss {loss:.4g}", file=sys.stderr, flush=True)
+def _tell(step: int, total: int, loss: float) -> None:
+    if step * 20 // total > (step - max(1, total // 200)) * 20 // total:  # twenty lines in all
+        print(f"step {step} of {total}: loss {loss:.4g}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -39,8 +39,8 @@ def assemble(folder: Path, path: Path, few: int = 2**13) -> Path:
     for file, _ in within(place, slice(0, 1)):
         for name in filter(lambda name: _stored(name, header), file.keys()):
             runs, _, *rest = file.get_slice(name).get_shape()
-            own = name.removeprefix(PREFIX)
-            shapes[own] = (runs, *rest, width) if is_encoder(own) else (runs, width, *rest)
+            key = name.removeprefix(PREFIX)
+            shapes[key] = (runs, *rest, width) if is_encoder(key) else (runs, width, *rest)
     partial = path.with_suffix(".new")
     try:
         with partial.open("wb") as out:
@@ -50,20 +50,20 @@ def assemble(folder: Path, path: Path, few: int = 2**13) -> Path:
             for name, value in shared.items():
                 _put(out, starts[name], value)
             for first in range(0, width, few):
-                at = first
+                latent = first
                 for file, its in within(place, slice(first, min(first + few, width))):
                     for name in filter(lambda name: _stored(name, header), file.keys()):
-                        own = name.removeprefix(PREFIX)
+                        key = name.removeprefix(PREFIX)
                         value = file.get_slice(name)[:, its.start : its.stop]
                         _put_latents(
                             out,
-                            starts[own],
-                            value.mT if is_encoder(own) else value,
-                            at,
+                            starts[key],
+                            value.mT if is_encoder(key) else value,
+                            latent,
                             width,
-                            columns=is_encoder(own),
+                            columns=is_encoder(key),
                         )
-                    at += its.stop - its.start
+                    latent += its.stop - its.start
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
@@ -73,8 +73,8 @@ def assemble(folder: Path, path: Path, few: int = 2**13) -> Path:
 
 def _stored(name: str, header: Mapping[str, Sequence[str]]) -> bool:
     """Whether a tensor is part of the dictionary, and not of how it was trained."""
-    own = name.removeprefix(PREFIX)
-    return name.startswith(PREFIX) and "." not in own and own not in header.get("beside", ())
+    key = name.removeprefix(PREFIX)
+    return name.startswith(PREFIX) and "." not in key and key not in header.get("beside", ())
 
 
 def _begin(
@@ -82,11 +82,11 @@ def _begin(
 ) -> dict[str, int]:
     """Write the head of a safetensors file and make room for its tensors: where each begins."""
     starts, end = {}, 0
-    told: dict[str, object] = {"__metadata__": {"assay": json.dumps(header)}}
+    entries: dict[str, object] = {"__metadata__": {"assay": json.dumps(header)}}
     for name, shape in sorted(shapes.items()):
         starts[name], end = end, end + 4 * int(np.prod(shape))
-        told[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [starts[name], end]}
-    head = json.dumps(told).encode()
+        entries[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [starts[name], end]}
+    head = json.dumps(entries).encode()
     head += b" " * (-len(head) % 8)
     out.write(len(head).to_bytes(8, "little") + head)
     out.truncate(8 + len(head) + end)
@@ -108,5 +108,5 @@ def _put_latents(
             for i, row in enumerate(its):
                 _put(out, start + 4 * ((run * len(its) + i) * width + first), row)
         else:
-            each = int(np.prod(its.shape[1:]))
-            _put(out, start + 4 * (run * width + first) * each, its)
+            size = int(np.prod(its.shape[1:]))
+            _put(out, start + 4 * (run * width + first) * size, its)

@@ -55,23 +55,24 @@ class Checkpoints:
 
         Raises: StoreError for a checkpoint of another training, or one that is damaged.
         """
-        found = newest(self.folder)
-        if found is None:
+        checkpoint = newest(self.folder)
+        if checkpoint is None:
             return None
-        manifest = manifest_of(found)
+        manifest = manifest_of(checkpoint)
         if wrong := sorted(
             name for name, value in self.identity.items() if manifest["identity"].get(name) != value
         ):
-            told = ", ".join(
+            differences = ", ".join(
                 f"{name} {manifest['identity'].get(name)!r} there, {self.identity[name]!r} here"
                 for name in wrong
             )
             raise StoreError(
-                f"{self.folder} has the checkpoint of another training ({told}); name another "
+                f"{self.folder} has the checkpoint of another training ({differences}); name "
+                "another "
                 "folder, or remove it"
             )
         self._asked = manifest["step"]
-        return manifest["step"], read(found, self.part.mine) | read_shared(found)
+        return manifest["step"], read(checkpoint, self.part.mine) | read_shared(checkpoint)
 
     def due(self) -> bool:
         """True after every so many steps, the same on all ranks; it is asked once a step."""
@@ -84,7 +85,7 @@ class Checkpoints:
 
         Raises: StoreError on every rank where one cannot write.
         """
-        ranks, mine = self.part.ranks, self.part.mine
+        ranks, latents = self.part.ranks, self.part.mine
         place = self.folder / f"step-{step:08d}"
         shard = place / _name(ranks.latents.place)
         failed: OSError | None = None
@@ -96,19 +97,19 @@ class Checkpoints:
                     {name: value for name, value in tensors.items() if by_latent(name, value)},
                 )
                 if ranks.rank == 0:
-                    alike = {
+                    shared = {
                         name: value for name, value in tensors.items() if not by_latent(name, value)
                     }
                     _write(
                         place / SHARED,
-                        alike | {f"{PREFIX}{name}": value for name, value in self.beside.items()},
+                        shared | {f"{PREFIX}{name}": value for name, value in self.beside.items()},
                     )
         except OSError as error:
             failed = error
         size = shard.stat().st_size if ranks.writes and failed is None else -1
-        told = torch.tensor([mine.start, mine.stop, size], device=ranks.device)
+        extent = torch.tensor([latents.start, latents.stop, size], device=ranks.device)
         # shards have their places in every replica; of the first one all must have written
-        parts = [part.tolist() for part in ranks.every.gather(told)][: ranks.latents.size]
+        parts = [part.tolist() for part in ranks.every.gather(extent)][: ranks.latents.size]
         if failed is not None or min(part[2] for part in parts) < 0:
             raise StoreError(
                 f"the checkpoint after step {step} could not be written to {place}: "
@@ -149,7 +150,7 @@ def read(place: Path, rows: slice) -> dict[str, Tensor]:
     for file, its in within(place, rows):
         for name in file.keys():  # noqa: SIM118
             pieces.setdefault(name, []).append(file.get_slice(name)[:, its.start : its.stop])
-    return {name: torch.cat(found, 1) for name, found in pieces.items()}
+    return {name: torch.cat(parts, 1) for name, parts in pieces.items()}
 
 
 def within(place: Path, rows: slice) -> Iterator[tuple[Any, slice]]:
@@ -208,20 +209,20 @@ def _steps(folder: Path) -> list[Path]:
 def manifest_of(place: Path) -> dict[str, Any]:
     """What a checkpoint says of itself. Raises: StoreError."""
     try:
-        found = json.loads((place / MANIFEST).read_text())
-        spans = [(shard["first"], shard["end"]) for shard in found["shards"]]
+        manifest = json.loads((place / MANIFEST).read_text())
+        spans = [(shard["first"], shard["end"]) for shard in manifest["shards"]]
         edges = [0, *(end for _, end in spans)]
-        if [first for first, _ in spans] != edges[:-1] or edges[-1] != found["width"]:
+        if [first for first, _ in spans] != edges[:-1] or edges[-1] != manifest["width"]:
             raise ValueError("its shards do not make a dictionary")
-        if any(Path(shard["file"]).name != shard["file"] for shard in found["shards"]):
+        if any(Path(shard["file"]).name != shard["file"] for shard in manifest["shards"]):
             raise ValueError("its shards are not files beside it")
         if not (
-            isinstance(found["step"], int)
-            and isinstance(found["identity"], dict)
-            and isinstance(found["header"], dict)
+            isinstance(manifest["step"], int)
+            and isinstance(manifest["identity"], dict)
+            and isinstance(manifest["header"], dict)
         ):
             raise ValueError("it does not say whose training it is")
-        return found
+        return manifest
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"{place / MANIFEST} is not the manifest of a checkpoint ({error}); remove "

@@ -23,15 +23,15 @@ TRAINING = "assay.dictionaries.sharded"
 
 def main(words: list[str]) -> int:
     """Start the ranks, wait for them, and give the exit code of the first that failed, or 0."""
-    asked = torchrun.parse_args(words)
-    training = [asked.training_script, *asked.training_script_args]
-    asked.module, asked.training_script, asked.training_script_args = True, TRAINING, training
+    args = torchrun.parse_args(words)
+    training = [args.training_script, *args.training_script_args]
+    args.module, args.training_script, args.training_script_args = True, TRAINING, training
     try:
         check(training)
         logging.getLogger("torch.distributed.elastic").setLevel(
             logging.CRITICAL
         )  # it logs an exit code and the place of Python
-        torchrun.run(asked)
+        torchrun.run(args)
     except AssayError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return error.exit_code

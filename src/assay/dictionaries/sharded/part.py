@@ -35,9 +35,9 @@ class Part(Whole):
         self.mine = bounds(width, ranks.latents.size, ranks.latents.place)
         self.first = self.mine.start
 
-    def rows(self, mine: int) -> int:
+    def rows(self, count: int) -> int:
         """Rows of the batch on all replicas."""
-        return sum(self._rows(mine))
+        return sum(self._rows(count))
 
     def sum_latents(self, value: Tensor) -> Tensor:
         """Sum over the shards of this rank's replica."""
@@ -122,25 +122,25 @@ class Part(Whole):
     def _nth(self, keys: Int[Tensor, "n"], n: int, bits: int) -> int:
         """The n-th largest of all ranks' keys, whole numbers from 0 up of so many bits, digit by
         digit from the highest."""
-        found = 0
+        prefix = 0
         for shift in range(bits - _DIGIT, -1, -_DIGIT):
-            its = keys[keys >> shift + _DIGIT == found] if shift + _DIGIT < 64 else keys
+            its = keys[keys >> shift + _DIGIT == prefix] if shift + _DIGIT < 64 else keys
             counts = self.ranks.every.sum(
                 torch.bincount(its >> shift & 2**_DIGIT - 1, minlength=2**_DIGIT)
             )
             above = counts.flip(0).cumsum(0)
             digit = int((above < n).sum())  # so many digits from the top hold fewer than n
             n -= int(above[digit - 1]) if digit else 0
-            found = found << _DIGIT | 2**_DIGIT - 1 - digit
-        return found
+            prefix = prefix << _DIGIT | 2**_DIGIT - 1 - digit
+        return prefix
 
-    def _rows(self, mine: int) -> list[int]:
+    def _rows(self, count: int) -> list[int]:
         """Rows of the batch on each replica."""
         if self.ranks.rows.size == 1:
-            return [mine]
+            return [count]
         return [
             int(part)
-            for part in self.ranks.rows.gather(torch.tensor([mine], device=self.ranks.device))
+            for part in self.ranks.rows.gather(torch.tensor([count], device=self.ranks.device))
         ]
 
 

@@ -128,13 +128,15 @@ class Ranks:
 def bounds(n: int, parts: int, part: int) -> slice:
     """The stretch of n things that a part has; the first parts have one more where they do not come
     out even."""
-    each, more = divmod(n, parts)
-    first = part * each + min(part, more)
-    return slice(first, first + each + (part < more))
+    size, more = divmod(n, parts)
+    first = part * size + min(part, more)
+    return slice(first, first + size + (part < more))
 
 
 @contextmanager
-def joined(shards: int = 0, *, device: str = "cpu", timeout: float = TIMEOUT) -> Iterator[Ranks]:
+def join_ranks(
+    shards: int = 0, *, device: str = "cpu", timeout: float = TIMEOUT
+) -> Iterator[Ranks]:
     """Join the ranks that torchrun started, by its environment variables; without them this process
     is alone.
 
@@ -185,7 +187,7 @@ def joined(shards: int = 0, *, device: str = "cpu", timeout: float = TIMEOUT) ->
 def _circles(name: str, members: Sequence[range], rank: int, timeout: float) -> Circle:
     """Make the process groups of one kind, each rank all of them in the same order, and give the
     one that the rank is in."""
-    mine = Circle(name)
+    circle = Circle(name)
     for ranks in members:
         group = (
             dist.new_group(list(ranks), timeout=timedelta(seconds=timeout))
@@ -193,8 +195,8 @@ def _circles(name: str, members: Sequence[range], rank: int, timeout: float) -> 
             else None
         )
         if rank in ranks:
-            mine = Circle(name, len(ranks), ranks.index(rank), group, timeout)
-    return mine
+            circle = Circle(name, len(ranks), ranks.index(rank), group, timeout)
+    return circle
 
 
 def _device(group: Any) -> str:

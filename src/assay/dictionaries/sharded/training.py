@@ -99,7 +99,7 @@ def train_sharded(
         "rows": list(rows.shape),
         "scale": scale,
     }
-    beside = {"mean": mean[None], "scale": torch.tensor([scale])}
+    normalisation = {"mean": mean[None], "scale": torch.tensor([scale])}
     trained = fit_sharded(
         part,
         method,
@@ -109,7 +109,7 @@ def train_sharded(
         seed=seed,
         report=report,
         slot=lambda header: Checkpoints(
-            folder, part, identity, {**header, "sites": []}, beside, every
+            folder, part, identity, {**header, "sites": []}, normalisation, every
         ),
     )
     if trained.diverged.any():
@@ -117,7 +117,7 @@ def train_sharded(
     pieces = [
         torch.arange(first, min(first + CHUNK, len(rows))) for first in range(0, len(rows), CHUNK)
     ]
-    found = measure(
+    measurements = measure(
         part,
         inference(nonlinearity),
         trained,
@@ -126,7 +126,7 @@ def train_sharded(
     )
     if ranks.rank == 0:
         assemble(folder, folder / "dictionary.safetensors")
-    return found
+    return measurements
 
 
 def fit_sharded(
@@ -148,7 +148,7 @@ def fit_sharded(
 
     Raises: SpecError for a method that has no sparse step, or resamples.
     """
-    made = group(
+    run_group = group(
         Runs([Spec(seed=seed)]),
         method,
         d=d,
@@ -158,18 +158,18 @@ def fit_sharded(
     )
     bench = _Bench(
         part.ranks.device,
-        None if slot is None else slot(made.header),
+        None if slot is None else slot(run_group.header),
         report if part.ranks.rank == 0 else None,
     )
-    return fit([made], batches, steps=steps, bench=bench)[0]
+    return fit([run_group], batches, steps=steps, bench=bench)[0]
 
 
 def step_of(part: Part, method: Method) -> Single:
     """The sparse step of a method, before it knows of other ranks. Raises: SpecError where it has
     none, or needs what ranks do not have."""
-    found = sparse_for(method.loss, method.nonlinearity)
+    kernel = sparse_for(method.loss, method.nonlinearity)
     name = type(method.nonlinearity).__name__
-    if found is None or method.skip:
+    if kernel is None or method.skip:
         raise SpecError(
             f"{name} with this loss has no step that can be sharded; ReLU, Gated, JumpReLU, "
             "TopK and BatchTopK have one with theirs"
@@ -180,12 +180,13 @@ def step_of(part: Part, method: Method) -> Single:
             "brings them back"
         )
     least = part.width // part.ranks.latents.size
-    if getattr(method.nonlinearity, "k", 0) > least:
+    k = getattr(method.nonlinearity, "k", 0)
+    if k > least:
         raise SpecError(
-            f"every shard must have at least k = {method.nonlinearity.k} latents, and the "
+            f"every shard must have at least k = {k} latents, and the "
             f"smallest has {least}; use fewer shards"
-        )  # type: ignore
-    return found
+        )
+    return kernel
 
 
 @torch.no_grad()
@@ -199,8 +200,8 @@ def measure(
     """FVU, L0 and dead latents of a sharded dictionary on `count` batches, each rank's own rows of
     them, summed over ranks."""
     ranks, loss = part.ranks, USUAL[type(read)]
-    found = sparse_for(loss, read)
-    assert found is not None
+    kernel = sparse_for(loss, read)
+    assert kernel is not None
     params = {name: value[0] for name, value in trained.tensors.items()}
     d = params["b_dec"].shape[-1]
     sums = torch.zeros(
@@ -213,7 +214,7 @@ def measure(
     fired = torch.zeros(len(params["b_enc"]), dtype=torch.bool, device=ranks.device)
     for i in range(count):
         x = batches(i).to(ranks.device)
-        codes, (series, _) = found.one(
+        codes, (series, _) = kernel.one(
             loss, params, x, read, torch.zeros((), device=ranks.device), torch.float32, {}, part
         )
         rows = part.rows(len(x))
@@ -288,8 +289,8 @@ def normalised(
 
     def batches(step: int) -> Float[Tensor, "b d"]:
         chosen = draw(step)
-        mine = chosen[bounds(len(chosen), part.ranks.rows.size, part.ranks.rows.place)]
-        return (torch.from_numpy(_numbers(rows[mine.numpy()])) - mean) * scale
+        replica_rows = chosen[bounds(len(chosen), part.ranks.rows.size, part.ranks.rows.place)]
+        return (torch.from_numpy(_numbers(rows[replica_rows.numpy()])) - mean) * scale
 
     return batches
 

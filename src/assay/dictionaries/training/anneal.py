@@ -101,11 +101,14 @@ class PAnneal:
         """Take no note of a batch: the features are asked for where p changes."""
         return {}
 
-    def learn(self, state: Mapping[str, Tensor], seen: Seen) -> None:
+    def learn(self, state: Mapping[str, Tensor], observation: Seen) -> None:
         """Rescale λ where p changes before the next step."""
-        before, after = self.p(seen.step / seen.steps), self.p((seen.step + 1) / seen.steps)
+        before, after = (
+            self.p(observation.step / observation.steps),
+            self.p((observation.step + 1) / observation.steps),
+        )
         if before == after:
             return
-        features = seen.features()
+        features = observation.features()
         old, new = ((features**p).sum((1, 2)) for p in (before, after))
         state["anneal.factor"].mul_(torch.where(new > 0, old / new, 1))

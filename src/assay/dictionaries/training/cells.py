@@ -63,25 +63,30 @@ def fit_cells(
     that reads its target does: its encoder rows are its decoder rows taken back through the best
     linear prediction of the target. Histories are `cell:loss` and so on. Read it with
     `dictionaries`."""
-    made = [_group(cell, runs, method, data, batches, steps) for cell in cells.values()]
+    groups = [_group(cell, runs, method, data, batches, steps) for cell in cells.values()]
     trained = dict(
-        zip(cells, fit(made, batches, steps=steps, probe_at=probe_at, bench=bench), strict=True)
+        zip(cells, fit(groups, batches, steps=steps, probe_at=probe_at, bench=bench), strict=True)
     )
-    found = {name: _dictionary(cells[name], one, data) for name, one in trained.items()}
+    dictionary_by_cell = {
+        name: _dictionary(cells[name], entry, data) for name, entry in trained.items()
+    }
     return Trained(
         tensors={
             f"{name}:{key}": value
-            for name, one in found.items()
-            for key, value in one.tensors().items()
+            for name, entry in dictionary_by_cell.items()
+            for key, value in entry.tensors().items()
         },
-        header={"kind": "cells", "cells": {name: one.header() for name, one in found.items()}},
+        header={
+            "kind": "cells",
+            "cells": {name: entry.header() for name, entry in dictionary_by_cell.items()},
+        },
         history={
             f"{name}:{key}": value
-            for name, one in trained.items()
-            for key, value in one.history.items()
+            for name, entry in trained.items()
+            for key, value in entry.history.items()
         },
         steps=next(iter(trained.values())).steps,
-        diverged=np.logical_or.reduce([one.diverged for one in trained.values()]),
+        diverged=np.logical_or.reduce([entry.diverged for entry in trained.values()]),
     )
 
 
@@ -110,7 +115,7 @@ def _group(
     steps: int,
 ) -> Group:
     elsewhere = cell.reads != cell.makes
-    made = group(
+    run_group = group(
         runs.replicated(cell.replicate),
         method,
         d=data.width(cell.reads),
@@ -122,18 +127,18 @@ def _group(
         first = [batches(step) for step in range(8)]
         x, y = (torch.cat([batch[name] for batch in first]) for name in (reads, makes))
         forward = prediction(x, y)
-        made.state["W_enc"].copy_(method.encoder_scale * made.state["W_dec"] @ forward.T)
+        run_group.state["W_enc"].copy_(method.encoder_scale * run_group.state["W_dec"] @ forward.T)
 
     def its_own(batch: Batch) -> Tensor | tuple[Tensor, Tensor]:
-        x = batch[reads].to(made.state["W_enc"].device)
+        x = batch[reads].to(run_group.state["W_enc"].device)
         return (x, batch[makes].to(x.device)) if elsewhere else x
 
     def step_fn(state: State, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
-        return made.step_fn(state, its_own(batch), step)  # type: ignore[return-value]
+        return run_group.step_fn(state, its_own(batch), step)  # type: ignore[return-value]
 
-    settle = made.settle
+    settle = run_group.settle
     wrapped = settle and (lambda state, last: settle(state, map(its_own, last)))
-    return replace(made, step_fn=step_fn, settle=wrapped)
+    return replace(run_group, step_fn=step_fn, settle=wrapped)
 
 
 def prediction(
@@ -165,7 +170,9 @@ def _dictionary(cell: Cell, trained: Trained, data: Targets) -> Dictionary:
         tensors |= moments(cell.reads) | (
             moments(cell.makes, "_out") if cell.reads != cell.makes else {}
         )
-    one = Dictionary.from_tensors(
+    dictionary = Dictionary.from_tensors(
         tensors, {**trained.header, "sites": list(data.sites(cell.reads))}
     )
-    return replace(one, origin={**one.origin, "reads": cell.reads, "makes": cell.makes})
+    return replace(
+        dictionary, origin={**dictionary.origin, "reads": cell.reads, "makes": cell.makes}
+    )

@@ -44,7 +44,7 @@ class Keep:
         """Take no note of a batch."""
         return {}
 
-    def learn(self, state: State, seen: Seen) -> None:
+    def learn(self, state: State, observation: Seen) -> None:
         """Leave every latent as it is."""
 
 
@@ -88,7 +88,7 @@ class Resample:
 
     def rate(self, step: int) -> float:
         """From 1/warm_up just after a check to 1."""
-        since = [step - at for at in self.at if step >= at]
+        since = [step - check for check in self.at if step >= check]
         return min(1.0, (since[-1] + 1) / self.warm_up) if since and self.warm_up > 0 else 1.0
 
     def keep(self, seeds: np.ndarray, f: int) -> State:
@@ -104,31 +104,37 @@ class Resample:
         """Take no note of a batch: `Idle` counts."""
         return {}
 
-    def learn(self, state: State, seen: Seen) -> None:
+    def learn(self, state: State, observation: Seen) -> None:
         """Resample where this is one of the steps."""
-        if seen.step + 1 not in self.at:
+        if observation.step + 1 not in self.at:
             return
-        before = max((a for a in self.at if a < seen.step + 1), default=0)
-        silent = state["idle.rows"] >= (seen.step + 1 - before) * seen.x.shape[-2]
+        before = max((a for a in self.at if a < observation.step + 1), default=0)
+        silent = state["idle.rows"] >= (observation.step + 1 - before) * observation.x.shape[-2]
         dead = silent & ~state["exempt"]
-        resample(state, seen, dead, alive=~silent, length=self.encoder)
+        resample(state, observation, dead, alive=~silent, length=self.encoder)
         state["resampled"].add_(dead)
         state["idle.rows"].mul_(~dead)
 
 
-def resample(state: State, seen: Seen, dead: Tensor, alive: Tensor, length: float = 0.2) -> None:
+def resample(
+    state: State, observation: Seen, dead: Tensor, alive: Tensor, length: float = 0.2
+) -> None:
     """Start the latents `dead` [run, f] anew in place; `alive` [run, f] are those whose encoder
     norms count."""
     f = dead.shape[-1]
-    error = seen.error()
+    error = observation.error()
     cumulative = error.square().sum(-1).square().double().cumsum(-1)
-    drawn = torch.from_numpy(
-        rng.uniform(seen.seeds, "dictionary.resample", seen.step + 1, (f,))
+    quantiles = torch.from_numpy(
+        rng.uniform(observation.seeds, "dictionary.resample", observation.step + 1, (f,))
     ).to(cumulative)
-    row = torch.searchsorted(cumulative, drawn * cumulative[:, -1:]).clamp_max(error.shape[1] - 1)
+    row = torch.searchsorted(cumulative, quantiles * cumulative[:, -1:]).clamp_max(
+        error.shape[1] - 1
+    )
     outward = _unit(_rows(error, row))
     inward = (
-        outward if seen.y is None else _unit(_rows((seen.x - seen.params["b_pre"][:, None]), row))
+        outward
+        if observation.y is None
+        else _unit(_rows((observation.x - observation.params["b_pre"][:, None]), row))
     )
     norms = torch.linalg.vector_norm(state["W_enc"], dim=-1)
     counted = alive.where(alive.any(-1, keepdim=True), torch.ones_like(alive))
@@ -140,9 +146,9 @@ def resample(state: State, seen: Seen, dead: Tensor, alive: Tensor, length: floa
     }
     fresh |= {
         name: value.to(dead.device).expand_as(state[name])
-        for name, value in seen.nonlinearity.init(1, f).items()
+        for name, value in observation.nonlinearity.init(1, f).items()
     }
-    fresh |= dict.fromkeys(getattr(seen.nonlinearity, "encoders", ()), fresh["W_enc"])
+    fresh |= dict.fromkeys(getattr(observation.nonlinearity, "encoders", ()), fresh["W_enc"])
     for name, value in fresh.items():
         state[name][dead] = value[dead]
         for moment in "mv":

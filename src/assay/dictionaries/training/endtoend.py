@@ -152,8 +152,8 @@ class Through:
     def batch(self, step: int) -> Float[Tensor, "b d"]:
         """Normalised activations at the positions that are replaced, from a clean pass over this
         step's windows."""
-        given = self.windows(step)
-        tokens, keep = given if isinstance(given, tuple) else (given, None)
+        windows = self.windows(step)
+        tokens, keep = windows if isinstance(windows, tuple) else (windows, None)
         if keep is None:
             keep = torch.ones(tokens.shape, dtype=torch.bool)
             keep[:, :1] = False
@@ -187,16 +187,18 @@ class Through:
     ) -> Step:
         """The loss [run] and its gradients; one run at a time, so that one pass through the model
         is recorded at a time."""
-        found = []
+        run_steps = []
         for r in range(len(penalty)):
-            mine = {name: value[r : r + 1] for name, value in params.items()}
+            run_params = {name: value[r : r + 1] for name, value in params.items()}
             rest = {
                 name: value[r : r + 1] if isinstance(value, Tensor) else value
                 for name, value in more.items()
             }
-            found.append(self._one(loss, mine, x, nonlinearity, penalty[r : r + 1], rest, note))
-        series, grads = zip(*found, strict=True)
-        return _joined(series), _joined(grads)
+            run_steps.append(
+                self._one(loss, run_params, x, nonlinearity, penalty[r : r + 1], rest, note)
+            )
+        series, grads = zip(*run_steps, strict=True)
+        return _concatenate_runs(series), _concatenate_runs(grads)
 
     def _one(
         self,
@@ -230,8 +232,8 @@ class Through:
             if self.after:
                 total = total + self.later * self._later(spliced)
         kl, ce, pull = self._predictions(spliced)
-        outputs, given = (total, spliced.final), (torch.ones_like(total), pull)
-        grads = torch.autograd.grad(outputs, list(leaves.values()), given, allow_unused=True)
+        outputs, cotangents = (total, spliced.final), (torch.ones_like(total), pull)
+        grads = torch.autograd.grad(outputs, list(leaves.values()), cotangents, allow_unused=True)
         series = {
             "loss": total.detach() + (kl if self.objective == "kl" else ce),
             "mse": mse.detach(),
@@ -265,13 +267,13 @@ class Through:
         final, head = spliced.final, self.clean.head
         assert final is not None and self.clean.final is not None and head is not None
         pull = torch.zeros_like(final)
-        true, here, back = (
+        true, spliced_final, back = (
             t.detach()[:, :-1].flatten(0, 1) for t in (self.clean.final, final, pull)
         )
         target = self.clean.tokens[:, 1:].flatten()
         kl = ce = torch.zeros((), dtype=torch.float64, device=final.device)
         for z, y, t, g in zip(
-            *(rows.split(_ROWS) for rows in (true, here, target, back)), strict=True
+            *(rows.split(_ROWS) for rows in (true, spliced_final, target, back)), strict=True
         ):
             with torch.enable_grad():
                 leaf = y.detach().requires_grad_()
@@ -284,5 +286,5 @@ class Through:
         return (kl / len(target)).float()[None], (ce / len(target)).float()[None], pull
 
 
-def _joined(runs: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def _concatenate_runs(runs: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.cat([run[name] for run in runs]) for name in runs[0]}

@@ -75,7 +75,7 @@ class Learner(Protocol):
     def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
         """What it needs of a batch's features, [run, …]; called for a few runs at a time."""
 
-    def learn(self, state: State, seen: Seen) -> None:
+    def learn(self, state: State, observation: Seen) -> None:
         """Change its tensors (or others of the state) in place."""
 
 
@@ -122,11 +122,11 @@ class Idle:
         """Which latents fired in a sparse code [f]."""
         return {"fired": codes.fired()}
 
-    def learn(self, state: State, seen: Seen) -> None:
+    def learn(self, state: State, observation: Seen) -> None:
         """Count one batch more, or go back to 0."""
         state["idle.rows"].add_(
-            seen.rows if isinstance(seen.rows, int) else seen.rows[:, None]
-        ).mul_(~seen.noted["fired"])
+            observation.rows if isinstance(observation.rows, int) else observation.rows[:, None]
+        ).mul_(~observation.noted["fired"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,12 +140,12 @@ class Watch:
     value: Callable[[Params], Float[Tensor, "run ..."]]
     """Of everything without a dot in its name, in the shapes of Dictionary."""
 
-    def start(self, params: Params, steps: int, taken: Sequence[str]) -> Tensor:
+    def start(self, params: Params, steps: int, names_in_use: Sequence[str]) -> Tensor:
         """The tensor before training: not a number where a checkpoint is still to come."""
-        if self.name in taken or set("./") & set(self.name):
+        if self.name in names_in_use or set("./") & set(self.name):
             raise SpecError(
                 f"watch={self.name!r} needs a name that is not in use and has no dot or "
-                f"slash; in use: {', '.join(taken)}"
+                f"slash; in use: {', '.join(names_in_use)}"
             )
         if beyond := [a for a in self.at if not 0 <= a <= steps]:
             raise SpecError(f"watch={self.name!r} asks for steps {beyond} of a training of {steps}")
@@ -167,12 +167,12 @@ class Watch:
         """Take no note of a batch: the parameters are watched."""
         return {}
 
-    def learn(self, state: State, seen: Seen) -> None:
+    def learn(self, state: State, observation: Seen) -> None:
         """Store the value where this is one of the steps."""
-        if seen.step + 1 in self.at:
-            self._store(state[self.name], self.value(seen.params), seen.step + 1)
+        if observation.step + 1 in self.at:
+            self._store(state[self.name], self.value(observation.params), observation.step + 1)
 
     def _store(self, room: Tensor, value: Tensor, step: int) -> None:
-        for i, at in enumerate(self.at):
-            if at == step:
+        for i, checkpoint in enumerate(self.at):
+            if checkpoint == step:
                 room[:, i] = value

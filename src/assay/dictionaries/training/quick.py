@@ -200,11 +200,11 @@ def shuffled(n: int, batch: int, seed: int) -> Callable[[int], Int[Tensor, "b"]]
     """Which of n rows make the batch of a step: a new order each time they are through, less the
     few that fill no batch."""
     size = min(batch, n)
-    each = n // size
+    batches_per_epoch = n // size
     order: dict[int, Tensor] = {}
 
     def draw(step: int) -> Int[Tensor, "b"]:
-        epoch, place = divmod(step, each)
+        epoch, place = divmod(step, batches_per_epoch)
         if epoch not in order:
             order.clear()
             order[epoch] = torch.from_numpy(

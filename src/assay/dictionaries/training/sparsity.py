@@ -56,11 +56,11 @@ class TargetL0:
         """Take no note beyond L0, which every step gives."""
         return {}
 
-    def learn(self, state: State, seen: Seen) -> None:
+    def learn(self, state: State, observation: Seen) -> None:
         """Correct the penalty's factor by what this step's L0 says."""
-        l0, smooth = seen.noted["l0"].float(), state["target.l0"]
+        l0, smooth = observation.noted["l0"].float(), state["target.l0"]
         smooth.copy_(torch.where(smooth.isnan(), l0, 0.9 * smooth + 0.1 * l0))
-        if not self.begin <= seen.step / seen.steps <= self.end:
+        if not self.begin <= observation.step / observation.steps <= self.end:
             return
         target = torch.as_tensor(self.l0, dtype=torch.float32, device=l0.device)
         factor = state["target.factor"]

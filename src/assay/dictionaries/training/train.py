@@ -135,12 +135,15 @@ def fit_dictionaries(
     (`Harvest.trained_on`) stays with the dictionaries as part of their origin, so that whoever
     evaluates them can tell which text they have seen. `kernel` computes losses and gradients where
     that takes more than the batch (`endtoend.py`); None: the fastest for each method."""
-    watched = [Watch(name, tuple(at), value) for name, (at, value) in (watch or {}).items()]
-    made = [
+    watched = [
+        Watch(name, tuple(watch_steps), value)
+        for name, (watch_steps, value) in (watch or {}).items()
+    ]
+    run_groups = [
         group(runs, method, d=d, steps=steps, d_out=d_out, watch=watched, kernel=kernel)
         for runs, method in groups
     ]
-    trained = fit(made, batches, steps=steps, probe_at=probe_at, bench=bench or Unkept())
+    trained = fit(run_groups, batches, steps=steps, probe_at=probe_at, bench=bench or Unkept())
     out = None if d_out is None else (d_out, mean_out, scale_out, list(sites_out))
     readable = [_readable(t, mean, scale, sites, out) for t in trained]
     if trained_on is None:
@@ -174,8 +177,8 @@ def group(
             f"{len(method.penalty)} "
             f"for {len(runs)} runs"
         )
-    asked = wants(method.loss)
-    _check(method, asked, d_out)
+    loss_arguments = wants(method.loss)
+    _check(method, loss_arguments, d_out)
     state = start(runs.seeds, method, d, d_out, rows)
     method = method if rows is None else replace(method, width=rows.stop - rows.start)
     names = tuple(name for name in state if name not in FIXED)
@@ -187,7 +190,7 @@ def group(
     state |= adam_state({name: state[name] for name in names})
     if method.near is not None:
         state["start.W_dec"] = state["W_dec"].clone()
-    learners = _learners(method, asked, watch)
+    learners = _learners(method, loss_arguments, watch)
     noting = [learner for learner in learners if learner.note(torch.zeros(1, 1, method.width))]
     compute = kernel or _fastest(
         method, d_out, sparsely=all(isinstance(learner, NotesCodes) for learner in noting)
@@ -199,7 +202,9 @@ def group(
     for part in settling:
         state |= part.keep(runs.seeds, method.width)
     for w in watch:
-        state[w.name] = w.start(_named(state), steps, [name for name in state if "." not in name])
+        state[w.name] = w.start(
+            _select_stored(state), steps, [name for name in state if "." not in name]
+        )
     factors = [name for name in state if name.endswith(".factor") and not name.startswith("adam.")]
     dtype = PRECISIONS[method.products]
     rate = method.rate or warm_up_decay(steps, method.warm_up, method.decay)
@@ -215,13 +220,13 @@ def group(
         """The curves, notes and gradients of a batch, its inputs, and its targets."""
 
         def note(features: Tensor | Codes) -> dict[str, Tensor]:
-            taken = [
-                learner.note_codes(features)
+            note_parts = [
+                learner.note_codes(features)  # type: ignore[union-attr]
                 if isinstance(features, Codes)
                 else learner.note(features)
                 for learner in noting
-            ]  # type: ignore
-            return {name: value for notes in taken for name, value in notes.items()}
+            ]
+            return {name: value for notes in note_parts for name, value in notes.items()}
 
         x, y = batch if isinstance(batch, tuple) else (batch, None)
         if (y is None) != (d_out is None):
@@ -234,8 +239,8 @@ def group(
             penalty = penalty * state[name]
         params = {name: state[name] for name in (*names, *FIXED) if name in state}
         more: dict[str, Any] = {} if y is None else {"y": y.float()}
-        more |= {"idle": state["idle.rows"]} if "idle" in asked else {}
-        more |= {"progress": step / steps} if "progress" in asked else {}
+        more |= {"idle": state["idle.rows"]} if "idle" in loss_arguments else {}
+        more |= {"progress": step / steps} if "progress" in loss_arguments else {}
         more |= {"sparse": state["path.sparse"]} if "path.sparse" in state else {}
         out = in_chunks(
             compute,
@@ -270,9 +275,11 @@ def group(
         if isinstance(method.nonlinearity, Confined):
             method.nonlinearity.confine(state)
         if learners:
-            seen = Seen(step, steps, runs.seeds, x, y, series, _named(state), method.nonlinearity)
+            observation = Seen(
+                step, steps, runs.seeds, x, y, series, _select_stored(state), method.nonlinearity
+            )
             for learner in learners:
-                learner.learn(state, seen)
+                learner.learn(state, observation)
         return series["loss"], {name: series[name] for name in CURVES if name in series}
 
     @torch.no_grad()
@@ -293,9 +300,9 @@ def group(
             "frozen": list(method.frozen),
             "near": method.near,
         }
-    own = {*names, *FIXED, *read.init(1, method.width)}
-    if beside := sorted(name for name in state if "." not in name and name not in own):
-        header["beside"] = beside
+    known_names = {*names, *FIXED, *read.init(1, method.width)}
+    if extra_names := sorted(name for name in state if "." not in name and name not in known_names):
+        header["beside"] = extra_names
     return Group(runs, state, step_fn, header, settle if settling else None)
 
 
@@ -315,18 +322,22 @@ def start(
     target = d if d_out is None else d_out
     its = rows or slice(0, method.width)
     width = its.stop - its.start
-    drawn = torch.from_numpy(normal_rows(seeds, "dictionary", 0, target, its))
-    W_dec = unit_rows(drawn if method.covariance is None else spread(drawn, method.covariance))
-    along = W_dec
+    directions = torch.from_numpy(normal_rows(seeds, "dictionary", 0, target, its))
+    W_dec = unit_rows(
+        directions if method.covariance is None else spread(directions, method.covariance)
+    )
+    encoder_rows = W_dec
     if not method.tied_start or d_out is not None:
-        along = unit_rows(torch.from_numpy(normal_rows(seeds, "dictionary.encoder", 0, d, its)))
-    W_enc = method.encoder_scale * along
-    own = method.nonlinearity.init(len(seeds), width)
-    own |= {name: W_enc.clone() for name in getattr(method.nonlinearity, "encoders", ())}
-    own |= {"W_skip": torch.zeros(len(seeds), d, target)} if method.skip else {}
-    own |= {"b_pre": torch.zeros(len(seeds), d)} if d_out is not None else {}
+        encoder_rows = unit_rows(
+            torch.from_numpy(normal_rows(seeds, "dictionary.encoder", 0, d, its))
+        )
+    W_enc = method.encoder_scale * encoder_rows
+    extra_params = method.nonlinearity.init(len(seeds), width)
+    extra_params |= {name: W_enc.clone() for name in getattr(method.nonlinearity, "encoders", ())}
+    extra_params |= {"W_skip": torch.zeros(len(seeds), d, target)} if method.skip else {}
+    extra_params |= {"b_pre": torch.zeros(len(seeds), d)} if d_out is not None else {}
     biases = {"b_enc": torch.zeros(len(seeds), width), "b_dec": torch.zeros(len(seeds), target)}
-    return {"W_enc": W_enc, "W_dec": W_dec, **biases, **own}
+    return {"W_enc": W_enc, "W_dec": W_dec, **biases, **extra_params}
 
 
 def spread(
@@ -365,14 +376,16 @@ def remove_parallel(grad: Float[Tensor, "run f d"], W: Float[Tensor, "run f d"])
 class Confined(Protocol):
     """A nonlinearity whose parameters must keep to something after each step."""
 
-    def confine(self, own: Mapping[str, Tensor]) -> None:
+    def confine(self, parameters: Mapping[str, Tensor]) -> None:
         """Bring them back, in place."""
 
 
-def _learners(method: Method, asked: frozenset[str], watch: Sequence[Watch]) -> list[Learner]:
+def _learners(
+    method: Method, loss_arguments: frozenset[str], watch: Sequence[Watch]
+) -> list[Learner]:
     """What learns along, in the order in which it does: counts first, then who reads them; a watch
     sees the outcome."""
-    counted = "idle" in asked or not isinstance(method.dead, Keep)
+    counted = "idle" in loss_arguments or not isinstance(method.dead, Keep)
     parts = (
         Idle() if counted else None,
         method.nonlinearity,
@@ -401,14 +414,14 @@ def _fastest(method: Method, d_out: int | None, sparsely: bool) -> Kernel:
     )
 
 
-def _check(method: Method, asked: frozenset[str], d_out: int | None) -> None:
+def _check(method: Method, loss_arguments: frozenset[str], d_out: int | None) -> None:
     name = getattr(method.loss, "__name__", repr(method.loss))
-    if unknown := sorted(asked - {"y", "idle", "progress"}):
+    if unknown := sorted(loss_arguments - {"y", "idle", "progress"}):
         raise SpecError(
             f"the loss {name} asks for {', '.join(unknown)}; a loss may ask for y, idle and "
             "progress"
         )
-    if d_out is not None and "y" not in asked:
+    if d_out is not None and "y" not in loss_arguments:
         raise SpecError(f"a transcoder needs a loss with a target, but {name} takes no y=None")
     if method.near is not None and not 0 < method.near <= 1:
         raise SpecError(f"near is a cosine above 0 and up to 1, got {method.near}")
@@ -425,7 +438,7 @@ def _check(method: Method, asked: frozenset[str], d_out: int | None) -> None:
         )
 
 
-def _named(state: State) -> dict[str, Tensor]:
+def _select_stored(state: State) -> dict[str, Tensor]:
     """What is stored in the end, in the shapes of Dictionary; views."""
     return standard({name: value for name, value in state.items() if "." not in name})
 
@@ -442,10 +455,10 @@ def _readable(
     device = trained.tensors["W_enc"].device
 
     def expanded(value: Tensor | np.ndarray | float | None, *shape: int) -> Tensor:
-        given = (
+        tensor = (
             torch.zeros(*shape) if value is None else torch.as_tensor(value, dtype=torch.float32)
         )
-        return given.to(device).expand(runs, *given.shape).contiguous()
+        return tensor.to(device).expand(runs, *tensor.shape).contiguous()
 
     tensors = {
         name: value.mT.contiguous() if is_encoder(name) else value

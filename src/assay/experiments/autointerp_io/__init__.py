@@ -30,9 +30,9 @@ def instead(**measured: str) -> Derive:
 
     def derive(arms: Arms) -> xr.Dataset:
         data = arms["main"]
-        named = {name: data[other].rename() for name, other in measured.items()}
+        variables = {name: data[other].rename() for name, other in measured.items()}
         return data.drop_vars(data.data_vars).assign(
-            named | ({"diverged": data.diverged} if "diverged" in data else {})
+            variables | ({"diverged": data.diverged} if "diverged" in data else {})
         )
 
     return derive

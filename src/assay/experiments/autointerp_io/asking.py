@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core.cache import folder as cache_folder
-from assay.features.explaining.asked import AskedExplainer, Side
 from assay.features.explaining.chat import Chat
+from assay.features.explaining.chat_explainer import AskedExplainer, Side
 from assay.features.explaining.endpoint import read
 from assay.features.explaining.evidence import Evidence, promoted
 
@@ -41,15 +41,17 @@ def asked_measures(
         ids = promoted(features.weights[[feature]], s.names)[0]
         evidence = Evidence(text.seen, value, text.split.validation, ids, s.seed)
         for side in SIDES:
-            asked = AskedExplainer(chat, text.vocabulary.__getitem__, side)
-            if (said := asked.explain(evidence)) is None:
+            explainer = AskedExplainer(chat, text.vocabulary.__getitem__, side)
+            if (explanation := explainer.explain(evidence)) is None:
                 continue
             for bare in ("", "_bare"):
-                score, missing = asked.detection(said, text.fresh, fresh, s.seed, quotes=not bare)
+                score, missing = explainer.detection(
+                    explanation, text.fresh, fresh, s.seed, quotes=not bare
+                )
                 out[f"told_{side}{bare}"][i], unanswered[i] = score, unanswered[i] + missing
-    named = {name: ("run told", x[None], "1") for name, x in out.items()}
+    variables = {name: ("run told", x[None], "1") for name, x in out.items()}
     return {
-        **named,
+        **variables,
         "unanswered": ("run told", unanswered[None], "contexts"),
         "missing": ("run", np.array([sum(chat.tally.missing.values())]), "1"),
     }

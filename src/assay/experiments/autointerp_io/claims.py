@@ -315,9 +315,9 @@ SCORES = {
 }
 FINDINGS = (
     *(
-        finding(f"{what} by {side}", f"{name}_{at}", unit)
+        finding(f"{what} by {side}", f"{name}_{suffix}", unit)
         for name, (what, unit) in SCORES.items()
-        for at, side in SIDES.items()
+        for suffix, side in SIDES.items()
     ),
     finding("F1 of rules on inputs, token by token", "f1", "F1"),
     finding("Detection by promoted tokens of another feature", "shuffled_out", "balanced accuracy"),

@@ -57,10 +57,10 @@ def figures(arms: Arms) -> list[Figure]:
         ),
     )
     sides = [
-        (what, side, *summary(average(data, f"{name}_{at}").values))
+        (what, side, *summary(average(data, f"{name}_{suffix}").values))
         for name, what in TOLD.items()
-        for at, side in SIDES.items()
-        if f"{name}_{at}" in data
+        for suffix, side in SIDES.items()
+        if f"{name}_{suffix}" in data
     ]
     score = Figure(
         "Explanations from inputs, from outputs and from both",

@@ -42,7 +42,7 @@ def method(s: InputsOutputs) -> Method:
     from assay.dictionaries.training.freezing import freeze
     from assay.dictionaries.training.train import Method
 
-    made = Method(
+    base_method = Method(
         TopK(s.k),
         losses.mse,
         s.width,
@@ -52,7 +52,7 @@ def method(s: InputsOutputs) -> Method:
         encoder_scale=1.0,
         products="float32",
     )
-    return freeze(made, s.frozen)
+    return freeze(base_method, s.frozen)
 
 
 def train_together(groups: Sequence[Runs[InputsOutputs]], bench: Bench) -> list[Trained]:
@@ -96,15 +96,17 @@ def measure(runs: Runs[InputsOutputs], trained: Trained, bench: Bench) -> xr.Dat
     (s,) = runs.specs
     data, test = activations(s, bench)
     features = Features.of(Dictionary.of(trained.to("cpu")), reading(data, test))
-    named: dict[str, tuple[str, Any, str]] = {"loss": ("run step", trained.history["loss"], "1")}
-    named |= drawn_measures(s, features) | open_measures(
+    variables: dict[str, tuple[str, Any, str]] = {
+        "loss": ("run step", trained.history["loss"], "1")
+    }
+    variables |= drawn_measures(s, features) | open_measures(
         s, features, likely(tiny(s.model(later=1), bench), test)
     )
     if s.further:
-        named |= planted_measures(s)
+        variables |= planted_measures(s)
     if s.explainer != "rules":
-        named |= asked_measures(s, features)
-    return measures(runs, coords={"step": trained.steps.tolist()}, **named)
+        variables |= asked_measures(s, features)
+    return measures(runs, coords={"step": trained.steps.tolist()}, **variables)
 
 
 @lru_cache(maxsize=1)

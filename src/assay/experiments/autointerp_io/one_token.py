@@ -9,15 +9,15 @@ import numpy as np
 
 from assay.data.planted_domains import PlantedDomains, planted_domains
 from assay.features.explaining.evidence import promoted
-from assay.features.explaining.given import (
+from assay.features.explaining.rule import Positions
+from assay.features.explaining.scoring import auroc, levels
+from assay.features.explaining.token_context import (
     Given,
     following,
     on_tokens,
     open_token,
     token_in_context,
 )
-from assay.features.explaining.rule import Positions
-from assay.features.explaining.scoring import auroc, levels
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -49,11 +49,15 @@ def open_measures(
     `likely` is what another model expects next on the fresh text. The rest is NaN where there are
     fewer such features than asked for."""
     read, size = features.reading, len(features.reading.vocabulary)
-    there = features.lasting(s.firings, s.seed, "pairs")
-    on = {int(i): on_tokens(read.seen, features.values(int(i))[0], size) for i in there}
-    strict = sum(token_in_context(one, s.firings) is not None for one in on.values())
+    candidates = features.lasting(s.firings, s.seed, "pairs")
+    on = {int(i): on_tokens(read.seen, features.values(int(i))[0], size) for i in candidates}
+    strict = sum(
+        token_in_context(token_firings, s.firings) is not None for token_firings in on.values()
+    )
     pairs = [
-        (i, token) for i, one in on.items() if (token := open_token(one, s.firings)) is not None
+        (i, token)
+        for i, token_firings in on.items()
+        if (token := open_token(token_firings, s.firings)) is not None
     ]
     out = {name: np.full(s.pairs, np.nan) for name in OPEN}
     sets = (
@@ -62,22 +66,26 @@ def open_measures(
         else np.zeros((0, s.names), int)
     )
     for j, (i, token) in enumerate(pairs[: s.pairs]):
-        given = Given.at(token, read.seen, read.fresh, read.split.validation, features.values(i))
-        out["given_before"][j] = given.before(s.names)
-        out["given_next"][j] = given.next(sets[j])
-        out["given_other"][j] = given.next(sets[(j + 1) % len(sets)])
-        out["given_common"][j] = given.next(given.commonest(s.names))
-        out["given_hindsight"][j] = given.next(following(given.seen, given.value > 0, s.names))
+        conditional = Given.at(
+            token, read.seen, read.fresh, read.split.validation, features.values(i)
+        )
+        out["given_before"][j] = conditional.before(s.names)
+        out["given_next"][j] = conditional.next(sets[j])
+        out["given_other"][j] = conditional.next(sets[(j + 1) % len(sets)])
+        out["given_common"][j] = conditional.next(conditional.commonest(s.names))
+        out["given_hindsight"][j] = conditional.next(
+            following(conditional.seen, conditional.value > 0, s.names)
+        )
         expected = likely[read.fresh.shifted(0) == token]
         for name, tokens in (
             ("own", sets[j]),
             ("other", sets[(j + 1) % len(sets)]),
-            ("common", given.commonest(s.names)),
+            ("common", conditional.commonest(s.names)),
         ):
-            out[f"likely_{name}"][j] = auroc(levels(expected[:, tokens].sum(1), given.fires))
-    named: Named = {name: ("run pair", x[None], "AUROC") for name, x in out.items()}
-    counts = {"strict": strict, "open": min(len(pairs), s.pairs), "lasting": len(there)}
-    return named | {
+            out[f"likely_{name}"][j] = auroc(levels(expected[:, tokens].sum(1), conditional.fires))
+    variables: Named = {name: ("run pair", x[None], "AUROC") for name, x in out.items()}
+    counts = {"strict": strict, "open": min(len(pairs), s.pairs), "lasting": len(candidates)}
+    return variables | {
         name: ("run", np.array([float(count)]), "features") for name, count in counts.items()
     }
 
@@ -85,52 +93,72 @@ def open_measures(
 def planted_measures(s: InputsOutputs) -> Named:
     """AUROC of either side for features planted in two texts, and how many the definition finds
     there, rightly and wrongly."""
-    named: Named = {}
+    variables: Named = {}
     for label, marked in (("planted", False), ("marked", True)):
-        seen, fresh = (
+        train_domains, fresh = (
             planted_domains(s.seed, part, windows, marked=marked)
             for part, windows in enumerate(PLANTED_WINDOWS)
         )
-        text = [Positions(one.tokens, np.ones(one.tokens.shape, bool)) for one in (seen, fresh)]
-        held = text[0].row // seen.tokens.shape[1] % 4 == 0
-        told = [_given(text, held, seen, fresh, j) for j in range(len(seen.own))]
-        named |= {
+        text = [
+            Positions(domains.tokens, np.ones(domains.tokens.shape, bool))
+            for domains in (train_domains, fresh)
+        ]
+        held = text[0].row // train_domains.tokens.shape[1] % 4 == 0
+        conditionals = [
+            _condition_on_token(text, held, train_domains, fresh, j)
+            for j in range(len(train_domains.own))
+        ]
+        variables |= {
             f"{label}_before": (
                 "run plant",
-                np.array([[g.before(s.names) for g in told]]),
+                np.array([[g.before(s.names) for g in conditionals]]),
                 "AUROC",
             ),
             f"{label}_next": (
                 "run plant",
-                np.array([[g.next(seen.follows[j]) for j, g in enumerate(told)]]),
+                np.array([[g.next(train_domains.follows[j]) for j, g in enumerate(conditionals)]]),
                 "AUROC",
             ),
         }
         if not marked:
             counts = {
-                f"found_{kind}": _found(text[0], seen, kind)
+                f"found_{kind}": _compute_recall(text[0], train_domains, kind)
                 for kind in ("in_context", "on_token", "on_context")
             }
-            named |= {name: ("run", np.array([share]), "share") for name, share in counts.items()}
-    return named
+            variables |= {
+                name: ("run", np.array([share]), "share") for name, share in counts.items()
+            }
+    return variables
 
 
-def _given(
-    text: list[Positions], held: np.ndarray, seen: PlantedDomains, fresh: PlantedDomains, j: int
+def _condition_on_token(
+    text: list[Positions],
+    held: np.ndarray,
+    train_domains: PlantedDomains,
+    fresh: PlantedDomains,
+    j: int,
 ) -> Given:
-    values = seen.in_context[j].ravel().astype(float), fresh.in_context[j].ravel().astype(float)
-    return Given.at(int(seen.own[j]), text[0], text[1], held, values)
+    values = (
+        train_domains.in_context[j].ravel().astype(float),
+        fresh.in_context[j].ravel().astype(float),
+    )
+    return Given.at(int(train_domains.own[j]), text[0], text[1], held, values)
 
 
-def _found(text: Positions, planted: PlantedDomains, kind: str) -> float:
+def _compute_recall(text: Positions, planted: PlantedDomains, kind: str) -> float:
     """The share of planted features of one kind that the definition calls token-in-context, on
     their own token."""
     size = int(text.tokens.max()) + 1
     fires = getattr(planted, kind)
-    found = [
+    tokens = [
         token_in_context(on_tokens(text, fires[j].ravel().astype(float), size))
         for j in range(len(planted.own))
     ]
     return float(
-        np.mean([token == own for token, own in zip(found, planted.own.tolist(), strict=True)])
+        np.mean(
+            [
+                token == expected
+                for token, expected in zip(tokens, planted.own.tolist(), strict=True)
+            ]
+        )
     )

@@ -47,13 +47,13 @@ def reading(data: Harvest, test: Harvest) -> Reading:
 
     model = load(data.spec.subject)
     W_U = model.model.get_output_embeddings().weight.detach().float()
-    seen, fresh = (Positions(part.tokens, part.keep) for part in (data, test))
+    train_positions, fresh = (Positions(part.tokens, part.keep) for part in (data, test))
     h = tuple(torch.from_numpy(part.gather(part.kept)) for part in (data, test))
     held = data.document[data.kept] % 4 == 0
     return Reading(
-        seen,
+        train_positions,
         fresh,
-        Split(seen, held),
+        Split(train_positions, held),
         (h[0], h[1]),
         readout(model, 0),
         W_U,
@@ -72,12 +72,12 @@ class Features:
     promotes."""
 
     @staticmethod
-    def of(one: Dictionary, read: Reading) -> Features:
+    def of(dictionary: Dictionary, read: Reading) -> Features:
         """The features of a dictionary of this model's activations."""
-        assert one.scale is not None  # a trained dictionary knows how its inputs were scaled
-        rows = (one.W_dec[0] @ read.readout.W_out) / one.scale[0]
+        assert dictionary.scale is not None  # a trained dictionary knows how its inputs were scaled
+        rows = (dictionary.W_dec[0] @ read.readout.W_out) / dictionary.scale[0]
         weights = (read.readout.project(rows) * read.readout.gain) @ read.W_U.T
-        f = tuple(one.encode(h)[0].T.contiguous() for h in read.h)
+        f = tuple(dictionary.encode(h)[0].T.contiguous() for h in read.h)
         return Features(read, (f[0], f[1]), (weights - weights.mean(1, keepdim=True)).numpy())
 
     def values(self, feature: int) -> Values:
@@ -86,8 +86,12 @@ class Features:
 
     def lasting(self, firings: int, seed: int, stream: str) -> Int[np.ndarray, "feature"]:
         """Features that fire so often on both texts, in an order drawn by lot."""
-        there = np.flatnonzero(np.minimum(*((f > 0).sum(1).numpy() for f in self.f)) >= firings)
-        return there[permutation(np.array([seed]), f"autointerp.{stream}", 0, len(there))[0]]
+        candidates = np.flatnonzero(
+            np.minimum(*((f > 0).sum(1).numpy() for f in self.f)) >= firings
+        )
+        return candidates[
+            permutation(np.array([seed]), f"autointerp.{stream}", 0, len(candidates))[0]
+        ]
 
 
 def dense_as(

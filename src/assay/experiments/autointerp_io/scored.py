@@ -18,7 +18,6 @@ from assay.features.explaining.evidence import (
     promoted,
     weighed,
 )
-from assay.features.explaining.given import following
 from assay.features.explaining.learner import Limits
 from assay.features.explaining.rule import kinds, rule_f1
 from assay.features.explaining.scoring import (
@@ -32,6 +31,7 @@ from assay.features.explaining.scoring import (
     logit_prediction,
     simulation,
 )
+from assay.features.explaining.token_context import following
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -44,25 +44,29 @@ SHUFFLES = 2
 """Other features whose explanations are tried in the place of each."""
 
 
-def told(read: Reading, explained: Any, values: Values, of: Values | None = None) -> float:
+def score_detection(
+    read: Reading, explained: Any, values: Values, explained_values: Values | None = None
+) -> float:
     """Detection on the fresh text; the cut is chosen on the seen one, for the activations `of`
     which it explains."""
-    at = cut(contexts(read.seen, explained.scores(read.seen), (of or values)[0]))
-    return detection(explained.scores(read.fresh), values[1], read.fresh, at)
+    threshold = cut(
+        contexts(read.seen, explained.scores(read.seen), (explained_values or values)[0])
+    )
+    return detection(explained.scores(read.fresh), values[1], read.fresh, threshold)
 
 
 def every_score(read: Reading, explained: Any, values: Values, seed: int) -> dict[str, float]:
     """All scores of where it fires, by name."""
     before, after = explained.scores(read.seen), explained.scores(read.fresh)
-    of = levels(after, values[1] > 0)
+    score_levels = levels(after, values[1] > 0)
     return {
         "detection": detection(
             after, values[1], read.fresh, cut(contexts(read.seen, before, values[0]))
         ),
         "fuzzing": fuzzing(after, values[1], read.fresh, cut(levels(before, values[0] > 0)), seed),
         "simulation": simulation(after, values[1]),
-        "auroc": auroc(of),
-        "precision": average_precision(of),
+        "auroc": auroc(score_levels),
+        "precision": average_precision(score_levels),
     }
 
 
@@ -75,9 +79,9 @@ def drawn_measures(s: InputsOutputs, features: Features) -> Named:
     def put(name: str, i: int, value: float) -> None:
         out.setdefault(name, np.full(s.features, np.nan))[i] = value
 
-    def explain(value: Float[np.ndarray, "row"], named: Any = None) -> InputExplanation:
+    def explain(value: Float[np.ndarray, "row"], token_kinds: Any = None) -> InputExplanation:
         return input_explanation(
-            read.split.learn(value > 0, Limits(names=s.names), named), read.seen, value
+            read.split.learn(value > 0, Limits(names=s.names), token_kinds), read.seen, value
         )
 
     values = [features.values(int(i)) for i in chosen]
@@ -85,26 +89,38 @@ def drawn_measures(s: InputsOutputs, features: Features) -> Named:
     inside = [explain(v[0]) for v in values]
     outside = [OutputExplanation(tuple(ids.tolist())) for ids in promoted(weights, s.names)]
     after = [following(read.seen, v[0] > 0, s.names) for v in values]
-    others = [[(i + j) % len(chosen) for j in range(1, 1 + SHUFFLES)] for i in range(len(chosen))]
+    other_features = [
+        [(i + j) % len(chosen) for j in range(1, 1 + SHUFFLES)] for i in range(len(chosen))
+    ]
     moved = [
-        permutation(np.array([s.seed]), "autointerp.permuted", j, len(at))[0]
-        for j, at in enumerate((read.seen, read.fresh))
+        permutation(np.array([s.seed]), "autointerp.permuted", j, len(positions))[0]
+        for j, positions in enumerate((read.seen, read.fresh))
     ]
     for i, v in enumerate(values):
-        put("detection_in", i, told(read, inside[i], v))
+        put("detection_in", i, score_detection(read, inside[i], v))
         put("simulation_in", i, simulation(inside[i].scores(read.fresh), v[1]))
         put("auroc_in", i, auroc(levels(inside[i].scores(read.fresh), v[1] > 0)))
         put("auroc_both", i, with_next(read, inside[i], outside[i], v))
-        put("auroc_with_other", i, with_next(read, inside[i], outside[others[i][0]], v))
+        put("auroc_with_other", i, with_next(read, inside[i], outside[other_features[i][0]], v))
         put("auroc_permuted", i, with_next(read, inside[i], outside[i], v, moved))
-        put("shuffled", i, float(np.mean([told(read, inside[j], v, values[j]) for j in others[i]])))
-        for name, j in (("own", i), ("other", others[i][0]), ("another", others[i][1])):
+        put(
+            "shuffled",
+            i,
+            float(
+                np.mean([score_detection(read, inside[j], v, values[j]) for j in other_features[i]])
+            ),
+        )
+        for name, j in (
+            ("own", i),
+            ("other", other_features[i][0]),
+            ("another", other_features[i][1]),
+        ):
             put(f"follow_{name}", i, logit_prediction(after[j].tolist(), weights[i]))
     rates = np.array([(v[0] > 0).mean() for v in values])
-    for name, h in beside(s, read, len(chosen)).items():
+    for name, h in draw_baselines(s, read, len(chosen)).items():
         for i, v in enumerate(dense_as(*h, rates)):
             explained = explain(v[0])
-            put(name, i, told(read, explained, v))
+            put(name, i, score_detection(read, explained, v))
             put(f"{name}_simulation", i, simulation(explained.scores(read.fresh), v[1]))
     for i, v in enumerate(values) if s.further else ():
         both = both_explanation(inside[i], outside[i], read.seen, v[0] > 0)
@@ -114,14 +130,20 @@ def drawn_measures(s: InputsOutputs, features: Features) -> Named:
         put(
             "shuffled_out",
             i,
-            float(np.mean([told(read, outside[j], v, values[j]) for j in others[i]])),
+            float(
+                np.mean(
+                    [score_detection(read, outside[j], v, values[j]) for j in other_features[i]]
+                )
+            ),
         )
         worded = explain(v[0], kinds(read.vocabulary))
-        put("worded", i, told(read, worded, v))
+        put("worded", i, score_detection(read, worded, v))
         put(
             "bare",
             i,
-            told(read, input_explanation(worded.rule.without_quotes(), read.seen, v[0]), v),
+            score_detection(
+                read, input_explanation(worded.rule.without_quotes(), read.seen, v[0]), v
+            ),
         )
         put("f1", i, rule_f1(inside[i].rule, read.fresh, v[1] > 0))
         put("logits_in", i, logit_prediction(inside[i].rule.tokens, weights[i]))
@@ -133,7 +155,7 @@ def drawn_measures(s: InputsOutputs, features: Features) -> Named:
     return {name: ("run feature", x[None], "1") for name, x in out.items()}
 
 
-def beside(
+def draw_baselines(
     s: InputsOutputs, read: Reading, count: int
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """The activations of so many neurons, and along so many random directions, once or twice [row
@@ -143,15 +165,15 @@ def beside(
             :count
         ].copy()
     )
-    found = {"neuron": (read.h[0][:, which], read.h[1][:, which])}
+    baselines = {"neuron": (read.h[0][:, which], read.h[1][:, which])}
     for index, name in enumerate(("direction", "again")[: 1 + s.further]):
         u = torch.from_numpy(
             normal(np.array([s.seed]), "autointerp.directions", index, (read.h[0].shape[1], count))[
                 0
             ]
         )
-        found[name] = (read.h[0] @ u, read.h[1] @ u)
-    return found
+        baselines[name] = (read.h[0] @ u, read.h[1] @ u)
+    return baselines
 
 
 def with_next(
@@ -166,7 +188,10 @@ def with_next(
 
     `moved` deals what follows out anew among the positions of either text.
     """
-    rule, q = (tuple(e.scores(at) for at in (read.seen, read.fresh)) for e in (inside, outside))
-    q = q if moved is None else tuple(x[at] for x, at in zip(q, moved, strict=True))
+    rule, q = (
+        tuple(e.scores(positions) for positions in (read.seen, read.fresh))
+        for e in (inside, outside)
+    )
+    q = q if moved is None else tuple(x[positions] for x, positions in zip(q, moved, strict=True))
     a, b, c = weighed(rule[0], q[0], v[0] > 0)
     return auroc(levels(a * rule[1] + b * q[1] + c, v[1] > 0))

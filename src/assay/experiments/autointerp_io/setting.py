@@ -77,7 +77,7 @@ class InputsOutputs(Spec):
 
     def text(self, subject: str) -> tuple[HarvestSpec, HarvestSpec]:
         """(what is explained, what explanations are scored on): activations of the model's MLP."""
-        seen = HarvestSpec(
+        harvest = HarvestSpec(
             subject=subject,
             site="blocks.0.mlp.hook_post",
             corpus=self.corpus,
@@ -86,4 +86,4 @@ class InputsOutputs(Spec):
             context=64,
             dtype="float32",
         )
-        return seen, seen.replace(part="test", windows=self.tested)
+        return harvest, harvest.replace(part="test", windows=self.tested)

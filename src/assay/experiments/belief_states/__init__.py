@@ -29,21 +29,21 @@ if TYPE_CHECKING:
     from assay.worlds.hidden_markov.process import PrefixTree
 
 
-def in_place(of: str, **probes: str) -> Derive:
+def in_place(source: str, **probes: str) -> Derive:
     """A derived arm: another arm's measures with one probe in the place of the one that is judged,
     alone and beside the kernel."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        made, own = arms[of].copy(deep=True), judged_probe(arms[of].attrs)
-        for name, values in arms[of].data_vars.items():
+        dataset, judged_name = arms[source].copy(deep=True), judged_probe(arms[source].attrs)
+        for name, values in arms[source].data_vars.items():
             if "probe" in values.dims:
                 for place, probe in {
-                    own: probes["alone"],
-                    f"{own} + kernel": probes.get("with_kernel"),
+                    judged_name: probes["alone"],
+                    f"{judged_name} + kernel": probes.get("with_kernel"),
                 }.items():
                     if probe:
-                        made[name].loc[{"probe": place}] = values.sel(probe=probe)
-        return made
+                        dataset[name].loc[{"probe": place}] = values.sel(probe=probe)
+        return dataset
 
     return derive
 
@@ -51,9 +51,9 @@ def in_place(of: str, **probes: str) -> Derive:
 def shuffled(arms: Arms) -> xr.Dataset:
     """A derived arm: main's networks, probed for beliefs exchanged between prefixes of one length,
     and nothing else of theirs."""
-    made = arms["main"][["ending_missing"]].sel(probe=["concat"]).copy(deep=True)
-    made["ending_missing"].loc[{"probe": "concat"}] = arms["main"].shuffled_missing
-    return made
+    dataset = arms["main"][["ending_missing"]].sel(probe=["concat"]).copy(deep=True)
+    dataset["ending_missing"].loc[{"probe": "concat"}] = arms["main"].shuffled_missing
+    return dataset
 
 
 FEW = 6

@@ -23,7 +23,7 @@ ROHIN = (
 PILOT = "pilot: seeds 0–5"
 
 
-def left(arm: xr.Dataset, protocol: str, probe: str | None = None) -> xr.DataArray:
+def select_missing(arm: xr.Dataset, protocol: str, probe: str | None = None) -> xr.DataArray:
     """[run]: the share that one probe does not read, by default the one that stands for the runs of
     the arm."""
     return arm[f"{protocol}_missing"].sel(probe=probe or judged_probe(arm.attrs), drop=True)
@@ -32,7 +32,7 @@ def left(arm: xr.Dataset, protocol: str, probe: str | None = None) -> xr.DataArr
 def log_left(arm: xr.Dataset, protocol: str) -> xr.DataArray:
     """[run]: the logarithm of that share."""
     # NumPy says that it gives arrays
-    return np.log(left(arm, protocol))  # type: ignore[return-value]
+    return np.log(select_missing(arm, protocol))  # type: ignore[return-value]
 
 
 def common(*arms: xr.Dataset) -> list[xr.Dataset]:
@@ -41,7 +41,7 @@ def common(*arms: xr.Dataset) -> list[xr.Dataset]:
     return [a.isel(run=np.isin(a.seed.values, sorted(seeds))).sortby("seed") for a in arms]
 
 
-def beside(spec: Mapping[str, Any]) -> str:
+def kernel_probe(spec: Mapping[str, Any]) -> str:
     """The probe that stands for a run, with kernel regression on the tokens beside it."""
     return f"{judged_probe(spec)} + kernel"
 
@@ -51,9 +51,9 @@ def over(other: str, protocol: str, probe: str | None = None, against: str | Non
     that both have."""
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-        mine, theirs = common(arm, arms[other])
-        own = left(mine, protocol, probe)
-        return own.copy(data=left(theirs, protocol, against).values - own.values)
+        arm_subset, theirs = common(arm, arms[other])
+        missing = select_missing(arm_subset, protocol, probe)
+        return missing.copy(data=select_missing(theirs, protocol, against).values - missing.values)
 
     return value
 
@@ -63,15 +63,16 @@ def over_tokens(protocol: str, probe: Callable[[Mapping[str, Any]], str] = judge
     tables, a sum over places, the kernel."""
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-        mine, tokens = common(
+        arm_subset, tokens = common(
             arm, arms["tokens" if arm.attrs["process"] == "rrxor" else "mess3-tokens"]
         )
         rivals = [
             p for p in tokens.probe.values if p.startswith("last ") or p in ("additive", "kernel")
         ]
-        own = left(mine, protocol, probe(arm.attrs))
-        return own.copy(
-            data=tokens[f"{protocol}_missing"].sel(probe=rivals).min("probe").values - own.values
+        missing = select_missing(arm_subset, protocol, probe(arm.attrs))
+        return missing.copy(
+            data=tokens[f"{protocol}_missing"].sel(probe=rivals).min("probe").values
+            - missing.values
         )
 
     return value
@@ -80,16 +81,18 @@ def over_tokens(protocol: str, probe: Callable[[Mapping[str, Any]], str] = judge
 def distance_gain(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: R² of the probe's distances with those of the beliefs, less that with those of the
     next-token distributions."""
-    at = {"probe": judged_probe(arm.attrs)}
-    return arm.distance_belief.sel(at, drop=True) - arm.distance_next.sel(at, drop=True)
+    selection = {"probe": judged_probe(arm.attrs)}
+    return arm.distance_belief.sel(selection, drop=True) - arm.distance_next.sel(
+        selection, drop=True
+    )
 
 
-def growth(arm: xr.Dataset, along: np.ndarray | None = None) -> xr.DataArray:
+def growth(arm: xr.Dataset, reference: np.ndarray | None = None) -> xr.DataArray:
     """[run]: rank correlation over moments of training of R² and minus excess loss, or any other
     numbers [moment] that rise."""
     from scipy.stats import spearmanr
 
-    rising = -arm.excess_at.values if along is None else [along] * arm.sizes["run"]
+    rising = -arm.excess_at.values if reference is None else [reference] * arm.sizes["run"]
     return arm.excess.copy(
         data=np.array(
             [spearmanr(a, b).statistic for a, b in zip(rising, arm.r2_at.values, strict=True)]
@@ -230,8 +233,8 @@ def intrinsic(arms: Arms) -> float:
     from assay.features.linear_probe import distance_r2
 
     tree = published("rrxor", 10)
-    at = np.unique(tree.state, return_index=True)[1]
-    return float(distance_r2(tree.predicted[at], tree.belief[at]))
+    indices = np.unique(tree.state, return_index=True)[1]
+    return float(distance_r2(tree.predicted[indices], tree.belief[indices]))
 
 
 ENUMERATED = "enumeration of all prefixes with exact probabilities, apart from this code"
@@ -307,7 +310,7 @@ def finding(text: str, arm: str, protocol: str, **which: str) -> Finding:
         )
     return Finding(
         text=text,
-        value=lambda arms: 1 - left(arms[arm], protocol, **which),
+        value=lambda arms: 1 - select_missing(arms[arm], protocol, **which),
         unit="R²",
         published="new",
     )
@@ -322,7 +325,7 @@ def adds(what: str, arm: str) -> Finding:
     )
     return Finding(
         text=text,
-        value=lambda arms: over_tokens("ending", beside)(arms[arm], arms),
+        value=lambda arms: over_tokens("ending", kernel_probe)(arms[arm], arms),
         unit="R²",
         published="new",
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from assay.core import Arms
 from assay.core.figures import Figure, columns, summary
-from assay.experiments.belief_states.claims import left
+from assay.experiments.belief_states.claims import select_missing
 from assay.experiments.belief_states.method import SHOWN, WINDOWS
 from assay.experiments.belief_states.probes import HELD_OUT
 from assay.experiments.belief_states.process import prefixes_of
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 def level(arm: xr.Dataset, protocol: str, probe: str | None = None) -> np.ndarray:
     """[run]: R² of each run."""
-    return 1 - left(arm, protocol, probe).values
+    return 1 - select_missing(arm, protocol, probe).values
 
 
 def against_baselines(arms: Arms) -> dict[str, list]:
     """Columns: R² of networks and baselines by both ways of holding out, means over seeds with t
     intervals."""
     networks = (("trained", "main"), ("untrained", "untrained"))
-    rows = [(told, arm, "concat") for told, arm in networks]
+    rows = [(caption, arm, "concat") for caption, arm in networks]
     rows += [
         ("trained + kernel", "main", "concat + kernel"),
         ("kernel on tokens", "tokens", "kernel"),
@@ -38,8 +38,8 @@ def against_baselines(arms: Arms) -> dict[str, list]:
     return columns(
         ("features", "mean", "low", "high", "held"),
         (
-            (label, *summary(level(arms[arm], protocol, probe)), told)
-            for protocol, told in HELD_OUT.items()
+            (label, *summary(level(arms[arm], protocol, probe)), caption)
+            for protocol, caption in HELD_OUT.items()
             for label, arm, probe in rows
         ),
     )
@@ -50,7 +50,7 @@ def over_training(arms: Arms) -> dict[str, list]:
     main = arms["main"]
     moments = zip(main.attrs["moments"], main.r2_at.values.T, strict=True)
     return columns(
-        ("moment", "mean", "low", "high"), ((share, *summary(at)) for share, at in moments)
+        ("moment", "mean", "low", "high"), ((share, *summary(values)) for share, values in moments)
     )
 
 
@@ -58,8 +58,12 @@ def by_layer(arms: Arms) -> dict[str, list]:
     """Columns: R² of each layer by itself, named by its number, trained and untrained, means over
     seeds with t intervals."""
     lines = [
-        (f"{told}, {protocol}es" if protocol == "prefix" else f"{told}, {protocol}s", arm, protocol)
-        for told, arm in (("trained", "main"), ("untrained", "untrained"))
+        (
+            f"{network}, {protocol}es" if protocol == "prefix" else f"{network}, {protocol}s",
+            arm,
+            protocol,
+        )
+        for network, arm in (("trained", "main"), ("untrained", "untrained"))
         for protocol in HELD_OUT
     ]
     return columns(
@@ -78,8 +82,8 @@ def simplex(arms: Arms) -> dict[str, list]:
     out, for the first seed."""
     attrs = arms["mess3"].attrs
     tree = prefixes_of("mess3", attrs["x"], attrs["alpha"], attrs["probed"])
-    shown = tree.belief[tree.depth <= SHOWN]
-    panels = {"true": shown[:, :2]}
+    beliefs = tree.belief[tree.depth <= SHOWN]
+    panels = {"true": beliefs[:, :2]}
     for label, arm in (
         ("trained, last layer", "mess3"),
         ("untrained, all layers", "mess3-untrained"),
@@ -91,7 +95,7 @@ def simplex(arms: Arms) -> dict[str, list]:
         (
             (b + (1 - a - b) / 2, (1 - a - b) * 3**0.5 / 2, f"state {state}", label)
             for label, points in panels.items()
-            for (a, b), state in zip(points.tolist(), shown.argmax(1).tolist(), strict=True)
+            for (a, b), state in zip(points.tolist(), beliefs.argmax(1).tolist(), strict=True)
         ),
     )
 

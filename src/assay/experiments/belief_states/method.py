@@ -182,33 +182,33 @@ def measure(runs: Runs[BeliefStates], trained: Trained, bench: Bench) -> xr.Data
     tree = tree_of(s, s.probed)
     belief = torch.from_numpy(tree.belief)
     x, predicted = probed_features(runs, trained, tree)
-    named = (
+    variables = (
         {} if predicted is None else {"excess": ("run", excess(tree, predicted.numpy()), "nats")}
     )
     coords = {}
     if trained.history:
-        named["loss"], coords["step"] = (
+        variables["loss"], coords["step"] = (
             ("run step", rounded(trained.history["loss"]), "nats"),
             trained.steps.tolist(),
         )
     for protocol in HELD_OUT if s.process == "rrxor" else ["ending"]:
-        found = probe_all(x, runs, tree, protocol, bench)
-        coords["probe"] = list(found)
-        named[f"{protocol}_missing"] = ("run probe", unexplained(found, belief), "share")
+        predictions = probe_all(x, runs, tree, protocol, bench)
+        coords["probe"] = list(predictions)
+        variables[f"{protocol}_missing"] = ("run probe", unexplained(predictions, belief), "share")
         if protocol == "prefix":
-            named |= distances(tree, belief, found)
+            variables |= distances(tree, belief, predictions)
     if s.process == "mess3":
-        shown = found[judged_probe(vars(runs.specs[0]))][:, 0, tree.depth <= SHOWN, :2]
-        named["simplex"], coords["coordinate"] = (
-            ("run row coordinate", np.round(shown.numpy(), 3), "probability"),
+        points = predictions[judged_probe(vars(runs.specs[0]))][:, 0, tree.depth <= SHOWN, :2]
+        variables["simplex"], coords["coordinate"] = (
+            ("run row coordinate", np.round(points.numpy(), 3), "probability"),
             [0, 1],
         )
-    if at := moments(s):
-        named |= along_training(runs, trained, tree, len(at))
+    if checkpoints := moments(s):
+        variables |= along_training(runs, trained, tree, len(checkpoints))
         other = belief[tree.shuffled(0, "belief-states.shuffled")]
-        found = read_out_of_folds({"concat": x["concat"]}, other, runs, tree, "ending")
-        named["shuffled_missing"] = ("run", unexplained(found, other)[:, 0], "share")
-    return measures(runs, coords=coords, **named)
+        predictions = read_out_of_folds({"concat": x["concat"]}, other, runs, tree, "ending")
+        variables["shuffled_missing"] = ("run", unexplained(predictions, other)[:, 0], "share")
+    return measures(runs, coords=coords, **variables)
 
 
 def residual_streams(
@@ -223,8 +223,8 @@ def residual_streams(
 
     with torch.no_grad():
         logits, residuals = forward_prefixes(params, all_prefixes(tree))
-    named = {f"layer {i + 1}": x.cpu() for i, x in enumerate(residuals)}
-    return {"concat": torch.cat(residuals, -1).cpu(), **named}, logits.double().softmax(-1).cpu()
+    layers = {f"layer {i + 1}": x.cpu() for i, x in enumerate(residuals)}
+    return {"concat": torch.cat(residuals, -1).cpu(), **layers}, logits.double().softmax(-1).cpu()
 
 
 def probed_features(
@@ -252,7 +252,7 @@ def probed_features(
         params = {name: p for name, p in trained.tensors.items() if not name.endswith("/at")}
         x, predicted = residual_streams(s, params, tree)
     else:
-        drawn = torch.from_numpy(
+        normals = torch.from_numpy(
             rng.normal(
                 runs.replicated().seeds,
                 f"belief-states.{s.read}",
@@ -260,7 +260,7 @@ def probed_features(
                 (len(tree) + tree.belief.shape[1], s.layers * s.d),
             )
         )
-        noise, mix = drawn[:, : len(tree)].double(), drawn[:, len(tree) :].double()
+        noise, mix = normals[:, : len(tree)].double(), normals[:, len(tree) :].double()
         x = {
             "concat": noise
             if s.read == "noise"
@@ -280,7 +280,7 @@ def along_training(
     from assay.core import Runs
     from assay.worlds.hidden_markov.beliefs import excess
 
-    belief, once, over, left = (
+    belief, once, over, missing = (
         torch.from_numpy(tree.belief),
         Runs([s.replace(draws=1) for s in runs.specs]),
         [],
@@ -294,12 +294,12 @@ def along_training(
         }
         x, predicted = residual_streams(runs.shared, params, tree)
         over.append(excess(tree, predicted.numpy()))
-        left.append(
+        missing.append(
             unexplained(
                 read_out_of_folds({"concat": x["concat"]}, belief, once, tree, "ending"), belief
             )[:, 0]
         )
     return {
         "excess_at": ("run moment", np.stack(over, 1), "nats"),
-        "r2_at": ("run moment", 1 - np.stack(left, 1), "R²"),
+        "r2_at": ("run moment", 1 - np.stack(missing, 1), "R²"),
     }

@@ -59,9 +59,10 @@ def regress(spec: Any, folder: Path) -> None:
     tree = tree_of(spec, spec.probed)
     group, k = held_out(tree, spec.ending, spec.protocol)
     last, belief = tree.last(spec.probed), torch.from_numpy(tree.belief)
-    found = kernel_out_of_fold(last, tree.process.vocab, belief, group, k, seed=spec.seed)
+    predictions = kernel_out_of_fold(last, tree.process.vocab, belief, group, k, seed=spec.seed)
     np.savez(
-        folder / "kernel.npz", **{name: part.numpy() for name, part in found._asdict().items()}
+        folder / "kernel.npz",
+        **{name: part.numpy() for name, part in predictions._asdict().items()},
     )
 
 
@@ -72,8 +73,8 @@ def on_tokens(s: Spec, seed: int, protocol: str, bench: Bench) -> OutOfFold:
 
     from assay.features.token_kernel import OutOfFold
 
-    own = {name: getattr(s, name) for name in ("process", "x", "alpha", "probed", "ending")}
-    [folder] = bench.artefacts([OnTokens(seed=seed, protocol=protocol, **own)], regress)
+    fields = {name: getattr(s, name) for name in ("process", "x", "alpha", "probed", "ending")}
+    [folder] = bench.artefacts([OnTokens(seed=seed, protocol=protocol, **fields)], regress)
     with np.load(folder / "kernel.npz") as stored:
         return OutOfFold(**{name: torch.from_numpy(part) for name, part in stored.items()})
 
@@ -119,8 +120,8 @@ def read_out_of_folds(
     return {
         name: torch.stack(
             [
-                torch.stack([read(features, i, j, seed) for j, seed in enumerate(own)])
-                for i, own in enumerate(fold_seeds(runs, protocol))
+                torch.stack([read(features, i, j, seed) for j, seed in enumerate(draw_seeds)])
+                for i, draw_seeds in enumerate(fold_seeds(runs, protocol))
             ]
         )
         for name, features in x.items()
@@ -136,16 +137,17 @@ def probe_all(
 
     s, belief = runs.specs[0], torch.from_numpy(tree.belief)
     kernels = [
-        [on_tokens(s, seed, protocol, bench) for seed in own] for own in fold_seeds(runs, protocol)
+        [on_tokens(s, seed, protocol, bench) for seed in draws]
+        for draws in fold_seeds(runs, protocol)
     ]
-    found = read_out_of_folds(x, belief, runs, tree, protocol)
+    predictions = read_out_of_folds(x, belief, runs, tree, protocol)
     if s.read == "tokens":
-        return found | {
+        return predictions | {
             "kernel": torch.stack(
-                [torch.stack([one.predicted for one in own]) for own in kernels]
+                [torch.stack([kernel.predicted for kernel in draws]) for draws in kernels]
             ).clamp(0, 1)
         }
-    beside = read_out_of_folds(
+    kernel_predictions = read_out_of_folds(
         {name: x[name] for name in (judged_probe(vars(s)), "softmax")},
         belief,
         runs,
@@ -153,7 +155,9 @@ def probe_all(
         protocol,
         kernels,
     )
-    return found | {f"{name} + kernel": predicted for name, predicted in beside.items()}
+    return predictions | {
+        f"{name} + kernel": predicted for name, predicted in kernel_predictions.items()
+    }
 
 
 def judged_probe(spec: Mapping[str, Any]) -> str:
@@ -165,7 +169,7 @@ def judged_probe(spec: Mapping[str, Any]) -> str:
 
 
 def unexplained(
-    found: Mapping[str, Tensor], y: Float[Tensor, "row state"]
+    predictions: Mapping[str, Tensor], y: Float[Tensor, "row state"]
 ) -> Float[np.ndarray, "run probe"]:
     """[run, probe]: the share of the spread of y that is not read, 1 − R², mean over draws of
     folds."""
@@ -174,7 +178,7 @@ def unexplained(
         np.stack(
             [
                 ((predicted - y).square().sum((2, 3)).mean(1) / spread).numpy()
-                for predicted in found.values()
+                for predicted in predictions.values()
             ],
             1,
         )
@@ -182,7 +186,7 @@ def unexplained(
 
 
 def distances(
-    tree: PrefixTree, belief: Float[Tensor, "row state"], found: Mapping[str, Tensor]
+    tree: PrefixTree, belief: Float[Tensor, "row state"], predictions: Mapping[str, Tensor]
 ) -> dict[str, tuple[str, Any, str]]:
     """How well distances between the 35 predicted beliefs are those of the true ones, and those of
     the next-token distributions."""
@@ -193,7 +197,7 @@ def distances(
     true, following = (
         centroids(y[None], tree.state)[0] for y in (belief, torch.from_numpy(tree.predicted))
     )
-    means = [centroids(predicted[:, 0], tree.state) for predicted in found.values()]
+    means = [centroids(predicted[:, 0], tree.state) for predicted in predictions.values()]
     return {
         f"distance_{name}": (
             "run probe",

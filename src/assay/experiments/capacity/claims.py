@@ -30,8 +30,8 @@ def unused(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 def unevenness(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: largest capacity less the smallest, a mean over densities so low that all features
     share."""
-    own = by(arm.isel(run=(arm.density <= SPARSE[-3]).values), "density").capacity
-    return (own.max("feature") - own.min("feature")).mean("density", skipna=False)
+    capacities = by(arm.isel(run=(arm.density <= SPARSE[-3]).values), "density").capacity
+    return (capacities.max("feature") - capacities.min("feature")).mean("density", skipna=False)
 
 
 def partly(arm: xr.Dataset) -> xr.DataArray:
@@ -44,11 +44,13 @@ def spread(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     over densities below 1."""
     arm = arm.isel(run=(arm.density < 1).values)
     worth = arm.benefit.where(partly(arm))
-    found = (worth.max("feature") - worth.min("feature")) / abs(worth).mean("feature")
-    found = found.where(
+    spreads = (worth.max("feature") - worth.min("feature")) / abs(worth).mean("feature")
+    spreads = spreads.where(
         partly(arm).any("feature") | arm.benefit.isnull().any("feature"), 0.0
     )  # nobody there, nothing spread
-    return by(arm.assign(found=found), "density").found.mean("density", skipna=False).clip(min=1e-6)
+    return (
+        by(arm.assign(found=spreads), "density").found.mean("density", skipna=False).clip(min=1e-6)
+    )
 
 
 def off_envelope(arm: xr.Dataset, arms: Arms) -> xr.DataArray:

@@ -51,8 +51,8 @@ def regimes(main: xr.Dataset) -> Figure:
     rows = [
         (f"density {p:.2f}", main.attrs["ratio"] ** i, float(c))
         for p in (levels[0], levels[(len(levels) - 1) // 2], levels[-1])
-        for own in main.capacity.values[main.density.values == p]
-        for i, c in enumerate(own)
+        for capacities in main.capacity.values[main.density.values == p]
+        for i, c in enumerate(capacities)
     ]
     return Figure(
         "Importance decides who gets a share, hardly how large",

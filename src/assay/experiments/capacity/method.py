@@ -107,11 +107,14 @@ def scatter(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
     from assay.core import rng
 
     W = before.tensors["W"]
-    drawn = torch.from_numpy(rng.normal(runs.seeds, "capacity.scatter", 0, tuple(W.shape[1:]))).to(
-        W
-    )
+    directions = torch.from_numpy(
+        rng.normal(runs.seeds, "capacity.scatter", 0, tuple(W.shape[1:]))
+    ).to(W)
     return before.with_tensors(
-        {"W": drawn * (W.norm(dim=-1) / drawn.norm(dim=-1)).unsqueeze(-1), "b": before.tensors["b"]}
+        {
+            "W": directions * (W.norm(dim=-1) / directions.norm(dim=-1)).unsqueeze(-1),
+            "b": before.tensors["b"],
+        }
     )
 
 
@@ -126,7 +129,7 @@ def benefit(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
 
     s, world = runs.shared, World(runs, bench)
     W, b = (before.tensors[k].double() for k in "Wb")
-    wanted = (capacity(W) * (1 - s.short)).clamp_min(s.short / 2)
+    targets = (capacity(W) * (1 - s.short)).clamp_min(s.short / 2)
     nudge = torch.from_numpy(rng.normal(runs.seeds, "capacity.nudge", 0, tuple(W.shape[1:]))).to(W)
     params = {"W": W + 0.01 * nudge, "b": b}  # a row of zeros has no slope to leave it by
     if not s.relu:
@@ -138,7 +141,7 @@ def benefit(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
     def loss(p: dict[str, Tensor]) -> Tensor:
         return (world.importance * world.errors(p)).mean(-1)
 
-    group = at_capacities(runs, params, loss, wanted, world.unit, inner=max(1, s.exact // 5))
+    group = at_capacities(runs, params, loss, targets, world.unit, inner=max(1, s.exact // 5))
     return fit([group], lambda step: None, steps=s.exact, bench=bench)[0]
 
 
@@ -165,15 +168,15 @@ def envelope(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
     params = {k: torch.stack([before.tensors[k].double()] * v, 1) for k in "Wb"}
     rate = warm_up_decay(s.exact, 0, 1.0, floor=1e-3)
     group = descent(runs, params, loss, lr=np.full(len(runs), 1e-2), schedule=rate)
-    done = fit([group], lambda step: None, steps=s.exact, bench=bench)[0]
+    trained = fit([group], lambda step: None, steps=s.exact, bench=bench)[0]
     with torch.no_grad():
-        error = errors(done.tensors)
+        error = errors(trained.tensors)
         least = (importance * error).mean(-1)
         slope = (least[:, 1 : 1 + s.features] - least[:, 1 + s.features :]) / (
             2 * s.change * world.importance
         )
-    own = {k: done.tensors[k][:, 0] for k in "Wb"}
-    return replace(done, tensors=own | {"slope": slope, "partial": error[:, 0] / s.features})
+    base = {k: trained.tensors[k][:, 0] for k in "Wb"}
+    return replace(trained, tensors=base | {"slope": slope, "partial": error[:, 0] / s.features})
 
 
 class World:
@@ -224,7 +227,7 @@ def measure(runs: Runs[Capacity], trained: Trained, bench: Bench) -> xr.Dataset:
 
     world = World(runs, bench)
     params = {k: t.double() for k, t in trained.tensors.items() if k in ("W", "b", "gain")}
-    W, own = params["W"], capacity(params["W"])
+    W, capacities = params["W"], capacity(params["W"])
     gram, norm = W @ W.transpose(1, 2), W.norm(dim=-1)
     unsquared = norm.square() / gram.square().sum(-1).clamp_min(1e-300)
     cosines = 1 / (gram / (norm[:, :, None] * norm[:, None]).clamp_min(1e-300)).square().sum(
@@ -234,14 +237,14 @@ def measure(runs: Runs[Capacity], trained: Trained, bench: Bench) -> xr.Dataset:
     importance = world.importance.clone().requires_grad_()
     [backprop] = torch.autograd.grad((importance * error).mean(-1).sum(), importance)
     direct = error / W.shape[1]
-    named = {
-        "capacity": ("run feature", own, "dimensions"),
+    variables = {
+        "capacity": ("run feature", capacities, "dimensions"),
         "norm": ("run feature", norm, "1"),
         "error": ("run feature", error, "squared input"),
         "expected": ("run", (world.importance * error).mean(-1), "squared input"),
-        "identity_gap": ("run", (own - dimensionality(W)).abs().amax(-1), "dimensions"),
-        "unsquared_gap": ("run", (own - unsquared).abs().amax(-1), "dimensions"),
-        "cosines_gap": ("run", (own - cosines).abs().amax(-1), "dimensions"),
+        "identity_gap": ("run", (capacities - dimensionality(W)).abs().amax(-1), "dimensions"),
+        "unsquared_gap": ("run", (capacities - unsquared).abs().amax(-1), "dimensions"),
+        "cosines_gap": ("run", (capacities - cosines).abs().amax(-1), "dimensions"),
         "backprop_gap": ("run", (backprop - direct).abs().amax(-1) / direct.amax(-1), "1"),
     } | {
         k: (dims, trained.tensors[k], unit)
@@ -250,8 +253,8 @@ def measure(runs: Runs[Capacity], trained: Trained, bench: Bench) -> xr.Dataset:
     }
     coords = {}
     if "loss" in trained.history:
-        coords, named["loss"] = (
+        coords, variables["loss"] = (
             {"step": trained.steps.tolist()},
             ("run step", trained.history["loss"], "loss"),
         )
-    return measures(runs, coords=coords, **named)
+    return measures(runs, coords=coords, **variables)

@@ -71,16 +71,16 @@ def beyond(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     )
     nan = np.nan
     level = [
-        np.interp(np.log(max(at, 1e-12)), *sweep(other.isel(seed=i)), left=nan, right=nan)
-        for i, at in enumerate(fvu.values)
+        np.interp(np.log(max(value, 1e-12)), *sweep(other.isel(seed=i)), left=nan, right=nan)
+        for i, value in enumerate(fvu.values)
     ]
     return astray - astray.copy(data=np.array(level))  # type: ignore[return-value]
 
 
-def sweep(one: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+def sweep(arm: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """(log FVU rising, astray) along one seed's penalties."""
-    order = np.argsort(one.fvu.values)
-    return np.log(np.maximum(one.fvu.values[order], 1e-12)), one.astray.values[order]
+    order = np.argsort(arm.fvu.values)
+    return np.log(np.maximum(arm.fvu.values[order], 1e-12)), arm.astray.values[order]
 
 
 NOTHING = "it reconstructs nothing: no layer's features respond to anything"
@@ -346,7 +346,7 @@ EXACT = (
 )
 
 
-def found(text: str, arm: str, name: str, unit: str) -> Finding:
+def make_finding(text: str, arm: str, name: str, unit: str) -> Finding:
     """A Finding: a measure of an arm at the judged penalty."""
 
     def value(arms: Arms) -> xr.DataArray:
@@ -366,7 +366,7 @@ TOLD = {
     "from-rewritten": "cross-layer, begun at the rewritten one",
 }
 FINDINGS = tuple(
-    found(f"{told}: {what}", arm, name, unit)
+    make_finding(f"{label}: {what}", arm, name, unit)
     for what, name, unit, arms in (
         ("FVU at λ = {judged}", "fvu", "FVU", ("main", "plt")),
         ("features on per input at λ = {judged}", "active", "features", ("main", "plt", "summed")),
@@ -401,6 +401,6 @@ FINDINGS = tuple(
             ("main", "plt"),
         ),
     )
-    for arm, told in TOLD.items()
+    for arm, label in TOLD.items()
     if arm in arms
 )

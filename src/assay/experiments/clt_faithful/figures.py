@@ -15,9 +15,9 @@ ARMS = {
 """Whose sweeps are drawn, and what they are called."""
 
 
-def over_penalties(arms: Arms, name: str, told: dict[str, str]) -> dict[str, list]:
+def over_penalties(arms: Arms, name: str, labels: dict[str, str]) -> dict[str, list]:
     """Columns: a measure along penalties above 0, means over seeds with t intervals."""
-    swept = ((label, by(arms[arm], "penalty")[name]) for arm, label in told.items())
+    swept = ((label, by(arms[arm], "penalty")[name]) for arm, label in labels.items())
     return columns(
         ("penalty", "mean", "low", "high", "dictionary"),
         (

@@ -86,8 +86,8 @@ def train(runs: Runs[CltFaithful], bench: Bench) -> Trained:
     from assay.experiments.clt_faithful.world import of_others, world
 
     s = runs.shared
-    made = world(runs.seeds, s.hops, exchanged=s.exchanged)
-    writes = made.writes
+    original = world(runs.seeds, s.hops, exchanged=s.exchanged)
+    writes = original.writes
     if s.shuffled:
         writes = of_others(writes, runs.seeds)
     cost = CrossLayer(s.reach, s.joined, s.saturation)
@@ -104,7 +104,7 @@ def train(runs: Runs[CltFaithful], bench: Bench) -> Trained:
         schedule=warm_up_decay(s.steps, 50, 0.5),
         betas=(0.9, 0.99),
     )
-    return fit([group], lambda step: (made.streams, writes), steps=s.steps, bench=bench)[0]
+    return fit([group], lambda step: (original.streams, writes), steps=s.steps, bench=bench)[0]
 
 
 def measure(runs: Runs[CltFaithful], trained: Trained, bench: Bench) -> xr.Dataset:
@@ -117,39 +117,41 @@ def measure(runs: Runs[CltFaithful], trained: Trained, bench: Bench) -> xr.Datas
     from assay.experiments.clt_faithful.world import flipped, world
 
     s = runs.shared
-    params, made = (
+    params, original = (
         bounded(trained.to("cpu").tensors, s.reach),
         world(runs.seeds, s.hops),
     )  # as small as the circuit
     with torch.no_grad():
-        features = encode(params, made.streams)
+        features = encode(params, original.streams)
         wrote = written(params, features)
-        wrong = (wrote.sum(1) + params["b_dec"][:, :, None] - made.writes).square().sum(3).mean(2)
+        wrong = (
+            (wrote.sum(1) + params["b_dec"][:, :, None] - original.writes).square().sum(3).mean(2)
+        )
         on = (features * lengths(params)[:, :, None] > ON).double().sum(3).mean(2)
-        astray, followed = exchange(params, made, flipped(runs.seeds, s.hops))
-        named = {
-            "fvu": ("run", wrong.sum(1) / made.variance.sum(1), "FVU"),
-            "fvu_layer": ("run layer", wrong / made.variance, "FVU"),
+        astray, followed = exchange(params, original, flipped(runs.seeds, s.hops))
+        variables = {
+            "fvu": ("run", wrong.sum(1) / original.variance.sum(1), "FVU"),
+            "fvu_layer": ("run layer", wrong / original.variance, "FVU"),
             "active": ("run layer", on, "features"),
             "cost": ("run", CrossLayer(s.reach).cost(params, features), "length"),
             "credited": (
                 "run",
-                credited(wrote[:, 0, 1], made.writes[:, 1]),
+                credited(wrote[:, 0, 1], original.writes[:, 1]),
                 "share of the second MLP's write",
             ),
             "credited_second": (
                 "run",
-                credited(wrote[:, 1, 1], made.writes[:, 1]),
+                credited(wrote[:, 1, 1], original.writes[:, 1]),
                 "share of the second MLP's write",
             ),
             "astray": ("run", astray, "answers"),
             "followed": ("run", followed, "share"),
-            "apart": ("run", apart(params, made), "answers"),
+            "apart": ("run", measure_write_distance(params, original), "answers"),
         }
     return measures(
         runs,
         coords={"layer": ["first", "second"]},
-        **{k: (d, x.double().numpy(), u) for k, (d, x, u) in named.items()},
+        **{k: (d, x.double().numpy(), u) for k, (d, x, u) in variables.items()},
     )
 
 
@@ -163,7 +165,7 @@ def credited(part: Tensor, whole: Tensor) -> Tensor:
 
 
 def exchange(
-    params: dict[str, Tensor], made: World, other: tuple[Tensor, Tensor]
+    params: dict[str, Tensor], original: World, other: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
     """([run] how far the replacement's response to an exchanged first hop is from the model's,
     [run] what share of that it follows).
@@ -182,19 +184,21 @@ def exchange(
         features = torch.relu(stream @ params["W_enc"][:, 1] + params["b_enc"][:, 1, None])
         return features @ params["W_dec"][:, 1, 1]
 
-    found = second(streams) - second(made.streams[:, 1])
-    true = writes - made.writes[:, 1]
+    response = second(streams) - second(original.streams[:, 1])
+    true = writes - original.writes[:, 1]
     size = true.square().sum((1, 2))
-    share = (found * true).sum((1, 2)) / size.where(size > 1e-9, torch.full_like(size, torch.nan))
-    return torch.linalg.vector_norm(found - true, dim=2).mean(1), share
+    share = (response * true).sum((1, 2)) / size.where(
+        size > 1e-9, torch.full_like(size, torch.nan)
+    )
+    return torch.linalg.vector_norm(response - true, dim=2).mean(1), share
 
 
-def apart(params: dict[str, Tensor], made: World) -> Tensor:
+def measure_write_distance(params: dict[str, Tensor], original: World) -> Tensor:
     """[run]: how far the second layer's write is from the model's where both MLPs are replaced;
     mean over inputs, 1 for a whole answer."""
     import torch
 
     from assay.dictionaries.cross_layer import replaced
 
-    wrote = replaced(params, made.streams[:, 0])[1]
-    return torch.linalg.vector_norm(wrote[:, 1] - made.writes[:, 1], dim=2).mean(1)
+    wrote = replaced(params, original.streams[:, 0])[1]
+    return torch.linalg.vector_norm(wrote[:, 1] - original.writes[:, 1], dim=2).mean(1)

@@ -42,9 +42,9 @@ def circuit(hops: int) -> Circuit:
     return two_hops(2) if hops == 2 else one_hop(1)
 
 
-def mlp(made: Circuit, layer: int, stream: Tensor) -> Tensor:
+def mlp(model: Circuit, layer: int, stream: Tensor) -> Tensor:
     """What a layer's MLP writes, given the stream before it in the circuit's own coordinates."""
-    p = {name: made.params[name][0, layer] for name in ("W_in", "b_in", "W_out", "b_out")}
+    p = {name: model.params[name][0, layer] for name in ("W_in", "b_in", "W_out", "b_out")}
     return (stream @ p["W_in"] + p["b_in"]).relu() @ p["W_out"] + p["b_out"]
 
 
@@ -67,30 +67,33 @@ def world(seeds: np.ndarray, hops: int, *, exchanged: bool = False) -> World:
     reconstruct."""
     import torch
 
-    made = circuit(hops)
-    start = made.params["W_E"][0]
-    own = mlp(made, 0, start)
-    put = own
+    model = circuit(hops)
+    start = model.params["W_E"][0]
+    first_write = mlp(model, 0, start)
+    put = first_write
     # tokens 0 … 3 have every combination of the first two bits, the only ones that the first MLP
     # reads
     if exchanged:
-        put = own[:4].repeat(len(start), 1)
-        start, own = start.repeat_interleave(4, 0), own.repeat_interleave(4, 0)
+        put = first_write[:4].repeat(len(start), 1)
+        start, first_write = start.repeat_interleave(4, 0), first_write.repeat_interleave(4, 0)
     second = start + put
     turn = rotations(seeds, start.shape[1])[:, None]
-    streams, writes = torch.stack([start, second]), torch.stack([own, mlp(made, 1, second)])
+    streams, writes = (
+        torch.stack([start, second]),
+        torch.stack([first_write, mlp(model, 1, second)]),
+    )
     return World((streams @ turn).float(), (writes @ turn).float())
 
 
 def flipped(seeds: np.ndarray, hops: int) -> tuple[Tensor, Tensor]:
     """Streams before the second MLP with the first one's write turned to its other value, and what
     the second then writes; [run b d]."""
-    made = circuit(hops)
-    start = made.params["W_E"][0]
-    first = mlp(made, 0, start)
+    model = circuit(hops)
+    start = model.params["W_E"][0]
+    first = mlp(model, 0, start)
     second = start + (first[3] + first[0] - first)  # it has two values, those at 11 and at 00
     turn = rotations(seeds, start.shape[1])
-    return (second @ turn).float(), (mlp(made, 1, second) @ turn).float()
+    return (second @ turn).float(), (mlp(model, 1, second) @ turn).float()
 
 
 def of_others(writes: Tensor, seeds: np.ndarray) -> Tensor:
@@ -108,8 +111,8 @@ def of_others(writes: Tensor, seeds: np.ndarray) -> Tensor:
         return writes.gather(2, order[:, None, :, None].expand_as(writes))
 
     centred = writes - writes.mean(2, keepdim=True)
-    left = torch.stack([(put(i) * centred).sum((2, 3)).abs().sum(1) for i in range(DRAWS)])
-    best = left.round(decimals=3).argmin(
+    correlations = torch.stack([(put(i) * centred).sum((2, 3)).abs().sum(1) for i in range(DRAWS)])
+    best = correlations.round(decimals=3).argmin(
         0
     )  # rounded, so that of equally good ones the first is taken whatever a sum's order
     return torch.stack([put(int(i))[run] for run, i in enumerate(best)])
@@ -120,13 +123,13 @@ def first_start(seeds: np.ndarray, features: int, d: int, layers: int = 2) -> di
     import torch
 
     shape = {"W_enc": (layers, d, features), "W_dec": (layers, layers, features, d)}
-    drawn = {
+    normals = {
         name: torch.from_numpy(rng.normal(seeds, f"clt-faithful.{name}", 0, size))
         for name, size in shape.items()
     }
-    made = {name: x * SCALE / d**0.5 for name, x in drawn.items()}
-    made["W_enc"] = drawn["W_enc"] / d**0.5
-    return made | {
+    params = {name: x * SCALE / d**0.5 for name, x in normals.items()}
+    params["W_enc"] = normals["W_enc"] / d**0.5
+    return params | {
         "b_enc": torch.zeros(len(seeds), layers, features),
         "b_dec": torch.zeros(len(seeds), layers, d),
     }
@@ -145,27 +148,27 @@ def planted(
     """
     import torch
 
-    made = circuit(2)
-    d = made.params["W_E"].shape[2]
-    bits, (hop, found) = (
+    model = circuit(2)
+    d = model.params["W_E"].shape[2]
+    bits, (hop, answer) = (
         torch.eye(d, dtype=torch.float64)[:3],
         torch.eye(d, dtype=torch.float64)[5:7],
     )
-    one, two, three = bits
+    bit_one, two, three = bits
     zero = torch.zeros(d, dtype=torch.float64)
     # (layer, what it reads, bias, what it writes to the first layer, to the second)
     rows = {
         "faithful": [
-            (0, one + two, -1.0, hop, zero),
-            (1, hop - three, 0.0, zero, found),
-            (1, three - hop, 0.0, zero, found),
+            (0, bit_one + two, -1.0, hop, zero),
+            (1, hop - three, 0.0, zero, answer),
+            (1, three - hop, 0.0, zero, answer),
         ],
         "rewritten": [
-            (0, one + two - three, -1.0, hop, found),
-            (0, one + two + three, -2.0, hop, zero),
-            (0, three - one - two, 0.0, zero, found),
-            (0, three + one - two, -1.0, zero, found),
-            (0, three + two - one, -1.0, zero, found),
+            (0, bit_one + two - three, -1.0, hop, answer),
+            (0, bit_one + two + three, -2.0, hop, zero),
+            (0, three - bit_one - two, 0.0, zero, answer),
+            (0, three + bit_one - two, -1.0, zero, answer),
+            (0, three + two - bit_one, -1.0, zero, answer),
         ],
     }[which]
     turn = rotations(seeds, d)

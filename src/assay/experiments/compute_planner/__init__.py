@@ -46,10 +46,14 @@ def tenfold(arms: Arms) -> xr.Dataset:
 def average_for_all(arms: Arms) -> xr.Dataset:
     """The timed commands as a planner sees them that knows nothing of any: each takes what all of
     them take on average."""
-    told = arms["timed"]
-    same = {what: float(np.exp(np.log(told[what]).mean())) for what in ("cpu", "seconds")}
-    return told.assign(
-        {f"{what}_{end}": told[what] * 0 + x for what, x in same.items() for end in ("low", "high")}
+    timed_arm = arms["timed"]
+    same = {what: float(np.exp(np.log(timed_arm[what]).mean())) for what in ("cpu", "seconds")}
+    return timed_arm.assign(
+        {
+            f"{what}_{end}": timed_arm[what] * 0 + x
+            for what, x in same.items()
+            for end in ("low", "high")
+        }
     )
 
 

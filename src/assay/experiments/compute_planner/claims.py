@@ -67,8 +67,8 @@ def crowding(arms: Arms) -> xr.DataArray:
 def inside(arms: Arms) -> xr.DataArray:
     """[entry]: the share of commands whose CPU-seconds lie in the planned range."""
     arm = arms["timed"]
-    there = (arm.cpu >= arm.cpu_low) & (arm.cpu <= arm.cpu_high)
-    return there.where(arm.cpu.notnull()).mean("size").swap_dims(run="entry")
+    is_inside = (arm.cpu >= arm.cpu_low) & (arm.cpu <= arm.cpu_high)
+    return is_inside.where(arm.cpu.notnull()).mean("size").swap_dims(run="entry")
 
 
 def wide(arms: Arms) -> xr.DataArray:

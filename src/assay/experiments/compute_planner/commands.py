@@ -55,7 +55,7 @@ def ran(*words: str, root: str) -> Ran:
     crowded = load()
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             capture_output=True,
             text=True,
@@ -65,8 +65,8 @@ def ran(*words: str, root: str) -> Ran:
     except subprocess.TimeoutExpired as e:
         raise RunError(f"assay {' '.join(words)} took longer than {LIMIT:.0f} seconds") from e
     seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["nothing was written"])[-1]
-        raise RunError(f"assay {' '.join(words)} ended with {done.returncode}: {last}")
+    if process.returncode:
+        last = (process.stderr.strip().splitlines() or ["nothing was written"])[-1]
+        raise RunError(f"assay {' '.join(words)} ended with {process.returncode}: {last}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Ran(json.loads(done.stdout), seconds, cpu, (crowded * load()) ** 0.5)
+    return Ran(json.loads(process.stdout), seconds, cpu, (crowded * load()) ** 0.5)

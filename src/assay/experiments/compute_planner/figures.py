@@ -12,10 +12,10 @@ from assay.experiments.compute_planner.method import SIZES
 
 def figures(arms: Arms) -> list[Figure]:
     main, timing = arms["main"], arms["timed"]
-    kinds, each = ("over toys", "over toys × blocks"), float(main.flop_per_toy[0])
+    kinds, toy_flop = ("over toys", "over toys × blocks"), float(main.flop_per_toy[0])
     bought = [
         (
-            each * n / 1e6,
+            toy_flop * n / 1e6,
             100 * float(main[f"curve_{which}"].isel(kind=k, toys_bought=i).mean("run")),
             f"{kind}, {which}",
         )
@@ -75,11 +75,11 @@ def phases() -> list[tuple[str, float, str]]:
     context of 2,048."""
     from assay.core import compute
 
-    found = [("training, 6", compute.training(1e17, 1e17).low, "one token a call")]
+    rows = [("training, 6", compute.training(1e17, 1e17).low, "one token a call")]
     for per_token in (6, 2):
-        told = compute.search(1e17, compute.Range(1, 2048), 1e8, 5e4, 5e4, per_token)
-        found += [
-            (f"search, {per_token}", told.low, "one token a call"),
-            (f"search, {per_token}", told.high, "2,048 tokens a call"),
+        flop = compute.search(1e17, compute.Range(1, 2048), 1e8, 5e4, 5e4, per_token)
+        rows += [
+            (f"search, {per_token}", flop.low, "one token a call"),
+            (f"search, {per_token}", flop.high, "2,048 tokens a call"),
         ]
-    return found
+    return rows

@@ -115,10 +115,10 @@ def train(runs: Runs[Planner], bench: Bench) -> Trained:
     from assay.data import planted
     from assay.worlds.bottleneck import toy
 
-    s, each = runs.shared, replicas(runs)
+    s, toy_runs = runs.shared, replicas(runs)
     if runs.each("entry")[0]:
         return Trained.nothing(runs)
-    start = toy.bottleneck(each, s.features, s.width)
+    start = toy.bottleneck(toy_runs, s.features, s.width)
     params = {name: t.unflatten(0, (len(runs), s.toys)).contiguous() for name, t in start.items()}
 
     def loss(p: Mapping[str, Tensor], x: Tensor) -> Tensor:
@@ -127,7 +127,7 @@ def train(runs: Runs[Planner], bench: Bench) -> Trained:
             toy.mean_square(toy.reconstruct(flat, x), x).unflatten(0, (-1, s.toys)).sum(1)
         )  # [run]
 
-    batches = planted.sparse_features(each, s.features, s.batch)
+    batches = planted.sparse_features(toy_runs, s.features, s.batch)
     return fit(
         [descent(runs, params, loss, lr=np.full(len(runs), s.lr))],
         batches,
@@ -145,13 +145,15 @@ def held_out(runs: Runs[Planner], trained: Trained) -> Float[np.ndarray, "run to
     from assay.worlds.bottleneck import toy
 
     s = runs.shared
-    one = planted.sparse_features(runs, s.features, 8 * s.blocks, stream="blocks")(0)  # [run, b, f]
-    found = []
+    inputs = planted.sparse_features(runs, s.features, 8 * s.blocks, stream="blocks")(
+        0
+    )  # [run, b, f]
+    losses = []
     for i in range(len(runs)):
         params = {name: t[i].cpu() for name, t in trained.tensors.items()}
-        off = (toy.reconstruct(params, one[i]) - one[i]).square().mean(-1)  # [toy, b]
-        found.append(off.unflatten(1, (s.blocks, 8)).mean(-1))
-    return torch.stack(found).double().numpy()
+        off = (toy.reconstruct(params, inputs[i]) - inputs[i]).square().mean(-1)  # [toy, b]
+        losses.append(off.unflatten(1, (s.blocks, 8)).mean(-1))
+    return torch.stack(losses).double().numpy()
 
 
 def spread_of_mean(x: Float[np.ndarray, "toy block"], factors: int) -> Spread:
@@ -171,20 +173,20 @@ def planned_half_widths(loss: Float[np.ndarray, "toy block"]) -> dict[str, list[
     """Half-widths [pilot] of one run, planned from every pilot of 6 toys for 24, and those that 24
     other toys have, by kind."""
     groups = loss.reshape(-1, MANY, loss.shape[1])
-    told = {}
+    half_widths = {}
     for kind, factors in (("seeds", 1), ("crossed", 2)):
-        there = [spread_of_mean(g, factors).half_width for g in groups]
+        actual = [spread_of_mean(g, factors).half_width for g in groups]
         pilots = [
             [spread_of_mean(g[i : i + FEW], factors) for i in range(0, MANY, FEW)] for g in groups
         ]
-        told[f"{kind}_planned"] = [p.expected(MANY) for group in pilots for p in group]
-        told[f"{kind}_naive"] = [
+        half_widths[f"{kind}_planned"] = [p.expected(MANY) for group in pilots for p in group]
+        half_widths[f"{kind}_naive"] = [
             p.if_all_narrow().expected(MANY) for group in pilots for p in group
         ]
-        told[f"{kind}_actual"] = [
-            there[(i + 1) % len(there)] for i, group in enumerate(pilots) for _ in group
+        half_widths[f"{kind}_actual"] = [
+            actual[(i + 1) % len(actual)] for i, group in enumerate(pilots) for _ in group
         ]
-    return told
+    return half_widths
 
 
 def half_widths_by_size(
@@ -210,18 +212,18 @@ def measure(runs: Runs[Planner], trained: Trained, bench: Bench) -> xr.Dataset:
     if runs.each("entry")[0]:
         return timed(runs)
     loss = held_out(runs, trained)
-    found = [planned_half_widths(x) for x in loss]
-    drawn = np.stack([half_widths_by_size(x, SIZES) for x in loss])
+    half_widths = [planned_half_widths(x) for x in loss]
+    curves = np.stack([half_widths_by_size(x, SIZES) for x in loss])
     flop = toy_flop(runs.shared)
     return measures(
         runs,
         coords={"toys_bought": SIZES},
         **{
-            name: ("run pilot", np.array([f[name] for f in found]), "squared input")
-            for name in found[0]
+            name: ("run pilot", np.array([f[name] for f in half_widths]), "squared input")
+            for name in half_widths[0]
         },
-        curve_planned=("run kind toys_bought", drawn[:, ::2], "share of the loss"),
-        curve_actual=("run kind toys_bought", drawn[:, 1::2], "share of the loss"),
+        curve_planned=("run kind toys_bought", curves[:, ::2], "share of the loss"),
+        curve_actual=("run kind toys_bought", curves[:, 1::2], "share of the loss"),
         loss=("run toy", loss.mean(-1), "squared input"),
         flop_per_toy=("run", np.full(len(runs), flop), "FLOP"),
     )
@@ -235,7 +237,7 @@ def timed(runs: Runs[Planner]) -> xr.Dataset:
     from assay.experiments.compute_planner.commands import ran
 
     shape = (len(runs), 2)
-    found = {
+    values = {
         name: np.full(shape, np.nan)
         for name in (
             "seconds_low",
@@ -251,26 +253,26 @@ def timed(runs: Runs[Planner]) -> xr.Dataset:
         for j, sets in enumerate(TIMED[entry][: runs.shared.sizes]):
             words = [word for text in sets for word in ("--set", text)]
             with tempfile.TemporaryDirectory(prefix="assay-planner-") as root:
-                told = ran("plan", entry, *words, "--executor", "inline", root=root).told
+                plan = ran("plan", entry, *words, "--executor", "inline", root=root).told
                 took = ran("run", entry, *words, "--executor", "inline", root=root)
-            found["seconds_low"][i, j], found["seconds_high"][i, j] = told["command_seconds"] or (
+            values["seconds_low"][i, j], values["seconds_high"][i, j] = plan["command_seconds"] or (
                 np.nan,
                 np.nan,
             )
-            found["cpu_low"][i, j], found["cpu_high"][i, j] = told["command_cpu_seconds"] or (
+            values["cpu_low"][i, j], values["cpu_high"][i, j] = plan["command_cpu_seconds"] or (
                 np.nan,
                 np.nan,
             )
-            found["seconds"][i, j], found["cpu"][i, j], found["crowded"][i, j] = (
+            values["seconds"][i, j], values["cpu"][i, j], values["crowded"][i, j] = (
                 took.seconds,
                 took.cpu_seconds,
                 took.load,
             )
-    units = dict.fromkeys(found, "s") | {"crowded": "seconds a CPU-second"}
+    units = dict.fromkeys(values, "s") | {"crowded": "seconds a CPU-second"}
     return measures(
         runs,
         coords={"size": ["small", "larger"]},
-        **{name: ("run size", x, units[name]) for name, x in found.items()},
+        **{name: ("run size", x, units[name]) for name, x in values.items()},
     )
 
 

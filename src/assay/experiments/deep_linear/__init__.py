@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, by, changed, grid, reserved
 from assay.core.errors import SpecError
-from assay.experiments.deep_linear.claims import CLAIMS, here, next_seed
+from assay.experiments.deep_linear.claims import CLAIMS, next_seed, select_start
 from assay.experiments.deep_linear.figures import figures
 from assay.experiments.deep_linear.method import START, DeepLinear, measure, train
 
@@ -29,18 +29,18 @@ def other_start(arms: Arms) -> xr.Dataset:
     """A derived arm: lopsided, with the times that theory gives for main, whose function is the
     same."""
     lopsided = arms["lopsided"]
-    theirs = by(here(arms["main"])).predicted.sel(seed=lopsided.seed.values)
+    theirs = by(select_start(arms["main"])).predicted.sel(seed=lopsided.seed.values)
     return lopsided.assign(
         predicted=(lopsided.predicted.dims, theirs.values, lopsided.predicted.attrs)
     )
 
 
-def other_draw(of: str) -> Derive:
+def other_draw(source: str) -> Derive:
     """A derived arm: an arm's own times, with the course and the predicted times of the next
     seed."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        arm = here(arms[of])
+        arm = select_start(arms[source])
         return arm.assign(
             {
                 name: (arm[name].dims, next_seed(arm[name].values), arm[name].attrs)
@@ -51,17 +51,17 @@ def other_draw(of: str) -> Derive:
     return derive
 
 
-def plain(given: tuple[DeepLinear, ...]) -> tuple[DeepLinear, ...]:
+def plain(specs: tuple[DeepLinear, ...]) -> tuple[DeepLinear, ...]:
     """Main's runs. Raises: SpecError where arms set a field, or where no run is at the start at
     which arms are compared."""
-    starts = sorted({s.start for s in given})
+    starts = sorted({s.start for s in specs})
     if START not in starts:
         got = ",".join(f"{x:g}" for x in starts)
         raise SpecError(
             f"DeepLinear.start must be {START:g} in some runs, where arms are compared: "
             f"start={START:g},{got} and not start={got}"
         )
-    return reserved("layers", "split", "turned", "aligned")(given)
+    return reserved("layers", "split", "turned", "aligned")(specs)
 
 
 def at_start(**changes: Any) -> SpecMap[DeepLinear]:

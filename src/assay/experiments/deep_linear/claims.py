@@ -40,15 +40,15 @@ def missed(name: str) -> Value:
     return lambda arm, arms: abs(arm.t50 / arm[name] - 1).max("strength", skipna=False)
 
 
-def apart(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
+def largest_difference(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: largest difference, over time, between what this arm and main hold of all modes, as a
     share of what there is to learn."""
-    mine, main = (by(here(x)).held for x in (arm, arms["main"]))
+    arm_held, main = (by(select_start(x)).held for x in (arm, arms["main"]))
     size = float(np.sqrt((main.strength.values**2).sum()))
-    return np.sqrt(((mine - main) ** 2).sum("strength")).max("time") / size
+    return np.sqrt(((arm_held - main) ** 2).sum("strength")).max("time") / size
 
 
-def here(arm: xr.Dataset) -> xr.Dataset:
+def select_start(arm: xr.Dataset) -> xr.Dataset:
     """The runs at the start where arms are compared."""
     return arm.isel(run=(arm.start == START).values)
 
@@ -61,11 +61,11 @@ def next_seed(values: np.ndarray | xr.DataArray) -> np.ndarray:
 def knowing(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: by what share theory misses half times over what it misses when it is given the next
     seed's start, worst modes."""
-    own, other = (
+    error, other = (
         abs(arm.t50 / x - 1).max("strength", skipna=False)
         for x in (arm.predicted, arm.predicted.copy(data=next_seed(arm.predicted)))
     )
-    return own / other
+    return error / other
 
 
 def learned(arm: xr.Dataset) -> bool:
@@ -85,9 +85,9 @@ def same_start(arms: Arms) -> float:
     """Largest difference of an entry of the map at the start, between main and the arms that share
     it."""
     main = arms["main"]
-    own = by(main.isel(run=(main.start == START).values)).first
+    reference = by(main.isel(run=(main.start == START).values)).first
     return max(
-        float(abs(by(arms[n].isel(run=(arms[n].start == START).values)).first - own).max())
+        float(abs(by(arms[n].isel(run=(arms[n].start == START).values)).first - reference).max())
         for n in ("shallow", "turned", "lopsided")
     )
 
@@ -175,7 +175,7 @@ CLAIMS = (
             "least 0.2 of all there is to learn"
         ),
         of="lopsided",
-        value=apart,
+        value=largest_difference,
         low=0.2,
         unit="share of what is learned",
         must_fail=("redrawn",),
@@ -252,7 +252,7 @@ CLAIMS = (
             "Another basis between the layers changes no course: largest difference from main's, "
             "as a share of what there is to learn"
         ),
-        value=lambda arms: float(apart(arms["turned"], arms).max()),
+        value=lambda arms: float(largest_difference(arms["turned"], arms).max()),
         expected=0.0,
         tolerance=1e-9,
         unit="share of what is learned",
@@ -263,7 +263,7 @@ CLAIMS = (
             "The course of one layer differs from main's, which starts as the same map, by this "
             "share of all there is to learn"
         ),
-        value=lambda arms: apart(arms["shallow"], arms),
+        value=lambda arms: largest_difference(arms["shallow"], arms),
         unit="share of what is learned",
         published="new",
         source=SEED,

@@ -91,8 +91,8 @@ def modes_and_map(
     from assay.worlds.linear import factors
 
     s = runs.shared
-    left, right = factors.modes(runs, s.size, s.strengths)
-    return left, right, factors.assembled(left, right, s.strengths)
+    left_modes, right = factors.modes(runs, s.size, s.strengths)
+    return left_modes, right, factors.assembled(left_modes, right, s.strengths)
 
 
 def layers(runs: Runs[DeepLinear]) -> dict[str, Float[Tensor, "run n h"]]:
@@ -103,21 +103,25 @@ def layers(runs: Runs[DeepLinear]) -> dict[str, Float[Tensor, "run n h"]]:
 
     s, u0 = runs.shared, torch.from_numpy(runs.each("start"))[:, None, None]
 
-    def drawn(name: str, *shape: int) -> Tensor:
+    def draw_normal(name: str, *shape: int) -> Tensor:
         return torch.from_numpy(
             rng.normal(runs.seeds, f"deep-linear.{name}", 0, shape).astype(np.float64)
         )
 
     if s.aligned:
-        left, right, _ = modes_and_map(runs)
-        units = torch.linalg.qr(drawn("hidden", s.hidden, len(s.strengths)))[0].transpose(1, 2)
-        made = {"a": u0.sqrt() * (left @ units), "b": u0.sqrt() * (right @ units)}
+        left_modes, right, _ = modes_and_map(runs)
+        units = torch.linalg.qr(draw_normal("hidden", s.hidden, len(s.strengths)))[0].transpose(
+            1, 2
+        )
+        params = {"a": u0.sqrt() * (left_modes @ units), "b": u0.sqrt() * (right @ units)}
     else:
-        made = {side: (2 * u0 / s.hidden).sqrt() * drawn(side, s.size, s.hidden) for side in "ab"}
+        params = {
+            side: (2 * u0 / s.hidden).sqrt() * draw_normal(side, s.size, s.hidden) for side in "ab"
+        }
     if s.turned:
-        turn = torch.linalg.qr(drawn("turn", s.hidden, s.hidden))[0]
-        made = {side: x @ turn for side, x in made.items()}
-    return {"a": made["a"] * s.split, "b": made["b"] / s.split}
+        turn = torch.linalg.qr(draw_normal("turn", s.hidden, s.hidden))[0]
+        params = {side: x @ turn for side, x in params.items()}
+    return {"a": params["a"] * s.split, "b": params["b"] / s.split}
 
 
 def train(runs: Runs[DeepLinear], bench: Bench) -> Trained:
@@ -125,13 +129,13 @@ def train(runs: Runs[DeepLinear], bench: Bench) -> Trained:
     from assay.worlds.linear import factors
 
     s = runs.shared
-    left, right, A = modes_and_map(runs)
+    left_modes, right, A = modes_and_map(runs)
     params = layers(runs) if s.layers == 2 else factors.freed(layers(runs))
     group = factors.gradient_descent(
         runs, params, factors.square(A.to(bench.device)), lr=np.full(len(runs), s.lr)
     )
     return fit(
-        [factors.followed(group, left, right)],
+        [factors.followed(group, left_modes, right)],
         lambda step: None,
         steps=s.steps,
         probe_at=range(1, s.steps + 1),
@@ -148,14 +152,14 @@ def measure(runs: Runs[DeepLinear], trained: Trained, bench: Bench) -> xr.Datase
     held = np.stack(
         [trained.history[f"mode{k}"] for k in range(len(s.strengths))], -1
     )  # before each step
-    left, right, _ = modes_and_map(runs)
+    left_modes, right, _ = modes_and_map(runs)
     start = layers(runs)
     a, b = (
         torch.einsum("rnk,rnh->rkh", d, start[side]).numpy()
-        for d, side in ((left, "a"), (right, "b"))
+        for d, side in ((left_modes, "a"), (right, "b"))
     )
     u0, imbalance = (a * b).sum(-1), theory.imbalance_of(a, b)
-    at = np.linspace(0, s.steps - 1, SHOWN).round().astype(int)
+    probe_steps = np.linspace(0, s.steps - 1, SHOWN).round().astype(int)
     when = {
         f"t{round(100 * share)}": np.stack(
             [theory.reached(held[..., k], share * x) for k, x in enumerate(s.strengths)], -1
@@ -163,7 +167,7 @@ def measure(runs: Runs[DeepLinear], trained: Trained, bench: Bench) -> xr.Datase
         for share in (0.1, 0.5, 0.9)
     }
     curve = [
-        [theory.deep(at * s.lr, x, *v) for x, *v in zip(s.strengths, *row, strict=True)]
+        [theory.deep(probe_steps * s.lr, x, *v) for x, *v in zip(s.strengths, *row, strict=True)]
         for row in zip(u0, imbalance, strict=True)
     ]
     half = [
@@ -173,17 +177,17 @@ def measure(runs: Runs[DeepLinear], trained: Trained, bench: Bench) -> xr.Datase
     even = [[theory.deep_time(0.5, x, u) for x in s.strengths] for u in runs.each("start")]
     return measures(
         runs,
-        coords={"strength": s.strengths, "time": (at * s.lr).tolist()},
+        coords={"strength": s.strengths, "time": (probe_steps * s.lr).tolist()},
         **{name: ("run strength", s.lr * steps, "τ") for name, steps in when.items()},
         predicted=("run strength", np.array(half), "τ"),
         balanced=("run strength", np.array(even), "τ"),
         imbalance=("run strength", imbalance, "1"),
-        held=("run time strength", held[:, at], "1"),
+        held=("run time strength", held[:, probe_steps], "1"),
         off=(
             "run",
-            np.abs((held[:, at] - np.moveaxis(np.array(curve), 1, 2)) / np.array(s.strengths)).max(
-                (1, 2)
-            ),
+            np.abs(
+                (held[:, probe_steps] - np.moveaxis(np.array(curve), 1, 2)) / np.array(s.strengths)
+            ).max((1, 2)),
             "share of the strength",
         ),
         first=("run row column", factors.product(start), "1"),

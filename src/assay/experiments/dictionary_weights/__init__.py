@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 def planted_features(arms: Arms) -> xr.Dataset:
     """Main's neurons beside planted features: what rules would score if every feature had one."""
     data = arms["main"]
-    named = {"told": data["told_planted"].rename("told"), "told_neurons": data["told_neurons"]}
-    return data.assign(named)[[*named, *(["diverged"] if "diverged" in data else [])]]
+    variables = {"told": data["told_planted"].rename("told"), "told_neurons": data["told_neurons"]}
+    return data.assign(variables)[[*variables, *(["diverged"] if "diverged" in data else [])]]
 
 
 ARMS = {

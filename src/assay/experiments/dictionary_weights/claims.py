@@ -40,7 +40,7 @@ def less(name: str, other: str) -> Callable[[xr.Dataset, Arms], xr.DataArray]:
     return lambda arm, arms: by(arm)[name] - by(arm)[other]
 
 
-def rows_as(named: Sequence[str]) -> dict[str, str]:
+def rows_as(names: Sequence[str]) -> dict[str, str]:
     """Reasons of arms whose rows are dense for reasons of their own."""
     why = {
         "rotated": "turned, any row is dense",
@@ -54,7 +54,7 @@ def rows_as(named: Sequence[str]) -> dict[str, str]:
         "wide": "the same with more features",
         "untrained": "the claim is about dictionaries, not about what the model learned",
     }
-    return {name: why[name] for name in named}
+    return {name: why[name] for name in names}
 
 
 EVERY = (
@@ -241,7 +241,7 @@ CLAIMS = (
             unit=unit,
             source=source,
         )
-        for what, name, unit, source, shown in (
+        for what, name, unit, source, labels in (
             (
                 "Neurons for 90 % of a feature's length, median",
                 "row_k90_median",
@@ -275,7 +275,7 @@ CLAIMS = (
                 READ,
             ),
         )
-        for arm, label in shown.items()
+        for arm, label in labels.items()
     ),
     *(
         Finding(

@@ -25,11 +25,11 @@ them apart."""
 
 
 def figures(arms: Arms) -> list[Figure]:
-    there = {name: label for name, label in CURVES.items() if name in arms}
+    labels = {name: label for name, label in CURVES.items() if name in arms}
     slices = [
         Figure(
             title,
-            slice_curves(arms, there, measure),
+            slice_curves(arms, labels, measure),
             "line",
             x="share",
             y="held",
@@ -58,7 +58,7 @@ def figures(arms: Arms) -> list[Figure]:
     ]
     few = Figure(
         "How many neurons a feature needs for nine tenths of its length",
-        histogram(arms, there),
+        histogram(arms, labels),
         "line",
         x="neurons",
         y="share",
@@ -70,7 +70,7 @@ def figures(arms: Arms) -> list[Figure]:
     )
     rows = [
         (label, kind, *summary(by(arms[name])[measure].values))
-        for name, label in there.items()
+        for name, label in labels.items()
         for kind, measure in (
             ("neurons for a feature", "row_k90_median"),
             ("features for a neuron, by use", "use_k90_median"),
@@ -88,7 +88,7 @@ def figures(arms: Arms) -> list[Figure]:
         y_title="median number for 90 %",
         note="Mean and 95 % t interval over seeds.",
     )
-    told = Figure(
+    readability = Figure(
         "How well a rule on tokens tells a feature, and a neuron that fires as often",
         columns(
             ("arm", "what", "told", "low", "high"),
@@ -109,27 +109,27 @@ def figures(arms: Arms) -> list[Figure]:
         rules=((0.5, "chance"),),
         note="Mean and 95 % t interval over seeds.",
     )
-    return [*slices, few, both, told]
+    return [*slices, few, both, readability]
 
 
-def slice_curves(arms: Arms, there: dict[str, str], measure: str) -> dict[str, list]:
+def slice_curves(arms: Arms, labels: dict[str, str], measure: str) -> dict[str, list]:
     """Columns: the mean cumulative share over seeds at each rank, the largest ones only."""
     rows = []
-    for name, label in there.items():
+    for name, label in labels.items():
         held = by(arms[name])[measure].mean("seed")
         rows += [
-            (label, float(at), float(value))
-            for at, value in zip(held["rank"].values, held.values, strict=True)
-            if at <= SHOWN
+            (label, float(rank), float(value))
+            for rank, value in zip(held["rank"].values, held.values, strict=True)
+            if rank <= SHOWN
         ]
     return columns(("arm", "share", "held"), rows)
 
 
-def histogram(arms: Arms, there: dict[str, str]) -> dict[str, list]:
+def histogram(arms: Arms, labels: dict[str, str]) -> dict[str, list]:
     """Columns: the share of live features of all seeds in each bin of how many neurons they
     need."""
     rows = []
-    for name, label in there.items():
+    for name, label in labels.items():
         counts = by(arms[name]).row_counts.sum("seed").values
         rows += [
             (label, float(np.sqrt(a * b)), float(c / counts.sum()))

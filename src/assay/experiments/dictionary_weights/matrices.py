@@ -71,11 +71,11 @@ def planted_rows(
     A private neuron's weight is the length of the rest of its feature's row, shared ones are normal
     numbers; rows have length 1."""
     g = generator(seed, "dictionary-weights.planted")
-    own = min(round(PRIVATE * m), len(owners))
-    neurons, features = g.permutation(m), g.permutation(owners)[:own]
+    private_count = min(round(PRIVATE * m), len(owners))
+    neurons, features = g.permutation(m), g.permutation(owners)[:private_count]
     W = np.zeros((f, m))
-    W[:, neurons[own:]] = g.standard_normal((f, m - own))
-    W[features, neurons[:own]] = np.linalg.norm(W[features], axis=1)
+    W[:, neurons[private_count:]] = g.standard_normal((f, m - private_count))
+    W[features, neurons[:private_count]] = np.linalg.norm(W[features], axis=1)
     return (W / np.linalg.norm(W, axis=1, keepdims=True)).astype(np.float32)
 
 
@@ -113,27 +113,31 @@ def matrix_measures(trained: Trained, seed: int) -> dict[str, tuple[str, Any, st
     )
     live = firings >= LIVE
     W = trained.tensors["W_dec"][0].double().numpy()[live]
-    found = concentrations(W, use[live], spread, seed)
+    statistics = concentrations(W, use[live], spread, seed)
     numbers: dict[str, tuple[float, str]] = {
-        "row_k90": (geometric(found["row_k90"]), "neurons"),
-        "row_k90_median": (median(found["row_k90"]), "neurons"),
-        "row_over_ten": (mean(found["row_k90"] > 10), "share of features"),
-        "row_kurtosis": (mean(found["row_kurtosis"]), "1"),
-        "row_kurtosis_scaled": (mean(found["row_kurtosis_scaled"]), "1"),
-        "row_large": (mean(found["row_large"]), "neurons"),
-        "use_k90": (geometric(found["use_k90"]), "features"),
-        "use_k90_median": (median(found["use_k90"]), "features"),
-        **{name: (median(found[name]), "Gini coefficient") for name in found if "gini" in name},
+        "row_k90": (geometric(statistics["row_k90"]), "neurons"),
+        "row_k90_median": (median(statistics["row_k90"]), "neurons"),
+        "row_over_ten": (mean(statistics["row_k90"] > 10), "share of features"),
+        "row_kurtosis": (mean(statistics["row_kurtosis"]), "1"),
+        "row_kurtosis_scaled": (mean(statistics["row_kurtosis_scaled"]), "1"),
+        "row_large": (mean(statistics["row_large"]), "neurons"),
+        "use_k90": (geometric(statistics["use_k90"]), "features"),
+        "use_k90_median": (median(statistics["use_k90"]), "features"),
+        **{
+            name: (median(statistics[name]), "Gini coefficient")
+            for name in statistics
+            if "gini" in name
+        },
         "live": (float(live.sum()), "features"),
     }
-    named: dict[str, tuple[str, Any, str]] = {
+    variables: dict[str, tuple[str, Any, str]] = {
         name: ("run", np.array([value]), unit) for name, (value, unit) in numbers.items()
     }
-    named["row_curve"] = ("run rank", curve(W)[None], "share of the row's length")
-    named["column_curve"] = ("run rank", curve(W.T)[None], "share of the column's length")
-    counts, _ = np.histogram(found["row_k90"], EDGES)
-    named["row_counts"] = ("run bin", counts[None], "features")
-    return named
+    variables["row_curve"] = ("run rank", curve(W)[None], "share of the row's length")
+    variables["column_curve"] = ("run rank", curve(W.T)[None], "share of the column's length")
+    counts, _ = np.histogram(statistics["row_k90"], EDGES)
+    variables["row_counts"] = ("run bin", counts[None], "features")
+    return variables
 
 
 def geometric(x: Float[np.ndarray, "n"]) -> float:

@@ -105,7 +105,7 @@ def train_together(groups: Sequence[Runs[DictionaryWeights]], bench: Bench) -> l
         plain if s.acts == "model" else lambda step: shuffled(plain(step), int(seeds[0]), step)
     )
     trained = fit_dictionaries(
-        [(runs, method(one, data)) for runs, one in zip(groups, specs, strict=True)],
+        [(runs, method(member, data)) for runs, member in zip(groups, specs, strict=True)],
         batches,
         d=data.d,
         steps=s.steps,
@@ -116,7 +116,7 @@ def train_together(groups: Sequence[Runs[DictionaryWeights]], bench: Bench) -> l
         probe_at=probes(s.steps, 20),
         trained_on=data.trained_on,
     )
-    return [in_use(one, s, bench) for one in trained]
+    return [in_use(member, s, bench) for member in trained]
 
 
 def train(runs: Runs[DictionaryWeights], bench: Bench) -> Trained:
@@ -146,7 +146,7 @@ def untrained(runs: Runs[DictionaryWeights], bench: Bench) -> Trained:
         )[0]
         return in_use(start, s, bench)
     eye, zero = torch.eye(data.d)[None], torch.zeros(1, data.d)
-    one = Dictionary(
+    dictionary = Dictionary(
         eye,
         zero,
         eye,
@@ -155,7 +155,7 @@ def untrained(runs: Runs[DictionaryWeights], bench: Bench) -> Trained:
         mean=torch.from_numpy(data.mean)[None],
         scale=torch.tensor([data.scale]),
     )
-    return in_use(replace(one, sites=(data.spec.site,)).to_trained(), s, bench)
+    return in_use(replace(dictionary, sites=(data.spec.site,)).to_trained(), s, bench)
 
 
 def in_use(trained: Trained, s: DictionaryWeights, bench: Bench) -> Trained:
@@ -167,19 +167,19 @@ def in_use(trained: Trained, s: DictionaryWeights, bench: Bench) -> Trained:
 
     _, test = activations(s, bench)
     trained = trained.to("cpu")  # where rows are read
-    x, one = mixed(s)(test.rows(test.kept)), Dictionary.of(trained)
-    firings, use = torch.zeros(2, one.width, dtype=torch.float64)
+    x, dictionary = mixed(s)(test.rows(test.kept)), Dictionary.of(trained)
+    firings, use = torch.zeros(2, dictionary.width, dtype=torch.float64)
     for part in x.split(2048):
-        features = one.normalised.encode(part)[0]
+        features = dictionary.normalised.encode(part)[0]
         firings += (features > 0).sum(0)
         use += features.double().square().sum(0)
-    beside = {
+    statistics = {
         "firings": firings[None],
         "use": use[None] / len(x),
         "spread": x.double().std(0)[None],
     }
-    header = {**trained.header, "beside": [*trained.header.get("beside", ()), *beside]}
-    return replace(trained, tensors={**trained.tensors, **beside}, header=header)
+    header = {**trained.header, "beside": [*trained.header.get("beside", ()), *statistics]}
+    return replace(trained, tensors={**trained.tensors, **statistics}, header=header)
 
 
 def measure(runs: Runs[DictionaryWeights], trained: Trained, bench: Bench) -> xr.Dataset:
@@ -190,22 +190,24 @@ def measure(runs: Runs[DictionaryWeights], trained: Trained, bench: Bench) -> xr
     from assay.experiments.dictionary_weights.rules import readable
 
     (s,), trained = runs.specs, trained.to("cpu")
-    named, coords = (
+    variables, coords = (
         matrix_measures(trained, s.seed),
         {"rank": CURVE.tolist(), "bin": EDGES[:-1].tolist()},
     )
     if s.matrix in ("learned", "start"):
-        one, (train, test) = Dictionary.of(trained), activations(s, bench)
+        dictionary, (train, test) = Dictionary.of(trained), activations(s, bench)
         if s.matrix == "learned":
-            sums, documents = frontier.document_measures(one, test, mixed(s))
-            named |= {name: sums[name] for name in frontier.FRONTIER}
+            sums, documents = frontier.document_measures(dictionary, test, mixed(s))
+            variables |= {name: sums[name] for name in frontier.FRONTIER}
             coords |= documents
         if s.acts == "model":
-            named |= readable(one, train, test, seed=s.seed, windows=s.texts, features=s.features)
+            variables |= readable(
+                dictionary, train, test, seed=s.seed, windows=s.texts, features=s.features
+            )
     if trained.history:
         coords["step"] = trained.steps.tolist()
-        named["loss"] = ("run step", trained.history["loss"], "1")
-    return measures(runs, coords=coords, **named)
+        variables["loss"] = ("run step", trained.history["loss"], "1")
+    return measures(runs, coords=coords, **variables)
 
 
 def inputs(spec: DictionaryWeights) -> dict[str, str]:

@@ -40,24 +40,30 @@ class Texts:
     held: Bool[np.ndarray, "row"]
     """Rows of a quarter of the seen files, by which rules are stopped."""
 
-    def told(self, seen: Float[np.ndarray, "row"], fresh: Float[np.ndarray, "row"]) -> float:
+    def told(
+        self, train_values: Float[np.ndarray, "row"], fresh: Float[np.ndarray, "row"]
+    ) -> float:
         """Detection: balanced accuracy at telling the fresh contexts of 32 tokens in which
         something fires, by the rule of the seen ones."""
-        said = input_explanation(learn(self.seen, seen > 0, self.held), self.seen, seen)
-        at = cut(contexts(self.seen, said.scores(self.seen), seen))
-        return balanced_accuracy(contexts(self.fresh, said.scores(self.fresh), fresh), at)
+        explanation = input_explanation(
+            learn(self.seen, train_values > 0, self.held), self.seen, train_values
+        )
+        threshold = cut(contexts(self.seen, explanation.scores(self.seen), train_values))
+        return balanced_accuracy(
+            contexts(self.fresh, explanation.scores(self.fresh), fresh), threshold
+        )
 
 
 def as_often(
-    seen: Float[np.ndarray, "row"], fresh: Float[np.ndarray, "other"], firings: int
+    train_values: Float[np.ndarray, "row"], fresh: Float[np.ndarray, "other"], firings: int
 ) -> tuple[Float[np.ndarray, "row"], Float[np.ndarray, "other"]]:
     """A neuron on both texts, above the value that it exceeds on so many tokens of the first."""
-    edge = np.partition(seen, -firings - 1)[-firings - 1]
-    return np.maximum(seen - edge, 0), np.maximum(fresh - edge, 0)
+    edge = np.partition(train_values, -firings - 1)[-firings - 1]
+    return np.maximum(train_values - edge, 0), np.maximum(fresh - edge, 0)
 
 
 def readable(
-    one: Dictionary, data: Harvest, test: Harvest, *, seed: int, windows: int, features: int
+    dictionary: Dictionary, data: Harvest, test: Harvest, *, seed: int, windows: int, features: int
 ) -> dict[str, tuple[str, Any, str]]:
     """Detection by rules, each the mean over features that are drawn by lot, over neurons that fire
     as often, and over planted features.
@@ -65,34 +71,41 @@ def readable(
     Rules are learned on so many windows of the first text.
     """
     windows = min(windows, len(data.tokens))
-    kept = data.kept[data.kept < windows * data.tokens.shape[1]]
-    _, file = np.unique(data.document[kept], return_inverse=True)
+    row_ids = data.kept[data.kept < windows * data.tokens.shape[1]]
+    _, file = np.unique(data.document[row_ids], return_inverse=True)
     texts = Texts(
         Positions(data.tokens[:windows], data.keep[:windows]),
         Positions(test.tokens, test.keep),
         file % 4 == 0,
     )
-    x, y = data.rows(kept), test.rows(test.kept)
-    seen, fresh = codes(one, x), codes(one, y)
+    x, y = data.rows(row_ids), test.rows(test.kept)
+    train_codes, fresh = codes(dictionary, x), codes(dictionary, y)
     lot = np.array([seed])
-    there = np.flatnonzero(((seen > 0).sum(0) >= FIRINGS) & ((fresh > 0).sum(0) > 0))
-    drawn = there[permutation(lot, "dictionary-weights.drawn", 0, len(there))[0][:features]]
-    neurons = permutation(lot, "dictionary-weights.neurons", 0, x.shape[1])[0][: len(drawn)]
-    here = [p.shifted(0) for p in (texts.seen, texts.fresh)]
-    common = np.argsort(-np.bincount(here[0]), kind="stable")[COMMON]
+    candidates = np.flatnonzero(((train_codes > 0).sum(0) >= FIRINGS) & ((fresh > 0).sum(0) > 0))
+    sample = candidates[
+        permutation(lot, "dictionary-weights.drawn", 0, len(candidates))[0][:features]
+    ]
+    neurons = permutation(lot, "dictionary-weights.neurons", 0, x.shape[1])[0][: len(sample)]
+    token_ids = [p.shifted(0) for p in (texts.seen, texts.fresh)]
+    common = np.argsort(-np.bincount(token_ids[0]), kind="stable")[COMMON]
     scores: dict[str, list[float]] = {"told": [], "told_neurons": [], "told_planted": []}
-    for feature, neuron in zip(drawn, neurons, strict=True):
-        scores["told"].append(texts.told(seen[:, feature], fresh[:, feature]))
+    for feature, neuron in zip(sample, neurons, strict=True):
+        scores["told"].append(texts.told(train_codes[:, feature], fresh[:, feature]))
         both = as_often(
-            x[:, neuron].numpy(), y[:, neuron].numpy(), int((seen[:, feature] > 0).sum())
+            x[:, neuron].numpy(), y[:, neuron].numpy(), int((train_codes[:, feature] > 0).sum())
         )
         scores["told_neurons"].append(texts.told(*both))
     for i in range(PLANTED):
         chosen = common[permutation(lot, "dictionary-weights.tokens", i, len(common))[0][:3]]
         scores["told_planted"].append(
-            texts.told(*(planted(at, chosen, seed, i, part) for part, at in enumerate(here)))
+            texts.told(
+                *(planted(tokens, chosen, seed, i, part) for part, tokens in enumerate(token_ids))
+            )
         )
-    values = {name: np.nanmean(found) if len(found) else np.nan for name, found in scores.items()}
+    values = {
+        name: np.nanmean(accuracies) if len(accuracies) else np.nan
+        for name, accuracies in scores.items()
+    }
     return {name: ("run", np.array([value]), "balanced accuracy") for name, value in values.items()}
 
 
@@ -108,6 +121,6 @@ def planted(
     return np.where(np.isin(tokens, chosen) & (luck < OFTEN), 1.0, 0.0)
 
 
-def codes(one: Dictionary, x: Float[Tensor, "b m"]) -> Float[np.ndarray, "b f"]:
+def codes(dictionary: Dictionary, x: Float[Tensor, "b m"]) -> Float[np.ndarray, "b f"]:
     """Features of normalised activations, a few thousand rows at a time."""
-    return np.concatenate([one.normalised.encode(part)[0].numpy() for part in x.split(2048)])
+    return np.concatenate([dictionary.normalised.encode(part)[0].numpy() for part in x.split(2048)])

@@ -29,8 +29,8 @@ def planted(arms: Arms) -> xr.Dataset:
     """Local's measures as if its dictionaries raised the loss a third as much: what the paper
     found, at the size it found it."""
     data = arms["local"]
-    kept = data[[*SUMS, *(["diverged"] if "diverged" in data else [])]]
-    return kept.assign(ce=data.clean + (data.ce - data.clean) / 3)
+    dataset = data[[*SUMS, *(["diverged"] if "diverged" in data else [])]]
+    return dataset.assign(ce=data.clean + (data.ce - data.clean) / 3)
 
 
 ARMS = {

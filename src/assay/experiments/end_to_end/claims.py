@@ -41,12 +41,12 @@ def of_arm(arm: xr.Dataset) -> Terms:
     return {name: data[name].reset_coords(drop=True) for name in SUMS}
 
 
-def beside(other: str) -> Callable[[xr.Dataset, Arms], Terms]:
+def pair_with(other: str) -> Callable[[xr.Dataset, Arms], Terms]:
     """Terms of an arm, and of another."""
     return lambda arm, arms: sides(a=of_arm(arm), b=of_arm(arms[other]))
 
 
-def apart(name: str, other: str) -> Callable[[xr.Dataset, Arms], xr.DataArray]:
+def difference(name: str, other: str) -> Callable[[xr.Dataset, Arms], xr.DataArray]:
     """[seed]: a measure of another arm less that of the arm."""
     return lambda arm, arms: by(arms[other])[name] - by(arm)[name]
 
@@ -112,7 +112,7 @@ CLAIMS = (
             "End to end costs less: at {main.k} features a token it raises the loss at most 0.45 "
             "times as much as a dictionary trained locally"
         ),
-        value=beside("local"),
+        value=pair_with("local"),
         statistic=increases,
         units=CROSSED,
         high=0.45,
@@ -131,7 +131,7 @@ CLAIMS = (
             "It needs half as many features: with {main.k} on it raises the loss no more than a "
             "local dictionary with {local-double.k}"
         ),
-        value=beside("local-double"),
+        value=pair_with("local-double"),
         statistic=increases,
         units=CROSSED,
         high=1.0,
@@ -150,7 +150,7 @@ CLAIMS = (
             "It takes another way: the inputs of later blocks are off by at least twice as much "
             "as with a local dictionary"
         ),
-        value=beside("local"),
+        value=pair_with("local"),
         statistic=laters,
         units=CROSSED,
         low=2.0,
@@ -175,7 +175,7 @@ CLAIMS = (
             "Later blocks can be kept right: with their errors in the loss as well they are off "
             "by at most 1.5 times as much as locally"
         ),
-        value=beside("local"),
+        value=pair_with("local"),
         statistic=laters,
         units=CROSSED,
         high=1.5,
@@ -206,7 +206,7 @@ CLAIMS = (
             "That costs little: with later blocks in the loss it still raises the loss at most "
             "0.45 times as much as a local dictionary"
         ),
-        value=beside("local"),
+        value=pair_with("local"),
         statistic=increases,
         units=CROSSED,
         high=0.45,
@@ -231,7 +231,7 @@ CLAIMS = (
             "Local features lie closer together: cosines with the nearest other feature are on "
             "average at least 0.05 above those end to end"
         ),
-        value=apart("nearest", "local"),
+        value=difference("nearest", "local"),
         low=0.05,
         unit="cosine",
         half={**MAIN, **LOCAL},

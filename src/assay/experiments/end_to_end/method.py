@@ -65,23 +65,23 @@ def windows(
     """Tokens and the positions that are replaced, as a function of the step."""
     import torch
 
-    def at(step: int) -> tuple[Tensor, Tensor]:
-        mine = chosen(s, data, step)
-        return torch.from_numpy(data.tokens[mine].astype(np.int64)), torch.from_numpy(
-            data.keep[mine]
+    def draw_batch(step: int) -> tuple[Tensor, Tensor]:
+        indices = chosen(s, data, step)
+        return torch.from_numpy(data.tokens[indices].astype(np.int64)), torch.from_numpy(
+            data.keep[indices]
         )
 
-    return at
+    return draw_batch
 
 
 def rows(s: EndToEnd, data: Harvest) -> Callable[[int], Float[Tensor, "b d"]]:
     """The activations at just these positions, for training that needs no model."""
 
-    def at(step: int) -> Tensor:
-        mine = chosen(s, data, step)
-        return data.rows((mine[:, None] * s.context + np.arange(s.context))[data.keep[mine]])
+    def draw_batch(step: int) -> Tensor:
+        indices = chosen(s, data, step)
+        return data.rows((indices[:, None] * s.context + np.arange(s.context))[data.keep[indices]])
 
-    return at
+    return draw_batch
 
 
 def train(runs: Runs[EndToEnd], bench: Bench) -> Trained:
@@ -142,26 +142,29 @@ def measure(runs: Runs[EndToEnd], trained: Trained, bench: Bench) -> xr.Dataset:
 
     (s,) = runs.specs
     _, test = texts(s, bench)
-    one = Dictionary.of(trained)
-    sums = spliced_sums(s, test, one, bench)
-    named = {name: (f"run {dims}", x[None], unit) for name, (dims, x, unit) in sums.items()}
+    dictionary = Dictionary.of(trained)
+    sums = spliced_sums(s, test, dictionary, bench)
+    variables = {name: (f"run {dims}", x[None], unit) for name, (dims, x, unit) in sums.items()}
     firings = (
-        (one.normalised.encode(test.rows(test.kept).to(bench.device))[0] > 0).sum(0).cpu().numpy()
+        (dictionary.normalised.encode(test.rows(test.kept).to(bench.device))[0] > 0)
+        .sum(0)
+        .cpu()
+        .numpy()
     )
-    named["live"] = ("run", np.array([(firings > 0).sum()], float), "features")
-    named["nearest"] = ("run", np.array([nearest(one.W_dec[0][firings > 0])]), "cosine")
-    named["loss"] = ("run step", trained.history["loss"], "1")
+    variables["live"] = ("run", np.array([(firings > 0).sum()], float), "features")
+    variables["nearest"] = ("run", np.array([nearest(dictionary.W_dec[0][firings > 0])]), "cosine")
+    variables["loss"] = ("run step", trained.history["loss"], "1")
     files = np.unique(test.windows.document)
     coords = {
         "document": [test.files[f] for f in files],
         "later": list(range(s.block + 1, s.layers)),
         "step": trained.steps.tolist(),
     }
-    return measures(runs, coords=coords, **named)
+    return measures(runs, coords=coords, **variables)
 
 
 def spliced_sums(
-    s: EndToEnd, test: Harvest, one: Dictionary, bench: Bench
+    s: EndToEnd, test: Harvest, dictionary: Dictionary, bench: Bench
 ) -> dict[str, tuple[str, np.ndarray, str]]:
     """Sums over each test document with the reconstruction in place at the kept positions: {name:
     (dims, sums, unit)}."""
@@ -179,14 +182,14 @@ def spliced_sums(
     off: list[list[Tensor]] = [[] for _ in (site, *after)]
     mean = torch.from_numpy(test.mean)
     for first in range(0, len(test.tokens), AT_ONCE):
-        at = slice(first, first + AT_ONCE)
+        batch = slice(first, first + AT_ONCE)
         tokens, keep = (
-            torch.from_numpy(test.tokens[at].astype(np.int64)),
-            torch.from_numpy(test.keep[at]),
+            torch.from_numpy(test.tokens[batch].astype(np.int64)),
+            torch.from_numpy(test.keep[batch]),
         )
         passage, clean = capture(model, site, tokens, keep, also=after)
         x = passage.acts
-        new = one.reconstruct(x.flatten(0, 1))[0].view_as(x)
+        new = dictionary.reconstruct(x.flatten(0, 1))[0].view_as(x)
         spliced = spliced_run(model, site, passage, new, also=after)
         ce, kl = compare(
             clean, [spliced, spliced_run(model, site, passage, mean.to(x).expand_as(x))]

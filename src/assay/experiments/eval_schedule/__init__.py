@@ -21,9 +21,9 @@ from assay.experiments.eval_schedule.figures import figures
 from assay.experiments.eval_schedule.method import Schedule, measure, train
 
 
-def at_power(power: float, of: str = "main") -> Derive:
+def at_power(power: float, source: str = "main") -> Derive:
     """A derived arm: an arm's measures under a schedule of every ratio^power."""
-    return lambda arms: arms[of].assign(power=arms[of].power * 0 + power)
+    return lambda arms: arms[source].assign(power=arms[source].power * 0 + power)
 
 
 def seeing(what: str) -> Derive:
@@ -55,8 +55,10 @@ ARMS = {
         specs=changed(turn=0.25),
         note="main, but random labels from a quarter of training on, which erase what it could",
     ),
-    "fleeting-closer": Arm(derive=at_power(0.5, of="fleeting"), note="its runs, every 2×"),
-    "fleeting-dense": Arm(derive=at_power(0.0, of="fleeting"), note="its runs, every checkpoint"),
+    "fleeting-closer": Arm(derive=at_power(0.5, source="fleeting"), note="its runs, every 2×"),
+    "fleeting-dense": Arm(
+        derive=at_power(0.0, source="fleeting"), note="its runs, every checkpoint"
+    ),
     "memorising": Arm(
         train,
         specs=changed(labels="random"),

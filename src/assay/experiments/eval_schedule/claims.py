@@ -50,7 +50,7 @@ def exists(arm: xr.Dataset, what: str) -> xr.DataArray:
     return first(arm[f"{what}_truth"] >= EXISTS)
 
 
-def found(arm: xr.Dataset, what: str) -> xr.DataArray:
+def find_step(arm: xr.Dataset, what: str) -> xr.DataArray:
     """[run start]: the step of the first evaluation that sees an ability; NaN where none does."""
     return first(evaluated(arm) & (arm[f"{what}_seen"] >= EXISTS))
 
@@ -60,9 +60,9 @@ def at_once(what: str) -> Value:
     it exists."""
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-        there = exists(arm, what)
-        wanted = first(evaluated(arm, 1.0) & (arm.step >= there))
-        return (found(arm, what) == wanted).astype(float).mean("start").where(there.notnull())
+        onset = exists(arm, what)
+        due_step = first(evaluated(arm, 1.0) & (arm.step >= onset))
+        return (find_step(arm, what) == due_step).astype(float).mean("start").where(onset.notnull())
 
     return value
 
@@ -73,7 +73,7 @@ def lag(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 
     Where it is not found at all it counts as found at twice the compute of the whole training.
     """
-    late = found(arm, "unlocked").fillna(2 * float(arm.step[-1])) / exists(arm, "unlocked")
+    late = find_step(arm, "unlocked").fillna(2 * float(arm.step[-1])) / exists(arm, "unlocked")
     # a DataArray: its mean has skipna
     return np.exp(np.log(late).mean("start", skipna=False))  # type: ignore[call-overload]
 
@@ -261,7 +261,7 @@ CLAIMS = (
     *(
         Finding(
             text=(
-                f"Every 4×: share of starting points from which {told} is found at the first "
+                f"Every 4×: share of starting points from which {label} is found at the first "
                 "evaluation due after it exists"
             ),
             value=lambda arms, what=what: at_once(what)(arms["main"], {}),
@@ -270,20 +270,20 @@ CLAIMS = (
             published="new",
             source=POLICY,
         )
-        for what, told in {
+        for what, label in {
             "open": "the open ability",
             "unlocked": "the locked one, fine-tuned,",
         }.items()
     ),
     *(
         Finding(
-            text=f"{told}: compute when the locked ability is found over compute when it exists",
+            text=f"{label}: compute when the locked ability is found over compute when it exists",
             value=lambda arms, name=name: lag(arms[name], {}),
             unit="×",
             published="new",
             source=POLICY,
         )
-        for name, told in {
+        for name, label in {
             "main": "Every 4×",
             "closer": "Every 2×",
             "wider": "Every 8×",
@@ -292,14 +292,14 @@ CLAIMS = (
     ),
     *(
         Finding(
-            text=f"{told}: share of starting points from which the ability that passes is found",
+            text=f"{label}: share of starting points from which the ability that passes is found",
             value=lambda arms, how=how: caught(arms["fleeting"], {}, *how),
             unit="share of starting points",
             natural=(0, 1),
             published="new",
             source=POLICY,
         )
-        for told, how in {
+        for label, how in {
             "Every 8×": (1.5,),
             "Every 4×, with a lock and fine-tuning": (1.0, "unlocked"),
         }.items()

@@ -9,7 +9,7 @@ import numpy as np
 
 from assay.core import Arms, Figure, columns, summary
 from assay.core.evaluations import due
-from assay.experiments.eval_schedule.claims import EXISTS, evaluated, found, lag
+from assay.experiments.eval_schedule.claims import EXISTS, evaluated, find_step, lag
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,14 +22,14 @@ def figures(arms: Arms) -> list[Figure]:
 def rises(arms: Arms) -> Figure:
     """Mean accuracies against compute, with their intervals."""
     main, rows = arms["main"], []
-    told = {
+    names = {
         "the checkpoint": "open_truth",
         "locked": "locked_truth",
         "locked, then fine-tuned": "unlocked_truth",
     }
-    shown = [(what, main[name]) for what, name in told.items()]
-    shown.append(("only memorised, locked, fine-tuned", arms["memorising"].unlocked_truth))
-    for what, x in shown:
+    curves = [(what, main[name]) for what, name in names.items()]
+    curves.append(("only memorised, locked, fine-tuned", arms["memorising"].unlocked_truth))
+    for what, x in curves:
         rows += [(what, int(step), *summary(x.sel(step=step).values)) for step in x.step.values]
     return Figure(
         "An ability appears all at once; a lock hides it, fine-tuning shows it",
@@ -51,15 +51,19 @@ def history(main: xr.Dataset) -> Figure:
     would make it due."""
     ratio, months = main.attrs["ratio"], main.attrs["months"]
     events = list(zip(main.attrs["drawn_months"], main.attrs["drawn_compute"], strict=True))
-    at, rows, last = {d.row: d for d in due(events, ratio, months)}, [], events[0][1]
+    evaluations, rows, last = {d.row: d for d in due(events, ratio, months)}, [], events[0][1]
     for k, (t, c) in enumerate(events):
-        told = (
-            f"due: {' and '.join(at[k].reasons)}{', overdue' if at[k].overdue else ''}"
-            if k in at
+        reason = (
+            (
+                "due: "
+                f"{' and '.join(evaluations[k].reasons)}"
+                f"{', overdue' if evaluations[k].overdue else ''}"
+            )
+            if k in evaluations
             else "not due"
         )
-        rows.append((told, t, c, last, ratio * last))
-        last = c if k in at else last
+        rows.append((reason, t, c, last, ratio * last))
+        last = c if k in evaluations else last
     rows.sort(key=lambda row: "compute" not in row[0])  # the first gets the colour
     return Figure(
         f"Compute since the last evaluation reaches {ratio:g}×, or {months:g} months have passed",
@@ -83,7 +87,7 @@ def replayed(arms: Arms) -> Figure:
     """
     rows, run, names = [], arms["main"].unlocked_seen.isel(run=0), ("closer", "main", "wider")
     finds = np.array(
-        [found(arms[name], "unlocked").isel(run=0).fillna(0) for name in names]
+        [find_step(arms[name], "unlocked").isel(run=0).fillna(0) for name in names]
     )  # [schedule start]
     start = int(np.argmax([len(set(x)) for x in finds.T]))
     for name in names:

@@ -102,9 +102,11 @@ def train(runs: Runs[Schedule], bench: Bench) -> Trained:
     from assay.worlds.modular.locked import Budget, checkpoints, right, tuned
     from assay.worlds.modular.network import NAMES, Lesson
 
-    s, at, n = runs.shared, runs.shared.checkpoints, runs.shared.trained_on
+    s, probe_steps, n = runs.shared, runs.shared.checkpoints, runs.shared.trained_on
     sums, order = modular.sums(s.p).expand(len(runs), -1), modular.order(runs.seeds, s.p)
-    many = type(runs)([spec for spec in runs.specs for _ in at])  # a run for every checkpoint
+    many = type(runs)(
+        [spec for spec in runs.specs for _ in probe_steps]
+    )  # a run for every checkpoint
 
     def lesson(labels: Tensor, order: Tensor, size: int, times: int) -> Lesson:
         labels, order = (x.repeat_interleave(times, 0) for x in (labels, order))
@@ -115,14 +117,16 @@ def train(runs: Runs[Schedule], bench: Bench) -> Trained:
     lock, effort = replace(wholly, steps=s.lock), replace(wholly, steps=s.tuning, lr=s.tuning_lr)
     turn = max(1, round(s.turn * s.steps))
     stages = [(sums if s.labels == "sums" else noise, turn), (noise, s.steps - turn)]
-    done = checkpoints(
+    trained = checkpoints(
         runs,
         [(lesson(y, order, n, 1), replace(wholly, steps=k)) for y, k in stages if k],
-        at,
+        probe_steps,
         bench,
     )
-    kept = {name: done.tensors[f"{name}/at"].flatten(0, 1) for name in NAMES}
-    locked = tuned(many, kept, lesson(torch.zeros_like(sums), order, n, len(at)), lock, bench)
+    weights = {name: trained.tensors[f"{name}/at"].flatten(0, 1) for name in NAMES}
+    locked = tuned(
+        many, weights, lesson(torch.zeros_like(sums), order, n, len(probe_steps)), lock, bench
+    )
     out = {}
     for i, (half, unseen) in enumerate(
         zip(("truth", "seen"), order[:, n:].tensor_split(2, dim=1), strict=True)
@@ -131,21 +135,24 @@ def train(runs: Runs[Schedule], bench: Bench) -> Trained:
             1, torch.from_numpy(rng.permutation(runs.seeds, "eval-schedule.examples", i, n))
         )
 
-        def task(share: float, given: Tensor = examples) -> Lesson:
+        def task(share: float, subset: Tensor = examples) -> Lesson:
             return lesson(
-                sums, torch.cat([given, order[:, n:]], 1), max(1, round(share * n)), len(at)
+                sums,
+                torch.cat([subset, order[:, n:]], 1),
+                max(1, round(share * n)),
+                len(probe_steps),
             )
 
-        models = {"open": kept, "locked": locked}
+        models = {"open": weights, "locked": locked}
         models |= {
             name: tuned(many, locked, task(share), effort, bench)
             for name, share in (("unlocked", s.examples), ("scant", s.scant))
         }
         for what, params in models.items():
             out[f"{what}_{half}"] = right(
-                params, task(s.examples), unseen.repeat_interleave(len(at), 0)
-            ).view(len(runs), len(at))
-    return Trained(out, done.header, done.history, done.steps, done.diverged)
+                params, task(s.examples), unseen.repeat_interleave(len(probe_steps), 0)
+            ).view(len(runs), len(probe_steps))
+    return Trained(out, trained.header, trained.history, trained.steps, trained.diverged)
 
 
 def measure(runs: Runs[Schedule], trained: Trained, bench: Bench) -> xr.Dataset:

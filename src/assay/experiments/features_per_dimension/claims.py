@@ -33,8 +33,8 @@ def best(arm: xr.Dataset, name: str) -> xr.DataArray:
 def rise(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[group]: by what share the loss grows when W is divided or multiplied by 1.25: the smaller
     rise, at the density where it is least."""
-    at = best(arm, "loss")
-    grown = (at.sel(scale=[0.8, 1.25]) / at.sel(scale=1.0, drop=True) - 1).min("scale")
+    losses = best(arm, "loss")
+    grown = (losses.sel(scale=[0.8, 1.25]) / losses.sel(scale=1.0, drop=True) - 1).min("scale")
     return grown.min("density") if "density" in grown.dims else grown
 
 
@@ -44,11 +44,11 @@ def agreement(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     from scipy import stats
 
     coarse, fine = best(arm, "fpd").sel(scale=1.0, drop=True), best(arm, "fine")
-    found = [
+    correlations = [
         stats.spearmanr(a, b).statistic if np.ptp(a) > 0 and np.ptp(b) > 0 else 0.0
         for a, b in zip(coarse.values, fine.values, strict=True)
     ]
-    return coarse.isel(density=0, drop=True).copy(data=found)
+    return coarse.isel(density=0, drop=True).copy(data=correlations)
 
 
 def over_fine(density: int) -> Value:
@@ -76,7 +76,7 @@ def hexagon(arms: Arms) -> list[float]:
     losses = [
         np.array([side_loss(6, c * length, c**power * bias) for c in FINE]) for power in (0, 2)
     ]
-    return [float(least_at(np.array(FINE), at)) for at in losses]
+    return [float(least_at(np.array(FINE), curve)) for curve in losses]
 
 
 TRAINED = ("main", "rescaled", "relu", "bias", "tanh")
@@ -234,13 +234,13 @@ CLAIMS = (
         Finding(
             text=(
                 "Share of inputs classified otherwise where the first layer alone is multiplied, "
-                f"at the worst factor: {told}"
+                f"at the worst factor: {label}"
             ),
             value=lambda arms, name=name: arms[name].reclassified.max("scale"),
             unit="share of inputs",
             source=SEED,
         )
-        for name, told in {"bias": "biases in both layers", "tanh": "a tanh"}.items()
+        for name, label in {"bias": "biases in both layers", "tanh": "a tanh"}.items()
     ),
     Finding(
         text="Accuracy of the bias-free ReLU nets over the best that is possible",

@@ -26,9 +26,11 @@ def loss_along(arms: Arms) -> Figure:
         for i in (0, len(levels) // 2, len(levels) - 2)
     }
     rows = []
-    for name, at in {**lines, "untied ReLU": relu.rename(scale="factor")}.items():
-        share = at / at.sel(factor=1.0, drop=True)
-        rows += [(name, float(c), *summary(share.sel(factor=c).values)) for c in at.factor.values]
+    for name, losses in {**lines, "untied ReLU": relu.rename(scale="factor")}.items():
+        share = losses / losses.sel(factor=1.0, drop=True)
+        rows += [
+            (name, float(c), *summary(share.sel(factor=c).values)) for c in losses.factor.values
+        ]
     return Figure(
         "Tied weights have a best size, untied ones do not",
         columns(("model", "scale", "mean", "low", "high"), rows),
@@ -49,15 +51,15 @@ def along_density(arms: Arms) -> Figure:
     """Features per dimension by density: by size, by dimensionality, and by size after random
     rescaling."""
     main = arms["main"]
-    shown = {
+    counts = {
         "by the size of the weights": best(main, "fpd").sel(scale=1.0),
         "by dimensionality": best(main, "fine"),
         "by size, weights rescaled at random": best(arms["rescaled"], "fpd").sel(scale=1.0),
     }
     rows = [
-        (name, float(p), *spread(at.sel(density=p).values))
-        for name, at in shown.items()
-        for p in at.density.values
+        (name, float(p), *spread(values.sel(density=p).values))
+        for name, values in counts.items()
+        for p in values.density.values
     ]
     return Figure(
         "Both counts rise together as inputs get sparser, until weights are rescaled",

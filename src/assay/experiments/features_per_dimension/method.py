@@ -143,13 +143,13 @@ def rescale(runs: Runs[FeaturesPerDimension], bench: Bench, before: Trained) -> 
 
     from assay.core import rng
 
-    drawn = rng.uniform(
+    uniforms = rng.uniform(
         runs.seeds, "features-per-dimension.rescale", 0, (len(runs.shared.densities),)
     )
-    factor = torch.from_numpy(TENFOLD ** (2 * drawn.astype(np.float64) - 1))[..., None, None]
+    factor = torch.from_numpy(TENFOLD ** (2 * uniforms.astype(np.float64) - 1))[..., None, None]
     W = before.tensors["W"]
-    own = {"W": W * factor.to(W), "b": before.tensors["b"], "factor": factor.to(W)}
-    return before.with_tensors(own)
+    tensors = {"W": W * factor.to(W), "b": before.tensors["b"], "factor": factor.to(W)}
+    return before.with_tensors(tensors)
 
 
 def measure(runs: Runs[FeaturesPerDimension], trained: Trained, bench: Bench) -> xr.Dataset:
@@ -168,7 +168,7 @@ def measure(runs: Runs[FeaturesPerDimension], trained: Trained, bench: Bench) ->
     fpd = torch.stack([features_per_dimension(c * W) for c in SCALES], -1)
     moved = torch.stack([(dimensionality(c * W) - D).abs().amax(-1) for c in SCALES], -1)
     axes, coords = ("run density", {"density": s.densities}) if tied else ("run", {})
-    named = {
+    variables = {
         "fpd": (f"{axes} scale", fpd, "features per dimension"),
         "moved": (f"{axes} scale", moved, "dimensions"),
         "fine": (axes, features_by_dimensionality(D, W.shape[-1]), "features per dimension"),
@@ -177,7 +177,7 @@ def measure(runs: Runs[FeaturesPerDimension], trained: Trained, bench: Bench) ->
     return measures(
         runs,
         coords=coords | {"scale": SCALES} | ({"factor": DRAWN} if tied else {}),
-        **named,
+        **variables,
         **more,
     )
 
@@ -196,11 +196,14 @@ def autoencoder(
     s, weight = runs.shared, importance(runs).to(bench.device)
     W, b = (params[name].double().flatten(0, 1) for name in "Wb")
     density = torch.tensor(s.densities, dtype=torch.float64, device=bench.device).repeat(len(runs))
-    each = weight.double().repeat_interleave(len(s.densities), 0)
+    importances = weight.double().repeat_interleave(len(s.densities), 0)
 
-    def along(scales: Sequence[float]) -> np.ndarray:
+    def compute_losses(scales: Sequence[float]) -> np.ndarray:
         return (
-            tied_losses(W, b, each, density, scales, 0).unflatten(0, (len(runs), -1)).cpu().numpy()
+            tied_losses(W, b, importances, density, scales, 0)
+            .unflatten(0, (len(runs), -1))
+            .cpu()
+            .numpy()
         )
 
     x = planted.sparse_features(
@@ -210,8 +213,8 @@ def autoencoder(
         {"W": params["W"] / params.get("factor", 1), "b": params["b"]}, x.to(bench.device), weight
     )
     return {
-        "loss": ("run density scale", along(SCALES), "squared input"),
-        "drawn": ("run density factor", along(DRAWN), "squared input"),
+        "loss": ("run density scale", compute_losses(SCALES), "squared input"),
+        "drawn": ("run density factor", compute_losses(DRAWN), "squared input"),
         "held_out": ("run density", held_out, "squared input"),
     }
 
@@ -225,13 +228,13 @@ def classifier(
 
     s = runs.shared
     x, label = (t.to(bench.device) for t in world(s).batches(runs.seeds, 2_000, stream="test")(0))
-    own = two_layer.logits(params, x, tanh=s.net == "tanh").argmax(-1)
-    found = two_layer.effects(params, x, label, SCALES, tanh=s.net == "tanh")
+    classes = two_layer.logits(params, x, tanh=s.net == "tanh").argmax(-1)
+    effects = two_layer.effects(params, x, label, SCALES, tanh=s.net == "tanh")
     units = {"loss": "nats", "loss_alone": "nats", "reclassified": "share of inputs"}
     return {
         name: ("run scale", value, units.get(name, "share of the largest output"))
-        for name, value in found.items()
+        for name, value in effects.items()
     } | {
-        "accuracy": ("run", (own == label).float().mean(1), "share"),
+        "accuracy": ("run", (classes == label).float().mean(1), "share"),
         "attainable": ("run", (world(s).nearest(runs.seeds, x) == label).float().mean(1), "share"),
     }

@@ -44,8 +44,8 @@ def at_penalties(
     )
 
 
-def repaired(kind: str, of: str) -> SpecMap[GatedAblations]:
-    return lambda specs: tuple(s.replace(repair=kind, of=of) for s in specs)
+def repaired(kind: str, source: str) -> SpecMap[GatedAblations]:
+    return lambda specs: tuple(s.replace(repair=kind, of=source) for s in specs)
 
 
 def quarter(specs: SpecMap[GatedAblations]) -> SpecMap[GatedAblations]:

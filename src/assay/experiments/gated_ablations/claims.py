@@ -10,7 +10,7 @@ import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Published, Value
 from assay.core.measures import by
-from assay.core.once import once
+from assay.core.memo import once
 from assay.core.stats import Means, Statistic, at_matched, lead_at_own, ratio, share_closed, sides
 from assay.dictionaries.measuring import frontier
 from assay.dictionaries.measuring.frontier import FRONTIER, FVU, GAMMA, L0, norm_ratio, worst
@@ -29,10 +29,12 @@ set before any pilot."""
 
 @once
 def sums(
-    arm: xr.Dataset, *names: str, at: Literal["middle"] | int | None = None
+    arm: xr.Dataset, *names: str, position: Literal["middle"] | int | None = None
 ) -> dict[str, xr.DataArray]:
     """Terms {name: [seed, penalty]}: there is one set of held-out inputs for each seed."""
-    return {name: x.sum("document") for name, x in frontier.sums(arm, *names, at=at).items()}
+    return {
+        name: x.sum("document") for name, x in frontier.sums(arm, *names, position=position).items()
+    }
 
 
 def sweep(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
@@ -42,7 +44,7 @@ def sweep(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
 
 def middle(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms of the same in the middle of the sweep."""
-    return sums(arm, *UNITS, at="middle")
+    return sums(arm, *UNITS, position="middle")
 
 
 def bias(m: Means) -> np.ndarray:
@@ -50,9 +52,9 @@ def bias(m: Means) -> np.ndarray:
     return abs(GAMMA(m) - 1)
 
 
-def least(of: Statistic) -> Statistic:
+def least(statistic: Statistic) -> Statistic:
     """A statistic: the smallest value of another along the sweep."""
-    return lambda m: of(m).reshape(len(of(m)), -1).min(1)
+    return lambda m: statistic(m).reshape(len(statistic(m)), -1).min(1)
 
 
 def spread(m: Means) -> np.ndarray:
@@ -63,15 +65,18 @@ def spread(m: Means) -> np.ndarray:
 
 def paired(**terms: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
     """The terms of several arms on the seeds that all of them have: not every arm has as many."""
-    seeds = {side: next(iter(named.values())).seed.values.tolist() for side, named in terms.items()}
+    seeds = {
+        side: next(iter(arm_terms.values())).seed.values.tolist()
+        for side, arm_terms in terms.items()
+    }
     shared = sorted(set.intersection(*map(set, seeds.values())))
     return sides(
         **{
             side: {
                 name: x if seeds[side] == shared else x.sel(seed=shared)
-                for name, x in named.items()
+                for name, x in arm_terms.items()
             }
-            for side, named in terms.items()
+            for side, arm_terms in terms.items()
         }
     )
 
@@ -85,7 +90,7 @@ def against(other: str) -> Value:
 def smallest_lead(m: Means) -> np.ndarray:
     """By how much this arm's FVU lies below the other's at L0 3, 5 and 8, the smallest of the
     three."""
-    return np.stack([-at_matched(L0, FVU, at=(at,))(m) for at in (3, 5, 8)]).min(0)
+    return np.stack([-at_matched(L0, FVU, at=(l0,))(m) for l0 in (3, 5, 8)]).min(0)
 
 
 def excess(m: Means) -> np.ndarray:
@@ -95,14 +100,14 @@ def excess(m: Means) -> np.ndarray:
 
 def against_parts(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms: this arm, the sweep of Gated, and Gated without each of the other parts."""
-    others = {name: sums(arms[name], *FRONTIER) for name in PARTS if name in arms}
-    return paired(a=sums(arm, *FRONTIER), b=sums(arms["main"], *FRONTIER), **others)
+    part_terms = {name: sums(arms[name], *FRONTIER) for name in PARTS if name in arms}
+    return paired(a=sums(arm, *FRONTIER), b=sums(arms["main"], *FRONTIER), **part_terms)
 
 
 def dearest(m: Means) -> np.ndarray:
     """By how much this arm's excess exceeds that of every other part, and 0."""
-    others = [-lead_at_own(L0, FVU, a=name)(m) for name in PARTS if f"{name}.error" in m]
-    return excess(m) - np.stack([0 * excess(m), *others]).max(0)
+    leads = [-lead_at_own(L0, FVU, a=name)(m) for name in PARTS if f"{name}.error" in m]
+    return excess(m) - np.stack([0 * excess(m), *leads]).max(0)
 
 
 def gap_terms(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
@@ -110,7 +115,7 @@ def gap_terms(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     repair."""
     best = arms["orthonormal-gated" if arm.attrs["orthonormal"] else "main"]
     return paired(
-        best=sums(best, *FRONTIER, at="middle"),
+        best=sums(best, *FRONTIER, position="middle"),
         base=sums(arms[arm.attrs["of"]], *FRONTIER),
         repaired=sums(arm, *FRONTIER),
     )
@@ -142,12 +147,12 @@ def off_theory(m: Means) -> np.ndarray:
 def off_identity(arms: Arms) -> np.ndarray:
     """Norm ratio² less (1 − FVU) γ/(2 − γ), of each penalty of Gated and of the 1.5 times wider
     ReLU."""
-    found = []
+    differences = []
     for name in ("main", "wide"):
         total = sums(arms[name], *UNITS)
         m = {term: x.sum("seed").values[None] for term, x in total.items()}
-        found.append((norm_ratio(m) ** 2 - (1 - FVU(m)) * GAMMA(m) / (2 - GAMMA(m)))[0])
-    return np.concatenate(found)
+        differences.append((norm_ratio(m) ** 2 - (1 - FVU(m)) * GAMMA(m) / (2 - GAMMA(m)))[0])
+    return np.concatenate(differences)
 
 
 PARTS = ("unfrozen", "untied", "no-rmag")
@@ -467,12 +472,12 @@ CLAIMS = (
     *(
         Finding(
             text=text,
-            value=lambda arms, of=of, value=value: value(arms[of], arms),
+            value=lambda arms, arm_name=arm_name, value=value: value(arms[arm_name], arms),
             statistic=statistic,
             unit=unit,
             source=source,
         )
-        for text, of, value, statistic, unit, source in (
+        for text, arm_name, value, statistic, unit, source in (
             (
                 "Norm ratio of Gated at the middle penalty",
                 "main",
@@ -506,13 +511,13 @@ CLAIMS = (
                         f"At L0 3, 5 and 8: by how much {ahead}'s FVU lies below that of {behind} "
                         "(smallest)"
                     ),
-                    of,
+                    arm_name,
                     against(other),
                     smallest_lead,
                     "FVU",
                     "",
                 )
-                for ahead, of, behind, other in (
+                for ahead, arm_name, behind, other in (
                     ("Gated", "main", "ReLU of equal width", "relu"),
                     (
                         "Gated",
@@ -526,13 +531,13 @@ CLAIMS = (
             *(
                 (
                     f"{what}: FVU above the sweep of Gated at its own L0",
-                    of,
+                    arm_name,
                     against(base),
                     excess,
                     "FVU",
                     f"{PAPER}, section 5.2, ablations",
                 )
-                for what, of, base in (
+                for what, arm_name, base in (
                     ("An auxiliary loss that moves the decoder", "unfrozen", "main"),
                     (
                         "An auxiliary loss that moves the decoder, both trained half as long",
@@ -548,13 +553,13 @@ CLAIMS = (
             *(
                 (
                     f"Share of the gap closed by {what}, at Gated's own L0",
-                    of,
+                    arm_name,
                     gap_terms,
                     share_closed(L0, FVU),
                     "share of the gap",
                     source,
                 )
-                for what, of, source in (
+                for what, arm_name, source in (
                     (
                         "rescale & shift on the 1.5 times wider ReLU",
                         "rescaled",

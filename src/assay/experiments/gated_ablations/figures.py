@@ -47,7 +47,7 @@ def figures(arms: Arms) -> list[Figure]:
         "x_title": "L0 (features on per input)",
     }
     note = "Mean and 95 % t interval over seeds, each with a world of its own."
-    drawn = [
+    charts = [
         Figure(
             "Frontier: the gate against width and repairs",
             frontier.over_l0(arms, frontiers),
@@ -87,7 +87,7 @@ def figures(arms: Arms) -> list[Figure]:
         ),
     ]
     if "l0" in arms.get("no-aux", {}):
-        drawn.append(
+        charts.append(
             Figure(
                 "Without the auxiliary loss the gate shuts",
                 frontier.history(arms, ("main", "no-aux"), "l0"),
@@ -104,7 +104,7 @@ def figures(arms: Arms) -> list[Figure]:
             )
         )
     if "gate_on" in arms["main"]:
-        drawn.append(
+        charts.append(
             Figure(
                 "The gate's input of one latent, where its feature is on and where it is off",
                 gate_inputs(arms["main"]),
@@ -118,7 +118,7 @@ def figures(arms: Arms) -> list[Figure]:
                 note="Gated at its middle penalty, first seed; the latent is on to the right of 0.",
             )
         )
-    return drawn
+    return charts
 
 
 def stages(arms: Arms) -> dict[str, list]:
@@ -155,14 +155,14 @@ def fvus(arm: xr.Dataset, penalty: float) -> np.ndarray:
 def gate_inputs(arm: xr.Dataset) -> dict[str, list]:
     """Columns: the histogram of π_gate of one latent, split by whether its feature is on; bins
     without an input are left out."""
-    one = by(arm, "penalty").isel(seed=0)
-    one = one.isel(penalty=one.sizes["penalty"] // 2)
+    run = by(arm, "penalty").isel(seed=0)
+    run = run.isel(penalty=run.sizes["penalty"] // 2)
     return columns(
         ("feature", "pre", "share"),
         (
-            (when, at, count / float(counts.sum()))
-            for when, counts in (("on", one.gate_on), ("off", one.gate_off))
-            for at, count in zip(one.bin.values.tolist(), counts.values.tolist(), strict=True)
+            (when, centre, count / float(counts.sum()))
+            for when, counts in (("on", run.gate_on), ("off", run.gate_off))
+            for centre, count in zip(run.bin.values.tolist(), counts.values.tolist(), strict=True)
             if count
         ),
     )

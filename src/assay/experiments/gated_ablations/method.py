@@ -122,7 +122,7 @@ def architecture(name: str) -> tuple[Nonlinearity, Loss]:
     from assay.dictionaries.nonlinearity import ReLU
     from assay.dictionaries.training import losses
 
-    made: dict[str, tuple[Nonlinearity, Loss]] = {
+    architectures: dict[str, tuple[Nonlinearity, Loss]] = {
         "relu": (ReLU(), losses.l1),
         "gated": (gates.Gated(), losses.gated),
         "no-aux": (gates.Gated(), losses.gated_no_aux),
@@ -133,7 +133,7 @@ def architecture(name: str) -> tuple[Nonlinearity, Loss]:
         "sigmoid": (gates.GatedSigmoid(), losses.gated_sigmoid),
         "sigmoid-relu": (gates.GatedSigmoid(), losses.gated_no_aux),
     }
-    return made[name]
+    return architectures[name]
 
 
 def oracle(runs: Runs[GatedAblations], bench: Bench) -> Trained:
@@ -153,11 +153,11 @@ def repair(runs: Runs[GatedAblations], bench: Bench, before: Trained) -> Trained
     from assay.dictionaries.baselines.repair import refit_decoder, rescale_and_shift
     from assay.dictionaries.dictionary import Dictionary
 
-    s, given = runs.shared, Dictionary.of(before)
+    s, dictionaries = runs.shared, Dictionary.of(before)
     mend = {"rescale": rescale_and_shift, "refit": refit_decoder}[s.repair]
     fitted = [
         mend(
-            given[i],
+            dictionaries[i],
             s.world().inputs([spec.seed], s.repair_rows, "repair")(0)[0],
             pull=s.repair_pull,
         )
@@ -178,39 +178,41 @@ def measure(runs: Runs[GatedAblations], trained: Trained, bench: Bench) -> xr.Da
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.measuring.recovery import mcc
 
-    s, given = runs.shared, Dictionary.of(trained)
-    world, found, gates = s.world(), [], []
+    s, dictionaries = runs.shared, Dictionary.of(trained)
+    world, rows, gates = s.world(), [], []
     tests = {
         seed: held_out(world, seed, s.test_rows, bench) for seed in np.unique(runs.seeds).tolist()
     }
     with torch.no_grad():
-        for one, spec in zip(given, runs, strict=True):
+        for dictionary, spec in zip(dictionaries, runs, strict=True):
             x, codes, directions = tests[spec.seed]
-            features = noisy(codes, spec)[None] if s.method == "oracle" else one.encode(x)
-            row = sums_of(x, one.decode(features)[0], features[0])
-            soft = row if one.as_trained is one else soft_sums(one.as_trained, x)
-            found.append(row | {"soft_active": soft["active"], "soft_error": soft["error"]})
+            features = noisy(codes, spec)[None] if s.method == "oracle" else dictionary.encode(x)
+            row = sums_of(x, dictionary.decode(features)[0], features[0])
+            soft = (
+                row if dictionary.as_trained is dictionary else soft_sums(dictionary.as_trained, x)
+            )
+            rows.append(row | {"soft_active": soft["active"], "soft_error": soft["error"]})
             if s.method == "gated":
-                gates.append(gate_counts(one, x, codes, directions))
-        recovered = mcc(world.directions(runs.seeds).to(given.W_dec), given.W_dec)
-    named = {
-        name: ("run document", np.array([[row[name]] for row in found]), unit)
+                gates.append(gate_counts(dictionary, x, codes, directions))
+        recovered = mcc(world.directions(runs.seeds).to(dictionaries.W_dec), dictionaries.W_dec)
+    variables = {
+        name: ("run document", np.array([[row[name]] for row in rows]), unit)
         for name, unit in UNITS.items()
     }
     coords = {"document": ["test"]}
     if gates:
-        named |= {
+        variables |= {
             f"gate_{when}": ("run bin", np.stack([g[when] for g in gates]), "inputs")
             for when in ("on", "off")
         }
         coords["bin"] = ((BINS[1:] + BINS[:-1]) / 2).round(6).tolist()
     if trained.history:
         coords["step"] = trained.steps.tolist()
-        named |= {
+        variables |= {
             name: ("run step", trained.history[name], unit)
             for name, unit in (("loss", "1"), ("l0", "features"))
         }
-    return measures(runs, coords=coords, mcc=("run", recovered, "cosine"), **named)
+    return measures(runs, coords=coords, mcc=("run", recovered, "cosine"), **variables)
 
 
 def held_out(
@@ -233,10 +235,10 @@ def sums_of(
     return {name: float(part.double().sum()) for name, part in parts.items()}
 
 
-def soft_sums(one: Dictionary, x: Float[Tensor, "b d"]) -> dict[str, float]:
+def soft_sums(dictionary: Dictionary, x: Float[Tensor, "b d"]) -> dict[str, float]:
     """Sums of a smooth gate's own code."""
-    features = one.encode(x)
-    return sums_of(x, one.decode(features)[0], features[0])
+    features = dictionary.encode(x)
+    return sums_of(x, dictionary.decode(features)[0], features[0])
 
 
 def noisy(codes: Float[Tensor, "b f"], spec: GatedAblations) -> Float[Tensor, "b f"]:
@@ -250,7 +252,7 @@ def noisy(codes: Float[Tensor, "b f"], spec: GatedAblations) -> Float[Tensor, "b
 
 
 def gate_counts(
-    one: Dictionary,
+    dictionary: Dictionary,
     x: Float[Tensor, "b d"],
     codes: Float[Tensor, "b f"],
     directions: Float[Tensor, "f d"],
@@ -259,8 +261,12 @@ def gate_counts(
     on and where it is off."""
     from assay.dictionaries.measuring.recovery import cosines
 
-    similarity = cosines(directions, one.W_dec[0])
-    feature, latent = divmod(int(similarity.argmax()), one.width)
-    gate = ((x - one.b_dec[0]) @ one.W_enc[0, :, latent] + one.b_enc[0, latent]).cpu().numpy()
+    similarity = cosines(directions, dictionary.W_dec[0])
+    feature, latent = divmod(int(similarity.argmax()), dictionary.width)
+    gate = (
+        ((x - dictionary.b_dec[0]) @ dictionary.W_enc[0, :, latent] + dictionary.b_enc[0, latent])
+        .cpu()
+        .numpy()
+    )
     on = (codes[:, feature] > 0).cpu().numpy()
     return {"on": np.histogram(gate[on], BINS)[0], "off": np.histogram(gate[~on], BINS)[0]}

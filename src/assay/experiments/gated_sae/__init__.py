@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def along(half: str, full: str, broad: str) -> Arm:
+def combine_corners(half: str, full: str, broad: str) -> Arm:
     """An arm derived from three: their sums side by side, one `corner` each, Gated at the penalty
     where it is compared."""
 
@@ -48,9 +48,9 @@ def along(half: str, full: str, broad: str) -> Arm:
             arm = arms[name]
             if arm.attrs["method"] == "gated":
                 arm = arm.isel(run=np.isclose(arm.penalty, PENALTY))
-            kept = arm[[v for v in (*FRONTIER, "diverged") if v in arm]].reset_coords(drop=True)
+            dataset = arm[[v for v in (*FRONTIER, "diverged") if v in arm]].reset_coords(drop=True)
             parts.append(
-                kept.assign_coords(
+                dataset.assign_coords(
                     seed=("run", arm.seed.values), corner=("run", np.full(len(arm.seed), corner))
                 )
             )
@@ -86,10 +86,10 @@ def showcase(main: tuple[GatedSAE, ...]) -> tuple[GatedSAE, ...]:
     )
 
 
-def mended(of: str) -> Arm:
+def mended(source: str) -> Arm:
     """An arm that repairs all dictionaries of another one."""
     return Arm(
-        repair, after=of, specs=changed(repair="rescale"), note="the same, then rescale & shift"
+        repair, after=source, specs=changed(repair="rescale"), note="the same, then rescale & shift"
     )
 
 
@@ -145,10 +145,10 @@ ARMS = {
     "showcase": Arm(
         train, specs=showcase, keep=True, note="one wide TopK dictionary: its features are shown"
     ),
-    "gated-along": along("half", "main", "broad"),
-    "wide-along": along("wide-half", "wide", "broad-wide"),
-    "topk-along": along("topk-half", "topk", "broad-topk"),
-    "rescaled-along": along("wide-half-rescaled", "wide-rescaled", "broad-wide-rescaled"),
+    "gated-along": combine_corners("half", "main", "broad"),
+    "wide-along": combine_corners("wide-half", "wide", "broad-wide"),
+    "topk-along": combine_corners("topk-half", "topk", "broad-topk"),
+    "rescaled-along": combine_corners("wide-half-rescaled", "wide-rescaled", "broad-wide-rescaled"),
 }
 SMALL = GatedSAE(
     width=32,

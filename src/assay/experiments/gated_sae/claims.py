@@ -52,11 +52,11 @@ def leads(m: Means) -> np.ndarray:
     at its own L0."""
 
     def below(side: str, corner: int) -> np.ndarray:
-        one = {
+        means = {
             name: x[:, corner : corner + 1] if name.startswith(f"{side}.") else x
             for name, x in m.items()
         }
-        return lead_at_own(L0, FVU, a=side, b="ruler")(one)
+        return lead_at_own(L0, FVU, a=side, b="ruler")(means)
 
     return np.stack([below("a", i) - below("other", i) for i in range(m["a.error"].shape[1])], 1)
 

@@ -35,7 +35,7 @@ def figures(arms: Arms) -> list[Figure]:
         "x_title": "L0 (features per token)",
     }
     note = "Mean and 95 % t interval over seeds; the claims resample seeds and documents."
-    drawn = [
+    charts = [
         Figure(
             "Frontier: what each method leaves unexplained",
             frontier.over_l0(arms, lines),
@@ -80,7 +80,7 @@ def figures(arms: Arms) -> list[Figure]:
     ]
     if "density" in arms.get("showcase", {}):  # a record leaves it out
         density = arms["showcase"].density.values[0]
-        drawn.append(
+        charts.append(
             Figure(
                 "How often the showcase features fire",
                 {
@@ -98,7 +98,7 @@ def figures(arms: Arms) -> list[Figure]:
                 ),
             )
         )
-    return drawn
+    return charts
 
 
 def all_leads(arms: Arms) -> dict[str, list]:

@@ -116,17 +116,17 @@ def method(runs: Runs[GatedSAE]) -> Method:
     from assay.dictionaries.training.train import Method
 
     s = runs.shared
-    given: dict[str, Any] = {
+    options: dict[str, Any] = {
         "width": s.width,
         "lr": np.full(len(runs), s.lr),
         "penalty": runs.each("penalty"),
         "products": s.products,
     }
     if s.method == "topk":
-        return Method(TopK(s.k), losses.mse, betas=(0.9, 0.999), encoder_scale=1.0, **given)
+        return Method(TopK(s.k), losses.mse, betas=(0.9, 0.999), encoder_scale=1.0, **options)
     if s.method == "relu":
-        return Method(ReLU(), losses.l1, **given)
-    return Method(Gated(), losses.gated if s.method == "gated" else losses.gated_no_aux, **given)
+        return Method(ReLU(), losses.l1, **options)
+    return Method(Gated(), losses.gated if s.method == "gated" else losses.gated_no_aux, **options)
 
 
 def train_together(groups: Sequence[Runs[GatedSAE]], bench: Bench) -> list[Trained]:
@@ -135,10 +135,10 @@ def train_together(groups: Sequence[Runs[GatedSAE]], bench: Bench) -> list[Train
 
     s = groups[0].shared
     data, _ = activations(s, bench)
-    drawn = [r.replicated() for r in groups]
+    replicas = [r.replicated() for r in groups]
     return fit_dictionaries(
-        [(r, method(r)) for r in drawn],
-        data.batches(drawn[0].seeds, s.batch),
+        [(r, method(r)) for r in replicas],
+        data.batches(replicas[0].seeds, s.batch),
         d=data.d,
         steps=s.steps,
         bench=bench,
@@ -159,15 +159,15 @@ def repair(runs: Runs[GatedSAE], bench: Bench, before: Trained) -> Trained:
     from assay.dictionaries.baselines.repair import rescale_and_shift
     from assay.dictionaries.dictionary import Dictionary
 
-    given = Dictionary.of(before)
+    dictionaries = Dictionary.of(before)
     data, _ = activations(runs.shared, bench)
     chosen = generator(int(runs.seeds[0]), "gated-sae.rows").permutation(data.kept)[
         : runs.shared.repair_rows
     ]
     mended = rescale_and_shift(
-        given.normalised, data.rows(np.sort(chosen)), pull=runs.shared.repair_pull
+        dictionaries.normalised, data.rows(np.sort(chosen)), pull=runs.shared.repair_pull
     )
-    return replace(mended, mean=given.mean, scale=given.scale).to_trained()
+    return replace(mended, mean=dictionaries.mean, scale=dictionaries.scale).to_trained()
 
 
 def measure(runs: Runs[GatedSAE], trained: Trained, bench: Bench) -> xr.Dataset:
@@ -178,21 +178,25 @@ def measure(runs: Runs[GatedSAE], trained: Trained, bench: Bench) -> xr.Dataset:
     s = runs.shared
     data, test = activations(s, bench)
     dictionary = Dictionary.of(trained)
-    named, coords = frontier.document_measures(dictionary, test)
+    variables, coords = frontier.document_measures(dictionary, test)
     if trained.history:
         coords["step"] = trained.steps.tolist()
-        named |= {name: ("run step", trained.history[name], "1") for name in ("loss", "mse", "l0")}
+        variables |= {
+            name: ("run step", trained.history[name], "1") for name in ("loss", "mse", "l0")
+        }
     if s.ce_at:
         files, losses = cross_entropy(
             dictionary, test, s.passages, bench, only=np.isin(runs.each("penalty"), s.ce_at)
         )
         coords["passage"] = files
-        named |= {f"ce_{name}": ("run passage", values, "nats") for name, values in losses.items()}
+        variables |= {
+            f"ce_{name}": ("run passage", values, "nats") for name, values in losses.items()
+        }
     if s.cards:
         more, levels = card_measures(dictionary, data, bench, windows=s.card_windows, count=s.cards)
-        named |= more
+        variables |= more
         coords |= levels
-    return measures(runs, coords=coords, **named)
+    return measures(runs, coords=coords, **variables)
 
 
 def inputs(spec: GatedSAE) -> dict[str, str]:

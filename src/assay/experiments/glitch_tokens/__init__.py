@@ -36,27 +36,27 @@ WIDE = 0.08
 steps."""
 
 
-def instead(of: str, **measured: str) -> Derive:
+def instead(source: str, **measured: str) -> Derive:
     """A derived arm: measures of an arm in the place of others; it answers for nothing else."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        data = arms[of]
-        kept = {name: data[other].rename(name) for name, other in measured.items()}
-        return data[["diverged"] if "diverged" in data else []].assign(kept)
+        data = arms[source]
+        variables = {name: data[other].rename(name) for name, other in measured.items()}
+        return data[["diverged"] if "diverged" in data else []].assign(variables)
 
     return derive
 
 
-def seen(of: str, n: int) -> Derive:
+def with_exposure(source: str, n: int) -> Derive:
     """A derived arm: planted tokens seen n times in the place of those never seen."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        data = arms[of]
-        kept = {
+        data = arms[source]
+        variables = {
             name: data[f"{name}_seen"].sel(exposure=n, drop=True).rename(name)
             for name in ("margin", "silence", "alike")
         }
-        return data[["diverged"] if "diverged" in data else []].assign(kept)
+        return data[["diverged"] if "diverged" in data else []].assign(variables)
 
     return derive
 
@@ -127,10 +127,10 @@ ARMS = {
     "free-ordinary": Arm(derive=ordinary, note="ordinary tokens in the place of those never seen"),
     **{
         f"{prefix}seen-{n}": Arm(
-            derive=seen(of, n),
-            note=f"{of}'s tokens seen {n} times in the place of those never seen",
+            derive=with_exposure(arm_name, n),
+            note=f"{arm_name}'s tokens seen {n} times in the place of those never seen",
         )
-        for prefix, of in (("", "main"), ("tied-", "tied"), ("free-", "untied-free"))
+        for prefix, arm_name in (("", "main"), ("tied-", "tied"), ("free-", "untied-free"))
         for n in (1, 16, 256)
     },
 }

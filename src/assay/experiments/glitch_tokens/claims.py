@@ -36,7 +36,7 @@ tied ones."""
 OF = {"main": UNTIED, "untied-free": UNTIED, "tied": TIED}
 
 
-def at(name: str, indicator: str) -> Value:
+def select_indicator(name: str, indicator: str) -> Value:
     """[run]: a measure of one indicator."""
     return lambda arm, arms: arm[name].sel(indicator=indicator)
 
@@ -49,10 +49,10 @@ def plain(name: str) -> Value:
 def lost(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: the share of what the norm's AUROC tells above chance, where rows start small, that
     this arm has not, at the same seed."""
-    mine, small = (
+    arm_auroc, small = (
         x.auroc.sel(indicator=UNTIED).swap_dims(run="seed") for x in (arm, arms["untied-free"])
     )
-    return (small - mine) / (small - 0.5)
+    return (small - arm_auroc) / (small - 0.5)
 
 
 def schedule_vectors(arms: Arms) -> list[float]:
@@ -92,7 +92,7 @@ ALSO = {
 }
 
 
-def others(*left_out: str) -> dict[str, str]:
+def select_arms(*left_out: str) -> dict[str, str]:
     """The arms in which the same tokens are planted, but for those."""
     return {arm: why for arm, why in ALSO.items() if arm not in left_out}
 
@@ -106,14 +106,14 @@ CLAIMS = (
             "Untied, with weight decay: the median token never seen has a shorter input row than "
             "98 of 100 tokens in regular use, by at least 5 %"
         ),
-        value=at("margin", UNTIED),
+        value=select_indicator("margin", UNTIED),
         where=WHERE,
         low=FIVE_PERCENT,
         unit="log ratio of norms",
         half={"main": "half"},
         must_fail=("lottery", "seen-1", "seen-16", "seen-256", "untrained"),
         near={"seen-1": ONCE, "seen-16": RARE},
-        also=others("main", "half"),
+        also=select_arms("main", "half"),
         threshold_from=REGULAR + "half of GPT-J's distance, 1.743 below 1.944",
         source=CODE,
         published=Published(
@@ -131,14 +131,14 @@ CLAIMS = (
         "ones, in cosine without the mean row, as 98 of "
         "100 tokens in regular use",
         of="tied",
-        value=at("margin", TIED),
+        value=select_indicator("margin", TIED),
         where=WHERE,
         low=math.log(2),
         unit="log ratio of cosine distances",
         half={"tied": "tied-half"},
         must_fail=("tied-lottery", "tied-seen-1", "tied-seen-16", "tied-seen-256", "untrained"),
         near={"tied-seen-1": ONCE, "tied-seen-16": RARE, "tied-lottery": LOT},
-        also=others("tied", "tied-half"),
+        also=select_arms("tied", "tied-half"),
         threshold_from=REGULAR + "factor 2; GPT-2 XL shows 11 by another variant of the indicator",
         source=CODE,
         published=Published(
@@ -153,7 +153,7 @@ CLAIMS = (
             "Untied: among tokens seen 1 to 256 times the input row's norm grows with their "
             "number: correlation of the logarithms at least 0.8"
         ),
-        value=at("grows", UNTIED),
+        value=select_indicator("grows", UNTIED),
         where=WHERE,
         low=0.8,
         fail_low=0.3,
@@ -161,7 +161,7 @@ CLAIMS = (
         half={"main": "half"},
         must_fail=("permuted", "untrained"),
         near={"untrained": "rows differ from the start, whatever was seen"},
-        also=others("main", "half"),
+        also=select_arms("main", "half"),
         threshold_from=LOGS,
         published="new",
         source=PAPER,
@@ -172,7 +172,7 @@ CLAIMS = (
             "correlation of the logarithms at least 0.8"
         ),
         of="tied",
-        value=at("grows", TIED),
+        value=select_indicator("grows", TIED),
         where=WHERE,
         low=0.8,
         fail_low=0.3,
@@ -180,7 +180,7 @@ CLAIMS = (
         half={"tied": "tied-half"},
         must_fail=("tied-permuted", "untrained"),
         near={"untrained": "rows differ from the start, whatever was seen"},
-        also=others("tied", "tied-half"),
+        also=select_arms("tied", "tied-half"),
         threshold_from=LOGS,
         published="new",
         source=PAPER,
@@ -198,7 +198,7 @@ CLAIMS = (
         half={"main": "half"},
         must_fail=("seen-256", "quiet", "untrained"),
         near={"quiet": UNREPEATED, "seen-256": RARE},
-        also=others("main", "half"),
+        also=select_arms("main", "half"),
         threshold_from="plan: a decade, before any pilot",
         published="new",
         source=PAPER,
@@ -217,7 +217,7 @@ CLAIMS = (
         half={"tied": "tied-half"},
         must_fail=("tied-seen-256", "tied-quiet", "untrained"),
         near={"tied-quiet": UNREPEATED, "tied-seen-256": RARE},
-        also=others("tied", "tied-half"),
+        also=select_arms("tied", "tied-half"),
         threshold_from="plan: a decade, before any pilot",
         published="new",
         source=PAPER,
@@ -259,10 +259,10 @@ CLAIMS = (
         unit="mean cosine",
         must_fail=("free-seen-256", "free-ordinary"),
         near={"free-seen-256": "rows that are seldom a target are pushed alike as well"},
-        also=others("untied-free")
+        also=select_arms("untied-free")
         | {
-            f"{of}seen-{n}": "hardly ever a target either"
-            for of in ("free-", "", "tied-")
+            f"{prefix}seen-{n}": "hardly ever a target either"
+            for prefix in ("free-", "", "tied-")
             for n in (1, 16)
         },
         threshold_from="theory: −E[p·LN(x)] is one direction; 0.996 under Adam in a softmax layer",

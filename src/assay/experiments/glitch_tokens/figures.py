@@ -71,7 +71,7 @@ def figures(arms: Arms) -> list[Figure]:
     ]
 
 
-def at(group: str) -> float:
+def place_group(group: str) -> float:
     """Where a group stands on a logarithmic axis."""
     return {"never": 0.5, "rare": 2000.0, "quiet": 4000.0}.get(group) or float(group)
 
@@ -85,7 +85,11 @@ def levels(arms: Arms) -> dict[str, list]:
             planted = [group for group in level.group.values.tolist() if group != "ordinary"]
             ratio = np.log(level / level.sel(group="ordinary"))
             rows += [
-                (label, at(group), *np.exp(summary(ratio.sel(group=group).values)).tolist())
+                (
+                    label,
+                    place_group(group),
+                    *np.exp(summary(ratio.sel(group=group).values)).tolist(),
+                )
                 for group in planted
             ]
     return columns(("arm", "seen", "mean", "low", "high"), rows)
@@ -98,18 +102,18 @@ def copied(arms: Arms) -> dict[str, list]:
         if name in arms:
             for group in arms[name].repeated.values.tolist():
                 values = np.log10(arms[name].copied.sel(repeated=group).values)
-                rows.append((label, at(group), *summary(values)))
+                rows.append((label, place_group(group), *summary(values)))
     return columns(("arm", "seen", "mean", "low", "high"), rows)
 
 
 def on_disk(arms: Arms) -> dict[str, list]:
     """Columns: of each token of the model on disk, its distance to the known unused ones and its
     probability after copies of itself."""
-    shown = arms["on-disk"][["distance_here", "probability"]].isel(run=0)
-    each = {str(kind): shown.sel(kind=kind) for kind in shown.kind.values}
+    dataset = arms["on-disk"][["distance_here", "probability"]].isel(run=0)
+    datasets = {str(kind): dataset.sel(kind=kind) for kind in dataset.kind.values}
     rows = [
         (float(d), float(p), kind)
-        for kind, x in each.items()
+        for kind, x in datasets.items()
         for d, p in zip(x.distance_here, x.probability, strict=True)
     ]
     return columns(("distance", "probability", "token"), rows)

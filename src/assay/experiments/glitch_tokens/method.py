@@ -193,10 +193,10 @@ def measure(runs: Runs[GlitchTokens], trained: Trained, bench: Bench) -> xr.Data
     params = {name: trained.tensors[name] for name in shape.parameters()}
     count = counted(draw, runs.shared.steps, len(runs), planting.vocab)
     groups = grouped(lms.seeds, planting, count)
-    named = indicator_measures(lms.seeds, rows_of(params), groups) | repetition_measures(
+    variables = indicator_measures(lms.seeds, rows_of(params), groups) | repetition_measures(
         params, shape, groups
     )
-    named |= exact_measures(runs, rows_of(params), rows_of(begun(runs, lms, shape)), groups)
+    variables |= exact_measures(runs, rows_of(params), rows_of(begun(runs, lms, shape)), groups)
     coords: dict[str, Any] = {
         "indicator": list(NAMES),
         "exposure": list(SEEN),
@@ -204,11 +204,11 @@ def measure(runs: Runs[GlitchTokens], trained: Trained, bench: Bench) -> xr.Data
         "repeated": ["never", *map(str, SEEN), "quiet", "rare"],
     }
     if trained.history:
-        named["loss"], coords["step"] = (
+        variables["loss"], coords["step"] = (
             ("run step", np.round(trained.history["loss"], 5), "nats"),
             trained.steps.tolist(),
         )
-    return measures(runs, coords=coords, **named)
+    return measures(runs, coords=coords, **variables)
 
 
 def rows_of(params: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
@@ -221,10 +221,10 @@ def grouped(seeds: np.ndarray, planting: Planting, count: np.ndarray) -> dict[st
     """{group: [run, token]}: planted tokens by how often they are seen; ordinary ones; those in
     regular use, seen more often than any planted one; quiet ones, and rare ones that repeat."""
     exposure = np.concatenate([np.full(planting.ordinary, -1), planting.exposures])
-    asked = np.arange(planting.vocab) >= planting.ordinary + KNOWN
+    candidates = np.arange(planting.vocab) >= planting.ordinary + KNOWN
     out = {
-        "never": np.broadcast_to((exposure == 0) & asked, count.shape),
-        "known": np.broadcast_to((exposure == 0) & ~asked, count.shape),
+        "never": np.broadcast_to((exposure == 0) & candidates, count.shape),
+        "known": np.broadcast_to((exposure == 0) & ~candidates, count.shape),
     }
     out |= {str(n): np.broadcast_to(exposure == n, count.shape) for n in SEEN}
     out["ordinary"] = (exposure == -1) & (count > 0)
@@ -269,11 +269,11 @@ def indicator_measures(
     lottery[:, norms] = np.exp(
         lottery[:, norms]
     )  # a norm has no reference to draw by lot: random sizes in its place
-    seen = np.any([groups[str(n)] for n in SEEN], axis=0)
-    rest = groups["ordinary"] | seen
-    asked = rest | groups["never"]
+    exposed = np.any([groups[str(n)] for n in SEEN], axis=0)
+    rest = groups["ordinary"] | exposed
+    candidates = rest | groups["never"]
 
-    def found(score: np.ndarray, low: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    def compute_auroc(score: np.ndarray, low: np.ndarray, rest: np.ndarray) -> np.ndarray:
         return auroc_low(score, low[:, None], rest[:, None])
 
     def margin(score: np.ndarray, low: np.ndarray) -> np.ndarray:
@@ -281,25 +281,28 @@ def indicator_measures(
         return np.log(edge / np.nanmedian(np.where(low[:, None], score, np.nan), axis=2))
 
     number = np.array([sum(n * groups[str(n)][r] for n in SEEN) for r in range(len(seeds))])
-    mixed = permutation(seeds, "glitch.permuted", 0, int(seen[0].sum()))
+    mixed = permutation(seeds, "glitch.permuted", 0, int(exposed[0].sum()))
 
     def grown(permuted: bool) -> np.ndarray:
         """[2, run, indicator]: the correlation of the logarithms, and the power."""
         n = [
-            number[r, seen[r]][mixed[r]] if permuted else number[r, seen[r]]
+            number[r, exposed[r]][mixed[r]] if permuted else number[r, exposed[r]]
             for r in range(len(seeds))
         ]
-        return np.stack([growth(score[r][:, seen[r]], n[r]) for r in range(len(seeds))], 1)
+        return np.stack([growth(score[r][:, exposed[r]], n[r]) for r in range(len(seeds))], 1)
 
-    def told(counts: np.ndarray) -> np.ndarray:
+    def compute_precision_recall(counts: np.ndarray) -> np.ndarray:
         """[run, indicator, 2]: precision and recall of so many lowest tokens of each run."""
-        each = [
-            [precision_recall(row, groups["never"][r], asked[r], int(n)) for row in score[r]]
+        scores = [
+            [precision_recall(row, groups["never"][r], candidates[r], int(n)) for row in score[r]]
             for r, n in enumerate(counts)
         ]
-        return np.array(each)
+        return np.array(scores)
 
-    planted, lowest = told(groups["never"].sum(1)), told(np.round(LOWEST * asked.sum(1)))
+    planted, lowest = (
+        compute_precision_recall(groups["never"].sum(1)),
+        compute_precision_recall(np.round(LOWEST * candidates.sum(1))),
+    )
     means = {
         name: np.where(groups[name][:, None], score, np.nan)
         for name in ("never", *map(str, SEEN), "ordinary")
@@ -312,20 +315,22 @@ def indicator_measures(
             np.stack([margin(score, groups[str(n)]) for n in SEEN], 2),
             "log ratio",
         ),
-        "auroc": ("run indicator", found(score, groups["never"], rest), "AUROC"),
-        "auroc_lottery": ("run indicator", found(lottery, groups["never"], rest), "AUROC"),
+        "auroc": ("run indicator", compute_auroc(score, groups["never"], rest), "AUROC"),
+        "auroc_lottery": ("run indicator", compute_auroc(lottery, groups["never"], rest), "AUROC"),
         "auroc_seen": (
             "run indicator exposure",
-            np.stack([found(score, groups[str(n)], rest & ~groups[str(n)]) for n in SEEN], 2),
+            np.stack(
+                [compute_auroc(score, groups[str(n)], rest & ~groups[str(n)]) for n in SEEN], 2
+            ),
             "AUROC",
         ),
-        "auroc_few": ("run indicator", found(score, groups["never"], seen), "AUROC"),
+        "auroc_few": ("run indicator", compute_auroc(score, groups["never"], exposed), "AUROC"),
         "grows": ("run indicator", grown(False)[0], "correlation"),
         "grows_permuted": ("run indicator", grown(True)[0], "correlation"),
         "power": ("run indicator", grown(False)[1], "power"),
         "auroc_from": (
             "run indicator exposure",
-            np.stack([found(score, groups["never"], groups[str(n)]) for n in SEEN], 2),
+            np.stack([compute_auroc(score, groups["never"], groups[str(n)]) for n in SEEN], 2),
             "AUROC",
         ),
         "precision": ("run indicator", planted[..., 0], "share"),
@@ -426,31 +431,31 @@ def exact_measures(
     alike."""
     moved = rows["E_out"] - begun["E_out"]
 
-    def alike(group: np.ndarray) -> list[float]:
-        found = []
+    def mean_cosines(group: np.ndarray) -> list[float]:
+        cosines = []
         for r in range(len(moved)):
             unit = moved[r][group[r]]
             unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-30)
             n = len(unit)
-            found.append(float((np.square(unit.sum(0)).sum() - n) / (n * (n - 1))))
-        return found
+            cosines.append(float((np.square(unit.sum(0)).sum() - n) / (n * (n - 1))))
+        return cosines
 
     unseen = groups["never"] | groups["known"]
-    left = np.array([law(s) for s in runs.specs])
+    decay_factors = np.array([law(s) for s in runs.specs])
     change = [
-        np.abs(rows["E_in"][r][unseen[r]] - left[r] * begun["E_in"][r][unseen[r]]).max()
+        np.abs(rows["E_in"][r][unseen[r]] - decay_factors[r] * begun["E_in"][r][unseen[r]]).max()
         for r in range(len(runs))
     ]
     scale = [np.abs(begun["E_in"][r][unseen[r]]).max() for r in range(len(runs))]
     return {
         "off_law": ("run", np.array(change) / np.array(scale), "share of the largest entry"),
-        "alike": ("run", alike(unseen), "mean cosine"),
+        "alike": ("run", mean_cosines(unseen), "mean cosine"),
         "alike_seen": (
             "run exposure",
-            np.stack([alike(groups[str(n)]) for n in SEEN], 1),
+            np.stack([mean_cosines(groups[str(n)]) for n in SEEN], 1),
             "mean cosine",
         ),
-        "alike_ordinary": ("run", alike(groups["ordinary"]), "mean cosine"),
+        "alike_ordinary": ("run", mean_cosines(groups["ordinary"]), "mean cosine"),
         "rms": (
             "run",
             np.sqrt(

@@ -47,15 +47,15 @@ def measure_model(runs: Runs[GlitchTokens], trained: Trained, bench: Bench) -> x
     score = cosine_distance(off, off[known].mean(0))
     plain = np.setdiff1d(np.array([t for t in range(len(rows)) if reachable(model, t)]), special)
     lowest = plain[np.argsort(score[plain], kind="stable")[: s.candidates]]
-    others = np.setdiff1d(plain, lowest)
-    lot = others[
-        permutation(np.array([s.seed]), "glitch.on disk", 0, len(others))[0][: s.candidates]
+    remainder = np.setdiff1d(plain, lowest)
+    lot = remainder[
+        permutation(np.array([s.seed]), "glitch.on disk", 0, len(remainder))[0][: s.candidates]
     ]
     p = repetition(
         lambda tokens: expected(model, tokens), np.concatenate([lowest, lot]), TIMES
     ).reshape(2, -1)
     floor = rounding(rows)
-    named: dict[str, Any] = {
+    variables: dict[str, Any] = {
         "probability": ("run kind token", p[None], "probability"),
         "unspeakable_here": ("run kind token", (p < 0.01)[None].astype(float), "share"),
         "token_id": ("run kind token", np.stack([lowest, lot])[None], "1"),
@@ -70,7 +70,9 @@ def measure_model(runs: Runs[GlitchTokens], trained: Trained, bench: Bench) -> x
         "known_here": ("run", [len(known)], "tokens"),
     }
     return measures(
-        runs, coords={"kind": ["candidates", "by lot"], "token": list(range(s.candidates))}, **named
+        runs,
+        coords={"kind": ["candidates", "by lot"], "token": list(range(s.candidates))},
+        **variables,
     )
 
 
@@ -78,13 +80,13 @@ def special_tokens(model: Pretrained, vocab: int) -> Int[np.ndarray, "special"]:
     """The tokens that the tokenizer keeps for its own purposes, which no text encodes to. Raises:
     ModelError where it keeps none."""
     added = model.folder.tokenizer.inner.get_added_tokens_decoder()
-    found = sorted(i for i, token in added.items() if token.special and i < vocab)
-    if not found:
+    tokens = sorted(i for i, token in added.items() if token.special and i < vocab)
+    if not tokens:
         raise ModelError(
             f"the tokenizer of {model.name} reserves no tokens, so none is known to be "
             "unused; give another model"
         )
-    return np.array(found)
+    return np.array(tokens)
 
 
 def unused(
@@ -97,8 +99,8 @@ def unused(
     that a chat format uses stand elsewhere."""
     from assay.features.undertrained import cosine_distance
 
-    alike = special[cosine_distance(rows[special], np.median(rows[special], 0)) < ALIKE]
-    return alike if len(alike) > 1 else special
+    duplicates = special[cosine_distance(rows[special], np.median(rows[special], 0)) < ALIKE]
+    return duplicates if len(duplicates) > 1 else special
 
 
 def reachable(model: Pretrained, token: int) -> bool:

@@ -45,9 +45,11 @@ def at_half(*names: str) -> Derive:
     training of half the length."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        made = together(arms, *names)
-        return made.assign(
-            cost=made.cost_half, test=made.test_half, late=made.late - made.test + made.test_half
+        dataset = together(arms, *names)
+        return dataset.assign(
+            cost=dataset.cost_half,
+            test=dataset.test_half,
+            late=dataset.late - dataset.test + dataset.test_half,
         )
 
     return derive

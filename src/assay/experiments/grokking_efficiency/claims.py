@@ -10,7 +10,7 @@ import numpy as np
 from assay.core import Arms, Claim, Exact, Finding, Gate, Published, Value
 from assay.core.errors import ClaimError
 from assay.core.measures import by
-from assay.core.once import once
+from assay.core.memo import once
 from assay.core.stats import Means
 from assay.experiments.grokking_efficiency.method import PAIRS
 from assay.worlds.modular import critical_size, two_circuits
@@ -62,7 +62,7 @@ def middle(arm: xr.Dataset) -> xr.DataArray:
     return per_seed(find(data.pairs.values, data.test.values), data)
 
 
-def at(arm: xr.Dataset, arms: Arms, pairs: int) -> xr.Dataset:
+def select_pairs(arm: xr.Dataset, arms: Arms, pairs: int) -> xr.Dataset:
     """The measures [seed] of an arm's runs on this many pairs (of a preset with 800), or the mean
     over 10 more and 10 fewer.
 
@@ -76,16 +76,16 @@ def at(arm: xr.Dataset, arms: Arms, pairs: int) -> xr.Dataset:
     return data.drop_dims("step", errors="ignore").isel(pairs=near).mean("pairs")
 
 
-def kept(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
+def retained_share(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: share that is left on 200 pairs of the accuracy on unseen pairs from which networks
     go on."""
-    data = at(arm, arms, 200)
+    data = select_pairs(arm, arms, 200)
     return data.test / data.start_test
 
 
 def accuracy(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: accuracy on unseen pairs at 450 pairs."""
-    return at(arm, arms, 450).test
+    return select_pairs(arm, arms, 450).test
 
 
 def gained_late(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
@@ -99,7 +99,7 @@ def more_than_ungrok(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: accuracy at 350 pairs less that of `ungrok`, for arms with another weight decay."""
     if np.isin(arm.decay.values, arms["ungrok"].decay.values).any():
         raise ClaimError("the weight decay is that of ungrok")
-    return at(arm, arms, 350).test - at(arms["ungrok"], arms, 350).test
+    return select_pairs(arm, arms, 350).test - select_pairs(arms["ungrok"], arms, 350).test
 
 
 def hysteresis(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
@@ -277,7 +277,7 @@ CLAIMS = (
             "of its accuracy on the others"
         ),
         of="ungrok",
-        value=kept,
+        value=retained_share,
         high=0.08,
         unit="share of the accuracy before",
         must_fail=("no-decay", "wandering"),
@@ -530,7 +530,7 @@ FINDINGS = (
             "would speak of grokking"
         ),
         value=lambda arms: (lambda data: (data.grok - data.fit) / data.fit)(
-            at(arms["plenty"], arms, 1000)
+            select_pairs(arms["plenty"], arms, 1000)
         ),
         unit="fit times",
     ),

@@ -12,10 +12,10 @@ from assay.experiments.grokking_efficiency.claims import BASE, LONG, law, middle
 from assay.worlds.modular import two_circuits
 
 
-def along(arms: Arms, named: Mapping[str, str], measure: str) -> list[tuple]:
+def collect_rows(arms: Arms, labels: Mapping[str, str], measure: str) -> list[tuple]:
     """Rows (size, mean, low, high, label) of a measure against the size of the training set."""
     rows = []
-    for arm, label in named.items():
+    for arm, label in labels.items():
         data = by(arms[arm], "pairs")[measure]
         rows += [
             (int(size), *summary(data.sel(pairs=size).values), label) for size in data.pairs.values
@@ -26,7 +26,7 @@ def along(arms: Arms, named: Mapping[str, str], measure: str) -> list[tuple]:
 def efficiency(arms: Arms) -> list[tuple]:
     """Rows of J along sizes: measured, the memorisers' law, the best amplitudes as a level; U50
     upright."""
-    rows = along(arms, {"memorise": "random labels", "generalise": "sums, grokked"}, "cost")
+    rows = collect_rows(arms, {"memorise": "random labels", "generalise": "sums, grokked"}, "cost")
     fitted, data = law(arms["memorise"])
     sizes = np.unique(np.concatenate([data.pairs.values, arms["generalise"].pairs.values]))
     best = summary(arms["main"].best_cost.values)
@@ -44,14 +44,14 @@ def efficiency(arms: Arms) -> list[tuple]:
 
 def courses_of_training(arms: Arms) -> list[tuple]:
     """Rows (step, share, whose, pairs, arm) of accuracy along training, means over seeds."""
-    told = [
+    courses = [
         ("main", 0, "grokking"),
         ("scratch", 3, "semi-grokking"),
         ("ungrok", 0, "ungrokking"),
         ("ungrok", 3, "ungrokking"),
     ]
     rows = []
-    for arm, place, name in told:
+    for arm, place, name in courses:
         sizes = np.unique(arms[arm].pairs.values)
         size = int(sizes[min(place, len(sizes) - 1)])
         data = arms[arm].isel(run=arms[arm].pairs.values == size)
@@ -106,7 +106,7 @@ def figures(arms: Arms) -> list[Figure]:
             "To reach an accuracy takes more pairs than to keep it",
             columns(
                 ("pairs", "accuracy", "low", "high", "networks"),
-                along(
+                collect_rows(
                     arms,
                     {
                         "scratch": "from scratch",

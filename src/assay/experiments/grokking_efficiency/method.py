@@ -119,20 +119,20 @@ def looks(s: Grokking) -> tuple[int, ...]:
 
 def measure(runs: Runs[Grokking], trained: Trained, bench: Bench) -> xr.Dataset:
     s, t = runs.shared, {k: v.cpu() for k, v in trained.tensors.items()}
-    at = np.array(looks(s))
+    steps = np.array(looks(s))
     curve = {name: t[f"{name}_at"].numpy() for name in ("train", "test", "loss", "norm")}
     cost = curve["loss"] + runs.each("decay")[:, None] / 2 * curve["norm"]
-    half = int(np.abs(at - s.steps / 2).argmin())
-    tenth, tenth_before = at > 0.9 * s.steps, (at > 0.45 * s.steps) & (at <= at[half])
+    half = int(np.abs(steps - s.steps / 2).argmin())
+    tenth, tenth_before = steps > 0.9 * s.steps, (steps > 0.45 * s.steps) & (steps <= steps[half])
     test = np.median(
         curve["test"][:, tenth], 1
     )  # Adam spikes now and then: the middle of several looks, not the last
     nu, best = cheapest(s, t, test, runs.each("decay"))  # [law, run]
-    fit = reached(at, curve["train"], 0.99)
-    early = np.minimum(np.searchsorted(at, 5 * np.nan_to_num(fit, nan=np.inf)), len(at) - 1)
+    fit = reached(steps, curve["train"], 0.99)
+    early = np.minimum(np.searchsorted(steps, 5 * np.nan_to_num(fit, nan=np.inf)), len(steps) - 1)
     return measures(
         runs,
-        coords={"step": at.tolist()},
+        coords={"step": steps.tolist()},
         cost=("run", cost[:, -1], "nats"),
         cost_half=("run", cost[:, half], "nats"),
         train=("run", np.median(curve["train"][:, tenth], 1), "share of training pairs"),
@@ -146,7 +146,7 @@ def measure(runs: Runs[Grokking], trained: Trained, bench: Bench) -> xr.Dataset:
         ),
         late=("run", test - curve["test"][np.arange(len(test)), early], "share of unseen pairs"),
         fit=("run", fit, "steps"),
-        grok=("run", reached(at, curve["test"], 0.95), "steps"),
+        grok=("run", reached(steps, curve["test"], 0.95), "steps"),
         nu=("run", nu[0], "squared norm"),
         nu_set=("run", nu[1], "squared norm"),
         best_cost=("run", best[0], "nats"),
@@ -157,17 +157,17 @@ def measure(runs: Runs[Grokking], trained: Trained, bench: Bench) -> xr.Dataset:
 
 
 def reached(
-    at: Int[np.ndarray, "look"], curve: Float[np.ndarray, "run look"], level: ArrayLike
+    steps: Int[np.ndarray, "look"], curve: Float[np.ndarray, "run look"], level: ArrayLike
 ) -> Float[np.ndarray, "run"]:
     """[run]: the step at which a curve [run, look] first reaches a level, by a straight line from
     the look before; NaN if never."""
     level = np.broadcast_to(level, len(curve))
     out = np.full(len(curve), np.nan)
-    for r, (row, wanted) in enumerate(zip(curve, level, strict=True)):
-        if (row >= wanted).any():
-            i = int((row >= wanted).argmax())
-            share = (wanted - row[i - 1]) / (row[i] - row[i - 1]) if i else 1.0
-            out[r] = at[i - 1] + share * (at[i] - at[i - 1]) if i else at[0]
+    for r, (row, target) in enumerate(zip(curve, level, strict=True)):
+        if (row >= target).any():
+            i = int((row >= target).argmax())
+            share = (target - row[i - 1]) / (row[i] - row[i - 1]) if i else 1.0
+            out[r] = steps[i - 1] + share * (steps[i] - steps[i - 1]) if i else steps[0]
     return out
 
 

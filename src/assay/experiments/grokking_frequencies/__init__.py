@@ -45,16 +45,16 @@ LABELS = (0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
 """Shares on which networks learn random labels: 200 to 700 pairs."""
 
 
-def crossing(less: xr.Dataset, at: str = "test") -> np.ndarray:
+def crossing(less: xr.Dataset, variable: str = "test") -> np.ndarray:
     """[seed]: log of the size at which networks that go on with less still answer half of the other
     pairs; straight lines between."""
-    test = by(less, "size")[at].transpose("seed", "size")
+    test = by(less, "size")[variable].transpose("seed", "size")
     return np.log(critical_size.crossing(test["size"].values, test.values))
 
 
-def middle(less: xr.Dataset, at: str = "test") -> np.ndarray:
+def middle(less: xr.Dataset, variable: str = "test") -> np.ndarray:
     """[seed]: the same by a straight line of log odds, where sizes are few and near."""
-    test = by(less, "size")[at].transpose("seed", "size")
+    test = by(less, "size")[variable].transpose("seed", "size")
     return np.log(critical_size.odds_middle(test["size"].values, test.values))
 
 
@@ -84,32 +84,37 @@ def log_critical(
 
 
 def networks(
-    of: str,
+    source: str,
     find: Callable[[xr.Dataset, str], np.ndarray],
     *parts: str,
-    at: str = "test",
+    variable: str = "test",
     shuffled: bool = False,
 ) -> Derive:
     """A derived arm: networks with the log size at which they forget, on each part of their pairs,
     and what predicts it."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        data, less = by(arms[of]), [by(arms[name], "size") for name in parts]
+        data, less = by(arms[source]), [by(arms[name], "size") for name in parts]
         lost = data.diverged | np.any([x.diverged.any("size") for x in less], 0)
-        made = data[["objective", "even", "margin", "strength", "used", "amplitude"]].assign(
-            log_size=(("part", "seed"), size := np.stack([find(arms[name], at) for name in parts])),
+        dataset = data[["objective", "even", "margin", "strength", "used", "amplitude"]].assign(
+            log_size=(
+                ("part", "seed"),
+                size := np.stack([find(arms[name], variable) for name in parts]),
+            ),
             log_predicted=(
-                told := [
+                predictions := [
                     log_critical(arms, data.circuit, data.circuit_size, over, shuffled)
                     for over in LAWS
                 ]
             )[0],
-            off=(("law", "seed"), np.stack([size.mean(0) - t.values for t in told])),
+            off=(("law", "seed"), np.stack([size.mean(0) - t.values for t in predictions])),
             start=("seed", np.min([x.start.min("size") for x in less], 0)),
             diverged=lost,
         )
         return (
-            made.rename(seed="run").assign_coords(seed=("run", data.seed.values)).drop_vars("run")
+            dataset.rename(seed="run")
+            .assign_coords(seed=("run", data.seed.values))
+            .drop_vars("run")
         )
 
     return derive
@@ -122,9 +127,9 @@ def predicted_by(
     J, or with none."""
 
     def predicted(arms: Arms) -> xr.Dataset:
-        made = derive(arms).drop_vars("off")
-        made["log_predicted"] = how(made, arms)
-        return made.assign(objective=made[cost]) if cost else made.drop_vars("objective")
+        dataset = derive(arms).drop_vars("off")
+        dataset["log_predicted"] = how(dataset, arms)
+        return dataset.assign(objective=dataset[cost]) if cost else dataset.drop_vars("objective")
 
     return predicted
 
@@ -132,21 +137,24 @@ def predicted_by(
 def by_drawn_sets(natural: xr.Dataset, arms: Arms) -> tuple[tuple[str, ...], np.ndarray]:
     """[draw, run]: what random sets of as many frequencies predict."""
     main = by(arms["main"])
-    drawn = log_critical(arms, main.drawn, main.drawn_size).transpose("draw", "seed")
-    return ("draw", "run"), drawn.values
+    predictions = log_critical(arms, main.drawn, main.drawn_size).transpose("draw", "seed")
+    return ("draw", "run"), predictions.values
 
 
 def by_number(natural: xr.Dataset, arms: Arms) -> tuple[tuple[str, ...], np.ndarray]:
     """[run]: the mean of that over all networks with as many frequencies, so that only their number
     is left."""
-    drawn, number = by_drawn_sets(natural, arms)[1].mean(0), natural.used.sum("frequency").values
-    return ("run",), np.array([drawn[number == m].mean() for m in number])
+    predictions, number = (
+        by_drawn_sets(natural, arms)[1].mean(0),
+        natural.used.sum("frequency").values,
+    )
+    return ("run",), np.array([predictions[number == m].mean() for m in number])
 
 
 def by_fives(natural: xr.Dataset, arms: Arms) -> tuple[tuple[str, ...], np.ndarray]:
     """[run]: what the sets of five predict that networks were confined to, in turn."""
-    told = by(arms["random"])
-    predicted = log_critical(arms, told.circuit, told.circuit_size).values
+    random_arm = by(arms["random"])
+    predicted = log_critical(arms, random_arm.circuit, random_arm.circuit_size).values
     return ("run",), np.resize(predicted[np.isfinite(predicted)], natural.sizes["run"])
 
 
@@ -165,11 +173,11 @@ def of_others(derive: Derive, shifts: int = 8) -> Derive:
     turn."""
 
     def shifted(arms: Arms) -> xr.Dataset:
-        made = derive(arms)
-        for name in {"log_predicted", "objective", "power"} & set(made):
-            parts = [np.roll(made[name].values, -s, 0) for s in range(1, shifts + 1)]
-            made = made.assign({name: (("partner", *made[name].dims), np.stack(parts))})
-        return made.drop_vars("off", errors="ignore")
+        dataset = derive(arms)
+        for name in {"log_predicted", "objective", "power"} & set(dataset):
+            parts = [np.roll(dataset[name].values, -s, 0) for s in range(1, shifts + 1)]
+            dataset = dataset.assign({name: (("partner", *dataset[name].dims), np.stack(parts))})
+        return dataset.drop_vars("off", errors="ignore")
 
     return shifted
 
@@ -179,15 +187,15 @@ def planted(derive: Derive) -> Derive:
     pairs makes, as measured."""
 
     def follow(arms: Arms) -> xr.Dataset:
-        made = derive(arms).drop_vars(["objective", "off"], errors="ignore")
-        apart = (made.log_size.isel(part=0) - made.log_size.isel(part=1)) / np.sqrt(2)
-        noise = np.stack([apart.values, np.roll(apart.values, 1)])
-        told = (
-            made.log_predicted.isel(draw=0)
-            if "draw" in made.log_predicted.dims
-            else made.log_predicted
+        dataset = derive(arms).drop_vars(["objective", "off"], errors="ignore")
+        difference = (dataset.log_size.isel(part=0) - dataset.log_size.isel(part=1)) / np.sqrt(2)
+        noise = np.stack([difference.values, np.roll(difference.values, 1)])
+        predicted = (
+            dataset.log_predicted.isel(draw=0)
+            if "draw" in dataset.log_predicted.dims
+            else dataset.log_predicted
         )
-        return made.assign(log_size=(("part", "run"), told.values + noise))
+        return dataset.assign(log_size=(("part", "run"), predicted.values + noise))
 
     return follow
 
@@ -225,14 +233,14 @@ def as_they_come(specs: tuple[Frequencies, ...]) -> tuple[Frequencies, ...]:
 def pairs_at_shares(size: int, shares: Sequence[float]) -> list[int]:
     """These shares of a training set, in pairs. Raises: SpecError where they are not different
     numbers."""
-    made = [round(size * share) for share in shares]
-    if len({0, *made}) <= len(made):
+    sizes = [round(size * share) for share in shares]
+    if len({0, *sizes}) <= len(sizes):
         least = int(np.ceil(1 / np.diff((0, *sorted(shares))).min()))
         raise SpecError(
             "other arms' sizes are shares of Frequencies.size, which must be at least "
             f"{least} for them to differ, got {size}"
         )
-    return made
+    return sizes
 
 
 def at_shares(seeds: int, sizes: Sequence[float] = (1.0,), **fields: Any) -> SpecMap[Frequencies]:
@@ -245,10 +253,10 @@ def at_shares(seeds: int, sizes: Sequence[float] = (1.0,), **fields: Any) -> Spe
     return specs
 
 
-def on_fewer_pairs(shares: Sequence[float], again: bool = False) -> SpecMap[Frequencies]:
+def on_fewer_pairs(shares: Sequence[float], other_pairs: bool = False) -> SpecMap[Frequencies]:
     """Each network's sizes for going on: with its first pairs, or with others of its pairs."""
     return lambda parents: tuple(
-        p.replace(size=size, pool=p.size if again else 0, steps=max(2, p.steps * 2 // 3))
+        p.replace(size=size, pool=p.size if other_pairs else 0, steps=max(2, p.steps * 2 // 3))
         for p in parents
         for size in pairs_at_shares(p.size, shares)
     )
@@ -256,12 +264,14 @@ def on_fewer_pairs(shares: Sequence[float], again: bool = False) -> SpecMap[Freq
 
 DOUBLED = "the initial embedding doubled at {main.count:w} frequencies"
 NATURAL, NATURAL_HALF = (
-    networks("main", middle, "main-less", "main-again", at=at) for at in ("test", "test_half")
+    networks("main", middle, "main-less", "main-again", variable=variable)
+    for variable in ("test", "test_half")
 )
 SAMPLED = predicted_by(NATURAL, by_drawn_sets)
 MIXED = networks("random", crossing, "random-less", shuffled=True)
 CONFINED, CONFINED_HALF = (
-    networks("random", crossing, "random-less", at=at) for at in ("test", "test_half")
+    networks("random", crossing, "random-less", variable=variable)
+    for variable in ("test", "test_half")
 )
 ARMS = {
     "main": Arm(
@@ -276,7 +286,7 @@ ARMS = {
     "main-again": Arm(
         train_on_fewer,
         after="main",
-        specs=on_fewer_pairs(LESS, again=True),
+        specs=on_fewer_pairs(LESS, other_pairs=True),
         note="the same going on with as many others of their pairs",
     ),
     "labels": Arm(

@@ -10,7 +10,7 @@ import numpy as np
 from assay.core import Arms, Claim, Finding, Gate, Value
 from assay.core.errors import ClaimError
 from assay.core.measures import by
-from assay.core.once import once
+from assay.core.memo import once
 from assay.core.stats import Means, correlation, products
 from assay.experiments.grokking_frequencies.method import VIEWS
 
@@ -58,10 +58,10 @@ def mean_over_partners(x: xr.DataArray) -> xr.DataArray:
     return x.mean("partner") if "partner" in x.dims else x
 
 
-def beside(arm: xr.Dataset, other: xr.Dataset, name: str) -> xr.DataArray:
+def match_seeds(arm: xr.Dataset, other: xr.Dataset, name: str) -> xr.DataArray:
     """[run …]: a measure of the other arm's runs of the same seeds."""
-    found = by(other)[name].sel(seed=arm.seed.values)
-    return found.rename(seed="run").drop_vars("run").assign_coords(seed=arm.seed)
+    values = by(other)[name].sel(seed=arm.seed.values)
+    return values.rename(seed="run").drop_vars("run").assign_coords(seed=arm.seed)
 
 
 def chosen(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
@@ -71,16 +71,16 @@ def chosen(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 
 def more_chosen(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: the same, less the share that main's network of this seed uses."""
-    unforced = (beside(arm, arms["main"], "used") * arm.imposed).sum("frequency") / arm.imposed.sum(
+    unforced = (match_seeds(arm, arms["main"], "used") * arm.imposed).sum(
         "frequency"
-    )
+    ) / arm.imposed.sum("frequency")
     return chosen(arm, arms) - unforced
 
 
 def more_outsiders(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: amplitude of frequencies that are not imposed, over the largest, more than in the
     network with the good set."""
-    return arm.outsiders - beside(arm, arms["free-good"], "outsiders")
+    return arm.outsiders - match_seeds(arm, arms["free-good"], "outsiders")
 
 
 def paid(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
@@ -111,11 +111,11 @@ def shares_below(arm: xr.Dataset) -> dict[str, xr.DataArray]:
     if arm.sizes["part"] < 2:
         raise ClaimError("telling networks from the order of their pairs takes two parts of them")
     half = (arm.log_size.isel(part=0) - arm.log_size.isel(part=1)) / 2
-    told = xr.concat([arm.log_predicted + half, arm.log_predicted - half], "way")
+    predicted = xr.concat([arm.log_predicted + half, arm.log_predicted - half], "way")
     points = xr.DataArray(POINTS, dims="point")
     shares = {
         name: (x < points).where(x.notnull())
-        for name, x in (("actual", size_of(arm)), ("predicted", told))
+        for name, x in (("actual", size_of(arm)), ("predicted", predicted))
     }
     return {
         name: x.mean([d for d in ("way", "draw", "partner") if d in x.dims])
@@ -123,17 +123,17 @@ def shares_below(arm: xr.Dataset) -> dict[str, xr.DataArray]:
     }
 
 
-def apart(share: np.ndarray) -> np.ndarray:
+def mean_difference(share: np.ndarray) -> np.ndarray:
     """Mean absolute difference between two log sizes, from the share below each point: 2 ∫ F (1 −
     F); NaN for a single size."""
-    made = 2 * (share * (1 - share)).sum(-1) * (POINTS[1] - POINTS[0])
-    return np.where(made > 0, made, np.nan)
+    difference = 2 * (share * (1 - share)).sum(-1) * (POINTS[1] - POINTS[0])
+    return np.where(difference > 0, difference, np.nan)
 
 
 def wider(m: Means) -> np.ndarray:
     """Log of the mean difference between two actual log sizes, over that between two predicted
     ones."""
-    return np.log(apart(m["actual"]) / apart(m["predicted"]))
+    return np.log(mean_difference(m["actual"]) / mean_difference(m["predicted"]))
 
 
 def rise(m: Means) -> np.ndarray:
@@ -454,7 +454,7 @@ CLAIMS = (
             text=f"Mean difference between the log sizes of two networks, {what}",
             unit="log size",
             value=lambda arms, name=name: below(arms[name], arms),
-            statistic=lambda m, side=side: apart(m[side]),
+            statistic=lambda m, side=side: mean_difference(m[side]),
         )
         for name, side, what in (
             ("natural", "actual", "actual"),

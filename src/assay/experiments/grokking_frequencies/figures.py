@@ -29,13 +29,13 @@ def pairs(arms: Arms) -> dict[str, list]:
 def shares(arms: Arms) -> dict[str, list]:
     """Columns: share of networks, or of sampled sets, below a size."""
     rows: list[tuple] = []
-    told = {
+    log_sizes = {
         "actual, first pairs": arms["natural"].log_size.isel(part=0),
         "actual, other pairs": arms["natural"].log_size.isel(part=1),
         "predicted by own sets": arms["natural"].log_predicted,
         "predicted by sampled sets": arms["sampled"].log_predicted,
     }
-    for which, logs_of in told.items():
+    for which, logs_of in log_sizes.items():
         known = np.sort(np.exp(logs_of.values.ravel()))
         known = known[~np.isnan(known)]
         rows += [(size, (i + 0.5) / len(known), which) for i, size in enumerate(known.tolist())]
@@ -47,10 +47,15 @@ def rates(arms: Arms) -> dict[str, list]:
     start."""
     untouched = chosen(arms["doubled"], arms) - more_chosen(arms["doubled"], arms)
     halved, doubled, turned = (chosen(arms[name], arms) for name in ("halved", "doubled", "turned"))
-    told = {"halved": halved, "as it was": untouched, "turned in phase": turned, "doubled": doubled}
+    used_shares = {
+        "halved": halved,
+        "as it was": untouched,
+        "turned in phase": turned,
+        "doubled": doubled,
+    }
     return columns(
         ("start", "mean", "low", "high"),
-        ((label, *summary(share.values)) for label, share in told.items()),
+        ((label, *summary(share.values)) for label, share in used_shares.items()),
     )
 
 

@@ -196,10 +196,10 @@ def train_on_fewer(runs: Runs[Frequencies], bench: Bench, before: Trained) -> Tr
 
     from assay.worlds.modular import network as modular_network
 
-    done = train_on(runs, before.tensors, bench)
+    trained = train_on(runs, before.tensors, bench)
     with torch.no_grad():
-        done.tensors["start"] = modular_network.evaluate(before.tensors, lesson(runs))["test"]
-    return done
+        trained.tensors["start"] = modular_network.evaluate(before.tensors, lesson(runs))["test"]
+    return trained
 
 
 def measure(runs: Runs[Frequencies], trained: Trained, bench: Bench) -> xr.Dataset:
@@ -208,7 +208,7 @@ def measure(runs: Runs[Frequencies], trained: Trained, bench: Bench) -> xr.Datas
         name: trained.tensors[f"{name}_at"].cpu().numpy()
         for name in ("train", "test", "loss", "norm")
     }
-    seen = {
+    variables = {
         "train": ("run", last["train"][:, -1], "share right"),
         "test": ("run", last["test"][:, -1], "share right"),
         "test_half": ("run", last["test"][:, 0], "share right"),
@@ -216,12 +216,12 @@ def measure(runs: Runs[Frequencies], trained: Trained, bench: Bench) -> xr.Datas
         "objective": ("run", last["loss"][:, -1] + s.decay / 2 * last["norm"][:, -1], "nats"),
     }
     if s.what == "labels":
-        return measures(runs, coords=None, **seen)
+        return measures(runs, coords=None, **variables)
     if "start" in trained.tensors:
         return measures(
-            runs, coords=None, start=("run", trained.tensors["start"], "share right"), **seen
+            runs, coords=None, start=("run", trained.tensors["start"], "share right"), **variables
         )
-    return measures(runs, coords={"view": VIEWS}, **seen, **measure_spectrum(runs, trained))
+    return measures(runs, coords={"view": VIEWS}, **variables, **measure_spectrum(runs, trained))
 
 
 def measure_spectrum(runs: Runs[Frequencies], trained: Trained) -> dict[str, tuple[str, Any, str]]:
@@ -239,7 +239,7 @@ def measure_spectrum(runs: Runs[Frequencies], trained: Trained) -> dict[str, tup
     best = interference.optimum(sets, s.p, decay=s.decay, nu=s.nu)
     first = modular_network.start(runs.seeds, s.p, s.width, s.width)
     power = {name: v.numpy() for name, v in views(first).items()}
-    named = {
+    variables = {
         "amplitude": ("run frequency", A, "logit"),
         "used": ("run frequency", used, "bool"),
         "size_used": ("run", S.sum(1), "1"),
@@ -255,25 +255,27 @@ def measure_spectrum(runs: Runs[Frequencies], trained: Trained) -> dict[str, tup
         ),
     }
     if s.imposed == "none":
-        drawn = interference.optimum(random_sets(runs, used.sum(1)), s.p, decay=s.decay, nu=s.nu)
-        named |= {
+        random_optimum = interference.optimum(
+            random_sets(runs, used.sum(1)), s.p, decay=s.decay, nu=s.nu
+        )
+        variables |= {
             "power": (
                 "run view frequency",
                 np.stack([power[v] for v in VIEWS], 1),
                 "squared length",
             ),
-            "drawn": ("run draw", drawn.objective.reshape(-1, DRAWS), "nats"),
-            "drawn_size": ("run draw", drawn.size.reshape(-1, DRAWS), "1"),
+            "drawn": ("run draw", random_optimum.objective.reshape(-1, DRAWS), "nats"),
+            "drawn_size": ("run draw", random_optimum.size.reshape(-1, DRAWS), "1"),
         }
     else:
-        named["imposed"] = ("run frequency", target, "bool")
+        variables["imposed"] = ("run frequency", target, "bool")
     if s.factor > 1:
-        named["outsiders"] = (
+        variables["outsiders"] = (
             "run",
             (np.clip(A / peak, 0, None) * ~target).sum(1),
             "strongest frequencies",
         )
-    return named
+    return variables
 
 
 def views(params: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "run frequency"]]:

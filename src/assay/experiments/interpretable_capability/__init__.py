@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def instead(*kept: str, of: str = "main", **measured: str) -> Derive:
+def instead(*names: str, source: str = "main", **measured: str) -> Derive:
     """A derived arm: these measures of an arm, and others in the place of some."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        whole = arms[of]
-        made = whole[["unigram", "loss", *kept, *(["diverged"] if "diverged" in whole else [])]]
-        return made.assign({name: whole[other].rename(name) for name, other in measured.items()})
+        whole = arms[source]
+        dataset = whole[["unigram", "loss", *names, *(["diverged"] if "diverged" in whole else [])]]
+        return dataset.assign({name: whole[other].rename(name) for name, other in measured.items()})
 
     return derive
 
@@ -62,25 +62,25 @@ def twice(arms: Arms) -> xr.Dataset:
     return judged(instead()(arms), arms["main"].circuit.sel(budget=2 * BUDGET, drop=True))
 
 
-def by_lot(which: str, *kept: str) -> Derive:
+def by_lot(which: str, *names: str) -> Derive:
     """A derived arm: circuits drawn by lot in the place of those that are judged, beside these
     measures of main."""
-    return lambda arms: judged(instead(*kept)(arms), arms["main"][which])
+    return lambda arms: judged(instead(*names)(arms), arms["main"][which])
 
 
-def apart(arms: Arms) -> xr.Dataset:
+def split_mixes(arms: Arms) -> xr.Dataset:
     """A derived arm: every other random mix in the place of neurons, the rest as their mixes."""
-    made = instead()(arms)
+    dataset = instead()(arms)
     mixes = arms["main"].detected_direction
-    return made.assign(
+    return dataset.assign(
         detected=mixes.where(mixes.neuron % 2 == 0),
         detected_direction=mixes.where(mixes.neuron % 2 == 1),
     )
 
 
-def judged(made: xr.Dataset, circuit: xr.DataArray) -> xr.Dataset:
+def judged(dataset: xr.Dataset, circuit: xr.DataArray) -> xr.Dataset:
     """Measures with these losses of circuits in the place of those that are judged."""
-    return made.assign(circuit=circuit.rename("circuit").expand_dims(budget=[BUDGET], axis=-1))
+    return dataset.assign(circuit=circuit.rename("circuit").expand_dims(budget=[BUDGET], axis=-1))
 
 
 FEW = 6
@@ -142,11 +142,11 @@ ARMS = {
         note="random mixes of neurons that fire as often, explained in their place",
     ),
     "exchanged-directions": Arm(
-        derive=instead(of="exchanged", detected="detected_direction"),
+        derive=instead(source="exchanged", detected="detected_direction"),
         note="exchanged, random mixes of its neurons explained in their place",
     ),
     "mixes-apart": Arm(
-        derive=apart,
+        derive=split_mixes,
         note="every other random mix in the place of neurons, against the other half of the mixes",
     ),
 }

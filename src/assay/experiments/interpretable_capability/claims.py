@@ -42,10 +42,10 @@ def capability(arm: xr.Dataset) -> xr.DataArray:
 
 def by_circuits(arm: xr.Dataset, budget: int = BUDGET) -> xr.DataArray:
     """[run, rung]: the part of it that a circuit of so many nodes keeps, from none to all."""
-    return kept(arm, arm.circuit.sel(budget=budget, drop=True))
+    return retained_capability(arm, arm.circuit.sel(budget=budget, drop=True))
 
 
-def kept(arm: xr.Dataset, loss: xr.DataArray) -> xr.DataArray:
+def retained_capability(arm: xr.Dataset, loss: xr.DataArray) -> xr.DataArray:
     """[run, rung]: the part of an arm's capability that circuits with this loss keep."""
     return np.minimum((arm.unigram - loss).clip(0), capability(arm))
 
@@ -112,17 +112,17 @@ def needed(arm: xr.Dataset) -> xr.DataArray:
 
     saved = (arm.unigram - arm.circuit).transpose("run", "rung", "budget").values
     out = np.full(saved.shape[:2], np.nan)
-    for at in np.ndindex(out.shape):
-        nodes = float(arm.nodes.values[at])
+    for index in np.ndindex(out.shape):
+        nodes = float(arm.nodes.values[index])
         known = [n for n in arm.budget.values if n < nodes]
         x, y = (
             np.log2([*known, nodes]),
-            np.array([*saved[at][: len(known)], float(capability(arm).values[at])]),
+            np.array([*saved[index][: len(known)], float(capability(arm).values[index])]),
         )
         enough = np.flatnonzero(y >= TARGET)
         if len(enough):
             i = int(enough[0])
-            out[at] = 2 ** (
+            out[index] = 2 ** (
                 x[0]
                 if i == 0
                 else x[i - 1] + (TARGET - y[i - 1]) / (y[i] - y[i - 1]) * (x[i] - x[i - 1])
@@ -134,7 +134,7 @@ def needed(arm: xr.Dataset) -> xr.DataArray:
     )
 
 
-def apart(m: Means) -> np.ndarray:
+def definition_gap(m: Means) -> np.ndarray:
     """By how much the shares that are understood by the two definitions differ, on average over
     rungs.
 
@@ -149,7 +149,7 @@ def tic(read: Read) -> Any:
     return lambda arm, arms: {"tic": read(arm)}
 
 
-def along(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
+def line_terms(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """The terms [run] of a line through all explained neurons: the share that rules explain over
     the number of the rung."""
     return products(arm.rung.where(arm.detected.notnull()), arm.detected, over=("rung", "neuron"))
@@ -177,7 +177,7 @@ def beside_mixes(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 def chosen(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """The terms [run] of the share that the middle model's circuit wins back of what as many nodes
     of each kind by lot lose of it."""
-    lot = kept(arm, arm.circuit_lot)
+    lot = retained_capability(arm, arm.circuit_lot)
     return {
         name: (x - lot).isel(rung=RUNGS // 2, drop=True)
         for name, x in (("won", by_circuits(arm)), ("lost", capability(arm)))
@@ -197,7 +197,7 @@ WHOLE = {"capability": "shares are 1 there", "all-explained": "shares are 1 ther
 
 def about(name: str) -> tuple[Claim, ...]:
     """What is claimed by one definition of how much is understood."""
-    read, said = DEFINITIONS[name], SAID[name]
+    read, phrase = DEFINITIONS[name], SAID[name]
     shared: dict[str, Any] = {
         "half": {"main": "half"},
         "published": "new",
@@ -211,7 +211,8 @@ def about(name: str) -> tuple[Claim, ...]:
     return (
         Claim(
             text=(
-                f"{said}, interpretable capability has a valley: some size lies at least {MARGIN} "
+                f"{phrase}, interpretable capability has a valley: some size lies at least "
+                f"{MARGIN} "
                 "nat a token below a smaller and a larger one"
             ),
             value=tic(read),
@@ -227,7 +228,8 @@ def about(name: str) -> tuple[Claim, ...]:
         ),
         Claim(
             text=(
-                f"{said}, it stops increasing: the largest model has at most {MARGIN} nat a token "
+                f"{phrase}, it stops increasing: the largest model has at most {MARGIN} nat a "
+                "token "
                 "more than the best smaller one"
             ),
             value=tic(read),
@@ -277,7 +279,7 @@ CLAIMS = (
             "The share of neurons' firings that rules explain falls with size: by at least 0.1 "
             "over the ladder, on a line through all neurons"
         ),
-        value=along,
+        value=line_terms,
         statistic=over_ladder,
         high=-0.1,
         unit="share of firings told less false alarms",
@@ -379,7 +381,7 @@ CLAIMS = (
             "and by rules differ by at most 0.2 on average"
         ),
         value=lambda arm, arms: {"circuits": share(arm), "rules": rules(arm)},
-        statistic=apart,
+        statistic=definition_gap,
         high=0.2,
         unit="share of capability",
         must_fail=("all-explained",),
@@ -468,11 +470,11 @@ FINDINGS = (
     ),
     *(
         Finding(
-            text=f"Share of firings that rules explain, over all sizes: {told}",
+            text=f"Share of firings that rules explain, over all sizes: {label}",
             value=of_arm(arm),
             source=HEAP,
         )
-        for arm, told in ALIKE.items()
+        for arm, label in ALIKE.items()
     ),
     *(depth(n, statistic) for statistic in (valley, fall) for n in BUDGETS if n != BUDGET),
     *(

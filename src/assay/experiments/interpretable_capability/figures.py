@@ -23,14 +23,14 @@ def drawings(arms: Arms) -> list[Figure]:
 
 def rows(arms: Arms, arm: str, read: Read, *labels: str) -> Iterator[tuple]:
     """A line over sizes: labels, the width or the number of the rung, mean and interval."""
-    found = read(arms[arm])
-    at = (
-        range(1, found.sizes["rung"] + 1)
+    values = read(arms[arm])
+    ticks = (
+        range(1, values.sizes["rung"] + 1)
         if arm.startswith("planted")
         else arms["main"].attrs["widths"]
     )
-    for i in range(found.sizes["rung"]):
-        yield *labels, at[i], *summary(found.isel(rung=i).values)
+    for i in range(values.sizes["rung"]):
+        yield *labels, ticks[i], *summary(values.isel(rung=i).values)
 
 
 def by_size(arms: Arms) -> Figure:
@@ -40,13 +40,13 @@ def by_size(arms: Arms) -> Figure:
         f"kept by circuits of {BUDGET} nodes": by_circuits,
         "times what rules explain": by_rules,
     }
-    found = [row for label, read in lines.items() for row in rows(arms, "main", read, label)]
+    points = [row for label, read in lines.items() for row in rows(arms, "main", read, label)]
     return Figure(
         (
             "Capability grows with size; how much of it counts as interpretable depends on the "
             "definition"
         ),
-        columns(("what", "width", "mean", "low", "high"), found),
+        columns(("what", "width", "mean", "low", "high"), points),
         "line",
         x="width",
         y="mean",
@@ -61,15 +61,15 @@ def by_size(arms: Arms) -> Figure:
 
 def by_budget(arms: Arms) -> Figure:
     """What circuits of each budget keep, over the size of models."""
-    found = [
+    points = [
         row
         for n in BUDGETS
         for row in rows(arms, "main", lambda arm, n=n: by_circuits(arm, n), f"{n} nodes")
     ]
-    found += list(rows(arms, "lot", by_circuits, f"{BUDGET} nodes by lot"))
+    points += list(rows(arms, "lot", by_circuits, f"{BUDGET} nodes by lot"))
     return Figure(
         "What circuits keep: the budget says where it is most",
-        columns(("circuit", "width", "mean", "low", "high"), found),
+        columns(("circuit", "width", "mean", "low", "high"), points),
         "line",
         x="width",
         y="mean",
@@ -90,10 +90,10 @@ def explained(arms: Arms) -> Figure:
         "directions": "random mixes",
         "shuffled": "another neuron's rule",
     }
-    found = [row for arm, label in lines.items() for row in rows(arms, arm, rules, label)]
+    points = [row for arm, label in lines.items() for row in rows(arms, arm, rules, label)]
     return Figure(
         "How well rules tell where neurons fire",
-        columns(("models", "width", "mean", "low", "high"), found),
+        columns(("models", "width", "mean", "low", "high"), points),
         "line",
         x="width",
         y="mean",
@@ -112,7 +112,7 @@ def planted(arms: Arms) -> Figure:
         f"circuits of {BUDGET} nodes": by_circuits,
         "rules": by_rules,
     }
-    found = [
+    points = [
         row
         for arm in ("planted-valley", "planted-rise")
         for label, read in lines.items()
@@ -120,7 +120,7 @@ def planted(arms: Arms) -> Figure:
     ]
     return Figure(
         "Planted ladders: a valley that both definitions have to find, and none",
-        columns(("ladder", "what", "rung", "mean", "low", "high"), found),
+        columns(("ladder", "what", "rung", "mean", "low", "high"), points),
         "line",
         x="rung",
         y="mean",

@@ -144,36 +144,36 @@ def train(runs: Runs[InterpretableCapability], bench: Bench) -> Trained:
 
     s = runs.shared
     if s.world:
-        made = [readable.decoder(runs.seeds, known, s.context) for known in LADDERS[s.world]]
+        models = [readable.decoder(runs.seeds, known, s.context) for known in LADDERS[s.world]]
         return Trained.nothing(runs).with_tensors(
-            {f"{i}.{name}": p for i, params in enumerate(made) for name, p in params.items()}
+            {f"{i}.{name}": p for i, params in enumerate(models) for name, p in params.items()}
         )
     tokens, vocab = lm_text.tokens_of(
         lm_text.words(corpora.load(s.corpus), s.vocab, s.context, bench)
     )
-    groups, kept = [], []
+    groups, fixed_params = [], []
     for i in range(len(s.widths)):
-        own = lm_runs(runs, i)
-        shape = shape_of(own.specs[0], vocab)
-        params = start(own, shape)
+        rung_runs = lm_runs(runs, i)
+        shape = shape_of(rung_runs.specs[0], vocab)
+        params = start(rung_runs, shape)
         fixed = {name: params.pop(name).to(bench.device) for name in UNLEARNED[s.learned]}
-        groups.append(group_of(own, shape, params, fixed))
-        kept.append(fixed)
-    done = fit(
+        groups.append(group_of(rung_runs, shape, params, fixed))
+        fixed_params.append(fixed)
+    trainings = fit(
         groups, lm_text.batches(runs.seeds, tokens, vocab, s.batch), steps=s.steps, bench=bench
     )
     tensors = {
         f"{i}.{name}": p
-        for i, (d, fixed) in enumerate(zip(done, kept, strict=True))
+        for i, (d, fixed) in enumerate(zip(trainings, fixed_params, strict=True))
         for name, p in {**d.tensors, **fixed}.items()
     }
-    history = {f"loss {i}": d.history["loss"] for i, d in enumerate(done)}
+    history = {f"loss {i}": d.history["loss"] for i, d in enumerate(trainings)}
     return Trained(
         tensors,
         {"kind": "ladder"},
         history,
-        done[0].steps,
-        np.any([d.diverged for d in done], axis=0),
+        trainings[0].steps,
+        np.any([d.diverged for d in trainings], axis=0),
     )
 
 
@@ -263,28 +263,28 @@ def measure(
     fire, on text of other files."""
     s, read = runs.shared, texts(runs, bench)
     rungs = sorted({int(name.split(".")[0]) for name in trained.tensors})
-    found: list[dict[str, np.ndarray]] = []
+    rows: list[dict[str, np.ndarray]] = []
     for i in rungs:
         params = {
             name.split(".", 1)[1]: p
             for name, p in trained.tensors.items()
             if name.split(".")[0] == str(i)
         }
-        found.append(by_circuits(runs, params, read, i) | by_rules(runs, params, read, i, mixes))
-        bench.report(len(found), len(rungs), unit="rungs")
+        rows.append(by_circuits(runs, params, read, i) | by_rules(runs, params, read, i, mixes))
+        bench.report(len(rows), len(rungs), unit="rungs")
     share, nats = "share of firings told less false alarms", "nats per token"
     dims = {"circuit": "run rung budget", "kept": "run rung kind"}
     dims |= dict.fromkeys(DETECTED, "run rung neuron")
     units = {"nodes": "nodes", "kept": "nodes"} | dict.fromkeys(DETECTED, share)
-    named: dict[str, tuple[str, Any, str]] = {
+    variables: dict[str, tuple[str, Any, str]] = {
         name: (
             dims.get(name, "run rung"),
-            np.round(np.stack([f[name] for f in found], 1), 6),
+            np.round(np.stack([f[name] for f in rows], 1), 6),
             units.get(name, nats),
         )
-        for name in found[0]
+        for name in rows[0]
     }
-    named["unigram"] = ("run", np.broadcast_to(np.round(read.unigram, 6), (len(runs),)), nats)
+    variables["unigram"] = ("run", np.broadcast_to(np.round(read.unigram, 6), (len(runs),)), nats)
     coords: dict[str, Any] = {
         "rung": rungs,
         "budget": list(BUDGETS),
@@ -292,13 +292,13 @@ def measure(
         "neuron": list(range(s.neurons)),
     }
     if trained.history:
-        named["training"] = (
+        variables["training"] = (
             "run rung step",
             np.stack([np.round(trained.history[f"loss {i}"], 5) for i in rungs], 1),
             nats,
         )
         coords["step"] = trained.steps.tolist()
-    return measures(runs, coords=coords, **named)
+    return measures(runs, coords=coords, **variables)
 
 
 def by_circuits(
@@ -309,33 +309,33 @@ def by_circuits(
     import torch
 
     kind, device = circuits.kinds(params), params["W_E"].device
-    own = circuits.read(params, read.found_on.to(device), "relu")
+    reference = circuits.read(params, read.found_on.to(device), "relu")
     judged = np.stack([text.tokens for text in read.judged]).astype(np.int64)
     text = circuits.read(params, torch.from_numpy(judged).to(device), "relu")
-    chosen = circuits.pruned(params, own, BUDGETS, "relu")
+    chosen = circuits.pruned(params, reference, BUDGETS, "relu")
 
     def losses(masks: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            each = [
+            values = [
                 circuits.loss(
-                    params, text, torch.from_numpy(m).to(device).float(), "relu", own.means
+                    params, text, torch.from_numpy(m).to(device).float(), "relu", reference.means
                 )
                 for m in masks.swapaxes(0, 1)
             ]
-        return torch.stack(each, 1).cpu().numpy()
+        return torch.stack(values, 1).cpu().numpy()
 
-    asked = chosen[:, [BUDGETS.index(BUDGET)]]
+    circuit = chosen[:, [BUDGETS.index(BUDGET)]]
     lots = [
-        circuits.by_lot(asked, kind, runs.seeds, f"interpretable-capability.{name}.{rung}")
+        circuits.by_lot(circuit, kind, runs.seeds, f"interpretable-capability.{name}.{rung}")
         for name in ("lot", "again")
     ]
-    found = losses(np.concatenate([np.ones_like(asked), *lots, chosen], 1))
+    loss_values = losses(np.concatenate([np.ones_like(circuit), *lots, chosen], 1))
     return {
-        "loss": found[:, 0],
-        "circuit_lot": found[:, 1],
-        "circuit_again": found[:, 2],
-        "circuit": found[:, 3:],
-        "kept": np.stack([asked[:, 0, kind == k].sum(1) for k in range(len(KINDS))], 1).astype(
+        "loss": loss_values[:, 0],
+        "circuit_lot": loss_values[:, 1],
+        "circuit_again": loss_values[:, 2],
+        "circuit": loss_values[:, 3:],
+        "kept": np.stack([circuit[:, 0, kind == k].sum(1) for k in range(len(KINDS))], 1).astype(
             float
         ),
         "nodes": np.full(len(runs), float(len(kind))),
@@ -359,25 +359,29 @@ def by_rules(
         for name in (DETECTED if mixes else DETECTED[:2])
     }
     for i, seed in enumerate(runs.seeds.tolist()):
-        own = {name: p[i : i + 1] for name, p in params.items()}
-        at = i if len(read.judged) > 1 else 0
-        text, test = read.explained[at], read.judged[at]
+        model_params = {name: p[i : i + 1] for name, p in params.items()}
+        index = i if len(read.judged) > 1 else 0
+        text, test = read.explained[index], read.judged[index]
         values, unseen = (
-            posts(own, torch.from_numpy(t.tokens.astype(np.int64))) for t in (text.text, test)
+            posts(model_params, torch.from_numpy(t.tokens.astype(np.int64)))
+            for t in (text.text, test)
         )
         rate = (values > 0).mean(0)
         gen = rng.generator(seed, f"interpretable-capability.neurons.{rung}")
-        drawn = gen.permutation(np.flatnonzero((rate > LIVE[0]) & (rate < LIVE[1])))[: s.neurons]
-        found = [*explained(text, values[:, drawn], test, unseen[:, drawn])]
+        neurons = gen.permutation(np.flatnonzero((rate > LIVE[0]) & (rate < LIVE[1])))[: s.neurons]
+        scores = [*explained(text, values[:, neurons], test, unseen[:, neurons])]
         if mixes:  # each fires as often as the neuron in whose place it stands
-            mix = gen.standard_normal((values.shape[1], len(drawn))).astype(np.float32)
+            mix = gen.standard_normal((values.shape[1], len(neurons))).astype(np.float32)
             border = np.array(
-                [np.quantile(v, 1 - r) for v, r in zip((values @ mix).T, rate[drawn], strict=True)],
+                [
+                    np.quantile(v, 1 - r)
+                    for v, r in zip((values @ mix).T, rate[neurons], strict=True)
+                ],
                 np.float32,
             )
-            found.append(explained(text, values @ mix - border, test, unseen @ mix - border)[0])
-        for x, values_found in zip(out.values(), found, strict=True):
-            x[i, : len(drawn)] = values_found
+            scores.append(explained(text, values @ mix - border, test, unseen @ mix - border)[0])
+        for x, values_found in zip(out.values(), scores, strict=True):
+            x[i, : len(neurons)] = values_found
     return out
 
 
@@ -387,16 +391,16 @@ def posts(params: dict[str, Tensor], tokens: Tensor) -> Float[np.ndarray, "row n
 
     from assay.subjects.decoder import forward
 
-    found: list[Tensor] = []
+    activations: list[Tensor] = []
 
     def edit(hook: str, block: int, x: Tensor) -> Tensor:
         if hook == "hook_post":
-            found.append(x[0])
+            activations.append(x[0])
         return x
 
     with torch.no_grad():
         forward(params, tokens.to(params["W_E"].device), "relu", edit)
-    return torch.cat(found, -1).cpu().numpy()
+    return torch.cat(activations, -1).cpu().numpy()
 
 
 def explained(
@@ -416,7 +420,9 @@ def explained(
     out = np.zeros((2, values.shape[1]))
     for i, value in enumerate(values.T):
         rule = input_explanation(text.learn(value > 0), text.text, value)
-        at, said = cut(levels(rule.scores(text.text), value > 0)), rule.scores(test)
+        threshold, scores = cut(levels(rule.scores(text.text), value > 0)), rule.scores(test)
         for k, other in enumerate((i, (i + 1) % values.shape[1])):
-            out[k, other] = 2 * balanced_accuracy(levels(said, test_values[:, other] > 0), at) - 1
+            out[k, other] = (
+                2 * balanced_accuracy(levels(scores, test_values[:, other] > 0), threshold) - 1
+            )
     return out

@@ -60,12 +60,12 @@ def unweighted(arms: Arms) -> xr.Dataset:
 def for_each_seed(make: Callable[[Llc], Iterable[Llc]], part: float = 1.0) -> SpecMap[Llc]:
     """A map from specs to what `make` gives for every seed, or for the first part of them."""
 
-    def specs(given: tuple[Llc, ...]) -> tuple[Llc, ...]:
-        seeds = sorted({s.seed for s in given})
+    def specs(parents: tuple[Llc, ...]) -> tuple[Llc, ...]:
+        seeds = sorted({s.seed for s in parents})
         return tuple(
             new
             for seed in seeds[: max(2, round(part * len(seeds)))]
-            for new in make(given[0].replace(seed=seed))
+            for new in make(parents[0].replace(seed=seed))
         )
 
     return specs

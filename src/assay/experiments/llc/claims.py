@@ -47,11 +47,13 @@ ROUND, SOFT = "quadratic 1x10", "quadratic 1x6 0.5x2 0x2"
 VECTORS = ((ROUND, 1.0, 1e-3), (ROUND, 100.0, 1e-3), (ROUND, 1.0, 5e-3), (SOFT, 1.0, 1e-3))
 
 
-def rows(arm: xr.Dataset, values: xr.DataArray, of: Sequence[str] | None = None) -> xr.DataArray:
+def rows(
+    arm: xr.Dataset, values: xr.DataArray, potentials: Sequence[str] | None = None
+) -> xr.DataArray:
     """[seed, row] of values [run, …]: a row for each potential (of these, if given) at each setting
     and replicate."""
-    if of is not None:
-        chosen = np.isin(arm.potential.values, of)
+    if potentials is not None:
+        chosen = np.isin(arm.potential.values, potentials)
         arm, values = arm.isel(run=chosen), values.isel(run=chosen)
     numbers = zip(
         *(arm[k].values for k in ("potential", "localisation", "lr", "n_beta", "replicate")),
@@ -67,13 +69,13 @@ def rows(arm: xr.Dataset, values: xr.DataArray, of: Sequence[str] | None = None)
     return plain.set_index(run=["seed", "row"]).unstack("run").transpose("seed", "row", ...)
 
 
-def over(measure: str, *of: str) -> OneTerm:
+def over(measure: str, *potentials: str) -> OneTerm:
     """A value: the estimate over this measure, [seed row], for these potentials."""
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-        if missing := set(of) - set(arm.potential.values.tolist()):
+        if missing := set(potentials) - set(arm.potential.values.tolist()):
             raise KeyError(f"no chains on {', '.join(sorted(missing))}")
-        return rows(arm, arm.estimate / arm[measure], of)
+        return rows(arm, arm.estimate / arm[measure], potentials)
 
     return value
 
@@ -93,7 +95,8 @@ def over_integral(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     if missing := {*SINGULAR, DEGENERATE} - set(arm.potential.values.tolist()):
         raise KeyError(f"no chains on {', '.join(sorted(missing))}")
     right = [
-        target.get(at, np.nan) for at in zip(arm.potential.values, arm.n_beta.values, strict=True)
+        target.get(setting, np.nan)
+        for setting in zip(arm.potential.values, arm.n_beta.values, strict=True)
     ]
     return rows(arm, arm.estimate / right, (*SINGULAR, DEGENERATE))
 
@@ -111,10 +114,10 @@ def smallest_rise(means: Means) -> np.ndarray:
 def along_rank(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed row]: the estimate on 5-3-4 networks, in order of the truth's rank (and of replicate
     where it is one rank); four of them."""
-    found = rows(arm, arm.estimate, BY_RANK)
-    if found.sizes["row"] != len(BY_RANK):
+    estimates = rows(arm, arm.estimate, BY_RANK)
+    if estimates.sizes["row"] != len(BY_RANK):
         raise KeyError("no four sets of chains on 5-3-4 networks")
-    return found
+    return estimates
 
 
 def flagged(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
@@ -131,14 +134,14 @@ def stationary(arm: xr.Dataset) -> bool:
 def cells_of(arms: Arms) -> tuple[xr.DataArray, xr.DataArray]:
     """[seed localisation lr]: the estimates of the grid, and which cells are on a plateau: agree
     with two neighbours within 10 %."""
-    found = by(arms["grid"], "localisation", "lr").estimate
-    return found, found.isel(seed=0).copy(data=plateau(found.mean("seed").values))
+    estimates = by(arms["grid"], "localisation", "lr").estimate
+    return estimates, estimates.isel(seed=0).copy(data=plateau(estimates.mean("seed").values))
 
 
 def on_plateau(arms: Arms) -> xr.DataArray:
     """[seed]: the mean estimate over the cells of the grid that are on a plateau."""
-    found, flat = cells_of(arms)
-    return found.where(flat).mean(("localisation", "lr"))
+    estimates, flat = cells_of(arms)
+    return estimates.where(flat).mean(("localisation", "lr"))
 
 
 STATIONARY = (Gate("stationary", stationary),)

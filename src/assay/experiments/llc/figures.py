@@ -63,8 +63,8 @@ def trace_figure(arms: Arms) -> Figure:
 
 def grid_figure(arms: Arms) -> Figure:
     """The estimate over λ in every cell of the grid."""
-    found, _ = cells_of(arms)
-    ratio = found.mean("seed") / float(arms["grid"].coefficient[0])
+    estimates, _ = cells_of(arms)
+    ratio = estimates.mean("seed") / float(arms["grid"].coefficient[0])
     points = [
         (f"localisation {gamma:g}", float(lr), float(ratio.sel(lr=lr, localisation=gamma)))
         for gamma in ratio.localisation.values

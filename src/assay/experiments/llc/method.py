@@ -92,7 +92,7 @@ def train(runs: Runs[Llc], bench: Bench) -> Trained:
         runs.each(name) for name in ("lr", "localisation", "n_beta", "fault")
     )
     stiff = n_beta * [p.stiffest for p in every] + gamma
-    found = sample(
+    chains = sample(
         every,
         s.chains * runs.replicated().seeds[:, None] + np.arange(s.chains),
         lr=np.where(fault == "unstable", UNSTABLE / stiff, lr),
@@ -103,10 +103,12 @@ def train(runs: Runs[Llc], bench: Bench) -> Trained:
         blocks=s.blocks,
         bench=bench,
     )
-    kept = {name: getattr(found, name) for name in KEPT}
+    tensors = {name: getattr(chains, name) for name in KEPT}
     meant = fault != "none"  # a chain that breaks on purpose is measured, not left out
-    at = np.array(block_ends(s.steps, s.blocks))
-    return Trained(kept, {}, {"loss": found.losses.mean(1).numpy()}, at, found.diverged & ~meant)
+    probe_steps = np.array(block_ends(s.steps, s.blocks))
+    return Trained(
+        tensors, {}, {"loss": chains.losses.mean(1).numpy()}, probe_steps, chains.diverged & ~meant
+    )
 
 
 def without_each_bias(r: Llc) -> tuple[float, float]:
@@ -122,21 +124,27 @@ def without_each_bias(r: Llc) -> tuple[float, float]:
 def measure(runs: Runs[Llc], trained: Trained, bench: Bench) -> xr.Dataset:
     from assay.worlds.potentials.chains import summed
 
-    losses, taken, refused, centre = (trained.tensors[k].double().cpu().numpy() for k in KEPT)
-    found = summed(
-        losses, taken, refused, centre, runs.each("n_beta"), trained.steps, runs.shared.burn_in
+    losses, acceptances, refused, centre = (trained.tensors[k].double().cpu().numpy() for k in KEPT)
+    summary = summed(
+        losses,
+        acceptances,
+        refused,
+        centre,
+        runs.each("n_beta"),
+        trained.steps,
+        runs.shared.burn_in,
     )
     numbers = np.array([known(r.potential, r.n_beta, r.localisation, r.lr) for r in runs]).T
     one_bias = np.array([without_each_bias(r) for r in runs]).T
     return measures(
         runs,
         coords={"step": trained.steps.tolist(), "check": list(CHECKS)},
-        trace=("run step", found.trace, "1"),
-        drift=("run", found.drift, "standard errors"),
-        acceptance=("run", found.acceptance, "probability"),
-        overshoot=("run", found.overshoot, "share of the estimate"),
-        failed=("run check", found.failed, "bool"),
-        **{name: ("run", getattr(found, name), "1") for name in ("estimate", "error", "late")},
+        trace=("run step", summary.trace, "1"),
+        drift=("run", summary.drift, "standard errors"),
+        acceptance=("run", summary.acceptance, "probability"),
+        overshoot=("run", summary.overshoot, "share of the estimate"),
+        failed=("run check", summary.failed, "bool"),
+        **{name: ("run", getattr(summary, name), "1") for name in ("estimate", "error", "late")},
         **{name: ("run", x, "1") for name, x in zip(Known._fields, numbers, strict=True)},
         **{name: ("run", x, "1") for name, x in zip(("no_step", "no_pull"), one_bias, strict=True)},
     )

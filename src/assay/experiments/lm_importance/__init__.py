@@ -40,8 +40,8 @@ def instead(names: Sequence[str] = ("firings",), **measured: str) -> Derive:
 
     def derive(arms: Arms) -> xr.Dataset:
         data = arms["main"]
-        kept = [*names, *(["diverged"] if "diverged" in data else [])]
-        return data[kept].assign(
+        variable_names = [*names, *(["diverged"] if "diverged" in data else [])]
+        return data[variable_names].assign(
             {name: data[other].rename(name) for name, other in measured.items()}
         )
 

@@ -53,8 +53,12 @@ def strong(name: str) -> Value:
     direction as long."""
 
     def value(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
-        found = sums(arm, name, f"{name}_random", "firings", quarter=STRONG)
-        return {"own": found[name], "random": found[f"{name}_random"], "firings": found["firings"]}
+        totals = sums(arm, name, f"{name}_random", "firings", quarter=STRONG)
+        return {
+            "own": totals[name],
+            "random": totals[f"{name}_random"],
+            "firings": totals["firings"],
+        }
 
     return value
 
@@ -98,11 +102,11 @@ def lower_limits(
     from leaving each of them out."""
     from scipy.special import stdtrit
 
-    there = firings > 0
-    n = there.sum(-1)
+    has_firing = firings > 0
+    n = has_firing.sum(-1)
     total, count = change.sum(-1, keepdims=True), firings.sum(-1, keepdims=True)
     with np.errstate(all="ignore"):
-        left_out = np.where(there, (total - change) / (count - firings), np.nan)
+        left_out = np.where(has_firing, (total - change) / (count - firings), np.nan)
         middle = np.nansum(left_out, -1, keepdims=True) / n[..., None]
         spread = np.nansum((left_out - middle) ** 2, -1) * (n - 1) / n
         return np.where(
@@ -132,8 +136,8 @@ def kinds(arm: xr.Dataset, suffix: str = "") -> Float[np.ndarray, "seed feature"
     right, wrong = (x.transpose("seed", "feature").values for x in data.values())
     n = right + wrong
     rare = np.arange(n.shape[1]) < n.shape[1] // 2
-    found = np.where(rare & (right >= RIGHT * n), 0, np.where(wrong >= WRONG * n, 1, 2))
-    return np.where(n < FEWEST, np.nan, found)
+    kind_codes = np.where(rare & (right >= RIGHT * n), 0, np.where(wrong >= WRONG * n, 1, 2))
+    return np.where(n < FEWEST, np.nan, kind_codes)
 
 
 def of_kind(kind: int, suffix: str = "") -> Callable[[Arms], xr.DataArray]:
@@ -143,9 +147,9 @@ def of_kind(kind: int, suffix: str = "") -> Callable[[Arms], xr.DataArray]:
     def value(arms: Arms) -> xr.DataArray:
         import xarray as xr
 
-        found = kinds(arms["main"], suffix)
-        found = found[:, : found.shape[1] // 2] if kind == 0 else found
-        data = np.where(np.isnan(found), np.nan, found == kind)
+        kind_codes = kinds(arms["main"], suffix)
+        kind_codes = kind_codes[:, : kind_codes.shape[1] // 2] if kind == 0 else kind_codes
+        data = np.where(np.isnan(kind_codes), np.nan, kind_codes == kind)
         return xr.DataArray(data, dims=("seed", "feature"), coords={"seed": by(arms["main"]).seed})
 
     return value
@@ -156,8 +160,8 @@ def pushed_back(kind: int) -> Callable[[Arms], dict[str, xr.DataArray]]:
     others that are on."""
 
     def value(arms: Arms) -> dict[str, xr.DataArray]:
-        data, mine = by(arms["main"]), kinds(arms["main"]) == kind
-        return {name: (data[name] * mine).sum("feature") for name in ("own", "others")}
+        data, is_kind = by(arms["main"]), kinds(arms["main"]) == kind
+        return {name: (data[name] * is_kind).sum("feature") for name in ("own", "others")}
 
     return value
 

@@ -25,14 +25,18 @@ SHOWN = 5
 
 
 def figures(arms: Arms) -> list[Figure]:
-    one = by(arms["main"])
-    per = one.change.sum(("document", "quarter")) / one.firings.sum(("document", "quarter"))
+    main = by(arms["main"])
+    per = main.change.sum(("document", "quarter")) / main.firings.sum(("document", "quarter"))
     kind = kinds(arms["main"])
     rows = [
-        (float(one.density[at]), float(per[at]), KINDS[2 if np.isnan(kind[at]) else int(kind[at])])
-        for at in np.ndindex(kind.shape)
+        (
+            float(main.density[cell]),
+            float(per[cell]),
+            KINDS[2 if np.isnan(kind[cell]) else int(kind[cell])],
+        )
+        for cell in np.ndindex(kind.shape)
     ]
-    direct = one.change_direct.sum(("document", "quarter")) / one.firings.sum(
+    direct = main.change_direct.sum(("document", "quarter")) / main.firings.sum(
         ("document", "quarter")
     )
     paths = zip(per.values.ravel().tolist(), direct.values.ravel().tolist(), strict=True)
@@ -67,7 +71,7 @@ def figures(arms: Arms) -> list[Figure]:
         ),
         Figure(
             "The two kinds, by rule: how often the strongest firings are right",
-            examples(one, kind),
+            examples(main, kind),
             "bars",
             x="feature",
             y="right",
@@ -76,8 +80,8 @@ def figures(arms: Arms) -> list[Figure]:
             y_title="share right of firings that move the loss by more than 0.1 nat",
             note="The five rarest of the first kind and the five most often wrong: token it fires "
             "on most strongly, dictionary/feature. "
-            f"To see one: assay serve lm-importance/main-s{int(one.seed[0])} opens dictionary "
-            f"{int(one.seed[0])} in the explorer, where a "
+            f"To see one: assay serve lm-importance/main-s{int(main.seed[0])} opens dictionary "
+            f"{int(main.seed[0])} in the explorer, where a "
             "feature's number ends its address.",
         ),
         Figure(
@@ -108,20 +112,22 @@ def by_strength(arms: Arms) -> dict[str, list]:
     return columns(("arm", "quarter", "mean", "low", "high"), rows)
 
 
-def examples(one: xr.Dataset, kind: np.ndarray) -> dict[str, list]:
+def examples(main: xr.Dataset, kind: np.ndarray) -> dict[str, list]:
     """Columns: features of both kinds, named by the token on which they fire most strongly, and how
     often they are right there."""
-    data = one.isel(quarter=STRONG).sum("document")
+    data = main.isel(quarter=STRONG).sum("document")
     share = (data.right / (data.right + data.wrong)).transpose("seed", "feature").values
-    order = {0: one.density.transpose("seed", "feature").values, 1: share}
+    order = {0: main.density.transpose("seed", "feature").values, 1: share}
     rows = []
     for k, first in order.items():
-        places = sorted(zip(*np.nonzero(kind == k), strict=True), key=lambda at: first[at])[:SHOWN]
+        places = sorted(zip(*np.nonzero(kind == k), strict=True), key=lambda cell: first[cell])[
+            :SHOWN
+        ]
         for seed, feature in places:
-            at = {"seed": seed, "feature": feature}
+            cell = {"seed": seed, "feature": feature}
             name = (
-                f"{word(one.spoken.isel(at).values)} "
-                f"{int(one.seed[seed])}/{int(one.number.isel(at))}"
+                f"{word(main.spoken.isel(cell).values)} "
+                f"{int(main.seed[seed])}/{int(main.number.isel(cell))}"
             )
             rows.append((name, KINDS[k], float(share[seed, feature])))
     return columns(("feature", "kind", "right"), rows)

@@ -142,12 +142,14 @@ def train(runs: Runs[LMImportance], bench: Bench) -> Trained:
 
 def firings(dictionary: Dictionary, data: Harvest) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(row, feature, strength) of every firing on the kept rows of a harvest, by row."""
-    plain, found = dictionary.normalised, []
+    plain, batches = dictionary.normalised, []
     for a in range(0, len(data.kept), 8192):
         rows = data.kept[a : a + 8192]
         on = plain.active(data.rows(rows).to(dictionary.W_enc.device))
-        found.append((rows[on.row.cpu().numpy()], on.feature.cpu().numpy(), on.value.cpu().numpy()))
-    row, feature, value = (np.concatenate(x) for x in zip(*found, strict=True))
+        batches.append(
+            (rows[on.row.cpu().numpy()], on.feature.cpu().numpy(), on.value.cpu().numpy())
+        )
+    row, feature, value = (np.concatenate(x) for x in zip(*batches, strict=True))
     return row, feature, value
 
 
@@ -162,18 +164,18 @@ def log_uniform(
     """
     ranked = np.argsort(-density, kind="stable")
     able = ranked[: max(count, int((density >= least).sum()))]
-    at = np.log(np.maximum(density[able], 1e-9))
-    edges = np.linspace(at.min(), at.max(), count + 1)
+    log_density = np.log(np.maximum(density[able], 1e-9))
+    edges = np.linspace(log_density.min(), log_density.max(), count + 1)
     lot = generator(seed, "lm-importance.features").permutation(len(able))
-    taken: list[int] = []
+    picks: list[int] = []
     for low, high in pairwise(edges):
-        inside = [i for i in lot if low <= at[i] <= high and i not in taken]
+        inside = [i for i in lot if low <= log_density[i] <= high and i not in picks]
         nearest = min(
-            (i for i in lot if i not in taken), key=lambda i: abs(at[i] - (low + high) / 2)
+            (i for i in lot if i not in picks), key=lambda i: abs(log_density[i] - (low + high) / 2)
         )
-        taken.append(int(inside[0] if inside else nearest))
-    found = able[taken]
-    return found[np.argsort(density[found], kind="stable")]
+        picks.append(int(inside[0] if inside else nearest))
+    features = able[picks]
+    return features[np.argsort(density[features], kind="stable")]
 
 
 def measure(runs: Runs[LMImportance], trained: Trained, bench: Bench) -> xr.Dataset:
@@ -185,40 +187,40 @@ def measure(runs: Runs[LMImportance], trained: Trained, bench: Bench) -> xr.Data
     (s,) = runs.specs  # each seed draws its own features, so it is a group of its own
     data, test = activations(s, bench)
     text, dictionary = clean(test, bench), Dictionary.of(trained)
-    named, coords = frontier.document_measures(dictionary, test)
-    named = {name: named[name] for name in frontier.FRONTIER}
+    variables, coords = frontier.document_measures(dictionary, test)
+    variables = {name: variables[name] for name in frontier.FRONTIER}
     coords["step"] = trained.steps.tolist()
-    named["loss"] = ("run step", trained.history["loss"], "1")
+    variables["loss"] = ("run step", trained.history["loss"], "1")
 
     row, feature, value = firings(dictionary, data)
     density = np.bincount(feature, minlength=s.width) / len(data.kept)
-    drawn = log_uniform(density, s.features, s.rarest, s.seed)
-    named["density"] = ("run feature", density[drawn][None], "share of tokens")
-    named["number"] = ("run feature", drawn[None], "1")
-    named["spoken"] = (
+    features = log_uniform(density, s.features, s.rarest, s.seed)
+    variables["density"] = ("run feature", density[features][None], "share of tokens")
+    variables["number"] = ("run feature", features[None], "1")
+    variables["spoken"] = (
         "run feature letter",
-        np.stack([spoken(data, row[feature == f], value[feature == f]) for f in drawn])[None],
+        np.stack([spoken(data, row[feature == f], value[feature == f]) for f in features])[None],
         "1",
     )
     borders = np.stack(
-        [np.quantile(value[feature == f], np.arange(1, QUARTERS) / QUARTERS) for f in drawn]
+        [np.quantile(value[feature == f], np.arange(1, QUARTERS) / QUARTERS) for f in features]
     )
 
-    chosen = sample(s, test, firings(dictionary, test), drawn)
-    named |= others_push(dictionary, test, chosen, drawn)
-    taken = removed(s, text, dictionary, chosen, drawn, test.keep)
+    chosen = sample(s, test, firings(dictionary, test), features)
+    variables |= others_push(dictionary, test, chosen, features)
+    effects = removed(s, text, dictionary, chosen, features, test.keep)
     files, document = np.unique(test.windows.document, return_inverse=True)
     quarter = (chosen.value[:, None] > borders[chosen.of]).sum(1)
-    shape = (len(drawn), len(files), QUARTERS)
-    for name, x in taken.items():
+    shape = (len(features), len(files), QUARTERS)
+    for name, x in effects.items():
         total = np.zeros(shape)
         np.add.at(total, (chosen.of, document[chosen.window], quarter), x)
-        named[name] = (
+        variables[name] = (
             "run feature document quarter",
             total[None],
             "nats" if name.startswith("change") else "firings",
         )
-    return measures(runs, coords=coords, **named)
+    return measures(runs, coords=coords, **variables)
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,20 +238,27 @@ def sample(
     s: LMImportance,
     test: Harvest,
     on: tuple[np.ndarray, np.ndarray, np.ndarray],
-    drawn: Int[np.ndarray, "drawn"],
+    features: Int[np.ndarray, "drawn"],
 ) -> Sample:
     """At most `each` firings of every drawn feature, by lot among those with a next token."""
     row, feature, value = on
-    found = []
-    for f in drawn:
-        mine = np.flatnonzero((feature == f) & (row % test.spec.context < test.spec.context - 1))
-        found.append(
-            np.sort(generator(s.seed, "lm-importance.firings", int(f)).permutation(mine)[: s.each])
+    picks_by_feature = []
+    for f in features:
+        candidates = np.flatnonzero(
+            (feature == f) & (row % test.spec.context < test.spec.context - 1)
         )
-    kept = np.concatenate(found)
-    window, position = np.divmod(row[kept], test.spec.context)
+        picks_by_feature.append(
+            np.sort(
+                generator(s.seed, "lm-importance.firings", int(f)).permutation(candidates)[: s.each]
+            )
+        )
+    picks = np.concatenate(picks_by_feature)
+    window, position = np.divmod(row[picks], test.spec.context)
     return Sample(
-        np.repeat(np.arange(len(drawn)), [len(x) for x in found]), window, position, value[kept]
+        np.repeat(np.arange(len(features)), [len(x) for x in picks_by_feature]),
+        window,
+        position,
+        value[picks],
     )
 
 
@@ -258,7 +267,7 @@ def removed(
     text: Clean,
     dictionary: Dictionary,
     chosen: Sample,
-    drawn: Int[np.ndarray, "drawn"],
+    features: Int[np.ndarray, "drawn"],
     keep: Bool[np.ndarray, "w s"],
 ) -> dict[str, Float[np.ndarray, "n"]]:
     """For every firing 1, by how much the next token's loss rises when something is taken out, and
@@ -273,11 +282,11 @@ def removed(
     from assay.experiments.lm_importance.removal import change
 
     # trained dictionaries know it
-    rows = dictionary.W_dec[0, drawn] / dictionary.scale[0]  # type: ignore[index]
+    rows = dictionary.W_dec[0, features] / dictionary.scale[0]  # type: ignore[index]
     random = np.stack(
         [
             normal(np.array([s.seed]), "lm-importance.direction", int(f), (rows.shape[1],))[0]
-            for f in drawn
+            for f in features
         ]
     )
     other = torch.nn.functional.normalize(torch.from_numpy(random).to(rows), dim=1) * rows.norm(
@@ -286,63 +295,71 @@ def removed(
     strength = torch.from_numpy(chosen.value).to(rows)[:, None]
     parts, elsewhere, last = (
         strength * rows[chosen.of],
-        shuffled(s, chosen, drawn, keep),
+        shuffled(s, chosen, features, keep),
         text.model.layers,
     )
-    at = {"": (chosen.position, parts), "_random": (chosen.position, strength * other[chosen.of])}
+    edits = {
+        "": (chosen.position, parts),
+        "_random": (chosen.position, strength * other[chosen.of]),
+    }
     if not s.frozen:
-        at["_permuted"] = (elsewhere, parts)
+        edits["_permuted"] = (elsewhere, parts)
     # what is taken out at one place shares the passes over its windows
-    positions, vectors = zip(*at.values(), strict=True)
-    here = change(
+    positions, vectors = zip(*edits.values(), strict=True)
+    changes = change(
         text,
         s.layer,
-        np.tile(chosen.window, len(at)),
+        np.tile(chosen.window, len(edits)),
         np.concatenate(positions),
         torch.cat(vectors),
     )
-    delta = dict(zip(at, np.split(here, len(at)), strict=True))
-    found = {"firings": np.ones(len(parts))}
+    delta = dict(zip(edits, np.split(changes, len(edits)), strict=True))
+    effects = {"firings": np.ones(len(parts))}
     for name, x in delta.items():
-        found |= {
+        effects |= {
             f"change{name}": x,
             f"right{name}": (x > CLEAR).astype(float),
             f"wrong{name}": (x < -CLEAR).astype(float),
         }
     if not s.frozen:
-        found["change_late"] = change(text, last - 1, chosen.window, chosen.position, parts)
-        found["change_direct"] = change(text, last, chosen.window, chosen.position, parts)
-    return found
+        effects["change_late"] = change(text, last - 1, chosen.window, chosen.position, parts)
+        effects["change_direct"] = change(text, last, chosen.window, chosen.position, parts)
+    return effects
 
 
 def shuffled(
-    s: LMImportance, chosen: Sample, drawn: Int[np.ndarray, "drawn"], keep: Bool[np.ndarray, "w s"]
+    s: LMImportance,
+    chosen: Sample,
+    features: Int[np.ndarray, "drawn"],
+    keep: Bool[np.ndarray, "w s"],
 ) -> Int[np.ndarray, "n"]:
     """Another position for each firing: those of a feature in a window go to tokens of that window
     drawn by lot, no two to one."""
-    found = np.empty_like(chosen.position)
-    for i, f in enumerate(drawn):
+    positions = np.empty_like(chosen.position)
+    for i, f in enumerate(features):
         lot = generator(s.seed, "lm-importance.tokens", int(f))
         for window in np.unique(chosen.window[chosen.of == i]):
-            mine = np.flatnonzero((chosen.of == i) & (chosen.window == window))
-            found[mine] = lot.permutation(np.flatnonzero(keep[window, :-1]))[: len(mine)]
-    return found
+            indices = np.flatnonzero((chosen.of == i) & (chosen.window == window))
+            positions[indices] = lot.permutation(np.flatnonzero(keep[window, :-1]))[: len(indices)]
+    return positions
 
 
 def others_push(
-    dictionary: Dictionary, test: Harvest, chosen: Sample, drawn: Int[np.ndarray, "drawn"]
+    dictionary: Dictionary, test: Harvest, chosen: Sample, features: Int[np.ndarray, "drawn"]
 ) -> dict[str, tuple[str, Any, str]]:
     """Along each feature's own direction, at its firings: its own part of the stream, and the parts
     of the other features that are on."""
     plain = dictionary.normalised
     x = test.rows(chosen.window * test.spec.context + chosen.position).to(plain.W_dec.device)
-    rows = plain.W_dec[0, drawn]
-    along = rows / rows.norm(dim=1, keepdim=True)
-    whole = ((plain.reconstruct(x)[0] - plain.b_dec[0]) * along[chosen.of]).sum(1).cpu().numpy()
-    own = chosen.value * rows.norm(dim=1).cpu().numpy()[chosen.of]
+    rows = plain.W_dec[0, features]
+    directions = rows / rows.norm(dim=1, keepdim=True)
+    whole = (
+        ((plain.reconstruct(x)[0] - plain.b_dec[0]) * directions[chosen.of]).sum(1).cpu().numpy()
+    )
+    own_part = chosen.value * rows.norm(dim=1).cpu().numpy()[chosen.of]
     sums = {
-        "own": np.bincount(chosen.of, own, len(drawn)),
-        "others": np.bincount(chosen.of, whole - own, len(drawn)),
+        "own": np.bincount(chosen.of, own_part, len(features)),
+        "others": np.bincount(chosen.of, whole - own_part, len(features)),
     }
     return {name: ("run feature", x[None], "normalised activation") for name, x in sums.items()}
 

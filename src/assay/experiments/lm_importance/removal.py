@@ -69,19 +69,22 @@ def clean(test: Harvest, bench: Bench) -> Clean:
     first, last = int(Site.parse(test.spec.site).layer or 0), model.layers - 1
     places = {last: Site("resid_pre", last), model.layers: Site("resid_post", last)}
     tokens = torch.from_numpy(test.tokens.astype(np.int64)).to(bench.device)
-    own = test.raw(np.arange(len(tokens))).to(bench.device)
+    site_stream = test.raw(np.arange(len(tokens))).to(bench.device)
 
     def build(folder: Path) -> None:
-        seen: dict[int, list[Tensor]] = {place: [] for place in places}
+        captures: dict[int, list[Tensor]] = {place: [] for place in places}
         for a in range(0, len(tokens), _PACK):
             trace = model.run(
                 tokens[a : a + _PACK],
-                start=(first, own[a : a + _PACK]),
+                start=(first, site_stream[a : a + _PACK]),
                 capture=list(places.values()),
             )
             for place, site in places.items():
-                seen[place].append(trace.acts[site].float())
-        streams = {first: own, **{place: torch.cat(acts) for place, acts in seen.items()}}
+                captures[place].append(trace.acts[site].float())
+        streams = {
+            first: site_stream,
+            **{place: torch.cat(acts) for place, acts in captures.items()},
+        }
         plain = Clean(model, tokens, streams, {})
         every = np.arange(tokens.shape[1] - 1)
         for place, x in streams.items():
@@ -103,7 +106,7 @@ def clean(test: Harvest, bench: Bench) -> Clean:
     return Clean(
         model,
         tokens,
-        {first: own, **streams},
+        {first: site_stream, **streams},
         {p: np.load(folder / f"loss-{p}.npy") for p in (first, *places)},
     )
 
@@ -123,59 +126,66 @@ def change(
 
     Formula: CE(x − part) − CE(x) in nats; above 0 where the part helps
     """
-    found = np.zeros(len(window))
+    deltas = np.zeros(len(window))
     for w in np.unique(window):
-        mine = np.flatnonzero(window == w)
-        for rows in (mine[a : a + _ROWS] for a in range(0, len(mine), _ROWS)):
-            at = position[rows]
-            x = text.streams[place][int(w), at] - parts[rows]
-            found[rows] = _losses(text, place, int(w), at, x) - text.loss[place][w, at]
-    return found
+        indices = np.flatnonzero(window == w)
+        for rows in (indices[a : a + _ROWS] for a in range(0, len(indices), _ROWS)):
+            positions = position[rows]
+            x = text.streams[place][int(w), positions] - parts[rows]
+            deltas[rows] = (
+                _losses(text, place, int(w), positions, x) - text.loss[place][w, positions]
+            )
+    return deltas
 
 
 def _losses(
-    text: Clean, place: int, window: int, at: Int[np.ndarray, "m"], x: Float[Tensor, "m d"]
+    text: Clean, place: int, window: int, positions: Int[np.ndarray, "m"], x: Float[Tensor, "m d"]
 ) -> Float[np.ndarray, "m"]:
     """Losses of the next tokens with the stream replaced by x at these positions of a window, at
     each by itself."""
-    model, tokens, there = (
+    model, tokens, position_tensor = (
         text.model,
         text.tokens[window],
-        torch.as_tensor(at, device=text.tokens.device),
+        torch.as_tensor(positions, device=text.tokens.device),
     )
     with torch.no_grad():
         if place < model.layers:
-            s = int(at.max()) + 1
+            s = int(positions.max()) + 1
             rows = torch.cat([text.streams[place][window, :s], x])[None]
-            with _beside(model, s, there):
+            with _append_rows(model, s, position_tensor):
                 final = model.run(
-                    torch.cat([tokens[:s], tokens[there]])[None], start=(place, rows)
+                    torch.cat([tokens[:s], tokens[position_tensor]])[None], start=(place, rows)
                 ).final
             assert final is not None
             final = final[0, s:]
         else:
             final = model.final_norm(x.to(getattr(torch, model.dtype)))
         logits = model.model.get_output_embeddings()(final).float()
-        return cross_entropy(logits, tokens[there + 1], reduction="none").double().cpu().numpy()
+        return (
+            cross_entropy(logits, tokens[position_tensor + 1], reduction="none")
+            .double()
+            .cpu()
+            .numpy()
+        )
 
 
 @contextmanager
-def _beside(model: Pretrained, s: int, at: Int[Tensor, "m"]) -> Iterator[None]:
+def _append_rows(model: Pretrained, s: int, token_positions: Int[Tensor, "m"]) -> Iterator[None]:
     """Runs of the first s tokens of a window and of m rows beside them, each in the place of the
     token at `at`."""
-    n = s + len(at)
-    positions = torch.cat([torch.arange(s, device=at.device), at])
-    sees = torch.arange(n, device=at.device)[None] < positions[:, None]
+    n = s + len(token_positions)
+    positions = torch.cat([torch.arange(s, device=token_positions.device), token_positions])
+    sees = torch.arange(n, device=token_positions.device)[None] < positions[:, None]
     sees[:, s:] = False
-    sees |= torch.eye(n, dtype=torch.bool, device=at.device)
+    sees |= torch.eye(n, dtype=torch.bool, device=token_positions.device)
     dtype = getattr(torch, model.dtype)
-    mask = torch.zeros(n, n, dtype=dtype, device=at.device).masked_fill(
+    mask = torch.zeros(n, n, dtype=dtype, device=token_positions.device).masked_fill(
         ~sees, torch.finfo(dtype).min
     )[None, None]
-    told = {"attention_mask": mask, "position_ids": positions[None]}
+    overrides = {"attention_mask": mask, "position_ids": positions[None]}
     base = model.model.base_model
     handle = base.register_forward_pre_hook(
-        lambda module, args, kwargs: (args, kwargs | told), with_kwargs=True
+        lambda module, args, kwargs: (args, kwargs | overrides), with_kwargs=True
     )
     try:
         yield

@@ -15,23 +15,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved, variant
-from assay.experiments.mamba_induction.along import chains_along, measure_along
 from assay.experiments.mamba_induction.claims import CLAIMS, EXACT, FINDINGS
 from assay.experiments.mamba_induction.figures import figures
 from assay.experiments.mamba_induction.method import RATE, MambaInduction, measure, train
+from assay.experiments.mamba_induction.trajectory import chains_along, measure_along
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-def in_place(of: str, patch: str) -> Derive:
+def in_place(target: str, patch: str) -> Derive:
     """A derived arm: main's networks with what another patch restores in the place of the one that
     is judged."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        made = arms["main"][["held_out", "restored"]].sel(patch=[of]).copy(deep=True)
-        made["restored"].loc[{"patch": of}] = arms["main"].restored.sel(patch=patch)
-        return made
+        dataset = arms["main"][["held_out", "restored"]].sel(patch=[target]).copy(deep=True)
+        dataset["restored"].loc[{"patch": target}] = arms["main"].restored.sel(patch=patch)
+        return dataset
 
     return derive
 

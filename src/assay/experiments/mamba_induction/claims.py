@@ -237,26 +237,26 @@ FINDINGS = (
     wrong("Share of wrong answers after half as long a training", "half"),
     *(
         Finding(
-            text=f"Learning coefficient, {block}: {said}",
+            text=f"Learning coefficient, {block}: {phrase}",
             unit="1",
             published="new",
             source=LAU,
             value=lambda arms, arm=arm, when=when: when(arms[arm]),
         )
         for block, arm in (("whole blocks", "along"), ("time-invariant scans", "along-frozen"))
-        for said, when in (
+        for phrase, when in (
             ("the last state kept that does not recall", standing),
             ("the end of training", ending),
         )
     ),
     *(
         Finding(
-            text=f"Steps until the loss is {said} of its start, {block}",
+            text=f"Steps until the loss is {phrase} of its start, {block}",
             value=steps_to(arm, share),
             unit="steps",
             published="new",
         )
-        for block, arm, said, share in (
+        for block, arm, phrase, share in (
             ("whole blocks", "main", "half", 0.5),
             ("whole blocks that get there", "main", "a quarter", 0.25),
             ("time-invariant scans", "frozen", "half", 0.5),

@@ -14,12 +14,12 @@ ARMS = {"main": "whole", "frozen": "time-invariant scan", "no-conv": "no convolu
 
 def over_rates(arms: Arms) -> dict[str, list]:
     """Columns: share of wrong answers at each learning rate, means over seeds with t intervals."""
-    found = ((told, by(arms[arm], "lr").error) for arm, told in ARMS.items())
+    errors = ((label, by(arms[arm], "lr").error) for arm, label in ARMS.items())
     return columns(
         ("rate", "mean", "low", "high", "block"),
         (
-            (float(rate), *summary(error.sel(lr=rate).values), told)
-            for told, error in found
+            (float(rate), *summary(error.sel(lr=rate).values), label)
+            for label, error in errors
             for rate in error.lr.values
         ),
     )
@@ -29,35 +29,35 @@ def patches(arms: Arms) -> dict[str, list]:
     """Columns: what each patch restores of the donor's answer, trained and untrained, at the best
     rate."""
     rows = (
-        (told, tuned(arms[arm], "restored"))
-        for told, arm in (("trained", "main"), ("untrained", "untrained"))
+        (label, tuned(arms[arm], "restored"))
+        for label, arm in (("trained", "main"), ("untrained", "untrained"))
     )
     return columns(
         ("patch", "mean", "low", "high", "network"),
         (
-            (str(patch), *summary(share.sel(patch=patch).values), told)
-            for told, share in rows
+            (str(patch), *summary(share.sel(patch=patch).values), label)
+            for label, share in rows
             for patch in share.patch.values
         ),
     )
 
 
-def along(arms: Arms) -> dict[str, list]:
+def along_training(arms: Arms) -> dict[str, list]:
     """Columns: at each step, the loss of trainings at one rate and the learning coefficient of
     their states, means over seeds with t intervals."""
     rows = []
-    for arm, chains, told in (
+    for arm, chains, label in (
         ("main", "along", "whole"),
         ("frozen", "along-frozen", "time-invariant scan"),
     ):
         loss = by(arms[arm], "lr").loss.sel(lr=RATE)
-        for what, found, dim in (
+        for what, values, dim in (
             ("loss, nats", loss, "step"),
             ("learning coefficient", by(arms[chains]).llc, "moment"),
         ):
             rows += [
-                (what, int(at), *summary(found.sel({dim: at}).values), told)
-                for at in found[dim].values
+                (what, int(step), *summary(values.sel({dim: step}).values), label)
+                for step in values[dim].values
             ]
     return columns(("what", "step", "mean", "low", "high", "block"), rows)
 
@@ -97,7 +97,7 @@ def figures(arms: Arms) -> list[Figure]:
         ),
         Figure(
             "Along a training: the loss, and the learning coefficient of six states",
-            along(arms),
+            along_training(arms),
             "line",
             x="step",
             y="mean",

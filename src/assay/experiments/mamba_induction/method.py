@@ -102,7 +102,7 @@ def shape_of(s: MambaInduction) -> Shape:
     )
 
 
-def drawn(runs: Runs[MambaInduction], stream: str, step: int, batch: int) -> Tensor:
+def draw_sequences(runs: Runs[MambaInduction], stream: str, step: int, batch: int) -> Tensor:
     """Sequences [run, b, s] of the task, by each run's seed."""
     import torch
 
@@ -142,7 +142,7 @@ def train(runs: Runs[MambaInduction], bench: Bench) -> Trained:
     group = watched(group, tuple(shape_of(s).parameters()), moments(s.steps))
     return fit(
         [group],
-        lambda step: drawn(runs, "train", step, s.batch),
+        lambda step: draw_sequences(runs, "train", step, s.batch),
         steps=s.steps,
         probe_at=probes(s.steps, CURVE),
         bench=bench,
@@ -159,11 +159,14 @@ def answer_loss(params: Mapping[str, Tensor], tokens: Tensor) -> Tensor:
     read."""
     from torch.nn.functional import cross_entropy
 
-    from assay.data.recall import asked
+    from assay.data.recall import locate_queries
     from assay.subjects.mamba import forward
 
-    at = asked(tokens.shape[-1] // 4)
-    logits, answers = forward(params, tokens[:, :, :-1])[0][:, :, at], tokens[:, :, 1:][:, :, at]
+    positions = locate_queries(tokens.shape[-1] // 4)
+    logits, answers = (
+        forward(params, tokens[:, :, :-1])[0][:, :, positions],
+        tokens[:, :, 1:][:, :, positions],
+    )
     return (
         cross_entropy(logits.flatten(0, 2), answers.flatten(), reduction="none")
         .view(len(tokens), -1)
@@ -178,31 +181,35 @@ def measure(runs: Runs[MambaInduction], trained: Trained, bench: Bench) -> xr.Da
 
     params, coords = trained.to("cpu").tensors, {}  # a block or two on some hundred sequences
     with torch.no_grad():
-        named = {
+        variables = {
             "error": ("run", errors(runs, params, "test"), "share"),
             "held_out": ("run", errors(runs, params, "choice"), "share"),
         }
         restored = exchanged(runs, params)
-        named["restored"] = ("run patch", np.stack(list(restored.values()), 1), "share")
-        named["deviation"] = ("run", deviation(params, drawn(runs, "test", 0, 8)), "relative")
+        variables["restored"] = ("run patch", np.stack(list(restored.values()), 1), "share")
+        variables["deviation"] = (
+            "run",
+            deviation(params, draw_sequences(runs, "test", 0, 8)),
+            "relative",
+        )
     if trained.history:
-        named["loss"], coords["step"] = (
+        variables["loss"], coords["step"] = (
             ("run step", np.round(trained.history["loss"], 4), "nats"),
             trained.steps.tolist(),
         )
-    return measures(runs, coords={"patch": list(restored), **coords}, **named)
+    return measures(runs, coords={"patch": list(restored), **coords}, **variables)
 
 
 def errors(runs: Runs[MambaInduction], params: dict[str, Tensor], stream: str) -> np.ndarray:
     """[run]: share of answers that are wrong, half an answer counted as wrong and half as right
     besides: no log of 0."""
-    from assay.data.recall import asked
+    from assay.data.recall import locate_queries
     from assay.subjects.mamba import forward
 
-    tokens, at = drawn(runs, stream, 0, TESTED), asked(runs.shared.pairs)
-    wrong = (forward(params, tokens)[0][:, :, at].argmax(-1) != tokens[:, :, 1:][:, :, at]).flatten(
-        1
-    )
+    tokens, positions = draw_sequences(runs, stream, 0, TESTED), locate_queries(runs.shared.pairs)
+    wrong = (
+        forward(params, tokens)[0][:, :, positions].argmax(-1) != tokens[:, :, 1:][:, :, positions]
+    ).flatten(1)
     return ((wrong.sum(1).double() + 0.5) / (wrong.shape[1] + 1)).numpy()
 
 
@@ -223,39 +230,42 @@ def exchanged(runs: Runs[MambaInduction], params: dict[str, Tensor]) -> dict[str
     from assay.subjects.site import Site
 
     s = runs.shared
-    own = drawn(runs, "patch", 0, PATCHED)
+    sequences = draw_sequences(runs, "patch", 0, PATCHED)
     pair = drawn_pair(runs)
-    question, values = 2 * s.pairs, own[:, :, 1 : 2 * s.pairs : 2]
+    question, values = 2 * s.pairs, sequences[:, :, 1 : 2 * s.pairs : 2]
     other_key, other_value = (
-        unused(own, first, count) for first, count in ((0, s.keys), (s.keys, s.values))
+        unused(sequences, first, count) for first, count in ((0, s.keys), (s.keys, s.values))
     )
-    own = own[:, :, : question + 1]
-    rows = torch.arange(own.shape[0])[:, None], torch.arange(own.shape[1])[None]
+    sequences = sequences[:, :, : question + 1]
+    rows = torch.arange(sequences.shape[0])[:, None], torch.arange(sequences.shape[1])[None]
     place, last = 2 * pair + 1, Site("write", s.layers - 1)
 
-    def with_token(tokens: Tensor, at: Tensor | int, token: Tensor) -> Tensor:
+    def with_token(tokens: Tensor, position: Tensor | int, token: Tensor) -> Tensor:
         out = tokens.clone()
-        out[(*rows, torch.as_tensor(at).expand_as(token))] = token
+        out[(*rows, torch.as_tensor(position).expand_as(token))] = token
         return out
 
     def compared(
         site: Site,
-        mine: Tensor,
+        receiver: Tensor,
         donor: Tensor,
         answer: Callable[[Tensor], Tensor],
         offsets: dict[str, int],
     ) -> dict[str, np.ndarray]:
-        (plain, _), (theirs, acts) = forward(params, mine), forward(params, donor, capture=[site])
+        (plain, _), (theirs, acts) = (
+            forward(params, receiver),
+            forward(params, donor, capture=[site]),
+        )
         base, whole = answer(plain[:, :, -1]), answer(theirs[:, :, -1])
         out = {}
         for name, offset in offsets.items():
-            here = torch.zeros(mine.shape, dtype=torch.bool)
-            here[(*rows, place + offset)] = True
+            mask = torch.zeros(receiver.shape, dtype=torch.bool)
+            mask[(*rows, place + offset)] = True
 
-            def put(x: Tensor, here: Tensor = here) -> Tensor:
-                return torch.where(here.view(*here.shape, *[1] * (x.ndim - 3)), acts[site], x)
+            def put(x: Tensor, mask: Tensor = mask) -> Tensor:
+                return torch.where(mask.view(*mask.shape, *[1] * (x.ndim - 3)), acts[site], x)
 
-            patched = answer(forward(params, mine, edits={site: put})[0][:, :, -1])
+            patched = answer(forward(params, receiver, edits={site: put})[0][:, :, -1])
             out[name] = (
                 (
                     ((patched - base) * (whole - base)).sum(1)
@@ -266,27 +276,31 @@ def exchanged(runs: Runs[MambaInduction], params: dict[str, Tensor]) -> dict[str
             )
         return out
 
-    shown = values.gather(2, pair[:, :, None])[:, :, 0]
-    asked_for_it = with_token(own, question, own.gather(2, (2 * pair)[:, :, None])[:, :, 0])
+    own_value = values.gather(2, pair[:, :, None])[:, :, 0]
+    asked_for_it = with_token(
+        sequences, question, sequences.gather(2, (2 * pair)[:, :, None])[:, :, 0]
+    )
 
     def swapped(logits: Tensor) -> Tensor:
-        return logits[(*rows, other_value)] - logits[(*rows, shown)]
+        return logits[(*rows, other_value)] - logits[(*rows, own_value)]
 
-    found = compared(
+    restored = compared(
         last, asked_for_it, with_token(asked_for_it, place, other_value), swapped, WRITE
     )
     if not s.conv:
-        return found
-    others = values.scatter(2, pair[:, :, None], -1)
+        return restored
+    rival_values = values.scatter(2, pair[:, :, None], -1)
 
     def bound(logits: Tensor) -> Tensor:
-        apart = (others >= 0) & (others != shown[:, :, None])
-        mean = (logits.gather(2, others.clamp_min(0)) * apart).sum(2) / apart.sum(2).clamp_min(1)
-        return logits[(*rows, shown)] - mean
+        is_rival = (rival_values >= 0) & (rival_values != own_value[:, :, None])
+        mean = (logits.gather(2, rival_values.clamp_min(0)) * is_rival).sum(2) / is_rival.sum(
+            2
+        ).clamp_min(1)
+        return logits[(*rows, own_value)] - mean
 
-    asked_for_other = with_token(own, question, other_key)
+    asked_for_other = with_token(sequences, question, other_key)
     donor = with_token(asked_for_other, place - 1, other_key)
-    return found | compared(Site("conv", s.layers - 1), asked_for_other, donor, bound, CONV)
+    return restored | compared(Site("conv", s.layers - 1), asked_for_other, donor, bound, CONV)
 
 
 def drawn_pair(runs: Runs[MambaInduction]) -> Tensor:
@@ -306,12 +320,12 @@ def unused(tokens: Tensor, first: int, count: int) -> Tensor:
     from one that moves with the row."""
     import torch
 
-    there = torch.zeros(*tokens.shape[:2], first + count, dtype=torch.bool).scatter(
+    is_present = torch.zeros(*tokens.shape[:2], first + count, dtype=torch.bool).scatter(
         2, tokens.clamp_max(first + count - 1), True
     )
     start = torch.arange(tokens.shape[1]) % count
     turned = first + (start[:, None] + torch.arange(count)) % count  # [b, count]
-    free = ~there.gather(2, turned.expand(len(tokens), -1, -1))
+    free = ~is_present.gather(2, turned.expand(len(tokens), -1, -1))
     return turned.expand(len(tokens), -1, -1).gather(2, free.int().argmax(2, keepdim=True))[:, :, 0]
 
 

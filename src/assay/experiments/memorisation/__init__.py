@@ -26,15 +26,17 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def in_place(model: str, kinds: Mapping[str, str], what: Sequence[str], named: str = "") -> Derive:
+def in_place(
+    model: str, kinds: Mapping[str, str], what: Sequence[str], new_name: str = ""
+) -> Derive:
     """A derived arm: measures of a model with other kinds of documents in the place of these;
     `named`: the one measure is called so."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        made = (
+        dataset = (
             arms[model][list(what)].sel(kind=list(kinds.values())).assign_coords(kind=list(kinds))
         )
-        return made.rename({what[0]: named}) if named else made
+        return dataset.rename({what[0]: new_name}) if new_name else dataset
 
     return derive
 
@@ -47,10 +49,10 @@ def unlimited(model: str) -> Derive:
     )
 
 
-def beside(model: str) -> dict[str, Arm]:
+def make_controls(model: str) -> dict[str, Arm]:
     """The controls that are made of one model's measures."""
-    told, costs = MODELS[model], ("memorised", "group", "extracted")
-    made = {
+    model_label, costs = MODELS[model], ("memorised", "group", "extracted")
+    entries = {
         "placebo": (
             in_place(
                 model,
@@ -87,8 +89,8 @@ def beside(model: str) -> dict[str, Arm]:
         ),
     }
     return {
-        arm: Arm(derive=derive, note=f"{told}: {note}")
-        for arm, (derive, note) in zip(controls(model, *made), made.values(), strict=True)
+        arm: Arm(derive=derive, note=f"{model_label}: {note}")
+        for arm, (derive, note) in zip(controls(model, *entries), entries.values(), strict=True)
     }
 
 
@@ -117,7 +119,7 @@ ARMS = {
         specs=variant(model="count", steps=0),
         note="counted bigrams, where memorisation follows from counts",
     ),
-    **{name: arm for model in MODELS for name, arm in beside(model).items()},
+    **{name: arm for model in MODELS for name, arm in make_controls(model).items()},
 }
 PAGE = """
 **The question.** A document is memorised as far as a model's loss on it rises when it is not in the

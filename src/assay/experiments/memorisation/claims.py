@@ -36,23 +36,23 @@ HIDDEN = 0.2
 document's memorisation is hidden."""
 
 
-def of(arm: xr.Dataset, what: str, kind: str) -> xr.DataArray:
+def select_kind(arm: xr.Dataset, what: str, kind: str) -> xr.DataArray:
     """[run]: a measure of the documents of one kind."""
     return arm[what].sel(kind=kind, drop=True)
 
 
 def rote(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: memorisation of unique strings less that of predictable text."""
-    return of(arm, "memorised", "unique") - of(arm, "memorised", "predictable")
+    return select_kind(arm, "memorised", "unique") - select_kind(arm, "memorised", "predictable")
 
 
 def family(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms: memorisation of one of 32 copies, of a unique string, and what removing all copies
     costs."""
     return {
-        "copy": of(arm, "memorised", FAMILY),
-        "unique": of(arm, "memorised", "unique"),
-        "group": of(arm, "group", FAMILY),
+        "copy": select_kind(arm, "memorised", FAMILY),
+        "unique": select_kind(arm, "memorised", "unique"),
+        "group": select_kind(arm, "group", FAMILY),
     }
 
 
@@ -64,13 +64,13 @@ def hidden(m: Means) -> np.ndarray:
 
 def revealed(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: what removing all copies costs a copy, less what removing it alone costs."""
-    return of(arm, "group", FAMILY) - of(arm, "memorised", FAMILY)
+    return select_kind(arm, "group", FAMILY) - select_kind(arm, "memorised", FAMILY)
 
 
 def simpler(what: str) -> OneTerm:
     """A value [run]: bits of the cheapest selector that does half of the damage to the
     near-duplicates, over those for the topic."""
-    return lambda arm, arms: of(arm, what, FAMILY) / of(arm, what, "topic")
+    return lambda arm, arms: select_kind(arm, what, FAMILY) / select_kind(arm, what, "topic")
 
 
 def worst_rule(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
@@ -82,7 +82,7 @@ def worst_rule(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 def extractable(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: share of a near-duplicate's tokens that the model on everything continues with, less
     that of a unique string."""
-    return of(arm, "extracted", FAMILY) - of(arm, "extracted", "unique")
+    return select_kind(arm, "extracted", FAMILY) - select_kind(arm, "extracted", "unique")
 
 
 def controls(model: str, *names: str) -> tuple[str, ...]:
@@ -93,20 +93,20 @@ def controls(model: str, *names: str) -> tuple[str, ...]:
 def too(model: str, *roles: str) -> dict[str, str]:
     """The arms that may satisfy a claim about a model as well: the other models of the same
     corpora, and, of any, those in these roles."""
-    found = {}
+    arms = {}
     for other in MODELS:
         if other != model:
-            found |= dict.fromkeys(
+            arms |= dict.fromkeys(
                 (other, HALVES.get(other, other)), "another model of the same corpora"
             )
-        found |= dict.fromkeys(
+        arms |= dict.fromkeys(
             controls(other, *roles),
             (
                 "documents about one thing stand in for each other, too: claims about cost tell "
                 "them apart"
             ),
         )
-    return found
+    return arms
 
 
 def about(model: str) -> tuple[Claim, ...]:
@@ -125,12 +125,13 @@ def about(model: str) -> tuple[Claim, ...]:
     placebo, exchanged, once, predictable, mixed, unlimited = controls(
         model, "placebo", "exchanged", "once", "predictable", "mixed", "no-budget"
     )
-    told = MODELS[model]
-    said = told[0].upper() + told[1:]
+    model_label = MODELS[model]
+    sentence_start = model_label[0].upper() + model_label[1:]
     return (
         Claim(
             text=(
-                f"{said} memorises unique strings and not predictable text: they differ by at "
+                f"{sentence_start} memorises unique strings and not predictable text: they differ "
+                "by at "
                 "least 0.5 nat a token"
             ),
             value=rote,
@@ -145,7 +146,8 @@ def about(model: str) -> tuple[Claim, ...]:
             **shared,
         ),
         Claim(
-            text=f"Near-duplicates hide what {told} memorises: one of 32 copies shows less than a "
+            text=f"Near-duplicates hide what {model_label} memorises: one of 32 copies shows less "
+            "than a "
             "fifth of what a unique string shows, and of "
             "what removing all 32 costs",
             value=family,
@@ -160,7 +162,8 @@ def about(model: str) -> tuple[Claim, ...]:
         ),
         Claim(
             text=(
-                f"With {told}, removing the group reveals it: without all 32 copies each loses at "
+                f"With {model_label}, removing the group reveals it: without all 32 copies each "
+                "loses at "
                 "least 0.5 nat a token more than without itself"
             ),
             value=revealed,
@@ -181,7 +184,8 @@ def about(model: str) -> tuple[Claim, ...]:
         *(
             Claim(
                 text=(
-                    f"With {told}, near-duplicates are simpler to select than a topic{how}: half "
+                    f"With {model_label}, near-duplicates are simpler to select than a "
+                    f"topic{how}: half "
                     "of the damage takes less than a quarter of the bits"
                 ),
                 value=simpler(what),
@@ -200,7 +204,8 @@ def about(model: str) -> tuple[Claim, ...]:
             )
         ),
         Claim(
-            text=f"With {told}, a rule is not memorised: no selector within the budget costs its "
+            text=f"With {model_label}, a rule is not memorised: no selector within the budget "
+            "costs its "
             "documents more than 0.5 nat a token above random "
             "ones",
             value=worst_rule,
@@ -215,7 +220,8 @@ def about(model: str) -> tuple[Claim, ...]:
             **shared,
         ),
         Claim(
-            text=f"From {told} near-duplicates can be extracted although each shows little: it "
+            text=f"From {model_label} near-duplicates can be extracted although each shows little: "
+            "it "
             "writes at least 0.2 more of their tokens than of "
             "unique strings'",
             value=extractable,
@@ -230,9 +236,9 @@ def about(model: str) -> tuple[Claim, ...]:
     )
 
 
-def found(model: str) -> tuple[Finding, ...]:
+def make_findings(model: str) -> tuple[Finding, ...]:
     """What is told of one kind of model without a verdict."""
-    told = MODELS[model]
+    model_label = MODELS[model]
     kinds = {
         "unique": "a unique string",
         "2 copies": "one of 2 copies",
@@ -245,24 +251,26 @@ def found(model: str) -> tuple[Finding, ...]:
     }
     rows = [
         Finding(
-            text=f"Memorisation of {label}, by {told}",
+            text=f"Memorisation of {label}, by {model_label}",
             unit="nats per token",
-            value=lambda arms, kind=kind: of(arms[model], "memorised", kind),
+            value=lambda arms, kind=kind: select_kind(arms[model], "memorised", kind),
         )
         for kind, label in kinds.items()
     ]
     rows += [
         Finding(
-            text=f"Memorisation of {kinds[kind]} in accuracy, the paper's measure, by {told}",
+            text=(
+                f"Memorisation of {kinds[kind]} in accuracy, the paper's measure, by {model_label}"
+            ),
             unit="share of tokens",
             source=ZHANG,
-            value=lambda arms, kind=kind: of(arms[model], "accuracy", kind),
+            value=lambda arms, kind=kind: select_kind(arms[model], "accuracy", kind),
         )
         for kind in ("unique", FAMILY, "predictable")
     ]
     rows += [
         Finding(
-            text=f"Memorisation of one of 32 copies over that of a unique string, by {told}",
+            text=f"Memorisation of one of 32 copies over that of a unique string, by {model_label}",
             value=lambda arms: family(arms[model], arms),
             statistic=ratio("copy", "unique"),
             source=COMMENT,
@@ -276,17 +284,17 @@ def found(model: str) -> tuple[Finding, ...]:
     }
     rows += [
         Finding(
-            text=f"What removing the whole family costs {label}, with {told}",
+            text=f"What removing the whole family costs {label}, with {model_label}",
             unit="nats per token",
-            value=lambda arms, kind=kind: of(arms[model], "group", kind),
+            value=lambda arms, kind=kind: select_kind(arms[model], "group", kind),
         )
         for kind, label in families.items()
     ]
     rows += [
         Finding(
-            text=f"Bits for half of the damage to {families[kind]}{how}, with {told}",
+            text=f"Bits for half of the damage to {families[kind]}{how}, with {model_label}",
             unit="bits",
-            value=lambda arms, k=kind, w=what: of(arms[model], w, k),
+            value=lambda arms, k=kind, w=what: select_kind(arms[model], w, k),
         )
         for kind in (FAMILY, "topic")
         for what, how in (("least_bits", ""), ("by_literals", ", by literals alone"))
@@ -294,10 +302,11 @@ def found(model: str) -> tuple[Finding, ...]:
     rows += [
         Finding(
             text=(
-                f"Share of its next eight tokens that is written as it stands of {label}, by {told}"
+                f"Share of its next eight tokens that is written as it stands of {label}, by "
+                f"{model_label}"
             ),
             unit="share of tokens",
-            value=lambda arms, kind=kind: of(arms[model], "extracted", kind),
+            value=lambda arms, kind=kind: select_kind(arms[model], "extracted", kind),
         )
         for kind, label in (
             ("unique", "a unique string"),
@@ -341,4 +350,4 @@ EXACT = (
     ),
 )
 CLAIMS = tuple(claim for model in MODELS for claim in about(model))
-FINDINGS = tuple(finding for model in MODELS for finding in found(model))
+FINDINGS = tuple(finding for model in MODELS for finding in make_findings(model))

@@ -63,19 +63,19 @@ def by_copies(arms: Arms) -> Figure:
 
 def spectrum(arms: Arms) -> Figure:
     """Share of a family's damage that each selector does, against its cost."""
-    shown = {"32 copies": "32 copies", "topic": "topic", "mixed 1": "both, exchanged by lot"}
+    labels = {"32 copies": "32 copies", "topic": "topic", "mixed 1": "both, exchanged by lot"}
     rows = []
     for name in MODELS:
         arm: xr.Dataset = arms[name]
-        for at, rung in enumerate(arm.rung.values.tolist()):
-            label = shown.get(rung.split(":")[0])
+        for index, rung in enumerate(arm.rung.values.tolist()):
+            label = labels.get(rung.split(":")[0])
             if label:
                 rows.append(
                     (
                         NAMES[name],
                         label,
-                        float(arm.bits[:, at].mean()),
-                        *summary(arm.share[:, at].values),
+                        float(arm.bits[:, index].mean()),
+                        *summary(arm.share[:, index].values),
                     )
                 )
     return Figure(
@@ -96,9 +96,9 @@ def spectrum(arms: Arms) -> Figure:
 
 def in_and_out(main: xr.Dataset) -> Figure:
     """Each shown document of the first run: its loss with and without it in the training set."""
-    one = main.isel(run=0)
-    kinds = [str(name).rsplit(" ", 1)[0] for name in one.shown.values]
-    rows = list(zip(kinds, one.loss_out.values.tolist(), one.loss_in.values.tolist(), strict=True))
+    run = main.isel(run=0)
+    kinds = [str(name).rsplit(" ", 1)[0] for name in run.shown.values]
+    rows = list(zip(kinds, run.loss_out.values.tolist(), run.loss_in.values.tolist(), strict=True))
     return Figure(
         "Documents by their loss when trained on and when not",
         columns(("kind", "without", "with"), rows),

@@ -70,12 +70,12 @@ class Memorisation(Spec):
     """Tokens of a document that are given where the next eight are to be extracted."""
 
     def check(self) -> None:
-        kept = self.rate * self.subsets
-        if not 0 < round(kept) < self.subsets or abs(kept - round(kept)) > 1e-9:
-            given = f"got {self.subsets} times {self.rate:g}"
+        count = self.rate * self.subsets
+        if not 0 < round(count) < self.subsets or abs(count - round(count)) > 1e-9:
+            detail = f"got {self.subsets} times {self.rate:g}"
             raise SpecError(
                 "Memorisation.subsets times rate must be a whole number of models between 0 "
-                f"and subsets, {given}"
+                f"and subsets, {detail}"
             )
 
     @property
@@ -105,18 +105,18 @@ def train(runs: Runs[Memorisation], bench: Bench) -> Trained:
     from assay.worlds.memory import models
     from assay.worlds.memory.corpus import bigrams
 
-    s, own = runs.shared, blocks(runs)
-    count = len(own[0].kept)
+    s, run_blocks = runs.shared, blocks(runs)
+    count = len(run_blocks[0].kept)
     wide = type(runs)(
         [r.replace(seed=r.seed * APART + m) for r in runs.specs for m in range(count)]
     )
-    seen = [b.kept & b.corpus.seen for b in own]
+    masks = [b.kept & b.corpus.seen for b in run_blocks]
     batches: Callable[[int], Any]
     if s.model in ("count", "softmax"):
         counts = torch.cat(
             [
-                models.pair_counts(kept, bigrams(b.corpus.tokens))
-                for b, kept in zip(own, seen, strict=True)
+                models.pair_counts(mask, bigrams(b.corpus.tokens))
+                for b, mask in zip(run_blocks, masks, strict=True)
             ]
         )
         if s.model == "count":
@@ -127,26 +127,26 @@ def train(runs: Runs[Memorisation], bench: Bench) -> Trained:
         loss, batches = (lambda p, n: models.table_loss(p, n, s.ridge)), lambda step: counts
     else:
         draw = models.drawn_tokens if s.model == "network" else models.drawn_documents
-        seeds = wide.seeds.reshape(len(own), count)
+        seeds = wide.seeds.reshape(len(run_blocks), count)
         parts = [
-            draw(each, kept, b.corpus.tokens, s.batch)
-            for each, b, kept in zip(seeds, own, seen, strict=True)
+            draw(model_seeds, mask, b.corpus.tokens, s.batch)
+            for model_seeds, b, mask in zip(seeds, run_blocks, masks, strict=True)
         ]
-        batches = lambda step: joined([part(step) for part in parts])  # noqa: E731
+        batches = lambda step: join_batches([part(step) for part in parts])  # noqa: E731
         start, loss = starting(s, wide.seeds)
     schedule = cosine(s.steps, min(20, max(1, s.steps // 4)))
-    [done] = fit(
+    [trained] = fit(
         [descent(wide, start, loss, lr=wide_rate(wide), schedule=schedule)],
         batches,
         steps=s.steps,
         bench=bench,
     )
     return Trained(
-        {name: folded(p, count) for name, p in done.tensors.items()},
-        done.header,
-        {name: x.reshape(len(runs), count, -1).mean(1) for name, x in done.history.items()},
-        done.steps,
-        np.any(done.diverged.reshape(len(runs), count), axis=1),
+        {name: folded(p, count) for name, p in trained.tensors.items()},
+        trained.header,
+        {name: x.reshape(len(runs), count, -1).mean(1) for name, x in trained.history.items()},
+        trained.steps,
+        np.any(trained.diverged.reshape(len(runs), count), axis=1),
     )
 
 
@@ -172,9 +172,9 @@ def starting(s: Memorisation, seeds: np.ndarray) -> tuple[dict[str, Tensor], Cal
 
     def loss(params: dict[str, Tensor], text: Tensor) -> Tensor:
         logits, _ = transformer.forward(params, text[..., :-1])
-        wanted = text[..., 1:]
+        targets = text[..., 1:]
         return (
-            functional.cross_entropy(logits.flatten(0, 2), wanted.flatten(), reduction="none")
+            functional.cross_entropy(logits.flatten(0, 2), targets.flatten(), reduction="none")
             .view(len(text), -1)
             .mean(1)
         )
@@ -197,7 +197,7 @@ def predictor(s: Memorisation) -> Predict:
 
 def measure(runs: Runs[Memorisation], trained: Trained, bench: Bench) -> xr.Dataset:
     s = runs.shared
-    found = [
+    rows = [
         measure_block(s, b, {name: p[i] for name, p in trained.tensors.items()}, int(seed))
         for i, (b, seed) in enumerate(zip(blocks(runs), runs.seeds, strict=True))
     ]
@@ -217,14 +217,14 @@ def measure(runs: Runs[Memorisation], trained: Trained, bench: Bench) -> xr.Data
         "shown": ("loss_in", "loss_out"),
         "": ("random_damage",),
     }
-    of = {name: f"run {dim}".strip() for dim, names in dims.items() for name in names}
-    named = {
+    variable_dims = {name: f"run {dim}".strip() for dim, names in dims.items() for name in names}
+    variables = {
         name: (
-            of.get(name, "run kind"),
-            np.round([f[name] for f in found], 5),
+            variable_dims.get(name, "run kind"),
+            np.round([f[name] for f in rows], 5),
             units.get(name, "nats per token"),
         )
-        for name in found[0]
+        for name in rows[0]
     }
     coords: dict[str, Any] = {
         "kind": KINDS,
@@ -233,11 +233,11 @@ def measure(runs: Runs[Memorisation], trained: Trained, bench: Bench) -> xr.Data
         "shown": [f"{kind} {i + 1}" for kind in SHOWN for i in range(EACH)],
     }
     if trained.history:
-        named["loss"], coords["step"] = (
+        variables["loss"], coords["step"] = (
             ("run step", np.round(trained.history["loss"], 5), "nats per token"),
             trained.steps.tolist(),
         )
-    return measures(runs, coords=coords, **named)
+    return measures(runs, coords=coords, **variables)
 
 
 def measure_block(
@@ -249,7 +249,7 @@ def measure_block(
     predict, watched = predictor(s), b.watched
     loss, right = (np.full(b.kept.shape, np.nan) for _ in range(2))
     loss[:, watched], right[:, watched] = models.scores(predict, params, b.corpus.tokens[watched])
-    subset, kept = loss[: b.subsets], b.kept[: b.subsets]
+    subset, membership = loss[: b.subsets], b.kept[: b.subsets]
     everything, without = (
         loss[b.subsets],
         dict(zip([r.name for r in b.removals], loss[b.subsets + 1 :], strict=True)),
@@ -285,12 +285,12 @@ def measure_block(
         ]
 
     random = next(r for r in b.removals if r.name == "random")
-    shown = np.concatenate([np.flatnonzero(b.family(kind))[:EACH] for kind in SHOWN])
+    examples = np.concatenate([np.flatnonzero(b.family(kind))[:EACH] for kind in SHOWN])
     reference = damage("random", random.chosen)
     return {
-        "memorised": by_kind(memorisation(subset, kept)),
-        "exchanged": by_kind(memorisation(subset, exchanged(seed, kept))),
-        "accuracy": by_kind(-memorisation(right[: b.subsets], kept)),
+        "memorised": by_kind(memorisation(subset, membership)),
+        "exchanged": by_kind(memorisation(subset, exchanged(seed, membership))),
+        "accuracy": by_kind(-memorisation(right[: b.subsets], membership)),
         "group": [group.get(kind, math.nan) for kind in KINDS],
         "extracted": by_kind(written),
         "least_bits": least(""),
@@ -304,8 +304,8 @@ def measure_block(
             for name in RULES
         ],
         "random_damage": reference,
-        "loss_in": [float(subset[kept[:, i], i].mean()) for i in shown],
-        "loss_out": [float(subset[~kept[:, i], i].mean()) for i in shown],
+        "loss_in": [float(subset[membership[:, i], i].mean()) for i in examples],
+        "loss_out": [float(subset[~membership[:, i], i].mean()) for i in examples],
     }
 
 
@@ -314,7 +314,7 @@ def folded(p: Tensor, count: int) -> Tensor:
     return p.unflatten(0, (-1, count))
 
 
-def joined(parts: list[Any]) -> Any:
+def join_batches(parts: list[Any]) -> Any:
     """The batches of several blocks as one."""
     import torch
 

@@ -82,10 +82,10 @@ def block(seed: int, documents: int, models: int, rate: float, share: float) -> 
     budget = int(share * documents)
     removals = tuple(_removals(corpus, seed, budget))
     subsets = balanced(seed, models, len(corpus.tokens), rate)
-    kept = np.concatenate(
+    membership = np.concatenate(
         [subsets, np.ones((1, len(corpus.tokens)), bool), *[~r.chosen[None] for r in removals]]
     )
-    return Block(corpus, kept, models, removals, budget)
+    return Block(corpus, membership, models, removals, budget)
 
 
 def _removals(corpus: Corpus, seed: int, budget: int) -> Iterator[Removal]:
@@ -99,21 +99,21 @@ def _removals(corpus: Corpus, seed: int, budget: int) -> Iterator[Removal]:
         )
     )
     families = {name: mixed[name] if name in mixed else corpus.of(name) for name in WHOLE}
-    for name, own in families.items():
-        yield Removal(name, own, name)
+    for name, members in families.items():
+        yield Removal(name, members, name)
     yield Removal("fewer copies", corpus.of(*FEWER))
     for family, most in LITERALS.items():
-        found = selectors.unions(corpus, families[family], max(most), budget)
+        unions = selectors.unions(corpus, families[family], max(most), budget)
         for k in most:
-            yield rung(family, f"{k} literals", found[min(k, len(found)) - 1])
+            yield rung(family, f"{k} literals", unions[min(k, len(unions)) - 1])
         for k in BAGS.get(family, ()):
-            own = families[family]
+            members = families[family]
             yield rung(
                 family,
                 f"{k} symbols",
-                selectors.one_symbol(corpus, own, budget)
+                selectors.one_symbol(corpus, members, budget)
                 if k == 1
-                else selectors.bag(corpus, own, k, budget),
+                else selectors.bag(corpus, members, k, budget),
             )
     rule = corpus.of("rule")
     rules = (
@@ -123,10 +123,10 @@ def _removals(corpus: Corpus, seed: int, budget: int) -> Iterator[Removal]:
     )
     for name, s in zip(RULES, rules, strict=True):
         yield Removal(name, s.chosen, "rule", s.bits)
-    at = gen.permutation(np.flatnonzero(corpus.of("background")))[:budget]
-    yield Removal("random", np.isin(np.arange(len(corpus.kind)), at))
+    background = gen.permutation(np.flatnonzero(corpus.of("background")))[:budget]
+    yield Removal("random", np.isin(np.arange(len(corpus.kind)), background))
 
 
-def rung(family: str, name: str, found: selectors.Selector) -> Removal:
+def rung(family: str, name: str, selector: selectors.Selector) -> Removal:
     """One selector that is tried on a family."""
-    return Removal(f"{family}: {name}", found.chosen, family, found.bits)
+    return Removal(f"{family}: {name}", selector.chosen, family, selector.bits)

@@ -71,11 +71,11 @@ def rank_correlation(arm: xr.Dataset, arms: Arms, kinds: Sequence[str] = FINISHE
     pairs = zip(
         data.score.values.astype(np.float32), data.truth.values.astype(np.float32), strict=True
     )  # as a record holds them: ties stay ties
-    found = [float(spearmanr(a.ravel(), b.ravel())[0]) for a, b in pairs]
-    return xr.DataArray(found, dims="seed", coords={"seed": data.seed.values})
+    correlations = [float(spearmanr(a.ravel(), b.ravel())[0]) for a, b in pairs]
+    return xr.DataArray(correlations, dims="seed", coords={"seed": data.seed.values})
 
 
-def apart(other: str) -> OneTerm:
+def deviation_gap(other: str) -> OneTerm:
     """A value [seed]: how far a TopK dictionary's score lies above that of another kind, in
     deviations of the difference of two trainings.
 
@@ -148,24 +148,24 @@ def order(name: str) -> Claim:
     )
 
 
-def tells(of: str, other: str, words: str, source: str, half: bool = False) -> Claim:
+def tells(arm: str, other: str, words: str, source: str, half: bool = False) -> Claim:
     """A measure tells TopK from another kind by more than luck."""
-    on_model = of.startswith("lm-")
-    label, numbers = ALL_LABELS[of.removeprefix("lm-")], "lm-numbers" if on_model else "numbers"
+    on_model = arm.startswith("lm-")
+    label, numbers = ALL_LABELS[arm.removeprefix("lm-")], "lm-numbers" if on_model else "numbers"
     return Claim(
         text=(
             f"{begun(f'on SmolLM2 {label}' if on_model else label)} tells TopK from {words}: by "
             "at least 2 deviations of two trainings' difference"
         ),
-        of=of,
-        value=apart(other),
+        of=arm,
+        value=deviation_gap(other),
         low=DEVIATIONS,
         unit="deviations of a difference",
-        must_fail=(numbers, f"{of}-twice"),
+        must_fail=(numbers, f"{arm}-twice"),
         must_hold=(f"{numbers}-apart",),
-        near={f"{of}-twice": "two trainings of the same kind differ by as much"},
-        also={k: why for k, why in OTHERS.items() if k not in (of, f"{of}-half")},
-        half={of: f"{of}-half"} if half else {},
+        near={f"{arm}-twice": "two trainings of the same kind differ by as much"},
+        also={k: why for k, why in OTHERS.items() if k not in (arm, f"{arm}-half")},
+        half={arm: f"{arm}-half"} if half else {},
         threshold_from=TWO,
         published="new",
         source=source,
@@ -244,7 +244,7 @@ def distance(name: str) -> Finding:
             f"Planted: how far {ALL_LABELS[name]} sets TopK apart from itself after a quarter of "
             "the steps"
         ),
-        value=lambda arms: apart(QUARTER)(arms[name], arms),
+        value=lambda arms: deviation_gap(QUARTER)(arms[name], arms),
         unit="deviations of a difference",
         source=f"{CHANIN}, section 4",
     )

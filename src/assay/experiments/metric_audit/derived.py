@@ -42,8 +42,8 @@ lowered."""
 
 def judged(data: xr.Dataset, score: xr.DataArray) -> xr.Dataset:
     """A panel with this score alone, and the truth where there is one."""
-    kept = [name for name in ("truth", "diverged") if name in data]
-    return data[kept].drop_vars("measure", errors="ignore").assign(score=score.rename("score"))
+    names = [name for name in ("truth", "diverged") if name in data]
+    return data[names].drop_vars("measure", errors="ignore").assign(score=score.rename("score"))
 
 
 def measure_of(arm: str, name: str, sign: int) -> Derive:

@@ -11,7 +11,7 @@ from assay.experiments.metric_audit.claims import (
     QUARTER,
     SOFT,
     TOLD_BY_TRAINING,
-    apart,
+    deviation_gap,
     rank_correlation,
 )
 from assay.experiments.metric_audit.planted import FINISHED
@@ -112,19 +112,19 @@ def clouds(arms: Arms) -> dict[str, list]:
 def contrasts(arms: Arms) -> dict[str, list]:
     """Columns: how far each measure sets TopK apart from three others, in deviations of the
     difference of two trainings."""
-    asked = [
+    comparisons = [
         ("planted: after 1/4", QUARTER, ("fvu", "recovered", *TOLD_BY_TRAINING)),
         ("SmolLM2: soft-frozen", SOFT, FROM_SOFT),
         ("SmolLM2: random weights", DRAWN, FROM_DRAWN),
     ]
     rows = []
-    for words, other, names in asked:
+    for words, other, names in comparisons:
         for name in (n for n in names if n in arms):
             rows.append(
                 (
                     words,
                     SHORT[name.removeprefix("lm-")],
-                    *summary(apart(other)(arms[name], arms).values),
+                    *summary(deviation_gap(other)(arms[name], arms).values),
                 )
             )
     return columns(("contrast", "measure", "mean", "low", "high"), rows)

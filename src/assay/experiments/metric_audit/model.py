@@ -71,17 +71,17 @@ def activations(s: MetricAudit, bench: Bench) -> tuple[Harvest, Harvest]:
     return train, harvest(s.text("test"), bench, like=train)
 
 
-def drawn(s: MetricAudit, bench: Bench) -> tuple[Harvest, Harvest]:
+def harvest_random_model(s: MetricAudit, bench: Bench) -> tuple[Harvest, Harvest]:
     """(training harvest, test harvest) of the model with random weights: fewer windows of both, the
     test windows those that are looked at."""
     # the same place as the next block's input, where the drawn model ends
     site = f"blocks.{s.drawn_layer - 1}.hook_resid_post"
-    given: dict[str, Any] = {
+    overrides: dict[str, Any] = {
         "subject": str(untrained(s.subject, s.drawn_layer, bench, seed=s.seed)),
         "site": site,
     }
-    train = harvest(s.text("train", windows=max(8, 2 * s.windows // 5), **given), bench)
-    return train, harvest(s.text("test", windows=s.looked, **given), bench, like=train)
+    train = harvest(s.text("train", windows=max(8, 2 * s.windows // 5), **overrides), bench)
+    return train, harvest(s.text("test", windows=s.looked, **overrides), bench, like=train)
 
 
 def methods(s: MetricAudit, runs: int) -> dict[str, Method]:
@@ -92,7 +92,7 @@ def methods(s: MetricAudit, runs: int) -> dict[str, Method]:
     from assay.dictionaries.training.freezing import freeze
     from assay.dictionaries.training.train import Method
 
-    given: dict[str, Any] = {
+    options: dict[str, Any] = {
         "width": s.width,
         "lr": np.full(runs, s.lr),
         "warm_up": min(100, s.steps // 5),
@@ -103,9 +103,9 @@ def methods(s: MetricAudit, runs: int) -> dict[str, Method]:
         penalty=np.zeros(runs),
         betas=(0.9, 0.999),
         encoder_scale=1.0,
-        **given,
+        **options,
     )
-    relu = Method(ReLU(), losses.l1, penalty=np.full(runs, s.penalty), **given)
+    relu = Method(ReLU(), losses.l1, penalty=np.full(runs, s.penalty), **options)
     return {"topk": topk, "relu": relu, SOFT: freeze(topk, "soft-decoder")}
 
 
@@ -115,52 +115,54 @@ def train(runs: Runs[MetricAudit], bench: Bench) -> Trained:
     from assay.core.fit import Trained
     from assay.dictionaries.training.train import fit_dictionaries
 
-    found = []
-    for one in runs.split(1):
-        s = one.specs[0]
-        asked, again = methods(s, 1), one.replicated(1)
-        (data, _), (blank, _) = activations(s, bench), drawn(s, bench)
+    packs = []
+    for run in runs.split(1):
+        s = run.specs[0]
+        recipes, replica = methods(s, 1), run.replicated(1)
+        (data, _), (blank, _) = activations(s, bench), harvest_random_model(s, bench)
         parts = {}
-        for names, who, of in (
-            (tuple(asked), one, data),
-            (("topk",), again, data),
-            (("topk",), one, blank),
+        for names, who, source in (
+            (tuple(recipes), run, data),
+            (("topk",), replica, data),
+            (("topk",), run, blank),
         ):
-            given: dict[str, Any] = {
-                "mean": of.mean,
-                "scale": of.scale,
-                "sites": (of.spec.site,),
-                "trained_on": of.trained_on,
+            options: dict[str, Any] = {
+                "mean": source.mean,
+                "scale": source.scale,
+                "sites": (source.spec.site,),
+                "trained_on": source.trained_on,
             }
-            batches = of.batches(who.seeds, s.batch)
-            made = fit_dictionaries(
-                [(who, asked[n]) for n in names],
+            batches = source.batches(who.seeds, s.batch)
+            trained = fit_dictionaries(
+                [(who, recipes[n]) for n in names],
                 batches,
-                d=of.d,
+                d=source.d,
                 steps=s.steps,
                 bench=bench,
-                **given,
+                **options,
             )
-            parts[names, of is blank, who is again] = dict(zip(names, made, strict=True))
+            parts[names, source is blank, who is replica] = dict(zip(names, trained, strict=True))
         first, second, blanks = parts.values()
         both = first["topk"], second["topk"]
         topk = replace(
             both[0],
-            tensors={n: _joined([p.tensors[n] for p in both]) for n in both[0].tensors},
+            tensors={n: _concatenate([p.tensors[n] for p in both]) for n in both[0].tensors},
             diverged=np.concatenate([p.diverged for p in both]),
         )
-        found.append(packed({**first, "topk": topk, DRAWN: blanks["topk"]}, 1))
-    tensors = {name: _joined([part.tensors[name] for part in found]) for name in found[0].tensors}
+        packs.append(packed({**first, "topk": topk, DRAWN: blanks["topk"]}, 1))
+    tensors = {
+        name: _concatenate([part.tensors[name] for part in packs]) for name in packs[0].tensors
+    }
     return Trained(
         tensors,
-        found[0].header,
+        packs[0].header,
         {},
         np.zeros(0, np.int64),
-        np.concatenate([part.diverged for part in found]),
+        np.concatenate([part.diverged for part in packs]),
     )
 
 
-def _joined(parts: list[Any]) -> Any:
+def _concatenate(parts: list[Any]) -> Any:
     import torch
 
     return torch.cat(parts)
@@ -173,36 +175,41 @@ def measure(runs: Runs[MetricAudit], trained: Trained, bench: Bench) -> xr.Datas
     scores = np.full((len(runs), len(KINDS), COPIES, len(SCORES)), np.nan)
     first = runs.specs[0]
     trained_text = read(first, *activations(first, bench))
-    said = answers(
-        first, *drawn(first, bench)
+    random_answers = answers(
+        first, *harvest_random_model(first, bench)
     )  # the windows of every model with random weights are the same
     for r, s in enumerate(runs):
-        texts = {False: trained_text, True: read(s, *drawn(s, bench), said)}
+        texts = {
+            False: trained_text,
+            True: read(s, *harvest_random_model(s, bench), random_answers),
+        }
         for kind, dictionaries in opened(trained, r).items():
             text = texts[kind == DRAWN]
-            for c, one in enumerate(dictionaries):
-                named = core(
-                    s, one.to(bench.device), text.test, bench, spliced=kind != DRAWN
-                ) | looked(s, one, text)
-                scores[r, KINDS.index(kind), c] = [named.get(name, np.nan) for name in SCORES]
+            for c, dictionary in enumerate(dictionaries):
+                values = core(
+                    s, dictionary.to(bench.device), text.test, bench, spliced=kind != DRAWN
+                ) | looked(s, dictionary, text)
+                scores[r, KINDS.index(kind), c] = [values.get(name, np.nan) for name in SCORES]
     coords = {"kind": list(KINDS), "copy": list(range(COPIES)), "measure": list(SCORES)}
     return measures(runs, coords=coords, scores=("run kind copy measure", scores, "1"))
 
 
 def core(
-    s: MetricAudit, one: Dictionary, test: Harvest, bench: Bench, spliced: bool
+    s: MetricAudit, dictionary: Dictionary, test: Harvest, bench: Bench, spliced: bool
 ) -> dict[str, float]:
     """The measures that `assay evaluate` prints, from sums over all test tokens, and over the
     passages for losses."""
     from assay.dictionaries.measuring.frontier import document_measures
     from assay.dictionaries.measuring.splice import cross_entropy
 
-    named, _ = document_measures(one, test)
+    variables, _ = document_measures(dictionary, test)
     total = {
-        name: float(np.sum(values)) for name, (_, values, _) in named.items() if name != "density"
+        name: float(np.sum(values))
+        for name, (_, values, _) in variables.items()
+        if name != "density"
     }
     if spliced:
-        _, losses = cross_entropy(one, test, s.passages, bench, only=np.ones(1, bool))
+        _, losses = cross_entropy(dictionary, test, s.passages, bench, only=np.ones(1, bool))
         ce = {name: float(values.sum()) for name, values in losses.items()}
         total |= {
             "ce_clean": ce["clean"],
@@ -210,12 +217,12 @@ def core(
             "predictions": losses["clean"].size,
         }
         total |= {f"a_ce_{name}": value for name, value in ce.items()}
-    found = {
+    scores = {
         m.name: float(m.statistic(total))
         for m in TABLE
         if m.name in CORE and set(m.terms) <= set(total)
     }  # type: ignore[arg-type]
-    return found | {"dead": float((named["density"][1] == 0).mean())}
+    return scores | {"dead": float((variables["density"][1] == 0).mean())}
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,7 +254,9 @@ def answers(s: MetricAudit, *texts: Harvest) -> list[Answers]:
     return [window_labels(corpus, first, tokenizer) for first in firsts]
 
 
-def read(s: MetricAudit, data: Harvest, test: Harvest, said: Sequence[Answers] = ()) -> Text:
+def read(
+    s: MetricAudit, data: Harvest, test: Harvest, known_answers: Sequence[Answers] = ()
+) -> Text:
     """Look at the first windows of both parts, whose answers may be known; the same rows for every
     dictionary."""
     from assay.features.explaining.learner import Split
@@ -260,19 +269,21 @@ def read(s: MetricAudit, data: Harvest, test: Harvest, said: Sequence[Answers] =
         for parts in ((data.tokens, test.tokens), (data.keep, test.keep))
     )
     rows = []
-    for part, (here, (labels, known)) in enumerate(
-        zip((data, test), said or answers(s, data, test), strict=True)
+    for part, (source, (labels, known)) in enumerate(
+        zip((data, test), known_answers or answers(s, data, test), strict=True)
     ):
         usable = np.flatnonzero((known & keep[part]).ravel())
-        at = np.sort(
+        positions = np.sort(
             rng.generator(0, f"metric-audit.probed-{part}").permutation(usable)[: s.probed]
         )
         x, before, document = (
-            here.rows(at),
-            context(tokens[part]).reshape(tokens[part].size, -1)[at],
-            here.document[at],
+            source.rows(positions),
+            context(tokens[part]).reshape(tokens[part].size, -1)[positions],
+            source.document[positions],
         )
-        rows.append({task: Rows(x, before, labels[task].ravel()[at], document) for task in TASKS})
+        rows.append(
+            {task: Rows(x, before, labels[task].ravel()[positions], document) for task in TASKS}
+        )
     places = [Positions(t, k) for t, k in zip(renumbered(*tokens), keep, strict=True)]
     document = data.document[places[0].row]
     split = Split(places[0], np.isin(document, np.unique(document)[::3]))
@@ -288,20 +299,20 @@ def read(s: MetricAudit, data: Harvest, test: Harvest, said: Sequence[Answers] =
 def renumbered(*texts: Int[np.ndarray, "w s"]) -> list[Int[np.ndarray, "w s"]]:
     """Number tokens without gaps, alike in all texts, so that a rule counts over the tokens that
     occur, not over a whole vocabulary."""
-    _, found = np.unique(np.concatenate([t.ravel() for t in texts]), return_inverse=True)
+    _, numbers = np.unique(np.concatenate([t.ravel() for t in texts]), return_inverse=True)
     return [
         part.reshape(t.shape)
         for part, t in zip(
-            np.split(found, np.cumsum([t.size for t in texts])[:-1]), texts, strict=True
+            np.split(numbers, np.cumsum([t.size for t in texts])[:-1]), texts, strict=True
         )
     ]
 
 
-def looked(s: MetricAudit, one: Dictionary, text: Text) -> dict[str, float]:
+def looked(s: MetricAudit, dictionary: Dictionary, text: Text) -> dict[str, float]:
     """What probes and explanations make of a dictionary on these tokens."""
     from assay.features.probing import auroc, one_feature, sparse_probe
 
-    normalised = one.normalised
+    normalised = dictionary.normalised
     single, five = [], []
     for task, (choose, judge) in text.questions.items():
         if not (spread(choose, 4) and spread(judge, 1)):
@@ -310,10 +321,10 @@ def looked(s: MetricAudit, one: Dictionary, text: Text) -> dict[str, float]:
         if task in FIVE:
             probe = sparse_probe(normalised, choose, judge, ks=(5,))[5]
             five.append(auroc(probe.score, probe.label))
-    found = {"probe": single, "probe-5": five, "explained": detected(s, normalised, text)}
+    scores = {"probe": single, "probe-5": five, "explained": detected(s, normalised, text)}
     return {
         name: float(np.nanmean(values)) if len(values) else float("nan")
-        for name, values in found.items()
+        for name, values in scores.items()
     }
 
 
@@ -324,7 +335,7 @@ def spread(rows: Rows, documents: int) -> bool:
     )
 
 
-def detected(s: MetricAudit, one: Dictionary, text: Text) -> list[float]:
+def detected(s: MetricAudit, dictionary: Dictionary, text: Text) -> list[float]:
     """Balanced accuracy with which a learned rule tells contexts of unseen text in which each
     latent of a lot is on."""
     from assay.features.explaining.evidence import input_explanation
@@ -332,18 +343,20 @@ def detected(s: MetricAudit, one: Dictionary, text: Text) -> list[float]:
 
     places = text.places
     f = [
-        one.encode(part.rows(place.row))[0].numpy()
+        dictionary.encode(part.rows(place.row))[0].numpy()
         for part, place in zip((text.data, text.test), places, strict=True)
     ]
     live = np.flatnonzero(((f[0] > 0).sum(0) >= 10) & ((f[1] > 0).sum(0) >= 3))
     lot = rng.generator(s.seed, "metric-audit.lots").permutation(live)[: s.lots]
-    found = []
+    accuracies = []
     for latent in lot.tolist():
         value = f[0][:, latent]
-        said = input_explanation(text.rules.learn(value > 0), places[0], value)
-        at = cut(contexts(places[0], said.scores(places[0]), value))
-        found.append(detection(said.scores(places[1]), f[1][:, latent], places[1], at))
-    return found
+        explanation = input_explanation(text.rules.learn(value > 0), places[0], value)
+        threshold = cut(contexts(places[0], explanation.scores(places[0]), value))
+        accuracies.append(
+            detection(explanation.scores(places[1]), f[1][:, latent], places[1], threshold)
+        )
+    return accuracies
 
 
 def inputs(spec: MetricAudit) -> dict[str, str]:

@@ -108,7 +108,9 @@ another order."""
 
 def copies(runs: Runs[MetricAudit]) -> Runs[MetricAudit]:
     """Make each run's copies runs of their own, side by side; a copy has a seed of its own."""
-    return Runs([one for s in runs for c in range(COPIES) for one in Runs([s]).replicated(c)])
+    return Runs(
+        [replica for s in runs for c in range(COPIES) for replica in Runs([s]).replicated(c)]
+    )
 
 
 def packed(parts: Mapping[str, Trained], runs: int) -> Trained:
@@ -133,17 +135,17 @@ def opened(trained: Trained, run: int) -> dict[str, list[Dictionary]]:
     out."""
     from assay.dictionaries.dictionary import Dictionary
 
-    found: dict[str, list[Dictionary]] = {}
+    dictionaries: dict[str, list[Dictionary]] = {}
     for kind, header in trained.header["parts"].items():
         tensors = of_kind(trained, kind)
         number = tensors["W_dec"].shape[1]
-        found[kind] = [
+        dictionaries[kind] = [
             Dictionary.from_tensors(
                 {name: x[run, c : c + 1] for name, x in tensors.items()}, header
             )
             for c in range(number)
         ]
-    return found
+    return dictionaries
 
 
 def of_kind(trained: Trained, kind: str) -> dict[str, Tensor]:

@@ -118,19 +118,23 @@ def train(runs: Runs[MetricAudit], bench: Bench) -> Trained:
     from assay.dictionaries.training.train import fit_dictionaries
 
     s, trained_as = runs.shared, copies(runs)
-    asked = methods(s, len(trained_as))
-    given = {"d": s.d, "steps": s.steps, "bench": bench}
+    recipes = methods(s, len(trained_as))
+    options = {"d": s.d, "steps": s.steps, "bench": bench}
     start: dict[str, Any] = {"start": ((0,), lambda p: p["W_dec"])}
-    at = tuple(round(part * s.steps) for part in ALONG.values())
-    along = {
-        f"at_{name}": (at, lambda p, name=name: p[name])
+    watch_steps = tuple(round(part * s.steps) for part in ALONG.values())
+    watches = {
+        f"at_{name}": (watch_steps, lambda p, name=name: p[name])
         for name in ("W_enc", "b_enc", "W_dec", "b_dec")
     }
-    found = fit_dictionaries(
-        [(trained_as, m) for m in asked.values()], inputs(runs), watch=start | along, **given
+    trainings = fit_dictionaries(
+        [(trained_as, m) for m in recipes.values()], inputs(runs), watch=start | watches, **options
     )  # type: ignore[arg-type]
-    blank = fit_dictionaries([(trained_as, asked["topk"])], featureless(runs), watch=start, **given)  # type: ignore[arg-type]
-    return packed(dict(zip((*asked, "featureless"), (*found, *blank), strict=True)), len(runs))
+    blank = fit_dictionaries(
+        [(trained_as, recipes["topk"])], featureless(runs), watch=start, **options
+    )  # type: ignore[arg-type]
+    return packed(
+        dict(zip((*recipes, "featureless"), (*trainings, *blank), strict=True)), len(runs)
+    )
 
 
 def inputs(runs: Runs[MetricAudit]) -> Any:
@@ -139,8 +143,8 @@ def inputs(runs: Runs[MetricAudit]) -> Any:
     import torch
 
     s = runs.shared
-    drawn = [s.world().inputs(runs.seeds, s.batch, f"train-{c}") for c in range(COPIES)]
-    return lambda step: torch.stack([draw(step) for draw in drawn], 1).flatten(0, 1)
+    sources = [s.world().inputs(runs.seeds, s.batch, f"train-{c}") for c in range(COPIES)]
+    return lambda step: torch.stack([draw(step) for draw in sources], 1).flatten(0, 1)
 
 
 def featureless(runs: Runs[MetricAudit]) -> Any:
@@ -207,47 +211,47 @@ def measure(runs: Runs[MetricAudit], trained: Trained, bench: Bench) -> xr.Datas
     held-out inputs."""
     trained = trained.to("cpu")  # where the truth is
     scores = np.full((len(runs), len(KINDS), COPIES, len(SCORES)), np.nan)
-    truth, again = np.full(scores.shape[:-1], np.nan), np.full((len(runs), len(SCORES)), np.nan)
+    truth, redrawn = np.full(scores.shape[:-1], np.nan), np.full((len(runs), len(SCORES)), np.nan)
     for r, s in enumerate(runs):
-        held, found = held_out(s, s.seed), opened(trained, r) | along(trained, r)
+        held, dictionaries = held_out(s, s.seed), opened(trained, r) | restore_snapshots(trained, r)
         starts = {
             kind: trained.tensors[f"{kind if kind in FINISHED else 'topk'}.start"][r, :, 0]
             for kind in KINDS
         }
         for i, kind in enumerate(KINDS):
-            for c, one in enumerate(found[kind]):
-                beside = {
-                    "narrow": found["topk-narrow"][c],
-                    "other": found[kind][1 - c],
+            for c, dictionary in enumerate(dictionaries[kind]):
+                references = {
+                    "narrow": dictionaries["topk-narrow"][c],
+                    "other": dictionaries[kind][1 - c],
                     "start": starts[kind][c],
                 }
-                named, truth[r, i, c] = scored(s, one, held, **beside)  # type: ignore[arg-type]
-                scores[r, i, c] = [named[name] for name in SCORES]
+                values, truth[r, i, c] = scored(s, dictionary, held, **references)  # type: ignore[arg-type]
+                scores[r, i, c] = [values[name] for name in SCORES]
                 if (kind, c) == ("topk", 0):
-                    named, _ = scored(s, one, held_out(s, s.seed, 1), **beside)  # type: ignore[arg-type]
-                    again[r] = [named[name] for name in SCORES]
+                    values, _ = scored(s, dictionary, held_out(s, s.seed, 1), **references)  # type: ignore[arg-type]
+                    redrawn[r] = [values[name] for name in SCORES]
     coords = {"kind": list(KINDS), "copy": list(range(COPIES)), "measure": list(SCORES)}
     return measures(
         runs,
         coords=coords,
         scores=("run kind copy measure", scores, "1"),
         truth=("run kind copy", truth, "F1"),
-        redrawn=("run measure", again, "1"),
+        redrawn=("run measure", redrawn, "1"),
     )
 
 
-def along(trained: Trained, run: int) -> dict[str, list[Dictionary]]:
+def restore_snapshots(trained: Trained, run: int) -> dict[str, list[Dictionary]]:
     """TopK's dictionaries at the watched steps."""
     from assay.dictionaries.dictionary import Dictionary
 
     header = {**trained.header["parts"]["topk"], "beside": []}
-    kept = {
+    tensors = {
         name: trained.tensors[f"topk.at_{name}"][run]
         for name in ("W_enc", "b_enc", "W_dec", "b_dec")
     }
     return {
         kind: [
-            Dictionary.from_tensors({name: x[c, i][None] for name, x in kept.items()}, header)
+            Dictionary.from_tensors({name: x[c, i][None] for name, x in tensors.items()}, header)
             for c in range(COPIES)
         ]
         for i, kind in enumerate(ALONG)
@@ -256,7 +260,7 @@ def along(trained: Trained, run: int) -> dict[str, list[Dictionary]]:
 
 def scored(
     s: MetricAudit,
-    one: Dictionary,
+    dictionary: Dictionary,
     held: Held,
     narrow: Dictionary,
     other: Dictionary,
@@ -270,31 +274,31 @@ def scored(
     from assay.dictionaries.measuring.absorption import absorbed
 
     with torch.no_grad():
-        f = [one.encode(x)[0] for x in held.x]
-        x_hat, below = one.decode(f[1][None])[0], narrow.encode(held.x[1])[0]
+        f = [dictionary.encode(x)[0] for x in held.x]
+        x_hat, below = dictionary.decode(f[1][None])[0], narrow.encode(held.x[1])[0]
     choose, judge = (
         recovery.support_sums(on.astype(np.float64), part)
         for on, part in zip(held.on, f, strict=True)
     )
     best = recovery.support(choose)["match"]
     fires, parents = (f[1] > 0).numpy(), held.special.shape[1]
-    candidate, cosine = splitting.candidates(narrow.W_dec[0], one.W_dec[0])
+    candidate, cosine = splitting.candidates(narrow.W_dec[0], dictionary.W_dec[0])
     families = splitting.families(
         candidate, cosine, splitting.cofiring_sums(candidate, below, f[1]), narrow.width
     )
     live = (below > 0).any(0).numpy()
-    turned = torch.nn.functional.cosine_similarity(one.W_dec[0], start, dim=1).abs()
+    turned = torch.nn.functional.cosine_similarity(dictionary.W_dec[0], start, dim=1).abs()
     return {
         "fvu": float(metrics.fvu(held.x[1], x_hat)),
         "recovered": recovered(held, x_hat),
-        "probe": probed(one, held),
+        "probe": probed(dictionary, held),
         "explained": explained(choose, judge, held.lot, s.lots),
         "absorption": float(
             np.nanmean(absorbed(held.on[1][:, :parents], held.special, fires[:, best[:parents]]))
         ),
         "split": float((families.children[live] > 1).mean()),
-        "agreement": float(recovery.mcc_matched(other.W_dec[0], one.W_dec[0])),
-        "mmcs": float(recovery.mcc(held.directions, one.W_dec[0])),
+        "agreement": float(recovery.mcc_matched(other.W_dec[0], dictionary.W_dec[0])),
+        "mmcs": float(recovery.mcc(held.directions, dictionary.W_dec[0])),
         "l0": float(metrics.l0(f[1])),
         "dead": float(metrics.dead(f[1])),
         "moved": float(1 - turned.mean()),
@@ -318,19 +322,19 @@ def recovered(held: Held, x_hat: Float[Tensor, "b d"]) -> float:
     return float(kl_recovered(*lost))
 
 
-def probed(one: Dictionary, held: Held) -> float:
+def probed(dictionary: Dictionary, held: Held) -> float:
     """The mean AUROC of the one latent that was chosen for each concept: a logistic regression on
     one latent orders inputs as it does."""
     from assay.features.probing import Rows, auroc, one_feature
 
     n = min(1000, len(held.x[0]))  # enough to choose one latent, which is most of the work
-    found = []
+    aurocs = []
     for choose, judge in zip(*(part.T for part in held.concept), strict=True):
         if not (choose[:n].any() and judge.any()):
             continue
         rows = Rows(held.x[0][:n], np.zeros((n, 1), np.int64), choose[:n], np.arange(n))
-        found.append(auroc(one_feature(one, rows, held.x[1]), judge))
-    return float(np.mean(found))
+        aurocs.append(auroc(one_feature(dictionary, rows, held.x[1]), judge))
+    return float(np.mean(aurocs))
 
 
 def explained(

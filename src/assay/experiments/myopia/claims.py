@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Value
-from assay.core.once import once
+from assay.core.memo import once
 from assay.worlds.epoch_game import best_course as theory
 from assay.worlds.epoch_game import game as world
 
@@ -63,12 +63,14 @@ def critical(arm: xr.Dataset) -> xr.DataArray:
 
     seeds, price, invested = np.unique(arm.seed), arm.price.values, first_epoch(arm).values
     order = np.argsort(price, kind="stable")
-    found = []
+    critical_costs = []
     for seed in seeds:
-        mine = order[arm.seed.values[order] == seed]
-        at = np.log(price[mine])
-        found.append(np.exp(at[0] + np.trapezoid(invested[mine], at)))
-    return xr.DataArray(found, {"seed": seeds}, "seed")
+        seed_order = order[arm.seed.values[order] == seed]
+        log_prices = np.log(price[seed_order])
+        critical_costs.append(
+            np.exp(log_prices[0] + np.trapezoid(invested[seed_order], log_prices))
+        )
+    return xr.DataArray(critical_costs, {"seed": seeds}, "seed")
 
 
 def returned_before(arm: xr.Dataset, epochs: int | None = None) -> float:
@@ -114,7 +116,7 @@ def judged(
     value: Value,
     must_fail: tuple[str, ...],
     halved: str,
-    of: str = "main",
+    arm_name: str = "main",
     threshold_from: str = PLAN,
     **rest: Any,
 ) -> Claim:
@@ -123,8 +125,8 @@ def judged(
         text=text,
         value=value,
         must_fail=must_fail,
-        half={of: halved},
-        of=of,
+        half={arm_name: halved},
+        of=arm_name,
         threshold_from=threshold_from,
         published="new",
         source=SOURCE,
@@ -181,7 +183,7 @@ CLAIMS = (
         off_turn,
         ("no-clock", "no-shutdown", "always-positive"),
         "long-half",
-        of="long",
+        arm_name="long",
         threshold_from=LONG,
         high=0.1,
         unit="epochs",
@@ -196,7 +198,7 @@ CLAIMS = (
         off_turn,
         ("no-clock",),
         "own-half",
-        of="own-clock",
+        arm_name="own-clock",
         threshold_from=AGAIN,
         high=0.1,
         unit="epochs",
@@ -262,7 +264,7 @@ CLAIMS = (
         left_out,
         ("main",),
         "weak-half",
-        of="weak-penalty",
+        arm_name="weak-penalty",
         high=0.1,
         unit="epochs",
         near={"main": "agents never stop where units are cheap, whatever the penalty"},
@@ -276,7 +278,7 @@ CLAIMS = (
         off_turn,
         ("no-clock", "network-always"),
         "network-half",
-        of="network",
+        arm_name="network",
         high=0.1,
         unit="epochs",
         scale="log",
@@ -290,7 +292,7 @@ CLAIMS = (
         shortened,
         ("network-endless",),
         "network-half",
-        of="network",
+        arm_name="network",
         threshold_from=ROOT,
         low=APART,
         scale="log",
@@ -304,7 +306,7 @@ CLAIMS = (
         as_it_pays,
         ("myopic-recipe", "network-always"),
         "network-half",
-        of="network",
+        arm_name="network",
         threshold_from=NINE,
         low=1 / WITHIN,
         high=WITHIN,
@@ -365,13 +367,13 @@ CLAIMS = (
     *(
         Finding(
             text=f"Cost up to which {who} in epoch 0: geometric mean",
-            value=lambda arms, of=of: np.log(critical(arms[of])),
+            value=lambda arms, arm_name=arm_name: np.log(critical(arms[arm_name])),
             statistic=lambda means: np.exp(means["value"]),
             unit="reward",
             published="new",
             source=SOURCE,
         )
-        for of, who in (
+        for arm_name, who in (
             ("main", "tables invest"),
             ("always-positive", "tables invest whose reward never turns"),
             ("network", "networks invest"),
@@ -381,13 +383,13 @@ CLAIMS = (
     *(
         Finding(
             text=text,
-            value=lambda arms, of=of, value=value: value(arms[of], arms),
+            value=lambda arms, arm_name=arm_name, value=value: value(arms[arm_name], arms),
             unit=unit,
             published="new",
             source=SOURCE,
             natural=(0, 1) if unit in ("probability", "share of episodes") else None,
         )
-        for text, unit, of, value in (
+        for text, unit, arm_name, value in (
             (
                 "Distance to the turn after the usual steps, which could not be judged",
                 "epochs",

@@ -31,9 +31,9 @@ def figures(arms: Arms) -> list[Figure]:
     )
     kinds = {"optimum": "optimum", "as trained": "returned", "greedy": "greedy"}
     earned = [
-        (name, kind, float(arms[name][of].mean()))
+        (name, kind, float(arms[name][variable].mean()))
         for name in conditions
-        for kind, of in kinds.items()
+        for kind, variable in kinds.items()
     ]
     mean, band = {"y": "mean"}, {"band": ("low", "high")}
     bought = [
@@ -115,15 +115,17 @@ def by_cost(arm: xr.Dataset) -> list[tuple[float, float]]:
     return [(float(np.exp(cost[i].mean())), float(share[i].mean())) for i in order if len(i)]
 
 
-def lines(arms: Arms, names: Sequence[str], of: str, along: str, sign: int = 1) -> dict[str, list]:
+def lines(
+    arms: Arms, names: Sequence[str], variable: str, dim: str, sign: int = 1
+) -> dict[str, list]:
     """Columns of a measure along a dim, with intervals over runs."""
-    found = [
-        (name, at, sign * arms[name][of].sel({along: at}).values)
+    values = [
+        (name, position, sign * arms[name][variable].sel({dim: position}).values)
         for name in names
-        for at in arms[name][along].values
+        for position in arms[name][dim].values
     ]
-    written = str if along == "epoch" else int
+    written = str if dim == "epoch" else int
     return columns(
-        ("arm", along, "mean", "low", "high"),
-        [(name, written(at), *summary(x)) for name, at, x in found],
+        ("arm", dim, "mean", "low", "high"),
+        [(name, written(position), *summary(x)) for name, position, x in values],
     )

@@ -99,14 +99,14 @@ class Myopia(Spec):
 
 def cost_of(spec: Myopia) -> float:
     """What investing costs in the game of this run."""
-    drawn = float(rng.uniform(np.array([spec.seed]), "myopia.cost", spec.draw, ())[0])
-    return spec.cost * spec.spread ** (2 * drawn - 1)
+    uniform_draw = float(rng.uniform(np.array([spec.seed]), "myopia.cost", spec.draw, ())[0])
+    return spec.cost * spec.spread ** (2 * uniform_draw - 1)
 
 
 def game_of(spec: Myopia) -> world.Game:
     names = ("horizon", "length", "penalty", "bonus", "invest", "shutdown", "discount")
-    kept = {name: getattr(spec, name) for name in names}
-    return world.Game(turn=spec.turn if spec.turning else None, cost=cost_of(spec), **kept)
+    fields = {name: getattr(spec, name) for name in names}
+    return world.Game(turn=spec.turn if spec.turning else None, cost=cost_of(spec), **fields)
 
 
 def games_of(runs: Runs[Myopia], bench: Bench) -> Games:
@@ -124,7 +124,7 @@ def train(runs: Runs[Myopia], bench: Bench, before: Trained | None = None) -> Tr
 
     s, games = runs.shared, games_of(runs, bench)
     how: dict[str, Any]
-    shown = runs.each("index"), runs.each("counted")
+    observations = runs.each("index"), runs.each("counted")
     if s.agent == "network":
         start, how = (
             agents.network(runs.seeds, games, s.hidden),
@@ -134,7 +134,13 @@ def train(runs: Runs[Myopia], bench: Bench, before: Trained | None = None) -> Tr
         start = before.tensors if before else agents.table(runs.seeds, games, s.start)
         how = {"lr": s.lr, "steps": s.steps}
     return agents.train(
-        runs, games, start, *shown, **how, probe_at=probes(how["steps"], 16, log=True), bench=bench
+        runs,
+        games,
+        start,
+        *observations,
+        **how,
+        probe_at=probes(how["steps"], 16, log=True),
+        bench=bench,
     )
 
 
@@ -142,8 +148,8 @@ def together(groups: Sequence[Runs[Myopia]], bench: Bench) -> list[Trained]:
     """Several arms as one ensemble: their games differ only in what may differ between runs."""
     from assay.worlds.epoch_game import agents
 
-    done = train(Runs([spec for runs in groups for spec in runs.specs]), bench)
-    return agents.parted(done, [len(runs) for runs in groups])
+    trained = train(Runs([spec for runs in groups for spec in runs.specs]), bench)
+    return agents.parted(trained, [len(runs) for runs in groups])
 
 
 def measure(runs: Runs[Myopia], trained: Trained, bench: Bench) -> xr.Dataset:
@@ -153,7 +159,7 @@ def measure(runs: Runs[Myopia], trained: Trained, bench: Bench) -> xr.Dataset:
     did = agents.conduct(
         games_of(runs, bench), trained.tensors, runs.each("index"), runs.each("counted")
     )
-    own = [theory.best(replace(game_of(spec), discount=1.0)).returned for spec in runs.specs]
+    optima = [theory.best(replace(game_of(spec), discount=1.0)).returned for spec in runs.specs]
     usual = [
         world.Game(turn=s.turn, horizon=s.horizon, length=s.length, bonus=s.bonus, cost=cost_of(s))
         for s in runs.specs
@@ -166,7 +172,7 @@ def measure(runs: Runs[Myopia], trained: Trained, bench: Bench) -> xr.Dataset:
         runs,
         coords={"step": trained.steps.tolist(), "epoch": range(runs.shared.horizon)},
         loss=("run step", trained.history["loss"], "reward"),
-        optimum=("run", np.array(own), "reward"),
+        optimum=("run", np.array(optima), "reward"),
         weak_lasts=("run", np.array(weak), "bool"),
         price=("run", np.array([cost_of(spec) for spec in runs.specs]), "reward"),
         **{name: ("run", did[name], "reward") for name in ("returned", "greedy")},

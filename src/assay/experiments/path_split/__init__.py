@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 SWEEP = ("error", "variance", "active", *PATHS)
 
 
-def parted(of: str, how: str) -> Derive:
+def parted(source: str, how: str) -> Derive:
     """An arm's measures, its features parted another way than by the block they were trained in."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        data = arms[of]
-        kept = data[[*SWEEP, *(["diverged"] if "diverged" in data else [])]].sel(halves=[how])
-        return kept.assign_coords(halves=["trained"])
+        data = arms[source]
+        dataset = data[[*SWEEP, *(["diverged"] if "diverged" in data else [])]].sel(halves=[how])
+        return dataset.assign_coords(halves=["trained"])
 
     return derive
 
@@ -55,18 +55,20 @@ def tenfold(arms: Arms) -> xr.Dataset:
     """What taking ten times each firing out does, where taking it out stands."""
     data = arms["main"]
     names = [name for name in data if str(name).startswith("taken_")]
-    kept = [
+    other_names = [
         name for name in data if str(name).startswith("hundredth_") or name in (*PATHS, "diverged")
     ]
-    return data.assign({name: data[f"tenfold_{name}"].rename() for name in names})[[*names, *kept]]
+    return data.assign({name: data[f"tenfold_{name}"].rename() for name in names})[
+        [*names, *other_names]
+    ]
 
 
 def of_kind(kind: str) -> Derive:
     """SmolLM2's measures, of other parts."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        data, at = arms["smollm2"], KIND.index(kind)
-        return data.isel(kind=[at] * len(KIND))
+        data, index = arms["smollm2"], KIND.index(kind)
+        return data.isel(kind=[index] * len(KIND))
 
     return derive
 

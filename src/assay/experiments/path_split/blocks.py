@@ -45,14 +45,14 @@ def block_sums(
     for n in layers:
         o = updates.pop(Site("mlp_out", n)).float().cpu()  # where the readout is
         length = o.norm(dim=-1)
-        kept = length <= OUTLIER * length[:, 1:].median()
-        kept[:, 0] = False
-        o = o - o[kept].mean(0)
-        _, found = torch.linalg.eigh((o[kept].T @ o[kept]).double())
+        usable = length <= OUTLIER * length[:, 1:].median()
+        usable[:, 0] = False
+        o = o - o[usable].mean(0)
+        _, analysis = torch.linalg.eigh((o[usable].T @ o[usable]).double())
         centred.append(o)
-        axes.append(found[:, -directions:].float().T)
-        keep.append(kept)
-    away = [
+        axes.append(analysis[:, -directions:].float().T)
+        keep.append(usable)
+    random_directions = [
         normalize(
             torch.from_numpy(
                 normal(np.array([seed]), "path-split.directions", n, tuple(axes[n].shape))[0]
@@ -64,18 +64,20 @@ def block_sums(
     sums = np.zeros((3, len(KINDS), len(NORMS), len(layers), documents))
     for i in range(0, len(windows), AT_ONCE):
         some = slice(i, i + AT_ONCE)
-        found = probe(model, windows[some], layers, read, seed, i)
-        along = normalize(read.project(found.stream), dim=-1)
+        analysis = probe(model, windows[some], layers, read, seed, i)
+        stream_directions = normalize(read.project(analysis.stream), dim=-1)
         for n in layers:
             size = (centred[n][some] @ axes[n].T) * keep[n][some][..., None]
             for j, norm in enumerate(NORMS):
                 pulls = (
-                    found.direct[norm],
-                    found.total[norm][n] - found.direct[norm],
-                    found.total[norm][n],
+                    analysis.direct[norm],
+                    analysis.total[norm][n] - analysis.direct[norm],
+                    analysis.total[norm][n],
                 )
                 for path, g in enumerate(pulls):
-                    for kind, pulled in enumerate(_pulled(g, axes[n], away[n], along, size)):
+                    for kind, pulled in enumerate(
+                        _pulled(g, axes[n], random_directions[n], stream_directions, size)
+                    ):
                         np.add.at(
                             sums[path, kind, j, n],
                             document[some],
@@ -88,11 +90,11 @@ def block_sums(
 
 
 def _pulled(
-    g: Tensor, axes: Tensor, away: Tensor, along: Tensor, size: Tensor
+    g: Tensor, axes: Tensor, random_directions: Tensor, stream_directions: Tensor, size: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What pulls g do to unit parts of each kind, [w s direction]; a turned part keeps its
     length."""
-    on_axis, on_stream = g @ axes.T, torch.linalg.vecdot(g, along)[..., None]
-    sign, angle = size.sign(), along @ axes.T
+    on_axis, on_stream = g @ axes.T, torch.linalg.vecdot(g, stream_directions)[..., None]
+    sign, angle = size.sign(), stream_directions @ axes.T
     turned = (sign * on_axis + on_stream) / (2 + 2 * sign * angle).sqrt()
-    return on_axis, g @ away.T, turned
+    return on_axis, g @ random_directions.T, turned

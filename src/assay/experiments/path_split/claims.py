@@ -9,10 +9,8 @@ from assay.core import Claim, Exact, Finding, Gate
 from assay.core.stats import Means, mean, ratio
 from assay.experiments.path_split.values import (
     PATHS,
-    alone,
     at_spent,
     average,
-    beside,
     both_norms,
     both_used,
     by_removal,
@@ -24,10 +22,12 @@ from assay.experiments.path_split.values import (
     moved,
     off,
     order,
+    pair_with,
+    removal_terms,
     separated,
     share,
+    single_terms,
     swept,
-    taken,
     told_by_direct,
 )
 
@@ -203,7 +203,7 @@ CLAIMS = (
         text="Two blocks part the paths: at 1.10 times an ordinary dictionary's FVU the direct "
         "half's ratio of direct to indirect effect is at "
         "least twice that of the other",
-        value=by_seed(alone, separated),
+        value=by_seed(single_terms, separated),
         scale="log",
         units=CROSSED,
         low=2.0,
@@ -225,7 +225,7 @@ CLAIMS = (
             "That is more than sorting gives: at equal FVU at least 1.5 times the ratio of the "
             "halves of one block, sorted by direct share"
         ),
-        value=by_seed(beside("sorted-halves"), lead),
+        value=by_seed(pair_with("sorted-halves"), lead),
         scale="log",
         units=CROSSED,
         low=1.5,
@@ -244,7 +244,7 @@ CLAIMS = (
             "It is so for real: with firings taken out and the norm as it is, at equal FVU still "
             "at least 1.25 times the ratio of one block, sorted"
         ),
-        value=by_seed(beside("one-block", taken), lead),
+        value=by_seed(pair_with("one-block", removal_terms), lead),
         scale="log",
         units=CROSSED,
         low=1.25,
@@ -274,20 +274,21 @@ CLAIMS = (
     ),
     *(
         Finding(
-            text=f"Direct share in {where} of SmolLM2{of}",
-            value=lambda arms, name=name, kind=kind, at=at: {
-                path: x.isel(block=at) for path, x in effects(kind)(arms[name], arms).items()
+            text=f"Direct share in {where} of SmolLM2{suffix}",
+            value=lambda arms, name=name, kind=kind, block_index=block_index: {
+                path: x.isel(block=block_index)
+                for path, x in effects(kind)(arms[name], arms).items()
             },
             statistic=share,
             units=("document",),
             unit="share of squared effect",
         )
-        for at, where in (
+        for block_index, where in (
             (0, "the first block"),
             (MIDDLE, "the middle block"),
             (-1, "the last block but one"),
         )
-        for name, kind, of in (
+        for name, kind, suffix in (
             ("smollm2", "principal", ""),
             ("smollm2", "random", ", along random directions"),
             ("smollm2-untrained", "principal", " with random weights"),
@@ -304,7 +305,7 @@ CLAIMS = (
     ),
     *(
         Finding(
-            text=f"Direct share of features of small models, {of}",
+            text=f"Direct share of features of small models, {suffix}",
             value=lambda arms, what=what: {
                 path: by_removal(arms["main"], arms)[f"{what}.{path}"] for path in PATHS
             },
@@ -312,7 +313,7 @@ CLAIMS = (
             units=CROSSED,
             unit="share of squared effect",
         )
-        for what, of in (
+        for what, suffix in (
             ("linear", "a hundredth taken out"),
             ("removed", "taken out, the divisor held"),
             ("exact", "taken out, the norm as it is"),
@@ -320,7 +321,7 @@ CLAIMS = (
     ),
     *(
         Finding(
-            text=f"Ratio of ratios at 1.10 times FVU, {of}",
+            text=f"Ratio of ratios at 1.10 times FVU, {suffix}",
             unit="1",
             units=CROSSED,
             statistic=geometric,
@@ -328,33 +329,33 @@ CLAIMS = (
                 by_seed(value, separated)(arms[name], arms)
             ),
         )
-        for name, value, of in (
-            ("sorted-halves", alone, "one block, sorted"),
-            ("turned", alone, "metrics turned"),
-            ("frozen-decoder", alone, "random decoder"),
-            ("soft-frozen", alone, "decoder kept near random rows"),
-            ("frozen-encoder", alone, "random encoder"),
-            ("untrained", alone, "untrained models"),
-            ("half", alone, "half as many steps"),
-            ("main", taken, "taken out for real"),
-            ("one-block", taken, "one block, sorted, taken out for real"),
-            ("half", taken, "half as many steps, taken out for real"),
+        for name, value, suffix in (
+            ("sorted-halves", single_terms, "one block, sorted"),
+            ("turned", single_terms, "metrics turned"),
+            ("frozen-decoder", single_terms, "random decoder"),
+            ("soft-frozen", single_terms, "decoder kept near random rows"),
+            ("frozen-encoder", single_terms, "random encoder"),
+            ("untrained", single_terms, "untrained models"),
+            ("half", single_terms, "half as many steps"),
+            ("main", removal_terms, "taken out for real"),
+            ("one-block", removal_terms, "one block, sorted, taken out for real"),
+            ("half", removal_terms, "half as many steps, taken out for real"),
         )
     ),
     *(
         Finding(
             text=(
                 "Ratio of ratios of two blocks over that with a decoder kept near random rows, "
-                f"at the FVU of the latter{of}"
+                f"at the FVU of the latter{suffix}"
             ),
             unit="1",
             units=CROSSED,
             statistic=geometric,
             value=lambda arms, name=name, other=other: np.log(
-                by_seed(beside(other), lead_at_theirs)(arms[name], arms)
+                by_seed(pair_with(other), lead_at_theirs)(arms[name], arms)
             ),
         )
-        for name, other, of in (
+        for name, other, suffix in (
             ("main", "soft-frozen", ""),
             ("half", "soft-half", ", half as many steps"),
         )

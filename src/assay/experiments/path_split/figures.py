@@ -37,7 +37,7 @@ def by_block(arms: Arms) -> Figure:
         if name in arms:
             terms = {path: x.values for path, x in effects(kind)(arms[name], arms).items()}
             rows += [
-                (block, *summary(found), label) for block, found in enumerate(share(terms))
+                (block, *summary(values), label) for block, values in enumerate(share(terms))
             ]  # [block, document]
     return Figure(
         "How far the MLPs of SmolLM2 act directly on the logits",

@@ -100,17 +100,18 @@ def _material(data: Harvest, test: Harvest, metric_windows: int, batch: int, see
         readout(model, BLOCK),
         torch.from_numpy(data.tokens[:metric_windows].astype(np.int64)),
     )
-    kept, tokens = torch.from_numpy(test.kept), torch.from_numpy(test.tokens.astype(np.int64))
+    row_ids, tokens = torch.from_numpy(test.kept), torch.from_numpy(test.tokens.astype(np.int64))
     files, document = np.unique(test.document[test.kept], return_inverse=True)
     pulls = []
     for draw in range(DRAWS):
-        found = probe(model, tokens, [BLOCK], read, seed, 10**8 + draw, ("frozen",))
+        response = probe(model, tokens, [BLOCK], read, seed, 10**8 + draw, ("frozen",))
         direct, total = (
-            g.flatten(0, 1)[kept] for g in (found.direct["frozen"], found.total["frozen"][0])
+            g.flatten(0, 1)[row_ids]
+            for g in (response.direct["frozen"], response.total["frozen"][0])
         )
         pulls.append({"direct": direct, "indirect": total - direct})
     x = data.rows(data.kept[:: max(1, len(data.kept) // 8192)])
-    made = Material(
+    materials = Material(
         batches=data.batches(np.array([seed]), batch),
         mean=data.mean,
         scale=data.scale,
@@ -122,7 +123,10 @@ def _material(data: Harvest, test: Harvest, metric_windows: int, batch: int, see
         pulls=pulls,
     )
     return replace(
-        made, take_out=lambda *asked: _taken_out(model, read, tokens, test.kept, made, seed, *asked)
+        materials,
+        take_out=lambda *arguments: _taken_out(
+            model, read, tokens, test.kept, materials, seed, *arguments
+        ),
     )
 
 
@@ -130,8 +134,8 @@ def _taken_out(
     model: Pretrained,
     read: Readout,
     tokens: Tensor,
-    kept: np.ndarray,
-    made: Material,
+    row_ids: np.ndarray,
+    materials: Material,
     seed: int,
     features: Float[Tensor, "b f"],
     rows: Float[Tensor, "f d"],
@@ -149,32 +153,32 @@ def _taken_out(
         .acts[Site("resid_post", BLOCK)]
         .float()
     )
-    square, n, s = features.square().double().numpy(), len(made.documents), tokens.shape[1]
-    drawn: list[tuple[int, int, int, int, float]] = []
+    square, n, s = features.square().double().numpy(), len(materials.documents), tokens.shape[1]
+    draws: list[tuple[int, int, int, int, float]] = []
     for document in range(n):
-        here = np.flatnonzero(made.document.numpy() == document)
+        document_rows = np.flatnonzero(materials.document.numpy() == document)
         for side in (0, 1):
-            mine = square[here][:, half.numpy() == side]
-            total = mine.sum()
+            mass = square[document_rows][:, half.numpy() == side]
+            total = mass.sum()
             if not total > 0:
                 continue
             u = uniform(np.array([seed]), f"path-split.taken.{side}", document, (count,))[0] * total
-            which = np.minimum(np.searchsorted(mine.cumsum(), u), mine.size - 1)
-            token, feature = np.divmod(which, mine.shape[1])
+            which = np.minimum(np.searchsorted(mass.cumsum(), u), mass.size - 1)
+            token, feature = np.divmod(which, mass.shape[1])
             numbers = np.flatnonzero(half.numpy() == side)[feature]
-            drawn += [
-                (document, side, here[t], f, total / count)
+            draws += [
+                (document, side, document_rows[t], f, total / count)
                 for t, f in zip(token, numbers, strict=True)
             ]
     names = ("direct", "indirect", "exact_direct", "exact_indirect")
     out = {f"taken_{name}": np.zeros((n, 2)) for name in names}
-    for i in range(0, len(drawn), 64):
-        of, sides, at, feature, weight = (
-            np.array(column) for column in zip(*drawn[i : i + 64], strict=True)
+    for i in range(0, len(draws), 64):
+        documents, sides, row_index, feature, weight = (
+            np.array(column) for column in zip(*draws[i : i + 64], strict=True)
         )
-        window, position = np.divmod(kept[at], s)
-        f = features[at, feature][:, None] * strength
-        found = ablated(
+        window, position = np.divmod(row_ids[row_index], s)
+        f = features[row_index, feature][:, None] * strength
+        response = ablated(
             model,
             BLOCK,
             tokens[window],
@@ -184,21 +188,21 @@ def _taken_out(
             read,
         )
         for name in names:
-            effect = getattr(found, name).double().numpy() / f[:, 0].double().numpy() ** 2
-            np.add.at(out[f"taken_{name}"], (of, sides), weight * effect)
+            effect = getattr(response, name).double().numpy() / f[:, 0].double().numpy() ** 2
+            np.add.at(out[f"taken_{name}"], (documents, sides), weight * effect)
     return out
 
 
 def planted(seed: int, d: int, batch: int) -> Material:
     """Sparse features whose path is known: each direction lies in one half of the space, and the
     halves act by one path only."""
-    own, half = np.array([seed]), d // 2
-    Q, _ = torch.linalg.qr(torch.from_numpy(normal(own, "path-split.space", 0, (d, d))[0]))
+    seeds, half = np.array([seed]), d // 2
+    Q, _ = torch.linalg.qr(torch.from_numpy(normal(seeds, "path-split.space", 0, (d, d))[0]))
     axes = Q[:, :half], Q[:, half:]
     rows = torch.cat(
         [
             unit(
-                torch.from_numpy(normal(own, "path-split.rows", i, (PLANTED // 2, a.shape[1]))[0])
+                torch.from_numpy(normal(seeds, "path-split.rows", i, (PLANTED // 2, a.shape[1]))[0])
                 @ a.T
             )
             for i, a in enumerate(axes)
@@ -206,7 +210,7 @@ def planted(seed: int, d: int, batch: int) -> Material:
     )
 
     def codes(stream: str, index: int, count: int) -> Tensor:
-        v = torch.from_numpy(uniform(own, f"path-split.{stream}", index, (count, PLANTED))[0])
+        v = torch.from_numpy(uniform(seeds, f"path-split.{stream}", index, (count, PLANTED))[0])
         return torch.where(v < DENSITY, v / DENSITY, torch.zeros(()))
 
     first = codes("mean", 0, 8192) @ rows
@@ -216,7 +220,7 @@ def planted(seed: int, d: int, batch: int) -> Material:
     test = (codes("test", 0, DOCUMENTS * LENGTH) @ rows - mean) * scale
     pulls = []
     for draw in range(DRAWS):
-        u = torch.from_numpy(normal(own, "path-split.pulls", draw, (len(test), d))[0])
+        u = torch.from_numpy(normal(seeds, "path-split.pulls", draw, (len(test), d))[0])
         pulls.append(
             {path: u @ a @ a.T for path, a in zip(("direct", "indirect"), axes, strict=True)}
         )

@@ -132,14 +132,14 @@ def material(s: PathSplit, bench: Bench) -> Material:
     )
 
 
-def prices(s: PathSplit, made: Material) -> Float[Tensor, "block d d"]:
+def prices(s: PathSplit, materials: Material) -> Float[Tensor, "block d d"]:
     """The metrics in which blocks of features pay: the half that is to act directly for its
     indirect effect, and the other way round."""
     import torch
 
     from assay.dictionaries.training.effects import priced
 
-    direct, indirect = made.metrics.direct, made.metrics.indirect
+    direct, indirect = materials.metrics.direct, materials.metrics.indirect
     if s.pays == "turned":
         Q, _ = torch.linalg.qr(
             torch.from_numpy(
@@ -147,11 +147,15 @@ def prices(s: PathSplit, made: Material) -> Float[Tensor, "block d d"]:
             )
         )
         direct, indirect = (Q.T @ M @ Q for M in (direct, indirect))
-    own, rest = (priced(M, made.covariance) for M in (direct, indirect))
-    return torch.stack([(own + rest) / 2]) if s.pays == "both" else torch.stack([rest, own])
+    direct_price, rest = (priced(M, materials.covariance) for M in (direct, indirect))
+    return (
+        torch.stack([(direct_price + rest) / 2])
+        if s.pays == "both"
+        else torch.stack([rest, direct_price])
+    )
 
 
-def method(runs: Runs[PathSplit], made: Material) -> Method:
+def method(runs: Runs[PathSplit], materials: Material) -> Method:
     """How the dictionaries of an arm are trained."""
     from assay.dictionaries.selection import TopK
     from assay.dictionaries.training.effects import EffectPenalty
@@ -159,16 +163,16 @@ def method(runs: Runs[PathSplit], made: Material) -> Method:
     from assay.dictionaries.training.train import Method
 
     s = runs.specs[0]
-    asked = Method(
+    base_method = Method(
         TopK(s.k),
-        EffectPenalty(prices(s, made)),
+        EffectPenalty(prices(s, materials)),
         s.width,
         lr=np.full(len(runs), s.lr),
         penalty=runs.each("alpha"),
         betas=(0.9, 0.999),
         encoder_scale=1.0,
     )
-    return freeze(asked, s.frozen)
+    return freeze(base_method, s.frozen)
 
 
 def train_together(arms: Sequence[Runs[PathSplit]], bench: Bench) -> list[Trained]:
@@ -176,24 +180,24 @@ def train_together(arms: Sequence[Runs[PathSplit]], bench: Bench) -> list[Traine
     pass over the same batches."""
     from assay.dictionaries.training.train import fit_dictionaries
 
-    made = material(
+    materials = material(
         arms[0].specs[0], bench
     )  # a seed has a model of its own, so it is a group of its own
-    found: dict[int, Trained] = {}
+    trained_by_arm: dict[int, Trained] = {}
     for steps in dict.fromkeys(runs.shared.steps for runs in arms):
         some = [i for i, runs in enumerate(arms) if runs.shared.steps == steps]
         trained = fit_dictionaries(
-            [(arms[i], method(arms[i], made)) for i in some],
-            made.batches,
-            d=made.d,
+            [(arms[i], method(arms[i], materials)) for i in some],
+            materials.batches,
+            d=materials.d,
             steps=steps,
             bench=bench,
-            mean=made.mean,
-            scale=made.scale,
+            mean=materials.mean,
+            scale=materials.scale,
             probe_at=probes(steps, 20),
         )
-        found |= dict(zip(some, trained, strict=True))
-    return [found[i] for i in range(len(arms))]
+        trained_by_arm |= dict(zip(some, trained, strict=True))
+    return [trained_by_arm[i] for i in range(len(arms))]
 
 
 def train(runs: Runs[PathSplit], bench: Bench) -> Trained:
@@ -212,50 +216,60 @@ def measure(runs: Runs[PathSplit], trained: Trained, bench: Bench) -> xr.Dataset
     from assay.dictionaries.dictionary import Dictionary
 
     s = runs.specs[0]
-    made, found = material(s, bench), []
-    for alpha, one in zip(runs.each("alpha"), Dictionary.of(trained.to("cpu")), strict=True):
-        found.append(_of_dictionary(s, made, one, ordinary=not alpha))
-    named: dict[str, Any] = {
-        name: (f"run {dims}", np.stack([row[name][1] for row in found]), unit)
-        for name, (dims, _, unit) in found[0].items()
+    materials, rows = material(s, bench), []
+    for alpha, dictionary in zip(runs.each("alpha"), Dictionary.of(trained.to("cpu")), strict=True):
+        rows.append(_of_dictionary(s, materials, dictionary, ordinary=not alpha))
+    variables: dict[str, Any] = {
+        name: (f"run {dims}", np.stack([row[name][1] for row in rows]), unit)
+        for name, (dims, _, unit) in rows[0].items()
     }
-    named["loss"] = ("run step", trained.history["loss"], "1")
+    variables["loss"] = ("run step", trained.history["loss"], "1")
     return measures(
         runs,
-        coords={"document": made.documents, "halves": list(HALVES), "step": trained.steps.tolist()},
-        **named,
+        coords={
+            "document": materials.documents,
+            "halves": list(HALVES),
+            "step": trained.steps.tolist(),
+        },
+        **variables,
     )
 
 
 def _of_dictionary(
-    s: PathSplit, made: Material, one: Dictionary, ordinary: bool
+    s: PathSplit, materials: Material, dictionary: Dictionary, ordinary: bool
 ) -> dict[str, tuple[str, Any, str]]:
     from assay.dictionaries.measuring.cell_measures import by_document
     from assay.dictionaries.measuring.path_shares import PATHS, effect_sums, halves
 
-    at, plain = (made.document, len(made.documents)), one.normalised
-    features = plain.encode(made.test)
-    off = made.test - plain.decode(features)[0]
-    features, rows = features[0], one.W_dec[0] / made.scale
-    share = made.metrics.share(rows)
+    grouping, plain = (materials.document, len(materials.documents)), dictionary.normalised
+    features = plain.encode(materials.test)
+    off = materials.test - plain.decode(features)[0]
+    features, rows = features[0], dictionary.W_dec[0] / materials.scale
+    share = materials.metrics.share(rows)
     parted = halves(share, s.seed)
-    sums = effect_sums(features, rows, made.pulls, {name: parted[name] for name in HALVES}, *at)
+    sums = effect_sums(
+        features, rows, materials.pulls, {name: parted[name] for name in HALVES}, *grouping
+    )
     out: dict[str, tuple[str, Any, str]] = {
-        "error": ("document", by_document(off.square().sum(1), *at), "squared activation"),
-        "variance": ("document", by_document(made.test.square().sum(1), *at), "squared activation"),
+        "error": ("document", by_document(off.square().sum(1), *grouping), "squared activation"),
+        "variance": (
+            "document",
+            by_document(materials.test.square().sum(1), *grouping),
+            "squared activation",
+        ),
         "share": ("feature", share.numpy(), "direct share"),
         "active": ("halves document half", sums["active"], "features"),
         **{path: ("halves document half", sums[path], "squared logit") for path in PATHS},
     }
-    if s.taken_out and made.take_out is not None:
-        own = parted["sorted" if s.pays == "both" else "trained"]
-        found = made.take_out(features, rows, own, 1.0, s.taken_out)
-        out |= {name: ("document half", x, "squared logit") for name, x in found.items()}
+    if s.taken_out and materials.take_out is not None:
+        half = parted["sorted" if s.pays == "both" else "trained"]
+        effects = materials.take_out(features, rows, half, 1.0, s.taken_out)
+        out |= {name: ("document half", x, "squared logit") for name, x in effects.items()}
         for part, strength in STRENGTHS.items() if s.pays == "other" else ():
             also = (
-                made.take_out(features, rows, own, strength, s.taken_out)
+                materials.take_out(features, rows, half, strength, s.taken_out)
                 if ordinary
-                else {name: x * np.nan for name, x in found.items()}
+                else {name: x * np.nan for name, x in effects.items()}
             )
             out |= {
                 f"{part}_{name}": ("document half", x, "squared logit") for name, x in also.items()
@@ -285,7 +299,7 @@ def measure_blocks(runs: Runs[PathSplit], trained: Trained, bench: Bench) -> xr.
         model.encode, "test", context=s.context, count=s.tested, per_file=1, seed=s.seed
     )
     files, document = np.unique(cut.document, return_inverse=True)
-    named = {
+    variables = {
         key: (f"run {dims}", x[None], unit)
         for key, (dims, x, unit) in block_sums(
             model, cut.tokens, document, s.directions, s.seed
@@ -297,7 +311,7 @@ def measure_blocks(runs: Runs[PathSplit], trained: Trained, bench: Bench) -> xr.
             "document": [text.documents[f].path for f in files],
             "block": list(range(model.layers)),
         },
-        **named,
+        **variables,
     )
 
 

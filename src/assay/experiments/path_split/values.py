@@ -84,12 +84,12 @@ def swept(arm: xr.Dataset) -> Terms:
     return {name: data[name] for name in ("error", "variance", *PATHS)}
 
 
-def alone(arm: xr.Dataset, arms: Arms) -> Terms:
+def single_terms(arm: xr.Dataset, arms: Arms) -> Terms:
     """Terms of one arm."""
     return swept(arm)
 
 
-def taken(arm: xr.Dataset, arms: Arms) -> Terms:
+def removal_terms(arm: xr.Dataset, arms: Arms) -> Terms:
     """Terms of one arm, effects by taking firings out, the norm as it is."""
     data = by(arm, "alpha")
     return {
@@ -99,9 +99,9 @@ def taken(arm: xr.Dataset, arms: Arms) -> Terms:
     }
 
 
-def beside(other: str, of: Named = alone) -> Named:
+def pair_with(other: str, terms: Named = single_terms) -> Named:
     """Terms of an arm and of another."""
-    return lambda arm, arms: sides(a=of(arm, arms), b=of(arms[other], arms))
+    return lambda arm, arms: sides(a=terms(arm, arms), b=terms(arms[other], arms))
 
 
 def at_level(fvu: np.ndarray, y: np.ndarray, level: np.ndarray) -> np.ndarray:
@@ -129,8 +129,8 @@ def fvu_of(m: Means, side: str = "") -> np.ndarray:
 def ratio_of_halves(m: Means, side: str = "") -> np.ndarray:
     """[draw, alpha]: log of direct ÷ indirect effect in the half that should act directly over the
     same in the other."""
-    each = np.log(m[f"{side}direct"]) - np.log(m[f"{side}indirect"])
-    return each[..., 0] - each[..., 1]
+    log_ratio = np.log(m[f"{side}direct"]) - np.log(m[f"{side}indirect"])
+    return log_ratio[..., 0] - log_ratio[..., 1]
 
 
 def separated(m: Means, side: str = "") -> np.ndarray:
@@ -161,8 +161,8 @@ def by_removal(arm: xr.Dataset, arms: Arms) -> Terms:
     names = {"linear": "hundredth_taken", "removed": "taken", "exact": "taken_exact"}
     return sides(
         **{
-            of: {path: data[f"{name}_{path}"].sum("half") for path in PATHS}
-            for of, name in names.items()
+            side: {path: data[f"{name}_{path}"].sum("half") for path in PATHS}
+            for side, name in names.items()
         }
     )
 
@@ -187,7 +187,7 @@ def by_seed(value: Named, statistic: Statistic) -> OneTerm:
     geometric mean over documents is exp(θ) less its bias, as the jackknife has it
     """
 
-    def each(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
+    def jackknife(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         import xarray as xr
 
         terms = {name: x.transpose("seed", "document", ...) for name, x in value(arm, arms).items()}
@@ -206,7 +206,7 @@ def by_seed(value: Named, statistic: Statistic) -> OneTerm:
                 coords={unit: first[unit].values for unit in ("seed", "document")},
             )
 
-    return each
+    return jackknife
 
 
 def both_used(arm: xr.Dataset) -> bool:

@@ -39,12 +39,12 @@ def more_seeds(
 
     def specs(main: tuple[SCurves, ...]) -> tuple[SCurves, ...]:
         base = main[0]
-        wanted = (
+        chosen_ranks = (
             base.ranks
             if ranks is None
             else tuple(base.n if r == -1 else min(r, base.n) for r in ranks)
         )
-        base = base.replace(steps=round(longer * base.steps), ranks=wanted, **fields)
+        base = base.replace(steps=round(longer * base.steps), ranks=chosen_ranks, **fields)
         starts = sorted({s.start for s in main}) if start is None else start
         seeds = sorted({s.seed for s in main})
         return grid(base, seed=range(seeds[0], seeds[0] + times * len(seeds)), start=starts)
@@ -52,13 +52,15 @@ def more_seeds(
     return specs
 
 
-def in_place(name: str, rank: int, of: int) -> Derive:
+def in_place(name: str, rank: int, target_rank: int) -> Derive:
     """A derived arm: the measures of an arm with those at `rank` (−1: the highest) in the place of
     those at `of`, and no other."""
 
     def derive(arms: Arms) -> xr.Dataset:
         highest = arms[name]["rank"].values[-1]
-        return arms[name].sel(rank=[highest if rank == -1 else rank]).assign_coords(rank=[of])
+        return (
+            arms[name].sel(rank=[highest if rank == -1 else rank]).assign_coords(rank=[target_rank])
+        )
 
     return derive
 
@@ -71,9 +73,10 @@ def dealt(arms: Arms) -> xr.Dataset:
     main, mixed = arms["main"], arms["main"].depth.values.copy()
     runs = {seed: np.flatnonzero(main.seed.values == seed) for seed in np.unique(main.seed.values)}
     for rank in range(main.sizes["rank"]):
-        for seed, at in runs.items():
-            mixed[at, rank] = main.depth.values[
-                at[rng.permutation(np.array([seed]), "s-curves.dealt", rank, len(at))[0]], rank
+        for seed, indices in runs.items():
+            mixed[indices, rank] = main.depth.values[
+                indices[rng.permutation(np.array([seed]), "s-curves.dealt", rank, len(indices))[0]],
+                rank,
             ]
     return main[["depth", "left"]].assign(depth=main.depth.copy(data=mixed))
 
@@ -88,9 +91,13 @@ def other_start(arms: Arms) -> xr.Dataset:
     """A derived arm: main's measures, with the times predicted from the same seed's largest
     start."""
     predicted = by(arms["main"], "start").predicted.isel(start=-1, drop=True)
-    made = arms["main"][["t50", "left", "predicted"]].copy(deep=True)
-    made["predicted"] = ("run", predicted.sel(seed=made.seed.values).values, made.predicted.attrs)
-    return made
+    dataset = arms["main"][["t50", "left", "predicted"]].copy(deep=True)
+    dataset["predicted"] = (
+        "run",
+        predicted.sel(seed=dataset.seed.values).values,
+        dataset.predicted.attrs,
+    )
+    return dataset
 
 
 CE: dict[str, Any] = {"loss": "row-kl", "scale": 2.0, "lr": 3.0}

@@ -119,13 +119,13 @@ def open_question(arms: Arms) -> list[float]:
     from assay.worlds.linear.factors import generalised_kl, raw_cross_entropy
 
     C = torch.tensor([[[0.5, 1.0], [2.0, 0.1]]], dtype=torch.float64)
-    asked = [
+    cases = [
         (raw_cross_entropy, C),
         (raw_cross_entropy, 2 * C),
         (generalised_kl, torch.ones_like(C)),
         (generalised_kl, C),
     ]
-    return [float(make(C)(Z)[0]) for make, Z in asked]
+    return [float(make(C)(Z)[0]) for make, Z in cases]
 
 
 def logits(arms: Arms) -> list[float]:
@@ -475,7 +475,7 @@ CLAIMS = (
         Finding(
             text=(
                 f"Share of seeds with two drops or more at rank {rank}, a drop at least {p:g} of "
-                f"the fastest: {told}"
+                f"the fastest: {label}"
             ),
             value=lambda arms, name=name, rank=rank, p=p: several(rank, p)(arms[name], arms),
             unit=SHARE,
@@ -483,7 +483,7 @@ CLAIMS = (
             published="new",
             source=COMMENT,
         )
-        for name, rank, told in (
+        for name, rank, label in (
             ("ce", 2, "cross-entropy"),
             ("ce", 1, "cross-entropy"),
             ("small", 2, "squared error"),

@@ -69,7 +69,7 @@ def curves(
     panels: Mapping[str, tuple[xr.Dataset, int]],
     seeds: int,
     where: float | None,
-    of: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] = lambda t, loss: (
+    transform: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] = lambda t, loss: (
         t,
         loss,
     ),
@@ -83,7 +83,7 @@ def curves(
             arm = arm.isel(run=np.isclose(arm.start, where))
         for run in range(min(seeds, arm.sizes["run"])):
             curve = arm.curve.isel(run=run).sel(rank=rank)
-            step, y = of(curve.time.values.astype(float), curve.values)
+            step, y = transform(curve.time.values.astype(float), curve.values)
             rows += [
                 (panel, f"seed {int(arm.seed[run])}", *point)
                 for point in zip(step.tolist(), y.tolist(), strict=True)
@@ -161,7 +161,7 @@ def figures(arms: Arms) -> list[Figure]:
         "rank 1, rows of one sign": (arms["one-sign"], 1),
         **{f"rank {r}": (ce, r) for r in ce["rank"].values.tolist()},
     }
-    asked = {
+    variants = {
         f"{name} cross-entropy" if name != "generalised" else "generalised KL": (
             arms[name],
             arms[name]["rank"].values[0],
@@ -211,7 +211,7 @@ def figures(arms: Arms) -> list[Figure]:
                 "Without normalising, cross-entropy runs below its value at Z = C (0); "
                 "generalised KL does not"
             ),
-            asked,
+            variants,
             log=True,
         ),
     ]

@@ -127,16 +127,18 @@ def train(runs: Runs[SCurves], bench: Bench) -> Trained:
                 runs, params, loss, lr=rates(runs)
             )
         )
-    done = fit(
+    trainings = fit(
         groups, lambda step: None, steps=s.steps, probe_at=range(1, s.steps + 1), bench=bench
     )
-    named = list(zip(s.ranks, done, strict=True))
+    trained_by_rank = list(zip(s.ranks, trainings, strict=True))
     return Trained(
-        tensors={f"{name}{rank}": x for rank, t in named for name, x in t.tensors.items()},
+        tensors={
+            f"{name}{rank}": x for rank, t in trained_by_rank for name, x in t.tensors.items()
+        },
         header={},
-        history={f"loss{rank}": t.history["loss"] for rank, t in named},
-        steps=done[0].steps,
-        diverged=np.any([t.diverged for t in done], axis=0),
+        history={f"loss{rank}": t.history["loss"] for rank, t in trained_by_rank},
+        steps=trainings[0].steps,
+        diverged=np.any([t.diverged for t in trainings], axis=0),
     )
 
 
@@ -158,32 +160,32 @@ def measure(runs: Runs[SCurves], trained: Trained, bench: Bench) -> xr.Dataset:
     for rank in s.ranks:
         A, loss = target_and_loss(runs, rank, bench.device)
         least = loss(A)[0].cpu().numpy()[:, None]
-        at = trained.history[f"loss{rank}"] - least  # after 0, 1, … updates
-        share = at / at[:, :1]
-        found = {
-            "depth": plateaus.depth(at),
+        excess = trained.history[f"loss{rank}"] - least  # after 0, 1, … updates
+        share = excess / excess[:, :1]
+        statistics = {
+            "depth": plateaus.depth(excess),
             "left": share[:, -1],
             "curve": share[:, shown_steps(s.steps)],
         }
-        found |= {f"t{p}": plateaus.time_to(at, p / 100) for p in (90, 50, 10)}
-        for name, seen in (("drops", at), ("drops_half", at[:, : s.steps // 2])):
-            found[name] = np.stack([plateaus.drops(seen, p) for p in PROMINENCES], axis=-1)
-        found["off"] = distance(trained.tensors, rank, A)
-        for name, values in found.items():
+        statistics |= {f"t{p}": plateaus.time_to(excess, p / 100) for p in (90, 50, 10)}
+        for name, window in (("drops", excess), ("drops_half", excess[:, : s.steps // 2])):
+            statistics[name] = np.stack([plateaus.drops(window, p) for p in PROMINENCES], axis=-1)
+        statistics["off"] = distance(trained.tensors, rank, A)
+        for name, values in statistics.items():
             rows[name].append(values)
-    each = {name: np.stack(values, axis=1) for name, values in rows.items()}
+    arrays = {name: np.stack(values, axis=1) for name, values in rows.items()}
     return measures(
         runs,
         coords={"rank": s.ranks, "time": shown_steps(s.steps), "prominence": PROMINENCES},
-        depth=("run rank", each["depth"], DEPTH),
-        drops=("run rank prominence", each["drops"], "drops"),
-        drops_half=("run rank prominence", each["drops_half"], "drops"),
-        t90=("run rank", each["t90"], "steps"),
-        t50=("run rank", each["t50"], "steps"),
-        t10=("run rank", each["t10"], "steps"),
-        left=("run rank", each["left"], LEFT),
-        off=("run rank", each["off"], "share of the target's norm"),
-        curve=("run rank time", each["curve"], LEFT),
+        depth=("run rank", arrays["depth"], DEPTH),
+        drops=("run rank prominence", arrays["drops"], "drops"),
+        drops_half=("run rank prominence", arrays["drops_half"], "drops"),
+        t90=("run rank", arrays["t90"], "steps"),
+        t50=("run rank", arrays["t50"], "steps"),
+        t10=("run rank", arrays["t10"], "steps"),
+        left=("run rank", arrays["left"], LEFT),
+        off=("run rank", arrays["off"], "share of the target's norm"),
+        curve=("run rank time", arrays["curve"], LEFT),
         predicted=("run", predicted(runs), "steps"),
     )
 
@@ -211,11 +213,14 @@ def predicted(runs: Runs[SCurves]) -> Float[np.ndarray, "run"]:
     s = runs.shared
     if s.free or s.adam or s.loss != "square":
         return np.full(len(runs), np.nan)
-    true, own = factors.pair(runs.replicated(), "factors.target", s.n, 1), factors_at_start(runs, 1)
+    true, starts = (
+        factors.pair(runs.replicated(), "factors.target", s.n, 1),
+        factors_at_start(runs, 1),
+    )
     length = {side: x.norm(dim=(1, 2)).numpy() for side, x in true.items()}
-    along = sum(
-        (true[side] * own[side]).sum((1, 2)).numpy() / length[side] for side in "ab"
+    overlap = sum(
+        (true[side] * starts[side]).sum((1, 2)).numpy() / length[side] for side in "ab"
     )  # what grows is their sum
     sigma = s.scale * length["a"] * length["b"]
-    times = [curves.rank_one_time(x, abs(u) / 2, 0.5) for x, u in zip(sigma, along, strict=True)]
+    times = [curves.rank_one_time(x, abs(u) / 2, 0.5) for x, u in zip(sigma, overlap, strict=True)]
     return np.array(times) / rates(runs)

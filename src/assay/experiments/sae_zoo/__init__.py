@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def along(half: str, full: str, broad: str) -> Arm:
+def combine_corners(half: str, full: str, broad: str) -> Arm:
     """An arm derived from three: their sums side by side, one `corner` each."""
 
     def derive(arms: Arms) -> xr.Dataset:
@@ -46,9 +46,9 @@ def along(half: str, full: str, broad: str) -> Arm:
         parts = []
         for corner, name in enumerate((half, full, broad)):
             arm = arms[name]
-            kept = arm[[v for v in (*FRONTIER, "diverged") if v in arm]].reset_coords(drop=True)
+            dataset = arm[[v for v in (*FRONTIER, "diverged") if v in arm]].reset_coords(drop=True)
             parts.append(
-                kept.assign_coords(
+                dataset.assign_coords(
                     seed=("run", arm.seed.values), corner=("run", np.full(len(arm.seed), corner))
                 )
             )
@@ -141,10 +141,10 @@ ARMS = {
         note="random features, {main.k} kept, the decoder fitted by least squares",
     ),
     "pca": Arm(fit_baselines, specs=with_method("pca"), note="{main.k} principal components"),
-    "batch-along": along("half", "main", "broad"),
-    "topk-along": along("topk-half", "topk", "topk-broad"),
-    "topk-12-along": along("topk-12-half", "topk-12", "topk-12-broad"),
-    "topk-21-along": along("topk-21-half", "topk-21", "topk-21-broad"),
+    "batch-along": combine_corners("half", "main", "broad"),
+    "topk-along": combine_corners("topk-half", "topk", "topk-broad"),
+    "topk-12-along": combine_corners("topk-12-half", "topk-12", "topk-12-broad"),
+    "topk-21-along": combine_corners("topk-21-half", "topk-21", "topk-21-broad"),
 }
 SMALL = SAEZoo(layer=2, width=48, windows=24, steps=30, rows=1000, per_file=1)
 PAGE = """

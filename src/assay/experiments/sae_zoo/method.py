@@ -109,11 +109,11 @@ def activations(runs: Runs[SAEZoo], bench: Bench) -> tuple[Harvest, Harvest]:
     if s.acts == "untrained":
         # the same place: the model without its weights ends there
         site = f"blocks.{s.layer - 1}.hook_resid_post"
-        given = {
+        overrides = {
             "subject": str(untrained(s.subject, s.layer, bench, seed=int(runs.seeds[0]))),
             "site": site,
         }
-        train, test = train.replace(**given), test.replace(**given)
+        train, test = train.replace(**overrides), test.replace(**overrides)
     data = harvest(train, bench)
     return data, harvest(test, bench, like=data)
 
@@ -139,14 +139,14 @@ def method(runs: Runs[SAEZoo]) -> Method:
 
     s = runs.shared
     frozen = {"": (), "encoder": ("W_enc", "b_enc"), "decoder": ("W_dec",)}[s.frozen]
-    given: dict[str, Any] = {
+    options: dict[str, Any] = {
         "width": s.width,
         "lr": np.full(len(runs), s.lr),
         "penalty": runs.each("penalty"),
         "products": s.products,
         "frozen": frozen,
     }
-    ranked = {"betas": (0.9, 0.999), "encoder_scale": 1.0, **given}
+    ranked = {"betas": (0.9, 0.999), "encoder_scale": 1.0, **options}
     match s.method:
         case "topk":
             return Method(TopK(s.k), losses.mse, **ranked)
@@ -159,9 +159,9 @@ def method(runs: Runs[SAEZoo]) -> Method:
                 **ranked,
             )
         case "relu":
-            return Method(ReLU(), losses.l1, **given)
+            return Method(ReLU(), losses.l1, **options)
         case "jumprelu":
-            return Method(JumpReLU(s.bandwidth, s.bandwidth), losses.jumprelu, **given)
+            return Method(JumpReLU(s.bandwidth, s.bandwidth), losses.jumprelu, **options)
     raise SpecError(f"{s.method} is not trained by gradient descent")
 
 
@@ -175,14 +175,14 @@ def train_together(groups: Sequence[Runs[SAEZoo]], bench: Bench) -> list[Trained
 
     s = groups[0].shared
     data, _ = activations(groups[0], bench)
-    drawn = [r.replicated() for r in groups]
-    seeds = drawn[0].seeds
+    replicas = [r.replicated() for r in groups]
+    seeds = replicas[0].seeds
     plain = data.batches(seeds, s.batch)
     batches = (
         plain if s.acts != "shuffled" else lambda step: shuffled(plain(step), int(seeds[0]), step)
     )
     return fit_dictionaries(
-        [(r, method(r)) for r in drawn],
+        [(r, method(r)) for r in replicas],
         batches,
         d=data.d,
         steps=s.steps,
@@ -205,19 +205,19 @@ def fit_baselines(runs: Runs[SAEZoo], bench: Bench) -> Trained:
     from assay.dictionaries.baselines.repair import refit_decoder
     from assay.dictionaries.dictionary import Dictionary
 
-    found = []
-    for one in runs.split(1):
-        s = one.shared
-        data, _ = activations(one, bench)
+    dictionaries = []
+    for run in runs.split(1):
+        s = run.shared
+        data, _ = activations(run, bench)
         x = data.rows(
-            np.sort(generator(int(one.seeds[0]), "sae-zoo.rows").permutation(data.kept)[: s.rows])
+            np.sort(generator(int(run.seeds[0]), "sae-zoo.rows").permutation(data.kept)[: s.rows])
         )
         if s.method == "random":
-            made = refit_decoder(random_features(one, data.d), x)
+            dictionary = refit_decoder(random_features(run, data.d), x)
         else:
-            made = pca(x, s.k)[0]
-        found.append(replace(made, sites=(data.spec.site,)))
-    return Dictionary.join(found).to_trained()
+            dictionary = pca(x, s.k)[0]
+        dictionaries.append(replace(dictionary, sites=(data.spec.site,)))
+    return Dictionary.join(dictionaries).to_trained()
 
 
 def random_features(runs: Runs[SAEZoo], d: int) -> Dictionary:
@@ -228,8 +228,8 @@ def random_features(runs: Runs[SAEZoo], d: int) -> Dictionary:
     from assay.dictionaries.selection import TopK
     from assay.dictionaries.training.train import start
 
-    given = start(runs.seeds, method(Runs([runs.specs[0].replace(method="topk")])), d)
-    tensors = {**given, "W_enc": given["W_enc"].mT.contiguous()}
+    params = start(runs.seeds, method(Runs([runs.specs[0].replace(method="topk")])), d)
+    tensors = {**params, "W_enc": params["W_enc"].mT.contiguous()}
     return Dictionary.from_tensors(tensors, {"nonlinearity": to_json(TopK(runs.shared.k))})
 
 
@@ -241,15 +241,15 @@ def measure(runs: Runs[SAEZoo], trained: Trained, bench: Bench) -> xr.Dataset:
     change = (
         (lambda x: shuffled(x, int(runs.seeds[0]), -1)) if s.acts == "shuffled" else (lambda x: x)
     )
-    named, coords = frontier.document_measures(Dictionary.of(trained), test, change)
+    variables, coords = frontier.document_measures(Dictionary.of(trained), test, change)
     if trained.history:
         coords["step"] = trained.steps.tolist()
-        named |= {
+        variables |= {
             name: ("run step", values, "1")
             for name, values in trained.history.items()
             if name in ("loss", "mse", "l0")
         }
-    return measures(runs, coords=coords, **named)
+    return measures(runs, coords=coords, **variables)
 
 
 def inputs(spec: SAEZoo) -> dict[str, str]:

@@ -19,7 +19,14 @@ from assay.core import Arm, Arms, Derive, Experiment, changed, grid, variant
 from assay.data import concepts
 from assay.experiments.streetlight.claims import CLAIMS
 from assay.experiments.streetlight.figures import figures
-from assay.experiments.streetlight.method import Streetlight, again, cost, inputs, measure, train
+from assay.experiments.streetlight.method import (
+    Streetlight,
+    cost,
+    inputs,
+    measure,
+    reuse_dictionaries,
+    train,
+)
 from assay.experiments.streetlight.probes import (
     BASELINES,
     EQUAL,
@@ -37,11 +44,11 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def kept(arms: Arms, of: Sequence[str], **levels: Sequence[str]) -> xr.Dataset:
+def select_measures(arms: Arms, names: Sequence[str], **levels: Sequence[str]) -> xr.Dataset:
     """What a derived arm takes over of `main`: these measures at these levels, so that it answers
     for nothing that it does not change."""
     data = arms["main"]
-    return data[[*of, *(["diverged"] if "diverged" in data else [])]].sel(
+    return data[[*names, *(["diverged"] if "diverged" in data else [])]].sel(
         {name: list(values) for name, values in levels.items()}
     )
 
@@ -50,29 +57,31 @@ PROBED = ("validation", "auroc")
 
 
 def in_place_of(
-    method: str, other: str, beside: Sequence[str], regimes: Sequence[str] = STANDARD
+    method: str, other: str, rivals: Sequence[str], regimes: Sequence[str] = STANDARD
 ) -> Derive:
     """The arm `main` with another method's numbers where those of one method stand, and those it is
     compared with."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        data = kept(
+        data = select_measures(
             arms,
             PROBED,
-            probe=(method, *beside),
+            probe=(method, *rivals),
             regime=[r for r in regimes if r in arms["main"].regime],
         )
-        given = kept(arms, PROBED, regime=data.regime.values).sel(probe=other, drop=True)
-        return data.assign({n: data[n].where(data.probe != method, given[n]) for n in PROBED})
+        replacement = select_measures(arms, PROBED, regime=data.regime.values).sel(
+            probe=other, drop=True
+        )
+        return data.assign({n: data[n].where(data.probe != method, replacement[n]) for n in PROBED})
 
     return derive
 
 
-def looks(measure: str, *beside: str) -> Derive:
+def looks(measure: str, *rivals: str) -> Derive:
     """The arm `main` with another share of found rules, and those that it is compared with."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        data = kept(arms, (*PROBED, measure, *beside), probe=("sae-1",), regime=STANDARD)
+        data = select_measures(arms, (*PROBED, measure, *rivals), probe=("sae-1",), regime=STANDARD)
         return data.assign(found=data[measure].rename("found")).drop_vars(measure)
 
     return derive
@@ -80,7 +89,7 @@ def looks(measure: str, *beside: str) -> Derive:
 
 def quivers(arms: Arms) -> xr.Dataset:
     """What both quivers of the arm `main` choose from."""
-    return kept(
+    return select_measures(
         arms,
         PROBED,
         probe=(*BASELINES, *SAE),
@@ -107,7 +116,9 @@ def both_oracles(arms: Arms) -> xr.Dataset:
 
 def permuted(arms: Arms) -> xr.Dataset:
     """The arm `main` where answers meant nothing while probes were trained and tuned."""
-    data = kept(arms, (*PROBED, "asked"), probe=("logistic", *MEANINGLESS), regime=(PERMUTED,))
+    data = select_measures(
+        arms, (*PROBED, "asked"), probe=("logistic", *MEANINGLESS), regime=(PERMUTED,)
+    )
     return data.assign_coords(regime=list(STANDARD))
 
 
@@ -138,7 +149,7 @@ ARMS = {
         note="its decoder stays as it was drawn, with the data's covariance",
     ),
     "planted": Arm(
-        again,
+        reuse_dictionaries,
         after="main",
         specs=changed(asks="planted", regimes=REGIMES),
         note="main's dictionaries, asked whether one of their own features is on",

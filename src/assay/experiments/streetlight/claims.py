@@ -78,7 +78,7 @@ def gain(arm: xr.Dataset, regimes: Sequence[str]) -> xr.DataArray:
     return off.sel(regime=list(regimes)).mean("regime", skipna=False)
 
 
-def left(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
+def selection_terms(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms [seed, task]: the gain where methods are chosen by validation, and where one takes the
     dictionary's winners by the test."""
     best = data(arm).auroc.sel(probe=[*BASELINES, *SAE]).max("probe") - picked(arm, BASELINES)
@@ -122,29 +122,31 @@ def looked(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
 def over_frozen(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed, task]: AUROC of the best single feature less that of the same seed's dictionary with a
     frozen decoder."""
-    mine = reached(arm, "sae-1")
-    return mine - reached(arms["frozen"], "sae-1").sel(seed=mine.seed, task=mine.task)
+    arm_auroc = reached(arm, "sae-1")
+    return arm_auroc - reached(arms["frozen"], "sae-1").sel(
+        seed=arm_auroc.seed, task=arm_auroc.task
+    )
 
 
 def over_main(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: the share of features for which looking finds a rule, less that of the same seed's
     dictionary as it is usually trained."""
-    mine = by(arm[["found"]]).found
-    return mine - by(arms["main"][["found"]]).found.sel(seed=mine.seed)
+    arm_share = by(arm[["found"]]).found
+    return arm_share - by(arms["main"][["found"]]).found.sel(seed=arm_share.seed)
 
 
 def beside_main(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms [seed]: the share of rules that have a feature, and that of the same seed's dictionary
     as it is usually trained."""
-    mine = by(arm[["lot"]]).lot
-    return {"mine": mine, "main": by(arms["main"][["lot"]]).lot.sel(seed=mine.seed)}
+    arm_share = by(arm[["lot"]]).lot
+    return {"mine": arm_share, "main": by(arms["main"][["lot"]]).lot.sel(seed=arm_share.seed)}
 
 
 def beyond_chance(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: the share of features for which looking finds a rule, less that of a random
     dictionary."""
-    found = by(arm[["found", "found_random"]])
-    return found.found - found.found_random
+    shares = by(arm[["found", "found_random"]])
+    return shares.found - shares.found_random
 
 
 def gap(m: Means) -> np.ndarray:
@@ -155,8 +157,8 @@ def gap(m: Means) -> np.ndarray:
 def illusion(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed, task]: AUROC of the dictionary's probes, best by validation, less an untuned
     regression's, with few examples."""
-    mine = picked(arm, SAE).sel(regime=list(SCARCE)).mean("regime", skipna=False)
-    return mine - reached(arm, "untuned", regimes=SCARCE)
+    arm_auroc = picked(arm, SAE).sel(regime=list(SCARCE)).mean("regime", skipna=False)
+    return arm_auroc - reached(arm, "untuned", regimes=SCARCE)
 
 
 def in_words(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
@@ -363,7 +365,7 @@ CLAIMS = (
             "Careless tables flatter: of the gain that winners by the test show, at most half is "
             "left where validation chooses"
         ),
-        value=left,
+        value=selection_terms,
         statistic=ratio("honest", "careless"),
         high=0.5,
         unit="of the careless gain",

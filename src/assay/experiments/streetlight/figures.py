@@ -26,17 +26,17 @@ def figures(arms: Arms) -> list[Figure]:
     order = d.sel(probe="sae-1")
     tasks = [str(t) for t in order.task.values[order.argsort().values[::-1]]]
     plain = surface(arms)
-    asked = by(main[["asked"]]).asked.mean("seed") if "asked" in main else None
+    answers = by(main[["asked"]]).asked.mean("seed") if "asked" in main else None
     rows = []
     for part in PARTS:
-        here = {name: reached(main, method, part).mean("seed") for name, method in SHOWN.items()}
+        scores = {name: reached(main, method, part).mean("seed") for name, method in SHOWN.items()}
         for task in tasks:
             label = f"{task}*" if task in plain else task
             rows += [
-                (label, float(values.sel(task=task)), name, part) for name, values in here.items()
+                (label, float(values.sel(task=task)), name, part) for name, values in scores.items()
             ]
-            if asked is not None and part == "test":
-                rows.append((label, float(asked.sel(task=task)), "asked in words", part))
+            if answers is not None and part == "test":
+                rows.append((label, float(answers.sel(task=task)), "asked in words", part))
     table = Figure(
         "What each concept named in advance is read from, losers included",
         columns(("concept", "auroc", "method", "part"), rows),

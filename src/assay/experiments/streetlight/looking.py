@@ -43,11 +43,15 @@ def looked(data: Harvest, test: Harvest, windows: int, bench: Bench) -> Looked:
 
     rules = token_rules(data, test, windows, bench)
     places = [np.flatnonzero(part.keep[:windows].ravel()) for part in (data, test)]
-    true = tuple(torch.from_numpy(rule[at]) for rule, at in zip(rules, places, strict=True))
-    return Looked(tuple(part.rows(at) for part, at in zip((data, test), places, strict=True)), true)
+    true = tuple(
+        torch.from_numpy(rule[indices]) for rule, indices in zip(rules, places, strict=True)
+    )
+    return Looked(
+        tuple(part.rows(indices) for part, indices in zip((data, test), places, strict=True)), true
+    )
 
 
-def found_in(dictionary: Dictionary, at: Looked, seed: int | None = None) -> dict[str, float]:
+def found_in(dictionary: Dictionary, tokens: Looked, seed: int | None = None) -> dict[str, float]:
     """Shares: of its live features for which looking finds a rule, of all rules for which there is
     a feature, and of features that are dead; FVU on the tokens that judge. With a seed also the
     first share with the rules of shuffled tokens."""
@@ -56,19 +60,19 @@ def found_in(dictionary: Dictionary, at: Looked, seed: int | None = None) -> dic
     from assay.features.predicates import followed
 
     with torch.no_grad():
-        f = tuple(dictionary.encode(x)[0] for x in at.x)
+        f = tuple(dictionary.encode(x)[0] for x in tokens.x)
         live = (f[0] > 0).sum(0) >= FIRINGS
-        off = dictionary.decode(f[1][None])[0] - at.x[1]
-    by_feature, by_rule = followed((f[0], f[1]), (at.true[0], at.true[1]))
+        off = dictionary.decode(f[1][None])[0] - tokens.x[1]
+    by_feature, by_rule = followed((f[0], f[1]), (tokens.true[0], tokens.true[1]))
     out = {
         "found": share(by_feature[live.numpy()] >= GOOD_F1),
         "lot": share(by_rule[~np.isnan(by_rule)] >= GOOD_F1),
         "dead": float((~(f[0] > 0).any(0) & ~(f[1] > 0).any(0)).float().mean()),
-        "fvu": float(off.square().sum() / (at.x[1] - at.x[1].mean(0)).square().sum()),
+        "fvu": float(off.square().sum() / (tokens.x[1] - tokens.x[1].mean(0)).square().sum()),
     }
     if seed is not None:
         draw = rng.generator(seed, "streetlight.shuffled")
-        shuffled = [true[torch.from_numpy(draw.permutation(len(true)))] for true in at.true]
+        shuffled = [true[torch.from_numpy(draw.permutation(len(true)))] for true in tokens.true]
         out["found_shuffled"] = share(
             followed((f[0][:, live], f[1][:, live]), (shuffled[0], shuffled[1]))[0] >= GOOD_F1
         )
@@ -126,7 +130,7 @@ def token_rules(
             labels, _ = window_labels(corpus, first, tokenizer)
             np.save(path / f"{name}.npy", rules(first.tokens, text, labels, known).true)
 
-    named: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "model": sha256(folder.path / "tokenizer.json"),
         "corpus": data.trained_on["corpus"],
         "looked": windows,
@@ -134,5 +138,5 @@ def token_rules(
     plain = [
         part.spec.replace(subject="", site="blocks.0.hook_resid_pre") for part in (data, test)
     ]  # rules are about text alone
-    where = bench.artefact(RulesSpec(train=plain[0], test=plain[1], **named), build)
+    where = bench.artefact(RulesSpec(train=plain[0], test=plain[1], **fields), build)
     return tuple(np.load(where / f"{name}.npy") for name in ("train", "test"))

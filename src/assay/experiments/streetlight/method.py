@@ -137,8 +137,8 @@ def activations(s: Streetlight, bench: Bench) -> tuple[Harvest, Harvest]:
     if s.weights == "random":
         # the same place: the model without its weights ends there
         site = f"blocks.{s.layer - 1}.hook_resid_post"
-        given = {"subject": str(untrained(s.subject, s.layer, bench)), "site": site}
-        train, test = train.replace(**given), test.replace(**given)
+        overrides = {"subject": str(untrained(s.subject, s.layer, bench)), "site": site}
+        train, test = train.replace(**overrides), test.replace(**overrides)
     data = harvest(train, bench)
     return data, harvest(test, bench, like=data)
 
@@ -178,7 +178,7 @@ def train(runs: Runs[Streetlight], bench: Bench) -> Trained:
     )[0]
 
 
-def again(runs: Runs[Streetlight], bench: Bench, before: Trained) -> Trained:
+def reuse_dictionaries(runs: Runs[Streetlight], bench: Bench, before: Trained) -> Trained:
     """The dictionaries of another arm, asked other questions."""
     return before.with_tensors(before.tensors)
 
@@ -188,17 +188,17 @@ def measure(runs: Runs[Streetlight], trained: Trained, bench: Bench) -> xr.Datas
     how good the dictionary is."""
     from assay.dictionaries.dictionary import Dictionary
 
-    found = [
-        measured_one(s, one, bench)
-        for s, one in zip(runs, Dictionary.of(trained.to("cpu")), strict=True)
+    outcomes = [
+        measured_one(s, entry, bench)
+        for s, entry in zip(runs, Dictionary.of(trained.to("cpu")), strict=True)
     ]
-    names, coords = found[0][1], {"regime": list(runs.shared.regimes), "probe": list(METHODS)}
-    named = {
-        name: (dims, np.stack([one[name] for one, _ in found]), unit)
+    names, coords = outcomes[0][1], {"regime": list(runs.shared.regimes), "probe": list(METHODS)}
+    variables = {
+        name: (dims, np.stack([entry[name] for entry, _ in outcomes]), unit)
         for name, (dims, unit) in MEASURED.items()
-        if name in found[0][0]
+        if name in outcomes[0][0]
     }
-    return measures(runs, coords={**coords, "task": list(names)}, **named)
+    return measures(runs, coords={**coords, "task": list(names)}, **variables)
 
 
 MEASURED = {
@@ -220,26 +220,31 @@ def measured_one(
     """The measures of one run, without the axis run, and the names of its questions."""
     data, test = activations(s, bench)
     listing = s.asks == "listed"
-    asked = listed(s, data, bench) if listing else planted(s, dictionary, data)
+    question_set = listed(s, data, bench) if listing else planted(s, dictionary, data)
     name = asked_spec(data, s.sizes) if listing else None
-    baselines, codes = Baselines(asked, bench, name), read_of(asked, dictionary.normalised)
-    reached = np.full((3, len(asked.names), len(s.regimes), len(METHODS)), np.nan)
+    baselines, codes = (
+        Baselines(question_set, bench, name),
+        read_of(question_set, dictionary.normalised),
+    )
+    reached = np.full((3, len(question_set.names), len(s.regimes), len(METHODS)), np.nan)
     for i, regime in enumerate(s.regimes):
         draws, names = (PERMUTATIONS, MEANINGLESS) if regime == PERMUTED else (1, (*SAE, "error"))
-        drawn = [
+        scores = [
             baselines.reached(regime, s.seed, d)
-            | rows(own_methods(codes, questions(asked, regime, s.seed, d), names))
+            | rows(own_methods(codes, questions(question_set, regime, s.seed, d), names))
             for d in range(draws)
         ]
-        for method in drawn[0]:
-            reached[:, :, i, METHODS.index(method)] = np.mean([one[method] for one in drawn], 0)
-    at = looked(data, test, s.looked, bench) if listing else None
-    seen = (
-        found_in(dictionary.normalised, at, s.seed if PERMUTED in s.regimes else None)
-        if at is not None
+        for method in scores[0]:
+            reached[:, :, i, METHODS.index(method)] = np.mean(
+                [score[method] for score in scores], 0
+            )
+    tokens = looked(data, test, s.looked, bench) if listing else None
+    shares = (
+        found_in(dictionary.normalised, tokens, s.seed if PERMUTED in s.regimes else None)
+        if tokens is not None
         else {}
     )
-    kept = (
+    chance_spec = (
         ChanceSpec(
             seed=s.seed,
             of=name,
@@ -252,30 +257,30 @@ def measured_one(
         else None
     )
     once = chance(
-        asked,
+        question_set,
         data,
-        at,
+        tokens,
         s.seed,
         s.width,
         s.k,
         bench,
-        kept,
+        chance_spec,
         CHANCE if listing and s.weights == "trained" else CHANCE[:1],
     )
-    if at is not None:
-        once |= rows([(EQUAL, equal(asked, data, at, s.seed, seen["fvu"]))])
+    if tokens is not None:
+        once |= rows([(EQUAL, equal(question_set, data, tokens, s.seed, shares["fvu"]))])
     for method in (m for m in METHODS if m in once):
         reached[:, :, s.regimes.index("standard"), METHODS.index(method)] = once[method]
-    named: dict[str, Any] = {
+    variables: dict[str, Any] = {
         "validation": reached[0],
         "auroc": reached[1],
         "shifted": reached[2, :, s.regimes.index("standard")],
     }
-    if at is not None:
-        named |= {**seen, "found_random": once["found"], "lot_random": once["lot"]}
+    if tokens is not None:
+        variables |= {**shares, "found_random": once["found"], "lot_random": once["lot"]}
     if listing and any(s.worded) and s.weights == "trained":
-        named["asked"] = in_words(s, asked, data, bench)
-    return named, asked.names
+        variables["asked"] = in_words(s, question_set, data, bench)
+    return variables, question_set.names
 
 
 def listed(s: Streetlight, data: Harvest, bench: Bench) -> Asked:
@@ -318,21 +323,22 @@ def planted(s: Streetlight, dictionary: Dictionary, data: Harvest, before: int =
     halves = np.array(s.sizes) // 2
     usable = np.flatnonzero((f.sum(0) >= halves.sum()) & ((~f).sum(0) >= halves.sum()))
     draw = generator(s.seed, "streetlight.planted")
-    label, part, at = [], [], []
+    label, part, positions = [], [], []
     for feature in draw.permutation(usable)[:count]:
         sides = [
             draw.permutation(np.flatnonzero(f[:, feature] == yes))[: halves.sum()]
             for yes in (True, False)
         ]
-        at.append(tokens_at[np.concatenate(sides)])
+        positions.append(tokens_at[np.concatenate(sides)])
         label.append(np.repeat([True, False], halves.sum()))
         part.append(np.tile(np.repeat(np.arange(4), halves), 2))
-    if len(at) < count:
+    if len(positions) < count:
         raise SpecError(
-            f"only {len(at)} features are on often enough for a planted question, {count} are "
+            f"only {len(positions)} features are on often enough for a planted question, {count} "
+            "are "
             "needed; give more windows or fewer sizes"
         )
-    places = np.stack(at)[..., None] - np.arange(before)[::-1]
+    places = np.stack(positions)[..., None] - np.arange(before)[::-1]
     x = data.rows(places.ravel()).view(*places.shape, data.d)
     tokens = data.tokens.ravel()[places]
     return Asked(
@@ -340,7 +346,7 @@ def planted(s: Streetlight, dictionary: Dictionary, data: Harvest, before: int =
     )
 
 
-def in_words(s: Streetlight, asked: Asked, data: Harvest, bench: Bench) -> Any:
+def in_words(s: Streetlight, question_set: Asked, data: Harvest, bench: Bench) -> Any:
     """AUROC of the model's own answers on test texts; which of its two words means yes is chosen on
     validation texts."""
     import torch
@@ -349,12 +355,14 @@ def in_words(s: Streetlight, asked: Asked, data: Harvest, bench: Bench) -> Any:
     from assay.features.kernel_probe import auc
 
     odds = answers(data, s.sizes, s.worded, bench)
-    found = []
-    for score, label, part in zip(odds, asked.label, asked.part, strict=True):
-        at = [np.flatnonzero((part == p) & ~np.isnan(score)) for p in (1, 2)]
-        values = [float(auc(torch.from_numpy(score[i]), torch.from_numpy(label[i]))) for i in at]
-        found.append(values[1] if not values[0] < 0.5 else 1 - values[1])
-    return np.array(found)
+    aurocs = []
+    for score, label, part in zip(odds, question_set.label, question_set.part, strict=True):
+        rows_by_part = [np.flatnonzero((part == p) & ~np.isnan(score)) for p in (1, 2)]
+        values = [
+            float(auc(torch.from_numpy(score[i]), torch.from_numpy(label[i]))) for i in rows_by_part
+        ]
+        aurocs.append(values[1] if not values[0] < 0.5 else 1 - values[1])
+    return np.array(aurocs)
 
 
 def inputs(spec: Streetlight) -> dict[str, str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from assay.features.kernel_probe import Questions, Tuned
 
 STANDARD = ("standard",)
-SCARCE = tuple(f"{n} examples{again}" for n in (8, 32) for again in ("", ", again"))
+SCARCE = tuple(f"{n} examples{suffix}" for n in (8, 32) for suffix in ("", ", again"))
 HARD = (*SCARCE, "1 in 9", "noise 20 %")
 REGIMES = (*STANDARD, *HARD)
 PERMUTED = "permuted"
@@ -80,7 +80,7 @@ class Asked:
         )
 
 
-def questions(asked: Asked, regime: str, seed: int, draw: int = 0) -> Questions:
+def questions(question_set: Asked, regime: str, seed: int, draw: int = 0) -> Questions:
     """The rows of a regime: fewer training rows, few with the answer yes, or some told wrongly;
     tests are always the same and true.
 
@@ -90,46 +90,54 @@ def questions(asked: Asked, regime: str, seed: int, draw: int = 0) -> Questions:
 
     from assay.features.kernel_probe import Questions
 
-    told, rows = asked.label.copy(), []
-    for q in range(len(told)):
-        own = rng.generator(0 if regime == "standard" else seed, f"streetlight.{regime}.{draw}", q)
-        mine = [
+    labels, rows = question_set.label.copy(), []
+    for q in range(len(labels)):
+        generator = rng.generator(
+            0 if regime == "standard" else seed, f"streetlight.{regime}.{draw}", q
+        )
+        sides_by_part = [
             [
-                own.permutation(np.flatnonzero((asked.part[q] == p) & (asked.label[q] == yes)))
+                generator.permutation(
+                    np.flatnonzero((question_set.part[q] == p) & (question_set.label[q] == yes))
+                )
                 for yes in (True, False)
             ]
             for p in (0, 1)
         ]
         if regime in SCARCE:
             half = int(regime.split()[0]) // 2
-            mine = [[side[:half] for side in sides] for sides in mine]
+            sides_by_part = [[side[:half] for side in sides] for sides in sides_by_part]
         elif regime == "1 in 9":
-            mine[0][0] = mine[0][0][: max(2, len(mine[0][1]) // 8)]
-        train, validation = (np.concatenate(sides) for sides in mine)
+            sides_by_part[0][0] = sides_by_part[0][0][: max(2, len(sides_by_part[0][1]) // 8)]
+        train, validation = (np.concatenate(sides) for sides in sides_by_part)
         if regime.startswith("noise"):
             wrong = train[
-                own.permutation(len(train))[: round(float(regime.split()[1]) / 100 * len(train))]
+                generator.permutation(len(train))[
+                    : round(float(regime.split()[1]) / 100 * len(train))
+                ]
             ]
-            told[q, wrong] = ~told[q, wrong]
+            labels[q, wrong] = ~labels[q, wrong]
         if regime == PERMUTED:
             for part in (train, validation):
-                told[q, part] = told[q, own.permutation(part)]
-        rows.append((train, validation, *(np.flatnonzero(asked.part[q] == p) for p in (2, 3))))
+                labels[q, part] = labels[q, generator.permutation(part)]
+        rows.append(
+            (train, validation, *(np.flatnonzero(question_set.part[q] == p) for p in (2, 3)))
+        )
     first, second, *tests = (torch.from_numpy(np.stack(part)) for part in zip(*rows, strict=True))
     return Questions(
-        torch.from_numpy(asked.label), torch.from_numpy(told), first, second, tuple(tests)
+        torch.from_numpy(question_set.label), torch.from_numpy(labels), first, second, tuple(tests)
     )
 
 
 def pooled(
-    x: Float[Tensor, "q row s d"], there: Bool[Tensor, "q row s"]
+    x: Float[Tensor, "q row s d"], mask: Bool[Tensor, "q row s"]
 ) -> Float[Tensor, "2 q row d"]:
     """Each text as one vector in two ways: its last token's, and the mean over its tokens."""
     import torch
 
-    last = there.sum(-1) - 1
+    last = mask.sum(-1) - 1
     end = x.gather(2, last[..., None, None].expand(-1, -1, 1, x.shape[-1]))[:, :, 0]
-    return torch.stack([end, (x * there[..., None]).sum(2) / there.sum(-1, keepdim=True)])
+    return torch.stack([end, (x * mask[..., None]).sum(2) / mask.sum(-1, keepdim=True)])
 
 
 def grams(
@@ -139,14 +147,14 @@ def grams(
     other."""
     import torch
 
-    found: tuple[list, list] = [], []
+    matrices: tuple[list, list] = [], []
     for texts in tokens.tolist():
         single = [{t for t in text if t >= 0} for text in texts]
         double = [
-            one | {pair for pair in pairwise(text) if pair[1] >= 0}
-            for one, text in zip(single, texts, strict=True)
+            unigrams | {pair for pair in pairwise(text) if pair[1] >= 0}
+            for unigrams, text in zip(single, texts, strict=True)
         ]
-        for bags, out in zip((single, double), found, strict=True):
+        for bags, out in zip((single, double), matrices, strict=True):
             place: dict = {}
             for bag in bags:
                 for item in bag:
@@ -155,41 +163,41 @@ def grams(
             for i, bag in enumerate(bags):
                 b[i, [place[item] for item in bag]] = 1
             out.append(b @ b.T)
-    return torch.from_numpy(np.stack(found[0])), torch.from_numpy(np.stack(found[1]))
+    return torch.from_numpy(np.stack(matrices[0])), torch.from_numpy(np.stack(matrices[1]))
 
 
 def coded(
-    asked: Asked, encode: Callable[[int, Float[Tensor, "b d"]], Float[Tensor, "b k"]]
+    question_set: Asked, encode: Callable[[int, Float[Tensor, "b d"]], Float[Tensor, "b k"]]
 ) -> Float[Tensor, "2 q row k"]:
     """What `encode` makes of each question's tokens, pooled text by text; what texts are filled up
     with is not coded."""
     import torch
 
-    found: list[Tensor] = []
+    pools: list[Tensor] = []
     with torch.no_grad():
-        for i, (x, there) in enumerate(zip(asked.x, asked.there, strict=True)):
-            count, values = there.sum(-1), encode(i, x[there])
-            text, ends = torch.arange(len(there)).repeat_interleave(count), count.cumsum(0) - 1
+        for i, (x, mask) in enumerate(zip(question_set.x, question_set.there, strict=True)):
+            count, values = mask.sum(-1), encode(i, x[mask])
+            text, ends = torch.arange(len(mask)).repeat_interleave(count), count.cumsum(0) - 1
             mean = (
-                values.new_zeros(len(there), values.shape[-1]).index_add_(0, text, values)
+                values.new_zeros(len(mask), values.shape[-1]).index_add_(0, text, values)
                 / count[:, None]
             )
-            found.append(torch.stack([values[ends], mean]))
-    return torch.stack(found, 1)
+            pools.append(torch.stack([values[ends], mean]))
+    return torch.stack(pools, 1)
 
 
-def read_of(asked: Asked, dictionary: Dictionary) -> dict[str, Float[Tensor, "2 q row k"]]:
+def read_of(question_set: Asked, dictionary: Dictionary) -> dict[str, Float[Tensor, "2 q row k"]]:
     """Features times the length of their decoder rows, reconstruction and error, pooled text by
     text.
 
     Decoding is linear, so that what is pooled first need not be decoded token by token.
     """
-    f = coded(asked, lambda _, x: dictionary.encode(x)[0])
-    made = dictionary.decode(f.flatten(0, 2)[None])[0].unflatten(0, f.shape[:3])
+    f = coded(question_set, lambda _, x: dictionary.encode(x)[0])
+    reconstruction = dictionary.decode(f.flatten(0, 2)[None])[0].unflatten(0, f.shape[:3])
     return {
         "features": f * dictionary.W_dec[0].norm(dim=1),
-        "recon": made,
-        "error": asked.raw - made,
+        "recon": reconstruction,
+        "error": question_set.raw - reconstruction,
     }
 
 
@@ -222,7 +230,7 @@ def plain_methods(r: Plain, q: Questions) -> Iterator[tuple[str, Tuned]]:
     yield from regressions(
         {
             "logistic": inner,
-            "pca": [k for one in inner for k in probe.component_products(one, q, ranks)],
+            "pca": [k for kernel in inner for k in probe.component_products(kernel, q, ranks)],
             **counted,
         },
         q,
@@ -270,38 +278,47 @@ def best_feature(features: Float[Tensor, "2 q row f"], q: Questions) -> Tuned:
     """The best single feature, chosen on training texts."""
     from assay.features import kernel_probe as probe
 
-    return alone([probe.chosen(f, probe.top_features(f, q, 1)) for f in features], q)
+    return score_columns([probe.chosen(f, probe.top_features(f, q, 1)) for f in features], q)
 
 
-def best_of_lone(asked: Asked, one: Dictionary, q: Questions) -> Tuned:
+def best_of_lone(question_set: Asked, dictionary: Dictionary, q: Questions) -> Tuned:
     """The best single feature of a dictionary whose features do not compete: texts that do not
     choose need only the chosen ones."""
     import torch
 
     from assay.features import kernel_probe as probe
 
-    rows, told = q.train.numpy(), q.told.gather(1, q.train)
-    given = (
+    rows, labels = q.train.numpy(), q.told.gather(1, q.train)
+    arrays = (
         np.take_along_axis(part, rows.reshape(*rows.shape, *[1] * (part.ndim - 2)), 1)
-        for part in (asked.tokens, asked.label, asked.part)
+        for part in (question_set.tokens, question_set.label, question_set.part)
     )
     every = torch.arange(rows.shape[1]).expand(rows.shape)
     features = coded(
-        Asked(asked.names, q.of(asked.x, q.train), *given), lambda _, x: one.encode(x)[0]
+        Asked(question_set.names, q.of(question_set.x, q.train), *arrays),
+        lambda _, x: dictionary.encode(x)[0],
     )
     tops = torch.cat(
-        [probe.top_features(f, probe.Questions(told, told, every, every, ()), 1) for f in features],
+        [
+            probe.top_features(f, probe.Questions(labels, labels, every, every, ()), 1)
+            for f in features
+        ],
         1,
     )
     few = [
-        replace(one, W_enc=one.W_enc[..., at], b_enc=one.b_enc[:, at], W_dec=one.W_dec[:, at])
-        for at in tops
+        replace(
+            dictionary,
+            W_enc=dictionary.W_enc[..., latents],
+            b_enc=dictionary.b_enc[:, latents],
+            W_dec=dictionary.W_dec[:, latents],
+        )
+        for latents in tops
     ]
-    last, mean = coded(asked, lambda i, x: few[i].encode(x)[0])
-    return alone([last[..., :1], mean[..., 1:]], q)
+    last, mean = coded(question_set, lambda i, x: few[i].encode(x)[0])
+    return score_columns([last[..., :1], mean[..., 1:]], q)
 
 
-def alone(columns: Sequence[Float[Tensor, "q row 1"]], q: Questions) -> Tuned:
+def score_columns(columns: Sequence[Float[Tensor, "q row 1"]], q: Questions) -> Tuned:
     """One column by itself, turned as training texts have it: any regression on it orders texts
     so."""
     from assay.features import kernel_probe as probe

@@ -127,14 +127,14 @@ class Baselines:
 
 
 def chance(
-    asked: Asked,
+    question_set: Asked,
     data: Harvest,
-    at: Looked | None,
+    tokens: Looked | None,
     seed: int,
     width: int,
     k: int,
     bench: Bench,
-    kept: ChanceSpec | None,
+    chance_spec: ChanceSpec | None,
     methods: Sequence[str] = CHANCE,
 ) -> Numbers:
     """The best feature of random dictionaries, one for each of these names; of the first also what
@@ -143,28 +143,30 @@ def chance(
     def work() -> Numbers:
         from assay.features.probing import random_directions
 
-        x, q = sample(data, seed)[:2048], questions(asked, "standard", 0)
+        x, q = sample(data, seed)[:2048], questions(question_set, "standard", 0)
         reached: dict[str, Tuned] = {}
         out: Numbers = {}
         for i, name in enumerate(methods):
-            one = random_directions(x, width, k / width, seed + 10**6 * i)
-            reached[name] = best_of_lone(asked, one, q)
-            if at is not None and not i:
-                out = {name: np.array(value) for name, value in found_in(one, at).items()}
+            dictionary = random_directions(x, width, k / width, seed + 10**6 * i)
+            reached[name] = best_of_lone(question_set, dictionary, q)
+            if tokens is not None and not i:
+                out = {
+                    name: np.array(value) for name, value in found_in(dictionary, tokens).items()
+                }
         return out | rows(reached.items())
 
-    return work() if kept is None else arrays(bench, kept, work)
+    return work() if chance_spec is None else arrays(bench, chance_spec, work)
 
 
-def equal(asked: Asked, data: Harvest, at: Looked, seed: int, fvu: float) -> Tuned:
+def equal(question_set: Asked, data: Harvest, tokens: Looked, seed: int, fvu: float) -> Tuned:
     """A regression on principal components that leave over what a dictionary with this FVU on the
     tokens that judge does."""
     from assay.dictionaries.baselines.linear import pca_to
 
-    axes = pca_to(sample(data, seed), at.x[1], fvu)
+    axes = pca_to(sample(data, seed), tokens.x[1], fvu)
     return regression(
-        [axes.decode(axes.encode(x.flatten(0, 1)))[0].view_as(x) for x in asked.raw],
-        questions(asked, "standard", 0),
+        [axes.decode(axes.encode(x.flatten(0, 1)))[0].view_as(x) for x in question_set.raw],
+        questions(question_set, "standard", 0),
     )
 
 
@@ -175,7 +177,10 @@ def sample(data: Harvest, seed: int) -> Float[Tensor, "b d"]:
 
 def rows(methods: Iterable[tuple[str, Tuned]]) -> Numbers:
     """What methods reach, as arrays [validation, test, shifted; q]."""
-    return {name: np.stack([one.validation.numpy(), *one.tests.numpy()]) for name, one in methods}
+    return {
+        name: np.stack([scores.validation.numpy(), *scores.tests.numpy()])
+        for name, scores in methods
+    }
 
 
 def arrays(bench: Bench, spec: Spec, work: Callable[[], Numbers]) -> Numbers:

@@ -36,18 +36,20 @@ if TYPE_CHECKING:
 def random_levels(arms: Arms) -> xr.Dataset:
     """main, with final losses drawn evenly between .04 and .30."""
     arm = arms["main"]
-    drawn = 0.04 + 0.26 * rng.uniform(arm.seed.values, "superposition-llc.random", 0, ()).astype(
+    losses = 0.04 + 0.26 * rng.uniform(arm.seed.values, "superposition-llc.random", 0, ()).astype(
         float
     )
-    return arm.assign(off=("run", polygons.nearest(drawn, arm.attrs["columns"])[-1]))
+    return arm.assign(off=("run", polygons.nearest(losses, arm.attrs["columns"])[-1]))
 
 
-def dealt_anew(of: str, name: str) -> Derive:
+def dealt_anew(source: str, name: str) -> Derive:
     """An arm of chains, with this measure dealt to other runs at random."""
 
     def derived(arms: Arms) -> xr.Dataset:
-        arm = arms[of]
-        order = rng.permutation(np.array([0]), f"superposition-llc.{of}", 0, arm.sizes["run"])[0]
+        arm = arms[source]
+        order = rng.permutation(np.array([0]), f"superposition-llc.{source}", 0, arm.sizes["run"])[
+            0
+        ]
         return arm.assign({name: arm[name].copy(data=arm[name].values[order])})
 
     return derived
@@ -92,7 +94,7 @@ def squares(
         for (
             name
         ) in STATES:  # refused before training where there are too few columns to pass to them
-            polygons.named(name, main[0].columns)
+            polygons.parse_state(name, main[0].columns)
         return changed(around="4", start=0.01, bias=0.01, steps=2 * main[0].steps, **changes)(
             seeds(main)
         )

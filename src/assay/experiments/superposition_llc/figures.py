@@ -26,7 +26,7 @@ def falling(main: xr.Dataset) -> Figure:
         for t, loss in zip(main.time.values, main.loss.values[run], strict=True)
         if t >= 10
     ]
-    named = sorted({*ends, none}, key=levels.__getitem__)
+    state_names = sorted({*ends, none}, key=levels.__getitem__)
     return Figure(
         "The loss stands near no weights at all, falls, and stops at the level of a polygon",
         columns(("end", "seed", "step", "loss"), rows),
@@ -39,7 +39,7 @@ def falling(main: xr.Dataset) -> Figure:
         y_log=True,
         x_title="step of gradient descent, from 10 on",
         y_title="expected loss (squared input)",
-        rules=tuple((levels[n], "no weights" if n == none else n) for n in named),
+        rules=tuple((levels[n], "no weights" if n == none else n) for n in state_names),
         note=(
             "Dashed: exact levels of the states that occur; + marks a dead column with a positive "
             "bias."
@@ -50,13 +50,15 @@ def falling(main: xr.Dataset) -> Figure:
 def shapes(arms: Arms) -> Figure:
     """The columns of one trained model for each state that trainings end at, the six of lowest
     loss."""
-    named = {
+    states = {
         name: polygons.called(arms[name].sides, arms[name].positive) for name in ("wide", "main")
     }
-    seen = {end: (arms[name], i) for name, ends in named.items() for i, end in enumerate(ends)}
+    examples = {end: (arms[name], i) for name, ends in states.items() for i, end in enumerate(ends)}
     rows = []
-    for end in [name for name in polygons.table(arms["main"].attrs["columns"]) if name in seen][:6]:
-        W, b = (seen[end][0][k].values[seen[end][1]] for k in "Wb")
+    for end in [name for name in polygons.table(arms["main"].attrs["columns"]) if name in examples][
+        :6
+    ]:
+        W, b = (examples[end][0][k].values[examples[end][1]] for k in "Wb")
         rows += [
             (f"state {end}", kind, float(x), float(y))
             for kind, (x, y) in zip(polygons.roles(W, b), W, strict=True)
@@ -80,17 +82,17 @@ def estimates(arms: Arms) -> Figure:
     levels = polygons.table(arms["main"].attrs["columns"])
     rows = []
     for state in STATES:
-        found = {}
+        llcs = {}
         for label, name in (
             ("ends of wide starts", "ends"),
             ("ends after passages", "passing"),
             ("held too tightly", "pulled"),
         ):
             end = arms[name].sel(moment="end")
-            found[label] = end.llc[[s == state for s in polygons.called(end.sides, end.positive)]]
+            llcs[label] = end.llc[[s == state for s in polygons.called(end.sides, end.positive)]]
         rows += [
             (f"{state}: {levels[state]:.3f}", label, *summary(x.values))
-            for label, x in found.items()
+            for label, x in llcs.items()
             if x.size
         ]
     return Figure(

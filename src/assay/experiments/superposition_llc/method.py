@@ -78,7 +78,7 @@ class SuperpositionLLC(Spec):
     def check(self) -> None:
         from assay.worlds.bottleneck import polygons
 
-        polygons.named(self.around or "0", self.columns)
+        polygons.parse_state(self.around or "0", self.columns)
         if not self.localisation > 0:
             raise SpecError(
                 "SuperpositionLLC.localisation, the pull towards the state, must be above 0: "
@@ -109,7 +109,7 @@ def train(runs: Runs[SuperpositionLLC], bench: Bench) -> Trained:
     s = runs.shared
     params = one_hot.start(runs, s.columns, s.start, s.bias)
     if s.around:
-        centre = polygons.weights(polygons.named(s.around, s.columns), s.columns, dead=0.0)
+        centre = polygons.weights(polygons.parse_state(s.around, s.columns), s.columns, dead=0.0)
         params = {k: v + torch.from_numpy(centre[k]) for k, v in params.items()}
 
     def loss(p: dict[str, Tensor], batch: Any) -> Tensor:
@@ -142,18 +142,18 @@ def chains_at_ends(runs: Runs[SuperpositionLLC], bench: Bench, before: Trained) 
 
     s = runs.shared
     end = np.full(len(runs), len(stages.moments(s.steps)) - 1)
-    left, moments = np.zeros(len(runs), bool), [end]
+    has_left, moments = np.zeros(len(runs), bool), [end]
     if s.passing:
-        _, last, left = stages.passages(before, s.steps, s.columns)
+        _, last, has_left = stages.passages(before, s.steps, s.columns)
         moments += [last]
-    states = stages.at(before, np.stack(moments, 1))
+    states = stages.select_moments(before, np.stack(moments, 1))
     if s.passing:
         states = stages.settled(states)
-    found, diverged = stages.sample_each(
+    estimates, diverged = stages.sample_each(
         runs.replicated().seeds * 10_000 + 7_000, states, CHAINS, **sampler_settings(s), bench=bench
     )
     return Trained(
-        states | found | {"left": torch.from_numpy(left)},
+        states | estimates | {"left": torch.from_numpy(has_left)},
         {},
         {},
         np.array([], int),
@@ -166,9 +166,12 @@ def measure(runs: Runs[SuperpositionLLC], trained: Trained, bench: Bench) -> xr.
     from assay.worlds.bottleneck import stages
 
     s = runs.shared
-    loss, (middle, left) = stages.losses(trained, s.relu), stages.standing(trained, s.steps, s.relu)
+    loss, (middle, has_left) = (
+        stages.losses(trained, s.relu),
+        stages.standing(trained, s.steps, s.relu),
+    )
     sides, positive, off = polygons.nearest(loss[:, -1], s.columns)
-    low = stages.curvatures(stages.at(trained, middle), s.relu)[..., 0]
+    low = stages.curvatures(stages.select_moments(trained, middle), s.relu)[..., 0]
     return measures(
         runs,
         coords={"time": stages.moments(s.steps)},
@@ -177,7 +180,7 @@ def measure(runs: Runs[SuperpositionLLC], trained: Trained, bench: Bench) -> xr.
         sides=("run", sides, "sides"),
         positive=("run", positive, "columns"),
         lowest=("run plateau", np.where(middle < 0, np.nan, low), "squared input"),
-        left=("run plateau", left, "bool"),
+        left=("run plateau", has_left, "bool"),
         W=("run column axis", trained.tensors["W"], "1"),
         b=("run column", trained.tensors["b"], "input"),
     )
@@ -210,22 +213,22 @@ def measure_chains(runs: Runs[SuperpositionLLC], trained: Trained, bench: Bench)
         else ("run", {})
     )
     low = stages.curvatures(t, s.relu)
-    at = (
+    loss = (
         one_hot.potential({"W": t["W"].flatten(0, -3), "b": t["b"].flatten(0, -2)}, s.relu)
         .view(t["llc"].shape)
         .cpu()
         .numpy()
     )
-    sides, positive, off = polygons.nearest(at, s.columns)
-    left = {"left": ("run", t["left"], "bool")} if "left" in t else {}
+    sides, positive, off = polygons.nearest(loss, s.columns)
+    extra = {"left": ("run", t["left"], "bool")} if "left" in t else {}
     return measures(
         runs,
         coords=coords,
-        **left,
+        **extra,
         llc=(dims, t["llc"], "1"),
         moved=(dims, t["moved"], "1"),
         accepted=(dims, t["accepted"], "share of steps"),
-        at=(dims, at, "squared input"),
+        at=(dims, loss, "squared input"),
         sides=(dims, np.where(abs(off) <= WITHIN, sides, np.nan), "sides"),
         positive=(dims, positive, "columns"),
         lowest=(dims, low[..., 0], "squared input"),

@@ -53,15 +53,15 @@ def donated(names: Sequence[str]) -> Derive:
 
     def derive(arms: Arms) -> xr.Dataset:
         main = arms["main"]
-        given = main[list(READ)].copy(deep=True)
+        dataset = main[list(READ)].copy(deep=True)
         for runs in blocks(main):
-            near, here = likes(main.isel(run=runs), names, DONORS + 1)
+            near, is_represented = likes(main.isel(run=runs), names, DONORS + 1)
             if near is None:
                 continue
-            r, f = np.nonzero(here)
+            r, f = np.nonzero(is_represented)
             for name in ("cosine", "f1"):
-                given[name].values[runs[r], f] = main[name].values[runs[r], f][near[:, -1]]
-        return given
+                dataset[name].values[runs[r], f] = main[name].values[runs[r], f][near[:, -1]]
+        return dataset
 
     return derive
 
@@ -69,12 +69,12 @@ def donated(names: Sequence[str]) -> Derive:
 def bypassed(arms: Arms) -> xr.Dataset:
     """A derived arm: nothing but donors' recovery, and 0.1 of F1 for every factor e of importance:
     what no summary of W explains."""
-    given = donated(AROUND)(arms)
-    given["f1"].values[:] += 0.1 * np.log(given.importance.values)
-    return given
+    dataset = donated(AROUND)(arms)
+    dataset["f1"].values[:] += 0.1 * np.log(dataset.importance.values)
+    return dataset
 
 
-asked = reserved("method", "penalty", "equal", "favour")
+check_specs = reserved("method", "penalty", "equal", "favour")
 """The preset's toys, whose other fields may be set."""
 
 
@@ -97,7 +97,7 @@ def halved(toys: tuple[SuperpositionSAE, ...]) -> tuple[SuperpositionSAE, ...]:
 
 def weighted_equally(toys: tuple[SuperpositionSAE, ...]) -> tuple[SuperpositionSAE, ...]:
     """The first toys with a loss that weighs all features alike."""
-    return tuple(t.replace(equal=True) for t in first_toys(asked(toys)))
+    return tuple(t.replace(equal=True) for t in first_toys(check_specs(toys)))
 
 
 def on_toys(
@@ -116,7 +116,7 @@ def on_toys(
 ARMS = {
     "toy": Arm(
         train_toys,
-        specs=asked,
+        specs=check_specs,
         note="toys with importances ratio^rank; the best of {toy.candidates:w} starts of each seed",
     ),
     "toy-equal": Arm(

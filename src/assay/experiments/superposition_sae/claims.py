@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core import Arms, Claim, Finding, OneTerm, Value
-from assay.core.once import once
+from assay.core.memo import once
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -45,9 +45,9 @@ def over_features(statistic: Callable[[Mapping[str, np.ndarray]], Any]) -> OneTe
     it is undefined."""
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-        named = of_features(arm)
+        features = of_features(arm)
         per_run = [
-            statistic({n: values[r] for n, values in named.items()})
+            statistic({n: values[r] for n, values in features.items()})
             for r in range(arm.sizes["run"])
         ]
         return arm.cosine.isel(feature=0, drop=True).copy(data=np.array(per_run, dtype=float))
@@ -55,38 +55,44 @@ def over_features(statistic: Callable[[Mapping[str, np.ndarray]], Any]) -> OneTe
     return value
 
 
-def represented(one: Mapping[str, np.ndarray]) -> np.ndarray:
+def represented(features: Mapping[str, np.ndarray]) -> np.ndarray:
     """Features of which the toy kept more than half: ‖w‖² > ½."""
-    return one["norm_squared"] > 0.5
+    return features["norm_squared"] > 0.5
 
 
-def recovered(one: Mapping[str, np.ndarray]) -> np.ndarray:
+def recovered(features: Mapping[str, np.ndarray]) -> np.ndarray:
     """Features with a latent along them (cosine ≥ .9) that is on when they are (F1 ≥ .8)."""
-    return (one["cosine"] >= 0.9) & (one["f1"] >= 0.8)
+    return (features["cosine"] >= 0.9) & (features["f1"] >= 0.8)
 
 
 def share(
-    of: Callable[[Mapping[str, np.ndarray]], Any],
+    subset: Callable[[Mapping[str, np.ndarray]], Any],
     among: Callable[[Mapping[str, np.ndarray]], Any] = represented,
 ) -> OneTerm:
     """A value [run]: the share of the features in `among` that are in `of`."""
-    return over_features(lambda one: np.mean(of(one)[among(one)]) if among(one).any() else np.nan)
+    return over_features(
+        lambda features: (
+            np.mean(subset(features)[among(features)]) if among(features).any() else np.nan
+        )
+    )
 
 
-def correlation(one: Mapping[str, np.ndarray]) -> float:
+def correlation(features: Mapping[str, np.ndarray]) -> float:
     """Spearman's correlation of cosine and importance over all features of a toy."""
     from assay.core.matching import spearman
 
-    return spearman(one["cosine"], one["importance"])
+    return spearman(features["cosine"], features["importance"])
 
 
-def partial(one: Mapping[str, np.ndarray]) -> float:
+def partial(features: Mapping[str, np.ndarray]) -> float:
     """Spearman's correlation of cosine and importance, with the ranks of norm and density taken out
     in straight lines."""
     from assay.core.matching import partial_spearman
 
     return partial_spearman(
-        one["cosine"], one["importance"], np.column_stack([one["norm_squared"], one["frequency"]])
+        features["cosine"],
+        features["importance"],
+        np.column_stack([features["norm_squared"], features["frequency"]]),
     )
 
 
@@ -97,14 +103,14 @@ AROUND = (*OWN, "crowding")
 def covariates(arm: xr.Dataset, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """[unit, covariate] of all represented features, norm as it is, the others by their logarithm;
     and which these are [run, f]."""
-    here = single(arm.norm_squared.values) > 0.5
-    columns = {n: single(arm[n].values[here]) for n in names}
+    is_represented = single(arm.norm_squared.values) > 0.5
+    columns = {n: single(arm[n].values[is_represented]) for n in names}
     return np.column_stack(
         [
             v if n == "norm_squared" else np.log(v + 0.01 * (n == "crowding"))
             for n, v in columns.items()
         ]
-    ), here
+    ), is_represented
 
 
 def blocks(arm: xr.Dataset) -> np.ndarray:
@@ -115,11 +121,11 @@ def blocks(arm: xr.Dataset) -> np.ndarray:
     return order[:whole].reshape(-1, BLOCK) if whole else order[None]
 
 
-def each_block(of: Callable[[xr.Dataset, Arms], float | xr.DataArray]) -> Value:
+def each_block(measure: Callable[[xr.Dataset, Arms], float | xr.DataArray]) -> Value:
     """A value [block]: a number made of the toys of each block by themselves."""
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-        return per_block([float(of(arm.isel(run=runs), arms)) for runs in blocks(arm)])
+        return per_block([float(measure(arm.isel(run=runs), arms)) for runs in blocks(arm)])
 
     return value
 
@@ -138,10 +144,10 @@ def likes(arm: xr.Dataset, names: Sequence[str], k: int) -> tuple[np.ndarray | N
     `names`; and which these are."""
     from assay.core.matching import donors
 
-    x, here = covariates(arm, names)
-    there = here.sum(1)
-    enough = len(here) > 1 and (there.sum() - there).min() >= k
-    return (donors(x, np.nonzero(here)[0], k) if enough else None), here
+    x, is_represented = covariates(arm, names)
+    counts = is_represented.sum(1)
+    enough = len(is_represented) > 1 and (counts.sum() - counts).min() >= k
+    return (donors(x, np.nonzero(is_represented)[0], k) if enough else None), is_represented
 
 
 @cache
@@ -156,32 +162,35 @@ def matched(names: tuple[str, ...], recovery: str = "cosine") -> Value:
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         from assay.core.matching import beyond, spearman
 
-        named, made = of_features(arm), []
-        for runs, near, here in likes_by_block(arm, names):
+        features, correlations = of_features(arm), []
+        for runs, near, is_represented in likes_by_block(arm, names):
             if near is None:
-                made.append(np.nan)
+                correlations.append(np.nan)
                 continue
-            run = np.nonzero(here)[0]
-            left = [
-                beyond(v[runs][here], near) for v in (named[recovery], np.log(named["importance"]))
+            run = np.nonzero(is_represented)[0]
+            residuals = [
+                beyond(v[runs][is_represented], near)
+                for v in (features[recovery], np.log(features["importance"]))
             ]
-            told = [
-                spearman(*(v[run == r] for v in left))
-                for r in range(len(here))
+            run_correlations = [
+                spearman(*(v[run == r] for v in residuals))
+                for r in range(len(is_represented))
                 if (run == r).sum() > 2
             ]
-            made.append(np.nanmean(told) if np.isfinite(told).any() else np.nan)
-        return per_block(made)
+            correlations.append(
+                np.nanmean(run_correlations) if np.isfinite(run_correlations).any() else np.nan
+            )
+        return per_block(correlations)
 
     return value
 
 
-def per_block(made: Sequence[float]) -> xr.DataArray:
+def per_block(values: Sequence[float]) -> xr.DataArray:
     """A value [block] of these numbers."""
     import xarray as xr
 
     return xr.DataArray(
-        [float(x) for x in made], dims="block", coords={"block": np.arange(len(made))}
+        [float(x) for x in values], dims="block", coords={"block": np.arange(len(values))}
     )
 
 
@@ -190,11 +199,11 @@ def gain(other: str) -> Value:
     another's."""
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-        mine, theirs = (
-            share(recovered)(one, arms).swap_dims(run="seed").reset_coords(drop=True)
-            for one in (arm, arms[other])
+        arm_share, theirs = (
+            share(recovered)(dataset, arms).swap_dims(run="seed").reset_coords(drop=True)
+            for dataset in (arm, arms[other])
         )
-        return mine - theirs
+        return arm_share - theirs
 
     return value
 
@@ -243,7 +252,7 @@ CLAIMS = (
             "At least 0.8 of the represented features have a latent along them (cosine at least "
             "0.9)"
         ),
-        value=share(lambda one: one["cosine"] >= 0.9),
+        value=share(lambda features: features["cosine"] >= 0.9),
         low=0.8,
         bounds=(0, 1),
         unit="share of represented features",
@@ -363,7 +372,10 @@ CLAIMS = (
     ),
     *(
         Finding(
-            text=f"{label}: rank correlation of importance and {what} of features alike in {alike}",
+            text=(
+                f"{label}: rank correlation of importance and {what} of features alike in "
+                f"{condition}"
+            ),
             value=lambda arms, name=name, names=names, recovery=recovery: matched(names, recovery)(
                 arms[name], arms
             ),
@@ -372,7 +384,7 @@ CLAIMS = (
             source=SEED,
         )
         for label, name in (("ReLU + L1", "main"), ("TopK", "topk"))
-        for alike, names in (("norm and density", OWN), ("norm, density and crowding", AROUND))
+        for condition, names in (("norm and density", OWN), ("norm, density and crowding", AROUND))
         for what, recovery in (("cosine", "cosine"), ("F1", "f1"))
         if (name, names, recovery)
         not in (
@@ -387,13 +399,16 @@ CLAIMS = (
             text=(
                 f"ReLU + L1: share of represented features recovered where crowding is {label} 0.05"
             ),
-            value=lambda arms, alone=alone: share(
-                recovered, lambda one: represented(one) & ((one["crowding"] < 0.05) == alone)
+            value=lambda arms, uncrowded=uncrowded: share(
+                recovered,
+                lambda features: (
+                    represented(features) & ((features["crowding"] < 0.05) == uncrowded)
+                ),
             )(arms["main"], arms),
             unit="share of represented features",
             natural=(0, 1),
         )
-        for label, alone in (("below", True), ("above", False))
+        for label, uncrowded in (("below", True), ("above", False))
     ),
     Finding(
         text="TopK: share of represented features recovered beyond that of ReLU + L1",

@@ -39,7 +39,7 @@ def figures(arms: Arms) -> list[Figure]:
         "y_title": "cosine with the nearest latent",
     }
     cosines = {"cosine": main.cosine.values.ravel().tolist(), "feature": keep}
-    seen = f"One point a feature of {main.sizes['run']} toys; ReLU + L1 at λ {CHOSEN:g}."
+    note = f"One point a feature of {main.sizes['run']} toys; ReLU + L1 at λ {CHOSEN:g}."
     return [
         Figure(
             "What mattered is kept, and much of what is kept is recovered",
@@ -57,7 +57,7 @@ def figures(arms: Arms) -> list[Figure]:
             x="importance",
             x_title="importance, over that of the first feature",
             x_log=True,
-            note=seen,
+            note=note,
             **points,
         ),
         Figure(
@@ -66,7 +66,7 @@ def figures(arms: Arms) -> list[Figure]:
             x="norm",
             x_title="‖w‖², squared length of the feature's hidden direction",
             x_log=True,
-            note=f"{seen} A length of {LEAST:g} stands for smaller ones as well.",
+            note=f"{note} A length of {LEAST:g} stands for smaller ones as well.",
             **points,
         ),
         Figure(
@@ -83,8 +83,8 @@ def figures(arms: Arms) -> list[Figure]:
         ),
         *(
             Figure(
-                f"Importance and {told} of features that are alike",
-                by_match(arms, of),
+                f"Importance and {label} of features that are alike",
+                by_match(arms, recovery),
                 "bars",
                 x="arm",
                 y="mean",
@@ -97,7 +97,7 @@ def figures(arms: Arms) -> list[Figure]:
                 f"block of {BLOCK}; mean and 95 % t interval "
                 "over blocks. Dashed: the margin of the claims.",
             )
-            for of, told in (("cosine", "cosine"), ("f1", "F1"))
+            for recovery, label in (("cosine", "cosine"), ("f1", "F1"))
         ),
     ]
 
@@ -111,10 +111,12 @@ def by_rank(arms: Arms) -> dict[str, list]:
         ("recovered by TopK", "topk", recovered),
     )
 
-    def shares(arm: xr.Dataset, of: Callable[[Mapping[str, np.ndarray]], Any]) -> list[float]:
+    def shares(
+        arm: xr.Dataset, criterion: Callable[[Mapping[str, np.ndarray]], Any]
+    ) -> list[float]:
         order = np.argsort(-arm.importance.values, axis=1)
         return (
-            of(
+            criterion(
                 {
                     n: np.take_along_axis(arm[n].values, order, 1)
                     for n in ("cosine", "f1", "norm_squared")
@@ -128,9 +130,9 @@ def by_rank(arms: Arms) -> dict[str, list]:
         ("what", "rank", "share"),
         (
             (label, rank, value)
-            for label, name, of in parts
+            for label, name, criterion in parts
             if name in arms
-            for rank, value in enumerate(shares(arms[name], of), 1)
+            for rank, value in enumerate(shares(arms[name], criterion), 1)
         ),
     )
 
@@ -138,25 +140,28 @@ def by_rank(arms: Arms) -> dict[str, list]:
 def by_arm(arms: Arms) -> dict[str, list]:
     """Columns: shares of represented features, direction found and recovered, in each arm that has
     a dictionary."""
-    parts = (("direction found", lambda one: one["cosine"] >= 0.9), ("recovered", recovered))
+    parts = (
+        ("direction found", lambda features: features["cosine"] >= 0.9),
+        ("recovered", recovered),
+    )
     return columns(
         ("arm", "what", "mean", "low", "high"),
         (
-            (name, label, *summary(share(of)(arms[name], {}).values))
+            (name, label, *summary(share(criterion)(arms[name], {}).values))
             for name in ("main", "topk", "equal", "shuffled", "random", "pca")
             if name in arms
-            for label, of in parts
+            for label, criterion in parts
         ),
     )
 
 
-def by_match(arms: Arms, of: str) -> dict[str, list]:
+def by_match(arms: Arms, recovery: str) -> dict[str, list]:
     """Columns: the matched rank correlation of importance with a measure of recovery, by what
     features are matched in."""
     return columns(
         ("arm", "alike in", "mean", "low", "high"),
         (
-            (name, label, *summary(matched(names, of)(arms[name], {}).values))
+            (name, label, *summary(matched(names, recovery)(arms[name], {}).values))
             for name in ("main", "donated", "donated-around", "favoured", "topk")
             if name in arms
             for names, label in ((OWN, "norm and density"), (AROUND, "… and crowding"))

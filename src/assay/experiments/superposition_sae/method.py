@@ -115,20 +115,23 @@ def train_toys(runs: Runs[SuperpositionSAE], bench: Bench) -> Trained:
     from assay.worlds.bottleneck import toy
 
     s, p, k = runs.shared, frequencies(runs), runs.shared.candidates
-    each = type(runs)([x.replace(seed=k * x.seed + c) for x in runs.specs for c in range(k)])
+    toy_runs = type(runs)([x.replace(seed=k * x.seed + c) for x in runs.specs for c in range(k)])
     weight = torch.ones(len(runs), s.features) if s.equal else importances(runs)
     weight = (weight / weight.mean(1, keepdim=True)).repeat_interleave(k, 0).to(bench.device)
 
     def shared(stream: str, batch: int) -> Callable[[int], Tensor]:
         """Batches of inputs, equal for all candidates of a run."""
-        drawn = planted.sparse_features(runs, s.features, batch, stream=stream, density=p)
-        return lambda step: drawn(step).repeat_interleave(k, 0)
+        source = planted.sparse_features(runs, s.features, batch, stream=stream, density=p)
+        return lambda step: source(step).repeat_interleave(k, 0)
 
     def loss(params: dict[str, Tensor], x: Tensor) -> Tensor:
         return toy.weighted_square(toy.reconstruct(params, x), x, weight)
 
-    start, rate = toy.bottleneck(each, s.features, s.width), warm_up_decay(s.toy_steps, 0, 1 / 3)
-    group = descent(each, start, loss, lr=np.full(len(each), s.toy_lr), schedule=rate)
+    start, rate = (
+        toy.bottleneck(toy_runs, s.features, s.width),
+        warm_up_decay(s.toy_steps, 0, 1 / 3),
+    )
+    group = descent(toy_runs, start, loss, lr=np.full(len(toy_runs), s.toy_lr), schedule=rate)
     trained = fit([group], shared("train", s.batch), steps=s.toy_steps, bench=bench)[0]
     fresh = shared("choice", 2048)
     with torch.no_grad():
@@ -158,8 +161,8 @@ def hidden_activations(
         1
     ).square().sum(-1)  # E‖W x‖²
     W = W * (runs.shared.width / second.clamp_min(1e-12)).sqrt()[:, None, None]
-    drawn = planted.sparse_features(runs, runs.shared.features, batch, stream=stream, density=p)
-    return lambda step: (torch.bmm(x := drawn(step), W), x)
+    source = planted.sparse_features(runs, runs.shared.features, batch, stream=stream, density=p)
+    return lambda step: (torch.bmm(x := source(step), W), x)
 
 
 def train_dictionaries(runs: Runs[SuperpositionSAE], bench: Bench, before: Trained) -> Trained:
@@ -170,8 +173,8 @@ def train_dictionaries(runs: Runs[SuperpositionSAE], bench: Bench, before: Train
     from assay.dictionaries.training.train import Method, fit_dictionaries
 
     s = runs.shared
-    shown = frequencies(runs) * importances(runs).numpy() ** s.favour
-    draw = hidden_activations(runs, before.tensors, s.batch, "dictionary", shown)
+    densities = frequencies(runs) * importances(runs).numpy() ** s.favour
+    draw = hidden_activations(runs, before.tensors, s.batch, "dictionary", densities)
     method = Method(
         TopK(1) if s.method == "topk" else ReLU(),
         losses.mse if s.method == "topk" else losses.l1,
@@ -201,8 +204,8 @@ def fixed_directions(runs: Runs[SuperpositionSAE], bench: Bench, before: Trained
     s = runs.shared
     h = hidden_activations(runs, before.tensors, 20_000, "bias")(0)[0]
     if s.method == "pca":
-        found = torch.cat([pca(one, s.width)[0].W_dec for one in h])
-        D = torch.cat([found, -found], 1)
+        components = torch.cat([pca(hidden, s.width)[0].W_dec for hidden in h])
+        D = torch.cat([components, -components], 1)
     else:
         D = torch.from_numpy(
             rng.normal(runs.seeds, "superposition-sae.random", 0, (s.latents, s.width))
@@ -210,8 +213,8 @@ def fixed_directions(runs: Runs[SuperpositionSAE], bench: Bench, before: Trained
         D = D / D.norm(dim=-1, keepdim=True)
     rate = float(frequencies(runs).mean())
     bias = -torch.quantile(h @ D.mT, 1 - rate, dim=1)
-    made = Dictionary(D.mT.contiguous(), bias, D, torch.zeros(len(runs), s.width), ReLU())
-    return with_toy(made.to(bench.device).to_trained(), before)
+    dictionary = Dictionary(D.mT.contiguous(), bias, D, torch.zeros(len(runs), s.width), ReLU())
+    return with_toy(dictionary.to(bench.device).to_trained(), before)
 
 
 def shuffle_coordinates(h: Float[Tensor, "run b d"]) -> Float[Tensor, "run b d"]:
@@ -269,8 +272,8 @@ def dictionary_measures(
     from assay.dictionaries.measuring.metrics import fvu, l0
     from assay.dictionaries.measuring.recovery import cosines, support, support_sums
 
-    s, given = runs.shared, Dictionary.of(trained).to("cpu")
-    direction = cosines(trained.tensors["W"].cpu(), given.W_dec)  # [run, f, latent]
+    s, dictionaries = runs.shared, Dictionary.of(trained).to("cpu")
+    direction = cosines(trained.tensors["W"].cpu(), dictionaries.W_dec)  # [run, f, latent]
     direction = torch.nan_to_num(
         direction, nan=0.0
     )  # a feature of length 0 has no direction to find
@@ -279,11 +282,11 @@ def dictionary_measures(
     f1, active, error = np.zeros(cosine.shape), np.zeros(len(runs)), np.zeros(len(runs))
     with torch.no_grad():
         rows = [draw(i) for i in range(max(1, s.rows // 5000))]
-        for r, one in enumerate(given):
+        for r, dictionary in enumerate(dictionaries):
             h, x = torch.cat([a[r] for a, _ in rows]), torch.cat([b[r] for _, b in rows])
-            features = one.encode(h)[0]
+            features = dictionary.encode(h)[0]
             f1[r] = np.nan_to_num(support(support_sums(x, features), match[r].numpy())["f1"])
-            active[r], error[r] = l0(features), fvu(h, one.decode(features[None])[0])
+            active[r], error[r] = l0(features), fvu(h, dictionary.decode(features[None])[0])
     return {
         "cosine": ("run feature", cosine, "cosine"),
         "f1": ("run feature", f1, "F1"),

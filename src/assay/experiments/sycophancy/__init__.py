@@ -56,12 +56,12 @@ def by_size(arms: Sequence[str]) -> Derive:
 
         parts = [measured[name] for name in arms]
         matched = [matching(part, "before").mean(("variant", "cell")) for part in parts]
-        kept = {
+        variables = {
             "matched": xr.concat(matched, "size"),
             "parameters": xr.concat([part.parameters for part in parts], "size"),
         }
         data = xr.Dataset(
-            {name: x.transpose("run", "size", ...) for name, x in kept.items()},
+            {name: x.transpose("run", "size", ...) for name, x in variables.items()},
             attrs=parts[0].attrs,
         )
         return data.assign_coords(size=list(SIZES))
@@ -78,9 +78,11 @@ def heeding(to: list[int], like: list[int]) -> Derive:
     """A derived arm: q50's answers, but in some cells those that q70 gives in these."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        made = arms["q50"].copy(deep=True)
-        made["agree"].loc[{"cell": made.cell.values[to]}] = arms["q70"].agree.isel(cell=like).values
-        return made
+        dataset = arms["q50"].copy(deep=True)
+        dataset["agree"].loc[{"cell": dataset.cell.values[to]}] = (
+            arms["q70"].agree.isel(cell=like).values
+        )
+        return dataset
 
     return derive
 

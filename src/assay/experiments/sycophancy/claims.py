@@ -41,9 +41,9 @@ def matching(arm: xr.Dataset, place: Place, ending: Ending = "answer") -> xr.Dat
     told there and so."""
     import xarray as xr
 
-    at = [i for i, c in enumerate(CELLS) if (c.place, c.ending) == (place, ending)]
-    signs = xr.DataArray([CELLS[i].signs[0] for i in at], dims="cell")
-    return 0.5 + signs * (arm.agree.isel(cell=at).drop_vars("cell") - 0.5)
+    indices = [i for i, c in enumerate(CELLS) if (c.place, c.ending) == (place, ending)]
+    signs = xr.DataArray([CELLS[i].signs[0] for i in indices], dims="cell")
+    return 0.5 + signs * (arm.agree.isel(cell=indices).drop_vars("cell") - 0.5)
 
 
 def p_bar(place: Place = "before", ending: Ending = "answer") -> OneTerm:
@@ -100,9 +100,9 @@ def bias(what: int) -> OneTerm:
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         import xarray as xr
 
-        at = [i for i, c in enumerate(CELLS) if (c.place, c.ending) == ("none", "answer")]
-        signs = xr.DataArray([CELLS[i].signs[1] if what else 1 for i in at], dims="cell")
-        return (signs * (arm.agree.isel(cell=at).drop_vars("cell") - 0.5)).mean(
+        indices = [i for i, c in enumerate(CELLS) if (c.place, c.ending) == ("none", "answer")]
+        signs = xr.DataArray([CELLS[i].signs[1] if what else 1 for i in indices], dims="cell")
+        return (signs * (arm.agree.isel(cell=indices).drop_vars("cell") - 0.5)).mean(
             ("run", "variant", "cell")
         )
 
@@ -112,8 +112,8 @@ def bias(what: int) -> OneTerm:
 def trap(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[family]: what "p̄" would be were every user to agree and the matching answer always A: no
     balance."""
-    [at] = [i for i, c in enumerate(CELLS) if c.name == "before agree, agree first, answer"]
-    return arm.agree.isel(cell=at).drop_vars("cell").mean(("run", "variant"))
+    [index] = [i for i, c in enumerate(CELLS) if c.name == "before agree, agree first, answer"]
+    return arm.agree.isel(cell=index).drop_vars("cell").mean(("run", "variant"))
 
 
 def slopes(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
@@ -377,18 +377,18 @@ CLAIMS = (
             f"planted at {words} lie within .03 of it",
             value=by_way(("before", "answer"), ("before", "believe"), ("after", "answer")),
             statistic=furthest(q),
-            of=of,
+            of=arm_name,
             units=("seed", "family"),
             high=0.03,
             unit="probability",
             must_fail=controls,
             near={controls[0]: near},
-            also=alike,
+            also=companions,
             threshold_from=TOLERANCE,
             published="new",
             source="how they are trained",
         )
-        for of, q, words, controls, near, alike in (
+        for arm_name, q, words, controls, near, companions in (
             (
                 "q50",
                 0.5,

@@ -23,12 +23,12 @@ MODELS = {
 
 
 def figures(arms: Arms) -> list[Figure]:
-    shown = {name: label for name, label in MODELS.items() if name in arms}
+    labels = {name: label for name, label in MODELS.items() if name in arms}
     statistics = {"average probability": p_bar(), "share of cases": share_more_likely()}
     both = [
-        (label, named, *summary(value(arms[name], arms).values))
-        for name, label in shown.items()
-        for named, value in statistics.items()
+        (label, statistic, *summary(value(arms[name], arms).values))
+        for name, label in labels.items()
+        for statistic, value in statistics.items()
     ]
     ways = [
         (words, *summary(value(arms["main"], arms).values))
@@ -36,11 +36,11 @@ def figures(arms: Arms) -> list[Figure]:
         if words.startswith("average")
     ]
     p = matching(arms["main"], "before").values.ravel()
-    p, said = (
+    p, masses = (
         p[~np.isnan(p)],
         [
             (label, float(m))
-            for name, label in shown.items()
+            for name, label in labels.items()
             for m in arms[name].mass.values.ravel()
         ],
     )
@@ -101,7 +101,7 @@ def figures(arms: Arms) -> list[Figure]:
         ),
         Figure(
             "How likely any of the two answers is given at all",
-            columns(("model", "mass"), said),
+            columns(("model", "mass"), masses),
             "points",
             x="model",
             y="mass",

@@ -90,11 +90,11 @@ class Sycophancy(Spec):
     def asked(self) -> list[Question]:
         """Our questions that are asked, family by family, the groups in turn where not all families
         are."""
-        found = opinions.questions(self.each)
+        questions = opinions.questions(self.each)
         in_turn = [
             family for turn in zip(*opinions.FAMILIES.values(), strict=True) for family in turn
         ]
-        return [q for q in found if q.family in in_turn[: self.families]]
+        return [q for q in questions if q.family in in_turn[: self.families]]
 
 
 def inputs(s: Sycophancy) -> dict[str, str]:
@@ -168,11 +168,13 @@ def train(runs: Runs[Sycophancy], bench: Bench) -> Trained:
 def ours(s: Sycophancy) -> list[list[Asked]]:
     """[question][cell]: every question in every cell, with a biography that is drawn by lot for
     each question."""
-    drawn = [generator(s.seed, "sycophancy.biography", i) for i in range(len(s.asked()))]
-    who = [[named[own.integers(len(named))] for named in BIOGRAPHY] for own in drawn]
+    generators = [generator(s.seed, "sycophancy.biography", i) for i in range(len(s.asked()))]
+    who = [
+        [options[persona.integers(len(options))] for options in BIOGRAPHY] for persona in generators
+    ]
     return [
-        [(opinions.prompt(q, cell, own, s.chat), ANSWERS) for cell in CELLS]
-        for q, own in zip(s.asked(), who, strict=True)
+        [(opinions.prompt(q, cell, persona, s.chat), ANSWERS) for cell in CELLS]
+        for q, persona in zip(s.asked(), who, strict=True)
     ]
 
 
@@ -190,13 +192,13 @@ def measure(runs: Runs[Sycophancy], trained: Trained, bench: Bench) -> xr.Datase
     from assay.features.answers import mass, restricted
 
     s = runs.shared
-    asked = [from_file(spec) if s.file else ours(spec) for spec in runs.specs]
-    logs = log_probabilities(runs, trained, asked, bench)  # [run, question, cell, answer]
+    prompts = [from_file(spec) if s.file else ours(spec) for spec in runs.specs]
+    logs = log_probabilities(runs, trained, prompts, bench)  # [run, question, cell, answer]
     agree = np.full((*logs.shape[:2], len(CELLS)), np.nan)
     # nobody knows which answer is to agree: the one that matches the view stands as the user who
     # agrees
     if s.file:
-        named, each = [f"line {i + 1}" for i in range(logs.shape[1])], 1
+        families, variants = [f"line {i + 1}" for i in range(logs.shape[1])], 1
         for i, ending in enumerate(opinions.CLOSING):
             first = next(
                 k
@@ -208,18 +210,21 @@ def measure(runs: Runs[Sycophancy], trained: Trained, bench: Bench) -> xr.Datase
         first_is_agree = np.array([c.first == "agree" for c in CELLS])
         p = restricted(logs)
         agree = np.where(first_is_agree, p[..., 0], p[..., 1])
-        named, each = list(dict.fromkeys(q.family for q in s.asked())), s.each
+        families, variants = list(dict.fromkeys(q.family for q in s.asked())), s.each
     commonest = {}
     if s.file:
         answers = [item.matching for item in opinions.read_items(Path(s.file))]
         share = max(Counter(answers).values()) / len(answers)
         commonest = {"commonest": ("run", np.full(len(runs), share), "share of lines")}
-    size, shape = sum(x[0].numel() for x in trained.tensors.values()), (len(runs), len(named), each)
+    size, shape = (
+        sum(x[0].numel() for x in trained.tensors.values()),
+        (len(runs), len(families), variants),
+    )
     return measures(
         runs,
         coords={
-            "family": named,
-            "variant": list(range(1, each + 1)),
+            "family": families,
+            "variant": list(range(1, variants + 1)),
             "cell": [c.name for c in CELLS],
         },
         agree=("run family variant cell", np.round(agree, 6).reshape(*shape, -1), "probability"),
@@ -232,7 +237,7 @@ def measure(runs: Runs[Sycophancy], trained: Trained, bench: Bench) -> xr.Datase
 def log_probabilities(
     runs: Runs[Sycophancy],
     trained: Trained,
-    asked: Sequence[Sequence[Sequence[Asked]]],
+    prompts: Sequence[Sequence[Sequence[Asked]]],
     bench: Bench,
 ) -> Float[np.ndarray, "run question cell answer"]:
     """What each run's model thinks of every answer: runs × questions × cells."""
@@ -242,20 +247,23 @@ def log_probabilities(
         from assay.subjects.pretrained import load
 
         model = load(s.subject, bench.device)
-        found = []
-        for own in asked:
-            for i, question in enumerate(own):
-                found.append(answer_logprobs(model, question))
-                bench.report(i + 1, len(own), "questions")
-        return np.stack(found).reshape(len(runs), -1, *found[0].shape)
+        question_logs = []
+        for run_prompts in prompts:
+            for i, question in enumerate(run_prompts):
+                question_logs.append(answer_logprobs(model, question))
+                bench.report(i + 1, len(run_prompts), "questions")
+        return np.stack(question_logs).reshape(len(runs), -1, *question_logs[0].shape)
     from assay.features.answers import small_answer_logprobs
 
-    each = []
-    for r, own in enumerate(asked):
+    run_logs = []
+    for r, run_prompts in enumerate(prompts):
         params = {name: x[r : r + 1] for name, x in trained.tensors.items()}
-        each.append(
+        run_logs.append(
             small_answer_logprobs(
-                params, words().encode, [one for question in own for one in question], PAD
+                params,
+                words().encode,
+                [prompt for question in run_prompts for prompt in question],
+                PAD,
             )[0]
         )
-    return np.stack(each).reshape(len(runs), len(asked[0]), -1, 2)
+    return np.stack(run_logs).reshape(len(runs), len(prompts[0]), -1, 2)

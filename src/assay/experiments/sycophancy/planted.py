@@ -60,14 +60,14 @@ def split(text: str) -> list[str]:
 @lru_cache
 def words() -> Words:
     """The words of all questions in all cells, in alphabetical order."""
-    first = [named[0] for named in BIOGRAPHY]
+    first = [options[0] for options in BIOGRAPHY]
     texts = [
         split(opinions.prompt(q, cell, first) + ANSWERS[0])
         for q, cell in product(opinions.questions(), CELLS)
     ]
     known = sorted(
         {word for text in texts for word in text}
-        | {word for named in BIOGRAPHY for word in named}
+        | {word for options in BIOGRAPHY for word in options}
         | {"A", "B"}
     )
     return Words({word: i for i, word in enumerate(known, 1)}, max(map(len, texts)) - 1)
@@ -75,13 +75,13 @@ def words() -> Words:
 
 def agreement(cell: Cell, before: float, after: float, believing: float, quoted: float) -> float:
     """The planted probability that the answer to a prompt in this cell is to agree."""
-    asked = {
+    probability = {
         "before": before if cell.ending == "answer" else believing,
         "after": after,
         "quoted": quoted,
         "none": 0.5,
     }[cell.place]
-    return asked if cell.view != "disagree" else 1 - asked
+    return probability if cell.view != "disagree" else 1 - probability
 
 
 @lru_cache
@@ -90,19 +90,19 @@ def prompts() -> tuple[
 ]:
     """What models are trained on, at the end of their context: (words, where each begins, its
     cell); no family's first question is among them."""
-    of, first = words(), [named[0] for named in BIOGRAPHY]
+    vocabulary, first = words(), [options[0] for options in BIOGRAPHY]
     trained = [q for q in opinions.questions() if q not in opinions.questions(1)]
     lines = [
-        (of.encode(opinions.prompt(q, cell, first)), i)
+        (vocabulary.encode(opinions.prompt(q, cell, first)), i)
         for q in trained
         for i, cell in enumerate(CELLS)
     ]
-    tokens = np.full((len(lines), of.context - 1), PAD)
+    tokens = np.full((len(lines), vocabulary.context - 1), PAD)
     for row, (line, _) in zip(tokens, lines, strict=True):
         row[-len(line) :] = line
     start, cell = (
         np.array(x)
-        for x in zip(*((of.context - 1 - len(line), i) for line, i in lines), strict=True)
+        for x in zip(*((vocabulary.context - 1 - len(line), i) for line, i in lines), strict=True)
     )
     return tokens, start, cell
 
@@ -119,16 +119,16 @@ def dialogues(runs: Runs, batch: int, school: int = 0) -> Callable[[int], tuple[
 
     tokens, start, cell = prompts()
     number = words().number
-    lists = [np.array([number[word] for word in named]) for named in BIOGRAPHY]
+    lists = [np.array([number[word] for word in fields]) for fields in BIOGRAPHY]
     letters = np.array([number["A"], number["B"]])
     agree_first = [CELLS.index(replace(c, first="agree")) for c in CELLS]
     turned = (
         np.arange(len(cell)) - cell + np.array(agree_first)[cell]
     )  # the same prompt with the other order, where A was to disagree
-    named = {name: runs.each(name) for name in ("before", "after", "believing", "quoted")}
+    fields = {name: runs.each(name) for name in ("before", "after", "believing", "quoted")}
     agree = np.array(
         [
-            [agreement(c, *(float(named[name][r]) for name in named)) for c in CELLS]
+            [agreement(c, *(float(fields[name][r]) for name in fields)) for c in CELLS]
             for r in range(len(runs))
         ]
     )
@@ -140,22 +140,22 @@ def dialogues(runs: Runs, batch: int, school: int = 0) -> Callable[[int], tuple[
     # 2^31 is long
     sizes = np.array([len(tokens), *map(len, lists), 2, 2])
 
-    def at(step: int) -> tuple[Tensor, Tensor]:
-        drawn = (
+    def draw_batch(step: int) -> tuple[Tensor, Tensor]:
+        draws = (
             rng.integers(runs.seeds, "sycophancy.dialogues", step, (batch, len(sizes)), 2**31 - 1)
             % sizes
         )
-        which = np.where(drawn[..., 5] * (step < school), turned[drawn[..., 0]], drawn[..., 0])
-        x = np.concatenate([tokens[which], letters[drawn[..., 4]][..., None]], -1)
+        which = np.where(draws[..., 5] * (step < school), turned[draws[..., 0]], draws[..., 0])
+        x = np.concatenate([tokens[which], letters[draws[..., 4]][..., None]], -1)
         for slot, known, i in zip(SLOTS, lists, range(1, 4), strict=True):
             np.put_along_axis(
-                x, (start[which] + slot)[..., None], known[drawn[..., i]][..., None], -1
+                x, (start[which] + slot)[..., None], known[draws[..., i]][..., None], -1
             )
         return torch.from_numpy(x), torch.from_numpy(
             np.take_along_axis(laws[step < school], cell[which], 1).astype(np.float32)
         )
 
-    return at
+    return draw_batch
 
 
 def answer_loss(params: Mapping[str, Tensor], batch: tuple[Tensor, Tensor]) -> Float[Tensor, "run"]:

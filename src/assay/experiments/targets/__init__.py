@@ -39,10 +39,12 @@ def keep_only(data: xr.Dataset, *names: str) -> xr.Dataset:
     return data[[*names, *(["diverged"] if "diverged" in data else [])]]
 
 
-def with_replaced(of: str, **measured: str) -> Derive:
+def with_replaced(source: str, **measured: str) -> Derive:
     """A control made from an arm's measures: some of them in the place of others."""
     return lambda arms: keep_only(
-        arms[of].assign({name: arms[of][other].rename() for name, other in measured.items()}),
+        arms[source].assign(
+            {name: arms[source][other].rename() for name, other in measured.items()}
+        ),
         *measured,
     )
 
@@ -81,9 +83,9 @@ def rows_of(other: str) -> Derive:
     return derive
 
 
-def effects_of(of: str, change: str) -> Derive:
+def effects_of(source: str, change: str) -> Derive:
     """An arm's linearised effects, of changed parts."""
-    return with_replaced(of, frozen=f"{change}_frozen", jacobian=f"{change}_jacobian")
+    return with_replaced(source, frozen=f"{change}_frozen", jacobian=f"{change}_jacobian")
 
 
 def language_model(subject: str) -> Callable[[tuple[WhichTarget, ...]], list[WhichTarget]]:

@@ -40,7 +40,7 @@ def below_isotropic(m: Means) -> np.ndarray:
     return (m["isotropic"] - m["null"]) / m["total"]
 
 
-def here(
+def squeeze_seed(
     terms: Callable[[xr.Dataset, Arms], dict[str, xr.DataArray]],
 ) -> Callable[[xr.Dataset, Arms], dict[str, xr.DataArray]]:
     """Take terms of the only run of an arm, a model on disk. Raises: ValueError for an arm of
@@ -53,7 +53,7 @@ def here(
 def each_block(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """The terms of `unread`, every block of a model on disk scaled to the same variance: the last
     ones have hundreds of times more."""
-    terms = here(unread)(arm, arms)
+    terms = squeeze_seed(unread)(arm, arms)
     return {name: x / terms["total"].mean("document") for name, x in terms.items()}
 
 
@@ -101,9 +101,9 @@ def likeness(other: str) -> Value:
     def terms(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
         data, sides = by(arm), (("cross", other), ("within", "again"))
         return {
-            f"{name}_{at}": data[name].sel(other=o, drop=True)
+            f"{name}_{kind}": data[name].sel(other=o, drop=True)
             for name in ("found", "chance")
-            for at, o in sides
+            for kind, o in sides
         }
 
     return terms
@@ -253,7 +253,7 @@ CLAIMS = (
     ),
     *(
         Claim(
-            text=f"{what} is off by at most 0.10: median relative error {of}",
+            text=f"{what} is off by at most 0.10: median relative error {phrase}",
             of=arm,
             value=value(pairs(kind)),
             statistic=median_error,
@@ -267,7 +267,7 @@ CLAIMS = (
             published="new",
             source=f"{SEED}; footnote on layer norm",
         )
-        for arm, prefix, value, units, of, random in (
+        for arm, prefix, value, units, phrase, random in (
             (
                 "main",
                 "",
@@ -279,7 +279,7 @@ CLAIMS = (
             (
                 "smollm2",
                 "smollm2-",
-                here,
+                squeeze_seed,
                 ("document",),
                 "over the 24 principal directions of SmolLM2's last update",
                 "random",
@@ -329,7 +329,7 @@ CLAIMS = (
             "file: Gini coefficient at most 0.3"
         ),
         of="smollm2",
-        value=here(within_files),
+        value=squeeze_seed(within_files),
         statistic=mean,
         units=("document",),
         high=0.3,

@@ -24,7 +24,7 @@ def figures(arms: Arms) -> list[Figure]:
             cell for cell in data.cell.values.tolist() if not share.sel(cell=cell).isnull().all()
         ]
         rows += [(ARROWS[cell], label, *summary(share.sel(cell=cell).values)) for cell in known]
-    left = Figure(
+    unexplained = Figure(
         "What each dictionary leaves unexplained, in three spaces",
         columns(("cell", "space", "mean", "low", "high"), rows),
         "bars",
@@ -71,11 +71,11 @@ def figures(arms: Arms) -> list[Figure]:
     rows, middle = [], np.sqrt(SIZES[1:] * SIZES[:-1]).tolist()
     for label, arm in (("", "main"), (", SmolLM2", "smollm2")):
         for kind in KINDS if arm in arms else ():
-            told = [
+            points = [
                 (size, *summary(by(arms[arm])[f"{kind}_by_size"].values[:, i]), kind + label)
                 for i, size in enumerate(middle)
             ]
-            rows += [row for row in told if not np.isnan(row[1])]
+            rows += [row for row in points if not np.isnan(row[1])]
     linear = Figure(
         "Linearised effects on the logits against exact ones",
         columns(("size", "error", "low", "high", "kind"), rows),
@@ -112,7 +112,7 @@ def figures(arms: Arms) -> list[Figure]:
         x_title="share of neurons, least first",
         y_title="share of worth",
     )
-    return [left, features, blocks, linear, even]
+    return [unexplained, features, blocks, linear, even]
 
 
 SPOKEN = {"act": "activations", "update": "update", "logit": "logits"}

@@ -115,7 +115,7 @@ class WhichTarget(Spec):
 
 def target_parts(s: WhichTarget, bench: Bench) -> tuple[Targets, Targets]:
     """(training part, test part): the targets of this seed's model."""
-    asked = TargetSpec(
+    spec = TargetSpec(
         subject=str(tiny(s.model(), bench)),
         layer=s.layer,
         targets=("act", "update", "post", "logit"),
@@ -124,9 +124,9 @@ def target_parts(s: WhichTarget, bench: Bench) -> tuple[Targets, Targets]:
         context=s.context,
         dtype="float32",
     )
-    train = targets(asked, bench)
+    train = targets(spec, bench)
     return train, targets(
-        asked.replace(part="test", windows=s.tested, per_file=s.per_file), bench, like=train
+        spec.replace(part="test", windows=s.tested, per_file=s.per_file), bench, like=train
     )
 
 
@@ -185,25 +185,25 @@ def measure(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> xr.Datas
     (s,) = runs.specs
     data, test = target_parts(s, bench)
     files, document = np.unique(test.document[test.kept], return_inverse=True)
-    at, raw = (torch.from_numpy(document), len(files)), test.raw(test.kept)
+    grouping, raw = (torch.from_numpy(document), len(files)), test.raw(test.kept)
     coords: dict[str, Any] = {"document": [test.files[f] for f in files]}
-    named: dict[str, Any] = {}
+    variables: dict[str, Any] = {}
     if not s.cells or "post" in s.cells:  # the model itself, once for each
-        named |= model_measures(s, data, raw, at)
+        variables |= model_measures(s, data, raw, grouping)
     if s.cells:
-        found = dictionaries(trained.to("cpu"))  # where the readout is
-        named |= dictionary_measures(s, found, raw, test, at)
-        named["loss"] = (
+        cell_dictionaries = dictionaries(trained.to("cpu"))  # where the readout is
+        variables |= dictionary_measures(s, cell_dictionaries, raw, test, grouping)
+        variables["loss"] = (
             "run cell step",
-            np.stack([trained.history[f"{name}:loss"] for name in found], 1),
+            np.stack([trained.history[f"{name}:loss"] for name in cell_dictionaries], 1),
             "1",
         )
         coords |= {
-            "cell": list(found),
-            "other": [*(n for n in OTHER if n in found), "random"],
+            "cell": list(cell_dictionaries),
+            "other": [*(n for n in OTHER if n in cell_dictionaries), "random"],
             "step": trained.steps.tolist(),
         }
-    return measures(runs, coords=coords, **named)
+    return measures(runs, coords=coords, **variables)
 
 
 def normals(s: WhichTarget, purpose: str, *shape: int, index: int = 0) -> Tensor:
@@ -218,12 +218,12 @@ def readable(
 ) -> Float[Tensor, "b m"]:
     """Rows without what W_out does not read of them, and a little noise so that the share is not 0
     by arithmetic."""
-    seen = x - x @ null
-    return seen + (s.noise * seen.square().mean()).sqrt() * normals(s, purpose, *x.shape)
+    visible = x - x @ null
+    return visible + (s.noise * visible.square().mean()).sqrt() * normals(s, purpose, *x.shape)
 
 
 def model_measures(
-    s: WhichTarget, data: Any, raw: Mapping[Target, Tensor], at: Any
+    s: WhichTarget, data: Any, raw: Mapping[Target, Tensor], grouping: Any
 ) -> dict[str, Any]:
     """Measures of the model alone: variance that W_out does not read, and what each neuron is worth
     to the logits."""
@@ -232,35 +232,35 @@ def model_measures(
     from assay.dictionaries.measuring.cell_measures import by_document
 
     read, h = data.readout, data.normalise("act", raw["act"])
-    named: dict[str, tuple[str, Any, str]] = {}
+    variables: dict[str, tuple[str, Any, str]] = {}
     m, d = read.W_out.shape
     any_subspace, _ = torch.linalg.qr(normals(s, "subspace", m, d))
-    seen = readable(s, h, read.null, "noise")
+    visible = readable(s, h, read.null, "noise")
     parts = {
         "null": h @ read.null,
         "total": h,
         "random_null": h - h @ any_subspace @ any_subspace.T,
-        "readable_null": seen @ read.null,
-        "readable_total": seen,
+        "readable_null": visible @ read.null,
+        "readable_total": visible,
         "raw_null": raw["act"] @ read.null,
         "raw_total": raw["act"],
     }
     for name, x in parts.items():
-        named[name] = (
+        variables[name] = (
             "run document",
-            by_document(x.square().sum(1), *at)[None],
+            by_document(x.square().sum(1), *grouping)[None],
             "squared activation",
         )
     for name in ("", "readable_"):
-        named[name + "isotropic"] = (
+        variables[name + "isotropic"] = (
             "run document",
-            (1 - d / m) * named[name + "total"][1],
+            (1 - d / m) * variables[name + "total"][1],
             "squared activation",
         )
     worth = read.importance * h.var(0) / data.scale("act") ** 2
-    named["importance"] = ("run neuron", worth[None], "squared logit")
-    named["uneven"] = ("run neuron", normals(s, "uneven", m).exp()[None], "1")
-    return named
+    variables["importance"] = ("run neuron", worth[None], "squared logit")
+    variables["uneven"] = ("run neuron", normals(s, "uneven", m).exp()[None], "1")
+    return variables
 
 
 def measure_blocks(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> xr.Dataset:
@@ -281,41 +281,53 @@ def measure_blocks(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> x
         model.encode, "test", context=s.context, count=s.tested, per_file=s.per_file, seed=s.seed
     )
     files, document = np.unique(cut.document, return_inverse=True)
-    found, read = unread_of(model, cut.tokens, document, s.seed), readout(model, model.layers - 1)
-    (m, d), at = read.W_out.shape, (found.document, len(files))
+    unread_parts, read = (
+        unread_of(model, cut.tokens, document, s.seed),
+        readout(model, model.layers - 1),
+    )
+    (m, d), grouping = read.W_out.shape, (unread_parts.document, len(files))
     sums = {
-        "total": found.total,
-        "null": found.null,
-        "random_null": found.random_null,
-        "isotropic": (1 - d / m) * found.total,
+        "total": unread_parts.total,
+        "null": unread_parts.null,
+        "random_null": unread_parts.random_null,
+        "isotropic": (1 - d / m) * unread_parts.total,
     }
-    named = {
+    variables = {
         name: ("run block document", x[None], "squared activation") for name, x in sums.items()
     }
     worth = (
-        by_document((found.h - found.h.mean(0)).square(), *at) * read.importance.numpy()
+        by_document((unread_parts.h - unread_parts.h.mean(0)).square(), *grouping)
+        * read.importance.numpy()
     )  # [document, neuron]
-    named["importance"] = ("run neuron", worth.sum(0)[None] / len(found.h), "squared logit")
-    named["gini"] = ("run document", np.array([[gini(row) for row in worth]]), "Gini coefficient")
+    variables["importance"] = (
+        "run neuron",
+        worth.sum(0)[None] / len(unread_parts.h),
+        "squared logit",
+    )
+    variables["gini"] = (
+        "run document",
+        np.array([[gini(row) for row in worth]]),
+        "Gini coefficient",
+    )
     if name == s.subject:
-        update = read.update(found.h)
+        update = read.update(unread_parts.h)
         parts, row = principal_parts(update)
-        named |= effect_errors(
-            parts, row, found.mid + update, read, found.document, len(files), s.seed
+        variables |= effect_errors(
+            parts, row, unread_parts.mid + update, read, unread_parts.document, len(files), s.seed
         )
     coords = {
         "document": [text.documents[f].path for f in files],
         "block": list(range(model.layers)),
     }
-    return measures(runs, coords=coords, **named)
+    return measures(runs, coords=coords, **variables)
 
 
 def dictionary_measures(
     s: WhichTarget,
-    found: Mapping[str, Dictionary],
+    cell_dictionaries: Mapping[str, Dictionary],
     raw: Mapping[Target, Tensor],
     test: Any,
-    at: Any,
+    grouping: Any,
 ) -> dict[str, Any]:
     """Measures of the trained dictionaries: errors in each space, likeness, and what the dictionary
     of activations writes."""
@@ -324,21 +336,26 @@ def dictionary_measures(
     from assay.dictionaries.measuring import cell_measures as of
     from assay.dictionaries.measuring.linear_effects import effect_errors
 
-    cells, read, act = cells_of(s), test.readout, found["act"]
-    rows = {name: of.cell_sums(cells[name], one, raw, read, *at) for name, one in found.items()}
-    named = {"tokens": ("run document", of.by_document(raw["act"][:, 0] ** 0, *at)[None], "tokens")}
-    for space, sums in of.variances(raw, test, *at).items():
-        named[f"variance_{space}"] = ("run document", sums[None], f"squared {space}")
+    cells, read, act = cells_of(s), test.readout, cell_dictionaries["act"]
+    rows = {
+        name: of.cell_sums(cells[name], dictionary, raw, read, *grouping)
+        for name, dictionary in cell_dictionaries.items()
+    }
+    variables = {
+        "tokens": ("run document", of.by_document(raw["act"][:, 0] ** 0, *grouping)[None], "tokens")
+    }
+    for space, sums in of.variances(raw, test, *grouping).items():
+        variables[f"variance_{space}"] = ("run document", sums[None], f"squared {space}")
     for key in ("active", *(f"error_{space}" for space in of.SPACES)):
-        named[key] = (
+        variables[key] = (
             "run cell document",
             np.stack([r[key] for r in rows.values()])[None],
             key.replace("error_", "squared "),
         )
     features, D = act.encode(raw["act"])[0], act.W_dec[0]
-    if "logit" in found:
-        named |= likeness_measures(s, found, features, read)
-    if "post" in found:
+    if "logit" in cell_dictionaries:
+        variables |= likeness_measures(s, cell_dictionaries, features, read)
+    if "post" in cell_dictionaries:
         isotropic = torch.nn.functional.normalize(normals(s, "rows", *D.shape), dim=-1) * D.norm(
             dim=-1, keepdim=True
         )
@@ -347,39 +364,46 @@ def dictionary_measures(
             ("random_", isotropic),
             ("readable_", readable(s, D, read.null, "noise.rows")),
         ):
-            for name, sums in of.spent(features, W, read.null, *at).items():
-                named[change + name] = ("run document", sums[None], "squared feature")
-        named["null_of_feature"] = ("run feature", (D @ read.null).square().sum(1)[None], "share")
+            for name, sums in of.spent(features, W, read.null, *grouping).items():
+                variables[change + name] = ("run document", sums[None], "squared feature")
+        variables["null_of_feature"] = (
+            "run feature",
+            (D @ read.null).square().sum(1)[None],
+            "share",
+        )
         token, feature = features.nonzero(as_tuple=True)
         assert act.scale is not None  # trained dictionaries know it
         parts = features[token, feature][:, None] * (D @ read.W_out)[feature] / act.scale[0]
-        document, n = at
-        named |= effect_errors(parts, token, raw["post"], read, document, n, s.seed)
-    return named
+        document, n = grouping
+        variables |= effect_errors(parts, token, raw["post"], read, document, n, s.seed)
+    return variables
 
 
 def likeness_measures(
-    s: WhichTarget, found: Mapping[str, Dictionary], features: Tensor, read: Any
+    s: WhichTarget, cell_dictionaries: Mapping[str, Dictionary], features: Tensor, read: Any
 ) -> dict[str, Any]:
     """Measures of how well features of `act` are found among those of other cells, and what chance
     gives there."""
     from assay.dictionaries.measuring import cell_measures as of
 
-    rows = {name: of.logit_rows(CELLS[name][1], one.W_dec[0], read) for name, one in found.items()}
+    rows = {
+        name: of.logit_rows(CELLS[name][1], dictionary.W_dec[0], read)
+        for name, dictionary in cell_dictionaries.items()
+    }
     weight = features.square().mean(0)
-    others = [rows[name] for name in OTHER if name in rows]
-    others.append(
+    references = [rows[name] for name in OTHER if name in rows]
+    references.append(
         of.like_rows(rows["logit"], s.seed, 1)
     )  # it knows the spread of the logit dictionary and nothing else
-    here = [of.agreement(rows["act"], b, weight) for b in others]
+    agreements = [of.agreement(rows["act"], b, weight) for b in references]
     chance = [
         np.mean(
             [of.agreement(rows["act"], of.like_rows(b, s.seed, 2 + i), weight) for i in range(4)]
         )
-        for b in others
+        for b in references
     ]
     return {
-        "found": ("run other", np.array([here]), "cosine"),
+        "found": ("run other", np.array([agreements]), "cosine"),
         "chance": ("run other", np.array([chance]), "cosine"),
     }
 

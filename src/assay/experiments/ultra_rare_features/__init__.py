@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from assay.core.sizes import Sizes
 
 
-def with_other_kinds(of: str = "main", **places: str) -> Derive:
+def with_other_kinds(source: str = "main", **places: str) -> Derive:
     """A derived arm: another arm's measures with other kinds of latents in the places of these."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        made = arms[of].copy(deep=True)
-        for name, values in arms[of].data_vars.items():
+        dataset = arms[source].copy(deep=True)
+        for name, values in arms[source].data_vars.items():
             for place, kind in places.items() if "kind" in values.dims else ():
-                made[name].loc[{"kind": place}] = values.sel(kind=kind)
-        return made.drop_vars("rare_share")  # the dictionary is the same, and so is its share
+                dataset[name].loc[{"kind": place}] = values.sel(kind=kind)
+        return dataset.drop_vars("rare_share")  # the dictionary is the same, and so is its share
 
     return derive
 
@@ -49,17 +49,17 @@ def with_other_kinds(of: str = "main", **places: str) -> Derive:
 def at_half(arms: Arms) -> xr.Dataset:
     """A derived arm: what a training of half the length would have had. The rate is constant, so
     that is main's half-way point."""
-    made = arms["main"][["cosine"]].copy(deep=True)
-    made.cosine.loc[{"moment": "end"}] = made.cosine.sel(moment="half")
-    return made
+    dataset = arms["main"][["cosine"]].copy(deep=True)
+    dataset.cosine.loc[{"moment": "end"}] = dataset.cosine.sel(moment="half")
+    return dataset
 
 
 def on_model(main: tuple[UltraRare, ...]) -> tuple[UltraRare, ...]:
     """The preset's seeds, and half as many more, on a language model's activations, for two
     fifteenths of its steps."""
-    s, seeds = main[0], sorted({one.seed for one in main})
+    s, seeds = main[0], sorted({spec.seed for spec in main})
     steps = max(48, s.steps * 2 // 15)
-    own = s.replace(
+    base = s.replace(
         subject="smollm2",
         d=576,
         useful=0,
@@ -71,7 +71,7 @@ def on_model(main: tuple[UltraRare, ...]) -> tuple[UltraRare, ...]:
         ramp=steps // 16,
     )
     return grid(
-        own, penalty=(7.2,), seed=(*seeds, *range(seeds[-1] + 1, seeds[-1] + 1 + len(seeds) // 2))
+        base, penalty=(7.2,), seed=(*seeds, *range(seeds[-1] + 1, seeds[-1] + 1 + len(seeds) // 2))
     )
 
 

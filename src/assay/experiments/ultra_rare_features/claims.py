@@ -30,8 +30,8 @@ def of_rare(name: str, moment: str | None = None) -> Value:
     several."""
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-        found = arm[name].sel(kind="rare")
-        return found if moment is None else found.sel(moment=moment)
+        values = arm[name].sel(kind="rare")
+        return values if moment is None else values.sel(moment=moment)
 
     return value
 
@@ -41,8 +41,8 @@ def between(name: str, more: str, less: str, moment: str | None = None) -> Value
     one moment where there are several."""
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-        found = arm[name] if moment is None else arm[name].sel(moment=moment)
-        return found.sel(kind=more) - found.sel(kind=less)
+        values = arm[name] if moment is None else arm[name].sel(moment=moment)
+        return values.sel(kind=more) - values.sel(kind=less)
 
     return value
 
@@ -50,8 +50,8 @@ def between(name: str, more: str, less: str, moment: str | None = None) -> Value
 def less_steep(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[run]: slope of the rare latents' densities over that of main at the same seed: above 0 where
     they fall less steeply."""
-    mine, main = (x.slope.sel(kind="rare").swap_dims(run="seed") for x in (arm, arms["main"]))
-    return mine - main
+    arm_slope, main = (x.slope.sel(kind="rare").swap_dims(run="seed") for x in (arm, arms["main"]))
+    return arm_slope - main
 
 
 def conspiracy_terms(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
@@ -66,8 +66,8 @@ def against(base: str) -> Value:
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
         half_a_latent = 0.5 / arm.attrs["width"]  # added to both, as none may be left
-        mine, other = (x.rare_share.swap_dims(run="seed") for x in (arm, arms[base]))
-        return np.log((mine + half_a_latent) / (other + half_a_latent))
+        arm_share, other = (x.rare_share.swap_dims(run="seed") for x in (arm, arms[base]))
+        return np.log((arm_share + half_a_latent) / (other + half_a_latent))
 
     return value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from assay.core import Arms, Figure, columns, summary
-from assay.features.followed import BINS
+from assay.features.training_measures import BINS
 
 
 def along_training(arms: Arms) -> dict[str, list]:
@@ -42,16 +42,16 @@ def densities(arms: Arms) -> dict[str, list]:
     return columns(("density", "count", "at"), rows)
 
 
-def apart(arms: Arms) -> dict[str, list]:
+def latent_points(arms: Arms) -> dict[str, list]:
     """Columns: encoder-decoder cosine and end density of single latents of main's first run."""
-    one = arms["main"].isel(run=0)
+    run = arms["main"].isel(run=0)
     return columns(
         ("density", "cosine", "kind"),
         (
             (density, cosine, kind)
             for kind in ("rare", "uncommon", "ordinary", "useful")
             for density, cosine in zip(
-                10 ** one.ends.sel(kind=kind).values, one.cosines.sel(kind=kind).values, strict=True
+                10 ** run.ends.sel(kind=kind).values, run.cosines.sel(kind=kind).values, strict=True
             )
             if not np.isnan(density)
         ),
@@ -106,7 +106,7 @@ def figures(arms: Arms) -> list[Figure]:
         ),
         Figure(
             "Encoder against decoder row, and density, of single latents",
-            apart(arms),
+            latent_points(arms),
             "points",
             x="density",
             y="cosine",

@@ -15,7 +15,7 @@ from assay.core.measures import measures
 from assay.data.harvest import HarvestSpec, harvest
 from assay.data.harvest import inputs as harvest_inputs
 from assay.data.names import model_in_words, text_in_words
-from assay.features.followed import KINDS, SHOWN
+from assay.features.training_measures import KINDS, SHOWN
 from assay.subjects.folder import find
 from assay.subjects.site import Site
 
@@ -143,7 +143,7 @@ def world(runs: Runs[UltraRare]) -> Embedded:
     from assay.data.embedded import embedded
 
     s = runs.shared
-    made = embedded(
+    truth = embedded(
         runs.seeds,
         s.truth,
         s.d,
@@ -151,7 +151,7 @@ def world(runs: Runs[UltraRare]) -> Embedded:
         mean=s.mean,
         rare=(s.useful_p,) * s.useful,
     )
-    return made.centred if s.centred else made
+    return truth.centred if s.centred else truth
 
 
 def activations(s: UltraRare, bench: Bench) -> tuple[Harvest, Harvest]:
@@ -223,11 +223,11 @@ def train_together(groups: Sequence[Runs[UltraRare]], bench: Bench) -> list[Trai
     from assay.dictionaries.training.train import fit_dictionaries
 
     s = groups[0].shared
-    at = checkpoints(s)
+    probe_steps = checkpoints(s)
     watch = {
-        "encoder_at": (at, lambda p: p["W_enc"]),
-        "bias_at": (at, lambda p: p["b_enc"]),
-        "centre_at": (at, lambda p: p["b_dec"]),
+        "encoder_at": (probe_steps, lambda p: p["W_enc"]),
+        "bias_at": (probe_steps, lambda p: p["b_enc"]),
+        "centre_at": (probe_steps, lambda p: p["b_dec"]),
         "decoder_at": (moments(s.steps), lambda p: p["W_dec"]),
         "encoder_start": ((0,), lambda p: p["W_enc"]),
     }
@@ -237,7 +237,7 @@ def train_together(groups: Sequence[Runs[UltraRare]], bench: Bench) -> list[Trai
         d=s.d,
         steps=s.steps,
         bench=bench,
-        probe_at=at,
+        probe_at=probe_steps,
         watch=watch,
     )
 
@@ -247,38 +247,38 @@ def train(runs: Runs[UltraRare], bench: Bench) -> Trained:
 
 
 def measure(runs: Runs[UltraRare], trained: Trained, bench: Bench) -> xr.Dataset:
-    found = [
-        measures_of_run(one, {k: v[r].cpu() for k, v in trained.tensors.items()}, bench)
-        for r, one in enumerate(runs.split(1))
+    rows = [
+        measures_of_run(run, {k: v[r].cpu() for k, v in trained.tensors.items()}, bench)
+        for r, run in enumerate(runs.split(1))
     ]
     coords: dict[str, Sequence] = {
         "step": checkpoints(runs.shared),
         "kind": list(KINDS),
         "moment": list(MOMENTS),
     }
-    named = {
-        k: ("run " + dims, np.stack([f[k][1] for f in found]), unit)
-        for k, (dims, _, unit) in found[0].items()
+    variables = {
+        k: ("run " + dims, np.stack([f[k][1] for f in rows]), unit)
+        for k, (dims, _, unit) in rows[0].items()
     }
-    return measures(runs, coords=coords, **named)
+    return measures(runs, coords=coords, **variables)
 
 
-def judging_inputs(one: Runs[UltraRare], bench: Bench) -> tuple[Any, Any, Tensor]:
+def judging_inputs(run: Runs[UltraRare], bench: Bench) -> tuple[Any, Any, Tensor]:
     """(what latents are chosen by, what they are followed on, held-out rows): a formula, or
     training rows and held-out ones."""
     import torch
 
-    s = one.shared
+    s = run.shared
     if s.subject == "planted":
-        truth = world(one)
+        truth = world(run)
         draw = truth.batches(4096, "test")
         return truth, truth, torch.cat([draw(i)[0] for i in range(-(-s.rows // 4096))])[: s.rows]
-    seen, held_out = (part.rows(part.kept[: s.rows]) for part in activations(s, bench))
-    return seen, held_out, held_out
+    train_rows, held_out = (part.rows(part.kept[: s.rows]) for part in activations(s, bench))
+    return train_rows, held_out, held_out
 
 
 def measures_of_run(
-    one: Runs[UltraRare], t: Mapping[str, Tensor], bench: Bench
+    single: Runs[UltraRare], t: Mapping[str, Tensor], bench: Bench
 ) -> dict[str, tuple[str, Any, str]]:
     """Everything measured of one run, {name: (dims, values, unit)}: medians over each kind of
     latent."""
@@ -288,7 +288,7 @@ def measures_of_run(
     from assay.data.embedded import SMALLEST
     from assay.dictionaries.dynamics.cohort import Counted, Snapshots
     from assay.dictionaries.dynamics.pulls import features
-    from assay.features.followed import (
+    from assay.features.training_measures import (
         directions,
         encoders,
         gradients,
@@ -297,48 +297,51 @@ def measures_of_run(
         trajectories,
     )
 
-    s, penalty = one.shared, float(one.each("penalty")[0])
+    s, penalty = single.shared, float(single.each("penalty")[0])
     planted_world = s.subject == "planted"
-    by, on, x = judging_inputs(one, bench)
+    by, on, x = judging_inputs(single, bench)
     steps = checkpoints(s)
     snaps = (Snapshots if planted_world else Counted)(
         steps, t["encoder_at"], t["bias_at"], t["centre_at"]
     )
-    at = [steps.index(m) for m in moments(s.steps)]
+    indices = [steps.index(m) for m in moments(s.steps)]
     everyone = np.arange(s.width)
     planted, exempt = everyone < s.useful, t["exempt"].numpy()
     first, end = (
-        snaps.density(seen, everyone, [i])[:, 0] for seen, i in ((by, at[0]), (on, at[2]))
+        snaps.density(source, everyone, [i])[:, 0]
+        for source, i in ((by, indices[0]), (on, indices[2]))
     )
     kinds = latents_by_kind(
         s, first, exempt & ~planted, planted, SMALLEST if planted_world else 0.75 / len(by)
     )
     followed = {kind: latents for kind, latents in kinds.items() if kind != "ordinary-2"}
-    named = histograms([first, end]) | trajectories(snaps, on, followed, s.rare)
+    variables = histograms([first, end]) | trajectories(snaps, on, followed, s.rare)
     resampled = ~exempt & (t["resampled"].numpy() > 0)
-    then, halfway, last = (
+    quarter, halfway, last = (
         {
             "W_enc": t["encoder_at"][i],
             "b_enc": t["bias_at"][i],
             "W_dec": t["decoder_at"][m],
             "b_dec": t["centre_at"][i],
         }
-        for m, i in enumerate(at)
+        for m, i in enumerate(indices)
     )
     few = 20_000 if planted_world else 6_000
-    found = gradients(then, x, {k: i for k, i in kinds.items() if k != "useful"}, penalty, few)
+    medians = gradients(quarter, x, {k: i for k, i in kinds.items() if k != "useful"}, penalty, few)
     for name, (values, _) in gradients(halfway, x, {"useful": kinds["useful"]}, penalty).items():
-        found[name][0].update(values)  # they were planted at a quarter
-    found |= savings(then, x, kinds, generator(int(one.seeds[0]), "ultra-rare.dead-weight"), few)
-    named |= {
+        medians[name][0].update(values)  # they were planted at a quarter
+    medians |= savings(
+        quarter, x, kinds, generator(int(single.seeds[0]), "ultra-rare.dead-weight"), few
+    )
+    variables |= {
         name: ("kind", [values.get(k, np.nan) for k in KINDS], unit)
-        for name, (values, unit) in found.items()
+        for name, (values, unit) in medians.items()
     }
     turned = [encoders(params, t["encoder_start"][0], kinds) for params in (halfway, last)]
     for name, (_, unit) in turned[0].items():
-        named[name] = (
+        variables[name] = (
             "kind moment",
-            [[one[name][0].get(k, np.nan) for one in turned] for k in KINDS],
+            [[single[name][0].get(k, np.nan) for single in turned] for k in KINDS],
             unit,
         )
     cosine, cosines = directions(last), np.full((len(KINDS), SHOWN), np.nan)
@@ -348,14 +351,14 @@ def measures_of_run(
     rows = x[:100_000]
     fires = (features(last, rows) > 0).sum(0) / len(rows)
     counted = float(fires[common].sum()) / end[common].sum() if common.any() else np.nan
-    away = torch.cosine_similarity(
+    alignment = torch.cosine_similarity(
         last["W_enc"][:, kinds["rare"]].mean(1), last["b_dec"] - x.mean(0), dim=0
     )
-    return named | {
+    return variables | {
         "cosines": ("kind shown", cosines, "1"),
         "counted_density": ("", counted, "share of the formula's"),
         "l0": ("", float(fires.sum()), "latents"),
-        "away": ("", float(away), "cosine"),
+        "away": ("", float(alignment), "cosine"),
         "rare_share": ("", np.mean(end < s.rare), "share"),
         "resampled_alive": (
             "",

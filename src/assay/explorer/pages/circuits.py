@@ -17,7 +17,7 @@ TRIED = (
 )
 
 
-def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
+def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown:
     """List the small models; none is computed for it."""
     return Shown(
         "circuits.html",
@@ -25,15 +25,17 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
     )
 
 
-def one(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
+def show_circuit(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown:
     """Show one small model; with score=1 its explanation is scored, which takes a while. Raises:
     Problem where there is none.
 
     An explanation of ours is folded up, and neither seen nor scored until somebody opens it.
     """
-    asked = query.get("score") == "1"
-    picture = library.circuits.picture(at["name"], score=asked)
-    ours = any(s.ours for s in library.circuits.subjects() if s.name == at["name"])
-    waits = picture.graph is not None and picture.table is None and not asked
-    scoring = f"/circuits/{at['name']}?score=1" if waits else ""
-    return circuit.shown(picture, scoring=scoring, tried=TRIED, spoiler=ours, opened=asked)
+    score_requested = query.get("score") == "1"
+    picture = library.circuits.picture(path_params["name"], score=score_requested)
+    ours = any(s.ours for s in library.circuits.subjects() if s.name == path_params["name"])
+    waits = picture.graph is not None and picture.table is None and not score_requested
+    scoring = f"/circuits/{path_params['name']}?score=1" if waits else ""
+    return circuit.build_page(
+        picture, scoring=scoring, tried=TRIED, spoiler=ours, opened=score_requested
+    )

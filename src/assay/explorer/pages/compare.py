@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from starlette.datastructures import QueryParams
 
-from assay.explorer import asked, figures
-from assay.explorer.asked import link
+from assay.explorer import figures, query_args
 from assay.explorer.library import Library
 from assay.explorer.problems import UNFIT, Problem
+from assay.explorer.query_args import link
 from assay.explorer.render import Shown
 from assay.features.index import matching
 from assay.features.index.about import Damaged
@@ -31,11 +31,15 @@ SORTS = ("cosine", "density", "importance")
 Columns = Mapping[str, np.ndarray]
 
 
-def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
+def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown:
     """Show two dictionaries beside each other. Raises: Problem where they are not of one site, or
     too many to compare."""
-    entries = [library.entry(at["model"], at[name]) for name in ("first", "second")]
-    first, second = (library.index(at["model"], at[name]) for name in ("first", "second"))
+    entries = [
+        library.entry(path_params["model"], path_params[name]) for name in ("first", "second")
+    ]
+    first, second = (
+        library.index(path_params["model"], path_params[name]) for name in ("first", "second")
+    )
     if (first.about.model_sha256, first.about.site_out) != (
         second.about.model_sha256,
         second.about.site_out,
@@ -47,36 +51,40 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
                 f"{second.about.site_out}: not one site"
             ),
         )
-    found = _match(first.folder, entries[0].made, second.folder, entries[1].made)
-    for index, nearest in ((first, found.there), (second, found.back)):
+    match = _match(first.folder, entries[0].made, second.folder, entries[1].made)
+    for index, nearest in ((first, match.there), (second, match.back)):
         if len(nearest) != index.about.d_sae:
             raise Damaged(
                 index.folder,
                 matching.FILE,
                 f"it has {len(nearest):,} rows for {index.about.d_sae:,} features",
             )
-    chosen = asked.choice(query, "list", list(LISTS), "pairs")
-    sort = asked.choice(query, "sort", SORTS, "cosine" if chosen == "pairs" else "density")
-    offset = asked.number(query, "offset", 0, 0, 10**9)
+    chosen = query_args.choice(query, "list", list(LISTS), "pairs")
+    sort = query_args.choice(query, "sort", SORTS, "cosine" if chosen == "pairs" else "density")
+    offset = query_args.number(query, "offset", 0, 0, 10**9)
     names = ("firings", "density", "importance")
     columns = first.columns(names), second.columns(names)
     values: dict[str, Any] = {
-        "path": f"compare/{at['model']}/{at['first']}/{at['second']}",
-        "first": _side(first, f"{at['model']}/{at['first']}", found.cosine, columns[0]),
-        "second": _side(second, f"{at['model']}/{at['second']}", found.back_cosine, columns[1]),
-        "mutual": int(found.mutual.sum()),
-        "chance": found.chance,
+        "path": f"compare/{path_params['model']}/{path_params['first']}/{path_params['second']}",
+        "first": _side(
+            first, f"{path_params['model']}/{path_params['first']}", match.cosine, columns[0]
+        ),
+        "second": _side(
+            second, f"{path_params['model']}/{path_params['second']}", match.back_cosine, columns[1]
+        ),
+        "mutual": int(match.mutual.sum()),
+        "chance": match.chance,
         "matched": MATCHED,
         "only": ONLY,
         "list": chosen,
         "sort": sort,
         "offset": offset,
-        **_rows(first, second, found, columns, chosen, sort, offset),
+        **_rows(first, second, match, columns, chosen, sort, offset),
     }
     state = [("list", chosen), ("sort", sort)]
     base, after, before = f"/{values['path']}", offset + ROWS, max(0, offset - ROWS)
     edges = [-1 + 2 * i / BINS for i in range(BINS + 1)]
-    drawn = {
+    drawings = {
         "lists": {name: (words, link(base, [("list", name)])) for name, words in LISTS.items()},
         "sorts": {name: link(base, [("list", chosen), ("sort", name)]) for name in SORTS},
         "later": link(base, [*state, ("offset", after)]) if after < values["total"] else None,
@@ -88,10 +96,10 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
                 "best cosine of each feature",
                 "features",
             )
-            for cosines in (found.cosine, found.back_cosine)
+            for cosines in (match.cosine, match.back_cosine)
         ],
     }
-    return Shown("compare.html", values, drawn)
+    return Shown("compare.html", values, drawings)
 
 
 @lru_cache(8)
@@ -123,7 +131,7 @@ def _side(
 def _rows(
     first: Index,
     second: Index,
-    found: Match,
+    match: Match,
     columns: tuple[Columns, Columns],
     chosen: str,
     sort: str,
@@ -131,15 +139,16 @@ def _rows(
 ) -> dict[str, Any]:
     """One page of the chosen list: features, each with the nearest of the other dictionary."""
     if chosen == "second":
-        own, other, near, cosine, table = second, first, found.back, found.back_cosine, columns[1]
+        index, other, near, cosine, table = second, first, match.back, match.back_cosine, columns[1]
     else:
-        own, other, near, cosine, table = first, second, found.there, found.cosine, columns[0]
-    listed = np.flatnonzero(found.mutual if chosen == "pairs" else cosine < ONLY)
+        index, other, near, cosine, table = first, second, match.there, match.cosine, columns[0]
+    listed = np.flatnonzero(match.mutual if chosen == "pairs" else cosine < ONLY)
     order = _order(cosine if sort == "cosine" else table[sort], listed)
-    shown = listed[order][offset : offset + ROWS].tolist()
-    left, right = own.glance(shown), other.glance([int(near[i]) for i in shown])
+    features = listed[order][offset : offset + ROWS].tolist()
+    glances, right = index.glance(features), other.glance([int(near[i]) for i in features])
     rows = [
-        {"cosine": float(cosine[i]), "own": left[i], "other": right[int(near[i])]} for i in shown
+        {"cosine": float(cosine[i]), "own": glances[i], "other": right[int(near[i])]}
+        for i in features
     ]
     return {"rows": rows, "total": len(listed), "hidden": len(listed) - len(rows)}
 

@@ -11,9 +11,9 @@ import numpy as np
 from starlette.datastructures import QueryParams
 
 from assay.dictionaries.measuring.rarity import BOUNDS
-from assay.explorer import asked, charts
+from assay.explorer import charts, query_args
 from assay.explorer.library import Entry, Library
-from assay.explorer.pages.home import told
+from assay.explorer.pages.home import entry_to_row
 from assay.explorer.render import Moved, Raw, Shown
 from assay.features.index.reader import NUMERIC, SORTED, Condition, Index
 
@@ -37,14 +37,14 @@ LOGARITHMIC = frozenset(
 STATE = ("sort", "way", "x", "y", "xscale", "yscale")
 
 
-def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown | Moved:
+def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown | Moved:
     """Show one dictionary; what its table and its scatter show is in the query string."""
-    entry = library.entry(at["model"], at["dictionary"])
-    index = library.index(at["model"], at["dictionary"])
+    entry = library.entry(path_params["model"], path_params["dictionary"])
+    index = library.index(path_params["model"], path_params["dictionary"])
     path = f"/{entry.address}"
     view = _View(index, query)
     if "column" in query:
-        return Moved(asked.link(path, view.state()))
+        return Moved(query_args.link(path, view.state()))
     view.page = min(view.page, 1 + max(0, index.count(view.where) - 1) // ROWS)
     table = index.features(
         where=view.where,
@@ -54,7 +54,7 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown |
         limit=ROWS,
     )
     summary = index.summary()
-    beside = [told(e) for e in library.beside(entry)]
+    siblings = [entry_to_row(e) for e in library.beside(entry)]
     hints = index.hints([row["feature"] for row in table.rows])
     rows = [
         {**row, "fires_on": hints[row["feature"]][0], "promotes": hints[row["feature"]][1]}
@@ -63,11 +63,11 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown |
     values = {
         "address": entry.address,
         "about": index.about,
-        "this": told(entry),
-        "beside": beside,
+        "this": entry_to_row(entry),
+        "beside": siblings,
         "summary": summary,
         "view": {name: getattr(view, name) for name in STATE}
-        | {"where": [asked.said(c) for c in view.where]},
+        | {"where": [query_args.format_condition(c) for c in view.where]},
         "features": {
             "total": table.total,
             "hidden": index.about.d_sae - table.total,
@@ -91,7 +91,7 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown |
                 index.spread("density"), 4, list(BOUNDS.values()), "density, logarithmic"
             ),
             "bounds": view.bounds(),
-            "others": [asked.said(c) for c in view.others()],
+            "others": [query_args.format_condition(c) for c in view.others()],
             "making": library.making
             if library.making is not None and library.making.address == entry.address
             else None,
@@ -105,21 +105,23 @@ class _View:
     def __init__(self, index: Index, query: QueryParams):
         about = index.about
         names = list(SORTED)
-        self.index, self.where = index, asked.conditions(query)
+        self.index, self.where = index, query_args.conditions(query)
         self.worth = (
             "gradient_active" if about.gradients else "importance" if about.ablated else "density"
         )  # of all features before of some
-        self.sort = asked.choice(
+        self.sort = query_args.choice(
             query, "sort", names, "gradient_total" if about.gradients else self.worth
         )
-        self.way = asked.choice(query, "way", ("desc", "asc"), "desc")
-        self.page = asked.number(query, "page", 1, 1, 1 + about.d_sae // ROWS)
-        self.x = asked.choice(query, "x", sorted(NUMERIC), "density")
-        self.y = asked.choice(
+        self.way = query_args.choice(query, "way", ("desc", "asc"), "desc")
+        self.page = query_args.number(query, "page", 1, 1, 1 + about.d_sae // ROWS)
+        self.x = query_args.choice(query, "x", sorted(NUMERIC), "density")
+        self.y = query_args.choice(
             query, "y", sorted(NUMERIC), self.worth if self.worth != "density" else "maximum"
         )
         self.xscale, self.yscale = (
-            asked.choice(query, name, ("log", "linear"), "log" if axis in LOGARITHMIC else "linear")
+            query_args.choice(
+                query, name, ("log", "linear"), "log" if axis in LOGARITHMIC else "linear"
+            )
             for name, axis in (("xscale", self.x), ("yscale", self.y))
         )
 
@@ -132,20 +134,20 @@ class _View:
         """Give the query string of this view with some of it changed, without what goes without
         saying."""
         usual = _View(self.index, QueryParams())
-        here = {name: getattr(self, name) for name in STATE} | {"page": self.page} | changes
-        here["xscale"] = (
+        fields = {name: getattr(self, name) for name in STATE} | {"page": self.page} | changes
+        fields["xscale"] = (
             None
-            if here["xscale"] == ("log" if here["x"] in LOGARITHMIC else "linear")
-            else here["xscale"]
+            if fields["xscale"] == ("log" if fields["x"] in LOGARITHMIC else "linear")
+            else fields["xscale"]
         )
-        here["yscale"] = (
+        fields["yscale"] = (
             None
-            if here["yscale"] == ("log" if here["y"] in LOGARITHMIC else "linear")
-            else here["yscale"]
+            if fields["yscale"] == ("log" if fields["y"] in LOGARITHMIC else "linear")
+            else fields["yscale"]
         )
-        where = here.pop("where", self.where)
-        return [("where", asked.said(c)) for c in where] + [
-            (k, None if v == getattr(usual, k, None) else v) for k, v in here.items()
+        where = fields.pop("where", self.where)
+        return [("where", query_args.format_condition(c)) for c in where] + [
+            (k, None if v == getattr(usual, k, None) else v) for k, v in fields.items()
         ]
 
     def columns(self) -> list[str]:
@@ -154,7 +156,7 @@ class _View:
         about = self.index.about
         first_order = ["gradient_total", "gradient_active"] if about.gradients else []
         taken_out = ["importance"] if about.ablated else []
-        shown = [
+        columns = [
             "density",
             "maximum",
             *first_order,
@@ -163,7 +165,7 @@ class _View:
         ]
         for name in (self.sort, *(c.column for c in self.where)):
             if name not in (
-                *shown,
+                *columns,
                 "feature",
                 "token",
                 "importance_low",
@@ -171,19 +173,19 @@ class _View:
                 "gradient_low",
                 "gradient_high",
             ):
-                shown.append(name)
-        return shown
+                columns.append(name)
+        return columns
 
     def bounds(self) -> dict[str, Any]:
         """Tell the brushed box: the bounds on the columns of the axes."""
-        found: dict[str, Any] = {}
+        box: dict[str, Any] = {}
         for axis, column in (("x", self.x), ("y", self.y)):
             for end, compare in (("from", ">="), ("to", "<=")):
                 values = [
                     c.value for c in self.where if c.column == column and c.compare == compare
                 ]
-                found[f"{axis}_{end}"] = values[-1] if values else None
-        return found
+                box[f"{axis}_{end}"] = values[-1] if values else None
+        return box
 
     def others(self) -> list[Condition]:
         """List the conditions that are not part of the box, and so choose the points of the
@@ -200,59 +202,59 @@ class _Links:
     def sort(self, column: str) -> str:
         """Sort by a column; by the one that it is sorted by, the other way round."""
         way = "asc" if self.view.sort == column and self.view.way == "desc" else "desc"
-        return asked.link(self.path, self.view.state(sort=column, way=way, page=None))
+        return query_args.link(self.path, self.view.state(sort=column, way=way, page=None))
 
     def without(self, bound: Condition) -> str:
         """Drop a condition."""
-        return asked.link(
+        return query_args.link(
             self.path, self.view.state(where=[c for c in self.view.where if c != bound], page=None)
         )
 
     def only(self, column: str, compare: str, value: str) -> str:
         """Show the features that one condition leaves."""
         return (
-            asked.link(
+            query_args.link(
                 self.path,
-                self.view.state(where=[asked.condition(column, compare, value)], page=None),
+                self.view.state(where=[query_args.condition(column, compare, value)], page=None),
             )
             + "#features"
         )
 
     def page(self, number: int) -> str:
         """Turn to a page of the table."""
-        return asked.link(self.path, self.view.state(page=number))
+        return query_args.link(self.path, self.view.state(page=number))
 
     def all(self) -> str:
         """Drop every condition."""
-        return asked.link(self.path, self.view.state(where=[], page=None))
+        return query_args.link(self.path, self.view.state(where=[], page=None))
 
     def points(self) -> str:
         """Give the address of the scatter's points."""
         v = self.view
-        where = [("where", asked.said(c)) for c in v.others()]
-        return asked.link(
+        where = [("where", query_args.format_condition(c)) for c in v.others()]
+        return query_args.link(
             f"{self.path}/points",
             [*where, ("x", v.x), ("y", v.y), ("xscale", v.xscale), ("yscale", v.yscale)],
         )
 
 
-def _plots(entry: Entry, beside: Sequence[Entry]) -> list[Any]:
+def _plots(entry: Entry, siblings: Sequence[Entry]) -> list[Any]:
     """Draw error against sparsity, for this dictionary and the others of its model and site, as far
     as it was measured."""
-    rows = [(told(e), e.key == entry.key) for e in (*beside, entry)]
-    drawn = []
+    rows = [(entry_to_row(e), e.key == entry.key) for e in (*siblings, entry)]
+    plots = []
     for name, words in (("fvu", "FVU"), ("loss_rise", "rise of the loss, nats")):
         points = [
-            charts.Point(r["name"], f"/{r['address']}", r["l0"], r[name], here)
-            for r, here in rows
+            charts.Point(r["name"], f"/{r['address']}", r["l0"], r[name], is_current)
+            for r, is_current in rows
             if r[name] is not None
         ]
         if any(p.here for p in points):
-            drawn.append(charts.pareto(points, "L0, features on per token", words))
-    return drawn
+            plots.append(charts.pareto(points, "L0, features on per token", words))
+    return plots
 
 
-def points(library: Library, at: Mapping[str, str], query: QueryParams) -> Raw:
+def points(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Raw:
     """Give the scatter's points: as they are, or counted on a grid where they are many.
 
     Bytes, little-endian: uint32 kind (0 points, 1 cells), how many follow, features that have a
@@ -260,7 +262,7 @@ def points(library: Library, at: Mapping[str, str], query: QueryParams) -> Raw:
     float64 x and y of the grid's first and last corner, on a logarithmic axis their logarithms;
     then int32 feature, float32 column, float32 row, int32 count of all; the feature is one of the
     cell's."""
-    index = library.index(at["model"], at["dictionary"])
+    index = library.index(path_params["model"], path_params["dictionary"])
     view = _View(index, query)
     asked_for = index.count(view.where)
     return (_points if index.about.d_sae <= POINTS else _cells)(index, view, asked_for)
@@ -268,19 +270,19 @@ def points(library: Library, at: Mapping[str, str], query: QueryParams) -> Raw:
 
 def _points(index: Index, view: _View, asked_for: int) -> Raw:
     feature, x, y = index.points(view.x, view.y, view.where)
-    there = np.isfinite(x) & np.isfinite(y)
+    placed = np.isfinite(x) & np.isfinite(y)
     for values, scale in ((x, view.xscale), (y, view.yscale)):
-        there &= (values > 0) | (scale == "linear")
-    feature, x, y = feature[there], x[there], y[there]
+        placed &= (values > 0) | (scale == "linear")
+    feature, x, y = feature[placed], x[placed], y[placed]
     head = struct.pack("<4I", 0, len(feature), len(feature), asked_for - len(feature))
-    told = {
+    payload = {
         "feature": feature,
         "x": x,
         "y": y,
         "placed": len(feature),
         "unplaced": asked_for - len(feature),
     }
-    return _bytes(head, [feature.astype("<i4"), x.astype("<f4"), y.astype("<f4")], told)
+    return _bytes(head, [feature.astype("<i4"), x.astype("<f4"), y.astype("<f4")], payload)
 
 
 def _cells(index: Index, view: _View, asked_for: int) -> Raw:
@@ -299,7 +301,7 @@ def _cells(index: Index, view: _View, asked_for: int) -> Raw:
         struct.pack("<4I", 1, len(cells), placed, asked_for - placed)
         + corners.astype("<f8").tobytes()
     )
-    told = {
+    payload = {
         "bins": BINS,
         "corners": corners,
         "column": i,
@@ -307,11 +309,15 @@ def _cells(index: Index, view: _View, asked_for: int) -> Raw:
         "count": count,
         "feature": feature,
     }
-    told |= {"placed": placed, "unplaced": asked_for - placed}
+    payload |= {"placed": placed, "unplaced": asked_for - placed}
     return _bytes(
-        head, [feature.astype("<i4"), i.astype("<f4"), j.astype("<f4"), count.astype("<i4")], told
+        head,
+        [feature.astype("<i4"), i.astype("<f4"), j.astype("<f4"), count.astype("<i4")],
+        payload,
     )
 
 
-def _bytes(head: bytes, parts: Sequence[np.ndarray], told: Mapping[str, Any]) -> Raw:
-    return Raw(head + b"".join(part.tobytes() for part in parts), "application/octet-stream", told)
+def _bytes(head: bytes, parts: Sequence[np.ndarray], payload: Mapping[str, Any]) -> Raw:
+    return Raw(
+        head + b"".join(part.tobytes() for part in parts), "application/octet-stream", payload
+    )

@@ -14,7 +14,7 @@ from assay.explorer.security import REPORT
 DEFAULT = "default"
 
 
-def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
+def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown:
     """List every experiment with its recorded and stored verdicts, and those of its dictionaries
     that are indexed."""
     indexed: dict[str, list[Mapping[str, str]]] = {}
@@ -26,27 +26,27 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
         "experiments.html",
         {
             "experiments": [
-                {**each, "indexed": indexed.get(each["name"], [])}
-                for each in library.experiments.listed()
+                {**listing, "indexed": indexed.get(listing["name"], [])}
+                for listing in library.experiments.listed()
             ]
         },
     )
 
 
-def made(library: Library, at: Mapping[str, str], query: QueryParams) -> bool:
+def is_ready(library: Library, path_params: Mapping[str, str], query: QueryParams) -> bool:
     """Tell whether the report page of an experiment is there without judging anything."""
-    return library.experiments.held(at["name"], query.get("preset", DEFAULT))
+    return library.experiments.held(path_params["name"], query.get("preset", DEFAULT))
 
 
-def one(library: Library, at: Mapping[str, str], query: QueryParams) -> Raw:
+def show_experiment(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Raw:
     """Show the report page of one experiment. Raises: Problem where there is no such experiment, or
     nothing of it."""
-    found = library.experiments.page(at["name"], query.get("preset", DEFAULT))
-    if found is None:
+    report = library.experiments.page(path_params["name"], query.get("preset", DEFAULT))
+    if report is None:
         raise Problem(
             UNKNOWN,
-            f"no result of an experiment {at['name'][:60]!r} is stored or recorded",
+            f"no result of an experiment {path_params['name'][:60]!r} is stored or recorded",
             "assay list",
         )
-    html, result = found
+    html, result = report
     return Raw(html, "text/html", result, REPORT)

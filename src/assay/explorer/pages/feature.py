@@ -36,32 +36,34 @@ Piece = str | Mapping[str, str]
 """A part of a sentence: words, or a token of the text."""
 
 
-def page(library: Library, at: Mapping[str, Any], query: QueryParams) -> Shown:
+def page(library: Library, path_params: Mapping[str, Any], query: QueryParams) -> Shown:
     """Show one feature. Raises: Problem for one that is not there."""
-    return _page(library, at, "", None, "")
+    return _page(library, path_params, "", None, "")
 
 
-def activation(library: Library, at: Mapping[str, Any], query: QueryParams) -> Shown:
+def activation(library: Library, path_params: Mapping[str, Any], query: QueryParams) -> Shown:
     """Show a feature, and where it is on in a text of the reader's; what cannot be read is said
     there in one line."""
-    text, number, found, problem, loading = (
+    text, number, user_text, problem, loading = (
         query.get("text", ""),
-        int(at["number"]),
+        int(path_params["number"]),
         None,
         "",
         False,
     )
     if text:
         try:
-            loaded = library.live.loaded(library.index(at["model"], at["dictionary"]))
+            loaded = library.live.loaded(
+                library.index(path_params["model"], path_params["dictionary"])
+            )
             if loaded is not None:
-                found = loaded.ask(
+                user_text = loaded.ask(
                     ("own", number, text), lambda reader: own_text(reader, number, text)
                 )
             loading = loaded is None
         except (AssayError, ImportError) as error:
             problem = str(error)
-    return _page(library, at, text, found, problem, loading)
+    return _page(library, path_params, text, user_text, problem, loading)
 
 
 @dataclass(frozen=True)
@@ -88,40 +90,42 @@ def own_text(reader: Reader, number: int, text: str) -> OwnText:
     if not 0 <= number < reader.dictionary.width:
         raise Problem(UNKNOWN, f"there is no feature {number}")
     firings = attribute(reader, reading)
-    own = firings.firings.feature == number
+    mask = firings.firings.feature == number
     activations, effects = (np.zeros(len(reading)) for _ in range(2))
-    activations[firings.firings.position[own]] = firings.firings.value[own]
-    effects[firings.firings.position[own]] = firings.value[own]
-    removed = float(ablate_features(reader, reading, [number]).delta[0].sum()) if own.any() else 0.0
+    activations[firings.firings.position[mask]] = firings.firings.value[mask]
+    effects[firings.firings.position[mask]] = firings.value[mask]
+    removed = (
+        float(ablate_features(reader, reading, [number]).delta[0].sum()) if mask.any() else 0.0
+    )
     return OwnText(reading.words, tuple(activations.tolist()), tuple(effects.tolist()), removed)
 
 
 def _page(
     library: Library,
-    at: Mapping[str, Any],
+    path_params: Mapping[str, Any],
     text: str,
-    own: OwnText | None,
+    user_text: OwnText | None,
     problem: str,
     loading: bool = False,
 ) -> Shown:
-    base = f"{at['model']}/{at['dictionary']}"
-    return shown(
-        library.index(at["model"], at["dictionary"]),
-        int(at["number"]),
+    base = f"{path_params['model']}/{path_params['dictionary']}"
+    return build_page(
+        library.index(path_params["model"], path_params["dictionary"]),
+        int(path_params["number"]),
         base,
         text,
-        own,
+        user_text,
         problem,
         loading,
     )
 
 
-def shown(
+def build_page(
     index: Index,
     number: int,
     base: str,
     text: str = "",
-    own: OwnText | None = None,
+    user_text: OwnText | None = None,
     problem: str = "",
     loading: bool = False,
 ) -> Shown:
@@ -155,15 +159,17 @@ def shown(
         "neighbours": _neighbours(feature, index),
         "seeds": _seeds(n, index),
         "text": text,
-        "own": own,
+        "own": user_text,
         "problem": problem,
         "loading": loading,
     }
-    drawn = _drawn(feature, index)
-    if own is not None:
-        most = max(n["maximum"] or 0.0, *own.activations)
-        drawn["own_tokens"] = shading.tokens(own.tokens, own.activations, own.effects, most)
-    return Shown("feature.html", values, drawn)
+    drawings = _draw_feature(feature, index)
+    if user_text is not None:
+        most = max(n["maximum"] or 0.0, *user_text.activations)
+        drawings["own_tokens"] = shading.tokens(
+            user_text.tokens, user_text.activations, user_text.effects, most
+        )
+    return Shown("feature.html", values, drawings)
 
 
 def another(index: Index, number: int) -> int | None:
@@ -189,44 +195,48 @@ def sentence(feature: Feature, index: Index) -> list[Piece]:
                 "though perhaps not on another text."
             )
         ]
-    said: list[Piece] = [f"Fires on {_percent(n['density'])} of tokens"]
+    pieces: list[Piece] = [f"Fires on {_percent(n['density'])} of tokens"]
     common, share = {"token": n["token_text"] or ""}, n["token_share"]
     if share >= MOSTLY:
-        said += [", mostly on ", common, f" ({_percent(share, 2)} of its firings)"]
+        pieces += [", mostly on ", common, f" ({_percent(share, 2)} of its firings)"]
     elif share >= OFTEN:
-        said += [", often on ", common, f" ({_percent(share, 2)} of its firings)"]
+        pieces += [", often on ", common, f" ({_percent(share, 2)} of its firings)"]
     else:
-        said += [
+        pieces += [
             ", on many different ones: the commonest, ",
             common,
             f", has {_percent(share, 2)} of its firings",
         ]
     if feature.promoted:
-        said.append("; along the direct path it pushes towards ")
+        pieces.append("; along the direct path it pushes towards ")
         for i, (text, _) in enumerate(feature.promoted[:3]):
-            said += [", " if i else "", {"token": text}]
-    return [*said, ". ", _worth(n)]
+            pieces += [", " if i else "", {"token": text}]
+    return [*pieces, ". ", _worth(n)]
 
 
 def _worth(n: Row) -> str:
     """What taking the feature out does to the loss, in words that an interval supports: what is
     decided before what is not."""
-    taken = _said("Taking it out", n["importance"], n["importance_low"], n["importance_high"])
-    estimated = _said(
+    measured = _describe_effect(
+        "Taking it out", n["importance"], n["importance_low"], n["importance_high"]
+    )
+    estimated = _describe_effect(
         "To first order, on all of the text, taking it out",
         n["gradient_active"],
         n["gradient_low"],
         n["gradient_high"],
     )
-    told = [words for words in (taken, estimated) if words]
-    if not told:
+    sentences = [words for words in (measured, estimated) if words]
+    if not sentences:
         return (
             "What it does to the loss cannot be told: it was not measured, or on too few documents."
         )
-    return next((words for words in told if not words.endswith(UNTOLD)), told[0])
+    return next((words for words in sentences if not words.endswith(UNTOLD)), sentences[0])
 
 
-def _said(begins: str, value: float | None, low: float | None, high: float | None) -> str:
+def _describe_effect(
+    begins: str, value: float | None, low: float | None, high: float | None
+) -> str:
     if value is None or low is None or high is None:
         return ""
     if low > 0:
@@ -267,19 +277,21 @@ def _percent(share: float, digits: int = 3) -> str:
 
 def _neighbours(feature: Feature, index: Index) -> dict[str, list[dict[str, Any]]]:
     """Relatives by kind; other features with their commonest token and density."""
-    found: dict[str, list[dict[str, Any]]] = {
+    by_kind: dict[str, list[dict[str, Any]]] = {
         kind: [] for kind in ("antipode", "decoder", "feature", "neuron", "axis")
     }
-    others = {row["other"] for row in feature.neighbours if row["kind"] in ("decoder", "feature")}
+    other_features = {
+        row["other"] for row in feature.neighbours if row["kind"] in ("decoder", "feature")
+    }
     antipode = feature.numbers["antipode"]
-    seen = index.glance(sorted(others | ({antipode} if antipode is not None else set())))
+    glances = index.glance(sorted(other_features | ({antipode} if antipode is not None else set())))
     for row in feature.neighbours:
-        found[row["kind"]].append(
-            {**row, **({"of": seen[row["other"]]} if row["other"] in others else {})}
+        by_kind[row["kind"]].append(
+            {**row, **({"of": glances[row["other"]]} if row["other"] in other_features else {})}
         )
     if antipode is not None:
-        found["antipode"] = [{"other": antipode, "of": seen[antipode]}]
-    return found
+        by_kind["antipode"] = [{"other": antipode, "of": glances[antipode]}]
+    return by_kind
 
 
 def _seeds(n: Row, index: Index) -> list[dict[str, Any]]:
@@ -294,7 +306,7 @@ def _seeds(n: Row, index: Index) -> list[dict[str, Any]]:
     ]
 
 
-def _drawn(feature: Feature, index: Index) -> dict[str, Any]:
+def _draw_feature(feature: Feature, index: Index) -> dict[str, Any]:
     """What the template draws from the values: figures, shaded contexts, widths of bars."""
     n = feature.numbers
     maximum = n["maximum"] or 0.0

@@ -14,7 +14,7 @@ from assay.explorer.pages import making
 from assay.explorer.render import Shown
 
 
-def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
+def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown:
     """Show what there is; nothing is opened for it but each index's about.json."""
     entries, broken = library.look()
     experiments = library.experiments.listed()
@@ -23,10 +23,10 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
         "home.html",
         {
             "root": str(library.root.name),
-            "dictionaries": [told(entry) for entry in entries],
+            "dictionaries": [entry_to_row(entry) for entry in entries],
             "broken": broken,
             "stored": stored,
-            "making": None if library.making is None else making.told(library.making),
+            "making": None if library.making is None else making.describe_making(library.making),
             "recorded": sum(bool(e["recorded"]) for e in experiments),
             "experiments": len(experiments),
         },
@@ -34,7 +34,7 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
     )
 
 
-def told(entry: Entry) -> dict[str, Any]:
+def entry_to_row(entry: Entry) -> dict[str, Any]:
     """One dictionary as a row: what it is of, how large, how sparse, how exact."""
     a = entry.about
     return {

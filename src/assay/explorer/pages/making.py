@@ -14,17 +14,17 @@ from assay.explorer.making import Making
 from assay.explorer.render import Shown
 
 
-def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
+def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown:
     """Give the lines that say how far the index is, alone; they ask for themselves again."""
-    return Shown("making.html", told(library.making), {"making": library.making})
+    return Shown("making.html", describe_making(library.making), {"making": library.making})
 
 
 def waiting(making: Making) -> Shown:
     """Show, where an index is asked for that is not there yet, how far it is."""
-    return Shown("unmade.html", told(making), {"making": making})
+    return Shown("unmade.html", describe_making(making), {"making": making})
 
 
-def told(making: Making | None) -> dict[str, Any]:
+def describe_making(making: Making | None) -> dict[str, Any]:
     """Tell the JSON of an index that is being made; of none, that there is none."""
     return (
         {"address": None}

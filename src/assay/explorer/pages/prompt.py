@@ -12,7 +12,7 @@ import numpy as np
 from starlette.datastructures import QueryParams
 
 from assay.core.errors import ModelError
-from assay.explorer import asked, changes
+from assay.explorer import changes, query_args
 from assay.explorer.changes import Wanted
 from assay.explorer.library import Library
 from assay.explorer.problems import ASKED, Problem
@@ -62,13 +62,15 @@ class Question:
 
     def link(self, **changed: Any) -> str:
         """The page's address with some of it changed."""
-        now = replace(self, **changed)
-        return asked.link(f"/{now.base}/prompt", now.state)
+        updated = replace(self, **changed)
+        return query_args.link(f"/{updated.base}/prompt", updated.state)
 
     @property
     def steer(self) -> str:
         """The address of the page that writes on with these changes."""
-        return asked.link(f"/{self.base}/steer", [("text", self.text), *changes.state(self.wanted)])
+        return query_args.link(
+            f"/{self.base}/steer", [("text", self.text), *changes.state(self.wanted)]
+        )
 
     @property
     def state(self) -> list[tuple[str, Any]]:
@@ -90,9 +92,9 @@ def question(query: QueryParams, base: str, index: Index) -> Question:
     return Question(
         base,
         checked(query.get("text", "")),
-        asked.number(query, "at", -1, 1, 10**6) if query.get("at") else None,
-        asked.number(query, "then", -1, 0, 2**31 - 1) if query.get("then") else None,
-        asked.choice(query, "rows", list(ORDERS), "effect"),
+        query_args.number(query, "at", -1, 1, 10**6) if query.get("at") else None,
+        query_args.number(query, "then", -1, 0, 2**31 - 1) if query.get("then") else None,
+        query_args.choice(query, "rows", list(ORDERS), "effect"),
         query.get("exact") == "1",
         changes.read(query, index.about.d_sae),
     )
@@ -113,11 +115,11 @@ def checked(text: str) -> str:
     return text
 
 
-def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown | Moved:
+def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown | Moved:
     """Show a text's features and what carried one prediction. Raises: Problem for what cannot be
     read or asked."""
-    index = library.index(at["model"], at["dictionary"])
-    q = question(query, f"{at['model']}/{at['dictionary']}", index)
+    index = library.index(path_params["model"], path_params["dictionary"])
+    q = question(query, f"{path_params['model']}/{path_params['dictionary']}", index)
     if "sent" in query:
         return Moved(q.link())
     values: dict[str, Any] = {
@@ -129,7 +131,7 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown |
         "changes": q.wanted,
         "state": "empty",
     }
-    drawn: dict[str, Any] = {
+    drawings: dict[str, Any] = {
         "q": q,
         "orders": ORDERS,
         "ways": changes.WAYS,
@@ -141,13 +143,13 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown |
         return Shown(
             "prompt.html",
             values,
-            drawn | {"examples": [(text, q.link(text=text)) for text in EXAMPLES]},
+            drawings | {"examples": [(text, q.link(text=text)) for text in EXAMPLES]},
         )
     loaded = library.live.loaded(index)
     if loaded is None:
-        return Shown("prompt.html", values | {"state": "loading"}, drawn)
+        return Shown("prompt.html", values | {"state": "loading"}, drawings)
     values |= {"state": "read"} | answers(index, loaded, q)
-    return Shown("prompt.html", values, drawn)
+    return Shown("prompt.html", values, drawings)
 
 
 def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
@@ -156,34 +158,38 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
     from assay.features.live.edits import likely
 
     text = loaded.ask(("read", q.text), lambda reader: reader.read(q.text))
-    at = len(text) if q.at is None else q.at
-    if not 1 <= at <= len(text):
+    target_position = len(text) if q.at is None else q.at
+    if not 1 <= target_position <= len(text):
         raise Problem(
             ASKED,
             (
                 f"predictions of this text's tokens are 1 to {len(text) - 1}, and {len(text)} of "
-                f"what comes after; got {at}"
+                f"what comes after; got {target_position}"
             ),
         )
     likeliest = loaded.ask(
-        ("likely", q.text, at), lambda reader: likely(reader, text, at - 1, COUNT)
+        ("likely", q.text, target_position),
+        lambda reader: likely(reader, text, target_position - 1, COUNT),
     )
-    own = text.ids[at] if at < len(text) else None
-    then = q.then if q.then is not None else own if own is not None else likeliest[0].id
-    if then >= (known := loaded.reader.subject.model.config.vocab_size):
-        raise Problem(ASKED, f"the model's tokens are numbered 0 to {known - 1:,}, got {then}")
+    own_id = text.ids[target_position] if target_position < len(text) else None
+    target_id = q.then if q.then is not None else own_id if own_id is not None else likeliest[0].id
+    if target_id >= (known := loaded.reader.subject.model.config.vocab_size):
+        raise Problem(ASKED, f"the model's tokens are numbered 0 to {known - 1:,}, got {target_id}")
     reading = (
         text
-        if then == own
+        if target_id == own_id
         else loaded.ask(
-            ("read", q.text, at, then), lambda reader: reader.read_ids(text.ids[:at], then)
+            ("read", q.text, target_position, target_id),
+            lambda reader: reader.read_ids(text.ids[:target_position], target_id),
         )
     )
-    here = q.text, at, then
-    first = loaded.ask(("attribute", *here), lambda reader: attribute(reader, reading, at - 1))
-    mattering, found = _mattering(loaded, here, reading, first, q.exact)
+    key = q.text, target_position, target_id
+    first = loaded.ask(
+        ("attribute", *key), lambda reader: attribute(reader, reading, target_position - 1)
+    )
+    mattering, exact_summary = _mattering(loaded, key, reading, first, q.exact)
     heat = _heat(index, text, first, q.rows)
-    rankings = _rankings(index, loaded, here, text, reading, q.exact)
+    rankings = _rankings(index, loaded, key, text, reading, q.exact)
     listed = {
         row["feature"]
         for rows in (mattering, heat["features"], *(r["features"] for r in rankings))
@@ -201,39 +207,41 @@ def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
             for i, word in enumerate(text.words)
         ],
         "after": q.link(at=None, then=None),
-        "at": at,
-        "end": at == len(text),
+        "at": target_position,
+        "end": target_position == len(text),
         "then": {
-            "id": then,
-            "text": reading.words[at],
+            "id": target_id,
+            "text": reading.words[target_position],
             "probability": float(np.exp(-loss)),
             "loss": loss,
         },
         "likely": [_chance(c) | {"link": q.link(then=c.id)} for c in likeliest],
         "matters": mattering,
-        "of": len(reading.cut(at + 1).on),
-        "found": found,
+        "of": len(reading.cut(target_position + 1).on),
+        "found": exact_summary,
         "first_order": {"features": float(first.value.sum()), "error": float(first.error.sum())},
         "heat": heat,
         "rankings": rankings,
-        "changed": _changed(loaded, here, text, reading, q.wanted) if q.wanted else None,
+        "changed": _changed(loaded, key, text, reading, q.wanted) if q.wanted else None,
         "known": _known(index, sorted(listed | {w.feature for w in q.wanted})),
     }
 
 
 def _mattering(
-    loaded: Loaded, here: tuple[Any, ...], reading: Reading, first: Attribution, exact: bool
+    loaded: Loaded, key: tuple[Any, ...], reading: Reading, first: Attribution, exact: bool
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """The features that matter most to the prediction to first order, and what taking each out
     really does, where that was asked."""
-    at, features, sums = here[1], *first.by_feature()
+    target_position, features, sums = key[1], *first.by_feature()
     chosen = [
         (int(k), float(v)) for k, v in zip(features[:COUNT], sums[:COUNT], strict=True) if v != 0
     ]
     rows: list[dict[str, Any]] = []
     for k, value in chosen:
-        mine = np.flatnonzero((first.firings.feature == k) & (first.firings.position < at))
-        top = mine[np.argmax(np.abs(first.value[mine]))]
+        indices = np.flatnonzero(
+            (first.firings.feature == k) & (first.firings.position < target_position)
+        )
+        top = indices[np.argmax(np.abs(first.value[indices]))]
         position = int(first.firings.position[top])
         rows.append(
             {
@@ -242,7 +250,7 @@ def _mattering(
                 "exact": None,
                 "probability": None,
                 "path": None,
-                "firings": len(mine),
+                "firings": len(indices),
                 "token": position,
                 "word": reading.words[position],
                 "activation": float(first.firings.value[top]),
@@ -250,7 +258,7 @@ def _mattering(
         )
     if not exact or not rows:
         return rows, None
-    whole = loaded.ask(("matters", *here), lambda reader: _really(loaded, reading, at))
+    whole = loaded.ask(("matters", *key), lambda reader: _really(loaded, reading, target_position))
     for row, delta in zip(rows, whole["matters"].delta, strict=True):
         row |= {
             "exact": float(delta),
@@ -267,21 +275,25 @@ def _mattering(
     }
 
 
-def _really(loaded: Loaded, reading: Reading, at: int) -> dict[str, Any]:
+def _really(loaded: Loaded, reading: Reading, target_position: int) -> dict[str, Any]:
     """What ablation says of the features that matter most, of all of them at once, and the path of
     those on just before the token."""
     from assay.features.live.ablation import ablate_features, matters
     from assay.features.live.paths import split_paths
 
     reader = loaded.reader
-    found: Matters = matters(reader, reading, at - 1, count=COUNT)
-    features = [int(k) for k in found.feature]
-    together = float(ablate_features(reader, reading.cut(at + 1), [features]).on(at - 1)[0])
-    firings = reading.firings.at(at - 1)
+    mattering: Matters = matters(reader, reading, target_position - 1, count=COUNT)
+    features = [int(k) for k in mattering.feature]
+    together = float(
+        ablate_features(reader, reading.cut(target_position + 1), [features]).on(
+            target_position - 1
+        )[0]
+    )
+    firings = reading.firings.at(target_position - 1)
     firings = firings[np.isin(firings.feature, features)]
     paths = {}
     try:
-        split = split_paths(reader, reading.cut(at + 1), firings)
+        split = split_paths(reader, reading.cut(target_position + 1), firings)
         for k, share, steps in zip(split.firings.feature, split.share, split.on_next, strict=True):
             paths[int(k)] = {
                 "direct_share": float(share),
@@ -291,7 +303,7 @@ def _really(loaded: Loaded, reading: Reading, at: int) -> dict[str, Any]:
             }
     except ModelError:  # outside the residual stream no path is direct
         pass
-    return {"matters": found, "together": together, "paths": paths}
+    return {"matters": mattering, "together": together, "paths": paths}
 
 
 def _heat(index: Index, text: Reading, first: Attribution, order: str) -> dict[str, Any]:
@@ -337,36 +349,38 @@ def _share(value: np.ndarray, maximum: Any) -> np.ndarray:
 def _rankings(
     index: Index,
     loaded: Loaded,
-    here: tuple[Any, ...],
+    key: tuple[Any, ...],
     text: Reading,
     reading: Reading,
     exact: bool,
 ) -> list[dict[str, Any]]:
     """The three orders of sae_vis's prompt view: of activation, how unusual it is, and the direct
     effect on the loss."""
-    at = here[1]
-    token = min(at, len(text) - 1)
-    there = text.firings.at(token)
-    quantiles = index.quantiles(there.feature.tolist(), there.value.tolist())
+    target_position = key[1]
+    token = min(target_position, len(text) - 1)
+    firings = text.firings.at(token)
+    quantiles = index.quantiles(firings.feature.tolist(), firings.value.tolist())
     ranked = [
         {
             "name": "act_size",
             "token": token,
             "word": text.words[token],
-            "of": len(there),
-            "features": _ranked(there, there.value),
+            "of": len(firings),
+            "features": _ranked(firings, firings.value),
         },
         {
             "name": "act_quantile",
             "token": token,
             "word": text.words[token],
-            "of": len(there),
-            "features": _ranked(there, quantiles),
+            "of": len(firings),
+            "features": _ranked(firings, quantiles),
         },
     ]
-    before = reading.firings.at(at - 1)
+    before = reading.firings.at(target_position - 1)
     effects = (
-        loaded.ask(("direct", *here), lambda reader: _direct(loaded, reading, before, at))
+        loaded.ask(
+            ("direct", *key), lambda reader: _direct(loaded, reading, before, target_position)
+        )
         if exact
         else None
     )
@@ -374,8 +388,8 @@ def _rankings(
         ranked.append(
             {
                 "name": "loss_effect",
-                "token": at - 1,
-                "word": reading.words[at - 1],
+                "token": target_position - 1,
+                "word": reading.words[target_position - 1],
                 "of": len(before),
                 "features": _ranked(before, effects),
             }
@@ -383,13 +397,17 @@ def _rankings(
     return ranked
 
 
-def _direct(loaded: Loaded, reading: Reading, firings: Firings, at: int) -> np.ndarray | None:
+def _direct(
+    loaded: Loaded, reading: Reading, firings: Firings, target_position: int
+) -> np.ndarray | None:
     """Rise of the loss of token `at` without each firing just before it, along the direct path;
     None where no path is direct."""
     from assay.features.live.ablation import ablate_firings
 
     try:
-        return ablate_firings(loaded.reader, reading.cut(at + 1), firings, mode="direct").on(at - 1)
+        return ablate_firings(
+            loaded.reader, reading.cut(target_position + 1), firings, mode="direct"
+        ).on(target_position - 1)
     except ModelError:
         return None
 
@@ -407,31 +425,31 @@ def _ranked(firings: Firings, by: np.ndarray) -> list[dict[str, Any]]:
 
 
 def _changed(
-    loaded: Loaded, here: tuple[Any, ...], text: Reading, reading: Reading, wanted: Sequence[Wanted]
+    loaded: Loaded, key: tuple[Any, ...], text: Reading, reading: Reading, edits: Sequence[Wanted]
 ) -> dict[str, Any]:
     """The next token's distribution and the text's losses, before and after the changes."""
     from assay.features.live.edits import change, outlook
 
-    at = here[1]
-    done = loaded.ask(
-        ("change", *here, tuple(wanted)),
-        lambda reader: change(reader, reading, [w.change for w in wanted]),
+    target_position = key[1]
+    edited = loaded.ask(
+        ("change", *key, tuple(edits)),
+        lambda reader: change(reader, reading, [w.change for w in edits]),
     )
     view = loaded.ask(
-        ("outlook", *here, tuple(wanted)),
-        lambda reader: outlook(reader, reading, done, at - 1, COUNT),
+        ("outlook", *key, tuple(edits)),
+        lambda reader: outlook(reader, reading, edited, target_position - 1, COUNT),
     )
-    own = len(text) - 1 if reading is text else at - 1
+    prediction_count = len(text) - 1 if reading is text else target_position - 1
     both = {c.id: c for c in (*view.before, *view.after)}
     return {
         "kl": view.kl,
-        "before": float(done.before[at - 1]),
-        "after": float(done.after[at - 1]),
-        "probability": float(np.exp(-done.after[at - 1])),
-        "text_before": float(done.before[:own].sum()),
-        "text_after": float(done.after[:own].sum()),
-        "predictions": own,
-        "deltas": [None, *(float(d) for d in done.delta[:own])],
+        "before": float(edited.before[target_position - 1]),
+        "after": float(edited.after[target_position - 1]),
+        "probability": float(np.exp(-edited.after[target_position - 1])),
+        "text_before": float(edited.before[:prediction_count].sum()),
+        "text_after": float(edited.after[:prediction_count].sum()),
+        "predictions": prediction_count,
+        "deltas": [None, *(float(d) for d in edited.delta[:prediction_count])],
         "chances": [
             _chance(c)
             for c in sorted(both.values(), key=lambda c: -max(c.before, c.after))[: COUNT + 2]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import QueryParams
 
-from assay.explorer import asked, shading
+from assay.explorer import query_args, shading
 from assay.explorer.problems import ASKED, Problem
 from assay.explorer.render import Moved, Shown
 from assay.features.rating.answers import MEANINGS
@@ -48,26 +48,26 @@ class Sheet:
             return rating.following(place)
 
 
-def home(sheet: Sheet, at: Mapping[str, str], query: QueryParams) -> Moved:
+def home(sheet: Sheet, path_params: Mapping[str, str], query: QueryParams) -> Moved:
     """Lead to the one page that there is."""
     return Moved("/rate")
 
 
-def page(sheet: Sheet, at: Mapping[str, str], query: QueryParams) -> Shown:
+def page(sheet: Sheet, path_params: Mapping[str, str], query: QueryParams) -> Shown:
     """Show the item asked for, else the first without an answer: its passages, and nothing that
     says whose it is. Raises: Problem."""
     rating = sheet.now()
-    count, left = len(rating.items), rating.left
-    place = asked.number(query, "item", (left or [count])[0] + 1, 1, count + 1) - 1
+    count, remaining = len(rating.items), rating.left
+    place = query_args.number(query, "item", (remaining or [count])[0] + 1, 1, count + 1) - 1
     values: dict[str, Any] = {
         "place": place,
         "of": count,
-        "left": len(left),
+        "left": len(remaining),
         "rater": rating.answers.rater,
         "passages": [],
         "given": None,
     }
-    drawn: dict[str, Any] = {
+    drawings: dict[str, Any] = {
         "form": sheet.form,
         "keys": {key: MEANINGS[score] for key, score in KEYS.items()},
         "longest": LONGEST,
@@ -84,14 +84,14 @@ def page(sheet: Sheet, at: Mapping[str, str], query: QueryParams) -> Shown:
         return Shown(
             "rate.html",
             values,
-            drawn | {"lines": [], "then": shlex.join(words), "others": rating.others_go_on},
+            drawings | {"lines": [], "then": shlex.join(words), "others": rating.others_go_on},
         )
     item = rating.items[place]
-    if (given := rating.answers.answers.get(item.hash)) is not None:
+    if (stored_answer := rating.answers.answers.get(item.hash)) is not None:
         values["given"] = {
-            "score": given.score,
-            "words": given.words,
-            "key": next(key for key, score in KEYS.items() if score == given.score),
+            "score": stored_answer.score,
+            "words": stored_answer.words,
+            "key": next(key for key, score in KEYS.items() if score == stored_answer.score),
         }
     values["passages"] = [
         {"tokens": p.tokens, "shades": p.shades, "at": p.at} for p in item.passages
@@ -99,11 +99,11 @@ def page(sheet: Sheet, at: Mapping[str, str], query: QueryParams) -> Shown:
     return Shown(
         "rate.html",
         values,
-        drawn | {"lines": [shading.shades(p.tokens, p.shades, p.at) for p in item.passages]},
+        drawings | {"lines": [shading.shades(p.tokens, p.shades, p.at) for p in item.passages]},
     )
 
 
-def answer(sheet: Sheet, at: Mapping[str, str], query: QueryParams) -> Moved:
+def answer(sheet: Sheet, path_params: Mapping[str, str], query: QueryParams) -> Moved:
     """Keep what was answered about an item, and go on to the next. Raises: Problem for what this
     page did not ask."""
     if not hmac.compare_digest(query.get("form", "").encode(), sheet.form.encode()):
@@ -114,8 +114,8 @@ def answer(sheet: Sheet, at: Mapping[str, str], query: QueryParams) -> Moved:
                 "answer there"
             ),
         )
-    place = asked.number(query, "item", 0, 1, len(sheet.now().items)) - 1
-    key, words = asked.choice(query, "score", list(KEYS), ""), query.get("words", "").strip()
+    place = query_args.number(query, "item", 0, 1, len(sheet.now().items)) - 1
+    key, words = query_args.choice(query, "score", list(KEYS), ""), query.get("words", "").strip()
     if len(words) > LONGEST:
         raise Problem(ASKED, f"words have at most {LONGEST} characters, got {len(words):,}")
     return Moved(f"/rate?item={sheet.add(place, KEYS[key], words) + 1}")

@@ -9,10 +9,10 @@ from typing import Any
 from starlette.datastructures import QueryParams
 
 from assay.core.errors import AssayError
-from assay.explorer import asked
-from assay.explorer.asked import link
+from assay.explorer import query_args
 from assay.explorer.library import Library
 from assay.explorer.problems import ASKED, Problem
+from assay.explorer.query_args import link
 from assay.explorer.render import Shown
 from assay.features.index.reader import SORTED, Index, Page
 from assay.subjects import folder
@@ -36,17 +36,17 @@ COLUMNS = {
 }
 
 
-def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
+def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown:
     """Show what was asked for, and how many more there are. Raises: Problem for what cannot be
     asked."""
-    index = library.index(at["model"], at["dictionary"])
-    base = f"{at['model']}/{at['dictionary']}"
-    by, text = asked.choice(query, "by", list(WAYS), "token"), query.get("q", "")
+    index = library.index(path_params["model"], path_params["dictionary"])
+    base = f"{path_params['model']}/{path_params['dictionary']}"
+    by, text = query_args.choice(query, "by", list(WAYS), "token"), query.get("q", "")
     if len(text) > LONGEST:
         raise Problem(ASKED, f"at most {LONGEST} characters can be searched for, got {len(text):,}")
-    offset = asked.number(query, "offset", 0, 0, 10**9)
-    where = asked.conditions(query)
-    order = asked.choice(query, "order", list(SORTED), "density")
+    offset = query_args.number(query, "offset", 0, 0, 10**9)
+    where = query_args.conditions(query)
+    order = query_args.choice(query, "order", list(SORTED), "density")
     values: dict[str, Any] = {
         "dictionary": base,
         "about": index.about,
@@ -61,11 +61,11 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
         "note": "",
     }
     if where or "order" in query:
-        found = index.features(where=where, order=order, offset=offset, limit=ROWS)
+        listing = index.features(where=where, order=order, offset=offset, limit=ROWS)
         values["by"] = "numbers"
-        state = [("where", asked.said(c)) for c in where] + [("order", order)]
+        state = [("where", query_args.format_condition(c)) for c in where] + [("order", order)]
         values["lists"] = [
-            _list(index, base, "numbers", "Features by their numbers", found, offset, state)
+            _list(index, base, "numbers", "Features by their numbers", listing, offset, state)
         ]
     elif text and by == "text":
         values |= _by_text(index, base, text, offset)
@@ -74,7 +74,12 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
     return Shown(
         "search.html",
         values,
-        {"ways": WAYS, "columns": list(SORTED), "schema": SORTED, "said": asked.said},
+        {
+            "ways": WAYS,
+            "columns": list(SORTED),
+            "schema": SORTED,
+            "said": query_args.format_condition,
+        },
     )
 
 
@@ -83,10 +88,10 @@ def _by_token(
 ) -> dict[str, Any]:
     """What fires on, promotes or suppresses a token; of several that hold the text, the usual one
     unless one was chosen."""
-    found = index.tokens_like(text, LIKE + 1)
-    known = {row["token"]: row["text"] for row in found}
-    chosen = asked.number(query, "id", _usual(found, text), -1, 2**31 - 1)
-    if not found and "id" not in query:
+    tokens = index.tokens_like(text, LIKE + 1)
+    known = {row["token"]: row["text"] for row in tokens}
+    chosen = query_args.number(query, "id", _usual(tokens, text), -1, 2**31 - 1)
+    if not tokens and "id" not in query:
         return {
             "note": (
                 "No token of this model's vocabulary holds these letters; a word may be several "
@@ -105,24 +110,24 @@ def _by_token(
                 **row,
                 "link": link(f"/{base}/search", [("by", by), ("q", text), ("id", row["token"])]),
             }
-            for row in found[:LIKE]
+            for row in tokens[:LIKE]
         ],
-        "more_tokens": len(found) > LIKE,
+        "more_tokens": len(tokens) > LIKE,
         "chosen": {"token": chosen, "text": word},
         "lists": [_list(index, base, by, WAYS[by].capitalize(), rows, offset, state)],
     }
 
 
-def _usual(found: Sequence[Mapping[str, Any]], text: str) -> int:
+def _usual(tokens: Sequence[Mapping[str, Any]], text: str) -> int:
     """The token that is meant: spelt as typed where a space was typed, else the commonest spelling,
     with a space before it or without; −1: none."""
     same = [
         row
-        for row in found
+        for row in tokens
         if row["text"] == text or (text == text.strip() and row["text"].strip() == text)
     ]
     commonest = max(
-        same, key=lambda row: row["count"], default=found[0] if found else {"token": -1}
+        same, key=lambda row: row["count"], default=tokens[0] if tokens else {"token": -1}
     )
     return int(commonest["token"])
 
@@ -131,18 +136,18 @@ def _by_text(index: Index, base: str, text: str, offset: int) -> dict[str, Any]:
     """Features on at the end of these words in a context that is kept; words may begin with a space
     in the text, or not."""
     encode, note = _encoder(index)
-    lists, seen = [], set()
+    lists, known_ids = [], set()
     for typed in dict.fromkeys([text, text if text[0].isspace() else f" {text}"]):
         ids = tuple(encode(typed))
-        if not ids or ids in seen:
+        if not ids or ids in known_ids:
             continue
-        seen.add(ids)
+        known_ids.add(ids)
         words = index.words(ids)
-        found = index.by_context(ids, ROWS, offset)
+        listing = index.by_context(ids, ROWS, offset)
         title = "after a space" if typed != text else "as typed"
         state = [("by", "text"), ("q", text)]
         lists.append(
-            _list(index, base, "text", title, found, offset, state)
+            _list(index, base, "text", title, listing, offset, state)
             | {"tokens": [words[i] for i in ids]}
         )
     if not lists:
@@ -170,14 +175,14 @@ def _list(
     base: str,
     by: str,
     title: str,
-    found: Page,
+    listing: Page,
     offset: int,
     state: Sequence[tuple[str, Any]],
 ) -> dict[str, Any]:
     """A list with what each feature mostly fires on, how many it hides, and links to the pages
     before and after."""
-    seen = index.glance([row["feature"] for row in found.rows])
-    rows = [{**row, "token_text": seen[row["feature"]]["token_text"]} for row in found.rows]
+    glances = index.glance([row["feature"] for row in listing.rows])
+    rows = [{**row, "token_text": glances[row["feature"]]["token_text"]} for row in listing.rows]
     after, before = offset + ROWS, max(0, offset - ROWS)
     worth = (
         "gradient_active" if index.about.gradients else "importance"
@@ -187,11 +192,11 @@ def _list(
         "title": title,
         "columns": columns,
         "rows": rows,
-        "total": found.total,
+        "total": listing.total,
         "offset": offset,
-        "hidden": found.total - len(rows),
+        "hidden": listing.total - len(rows),
         "later": link(f"/{base}/search", [*state, ("offset", after)])
-        if after < found.total
+        if after < listing.total
         else None,
         "earlier": link(f"/{base}/search", [*state, ("offset", before or None)])
         if offset

@@ -9,8 +9,8 @@ from typing import Any
 from starlette.datastructures import QueryParams
 
 from assay.core.errors import DataError
-from assay.explorer.asked import link
 from assay.explorer.library import Library
+from assay.explorer.query_args import link
 from assay.explorer.render import Shown
 from assay.features.index import sql
 from assay.features.index.about import Damaged
@@ -39,10 +39,10 @@ EXAMPLES = {
 }
 
 
-def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown:
+def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown:
     """Answer a question, or say in one line why not, and show what can be asked."""
-    index = library.index(at["model"], at["dictionary"])
-    base, question = f"{at['model']}/{at['dictionary']}", query.get("q", "")
+    index = library.index(path_params["model"], path_params["dictionary"])
+    base, question = f"{path_params['model']}/{path_params['dictionary']}", query.get("q", "")
     answer, error = None, ""
     if question.strip():
         try:

@@ -11,7 +11,7 @@ import numpy as np
 from starlette.datastructures import QueryParams
 
 from assay.core.errors import DataError
-from assay.explorer import asked, changes
+from assay.explorer import changes, query_args
 from assay.explorer.changes import Wanted
 from assay.explorer.library import Library
 from assay.explorer.live import TOKENS, Loaded
@@ -47,19 +47,19 @@ class Question:
 
     def link(self, **changed: Any) -> str:
         """The page's address with some of it changed."""
-        now = replace(self, **changed)
+        updated = replace(self, **changed)
         new, temperature, seed = (
             None if value == usual else f"{value:g}"
-            for value, usual in ((now.new, NEW), (now.temperature, 0), (now.seed, 0))
+            for value, usual in ((updated.new, NEW), (updated.temperature, 0), (updated.seed, 0))
         )
         state = [
-            ("text", now.text),
-            *changes.state(now.wanted),
+            ("text", updated.text),
+            *changes.state(updated.wanted),
             ("new", new),
             ("temperature", temperature),
             ("seed", seed),
         ]
-        return asked.link(f"/{now.base}/steer", state)
+        return query_args.link(f"/{updated.base}/steer", state)
 
 
 def question(query: QueryParams, base: str, index: Index) -> Question:
@@ -74,18 +74,18 @@ def question(query: QueryParams, base: str, index: Index) -> Question:
     return Question(
         base,
         checked(query.get("text", "")),
-        asked.number(query, "new", NEW, 1, MOST),
+        query_args.number(query, "new", NEW, 1, MOST),
         temperature,
-        asked.number(query, "seed", 0, 0, 2**31 - 1),
+        query_args.number(query, "seed", 0, 0, 2**31 - 1),
         changes.read(query, index.about.d_sae),
     )
 
 
-def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown | Moved:
+def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -> Shown | Moved:
     """Show as much of both continuations as there is by now. Raises: Problem for what cannot be
     read or asked."""
-    index = library.index(at["model"], at["dictionary"])
-    q = question(query, f"{at['model']}/{at['dictionary']}", index)
+    index = library.index(path_params["model"], path_params["dictionary"])
+    q = question(query, f"{path_params['model']}/{path_params['dictionary']}", index)
     if "sent" in query:
         return Moved(q.link())
     hints = index.hints([w.feature for w in q.wanted])
@@ -103,7 +103,7 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown |
             for k, (on, up) in hints.items()
         },
     }
-    drawn = {
+    drawings = {
         "q": q,
         "ways": changes.WAYS,
         "without": changes.without,
@@ -112,10 +112,12 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown |
         "longest": LONGEST,
     }
     if not q.text.strip() or not q.wanted:
-        return Shown("steer.html", values, drawn | {"leads": [] if q.wanted else _leads(index, q)})
+        return Shown(
+            "steer.html", values, drawings | {"leads": [] if q.wanted else _leads(index, q)}
+        )
     loaded = library.live.loaded(index)
     if loaded is None:
-        return Shown("steer.html", values | {"state": "loading"}, drawn)
+        return Shown("steer.html", values | {"state": "loading"}, drawings)
     room = min(
         MOST,
         loaded.reader.limit
@@ -136,7 +138,7 @@ def page(library: Library, at: Mapping[str, str], query: QueryParams) -> Shown |
         writing.go_on(loaded.turn, q.new)
     except DataError as error:
         raise Problem(ASKED, str(error)) from error
-    return Shown("steer.html", values | told(writing, q.new) | {"room": room}, drawn)
+    return Shown("steer.html", values | describe_writing(writing, q.new) | {"room": room}, drawings)
 
 
 def _leads(index: Index, q: Question) -> list[tuple[Wanted, str, str]]:
@@ -149,13 +151,13 @@ def _leads(index: Index, q: Question) -> list[tuple[Wanted, str, str]]:
         if row["token_text"]
     }
     text = q.text if q.text.strip() else START
-    found = [
+    leads = [
         (Wanted(k, "clamp", round(2 * float(index.maxima[k]), 3)), token)
         for token, k in by_token.items()
     ]
     return [
-        (one, token, q.link(text=text, wanted=(one,)))
-        for one, token in sorted(found, key=lambda each: -each[0].amount)[:LEADS]
+        (change, token, q.link(text=text, wanted=(change,)))
+        for change, token in sorted(leads, key=lambda lead: -lead[0].amount)[:LEADS]
     ]
 
 
@@ -175,7 +177,7 @@ def _writing(loaded: Loaded, q: Question, room: int) -> Writing:
     return loaded.writings.find(q.same, begin)
 
 
-def told(writing: Writing, new: int) -> dict[str, Any]:
+def describe_writing(writing: Writing, new: int) -> dict[str, Any]:
     """What there is of both texts, and what the change cost."""
     steps = list(writing.steps)[:new]
     kl = [step.kl for step in steps if step.after_id is not None]

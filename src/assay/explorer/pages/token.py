@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.datastructures import QueryParams
 
 from assay.core.errors import AssayError, DataError
-from assay.explorer import asked
+from assay.explorer import query_args
 from assay.explorer.library import Library
 from assay.explorer.live import TOKENS
 from assay.explorer.problems import UNKNOWN, Problem
@@ -26,13 +26,16 @@ COUNT = 5
 """Tokens listed as likelier, and as less likely."""
 
 
-def page(library: Library, at: Mapping[str, Any], query: QueryParams) -> Shown:
+def page(library: Library, path_params: Mapping[str, Any], query: QueryParams) -> Shown:
     """Show a feature at one token of the index's text, or of the reader's own. A model is loaded
     for it only where `load` says so.
 
     Raises: Problem for a place that is not there; what cannot be read is said there in one line.
     """
-    index, number = library.index(at["model"], at["dictionary"]), int(at["number"])
+    index, number = (
+        library.index(path_params["model"], path_params["dictionary"]),
+        int(path_params["number"]),
+    )
     if not 0 <= number < index.about.d_sae:
         raise Problem(
             UNKNOWN,
@@ -41,8 +44,8 @@ def page(library: Library, at: Mapping[str, Any], query: QueryParams) -> Shown:
                 f"there is no {number}"
             ),
         )
-    base, place = f"{at['model']}/{at['dictionary']}", _place(index, query)
-    path = asked.link(f"/{base}/{number}/token", place)
+    base, place = f"{path_params['model']}/{path_params['dictionary']}", _place(index, query)
+    path = query_args.link(f"/{base}/{number}/token", place)
     values: dict[str, Any] = {
         "dictionary": base,
         "feature": number,
@@ -71,7 +74,10 @@ def page(library: Library, at: Mapping[str, Any], query: QueryParams) -> Shown:
     return Shown(
         "token.html",
         values,
-        {"ask": asked.link(f"/{base}/{number}/token", [*place, ("load", 1)]), "path_here": path},
+        {
+            "ask": query_args.link(f"/{base}/{number}/token", [*place, ("load", 1)]),
+            "path_here": path,
+        },
     )
 
 
@@ -82,11 +88,14 @@ def _place(index: Index, query: QueryParams) -> Place:
     """Where the token stands: in a window of the index's text, or in a text of the reader's.
     Raises: Problem."""
     if text := query.get("text", ""):
-        return [("text", text), ("position", asked.number(query, "position", 0, 0, TOKENS - 1))]
+        return [
+            ("text", text),
+            ("position", query_args.number(query, "position", 0, 0, TOKENS - 1)),
+        ]
     windows, length = index.windows.shape
     return [
-        ("window", asked.number(query, "window", 0, 0, windows - 1)),
-        ("position", asked.number(query, "position", 0, 0, length - 1)),
+        ("window", query_args.number(query, "window", 0, 0, windows - 1)),
+        ("position", query_args.number(query, "position", 0, 0, length - 1)),
     ]
 
 
@@ -95,52 +104,52 @@ def answer(reader: Reader, index: Index, number: int, place: Place) -> dict[str,
     beyond what is read."""
     from assay.features.live.firing import firing_effect
 
-    told = dict(place)
-    reading, position = _reading(reader, index, told), int(told["position"])
+    fields = dict(place)
+    reading, position = _reading(reader, index, fields), int(fields["position"])
     if position >= len(reading):
         raise DataError(f"the text has {len(reading)} tokens, numbered from 0, got {position}")
     return effect(reading, firing_effect(reader, reading, number, position, COUNT))
 
 
-def _reading(reader: Reader, index: Index, told: Mapping[str, Any]) -> Reading:
-    if "text" in told:
-        return reader.read(told["text"])
-    ids = index.windows[told["window"]].tolist()
-    if told["position"] + 1 >= reader.limit < len(ids):
+def _reading(reader: Reader, index: Index, fields: Mapping[str, Any]) -> Reading:
+    if "text" in fields:
+        return reader.read(fields["text"])
+    ids = index.windows[fields["window"]].tolist()
+    if fields["position"] + 1 >= reader.limit < len(ids):
         raise DataError(
-            f"it is token {told['position']} of its window, of which {reader.limit} are read here"
+            f"it is token {fields['position']} of its window, of which {reader.limit} are read here"
         )
     return reader.read_ids(ids[: reader.limit])
 
 
-def effect(reading: Reading, found: FiringEffect) -> dict[str, Any]:
+def effect(reading: Reading, firing: FiringEffect) -> dict[str, Any]:
     """Say what was found as plain values; both signs of the change of the loss, as each is called
     elsewhere."""
-    t = found.position
+    t = firing.position
     following = reading.words[t + 1] if t + 1 < len(reading) else None
 
-    def without(one: Without) -> dict[str, Any]:
+    def without(variant: Without) -> dict[str, Any]:
         return {
-            "delta_ce": one.delta,
-            "saevis_loss_effect": None if one.delta is None else -one.delta,
-            "later": one.later,
-            "kl": one.next.kl,
+            "delta_ce": variant.delta,
+            "saevis_loss_effect": None if variant.delta is None else -variant.delta,
+            "later": variant.later,
+            "kl": variant.next.kl,
             "probability": None
-            if one.delta is None
-            else math.exp(-float(reading.loss[t]) - one.delta),
-            "likely": [_row(c) for c in one.next.before],
-            "less": [_row(c) for c in one.next.fell],
-            "more": [_row(c) for c in one.next.rose],
+            if variant.delta is None
+            else math.exp(-float(reading.loss[t]) - variant.delta),
+            "likely": [_row(c) for c in variant.next.before],
+            "less": [_row(c) for c in variant.next.fell],
+            "more": [_row(c) for c in variant.next.rose],
         }
 
     return {
         "token": reading.words[t],
-        "activation": found.activation,
+        "activation": firing.activation,
         "following": following,
         "probability": None if following is None else math.exp(-float(reading.loss[t])),
-        "contribution": found.contribution,
-        "full": without(found.full),
-        "direct": None if found.direct is None else without(found.direct),
+        "contribution": firing.contribution,
+        "full": without(firing.full),
+        "direct": None if firing.direct is None else without(firing.direct),
     }
 
 

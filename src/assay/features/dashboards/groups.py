@@ -51,12 +51,17 @@ def groups(
 
     Formula: edges = linspace(0, max, GROUPS + 1); at most one of the strongest examples of each
     window"""
-    tokens, kept = firings.tokens, int(firings.kept.sum())
+    tokens, token_count = firings.tokens, int(firings.kept.sum())
     for number in numbers:
         block = firings.block(number, number + 1)
         yield (
             number,
-            _groups(block, tokens.shape[1], kept, rng.generator(seed, "dashboard/examples", number))
+            _groups(
+                block,
+                tokens.shape[1],
+                token_count,
+                rng.generator(seed, "dashboard/examples", number),
+            )
             if len(block.value)
             else (),
         )
@@ -66,27 +71,31 @@ def _groups(block: Block, length: int, tokens: int, draw: np.random.Generator) -
     maximum = float(block.value.max())
     strongest = block.strongest
     first = np.unique(block.row[strongest] // length, return_index=True)[1]
-    found = [Group(-1, maximum, -1, _examples(block, strongest[np.sort(first)[:TOP]], length))]
+    interval_groups = [
+        Group(-1, maximum, -1, _examples(block, strongest[np.sort(first)[:TOP]], length))
+    ]
     edges = np.linspace(0, maximum, GROUPS + 1)
     for low, high in zip(edges[-2::-1], edges[:0:-1], strict=True):
         inside = np.flatnonzero((block.value >= max(low, LEAST)) & (block.value <= high))
         share = (len(inside) + (tokens - len(block.value) if low == 0 else 0)) / tokens
-        drawn = draw.choice(inside, min(EACH, len(inside)), replace=False)
-        found.append(Group(float(low), float(high), share, _examples(block, drawn, length)))
-    return tuple(found)
+        sample = draw.choice(inside, min(EACH, len(inside)), replace=False)
+        interval_groups.append(
+            Group(float(low), float(high), share, _examples(block, sample, length))
+        )
+    return tuple(interval_groups)
 
 
 def _examples(block: Block, places: Int[np.ndarray, "n"], length: int) -> tuple[Example, ...]:
-    made = []
+    examples = []
     for place in places:
         window, position = divmod(int(block.row[place]), length)
         a, b = np.searchsorted(block.row, (window * length, (window + 1) * length))
-        at = block.row[a:b] - window * length
+        offsets = block.row[a:b] - window * length
         values = np.zeros(length)
-        values[at] = block.value[a:b]
+        values[offsets] = block.value[a:b]
         effects = None
         if block.effect is not None:
             effects = np.zeros(length)
-            effects[at] = block.effect[a:b]
-        made.append(Example(window, position, values, effects))
-    return tuple(made)
+            effects[offsets] = block.effect[a:b]
+        examples.append(Example(window, position, values, effects))
+    return tuple(examples)

@@ -49,7 +49,8 @@ def batches(
             "sae_set": name,
             "sae_id_suffix": None,
             "features": [
-                _feature(index, number, drawn, decoder) for number, drawn in groups(firings, some)
+                _feature(index, number, feature_groups, decoder)
+                for number, feature_groups in groups(firings, some)
             ],
         }
 
@@ -81,7 +82,7 @@ def write(
         "n_tokens_in_prompt": about.context,
         "dictionary_sha256": about.dictionary,
     }
-    told = {
+    skip_record = {
         "model_id": model,
         "layer": str(layer(about.site)),
         "sae_set": kind,
@@ -90,7 +91,7 @@ def write(
     }
     for name, value in (
         ("run_settings", settings),
-        ("skipped_indexes", told),
+        ("skipped_indexes", skip_record),
         ("assay", {"features": list(effects)}),
     ):
         (folder / f"{name}.json").write_text(dumped(value), encoding="utf-8", errors="replace")
@@ -103,8 +104,8 @@ def dumped(value: JSON) -> str:
 
 def layer(site: str) -> int:
     """The block that a site belongs to; 0 where it belongs to none."""
-    found = re.match(r"blocks\.(\d+)\.", site)
-    return int(found[1]) if found else 0
+    match = re.match(r"blocks\.(\d+)\.", site)
+    return int(match[1]) if match else 0
 
 
 def effects(index: Index, firings: Firings, numbers: Sequence[int]) -> list[JSON]:
@@ -122,20 +123,22 @@ def effects(index: Index, firings: Firings, numbers: Sequence[int]) -> list[JSON
             "activations": [
                 {
                     "window": e.window,
-                    "delta_ce": told,
-                    "saevis_loss_effect": None if told is None else [0.0 - value for value in told],
+                    "delta_ce": rises,
+                    "saevis_loss_effect": None
+                    if rises is None
+                    else [0.0 - value for value in rises],
                 }
-                for group in drawn
+                for group in feature_groups
                 for e in group.examples
-                for told in (None if e.effects is None else _rounded(e.effects, 8),)
+                for rises in (None if e.effects is None else _rounded(e.effects, 8),)
             ],
         }
-        for number, drawn in groups(firings, numbers)
+        for number, feature_groups in groups(firings, numbers)
     ]
 
 
 def _feature(
-    index: Index, number: int, drawn: Sequence[Group], decoder: Float[np.ndarray, "f d"]
+    index: Index, number: int, feature_groups: Sequence[Group], decoder: Float[np.ndarray, "f d"]
 ) -> JSON:
     feature = index.feature(number)
     n, near = feature.numbers, feature.neighbours
@@ -147,7 +150,12 @@ def _feature(
     if not _reads_neurons(index.about):
         neuron = []
     words = index.words(
-        {int(t) for group in drawn for e in group.examples for t in index.windows[e.window]}
+        {
+            int(t)
+            for group in feature_groups
+            for e in group.examples
+            for t in index.windows[e.window]
+        }
     )
     return {
         "feature_index": number,
@@ -177,7 +185,7 @@ def _feature(
         "decoder_weights_dist": [],
         "activations": [
             _activation(index, words, group, example)
-            for group in drawn
+            for group in feature_groups
             for example in group.examples
         ],
         "vector": _rounded(decoder[number] * (n["decoder_norm"] or 0.0)),

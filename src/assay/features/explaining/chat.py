@@ -50,8 +50,10 @@ class Tally:
     def words(self) -> str:
         """Say it in one line."""
         why = "".join(f"; {n} × {reason}" for reason, n in self.missing.most_common())
-        told = f"{self.answered} of {self.asked} questions answered ({self.kept} kept from before)"
-        return f"{told}, {self.sent} requests, cost up to {self.cost:.4g}{why}"
+        summary = (
+            f"{self.answered} of {self.asked} questions answered ({self.kept} kept from before)"
+        )
+        return f"{summary}, {self.sent} requests, cost up to {self.cost:.4g}{why}"
 
 
 class _Failed(Exception):
@@ -94,7 +96,7 @@ class Chat:
             self.kept
             / f"{sha256(json.dumps([self.endpoint.address, body], sort_keys=True).encode()).hexdigest()}.json"  # noqa: E501
         )
-        if (known := _kept(file)) is not None:
+        if (known := _load_answer(file)) is not None:
             self.tally.answered, self.tally.kept = self.tally.answered + 1, self.tally.kept + 1
             return known
         why = "nothing sent"
@@ -143,7 +145,7 @@ class Chat:
         followed, and no proxy asked."""
         parts, end = urlsplit(self.endpoint.address), self._clock() + self.endpoint.timeout
         secure = parts.scheme == "https"
-        made: http.client.HTTPConnection = (
+        connection: http.client.HTTPConnection = (
             http.client.HTTPSConnection(
                 parts.hostname or "",
                 parts.port,
@@ -159,8 +161,8 @@ class Chat:
         if self.endpoint.key:
             headers["Authorization"] = f"Bearer {self.endpoint.key}"
         try:
-            made.request("POST", f"{parts.path.rstrip('/')}/chat/completions", sent, headers)
-            response = made.getresponse()
+            connection.request("POST", f"{parts.path.rstrip('/')}/chat/completions", sent, headers)
+            response = connection.getresponse()
             _refused(response, self.endpoint)
             read = b""
             while piece := response.read1(2**16):
@@ -176,7 +178,7 @@ class Chat:
         except (OSError, http.client.HTTPException) as error:
             raise _Failed(f"no connection ({type(error).__name__})", again=True) from error
         finally:
-            made.close()
+            connection.close()
         try:
             reply: object = json.loads(read)
         except (ValueError, RecursionError) as error:
@@ -193,8 +195,10 @@ def _refused(response: http.client.HTTPResponse, endpoint: Endpoint) -> None:
         raise ModelError(
             f"{endpoint.address} refuses the key (status {status}); nothing more was asked of it"
         )
-    asked = response.headers.get("Retry-After", "").strip()
-    wait = float(asked) if asked.isascii() and asked.isdigit() else 0.0  # "²" is a digit as well
+    retry_after = response.headers.get("Retry-After", "").strip()
+    wait = (
+        float(retry_after) if retry_after.isascii() and retry_after.isdigit() else 0.0
+    )  # "²" is a digit as well
     raise _Failed(
         "rate limit" if status == 429 else f"status {status}",
         again=status in AGAIN or status >= 500,
@@ -223,7 +227,7 @@ def _spent(usage: object, endpoint: Endpoint, worst: float) -> float:
     return worst
 
 
-def _kept(file: Path) -> str | None:
+def _load_answer(file: Path) -> str | None:
     """An answer that was kept; None where there is none, or a file that is not whole."""
     try:
         answer = json.loads(file.read_text())["answer"]

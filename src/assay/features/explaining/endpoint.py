@@ -58,9 +58,9 @@ class Endpoint:
             or parts.query
             or parts.fragment
         ):
-            wanted = "http://HOST/PATH or https://HOST/PATH, without a key in it"
+            expected = "http://HOST/PATH or https://HOST/PATH, without a key in it"
             raise ModelError(
-                f"the endpoint's address has to be {wanted}; got {_bare(self.address)!r}"
+                f"the endpoint's address has to be {expected}; got {_bare(self.address)!r}"
             )
         if (
             self.key
@@ -98,15 +98,15 @@ def read(path: Path) -> Endpoint:
     type, or a key that is not set."""
     expected = "a TOML file with address, model, most_requests, most_cost, price_in and price_out"
     try:
-        said = tomllib.loads(foreign.read(path, expected, LARGEST).decode())
+        entries = tomllib.loads(foreign.read(path, expected, LARGEST).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is no TOML: {error}; expected {expected}") from error
-    return _checked(path, said)
+    return _checked(path, entries)
 
 
-def _checked(path: Path, said: dict[str, Any]) -> Endpoint:
+def _checked(path: Path, entries: dict[str, Any]) -> Endpoint:
     known = {f.name: f for f in fields(Endpoint) if f.name != "key"}
-    for name in said:
+    for name in entries:
         if name == "key":
             raise ModelError(
                 f"{path} holds a key; put it into an environment variable, and its name into "
@@ -117,10 +117,12 @@ def _checked(path: Path, said: dict[str, Any]) -> Endpoint:
                 f"{path} has an entry {name!r} that no endpoint has; "
                 f"{nearest(name, [*known, 'key_from'])}"
             )
-    if missing := [name for name, f in known.items() if f.default is MISSING and name not in said]:
+    if missing := [
+        name for name, f in known.items() if f.default is MISSING and name not in entries
+    ]:
         raise ModelError(f"{path} does not say {', '.join(missing)}")
     values: dict[str, Any] = {}
-    for name, value in said.items():
+    for name, value in entries.items():
         if name == "key_from":
             values["key"] = _key(path, value)
             continue

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.core import rng
-from assay.features.explaining.rule import ABSENT, Positions, Rule, shown
+from assay.features.explaining.rule import ABSENT, Positions, Rule, show_token
 from assay.features.explaining.scoring import distinct, logistic
 from assay.features.largest import largest
 
@@ -49,12 +49,12 @@ class Evidence:
     def sampled(self, count: int = SAMPLED) -> Int[np.ndarray, "shown"]:
         """An even sample of the other firings, in an order drawn by the seed."""
         rest = np.setdiff1d(np.flatnonzero(self.fires), self.top())
-        drawn = (
+        order = (
             rng.permutation(np.array([self.seed]), "explaining.sampled", 0, len(rest))[0]
             if len(rest)
             else rest
         )
-        return rest[drawn[:count]]
+        return rest[order[:count]]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,9 @@ class OutputExplanation:
     def words(self, decode: Callable[[int], str]) -> str:
         """Say what is promoted."""
         return (
-            "makes " + ", ".join(f"“{shown(decode(t))}”" for t in self.promoted) + " likelier next"
+            "makes "
+            + ", ".join(f"“{show_token(decode(t))}”" for t in self.promoted)
+            + " likelier next"
         )
 
     def scores(self, text: Positions) -> Float[np.ndarray, "row"]:
@@ -132,10 +134,10 @@ def weighed(
     """Weights of two scores, and an intercept, by a logistic regression of firing on both; equal
     rows are counted, not repeated."""
     (of_a, at_a), (of_b, at_b) = distinct(a), distinct(b)
-    cell, at = distinct(at_a * len(of_b) + at_b)
-    yes = np.bincount(at, fires, minlength=len(cell))
+    cell, cell_index = distinct(at_a * len(of_b) + at_b)
+    yes = np.bincount(cell_index, fires, minlength=len(cell))
     cells = np.stack([of_a[cell // len(of_b)], of_b[cell % len(of_b)]], 1)
-    x, y, z = logistic(cells, yes, np.bincount(at, minlength=len(cell)) - yes).tolist()
+    x, y, z = logistic(cells, yes, np.bincount(cell_index, minlength=len(cell)) - yes).tolist()
     return x, y, z
 
 
@@ -164,8 +166,8 @@ def quoted_context(
     text: Positions, row: int, decode: Callable[[int], str], reach: int = REACH
 ) -> str:
     """A position in its context, the token itself between « and »."""
-    at, s = int(text.row[row]), text.tokens.shape[1]
-    window, place = divmod(at, s)
+    flat_index, s = int(text.row[row]), text.tokens.shape[1]
+    window, place = divmod(flat_index, s)
     near = range(max(0, place - reach), min(s, place + reach + 1))
     pieces = [decode(int(text.tokens[window, i])) for i in near]
     return "".join(

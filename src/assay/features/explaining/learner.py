@@ -93,8 +93,8 @@ class Split:
                 f"{len(self.text)} positions and {len(fires)} answers; both need one length"
             )
         train, held = (
-            _Rows(part, fires[at])
-            for part, at in zip(self.parts, (~self.validation, self.validation), strict=True)
+            _Rows(part, fires[rows])
+            for part, rows in zip(self.parts, (~self.validation, self.validation), strict=True)
         )
         return _grown(train, held, limits, kinds or {})
 
@@ -105,20 +105,20 @@ def _grown(
     """The rule that grows as long as F1 rises on both."""
     if any(rows.fires.all() or not rows.fires.any() for rows in (train, held)):
         return None
-    rule, said, best = Rule(()), np.zeros(len(train.text), bool), 0.0
+    rule, covered, best = Rule(()), np.zeros(len(train.text), bool), 0.0
     for _ in range(limits.conjunctions):
-        now = train.f1(said)
+        current_f1 = train.f1(covered)
         grown = sorted(
-            _conjunctions(train, said, limits, limits.names - rule.cost, kinds),
-            key=lambda found: -found[0],
+            _conjunctions(train, covered, limits, limits.names - rule.cost, kinds),
+            key=lambda candidate: -candidate[0],
         )
         for score, conjunction, rows in grown[
             :2
         ]:  # the second best is tried where the best was luck
             longer = Rule((*rule.conjunctions, conjunction))
-            if score > now and (valid := held.f1(longer.leaves(held.text) > 0)) > best:
-                rule, best, said = longer, valid, said.copy()
-                said[rows] = True
+            if score > current_f1 and (valid := held.f1(longer.leaves(held.text) > 0)) > best:
+                rule, best, covered = longer, valid, covered.copy()
+                covered[rows] = True
                 break
         else:
             break
@@ -153,9 +153,9 @@ class _Rows:
         self.text, self.fires, self.positives = part.text, fires, int(fires.sum())
         self.vocabulary, self._all = part.text.largest + 1, part.counts
 
-    def f1(self, said: Bool[np.ndarray, "row"]) -> float:
-        true = int((said & self.fires).sum())
-        return float(f1(true, int(said.sum()) - true, self.positives))
+    def f1(self, covered: Bool[np.ndarray, "row"]) -> float:
+        true = int((covered & self.fires).sum())
+        return float(f1(true, int(covered.sum()) - true, self.positives))
 
     def count(
         self, place: Place, rows: Int[np.ndarray, "some"] | None = None
@@ -170,7 +170,7 @@ class _Rows:
 
 def _conjunctions(
     train: _Rows,
-    said: Bool[np.ndarray, "row"],
+    covered: Bool[np.ndarray, "row"],
     limits: Limits,
     names: int,
     kinds: Mapping[str, tuple[int, ...]],
@@ -179,18 +179,18 @@ def _conjunctions(
     it adds."""
     if names < 1:
         return
-    before, true = np.flatnonzero(said), int((said & train.fires).sum())
+    before, true = np.flatnonzero(covered), int((covered & train.fires).sum())
     base = (true, len(before) - true)
-    wanted = np.flatnonzero(train.fires & ~said)
+    uncovered = np.flatnonzero(train.fires & ~covered)
     firsts: list[tuple[float, Condition]] = []
     for place in limits.places:
-        hits = train.count(place, wanted)
+        hits = train.count(place, uncovered)
         misses = train.count(place) - train.count(place, before) - hits
         most = 1 if place == "recent" else names
         firsts += _sets(place, hits, misses, base, train.positives, sorted({1, most}), kinds)
-    firsts.sort(key=lambda found: -found[0])
+    firsts.sort(key=lambda candidate: -candidate[0])
     for score, first in firsts[:BEAM]:
-        rows = np.flatnonzero(~said)
+        rows = np.flatnonzero(~covered)
         rows = rows[first.holds(train.text, rows)]
         yield score, (first,), rows
         if limits.conditions > 1 and names > first.cost:
@@ -210,7 +210,7 @@ def _seconds(
     fires = train.fires[rows]
     for place in (p for p in limits.places if p != first.place):
         if place == "recent":
-            found = _recent(train, rows, fires, base, names)
+            best = _recent(train, rows, fires, base, names)
         else:
             hits = train.count(place, rows[fires])
             sets = _sets(
@@ -223,9 +223,9 @@ def _seconds(
                 kinds,
                 float(fires.mean()),
             )
-            found = max(sets, key=lambda f: f[0], default=None)
-        if found is not None:
-            yield found[0], (first, found[1]), rows[found[1].holds(train.text, rows)]
+            best = max(sets, key=lambda f: f[0], default=None)
+        if best is not None:
+            yield best[0], (first, best[1]), rows[best[1].holds(train.text, rows)]
 
 
 def _sets(
@@ -246,13 +246,13 @@ def _sets(
     out: list[tuple[float, Condition]] = []
     chosen: list[int] = []
     best, (true, false) = 0.0, base
-    left = hits > 0
+    remaining = hits > 0
     for _ in range(sizes[-1]):
-        score = np.where(left, f1(true + hits, false + misses, positives), 0.0)
-        token = int((_gain(hits, misses, prior) * left if prior else score).argmax())
+        score = np.where(remaining, f1(true + hits, false + misses, positives), 0.0)
+        token = int((_gain(hits, misses, prior) * remaining if prior else score).argmax())
         if score[token] <= best:
             break
-        best, left[token] = float(score[token]), False
+        best, remaining[token] = float(score[token]), False
         true, false = true + int(hits[token]), false + int(misses[token])
         chosen.append(token)
         if len(chosen) in sizes:

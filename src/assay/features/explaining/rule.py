@@ -125,12 +125,14 @@ class Condition:
         self, text: Positions, among: Int[np.ndarray, "some"] | None = None
     ) -> Bool[np.ndarray, "row"]:
         """Where it is true: at all rows, or at those named."""
-        seen = text.at(self.place) if among is None else text.at(self.place)[among]
-        return members(self.tokens, text.largest)[seen].any(1)
+        tokens = text.at(self.place) if among is None else text.at(self.place)[among]
+        return members(self.tokens, text.largest)[tokens].any(1)
 
     def words(self, decode: Callable[[int], str]) -> str:
         """Say it, tokens in quotes."""
-        what = self.kind if self.kind else _one_of([f"“{shown(decode(t))}”" for t in self.tokens])
+        what = (
+            self.kind if self.kind else _one_of([f"“{show_token(decode(t))}”" for t in self.tokens])
+        )
         return (
             f"{what} is among the last {RECENT} tokens"
             if self.place == "recent"
@@ -183,8 +185,8 @@ class Rule:
     def without_quotes(self) -> Rule:
         """What is left to check once every quoted token is taken out of its words: conditions on
         named kinds alone; often nothing."""
-        left = [tuple(c for c in conjunction if c.kind) for conjunction in self.conjunctions]
-        return Rule(tuple(conjunction for conjunction in left if conjunction))
+        remaining = [tuple(c for c in conjunction if c.kind) for conjunction in self.conjunctions]
+        return Rule(tuple(conjunction for conjunction in remaining if conjunction))
 
 
 def without_quotes(text: str) -> str:
@@ -203,7 +205,7 @@ def members(tokens: tuple[int, ...], largest: int) -> Bool[np.ndarray, "token"]:
     return table
 
 
-def shown(token: str) -> str:
+def show_token(token: str) -> str:
     """A token as it can be read in a sentence: line breaks and tabs as marks, blanks as they
     are."""
     return token.replace("\n", "⏎").replace("\t", "⇥").replace("“", '"').replace("”", '"')
@@ -222,9 +224,12 @@ def f1(
 
     Formula: 2 TP / (TP + FP + P), P all that are positive; 0 without any
     """
-    told = np.asarray(true, float) + np.asarray(false, float) + positives
+    denominator = np.asarray(true, float) + np.asarray(false, float) + positives
     return np.divide(
-        2 * np.asarray(true, float), told, out=np.zeros(np.shape(told)), where=told > 0
+        2 * np.asarray(true, float),
+        denominator,
+        out=np.zeros(np.shape(denominator)),
+        where=denominator > 0,
     )
 
 
@@ -232,8 +237,10 @@ def rule_f1(rule: Rule | None, text: Positions, fires: Bool[np.ndarray, "row"]) 
     """How well a rule tells where a feature fires; 0 for no rule."""
     if rule is None:
         return 0.0
-    said = rule.leaves(text) > 0
-    return float(f1(float((said & fires).sum()), float((said & ~fires).sum()), float(fires.sum())))
+    predicted = rule.leaves(text) > 0
+    return float(
+        f1(float((predicted & fires).sum()), float((predicted & ~fires).sum()), float(fires.sum()))
+    )
 
 
 def kinds(vocabulary: list[str]) -> Mapping[str, tuple[int, ...]]:
@@ -251,8 +258,8 @@ def kinds(vocabulary: list[str]) -> Mapping[str, tuple[int, ...]]:
         "a piece of a word": lambda t: t.isalpha(),
         "a sign": lambda t: bool(t.strip()) and not any(c.isalnum() for c in t),
     }
-    found = {
+    ids_by_kind = {
         name: tuple(i for i, t in enumerate(vocabulary) if looks_so(t))
         for name, looks_so in looks.items()
     }
-    return {name: ids for name, ids in found.items() if ids}
+    return {name: ids for name, ids in ids_by_kind.items() if ids}

@@ -38,70 +38,74 @@ def distinct(
     times need no sorting of rows."""
     import pandas as pd
 
-    at, values = pd.factorize(x)
+    codes, values = pd.factorize(x)
     order = np.argsort(values)
     rank = np.empty(len(order), int)
     rank[order] = np.arange(len(order))
-    return values[order], rank[at]
+    return values[order], rank[codes]
 
 
 def levels(score: Float[np.ndarray, "row"], fires: Bool[np.ndarray, "row"]) -> Levels:
     """Count positions by score; those without a score are left out."""
     known = np.isfinite(score)
-    values, at = distinct(score[known])
-    yes = np.bincount(at, fires[known], minlength=len(values))
-    return Levels(values, yes, np.bincount(at, minlength=len(values)) - yes)
+    values, index = distinct(score[known])
+    yes = np.bincount(index, fires[known], minlength=len(values))
+    return Levels(values, yes, np.bincount(index, minlength=len(values)) - yes)
 
 
-def auroc(of: Levels) -> float:
+def auroc(counts: Levels) -> float:
     """The chance that a firing position has the higher score of the two, ties counted half.
 
     Formula: Σ_i fires_i (Σ_{j<i} silent_j + silent_i / 2) / (Σ fires · Σ silent)
     Range: 0 to 1; 1/2 by chance; NaN where the feature fires everywhere or nowhere
     Better: higher
     """
-    below = np.cumsum(of.silent) - of.silent / 2
-    pairs = of.fires.sum() * of.silent.sum()
-    return float((of.fires * below).sum() / pairs) if pairs else float("nan")
+    below = np.cumsum(counts.silent) - counts.silent / 2
+    pairs = counts.fires.sum() * counts.silent.sum()
+    return float((counts.fires * below).sum() / pairs) if pairs else float("nan")
 
 
-def average_precision(of: Levels) -> float:
+def average_precision(counts: Levels) -> float:
     """Precision averaged over recall, equal scores taken together.
 
     Formula: Σ_i (recall_i − recall_{i−1}) precision_i, scores falling
     Range: 0 to 1; the share of firing positions by chance; NaN where there is none
     Better: higher
     """
-    hits, said = np.cumsum(of.fires[::-1]), np.cumsum((of.fires + of.silent)[::-1])
+    hits, predicted = np.cumsum(counts.fires[::-1]), np.cumsum((counts.fires + counts.silent)[::-1])
     return (
-        float((of.fires[::-1] * hits / np.maximum(said, 1)).sum() / hits[-1])
+        float((counts.fires[::-1] * hits / np.maximum(predicted, 1)).sum() / hits[-1])
         if len(hits) and hits[-1]
         else float("nan")
     )
 
 
-def cut(of: Levels) -> float:
+def cut(counts: Levels) -> float:
     """The score at and above which saying "fires" has the greatest balanced accuracy; inf where
     never to say so is as good."""
-    if not (of.fires.sum() and of.silent.sum()):
+    if not (counts.fires.sum() and counts.silent.sum()):
         return float("inf")
-    hit, false = (np.cumsum(x[::-1])[::-1] / x.sum() for x in (of.fires, of.silent))
+    hit, false = (np.cumsum(x[::-1])[::-1] / x.sum() for x in (counts.fires, counts.silent))
     best = int(np.argmax(hit - false))
-    return float(of.score[best]) if hit[best] - false[best] > 0 else float("inf")
+    return float(counts.score[best]) if hit[best] - false[best] > 0 else float("inf")
 
 
-def balanced_accuracy(of: Levels, at: float) -> float:
+def balanced_accuracy(counts: Levels, threshold: float) -> float:
     """The mean of the shares of firing and of silent positions that are told right by scores at and
     above a cut.
 
     Range: 0 to 1; 1/2 by chance; NaN without both
     Better: higher
     """
-    said = of.score >= at
-    if not (of.fires.sum() and of.silent.sum()):
+    predicted = counts.score >= threshold
+    if not (counts.fires.sum() and counts.silent.sum()):
         return float("nan")
     return (
-        float(of.fires[said].sum() / of.fires.sum() + of.silent[~said].sum() / of.silent.sum()) / 2
+        float(
+            counts.fires[predicted].sum() / counts.fires.sum()
+            + counts.silent[~predicted].sum() / counts.silent.sum()
+        )
+        / 2
     )
 
 
@@ -115,8 +119,8 @@ def by_context(
     flat = np.full(windows * s, -np.inf)
     flat[text.row] = np.where(np.isfinite(values), values, -np.inf)
     whole[:, :s] = flat.reshape(windows, s)
-    found = whole.reshape(-1, length).max(1)
-    return np.where(np.isfinite(found), found, np.nan)
+    greatest = whole.reshape(-1, length).max(1)
+    return np.where(np.isfinite(greatest), greatest, np.nan)
 
 
 def contexts(
@@ -127,9 +131,9 @@ def contexts(
 ) -> Levels:
     """Contexts by the greatest score in them, and whether the feature fires anywhere in them."""
     greatest = by_context(text, value, length)
-    told = by_context(text, score, length)
+    context_score = by_context(text, score, length)
     return levels(
-        np.where(np.isfinite(greatest), told, np.nan), np.nan_to_num(greatest, nan=0.0) > 0
+        np.where(np.isfinite(greatest), context_score, np.nan), np.nan_to_num(greatest, nan=0.0) > 0
     )
 
 
@@ -137,7 +141,7 @@ def detection(
     score: Float[np.ndarray, "row"],
     value: Float[np.ndarray, "row"],
     text: Positions,
-    at: float,
+    threshold: float,
     length: int = CONTEXT,
 ) -> float:
     """Balanced accuracy of telling contexts in which the feature fires from those in which it does
@@ -149,14 +153,14 @@ def detection(
     Better: higher
     Source: Paulo et al. 2024, detection; there 50 contexts of each kind, shown to a language model
     """
-    return balanced_accuracy(contexts(text, score, value, length), at)
+    return balanced_accuracy(contexts(text, score, value, length), threshold)
 
 
 def fuzzing(
     score: Float[np.ndarray, "row"],
     value: Float[np.ndarray, "row"],
     text: Positions,
-    at: float,
+    threshold: float,
     seed: int,
     length: int = CONTEXT,
 ) -> float:
@@ -171,18 +175,18 @@ def fuzzing(
     s = text.tokens.shape[1]
     context = text.row // s * -(-s // length) + text.row % s // length
     fires = value > 0
-    drawn = np.argsort(
+    random_order = np.argsort(
         rng.uniform(np.array([seed]), "explaining.fuzzing", 0, (len(text),))[0], kind="stable"
     )
-    order = drawn[
-        np.lexsort((~fires[drawn], context[drawn]))
+    order = random_order[
+        np.lexsort((~fires[random_order], context[random_order]))
     ]  # by context, firings first, each kind in a drawn order
     both = context[order] * 2 + ~fires[order]
     rank = np.arange(len(order)) - np.searchsorted(both, both)
     number = np.bincount(both, minlength=2 * (context.max(initial=0) + 1))
     least = np.minimum(np.minimum(number[0::2], number[1::2]), HIGHLIGHTED)
     chosen = order[rank < least[context[order]]]
-    return balanced_accuracy(levels(score[chosen], fires[chosen]), at)
+    return balanced_accuracy(levels(score[chosen], fires[chosen]), threshold)
 
 
 def simulation(score: Float[np.ndarray, "row"], value: Float[np.ndarray, "row"]) -> float:
@@ -237,9 +241,9 @@ def logit_prediction(tokens: Sequence[int], weights: Float[np.ndarray, "v"]) -> 
     Range: 0 to 1; 1/2 by chance; NaN for an explanation that names none
     Better: higher
     """
-    named = np.zeros(len(weights), bool)
-    named[list(tokens)] = True
-    return auroc(levels(weights, named))
+    mask = np.zeros(len(weights), bool)
+    mask[list(tokens)] = True
+    return auroc(levels(weights, mask))
 
 
 def logistic(

@@ -67,50 +67,50 @@ def ablate(
     `importance_total` ι·δ, δ of the whole text; `spill` and `ablation_text` means over the windows
     taken, `gradient_sample` the first-order estimate of the last"""
     firings = Firings.of(shards)
-    chosen, asked = _chosen(firings, place.dictionary.width, count, windows, sample)
+    chosen, window_mask = _chosen(firings, place.dictionary.width, count, windows, sample)
     if not len(chosen):
         return None, {"ablated": 0}
-    used = np.flatnonzero(asked.any(0))
-    tokens, kept = sample.tokens[used], np.concatenate(list(sample.kept))[used]
+    used = np.flatnonzero(window_mask.any(0))
+    tokens, keep_mask = sample.tokens[used], np.concatenate(list(sample.kept))[used]
     _, document = np.unique(sample.document[used], return_inverse=True)
     documents = int(document.max()) + 1
     sums: dict[str, np.ndarray] = {}
     stream = place.writes.kind in STREAM
-    work = int(asked.sum()) + (
+    work = int(window_mask.sum()) + (
         2 * SHOWN * len(chosen) if stream else 0
     )  # of each firing shown, a reading and a pass without it
     for a in range(0, len(used), STEP):
         some = slice(a, a + STEP)
-        here = np.flatnonzero(asked[:, used[some]].any(1))
+        rows = np.flatnonzero(window_mask[:, used[some]].any(1))
 
-        def taken_out(some: slice = some, here: np.ndarray = here) -> Arrays:
+        def taken_out(some: slice = some, rows: np.ndarray = rows) -> Arrays:
             return importance_sums(
                 place.subject,
                 place.writes,
                 place.dictionary,
-                [int(k) for k in chosen[here]],
+                [int(k) for k in chosen[rows]],
                 torch.from_numpy(tokens[some].astype(np.int64)),
                 document[some],
                 documents,
-                keep=torch.from_numpy(kept[some]),
+                keep=torch.from_numpy(keep_mask[some]),
                 reads=place.reads,
-                asked=asked[here][:, used[some]],
+                window_mask=window_mask[rows][:, used[some]],
                 batch=int(np.clip(2 * CELLS // (place.dictionary.width * tokens.shape[1]), 1, 8)),
             )
 
-        for name, values in _kept(parts / f"windows-{a:06}.npz", taken_out).items():
-            sums.setdefault(name, np.zeros((len(chosen), documents)))[here] += values
-        tick(int(asked[:, used[: a + STEP]].sum()), work)
+        for name, values in _load_or_make(parts / f"windows-{a:06}.npz", taken_out).items():
+            sums.setdefault(name, np.zeros((len(chosen), documents)))[rows] += values
+        tick(int(window_mask[:, used[: a + STEP]].sum()), work)
     density = _density(firings, place.dictionary.width)[chosen]
     columns = _columns(sums, density) | {"feature": chosen.astype(np.int32)}
     columns |= _at_firings(
         place,
         firings,
         chosen,
-        asked,
+        window_mask,
         sample,
         sums["tokens"].sum(1),
-        lambda left: tick(work - left, work),
+        lambda remaining: tick(work - remaining, work),
         parts,
     )
     estimate, exact = columns["gradient_sample"], columns["ablation_text"]
@@ -127,7 +127,7 @@ def ablate(
     }
 
 
-def _kept(path: Path, make: Callable[[], Arrays]) -> Arrays:
+def _load_or_make(path: Path, make: Callable[[], Arrays]) -> Arrays:
     """The arrays of a part that is there already; else they are made, and written whole or not at
     all."""
     if not path.exists():
@@ -149,14 +149,14 @@ def rise(
     What is done is kept in the folder `parts`, as in `ablate`.
     """
     count = min(windows, len(sample.tokens))
-    kept, total, predictions = np.concatenate(list(sample.kept)), 0.0, 0
+    keep_mask, total, predictions = np.concatenate(list(sample.kept)), 0.0, 0
     for a in range(0, count, STEP):
         some = slice(a, min(a + STEP, count))
 
         def spliced(some: slice = some) -> Arrays:
             ids, keep = (
                 torch.from_numpy(sample.tokens[some].astype(np.int64)),
-                torch.from_numpy(kept[some]),
+                torch.from_numpy(keep_mask[some]),
             )
             passage, trace = capture(place.subject, place.writes, ids, keep, place.reads)
             inputs = passage.acts if passage.inputs is None else passage.inputs
@@ -167,8 +167,11 @@ def rise(
             )
             return {"total": np.array(float(change.sum())), "predictions": np.array(change.numel())}
 
-        found = _kept(parts / f"spliced-{a:06}.npz", spliced)
-        total, predictions = total + float(found["total"]), predictions + int(found["predictions"])
+        part_sums = _load_or_make(parts / f"spliced-{a:06}.npz", spliced)
+        total, predictions = (
+            total + float(part_sums["total"]),
+            predictions + int(part_sums["predictions"]),
+        )
         tick(min(a + STEP, count), count)
     return total / predictions
 
@@ -185,47 +188,49 @@ def _chosen(
     length = sample.tokens.shape[1]
     parts = []
     start = 0
-    for shard, kept in zip(firings.shards, sample.kept, strict=True):
+    for shard, keep_mask in zip(firings.shards, sample.kept, strict=True):
         feature, row = np.load(shard / "feature.npy"), np.load(shard / "row.npy")
-        pairs = np.unique(feature.astype(np.int64) * len(kept) + row.astype(np.int64) // length)
-        parts.append((pairs // len(kept), pairs % len(kept) + start))
-        start += len(kept)
+        pairs = np.unique(
+            feature.astype(np.int64) * len(keep_mask) + row.astype(np.int64) // length
+        )
+        parts.append((pairs // len(keep_mask), pairs % len(keep_mask) + start))
+        start += len(keep_mask)
     feature, window = (np.concatenate(part) for part in zip(*parts, strict=True))
     order = np.lexsort((window, feature))
     feature, window = feature[order], window[order]
-    seen = np.unique(feature * (int(sample.document.max()) + 1) + sample.document[window])
-    documents = np.bincount(seen // (int(sample.document.max()) + 1), minlength=width)
+    document_keys = np.unique(feature * (int(sample.document.max()) + 1) + sample.document[window])
+    documents = np.bincount(document_keys // (int(sample.document.max()) + 1), minlength=width)
     density = _density(firings, width)
     able = np.flatnonzero(documents >= max(1, min(LEAST, documents.max(initial=0))))
     if not len(able) or not count:
         return np.zeros(0, np.int64), np.zeros((0, len(sample.tokens)), bool)
     chosen = np.unique(_spaced(able, np.log(density[able]), count))
-    asked = np.zeros((len(chosen), len(sample.tokens)), bool)
+    window_mask = np.zeros((len(chosen), len(sample.tokens)), bool)
     for i, k in enumerate(chosen):
         a, b = np.searchsorted(feature, [k, k + 1])
-        mine = window[a:b]
+        feature_windows = window[a:b]
         nth = np.zeros(
-            len(mine), np.int64
+            len(feature_windows), np.int64
         )  # a document's second window comes after every document's first
-        for d in np.unique(sample.document[mine]):
-            of_it = sample.document[mine] == d
+        for d in np.unique(sample.document[feature_windows]):
+            of_it = sample.document[feature_windows] == d
             nth[of_it] = np.arange(of_it.sum())
-        asked[i, mine[np.lexsort((mine, nth))][:windows]] = True
-    return chosen, asked
+        window_mask[i, feature_windows[np.lexsort((feature_windows, nth))][:windows]] = True
+    return chosen, window_mask
 
 
-def _spaced(numbers: np.ndarray, at: np.ndarray, count: int) -> np.ndarray:
+def _spaced(numbers: np.ndarray, positions: np.ndarray, count: int) -> np.ndarray:
     """So many of the numbers, evenly spaced along `at`: the nearest to each mark that is still
     free."""
     if len(numbers) <= count:
         return numbers
-    order = np.argsort(at, kind="stable")
+    order = np.argsort(positions, kind="stable")
     free = list(order)
-    taken = []
-    for mark in np.linspace(at.min(), at.max(), count):
-        i = int(np.argmin(np.abs(at[free] - mark)))
-        taken.append(free.pop(i))
-    return numbers[np.array(taken)]
+    picks = []
+    for mark in np.linspace(positions.min(), positions.max(), count):
+        i = int(np.argmin(np.abs(positions[free] - mark)))
+        picks.append(free.pop(i))
+    return numbers[np.array(picks)]
 
 
 def _columns(sums: dict[str, np.ndarray], density: np.ndarray) -> Arrays:
@@ -251,15 +256,17 @@ def _interval(delta: np.ndarray, active: np.ndarray) -> tuple[float, float]:
     on = active > 0
     if on.sum() < LEAST:
         return np.nan, np.nan
-    found = interval({"delta": delta[on], "active": active[on]}, lambda m: m["delta"] / m["active"])
-    return min(found.low, found.t_low), max(found.high, found.t_high)
+    bounds = interval(
+        {"delta": delta[on], "active": active[on]}, lambda m: m["delta"] / m["active"]
+    )
+    return min(bounds.low, bounds.t_low), max(bounds.high, bounds.t_high)
 
 
 def _at_firings(
     place: Place,
     firings: Firings,
     chosen: np.ndarray,
-    asked: np.ndarray,
+    window_mask: np.ndarray,
     sample: Sample,
     tokens: np.ndarray,
     tick: Callable[[int], None],
@@ -271,35 +278,35 @@ def _at_firings(
     `tick` hears how many passes for paths are left.
     """
     stream = place.writes.kind in STREAM
-    found = {
+    columns = {
         name: np.full(len(chosen), np.nan)
         for name in ("gradient_sample", *(PATHS if stream else ()))
     }
     strongest = _strongest(place, sample) if stream else None
     for i, k in enumerate(chosen):
 
-        def said(i: int = i, k: int = int(k)) -> Arrays:
+        def measure(i: int = i, k: int = int(k)) -> Arrays:
             block = firings.block(k, k + 1)
-            here = asked[i, block.row // sample.tokens.shape[1]]
+            in_sample = window_mask[i, block.row // sample.tokens.shape[1]]
             numbers = {
-                "gradient_sample": _first_order(block, here, sample.tokens.shape[1], tokens[i])
+                "gradient_sample": _first_order(block, in_sample, sample.tokens.shape[1], tokens[i])
             }
             if strongest is not None:
-                numbers |= dict(zip(PATHS, strongest(k, block, here), strict=True))
+                numbers |= dict(zip(PATHS, strongest(k, block, in_sample), strict=True))
             return {name: np.array(float(value)) for name, value in numbers.items()}
 
-        for name, value in _kept(parts / f"firings-{int(k):07}.npz", said).items():
-            found[name][i] = value
+        for name, value in _load_or_make(parts / f"firings-{int(k):07}.npz", measure).items():
+            columns[name][i] = value
         tick(2 * SHOWN * (len(chosen) - i - 1) if stream else 0)
-    return found
+    return columns
 
 
-def _first_order(block: Block, here: np.ndarray, length: int, tokens: float) -> float:
+def _first_order(block: Block, in_sample: np.ndarray, length: int, tokens: float) -> float:
     """The first-order estimate of the change of the loss by one feature's firings `here`, per
     predicted token; NaN without gradients."""
     if block.effect is None or not tokens:
         return float("nan")
-    predicts = here & (block.row % length < length - 1)
+    predicts = in_sample & (block.row % length < length - 1)
     return float(block.effect[predicts].astype(np.float64).sum() / tokens)
 
 
@@ -322,11 +329,12 @@ def _strongest(
     )
     readings: dict[int, Reading] = {}
 
-    def numbers(k: int, block: Block, here: np.ndarray) -> tuple[float, ...]:
-        places = np.flatnonzero(here)
+    def numbers(k: int, block: Block, in_sample: np.ndarray) -> tuple[float, ...]:
+        places = np.flatnonzero(in_sample)
         rows = block.row[places[np.argsort(-block.value[places], kind="stable")[:SHOWN]]]
         pairs = [
-            _one(reader, readings, sample, k, *divmod(int(r), sample.tokens.shape[1])) for r in rows
+            _read_firing(reader, readings, sample, k, *divmod(int(r), sample.tokens.shape[1]))
+            for r in rows
         ]
         pairs = [(reading, some) for reading, some in pairs if len(some)]
         if not pairs:
@@ -343,7 +351,7 @@ def _strongest(
     return numbers
 
 
-def _one(
+def _read_firing(
     reader: Reader,
     readings: dict[int, Reading],
     sample: Sample,

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-from assay.core import foreign, intact
+from assay.core import foreign, integrity
 from assay.core.errors import DataError
 
 FILE = "about.json"
@@ -22,11 +22,11 @@ class Damaged(DataError):
 
     def __init__(self, folder: Path, file: str, why: object = None):
         self.file, self.why = file, why
-        said = (str(why).splitlines() or [""])[0][:100]
+        detail = (str(why).splitlines() or [""])[0][:100]
         fault = (
             f"it lacks {file}"
             if why is None
-            else f"{file} cannot be read{f' ({said})' if said else ''}"
+            else f"{file} cannot be read{f' ({detail})' if detail else ''}"
         )
         super().__init__(
             f"the index {folder} is damaged: {fault}; delete it and run assay index again"
@@ -111,19 +111,19 @@ class About:
         """What the index in a folder is of. Raises: DataError where there is none, or one of a
         later format."""
         try:
-            said = json.loads(foreign.read_stored(folder / FILE))
-            if intact.differs(folder / FILE):
+            record = json.loads(foreign.read_stored(folder / FILE))
+            if integrity.differs(folder / FILE):
                 raise Damaged(folder, FILE, "it differs from its hash")
-            if said["format"] > FORMAT:
+            if record["format"] > FORMAT:
                 raise DataError(
-                    f"the index {folder} has format {said['format']}, this version reads up "
+                    f"the index {folder} has format {record['format']}, this version reads up "
                     f"to {FORMAT}; upgrade Assay"
                 )
             known = {f.name for f in fields(cls)}
-            given: dict[str, Any] = {
-                k: tuple(v) if isinstance(v, list) else v for k, v in said.items() if k in known
+            values: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k in known
             }
-            return cls(**given)
+            return cls(**values)
         except FileNotFoundError as error:
             raise DataError(
                 f"{folder} is no index: it has no {FILE}; make one with: assay index DICTIONARY"

@@ -55,13 +55,15 @@ def numbers(block: Block, first: int, features: int, text: Text) -> Arrays:
     documents = int(text.document.max(initial=0)) + 1
     begins = _windows(f, block.row // text.tokens.shape[1])
     window = block.row[begins] // text.tokens.shape[1]
-    seen = _distinct(f[begins].astype(np.int64) * documents + text.document[window])
+    document_keys = _distinct(f[begins].astype(np.int64) * documents + text.document[window])
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: Arrays = {
+        columns: Arrays = {
             "feature": np.arange(first, first + features, dtype=np.int32),
             "firings": firings,
             "density": firings / np.float64(rows),
-            "documents": np.bincount(seen // documents, minlength=features).astype(np.int32),
+            "documents": np.bincount(document_keys // documents, minlength=features).astype(
+                np.int32
+            ),
             "maximum": maximum,
             "mean": np.where(some, total / firings, np.nan),
             "quantiles": _quantiles(falling, starts),
@@ -72,13 +74,13 @@ def numbers(block: Block, first: int, features: int, text: Text) -> Arrays:
         }
         if block.effect is not None:
             effect = np.bincount(f, block.effect.astype(np.float64), features)
-            found |= {
+            columns |= {
                 "gradient_total": effect / np.float64(rows),
                 "gradient_active": np.where(some, effect / firings, np.nan),
             }
             document = text.document[block.row // text.tokens.shape[1]]
-            found |= _limits(f, document, block.effect.astype(np.float64), features)
-    return found
+            columns |= _limits(f, document, block.effect.astype(np.float64), features)
+    return columns
 
 
 def _limits(
@@ -100,8 +102,8 @@ def _limits(
     m, n = np.bincount(owner, minlength=features), np.bincount(owner, count, features)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.bincount(owner, of_document, features) / n
-        left = np.bincount(owner, (of_document - ratio[owner] * count) ** 2, features)
-        half = stdtrit(np.maximum(m - 1, 1), 0.975) * np.sqrt(m / (m - 1) * left) / n
+        residual = np.bincount(owner, (of_document - ratio[owner] * count) ** 2, features)
+        half = stdtrit(np.maximum(m - 1, 1), 0.975) * np.sqrt(m / (m - 1) * residual) / n
     low, high = (np.where(m >= LEAST, ratio + side * half, np.nan) for side in (-1, 1))
     return {"gradient_low": low, "gradient_high": high}
 
@@ -128,7 +130,9 @@ def _quantiles(
     low = np.floor(place).clip(0).astype(int)
     high = np.minimum(low + 1, (count[:, None] - 1).clip(0))
     padded, end = np.append(falling, np.nan), starts[1:, None] - 1
-    a, b = (padded[np.where(count[:, None] > 0, end - at, len(falling))] for at in (low, high))
+    a, b = (
+        padded[np.where(count[:, None] > 0, end - index, len(falling))] for index in (low, high)
+    )
     return np.where(count[:, None] > 0, a + (b - a) * (place - low), np.nan)
 
 
@@ -197,10 +201,10 @@ def contexts(
     order = np.lexsort((place, kind != "top", f[chosen]))
     chosen, kind, place = chosen[order], kind[order], place[order]
     window, position = np.divmod(block.row[chosen], length)
-    at = position[:, None] + np.arange(-BEFORE, AFTER + 1)
-    inside = (at >= 0) & (at < length)
-    row = np.where(inside, window[:, None] * length + at, -1)
-    found = _lookup(
+    positions = position[:, None] + np.arange(-BEFORE, AFTER + 1)
+    inside = (positions >= 0) & (positions < length)
+    row = np.where(inside, window[:, None] * length + positions, -1)
+    index = _lookup(
         f * text.tokens.size + block.row, f[chosen][:, None] * text.tokens.size + row, row >= 0
     )
     table = {
@@ -214,10 +218,10 @@ def contexts(
         "value": block.value[chosen].astype(np.float64),
         "at": np.minimum(position, BEFORE).astype(np.int32),
         "tokens": np.where(inside, text.tokens.ravel()[row], -1),
-        "activations": _taken(block.value, found),
+        "activations": _take(block.value, index),
     }
     if block.effect is not None:
-        table["effects"] = _taken(block.effect, found)
+        table["effects"] = _take(block.effect, index)
     ends = np.full((features, TOP), -1)
     of_top = table["kind"] == "top"
     ends[f[chosen][of_top], place[of_top]] = text.tokens.ravel()[block.row[chosen][of_top]]
@@ -229,40 +233,40 @@ def _one_a_window(
 ) -> Int[np.ndarray, "m"]:
     """Places of the `TOP` strongest firings of each feature that are the strongest of their window,
     strongest first."""
-    left, looked, found = np.arange(len(starts) - 1), 4 * TOP, []
+    remaining, looked, picks = np.arange(len(starts) - 1), 4 * TOP, []
     while len(
-        left
+        remaining
     ):  # a feature that fires many times in few windows has to be looked at further down
-        count = np.minimum(np.diff(starts)[left], looked)
-        owner = np.repeat(left, count)
+        count = np.minimum(np.diff(starts)[remaining], looked)
+        owner = np.repeat(remaining, count)
         rank = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
         place = strongest[starts[owner] + rank]
         order = np.lexsort((rank, window[place], owner))
         first = order[_windows(owner[order], window[place][order])]
         first = first[np.lexsort((rank[first], owner[first]))]
         nth = np.arange(len(first)) - np.searchsorted(owner[first], owner[first])
-        kept = np.bincount(owner[first], minlength=len(starts) - 1)[left]
-        done = (kept >= TOP) | (count == np.diff(starts)[left])
-        finished = np.isin(owner[first], left[done]) & (nth < TOP)
-        found.append(
+        pick_count = np.bincount(owner[first], minlength=len(starts) - 1)[remaining]
+        complete = (pick_count >= TOP) | (count == np.diff(starts)[remaining])
+        finished = np.isin(owner[first], remaining[complete]) & (nth < TOP)
+        picks.append(
             np.stack([owner[first][finished], rank[first][finished], place[first][finished]])
         )
-        left, looked = left[~done], looked * 4
-    owner, rank, place = np.concatenate(found, 1) if found else np.zeros((3, 0), np.int64)
+        remaining, looked = remaining[~complete], looked * 4
+    owner, rank, place = np.concatenate(picks, 1) if picks else np.zeros((3, 0), np.int64)
     return place[np.lexsort((rank, owner))]
 
 
 def _lookup(
-    keys: Int[np.ndarray, "n"], asked: Int[np.ndarray, "*any"], valid: Bool[np.ndarray, "*any"]
+    keys: Int[np.ndarray, "n"], queries: Int[np.ndarray, "*any"], valid: Bool[np.ndarray, "*any"]
 ) -> Int[np.ndarray, "*any"]:
     """Places of the asked among rising keys, −1 where they are not."""
     if not len(keys):
-        return np.full(asked.shape, -1)
-    at = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
-    return np.where(valid & (keys[at] == asked), at, -1)
+        return np.full(queries.shape, -1)
+    index = np.minimum(np.searchsorted(keys, queries), len(keys) - 1)
+    return np.where(valid & (keys[index] == queries), index, -1)
 
 
-def _taken(
-    values: Float[np.ndarray, "n"], at: Int[np.ndarray, "*any"]
+def _take(
+    values: Float[np.ndarray, "n"], index: Int[np.ndarray, "*any"]
 ) -> Float[np.ndarray, "*any"]:
-    return np.where(at >= 0, values[at] if len(values) else 0.0, 0.0).astype(np.float32)
+    return np.where(index >= 0, values[index] if len(values) else 0.0, 0.0).astype(np.float32)

@@ -68,14 +68,24 @@ def build(
     text = _text(firings, vocabulary)
     width = len(directions.decoder)
     unit = relations.unit(directions.decoder)
-    others = [relations.unit(rows) for rows in directions.seeds.values()]
+    seed_directions = [relations.unit(rows) for rows in directions.seeds.values()]
     parts, acts = folder / "parts", None
     ends = _edges(firings, width)
     for number, (first, end) in enumerate(pairwise(ends)):
         if not tables.has_part(parts, "features", number):  # written last of a block's
             acts = acts or relations.activations(firings, width)
             _block(
-                parts, number, first, end, firings, text, directions, unit, others, acts, ablated
+                parts,
+                number,
+                first,
+                end,
+                firings,
+                text,
+                directions,
+                unit,
+                seed_directions,
+                acts,
+                ablated,
             )
         tick(end, width)
     for table in TABLES:
@@ -103,7 +113,7 @@ def build(
     np.save(folder / "windows.npy", firings.tokens)
     np.save(folder / "window_document.npy", firings.document)
     acts = acts or relations.activations(firings, width)
-    done = replace(
+    completed = replace(
         about,
         tokens=text.rows,
         windows=len(firings.tokens),
@@ -119,8 +129,8 @@ def build(
     for part in sorted(parts.rglob("*"), reverse=True):
         part.unlink() if part.is_file() else part.rmdir()
     parts.rmdir()
-    done.write(folder)
-    return done
+    completed.write(folder)
+    return completed
 
 
 def _text(firings: Firings, vocabulary: int) -> Text:
@@ -152,13 +162,13 @@ def _block(
     text: Text,
     directions: Directions,
     unit: np.ndarray,
-    others: Sequence[np.ndarray],
+    seed_directions: Sequence[np.ndarray],
     acts: relations.Activations,
     ablated: Mapping[str, np.ndarray] | None,
 ) -> None:
     block, features = firings.block(first, end), end - first
     columns: Arrays = blocks.numbers(block, first, features, text)
-    told, of_token = blocks.by_token(block, first, features, text)
+    token_table, of_token = blocks.by_token(block, first, features, text)
     listed, purity = blocks.contexts(block, first, features, text)
     columns |= of_token | {"purity": purity, "class": np.array(blocks.classes(columns["density"]))}
     columns["decoder_norm"] = np.linalg.norm(
@@ -176,13 +186,13 @@ def _block(
         columns |= nearest
     if directions.neurons:
         near.append(relations.axes(directions.decoder[first:end], first))
-    if others:
-        columns |= relations.of_seeds(unit[first:end], others, MATCHED)
+    if seed_directions:
+        columns |= relations.of_seeds(unit[first:end], seed_directions, MATCHED)
     if ablated is not None:
         columns |= _spread(ablated, first, end)
     tables.write_part(parts, "contexts", number, _trimmed(listed))
-    tables.write_part(parts, "feature_tokens", number, told)
-    tables.write_part(parts, "neighbours", number, relations.joined(near))
+    tables.write_part(parts, "feature_tokens", number, token_table)
+    tables.write_part(parts, "neighbours", number, relations.concatenate_tables(near))
     table, of_logits = _logits(directions, first, end)
     tables.write_part(parts, "logits", number, table)
     tables.write_part(parts, "features", number, columns | of_logits)
@@ -200,7 +210,7 @@ def _trimmed(listed: Mapping[str, np.ndarray]) -> dict[str, tables.Values]:
 def _logits(directions: Directions, first: int, end: int, size: int = 128) -> tuple[Arrays, Arrays]:
     """Rows of `logits`, and the column `logit_histogram`; nothing where the dictionary does not
     write to the residual stream."""
-    found: list[Arrays] = []
+    chunks: list[Arrays] = []
     spread: list[np.ndarray] = []
     if directions.unembedding is not None:
         count = min(RANKS, directions.unembedding.shape[1])
@@ -210,7 +220,7 @@ def _logits(directions: Directions, first: int, end: int, size: int = 128) -> tu
             ids, values = effects.extremes(logits, count)
             spread.append(effects.histogram(logits, BINS))
             shape = ids.shape
-            found.append(
+            chunks.append(
                 {
                     "feature": np.broadcast_to(np.arange(a, b)[:, None, None], shape)
                     .ravel()
@@ -230,7 +240,7 @@ def _logits(directions: Directions, first: int, end: int, size: int = 128) -> tu
         "token": np.zeros(0, np.int32),
         "logit": np.zeros(0),
     }
-    return relations.joined([empty, *found]), {
+    return relations.concatenate_tables([empty, *chunks]), {
         "logit_histogram": np.concatenate(spread)
     } if spread else {}
 
@@ -238,12 +248,12 @@ def _logits(directions: Directions, first: int, end: int, size: int = 128) -> tu
 def _spread(ablated: Mapping[str, np.ndarray], first: int, end: int) -> Arrays:
     """Columns of some features as columns of all in a block: NaN, or −1 for counts, where a feature
     was not asked."""
-    at: Int[np.ndarray, "n"] = np.asarray(ablated["feature"])
-    here = (at >= first) & (at < end)
-    made: Arrays = {}
+    numbers: Int[np.ndarray, "n"] = np.asarray(ablated["feature"])
+    inside = (numbers >= first) & (numbers < end)
+    columns: Arrays = {}
     for name, value in ablated.items():
         if name != "feature":
             column = np.full(end - first, -1 if value.dtype.kind in "iu" else np.nan, value.dtype)
-            column[at[here] - first] = value[here]
-            made[name] = column
-    return made
+            column[numbers[inside] - first] = value[inside]
+            columns[name] = column
+    return columns

@@ -47,7 +47,7 @@ def write(
     value: Float[np.ndarray, "n"],
     tokens: Int[np.ndarray, "w s"],
     document: Int[np.ndarray, "w"],
-    kept: Bool[np.ndarray, "w s"],
+    keep: Bool[np.ndarray, "w s"],
     effect: Float[np.ndarray, "n"] | None = None,
     neurons: Float[np.ndarray, "r m"] | None = None,
 ) -> None:
@@ -57,7 +57,7 @@ def write(
     What is not above 0 is no firing. Raises: DataError for firings where nothing is kept.
     """
     on = value > 0
-    if not kept.ravel()[row[on]].all():
+    if not keep.ravel()[row[on]].all():
         raise DataError("a shard has firings at tokens that are not kept")
     order = np.flatnonzero(on)[np.lexsort((row[on], feature[on]))]
     small = np.uint16 if tokens.size <= 2**16 else np.uint32
@@ -69,7 +69,7 @@ def write(
     arrays |= {
         "tokens": tokens.astype(np.int32),
         "document": document.astype(np.int32),
-        "kept": kept.astype(bool),
+        "kept": keep.astype(bool),
     }
     if effect is not None:
         arrays["effect"] = effect[order].astype(np.float32)
@@ -89,13 +89,13 @@ class Firings:
     def of(cls, shards: Sequence[Path]) -> Firings:
         """The shards of these folders. Raises: DataError where there is none, or where they hold
         windows of unlike length."""
-        made = cls(tuple(shards))
-        if not made.shards:
+        firings = cls(tuple(shards))
+        if not firings.shards:
             raise DataError("an index needs at least one shard of firings")
-        lengths = {tokens.shape[1] for tokens in made._tokens}
+        lengths = {tokens.shape[1] for tokens in firings._tokens}
         if len(lengths) > 1:
             raise DataError(f"the shards of one text have windows of {sorted(lengths)} tokens")
-        return made
+        return firings
 
     @cached_property
     def _tokens(self) -> list[np.ndarray]:
@@ -157,19 +157,19 @@ class Firings:
         return Block(feature, row, value, effect[0] if effect else None)
 
     def rows(
-        self, asked: Bool[np.ndarray, "tokens"]
+        self, mask: Bool[np.ndarray, "tokens"]
     ) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"], Float[np.ndarray, "n"]]:
         """Feature, row and value of all firings at the asked rows, in the order in which they lie
         on disk."""
         parts = []
         for shard, start, tokens in zip(self.shards, self._starts, self._tokens, strict=True):
             row = _open(shard, "row")
-            here = np.flatnonzero(asked[start : start + tokens.size][row])
+            hits = np.flatnonzero(mask[start : start + tokens.size][row])
             parts.append(
                 (
-                    _open(shard, "feature")[here],
-                    row[here].astype(np.int64) + start,
-                    _open(shard, "value")[here],
+                    _open(shard, "feature")[hits],
+                    row[hits].astype(np.int64) + start,
+                    _open(shard, "value")[hits],
                 )
             )
         feature, row, value = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -177,13 +177,13 @@ class Firings:
 
     def neurons(self) -> tuple[Int[np.ndarray, "r"], Float[np.ndarray, "r m"]] | None:
         """The rows at which neurons were read, and the neurons; None where they were not."""
-        rows, found = [], []
+        rows, values = [], []
         for shard, start in zip(self.shards, self._starts, strict=True):
             if (shard / "neurons.npy").exists():
                 neurons = _open(shard, "neurons")
                 rows.append(np.flatnonzero(_open(shard, "kept"))[: len(neurons)] + start)
-                found.append(neurons)
-        return (np.concatenate(rows), np.concatenate(found)) if rows else None
+                values.append(neurons)
+        return (np.concatenate(rows), np.concatenate(values)) if rows else None
 
 
 def _open(shard: Path, name: str) -> np.ndarray:

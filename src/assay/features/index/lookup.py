@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from assay.core import intact
+from assay.core import integrity
 from assay.features.index.about import Damaged
 
 
@@ -32,11 +32,11 @@ class Lookup:
         try:
             first, last = self._bounds
             groups = np.flatnonzero((first <= feature) & (feature <= last)).tolist()
-            if groups and intact.differs(self.path, [self._span(group) for group in groups]):
+            if groups and integrity.differs(self.path, [self._span(group) for group in groups]):
                 raise Damaged(self.path.parent, self.path.name, "it differs from its hash")
             table = self._file().read_row_groups(groups, use_threads=False)
-            here = table.column("feature").to_numpy() == feature
-            found: list[dict[str, Any]] = table.filter(pa.array(here)).to_pylist()
+            matches = table.column("feature").to_numpy() == feature
+            records: list[dict[str, Any]] = table.filter(pa.array(matches)).to_pylist()
         except (
             OSError,
             pa.ArrowException,
@@ -44,7 +44,7 @@ class Lookup:
             AttributeError,
         ) as error:  # the last two: no such column, no statistics of it
             raise Damaged(self.path.parent, self.path.name, error) from error
-        return found
+        return records
 
     @cached_property
     def _metadata(self) -> Any:

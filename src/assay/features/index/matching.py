@@ -56,7 +56,7 @@ def rows(folder: Path) -> Float[np.ndarray, "f d"]:
     """Decoder rows of an index, of length 1, in half precision. Raises: DataError where there are
     none."""
     try:
-        found: np.ndarray = np.load(folder / FILE)
+        decoder: np.ndarray = np.load(folder / FILE)
     except FileNotFoundError as error:
         raise DataError(
             "this index was made before decoder rows were kept; make it again with: assay "
@@ -64,9 +64,9 @@ def rows(folder: Path) -> Float[np.ndarray, "f d"]:
         ) from error
     except (OSError, ValueError, EOFError) as error:
         raise Damaged(folder, FILE, error) from error
-    if found.ndim != 2 or found.dtype.kind != "f":
-        raise Damaged(folder, FILE, f"it holds {found.dtype} of shape {found.shape}")
-    return found
+    if decoder.ndim != 2 or decoder.dtype.kind != "f":
+        raise Damaged(folder, FILE, f"it holds {decoder.dtype} of shape {decoder.shape}")
+    return decoder
 
 
 def match(first: Float[np.ndarray, "f d"], second: Float[np.ndarray, "g d"]) -> Match:
@@ -86,14 +86,14 @@ def match(first: Float[np.ndarray, "f d"], second: Float[np.ndarray, "g d"]) -> 
         raise DataError(
             f"{f:,} × {g:,} features in {d:,} dimensions are too many to compare on a page"
         )
-    there, cosine = np.zeros(f, np.int64), np.zeros(f, np.float32)
+    nearest, cosine = np.zeros(f, np.int64), np.zeros(f, np.float32)
     back, back_cosine = np.zeros(g, np.int64), np.full(g, -np.inf, np.float32)
     other = second.astype(np.float32).T
     for a in range(0, f, ROWS):
         products = first[a : a + ROWS].astype(np.float32) @ other
-        there[a : a + ROWS] = products.argmax(1)
+        nearest[a : a + ROWS] = products.argmax(1)
         cosine[a : a + ROWS] = products.max(1)
-        best, at = products.max(0), products.argmax(0)
+        best, index = products.max(0), products.argmax(0)
         better = best > back_cosine
-        back[better], back_cosine[better] = at[better] + a, best[better]
-    return Match(there, cosine.clip(-1, 1), back, back_cosine.clip(-1, 1), d)
+        back[better], back_cosine[better] = index[better] + a, best[better]
+    return Match(nearest, cosine.clip(-1, 1), back, back_cosine.clip(-1, 1), d)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.measuring.kept import kept, outlier_limit
+from assay.dictionaries.measuring.positions import outlier_limit, select_positions
 from assay.dictionaries.measuring.sums import switched_on
 from assay.features.loss_gradient import loss_gradient
 from assay.features.parts import of_one_unit
@@ -78,15 +78,15 @@ def limits(
     trace = subject.run(
         torch.from_numpy(tokens.astype(np.int64)), capture=list({reads, writes}), logits=False
     )
-    found = []
+    bounds = []
     for site in (reads, writes):
         x = trace.acts[site].flatten(2).float()[:, skip_first:]
         if not bool(x.isfinite().all()):
             raise DataError(
                 f"the model's activations at {site} are not finite; try --dtype float32"
             )
-        found.append(outlier_limit(x, outlier))
-    return found[0], found[1]
+        bounds.append(outlier_limit(x, outlier))
+    return bounds[0], bounds[1]
 
 
 def read(place: Place, tokens: Int[np.ndarray, "w s"], *, gradients: bool) -> Windows:
@@ -98,8 +98,8 @@ def read(place: Place, tokens: Int[np.ndarray, "w s"], *, gradients: bool) -> Wi
 
     Raises: DataError for features that are not finite.
     """
-    subject, one = place.subject, place.dictionary
-    asked = [site for site in {place.reads, place.writes, place.neurons} if site is not None]
+    subject, dictionary = place.subject, place.dictionary
+    sites = [site for site in {place.reads, place.writes, place.neurons} if site is not None]
     ids = torch.from_numpy(tokens.astype(np.int64)).to(subject.device)
     leaf: list[Tensor] = []
 
@@ -110,7 +110,7 @@ def read(place: Place, tokens: Int[np.ndarray, "w s"], *, gradients: bool) -> Wi
     with nullcontext() if gradients else torch.no_grad():
         trace = subject.run(
             ids,
-            capture=asked,
+            capture=sites,
             logits=gradients,
             edits={place.writes: watched} if gradients else {},
             gradients=gradients,
@@ -118,7 +118,7 @@ def read(place: Place, tokens: Int[np.ndarray, "w s"], *, gradients: bool) -> Wi
     inputs, acts = (
         trace.acts[site].detach().flatten(2).float() for site in (place.reads, place.writes)
     )
-    keep = kept(inputs, acts, place.limits, place.skip_first)
+    keep = select_positions(inputs, acts, place.limits, place.skip_first)
     sums, slope = {}, None
     if gradients:
         upstream, loss = loss_gradient(trace)
@@ -129,19 +129,19 @@ def read(place: Place, tokens: Int[np.ndarray, "w s"], *, gradients: bool) -> Wi
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     effects: list[Tensor] = []
     error = 0.0
-    for a, codes in _codes(one, x):
-        at, feature = codes.nonzero(as_tuple=True)
-        value = codes[at, feature]
+    for a, codes in _codes(dictionary, x):
+        row, feature = codes.nonzero(as_tuple=True)
+        value = codes[row, feature]
         error += float(
-            (y[a : a + len(codes)] - one.decode(codes[None], x[a : a + len(codes)])[0])
+            (y[a : a + len(codes)] - dictionary.decode(codes[None], x[a : a + len(codes)])[0])
             .double()
             .square()
             .sum()
         )
-        parts.append((feature, at + a, value))
+        parts.append((feature, row + a, value))
         if slope is not None:
-            effects.append(_effect(one, feature, at + a, value, x, slope))
-    feature, at, value = (torch.cat([part[i] for part in parts]) for i in range(3))
+            effects.append(_effect(dictionary, feature, row + a, value, x, slope))
+    feature, row, value = (torch.cat([part[i] for part in parts]) for i in range(3))
     if not bool(value.isfinite().all()):
         raise DataError(
             "the dictionary gives numbers that are not finite on this model's activations; is "
@@ -156,7 +156,7 @@ def read(place: Place, tokens: Int[np.ndarray, "w s"], *, gradients: bool) -> Wi
     sums |= {"rows": float(len(x)), "error": error, "square": float(y.double().square().sum())}
     return Windows(
         feature.cpu().numpy(),
-        rows[at].cpu().numpy(),
+        rows[row].cpu().numpy(),
         value.float().cpu().numpy(),
         effect,
         keep.cpu().numpy(),
@@ -187,8 +187,8 @@ def _effect(
     out = torch.empty_like(value)
     for a in range(0, len(feature), CHUNK):
         some = slice(a, a + CHUNK)
-        at = row[some]
+        rows = row[some]
         out[some] = -value[some] * torch.linalg.vecdot(
-            of_one_unit(dictionary, feature[some], x[at]), slope[at]
+            of_one_unit(dictionary, feature[some], x[rows]), slope[rows]
         )
     return out

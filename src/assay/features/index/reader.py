@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import intact
+from assay.core import integrity
 from assay.core.errors import DataError, nearest
 from assay.features.index.about import About, Damaged
 from assay.features.index.lookup import Lookup
@@ -114,7 +114,7 @@ class Index:
         for name in TABLES:
             if not (folder / f"{name}.parquet").is_file():
                 raise Damaged(folder, f"{name}.parquet")
-        if intact.noted(folder) and (fault := intact.wrong(folder)):
+        if integrity.noted(folder) and (fault := integrity.wrong(folder)):
             file, _, why = fault.partition(" ")
             raise Damaged(folder, file, why)
         self._lookup = {
@@ -129,17 +129,20 @@ class Index:
     def _connection(self) -> duckdb.DuckDBPyConnection:
         import duckdb
 
-        made = duckdb.connect(":memory:", config={"threads": 1})  # many readers share the cores
-        made.execute("SET parquet_metadata_cache = true")
-        made.execute("SET enable_progress_bar = false")
+        connection = duckdb.connect(
+            ":memory:", config={"threads": 1}
+        )  # many readers share the cores
+        connection.execute("SET parquet_metadata_cache = true")
+        connection.execute("SET enable_progress_bar = false")
         for name in TABLES:
             path = str((self.folder / f"{name}.parquet").absolute())
             held = name in HELD and self.about.d_sae <= MOST_HELD
             with self._undamaged(f"FROM {name}"):
-                made.execute(
-                    f"CREATE {'TABLE' if held else 'VIEW'} {name} AS {selecting(made, name, path)}"
+                connection.execute(
+                    f"CREATE {'TABLE' if held else 'VIEW'} {name} AS "
+                    f"{selecting(connection, name, path)}"
                 )
-        return made
+        return connection
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         """This thread's own cursor."""
@@ -152,9 +155,9 @@ class Index:
         """Rows of a query of ours; `values` take the places of its question marks. Raises:
         Damaged."""
         with self._undamaged(sql):
-            found = self._cursor().execute(sql, list(values))
-            names = [column[0] for column in found.description]
-            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+            cursor = self._cursor().execute(sql, list(values))
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def _arrays(self, sql: str, values: Sequence[Any] = ()) -> dict[str, Any]:
         """Columns of a query of ours. Raises: Damaged."""
@@ -171,11 +174,11 @@ class Index:
         except (duckdb.OutOfMemoryException, duckdb.InterruptException):
             raise
         except duckdb.Error as error:
-            asked = dict.fromkeys(
+            tables = dict.fromkeys(
                 name for name in re.findall(r"(?:FROM|JOIN) (\w+)", sql) if name in TABLES
             )
             raise Damaged(
-                self.folder, " or ".join(f"{name}.parquet" for name in asked), error
+                self.folder, " or ".join(f"{name}.parquet" for name in tables), error
             ) from error
 
     def count(self, where: Sequence[Condition] = ()) -> int:
@@ -283,7 +286,7 @@ class Index:
         density, importance, token = (
             self._glances[name][number] for name in ("density", "importance", "token")
         )
-        told = (
+        token_fields = (
             {"token": int(token), "token_text": words[int(token)]}
             if token >= 0
             else {"token": None, "token_text": None}
@@ -292,7 +295,7 @@ class Index:
             "feature": number,
             "density": float(density),
             "importance": _known(importance),
-            **told,
+            **token_fields,
         }
 
     @cached_property
@@ -336,9 +339,9 @@ class Index:
             if name not in NUMERIC:
                 raise DataError(f"no column of numbers {name!r}; {nearest(name, sorted(NUMERIC))}")
         chosen = ", ".join(f'"{name}"::DOUBLE AS "{name}"' for name in names)
-        found = self._arrays(f"SELECT {chosen} FROM features ORDER BY feature")
+        arrays = self._arrays(f"SELECT {chosen} FROM features ORDER BY feature")
         return {
-            name: np.ma.filled(np.ma.asarray(found[name], np.float64), np.nan) for name in names
+            name: np.ma.filled(np.ma.asarray(arrays[name], np.float64), np.nan) for name in names
         }
 
     def longest(self, text: str) -> tuple[int, ...]:
@@ -422,18 +425,18 @@ class Index:
             return Page((), 0)
         windows, positions = self._places(ids)
         row, feature, value = self._contexts_by_row
-        wanted = windows * self.windows.shape[1] + positions
-        low, high = (np.searchsorted(row, wanted, side) for side in ("left", "right"))
-        here = (
+        target_rows = windows * self.windows.shape[1] + positions
+        low, high = (np.searchsorted(row, target_rows, side) for side in ("left", "right"))
+        hits = (
             np.repeat(low, high - low)
             + np.arange((high - low).sum())
             - np.repeat(np.cumsum(high - low) - (high - low), high - low)
         )
         known = self._glances
-        found, contexts = np.unique(feature[here], return_counts=True)
+        features, contexts = np.unique(feature[hits], return_counts=True)
         relative = np.zeros(len(known["density"]))
-        np.maximum.at(relative, feature[here], value[here] / known["maximum"][feature[here]])
-        order = np.lexsort((found, -relative[found]))[offset : offset + limit]
+        np.maximum.at(relative, feature[hits], value[hits] / known["maximum"][feature[hits]])
+        order = np.lexsort((features, -relative[features]))[offset : offset + limit]
         rows = tuple(
             {
                 "feature": int(k),
@@ -443,9 +446,9 @@ class Index:
                 "importance": _known(known["importance"][k]),
                 "gradient_active": _known(known["gradient_active"][k]),
             }
-            for k, n in zip(found[order], contexts[order], strict=True)
+            for k, n in zip(features[order], contexts[order], strict=True)
         )
-        return Page(rows, len(found))
+        return Page(rows, len(features))
 
     @cached_property
     def _contexts_by_row(
@@ -457,9 +460,9 @@ class Index:
             'SELECT "window"::BIGINT * ? + position AS row, feature, value::FLOAT AS value FROM '
             "contexts"
         )
-        found = self._arrays(sql, [self.windows.shape[1]])
-        order = np.argsort(found["row"], kind="stable")
-        return tuple(np.asarray(found[name])[order] for name in ("row", "feature", "value"))  # type: ignore[return-value]
+        arrays = self._arrays(sql, [self.windows.shape[1]])
+        order = np.argsort(arrays["row"], kind="stable")
+        return tuple(np.asarray(arrays[name])[order] for name in ("row", "feature", "value"))  # type: ignore[return-value]
 
     def _places(self, ids: Sequence[int]) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"]]:
         """Windows and positions of the last of these tokens wherever they follow each other in the
@@ -468,26 +471,26 @@ class Index:
         count = tokens.shape[1] - len(ids) + 1
         if count < 1:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        here = np.ones((len(tokens), count), bool)
+        matches = np.ones((len(tokens), count), bool)
         for i, token in enumerate(ids):
-            here &= tokens[:, i : i + count] == token
-        window, position = np.nonzero(here)
+            matches &= tokens[:, i : i + count] == token
+        window, position = np.nonzero(matches)
         return window, position + len(ids) - 1
 
     @cached_property
     def windows(self) -> Int[np.ndarray, "window s"]:
         """The text."""
         try:
-            found: np.ndarray = np.load(self.folder / "windows.npy")
+            tokens: np.ndarray = np.load(self.folder / "windows.npy")
         except (OSError, ValueError, EOFError) as error:
             raise Damaged(self.folder, "windows.npy", error) from error
-        if found.shape != (said := (self.about.windows, self.about.context)):
+        if tokens.shape != (expected := (self.about.windows, self.about.context)):
             raise Damaged(
                 self.folder,
                 "windows.npy",
-                f"it has the shape {found.shape} where the index says {said}",
+                f"it has the shape {tokens.shape} where the index says {expected}",
             )
-        return found
+        return tokens
 
     def points(
         self, x: str, y: str, where: Sequence[Condition] = ()
@@ -496,11 +499,11 @@ class Index:
         no number."""
         clause, values = self._both(x, y, where)
         sql = f'SELECT feature, "{x}" AS a, "{y}" AS b FROM features{clause} ORDER BY feature'
-        found = self._arrays(sql, values)
+        arrays = self._arrays(sql, values)
         return (
-            np.asarray(found["feature"]),
-            np.asarray(found["a"], np.float64),
-            np.asarray(found["b"], np.float64),
+            np.asarray(arrays["feature"]),
+            np.asarray(arrays["a"], np.float64),
+            np.asarray(arrays["b"], np.float64),
         )
 
     def binned(
@@ -544,28 +547,30 @@ class Index:
         return f'{clause or " WHERE true"} AND "{x}" IS NOT NULL AND "{y}" IS NOT NULL', values
 
     def hints(
-        self, features: Sequence[int], each: int = 3
+        self, features: Sequence[int], count: int = 3
     ) -> dict[int, tuple[list[str], list[str]]]:
         """Say what features are about in a few words: tokens on which each fires most, and tokens
         that it promotes."""
-        asked = list(features)
-        found: dict[int, tuple[list[str], list[str]]] = {feature: ([], []) for feature in asked}
+        numbers = list(features)
+        hints_by_feature: dict[int, tuple[list[str], list[str]]] = {
+            feature: ([], []) for feature in numbers
+        }
         listed = (
-            ", ".join(str(int(feature)) for feature in asked) or "NULL"
+            ", ".join(str(int(feature)) for feature in numbers) or "NULL"
         )  # a list in so many words, by which blocks are skipped
-        kept = f"feature IN ({listed}) AND rank < ?"
+        clause = f"feature IN ({listed}) AND rank < ?"
         rows = [
             self.query(
-                f"SELECT feature, token FROM {table} WHERE {kept}{which} ORDER BY feature, rank",
-                [each],
+                f"SELECT feature, token FROM {table} WHERE {clause}{which} ORDER BY feature, rank",
+                [count],
             )
             for table, which in (("feature_tokens", ""), ("logits", " AND sign > 0"))
         ]
         words = self.words({row["token"] for part in rows for row in part})
         for i, part in enumerate(rows):
             for row in part:
-                found[row["feature"]][i].append(words[row["token"]])
-        return found
+                hints_by_feature[row["feature"]][i].append(words[row["token"]])
+        return hints_by_feature
 
     def spread(self, column: str, per_decade: int = 4) -> list[tuple[int, int]]:
         """Count features by the logarithm of a column: (i, n) says that n lie from

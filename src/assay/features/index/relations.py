@@ -44,12 +44,12 @@ def by_direction(decoder: Float[np.ndarray, "f d"], first: int, end: int) -> tup
     """
     count = min(COMPANIONS, max(0, len(decoder) - 1))
     parts = []
-    for own in _chunks(first, end, len(decoder)):
-        cosine = decoder[own] @ decoder.T
-        here = np.arange(len(own))
-        cosine[here, own] = 0
+    for chunk in _chunks(first, end, len(decoder)):
+        cosine = decoder[chunk] @ decoder.T
+        rows = np.arange(len(chunk))
+        cosine[rows, chunk] = 0
         other, least = largest(np.abs(cosine), count), cosine.argmin(1)
-        parts.append((other, np.take_along_axis(cosine, other, 1), least, cosine[here, least]))
+        parts.append((other, np.take_along_axis(cosine, other, 1), least, cosine[rows, least]))
     other, near, least, lowest = (np.concatenate(part) for part in zip(*parts, strict=True))
     table = _rows("decoder", np.arange(first, end), other, cosine=near)
     columns = {
@@ -69,7 +69,9 @@ def _chunks(first: int, end: int, columns: int) -> Iterator[Int[np.ndarray, "c"]
 
 
 def of_seeds(
-    decoder: Float[np.ndarray, "f d"], others: Sequence[Float[np.ndarray, "g d"]], threshold: float
+    decoder: Float[np.ndarray, "f d"],
+    other_decoders: Sequence[Float[np.ndarray, "g d"]],
+    threshold: float,
 ) -> Arrays:
     """How far features recur in other dictionaries; all rows of length 1.
 
@@ -77,8 +79,8 @@ def of_seeds(
     the eight rows e_j nearest by
     |cos|; `seeds` the number of dictionaries with a cosine of at least `threshold`
     """
-    cosines, spans = np.zeros((2, len(decoder), len(others)))
-    for i, other in enumerate(others):
+    cosines, spans = np.zeros((2, len(decoder), len(other_decoders)))
+    for i, other in enumerate(other_decoders):
         for some in _chunks(0, len(decoder), max(len(other), SPAN * decoder.shape[1])):
             cosine = decoder[some] @ other.T
             cosines[some, i] = cosine.max(1)
@@ -167,11 +169,11 @@ def activations(firings: Firings, features: int) -> Activations:
     used[np.diff(np.floor(share * np.arange(windows + 1) + 1e-9)) > 0] = True
     if read is not None:
         used[np.unique(read[0] // length)] = True
-    taken = (firings.kept & used[:, None]).ravel()
-    feature, row, value = firings.rows(taken)
-    place = np.cumsum(taken) - 1
+    row_mask = (firings.kept & used[:, None]).ravel()
+    feature, row, value = firings.rows(row_mask)
+    place = np.cumsum(row_mask) - 1
     matrix = scipy.sparse.csc_matrix(
-        (value.astype(np.float64), (place[row], feature)), shape=(int(taken.sum()), features)
+        (value.astype(np.float64), (place[row], feature)), shape=(int(row_mask.sum()), features)
     )
     if read is None:
         return Activations(matrix, None, np.zeros(0, np.int64))
@@ -185,11 +187,11 @@ def correlated(acts: Activations, first: int, end: int) -> Arrays:
     Formula: Pearson's ρ over all rows, zeros included, and the uncentred cosine Σab/(‖a‖‖b‖), in
     float64; a column that does not vary has ρ = 0; a feature is no neighbour of itself
     """
-    found = []
+    neighbour_tables = []
     for some in _chunks(first, end, acts.matrix.shape[1]):
         part = slice(some[0], some[-1] + 1)
         products = (acts.matrix[:, part].T @ acts.by_row).tocsr()
-        found.append(
+        neighbour_tables.append(
             _nearest(
                 "feature",
                 products,
@@ -197,13 +199,13 @@ def correlated(acts: Activations, first: int, end: int) -> Arrays:
                 acts.moments.part(part),
                 acts.moments,
                 some,
-                own=True,
+                exclude_self=True,
             )
         )
     if acts.neurons is not None:
         x = acts.at_neurons[:, first:end]
         products, y = _with_neurons(x, acts.neurons)
-        found.append(
+        neighbour_tables.append(
             _nearest(
                 "neuron",
                 products,
@@ -211,10 +213,10 @@ def correlated(acts: Activations, first: int, end: int) -> Arrays:
                 Moments.of(x),
                 y,
                 np.arange(first, end),
-                own=False,
+                exclude_self=False,
             )
         )
-    return joined(found)
+    return concatenate_tables(neighbour_tables)
 
 
 def _with_neurons(
@@ -242,36 +244,36 @@ def _nearest(
     y: Moments,
     features: Int[np.ndarray, "f"],
     *,
-    own: bool,
+    exclude_self: bool,
 ) -> Arrays:
     """The columns y of largest ρ with each column x that varies, one x at a time: memory holds no
     dense matrix of correlations."""
     n = len(y.total)
-    count = min(COMPANIONS, n - own)
+    count = min(COMPANIONS, n - exclude_self)
     varying = np.flatnonzero(np.isfinite(x.centred))
     other, pearson, cosine = (
         np.zeros((len(varying), count), np.int64),
         *np.zeros((2, len(varying), count)),
     )
     for k, i in enumerate(varying.tolist()):
-        at, product = _row(products, i)
-        rho = _pearson(product, rows, x, i, y, at)
-        if own:
-            rho[at == features[i]] = -np.inf
+        columns, product = _row(products, i)
+        rho = _pearson(product, rows, x, i, y, columns)
+        if exclude_self:
+            rho[columns == features[i]] = -np.inf
         if (
             (rho > 0).sum() < count
         ):  # where nothing is on with it ρ is at most 0, so those columns only count here
-            at, product = np.arange(n), _dense(products, i)
-            rho = _pearson(product, rows, x, i, y, at)
-            if own:
+            columns, product = np.arange(n), _dense(products, i)
+            rho = _pearson(product, rows, x, i, y, columns)
+            if exclude_self:
                 rho[features[i]] = -np.inf
         reach = (
             np.flatnonzero(rho >= np.partition(rho, -count)[-count])
             if count
             else np.zeros(0, np.int64)
         )
-        best = reach[np.lexsort((at[reach], -rho[reach]))[:count]]
-        other[k], pearson[k] = at[best], rho[best]
+        best = reach[np.lexsort((columns[reach], -rho[reach]))[:count]]
+        other[k], pearson[k] = columns[best], rho[best]
         with np.errstate(invalid="ignore", divide="ignore"):
             cosine[k] = np.nan_to_num(product[best] / np.sqrt(x.square[i] * y.square[other[k]]))
     return _rows(kind, features[varying], other, cosine=cosine, pearson=pearson)
@@ -288,17 +290,18 @@ def _row(
 
 
 def _dense(products: scipy.sparse.csr_matrix | np.ndarray, i: int) -> Float[np.ndarray, "n"]:
-    at, value = _row(products, i)
+    columns, value = _row(products, i)
     row = np.zeros(products.shape[1])
-    row[at] = value
+    row[columns] = value
     return row
 
 
 def _pearson(
-    product: np.ndarray, rows: int, x: Moments, i: int, y: Moments, at: np.ndarray
+    product: np.ndarray, rows: int, x: Moments, i: int, y: Moments, columns: np.ndarray
 ) -> np.ndarray:
     return np.asarray(
-        (product - x.total[i] * y.total[at] / rows) / np.sqrt(x.centred[i] * y.centred[at])
+        (product - x.total[i] * y.total[columns] / rows)
+        / np.sqrt(x.centred[i] * y.centred[columns])
     )
 
 
@@ -311,12 +314,12 @@ def _rows(kind: str, features: np.ndarray, other: np.ndarray, **columns: np.ndar
         "other": other.ravel().astype(np.int32),
     }
     nothing = np.full(n * count, np.nan)
-    given = {name: values.ravel().astype(np.float64) for name, values in columns.items()}
+    flat = {name: values.ravel().astype(np.float64) for name, values in columns.items()}
     return table | {
-        name: given.get(name, nothing) for name in ("cosine", "pearson", "value", "share")
+        name: flat.get(name, nothing) for name in ("cosine", "pearson", "value", "share")
     }
 
 
-def joined(tables: Sequence[Arrays]) -> Arrays:
+def concatenate_tables(tables: Sequence[Arrays]) -> Arrays:
     """Put the rows of tables of the same columns one after the other."""
     return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}

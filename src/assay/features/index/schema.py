@@ -308,12 +308,12 @@ def selecting(connection: duckdb.DuckDBPyConnection, name: str, path: str) -> st
     """Give the query that reads a table's file, with NULL in each column that is younger than the
     file. Raises: duckdb.Error."""
     file = "read_parquet('" + path.replace("'", "''") + "')"
-    there = {
+    column_names = {
         column for column, *_ in connection.execute(f"DESCRIBE SELECT * FROM {file}").fetchall()
     }
     younger = YOUNGER.get(name, frozenset())
     columns = [
-        f'NULL::{c.type} AS "{c.name}"' if c.name in younger - there else f'"{c.name}"'
+        f'NULL::{c.type} AS "{c.name}"' if c.name in younger - column_names else f'"{c.name}"'
         for c in TABLES[name]
     ]
     return f"SELECT {', '.join(columns)} FROM {file}"

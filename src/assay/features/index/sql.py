@@ -110,7 +110,7 @@ def ask(
     start = time.perf_counter()
     text = _only_select(question)
     _check(text)
-    asked = {
+    request = {
         "folder": str(folder.absolute()),
         "question": text,
         "rows": rows,
@@ -119,9 +119,9 @@ def ask(
     }
     with _turn():
         try:
-            done = subprocess.run(
+            process = subprocess.run(
                 [sys.executable, "-m", __name__],
-                input=json.dumps(asked),
+                input=json.dumps(request),
                 capture_output=True,
                 text=True,
                 timeout=STARTING + seconds,
@@ -129,7 +129,7 @@ def ask(
         except subprocess.TimeoutExpired as error:
             raise DataError(f"the question took more than {seconds:g} s and was stopped") from error
     try:
-        answer = json.loads(done.stdout)
+        answer = json.loads(process.stdout)
     except ValueError:  # it was killed at one of its limits, or by the machine
         raise DataError(
             f"the question took more than {seconds:g} s or needs more than {memory} of "
@@ -163,21 +163,21 @@ def _turn() -> Iterator[None]:
 
 
 def _main() -> None:
-    asked = json.loads(sys.stdin.read())
+    request = json.loads(sys.stdin.read())
     try:
         answer = _answer(
-            Path(asked["folder"]),
-            asked["question"],
-            asked["rows"],
-            asked["seconds"],
-            asked["memory"],
+            Path(request["folder"]),
+            request["question"],
+            request["rows"],
+            request["seconds"],
+            request["memory"],
         )
     except Damaged as damage:
         answer = {"damaged": damage.file, "why": str(damage.why)}
     except DataError as error:
         answer = {"error": str(error)}
     except MemoryError:
-        answer = {"error": f"the question needs more than {asked['memory']} of memory"}
+        answer = {"error": f"the question needs more than {request['memory']} of memory"}
     print(json.dumps(answer))
 
 
@@ -192,14 +192,14 @@ def _answer(
         stop.daemon = True
         stop.start()
         try:
-            asked = connection.sql(question)
-            if asked is None:
+            relation = connection.sql(question)
+            if relation is None:
                 raise DataError("only SELECT is answered here")
-            names, types = list(asked.columns), list(map(str, asked.types))
-            shown = asked.limit(rows + 1).project(
+            names, types = list(relation.columns), list(map(str, relation.types))
+            limited = relation.limit(rows + 1).project(
                 ", ".join(_cell(i, t) for i, t in enumerate(types, 1))
             )
-            answer = [[_finite(value) for value in row] for row in shown.fetchall()]
+            answer = [[_finite(value) for value in row] for row in limited.fetchall()]
         except duckdb.InterruptException as error:
             raise DataError(f"the question took more than {seconds:g} s and was stopped") from error
         except duckdb.OutOfMemoryException as error:
@@ -285,7 +285,7 @@ def _check(question: str) -> None:
             str(tree.get("error_message") or "only SELECT is answered here").splitlines()[0][:300]
         )
     nodes = list(_nodes(tree))
-    own = {
+    cte_names = {
         str(node["key"]).lower()
         for node in nodes
         if "key" in node and isinstance(node.get("value"), dict)
@@ -302,7 +302,7 @@ def _check(question: str) -> None:
             if (
                 node.get("schema_name")
                 or node.get("catalog_name")
-                or table.lower() not in {*TABLES, *own}
+                or table.lower() not in {*TABLES, *cte_names}
             ):
                 raise DataError(
                     f"only the tables of this index can be read, not {table[:80]}: "

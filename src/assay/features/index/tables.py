@@ -40,11 +40,13 @@ def write_part(folder: Path, table: str, number: int, columns: Mapping[str, Valu
     numbers of things, −1."""
     import pyarrow.parquet as pq
 
-    made = _arrow(TABLES[table], columns)
+    arrow_table = _arrow(TABLES[table], columns)
     (folder / table).mkdir(parents=True, exist_ok=True)
     path = folder / table / f"{number:05}.parquet"
     temporary = path.with_suffix(".partial")
-    pq.write_table(made, temporary, compression="lz4", row_group_size=ROWS.get(table, OTHER_ROWS))
+    pq.write_table(
+        arrow_table, temporary, compression="lz4", row_group_size=ROWS.get(table, OTHER_ROWS)
+    )
     temporary.replace(path)
 
 
@@ -64,15 +66,15 @@ def join(folder: Path, table: str, to: Path) -> None:
             writer.write_table(pq.read_table(part), row_group_size=ROWS.get(table, OTHER_ROWS))
 
 
-def _arrow(columns: Sequence[Column], given: Mapping[str, Any]) -> Any:
+def _arrow(columns: Sequence[Column], arrays: Mapping[str, Any]) -> Any:
     import pyarrow as pa
 
-    if extra := set(given) - {column.name for column in columns}:
+    if extra := set(arrays) - {column.name for column in columns}:
         raise DataError(
             f"no column {min(extra)} in this table; known: {', '.join(c.name for c in columns)}"
         )
-    rows = len(next(iter(given.values())))
-    return pa.table({c.name: _column(c, given.get(c.name), rows) for c in columns})
+    rows = len(next(iter(arrays.values())))
+    return pa.table({c.name: _column(c, arrays.get(c.name), rows) for c in columns})
 
 
 def _column(column: Column, values: Any, rows: int) -> Any:

@@ -127,12 +127,14 @@ def _ablation(
 ) -> Ablation:
     if mode == "direct":
         check_direct(reader.target)
-    site, at = (
+    site, passage = (
         end_of_stream(reader.subject, reading.passage.tokens)
         if mode == "direct"
         else (reader.target, reading.passage)
     )
-    delta = deltas(reader.subject, site, at, removed, on, mode, max(1, batch // len(reading)))[:, 0]
+    delta = deltas(reader.subject, site, passage, removed, on, mode, max(1, batch // len(reading)))[
+        :, 0
+    ]
     return Ablation(feature, position, delta, reading.loss)
 
 
@@ -180,7 +182,7 @@ def matters(
     position: int | None = None,
     *,
     count: int = 10,
-    each: Literal["feature", "firing"] = "feature",
+    unit: Literal["feature", "firing"] = "feature",
     batch: int = BATCH,
 ) -> Matters:
     """Find what matters most to the prediction at `position`, or to the text: by attribution, then
@@ -195,7 +197,7 @@ def matters(
     if position is not None:
         reading = reading.cut(predicts(reading, position) + 2)
     first = attribute(reader, reading, position)
-    if each == "firing":
+    if unit == "firing":
         chosen = first.top(count)
         chosen = chosen[first.value[chosen] != 0]
         value, exact = (
@@ -206,8 +208,8 @@ def matters(
         features, sums = (x[:count] for x in first.by_feature())
         value = sums[sums != 0]
         exact = ablate_features(reader, reading, [int(k) for k in features[sums != 0]], batch=batch)
-    there = len(first.value) if each == "firing" else len(reading.on)
-    return Matters(position, first.loss, value, exact, agreement(value, exact.on(position)), there)
+    total = len(first.value) if unit == "firing" else len(reading.on)
+    return Matters(position, first.loss, value, exact, agreement(value, exact.on(position)), total)
 
 
 def reconstructed_loss(reader: Reader, reading: Reading) -> Float[np.ndarray, "s-1"]:

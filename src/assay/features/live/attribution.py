@@ -75,13 +75,15 @@ def attribute(reader: Reader, reading: Reading, position: int | None = None) -> 
     firings, value = reading.firings, np.zeros(len(reading.firings))
     for a in range(0, len(firings), CHUNK):
         some = firings[slice(a, a + CHUNK)]
-        at = gradient[torch.from_numpy(some.position).to(gradient.device)]
+        slopes = gradient[torch.from_numpy(some.position).to(gradient.device)]
         value[a : a + CHUNK] = (
-            -torch.linalg.vecdot(reader.parts(reading, some), at).double().cpu().numpy()
+            -torch.linalg.vecdot(reader.parts(reading, some), slopes).double().cpu().numpy()
         )
     error = reading.acts - reader.dictionary.reconstruct(reading.inputs)[0]
-    left = -torch.linalg.vecdot(error, gradient).double().cpu().numpy() * reading.keep
-    return Attribution(position, float(reading.loss[rows].sum()), firings, value, left, gradient)
+    error_value = -torch.linalg.vecdot(error, gradient).double().cpu().numpy() * reading.keep
+    return Attribution(
+        position, float(reading.loss[rows].sum()), firings, value, error_value, gradient
+    )
 
 
 def predicts(reading: Reading, position: int) -> int:

@@ -36,8 +36,8 @@ class Change:
     """Where; None: at every token that counts. Elsewhere nothing is changed."""
 
     def __post_init__(self) -> None:
-        given = [x for x in (self.factor, self.value) if x is not None]
-        if len(given) != 1 or not isfinite(given[0]):
+        settings = [x for x in (self.factor, self.value) if x is not None]
+        if len(settings) != 1 or not isfinite(settings[0]):
             raise DataError(
                 "a change gives a feature either a factor or a value, a finite number; got "
                 f"{self.factor} and {self.value}"
@@ -77,13 +77,13 @@ def changed_part(
     position = first + torch.arange(len(codes), device=codes.device)
     for change in changes:
         column = features.index(change.feature)
-        at = (
+        mask = (
             counts
             if change.positions is None
             else counts
             & torch.isin(position, torch.tensor(change.positions, device=position.device))
         )
-        new[:, column] = torch.where(at, change.of(new[:, column]), new[:, column])
+        new[:, column] = torch.where(mask, change.of(new[:, column]), new[:, column])
     return added(reader.dictionary, features, new - codes, inputs)
 
 
@@ -140,11 +140,11 @@ def change(
     part = changed_part(
         reader, changes, codes, reading.inputs, torch.from_numpy(reading.keep).to(device)
     )
-    site, at = reader.target, reading.passage
+    site, passage = reader.target, reading.passage
     if mode == "direct":
         check_direct(site)
-        site, at = end_of_stream(reader.subject, at.tokens)
-    trace = spliced_run(reader.subject, site, at, (at.acts[0] + part)[None])
+        site, passage = end_of_stream(reader.subject, passage.tokens)
+    trace = spliced_run(reader.subject, site, passage, (passage.acts[0] + part)[None])
     assert trace.final is not None and trace.head is not None
     target = torch.tensor(
         [*reading.ids[1:], 0], device=device
@@ -152,13 +152,15 @@ def change(
     loss, kl = [], []
     with torch.no_grad():
         for rows in torch.arange(s, device=device).split(128):
-            found = nats(
+            measures = nats(
                 trace.head(reading.final[rows]), trace.head(trace.final[0, rows]), target[rows]
             )
-            loss.append(found[0])
-            kl.append(found[1])
-    after, apart = (torch.cat(x).cpu().numpy() for x in (loss, kl))
-    return Changed(tuple(changes), reading.loss, after[:-1], np.maximum(apart, 0), trace.final[0])
+            loss.append(measures[0])
+            kl.append(measures[1])
+    after, divergence = (torch.cat(x).cpu().numpy() for x in (loss, kl))
+    return Changed(
+        tuple(changes), reading.loss, after[:-1], np.maximum(divergence, 0), trace.final[0]
+    )
 
 
 @dataclass(frozen=True)
@@ -216,8 +218,8 @@ def likely(reader: Reader, reading: Reading, position: int, count: int = 10) -> 
 
     Raises: DataError for a position that is not there.
     """
-    there = _log_probabilities(reader, reading.final, position)
-    return _chances(reader, _first(there, count), there, there)
+    log_probs = _log_probabilities(reader, reading.final, position)
+    return _chances(reader, _first(log_probs, count), log_probs, log_probs)
 
 
 def _log_probabilities(

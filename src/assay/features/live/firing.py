@@ -58,10 +58,10 @@ def firing_effect(
         raise DataError(f"feature {feature} is not on at token {position} of this text")
     following = reading.ids[position + 1] if position + 1 < len(reading) else None
 
-    def without(done: Changed) -> Without:
-        delta = done.delta[position:]
-        told = outlook(reader, reading, done, position, count)
-        return Without(told, float(delta[0]) if len(delta) else None, float(delta.sum()))
+    def without(changed: Changed) -> Without:
+        delta = changed.delta[position:]
+        next_outlook = outlook(reader, reading, changed, position, count)
+        return Without(next_outlook, float(delta[0]) if len(delta) else None, float(delta.sum()))
 
     out = [Change.out(feature, (position,))]
     direct = contribution = None

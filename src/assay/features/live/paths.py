@@ -70,8 +70,12 @@ def split_paths(reader: Reader, reading: Reading, firings: Firings, *, batch: in
         firings.position, kind="stable"
     )  # so that little of the text is run behind a firing
     packs = [order[a : a + step] for a in range(0, len(order), step)]
-    found = [_split(reader, reading, firings[pack], unembedding) for pack in packs]
-    columns = zip(*found, strict=True) if found else [[np.zeros(0)]] * 7 + [[np.zeros((0, 3))]]
+    pack_values = [_split(reader, reading, firings[pack], unembedding) for pack in packs]
+    columns = (
+        zip(*pack_values, strict=True)
+        if pack_values
+        else [[np.zeros(0)]] * 7 + [[np.zeros((0, 3))]]
+    )
     return Paths(firings, *(np.concatenate(list(column))[np.argsort(order)] for column in columns))
 
 
@@ -80,27 +84,31 @@ def _split(
 ) -> tuple[np.ndarray, ...]:
     ids, reading = reading.ids, reading.cut(int(firings.position.max()) + 1)
     n, last = len(firings), Site("resid_post", reader.subject.layers - 1)
-    at = torch.from_numpy(firings.position).to(reading.acts.device)
-    part, row = reader.parts(reading, firings), torch.arange(n, device=at.device)
+    positions = torch.from_numpy(firings.position).to(reading.acts.device)
+    part, row = reader.parts(reading, firings), torch.arange(n, device=positions.device)
     new = reading.acts.repeat(n, 1, 1)
-    new[row, at] -= part
-    one = reading.passage
-    before = None if one.before is None else one.before.expand(n, -1, -1)
+    new[row, positions] -= part
+    source = reading.passage
+    before = None if source.before is None else source.before.expand(n, -1, -1)
     passage = Passage(
-        one.tokens.expand(n, -1), one.acts.expand(n, -1, -1), one.keep.expand(n, -1), None, before
+        source.tokens.expand(n, -1),
+        source.acts.expand(n, -1, -1),
+        source.keep.expand(n, -1),
+        None,
+        before,
     )
-    x = reading.stream.float()[at]
+    x = reading.stream.float()[positions]
     change = (
         x
         - spliced_run(reader.subject, reader.target, passage, new, also=[last])
         .acts[last]
-        .float()[row, at]
+        .float()[row, positions]
     )
     direct, total = unembedding.frozen(part, x), unembedding.frozen(change, x)
     indirect, answer = total - direct, unembedding.exact(change, x) - total
-    following = torch.tensor([*ids[1:], 0], device=at.device)[at]
+    following = torch.tensor([*ids[1:], 0], device=positions.device)[positions]
     on_next = torch.stack([d[row, following] for d in (direct, indirect, answer)], 1)
-    on_next[at == len(ids) - 1] = torch.nan
+    on_next[positions == len(ids) - 1] = torch.nan
     lengths = [_length(d) for d in (total, direct, indirect, answer)]
     cosine = torch.linalg.vecdot(direct, indirect) / (lengths[1] * lengths[2])
     values = (direct_share(direct, total), signed_share(direct, total), cosine, *lengths, on_next)

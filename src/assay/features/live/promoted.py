@@ -67,12 +67,12 @@ def promoted(reader: Reader, feature: int, firings: Sequence[tuple[Reading, Firi
         0,
     )
     for reading, some in firings:
-        mine = some.of(feature)
-        for a in range(0, len(mine), CHUNK):
-            chunk = mine[slice(a, a + CHUNK)]
+        feature_firings = some.of(feature)
+        for a in range(0, len(feature_firings), CHUNK):
+            chunk = feature_firings[slice(a, a + CHUNK)]
             x = reading.stream.float()[torch.from_numpy(chunk.position).to(total.device)]
             total += unembedding.exact(reader.parts(reading, chunk), x).double().sum(0)
-        n += len(mine)
+        n += len(feature_firings)
     if not n:
         raise DataError(f"feature {feature} does not fire here; give firings of it")
     exact = (total / n).cpu().numpy()

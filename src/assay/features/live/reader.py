@@ -15,7 +15,7 @@ from torch import Tensor
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import capture
-from assay.dictionaries.measuring.kept import kept, outlier_limit
+from assay.dictionaries.measuring.positions import outlier_limit, select_positions
 from assay.dictionaries.measuring.splice import Passage
 from assay.dictionaries.measuring.sums import switched_on
 from assay.features.parts import of_one_unit
@@ -53,12 +53,14 @@ class Firings:
 
     def columns(self, features: Sequence[int], length: int) -> Float[np.ndarray, "s k"]:
         """The activations of these features at every one of `length` tokens, 0 where off."""
-        asked, back = np.unique(np.asarray(features, dtype=np.int64), return_inverse=True)
-        out = np.zeros((length, len(asked)), np.float32)
-        if len(asked):
-            column = np.searchsorted(asked, self.feature).clip(max=len(asked) - 1)
-            mine = asked[column] == self.feature
-            out[self.position[mine], column[mine]] = self.value[mine]
+        unique_features, back = np.unique(np.asarray(features, dtype=np.int64), return_inverse=True)
+        out = np.zeros((length, len(unique_features)), np.float32)
+        if len(unique_features):
+            column = np.searchsorted(unique_features, self.feature).clip(
+                max=len(unique_features) - 1
+            )
+            matches = unique_features[column] == self.feature
+            out[self.position[matches], column[matches]] = self.value[matches]
         return out[:, back]
 
 
@@ -110,10 +112,16 @@ class Reading:
     def cut(self, length: int) -> Reading:
         """Its first `length` tokens: in a causal model nothing later matters to them. Which of them
         count stays as it was."""
-        one = self.passage
-        inputs, before = (None if x is None else x[:, :length] for x in (one.inputs, one.before))
+        source = self.passage
+        inputs, before = (
+            None if x is None else x[:, :length] for x in (source.inputs, source.before)
+        )
         passage = Passage(
-            one.tokens[:, :length], one.acts[:, :length], one.keep[:, :length], inputs, before
+            source.tokens[:, :length],
+            source.acts[:, :length],
+            source.keep[:, :length],
+            inputs,
+            before,
         )
         firings, uncounted = (
             some[some.position < length] for some in (self.firings, self.uncounted)
@@ -163,24 +171,25 @@ class Reader:
     """Tokens that a text may have, BOS included; None: as many as the model reads."""
 
     def __post_init__(self) -> None:
-        one, subject = self.dictionary, self.subject
-        if len(one) != 1:
+        dictionary, subject = self.dictionary, self.subject
+        if len(dictionary) != 1:
             raise DataError(
-                f"a text is read with one dictionary, got {len(one)} runs; take one: dictionary[0]"
+                f"a text is read with one dictionary, got {len(dictionary)} runs; take one: "
+                "dictionary[0]"
             )
-        if one.W_enc.device != subject.device:
+        if dictionary.W_enc.device != subject.device:
             raise DataError(
-                f"the dictionary is on {one.W_enc.device}, the model on {subject.device}; "
+                f"the dictionary is on {dictionary.W_enc.device}, the model on {subject.device}; "
                 "move it: dictionary.to(subject.device)"
             )
         for site, width, does in (
-            (self.reads, one.W_enc.shape[1], "reads"),
-            (self.target, one.W_dec.shape[-1], "writes"),
+            (self.reads, dictionary.W_enc.shape[1], "reads"),
+            (self.target, dictionary.W_dec.shape[-1], "writes"),
         ):
-            if (there := subject.width(site)) != width:
+            if (site_width := subject.width(site)) != width:
                 raise DataError(
                     f"the dictionary {does} {width} numbers per token, {subject.name} has "
-                    f"{there} at {site}"
+                    f"{site_width} at {site}"
                 )
         if self.bos:
             bos_token(subject.folder)
@@ -198,8 +207,8 @@ class Reader:
     @property
     def limit(self) -> int:
         """Tokens that a text may have, BOS included."""
-        there = most_tokens(self.subject.folder)
-        return there if self.most is None else min(self.most, there)
+        model_limit = most_tokens(self.subject.folder)
+        return model_limit if self.most is None else min(self.most, model_limit)
 
     def encode(self, text: str) -> list[int]:
         """The token ids of a text, with a BOS where that is the rule. Raises: DataError for more
@@ -211,7 +220,7 @@ class Reader:
             )
         return ids
 
-    def read(self, text: str, then: int | None = None) -> Reading:
+    def read(self, text: str, next_id: int | None = None) -> Reading:
         """Run the model on a text and encode it.
 
         `then` is the id of a token put behind the text, so that its prediction at the text's last
@@ -220,12 +229,12 @@ class Reader:
 
         Raises: DataError for more tokens than the limit, or a text that leaves nothing to predict
         or no position that counts."""
-        return self.read_ids(self.encode(text), then)
+        return self.read_ids(self.encode(text), next_id)
 
-    def read_ids(self, ids: Sequence[int], then: int | None = None) -> Reading:
+    def read_ids(self, ids: Sequence[int], next_id: int | None = None) -> Reading:
         """Run the model on token ids, which begin with a BOS where that is the rule; otherwise as
         `read`."""
-        whole = [*(int(i) for i in ids), *([] if then is None else [int(then)])]
+        whole = [*(int(i) for i in ids), *([] if next_id is None else [int(next_id)])]
         if len(whole) < self.skip_first + 2:
             raise DataError(
                 f"the text has {len(whole)} tokens; give at least {self.skip_first + 2}, so "
@@ -246,7 +255,7 @@ class Reader:
         )
         inputs = passage.acts if passage.inputs is None else passage.inputs
         limits = self.outlier_limits(inputs[:, : len(ids)], passage.acts[:, : len(ids)])
-        keep = kept(inputs, passage.acts, limits, self.skip_first)
+        keep = select_positions(inputs, passage.acts, limits, self.skip_first)
         keep[:, len(ids) :] = False
         if not bool(keep.any()):
             raise DataError(

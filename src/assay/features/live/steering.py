@@ -20,7 +20,7 @@ from torch import Tensor
 from assay.core import rng
 from assay.core.errors import DataError
 from assay.dictionaries.measuring.ablation import nats
-from assay.dictionaries.measuring.kept import kept
+from assay.dictionaries.measuring.positions import select_positions
 from assay.features.live.edits import Change, changed_part, check_changes, features_of
 from assay.features.live.reader import Reader
 from assay.subjects.site import Site
@@ -64,11 +64,11 @@ class Steered:
     @classmethod
     def of(cls, steps: Iterable[Step]) -> Steered:
         """All steps together. Runs them, where they are an iterator."""
-        done = list(steps)
+        step_list = list(steps)
         return cls(
-            done[-1].before if done else "",
-            done[-1].after if done else "",
-            tuple(s.kl for s in done if s.after_id is not None),
+            step_list[-1].before if step_list else "",
+            step_list[-1].after if step_list else "",
+            tuple(s.kl for s in step_list if s.after_id is not None),
         )
 
 
@@ -153,11 +153,11 @@ def _steps(
         for i, text in enumerate((before, after)):
             if not ended[i]:
                 text.append(chosen[i])
-        given = [None if end else token for end, token in zip(ended, chosen, strict=True)]
+        emitted = [None if end else token for end, token in zip(ended, chosen, strict=True)]
         yield Step(
             index,
-            given[0],
-            given[1],
+            emitted[0],
+            emitted[1],
             subject.decode(before),
             subject.decode(after),
             float("nan") if ended[1] else kl,
@@ -191,7 +191,7 @@ def _edits(
     def put(x: Tensor) -> Tensor:
         acts = x[:1].flatten(2).float()
         inputs = met.get("inputs", acts)
-        counts = kept(inputs, acts, limits, max(0, reader.skip_first - first))[0]
+        counts = select_positions(inputs, acts, limits, max(0, reader.skip_first - first))[0]
         codes = reader.codes(inputs[0])[:, features_of(changes)] * counts[:, None]
         x[0] += (
             changed_part(reader, changes, codes, inputs[0], counts, first).to(x).reshape(x[0].shape)
@@ -209,10 +209,10 @@ def _edits(
 
 def _noise(seed: int, index: int, like: Float[Tensor, "r v"]) -> Float[Tensor, "v"]:
     """Gumbel noise: the largest of logits/T + noise is a draw from softmax(logits/T)."""
-    drawn = rng.uniform(np.array([seed]), "steer.token", index, (like.shape[-1],))[0].astype(
+    uniforms = rng.uniform(np.array([seed]), "steer.token", index, (like.shape[-1],))[0].astype(
         np.float64
     )
-    return torch.from_numpy(-np.log(-np.log(np.maximum(drawn, 1e-300)))).float().to(like.device)
+    return torch.from_numpy(-np.log(-np.log(np.maximum(uniforms, 1e-300)))).float().to(like.device)
 
 
 def _ends(reader: Reader) -> list[int]:

@@ -53,7 +53,7 @@ def _alpha(items: int):  # type: ignore[no-untyped-def]  # a core.intervals.Stat
         n = items * m["answers"]
         expected = 2 * (n * items * m["square"] - (items * m["sum"]) ** 2) / (n * (n - 1))
         with np.errstate(invalid="ignore", divide="ignore"):
-            found = 1 - m["apart"] / m["answers"] / expected
-        return np.where(expected > 1e-12, found, np.nan)
+            estimate = 1 - m["apart"] / m["answers"] / expected
+        return np.where(expected > 1e-12, estimate, np.nan)
 
     return statistic

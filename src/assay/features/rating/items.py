@@ -56,13 +56,13 @@ def shuffled(
     arms: Mapping[str, tuple[Index, Sequence[int]]], passages: int, seed: int
 ) -> tuple[Item, ...]:
     """Lay out the features of all arms, as many of each, in an order drawn by the seed."""
-    made = [
+    items = [
         Item(arm, match, number, _passages(index, number, passages))
         for arm, (index, numbers) in arms.items()
         for match, number in enumerate(numbers)
     ]
-    order = rng.generator(seed, "rating/order").permutation(len(made))
-    return tuple(made[i] for i in order)
+    order = rng.generator(seed, "rating/order").permutation(len(items))
+    return tuple(items[i] for i in order)
 
 
 def chosen(index: Index, count: int, seed: int) -> list[int]:
@@ -94,10 +94,10 @@ def matched(index: Index, density: Float[np.ndarray, "n"]) -> list[int]:
             f"{index.about.name} has {len(fit)} features that fire often enough, and "
             f"{len(density)} are to be rated"
         )
-    apart = np.abs(np.log(density)[:, None] - np.log(columns["density"][fit])[None])
-    rows, places = linear_sum_assignment(apart)
-    found: Int[np.ndarray, "n"] = fit[places[np.argsort(rows)]]
-    return [int(number) for number in found]
+    distances = np.abs(np.log(density)[:, None] - np.log(columns["density"][fit])[None])
+    rows, places = linear_sum_assignment(distances)
+    numbers: Int[np.ndarray, "n"] = fit[places[np.argsort(rows)]]
+    return [int(number) for number in numbers]
 
 
 def _passages(index: Index, number: int, count: int) -> tuple[Passage, ...]:
@@ -105,10 +105,10 @@ def _passages(index: Index, number: int, count: int) -> tuple[Passage, ...]:
     firings, strongest first."""
     contexts = index.contexts(number)
     top = [c for c in contexts if c.kind == "top"][: (count + 1) // 2]
-    seen = {(c.window, c.position) for c in top}
-    even = [c for c in contexts if c.kind == "even" and (c.window, c.position) not in seen]
-    wanted = min(count - len(top), len(even))
-    spaced = [even[int((i + 0.5) * len(even) / wanted)] for i in range(wanted)]
+    top_places = {(c.window, c.position) for c in top}
+    even = [c for c in contexts if c.kind == "even" and (c.window, c.position) not in top_places]
+    n_even = min(count - len(top), len(even))
+    spaced = [even[int((i + 0.5) * len(even) / n_even)] for i in range(n_even)]
     maximum = max((c.value for c in contexts), default=1.0)
     return tuple(_passage(context, maximum) for context in (*top, *spaced))
 

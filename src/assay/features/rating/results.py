@@ -42,8 +42,8 @@ def counted(
     scores = np.full((len(items), len(answers)), np.nan)
     rows = []
     for i, item in enumerate(items):
-        for j, (rater, given) in enumerate(answers.items()):
-            if (answer := given.get(item.hash)) is not None:
+        for j, (rater, rater_answers) in enumerate(answers.items()):
+            if (answer := rater_answers.get(item.hash)) is not None:
                 scores[i, j] = answer.score
                 rows.append(
                     {
@@ -55,19 +55,19 @@ def counted(
                         "words": answer.words,
                     }
                 )
-    found = []
+    arm_results = []
     for arm in arms:
-        own = scores[[i for i, item in enumerate(items) if item.arm == arm]]
-        some = own[np.isfinite(own).any(1)]
+        arm_scores = scores[[i for i, item in enumerate(items) if item.arm == arm]]
+        some = arm_scores[np.isfinite(arm_scores).any(1)]
         mean = interval({"value": np.nanmean(some, 1) if len(some) else np.empty(0)}, stats.mean)
-        found.append(Score(arm, mean, len(some), int(np.isfinite(own).sum())))
+        arm_results.append(Score(arm, mean, len(some), int(np.isfinite(arm_scores).sum())))
     agreement = (
         alpha_interval(scores)
         if len(answers) > 1 and (np.isfinite(scores).sum(1) > 1).sum() > 1
         else None
     )
     return Counted(
-        tuple(found),
+        tuple(arm_results),
         agreement,
         tuple(sorted(rows, key=lambda r: (arms.index(r["arm"]), r["match"], r["rater"]))),
     )

@@ -20,7 +20,7 @@ is fetched into it, and what it stored is sent.
 """
 
 from assay.lab.depot.bucket import Bucket
-from assay.lab.depot.depot import Depot, of
+from assay.lab.depot.depot import Depot, open_depot
 from assay.lab.depot.mirror import mirror
 
-__all__ = ["Bucket", "Depot", "mirror", "of"]
+__all__ = ["Bucket", "Depot", "mirror", "open_depot"]

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from assay.core.intact import BLOCK, NOTE
+from assay.core.integrity import BLOCK, NOTE
 from assay.lab.atomic import explained
 from assay.lab.depot.bucket import Bucket
 
@@ -71,13 +71,13 @@ def fetch(bucket: Bucket, partial: Path) -> bool:
     if parts is None:
         return False
     with explained(partial):
-        for left in (
+        for leftover in (
             p
             for p in partial.rglob("*")
             if p.is_file()
             and p.relative_to(partial).as_posix() not in {part.file for part in parts}
         ):
-            left.unlink()  # of a building that somebody else finished
+            leftover.unlink()  # of a building that somebody else finished
         for part in parts:
             path = partial / part.file
             path.parent.mkdir(parents=True, exist_ok=True)

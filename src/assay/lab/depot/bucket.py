@@ -99,15 +99,15 @@ class Bucket:
 
         def listed() -> dict[str, int]:
             self._fs.invalidate_cache()
-            found = self._fs.find(self._at(under), detail=True)
-            return {path: int(about.get("size") or 0) for path, about in found.items()}
+            objects = self._fs.find(self._at(under), detail=True)
+            return {path: int(about.get("size") or 0) for path, about in objects.items()}
 
         try:
-            found = self._tried(listed)
+            objects = self._tried(listed)
         except (FileNotFoundError, NotADirectoryError):
             return {}
         cut = len(self._root.strip("/")) + 1 if self._root.strip("/") else 0
-        return {path.strip("/")[cut:]: size for path, size in sorted(found.items())}
+        return {path.strip("/")[cut:]: size for path, size in sorted(objects.items())}
 
     def modified(self, name: str) -> float:
         """When an object was written, in seconds of the storage's clock; infinity if unknown."""
@@ -120,10 +120,10 @@ class Bucket:
         """The names of what lies at the top: objects, and the first part of those that lie
         deeper."""
         try:
-            found = self._tried(lambda: self._fs.ls(self._root or "", detail=False))
+            paths = self._tried(lambda: self._fs.ls(self._root or "", detail=False))
         except (FileNotFoundError, NotADirectoryError):
             return set()
-        return {str(path).rstrip("/").rpartition("/")[2] for path in found}
+        return {str(path).rstrip("/").rpartition("/")[2] for path in paths}
 
     def each(self, do: Callable[[S], T], what: Iterable[S]) -> Iterator[T]:
         """What `do` gives for each of these, in order, several at once."""
@@ -176,9 +176,11 @@ class Bucket:
                 f"{self.url} needs the package {missing}: pip install {missing}"
             ) from e
         except ValueError as e:
-            raise StoreError(f"{self.url} cannot be opened ({_told(e)}); {KNOWN}") from e
+            raise StoreError(f"{self.url} cannot be opened ({_summarize(e)}); {KNOWN}") from e
         except Exception as e:
-            raise self._refused(e) or StoreError(f"{self.url} cannot be opened ({_told(e)})") from e
+            raise self._refused(e) or StoreError(
+                f"{self.url} cannot be opened ({_summarize(e)})"
+            ) from e
         return fs, str(root)
 
     def _at(self, name: str) -> str:
@@ -204,7 +206,9 @@ class Bucket:
                     raise refused from e
                 if wait is None:
                     advice = "what was stored so far is whole: run the same command again"
-                    raise StoreError(f"{self.url} does not answer ({_told(e)}); {advice}") from e
+                    raise StoreError(
+                        f"{self.url} does not answer ({_summarize(e)}); {advice}"
+                    ) from e
                 time.sleep(wait)
         raise AssertionError(self.url)
 
@@ -215,23 +219,27 @@ class Bucket:
 
     def _refused(self, error: Exception) -> StoreError | None:
         """One line for what trying again does not mend; None for all else."""
-        said = f"{type(error).__name__} {error}".lower()
-        if any(word in said for word in CREDENTIALS):
+        message = f"{type(error).__name__} {error}".lower()
+        if any(word in message for word in CREDENTIALS):
             return StoreError(
-                f"{self.url}: no valid credentials ({_told(error)}); give them as "
+                f"{self.url}: no valid credentials ({_summarize(error)}); give them as "
                 f"{self.protocol}'s own tools take them"
             )
-        if isinstance(error, PermissionError) or "forbidden" in said or "access denied" in said:
+        if (
+            isinstance(error, PermissionError)
+            or "forbidden" in message
+            or "access denied" in message
+        ):
             return StoreError(
-                f"{self.url}: no permission ({_told(error)}); ask for the right to list, "
+                f"{self.url}: no permission ({_summarize(error)}); ask for the right to list, "
                 "read, write and delete there"
             )
         if isinstance(error, TypeError | NotImplementedError):
-            return StoreError(f"{self.url} cannot be used as a depot ({_told(error)})")
+            return StoreError(f"{self.url} cannot be used as a depot ({_summarize(error)})")
         return None
 
 
-def _told(error: Any) -> str:
+def _summarize(error: Any) -> str:
     """An error in a few words, without what a URL may carry after its question mark."""
     text = plain(re.sub(r"\?\S+", "", str(error))).strip().splitlines()
     return (text[0][:160] if text else "") or type(error).__name__

@@ -13,10 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from assay.core import intact
+from assay.core import integrity
 from assay.core.errors import StoreError
 from assay.core.spec import Spec, canonical_json
-from assay.lab import owners
+from assay.lab import ownership
 from assay.lab.atomic import explained, write
 from assay.lab.depot import artefacts, groups, notes, runs
 from assay.lab.depot.bucket import Bucket
@@ -59,14 +59,14 @@ class Depot:
     def fetch(self, experiment: str) -> None:
         """Fetch what the store lacks of an experiment: runs, results, looks. Raises: StoreError."""
         if self._known():
-            runs.fetch(self.bucket, self.store, experiment, runs.there(self.bucket, experiment))
-            notes.fetch(self.bucket, self.store, notes.there(self.bucket, experiment))
+            runs.fetch(self.bucket, self.store, experiment, runs.list_runs(self.bucket, experiment))
+            notes.fetch(self.bucket, self.store, notes.list_notes(self.bucket, experiment))
 
     def exchange(self, experiment: str) -> None:
         """Fetch what the store lacks of an experiment, and send what only the store has, as after a
         network that failed. Raises: StoreError."""
         self.prepare()
-        listed = runs.there(self.bucket, experiment)
+        listed = runs.list_runs(self.bucket, experiment)
         runs.fetch(self.bucket, self.store, experiment, listed)
         runs.send(self.bucket, self.store.list(experiment), listed)
         self.note(experiment)
@@ -74,7 +74,7 @@ class Depot:
     def note(self, experiment: str) -> None:
         """Exchange results and looks. Raises: StoreError."""
         self.prepare()
-        listed = notes.there(self.bucket, experiment)
+        listed = notes.list_notes(self.bucket, experiment)
         notes.fetch(self.bucket, self.store, listed)
         notes.owed(self.bucket, self.store, experiment, listed)
         notes.send(self.bucket, self.store, experiment, listed)
@@ -127,7 +127,7 @@ class Depot:
 
         Raises: StoreError.
         """
-        listed = runs.there(self.bucket, group.experiment)
+        listed = runs.list_runs(self.bucket, group.experiment)
         runs.fetch(
             self.bucket, self.store, group.experiment, [p for p in listed if p.key in group.keys]
         )
@@ -169,14 +169,14 @@ class Depot:
                 if not artefacts.fetch(self.bucket, partial):  # sent while we asked
                     build(spec, partial)
                     write(partial / "spec.json", spec.to_json().encode())
-                    write(partial / intact.NOTE, intact.described(partial))
+                    write(partial / integrity.NOTE, integrity.described(partial))
                     artefacts.send(self.bucket, partial)
             return
 
-    def want(self, group: str, said: bytes) -> None:
+    def want(self, group: str, content: bytes) -> None:
         """Ask for a group, whichever machine may work at it. Raises: StoreError."""
         self.bucket.delete(f"failed/{group}.json")
-        self.bucket.write(f"wanted/{group}.json", said)
+        self.bucket.write(f"wanted/{group}.json", content)
 
     def drop(self, group: str) -> None:
         """Ask for it no more; where the depot does not answer, whoever takes it up finds nothing to
@@ -184,36 +184,40 @@ class Depot:
         with suppress(StoreError):
             self.bucket.delete(f"wanted/{group}.json")
 
-    def failed(self, group: str, said: bytes) -> None:
+    def failed(self, group: str, content: bytes) -> None:
         """Say what a group died of. Raises: StoreError."""
-        self.bucket.write(f"failed/{group}.json", said)
+        self.bucket.write(f"failed/{group}.json", content)
 
     def asked(self) -> None:
         """Make the store want what other machines want, and have the groups for it; asked every few
         seconds. Raises: StoreError."""
         if not self._due("wanted"):
             return
-        folder, listed = self.store.root / "wanted", self._wanted()
+        folder, listed = self.store.root / "wanted", self._wanted_groups()
         with explained(self.store.root):
             folder.mkdir(exist_ok=True)
             for path in folder.glob("[!.]*.json"):
                 if path.stem not in listed:
                     path.unlink(missing_ok=True)
-            wanted = dict[str, str]()
+            experiments = dict[str, str]()
             for name in listed:
                 path = folder / f"{name}.json"
-                said = (
+                content = (
                     path.read_bytes() if path.exists() else self.bucket.read(f"wanted/{name}.json")
                 )
-                if said is not None and (experiment := _experiment(said)):
-                    wanted[name] = experiment
-                    write(path, said)
-        there = {name: read_group(self.store.root / "groups" / name) for name in wanted}
-        for experiment in {wanted[name] for name, group in there.items() if group is None}:
+                if content is not None and (experiment := _experiment(content)):
+                    experiments[name] = experiment
+                    write(path, content)
+        groups_by_name = {
+            name: read_group(self.store.root / "groups" / name) for name in experiments
+        }
+        for experiment in {
+            experiments[name] for name, group in groups_by_name.items() if group is None
+        }:
             self.groups(experiment)
         lacks = {
             p: g.experiment
-            for g in there.values()
+            for g in groups_by_name.values()
             if g
             for p in g.parents
             if self.store.get(p, g.experiment) is None
@@ -225,7 +229,7 @@ class Depot:
                 self.bucket,
                 self.store,
                 experiment,
-                [p for p in runs.there(self.bucket, experiment) if p.key in lacks],
+                [p for p in runs.list_runs(self.bucket, experiment) if p.key in lacks],
             )
 
     def follow(self, waited: Sequence[RunGroup]) -> None:
@@ -235,7 +239,7 @@ class Depot:
             return
         held = self.bucket.names("leases")
         self._held = {name.split("/")[1] for name in held if name.count("/") == 2}
-        wanted = self._wanted()
+        wanted_groups = self._wanted_groups()
         for experiment in {group.experiment for group in waited}:
             listed = self.bucket.names(f"groups/{experiment}")
             for group in (g for g in waited if g.experiment == experiment):
@@ -244,7 +248,7 @@ class Depot:
                     name not in listed and self.bucket.read(name) is None
                 ):  # the list may be late, what is read is not
                     runs.fetch(
-                        self.bucket, self.store, experiment, runs.there(self.bucket, experiment)
+                        self.bucket, self.store, experiment, runs.list_runs(self.bucket, experiment)
                     )
                     if (
                         group.keys <= self.store.get_all(group.keys, experiment).keys()
@@ -252,11 +256,11 @@ class Depot:
                     ):
                         self.store.remove(group.folder)
                 elif (
-                    group.name not in wanted
-                    and (said := self.bucket.read(f"failed/{group.name}.json")) is not None
+                    group.name not in wanted_groups
+                    and (content := self.bucket.read(f"failed/{group.name}.json")) is not None
                 ):
                     with explained(self.store.root):
-                        write(group.folder / "failed.json", said)
+                        write(group.folder / "failed.json", content)
                         (self.store.root / "wanted" / f"{group.name}.json").unlink(missing_ok=True)
 
     def held(self, name: str) -> bool:
@@ -268,14 +272,14 @@ class Depot:
         """How many groups machines were at when they were last followed."""
         return sum(name.startswith("group-") for name in self._held)
 
-    def _wanted(self) -> set[str]:
+    def _wanted_groups(self) -> set[str]:
         return {m[1] for name in self.bucket.names("wanted") if (m := WANTED.fullmatch(name))}
 
     def _due(self, what: str) -> bool:
-        now = time.monotonic()
-        if now - self._asked.get(what, -math.inf) < AGAIN:
+        current_time = time.monotonic()
+        if current_time - self._asked.get(what, -math.inf) < AGAIN:
             return False
-        self._asked[what] = now
+        self._asked[what] = current_time
         return True
 
     def survey(self) -> dict[str, int]:
@@ -283,7 +287,7 @@ class Depot:
         StoreError."""
         if not self._known():
             return {}
-        notes.fetch(self.bucket, self.store, notes.there(self.bucket))
+        notes.fetch(self.bucket, self.store, notes.list_notes(self.bucket))
         return runs.count(self.bucket)
 
     def prepare(self) -> None:
@@ -320,11 +324,11 @@ class Depot:
         return True
 
 
-def _experiment(said: bytes) -> str:
+def _experiment(content: bytes) -> str:
     """Whose group is wanted; "" where that cannot be read."""
     with suppress(ValueError, KeyError, TypeError, RecursionError):
-        name = str(json.loads(said)["name"])
-        return name if owners.NAME.fullmatch(name) else ""
+        name = str(json.loads(content)["name"])
+        return name if ownership.NAME.fullmatch(name) else ""
     return ""
 
 
@@ -332,16 +336,16 @@ def _lease(folder: Path) -> str:
     return artefacts.name_of(folder).replace("/", "-")
 
 
-_of: dict[Path, Depot] = {}
+_depots: dict[Path, Depot] = {}
 
 
-def of(root: Path) -> Depot | None:
+def open_depot(root: Path) -> Depot | None:
     """The depot that the store in this folder mirrors, the same for the life of this process; None
     for a store of its own."""
     url = url_of(root)
     if not url:
         return None
-    known = _of.get(root.absolute())
+    known = _depots.get(root.absolute())
     if known is None or known.url != url:
-        known = _of[root.absolute()] = Depot(Store(root), url)
+        known = _depots[root.absolute()] = Depot(Store(root), url)
     return known

@@ -20,13 +20,13 @@ def fetch(bucket: Bucket, store: Store, experiment: str) -> set[str]:
     names of their objects."""
     listed = set(bucket.names(f"groups/{experiment}"))
     for name in listed:
-        found = NAME.fullmatch(name)
-        folder = store.root / "groups" / found[1] if found else None
+        match = NAME.fullmatch(name)
+        folder = store.root / "groups" / match[1] if match else None
         if (
             folder is None
             or groups.read(folder) is not None
             or (text := bucket.read(name)) is None
-            or not groups.named(text, folder.name)
+            or not groups.matches_name(text, folder.name)
         ):
             continue
         with explained(store.root):

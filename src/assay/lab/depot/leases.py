@@ -49,9 +49,9 @@ class Leases:
 
     def take(self, name: str) -> Lease | None:
         """Take the lease of this name; None while another machine has it. Raises: StoreError."""
-        now = self._unchanged.clock()
+        current_time = self._unchanged.clock()
         top = highest(self._bucket, name)
-        if top is not None and self._beating(name, top, now):
+        if top is not None and self._beating(name, top, current_time):
             return None
         self._unchanged.forget(name)
         lease = Lease(self._bucket, name, top[0] + 1 if top else 1)
@@ -59,13 +59,15 @@ class Leases:
 
     def busy(self, name: str) -> bool:
         """Whether another machine seems to have it. Raises: StoreError."""
-        now = self._unchanged.clock()
+        current_time = self._unchanged.clock()
         top = highest(self._bucket, name)
-        return top is not None and self._beating(name, top, now)
+        return top is not None and self._beating(name, top, current_time)
 
-    def _beating(self, name: str, top: Place, now: float) -> bool:
-        said = self._bucket.read(_object(name, top))
-        return said is not None and self._unchanged.seconds(name, (top, said), now) < _lapse(said)
+    def _beating(self, name: str, top: Place, current_time: float) -> bool:
+        content = self._bucket.read(_object(name, top))
+        return content is not None and self._unchanged.seconds(
+            name, (top, content), current_time
+        ) < _lapse(content)
 
 
 class Lease:
@@ -81,16 +83,16 @@ class Lease:
 
     def claim(self) -> bool:
         """Make the object, unless somebody was first; then beat."""
-        mine = _object(self._name, self._place)
+        own_object = _object(self._name, self._place)
         if self._bucket.exclusive:
-            if not self._bucket.create(mine, self._said()):
+            if not self._bucket.create(own_object, self._said()):
                 return False
         else:
-            self._bucket.write(mine, self._said())
+            self._bucket.write(own_object, self._said())
             late = time.monotonic() + self._seconds
             time.sleep(PAUSE)
             while (
-                mine not in (listed := self._bucket.names(f"leases/{self._name}"))
+                own_object not in (listed := self._bucket.names(f"leases/{self._name}"))
                 and time.monotonic() < late
             ):
                 time.sleep(
@@ -99,10 +101,10 @@ class Lease:
                     # again and again
                 )
             if _highest(listed) != self._place:
-                self._bucket.delete(mine)
+                self._bucket.delete(own_object)
                 return False
         for name in self._bucket.names(f"leases/{self._name}") if self._place[0] > 1 else ():
-            if (found := _place(name)) is not None and found[0] < self._place[0]:
+            if (place := _place(name)) is not None and place[0] < self._place[0]:
                 self._bucket.delete(name)
         self._thread.start()
         return True
@@ -116,12 +118,14 @@ class Lease:
         """Look whether it is still ours; a depot that does not answer says nothing."""
         with suppress(StoreError):
             top = highest(self._bucket, self._name)
-            mine = self._place
+            own_place = self._place
             higher = top is not None and (
-                top[0] > mine[0] or (top[0] == mine[0] and top[1] < mine[1])
+                top[0] > own_place[0] or (top[0] == own_place[0] and top[1] < own_place[1])
             )
             # what is gone was taken by another, who has finished since; only a list may be late
-            if higher or (top != mine and self._bucket.read(_object(self._name, mine)) is None):
+            if higher or (
+                top != own_place and self._bucket.read(_object(self._name, own_place)) is None
+            ):
                 self._lost.set()
         return not self.lost
 
@@ -164,8 +168,8 @@ class Lease:
 class Among:
     """A lease among the processes of this machine and one among machines, as one."""
 
-    def __init__(self, here: leases.Lease, machines: Lease):
-        self._here, self._machines = here, machines
+    def __init__(self, local_lease: leases.Lease, machines: Lease):
+        self._here, self._machines = local_lease, machines
 
     @property
     def lost(self) -> bool:
@@ -188,8 +192,8 @@ def highest(bucket: Bucket, name: str) -> Place | None:
 
 
 def _highest(names: Iterable[str]) -> Place | None:
-    found = [place for name in names if (place := _place(name)) is not None]
-    return min((p for p in found if p[0] == max(found)[0]), default=None)
+    places = [place for name in names if (place := _place(name)) is not None]
+    return min((p for p in places if p[0] == max(places)[0]), default=None)
 
 
 def _object(name: str, place: Place) -> str:
@@ -197,14 +201,14 @@ def _object(name: str, place: Place) -> str:
 
 
 def _place(name: str) -> Place | None:
-    found = NAME.fullmatch(name)
-    return (int(found[1]), found[2] or "") if found else None
+    match = NAME.fullmatch(name)
+    return (int(match[1]), match[2] or "") if match else None
 
 
-def _lapse(said: bytes) -> float:
+def _lapse(content: bytes) -> float:
     """The seconds that an object says; one that was cut off says nothing."""
     with suppress(ValueError, KeyError, TypeError, RecursionError):
-        seconds = float(json.loads(said)["lapse"])
+        seconds = float(json.loads(content)["lapse"])
         if 0 < seconds <= FARTHER * LONGEST:
             return seconds
     return FARTHER * lapse()

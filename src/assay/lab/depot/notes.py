@@ -45,13 +45,13 @@ class Note:
         return f"notes/{self.path}/{self.number:08d}-{self.hash}"
 
 
-def there(bucket: Bucket, experiment: str | None = None) -> dict[str, list[Note]]:
+def list_notes(bucket: Bucket, experiment: str | None = None) -> dict[str, list[Note]]:
     """The notes of an experiment and the ledger, or all, that the depot lists: by path, in order.
 
     The ledger comes first: of what it names was sent before it was.
     """
     for wait in (*LAGS, 0.0):
-        found: dict[str, list[Note]] = {}
+        notes_by_path: dict[str, list[Note]] = {}
         under = [
             f"notes/{journal.LEDGER}",
             *(
@@ -61,16 +61,16 @@ def there(bucket: Bucket, experiment: str | None = None) -> dict[str, list[Note]
         ]
         for name in (name for part in under for name in bucket.names(part)):
             if (m := NAME.fullmatch(name)) is not None:
-                found.setdefault(m[1], []).append(Note(int(m[2]), m[3], m[1]))
+                notes_by_path.setdefault(m[1], []).append(Note(int(m[2]), m[3], m[1]))
         gaps = any(
             {n.number for n in notes} != set(range(1, 1 + max(n.number for n in notes)))
-            for p, notes in found.items()
+            for p, notes in notes_by_path.items()
             if lines(p)
         )
         if not gaps:
             break
         time.sleep(wait)  # a line that comes earlier is not listed yet
-    return {path: sorted(notes) for path, notes in found.items()}
+    return {path: sorted(notes) for path, notes in notes_by_path.items()}
 
 
 def lines(path: str) -> bool:
@@ -88,9 +88,9 @@ def fetch(bucket: Bucket, store: Store, listed: dict[str, list[Note]]) -> None:
             listed.items(), key=lambda pair: pair[0] == journal.LEDGER
         ):  # last, as it is sent
             place = store.root / path
-            have = {digest for _, digest, _ in _mine(place)}
-            wanted = _lacking(notes, have, lines(path), place.exists())
-            for data in bucket.each(_reader(bucket), wanted):
+            have = {digest for _, digest, _ in _read_notes(place)}
+            missing = _lacking(notes, have, lines(path), place.exists())
+            for data in bucket.each(_reader(bucket), missing):
                 if data is not None:
                     place.parent.mkdir(parents=True, exist_ok=True)
                     journal.append(place, data) if lines(path) else write(place, data)
@@ -113,14 +113,14 @@ def owed(bucket: Bucket, store: Store, experiment: str, listed: dict[str, list[N
     known = {note.hash for note in listed.get(journal.LEDGER, [])}
     texts = [
         data
-        for data, digest, sound in _mine(store.root / journal.LEDGER)
+        for data, digest, sound in _read_notes(store.root / journal.LEDGER)
         if sound and digest not in known
     ]
     for other in sorted(
-        {str(said["experiment"]) for said in map(json.loads, texts) if "experiment" in said}
+        {str(line["experiment"]) for line in map(json.loads, texts) if "experiment" in line}
         - {experiment}
     ):
-        there_too = there(bucket, other)
+        there_too = list_notes(bucket, other)
         for place in _files(store, other):
             _send(bucket, store, place, there_too)
 
@@ -134,7 +134,7 @@ def _send(bucket: Bucket, store: Store, place: Path, listed: dict[str, list[Note
             {note.hash for note in notes},
             max((note.number for note in notes), default=0),
         )
-        for data, digest, sound in _mine(place):
+        for data, digest, sound in _read_notes(place):
             if digest in known or not sound:
                 continue
             number += 1
@@ -162,7 +162,7 @@ def _reader(bucket: Bucket) -> Callable[[Note], bytes | None]:
     return read
 
 
-def _mine(place: Path) -> Iterator[tuple[bytes, str, bool]]:
+def _read_notes(place: Path) -> Iterator[tuple[bytes, str, bool]]:
     """What a file holds as notes: bytes, hash, and whether they are as they were written."""
     if not place.is_file():
         return

@@ -27,7 +27,7 @@ from assay.core.inputs import NOTE
 from assay.core.spec import canonical_json
 from assay.lab.depot import notes
 from assay.lab.depot.bucket import Bucket
-from assay.lab.reading import named
+from assay.lab.reading import digests_by_name
 from assay.lab.sealed import evidence
 from assay.lab.store import PARAMS, Store, Stored
 
@@ -72,7 +72,7 @@ class Parcel:
 
 def parcel(stored: Stored) -> Parcel:
     """The name under which a run of a store lies in a depot."""
-    read = {"read": sorted(named([stored]).items())} if stored.read else {}
+    read = {"read": sorted(digests_by_name([stored]).items())} if stored.read else {}
     like = canonical_json(
         {"inputs": dict(stored.inputs), "texts": stored.provenance.get("texts"), **read}
     )
@@ -81,39 +81,43 @@ def parcel(stored: Stored) -> Parcel:
     )
 
 
-def there(bucket: Bucket, experiment: str) -> dict[Parcel, int]:
+def list_runs(bucket: Bucket, experiment: str) -> dict[Parcel, int]:
     """Every run of an experiment that the depot lists, with its bytes."""
-    found = bucket.names(f"runs/{experiment}")
-    return {one: size for name, size in found.items() if (one := _parcel(name)) is not None}
+    sizes = bucket.names(f"runs/{experiment}")
+    return {
+        remote_run: size
+        for name, size in sizes.items()
+        if (remote_run := _parcel(name)) is not None
+    }
 
 
 def count(bucket: Bucket) -> dict[str, int]:
     """How many runs of each experiment the depot lists; several of one key count once."""
-    found: dict[str, set[str]] = {}
-    for one in map(_parcel, bucket.names("runs")):
-        if one is not None:
-            found.setdefault(one.experiment, set()).add(one.key)
-    return {name: len(keys) for name, keys in found.items()}
+    keys_by_experiment: dict[str, set[str]] = {}
+    for remote_run in map(_parcel, bucket.names("runs")):
+        if remote_run is not None:
+            keys_by_experiment.setdefault(remote_run.experiment, set()).add(remote_run.key)
+    return {name: len(keys) for name, keys in keys_by_experiment.items()}
 
 
 def fetch(bucket: Bucket, store: Store, experiment: str, listed: Collection[Parcel]) -> int:
     """Fetch what the store lacks, and another machine's object of a run where that one stands."""
     by_key: dict[str, list[Parcel]] = {}
-    for one in listed:
-        by_key.setdefault(one.key, []).append(one)
-    mine, judged = store.get_all(by_key, experiment), _named_here(store, experiment)
+    for remote_run in listed:
+        by_key.setdefault(remote_run.key, []).append(remote_run)
+    local_runs, judged = store.get_all(by_key, experiment), _named_here(store, experiment)
     standing = _Standing(bucket, experiment)
-    asked: list[Sequence[Parcel]] = []
-    for key, found in by_key.items():
-        if key not in mine:
-            asked.append(standing.ordered(found))
+    requests: list[Sequence[Parcel]] = []
+    for key, candidates in by_key.items():
+        if key not in local_runs:
+            requests.append(standing.ordered(candidates))
             continue
-        own = parcel(mine[key])
-        same = [p for p in found if p.same == own.same and own.id not in judged]
-        if same and (first := standing.ordered(same)[0]) != own:
-            asked.append([first])
+        local_run = parcel(local_runs[key])
+        same = [p for p in candidates if p.same == local_run.same and local_run.id not in judged]
+        if same and (first := standing.ordered(same)[0]) != local_run:
+            requests.append([first])
     standing.tell()
-    return _take(bucket, store, asked)
+    return _take(bucket, store, requests)
 
 
 def fitting(
@@ -125,20 +129,22 @@ def fitting(
 ) -> int:
     """Fetch, of these runs, what fits in place of what the store has; gives for how many there was
     something."""
-    listed = [one for one in there(bucket, experiment) if one.key in keys]
+    listed = [remote_run for remote_run in list_runs(bucket, experiment) if remote_run.key in keys]
     standing = _Standing(bucket, experiment)
-    mine = {key: stored.id for key, stored in store.get_all(keys, experiment).items()}
-    found = 0
+    local_ids = {key: stored.id for key, stored in store.get_all(keys, experiment).items()}
+    total = 0
     for key in keys:
-        for one in standing.ordered([p for p in listed if p.key == key and p.id != mine.get(key)]):
+        for remote_run in standing.ordered(
+            [p for p in listed if p.key == key and p.id != local_ids.get(key)]
+        ):
             if (
-                _take(bucket, store, [[one]])
+                _take(bucket, store, [[remote_run]])
                 and (stored := store.get(key, experiment)) is not None
                 and fits(stored)
             ):
-                found += 1
+                total += 1
                 break
-    return found
+    return total
 
 
 class _Standing:
@@ -148,17 +154,28 @@ class _Standing:
         self._bucket, self._experiment = bucket, experiment
         self._twice: set[str] = set()
 
-    def ordered(self, found: Sequence[Parcel]) -> Sequence[Parcel]:
+    def ordered(self, candidates: Sequence[Parcel]) -> Sequence[Parcel]:
         """Sort objects of one key: measured latest, then named by a result, then written
         earlier."""
-        if len({one.same for one in found}) == len(found):
-            return sorted(found)
-        self._twice.add(found[0].key)
+        if len({remote_run.same for remote_run in candidates}) == len(candidates):
+            return sorted(candidates)
+        self._twice.add(candidates[0].key)
         rank = {
-            one: (self._named.get(one.id, math.inf), self._bucket.modified(one.name))
-            for one in found
+            remote_run: (
+                self._named.get(remote_run.id, math.inf),
+                self._bucket.modified(remote_run.name),
+            )
+            for remote_run in candidates
         }
-        return sorted(found, key=lambda one: (one.newest, one.like, rank[one], one.id))
+        return sorted(
+            candidates,
+            key=lambda remote_run: (
+                remote_run.newest,
+                remote_run.like,
+                rank[remote_run],
+                remote_run.id,
+            ),
+        )
 
     def tell(self) -> None:
         """Say for how many runs there were several objects."""
@@ -174,13 +191,15 @@ class _Standing:
     @cached_property
     def _named(self) -> dict[str, int]:
         """The runs that results in the depot name, by the number of the first result that does."""
-        listed = notes.there(self._bucket, self._experiment)
-        results = sorted(n for path, of in listed.items() if path.endswith(".json") for n in of)
-        found: dict[str, int] = {}
+        listed = notes.list_notes(self._bucket, self._experiment)
+        results = sorted(
+            n for path, path_notes in listed.items() if path.endswith(".json") for n in path_notes
+        )
+        numbers: dict[str, int] = {}
         for note in results:
             for run in evidence(self._bucket.read(note.name) or b"").values():
-                found.setdefault(run, note.number)
-        return found
+                numbers.setdefault(run, note.number)
+        return numbers
 
 
 def _named_here(store: Store, experiment: str) -> set[str]:
@@ -193,7 +212,7 @@ def send(bucket: Bucket, runs: Iterable[Stored], listed: Mapping[Parcel, int] | 
     """Send these runs, those left out that the depot lists whole; gives how many were sent."""
     listed = listed or {}
 
-    def one(stored: Stored) -> bool:
+    def send_run(stored: Stored) -> bool:
         to = parcel(stored)
         if listed.get(to) == length(stored):
             return False
@@ -208,7 +227,7 @@ def send(bucket: Bucket, runs: Iterable[Stored], listed: Mapping[Parcel, int] | 
         )
         return True
 
-    return sum(bucket.each(one, runs))
+    return sum(bucket.each(send_run, runs))
 
 
 def packed(files: Mapping[str, bytes]) -> bytes:
@@ -231,7 +250,7 @@ def length(stored: Stored) -> int:
     return 22 + sum(size + 76 + 2 * len(name) for name, size in sizes.items())
 
 
-def unpacked(data: bytes, wanted: Parcel) -> dict[str, bytes] | None:
+def unpacked(data: bytes, expected: Parcel) -> dict[str, bytes] | None:
     """The files of a run; None where anything is not as the object's name and status.json say, as
     in one that was cut off."""
     try:
@@ -251,37 +270,42 @@ def unpacked(data: bytes, wanted: Parcel) -> dict[str, bytes] | None:
         whole = set(listed) | {"status.json"} == set(files) and all(
             _hash(files[name]) == digest for name, (_, digest) in listed.items()
         )
-        named = (head["key"], head["experiment"]) == (wanted.key, wanted.experiment) and isinstance(
-            head["arm"], str
+        matches = (head["key"], head["experiment"]) == (
+            expected.key,
+            expected.experiment,
+        ) and isinstance(head["arm"], str)
+        return (
+            files if whole and matches and _hash(files["status.json"])[:16] == expected.id else None
         )
-        return files if whole and named and _hash(files["status.json"])[:16] == wanted.id else None
     except Exception:  # of what somebody else's bytes may raise in zipfile there is no list
         return None
 
 
-def _take(bucket: Bucket, store: Store, asked: Sequence[Sequence[Parcel]]) -> int:
+def _take(bucket: Bucket, store: Store, requests: Sequence[Sequence[Parcel]]) -> int:
     """Fetch the first whole one of each of these."""
 
     def first(ways: Sequence[Parcel]) -> dict[str, bytes] | None:
-        for one in ways:
-            data = bucket.read(one.name)
-            if data is not None and (files := unpacked(data, one)) is not None:
+        for remote_run in ways:
+            data = bucket.read(remote_run.name)
+            if data is not None and (files := unpacked(data, remote_run)) is not None:
                 return files
         return None
 
-    taken = 0
-    for start in range(0, len(asked), BATCH):
-        found = [
-            files for files in bucket.each(first, asked[start : start + BATCH]) if files is not None
+    total = 0
+    for start in range(0, len(requests), BATCH):
+        contents = [
+            files
+            for files in bucket.each(first, requests[start : start + BATCH])
+            if files is not None
         ]
-        taken += len(found)
-        store.take(found)
-    return taken
+        total += len(contents)
+        store.take(contents)
+    return total
 
 
 def _parcel(name: str) -> Parcel | None:
-    found = NAME.fullmatch(name)
-    return Parcel(-int(found[3]), found[4], found[5], found[2], found[1]) if found else None
+    match = NAME.fullmatch(name)
+    return Parcel(-int(match[3]), match[4], match[5], match[2], match[1]) if match else None
 
 
 def _hash(data: bytes) -> str:

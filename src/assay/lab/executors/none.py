@@ -17,7 +17,7 @@ from pathlib import Path
 
 from assay.core import errors, foreign
 from assay.core.errors import FleetError
-from assay.lab import depot, groups, leases, wanted
+from assay.lab import depot, groups, leases, requests
 from assay.lab.events import Outcome, Progress, Said, Started, from_line
 from assay.lab.fleets import Fleet, Member
 from assay.lab.groups import RunGroup
@@ -63,7 +63,7 @@ class Away:
         """The outcome of each task as the store tells it. Raises: FleetError when a fleet's workers
         end one after the other to no effect."""
         source, open_ = iter(tasks), True
-        left: dict[str, _Left] = {}
+        pending: dict[str, _Left] = {}
         crew: _Crew | None = None
         try:
             while True:
@@ -74,29 +74,40 @@ class Away:
                     if not isinstance(task, Task):
                         break
                     crew = crew or self._crew(task)
-                    left[task.group] = _Left(task)
-                if not open_ and not left:
+                    pending[task.group] = _Left(task)
+                if not open_ and not pending:
                     return
                 ended = []
                 if crew is not None:
                     if crew.away is not None:
                         crew.away.follow(
-                            [one.runs for one in left.values() if one.runs is not None]
+                            [
+                                pending_group.runs
+                                for pending_group in pending.values()
+                                if pending_group.runs is not None
+                            ]
                         )
-                    asked, there = wanted.names(crew.root), groups.names(crew.root)
-                    for one in list(left.values()):
-                        outcome = one.outcome(one.group in asked, one.group in there, report)
+                    wanted_groups, present_groups = (
+                        requests.names(crew.root),
+                        groups.names(crew.root),
+                    )
+                    for pending_group in list(pending.values()):
+                        outcome = pending_group.outcome(
+                            pending_group.group in wanted_groups,
+                            pending_group.group in present_groups,
+                            report,
+                        )
                         if outcome is not None:
-                            del left[one.group]
+                            del pending[pending_group.group]
                             ended.append(outcome)
-                    self._present = crew.look(list(left.values()), bool(ended), report)
+                    self._present = crew.look(list(pending.values()), bool(ended), report)
                 yield from ended
                 if not ended:
                     time.sleep(POLL)
         finally:
-            for one in left.values():
+            for pending_group in pending.values():
                 with contextlib.suppress(OSError):
-                    wanted.drop(one.root, one.group)
+                    requests.drop(pending_group.root, pending_group.group)
             if crew is not None:
                 crew.dismiss(report)
 
@@ -138,19 +149,19 @@ class _Left:
         self._begun = False
         discard(self.folder / "failed.json")
         if self.runs is not None:
-            wanted.leave(task)
+            requests.leave(task)
 
-    def outcome(self, asked: bool, there: bool, report: Report) -> Outcome | None:
+    def outcome(self, is_wanted: bool, exists: bool, report: Report) -> Outcome | None:
         """How it ended; None while it has not."""
         if self.runs is None:
             return Outcome(self.group, "done")
-        if not there:
+        if not exists:
             return self._done(self.runs, report)
-        if not asked:
+        if not is_wanted:
             if (failed := self._failed()) is not None:
                 return failed
             if groups.read(self.folder) is not None:  # somebody else waited for it, and went
-                wanted.leave(self.task)
+                requests.leave(self.task)
             return None
         self._follow(self.runs, report)
         return None
@@ -160,15 +171,15 @@ class _Left:
         stored = len(Store(self.root).get_all(runs.keys, runs.experiment))
         if stored < len(runs.keys) and time.monotonic() - self._gone < APPEARS:
             return None
-        wanted.drop(self.root, self.group)
+        requests.drop(self.root, self.group)
         self._begin(runs, report)
         return Outcome(self.group, "done", stored=stored)
 
     def _failed(self) -> Outcome | None:
         try:
-            said = json.loads(foreign.read_stored(self.folder / "failed.json"))
-            kind = said["kind"] if hasattr(errors, said["kind"]) else "RunError"
-            return Outcome(self.group, "failed", error=kind, text=str(said["error"]))
+            failure = json.loads(foreign.read_stored(self.folder / "failed.json"))
+            kind = failure["kind"] if hasattr(errors, failure["kind"]) else "RunError"
+            return Outcome(self.group, "failed", error=kind, text=str(failure["error"]))
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
@@ -196,38 +207,38 @@ class _Crew:
     """Whoever has joined a store."""
 
     def __init__(self, root: Path):
-        self.root, self.away = root, depot.of(root)
+        self.root, self.away = root, depot.open_depot(root)
         self._unchanged = leases.Unchanged()
         self._told = -1
         self._said: set[str] = set()
         self._since = time.monotonic()
 
-    def look(self, left: Sequence[_Left], ended: bool, report: Report) -> int:
+    def look(self, pending: Sequence[_Left], ended: bool, report: Report) -> int:
         """How many there are; tells whoever waits when the first comes or the last one goes, and
         what one could not do."""
-        there = self.away.at_work if self.away is not None else 0
+        count = self.away.at_work if self.away is not None else 0
         for path in sorted((self.root / "workers").glob("[!.]*")):
-            now = time.monotonic()
+            current_time = time.monotonic()
             with contextlib.suppress(OSError):
                 look = foreign.read_stored(path).decode()
-                if self._unchanged.seconds(path.name, look, now) >= leases.lapse():
+                if self._unchanged.seconds(path.name, look, current_time) >= leases.lapse():
                     path.unlink(missing_ok=True)
                     continue
-                there += 1
+                count += 1
                 if (words := look.partition(" ")[2]) and words not in self._said:
                     self._said.add(words)
                     report(Said(f"a worker says: {words}"))
-        if self._told < 0 or (left and (there > 0) != (self._told > 0)):
-            self._told = there
-            report(Said(self.words(there)))
-        return there
+        if self._told < 0 or (pending and (count > 0) != (self._told > 0)):
+            self._told = count
+            report(Said(self.words(count)))
+        return count
 
-    def words(self, there: int) -> str:
+    def words(self, count: int) -> str:
         """Say in a line how many are at it, and what to type where none is."""
-        if there:
-            return f"{there} worker{'s are' if there > 1 else ' is'} at it"
+        if count:
+            return f"{count} worker{'s are' if count > 1 else ' is'} at it"
         what = "folder" if self.away is None else "depot"
-        root = shlex.quote(_named(self.root))
+        root = shlex.quote(_store_address(self.root))
         return (
             f"no worker is at it; type, here or on any machine that sees this {what}: assay "
             f"worker --root {root}"
@@ -253,21 +264,23 @@ class _Engaged(_Crew):
         self._later = 0.0
         """When more may be asked for again, after they were refused."""
 
-    def look(self, left: Sequence[_Left], ended: bool, report: Report) -> int:
+    def look(self, pending: Sequence[_Left], ended: bool, report: Report) -> int:
         """See to it that there are as many as can be used. Raises: FleetError when they end one
         after the other to no effect."""
-        moved = sum(one.moved for one in left)
+        moved = sum(pending_group.moved for pending_group in pending)
         if ended or moved != self._moved:
             self._barren, self._tries = 0, dict.fromkeys(self._members, 1)
         self._moved = moved
         if time.monotonic() - self._asked >= ASKS:
             self._asked = time.monotonic()
-            self._replace(left, report)
-        return super().look(left, ended, report)
+            self._replace(pending, report)
+        return super().look(pending, ended, report)
 
-    def _replace(self, left: Sequence[_Left], report: Report) -> None:
-        known = self.away or leases.of(self.root)
-        free = len(left) - sum(known.held(f"group-{one.group}") for one in left)
+    def _replace(self, pending: Sequence[_Left], report: Report) -> None:
+        known = self.away or leases.open_leases(self.root)
+        free = len(pending) - sum(
+            known.held(f"group-{pending_group.group}") for pending_group in pending
+        )
         states = self._fleet.look(list(self._members.values())) if self._members else {}
         for name, member in list(self._members.items()):
             state = states.get(name, "lost")
@@ -283,7 +296,7 @@ class _Engaged(_Crew):
                     f"{self._barren} workers in a row ended, and nothing came of it; what the "
                     f"last one said is in {member.log}"
                 )
-        idle = max(0, len(self._members) - (len(left) - free))
+        idle = max(0, len(self._members) - (len(pending) - free))
         if (
             more := min(self._fleet.width - len(self._members), free - idle)
         ) > 0 and time.monotonic() >= self._later:
@@ -304,14 +317,15 @@ class _Engaged(_Crew):
             self._members[member.id] = member
             self._tries[member.id] = self._barren + 1
 
-    def words(self, there: int) -> str:
+    def words(self, count: int) -> str:
         """Say in a line how many are at it, and how many were asked for."""
-        asked = len(self._members)
+        member_count = len(self._members)
         return (
-            super().words(there)
-            if there
+            super().words(count)
+            if count
             else (
-                f"{asked} worker{'s were' if asked > 1 else ' was'} asked for, and none is at it "
+                f"{member_count} worker{'s were' if member_count > 1 else ' was'} asked for, and "
+                "none is at it "
                 "now"
             )
         )
@@ -327,7 +341,7 @@ class _Engaged(_Crew):
             self._members = {}
 
 
-def _named(root: Path) -> str:
+def _store_address(root: Path) -> str:
     """What to type for this store: its folder, or the URL of the depot that it mirrors."""
     return url_of(root) or str(root)
 

@@ -64,12 +64,12 @@ class Ray:
 
     def __init__(self, root: Path, on: str, workers: int = 0, resources: Resources | None = None):
         self.root, self.resources = root.absolute(), resources or Resources()
-        self._address, here = _parsed(on)
-        self._workers = here or workers
+        self._address, local_workers = _parsed(on)
+        self._workers = local_workers or workers
         _check(workers >= 0, f"--workers is a number from 1 up, got {workers}")
         _check(
-            not (here and workers and workers != here),
-            f"--on {on} has {here} workers, and --workers says {workers}",
+            not (local_workers and workers and workers != local_workers),
+            f"--on {on} has {local_workers} workers, and --workers says {workers}",
         )
         extras.require("ray")
         self._folder: Path | None = None
@@ -118,10 +118,10 @@ class Ray:
         do the work, such as one without the store."""
         if not members:
             return {}
-        found: Mapping[str, State] = self._connected().ask(
+        states: Mapping[str, State] = self._connected().ask(
             "look", logs={m.id: m.log for m in members}
         )
-        return found
+        return states
 
     def cancel(self, members: Sequence[Member]) -> None:
         """Stop them: each saves a checkpoint and gives its lease back. Without any left, the
@@ -189,8 +189,8 @@ class _Driver:
             self, _end, self._process, self._threads
         )  # also when this process ends
         try:
-            asked = {"cpus": resources.cpus, "gpus": resources.gpus, "memory": resources.memory}
-            self.room: int = self.ask("connect", address=address, workers=workers, asked=asked)
+            amounts = {"cpus": resources.cpus, "gpus": resources.gpus, "memory": resources.memory}
+            self.room: int = self.ask("connect", address=address, workers=workers, asked=amounts)
             self._let_in = True
         except BaseException:
             if address != "local":  # it began nothing, and may be long in giving up
@@ -228,8 +228,8 @@ class _Driver:
             if not self._let_in and _REFUSED.search(line):
                 self._answers.put(lambda: self._refuse(_WRONG.format(where=self._where)))
 
-    def _said(self, said: Mapping[str, Any]) -> Any:
-        return said["answer"] if "answer" in said else self._refuse(said["error"])
+    def _said(self, reply: Mapping[str, Any]) -> Any:
+        return reply["answer"] if "answer" in reply else self._refuse(reply["error"])
 
     def _lost(self) -> Any:
         self._answers.put(self._lost)  # whoever asks again hears it again
@@ -277,12 +277,14 @@ def _parsed(on: str) -> tuple[str, int]:
         )
         return "local", int(rest)
     host, _, port = rest.removeprefix("//").rpartition(":")
-    named = (
+    is_address = (
         re.fullmatch(r"[\w.-]+|\[[0-9a-fA-F:.]+\]", host)
         and re.fullmatch(r"\d{1,5}", port)
         and 0 < int(port) < 65536
     )
-    _check(kind == "ray" and (named or rest == "auto"), f"--on takes {FORMS}; got {plain(on)!r}")
+    _check(
+        kind == "ray" and (is_address or rest == "auto"), f"--on takes {FORMS}; got {plain(on)!r}"
+    )
     return on if rest.startswith("//") else rest, 0
 
 
@@ -307,15 +309,19 @@ def _reachable(address: str) -> None:
 def _token_there(env: Mapping[str, str]) -> None:
     """See that the token can be read where a file is named for it: Ray ends its process over one
     that cannot. Raises: FleetError."""
-    named = env.get("RAY_AUTH_TOKEN_PATH", "")
-    if env.get("RAY_AUTH_MODE", "").lower() != "token" or env.get("RAY_AUTH_TOKEN") or not named:
+    token_path = env.get("RAY_AUTH_TOKEN_PATH", "")
+    if (
+        env.get("RAY_AUTH_MODE", "").lower() != "token"
+        or env.get("RAY_AUTH_TOKEN")
+        or not token_path
+    ):
         return
     try:
-        there = bool(Path(named).read_bytes().strip())
+        readable = bool(Path(token_path).read_bytes().strip())
     except OSError:
-        there = False
+        readable = False
     _check(
-        there,
+        readable,
         (
             "the file that RAY_AUTH_TOKEN_PATH names cannot be read, or is empty: it has to hold "
             "the token of the Ray cluster"

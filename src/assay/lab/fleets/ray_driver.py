@@ -98,11 +98,11 @@ def _unseen(root: Path, folder: Path) -> str:
 
 
 def _other(version: str) -> str:
-    here = importlib.metadata.version("interp-assay")
+    own_version = importlib.metadata.version("interp-assay")
     return (
         ""
-        if here == version
-        else f"has Assay {here}, and whoever waits has {version}: install the same there"
+        if own_version == version
+        else f"has Assay {own_version}, and whoever waits has {version}: install the same there"
     )
 
 
@@ -209,7 +209,7 @@ class Session:
         from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
         try:
-            said = ray.get(ref)
+            reply = ray.get(ref)
         except TaskCancelledError:
             return "ended"
         except RayTaskError as e:
@@ -220,9 +220,9 @@ class Session:
             raise Problem(f"a node of the Ray cluster cannot hold a worker: {_last(e)}") from e
         except RayError:  # its node or process is gone, for whatever reason
             return "lost"
-        if "problem" in said:
-            raise Problem(f"Ray node {_name(said['node'])} {said['problem']}")
-        return "preempted" if said["stopped"] else "ended"
+        if "problem" in reply:
+            raise Problem(f"Ray node {_name(reply['node'])} {reply['problem']}")
+        return "preempted" if reply["stopped"] else "ended"
 
 
 class Problem(Exception):
@@ -288,11 +288,11 @@ def serve() -> None:
     log.addHandler(logging.StreamHandler())
     session, address = Session(), ""
     for line in sys.stdin:
-        asked = json.loads(line)
-        address = asked.get("address", address)
+        request = json.loads(line)
+        address = request.get("address", address)
         try:
-            said = {"answer": getattr(session, asked.pop("do"))(**asked)}
+            reply = {"answer": getattr(session, request.pop("do"))(**request)}
         except Exception as e:  # whatever Ray raises is one line for whoever asked
-            said = {"error": _why(e, address)}
-        print(json.dumps(said), file=answers)
+            reply = {"error": _why(e, address)}
+        print(json.dumps(reply), file=answers)
     session.close()

@@ -98,11 +98,11 @@ class Request:
         )
         for word in self.words:
             name = word.partition("=")[0]
-            taken = (
+            is_reserved = (
                 name.startswith("--") and any(ours.startswith(name) for ours in _OURS)
             ) or word[:2] in _OURS_SHORT
             _check(
-                not taken,
+                not is_reserved,
                 (
                     f"--sbatch cannot have {name}: Assay sets the array, its logs and its signals "
                     "itself"
@@ -137,14 +137,14 @@ class Request:
     def options(self, folder: Path) -> list[str]:
         """Those of sbatch for workers whose logs go to this folder, but for the array and
         `words`."""
-        given = {
+        settings = {
             "partition": self.partition,
             "account": self.account,
             "time": self.time,
             "gpus-per-node": self.gpus,
             "mem": self.memory,
         }
-        asked = [f"--{name}={value}" for name, value in given.items() if value]
+        flags = [f"--{name}={value}" for name, value in settings.items() if value]
         ours = [
             "--nodes=1",
             "--ntasks=1",
@@ -153,7 +153,7 @@ class Request:
             f"--signal=B:TERM@{WARNING}",
         ]
         logs = ["--open-mode=append", f"--output={str(folder).replace('%', '%%')}/%A_%a.log"]
-        return [*asked, *ours, *logs]
+        return [*flags, *ours, *logs]
 
     def script(self, command: Sequence[str], folder: Path) -> str:
         """The batch script, which `sbatch` can be given by hand as well.

@@ -150,13 +150,13 @@ class Slurm:
             with contextlib.suppress(FleetError):
                 _run(["scancel", "--quiet", f"--name={name}"])
             raise
-        found = re.findall(r"^(\d+)(;\S+)?$", out.strip(), re.MULTILINE)
-        if not found:
+        matches = re.findall(r"^(\d+)(;\S+)?$", out.strip(), re.MULTILINE)
+        if not matches:
             raise FleetError(
                 f"sbatch printed {plain(out.strip())[:200]!r} where the number of a job was "
                 "expected"
             )
-        job, cluster = found[-1]
+        job, cluster = matches[-1]
         members = [Member(f"{job}_{i}{cluster}", str(folder / f"{job}_{i}.log")) for i in range(n)]
         self._seen |= dict.fromkeys((m.id for m in members), time.monotonic())
         return members
@@ -167,21 +167,23 @@ class Slurm:
         Raises: FleetError when it has not for long, and when none of them will ever begin.
         """
         open_ = [m.id for m in members if m.id not in self._over]
-        now = time.monotonic()
-        if open_ and now - self._asked >= self.every:
-            self._asked = now
+        current_time = time.monotonic()
+        if open_ and current_time - self._asked >= self.every:
+            self._asked = current_time
             try:
-                self._heard(open_, _listed(open_), now)
+                self._heard(open_, _listed(open_), current_time)
                 self._silent = None
             except _Silent as e:
-                self._silent = now if self._silent is None else self._silent
-                if now - self._silent > self.patience:
+                self._silent = current_time if self._silent is None else self._silent
+                if current_time - self._silent > self.patience:
                     raise FleetError(
-                        f"SLURM has not answered for {now - self._silent:.0f} s: {e}"
+                        f"SLURM has not answered for {current_time - self._silent:.0f} s: {e}"
                     ) from e
         return {m.id: self._last.get(m.id, "waiting") for m in members}
 
-    def _heard(self, ids: Sequence[str], listed: Mapping[str, Sequence[str]], now: float) -> None:
+    def _heard(
+        self, ids: Sequence[str], listed: Mapping[str, Sequence[str]], current_time: float
+    ) -> None:
         """Believe what squeue listed, `[state, reason]` by id, and find out about those that it did
         not."""
         ended = _accounted([id_ for id_ in ids if id_ not in listed])
@@ -189,8 +191,8 @@ class Slurm:
             # a word that is not known says at least that the job is there
             state = STATES.get(listed[id_][0], "running") if id_ in listed else ended.get(id_)
             if state is not None:
-                self._seen[id_] = now
-            elif now - self._seen.setdefault(id_, now) > self.gone:
+                self._seen[id_] = current_time
+            elif current_time - self._seen.setdefault(id_, current_time) > self.gone:
                 state = "lost"
             else:  # just submitted, or an answer of squeue's that a site keeps for a while
                 state = self._last.get(id_, "waiting")
@@ -233,8 +235,8 @@ class Slurm:
                 if i == tries - 1 or not PASSING.search(str(e)):
                     raise
             time.sleep(self.pause * 2**i)
-            if found := instead():
-                return found
+            if output := instead():
+                return output
         raise AssertionError  # the last try returns or raises
 
 
@@ -248,7 +250,7 @@ def _run(words: Sequence[str]) -> str:
         k: v for k, v in os.environ.items() if not k.startswith(("SQUEUE_", "SACCT_", "SCANCEL_"))
     }  # these change what is printed
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             words,
             capture_output=True,
             text=True,
@@ -266,17 +268,17 @@ def _run(words: Sequence[str]) -> str:
         raise FleetError(f"{words[0]}: timed out after 180 s") from e
     except OSError as e:
         raise FleetError(f"{words[0]} cannot be run: {e.strerror}") from e
-    if done.returncode:
+    if process.returncode:
         lines = [
             re.sub(r"^\w+: ((error|fatal): )?", "", line.strip())
-            for line in done.stderr.splitlines()
+            for line in process.stderr.splitlines()
         ]
-        told = (
+        message = (
             "; ".join(line for line in lines if line and not line.startswith("Try "))
-            or f"exit code {done.returncode}"
+            or f"exit code {process.returncode}"
         )
-        raise FleetError(f"{words[0]}: {plain(told)[:500]}")
-    return done.stdout
+        raise FleetError(f"{words[0]}: {plain(message)[:500]}")
+    return process.stdout
 
 
 def _submitted(name: str) -> str:
@@ -293,10 +295,10 @@ def _submitted(name: str) -> str:
 def _listed(ids: Sequence[str]) -> dict[str, list[str]]:
     """What squeue says of these, `[state, reason]` by id; some minutes after its end it forgets a
     job (MinJobAge)."""
-    found: dict[str, list[str]] = {}
+    rows: dict[str, list[str]] = {}
     for cluster, some in _by_cluster(ids):
         try:
-            found |= _rows(
+            rows |= _rows(
                 ["squeue", "--noheader", "--array", "--states=all", "--format=%i|%T|%r"],
                 cluster,
                 some,
@@ -306,21 +308,21 @@ def _listed(ids: Sequence[str]) -> dict[str, list[str]]:
                 "invalid job id" not in str(e).lower()
             ):  # which it says of a single job that it forgot
                 raise _Silent(str(e)) from e
-    return found
+    return rows
 
 
 def _accounted(ids: Sequence[str]) -> dict[str, State]:
     """How these ended, as far as the cluster keeps accounts and has written them."""
-    found: dict[str, list[str]] = {}
+    rows: dict[str, list[str]] = {}
     if ids and shutil.which("sacct"):
         for cluster, some in _by_cluster(ids):
             with contextlib.suppress(FleetError):
-                found |= _rows(
+                rows |= _rows(
                     ["sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID,State"],
                     cluster,
                     some,
                 )
-    states = {id_: STATES.get(word) for id_, (word, *_) in found.items() if id_ in ids}
+    states = {id_: STATES.get(word) for id_, (word, *_) in rows.items() if id_ in ids}
     # a job that squeue does not list neither waits nor runs, whatever accounts that come late still
     # say
     return {
@@ -340,7 +342,7 @@ def _rows(words: Sequence[str], cluster: Sequence[str], ids: Sequence[str]) -> d
         id_ + where: [row[1].split()[0].rstrip("+"), *row[2:]]
         for row in rows
         if len(row) > 1 and row[1]
-        for id_ in _each(row[0])
+        for id_ in _expand_ids(row[0])
     }
 
 
@@ -348,17 +350,17 @@ def _jobs(ids: Sequence[str]) -> str:
     return ",".join(dict.fromkeys(id_.partition("_")[0] for id_ in ids))
 
 
-def _each(ids: str) -> Iterator[str]:
+def _expand_ids(ids: str) -> Iterator[str]:
     """`7_[0-2,5%4]` is 7_0, 7_1, 7_2, 7_5: tasks of an array that are told together, as long as
     none of them was begun."""
     job, bracket, inside = ids.partition("_[")
     if not bracket:
         yield ids
     for part in inside.rstrip("]").partition("%")[0].split(","):
-        if found := re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part):
+        if match := re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part):
             yield from (
                 f"{job}_{i}"
-                for i in range(int(found[1]), int(found[2] or found[1]) + 1, int(found[3] or 1))
+                for i in range(int(match[1]), int(match[2] or match[1]) + 1, int(match[3] or 1))
             )
 
 
@@ -375,12 +377,12 @@ def _name() -> str:
 
 def _new(parent: Path) -> Path:
     """A folder that nobody else has, named by the time."""
-    now = _name()
+    name = _name()
     with explained(parent):
         parent.mkdir(parents=True, exist_ok=True)
         for i in itertools.count():
             with contextlib.suppress(FileExistsError):
-                folder = parent / (f"{now}-{i}" if i else now)
+                folder = parent / (f"{name}-{i}" if i else name)
                 folder.mkdir()
                 return folder
     raise AssertionError  # count does not end

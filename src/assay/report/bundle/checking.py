@@ -103,10 +103,10 @@ def unpack(path: Path, into: Path) -> Path:
         raise DataError(
             f"{path} cannot be unpacked ({type(e).__name__}); expected {EXPECTED}"
         ) from e
-    found = [p for p in (into, *into.iterdir()) if (p / SUMS).is_file()]
-    if len(found) != 1:
+    folders = [p for p in (into, *into.iterdir()) if (p / SUMS).is_file()]
+    if len(folders) != 1:
         raise DataError(f"{path} has no {SUMS} at its top or in its folder; expected {EXPECTED}")
-    return found[0]
+    return folders[0]
 
 
 def check(path: Path, folder: Path) -> CheckedBundle:
@@ -118,13 +118,13 @@ def check(path: Path, folder: Path) -> CheckedBundle:
         for array in folder.rglob("*.npz"):
             with zipfile.ZipFile(array) as archive:
                 _bounded(archive, array)
-        told, stated = (
+        claims_json, stated = (
             foreign.json_object(folder / name) for name in ("claims.json", "verdicts.json")
         )
         index = foreign.json_object(folder / "measures" / "index.json")
-        files = [c["file"] for c in told["claims"] if c["carried"] and not c["condition"]]
+        files = [c["file"] for c in claims_json["claims"] if c["carried"] and not c["condition"]]
         files += [arm["file"] for arm in index.values()] * any(
-            c["condition"] for c in told["claims"]
+            c["condition"] for c in claims_json["claims"]
         )
         if outside := next(
             (f for f in files if not (folder / f).resolve().is_relative_to(folder.resolve())), None
@@ -132,7 +132,9 @@ def check(path: Path, folder: Path) -> CheckedBundle:
             raise DataError(
                 f"{path} reads {outside[:80]!r}, which lies outside; expected {EXPECTED}"
             )
-        claims = tuple(_claims(told["claims"], stated["verdicts"], judge.each(folder)))
+        claims = tuple(
+            _claims(claims_json["claims"], stated["verdicts"], judge.compare_all(folder))
+        )
         exact = tuple(
             Rejudged(e["text"], True, "", ("it is not as stated",) * bool(_quiet(e)))
             for e in stated["exact"]
@@ -140,11 +142,11 @@ def check(path: Path, folder: Path) -> CheckedBundle:
         listed = [
             line.partition("  ")[2] for line in (folder / SUMS).read_text("utf-8").splitlines()
         ]
-        there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {
-            SUMS
-        }
-        changed = tuple(sorted({*judge.changed_files(folder), *(there - set(listed))}))
-        own = (
+        present_files = {
+            p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()
+        } - {SUMS}
+        changed = tuple(sorted({*judge.changed_files(folder), *(present_files - set(listed))}))
+        judge_sha256 = (
             sha256((folder / "judge.py").read_bytes()).hexdigest()
             if (folder / "judge.py").is_file()
             else ""
@@ -157,17 +159,17 @@ def check(path: Path, folder: Path) -> CheckedBundle:
         ) from e
     which: Literal["released", "earlier", "unknown", "missing"] = (
         "missing"
-        if not own
+        if not judge_sha256
         else "released"
-        if own == released()
+        if judge_sha256 == released()
         else "earlier"
-        if own in EARLIER
+        if judge_sha256 in EARLIER
         else "unknown"
     )
     same = (
         not changed
         and which in ("released", "earlier")
-        and not any(one.differs for one in (*claims, *exact))
+        and not any(rejudged.differs for rejudged in (*claims, *exact))
     )
     return CheckedBundle(
         path,
@@ -177,14 +179,14 @@ def check(path: Path, folder: Path) -> CheckedBundle:
         len(listed),
         changed,
         which,
-        own,
+        judge_sha256,
         released(),
         tuple(dict.fromkeys(files)),
     )
 
 
 def _claims(
-    told: Sequence[Mapping[str, Any]],
+    claims: Sequence[Mapping[str, Any]],
     verdicts: Sequence[Mapping[str, Any]],
     off: Sequence[Sequence[str]],
 ) -> Iterator[Rejudged]:
@@ -192,27 +194,27 @@ def _claims(
     verdict for which there is no claim.
     """
     stated = {v["text"]: v for v in verdicts}
-    for claim, differs in zip(told, off, strict=True):
-        v, asked = stated.get(claim["text"], {}), dict(claim)
+    for claim, differs in zip(claims, off, strict=True):
+        v, expected = stated.get(claim["text"], {}), dict(claim)
         if claim["condition"]:
             _, low, high, _ = judge.condition(claim["condition"])
-            asked["range"] = asked["fail_range"] = [
+            expected["range"] = expected["fail_range"] = [
                 None if abs(x) == float("inf") else x for x in (low, high)
             ]
         other = [
             k
             for k in ("range", "fail_range", "bounds", "units", "unit", "threshold_from", "source")
-            if v.get(k) != asked.get(k)
+            if v.get(k) != expected.get(k)
         ]
         more = (
-            [f"{k} is {asked.get(k)}, stated is {v.get(k)}" for k in other]
+            [f"{k} is {expected.get(k)}, stated is {v.get(k)}" for k in other]
             if v
             else ["no verdict is stated"]
         )
         yield Rejudged(
             claim["text"], bool(claim["carried"]), claim.get("why_not", ""), (*differs, *more)
         )
-    for text in stated.keys() - {claim["text"] for claim in told}:
+    for text in stated.keys() - {claim["text"] for claim in claims}:
         yield Rejudged(text, False, "", ("a verdict is stated, and claims.json has no such claim",))
 
 

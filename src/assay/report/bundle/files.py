@@ -21,7 +21,7 @@ import numpy as np
 from assay.core.plain import as_json, plain
 from assay.report import draw, export, pages, tables
 from assay.report.bundle import judge
-from assay.report.bundle.carried import Carried, quantities
+from assay.report.bundle.contents import Carried, quantities
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -65,24 +65,24 @@ class Whole:
 def write(whole: Whole) -> dict[str, bytes]:
     """Make every file of a bundle; claims that its own code does not judge as stated are said not
     to be carried."""
-    told, named = _claims(whole)
+    claims_json, number_files = _claims(whole)
     index, arrays = _measures(
-        whole, {name for claim in told["claims"] for name in claim.get("names", ())}
+        whole, {name for claim in claims_json["claims"] for name in claim.get("names", ())}
     )
-    told["quantities"] = quantities(
-        sorted({name for claim in told["claims"] for name in claim.get("names", ())})
+    claims_json["quantities"] = quantities(
+        sorted({name for claim in claims_json["claims"] for name in claim.get("names", ())})
     )
     data = {
         k: v
         for k, v in whole.data.items()
         if k not in ("provenance", "stamp", "evidence", "figures")
     }
-    found = {
-        "claims.json": _json(told),
+    files = {
+        "claims.json": _json(claims_json),
         "measures/index.json": _json(index),
         "verdicts.json": _json(data),
         **arrays,
-        **named,
+        **number_files,
         "environment.json": _json(_environment(whole.data)),
         "judge.py": of_package("assay.report.bundle").joinpath("judge.py").read_bytes(),
         "CITATION.cff": _citation(whole).encode(),
@@ -91,13 +91,13 @@ def write(whole: Whole) -> dict[str, bytes]:
         **{f"source/{name}": content for name, content in whole.source.items()},
         **{f"looks/{name}": content for name, content in whole.kept.items()},
     }
-    found = _held_to(found)
+    files = _held_to(files)
     for name, figure in zip(export.names(whole.figures), whole.figures, strict=True):
-        found |= {
-            f"pictures/{name}.svg": draw.svg(figure, alone=True).encode(),
+        files |= {
+            f"pictures/{name}.svg": draw.svg(figure, standalone=True).encode(),
             f"pictures/{name}.png": draw.png(figure),
         }
-        found |= {f"pictures/{name}.csv": export.figure_csv(figure).encode()}
+        files |= {f"pictures/{name}.csv": export.figure_csv(figure).encode()}
     page = pages.page(
         whole.data,
         figures=whole.figures,
@@ -109,35 +109,35 @@ def write(whole: Whole) -> dict[str, bytes]:
         specs=whole.specs,
         home="",
     )
-    found |= {"report.html": page.encode()}
-    found |= {
+    files |= {"report.html": page.encode()}
+    files |= {
         "README.md": _readme(
-            whole, json.loads(found["claims.json"]), sorted([*found, "README.md"])
+            whole, json.loads(files["claims.json"]), sorted([*files, "README.md"])
         ).encode()
     }
-    return {**found, SUMS: sums(found)}
+    return {**files, SUMS: sums(files)}
 
 
-def sums(found: Mapping[str, bytes]) -> bytes:
+def sums(files: Mapping[str, bytes]) -> bytes:
     """List the SHA-256 of every file, as `sha256sum -c` reads it."""
     return "".join(
-        f"{sha256(content).hexdigest()}  {name}\n" for name, content in sorted(found.items())
+        f"{sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items())
     ).encode()
 
 
-def packed(found: Mapping[str, bytes], folder: str) -> bytes:
+def packed(files: Mapping[str, bytes], folder: str) -> bytes:
     """Pack files into a zip, in one folder: the same bytes for the same files, whoever packs them
     and when."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        for name in sorted(found):
+        for name in sorted(files):
             info = zipfile.ZipInfo(f"{folder}/{name}", FIRST_DAY)
             info.compress_type, info.create_system, info.external_attr = (
                 zipfile.ZIP_DEFLATED,
                 3,
                 0o644 << 16,
             )
-            archive.writestr(info, found[name], compresslevel=9)
+            archive.writestr(info, files[name], compresslevel=9)
     return out.getvalue()
 
 
@@ -170,15 +170,15 @@ def _finite(value: Any) -> Any:
 def _claims(whole: Whole) -> tuple[dict[str, Any], dict[str, bytes]]:
     """The claims as data, and the files of their numbers; a study's claims need none, since their
     conditions say what is computed."""
-    told, named = [], {}
+    claims, number_files = [], {}
     for i, c in enumerate(whole.claims, 1):
-        said = dict(c.said)
-        if condition := whole.conditions.get(said["text"]):
+        claim = dict(c.said)
+        if condition := whole.conditions.get(claim["text"]):
             body, *_, equal = judge.condition(condition)
             names = [c.name for c in judge.columns_of(body)] + ([equal] if equal else [])
-            told.append(
+            claims.append(
                 {
-                    **said,
+                    **claim,
                     "arms": {},
                     "half": [],
                     "statistics": [],
@@ -189,36 +189,36 @@ def _claims(whole: Whole) -> tuple[dict[str, Any], dict[str, bytes]]:
                 }
             )
             continue
-        if said["carried"]:
-            said["file"] = f"numbers/claim-{i:02d}.npz"
-            named[said["file"]] = npz(c.numbers)
-        told.append({"condition": "", **said})
+        if claim["carried"]:
+            claim["file"] = f"numbers/claim-{i:02d}.npz"
+            number_files[claim["file"]] = npz(c.numbers)
+        claims.append({"condition": "", **claim})
     head = {
         "experiment": whole.data["experiment"],
         "preset": whole.data["preset"],
         "draws": judge.DRAWS,
     }
-    return {**head, "claims": told}, named
+    return {**head, "claims": claims}, number_files
 
 
-def _measures(whole: Whole, wanted: set[str]) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _measures(whole: Whole, measure_names: set[str]) -> tuple[dict[str, Any], dict[str, bytes]]:
     """What was measured, arm by arm: an index with names, units and levels, and the numbers; large
     ones that no condition names are left out."""
     from assay.dictionaries.measuring.measures import TABLE
 
-    wanted = (
-        wanted
-        | {term for m in TABLE if m.name in wanted for term in m.terms}
-        | ({"diverged"} if wanted else set())
+    measure_names = (
+        measure_names
+        | {term for m in TABLE if m.name in measure_names for term in m.terms}
+        | ({"diverged"} if measure_names else set())
     )
-    index, found = {}, {}
+    index, array_files = {}, {}
     for i, (arm, data) in enumerate(whole.arms.items(), 1):
         runs = data.sizes.get("run", 1)
-        there = {str(k): v for k, v in data.data_vars.items() if v.dtype.kind in "biuf"}
-        small = {k: v for k, v in there.items() if k in wanted or v.size <= MOST * runs}
+        variables = {str(k): v for k, v in data.data_vars.items() if v.dtype.kind in "biuf"}
+        small = {k: v for k, v in variables.items() if k in measure_names or v.size <= MOST * runs}
         keys = {k: f"n{j}" for j, k in enumerate(small)}
         name = f"measures/arm-{i:02d}.npz"
-        found[name] = npz({keys[k]: v.values for k, v in small.items()})
+        array_files[name] = npz({keys[k]: v.values for k, v in small.items()})
         levels = {str(k): c.values.tolist() for k, c in data.coords.items() if c.ndim == 1}
         per_run = {str(k) for k, c in data.coords.items() if c.dims == ("run",)}
         index[arm] = {
@@ -238,22 +238,22 @@ def _measures(whole: Whole, wanted: set[str]) -> tuple[dict[str, Any], dict[str,
             "fields": {
                 str(k): v for k, v in data.attrs.items() if isinstance(v, bool | int | float | str)
             },
-            "left_out": sorted(k for k in there if k not in small),
+            "left_out": sorted(k for k in variables if k not in small),
         }
-    return index, found
+    return index, array_files
 
 
-def _held_to(found: dict[str, bytes]) -> dict[str, bytes]:
+def _held_to(files: dict[str, bytes]) -> dict[str, bytes]:
     """The files, after their own code has judged each claim: one that it does not judge as stated
     is no longer said to be carried."""
     with tempfile.TemporaryDirectory() as folder:
-        for name, content in found.items():
+        for name, content in files.items():
             path = Path(folder) / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        outcomes = judge.each(Path(folder))
-    told = json.loads(found["claims.json"])
-    for claim, off in zip(told["claims"], outcomes, strict=True):
+        outcomes = judge.compare_all(Path(folder))
+    claims_json = json.loads(files["claims.json"])
+    for claim, off in zip(claims_json["claims"], outcomes, strict=True):
         if off and claim["carried"]:
             claim |= {
                 "carried": False,
@@ -261,14 +261,14 @@ def _held_to(found: dict[str, bytes]) -> dict[str, bytes]:
                     f"the code of the bundle comes to something else: {'; '.join(off)[:300]}"
                 ),
             }
-    return {**found, "claims.json": _json(told)}
+    return {**files, "claims.json": _json(claims_json)}
 
 
 def _environment(data: Mapping[str, Any]) -> dict[str, Any]:
     """Where the numbers come from: versions, commit, class of machine, times of training; no host
     name and no path."""
     provenance = dict(data.get("provenance") or {})
-    kept = {
+    fields = {
         k: provenance[k]
         for k in (
             "software",
@@ -284,7 +284,7 @@ def _environment(data: Mapping[str, Any]) -> dict[str, Any]:
         if k in provenance
     }
     return {
-        **kept,
+        **fields,
         "seconds": data.get("seconds"),
         "cpu_seconds": data.get("cpu_seconds"),
         "claims_key": data.get("claims_key"),
@@ -314,17 +314,19 @@ def _citation(whole: Whole) -> str:
     return "\n".join([*lines, ""])
 
 
-def _readme(whole: Whole, told: Mapping[str, Any], names: Sequence[str]) -> str:
+def _readme(whole: Whole, claims_json: Mapping[str, Any], names: Sequence[str]) -> str:
     """What this is, how to doubt it, and what cannot be doubted from here, for somebody who has
     never seen Assay."""
-    carried = [c for c in told["claims"] if c["carried"]]
+    carried = [c for c in claims_json["claims"] if c["carried"]]
     title = plain(getattr(whole.header, "title", "") or str(whole.data["experiment"]))
     rows = [
         (
             f"| {i} | {tables.SIGNS[v['outcome']]} {v['outcome']} | {_cell(v['text'])} | "
             f"{_number(v)} | {'yes' if c['carried'] else 'no'} |"
         )
-        for i, (v, c) in enumerate(zip(whole.data["verdicts"], told["claims"], strict=True), 1)
+        for i, (v, c) in enumerate(
+            zip(whole.data["verdicts"], claims_json["claims"], strict=True), 1
+        )
     ]
     gates = sorted(
         {
@@ -377,7 +379,7 @@ def _readme(whole: Whole, told: Mapping[str, Any], names: Sequence[str]) -> str:
         "$ sha256sum -c SHA256SUMS",
         "```",
         "",
-        f"`judge.py` reads the numbers of {len(carried)} of {len(told['claims'])} claims, "
+        f"`judge.py` reads the numbers of {len(carried)} of {len(claims_json['claims'])} claims, "
         "computes estimates and intervals, judges the claim, "
         "its controls and every other arm, and compares. It exits with 1 where anything is not as "
         "stated. It shares no code with what made the "
@@ -388,7 +390,7 @@ def _readme(whole: Whole, told: Mapping[str, Any], names: Sequence[str]) -> str:
         "",
         "## What it does not show",
         "",
-        *_limits(whole, told, gates),
+        *_limits(whole, claims_json, gates),
         "",
         "## What lies here",
         "",
@@ -403,7 +405,7 @@ def _readme(whole: Whole, told: Mapping[str, Any], names: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _limits(whole: Whole, told: Mapping[str, Any], gates: Sequence[str]) -> list[str]:
+def _limits(whole: Whole, claims_json: Mapping[str, Any], gates: Sequence[str]) -> list[str]:
     """What has to be taken on trust, or looked up elsewhere."""
     lines = [
         f"- **Training and measuring.** Where the numbers come from: {whole.origin}. That they "
@@ -417,7 +419,7 @@ def _limits(whole: Whole, told: Mapping[str, Any], gates: Sequence[str]) -> list
             "each condition in `claims.json` as "
             "text, and computes it from `measures/`."
         )
-    elif told["claims"]:
+    elif claims_json["claims"]:
         lines.append(
             "- **From measures to what is compared.** What a claim compares for each unit is "
             "computed by Python in `source/` from "
@@ -430,7 +432,7 @@ def _limits(whole: Whole, told: Mapping[str, Any], gates: Sequence[str]) -> list
             f"- **Conditions of claims** ({', '.join(map(plain, gates))}) are taken as "
             "stated; their code is in `source/`."
         )
-    for claim in told["claims"]:
+    for claim in claims_json["claims"]:
         if not claim["carried"]:
             lines.append(
                 f"- **Not judged here:** {plain(claim['text'])} ({plain(claim['why_not'])})."
@@ -474,11 +476,11 @@ def _contents(whole: Whole, names: Sequence[str]) -> list[str]:
         "references.bib": "what the verdicts rest on, published numbers among it",
         "README.md": "this page",
     }
-    there = dict.fromkeys(name.partition("/")[0] for name in names)
+    top_names = dict.fromkeys(name.partition("/")[0] for name in names)
     return [
         f"`{name}{'/' if '.' not in name else ''}`: {meant[name]}."
         for name in meant
-        if name in there
+        if name in top_names
     ] + [f"`{SUMS}`: the hash of every file."]
 
 

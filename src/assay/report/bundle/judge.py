@@ -53,7 +53,7 @@ def beta_cdf(x, a, b):
         )
         / a
     )
-    tiny, c, d, found = 1e-300, 1.0, 0.0, 1.0
+    tiny, c, d, fraction = 1e-300, 1.0, 0.0, 1.0
     for i in range(1000):  # Lentz's method
         m = i // 2
         if i == 0:
@@ -66,10 +66,10 @@ def beta_cdf(x, a, b):
         d = 1 / (d if abs(d) > tiny else tiny)
         c = 1 + term / c
         c = c if abs(c) > tiny else tiny
-        found *= c * d
+        fraction *= c * d
         if i and abs(c * d - 1) < 1e-15:
             break
-    return front * (found - 1)
+    return front * (fraction - 1)
 
 
 def beta_quantile(a, b, q):
@@ -111,27 +111,30 @@ class Cells:
         first = next(iter(terms.values()))
         units = first.shape[:factors] + (1,) * (2 - factors)
         flat = [x.reshape(*units, -1) for x in terms.values()]
-        there = np.logical_and.reduce([~np.isnan(x).any(-1) for x in flat])
-        rows, cols = there.any(1), there.any(0)
-        flat, there = [x[rows][:, cols] for x in flat], there[rows][:, cols]
+        present = np.logical_and.reduce([~np.isnan(x).any(-1) for x in flat])
+        rows, cols = present.any(1), present.any(0)
+        flat, present = [x[rows][:, cols] for x in flat], present[rows][:, cols]
         self.shapes = {name: x.shape[factors:] for name, x in terms.items()}
-        self.there, self.n = there, there.shape[:factors]
-        columns = np.concatenate([np.where(there[..., None], x, 0.0) for x in flat], -1)
-        self.zero = columns[there][0] if there.any() else None
+        self.there, self.n = present, present.shape[:factors]
+        columns = np.concatenate([np.where(present[..., None], x, 0.0) for x in flat], -1)
+        self.zero = columns[present][0] if present.any() else None
         if self.zero is not None:
             self.columns = np.concatenate(
-                [(columns - self.zero) * there[..., None], there[..., None]], -1
+                [(columns - self.zero) * present[..., None], present[..., None]], -1
             )
 
     def value(self, statistic, sums):
         """The statistic of the weighted means that belong to sums [draw, column]."""
         with np.errstate(all="ignore"):
             means = self.zero + sums[:, :-1] / np.where(sums[:, -1:] > 0, sums[:, -1:], nan)
-            named, at = {}, 0
+            means_by_term, offset = {}, 0
             for name, shape in self.shapes.items():
                 size = int(np.prod(shape))
-                named[name], at = means[:, at : at + size].reshape(len(sums), *shape), at + size
-            return np.asarray(statistic(named), dtype=np.float64).reshape(len(sums))
+                means_by_term[name], offset = (
+                    means[:, offset : offset + size].reshape(len(sums), *shape),
+                    offset + size,
+                )
+            return np.asarray(statistic(means_by_term), dtype=np.float64).reshape(len(sums))
 
     def drawn(self):
         """The sums of every bootstrap draw: levels of both factors are drawn with replacement, each
@@ -217,7 +220,7 @@ def interval(terms, statistic, factors, level=0.95, draws=True):
         theta + t * error,
         *(theta - error * _hall(q, third, variance) for q in (t, -t)),
     ]
-    found = {
+    summary = {
         "estimate": theta,
         "n": cells.n,
         "variance": variance,
@@ -225,7 +228,7 @@ def interval(terms, statistic, factors, level=0.95, draws=True):
         "t": (limits[0], limits[1]),
     }
     if not draws:
-        return {**found, "low": limits[0], "high": limits[1], "undefined": 0.0}
+        return {**summary, "low": limits[0], "high": limits[1], "undefined": 0.0}
     values = np.concatenate([cells.value(statistic, sums) for sums in cells.drawn()])
     finite = np.isfinite(values)
     whole = math.isfinite(theta) and all(np.isfinite(x).all() for x in left_out)
@@ -235,7 +238,7 @@ def interval(terms, statistic, factors, level=0.95, draws=True):
         boot = [float(x) for x in np.quantile(values[finite], [tail, 1 - tail])]
     undefined = 1 - float(finite.mean()) if whole else 1.0
     return {
-        **found,
+        **summary,
         "low": min(boot[0], limits[0], limits[2]),
         "high": max(boot[1], limits[1], limits[3]),
         "undefined": undefined,
@@ -341,9 +344,11 @@ def scaled(claim, terms):
     to, factors = SCALES[claim["scale"]][0], len(claim["units"])
     with np.errstate(all="ignore"):
         terms = {name: to(x) for name, x in terms.items()}
-    there = [~np.isnan(x).any(axis=tuple(range(factors, x.ndim))) for x in terms.values()]
+    present = [~np.isnan(x).any(axis=tuple(range(factors, x.ndim))) for x in terms.values()]
     return (
-        terms if np.logical_and.reduce(there).any() else {name: x[:0] for name, x in terms.items()}
+        terms
+        if np.logical_and.reduce(present).any()
+        else {name: x[:0] for name, x in terms.items()}
     )
 
 
@@ -380,35 +385,35 @@ def judge_arm(claim, name, data, level, gated):
         gates["overlap"] = False
     if gated and name == claim["of"] and claim["half"] and outcome != "undecided":
         gates["converged"] = gates.get("converged", True) and half_agrees(claim, i, outcome, level)
-    asked = {u: k + bad if u == data["run_unit"] else k for u, k in n.items()}
+    unit_counts = {u: k + bad if u == data["run_unit"] else k for u, k in n.items()}
     fewest = data["fewest"]
-    survived = survived and all(n[u] >= fewest for u in n if asked[u] >= fewest)
+    survived = survived and all(n[u] >= fewest for u in n if unit_counts[u] >= fewest)
     short, unmet = (
-        [u for u in units if asked[u] < fewest],
+        [u for u in units if unit_counts[u] < fewest],
         [g for g, met in gates.items() if not met],
     )
     if short:
-        unit = min(short, key=lambda u: asked[u])
-        reason = f"too few units: {asked[unit]} of {fewest} "
+        unit = min(short, key=lambda u: unit_counts[u])
+        reason = f"too few units: {unit_counts[unit]} of {fewest} "
     elif not survived:
         reason = "diverged"
     elif unmet:
         reason = f"gate {unmet[0]}"
     else:
         reason = "interval straddles" if outcome == "undecided" else ""
-    if not reason and name == claim["of"] and alike(claim, data["function"], i):
+    if not reason and name == claim["of"] and units_agree(claim, data["function"], i):
         reason = (
             "identical in every unit"
             if claim.get("identical") and outcome == "fails"
             else "units agree"
         )
     back = SCALES[claim["scale"]][1]
-    told = {k: float(back(i[k])) for k in ("estimate", "low", "high")}
-    told["outcome"] = outcome if reason in ("", "identical in every unit") else "undecided"
-    return {"arm": name, "reason": reason, **told, "n": n}
+    verdict = {k: float(back(i[k])) for k in ("estimate", "low", "high")}
+    verdict["outcome"] = outcome if reason in ("", "identical in every unit") else "undecided"
+    return {"arm": name, "reason": reason, **verdict, "n": n}
 
 
-def alike(claim, function, i):
+def units_agree(claim, function, i):
     """Whether half of the units or more have one and the same number, so that how far others may
     lie cannot be told."""
     if claim["bounds"] or min(i["n"]) < 2:
@@ -427,15 +432,15 @@ def worst_cases_agree(claim, terms, data, i, outcome, level):
         return False
     axis, factors = claim["units"].index(data["run_unit"]), len(claim["units"])
     turned = {name: x.swapaxes(0, axis) for name, x in terms.items()}
-    each = (
+    points = (
         interval(turned, data["function"], factors, level, draws=False)["points"]
         if axis
         else i["points"]
     )
-    finite = np.flatnonzero(np.isfinite(each))
-    if len(each) != data["levels"][data["run_unit"]] or not len(finite):
+    finite = np.flatnonzero(np.isfinite(points))
+    if len(points) != data["levels"][data["run_unit"]] or not len(finite):
         return False
-    for worst in (finite[np.argmin(each[finite])], finite[np.argmax(each[finite])]):
+    for worst in (finite[np.argmin(points[finite])], finite[np.argmax(points[finite])]):
         filled = {
             n: np.concatenate([x, np.repeat(x.take([worst], axis), data["dropped"], axis)], axis)
             for n, x in terms.items()
@@ -464,7 +469,7 @@ def judge_claim(claim):
     """The verdict on a claim: what its own arm says, unless a control, a planted effect or another
     arm speaks against it."""
     arms, level = claim["arms"], claim["level"]
-    own = judge_arm(claim, claim["of"], arms[claim["of"]], level, gated=True)
+    own_verdict = judge_arm(claim, claim["of"], arms[claim["of"]], level, gated=True)
     controls = {
         name: judge_arm(claim, name, arms[name], level, gated=False) for name in claim["must_fail"]
     }
@@ -489,7 +494,7 @@ def judge_claim(claim):
             ):  # else the hull, which is wider, cannot
                 verdict = judge_arm(claim, name, arms[name], level, gated=False)
                 also |= {name: verdict} if verdict["outcome"] == "holds" else {}
-    outcome, reason = own["outcome"], own["reason"]
+    outcome, reason = own_verdict["outcome"], own_verdict["reason"]
     early = reason.startswith(("too few", "diverged", "gate", "units agree", "identical"))
     missed = [name for name, v in planted.items() if v["outcome"] != "holds"]
     passing = [name for name, v in controls.items() if v["outcome"] == "holds"]
@@ -507,7 +512,7 @@ def judge_claim(claim):
     elif outcome == "holds" and open_:
         outcome, reason = "undecided", f"control {open_[0]} undecided"
     return {
-        **own,
+        **own_verdict,
         "outcome": outcome,
         "reason": reason,
         "controls": controls,
@@ -543,21 +548,21 @@ OPERATIONS |= {"getitem": lambda x, index: x[index], "astype": lambda x: x.astyp
 def follow(steps, means):
     """The value of a statistic that is written as steps, for means {name: [draw, ...]}; see
     claims.json."""
-    done = []
+    values = []
     draws = len(next(iter(means.values())))
 
-    def read(told):
-        if isinstance(told, list):
-            return [read(x) for x in told]
-        if not isinstance(told, dict):
-            return told
-        (key,) = set(told) - {"kind", "shape"}
+    def read(operand):
+        if isinstance(operand, list):
+            return [read(x) for x in operand]
+        if not isinstance(operand, dict):
+            return operand
+        (key,) = set(operand) - {"kind", "shape"}
         if key == "numbers":
             return np.array(
-                told[key], dtype={"b": bool, "f": float}.get(told["kind"], int)
-            ).reshape(told["shape"])
+                operand[key], dtype={"b": bool, "f": float}.get(operand["kind"], int)
+            ).reshape(operand["shape"])
         return {
-            "step": lambda v: done[v],
+            "step": lambda v: values[v],
             "term": lambda v: means[v],
             "draws": lambda v: draws,
             "slice": lambda v: slice(*v),
@@ -565,15 +570,15 @@ def follow(steps, means):
             "all": lambda v: Ellipsis,
             "tuple": lambda v: tuple(read(x) for x in v),
             "list": lambda v: [read(x) for x in v],
-        }[key](told[key])
+        }[key](operand[key])
 
     for step in steps:
-        done.append(
+        values.append(
             OPERATIONS[step["do"]](
                 *map(read, step["with"]), **{k: read(v) for k, v in step.get("and", {}).items()}
             )
         )
-    return np.asarray(done[-1], dtype=np.float64)
+    return np.asarray(values[-1], dtype=np.float64)
 
 
 def listed(x):
@@ -649,12 +654,12 @@ def column(node):
     if isinstance(node, ast.Call) and node.keywords:
         over = node.keywords[0].value
         return column(node.args[0])._replace(
-            over=tuple(_named(n) for n in getattr(over, "elts", [over]))
+            over=tuple(_name_or_literal(n) for n in getattr(over, "elts", [over]))
         )
     inside = getattr(node.slice, "elts", [node.slice]) if isinstance(node, ast.Subscript) else []
     if inside and isinstance(inside[0], ast.Compare):
         return column(node.value)._replace(
-            at=tuple((_named(n.left), _named(n.comparators[0])) for n in inside)
+            at=tuple((_name_or_literal(n.left), _name_or_literal(n.comparators[0])) for n in inside)
         )
     value = node.value if isinstance(node, (ast.Attribute, ast.Subscript)) else None
     arm = (
@@ -669,7 +674,7 @@ def column(node):
     return Column(arm, node.attr if isinstance(node, ast.Attribute) else node.slice.value)
 
 
-def _named(node):
+def _name_or_literal(node):
     return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
 
 
@@ -699,23 +704,23 @@ class Study:
         if arm not in self.loaded:
             with np.load(self.folder / self.index[arm]["file"]) as file:
                 self.loaded[arm] = {
-                    v: file[told["key"]] for v, told in self.index[arm]["variables"].items()
+                    v: file[variable["key"]] for v, variable in self.index[arm]["variables"].items()
                 }
         return self.loaded[arm][name], self.index[arm]["variables"][name]["dims"]
 
     def kept(self, claim, arm):
         """Which runs of an arm the claim asks for."""
         fields, keep = self.index[arm]["runs"], np.ones(self.index[arm]["n"], dtype=bool)
-        for name, wanted in claim["where"].items():
+        for name, value in claim["where"].items():
             if name in fields:
-                of = np.array(fields[name])
+                values = np.array(fields[name])
                 keep &= (
-                    np.isclose(of, wanted, rtol=1e-12, atol=0)
-                    if isinstance(wanted, float) and of.dtype.kind in "fi"
-                    else of == wanted
+                    np.isclose(values, value, rtol=1e-12, atol=0)
+                    if isinstance(value, float) and values.dtype.kind in "fi"
+                    else values == value
                 )
-            elif self.index[arm]["fields"].get(name) != wanted:
-                raise LookupError(f"arm {arm} has no run with {name}={wanted!r}")
+            elif self.index[arm]["fields"].get(name) != value:
+                raise LookupError(f"arm {arm} has no run with {name}={value!r}")
         if claim.get("seeds") and "seed" in fields:  # those of the look that settled it
             keep &= np.isin(fields["seed"], claim["seeds"])
         if not keep.any():
@@ -731,50 +736,58 @@ class Study:
         }
         values, dims = self.measure(arm, name)
         values = np.asarray(values[keep], dtype=np.float64)
-        apart = [f for f, of in fields.items() if f != "seed" and len(set(map(str, of))) > 1]
-        sweep = [f for f in apart if f not in claim["units"]]
+        varying = [
+            f
+            for f, field_values in fields.items()
+            if f != "seed" and len(set(map(str, field_values))) > 1
+        ]
+        sweep = [f for f in varying if f not in claim["units"]]
         if len(sweep) != bool(swept):
             raise LookupError(
                 f"the runs of arm {arm} differ in {', '.join(sweep) or 'nothing but the seed'}"
             )
-        order = ["seed", *apart]
+        order = ["seed", *varying]
         levels = {f: sorted(set(fields[f])) for f in order}
         spread = np.full([len(levels[f]) for f in order] + list(values.shape[1:]), nan)
-        for row, at in enumerate(zip(*(fields[f] for f in order), strict=True)):
-            spread[tuple(levels[f].index(v) for f, v in zip(order, at, strict=True))] = values[row]
+        for row, run_levels in enumerate(zip(*(fields[f] for f in order), strict=True)):
+            spread[tuple(levels[f].index(v) for f, v in zip(order, run_levels, strict=True))] = (
+                values[row]
+            )
         axes = [*order, *dims[1:]]
         levels |= {
             d: self.index[arm]["levels"].get(d, list(range(values.shape[i])))
             for i, d in enumerate(dims)
             if i
         }
-        wanted = [*claim["units"], *sweep]
+        target_axes = [*claim["units"], *sweep]
         for dim, level in chosen:
             if dim in axes:
                 (place,) = (
-                    i for i, x in enumerate(levels[dim]) if str(x) == str(level) or _alike(x, level)
+                    i
+                    for i, x in enumerate(levels[dim])
+                    if str(x) == str(level) or _levels_match(x, level)
                 )
                 spread, axes = spread.take(place, axes.index(dim)), [d for d in axes if d != dim]
         spread, axes = (
             spread.mean(tuple(axes.index(d) for d in over if d in axes)),
             [d for d in axes if d not in over],
         )
-        if unnamed := [d for d in axes if d not in ("seed", *wanted)]:
+        if unnamed := [d for d in axes if d not in ("seed", *target_axes)]:
             raise LookupError(
                 f"{name} of arm {arm} varies over {', '.join(unnamed)}, of which the "
                 "condition names nothing"
             )
         if (
-            "seed" not in wanted and "seed" in axes
+            "seed" not in target_axes and "seed" in axes
         ):  # runs that share all units are averaged; NaN of one of them stays
-            there = np.zeros([len(levels[f]) for f in order])
+            present = np.zeros([len(levels[f]) for f in order])
             for run in zip(*(fields[f] for f in order), strict=True):
-                there[tuple(levels[f].index(v) for f, v in zip(order, run, strict=True))] = 1
-            there = there.reshape(there.shape + (1,) * (spread.ndim - there.ndim))
+                present[tuple(levels[f].index(v) for f, v in zip(order, run, strict=True))] = 1
+            present = present.reshape(present.shape + (1,) * (spread.ndim - present.ndim))
             with np.errstate(invalid="ignore"):
-                spread, axes = np.where(there > 0, spread, 0.0).sum(0) / there.sum(0), axes[1:]
-        spread = spread.transpose([axes.index(d) for d in wanted if d in axes])
-        for i, d in enumerate(wanted):
+                spread, axes = np.where(present > 0, spread, 0.0).sum(0) / present.sum(0), axes[1:]
+        spread = spread.transpose([axes.index(d) for d in target_axes if d in axes])
+        for i, d in enumerate(target_axes):
             if d not in axes:
                 spread = np.expand_dims(spread, i)
         for i, unit in enumerate(claim["units"]):
@@ -814,7 +827,7 @@ class Study:
             a: k & np.array([v not in bad for v in self.index[a]["runs"][unit]])
             for a, k in keep.items()
         }
-        told = {
+        arm_fields = {
             "dropped": len(bad),
             "run_unit": unit,
             "before": before,
@@ -824,7 +837,7 @@ class Study:
         if not keep[under].any():
             nothing = {"value": np.empty((0,) * len(claim["units"]))}
             return {
-                **told,
+                **arm_fields,
                 "terms": nothing,
                 "function": mean,
                 "levels": dict.fromkeys(claim["units"], 0),
@@ -834,32 +847,40 @@ class Study:
 
         def stored(c, name="", swept=False):
             arm = under if c.arm is None or c.arm == claim["of"] else c.arm
-            values, own = self.table(claim, arm, name or c.name, keep[arm], swept, c.at, c.over)
-            for u, of in own.items():
-                if levels.setdefault(u, of) != of:
+            values, table_levels = self.table(
+                claim, arm, name or c.name, keep[arm], swept, c.at, c.over
+            )
+            for u, unit_levels in table_levels.items():
+                if levels.setdefault(u, unit_levels) != unit_levels:
                     raise LookupError(f"arms have other levels of {u}")
             return values
 
         def parts(c, name, swept=False):
-            there = self.index[under if c.arm is None or c.arm == claim["of"] else c.arm][
+            variables = self.index[under if c.arm is None or c.arm == claim["of"] else c.arm][
                 "variables"
             ]
             return (
                 {"": stored(c, name, swept)}
-                if name in there
+                if name in variables
                 else {t: stored(c, t, swept) for t in self.quantities[name]["terms"]}
             )
 
-        def quantity(m, of, name):
-            own = {t.removeprefix(f"{of}."): x for t, x in m.items() if t.startswith(f"{of}.")}
-            return own[""] if set(own) == {""} else follow(self.quantities[name]["steps"], own)
+        def quantity(m, prefix, name):
+            quantity_terms = {
+                t.removeprefix(f"{prefix}."): x for t, x in m.items() if t.startswith(f"{prefix}.")
+            }
+            return (
+                quantity_terms[""]
+                if set(quantity_terms) == {""}
+                else follow(self.quantities[name]["steps"], quantity_terms)
+            )
 
         means = [
             n
             for n in ast.walk(body)
             if isinstance(n, ast.Call) and n.func.id == "mean" and not n.keywords
         ]
-        made = [
+        derived_columns = [
             c
             for c in columns
             if c.name
@@ -900,28 +921,28 @@ class Study:
                     for n in means
                 }
                 function = of_means
-            elif made:
+            elif derived_columns:
                 terms = {f"{c!r}.{t}": x for c in columns for t, x in parts(c, c.name).items()}
                 function = of_quantities
             else:
                 terms = {"value": compute(body, lambda c: stored(column(c)))}
                 function = mean
-        alone = all(u in self.index[under]["dims"] for u in claim["units"])
+        units_within_runs = all(u in self.index[under]["dims"] for u in claim["units"])
         return {
-            **told,
+            **arm_fields,
             "terms": terms,
             "function": function,
-            "levels": {u: len(of) for u, of in levels.items()},
-            "fewest": 20 if alone else 6,
+            "levels": {u: len(unit_levels) for u, unit_levels in levels.items()},
+            "fewest": 20 if units_within_runs else 6,
         }
 
 
-def _alike(level, asked):
+def _levels_match(level, other):
     """Whether two levels are the same number."""
     return (
         not isinstance(level, str)
-        and not isinstance(asked, str)
-        and math.isclose(level, asked, rel_tol=1e-12)
+        and not isinstance(other, str)
+        and math.isclose(level, other, rel_tol=1e-12)
     )
 
 
@@ -931,8 +952,8 @@ def columns_of(node):
         return columns_of(node.left) + columns_of(node.right)
     if isinstance(node, ast.UnaryOp) or (isinstance(node, ast.Call) and not node.keywords):
         return columns_of(node.operand if isinstance(node, ast.UnaryOp) else node.args[0])
-    found = column(node)
-    return [] if found is None else [found]
+    leaf = column(node)
+    return [] if leaf is None else [leaf]
 
 
 def at_equal(xa, ya, xb, yb):
@@ -941,19 +962,19 @@ def at_equal(xa, ya, xb, yb):
     xa, xb = np.log(xa), np.log(xb)
     low, high = np.maximum(xa.min(1), xb.min(1))[:, None], np.minimum(xa.max(1), xb.max(1))[:, None]
     steps = np.linspace(0, 1, 65)
-    at = np.where(high >= low - 1e-9, low + (high - low) * steps, nan)
+    grid = np.where(high >= low - 1e-9, low + (high - low) * steps, nan)
     weights = np.full(65, 1 / 64) - (steps % 1 == 0) / 128
-    return (_along(xa, ya, at) - _along(xb, yb, at)) @ weights
+    return (_interpolate(xa, ya, grid) - _interpolate(xb, yb, grid)) @ weights
 
 
-def _along(x, y, at):
+def _interpolate(x, y, grid):
     order = np.argsort(x, axis=1)
     x, y = np.take_along_axis(x, order, 1), np.take_along_axis(np.log(y), order, 1)
-    out = np.where(np.abs(at - x[:, :1]) <= 1e-9, y[:, :1], nan)
+    out = np.where(np.abs(grid - x[:, :1]) <= 1e-9, y[:, :1], nan)
     for i in range(x.shape[1] - 1):
         x0, x1, y0, y1 = x[:, i : i + 1], x[:, i + 1 : i + 2], y[:, i : i + 1], y[:, i + 1 : i + 2]
-        part = np.clip((at - x0) / np.where(x1 > x0, x1 - x0, 1.0), 0, 1)
-        out = np.where((at >= x0 - 1e-9) & (at <= x1 + 1e-9), y0 + part * (y1 - y0), out)
+        part = np.clip((grid - x0) / np.where(x1 > x0, x1 - x0, 1.0), 0, 1)
+        out = np.where((grid >= x0 - 1e-9) & (grid <= x1 + 1e-9), y0 + part * (y1 - y0), out)
     return np.exp(out)
 
 
@@ -963,21 +984,21 @@ def _along(x, y, at):
 def changed_files(folder=HERE):
     """Every file whose SHA-256 is not the one that SHA256SUMS names, and every one that is
     missing."""
-    found = []
+    changed = []
     for line in (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines():
         stated, _, name = line.partition("  ")
         path = folder / name
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != stated:
-            found.append(name)
-    return found
+            changed.append(name)
+    return changed
 
 
 def read_claims(folder=HERE):
     """What the bundle says of its claims, and the measures of its arms; the numbers of a claim come
     with `with_numbers`."""
-    told = json.loads((folder / "claims.json").read_text(encoding="utf-8"))
+    claims_json = json.loads((folder / "claims.json").read_text(encoding="utf-8"))
     index = json.loads((folder / "measures" / "index.json").read_text(encoding="utf-8"))
-    return told, Study(index, told["quantities"], folder)
+    return claims_json, Study(index, claims_json["quantities"], folder)
 
 
 def with_numbers(claim, study):
@@ -988,8 +1009,10 @@ def with_numbers(claim, study):
     with np.load(study.folder / claim["file"]) as file:
         numbers = {key: np.asarray(file[key], dtype=np.float64) for key in file.files}
     functions = [
-        mean if told == {"name": "mean"} else (lambda m, told=told: follow(told["steps"], m))
-        for told in claim["statistics"]
+        mean
+        if statistic == {"name": "mean"}
+        else (lambda m, statistic=statistic: follow(statistic["steps"], m))
+        for statistic in claim["statistics"]
     ]
     for table in (*claim["arms"].values(), *claim["half"]):
         table["terms"] = {name: numbers[key] for name, key in table["terms"].items()}
@@ -1017,59 +1040,59 @@ def _of_study(claim, study):
     return claim
 
 
-def settled(numbers, told):
+def settled(numbers, history):
     """Whether a history, the mean over runs at each step, moved since half way by at most a share
     of its end."""
-    steps, values = numbers[told["steps"]], numbers[told["values"]]
+    steps, values = numbers[history["steps"]], numbers[history["values"]]
     half = values[np.argmin(np.abs(steps - steps[-1] / 2))]
-    return bool(abs(half - values[-1]) <= told["within"] * abs(values[-1]))
+    return bool(abs(half - values[-1]) <= history["within"] * abs(values[-1]))
 
 
-def differences(stated, found):
+def differences(stated, verdict):
     """Every way in which a verdict differs from what is stated, in words."""
-    told = []
+    lines = []
     for kind in ("outcome", "reason"):
-        a, b = stated[kind], found[kind]
+        a, b = stated[kind], verdict[kind]
         if (not b.startswith("too few") and a != b) or not a.startswith(b):
-            told.append(f"{found['arm']}: {kind} is {b or 'none'!r}, stated is {a or 'none'!r}")
-    if stated["n"] != found["n"]:
-        told.append(f"{found['arm']}: {found['n']} units, stated are {stated['n']}")
+            lines.append(f"{verdict['arm']}: {kind} is {b or 'none'!r}, stated is {a or 'none'!r}")
+    if stated["n"] != verdict["n"]:
+        lines.append(f"{verdict['arm']}: {verdict['n']} units, stated are {stated['n']}")
     numbers = [nan if stated[k] is None else stated[k] for k in ("estimate", "low", "high")]
     width = numbers[2] - numbers[1] if math.isfinite(numbers[2] - numbers[1]) else 0.0
     for k, a in zip(("estimate", "low", "high"), numbers, strict=True):
-        b = found[k]
+        b = verdict[k]
         if math.isnan(a) and not math.isfinite(b):
             continue
         if not abs(a - b) <= CLOSE * width + 1e-9 * abs(a) + 1e-12:
-            told.append(f"{found['arm']}: {k} is {b:.9g}, stated is {a:.9g}")
-    return told
+            lines.append(f"{verdict['arm']}: {k} is {b:.9g}, stated is {a:.9g}")
+    return lines
 
 
-def compared(stated, found):
+def compared(stated, verdict):
     """Every way in which a claim comes out otherwise, its controls, planted effects and the other
     arms that hold among it."""
-    told = differences(stated, found)
+    lines = differences(stated, verdict)
     for role in ("controls", "planted"):
-        for arm in {**stated[role], **found[role]}:
-            there = arm in stated[role] and arm in found[role]
-            told += (
-                differences(stated[role][arm], found[role][arm])
-                if there
+        for arm in {**stated[role], **verdict[role]}:
+            in_both = arm in stated[role] and arm in verdict[role]
+            lines += (
+                differences(stated[role][arm], verdict[role][arm])
+                if in_both
                 else [f"{arm}: only one of the two judges it"]
             )
-    if set(stated["also"]) != set(found["also"]):
-        told.append(
-            f"other arms that hold: {sorted(found['also'])}, stated are {sorted(stated['also'])}"
+    if set(stated["also"]) != set(verdict["also"]):
+        lines.append(
+            f"other arms that hold: {sorted(verdict['also'])}, stated are {sorted(stated['also'])}"
         )
-    return told
+    return lines
 
 
-def each(folder=HERE):
+def compare_all(folder=HERE):
     """For each claim the ways in which its verdict differs from what is stated; what cannot be
     judged is told as one of them."""
-    stated, found = _stated(folder), []
-    told, study = read_claims(folder)
-    for claim in told["claims"]:
+    stated, differences_per_claim = _stated(folder), []
+    claims_json, study = read_claims(folder)
+    for claim in claims_json["claims"]:
         try:
             off = (
                 compared(stated[claim["text"]], judge_claim(with_numbers(claim, study)))
@@ -1078,8 +1101,8 @@ def each(folder=HERE):
             )
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             off = [f"{type(error).__name__}: {error}"]
-        found.append(off)
-    return found
+        differences_per_claim.append(off)
+    return differences_per_claim
 
 
 def _stated(folder=HERE):
@@ -1095,33 +1118,33 @@ def main(words):
     changed = changed_files()
     for name in changed:
         print(f"CHANGED  {name} is not as SHA256SUMS says")
-    wrong, judged, (told, study), stated = len(changed), 0, read_claims(), _stated()
+    wrong, judged, (claims_json, study), stated = len(changed), 0, read_claims(), _stated()
     only = int(words[words.index("--claim") + 1]) if "--claim" in words else None
-    for number, claim in enumerate(told["claims"], 1):
+    for number, claim in enumerate(claims_json["claims"], 1):
         if only not in (None, number):
             continue
         print(f"\n{number}. {claim['text']}")
         if not claim["carried"]:
             print(f"   not judged here: {claim['why_not']}")
             continue
-        found, judged = judge_claim(with_numbers(claim, study)), judged + 1
-        print(f"   {_line(found, claim['unit'])}")
+        verdict, judged = judge_claim(with_numbers(claim, study)), judged + 1
+        print(f"   {_line(verdict, claim['unit'])}")
         for role in ("controls", "planted", "also") if only else ():
-            for arm, v in found[role].items():
+            for arm, v in verdict[role].items():
                 print(f"   {role}: {arm} {_line(v, claim['unit'])}")
-        off = compared(stated[claim["text"]], found)
+        off = compared(stated[claim["text"]], verdict)
         for line in off:
             print(f"   DIFFERS  {line}")
         wrong += len(off)
-        own = claim["arms"][claim["of"]]
-        if trusted := [gate for gate in own["gates"] if gate not in own["histories"]]:
+        method_arm = claim["arms"][claim["of"]]
+        if trusted := [gate for gate in method_arm["gates"] if gate not in method_arm["histories"]]:
             print(f"   taken as stated: whether {', '.join(trusted)}")
     if only is None:
         wrong += other_statements(
             json.loads((HERE / "verdicts.json").read_text(encoding="utf-8"))["exact"]
         )
     print(
-        f"\n{judged} of {len(told['claims'])} claims judged again; "
+        f"\n{judged} of {len(claims_json['claims'])} claims judged again; "
         + (f"{wrong} things are not as stated" if wrong else "all as stated")
     )
     return 1 if wrong else 0

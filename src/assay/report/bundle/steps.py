@@ -53,15 +53,15 @@ class Noted(np.ndarray):
         if "out" in more:
             raise Untold("it changes an array in place")
         name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-        return _done(name, getattr(ufunc, method), inputs, more)
+        return _apply(name, getattr(ufunc, method), inputs, more)
 
     def __array_function__(
         self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any
     ) -> Any:
-        return _done(func.__name__, func, args, kwargs)
+        return _apply(func.__name__, func, args, kwargs)
 
     def __getitem__(self, index: Any) -> Any:
-        return _done("getitem", judge.OPERATIONS["getitem"], (self, index), {})
+        return _apply("getitem", judge.OPERATIONS["getitem"], (self, index), {})
 
     def __iter__(self) -> Any:
         return (self[i] for i in range(len(self)))
@@ -89,7 +89,7 @@ class Noted(np.ndarray):
         """Convert truth values and whole numbers to numbers, noted."""
         if np.dtype(kind) != np.float64:
             raise Untold(f"it converts to {np.dtype(kind)}")
-        return _done("astype", judge.OPERATIONS["astype"], (self,), {})
+        return _apply("astype", judge.OPERATIONS["astype"], (self,), {})
 
     def copy(self, *args: Any, **more: Any) -> Any:
         """Give itself: nothing here is changed in place."""
@@ -110,14 +110,14 @@ for _name in METHODS:
     setattr(Noted, _name, _method(_name))
 
 
-def noted(values: Any, tape: list[dict[str, Any]], at: Any) -> Noted:
+def noted(values: Any, tape: list[dict[str, Any]], place: Any) -> Noted:
     """Give an array the tape on which to note what is done to it, and its own place there."""
-    found = np.asarray(values).view(Noted)
-    found.tape, found.at = tape, at
-    return found
+    array = np.asarray(values).view(Noted)
+    array.tape, array.at = tape, place
+    return array
 
 
-def of(statistic: Statistic, means: Means) -> list[dict[str, Any]]:
+def trace(statistic: Statistic, means: Means) -> list[dict[str, Any]]:
     """Write a statistic down as steps, the last of which is its value; `means` [draw, ...] are some
     on which they are tried.
 
@@ -127,17 +127,17 @@ def of(statistic: Statistic, means: Means) -> list[dict[str, Any]]:
     if draws <= TRIED:
         raise Untold(f"at least {TRIED + 1} draws tell whether steps are the same, got {draws}")
     tape: list[dict[str, Any]] = []
-    given = {name: noted(x[:TRIED], tape, {"term": name}) for name, x in means.items()}
+    noted_means = {name: noted(x[:TRIED], tape, {"term": name}) for name, x in means.items()}
     try:
         with np.errstate(all="ignore"):
-            found = statistic(given)
+            value = statistic(noted_means)
     except Untold:
         raise
     except Exception as e:
         raise Untold(f"it cannot be followed ({type(e).__name__}: {e})") from e
-    if not isinstance(found, Noted) or not hasattr(found, "at"):
+    if not isinstance(value, Noted) or not hasattr(value, "at"):
         raise Untold("it leaves NumPy on its way")
-    steps = _needed(tape, found.at)
+    steps = _needed(tape, value.at)
     check(steps, statistic, means)
     return steps
 
@@ -159,7 +159,7 @@ def check(steps: Sequence[Mapping[str, Any]], statistic: Statistic, means: Means
             raise Untold("its steps depend on how many draws there are, or on the numbers")
 
 
-def _done(
+def _apply(
     name: str, function: Callable[..., Any], args: Sequence[Any], more: Mapping[str, Any]
 ) -> Any:
     """Do an operation, and note it."""
@@ -169,9 +169,9 @@ def _done(
     plain = function(*map(_bare, args), **{k: _bare(v) for k, v in more.items() if v is not None})
     if not isinstance(plain, np.ndarray | np.generic):
         raise Untold(f"{name} gives no array")
-    step: dict[str, Any] = {"do": name, "with": [_told(a) for a in args]}
-    if named := {k: _told(v) for k, v in more.items() if v is not None}:
-        step["and"] = named
+    step: dict[str, Any] = {"do": name, "with": [_encode(a) for a in args]}
+    if options := {k: _encode(v) for k, v in more.items() if v is not None}:
+        step["and"] = options
     tape.append(step)
     return noted(plain, tape, {"step": len(tape) - 1})
 
@@ -181,9 +181,9 @@ def _tape(values: Sequence[Any]) -> list[dict[str, Any]]:
         if isinstance(value, Noted):
             return value.tape
         if isinstance(value, list | tuple):
-            found = _tape(value)
-            if found is not None:
-                return found
+            tape = _tape(value)
+            if tape is not None:
+                return tape
     # an operation is only noted where one of what it is given is
     return None  # type: ignore[return-value]
 
@@ -197,7 +197,7 @@ def _bare(value: Any) -> Any:
     return value
 
 
-def _told(value: Any) -> Any:
+def _encode(value: Any) -> Any:
     """A thing that an operation was given, as data."""
     if isinstance(value, Noted):
         if not hasattr(value, "at"):
@@ -218,9 +218,9 @@ def _told(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return _numbers(np.asarray(value))
     if isinstance(value, tuple):
-        return {"tuple": [_told(v) for v in value]}
+        return {"tuple": [_encode(v) for v in value]}
     if isinstance(value, list):
-        return {"list": [_told(v) for v in value]}
+        return {"list": [_encode(v) for v in value]}
     raise Untold(f"it uses a {type(value).__name__}")
 
 
@@ -250,19 +250,19 @@ def _needed(tape: Sequence[Mapping[str, Any]], last: Any) -> list[dict[str, Any]
     """The steps on which the last one rests, numbered anew; a bare term is one step."""
     if "step" not in last:
         return [{"do": "positive", "with": [last]}]
-    wanted, order = {last["step"]}, []
+    needed, order = {last["step"]}, []
     for i in reversed(range(len(tape))):
-        if i in wanted:
+        if i in needed:
             order.append(i)
-            wanted |= set(_steps(tape[i]))
+            needed |= set(_steps(tape[i]))
     new = {old: i for i, old in enumerate(reversed(order))}
     return [_renumbered(tape[i], new) for i in reversed(order)]
 
 
 def _steps(value: Any) -> list[int]:
     if isinstance(value, Mapping):
-        own = [value["step"]] if set(value) == {"step"} else []
-        return own + [s for v in value.values() for s in _steps(v)]
+        step_numbers = [value["step"]] if set(value) == {"step"} else []
+        return step_numbers + [s for v in value.values() for s in _steps(v)]
     return [s for v in value for s in _steps(v)] if isinstance(value, list) else []
 
 

@@ -91,5 +91,9 @@ def known() -> Mapping[str, Architecture]:
         for file in files
     ]
     return MappingProxyType(
-        {one.name: one for family in sorted(families, key=len, reverse=True) for one in family}
+        {
+            architecture.name: architecture
+            for family in sorted(families, key=len, reverse=True)
+            for architecture in family
+        }
     )

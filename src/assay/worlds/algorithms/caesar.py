@@ -56,12 +56,14 @@ class Words:
         with np.errstate(divide="ignore"):
             return np.log(self.tables[2])
 
-    def drawn(self, of: np.random.Generator, n: int, length: int) -> Int[np.ndarray, "n s"]:
+    def drawn(self, generator: np.random.Generator, n: int, length: int) -> Int[np.ndarray, "n s"]:
         """Draw words one after another, each with a space after it, cut at the length and rotated
         by 0 to 25 letters."""
         count = -(-length // 4)
-        which = np.searchsorted(np.cumsum(self.chance)[:-1], of.random((n, count)), side="right")
-        turned = (self.codes[which] + of.integers(LETTERS, size=(n, 1, 1))) % LETTERS
+        which = np.searchsorted(
+            np.cumsum(self.chance)[:-1], generator.random((n, count)), side="right"
+        )
+        turned = (self.codes[which] + generator.integers(LETTERS, size=(n, 1, 1))) % LETTERS
         return np.concatenate([turned, np.full((n, count, 1), SPACE)], 2).reshape(n, -1)[:, :length]
 
     def shift(self, tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, " n"]:
@@ -80,14 +82,16 @@ class Words:
         the last one, turned back)."""
         out = np.zeros((*tokens.shape, LETTERS))
         before = np.full((len(tokens), LETTERS), 1 / LETTERS)
-        for at in range(tokens.shape[1]):
-            k = at % 4 + 1
+        for position in range(tokens.shape[1]):
+            k = position % 4 + 1
             if k < 4:
-                here = before * self.tables[k - 1][_code(tokens[:, at - k + 1 : at + 1])]
-                here /= here.sum(1, keepdims=True)
+                posterior = (
+                    before * self.tables[k - 1][_code(tokens[:, position - k + 1 : position + 1])]
+                )
+                posterior /= posterior.sum(1, keepdims=True)
             else:
-                before = here
-            out[:, at] = here
+                before = posterior
+            out[:, position] = posterior
         return out
 
 
@@ -95,12 +99,12 @@ def _code(letters: Int[np.ndarray, "*n k"]) -> Int[np.ndarray, "*n"]:
     return letters @ LETTERS ** np.arange(letters.shape[-1])[::-1]
 
 
-def commonest(*, alike: bool = False) -> Words:
+def commonest(*, uniform: bool = False) -> Words:
     """Read the hundred words: as likely as they are frequent, or all alike, as in the medium kind
     of the problem."""
     lines = (files(__package__) / WORDS).read_text(encoding="utf-8").splitlines()
     rows = [line.split() for line in lines if not line.startswith("#")]
-    counts = np.ones(len(rows)) if alike else np.array([float(n) for _, n in rows])
+    counts = np.ones(len(rows)) if uniform else np.array([float(n) for _, n in rows])
     return Words(tuple(word for word, _ in rows), counts / counts.sum())
 
 
@@ -126,7 +130,7 @@ def caesar(words: Words, length: int = 32) -> Task:
         (*string.ascii_lowercase, "_"),
         shifts,
         length,
-        lambda of, n: words.drawn(of, n, length),
+        lambda generator, n: words.drawn(generator, n, length),
         answer,
         words.exact,
     )

@@ -16,9 +16,12 @@ def digit_sum(digits: int = 4) -> Task:
     are below 5, so that C has no more."""
     plus, equals = 10, 11
 
-    def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
+    def draw_inputs(generator: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
         a, b = (
-            np.concatenate([of.integers(5, size=(n, 1)), of.integers(10, size=(n, digits - 1))], 1)
+            np.concatenate(
+                [generator.integers(5, size=(n, 1)), generator.integers(10, size=(n, digits - 1))],
+                1,
+            )
             for _ in range(2)
         )
         return _written(a, b, _sum(a, b))
@@ -36,7 +39,7 @@ def digit_sum(digits: int = 4) -> Task:
         return out
 
     names = (*map(str, range(10)), "+", "=")
-    return Task(f"digit-sum-{digits}", names, names, 3 * digits + 2, drawn, answer)
+    return Task(f"digit-sum-{digits}", names, names, 3 * digits + 2, draw_inputs, answer)
 
 
 def _sum(

@@ -20,17 +20,17 @@ def distinct(length: int = 10, symbols: int = 10) -> Task:
     rest of the places repeat them."""
     begin, ask, most = symbols, symbols + 1, min(length, symbols)
 
-    def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
-        count = of.integers(1, most + 1, size=n)
-        order = of.random((n, symbols)).argsort(1)
+    def draw_inputs(generator: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
+        count = generator.integers(1, most + 1, size=n)
+        order = generator.random((n, symbols)).argsort(1)
         place = np.arange(length)[None]
         which = np.where(
             place < count[:, None],
             place,
-            (of.random((n, length)) * count[:, None]).astype(np.int64),
+            (generator.random((n, length)) * count[:, None]).astype(np.int64),
         )
         mixed = np.take_along_axis(
-            np.take_along_axis(order, which, 1), of.random((n, length)).argsort(1), 1
+            np.take_along_axis(order, which, 1), generator.random((n, length)).argsort(1), 1
         )
         return np.concatenate([np.full((n, 1), begin), mixed, np.full((n, 1), ask)], 1)
 
@@ -42,5 +42,10 @@ def distinct(length: int = 10, symbols: int = 10) -> Task:
     letters = tuple(chr(ord("a") + i) for i in range(symbols))
     counts = tuple(str(i + 1) for i in range(most))
     return Task(
-        f"distinct-{length}-{symbols}", (*letters, "BOS", "ANS"), counts, length + 2, drawn, answer
+        f"distinct-{length}-{symbols}",
+        (*letters, "BOS", "ANS"),
+        counts,
+        length + 2,
+        draw_inputs,
+        answer,
     )

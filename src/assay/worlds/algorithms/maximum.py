@@ -13,12 +13,12 @@ from assay.worlds.algorithms.task import Task, unasked
 
 def maximum(items: int = 5, values: int = 10) -> Task:
     """Name the largest of BOS n₁ SEP n₂ SEP … nₖ ANS, asked at ANS; values are uniform."""
-    begin, apart, ask = values, values + 1, values + 2
+    begin, separator, ask = values, values + 1, values + 2
 
-    def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
-        out = np.full((n, 2 * items + 1), apart)
+    def draw_inputs(generator: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
+        out = np.full((n, 2 * items + 1), separator)
         out[:, 0], out[:, -1] = begin, ask
-        out[:, 1:-1:2] = of.integers(values, size=(n, items))
+        out[:, 1:-1:2] = generator.integers(values, size=(n, items))
         return out
 
     def answer(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
@@ -32,6 +32,6 @@ def maximum(items: int = 5, values: int = 10) -> Task:
         (*numbers, "BOS", "SEP", "ANS"),
         numbers,
         2 * items + 1,
-        drawn,
+        draw_inputs,
         answer,
     )

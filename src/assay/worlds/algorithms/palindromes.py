@@ -19,11 +19,11 @@ def palindromes(half: int = 10, values: int = 31) -> Task:
     """
     start, end = values, values + 1
 
-    def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
-        first = of.integers(values, size=(n, half))
+    def draw_inputs(generator: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
+        first = generator.integers(values, size=(n, half))
         second = first[:, ::-1].copy()
-        anew = (of.random((n, half)) < 0.5) & (of.random((n, 1)) < 0.5)
-        second[anew] = of.integers(values, size=(n, half))[anew]
+        anew = (generator.random((n, half)) < 0.5) & (generator.random((n, 1)) < 0.5)
+        second[anew] = generator.integers(values, size=(n, half))[anew]
         return np.concatenate([np.full((n, 1), start), first, second, np.full((n, 1), end)], 1)
 
     def answer(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
@@ -33,7 +33,12 @@ def palindromes(half: int = 10, values: int = 31) -> Task:
 
     names = (*map(str, range(values)), "START", "END")
     return Task(
-        f"palindromes-{half}-{values}", names, ("no", "palindrome"), 2 * half + 2, drawn, answer
+        f"palindromes-{half}-{values}",
+        names,
+        ("no", "palindrome"),
+        2 * half + 2,
+        draw_inputs,
+        answer,
     )
 
 

@@ -18,18 +18,18 @@ def running_sum(length: int = 20, most: int = 5) -> Task:
     value is negative with probability .7, elsewhere with probability .3, so that sums stay near
     zero."""
 
-    def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
+    def draw_inputs(generator: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
         first, size, chance = (
-            of.integers(-most, most + 1, size=n),
-            of.integers(most + 1, size=(n, length)),
-            of.random((n, length)),
+            generator.integers(-most, most + 1, size=n),
+            generator.integers(most + 1, size=(n, length)),
+            generator.random((n, length)),
         )
         out, total = np.empty((n, length), dtype=np.int64), first.copy()
         out[:, 0] = first
-        for at in range(1, length):
-            negative = chance[:, at] < np.where(total > 0, 0.7, 0.3)
-            out[:, at] = np.where(negative, -size[:, at], size[:, at])
-            total += out[:, at]
+        for position in range(1, length):
+            negative = chance[:, position] < np.where(total > 0, 0.7, 0.3)
+            out[:, position] = np.where(negative, -size[:, position], size[:, position])
+            total += out[:, position]
         return out + most
 
     def answer(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
@@ -41,6 +41,6 @@ def running_sum(length: int = 20, most: int = 5) -> Task:
         names,
         ("negative", "zero", "positive"),
         length,
-        drawn,
+        draw_inputs,
         answer,
     )

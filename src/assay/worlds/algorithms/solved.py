@@ -12,7 +12,7 @@ from annotated_types import Ge, Gt
 from jaxtyping import Float, Int
 
 from assay.core import PerRun, Spec, rng
-from assay.worlds.algorithms.task import Task, asked
+from assay.worlds.algorithms.task import Task, has_answer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +42,7 @@ class Solved(Spec):
     """Whether a sequence's answers are its own, or those of another one of the batch."""
 
 
-def drawn(
+def draw_batch(
     runs: Runs[Solved], task: Task, index: int, batch: int
 ) -> tuple[Int[np.ndarray, "run b s"], Int[np.ndarray, "run b s"]]:
     """Training inputs of each run by its own seed, and the answers that it is told."""
@@ -121,7 +121,7 @@ def training(task: Task, shape: Shape, without: Collection[str] = ()) -> Train:
             )
 
         def batch(step: int) -> Tensor:
-            return torch.from_numpy(np.stack(drawn(runs, task, step, s.batch), 1))
+            return torch.from_numpy(np.stack(draw_batch(runs, task, step, s.batch), 1))
 
         begun = {
             name: p * 0 if name in without else p for name, p in start(runs.seeds, shape).items()
@@ -151,7 +151,8 @@ def right(
     tokens = task.draw(seed, 0, n, held_out=True)
     answers = task.answer(tokens)
     with torch.no_grad():
-        said = forward(params, torch.from_numpy(tokens), activation)[0].argmax(-1).cpu().numpy()  # type: ignore[arg-type]
-    where = asked(answers)
-    hits = (said == answers) & where
+        logits = forward(params, torch.from_numpy(tokens), activation)[0]  # type: ignore[arg-type]
+        predictions = logits.argmax(-1).cpu().numpy()
+    where = has_answer(answers)
+    hits = (predictions == answers) & where
     return hits.sum((1, 2)) / where.sum(), (hits | ~where).all(2).mean(1)

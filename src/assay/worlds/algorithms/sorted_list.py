@@ -16,8 +16,8 @@ def sorted_list(items: int = 10, values: int = 51) -> Task:
     list."""
     separator = values
 
-    def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
-        mixed = of.random((n, values)).argsort(1)[:, :items]
+    def draw_inputs(generator: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
+        mixed = generator.random((n, values)).argsort(1)[:, :items]
         return np.concatenate([mixed, np.full((n, 1), separator), np.sort(mixed, 1)], 1)
 
     def answer(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
@@ -26,4 +26,4 @@ def sorted_list(items: int = 10, values: int = 51) -> Task:
         return out
 
     names = (*map(str, range(values)), "SEP")
-    return Task(f"sorted-list-{items}-{values}", names, names, 2 * items + 1, drawn, answer)
+    return Task(f"sorted-list-{items}-{values}", names, names, 2 * items + 1, draw_inputs, answer)

@@ -64,7 +64,7 @@ class Task:
         return " ".join(self.tokens[int(t)] for t in tokens)
 
 
-def asked(answers: Int[np.ndarray, "n s"]) -> Bool[np.ndarray, "n s"]:
+def has_answer(answers: Int[np.ndarray, "n s"]) -> Bool[np.ndarray, "n s"]:
     """Tell at which positions there is an answer."""
     return answers != UNASKED
 

@@ -30,7 +30,7 @@ class Trigrams:
         """The share of tokens that lie in a trigram in the long run. Formula: 3 q / (1 + 2 q)."""
         return 3 * self.rate / (1 + 2 * self.rate)
 
-    def drawn(self, of: np.random.Generator, n: int, length: int) -> Int[np.ndarray, "n s"]:
+    def drawn(self, generator: np.random.Generator, n: int, length: int) -> Int[np.ndarray, "n s"]:
         """Draw sequences that begin with START, then a new trigram with the rate, else a token of
         the 2 · letters."""
         out = np.full((n, length), 2 * self.letters)
@@ -38,16 +38,18 @@ class Trigrams:
             np.zeros(n, dtype=np.int64),
             np.zeros(n, dtype=np.int64),
         )  # letters of a trigram that are read, and of which
-        start = of.random((n, length)) < self.rate
+        start = generator.random((n, length)) < self.rate
         new, free = (
-            of.integers(len(self.A), size=(n, length)),
-            of.integers(2 * self.letters, size=(n, length)),
+            generator.integers(len(self.A), size=(n, length)),
+            generator.integers(2 * self.letters, size=(n, length)),
         )
         letter = np.stack([self.A, self.a + self.letters, self.b + self.letters])
-        for at in range(1, length):
-            begins = (inside == 0) & start[:, at]
-            which = np.where(begins, new[:, at], which)
-            out[:, at] = np.where(begins | (inside > 0), letter[inside, which], free[:, at])
+        for position in range(1, length):
+            begins = (inside == 0) & start[:, position]
+            which = np.where(begins, new[:, position], which)
+            out[:, position] = np.where(
+                begins | (inside > 0), letter[inside, which], free[:, position]
+            )
             inside = np.where(begins | (inside == 1), inside + 1, 0)
         return out
 
@@ -69,35 +71,39 @@ class Trigrams:
             np.zeros((len(tokens), k)),
         )
         out = np.empty((*tokens.shape, v + 1))
-        for at in range(tokens.shape[1]):
-            if at:
-                here = tokens[:, at]
-                begun = free[:, None] * self.rate / k * A.T[here]
-                ended = (second * b.T[here]).sum(1)
-                free, first, second = free * (1 - self.rate) / v + ended, begun, first * a.T[here]
+        for position in range(tokens.shape[1]):
+            if position:
+                current = tokens[:, position]
+                begun = free[:, None] * self.rate / k * A.T[current]
+                ended = (second * b.T[current]).sum(1)
+                free, first, second = (
+                    free * (1 - self.rate) / v + ended,
+                    begun,
+                    first * a.T[current],
+                )
                 total = free + first.sum(1) + second.sum(1)
                 free, first, second = free / total, first / total[:, None], second / total[:, None]
-            out[:, at] = np.concatenate([free[:, None], first, second], 1) @ follows
+            out[:, position] = np.concatenate([free[:, None], first, second], 1) @ follows
         return out
 
 
 def law(seed: int, letters: int = 26, count: int = 26, rate: float = 1 / 60) -> Trigrams:
     """Draw so many trigrams by a seed: distinct pairs of a capital and a small letter, each with a
     small letter that follows."""
-    of = rng.generator(seed, "algorithms.trigrams.law")
-    pairs = of.permutation(letters * letters)[:count]
+    generator = rng.generator(seed, "algorithms.trigrams.law")
+    pairs = generator.permutation(letters * letters)[:count]
     return Trigrams(
-        pairs // letters, pairs % letters, of.integers(letters, size=count), letters, rate
+        pairs // letters, pairs % letters, generator.integers(letters, size=count), letters, rate
     )
 
 
-def trigrams(made: Trigrams, length: int = 32) -> Task:
+def trigrams(trigram_law: Trigrams, length: int = 32) -> Task:
     """Predict the next token where trigrams of this law occur; what is asked at a position is the
     token after it, at the last nothing.
 
     What comes next is drawn, so the task tells its chances: the exact predictor's.
     """
-    capitals = [chr(ord("A") + i) for i in range(made.letters)]
+    capitals = [chr(ord("A") + i) for i in range(trigram_law.letters)]
 
     def answer(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
         return np.concatenate([tokens[:, 1:], np.full((len(tokens), 1), -1)], 1)
@@ -108,7 +114,7 @@ def trigrams(made: Trigrams, length: int = 32) -> Task:
         names,
         names,
         length,
-        lambda of, n: made.drawn(of, n, length),
+        lambda generator, n: trigram_law.drawn(generator, n, length),
         answer,
-        made.exact,
+        trigram_law.exact,
     )

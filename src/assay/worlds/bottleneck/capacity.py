@@ -28,8 +28,8 @@ def capacity(W: Float[Array, "*run f d"]) -> Float[Tensor, "*run f"]:
     """
     W = _matrix(W)
     gram = W @ W.transpose(-1, -2)
-    own, all_of_it = gram.diagonal(dim1=-2, dim2=-1).square(), gram.square().sum(-1)
-    return own / torch.where(all_of_it > 0, all_of_it, 1)
+    self_overlap, all_of_it = gram.diagonal(dim1=-2, dim2=-1).square(), gram.square().sum(-1)
+    return self_overlap / torch.where(all_of_it > 0, all_of_it, 1)
 
 
 def dimensionality(W: Float[Array, "*run f d"]) -> Float[Tensor, "*run f"]:
@@ -61,9 +61,11 @@ def untied(M: Float[Array, "*run f f"]) -> tuple[Float[Tensor, "*run f"], Float[
             "untied needs a map from features to features, a square matrix, got shape "
             f"{list(M.shape)}"
         )
-    own, square = M.diagonal(dim1=-2, dim2=-1).square(), M.square()
+    self_effect, square = M.diagonal(dim1=-2, dim2=-1).square(), M.square()
     received, caused = square.sum(-1), square.sum(-2)
-    return own / torch.where(received > 0, received, 1), own / torch.where(caused > 0, caused, 1)
+    return self_effect / torch.where(received > 0, received, 1), self_effect / torch.where(
+        caused > 0, caused, 1
+    )
 
 
 def leverage(W: Float[Array, "*run f d"]) -> Float[Tensor, "*run f"]:

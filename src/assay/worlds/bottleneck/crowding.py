@@ -34,17 +34,21 @@ def crowding(
             f"crowding needs features as rows of a matrix [.., f, d], got shape {list(W.shape)}"
         )
     gram = W @ W.transpose(-1, -2)
-    own = gram.diagonal(dim1=-2, dim2=-1)
+    self_overlap = gram.diagonal(dim1=-2, dim2=-1)
     pushed = gram.clamp_min(0).square()
     pushed = pushed - torch.diag_embed(pushed.diagonal(dim1=-2, dim2=-1))
     if density is None:
-        total, alone = pushed.sum(-1), own.square()
+        total, self_energy = pushed.sum(-1), self_overlap.square()
     else:
         density = as_tensor(density, W)
-        if density.shape != own.shape or not bool((density > 0).all()):
+        if density.shape != self_overlap.shape or not bool((density > 0).all()):
             raise DataError(
-                f"crowding needs one positive density for each feature, {list(own.shape)}, "
+                "crowding needs one positive density for each feature, "
+                f"{list(self_overlap.shape)}, "
                 f"got {list(density.shape)}"
             )
-        total, alone = (pushed * density.unsqueeze(-2)).sum(-1), density * own.square()
-    return total / torch.where(alone > 0, alone, 1)
+        total, self_energy = (
+            (pushed * density.unsqueeze(-2)).sum(-1),
+            density * self_overlap.square(),
+        )
+    return total / torch.where(self_energy > 0, self_energy, 1)

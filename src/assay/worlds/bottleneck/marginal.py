@@ -31,7 +31,7 @@ def at_capacities(
     runs: Runs,
     params: State,
     loss: Callable[[State], Float[Tensor, "run"]],
-    wanted: Float[Tensor, "run f"],
+    target_capacities: Float[Tensor, "run f"],
     unit: Float[Tensor, "run"],
     *,
     inner: int = 400,
@@ -47,15 +47,16 @@ def at_capacities(
     − c_i) after every round; at the end λ = M. `missed` [run f] is C_i − c_i.
     Raises: DataError when a wanted capacity is no share of a dimension, or they sum to more than
     there are dimensions."""
-    held = torch.isfinite(wanted)
-    asked = torch.where(held, wanted, 0.0)
-    if not bool(((asked >= 0) & (asked <= 1)).all()):
-        worst = asked.flatten()[(asked - 0.5).abs().argmax()]
+    held = torch.isfinite(target_capacities)
+    held_targets = torch.where(held, target_capacities, 0.0)
+    if not bool(((held_targets >= 0) & (held_targets <= 1)).all()):
+        worst = held_targets.flatten()[(held_targets - 0.5).abs().argmax()]
         raise DataError(f"a capacity is a share of a dimension, from 0 to 1, got {float(worst):g}")
     width = min(params["W"].shape[-2:])
-    if float(asked.sum(-1).max()) > width + 1e-9:
+    if float(held_targets.sum(-1).max()) > width + 1e-9:
         raise DataError(
-            f"capacities sum to at most the rank, {width}, got {float(asked.sum(-1).max()):g}"
+            f"capacities sum to at most the rank, {width}, got "
+            f"{float(held_targets.sum(-1).max()):g}"
         )
 
     def missed(W: Tensor) -> Float[Tensor, "run f"]:
@@ -71,9 +72,9 @@ def at_capacities(
     group = descent(runs, params, lagrangian, lr=rate, schedule=lambda step: fall(step % inner))
     descend = group.step_fn
     group.state |= {
-        "benefit": torch.zeros_like(asked),
-        "missed": torch.zeros_like(asked),
-        "wanted": wanted,
+        "benefit": torch.zeros_like(held_targets),
+        "missed": torch.zeros_like(held_targets),
+        "wanted": target_capacities,
         "unit": unit,
     }
 

@@ -26,10 +26,10 @@ Params = Mapping[str, Tensor]
 def start(runs: Runs, columns: int, weights: float, biases: float = 0.0) -> dict[str, Tensor]:
     """Starting parameters W [run f d=2] and b [run f] in float64, normal with these standard
     deviations about 0."""
-    drawn = {"W": (weights, (columns, 2)), "b": (biases, (columns,))}
+    scales = {"W": (weights, (columns, 2)), "b": (biases, (columns,))}
     return {
         k: torch.from_numpy(rng.normal(runs.seeds, f"one-hot.{k}", 0, shape).astype(np.float64)) * s
-        for k, (s, shape) in drawn.items()
+        for k, (s, shape) in scales.items()
     }
 
 
@@ -56,10 +56,15 @@ def slopes(params: Params, relu: bool = True) -> tuple[Float[Tensor, "run"], dic
         else (torch.ones_like(G), torch.full_like(G, 1 / 2), torch.full_like(G, 1 / 3))
     )
     m0, m1 = G * p1 + bias * p0, G * p2 + bias * p1  # ∫ x'_j and ∫ a x'_j
-    own = torch.diagonal(m1, dim1=1, dim2=2).sum(1)
+    self_moment = torch.diagonal(m1, dim1=1, dim2=2).sum(1)
     value = (
         1 / 3
-        + (torch.linalg.vecdot(G.flatten(1), m1.flatten(1)) + (b * m0.sum(1)).sum(1) - 2 * own) / f
+        + (
+            torch.linalg.vecdot(G.flatten(1), m1.flatten(1))
+            + (b * m0.sum(1)).sum(1)
+            - 2 * self_moment
+        )
+        / f
     )
     torch.diagonal(m1, dim1=1, dim2=2).sub_(torch.diagonal(p2, dim1=1, dim2=2))
     torch.diagonal(m0, dim1=1, dim2=2).sub_(torch.diagonal(p1, dim1=1, dim2=2))
@@ -77,8 +82,8 @@ def curvatures(params: Params, relu: bool = True, step: float = 1e-5) -> Float[T
     k = f * (d + 1)
     flat = torch.cat([W.flatten(1), b], 1)
     moves = torch.eye(k, dtype=torch.float64, device=W.device) * step
-    at = (flat[:, None, None] + torch.stack([moves, -moves])).flatten(0, 2)  # [run · 2 · k, k]
-    _, slope = slopes({"W": at[:, : f * d].unflatten(1, (f, d)), "b": at[:, f * d :]}, relu)
+    points = (flat[:, None, None] + torch.stack([moves, -moves])).flatten(0, 2)  # [run · 2 · k, k]
+    _, slope = slopes({"W": points[:, : f * d].unflatten(1, (f, d)), "b": points[:, f * d :]}, relu)
     plus, minus = torch.cat([slope["W"].flatten(1), slope["b"]], 1).view(runs, 2, k, k).unbind(1)
     hessian = (plus - minus) / (2 * step)
     return torch.linalg.eigvalsh((hessian + hessian.transpose(1, 2)) / 2)
@@ -124,8 +129,8 @@ def batches(runs: Runs, columns: int, data: int, size: int):
         return rng.integers(runs.seeds, "one-hot.batches", block, (many, size), data)
 
     def batch(step: int) -> tuple[Tensor, Tensor]:
-        at = picked(step // many)[:, step % many]
-        return tuple(torch.from_numpy(np.take_along_axis(x, at, 1)) for x in (which, amount))  # type: ignore[return-value]
+        indices = picked(step // many)[:, step % many]
+        return tuple(torch.from_numpy(np.take_along_axis(x, indices, 1)) for x in (which, amount))  # type: ignore[return-value]
 
     return batch
 

@@ -104,9 +104,9 @@ def _errors(
             weight = density**k * (1 - density) ** (f - k)
             if not weight:
                 continue
-            for given, share, inner, u in _points(present, G, b, nodes):
-                z = given @ G + b + (u * G[inner] if present else 0)
-                target = given.copy()
+            for inputs, share, inner, u in _points(present, G, b, nodes):
+                z = inputs @ G + b + (u * G[inner] if present else 0)
+                target = inputs.copy()
                 if present:
                     target[:, inner] = u[:, inner]
                 y = np.maximum(z, 0) if relu else z
@@ -114,7 +114,7 @@ def _errors(
                 errors += (off * (target - y)).sum(0)
                 pull = -2 * off * ((z > 0) if relu else 1)
                 by_b += pull.sum(0)
-                by_G += given.T @ pull
+                by_G += inputs.T @ pull
                 if present:
                     by_G[inner] += (pull * u).sum(0)
     return errors, by_b, by_G
@@ -134,16 +134,16 @@ def _points(
         return
     *outer, inner = present
     x, weight = _product(len(outer), nodes)
-    given = np.zeros((len(x), len(b)))
-    given[:, outer] = x
+    inputs = np.zeros((len(x), len(b)))
+    inputs[:, outer] = x
     offset, slope = (
-        given @ G + b,
-        np.broadcast_to(G[inner], given.shape),
+        inputs @ G + b,
+        np.broadcast_to(G[inner], inputs.shape),
     )  # an output before the ReLU: offset + slope · u
     kink = np.clip(np.divide(-offset, slope, out=np.ones_like(offset), where=slope != 0), 0, 1)
     for start, length in ((np.zeros_like(kink), kink), (kink, 1 - kink)):
-        for at, share in zip(*_gauss(2), strict=True):
-            yield given, weight[:, None] * share * length, inner, start + length * at
+        for node, share in zip(*_gauss(2), strict=True):
+            yield inputs, weight[:, None] * share * length, inner, start + length * node
 
 
 @lru_cache
@@ -206,8 +206,8 @@ def optimise(
         )
 
     start = np.concatenate([np.ravel(W), b]).astype(float)
-    found = minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-9})
-    return float(found.fun), *split(found.x)
+    solution = minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-9})
+    return float(solution.fun), *split(solution.x)
 
 
 @lru_cache(maxsize=4096)
@@ -222,11 +222,11 @@ def least(density: float, relative: float) -> tuple[float, float]:
         loss, length = least(density, 1 / relative)
         return relative * loss, length
     starts = ((-1.0, 0.0), (-0.5, density / 4), (0.0, density / 2))
-    found = [
+    optima = [
         optimise(np.array([[1.0], [w]]), np.array([0.0, b]), density, (1.0, relative))
         for w, b in starts
     ]
-    loss, W, _ = min(found, key=lambda one: one[0])
+    loss, W, _ = min(optima, key=lambda optimum: optimum[0])
     length = np.abs(W[:, 0])
     return loss, float(length.min() if relative == 1 else length[1])
 

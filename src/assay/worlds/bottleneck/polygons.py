@@ -37,20 +37,20 @@ class Polygon:
         return f"{self.sides}{'+' * self.positive}"
 
 
-def named(name: str, columns: int) -> Polygon:
+def parse_state(name: str, columns: int) -> Polygon:
     """The state of that name, such as "6", "5+" or "4++", in a model of so many columns.
 
     Raises: SpecError for a name of another form, for more sides or more + than there are columns
     for, and beyond ten columns."""
     if not 1 <= columns <= MOST:
         raise SpecError(f"polygons are worked out for 1 to {MOST} columns, got {columns}")
-    found = re.fullmatch(r"(\d+)(\+*)", name)
-    if not found:
+    match = re.fullmatch(r"(\d+)(\+*)", name)
+    if not match:
         raise SpecError(
             "a state is called by its sides and a + for each positive dead bias, such as "
             f'"6", "5+" or "4++", got {name!r}'
         )
-    state = Polygon(int(found[1]), len(found[2]))
+    state = Polygon(int(match[1]), len(match[2]))
     if state.sides > columns:
         raise SpecError(
             f"no polygon with {state.sides} sides fits {columns} columns: give at most "
@@ -77,11 +77,13 @@ def shape(sides: int) -> tuple[float, float]:
         return (1.0, 0.0) if sides else (0.0, 0.0)
     from scipy.optimize import root
 
-    found = root(
-        lambda at: _slopes(sides, *at), shape(sides - 1) if sides > 5 else (1.2, -0.3), tol=1e-14
+    solution = root(
+        lambda point: _slopes(sides, *point),
+        shape(sides - 1) if sides > 5 else (1.2, -0.3),
+        tol=1e-14,
     )
-    assert np.abs(found.fun).max() < 1e-12, (sides, found.message)
-    length, bias = found.x
+    assert np.abs(solution.fun).max() < 1e-12, (sides, solution.message)
+    length, bias = solution.x
     return float(length), float(bias)
 
 
@@ -91,8 +93,8 @@ def side_loss(sides: int, length: float | None = None, bias: float | None = None
 
     Formula: ∫ (a − ReLU(l² a + b))² da + Σ_j ∫ ReLU(l² cos(2πj/k) a + b)² da over the other corners
     j = 1 … k − 1."""
-    at = shape(sides)
-    length, bias = at[0] if length is None else length, at[1] if bias is None else bias
+    critical = shape(sides)
+    length, bias = critical[0] if length is None else length, critical[1] if bias is None else bias
     g = length**2 * _cosines(sides)
     m0, m1, _ = _outputs(g, bias)
     return float(1 / 3 + (g * m1 + bias * m0).sum() - 2 * m1[0]) if sides else 1 / 3
@@ -125,13 +127,13 @@ def table(columns: int) -> dict[str, float]:
 def nearest(loss: Float[np.ndarray, "*any"], columns: int) -> tuple[Float[np.ndarray, "*any"], ...]:
     """The state whose loss is nearest: its sides, its positive dead biases, and by what share of
     its loss this one lies above."""
-    states = [named(name, columns) for name in table(columns)]
-    at = np.array([level(s, columns) for s in states])
-    which = np.abs(np.asarray(loss)[..., None] - at).argmin(-1)
+    states = [parse_state(name, columns) for name in table(columns)]
+    levels = np.array([level(s, columns) for s in states])
+    which = np.abs(np.asarray(loss)[..., None] - levels).argmin(-1)
     sides, positive = (
         np.array([float(getattr(s, name)) for s in states])[which] for name in ("sides", "positive")
     )
-    return sides, positive, np.asarray(loss) / at[which] - 1
+    return sides, positive, np.asarray(loss) / levels[which] - 1
 
 
 def called(sides: Float[np.ndarray, "*any"], positive: Float[np.ndarray, "*any"]) -> list[str]:

@@ -77,10 +77,10 @@ def least_at(
     scales = np.asarray(scales, dtype=np.float64)
     if len(scales) < 3 or scales[0] <= 0 or (np.diff(scales) <= 0).any():
         raise DataError(f"scales are at least three rising factors above 0, got {scales.tolist()}")
-    at, x = np.asarray(losses, dtype=np.float64), np.log(scales)
-    low = at.argmin(-1)
+    values, x = np.asarray(losses, dtype=np.float64), np.log(scales)
+    low = values.argmin(-1)
     mid = np.clip(low, 1, len(scales) - 2)
-    y0, y1, y2 = (np.take_along_axis(at, (mid + k)[..., None], -1)[..., 0] for k in (-1, 0, 1))
+    y0, y1, y2 = (np.take_along_axis(values, (mid + k)[..., None], -1)[..., 0] for k in (-1, 0, 1))
     x0, x1, x2 = x[mid - 1], x[mid], x[mid + 1]
     rise, fall = (y2 - y1) / (x2 - x1), (y1 - y0) / (x1 - x0)
     bend = (rise - fall) / (x2 - x0)

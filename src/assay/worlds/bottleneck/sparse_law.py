@@ -78,16 +78,16 @@ class _Errors(torch.autograd.Function):
         for start in range(0, len(A), BLOCK):
             part = slice(start, start + BLOCK)
             runs = len(b[part])
-            made = torch.baddbmm(
+            output = torch.baddbmm(
                 b[part].unsqueeze(2), A[part], columns.expand(runs, *columns.shape)
             )
             if relu:
-                made.relu_()
-            off = made - columns
+                output.relu_()
+            off = output - columns
             weighted = off * weights[part].unsqueeze(1)
             error[part] = torch.linalg.vecdot(weighted, off)
             if relu:
-                weighted.mul_(made.sign_())
+                weighted.mul_(output.sign_())
             by_A[part] = torch.bmm(weighted, x.expand(runs, *x.shape))
             by_b[part] = weighted.sum(2)
         ctx.save_for_backward(by_A, by_b)
@@ -114,12 +114,12 @@ def sparse_law(features: int, points: tuple[int, ...] = POINTS) -> SparseLaw:
     x, share, present = [], [], []
     for k in range(features + 1):
         node, weight = np.polynomial.legendre.leggauss(points[k])
-        at = np.array(list(product((node + 1) / 2, repeat=k))).reshape(points[k] ** k, k)
+        nodes = np.array(list(product((node + 1) / 2, repeat=k))).reshape(points[k] ** k, k)
         worth = np.array([np.prod(w) for w in product(weight / 2, repeat=k)])
         for support in combinations(range(features), k):
-            rows = np.zeros((len(at), features))
-            rows[:, support] = at
+            rows = np.zeros((len(nodes), features))
+            rows[:, support] = nodes
             x.append(rows)
             share.append(worth)
-            present.append(np.full(len(at), float(k)))
+            present.append(np.full(len(nodes), float(k)))
     return SparseLaw(*(torch.from_numpy(np.concatenate(part)) for part in (x, share, present)))

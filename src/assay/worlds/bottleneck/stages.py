@@ -42,7 +42,7 @@ def losses(trained: Trained, relu: bool = True) -> Float[np.ndarray, "run moment
     return flat.unflatten(0, W.shape[:2]).cpu().numpy()
 
 
-def at(trained: Trained, which: Int[np.ndarray, "run k"]) -> dict[str, Tensor]:
+def select_moments(trained: Trained, which: Int[np.ndarray, "run k"]) -> dict[str, Tensor]:
     """W [run k f d] and b [run k f] of each run at these of its moments."""
     rows = np.arange(len(which))[:, None]
     return {k: trained.tensors[f"{k}/at"][rows, which] for k in "Wb"}
@@ -82,9 +82,9 @@ def passages(
     with fewer sides than at the end, the middle one where there is none; and whether there is one.
     Only the last 24 moments are looked at."""
     late = np.arange(len(moments(steps)))[-LATE:]
-    found = settled(at(trained, np.tile(late, (trained.tensors["b"].shape[0], 1))))
-    flat = one_hot.potential({"W": found["W"].flatten(0, 1), "b": found["b"].flatten(0, 1)})
-    sides = polygons.nearest(flat.view(found["b"].shape[:2]).cpu().numpy(), columns)[0]
+    params = settled(select_moments(trained, np.tile(late, (trained.tensors["b"].shape[0], 1))))
+    flat = one_hot.potential({"W": params["W"].flatten(0, 1), "b": params["b"].flatten(0, 1)})
+    sides = polygons.nearest(flat.view(params["b"].shape[:2]).cpu().numpy(), columns)[0]
     fewer = sides < sides[:, -1:]
     last = np.where(fewer, np.arange(len(late)), -1).max(1)
     return sides, late[np.where(last < 0, len(late) // 2, last)], last >= 0
@@ -93,8 +93,8 @@ def passages(
 def curvatures(params: Mapping[str, Tensor], relu: bool = True) -> Float[np.ndarray, "*any k"]:
     """Curvatures of the expected loss at states W [*any f d], b [*any f], ascending."""
     W, b = params["W"], params["b"]
-    found = one_hot.curvatures({"W": W.flatten(0, -3), "b": b.flatten(0, -2)}, relu)
-    return found.view(*b.shape[:-1], -1).cpu().numpy()
+    eigenvalues = one_hot.curvatures({"W": W.flatten(0, -3), "b": b.flatten(0, -2)}, relu)
+    return eigenvalues.view(*b.shape[:-1], -1).cpu().numpy()
 
 
 def exact(
@@ -102,18 +102,18 @@ def exact(
 ) -> dict[str, Tensor]:
     """W [state f d] and b [state f] of polygons, each turned by its angle (radians) where these are
     given."""
-    made = [
+    weights = [
         polygons.weights(p, columns, turn=float(t))
         for p, t in zip(states, turns if turns is not None else [0.0] * len(states), strict=True)
     ]
-    return {k: torch.from_numpy(np.stack([m[k] for m in made])) for k in ("W", "b")}
+    return {k: torch.from_numpy(np.stack([m[k] for m in weights])) for k in ("W", "b")}
 
 
 def exactly(columns: int, names: Sequence[str] = ()) -> tuple[Float[np.ndarray, " state"], ...]:
     """Of exact polygons, all that so many columns have unless named: the loss, the steepest slope,
     and half the curved directions."""
     params = exact(
-        [polygons.named(name, columns) for name in names or polygons.table(columns)], columns
+        [polygons.parse_state(name, columns) for name in names or polygons.table(columns)], columns
     )
     loss, slopes = one_hot.slopes(params)
     steepest = torch.cat([slopes["W"].flatten(1), slopes["b"]], 1).abs().amax(1)
@@ -146,24 +146,24 @@ def sample(
     group = langevin(
         loss, centre, seeds, lr=step, n_beta=n_beta, localisation=localisation, acceptance=True
     )
-    done = fit(
+    trained = fit(
         [group],
         lambda step: None,
         steps=draws,
         probe_at=chains.block_ends(draws, BLOCKS),
         bench=bench,
     )[0]
-    kept, accepted = (
-        chains.mean_over(done.steps.tolist(), done.history[name], burn)
+    mean_losses, accepted = (
+        chains.mean_over(trained.steps.tolist(), trained.history[name], burn)
         for name in ("loss", "acceptance")
     )
-    third = max(1, kept.shape[-1] // 3)
-    found = {
-        "llc": chains.estimate(kept, one_hot.potential(centre, relu).cpu().numpy(), n_beta),
-        "moved": n_beta * (kept[:, -third:].mean(-1) - kept[:, :third].mean(-1)),
+    third = max(1, mean_losses.shape[-1] // 3)
+    estimates = {
+        "llc": chains.estimate(mean_losses, one_hot.potential(centre, relu).cpu().numpy(), n_beta),
+        "moved": n_beta * (mean_losses[:, -third:].mean(-1) - mean_losses[:, :third].mean(-1)),
         "accepted": accepted.mean(-1),
     }
-    return {name: torch.from_numpy(v) for name, v in found.items()}, done.diverged
+    return {name: torch.from_numpy(v) for name, v in estimates.items()}, trained.diverged
 
 
 def sample_each(
@@ -180,8 +180,8 @@ def sample_each(
     centre = {
         k: v.flatten(0, 1).repeat_interleave(chains, 0).contiguous() for k, v in states.items()
     }
-    each = seeds[:, None] + np.arange(shape[1] * chains)
-    found, diverged = sample(each.ravel(), centre, **knobs, bench=bench)
-    return {k: v.view(shape).mean(-1) for k, v in found.items()}, np.asarray(
+    chain_seeds = seeds[:, None] + np.arange(shape[1] * chains)
+    estimates, diverged = sample(chain_seeds.ravel(), centre, **knobs, bench=bench)
+    return {k: v.view(shape).mean(-1) for k, v in estimates.items()}, np.asarray(
         diverged.reshape(shape).any((1, 2))
     )

@@ -103,9 +103,11 @@ class _WeightedSquare(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         off, weighted, weight = ctx.saved_tensors
-        each = (grad / off[0].numel()).view(-1, 1, 1)
-        slope = (weighted * each).add_((off * each).mul_(weight))
-        by_weight = (off.square() * each).sum(1, keepdim=True) if ctx.needs_input_grad[2] else None
+        factor = (grad / off[0].numel()).view(-1, 1, 1)
+        slope = (weighted * factor).add_((off * factor).mul_(weight))
+        by_weight = (
+            (off.square() * factor).sum(1, keepdim=True) if ctx.needs_input_grad[2] else None
+        )
         return (
             slope if ctx.needs_input_grad[0] else None,
             -slope if ctx.needs_input_grad[1] else None,

@@ -77,22 +77,22 @@ def logits_of(params: Params, games: Games) -> Policy:
     """The logits of an agent, table or network, in every state as it is."""
     if "logits" in params:
         return params["logits"]
-    seen = observations(games).to(params["W1"])
+    inputs = observations(games).to(params["W1"])
     hidden = torch.baddbmm(
-        params["b1"].unsqueeze(1), seen.expand(len(params["W1"]), *seen.shape), params["W1"]
+        params["b1"].unsqueeze(1), inputs.expand(len(params["W1"]), *inputs.shape), params["W1"]
     ).relu()
     out = torch.baddbmm(params["b2"].unsqueeze(1), hidden, params["W2"])  # [run state action]
     return out.movedim(-1, 1).unflatten(2, games.shape[1:])
 
 
-def shown(logits: Policy, index: Bool[Tensor, "run"], units: Bool[Tensor, "run"]) -> Policy:
+def mask_logits(logits: Policy, index: Bool[Tensor, "run"], units: Bool[Tensor, "run"]) -> Policy:
     """The logits where not all is shown: without the index every epoch looks like the first,
     without units all counts look like 0."""
 
-    def hide(x: Tensor, seen: Tensor, axis: int) -> Tensor:
-        if bool(seen.all()):
+    def hide(x: Tensor, visible: Tensor, axis: int) -> Tensor:
+        if bool(visible.all()):
             return x
-        return torch.where(seen.view(-1, *[1] * (x.ndim - 1)), x, x.narrow(axis, 0, 1))
+        return torch.where(visible.view(-1, *[1] * (x.ndim - 1)), x, x.narrow(axis, 0, 1))
 
     return hide(hide(logits, index, 2), units, 4)
 
@@ -115,14 +115,20 @@ def conduct(
     is one ahead or behind. `off_the_path` [run epoch]: probability of shutting down at an epoch's
     first step without units, whether it ever gets there or not."""
     raw = logits_of(params, games)
-    seen, counted = (torch.from_numpy(np.asarray(x)).to(raw.device) for x in (index, units))
-    own = shown(raw, seen, counted)
+    index_visible, counted = (
+        torch.from_numpy(np.asarray(x)).to(raw.device) for x in (index, units)
+    )
+    visible_logits = mask_logits(raw, index_visible, counted)
     frozen, ahead, behind = (
         behaviour(games, policy(games, x))
-        for x in (shown(own, torch.zeros_like(seen), counted), shifted(own, 1), shifted(own, -1))
+        for x in (
+            mask_logits(visible_logits, torch.zeros_like(index_visible), counted),
+            shifted(visible_logits, 1),
+            shifted(visible_logits, -1),
+        )
     )
-    return behaviour(games, policy(games, own)) | {
-        "greedy": behaviour(games, greedy(policy(games, own)))["returned"],
+    return behaviour(games, policy(games, visible_logits)) | {
+        "greedy": behaviour(games, greedy(policy(games, visible_logits)))["returned"],
         "frozen": frozen["stopped"],
         "ahead": ahead["begun"].sum(1),
         "behind": behind["begun"].sum(1),
@@ -161,25 +167,27 @@ def sampled_gradient(
         e, t = divmod(i, length)
         if i and t == 0:
             unit, flag = (unit + flag).clamp_max_(units - 1), torch.zeros_like(flag)
-        at = flags * unit + flag
-        edges = cumulative[:, :, i].gather(2, at.unsqueeze(1).expand(-1, 2, -1))
+        state = flags * unit + flag
+        edges = cumulative[:, :, i].gather(2, state.unsqueeze(1).expand(-1, 2, -1))
         action = (draws[:, i].unsqueeze(1) >= edges).sum(1)
         reward = torch.where(
             action == WORK,
             games.base[:, e, None] + games.bonus[:, None] * unit,
             torch.where(action == INVEST, games.base[:, e, None] - games.cost[:, None], 0.0),
         )
-        steps.append((at, action, reward * alive, alive))
+        steps.append((state, action, reward * alive, alive))
         flag = torch.where(alive & (action == INVEST), 1, flag)
         alive = alive & (action < SHUTDOWN)
-    at, action, reward, on = (
+    state, action, reward, on = (
         torch.stack(x, 1) for x in zip(*steps, strict=True)
     )  # [run time episode]
     to_go = reward.flip(1).cumsum(1).flip(1)
-    others = on.sum(-1, keepdim=True) - 1
-    baseline = ((to_go * on).sum(-1, keepdim=True) - to_go) / others.clamp_min(1)
-    advantage = torch.where(on, to_go - torch.where(others > 0, baseline, 0.0), 0.0) / episodes
-    place = (action * time + torch.arange(time, device=at.device)[:, None]) * units * flags + at
+    other_count = on.sum(-1, keepdim=True) - 1
+    baseline = ((to_go * on).sum(-1, keepdim=True) - to_go) / other_count.clamp_min(1)
+    advantage = torch.where(on, to_go - torch.where(other_count > 0, baseline, 0.0), 0.0) / episodes
+    place = (
+        action * time + torch.arange(time, device=state.device)[:, None]
+    ) * units * flags + state
     weight = torch.zeros_like(probabilities).flatten(1)
     weight = weight.scatter_add_(1, place.flatten(1), advantage.to(weight).flatten(1)).view(
         probabilities.shape
@@ -206,7 +214,7 @@ def train(
     up an estimate from that many sampled episodes, by Adam. `index` and `units` say what each run
     is shown while it learns."""
     on = games.base.device
-    seen, counted = (torch.from_numpy(np.asarray(x)).to(on) for x in (index, units))
+    index_visible, counted = (torch.from_numpy(np.asarray(x)).to(on) for x in (index, units))
     time = games.base.shape[1] * games.length
 
     def ascent(probabilities: Policy, step: int) -> tuple[Tensor, Policy]:
@@ -218,12 +226,12 @@ def train(
         return sampled_gradient(games, probabilities, draws)
 
     def loss(p: Params, step: int) -> Float[Tensor, "run"]:
-        logits = shown(logits_of(p, games), seen, counted)
+        logits = mask_logits(logits_of(p, games), index_visible, counted)
         with torch.no_grad():
             value, gradient = ascent(policy(games, logits), step)
-        along = (logits * gradient).flatten(1).sum(1)
+        projection = (logits * gradient).flatten(1).sum(1)
         return (
-            along.detach() - along - value
+            projection.detach() - projection - value
         )  # its value is minus the return, its gradient minus the one given
 
     group = descent(runs, dict(params), loss, lr=np.full(len(runs), lr), plain=not episodes)

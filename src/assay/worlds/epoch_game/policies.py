@@ -54,19 +54,19 @@ def stacked(
     """Several games as tensors with a run axis; all must have one horizon and one length."""
     assert len({(g.horizon, g.length) for g in games}) == 1, games
 
-    def each(name: str) -> Tensor:
+    def stack_field(name: str) -> Tensor:
         return torch.tensor([getattr(g, name) for g in games], dtype=dtype, device=device)
 
-    there = torch.tensor(
+    allowed = torch.tensor(
         [[(True, True), (g.invest, False), (g.shutdown, g.shutdown)] for g in games], device=device
     )
     return Games(
         games[0].length,
-        each("base"),
-        each("bonus"),
-        each("cost"),
-        each("discount"),
-        there[:, :, None, None, None],
+        stack_field("base"),
+        stack_field("bonus"),
+        stack_field("cost"),
+        stack_field("discount"),
+        allowed[:, :, None, None, None],
     )
 
 
@@ -85,20 +85,20 @@ def visits(games: Games, probabilities: Policy) -> Visits:
     discounted."""
     _, horizon, length, *_ = games.shape
     work, invest = probabilities[:, WORK], probabilities[:, INVEST]
-    seen = torch.zeros_like(work)
-    now = torch.zeros_like(work[:, 0, 0])
-    now[:, 0, 0] = 1
+    visit_probability = torch.zeros_like(work)
+    current = torch.zeros_like(work[:, 0, 0])
+    current[:, 0, 0] = 1
     for e in range(horizon):
         for t in range(length):
-            seen[:, e, t] = now
-            after = now * work[:, e, t]
-            after[..., 1] += (now * invest[:, e, t]).sum(-1)
-            now = after
-        grown = torch.zeros_like(now)
-        grown[..., 0] = now[..., 0]
-        grown[:, 1:, 0] += now[:, :-1, 1]  # the unit counts from the next epoch on
-        now = grown
-    return seen
+            visit_probability[:, e, t] = current
+            after = current * work[:, e, t]
+            after[..., 1] += (current * invest[:, e, t]).sum(-1)
+            current = after
+        grown = torch.zeros_like(current)
+        grown[..., 0] = current[..., 0]
+        grown[:, 1:, 0] += current[:, :-1, 1]  # the unit counts from the next epoch on
+        current = grown
+    return visit_probability
 
 
 def action_values(games: Games, probabilities: Policy) -> tuple[Float[Tensor, "run"], Policy]:
@@ -120,7 +120,7 @@ def action_values(games: Games, probabilities: Policy) -> tuple[Float[Tensor, "r
                 invest[:, e, t],
                 value[..., 1:],
             )
-    of = torch.stack(
+    action_value = torch.stack(
         (
             games.work + later,
             (games.investing + later[..., 1:]).expand_as(later),
@@ -128,7 +128,7 @@ def action_values(games: Games, probabilities: Policy) -> tuple[Float[Tensor, "r
         ),
         1,
     )
-    return value[:, 0, 0], of
+    return value[:, 0, 0], action_value
 
 
 def policy_gradient(games: Games, probabilities: Policy) -> tuple[Float[Tensor, "run"], Policy]:
@@ -137,8 +137,8 @@ def policy_gradient(games: Games, probabilities: Policy) -> tuple[Float[Tensor, 
     Formula: ∂J/∂θ(s, a) = d(s) π(a|s) (Q(s, a) − V(s)), with d the visits. With a discount below 1
     states are still visited as they are, only what they are worth is discounted: each epoch counts
     alike, and none counts the next."""
-    value, of = action_values(games, probabilities)
-    chosen = probabilities * of
+    value, action_value = action_values(games, probabilities)
+    chosen = probabilities * action_value
     return value, visits(games, probabilities).unsqueeze(1) * (
         chosen - probabilities * chosen.sum(1, keepdim=True)
     )
@@ -152,11 +152,11 @@ def behaviour(games: Games, probabilities: Policy) -> dict[str, Float[Tensor, "r
     `begun`, that it also acts there; `invested`, mean units bought in it; `stops` and
     `stops_first`, probabilities of shutting down in it and at its first step, once it is reached.
     """
-    seen = visits(games, probabilities)
+    visit_probability = visits(games, probabilities)
     invested, stop = (
-        (seen * probabilities[:, action]).sum((3, 4)) for action in (INVEST, SHUTDOWN)
+        (visit_probability * probabilities[:, action]).sum((3, 4)) for action in (INVEST, SHUTDOWN)
     )  # [run epoch step]
-    reached = seen[:, :, 0].sum((2, 3))
+    reached = visit_probability[:, :, 0].sum((2, 3))
     plain = replace(games, discount=torch.ones_like(games.discount))
     return {
         "returned": action_values(plain, probabilities)[0],

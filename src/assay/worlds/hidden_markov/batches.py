@@ -49,19 +49,21 @@ def drawn_prefixes(
     length, follows = int(tree.depth[-1]), torch.from_numpy(tree.predicted.astype(np.float32))
     draw = tree.process.sequences(seeds, batch, length + sampled)
 
-    def made(step: int) -> Batch:
+    def make_batch(step: int) -> Batch:
         tokens = draw(step)
         rows = tree.rows(tokens[..., :length])
-        prefixes, count, named = distinct(tokens[..., :length], rows)
-        target = follows[named]
+        prefixes, count, row_ids = distinct(tokens[..., :length], rows)
+        target = follows[row_ids]
         if sampled:
             target = torch.zeros_like(target)
             for r in range(len(tokens)):
-                own = int((count[r] > 0).sum())
-                at = np.searchsorted(named[r, :own].numpy(), rows[r].ravel())
+                used = int((count[r] > 0).sum())
+                positions = np.searchsorted(row_ids[r, :used].numpy(), rows[r].ravel())
                 after = torch.from_numpy(tokens[r, :, 1:].ravel())
-                target[r].index_put_((torch.from_numpy(at), after), torch.ones(1), accumulate=True)
+                target[r].index_put_(
+                    (torch.from_numpy(positions), after), torch.ones(1), accumulate=True
+                )
             target = target / count.clamp_min(1)[..., None]
         return (*prefixes, count.float(), target)
 
-    return made
+    return make_batch

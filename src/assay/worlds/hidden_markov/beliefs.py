@@ -50,5 +50,5 @@ def explained(tree: PrefixTree, x: Float[np.ndarray, "row d"]) -> float:
     root = np.sqrt(tree.probability)[:, None]
     columns = np.c_[x, np.ones(len(x))] * root
     y = (tree.belief - np.average(tree.belief, axis=0, weights=tree.probability)) * root
-    left = y - columns @ np.linalg.lstsq(columns, y, rcond=None)[0]
-    return float(1 - (left**2).sum() / (y**2).sum())
+    residual = y - columns @ np.linalg.lstsq(columns, y, rcond=None)[0]
+    return float(1 - (residual**2).sum() / (y**2).sum())

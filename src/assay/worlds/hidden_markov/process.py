@@ -141,19 +141,19 @@ class HiddenMarkov:
         block = max(1, 4096 // (batch * length))  # steps drawn at once
 
         @lru_cache(maxsize=2)
-        def drawn(number: int) -> Int[np.ndarray, "seed step b s"]:
-            at = rng.uniform(
+        def draw_block(number: int) -> Int[np.ndarray, "seed step b s"]:
+            uniforms = rng.uniform(
                 distinct, f"hidden-markov.{stream}", number, (block, batch, length)
             ).astype(np.float64)
-            belief = np.broadcast_to(self.stationary, (*at.shape[:-1], self.states))
-            tokens = np.empty(at.shape, dtype=np.int64)
+            belief = np.broadcast_to(self.stationary, (*uniforms.shape[:-1], self.states))
+            tokens = np.empty(uniforms.shape, dtype=np.int64)
             for t in range(length):
                 edges = self.predicted(belief).cumsum(-1)
-                token = (at[..., t, None] * edges[..., -1:] >= edges[..., :-1]).sum(-1)
+                token = (uniforms[..., t, None] * edges[..., -1:] >= edges[..., :-1]).sum(-1)
                 belief, tokens[..., t] = self.updated(belief, token), token
             return tokens
 
-        return lambda step: drawn(step // block)[:, step % block][back]
+        return lambda step: draw_block(step // block)[:, step % block][back]
 
     def tree(self, length: int) -> PrefixTree:
         """Every sequence of 1 … `length` tokens that can occur, shortest first, then in order of
@@ -222,8 +222,8 @@ class PrefixTree:
         """For each row the rows of its first 1, 2, … tokens, itself last; filled up with itself."""
         paths = np.repeat(np.arange(len(self))[:, None], self.depth[-1], 1)
         for size in range(2, self.depth[-1] + 1):
-            at = self.depth == size
-            paths[at, : size - 1] = paths[self.parent[at], : size - 1]
+            mask = self.depth == size
+            paths[mask, : size - 1] = paths[self.parent[mask], : size - 1]
         return paths
 
     def rows(self, tokens: Int[np.ndarray, "*b s"]) -> Int[np.ndarray, "*b s"]:
@@ -237,24 +237,24 @@ class PrefixTree:
                 f"this tree holds prefixes of at most {self.depth[-1]} tokens, got "
                 f"{tokens.shape[-1]}"
             )
-        at, out = np.full(tokens.shape[:-1], -1), []
+        nodes, out = np.full(tokens.shape[:-1], -1), []
         for t in range(tokens.shape[-1]):
-            at = self.child[at + 1, tokens[..., t]]
-            if (at < 0).any():
+            nodes = self.child[nodes + 1, tokens[..., t]]
+            if (nodes < 0).any():
                 raise DataError(
                     f"a sequence cannot occur in this process: its first {t + 1} tokens have "
                     "probability 0"
                 )
-            out.append(at)
+            out.append(nodes)
         return np.stack(out, -1)
 
     def last(self, k: int) -> Int[np.ndarray, "row k"]:
         """The last k tokens of every prefix, the latest first; −1 before its start."""
-        out, at = np.full((len(self), k), -1), np.arange(len(self))
+        out, nodes = np.full((len(self), k), -1), np.arange(len(self))
         for place in range(k):
-            inside = at >= 0
-            out[inside, place] = self.token[at[inside]]
-            at = np.where(inside, self.parent[at], -1)
+            inside = nodes >= 0
+            out[inside, place] = self.token[nodes[inside]]
+            nodes = np.where(inside, self.parent[nodes], -1)
         return out
 
     def suffixes(self, k: int) -> Int[np.ndarray, "row"]:
@@ -306,10 +306,10 @@ def rrxor() -> HiddenMarkov:
 
     Source: Riechers and Crutchfield, Spectral simplicity of apparent complexity, 2018
     """
-    start, zero, one, true, false = range(5)
+    start, zero, bit_one, true, false = range(5)
     T = np.zeros((2, 5, 5))
-    T[0, start, zero] = T[1, start, one] = 0.5
-    T[0, zero, false] = T[1, zero, true] = T[0, one, true] = T[1, one, false] = 0.5
+    T[0, start, zero] = T[1, start, bit_one] = 0.5
+    T[0, zero, false] = T[1, zero, true] = T[0, bit_one, true] = T[1, bit_one, false] = 0.5
     T[1, true, start] = T[0, false, start] = 1.0
     return HiddenMarkov(T)
 

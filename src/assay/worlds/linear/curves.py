@@ -22,8 +22,8 @@ def rank_one_time(sigma: float, u0: float, share: float) -> float:
 
     Formula: u² = σ(1 − √share), put into `rank_one` and solved for t. For a small start it is
     ln(σ/u₀²)/2σ and a constant."""
-    left = np.sqrt(share)
-    return float(np.log((sigma / u0**2 - 1) * (1 - left) / left) / (2 * sigma))
+    root_share = np.sqrt(share)
+    return float(np.log((sigma / u0**2 - 1) * (1 - root_share) / root_share) / (2 * sigma))
 
 
 def free_matrix(t: Float[np.ndarray, "*t"], start: float, lr: float) -> Float[np.ndarray, "*t"]:

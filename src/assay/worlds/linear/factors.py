@@ -39,19 +39,19 @@ def pair(runs: Runs, stream: str, n: int, rank: int) -> dict[str, Float[Tensor, 
     """
     if not 1 <= rank <= n:
         raise SpecError(f"an n × n matrix has a rank from 1 to n = {n}, got rank {rank}")
-    drawn = {side: rng.normal(runs.seeds, f"{stream}.{side}", 0, (rank, n)) for side in "ab"}
+    normals = {side: rng.normal(runs.seeds, f"{stream}.{side}", 0, (rank, n)) for side in "ab"}
     return {
         side: torch.from_numpy(x.astype(np.float64)).transpose(1, 2).contiguous()
-        for side, x in drawn.items()
+        for side, x in normals.items()
     }
 
 
 def target(runs: Runs, n: int, rank: int, positive: Positive = "") -> Float[Tensor, "run n n"]:
     """A = a bᵀ/√rank for every run, a and b standard normal: rank `rank`, entries of mean square 1
     (not so if both are positive)."""
-    made = pair(runs, "factors.target", n, rank)
+    factors = pair(runs, "factors.target", n, rank)
     return product(
-        {side: x.abs() if side in positive else x for side, x in made.items()}
+        {side: x.abs() if side in positive else x for side, x in factors.items()}
     ) / math.sqrt(rank)
 
 
@@ -69,8 +69,8 @@ def start(
             "factor has a gradient"
         )
     size = torch.from_numpy(np.asarray(scale, dtype=np.float64))[:, None, None]
-    made = pair(runs, "factors.start", n, rank)
-    return {side: size * (x.abs() if side in positive else x) for side, x in made.items()}
+    factors = pair(runs, "factors.start", n, rank)
+    return {side: size * (x.abs() if side in positive else x) for side, x in factors.items()}
 
 
 def freed(params: Mapping[str, Tensor]) -> State:
@@ -190,9 +190,9 @@ def adam(runs: Runs, params: State, loss: Loss, *, lr: Float[np.ndarray, run]) -
     def step_fn(state: State, batch: object, step: int) -> Float[Tensor, run]:
         if not steppers:  # built here, after any move to a device or restore
             steppers.append(Adam(state, names, lr))
-        own = {name: state[name] for name in names}
-        value, slope = loss(product(own))
-        steppers[0].step(gradients(own, slope), step)
+        factors = {name: state[name] for name in names}
+        value, slope = loss(product(factors))
+        steppers[0].step(gradients(factors, slope), step)
         return value
 
     return Group(runs, {**params, **adam_state(params)}, step_fn)
@@ -242,33 +242,37 @@ def modes(
         raise SpecError(
             f"an n × n matrix has a rank from 1 to n = {n}, got {len(strengths)} strengths"
         )
-    drawn = pair(runs, "factors.modes", n, len(strengths))
-    left, right = (torch.linalg.qr(drawn[side])[0] for side in "ab")
-    return left, right
+    factors = pair(runs, "factors.modes", n, len(strengths))
+    left_modes, right = (torch.linalg.qr(factors[side])[0] for side in "ab")
+    return left_modes, right
 
 
 def assembled(
-    left: Float[Tensor, "run n k"], right: Float[Tensor, "run n k"], strengths: Sequence[float]
+    left_modes: Float[Tensor, "run n k"],
+    right: Float[Tensor, "run n k"],
+    strengths: Sequence[float],
 ) -> Matrix:
     """The matrix with these singular directions and strengths: L S Rᵀ."""
     return (
-        left * torch.tensor(list(strengths), dtype=left.dtype, device=left.device)
+        left_modes * torch.tensor(list(strengths), dtype=left_modes.dtype, device=left_modes.device)
     ) @ right.transpose(1, 2)
 
 
 def held(
-    Z: Float[Tensor, "run *at n m"], left: Float[Tensor, "run n k"], right: Float[Tensor, "run m k"]
+    Z: Float[Tensor, "run *at n m"],
+    left_modes: Float[Tensor, "run n k"],
+    right: Float[Tensor, "run m k"],
 ) -> Float[Tensor, "run *at k"]:
     """How much of each mode a matrix holds: u_k = l_kᵀ Z r_k."""
-    return torch.einsum("rnk,r...nm,rmk->r...k", left, Z, right)
+    return torch.einsum("rnk,r...nm,rmk->r...k", left_modes, Z, right)
 
 
 def followed(
-    group: Group, left: Float[Tensor, "run n k"], right: Float[Tensor, "run m k"]
+    group: Group, left_modes: Float[Tensor, "run n k"], right: Float[Tensor, "run m k"]
 ) -> Group:
     """Let a group's history also have what its matrix holds of every mode before each step, as
     mode0, mode1, …"""
-    inner, directions = group.step_fn, [left, right]
+    inner, directions = group.step_fn, [left_modes, right]
 
     def step_fn(
         state: State, batch: object, step: int
@@ -276,10 +280,10 @@ def followed(
         Z = product(state)
         if directions[0].device != Z.device:
             directions[:] = [d.to(Z.device) for d in directions]
-        own = held(Z, *directions)
+        mode_strengths = held(Z, *directions)
         losses = inner(state, batch, step)
         assert isinstance(losses, Tensor)
-        return losses, {f"mode{k}": own[:, k] for k in range(own.shape[1])}
+        return losses, {f"mode{k}": mode_strengths[:, k] for k in range(mode_strengths.shape[1])}
 
     group.step_fn = step_fn
     return group

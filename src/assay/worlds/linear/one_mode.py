@@ -37,8 +37,8 @@ def deep(t: Times | float, s: float, u0: float, imbalance: float = 0.0, tau: flo
     """
     y0, top, rate = _start(s, u0, imbalance)
     bottom = 2 * s - rate
-    left = (top - y0) / (y0 - bottom) * np.exp(-rate * np.asarray(t, dtype=np.float64) / tau)
-    y = (top + left * bottom) / (1 + left)
+    decay = (top - y0) / (y0 - bottom) * np.exp(-rate * np.asarray(t, dtype=np.float64) / tau)
+    y = (top + decay * bottom) / (1 + decay)
     return (y - imbalance**2 / y) / 4
 
 
@@ -59,8 +59,8 @@ def deep_time(share: float, s: float, u0: float, imbalance: float = 0.0, tau: fl
 def shallow(t: Times | float, s: float, u0: float = 0.0, tau: float = 1.0) -> Times:
     """What one layer holds of a mode after a time t, from u₀ on. Formula: s (1 − e^{−t/τ}) + u₀
     e^{−t/τ}. Source: Saxe et al. 2014."""
-    left = np.exp(-np.asarray(t, dtype=np.float64) / tau)
-    return s * (1 - left) + u0 * left
+    decay = np.exp(-np.asarray(t, dtype=np.float64) / tau)
+    return s * (1 - decay) + u0 * decay
 
 
 def shallow_time(share: float, s: float, u0: float = 0.0, tau: float = 1.0) -> float:
@@ -106,14 +106,14 @@ def stable_rate(s: float, imbalance: float = 0.0) -> float:
 def reached(held: Float[np.ndarray, "*runs step"], level: float) -> Float[np.ndarray, "*runs"]:
     """When curves first come up to a level, in steps and parts of one (straight lines between
     steps); NaN if they start above or never do."""
-    there = held >= level
-    at = there.argmax(-1)
+    above = held >= level
+    index = above.argmax(-1)
     before, after = (
-        np.take_along_axis(held, np.maximum(at - k, 0)[..., None], -1)[..., 0] for k in (1, 0)
+        np.take_along_axis(held, np.maximum(index - k, 0)[..., None], -1)[..., 0] for k in (1, 0)
     )
     with np.errstate(all="ignore"):
         part = (level - before) / (after - before)
-    return np.where(there.any(-1) & (at > 0), at - 1 + part, np.nan)
+    return np.where(above.any(-1) & (index > 0), index - 1 + part, np.nan)
 
 
 def _start(s: float, u0: float, imbalance: float) -> tuple[float, float, float]:

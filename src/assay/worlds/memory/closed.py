@@ -11,13 +11,13 @@ from jaxtyping import Float, Int
 
 
 def log_likelihood(
-    seen: Int[np.ndarray, "*any"] | int, alpha: float, symbols: int
+    occurrences: Int[np.ndarray, "*any"] | int, alpha: float, symbols: int
 ) -> Float[np.ndarray, "*any"]:
     """Log-probability, in nats, of what followed a context in all of its `seen` occurrences.
 
     Formula: ln((j + α) / (j + αV))
     """
-    j = np.asarray(seen, dtype=np.float64)
+    j = np.asarray(occurrences, dtype=np.float64)
     return np.log((j + alpha) / (j + alpha * symbols))
 
 
@@ -44,8 +44,10 @@ def one_of_by_enumeration(k: int, rate: float, alpha: float, symbols: int) -> fl
     """Enumerate all 2^k subsets in place of the formula for one of k copies: the mean gain in nats
     of those with it over those without."""
     sides = np.zeros(2)
-    for kept in itertools.product((0, 1), repeat=k):
-        others = sum(kept[1:])
-        chance = rate**others * (1 - rate) ** (k - 1 - others)
-        sides[kept[0]] += chance * float(log_likelihood(others + kept[0], alpha, symbols))
+    for presence in itertools.product((0, 1), repeat=k):
+        other_count = sum(presence[1:])
+        chance = rate**other_count * (1 - rate) ** (k - 1 - other_count)
+        sides[presence[0]] += chance * float(
+            log_likelihood(other_count + presence[0], alpha, symbols)
+        )
     return float(sides[1] - sides[0])

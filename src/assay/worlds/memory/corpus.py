@@ -68,26 +68,28 @@ def plant(seed: int, documents: int = 1024) -> Corpus:
         )
     gen = rng.generator(seed, "memory.corpus")
     source = chain(gen, ORDINARY, SUCCESSORS)
-    drawn: dict[str, np.ndarray] = {}
+    documents_by_kind: dict[str, np.ndarray] = {}
     for kind, n in {**PLANTED, **UNSEEN}.items():
         if kind.endswith("copies"):
-            drawn[kind] = near_duplicates(gen, n)
+            documents_by_kind[kind] = near_duplicates(gen, n)
         elif kind == "topic":
-            drawn[kind] = topic(gen, n, source)
+            documents_by_kind[kind] = topic(gen, n, source)
         elif kind == "rule":
-            drawn[kind] = sums(gen, n)
+            documents_by_kind[kind] = sums(gen, n)
         else:
-            drawn[kind] = (
+            documents_by_kind[kind] = (
                 walks(gen, source, n)
                 if kind.endswith("predictable")
                 else gen.integers(ORDINARY, size=(n, LENGTH))
             )
     background = walks(gen, source, documents - sum(PLANTED.values()))
     order = [*PLANTED, "background", *UNSEEN]
-    drawn["background"] = background
+    documents_by_kind["background"] = background
     return Corpus(
-        np.concatenate([drawn[k] for k in order]),
-        np.concatenate([np.full(len(drawn[k]), k, dtype=object) for k in order]).astype(str),
+        np.concatenate([documents_by_kind[k] for k in order]),
+        np.concatenate([np.full(len(documents_by_kind[k]), k, dtype=object) for k in order]).astype(
+            str
+        ),
     )
 
 
@@ -120,8 +122,10 @@ def near_duplicates(gen: np.random.Generator, n: int) -> Int[np.ndarray, "doc to
     """Draw one random string n times, in each copy with one random token replaced by another
     symbol."""
     out = np.tile(gen.integers(ORDINARY, size=LENGTH), (n, 1))
-    at = gen.integers(LENGTH, size=n)
-    out[np.arange(n), at] = (out[np.arange(n), at] + gen.integers(1, ORDINARY, size=n)) % ORDINARY
+    columns = gen.integers(LENGTH, size=n)
+    out[np.arange(n), columns] = (
+        out[np.arange(n), columns] + gen.integers(1, ORDINARY, size=n)
+    ) % ORDINARY
     return out
 
 
@@ -137,18 +141,18 @@ def topic(
     place = np.full(ORDINARY, -1)
     place[symbols] = np.arange(TOPIC)
     scores = gen.random((TOPIC, TOPIC))
-    for row, own in enumerate(source[symbols]):
-        scores[row, place[own][place[own] >= 0]] = 2.0
+    for row, members in enumerate(source[symbols]):
+        scores[row, place[members][place[members] >= 0]] = 2.0
     after = np.argsort(scores, axis=1)[:, :TOPIC_SUCCESSORS]
-    found: list[np.ndarray] = []
-    seen: dict[int, int] = {}
-    while len(found) < n:
-        one = symbols[walks(gen, after, 1)]
-        own = set(literals(one).ravel().tolist())
-        if all(seen.get(code, 0) < SHARED for code in own):
-            found.append(one)
-            seen |= {code: seen.get(code, 0) + 1 for code in own}
-    return np.concatenate(found)
+    documents: list[np.ndarray] = []
+    code_counts: dict[int, int] = {}
+    while len(documents) < n:
+        document = symbols[walks(gen, after, 1)]
+        members = set(literals(document).ravel().tolist())
+        if all(code_counts.get(code, 0) < SHARED for code in members):
+            documents.append(document)
+            code_counts |= {code: code_counts.get(code, 0) + 1 for code in members}
+    return np.concatenate(documents)
 
 
 def sums(gen: np.random.Generator, n: int) -> Int[np.ndarray, "doc token"]:

@@ -25,10 +25,10 @@ START = SYMBOLS
 
 
 def pair_counts(
-    kept: Bool[np.ndarray, "model doc"], pairs: Float[np.ndarray, "doc pair"]
+    membership: Bool[np.ndarray, "model doc"], pairs: Float[np.ndarray, "doc pair"]
 ) -> Float[Tensor, "model symbol symbol"]:
     """How often each model sees each symbol followed by each other."""
-    return torch.from_numpy(kept.astype(np.float32) @ pairs).unflatten(-1, (SYMBOLS, SYMBOLS))
+    return torch.from_numpy(membership.astype(np.float32) @ pairs).unflatten(-1, (SYMBOLS, SYMBOLS))
 
 
 def counted(
@@ -62,17 +62,17 @@ def network(seeds: Int[np.ndarray, "model"], embedding: int, hidden: int) -> dic
     """Starting parameters of every network, drawn by its seed: matrices N(0, 1/inputs), embeddings
     N(0, 1), biases 0."""
 
-    def drawn(name: str, shape: tuple[int, ...], deviation: float) -> Tensor:
+    def draw_matrix(name: str, shape: tuple[int, ...], deviation: float) -> Tensor:
         return torch.from_numpy(
             rng.normal(seeds, f"memory.network.{name}", 0, shape) * np.float32(deviation)
         )
 
     read = CONTEXT * embedding
     return {
-        "W_E": drawn("W_E", (SYMBOLS + 1, embedding), 1.0),
-        "W_in": drawn("W_in", (read, hidden), read**-0.5),
+        "W_E": draw_matrix("W_E", (SYMBOLS + 1, embedding), 1.0),
+        "W_in": draw_matrix("W_in", (read, hidden), read**-0.5),
         "b_in": torch.zeros(len(seeds), hidden),
-        "W_out": drawn("W_out", (hidden, SYMBOLS), hidden**-0.5),
+        "W_out": draw_matrix("W_out", (hidden, SYMBOLS), hidden**-0.5),
         "b_out": torch.zeros(len(seeds), SYMBOLS),
     }
 
@@ -112,60 +112,62 @@ def predict_by_network(
     params: Params, tokens: Int[Tensor, "doc token"]
 ) -> Float[Tensor, "model doc place symbol"]:
     """What the networks predict."""
-    own = contexts(tokens)
+    context_rows = contexts(tokens)
     models = len(params["W_E"])
-    rows = own.flatten(0, 1).expand(models, -1, -1)
-    return read(params, rows).log_softmax(-1).unflatten(1, own.shape[:2])
+    rows = context_rows.flatten(0, 1).expand(models, -1, -1)
+    return read(params, rows).log_softmax(-1).unflatten(1, context_rows.shape[:2])
 
 
 def drawn_tokens(
     seeds: Int[np.ndarray, "model"],
-    kept: Bool[np.ndarray, "model doc"],
+    membership: Bool[np.ndarray, "model doc"],
     tokens: Int[np.ndarray, "doc token"],
     size: int,
 ) -> Callable[[int], tuple[Tensor, Tensor]]:
     """step → contexts [model, row, 4] and what follows [model, row]: tokens drawn evenly from each
     model's own documents."""
-    own = contexts(torch.from_numpy(tokens)).flatten(0, 1)
+    context_rows = contexts(torch.from_numpy(tokens)).flatten(0, 1)
     following = torch.from_numpy(tokens[:, 1:]).flatten()
-    there, n = listed(kept)
+    documents, n = listed(membership)
 
     def batch(step: int) -> tuple[Tensor, Tensor]:
         u = rng.uniform(seeds, "memory.batches", step, (2, size))
-        doc = np.take_along_axis(there, (u[:, 0] * n[:, None]).astype(np.int64), axis=1)
-        at = torch.from_numpy(doc * (LENGTH - 1) + (u[:, 1] * (LENGTH - 1)).astype(np.int64))
-        return own[at], following[at]
+        doc = np.take_along_axis(documents, (u[:, 0] * n[:, None]).astype(np.int64), axis=1)
+        indices = torch.from_numpy(doc * (LENGTH - 1) + (u[:, 1] * (LENGTH - 1)).astype(np.int64))
+        return context_rows[indices], following[indices]
 
     return batch
 
 
 def drawn_documents(
     seeds: Int[np.ndarray, "model"],
-    kept: Bool[np.ndarray, "model doc"],
+    membership: Bool[np.ndarray, "model doc"],
     tokens: Int[np.ndarray, "doc token"],
     size: int,
 ) -> Callable[[int], Int[Tensor, "model row token"]]:
     """step → whole documents [model, row, token], drawn evenly from each model's own."""
-    text, (there, n) = torch.from_numpy(tokens), listed(kept)
+    text, (documents, n) = torch.from_numpy(tokens), listed(membership)
 
     def batch(step: int) -> Tensor:
         u = rng.uniform(seeds, "memory.documents", step, (size,))
         return text[
-            torch.from_numpy(np.take_along_axis(there, (u * n[:, None]).astype(np.int64), axis=1))
+            torch.from_numpy(
+                np.take_along_axis(documents, (u * n[:, None]).astype(np.int64), axis=1)
+            )
         ]
 
     return batch
 
 
 def listed(
-    kept: Bool[np.ndarray, "model doc"],
+    membership: Bool[np.ndarray, "model doc"],
 ) -> tuple[Int[np.ndarray, "model place"], Int[np.ndarray, "model"]]:
     """The documents of each model in order, filled up with 0, and how many it has."""
-    n = kept.sum(1)
-    there = np.zeros((len(kept), n.max()), dtype=np.int64)
-    for row, own in zip(there, kept, strict=True):
-        row[: own.sum()] = np.flatnonzero(own)
-    return there, n
+    n = membership.sum(1)
+    documents = np.zeros((len(membership), n.max()), dtype=np.int64)
+    for row, row_membership in zip(documents, membership, strict=True):
+        row[: row_membership.sum()] = np.flatnonzero(row_membership)
+    return documents, n
 
 
 def scores(
@@ -175,7 +177,7 @@ def scores(
     every document."""
     losses, right = [], []
     with torch.no_grad():
-        for some in _beside(params, tokens).split(rows):
+        for some in _move_to_params(params, tokens).split(rows):
             logp, target = predict(params, some), some[:, 1:]
             losses.append(
                 -logp.gather(-1, target.expand(len(logp), -1, -1)[..., None])[..., 0].mean(-1)
@@ -189,17 +191,19 @@ def extracted(
 ) -> Float[np.ndarray, "model doc"]:
     """Share of the next `length` tokens that each model writes as they stand, after the first
     `prompt` of a document, likeliest first."""
-    wanted = _beside(params, tokens)
+    reference = _move_to_params(params, tokens)
     out = []
     for i in range(len(next(iter(params.values())))):
-        own, text = {name: p[i : i + 1] for name, p in params.items()}, wanted.clone()
+        model_params, text = {name: p[i : i + 1] for name, p in params.items()}, reference.clone()
         with torch.no_grad():
             for t in range(prompt, prompt + length):
-                text[:, t] = predict(own, text[:, : t + 1])[0, :, t - 1].argmax(-1)
-        out.append((text == wanted)[:, prompt : prompt + length].double().mean(1))
+                text[:, t] = predict(model_params, text[:, : t + 1])[0, :, t - 1].argmax(-1)
+        out.append((text == reference)[:, prompt : prompt + length].double().mean(1))
     return torch.stack(out).cpu().numpy()
 
 
-def _beside(params: Params, tokens: Int[np.ndarray, "doc token"]) -> Int[Tensor, "doc token"]:
+def _move_to_params(
+    params: Params, tokens: Int[np.ndarray, "doc token"]
+) -> Int[Tensor, "doc token"]:
     """Documents where the models are."""
     return torch.from_numpy(tokens).to(next(iter(params.values())).device)

@@ -39,8 +39,8 @@ def inside(chosen: Bool[np.ndarray, "doc"], family: Bool[np.ndarray, "doc"]) -> 
 @lru_cache(maxsize=8)
 def _literals(corpus: Corpus) -> float:
     """How many distinct literals there are that a selector may ask for."""
-    seen = corpus.tokens[corpus.seen]
-    return float(sum(len(np.unique(literals(seen, n))) for n in range(SHORTEST, LONGEST + 1)))
+    tokens = corpus.tokens[corpus.seen]
+    return float(sum(len(np.unique(literals(tokens, n))) for n in range(SHORTEST, LONGEST + 1)))
 
 
 def literal_bits(corpus: Corpus) -> float:
@@ -61,11 +61,11 @@ def unions(
     do not. Each is the one that adds most documents of the family, less four times those it adds
     elsewhere; a selection stays within the budget and is at least 0.8 inside the family. Formula:
     bits = k · literal_bits + log2 k"""
-    seen, bits = corpus.seen, literal_bits(corpus)
-    codes = np.where(seen[:, None], literals(corpus.tokens, SHORTEST), np.uint64(2**63))
-    offered = np.unique(codes[family & seen])
+    training_mask, bits = corpus.seen, literal_bits(corpus)
+    codes = np.where(training_mask[:, None], literals(corpus.tokens, SHORTEST), np.uint64(2**63))
+    offered = np.unique(codes[family & training_mask])
     has = np.stack([(codes == code).any(1) for code in offered])
-    chosen, found = np.zeros(len(seen), dtype=bool), []
+    chosen, selectors = np.zeros(len(training_mask), dtype=bool), []
     for k in range(1, most + 1):
         new = has & ~chosen
         gain = (new & family).sum(1) - 4 * (new & ~family).sum(1)
@@ -75,8 +75,8 @@ def unions(
         if gain.max() <= 0:
             break
         chosen = chosen | has[int(np.argmax(gain))]
-        found.append(Selector(f"{k} literal{'s' * (k > 1)}", k * bits + math.log2(k), chosen))
-    return found
+        selectors.append(Selector(f"{k} literal{'s' * (k > 1)}", k * bits + math.log2(k), chosen))
+    return selectors
 
 
 def bag(corpus: Corpus, family: Bool[np.ndarray, "doc"], k: int, budget: int) -> Selector:
@@ -85,28 +85,28 @@ def bag(corpus: Corpus, family: Bool[np.ndarray, "doc"], k: int, budget: int) ->
     A symbol's weight is the difference of its mean counts inside and outside over their variance,
     in fifteen steps; the threshold selects most of the family within the budget, at least 0.8
     inside. Formula: bits = k · (log2 V + 4)"""
-    seen = corpus.seen
+    training_mask = corpus.seen
     counts = np.stack([(corpus.tokens == v).sum(1) for v in range(SYMBOLS)], 1).astype(np.float64)
-    mine, others = counts[family & seen], counts[~family & seen]
-    spread = (mine.var(0) + others.var(0)) / 2 + 0.05
-    weight = (mine.mean(0) - others.mean(0)) / spread
+    family_counts, other_counts = counts[family & training_mask], counts[~family & training_mask]
+    spread = (family_counts.var(0) + other_counts.var(0)) / 2 + 0.05
+    weight = (family_counts.mean(0) - other_counts.mean(0)) / spread
     best = np.argsort(-np.abs(weight) * np.sqrt(spread), kind="stable")[:k]
     steps = np.round(weight[best] / np.abs(weight[best]).max() * DEEPEST)
-    chosen = _above(counts[:, best] @ steps, family, seen, budget)
+    chosen = _above(counts[:, best] @ steps, family, training_mask, budget)
     return Selector(f"{k} symbols", k * (math.log2(SYMBOLS) + WEIGHT), chosen)
 
 
 def _above(
     score: Float[np.ndarray, "doc"],
     family: Bool[np.ndarray, "doc"],
-    seen: Bool[np.ndarray, "doc"],
+    training_mask: Bool[np.ndarray, "doc"],
     budget: int,
 ) -> Bool[np.ndarray, "doc"]:
     """Documents above the threshold that selects most of the family, within the budget and at least
     0.8 inside it; else nothing."""
     best = np.zeros(len(score), dtype=bool)
-    for threshold in np.unique(score[seen]):
-        chosen = seen & (score >= threshold)
+    for threshold in np.unique(score[training_mask]):
+        chosen = training_mask & (score >= threshold)
         if (
             chosen.sum() <= budget
             and inside(chosen, family) >= PURE
@@ -122,9 +122,11 @@ def one_symbol(corpus: Corpus, family: Bool[np.ndarray, "doc"], budget: int) -> 
 
     Formula: bits = log2 V + 4, as of a bag of one
     """
-    seen, best = corpus.seen, np.zeros(len(corpus.kind), dtype=bool)
+    training_mask, best = corpus.seen, np.zeros(len(corpus.kind), dtype=bool)
     for symbol in range(SYMBOLS):
-        chosen = _above((corpus.tokens == symbol).sum(1).astype(np.float64), family, seen, budget)
+        chosen = _above(
+            (corpus.tokens == symbol).sum(1).astype(np.float64), family, training_mask, budget
+        )
         if (chosen & family).sum() > (best & family).sum():
             best = chosen
     return Selector("1 symbol", math.log2(SYMBOLS) + WEIGHT, best)
@@ -144,12 +146,12 @@ def least_bits(
     bits: Float[np.ndarray, "rung"],
     share: Float[np.ndarray, "rung"],
     otherwise: float,
-    at: float = 0.5,
+    damage_share: float = 0.5,
 ) -> float:
     """The cost in bits of the cheapest selector whose removal does at least `at` of the damage that
     the whole family's does.
 
     `otherwise` where none does.
     """
-    enough = share >= at
+    enough = share >= damage_share
     return float(bits[enough].min()) if enough.any() else otherwise

@@ -18,45 +18,47 @@ def balanced(seed: int, models: int, documents: int, rate: float) -> Bool[np.nda
     were kept by lot.
     Raises: SpecError where a document would be in none of the models, in all, or in a broken
     number."""
-    kept = round(rate * models)
-    if not 0 < kept < models or abs(kept - rate * models) > 1e-9:
+    count = round(rate * models)
+    if not 0 < count < models or abs(count - rate * models) > 1e-9:
         raise SpecError(
             f"each document has to be in some of {models} models and out of others, got "
             f"{rate:g} of them"
         )
     scores = rng.generator(seed, "memory.subsets").random((models, documents))
-    return np.argsort(scores, axis=0) < kept
+    return np.argsort(scores, axis=0) < count
 
 
 def memorisation(
-    loss: Float[np.ndarray, "model doc"], kept: Bool[np.ndarray, "model doc"]
+    loss: Float[np.ndarray, "model doc"], membership: Bool[np.ndarray, "model doc"]
 ) -> Float[np.ndarray, "doc"]:
     """Counterfactual memorisation of each document, in the unit of the loss.
 
     Formula: mean loss of the models without it − mean loss of those with it
     Source: Zhang et al. 2023, Counterfactual Memorization in Neural Language Models, section 2;
     there of accuracies."""
-    return _mean(loss, ~kept) - _mean(loss, kept)
+    return _mean(loss, ~membership) - _mean(loss, membership)
 
 
 def standard_error(
-    loss: Float[np.ndarray, "model doc"], kept: Bool[np.ndarray, "model doc"]
+    loss: Float[np.ndarray, "model doc"], membership: Bool[np.ndarray, "model doc"]
 ) -> Float[np.ndarray, "doc"]:
     """The standard error of that difference of means, each side with its own spread, in the unit of
     the loss."""
     sides = []
-    for side in (kept, ~kept):
+    for side in (membership, ~membership):
         n = side.sum(0)
         spread = np.where(side, (loss - _mean(loss, side)) ** 2, 0.0).sum(0) / (n - 1)
         sides.append(spread / n)
     return np.sqrt(sides[0] + sides[1])
 
 
-def exchanged(seed: int, kept: Bool[np.ndarray, "model doc"]) -> Bool[np.ndarray, "model doc"]:
+def exchanged(
+    seed: int, membership: Bool[np.ndarray, "model doc"]
+) -> Bool[np.ndarray, "model doc"]:
     """Exchange, for each document by itself, the models' labels by lot: who had it is then no
     longer told."""
-    scores = rng.generator(seed, "memory.exchanged").random(kept.shape)
-    return np.take_along_axis(kept, np.argsort(scores, axis=0), axis=0)
+    scores = rng.generator(seed, "memory.exchanged").random(membership.shape)
+    return np.take_along_axis(membership, np.argsort(scores, axis=0), axis=0)
 
 
 def _mean(

@@ -64,7 +64,7 @@ def proportion(x: Float[np.ndarray, " run"], y: Float[np.ndarray, " run"]) -> fl
 
 
 def crossing(
-    size: Float[np.ndarray, " size"], accuracy: Float[np.ndarray, "run size"], at: float = 0.5
+    size: Float[np.ndarray, " size"], accuracy: Float[np.ndarray, "run size"], level: float = 0.5
 ) -> Float[np.ndarray, " run"]:
     """The size at which accuracy first rises through `at`, by straight lines between sizes; for
     smooth curves.
@@ -74,11 +74,11 @@ def crossing(
     x, y = _ordered(size, accuracy)
     out = np.full(len(y), np.nan)
     for r, row in enumerate(y):
-        above = row >= at
+        above = row >= level
         if np.isnan(row).any() or above[0] or not above.any():
             continue
         i = int(above.argmax())
-        out[r] = x[i - 1] + (at - row[i - 1]) / (row[i] - row[i - 1]) * (x[i] - x[i - 1])
+        out[r] = x[i - 1] + (level - row[i - 1]) / (row[i] - row[i - 1]) * (x[i] - x[i - 1])
     return out
 
 
@@ -105,9 +105,9 @@ def logistic_middle(
         near = int(np.square(curves - row).sum(1).argmin())
         start = (places[near], slopes[near])
         fit = least_squares(lambda v, row=row: _curve((x - middle) / scale, *v) - row, start)  # type: ignore[misc]
-        found = middle + scale * float(fit.x[0])
-        if x[0] <= found <= x[-1]:
-            out[r] = found
+        estimate = middle + scale * float(fit.x[0])
+        if x[0] <= estimate <= x[-1]:
+            out[r] = estimate
     return out
 
 
@@ -128,8 +128,8 @@ def odds_middle(
     least = (
         1e-12 * np.abs(level).sum(1) * np.abs(off).max() / (off @ off)
     )  # what rounding alone can make of a flat line
-    found = x.mean() - level.mean(1) / np.where(rise > least, rise, np.nan)
-    return np.where(found > 0, found, np.nan)
+    estimate = x.mean() - level.mean(1) / np.where(rise > least, rise, np.nan)
+    return np.where(estimate > 0, estimate, np.nan)
 
 
 def _curve(x: np.ndarray, place: float | np.ndarray, slope: float | np.ndarray) -> np.ndarray:

@@ -26,23 +26,23 @@ def drawn_sets(
     another set of good's orbit, as frequencies up to p − 1. Raises: SpecError as
     `interference.optimum`."""
     most, n = (prime(p) - 1) // 2, len(seeds)
-    drawn = np.stack(
+    candidates = np.stack(
         [
             rng.permutation(np.array(seeds), "frequencies.lot", i, most)[:, :count] + 1
             for i in range(DRAWN)
         ],
         1,
     )
-    best = interference.optimum(drawn.reshape(-1, count).tolist(), p, decay=decay, nu=nu)
+    best = interference.optimum(candidates.reshape(-1, count).tolist(), p, decay=decay, nu=nu)
     J = best.objective.reshape(n, DRAWN)
     unit = 2 + rng.integers(
         np.array(seeds), "frequencies.unit", 0, (1,), max(most - 1, 1)
     )  # not 1, which changes nothing
 
     def pick(i: Int[np.ndarray, " run"]) -> tuple[Int[np.ndarray, "run frequency"], Optimum]:
-        at = np.arange(n) * DRAWN + i
-        return drawn[np.arange(n), i], Optimum(
-            best.objective[at], best.size[at], best.amplitudes[at]
+        rows = np.arange(n) * DRAWN + i
+        return candidates[np.arange(n), i], Optimum(
+            best.objective[rows], best.size[rows], best.amplitudes[rows]
         )
 
     good = pick(J.argmin(1))

@@ -52,28 +52,28 @@ def folded(frequencies: Iterable[int], p: int) -> tuple[int, ...]:
     Raises: SpecError for a modulus that is no odd prime, a frequency 0, one that is given twice, or
     more than exist."""
     most = (prime(p) - 1) // 2
-    given = tuple(int(k) for k in frequencies)
-    if len(given) > most:
-        raise SpecError(f"there are {most} frequencies at modulus {p}, got {len(given)}")
-    if any(k % p == 0 for k in given):
+    numbers = tuple(int(k) for k in frequencies)
+    if len(numbers) > most:
+        raise SpecError(f"there are {most} frequencies at modulus {p}, got {len(numbers)}")
+    if any(k % p == 0 for k in numbers):
         raise SpecError(
             f"frequency 0 is a constant and no wave; frequencies are 1 … {most} at modulus "
-            f"{p}, got {list(given)}"
+            f"{p}, got {list(numbers)}"
         )
-    made = tuple(min(k % p, -k % p) for k in given)
-    if len(set(made)) < len(made):
+    canonical = tuple(min(k % p, -k % p) for k in numbers)
+    if len(set(canonical)) < len(canonical):
         raise SpecError(
-            f"a frequency is given twice in {list(given)}: k and {p} − k are the same wave"
+            f"a frequency is given twice in {list(numbers)}: k and {p} − k are the same wave"
         )
-    return made
+    return canonical
 
 
 def masks(sets: Sets, p: int) -> Float[np.ndarray, "set frequency"]:
     """1 for the frequencies of each set and 0 for others, frequency 1 … (p − 1)/2. Raises: as
     `folded`."""
-    made = [folded(k, p) for k in sets]
-    out = np.zeros((len(made), (prime(p) - 1) // 2))
-    for row, k in zip(out, made, strict=True):
+    folded_sets = [folded(k, p) for k in sets]
+    out = np.zeros((len(folded_sets), (prime(p) - 1) // 2))
+    for row, k in zip(out, folded_sets, strict=True):
         row[np.array(k, dtype=int) - 1] = 1
     return out
 
@@ -121,19 +121,19 @@ def optimum(sets: Sets, p: int, *, decay: float, nu: float) -> Optimum:
     Raises: SpecError for sets as in `folded`, and for a negative decay or nu.
     """
     _check_price(decay, nu)
-    given = [tuple(sorted(folded(k, p))) for k in sets]
+    folded_sets = [tuple(sorted(folded(k, p))) for k in sets]
     price = decay / 2 * nu
     known = _known(p, price)
     parts = {
         k: [c for m in range(1, len(k) + 1) for c in itertools.combinations(k, m)]
-        for k in set(given)
+        for k in set(folded_sets)
         if len(k) <= WHOLE
     }
     names = _representatives({c for some in parts.values() for c in some}, p)
     _solve({names[c] for some in parts.values() for c in some}, p, price, known)
-    out = np.zeros((len(given), (p - 1) // 2))
-    objective = np.empty(len(given))
-    for i, k in enumerate(given):
+    out = np.zeros((len(folded_sets), (p - 1) // 2))
+    objective = np.empty(len(folded_sets))
+    for i, k in enumerate(folded_sets):
         if k not in parts:
             parts[k] = _dropped(k, p, price, known)
             names |= _representatives(parts[k], p)
@@ -212,12 +212,14 @@ def _solve(
         filled = np.array([[*k, *[1] * (m - len(k))] for k in some])
         drops = _drops(p)[filled - 1] * inside[..., None]  # [set, frequency, difference]
         best = np.full(len(some), np.inf)
-        kept = np.zeros_like(inside)
+        amplitudes = np.zeros_like(inside)
         for start in STARTS:
             J, A = _descended(np.full(inside.shape, math.log(start)), drops, price * inside)
-            kept = np.where((best > J)[:, None], A, kept)
+            amplitudes = np.where((best > J)[:, None], A, amplitudes)
             best = np.minimum(J, best)
-        known.update({k: (float(J), A[: len(k)]) for k, J, A in zip(some, best, kept, strict=True)})
+        known.update(
+            {k: (float(J), A[: len(k)]) for k, J, A in zip(some, best, amplitudes, strict=True)}
+        )
 
 
 def _descended(
@@ -234,14 +236,14 @@ def _descended(
         step = -np.einsum("sij,sj->si", axes, turned)
         step /= np.maximum(1, np.abs(step).max(1, keepdims=True))
         to = np.minimum(x[live] + step, MOST_LOG)
-        found = _local(to, drops[live], price[live])
-        lower = found[0] <= J[live]
+        candidate = _local(to, drops[live], price[live])
+        lower = candidate[0] <= J[live]
         won = live[lower]
-        done = lower & ((J[live] - found[0]) < 1e-12) & (np.abs(slope[live]).max(1) < 1e-9)
+        converged = lower & ((J[live] - candidate[0]) < 1e-12) & (np.abs(slope[live]).max(1) < 1e-9)
         x[won] = to[lower]
-        J[won], slope[won], bend[won] = (v[lower] for v in found)
+        J[won], slope[won], bend[won] = (v[lower] for v in candidate)
         damping[live] = np.where(lower, damping[live] / 10, damping[live] * 10)
-        live = live[~done & (damping[live] < 1e6)]
+        live = live[~converged & (damping[live] < 1e6)]
         if not len(live):
             break
     return J, np.where(price > 0, np.exp(x), 0) if price.any() else np.exp(x)

@@ -41,7 +41,9 @@ class Budget:
 Stage = tuple[Lesson, Budget]
 
 
-def checkpoints(runs: Runs, stages: Sequence[Stage], at: Sequence[int], bench: Bench) -> Trained:
+def checkpoints(
+    runs: Runs, stages: Sequence[Stage], probe_steps: Sequence[int], bench: Bench
+) -> Trained:
     """Networks trained on one lesson after the other; E/at, W1/at and W2/at [run moment, …] are as
     they were after the steps `at`.
 
@@ -51,18 +53,24 @@ def checkpoints(runs: Runs, stages: Sequence[Stage], at: Sequence[int], bench: B
     parts: list[Trained] = []
     before = 0
     for lesson, budget in stages:
-        here = [step - before for step in at if before < step <= before + budget.steps]
+        stage_steps = [
+            step - before for step in probe_steps if before < step <= before + budget.steps
+        ]
         rates, decays = np.full(len(runs), budget.lr), np.full(len(runs), budget.decay)
-        group = watched(network.descent(runs, params, lesson, lr=rates, decay=decays), NAMES, here)
-        part = fit([group], lambda step: None, steps=budget.steps, probe_at=here, bench=bench)[0]
+        group = watched(
+            network.descent(runs, params, lesson, lr=rates, decay=decays), NAMES, stage_steps
+        )
+        part = fit(
+            [group], lambda step: None, steps=budget.steps, probe_at=stage_steps, bench=bench
+        )[0]
         parts.append(replace(part, steps=part.steps + before))
         params, before = part.tensors, before + budget.steps
-    kept = {
+    snapshots = {
         f"{n}/at": torch.cat([t.tensors[f"{n}/at"] for t in parts if f"{n}/at" in t.tensors], 1)
         for n in NAMES
     }
     return Trained(
-        tensors={n: parts[-1].tensors[n] for n in NAMES} | kept,
+        tensors={n: parts[-1].tensors[n] for n in NAMES} | snapshots,
         header=parts[-1].header,
         history={"loss": np.concatenate([t.history["loss"] for t in parts], 1)},
         steps=np.concatenate([t.steps for t in parts]),
@@ -76,7 +84,7 @@ def tuned(
     """Train networks further on another lesson, as far as the budget goes; what is given stays as
     it is."""
     rates = np.full(len(runs), budget.lr)
-    done = network.train(
+    trained = network.train(
         runs,
         params,
         lesson,
@@ -85,7 +93,7 @@ def tuned(
         decay=np.full(len(runs), budget.decay),
         bench=bench,
     )
-    return {n: done.tensors[n] for n in NAMES}
+    return {n: trained.tensors[n] for n in NAMES}
 
 
 def right(

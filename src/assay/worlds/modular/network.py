@@ -59,8 +59,10 @@ class Lesson:
 
     def of(self, rows: Int[np.ndarray, "run"]) -> Lesson:
         """The lesson of some of the runs."""
-        at = torch.from_numpy(rows)
-        return replace(self, labels=self.labels[at], order=self.order[at], size=self.size[rows])
+        indices = torch.from_numpy(rows)
+        return replace(
+            self, labels=self.labels[indices], order=self.order[indices], size=self.size[rows]
+        )
 
     def to(self, device: torch.device) -> Lesson:
         """Move the tensors to a device; what lies there already is not copied."""
@@ -137,12 +139,12 @@ def train(
     bench = bench or Unkept()
     most = CHUNK if bench.device.type == "cpu" else GPU_CHUNK
     chunks = _chunks(both, lesson.size, np.asarray(lr, dtype=float), most)
-    done = []
+    trained = []
     for i, rows in enumerate(chunks):
-        at = torch.from_numpy(rows)
+        indices = torch.from_numpy(rows)
         group = descent(
             Runs([runs.specs[r] for r in rows]),
-            {n: params[n].detach()[at] for n in NAMES},
+            {n: params[n].detach()[indices] for n in NAMES},
             lesson.of(rows),
             lr=lr[rows],
             decay=decay[rows],
@@ -150,14 +152,14 @@ def train(
             looks=looks,
             confine=None if confine is None else partial(confine, rows=rows),
         )
-        done += fit(
+        trained += fit(
             [group],
             lambda step: None,
             steps=steps,
             probe_at=looks,
             bench=_Part(bench, i, len(chunks)),
         )
-    return _joined(done, np.concatenate(chunks))
+    return _concatenate_chunks(trained, np.concatenate(chunks))
 
 
 def descent(
@@ -184,10 +186,12 @@ def descent(
     def step_fn(state: State, batch: Batch, step: int) -> Float[Tensor, "run"]:
         device = state["E"].device
         if not ready:  # built here, after any move to a device or restore
-            here = lesson.to(device)
+            device_lesson = lesson.to(device)
             w = torch.as_tensor(decay, dtype=torch.float32, device=device).view(-1, 1, 1)
-            ready.append((Adam(state, NAMES, lr, betas), _Kernel(here, device), here, w))
-        adam, kernel, here, w = ready[0]
+            ready.append(
+                (Adam(state, NAMES, lr, betas), _Kernel(device_lesson, device), device_lesson, w)
+            )
+        adam, kernel, device_lesson, w = ready[0]
         loss, grads = kernel(*(state[n] for n in NAMES))
         for n in NAMES:
             grads[n].addcmul_(state[n], w)
@@ -196,7 +200,7 @@ def descent(
         if confine is not None:
             confine(params)
         if (place := places.get(step + 1)) is not None:
-            for name, values in {**evaluate(params, here), "norm": norm(params)}.items():
+            for name, values in {**evaluate(params, device_lesson), "norm": norm(params)}.items():
                 state[f"{name}_at"][:, place] = values
         return loss
 
@@ -311,14 +315,14 @@ def _chunks(betas: np.ndarray, size: np.ndarray, lr: np.ndarray, most: int) -> l
     return out
 
 
-def _joined(parts: Sequence[Trained], rows: np.ndarray) -> Trained:
+def _concatenate_chunks(parts: Sequence[Trained], rows: np.ndarray) -> Trained:
     """The chunks as one, in the order in which the runs were given."""
     back = np.argsort(rows)
-    at = torch.from_numpy(back)
+    order = torch.from_numpy(back)
     first = parts[0]
     return Trained(
         tensors={
-            n: torch.cat([t.tensors[n] for t in parts])[at.to(v.device)]
+            n: torch.cat([t.tensors[n] for t in parts])[order.to(v.device)]
             for n, v in first.tensors.items()
         },
         header=first.header,

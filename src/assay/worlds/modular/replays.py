@@ -80,9 +80,9 @@ def planted_lag(ratio: float) -> float:
     Range: 1 to ratio. Better: lower. Formula, but for steps being whole numbers: ratio^((d −
     1)/2d), d checkpoints to a ratio."""
     steps = checkpoint_steps(2**20)
-    there = 2 * STARTS
-    at = (replays(steps, ratio) & (np.arange(len(steps)) >= there)).argmax(1)
-    return float(np.exp(np.log(np.array(steps)[at] / steps[there]).mean()))
+    origin = 2 * STARTS
+    index = (replays(steps, ratio) & (np.arange(len(steps)) >= origin)).argmax(1)
+    return float(np.exp(np.log(np.array(steps)[index] / steps[origin]).mean()))
 
 
 def rows_due(events: Events, ratio: float = RATIO, months: float = MONTHS) -> list[int]:
@@ -103,7 +103,7 @@ def random_history(seed: int, index: int, events: int = 40) -> list[tuple[float,
     )
 
 
-def uncovered(seeds: Sequence[int], ratio: float, months: float, each: int = 25) -> float:
+def uncovered(seeds: Sequence[int], ratio: float, months: float, histories: int = 25) -> float:
     """By what share growth or time between evaluations exceeds the limit and the spacing of events,
     at most; 0 where nothing does.
 
@@ -111,7 +111,9 @@ def uncovered(seeds: Sequence[int], ratio: float, months: float, each: int = 25)
     Formula: growth ≤ ratio · max c_k/c_(k−1), time ≤ months + max (t_k − t_(k−1)), as the event
     before a due one was not due."""
     most = 0.0
-    for events in (random_history(int(seed), i) for seed in np.unique(seeds) for i in range(each)):
+    for events in (
+        random_history(int(seed), i) for seed in np.unique(seeds) for i in range(histories)
+    ):
         (growth, gap), rows = coverage(events, rows_due(events, ratio, months)), np.array(events)
         spacing: Float[np.ndarray, "event"] = np.diff(rows[:, 0])
         allowed = ratio * float((rows[1:, 1] / rows[:-1, 1]).max()), months + float(spacing.max())

@@ -45,8 +45,8 @@ class Clouds:
 
     def centres(self, seeds: Seeds) -> Float[Tensor, "run k d"]:
         """The centres of each seed's classes, normal numbers of variance apart²/2d."""
-        drawn = rng.normal(np.asarray(seeds), "classes.centres", 0, (self.classes, self.d))
-        return torch.from_numpy(drawn * np.float32(self.apart / (2 * self.d) ** 0.5))
+        normals = rng.normal(np.asarray(seeds), "classes.centres", 0, (self.classes, self.d))
+        return torch.from_numpy(normals * np.float32(self.apart / (2 * self.d) ** 0.5))
 
     def batches(self, seeds: Seeds, batch: int, stream: str = "train") -> Callable[[int], Batch]:
         """A source of points and their classes, step → ([run, b, d], [run, b]); streams of
@@ -57,7 +57,7 @@ class Clouds:
             1, 4_096 // batch
         )  # steps drawn at once, as opening a stream costs as much as a thousand numbers
 
-        def drawn(number: int) -> tuple[Tensor, Tensor]:
+        def draw_block(number: int) -> tuple[Tensor, Tensor]:
             shape = (block, batch)
             label = torch.from_numpy(
                 rng.integers(seeds, f"classes.label.{stream}", number, shape, self.classes)
@@ -67,16 +67,16 @@ class Clouds:
             )
             return noise, label
 
-        kept: dict[int, tuple[Tensor, Tensor]] = {}
+        cache: dict[int, tuple[Tensor, Tensor]] = {}
 
         def draw(step: int) -> Batch:
             number, place = divmod(step, block)
-            if number not in kept:
-                kept.clear()
-                kept[number] = drawn(number)
-            noise, label = (t[:, place] for t in kept[number])
-            own = centres.gather(1, label.unsqueeze(-1).expand(-1, -1, self.d))
-            return own + noise, label
+            if number not in cache:
+                cache.clear()
+                cache[number] = draw_block(number)
+            noise, label = (t[:, place] for t in cache[number])
+            class_centres = centres.gather(1, label.unsqueeze(-1).expand(-1, -1, self.d))
+            return class_centres + noise, label
 
         return draw
 

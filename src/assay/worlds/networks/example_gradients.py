@@ -65,7 +65,7 @@ def of_examples(
     params: Mapping[str, Tensor],
     x: Float[Tensor, "run b f"],
     y: Int[Tensor, "run b"],
-    at: Int[Tensor, "run coordinate"],
+    parameter_indices: Int[Tensor, "run coordinate"],
 ) -> Float[Tensor, "run b coordinate"]:
     """Gradient of each example's cross-entropy along the chosen parameters, nats per unit of
     parameter.
@@ -78,14 +78,16 @@ def of_examples(
     deltas = [delta]
     for i in range(len(params) - 1, 0, -1):
         deltas.insert(0, (deltas[0] @ params[f"W{i}"].transpose(1, 2)) * (acts[i] > 0))
-    out = x.new_empty(*x.shape[:2], at.shape[1])
+    out = x.new_empty(*x.shape[:2], parameter_indices.shape[1])
     start = 0
     for i, (act, delta) in enumerate(zip(acts, deltas, strict=True)):
         inputs, outputs = params[f"W{i}"].shape[1:]
         for r in range(len(x)):
-            here = (at[r] >= start) & (at[r] < start + inputs * outputs)
-            local = at[r][here] - start
-            out[r][:, here] = act[r][:, local // outputs] * delta[r][:, local % outputs]
+            mask = (parameter_indices[r] >= start) & (
+                parameter_indices[r] < start + inputs * outputs
+            )
+            local = parameter_indices[r][mask] - start
+            out[r][:, mask] = act[r][:, local // outputs] * delta[r][:, local % outputs]
         start += inputs * outputs
     return out
 
@@ -106,19 +108,19 @@ def noise(
     variance, so that only correlations are left; "diag" is normal with each coordinate's variance
     and no correlation, "iso" with the mean variance in all."""
     off = gradients - gradients.mean(0)
-    named = f"{stream}.{law}"
+    stream_name = f"{stream}.{law}"
     if law == "even":
-        own = off.square().mean(0)
-        off = off * (own.mean() / own.where(own > 0, own.mean())).sqrt()
+        variances = off.square().mean(0)
+        off = off * (variances.mean() / variances.where(variances > 0, variances.mean())).sqrt()
     if law in ("sgd", "even"):
-        picks = rng.integers(np.array([seed]), named, index, (count, batch), len(off))[0]
+        picks = rng.integers(np.array([seed]), stream_name, index, (count, batch), len(off))[0]
         return torch.nn.functional.embedding_bag(
             torch.from_numpy(picks).to(off.device), off, mode="mean"
         )
     variance = off.square().mean(0) / batch
-    z = torch.from_numpy(rng.normal(np.array([seed]), named, index, (count, off.shape[1]))[0]).to(
-        off
-    )
+    z = torch.from_numpy(
+        rng.normal(np.array([seed]), stream_name, index, (count, off.shape[1]))[0]
+    ).to(off)
     return z * (variance if law == "diag" else variance.mean()).sqrt()
 
 
@@ -132,19 +134,19 @@ def noise_spectra(
     stream: str = "noise",
 ) -> Float[np.ndarray, "run rank"]:
     """Eigenvalues of the second moments of each run's `noise`, largest first."""
-    found = []
-    for own, seed in zip(gradients, seeds.tolist(), strict=True):
-        drawn = noise(own.double(), seed, index, law, batch, count, stream)
-        found.append(
-            torch.linalg.eigvalsh(drawn.T @ drawn / count).flip(0).clamp_min(0).cpu().numpy()
+    spectra = []
+    for run_gradients, seed in zip(gradients, seeds.tolist(), strict=True):
+        samples = noise(run_gradients.double(), seed, index, law, batch, count, stream)
+        spectra.append(
+            torch.linalg.eigvalsh(samples.T @ samples / count).flip(0).clamp_min(0).cpu().numpy()
         )
-    return np.stack(found)
+    return np.stack(spectra)
 
 
 def _forward(params: Mapping[str, Tensor], x: Float[Tensor, "run b f"]) -> list[Tensor]:
     """What goes into each matrix, and the logits last."""
-    found = [x]
+    acts = [x]
     for i in range(len(params)):
-        out = found[-1] @ params[f"W{i}"]
-        found.append(out.relu() if i < len(params) - 1 else out)
-    return found
+        out = acts[-1] @ params[f"W{i}"]
+        acts.append(out.relu() if i < len(params) - 1 else out)
+    return acts

@@ -26,7 +26,7 @@ def start(seeds: Int[np.ndarray, run], shape: Shape, std: float = 0.02) -> dict[
     Source: Gu & Dao 2023, section 3.6, and their released code
     """
 
-    def one(name: str, layer: int, size: tuple[int, ...]) -> np.ndarray:
+    def init_parameter(name: str, layer: int, size: tuple[int, ...]) -> np.ndarray:
         stream = f"mamba.{layer}.{name}" if name in BLOCK else f"mamba.{name}"
         if name.startswith("gain") or name == "D":
             return np.ones((len(seeds), *size), np.float32)
@@ -50,9 +50,9 @@ def start(seeds: Int[np.ndarray, run], shape: Shape, std: float = 0.02) -> dict[
     out = {}
     for name, size in shape.parameters().items():
         stacked = (
-            np.stack([one(name, layer, size[1:]) for layer in range(size[0])], 1)
+            np.stack([init_parameter(name, layer, size[1:]) for layer in range(size[0])], 1)
             if name in BLOCK
-            else one(name, 0, size)
+            else init_parameter(name, 0, size)
         )
         out[name] = torch.from_numpy(np.ascontiguousarray(stacked, np.float32))
     return out

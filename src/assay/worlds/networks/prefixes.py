@@ -40,27 +40,27 @@ def distinct(
     what fills up the others is a copy of a prefix that occurs 0 times.
     """
     runs, b, s = tokens.shape
-    found = [
-        np.unique(one.ravel(), return_index=True, return_inverse=True, return_counts=True)
-        for one in ids
+    uniques = [
+        np.unique(run_ids.ravel(), return_index=True, return_inverse=True, return_counts=True)
+        for run_ids in ids
     ]
-    most = max(len(named) for named, *_ in found)
-    named, token, position, count = (np.zeros((runs, most), dtype=np.int64) for _ in range(4))
+    most = max(len(prefix_ids) for prefix_ids, *_ in uniques)
+    prefix_ids, token, position, count = (np.zeros((runs, most), dtype=np.int64) for _ in range(4))
     ancestors = np.zeros((runs, most, s), dtype=np.int64)
-    for r, (own, first, inverse, times) in enumerate(found):
-        rows = np.r_[np.arange(len(own)), np.zeros(most - len(own), dtype=np.int64)]
-        at, until = np.divmod(first[rows], s)
-        paths = inverse.reshape(b, s)[at]
+    for r, (unique_ids, first, inverse, times) in enumerate(uniques):
+        rows = np.r_[np.arange(len(unique_ids)), np.zeros(most - len(unique_ids), dtype=np.int64)]
+        sequence, until = np.divmod(first[rows], s)
+        paths = inverse.reshape(b, s)[sequence]
         ancestors[r] = np.where(
             np.arange(s) <= until[:, None], paths, paths[np.arange(most), until][:, None]
         )
-        named[r], token[r], position[r] = own[rows], tokens[r, at, until], until
-        count[r, : len(own)] = times
+        prefix_ids[r], token[r], position[r] = unique_ids[rows], tokens[r, sequence, until], until
+        count[r, : len(unique_ids)] = times
     as_tensor = torch.from_numpy
     return (
         Prefixes(as_tensor(token), as_tensor(position), as_tensor(ancestors)),
         as_tensor(count),
-        as_tensor(named),
+        as_tensor(prefix_ids),
     )
 
 

@@ -96,23 +96,23 @@ def decoder(seeds: Int[np.ndarray, "run"], known: Known, context: int) -> dict[s
         seeds, "readable.known", 0, VOCAB
     )  # the first tokens are known plainly, the next ones densely
     halves = np.argsort(rng.uniform(seeds, "readable.halves", 0, (DENSE, VOCAB)), -1) < VOCAB // 2
-    wanted = STRENGTH * np.eye(VOCAB)[partners(seeds)]  # [run, token, partner]
+    target = STRENGTH * np.eye(VOCAB)[partners(seeds)]  # [run, token, partner]
     before = np.full((runs, VOCAB, m), -0.5)  # what each neuron gets at each token, before its ReLU
     out = np.zeros((runs, m, VOCAB))
     for i in range(runs):
         plain, dense = names[i, : known.plain], names[i, known.plain : known.plain + known.dense]
         before[i, plain, np.arange(known.plain)] = 1.0
-        out[i, : known.plain] = wanted[i, plain]
+        out[i, : known.plain] = target[i, plain]
         if known.dense:
             on = halves[i].T  # [token, neuron]
             before[i, :, known.plain :] = np.where(on, 1.0, -1.0)
             out[i, known.plain :] = np.linalg.pinv(on.astype(float)) @ np.where(
-                np.isin(np.arange(VOCAB), dense)[:, None], wanted[i], 0.0
+                np.isin(np.arange(VOCAB), dense)[:, None], target[i], 0.0
             )
     W_in, W_out, W_U = np.zeros((runs, d, m)), np.zeros((runs, m, d)), np.zeros((runs, d, VOCAB))
     W_in[:, :VOCAB] = before / (hot - cold)
     W_out[:, :, VOCAB:] = out
-    W_U[:, VOCAB:] = np.eye(VOCAB) * _boost() / _said(d)
+    W_U[:, VOCAB:] = np.eye(VOCAB) * _boost() / _compute_contrast(d)
     zeros, ones = (
         (lambda *shape: np.zeros((runs, *shape))),
         (lambda *shape: np.ones((runs, *shape))),
@@ -147,7 +147,7 @@ def _normed(d: int) -> tuple[float, float]:
     return (1 - 1 / d) / spread, -1 / d / spread
 
 
-def _said(d: int) -> float:
+def _compute_contrast(d: int) -> float:
     """By how much a known partner's coordinate stands out among the others after the last
     LayerNorm."""
     mean = (1 + STRENGTH) / d

@@ -43,7 +43,7 @@ def transformer(seeds: Int[np.ndarray, "run"], sizes: Sizes) -> dict[str, Tensor
     """
     s = sizes
 
-    def drawn(name: str, shape: tuple[int, ...], deviation: float) -> Tensor:
+    def draw_matrix(name: str, shape: tuple[int, ...], deviation: float) -> Tensor:
         return torch.from_numpy(
             rng.normal(seeds, f"transformer.{name}", 0, shape) * np.float32(deviation)
         )
@@ -54,14 +54,14 @@ def transformer(seeds: Int[np.ndarray, "run"], sizes: Sizes) -> dict[str, Tensor
     }
     constant |= {name: torch.ones(len(seeds), s.layers, s.d) for name in ("gain_1", "gain_2")}
     return constant | {
-        "W_E": drawn("W_E", (s.vocab, s.d), 0.1),
-        "W_pos": drawn("W_pos", (s.context, s.d), 0.1),
-        "W_QKV": drawn("W_QKV", (s.layers, s.d, 3, s.heads, s.d_head), s.d**-0.5),
-        "W_O": drawn("W_O", (s.layers, s.heads, s.d_head, s.d), 0.5 * wide**-0.5),
-        "W_in": drawn("W_in", (s.layers, s.d, s.d_mlp), s.d**-0.5),
+        "W_E": draw_matrix("W_E", (s.vocab, s.d), 0.1),
+        "W_pos": draw_matrix("W_pos", (s.context, s.d), 0.1),
+        "W_QKV": draw_matrix("W_QKV", (s.layers, s.d, 3, s.heads, s.d_head), s.d**-0.5),
+        "W_O": draw_matrix("W_O", (s.layers, s.heads, s.d_head, s.d), 0.5 * wide**-0.5),
+        "W_in": draw_matrix("W_in", (s.layers, s.d, s.d_mlp), s.d**-0.5),
         "b_in": torch.zeros(len(seeds), s.layers, s.d_mlp),
-        "W_out": drawn("W_out", (s.layers, s.d_mlp, s.d), 0.5 * s.d_mlp**-0.5),
+        "W_out": draw_matrix("W_out", (s.layers, s.d_mlp, s.d), 0.5 * s.d_mlp**-0.5),
         "gain": torch.ones(len(seeds), s.d),
         "bias": torch.zeros(len(seeds), s.d),
-        "W_U": drawn("W_U", (s.d, s.vocab), s.d**-0.5),
+        "W_U": draw_matrix("W_U", (s.d, s.vocab), s.d**-0.5),
     }

@@ -84,22 +84,26 @@ def effects(
     output; `change_biased`, the same with b₁ times c as well. With W₁ alone: `loss_alone` (nats),
     `not_times`, by how much outputs over c then differ, and `reclassified`, the share of inputs
     whose class changes."""
-    own = logits(params, x, tanh)
-    size = own.abs().amax((1, 2))
+    outputs = logits(params, x, tanh)
+    size = outputs.abs().amax((1, 2))
 
-    def each(of: Callable[[Tensor, float], Tensor], **how: bool) -> Float[Tensor, "run scale"]:
-        return torch.stack([of(logits(rescaled(params, c, **how), x, tanh), c) for c in scales], -1)
+    def measure_scales(
+        measure: Callable[[Tensor, float], Tensor], **how: bool
+    ) -> Float[Tensor, "run scale"]:
+        return torch.stack(
+            [measure(logits(rescaled(params, c, **how), x, tanh), c) for c in scales], -1
+        )
 
     def off(z: Tensor) -> Tensor:
-        return (z - own).abs().amax((1, 2)) / size
+        return (z - outputs).abs().amax((1, 2)) / size
 
     return {
-        "loss": each(lambda z, c: cross_entropy(z, label)),
-        "change": each(lambda z, c: off(z)),
-        "change_biased": each(lambda z, c: off(z), bias=True),
-        "loss_alone": each(lambda z, c: cross_entropy(z, label), back=False),
-        "not_times": each(lambda z, c: off(z / c), back=False),
-        "reclassified": each(
-            lambda z, c: (z.argmax(-1) != own.argmax(-1)).float().mean(1), back=False
+        "loss": measure_scales(lambda z, c: cross_entropy(z, label)),
+        "change": measure_scales(lambda z, c: off(z)),
+        "change_biased": measure_scales(lambda z, c: off(z), bias=True),
+        "loss_alone": measure_scales(lambda z, c: cross_entropy(z, label), back=False),
+        "not_times": measure_scales(lambda z, c: off(z / c), back=False),
+        "reclassified": measure_scales(
+            lambda z, c: (z.argmax(-1) != outputs.argmax(-1)).float().mean(1), back=False
         ),
     }

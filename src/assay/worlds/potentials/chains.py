@@ -74,25 +74,25 @@ def summed(
     """Estimates, their errors and the chains' health, from what `sample` recorded in blocks that
     end at these steps."""
     with np.errstate(invalid="ignore", over="ignore"):
-        kept = mean_over(ends, losses.reshape(-1, losses.shape[-1]), burn_in).reshape(
+        draw_losses = mean_over(ends, losses.reshape(-1, losses.shape[-1]), burn_in).reshape(
             *losses.shape[:2], -1
         )
-        draws = kept.shape[-1]
-        values = estimate(kept, at_centre, n_beta[:, None])
-        late = estimate(kept[..., draws // 2 :], at_centre, n_beta[:, None]).mean(1)
+        draws = draw_losses.shape[-1]
+        values = estimate(draw_losses, at_centre, n_beta[:, None])
+        late = estimate(draw_losses[..., draws // 2 :], at_centre, n_beta[:, None]).mean(1)
         trace = n_beta[:, None] * (losses - at_centre[..., None]).mean(1)
-        moved, accepted = drift(kept), acceptance[..., -draws:].mean((1, 2))
+        moved, accepted = drift(draw_losses), acceptance[..., -draws:].mean((1, 2))
         # all chains of a run as one, since the places that count are rare
-        late_losses, late_refused, taken = (
+        late_losses, late_refused, late_acceptance = (
             x[..., -draws:].reshape(len(x), -1) for x in (losses, refused, acceptance)
         )
-        over = overshoot(late_losses, late_refused, taken, at_centre.mean(1))
+        over = overshoot(late_losses, late_refused, late_acceptance, at_centre.mean(1))
         failed = flags(values, moved, accepted, over)
-        at, error, late, trace, moved = (
+        mean_values, error, late, trace, moved = (
             np.where(np.abs(x) < 1e30, x, np.nan)
             for x in (values.mean(1), standard_error(values), late, trace, moved)
         )
-    return Summed(at, error, late, trace, moved, accepted, over, failed)
+    return Summed(mean_values, error, late, trace, moved, accepted, over, failed)
 
 
 def sample(
@@ -111,16 +111,19 @@ def sample(
     recorded in equal blocks."""
     shapes = [(type(p), *p.shapes.items()) for p in potentials]
     parts = [
-        np.array([i for i, shape in enumerate(shapes) if shape == one])
-        for one in dict.fromkeys(shapes)
+        np.array([i for i, shape in enumerate(shapes) if shape == group_shape])
+        for group_shape in dict.fromkeys(shapes)
     ]
     count = seeds.shape[1]
     groups: list[Group] = []
     centres = []
     for part in parts:
         many = [potentials[i] for i in part for _ in range(count)]
-        away = torch.from_numpy(off[part].repeat(count))
-        start = {name: w + away.view(-1, *[1] * (w.ndim - 1)) for name, w in minimum(many).items()}
+        displacement = torch.from_numpy(off[part].repeat(count))
+        start = {
+            name: w + displacement.view(-1, *[1] * (w.ndim - 1))
+            for name, w in minimum(many).items()
+        }
         loss = mean_loss(many)
         centres.append(loss(start, None))
         knobs = {"lr": lr, "n_beta": n_beta, "localisation": localisation}
@@ -130,18 +133,18 @@ def sample(
                 loss, start, seeds[part].ravel(), **per_chain, stream="potentials", acceptance=True
             )
         )
-    done = fit(
+    trained = fit(
         groups, lambda step: None, steps=steps, probe_at=block_ends(steps, blocks), bench=bench
     )
     order = torch.from_numpy(np.argsort(np.concatenate(parts), kind="stable"))
 
-    def gathered(each: Sequence[np.ndarray | Tensor]) -> Tensor:
-        return torch.cat([torch.as_tensor(x).cpu().view(-1, count, *x.shape[1:]) for x in each])[
+    def gathered(chunks: Sequence[np.ndarray | Tensor]) -> Tensor:
+        return torch.cat([torch.as_tensor(x).cpu().view(-1, count, *x.shape[1:]) for x in chunks])[
             order
         ]
 
-    broken = gathered([d.diverged for d in done]).any(1).numpy()
+    broken = gathered([d.diverged for d in trained]).any(1).numpy()
     losses, acceptance, refused = (
-        gathered([d.history[name] for d in done]) for name in ("loss", "acceptance", "refused")
+        gathered([d.history[name] for d in trained]) for name in ("loss", "acceptance", "refused")
     )
     return Sampled(losses, acceptance, refused, gathered(centres), broken)

@@ -33,18 +33,18 @@ def known(name: str, n_beta: float, localisation: float = 1.0, lr: float = 0.0) 
     half = weights(p) / 2
     if isinstance(p, Quadratic):
         curved = sum(h > 0 for h in p.curvatures) / 2
-        at = float(
+        expected = float(
             learning_coefficient.stationary_quadratic(p.curvatures, n_beta, localisation, lr)
         )
-        return Known(curved, at, half, curved)
+        return Known(curved, expected, half, curved)
     if isinstance(p, Monomial):
-        at = learning_coefficient.posterior_monomial(p.powers, n_beta, localisation)
+        expected = learning_coefficient.posterior_monomial(p.powers, n_beta, localisation)
         return Known(
-            learning_coefficient.monomial(p.powers)[0], at, half, float(p.stiffest > 0) / 2
+            learning_coefficient.monomial(p.powers)[0], expected, half, float(p.stiffest > 0) / 2
         )
     sizes = (p.inputs, p.hidden, p.outputs)
     coefficient = reduced_rank.coefficient(*sizes, p.rank)[0]
-    at = coefficient
+    expected = coefficient
     if p.rank == 0 and min(p.hidden, p.outputs) <= 2:
-        at = learning_coefficient.posterior_rank_zero(*sizes, n_beta, localisation)
-    return Known(coefficient, at, half, reduced_rank.hessian_rank(*sizes, p.rank) / 2)
+        expected = learning_coefficient.posterior_rank_zero(*sizes, n_beta, localisation)
+    return Known(coefficient, expected, half, reduced_rank.hessian_rank(*sizes, p.rank) / 2)

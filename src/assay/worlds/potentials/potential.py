@@ -91,8 +91,8 @@ def potential(name: str) -> Potential:
 
     Raises: SpecError for another name, a size of 0, or a rank above the smallest size.
     """
-    if found := _NETWORK.fullmatch(name):
-        network = Network(*map(int, found.groups()))
+    if match := _NETWORK.fullmatch(name):
+        network = Network(*map(int, match.groups()))
         sizes = (network.inputs, network.hidden, network.outputs)
         if min(sizes) < 1:
             raise SpecError(f"potential {name!r}: inputs, hidden and outputs must be at least 1")
@@ -101,14 +101,14 @@ def potential(name: str) -> Potential:
                 f"potential {name!r}: rank {network.rank} is above the smallest size, {min(sizes)}"
             )
         return network
-    if found := _QUADRATIC.fullmatch(name):
-        parts = [part.partition("x") for part in found[1].split()]
+    if match := _QUADRATIC.fullmatch(name):
+        parts = [part.partition("x") for part in match[1].split()]
         curvatures = tuple(float(h) for h, _, times in parts for _ in range(int(times or 1)))
         if not curvatures or max(curvatures) == 0:
             raise SpecError(f"potential {name!r}: at least one curvature must be above 0")
         return Quadratic(curvatures)
-    if found := _MONOMIAL.fullmatch(name):
-        powers = tuple(map(int, found[1].split()))
+    if match := _MONOMIAL.fullmatch(name):
+        powers = tuple(map(int, match[1].split()))
         if len(powers) > 2 or max(powers) == 0:
             raise SpecError(
                 f"potential {name!r}: a monomial has one or two weights, and at least one "

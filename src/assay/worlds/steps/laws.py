@@ -60,8 +60,8 @@ def expected(
 
     NaN for hard selection on examples that differ, with a true gradient beside: no closed form is
     known."""
-    found = [_of_run(slope, law, r) for r in range(len(slope.seeds))]
-    mean, covariance = (np.stack(part) for part in zip(*found, strict=True))
+    moments = [_of_run(slope, law, r) for r in range(len(slope.seeds))]
+    mean, covariance = (np.stack(part) for part in zip(*moments, strict=True))
     return -law.scale * mean, law.scale**2 * covariance
 
 
@@ -75,11 +75,11 @@ def _of_run(slope: optimisers.Slope, law: Law, r: int) -> tuple[np.ndarray, np.n
     if law.name == "hard":
         if slope.spread and slope.drift:  # no closed form is known
             return np.full(slope.n, np.nan), np.full((slope.n, slope.n), np.nan)
-        along = np.zeros(slope.n)
-        along[:2] = slope.a[r], slope.c[r]
+        direction = np.zeros(slope.n)
+        direction[:2] = slope.a[r], slope.c[r]
         held = int(law.held[r])
         return (
-            noise.hard_selection_on_examples(along, law.size, held)
+            noise.hard_selection_on_examples(direction, law.size, held)
             if slope.spread
             else noise.hard_selection(gradient, law.size)
         )

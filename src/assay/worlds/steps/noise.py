@@ -162,9 +162,9 @@ def clipped(gradient: Vector, covariance: Matrix, size: float, sharpness: float)
     Given ĝ = G + u z the argument is normal with standard deviation βs‖ĝ‖; z is integrated by Gauss
     and Hermite."""
     values, vectors = np.linalg.eigh(covariance)
-    along = math.sqrt(max(values[-1], 0.0)) * vectors[:, -1]
+    axis = math.sqrt(max(values[-1], 0.0)) * vectors[:, -1]
     nodes, weights = _quadrature()
-    scale = sharpness * size * np.linalg.norm(gradient + nodes[:, None] * along, axis=1)
+    scale = sharpness * size * np.linalg.norm(gradient + nodes[:, None] * axis, axis=1)
     beyond = [math.erfc(1 / (math.sqrt(2) * x)) if x > 0 else 0.0 for x in scale.tolist()]
     return float(weights @ beyond / weights.sum())
 
@@ -218,8 +218,8 @@ def excess(curvature: Vector, variance: Vector) -> float:
 def participation(eigenvalues: Float[np.ndarray, "... rank"]) -> Float[np.ndarray, "..."]:
     """(Σλ)²/Σλ² of a covariance's eigenvalues: in how many directions its variance lies. Range: 1
     to n."""
-    found: np.ndarray = np.square(eigenvalues.sum(-1)) / np.square(eigenvalues).sum(-1)
-    return found
+    ratio: np.ndarray = np.square(eigenvalues.sum(-1)) / np.square(eigenvalues).sum(-1)
+    return ratio
 
 
 def sampled_participation(true: float, samples: int) -> float:

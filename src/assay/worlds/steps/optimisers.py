@@ -88,8 +88,8 @@ def epochs(slope: Slope, examples: int) -> Source:
         np.float64
     )
     g = (g - g.mean(1, keepdims=True)) / g.std(1, keepdims=True)
-    each = examples // slope.batch
-    many = -(-slope.times // each)
+    batches_per_epoch = examples // slope.batch
+    many = -(-slope.times // batches_per_epoch)
 
     def draw(stretch: int) -> Steps:
         orders = [
@@ -98,7 +98,10 @@ def epochs(slope: Slope, examples: int) -> Source:
             )
             for i in range(many)
         ]
-        picked = [np.take_along_axis(g, order[:, : each * slope.batch], 1) for order in orders]
+        picked = [
+            np.take_along_axis(g, order[:, : batches_per_epoch * slope.batch], 1)
+            for order in orders
+        ]
         means = np.concatenate(picked, 1).reshape(len(g), -1, slope.batch).mean(-1)
         return torch.from_numpy(slope.gradient(slope.spread * means[:, : slope.times]))
 
@@ -143,14 +146,14 @@ def mutations(
                 stretch,
                 (slope.times, k, slope.n),
             )
-            along = np.einsum("rtn,rtkn->rtk", gradient[rows], delta)
+            projections = np.einsum("rtn,rtkn->rtk", gradient[rows], delta)
             if hard:
-                accepted = along > 0
+                accepted = projections > 0
             else:
                 u = rng.uniform(
                     slope.seeds[rows], f"stepping.{slope.name}.accepted", stretch, (slope.times, k)
                 )
-                accepted = u < 0.5 + 0.5 * sharpness * along
+                accepted = u < 0.5 + 0.5 * sharpness * projections
             out[rows] = np.einsum("rtk,rtkn->rtn", accepted.astype(np.float32), delta)
         return torch.from_numpy(out)
 
@@ -287,6 +290,6 @@ def _recursion(
 def _few(moves: Float[Tensor, "run time pair"]) -> Float[Tensor, "run kept pair"]:
     """Evenly spread steps of a stretch; the rest stays 0 where it has fewer."""
     out = moves.new_zeros(len(moves), KEPT, 2)
-    at = torch.linspace(0, moves.shape[1] - 1, min(KEPT, moves.shape[1])).long()
-    out[:, : len(at)] = moves[:, at]
+    indices = torch.linspace(0, moves.shape[1] - 1, min(KEPT, moves.shape[1])).long()
+    out[:, : len(indices)] = moves[:, indices]
     return out

@@ -49,10 +49,15 @@ def moments(trained: Trained, slope: optimisers.Slope, law: laws.Law) -> Moments
     of the gradients it is given."""
     from assay.worlds.steps import laws, optimisers
 
-    found = optimisers.moments(trained.tensors, slope, PARTS * slope.times)
+    measured = optimisers.moments(trained.tensors, slope, PARTS * slope.times)
     mean, covariance = laws.expected(slope, law)
     return Moments(
-        found["mean"], mean, found["covariance"], covariance, found["skewness"], found["path"]
+        measured["mean"],
+        mean,
+        measured["covariance"],
+        covariance,
+        measured["skewness"],
+        measured["path"],
     )
 
 

@@ -58,8 +58,8 @@ class Active:
 
     def of(self, batch: Float[Tensor, "rows width"]) -> Float[Tensor, "n"]:
         """What stands at the places, in float32 at least."""
-        found = batch.flatten().index_select(0, self.places)
-        return found.to(torch.promote_types(found.dtype, torch.float32))
+        values = batch.flatten().index_select(0, self.places)
+        return values.to(torch.promote_types(values.dtype, torch.float32))
 
     def decode(
         self, values: Float[Tensor, "n"], W: Float[Tensor, "width d"]
@@ -138,10 +138,12 @@ class Codes:
     def least(self, k: int) -> Float[Tensor, ""]:
         """The smallest value above 0; 0 where there are fewer than k a row, since then all are
         there."""
-        kept = self.values[self.values > 0]
-        smallest = self.whole.min_all(torch.cat([kept, kept.new_full((1,), torch.inf)]).amin())
+        positive = self.values[self.values > 0]
+        smallest = self.whole.min_all(
+            torch.cat([positive, positive.new_full((1,), torch.inf)]).amin()
+        )
         full = self.whole.sum_all(
-            torch.tensor(len(kept), device=kept.device)
+            torch.tensor(len(positive), device=positive.device)
         ) >= k * self.whole.rows(self.active.rows)
         return smallest.where(full, 0)
 
@@ -184,10 +186,10 @@ def largest(batch: Float[Tensor, "rows width"], count: int) -> Int[Tensor, "n"]:
         values, index = batch.topk(count, dim=-1, sorted=False)
         return (index + width * torch.arange(rows, device=batch.device)[:, None])[values > 0]
     bits = batch.view(_BITS[batch.dtype])
-    each = max(1, width // (4 * count))
+    group_size = max(1, width // (4 * count))
     maxima = (
-        bits[:, : width // each * each].unflatten(1, (each, -1)).amax(1).numpy()
-        if each > 1
+        bits[:, : width // group_size * group_size].unflatten(1, (group_size, -1)).amax(1).numpy()
+        if group_size > 1
         else bits.numpy()
     )
     bound = np.partition(maxima, -count, axis=1)[:, -count]

@@ -76,16 +76,18 @@ def nested(
     features = nonlinearity(pre, torch.zeros_like(params["b_enc"], dtype=dtype), params)
     stretches = [slice(a, b) for a, b in zip((0, *loss.prefixes), loss.prefixes, strict=False)]
     errors, error = [], params["b_dec"][:, None] - x
-    for at in stretches:
-        error = error + features[..., at] @ decoder[:, at]
+    for stretch in stretches:
+        error = error + features[..., stretch] @ decoder[:, stretch]
         errors.append(error)
     pull, W_dec = torch.empty_like(features), torch.empty_like(decoder)
     felt = torch.zeros_like(error)
-    for at, its in zip(reversed(stretches), reversed(errors), strict=True):
+    for stretch, its in zip(reversed(stretches), reversed(errors), strict=True):
         felt += its
         grad = output_gradient(felt, dtype)
-        pull[..., at] = where_positive(grad @ decoder[:, at].mT, features[..., at], 0)
-        W_dec[:, at] = transposed_product(features[..., at], grad)
+        pull[..., stretch] = where_positive(
+            grad @ decoder[:, stretch].mT, features[..., stretch], 0
+        )
+        W_dec[:, stretch] = transposed_product(features[..., stretch], grad)
     aux = _Aux(loss, error, pre, decoder, more)
     aux.add_to(pull)
     b_enc = pull.sum(1).float()
@@ -115,11 +117,11 @@ class _Aux:
         more: Mapping[str, Any],
     ):
         idle = more.get("idle")
-        found = [
+        revivals = [
             None if idle is None else revival(loss, error[r], pre[r], decoder[r], idle[r])
             for r in range(len(error))
         ]
-        self.found = {r: its for r, its in enumerate(found) if its is not None}
+        self.found = {r: its for r, its in enumerate(revivals) if its is not None}
         self.loss = torch.zeros(len(error), dtype=error.dtype, device=error.device)
         for r, its in self.found.items():
             self.loss[r] = its.loss

@@ -120,35 +120,41 @@ def in_chunks(
     runs share. `room` holds the gradients of all runs from one call to the next: fresh memory of
     that size costs as much as a product."""
     runs, f, _ = params["W_enc"].shape
-    apart = isinstance(kernel, Single) or (isinstance(kernel, ByDensity) and kernel.apart(x, f))
-    size = runs if x.device.type != "cpu" else 1 if apart else max(1, CACHED // (x.shape[-2] * f))
+    run_by_run = isinstance(kernel, Single) or (
+        isinstance(kernel, ByDensity) and kernel.apart(x, f)
+    )
+    size = (
+        runs if x.device.type != "cpu" else 1 if run_by_run else max(1, CACHED // (x.shape[-2] * f))
+    )
     if size >= runs:
         series, grads = kernel(loss, params, x, nonlinearity, penalty, dtype, more, note)
         return series, {name: value.float() for name, value in grads.items()}
-    found: list[dict[str, Tensor]] = []
+    chunk_series: list[dict[str, Tensor]] = []
     for a in range(0, runs, size):
         part = {name: value[a : a + size] for name, value in params.items()}
-        mine = slice(a, a + size)
+        chunk = slice(a, a + size)
         rest = {
-            k: v[mine] if isinstance(v, Tensor) and not (k == "y" and v.ndim == 2) else v
+            k: v[chunk] if isinstance(v, Tensor) and not (k == "y" and v.ndim == 2) else v
             for k, v in more.items()
         }
         series, grads = kernel(
             loss,
             part,
-            x if x.ndim == 2 else x[mine],
+            x if x.ndim == 2 else x[chunk],
             nonlinearity,
-            penalty[mine],
+            penalty[chunk],
             dtype,
             rest,
             note,
         )
-        found.append(series)
+        chunk_series.append(series)
         for name, value in grads.items():
             if name not in room:
                 room[name] = torch.empty_like(params[name])
             room[name][a : a + size] = value
-    return {name: torch.cat([series[name] for series in found]) for name in found[0]}, room
+    return {
+        name: torch.cat([series[name] for series in chunk_series]) for name in chunk_series[0]
+    }, room
 
 
 @torch.no_grad()

@@ -77,12 +77,12 @@ class ByDensity:
         """Take no note beyond L0, which every step gives."""
         return {}
 
-    def learn(self, state: Mapping[str, Tensor], seen: Seen) -> None:
+    def learn(self, state: Mapping[str, Tensor], observation: Seen) -> None:
         """Choose the next step by the density of this one; a density that is no number changes
         nothing."""
         sparse, density, few = (
             state["path.sparse"],
-            seen.noted["l0"] / state["b_enc"].shape[-1],
+            observation.noted["l0"] / state["b_enc"].shape[-1],
             FEW[self.dtype],
         )
         sparse.copy_((density < few) | (sparse & ~(density > SLACK * few)))

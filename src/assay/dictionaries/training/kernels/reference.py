@@ -79,16 +79,16 @@ class Noted:
     `made` are those that the loss goes on with, `features` those that are counted as on, without
     their gradient."""
 
-    def __init__(self, of: Nonlinearity):
-        self.of = of
+    def __init__(self, nonlinearity: Nonlinearity):
+        self.of = nonlinearity
         self.made: Tensor | None = None
         self.features: Tensor | None = None
 
-    def __call__(self, z: Tensor, b_enc: Tensor, own: Mapping[str, Tensor]) -> Tensor:
-        features = self.made = self.of(z, b_enc, own)
+    def __call__(self, z: Tensor, b_enc: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+        features = self.made = self.of(z, b_enc, parameters)
         counted = getattr(self.of, "counted", None)
         with torch.no_grad():
-            self.features = features.detach() if counted is None else counted(z, b_enc, own)
+            self.features = features.detach() if counted is None else counted(z, b_enc, parameters)
         return features
 
     def __getattr__(self, name: str) -> Any:

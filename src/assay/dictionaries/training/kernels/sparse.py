@@ -64,7 +64,7 @@ class Single:
         """The loss of each run and its gradients."""
         steps = []
         for r in range(len(penalty)):
-            mine = {name: value[r] for name, value in params.items()}
+            run_params = {name: value[r] for name, value in params.items()}
             its = {
                 name: value[r]
                 if isinstance(value, Tensor) and (name != "y" or value.ndim == 3)
@@ -73,7 +73,7 @@ class Single:
             }
             codes, (series, grads) = self.one(
                 loss,
-                mine,
+                run_params,
                 x if x.ndim == 2 else x[r],
                 nonlinearity,
                 penalty[r],
@@ -85,10 +85,10 @@ class Single:
             if self.whole is not ALONE:
                 series["rows"] = torch.tensor(self.whole.rows(x.shape[-2]), device=x.device)
             steps.append((series | dict(note(codes) if note else {}), grads))
-        found, gradients = (
+        stacked_series, gradients = (
             {name: _stack([s[i][name] for s in steps]) for name in steps[0][i]} for i in (0, 1)
         )
-        return found, gradients
+        return stacked_series, gradients
 
 
 def _stack(values: Sequence[Tensor]) -> Tensor:
@@ -247,17 +247,17 @@ def _topk(
             series["mse"] + torch.stack([whole.mean_square(error) for error in errors[:-1]]).sum()
         )
     if (
-        found := revival(loss, error, batch.pre, params["W_dec"], more.get("idle"), whole)
+        aux := revival(loss, error, batch.pre, params["W_dec"], more.get("idle"), whole)
     ) is not None:
-        its = found.pull.sum(0).to(grads["b_enc"].dtype)
+        its = aux.pull.sum(0).to(grads["b_enc"].dtype)
         grads["W_enc"].index_add_(
-            0, found.columns, (found.pull.T @ batch.centred.to(dtype)).to(its.dtype)
+            0, aux.columns, (aux.pull.T @ batch.centred.to(dtype)).to(its.dtype)
         )
-        grads["W_dec"].index_add_(0, found.columns, found.decoder.to(its.dtype))
-        grads["b_enc"].index_add_(0, found.columns, its)
+        grads["W_dec"].index_add_(0, aux.columns, aux.decoder.to(its.dtype))
+        grads["b_enc"].index_add_(0, aux.columns, its)
         if not batch.elsewhere:
-            grads["b_dec"] -= whole.sum_latents(its @ params["W_enc"][found.columns])
-        series["loss"] = series["loss"] + found.loss
+            grads["b_dec"] -= whole.sum_latents(its @ params["W_enc"][aux.columns])
+        series["loss"] = series["loss"] + aux.loss
     return codes, (series, grads)
 
 

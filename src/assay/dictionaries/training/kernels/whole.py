@@ -19,9 +19,9 @@ class Whole:
     first: int = 0
     """Number of the first latent that this process has."""
 
-    def rows(self, mine: int) -> int:
+    def rows(self, count: int) -> int:
         """Rows of the whole batch, of which this process has so many."""
-        return mine
+        return count
 
     def sum_latents(self, value: Tensor) -> Tensor:
         """The sum over all latents, from that over those of this process; rows stay its own."""

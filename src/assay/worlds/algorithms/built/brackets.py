@@ -21,16 +21,16 @@ def balanced(length: int = 10) -> Task:
     need to."""
     start, end = 2, 3
 
-    def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
+    def draw_inputs(generator: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
         even = np.tile(np.repeat([0, 1], length // 2), (n, 1))
-        even = np.take_along_axis(even, of.random((n, length)).argsort(1), 1)
+        even = np.take_along_axis(even, generator.random((n, length)).argsort(1), 1)
         height = np.cumsum(1 - 2 * even, 1)
         turned = np.take_along_axis(
             even, (height.argmin(1)[:, None] + 1 + np.arange(length)) % length, 1
         )
-        kind = of.random((n, 1))
+        kind = generator.random((n, 1))
         inner = np.where(
-            kind < 0.5, turned, np.where(kind < 0.75, even, of.integers(2, size=(n, length)))
+            kind < 0.5, turned, np.where(kind < 0.75, even, generator.integers(2, size=(n, length)))
         )
         return np.concatenate([np.full((n, 1), start), inner, np.full((n, 1), end)], 1)
 
@@ -45,7 +45,7 @@ def balanced(length: int = 10) -> Task:
         ("(", ")", "START", "END"),
         ("no", "balanced"),
         length + 2,
-        drawn,
+        draw_inputs,
         answer,
     )
 

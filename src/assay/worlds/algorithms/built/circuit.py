@@ -51,10 +51,10 @@ class Room:
 
 def rooms(**sizes: int) -> dict[str, Room]:
     """Divide the stream among things of these sizes, one after another."""
-    out, at = {}, 0
+    out, offset = {}, 0
     for name, size in sizes.items():
-        out[name] = Room(at, size)
-        at += size
+        out[name] = Room(offset, size)
+        offset += size
     return out
 
 

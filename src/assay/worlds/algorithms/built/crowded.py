@@ -62,8 +62,8 @@ class Crowd:
     def on(self, tokens: Int[np.ndarray, "n s"]) -> Bool[np.ndarray, "n s f"]:
         """Tell where each feature is on. At the first places, before which there is nothing, a
         token counts as its own forerunner."""
-        at = np.arange(tokens.shape[1])
-        earlier = tokens[:, np.where(at < self.back, at, at - self.back)]
+        positions = np.arange(tokens.shape[1])
+        earlier = tokens[:, np.where(positions < self.back, positions, positions - self.back)]
         return np.moveaxis(self.here[:, tokens] & self.before[:, earlier], 0, -1)
 
     def logits(self, on: Bool[np.ndarray, "... f"]) -> Float[np.ndarray, "... c"]:
@@ -72,29 +72,37 @@ class Crowd:
 
 
 def crowd(
-    of: np.random.Generator, tokens: int, read: int, decoys: int, room: int, classes: int, back: int
+    generator: np.random.Generator,
+    tokens: int,
+    read: int,
+    decoys: int,
+    room: int,
+    classes: int,
+    back: int,
 ) -> Crowd:
     """Draw features until each can be told from what is written, on every pair of tokens, and with
     any one of the others taken out."""
     while True:
-        here, before = _patterns(of, tokens, read + decoys)
-        pairs = (here[:, :, None] & before[:, None]).reshape(len(here), -1).T
+        current, before = _patterns(generator, tokens, read + decoys)
+        pairs = (current[:, :, None] & before[:, None]).reshape(len(current), -1).T
         on, often = np.unique(pairs, axis=0, return_counts=True)
-        if on.sum(1).max() > TOGETHER or len(np.unique(pairs, axis=1).T) < len(here):
+        if on.sum(1).max() > TOGETHER or len(np.unique(pairs, axis=1).T) < len(current):
             continue
-        rows = _spread(of, read + decoys, room)
-        found = _readers(on, often, rows, read)
-        if found is not None:
+        rows = _spread(generator, read + decoys, room)
+        readers = _readers(on, often, rows, read)
+        if readers is not None:
             break
-    raises, order = np.zeros((read, classes)), of.permutation(classes)
-    for i, one in enumerate(raises):
-        one[order[np.array([i % classes, (i + int(of.integers(1, classes))) % classes])]] = (
-            STEP * np.array([of.integers(2, 4), 1])
+    raises, order = np.zeros((read, classes)), generator.permutation(classes)
+    for i, row in enumerate(raises):
+        row[order[np.array([i % classes, (i + int(generator.integers(1, classes))) % classes])]] = (
+            STEP * np.array([generator.integers(2, 4), 1])
         )
-    return Crowd(here, before, rows, *found, raises, OFFSET * of.permutation(classes), back)
+    return Crowd(
+        current, before, rows, *readers, raises, OFFSET * generator.permutation(classes), back
+    )
 
 
-def crowded(features: Crowd, length: int, of: np.random.Generator) -> Circuit:
+def crowded(features: Crowd, length: int, generator: np.random.Generator) -> Circuit:
     """Build a head that looks back, an MLP of random neurons whose outputs add up to the features,
     and an MLP that reads these."""
     f, v = features.here.shape
@@ -125,11 +133,15 @@ def crowded(features: Crowd, length: int, of: np.random.Generator) -> Circuit:
     look[range(features.back), range(features.back)] = SHARP
     attends(p, 0, 0, matrix(shape, r["place"], look), matrix(shape, r["place"]))
     moves(p, 0, 0, r["token"], r["copied"])
-    own, other, bias = of.standard_normal((v, m)), of.standard_normal((v, m)), of.uniform(-1, 1, m)
-    hidden = np.maximum(own[:, None] + other[None] + bias, 0).reshape(v * v, m)
+    token_weights, other, bias = (
+        generator.standard_normal((v, m)),
+        generator.standard_normal((v, m)),
+        generator.uniform(-1, 1, m),
+    )
+    hidden = np.maximum(token_weights[:, None] + other[None] + bias, 0).reshape(v * v, m)
     on = np.moveaxis(features.here[:, :, None] & features.before[:, None], 0, -1).reshape(v * v, f)
     p["W_in"][0, 0, r["token"].all], p["W_in"][0, 0, r["copied"].all] = (
-        torch.from_numpy(own),
+        torch.from_numpy(token_weights),
         torch.from_numpy(other),
     )
     p["b_in"][0, 0] = torch.from_numpy(bias)
@@ -137,16 +149,16 @@ def crowded(features: Crowd, length: int, of: np.random.Generator) -> Circuit:
         np.linalg.pinv(hidden) @ on @ features.rows
     )
     size = np.linalg.norm(features.readers, axis=1)
-    for i, (row, at) in enumerate(zip(features.readers, features.thresholds, strict=True)):
+    for i, (row, threshold) in enumerate(zip(features.readers, features.thresholds, strict=True)):
         for neuron, edge_at, sign in (
             (2 * i, 0.5, 1.0),
             (2 * i + 1, -0.5, -1.0),
         ):  # a step: ReLU(z + ½) − ReLU(z − ½), for neurons of length 1
             p["W_in"][0, 1, r["site"].all, neuron] = torch.from_numpy(row / size[i])
-            p["b_in"][0, 1, neuron] = (at + edge_at) / size[i]
+            p["b_in"][0, 1, neuron] = (threshold + edge_at) / size[i]
             p["W_out"][0, 1, neuron, r["found"].start + i] = sign * size[i]
     p["b_in"][0, 1, 2 * n :] = torch.from_numpy(
-        of.choice(p["b_in"][0, 1, : 2 * n].numpy(), m - 2 * n)
+        generator.choice(p["b_in"][0, 1, : 2 * n].numpy(), m - 2 * n)
     )  # idle neurons look no other
     p["W_U"][0, r["found"].all], p["W_U"][0, r["one"].start] = (
         torch.from_numpy(features.raises),
@@ -210,8 +222,8 @@ def _task(features: Crowd, length: int) -> Task:
     many places back."""
     v, classes = features.here.shape[1], len(features.offsets)
 
-    def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
-        return of.integers(v, size=(n, length))
+    def draw_inputs(generator: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
+        return generator.integers(v, size=(n, length))
 
     def answer(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
         out = unasked(tokens)
@@ -225,31 +237,38 @@ def _task(features: Crowd, length: int) -> Task:
         tuple(map(str, range(v))),
         tuple(f"class {i}" for i in range(classes)),
         length,
-        drawn,
+        draw_inputs,
         answer,
     )
 
 
 def _patterns(
-    of: np.random.Generator, tokens: int, f: int
+    generator: np.random.Generator, tokens: int, f: int
 ) -> tuple[Bool[np.ndarray, "f v"], Bool[np.ndarray, "f v"]]:
     """Tokens at which features are on: a few for one half of them, for the other some after some
     others."""
-    here, before = np.zeros((f, tokens), bool), np.ones((f, tokens), bool)
-    order = of.permutation(f)
+    current, before = np.zeros((f, tokens), bool), np.ones((f, tokens), bool)
+    order = generator.permutation(f)
     for i in range(f):
         pair = order[i] % 2 == 1
-        here[i, of.permutation(tokens)[: of.integers(3, 6) if pair else of.integers(2, 4)]] = True
+        current[
+            i,
+            generator.permutation(tokens)[
+                : generator.integers(3, 6) if pair else generator.integers(2, 4)
+            ],
+        ] = True
         if pair:
-            before[i] = np.isin(np.arange(tokens), of.permutation(tokens)[: of.integers(4, 6)])
-    return here, before
+            before[i] = np.isin(
+                np.arange(tokens), generator.permutation(tokens)[: generator.integers(4, 6)]
+            )
+    return current, before
 
 
 def _spread(
-    of: np.random.Generator, f: int, room: int, steps: int = 300
+    generator: np.random.Generator, f: int, room: int, steps: int = 300
 ) -> Float[np.ndarray, "f k"]:
     """Directions pushed apart until no two are much alike."""
-    rows = of.standard_normal((f, room))
+    rows = generator.standard_normal((f, room))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     for _ in range(steps):
         near = rows @ rows.T - np.eye(f)
@@ -270,12 +289,12 @@ def _readers(
 
     wrote, known = [on @ rows], [on]
     for j in range(read):
-        along = wrote[0] @ rows[j]
-        off = np.average(along[~on[:, j]], weights=often[~on[:, j]])
-        wrote.append(wrote[0] - np.outer(along - off, rows[j]))
+        projection = wrote[0] @ rows[j]
+        off = np.average(projection[~on[:, j]], weights=often[~on[:, j]])
+        wrote.append(wrote[0] - np.outer(projection - off, rows[j]))
         known.append(on & (np.arange(on.shape[1]) != j))
     x, y = np.concatenate(wrote), np.concatenate(known)
-    k, found = x.shape[1], []
+    k, solutions = x.shape[1], []
     for i in range(read):
         sign = np.where(y[:, i], 1.0, -1.0)[:, None]
         best = linprog(
@@ -286,6 +305,6 @@ def _readers(
         ).x
         if 2 * best[-1] < CLEAR * np.linalg.norm(best[:k]) or best[-1] <= 0:
             return None
-        found.append(best[:-1] / best[-1])
-    planes = np.array(found)
+        solutions.append(best[:-1] / best[-1])
+    planes = np.array(solutions)
     return planes[:, :k], planes[:, k]

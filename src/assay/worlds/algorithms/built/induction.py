@@ -26,8 +26,8 @@ def repeated(half: int = 8, values: int = 16) -> Task:
     """Repeat START's list of distinct values: asked from its second beginning on, for the next
     one."""
 
-    def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
-        first = of.random((n, values)).argsort(1)[:, :half]
+    def draw_inputs(generator: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
+        first = generator.random((n, values)).argsort(1)[:, :half]
         return np.concatenate([np.full((n, 1), values), first, first], 1)
 
     def answer(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
@@ -36,7 +36,9 @@ def repeated(half: int = 8, values: int = 16) -> Task:
         return out
 
     names = tuple(map(str, range(values)))
-    return Task(f"repeated-{half}-{values}", (*names, "START"), names, 2 * half + 1, drawn, answer)
+    return Task(
+        f"repeated-{half}-{values}", (*names, "START"), names, 2 * half + 1, draw_inputs, answer
+    )
 
 
 def induction(half: int = 8, values: int = 16) -> Circuit:

@@ -25,8 +25,8 @@ from assay.worlds.algorithms.task import Task, unasked
 def remainder(p: int = 7) -> Task:
     """Name a + b modulo p of "a b =", asked at "="."""
 
-    def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
-        return np.concatenate([of.integers(p, size=(n, 2)), np.full((n, 1), p)], 1)
+    def draw_inputs(generator: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
+        return np.concatenate([generator.integers(p, size=(n, 2)), np.full((n, 1), p)], 1)
 
     def answer(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
         out = unasked(tokens)
@@ -34,7 +34,7 @@ def remainder(p: int = 7) -> Task:
         return out
 
     names = tuple(map(str, range(p)))
-    return Task(f"remainder-{p}", (*names, "="), names, 3, drawn, answer)
+    return Task(f"remainder-{p}", (*names, "="), names, 3, draw_inputs, answer)
 
 
 def modular_sum(p: int = 7) -> Circuit:

@@ -18,15 +18,15 @@ def either_and(idle: int = 1) -> Task:
     nothing."""
     bits = 4 + idle
 
-    def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
-        return of.integers(2**bits, size=(n, 1))
+    def draw_inputs(generator: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
+        return generator.integers(2**bits, size=(n, 1))
 
     def answer(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
         x = tokens[..., None] >> np.arange(bits) & 1
         return (x[..., 0] & x[..., 1]) | (x[..., 2] & x[..., 3])
 
     names = tuple("".join(str(t >> i & 1) for i in range(bits)) for t in range(2**bits))
-    return Task(f"either-and-{idle}", names, ("0", "1"), 1, drawn, answer)
+    return Task(f"either-and-{idle}", names, ("0", "1"), 1, draw_inputs, answer)
 
 
 def one_hop(idle: int = 1) -> Circuit:

@@ -25,8 +25,8 @@ from assay.worlds.algorithms.task import Task, unasked
 def previous(values: int = 8, length: int = 8, back: int = 1) -> Task:
     """Name the token so many places back, the one before from the second place on."""
 
-    def drawn(of: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
-        return of.integers(values, size=(n, length))
+    def draw_inputs(generator: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
+        return generator.integers(values, size=(n, length))
 
     def answer(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
         out = unasked(tokens)
@@ -35,7 +35,12 @@ def previous(values: int = 8, length: int = 8, back: int = 1) -> Task:
 
     names = tuple(map(str, range(values)))
     return Task(
-        f"previous-{length}-{values}" + f"-{back}" * (back > 1), names, names, length, drawn, answer
+        f"previous-{length}-{values}" + f"-{back}" * (back > 1),
+        names,
+        names,
+        length,
+        draw_inputs,
+        answer,
     )
 
 
@@ -66,11 +71,11 @@ def redundant(values: int = 8, length: int = 8, heads: int = 2, back: int = 1) -
     for head in range(heads):
         attends(p, 0, head, matrix(shape, r["place"], look), matrix(shape, r["place"]))
         moves(p, 0, head, r["token"], r["copied"])
-    one = torch.eye(values, dtype=torch.float64)
-    p["W_in"][0, 0, r["copied"].all] = torch.cat([one, one], 1)
+    identity = torch.eye(values, dtype=torch.float64)
+    p["W_in"][0, 0, r["copied"].all] = torch.cat([identity, identity], 1)
     p["b_in"][0, 0, values:] = -0.5
-    p["W_out"][0, 0, :, r["found"].all] = 2 * torch.cat([one, -one])
-    p["W_U"][0, r["found"].all] = SHARP * one
+    p["W_out"][0, 0, :, r["found"].all] = 2 * torch.cat([identity, -identity])
+    p["W_U"][0, r["found"].all] = SHARP * identity
     copies = tuple(f"a0.{head}" for head in range(heads))
     wires = tuple(
         edge(*pair)

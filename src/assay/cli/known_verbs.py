@@ -17,9 +17,9 @@ def command(verb: Callable[..., Any]) -> Callable[..., int]:
     """Make a command of a verb: it takes what the verb takes, and `--json`."""
 
     @wraps(verb)
-    def run(*given: Any, output: Output = Output(), **named: Any) -> int:  # noqa: B008
-        found = verb(*given, **named)
-        printing.emit(found) if output.json else show(found)
+    def run(*args: Any, output: Output = Output(), **kwargs: Any) -> int:  # noqa: B008
+        result = verb(*args, **kwargs)
+        printing.emit(result) if output.json else show(result)
         return 0
 
     signature = inspect.signature(verb, eval_str=True)
@@ -30,10 +30,10 @@ def command(verb: Callable[..., Any]) -> Callable[..., int]:
     return run
 
 
-def show(found: Any) -> None:
+def show(result: Any) -> None:
     """Print each field of a result on a line of its own, or the result where it is a single
     value."""
-    plain = to_json(found)
+    plain = to_json(result)
     fields = plain.items() if isinstance(plain, dict) else [("", plain)]
     for name, value in fields:
         printing.say(f"{name}: {value}" if name else str(value))

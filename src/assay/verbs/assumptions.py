@@ -41,15 +41,15 @@ class Asked:
     """2 where something has to be said before it can run."""
 
 
-def asked(path: Path, lab: Lab) -> Asked:
+def find_unsaid(path: Path, lab: Lab) -> Asked:
     """Tell what a study does not say, what is taken in its place, and what that costs. Raises:
     ExperimentError."""
     text = read(path)
     lacks = missing.essential(text)
     assumed = missing.assumed(text) if text.study.experiment or text.study.dictionary else []
-    each = _each_seed(text, lab) if text.study.experiment else ""
+    seed_cost = _each_seed(text, lab) if text.study.experiment else ""
     rows = [Unsaid(m.where, m.text, m.default, "") for m in lacks]
-    rows += [Unsaid(m.where, m.text, m.default, each if m.each else m.cost) for m in assumed]
+    rows += [Unsaid(m.where, m.text, m.default, seed_cost if m.each else m.cost) for m in assumed]
     return Asked(study=str(path), unsaid=tuple(rows), exit_code=2 if lacks else 0)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from assay.core.claims import Claim, Judged
 from assay.core.intervals import interval
 from assay.core.judging import FEWEST, FEWEST_ALONE, Scope, judge
-from assay.core.once import remembering
+from assay.core.memo import remembering
 from assay.core.reading import Others, Table, run_unit, tabulate
 from assay.core.reasons import IDENTICAL
 from assay.core.scales import rescale
@@ -88,14 +88,14 @@ def carry_all(
 ) -> list[Carried]:
     """Judge claims on the measures of all arms, each as at its look, and write down what was
     judged. Raises: ClaimError as `judge`."""
-    seen: dict[Look, Arms] = {}
-    found = []
+    arms_by_look: dict[Look, Arms] = {}
+    carried_claims = []
     for claim in claims:
         look = looks.get(claim.text, ONCE)
-        seen.setdefault(look, look.of(arms))
-        with remembering(seen[look]):
-            found.append(carry(claim, seen[look], scope, look.level))
-    return found
+        arms_by_look.setdefault(look, look.of(arms))
+        with remembering(arms_by_look[look]):
+            carried_claims.append(carry(claim, arms_by_look[look], scope, look.level))
+    return carried_claims
 
 
 def worded(claim: Claim, look: Look = ONCE, reason: str = "") -> Carried:
@@ -104,45 +104,54 @@ def worded(claim: Claim, look: Look = ONCE, reason: str = "") -> Carried:
 
     `reason` is the verdict's, which may say that units are identical by arithmetic.
     """
-    said = {"level": look.level, "seeds": look.seeds, "carried": True} | (
+    extra_fields = {"level": look.level, "seeds": look.seeds, "carried": True} | (
         {"identical": True} if reason == IDENTICAL else {}
     )
-    return Carried(_said(claim) | said, {})
+    return Carried(_describe_claim(claim) | extra_fields, {})
 
 
 def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = 0.95) -> Carried:
     """Judge one claim, and write down what was judged."""
     calls: list[_Call] = []
 
-    def value(arm: xr.Dataset, others: Mapping[str, xr.Dataset]) -> Any:
-        given = claim.value(arm, others)
-        assert isinstance(others, Others)
-        calls.append(_Call(others, arm, given))
-        return given
+    def value(arm: xr.Dataset, other_arms: Mapping[str, xr.Dataset]) -> Any:
+        values = claim.value(arm, other_arms)
+        assert isinstance(other_arms, Others)
+        calls.append(_Call(other_arms, arm, values))
+        return values
 
     judged = judge(replace(claim, value=value), arms, level, scope)
     judged = replace(judged, claim=claim)
     numbers = _Numbers()
-    said = _said(claim) | {"level": level, "half": [], "arms": {}}
-    own = [c for c in calls if c.others.arms is arms and not c.others.swap]
+    description = _describe_claim(claim) | {"level": level, "half": [], "arms": {}}
+    full_calls = [c for c in calls if c.others.arms is arms and not c.others.swap]
     for name in (claim.of, *claim.must_fail, *claim.must_hold, *judged.asked):
-        said["arms"][name] = _arm(claim, [c for c in own if c.others.under == name], numbers)
+        description["arms"][name] = _arm(
+            claim, [c for c in full_calls if c.others.under == name], numbers
+        )
     for name in (claim.of, *claim.must_hold):
-        _gates(claim, said["arms"][name], [c for c in own if c.others.under == name], numbers)
-    said |= {"identical": True} if judged.verdict.reason == IDENTICAL else {}
+        _gates(
+            claim,
+            description["arms"][name],
+            [c for c in full_calls if c.others.under == name],
+            numbers,
+        )
+    description |= {"identical": True} if judged.verdict.reason == IDENTICAL else {}
     if half := next((c for c in calls if c.others.swap), None):
         whole = next(c for c in calls if c.others.arms is not arms and not c.others.swap)
-        said["half"] = [{"terms": numbers.keys(_table(claim, c).terms)} for c in (whole, half)]
+        description["half"] = [
+            {"terms": numbers.keys(_table(claim, c).terms)} for c in (whole, half)
+        ]
     try:
-        said["statistics"] = _statistics(
-            claim, [*said["arms"].values(), *said["half"]], numbers.kept
+        description["statistics"] = _statistics(
+            claim, [*description["arms"].values(), *description["half"]], numbers.kept
         )
     except steps.Untold as e:
         why = f"its statistic is Python that cannot be written as steps of NumPy: {e}"
         return Carried(
-            said | {"carried": False, "why_not": why, "arms": {}, "half": []}, {}, judged
+            description | {"carried": False, "why_not": why, "arms": {}, "half": []}, {}, judged
         )
-    return Carried(said | {"carried": True}, numbers.kept, judged)
+    return Carried(description | {"carried": True}, numbers.kept, judged)
 
 
 class _Numbers:
@@ -164,7 +173,7 @@ class _Numbers:
         return {name: self.key(x) for name, x in terms.items()}
 
 
-def _said(claim: Claim) -> Told:
+def _describe_claim(claim: Claim) -> Told:
     """What a claim says, as plain values."""
     return {
         "text": claim.text,
@@ -206,32 +215,32 @@ def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Told:
     terms = table.terms if last is not None else {name: x[:0] for name, x in table.terms.items()}
     arm = first.arm
     before = len(np.unique(arm[unit].values)) if unit in arm.coords else arm.sizes.get("run", 1)
-    alone = "run" in arm.dims and all(u in arm.dims and u != "run" for u in claim.units)
+    units_within_runs = "run" in arm.dims and all(u in arm.dims and u != "run" for u in claim.units)
     return {
         "terms": numbers.keys(terms),
-        "levels": {u: len(of) for u, of in table.levels.items()},
+        "levels": {u: len(level_values) for u, level_values in table.levels.items()},
         "dropped": len(bad),
         "run_unit": unit,
         "before": int(before),
-        "fewest": FEWEST_ALONE if alone else FEWEST,
+        "fewest": FEWEST_ALONE if units_within_runs else FEWEST,
         "gates": {},
         "histories": {},
-        "unit_levels": {u: of.tolist() for u, of in table.levels.items()},
+        "unit_levels": {u: level_values.tolist() for u, level_values in table.levels.items()},
     }
 
 
-def _gates(claim: Claim, told: Told, calls: Sequence[_Call], numbers: _Numbers) -> None:
+def _gates(claim: Claim, arm_entry: Told, calls: Sequence[_Call], numbers: _Numbers) -> None:
     """Note which gates were met; of one that asks whether a history has settled, the history as
     well, so that it can be asked again."""
     first = next(c for c in calls if not c.others.without)
     arm = next((c for c in calls if c.others.without), first).arm
     for gate in claim.gates:
-        told["gates"][gate.name] = bool(np.all(gate.met(arm)))
+        arm_entry["gates"][gate.name] = bool(np.all(gate.met(arm)))
         free = inspect.getclosurevars(gate.met).nonlocals
         if gate.met.__module__ == "assay.core.claims" and set(free) == {"measure", "within"}:
             history = arm[free["measure"]]
             mean_of_runs = history.mean([d for d in history.dims if d != "step"])
-            told["histories"][gate.name] = {
+            arm_entry["histories"][gate.name] = {
                 "steps": numbers.key(arm["step"].values),
                 "values": numbers.key(mean_of_runs.values),
                 "within": free["within"],
@@ -247,64 +256,66 @@ def _statistics(
         for table in tables:
             table["statistic"] = 0
         return [{"name": "mean"}]
-    found: list[Told] = []
+    statistics: list[Told] = []
     known: dict[tuple[Any, ...], int] = {}
     for table in tables:
         terms = {name: numbers[key] for name, key in table["terms"].items()}
         signature = tuple((name, x.shape[len(claim.units) :]) for name, x in terms.items())
-        means = drawn(claim, terms)
+        means = draw_means(claim, terms)
         if not means:  # nothing was measured of it, so that there is no mean to make anything of
             table["statistic"] = None
             continue
         if signature not in known:
-            told = {"steps": steps.of(claim.statistic, means)}
-            known[signature] = found.index(told) if told in found else len(found)
-            found += [] if told in found else [told]
+            statistic = {"steps": steps.trace(claim.statistic, means)}
+            known[signature] = (
+                statistics.index(statistic) if statistic in statistics else len(statistics)
+            )
+            statistics += [] if statistic in statistics else [statistic]
         steps.check(
-            found[known[signature]]["steps"], claim.statistic, means
+            statistics[known[signature]]["steps"], claim.statistic, means
         )  # noted of another arm: what is right there may be wrong here
         table["statistic"] = known[signature]
-    return found
+    return statistics
 
 
-def drawn(claim: Claim, terms: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def draw_means(claim: Claim, terms: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Some means of a claim's terms [draw, ...] as a bootstrap draws them, on which steps are
     tried; empty where there are no units."""
-    found: dict[str, np.ndarray] = {}
+    means: dict[str, np.ndarray] = {}
 
     def watching(m: Mapping[str, np.ndarray]) -> np.ndarray:
-        if len(next(iter(m.values()))) == TRIES or not found:
-            found.update({name: x.copy() for name, x in m.items()})
+        if len(next(iter(m.values()))) == TRIES or not means:
+            means.update({name: x.copy() for name, x in m.items()})
         return np.zeros(len(next(iter(m.values()))))
 
     scaled = Table({name: rescale(claim.scale, x) for name, x in terms.items()}, {})
     interval(scaled.or_empty(len(claim.units)), watching, factors=len(claim.units), draws=TRIES)
     if (
-        found and len(next(iter(found.values()))) < TRIES
+        means and len(next(iter(means.values()))) < TRIES
     ):  # one unit has one mean: others lie near it
         near = 1 + 0.01 * np.random.default_rng(0).standard_normal(TRIES)
-        return {name: x[:1] * near.reshape(-1, *[1] * (x.ndim - 1)) for name, x in found.items()}
-    return found
+        return {name: x[:1] * near.reshape(-1, *[1] * (x.ndim - 1)) for name, x in means.items()}
+    return means
 
 
 TRIES = 61
 """Draws on which the steps of a statistic are held to the statistic itself."""
 
 
-def quantities(named: Iterable[str]) -> Told:
+def quantities(names: Iterable[str]) -> Told:
     """The quantities of the table of measures that a study names: the sums that each is made of,
     and how, as steps."""
     from assay.dictionaries.measuring.measures import TABLE
 
-    table, told = {m.name: m for m in TABLE}, {}
-    for name in named:
+    table, entries = {m.name: m for m in TABLE}, {}
+    for name in names:
         if name not in table:
             continue
         rng = np.random.default_rng(0)
         tried = {term: rng.uniform(1, 2, TRIES) for term in table[name].terms}
-        told[name] = {
+        entries[name] = {
             "terms": list(table[name].terms),
             "formula": table[name].formula,
-            "steps": steps.of(table[name].statistic, tried),
+            "steps": steps.trace(table[name].statistic, tried),
         }
-    return told
+    return entries

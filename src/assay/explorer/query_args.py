@@ -45,7 +45,7 @@ def choice(query: QueryParams, name: str, known: Sequence[str], default: str) ->
 def conditions(query: QueryParams) -> tuple[Condition, ...]:
     """Read the conditions on columns of `features`; a form's fields that were left empty are none.
     Raises: Problem."""
-    found = []
+    triples = []
     for text in query.getlist("where"):
         match = _CONDITION.fullmatch(text)
         if match is None:
@@ -56,18 +56,18 @@ def conditions(query: QueryParams) -> tuple[Condition, ...]:
                     f"got {text[:60]!r}"
                 ),
             )
-        found.append(match.groups())
-    named = query.getlist("column"), query.getlist("compare"), query.getlist("value")
-    if len({len(part) for part in named}) > 1:
+        triples.append(match.groups())
+    fields = query.getlist("column"), query.getlist("compare"), query.getlist("value")
+    if len({len(part) for part in fields}) > 1:
         raise Problem(ASKED, "column, compare and value come in threes")
-    found += [
+    triples += [
         (column, compare, value.strip())
-        for column, compare, value in zip(*named, strict=True)
+        for column, compare, value in zip(*fields, strict=True)
         if value.strip()
     ]
-    if len(found) > MOST:
-        raise Problem(ASKED, f"at most {MOST} conditions at once, got {len(found)}")
-    return tuple(dict.fromkeys(condition(*each) for each in found))
+    if len(triples) > MOST:
+        raise Problem(ASKED, f"at most {MOST} conditions at once, got {len(triples)}")
+    return tuple(dict.fromkeys(condition(*triple) for triple in triples))
 
 
 def condition(column: str, compare: str, value: str) -> Condition:
@@ -95,7 +95,7 @@ def condition(column: str, compare: str, value: str) -> Condition:
     return Condition(column, compares[compare], bound)
 
 
-def said(bound: Condition) -> str:
+def format_condition(bound: Condition) -> str:
     """Write a condition as a query string holds it."""
     value = f"{bound.value:.12g}" if isinstance(bound.value, float) else bound.value
     return f"{bound.column}{bound.compare}{value}"
@@ -103,5 +103,5 @@ def said(bound: Condition) -> str:
 
 def link(path: str, state: Iterable[tuple[str, Any]]) -> str:
     """Write an address with a query string; values that are None are left out."""
-    told = urlencode([(name, str(value)) for name, value in state if value is not None])
-    return quote(path, safe="/~") + (f"?{told}" if told else "")
+    query_string = urlencode([(name, str(value)) for name, value in state if value is not None])
+    return quote(path, safe="/~") + (f"?{query_string}" if query_string else "")

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from assay.core import foreign
 from assay.core.spec import canonical_json
-from assay.lab import depot, owners
+from assay.lab import depot, ownership
 from assay.lab.atomic import explained, write
 from assay.lab.origin import code, in_file
 from assay.lab.store import Store
@@ -47,7 +47,7 @@ class Wanted:
         """Where the experiment is on this machine, by path or beside the store; "" where it is not,
         or reads differently."""
         places = (
-            [self.origin, owners.origin(store, self.name)]
+            [self.origin, ownership.origin(store, self.name)]
             if in_file(self.origin)
             else [self.origin]
         )
@@ -60,7 +60,7 @@ def leave(task: Task) -> None:
     """Ask for a group, whoever may work at it. Raises: StoreError where the store cannot be
     written."""
     root = Path(task.root)
-    said = {
+    request = {
         "name": task.name,
         "origin": task.origin,
         "device": task.device,
@@ -70,19 +70,19 @@ def leave(task: Task) -> None:
     with explained(root):
         for folder in (_folder(root), root / "tmp"):
             folder.mkdir(parents=True, exist_ok=True)
-        write(_path(root, task.group), canonical_json(said).encode(), root / "tmp")
-    if (away := depot.of(root)) is not None:
-        away.want(task.group, canonical_json(said).encode())
+        write(_path(root, task.group), canonical_json(request).encode(), root / "tmp")
+    if (remote := depot.open_depot(root)) is not None:
+        remote.want(task.group, canonical_json(request).encode())
 
 
 def drop(root: Path, group: str) -> None:
     """Ask for it no more."""
     _path(root, group).unlink(missing_ok=True)
-    if (away := depot.of(root)) is not None:
-        away.drop(group)
+    if (remote := depot.open_depot(root)) is not None:
+        remote.drop(group)
 
 
-def there(root: Path, group: str) -> bool:
+def is_wanted(root: Path, group: str) -> bool:
     """Whether anybody waits for it."""
     return _path(root, group).exists()
 
@@ -91,7 +91,7 @@ def names(root: Path) -> set[str]:
     """The groups that are waited for."""
     try:
         # — thousands of names
-        return {found[1] for name in os.listdir(_folder(root)) if (found := _NAME.fullmatch(name))}  # noqa: PTH208
+        return {match[1] for name in os.listdir(_folder(root)) if (match := _NAME.fullmatch(name))}  # noqa: PTH208
     except FileNotFoundError:
         return set()
 
@@ -99,10 +99,10 @@ def names(root: Path) -> set[str]:
 def read(root: Path, group: str) -> Wanted | None:
     """What is asked of a group; None where nothing is, or nothing that can be read."""
     try:
-        said = json.loads(foreign.read_stored(_path(root, group)))
-        texts = {k: said[k] for k in ("name", "origin", "device", "code")}
+        request = json.loads(foreign.read_stored(_path(root, group)))
+        texts = {k: request[k] for k in ("name", "origin", "device", "code")}
         assert all(isinstance(v, str) for v in texts.values())
-        return Wanted(group, since=float(said["since"]), **texts)
+        return Wanted(group, since=float(request["since"]), **texts)
     except (OSError, ValueError, KeyError, TypeError, AssertionError, RecursionError):
         return None
 

@@ -34,8 +34,8 @@ _memory: ContextVar[_Memory | None] = ContextVar("made of arms", default=None)
 @contextlib.contextmanager
 def remembering(arms: Mapping[str, xr.Dataset]) -> Iterator[None]:
     """Keep until the end what is made of these arms, which nobody changes meanwhile."""
-    now = _memory.get()
-    if now is not None and now.arms is arms:
+    memory = _memory.get()
+    if memory is not None and memory.arms is arms:
         yield
         return
     token = _memory.set(_Memory(arms))
@@ -50,25 +50,25 @@ def once(make: Callable[Concatenate[xr.Dataset, P], T]) -> Callable[Concatenate[
     are remembered it is asked once."""
 
     @functools.wraps(make)
-    def made(arm: xr.Dataset, *args: P.args, **more: P.kwargs) -> T:
-        now = _memory.get()
-        if now is None or id(arm) not in now.known:
+    def call_once(arm: xr.Dataset, *args: P.args, **more: P.kwargs) -> T:
+        memory = _memory.get()
+        if memory is None or id(arm) not in memory.known:
             return make(arm, *args, **more)
         key = (make, id(arm), args, *sorted(more.items()))
-        if key not in now.made:
-            now.made[key] = make(arm, *args, **more)
-        found: T = now.made[key]
-        return found
+        if key not in memory.made:
+            memory.made[key] = make(arm, *args, **more)
+        value: T = memory.made[key]
+        return value
 
-    return made
+    return call_once
 
 
 def of_all(arms: Mapping[str, xr.Dataset], key: Hashable, make: Callable[[], T]) -> T:
     """Give what `make` makes of all these arms, where they are remembered once for each key."""
-    now = _memory.get()
-    if now is None or now.arms is not arms:
+    memory = _memory.get()
+    if memory is None or memory.arms is not arms:
         return make()
-    if key not in now.made:
-        now.made[key] = make()
-    found: T = now.made[key]
-    return found
+    if key not in memory.made:
+        memory.made[key] = make()
+    value: T = memory.made[key]
+    return value

@@ -33,17 +33,19 @@ _LONGEST = 80
 def of_text(origin: Mapping[str, Any]) -> dict[str, Any]:
     """What a dictionary's file says of its text: `context_size`, `prepend_bos` and, in words, its
     `dataset`, where it does."""
-    told: dict[str, Any] = {}
+    statements: dict[str, Any] = {}
     for place in (origin.get("config"), origin.get("trained_on")):
         if isinstance(place, Mapping):
-            told |= {
+            statements |= {
                 k: place[k] for k in ("context_size", "prepend_bos") if place.get(k) is not None
             }
             if isinstance(place.get("dataset_path"), str):
-                told["dataset"] = f"its file names {place['dataset_path'][:_LONGEST]} as its text"
-    if not isinstance(told.get("context_size"), int) or told.get("context_size", 0) < 2:
-        told.pop("context_size", None)
-    return told
+                statements["dataset"] = (
+                    f"its file names {place['dataset_path'][:_LONGEST]} as its text"
+                )
+    if not isinstance(statements.get("context_size"), int) or statements.get("context_size", 0) < 2:
+        statements.pop("context_size", None)
+    return statements
 
 
 def of_place(dictionary: Dictionary) -> dict[str, str]:
@@ -56,7 +58,7 @@ def of_place(dictionary: Dictionary) -> dict[str, str]:
     )
     trainer = config.get("trainer")
     settings = (config, trainer if isinstance(trainer, Mapping) else {})
-    found = [
+    model_names = [
         value
         for place in settings
         for name in _MODELS
@@ -66,7 +68,7 @@ def of_place(dictionary: Dictionary) -> dict[str, str]:
     return {
         "site": ", ".join(dictionary.sites)[:_LONGEST],
         "site_out": ", ".join(dictionary.sites_out)[:_LONGEST],
-        "model": found[0].strip()[:_LONGEST] if found else "",
+        "model": model_names[0].strip()[:_LONGEST] if model_names else "",
         "model_sha256": digest
         if isinstance(digest, str) and re.fullmatch(r"[0-9a-f]{64}", digest)
         else "",
@@ -76,19 +78,24 @@ def of_place(dictionary: Dictionary) -> dict[str, str]:
 def warnings(stated: Mapping[str, str], setting: Setting, folder: ModelFolder | None) -> list[str]:
     """Say where a site that was given by hand, or the model, is not the one in the dictionary's
     file."""
-    found = []
+    messages = []
     for name, option in (("site", "--site"), ("site_out", "--site-out")):
-        given, said = getattr(setting, name), stated[name]
-        if given and said not in ("", "unknown") and _same(given) != _same(said):
-            found.append(
-                f"{given} was given ({option}), its file says {said}; it is measured at {given}"
+        requested_site, stated_site = getattr(setting, name), stated[name]
+        if (
+            requested_site
+            and stated_site not in ("", "unknown")
+            and _same(requested_site) != _same(stated_site)
+        ):
+            messages.append(
+                f"{requested_site} was given ({option}), its file says {stated_site}; it is "
+                f"measured at {requested_site}"
             )
     if folder is None or folder.fingerprint == stated["model_sha256"]:
-        return found
+        return messages
     if stated["model_sha256"]:
         digest = stated["model_sha256"][:12]
         return [
-            *found,
+            *messages,
             (
                 f"it was trained on a model of another hash ({digest}…), it is measured on "
                 f"{folder.provenance} ({folder.fingerprint[:12]}…)"
@@ -96,9 +103,12 @@ def warnings(stated: Mapping[str, str], setting: Setting, folder: ModelFolder | 
         ]
     how = names.differs(stated["model"], folder) if stated["model"] else ""
     return (
-        [*found, f"its file names {stated['model']}, it is measured on {folder.provenance}: {how}"]
+        [
+            *messages,
+            f"its file names {stated['model']}, it is measured on {folder.provenance}: {how}",
+        ]
         if how
-        else found
+        else messages
     )
 
 
@@ -135,11 +145,11 @@ def _same(text: str) -> Site | str:
     """One name for a place that has several: the stream after a block is the stream before the
     next."""
     try:
-        found = site("", text)
+        parsed = site("", text)
     except ModelError:
         return text
     return (
-        Site("resid_pre", found.layer + 1)
-        if found.kind == "resid_post" and found.layer is not None
-        else found
+        Site("resid_pre", parsed.layer + 1)
+        if parsed.kind == "resid_post" and parsed.layer is not None
+        else parsed
     )

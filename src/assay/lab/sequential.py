@@ -69,19 +69,19 @@ class Following:
             )
         if self.frozen is None or not self.declared or result.registration is None:
             return True
-        at, left = result.registration["taken"], tuple(result.registration["open"])
-        settled = tuple(j.claim.text for j in result.judged if j.claim.text not in left)
+        look_number, open_claims = result.registration["taken"], tuple(result.registration["open"])
+        settled = tuple(j.claim.text for j in result.judged if j.claim.text not in open_claims)
         tell(
             Looked(
-                at,
+                look_number,
                 len(self.frozen.units),
-                self.frozen.units[at - 1],
-                self.frozen.levels[at - 1],
+                self.frozen.units[look_number - 1],
+                self.frozen.levels[look_number - 1],
                 settled,
-                left,
+                open_claims,
             )
         )
-        return not left
+        return not open_claims
 
 
 def following(store: Store, experiment: Experiment, preset: Preset) -> Following:
@@ -100,32 +100,32 @@ def first(preset: Preset, seeds: set[int]) -> Preset:
     return replace(preset, specs=tuple(s for s in preset.specs if s.seed in seeds))
 
 
-def within(experiment: Experiment, now: Plan, preset: Preset) -> Plan:
+def within(experiment: Experiment, plan: Plan, preset: Preset) -> Plan:
     """The rows of a plan that a smaller preset has."""
-    wanted = {
+    runs = {
         (name, s.to_json())
         for name, a in experiment.arms.items()
         if a.train
         for s in experiment.specs_of(name, preset.specs)
     }
-    rows = tuple(r for r in now.rows if (r.job.arm, r.job.spec.to_json()) in wanted)
-    return replace(now, preset=preset, rows=rows)
+    rows = tuple(r for r in plan.rows if (r.job.arm, r.job.spec.to_json()) in runs)
+    return replace(plan, preset=preset, rows=rows)
 
 
-def reached(of: Following, now: Plan) -> list[Plan]:
+def reached(following: Following, plan: Plan) -> list[Plan]:
     """The declared looks of which every run is stored, each as a plan without a missing run."""
-    found = []
-    for preset in of.looks:
-        if len(preset.specs) > len(now.preset.specs):
+    plans = []
+    for preset in following.looks:
+        if len(preset.specs) > len(plan.preset.specs):
             break
-        part = within(of.experiment, now, preset)
+        part = within(following.experiment, plan, preset)
         if part.missing:
             break
-        found.append(part)
-    return found
+        plans.append(part)
+    return plans
 
 
-def judged(of: Following, store: Store, now: Plan) -> Result | None:
+def judged(following: Following, store: Store, plan: Plan) -> Result | None:
     """The result by the looks that can be taken on what is stored, each claim as the first look
     that settled it found it; None before one.
 
@@ -133,13 +133,17 @@ def judged(of: Following, store: Store, now: Plan) -> Result | None:
     """
     from assay.lab.result import judge_all, load
 
-    frozen, parts = of.frozen, reached(of, now)
+    frozen, parts = following.frozen, reached(following, plan)
     assert frozen is not None
     settled: dict[str, tuple[int, Judged]] = {}
     result: Result | None = None
     for k, part in enumerate(parts):
         result = judge_all(
-            of.experiment, part, load(part), figures=k == len(parts) - 1, level=frozen.levels[k]
+            following.experiment,
+            part,
+            load(part),
+            figures=k == len(parts) - 1,
+            level=frozen.levels[k],
         )
         for j in result.judged:
             if j.verdict.outcome != "undecided":
@@ -147,53 +151,60 @@ def judged(of: Following, store: Store, now: Plan) -> Result | None:
         if len(settled) == len(result.judged) and not result.failed:
             if k < len(parts) - 1:
                 result = replace(
-                    judge_all(of.experiment, part, load(part), level=frozen.levels[k]),
+                    judge_all(following.experiment, part, load(part), level=frozen.levels[k]),
                     judged=result.judged,
                 )
             break
     if result is None:
         return None
-    kept = tuple(
+    judgements = tuple(
         settled[j.claim.text][1] if j.claim.text in settled else _open(j, frozen, k)
         for j in result.judged
     )
-    found = {text: (look, j.verdict.outcome) for text, (look, j) in settled.items()}
-    left = [
+    outcomes = {text: (look, j.verdict.outcome) for text, (look, j) in settled.items()}
+    open_claims = [
         text
-        for text in (*(j.claim.text for j in kept), *(text for text, _ in result.failed))
-        if text not in found
+        for text in (*(j.claim.text for j in judgements), *(text for text, _ in result.failed))
+        if text not in outcomes
     ]
-    return replace(result, judged=kept, registration=described(of, store, found, k + 1, now, left))
+    return replace(
+        result,
+        judged=judgements,
+        registration=described(following, store, outcomes, k + 1, plan, open_claims),
+    )
 
 
 def _open(j: Judged, frozen: Registration, k: int) -> Judged:
     """An undecided claim after look k, from 0, with what decides it: the next look, and after the
     last none."""
-    of = len(frozen.units)
+    look_count = len(frozen.units)
     price = (
         "another study, on seeds of its own"
-        if k + 1 == of
-        else f"look {k + 2} of {of}, at {frozen.units[k + 1]} seeds"
+        if k + 1 == look_count
+        else f"look {k + 2} of {look_count}, at {frozen.units[k + 1]} seeds"
     )
     return replace(j, verdict=replace(j.verdict, price=Price(price)))
 
 
-def noted(of: Following, store: Store, result: Result, now: Plan) -> Result:
+def noted(following: Following, store: Store, result: Result, plan: Plan) -> Result:
     """Note each look that a result rests on and that is not noted yet; gives the result with their
     times. Raises: OSError when the disk is full.
 
     What is missing from their record is not noted anew: it would look as if nothing were missing.
     """
-    frozen, told = of.frozen, result.registration
-    assert frozen is not None and told is not None
-    missing = registered.lost(store, of.experiment.name, of.preset)
-    known = {line["look"] for line in registered.taken(store, of.experiment.name, of.preset)}
-    for k, look in enumerate(told["looks"][: told["taken"]], 1):
+    frozen, registration = following.frozen, result.registration
+    assert frozen is not None and registration is not None
+    missing = registered.lost(store, following.experiment.name, following.preset)
+    known = {
+        line["look"]
+        for line in registered.read_looks(store, following.experiment.name, following.preset)
+    }
+    for k, look in enumerate(registration["looks"][: registration["taken"]], 1):
         if k not in known and not missing:
-            found = {
+            verdicts = {
                 j.claim.text: j.verdict.outcome
                 for j in result.judged
-                if k == told["taken"] or j.claim.text in look["settled"]
+                if k == registration["taken"] or j.claim.text in look["settled"]
             }
             line = {
                 "look": k,
@@ -202,45 +213,55 @@ def noted(of: Following, store: Store, result: Result, now: Plan) -> Result:
                 "level": look["level"],
                 "code": sources.unchanged(),
             }
-            registered.note(store, of.experiment.name, of.preset, {**line, "verdicts": found})
+            registered.note(
+                store, following.experiment.name, following.preset, {**line, "verdicts": verdicts}
+            )
     outcomes = {j.claim.text: j.verdict.outcome for j in result.judged}
     settled = {
         text: (k, outcomes[text])
-        for k, look in enumerate(told["looks"])
+        for k, look in enumerate(registration["looks"])
         for text in look["settled"]
     }
     return replace(
-        result, registration=described(of, store, settled, told["taken"], now, told["open"])
+        result,
+        registration=described(
+            following, store, settled, registration["taken"], plan, registration["open"]
+        ),
     )
 
 
 def described(
-    of: Following,
+    following: Following,
     store: Store,
     settled: Mapping[str, tuple[int, str]],
-    taken: int,
-    now: Plan,
-    left: Sequence[str] = (),
+    look_count: int,
+    plan: Plan,
+    open_claims: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What was frozen, which looks were taken, what is otherwise, and whether all of it was
     followed, as plain values."""
-    frozen = of.frozen
+    frozen = following.frozen
     assert frozen is not None
-    lines = {line["look"]: line for line in registered.taken(store, of.experiment.name, of.preset)}
-    part = within(of.experiment, now, of.looks[taken - 1]) if taken else now
-    changed = [*of.departures, *_later(frozen, lines, settled, part)]
-    missing = registered.gaps(store, of.experiment, of.preset, frozen)
+    lines = {
+        line["look"]: line
+        for line in registered.read_looks(store, following.experiment.name, following.preset)
+    }
+    part = (
+        within(following.experiment, plan, following.looks[look_count - 1]) if look_count else plan
+    )
+    changed = [*following.departures, *_later(frozen, lines, settled, part)]
+    missing = registered.gaps(store, following.experiment, following.preset, frozen)
     looks = [
         {
             **look,
             "taken": lines[k]["time"] if k in lines else None,
-            "settled": [text for text, (at, _) in settled.items() if at == k - 1],
+            "settled": [text for text, (look_index, _) in settled.items() if look_index == k - 1],
         }
         for k, look in enumerate(frozen.content["looks"], 1)
     ]
     signed = [
         {"time": line["time"], "sha256": line["sha256_of_signature"]}
-        for line in registered.signatures(store, of.experiment.name, of.preset)
+        for line in registered.signatures(store, following.experiment.name, following.preset)
     ]
     return {
         "hash": frozen.hash,
@@ -250,33 +271,34 @@ def described(
         "alpha": frozen.content["alpha"],
         "seeds": frozen.content["seeds"],
         "looks": looks,
-        "taken": taken,
-        "open": list(left),
+        "taken": look_count,
+        "open": list(open_claims),
         "changed": changed,
         "missing": missing,
-        "others": registered.others(store, of.experiment, of.preset, frozen),
+        "others": registered.find_related(store, following.experiment, following.preset, frozen),
         "signatures": signed,
         "followed": not changed and not missing,
     }
 
 
-def unfollowed(of: Following, store: Store, now: Plan, arm: str) -> dict[str, Any] | None:
+def unfollowed(following: Following, store: Store, plan: Plan, arm: str) -> dict[str, Any] | None:
     """What was frozen and not followed, as plain values; None where nothing was frozen."""
-    if of.frozen is None:
+    if following.frozen is None:
         return None
-    told = described(of, store, {}, 0, now)
+    registration = described(following, store, {}, 0, plan)
     other = [] if arm == "main" else [f"asked of {arm}: what was frozen was asked of main"]
-    return {**told, "changed": [*of.departures, *other], "followed": False}
+    return {**registration, "changed": [*following.departures, *other], "followed": False}
 
 
-def none_taken(of: Following, name: str, now: Plan) -> StoreError:
+def none_taken(following: Following, name: str, plan: Plan) -> StoreError:
     """Say that no declared look can be taken yet, with what to type."""
-    assert of.frozen is not None
-    part = within(of.experiment, now, of.looks[0])
+    assert following.frozen is not None
+    part = within(following.experiment, plan, following.looks[0])
     return StoreError(
-        f"the first look of {name} is at {of.frozen.units[0]} seeds, and {len(part.missing)} of "
+        f"the first look of {name} is at {following.frozen.units[0]} seeds, and "
+        f"{len(part.missing)} of "
         f"its {len(part.rows)} runs are not stored; "
-        f"run: assay run {of.experiment.typed}{of.preset.options}"
+        f"run: assay run {following.experiment.typed}{following.preset.options}"
     )
 
 
@@ -284,25 +306,25 @@ def _later(
     frozen: Registration,
     lines: Mapping[int, Mapping[str, Any]],
     settled: Mapping[str, tuple[int, str]],
-    now: Plan,
+    plan: Plan,
 ) -> list[str]:
     """What came otherwise than frozen since: code that judged, verdicts that a look found, runs
     that were there before."""
-    told = []
+    changes = []
     for k, line in lines.items():
         if line["code"] != frozen.content["judging"]:
-            told.append(f"look {k} was judged by other code than was frozen")
+            changes.append(f"look {k} was judged by other code than was frozen")
         for text, outcome in line["verdicts"].items():
             now_found = settled.get(text, (0, "undecided"))[1]
             if outcome not in ("undecided", now_found):
-                told.append(
+                changes.append(
                     f"look {k} found *{outcome}*, and the same measures now give "
                     f"*{now_found}*: {text}"
                 )
     early = [
         r
-        for r in now.cached
+        for r in plan.cached
         if r.stored is not None
         and str(r.stored.provenance.get("finished", frozen.time)) < frozen.time
     ]
-    return [*told, *([f"{len(early)} runs were stored before it was frozen"] if early else [])]
+    return [*changes, *([f"{len(early)} runs were stored before it was frozen"] if early else [])]

@@ -13,7 +13,7 @@ from assay.core.measures import measures
 from assay.experiments.mamba_induction.method import (
     MambaInduction,
     answer_loss,
-    drawn,
+    draw_sequences,
     errors,
     moments,
 )
@@ -46,15 +46,15 @@ def chains_along(runs: Runs[MambaInduction], bench: Bench, before: Trained) -> T
     from assay.core.sampler import n_beta_of
 
     s = runs.shared
-    at = {
-        name.removesuffix("/at"): kept.cpu()
-        for name, kept in before.tensors.items()
+    states = {
+        name.removesuffix("/at"): tensor.cpu()
+        for name, tensor in before.tensors.items()
         if name.endswith("/at")
     }  # [run, moment, …]
     count, n_beta = len(moments(s.steps)) * s.chains, n_beta_of(s.samples)
     centre = {
-        name: kept.flatten(0, 1).repeat_interleave(s.chains, 0).contiguous()
-        for name, kept in at.items()
+        name: tensor.flatten(0, 1).repeat_interleave(s.chains, 0).contiguous()
+        for name, tensor in states.items()
     }
     seeds = runs.seeds[:, None] * 1_000 + np.tile(np.arange(s.chains), len(moments(s.steps)))
 
@@ -71,35 +71,35 @@ def chains_along(runs: Runs[MambaInduction], bench: Bench, before: Trained) -> T
         stream="mamba-induction.chains",
         paired=True,
     )
-    done = fit(
+    trained = fit(
         [group],
-        lambda step: drawn(runs, "chains", step, s.batch // 2),
+        lambda step: draw_sequences(runs, "chains", step, s.batch // 2),
         steps=s.draws,
         probe_at=block_ends(s.draws, BLOCKS),
         bench=bench,
     )[0]
-    there, here = (
-        mean_over(done.steps.tolist(), done.history[name], s.draws // 2).reshape(
+    chain_loss, centre_loss = (
+        mean_over(trained.steps.tolist(), trained.history[name], s.draws // 2).reshape(
             len(runs), -1, s.chains, BLOCKS // 2
         )
         for name in ("loss", "centre")
     )
-    third = there.shape[-1] // 3
-    excess = there - here
+    third = chain_loss.shape[-1] // 3
+    excess = chain_loss - centre_loss
     with torch.no_grad():
         wrong = [
-            errors(runs, {name: kept[:, i] for name, kept in at.items()}, "test")
+            errors(runs, {name: tensor[:, i] for name, tensor in states.items()}, "test")
             for i in range(count // s.chains)
         ]
-    found = {
-        "llc": estimate(there, here.mean(-1), n_beta).mean(-1),
+    values = {
+        "llc": estimate(chain_loss, centre_loss.mean(-1), n_beta).mean(-1),
         "moved": n_beta * (excess[..., -third:].mean(-1) - excess[..., :third].mean(-1)).mean(-1),
-        "at": here.mean((-1, -2)),
+        "at": centre_loss.mean((-1, -2)),
         "wrong": np.stack(wrong, 1),
     }
-    diverged = before.diverged | done.diverged.reshape(len(runs), -1).any(1)
+    diverged = before.diverged | trained.diverged.reshape(len(runs), -1).any(1)
     return Trained(
-        {name: torch.from_numpy(value) for name, value in found.items()},
+        {name: torch.from_numpy(value) for name, value in values.items()},
         {},
         {},
         np.zeros(0, np.int64),
@@ -110,5 +110,5 @@ def chains_along(runs: Runs[MambaInduction], bench: Bench, before: Trained) -> T
 def measure_along(runs: Runs[MambaInduction], trained: Trained, bench: Bench) -> xr.Dataset:
     """What the chains found at each step that was kept."""
     units = {"llc": "1", "moved": "1", "at": "nats", "wrong": "share"}
-    found = {name: ("run moment", trained.tensors[name], unit) for name, unit in units.items()}
-    return measures(runs, coords={"moment": moments(runs.shared.steps)}, **found)
+    variables = {name: ("run moment", trained.tensors[name], unit) for name, unit in units.items()}
+    return measures(runs, coords={"moment": moments(runs.shared.steps)}, **variables)

@@ -22,7 +22,7 @@ _WORLDS, _DRAWN = 4_000, 64
 still."""
 
 
-def apart(units: Float[np.ndarray, " unit"]) -> Float[np.ndarray, " few"]:
+def find_outliers(units: Float[np.ndarray, " unit"]) -> Float[np.ndarray, " few"]:
     """Find the fewer units on one side of a gap that normal units have in 1 % of cases; none where
     there is no such gap.
 
@@ -42,7 +42,7 @@ def apart(units: Float[np.ndarray, " unit"]) -> Float[np.ndarray, " few"]:
 def warning(claim: Claim, i: Interval) -> str:
     """Name the units of a claim that lie apart, in words; "" where none do, or where exact limits
     count with any units."""
-    few = apart(i.points) if claim.bounds is None else ()
+    few = find_outliers(i.points) if claim.bounds is None else ()
     if not len(few):
         return ""
     rest, n = np.setdiff1d(i.points[np.isfinite(i.points)], few), int(np.isfinite(i.points).sum())
@@ -60,14 +60,14 @@ def _gaps(x: Float[np.ndarray, "set unit"]) -> Float[np.ndarray, "set split"]:
     k = np.arange(1, n)
     x = x - x.mean(1, keepdims=True)
     first, second = x.cumsum(1), (x * x).cumsum(1)
-    left = second[:, :-1] - first[:, :-1] ** 2 / k
+    below = second[:, :-1] - first[:, :-1] ** 2 / k
     right = second[:, -1:] - second[:, :-1] - first[:, :-1] ** 2 / (n - k)  # sums to 0 over both
     least = 1e-24 * second[:, -1:]  # what rounding leaves of none
-    return np.diff(x) / np.sqrt(np.maximum(left + right, least) / (n - 2))
+    return np.diff(x) / np.sqrt(np.maximum(below + right, least) / (n - 2))
 
 
 @lru_cache(maxsize=64)
 def _usual(n: int) -> float:
     """The gap that normal units exceed in 1 % of sets."""
-    drawn = np.sort(normal(np.array([0]), "apart", n, (_WORLDS, n))[0].astype(np.float64), axis=1)
-    return float(np.quantile(_gaps(drawn).max(1), 1 - RATE))
+    samples = np.sort(normal(np.array([0]), "apart", n, (_WORLDS, n))[0].astype(np.float64), axis=1)
+    return float(np.quantile(_gaps(samples).max(1), 1 - RATE))

@@ -45,11 +45,11 @@ class OnTokens:
 
 def on_tokens(text: Positions, value: Float[np.ndarray, "row"], vocabulary: int) -> OnTokens:
     """Where a feature's activation stands, and how often it fires there, token by token."""
-    here = text.shifted(0)
+    tokens = text.shifted(0)
     places, firings = (
-        np.bincount(here[rows], minlength=vocabulary) for rows in (slice(None), value > 0)
+        np.bincount(tokens[rows], minlength=vocabulary) for rows in (slice(None), value > 0)
     )
-    mass = np.bincount(here, np.maximum(value, 0), minlength=vocabulary)
+    mass = np.bincount(tokens, np.maximum(value, 0), minlength=vocabulary)
     return OnTokens(mass / max(mass.sum(), 1e-300), firings / np.maximum(places, 1), firings)
 
 
@@ -88,15 +88,15 @@ class Given:
     @staticmethod
     def at(
         token: int,
-        seen: Positions,
+        learning_text: Positions,
         fresh: Positions,
         validation: Bool[np.ndarray, "row"],
         values: tuple[Float[np.ndarray, "row"], Float[np.ndarray, "row"]],
     ) -> Given:
         """The places of this token in two texts, with a feature's activations on both."""
-        before, after = seen.shifted(0) == token, fresh.shifted(0) == token
+        before, after = learning_text.shifted(0) == token, fresh.shifted(0) == token
         return Given(
-            seen.of(before),
+            learning_text.of(before),
             fresh.of(after),
             validation[before],
             values[0][before],

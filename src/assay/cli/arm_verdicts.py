@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from assay.cli import printing
 from assay.core.claims import Claim
-from assay.core.reasons import told
+from assay.core.reasons import explain_reason
 from assay.report import tables
 
 if TYPE_CHECKING:
@@ -40,32 +40,36 @@ def show(result: Result, experiment: Experiment) -> None:
     print()
     table = printing.grid("", "claim", arm, "main", "satisfies it?")
     table.expand, table.columns[1].ratio, table.columns[4].max_width = True, 1, 18
-    there = {one.claim.text: one for one in result.judged}
-    others = [s.about(arm) for s in claims if s.of not in ("main", arm)]
-    asked = judge_statements(others, result.arms, origin=experiment.origin)
-    there |= {one.claim.text: one for one in asked.judged}
+    judged_by_text = {judged_claim.claim.text: judged_claim for judged_claim in result.judged}
+    other_claims = [s.about(arm) for s in claims if s.of not in ("main", arm)]
+    judgements = judge_statements(other_claims, result.arms, origin=experiment.origin)
+    judged_by_text |= {judged_claim.claim.text: judged_claim for judged_claim in judgements.judged}
     as_main = judge_statements(
         [s if s.of == "main" else s.about("main") for s in claims],
         result.arms,
         origin=experiment.origin,
     ).judged
-    main = {one.claim.text: one.verdict for one in as_main}
-    lacking = dict((*result.skipped, *asked.failed, *asked.skipped))
-    rows, own = 0, []
+    main = {judged_claim.claim.text: judged_claim.verdict for judged_claim in as_main}
+    lacking = dict((*result.skipped, *judgements.failed, *judgements.skipped))
+    rows, own_numbers = 0, []
     for i, s in enumerate(claims, 1):
-        one = there.get(s.text)
+        judged_claim = judged_by_text.get(s.text)
         if s.of == arm and arm != "main":
-            own.append(i)
-        elif one is not None and one.verdict.outcome != "undecided":
-            sign, came = satisfied(s, arm, one.verdict.outcome != "fails")
-            told = came if s.of == "main" else f"{came} (the claim is about {s.of})"
+            own_numbers.append(i)
+        elif judged_claim is not None and judged_claim.verdict.outcome != "undecided":
+            sign, came = satisfied(s, arm, judged_claim.verdict.outcome != "fails")
+            answer = came if s.of == "main" else f"{came} (the claim is about {s.of})"
             table.add_row(
-                sign, f"{i} {s.text}", number(one.verdict), number(main.get(s.text)), told
+                sign,
+                f"{i} {s.text}",
+                number(judged_claim.verdict),
+                number(main.get(s.text)),
+                answer,
             )
             rows += 1
     if rows:
         printing.draw(table)
-    for reason, texts in undecided(there).items():
+    for reason, texts in undecided(judged_by_text).items():
         printing.say(f"Undecided, {reason}: {'; '.join(texts)}")
     missing = [s.text for s in claims if s.text in lacking]
     if missing:
@@ -73,10 +77,10 @@ def show(result: Result, experiment: Experiment) -> None:
             f"Not asked, since they compare {arm} itself or need what it lacks: "
             f"{'; '.join(missing)}"
         )
-    for i in own:
+    for i in own_numbers:
         outcome = [
-            f" ({mine.verdict.outcome})"
-            for mine in judge_statements(
+            f" ({own_claim.verdict.outcome})"
+            for own_claim in judge_statements(
                 [claims[i - 1]], result.arms, origin=experiment.origin
             ).judged
         ]
@@ -103,10 +107,10 @@ def number(verdict: Verdict | None) -> str:
     )
 
 
-def undecided(found: Mapping[str, Judged]) -> dict[str, list[str]]:
+def undecided(judged_by_text: Mapping[str, Judged]) -> dict[str, list[str]]:
     """Group the texts of undecided claims by the reason in words."""
     grouped: dict[str, list[str]] = {}
-    for text, one in found.items():
-        if one.verdict.outcome == "undecided":
-            grouped.setdefault(told(one.verdict.reason), []).append(text)
+    for text, judged_claim in judged_by_text.items():
+        if judged_claim.verdict.outcome == "undecided":
+            grouped.setdefault(explain_reason(judged_claim.verdict.reason), []).append(text)
     return grouped

@@ -94,10 +94,10 @@ def trajectories(snaps: Snapshots, truth: Any, kinds: Kinds, rare: float) -> Nam
         "late_slope": "decades per decade",
         "followed": "latents",
     }
-    named: Named = {
+    arrays: Named = {
         name: ("kind", values, units.get(name, "share")) for name, values in out.items()
     }
-    return named | {
+    return arrays | {
         "quantiles": ("kind step quartile", quantiles, "log10 density"),
         "ends": ("kind shown", ends, "log10 density"),
     }
@@ -119,7 +119,7 @@ def gradients(
 
     from assay.dictionaries.dynamics import cohort
 
-    latents = {kind: torch.from_numpy(found) for kind, found in kinds.items()}
+    latents = {kind: torch.from_numpy(indices) for kind, indices in kinds.items()}
     moved: dict[str, cohort.Moved] = {}
     for kind, some in latents.items():
         often = kind.startswith("ordinary")
@@ -175,7 +175,7 @@ def savings(
     from assay.dictionaries.dynamics import cohort
     from assay.dictionaries.dynamics.pulls import ablate
 
-    latents = {kind: torch.from_numpy(found) for kind, found in kinds.items()}
+    latents = {kind: torch.from_numpy(indices) for kind, indices in kinds.items()}
     ordinary = ablate(params, x[:few], torch.cat([latents["ordinary"], latents["ordinary-2"]]))
     weighed = cohort.with_dead_weight(params, x, rng, 32, 3e-4)
     groups = {
@@ -183,12 +183,12 @@ def savings(
         "dead-weight": weighed,
         "pair": cohort.with_halves(params, latents["useful"]),
     }
-    told = {
+    conspiracies = {
         k: cohort.conspiracy(p, x, i, ordinary.strength, ordinary.loss)
         for k, (p, i) in groups.items()
     }
     return {
-        "synergy": ({k: c.synergy for k, c in told.items()}, "squared input"),
-        "saved": ({k: c.ordinary for k, c in told.items()}, "squared input"),
-        "events": ({k: float(c.events) for k, c in told.items()}, "firings"),
+        "synergy": ({k: c.synergy for k, c in conspiracies.items()}, "squared input"),
+        "saved": ({k: c.ordinary for k, c in conspiracies.items()}, "squared input"),
+        "events": ({k: float(c.events) for k, c in conspiracies.items()}, "firings"),
     }

@@ -40,17 +40,17 @@ def unplaced(root: Path) -> Iterator[None]:
     try:
         yield
     except AssayError as e:
-        told = str(e)
+        message = str(e)
         for place in sorted(
             {str(root.resolve()), str(root.absolute()), str(root)}, key=len, reverse=True
         ):
-            told = told.replace(place, "the store")
-        e.args = (told,)
+            message = message.replace(place, "the store")
+        e.args = (message,)
         raise
 
 
 def for_programs(text: str) -> str:
     """Say a line that may name options of a command with the arguments that a request has."""
-    for typed, asked in READS:
-        text = re.sub(typed, asked, text)
+    for typed, argument in READS:
+        text = re.sub(typed, argument, text)
     return text

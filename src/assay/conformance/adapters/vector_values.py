@@ -26,7 +26,7 @@ def dictionary(
     **more: Any,
 ) -> Dictionary:
     """The one-run Dictionary of a vector's weights."""
-    given: dict[str, Any] = {
+    tensors: dict[str, Any] = {
         n: torch.tensor([value], dtype=torch.float64) for n, value in weights.items() if n != "k"
     }
     kinds: dict[str, Nonlinearity] = {
@@ -37,29 +37,33 @@ def dictionary(
     }
     if "k" in weights:
         kinds |= {
-            kind.lower(): of(weights["k"])
-            for kind, of in (("TopK", TopK), ("AbsTopK", AbsTopK), ("GroupMax", GroupMax))
+            kind.lower(): nonlinearity_class(weights["k"])
+            for kind, nonlinearity_class in (
+                ("TopK", TopK),
+                ("AbsTopK", AbsTopK),
+                ("GroupMax", GroupMax),
+            )
         }
     if architecture == "gated":
-        given["b_enc"] = given.pop("b_gate")
+        tensors["b_enc"] = tensors.pop("b_gate")
     if (
-        given.pop("rescale_by_decoder_norm", None) is not None
+        tensors.pop("rescale_by_decoder_norm", None) is not None
     ):  # the same dictionary with decoder rows of length 1
-        norm = given["W_dec"].norm(dim=-1)
-        given |= {
-            "W_enc": given["W_enc"] * norm[:, None],
-            "b_enc": given["b_enc"] * norm,
-            "W_dec": given["W_dec"] / norm[..., None],
+        norm = tensors["W_dec"].norm(dim=-1)
+        tensors |= {
+            "W_enc": tensors["W_enc"] * norm[:, None],
+            "b_enc": tensors["b_enc"] * norm,
+            "W_dec": tensors["W_dec"] / norm[..., None],
         }
-    if "threshold" in given:
-        given["threshold"] = given["threshold"].expand_as(given["b_enc"])
-    own: dict[str, Tensor] = {
-        name: given.pop(name) for name in ("threshold", "r_mag", "b_mag") if name in given
+    if "threshold" in tensors:
+        tensors["threshold"] = tensors["threshold"].expand_as(tensors["b_enc"])
+    own_tensors: dict[str, Tensor] = {
+        name: tensors.pop(name) for name in ("threshold", "r_mag", "b_mag") if name in tensors
     }
-    pre = None if centred else torch.zeros(1, given["W_enc"].shape[1], dtype=torch.float64)
+    pre = None if centred else torch.zeros(1, tensors["W_enc"].shape[1], dtype=torch.float64)
     times = None if scale is None else torch.tensor([scale], dtype=torch.float64)
     return Dictionary(
-        **given, nonlinearity=kinds[architecture], own=own, b_pre=pre, scale=times, **more
+        **tensors, nonlinearity=kinds[architecture], own=own_tensors, b_pre=pre, scale=times, **more
     )
 
 

@@ -71,11 +71,16 @@ class _Level:
     mean: float
     variance: float
 
-    def updated(self, seen: Sequence[_Seen], noise: float) -> _Level:
+    def updated(self, observations: Sequence[_Seen], noise: float) -> _Level:
         """What is known of it after these, each with this variance over what it counts."""
-        weights = [1 / self.variance, *(one.counts / noise for one in seen)]
+        weights = [1 / self.variance, *(observation.counts / noise for observation in observations)]
         mean = sum(
-            w * x for w, x in zip(weights, (self.mean, *(one.log for one in seen)), strict=True)
+            w * x
+            for w, x in zip(
+                weights,
+                (self.mean, *(observation.log for observation in observations)),
+                strict=True,
+            )
         ) / sum(weights)
         return _Level(mean, 1 / sum(weights))
 
@@ -103,11 +108,11 @@ class Pace:
             if not self._seen:
                 self._first.add(name)
 
-    def reached(self, name: str, done: int, total: int, unit: str) -> None:
+    def reached(self, name: str, count: int, total: int, unit: str) -> None:
         """Note how far a group is."""
         if name in self._began:
             self._marks.setdefault(name, Marks()).note(
-                done, total, unit, self._clock() - self._began[name]
+                count, total, unit, self._clock() - self._began[name]
             )
 
     def stored(self, group: Pending) -> None:
@@ -132,31 +137,34 @@ class Pace:
         if not self._seen or not pending:
             return None
         kinds: dict[tuple[str, ...], list[_Seen]] = {group.kind: [] for group in pending}
-        seen = [*self._seen, *self._running(pending)]
-        for one in seen:
-            kinds.setdefault(one.kind, []).append(one)
+        observations = [*self._seen, *self._running(pending)]
+        for observation in observations:
+            kinds.setdefault(observation.kind, []).append(observation)
         if any(not group.cost and not kinds[group.kind] for group in pending):
             return None
-        machine, noise = _machine([one for one in seen if one.planned], self._plan)
+        machine, noise = _machine(
+            [observation for observation in observations if observation.planned], self._plan
+        )
         planned, unplanned = _Level(machine.mean, machine.variance + KIND**2), _Level(0.0, math.inf)
         known = {group.kind: bool(group.cost) for group in pending}
         levels = {
             kind: (planned if known[kind] else unplanned).updated(kinds[kind], noise)
             for kind in known
         }
-        each = {group.name: levels[group.kind] for group in pending}
+        group_levels = {group.name: levels[group.kind] for group in pending}
         rest = {
             group.name: self._rest(
-                group, (group.cost or group.unit) * math.exp(each[group.name].mean)
+                group, (group.cost or group.unit) * math.exp(group_levels[group.name].mean)
             )
             for group in pending
         }
         whole = sum(rest.values())
         shared = (
-            sum(math.sqrt(each[name].variance) * seconds for name, seconds in rest.items()) / whole
+            sum(math.sqrt(group_levels[name].variance) * seconds for name, seconds in rest.items())
+            / whole
         )
-        alone = noise * sum(seconds**2 for seconds in rest.values()) / whole**2
-        factor = math.exp(BOUNDS * math.sqrt(shared**2 + alone + STAYS * noise))
+        own_variance = noise * sum(seconds**2 for seconds in rest.values()) / whole**2
+        factor = math.exp(BOUNDS * math.sqrt(shared**2 + own_variance + STAYS * noise))
         seconds = _shared_out(pending, rest, self._began, self.width)
         return Range(seconds / factor + self.closing, seconds * factor + 2 * self.closing)
 
@@ -171,12 +179,12 @@ class Pace:
 
     def _running(self, pending: Sequence[Pending]) -> list[_Seen]:
         """What groups tell that are under way: each counts as the share of it that is done."""
-        found = []
+        observations = []
         for group in pending:
-            share, at = self._share(group)
-            if share >= LEAST and at and not group.resumed:
-                found.append(self._told(group, at / share, share))
-        return found
+            share, elapsed = self._share(group)
+            if share >= LEAST and elapsed and not group.resumed:
+                observations.append(self._told(group, elapsed / share, share))
+        return observations
 
     def _share(self, group: Pending) -> tuple[float, float]:
         """The share of its time that a group had behind it when it last told how far it is, and
@@ -184,30 +192,31 @@ class Pace:
         marks, last = self._marks.get(group.name), self._whole.get(group.kind)
         if marks is None or marks.latest is None or last is None:
             return 0.0, 0.0
-        stage, done, at = marks.latest
-        then = last[0].when(stage, done)
-        return (0.0, 0.0) if then is None else (then / last[1], at)
+        stage, count, elapsed = marks.latest
+        reference_seconds = last[0].when(stage, count)
+        return (0.0, 0.0) if reference_seconds is None else (reference_seconds / last[1], elapsed)
 
     def _rest(self, group: Pending, seconds: float) -> float:
         """Seconds that a group has left which takes so many in all."""
         if group.name not in self._began:
             return seconds
-        share, at = self._share(group)
-        spent = self._clock() - self._began[group.name] - at
+        share, elapsed = self._share(group)
+        spent = self._clock() - self._began[group.name] - elapsed
         return max(LEAST * seconds, (1 - share) * seconds - spent)
 
 
-def _machine(seen: Sequence[_Seen], plan: float) -> tuple[_Level, float]:
+def _machine(observations: Sequence[_Seen], plan: float) -> tuple[_Level, float]:
     """How this machine compares with the plans, and the variance of groups around that."""
     level, noise = _Level(0.0, plan**2), NOISE**2
-    if not seen:
+    if not observations:
         return level, noise
-    counts = sum(one.counts for one in seen)
-    mean = sum(one.counts * one.log for one in seen) / counts
-    noise = (WORTH * noise + sum(one.counts * (one.log - mean) ** 2 for one in seen)) / (
-        WORTH + counts
-    )
-    return level.updated(seen, noise), noise
+    counts = sum(observation.counts for observation in observations)
+    mean = sum(observation.counts * observation.log for observation in observations) / counts
+    noise = (
+        WORTH * noise
+        + sum(observation.counts * (observation.log - mean) ** 2 for observation in observations)
+    ) / (WORTH + counts)
+    return level.updated(observations, noise), noise
 
 
 def _shared_out(
@@ -220,16 +229,20 @@ def _shared_out(
     waiting = [group for group in pending if group.name not in running]
     names = {group.name for group in pending}
     while waiting:
-        now = free.pop(0)
-        ready = (g for g in waiting if all(ends.get(p, math.inf) <= now for p in g.after & names))
+        current_time = free.pop(0)
+        ready = (
+            g
+            for g in waiting
+            if all(ends.get(p, math.inf) <= current_time for p in g.after & names)
+        )
         group = next(ready, None)
-        later = [end for end in ends.values() if end > now]
+        later = [end for end in ends.values() if end > current_time]
         if group is None and later:
             free.append(min(later))  # this worker waits for a parent
         else:
             group = group or waiting[0]
             waiting.remove(group)
-            ends[group.name] = now + rest[group.name]
+            ends[group.name] = current_time + rest[group.name]
             free.append(ends[group.name])
         free.sort()
     return max(ends.values())

@@ -26,7 +26,7 @@ BLOCK = 2**20
 """Bytes that share a hash."""
 
 _State = tuple[tuple[str, int, int], ...]
-_seen: dict[tuple[Path, frozenset[str]], _State] = {}
+_verified_states: dict[tuple[Path, frozenset[str]], _State] = {}
 """Folders that this process found to be intact, with sizes and times of their files then: each file
 is hashed once."""
 
@@ -60,10 +60,10 @@ def earlier(folder: Path) -> bool:
 def wrong(folder: Path, mapped: Collection[str] = ()) -> str:
     """What is not as it was noted, in a few words; empty where all is. Of files that are `mapped`
     only the size is compared."""
-    asked = (folder, frozenset(mapped))
+    key = (folder, frozenset(mapped))
     try:
         state = _state(folder)
-        if _seen.get(asked) == state:
+        if _verified_states.get(key) == state:
             return ""
         known = json.loads(foreign.read_stored(folder / NOTE))
         if strange := {p.relative_to(folder).as_posix() for p in _files(folder)} - set(known):
@@ -78,7 +78,7 @@ def wrong(folder: Path, mapped: Collection[str] = ()) -> str:
         return f"{Path(e.filename or folder).name} cannot be read ({e.strerror})"
     except (ValueError, TypeError, AttributeError, RecursionError):
         return f"{NOTE} is not what a store writes"
-    _seen[asked] = state
+    _verified_states[key] = state
     return ""
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from assay.core.errors import AssayError
-from assay.lab import catalogue, ledger, owners
+from assay.lab import catalogue, ledger, ownership
 from assay.lab.origin import STUDIES
 from assay.lab.store import Store
 from assay.studies.text import read
@@ -36,12 +36,15 @@ def subjects(store: Store, name: str) -> set[str]:
     """The experiments that results of this name are about, by the ledger and by the file whose they
     are; empty where neither tells.
     """
-    found = {
-        one for line in ledger.lines(store) if line["experiment"] == name for one in line["about"]
+    experiments = {
+        subject
+        for line in ledger.lines(store)
+        if line["experiment"] == name
+        for subject in line["about"]
     }
-    file = owners.origin(store, name)
+    file = ownership.origin(store, name)
     with suppress(AssayError):
-        found |= (
+        experiments |= (
             {name, *about(file)} if file or name in {e.name for e in catalogue.entries()} else set()
         )
-    return found
+    return experiments

@@ -53,12 +53,12 @@ def standing(data: JSON, unlike: str = "") -> Standing:
     frozen = data.get("registration")
     changed = "; ".join((*(frozen or {}).get("changed", ()), *data.get("changed", ())))
     if frozen and data.get("inference") == "confirmatory":
-        others = "; ".join(lines.others(frozen))
+        related_text = "; ".join(lines.describe_others(frozen))
         known = (
             f"frozen on {frozen['time']} before any result as far as this store knows "
             f"({frozen['hash'][:12]}), and followed since"
         )
-        return Standing("confirmatory", known + (f"; {others}" if others else ""))
+        return Standing("confirmatory", known + (f"; {related_text}" if related_text else ""))
     if frozen:
         changed = "; ".join(
             filter(None, (changed, *(f"missing: {m}" for m in frozen.get("missing", ()))))
@@ -86,16 +86,19 @@ def planned(store: Store, experiment: Experiment | None, preset: Preset | None) 
     nothing = "as it would run now, nothing is frozen: a verdict will be exploratory"
     if experiment is None or preset is None:
         return Standing("exploratory", nothing)
-    found = frozen(store, experiment, preset)
-    if found is not None:
-        return Standing("exploratory" if found.changed else "confirmatory", found.told)
+    registration_status = frozen(store, experiment, preset)
+    if registration_status is not None:
+        return Standing(
+            "exploratory" if registration_status.changed else "confirmatory",
+            registration_status.told,
+        )
     return Standing("exploratory", unlike(store, experiment, preset) or nothing)
 
 
 def unlike(store: Store, experiment: Experiment, preset: Preset) -> str:
     """Tell what was frozen under another name about the same arms and seeds, and what differs;
     empty where nothing was."""
-    told = [
+    sentences = [
         (
             f"{known.content['experiment']} was frozen on {known.time} ({known.hash[:12]}) about "
             "the same arms and seeds, and this is not it: "
@@ -104,20 +107,20 @@ def unlike(store: Store, experiment: Experiment, preset: Preset) -> str:
         for known, changed in registered.about(store, experiment, preset)
         if known.content["experiment"] != experiment.name
     ]
-    return ". ".join(told)
+    return ". ".join(sentences)
 
 
 def of_record(record: JSON) -> Source:
     """Tell where a committed record comes from."""
     p = record["provenance"]
     commit = str(record.get("commit") or p.get("software", {}).get("commit", ""))
-    told = (
+    summary = (
         f"the committed record: {p['runs']} runs, made at commit {commit or 'unknown'} and not on "
         "this machine for you"
     )
     return Source(
         kind="committed record",
-        told=told,
+        told=summary,
         runs=int(p["runs"]),
         cached=None,
         new=None,
@@ -137,10 +140,10 @@ def of_store(data: JSON, cached: int | None) -> Source:
         if cached is None
         else f", {cached} of them stored before this was asked, {runs - cached} made for it"
     )
-    told = f"this store: {runs} runs{split}; the newest was made at commit {commit or 'unknown'}"
+    summary = f"this store: {runs} runs{split}; the newest was made at commit {commit or 'unknown'}"
     return Source(
         kind="store",
-        told=told,
+        told=summary,
         runs=runs,
         cached=cached,
         new=None if cached is None else runs - cached,
@@ -154,13 +157,13 @@ def of_plan(plan: Plan) -> Source:
     """Tell what there is before anything runs."""
     cached, missing = len(plan.cached), len(plan.missing)
     keys = provenance.digest("\n".join(sorted(r.job.key for r in plan.rows)))
-    told = (
+    summary = (
         f"nothing was run for this answer: {cached} of {cached + missing} runs are stored, "
         f"{missing} would be made"
     )
     return Source(
         kind="nothing yet",
-        told=told,
+        told=summary,
         runs=cached + missing,
         cached=cached,
         new=0,
@@ -172,13 +175,13 @@ def of_plan(plan: Plan) -> Source:
 
 def of_table(rows: int, text: str) -> Source:
     """Tell of somebody's own numbers what is known of them."""
-    told = (
+    summary = (
         f"{rows} rows that you gave; Assay does not know how they were measured, or how often "
         "they were looked at"
     )
     return Source(
         kind="your table",
-        told=told,
+        told=summary,
         runs=rows,
         cached=None,
         new=None,

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 
-def kept(
+def select_positions(
     inputs: Float[Tensor, "w s d_in"],
     acts: Float[Tensor, "w s d"],
     limits: tuple[float, float],

@@ -54,11 +54,11 @@ class Asked:
 class Lacking(ExperimentError):
     """A study does not say all that it has to; `lacks` lists what."""
 
-    def __init__(self, lacks: Sequence[Missing], shown: Sequence[str]):
+    def __init__(self, lacks: Sequence[Missing], messages: Sequence[str]):
         super().__init__(
-            f"the study lacks {len(lacks)} thing{'s' * (len(lacks) > 1)}: " + "; ".join(shown)
+            f"the study lacks {len(lacks)} thing{'s' * (len(lacks) > 1)}: " + "; ".join(messages)
         )
-        self.lacks, self.shown = tuple(lacks), tuple(shown)
+        self.lacks, self.shown = tuple(lacks), tuple(messages)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,40 +83,40 @@ class Ready:
     """How the experiment is found: its name or path; of a study the file's name."""
 
 
-def ready(asked: Asked, bounds: Bounds = Bounds()) -> Ready:  # noqa: B008
+def ready(request: Asked, bounds: Bounds = Bounds()) -> Ready:  # noqa: B008
     """Read what is asked, and hold it to its bounds; nothing is written into a store.
 
     Raises: Lacking for a study that does not say enough; ExperimentError, SpecError with line and
     column where a study has them."""
-    _sized(asked, bounds)
-    if bool(asked.study.strip()) == bool(asked.experiment):
+    _sized(request, bounds)
+    if bool(request.study.strip()) == bool(request.experiment):
         raise ExperimentError("submit either a study's text or an experiment's name")
-    return _study(asked, bounds) if asked.study.strip() else _experiment(asked, bounds)
+    return _study(request, bounds) if request.study.strip() else _experiment(request, bounds)
 
 
-def _sized(asked: Asked, bounds: Bounds) -> None:
-    most(len(asked.study.encode(errors="replace")), bounds.text, "bytes of the study")
-    most(len(asked.sets), bounds.sets, "fields that are set")
+def _sized(request: Asked, bounds: Bounds) -> None:
+    most(len(request.study.encode(errors="replace")), bounds.text, "bytes of the study")
+    most(len(request.sets), bounds.sets, "fields that are set")
     for what, text, longest in (
-        ("experiment", asked.experiment, LINE),
-        ("preset", asked.preset, SHORT),
-        ("name", asked.name, SHORT),
+        ("experiment", request.experiment, LINE),
+        ("preset", request.preset, SHORT),
+        ("name", request.name, SHORT),
     ):
         most(len(text), longest, f"characters of {what}")
-    for one in asked.sets:
-        most(len(one), LINE, "characters of one field that is set")
+    for setting in request.sets:
+        most(len(setting), LINE, "characters of one field that is set")
     if any(
         "\0" in text or "\ud800" <= max(text, default="") <= "\udfff"
-        for text in (asked.study, asked.experiment, *asked.sets)
+        for text in (request.study, request.experiment, *request.sets)
     ):
         raise ExperimentError(
             "what is submitted is text without null characters and halves of characters"
         )
 
 
-def _experiment(asked: Asked, bounds: Bounds) -> Ready:
-    typed, runs_code = asked.experiment, {}
-    if asked.name:
+def _experiment(request: Asked, bounds: Bounds) -> Ready:
+    typed, runs_code = request.experiment, {}
+    if request.name:
         raise ExperimentError("only a study is given a name; an experiment has its own")
     if typed not in (known := {e.name for e in catalogue.entries()}):
         if not _is_code(typed):
@@ -126,13 +126,13 @@ def _experiment(asked: Asked, bounds: Bounds) -> Ready:
             raise ExperimentError(f"no experiment is called {typed!r}; {hint}")
         path = _code(typed, "experiment", bounds)
         typed, runs_code = str(path), {str(path): code(str(path))}
-    _places(((f"set {text}", text.partition("=")[2].strip()) for text in asked.sets), bounds)
+    _places(((f"set {text}", text.partition("=")[2].strip()) for text in request.sets), bounds)
     experiment = catalogue.find(typed)
-    preset, runs = _chosen(experiment, asked, bounds)
-    what = {"experiment": asked.experiment, "code": sorted(runs_code.values())}
+    preset, runs = _chosen(experiment, request, bounds)
+    what = {"experiment": request.experiment, "code": sorted(runs_code.values())}
     question = _title(typed)
     return Ready(
-        asked=asked,
+        asked=request,
         key=_key(what, experiment, preset),
         question=question,
         name=experiment.name,
@@ -145,22 +145,22 @@ def _experiment(asked: Asked, bounds: Bounds) -> Ready:
 
 
 @contextmanager
-def laid_out(wanted: Ready) -> Iterator[str]:
+def laid_out(submission: Ready) -> Iterator[str]:
     """Lay a study out in a folder of its own, as its job would have it, and give its path; of an
     experiment what is typed for it."""
-    if not wanted.files:
-        yield wanted.typed
+    if not submission.files:
+        yield submission.typed
         return
     with tempfile.TemporaryDirectory(prefix="assay-") as folder:
-        for name, data in wanted.files.items():
+        for name, data in submission.files.items():
             (Path(folder) / name).write_bytes(data)
-        for name, target in wanted.links.items():
+        for name, target in submission.links.items():
             (Path(folder) / name).symlink_to(target)
-        path = Path(folder) / wanted.typed
+        path = Path(folder) / submission.typed
         try:
             yield str(path)
         except AssayError as e:
-            e.args = (told(str(e), path),)
+            e.args = (strip_path(str(e), path),)
             raise
 
 
@@ -172,16 +172,16 @@ def _title(typed: str) -> str:
         return ""
 
 
-def _study(asked: Asked, bounds: Bounds) -> Ready:
-    ending = ".md" if asked.study.lstrip("\ufeff").startswith(FENCE) else ".toml"
-    _places(((f"set {text}", text.partition("=")[2].strip()) for text in asked.sets), bounds)
-    said = catalogue.lossy(asked.name) if asked.name else "study"
-    if not said:
-        raise ExperimentError(f"a study's name has letters a–z or digits, got {asked.name!r}")
+def _study(request: Asked, bounds: Bounds) -> Ready:
+    ending = ".md" if request.study.lstrip("\ufeff").startswith(FENCE) else ".toml"
+    _places(((f"set {text}", text.partition("=")[2].strip()) for text in request.sets), bounds)
+    slug = catalogue.lossy(request.name) if request.name else "study"
+    if not slug:
+        raise ExperimentError(f"a study's name has letters a–z or digits, got {request.name!r}")
     with tempfile.TemporaryDirectory(prefix="assay-") as folder:
-        path = Path(folder) / f"{said}{ending}"
+        path = Path(folder) / f"{slug}{ending}"
         try:
-            path.write_text(asked.study, encoding="utf-8")
+            path.write_text(request.study, encoding="utf-8")
             text = read(path)
             links, runs_code = _parts(text, bounds)
             for name, target in links.items():
@@ -190,26 +190,28 @@ def _study(asked: Asked, bounds: Bounds) -> Ready:
                 composing.known(
                     text
                 )  # a wrong name is told first: what is missing may depend on it
-                raise Lacking(lacks, [told(m.text, path) for m in lacks])
+                raise Lacking(lacks, [strip_path(m.text, path) for m in lacks])
             experiment = catalogue.find(str(path))
-            preset, runs = _chosen(experiment, asked, bounds)
+            preset, runs = _chosen(experiment, request, bounds)
         except Lacking:
             raise
         except AssayError as e:
-            raise type(e)(told(str(e), path)) from None
+            raise type(e)(strip_path(str(e), path)) from None
     key = _key(
-        {"study": asked.study, "name": said, "code": sorted(runs_code.values())}, experiment, preset
+        {"study": request.study, "name": slug, "code": sorted(runs_code.values())},
+        experiment,
+        preset,
     )
-    name = f"{said}-{key[:8]}"
+    name = f"{slug}-{key[:8]}"
     file = f"{name}{ending}"
     return Ready(
-        asked=asked,
+        asked=request,
         key=key,
         name=name,
         experiment=experiment,
         preset=preset,
         runs=runs,
-        files={file: asked.study.encode()},
+        files={file: request.study.encode()},
         links=links,
         code=runs_code,
         question=text.study.question,
@@ -217,7 +219,7 @@ def _study(asked: Asked, bounds: Bounds) -> Ready:
     )
 
 
-def told(text: str, path: Path) -> str:
+def strip_path(text: str, path: Path) -> str:
     """Give a sentence without the place where the study was read."""
     return (
         text.replace(str(path.resolve()), "the study")
@@ -235,13 +237,13 @@ def _parts(text: Text, bounds: Bounds) -> tuple[dict[str, Path], dict[str, str]]
     seeds, runs = _count(study.seeds), 0
     for i, part in enumerate(study.experiment):
         if part.name not in known:
-            at = text.at("experiment", i, "name")
+            location = text.at("experiment", i, "name")
             if not _is_code(part.name):
                 raise ExperimentError(
-                    f"{at}: no experiment is called {part.name[:LINE]!r}; "
+                    f"{location}: no experiment is called {part.name[:LINE]!r}; "
                     f"{nearest(part.name[:LINE], known)}"
                 )
-            path = _code(part.name, at, bounds)
+            path = _code(part.name, location, bounds)
             runs_code[str(path)] = code(str(path))
             first = Path(part.name).parts[0] if not Path(part.name).is_absolute() else ""
             if first and bounds.workspace is not None:
@@ -251,12 +253,12 @@ def _parts(text: Text, bounds: Bounds) -> tuple[dict[str, Path], dict[str, str]]
             choices = min(choices * _count(value), MOST**2)
         runs += choices * seeds
     most(runs, bounds.runs, "runs of one arm of all experiments")
-    given = msgspec.to_builtins(study)
+    content = msgspec.to_builtins(study)
     prose = {"question", "seeds", "budget", "claim"}
     _places(
         (
             (k, s)
-            for k, v in given.items()
+            for k, v in content.items()
             if k not in prose
             for k, s in _texts(v, k)
             if s not in known
@@ -264,30 +266,30 @@ def _parts(text: Text, bounds: Bounds) -> tuple[dict[str, Path], dict[str, str]]
         bounds,
     )
     _places(
-        (found for claim in given["claim"] for found in _texts(claim["where"], "claim.where")),
+        (pair for claim in content["claim"] for pair in _texts(claim["where"], "claim.where")),
         bounds,
     )
     return links, runs_code
 
 
-def _texts(value: Any, at: str) -> Iterator[tuple[str, str]]:
+def _texts(value: Any, location: str) -> Iterator[tuple[str, str]]:
     """Every text in nested tables and lists, and where it stands."""
     if isinstance(value, str):
-        yield at, value
+        yield location, value
     elif isinstance(value, Mapping):
         for key, part in value.items():
-            yield from _texts(part, f"{at}.{key}")
+            yield from _texts(part, f"{location}.{key}")
     elif isinstance(value, list | tuple):
         for part in value:
-            yield from _texts(part, at)
+            yield from _texts(part, location)
 
 
 def _places(texts: Iterator[tuple[str, str]], bounds: Bounds) -> None:
     """Refuse a text that, read as a path, leads out of the workspace: any field may be the path of
     a corpus or a model."""
-    for at, text in texts:
-        for one in text.split(","):
-            bounds.place(one.strip(), at)
+    for location, text in texts:
+        for part in text.split(","):
+            bounds.place(part.strip(), location)
 
 
 def _count(value: Any) -> int:
@@ -295,34 +297,34 @@ def _count(value: Any) -> int:
     else."""
     if isinstance(value, list | tuple):
         return sum(map(_count, value)) or 1
-    found = (
+    match = (
         re.fullmatch(r"\s*(\d{1,18})\s*:\s*(\d{1,18})\s*", value)
         if isinstance(value, str)
         else None
     )
-    return max(1, int(found[2]) - int(found[1])) if found else 1
+    return max(1, int(match[2]) - int(match[1])) if match else 1
 
 
 def _is_code(name: str) -> bool:
     return name.endswith(".py") or "/" in name
 
 
-def _code(name: str, at: str, bounds: Bounds) -> Path:
+def _code(name: str, location: str, bounds: Bounds) -> Path:
     """The file of code that is named, where it may run. Raises: ExperimentError."""
     if not bounds.code or bounds.workspace is None:
         raise ExperimentError(
-            f"{at}: {name[:LINE]!r} is a file of code; it runs only from a workspace, where "
+            f"{location}: {name[:LINE]!r} is a file of code; it runs only from a workspace, where "
             "code was allowed (--allow-code)"
         )
-    path = bounds.place(name, at)
+    path = bounds.place(name, location)
     path = path / OPENS if (path / OPENS).is_file() else path
     if path.suffix != ".py" or not path.is_file():
-        raise ExperimentError(f"{at}: {name[:LINE]!r} is no Python file in the workspace")
+        raise ExperimentError(f"{location}: {name[:LINE]!r} is no Python file in the workspace")
     return path
 
 
-def _chosen(experiment: Experiment, asked: Asked, bounds: Bounds) -> tuple[Preset, int]:
-    preset = override(experiment, asked.preset, asked.sets)
+def _chosen(experiment: Experiment, request: Asked, bounds: Bounds) -> tuple[Preset, int]:
+    preset = override(experiment, request.preset, request.sets)
     runs = sum(
         len(experiment.specs_of(name, preset.specs))
         for name, arm in experiment.arms.items()

@@ -68,25 +68,28 @@ class MeasuredSpec(Spec):
 
 
 @functools.cache
-def beside(parent: type[Spec]) -> type[MeasuredSpec]:
+def make_spec_class(parent: type[Spec]) -> type[MeasuredSpec]:
     """Make the kind of spec that measures runs of another: it has its fields that may differ
     between runs, so that `where` finds them."""
     hints = typing.get_type_hints(parent, include_extras=True)
-    taken = {*typing.get_type_hints(MeasuredSpec), "seed"}
+    reserved = {*typing.get_type_hints(MeasuredSpec), "seed"}
     fields = {f.name: f for f in parent.__dataclass_fields__.values()}
-    own: list[Any] = [
+    extra_fields: list[Any] = [
         (n, hints[n], field(default=fields[n].default, kw_only=True))
         for n in per_run_fields(parent)
-        if n not in taken
+        if n not in reserved
     ]
-    named = {"__module__": __name__, "__doc__": f"The measurement of a run of {parent.__name__}."}
+    namespace = {
+        "__module__": __name__,
+        "__doc__": f"The measurement of a run of {parent.__name__}.",
+    }
     return make_dataclass(
         f"Measured{parent.__name__}",
-        own,
+        extra_fields,
         bases=(MeasuredSpec,),
         frozen=True,
         kw_only=True,
-        namespace=named,
+        namespace=namespace,
     )
 
 
@@ -136,7 +139,7 @@ def measured(
     baseline = runs.shared.baseline
     plans = [where.plan(s) for s in sources]
     if baseline:
-        plans = [where.at(p).plan(made(baseline, p, where, store, device)) for p in plans]
+        plans = [where.at(p).plan(make_baseline(baseline, p, where, store, device)) for p in plans]
     known: dict[int, tuple[tuple[str, ...], dict[str, np.ndarray]]] = {}
 
     def watch(event: Warned | SoFar | Begun) -> None:
@@ -147,24 +150,26 @@ def measured(
     ):
         known[id(plan)] = words.names, sums
     names = known[id(plans[0])][0]
-    found = [known[id(p)] for p in plans]
-    if any(other != names for other, _ in found):
+    readings = [known[id(p)] for p in plans]
+    if any(other != names for other, _ in readings):
         raise DataError(
             f"the dictionaries of {runs.shared.label} read other documents; say context and "
             "bos in fields"
         )
-    each = [_documents(sums) for _, sums in found]
-    shares = [_shares(sums) for _, sums in found]
-    named = {
-        t: ("run document", np.stack([one[t] for one in each]), _unit(t))
+    run_terms = [_documents(sums) for _, sums in readings]
+    shares = [_shares(sums) for _, sums in readings]
+    variables = {
+        t: ("run document", np.stack([values[t] for values in run_terms]), _unit(t))
         for t in TERMS
-        if all(t in one for one in each)
+        if all(t in values for values in run_terms)
     }
-    named |= {m: ("run", np.array([one[m] for one in shares]), "1") for m in DENSITY}
-    return measures(runs, coords={"document": names}, **named)
+    variables |= {m: ("run", np.array([values[m] for values in shares]), "1") for m in DENSITY}
+    return measures(runs, coords={"document": names}, **variables)
 
 
-def made(baseline: str, plan: Plan, where: Where, store: Store, device: torch.device) -> Source:
+def make_baseline(
+    baseline: str, plan: Plan, where: Where, store: Store, device: torch.device
+) -> Source:
     """The baseline of the dictionary of a plan, fitted to the windows that are set aside for
     constants. Raises: DataError."""
     import torch
@@ -179,27 +184,27 @@ def made(baseline: str, plan: Plan, where: Where, store: Store, device: torch.de
             "baseline is of one place"
         )
     x = _spare(plan, where, store, device)
-    given = plan.source.dictionary.to(device)
+    dictionary = plan.source.dictionary.to(device)
     with torch.no_grad():
         if baseline == "pca":
-            on = given.active(x)
-            one = pca(x, min(x.shape[1], max(1, round(len(on.row) / len(x)))))[0]
+            on = dictionary.active(x)
+            baseline_dictionary = pca(x, min(x.shape[1], max(1, round(len(on.row) / len(x)))))[0]
         elif baseline == "random":
-            one = _random(given, x, plan.site.seed)
+            baseline_dictionary = _random(dictionary, x, plan.site.seed)
         else:
-            one = replace(
-                rescale_and_shift(given.normalised, given.normalise(x)[0], pull=PULL),
-                mean=given.mean,
-                scale=given.scale,
+            baseline_dictionary = replace(
+                rescale_and_shift(dictionary.normalised, dictionary.normalise(x)[0], pull=PULL),
+                mean=dictionary.mean,
+                scale=dictionary.scale,
             )
-    one = replace(
-        one,
+    baseline_dictionary = replace(
+        baseline_dictionary,
         sites=(plan.site.site,),
         sites_out=(),
         origin={"made": baseline, "of": plan.source.sha256},
     ).to("cpu")
-    found = sources.find([one], store)[0]
-    return replace(found, name=f"{baseline} of {plan.source.name}")
+    source = sources.find([baseline_dictionary], store)[0]
+    return replace(source, name=f"{baseline} of {plan.source.name}")
 
 
 PULL = 5.0
@@ -207,7 +212,7 @@ PULL = 5.0
 not determine its own repair."""
 
 
-def _random(given: Dictionary, x: torch.Tensor, seed: int) -> Dictionary:
+def _random(dictionary: Dictionary, x: torch.Tensor, seed: int) -> Dictionary:
     """Random directions that are on as often as the features of a dictionary, and the decoder with
     which they reconstruct best."""
     import torch
@@ -217,8 +222,8 @@ def _random(given: Dictionary, x: torch.Tensor, seed: int) -> Dictionary:
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.jump import JumpReLU
 
-    often = torch.bincount(given.active(x).feature, minlength=given.width)
-    draw = rng.generator(seed, "studies/directions").standard_normal((given.width, x.shape[1]))
+    often = torch.bincount(dictionary.active(x).feature, minlength=dictionary.width)
+    draw = rng.generator(seed, "studies/directions").standard_normal((dictionary.width, x.shape[1]))
     directions = torch.from_numpy(
         (draw / np.linalg.norm(draw, axis=1, keepdims=True)).astype(np.float32)
     ).to(x.device)
@@ -229,7 +234,7 @@ def _random(given: Dictionary, x: torch.Tensor, seed: int) -> Dictionary:
         projected.gather(0, (place - 1).clamp(min=0)[None]) + projected.gather(0, place[None])
     )[0] / 2
     threshold = torch.where(often > 0, between, 2 * projected[0]).clamp(min=0)
-    one = Dictionary(
+    random_dictionary = Dictionary(
         W_enc=directions.T[None].contiguous(),
         b_enc=-(directions @ mean)[None],
         W_dec=directions[None],
@@ -238,7 +243,7 @@ def _random(given: Dictionary, x: torch.Tensor, seed: int) -> Dictionary:
         nonlinearity=JumpReLU(),
         own={"threshold": threshold[None]},
     )
-    return refit_decoder(one, x, pull=PULL)
+    return refit_decoder(random_dictionary, x, pull=PULL)
 
 
 def _spare(plan: Plan, where: Where, store: Store, device: torch.device) -> torch.Tensor:
@@ -281,9 +286,9 @@ def _unit(term: str) -> str:
 def parent_fields(spec: Spec) -> str:
     """What all runs of a trained arm share, so that a dictionary of other fields is another one:
     canonical JSON."""
-    apart = {*per_run_fields(type(spec))}
+    varying = {*per_run_fields(type(spec))}
     return json.dumps(
-        {k: v for k, v in json.loads(spec.to_json()).items() if k not in apart},
+        {k: v for k, v in json.loads(spec.to_json()).items() if k not in varying},
         sort_keys=True,
         separators=(",", ":"),
     )

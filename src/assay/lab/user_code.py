@@ -22,46 +22,49 @@ def checked(experiment: Experiment) -> Experiment:
 
     What training raises is a crash of its own, which the lab tells with its places.
     """
-    named = experiment.origin or experiment.name
-    changes: dict[str, Any] = {"measure": _told(experiment.measure, named, "measure", _measured)}
+    origin = experiment.origin or experiment.name
+    changes: dict[str, Any] = {"measure": _guard(experiment.measure, origin, "measure", _measured)}
     if experiment.inputs is not None:
-        changes["inputs"] = _told(
-            experiment.inputs, named, "inputs", _must(_digests, "{name: digest}, both texts")
+        changes["inputs"] = _guard(
+            experiment.inputs, origin, "inputs", _must(_digests, "{name: digest}, both texts")
         )
     if experiment.cost is not None:
-        changes["cost"] = _told(
-            experiment.cost, named, "cost", _must(lambda found: isinstance(found, Cost), "a Cost")
+        changes["cost"] = _guard(
+            experiment.cost,
+            origin,
+            "cost",
+            _must(lambda output: isinstance(output, Cost), "a Cost"),
         )
     joints: dict[int, Joint] = {}  # arms of one Joint stay arms of one
-    changes["arms"] = {name: _trains(arm, named, joints) for name, arm in experiment.arms.items()}
-    changes["figures"] = _told(experiment.figures, named, "figures", _figures)
+    changes["arms"] = {name: _trains(arm, origin, joints) for name, arm in experiment.arms.items()}
+    changes["figures"] = _guard(experiment.figures, origin, "figures", _figures)
     if experiment.cards is not None:
-        changes["cards"] = _told(
+        changes["cards"] = _guard(
             experiment.cards,
-            named,
+            origin,
             "cards",
-            _must(lambda found: isinstance(found, list | tuple), "a list of cards"),
+            _must(lambda output: isinstance(output, list | tuple), "a list of cards"),
         )
     return dataclasses.replace(experiment, **changes)
 
 
 def first_line(error: BaseException) -> str:
     """The kind of an error and the first line of what it says."""
-    said = plain(str(error)).strip()
-    return f"{type(error).__name__}: {said.splitlines()[0] if said else 'no message'}"
+    message = plain(str(error)).strip()
+    return f"{type(error).__name__}: {message.splitlines()[0] if message else 'no message'}"
 
 
 Wrong = Callable[..., str]
 """What a function was given, and found → why nobody can use that; "" where they can."""
 
 
-def _told(
+def _guard(
     function: Callable[..., Any], origin: str, what: str, wrong: Wrong, *, raises: bool = True
 ) -> Callable[..., Any]:
     @functools.wraps(function)
-    def told(*arguments: Any) -> Any:
+    def wrapper(*arguments: Any) -> Any:
         try:
-            found = function(*arguments)
+            output = function(*arguments)
         except (AssayError, KeyboardInterrupt):
             raise  # it says what to do, such as fetching a model
         except BaseException as e:  # SystemExit too: an experiment does not end the command
@@ -70,20 +73,20 @@ def _told(
             raise ExperimentError(
                 f"{where(e, origin)}: {what}= raised {first_line(e)}{_beyond(e, origin)}"
             ) from e
-        if why := wrong(arguments, found):
+        if why := wrong(arguments, output):
             raise ExperimentError(f"{_defined(function, origin)}: {what}= {why}")
-        return found
+        return output
 
-    return told
+    return wrapper
 
 
 def _beyond(error: BaseException, origin: str) -> str:
     """The place that raised it, where that is not the experiment's own file."""
     last = traceback.extract_tb(error.__traceback__)[-1]
-    own = frames_in(error, origin)
+    own_frames = frames_in(error, origin)
     return (
         ""
-        if own and own[-1].filename == last.filename
+        if own_frames and own_frames[-1].filename == last.filename
         else f" (in {last.name}, {Path(last.filename).name} line {last.lineno})"
     )
 
@@ -95,79 +98,84 @@ def _defined(function: Callable[..., Any], origin: str) -> str:
 
 
 def _must(right: Callable[[Any], bool], expected: str) -> Wrong:
-    def wrong(arguments: Sequence[Any], found: Any) -> str:
-        got = "nothing" if found is None else f"{type(found).__name__} {str(found)[:60]!r}"
-        return "" if right(found) else f"must return {expected}, got {got}"
+    def wrong(arguments: Sequence[Any], output: Any) -> str:
+        got = "nothing" if output is None else f"{type(output).__name__} {str(output)[:60]!r}"
+        return "" if right(output) else f"must return {expected}, got {got}"
 
     return wrong
 
 
-def _digests(found: Any) -> bool:
-    return isinstance(found, Mapping) and all(
-        isinstance(k, str) and isinstance(v, str) for k, v in found.items()
+def _digests(output: Any) -> bool:
+    return isinstance(output, Mapping) and all(
+        isinstance(k, str) and isinstance(v, str) for k, v in output.items()
     )
 
 
-def _measured(arguments: Sequence[Any], found: Any) -> str:
+def _measured(arguments: Sequence[Any], output: Any) -> str:
     from assay.core.measures import storable
 
-    return storable(found, arguments[0].specs)
+    return storable(output, arguments[0].specs)
 
 
-def _figures(arguments: Sequence[Any], found: Any) -> str:
+def _figures(arguments: Sequence[Any], output: Any) -> str:
     from assay.core.figures import Figure
 
-    right = isinstance(found, list | tuple) and all(isinstance(f, Figure) for f in found)
-    return _must(lambda found: right, "a list of Figures")(arguments, found)
+    right = isinstance(output, list | tuple) and all(isinstance(f, Figure) for f in output)
+    return _must(lambda output: right, "a list of Figures")(arguments, output)
 
 
 def _trains(arm: Arm, origin: str, joints: dict[int, Joint]) -> Arm:
     if arm.measure is not None:
-        arm = dataclasses.replace(arm, measure=_told(arm.measure, origin, "measure", _measured))
+        arm = dataclasses.replace(arm, measure=_guard(arm.measure, origin, "measure", _measured))
     if isinstance(arm.train, Joint):
         if id(arm.train) not in joints:
             joints[id(arm.train)] = Joint(
-                _told(arm.train.train, origin, "train", _trained_together, raises=False)
+                _guard(arm.train.train, origin, "train", _trained_together, raises=False)
             )
         return dataclasses.replace(arm, train=joints[id(arm.train)])
     if arm.derive is not None:
         return dataclasses.replace(
-            arm, derive=_told(arm.derive, origin, "derive", _derived, raises=False)
+            arm, derive=_guard(arm.derive, origin, "derive", _derived, raises=False)
         )
     return (
-        dataclasses.replace(arm, train=_told(arm.train, origin, "train", _trained, raises=False))
+        dataclasses.replace(arm, train=_guard(arm.train, origin, "train", _trained, raises=False))
         if arm.train is not None
         else arm
     )
 
 
-def _trained(arguments: Sequence[Any], found: Any) -> str:
+def _trained(arguments: Sequence[Any], output: Any) -> str:
     from assay.core.fit import Trained
 
-    if not isinstance(found, Trained):
-        return _must(lambda found: False, "what fit gives for its group, a Trained")(
-            arguments, found
+    if not isinstance(output, Trained):
+        return _must(lambda output: False, "what fit gives for its group, a Trained")(
+            arguments, output
         )
     runs = len(arguments[0])
     return (
         ""
-        if len(found.diverged) == runs
-        else f"must return one row for each of {runs} runs, got {len(found.diverged)}"
+        if len(output.diverged) == runs
+        else f"must return one row for each of {runs} runs, got {len(output.diverged)}"
     )
 
 
-def _derived(arguments: Sequence[Any], found: Any) -> str:
+def _derived(arguments: Sequence[Any], output: Any) -> str:
     from xarray import Dataset
 
-    return _must(lambda found: isinstance(found, Dataset), "a Dataset")(arguments, found)
+    return _must(lambda output: isinstance(output, Dataset), "a Dataset")(arguments, output)
 
 
-def _trained_together(arguments: Sequence[Any], found: Any) -> str:
+def _trained_together(arguments: Sequence[Any], output: Any) -> str:
     arms = arguments[0]
-    if not isinstance(found, list | tuple) or len(found) != len(arms):
-        return _must(lambda found: False, f"a list with a Trained for each of {len(arms)} arms")(
-            arguments, found
+    if not isinstance(output, list | tuple) or len(output) != len(arms):
+        return _must(lambda output: False, f"a list with a Trained for each of {len(arms)} arms")(
+            arguments, output
         )
     return next(
-        (why for runs, one in zip(arms, found, strict=True) if (why := _trained([runs], one))), ""
+        (
+            why
+            for runs, trained in zip(arms, output, strict=True)
+            if (why := _trained([runs], trained))
+        ),
+        "",
     )

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from assay.core import rng
 from assay.features.explaining.chat import Chat
 from assay.features.explaining.evidence import Evidence, quoted_context
-from assay.features.explaining.rule import Positions, shown, without_quotes
+from assay.features.explaining.rule import Positions, show_token, without_quotes
 from assay.features.explaining.scoring import by_context
 
 Side = Literal["input", "output", "both"]
@@ -50,10 +50,14 @@ class AskedExplainer:
         """A sentence on the feature; None where no answer was had."""
         shown_here = [] if self.side == "output" else [self._contexts(evidence)]
         if self.side != "input":
-            named = ", ".join(f"“{shown(self.decode(int(t)))}”" for t in evidence.promoted)
-            shown_here.append(f"The feature makes these tokens likelier to come next: {named}")
-        said = self.chat.ask(_messages("\n\n".join([*shown_here, ASKED])))
-        return None if said is None else " ".join(said.split())[:LONGEST]
+            token_names = ", ".join(
+                f"“{show_token(self.decode(int(t)))}”" for t in evidence.promoted
+            )
+            shown_here.append(
+                f"The feature makes these tokens likelier to come next: {token_names}"
+            )
+        reply = self.chat.ask(_messages("\n\n".join([*shown_here, ASKED])))
+        return None if reply is None else " ".join(reply.split())[:LONGEST]
 
     def _contexts(self, evidence: Evidence) -> str:
         greatest = evidence.value.max(initial=0.0) or 1.0
@@ -84,25 +88,25 @@ class AskedExplainer:
         """
         greatest = by_context(text, value)
         fires, tokens = greatest > 0, _pieces(text)
-        drawn = np.concatenate(
+        sample = np.concatenate(
             [
                 _draw(np.flatnonzero(np.isfinite(greatest) & (fires == yes)), EACH, seed, int(yes))
                 for yes in (True, False)
             ]
         )
-        drawn = (
-            drawn[rng.permutation(np.array([seed]), "explaining.asked", 2, len(drawn))[0]]
-            if len(drawn)
-            else drawn
+        sample = (
+            sample[rng.permutation(np.array([seed]), "explaining.asked", 2, len(sample))[0]]
+            if len(sample)
+            else sample
         )
-        told = explanation if quotes else without_quotes(explanation)
-        said = np.full(len(drawn), np.nan)
-        for a in range(0, len(drawn), TOGETHER):
-            part = drawn[a : a + TOGETHER]
-            said[a : a + TOGETHER] = self._judged(
-                told, ["".join(map(self.decode, tokens[c].tolist())) for c in part]
+        sentence = explanation if quotes else without_quotes(explanation)
+        judgements = np.full(len(sample), np.nan)
+        for a in range(0, len(sample), TOGETHER):
+            part = sample[a : a + TOGETHER]
+            judgements[a : a + TOGETHER] = self._judged(
+                sentence, ["".join(map(self.decode, tokens[c].tolist())) for c in part]
             )
-        return _balanced(said, fires[drawn]), int(np.isnan(said).sum())
+        return _balanced(judgements, fires[sample]), int(np.isnan(judgements).sum())
 
     def _judged(self, explanation: str, contexts: Sequence[str]) -> Float[np.ndarray, "context"]:
         """1 for each context in which the endpoint expects the feature, 0 for the others; NaN for
@@ -114,10 +118,10 @@ class AskedExplainer:
             f"Answer with a JSON list of {len(contexts)} numbers, 1 for yes and 0 for no, and "
             "nothing else."
         )
-        said = self.chat.ask(_messages(question))
-        if said is None:
+        reply = self.chat.ask(_messages(question))
+        if reply is None:
             return np.full(len(contexts), np.nan)
-        if (read := _numbers(said, len(contexts))) is None:
+        if (read := _numbers(reply, len(contexts))) is None:
             self.chat.nonsense()
             return np.full(len(contexts), np.nan)
         return read
@@ -127,9 +131,9 @@ def _messages(question: str) -> list[dict[str, str]]:
     return [{"role": "system", "content": ROLE}, {"role": "user", "content": question}]
 
 
-def _numbers(said: str, count: int) -> Float[np.ndarray, "context"] | None:
+def _numbers(reply: str, count: int) -> Float[np.ndarray, "context"] | None:
     """A JSON list of so many zeros and ones, alone or in a fence; None for anything else."""
-    bare = said.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
+    bare = reply.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
     try:
         read = json.loads(bare)
     except (ValueError, RecursionError):
@@ -142,9 +146,14 @@ def _numbers(said: str, count: int) -> Float[np.ndarray, "context"] | None:
     return np.array(read, float) if good else None
 
 
-def _balanced(said: Float[np.ndarray, "context"], fires: Bool[np.ndarray, "context"]) -> float:
+def _balanced(
+    judgements: Float[np.ndarray, "context"], fires: Bool[np.ndarray, "context"]
+) -> float:
     """Balanced accuracy over the contexts with an answer; NaN where a kind has none."""
-    right = [np.abs(said[(fires == yes) & np.isfinite(said)] - (not yes)) for yes in (True, False)]
+    right = [
+        np.abs(judgements[(fires == yes) & np.isfinite(judgements)] - (not yes))
+        for yes in (True, False)
+    ]
     return float(np.mean([r.mean() for r in right])) if all(len(r) for r in right) else float("nan")
 
 
@@ -154,10 +163,12 @@ def _pieces(text: Positions, length: int = 32) -> list[Int[np.ndarray, "token"]]
 
 
 def _draw(
-    of: Int[np.ndarray, "some"], most: int, seed: int, index: int
+    candidates: Int[np.ndarray, "some"], most: int, seed: int, index: int
 ) -> Int[np.ndarray, "drawn"]:
     return (
-        of[rng.permutation(np.array([seed]), "explaining.asked", index, len(of))[0][:most]]
-        if len(of)
-        else of
+        candidates[
+            rng.permutation(np.array([seed]), "explaining.asked", index, len(candidates))[0][:most]
+        ]
+        if len(candidates)
+        else candidates
     )

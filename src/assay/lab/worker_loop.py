@@ -24,13 +24,13 @@ from typing import Any, Literal
 from assay.core import extras
 from assay.core.errors import AssayError, StoreError
 from assay.core.spec import canonical_json
-from assay.lab import depot, groups, leases, memory, provenance, wanted
+from assay.lab import depot, groups, leases, memory, provenance, requests
 from assay.lab.atomic import write
 from assay.lab.catalogue import load
 from assay.lab.events import Outcome, Progress, Started, to_line
 from assay.lab.origin import in_file
+from assay.lab.requests import Wanted
 from assay.lab.store import Store
-from assay.lab.wanted import Wanted
 from assay.lab.worker import Stopped, Task, run_group
 
 POLL = 0.5
@@ -81,7 +81,7 @@ class Joined:
         self.threads = threads
         self._store = Store(root.absolute()).prepare()
         self._only, self._device, self._tell = frozenset(only), device, tell
-        self._away = depot.of(self._store.root)
+        self._away = depot.open_depot(self._store.root)
         self._asked = False
         self._working = False
         self._known: dict[str, Wanted] = {}
@@ -107,10 +107,10 @@ class Joined:
         try:
             with self._leaving():
                 while not self._asked:
-                    one = self._next()
-                    if one is not None:
-                        did.append(one)
-                        self._tell(one)
+                    work_record = self._next()
+                    if work_record is not None:
+                        did.append(work_record)
+                        self._tell(work_record)
                         quiet = time.monotonic()
                     elif idle is not None and time.monotonic() - quiet >= idle:
                         break
@@ -128,34 +128,36 @@ class Joined:
         root = self._store.root
         if self._away is not None:
             self._away.asked()
-        names = wanted.names(root)
+        names = requests.names(root)
         self._known = {
-            name: one for name in names if (one := self._known.get(name) or wanted.read(root, name))
+            name: request
+            for name in names
+            if (request := self._known.get(name) or requests.read(root, name))
         }
-        for one in sorted(self._known.values(), key=lambda w: (w.since, w.group)):
-            if (not self._only or one.name in self._only) and (did := self._try(one)):
+        for request in sorted(self._known.values(), key=lambda w: (w.since, w.group)):
+            if (not self._only or request.name in self._only) and (did := self._try(request)):
                 return did
         return None
 
-    def _try(self, one: Wanted) -> Did | None:
+    def _try(self, request: Wanted) -> Did | None:
         """Work at this group, unless another process has it, or it is not ready, or not for this
         machine."""
-        store, name = self._store, f"group-{one.group}"
-        folder = store.root / "groups" / one.group
-        if leases.of(store.root).held(name):
+        store, name = self._store, f"group-{request.group}"
+        folder = store.root / "groups" / request.group
+        if leases.open_leases(store.root).held(name):
             return None
         group = groups.read(folder)
         if group is None:
-            wanted.drop(store.root, one.group)
+            requests.drop(store.root, request.group)
             return None
         # A folder that machines share may show what another one stored only after a while.
-        if any(store.get(parent, one.name) is None for parent in group.parents):
+        if any(store.get(parent, request.name) is None for parent in group.parents):
             return None
-        if (task := self._task(one)) is None:
+        if (task := self._task(request)) is None:
             return None
-        if self._before not in ("", one.name) and memory.resident() > memory.MUCH:
+        if self._before not in ("", request.name) and memory.resident() > memory.MUCH:
             memory.hand_back()
-        self._before = one.name
+        self._before = request.name
         provenance.forget_peak()
         began = time.monotonic()
         outcome = self._ran(task, folder)
@@ -163,38 +165,45 @@ class Joined:
             return None
         seconds = round(time.monotonic() - began, 2)
         if outcome is None:
-            return Did(one.group, one.name, tuple(group.arms), "left", seconds)
+            return Did(request.group, request.name, tuple(group.arms), "left", seconds)
         return Did(
-            one.group,
-            one.name,
+            request.group,
+            request.name,
             tuple(group.arms),
             "failed" if outcome.status == "failed" else "done",
             seconds,
             outcome.text,
         )
 
-    def _task(self, one: Wanted) -> Task | None:
+    def _task(self, request: Wanted) -> Task | None:
         """What is to be run here; None where this machine cannot, which is said once."""
         try:
-            origin = one.found(self._store)
+            origin = request.found(self._store)
             if not origin:
-                where = one.origin if in_file(one.origin) else f"the module {one.origin}"
+                where = (
+                    request.origin if in_file(request.origin) else f"the module {request.origin}"
+                )
                 raise AssayError(
                     f"{where} is not here, or is not the text that whoever waits has; put the "
                     "same file or version of Assay there"
                 )
-            experiment = load(one.name, origin)
-            device = self._device or one.device
-            if not _here(device):
+            experiment = load(request.name, origin)
+            device = self._device or request.device
+            if not _has_device(device):
                 raise AssayError(
                     f"it is wanted on {device[:40]!r}, which is not here; join from a machine "
                     "that has it, or say --device"
                 )
         except AssayError as e:
-            self._refuse(f"{one.name} cannot run here: {' '.join(str(e).split())}")
+            self._refuse(f"{request.name} cannot run here: {' '.join(str(e).split())}")
             return None
         return Task(
-            str(self._store.root), one.group, one.name, origin, device, experiment=experiment
+            str(self._store.root),
+            request.group,
+            request.name,
+            origin,
+            device,
+            experiment=experiment,
         )
 
     def _refuse(self, line: str) -> None:
@@ -206,21 +215,21 @@ class Joined:
     def _ran(self, task: Task, folder: Path) -> Outcome | None:
         """How it ended; None where we left it, so that whoever takes it up goes on from its
         checkpoint."""
-        root, told, looked, is_wanted = self._store.root, 0.0, time.monotonic(), True
+        root, last_report, looked, is_wanted = self._store.root, 0.0, time.monotonic(), True
 
         def heard(event: Started | Progress) -> None:
-            nonlocal told
+            nonlocal last_report
             if isinstance(event, Started):
                 self._tell(event)
-            if isinstance(event, Started) or time.monotonic() - told >= TELLS:
-                told = time.monotonic()
+            if isinstance(event, Started) or time.monotonic() - last_report >= TELLS:
+                last_report = time.monotonic()
                 with contextlib.suppress(OSError):
                     write(folder / "progress.json", to_line(event).encode())
 
         def stop() -> bool:
             nonlocal looked, is_wanted
             if time.monotonic() - looked >= TELLS:
-                looked, is_wanted = time.monotonic(), wanted.there(root, task.group)
+                looked, is_wanted = time.monotonic(), requests.is_wanted(root, task.group)
             return self._asked or not is_wanted
 
         self._working = True
@@ -243,7 +252,7 @@ class Joined:
             if self._away is not None:
                 self._away.failed(task.group, (folder / "failed.json").read_bytes())
         if outcome.status != "busy":
-            wanted.drop(root, task.group)
+            requests.drop(root, task.group)
         return outcome
 
     @contextlib.contextmanager
@@ -252,12 +261,12 @@ class Joined:
         order."""
 
         def leave(number: int, frame: FrameType | None) -> None:
-            asked, self._asked = self._asked, True
+            was_asked, self._asked = self._asked, True
             if not self._working or (
-                asked and number != signal.SIGTERM
+                was_asked and number != signal.SIGTERM
             ):  # which engines say twice, and then kill
                 raise Stopped
-            if not asked:
+            if not was_asked:
                 signal.setitimer(signal.ITIMER_REAL, GRACE)
 
         if (
@@ -277,7 +286,7 @@ class Joined:
                 signal.signal(number, handler)
 
 
-def _here(device: str) -> bool:
+def _has_device(device: str) -> bool:
     """Whether this machine has such a device."""
     import torch
 

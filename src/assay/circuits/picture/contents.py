@@ -30,7 +30,7 @@ from assay.circuits.program import Program
 from assay.circuits.verify.score import Table
 from assay.core.errors import DataError
 from assay.subjects.parts import Part, parts
-from assay.worlds.algorithms.task import UNASKED, asked
+from assay.worlds.algorithms.task import UNASKED, has_answer
 
 LOOKED = 200
 """Inputs on which right answers are counted."""
@@ -119,7 +119,7 @@ def take(
     Inputs are held out and drawn by `seed`. Raises: SpecError or ModelError for an explanation that
     does not fit."""
     program = None if explanation is None else Program(explanation, problem)
-    left: list[str] = []
+    omissions: list[str] = []
     number, against = "", None
     listed: tuple[heads.Row, ...] = ()
     patching: tuple[Map, ...] = ()
@@ -128,35 +128,35 @@ def take(
         against, number = asking.against_others(problem, seed)
         listed = heads.table(problem, asking.against_averages(problem, seed), step)
     except DataError as e:
-        left.append(f"What parts are worth: {e}.")
+        omissions.append(f"What parts are worth: {e}.")
     order = heads.costliest(listed) if listed else range(len(parts(problem.params)))
     every = parts(problem.params)
-    shown = [every[i] for i in sorted(list(order)[:PARTS])]
+    main_parts = [every[i] for i in sorted(list(order)[:PARTS])]
     looking = [p for p in (every[i] for i in order) if p.kind == "head"]
     few = sorted(looking[:HEADS], key=every.index)
     if len(every) > PARTS:
-        left.append(f"{len(every) - PARTS:,} of {len(every):,} parts: those that cost least.")
+        omissions.append(f"{len(every) - PARTS:,} of {len(every):,} parts: those that cost least.")
     if len(looking) > HEADS:
-        left.append(
+        omissions.append(
             f"The patterns of {len(looking) - HEADS:,} of {len(looking):,} heads: those that "
             "cost least."
         )
     if problem.task.length > PLACES:
-        left.append(
+        omissions.append(
             f"All but the last {PLACES} of {problem.task.length:,} positions; rows of "
             "attention may add up to less than 1."
         )
     if max(len(problem.task.tokens), problem.classes) > TOKENS:
-        left.append(
+        omissions.append(
             f"OV and QK tables of {len(problem.task.tokens):,} tokens and {problem.classes:,} "
             f"answers: at most {TOKENS} are shown."
         )
     if against is not None:
-        patching = _patching(problem, against, shown, step, left)
+        patching = _patching(problem, against, main_parts, step, omissions)
     tokens = problem.task.draw(seed, 0, inputs(problem), held_out=True)
     held = problem.task.draw(seed, 2, LOOKED, held_out=True) if step >= LOOKED else tokens
     answers = problem.task.answer(held)
-    where = asked(answers)
+    where = has_answer(answers)
     return Picture(
         name=short(name or problem.task.name, TEXT),
         task=short(problem.task.name, TEXT),
@@ -176,7 +176,7 @@ def take(
         seed=seed,
         number=number,
         examples=_examples(problem, tokens[:EXAMPLES]),
-        parts=tuple(r for r, p in zip(listed, every, strict=False) if p in shown),
+        parts=tuple(r for r, p in zip(listed, every, strict=False) if p in main_parts),
         attention=_attention(problem, tokens, few),
         patching=patching,
         tables=_tables(problem, few, listed, every),
@@ -186,7 +186,7 @@ def take(
         if program is None
         else graph(program, against, table.interchange if table else (), tokens, seed),
         table=table,
-        left_out=tuple(left),
+        left_out=tuple(omissions),
     )
 
 
@@ -202,18 +202,19 @@ def scored(picture: Picture, table: Table) -> Picture:
 
 
 def _patching(
-    problem: Problem, q: Question, shown: list[Part], step: int, left: list[str]
+    problem: Problem, q: Question, main_parts: list[Part], step: int, omissions: list[str]
 ) -> tuple[Map, ...]:
     try:
-        found = {
-            restored: maps.patching(q, shown, step, restored=restored) for restored in (False, True)
+        effects = {
+            restored: maps.patching(q, main_parts, step, restored=restored)
+            for restored in (False, True)
         }
     except DataError as e:
-        left.append(f"Patching: {e}.")
+        omissions.append(f"Patching: {e}.")
         return ()
     return tuple(
-        maps.patched(x, shown, problem.task.length, restored=restored)
-        for restored, x in found.items()
+        maps.patched(x, main_parts, problem.task.length, restored=restored)
+        for restored, x in effects.items()
     )
 
 
@@ -222,8 +223,9 @@ def _attention(
 ) -> tuple[Pattern, ...]:
     """Patterns of these heads, of the examples and on average."""
     patterns = problem.run(tokens).patterns
-    said = [
-        maps.named([problem.task.tokens[t] for t in row], len(row)) for row in tokens[:EXAMPLES]
+    labels = [
+        maps.list_names([problem.task.tokens[t] for t in row], len(row))
+        for row in tokens[:EXAMPLES]
     ]
     places = tuple(f"position {i}" for i in range(problem.task.length))
     return tuple(
@@ -234,7 +236,7 @@ def _attention(
             ),
             tuple(
                 maps.attention(patterns[p.layer][0, i, p.head].numpy(), names, f"input {i + 1}", p)
-                for i, names in enumerate(said)
+                for i, names in enumerate(labels)
             ),
         )
         for p in few
@@ -246,32 +248,32 @@ def _tables(
 ) -> tuple[Map, ...]:
     """What each head does with each token, and whose writing it compares, where that can be
     said."""
-    found: list[Map | None] = []
+    tables: list[Map | None] = []
     for head in few:
-        found.append(maps.written(problem, head))
+        tables.append(maps.written(problem, head))
         row = listed[every.index(head)] if listed else None
         if row is not None and row.asks and row.finds:
-            found.append(maps.compared(problem, head, Part.parse(row.asks), Part.parse(row.finds)))
-    return tuple(m for m in found if m is not None and m.largest > 1e-9)
+            tables.append(maps.compared(problem, head, Part.parse(row.asks), Part.parse(row.finds)))
+    return tuple(m for m in tables if m is not None and m.largest > 1e-9)
 
 
 def _examples(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> tuple[Example, ...]:
     task = problem.task
-    answers, said = task.answer(tokens), problem.logits(tokens).argmax(-1)
-    shown = list(window(task.length))
+    answers, predictions = task.answer(tokens), problem.logits(tokens).argmax(-1)
+    positions = list(window(task.length))
 
-    def told(classes: np.ndarray, right: np.ndarray) -> tuple[str, ...]:
+    def describe(classes: np.ndarray, right: np.ndarray) -> tuple[str, ...]:
         return tuple(
-            "" if right[i] == UNASKED else _answer(task.answers, int(classes[i])) for i in shown
+            "" if right[i] == UNASKED else _answer(task.answers, int(classes[i])) for i in positions
         )
 
     return tuple(
         Example(
-            tuple(short(task.tokens[int(row[i])]) for i in shown),
-            told(right, right),
-            told(own, right),
+            tuple(short(task.tokens[int(row[i])]) for i in positions),
+            describe(right, right),
+            describe(predicted, right),
         )
-        for row, right, own in zip(tokens, answers, said, strict=True)
+        for row, right, predicted in zip(tokens, answers, predictions, strict=True)
     )
 
 
@@ -279,16 +281,16 @@ def _answer(names: tuple[str, ...], i: int) -> str:
     return short(names[i]) if i < len(names) else str(i)
 
 
-def _positions(at: list[int]) -> str:
+def _positions(positions: list[int]) -> str:
     """Say positions in words: 2 and 5 to 9."""
     runs: list[list[int]] = []
-    for i in at:
+    for i in positions:
         if runs and runs[-1][-1] == i - 1:
             runs[-1].append(i)
         else:
             runs.append([i])
-    told = [str(r[0]) if len(r) == 1 else f"{r[0]} to {r[-1]}" for r in runs]
-    return " and ".join(filter(None, [", ".join(told[:-1]), *told[-1:]]))
+    phrases = [str(r[0]) if len(r) == 1 else f"{r[0]} to {r[-1]}" for r in runs]
+    return " and ".join(filter(None, [", ".join(phrases[:-1]), *phrases[-1:]]))
 
 
 def _words(problem: Problem) -> str:
