@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from assay.core.display import draw_with as _draw_with
 from assay.core.lazy import lazy
+from assay.core.renamed import install as _install_renamed
 
 if TYPE_CHECKING:
     __version__: str
@@ -45,3 +46,4 @@ else:
     __getattr__, __dir__, __all__ = lazy(__name__)
 
 _draw_with("assay.notebook")
+_install_renamed()

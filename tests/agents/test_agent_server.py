@@ -292,7 +292,7 @@ def test_a_token_opens_what_it_has_a_right_to_and_no_more(tmp_path: Path) -> Non
     text = "\n".join(made.lines for made in given.values())
     before, mark, after = text.rpartition('rights = ["read", "submit", "cancel"]')
     file.write_text(before + mark.replace(', "submit", "cancel"', "") + after)
-    server = made(Tools(tmp_path / "store", Bounds()))
+    server = make_server(Tools(tmp_path / "store", Bounds()))
     app = application(server, Rules(LOOPBACK, tokens.read(file)))
     study = {"experiment": "superposition", "preset": "smoke"}
 

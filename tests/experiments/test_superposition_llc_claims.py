@@ -308,7 +308,7 @@ def test_samples_and_polygon_starts_can_be_asked_for():
 
 
 def test_noise_is_taken_out_and_columns_that_are_off_are_parked():
-    made = stages.exact([stages.polygons.named(name, 6) for name in ("4+", "5", "5+")], 6)
+    made = stages.exact([stages.polygons.parse_state(name, 6) for name in ("4+", "5", "5+")], 6)
     made["b"] = torch.where(made["b"] == -1.0, -0.02, made["b"])  # off, but only just
     shaken = {
         k: v + 0.004 * torch.from_numpy(np.random.default_rng(0).normal(size=v.shape))

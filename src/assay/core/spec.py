@@ -46,7 +46,7 @@ class Spec:
     """
 
     MAPPED: ClassVar[frozenset[str]] = frozenset()
-    """Of an artefact: its .npy files that are only read through `core.intact.Mapped`, which
+    """Of an artefact: its .npy files that are only read through `core.integrity.Mapped`, which
     compares the blocks that are touched."""
 
     seed: PerRun[int] = 0

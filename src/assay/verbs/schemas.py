@@ -40,7 +40,7 @@ VERBS: Mapping[str, Described] = MappingProxyType(
         "bench": Described("how fast this machine is", ("bench.bench",), ("bench.Benched",)),
         "challenge": Described(
             "a planted circuit given out without its answer; an explanation of it scored",
-            ("challenge.given", "challenge.answered"),
+            ("challenge.plant_challenge", "challenge.answered"),
             ("challenge.Given", "challenge.Answered"),
         ),
         "check": Described(
@@ -117,8 +117,8 @@ VERBS: Mapping[str, Described] = MappingProxyType(
                 "what would run, what it takes, what each claim's interval will be; of a study, "
                 "what it lacks"
             ),
-            ("plan.plan", "plan.plan_catalogue", "asked.asked"),
-            ("plan.Planned", "plan.PlannedCatalogue", "asked.Asked"),
+            ("plan.plan", "plan.plan_catalogue", "assumptions.find_unsaid"),
+            ("plan.Planned", "plan.PlannedCatalogue", "assumptions.Asked"),
             4,
         ),
         "preregister": Described(

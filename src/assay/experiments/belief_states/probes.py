@@ -112,7 +112,9 @@ def read_out_of_folds(
     group, k = held_out(tree, runs.shared.ending, protocol)
 
     def read(features: Tensor, i: int, j: int, seed: int) -> Tensor:
-        how = {} if kernels is None else {"beside": kernels[i][j], "strengths": STRENGTHS + WEAKER}
+        how = (
+            {} if kernels is None else {"baseline": kernels[i][j], "strengths": STRENGTHS + WEAKER}
+        )
         return out_of_fold(features[i % len(features)][None], y, group, k, seed=seed, **how)[
             0
         ].clamp(0, 1)
