@@ -27,6 +27,7 @@ def passed(root: Path, *, with_files: bool) -> set[str]:
     shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
     for beside in (
         "pyproject.toml",
+        "tests/budget.py",
         "tests/conftest.py",
         "tests/forks.py",
         "tests/tiny_models.py",

@@ -84,9 +84,9 @@ def said(side: Side, where: Path, *words: str, code: int = 0) -> str:
         )
         ended = Ended(ran.returncode, ran.stdout, ran.stderr)
     assert ended.code == code, ended.err
-    return (ended.out + ended.err).replace(
-        shlex.quote(str(side)), "assay"
-    )  # hints print the command as it is to be typed
+    # Hints print the command as it is to be typed; a longer path folds their lines elsewhere.
+    text = (ended.out + ended.err).replace(shlex.quote(str(side)), "assay")
+    return text.replace("\n  ", " ")
 
 
 def test_it_lists_and_plans_as_the_checkout_does(wheel: Path, forks: Forks, empty: Path) -> None:
