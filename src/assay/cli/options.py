@@ -15,6 +15,7 @@ from cyclopts import Parameter, Token
 
 from assay.core import foreign
 from assay.core.errors import AssayError, nearest
+from assay.core.heavy import torch
 from assay.lab.urls import is_url, url_of
 
 if TYPE_CHECKING:
@@ -240,7 +241,6 @@ def device_here(name: str) -> str:
     """Give the device's name back, where torch has it on this machine. Raises: AssayError."""
     if name == "cpu":
         return name
-    import torch
 
     gpus = (
         [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []

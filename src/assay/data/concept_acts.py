@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.core import hashes
+from assay.core.heavy import torch
 from assay.core.spec import Spec
 from assay.data import concepts
 from assay.data.concepts import CONCEPTS, Concept, Texts
@@ -200,8 +201,6 @@ def _run(
 ) -> Float[np.ndarray, "row s d"]:
     """Activations after the opening token, float16; what stands behind a text's end means nothing
     and is 0."""
-    import torch
-
     tokens = torch.from_numpy(_filled(ids).astype(np.int64))
     order = torch.tensor(
         sorted(range(len(ids)), key=lambda i: len(ids[i]))

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from assay.core import rng
 from assay.core.bench import Bench
 from assay.core.errors import DamageError, DataError, StoreError
+from assay.core.heavy import torch
 from assay.core.inputs import unnoted
 from assay.core.integrity import Mapped
 from assay.core.spec import PerRun, Spec
@@ -26,9 +27,6 @@ from assay.subjects import folder as models
 from assay.subjects.site import Site
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
     from assay.subjects.pretrained import Pretrained
 
 OUTLIER = 6.0
@@ -326,8 +324,6 @@ def _run(
 ) -> None:
     """Write one shard of each site: activations, their norms, and the sums that centre and scale
     are made of."""
-    import torch
-
     # held in memory and written at once (a few MB): writing through a memory map would be killed by
     # a full disk
     held = {site: np.empty((*tokens.shape, subject.width(site)), np.float16) for site in folders}
@@ -464,8 +460,6 @@ class Harvest:
 
     def gather(self, rows: np.ndarray) -> Float[np.ndarray, "b d"]:
         """Rows as harvested, float32; reads only these rows from the memory-mapped shards."""
-        import torch
-
         per = self.spec.shard * self.spec.context
         which, inside = np.divmod(rows, per)
         half = np.empty((len(rows), self.d), np.float16)
@@ -474,35 +468,31 @@ class Harvest:
             half[positions] = self._acts[shard].rows(inside[positions], self.d)
         return torch.from_numpy(half).float().numpy()  # four times as fast as NumPy widens float16
 
-    def rows(self, rows: Int[np.ndarray, "b"]) -> Float[Tensor, "b d"]:
+    def rows(self, rows: Int[np.ndarray, "b"]) -> Float[torch.Tensor, "b d"]:
         """The normalised vectors of these rows, float32."""
-        import torch
-
         x = torch.from_numpy(self.gather(np.asarray(rows)))
         return x.sub_(torch.from_numpy(self.mean)).mul_(float(np.float32(self.scale)))
 
-    def raw(self, windows: Int[np.ndarray, "w"]) -> Float[Tensor, "w s d"]:
+    def raw(self, windows: Int[np.ndarray, "w"]) -> Float[torch.Tensor, "w s d"]:
         """The vectors of whole windows as harvested, float32: what a spliced run starts from."""
-        import torch
-
         per = self.spec.context
         rows = (np.asarray(windows)[:, None] * per + np.arange(per)).ravel()
         return torch.from_numpy(self.gather(rows).reshape(-1, per, self.d))
 
-    def normalise(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+    def normalise(self, x: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... d"]:
         """(x − mean) · scale."""
         return (x - self._mean_on(x)) * self.scale
 
-    def restore(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+    def restore(self, x: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... d"]:
         """x / scale + mean: the inverse of `normalise`."""
         return x / self.scale + self._mean_on(x)
 
-    def _mean_on(self, x: Tensor) -> Tensor:
+    def _mean_on(self, x: torch.Tensor) -> torch.Tensor:
         return x.new_tensor(self.mean)
 
     def batches(
         self, seeds: Int[np.ndarray, "run"], batch: int
-    ) -> Callable[[int], Float[Tensor, "b d"] | Float[Tensor, "run b d"]]:
+    ) -> Callable[[int], Float[torch.Tensor, "b d"] | Float[torch.Tensor, "run b d"]]:
         """Normalised training batches as a function of the step: every kept row once per epoch, in
         an order drawn by the seed.
 
@@ -525,7 +515,7 @@ class Harvest:
                 rng.permutation(np.array([seed]), "harvest.batches", epoch, len(self.kept))[0]
             ]
 
-        def batches(step: int) -> Tensor:
+        def batches(step: int) -> torch.Tensor:
             epoch, i = divmod(step, per_epoch)
             rows = np.concatenate(
                 [order(int(s), epoch)[i * batch : (i + 1) * batch] for s in distinct]

@@ -15,13 +15,12 @@ from jaxtyping import Int
 from assay.core import rng
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec
 from assay.data import corpus as corpora
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from assay.core.fit import Group, Trained
     from assay.subjects.decoder import Params, Shape
 
@@ -114,17 +113,16 @@ def shape_of(spec: LmSpec, vocab: int) -> Shape:
     )
 
 
-def start(runs: Runs[LmSpec], shape: Shape) -> dict[str, Tensor]:
+def start(runs: Runs[LmSpec], shape: Shape) -> dict[str, torch.Tensor]:
     """Parameters before training, [run, …]: matrices N(0, std²) by each run's seed, gains 1, biases
     0."""
-    import torch
 
     from assay.subjects.decoder import MATRICES
     from assay.subjects.decoder_files import GPT2
 
     spread = runs.each("std").astype(np.float32)
 
-    def draw_parameter(name: str, size: tuple[int, ...]) -> Tensor:
+    def draw_parameter(name: str, size: tuple[int, ...]) -> torch.Tensor:
         if name not in MATRICES:
             return (torch.ones if name.startswith("gain") else torch.zeros)(len(runs), *size)
         # each matrix of each block is a stream of its own: other blocks leave it as it is
@@ -150,8 +148,8 @@ def start(runs: Runs[LmSpec], shape: Shape) -> dict[str, Tensor]:
 def group_of(
     runs: Runs[LmSpec],
     shape: Shape,
-    params: dict[str, Tensor] | None = None,
-    fixed: Mapping[str, Tensor] = MappingProxyType({}),
+    params: dict[str, torch.Tensor] | None = None,
+    fixed: Mapping[str, torch.Tensor] = MappingProxyType({}),
 ) -> Group:
     """The runs as a Group that AdamW steps on batches of windows, [b, s] or [run, b, s], from
     `params` or from their own start.
@@ -162,7 +160,7 @@ def group_of(
     from assay.core.schedules import warm_up_decay
     from assay.subjects.decoder import MATRICES, next_token_loss
 
-    def loss(params: Params, x: Tensor) -> Tensor:
+    def loss(params: Params, x: torch.Tensor) -> torch.Tensor:
         return next_token_loss({**params, **fixed}, x, shape.activation).flatten(1).mean(1)
 
     s, decay = runs.shared, runs.each("decay")
@@ -180,13 +178,13 @@ def group_of(
 def train_lms(
     runs: Runs[LmSpec],
     shape: Shape,
-    batches: Callable[[int], Tensor],
+    batches: Callable[[int], torch.Tensor],
     bench: Bench,
     *,
     evaluate_at: Sequence[int] = (),
     held_out: Int[np.ndarray, "window s"] | None = None,
     on_evaluation: Callable[[int, Params], None] | None = None,
-    params: dict[str, Tensor] | None = None,
+    params: dict[str, torch.Tensor] | None = None,
 ) -> Trained:
     """The runs after their steps, trained as one ensemble from `params` or their own start; a run
     alone is the same run, but for how products are summed.
@@ -201,9 +199,8 @@ def train_lms(
     return fit([group], batches, steps=runs.shared.steps, probe_at=evaluate_at, bench=bench)[0]
 
 
-def loss_on(params: Params, windows: Int[np.ndarray, "window s"], shape: Shape) -> Tensor:
+def loss_on(params: Params, windows: Int[np.ndarray, "window s"], shape: Shape) -> torch.Tensor:
     """The mean loss of each run on windows of tokens, [run], in nats."""
-    import torch
 
     from assay.subjects.decoder import next_token_loss
 
@@ -228,14 +225,12 @@ def _evaluated(
 ) -> None:
     """Let a group evaluate itself after these steps; what it finds is part of its state, so that a
     resume has it."""
-    import torch
-
     inner, names = group.step_fn, [name for name in group.state if "." not in name]
     has_held_out = held_out is not None and len(held_out) > 0
     if has_held_out:
         group.state[HELD_OUT] = torch.full((len(group.runs), len(evaluation_steps)), torch.nan)
 
-    def step_fn(state: dict[str, Tensor], batch: Tensor, step: int) -> object:
+    def step_fn(state: dict[str, torch.Tensor], batch: torch.Tensor, step: int) -> object:
         losses = inner(state, batch, step)
         if step + 1 in evaluation_steps:
             params = {name: state[name] for name in names}

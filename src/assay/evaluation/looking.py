@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.evaluation import sources
 from assay.evaluation.setting import Setting
 from assay.evaluation.watching import Begun, Warned, Watch, warn
@@ -159,7 +160,6 @@ def look(
             f"{CANDIDATES * features} features taken out of them"
         )
     )
-    import torch  # only now: what is refused is refused before anything large is loaded
 
     from assay.features.live.ablation import ablate_features, reconstructed_loss
     from assay.features.live.reader import Reader

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from assay.core import rng
+from assay.core.heavy import torch
 from assay.core.spec import Spec
 from assay.data.corpus import Corpus
 from assay.dictionaries.dictionary import Dictionary

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from assay.core import foreign, hashes
 from assay.core.errors import DataError, nearest, nearest_beside
+from assay.core.heavy import torch
 from assay.core.spec import canonical_json
 
 if TYPE_CHECKING:
@@ -164,8 +165,6 @@ def _places(path: Path, folder: Path) -> list[str]:
 
 
 def _of_tensors(dictionary: Dictionary) -> str:
-    import torch
-
     digest = hashlib.sha256(
         canonical_json(json.loads(json.dumps(dictionary.header(), default=str))).encode()
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core.errors import AssayError, StoreError
+from assay.core.heavy import torch
 from assay.data.corpus import Corpus
 from assay.evaluation import measure, sources, summary, text
 from assay.evaluation.plans import Plan
@@ -28,8 +29,6 @@ from assay.subjects.folder import ModelFolder
 from assay.subjects.site import Site
 
 if TYPE_CHECKING:
-    import torch
-
     from assay.subjects.pretrained import Pretrained
 
 BATCH = {"cpu": 2048, "cuda": 16_384}
@@ -69,8 +68,6 @@ def run(
     `tick` hears how many tokens of how many are done; where several sites or bunches make several
     passes, their mean. `watch` hears each dictionary's numbers so far after each shard but the
     last."""
-    import torch
-
     where = torch.device(device)
     batch = batch or BATCH.get(where.type, 2048)
     groups: dict[EvaluationSiteSpec, list[Plan]] = {}

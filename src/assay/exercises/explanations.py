@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 
 from assay.core import rng
 from assay.core.errors import AssayError
+from assay.core.heavy import torch
 from assay.exercises.answers import NotYet, as_numbers, called, right, same
 
 if TYPE_CHECKING:
@@ -60,7 +61,6 @@ class Model:
 
         Instead of what a part writes, [n, s, d], or one for all inputs, [1, s, d].
         """
-        import torch
 
         from assay.subjects.parts import Part
 

@@ -35,14 +35,13 @@ from assay.core import (
     variant,
 )
 from assay.core.errors import SpecError
+from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.stats import normal_errors
 from assay.worlds.steps import walks
 from assay.worlds.steps.noise import too_sharp
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from assay.core.bench import Bench
     from assay.core.fit import Trained
     from assay.core.runs import Runs

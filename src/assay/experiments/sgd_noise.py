@@ -37,13 +37,12 @@ from assay.core import (
     variant,
 )
 from assay.core.errors import SpecError
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.stats import ratio
 
 if TYPE_CHECKING:
-    import xarray as xr
     from jaxtyping import Float, Int
-    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -111,7 +110,7 @@ class GradientNoise(Spec):
 
 def labelled_examples(
     runs: Runs[GradientNoise],
-) -> tuple[Float[Tensor, "run b f"], Int[Tensor, "run b"]]:
+) -> tuple[Float[torch.Tensor, "run b f"], Int[torch.Tensor, "run b"]]:
     """Inputs [run b f] and classes [run b] of every network."""
     from assay.worlds.networks import teacher
 
@@ -143,7 +142,6 @@ def same_networks(runs: Runs[GradientNoise], bench: Bench, before: Trained) -> T
 
 
 def measure(runs: Runs[GradientNoise], trained: Trained, bench: Bench) -> xr.Dataset:
-    import torch
 
     from assay.worlds.networks import example_gradients as eg
     from assay.worlds.steps.noise import participation

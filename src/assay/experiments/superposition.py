@@ -36,12 +36,10 @@ from assay.core import (
 )
 from assay.core.compute import training
 from assay.core.experiment import Cost
+from assay.core.heavy import torch, xr
 from assay.core.measures import by, measures
 
 if TYPE_CHECKING:
-    import xarray as xr
-    from torch import Tensor
-
     from assay.core.bench import Bench
     from assay.core.fit import Trained
     from assay.core.runs import Runs
@@ -91,10 +89,10 @@ def train(runs: Runs[Superposition], bench: Bench) -> Trained:
     if s.drawn:
         params = {"length": length, "b": params["b"]}
 
-    def model(p: dict[str, Tensor]) -> dict[str, Tensor]:
+    def model(p: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return {"W": unit * p["length"].unsqueeze(-1), "b": p["b"]} if s.drawn else p
 
-    def loss(p: dict[str, Tensor], x: Tensor) -> Tensor:
+    def loss(p: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         return toy.mean_square(toy.reconstruct(model(p), x, s.relu), x)  # [run]
 
     batches = planted.sparse_features(runs.replicated(), s.features, s.batch)

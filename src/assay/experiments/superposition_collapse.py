@@ -33,13 +33,12 @@ from assay.core import (
     variant,
 )
 from assay.core.errors import SpecError
+from assay.core.heavy import scipy, torch, xr
 from assay.core.measures import by, measures
 from assay.core.stats import at_best, ratio
 
 if TYPE_CHECKING:
-    import xarray as xr
     from jaxtyping import Float
-    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -109,7 +108,7 @@ class Collapse(Spec):
 # --- what is trained and measured -----------------------------------------------------------------
 
 
-def importances(runs: Runs[Collapse]) -> Float[Tensor, "run feature"]:
+def importances(runs: Runs[Collapse]) -> Float[torch.Tensor, "run feature"]:
     """Importance of every feature in each run, equal for all seeds of a group."""
     from assay.worlds.bottleneck import toy
 
@@ -137,7 +136,6 @@ def train(runs: Runs[Collapse], bench: Bench) -> Trained:
 
 
 def measure(runs: Runs[Collapse], trained: Trained, bench: Bench) -> xr.Dataset:
-    import torch
 
     from assay.data import planted
     from assay.worlds.bottleneck import toy
@@ -220,8 +218,6 @@ def drop_order(arms: Arms) -> xr.DataArray:
 
     That density is twice the largest for a feature that is never dropped, and the smallest for one
     that is never there."""
-    from scipy.stats import kendalltau
-
     is_represented = best(arms["main"], "represented")
     p = is_represented.density.values
     after = np.append(p[1:], 2 * p[-1])
@@ -229,7 +225,7 @@ def drop_order(arms: Arms) -> xr.DataArray:
     def tau(rows: np.ndarray) -> float:
         dropped = [max(after[row.astype(bool)], default=p[0]) for row in rows.T]
         return (
-            kendalltau(-np.arange(len(dropped)), dropped).statistic
+            scipy.stats.kendalltau(-np.arange(len(dropped)), dropped).statistic
             if np.ptp(dropped) > 0
             else np.nan
         )
@@ -256,8 +252,6 @@ def pairs(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
 
 def in_groups(x: xr.DataArray) -> xr.DataArray:
     """[group, start, …]: seeds by group; an incomplete last group is left out."""
-    import xarray as xr
-
     groups = x.sizes["seed"] // GROUP
     values = x.transpose("seed", ...).values[: groups * GROUP]
     rest = [d for d in x.dims if d != "seed"]

@@ -34,12 +34,11 @@ from assay.core import (
     variant,
 )
 from assay.core.errors import SpecError
+from assay.core.heavy import torch, xr
 from assay.core.measures import by, measures
 from assay.core.stats import at_best
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from assay.core.bench import Bench
     from assay.core.fit import Trained
     from assay.core.runs import Runs
@@ -89,7 +88,6 @@ class Phase(Spec):
 
 
 def train(runs: Runs[Phase], bench: Bench) -> Trained:
-    import torch
 
     from assay.data import planted
     from assay.worlds.bottleneck import toy

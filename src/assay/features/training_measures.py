@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from assay.core.heavy import torch
 
+if TYPE_CHECKING:
     from assay.dictionaries.dynamics.cohort import Snapshots
 
     Kinds = Mapping[str, Int[np.ndarray, "latent"]]
@@ -31,7 +31,7 @@ SHOWN = 48
 """Latents of each kind that are kept one by one, at most."""
 
 
-def directions(params: Mapping[str, Tensor]) -> Float[np.ndarray, "latent"]:
+def directions(params: Mapping[str, torch.Tensor]) -> Float[np.ndarray, "latent"]:
     """The cosine between each latent's encoder and decoder row."""
     cosine = (
         (params["W_enc"].mT * params["W_dec"]).sum(1)
@@ -104,8 +104,8 @@ def trajectories(snaps: Snapshots, truth: Any, kinds: Kinds, rare: float) -> Nam
 
 
 def gradients(
-    params: Mapping[str, Tensor],
-    x: Float[Tensor, "b d"],
+    params: Mapping[str, torch.Tensor],
+    x: Float[torch.Tensor, "b d"],
     kinds: Kinds,
     penalty: float,
     few: int = 20_000,
@@ -115,7 +115,6 @@ def gradients(
 
     Ordinary latents are looked at on the first `few` rows, each on as many firings as a rare latent
     had."""
-    import torch
 
     from assay.dictionaries.dynamics import cohort
 
@@ -140,7 +139,7 @@ def gradients(
 
 
 def encoders(
-    params: Mapping[str, Tensor], start: Shaped[Tensor, "d latent"], kinds: Kinds
+    params: Mapping[str, torch.Tensor], start: Shaped[torch.Tensor, "d latent"], kinds: Kinds
 ) -> ByKind:
     """{name: ({kind: value}, unit)}: median |cosine| of encoder and decoder rows, and how far
     encoder rows have turned to one side.
@@ -162,15 +161,14 @@ def encoders(
 
 
 def savings(
-    params: Mapping[str, Tensor],
-    x: Float[Tensor, "b d"],
+    params: Mapping[str, torch.Tensor],
+    x: Float[torch.Tensor, "b d"],
     kinds: Kinds,
     rng: np.random.Generator,
     few: int = 20_000,
 ) -> ByKind:
     """{name: ({kind: value}, unit)}: what rare latents, dead weight and pairs save together, beside
     as many ordinary firings."""
-    import torch
 
     from assay.dictionaries.dynamics import cohort
     from assay.dictionaries.dynamics.pulls import ablate

@@ -15,12 +15,13 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.core.claims import Claim, claims_key
 from assay.core.compute import Range
 from assay.core.errors import AssayError, ExperimentError, StoreError
 from assay.core.experiment import Experiment
+from assay.core.heavy import xr
 from assay.core.judging import FEWEST
 from assay.core.spec import canonical_json, per_run_fields
 from assay.lab import provenance
@@ -30,9 +31,6 @@ from assay.lab.plan import Plan, plan
 from assay.lab.preset import Preset, apply_preset, override
 from assay.lab.sealed import seal, unseal
 from assay.lab.store import Store
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from assay.core.claims import Claim
 from assay.core.compute import Budget, Range
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
+from assay.core.heavy import xr
 from assay.core.judging import FEWEST
 from assay.core.power import MOST
 from assay.core.runs import Runs
@@ -26,8 +27,6 @@ from assay.lab.plan import Plan
 from assay.lab.preset import apply_preset
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from assay.core.outlook import Outlook
 
 

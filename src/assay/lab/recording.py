@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from assay.core import reasons
 from assay.core.errors import ClaimError, ExperimentError, nearest
 from assay.core.experiment import Experiment
+from assay.core.heavy import xr
 from assay.core.plain import as_json
 from assay.core.spec import Spec, canonical_json
 from assay.lab import looks, records
@@ -24,7 +25,6 @@ from assay.lab.records import load_record, name_of, path
 
 if TYPE_CHECKING:
     import numpy as np
-    import xarray as xr
 
     from assay.core.claims import Judged
     from assay.core.findings import Estimated, Verified

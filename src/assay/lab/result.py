@@ -18,6 +18,7 @@ from assay.core.display import Shown
 from assay.core.errors import AssayError, ClaimError, ExperimentError
 from assay.core.experiment import Experiment
 from assay.core.findings import Estimated, Verified, estimate, verify
+from assay.core.heavy import xr
 from assay.core.judging import USUAL, Scope, judge
 from assay.core.memo import remembering
 from assay.core.reading import MADE_OF, Others, plural
@@ -32,7 +33,6 @@ from assay.lab.user_code import first_line, where
 
 if TYPE_CHECKING:
     import pandas as pd
-    import xarray as xr
 
     from assay.core.figures import Figure
     from assay.lab.plan import Plan

@@ -44,6 +44,7 @@ from filelock import FileLock
 
 from assay.core import foreign, inputs, integrity
 from assay.core.errors import StoreError
+from assay.core.heavy import xr
 from assay.core.spec import Spec, canonical_json, key
 from assay.lab import leases
 from assay.lab.atomic import explained, sync, write, write_folders
@@ -51,8 +52,6 @@ from assay.lab.sealed import SEAL
 from assay.lab.urls import is_url
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from assay.core.fit import Trained
     from assay.lab.leases import Lease
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from assay.core.errors import StoreError
+from assay.core.heavy import torch
 from assay.core.spec import canonical_json
 
 if TYPE_CHECKING:
@@ -56,7 +57,6 @@ def rows(trained: Trained, index: Sequence[int]) -> Trained:
 def concatenate(parts: Sequence[Trained]) -> Trained:
     """One ensemble of all runs of `parts`, in order. Raises: StoreError when they were trained in
     different ways."""
-    import torch
 
     from assay.core.fit import Trained
 
@@ -84,7 +84,6 @@ def concatenate(parts: Sequence[Trained]) -> Trained:
 def dump_trained(trained: Trained) -> bytes:
     """A safetensors file of one run: its tensors without the run axis, its history, and how to read
     them."""
-    import torch
     from safetensors.torch import save
 
     tensors = {k: v[0].detach().cpu().clone().contiguous() for k, v in trained.tensors.items()}

@@ -24,6 +24,7 @@ import numpy as np
 from assay.core import foreign, inputs
 from assay.core.errors import AssayError, DamageError, DataError, RunError
 from assay.core.experiment import Experiment, Joint
+from assay.core.heavy import torch
 from assay.core.plain import plain
 from assay.core.spec import Spec, canonical_json
 from assay.lab import depot, edits, groups, leases, memory, provenance, reading
@@ -35,8 +36,6 @@ from assay.lab.origin import STUDIES, code, files
 from assay.lab.store import Job, Made, Store, Stored, discard
 
 if TYPE_CHECKING:
-    import torch
-
     from assay.core.fit import Trained
     from assay.lab.leases import Lease
 
@@ -363,8 +362,6 @@ class Workbench:
         stop: Callable[[], bool],
         reads: tuple[inputs.Watch, str],
     ):
-        import torch
-
         self.device = torch.device(device)
         self.root = store.root
         self.away = depot.open_depot(store.root)
@@ -558,7 +555,6 @@ class FileSlot:
     def save(self, step: int, tensors: Mapping[str, torch.Tensor]) -> None:
         """Replace the checkpoint by this one, whole. Raises: Stopped, where that was asked for;
         Lost."""
-        import torch
         from safetensors.torch import save_file
 
         started = time.monotonic()
@@ -651,8 +647,6 @@ def serve() -> None:
         os._exit(0)  # the parent is gone or done with us
 
     threading.Thread(target=listen, daemon=True).start()
-    import torch
-
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     paid = 0.0  # the first group pays for the imports
     name = ""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core.errors import DataError
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.core.spec import Spec, per_run_fields
@@ -20,9 +21,6 @@ from assay.dictionaries.measuring.measures import FIRINGS, SUMS, TABLE
 from assay.evaluation.setting import Setting
 
 if TYPE_CHECKING:
-    import torch
-    import xarray as xr
-
     from assay.data.corpus import Corpus
     from assay.dictionaries.dictionary import Dictionary
     from assay.evaluation.plans import Plan
@@ -172,7 +170,6 @@ def make_baseline(
 ) -> Source:
     """The baseline of the dictionary of a plan, fitted to the windows that are set aside for
     constants. Raises: DataError."""
-    import torch
 
     from assay.dictionaries.baselines.linear import pca
     from assay.dictionaries.baselines.repair import rescale_and_shift
@@ -215,7 +212,6 @@ not determine its own repair."""
 def _random(dictionary: Dictionary, x: torch.Tensor, seed: int) -> Dictionary:
     """Random directions that are on as often as the features of a dictionary, and the decoder with
     which they reconstruct best."""
-    import torch
 
     from assay.core import rng
     from assay.dictionaries.baselines.repair import refit_decoder
@@ -248,7 +244,6 @@ def _random(dictionary: Dictionary, x: torch.Tensor, seed: int) -> Dictionary:
 
 def _spare(plan: Plan, where: Where, store: Store, device: torch.device) -> torch.Tensor:
     """The activations that count in the windows that are not measured."""
-    import torch
 
     from assay.evaluation import measure, texts
     from assay.subjects.pretrained import load

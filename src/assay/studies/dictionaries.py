@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from assay.core.errors import AssayError, DataError, ExperimentError, SpecError, nearest
 from assay.core.experiment import Arm, Experiment
 from assay.core.fit import Trained
+from assay.core.heavy import xr
 from assay.core.spec import Spec
 from assay.data.names import model_in_words, text_in_words
 from assay.evaluation.setting import Setting
@@ -22,8 +23,6 @@ from assay.studies.arm_measures import BASELINES, MeasuredSpec, Where
 from assay.studies.text import Measured, Text
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from assay.core.bench import Bench
     from assay.core.runs import Runs
     from assay.evaluation.sources import Source

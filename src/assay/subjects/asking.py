@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from assay.core.errors import ModelError
+from assay.core.heavy import torch
 
 if TYPE_CHECKING:
     from assay.subjects.pretrained import Pretrained
@@ -31,7 +32,6 @@ def yes_or_no(
     Formula: log Σ p(first word of the answer is a form of yes) − log Σ p(… of no)
     Raises: ModelError where the model's tokenizer has no such words as single tokens.
     """
-    import torch
     from transformers import DynamicCache
 
     forms = [[ids[0] for ids in map(model.encode, words) if len(ids) == 1] for words in (YES, NO)]

@@ -9,10 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from assay.core.errors import ModelError, SpecError
+from assay.core.heavy import torch
 from assay.subjects.decoder import EPS
 from assay.subjects.folder import find
 from assay.subjects.mamba import Params, Shape
@@ -29,7 +27,7 @@ VECTORS: Mapping[str, str] = {
 }
 
 
-def mixer_from(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def mixer_from(stored: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """One mixer's parameters, without a run axis, from transformers' weights by their names within
     it; views where possible."""
     channels, state = stored["A_log"].shape
@@ -49,7 +47,7 @@ def mixer_from(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return out
 
 
-def _mixer_to(p: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _mixer_to(p: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The inverse of `mixer_from`."""
     out = {
         "in_proj.weight": torch.cat([p["W_in"].T, p["W_gate"].T]),
@@ -96,7 +94,7 @@ def config(shape: Shape) -> Any:
     )
 
 
-def stored(params: Params, shape: Shape, run: int = 0) -> dict[str, Tensor]:
+def stored(params: Params, shape: Shape, run: int = 0) -> dict[str, torch.Tensor]:
     """One run's weights under transformers' names and in its layouts."""
     run_params = {
         name: value[run].detach().cpu().float()
@@ -143,7 +141,7 @@ def write(
     (folder / "assay.json").write_text(json.dumps(about))
 
 
-def read(folder: str) -> tuple[dict[str, Tensor], Shape]:
+def read(folder: str) -> tuple[dict[str, torch.Tensor], Shape]:
     """Parameters [1, …] and shape of the Mamba in a local folder, as `forward` of subjects/mamba.py
     takes them.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.core.bench import Bench
 from assay.core.errors import ModelError
+from assay.core.heavy import torch
 from assay.core.spec import Spec
 from assay.subjects.folder import ModelFolder, find
 
@@ -49,8 +50,6 @@ def redrawn(model: Pretrained, seed: int = 0) -> Pretrained:
 
     For what is measured once and needs no folder. Nothing on disk changes.
     """
-    import torch
-
     draw, spread = torch.Generator().manual_seed(seed), model.model.config.initializer_range
     for name, weight in model.model.named_parameters():
         if weight.ndim == 2:
@@ -61,7 +60,6 @@ def redrawn(model: Pretrained, seed: int = 0) -> Pretrained:
 
 
 def _build(folder: ModelFolder, blocks: int, seed: int, path: Path) -> None:
-    import torch
     import transformers
     from safetensors.torch import save_model
 

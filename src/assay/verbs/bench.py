@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assay.core.heavy import torch
 from assay.lab import provenance, speed
 from assay.lab.speed import FILES, PRODUCT, STARTING, Speed
 
@@ -221,7 +222,6 @@ def _starting() -> None:
 def _forward() -> Work:
     """Run the language model as far as its activations are read, in the precision that is fast
     here."""
-    import torch
 
     from assay.subjects.pretrained import fast_dtype, load
     from assay.subjects.site import Site

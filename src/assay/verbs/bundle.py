@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from assay.core.claims import Claim
 from assay.core.errors import AssayError, ClaimError, StoreError
+from assay.core.heavy import xr
 from assay.lab.origin import STUDIES, called, files, in_file, parent_folder
 from assay.verbs.destination import writable_file
 from assay.verbs.pages import slug
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from assay.core.experiment import Experiment
     from assay.core.figures import Figure
     from assay.lab.lab import Lab

@@ -11,11 +11,10 @@ from assay.circuits.solving.scored import ANOTHER, HALF_RIGHT, MOVED, OURS, RIVA
 from assay.circuits.solving.solver import Monthly, Solver
 from assay.core.claims import Claim, Exact, Finding
 from assay.core.experiment import Arm, Arms, Derive, Experiment
+from assay.core.heavy import xr
 from assay.core.spec import grid, reserved, variant
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from assay.core.bench import Bench
     from assay.core.fit import Trained
     from assay.core.runs import Runs

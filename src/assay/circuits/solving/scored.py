@@ -18,13 +18,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from assay.circuits.solving.solver import Monthly, Solver
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
 
 if TYPE_CHECKING:
-    import xarray as xr
-    from torch import Tensor
-
     from assay.circuits.explanation import Explanation
     from assay.circuits.problem import Problem
     from assay.circuits.verify.score import Effort, Score
@@ -253,7 +251,5 @@ def _log(chance: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(chance, 1e-300))
 
 
-def _tensor(x: np.ndarray) -> Tensor:
-    import torch
-
+def _tensor(x: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(x)

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from assay.core import Cost, Joint, probes
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.data import corpus as corpora
 from assay.data.harvest import Harvest, harvest
@@ -19,8 +20,6 @@ from assay.data.tiny import tiny
 from assay.experiments.autointerp_io.setting import InputsOutputs
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from assay.core.bench import Bench
     from assay.core.fit import Trained
     from assay.core.runs import Runs
@@ -112,7 +111,6 @@ def measure(runs: Runs[InputsOutputs], trained: Trained, bench: Bench) -> xr.Dat
 @lru_cache(maxsize=1)
 def likely(model: Path, test: Harvest) -> Float[np.ndarray, "row v"]:
     """What a model expects next at every kept row of the test part, as probabilities."""
-    import torch
 
     from assay.subjects.pretrained import load
 

@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 
+from assay.core.heavy import torch
 from assay.core.rng import permutation
 from assay.features.explaining.learner import Split
 from assay.features.explaining.rule import Positions

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
+from assay.core.heavy import torch
 from assay.core.rng import normal, permutation
 from assay.experiments.autointerp_io.reading import dense_as
 from assay.features.explaining.evidence import (

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from assay.core import Arm, Arms, Derive, Experiment, grid, reserved, variant
+from assay.core.heavy import xr
 from assay.experiments.belief_states.claims import CLAIMS, EXACT, FINDINGS
 from assay.experiments.belief_states.figures import figures
 from assay.experiments.belief_states.method import WINDOWS, BeliefStates, measure, train
@@ -23,8 +24,6 @@ from assay.experiments.belief_states.probes import judged_probe
 from assay.experiments.belief_states.process import prefixes_of
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from assay.core.sizes import Sizes
     from assay.worlds.hidden_markov.process import PrefixTree
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, Published, Value
+from assay.core.heavy import scipy, xr
 from assay.experiments.belief_states.probes import judged_probe
 from assay.experiments.belief_states.process import prefixes_of
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from assay.worlds.hidden_markov.process import PrefixTree
 
 PAPER = "Shai et al. 2024, Transformers represent belief state geometry in their residual stream"
@@ -90,12 +89,13 @@ def distance_gain(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 def growth(arm: xr.Dataset, reference: np.ndarray | None = None) -> xr.DataArray:
     """[run]: rank correlation over moments of training of R² and minus excess loss, or any other
     numbers [moment] that rise."""
-    from scipy.stats import spearmanr
-
     rising = -arm.excess_at.values if reference is None else [reference] * arm.sizes["run"]
     return arm.excess.copy(
         data=np.array(
-            [spearmanr(a, b).statistic for a, b in zip(rising, arm.r2_at.values, strict=True)]
+            [
+                scipy.stats.spearmanr(a, b).statistic
+                for a, b in zip(rising, arm.r2_at.values, strict=True)
+            ]
         )
     )
 

@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Le
 
 from assay.core import PerRun, Spec, added
 from assay.core.errors import SpecError
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.experiments.belief_states.probes import (
     HELD_OUT,
@@ -25,9 +26,7 @@ from assay.experiments.belief_states.process import emitting_process, tree_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import xarray as xr
     from jaxtyping import Float
-    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -128,7 +127,7 @@ def train(runs: Runs[BeliefStates], bench: Bench) -> Trained:
         vocab=emitting_process(s.process, s.x, s.alpha).vocab,
     )
 
-    def loss(params: dict[str, Tensor], batch: tuple[Tensor, ...]) -> Tensor:
+    def loss(params: dict[str, torch.Tensor], batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
         token, position, ancestors, weight, target = batch
         logits, _ = forward_prefixes(params, Prefixes(token, position, ancestors))
         return -(weight[..., None] * target * logits.log_softmax(-1)).sum((1, 2)) / weight.sum(
@@ -174,7 +173,6 @@ def batches(runs: Runs[BeliefStates]) -> Callable[[int], Batch]:
 
 
 def measure(runs: Runs[BeliefStates], trained: Trained, bench: Bench) -> xr.Dataset:
-    import torch
 
     from assay.worlds.hidden_markov.beliefs import excess
 
@@ -212,11 +210,10 @@ def measure(runs: Runs[BeliefStates], trained: Trained, bench: Bench) -> xr.Data
 
 
 def residual_streams(
-    s: BeliefStates, params: Mapping[str, Tensor], tree: PrefixTree
-) -> tuple[dict[str, Tensor], Float[Tensor, "run row v"]]:
+    s: BeliefStates, params: Mapping[str, torch.Tensor], tree: PrefixTree
+) -> tuple[dict[str, torch.Tensor], Float[torch.Tensor, "run row v"]]:
     """{probe: [run, row, d]} of a network's residual stream, and its next-token distributions [run,
     row, v]."""
-    import torch
 
     from assay.worlds.hidden_markov.batches import all_prefixes
     from assay.worlds.networks.prefixes import forward_prefixes
@@ -229,10 +226,9 @@ def residual_streams(
 
 def probed_features(
     runs: Runs[BeliefStates], trained: Trained, tree: PrefixTree
-) -> tuple[dict[str, Tensor], Float[Tensor, "run row v"] | None]:
+) -> tuple[dict[str, torch.Tensor], Float[torch.Tensor, "run row v"] | None]:
     """{probe: [run or 1, row, d]} and what the network predicts [run, row, v], None where there is
     no prediction."""
-    import torch
 
     from assay.core import rng
     from assay.worlds.hidden_markov.beliefs import additive, joint
@@ -275,7 +271,6 @@ def along_training(
 ) -> dict[str, tuple[str, Any, str]]:
     """Excess loss and R² with endings held out, in one draw of the folds, at each moment of
     training."""
-    import torch
 
     from assay.core import Runs
     from assay.worlds.hidden_markov.beliefs import excess

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core import Runs, Spec
+from assay.core.heavy import torch
 from assay.experiments.belief_states.process import tree_of
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float, Int
     from numpy.typing import ArrayLike
-    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.features.token_kernel import OutOfFold
@@ -52,7 +52,6 @@ class OnTokens(Spec):
 
 def regress(spec: Any, folder: Path) -> None:
     """Write the predictions of the kernel regression, and those within its training rows."""
-    import torch
 
     from assay.features.token_kernel import kernel_out_of_fold
 
@@ -69,7 +68,6 @@ def regress(spec: Any, folder: Path) -> None:
 def on_tokens(s: Spec, seed: int, protocol: str, bench: Bench) -> OutOfFold:
     """The kernel regression's predictions [row, state], and those within its training rows [fold,
     row, state]."""
-    import torch
 
     from assay.features.token_kernel import OutOfFold
 
@@ -93,25 +91,24 @@ def fold_seeds(runs: Runs[BeliefStates], protocol: str) -> list[list[int]]:
 
 
 def read_out_of_folds(
-    x: Mapping[str, Tensor],
-    y: Tensor,
+    x: Mapping[str, torch.Tensor],
+    y: torch.Tensor,
     runs: Runs[BeliefStates],
     tree: PrefixTree,
     protocol: str,
     kernels: Sequence[Sequence[Any]] | None = None,
-) -> dict[str, Tensor]:
+) -> dict[str, torch.Tensor]:
     """{probe: y as read by a ridge out of folds [run, draw, row, state]}; cut to 0 … 1, since y are
     probabilities.
 
     With `kernels` [run][draw], a share of the kernel's predictions and a probe of what that share
     leaves over."""
-    import torch
 
     from assay.features.linear_probe import STRENGTHS, out_of_fold
 
     group, k = held_out(tree, runs.shared.ending, protocol)
 
-    def read(features: Tensor, i: int, j: int, seed: int) -> Tensor:
+    def read(features: torch.Tensor, i: int, j: int, seed: int) -> torch.Tensor:
         how = (
             {} if kernels is None else {"baseline": kernels[i][j], "strengths": STRENGTHS + WEAKER}
         )
@@ -131,12 +128,14 @@ def read_out_of_folds(
 
 
 def probe_all(
-    x: Mapping[str, Tensor], runs: Runs[BeliefStates], tree: PrefixTree, protocol: str, bench: Bench
-) -> dict[str, Tensor]:
+    x: Mapping[str, torch.Tensor],
+    runs: Runs[BeliefStates],
+    tree: PrefixTree,
+    protocol: str,
+    bench: Bench,
+) -> dict[str, torch.Tensor]:
     """{probe: beliefs as predicted [run, draw, row, state]}, fitted to exact beliefs; "kernel" is
     no probe but the kernel regression."""
-    import torch
-
     s, belief = runs.specs[0], torch.from_numpy(tree.belief)
     kernels = [
         [on_tokens(s, seed, protocol, bench) for seed in draws]
@@ -171,7 +170,7 @@ def judged_probe(spec: Mapping[str, Any]) -> str:
 
 
 def unexplained(
-    predictions: Mapping[str, Tensor], y: Float[Tensor, "row state"]
+    predictions: Mapping[str, torch.Tensor], y: Float[torch.Tensor, "row state"]
 ) -> Float[np.ndarray, "run probe"]:
     """[run, probe]: the share of the spread of y that is not read, 1 − R², mean over draws of
     folds."""
@@ -188,11 +187,12 @@ def unexplained(
 
 
 def distances(
-    tree: PrefixTree, belief: Float[Tensor, "row state"], predictions: Mapping[str, Tensor]
+    tree: PrefixTree,
+    belief: Float[torch.Tensor, "row state"],
+    predictions: Mapping[str, torch.Tensor],
 ) -> dict[str, tuple[str, Any, str]]:
     """How well distances between the 35 predicted beliefs are those of the true ones, and those of
     the next-token distributions."""
-    import torch
 
     from assay.features.linear_probe import centroids, distance_r2
 

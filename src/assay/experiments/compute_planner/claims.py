@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, OneTerm
+from assay.core.heavy import xr
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from assay.core.compute import Transformer
 
 KAPLAN = "Kaplan et al. 2020, Scaling Laws for Neural Language Models, Table 1"

@@ -10,14 +10,13 @@ from annotated_types import Ge, Gt, Interval
 
 from assay.core import PerRun, Spec
 from assay.core.errors import SpecError
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import xarray as xr
     from jaxtyping import Float
-    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -121,7 +120,7 @@ def train(runs: Runs[Planner], bench: Bench) -> Trained:
     start = toy.bottleneck(toy_runs, s.features, s.width)
     params = {name: t.unflatten(0, (len(runs), s.toys)).contiguous() for name, t in start.items()}
 
-    def loss(p: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    def loss(p: Mapping[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         flat = {name: t.flatten(0, 1) for name, t in p.items()}
         return (
             toy.mean_square(toy.reconstruct(flat, x), x).unflatten(0, (-1, s.toys)).sum(1)
@@ -139,7 +138,6 @@ def train(runs: Runs[Planner], bench: Bench) -> Trained:
 def held_out(runs: Runs[Planner], trained: Trained) -> Float[np.ndarray, "run toy block"]:
     """[run, toy, block]: loss on 8 inputs a block; the blocks of a run are the same for all of its
     toys."""
-    import torch
 
     from assay.data import planted
     from assay.worlds.bottleneck import toy

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from assay.core.heavy import torch
 from assay.core.rng import generator, normal
 from assay.dictionaries.measuring import concentration as of
 
@@ -31,8 +32,6 @@ EDGES = np.geomspace(1, 1024, 21)
 def other_rows(runs: Runs[DictionaryWeights], bench: Bench, before: Trained) -> Trained:
     """Main's dictionary with other decoder rows in the place of its own, the encoder as it is:
     features are used as much as they were."""
-    import torch
-
     (s,), before = runs.specs, before.to("cpu")
     W, seeds = before.tensors["W_dec"], np.array([s.seed])
     f, m = W.shape[1:]

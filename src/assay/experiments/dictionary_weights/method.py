@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from assay.core import Cost, Joint, probes
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import integers
 from assay.data import corpus as corpora
@@ -19,9 +20,7 @@ from assay.experiments.dictionary_weights.matrices import CURVE, EDGES, matrix_m
 from assay.experiments.dictionary_weights.setting import DictionaryWeights
 
 if TYPE_CHECKING:
-    import xarray as xr
     from jaxtyping import Float
-    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -47,11 +46,11 @@ def activations(s: DictionaryWeights, bench: Bench) -> tuple[Harvest, Harvest]:
     )
 
 
-def shuffled(x: Float[Tensor, "*run b m"], seed: int, index: int) -> Float[Tensor, "*run b m"]:
+def shuffled(
+    x: Float[torch.Tensor, "*run b m"], seed: int, index: int
+) -> Float[torch.Tensor, "*run b m"]:
     """Rows with every neuron rolled by its own random number of rows: each keeps its law, what ties
     them is gone."""
-    import torch
-
     b, m = x.shape[-2:]
     offset = torch.from_numpy(
         integers(np.array([seed]), "dictionary-weights.shuffle", index, (m,), b)[0]
@@ -59,13 +58,13 @@ def shuffled(x: Float[Tensor, "*run b m"], seed: int, index: int) -> Float[Tenso
     return x.gather(-2, ((torch.arange(b)[:, None] + offset) % b).expand(x.shape))
 
 
-def mixed(s: DictionaryWeights) -> Callable[[Tensor], Tensor]:
+def mixed(s: DictionaryWeights) -> Callable[[torch.Tensor], torch.Tensor]:
     """What is done to test activations before they are measured: nothing, or neurons made
     independent."""
     return (lambda x: shuffled(x, s.seed, -1)) if s.acts == "shuffled" else (lambda x: x)
 
 
-def covariance(data: Harvest) -> Float[Tensor, "m m"]:
+def covariance(data: Harvest) -> Float[torch.Tensor, "m m"]:
     """Second moments of the normalised training activations."""
     x = data.rows(data.kept)
     return x.T @ x / len(x)
@@ -125,7 +124,6 @@ def train(runs: Runs[DictionaryWeights], bench: Bench) -> Trained:
 
 def untrained(runs: Runs[DictionaryWeights], bench: Bench) -> Trained:
     """Dictionaries that nothing trains: as training starts, or every neuron a feature."""
-    import torch
 
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.nonlinearity import ReLU
@@ -161,7 +159,6 @@ def untrained(runs: Runs[DictionaryWeights], bench: Bench) -> Trained:
 def in_use(trained: Trained, s: DictionaryWeights, bench: Bench) -> Trained:
     """Note beside a dictionary what its matrix is weighed by: firings and E f² of features, and
     neurons' deviations, all on test text."""
-    import torch
 
     from assay.dictionaries.dictionary import Dictionary
 

@@ -11,14 +11,13 @@ from annotated_types import Ge, Gt, Le
 
 from assay.core import Spec
 from assay.core.errors import SpecError
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import xarray as xr
     from jaxtyping import Float
-    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -104,7 +103,7 @@ def train_tied(runs: Runs[FeaturesPerDimension], bench: Bench) -> Trained:
     )
 
 
-def importance(runs: Runs[FeaturesPerDimension]) -> Float[Tensor, "run f"]:
+def importance(runs: Runs[FeaturesPerDimension]) -> Float[torch.Tensor, "run f"]:
     """[run, f]: importance of every feature."""
     from assay.worlds.bottleneck import toy
 
@@ -120,7 +119,7 @@ def train_classifier(runs: Runs[FeaturesPerDimension], bench: Bench) -> Trained:
     clouds = world(s)
     params = two_layer.start(runs, s.inputs, s.hidden, clouds.classes, bias=s.net == "bias")
 
-    def loss(p: dict[str, Tensor], batch: tuple[Tensor, ...]) -> Tensor:
+    def loss(p: dict[str, torch.Tensor], batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
         return two_layer.cross_entropy(
             two_layer.logits(p, batch[0], tanh=s.net == "tanh"), batch[1]
         )
@@ -139,7 +138,6 @@ def world(s: FeaturesPerDimension) -> Clouds:
 def rescale(runs: Runs[FeaturesPerDimension], bench: Bench, before: Trained) -> Trained:
     """Multiply W by a number, log-uniform from a tenth to ten, drawn for every run and density;
     biases stay as they are."""
-    import torch
 
     from assay.core import rng
 
@@ -155,7 +153,6 @@ def rescale(runs: Runs[FeaturesPerDimension], bench: Bench, before: Trained) -> 
 def measure(runs: Runs[FeaturesPerDimension], trained: Trained, bench: Bench) -> xr.Dataset:
     """`fpd` of W times each scale, and how little dimensionalities move with it, for every kind;
     then each kind's own."""
-    import torch
 
     from assay.worlds.bottleneck.capacity import dimensionality
     from assay.worlds.bottleneck.rescaling import features_by_dimensionality, features_per_dimension
@@ -183,11 +180,10 @@ def measure(runs: Runs[FeaturesPerDimension], trained: Trained, bench: Bench) ->
 
 
 def autoencoder(
-    runs: Runs[FeaturesPerDimension], params: Mapping[str, Tensor], bench: Bench
+    runs: Runs[FeaturesPerDimension], params: Mapping[str, torch.Tensor], bench: Bench
 ) -> dict[str, tuple[str, Any, str]]:
     """Expected losses of c W, biases as they are; the held-out loss, before any random
     rescaling."""
-    import torch
 
     from assay.data import planted
     from assay.worlds.bottleneck import toy
@@ -220,7 +216,7 @@ def autoencoder(
 
 
 def classifier(
-    runs: Runs[FeaturesPerDimension], params: Mapping[str, Tensor], bench: Bench
+    runs: Runs[FeaturesPerDimension], params: Mapping[str, torch.Tensor], bench: Bench
 ) -> dict[str, tuple[str, Any, str]]:
     """What rescaling does to outputs, classes and cross-entropy on 2,000 fresh inputs; accuracy,
     and the best there is."""

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core import Arm, Arms, Experiment, SpecMap, grid, variant
+from assay.core.heavy import xr
 from assay.experiments.gated_ablations.claims import CLAIMS
 from assay.experiments.gated_ablations.figures import figures
 from assay.experiments.gated_ablations.method import GatedAblations, measure, oracle, repair, train
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from assay.core.sizes import Sizes
 
 

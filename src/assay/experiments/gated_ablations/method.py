@@ -9,13 +9,12 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from assay.core import PerRun, Spec, probes
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.dictionaries.measuring import frontier
 
 if TYPE_CHECKING:
-    import xarray as xr
     from jaxtyping import Float
-    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -173,7 +172,6 @@ BINS = np.linspace(-1.5, 4.0, 56)
 def measure(runs: Runs[GatedAblations], trained: Trained, bench: Bench) -> xr.Dataset:
     """Sums over the held-out inputs of each seed; for a smooth gate read hard, and beside it as it
     was trained."""
-    import torch
 
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.measuring.recovery import mcc
@@ -217,7 +215,7 @@ def measure(runs: Runs[GatedAblations], trained: Trained, bench: Bench) -> xr.Da
 
 def held_out(
     world: Mixture, seed: int, rows: int, bench: Bench
-) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b f"], Float[Tensor, "f d"]]:
+) -> tuple[Float[torch.Tensor, "b d"], Float[torch.Tensor, "b f"], Float[torch.Tensor, "f d"]]:
     """(x [b, d], codes [b, f], directions [f, d]) of one seed."""
     codes = world.codes([seed], rows, "test")(0)[0].to(bench.device)
     directions = world.directions([seed])[0].to(bench.device)
@@ -225,7 +223,9 @@ def held_out(
 
 
 def sums_of(
-    x: Float[Tensor, "b d"], x_hat: Float[Tensor, "b d"], features: Float[Tensor, "b latent"]
+    x: Float[torch.Tensor, "b d"],
+    x_hat: Float[torch.Tensor, "b d"],
+    features: Float[torch.Tensor, "b latent"],
 ) -> dict[str, float]:
     """Sums over rows as `document_sums` gives them, of one document and given codes."""
     from assay.dictionaries.measuring.sums import of_reconstructions, of_rows
@@ -235,15 +235,14 @@ def sums_of(
     return {name: float(part.double().sum()) for name, part in parts.items()}
 
 
-def soft_sums(dictionary: Dictionary, x: Float[Tensor, "b d"]) -> dict[str, float]:
+def soft_sums(dictionary: Dictionary, x: Float[torch.Tensor, "b d"]) -> dict[str, float]:
     """Sums of a smooth gate's own code."""
     features = dictionary.encode(x)
     return sums_of(x, dictionary.decode(features)[0], features[0])
 
 
-def noisy(codes: Float[Tensor, "b f"], spec: GatedAblations) -> Float[Tensor, "b f"]:
+def noisy(codes: Float[torch.Tensor, "b f"], spec: GatedAblations) -> Float[torch.Tensor, "b f"]:
     """True codes with a little noise of their own, relative to their size."""
-    import torch
 
     from assay.core import rng
 
@@ -253,9 +252,9 @@ def noisy(codes: Float[Tensor, "b f"], spec: GatedAblations) -> Float[Tensor, "b
 
 def gate_counts(
     dictionary: Dictionary,
-    x: Float[Tensor, "b d"],
-    codes: Float[Tensor, "b f"],
-    directions: Float[Tensor, "f d"],
+    x: Float[torch.Tensor, "b d"],
+    codes: Float[torch.Tensor, "b f"],
+    directions: Float[torch.Tensor, "f d"],
 ) -> dict[str, np.ndarray]:
     """Histograms of π_gate of the latent that best matches a true direction, where that feature is
     on and where it is off."""

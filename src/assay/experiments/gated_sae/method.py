@@ -9,6 +9,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from assay.core import Cost, Joint, PerRun, Spec, probes
+from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.rng import generator
 from assay.core.spec import removed
@@ -21,8 +22,6 @@ from assay.subjects.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import xarray as xr
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained

@@ -10,6 +10,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from assay.core import PerRun, Spec, probes
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import normal, permutation
 from assay.core.runs import Runs
@@ -21,9 +22,6 @@ from assay.data.planted_tokens import Planting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import xarray as xr
-    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -122,7 +120,7 @@ EXPOSURES = (*[0] * NEVER, *(n for n in SEEN for _ in range(EACH)))
 
 def world(
     runs: Runs[GlitchTokens], bench: Bench
-) -> tuple[Runs[LmSpec], Shape, Planting, Callable[[int], Tensor]]:
+) -> tuple[Runs[LmSpec], Shape, Planting, Callable[[int], torch.Tensor]]:
     """The language models of these runs, what is planted in their vocabulary, and their batches."""
     from assay.data.lm import shape_of
     from assay.data.lm_text import batches, tokens_of, words
@@ -140,7 +138,7 @@ def world(
     return lms, shape_of(lms.specs[0], planting.vocab), planting, draw
 
 
-def begun(runs: Runs[GlitchTokens], lms: Runs[LmSpec], shape: Shape) -> dict[str, Tensor]:
+def begun(runs: Runs[GlitchTokens], lms: Runs[LmSpec], shape: Shape) -> dict[str, torch.Tensor]:
     """Parameters before training, the embedding as wide as asked."""
     from assay.data.lm import start
 
@@ -211,7 +209,7 @@ def measure(runs: Runs[GlitchTokens], trained: Trained, bench: Bench) -> xr.Data
     return measures(runs, coords=coords, **variables)
 
 
-def rows_of(params: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+def rows_of(params: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
     """{place: [run, token, d]}: rows of the embedding and of the unembedding."""
     out = params["W_U"].mT if "W_U" in params else params["W_E"]
     return {"E_in": params["W_E"].cpu().numpy(), "E_out": out.cpu().numpy()}
@@ -356,7 +354,7 @@ def drawn_references(seeds: np.ndarray, ordinary: np.ndarray) -> list[np.ndarray
 
 
 def repetition_measures(
-    params: Mapping[str, Tensor], shape: Shape, groups: Mapping[str, np.ndarray]
+    params: Mapping[str, torch.Tensor], shape: Shape, groups: Mapping[str, np.ndarray]
 ) -> dict[str, Any]:
     """Whether a token is repeated after many copies of itself: tokens never seen, seen n times or
     never repeated, against rare ones that were."""
@@ -403,9 +401,8 @@ def repetition_measures(
     }
 
 
-def next_token(params: Mapping[str, Tensor], shape: Shape, tokens: np.ndarray) -> np.ndarray:
+def next_token(params: Mapping[str, torch.Tensor], shape: Shape, tokens: np.ndarray) -> np.ndarray:
     """[run, b, v]: what each run expects after prompts."""
-    import torch
 
     from assay.subjects.decoder import forward
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core.errors import ModelError
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import permutation
 from assay.experiments.glitch_tokens.method import TIMES, GlitchTokens
 
 if TYPE_CHECKING:
-    import xarray as xr
     from jaxtyping import Float, Int
 
     from assay.core.bench import Bench
@@ -110,8 +110,6 @@ def reachable(model: Pretrained, token: int) -> bool:
 
 def expected(model: Pretrained, tokens: Int[np.ndarray, "b s"]) -> Float[np.ndarray, "b v"]:
     """What the model expects after prompts, each behind a line that announces repetition."""
-    import torch
-
     prompts = np.concatenate([np.tile(model.encode(BEFORE), (len(tokens), 1)), tokens], 1)
     with torch.no_grad():
         logits = model.model(

@@ -11,6 +11,7 @@ from annotated_types import Ge, Gt
 
 from assay.core import PerRun, Spec
 from assay.core.errors import SpecError
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.worlds.modular import interference
 from assay.worlds.modular.primes import prime
@@ -18,10 +19,8 @@ from assay.worlds.modular.primes import prime
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import xarray as xr
     from jaxtyping import Float, Int
     from numpy.typing import ArrayLike
-    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -173,7 +172,7 @@ def reached(
 
 def cheapest(
     s: Grokking,
-    params: Mapping[str, Tensor],
+    params: Mapping[str, torch.Tensor],
     test: Float[np.ndarray, "run"],
     decay: Float[np.ndarray, "run"],
 ) -> tuple[Float[np.ndarray, "law run"], Float[np.ndarray, "law run"]]:

@@ -22,6 +22,7 @@ import numpy as np
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved
 from assay.core.errors import SpecError
+from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.experiments.grokking_frequencies.claims import CLAIMS, LAWS
 from assay.experiments.grokking_frequencies.figures import figures
@@ -34,8 +35,6 @@ from assay.experiments.grokking_frequencies.method import (
 from assay.worlds.modular import critical_size
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from assay.worlds.modular.critical_size import PowerLaw
 
 LESS, LESS_RANDOM = (0.4, 0.4625, 0.525), (0.375, 0.45, 0.525, 0.6, 0.725)
@@ -205,8 +204,6 @@ def costs(*names: str) -> Derive:
     cheapest circuits."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        import xarray as xr
-
         some = xr.concat(
             [arms[name][["objective", "circuit", "train", "test", "diverged"]] for name in names],
             "run",

@@ -11,6 +11,7 @@ from annotated_types import Ge, Gt
 
 from assay.core import PerRun, Spec
 from assay.core.errors import SpecError
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.worlds.modular import frequency_sets, interference
 from assay.worlds.modular.primes import prime
@@ -18,9 +19,7 @@ from assay.worlds.modular.primes import prime
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import xarray as xr
     from jaxtyping import Float, Int
-    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -103,7 +102,6 @@ def drawn_sets(
 
 def lesson(runs: Runs[Frequencies]) -> Lesson:
     """The pairs that each run learns, and its order of them."""
-    import torch
 
     from assay.core import rng
     from assay.worlds.modular import addition
@@ -122,10 +120,9 @@ def lesson(runs: Runs[Frequencies]) -> Lesson:
     return Lesson(s.p, addition.pairs(s.p), labels, order, runs.each("size"))
 
 
-def start(runs: Runs[Frequencies]) -> dict[str, Tensor]:
+def start(runs: Runs[Frequencies]) -> dict[str, torch.Tensor]:
     """Initial parameters; an imposed set's part of the embedding is multiplied, turned, or all that
     is left."""
-    import torch
 
     from assay.core import rng
     from assay.worlds.modular import network as modular_network
@@ -147,7 +144,7 @@ def start(runs: Runs[Frequencies]) -> dict[str, Tensor]:
 
 def train_on(
     runs: Runs[Frequencies],
-    params: Mapping[str, Tensor],
+    params: Mapping[str, torch.Tensor],
     bench: Bench,
     confine: Confine | None = None,
 ) -> Trained:
@@ -173,7 +170,6 @@ def train_on(
 
 def train(runs: Runs[Frequencies], bench: Bench) -> Trained:
     """Networks from their start, confined after each step if they are to be."""
-    import torch
 
     from assay.worlds.modular import spectrum
 
@@ -184,7 +180,7 @@ def train(runs: Runs[Frequencies], bench: Bench) -> Trained:
         bench.device
     )
 
-    def confine(params: Mapping[str, Tensor], rows: np.ndarray) -> None:
+    def confine(params: Mapping[str, torch.Tensor], rows: np.ndarray) -> None:
         params["E"].copy_(torch.bmm(onto[torch.from_numpy(rows)], params["E"]))
 
     return train_on(runs, start(runs), bench, confine)
@@ -192,7 +188,6 @@ def train(runs: Runs[Frequencies], bench: Bench) -> Trained:
 
 def train_on_fewer(runs: Runs[Frequencies], bench: Bench, before: Trained) -> Trained:
     """Trained networks on the first few of their own pairs, free to use any frequency."""
-    import torch
 
     from assay.worlds.modular import network as modular_network
 
@@ -278,7 +273,7 @@ def measure_spectrum(runs: Runs[Frequencies], trained: Trained) -> dict[str, tup
     return variables
 
 
-def views(params: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "run frequency"]]:
+def views(params: Mapping[str, torch.Tensor]) -> dict[str, Float[torch.Tensor, "run frequency"]]:
     """{where it is read: strength of every frequency [run, frequency]} of networks at their
     start."""
     from assay.worlds.modular import spectrum

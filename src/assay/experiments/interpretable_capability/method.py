@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt
 
 from assay.core import Spec, rng
 from assay.core.errors import SpecError
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.data import corpus as corpora
 from assay.data import lm_text
@@ -21,9 +22,7 @@ from assay.worlds.networks import readable
 from assay.worlds.networks.readable import Known
 
 if TYPE_CHECKING:
-    import xarray as xr
     from jaxtyping import Float, Int
-    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -180,9 +179,8 @@ def train(runs: Runs[InterpretableCapability], bench: Bench) -> Trained:
 def exchange(runs: Runs[InterpretableCapability], bench: Bench, before: Trained) -> Trained:
     """Exchange the entries of each matrix of each block by lot; embeddings, norms and biases stay
     as they were."""
-    import torch
 
-    def by_lot(name: str, p: Tensor) -> Tensor:
+    def by_lot(name: str, p: torch.Tensor) -> torch.Tensor:
         if name.split(".")[1] not in BLOCKS:
             return p
         order = torch.from_numpy(
@@ -196,7 +194,7 @@ def exchange(runs: Runs[InterpretableCapability], bench: Bench, before: Trained)
 class Texts(NamedTuple):
     """What models are measured on: one text that all runs share, or each run's own."""
 
-    found_on: Tensor
+    found_on: torch.Tensor
     """By which circuits are found."""
     explained: Sequence[Split]
     """From which rules are learned, a quarter of the windows to say when to stop."""
@@ -207,8 +205,6 @@ class Texts(NamedTuple):
 
 def texts(runs: Runs[InterpretableCapability], bench: Bench) -> Texts:
     """The texts of these runs: a corpus that all share, or each planted world's own."""
-    import torch
-
     s = runs.shared
     if s.world:
         explained, judged = (
@@ -302,12 +298,10 @@ def measure(
 
 
 def by_circuits(
-    runs: Runs[InterpretableCapability], params: dict[str, Tensor], read: Texts, rung: int
+    runs: Runs[InterpretableCapability], params: dict[str, torch.Tensor], read: Texts, rung: int
 ) -> dict[str, np.ndarray]:
     """The loss of the whole model, of its circuits, and of others with as many nodes of each kind
     drawn by lot, twice."""
-    import torch
-
     kind, device = circuits.kinds(params), params["W_E"].device
     reference = circuits.read(params, read.found_on.to(device), "relu")
     judged = np.stack([text.tokens for text in read.judged]).astype(np.int64)
@@ -344,15 +338,13 @@ def by_circuits(
 
 def by_rules(
     runs: Runs[InterpretableCapability],
-    params: dict[str, Tensor],
+    params: dict[str, torch.Tensor],
     read: Texts,
     rung: int,
     mixes: bool,
 ) -> dict[str, np.ndarray]:
     """How well rules tell where neurons fire, of each run's neurons drawn by lot; by another's
     rule; and of random mixes of neurons."""
-    import torch
-
     s = runs.shared
     out = {
         name: np.full((len(runs), s.neurons), np.nan)
@@ -385,15 +377,14 @@ def by_rules(
     return out
 
 
-def posts(params: dict[str, Tensor], tokens: Tensor) -> Float[np.ndarray, "row neuron"]:
+def posts(params: dict[str, torch.Tensor], tokens: torch.Tensor) -> Float[np.ndarray, "row neuron"]:
     """What every neuron of one model gives at every position, block after block."""
-    import torch
 
     from assay.subjects.decoder import forward
 
-    activations: list[Tensor] = []
+    activations: list[torch.Tensor] = []
 
-    def edit(hook: str, block: int, x: Tensor) -> Tensor:
+    def edit(hook: str, block: int, x: torch.Tensor) -> torch.Tensor:
         if hook == "hook_post":
             activations.append(x[0])
         return x

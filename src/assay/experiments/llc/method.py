@@ -11,14 +11,13 @@ from annotated_types import Ge
 from assay.core import PerRun, Spec
 from assay.core.chains import CHECKS, block_ends
 from assay.core.errors import SpecError
+from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.sampler import check_sampler, n_beta_of
 from assay.worlds.potentials.known import Known, known
 from assay.worlds.potentials.potential import potential
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from assay.core.bench import Bench
     from assay.core.fit import Trained
     from assay.core.runs import Runs

@@ -10,6 +10,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from assay.core import Cost, Joint, Spec, probes
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import generator, normal
 from assay.data.harvest import HarvestSpec, harvest
@@ -22,7 +23,6 @@ from assay.subjects.site import Site
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import xarray as xr
     from jaxtyping import Bool, Float, Int
 
     from assay.core.bench import Bench
@@ -277,7 +277,6 @@ def removed(
     (`direct`). In its place: a random direction as long as it (`random`); the same part at another
     token of the window, drawn by lot (`permuted`). With a frozen decoder only the part and the
     random direction, which is what claims ask of it."""
-    import torch
 
     from assay.experiments.lm_importance.removal import change
 

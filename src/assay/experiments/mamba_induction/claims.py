@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Value
+from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.experiments.mamba_induction.method import CONV, RATE, WRITE
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 PAPER = "Okpekpe & Orvieto 2025, Revisiting associative recall in modern recurrent models"
 PILOT = "pilot: seed 0"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from assay.core import Runs
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.experiments.mamba_induction.method import (
     MambaInduction,
@@ -19,9 +20,6 @@ from assay.experiments.mamba_induction.method import (
 )
 
 if TYPE_CHECKING:
-    import xarray as xr
-    from torch import Tensor
-
     from assay.core.bench import Bench
     from assay.core.fit import Trained
 
@@ -38,7 +36,6 @@ def chains_along(runs: Runs[MambaInduction], bench: Bench, before: Trained) -> T
 
     Formula: n_beta · mean over draws of (loss there − loss at the state), both of the same
     sequences"""
-    import torch
 
     from assay.core import fit, langevin
     from assay.core.chains import block_ends, estimate, mean_over
@@ -58,7 +55,7 @@ def chains_along(runs: Runs[MambaInduction], bench: Bench, before: Trained) -> T
     }
     seeds = runs.seeds[:, None] * 1_000 + np.tile(np.arange(s.chains), len(moments(s.steps)))
 
-    def loss(params: Mapping[str, Tensor], tokens: Tensor) -> Tensor:
+    def loss(params: Mapping[str, torch.Tensor], tokens: torch.Tensor) -> torch.Tensor:
         return answer_loss(params, tokens.repeat_interleave(count, 0))
 
     group = langevin(

@@ -13,6 +13,7 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from assay.core import Spec
 from assay.core.errors import SpecError
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.experiments.memorisation.removals import FEWER, MIXED, RULES, RUNGS, WHOLE, Block, block
 from assay.worlds.memory import selectors
@@ -20,9 +21,6 @@ from assay.worlds.memory.corpus import LEAST, LENGTH, PLANTED, SYMBOLS, UNSEEN
 from assay.worlds.memory.subsets import exchanged, memorisation
 
 if TYPE_CHECKING:
-    import xarray as xr
-    from torch import Tensor
-
     from assay.core.bench import Bench
     from assay.core.fit import Trained
     from assay.core.runs import Runs
@@ -98,7 +96,6 @@ def blocks(runs: Runs[Memorisation]) -> list[Block]:
 def train(runs: Runs[Memorisation], bench: Bench) -> Trained:
     """Parameters [run, model, …] of every run's block, all models of all runs trained as one
     ensemble."""
-    import torch
 
     from assay.core import cosine, descent, fit
     from assay.core.fit import Trained
@@ -150,9 +147,10 @@ def train(runs: Runs[Memorisation], bench: Bench) -> Trained:
     )
 
 
-def starting(s: Memorisation, seeds: np.ndarray) -> tuple[dict[str, Tensor], Callable[..., Tensor]]:
+def starting(
+    s: Memorisation, seeds: np.ndarray
+) -> tuple[dict[str, torch.Tensor], Callable[..., torch.Tensor]]:
     """Starting parameters of networks or transformers, and their loss."""
-    from torch.nn import functional
 
     from assay.worlds.memory import models
     from assay.worlds.networks import transformer
@@ -170,11 +168,13 @@ def starting(s: Memorisation, seeds: np.ndarray) -> tuple[dict[str, Tensor], Cal
         vocab=SYMBOLS,
     )
 
-    def loss(params: dict[str, Tensor], text: Tensor) -> Tensor:
+    def loss(params: dict[str, torch.Tensor], text: torch.Tensor) -> torch.Tensor:
         logits, _ = transformer.forward(params, text[..., :-1])
         targets = text[..., 1:]
         return (
-            functional.cross_entropy(logits.flatten(0, 2), targets.flatten(), reduction="none")
+            torch.nn.functional.cross_entropy(
+                logits.flatten(0, 2), targets.flatten(), reduction="none"
+            )
             .view(len(text), -1)
             .mean(1)
         )
@@ -187,7 +187,7 @@ def predictor(s: Memorisation) -> Predict:
     from assay.worlds.memory import models
     from assay.worlds.networks import transformer
 
-    def predict_by_transformer(params: Any, tokens: Tensor) -> Tensor:
+    def predict_by_transformer(params: Any, tokens: torch.Tensor) -> torch.Tensor:
         return transformer.forward(params, tokens[:, :-1])[0].log_softmax(-1)
 
     return {"network": models.predict_by_network, "transformer": predict_by_transformer}.get(
@@ -241,7 +241,7 @@ def measure(runs: Runs[Memorisation], trained: Trained, bench: Bench) -> xr.Data
 
 
 def measure_block(
-    s: Memorisation, b: Block, params: dict[str, Tensor], seed: int
+    s: Memorisation, b: Block, params: dict[str, torch.Tensor], seed: int
 ) -> dict[str, Any]:
     """Everything that is measured of one block, by name."""
     from assay.worlds.memory import models
@@ -309,15 +309,13 @@ def measure_block(
     }
 
 
-def folded(p: Tensor, count: int) -> Tensor:
+def folded(p: torch.Tensor, count: int) -> torch.Tensor:
     """[run · model, …] as [run, model, …]."""
     return p.unflatten(0, (-1, count))
 
 
 def join_batches(parts: list[Any]) -> Any:
     """The batches of several blocks as one."""
-    import torch
-
     return (
         tuple(torch.cat(p) for p in zip(*parts, strict=True))
         if isinstance(parts[0], tuple)

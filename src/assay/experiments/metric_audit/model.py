@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core import Cost, rng
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.data.harvest import harvest
 from assay.data.harvest import inputs as harvest_inputs
@@ -20,7 +21,6 @@ from assay.subjects.site import Site
 from assay.subjects.untrained import untrained
 
 if TYPE_CHECKING:
-    import xarray as xr
     from jaxtyping import Bool, Int
 
     from assay.core.bench import Bench
@@ -163,8 +163,6 @@ def train(runs: Runs[MetricAudit], bench: Bench) -> Trained:
 
 
 def _concatenate(parts: list[Any]) -> Any:
-    import torch
-
     return torch.cat(parts)
 
 

@@ -11,11 +11,10 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from assay.core import Spec
+from assay.core.heavy import torch
 from assay.core.runs import Runs
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from assay.core.fit import Trained
     from assay.data.harvest import HarvestSpec
     from assay.data.planted_families import Families
@@ -148,7 +147,7 @@ def opened(trained: Trained, run: int) -> dict[str, list[Dictionary]]:
     return dictionaries
 
 
-def of_kind(trained: Trained, kind: str) -> dict[str, Tensor]:
+def of_kind(trained: Trained, kind: str) -> dict[str, torch.Tensor]:
     """The tensors [run, copy, …] of one kind."""
     return {
         name.removeprefix(f"{kind}."): x

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core import rng
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.experiments.metric_audit.panel import COPIES, MetricAudit, copies, opened, packed
 
 if TYPE_CHECKING:
-    import xarray as xr
     from jaxtyping import Bool, Float
-    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -140,8 +139,6 @@ def train(runs: Runs[MetricAudit], bench: Bench) -> Trained:
 def inputs(runs: Runs[MetricAudit]) -> Any:
     """A source of inputs, step → [run · copy, b, d]: every copy has inputs of its own of the run's
     world."""
-    import torch
-
     s = runs.shared
     sources = [s.world().inputs(runs.seeds, s.batch, f"train-{c}") for c in range(COPIES)]
     return lambda step: torch.stack([draw(step) for draw in sources], 1).flatten(0, 1)
@@ -150,8 +147,6 @@ def inputs(runs: Runs[MetricAudit]) -> Any:
 def featureless(runs: Runs[MetricAudit]) -> Any:
     """A source of normal inputs, step → [run · copy, b, d], with mean and covariance of the run's
     world."""
-    import torch
-
     s = runs.shared
     x = s.world().inputs(runs.seeds, 20_000, "covariance")(0).double()
     mean = x.mean(1, keepdim=True)
@@ -175,8 +170,8 @@ class Held:
     """Held-out inputs of one world: rows that choose which latent is meant, and rows that judge
     it."""
 
-    directions: Float[Tensor, "n d"]
-    x: tuple[Float[Tensor, "b d"], Float[Tensor, "b d"]]
+    directions: Float[torch.Tensor, "n d"]
+    x: tuple[Float[torch.Tensor, "b d"], Float[torch.Tensor, "b d"]]
     on: tuple[Bool[np.ndarray, "b n"], Bool[np.ndarray, "b n"]]
     special: Bool[np.ndarray, "b parent"]
     """Where a child of each parent is on, in the rows that judge."""
@@ -264,11 +259,10 @@ def scored(
     held: Held,
     narrow: Dictionary,
     other: Dictionary,
-    start: Float[Tensor, "f d"],
+    start: Float[torch.Tensor, "f d"],
 ) -> tuple[dict[str, float], float]:
     """Every measure of one dictionary, and how well it finds what was planted: the mean F1 of the
     latents that stand for the features."""
-    import torch
 
     from assay.dictionaries.measuring import metrics, recovery, splitting
     from assay.dictionaries.measuring.absorption import absorbed
@@ -305,7 +299,7 @@ def scored(
     }, float(np.nanmean(recovery.support(judge, best)["f1"]))
 
 
-def recovered(held: Held, x_hat: Float[Tensor, "b d"]) -> float:
+def recovered(held: Held, x_hat: Float[torch.Tensor, "b d"]) -> float:
     """The share of a planted readout's KL that reconstructions win back from the mean: every true
     feature promotes a token of its own.
 

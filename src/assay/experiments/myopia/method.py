@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Le
 
 from assay.core import Joint, PerRun, Spec, added, probes, rng
 from assay.core.errors import SpecError
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.worlds.epoch_game import best_course as theory
@@ -17,8 +18,6 @@ from assay.worlds.epoch_game import game as world
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import xarray as xr
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -110,7 +109,6 @@ def game_of(spec: Myopia) -> world.Game:
 
 
 def games_of(runs: Runs[Myopia], bench: Bench) -> Games:
-    import torch
 
     from assay.worlds.epoch_game.policies import stacked
 

@@ -10,6 +10,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from assay.core import Cost, Joint, PerRun, Spec, probes
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import normal
 from assay.data import corpus as corpora
@@ -21,9 +22,7 @@ from assay.subjects import folder as models
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import xarray as xr
     from jaxtyping import Float
-    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -132,10 +131,9 @@ def material(s: PathSplit, bench: Bench) -> Material:
     )
 
 
-def prices(s: PathSplit, materials: Material) -> Float[Tensor, "block d d"]:
+def prices(s: PathSplit, materials: Material) -> Float[torch.Tensor, "block d d"]:
     """The metrics in which blocks of features pay: the half that is to act directly for its
     indirect effect, and the other way round."""
-    import torch
 
     from assay.dictionaries.training.effects import priced
 

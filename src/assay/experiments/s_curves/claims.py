@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, OneTerm, Value, by
+from assay.core.heavy import torch, xr
 from assay.experiments.s_curves.method import DEPTH, LEFT, PROMINENCES, SHARE
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 POST = "Jermyn & Shlegeris 2022, Multi-Component Learning and S-Curves"
 COMMENT = "Jermyn 2022, comments on Multi-Component Learning and S-Curves"
@@ -114,7 +112,6 @@ def free_depths(arms: Arms) -> list[float]:
 def open_question(arms: Arms) -> list[float]:
     """Raw −ΣC ln Z at Z = C and at 2C, generalised KL at Z = 1 and at C, for C = ((.5, 1), (2,
     .1))."""
-    import torch
 
     from assay.worlds.linear.factors import generalised_kl, raw_cross_entropy
 
@@ -131,7 +128,6 @@ def open_question(arms: Arms) -> list[float]:
 def logits(arms: Arms) -> list[float]:
     """Row KL of softmax C to softmax Z: two rows by hand, then C with another constant added to
     each row."""
-    import torch
 
     from assay.worlds.linear.factors import row_kl
 

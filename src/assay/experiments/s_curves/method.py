@@ -10,15 +10,13 @@ from annotated_types import Ge, Gt
 
 from assay.core import PerRun, Spec
 from assay.core.errors import SpecError
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import torch
-    import xarray as xr
     from jaxtyping import Float
-    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import State, Trained
@@ -75,7 +73,7 @@ class SCurves(Spec):
 
 def target_and_loss(
     runs: Runs[SCurves], rank: int, device: torch.device | str = "cpu"
-) -> tuple[Float[Tensor, "run n n"], Loss]:
+) -> tuple[Float[torch.Tensor, "run n n"], Loss]:
     """The target of each run at a rank, and the loss it makes."""
     from assay.worlds.linear import factors
 
@@ -191,7 +189,7 @@ def measure(runs: Runs[SCurves], trained: Trained, bench: Bench) -> xr.Dataset:
 
 
 def distance(
-    tensors: Mapping[str, Tensor], rank: int, A: Float[Tensor, "run n n"]
+    tensors: Mapping[str, torch.Tensor], rank: int, A: Float[torch.Tensor, "run n n"]
 ) -> Float[np.ndarray, "run"]:
     """[run]: ‖Z − A‖ over ‖A‖ of what was learned at a rank."""
     from assay.worlds.linear import factors

@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt
 
 from assay.core import Cost, Joint, PerRun, Spec, probes
 from assay.core.errors import SpecError
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import generator, integers
 from assay.core.runs import Runs
@@ -25,9 +26,7 @@ from assay.subjects.untrained import untrained
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import xarray as xr
     from jaxtyping import Float
-    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -118,11 +117,11 @@ def activations(runs: Runs[SAEZoo], bench: Bench) -> tuple[Harvest, Harvest]:
     return data, harvest(test, bench, like=data)
 
 
-def shuffled(x: Float[Tensor, "*run b d"], seed: int, index: int) -> Float[Tensor, "*run b d"]:
+def shuffled(
+    x: Float[torch.Tensor, "*run b d"], seed: int, index: int
+) -> Float[torch.Tensor, "*run b d"]:
     """The rows with every coordinate rolled by its own random number of rows: each keeps its law,
     what ties them is gone."""
-    import torch
-
     b, d = x.shape[-2:]
     offset = torch.from_numpy(integers(np.array([seed]), "sae-zoo.shuffle", index, (d,), b)[0])
     return x.gather(-2, ((torch.arange(b)[:, None] + offset) % b).expand(x.shape))

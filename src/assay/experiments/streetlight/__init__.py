@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assay.core import Arm, Arms, Derive, Experiment, changed, grid, variant
+from assay.core.heavy import xr
 from assay.data import concepts
 from assay.experiments.streetlight.claims import CLAIMS
 from assay.experiments.streetlight.figures import figures
@@ -40,8 +41,6 @@ from assay.experiments.streetlight.probes import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import xarray as xr
 
 
 def select_measures(arms: Arms, names: Sequence[str], **levels: Sequence[str]) -> xr.Dataset:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core import rng
+from assay.core.heavy import torch
 from assay.core.spec import Spec
 from assay.data.harvest import HarvestSpec
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jaxtyping import Bool, Float
-    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.data.harvest import Harvest
@@ -33,14 +33,12 @@ class Looked:
     """The tokens that are looked at, and as many that judge: activations, and what every rule says
     of them."""
 
-    x: tuple[Float[Tensor, "token d"], ...]
-    true: tuple[Bool[Tensor, "token rule"], ...]
+    x: tuple[Float[torch.Tensor, "token d"], ...]
+    true: tuple[Bool[torch.Tensor, "token rule"], ...]
 
 
 def looked(data: Harvest, test: Harvest, windows: int, bench: Bench) -> Looked:
     """The tokens of the first windows of both harvests, outliers left out."""
-    import torch
-
     rules = token_rules(data, test, windows, bench)
     places = [np.flatnonzero(part.keep[:windows].ravel()) for part in (data, test)]
     true = tuple(
@@ -55,7 +53,6 @@ def found_in(dictionary: Dictionary, tokens: Looked, seed: int | None = None) ->
     """Shares: of its live features for which looking finds a rule, of all rules for which there is
     a feature, and of features that are dead; FVU on the tokens that judge. With a seed also the
     first share with the rules of shuffled tokens."""
-    import torch
 
     from assay.features.predicates import followed
 

@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt
 
 from assay.core import Cost, Spec, probes
 from assay.core.errors import SpecError
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import generator
 from assay.data import concepts
@@ -48,8 +49,6 @@ from assay.subjects.untrained import untrained
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import xarray as xr
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -293,7 +292,6 @@ def listed(s: Streetlight, data: Harvest, bench: Bench) -> Asked:
 @lru_cache(maxsize=2)  # the arms of two models take turns
 def _read(data: Harvest, folders: tuple[Path, ...]) -> Asked:
     """The texts in these folders, once for all runs of a process that ask the same."""
-    import torch
 
     from assay.data.concept_acts import concept_acts
 
@@ -310,8 +308,6 @@ def _read(data: Harvest, folders: tuple[Path, ...]) -> Asked:
 def planted(s: Streetlight, dictionary: Dictionary, data: Harvest, before: int = 8) -> Asked:
     """Questions whose answer is one feature drawn by lot: is it on at the last of so many
     tokens?"""
-    import torch
-
     count = s.lots
     tokens_at = data.kept[data.kept % data.spec.context >= before][:12_800]
     f = torch.cat(
@@ -349,7 +345,6 @@ def planted(s: Streetlight, dictionary: Dictionary, data: Harvest, before: int =
 def in_words(s: Streetlight, question_set: Asked, data: Harvest, bench: Bench) -> Any:
     """AUROC of the model's own answers on test texts; which of its two words means yes is chosen on
     validation texts."""
-    import torch
 
     from assay.data.concept_acts import answers
     from assay.features.kernel_probe import auc

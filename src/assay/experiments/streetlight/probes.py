@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from assay.core import rng
+from assay.core.heavy import torch
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
-    from torch import Tensor
 
     from assay.dictionaries.dictionary import Dictionary
     from assay.features.kernel_probe import Questions, Tuned
@@ -49,20 +49,18 @@ class Asked:
     answers, parts."""
 
     names: tuple[str, ...]
-    x: Float[Tensor, "q row s d"]
+    x: Float[torch.Tensor, "q row s d"]
     tokens: Int[np.ndarray, "q row s"]
     label: Bool[np.ndarray, "q row"]
     part: Int[np.ndarray, "q row"]
 
     @cached_property
-    def there(self) -> Bool[Tensor, "q row s"]:
+    def there(self) -> Bool[torch.Tensor, "q row s"]:
         """Where there is a token."""
-        import torch
-
         return torch.from_numpy(self.tokens >= 0)
 
     @cached_property
-    def raw(self) -> Float[Tensor, "2 q row d"]:
+    def raw(self) -> Float[torch.Tensor, "2 q row d"]:
         """The activations, pooled in two ways."""
         return pooled(self.x, self.there)
 
@@ -86,7 +84,6 @@ def questions(question_set: Asked, regime: str, seed: int, draw: int = 0) -> Que
 
     Scarce regimes tune on as few rows as they train on. Where all rows are used and none is
     changed, the seed changes nothing."""
-    import torch
 
     from assay.features.kernel_probe import Questions
 
@@ -130,11 +127,9 @@ def questions(question_set: Asked, regime: str, seed: int, draw: int = 0) -> Que
 
 
 def pooled(
-    x: Float[Tensor, "q row s d"], mask: Bool[Tensor, "q row s"]
-) -> Float[Tensor, "2 q row d"]:
+    x: Float[torch.Tensor, "q row s d"], mask: Bool[torch.Tensor, "q row s"]
+) -> Float[torch.Tensor, "2 q row d"]:
     """Each text as one vector in two ways: its last token's, and the mean over its tokens."""
-    import torch
-
     last = mask.sum(-1) - 1
     end = x.gather(2, last[..., None, None].expand(-1, -1, 1, x.shape[-1]))[:, :, 0]
     return torch.stack([end, (x * mask[..., None]).sum(2) / mask.sum(-1, keepdim=True)])
@@ -142,11 +137,9 @@ def pooled(
 
 def grams(
     tokens: Int[np.ndarray, "q row s"],
-) -> tuple[Float[Tensor, "q row row"], Float[Tensor, "q row row"]]:
+) -> tuple[Float[torch.Tensor, "q row row"], Float[torch.Tensor, "q row row"]]:
     """Inner products of texts as bags of tokens, and as bags of tokens and pairs that follow each
     other."""
-    import torch
-
     matrices: tuple[list, list] = [], []
     for texts in tokens.tolist():
         single = [{t for t in text if t >= 0} for text in texts]
@@ -167,13 +160,12 @@ def grams(
 
 
 def coded(
-    question_set: Asked, encode: Callable[[int, Float[Tensor, "b d"]], Float[Tensor, "b k"]]
-) -> Float[Tensor, "2 q row k"]:
+    question_set: Asked,
+    encode: Callable[[int, Float[torch.Tensor, "b d"]], Float[torch.Tensor, "b k"]],
+) -> Float[torch.Tensor, "2 q row k"]:
     """What `encode` makes of each question's tokens, pooled text by text; what texts are filled up
     with is not coded."""
-    import torch
-
-    pools: list[Tensor] = []
+    pools: list[torch.Tensor] = []
     with torch.no_grad():
         for i, (x, mask) in enumerate(zip(question_set.x, question_set.there, strict=True)):
             count, values = mask.sum(-1), encode(i, x[mask])
@@ -186,7 +178,9 @@ def coded(
     return torch.stack(pools, 1)
 
 
-def read_of(question_set: Asked, dictionary: Dictionary) -> dict[str, Float[Tensor, "2 q row k"]]:
+def read_of(
+    question_set: Asked, dictionary: Dictionary
+) -> dict[str, Float[torch.Tensor, "2 q row k"]]:
     """Features times the length of their decoder rows, reconstruction and error, pooled text by
     text.
 
@@ -205,13 +199,13 @@ def read_of(question_set: Asked, dictionary: Dictionary) -> dict[str, Float[Tens
 class Plain:
     """What methods without a dictionary read of the texts, worked out once for all regimes."""
 
-    raw: Float[Tensor, "2 q row d"]
-    grams: dict[str, Float[Tensor, "q row row"]]
+    raw: Float[torch.Tensor, "2 q row d"]
+    grams: dict[str, Float[torch.Tensor, "q row row"]]
     """Inner products of texts as bags of tokens, and of tokens and pairs."""
-    few: Float[Tensor, "q row s k"]
+    few: Float[torch.Tensor, "q row s k"]
     """Tokens in principal components of all training texts, in every regime: no answers are needed
     for them."""
-    there: Bool[Tensor, "q row s"]
+    there: Bool[torch.Tensor, "q row s"]
 
 
 def plain_methods(r: Plain, q: Questions) -> Iterator[tuple[str, Tuned]]:
@@ -242,7 +236,7 @@ def plain_methods(r: Plain, q: Questions) -> Iterator[tuple[str, Tuned]]:
 
 
 def own_methods(
-    codes: dict[str, Float[Tensor, "2 q row k"]],
+    codes: dict[str, Float[torch.Tensor, "2 q row k"]],
     q: Questions,
     names: Sequence[str] = (*SAE, "error"),
 ) -> Iterator[tuple[str, Tuned]]:
@@ -274,7 +268,7 @@ def own_methods(
     )
 
 
-def best_feature(features: Float[Tensor, "2 q row f"], q: Questions) -> Tuned:
+def best_feature(features: Float[torch.Tensor, "2 q row f"], q: Questions) -> Tuned:
     """The best single feature, chosen on training texts."""
     from assay.features import kernel_probe as probe
 
@@ -284,7 +278,6 @@ def best_feature(features: Float[Tensor, "2 q row f"], q: Questions) -> Tuned:
 def best_of_lone(question_set: Asked, dictionary: Dictionary, q: Questions) -> Tuned:
     """The best single feature of a dictionary whose features do not compete: texts that do not
     choose need only the chosen ones."""
-    import torch
 
     from assay.features import kernel_probe as probe
 
@@ -318,7 +311,7 @@ def best_of_lone(question_set: Asked, dictionary: Dictionary, q: Questions) -> T
     return score_columns([last[..., :1], mean[..., 1:]], q)
 
 
-def score_columns(columns: Sequence[Float[Tensor, "q row 1"]], q: Questions) -> Tuned:
+def score_columns(columns: Sequence[Float[torch.Tensor, "q row 1"]], q: Questions) -> Tuned:
     """One column by itself, turned as training texts have it: any regression on it orders texts
     so."""
     from assay.features import kernel_probe as probe
@@ -328,7 +321,7 @@ def score_columns(columns: Sequence[Float[Tensor, "q row 1"]], q: Questions) -> 
     )
 
 
-def regression(poolings: Sequence[Float[Tensor, "q row k"]], q: Questions) -> Tuned:
+def regression(poolings: Sequence[Float[torch.Tensor, "q row k"]], q: Questions) -> Tuned:
     """A tuned regression on these columns, whichever pooling validation prefers."""
     from assay.features import kernel_probe as probe
 
@@ -338,7 +331,7 @@ def regression(poolings: Sequence[Float[Tensor, "q row k"]], q: Questions) -> Tu
 
 
 def regressions(
-    inner: dict[str, list[Float[Tensor, "q row n"]]], q: Questions
+    inner: dict[str, list[Float[torch.Tensor, "q row n"]]], q: Questions
 ) -> Iterator[tuple[str, Tuned]]:
     """A tuned regression for every name, whichever of its inner products validation prefers; all
     are solved at once."""
@@ -349,9 +342,8 @@ def regressions(
         yield name, tuned([next(scores) for _ in both], q)
 
 
-def tuned(parts: Sequence[Float[Tensor, "setting q row"]], q: Questions) -> Tuned:
+def tuned(parts: Sequence[Float[torch.Tensor, "setting q row"]], q: Questions) -> Tuned:
     """What the best setting of several lots of them reaches."""
-    import torch
 
     from assay.features.kernel_probe import best
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core import rng
+from assay.core.heavy import torch
 from assay.core.spec import Spec
 from assay.data import concepts
 from assay.experiments.streetlight.looking import Looked, found_in
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jaxtyping import Float
-    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.data.harvest import Harvest
@@ -170,7 +170,7 @@ def equal(question_set: Asked, data: Harvest, tokens: Looked, seed: int, fvu: fl
     )
 
 
-def sample(data: Harvest, seed: int) -> Float[Tensor, "b d"]:
+def sample(data: Harvest, seed: int) -> Float[torch.Tensor, "b d"]:
     """So many tokens of the training harvest, drawn by lot."""
     return data.rows(rng.generator(seed, "streetlight.sample").permutation(data.kept)[:16_384])
 

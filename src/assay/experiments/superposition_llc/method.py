@@ -12,15 +12,13 @@ from annotated_types import Ge, Gt, Lt
 
 from assay.core import Spec
 from assay.core.errors import SpecError
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.sampler import n_beta_of
 from assay.worlds.bottleneck import polygons
 from assay.worlds.potentials.learning_coefficient import stationary_quadratic
 
 if TYPE_CHECKING:
-    import xarray as xr
-    from torch import Tensor
-
     from assay.core.bench import Bench
     from assay.core.fit import Trained
     from assay.core.runs import Runs
@@ -100,7 +98,6 @@ class SuperpositionLLC(Spec):
 
 
 def train(runs: Runs[SuperpositionLLC], bench: Bench) -> Trained:
-    import torch
 
     from assay.core import descent, fit
     from assay.core.fit import watched
@@ -112,7 +109,7 @@ def train(runs: Runs[SuperpositionLLC], bench: Bench) -> Trained:
         centre = polygons.weights(polygons.parse_state(s.around, s.columns), s.columns, dead=0.0)
         params = {k: v + torch.from_numpy(centre[k]) for k, v in params.items()}
 
-    def loss(p: dict[str, Tensor], batch: Any) -> Tensor:
+    def loss(p: dict[str, torch.Tensor], batch: Any) -> torch.Tensor:
         return one_hot.batch_loss(p, batch, s.relu) if s.data else one_hot.potential(p, s.relu)
 
     batches = one_hot.batches(runs, s.columns, s.data, s.batch) if s.data else lambda step: None
@@ -135,7 +132,6 @@ def sampler_settings(s: SuperpositionLLC) -> dict[str, Any]:
 def chains_at_ends(runs: Runs[SuperpositionLLC], bench: Bench, before: Trained) -> Trained:
     """Chains at the end of each training; if asked, with the noise taken out, and at the state that
     it left last as well."""
-    import torch
 
     from assay.core.fit import Trained
     from assay.worlds.bottleneck import stages

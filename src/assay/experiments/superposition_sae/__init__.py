@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved
+from assay.core.heavy import xr
 from assay.experiments.superposition_sae.claims import (
     AROUND,
     BLOCK,
@@ -38,8 +39,6 @@ from assay.experiments.superposition_sae.method import (
 )
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from assay.core.fit import Trained
 
 FEWER = 32

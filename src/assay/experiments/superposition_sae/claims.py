@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core import Arms, Claim, Finding, OneTerm, Value
+from assay.core.heavy import xr
 from assay.core.memo import once
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 SEED = (
     "C. McDougall, comment on ARENA's exercises on superposition: importance and sparse "
@@ -187,8 +185,6 @@ def matched(names: tuple[str, ...], recovery: str = "cosine") -> Value:
 
 def per_block(values: Sequence[float]) -> xr.DataArray:
     """A value [block] of these numbers."""
-    import xarray as xr
-
     return xr.DataArray(
         [float(x) for x in values], dims="block", coords={"block": np.arange(len(values))}
     )

@@ -15,6 +15,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from assay.core import Joint, PerRun, Spec
+from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.rng import generator
 from assay.data import opinions
@@ -23,7 +24,6 @@ from assay.data.opinions import ANSWERS, BIOGRAPHY, CELLS, Question
 from assay.experiments.sycophancy.planted import PAD, answer_loss, dialogues, words
 
 if TYPE_CHECKING:
-    import xarray as xr
     from jaxtyping import Float
 
     from assay.core.bench import Bench

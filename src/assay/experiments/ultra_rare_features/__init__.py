@@ -16,6 +16,7 @@ import math
 from typing import TYPE_CHECKING
 
 from assay.core import Arm, Arms, Derive, Experiment, grid, variant
+from assay.core.heavy import xr
 from assay.experiments.ultra_rare_features.claims import CLAIMS
 from assay.experiments.ultra_rare_features.figures import figures
 from assay.experiments.ultra_rare_features.method import (
@@ -28,8 +29,6 @@ from assay.experiments.ultra_rare_features.method import (
 )
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from assay.core.sizes import Sizes
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Published, Value
+from assay.core.heavy import xr
 from assay.core.stats import ratio
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 SEED = (
     "nostalgebraist 2023, comment on Open Source Replication & Commentary on Anthropic's "

@@ -11,6 +11,7 @@ from annotated_types import Ge, Gt
 
 from assay.core import Cost, Joint, PerRun, Spec
 from assay.core.errors import SpecError
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.data.harvest import HarvestSpec, harvest
 from assay.data.harvest import inputs as harvest_inputs
@@ -22,9 +23,7 @@ from assay.subjects.site import Site
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import xarray as xr
     from jaxtyping import Bool, Float, Int
-    from torch import Tensor
 
     from assay.core.bench import Bench
     from assay.core.fit import Trained
@@ -173,7 +172,6 @@ def batches(runs: Runs[UltraRare], bench: Bench) -> Callable[[int], Any]:
 def method(runs: Runs[UltraRare]) -> Method:
     """ReLU + L1 with independent starts of encoder and decoder; checks for dead latents at a
     quarter and a half spare a random half."""
-    import torch
 
     from assay.dictionaries.dynamics.byhand import ByHand
     from assay.dictionaries.nonlinearity import ReLU
@@ -263,11 +261,9 @@ def measure(runs: Runs[UltraRare], trained: Trained, bench: Bench) -> xr.Dataset
     return measures(runs, coords=coords, **variables)
 
 
-def judging_inputs(run: Runs[UltraRare], bench: Bench) -> tuple[Any, Any, Tensor]:
+def judging_inputs(run: Runs[UltraRare], bench: Bench) -> tuple[Any, Any, torch.Tensor]:
     """(what latents are chosen by, what they are followed on, held-out rows): a formula, or
     training rows and held-out ones."""
-    import torch
-
     s = run.shared
     if s.subject == "planted":
         truth = world(run)
@@ -278,11 +274,10 @@ def judging_inputs(run: Runs[UltraRare], bench: Bench) -> tuple[Any, Any, Tensor
 
 
 def measures_of_run(
-    single: Runs[UltraRare], t: Mapping[str, Tensor], bench: Bench
+    single: Runs[UltraRare], t: Mapping[str, torch.Tensor], bench: Bench
 ) -> dict[str, tuple[str, Any, str]]:
     """Everything measured of one run, {name: (dims, values, unit)}: medians over each kind of
     latent."""
-    import torch
 
     from assay.core.rng import generator
     from assay.data.embedded import SMALLEST

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Int
-from scipy.stats import spearmanr
 
+from assay.core.heavy import scipy, torch
 from assay.core.intervals import interval
 from assay.dictionaries.measuring.ablation import capture, spliced_run
 from assay.features.importance import STREAM, finish, importance_sums
@@ -116,7 +115,7 @@ def ablate(
     estimate, exact = columns["gradient_sample"], columns["ablation_text"]
     both = np.isfinite(estimate) & np.isfinite(exact)
     agreement = (
-        float(spearmanr(estimate[both], exact[both]).statistic)
+        float(scipy.stats.spearmanr(estimate[both], exact[both]).statistic)
         if both.sum() > 2 and np.ptp(estimate[both]) > 0
         else None
     )

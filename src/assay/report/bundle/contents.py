@@ -12,11 +12,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core.claims import Claim, Judged
+from assay.core.heavy import xr
 from assay.core.intervals import interval
 from assay.core.judging import FEWEST, FEWEST_ALONE, Scope, judge
 from assay.core.memo import remembering
@@ -25,9 +26,6 @@ from assay.core.reasons import IDENTICAL
 from assay.core.scales import rescale
 from assay.core.stats import mean
 from assay.report.bundle import steps
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 Arms = Mapping[str, "xr.Dataset"]
 Told = dict[str, Any]

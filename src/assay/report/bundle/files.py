@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from assay.core.heavy import xr
 from assay.core.plain import as_json, plain
 from assay.report import draw, export, pages, tables
 from assay.report.bundle import judge
 from assay.report.bundle.contents import Carried, quantities
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from assay.core.figures import Figure
 
 MOST = 8192
