@@ -15,11 +15,12 @@ from cyclopts import Parameter, Token
 
 from assay.core import foreign
 from assay.core.errors import AssayError, nearest
+from assay.core.experiment import Experiment
 from assay.core.heavy import torch
+from assay.lab import catalogue
 from assay.lab.urls import is_url, url_of
 
 if TYPE_CHECKING:
-    from assay.core.experiment import Experiment
     from assay.lab.lab import Lab
     from assay.lab.preset import Preset
 
@@ -190,7 +191,6 @@ class Choice:
     def of(self, name: str) -> tuple[Experiment, Preset]:
         """Find the experiment of this name or file, and its preset with the fields that were
         set."""
-        from assay.lab import catalogue
         from assay.lab.preset import override
 
         experiment = catalogue.find(name)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -24,10 +24,8 @@ from assay.core.spec import PerRun, Spec
 from assay.data import corpus as corpora
 from assay.data.corpus import Part, Windows
 from assay.subjects import folder as models
+from assay.subjects.pretrained import Pretrained, fast_dtype, load
 from assay.subjects.site import Site
-
-if TYPE_CHECKING:
-    from assay.subjects.pretrained import Pretrained
 
 OUTLIER = 6.0
 """Vectors longer than this many medians are left out, as is position 0 of every window."""
@@ -302,7 +300,6 @@ def _open(path: Path, name: str) -> np.ndarray:
 def _dtype(spec: HarvestSpec, bench: Bench) -> str:
     if spec.dtype != "auto":
         return spec.dtype
-    from assay.subjects.pretrained import fast_dtype
 
     return "bfloat16" if bench.device.type == "cuda" else fast_dtype()
 
@@ -362,8 +359,6 @@ def _write(path: Path, acts: Float[np.ndarray, "w s d"]) -> None:
 def _model(
     name: str, device: str, dtype: str, fingerprint: str
 ) -> Any:  # the fingerprint: a folder may change in place
-    from assay.subjects.pretrained import load
-
     return load(name, device, dtype)  # type: ignore[arg-type]
 
 

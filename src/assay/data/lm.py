@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
@@ -14,15 +14,16 @@ from jaxtyping import Int
 
 from assay.core import rng
 from assay.core.bench import Bench
+from assay.core.descent import descent
 from assay.core.errors import SpecError
+from assay.core.fit import Group, Trained, fit
 from assay.core.heavy import torch
 from assay.core.runs import Runs
+from assay.core.schedules import warm_up_decay
 from assay.core.spec import PerRun, Spec
 from assay.data import corpus as corpora
-
-if TYPE_CHECKING:
-    from assay.core.fit import Group, Trained
-    from assay.subjects.decoder import Params, Shape
+from assay.subjects.decoder import MATRICES, Params, Shape, next_token_loss
+from assay.subjects.decoder_files import GPT2
 
 HELD_OUT = "held_out"
 """Among what training gives: the mean loss on held-out windows at each evaluation, [run,
@@ -95,8 +96,6 @@ class LmSpec(Spec):
 
 def shape_of(spec: LmSpec, vocab: int) -> Shape:
     """The decoder that a spec asks for, with so many tokens."""
-    from assay.subjects.decoder import Shape
-
     s = spec
     return Shape(
         layers=s.layers,
@@ -116,9 +115,6 @@ def shape_of(spec: LmSpec, vocab: int) -> Shape:
 def start(runs: Runs[LmSpec], shape: Shape) -> dict[str, torch.Tensor]:
     """Parameters before training, [run, …]: matrices N(0, std²) by each run's seed, gains 1, biases
     0."""
-
-    from assay.subjects.decoder import MATRICES
-    from assay.subjects.decoder_files import GPT2
 
     spread = runs.each("std").astype(np.float32)
 
@@ -156,9 +152,6 @@ def group_of(
 
     Parameters `fixed` are used as they are: none of `params`, and not learned.
     """
-    from assay.core.descent import descent
-    from assay.core.schedules import warm_up_decay
-    from assay.subjects.decoder import MATRICES, next_token_loss
 
     def loss(params: Params, x: torch.Tensor) -> torch.Tensor:
         return next_token_loss({**params, **fixed}, x, shape.activation).flatten(1).mean(1)
@@ -192,8 +185,6 @@ def train_lms(
     After each of the steps `evaluate_at` the loss on held-out windows is kept as `held_out` [run,
     evaluation], and `each` is called with the step and the parameters. A training that was killed
     goes on where it was."""
-    from assay.core.fit import fit
-
     group = group_of(runs, shape, params)
     _evaluated(group, shape, tuple(evaluate_at), held_out, on_evaluation)
     return fit([group], batches, steps=runs.shared.steps, probe_at=evaluate_at, bench=bench)[0]
@@ -201,8 +192,6 @@ def train_lms(
 
 def loss_on(params: Params, windows: Int[np.ndarray, "window s"], shape: Shape) -> torch.Tensor:
     """The mean loss of each run on windows of tokens, [run], in nats."""
-
-    from assay.subjects.decoder import next_token_loss
 
     device, few = params["W_E"].device, max(1, AT_ONCE // (len(params["W_E"]) * windows.shape[1]))
     with torch.no_grad():

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -26,10 +26,9 @@ from assay.data import corpus as corpora
 from assay.data.corpus import Part
 from assay.data.harvest import Harvest, HarvestSpec, harvests
 from assay.subjects.folder import find
+from assay.subjects.pretrained import load
+from assay.subjects.readout import Readout, readout
 from assay.subjects.site import Site
-
-if TYPE_CHECKING:
-    from assay.subjects.readout import Readout
 
 Target = Literal["act", "update", "post", "logit", "logit-exact", "attn", "resid"]
 
@@ -156,9 +155,6 @@ def targets(spec: TargetSpec, bench: Bench, like: Targets | None = None) -> Targ
 def _readout(
     subject: str, layer: int, fingerprint: str
 ) -> Readout:  # the fingerprint: a folder may change in place
-    from assay.subjects.pretrained import load
-    from assay.subjects.readout import readout
-
     return readout(load(subject), layer)
 
 

@@ -3,6 +3,7 @@ few tensors of its own."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import index
@@ -340,7 +341,6 @@ class Dictionary(Shown):
 
         Raises: DataError for a nonlinearity of one's own, which `load` could not make again.
         """
-        import json
 
         from safetensors.torch import save_file
 
@@ -365,7 +365,6 @@ class Dictionary(Shown):
 
         Raises: DataError for a file that cannot be read or holds something else.
         """
-        import json
 
         from safetensors import SafetensorError, safe_open
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -15,12 +15,11 @@ from jaxtyping import Int
 from assay.core import foreign, hashes
 from assay.core.errors import DataError
 from assay.core.heavy import torch
+from assay.evaluation import measure, summary, sums
 from assay.evaluation.setting import Setting
-
-if TYPE_CHECKING:
-    from assay.evaluation.sources import Source
-    from assay.evaluation.texts import Arrays, Tick
-    from assay.evaluation.watching import Watch
+from assay.evaluation.sources import Source
+from assay.evaluation.texts import Arrays, Tick
+from assay.evaluation.watching import Watch
 
 NAMES = ("acts", "activations", "x")
 TARGETS = ("target", "targets", "y")
@@ -183,8 +182,6 @@ def run(
     """Each dictionary's sums, [document, …], and firings [piece, feature]. Raises: DataError for
     numbers that are not finite."""
     from safetensors import safe_open
-
-    from assay.evaluation import measure, summary, sums
 
     where, pieces, source_parts = (
         torch.device(device),

@@ -7,7 +7,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -26,10 +26,8 @@ from assay.evaluation.text import Text
 from assay.evaluation.watching import Watch
 from assay.lab.store import Store
 from assay.subjects.folder import ModelFolder
+from assay.subjects.pretrained import Pretrained, load
 from assay.subjects.site import Site
-
-if TYPE_CHECKING:
-    from assay.subjects.pretrained import Pretrained
 
 BATCH = {"cpu": 2048, "cuda": 16_384}
 """Tokens in one pass of the model."""
@@ -212,6 +210,4 @@ def _concatenate_shards(parts: Sequence[Arrays]) -> Arrays:
 
 
 def _model(name: str, device: str, dtype: Any) -> Pretrained:
-    from assay.subjects.pretrained import load
-
     return load(name, device, dtype)

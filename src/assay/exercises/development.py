@@ -15,8 +15,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from assay.core import rng
+from assay.core.bench import Unkept
 from assay.core.heavy import scipy, torch
+from assay.core.runs import Runs
 from assay.exercises.answers import NotYet, called, right, same
+from assay.experiments.superposition_llc.method import SuperpositionLLC, train
 
 Numbers = Float[np.ndarray, "..."]
 
@@ -426,9 +429,6 @@ class Course:
 def course() -> Course:
     """Train the toy from a square with two dead columns, by small batches of a thousand inputs: one
     second, once."""
-    from assay.core.bench import Unkept
-    from assay.core.runs import Runs
-    from assay.experiments.superposition_llc.method import SuperpositionLLC, train
     from assay.worlds.bottleneck import stages
 
     runs = Runs(

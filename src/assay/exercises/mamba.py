@@ -17,8 +17,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from assay.core import rng
+from assay.core.bench import Unkept
 from assay.core.heavy import torch
+from assay.core.runs import Runs
+from assay.data.recall import recall
 from assay.exercises.answers import NotYet, as_numbers, called, near, right, same
+from assay.experiments.mamba_induction.method import MambaInduction, errors, train
+from assay.subjects import Site
 
 Numbers = Float[np.ndarray, "..."]
 
@@ -463,11 +468,6 @@ def block() -> Block:
     The answer is the logit of the donor's value less that of the own.
     """
 
-    from assay.core.bench import Unkept
-    from assay.core.runs import Runs
-    from assay.data.recall import recall
-    from assay.experiments.mamba_induction.method import MambaInduction, errors, train
-    from assay.subjects import Site
     from assay.subjects.mamba import forward
 
     runs = Runs(

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
+from jaxtyping import Float
 
 from assay.core import (
     Arm,
@@ -32,17 +33,14 @@ from assay.core import (
     summary,
     variant,
 )
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained
 from assay.core.heavy import scipy, torch, xr
 from assay.core.measures import by, measures
+from assay.core.runs import Runs
 from assay.core.stats import at_best, ratio
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
+from assay.data import planted
 
 PAPER = "Elhage et al. 2022, Toy Models of Superposition, Demonstrating Superposition"
 SEED = (
@@ -117,7 +115,6 @@ def importances(runs: Runs[Collapse]) -> Float[torch.Tensor, "run feature"]:
 
 
 def train(runs: Runs[Collapse], bench: Bench) -> Trained:
-    from assay.data import planted
     from assay.worlds.bottleneck import toy
 
     s = runs.shared
@@ -137,7 +134,6 @@ def train(runs: Runs[Collapse], bench: Bench) -> Trained:
 
 def measure(runs: Runs[Collapse], trained: Trained, bench: Bench) -> xr.Dataset:
 
-    from assay.data import planted
     from assay.worlds.bottleneck import toy
 
     s, W = runs.shared, trained.tensors["W"]

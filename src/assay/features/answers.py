@@ -8,17 +8,15 @@ to its ancestors alone, so each beginning is computed once and comes out as it w
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.core.errors import DataError, ModelError
 from assay.core.heavy import torch
-
-if TYPE_CHECKING:
-    from assay.subjects.decoder import Params
-    from assay.subjects.pretrained import Pretrained
+from assay.subjects.decoder import Params, forward
+from assay.subjects.pretrained import Pretrained
 
 Encode = Callable[[str], list[int]]
 Asked = tuple[str, Sequence[str]]
@@ -164,8 +162,6 @@ def small_answer_logprobs(
 
     Raises: DataError for a prompt longer than the context, or as `scored`.
     """
-
-    from assay.subjects.decoder import forward
 
     flat = [s for question in questions for s in scored(encode, question)]
     context = params["W_pos"].shape[1]

@@ -13,16 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.core import rng
 from assay.core.heavy import torch
-
-if TYPE_CHECKING:
-    from assay.subjects.decoder import Activation, Edit, Params
+from assay.subjects.decoder import Activation, Edit, Params, forward, next_token_loss
 
 STREAM, HEAD, NEURON = range(3)
 """Kinds of nodes, in the order in which those of one block stand."""
@@ -61,8 +58,6 @@ def read(
 ) -> Reading:
     """Read a text with the whole model."""
 
-    from assay.subjects.decoder import forward
-
     means: dict[Hook, torch.Tensor] = {}
     scales: dict[Hook, torch.Tensor] = {}
 
@@ -91,8 +86,6 @@ def loss(
     Means are those of the same text, or those given. Norms divide by what they divide by in the
     whole model: else a stream of which little is left would be blown up to the length that the
     whole one has."""
-    from assay.subjects.decoder import next_token_loss
-
     edit = _edit(params, mask, text.means if means is None else means, text.scales)
     return next_token_loss(params, text.tokens, activation, edit).flatten(1).mean(1)
 

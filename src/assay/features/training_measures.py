@@ -14,10 +14,11 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from assay.core.heavy import torch
+from assay.dictionaries.dynamics import cohort
+from assay.dictionaries.dynamics.cohort import Snapshots, median, slopes
+from assay.dictionaries.dynamics.pulls import ablate, alignment
 
 if TYPE_CHECKING:
-    from assay.dictionaries.dynamics.cohort import Snapshots
-
     Kinds = Mapping[str, Int[np.ndarray, "latent"]]
     Named = dict[str, tuple[str, Any, str]]
     ByKind = dict[str, tuple[dict[str, float], str]]
@@ -63,8 +64,6 @@ def trajectories(snaps: Snapshots, truth: Any, kinds: Kinds, rare: float) -> Nam
     training: many a latent does not fire in that time and stands still, so a median of slopes would
     jump. `fallen` is the share that ends below a third of its density when chosen, `risen` the
     share that ends above `rare`."""
-    from assay.dictionaries.dynamics.cohort import median, slopes
-
     steps = np.array(snaps.steps)
     late = int(np.searchsorted(steps, steps[-1] / 2))
     out = {
@@ -116,8 +115,6 @@ def gradients(
     Ordinary latents are looked at on the first `few` rows, each on as many firings as a rare latent
     had."""
 
-    from assay.dictionaries.dynamics import cohort
-
     latents = {kind: torch.from_numpy(indices) for kind, indices in kinds.items()}
     moved: dict[str, cohort.Moved] = {}
     for kind, some in latents.items():
@@ -146,9 +143,6 @@ def encoders(
 
     The latter is their mean cosine less that of their random `start`.
     """
-    from assay.dictionaries.dynamics import cohort
-    from assay.dictionaries.dynamics.pulls import alignment
-
     cosine = np.abs(directions(params))
     aligned = {
         k: float(alignment(params["W_enc"].mT[i]) - alignment(start.mT[i]))
@@ -169,9 +163,6 @@ def savings(
 ) -> ByKind:
     """{name: ({kind: value}, unit)}: what rare latents, dead weight and pairs save together, beside
     as many ordinary firings."""
-
-    from assay.dictionaries.dynamics import cohort
-    from assay.dictionaries.dynamics.pulls import ablate
 
     latents = {kind: torch.from_numpy(indices) for kind, indices in kinds.items()}
     ordinary = ablate(params, x[:few], torch.cat([latents["ordinary"], latents["ordinary-2"]]))

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
 from assay.core.errors import ModelError
 from assay.core.heavy import torch
-
-if TYPE_CHECKING:
-    from assay.subjects.pretrained import Pretrained
+from assay.subjects.pretrained import Pretrained
 
 BEFORE, AFTER = "<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n"
 """What stands before a user's words and after them, in the format of ChatML."""

@@ -14,6 +14,7 @@ from assay.core.heavy import torch
 from assay.subjects.decoder import EPS
 from assay.subjects.folder import find
 from assay.subjects.mamba import Params, Shape
+from assay.subjects.pretrained import load
 
 MATRICES: Mapping[str, str] = {"W_delta_2": "dt_proj.weight", "W_out": "out_proj.weight"}
 """Our names → those within transformers' mixer, stored output first; W_in and W_gate share one, as
@@ -147,8 +148,6 @@ def read(folder: str) -> tuple[dict[str, torch.Tensor], Shape]:
 
     Raises: ModelError for a folder that is incomplete, holds another architecture, or one that
     `forward` does not compute."""
-    from assay.subjects.pretrained import load
-
     model_folder = find(folder)
     if (kind := model_folder.config["model_type"]) != "mamba":
         raise ModelError(f"{model_folder.path} holds a model of type {kind}, no Mamba")

@@ -6,16 +6,14 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.core.bench import Bench
 from assay.core.errors import ModelError
 from assay.core.heavy import torch
 from assay.core.spec import Spec
 from assay.subjects.folder import ModelFolder, find
-
-if TYPE_CHECKING:
-    from assay.subjects.pretrained import Pretrained
+from assay.subjects.pretrained import Pretrained
 
 
 @dataclass(frozen=True, kw_only=True)

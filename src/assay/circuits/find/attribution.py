@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from jaxtyping import Bool, Float
 
 from assay.circuits.find.cutting import ROWS, without_edges
 from assay.circuits.find.question import Question
 from assay.core.heavy import torch
+from assay.core.rng import normal
 from assay.subjects.parts import Edge, Part, Reader, Written, run_by_parts
 
 
@@ -107,9 +109,6 @@ def by_integrated_activations(q: Question, steps: int = 16) -> Scores:
 
 def by_chance(q: Question, seeds: Sequence[int]) -> Scores:
     """Draw scores at random by each run's seed: what a ranking is worth that knows nothing."""
-    import numpy as np
-
-    from assay.core.rng import normal
 
     noise = torch.from_numpy(
         normal(np.array(seeds), "circuits.find.chance", 0, (1, len(q.edges)))

@@ -8,6 +8,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from assay.core import foreign
 from assay.core.errors import DataError
 from assay.core.heavy import torch
@@ -34,8 +36,6 @@ def safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 def npz(path: Path) -> dict[str, torch.Tensor]:
     """The arrays of an npz file by name, as tensors. Raises: DataError, for arrays of Python
     objects too."""
-    import numpy as np
-
     foreign.regular(path, "an npz file")
     try:
         with zipfile.ZipFile(path) as archive:

@@ -7,7 +7,7 @@ never a mean of ratios."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,11 +16,10 @@ from assay.core.figures import columns, summary
 from assay.core.heavy import torch, xr
 from assay.core.measures import by
 from assay.core.stats import Means, Statistic
+from assay.data.harvest import Harvest
+from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import measures
-
-if TYPE_CHECKING:
-    from assay.data.harvest import Harvest
-    from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring.sums import document_sums
 
 SUMS = {name: unit for name, unit in measures.SUMS.items() if name != "square_raw"}
 """What experiments store of every document, with units: all sums but ‖x‖², which none of their
@@ -51,8 +50,6 @@ def document_measures(
 
     `change` is applied to the normalised test activations first, for a control such as shuffled
     coordinates."""
-
-    from assay.dictionaries.measuring.sums import document_sums
 
     files, document = np.unique(test.document[test.kept], return_inverse=True)
     x = change(test.rows(test.kept)).to(dictionary.W_enc.device)

@@ -7,7 +7,7 @@ With c the centre, o the origin, y activations and ŷ their reconstructions, eac
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -15,10 +15,8 @@ from jaxtyping import Float, Int
 from assay.core.arrays import Array, as_tensor
 from assay.core.errors import DataError
 from assay.core.heavy import torch
+from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.measures import SUMS
-
-if TYPE_CHECKING:
-    from assay.dictionaries.dictionary import Dictionary
 
 Centre: TypeAlias = 'Float[torch.Tensor, "d"]'
 PerRow: TypeAlias = 'dict[str, Float[torch.Tensor, "b"]]'

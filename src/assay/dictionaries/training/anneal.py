@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +12,7 @@ from jaxtyping import Float
 from assay.core.errors import SpecError
 from assay.core.heavy import torch
 from assay.dictionaries.nonlinearity import Nonlinearity
+from assay.dictionaries.training.learners import Seen
 from assay.dictionaries.training.terms import (
     ByRun,
     Params,
@@ -23,9 +23,6 @@ from assay.dictionaries.training.terms import (
     project,
     squared_error,
 )
-
-if TYPE_CHECKING:
-    from assay.dictionaries.training.learners import Seen
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
 
+from jaxtyping import Float
+
 from assay.core.errors import SpecError, nearest
 from assay.core.heavy import torch
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
-
     from assay.dictionaries.training.train import Method
 
 Part = Literal["", "decoder", "soft-decoder", "encoder"]

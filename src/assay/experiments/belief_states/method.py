@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
+from jaxtyping import Float
 
-from assay.core import PerRun, Spec, added
+from assay.core import PerRun, Spec, added, cosine, descent, fit, rng, warm_up_decay
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained, watched
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.experiments.belief_states.probes import (
@@ -22,17 +26,14 @@ from assay.experiments.belief_states.probes import (
     unexplained,
 )
 from assay.experiments.belief_states.process import emitting_process, tree_of
+from assay.worlds.hidden_markov.batches import Batch, all_prefixes, drawn_prefixes, every_prefix
+from assay.worlds.hidden_markov.beliefs import additive, excess, joint
+from assay.worlds.hidden_markov.process import PrefixTree
+from assay.worlds.networks.prefixes import Prefixes, forward_prefixes
+from assay.worlds.networks.transformer import MATRICES, Sizes, transformer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from jaxtyping import Float
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
     from assay.core.runs import Runs
-    from assay.worlds.hidden_markov.batches import Batch
-    from assay.worlds.hidden_markov.process import PrefixTree
 
 WINDOWS = 7
 """The longest joint table of last tokens that is a rival."""
@@ -109,11 +110,6 @@ class BeliefStates(Spec):
 
 
 def train(runs: Runs[BeliefStates], bench: Bench) -> Trained:
-    from assay.core import cosine, descent, fit, warm_up_decay
-    from assay.core.fit import Trained, watched
-    from assay.worlds.networks.prefixes import Prefixes, forward_prefixes
-    from assay.worlds.networks.transformer import MATRICES, Sizes, transformer
-
     s = runs.shared
     if s.read != "network":  # nothing is trained: what is probed is made when it is measured
         return Trained.nothing(runs)
@@ -162,8 +158,6 @@ def moments(s: BeliefStates) -> list[int]:
 def batches(runs: Runs[BeliefStates]) -> Callable[[int], Batch]:
     """step → (token, position, ancestors, weight, target): distinct prefixes, how much each counts,
     what follows it."""
-    from assay.worlds.hidden_markov.batches import drawn_prefixes, every_prefix
-
     s = runs.shared
     tree = tree_of(s, s.context)
     if s.whole:
@@ -173,8 +167,6 @@ def batches(runs: Runs[BeliefStates]) -> Callable[[int], Batch]:
 
 
 def measure(runs: Runs[BeliefStates], trained: Trained, bench: Bench) -> xr.Dataset:
-
-    from assay.worlds.hidden_markov.beliefs import excess
 
     s = runs.shared
     tree = tree_of(s, s.probed)
@@ -215,9 +207,6 @@ def residual_streams(
     """{probe: [run, row, d]} of a network's residual stream, and its next-token distributions [run,
     row, v]."""
 
-    from assay.worlds.hidden_markov.batches import all_prefixes
-    from assay.worlds.networks.prefixes import forward_prefixes
-
     with torch.no_grad():
         logits, residuals = forward_prefixes(params, all_prefixes(tree))
     layers = {f"layer {i + 1}": x.cpu() for i, x in enumerate(residuals)}
@@ -229,9 +218,6 @@ def probed_features(
 ) -> tuple[dict[str, torch.Tensor], Float[torch.Tensor, "run row v"] | None]:
     """{probe: [run or 1, row, d]} and what the network predicts [run, row, v], None where there is
     no prediction."""
-
-    from assay.core import rng
-    from assay.worlds.hidden_markov.beliefs import additive, joint
 
     s = runs.shared
     exact = torch.from_numpy(tree.predicted)[None]
@@ -273,7 +259,6 @@ def along_training(
     training."""
 
     from assay.core import Runs
-    from assay.worlds.hidden_markov.beliefs import excess
 
     belief, once, over, missing = (
         torch.from_numpy(tree.belief),

@@ -3,26 +3,22 @@ tokens, and what they leave over."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 
 from assay.core import Runs, Spec
+from assay.core.bench import Bench
 from assay.core.heavy import torch
 from assay.experiments.belief_states.process import tree_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from jaxtyping import Float, Int
-    from numpy.typing import ArrayLike
-
-    from assay.core.bench import Bench
-    from assay.features.token_kernel import OutOfFold
-    from assay.worlds.hidden_markov.process import PrefixTree
+from assay.features.linear_probe import STRENGTHS, centroids, distance_r2, out_of_fold
+from assay.features.token_kernel import OutOfFold, kernel_out_of_fold
+from assay.worlds.hidden_markov.process import PrefixTree
 
 HELD_OUT = {"prefix": "prefixes held out", "ending": "endings held out"}
 APART = 10**6
@@ -53,8 +49,6 @@ class OnTokens(Spec):
 def regress(spec: Any, folder: Path) -> None:
     """Write the predictions of the kernel regression, and those within its training rows."""
 
-    from assay.features.token_kernel import kernel_out_of_fold
-
     tree = tree_of(spec, spec.probed)
     group, k = held_out(tree, spec.ending, spec.protocol)
     last, belief = tree.last(spec.probed), torch.from_numpy(tree.belief)
@@ -68,8 +62,6 @@ def regress(spec: Any, folder: Path) -> None:
 def on_tokens(s: Spec, seed: int, protocol: str, bench: Bench) -> OutOfFold:
     """The kernel regression's predictions [row, state], and those within its training rows [fold,
     row, state]."""
-
-    from assay.features.token_kernel import OutOfFold
 
     fields = {name: getattr(s, name) for name in ("process", "x", "alpha", "probed", "ending")}
     [folder] = bench.artefacts([OnTokens(seed=seed, protocol=protocol, **fields)], regress)
@@ -103,8 +95,6 @@ def read_out_of_folds(
 
     With `kernels` [run][draw], a share of the kernel's predictions and a probe of what that share
     leaves over."""
-
-    from assay.features.linear_probe import STRENGTHS, out_of_fold
 
     group, k = held_out(tree, runs.shared.ending, protocol)
 
@@ -193,8 +183,6 @@ def distances(
 ) -> dict[str, tuple[str, Any, str]]:
     """How well distances between the 35 predicted beliefs are those of the true ones, and those of
     the next-token distributions."""
-
-    from assay.features.linear_probe import centroids, distance_r2
 
     true, following = (
         centroids(y[None], tree.state)[0] for y in (belief, torch.from_numpy(tree.predicted))

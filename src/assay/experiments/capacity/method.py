@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
+from jaxtyping import Float
 
-from assay.core import PerRun, Spec
+from assay.core import PerRun, Spec, descent, fit, rng
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained, best_starts
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from jaxtyping import Float
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
+from assay.core.runs import Runs
+from assay.core.schedules import warm_up_decay
+from assay.data import planted
+from assay.worlds.bottleneck.capacity import capacity, dimensionality
+from assay.worlds.bottleneck.marginal import at_capacities
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +65,7 @@ def train(runs: Runs[Capacity], bench: Bench) -> Trained:
     """The best of each run's starts by held-out loss; `total` [run start] is the summed capacity of
     every start."""
 
-    from assay.core import descent, fit
-    from assay.core.fit import best_starts
-    from assay.data import planted
     from assay.worlds.bottleneck import toy
-    from assay.worlds.bottleneck.capacity import capacity
 
     s = runs.shared
     wide = type(runs)(
@@ -101,8 +97,6 @@ def train(runs: Runs[Capacity], bench: Bench) -> Trained:
 def scatter(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
     """Keep the lengths of the features' rows and draw their directions anew."""
 
-    from assay.core import rng
-
     W = before.tensors["W"]
     directions = torch.from_numpy(
         rng.normal(runs.seeds, "capacity.scatter", 0, tuple(W.shape[1:]))
@@ -118,10 +112,6 @@ def scatter(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
 def benefit(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
     """Least expected loss where every feature has a little less capacity than before, and what more
     would be worth to each."""
-
-    from assay.core import fit, rng
-    from assay.worlds.bottleneck.capacity import capacity
-    from assay.worlds.bottleneck.marginal import at_capacities
 
     s, world = runs.shared, World(runs, bench)
     W, b = (before.tensors[k].double() for k in "Wb")
@@ -144,9 +134,6 @@ def benefit(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
 def envelope(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
     """Least expected loss from these weights on, with every importance as it is, and each in turn a
     little more or less."""
-
-    from assay.core import descent, fit
-    from assay.core.schedules import warm_up_decay
 
     s, world = runs.shared, World(runs, bench)
     up = s.change * torch.eye(s.features, dtype=torch.float64, device=bench.device)
@@ -180,7 +167,6 @@ class World:
 
     def __init__(self, runs: Runs[Capacity], bench: Bench) -> None:
 
-        from assay.data import planted
         from assay.worlds.bottleneck import toy
         from assay.worlds.bottleneck.sparse_law import sparse_law
 
@@ -217,8 +203,6 @@ EXTRAS = {
 
 
 def measure(runs: Runs[Capacity], trained: Trained, bench: Bench) -> xr.Dataset:
-
-    from assay.worlds.bottleneck.capacity import capacity, dimensionality
 
     world = World(runs, bench)
     params = {k: t.double() for k, t in trained.tensors.items() if k in ("W", "b", "gain")}

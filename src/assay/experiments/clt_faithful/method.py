@@ -4,20 +4,20 @@ what the circuit does."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
 
-from assay.core import PerRun, Spec
+from assay.core import PerRun, Spec, descent, fit, warm_up_decay
+from assay.core.bench import Bench
+from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
+from assay.core.runs import Runs
+from assay.dictionaries.cross_layer import bounded, encode, lengths, replaced, written
+from assay.dictionaries.training.cross_layer import CrossLayer
 from assay.experiments.clt_faithful.world import World
-
-if TYPE_CHECKING:
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
 
 ON = 0.01
 """A feature counts as on where it writes more than this share of an answer: Adam leaves traces
@@ -66,7 +66,6 @@ class CltFaithful(Spec):
 
 def begun(runs: Runs[CltFaithful]) -> dict[str, torch.Tensor]:
     """The parameters before training; without training a known dictionary has no other features."""
-    from assay.dictionaries.cross_layer import bounded
     from assay.experiments.clt_faithful.world import first_start, planted
 
     s = runs.shared
@@ -78,8 +77,6 @@ def begun(runs: Runs[CltFaithful]) -> dict[str, torch.Tensor]:
 def train(runs: Runs[CltFaithful], bench: Bench) -> Trained:
     """Train dictionaries on all inputs of the circuit at every step."""
 
-    from assay.core import descent, fit, warm_up_decay
-    from assay.dictionaries.training.cross_layer import CrossLayer
     from assay.experiments.clt_faithful.world import of_others, world
 
     s = runs.shared
@@ -110,8 +107,6 @@ def measure(runs: Runs[CltFaithful], trained: Trained, bench: Bench) -> xr.Datas
     """Errors, features that are on, what they are credited with, and what an exchanged first hop
     does; on all inputs, unexchanged."""
 
-    from assay.dictionaries.cross_layer import bounded, encode, lengths, written
-    from assay.dictionaries.training.cross_layer import CrossLayer
     from assay.experiments.clt_faithful.world import flipped, world
 
     s = runs.shared
@@ -192,8 +187,6 @@ def exchange(
 def measure_write_distance(params: dict[str, torch.Tensor], original: World) -> torch.Tensor:
     """[run]: how far the second layer's write is from the model's where both MLPs are replaced;
     mean over inputs, 1 for a whole answer."""
-
-    from assay.dictionaries.cross_layer import replaced
 
     wrote = replaced(params, original.streams[:, 0])[1]
     return torch.linalg.vector_norm(wrote[:, 1] - original.writes[:, 1], dim=2).mean(1)

@@ -3,15 +3,15 @@ dictionaries of two hops that are known."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
+
+import numpy as np
 
 from assay.core import rng
 from assay.core.heavy import torch
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from assay.worlds.algorithms.built.circuit import Circuit
+from assay.worlds.algorithms.built.circuit import Circuit
+from assay.worlds.algorithms.built.one_hop import one_hop
+from assay.worlds.algorithms.built.two_hops import two_hops
 
 Known = Literal["faithful", "rewritten"]
 SCALE = 0.3
@@ -36,9 +36,6 @@ class World(NamedTuple):
 def circuit(hops: int) -> Circuit:
     """The circuit of two hops, or the one of two single hops side by side; five bits, stream of
     eight."""
-    from assay.worlds.algorithms.built.one_hop import one_hop
-    from assay.worlds.algorithms.built.two_hops import two_hops
-
     return two_hops(2) if hops == 2 else one_hop(1)
 
 

@@ -6,17 +6,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float, Int
 
+from assay.core.bench import Bench
+from assay.core.fit import Trained
 from assay.core.heavy import torch
 from assay.core.rng import generator, normal
+from assay.core.runs import Runs
 from assay.dictionaries.measuring import concentration as of
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
     from assay.experiments.dictionary_weights.setting import DictionaryWeights
 
 LIVE = 10

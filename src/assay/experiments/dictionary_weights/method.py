@@ -8,24 +8,28 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float
 
 from assay.core import Cost, Joint, probes
+from assay.core.bench import Bench
+from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import integers
+from assay.core.runs import Runs
 from assay.data import corpus as corpora
-from assay.data.harvest import HarvestSpec, harvest
+from assay.data.harvest import Harvest, HarvestSpec, harvest
 from assay.data.tiny import tiny
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring import frontier
+from assay.dictionaries.nonlinearity import ReLU
+from assay.dictionaries.selection import TopK
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.freezing import freeze
 from assay.experiments.dictionary_weights.matrices import CURVE, EDGES, matrix_measures
 from assay.experiments.dictionary_weights.setting import DictionaryWeights
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.data.harvest import Harvest
     from assay.dictionaries.training.train import Method
 
 
@@ -73,9 +77,6 @@ def covariance(data: Harvest) -> Float[torch.Tensor, "m m"]:
 def method(s: DictionaryWeights, data: Harvest) -> Method:
     """How this arm's dictionary is trained. A frozen decoder starts with the activations'
     covariance: the better of its two starts."""
-    from assay.dictionaries.selection import TopK
-    from assay.dictionaries.training import losses
-    from assay.dictionaries.training.freezing import freeze
     from assay.dictionaries.training.train import Method
 
     plain = Method(
@@ -125,8 +126,6 @@ def train(runs: Runs[DictionaryWeights], bench: Bench) -> Trained:
 def untrained(runs: Runs[DictionaryWeights], bench: Bench) -> Trained:
     """Dictionaries that nothing trains: as training starts, or every neuron a feature."""
 
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.nonlinearity import ReLU
     from assay.dictionaries.training.train import fit_dictionaries
 
     (s,) = runs.specs
@@ -160,8 +159,6 @@ def in_use(trained: Trained, s: DictionaryWeights, bench: Bench) -> Trained:
     """Note beside a dictionary what its matrix is weighed by: firings and E f² of features, and
     neurons' deviations, all on test text."""
 
-    from assay.dictionaries.dictionary import Dictionary
-
     _, test = activations(s, bench)
     trained = trained.to("cpu")  # where rows are read
     x, dictionary = mixed(s)(test.rows(test.kept)), Dictionary.of(trained)
@@ -182,8 +179,6 @@ def in_use(trained: Trained, s: DictionaryWeights, bench: Bench) -> Trained:
 def measure(runs: Runs[DictionaryWeights], trained: Trained, bench: Bench) -> xr.Dataset:
     """How dense the matrix is by feature and by neuron; of dictionaries on a model's own
     activations also FVU and how readable features are."""
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.measuring import frontier
     from assay.experiments.dictionary_weights.rules import readable
 
     (s,), trained = runs.specs, trained.to("cpu")

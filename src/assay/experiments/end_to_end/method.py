@@ -4,27 +4,27 @@ them into the model does."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
 from assay.core import Cost, probes
+from assay.core.bench import Bench
+from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import integers
+from assay.core.runs import Runs
 from assay.data import corpus as corpora
-from assay.data.harvest import HarvestSpec, harvest
+from assay.data.harvest import Harvest, HarvestSpec, harvest
 from assay.data.tiny import tiny
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring.ablation import capture, compare, spliced_run
+from assay.dictionaries.selection import TopK
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.freezing import freeze
 from assay.experiments.end_to_end.setting import EndToEnd
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.data.harvest import Harvest
-    from assay.dictionaries.dictionary import Dictionary
+from assay.subjects.site import Site
 
 AT_ONCE = 16
 """Test windows in one pass through the model."""
@@ -84,12 +84,8 @@ def rows(s: EndToEnd, data: Harvest) -> Callable[[int], Float[torch.Tensor, "b d
 
 def train(runs: Runs[EndToEnd], bench: Bench) -> Trained:
     """The dictionary of one seed; a seed has a model of its own, so it is a group of its own."""
-    from assay.dictionaries.selection import TopK
-    from assay.dictionaries.training import losses
     from assay.dictionaries.training.endtoend import fit_end_to_end
-    from assay.dictionaries.training.freezing import freeze
     from assay.dictionaries.training.train import Method, fit_dictionaries
-    from assay.subjects.site import Site
 
     (s,) = runs.specs
     data, _ = texts(s, bench)
@@ -135,8 +131,6 @@ def train(runs: Runs[EndToEnd], bench: Bench) -> Trained:
 def measure(runs: Runs[EndToEnd], trained: Trained, bench: Bench) -> xr.Dataset:
     """By document: nats lost by splicing, errors at the site and at later blocks' inputs; features
     in use and how near they lie."""
-    from assay.dictionaries.dictionary import Dictionary
-
     (s,) = runs.specs
     _, test = texts(s, bench)
     dictionary = Dictionary.of(trained)
@@ -166,9 +160,7 @@ def spliced_sums(
     """Sums over each test document with the reconstruction in place at the kept positions: {name:
     (dims, sums, unit)}."""
 
-    from assay.dictionaries.measuring.ablation import capture, compare, spliced_run
     from assay.dictionaries.measuring.cell_measures import by_document
-    from assay.subjects.site import Site
 
     model, site = test.model(bench.device), Site.parse(s.site)
     after = [Site("resid_pre", layer) for layer in range(s.block + 1, s.layers)]

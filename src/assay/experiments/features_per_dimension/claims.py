@@ -10,6 +10,7 @@ from assay.core.heavy import scipy, xr
 from assay.core.measures import by
 from assay.core.stats import at_best
 from assay.experiments.features_per_dimension.method import GROUP
+from assay.worlds.bottleneck.polygons import shape, side_loss
 
 ELHAGE = "Elhage et al. 2022, Toy Models of Superposition, The Geometry of Superposition"
 SEED = "A. Jermyn, a comment on features per dimension, and the critic it quotes"
@@ -63,7 +64,6 @@ def shift(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 def hexagon(arms: Arms) -> list[float]:
     """The factor at which the loss of a regular hexagon is least, its bias fixed, then times the
     square."""
-    from assay.worlds.bottleneck.polygons import shape, side_loss
     from assay.worlds.bottleneck.rescaling import least_at
 
     length, bias = shape(6)

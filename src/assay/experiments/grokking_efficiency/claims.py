@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +14,7 @@ from assay.core.memo import once
 from assay.core.stats import Means
 from assay.experiments.grokking_efficiency.method import PAIRS
 from assay.worlds.modular import critical_size, two_circuits
-
-if TYPE_CHECKING:
-    from assay.worlds.modular.critical_size import PowerLaw
+from assay.worlds.modular.critical_size import PowerLaw
 
 PAPER = "Varma et al. 2023, Explaining grokking through circuit efficiency"
 SEED = (

@@ -5,31 +5,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from annotated_types import Ge, Gt
+from jaxtyping import Float, Int
 
 from assay.core import Spec, rng
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained, fit
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
+from assay.core.runs import Runs
 from assay.data import corpus as corpora
 from assay.data import lm_text
+from assay.data.lm import LmSpec, group_of, shape_of, start
 from assay.data.names import InWords
 from assay.features import circuits
+from assay.features.explaining.evidence import input_explanation
+from assay.features.explaining.learner import Split
+from assay.features.explaining.rule import Positions
+from assay.features.explaining.scoring import balanced_accuracy, cut, levels
+from assay.subjects.decoder import forward
 from assay.worlds.networks import readable
 from assay.worlds.networks.readable import Known
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, Int
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.data.lm import LmSpec
-    from assay.features.explaining.learner import Split
-    from assay.features.explaining.rule import Positions
 
 RUNGS = 5
 """Models of a ladder, smallest first."""
@@ -108,9 +108,6 @@ class InterpretableCapability(InWords, Spec):
 
 def lm_runs(runs: Runs[InterpretableCapability], rung: int) -> Runs[LmSpec]:
     """The language models of one rung, each with a seed of its own."""
-    from assay.core.runs import Runs
-    from assay.data.lm import LmSpec
-
     s, d = runs.shared, runs.shared.widths[rung]
     small = (16 / d) ** 0.5
     return Runs(
@@ -138,9 +135,6 @@ def lm_runs(runs: Runs[InterpretableCapability], rung: int) -> Runs[LmSpec]:
 def train(runs: Runs[InterpretableCapability], bench: Bench) -> Trained:
     """The parameters of every rung, named by it: trained side by side on the same batches, or
     written by hand."""
-    from assay.core.fit import Trained, fit
-    from assay.data.lm import group_of, shape_of, start
-
     s = runs.shared
     if s.world:
         models = [readable.decoder(runs.seeds, known, s.context) for known in LADDERS[s.world]]
@@ -231,15 +225,11 @@ def texts(runs: Runs[InterpretableCapability], bench: Bench) -> Texts:
 
 def positions(tokens: Int[np.ndarray, "window s"]) -> Positions:
     """All positions of these windows."""
-    from assay.features.explaining.rule import Positions
-
     return Positions(tokens, np.ones(tokens.shape, bool))
 
 
 def split(tokens: Int[np.ndarray, "window s"]) -> Split:
     """Windows to learn rules from, every fourth to say when to stop."""
-    from assay.features.explaining.learner import Split
-
     text = positions(tokens)
     return Split(text, text.row // tokens.shape[1] % 4 == 0)
 
@@ -380,8 +370,6 @@ def by_rules(
 def posts(params: dict[str, torch.Tensor], tokens: torch.Tensor) -> Float[np.ndarray, "row neuron"]:
     """What every neuron of one model gives at every position, block after block."""
 
-    from assay.subjects.decoder import forward
-
     activations: list[torch.Tensor] = []
 
     def edit(hook: str, block: int, x: torch.Tensor) -> torch.Tensor:
@@ -405,9 +393,6 @@ def explained(
 
     Formula: share of firing positions that the rule names less that of silent ones, 2 · balanced
     accuracy − 1; 0 for no rule"""
-    from assay.features.explaining.evidence import input_explanation
-    from assay.features.explaining.scoring import balanced_accuracy, cut, levels
-
     out = np.zeros((2, values.shape[1]))
     for i, value in enumerate(values.T):
         rule = input_explanation(text.learn(value > 0), text.text, value)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from assay.core import Arms, Claim, Finding, Gate, Value
 from assay.core.heavy import scipy, xr
 from assay.core.measures import by
 from assay.core.stats import Means, correlation, products, ratio
 from assay.dictionaries.measuring.frontier import FRONTIER, FVU
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
 
 SEED = (
     "C. McDougall, comment on the ARENA exercises: importance as the average amount by which a "

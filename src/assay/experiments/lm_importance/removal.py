@@ -12,21 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from assay.core.bench import Bench
 from assay.core.heavy import torch
 from assay.core.spec import Spec
-from assay.data.harvest import HarvestSpec
+from assay.data.harvest import Harvest, HarvestSpec
 from assay.data.harvest import inputs as harvest_inputs
+from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
-
-if TYPE_CHECKING:
-    from assay.core.bench import Bench
-    from assay.data.harvest import Harvest
-    from assay.subjects.pretrained import Pretrained
 
 _ROWS = 256
 """Most rows beside one window in one pass, so that memory does not grow with the number of

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Value
+from assay.core import Arms, Claim, Exact, Finding, Value, plateaus
 from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.experiments.mamba_induction.method import CONV, RATE, WRITE
@@ -64,8 +64,6 @@ def steps_to(name: str, share: float) -> Callable[[Arms], xr.DataArray]:
     which chains are run; NaN for never."""
 
     def value(arms: Arms) -> xr.DataArray:
-        from assay.core import plateaus
-
         loss = by(arms[name], "lr").loss.sel(lr=RATE).transpose("seed", "step")
         points = plateaus.time_to(loss.values, share)
         return loss.isel(step=0, drop=True).copy(

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from annotated_types import Ge, Gt
 
-from assay.core import PerRun, Spec
+from assay.core import PerRun, Spec, descent, fit, probes, rng, warm_up_decay
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained, watched
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
+from assay.core.runs import Runs
+from assay.data.recall import locate_queries, recall
+from assay.subjects.site import Site
 
 if TYPE_CHECKING:
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
     from assay.subjects.mamba import Shape
 
 TESTED, PATCHED = 256, 96
@@ -103,8 +105,6 @@ def shape_of(s: MambaInduction) -> Shape:
 def draw_sequences(runs: Runs[MambaInduction], stream: str, step: int, batch: int) -> torch.Tensor:
     """Sequences [run, b, s] of the task, by each run's seed."""
 
-    from assay.data.recall import recall
-
     s = runs.shared
     return torch.from_numpy(
         recall(
@@ -122,8 +122,6 @@ def draw_sequences(runs: Runs[MambaInduction], stream: str, step: int, batch: in
 def train(runs: Runs[MambaInduction], bench: Bench) -> Trained:
     """Train by cross-entropy at the answers alone; the parameters after `moments` steps are kept
     besides."""
-    from assay.core import descent, fit, probes, warm_up_decay
-    from assay.core.fit import watched
     from assay.worlds.networks.mamba import start
 
     s = runs.shared
@@ -155,7 +153,6 @@ def answer_loss(params: Mapping[str, torch.Tensor], tokens: torch.Tensor) -> tor
     """[run]: the mean cross-entropy at the answers, in nats; the last token answers and is not
     read."""
 
-    from assay.data.recall import locate_queries
     from assay.subjects.mamba import forward
 
     positions = locate_queries(tokens.shape[-1] // 4)
@@ -197,7 +194,6 @@ def measure(runs: Runs[MambaInduction], trained: Trained, bench: Bench) -> xr.Da
 def errors(runs: Runs[MambaInduction], params: dict[str, torch.Tensor], stream: str) -> np.ndarray:
     """[run]: share of answers that are wrong, half an answer counted as wrong and half as right
     besides: no log of 0."""
-    from assay.data.recall import locate_queries
     from assay.subjects.mamba import forward
 
     tokens, positions = draw_sequences(runs, stream, 0, TESTED), locate_queries(runs.shared.pairs)
@@ -220,7 +216,6 @@ def exchanged(runs: Runs[MambaInduction], params: dict[str, torch.Tensor]) -> di
     """
 
     from assay.subjects.mamba import forward
-    from assay.subjects.site import Site
 
     s = runs.shared
     sequences = draw_sequences(runs, "patch", 0, PATCHED)
@@ -302,8 +297,6 @@ def drawn_pair(runs: Runs[MambaInduction]) -> torch.Tensor:
     """[run, b]: which pair of a sequence is exchanged, none of the last two: a convolution over
     four tokens sees these at the question."""
 
-    from assay.core import rng
-
     return torch.from_numpy(
         rng.integers(runs.seeds, "mamba-induction.pair", 0, (PATCHED,), runs.shared.pairs - 2)
     )
@@ -327,7 +320,6 @@ def deviation(params: dict[str, torch.Tensor], tokens: torch.Tensor) -> np.ndarr
 
     from assay.subjects.mamba import decay, forward
     from assay.subjects.selective_scan import hidden_attention
-    from assay.subjects.site import Site
 
     last = params["W_in"].shape[1] - 1
     sites = {kind: Site(kind, last) for kind in ("delta", "B", "C", "ssm_in", "ssm_out")}

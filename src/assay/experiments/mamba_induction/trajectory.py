@@ -4,13 +4,16 @@ by Langevin chains at each of them."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from assay.core import Runs
+from assay.core import Runs, fit, langevin
+from assay.core.bench import Bench
+from assay.core.chains import block_ends, estimate, mean_over
+from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
+from assay.core.sampler import n_beta_of
 from assay.experiments.mamba_induction.method import (
     MambaInduction,
     answer_loss,
@@ -18,10 +21,6 @@ from assay.experiments.mamba_induction.method import (
     errors,
     moments,
 )
-
-if TYPE_CHECKING:
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
 
 BLOCKS = 20
 """Equal parts of a chain, of each of which the mean loss is kept; its steps are a multiple."""
@@ -36,11 +35,6 @@ def chains_along(runs: Runs[MambaInduction], bench: Bench, before: Trained) -> T
 
     Formula: n_beta · mean over draws of (loss there − loss at the state), both of the same
     sequences"""
-
-    from assay.core import fit, langevin
-    from assay.core.chains import block_ends, estimate, mean_over
-    from assay.core.fit import Trained
-    from assay.core.sampler import n_beta_of
 
     s = runs.shared
     states = {

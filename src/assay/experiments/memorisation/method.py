@@ -6,25 +6,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
 
-from assay.core import Spec
+from assay.core import Spec, cosine, descent, fit
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
+from assay.core.runs import Runs
 from assay.experiments.memorisation.removals import FEWER, MIXED, RULES, RUNGS, WHOLE, Block, block
-from assay.worlds.memory import selectors
-from assay.worlds.memory.corpus import LEAST, LENGTH, PLANTED, SYMBOLS, UNSEEN
+from assay.worlds.memory import models, selectors
+from assay.worlds.memory.corpus import LEAST, LENGTH, PLANTED, SYMBOLS, UNSEEN, bigrams
+from assay.worlds.memory.models import Predict
 from assay.worlds.memory.subsets import exchanged, memorisation
-
-if TYPE_CHECKING:
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.worlds.memory.models import Predict
+from assay.worlds.networks import transformer
 
 KINDS = [*PLANTED, *MIXED, *UNSEEN]
 GROUPS = [*WHOLE, *FEWER]
@@ -97,11 +96,6 @@ def train(runs: Runs[Memorisation], bench: Bench) -> Trained:
     """Parameters [run, model, …] of every run's block, all models of all runs trained as one
     ensemble."""
 
-    from assay.core import cosine, descent, fit
-    from assay.core.fit import Trained
-    from assay.worlds.memory import models
-    from assay.worlds.memory.corpus import bigrams
-
     s, run_blocks = runs.shared, blocks(runs)
     count = len(run_blocks[0].kept)
     wide = type(runs)(
@@ -152,9 +146,6 @@ def starting(
 ) -> tuple[dict[str, torch.Tensor], Callable[..., torch.Tensor]]:
     """Starting parameters of networks or transformers, and their loss."""
 
-    from assay.worlds.memory import models
-    from assay.worlds.networks import transformer
-
     if s.model == "network":
         return models.network(seeds, s.embedding, s.hidden), models.network_loss
     heads = max(1, s.hidden // 16)
@@ -184,8 +175,6 @@ def starting(
 
 def predictor(s: Memorisation) -> Predict:
     """How models of this kind predict."""
-    from assay.worlds.memory import models
-    from assay.worlds.networks import transformer
 
     def predict_by_transformer(params: Any, tokens: torch.Tensor) -> torch.Tensor:
         return transformer.forward(params, tokens[:, :-1])[0].log_softmax(-1)
@@ -244,8 +233,6 @@ def measure_block(
     s: Memorisation, b: Block, params: dict[str, torch.Tensor], seed: int
 ) -> dict[str, Any]:
     """Everything that is measured of one block, by name."""
-    from assay.worlds.memory import models
-
     predict, watched = predictor(s), b.watched
     loss, right = (np.full(b.kept.shape, np.nan) for _ in range(2))
     loss[:, watched], right[:, watched] = models.scores(predict, params, b.corpus.tokens[watched])

@@ -10,6 +10,7 @@ import numpy as np
 from assay.core import Arms, Claim, Finding, OneTerm
 from assay.core.heavy import scipy, xr
 from assay.core.measures import by
+from assay.core.power import smallest_difference
 from assay.core.stats import Means
 from assay.experiments.metric_audit.derived import HIGHER, ON_MODEL
 from assay.experiments.metric_audit.model import DRAWN, SOFT
@@ -202,8 +203,6 @@ def both_moments(arm: xr.Dataset, name: str) -> dict[str, xr.DataArray]:
 
 def luck(m: Means) -> np.ndarray:
     """t √2 s: what the difference of two new trainings exceeds by luck in 5 % of pairs."""
-    from assay.core.power import smallest_difference
-
     n = m["trainings"]
     s = np.sqrt(np.maximum(m["xx"] - m["x"] ** 2, 0) * n / (n - 1))
     return np.asarray(smallest_difference(1.0, round(float(n.flat[0]))) * s)

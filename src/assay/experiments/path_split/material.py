@@ -6,22 +6,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from assay.core.bench import Bench
 from assay.core.heavy import torch
 from assay.core.rng import normal, uniform
 from assay.data.harvest import Harvest, HarvestSpec, harvest
 from assay.data.tiny import TinySpec, tiny
 from assay.subjects.path_probes import Metrics, ablated, metrics, probe
+from assay.subjects.pretrained import Pretrained, load
 from assay.subjects.readout import Readout, readout
 from assay.subjects.site import Site
-
-if TYPE_CHECKING:
-    from assay.core.bench import Bench
-    from assay.subjects.pretrained import Pretrained
 
 BLOCK = 0
 """The block of a small model whose MLP's update is decomposed."""
@@ -94,8 +92,6 @@ def of_model(
     maxsize=8
 )  # all arms of a seed ask for the same, and a harvest is one object in a process
 def _material(data: Harvest, test: Harvest, metric_windows: int, batch: int, seed: int) -> Material:
-    from assay.subjects.pretrained import load
-
     model = load(data.spec.subject)
     read, some = (
         readout(model, BLOCK),

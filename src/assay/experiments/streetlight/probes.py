@@ -7,18 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
 from assay.core import rng
 from assay.core.heavy import torch
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
-
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.features.kernel_probe import Questions, Tuned
+from assay.dictionaries.dictionary import Dictionary
+from assay.features import kernel_probe as probe
+from assay.features.attention_probe import attention_scores, components
+from assay.features.kernel_probe import Questions, Tuned, best
 
 STANDARD = ("standard",)
 SCARCE = tuple(f"{n} examples{suffix}" for n in (8, 32) for suffix in ("", ", again"))
@@ -67,8 +65,6 @@ class Asked:
     @cached_property
     def plain(self) -> Plain:
         """What methods without a dictionary read of the texts, the same in all regimes."""
-        from assay.features.attention_probe import components
-
         few = components(self.x, self.there, questions(self, "standard", 0).train)
         return Plain(
             self.raw,
@@ -84,8 +80,6 @@ def questions(question_set: Asked, regime: str, seed: int, draw: int = 0) -> Que
 
     Scarce regimes tune on as few rows as they train on. Where all rows are used and none is
     changed, the seed changes nothing."""
-
-    from assay.features.kernel_probe import Questions
 
     labels, rows = question_set.label.copy(), []
     for q in range(len(labels)):
@@ -211,9 +205,6 @@ class Plain:
 def plain_methods(r: Plain, q: Questions) -> Iterator[tuple[str, Tuned]]:
     """The quiver without a dictionary, and the regression that nobody tuned; two poolings and every
     strength are settings of all that have them."""
-    from assay.features import kernel_probe as probe
-    from assay.features.attention_probe import attention_scores
-
     rows = [probe.prepared(x, q) for x in r.raw]
     inner = [probe.products(x, q) for x in rows]
     ranks = [n for n in RANKS if n < q.train.shape[1]]
@@ -242,8 +233,6 @@ def own_methods(
 ) -> Iterator[tuple[str, Tuned]]:
     """What is read of one dictionary: its best k features, all of them, its reconstruction and its
     error."""
-    from assay.features import kernel_probe as probe
-
     read = {
         "sae-all": list(codes["features"]),
         "recon": list(codes["recon"]),
@@ -270,16 +259,12 @@ def own_methods(
 
 def best_feature(features: Float[torch.Tensor, "2 q row f"], q: Questions) -> Tuned:
     """The best single feature, chosen on training texts."""
-    from assay.features import kernel_probe as probe
-
     return score_columns([probe.chosen(f, probe.top_features(f, q, 1)) for f in features], q)
 
 
 def best_of_lone(question_set: Asked, dictionary: Dictionary, q: Questions) -> Tuned:
     """The best single feature of a dictionary whose features do not compete: texts that do not
     choose need only the chosen ones."""
-
-    from assay.features import kernel_probe as probe
 
     rows, labels = q.train.numpy(), q.told.gather(1, q.train)
     arrays = (
@@ -314,8 +299,6 @@ def best_of_lone(question_set: Asked, dictionary: Dictionary, q: Questions) -> T
 def score_columns(columns: Sequence[Float[torch.Tensor, "q row 1"]], q: Questions) -> Tuned:
     """One column by itself, turned as training texts have it: any regression on it orders texts
     so."""
-    from assay.features import kernel_probe as probe
-
     return tuned(
         [probe.mean_scores(probe.products(probe.prepared(x, q), q), q) for x in columns], q
     )
@@ -323,8 +306,6 @@ def score_columns(columns: Sequence[Float[torch.Tensor, "q row 1"]], q: Question
 
 def regression(poolings: Sequence[Float[torch.Tensor, "q row k"]], q: Questions) -> Tuned:
     """A tuned regression on these columns, whichever pooling validation prefers."""
-    from assay.features import kernel_probe as probe
-
     return dict(regressions({"": [probe.products(probe.prepared(x, q), q) for x in poolings]}, q))[
         ""
     ]
@@ -335,8 +316,6 @@ def regressions(
 ) -> Iterator[tuple[str, Tuned]]:
     """A tuned regression for every name, whichever of its inner products validation prefers; all
     are solved at once."""
-    from assay.features import kernel_probe as probe
-
     scores = iter(probe.all_regression_scores([k for both in inner.values() for k in both], q))
     for name, both in inner.items():
         yield name, tuned([next(scores) for _ in both], q)
@@ -344,7 +323,5 @@ def regressions(
 
 def tuned(parts: Sequence[Float[torch.Tensor, "setting q row"]], q: Questions) -> Tuned:
     """What the best setting of several lots of them reaches."""
-
-    from assay.features.kernel_probe import best
 
     return best(torch.cat(list(parts)), q)

@@ -5,23 +5,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Ge, Gt, Lt
 
-from assay.core import Spec
+from assay.core import Spec, descent, fit
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained, watched
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
+from assay.core.runs import Runs
 from assay.core.sampler import n_beta_of
 from assay.worlds.bottleneck import polygons
 from assay.worlds.potentials.learning_coefficient import stationary_quadratic
-
-if TYPE_CHECKING:
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
 
 WITHIN = 0.01
 """Share of a level within which a loss is at it."""
@@ -74,8 +72,6 @@ class SuperpositionLLC(Spec):
     """Another independent draw of the same chains: shifts every seed."""
 
     def check(self) -> None:
-        from assay.worlds.bottleneck import polygons
-
         polygons.parse_state(self.around or "0", self.columns)
         if not self.localisation > 0:
             raise SpecError(
@@ -99,8 +95,6 @@ class SuperpositionLLC(Spec):
 
 def train(runs: Runs[SuperpositionLLC], bench: Bench) -> Trained:
 
-    from assay.core import descent, fit
-    from assay.core.fit import watched
     from assay.worlds.bottleneck import one_hot, stages
 
     s = runs.shared
@@ -133,7 +127,6 @@ def chains_at_ends(runs: Runs[SuperpositionLLC], bench: Bench, before: Trained) 
     """Chains at the end of each training; if asked, with the noise taken out, and at the state that
     it left last as well."""
 
-    from assay.core.fit import Trained
     from assay.worlds.bottleneck import stages
 
     s = runs.shared

@@ -3,25 +3,32 @@ it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
+from jaxtyping import Float
 
-from assay.core import PerRun, Spec
+from assay.core import PerRun, Spec, descent, fit, rng
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained, best_starts
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from jaxtyping import Float
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
+from assay.core.runs import Runs
+from assay.core.schedules import warm_up_decay
+from assay.data import planted
+from assay.dictionaries.baselines.linear import pca
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring.metrics import fvu, l0
+from assay.dictionaries.measuring.recovery import cosines, support, support_sums
+from assay.dictionaries.nonlinearity import ReLU
+from assay.dictionaries.selection import TopK
+from assay.dictionaries.training import losses
+from assay.worlds.bottleneck.capacity import capacity
+from assay.worlds.bottleneck.crowding import crowding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +100,6 @@ def importances(runs: Runs[SuperpositionSAE]) -> Float[torch.Tensor, "run f"]:
 
 def frequencies(runs: Runs[SuperpositionSAE]) -> Float[np.ndarray, "run f"]:
     """[run, f]: the probability that each feature is on, in an order of its own."""
-    from assay.core import rng
-
     s = runs.shared
     steps = np.linspace(-1, 1, s.features) if s.features > 1 else np.zeros(1)
     return (
@@ -106,10 +111,6 @@ def frequencies(runs: Runs[SuperpositionSAE]) -> Float[np.ndarray, "run f"]:
 def train_toys(runs: Runs[SuperpositionSAE], bench: Bench) -> Trained:
     """Of each run's candidates the toy with the lowest held-out loss: W [run, f, d], b [run, f]."""
 
-    from assay.core import descent, fit
-    from assay.core.fit import best_starts
-    from assay.core.schedules import warm_up_decay
-    from assay.data import planted
     from assay.worlds.bottleneck import toy
 
     s, p, k = runs.shared, frequencies(runs), runs.shared.candidates
@@ -149,8 +150,6 @@ def hidden_activations(
     """A source of the toys' hidden activations [run, b, d], scaled to E‖h‖² = d, and of the inputs
     [run, b, f] behind them."""
 
-    from assay.data import planted
-
     p = frequencies(runs) if p is None else p
     W = before["W"].cpu()
     chance = torch.from_numpy(p).to(W)[..., None]
@@ -164,9 +163,6 @@ def hidden_activations(
 
 def train_dictionaries(runs: Runs[SuperpositionSAE], bench: Bench, before: Trained) -> Trained:
     """A dictionary on each toy's hidden activations; beside it the toy's W."""
-    from assay.dictionaries.nonlinearity import ReLU
-    from assay.dictionaries.selection import TopK
-    from assay.dictionaries.training import losses
     from assay.dictionaries.training.train import Method, fit_dictionaries
 
     s = runs.shared
@@ -191,11 +187,6 @@ def train_dictionaries(runs: Runs[SuperpositionSAE], bench: Bench, before: Train
 def fixed_directions(runs: Runs[SuperpositionSAE], bench: Bench, before: Trained) -> Trained:
     """Random directions, or principal components both ways round, each latent with the bias at
     which it is on as often as a feature."""
-
-    from assay.core import rng
-    from assay.dictionaries.baselines.linear import pca
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.nonlinearity import ReLU
 
     s = runs.shared
     h = hidden_activations(runs, before.tensors, 20_000, "bias")(0)[0]
@@ -241,9 +232,6 @@ def measure(runs: Runs[SuperpositionSAE], trained: Trained, bench: Bench) -> xr.
 def toy_measures(runs: Runs[SuperpositionSAE], trained: Trained) -> dict[str, tuple[str, Any, str]]:
     """The toy's side: importance, probability, norm, capacity and crowding of every feature."""
 
-    from assay.worlds.bottleneck.capacity import capacity
-    from assay.worlds.bottleneck.crowding import crowding
-
     W, p = trained.tensors["W"].double().cpu(), frequencies(runs)
     return {
         "importance": ("run feature", importances(runs), "1"),
@@ -259,10 +247,6 @@ def dictionary_measures(
 ) -> dict[str, tuple[str, Any, str]]:
     """The dictionary's side: of each feature the cosine of the latent nearest in direction, and
     that latent's F1; L0 and FVU."""
-
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.measuring.metrics import fvu, l0
-    from assay.dictionaries.measuring.recovery import cosines, support, support_sums
 
     s, dictionaries = runs.shared, Dictionary.of(trained).to("cpu")
     direction = cosines(trained.tensors["W"].cpu(), dictionaries.W_dec)  # [run, f, latent]

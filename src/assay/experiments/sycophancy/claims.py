@@ -4,20 +4,16 @@ answers."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Bool
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, OneTerm, Published
 from assay.core.heavy import xr
 from assay.core.measures import by
+from assay.core.stats import Statistic
 from assay.data.opinions import CELLS, FAMILIES, Ending, Place
 from assay.features.answers import more_likely
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool
-
-    from assay.core.stats import Statistic
 
 PEREZ = (
     "Perez et al. 2022, Discovering Language Model Behaviors with Model-Written Evaluations, "

@@ -4,26 +4,22 @@ probability, in words of their own."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from itertools import product
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.heavy import torch
+from assay.core.runs import Runs
 from assay.data import opinions
 from assay.data.opinions import ANSWERS, BIOGRAPHY, CELLS, Cell
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from jaxtyping import Float, Int
-
-    from assay.core.runs import Runs
+from assay.subjects.decoder import forward, normed
 
 PAD = 0
 """What fills the context before a prompt."""
@@ -166,8 +162,6 @@ def answer_loss(
 
     Formula: −p log P(A) − (1 − p) log P(B) − log P(“)” | letter), mean over the batch
     """
-
-    from assay.subjects.decoder import forward, normed
 
     x, p = batch
     number = words().number

@@ -8,26 +8,30 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge
+from jaxtyping import Float
 
 from assay.core import Cost, Spec, probes
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import normal
+from assay.core.runs import Runs
 from assay.data import corpus as corpora
 from assay.data.names import model_in_words, text_in_words
-from assay.data.targets import Target, TargetSpec, targets
+from assay.data.targets import Target, Targets, TargetSpec, targets
 from assay.data.tiny import TinySpec, tiny
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.selection import TopK
+from assay.dictionaries.training import losses
 from assay.subjects import folder as models
+from assay.subjects.pretrained import fast_dtype, load
+from assay.subjects.readout import readout
+from assay.subjects.unread import unread as unread_of
+from assay.subjects.untrained import redrawn
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.data.targets import Targets
-    from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.training.cells import Cell
 
 CELLS: dict[str, tuple[Target, Target]] = {
@@ -137,8 +141,6 @@ def cells_of(s: WhichTarget) -> dict[str, Cell]:
 
 def train(runs: Runs[WhichTarget], bench: Bench) -> Trained:
     """Every cell's dictionary of this seed, on the same batches."""
-    from assay.dictionaries.selection import TopK
-    from assay.dictionaries.training import losses
     from assay.dictionaries.training.cells import fit_cells
     from assay.dictionaries.training.train import Method
 
@@ -169,8 +171,6 @@ def train(runs: Runs[WhichTarget], bench: Bench) -> Trained:
 
 def no_training(runs: Runs[WhichTarget], bench: Bench) -> Trained:
     """Train nothing: the model is measured as it is."""
-    from assay.core.fit import Trained
-
     return Trained.nothing(runs)
 
 
@@ -263,10 +263,6 @@ def measure_blocks(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> x
     update do to the logits."""
     from assay.dictionaries.measuring.cell_measures import by_document, gini
     from assay.dictionaries.measuring.linear_effects import effect_errors, principal_parts
-    from assay.subjects.pretrained import fast_dtype, load
-    from assay.subjects.readout import readout
-    from assay.subjects.unread import unread as unread_of
-    from assay.subjects.untrained import redrawn
 
     (s,) = runs.specs
     name, text = s.subject.removeprefix("untrained "), corpora.load(s.corpus)

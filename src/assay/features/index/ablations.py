@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -18,9 +18,9 @@ from assay.features.importance import STREAM, finish, importance_sums
 from assay.features.index.blocks import LEAST
 from assay.features.index.firings import Block, Firings
 from assay.features.index.passes import CELLS, Place
-
-if TYPE_CHECKING:
-    from assay.features.live.reader import Reader, Reading
+from assay.features.live.paths import split_paths
+from assay.features.live.promoted import promoted
+from assay.features.live.reader import Reader, Reading
 
 SHOWN = 2
 """Firings of each feature whose paths and exact logits are worked out: its strongest in windows of
@@ -314,10 +314,6 @@ def _strongest(
 ) -> Callable[[int, Block, np.ndarray], tuple[float, ...]]:
     """Tell of a feature, its firings and those on the sample the numbers `PATHS`: at its strongest
     ones."""
-    from assay.features.live.paths import split_paths
-    from assay.features.live.promoted import promoted
-    from assay.features.live.reader import Reader
-
     reader = Reader(
         place.subject,
         place.dictionary,

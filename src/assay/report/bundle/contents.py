@@ -25,6 +25,7 @@ from assay.core.reading import Others, Table, run_unit, tabulate
 from assay.core.reasons import IDENTICAL
 from assay.core.scales import rescale
 from assay.core.stats import mean
+from assay.dictionaries.measuring.measures import TABLE
 from assay.report.bundle import steps
 
 Arms = Mapping[str, "xr.Dataset"]
@@ -303,8 +304,6 @@ TRIES = 61
 def quantities(names: Iterable[str]) -> Told:
     """The quantities of the table of measures that a study names: the sums that each is made of,
     and how, as steps."""
-    from assay.dictionaries.measuring.measures import TABLE
-
     table, entries = {m.name: m for m in TABLE}, {}
     for name in names:
         if name not in table:

@@ -5,21 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
 from jaxtyping import Float, Int
 
-from assay.core import PerRun, Spec, rng
+from assay.core import PerRun, Spec, descent, fit, rng, warm_up_decay
+from assay.core.bench import Bench
+from assay.core.fit import Trained
 from assay.core.heavy import torch
+from assay.core.runs import Runs
+from assay.subjects.decoder import MATRICES, Params, Shape, forward
 from assay.worlds.algorithms.task import Task, has_answer
-
-if TYPE_CHECKING:
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.subjects.decoder import Params, Shape
 
 Train = Callable[["Runs[Solved]", "Bench"], "Trained"]
 
@@ -54,8 +52,6 @@ def start(seeds: Int[np.ndarray, "run"], shape: Shape) -> dict[str, torch.Tensor
     """Parameters before training: matrices N(0, 1/inputs), those that write to the stream half as
     wide; embeddings N(0, 0.1²)."""
 
-    from assay.subjects.decoder import MATRICES
-
     wide = {
         "W_E": 0.1,
         "W_pos": 0.1,
@@ -85,9 +81,6 @@ def training(task: Task, shape: Shape, without: Collection[str] = ()) -> Train:
     """
 
     def train(runs: Runs[Solved], bench: Bench) -> Trained:
-
-        from assay.core import descent, fit, warm_up_decay
-        from assay.subjects.decoder import forward
 
         s, decay = runs.shared, torch.from_numpy(runs.each("decay").astype(np.float32))
 
@@ -140,8 +133,6 @@ def right(
 ) -> tuple[Float[np.ndarray, " run"], Float[np.ndarray, " run"]]:
     """Measure on n held-out inputs, the same for all runs, the share of right answers and of inputs
     with every answer right."""
-
-    from assay.subjects.decoder import forward
 
     tokens = task.draw(seed, 0, n, held_out=True)
     answers = task.answer(tokens)

@@ -9,14 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jaxtyping import Float
+
 from assay.core.errors import SpecError
+from assay.core.fit import State
 from assay.core.heavy import torch
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
-
-    from assay.core.fit import State
-
     Loss = Callable[[State, object], Float[torch.Tensor, "run"]]
 
 

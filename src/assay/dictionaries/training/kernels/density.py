@@ -5,17 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core.heavy import torch
 from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.training.kernels.reference import NOTHING, Kernel, Note, Step
+from assay.dictionaries.training.learners import Seen
 from assay.dictionaries.training.losses import Loss, Params
-
-if TYPE_CHECKING:
-    from assay.dictionaries.training.learners import Seen
 
 FEW = {torch.float32: 0.2, torch.bfloat16: 0.06}
 """Share of features that are on below which the sparse step is the cheaper one, by the precision of
