@@ -20,7 +20,6 @@ from assay.lab.result import Result
 from assay.lab.verdicts import choose, deciding, otherwise
 from assay.report import frozen, tables
 from assay.report.statements import heads
-from assay.verbs.pages import slug
 
 if TYPE_CHECKING:
     from assay.cli.options import Place
@@ -120,6 +119,8 @@ def _chosen(
 ) -> tuple[Callable[[], None] | None, Mapping[str, Any]]:
     """What prints one claim or another arm than main in place of the table, and what is chosen of
     the result as plain values."""
+    from assay.verbs.pages import slug  # which loads templates
+
     every = result.judged
     result = result if claim_words is None else choose(result, claim_words)
     if result.arm != "main":

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from torch.optim.adam import adam
 
 from assay.core.fit import Batch, Group, State
 from assay.core.heavy import torch
@@ -70,6 +69,8 @@ class Adam:
     def step(self, grads: Mapping[str, torch.Tensor], step: int, factor: float = 1.0) -> None:
         """Change the parameters in place: step number `step` (from 0) with every rate times
         `factor`."""
+        from torch.optim.adam import adam  # torch.optim hides the module by its own names
+
         for g in self.groups:
             for count in g.counts:
                 count.fill_(step)  # Adam adds one before it corrects its moments

@@ -22,7 +22,6 @@ from assay.core.errors import DataError, ExperimentError
 from assay.core.experiment import Experiment
 from assay.lab import sealed
 from assay.lab.origin import in_file, parent_folder
-from assay.lab.tensors import unpack
 
 LARGEST = 64 * 2**20
 """Bytes of either file of a record."""
@@ -167,6 +166,8 @@ def pack(record: Mapping[str, Any]) -> bytes:
 def _unpacked(there: Path, digest: str, changed: int, size: int) -> dict[str, Any]:
     """What `pack` wrote: a plan asks for it once for every arm. Nobody changes what they are
     given."""
+    from assay.lab.tensors import unpack  # which loads numpy: `assay list` needs none
+
     packed = foreign.read(arrays(there), "the measures of a record", LARGEST)
     if sha256(packed).hexdigest() != digest:
         raise DataError(f"{arrays(there)} is damaged, or of another record than {there.name}")

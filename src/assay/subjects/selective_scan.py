@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 from jaxtyping import Float
-from torch.autograd.function import once_differentiable
 
 from assay.core.heavy import torch
 
@@ -62,7 +61,7 @@ class _Scan(torch.autograd.Function):
         return y.movedim(0, 2)
 
     @staticmethod
-    @once_differentiable
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, ...]:
         u, delta, A, B, C, states = ctx.saved_tensors
         above = grads[0].movedim(2, 0).contiguous()

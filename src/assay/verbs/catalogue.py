@@ -12,9 +12,8 @@ from pathlib import Path
 from assay.core.errors import StoreError
 from assay.core.experiment import PRESETS
 from assay.core.spec import ranges
-from assay.lab import catalogue, depot, records
+from assay.lab import catalogue, records
 from assay.lab.origin import code
-from assay.lab.sealed import unseal
 from assay.lab.urls import url_of
 from assay.report import tables
 
@@ -118,6 +117,8 @@ def listed(root: Path) -> Catalogue:
 
 def _surveyed(root: Path) -> Mapping[str, int]:
     """Fetch the results of a depot, and count its runs."""
+    from assay.lab import depot  # which loads numpy: a folder of this machine needs none
+
     remote_depot = depot.open_depot(root)
     return remote_depot.survey() if remote_depot is not None else {}
 
@@ -125,6 +126,8 @@ def _surveyed(root: Path) -> Mapping[str, int]:
 def find_stored(root: Path, name: str, origin: str = "", runs: int | None = None) -> Here:
     """Look up what a store holds of an experiment, which lives at `origin`; `runs` is how many a
     depot holds, where the store mirrors one."""
+    from assay.lab.sealed import unseal  # which loads numpy: where nothing is stored none is needed
+
     if runs is None:
         runs = 0
         with (

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from torch.optim.adam import adam
 
 from assay.circuits.language import Values
 from assay.circuits.problem import Problem
@@ -127,6 +126,8 @@ def _aligned(
 ) -> float:
     """Learn directions of what a part writes on half of the pairs, and give the share of the other
     half that comes out as foretold."""
+    from torch.optim.adam import adam  # torch.optim hides the module by its own names
+
     half, d = len(base) // 2, problem.params["W_E"].shape[-1]
     if not changed[:half].any() or not changed[half:].any():
         return np.nan
