@@ -8,9 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.resources import files
 from typing import Any
 
 from markupsafe import Markup
+
+from assay.core.reasons import explain_reason
+from assay.lab import events
+from assay.report import palette
+from assay.report.draw import svg
+from assay.report.evaluations import labels, row
+from assay.report.pages import environment, tally
+from assay.report.tables import SIGNS, estimate, minus, rows, units
 
 NIGHT = (
     '[data-jp-theme-light="false"]',
@@ -37,8 +46,6 @@ def html(shown: Any) -> Markup:
 
 def figure(shown: Any, titled: bool = True) -> Markup:
     """The figure as inline SVG."""
-    from assay.report.draw import svg
-
     return Markup('<div class="figure">{}</div>').format(Markup(svg(shown, titled=titled)))
 
 
@@ -55,9 +62,6 @@ def judged(shown: Any) -> Markup:
 
 def verdict(shown: Any) -> Markup:
     """The outcome, the number with its interval, and why."""
-    from assay.core.reasons import explain_reason
-    from assay.report.tables import SIGNS, estimate, minus, units
-
     value, interval = (
         minus(text)
         for text in estimate({"estimate": shown.estimate, "low": shown.low, "high": shown.high})
@@ -74,9 +78,6 @@ def verdict(shown: Any) -> Markup:
 
 def evaluation(shown: Any) -> Markup:
     """The measures of every dictionary side by side, and below them the trade-off."""
-    from assay.report.evaluations import labels, row
-    from assay.report.tables import minus
-
     entries = shown.dictionaries
     lines = []
     for name in dict.fromkeys(name for e in entries for name in e["measures"]):
@@ -162,8 +163,6 @@ class Progress:
 
     def _take(self, event: Any) -> bool:
         """Note an event of the lab, and say whether there is something to draw."""
-        from assay.lab import events
-
         match event:
             case events.Planned() if event.plan.missing:
                 self.total = len(event.plan.rows)
@@ -191,9 +190,6 @@ class Progress:
 
 def _statements(data: Mapping[str, Any]) -> Markup:
     """The verdict table of a result, as its page has it, without links."""
-    from assay.report.pages import environment, tally
-    from assay.report.tables import rows
-
     stated = [*data.get("verdicts", ()), *data.get("exact", ())]
     return Markup(
         environment()
@@ -209,9 +205,6 @@ def _statements(data: Mapping[str, Any]) -> Markup:
 
 
 def _style() -> str:
-    from importlib.resources import files
-
-    from assay.report import palette
 
     dark = f"{{{palette.variables(dark=True)}color-scheme:dark}}"
     known = ",".join((*NIGHT, *DAY))

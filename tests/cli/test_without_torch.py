@@ -5,7 +5,9 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from assay.verbs.new import write_experiment
 from forks import Ended, Forks
@@ -52,9 +54,8 @@ def assay(bare: Forks, tmp_path: Path) -> Callable[..., Ended]:
         (("run", "superposition", "--preset", "smoke", "--executor", "inline"), "train"),
         (("reproduce", "superposition"), "train"),
         (("run", "my_claim.py"), "train"),
-        (("plan", "my_claim.py"), "train"),
         (("conformance",), "train"),
-        (("look", "def"), "models"),
+        (("look", "def", "--dictionary", "small.safetensors"), "models"),
         (("evaluate", "mine.safetensors", "--acts", "acts.safetensors"), "models"),
         (("index", "mine.safetensors"), "explore"),
         (("serve",), "explore"),
@@ -67,6 +68,8 @@ def test_a_verb_says_what_it_needs_before_it_writes(
     write_experiment("my-claim", tmp_path)
     for name in ("mine.safetensors", "acts.safetensors"):
         (tmp_path / name).write_bytes((2).to_bytes(8, "little") + b"{}")
+    size = {"W_enc": (4, 6), "b_enc": (6,), "W_dec": (6, 4), "b_dec": (4,)}
+    save_file({k: np.ones(s, np.float32) for k, s in size.items()}, tmp_path / "small.safetensors")
     before = {path.name for path in tmp_path.iterdir()}
     done = assay(*words)
     assert done.code == 2, done.err
@@ -78,8 +81,12 @@ def test_a_verb_says_what_it_needs_before_it_writes(
     assert {path.name for path in tmp_path.iterdir()} <= before, "something was written"
 
 
-def test_a_plan_says_that_the_next_command_cannot_run_yet(assay: Callable[..., Ended]) -> None:
-    done = assay("plan", "superposition")
+@pytest.mark.parametrize("name", ["superposition", "my_claim.py"])
+def test_a_plan_says_that_the_next_command_cannot_run_yet(
+    name: str, tmp_path: Path, assay: Callable[..., Ended]
+) -> None:
+    write_experiment("my-claim", tmp_path)
+    done = assay("plan", name)
     assert done.out.splitlines()[-1].endswith(
-        "run superposition (needs torch: pip install 'interp-assay[train]')"
+        f"run {name} (needs torch: pip install 'interp-assay[train]')"
     ), done.out + done.err

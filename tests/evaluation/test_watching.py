@@ -110,7 +110,7 @@ def test_a_site_that_is_not_the_files_is_said_before_anything_is_computed(
         "watch": heard.append,
     }
     with monkeypatch.context() as only:
-        only.setattr("assay.subjects.pretrained.load", load)
+        only.setattr("assay.evaluation.texts.load", load)
         with pytest.raises(Computed):
             evaluate(plain(), **ask)
     says = f"{given} was given (--site), its file says {SITE}; it is measured at {given}"

@@ -165,7 +165,7 @@ def test_arms_go_that_no_claim_names_or_reads_and_a_control_never(lab, monkeypat
     e = made(default=tuple(s.replace(seed=s.seed - 1000) for s in e.default), per_run=1000.0)
     lab.remove("draw")
     shown = _measured(e, lab)
-    monkeypatch.setattr("assay.lab.forecast.measured", lambda *a: shown)
+    monkeypatch.setattr("assay.lab.design.measured", lambda *a: shown)
     with_values = middle(lab, e, "noise=0.1", "seed=0:6")
     found = fitted(lab, e, override(e), f"{with_values - 1}s")
     assert found.left_out_arms == ("beside", "sum") and found.seeds >= 6

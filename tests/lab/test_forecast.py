@@ -182,7 +182,7 @@ def test_stored_seeds_are_the_pilot_of_more(lab):
 
 def test_a_time_buys_seeds(lab, monkeypatch):
     recorded(monkeypatch, cost=5.0)
-    monkeypatch.setattr("assay.lab.recording.arms", lambda experiment, record: {})
+    monkeypatch.setattr("assay.lab.forecast.recorded", lambda experiment, record: {})
     told = forecast(lab.plan(experiment), experiment, workers=2, budget=budget("106s"))
     each = 10 * times.MACHINE
     assert told.bought.range == Range(

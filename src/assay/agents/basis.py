@@ -5,17 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from assay.core.experiment import Experiment
 from assay.lab import provenance, registered
+from assay.lab.plan import Plan
+from assay.lab.preset import Preset
+from assay.lab.store import Store
 from assay.report import frozen as lines
 from assay.verbs.plan import frozen
-
-if TYPE_CHECKING:
-    from assay.core.experiment import Experiment
-    from assay.lab.plan import Plan
-    from assay.lab.preset import Preset
-    from assay.lab.store import Store
 
 JSON = Mapping[str, Any]
 

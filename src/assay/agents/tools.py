@@ -22,6 +22,7 @@ from assay.agents.looking import Looks
 from assay.api.tokens import EVERYBODY, Holder, Right
 from assay.core.errors import AssayError, DataError
 from assay.core.experiment import Experiment
+from assay.core.table import judge
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import Folder, NoJob
 from assay.jobs.frozen import adopt_frozen_name
@@ -574,8 +575,6 @@ class Tools:
     ) -> Table:
         """Judge a sentence about your own numbers as Assay judges its own: an interval over units,
         and a control that has to fail."""
-        from assay.core.table import judge
-
         columns, text, count = _columns(rows)
         with self._one:
             verdict = judge(

@@ -5,12 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from assay.jobs import state as jobs
 from assay.jobs.messages import for_programs
-
-if TYPE_CHECKING:
-    from assay.jobs import state as jobs
 
 JSON = Mapping[str, Any]
 AS_IT_MUST = {True: "as it must", False: "AND MUST NOT", None: "so nothing is settled"}

@@ -25,6 +25,7 @@ from assay.api import problems
 from assay.api.guard import CALLER, Guard, Rules
 from assay.api.openapi import EVENTS, STATUS, described
 from assay.api.problems import Refused, plain_values
+from assay.api.tokens import Holder, Right
 from assay.core.errors import AssayError
 from assay.core.plain import as_json
 from assay.core.schema import to_json
@@ -33,12 +34,11 @@ from assay.jobs.state import OVER
 from assay.jobs.submission import Asked
 from assay.lab import catalogue as experiments
 from assay.verbs import catalogue, jobs
+from assay.verbs.jobs import Job
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from assay.api.tokens import Holder, Right
-    from assay.verbs.jobs import Job
 
 TEXTS = ("application/toml", "text/markdown")
 """Kinds of a body that is a study. Those that a web page may send without asking are not among

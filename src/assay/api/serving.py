@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from assay.api.tokens import read
 from assay.core.errors import AssayError
 from assay.jobs.bounds import Bounds
 from assay.jobs.runner import running
@@ -46,7 +47,6 @@ def serve(
     that cannot be used."""
     from assay.api import app
     from assay.api.guard import Rules
-    from assay.api.tokens import read
     from assay.explorer.connections import answer
     from assay.explorer.security import LOOPBACK
 

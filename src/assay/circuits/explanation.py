@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from torch import Tensor
 
 from assay.circuits.places import Place
+from assay.core.heavy import torch
 
 Rule = str | Callable[..., np.ndarray]
 """An expression of the small language, or a function whose arguments are named after variables: [n,
@@ -60,7 +60,7 @@ class Explanation:
     class]."""
     reads: tuple[str, ...] | None = None
     """The variables that the logits read; None: all names of the rule."""
-    weights: Mapping[str, Tensor] = field(default_factory=dict)
+    weights: Mapping[str, torch.Tensor] = field(default_factory=dict)
     """Hand-written weights in place of the model's own, by name and of the same shape: [1, …]."""
     fails: Rule | None = None
     """Where the model is predicted to answer wrongly; None: where the explanation's own answer is

@@ -10,11 +10,10 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int, Shaped
-from torch import Tensor
 
 from assay.core.errors import ModelError
+from assay.core.heavy import torch
 from assay.subjects.decoder import Activation, Params
 from assay.subjects.parts import Apart, run_by_parts
 from assay.worlds.algorithms.task import UNASKED, Task, has_answer
@@ -108,13 +107,14 @@ class Problem:
     def _right(
         self,
     ) -> tuple[
-        dict[bytes, tuple[Tensor, Tensor | None]], dict[bytes, tuple[Tensor, Tensor | None]]
+        dict[bytes, tuple[torch.Tensor, torch.Tensor | None]],
+        dict[bytes, tuple[torch.Tensor, torch.Tensor | None]],
     ]:
         return {}, {}
 
     def goodness(
         self,
-        logits: Float[Tensor, "n s v"] | Float[np.ndarray, "n s v"],
+        logits: Float[torch.Tensor, "n s v"] | Float[np.ndarray, "n s v"],
         tokens: Int[np.ndarray, "n s"],
     ) -> Float[np.ndarray, " n"]:
         """Measure how good logits are on each input: the mean log-probability of the right answer
@@ -123,8 +123,8 @@ class Problem:
         return self.told(torch.as_tensor(logits), tokens).numpy().sum(1) / where.sum(1)
 
     def told(
-        self, logits: Float[Tensor, "n s v"], tokens: Int[np.ndarray, "n s"]
-    ) -> Float[Tensor, "n s"]:
+        self, logits: Float[torch.Tensor, "n s v"], tokens: Int[np.ndarray, "n s"]
+    ) -> Float[torch.Tensor, "n s"]:
         """Give the log-probability of the right answer at each position, in nats, with gradients; 0
         where none is asked for.
 
@@ -140,11 +140,11 @@ class Problem:
 
     def answers(
         self, tokens: Int[np.ndarray, "n s"]
-    ) -> tuple[Int[Tensor, "n s"], Float[Tensor, "n s v"] | None]:
+    ) -> tuple[Int[torch.Tensor, "n s"], Float[torch.Tensor, "n s v"] | None]:
         """Give the right answer at each position, and where answers are drawn their chances; those
         of the newest inputs are kept."""
 
-        def make() -> tuple[Tensor, Tensor | None]:
+        def make() -> tuple[torch.Tensor, torch.Tensor | None]:
             chances = (
                 None if self.task.chances is None else torch.from_numpy(self.task.chances(tokens))
             )
@@ -184,7 +184,7 @@ class Problem:
 
     def right(
         self,
-        logits: Float[Tensor, "n s v"] | Float[np.ndarray, "n s v"],
+        logits: Float[torch.Tensor, "n s v"] | Float[np.ndarray, "n s v"],
         tokens: Int[np.ndarray, "n s"],
     ) -> Float[np.ndarray, " n"]:
         """Count right answers on each input, as a share of those that can be known on an input on

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assay.api import serving
+from assay.api.serving import Served
+from assay.api.tokens import new
 from assay.cli.printing import emit, say, tell
 from assay.core.errors import AssayError
+from assay.jobs.bounds import Bounds
+from assay.jobs.work import Limits
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from assay.api.serving import Served
     from assay.cli.options import Api, Place
 
 
@@ -24,9 +27,6 @@ def serve(api: Api, host: str, port: int | None, place: Place) -> None:
         )
     if api.new_token is not None:
         return token(api.new_token, place.json, api.token_file)
-    from assay.api import serving
-    from assay.jobs.bounds import Bounds
-    from assay.jobs.work import Limits
 
     if api.jobs < 1 or api.job_seconds <= 0 or api.job_memory <= 0:
         raise AssayError("--jobs, --job-seconds and --job-memory are numbers above 0")
@@ -53,8 +53,6 @@ def print_address(served: Served, as_json: bool) -> None:
 
 def token(name: str, as_json: bool, file: Path | None) -> None:
     """Print a new token, which is shown only here, and the lines that let it in."""
-    from assay.api.tokens import new
-
     new_token = new(name)
     if as_json:
         emit(new_token)

@@ -4,17 +4,13 @@ arm stands in the method's place."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from assay.cli import printing
-from assay.core.claims import Claim
+from assay.core.claims import Claim, Judged, Verdict
+from assay.core.experiment import Experiment
 from assay.core.reasons import explain_reason
+from assay.lab.result import Result, judge_statements
 from assay.report import tables
-
-if TYPE_CHECKING:
-    from assay.core.claims import Judged, Verdict
-    from assay.core.experiment import Experiment
-    from assay.lab.result import Result
 
 CAME = {
     "control": "does not: a control, and must not",
@@ -29,8 +25,6 @@ CAME = {
 def show(result: Result, experiment: Experiment) -> None:
     """Print the arm, and for every claim its number beside those of main and of the arm that the
     claim is about, and whether it satisfies it."""
-    from assay.lab.result import judge_statements
-
     arm, note = result.arm, experiment.arms[result.arm].note
     claims = [s for s in experiment.claims if isinstance(s, Claim)]
     printing.say(f"Judged as if it were the method: {arm}{f', {note}' if note else ''}.")

@@ -7,13 +7,14 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
 
 from assay.cli.progress import BAR, QUIET, duration
 from assay.core.plain import plain
-
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
 
 INSTANT = 0.02
 """Seconds; what is done faster was found and not made, and says nothing about the rest."""
@@ -32,9 +33,6 @@ class Bar:
     ) -> None:
         """`left` tells the seconds that are left, where somebody knows of more than is counted
         here."""
-        from rich.console import Console
-        from rich.live import Live
-
         self.name, self.unit, self.left = name, unit, left
         self.console = console or Console(file=sys.stderr, highlight=False)
         self.below: list[str] = []
@@ -101,9 +99,6 @@ class Bar:
 
     def draw(self) -> RenderableType:
         """The line with a bar before it, and what stands below."""
-        from rich.console import Group
-        from rich.text import Text
-
         full = round(BAR * self.done / self.total) if self.total else 0
         bar = (
             Text()

@@ -3,13 +3,9 @@ published value, and where its figure is."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from assay.cli.printing import draw, grid
+from assay.core.claims import Judged
 from assay.report import tables
-
-if TYPE_CHECKING:
-    from assay.core.claims import Judged
 
 MUST = {
     "near": "near control, must fail",

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from assay.cli import printing
-from assay.cli.options import Bare, Machine
+from assay.cli.options import Bare, Choice, Machine, Place
 from assay.core import foreign
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
 from assay.core.plain import plain
 
 if TYPE_CHECKING:
-    from assay.cli.options import Choice, Place
     from assay.lab.fleets import Fleet
     from assay.lab.fleets.ray import Ray
     from assay.lab.fleets.slurm import Slurm

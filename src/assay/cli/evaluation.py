@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.text import Text
 
 from assay.cli.bar import Bar
 from assay.cli.printing import draw, grid, say, tell
 from assay.core.schema import to_json
 from assay.evaluation.watching import Begun, SoFar, Warned
-
-if TYPE_CHECKING:
-    from assay.verbs.evaluate import Evaluated
+from assay.report import evaluations
+from assay.report.evaluations import labels, row, rows
+from assay.verbs.evaluate import Evaluated
 
 LEADING = ("l0", "fvu", "gamma", "ce_increase", "loss_recovered_mean", "loss_recovered_zero")
 """What the table of more than three dictionaries shows; the rest is in --json and in the report."""
@@ -41,8 +43,6 @@ class Following(Bar):
     def watch(self, event: Warned | SoFar | Begun) -> None:
         """Take a warning, what begins, or a dictionary's numbers so far; the first ones are printed
         at once where nothing is redrawn."""
-        from assay.report import evaluations
-
         if isinstance(event, Begun):
             return self.say(f"evaluate: {event.text}")
         if isinstance(event, Warned):
@@ -59,8 +59,6 @@ class Following(Bar):
 def show(evaluation: Evaluated) -> None:
     """Print what was measured: one dictionary measure by measure, several side by side; then what
     to know of it."""
-    from assay.report import evaluations
-
     for line in evaluations.setting(to_json(evaluation)):
         say(line)
     print()
@@ -80,25 +78,19 @@ def show(evaluation: Evaluated) -> None:
 
 
 def _show_single(entry: Mapping[str, Any]) -> None:
-    from assay.report.evaluations import rows
-
     table = grid(entry["name"], "estimate", "95 %", "", right=("estimate",))
-    for row in rows(entry):
+    for line in rows(entry):
         table.add_row(
-            row.label,
-            row.estimate,
-            row.interval,
-            f"{row.unit}{', ' if row.unit and row.why else ''}{row.why}",
+            line.label,
+            line.estimate,
+            line.interval,
+            f"{line.unit}{', ' if line.unit and line.why else ''}{line.why}",
         )
     draw(table)
 
 
 def _few(entries: Sequence[Mapping[str, Any]]) -> None:
     """Every measure of two or three dictionaries side by side."""
-    from rich.text import Text
-
-    from assay.report.evaluations import labels, row
-
     table = grid("", *(e["name"] for e in entries))
     for name in dict.fromkeys(name for e in entries for name in e["measures"]):
         cells = [row(name, e["measures"][name]) if name in e["measures"] else None for e in entries]
@@ -114,10 +106,6 @@ def _few(entries: Sequence[Mapping[str, Any]]) -> None:
 
 def _several(entries: Sequence[Mapping[str, Any]]) -> None:
     """The leading measures of many dictionaries, a row for each under its number."""
-    from rich.text import Text
-
-    from assay.report.evaluations import labels, row
-
     names = [name for name in LEADING if any(name in e["measures"] for e in entries)]
     listed = grid("", "dictionary", "site", right=("",))
     table = grid("", *(SHORT.get(name, labels()[name]) for name in names), right=("",))

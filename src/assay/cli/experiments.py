@@ -34,10 +34,9 @@ from assay.cli.options import (
 )
 from assay.core import extras
 from assay.core.errors import AssayError
-from assay.core.experiment import ALL
+from assay.core.experiment import ALL, Experiment
 
 if TYPE_CHECKING:
-    from assay.core.experiment import Experiment
     from assay.core.result_schema import ToldResult
     from assay.lab.preset import Preset
 

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import sys
 import webbrowser
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 
 from assay.cli import printing
 from assay.cli.bar import Bar
 from assay.cli.printing import say
 from assay.evaluation.remaining import PHASES, Remaining
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-    from typing import Self
-
-    from assay.verbs.background import Wanted
-    from assay.verbs.index import Indexed
-    from assay.verbs.serve import Served
+from assay.verbs.background import Wanted
+from assay.verbs.index import Indexed
+from assay.verbs.serve import Served
 
 CLASSES = ("dense", "ordinary", "rare", "ultra-rare", "dead")
 

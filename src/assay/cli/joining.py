@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.cli import printing
 from assay.cli.progress import batch, duration
 from assay.core.errors import AssayError
 from assay.lab.events import Started
+from assay.lab.provenance import THREADS
+from assay.verbs.worker import worker
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from assay.cli.options import Place
 
 
@@ -29,7 +30,6 @@ def run(
     """Join the store, and work until asked to leave or idle for long enough. Raises: AssayError for
     options that make no sense."""
     from assay.cli.options import device_here
-    from assay.lab.provenance import THREADS
 
     if threads < 1:
         raise AssayError(f"--threads is a number of threads from 1 up, got {threads}")
@@ -40,7 +40,6 @@ def run(
     )  # before NumPy is loaded, which asks once
     if device is not None:
         device_here(device)
-    from assay.verbs.worker import worker
 
     tell(
         f"at work for {place.root.absolute()}"

@@ -5,17 +5,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
 
 from assay.cli.printing import draw, grid, say, tell
 from assay.core.schema import to_json
 from assay.evaluation.watching import Begun, SoFar, Warned
 from assay.report.looks import left_out, nats, plain, quoted, strongest
-
-if TYPE_CHECKING:
-    from rich.text import Text
-
-    from assay.verbs.look import Looked
+from assay.verbs.look import Looked
 
 ORANGE = (255, 140, 0)
 """The colour of the strongest activation, as in pages."""
@@ -91,9 +91,6 @@ def worth(most: Mapping[str, Any]) -> str:
 
 def _features(look_result: Looked) -> None:
     """Print a block for each feature: Δ, where it is on, what it promotes."""
-    from rich.console import Console
-    from rich.text import Text
-
     say(left_out(to_json(look_result)))
     if not look_result.features:
         print("no feature is on")
@@ -132,9 +129,6 @@ def _features(look_result: Looked) -> None:
 def shaded(tokens: Sequence[str], feature: Mapping[str, Any]) -> Text:
     """Shade the text: each token's background from white to orange, linear in the activation's size
     over the feature's maximum."""
-    from rich.style import Style
-    from rich.text import Text
-
     out = Text()
     for token, activation in zip(tokens, feature["activations"], strict=True):
         share = abs(activation) / feature["maximum"] if feature["maximum"] else 0.0

@@ -22,12 +22,17 @@ from assay.cli.options import (
     Output,
     Place,
     Trust,
+    device_here,
 )
 from assay.core.errors import AssayError
 from assay.verbs.evaluate import AS_FILED, How, Where
+from assay.verbs.evaluate import evaluate as measured
 from assay.verbs.index import AS_FILED as AS_READ
 from assay.verbs.index import Reading
+from assay.verbs.index import index as indexed
 from assay.verbs.rate import Choice
+from assay.verbs.rate import rate as begun
+from assay.verbs.rate import results as counted
 
 if TYPE_CHECKING:
     from assay.verbs.background import Wanted
@@ -142,8 +147,6 @@ def evaluate(
     assay evaluate gated-sae/showcase --model smollm2 --text stdlib --tokens 6000
     """
     from assay.cli import evaluation
-    from assay.cli.options import device_here
-    from assay.verbs.evaluate import evaluate as measured
 
     with trust.raised(), evaluation.Following() as bar:
         result = measured(
@@ -190,8 +193,6 @@ def index(
     assay index gated-sae/showcase --tokens 8192
     """
     from assay.cli import indexing
-    from assay.cli.options import device_here
-    from assay.verbs.index import index as indexed
 
     with trust.raised(), indexing.Bars("index") as bars:
         result = indexed(
@@ -261,7 +262,6 @@ def look(
     assay look 'def add(a, b): return a + b'
     """
     from assay.cli import look
-    from assay.cli.options import device_here
     from assay.verbs.look import look as looked
 
     with trust.raised():
@@ -429,9 +429,6 @@ def rate(
     assay rate gated-sae/showcase
     """
     from assay.cli import indexing, rating
-    from assay.cli.options import device_here
-    from assay.verbs.rate import rate as begun
-    from assay.verbs.rate import results as counted
 
     if place.json and not results:
         raise AssayError(

@@ -15,10 +15,12 @@ from cyclopts import Parameter, Token
 
 from assay.core import foreign
 from assay.core.errors import AssayError, nearest
+from assay.core.experiment import Experiment
+from assay.core.heavy import torch
+from assay.lab import catalogue
 from assay.lab.urls import is_url, url_of
 
 if TYPE_CHECKING:
-    from assay.core.experiment import Experiment
     from assay.lab.lab import Lab
     from assay.lab.preset import Preset
 
@@ -189,7 +191,6 @@ class Choice:
     def of(self, name: str) -> tuple[Experiment, Preset]:
         """Find the experiment of this name or file, and its preset with the fields that were
         set."""
-        from assay.lab import catalogue
         from assay.lab.preset import override
 
         experiment = catalogue.find(name)
@@ -240,7 +241,6 @@ def device_here(name: str) -> str:
     """Give the device's name back, where torch has it on this machine. Raises: AssayError."""
     if name == "cpu":
         return name
-    import torch
 
     gpus = (
         [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []

@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from assay.cli.printing import draw, emit, grid, megabytes, say, tell
 from assay.cli.progress import lasting
 from assay.core import extras
+from assay.core.compute import Range
 from assay.core.experiment import ALL
+from assay.core.power import MOST
+from assay.core.reading import plural
+from assay.lab.catalogue import entry
+from assay.lab.forecast import Prospect
+from assay.lab.lab import Lab
+from assay.lab.origin import STUDIES
+from assay.verbs import plan
+from assay.verbs.assumptions import Asked, find_unsaid
+from assay.verbs.plan import Arm, Bought, Planned, PlannedCatalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from assay.cli.options import Choice, Place
-    from assay.core.compute import Range
-    from assay.lab.forecast import Prospect
-    from assay.lab.lab import Lab
-    from assay.verbs.assumptions import Asked
-    from assay.verbs.plan import Arm, Bought, Planned, PlannedCatalogue
 
 
 def print_plan(name: str, choice: Choice, lab: Lab, budget: str | None, place: Place) -> int:
     """Plan an experiment, a study or all of the catalogue, print that, and tell what to exit with:
     2 for a study that lacks something."""
-    from assay.lab.catalogue import entry
-    from assay.lab.origin import STUDIES
-    from assay.verbs import plan
-
     if name == ALL:
         whole = plan.plan_catalogue(lab, choice.preset, budget, choice.set)
         emit(whole) if place.json else catalogue(whole, place.options)
         return 0
     unsaid = None
     if name.endswith(STUDIES):
-        from assay.verbs.assumptions import find_unsaid
-
         unsaid = find_unsaid(entry(name).path, lab)
         if unsaid.exit_code:
             emit(unsaid) if place.json else lacking(unsaid)
@@ -53,7 +51,6 @@ def print_plan(name: str, choice: Choice, lab: Lab, budget: str | None, place: P
 def show_plan(experiment_plan: Planned, name: str, place: str = "") -> None:
     """Print what would run, arm by arm, what it will take, and what is to be expected of each
     claim; then commands for this name and store."""
-    from assay.verbs.plan import Bought
 
     def typed(options: str) -> str:  # the name as it was typed: a file may lie in another folder
         return f"{shlex.quote(name)}{options[len(options.split()[0]) :]}{place}"
@@ -165,8 +162,6 @@ def claims(experiment_plan: Planned) -> None:
 
 def outlined(c: Prospect) -> str:
     """Say what is to be expected of a claim, in a sentence; what is unknown says so."""
-    from assay.core.reading import plural
-
     if c.half_width is None and c.fewest is None:
         return f"half-width unknown: {c.why or 'nothing is measured yet'}"
     spent = f", {spanned(c.seconds)} CPU-seconds" if c.seconds is not None else ""
@@ -317,8 +312,6 @@ def spanned(r: Range) -> str:
 
 def counted(r: Range | None) -> str:
     """Write a range of seeds; beyond what anybody needs there are no more figures."""
-    from assay.core.power import MOST
-
     if r is None:
         return "an unknown number of seeds"
     if r.low > MOST:

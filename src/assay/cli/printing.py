@@ -18,6 +18,8 @@ from assay.core.reasons import explain_reason
 from assay.core.schema import to_json
 from assay.report import tables
 from assay.report.questions import by_group, heading, of_group
+from assay.verbs.dashboards import Shown
+from assay.verbs.exchange import Exchanged
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from assay.verbs.audit import Audit
     from assay.verbs.bundle import Bundled
     from assay.verbs.catalogue import Catalogue, Here, Listed
-    from assay.verbs.dashboards import Shown
-    from assay.verbs.exchange import Exchanged
     from assay.verbs.health import Check, Health
     from assay.verbs.pages import Pages
     from assay.verbs.preregister import Registered

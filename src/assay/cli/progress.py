@@ -9,15 +9,16 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
 
 from assay.core.compute import Range
 from assay.core.plain import plain
 from assay.lab.events import Event, Failed, Looked, Partial, Planned, Progress, Said, Saved, Started
-
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-    from rich.text import Text
+from assay.report.tables import SIGNS, estimate
 
 QUIET = 10.0  # seconds between two plain lines of progress
 BAR = 24  # characters
@@ -63,9 +64,6 @@ class Display:
     def __init__(
         self, name: str, console: Console | None = None, within: float | None = None
     ) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
         self.name = name
         self.console = console or Console(file=sys.stderr, highlight=False)
         self.started = self.spoken = time.monotonic()
@@ -182,9 +180,6 @@ class Display:
 
     def draw(self) -> RenderableType:
         """The lines shown on a terminal now."""
-        from rich.console import Group
-        from rich.text import Text
-
         spent = duration(time.monotonic() - self.started)
         lines = [
             Text(
@@ -244,8 +239,6 @@ def batch(event: Started | Progress) -> str:
 
 def bar(event: Started | Progress, words: str) -> Text:
     """The words behind a bar that shows how much of the stage is done."""
-    from rich.text import Text
-
     full = (
         round(BAR * event.done / event.total) if isinstance(event, Progress) and event.total else 0
     )
@@ -260,8 +253,6 @@ def bar(event: Started | Progress, words: str) -> Text:
 def leading(event: Partial) -> str:
     """The leading claim as it stands: sign, interval, the seeds it rests on so far, text; empty
     without a claim."""
-    from assay.report.tables import SIGNS, estimate
-
     if not event.result.judged:
         return ""
     entry = event.result.judged[0].to_json()

@@ -4,20 +4,21 @@ said."""
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+import termios
+import tty
+
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
 
 from assay.cli.look import ORANGE
 from assay.cli.printing import draw, grid, say
 from assay.core.plain import plain
+from assay.evaluation.rating import Rating
+from assay.features.rating.items import Passage
 from assay.report.looks import plain as visible
 from assay.report.tables import number
-
-if TYPE_CHECKING:
-    from rich.text import Text
-
-    from assay.evaluation.rating import Rating
-    from assay.features.rating.items import Passage
-    from assay.verbs.rate import Rated
+from assay.verbs.rate import Rated
 
 SCORES = {"1": 1.0, "2": 0.5, "3": 0.0}
 KEYS = (
@@ -41,8 +42,6 @@ def finished(rating: Rating) -> bool:
 
 def ask(rating: Rating) -> bool:
     """Show item after item until all have an answer or the rater quits; whether all have one."""
-    from rich.console import Console
-
     console = Console()
     say(
         "Do the marked places have one meaning? Shade and underline: how strongly the feature "
@@ -81,9 +80,6 @@ def ask(rating: Rating) -> bool:
 def shaded(passage: Passage) -> Text:
     """A passage with its tokens shaded from the background to orange, those where the feature is on
     underlined too."""
-    from rich.style import Style
-    from rich.text import Text
-
     out = Text("· ")
     for i, (token, shade) in enumerate(zip(passage.tokens, passage.shades, strict=True)):
         token_text = f"⟦{visible(token)}⟧" if i == passage.at else visible(token)
@@ -132,8 +128,6 @@ def _key() -> str:
     if not sys.stdin.isatty():
         line = sys.stdin.readline()
         return line.strip()[:1] if line else "q"
-    import termios
-    import tty
 
     terminal_state = termios.tcgetattr(sys.stdin)
     try:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from assay.cli import printing
 from assay.cli.progress import Display, duration
+from assay.lab.recording import Statement
+from assay.lab.reproduction import Reproduction
+from assay.report import tables
+from assay.verbs.reproduce import reproduce
 
 if TYPE_CHECKING:
     from assay.cli.options import Choice, Machine
-    from assay.lab.recording import Statement
-    from assay.lab.reproduction import Reproduction
 
 SHOWN = {
     "cpu": "processor",
@@ -36,8 +38,6 @@ def run(name: str, choice: Choice, machine: Machine, root: Path | None, as_json:
 
     An interrupt says how a store that is kept goes on.
     """
-    from assay.verbs.reproduce import reproduce
-
     experiment, chosen = choice.of(name)
     try:
         with Display(experiment.name) as display:
@@ -57,7 +57,6 @@ def run(name: str, choice: Choice, machine: Machine, root: Path | None, as_json:
 def show(reproduction: Reproduction) -> None:
     """Print every claim on both sides, what differs, cost, environments and how many numbers are
     equal."""
-    from assay.report import tables
 
     def to_text(v: Statement) -> str:
         return (

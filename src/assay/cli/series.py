@@ -5,8 +5,13 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
 
 from assay.cli import printing
 from assay.cli.progress import bar, duration, lasting, stage
@@ -15,14 +20,11 @@ from assay.core.errors import AssayError
 from assay.core.plain import plain
 from assay.core.schema import to_json
 from assay.lab.events import Ended, Failed, Progress, Said, Saved, Started, Surveyed
+from assay.report import tables
+from assay.verbs.series import Series
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from rich.console import Console, RenderableType
-
     from assay.cli.options import Choice, Machine, Place
-    from assay.verbs.series import Series
 
 
 def run(
@@ -50,7 +52,7 @@ def run(
 
 def show(outcome: Series) -> None:
     """Print one line per experiment, how many errors to expect, and where the pages are."""
-    from assay.report import series, tables
+    from assay.report import series
 
     data = to_json(outcome)
     table = printing.grid("experiment", "verdicts", "s", "CPU-s", "made", right=("s", "CPU-s"))
@@ -82,9 +84,6 @@ class Display:
     what is at work, in place."""
 
     def __init__(self, name: str, console: Console | None = None) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
         self.name = name
         self.console = console or Console(file=sys.stderr, highlight=False)
         self.started = time.monotonic()
@@ -144,9 +143,6 @@ class Display:
 
     def draw(self) -> RenderableType:
         """Draw the lines shown on a terminal now."""
-        from rich.console import Group
-        from rich.text import Text
-
         spent = duration(time.monotonic() - self.started)
         state = (
             f"{self.done} of {self.total} experiments"
@@ -174,8 +170,6 @@ def surveyed(name: str, event: Surveyed) -> str:
 
 def ended(event: Ended) -> str:
     """Say how one experiment ended, in a line."""
-    from assay.report import tables
-
     part = event.part
     if part.data is None:
         return f"{part.name}: no result, {' '.join(str(part.error).split())}"

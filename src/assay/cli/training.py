@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from assay.cli import printing
-
-if TYPE_CHECKING:
-    from assay.verbs.train_lm import TrainedLm, TrainedLms
+from assay.verbs.train_lm import VARIED, TrainedLm, TrainedLms
 
 
 def show(trained_lms: TrainedLms) -> None:
     """Print the losses of each run and where it lies; what differs between runs has a column."""
-    from assay.verbs.train_lm import VARIED
-
     differ = [
         name for name in VARIED[1:] if len({getattr(run, name) for run in trained_lms.runs}) > 1
     ]

@@ -25,11 +25,21 @@ from assay.cli.options import (
     Output,
     Place,
     Trust,
+    device_here,
 )
 from assay.core.errors import AssayError
-from assay.verbs.dashboards import FIRST, NOBODY, Which
-from assay.verbs.exchange import AS_IT_SAYS, UNTRIED, Hints, Real
+from assay.verbs.dashboards import FIRST, NOBODY, Which, export_features
+from assay.verbs.exchange import (
+    AS_IT_SAYS,
+    UNTRIED,
+    Hints,
+    Real,
+    export_dictionary,
+    find_dictionary,
+    import_dictionary,
+)
 from assay.verbs.train_lm import AS_USUAL, ONCE, Design, Training
+from assay.verbs.train_lm import train_lm as trained
 
 
 @app.command(sort_key=8, group=UPKEEP)
@@ -179,8 +189,6 @@ def train_lm(
     """
     from assay.cli import training as shown
     from assay.cli.bar import Bar
-    from assay.cli.options import device_here
-    from assay.verbs.train_lm import train_lm as trained
 
     with trust.raised(), Bar("train-lm", "steps") as bar:
         where = device_here(device)
@@ -228,8 +236,6 @@ def import_(
     assay export gated-sae/showcase --out for-saelens
     assay import for-saelens --out mine.safetensors
     """
-    from assay.verbs.exchange import import_dictionary
-
     with trust.raised():
         printing.exchanged(import_dictionary(path, out, hints, real), output.json)
 
@@ -259,8 +265,6 @@ def _features(
     place: Place,
 ) -> None:
     """Write features of an index, and print which."""
-    from assay.verbs.dashboards import export_features
-
     with trust.raised():
         dashboards = export_features(name, out, format, which, root=place.root, creator=creator)
     printing.show_dashboards(dashboards, place.json)
@@ -346,7 +350,6 @@ def export(
             f"--features, --top and --by choose features; format {format} writes the whole "
             "dictionary"
         )
-    from assay.verbs.exchange import export_dictionary, find_dictionary
 
     with trust.raised():
         dictionary = find_dictionary(name, place.root)

@@ -9,18 +9,20 @@ import textwrap
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from assay.cli import arm_verdicts, claim
 from assay.cli.printing import emit, say, tell
 from assay.cli.progress import duration
 from assay.core.errors import AssayError
+from assay.core.experiment import Experiment
 from assay.lab.origin import in_file
+from assay.lab.preset import Preset
+from assay.lab.result import Result
+from assay.lab.verdicts import choose, deciding, otherwise
 from assay.report import frozen, tables
 from assay.report.statements import heads
 
 if TYPE_CHECKING:
     from assay.cli.options import Place
-    from assay.core.experiment import Experiment
-    from assay.lab.preset import Preset
-    from assay.lab.result import Result
 
 
 def show(
@@ -44,8 +46,6 @@ def show(
 
     The exit code is 2 where a statement could not be computed, else 1 where a claim did not come
     out as expected."""
-    from assay.lab.verdicts import otherwise
-
     print_chosen, data = (
         (None, result) if isinstance(result, Mapping) else _chosen(result, experiment, claim_words)
     )
@@ -119,9 +119,7 @@ def _chosen(
 ) -> tuple[Callable[[], None] | None, Mapping[str, Any]]:
     """What prints one claim or another arm than main in place of the table, and what is chosen of
     the result as plain values."""
-    from assay.cli import arm_verdicts, claim
-    from assay.lab.verdicts import choose
-    from assay.verbs.pages import slug
+    from assay.verbs.pages import slug  # which loads templates
 
     every = result.judged
     result = result if claim_words is None else choose(result, claim_words)
@@ -141,8 +139,6 @@ def invitations(
 ) -> list[str]:
     """Say what to type next: what decides a claim, an arm to judge as if it were the method, an
     ablation before a control, and the pages."""
-    from assay.lab.verdicts import deciding
-
     typed, options = shlex.quote(name), f"{preset.options}{place}"
     lines = [f"Read the pages: assay report {typed}{options}"]
     if data["arm"] != "main":

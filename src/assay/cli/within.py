@@ -4,17 +4,14 @@ costs."""
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from assay.cli.printing import tell
 from assay.cli.progress import lasting
+from assay.core.experiment import Experiment
 from assay.core.reading import plural
-
-if TYPE_CHECKING:
-    from assay.core.experiment import Experiment
-    from assay.lab.lab import Lab
-    from assay.lab.preset import Preset
-    from assay.verbs.within import Fitted
+from assay.lab.lab import Lab
+from assay.lab.preset import Preset
+from assay.verbs.within import Fitted, fitted
 
 
 def chosen(
@@ -24,7 +21,6 @@ def chosen(
     given up; without one what was asked for."""
     if within is None:
         return preset, None
-    from assay.verbs.within import fitted
 
     fitted_design = fitted(lab, experiment, preset, within)
     for line in lines(fitted_design):

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,6 @@ class Run:
 
 def run_assay(vectors: Sequence[Vector]) -> Run:
     """Assay on these vectors, through the same operations that a peer is asked for."""
-    from importlib import metadata
 
     from assay.conformance.adapters.for_assay import OPERATIONS
 

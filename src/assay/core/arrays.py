@@ -4,14 +4,12 @@ in one line. Torch is not imported for it."""
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core.errors import DataError
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from assay.core.heavy import torch
 
 Array = Any
 """A NumPy array, a torch tensor, or lists of numbers."""
@@ -40,11 +38,9 @@ def as_numpy(value: Array) -> np.ndarray:
     return array
 
 
-def as_tensor(value: Array, like: Tensor | None = None) -> Tensor:
+def as_tensor(value: Array, like: torch.Tensor | None = None) -> torch.Tensor:
     """Convert to a torch tensor of real numbers, on the device of `like`; a tensor is left as it
     is. Raises: DataError as `as_numpy`."""
-    import torch
-
     if is_tensor(value):
         return value  # type: ignore[no-any-return]
     array = as_numpy(value)

@@ -12,18 +12,16 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
 from assay.core.claims import Claim
 from assay.core.experiment import Experiment
 from assay.core.expression import parse
+from assay.core.heavy import xr
 from assay.core.judging import standing
 from assay.core.reading import Others, plural, tabulate
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 Arms = Mapping[str, "xr.Dataset"]
 IDLE = ("untrained", "random", "frozen", "shuffled", "permuted")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from assay.core.errors import SpecError
+from assay.core.heavy import torch
 from assay.core.spec import Spec
-
-if TYPE_CHECKING:
-    import torch
 
 
 class Slot(Protocol):
@@ -61,8 +59,6 @@ class Unkept:
     @property
     def device(self) -> torch.device:
         """The CPU."""
-        import torch  # here, so that what only names a Bench stays light
-
         return torch.device("cpu")
 
     def artefact(self, spec: Spec, build: Callable[[Path], None]) -> Path:

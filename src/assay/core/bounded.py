@@ -10,7 +10,8 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import betaincinv
+
+from assay.core.heavy import scipy
 
 DRAWS = 20_000
 _STREAM = 2
@@ -75,7 +76,7 @@ def _quantiles(x: np.ndarray, bound: float) -> Callable[[float], float]:
         return lambda q: bound
     if len(values) == 2:  # a Beta distribution, exactly
         return lambda q: float(
-            values[0] + (values[1] - values[0]) * betaincinv(times[1], times[0], q)
+            values[0] + (values[1] - values[0]) * scipy.special.betaincinv(times[1], times[0], q)
         )
     weights, total = _weights(len(x)) if len(x) <= _KEPT else _weights.__wrapped__(len(x))
     means = np.sort(weights @ np.append(np.sort(x), bound) / total)

@@ -17,6 +17,7 @@ import numpy as np
 
 from assay.core.display import Shown
 from assay.core.errors import ClaimError, nearest
+from assay.core.heavy import xr
 from assay.core.reasons import explain_reason
 from assay.core.result_schema import ToldVerdict
 from assay.core.scales import Scale, rescale
@@ -24,8 +25,6 @@ from assay.core.schema import to_json
 from assay.core.stats import Statistic, mean
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     Terms = xr.DataArray | Mapping[str, xr.DataArray]
 
 Value = Callable[["xr.Dataset", Mapping[str, "xr.Dataset"]], "Terms"]

@@ -6,14 +6,12 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core.errors import ClaimError, nearest
-
-if TYPE_CHECKING:
-    import xarray as xr
+from assay.core.heavy import xr
 
 Level = bool | int | float | str
 Axes = Mapping[str, Sequence[Any]]

@@ -12,6 +12,8 @@ import re
 import time
 from dataclasses import dataclass
 
+import numpy as np
+
 from assay.core.errors import DataError, nearest
 
 
@@ -211,8 +213,6 @@ def measured(seconds: float = 2.0) -> float:
 
     Per CPU-second, since other programs on the machine, and threads of this one, change what a
     second by the clock holds."""
-    import numpy as np
-
     a = np.random.default_rng(0).standard_normal((512, 512), dtype=np.float32) / 32
     b, count = a @ a, 0
     start, cpu = time.perf_counter(), time.process_time()

@@ -9,17 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
-from torch.optim.adam import adam
 
 from assay.core.fit import Batch, Group, State
+from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.core.schedules import Schedule, constant
 
 
-def adam_state(params: Mapping[str, Tensor]) -> State:
+def adam_state(params: Mapping[str, torch.Tensor]) -> State:
     """Make moments of zero for these parameters, under the names `adam.m.*` and `adam.v.*`."""
     return {
         f"adam.{moment}.{name}": torch.zeros_like(p)
@@ -68,9 +66,11 @@ class Adam:
                     _Stretch(group_names, a, b, float(lr[a]), shrink, params, m, v, counts)
                 )
 
-    def step(self, grads: Mapping[str, Tensor], step: int, factor: float = 1.0) -> None:
+    def step(self, grads: Mapping[str, torch.Tensor], step: int, factor: float = 1.0) -> None:
         """Change the parameters in place: step number `step` (from 0) with every rate times
         `factor`."""
+        from torch.optim.adam import adam  # torch.optim hides the module by its own names
+
         for g in self.groups:
             for count in g.counts:
                 count.fill_(step)  # Adam adds one before it corrects its moments
@@ -103,10 +103,10 @@ class _Stretch(NamedTuple):
     end: int
     rate: float
     decay: float
-    params: list[Tensor]
-    m: list[Tensor]
-    v: list[Tensor]
-    counts: list[Tensor]
+    params: list[torch.Tensor]
+    m: list[torch.Tensor]
+    v: list[torch.Tensor]
+    counts: list[torch.Tensor]
 
 
 class Plain:
@@ -120,7 +120,7 @@ class Plain:
             for n, p in self.params.items()
         }
 
-    def step(self, grads: Mapping[str, Tensor], step: int, factor: float = 1.0) -> None:
+    def step(self, grads: Mapping[str, torch.Tensor], step: int, factor: float = 1.0) -> None:
         """Change the parameters in place, with every rate times `factor`."""
         for name, p in self.params.items():
             p.sub_(self.rates[name] * factor * grads[name])
@@ -129,7 +129,7 @@ class Plain:
 def descent(
     runs: Runs,
     params: State,
-    loss: Callable[[State, Batch], Float[Tensor, run]],
+    loss: Callable[[State, Batch], Float[torch.Tensor, run]],
     *,
     lr: Float[np.ndarray, run],
     schedule: Schedule = constant,
@@ -149,7 +149,7 @@ def descent(
     state: State = {**params} if plain else {**params, **adam_state(params)}
     stepper: list[Adam | Plain] = []
 
-    def step_fn(state: State, batch: Batch, step: int) -> Float[Tensor, run]:
+    def step_fn(state: State, batch: Batch, step: int) -> Float[torch.Tensor, run]:
         if not stepper:  # built here, after any move to a device or restore
             stepper.append(
                 Plain(state, names, lr) if plain else Adam(state, names, lr, betas, decay=decay)

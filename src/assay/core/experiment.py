@@ -10,14 +10,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from assay.core import foreign, scopes, syntax
+from assay.core.bench import Bench
 from assay.core.errors import DataError, ExperimentError, nearest
+from assay.core.heavy import xr
 from assay.core.sizes import Filled, Sizes
 from assay.core.spec import Spec, SpecMap
 
 if TYPE_CHECKING:
-    import xarray as xr
-
-    from assay.core.bench import Bench
     from assay.core.claims import Claim, Exact, Finding
     from assay.core.compute import Range
     from assay.core.figures import Figure

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
 from assay.core.display import Shown
 from assay.core.errors import ClaimError
-
-if TYPE_CHECKING:
-    import xarray as xr
+from assay.core.heavy import scipy, xr
 
 Mark = Literal["line", "points", "bars", "heatmap", "histogram"]
 
@@ -72,15 +70,13 @@ def summary(values: np.ndarray) -> tuple[float, float, float]:
 
     Formula: x̄ ± t₀.₉₇₅,ₙ₋₁ · s/√n over the values that are not NaN.
     """
-    from scipy.special import stdtrit
-
     v = np.asarray(values, float)
     v = v[~np.isnan(v)]
     if len(v) == 0:
         return float("nan"), float("nan"), float("nan")
     if len(v) == 1:
         return float(v[0]), float("nan"), float("nan")
-    half = float(stdtrit(len(v) - 1, 0.975)) * float(v.std(ddof=1)) / len(v) ** 0.5
+    half = float(scipy.special.stdtrit(len(v) - 1, 0.975)) * float(v.std(ddof=1)) / len(v) ** 0.5
     return float(v.mean()), float(v.mean()) - half, float(v.mean()) + half
 
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int, Shaped
-from torch import Tensor
 
 from assay.core.bench import Bench
 from assay.core.errors import ExperimentError
+from assay.core.heavy import torch
 from assay.core.runs import Runs
 
-State = dict[str, Tensor]
+State: TypeAlias = "dict[str, torch.Tensor]"
 Batch = Any
-Losses = Float[Tensor, "run"]
+Losses: TypeAlias = 'Float[torch.Tensor, "run"]'
 
 
 @dataclass(eq=False)
@@ -43,7 +42,7 @@ class Group:
 class Trained:
     """What training gives: tensors [run, …], how to read them, and the loss along the way."""
 
-    tensors: dict[str, Shaped[Tensor, "run ..."]]
+    tensors: dict[str, Shaped[torch.Tensor, "run ..."]]
     header: Mapping[str, Any]
     history: dict[str, Float[np.ndarray, "run step"]]
     """Means over the steps since the probe before, at most the last 1/20 of all steps, at each of
@@ -63,7 +62,7 @@ class Trained:
             self, tensors={name: tensor.to(device) for name, tensor in self.tensors.items()}
         )
 
-    def with_tensors(self, tensors: dict[str, Tensor]) -> Trained:
+    def with_tensors(self, tensors: dict[str, torch.Tensor]) -> Trained:
         """What an arm gives that changes these runs' weights and trains no further: other tensors,
         no history."""
         return Trained(tensors, self.header, {}, np.zeros(0, np.int64), self.diverged)
@@ -157,7 +156,7 @@ def _needed(state: State, step: int, steps: int) -> list[str]:
 def _to(batch: Batch, device: torch.device) -> Batch:
     if isinstance(batch, tuple):  # inputs and targets
         return tuple(_to(part, device) for part in batch)
-    return batch.to(device) if isinstance(batch, Tensor) else batch
+    return batch.to(device) if isinstance(batch, torch.Tensor) else batch
 
 
 class _Book:
@@ -167,12 +166,12 @@ class _Book:
     def __init__(self, runs: int, probe_steps: np.ndarray, steps: int, device: torch.device):
         self.at, self.window, self.device = probe_steps, max(1, steps // 20), device
         self.diverged = torch.zeros(runs, dtype=torch.bool, device=device)
-        self.sums: dict[str, Tensor] = {}
-        self.means: dict[str, Tensor] = {}
+        self.sums: dict[str, torch.Tensor] = {}
+        self.means: dict[str, torch.Tensor] = {}
         self.next = 0
         self.last = torch.zeros((), device=device)
 
-    def note(self, step: int, series: Mapping[str, Tensor]) -> None:
+    def note(self, step: int, series: Mapping[str, torch.Tensor]) -> None:
         if series["loss"].shape != self.diverged.shape:
             runs, got = len(self.diverged), tuple(series["loss"].shape)
             raise ExperimentError(
@@ -203,12 +202,12 @@ class _Book:
             self.sums = {}
             self.next += 1
 
-    def dump(self) -> dict[str, Tensor]:
+    def dump(self) -> dict[str, torch.Tensor]:
         out = {"diverged": self.diverged, "next": torch.tensor(self.next)}
         out |= {f"sums.{k}": v for k, v in self.sums.items()}
         return out | {f"means.{k}": v for k, v in self.means.items()}
 
-    def load(self, saved: Mapping[str, Tensor]) -> None:
+    def load(self, saved: Mapping[str, torch.Tensor]) -> None:
         self.diverged = saved["diverged"].to(self.device)
         self.next = int(saved["next"])
         self.sums = {
@@ -257,7 +256,7 @@ def watched(group: Group, names: Sequence[str], moments: Sequence[int]) -> Group
     return group
 
 
-def best_starts(trained: Trained, score: Float[Tensor, "start"], k: int) -> Trained:
+def best_starts(trained: Trained, score: Float[torch.Tensor, "start"], k: int) -> Trained:
     """Of every k neighbouring runs, starts of one, the run with the lowest score; one with a NaN is
     taken last.
 

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from assay.core.errors import ClaimError
+from assay.core.heavy import scipy
 
 Means = Mapping[str, np.ndarray]
 """Weighted means {name: [draw, ...]}: what a statistic is given; the dims after `draw` are the
@@ -96,8 +97,6 @@ def interval(
     Source: Hesterberg, What Teachers Should Know about the Bootstrap, 2015 (expanded percentile);
     Owen, The pigeonhole bootstrap, 2007 (crossed factors); Hall, On the Removal of Skewness by
     Transformation, 1992."""
-    from scipy.special import ndtr, stdtrit  # which showing what is stored does not need
-
     if terms and all(np.shape(x)[0] == 0 for x in terms.values()):
         return _nothing(math.nan, (0,) * factors, np.empty(0))
     cells = _Cells(terms, factors)
@@ -117,7 +116,7 @@ def interval(
         each_cell = cells.apply(statistic, cells.total - cells.columns[cells.present])
         left_out.append(each_cell)
         variance = max(parts[0] + parts[1] - _jackknife(each_cell), *parts)
-    t = float(stdtrit(smaller - 1, (1 + level) / 2))
+    t = float(scipy.special.stdtrit(smaller - 1, (1 + level) / 2))
     skewness = sum(_third(x) for x in left_out[:factors])
     student = [float(x) for x in student_limits(theta, np.float64(variance), skewness, t)]
 
@@ -126,7 +125,7 @@ def interval(
     whole = np.isfinite(theta) and all(np.isfinite(x).all() for x in left_out)
     boot = [float("nan")] * 2
     if finite.any():
-        tail = ndtr(-t * np.sqrt(smaller / (smaller - 1)))
+        tail = scipy.special.ndtr(-t * np.sqrt(smaller / (smaller - 1)))
         boot = [float(q) for q in np.quantile(values[finite], [tail, 1 - tail])]
     return Interval(
         estimate=float(theta),

@@ -7,16 +7,15 @@ import math
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-import xarray as xr
-from scipy.special import stdtr
 
 from assay.core import power, prices
 from assay.core.bounded import bounded_mean
 from assay.core.claims import Claim, Judged, Outcome, Price, Verdict
 from assay.core.errors import ClaimError
+from assay.core.heavy import scipy, xr
 from assay.core.intervals import DRAWS, Interval, interval
 from assay.core.memo import of_all
 from assay.core.outlying_units import warning
@@ -39,7 +38,7 @@ bounds."""
 UNDEFINED = 0.01
 """Share of draws that may be undefined before the gate `overlap` is not met."""
 
-Arms = Mapping[str, xr.Dataset]
+Arms: TypeAlias = "Mapping[str, xr.Dataset]"
 Scope = str | Callable[[Iterable[str], Mapping[str, Any]], str]
 """For what a number speaks: a phrase, or a function of the trained arms behind it and of which of
 their runs it asks for."""
@@ -574,7 +573,7 @@ def _half_agrees(
     return all(_outcome(claim, i, shift) == outcome for shift in (-change, change))
 
 
-class _Selected(Mapping[str, xr.Dataset]):
+class _Selected(Mapping[str, "xr.Dataset"]):
     """Arms of which only some runs count; selected when an arm is read, since most are not."""
 
     def __init__(self, arms: Arms, select: Callable[[str, xr.Dataset], xr.Dataset]) -> None:
@@ -628,7 +627,7 @@ def _p(claim: Claim, data: Table, i: Interval) -> float:
         edge = prices.nearest_edge(claim, i)
         return bounded_mean(_points(data, len(claim.units)), i.estimate, claim.bounds, edge=edge).p
     return (
-        float(2 * stdtr(i.df, -prices.distance(claim, i) / math.sqrt(i.variance)))
+        float(2 * scipy.special.stdtr(i.df, -prices.distance(claim, i) / math.sqrt(i.variance)))
         if i.variance
         else math.nan
     )

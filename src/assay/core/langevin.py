@@ -7,12 +7,11 @@ import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.core import rng
 from assay.core.fit import Batch, Group, Losses, State
+from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.core.sampler import PerChain, check_sampler
 from assay.core.spec import Spec
@@ -23,14 +22,14 @@ the size of the ensemble."""
 
 
 def langevin(
-    loss: Callable[[State, Batch], Float[Tensor, run]],
-    state: Mapping[str, Float[Tensor, "run ..."]],
+    loss: Callable[[State, Batch], Float[torch.Tensor, run]],
+    state: Mapping[str, Float[torch.Tensor, "run ..."]],
     seeds: Int[np.ndarray, run],
     *,
     lr: PerChain,
     n_beta: PerChain,
     localisation: PerChain,
-    centre: Mapping[str, Float[Tensor, "run ..."]] | None = None,
+    centre: Mapping[str, Float[torch.Tensor, "run ..."]] | None = None,
     stream: str = "langevin",
     paired: bool = False,
     acceptance: bool = False,
@@ -65,7 +64,7 @@ def langevin(
     noise = _Noise(seeds, stream, {n: start[n].shape[1:] for n in names})
     column = {n: [-1, *[1] * (start[n].ndim - 1)] for n in names}
 
-    def per_chain(value: PerChain, name: str) -> Tensor:
+    def per_chain(value: PerChain, name: str) -> torch.Tensor:
         return (
             torch.as_tensor(np.broadcast_to(value, len(chains)).copy())
             .to(start[name])
@@ -127,7 +126,7 @@ class _Noise:
         self.steps = max(1, NUMBERS // sum(self.sizes))
         self.block, self.drawn = -1, torch.empty(0)
 
-    def at(self, step: int, state: State) -> dict[str, Tensor]:
+    def at(self, step: int, state: State) -> dict[str, torch.Tensor]:
         if step // self.steps != self.block:
             self.block = step // self.steps
             normals = rng.normal(self.seeds, self.stream, self.block, (self.steps, sum(self.sizes)))
@@ -141,5 +140,5 @@ class _Noise:
         }
 
 
-def _total(x: Float[Tensor, "run ..."]) -> Float[Tensor, run]:
+def _total(x: Float[torch.Tensor, "run ..."]) -> Float[torch.Tensor, run]:
     return x.flatten(1).sum(1)

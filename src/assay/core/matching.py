@@ -11,9 +11,9 @@ import math
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
-from scipy.stats import rankdata
 
 from assay.core.errors import ClaimError
+from assay.core.heavy import scipy
 
 Covariates = Float[np.ndarray, "unit covariate"]
 
@@ -80,10 +80,10 @@ def partial_spearman(
     covariates' ranks and 1
     Range: −1 to 1; NaN where the covariates leave nothing of x or of y
     """
-    ranks = np.column_stack([np.ones(len(x)), *(rankdata(c) for c in covariates.T)])
+    ranks = np.column_stack([np.ones(len(x)), *(scipy.stats.rankdata(c) for c in covariates.T)])
 
     def compute_residual(values: Float[np.ndarray, "unit"]) -> Float[np.ndarray, "unit"]:
-        rank = rankdata(values)
+        rank = scipy.stats.rankdata(values)
         return rank - ranks @ np.linalg.lstsq(ranks, rank, rcond=None)[0]
 
     a, b = compute_residual(x), compute_residual(y)

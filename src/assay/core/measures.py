@@ -6,17 +6,15 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core.errors import ClaimError
+from assay.core.heavy import xr
 from assay.core.plain import plain
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json, per_run_fields, static_fields
-
-if TYPE_CHECKING:
-    import xarray as xr  # loaded by who has numbers: showing a stored result takes none
 
 
 def measures(
@@ -36,8 +34,6 @@ def measures(
 @functools.cache
 def _reserved() -> frozenset[str]:
     """What a measure cannot be called."""
-    import xarray as xr
-
     return frozenset(dir(xr.Dataset)) | {"run", "__metadata__"}
 
 
@@ -46,8 +42,6 @@ def _assemble(
     coords: Mapping[str, Sequence],
     entries: Mapping[str, tuple[str, Any, str]],
 ) -> xr.Dataset:
-    import xarray as xr
-
     cls = type(specs[0])
     variables = {}
     for name, (dims, array, unit) in entries.items():
@@ -85,8 +79,6 @@ def _numpy(array: Any) -> np.ndarray:
 def storable(data: Any, specs: Sequence[Spec]) -> str:
     """Say why these measures of the runs of these specs could not be stored and read again, in
     words; "" where they can."""
-    import xarray as xr
-
     if not isinstance(data, xr.Dataset):
         return (
             "must return a Dataset, which assay.core.measures makes, got "
@@ -157,8 +149,6 @@ def to_tensors(run: xr.Dataset) -> tuple[dict[str, np.ndarray], str]:
 def from_tensors(arrays: Mapping[str, np.ndarray], text: str) -> xr.Dataset:
     """The measures of one run back from `to_tensors`; run coordinates and attributes come with
     `stack`."""
-    import xarray as xr
-
     meta = json.loads(text)
     variables = {
         k: (tuple(m["dims"]), arrays[k], {"units": m["unit"]}) for k, m in meta["variables"].items()
@@ -228,8 +218,6 @@ def _levels(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _spread(arm: xr.Dataset, order: Sequence[str]) -> xr.Dataset:
     """The dim `run` as one dim for each of these coordinates, levels ascending: xarray's unstack,
     without an index of pandas."""
-    import xarray as xr
-
     coded = [_levels(arm.variables[n].values) for n in order]
     levels, codes = (
         {n: level for n, (level, _) in zip(order, coded, strict=True)},

@@ -11,10 +11,9 @@ import contextlib
 import functools
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-if TYPE_CHECKING:
-    import xarray as xr
+from assay.core.heavy import xr
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -12,11 +12,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import xarray as xr
-from scipy.special import stdtrit
-
 from assay.core.claims import Claim, Outcome
 from assay.core.errors import DataError
+from assay.core.heavy import scipy, xr
 from assay.core.intervals import Interval
 from assay.core.judging import FEWEST, standing
 from assay.core.power import CHANCE, chance, edges, enough, half_width, placed, with_units
@@ -69,7 +67,7 @@ class Spread:
         )
 
     def _t(self, units: int) -> float:
-        return float(stdtrit(min(units, self.beside or units) - 1, 0.975))
+        return float(scipy.special.stdtrit(min(units, self.beside or units) - 1, 0.975))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.signal import find_peaks
+
+from assay.core.heavy import scipy
 
 Curve = Float[np.ndarray, "*runs step"]
 
@@ -60,7 +61,9 @@ def drops(loss: Curve, prominence: float = PROMINENCE) -> Int[np.ndarray, "*runs
     _, falling = pace(loss)
     flat = falling.reshape(-1, POINTS)
     counts = [
-        len(find_peaks(curve, prominence=prominence * curve.max())[0]) if curve.max() > 0 else 0
+        len(scipy.signal.find_peaks(curve, prominence=prominence * curve.max())[0])
+        if curve.max() > 0
+        else 0
         for curve in flat
     ]
     return np.array(counts, dtype=np.int64).reshape(loss.shape[:-1])

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import betainc, betaincinv, stdtrit
 
 from assay.core.bounded import Bounds
 from assay.core.claims import Claim
+from assay.core.heavy import scipy
 from assay.core.intervals import Interval, student_limits
 from assay.core.rng import normal
 from assay.core.scales import rescale, unscale
@@ -165,7 +165,11 @@ def smallest_difference(deviation: float, n: int, level: float = 0.95) -> float:
 
     Formula: t_(1+level)/2, n−1 · √2 · s, exact for normal units; NaN for fewer than two
     """
-    return float(stdtrit(n - 1, (1 + level) / 2) * math.sqrt(2) * deviation) if n > 1 else math.nan
+    return (
+        float(scipy.special.stdtrit(n - 1, (1 + level) / 2) * math.sqrt(2) * deviation)
+        if n > 1
+        else math.nan
+    )
 
 
 def _first(predicate: Callable[[float], bool], no: float, yes: float) -> float:
@@ -208,10 +212,10 @@ def _between(
     reach = 7 * math.sqrt(n * share * (1 - share)) + 7
     k = np.arange(max(0, math.floor(n * share - reach)), min(n, math.ceil(n * share + reach)) + 1)
     with np.errstate(all="ignore"):
-        low = np.where(k > 0, betaincinv(k, n - k + 1, (1 - level) / 2), 0.0)
-        high = np.where(k < n, betaincinv(k + 1, n - k, (1 + level) / 2), 1.0)
-        so_many = np.where(k > 0, betainc(k, n - k + 1, share), 1.0)
-        more = np.where(k < n, betainc(k + 1, n - k, share), 0.0)
+        low = np.where(k > 0, scipy.special.betaincinv(k, n - k + 1, (1 - level) / 2), 0.0)
+        high = np.where(k < n, scipy.special.betaincinv(k + 1, n - k, (1 + level) / 2), 1.0)
+        so_many = np.where(k > 0, scipy.special.betainc(k, n - k + 1, share), 1.0)
+        more = np.where(k < n, scipy.special.betainc(k + 1, n - k, share), 0.0)
     return least + width * low, least + width * high, so_many - more
 
 
@@ -224,7 +228,7 @@ def _hull(i: Interval, level: float) -> tuple[Worlds, Worlds]:
     Source: Cornish and Fisher, Moments and Cumulants in the Specification of Distributions, 1938;
     Owen, The pigeonhole bootstrap, 2007"""
     n, draws = min(i.n), [_draw_moments(min(n, _DRAWN)) for n in i.n]
-    t = float(stdtrit(n - 1, (1 + level) / 2))
+    t = float(scipy.special.stdtrit(n - 1, (1 + level) / 2))
     factors = list(zip(i.parts, i.n, draws, strict=True))
     variances = [part * d.variance for part, _, d in factors]
     third = np.sum([part**1.5 * d.third / math.sqrt(m) for part, m, d in factors], 0)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from assay.core.errors import ClaimError, nearest
+from assay.core.heavy import xr
 
 Levels = frozenset
 MADE_OF = "derived from"

@@ -18,10 +18,9 @@ from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import brentq
-from scipy.special import ndtr, ndtri
 
 from assay.core.errors import ClaimError
+from assay.core.heavy import scipy
 
 ALPHA = 0.05
 """How often a claim whose truth lies on its threshold may be settled at any look: half of it as
@@ -51,7 +50,7 @@ class Boundary:
         """The level of an interval that leaves out the threshold just where the boundary is
         crossed."""
         return round(
-            1 - 2 * float(ndtr(-self.z)), 12
+            1 - 2 * float(scipy.special.ndtr(-self.z)), 12
         )  # 0.95 of a single look, and not 0.9500000000000001
 
 
@@ -63,7 +62,7 @@ def spent(share: float, alpha: float = ALPHA) -> float:
     alpha on each side
     Source: Lan and DeMets, Discrete sequential boundaries for clinical trials, 1983 (α₁*, like
     O'Brien and Fleming's)."""
-    return 4 * float(ndtr(float(ndtri(alpha / 4)) / math.sqrt(share)))
+    return 4 * float(scipy.special.ndtr(float(scipy.special.ndtri(alpha / 4)) / math.sqrt(share)))
 
 
 def boundaries(
@@ -102,7 +101,7 @@ def boundaries(
         edge = _edge(points, density, step, (spent(share, alpha) - already) / 2)
         if n < units[-1]:
             edge = max(edge, early * math.sqrt(share))
-        probability = 2 * float(density @ ndtr((points - edge) / step))
+        probability = 2 * float(density @ scipy.special.ndtr((points - edge) / step))
         bounds.append(Boundary(share, already + probability, edge / math.sqrt(share)))
         moved = (
             np.exp(-(((nodes[:, None] * edge - points) / step) ** 2) / 2)
@@ -123,8 +122,8 @@ def _edge(
     probability."""
 
     def over(edge: float) -> float:
-        return math.log(max(float(density @ ndtr((points - edge) / step)), 1e-300)) - math.log(
-            target
-        )
+        return math.log(
+            max(float(density @ scipy.special.ndtr((points - edge) / step)), 1e-300)
+        ) - math.log(target)
 
-    return float(brentq(over, 0.0, 30.0, xtol=1e-12))
+    return float(scipy.optimize.brentq(over, 0.0, 30.0, xtol=1e-12))

@@ -9,15 +9,13 @@ apart by sides: `sides(a=..., b=...)` names the terms "a.err", "b.err", which
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
 from assay.core.errors import ClaimError, nearest
+from assay.core.heavy import scipy, xr
 from assay.core.intervals import DRAWS, Interval, Means, Statistic, counts, interval
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 __all__ = [
     "DRAWS",
@@ -200,8 +198,6 @@ def best_of(
     Groups follow the order of `dim`; an incomplete last group is left out. Resampling a maximum
     itself covers far too little, which is why the group is the unit.
     """
-    import xarray as xr
-
     if dim not in x.dims or k < 1 or x.sizes[dim] < k:
         raise ClaimError(f"best_of needs at least k={k} levels of dim {dim!r}, got {dict(x.sizes)}")
     groups = x.sizes[dim] // k
@@ -232,8 +228,6 @@ def at_best(
     all features of a run) but must have `dim`. The first of equal scores is taken, a unit whose
     score is NaN never, and a group without any score is NaN. Groups follow the order of `dim`; an
     incomplete last group is left out."""
-    import xarray as xr
-
     if dim not in score.dims or k < 1 or score.sizes[dim] < k:
         raise ClaimError(
             f"at_best needs at least k={k} levels of dim {dim!r} in the score, got "
@@ -305,13 +299,13 @@ def normal_errors(off: xr.DataArray) -> np.ndarray:
     |t|). With few runs s is so uncertain that t itself is large by chance; z is as likely beyond 4 with three runs as with sixty.
     Raises: ClaimError for a single run, which has no standard error.
     """  # noqa: E501
-    from scipy.special import ndtri, stdtr
-
     n = off.sizes["run"]
     if n < 2:
         raise ClaimError(f"a standard error needs at least 2 runs, got {n}")
     t = np.atleast_1d((off.mean("run") * np.sqrt(n) / off.std("run", ddof=1)).values)
-    return -np.sign(t) * ndtri(np.maximum(stdtr(n - 1, -np.abs(t)), 1e-300))
+    return -np.sign(t) * scipy.special.ndtri(
+        np.maximum(scipy.special.stdtr(n - 1, -np.abs(t)), 1e-300)
+    )
 
 
 def _term(m: Means, name: str) -> np.ndarray:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from assay.core import foreign, judging
 from assay.core.arrays import is_tensor
@@ -25,6 +24,7 @@ from assay.core.claims import Claim, Judged, Price
 from assay.core.columns import Column
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import Parsed, parse
+from assay.core.heavy import xr
 from assay.core.plain import plain
 from assay.core.reading import plural
 from assay.core.reasons import GIVEN, TIES

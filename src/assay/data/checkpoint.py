@@ -7,12 +7,9 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from assay.core.bench import Bench
-
-if TYPE_CHECKING:
-    import torch
+from assay.core.heavy import torch
 
 
 class Alone:

@@ -6,22 +6,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.core import hashes
+from assay.core.bench import Bench
+from assay.core.heavy import torch
 from assay.core.spec import Spec
 from assay.data import concepts
 from assay.data.concepts import CONCEPTS, Concept, Texts
+from assay.data.harvest import Harvest
+from assay.subjects.asking import yes_or_no
 from assay.subjects.folder import find
+from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
-
-if TYPE_CHECKING:
-    from assay.core.bench import Bench
-    from assay.data.harvest import Harvest
-    from assay.subjects.pretrained import Pretrained
 
 OPENING = "\n"
 """What every text begins with: the first position of a window is an outlier, and left out."""
@@ -162,8 +161,6 @@ def answers(
 ) -> Float[np.ndarray, "q row"]:
     """The log-odds of yes for every concept's first `asked` texts of each part, in the order of the
     texts; NaN for the others."""
-    from assay.subjects.asking import yes_or_no
-
     shared_fields = {
         "model": harvest.trained_on["model"],
         "dtype": harvest.dtype,
@@ -200,8 +197,6 @@ def _run(
 ) -> Float[np.ndarray, "row s d"]:
     """Activations after the opening token, float16; what stands behind a text's end means nothing
     and is 0."""
-    import torch
-
     tokens = torch.from_numpy(_filled(ids).astype(np.int64))
     order = torch.tensor(
         sorted(range(len(ids)), key=lambda i: len(ids[i]))

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.core import rng
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 
 SMALLEST = 1e-12
 """Below this a density from the formula is rounding: it sums cosines of size 1 in double
@@ -88,7 +87,7 @@ class Embedded:
 
     def batches(
         self, batch: int, stream: str = "train"
-    ) -> Callable[[int], Float[Tensor, "run b d"]]:
+    ) -> Callable[[int], Float[torch.Tensor, "run b d"]]:
         """A source of float32 batches, a function of the step; streams of different names are
         independent."""
         _, features, d = self.directions.shape
@@ -101,12 +100,12 @@ class Embedded:
         )  # steps drawn at once: opening a stream costs as much as a thousand numbers
 
         @lru_cache(maxsize=2)
-        def draw_block(number: int) -> tuple[Tensor, Tensor]:
+        def draw_block(number: int) -> tuple[torch.Tensor, torch.Tensor]:
             v = rng.uniform(self.seeds, f"embedded.{stream}", number, (block, batch, features))
             n = rng.normal(self.seeds, f"embedded.noise.{stream}", number, (block, batch, d))
             return torch.from_numpy(v), torch.from_numpy(n)
 
-        def draw(step: int) -> Float[Tensor, "run b d"]:
+        def draw(step: int) -> Float[torch.Tensor, "run b d"]:
             v, n = (part[:, step % block] for part in draw_block(step // block))
             amplitude = torch.where(
                 v < p, self.low + (self.high - self.low) / p * v, 0.0

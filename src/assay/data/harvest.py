@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -17,19 +17,15 @@ from jaxtyping import Bool, Float, Int
 from assay.core import rng
 from assay.core.bench import Bench
 from assay.core.errors import DamageError, DataError, StoreError
+from assay.core.heavy import torch
 from assay.core.inputs import unnoted
 from assay.core.integrity import Mapped
 from assay.core.spec import PerRun, Spec
 from assay.data import corpus as corpora
 from assay.data.corpus import Part, Windows
 from assay.subjects import folder as models
+from assay.subjects.pretrained import Pretrained, fast_dtype, load
 from assay.subjects.site import Site
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
-    from assay.subjects.pretrained import Pretrained
 
 OUTLIER = 6.0
 """Vectors longer than this many medians are left out, as is position 0 of every window."""
@@ -304,7 +300,6 @@ def _open(path: Path, name: str) -> np.ndarray:
 def _dtype(spec: HarvestSpec, bench: Bench) -> str:
     if spec.dtype != "auto":
         return spec.dtype
-    from assay.subjects.pretrained import fast_dtype
 
     return "bfloat16" if bench.device.type == "cuda" else fast_dtype()
 
@@ -326,8 +321,6 @@ def _run(
 ) -> None:
     """Write one shard of each site: activations, their norms, and the sums that centre and scale
     are made of."""
-    import torch
-
     # held in memory and written at once (a few MB): writing through a memory map would be killed by
     # a full disk
     held = {site: np.empty((*tokens.shape, subject.width(site)), np.float16) for site in folders}
@@ -366,8 +359,6 @@ def _write(path: Path, acts: Float[np.ndarray, "w s d"]) -> None:
 def _model(
     name: str, device: str, dtype: str, fingerprint: str
 ) -> Any:  # the fingerprint: a folder may change in place
-    from assay.subjects.pretrained import load
-
     return load(name, device, dtype)  # type: ignore[arg-type]
 
 
@@ -464,8 +455,6 @@ class Harvest:
 
     def gather(self, rows: np.ndarray) -> Float[np.ndarray, "b d"]:
         """Rows as harvested, float32; reads only these rows from the memory-mapped shards."""
-        import torch
-
         per = self.spec.shard * self.spec.context
         which, inside = np.divmod(rows, per)
         half = np.empty((len(rows), self.d), np.float16)
@@ -474,35 +463,31 @@ class Harvest:
             half[positions] = self._acts[shard].rows(inside[positions], self.d)
         return torch.from_numpy(half).float().numpy()  # four times as fast as NumPy widens float16
 
-    def rows(self, rows: Int[np.ndarray, "b"]) -> Float[Tensor, "b d"]:
+    def rows(self, rows: Int[np.ndarray, "b"]) -> Float[torch.Tensor, "b d"]:
         """The normalised vectors of these rows, float32."""
-        import torch
-
         x = torch.from_numpy(self.gather(np.asarray(rows)))
         return x.sub_(torch.from_numpy(self.mean)).mul_(float(np.float32(self.scale)))
 
-    def raw(self, windows: Int[np.ndarray, "w"]) -> Float[Tensor, "w s d"]:
+    def raw(self, windows: Int[np.ndarray, "w"]) -> Float[torch.Tensor, "w s d"]:
         """The vectors of whole windows as harvested, float32: what a spliced run starts from."""
-        import torch
-
         per = self.spec.context
         rows = (np.asarray(windows)[:, None] * per + np.arange(per)).ravel()
         return torch.from_numpy(self.gather(rows).reshape(-1, per, self.d))
 
-    def normalise(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+    def normalise(self, x: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... d"]:
         """(x − mean) · scale."""
         return (x - self._mean_on(x)) * self.scale
 
-    def restore(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+    def restore(self, x: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... d"]:
         """x / scale + mean: the inverse of `normalise`."""
         return x / self.scale + self._mean_on(x)
 
-    def _mean_on(self, x: Tensor) -> Tensor:
+    def _mean_on(self, x: torch.Tensor) -> torch.Tensor:
         return x.new_tensor(self.mean)
 
     def batches(
         self, seeds: Int[np.ndarray, "run"], batch: int
-    ) -> Callable[[int], Float[Tensor, "b d"] | Float[Tensor, "run b d"]]:
+    ) -> Callable[[int], Float[torch.Tensor, "b d"] | Float[torch.Tensor, "run b d"]]:
         """Normalised training batches as a function of the step: every kept row once per epoch, in
         an order drawn by the seed.
 
@@ -525,7 +510,7 @@ class Harvest:
                 rng.permutation(np.array([seed]), "harvest.batches", epoch, len(self.kept))[0]
             ]
 
-        def batches(step: int) -> Tensor:
+        def batches(step: int) -> torch.Tensor:
             epoch, i = divmod(step, per_epoch)
             rows = np.concatenate(
                 [order(int(s), epoch)[i * batch : (i + 1) * batch] for s in distinct]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
@@ -14,16 +14,16 @@ from jaxtyping import Int
 
 from assay.core import rng
 from assay.core.bench import Bench
+from assay.core.descent import descent
 from assay.core.errors import SpecError
+from assay.core.fit import Group, Trained, fit
+from assay.core.heavy import torch
 from assay.core.runs import Runs
+from assay.core.schedules import warm_up_decay
 from assay.core.spec import PerRun, Spec
 from assay.data import corpus as corpora
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from assay.core.fit import Group, Trained
-    from assay.subjects.decoder import Params, Shape
+from assay.subjects.decoder import MATRICES, Params, Shape, next_token_loss
+from assay.subjects.decoder_files import GPT2
 
 HELD_OUT = "held_out"
 """Among what training gives: the mean loss on held-out windows at each evaluation, [run,
@@ -96,8 +96,6 @@ class LmSpec(Spec):
 
 def shape_of(spec: LmSpec, vocab: int) -> Shape:
     """The decoder that a spec asks for, with so many tokens."""
-    from assay.subjects.decoder import Shape
-
     s = spec
     return Shape(
         layers=s.layers,
@@ -114,17 +112,13 @@ def shape_of(spec: LmSpec, vocab: int) -> Shape:
     )
 
 
-def start(runs: Runs[LmSpec], shape: Shape) -> dict[str, Tensor]:
+def start(runs: Runs[LmSpec], shape: Shape) -> dict[str, torch.Tensor]:
     """Parameters before training, [run, …]: matrices N(0, std²) by each run's seed, gains 1, biases
     0."""
-    import torch
-
-    from assay.subjects.decoder import MATRICES
-    from assay.subjects.decoder_files import GPT2
 
     spread = runs.each("std").astype(np.float32)
 
-    def draw_parameter(name: str, size: tuple[int, ...]) -> Tensor:
+    def draw_parameter(name: str, size: tuple[int, ...]) -> torch.Tensor:
         if name not in MATRICES:
             return (torch.ones if name.startswith("gain") else torch.zeros)(len(runs), *size)
         # each matrix of each block is a stream of its own: other blocks leave it as it is
@@ -150,19 +144,16 @@ def start(runs: Runs[LmSpec], shape: Shape) -> dict[str, Tensor]:
 def group_of(
     runs: Runs[LmSpec],
     shape: Shape,
-    params: dict[str, Tensor] | None = None,
-    fixed: Mapping[str, Tensor] = MappingProxyType({}),
+    params: dict[str, torch.Tensor] | None = None,
+    fixed: Mapping[str, torch.Tensor] = MappingProxyType({}),
 ) -> Group:
     """The runs as a Group that AdamW steps on batches of windows, [b, s] or [run, b, s], from
     `params` or from their own start.
 
     Parameters `fixed` are used as they are: none of `params`, and not learned.
     """
-    from assay.core.descent import descent
-    from assay.core.schedules import warm_up_decay
-    from assay.subjects.decoder import MATRICES, next_token_loss
 
-    def loss(params: Params, x: Tensor) -> Tensor:
+    def loss(params: Params, x: torch.Tensor) -> torch.Tensor:
         return next_token_loss({**params, **fixed}, x, shape.activation).flatten(1).mean(1)
 
     s, decay = runs.shared, runs.each("decay")
@@ -180,13 +171,13 @@ def group_of(
 def train_lms(
     runs: Runs[LmSpec],
     shape: Shape,
-    batches: Callable[[int], Tensor],
+    batches: Callable[[int], torch.Tensor],
     bench: Bench,
     *,
     evaluate_at: Sequence[int] = (),
     held_out: Int[np.ndarray, "window s"] | None = None,
     on_evaluation: Callable[[int, Params], None] | None = None,
-    params: dict[str, Tensor] | None = None,
+    params: dict[str, torch.Tensor] | None = None,
 ) -> Trained:
     """The runs after their steps, trained as one ensemble from `params` or their own start; a run
     alone is the same run, but for how products are summed.
@@ -194,18 +185,13 @@ def train_lms(
     After each of the steps `evaluate_at` the loss on held-out windows is kept as `held_out` [run,
     evaluation], and `each` is called with the step and the parameters. A training that was killed
     goes on where it was."""
-    from assay.core.fit import fit
-
     group = group_of(runs, shape, params)
     _evaluated(group, shape, tuple(evaluate_at), held_out, on_evaluation)
     return fit([group], batches, steps=runs.shared.steps, probe_at=evaluate_at, bench=bench)[0]
 
 
-def loss_on(params: Params, windows: Int[np.ndarray, "window s"], shape: Shape) -> Tensor:
+def loss_on(params: Params, windows: Int[np.ndarray, "window s"], shape: Shape) -> torch.Tensor:
     """The mean loss of each run on windows of tokens, [run], in nats."""
-    import torch
-
-    from assay.subjects.decoder import next_token_loss
 
     device, few = params["W_E"].device, max(1, AT_ONCE // (len(params["W_E"]) * windows.shape[1]))
     with torch.no_grad():
@@ -228,14 +214,12 @@ def _evaluated(
 ) -> None:
     """Let a group evaluate itself after these steps; what it finds is part of its state, so that a
     resume has it."""
-    import torch
-
     inner, names = group.step_fn, [name for name in group.state if "." not in name]
     has_held_out = held_out is not None and len(held_out) > 0
     if has_held_out:
         group.state[HELD_OUT] = torch.full((len(group.runs), len(evaluation_steps)), torch.nan)
 
-    def step_fn(state: dict[str, Tensor], batch: Tensor, step: int) -> object:
+    def step_fn(state: dict[str, torch.Tensor], batch: torch.Tensor, step: int) -> object:
         losses = inner(state, batch, step)
         if step + 1 in evaluation_steps:
             params = {name: state[name] for name in names}

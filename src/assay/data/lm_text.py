@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int
@@ -15,11 +14,9 @@ from jaxtyping import Int
 from assay.core import rng
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.heavy import torch
 from assay.core.spec import Spec
 from assay.data.corpus import Corpus
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,15 +121,13 @@ def batches(
     vocab: int,
     batch: int,
     repeats: float = 0.0,
-) -> Callable[[int], Int[Tensor, "run b s"]]:
+) -> Callable[[int], Int[torch.Tensor, "run b s"]]:
     """Training windows as a function of the step: each once per epoch in an order drawn by each
     run's seed, some made repetitions.
 
     `repeats` is the share in place of which stand random tokens, their first half twice.
     Raises: SpecError where a batch is more than all windows.
     """
-    import torch
-
     per_epoch, context = len(tokens) // batch, tokens.shape[1]
     if not per_epoch:
         raise SpecError(
@@ -144,7 +139,7 @@ def batches(
     def order(epoch: int) -> np.ndarray:
         return rng.permutation(seeds, "tiny.batches", epoch, len(tokens))
 
-    def draw_batch(step: int) -> Int[Tensor, "run b s"]:
+    def draw_batch(step: int) -> Int[torch.Tensor, "run b s"]:
         epoch, i = divmod(step, per_epoch)
         x = tokens[order(epoch)[:, i * batch : (i + 1) * batch]].astype(np.int64)
         if repeats:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.core import rng
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.core.runs import Runs
 
 Seeds = Sequence[int] | Int[np.ndarray, "run"]
@@ -24,7 +23,7 @@ def sparse_features(
     batch: int,
     stream: str = "train",
     density: Float[np.ndarray, "run f"] | None = None,
-) -> Callable[[int], Float[Tensor, "run b f"]]:
+) -> Callable[[int], Float[torch.Tensor, "run b f"]]:
     """A source of batches: x_i is uniform on [0, 1) with probability p, the run's `density`, and 0
     otherwise; all independent.
 
@@ -54,12 +53,12 @@ def sparse_features(
     )  # steps drawn at once: opening a stream costs as much as a thousand numbers
 
     @lru_cache(maxsize=2)
-    def draw_block(number: int) -> Float[Tensor, "seed step b f"]:
+    def draw_block(number: int) -> Float[torch.Tensor, "seed step b f"]:
         return torch.from_numpy(
             rng.uniform(distinct, f"planted.{stream}", number, (block, batch, features))
         )
 
-    def draw(step: int) -> Float[Tensor, "run b f"]:
+    def draw(step: int) -> Float[torch.Tensor, "run b f"]:
         v = draw_block(step // block)[:, step % block]
         if spread is None:
             x = (v.unsqueeze(1) * inverse.unflatten(0, (-1, runs_per_seed))).flatten(0, 1).neg_()
@@ -74,7 +73,7 @@ def sparse_features(
 
 def present_features(
     runs: Runs, features: int, batch: int, stream: str
-) -> Float[Tensor, "run b f"]:
+) -> Float[torch.Tensor, "run b f"]:
     """Draw inputs of `sparse_features` given that at least one feature is present.
 
     At density .01 that is one input in twenty of five features: the others are all 0 and say
@@ -93,7 +92,7 @@ def present_features(
     return torch.from_numpy(np.where(v < p, v / p, 0.0).astype(np.float32))
 
 
-def one_hot(features: int) -> Float[Tensor, "b f"]:
+def one_hot(features: int) -> Float[torch.Tensor, "b f"]:
     """Each feature by itself, with value 1: the identity, as a batch."""
     return torch.eye(features)
 
@@ -140,7 +139,7 @@ class Mixture:
                 f"at most d={self.d} directions can be orthogonal, got features={self.features}"
             )
 
-    def directions(self, seeds: Seeds) -> Float[Tensor, "run f d"]:
+    def directions(self, seeds: Seeds) -> Float[torch.Tensor, "run f d"]:
         """The true directions of each seed, rows of length 1."""
         W = rng.normal(np.asarray(seeds), "planted.directions", 0, (self.features, self.d)).astype(
             np.float64
@@ -151,14 +150,14 @@ class Mixture:
 
     def codes(
         self, seeds: Seeds, batch: int, stream: str = "train"
-    ) -> Callable[[int], Float[Tensor, "run b f"]]:
+    ) -> Callable[[int], Float[torch.Tensor, "run b f"]]:
         """A source of true amounts, step → [run, b, f]; 0 where a feature is off."""
         draw_codes, back = self._drawn(seeds, batch, stream)
         return lambda step: draw_codes(step)[back]
 
     def inputs(
         self, seeds: Seeds, batch: int, stream: str = "train"
-    ) -> Callable[[int], Float[Tensor, "run b d"]]:
+    ) -> Callable[[int], Float[torch.Tensor, "run b d"]]:
         """A source of inputs, step → [run, b, d]: the codes of the same seeds, batch and stream
         times the directions.
 
@@ -170,7 +169,7 @@ class Mixture:
 
     def _drawn(
         self, seeds: Seeds, batch: int, stream: str
-    ) -> tuple[Callable[[int], Float[Tensor, "seed b f"]], Tensor]:
+    ) -> tuple[Callable[[int], Float[torch.Tensor, "seed b f"]], torch.Tensor]:
         """The codes of the distinct seeds, and which of them each run has."""
         distinct, back = np.unique(np.asarray(seeds), return_inverse=True)
         cells = batch * self.features
@@ -190,7 +189,7 @@ class Mixture:
                 np.searchsorted(positions, np.arange(block + 1) * cells),
             )
 
-        def draw(step: int) -> Float[Tensor, "seed b f"]:
+        def draw(step: int) -> Float[torch.Tensor, "seed b f"]:
             number, place = divmod(step, block)
             codes = np.zeros((len(distinct), cells), np.float32)
             for row, seed in zip(codes, distinct.tolist(), strict=True):

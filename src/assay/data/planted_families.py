@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.core import rng
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.data.planted import Seeds
 
 
@@ -68,7 +67,7 @@ class Families:
             [parent, np.repeat(self.share * parent / self.children, self.children)]
         )
 
-    def directions(self, seeds: Seeds) -> Float[Tensor, "run f d"]:
+    def directions(self, seeds: Seeds) -> Float[torch.Tensor, "run f d"]:
         """The true directions of each seed, independent and uniform on the sphere."""
         W = rng.normal(
             np.asarray(seeds), "planted.families.directions", 0, (self.features, self.d)
@@ -77,11 +76,11 @@ class Families:
 
     def codes(
         self, seeds: Seeds, batch: int, stream: str = "train"
-    ) -> Callable[[int], Float[Tensor, "run b f"]]:
+    ) -> Callable[[int], Float[torch.Tensor, "run b f"]]:
         """A source of true amounts, step → [run, b, f]; 0 where a feature is off."""
         seeds, density = np.asarray(seeds), self.density()[: self.parents].astype(np.float32)
 
-        def draw(step: int) -> Float[Tensor, "run b f"]:
+        def draw(step: int) -> Float[torch.Tensor, "run b f"]:
             on, which, *amounts = np.moveaxis(
                 rng.uniform(seeds, f"planted.families.{stream}", step, (batch, self.parents, 4)),
                 -1,
@@ -101,7 +100,7 @@ class Families:
 
     def inputs(
         self, seeds: Seeds, batch: int, stream: str = "train"
-    ) -> Callable[[int], Float[Tensor, "run b d"]]:
+    ) -> Callable[[int], Float[torch.Tensor, "run b d"]]:
         """A source of inputs, step → [run, b, d]: the codes of the same seeds, batch and stream
         times the directions."""
         codes, directions = self.codes(seeds, batch, stream), self.directions(seeds)

@@ -5,16 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Int
 
 from assay.core import rng
 from assay.core.errors import SpecError
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from assay.core.heavy import torch
 
 
 @dataclass(frozen=True)
@@ -48,21 +45,19 @@ class Planting:
 
 def planted_batches(
     planting: Planting,
-    text: Callable[[int], Tensor],
+    text: Callable[[int], torch.Tensor],
     seeds: Int[np.ndarray, "run"],
     *,
     steps: int,
     batch: int,
     context: int,
-) -> Callable[[int], Int[Tensor, "run b s"]]:
+) -> Callable[[int], Int[torch.Tensor, "run b s"]]:
     """Batches of text [run, b, s] as a function of the step, with planted tokens in place of
     ordinary ones and the first windows repeating.
 
     Every planted token stands as often as asked, at places drawn by the seed: never at a window's
     end, so that each occurrence is read and predicted, and never in a repeating window. Raises:
     SpecError where there are not so many places."""
-    import torch
-
     loops = round(planting.repeats * batch)
     rows, inner, total = batch - loops, context - 2, sum(planting.exposures)
     places = steps * rows * inner
@@ -77,7 +72,7 @@ def planted_batches(
     row_of, column_of = loops + rest // inner, 1 + rest % inner
     louder = [np.flatnonzero(~quiet[: planting.ordinary]) for quiet in planting.quiet(seeds)]
 
-    def draw_batch(step: int) -> Int[Tensor, "run b s"]:
+    def draw_batch(step: int) -> Int[torch.Tensor, "run b s"]:
         x = text(step).numpy().copy()
         if loops:
             period = 1 + rng.integers(seeds, "planted.period", step, (loops,), planting.period)
@@ -106,7 +101,7 @@ def _cells(seed: int, places: int, total: int) -> Int[np.ndarray, "occurrence"]:
 
 
 def counted(
-    batches: Callable[[int], Tensor],
+    batches: Callable[[int], torch.Tensor],
     steps: int,
     runs: int,
     vocab: int,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -20,17 +20,15 @@ from jaxtyping import Bool, Float, Int
 from assay.core import rng
 from assay.core.bench import Bench
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.core.spec import Spec
 from assay.data import corpus as corpora
 from assay.data.corpus import Part
 from assay.data.harvest import Harvest, HarvestSpec, harvests
 from assay.subjects.folder import find
+from assay.subjects.pretrained import load
+from assay.subjects.readout import Readout, readout
 from assay.subjects.site import Site
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from assay.subjects.readout import Readout
 
 Target = Literal["act", "update", "post", "logit", "logit-exact", "attn", "resid"]
 
@@ -157,9 +155,6 @@ def targets(spec: TargetSpec, bench: Bench, like: Targets | None = None) -> Targ
 def _readout(
     subject: str, layer: int, fingerprint: str
 ) -> Readout:  # the fingerprint: a folder may change in place
-    from assay.subjects.pretrained import load
-    from assay.subjects.readout import readout
-
     return readout(load(subject), layer)
 
 
@@ -242,14 +237,14 @@ class Targets:
 
     def raw(
         self, rows: Int[np.ndarray, "b"], names: Sequence[Target] | None = None
-    ) -> dict[Target, Float[Tensor, "b d"]]:
+    ) -> dict[Target, Float[torch.Tensor, "b d"]]:
         """Targets of these rows as they are, float32."""
-        import torch
-
         rows, names = np.asarray(rows), tuple(self.spec.targets if names is None else names)
         kinds = {kind for name in names for kind in NEEDS[name]}
         acts = {kind: torch.from_numpy(self.harvests[kind].gather(rows)) for kind in kinds}
-        out: dict[Target, Tensor] = {name: acts[kind] for name, kind in _STORED if kind in acts}
+        out: dict[Target, torch.Tensor] = {
+            name: acts[kind] for name, kind in _STORED if kind in acts
+        }
         if "mlp_post" in acts:
             assert self.readout is not None
             if set(names) - {"act"}:
@@ -265,17 +260,19 @@ class Targets:
 
     def rows(
         self, rows: Int[np.ndarray, "b"], names: Sequence[Target] | None = None
-    ) -> dict[Target, Float[Tensor, "b d"]]:
+    ) -> dict[Target, Float[torch.Tensor, "b d"]]:
         """Normalised targets of these rows, float32."""
         return {name: self.normalise(name, x) for name, x in self.raw(rows, names).items()}
 
-    def normalise(self, name: Target, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+    def normalise(
+        self, name: Target, x: Float[torch.Tensor, "... d"]
+    ) -> Float[torch.Tensor, "... d"]:
         """(x − mean) · scale."""
         return (x - x.new_tensor(self.mean(name))) * self.scale(name)
 
     def batches(
         self, seeds: Int[np.ndarray, "run"], batch: int
-    ) -> Callable[[int], dict[Target, Float[Tensor, "b d"]]]:
+    ) -> Callable[[int], dict[Target, Float[torch.Tensor, "b d"]]]:
         """Normalised training batches of every target as a function of the step, in an order drawn
         by the runs' one seed.
 
@@ -299,7 +296,7 @@ class Targets:
         def order(epoch: int) -> np.ndarray:
             return self.kept[rng.permutation(distinct, "targets.batches", epoch, len(self.kept))[0]]
 
-        def draw_batch(step: int) -> dict[Target, Tensor]:
+        def draw_batch(step: int) -> dict[Target, torch.Tensor]:
             epoch, i = divmod(step, per_epoch)
             return self.rows(order(epoch)[i * batch : (i + 1) * batch])
 

@@ -19,6 +19,7 @@ from assay.data.checkpoint import Alone
 from assay.data.lm import LmSpec, shape_of, train_lms
 from assay.data.lm_text import batches, tokens_of, words
 from assay.data.names import text_in_words
+from assay.subjects.decoder_files import write
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +93,6 @@ def tiny(spec: TinySpec, bench: Bench) -> Path:
 
 
 def _train(spec: TinySpec, words: Path, path: Path, bench: Bench) -> None:
-    from assay.subjects.decoder_files import write
-
     tokens, vocab = tokens_of(words)
     runs = Runs([spec.lm()])
     shape, draw = (

@@ -8,22 +8,21 @@ whose features write to their own layer alone; what cannot be written is 0."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Literal, TypeAlias
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core.errors import SpecError
+from assay.core.heavy import torch
 
 Reach = Literal["later", "own"]
 """Where features write: to their own layer and all later ones, or to their own alone."""
-Params = Mapping[str, Tensor]
-Edit = Callable[[int, Tensor], Tensor]
+Params: TypeAlias = "Mapping[str, torch.Tensor]"
+Edit: TypeAlias = "Callable[[int, torch.Tensor], torch.Tensor]"
 """(layer, stream before it) → the stream that goes on."""
 
 
-def reachable(layers: int, reach: Reach) -> Float[Tensor, "l k"]:
+def reachable(layers: int, reach: Reach) -> Float[torch.Tensor, "l k"]:
     """Give 1 where features of layer l may write to layer k, else 0. Raises: SpecError for a reach
     that does not exist."""
     if reach not in ("later", "own"):
@@ -32,28 +31,34 @@ def reachable(layers: int, reach: Reach) -> Float[Tensor, "l k"]:
     return ones.triu() if reach == "later" else ones.tril().triu()
 
 
-def bounded(params: Params, reach: Reach) -> dict[str, Tensor]:
+def bounded(params: Params, reach: Reach) -> dict[str, torch.Tensor]:
     """Set to 0 what features cannot write."""
     mask = reachable(params["b_enc"].shape[1], reach).to(params["W_dec"])
     return {**params, "W_dec": params["W_dec"] * mask[:, :, None, None]}
 
 
-def encode(params: Params, streams: Float[Tensor, "run l b d"]) -> Float[Tensor, "run l b f"]:
+def encode(
+    params: Params, streams: Float[torch.Tensor, "run l b d"]
+) -> Float[torch.Tensor, "run l b f"]:
     """Read the features of every layer off the stream before it: ReLU."""
     return torch.relu(streams @ params["W_enc"] + params["b_enc"][:, :, None])
 
 
-def written(params: Params, features: Float[Tensor, "run l b f"]) -> Float[Tensor, "run l k b d"]:
+def written(
+    params: Params, features: Float[torch.Tensor, "run l b f"]
+) -> Float[torch.Tensor, "run l k b d"]:
     """Give what the features of each layer l write to each layer k, biases left out."""
     return features[:, :, None] @ params["W_dec"]
 
 
-def decode(params: Params, features: Float[Tensor, "run l b f"]) -> Float[Tensor, "run k b d"]:
+def decode(
+    params: Params, features: Float[torch.Tensor, "run l b f"]
+) -> Float[torch.Tensor, "run k b d"]:
     """Reconstruct what every MLP writes."""
     return written(params, features).sum(1) + params["b_dec"][:, :, None]
 
 
-def lengths(params: Params, concatenated: bool = True) -> Float[Tensor, "run l f"]:
+def lengths(params: Params, concatenated: bool = True) -> Float[torch.Tensor, "run l f"]:
     """Measure each feature's decoder: the length of its rows to all layers side by side, or the sum
     of their lengths.
 
@@ -64,16 +69,16 @@ def lengths(params: Params, concatenated: bool = True) -> Float[Tensor, "run l f
 
 
 def replaced(
-    params: Params, stream: Float[Tensor, "run b d"], edit: Edit | None = None
-) -> tuple[Float[Tensor, "run b d"], Float[Tensor, "run k b d"]]:
+    params: Params, stream: Float[torch.Tensor, "run b d"], edit: Edit | None = None
+) -> tuple[Float[torch.Tensor, "run b d"], Float[torch.Tensor, "run k b d"]]:
     """Run a model with every MLP replaced: the stream at its end, and what each layer wrote. Of
     models without attention or norms.
 
     `edit` sees the stream before each layer, and says what the layer reads and what is carried on.
     """
     layers = params["b_enc"].shape[1]
-    features: list[Tensor] = []
-    wrote: list[Tensor] = []
+    features: list[torch.Tensor] = []
+    wrote: list[torch.Tensor] = []
     for layer in range(layers):
         stream = stream if edit is None else edit(layer, stream)
         features.append(

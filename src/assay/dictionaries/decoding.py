@@ -6,10 +6,9 @@ time of the whole product."""
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
-from torch.nn.functional import embedding_bag
+
+from assay.core.heavy import torch
 
 FEW = 16
 """Rows are added up where at most one feature in so many is on; at one in eight both ways take
@@ -20,10 +19,10 @@ which features are on."""
 
 
 def decode(
-    features: Float[Tensor, "run b f"],
-    W_dec: Float[Tensor, "run f d"],
-    b_dec: Float[Tensor, "run d"],
-) -> Float[Tensor, "run b d"]:
+    features: Float[torch.Tensor, "run b f"],
+    W_dec: Float[torch.Tensor, "run f d"],
+    b_dec: Float[torch.Tensor, "run d"],
+) -> Float[torch.Tensor, "run b d"]:
     """Compute what features stand for, by the cheaper of two ways that differ by rounding alone.
 
     Formula: f W_dec + b_dec
@@ -35,7 +34,7 @@ def decode(
     place = flat.nonzero()[:, 0]
     row = place // f  # b rows of each run, one run after the other
     starts = torch.searchsorted(row, torch.arange(runs * b))
-    added = embedding_bag(
+    added = torch.nn.functional.embedding_bag(
         place % f + row // b * f,
         W_dec.flatten(0, 1),
         starts,
@@ -45,13 +44,13 @@ def decode(
     return added.unflatten(0, (runs, b)).add_(b_dec[:, None])
 
 
-def few(features: Float[Tensor, "... f"]) -> bool:
+def few(features: Float[torch.Tensor, "... f"]) -> bool:
     """Whether so few features are on that what touches these alone is cheaper than a product of
     matrices."""
     return FEW * int(features.count_nonzero()) <= features.numel()
 
 
-def _plain(features: Tensor, W_dec: Tensor, b_dec: Tensor) -> bool:
+def _plain(features: torch.Tensor, W_dec: torch.Tensor, b_dec: torch.Tensor) -> bool:
     """Whether rows can be added up here: on a CPU, in a precision that sums well, without a
     gradient, from rows that lie in order."""
     tensors = (features, W_dec, b_dec)

@@ -3,21 +3,21 @@ few tensors of its own."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import index
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.core.arrays import as_tensor, is_tensor
 from assay.core.display import Shown
 from assay.core.errors import DataError
 from assay.core.fit import Trained
+from assay.core.heavy import torch
 from assay.dictionaries import decoding
 from assay.dictionaries.kinds import from_json, has_name, to_json
 from assay.dictionaries.nonlinearity import Nonlinearity, projections
@@ -35,7 +35,7 @@ STANDARD = (
     "mean_out",
     "scale_out",
 )
-Rows = Float[Tensor, "b d_in"] | Float[Tensor, "run b d_in"]
+Rows: TypeAlias = 'Float[torch.Tensor, "b d_in"] | Float[torch.Tensor, "run b d_in"]'
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +43,10 @@ class Sparse:
     """The features that are on, as parallel arrays: in run `run`, input row `row` has feature
     `feature` at `value`."""
 
-    run: Int[Tensor, "n"]
-    row: Int[Tensor, "n"]
-    feature: Int[Tensor, "n"]
-    value: Float[Tensor, "n"]
+    run: Int[torch.Tensor, "n"]
+    row: Int[torch.Tensor, "n"]
+    feature: Int[torch.Tensor, "n"]
+    value: Float[torch.Tensor, "n"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,29 +66,29 @@ class Dictionary(Shown):
     W_skip), with n(x) = (x − mean) · scale after `per_token`, and n_out the same with mean_out and
     scale_out"""
 
-    W_enc: Float[Tensor, "run d_in f"]
-    b_enc: Float[Tensor, "run f"]
-    W_dec: Float[Tensor, "run f d_out"]
-    b_dec: Float[Tensor, "run d_out"]
+    W_enc: Float[torch.Tensor, "run d_in f"]
+    b_enc: Float[torch.Tensor, "run f"]
+    W_dec: Float[torch.Tensor, "run f d_out"]
+    b_dec: Float[torch.Tensor, "run d_out"]
     nonlinearity: Nonlinearity
-    own: Mapping[str, Tensor] = field(default_factory=dict)
+    own: Mapping[str, torch.Tensor] = field(default_factory=dict)
     """The nonlinearity's parameters, [run, …]."""
-    mean: Float[Tensor, "run d_in"] | None = None
+    mean: Float[torch.Tensor, "run d_in"] | None = None
     """Subtracted from raw activations; None: 0."""
-    scale: Float[Tensor, "run"] | Float[Tensor, "run d_in"] | None = None
+    scale: Float[torch.Tensor, "run"] | Float[torch.Tensor, "run d_in"] | None = None
     """Factor on centred activations, one for all or (crosscoders) one for each dimension; None:
     1."""
     sites: tuple[str, ...] = ()
     """Where in the subject the activations come from, and go to unless `sites_out` says
     otherwise."""
-    b_pre: Float[Tensor, "run d_in"] | None = None
+    b_pre: Float[torch.Tensor, "run d_in"] | None = None
     """What the encoder subtracts; None: b_dec, as in training. Zeros: nothing, as in
     transcoders."""
-    W_skip: Float[Tensor, "run d_in d_out"] | None = None
+    W_skip: Float[torch.Tensor, "run d_in d_out"] | None = None
     """A linear path around the features; None: there is none."""
-    mean_out: Float[Tensor, "run d_out"] | None = None
+    mean_out: Float[torch.Tensor, "run d_out"] | None = None
     """Added to what is decoded, where the target is another place than the input; None: `mean`."""
-    scale_out: Float[Tensor, "run"] | Float[Tensor, "run d_out"] | None = None
+    scale_out: Float[torch.Tensor, "run"] | Float[torch.Tensor, "run d_out"] | None = None
     """What is decoded is divided by it; None: `scale`."""
     per_token: PerToken = ""
     """Normalisation of each row by itself, before mean and scale, and undone after them: see
@@ -209,7 +209,7 @@ class Dictionary(Shown):
         """Move the dictionaries to a device."""
         return self._map(lambda value: value.to(device))
 
-    def normalise(self, x: Rows) -> Float[Tensor, "run b d_in"]:
+    def normalise(self, x: Rows) -> Float[torch.Tensor, "run b d_in"]:
         """Raw activations, centred and scaled as in training.
 
         Raises: DataError for activations of another width.
@@ -222,7 +222,7 @@ class Dictionary(Shown):
             x = x - self.mean[:, None]
         return x if self.scale is None else multiply(x, self.scale)
 
-    def encode(self, x: Rows) -> Float[Tensor, "run b f"]:
+    def encode(self, x: Rows) -> Float[torch.Tensor, "run b f"]:
         """Features of activations, shared by the runs ([b, d]) or each run's own ([run, b, d])."""
         centre = self.b_dec if self.b_pre is None else self.b_pre
         z = projections(
@@ -231,8 +231,8 @@ class Dictionary(Shown):
         return self.nonlinearity(z, self.b_enc, self.own)
 
     def decode(
-        self, features: Float[Tensor, "run b f"], x: Rows | None = None
-    ) -> Float[Tensor, "run b d_out"]:
+        self, features: Float[torch.Tensor, "run b f"], x: Rows | None = None
+    ) -> Float[torch.Tensor, "run b d_out"]:
         """Activations that features stand for; x, the input they came from, where a skip or each
         row's own scale needs it.
 
@@ -258,7 +258,7 @@ class Dictionary(Shown):
         shift, _, back = per_token(self._checked(x), self.per_token)
         return out * back + shift
 
-    def reconstruct(self, x: Rows) -> Float[Tensor, "run b d_out"]:
+    def reconstruct(self, x: Rows) -> Float[torch.Tensor, "run b d_out"]:
         """Activations after a pass through the dictionary: decode(encode(x), x)."""
         return self.decode(self.encode(x), x)
 
@@ -277,7 +277,7 @@ class Dictionary(Shown):
     @classmethod
     def from_tensors(
         cls,
-        tensors: Mapping[str, Tensor],
+        tensors: Mapping[str, torch.Tensor],
         header: Mapping[str, Any],
         nonlinearity: Nonlinearity | None = None,
     ) -> Self:
@@ -322,7 +322,7 @@ class Dictionary(Shown):
         }
         return plain | {name: value for name, value in more.items() if value}
 
-    def tensors(self) -> dict[str, Float[Tensor, "run ..."]]:
+    def tensors(self) -> dict[str, Float[torch.Tensor, "run ..."]]:
         """All tensors by name, the nonlinearity's own among them."""
         standard_tensors = {
             name: getattr(self, name) for name in STANDARD if getattr(self, name) is not None
@@ -341,7 +341,6 @@ class Dictionary(Shown):
 
         Raises: DataError for a nonlinearity of one's own, which `load` could not make again.
         """
-        import json
 
         from safetensors.torch import save_file
 
@@ -366,7 +365,6 @@ class Dictionary(Shown):
 
         Raises: DataError for a file that cannot be read or holds something else.
         """
-        import json
 
         from safetensors import SafetensorError, safe_open
 
@@ -403,7 +401,7 @@ class Dictionary(Shown):
             {name: torch.cat([t[name] for t in tensors]) for name in tensors[0]}, first.header()
         )
 
-    def _checked(self, x: Rows) -> Float[Tensor, "run b d_in"]:
+    def _checked(self, x: Rows) -> Float[torch.Tensor, "run b d_in"]:
         runs, d_in, _ = self.W_enc.shape
         x = as_tensor(x, self.W_enc)
         if x.shape[-1] != d_in or x.ndim not in (2, 3):

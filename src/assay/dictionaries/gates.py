@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
-Own = Mapping[str, Tensor]
+from assay.core.heavy import torch
+
+Own: TypeAlias = "Mapping[str, torch.Tensor]"
 
 
-def gate(z: Float[Tensor, "run b n"], b_enc: Float[Tensor, "run f"]) -> Float[Tensor, "run b f"]:
+def gate(
+    z: Float[torch.Tensor, "run b n"], b_enc: Float[torch.Tensor, "run f"]
+) -> Float[torch.Tensor, "run b f"]:
     """π_gate, the pre-activations of the gate; z may have the projections of further encoders
     behind the gate's own.
 
@@ -34,13 +36,16 @@ class Gated:
     Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 3.2, with
     tied weights."""
 
-    def init(self, runs: int, f: int) -> dict[str, Tensor]:
+    def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
         """r_mag and b_mag, both 0: magnitudes start equal to the gate's pre-activations."""
         return {"r_mag": torch.zeros(runs, f), "b_mag": torch.zeros(runs, f)}
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
-    ) -> Float[Tensor, "run b f"]:
+        self,
+        z: Float[torch.Tensor, "run b f"],
+        b_enc: Float[torch.Tensor, "run f"],
+        parameters: Own,
+    ) -> Float[torch.Tensor, "run b f"]:
         """Features [run, b, f]; the gate is strict, and lets no gradient through."""
         magnitude = (z * parameters["r_mag"].exp()[:, None] + parameters["b_mag"][:, None]).relu()
         return magnitude * (z + b_enc[:, None] > 0)
@@ -54,13 +59,16 @@ class GatedShift:
     Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 5.2
     """
 
-    def init(self, runs: int, f: int) -> dict[str, Tensor]:
+    def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
         """b_mag, 0."""
         return {"b_mag": torch.zeros(runs, f)}
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
-    ) -> Float[Tensor, "run b f"]:
+        self,
+        z: Float[torch.Tensor, "run b f"],
+        b_enc: Float[torch.Tensor, "run f"],
+        parameters: Own,
+    ) -> Float[torch.Tensor, "run b f"]:
         """Features [run, b, f]."""
         return (z + parameters["b_mag"][:, None]).relu() * (z + b_enc[:, None] > 0)
 
@@ -79,13 +87,16 @@ class GatedUntied:
     """Its further encoders: they start equal to W_enc, and `projections` puts what they give behind
     z."""
 
-    def init(self, runs: int, f: int) -> dict[str, Tensor]:
+    def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
         """b_mag, 0; W_mag starts as a copy of W_enc, which training knows."""
         return {"b_mag": torch.zeros(runs, f)}
 
     def __call__(
-        self, z: Float[Tensor, "run b 2*f"], b_enc: Float[Tensor, "run f"], parameters: Own
-    ) -> Float[Tensor, "run b f"]:
+        self,
+        z: Float[torch.Tensor, "run b 2*f"],
+        b_enc: Float[torch.Tensor, "run f"],
+        parameters: Own,
+    ) -> Float[torch.Tensor, "run b f"]:
         """Features [run, b, f]."""
         opens, amount = z.chunk(2, -1)
         return (amount + parameters["b_mag"][:, None]).relu() * (opens + b_enc[:, None] > 0)
@@ -111,13 +122,16 @@ class GatedSigmoid:
         """Whose features say, in training, how many are on: the soft code is never 0."""
         return Gated()
 
-    def init(self, runs: int, f: int) -> dict[str, Tensor]:
+    def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
         """r_mag and b_mag, both 0."""
         return Gated().init(runs, f)
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
-    ) -> Float[Tensor, "run b f"]:
+        self,
+        z: Float[torch.Tensor, "run b f"],
+        b_enc: Float[torch.Tensor, "run f"],
+        parameters: Own,
+    ) -> Float[torch.Tensor, "run b f"]:
         """Soft features [run, b, f]."""
         magnitude = (z * parameters["r_mag"].exp()[:, None] + parameters["b_mag"][:, None]).relu()
         return magnitude * (z + b_enc[:, None]).sigmoid()
@@ -131,12 +145,15 @@ class ScaledReLU:
     Source: R. Shah, discussion of the Gated paper: what it would take to undo shrinkage by a factor
     alone"""
 
-    def init(self, runs: int, f: int) -> dict[str, Tensor]:
+    def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
         """r_mag, 0."""
         return {"r_mag": torch.zeros(runs, f)}
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
-    ) -> Float[Tensor, "run b f"]:
+        self,
+        z: Float[torch.Tensor, "run b f"],
+        b_enc: Float[torch.Tensor, "run f"],
+        parameters: Own,
+    ) -> Float[torch.Tensor, "run b f"]:
         """Features [run, b, f]."""
         return (z + b_enc[:, None]).relu() * parameters["r_mag"].exp()[:, None]

@@ -6,36 +6,35 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
-import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
 
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 
 At = Literal["output", "input", "through"]
-Edit = Callable[[Float[Tensor, "b s f"]], Float[Tensor, "b s f"]]
+Edit: TypeAlias = 'Callable[[Float[torch.Tensor, "b s f"]], Float[torch.Tensor, "b s f"]]'
 
 
 @dataclass(eq=False)
 class Seen:
     """What the dictionary met in the module's latest call; None before the first."""
 
-    features: Float[Tensor, "b s f"] | None = field(default=None, repr=False)
+    features: Float[torch.Tensor, "b s f"] | None = field(default=None, repr=False)
     """Features at every position, those that were not replaced included."""
-    x: Float[Tensor, "b s d_in"] | None = field(default=None, repr=False)
+    x: Float[torch.Tensor, "b s d_in"] | None = field(default=None, repr=False)
     """What the dictionary read, as the module had it."""
 
 
 @contextmanager
 def spliced(
     dictionary: Dictionary,
-    module: nn.Module,
+    module: torch.nn.Module,
     *,
     at: At = "output",
-    positions: Bool[Tensor, "b s"] | Bool[Tensor, "s"] | None = None,
+    positions: Bool[torch.Tensor, "b s"] | Bool[torch.Tensor, "s"] | None = None,
     replace: bool = True,
     edit: Edit | None = None,
     keep_error: bool = False,
@@ -62,7 +61,7 @@ def spliced(
         raise DataError(f'at must be "output", "input" or "through", got {at!r}')
     capture = Seen()
 
-    def new(x: Tensor, target: Tensor) -> Tensor:
+    def new(x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         flat = _rows(x, dictionary.W_enc.shape[1], "reads")
         device_dictionary = (
             dictionary if dictionary.W_enc.device == x.device else dictionary.to(x.device)
@@ -91,7 +90,7 @@ def spliced(
         return out if positions is None else torch.where(_mask(positions, target), out, target)
 
     def before(
-        module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+        module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         place, x = _first(args, kwargs, module)
         if at == "through":
@@ -102,9 +101,9 @@ def spliced(
             return args, {**kwargs, place: replacement}
         return (*args[:place], replacement, *args[place + 1 :]), kwargs
 
-    def after(module: nn.Module, args: tuple[Any, ...], out: Any) -> Any:
+    def after(module: torch.nn.Module, args: tuple[Any, ...], out: Any) -> Any:
         target = out[0] if isinstance(out, tuple) else out
-        if not isinstance(target, Tensor):
+        if not isinstance(target, torch.Tensor):
             raise DataError(
                 f"{_name(module)} returns a {type(target).__name__}, no tensor; hook a module "
                 "that returns one"
@@ -121,12 +120,12 @@ def spliced(
 
 
 def _first(
-    args: tuple[Any, ...], kwargs: dict[str, Any], module: nn.Module
-) -> tuple[int | str, Tensor]:
+    args: tuple[Any, ...], kwargs: dict[str, Any], module: torch.nn.Module
+) -> tuple[int | str, torch.Tensor]:
     """Where among the arguments of a call the first activations are, and these."""
     places: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
     for place, value in places:
-        if isinstance(value, Tensor) and value.is_floating_point():
+        if isinstance(value, torch.Tensor) and value.is_floating_point():
             return place, value
     raise DataError(
         f"{_name(module)} is called without activations; hook a module that reads them, or "
@@ -134,7 +133,7 @@ def _first(
     )
 
 
-def _rows(x: Tensor, width: int, does: str) -> Float[Tensor, "b d"]:
+def _rows(x: torch.Tensor, width: int, does: str) -> Float[torch.Tensor, "b d"]:
     """All positions one after the other; heads count as one axis where together they have the
     width."""
     if x.shape[-1] == width:
@@ -147,7 +146,7 @@ def _rows(x: Tensor, width: int, does: str) -> Float[Tensor, "b d"]:
     )
 
 
-def _mask(positions: Tensor, target: Tensor) -> Tensor:
+def _mask(positions: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     mask = torch.as_tensor(positions, device=target.device).bool()
     leading = target.shape[: target.ndim - 1] if target.ndim < 4 else target.shape[:2]
     try:
@@ -159,5 +158,5 @@ def _mask(positions: Tensor, target: Tensor) -> Tensor:
     return mask.reshape(*leading, *(1,) * (target.ndim - len(leading)))
 
 
-def _name(module: nn.Module) -> str:
+def _name(module: torch.nn.Module) -> str:
     return f"the module {type(module).__name__}"

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
-import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
 
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 
-Own = Mapping[str, Tensor]
+Own: TypeAlias = "Mapping[str, torch.Tensor]"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class JumpReLU:
                 f"bandwidth={self.bandwidth} and start={self.start}"
             )
 
-    def init(self, runs: int, f: int) -> dict[str, Tensor]:
+    def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
         """threshold, the same for all features."""
         return {"threshold": torch.full((runs, f), float(self.start))}
 
@@ -52,8 +52,11 @@ class JumpReLU:
         parameters["threshold"].clamp_(min=0)
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
-    ) -> Float[Tensor, "run b f"]:
+        self,
+        z: Float[torch.Tensor, "run b f"],
+        b_enc: Float[torch.Tensor, "run f"],
+        parameters: Own,
+    ) -> Float[torch.Tensor, "run b f"]:
         """Features [run, b, f]."""
         pre, threshold = z + b_enc[:, None], parameters["threshold"][:, None]
         features = pre * (pre > threshold)
@@ -64,8 +67,11 @@ class JumpReLU:
         ) * _only_gradient(threshold)
 
     def opened(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
-    ) -> Float[Tensor, "run b f"]:
+        self,
+        z: Float[torch.Tensor, "run b f"],
+        b_enc: Float[torch.Tensor, "run f"],
+        parameters: Own,
+    ) -> Float[torch.Tensor, "run b f"]:
         """1 where a feature is on, 0 elsewhere, [run, b, f]; its sum is L0, with the estimated
         gradient in the threshold."""
         pre, threshold = z + b_enc[:, None], parameters["threshold"][:, None]
@@ -74,12 +80,12 @@ class JumpReLU:
             return on
         return on - self._window(pre, threshold) / self.bandwidth * _only_gradient(threshold)
 
-    def _window(self, pre: Tensor, threshold: Tensor) -> Bool[Tensor, "run b f"]:
+    def _window(self, pre: torch.Tensor, threshold: torch.Tensor) -> Bool[torch.Tensor, "run b f"]:
         """Where the pre-activation, not the gated feature, is near its threshold: both halves of
         the window count."""
         return (pre.detach() - threshold.detach()).abs() <= self.bandwidth / 2
 
 
-def _only_gradient(value: Tensor) -> Tensor:
+def _only_gradient(value: torch.Tensor) -> torch.Tensor:
     """Exactly 0, with the gradient of `value`."""
     return value - value.detach()

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
-Own = Mapping[str, Tensor]
+from assay.core.heavy import torch
+
+Own: TypeAlias = "Mapping[str, torch.Tensor]"
 
 
 @runtime_checkable
@@ -28,12 +28,15 @@ class Nonlinearity(Protocol):
     """What every nonlinearity offers: the start of its own parameters, and features from
     projections."""
 
-    def init(self, runs: int, f: int) -> dict[str, Tensor]:
+    def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
         """Own parameters [run, f] at the start of training."""
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
-    ) -> Float[Tensor, "run b f"]:
+        self,
+        z: Float[torch.Tensor, "run b f"],
+        b_enc: Float[torch.Tensor, "run f"],
+        parameters: Own,
+    ) -> Float[torch.Tensor, "run b f"]:
         """Features, at least 0."""
 
 
@@ -41,13 +44,16 @@ class Nonlinearity(Protocol):
 class ReLU:
     """f = max(z + b_enc, 0), the sparse autoencoder of Towards Monosemanticity (2023)."""
 
-    def init(self, runs: int, f: int) -> dict[str, Tensor]:
+    def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
         """No parameters of its own."""
         return {}
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
-    ) -> Float[Tensor, "run b f"]:
+        self,
+        z: Float[torch.Tensor, "run b f"],
+        b_enc: Float[torch.Tensor, "run f"],
+        parameters: Own,
+    ) -> Float[torch.Tensor, "run b f"]:
         """Features [run, b, f]."""
         return (z + b_enc[:, None]).relu()
 
@@ -57,13 +63,16 @@ class Identity:
     """f = z + b_enc, of either sign: a linear baseline such as principal components, not a sparse
     code."""
 
-    def init(self, runs: int, f: int) -> dict[str, Tensor]:
+    def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
         """No parameters of its own."""
         return {}
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
-    ) -> Float[Tensor, "run b f"]:
+        self,
+        z: Float[torch.Tensor, "run b f"],
+        b_enc: Float[torch.Tensor, "run f"],
+        parameters: Own,
+    ) -> Float[torch.Tensor, "run b f"]:
         """Codes [run, b, f]."""
         return z + b_enc[:, None]
 
@@ -84,14 +93,17 @@ class Rescaled:
         """Further encoders of the nonlinearity below."""
         return tuple(f"of_{name}" for name in getattr(self.of, "encoders", ()))
 
-    def init(self, runs: int, f: int) -> dict[str, Tensor]:
+    def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
         """factor 1 and shift 0 beside the parameters of the nonlinearity below."""
         inner = {f"of_{name}": value for name, value in self.of.init(runs, f).items()}
         return {"factor": torch.ones(runs, f), "shift": torch.zeros(runs, f), **inner}
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
-    ) -> Float[Tensor, "run b f"]:
+        self,
+        z: Float[torch.Tensor, "run b f"],
+        b_enc: Float[torch.Tensor, "run f"],
+        parameters: Own,
+    ) -> Float[torch.Tensor, "run b f"]:
         """Features [run, b, f]."""
         inner = self.of(
             z,
@@ -115,11 +127,11 @@ def inference(nonlinearity: Nonlinearity) -> Nonlinearity:
 
 
 def projections(
-    centred: Float[Tensor, "run b d"],
-    W_enc: Float[Tensor, "run d f"],
+    centred: Float[torch.Tensor, "run b d"],
+    W_enc: Float[torch.Tensor, "run d f"],
     parameters: Own,
     nonlinearity: Nonlinearity | None,
-) -> Float[Tensor, "run b n"]:
+) -> Float[torch.Tensor, "run b n"]:
     """What the nonlinearity is applied to: the encoder's projections, and behind them those of its
     further encoders.
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
+
+from assay.core.heavy import torch
 
 PerToken = Literal["", "layer-norm", "layer-norm-exact", "length"]
 PER_TOKEN = ("", "layer-norm", "layer-norm-exact", "length")
@@ -20,8 +20,10 @@ EPSILON = 1e-5
 
 
 def per_token(
-    x: Float[Tensor, "run b d"], kind: PerToken
-) -> tuple[Float[Tensor, "run b 1"], Float[Tensor, "run b 1"], Float[Tensor, "run b 1"]]:
+    x: Float[torch.Tensor, "run b d"], kind: PerToken
+) -> tuple[
+    Float[torch.Tensor, "run b 1"], Float[torch.Tensor, "run b 1"], Float[torch.Tensor, "run b 1"]
+]:
     """(shift, factor, back) of each row: it is normalised as (x − shift) · factor, and given back
     as x̂ · back + shift.
 
@@ -39,14 +41,16 @@ def per_token(
 
 
 def multiply(
-    x: Float[Tensor, "run b d"], scale: Float[Tensor, "run"] | Float[Tensor, "run d"]
-) -> Float[Tensor, "run b d"]:
+    x: Float[torch.Tensor, "run b d"],
+    scale: Float[torch.Tensor, "run"] | Float[torch.Tensor, "run d"],
+) -> Float[torch.Tensor, "run b d"]:
     """x times a factor of each run, or of each run and dimension."""
     return x * (scale[:, None, None] if scale.ndim == 1 else scale[:, None])
 
 
 def divide(
-    x: Float[Tensor, "run b d"], scale: Float[Tensor, "run"] | Float[Tensor, "run d"]
-) -> Float[Tensor, "run b d"]:
+    x: Float[torch.Tensor, "run b d"],
+    scale: Float[torch.Tensor, "run"] | Float[torch.Tensor, "run d"],
+) -> Float[torch.Tensor, "run b d"]:
     """x divided by a factor of each run, or of each run and dimension."""
     return x / (scale[:, None, None] if scale.ndim == 1 else scale[:, None])

@@ -5,20 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.jump import JumpReLU
 
 if TYPE_CHECKING:
     from assay.dictionaries.training.kernels.active import Codes
 
-Own = Mapping[str, Tensor]
+Own: TypeAlias = "Mapping[str, torch.Tensor]"
 
 
 def _at_least_one(kind: object, k: int) -> None:
@@ -27,7 +26,7 @@ def _at_least_one(kind: object, k: int) -> None:
         raise DataError(f"k must be at least 1, got k={k}; {name}(32) keeps 32 features a row")
 
 
-def _at_most(k: int, f: int) -> dict[str, Tensor]:
+def _at_most(k: int, f: int) -> dict[str, torch.Tensor]:
     if k > f:
         raise DataError(
             f"k must be at most the dictionary's width {f}, got k={k}; lower k or widen the "
@@ -50,13 +49,16 @@ class TopK:
     def __post_init__(self):
         _at_least_one(self, self.k)
 
-    def init(self, runs: int, f: int) -> dict[str, Tensor]:
+    def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
         """No parameters of its own."""
         return _at_most(self.k, f)
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
-    ) -> Float[Tensor, "run b f"]:
+        self,
+        z: Float[torch.Tensor, "run b f"],
+        b_enc: Float[torch.Tensor, "run f"],
+        parameters: Own,
+    ) -> Float[torch.Tensor, "run b f"]:
         """Features [run, b, f]."""
         values, index = (z + b_enc[:, None]).topk(self.k, dim=-1, sorted=False)
         return torch.zeros_like(z).scatter(-1, index, values.relu())
@@ -78,13 +80,16 @@ class AbsTopK:
     def __post_init__(self):
         _at_least_one(self, self.k)
 
-    def init(self, runs: int, f: int) -> dict[str, Tensor]:
+    def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
         """No parameters of its own."""
         return _at_most(self.k, f)
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
-    ) -> Float[Tensor, "run b f"]:
+        self,
+        z: Float[torch.Tensor, "run b f"],
+        b_enc: Float[torch.Tensor, "run f"],
+        parameters: Own,
+    ) -> Float[torch.Tensor, "run b f"]:
         """Features [run, b, f], of either sign."""
         pre = z + b_enc[:, None]
         index = pre.abs().topk(self.k, dim=-1, sorted=False).indices
@@ -105,7 +110,7 @@ class GroupMax:
     def __post_init__(self):
         _at_least_one(self, self.k)
 
-    def init(self, runs: int, f: int) -> dict[str, Tensor]:
+    def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
         """No parameters of its own."""
         if f % self.k:
             raise DataError(
@@ -115,8 +120,11 @@ class GroupMax:
         return {}
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
-    ) -> Float[Tensor, "run b f"]:
+        self,
+        z: Float[torch.Tensor, "run b f"],
+        b_enc: Float[torch.Tensor, "run f"],
+        parameters: Own,
+    ) -> Float[torch.Tensor, "run b f"]:
         """Features [run, b, f]."""
         blocks = (z + b_enc[:, None]).relu().unflatten(-1, (self.k, -1))
         values, index = blocks.max(-1, keepdim=True)
@@ -145,13 +153,16 @@ class BatchTopK:
         """What reads the trained dictionary."""
         return JumpReLU()
 
-    def init(self, runs: int, f: int) -> dict[str, Tensor]:
+    def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
         """No parameters of its own."""
         return _at_most(self.k, f)
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
-    ) -> Float[Tensor, "run b f"]:
+        self,
+        z: Float[torch.Tensor, "run b f"],
+        b_enc: Float[torch.Tensor, "run f"],
+        parameters: Own,
+    ) -> Float[torch.Tensor, "run b f"]:
         """Features [run, b, f]; the threshold that training estimates is not used."""
         pre = (z + b_enc[:, None]).flatten(1)
         values, index = pre.topk(self.k * z.shape[-2], dim=-1, sorted=False)
@@ -159,22 +170,24 @@ class BatchTopK:
 
     # the estimate of the threshold, made once training has ended (see `Settles` in `learners.py`)
 
-    def keep(self, seeds: np.ndarray, f: int) -> dict[str, Tensor]:
+    def keep(self, seeds: np.ndarray, f: int) -> dict[str, torch.Tensor]:
         """The threshold [run, f], 0 until training has ended."""
         return {"threshold": torch.zeros(len(seeds), f)}
 
-    def note(self, features: Float[Tensor, "run b f"]) -> dict[str, Tensor]:
+    def note(self, features: Float[torch.Tensor, "run b f"]) -> dict[str, torch.Tensor]:
         """The smallest kept value [run] of a batch: 0 where fewer than k·b were positive, since
         then all positive ones were kept."""
         on = features > 0
         least = features.masked_fill(~on, torch.inf).amin((-2, -1))
         return {"least": least.where(on.sum((-2, -1)) >= self.k * features.shape[-2], 0).float()}
 
-    def note_codes(self, codes: Codes) -> dict[str, Tensor]:
+    def note_codes(self, codes: Codes) -> dict[str, torch.Tensor]:
         """The smallest kept value of a sparse code."""
         return {"least": codes.least(self.k)}
 
-    def settle(self, state: Mapping[str, Tensor], noted: Sequence[Mapping[str, Tensor]]) -> None:
+    def settle(
+        self, state: Mapping[str, torch.Tensor], noted: Sequence[Mapping[str, torch.Tensor]]
+    ) -> None:
         """Set the threshold to the mean of the smallest kept values of batches.
 
         A mean along the training would lag behind the encoder: after 120 steps on planted features
@@ -197,12 +210,15 @@ class OneHot:
     """f = 1 for the latent of the largest z + b_enc in each row, 0 for the others: the code of
     k-means."""
 
-    def init(self, runs: int, f: int) -> dict[str, Tensor]:
+    def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
         """No parameters of its own."""
         return {}
 
     def __call__(
-        self, z: Float[Tensor, "run b f"], b_enc: Float[Tensor, "run f"], parameters: Own
-    ) -> Float[Tensor, "run b f"]:
+        self,
+        z: Float[torch.Tensor, "run b f"],
+        b_enc: Float[torch.Tensor, "run f"],
+        parameters: Own,
+    ) -> Float[torch.Tensor, "run b f"]:
         """Features [run, b, f], one per row."""
         return torch.zeros_like(z).scatter(-1, (z + b_enc[:, None]).argmax(-1, keepdim=True), 1.0)

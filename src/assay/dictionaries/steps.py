@@ -13,10 +13,9 @@ from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
+from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.dictionaries.gates import Gated
@@ -53,7 +52,7 @@ class Size:
         """Where a pre-activation has to lie so that k of `width` lie above, on average."""
         return START * NormalDist().inv_cdf(1 - self.k / self.width)
 
-    def rows(self) -> Float[Tensor, "b d"]:
+    def rows(self) -> Float[torch.Tensor, "b d"]:
         """Draw a batch: standard normal activations, the same each time."""
         return torch.randn(self.batch, self.d, generator=torch.Generator().manual_seed(0))
 
@@ -83,7 +82,7 @@ def step(
     products: Products = "float32",
     runs: int = 1,
     device: torch.device | str = "cpu",
-) -> Callable[[Float[Tensor, "b d"]], None]:
+) -> Callable[[Float[torch.Tensor, "b d"]], None]:
     """Make a function that takes one step on a batch that lies on the device: forward, loss,
     backward, decoder constraint, Adam."""
     nonlinearity, loss = architectures(size)[architecture]
@@ -111,7 +110,7 @@ def step(
         run_group.state["idle.rows"][:, ::DEAD_SHARE] = DEAD
     count = 0
 
-    def take(x: Float[Tensor, "b d"]) -> None:
+    def take(x: Float[torch.Tensor, "b d"]) -> None:
         nonlocal count
         run_group.step_fn(run_group.state, x, count)
         count += 1
@@ -121,7 +120,7 @@ def step(
 
 def product(
     size: Size, products: Products = "float32", device: torch.device | str = "cpu"
-) -> Callable[[Float[Tensor, "b d"]], None]:
+) -> Callable[[Float[torch.Tensor, "b d"]], None]:
     """Make a function that multiplies a batch with the encoder and does nothing else: what a step
     is compared with."""
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[products]
@@ -129,7 +128,7 @@ def product(
         device, dtype
     )
 
-    def multiply(x: Float[Tensor, "b d"]) -> None:
+    def multiply(x: Float[torch.Tensor, "b d"]) -> None:
         x.to(dtype) @ W
 
     return multiply

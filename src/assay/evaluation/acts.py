@@ -7,22 +7,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
 from assay.core import foreign, hashes
 from assay.core.errors import DataError
+from assay.core.heavy import torch
+from assay.evaluation import measure, summary, sums
 from assay.evaluation.setting import Setting
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
-    from assay.evaluation.sources import Source
-    from assay.evaluation.texts import Arrays, Tick
-    from assay.evaluation.watching import Watch
+from assay.evaluation.sources import Source
+from assay.evaluation.texts import Arrays, Tick
+from assay.evaluation.watching import Watch
 
 NAMES = ("acts", "activations", "x")
 TARGETS = ("target", "targets", "y")
@@ -184,10 +181,7 @@ def run(
 ) -> list[Arrays]:
     """Each dictionary's sums, [document, …], and firings [piece, feature]. Raises: DataError for
     numbers that are not finite."""
-    import torch
     from safetensors import safe_open
-
-    from assay.evaluation import measure, summary, sums
 
     where, pieces, source_parts = (
         torch.device(device),
@@ -261,7 +255,7 @@ def _concatenate_parts(parts: list[Arrays], file: ActsFile) -> Arrays:
     return sums | {"firings": np.stack([p["firings"] for p in parts]), "shards": np.array(pieces)}
 
 
-def _read(part: Any, file: ActsFile, a: int, b: int, device: torch.device) -> Tensor:
+def _read(part: Any, file: ActsFile, a: int, b: int, device: torch.device) -> torch.Tensor:
     """Rows a to b as float32 [b − a, d]. Raises: DataError for a number that is NaN or infinite,
     saying where."""
     if len(file.shape) == 2:

@@ -8,26 +8,27 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from assay.core import foreign
 from assay.core.display import follower
-from assay.core.errors import DataError
-from assay.evaluation import sources
+from assay.core.errors import DataError, StoreError
+from assay.data import corpus as corpora
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.kinds import to_json
+from assay.evaluation import acts, file_statements, sources, summary, texts
 from assay.evaluation.luck import luck
+from assay.evaluation.plans import plan
 from assay.evaluation.result import Evaluation
 from assay.evaluation.setting import TOGETHER, EvaluationSpec, Setting
+from assay.evaluation.sources import Source
 from assay.evaluation.watching import Warned, Watch, warn
 from assay.lab import provenance
 from assay.lab.atomic import write
 from assay.lab.store import Store
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.evaluation.sources import Source
-    from assay.subjects.folder import ModelFolder
+from assay.subjects.folder import ModelFolder, find
 
 Progress = Callable[[int, int], None]
 
@@ -104,9 +105,6 @@ def _of_text(
     progress: Progress | None,
     watch: Watch,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    from assay.data import corpus as corpora
-    from assay.subjects.folder import find
-
     folder, corpus = find(model), corpora.load(text)
     about = {
         "model": folder.provenance,
@@ -123,8 +121,6 @@ def _of_text(
     missing = [source for source in source_list if store.built(specs[source.name]) is None]
     plans = []
     if missing:
-        from assay.evaluation.plans import plan
-
         folder.check_weights()
         for source in missing:  # all of them, before anything is run
             plans.append(plan(source, setting, folder, corpus))
@@ -132,8 +128,6 @@ def _of_text(
                 source.forget()
     warned = _warned(source_list, specs, store, setting, folder, watch)
     if missing:
-        from assay.evaluation import texts
-
         for measured_plan, words, sums in texts.run(
             plans, store, folder, corpus, device, batch, progress or _silent, watch
         ):
@@ -165,8 +159,6 @@ def _of_file(
     progress: Progress | None,
     watch: Watch,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    from assay.evaluation import acts
-
     data = acts.fingerprint(path)
     specs = {
         source.name: EvaluationSpec(dictionary=source.sha256, data=data, setting=setting)
@@ -220,10 +212,6 @@ def _keep(
     sums: Mapping[str, np.ndarray],
 ) -> None:
     """Work the measures out and store them, with how often each feature fires."""
-    import numpy as np
-
-    from assay.dictionaries.kinds import to_json
-    from assay.evaluation import file_statements, summary
 
     dictionary, firings, shards = source.dictionary, sums["firings"], sums["shards"]
     numbers = {name: value for name, value in sums.items() if name not in ("firings", "shards")}
@@ -260,8 +248,6 @@ def _keep(
 
 def _left_out(sums: Mapping[str, np.ndarray], documents: int) -> list[str]:
     """Which documents count in nothing, or in no loss."""
-    import numpy as np
-
     kinds = (
         ("tokens", "no position left, and count in nothing"),
         ("predictions", "no prediction left, and count in no loss"),
@@ -304,8 +290,6 @@ def _warned(
 ) -> dict[str, tuple[list[str], list[str]]]:
     """Tell what is not as each dictionary's file says, before anything is computed; give those
     warnings, and what cannot be known."""
-    from assay.evaluation import file_statements
-
     messages = {}
     for source in source_list:
         entry = _stored(path) if (path := store.built(specs[source.name])) is not None else {}
@@ -343,8 +327,6 @@ def _read(
 
 
 def _stored(path: Path) -> dict[str, Any]:
-    from assay.core.errors import StoreError
-
     try:
         return dict(json.loads(foreign.read_stored(path / "result.json")))
     except (OSError, ValueError) as error:

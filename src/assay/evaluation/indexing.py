@@ -10,31 +10,34 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from assay.core import foreign
 from assay.core.errors import DataError, SpecError
 from assay.core.spec import Spec
+from assay.data import corpus as corpora
+from assay.data.corpus import Corpus
+from assay.dictionaries.rows import divide
 from assay.evaluation import file_statements, leakage, sources
 from assay.evaluation.index_text import IndexTextSpec, IndexWindows, shard_windows, windows
 from assay.evaluation.plans import CONTEXT, sites
 from assay.evaluation.setting import Part, Setting
+from assay.evaluation.sources import Source
 from assay.evaluation.text import check_context
+from assay.features.importance import STREAM
+from assay.features.index import firings, passes
+from assay.features.index.ablations import SHOWN, Sample, ablate, rise
 from assay.features.index.about import FILE, About
+from assay.features.index.firings import Firings
+from assay.features.index.reader import Index
 from assay.features.index.schema import TABLES
 from assay.lab import provenance
 from assay.lab.store import Store
-from assay.subjects.folder import ModelFolder, most_tokens
+from assay.subjects.folder import ModelFolder, find, most_tokens
+from assay.subjects.pretrained import Pretrained, load
 from assay.subjects.site import Site
-
-if TYPE_CHECKING:
-    from assay.data.corpus import Corpus
-    from assay.evaluation.sources import Source
-    from assay.features.index.firings import Firings
-    from assay.features.index.reader import Index
-    from assay.subjects.pretrained import Pretrained
 
 Progress = Callable[[str, int, int], None]
 """Hears what is being done, how much of how much is."""
@@ -157,8 +160,6 @@ def known(name: str, store: Store, like: Index | None = None) -> Index | None:
 
     Raises: DataError for a name that is neither an address nor a dictionary.
     """
-    from assay.features.index.reader import Index
-
     abouts = {}
     for folder in folders(store):
         with contextlib.suppress(DataError):  # a broken one is told by `assay serve`, and is none
@@ -189,8 +190,6 @@ def spec_of(index: Index) -> IndexSpec:
 def firings_of(index: Index, store: Store) -> Firings:
     """Every firing that an index was made from, where the store still has them. Raises: DataError
     where it has not."""
-    from assay.features.index.firings import Firings
-
     whole = spec_of(index)
     size, shards = shard_windows(whole.of.of.context), []
     for i, a in enumerate(range(0, whole.windows, size)):
@@ -234,10 +233,6 @@ def index(
 
     Raises: DataError, ModelError, SpecError or StoreError, one line, for what does not fit
     together."""
-    from assay.data import corpus as corpora
-    from assay.features.index.reader import Index
-    from assay.subjects.folder import find
-
     setting = (setting or IndexSetting()).replace(**options)
     tell = progress or (lambda what, count, total: None)
     store = Store(root)
@@ -388,15 +383,11 @@ class _Work:
 
     @functools.cached_property
     def subject(self) -> Pretrained:
-        from assay.subjects.pretrained import load
-
         return load(self.folder.name, self.device, self.setting.dtype)
 
     @functools.cached_property
     def at(self) -> Any:
         """The place, with its limits worked out once."""
-        from assay.features.index import passes
-
         reads, writes = Site.parse(self.place.site), Site.parse(self.place.site_out)
 
         def build(path: Path) -> None:
@@ -431,7 +422,6 @@ class _Work:
     ) -> None:
         """Fill the folder of an index."""
         from assay.features.index import build
-        from assay.features.index.ablations import Sample, ablate, rise
 
         self.announce(whole)  # loading comes next, and takes a while
         shards = self.shards()
@@ -511,8 +501,6 @@ class _Work:
     def announce(self, whole: IndexSpec) -> None:
         """Tell of all that will be done, about, so that the time left can be told over all of
         it."""
-        from assay.features.index.ablations import SHOWN
-
         self.tell("tokens", 0, self.words.tokens.size)
         self.tell(
             "windows with features taken out", 0, whole.ablate * (whole.ablate_windows + 2 * SHOWN)
@@ -531,8 +519,6 @@ class _Work:
 
     def shards(self) -> list[Path]:
         """The firings of every shard, read now or before."""
-        from assay.features.index import firings, passes
-
         count = len(self.words.tokens)
         paths = []
         for i, a in enumerate(range(0, count, self.size)):
@@ -605,7 +591,6 @@ class _Work:
 
     def directions(self, other_sources: Sequence[Source]) -> Any:
         """What is known of the features without any text."""
-        from assay.features.importance import STREAM
         from assay.features.index.build import Directions
 
         dictionary, site = self.source.dictionary, Site.parse(self.place.site_out)
@@ -623,8 +608,6 @@ class _Work:
 def _raw_decoder(dictionary: Any) -> np.ndarray:
     """What one unit of each feature adds to the raw activations, but for a normalisation of each
     row by itself."""
-    from assay.dictionaries.rows import divide
-
     scale = dictionary.scale if dictionary.scale_out is None else dictionary.scale_out
     rows = dictionary.W_dec if scale is None else divide(dictionary.W_dec, scale)
     return rows[0].cpu().float().numpy()

@@ -11,16 +11,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.core.errors import DataError
-from assay.evaluation import sources
+from assay.core.heavy import torch
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring.positions import outlier_limit
+from assay.evaluation import file_statements, sources
+from assay.evaluation.plans import sites
 from assay.evaluation.setting import Setting
+from assay.evaluation.text import bos_token, check_context
 from assay.evaluation.watching import Begun, Warned, Watch, warn
+from assay.features.effects import extremes
+from assay.features.importance import STREAM
+from assay.features.live.ablation import ablate_features, reconstructed_loss
+from assay.features.live.logits import Unembedding
+from assay.features.live.reader import Firings, Reader
+from assay.features.parts import directions
 from assay.lab.store import Store
+from assay.subjects import folder as models
+from assay.subjects.pretrained import load
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.features.live.reader import Firings, Reader
 
 SHOWCASE = "gated-sae/showcase"
 """The stored run that is looked at when no dictionary is named."""
@@ -125,11 +136,6 @@ def look(
     Raises: DataError or ModelError for what cannot be read or does not fit together, and for a text
     that leaves nothing to predict (with `skip_first` 1, of fewer than 3 tokens); SpecError for
     impossible numbers."""
-    from assay.evaluation import file_statements
-    from assay.evaluation.plans import sites
-    from assay.evaluation.text import bos_token, check_context
-    from assay.subjects import folder as models
-
     setting = Setting(site=site, skip_first=skip_first, outlier=outlier)
     for name, number in (("features", features), ("per_token", per_token)):
         if number < 1:
@@ -159,11 +165,6 @@ def look(
             f"{CANDIDATES * features} features taken out of them"
         )
     )
-    import torch  # only now: what is refused is refused before anything large is loaded
-
-    from assay.features.live.ablation import ablate_features, reconstructed_loss
-    from assay.features.live.reader import Reader
-    from assay.subjects.pretrained import load
 
     subject = load(str(model), device)
     reader = Reader(
@@ -248,11 +249,6 @@ def _find_source(dictionary: str | Path | Dictionary | None, store: Store) -> so
 def _promoted(reader: Reader, features: Sequence[int]) -> list[tuple[list[Any], list[Any]]]:
     """Tokens whose logits each feature promotes and suppresses most along the direct path; none for
     a site outside the stream."""
-    from assay.features.effects import extremes
-    from assay.features.importance import STREAM
-    from assay.features.live.logits import Unembedding
-    from assay.features.parts import directions
-
     if reader.target.kind not in STREAM or not features:
         return [([], []) for _ in features]
     logits = Unembedding.of(reader.subject).linear(directions(reader.dictionary, list(features)))
@@ -267,8 +263,6 @@ def _promoted(reader: Reader, features: Sequence[int]) -> list[tuple[list[Any], 
 
 def _medians(x: Any, skip_first: int) -> Any:
     """The length of each activation in medians of those after the first positions."""
-    from assay.dictionaries.measuring.positions import outlier_limit
-
     return x[0].norm(dim=-1) / (outlier_limit(x[:, skip_first:], 1.0) or 1.0)
 
 

@@ -13,11 +13,10 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import ABLATIONS, Donors, capture, compare, spliced_runs
 from assay.dictionaries.measuring.measures import Ablation
@@ -43,8 +42,8 @@ class Place:
     donors: Donors
 
     def keep(
-        self, inputs: Float[Tensor, "w s d_in"], acts: Float[Tensor, "w s d"]
-    ) -> Bool[Tensor, "w s"]:
+        self, inputs: Float[torch.Tensor, "w s d_in"], acts: Float[torch.Tensor, "w s d"]
+    ) -> Bool[torch.Tensor, "w s"]:
         """The positions that count."""
         return select_positions(inputs, acts, self.limits, self.skip_first)
 
@@ -167,7 +166,7 @@ def shard(
 def _losses(
     shared: sums.Sums,
     dictionary_sums: list[sums.Sums],
-    totals: Tensor,
+    totals: torch.Tensor,
     ablations: Sequence[str],
     with_ablations: bool,
 ) -> None:
@@ -177,7 +176,7 @@ def _losses(
     ce, kl = totals[2 : 2 + k + len(ablations)], totals[2 + k + len(ablations) :]
     zero = torch.zeros_like(totals[0])
 
-    def both(name: str, value: Tensor) -> dict[str, Tensor]:
+    def both(name: str, value: torch.Tensor) -> dict[str, torch.Tensor]:
         return {name: value, f"a_{name}": value if with_ablations else zero}
 
     sums.add(shared, both("predictions", totals[0]) | both("ce_clean", totals[1]))
@@ -191,12 +190,12 @@ def _reconstructed(
     dictionaries: Sequence[Dictionary],
     dictionary_sums: Sequence[sums.Sums],
     passage: Passage,
-    x: Float[Tensor, "kept d_in"],
-    y: Float[Tensor, "kept d"],
-    document: Int[Tensor, "kept"],
+    x: Float[torch.Tensor, "kept d_in"],
+    y: Float[torch.Tensor, "kept d"],
+    document: Int[torch.Tensor, "kept"],
     documents: int,
-    centre: Float[Tensor, "d"],
-) -> Iterator[Float[Tensor, "w s d"]]:
+    centre: Float[torch.Tensor, "d"],
+) -> Iterator[Float[torch.Tensor, "w s d"]]:
     """The activations with each dictionary's reconstructions in place, one when it is asked for;
     its sums are added to its own."""
     for dictionary, single_sums in zip(dictionaries, dictionary_sums, strict=True):
@@ -213,15 +212,18 @@ def _reconstructed(
 
 
 def _ablated(
-    name: Ablation, donors: Donors, acts: Float[Tensor, "w s d"], windows: Int[np.ndarray, "w"]
-) -> Float[Tensor, "w s d"]:
+    name: Ablation,
+    donors: Donors,
+    acts: Float[torch.Tensor, "w s d"],
+    windows: Int[np.ndarray, "w"],
+) -> Float[torch.Tensor, "w s d"]:
     """What an ablation puts in place of the activations of windows of these numbers."""
     return torch.cat([donors.put(name, acts[i : i + 1], int(w)) for i, w in enumerate(windows)])
 
 
 def _captured(
     subject: Pretrained, reads: Site, writes: Site, tokens: np.ndarray
-) -> tuple[Tensor, Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor]:
     trace = subject.run(
         torch.from_numpy(tokens.astype(np.int64)), capture=list({reads, writes}), logits=False
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from assay.core import rng
+from assay.core.heavy import torch
 from assay.core.spec import Spec
 from assay.data.corpus import Corpus
 from assay.dictionaries.dictionary import Dictionary
@@ -22,10 +22,8 @@ from assay.evaluation.indexing import LIMIT_WINDOWS, IndexPlaceSpec
 from assay.features.index import passes
 from assay.lab.store import Store
 from assay.subjects.folder import ModelFolder
+from assay.subjects.pretrained import DType, load
 from assay.subjects.site import Site
-
-if TYPE_CHECKING:
-    from assay.subjects.pretrained import DType
 
 FILE = "random.safetensors"
 WINDOWS = 16
@@ -87,8 +85,6 @@ def _activations(
     spec: RandomDirectionsSpec, folder: ModelFolder, corpus: Corpus, device: str
 ) -> Float[torch.Tensor, "b d"]:
     """The activations that count, where the index read them."""
-    from assay.subjects.pretrained import load
-
     subject, site = (
         load(folder.name, device, cast("DType", spec.of.dtype)),
         Site.parse(spec.of.site),

@@ -17,6 +17,7 @@ from assay.core.spec import canonical_json
 from assay.data import corpus as corpora
 from assay.evaluation import indexing
 from assay.evaluation.indexing import IndexSpec
+from assay.evaluation.random_directions import RandomDirectionsSpec, random_directions
 from assay.features.index.reader import Index
 from assay.features.rating.answers import Answers
 from assay.features.rating.items import Item, chosen, matched, shuffled
@@ -215,8 +216,6 @@ def _arms(
 ) -> dict[str, Index]:
     """The indexes of all arms, made where they are missing; random directions last of ours, and
     first to be compared with."""
-    from assay.evaluation.random_directions import RandomDirectionsSpec, random_directions
-
     dictionary, count, seed = request["dictionary"], request["features"], request["seed"]
     rivals = _parse_rivals(request["against"])
     trained = indexing.known(dictionary, store)

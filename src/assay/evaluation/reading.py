@@ -5,18 +5,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from assay.dictionaries.dictionary import Dictionary
 from assay.evaluation import file_statements, sources
 from assay.evaluation.plans import sites
 from assay.evaluation.setting import Setting
 from assay.evaluation.sources import Source
+from assay.features.live.reader import Reader
 from assay.lab.store import Store
-
-if TYPE_CHECKING:
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.features.live.reader import Reader
-    from assay.subjects.pretrained import Pretrained
+from assay.subjects import folder as models
+from assay.subjects.pretrained import Pretrained, load
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +45,6 @@ def open_reader(
 
     Raises: DataError or ModelError for what cannot be read or does not fit together; SpecError for
     impossible numbers."""
-    from assay.features.live.reader import Reader
-    from assay.subjects import folder as models
-    from assay.subjects.pretrained import Pretrained, load
-
     setting = Setting(site=site, skip_first=skip_first, outlier=outlier)
     source = (
         dictionary if isinstance(dictionary, Source) else sources.find([dictionary], Store(root))[0]

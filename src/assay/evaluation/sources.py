@@ -10,15 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from assay.core import foreign, hashes
 from assay.core.errors import DataError, nearest, nearest_beside
+from assay.core.heavy import torch
 from assay.core.spec import canonical_json
-
-if TYPE_CHECKING:
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.lab.store import Store, Stored
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.formats import sites
+from assay.dictionaries.formats.opening import load
+from assay.lab.store import PARAMS, Store, Stored
 
 _SETTINGS = ("cfg.json", "config.json", "activation_scaler.json")
 """Files that peers' formats read beside the weights."""
@@ -114,8 +114,6 @@ def _short(path: Path) -> str:
 
 
 def _load(path: Path) -> Dictionary:
-    from assay.dictionaries.formats.opening import load
-
     return load(path)
 
 
@@ -152,8 +150,6 @@ def _of_path(path: Path) -> str:
 
 def _places(path: Path, folder: Path) -> list[str]:
     """The sites that formats take from names in the path, where no file says them."""
-    from assay.dictionaries.formats import sites
-
     module = folder.absolute().name
     candidates = (
         *sites.of_gemma_path(folder / "params"),
@@ -164,8 +160,6 @@ def _places(path: Path, folder: Path) -> list[str]:
 
 
 def _of_tensors(dictionary: Dictionary) -> str:
-    import torch
-
     digest = hashlib.sha256(
         canonical_json(json.loads(json.dumps(dictionary.header(), default=str))).encode()
     )
@@ -177,14 +171,10 @@ def _of_tensors(dictionary: Dictionary) -> str:
 
 
 def _run(stored: Stored) -> Source:
-    from assay.lab.store import PARAMS
-
     name = f"{stored.experiment}/{stored.folder.name}"
     digest = hashlib.sha256(f"{stored.key} {stored.files[PARAMS][1]}".encode()).hexdigest()
 
     def read() -> Dictionary:
-        from assay.dictionaries.dictionary import Dictionary
-
         trained = stored.trained()
         if trained.header.get("kind") != "dictionary":
             raise DataError(
@@ -212,8 +202,6 @@ def _run(stored: Stored) -> Source:
 
 
 def _stored(folder: Path, store: Store) -> Stored:
-    from assay.lab.store import Stored
-
     entry = store.at(folder)
     if not isinstance(entry, Stored):
         raise DataError(f"{folder} is a damaged run: {entry.reason}")

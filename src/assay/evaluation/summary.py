@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import stdtrit
 
+from assay.core.heavy import scipy
 from assay.core.intervals import interval
 from assay.dictionaries.measuring import measures as known
 from assay.dictionaries.measuring.measures import FIRINGS, Measure
@@ -184,7 +184,7 @@ def density(
     entries = {}
     for m, jackknife in zip(counted, left_out.T, strict=True):
         name, share = m.name, float(m.of(total, rows))
-        half = float(stdtrit(groups - 1, 0.975)) * math.sqrt(
+        half = float(scipy.special.stdtrit(groups - 1, 0.975)) * math.sqrt(
             (groups - 1) / groups * float(((jackknife - jackknife.mean()) ** 2).sum())
         )
         if not math.isfinite(share):

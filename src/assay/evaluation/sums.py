@@ -8,24 +8,27 @@ batches and shards gives the same. Lengths are summed about a fixed `centre` nea
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
+from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.sums import RECONSTRUCTED, of_batch, of_rows
 
-Sums = dict[str, Tensor]
+Sums: TypeAlias = "dict[str, torch.Tensor]"
 ROWS = 512
 """Rows encoded at a time: the features of more would not stay in a cache, and of a wide dictionary
 not in memory."""
 
 
 def of_activations(
-    y: Float[Tensor, "b d"], document: Int[Tensor, "b"], documents: int, centre: Float[Tensor, "d"]
-) -> dict[str, Float[Tensor, "document ..."]]:
+    y: Float[torch.Tensor, "b d"],
+    document: Int[torch.Tensor, "b"],
+    documents: int,
+    centre: Float[torch.Tensor, "d"],
+) -> dict[str, Float[torch.Tensor, "document ..."]]:
     """What is the same for every dictionary: `tokens`, ‖y − c‖² `variance`, ‖y‖² `square_raw`, and
     the vectors `sum` of y − c."""
     parts = of_rows(y, centre)
@@ -35,12 +38,16 @@ def of_activations(
 
 def of_dictionary(
     dictionary: Dictionary,
-    x: Float[Tensor, "b d_in"],
-    y: Float[Tensor, "b d"],
-    document: Int[Tensor, "b"],
+    x: Float[torch.Tensor, "b d_in"],
+    y: Float[torch.Tensor, "b d"],
+    document: Int[torch.Tensor, "b"],
     documents: int,
-    centre: Float[Tensor, "d"],
-) -> tuple[dict[str, Float[Tensor, "document ..."]], Float[Tensor, "f"], Float[Tensor, "b d"]]:
+    centre: Float[torch.Tensor, "d"],
+) -> tuple[
+    dict[str, Float[torch.Tensor, "document ..."]],
+    Float[torch.Tensor, "f"],
+    Float[torch.Tensor, "b d"],
+]:
     """A dictionary's sums per document with the vectors `sum_hat` of ŷ − c, how often each feature
     is on, and ŷ, made from x."""
     firings = torch.zeros(dictionary.width, dtype=torch.float64, device=x.device)
@@ -56,31 +63,31 @@ def of_dictionary(
 
 
 def of_losses(
-    values: Float[Tensor, "v b"], document: Int[Tensor, "b"], documents: int
-) -> Float[Tensor, "v document"]:
+    values: Float[torch.Tensor, "v b"], document: Int[torch.Tensor, "b"], documents: int
+) -> Float[torch.Tensor, "v document"]:
     """Several series of one number per token, summed over each document."""
     return _add(values.T, document, documents).T
 
 
-def add(total: Sums, more: Mapping[str, Tensor]) -> None:
+def add(total: Sums, more: Mapping[str, torch.Tensor]) -> None:
     """Add each sum to the one of its name."""
     for name, value in more.items():
         total[name] = total[name] + value if name in total else value
 
 
-def finite(sums: Mapping[str, Tensor]) -> bool:
+def finite(sums: Mapping[str, torch.Tensor]) -> bool:
     """Tell whether every sum is a number; squares of a reconstruction may be none where it itself
     still is one."""
     return all(bool(value.isfinite().all()) for value in sums.values())
 
 
-def arrays(sums: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+def arrays(sums: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
     """The sums as float64 arrays."""
     return {name: value.detach().double().cpu().numpy() for name, value in sums.items()}
 
 
 def _add(
-    values: Float[Tensor, "b n"], document: Int[Tensor, "b"], documents: int
-) -> Float[Tensor, "document n"]:
+    values: Float[torch.Tensor, "b n"], document: Int[torch.Tensor, "b"], documents: int
+) -> Float[torch.Tensor, "document n"]:
     out = torch.zeros(documents, values.shape[1], dtype=torch.float64, device=values.device)
     return out.index_add_(0, document, values.double())

@@ -7,11 +7,12 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core.errors import AssayError, StoreError
+from assay.core.heavy import torch
 from assay.data.corpus import Corpus
 from assay.evaluation import measure, sources, summary, text
 from assay.evaluation.plans import Plan
@@ -25,12 +26,8 @@ from assay.evaluation.text import Text
 from assay.evaluation.watching import Watch
 from assay.lab.store import Store
 from assay.subjects.folder import ModelFolder
+from assay.subjects.pretrained import Pretrained, load
 from assay.subjects.site import Site
-
-if TYPE_CHECKING:
-    import torch
-
-    from assay.subjects.pretrained import Pretrained
 
 BATCH = {"cpu": 2048, "cuda": 16_384}
 """Tokens in one pass of the model."""
@@ -69,8 +66,6 @@ def run(
     `tick` hears how many tokens of how many are done; where several sites or bunches make several
     passes, their mean. `watch` hears each dictionary's numbers so far after each shard but the
     last."""
-    import torch
-
     where = torch.device(device)
     batch = batch or BATCH.get(where.type, 2048)
     groups: dict[EvaluationSiteSpec, list[Plan]] = {}
@@ -215,6 +210,4 @@ def _concatenate_shards(parts: Sequence[Arrays]) -> Arrays:
 
 
 def _model(name: str, device: str, dtype: Any) -> Pretrained:
-    from assay.subjects.pretrained import load
-
     return load(name, device, dtype)

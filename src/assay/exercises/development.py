@@ -15,7 +15,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from assay.core import rng
+from assay.core.bench import Unkept
+from assay.core.heavy import scipy, torch
+from assay.core.runs import Runs
 from assay.exercises.answers import NotYet, called, right, same
+from assay.experiments.superposition_llc.method import SuperpositionLLC, train
 
 Numbers = Float[np.ndarray, "..."]
 
@@ -155,11 +159,9 @@ def estimate(answer: Callable[[float, float, float], float]) -> None:
 
 
 def _integral(h: float, n_beta: float, pull: float, integrand: Callable[[float], float]) -> float:
-    from scipy.integrate import quad
-
     wide = 12 / max(math.sqrt(n_beta * h + pull), n_beta**0.25)
     return float(
-        quad(
+        scipy.integrate.quad(
             lambda w: integrand(w) * math.exp(-n_beta * (h * w * w / 2 + w**4) - pull * w * w / 2),
             -wide,
             wide,
@@ -427,9 +429,6 @@ class Course:
 def course() -> Course:
     """Train the toy from a square with two dead columns, by small batches of a thousand inputs: one
     second, once."""
-    from assay.core.bench import Unkept
-    from assay.core.runs import Runs
-    from assay.experiments.superposition_llc.method import SuperpositionLLC, train
     from assay.worlds.bottleneck import stages
 
     runs = Runs(
@@ -450,7 +449,6 @@ def loss(
     W: Float[np.ndarray, "state 6 2"], b: Float[np.ndarray, "state 6"]
 ) -> Float[np.ndarray, " state"]:
     """Give the expected loss of each state."""
-    import torch
 
     from assay.worlds.bottleneck import one_hot
 
@@ -469,7 +467,6 @@ def settled(
 @cache
 def _settled(W: bytes, b: bytes) -> tuple[Numbers, Numbers]:
     """Descend once from states that are asked for again."""
-    import torch
 
     from assay.worlds.bottleneck import stages
 
@@ -496,7 +493,6 @@ def sample(
 @cache
 def _sampled(W: bytes, b: bytes, n_beta: float) -> Float[np.ndarray, "state chain draw"]:
     """Run chains once that are asked for again; their noise is always the same."""
-    import torch
 
     from assay.worlds.bottleneck import one_hot
 
@@ -570,8 +566,6 @@ def _estimate_llc(
 
 def _rank(W: Float[np.ndarray, "6 2"], b: Float[np.ndarray, " 6"]) -> int:
     """Count the directions that curve, by automatic differentiation of a fine sum over inputs."""
-    import torch
-
     a, identity = (
         torch.linspace(0, 1, 2_001, dtype=torch.float64)[:, None, None],
         torch.eye(6, dtype=torch.float64),

@@ -12,18 +12,22 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from assay.circuits import known
+from assay.circuits.files import parsed
+from assay.circuits.problem import Problem
+from assay.circuits.program import Program
+from assay.circuits.verify import ablation, implementing, scrubbing
 from assay.core import rng
 from assay.core.errors import AssayError
+from assay.core.heavy import torch
 from assay.exercises.answers import NotYet, as_numbers, called, right, same
-
-if TYPE_CHECKING:
-    from assay.circuits.problem import Problem
-    from assay.circuits.program import Program
+from assay.subjects.parts import Part, parts
+from assay.worlds.algorithms.built.redundant import redundant
 
 Numbers = Float[np.ndarray, "..."]
 Tokens = Int[np.ndarray, "n s"]
@@ -40,8 +44,6 @@ class Model:
     def parts(self) -> tuple[str, ...]:
         """Its parts in the order of a pass: embed, pos, heads such as a0.1 (block 0, head 1), MLPs
         such as m0."""
-        from assay.subjects.parts import parts
-
         return tuple(map(str, parts(self.problem.params)))
 
     def inputs(self, n: int = 200) -> Tokens:
@@ -60,9 +62,6 @@ class Model:
 
         Instead of what a part writes, [n, s, d], or one for all inputs, [1, s, d].
         """
-        import torch
-
-        from assay.subjects.parts import Part
 
         def put(new: Numbers) -> Callable[[torch.Tensor], torch.Tensor]:
             return lambda x: (
@@ -80,9 +79,6 @@ def copying() -> Model:
 
     All numbers of its tokens lie 1 above what they need be, and its neurons' biases take that out
     again; so zeros are nothing usual in it."""
-    from assay.circuits import known
-    from assay.worlds.algorithms.built.redundant import redundant
-
     problem, circuit = known.problem("redundant"), redundant()
     params = {name: x.clone() for name, x in circuit.params.items()}
     params["W_E"][..., : len(circuit.task.tokens)] += 1
@@ -94,8 +90,6 @@ def copying() -> Model:
 def hidden() -> Model:
     """Build a model that repeats a list by induction, of two blocks with two heads each; which of
     them do it is to be found out."""
-    from assay.circuits import known
-
     problem = known.problem("induction")
     params = {name: x.clone() for name, x in problem.params.items()}
     params["W_QKV"][:, 0] = params["W_QKV"][:, 0].flip(-2)
@@ -222,15 +216,15 @@ def stand_ins(answer: Callable[[Cost, Sequence[str]], list[tuple[str, str]]]) ->
         return float((full - _without(model, tokens, gone, "mean")) / (full - nothing))
 
     four = ("a", "b", "c", "d")
-    for name, cost, parts, due in (
+    for name, cost, members, due in (
         ("a or b suffices, c is needed", either, four, [("a", "b")]),
         ("a and b are needed", both, four, []),
         ("costs add up", added, four, []),
         ("a and b, most of it", partly, four, [("a", "b")]),
         ("the copying model", real, model.parts, [("a0.0", "a0.1")]),
     ):
-        pairs = list(itertools.combinations(parts, 2))
-        single = {p: cost([p]) for p in parts}
+        pairs = list(itertools.combinations(members, 2))
+        single = {p: cost([p]) for p in members}
         wrong = {
             (
                 "parts that cost nothing alone may be idle; what tells is that both together cost "
@@ -250,7 +244,7 @@ def stand_ins(answer: Callable[[Cost, Sequence[str]], list[tuple[str, str]]]) ->
                 "for are those that cost more"
             ): [(p, q) for p, q in pairs if single[p] + single[q] - cost([p, q]) >= 0.5],
         }
-        result = called(answer, cost, parts)
+        result = called(answer, cost, members)
         try:
             answer_pairs = [tuple(map(str, pair)) for pair in result]
         except TypeError:
@@ -334,10 +328,6 @@ class _Scored:
 def _scored(text: Any, model: Model, what: str) -> _Scored:
     """Score an explanation in TOML against a model. Raises: NotYet where it is none, or does not
     fit."""
-    from assay.circuits.files import parsed
-    from assay.circuits.program import Program
-    from assay.circuits.verify import ablation, implementing, scrubbing
-
     if not isinstance(text, str):
         raise NotYet(f"{what}: the text of a TOML file is due, got {type(text).__name__}")
     try:
@@ -520,14 +510,14 @@ def mistaken(answer: Callable[[], str]) -> None:
 def quality(answer: Callable[[list[float | None], int, int], float]) -> None:
     """Check that one number is made of four parts and a length, against worked values. Raises:
     NotYet."""
-    for parts, size, numbers, due in (
+    for members, size, numbers, due in (
         ([1.0, 1.0, 1.0, 1.0], 1000, 1000, 0.5),
         ([1.0, 0.0, 1.0, 1.0], 10, 1000, 0.0),
         ([0.9, 0.5, 0.8, None], 100, 400, 0.5 * 2**-0.25),
         ([0.25, 1.0, 1.0, 0.25], 0, 1000, 0.25),
         ([1.0, 0.125, 1.0, None], 0, 10, 0.125),
     ):
-        counted_parts = [p for p in parts if p is not None]
+        counted_parts = [p for p in members if p is not None]
         least, short = min(counted_parts), 2 ** (-size / numbers)
         wrong = {
             "an arithmetic mean lets a failed part be bought off; the least does not": sum(
@@ -544,7 +534,7 @@ def quality(answer: Callable[[list[float | None], int, int], float]) -> None:
             )
             * short,
             "a part that does not count is left out; it is not 0": 0.0
-            if None in parts
+            if None in members
             else math.nan,
             "how short it is is missing": least,
             "how short it is stands outside: it is no part": min(least, short),
@@ -554,8 +544,8 @@ def quality(answer: Callable[[list[float | None], int, int], float]) -> None:
             * (1 - size / numbers),
             "that is the best part; the weakest counts": max(counted_parts) * short,
         }
-        what = f"quality({parts}, {size}, {numbers})"
-        same(called(answer, parts, size, numbers), due, what, wrong, 1e-9)
+        what = f"quality({members}, {size}, {numbers})"
+        same(called(answer, members, size, numbers), due, what, wrong, 1e-9)
     right(
         "quality",
         (

@@ -17,7 +17,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from assay.core import rng
+from assay.core.bench import Unkept
+from assay.core.heavy import torch
+from assay.core.runs import Runs
+from assay.data.recall import recall
 from assay.exercises.answers import NotYet, as_numbers, called, near, right, same
+from assay.experiments.mamba_induction.method import MambaInduction, errors, train
+from assay.subjects import Site
 
 Numbers = Float[np.ndarray, "..."]
 
@@ -173,8 +179,6 @@ def _looped(
 def _in_transformers(scan: Callable[..., Any]) -> float:
     """Put a scan into a mixer of transformers, whose other parts stay, and compare outputs: the
     largest difference, relative."""
-    import torch
-    from torch.nn.functional import silu, softplus
     from transformers import MambaConfig
     from transformers.models.mamba.modeling_mamba import MambaMixer
 
@@ -188,13 +192,16 @@ def _in_transformers(scan: Callable[..., Any]) -> float:
                 weight.copy_(torch.from_numpy(generator.normal(size=tuple(weight.shape)) / 2))
         x = torch.from_numpy(generator.normal(size=(1, 9, 6))).float()
         values, gate = mixer.in_proj(x).chunk(2, -1)
-        u = silu(mixer.conv1d(values.mT)[..., :9]).mT
+        u = torch.nn.functional.silu(mixer.conv1d(values.mT)[..., :9]).mT
         step, B, C = mixer.x_proj(u).split([2, 4, 4], -1)
-        delta, A = softplus(mixer.dt_proj(step)), -mixer.A_log.exp()
+        delta, A = torch.nn.functional.softplus(mixer.dt_proj(step)), -mixer.A_log.exp()
         y = np.asarray(
             scan(*(z.double().numpy() for z in (u[0], delta[0], A, B[0], C[0], mixer.D)))
         )
-        ours, theirs = mixer.out_proj(torch.from_numpy(y).float()[None] * silu(gate)), mixer(x)
+        ours, theirs = (
+            mixer.out_proj(torch.from_numpy(y).float()[None] * torch.nn.functional.silu(gate)),
+            mixer(x),
+        )
         return float((ours - theirs).abs().max() / theirs.abs().max())
 
 
@@ -460,13 +467,7 @@ def block() -> Block:
 
     The answer is the logit of the donor's value less that of the own.
     """
-    import torch
 
-    from assay.core.bench import Unkept
-    from assay.core.runs import Runs
-    from assay.data.recall import recall
-    from assay.experiments.mamba_induction.method import MambaInduction, errors, train
-    from assay.subjects import Site
     from assay.subjects.mamba import forward
 
     runs = Runs(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
@@ -34,20 +34,17 @@ from assay.core import (
     reserved,
     variant,
 )
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained
+from assay.core.heavy import xr
 from assay.core.measures import measures
+from assay.core.runs import Runs
 from assay.core.stats import normal_errors
 from assay.worlds.steps import walks
+from assay.worlds.steps.laws import Law
 from assay.worlds.steps.noise import too_sharp
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.worlds.steps.laws import Law
-    from assay.worlds.steps.optimisers import Slope
+from assay.worlds.steps.optimisers import Slope
 
 COMMENT = (
     "a comment on Sourbut 2022, Conditions for mathematical equivalence of Stochastic Gradient "
@@ -121,9 +118,6 @@ class LockStep(Spec):
 def slope_and_law(runs: Runs[LockStep]) -> tuple[Slope, Law]:
     """The slope of all runs, and how their steps are made; where selection sees the true fitness,
     examples do not differ."""
-    from assay.worlds.steps.laws import Law
-    from assay.worlds.steps.optimisers import Slope
-
     s = runs.shared
     spread = 0.0 if s.law in ("hard", "linear") else 1.0
     slope = Slope(

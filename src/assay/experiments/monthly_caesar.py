@@ -13,16 +13,15 @@ Cost: 270 s on 2 cores, 500 CPU-seconds, 1.5 GB a process; full a guess of 30 CP
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from annotated_types import Ge
 
 from assay.circuits.solving.entry import entry
 from assay.circuits.solving.solver import Explains, Monthly, Solver
 from assay.circuits.solving.statements import above, close, explained, foretold, late, learned
-
-if TYPE_CHECKING:
-    from assay.worlds.algorithms.task import Task
+from assay.worlds.algorithms.caesar import commonest
+from assay.worlds.algorithms.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +37,7 @@ class Caesar(Solver):
 
 def task(s: Caesar) -> Task:
     """The task of a spec."""
-    from assay.worlds.algorithms.caesar import caesar, commonest
+    from assay.worlds.algorithms.caesar import caesar
 
     return caesar(commonest(), s.length)
 

@@ -12,7 +12,7 @@ Cost: 240 s on 2 cores, 380 CPU-seconds, 0.7 GB a process; full a guess of 30 CP
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from annotated_types import Ge
 
@@ -20,9 +20,7 @@ from assay.circuits.solving.entry import entry
 from assay.circuits.solving.solver import Explains, Monthly, Solver
 from assay.circuits.solving.statements import explained, learned, sure
 from assay.core.claims import Published
-
-if TYPE_CHECKING:
-    from assay.worlds.algorithms.task import Task
+from assay.worlds.algorithms.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)

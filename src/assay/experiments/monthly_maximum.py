@@ -13,16 +13,14 @@ Cost: 80 s on 2 cores, 67 CPU-seconds, 0.6 GB a process; full a guess of 1 GPU-m
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from annotated_types import Ge
 
 from assay.circuits.solving.entry import entry
 from assay.circuits.solving.solver import Explains, Monthly, Solver
 from assay.circuits.solving.statements import explained, learned, sure
-
-if TYPE_CHECKING:
-    from assay.worlds.algorithms.task import Task
+from assay.worlds.algorithms.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,18 +12,16 @@ Cost: 240 s on 2 cores, 430 CPU-seconds, 1.2 GB a process; full a guess of 30 CP
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from annotated_types import Ge, Gt, Lt
 
 from assay.circuits.solving.entry import entry
 from assay.circuits.solving.solver import Explains, Monthly, Solver
 from assay.circuits.solving.statements import above, close, explained, foretold, known, learned
-from assay.core.sizes import written
-
-if TYPE_CHECKING:
-    from assay.core.sizes import Sizes
-    from assay.worlds.algorithms.task import Task
+from assay.core.sizes import Sizes, written
+from assay.worlds.algorithms.task import Task
+from assay.worlds.algorithms.trigrams import law
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +38,7 @@ class TrigramTask(Solver):
 
 def task(s: TrigramTask) -> Task:
     """The task of a spec."""
-    from assay.worlds.algorithms.trigrams import law, trigrams
+    from assay.worlds.algorithms.trigrams import trigrams
 
     return trigrams(law(0, s.letters, s.count, s.rate), s.length)
 

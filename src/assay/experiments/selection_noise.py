@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
@@ -33,20 +33,17 @@ from assay.core import (
     reserved,
     summary,
 )
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained
+from assay.core.heavy import xr
 from assay.core.measures import measures
+from assay.core.runs import Runs
 from assay.core.stats import normal_errors
 from assay.worlds.steps import walks
+from assay.worlds.steps.laws import Law
 from assay.worlds.steps.noise import lock_step, too_sharp
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.worlds.steps.laws import Law
-    from assay.worlds.steps.optimisers import Slope
+from assay.worlds.steps.optimisers import Slope
 
 MUTATIONS, EVALUATIONS = (1, 5, 21, 41, 101, 401), (1, 3, 9, 25, 49)
 """K and P of the curves."""
@@ -99,9 +96,6 @@ class SelectionNoise(Spec):
 def slope_and_law(runs: Runs[SelectionNoise]) -> tuple[Slope, Law]:
     """A slope without a true gradient, seen through one example at a time, and how steps are made
     on it."""
-    from assay.worlds.steps.laws import Law
-    from assay.worlds.steps.optimisers import Slope
-
     s, trials = runs.shared, runs.each("trials")
     slope = Slope(
         s.law,

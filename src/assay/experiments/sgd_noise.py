@@ -14,10 +14,11 @@ Cost: 29 s on 2 cores, 48 CPU-seconds, 1.6 GB a process; full a guess of 0.3 GPU
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
+from jaxtyping import Float, Int
 
 from assay.core import (
     Arm,
@@ -31,23 +32,23 @@ from assay.core import (
     Value,
     changed,
     columns,
+    descent,
+    fit,
     grid,
     reserved,
     summary,
     variant,
 )
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained, watched
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
+from assay.core.runs import Runs
 from assay.core.stats import ratio
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from jaxtyping import Float, Int
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
+from assay.worlds.networks import example_gradients as eg
+from assay.worlds.networks import teacher
+from assay.worlds.steps.noise import participation
 
 ZHU = "Zhu et al. 2019, The Anisotropic Noise in Stochastic Gradient Descent"
 SNAPSHOTS = (0.0, 0.1, 0.3, 1.0)
@@ -111,10 +112,8 @@ class GradientNoise(Spec):
 
 def labelled_examples(
     runs: Runs[GradientNoise],
-) -> tuple[Float[Tensor, "run b f"], Int[Tensor, "run b"]]:
+) -> tuple[Float[torch.Tensor, "run b f"], Int[torch.Tensor, "run b"]]:
     """Inputs [run b f] and classes [run b] of every network."""
-    from assay.worlds.networks import teacher
-
     s = runs.shared
     return teacher.labelled(
         runs.seeds, s.examples, s.features, s.classes, sharpness=2.0, zipf=s.zipf
@@ -123,10 +122,6 @@ def labelled_examples(
 
 def train(runs: Runs[GradientNoise], bench: Bench) -> Trained:
     """Weights [run snapshot in out] along a training by minibatches."""
-    from assay.core import descent, fit
-    from assay.core.fit import watched
-    from assay.worlds.networks import example_gradients as eg
-
     s = runs.shared
     params = eg.classifier(runs, (s.features, *([s.hidden] if s.hidden else []), s.classes))
     names = tuple(params)
@@ -143,10 +138,6 @@ def same_networks(runs: Runs[GradientNoise], bench: Bench, before: Trained) -> T
 
 
 def measure(runs: Runs[GradientNoise], trained: Trained, bench: Bench) -> xr.Dataset:
-    import torch
-
-    from assay.worlds.networks import example_gradients as eg
-    from assay.worlds.steps.noise import participation
 
     s, (x, y) = runs.shared, (part.to(bench.device) for part in labelled_examples(runs))
     moments = [

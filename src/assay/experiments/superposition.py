@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
@@ -32,19 +32,18 @@ from assay.core import (
     changed,
     converged,
     curve,
+    descent,
+    fit,
     grid,
 )
+from assay.core.bench import Bench
 from assay.core.compute import training
 from assay.core.experiment import Cost
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import by, measures
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
+from assay.core.runs import Runs
+from assay.data import planted
 
 PAPER = "Elhage et al. 2022, Toy Models of Superposition, Demonstrating Superposition"
 GEOMETRY = "Elhage et al. 2022, Toy Models of Superposition, The Geometry of Superposition"
@@ -80,8 +79,6 @@ class Superposition(Spec):
 
 
 def train(runs: Runs[Superposition], bench: Bench) -> Trained:
-    from assay.core import descent, fit
-    from assay.data import planted
     from assay.worlds.bottleneck import toy
 
     s = runs.shared
@@ -91,10 +88,10 @@ def train(runs: Runs[Superposition], bench: Bench) -> Trained:
     if s.drawn:
         params = {"length": length, "b": params["b"]}
 
-    def model(p: dict[str, Tensor]) -> dict[str, Tensor]:
+    def model(p: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return {"W": unit * p["length"].unsqueeze(-1), "b": p["b"]} if s.drawn else p
 
-    def loss(p: dict[str, Tensor], x: Tensor) -> Tensor:
+    def loss(p: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         return toy.mean_square(toy.reconstruct(model(p), x, s.relu), x)  # [run]
 
     batches = planted.sparse_features(runs.replicated(), s.features, s.batch)
@@ -105,7 +102,6 @@ def train(runs: Runs[Superposition], bench: Bench) -> Trained:
 
 
 def measure(runs: Runs[Superposition], trained: Trained, bench: Bench) -> xr.Dataset:
-    from assay.data import planted
     from assay.worlds.bottleneck import toy
 
     s = runs.shared
@@ -169,8 +165,6 @@ def over_linear_optimum(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 
 def variance_ratio(arms: Arms) -> np.ndarray:
     """[density]: variance of the held-out inputs over p/3 − p²/4."""
-    from assay.data import planted
-
     inputs = by(arms["main"], "density").input_variance.mean("seed")
     return (inputs / [planted.variance(p) for p in inputs.density.values]).values
 

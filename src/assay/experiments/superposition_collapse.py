@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
+from jaxtyping import Float
 
 from assay.core import (
     Arm,
@@ -32,18 +33,14 @@ from assay.core import (
     summary,
     variant,
 )
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained
+from assay.core.heavy import scipy, torch, xr
 from assay.core.measures import by, measures
+from assay.core.runs import Runs
 from assay.core.stats import at_best, ratio
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
+from assay.data import planted
 
 PAPER = "Elhage et al. 2022, Toy Models of Superposition, Demonstrating Superposition"
 SEED = (
@@ -109,7 +106,7 @@ class Collapse(Spec):
 # --- what is trained and measured -----------------------------------------------------------------
 
 
-def importances(runs: Runs[Collapse]) -> Float[Tensor, "run feature"]:
+def importances(runs: Runs[Collapse]) -> Float[torch.Tensor, "run feature"]:
     """Importance of every feature in each run, equal for all seeds of a group."""
     from assay.worlds.bottleneck import toy
 
@@ -118,7 +115,6 @@ def importances(runs: Runs[Collapse]) -> Float[Tensor, "run feature"]:
 
 
 def train(runs: Runs[Collapse], bench: Bench) -> Trained:
-    from assay.data import planted
     from assay.worlds.bottleneck import toy
 
     s = runs.shared
@@ -137,9 +133,7 @@ def train(runs: Runs[Collapse], bench: Bench) -> Trained:
 
 
 def measure(runs: Runs[Collapse], trained: Trained, bench: Bench) -> xr.Dataset:
-    import torch
 
-    from assay.data import planted
     from assay.worlds.bottleneck import toy
 
     s, W = runs.shared, trained.tensors["W"]
@@ -220,8 +214,6 @@ def drop_order(arms: Arms) -> xr.DataArray:
 
     That density is twice the largest for a feature that is never dropped, and the smallest for one
     that is never there."""
-    from scipy.stats import kendalltau
-
     is_represented = best(arms["main"], "represented")
     p = is_represented.density.values
     after = np.append(p[1:], 2 * p[-1])
@@ -229,7 +221,7 @@ def drop_order(arms: Arms) -> xr.DataArray:
     def tau(rows: np.ndarray) -> float:
         dropped = [max(after[row.astype(bool)], default=p[0]) for row in rows.T]
         return (
-            kendalltau(-np.arange(len(dropped)), dropped).statistic
+            scipy.stats.kendalltau(-np.arange(len(dropped)), dropped).statistic
             if np.ptp(dropped) > 0
             else np.nan
         )
@@ -256,8 +248,6 @@ def pairs(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
 
 def in_groups(x: xr.DataArray) -> xr.DataArray:
     """[group, start, …]: seeds by group; an incomplete last group is left out."""
-    import xarray as xr
-
     groups = x.sizes["seed"] // GROUP
     values = x.transpose("seed", ...).values[: groups * GROUP]
     rest = [d for d in x.dims if d != "seed"]

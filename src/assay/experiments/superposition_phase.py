@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
@@ -33,16 +33,15 @@ from assay.core import (
     summary,
     variant,
 )
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import by, measures
+from assay.core.runs import Runs
 from assay.core.stats import at_best
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
+from assay.data import planted
+from assay.worlds.bottleneck import phase
 
 PAPER = "Elhage et al. 2022, Toy Models of Superposition, Superposition as a Phase Change"
 GROUP = 8
@@ -89,9 +88,7 @@ class Phase(Spec):
 
 
 def train(runs: Runs[Phase], bench: Bench) -> Trained:
-    import torch
 
-    from assay.data import planted
     from assay.worlds.bottleneck import toy
 
     s = runs.shared
@@ -106,8 +103,6 @@ def train(runs: Runs[Phase], bench: Bench) -> Trained:
 def measure(runs: Runs[Phase], trained: Trained, bench: Bench) -> xr.Dataset:
     """The weights, and what theory says of them and of the best possible ones; no inputs are
     drawn."""
-    from assay.worlds.bottleneck import phase
-
     s = runs.shared
     W, b = (
         trained.tensors[name].double().cpu().numpy() for name in ("W", "b")

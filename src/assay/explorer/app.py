@@ -24,6 +24,7 @@ from starlette.staticfiles import StaticFiles
 
 from assay.core.errors import AssayError
 from assay.explorer import problems, render
+from assay.explorer.library import Library
 from assay.explorer.making import Unmade
 from assay.explorer.pages import (
     circuits,
@@ -40,14 +41,13 @@ from assay.explorer.pages import (
     steer,
     token,
 )
+from assay.explorer.pages.rate import Sheet
 from assay.explorer.problems import AWAY, Problem
 from assay.explorer.security import Guard, Rules
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from assay.explorer.library import Library
-    from assay.explorer.pages.rate import Sheet
 
 ONCE, WAITING = 1, 8
 """Pages that run a model at the same time, and that may wait for it; more are told to come back."""

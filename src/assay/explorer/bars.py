@@ -5,14 +5,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from assay.circuits.verify.score import Row
 from assay.explorer import render
-
-if TYPE_CHECKING:
-    from assay.circuits.verify.score import Row
 
 
 def share(score: Row, controls: Mapping[str, Row]) -> Markup:

@@ -6,15 +6,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from starlette.datastructures import QueryParams
 
 from assay.explorer.problems import ASKED, Problem
 from assay.explorer.render import number
-
-if TYPE_CHECKING:
-    from assay.features.live.edits import Change
+from assay.features.live.edits import Change
 
 MOST = 10
 """Features that are changed at once."""
@@ -34,8 +31,6 @@ class Wanted:
     @property
     def change(self) -> Change:
         """As the live functions take it."""
-        from assay.features.live.edits import Change
-
         return (
             Change(self.feature, value=self.amount)
             if self.way == "clamp"

@@ -8,21 +8,18 @@ import hashlib
 import json
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from assay.circuits.picture.contents import Picture
+from assay.circuits.picture.maps import Map
+from assay.circuits.verify.score import Table
 from assay.core.schema import to_json
 from assay.explorer import render
 from assay.explorer.bars import share
 from assay.explorer.graphs import causal
 from assay.explorer.heatmaps import heatmap, key
 from assay.explorer.render import Shown
-
-if TYPE_CHECKING:
-    from assay.circuits.picture.contents import Picture
-    from assay.circuits.picture.maps import Map
-    from assay.circuits.verify.score import Table
 
 LOOKS = {
     "itself": "itself",

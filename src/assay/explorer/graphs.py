@@ -4,15 +4,12 @@ it reads."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from assay.circuits.picture.graph import Graph, Link, Node
 from assay.core.plain import plain
 from assay.explorer.render import share
-
-if TYPE_CHECKING:
-    from assay.circuits.picture.graph import Graph, Link, Node
 
 WIDE, HIGH, GAP, STEP, LANE = 148, 80, 22, 132, 16
 """Pixels: a box, the room beside it, from one row of boxes to the next, and from one lane of long

@@ -5,16 +5,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from assay.circuits.picture.maps import Map
 from assay.core.plain import plain
 from assay.explorer.render import level, number
 from assay.report.tables import minus
-
-if TYPE_CHECKING:
-    from assay.circuits.picture.maps import Map
 
 CELL = 17
 """Pixels of a cell's side, where the page has room."""

@@ -10,19 +10,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Waited
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from assay.core.errors import AssayError, DataError
+from assay.evaluation import sources
+from assay.evaluation.sources import Source
 from assay.explorer.problems import ASKED, AWAY, UNFIT, Problem
 from assay.explorer.turn import Turn
 from assay.explorer.writing import Writings
-
-if TYPE_CHECKING:
-    from assay.evaluation.sources import Source
-    from assay.features.index.about import About
-    from assay.features.index.reader import Index
-    from assay.features.live.reader import Reader
-    from assay.subjects.pretrained import Pretrained
+from assay.features.index.about import About
+from assay.features.index.reader import Index
+from assay.features.live.reader import Reader
+from assay.lab.store import Store
+from assay.subjects.pretrained import Pretrained
 
 TOKENS = 256
 """Tokens that a text may have, and a prompt with what is written after it."""
@@ -148,9 +148,6 @@ class Live:
     def _source(self, about: About) -> Source:
         """The dictionary that was indexed, by the path or name it had; its hash must be the
         same."""
-        from assay.evaluation import sources
-        from assay.lab.store import Store
-
         store, source, why = Store(self.root), None, ""
         for candidate in dict.fromkeys(name for name in (about.source, about.name) if name):
             try:

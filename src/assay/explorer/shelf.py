@@ -10,16 +10,16 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from assay.circuits import known
+from assay.circuits.explanation import Explanation
+from assay.circuits.files import load
+from assay.circuits.picture.contents import Picture, scored, take
+from assay.circuits.problem import Problem
+from assay.circuits.verify.score import Effort, table
 from assay.core.errors import AssayError
 from assay.explorer.problems import UNKNOWN
 from assay.explorer.problems import Problem as NoPage
-
-if TYPE_CHECKING:
-    from assay.circuits.explanation import Explanation
-    from assay.circuits.picture.contents import Picture
-    from assay.circuits.problem import Problem
 
 EFFORT: Mapping[str, int] = {"inputs": 150, "resamples": 300, "candidates": 5_000}
 """On how much an explanation is tried where a browser waits for it."""
@@ -43,8 +43,6 @@ class Subject:
 
 def built() -> tuple[Subject, ...]:
     """List the circuits whose weights were written by hand."""
-    from assay.circuits import known
-
     return tuple(
         Subject(name, "weights written by hand", partial(_built, name), ours=True)
         for name in known.names()
@@ -73,9 +71,6 @@ class Shelf:
 
         Raises: the explorer's Problem for a name that is not there; AssayError for an explanation
         that cannot be read or does not fit."""
-        from assay.circuits.picture.contents import scored, take
-        from assay.circuits.verify.score import Effort, table
-
         subject = next((s for s in self.subjects() if s.name == name), None)
         if subject is None:
             raise NoPage(UNKNOWN, f"there is no small model {name[:60]!r}")
@@ -100,15 +95,10 @@ class Shelf:
 
 
 def _built(name: str) -> tuple[Problem, Explanation, Explanation]:
-    from assay.circuits import known
-
     return known.problem(name), known.explained(name), known.rival(name)
 
 
 def _explained(path: Path) -> tuple[Problem, Explanation, Explanation]:
-    from assay.circuits import known
-    from assay.circuits.files import load
-
     explanation = load(path)
     return known.problem(explanation.of), explanation, known.rival(explanation.of)
 

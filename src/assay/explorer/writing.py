@@ -10,13 +10,10 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from typing import TYPE_CHECKING
 
 from assay.explorer.problems import AWAY, Problem
-
-if TYPE_CHECKING:
-    from assay.explorer.turn import Turn
-    from assay.features.live.steering import Step
+from assay.explorer.turn import Turn
+from assay.features.live.steering import Step
 
 STRETCH = 0.4
 """Seconds for which one request writes."""

@@ -8,18 +8,15 @@ to its ancestors alone, so each beginning is computed once and comes out as it w
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.core.errors import DataError, ModelError
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from assay.subjects.decoder import Params
-    from assay.subjects.pretrained import Pretrained
+from assay.core.heavy import torch
+from assay.subjects.decoder import Params, forward
+from assay.subjects.pretrained import Pretrained
 
 Encode = Callable[[str], list[int]]
 Asked = tuple[str, Sequence[str]]
@@ -113,8 +110,6 @@ def answer_logprobs(
 
     Raises: ModelError for a prompt longer than the model reads, DataError as `scored`.
     """
-    import torch
-
     scored_answers = [scored(model.encode, prompt_tree) for prompt_tree in questions]
     flat = [s for answers in scored_answers for s in answers]
     most = int(model.model.config.max_position_embeddings)
@@ -143,10 +138,8 @@ def answer_logprobs(
 
 def _log_softmax(
     model: Pretrained, prompt_tree: Tree, places: Int[np.ndarray, "place"]
-) -> Float[Tensor, "place v"]:
+) -> Float[torch.Tensor, "place v"]:
     """Next-token log-probabilities at some nodes of a tree."""
-    import torch
-
     dtype, device = getattr(torch, model.dtype), model.device
     mask = torch.zeros(prompt_tree.sees.shape, dtype=dtype, device=device).masked_fill(
         ~torch.from_numpy(prompt_tree.sees).to(device), torch.finfo(dtype).min
@@ -169,9 +162,6 @@ def small_answer_logprobs(
 
     Raises: DataError for a prompt longer than the context, or as `scored`.
     """
-    import torch
-
-    from assay.subjects.decoder import forward
 
     flat = [s for question in questions for s in scored(encode, question)]
     context = params["W_pos"].shape[1]

@@ -6,23 +6,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.core import rng
 from assay.core.descent import Adam, adam_state
+from assay.core.heavy import torch
 from assay.features.kernel_probe import Questions, _select
 
 RATES = (0.02, 0.1)
 
 
 def components(
-    x: Float[Tensor, "q row s d"],
-    present: Bool[Tensor, "q row s"],
-    train: Int[Tensor, "q n"],
+    x: Float[torch.Tensor, "q row s d"],
+    present: Bool[torch.Tensor, "q row s"],
+    train: Int[torch.Tensor, "q n"],
     rank: int = 24,
-) -> Float[Tensor, "q row s k"]:
+) -> Float[torch.Tensor, "q row s k"]:
     """All tokens in the first `rank` principal components of the training rows' tokens, each with
     unit variance.
 
@@ -45,15 +44,15 @@ def components(
 
 
 def attention_scores(
-    z: Float[Tensor, "q row s k"],
-    present: Bool[Tensor, "q row s"],
+    z: Float[torch.Tensor, "q row s k"],
+    present: Bool[torch.Tensor, "q row s"],
     q: Questions,
     *,
     steps: int = 120,
     rates: Sequence[float] = RATES,
     decay: float = 0.02,
     seed: int = 0,
-) -> Float[Tensor, "rate q row"]:
+) -> Float[torch.Tensor, "rate q row"]:
     """The scores of all rows by a query and a value direction, trained by Adam for every rate on
     the training rows.
 
@@ -95,11 +94,13 @@ def attention_scores(
 
 
 def _pooled(
-    z: Float[Tensor, "q row s k"],
-    present: Bool[Tensor, "q row s"],
-    both: Float[Tensor, "rate q 2 k"],
+    z: Float[torch.Tensor, "q row s k"],
+    present: Bool[torch.Tensor, "q row s"],
+    both: Float[torch.Tensor, "rate q 2 k"],
 ) -> tuple[
-    Float[Tensor, "rate q row s"], Float[Tensor, "rate q row s"], Float[Tensor, "rate q row"]
+    Float[torch.Tensor, "rate q row s"],
+    Float[torch.Tensor, "rate q row s"],
+    Float[torch.Tensor, "rate q row"],
 ]:
     """(how much is looked at each token, what is read there, their sum over a row's tokens)."""
     read = (both @ z.flatten(1, 2).mT[None]).unflatten(-1, z.shape[1:3])

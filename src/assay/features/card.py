@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import xarray as xr
 from jaxtyping import Float, Int
 
 from assay.core import rng
+from assay.core.heavy import xr
 from assay.features import effects, examples, statistics
 
 LEAST = 20

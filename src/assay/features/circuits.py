@@ -13,17 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.core import rng
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from assay.subjects.decoder import Activation, Edit, Params
+from assay.core.heavy import torch
+from assay.subjects.decoder import Activation, Edit, Params, forward, next_token_loss
 
 STREAM, HEAD, NEURON = range(3)
 """Kinds of nodes, in the order in which those of one block stand."""
@@ -50,23 +46,22 @@ class Reading:
     """A text as a whole model reads it: what its nodes give on average, and what its norms divide
     by at each token."""
 
-    tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"]
-    means: Mapping[Hook, Tensor]
-    scales: Mapping[Hook, Tensor]
+    tokens: Int[torch.Tensor, "b s"] | Int[torch.Tensor, "run b s"]
+    means: Mapping[Hook, torch.Tensor]
+    scales: Mapping[Hook, torch.Tensor]
 
 
 def read(
-    params: Params, tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"], activation: Activation
+    params: Params,
+    tokens: Int[torch.Tensor, "b s"] | Int[torch.Tensor, "run b s"],
+    activation: Activation,
 ) -> Reading:
     """Read a text with the whole model."""
-    import torch
 
-    from assay.subjects.decoder import forward
+    means: dict[Hook, torch.Tensor] = {}
+    scales: dict[Hook, torch.Tensor] = {}
 
-    means: dict[Hook, Tensor] = {}
-    scales: dict[Hook, Tensor] = {}
-
-    def edit(hook: str, block: int, x: Tensor) -> Tensor:
+    def edit(hook: str, block: int, x: torch.Tensor) -> torch.Tensor:
         if hook.endswith(SCALE):
             scales[hook, block] = x
         else:
@@ -81,18 +76,16 @@ def read(
 def loss(
     params: Params,
     text: Reading,
-    mask: Float[Tensor, "run node"],
+    mask: Float[torch.Tensor, "run node"],
     activation: Activation,
-    means: Mapping[Hook, Tensor] | None = None,
-) -> Float[Tensor, "run"]:
+    means: Mapping[Hook, torch.Tensor] | None = None,
+) -> Float[torch.Tensor, "run"]:
     """The mean next-token loss with each node so far from its mean as the mask says: 1 is as it is,
     0 is its mean.
 
     Means are those of the same text, or those given. Norms divide by what they divide by in the
     whole model: else a stream of which little is left would be blown up to the length that the
     whole one has."""
-    from assay.subjects.decoder import next_token_loss
-
     edit = _edit(params, mask, text.means if means is None else means, text.scales)
     return next_token_loss(params, text.tokens, activation, edit).flatten(1).mean(1)
 
@@ -105,8 +98,6 @@ def pruned(
 
     A node's cost is what the loss would rise by without it, to first order at `ALONG`; the cheapest
     quarter goes, and costs are taken anew."""
-    import torch
-
     runs, nodes = len(params["W_E"]), len(kinds(params))
     keep_mask = torch.ones(runs, nodes, device=params["W_E"].device)
     mask_by_size = {size: keep_mask for size in sizes if size >= nodes}
@@ -154,9 +145,9 @@ def _rounds(nodes: int, sizes: Sequence[int]) -> Iterator[int]:
 
 def _edit(
     params: Params,
-    mask: Float[Tensor, "run node"],
-    means: Mapping[Hook, Tensor],
-    scales: Mapping[Hook, Tensor],
+    mask: Float[torch.Tensor, "run node"],
+    means: Mapping[Hook, torch.Tensor],
+    scales: Mapping[Hook, torch.Tensor],
 ) -> Edit:
     """An edit that moves every node towards its mean and leaves the norms' scales as they were."""
     layers, heads, neurons = _sizes(params)
@@ -170,7 +161,7 @@ def _edit(
         )
     )
 
-    def edit(hook: str, block: int, x: Tensor) -> Tensor:
+    def edit(hook: str, block: int, x: torch.Tensor) -> torch.Tensor:
         if hook.endswith(SCALE):
             return scales[hook, block]
         mean, keep_share = means[hook, block][:, None], share[hook, block][:, None]

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.core.errors import DataError, ModelError
+from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import capture, spliced_run
 from assay.dictionaries.measuring.arrays import ratio_or_nan
@@ -108,12 +107,12 @@ def importance_sums(
     site: Site,
     dictionary: Dictionary,
     features: Sequence[int | Sequence[int]],
-    tokens: Int[Tensor, "w s"],
+    tokens: Int[torch.Tensor, "w s"],
     document: Int[np.ndarray, "w"],
     documents: int,
     *,
     mode: Mode = "full",
-    keep: Bool[Tensor, "w s"] | None = None,
+    keep: Bool[torch.Tensor, "w s"] | None = None,
     reads: Site | None = None,
     window_mask: Bool[np.ndarray, "feature w"] | None = None,
     batch: int = 8,
@@ -160,8 +159,8 @@ def importance_sums(
         on = on & torch.from_numpy(counts).to(on.device)[..., None]
 
         def removed(
-            job: Job, codes: Tensor = codes, inputs: Tensor = inputs
-        ) -> Float[Tensor, "s d"]:
+            job: Job, codes: torch.Tensor = codes, inputs: torch.Tensor = inputs
+        ) -> Float[torch.Tensor, "s d"]:
             group = groups[job.group]
             return added(dictionary, group, codes[job.window][:, group], inputs[job.window])
 
@@ -176,7 +175,7 @@ def importance_sums(
     return sums
 
 
-def end_of_stream(subject: Pretrained, tokens: Int[Tensor, "w s"]) -> tuple[Site, Passage]:
+def end_of_stream(subject: Pretrained, tokens: Int[torch.Tensor, "w s"]) -> tuple[Site, Passage]:
     """The last block's output, where the direct path ends, with its activations and the stream
     before that block."""
     last, block = Site("resid_post", subject.layers - 1), Site("resid_pre", subject.layers - 1)
@@ -191,8 +190,8 @@ def deltas(
     subject: Pretrained,
     site: Site,
     passage: Passage,
-    removed: Callable[[Job], Float[Tensor, "s d"]],
-    on: Bool[Tensor, "g w s"],
+    removed: Callable[[Job], Float[torch.Tensor, "s d"]],
+    on: Bool[torch.Tensor, "g w s"],
     mode: Mode,
     batch: int,
 ) -> Float[np.ndarray, "g w s-1"]:
@@ -231,8 +230,8 @@ def _loss(
     site: Site,
     passage: Passage,
     windows: Sequence[int],
-    new: Float[Tensor, "p s d"] | None,
-) -> Float[Tensor, "p s-1"]:
+    new: Float[torch.Tensor, "p s d"] | None,
+) -> Float[torch.Tensor, "p s-1"]:
     """Loss of these windows with `new` in place of their activations, or as they are: the same
     computation either way."""
     rows = torch.as_tensor(list(windows), device=passage.acts.device)
@@ -252,7 +251,7 @@ def _check(
     site: Site,
     dictionary: Dictionary,
     groups: Sequence[Sequence[int]],
-    tokens: Tensor,
+    tokens: torch.Tensor,
     document: np.ndarray,
     documents: int,
     mode: Mode,

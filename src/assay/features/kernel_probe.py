@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+
+from assay.core.heavy import torch
 
 STRENGTHS = tuple(10.0**e for e in range(-4, 3))
 """Values of C, the inverse of the L2 penalty, among which every probe's is chosen, the strongest
@@ -23,7 +23,9 @@ CONSTANT = 100.0
 STEPS = 25
 
 
-def auc(score: Float[Tensor, "*p m"], label: Bool[Tensor, "*p m"]) -> Float[Tensor, "*p"]:
+def auc(
+    score: Float[torch.Tensor, "*p m"], label: Bool[torch.Tensor, "*p m"]
+) -> Float[torch.Tensor, "*p"]:
     """Chance that a row with the answer yes scores higher than one with no, for many rankings at
     once.
 
@@ -55,16 +57,16 @@ class Questions:
     """Rows of several questions, and which of them are for what; index arrays have one row for each
     question."""
 
-    label: Bool[Tensor, "q row"]
+    label: Bool[torch.Tensor, "q row"]
     """The true answers."""
-    told: Bool[Tensor, "q row"]
+    told: Bool[torch.Tensor, "q row"]
     """The answers that probes are trained and tuned on: some may be wrong."""
-    train: Int[Tensor, "q n"]
-    validation: Int[Tensor, "q v"]
-    tests: tuple[Int[Tensor, "q m"], ...]
+    train: Int[torch.Tensor, "q n"]
+    validation: Int[torch.Tensor, "q v"]
+    tests: tuple[Int[torch.Tensor, "q m"], ...]
     """The parts on which probes are judged."""
 
-    def of(self, x: Tensor, rows: Int[Tensor, "q n"]) -> Tensor:
+    def of(self, x: torch.Tensor, rows: Int[torch.Tensor, "q n"]) -> torch.Tensor:
         """These rows of each question."""
         return torch.stack([block[index] for block, index in zip(x, rows, strict=True)])
 
@@ -73,16 +75,16 @@ class Questions:
 class Tuned:
     """What the setting with the best validation AUROC reaches, for each question."""
 
-    validation: Float[Tensor, "q"]
-    tests: Float[Tensor, "part q"]
+    validation: Float[torch.Tensor, "q"]
+    tests: Float[torch.Tensor, "part q"]
 
 
 def logistic(
-    k: Float[Tensor, "p n n"],
-    yes: Bool[Tensor, "p n"],
+    k: Float[torch.Tensor, "p n n"],
+    yes: Bool[torch.Tensor, "p n"],
     strengths: Sequence[float] = STRENGTHS,
     steps: int = STEPS,
-) -> Float[Tensor, "p s n"]:
+) -> Float[torch.Tensor, "p s n"]:
     """The weights a of the training rows in the score Σ a_i (k(x, x_i) + constant²), for each
     question and strength.
 
@@ -104,17 +106,17 @@ def logistic(
 
 
 def _solved(
-    kernel: Float[Tensor, "p n n"],
-    t: Float[Tensor, "p n"],
+    kernel: Float[torch.Tensor, "p n n"],
+    t: Float[torch.Tensor, "p n"],
     c: float,
-    a: Float[Tensor, "p n"],
+    a: Float[torch.Tensor, "p n"],
     steps: int,
-) -> Float[Tensor, "p n"]:
+) -> Float[torch.Tensor, "p n"]:
     """The weights at one strength, from a start."""
     eye, shorter = torch.eye(t.shape[1], dtype=torch.float64, device=t.device), (0.5, 0.2, 0.05)
     f = (kernel @ a[..., None])[..., 0]
 
-    def objective(a: Tensor, f: Tensor) -> Tensor:
+    def objective(a: torch.Tensor, f: torch.Tensor) -> torch.Tensor:
         return -0.5 * (a * f).sum(-1) - c * torch.nn.functional.softplus(-t * f).sum(-1)
 
     best = objective(a, f)
@@ -148,8 +150,8 @@ def _solved(
 
 
 def standardised(
-    x: Float[Tensor, "q row d"], train: Float[Tensor, "q n d"]
-) -> Float[Tensor, "q row d"]:
+    x: Float[torch.Tensor, "q row d"], train: Float[torch.Tensor, "q n d"]
+) -> Float[torch.Tensor, "q row d"]:
     """Each column less its training mean over its training deviation; a column that does not vary
     there is 0."""
     spread = train.std(1, keepdim=True, correction=0)
@@ -157,7 +159,7 @@ def standardised(
     return (x - train.mean(1, keepdim=True)) * scale
 
 
-def best(scores: Float[Tensor, "setting q row"], q: Questions) -> Tuned:
+def best(scores: Float[torch.Tensor, "setting q row"], q: Questions) -> Tuned:
     """Each question's setting with the best validation AUROC, the first of equals, and what it
     reaches on the test parts."""
     aucs = auc(
@@ -172,32 +174,34 @@ def best(scores: Float[Tensor, "setting q row"], q: Questions) -> Tuned:
     )
 
 
-def _select(x: Tensor, rows: Int[Tensor, "q m"]) -> Tensor:
+def _select(x: torch.Tensor, rows: Int[torch.Tensor, "q m"]) -> torch.Tensor:
     """x [*, q, row] at the rows of each question."""
     return x.gather(-1, rows.expand(*x.shape[:-1], -1))
 
 
-def products(x: Float[Tensor, "q row d"], q: Questions) -> Float[Tensor, "q row n"]:
+def products(x: Float[torch.Tensor, "q row d"], q: Questions) -> Float[torch.Tensor, "q row n"]:
     """Inner products of all rows with the training rows."""
     return x @ q.of(x, q.train).mT
 
 
-def prepared(x: Float[Tensor, "q row d"], q: Questions) -> Float[Tensor, "q row d"]:
+def prepared(x: Float[torch.Tensor, "q row d"], q: Questions) -> Float[torch.Tensor, "q row d"]:
     """The rows on the scale of the training rows."""
     return standardised(x, q.of(x, q.train))
 
 
 def regression_scores(
-    k: Float[Tensor, "q row n"], q: Questions, strengths: Sequence[float] = STRENGTHS
-) -> Float[Tensor, "s q row"]:
+    k: Float[torch.Tensor, "q row n"], q: Questions, strengths: Sequence[float] = STRENGTHS
+) -> Float[torch.Tensor, "s q row"]:
     """The scores of all rows by regressions of every strength, given inner products with the
     training rows."""
     return all_regression_scores([k], q, strengths)[0]
 
 
 def all_regression_scores(
-    ks: Sequence[Float[Tensor, "q row n"]], q: Questions, strengths: Sequence[float] = STRENGTHS
-) -> list[Float[Tensor, "s q row"]]:
+    ks: Sequence[Float[torch.Tensor, "q row n"]],
+    q: Questions,
+    strengths: Sequence[float] = STRENGTHS,
+) -> list[Float[torch.Tensor, "s q row"]]:
     """The scores by every kind of inner products of the same rows, all regressions solved at
     once."""
     kernel, target = (
@@ -221,8 +225,8 @@ _CACHED = 2**18
 
 
 def component_products(
-    k: Float[Tensor, "q row n"], q: Questions, ranks: Sequence[int]
-) -> list[Float[Tensor, "q row n"]]:
+    k: Float[torch.Tensor, "q row n"], q: Questions, ranks: Sequence[int]
+) -> list[Float[torch.Tensor, "q row n"]]:
     """Inner products in the first principal components of the training rows, for every number of
     them."""
     _, vector = torch.linalg.eigh(q.of(k, q.train).double())
@@ -230,17 +234,17 @@ def component_products(
 
 
 def component_scores(
-    k: Float[Tensor, "q row n"],
+    k: Float[torch.Tensor, "q row n"],
     q: Questions,
     ranks: Sequence[int],
     strengths: Sequence[float] = STRENGTHS,
-) -> Float[Tensor, "s q row"]:
+) -> Float[torch.Tensor, "s q row"]:
     """The scores of all rows by regressions on the first principal components of the training rows,
     for every number of them."""
     return torch.cat(all_regression_scores(component_products(k, q, ranks), q, strengths))
 
 
-def mean_scores(k: Float[Tensor, "q row n"], q: Questions) -> Float[Tensor, "1 q row"]:
+def mean_scores(k: Float[torch.Tensor, "q row n"], q: Questions) -> Float[torch.Tensor, "1 q row"]:
     """The scores by the difference of the two classes' training means."""
     yes = _select(q.told, q.train).double()
     weight = yes / yes.sum(-1, keepdim=True) - (1 - yes) / (1 - yes).sum(-1, keepdim=True)
@@ -248,8 +252,8 @@ def mean_scores(k: Float[Tensor, "q row n"], q: Questions) -> Float[Tensor, "1 q
 
 
 def neighbour_scores(
-    x: Float[Tensor, "q row d"], q: Questions, ks: Sequence[int] = (1, 3, 7, 15)
-) -> Float[Tensor, "s q row"]:
+    x: Float[torch.Tensor, "q row d"], q: Questions, ks: Sequence[int] = (1, 3, 7, 15)
+) -> Float[torch.Tensor, "s q row"]:
     """The share of yes among the nearest training rows, for every number of them."""
     distance = torch.cdist(x, q.of(x, q.train))
     answers = _select(q.told, q.train).double()
@@ -258,7 +262,9 @@ def neighbour_scores(
     return torch.stack([sorted_answers[..., :k].mean(-1) for k in ks if k <= order.shape[-1]])
 
 
-def top_features(f: Float[Tensor, "q row f"], q: Questions, k: int) -> Int[Tensor, "q k"]:
+def top_features(
+    f: Float[torch.Tensor, "q row f"], q: Questions, k: int
+) -> Int[torch.Tensor, "q k"]:
     """The k features whose means differ most between yes and no on the training rows, in deviations
     of each, most different first.
 
@@ -271,6 +277,8 @@ def top_features(f: Float[Tensor, "q row f"], q: Questions, k: int) -> Int[Tenso
     return (off.abs() * scale).argsort(dim=-1, descending=True, stable=True)[:, :k]
 
 
-def chosen(f: Float[Tensor, "q row f"], which: Int[Tensor, "q k"]) -> Float[Tensor, "q row k"]:
+def chosen(
+    f: Float[torch.Tensor, "q row f"], which: Int[torch.Tensor, "q k"]
+) -> Float[torch.Tensor, "q row k"]:
     """The columns of the chosen features."""
     return f.gather(-1, which[:, None].expand(-1, f.shape[1], -1))

@@ -9,14 +9,14 @@ R² is a ratio of sums under any resampling of groups and runs."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.core import rng
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.measuring.arrays import less
 
 STRENGTHS = tuple(10.0**e for e in range(-6, 1))
@@ -47,15 +47,15 @@ def folds(group: Int[np.ndarray, "row"], k: int, seed: int = 0) -> Int[np.ndarra
 
 
 def out_of_fold(
-    x: Float[Tensor, "run row d"],
-    y: Float[Tensor, "row y"],
+    x: Float[torch.Tensor, "run row d"],
+    y: Float[torch.Tensor, "row y"],
     group: Int[np.ndarray, "row"],
     k: int,
     *,
     strengths: Sequence[float] = STRENGTHS,
     seed: int = 0,
-    baseline: tuple[Float[Tensor, "row y"], Float[Tensor, "fold row y"]] | None = None,
-) -> Float[Tensor, "run row y"]:
+    baseline: tuple[Float[torch.Tensor, "row y"], Float[torch.Tensor, "fold row y"]] | None = None,
+) -> Float[torch.Tensor, "run row y"]:
     """Each row's y as predicted by an affine ridge fitted on the folds in which its group is not,
     for each run by itself.
 
@@ -106,17 +106,19 @@ def out_of_fold(
 
 
 def _mixed(
-    fitted: Float[Tensor, "run s row y2"],
-    other: Float[Tensor, "row y"],
-    shares: Float[Tensor, "run a"],
-) -> Float[Tensor, "run s a row y"]:
+    fitted: Float[torch.Tensor, "run s row y2"],
+    other: Float[torch.Tensor, "row y"],
+    shares: Float[torch.Tensor, "run a"],
+) -> Float[torch.Tensor, "run s a row y"]:
     """A share of another method's predictions, and the fit to what that share leaves over."""
     of_target, of_other = fitted[:, :, None].chunk(2, -1)
     return of_target + shares[:, None, :, None, None] * (other - of_other)
 
 
 def error_sums(
-    y: Float[Tensor, "row y"], predicted: Float[Tensor, "run row y"], group: Int[np.ndarray, "row"]
+    y: Float[torch.Tensor, "row y"],
+    predicted: Float[torch.Tensor, "run row y"],
+    group: Int[np.ndarray, "row"],
 ) -> tuple[Float[np.ndarray, "run group"], Float[np.ndarray, "group"]]:
     """Squared errors of the predictions, and of the mean of all rows, added up over each group.
 
@@ -154,7 +156,7 @@ def distance_r2(
 
 
 def centroids(
-    x: Float[Tensor, "run row y"], group: Int[np.ndarray, "row"]
+    x: Float[torch.Tensor, "run row y"], group: Int[np.ndarray, "row"]
 ) -> Float[np.ndarray, "run group y"]:
     """The mean row of each group."""
     names, index = np.unique(group, return_inverse=True)
@@ -162,12 +164,14 @@ def centroids(
     return (place.T / place.sum(0)[:, None] @ x.double()).cpu().numpy()
 
 
-Fit = tuple[Tensor, Tensor]
+Fit: TypeAlias = "tuple[torch.Tensor, torch.Tensor]"
 """Weights [run, strength, d, y] and constants [run, strength, 1, y]."""
 
 
 def _ridge(
-    x: Float[Tensor, "run row d"], y: Float[Tensor, "row y"], strengths: Float[Tensor, "run s"]
+    x: Float[torch.Tensor, "run row d"],
+    y: Float[torch.Tensor, "row y"],
+    strengths: Float[torch.Tensor, "run s"],
 ) -> Fit:
     """One fit for each run and strength; all NaN for a run that is not finite."""
     mean, middle = x.mean(1, keepdim=True), y.mean(0)
@@ -186,6 +190,6 @@ def _ridge(
     return w, middle - mean[:, None] @ w
 
 
-def _apply(fit: Fit, x: Float[Tensor, "run row d"]) -> Float[Tensor, "run s row y"]:
+def _apply(fit: Fit, x: Float[torch.Tensor, "run row d"]) -> Float[torch.Tensor, "run s row y"]:
     w, c = fit
     return x[:, None] @ w + c

@@ -3,11 +3,9 @@ without all logits at once."""
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
-from torch.nn.functional import cross_entropy
 
+from assay.core.heavy import torch
 from assay.subjects.subject import Trace
 
 ROWS = 128
@@ -15,8 +13,8 @@ ROWS = 128
 
 
 def loss_gradient(
-    trace: Trace, positions: Int[Tensor, "m"] | None = None
-) -> tuple[Float[Tensor, "w s d"], float]:
+    trace: Trace, positions: Int[torch.Tensor, "m"] | None = None
+) -> tuple[Float[torch.Tensor, "w s d"], float]:
     """Differentiate the sum of the losses predicted at these positions of every window, and tell
     that sum in nats.
 
@@ -35,7 +33,9 @@ def loss_gradient(
     for some in places.split(ROWS):
         with torch.enable_grad():
             leaf = rows[some].requires_grad_()
-            loss = cross_entropy(trace.head(leaf).float(), target[some + 1], reduction="sum")
+            loss = torch.nn.functional.cross_entropy(
+                trace.head(leaf).float(), target[some + 1], reduction="sum"
+            )
         flat[some] = torch.autograd.grad(loss, leaf)[0]
         total += float(loss.detach())
     return out, total

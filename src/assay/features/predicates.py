@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from assay.core.heavy import torch
+
 KINDS = {
     "digits": r"\s*\d+",
     "word": r"\s*[A-Za-z]+",
@@ -139,8 +141,6 @@ def followed(
     Rule and threshold are chosen on the first text, and F1 is that on the second. Rules that are
     hardly ever true are left out: NaN in the second array.
     """
-    import torch
-
     enough = (true[0].sum(0) >= FEWEST) & (true[1].sum(0) >= FEWEST)
     top = f[0].amax(0).clamp_min(1e-9)
     levels = torch.tensor(THRESHOLDS)[:, None, None] * top

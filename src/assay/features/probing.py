@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.core import rng
 from assay.core.arrays import Array, as_numpy
 from assay.core.errors import DataError
+from assay.core.heavy import scipy, torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.arrays import ratio_or_nan
 from assay.dictionaries.nonlinearity import ReLU
@@ -33,7 +32,7 @@ class Rows:
     """Tokens to probe: their activations, the token ids up to and including each, the answer, and
     the document."""
 
-    x: Float[Tensor, "b d"]
+    x: Float[torch.Tensor, "b d"]
     context: Int[np.ndarray, "b c"]
     label: Bool[np.ndarray, "b"]
     document: Int[np.ndarray, "b"]
@@ -70,11 +69,9 @@ def auroc(score: Float[Array, "b"], label: Bool[Array, "b"]) -> float:
     Range: 0 to 1; ½ is guessing; NaN where all answers are the same
     Better: higher
     """
-    from scipy.stats import rankdata
-
     score, label = as_numpy(score), as_numpy(label).astype(bool)
     yes, no = int(label.sum()), int((~label).sum())
-    wins = rankdata(score)[label].sum() - yes * (yes + 1) / 2
+    wins = scipy.stats.rankdata(score)[label].sum() - yes * (yes + 1) / 2
     return float(ratio_or_nan(np.asarray(wins), np.asarray(float(yes * no))))
 
 
@@ -100,7 +97,7 @@ def chosen_features(
 
 
 def one_feature(
-    dictionary: Dictionary, train: Rows, x: Float[Tensor, "b d"]
+    dictionary: Dictionary, train: Rows, x: Float[torch.Tensor, "b d"]
 ) -> Float[np.ndarray, "b"]:
     """The chosen feature's activation on other rows, turned round where it is weaker for yes: what
     any probe on it alone orders rows by.
@@ -146,7 +143,7 @@ def sparse_probe(
 
 
 def random_directions(
-    rows: Float[Tensor, "b d"], width: int, share: float, seed: int = 0, chunk: int = 2048
+    rows: Float[torch.Tensor, "b d"], width: int, share: float, seed: int = 0, chunk: int = 2048
 ) -> Dictionary:
     """A dictionary of so many random directions, each on in the same share of the rows."""
     d, f = rows.shape[1], width
@@ -166,7 +163,7 @@ def random_directions(
     return Dictionary(directions.mT[None], bias[None], directions[None], middle[None], ReLU())
 
 
-def _encode(dictionary: Dictionary, x: Float[Tensor, "b d"]) -> Float[Tensor, "b f"]:
+def _encode(dictionary: Dictionary, x: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, "b f"]:
     """Features times the length of their decoder rows."""
     with torch.no_grad():
         return dictionary.encode(x.float())[0] * torch.linalg.vector_norm(

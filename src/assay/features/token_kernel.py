@@ -12,11 +12,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.features.linear_probe import INNER, folds
 
 INTERACTIONS = (0.6, 0.9, 0.97)
@@ -31,16 +30,16 @@ RIDGES = (1e-4, 1e-2)
 class OutOfFold(NamedTuple):
     """Predictions of rows that a fit never saw, and those that it made within its training rows."""
 
-    predicted: Float[Tensor, "row y"]
+    predicted: Float[torch.Tensor, "row y"]
     """Each row as predicted from the folds in which its group is not."""
-    within: Float[Tensor, "fold row y"]
+    within: Float[torch.Tensor, "fold row y"]
     """For each fold, its training rows as predicted out of the inner folds; 0 on the rows that are
     held out."""
 
 
 def token_kernel(
     last: Int[np.ndarray, "row place"], vocab: int, interaction: float, memory: float
-) -> Float[Tensor, "row row"]:
+) -> Float[torch.Tensor, "row row"]:
     """The product kernel of sequences that end alike: it holds all products of tokens at several
     places, the later the heavier.
 
@@ -69,7 +68,7 @@ def token_kernel(
 def kernel_out_of_fold(
     last: Int[np.ndarray, "row place"],
     vocab: int,
-    y: Float[Tensor, "row y"],
+    y: Float[torch.Tensor, "row y"],
     group: Int[np.ndarray, "row"],
     k: int,
     *,
@@ -97,7 +96,9 @@ def kernel_out_of_fold(
 
 
 @lru_cache(maxsize=2)
-def _kernels(last: bytes, shape: tuple[int, int], dtype: str, vocab: int) -> tuple[Tensor, ...]:
+def _kernels(
+    last: bytes, shape: tuple[int, int], dtype: str, vocab: int
+) -> tuple[torch.Tensor, ...]:
     """The kernel of every interaction and memory, in the order of both; made once for all draws of
     folds."""
     tokens = np.frombuffer(last, dtype).reshape(shape)
@@ -105,8 +106,8 @@ def _kernels(last: bytes, shape: tuple[int, int], dtype: str, vocab: int) -> tup
 
 
 def _across(
-    kernel: Tensor, y: Tensor, rows: Int[np.ndarray, "n"], fold: Int[np.ndarray, "n"]
-) -> Float[Tensor, "r n y"]:
+    kernel: torch.Tensor, y: torch.Tensor, rows: Int[np.ndarray, "n"], fold: Int[np.ndarray, "n"]
+) -> Float[torch.Tensor, "r n y"]:
     """These rows with each penalty, each row as predicted from the others that are not in its
     fold."""
     out = y.new_zeros(len(RIDGES), len(rows), y.shape[1])
@@ -118,12 +119,12 @@ def _across(
 
 
 def _fitted(
-    kernel: Tensor,
+    kernel: torch.Tensor,
     ridges: Sequence[float],
-    y: Tensor,
+    y: torch.Tensor,
     train: Int[np.ndarray, "n"],
     held: Int[np.ndarray, "m"],
-) -> Float[Tensor, "r m y"]:
+) -> Float[torch.Tensor, "r m y"]:
     """The held rows as predicted from the others, with each penalty."""
     train_rows, to = torch.from_numpy(train), torch.from_numpy(held)
     rows, mean = kernel.index_select(0, train_rows), y[train_rows].mean(0)  # a kernel is symmetric

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from assay.core.heavy import torch
+from assay.dictionaries.dynamics import cohort
+from assay.dictionaries.dynamics.cohort import Snapshots, median, slopes
+from assay.dictionaries.dynamics.pulls import ablate, alignment
+
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from assay.dictionaries.dynamics.cohort import Snapshots
-
     Kinds = Mapping[str, Int[np.ndarray, "latent"]]
     Named = dict[str, tuple[str, Any, str]]
     ByKind = dict[str, tuple[dict[str, float], str]]
@@ -31,7 +32,7 @@ SHOWN = 48
 """Latents of each kind that are kept one by one, at most."""
 
 
-def directions(params: Mapping[str, Tensor]) -> Float[np.ndarray, "latent"]:
+def directions(params: Mapping[str, torch.Tensor]) -> Float[np.ndarray, "latent"]:
     """The cosine between each latent's encoder and decoder row."""
     cosine = (
         (params["W_enc"].mT * params["W_dec"]).sum(1)
@@ -63,8 +64,6 @@ def trajectories(snaps: Snapshots, truth: Any, kinds: Kinds, rare: float) -> Nam
     training: many a latent does not fire in that time and stands still, so a median of slopes would
     jump. `fallen` is the share that ends below a third of its density when chosen, `risen` the
     share that ends above `rare`."""
-    from assay.dictionaries.dynamics.cohort import median, slopes
-
     steps = np.array(snaps.steps)
     late = int(np.searchsorted(steps, steps[-1] / 2))
     out = {
@@ -104,8 +103,8 @@ def trajectories(snaps: Snapshots, truth: Any, kinds: Kinds, rare: float) -> Nam
 
 
 def gradients(
-    params: Mapping[str, Tensor],
-    x: Float[Tensor, "b d"],
+    params: Mapping[str, torch.Tensor],
+    x: Float[torch.Tensor, "b d"],
     kinds: Kinds,
     penalty: float,
     few: int = 20_000,
@@ -115,9 +114,6 @@ def gradients(
 
     Ordinary latents are looked at on the first `few` rows, each on as many firings as a rare latent
     had."""
-    import torch
-
-    from assay.dictionaries.dynamics import cohort
 
     latents = {kind: torch.from_numpy(indices) for kind, indices in kinds.items()}
     moved: dict[str, cohort.Moved] = {}
@@ -140,16 +136,13 @@ def gradients(
 
 
 def encoders(
-    params: Mapping[str, Tensor], start: Shaped[Tensor, "d latent"], kinds: Kinds
+    params: Mapping[str, torch.Tensor], start: Shaped[torch.Tensor, "d latent"], kinds: Kinds
 ) -> ByKind:
     """{name: ({kind: value}, unit)}: median |cosine| of encoder and decoder rows, and how far
     encoder rows have turned to one side.
 
     The latter is their mean cosine less that of their random `start`.
     """
-    from assay.dictionaries.dynamics import cohort
-    from assay.dictionaries.dynamics.pulls import alignment
-
     cosine = np.abs(directions(params))
     aligned = {
         k: float(alignment(params["W_enc"].mT[i]) - alignment(start.mT[i]))
@@ -162,18 +155,14 @@ def encoders(
 
 
 def savings(
-    params: Mapping[str, Tensor],
-    x: Float[Tensor, "b d"],
+    params: Mapping[str, torch.Tensor],
+    x: Float[torch.Tensor, "b d"],
     kinds: Kinds,
     rng: np.random.Generator,
     few: int = 20_000,
 ) -> ByKind:
     """{name: ({kind: value}, unit)}: what rare latents, dead weight and pairs save together, beside
     as many ordinary firings."""
-    import torch
-
-    from assay.dictionaries.dynamics import cohort
-    from assay.dictionaries.dynamics.pulls import ablate
 
     latents = {kind: torch.from_numpy(indices) for kind, indices in kinds.items()}
     ordinary = ablate(params, x[:few], torch.cat([latents["ordinary"], latents["ordinary-2"]]))

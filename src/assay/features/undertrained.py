@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from assay.core.heavy import scipy
 from assay.dictionaries.measuring.arrays import less
 
 INDICATORS = ("norm", "distance", "cosine", "cosine, no first component", "cosine, no mean")
@@ -62,13 +63,12 @@ def auroc_low(
 
     Range: 0 to 1, 0.5 by chance. Better: higher. NaN where either is empty.
     """
-    from scipy.stats import rankdata
 
     def auroc(score: np.ndarray, low: np.ndarray, rest: np.ndarray) -> float:
         n, m = int(low.sum()), int(rest.sum())
         if not n or not m:
             return np.nan
-        rank = rankdata(np.concatenate([score[low], score[rest]]))
+        rank = scipy.stats.rankdata(np.concatenate([score[low], score[rest]]))
         return float(1 - (rank[:n].sum() - n * (n + 1) / 2) / (n * m))
 
     lead = score.shape[:-1]

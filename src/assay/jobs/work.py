@@ -28,11 +28,16 @@ from assay.core.schema import to_json
 from assay.jobs.folder import Folder
 from assay.jobs.queue import stop
 from assay.jobs.state import Early, EarlyClaim, Interval
+from assay.lab import catalogue
 from assay.lab.atomic import write
 from assay.lab.events import Failed, Partial, Planned, Progress, Saved, Started
+from assay.lab.executors import Inline, Workers
+from assay.lab.lab import Lab
 from assay.lab.origin import STUDIES, code
+from assay.lab.preset import override
 from assay.lab.provenance import cpu_seconds
 from assay.lab.sealed import seal
+from assay.studies.budget import affordable
 
 YIELDS = 5
 """How far the process steps back."""
@@ -123,11 +128,6 @@ class Work:
 
     def _compute_result(self) -> dict[str, Any]:
         """The result as `assay show --json` prints it, after whatever is missing was trained."""
-        from assay.lab import catalogue
-        from assay.lab.executors import Inline, Workers
-        from assay.lab.lab import Lab
-        from assay.lab.preset import override
-
         request = self.folder.asked
         for path, digest in request["code"].items():
             if code(path) != digest:
@@ -143,8 +143,6 @@ class Work:
         if (known := lab.known(experiment, preset, run=True)) is not None:
             return to_json(known)
         if study:
-            from assay.studies.budget import affordable
-
             affordable(path, lab, experiment, preset)
         lab.run(experiment, preset, self._heard)
         return to_json(lab.known(experiment, preset) or lab.judge(experiment, preset))

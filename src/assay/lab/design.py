@@ -15,24 +15,23 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.core.claims import Claim, claims_key
 from assay.core.compute import Range
 from assay.core.errors import AssayError, ExperimentError, StoreError
 from assay.core.experiment import Experiment
+from assay.core.heavy import xr
 from assay.core.judging import FEWEST
+from assay.core.reading import Others
 from assay.core.spec import canonical_json, per_run_fields
 from assay.lab import provenance
 from assay.lab.atomic import explained, write
-from assay.lab.forecast import Forecast, Prospect, forecast
+from assay.lab.forecast import Forecast, Prospect, forecast, measured
 from assay.lab.plan import Plan, plan
 from assay.lab.preset import Preset, apply_preset, override
 from assay.lab.sealed import seal, unseal
 from assay.lab.store import Store
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 @dataclass(frozen=True)
@@ -347,8 +346,6 @@ def _named_by(claim: Claim) -> tuple[str, ...]:
 def _unasked(store: Store, experiment: Experiment, preset: Preset, workers: int) -> list[str]:
     """Arms that no claim names, and none reads, as recorded or stored measures show; where nothing
     is measured, none."""
-    from assay.lab.forecast import measured
-
     experiment = apply_preset(experiment, preset)
     arms = measured(plan(store, experiment, preset, workers), experiment)
     if not arms:
@@ -374,16 +371,12 @@ def _unasked(store: Store, experiment: Experiment, preset: Preset, workers: int)
 
 
 def _read(claim: Claim, arm: str, arms: Mapping[str, xr.Dataset]) -> set[str]:
-    from assay.core.reading import Others
-
     other_arms = Others(arms, where=claim.where)
     claim.value(other_arms.take(arm), other_arms)
     return other_arms.read
 
 
 def _made_of(derive: Any, experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> set[str]:
-    from assay.core.reading import Others
-
     other_arms = Others(
         {name: data for name, data in arms.items() if experiment.arms[name].train is not None}
     )

@@ -11,16 +11,13 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from assay.core.compute import Range
+from assay.core.errors import AssayError
 from assay.core.spec import canonical_json
-
-if TYPE_CHECKING:
-    from assay.core.compute import Range
-    from assay.core.errors import AssayError
-    from assay.lab.plan import Plan
-    from assay.lab.result import Result
+from assay.lab.plan import Plan
+from assay.lab.result import Result
 
 
 @dataclass(frozen=True)

@@ -10,25 +10,26 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.core import compute
 from assay.core.claims import Claim
 from assay.core.compute import Budget, Range
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
+from assay.core.heavy import xr
 from assay.core.judging import FEWEST
+from assay.core.outlook import Outlook, outlook
+from assay.core.outlying_units import warning
 from assay.core.power import MOST
+from assay.core.reading import plural
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.lab import records, speed, times
 from assay.lab.plan import Plan
 from assay.lab.preset import apply_preset
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from assay.core.outlook import Outlook
+from assay.lab.recording import arms as recorded
+from assay.lab.result import common_seeds, with_derived
 
 
 @dataclass(frozen=True)
@@ -341,15 +342,11 @@ def _spread(
 ) -> tuple[str, Mapping[str, xr.Dataset]]:
     """The measures from which half-widths are extrapolated: of stored seeds where there are enough,
     else the record's."""
-    from assay.lab.result import common_seeds, with_derived
-
     stored = {r.job.spec.seed for r in plan.rows} - {r.job.spec.seed for r in plan.missing}
     if len(stored) >= FEWEST:
         arms, n = common_seeds(plan)
         return f"{n} stored seeds", with_derived(experiment, arms)
     if record:
-        from assay.lab.recording import arms as recorded
-
         try:
             arms = with_derived(experiment, recorded(experiment, record))
         except AssayError as e:  # the experiment has moved on since
@@ -367,10 +364,6 @@ def _prospect(
     known: int,
     per_seed: Range | None,
 ) -> Prospect:
-    from assay.core.outlook import outlook
-    from assay.core.outlying_units import warning
-    from assay.core.reading import plural
-
     nothing = Prospect(claim.text, claim.scale)
     if not arms:
         return replace(nothing, why="nothing is measured yet")

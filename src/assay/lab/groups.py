@@ -22,19 +22,16 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.core import foreign
 from assay.core.errors import StoreError
 from assay.core.experiment import Experiment, Joint
+from assay.core.heavy import torch
 from assay.core.spec import Spec, canonical_json
 from assay.lab import leases
 from assay.lab.atomic import explained, write_folder
 from assay.lab.store import Job, Status, Store
-
-if TYPE_CHECKING:
-    import torch
-
 
 HALVES = ("half-0", "half-1")
 """The folders of a group's halves."""
@@ -364,8 +361,6 @@ def whole(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
 def digest(tensors: Mapping[str, torch.Tensor], step: int, code: str) -> str:
     """64 hex digits of a checkpoint: every tensor's name, type, shape and bytes, the step and the
     text that made it."""
-    import torch
-
     shapes = {name: [str(t.dtype), list(t.shape)] for name, t in tensors.items()}
     hasher = hashlib.sha256(
         canonical_json({"step": step, "code": code, "tensors": shapes}).encode()

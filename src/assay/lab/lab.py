@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.core.display import follower
 from assay.core.errors import ExperimentError, StoreError, nearest
@@ -14,19 +14,19 @@ from assay.core.experiment import Experiment
 from assay.lab import depot, journal, leases, ledger, looks, ownership, requests, sequential
 from assay.lab import groups as grouping
 from assay.lab.atomic import explained
+from assay.lab.design import forget, noted
 from assay.lab.events import Finished, OnEvent, one_at_a_time
 from assay.lab.executors import Executor, Inline, Workers
 from assay.lab.plan import Plan, as_stored, plan, replan
 from assay.lab.preset import Preset, override
+from assay.lab.recording import check
+from assay.lab.result import Result, judge_all, left_out, load
 from assay.lab.sequential import Following
 from assay.lab.stamp import replaced, stored_result
-from assay.lab.store import Store
+from assay.lab.store import Store, size
 from assay.lab.times import measured_here
 from assay.lab.urls import is_url
 from assay.lab.work import Work, work
-
-if TYPE_CHECKING:
-    from assay.lab.result import Result
 
 Asked = str | Preset
 
@@ -160,8 +160,6 @@ class Lab:
     def check(self, result: Result, record: Mapping[str, Any]) -> list[Any]:
         """Where a result differs from a committed record: outcomes, and estimates outside both
         intervals."""
-        from assay.lab.recording import check
-
         return check(result, record)
 
     def removable(self, experiment: str, preset: str | None = None) -> list[tuple[Path, int]]:
@@ -172,8 +170,6 @@ class Lab:
 
         Artefacts (harvests, most of a store's bytes) belong to whoever asks: they go with the last
         experiment that has runs."""
-        from assay.lab.store import size
-
         root = self.store.root
         ownership.sound(experiment)
         results = [
@@ -210,8 +206,6 @@ class Lab:
 
         The ledger notes which runs somebody may have seen; `about` names the experiment and those
         that it borrows from."""
-        from assay.lab.design import forget
-
         freed = 0
         if preset is None and (runs := list(self.store.list(experiment))):
             self.store.prepare()
@@ -287,9 +281,6 @@ def _preset(experiment: Experiment, preset: Asked) -> Preset:
 def _judged(
     store: Store, experiment: Experiment, current_plan: Plan, arm: str, frozen: Following
 ) -> Result:
-    from assay.lab.design import noted
-    from assay.lab.result import judge_all, left_out, load
-
     current_plan, experiment = (
         noted(store, current_plan),
         looks.marked(experiment.sized(current_plan.preset.specs), store),

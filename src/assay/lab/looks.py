@@ -11,17 +11,15 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.core.claims import Claim, Exact, claims_key
 from assay.core.experiment import Experiment
+from assay.core.findings import Verified
 from assay.core.spec import canonical_json
 from assay.lab import edits, journal, provenance, records
 from assay.lab.plan import Plan
 from assay.lab.store import Store
-
-if TYPE_CHECKING:
-    from assay.core.findings import Verified
 
 JUDGED = 1000
 """The first seed that is not a pilot's."""

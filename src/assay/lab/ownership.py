@@ -11,7 +11,6 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from assay.core import foreign
 from assay.core.errors import StoreError
@@ -20,9 +19,7 @@ from assay.core.spec import canonical_json
 from assay.lab import catalogue
 from assay.lab.atomic import write
 from assay.lab.origin import called, code, in_file
-
-if TYPE_CHECKING:
-    from assay.lab.store import Store
+from assay.lab.store import Store
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 """What a stored name looks like: one folder, never another one's and never outside."""

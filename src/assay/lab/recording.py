@@ -9,28 +9,29 @@ from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from assay.core import reasons
+from assay.core.claims import Judged
 from assay.core.errors import ClaimError, ExperimentError, nearest
 from assay.core.experiment import Experiment
+from assay.core.findings import Estimated, Verified
+from assay.core.heavy import xr
+from assay.core.measures import measures
 from assay.core.plain import as_json
+from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json
 from assay.lab import looks, records
 from assay.lab.atomic import explained, write
+from assay.lab.groups import spec_class
+from assay.lab.plan import Plan
 from assay.lab.preset import override, scope_by_reading
 from assay.lab.provenance import commit
 from assay.lab.records import load_record, name_of, path
-
-if TYPE_CHECKING:
-    import numpy as np
-    import xarray as xr
-
-    from assay.core.claims import Judged
-    from assay.core.findings import Estimated, Verified
-    from assay.lab.plan import Plan
-    from assay.lab.result import Result
-    from assay.lab.store import Store
+from assay.lab.result import Result, judge_statements, with_derived
+from assay.lab.store import Store, size
 
 MOST = 8192
 """Numbers per run above which a measure is left out."""
@@ -41,8 +42,6 @@ to one are judged on its logarithm."""
 
 def make(experiment: Experiment, result: Result, plan: Plan) -> dict[str, Any]:
     """The record of a result: plain values."""
-    from assay.lab.store import size
-
     arms, cost, space = {}, {}, {}
     for arm, rows in plan.by_arm().items():
         stored = [r.stored for r in rows if r.stored is not None]
@@ -127,8 +126,6 @@ def _lines(value: Any) -> str:
 def arms(experiment: Experiment, record: Mapping[str, Any]) -> dict[str, xr.Dataset]:
     """Read the measures in a record, per trained arm. Raises: SpecError, ExperimentError when they
     no longer fit the experiment."""
-    from assay.lab.groups import spec_class
-
     measures_by_arm = {}
     for arm, data in record["arms"].items():
         if arm not in experiment.arms:
@@ -153,8 +150,6 @@ def rejudge(
 
     Raises: ClaimError when one of them cannot be computed.
     """
-    from assay.lab.result import judge_statements, with_derived
-
     scope = scope_by_reading(experiment, override(experiment, record["preset"]))
     experiment = looks.marked(experiment.sized(experiment.preset(record["preset"])))
     statements = judge_statements(
@@ -280,9 +275,6 @@ def dumped(data: xr.Dataset) -> dict[str, Any]:
 
 
 def _load(specs: list[Spec], data: Mapping[str, Any]) -> xr.Dataset:
-    from assay.core.measures import measures
-    from assay.core.runs import Runs
-
     variables = {
         name: (" ".join(v["dims"]), numbers(v["values"]), v["unit"])
         for name, v in data["variables"].items()
@@ -293,8 +285,6 @@ def _load(specs: list[Spec], data: Mapping[str, Any]) -> xr.Dataset:
 def numbers(stored: np.ndarray) -> np.ndarray:
     """A measure as it is judged: each number of single precision as the shortest decimal that names
     it, in double precision."""
-    import numpy as np  # here, so that `assay list`, which only reads records, does not wait for it
-
     if stored.dtype != np.float32:
         return stored
     return np.array([float(str(x)) for x in stored.ravel()], np.float64).reshape(stored.shape)
@@ -302,8 +292,6 @@ def numbers(stored: np.ndarray) -> np.ndarray:
 
 def _stored(values: np.ndarray) -> np.ndarray:
     """Numbers in the precision that a record has of them."""
-    import numpy as np
-
     if values.dtype.kind in "biu":
         return values.astype(bool if values.dtype.kind == "b" else np.int64)
     single = values.astype(np.float32)

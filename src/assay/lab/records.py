@@ -166,7 +166,7 @@ def pack(record: Mapping[str, Any]) -> bytes:
 def _unpacked(there: Path, digest: str, changed: int, size: int) -> dict[str, Any]:
     """What `pack` wrote: a plan asks for it once for every arm. Nobody changes what they are
     given."""
-    from assay.lab.tensors import unpack
+    from assay.lab.tensors import unpack  # which loads numpy: `assay list` needs none
 
     packed = foreign.read(arrays(there), "the measures of a record", LARGEST)
     if sha256(packed).hexdigest() != digest:

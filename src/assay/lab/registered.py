@@ -18,8 +18,10 @@ from assay.core import foreign
 from assay.core.claims import Claim, Exact, claims_key, statement_to_json
 from assay.core.errors import ExperimentError, StoreError
 from assay.core.experiment import Experiment
+from assay.core.judging import FEWEST, describe_method
 from assay.core.result_schema import ToldHead, ToldOtherRegistration
 from assay.core.spec import canonical_json
+from assay.core.spending import ALPHA, boundaries
 from assay.lab import edits, journal, ledger, looks, origin, provenance, sources
 from assay.lab.atomic import explained, write
 from assay.lab.preset import Preset, scope
@@ -361,7 +363,6 @@ def described(experiment: Experiment, preset: Preset, units: Sequence[int] = ())
     statements = [s for s in experiment.claims if isinstance(s, Claim | Exact)]
     if not any(isinstance(s, Claim) for s in statements):
         raise ExperimentError(f"{experiment.name} claims nothing that could be frozen; add a claim")
-    from assay.core.spending import ALPHA, boundaries
 
     look_sizes = _units(experiment, order, units)
     look_boundaries = boundaries(look_sizes)
@@ -421,8 +422,6 @@ def departures(known: Registration, experiment: Experiment, preset: Preset) -> l
 
 def _units(experiment: Experiment, order: Sequence[int], units: Sequence[int]) -> tuple[int, ...]:
     """Seeds at each look, the last being all. Raises: ExperimentError."""
-    from assay.core.judging import FEWEST
-
     look_sizes = tuple(units) or (len(order),)
     if look_sizes[-1] != len(order):
         raise ExperimentError(
@@ -448,8 +447,6 @@ def _units(experiment: Experiment, order: Sequence[int], units: Sequence[int]) -
 def _statement(experiment: Experiment, s: Claim | Exact) -> dict[str, Any]:
     """A claim as plain values that a reader understands, with a hash of all of it and of the code
     of its value."""
-    from assay.core.judging import describe_method
-
     functions = (
         [s.value] if isinstance(s, Exact) else [s.value, s.statistic, *(g.met for g in s.gates)]
     )

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from assay.core.schema import BESIDE
 from assay.lab.recording import Statement, departs, dumped, paired
-
-if TYPE_CHECKING:
-    from assay.lab.result import Result
+from assay.lab.result import Result
 
 JSON = Mapping[str, Any]
 BITWISE = ("cpu", "python", "torch", "numpy")

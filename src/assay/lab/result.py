@@ -17,8 +17,11 @@ from assay.core.claims import Claim, Exact, Finding, Judged, Price, claims_key
 from assay.core.display import Shown
 from assay.core.errors import AssayError, ClaimError, ExperimentError
 from assay.core.experiment import Experiment
+from assay.core.figures import Figure
 from assay.core.findings import Estimated, Verified, estimate, verify
+from assay.core.heavy import xr
 from assay.core.judging import USUAL, Scope, judge
+from assay.core.measures import stack
 from assay.core.memo import remembering
 from assay.core.reading import MADE_OF, Others, plural
 from assay.core.result_schema import ToldHead, ToldRegistration, ToldResult
@@ -26,17 +29,15 @@ from assay.core.schema import to_json
 from assay.core.spec import canonical_json
 from assay.lab import journal, provenance, reading
 from assay.lab.atomic import explained, write
+from assay.lab.plan import Plan, costs
 from assay.lab.preset import apply_preset, scope_by_reading
 from assay.lab.sealed import SCHEMA, seal
+from assay.lab.stamp import stamp
+from assay.lab.store import Store
 from assay.lab.user_code import first_line, where
 
 if TYPE_CHECKING:
     import pandas as pd
-    import xarray as xr
-
-    from assay.core.figures import Figure
-    from assay.lab.plan import Plan
-    from assay.lab.store import Store
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,8 +241,6 @@ def common_seeds(plan: Plan) -> tuple[dict[str, xr.Dataset], int]:
 def load(plan: Plan) -> dict[str, xr.Dataset]:
     """The stored measures of each trained arm, for the runs of the plan that are stored; arms
     without any are left out."""
-    from assay.core.measures import stack
-
     arms = {}
     for arm, rows in plan.by_arm().items():
         stored_runs = [
@@ -287,9 +286,6 @@ def judge_all(
     A statement that cannot be computed is listed in `failed` and costs no other its verdict; for
     another arm than main, or where fields were changed, in `skipped`: statements may read a penalty
     that the changed preset no longer has. `level` is that of claims."""
-    from assay.lab.plan import costs
-    from assay.lab.stamp import stamp
-
     title, experiment = plan.preset.title, apply_preset(experiment, plan.preset)
     everything = with_derived(experiment, arms)
     seconds, cpu, per_seed = costs(plan)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.core.claims import Judged, Price
 from assay.core.errors import StoreError
@@ -19,10 +19,8 @@ from assay.lab.events import Looked, OnEvent, Partial, Said
 from assay.lab.plan import Plan
 from assay.lab.preset import Preset
 from assay.lab.registered import Registration
+from assay.lab.result import Result, judge_all, load
 from assay.lab.store import Store
-
-if TYPE_CHECKING:
-    from assay.lab.result import Result
 
 
 @dataclass(frozen=True)
@@ -131,8 +129,6 @@ def judged(following: Following, store: Store, plan: Plan) -> Result | None:
 
     Later looks are not judged once every claim is settled.
     """
-    from assay.lab.result import judge_all, load
-
     frozen, parts = following.frozen, reached(following, plan)
     assert frozen is not None
     settled: dict[str, tuple[int, Judged]] = {}

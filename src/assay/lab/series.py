@@ -16,6 +16,7 @@ from assay.core.errors import AssayError, ClaimError, RunError
 from assay.core.experiment import Experiment
 from assay.lab import catalogue
 from assay.lab.events import Ended, Part, Surveyed, one_at_a_time
+from assay.lab.forecast import forecast, survey
 from assay.lab.lab import Lab
 from assay.lab.plan import Plan, replan, sessions, spanned
 from assay.lab.preset import override
@@ -181,8 +182,6 @@ def _judged(lab: Lab, experiment: Experiment, first: Plan) -> Part:
 
 def _seconds(works: Sequence[Work], width: int) -> Range | None:
     """How long all of it takes, where something is known of each."""
-    from assay.lab.forecast import forecast, survey
-
     try:
         return (
             survey([forecast(w.first, w.experiment, width, claims=False) for w in works], width)[0]

@@ -20,6 +20,7 @@ from typing import Any
 
 from assay.core import cache
 from assay.core.compute import Range
+from assay.core.heavy import torch
 from assay.lab import provenance
 from assay.lab.atomic import write
 
@@ -170,8 +171,6 @@ def timed(work: Callable[[], None], seconds: float, warm: bool = True) -> Piece:
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
     """Have torch compute on one thread meanwhile, as a worker does."""
-    import torch
-
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

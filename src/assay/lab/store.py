@@ -38,23 +38,22 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from filelock import FileLock
 
 from assay.core import foreign, inputs, integrity
 from assay.core.errors import StoreError
+from assay.core.fit import Trained
+from assay.core.heavy import xr
+from assay.core.measures import from_tensors, to_tensors
 from assay.core.spec import Spec, canonical_json, key
 from assay.lab import leases
 from assay.lab.atomic import explained, sync, write, write_folders
+from assay.lab.leases import Lease
 from assay.lab.sealed import SEAL
+from assay.lab.tensors import dump_trained, load_trained, pack, unpack
 from assay.lab.urls import is_url
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from assay.core.fit import Trained
-    from assay.lab.leases import Lease
 
 FORMAT = 1
 Paths = list[Path]
@@ -116,9 +115,6 @@ class Stored:
 
     def measures(self) -> xr.Dataset:
         """The measures of this run, without the dim `run`."""
-        from assay.core.measures import from_tensors
-        from assay.lab.tensors import unpack
-
         return from_tensors(
             *unpack(
                 foreign.read_stored(
@@ -130,8 +126,6 @@ class Stored:
     def trained(self) -> Trained:
         """The trained tensors of this run, one row. Raises: StoreError when they are absent or
         damaged."""
-        from assay.lab.tensors import load_trained
-
         if not self.has_params:
             raise StoreError(f"{self.folder} holds no parameters; delete it and run again")
         return load_trained(_verified(self.folder, PARAMS, self.files))
@@ -153,9 +147,6 @@ class Made:
     def files(self, measured: int) -> dict[str, bytes]:
         """What its folder holds, by name; `status.json`, which says what belongs to the others,
         comes last."""
-        from assay.core.measures import to_tensors
-        from assay.lab.tensors import dump_trained, pack
-
         job = self.job
         head = {
             "key": job.key,

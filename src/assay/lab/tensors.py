@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core.errors import StoreError
+from assay.core.fit import Trained
+from assay.core.heavy import torch
 from assay.core.spec import canonical_json
-
-if TYPE_CHECKING:
-    from assay.core.fit import Trained
 
 _META, _HISTORY, _STEPS = "assay", "history/", "steps/"
 
@@ -41,8 +39,6 @@ def unpack(data: bytes) -> tuple[dict[str, np.ndarray], str]:
 
 def rows(trained: Trained, index: Sequence[int]) -> Trained:
     """The runs `index` of an ensemble."""
-    from assay.core.fit import Trained
-
     positions = list(index)
     return Trained(
         tensors={k: v[positions] for k, v in trained.tensors.items()},
@@ -56,9 +52,6 @@ def rows(trained: Trained, index: Sequence[int]) -> Trained:
 def concatenate(parts: Sequence[Trained]) -> Trained:
     """One ensemble of all runs of `parts`, in order. Raises: StoreError when they were trained in
     different ways."""
-    import torch
-
-    from assay.core.fit import Trained
 
     first = parts[0]
     for p in parts[1:]:
@@ -84,7 +77,6 @@ def concatenate(parts: Sequence[Trained]) -> Trained:
 def dump_trained(trained: Trained) -> bytes:
     """A safetensors file of one run: its tensors without the run axis, its history, and how to read
     them."""
-    import torch
     from safetensors.torch import save
 
     tensors = {k: v[0].detach().cpu().clone().contiguous() for k, v in trained.tensors.items()}
@@ -97,8 +89,6 @@ def dump_trained(trained: Trained) -> bytes:
 def load_trained(data: bytes) -> Trained:
     """The one run that `dump_trained` wrote, with a run axis of length one."""
     from safetensors.torch import load
-
-    from assay.core.fit import Trained
 
     tensors, meta = load(data), json.loads(_text(data))
     return Trained(

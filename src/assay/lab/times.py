@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.core.compute import Range, measured
 from assay.core.errors import StoreError
@@ -20,9 +20,7 @@ from assay.lab import records, speed
 from assay.lab.plan import Plan, over
 from assay.lab.sealed import unseal
 from assay.lab.speed import recorded
-
-if TYPE_CHECKING:
-    from assay.lab.store import Store
+from assay.lab.store import Store
 
 STARTING = Range(2.5, 6.0)
 """CPU-seconds of a command by itself: imports, judging, figures. Pilot: smoke presets of eleven

@@ -12,6 +12,7 @@ from typing import Any
 
 from assay.core.errors import AssayError, ExperimentError
 from assay.core.experiment import Arm, Cost, Experiment, Joint
+from assay.core.heavy import xr
 from assay.core.plain import plain
 from assay.lab.origin import frames_in, where
 
@@ -160,9 +161,7 @@ def _trained(arguments: Sequence[Any], output: Any) -> str:
 
 
 def _derived(arguments: Sequence[Any], output: Any) -> str:
-    from xarray import Dataset
-
-    return _must(lambda output: isinstance(output, Dataset), "a Dataset")(arguments, output)
+    return _must(lambda output: isinstance(output, xr.Dataset), "a Dataset")(arguments, output)
 
 
 def _trained_together(arguments: Sequence[Any], output: Any) -> str:

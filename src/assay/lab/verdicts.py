@@ -5,15 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.core.errors import ClaimError
+from assay.core.experiment import Experiment
 from assay.core.reasons import explain_reason, remedy
-
-if TYPE_CHECKING:  # `assay judge` on a table needs no lab
-    from assay.core.experiment import Experiment
-    from assay.lab.preset import Preset
-    from assay.lab.result import Result
+from assay.lab.preset import Preset
+from assay.lab.result import Result
 
 
 def choose(result: Result, claim: str) -> Result:

@@ -13,6 +13,7 @@ from assay.core.compute import Range
 from assay.core.experiment import Experiment
 from assay.lab.events import Failed, Outcome, Partial, Progress, Saved, Started
 from assay.lab.plan import Plan, as_planned, plan
+from assay.lab.result import common_seeds, judge_all
 from assay.lab.schedule import Schedule
 from assay.lab.store import Store
 from assay.lab.time_left import Pace
@@ -109,8 +110,6 @@ class Watch:
         self._judging.start()
 
     def _judge(self) -> None:
-        from assay.lab.result import common_seeds, judge_all
-
         started = time.monotonic()
         try:
             current_plan = plan(

@@ -11,34 +11,37 @@ import contextlib
 import json
 import math
 import os
+import queue
+import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core import foreign, inputs
 from assay.core.errors import AssayError, DamageError, DataError, RunError
 from assay.core.experiment import Experiment, Joint
+from assay.core.fit import Trained
+from assay.core.heavy import torch
+from assay.core.measures import one_run
 from assay.core.plain import plain
+from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json
 from assay.lab import depot, edits, groups, leases, memory, provenance, reading
 from assay.lab.atomic import explained, write
 from assay.lab.catalogue import load
 from assay.lab.depot.leases import Among
-from assay.lab.events import Outcome, Progress, Started
+from assay.lab.events import Outcome, Progress, Started, to_line
+from assay.lab.leases import Lease
 from assay.lab.origin import STUDIES, code, files
 from assay.lab.store import Job, Made, Store, Stored, discard
-
-if TYPE_CHECKING:
-    import torch
-
-    from assay.core.fit import Trained
-    from assay.lab.leases import Lease
+from assay.lab.tensors import concatenate, rows
 
 Report = Callable[[Any], None]
 
@@ -217,10 +220,6 @@ def _fitting(
 
 
 def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: Workbench) -> int:
-    from assay.core.measures import one_run
-    from assay.core.runs import Runs
-    from assay.lab.tensors import rows
-
     texts = edits.texts(experiment)
 
     stored_runs = store.get_all(group.keys, experiment.name)
@@ -297,8 +296,6 @@ def _train(
     texts: Mapping[str, edits.Texts],
     stored_runs: Mapping[str, Stored],
 ) -> dict[str, Trained]:
-    from assay.lab.tensors import concatenate
-
     names = list(group.arms)
     stored = {arm: [stored_runs.get(m.key) for m in members] for arm, members in group.arms.items()}
     if all(
@@ -363,8 +360,6 @@ class Workbench:
         stop: Callable[[], bool],
         reads: tuple[inputs.Watch, str],
     ):
-        import torch
-
         self.device = torch.device(device)
         self.root = store.root
         self.away = depot.open_depot(store.root)
@@ -558,7 +553,6 @@ class FileSlot:
     def save(self, step: int, tensors: Mapping[str, torch.Tensor]) -> None:
         """Replace the checkpoint by this one, whole. Raises: Stopped, where that was asked for;
         Lost."""
-        import torch
         from safetensors.torch import save_file
 
         started = time.monotonic()
@@ -632,11 +626,6 @@ def _short(error: BaseException) -> str:
 
 def serve() -> None:
     """Answer tasks until standard input closes. Prints of an experiment go to standard error."""
-    import queue
-    import signal
-    import threading
-
-    from assay.lab.events import to_line
 
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
@@ -651,8 +640,6 @@ def serve() -> None:
         os._exit(0)  # the parent is gone or done with us
 
     threading.Thread(target=listen, daemon=True).start()
-    import torch
-
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     paid = 0.0  # the first group pays for the imports
     name = ""

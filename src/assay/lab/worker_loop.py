@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 from assay.core import extras
 from assay.core.errors import AssayError, StoreError
+from assay.core.heavy import torch
 from assay.core.spec import canonical_json
 from assay.lab import depot, groups, leases, memory, provenance, requests
 from assay.lab.atomic import write
@@ -98,8 +99,6 @@ class Joined:
 
         Raises: StoreError when the store cannot be written any more.
         """
-        import torch
-
         did: list[Did] = []
         before, quiet = torch.get_num_threads(), time.monotonic()
         torch.set_num_threads(self.threads)
@@ -288,8 +287,6 @@ class Joined:
 
 def _has_device(device: str) -> bool:
     """Whether this machine has such a device."""
-    import torch
-
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError):  # the latter of a torch without CUDA

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from assay.conformance import results
 from assay.conformance.outcomes import KINDS
 from assay.conformance.runner import run_assay
 from assay.conformance.vectors import Vector, load
@@ -121,8 +122,6 @@ def _outcome(page: Mapping[str, Any], id: str) -> str:
 @cache
 def _columns() -> tuple[Mapping[str, Any], ...]:
     """Assay as it is, then everything recorded."""
-    from assay.conformance import results
-
     run = run_assay(load())
     ours = {
         "peer": run.peer,

@@ -4,12 +4,10 @@ outlined; all text escaped."""
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
-if TYPE_CHECKING:
-    from assay.features.card import Example, FeatureCard
+from assay.features.card import Example, FeatureCard
 
 BARS = 24
 _MARKS = {"\n": "⏎", "\t": "⇥", "\r": "␍", " ": "·"}

@@ -13,19 +13,18 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from markupsafe import Markup
 
 from assay.core.experiment import Experiment
 from assay.core.plain import plain
+from assay.features.card import FeatureCard
 from assay.lab import catalogue, records
+from assay.lab.lab import Lab
 from assay.report import palette, pictures
 from assay.report.interval_plot import interval_plot, ticks
 from assay.report.tables import SIGNS, estimate, minus
-
-if TYPE_CHECKING:
-    from assay.features.card import FeatureCard
 
 NAME = "gated-sae"
 NAMES = {"main": "Gated", "no-aux": "no auxiliary loss", "relu": "ReLU + L1"}
@@ -274,8 +273,6 @@ def _card_path() -> Path:
 def keep(store: str) -> Path:
     """Write the picture's card from a stored showcase; its file. Raises: StoreError when runs are
     missing."""
-    from assay.lab.lab import Lab
-
     [card] = [c for c in Lab(store).show(_experiment()).cards if c.index == FEATURE]
     _card_path().write_text(card_to_json(card), encoding="utf-8")
     return _card_path()

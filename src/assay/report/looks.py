@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from assay.features.card import Example
+from assay.report import pages
+
 MARKS = {"\n": "⏎", "\t": "⇥", "\r": "␍"}
 NAMED = 6
 """So many of the tokens that are left out are named, at each cause."""
@@ -13,9 +16,6 @@ NAMED = 6
 def page(data: Mapping[str, Any]) -> str:
     """The whole page of one look: each token with its strongest features, then the text shaded once
     for each feature that matters."""
-    from assay.features.card import Example
-    from assay.report import pages
-
     features = []
     for f in data["features"]:
         position = f["strongest"][0]["position"] if f["strongest"] else 0

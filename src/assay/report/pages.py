@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
@@ -21,11 +21,9 @@ from assay.core import reasons
 from assay.core.figures import Figure
 from assay.core.judging import percent
 from assay.core.plain import as_json, plain
+from assay.features.card import FeatureCard
 from assay.report import contexts, draw, export, frozen, overview, palette, tables
 from assay.report.interval_plot import interval_plot
-
-if TYPE_CHECKING:
-    from assay.features.card import FeatureCard
 
 OPEN = 5
 """So many cards and findings are open; the others fold out."""

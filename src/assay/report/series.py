@@ -12,6 +12,7 @@ from typing import Any
 
 from assay.core.experiment import ALL
 from assay.report import overview, tables
+from assay.report.pages import environment, tally
 
 JSON = Mapping[str, Any]
 NAMES = {"assay": "Assay", "python": "Python", "numpy": "NumPy", "scipy": "SciPy"}
@@ -119,8 +120,6 @@ def html(
 ) -> str:
     """The page as HTML; `pages` are the addresses of experiments' own pages, where there are
     some."""
-    from assay.report.pages import environment, tally
-
     entries = []
     for part in series["experiments"]:
         data = part["result"]

@@ -8,27 +8,30 @@ import json
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from assay.core import rng
 from assay.core.errors import DataError
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.core.spec import Spec, per_run_fields
+from assay.data.corpus import Corpus
+from assay.dictionaries.baselines.linear import pca
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.measuring.measures import FIRINGS, SUMS, TABLE
+from assay.evaluation import measure, sources, summary, texts
+from assay.evaluation.plans import Plan, plan
 from assay.evaluation.setting import Setting
-
-if TYPE_CHECKING:
-    import torch
-    import xarray as xr
-
-    from assay.data.corpus import Corpus
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.evaluation.plans import Plan
-    from assay.evaluation.sources import Source
-    from assay.lab.store import Store
-    from assay.subjects.folder import ModelFolder
+from assay.evaluation.sources import Source
+from assay.evaluation.watching import Begun, SoFar, Warned
+from assay.lab.store import Store
+from assay.subjects.folder import ModelFolder
+from assay.subjects.pretrained import load
+from assay.subjects.site import Site
 
 TERMS = tuple(dict.fromkeys(t for m in TABLE for t in m.terms if t != "firings"))
 """The sums over a document's tokens that measures are made of."""
@@ -103,8 +106,6 @@ class Where:
 
     def plan(self, source: Source) -> Plan:
         """What evaluating this dictionary does. Raises: DataError, ModelError."""
-        from assay.evaluation.plans import plan
-
         return plan(source, self.setting, self.folder, self.corpus)
 
     def at(self, plan: Plan) -> Where:
@@ -133,9 +134,6 @@ def measured(
 
     Raises: DataError, ModelError; DataError where the runs of an arm read other windows.
     """
-    from assay.evaluation import texts
-    from assay.evaluation.watching import Begun, SoFar, Warned
-
     baseline = runs.shared.baseline
     plans = [where.plan(s) for s in sources]
     if baseline:
@@ -145,10 +143,10 @@ def measured(
     def watch(event: Warned | SoFar | Begun) -> None:
         """Keep silent about numbers so far: what runs tell is their progress."""
 
-    for plan, words, sums in texts.run(
+    for planned, words, sums in texts.run(
         plans, store, where.folder, where.corpus, str(device), None, tick, watch
     ):
-        known[id(plan)] = words.names, sums
+        known[id(planned)] = words.names, sums
     names = known[id(plans[0])][0]
     readings = [known[id(p)] for p in plans]
     if any(other != names for other, _ in readings):
@@ -172,11 +170,8 @@ def make_baseline(
 ) -> Source:
     """The baseline of the dictionary of a plan, fitted to the windows that are set aside for
     constants. Raises: DataError."""
-    import torch
 
-    from assay.dictionaries.baselines.linear import pca
     from assay.dictionaries.baselines.repair import rescale_and_shift
-    from assay.evaluation import sources
 
     if plan.site.site != plan.site.site_out:
         raise DataError(
@@ -215,12 +210,8 @@ not determine its own repair."""
 def _random(dictionary: Dictionary, x: torch.Tensor, seed: int) -> Dictionary:
     """Random directions that are on as often as the features of a dictionary, and the decoder with
     which they reconstruct best."""
-    import torch
 
-    from assay.core import rng
     from assay.dictionaries.baselines.repair import refit_decoder
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.jump import JumpReLU
 
     often = torch.bincount(dictionary.active(x).feature, minlength=dictionary.width)
     draw = rng.generator(seed, "studies/directions").standard_normal((dictionary.width, x.shape[1]))
@@ -248,11 +239,6 @@ def _random(dictionary: Dictionary, x: torch.Tensor, seed: int) -> Dictionary:
 
 def _spare(plan: Plan, where: Where, store: Store, device: torch.device) -> torch.Tensor:
     """The activations that count in the windows that are not measured."""
-    import torch
-
-    from assay.evaluation import measure, texts
-    from assay.subjects.pretrained import load
-    from assay.subjects.site import Site
 
     words = texts.windows(plan, store, where.folder, where.corpus)
     site, s = Site.parse(plan.site.site), plan.site
@@ -267,8 +253,6 @@ def _spare(plan: Plan, where: Where, store: Store, device: torch.device) -> torc
 
 def _documents(sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The terms of one dictionary, [document]; NaN where a document has nothing of their kind."""
-    from assay.evaluation import summary
-
     return summary.terms({n: x for n, x in sums.items() if n not in ("firings", "shards")})
 
 

@@ -8,7 +8,7 @@ import inspect
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -16,6 +16,7 @@ from assay.core.claims import Claim
 from assay.core.columns import Axes
 from assay.core.errors import AssayError, ClaimError, ExperimentError, nearest
 from assay.core.experiment import PRESETS, Arm, Cost, Experiment, Header, Joint, Words
+from assay.core.runs import Runs
 from assay.core.spec import Spec, per_run_fields
 from assay.studies import dictionaries, missing, packing, sides
 from assay.studies.arm_measures import DENSITY, TERMS, MeasuredSpec
@@ -23,9 +24,6 @@ from assay.studies.dictionaries import Settled, Trains
 from assay.studies.sides import Side
 from assay.studies.text import Plain, Text, read
 from assay.studies.wording import Condition, claim, condition, hold, made_of, renamed
-
-if TYPE_CHECKING:
-    from assay.core.runs import Runs
 
 
 def experiment(path: Path) -> Experiment:

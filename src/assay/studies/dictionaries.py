@@ -8,25 +8,30 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from assay.core.bench import Bench
 from assay.core.errors import AssayError, DataError, ExperimentError, SpecError, nearest
 from assay.core.experiment import Arm, Experiment
 from assay.core.fit import Trained
+from assay.core.heavy import xr
+from assay.core.runs import Runs
 from assay.core.spec import Spec
+from assay.data import corpus as corpora
 from assay.data.names import model_in_words, text_in_words
+from assay.dictionaries.dictionary import Dictionary
+from assay.evaluation import leakage, sources
+from assay.evaluation.plans import CONTEXT
 from assay.evaluation.setting import Setting
+from assay.evaluation.sources import Source
+from assay.evaluation.text import most_tokens
 from assay.lab.plan import ROOT
+from assay.lab.store import Store
 from assay.studies import arm_measures
 from assay.studies.arm_measures import BASELINES, MeasuredSpec, Where
 from assay.studies.text import Measured, Text
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from assay.core.bench import Bench
-    from assay.core.runs import Runs
-    from assay.evaluation.sources import Source
+from assay.subjects import sizes
+from assay.subjects.folder import find
 
 SMOKE = {"tokens": 2048, "ablation_tokens": 512}
 """At most so many tokens in the preset that only shows that everything runs."""
@@ -103,9 +108,6 @@ class Part:
         Loading, a clean pass and the ablations are shared by `together` dictionaries; each has a
         pass with its reconstruction in place, at the rate at which the dictionary of
         docs/evaluate.md was measured on one thread."""
-        from assay.subjects import sizes
-        from assay.subjects.folder import find
-
         try:
             size = sizes.read_sizes(find(self.located).config)
         except AssayError:
@@ -327,9 +329,6 @@ class Settled:
         """The dictionaries of a part, in the order of its seeds. Raises: ExperimentError with line
         and column."""
         if (root, part.label) not in self._sources:
-            from assay.evaluation import sources
-            from assay.lab.store import Store
-
             with _locate_errors(self.text, part.i, "path" if part.said.path else "like"):
                 part_sources = sources.find(
                     [_located(self.text, p) for p in part.paths], Store(root)
@@ -389,9 +388,6 @@ class Settled:
         return places
 
     def _place(self, part: Part) -> Where:
-        from assay.data import corpus as corpora
-        from assay.subjects.folder import find
-
         with _locate_errors(self.text, part.i, "model"):
             folder = find(part.located)
         with _locate_errors(self.text, part.i, "text"):
@@ -428,8 +424,6 @@ class Settled:
 
     def _measure(self, part: Part) -> Callable[[Runs[MeasuredSpec], Trained, Bench], xr.Dataset]:
         def measure(runs: Runs[MeasuredSpec], trained: Trained, bench: Bench) -> xr.Dataset:
-            from assay.lab.store import Store
-
             place, setting = self.where(part, bench.root), runs.specs[0].asked
             place = replace(
                 place,
@@ -465,10 +459,6 @@ class Windows:
 def _of_trained(part: Part, place: Where) -> Windows:
     """The windows of dictionaries that an arm of the study will have trained: as said, else the
     usual ones. Raises: DataError."""
-    from assay.evaluation import leakage
-    from assay.evaluation.plans import CONTEXT
-    from assay.evaluation.text import most_tokens
-
     setting = place.setting
     chosen, _ = leakage.choose(part.label, _trained_on(part), place.corpus, setting.part)
     return Windows(
@@ -488,9 +478,6 @@ def _trained_on(part: Part) -> Mapping[str, Any] | None:
 def _of_runs(part: Part, trained: Trained) -> list[Source]:
     """The dictionaries that an arm has trained, one for each run. Raises: DataError where it
     trained something else."""
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.evaluation import sources
-
     assert part.trains is not None
     if trained.header.get("kind") != "dictionary":
         raise DataError(

@@ -14,19 +14,18 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from assay.core.bench import Bench
 from assay.core.compute import amount
 from assay.core.errors import AssayError
 from assay.core.experiment import Arm, Experiment, Joint
+from assay.core.fit import Trained
 from assay.core.runs import Runs
 from assay.core.spec import Spec, static_fields
 from assay.lab import records
 from assay.lab.plan import over
-
-if TYPE_CHECKING:
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
+from assay.lab.tensors import rows
 
 WORTH = 2.0
 """CPU-seconds that a group of small runs is to take, by the record: many times what a group costs
@@ -119,8 +118,6 @@ def _as_one(
 
     @functools.wraps(train)  # so that an edit of it is seen
     def trained(arm_runs: Sequence[Runs[Any]], bench: Bench) -> list[Trained]:
-        from assay.lab.tensors import rows
-
         groups: dict[Any, list[int]] = {}
         for i, runs in enumerate(arm_runs):
             groups.setdefault(_shared(runs.specs[0]), []).append(i)

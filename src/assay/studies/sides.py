@@ -7,11 +7,12 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.core.columns import Axes
 from assay.core.errors import AssayError, ExperimentError, SpecError, nearest
 from assay.core.experiment import Arm, Derive, Experiment, Joint
+from assay.core.heavy import xr
 from assay.core.scopes import listed
 from assay.core.spec import Spec, per_run_fields
 from assay.lab import catalogue, records
@@ -19,9 +20,6 @@ from assay.lab.origin import STUDIES, in_file
 from assay.lab.preset import spelled, unspoken
 from assay.studies import packing
 from assay.studies.text import Part, Plain, Text
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 @dataclass(frozen=True)

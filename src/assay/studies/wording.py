@@ -20,7 +20,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -29,14 +29,12 @@ from assay.core.claims import Claim, Published
 from assay.core.columns import Axes, Column
 from assay.core.errors import ClaimError, nearest
 from assay.core.expression import Parsed, parse
+from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.reasons import GIVEN
 from assay.core.stats import Means, Statistic, at_matched, mean
 from assay.dictionaries.measuring.measures import TABLE, Measure
 from assay.studies.text import Literature, Said
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 QUANTITIES: Mapping[str, Measure] = {m.name: m for m in TABLE}
 _EQUAL = re.compile(r"\s+at\s+equal\s+(\w+)\s*$")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
 from assay.core.errors import ModelError
-
-if TYPE_CHECKING:
-    from assay.subjects.pretrained import Pretrained
+from assay.core.heavy import torch
+from assay.subjects.pretrained import Pretrained
 
 BEFORE, AFTER = "<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n"
 """What stands before a user's words and after them, in the format of ChatML."""
@@ -31,7 +29,6 @@ def yes_or_no(
     Formula: log Σ p(first word of the answer is a form of yes) − log Σ p(… of no)
     Raises: ModelError where the model's tokenizer has no such words as single tokens.
     """
-    import torch
     from transformers import DynamicCache
 
     forms = [[ids[0] for ids in map(model.encode, words) if len(ids) == 1] for words in (YES, NO)]

@@ -13,19 +13,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, TypeAlias
 
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
-from torch.nn import functional
 
 from assay.core.errors import SpecError
+from assay.core.heavy import torch
 
-Params = Mapping[str, Tensor]
-Attend = Callable[[Tensor], Tensor]
+Params: TypeAlias = "Mapping[str, torch.Tensor]"
+Attend: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
 """Queries, keys and values [run, row, 3, h, e] → what each row's heads read, [run, row, h, e]."""
-Edit = Callable[[str, int, Tensor], Tensor]
+Edit: TypeAlias = "Callable[[str, int, torch.Tensor], torch.Tensor]"
 """A hook, its block and what is there → what goes on in its place: "hook_resid_pre" of the first
 block [run, row, d], "hook_z" [run, row, h, e], "hook_post" [run, row, m], and what norms divide by,
 "ln1.hook_scale", "ln2.hook_scale" and "ln_final.hook_scale" [run, row, 1]."""
@@ -37,12 +35,12 @@ decay is for."""
 EPS, BASE = 1e-5, 10_000.0
 """What norms add to the variance or the mean square, and the base of the angles by which rotary
 positions turn."""
-ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
+ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = MappingProxyType(
     {
-        "gelu": functional.gelu,
-        "gelu_new": lambda x: functional.gelu(x, approximate="tanh"),
-        "relu": torch.relu,
-        "silu": functional.silu,
+        "gelu": lambda x: torch.nn.functional.gelu(x),
+        "gelu_new": lambda x: torch.nn.functional.gelu(x, approximate="tanh"),
+        "relu": lambda x: torch.relu(x),
+        "silu": lambda x: torch.nn.functional.silu(x),
     }
 )
 BLOCK = (
@@ -137,10 +135,10 @@ class Shape:
 
 def forward(
     params: Params,
-    tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"],
+    tokens: Int[torch.Tensor, "b s"] | Int[torch.Tensor, "run b s"],
     activation: Activation = "relu",
     edit: Edit | None = None,
-) -> tuple[Float[Tensor, "run b s v"], list[Float[Tensor, "run b s d"]]]:
+) -> tuple[Float[torch.Tensor, "run b s v"], list[Float[torch.Tensor, "run b s d"]]]:
     """Logits at every position, and the residual stream after each block; tokens shared by all runs
     or each run's own.
 
@@ -155,13 +153,13 @@ def forward(
     check_context(params, s)
     turned = "W_pos" not in params
 
-    def attend(qkv: Tensor) -> Tensor:
+    def attend(qkv: torch.Tensor) -> torch.Tensor:
         q, k, v = (
             x.unflatten(1, (b, s)).transpose(2, 3).flatten(0, 1) for x in qkv.unbind(2)
         )  # [run·b, h, s, e]
         if turned:
             q, k = rotated(q), rotated(k)
-        out = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        out = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         return out.unflatten(0, (runs, b)).transpose(2, 3).flatten(1, 2)
 
     position = torch.arange(s, device=tokens.device).expand(runs, b, s)
@@ -174,14 +172,14 @@ def forward(
 
 def next_token_loss(
     params: Params,
-    tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"],
+    tokens: Int[torch.Tensor, "b s"] | Int[torch.Tensor, "run b s"],
     activation: Activation,
     edit: Edit | None = None,
-) -> Float[Tensor, "run b s-1"]:
+) -> Float[torch.Tensor, "run b s-1"]:
     """The cross-entropy of each next token, in nats."""
     logits, _ = forward(params, tokens, activation, edit)
     target = tokens.to(logits.device).expand(*logits.shape[:-1])[..., 1:]
-    return functional.cross_entropy(
+    return torch.nn.functional.cross_entropy(
         logits[..., :-1, :].flatten(0, 2), target.flatten(), reduction="none"
     ).view(target.shape)
 
@@ -193,8 +191,8 @@ def check_context(params: Params, length: int) -> None:
 
 
 def embedded(
-    params: Params, token: Int[Tensor, "run row"], position: Int[Tensor, "run row"]
-) -> Float[Tensor, "run row d"]:
+    params: Params, token: Int[torch.Tensor, "run row"], position: Int[torch.Tensor, "run row"]
+) -> Float[torch.Tensor, "run row d"]:
     """What enters the first block: each row's token, and its position where positions are
     learned."""
     x = _picked(params["W_E"], token)
@@ -203,11 +201,11 @@ def embedded(
 
 def stream(
     params: Params,
-    x: Float[Tensor, "run row d"],
+    x: Float[torch.Tensor, "run row d"],
     attend: Attend,
     activation: Activation = "relu",
     edit: Edit | None = None,
-) -> tuple[Tensor, list[Tensor]]:
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Logits [run, row, v] and the residual stream after each block [run, row, d], where `attend`
     says which rows read which."""
     residuals, act = [], ACTIVATIONS[activation]
@@ -240,11 +238,11 @@ def stream(
 
 
 def normed(
-    x: Float[Tensor, "run row d"],
-    gain: Float[Tensor, "run d"] | None,
-    bias: Float[Tensor, "run d"] | None,
-    scale: Callable[[Tensor], Tensor] | None = None,
-) -> Float[Tensor, "run row d"]:
+    x: Float[torch.Tensor, "run row d"],
+    gain: Float[torch.Tensor, "run d"] | None,
+    bias: Float[torch.Tensor, "run d"] | None,
+    scale: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> Float[torch.Tensor, "run row d"]:
     """LayerNorm with each run's own gain and bias; without a bias RMSNorm, without a gain x itself.
     `scale` may change what it divides by.
 
@@ -257,13 +255,13 @@ def normed(
         x = x / scale((x.square().mean(-1, keepdim=True) + EPS).sqrt())
         return x * gain[:, None] if bias is None else torch.addcmul(bias[:, None], x, gain[:, None])
     if bias is None:
-        return functional.rms_norm(x, x.shape[-1:], eps=EPS) * gain[:, None]
+        return torch.nn.functional.rms_norm(x, x.shape[-1:], eps=EPS) * gain[:, None]
     return torch.addcmul(
-        bias[:, None], functional.layer_norm(x, x.shape[-1:], eps=EPS), gain[:, None]
+        bias[:, None], torch.nn.functional.layer_norm(x, x.shape[-1:], eps=EPS), gain[:, None]
     )
 
 
-def rotated(x: Float[Tensor, "... s e"]) -> Float[Tensor, "... s e"]:
+def rotated(x: Float[torch.Tensor, "... s e"]) -> Float[torch.Tensor, "... s e"]:
     """Queries or keys, turned by their positions: coordinate i together with i + e/2, by position ·
     10000^(−2i/e).
 
@@ -276,19 +274,21 @@ def rotated(x: Float[Tensor, "... s e"]) -> Float[Tensor, "... s e"]:
     return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
 
 
-def _bind_edit(edit: Edit | None, hook: str, block: int) -> Callable[[Tensor], Tensor] | None:
+def _bind_edit(
+    edit: Edit | None, hook: str, block: int
+) -> Callable[[torch.Tensor], torch.Tensor] | None:
     """What an edit makes of one hook of one block."""
     return None if edit is None else lambda x: edit(hook, block, x)
 
 
-def _affine(x: Tensor, W: Tensor, bias: Tensor | None) -> Tensor:
+def _affine(x: torch.Tensor, W: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """Each run's own product, with its bias where there is one."""
     return torch.bmm(x, W) if bias is None else torch.baddbmm(bias.flatten(1)[:, None], x, W)
 
 
 def _picked(
-    table: Float[Tensor, "run n d"], index: Int[Tensor, "run row"]
-) -> Float[Tensor, "run row d"]:
+    table: Float[torch.Tensor, "run n d"], index: Int[torch.Tensor, "run row"]
+) -> Float[torch.Tensor, "run row d"]:
     """Each run's own rows of its own table."""
     offset = torch.arange(len(table), device=index.device)[:, None] * table.shape[1]
-    return functional.embedding(index + offset, table.flatten(0, 1))
+    return torch.nn.functional.embedding(index + offset, table.flatten(0, 1))

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import Tensor
-
 from assay.core.errors import SpecError
+from assay.core.heavy import torch
 from assay.subjects.decoder import EPS, Params, Shape
 
 Family = Literal["gpt2", "llama"]
@@ -111,7 +110,7 @@ def config(shape: Shape) -> Any:
     )
 
 
-def stored(params: Params, shape: Shape, run: int = 0) -> dict[str, Tensor]:
+def stored(params: Params, shape: Shape, run: int = 0) -> dict[str, torch.Tensor]:
     """One run's weights under the names, and in the layouts, of GPT-2 or Llama. Raises: SpecError
     where neither expresses them."""
     run_params = {
@@ -120,7 +119,7 @@ def stored(params: Params, shape: Shape, run: int = 0) -> dict[str, Tensor]:
         if name in shape.parameters()
     }
     names = GPT2 if family(shape) == "gpt2" else LLAMA
-    out: dict[str, Tensor] = {}
+    out: dict[str, torch.Tensor] = {}
     for name, value in run_params.items():
         for layer, weight in enumerate(value) if "{}" in GPT2[name] else [(0, value)]:
             if names is LLAMA and name == "W_QKV":
@@ -135,7 +134,7 @@ def stored(params: Params, shape: Shape, run: int = 0) -> dict[str, Tensor]:
     return {name: value.contiguous() for name, value in out.items()}
 
 
-def _laid_out(name: str, weight: Tensor, *, outputs_first: bool) -> Tensor:
+def _laid_out(name: str, weight: torch.Tensor, *, outputs_first: bool) -> torch.Tensor:
     """One parameter of a block as it is stored: GPT-2 keeps matrices of blocks input first, and
     only the unembedding output first."""
     if name in ("W_QKV", "b_QKV"):

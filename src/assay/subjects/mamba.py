@@ -11,20 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypeAlias
 
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
-from torch.nn import functional
 
 from assay.core.errors import SpecError
+from assay.core.heavy import torch
 from assay.subjects import architectures
 from assay.subjects.decoder import normed
 from assay.subjects.selective_scan import selective_scan, states, written
 from assay.subjects.site import Site
 
-Params = Mapping[str, Tensor]
-Visits = Mapping[str, Callable[[Tensor], Tensor]]
+Params: TypeAlias = "Mapping[str, torch.Tensor]"
+Visits: TypeAlias = "Mapping[str, Callable[[torch.Tensor], torch.Tensor]]"
 """Kind of site → what its activations are replaced by, given them."""
 BLOCK = (
     "gain_1",
@@ -111,11 +110,11 @@ class Shape:
 
 def forward(
     params: Params,
-    tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"],
+    tokens: Int[torch.Tensor, "b s"] | Int[torch.Tensor, "run b s"],
     *,
     capture: Sequence[Site] = (),
-    edits: Mapping[Site, Callable[[Tensor], Tensor]] = {},
-) -> tuple[Float[Tensor, "run b s v"], dict[Site, Float[Tensor, "run b s ..."]]]:
+    edits: Mapping[Site, Callable[[torch.Tensor], torch.Tensor]] = {},
+) -> tuple[Float[torch.Tensor, "run b s v"], dict[Site, Float[torch.Tensor, "run b s ..."]]]:
     """Logits at every position and the captured activations; tokens shared by all runs or each
     run's own.
 
@@ -130,9 +129,9 @@ def forward(
             raise SpecError(
                 f"{site} does not exist: this Mamba has {layers} blocks with {', '.join(kinds)}"
             )
-    acts: dict[Site, Tensor] = {}
+    acts: dict[Site, torch.Tensor] = {}
 
-    def visit(site: Site, x: Tensor) -> Tensor:
+    def visit(site: Site, x: torch.Tensor) -> torch.Tensor:
         if site in edits:
             new = edits[site](x.clone())  # an edit may work in place
             if new.shape != x.shape:
@@ -146,7 +145,7 @@ def forward(
 
     tokens = tokens.to(params["W_E"].device).expand(runs, *tokens.shape[-2:])
     offset = torch.arange(runs, device=tokens.device)[:, None, None] * params["W_E"].shape[1]
-    x = functional.embedding(tokens + offset, params["W_E"].flatten(0, 1))
+    x = torch.nn.functional.embedding(tokens + offset, params["W_E"].flatten(0, 1))
     parts = {name: params[name].unbind(1) for name in BLOCK if name in params}
     visited_sites = {*capture, *edits}
     for n in range(layers):
@@ -165,33 +164,33 @@ def forward(
 
 
 def mixed(
-    p: Params, x: Float[Tensor, "run b s d"], visits: Visits = MappingProxyType({})
-) -> Float[Tensor, "run b s d"]:
+    p: Params, x: Float[torch.Tensor, "run b s d"], visits: Visits = MappingProxyType({})
+) -> Float[torch.Tensor, "run b s d"]:
     """What one block adds to the stream, given the norm of it; `p` is this block's parameters,
     [run, …] each.
 
     States are made one by one only where somebody visits them, or what is written to them; the scan
     is several times as fast else."""
 
-    def visit(kind: str, x: Tensor) -> Tensor:
+    def visit(kind: str, x: torch.Tensor) -> torch.Tensor:
         return visits[kind](x) if kind in visits else x
 
     v = visit("in_proj", _affine(x, p["W_in"], p.get("b_in")))
     gate = visit("gate", _affine(x, p["W_gate"], p.get("b_gate")))
     if "W_conv" in p:
         v = visit("conv", convolved(v, p["W_conv"], p.get("b_conv")))
-    u = visit("ssm_in", functional.silu(v))
+    u = visit("ssm_in", torch.nn.functional.silu(v))
     bias, scan = (
         p["b_delta"][:, None, None],
         u.float() if u.dtype != torch.float64 else u,
     )  # sums over many positions: no less than float32
     if "W_B" in p:
-        delta = functional.softplus(_affine(_affine(u, p["W_delta_1"]), p["W_delta_2"]) + bias).to(
-            scan
-        )
+        delta = torch.nn.functional.softplus(
+            _affine(_affine(u, p["W_delta_1"]), p["W_delta_2"]) + bias
+        ).to(scan)
         B, C = (_affine(u, p[name]).to(scan) for name in ("W_B", "W_C"))
     else:
-        delta = functional.softplus(bias).expand_as(u).to(scan)
+        delta = torch.nn.functional.softplus(bias).expand_as(u).to(scan)
         B, C = (p[name][:, None, None].expand(*u.shape[:3], -1).to(scan) for name in ("B", "C"))
     delta, B, C = visit("delta", delta), visit("B", B), visit("C", C)
     A = decay(p["A_log"]).to(scan)
@@ -202,24 +201,27 @@ def mixed(
         y = selective_scan(scan, delta, A, B, C)
     y = visit("ssm_out", torch.addcmul(y, scan, p["D"][:, None, None].to(scan)).to(u))
     return visit(
-        "mixer_out", _affine(visit("gated", y * functional.silu(gate)), p["W_out"], p.get("b_out"))
+        "mixer_out",
+        _affine(visit("gated", y * torch.nn.functional.silu(gate)), p["W_out"], p.get("b_out")),
     )
 
 
-def decay(A_log: Float[Tensor, "run c n"]) -> Float[Tensor, "run c n"]:
+def decay(A_log: Float[torch.Tensor, "run c n"]) -> Float[torch.Tensor, "run c n"]:
     """A, by which each number of a state decays: −exp of what is learned."""
     return -torch.exp(A_log.float() if A_log.dtype != torch.float64 else A_log)
 
 
 def convolved(
-    x: Float[Tensor, "run b s c"], W: Float[Tensor, "run c k"], bias: Float[Tensor, "run c"] | None
-) -> Float[Tensor, "run b s c"]:
+    x: Float[torch.Tensor, "run b s c"],
+    W: Float[torch.Tensor, "run c k"],
+    bias: Float[torch.Tensor, "run c"] | None,
+) -> Float[torch.Tensor, "run b s c"]:
     """Each channel's own sum over the last k positions, the present one last.
 
     Formula: out_t = bias + Σ_j W_j x_{t−k+1+j}
     """
     k, s = W.shape[-1], x.shape[2]
-    padded = functional.pad(x, (0, 0, k - 1, 0))
+    padded = torch.nn.functional.pad(x, (0, 0, k - 1, 0))
     out = padded[:, :, :s] * W[:, None, None, :, 0]
     for j in range(1, k):
         out = torch.addcmul(out, padded[:, :, j : j + s], W[:, None, None, :, j])
@@ -231,16 +233,16 @@ def _present(kind: str, params: Params) -> bool:
 
 
 def _normed(
-    x: Float[Tensor, "run b s d"], gain: Float[Tensor, "run d"]
-) -> Float[Tensor, "run b s d"]:
+    x: Float[torch.Tensor, "run b s d"], gain: Float[torch.Tensor, "run d"]
+) -> Float[torch.Tensor, "run b s d"]:
     return normed(x.flatten(1, 2), gain, None).view_as(x)
 
 
 def _affine(
-    x: Float[Tensor, "run b s i"],
-    W: Float[Tensor, "run i o"],
-    bias: Float[Tensor, "run o"] | None = None,
-) -> Tensor:
+    x: Float[torch.Tensor, "run b s i"],
+    W: Float[torch.Tensor, "run i o"],
+    bias: Float[torch.Tensor, "run o"] | None = None,
+) -> torch.Tensor:
     flat = x.flatten(1, 2)
     out = torch.bmm(flat, W) if bias is None else torch.baddbmm(bias[:, None], flat, W)
     return out.unflatten(1, x.shape[1:3])

@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from assay.core.errors import ModelError, SpecError
+from assay.core.heavy import torch
 from assay.subjects.decoder import EPS
 from assay.subjects.folder import find
 from assay.subjects.mamba import Params, Shape
+from assay.subjects.pretrained import load
 
 MATRICES: Mapping[str, str] = {"W_delta_2": "dt_proj.weight", "W_out": "out_proj.weight"}
 """Our names → those within transformers' mixer, stored output first; W_in and W_gate share one, as
@@ -29,7 +28,7 @@ VECTORS: Mapping[str, str] = {
 }
 
 
-def mixer_from(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def mixer_from(stored: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """One mixer's parameters, without a run axis, from transformers' weights by their names within
     it; views where possible."""
     channels, state = stored["A_log"].shape
@@ -49,7 +48,7 @@ def mixer_from(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return out
 
 
-def _mixer_to(p: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _mixer_to(p: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The inverse of `mixer_from`."""
     out = {
         "in_proj.weight": torch.cat([p["W_in"].T, p["W_gate"].T]),
@@ -96,7 +95,7 @@ def config(shape: Shape) -> Any:
     )
 
 
-def stored(params: Params, shape: Shape, run: int = 0) -> dict[str, Tensor]:
+def stored(params: Params, shape: Shape, run: int = 0) -> dict[str, torch.Tensor]:
     """One run's weights under transformers' names and in its layouts."""
     run_params = {
         name: value[run].detach().cpu().float()
@@ -143,14 +142,12 @@ def write(
     (folder / "assay.json").write_text(json.dumps(about))
 
 
-def read(folder: str) -> tuple[dict[str, Tensor], Shape]:
+def read(folder: str) -> tuple[dict[str, torch.Tensor], Shape]:
     """Parameters [1, …] and shape of the Mamba in a local folder, as `forward` of subjects/mamba.py
     takes them.
 
     Raises: ModelError for a folder that is incomplete, holds another architecture, or one that
     `forward` does not compute."""
-    from assay.subjects.pretrained import load
-
     model_folder = find(folder)
     if (kind := model_folder.config["model_type"]) != "mamba":
         raise ModelError(f"{model_folder.path} holds a model of type {kind}, no Mamba")

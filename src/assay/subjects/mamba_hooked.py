@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jaxtyping import Float, Int
-from torch import Tensor, nn
 
 from assay.core.errors import ModelError
+from assay.core.heavy import torch
 from assay.subjects import architectures, selective_scan
 from assay.subjects.mamba import decay, mixed
 from assay.subjects.mamba_files import mixer_from
@@ -17,7 +17,7 @@ from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 
 
-class Mixer(nn.Module):
+class Mixer(torch.nn.Module):
     """One block's mixer: transformers' weights under transformers' names, and for each site a
     module that returns what it reads."""
 
@@ -25,11 +25,13 @@ class Mixer(nn.Module):
         super().__init__()
         for name, part in (*theirs.named_children(), *theirs.named_parameters(recurse=False)):
             setattr(self, name, part)
-        self.sites = nn.ModuleDict(
-            {kind: nn.Identity() for kind in architectures.known()["mamba"].kinds}
+        self.sites = torch.nn.ModuleDict(
+            {kind: torch.nn.Identity() for kind in architectures.known()["mamba"].kinds}
         )
 
-    def forward(self, x: Float[Tensor, "b s d"], **unused: Any) -> Float[Tensor, "b s d"]:
+    def forward(
+        self, x: Float[torch.Tensor, "b s d"], **unused: Any
+    ) -> Float[torch.Tensor, "b s d"]:
         """What the block adds to the stream."""
         p = {name: value[None] for name, value in mixer_from(dict(self.named_parameters())).items()}
         visits = {
@@ -38,7 +40,7 @@ class Mixer(nn.Module):
         return mixed(p, x[None], visits)[0]
 
 
-def _make_visit(site: nn.Module) -> Callable[[Tensor], Tensor]:
+def _make_visit(site: torch.nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
     """A visit of [1, …] as a call of the site's module, whose hooks know of no runs."""
     return lambda x: site(x[0])[None]
 
@@ -57,13 +59,13 @@ def open_up(model: Any) -> None:
 
 def hidden_attention(
     model: Pretrained,
-    tokens: Int[Tensor, "b s"],
+    tokens: Int[torch.Tensor, "b s"],
     layer: int,
     channels: Sequence[int] | slice = slice(None),
     *,
     skip: bool = False,
     gate: bool = False,
-) -> Float[Tensor, "b c s s2"]:
+) -> Float[torch.Tensor, "b c s s2"]:
     """How one block weighs earlier positions, a matrix for each channel: row t, column s is the
     weight that t gives to s.
 
@@ -81,7 +83,7 @@ def hidden_attention(
     sites = {kind: Site(kind, layer) for kind in ("delta", "B", "C", "gate")}
     acts = model.run(tokens, capture=list(sites.values()), logits=False).acts
     mixer: Any = model.blocks[layer].mixer
-    run_acts: dict[str, Tensor] = {kind: acts[site][None] for kind, site in sites.items()}
+    run_acts: dict[str, torch.Tensor] = {kind: acts[site][None] for kind, site in sites.items()}
     D = mixer.D[channels][None].to(run_acts["delta"]) if skip else None
     gates = run_acts["gate"][..., channels].to(run_acts["delta"]) if gate else None
     return selective_scan.hidden_attention(

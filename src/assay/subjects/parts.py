@@ -11,13 +11,12 @@ import re
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Literal, TypeAlias
 
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.core.errors import ModelError
+from assay.core.heavy import torch
 from assay.subjects.decoder import (
     ACTIVATIONS,
     BLOCK,
@@ -28,9 +27,13 @@ from assay.subjects.decoder import (
     rotated,
 )
 
-Written = Callable[[Float[Tensor, "run b s d"]], Float[Tensor, "run b s d"]]
+Written: TypeAlias = (
+    'Callable[[Float[torch.Tensor, "run b s d"]], Float[torch.Tensor, "run b s d"]]'
+)
 """What a part writes in place of what it would have written."""
-Neurons = Callable[[Float[Tensor, "run b s m"]], Float[Tensor, "run b s m"]]
+Neurons: TypeAlias = (
+    'Callable[[Float[torch.Tensor, "run b s m"]], Float[torch.Tensor, "run b s m"]]'
+)
 """The neurons of one MLP after their non-linearity, in place of what they would have been."""
 Slot = Literal["q", "k", "v"]
 SLOTS: tuple[Slot, ...] = ("q", "k", "v")
@@ -107,16 +110,16 @@ Edge = tuple[Part, Reader]
 class Apart:
     """One pass of a decoder, part by part."""
 
-    logits: Float[Tensor, "run b s v"]
-    wrote: dict[Part, Float[Tensor, "run b s d"]]
+    logits: Float[torch.Tensor, "run b s v"]
+    wrote: dict[Part, Float[torch.Tensor, "run b s d"]]
     """What each part added to the stream. Biases of attention belong to no head: all later readers
     read them. An MLP's is its own."""
-    patterns: list[Float[Tensor, "run b h s s"]]
+    patterns: list[Float[torch.Tensor, "run b h s s"]]
     """Of each block, how each position (last but one) spreads its attention over positions
     (last)."""
-    neurons: list[Float[Tensor, "run b s m"]]
+    neurons: list[Float[torch.Tensor, "run b s m"]]
     """Of each block that has an MLP, its neurons after their non-linearity."""
-    stream: dict[tuple[str, int], Float[Tensor, "run b s d"]]
+    stream: dict[tuple[str, int], Float[torch.Tensor, "run b s d"]]
     """The stream as it stood before the heads of a block, ("head", layer), before its MLP, ("mlp",
     layer), and at the end, ("logits", -1)."""
 
@@ -172,12 +175,12 @@ def edges(params: Params) -> tuple[Edge, ...]:
 
 def run_by_parts(
     params: Params,
-    tokens: Int[Tensor, "b s"] | Int[Tensor, "run b s"],
+    tokens: Int[torch.Tensor, "b s"] | Int[torch.Tensor, "run b s"],
     activation: Activation = "relu",
     *,
     written: Mapping[Part, Written] | None = None,
     neurons: Mapping[int, Neurons] | None = None,
-    read: Mapping[Edge, Float[Tensor, "run b s d"] | Written] | None = None,
+    read: Mapping[Edge, Float[torch.Tensor, "run b s d"] | Written] | None = None,
 ) -> Apart:
     """Run a decoder part by part, with what some parts write replaced for all who read it, or for
     one reader alone.
@@ -191,22 +194,22 @@ def run_by_parts(
     runs = len(params["W_E"])
     tokens = tokens.to(params["W_E"].device).expand(runs, *tokens.shape[-2:])
     check_context(params, tokens.shape[-1])
-    wrote: dict[Part, Tensor] = {}
+    wrote: dict[Part, torch.Tensor] = {}
     x = torch.zeros(())
 
-    def write(part: Part, out: Tensor) -> None:
+    def write(part: Part, out: torch.Tensor) -> None:
         nonlocal x
         wrote[part] = written[part](out) if part in written else out
         x = x + wrote[part]
 
-    def read_stream(reader: Reader) -> Tensor:
+    def read_stream(reader: Reader) -> torch.Tensor:
         """The stream as one reader sees it."""
         return view_stream(x, reader, read, wrote)
 
     for part, embedding in entered(params, tokens).items():
         write(part, embedding)
     patterns, fired = [], []
-    stream: dict[tuple[str, int], Tensor] = {}
+    stream: dict[tuple[str, int], torch.Tensor] = {}
     for layer in range(params["W_QKV"].shape[1]):
         stream["head", layer] = x
         out, pattern = heads(params, layer, x, read_stream, {who for _, who in read})
@@ -228,8 +231,8 @@ def run_by_parts(
 
 
 def entered(
-    params: Params, tokens: Int[Tensor, "run b s"]
-) -> dict[Part, Float[Tensor, "run b s d"]]:
+    params: Params, tokens: Int[torch.Tensor, "run b s"]
+) -> dict[Part, Float[torch.Tensor, "run b s d"]]:
     """Give what tokens write to the stream, and positions where they are learned."""
     run = torch.arange(len(tokens), device=tokens.device)[:, None, None]
     writes = {Part("embed"): params["W_E"][run, tokens]}
@@ -239,11 +242,11 @@ def entered(
 
 
 def view_stream(
-    x: Float[Tensor, "run b s d"],
+    x: Float[torch.Tensor, "run b s d"],
     reader: Reader,
-    read: Mapping[Edge, Float[Tensor, "run b s d"] | Written],
-    wrote: Mapping[Part, Float[Tensor, "run b s d"]],
-) -> Float[Tensor, "run b s d"]:
+    read: Mapping[Edge, Float[torch.Tensor, "run b s d"] | Written],
+    wrote: Mapping[Part, Float[torch.Tensor, "run b s d"]],
+) -> Float[torch.Tensor, "run b s d"]:
     """Give the stream x as one reader sees it: with what it reads in place of what some parts
     wrote."""
     changes = [
@@ -257,10 +260,10 @@ def view_stream(
 def heads(
     params: Params,
     layer: int,
-    x: Float[Tensor, "run b s d"],
-    read_stream: Callable[[Reader], Tensor],
+    x: Float[torch.Tensor, "run b s d"],
+    read_stream: Callable[[Reader], torch.Tensor],
     changed_readers: Set[Reader],
-) -> tuple[tuple[Float[Tensor, "run b s d"], ...], Float[Tensor, "run b h s s"]]:
+) -> tuple[tuple[Float[torch.Tensor, "run b s d"], ...], Float[torch.Tensor, "run b h s s"]]:
     """Give what each head of a block writes from the stream x, and its pattern; slots in `asked`
     read what `shown` gives them."""
     p = {name: params[name][:, layer] for name in BLOCK if name in params}
@@ -271,10 +274,10 @@ def heads(
 def mlp(
     params: Params,
     layer: int,
-    x: Float[Tensor, "run b s d"],
+    x: Float[torch.Tensor, "run b s d"],
     activation: Activation = "relu",
     changed: Neurons | None = None,
-) -> tuple[Float[Tensor, "run b s m"], Float[Tensor, "run b s d"]]:
+) -> tuple[Float[torch.Tensor, "run b s m"], Float[torch.Tensor, "run b s d"]]:
     """Give the neurons of a block's MLP that reads the stream x, and what it writes."""
     p, act = (
         {name: params[name][:, layer] for name in BLOCK if name in params},
@@ -293,7 +296,7 @@ def mlp(
     return hidden, out + p["b_out"][:, None, None] if "b_out" in p else out
 
 
-def logits(params: Params, x: Float[Tensor, "run b s d"]) -> Float[Tensor, "run b s v"]:
+def logits(params: Params, x: Float[torch.Tensor, "run b s d"]) -> Float[torch.Tensor, "run b s v"]:
     """Give the logits of the stream x."""
     final = _norm(x, params.get("gain"), params.get("bias"))
     return torch.einsum(
@@ -302,14 +305,14 @@ def logits(params: Params, x: Float[Tensor, "run b s d"]) -> Float[Tensor, "run 
 
 
 def _attention(
-    p: Mapping[str, Tensor],
+    p: Mapping[str, torch.Tensor],
     layer: int,
-    x: Tensor,
-    read_stream: Callable[[Reader], Tensor],
+    x: torch.Tensor,
+    read_stream: Callable[[Reader], torch.Tensor],
     changed_readers: Set[Reader],
     *,
     turned: bool,
-) -> tuple[Float[Tensor, "run b s h e"], Float[Tensor, "run b h s s"]]:
+) -> tuple[Float[torch.Tensor, "run b s h e"], Float[torch.Tensor, "run b h s s"]]:
     """What each head of a block read of its values, and its pattern; slots that are shown something
     else are projected by themselves."""
     qkv = _projected(_norm(x, p.get("gain_1"), p.get("bias_1")), p["W_QKV"])
@@ -332,14 +335,14 @@ def _attention(
 
 
 def _projected(
-    x: Float[Tensor, "run b s d"], W: Float[Tensor, "run d 3 h e"]
-) -> Float[Tensor, "run b s 3 h e"]:
+    x: Float[torch.Tensor, "run b s d"], W: Float[torch.Tensor, "run d 3 h e"]
+) -> Float[torch.Tensor, "run b s 3 h e"]:
     return torch.einsum("rbsd,rdche->rbsche", x, W)
 
 
 def _norm(
-    x: Float[Tensor, "run b s d"], gain: Tensor | None, bias: Tensor | None
-) -> Float[Tensor, "run b s d"]:
+    x: Float[torch.Tensor, "run b s d"], gain: torch.Tensor | None, bias: torch.Tensor | None
+) -> Float[torch.Tensor, "run b s d"]:
     return normed(x.flatten(1, 2), gain, bias).unflatten(1, x.shape[1:3])
 
 

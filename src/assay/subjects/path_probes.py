@@ -19,11 +19,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.core.errors import ModelError
+from assay.core.heavy import torch
 from assay.core.rng import normal
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.readout import Norm, Readout
@@ -38,17 +37,17 @@ NORMS: tuple[Linear, ...] = ("frozen", "jacobian")
 class Probes:
     """What random pulls on the logits leave at each token behind each block, one draw of them."""
 
-    direct: dict[Linear, Float[Tensor, "w s d"]]
+    direct: dict[Linear, Float[torch.Tensor, "w s d"]]
     """Dᵀu, the same for every block."""
-    total: dict[Linear, Float[Tensor, "block w s d"]]
+    total: dict[Linear, Float[torch.Tensor, "block w s d"]]
     """g, of the blocks that were asked for, in that order."""
-    stream: Float[Tensor, "w s d"]
+    stream: Float[torch.Tensor, "w s d"]
     """What the final norm reads."""
 
 
 def probe(
     model: Pretrained,
-    tokens: Int[Tensor, "w s"],
+    tokens: Int[torch.Tensor, "w s"],
     blocks: Sequence[int],
     readout: Readout,
     seed: int,
@@ -94,13 +93,13 @@ def probe(
     return Probes(direct, total, x.detach())
 
 
-def _adding(more: Tensor):  # type: ignore[no-untyped-def]
+def _adding(more: torch.Tensor):  # type: ignore[no-untyped-def]
     return lambda x: x + more.to(x)
 
 
 def pulled_back(
-    w: Float[Tensor, "... d"], x: Float[Tensor, "... d"], norm: Norm, kind: Linear
-) -> Float[Tensor, "... d"]:
+    w: Float[torch.Tensor, "... d"], x: Float[torch.Tensor, "... d"], norm: Norm, kind: Linear
+) -> Float[torch.Tensor, "... d"]:
     """The final norm's derivative at x, transposed, on w: it is symmetric, so that the norm's own
     linear versions serve."""
     return norm.frozen(w, x) if kind == "frozen" else norm.jacobian(w, x)
@@ -111,12 +110,12 @@ class Metrics:
     """Mean squared effects of directions behind a block, as d × d matrices: uᵀ M u for a direction
     u."""
 
-    direct: Float[Tensor, "d d"]
+    direct: Float[torch.Tensor, "d d"]
     """E Dᵀ D over tokens: exact."""
-    indirect: Float[Tensor, "d d"]
+    indirect: Float[torch.Tensor, "d d"]
     """E Σ_s (J_s − D)ᵀ (J_s − D), D only at s = t; estimated from probes."""
 
-    def share(self, rows: Float[Tensor, "*f d"]) -> Float[Tensor, "*f"]:
+    def share(self, rows: Float[torch.Tensor, "*f d"]) -> Float[torch.Tensor, "*f"]:
         """The direct share λ of each direction.
 
         Formula: λ(u) = uᵀ M_dir u / uᵀ (M_dir + M_ind) u
@@ -130,7 +129,7 @@ class Metrics:
 
 def metrics(
     model: Pretrained,
-    tokens: Int[Tensor, "w s"],
+    tokens: Int[torch.Tensor, "w s"],
     block: int,
     readout: Readout,
     seed: int,
@@ -160,20 +159,20 @@ class Ablated:
     """What taking parts out behind a block did to the logits, squared lengths summed over the
     tokens from each on."""
 
-    direct: Float[Tensor, "n"]
-    indirect: Float[Tensor, "n"]
-    exact_direct: Float[Tensor, "n"]
+    direct: Float[torch.Tensor, "n"]
+    indirect: Float[torch.Tensor, "n"]
+    exact_direct: Float[torch.Tensor, "n"]
     """Through the final norm as it is, without its divisor held."""
-    exact_indirect: Float[Tensor, "n"]
+    exact_indirect: Float[torch.Tensor, "n"]
 
 
 def ablated(
     model: Pretrained,
     block: int,
-    tokens: Int[Tensor, "n s"],
-    stream: Float[Tensor, "n s d"],
-    part: Float[Tensor, "n d"],
-    position: Int[Tensor, "n"],
+    tokens: Int[torch.Tensor, "n s"],
+    stream: Float[torch.Tensor, "n s d"],
+    part: Float[torch.Tensor, "n d"],
+    position: Int[torch.Tensor, "n"],
     readout: Readout,
 ) -> Ablated:
     """Take one part out of the stream behind a block, in each window at one position, and run all
@@ -192,7 +191,7 @@ def ablated(
     changed = stream.clone()
     changed[row, position] -= part
 
-    def ended(resid: Tensor) -> Tensor:
+    def ended(resid: torch.Tensor) -> torch.Tensor:
         if block == model.layers - 1:
             return resid
         return (

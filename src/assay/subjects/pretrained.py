@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
 
 from assay.core import inputs
 from assay.core.errors import ModelError
+from assay.core.heavy import torch
 from assay.subjects import fetch
 from assay.subjects.architectures import Place, returned_by
 from assay.subjects.folder import ModelFolder, find
@@ -90,7 +89,7 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
     return Pretrained(folder, model, dtype, getattr(model.base_model, folder.architecture.blocks))
 
 
-def _finite(weight: Tensor) -> bool:
+def _finite(weight: torch.Tensor) -> bool:
     """Whether every number is finite: so is nearly always their sum, which is many times quicker to
     see than each of them."""
     return bool(weight.sum(dtype=torch.float32).isfinite()) or bool(weight.isfinite().all())
@@ -103,7 +102,7 @@ class Pretrained:
     folder: ModelFolder
     model: Any
     dtype: DType
-    blocks: nn.ModuleList
+    blocks: torch.nn.ModuleList
     """All blocks; while a run starts late, the model itself holds only the later ones."""
 
     @property
@@ -159,7 +158,7 @@ class Pretrained:
 
     def run(
         self,
-        tokens: Int[Tensor, "b s"],
+        tokens: Int[torch.Tensor, "b s"],
         *,
         capture: Sequence[Site] = (),
         edits: Mapping[Site, Edit] = {},
@@ -194,11 +193,11 @@ class Pretrained:
         tokens = self._check(tokens, (*capture, *edits), first)
         if not logits and not capture:
             return Trace(tokens, {})
-        acts: dict[Site, Tensor] = {}
-        final: Tensor | None = None
+        acts: dict[Site, torch.Tensor] = {}
+        final: torch.Tensor | None = None
         waiting = set(capture)
 
-        def visit(site: Site, x: Tensor) -> Tensor:
+        def visit(site: Site, x: torch.Tensor) -> torch.Tensor:
             if site in edits:
                 x = _edited(site, x, edits[site])
             if site in waiting:
@@ -226,15 +225,15 @@ class Pretrained:
 
     def losses(
         self,
-        tokens: Int[Tensor, "b s"],
+        tokens: Int[torch.Tensor, "b s"],
         *,
         edits: Mapping[Site, Edit] = {},
         start: Start | None = None,
-    ) -> Float[Tensor, "b s-1"]:
+    ) -> Float[torch.Tensor, "b s-1"]:
         """Loss at predicting each next token, in nats, without keeping logits."""
         return self.run(tokens, edits=edits, start=start).loss()
 
-    def unembed(self) -> Float[Tensor, "d v"]:
+    def unembed(self) -> Float[torch.Tensor, "d v"]:
         """The matrix from the residual stream to logits, float32, with the final norm's weight
         folded in.
 
@@ -246,9 +245,9 @@ class Pretrained:
             self.model.get_output_embeddings().weight.detach().float().T
             * norm.weight.detach().float()[:, None]
         )
-        return matrix - matrix.mean(0) if isinstance(norm, nn.LayerNorm) else matrix
+        return matrix - matrix.mean(0) if isinstance(norm, torch.nn.LayerNorm) else matrix
 
-    def _check(self, tokens: Tensor, sites: Sequence[Site], first: int) -> Tensor:
+    def _check(self, tokens: torch.Tensor, sites: Sequence[Site], first: int) -> torch.Tensor:
         tokens = torch.as_tensor(tokens, device=self.device).long()
         config = self.model.config
         if tokens.ndim != 2 or not tokens.numel():
@@ -272,7 +271,7 @@ class Pretrained:
                 )
         return tokens
 
-    def _place(self, site: Site) -> tuple[nn.Module, Place]:
+    def _place(self, site: Site) -> tuple[torch.nn.Module, Place]:
         """The module a site hangs on, and whether it is what the module reads or what it
         returns."""
         if site.layer is None:
@@ -281,11 +280,13 @@ class Pretrained:
         return self.blocks[site.layer].get_submodule(place.module), place
 
     @contextmanager
-    def _hook(self, site: Site, visit: Callable[[Site, Tensor], Tensor]) -> Iterator[None]:
+    def _hook(
+        self, site: Site, visit: Callable[[Site, torch.Tensor], torch.Tensor]
+    ) -> Iterator[None]:
         module, place = self._place(site)
         shape = self.folder.shape(site)
 
-        def before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        def before(module: torch.nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
             x = args[0]
             new = visit(site, x.unflatten(-1, shape)).reshape(x.shape)
             if (
@@ -294,7 +295,9 @@ class Pretrained:
                 new = x.copy_(new)
             return (new, *args[1:])
 
-        def after(module: nn.Module, args: tuple[Any, ...], out: Tensor) -> Tensor:
+        def after(
+            module: torch.nn.Module, args: tuple[Any, ...], out: torch.Tensor
+        ) -> torch.Tensor:
             return visit(site, out)
 
         handle = (
@@ -308,7 +311,7 @@ class Pretrained:
             handle.remove()
 
     @contextmanager
-    def _starting_at(self, first: int, resid: Tensor, tokens: Tensor) -> Iterator[None]:
+    def _starting_at(self, first: int, resid: torch.Tensor, tokens: torch.Tensor) -> Iterator[None]:
         """Runs only the blocks from `first` on, the first of them from the given residual."""
         d = self.folder.shape(Site("final_norm"))
         if not 0 <= first < self.layers:
@@ -322,7 +325,7 @@ class Pretrained:
         handle = self.blocks[first].register_forward_pre_hook(
             lambda module, args: (start_resid, *args[1:])
         )
-        setattr(inner, name, nn.ModuleList(self.blocks[first:]))
+        setattr(inner, name, torch.nn.ModuleList(self.blocks[first:]))
         try:
             yield
         finally:
@@ -330,7 +333,7 @@ class Pretrained:
             handle.remove()
 
 
-def _edited(site: Site, x: Tensor, edit: Edit) -> Tensor:
+def _edited(site: Site, x: torch.Tensor, edit: Edit) -> torch.Tensor:
     new = edit(x.clone())  # an edit may work in place, and x may be what another site captured
     if new.shape != x.shape:
         raise ModelError(
@@ -385,7 +388,7 @@ def _matmul_seconds(dtype: torch.dtype) -> float:
     times = []
     for _ in range(7):
         began = time.perf_counter()
-        nn.functional.linear(x, w)
+        torch.nn.functional.linear(x, w)
         times.append(time.perf_counter() - began)
     return min(times)
 

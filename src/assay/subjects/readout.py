@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import torch
 from jaxtyping import Float
-from torch import Tensor, nn
 
 from assay.core.errors import ModelError
+from assay.core.heavy import torch
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 
@@ -30,7 +29,7 @@ JITTER = 1e-6
 unembeddings can be near singular."""
 
 
-def gram(W_U: Float[Tensor, "v d"], centred: bool = True) -> Float[Tensor, "d d"]:
+def gram(W_U: Float[torch.Tensor, "v d"], centred: bool = True) -> Float[torch.Tensor, "d d"]:
     """The matrix that measures differences of logits, in logits²: ‖W_U e‖² = eᵀ G e for every e,
     without the vocabulary.
 
@@ -42,7 +41,7 @@ def gram(W_U: Float[Tensor, "v d"], centred: bool = True) -> Float[Tensor, "d d"
     return rows.T @ rows
 
 
-def factor(gram: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
+def factor(gram: Float[torch.Tensor, "d d"]) -> Float[torch.Tensor, "d d"]:
     """Lower triangular L with L Lᵀ = gram, after `JITTER` on its diagonal, so that ‖Lᵀe‖² = eᵀ gram
     e."""
     return torch.linalg.cholesky(
@@ -53,7 +52,7 @@ def factor(gram: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
     )
 
 
-def null_projector(W_out: Float[Tensor, "m d"]) -> Float[Tensor, "m m"]:
+def null_projector(W_out: Float[torch.Tensor, "m d"]) -> Float[torch.Tensor, "m m"]:
     """The projector onto what a linear map h ↦ h W_out does not read: h and h + null·h have the
     same image.
 
@@ -63,7 +62,7 @@ def null_projector(W_out: Float[Tensor, "m d"]) -> Float[Tensor, "m m"]:
     return torch.eye(len(W), dtype=torch.float64, device=W.device) - W @ torch.linalg.pinv(W)
 
 
-def null_share(W_out: Float[Tensor, "m d"], covariance: Float[Tensor, "m m"]) -> float:
+def null_share(W_out: Float[torch.Tensor, "m d"], covariance: Float[torch.Tensor, "m m"]) -> float:
     """Share of the variance that W_out does not read.
 
     Formula: tr(N C) / tr(C), N the null projector of W_out
@@ -83,11 +82,11 @@ class Norm:
     eps: float
     """Added to σ²."""
 
-    def project(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+    def project(self, x: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... d"]:
         """P x: the mean over the d numbers taken away, or x itself under RMSNorm."""
         return x - x.mean(-1, keepdim=True) if self.centres else x
 
-    def sigma(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... 1"]:
+    def sigma(self, x: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... 1"]:
         """The norm's divisor.
 
         Formula: √(‖P x‖²/d + eps)
@@ -95,8 +94,8 @@ class Norm:
         return (self.project(x).square().mean(-1, keepdim=True) + self.eps).sqrt()
 
     def frozen(
-        self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]
-    ) -> Float[Tensor, "... d"]:
+        self, part: Float[torch.Tensor, "... d"], x: Float[torch.Tensor, "... d"]
+    ) -> Float[torch.Tensor, "... d"]:
         """A part of x after the norm, its divisor held at that of x.
 
         Formula: P part / σ(x)
@@ -104,8 +103,8 @@ class Norm:
         return self.project(part) / self.sigma(x)
 
     def exact(
-        self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]
-    ) -> Float[Tensor, "... d"]:
+        self, part: Float[torch.Tensor, "... d"], x: Float[torch.Tensor, "... d"]
+    ) -> Float[torch.Tensor, "... d"]:
         """What x is after the norm, less x without the part after it.
 
         Formula: P x / σ(x) − P (x − part) / σ(x − part), as P part / σ' + P x (σ' − σ) / (σ σ')
@@ -123,8 +122,8 @@ class Norm:
         return left_out / after + whole * longer / (sigma * after)
 
     def jacobian(
-        self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]
-    ) -> Float[Tensor, "... d"]:
+        self, part: Float[torch.Tensor, "... d"], x: Float[torch.Tensor, "... d"]
+    ) -> Float[torch.Tensor, "... d"]:
         """`exact` to first order in the part.
 
         Formula: (P − x̂ x̂ᵀ/d) part / σ(x) with x̂ = P x / σ(x)
@@ -140,14 +139,14 @@ class Effects:
     """What leaving out a part of the stream does to the logits, in coordinates Lᵀ· whose length is
     that of centred logits."""
 
-    exact: Float[Tensor, "b d"]
+    exact: Float[torch.Tensor, "b d"]
     """Logits with the part less those without it."""
-    frozen: Float[Tensor, "b d"]
+    frozen: Float[torch.Tensor, "b d"]
     """That difference with the norm's divisor held where it is."""
-    jacobian: Float[Tensor, "b d"]
+    jacobian: Float[torch.Tensor, "b d"]
     """That difference to first order: the divisor moves with the stream, along its tangent."""
 
-    def error(self, linear: Float[Tensor, "b d"]) -> Float[Tensor, "b"]:
+    def error(self, linear: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, "b"]:
         """Relative error of a linear version; NaN where the exact effect is 0 but for rounding.
 
         Formula: ‖exact − linear‖ / ‖exact‖; NaN where ‖exact‖ ≤ FLOOR · ‖frozen‖
@@ -167,37 +166,37 @@ class Effects:
 class Readout:
     """One block's MLP output and the model's final norm and unembedding, float32."""
 
-    W_out: Float[Tensor, "m d"]
+    W_out: Float[torch.Tensor, "m d"]
     """What each neuron adds to the stream."""
-    b_out: Float[Tensor, "d"]
-    gain: Float[Tensor, "d"]
+    b_out: Float[torch.Tensor, "d"]
+    gain: Float[torch.Tensor, "d"]
     """Γ of the final norm."""
     centres: bool
     """Whether the norm takes the mean away (LayerNorm; RMSNorm does not)."""
     eps: float
     """Added to σ²."""
-    gram: Float[Tensor, "d d"]
+    gram: Float[torch.Tensor, "d d"]
     """G_c of the unembedding, centred over the vocabulary, float64."""
 
     @cached_property
-    def L(self) -> Float[Tensor, "d d"]:
+    def L(self) -> Float[torch.Tensor, "d d"]:
         """The Cholesky factor of ΓG_cΓ."""
         return factor(self.gain.double()[:, None] * self.gram * self.gain.double()).float()
 
     @cached_property
-    def null(self) -> Float[Tensor, "m m"]:
+    def null(self) -> Float[torch.Tensor, "m m"]:
         """The projector onto what W_out does not read."""
         return null_projector(self.W_out).float()
 
     @cached_property
-    def importance(self) -> Float[Tensor, "m"]:
+    def importance(self) -> Float[torch.Tensor, "m"]:
         """What a unit of each neuron's variance is worth, in squared centred logits (times σ²).
 
         Formula: ‖Lᵀ P w_j‖², w_j what neuron j adds to the stream
         """
         return (self.project(self.W_out) @ self.L).square().sum(-1)
 
-    def update(self, h: Float[Tensor, "b m"]) -> Float[Tensor, "b d"]:
+    def update(self, h: Float[torch.Tensor, "b m"]) -> Float[torch.Tensor, "b d"]:
         """What the MLP adds to the stream."""
         return h @ self.W_out + self.b_out
 
@@ -206,17 +205,17 @@ class Readout:
         """The final norm without its gain."""
         return Norm(self.centres, self.eps)
 
-    def project(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+    def project(self, x: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... d"]:
         """P x: the mean over the d numbers taken away, or x itself under RMSNorm."""
         return self.norm.project(x)
 
-    def sigma(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... 1"]:
+    def sigma(self, x: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... 1"]:
         """The norm's divisor."""
         return self.norm.sigma(x)
 
     def frozen(
-        self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]
-    ) -> Float[Tensor, "... d"]:
+        self, part: Float[torch.Tensor, "... d"], x: Float[torch.Tensor, "... d"]
+    ) -> Float[torch.Tensor, "... d"]:
         """A part of the stream x in logit coordinates, the norm's divisor taken from x.
 
         Formula: Lᵀ P part / σ(x)
@@ -224,8 +223,8 @@ class Readout:
         return self.norm.frozen(part, x) @ self.L
 
     def exact(
-        self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]
-    ) -> Float[Tensor, "... d"]:
+        self, part: Float[torch.Tensor, "... d"], x: Float[torch.Tensor, "... d"]
+    ) -> Float[torch.Tensor, "... d"]:
         """What x adds to the logits over x without the part, in logit coordinates.
 
         Formula: Lᵀ (P x / σ(x) − P (x − part) / σ(x − part))
@@ -233,19 +232,19 @@ class Readout:
         return self.norm.exact(part, x) @ self.L
 
     def jacobian(
-        self, part: Float[Tensor, "... d"], x: Float[Tensor, "... d"]
-    ) -> Float[Tensor, "... d"]:
+        self, part: Float[torch.Tensor, "... d"], x: Float[torch.Tensor, "... d"]
+    ) -> Float[torch.Tensor, "... d"]:
         """`exact` to first order in the part.
 
         Formula: Lᵀ (P − x̂ x̂ᵀ/d) part / σ(x) with x̂ = P x / σ(x)
         """
         return self.norm.jacobian(part, x) @ self.L
 
-    def effects(self, part: Float[Tensor, "b d"], x: Float[Tensor, "b d"]) -> Effects:
+    def effects(self, part: Float[torch.Tensor, "b d"], x: Float[torch.Tensor, "b d"]) -> Effects:
         """Exact and linearised effects of parts of the stream on the logits."""
         return Effects(self.exact(part, x), self.frozen(part, x), self.jacobian(part, x))
 
-    def to_residual(self, z: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+    def to_residual(self, z: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... d"]:
         """Directions in logit coordinates as directions of the (normalised) stream: the inverse of
         x ↦ Lᵀx.
 
@@ -256,13 +255,13 @@ class Readout:
         ).T.reshape(z.shape)
 
 
-def written(model: Pretrained, layer: int) -> Float[Tensor, "m d"]:
+def written(model: Pretrained, layer: int) -> Float[torch.Tensor, "m d"]:
     """Gives what each neuron of a block's MLP adds to the stream, float32. Raises: ModelError for a
     block that the model lacks."""
     out = _output(model, layer)
-    W: Tensor = out.weight.detach().float().cpu()
+    W: torch.Tensor = out.weight.detach().float().cpu()
     return (
-        W.T.contiguous() if isinstance(out, nn.Linear) else W
+        W.T.contiguous() if isinstance(out, torch.nn.Linear) else W
     )  # GPT-2 keeps its matrices input first
 
 
@@ -275,7 +274,7 @@ def final_norm(model: Pretrained) -> Norm:
     """The model's norm before the unembedding, without its gain. Raises: ModelError where it is
     neither LayerNorm nor RMSNorm."""
     norm = model.final_norm
-    layer_norm = isinstance(norm, nn.LayerNorm)
+    layer_norm = isinstance(norm, torch.nn.LayerNorm)
     eps = getattr(norm, "eps", None) if layer_norm else getattr(norm, "variance_epsilon", None)
     if eps is None:
         raise ModelError(
@@ -301,8 +300,8 @@ def readout(model: Pretrained, layer: int) -> Readout:
 
 
 def direct_share(
-    direct: Float[Tensor, "... d"], total: Float[Tensor, "... d"]
-) -> Float[Tensor, "..."]:
+    direct: Float[torch.Tensor, "... d"], total: Float[torch.Tensor, "... d"]
+) -> Float[torch.Tensor, "..."]:
     """How far an effect on the logits is direct, rather than through later layers; bounded, unlike
     the projection's share.
 
@@ -316,8 +315,8 @@ def direct_share(
 
 
 def signed_share(
-    direct: Float[Tensor, "... d"], total: Float[Tensor, "... d"]
-) -> Float[Tensor, "..."]:
+    direct: Float[torch.Tensor, "... d"], total: Float[torch.Tensor, "... d"]
+) -> Float[torch.Tensor, "..."]:
     """The direct effect's share along the total one; sums to 1 with the indirect one's.
 
     Formula: ⟨direct, total⟩ / ‖total‖²

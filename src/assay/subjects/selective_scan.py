@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from assay.core.heavy import torch
 
 
 def selective_scan(
-    u: Float[Tensor, "run b s c"],
-    delta: Float[Tensor, "run b s c"],
-    A: Float[Tensor, "run c n"],
-    B: Float[Tensor, "run b s n"],
-    C: Float[Tensor, "run b s n"],
-) -> Float[Tensor, "run b s c"]:
+    u: Float[torch.Tensor, "run b s c"],
+    delta: Float[torch.Tensor, "run b s c"],
+    A: Float[torch.Tensor, "run c n"],
+    B: Float[torch.Tensor, "run b s n"],
+    C: Float[torch.Tensor, "run b s n"],
+) -> Float[torch.Tensor, "run b s c"]:
     """Read every position's state, without what the layer passes by the state (D · u).
 
     Formula: h_t = exp(Δ_t A) · h_{t−1} + Δ_t B_t u_t; y_t = Σ_n C_{t,n} h_{t,n}
@@ -35,7 +34,14 @@ class _Scan(torch.autograd.Function):
     cache, and only states are kept."""
 
     @staticmethod
-    def forward(ctx: Any, u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
+    def forward(
+        ctx: Any,
+        u: torch.Tensor,
+        delta: torch.Tensor,
+        A: torch.Tensor,
+        B: torch.Tensor,
+        C: torch.Tensor,
+    ) -> torch.Tensor:
         u, delta, B, C = (x.movedim(2, 0).contiguous() for x in (u, delta, B, C))  # [s, run, b, …]
         A = A.mT[
             :, None
@@ -55,8 +61,8 @@ class _Scan(torch.autograd.Function):
         return y.movedim(0, 2)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, ...]:
         u, delta, A, B, C, states = ctx.saved_tensors
         above = grads[0].movedim(2, 0).contiguous()
         written, to_written = delta * u, torch.empty_like(u)
@@ -87,17 +93,19 @@ class _Scan(torch.autograd.Function):
 
 
 def written(
-    u: Float[Tensor, "run b s c"], delta: Float[Tensor, "run b s c"], B: Float[Tensor, "run b s n"]
-) -> Float[Tensor, "run b s c n"]:
+    u: Float[torch.Tensor, "run b s c"],
+    delta: Float[torch.Tensor, "run b s c"],
+    B: Float[torch.Tensor, "run b s n"],
+) -> Float[torch.Tensor, "run b s c n"]:
     """What each position adds to the state: Δ_t B_t u_t."""
     return (delta * u).unsqueeze(-1) * B.unsqueeze(-2)
 
 
 def states(
-    delta: Float[Tensor, "run b s c"],
-    A: Float[Tensor, "run c n"],
-    write: Float[Tensor, "run b s c n"],
-) -> Float[Tensor, "run b s c n"]:
+    delta: Float[torch.Tensor, "run b s c"],
+    A: Float[torch.Tensor, "run c n"],
+    write: Float[torch.Tensor, "run b s c n"],
+) -> Float[torch.Tensor, "run b s c n"]:
     """Every position's state, where what is added to it is given: h_t = exp(Δ_t A) · h_{t−1} +
     write_t."""
     h, history = torch.zeros_like(write[:, :, 0]), []
@@ -108,14 +116,14 @@ def states(
 
 
 def hidden_attention(
-    delta: Float[Tensor, "run b s c"],
-    A: Float[Tensor, "run c n"],
-    B: Float[Tensor, "run b s n"],
-    C: Float[Tensor, "run b s n"],
+    delta: Float[torch.Tensor, "run b s c"],
+    A: Float[torch.Tensor, "run c n"],
+    B: Float[torch.Tensor, "run b s n"],
+    C: Float[torch.Tensor, "run b s n"],
     *,
-    D: Float[Tensor, "run c"] | None = None,
-    gate: Float[Tensor, "run b s c"] | None = None,
-) -> Float[Tensor, "run b c s s2"]:
+    D: Float[torch.Tensor, "run c"] | None = None,
+    gate: Float[torch.Tensor, "run b s c"] | None = None,
+) -> Float[torch.Tensor, "run b c s s2"]:
     """The matrix of each channel by which the scan weighs earlier inputs: its product with them is
     the scan's output.
 

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from assay.core.errors import ModelError
+from assay.core.heavy import torch
 from assay.subjects.site import Site
 
-Edit = Callable[[Float[Tensor, "b s ..."]], Float[Tensor, "b s ..."]]
+Edit: TypeAlias = 'Callable[[Float[torch.Tensor, "b s ..."]], Float[torch.Tensor, "b s ..."]]'
 """What replaces the activations of a site, given them."""
 
-Start = tuple[int, Float[Tensor, "b s d"]]
+Start: TypeAlias = 'tuple[int, Float[torch.Tensor, "b s d"]]'
 """(layer, residual stream before that block): where a run begins when everything earlier is known
 already."""
 
@@ -28,14 +26,14 @@ class Trace:
     """One run of a subject: the activations captured and, if it went to the end, what is needed for
     logits and losses."""
 
-    tokens: Int[Tensor, "b s"]
-    acts: dict[Site, Float[Tensor, "b s ..."]]
-    final: Float[Tensor, "b s d"] | None = None
+    tokens: Int[torch.Tensor, "b s"]
+    acts: dict[Site, Float[torch.Tensor, "b s ..."]]
+    final: Float[torch.Tensor, "b s d"] | None = None
     """What the unembedding reads; None when the run stopped earlier."""
-    head: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
+    head: Callable[[torch.Tensor], torch.Tensor] | None = field(default=None, repr=False)
 
     @cached_property
-    def logits(self) -> Float[Tensor, "b s v"] | None:
+    def logits(self) -> Float[torch.Tensor, "b s v"] | None:
         """All logits, or None when the run stopped earlier; made when first asked for, as they are
         large."""
         if self.final is None or self.head is None:
@@ -43,7 +41,7 @@ class Trace:
         with torch.no_grad():
             return self.head(self.final)
 
-    def loss(self) -> Float[Tensor, "b s-1"]:
+    def loss(self) -> Float[torch.Tensor, "b s-1"]:
         """Loss at predicting each next token, in nats; never holds the logits of more than one
         sequence.
 
@@ -62,11 +60,15 @@ class Trace:
             )
 
 
-def _nats(logits: Float[Tensor, "s v"], targets: Int[Tensor, "s"]) -> Float[Tensor, "s"]:
+def _nats(
+    logits: Float[torch.Tensor, "s v"], targets: Int[torch.Tensor, "s"]
+) -> Float[torch.Tensor, "s"]:
     # 32 rows at a time: their float32 copy stays in the cache, 7 times as fast as a whole
     # sequence's 25 MB (Zen, bfloat16)
     rows = zip(logits.split(32), targets.split(32), strict=True)
-    return torch.cat([cross_entropy(x.float(), t, reduction="none") for x, t in rows])
+    return torch.cat(
+        [torch.nn.functional.cross_entropy(x.float(), t, reduction="none") for x, t in rows]
+    )
 
 
 class Subject(Protocol):
@@ -85,7 +87,7 @@ class Subject(Protocol):
 
     def run(
         self,
-        tokens: Int[Tensor, "b s"],
+        tokens: Int[torch.Tensor, "b s"],
         *,
         capture: Sequence[Site] = (),
         edits: Mapping[Site, Edit] = {},
@@ -97,9 +99,9 @@ class Subject(Protocol):
 
     def losses(
         self,
-        tokens: Int[Tensor, "b s"],
+        tokens: Int[torch.Tensor, "b s"],
         *,
         edits: Mapping[Site, Edit] = {},
         start: Start | None = None,
-    ) -> Float[Tensor, "b s-1"]:
+    ) -> Float[torch.Tensor, "b s-1"]:
         """Loss at predicting each next token, in nats, without keeping logits."""

@@ -6,10 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
+from assay.core.heavy import torch
 from assay.core.rng import normal
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.readout import written
@@ -31,11 +30,11 @@ class Unread:
     """The part of it that the block's W_out does not read."""
     random_null: Float[np.ndarray, "block document"]
     """The part of it outside of a random subspace of W_out's rank, another one for each block."""
-    h: Float[Tensor, "n m"]
+    h: Float[torch.Tensor, "n m"]
     """The last block's activations at the tokens that are kept, float32."""
-    mid: Float[Tensor, "n d"]
+    mid: Float[torch.Tensor, "n d"]
     """The stream before its MLP writes to it."""
-    document: Int[Tensor, "n"]
+    document: Int[torch.Tensor, "n"]
     """The document of each of these tokens."""
 
 

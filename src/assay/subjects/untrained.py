@@ -6,15 +6,14 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.core.bench import Bench
 from assay.core.errors import ModelError
+from assay.core.heavy import torch
 from assay.core.spec import Spec
 from assay.subjects.folder import ModelFolder, find
-
-if TYPE_CHECKING:
-    from assay.subjects.pretrained import Pretrained
+from assay.subjects.pretrained import Pretrained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +48,6 @@ def redrawn(model: Pretrained, seed: int = 0) -> Pretrained:
 
     For what is measured once and needs no folder. Nothing on disk changes.
     """
-    import torch
-
     draw, spread = torch.Generator().manual_seed(seed), model.model.config.initializer_range
     for name, weight in model.model.named_parameters():
         if weight.ndim == 2:
@@ -61,7 +58,6 @@ def redrawn(model: Pretrained, seed: int = 0) -> Pretrained:
 
 
 def _build(folder: ModelFolder, blocks: int, seed: int, path: Path) -> None:
-    import torch
     import transformers
     from safetensors.torch import save_model
 

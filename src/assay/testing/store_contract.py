@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from assay.core.fit import Trained
+from assay.core.heavy import torch
 from assay.core.measures import measures, one_run
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec
@@ -28,8 +29,6 @@ class Sample(Spec):
 
 def sample(seed: int = 0, **fields: Any) -> tuple[Job, Any, Trained]:
     """A job with measures of several kinds and trained tensors, one run."""
-    import torch
-
     spec = Sample(seed=seed, **fields)
     runs = Runs([spec])
     data = measures(

@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from assay.core import audit as core
 from assay.core.claims import Claim
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
+from assay.core.heavy import xr
 from assay.core.memo import remembering
 from assay.lab import catalogue, recording, records
 from assay.lab.executors import Inline
@@ -19,9 +20,6 @@ from assay.lab.forecast import measured
 from assay.lab.lab import Lab
 from assay.lab.preset import override
 from assay.lab.result import with_derived
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 @dataclass(frozen=True)

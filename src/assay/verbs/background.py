@@ -11,20 +11,22 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.core.errors import AssayError
+from assay.evaluation import sources
 from assay.evaluation.index_text import SHARD
+from assay.evaluation.indexing import index
+from assay.evaluation.remaining import Remaining
+from assay.explorer.making import Making, Progress
+from assay.features.index.about import About, slug
+from assay.features.index.reader import Index
+from assay.lab.store import Store
+from assay.subjects.folder import find
 from assay.verbs.index import Reading
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-    from multiprocessing.context import SpawnProcess
-
-    from assay.explorer.making import Making
-    from assay.features.index.about import About
-    from assay.features.index.reader import Index
 
 YIELDS = 5
 """How far the process steps back (`nice`), so that pages are answered at once."""
@@ -58,11 +60,6 @@ def locate_index(
 
     Raises: AssayError for a dictionary or a model that is not there.
     """
-    from assay.evaluation import sources
-    from assay.features.index.about import slug
-    from assay.lab.store import Store
-    from assay.subjects.folder import find
-
     (source,) = sources.find([dictionary], Store(root))
     dictionary_abouts = [about for about in _abouts(root) if about.dictionary == source.sha256]
     address = f"{slug(Path(model).name)}/{slug(source.name)}"
@@ -94,8 +91,6 @@ def locate_index(
 
 def _abouts(root: Path) -> Iterator[About]:
     """What the store's indexes are of; broken ones are told on the first page."""
-    from assay.features.index.about import About
-
     for folder in (root / "artefacts" / "index").glob("*"):
         if folder.suffix != ".partial":
             with suppress(AssayError):
@@ -133,9 +128,6 @@ def index_in_background(making: Making, request: Wanted) -> Iterator[None]:
 
 def _listen(pipe: Connection, process: SpawnProcess, making: Making, first: bool) -> None:
     """Hear of the process's progress until it ends."""
-    from assay.evaluation.remaining import Remaining
-    from assay.explorer.making import Progress
-
     remaining = Remaining()
     making.progress = Progress(first=first)
     while True:
@@ -205,9 +197,6 @@ def _make(pipe: Connection, request: Wanted) -> None:
 
 
 def _index(request: Wanted, tell: Callable[..., None]) -> None:
-    from assay.evaluation.indexing import index
-    from assay.lab.store import Store
-
     def make_index(reading: Reading) -> Index:
         return index(
             request.dictionary,

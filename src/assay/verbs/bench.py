@@ -13,8 +13,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from assay.core.descent import descent
+from assay.core.heavy import torch
+from assay.core.runs import Runs
+from assay.data import planted
 from assay.lab import provenance, speed
 from assay.lab.speed import FILES, PRODUCT, STARTING, Speed
+from assay.subjects import fetch
+from assay.subjects.pretrained import fast_dtype, load
+from assay.subjects.site import Site
 
 if TYPE_CHECKING:
     from assay.dictionaries.steps import Products, Size
@@ -125,7 +134,6 @@ def _makers(folder: Path) -> Iterator[tuple[str, Callable[[], Work]]]:
     """Every piece of work: its name, and what makes it ready. The slow ones come last, when it is
     known what time is left."""
     from assay.dictionaries.steps import SIZES, architectures
-    from assay.subjects import fetch
 
     large, small = SIZES
     for size in (large, small):
@@ -159,8 +167,6 @@ def _step(size: Size, architecture: str, products: Products) -> Work:
 
 def _product_numpy() -> Work:
     """The product of `core.compute.measured`, once."""
-    import numpy as np
-
     a = np.random.default_rng(0).standard_normal((512, 512), dtype=np.float32) / 32
     b = a @ a
 
@@ -172,11 +178,7 @@ def _product_numpy() -> Work:
 
 def _toys() -> Work:
     """Steps of small models of superposition, side by side, their batches included."""
-    import numpy as np
 
-    from assay.core.descent import descent
-    from assay.core.runs import Runs
-    from assay.data import planted
     from assay.worlds.bottleneck import toy
 
     runs = Runs([toy.Model(seed=seed, density=0.1) for seed in range(TOYS)])
@@ -195,16 +197,12 @@ def _toys() -> Work:
 
 def _writing(folder: Path) -> Work:
     """Write activations as a harvest does."""
-    import numpy as np
-
     data = np.zeros(MEGABYTES * 2**20 // 2, np.float16)
     return lambda: np.save(folder / "acts.npy", data)
 
 
 def _reading(folder: Path) -> Work:
     """Read them again."""
-    import numpy as np
-
     _writing(folder)()
 
     def read() -> None:
@@ -221,10 +219,6 @@ def _starting() -> None:
 def _forward() -> Work:
     """Run the language model as far as its activations are read, in the precision that is fast
     here."""
-    import torch
-
-    from assay.subjects.pretrained import fast_dtype, load
-    from assay.subjects.site import Site
 
     model, site = load("smollm2", dtype=fast_dtype()), Site.parse(f"blocks.{BLOCK}.hook_resid_pre")
     tokens = torch.arange(TOKENS).view(-1, CONTEXT)

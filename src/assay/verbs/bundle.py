@@ -9,24 +9,28 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.core.claims import Claim
 from assay.core.errors import AssayError, ClaimError, StoreError
+from assay.core.experiment import Experiment
+from assay.core.figures import Figure
+from assay.core.heavy import xr
+from assay.lab import catalogue, looks, recording, records
+from assay.lab.journal import judgings
+from assay.lab.lab import Lab
+from assay.lab.looks import seeds_of
 from assay.lab.origin import STUDIES, called, files, in_file, parent_folder
+from assay.lab.preset import Preset, scope_by_reading
+from assay.lab.result import with_derived
+from assay.report.bundle import checking
+from assay.report.bundle import files as bundle
+from assay.report.bundle.checking import CheckedBundle
+from assay.report.bundle.contents import ONCE, Look, carry_all, worded
+from assay.report.bundle.files import Whole
+from assay.studies.text import read
 from assay.verbs.destination import writable_file
 from assay.verbs.pages import slug
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from assay.core.experiment import Experiment
-    from assay.core.figures import Figure
-    from assay.lab.lab import Lab
-    from assay.lab.preset import Preset
-    from assay.report.bundle.checking import CheckedBundle
-    from assay.report.bundle.contents import Look
-    from assay.report.bundle.files import Whole
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,6 @@ def export_bundle(
 
     Raises: StoreError where there is neither; ClaimError where no statement could be computed;
     AssayError where nothing can be written."""
-    from assay.report.bundle import files as bundle
-
     name = slug(experiment.name, preset.title)
     out = out or Path(f"{name}.zip")
     if out.suffix != ".zip":
@@ -89,8 +91,6 @@ def check_bundle(path: Path) -> CheckedBundle:
 
     Raises: DataError where it cannot be read.
     """
-    from assay.report.bundle import checking
-
     if path.is_dir():
         return checking.check(path, path)
     with TemporaryDirectory() as folder:
@@ -120,9 +120,6 @@ def _of_store(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
 def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     """What a bundle of the committed record is made of: its measures, judged by today's
     statements."""
-    from assay.lab import recording, records
-    from assay.lab.result import with_derived
-
     record = records.load_record(experiment, preset.name)
     if record is None or record["preset"] != preset.title:
         raise StoreError(
@@ -162,12 +159,6 @@ def _whole(
     origin: str,
     **more: Any,
 ) -> Whole:
-    from assay.lab import catalogue
-    from assay.lab.journal import judgings
-    from assay.lab.preset import scope_by_reading
-    from assay.report.bundle.contents import ONCE, carry_all, worded
-    from assay.report.bundle.files import Whole
-
     experiment = experiment.sized(preset.specs)
     texts = {v["text"]: v["reason"] for v in data["verdicts"]}
     claims = [c for c in experiment.claims if isinstance(c, Claim) and c.text in texts]
@@ -198,9 +189,6 @@ def _whole(
 def _looks(data: Mapping[str, Any]) -> dict[str, Look]:
     """The look at which each claim was judged, by its text: the one that settled it, else the last;
     empty where no looks were declared."""
-    from assay.lab.looks import seeds_of
-    from assay.report.bundle.contents import Look
-
     frozen = data.get("registration") or {"taken": 0, "looks": []}
     looks = [
         Look(look["level"], tuple(sorted(seeds_of(look["seeds"]))))
@@ -225,7 +213,6 @@ def _conditions(experiment: Experiment) -> dict[str, str]:
     are code."""
     if not experiment.origin.endswith(STUDIES):
         return {}
-    from assay.studies.text import read
 
     return {c.text: c.holds for c in read(Path(experiment.origin)).study.claim}
 
@@ -245,8 +232,6 @@ def _source(experiment: Experiment) -> dict[str, bytes]:
 def _registration_files(lab: Lab, experiment: Experiment) -> dict[str, bytes]:
     """What was noted at each look, and what was frozen before any: of the store, beside the record,
     and beside a study."""
-    from assay.lab import looks
-
     committed = looks.committed(experiment)
     paths_by_name = {
         p.name: p for p in sorted((lab.store.root / "results" / experiment.name).glob("*.jsonl"))

@@ -117,7 +117,7 @@ def listed(root: Path) -> Catalogue:
 
 def _surveyed(root: Path) -> Mapping[str, int]:
     """Fetch the results of a depot, and count its runs."""
-    from assay.lab import depot
+    from assay.lab import depot  # which loads numpy: a folder of this machine needs none
 
     remote_depot = depot.open_depot(root)
     return remote_depot.survey() if remote_depot is not None else {}
@@ -126,7 +126,7 @@ def _surveyed(root: Path) -> Mapping[str, int]:
 def find_stored(root: Path, name: str, origin: str = "", runs: int | None = None) -> Here:
     """Look up what a store holds of an experiment, which lives at `origin`; `runs` is how many a
     depot holds, where the store mirrors one."""
-    from assay.lab.sealed import unseal
+    from assay.lab.sealed import unseal  # which loads numpy: where nothing is stored none is needed
 
     if runs is None:
         runs = 0

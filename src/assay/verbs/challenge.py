@@ -12,7 +12,7 @@ from typing import Literal
 
 from assay.core.errors import DataError
 from assay.lab import atomic
-from assay.verbs.explain import Explained, Hard, Line, Trials, against, effort
+from assay.verbs.explain import Explained, Hard, Line, Trials, against, effort, line, to_explained
 
 Kind = Literal[
     "brackets", "features", "induction", "modular_sum", "redundant", "sorting", "two_hops"
@@ -104,7 +104,6 @@ def answered(folder: Path, file: Path, root: Path, trials: Trials, seed: int = 1
     from assay.circuits.files import load
     from assay.circuits.verify import features
     from assay.circuits.verify.score import score
-    from assay.verbs.explain import line, to_explained
 
     if file.suffix != ".toml":
         raise DataError(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from assay.core.errors import AssayError, DataError
+from assay.lab import atomic
 from assay.verbs.destination import writable
 
 if TYPE_CHECKING:
@@ -126,7 +127,6 @@ def choose(index: Index, which: Which) -> tuple[list[int], str]:
 
 def _page(index: Index, numbers: Sequence[int], chosen: str, out: Path) -> list[Path]:
     from assay.explorer import offline
-    from assay.lab import atomic
 
     out.parent.mkdir(parents=True, exist_ok=True)
     atomic.write(out, offline.page(index, numbers, chosen).encode("utf-8", "replace"))

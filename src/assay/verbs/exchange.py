@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from assay.core import foreign
 from assay.core.errors import AssayError, DataError, ModelError
+from assay.core.heavy import torch
 from assay.verbs.destination import writable
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.formats.trial import Trial
 
@@ -182,7 +181,7 @@ def _tried(dictionary: Dictionary, real: Real) -> list[Trial]:
     )
 
 
-def _of_file(path: Path) -> tuple[Tensor, Tensor | None]:
+def _of_file(path: Path) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Read the activations of a file and, where it has them, the targets; a row each."""
     from safetensors import safe_open
 
@@ -195,10 +194,11 @@ def _of_file(path: Path) -> tuple[Tensor, Tensor | None]:
         return x, opened.get_tensor(file.target).flatten(0, -2).float() if file.target else None
 
 
-def _of_model(dictionary: Dictionary, model: str, text: str) -> tuple[Tensor, Tensor | None]:
+def _of_model(
+    dictionary: Dictionary, model: str, text: str
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Compute a model's activations where the dictionary reads and writes, on windows of a text;
     the first position is left out."""
-    import torch
 
     from assay.data import corpus
     from assay.evaluation.text import most_tokens
@@ -226,7 +226,7 @@ def _of_model(dictionary: Dictionary, model: str, text: str) -> tuple[Tensor, Te
         folder.tokenizer.encode, "all", context=context, count=-(-TOKENS // context), fewer=True
     )
     subject = load(model)
-    parts: list[list[Tensor]] = [[] for _ in sites]
+    parts: list[list[torch.Tensor]] = [[] for _ in sites]
     for tokens in torch.from_numpy(windows.tokens.astype("int64")).split(16):
         trace = subject.run(tokens, capture=sites, logits=False)
         for part, site in zip(parts, sites, strict=True):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assay.core.errors import SpecError
 from assay.verbs.small_model import known_or_none, writable_page, write
 
 if TYPE_CHECKING:
@@ -176,7 +177,6 @@ def ours(model_name: str, root: Path, *, rival: bool = False) -> Ours:
     shipped, or where TOML does not hold it."""
     from assay.circuits import known
     from assay.circuits.files import written
-    from assay.core.errors import SpecError
     from assay.verbs.explained import subject
 
     if model_name in known.names():
@@ -250,7 +250,6 @@ def to_explained(
 def effort(trials: Trials) -> Effort:
     """Turn what was asked for into what is done. Raises: SpecError for too little."""
     from assay.circuits.verify.score import Effort
-    from assay.core.errors import SpecError
 
     if min(trials.inputs, trials.resamples, trials.candidates) < 100:
         raise SpecError("an explanation is tried on at least 100 inputs, resamples and candidates")

@@ -8,15 +8,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from assay.circuits import known
+from assay.circuits.explanation import Explanation
+from assay.circuits.problem import Problem
+from assay.circuits.solving.solver import Monthly
 from assay.core.errors import DataError, ModelError, nearest
-
-if TYPE_CHECKING:
-    from assay.circuits.explanation import Explanation
-    from assay.circuits.problem import Problem
-    from assay.circuits.solving.solver import Monthly
-    from assay.lab.store import Job
+from assay.lab import catalogue
+from assay.lab.store import Job, Store
 
 FAMILY = "monthly-"
 _MAIN = re.compile(r"[0-9a-f]+-main-s(\d+)")
@@ -40,8 +40,6 @@ def subject(model_name: str, root: Path, base_folder: Path = Path()) -> Subject:
 
     Raises: ModelError where there is no such model, with what trains it; DataError for a folder
     that cannot be opened."""
-    from assay.circuits import known
-
     if model_name in known.names():
         return Subject(
             known.problem(model_name),
@@ -70,16 +68,12 @@ def of_file(file: Path, explanation: Explanation, root: Path) -> Subject:
 
 def trained() -> tuple[str, ...]:
     """The entries of the catalogue whose models are explained."""
-    from assay.lab import catalogue
-
     return tuple(entry.name for entry in catalogue.entries() if entry.name.startswith(FAMILY))
 
 
 def stored(root: Path) -> dict[str, str]:
     """Name the trained models that a store holds, such as `monthly-palindromes/22032`, each with
     the key of its run; in order."""
-    from assay.lab.store import Store
-
     store, run_keys = Store(root), {}
     for path in sorted((root / "runs").glob(f"{FAMILY}*")):
         seeds = {int(m[1]) for p in path.iterdir() if (m := _MAIN.fullmatch(p.name))}
@@ -94,9 +88,6 @@ def stored(root: Path) -> dict[str, str]:
 
 def _job(name: str, seed: int | None) -> Job:
     """The run of a seed; of the first that is judged where none is named."""
-    from assay.lab import catalogue
-    from assay.lab.store import Job
-
     experiment = catalogue.find(name)
     spec = experiment.default[0]
     return Job(name, experiment.version, "main", spec if seed is None else spec.replace(seed=seed))
@@ -104,9 +95,6 @@ def _job(name: str, seed: int | None) -> Job:
 
 def _trained(name: str, seed: str, root: Path) -> Subject:
     """The stored model of a seed; of the first that is judged where none is named."""
-    from assay.lab import catalogue
-    from assay.lab.store import Store
-
     if seed and not seed.isdecimal():
         raise ModelError(
             f"{name}/{seed}: what stands behind the stroke is a seed, such as {name}/22032"
@@ -128,7 +116,6 @@ def _trained(name: str, seed: str, root: Path) -> Subject:
 
 def _folder(folder: Path) -> Subject:
     """A model in the form of a challenge's folder, without its seal."""
-    from assay.circuits import known
     from assay.circuits.challenge.folder import SEAL, opened
 
     if (folder / SEAL).exists():

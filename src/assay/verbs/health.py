@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import Literal
 
 from assay.core.errors import AssayError
+from assay.lab import groups, health, migration
+from assay.lab.provenance import cores
+from assay.lab.store import Store, mend_header
+from assay.subjects import fetch
 
 NEEDED = 6 * 2**30  # bytes that `make demo` may take: environment, model, harvest, runs
 EXTRAS = ("", "train", "models")
@@ -103,8 +107,6 @@ def numbers(version: str) -> tuple[int, ...]:
 
 def hardware() -> Iterator[Check]:
     """Count free cores and say what torch finds to compute on."""
-    from assay.lab.provenance import cores
-
     omp_threads = os.environ.get("OMP_NUM_THREADS")
     yield Check(
         "threads",
@@ -138,8 +140,6 @@ def hardware() -> Iterator[Check]:
 
 def model() -> Check:
     """Look whether SmolLM2 is in the model cache."""
-    from assay.subjects import fetch
-
     folder = fetch.present()
     if folder is None:
         return Check(
@@ -190,9 +190,6 @@ def depot(root: Path) -> Iterator[Check]:
 
 def store(root: Path) -> Iterator[Check]:
     """Look through the store: whole runs, damaged folders, what kills left behind."""
-    from assay.lab import groups, health, migration
-    from assay.lab.store import Store
-
     try:
         run_store = Store(root)
     except AssayError as error:
@@ -237,17 +234,11 @@ def store(root: Path) -> Iterator[Check]:
 def migrated(root: Path) -> list[str]:
     """Bring a store of an older version up to date; a line for each file, none where nothing is
     older."""
-    from assay.lab import migration
-    from assay.lab.store import Store
-
     return migration.migrate(Store(root))
 
 
 def cleaned(root: Path) -> list[str]:
     """Remove what is damaged, and what kills left in the store's `tmp`; a line for each."""
-    from assay.lab import health
-    from assay.lab.store import Store, mend_header
-
     lines = (
         [f"wrote {root / 'store.json'} again, which could not be read"] if mend_header(root) else []
     )

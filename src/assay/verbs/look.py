@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assay.evaluation.looking import look as looked
 from assay.evaluation.watching import Watch, warn
+from assay.report import looks
 from assay.verbs.destination import writable_file
 
 
@@ -75,9 +77,6 @@ def look(
 
     Raises: AssayError where that file cannot be written, before anything is run, and for what does
     not fit together."""
-    from assay.evaluation.looking import look as looked
-    from assay.report import looks
-
     if html is not None:
         writable_file(html, "--html")
     look_result = looked(

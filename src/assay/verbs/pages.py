@@ -6,18 +6,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.core.errors import StoreError
+from assay.core.experiment import Experiment
 from assay.core.schema import BESIDE
+from assay.lab import catalogue, depot
+from assay.lab.journal import judgings
+from assay.lab.lab import Lab
 from assay.lab.origin import in_file
+from assay.lab.preset import Preset
+from assay.lab.result import Result
+from assay.lab.sealed import unseal
+from assay.report import export as exporting
+from assay.report import pages
 from assay.verbs.destination import writable
-
-if TYPE_CHECKING:
-    from assay.core.experiment import Experiment
-    from assay.lab.lab import Lab
-    from assay.lab.preset import Preset
-    from assay.lab.result import Result
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,6 @@ def report(
 ) -> Pages:
     """Write a page of each result into `out` with an index over all pages there, and the same for
     other programs into `export`."""
-    from assay.report import pages
-
     for folder, option in ((out, "--out"), (export, "--export")):
         if folder is not None:
             writable(folder, option)
@@ -56,9 +57,6 @@ def _export_page(
     lab: Lab, experiment: Experiment, preset: Preset, export: Path | None
 ) -> tuple[str, list[Path]]:
     """Make one experiment's page, and export its result."""
-    from assay.lab import catalogue
-    from assay.report import export as exporting
-
     page, result = page_of(lab, experiment, preset)
     if export is None:
         return page, []
@@ -73,10 +71,6 @@ def page_of(
 ) -> tuple[str, Result]:
     """Make one experiment's page and its result; `home` is the address of the page over all
     experiments."""
-    from assay.lab import catalogue
-    from assay.lab.journal import judgings
-    from assay.report import pages
-
     experiment = experiment.sized(preset.specs)
     result = lab.judge(experiment, preset)
     page = pages.page(
@@ -102,8 +96,6 @@ def _origin(experiment: Experiment) -> str:
 def stored(root: Path) -> list[str]:
     """Name the catalogue experiments with a stored default result. Raises: StoreError when there is
     none."""
-    from assay.lab import catalogue, depot
-
     if (remote_depot := depot.open_depot(root)) is not None:
         remote_depot.survey()
     names = [
@@ -129,9 +121,6 @@ def stored(root: Path) -> list[str]:
 def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
     """Read what the index lists: each stored result whose page lies in `out`, as it was written;
     and why others are left out."""
-    from assay.lab import catalogue
-    from assay.lab.sealed import unseal
-
     headers = {entry.name: entry for entry in catalogue.entries()}
     index_entries: list[Mapping[str, Any]] = []
     left_out = []

@@ -17,6 +17,8 @@ from assay.lab.lab import Lab
 from assay.lab.origin import STUDIES
 from assay.lab.preset import Preset
 from assay.studies.related import kin
+from assay.studies.sides import sides
+from assay.studies.text import read
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,5 @@ def _borrowed(experiment: Experiment) -> Sequence[Experiment]:
     study will find."""
     if not experiment.origin.endswith(STUDIES):
         return ()
-    from assay.studies.sides import sides
-    from assay.studies.text import read
 
     return list({side.of.name: side.of for side in sides(read(Path(experiment.origin)))}.values())

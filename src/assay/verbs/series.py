@@ -20,6 +20,7 @@ from assay.lab import series as lab_series
 from assay.lab.events import Part
 from assay.lab.lab import Lab
 from assay.lab.preset import everywhere
+from assay.report import overview, pages
 from assay.verbs.destination import writable, writable_file
 from assay.verbs.pages import slug
 
@@ -129,8 +130,6 @@ def refuse_page(page: Path | None) -> None:
 def described(lab_outcome: lab_series.Series) -> Series:
     """Tell what became of a series, with how many errors to expect among its claims; no page is
     written yet."""
-    from assay.report import overview
-
     claims = [
         v for part in lab_outcome.parts if part.data is not None for v in part.data["verdicts"]
     ]
@@ -152,7 +151,7 @@ def write(
 ) -> list[Path]:
     """Write the summary: HTML beside the pages of `assay report`, and Markdown where it was asked
     for."""
-    from assay.report import pages, series
+    from assay.report import series
 
     data = to_json(summary)
     hrefs = {p.name: f"{slug(p.name, summary.preset)}.html" for p in summary.experiments}

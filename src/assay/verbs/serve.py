@@ -13,15 +13,25 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from assay.circuits.explanation import Explanation
+from assay.circuits.problem import Problem
 from assay.core.errors import AssayError
+from assay.core.schema import to_json
+from assay.evaluation.rating import go_on
+from assay.explorer import shelf
+from assay.explorer.library import Experiments, Library
+from assay.explorer.making import Making
+from assay.explorer.shelf import Subject
+from assay.lab import catalogue as known
+from assay.lab import records
+from assay.lab.sealed import unseal
+from assay.lab.store import Store
+from assay.report import pages
+from assay.verbs import background, explained
+from assay.verbs.background import Wanted
 
 if TYPE_CHECKING:
-    from assay.circuits.explanation import Explanation
-    from assay.circuits.problem import Problem
-    from assay.explorer.library import Experiments
     from assay.explorer.security import Rules
-    from assay.explorer.shelf import Subject
-    from assay.verbs.background import Wanted
 
 PORT = 8377
 """The port that is tried first where none was asked for."""
@@ -58,11 +68,7 @@ def serve(
 
     Raises: AssayError for a store or a folder that is not there, and where the address cannot be
     had."""
-    from assay.explorer import shelf
     from assay.explorer.app import application
-    from assay.explorer.library import Library
-    from assay.explorer.making import Making
-    from assay.verbs import background
 
     if explanations is not None and not explanations.is_dir():
         raise AssayError(
@@ -117,10 +123,8 @@ def serve_rating(
 
     Raises: AssayError where the folder has no rating, this rater's answers no longer count, or the
     address cannot be had."""
-    from assay.evaluation.rating import go_on
     from assay.explorer.app import rating_application
     from assay.explorer.pages.rate import Sheet
-    from assay.lab.store import Store
 
     sheet = Sheet(go_on(rater, folder, Store(root)))
     return _run(
@@ -202,9 +206,6 @@ def listen(host: str, port: int | None) -> socket.socket:
 def experiments(root: Path) -> Experiments:
     """Tell the explorer of experiments by the verbs that the command line has: `assay list` and the
     pages of `assay report`."""
-    from assay.core.schema import to_json
-    from assay.explorer.library import Experiments
-    from assay.lab import catalogue as known
     from assay.verbs import catalogue
 
     page_cache: dict[tuple[str, str], tuple[State, tuple[str, Mapping[str, Any]]]] = {}
@@ -255,9 +256,6 @@ def experiments(root: Path) -> Experiments:
 def trained(root: Path) -> Callable[[], tuple[Subject, ...]]:
     """Tell the explorer of the models of monthly problems that a store holds, which explanations
     name as `monthly-palindromes/22032`."""
-    from assay.explorer.shelf import Subject
-    from assay.verbs import explained
-
     subject_cache: dict[tuple[Any, ...], tuple[Subject, ...]] = {}
 
     def load_problem(name: str) -> tuple[Problem, Explanation | None, Explanation | None]:
@@ -290,8 +288,6 @@ def trained(root: Path) -> Callable[[], tuple[Subject, ...]]:
 
 def _state(name: str, stored: Path | None) -> State:
     """What the page of a result changes with: the result, or the record where nothing is stored."""
-    from assay.lab import records
-
     return str(stored), _changed(stored or records.path(name))
 
 
@@ -306,9 +302,7 @@ def _changed(path: Path) -> int:
 def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str, Any]] | None:
     """Make the page of a result: with its figures where the runs are there, else of the stored
     verdicts, else of the record."""
-    from assay.lab import catalogue, records
-    from assay.lab.sealed import unseal
-    from assay.report import pages
+    from assay.lab import catalogue
 
     home = "/experiments"
     if stored is not None:

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from assay.lab import atomic
+from assay.verbs.destination import writable_file
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -120,16 +123,12 @@ def look(what: Path, root: Path, page: Path | None = None) -> Model:
 
 def writable_page(page: Path | None) -> None:
     """Refuse a page that cannot be written, before anything is computed. Raises: AssayError."""
-    from assay.verbs.destination import writable_file
-
     if page is not None:
         writable_file(page.absolute(), "--page")
 
 
 def write(page: Path, html: str) -> None:
     """Write a page, whole or not at all."""
-    from assay.lab import atomic
-
     page.absolute().parent.mkdir(parents=True, exist_ok=True)
     atomic.write(page, html.encode("utf-8", "replace"))
 

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-import torch
 from annotated_types import Ge, Gt
 
 from assay import (
@@ -41,6 +40,7 @@ from assay import (
     measures,
     normal,
 )
+from assay.core.heavy import torch
 
 EXAMPLES = 256  # per training step
 

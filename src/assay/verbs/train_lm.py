@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from assay.core.bench import Unkept
 from assay.core.errors import AssayError
+from assay.core.heavy import torch
 from assay.verbs.destination import writable
 
 if TYPE_CHECKING:
-    import torch
-
     from assay.core.fit import Trained
     from assay.core.runs import Runs
     from assay.data.corpus import Corpus
@@ -415,8 +414,6 @@ class _Desk(Unkept):
     @property
     def device(self) -> torch.device:
         """Where it trains."""
-        import torch
-
         return torch.device(self._device)
 
     def report(self, done: int, total: int, unit: str = "steps", **numbers: float) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from assay.core.experiment import Experiment
 from assay.core.result_schema import ToldResult
@@ -14,9 +14,9 @@ from assay.lab.events import OnEvent
 from assay.lab.lab import Lab
 from assay.lab.origin import STUDIES
 from assay.lab.preset import Preset
-
-if TYPE_CHECKING:
-    from assay.lab.result import Result
+from assay.lab.result import Result
+from assay.lab.verdicts import choose
+from assay.studies.budget import affordable
 
 
 def run(
@@ -34,8 +34,6 @@ def run(
     if (known := lab.known(experiment, preset, run=True)) is not None:
         return cast(ToldResult, known)
     if experiment.origin.endswith(STUDIES):
-        from assay.studies.budget import affordable
-
         affordable(Path(experiment.origin), lab, experiment, preset)
     with watching if watching is not None else nullcontext() as on_event:
         return lab.run(experiment, preset, on_event).to_json()
@@ -50,8 +48,6 @@ def show(
     Another `arm` is judged as if it were the method.
     Raises: StoreError where runs are missing; ExperimentError for an unknown arm; ClaimError where
     no claim is the one, or several."""
-    from assay.lab.verdicts import choose
-
     stored_result = load_or_judge(lab, experiment, preset, arm, claim)
     if isinstance(stored_result, Mapping):
         return stored_result

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.circuits.places import Place
 from assay.circuits.problem import Problem
+from assay.core.heavy import torch
 from assay.subjects.decoder import Params
 from assay.worlds.algorithms.built.circuit import Circuit
 from assay.worlds.algorithms.task import UNASKED, Task, has_answer
@@ -55,7 +54,7 @@ class Disguised:
     """Of each block, the new number of each head that there was."""
     neurons: tuple[tuple[int, ...], ...]
     """Of each block, the new number of each neuron that there was."""
-    turn: Float[Tensor, "d wide"]
+    turn: Float[torch.Tensor, "d wide"]
     """Where each coordinate of the stream is now."""
 
     def place(self, written: str) -> str:
@@ -124,7 +123,7 @@ def _renamed(task: Task, tokens: np.ndarray, answers: np.ndarray) -> Task:
 
 def _grown(
     params: Params, generator: np.random.Generator
-) -> tuple[dict[str, Tensor], Mapping[str, int]]:
+) -> tuple[dict[str, torch.Tensor], Mapping[str, int]]:
     """A wider model: more directions, and heads and neurons that read everything and write only
     there. Idle ones become such too."""
     _, layers, d, _, heads, _ = params["W_QKV"].shape
@@ -136,7 +135,7 @@ def _grown(
     )
     new = {"d": wide, "heads": heads + more, "m": m + extra}
 
-    def room(name: str, axes: Mapping[int, int]) -> Tensor:
+    def room(name: str, axes: Mapping[int, int]) -> torch.Tensor:
         """One parameter with axes that are wider, new entries 0."""
         x = params[name]
         out = torch.zeros([axes.get(i, n) for i, n in enumerate(x.shape)], dtype=torch.float64)
@@ -170,11 +169,11 @@ def _grown(
 
 
 def _distract(
-    p: dict[str, Tensor],
+    p: dict[str, torch.Tensor],
     layer: int,
     head: int,
     like: int | None,
-    idle: Tensor,
+    idle: torch.Tensor,
     generator: np.random.Generator,
 ) -> None:
     """Let a head look where another does, or anywhere, and write what it finds where nobody
@@ -190,7 +189,7 @@ def _distract(
 
 def _exchanged(
     p: Params, tokens: np.ndarray, answers: np.ndarray, head: np.ndarray, neuron: np.ndarray
-) -> dict[str, Tensor]:
+) -> dict[str, torch.Tensor]:
     """Everything under its new number."""
     out = {name: x.clone() for name, x in p.items()}
     out["W_E"][0, tokens] = p["W_E"][0]
@@ -209,8 +208,8 @@ def _exchanged(
 
 
 def _turned(
-    p: dict[str, Tensor], generator: np.random.Generator
-) -> tuple[dict[str, Tensor], Tensor]:
+    p: dict[str, torch.Tensor], generator: np.random.Generator
+) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """The stream, and inside each head queries with keys and values with outputs, turned; neurons
     before and after stretched and shrunk."""
     wide, layers, heads, e = (
@@ -264,10 +263,10 @@ def _noisy(problem: Problem, generator: np.random.Generator, noise: float) -> Pr
     return problem
 
 
-def _rotation(n: int, generator: np.random.Generator) -> Float[Tensor, "n n"]:
+def _rotation(n: int, generator: np.random.Generator) -> Float[torch.Tensor, "n n"]:
     q, r = np.linalg.qr(generator.standard_normal((n, n)))
     return torch.from_numpy(q * np.sign(np.diag(r)))
 
 
-def _normal(shape: tuple[int, ...], generator: np.random.Generator) -> Tensor:
+def _normal(shape: tuple[int, ...], generator: np.random.Generator) -> torch.Tensor:
     return torch.from_numpy(generator.standard_normal(tuple(shape)))

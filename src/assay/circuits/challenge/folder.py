@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Int
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -22,6 +21,7 @@ from assay.circuits.problem import Problem
 from assay.circuits.verify.features import Known
 from assay.core import foreign
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.subjects.decoder import Shape
 from assay.worlds.algorithms.task import Task, has_answer, unasked
 

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from assay.circuits.challenge.folder import SEAL, SEALED, opened
 from assay.circuits.challenge.planted import Planted, plant
 from assay.circuits.problem import Problem
 from assay.core import foreign
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
+import numpy as np
 from jaxtyping import Bool, Float
-from torch import Tensor
 
 from assay.circuits.find.cutting import ROWS, without_edges
 from assay.circuits.find.question import Question
+from assay.core.heavy import torch
+from assay.core.rng import normal
 from assay.subjects.parts import Edge, Part, Reader, Written, run_by_parts
 
 
@@ -25,14 +26,14 @@ class Scores:
     smaller."""
 
     edges: tuple[Edge, ...]
-    values: Float[Tensor, "run b edge"]
+    values: Float[torch.Tensor, "run b edge"]
     """Of each input; the score of an edge is the mean over inputs."""
 
-    def mean(self) -> Float[Tensor, "run edge"]:
+    def mean(self) -> Float[torch.Tensor, "run edge"]:
         """The score of each edge."""
         return self.values.mean(1)
 
-    def found(self, q: Question, share: float = 0.01) -> Bool[Tensor, "run edge"]:
+    def found(self, q: Question, share: float = 0.01) -> Bool[torch.Tensor, "run edge"]:
         """Mark the edges worth at least this share of all that there is to explain, in either
         direction."""
         return self.mean().abs() >= share * q.span().abs()[:, None]
@@ -74,7 +75,7 @@ def by_integrated_gradients(q: Question, steps: int = 32) -> Scores:
     return Scores(q.edges, _scored(q, _slopes(q, steps, inputs)))
 
 
-def missed(q: Question, scores: Scores) -> Float[Tensor, "run"]:
+def missed(q: Question, scores: Scores) -> Float[torch.Tensor, "run"]:
     """Give the share of all there is that the edges out of the inputs do not add up to: 0 for
     integrated gradients with steps enough.
 
@@ -108,9 +109,6 @@ def by_integrated_activations(q: Question, steps: int = 16) -> Scores:
 
 def by_chance(q: Question, seeds: Sequence[int]) -> Scores:
     """Draw scores at random by each run's seed: what a ranking is worth that knows nothing."""
-    import numpy as np
-
-    from assay.core.rng import normal
 
     noise = torch.from_numpy(
         normal(np.array(seeds), "circuits.find.chance", 0, (1, len(q.edges)))
@@ -118,13 +116,13 @@ def by_chance(q: Question, seeds: Sequence[int]) -> Scores:
     return Scores(q.edges, noise.expand(-1, len(q.tokens), -1))
 
 
-def _compute_alphas(steps: int, q: Question) -> Float[Tensor, "n 1 1"]:
+def _compute_alphas(steps: int, q: Question) -> Float[torch.Tensor, "n 1 1"]:
     """How far along the way each row is: all inputs at the first step, then all at the next."""
     alpha = (torch.arange(steps, device=q.tokens.device) + 0.5) / steps
     return alpha.repeat_interleave(len(q.tokens))[:, None, None]
 
 
-def _between(q: Question, part: Part, alphas: Float[Tensor, "n 1 1"]) -> Written:
+def _between(q: Question, part: Part, alphas: Float[torch.Tensor, "n 1 1"]) -> Written:
     """What a part writes on the way from the donor's writing to its own."""
     times = len(alphas) // len(q.tokens)
     clean, donor = (x.repeat(1, times, 1, 1) for x in (q.clean.wrote[part], q.donor[part]))
@@ -134,7 +132,7 @@ def _between(q: Question, part: Part, alphas: Float[Tensor, "n 1 1"]) -> Written
 
 def _slopes(
     q: Question, steps: int, written: Mapping[Part, Written]
-) -> dict[Reader, Float[Tensor, "run b s d"]]:
+) -> dict[Reader, Float[torch.Tensor, "run b s d"]]:
     """The slope of the number in what each reader reads, averaged over the steps of a way.
 
     Every reader reads the embedding, so a nudge of 0 is added there that is each reader's own.
@@ -146,7 +144,7 @@ def _slopes(
         if u == first
     }
 
-    def nudged(more: Tensor) -> Written:
+    def nudged(more: torch.Tensor) -> Written:
         return lambda x: x + more
 
     forward_pass = run_by_parts(
@@ -169,8 +167,8 @@ def _slopes(
 
 
 def _scored(
-    q: Question, slopes: Mapping[Reader, Float[Tensor, "run b s d"]]
-) -> Float[Tensor, "run b edge"]:
+    q: Question, slopes: Mapping[Reader, Float[torch.Tensor, "run b s d"]]
+) -> Float[torch.Tensor, "run b edge"]:
     """Each edge's loss to first order: what changes there times the slope."""
     off = {part: q.clean.wrote[part] - q.donor[part] for part in q.parts}
     return torch.stack([torch.einsum("rbsd,rbsd->rb", off[u], slopes[v]) for u, v in q.edges], -1)

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
 
 from assay.circuits.find.question import Question
+from assay.core.heavy import torch
 from assay.subjects.parts import Apart, Part, Written, run_by_parts
 
 ROWS = 1024
@@ -21,13 +20,15 @@ ROWS = 1024
 
 
 def without_edges(
-    q: Question, cuts: Bool[Tensor, "cut edge"] | Bool[Tensor, "run cut edge"], rows: int = ROWS
-) -> Float[Tensor, "run cut b"]:
+    q: Question,
+    cuts: Bool[torch.Tensor, "cut edge"] | Bool[torch.Tensor, "run cut edge"],
+    rows: int = ROWS,
+) -> Float[torch.Tensor, "run cut b"]:
     """Give the number under each cut: readers of the edges marked are shown the donor's writing,
     and all else follows from that."""
     cuts = cuts.expand(len(q.params["W_E"]), *cuts.shape[-2:])
 
-    def passed(some: Bool[Tensor, "run cut edge"]) -> Apart:
+    def passed(some: Bool[torch.Tensor, "run cut edge"]) -> Apart:
         read = {
             edge: _swapped(q, edge[0], some[..., i], False)
             for i, edge in enumerate(q.edges)
@@ -40,11 +41,11 @@ def without_edges(
 
 def without_parts(
     q: Question,
-    cuts: Bool[Tensor, "cut part s"] | Bool[Tensor, "run cut part s"],
+    cuts: Bool[torch.Tensor, "cut part s"] | Bool[torch.Tensor, "run cut part s"],
     *,
     restored: bool = False,
     rows: int = ROWS,
-) -> Float[Tensor, "run cut b"]:
+) -> Float[torch.Tensor, "run cut b"]:
     """Give the number with the donor's writing in place of each part's at the positions marked.
 
     `restored`: the other way round. Embedding and positions are the donor's, so that all follows
@@ -52,7 +53,7 @@ def without_parts(
     """
     cuts = cuts.expand(len(q.params["W_E"]), *cuts.shape[-3:])
 
-    def passed(some: Bool[Tensor, "run cut part s"]) -> Apart:
+    def passed(some: Bool[torch.Tensor, "run cut part s"]) -> Apart:
         inputs = ("embed", "pos")
         acting = [
             (i, part)
@@ -72,7 +73,7 @@ def without_parts(
 def _swapped(
     q: Question,
     part: Part,
-    marked: Bool[Tensor, "run cut"] | Bool[Tensor, "run cut s"],
+    marked: Bool[torch.Tensor, "run cut"] | Bool[torch.Tensor, "run cut s"],
     restored: bool,
 ) -> Written:
     """What one part writes under each cut: the other writing where it is marked; restored, its own
@@ -81,7 +82,7 @@ def _swapped(
     mask = marked.repeat_interleave(len(q.tokens), 1)[..., None]
     mask = mask if mask.ndim == 4 else mask[..., None]
 
-    def written(x: Float[Tensor, "run n s d"]) -> Float[Tensor, "run n s d"]:
+    def written(x: Float[torch.Tensor, "run n s d"]) -> Float[torch.Tensor, "run n s d"]:
         donor = q.donor[part].repeat(1, cuts, 1, 1)
         if not restored:
             return torch.where(mask, donor, x)
@@ -93,8 +94,8 @@ def _swapped(
 
 
 def _measured(
-    q: Question, cuts: Tensor, passed: Callable[[Tensor], Apart], rows: int
-) -> Iterator[Float[Tensor, "run cut b"]]:
+    q: Question, cuts: torch.Tensor, passed: Callable[[torch.Tensor], Apart], rows: int
+) -> Iterator[Float[torch.Tensor, "run cut b"]]:
     """The number under some cuts at a time."""
     with torch.no_grad():
         for some in cuts.split(max(1, rows // len(q.tokens)), 1):

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.circuits.find.question import Question
 from assay.circuits.find.terms import constant, normed_terms
+from assay.core.heavy import torch
 from assay.subjects.parts import Part, Reader
 
 
@@ -18,12 +17,12 @@ from assay.subjects.parts import Part, Reader
 class Direct:
     """What each part adds to the number by itself, through no later part."""
 
-    of: dict[Part, Float[Tensor, "run b"]]
-    rest: Float[Tensor, "run b"]
+    of: dict[Part, Float[torch.Tensor, "run b"]]
+    rest: Float[torch.Tensor, "run b"]
     """What biases of attention and the final norm's own bias add."""
 
     @property
-    def total(self) -> Float[Tensor, "run b"]:
+    def total(self) -> Float[torch.Tensor, "run b"]:
         """All of it: the number itself."""
         return torch.stack([*self.of.values(), self.rest]).sum(0)
 

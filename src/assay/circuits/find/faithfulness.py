@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.circuits.find.attribution import Scores
 from assay.circuits.find.cutting import ROWS, without_edges
 from assay.circuits.find.question import Question
 from assay.core import rng
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 
 PROPORTIONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """MIB's sizes of circuits, as shares of all edges."""
@@ -31,11 +30,11 @@ class Curve:
     """How faithful circuits of growing size are."""
 
     shares: tuple[float, ...]
-    faithfulness: Float[Tensor, "run size"]
+    faithfulness: Float[torch.Tensor, "run size"]
     """(m(C) − m(∅)) / (m(N) − m(∅)): 0 with no edge, 1 with all."""
 
     @property
-    def cpr(self) -> Float[Tensor, "run"]:
+    def cpr(self) -> Float[torch.Tensor, "run"]:
         """MIB's integrated circuit performance ratio: the area under the curve.
 
         Formula: ∫ f dk by the trapezoidal rule over the shares; Better: higher, where edges are
@@ -45,7 +44,7 @@ class Curve:
         return area(self.faithfulness, self.shares)
 
     @property
-    def cmd(self) -> Float[Tensor, "run"]:
+    def cmd(self) -> Float[torch.Tensor, "run"]:
         """MIB's integrated circuit–model distance: the area between the curve and 1.
 
         Formula: ∫ |1 − f| dk by the trapezoidal rule over the shares; Better: lower, where edges
@@ -61,7 +60,9 @@ def every_size(q: Question) -> tuple[float, ...]:
     return tuple(i / len(q.edges) for i in range(len(q.edges) + 1))
 
 
-def area(curve: Float[Tensor, "*any size"], shares: tuple[float, ...]) -> Float[Tensor, "*any"]:
+def area(
+    curve: Float[torch.Tensor, "*any size"], shares: tuple[float, ...]
+) -> Float[torch.Tensor, "*any"]:
     """Give the area under a curve by the trapezoidal rule."""
     return torch.trapezoid(
         curve, torch.tensor(shares, dtype=curve.dtype, device=curve.device), dim=-1
@@ -69,8 +70,8 @@ def area(curve: Float[Tensor, "*any size"], shares: tuple[float, ...]) -> Float[
 
 
 def circuits(
-    scores: Float[Tensor, "*any edge"], shares: tuple[float, ...], *, absolute: bool
-) -> Bool[Tensor, "*any size edge"]:
+    scores: Float[torch.Tensor, "*any edge"], shares: tuple[float, ...], *, absolute: bool
+) -> Bool[torch.Tensor, "*any size edge"]:
     """Mark the edges that circuits of these sizes keep: the highest scores, or the largest in size;
     of equal ones those nearer to the input.
 
@@ -109,8 +110,8 @@ def curve(
 
 
 def _kept_means(
-    q: Question, masks: Bool[Tensor, "run size edge"], rows: int
-) -> Float[Tensor, "run size"]:
+    q: Question, masks: Bool[torch.Tensor, "run size edge"], rows: int
+) -> Float[torch.Tensor, "run size"]:
     return without_edges(q, ~masks, rows).mean(2)
 
 
@@ -182,7 +183,7 @@ def resampled(
     return Area(values[0], low, high, first.cpu().numpy())
 
 
-def _counts(stream: str, draws: int, n: int) -> Int[Tensor, "draw n"]:
+def _counts(stream: str, draws: int, n: int) -> Int[torch.Tensor, "draw n"]:
     """How often each of n inputs is picked in each draw."""
     picked = rng.integers(np.zeros(1, int), f"circuits.find.{stream}.{n}", 0, (draws, n), n)[0]
     return torch.from_numpy(np.stack([np.bincount(row, minlength=n) for row in picked])).double()

@@ -6,15 +6,16 @@ donor's inputs."""
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.circuits.find.cutting import ROWS, without_parts
 from assay.circuits.find.question import Question
+from assay.core.heavy import torch
 
 
-def grid(q: Question, *, restored: bool = False, rows: int = ROWS) -> Float[Tensor, "run b part s"]:
+def grid(
+    q: Question, *, restored: bool = False, rows: int = ROWS
+) -> Float[torch.Tensor, "run b part s"]:
     """Give the effect of each part at each position on the number of each input, all cells batched.
 
     Formula: m(clean) − m(clean, part at s from the donor); restored: m(donor's inputs, part at s as
@@ -31,7 +32,7 @@ def grid(q: Question, *, restored: bool = False, rows: int = ROWS) -> Float[Tens
     return effect.transpose(1, 2).unflatten(2, (len(q.parts), -1))
 
 
-def effects(q: Question, rows: int = ROWS) -> Float[Tensor, "run b part"]:
+def effects(q: Question, rows: int = ROWS) -> Float[torch.Tensor, "run b part"]:
     """Give what the number of each input loses when one part has the other writing at all
     positions."""
     n = len(q.parts)

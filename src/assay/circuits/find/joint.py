@@ -7,16 +7,15 @@ them."""
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
 
 from assay.circuits.find.attribution import Scores
 from assay.circuits.find.cutting import ROWS, without_edges, without_parts
 from assay.circuits.find.question import Question
+from assay.core.heavy import torch
 
 
-def pairs_of_parts(q: Question, rows: int = ROWS) -> Float[Tensor, "run b part part"]:
+def pairs_of_parts(q: Question, rows: int = ROWS) -> Float[torch.Tensor, "run b part part"]:
     """Give what the number of each input loses when two parts have the other writing at all
     positions; the diagonal is one part alone."""
     identity = torch.eye(len(q.parts), dtype=torch.bool, device=q.tokens.device)
@@ -29,7 +28,7 @@ def pairs_of_parts(q: Question, rows: int = ROWS) -> Float[Tensor, "run b part p
     return losses.transpose(1, 2).unflatten(2, identity.shape)
 
 
-def interaction(pairs: Float[Tensor, "run b n n"]) -> Float[Tensor, "run b n n"]:
+def interaction(pairs: Float[torch.Tensor, "run b n n"]) -> Float[torch.Tensor, "run b n n"]:
     """Give what two lose together beyond what each loses alone: above 0 where one stands in for the
     other. The diagonal means nothing."""
     singles = pairs.diagonal(dim1=2, dim2=3)
@@ -66,7 +65,7 @@ def by_pairs(q: Question, rows: int = ROWS) -> Scores:
     return Scores(q.edges, worth.gather(-1, best)[..., 0])
 
 
-def pruned(q: Question, share: float = 0.01, rows: int = ROWS) -> Bool[Tensor, "edge"]:
+def pruned(q: Question, share: float = 0.01, rows: int = ROWS) -> Bool[torch.Tensor, "edge"]:
     """Cut edges for good, one after another from the logits back, each where the number then
     changes by less than a share of all there is.
 

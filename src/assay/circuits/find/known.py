@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
 
 from assay.circuits.find.attribution import Scores
@@ -15,6 +14,7 @@ from assay.circuits.find.faithfulness import curve, every_size
 from assay.circuits.find.question import Question, logit_difference, nothing, other, right_alone
 from assay.core import rng
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.worlds.algorithms.built.circuit import Circuit
 
 

@@ -6,12 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.circuits.find.question import Question
 from assay.core.errors import ModelError
+from assay.core.heavy import torch
 from assay.subjects.decoder import Params
 from assay.subjects.parts import Apart, Part, Reader, earlier, readers, run_by_parts
 
@@ -57,16 +56,16 @@ def paths(params: Params, start: Part) -> tuple[Path, ...]:
     return tuple(onward(start, ()))
 
 
-def path_effects(q: Question, path_list: Sequence[Path]) -> Float[Tensor, "run path b"]:
+def path_effects(q: Question, path_list: Sequence[Path]) -> Float[torch.Tensor, "run path b"]:
     """Give what the number of each input loses when one path carries the donor's writing.
 
     Beginnings that paths share are worked out once. Raises: ModelError for a path with an edge that
     is not there.
     Source: Wang et al. 2022 (arXiv 2211.00593); Goldowsky-Dill et al. 2023 (arXiv 2304.05969).
     """
-    carried: dict[Path, Tensor] = {}
+    carried: dict[Path, torch.Tensor] = {}
 
-    def changed(path: Path) -> Float[Tensor, "run b s d"]:
+    def changed(path: Path) -> Float[torch.Tensor, "run b s d"]:
         """What the last part of a path writes anew; of a path of one edge its start is given the
         donor's writing."""
         if path not in carried:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+
+from assay.core.heavy import torch
 
 NAMES = ("itself", "first", "before", "same token", "after the same")
 
@@ -26,7 +26,9 @@ class Look:
     """What a head gives them that looks alike at all it sees."""
 
 
-def looks(pattern: Float[Tensor, "b s s"], tokens: Int[Tensor, "b s"]) -> tuple[Look, ...]:
+def looks(
+    pattern: Float[torch.Tensor, "b s s"], tokens: Int[torch.Tensor, "b s"]
+) -> tuple[Look, ...]:
     """Measure one head's attention on some inputs, averaged over the queries that see such a place.
 
     "same token" is an earlier place with the token of the query, "after the same" a place right
@@ -44,7 +46,7 @@ def looks(pattern: Float[Tensor, "b s s"], tokens: Int[Tensor, "b s"]) -> tuple[
     return tuple(results)
 
 
-def _places(tokens: Int[Tensor, "b s"]) -> list[Bool[Tensor, "b s s"]]:
+def _places(tokens: Int[torch.Tensor, "b s"]) -> list[Bool[torch.Tensor, "b s s"]]:
     """Of each kind, which keys are meant, for each query; never later ones."""
     n, s = tokens.shape
     q, k = torch.arange(s)[:, None], torch.arange(s)[None]

@@ -11,16 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.core.errors import DataError, ModelError
+from assay.core.heavy import torch
 from assay.subjects.decoder import Activation, Params
 from assay.subjects.parts import Apart, Edge, Part, edges, parts, run_by_parts
 
-Donor = Mapping[Part, Float[Tensor, "run b s d"]]
+Donor: TypeAlias = 'Mapping[Part, Float[torch.Tensor, "run b s d"]]'
 """What each part would have written."""
 
 
@@ -29,8 +29,8 @@ class Question:
     """What a decoder does on some inputs, in one number for each."""
 
     params: Params
-    tokens: Int[Tensor, "b s"]
-    weights: Float[Tensor, "b s v"]
+    tokens: Int[torch.Tensor, "b s"]
+    weights: Float[torch.Tensor, "b s v"]
     """How much each logit counts: `logit_difference` makes them."""
     donor: Donor
     """What is put in the place of what parts write."""
@@ -53,12 +53,12 @@ class Question:
         return edges(self.params)
 
     @cached_property
-    def full(self) -> Float[Tensor, "run b"]:
+    def full(self) -> Float[torch.Tensor, "run b"]:
         """The number of the whole decoder, m(N)."""
         return self.measured(self.clean.logits)
 
     @cached_property
-    def empty(self) -> Float[Tensor, "run b"]:
+    def empty(self) -> Float[torch.Tensor, "run b"]:
         """The number with every part's other writing in its place, m(∅)."""
         with torch.no_grad():
             replacements = {part: lambda _, new=new: new for part, new in self.donor.items()}
@@ -66,20 +66,20 @@ class Question:
                 run_by_parts(self.params, self.tokens, self.activation, written=replacements).logits
             )
 
-    def measured(self, logits: Float[Tensor, "run n s v"]) -> Float[Tensor, "run n"]:
+    def measured(self, logits: Float[torch.Tensor, "run n s v"]) -> Float[torch.Tensor, "run n"]:
         """The number of each input; of several copies of all inputs, one after another, where there
         are more."""
         weights = self.weights.repeat(logits.shape[1] // len(self.weights), 1, 1)
         return torch.einsum("rbsv,bsv->rb", logits, weights.to(logits))
 
-    def named(self, selection: Iterable[Edge]) -> Bool[Tensor, "edge"]:
+    def named(self, selection: Iterable[Edge]) -> Bool[torch.Tensor, "edge"]:
         """Mark these among all edges. Raises: ModelError for one that is not there."""
         selection = set(selection)
         if absent := sorted(selection - set(self.edges)):
             raise ModelError(f"this decoder has no edge {' → '.join(map(str, absent[0]))}")
         return torch.tensor([e in selection for e in self.edges], device=self.tokens.device)
 
-    def span(self) -> Float[Tensor, "run"]:
+    def span(self) -> Float[torch.Tensor, "run"]:
         """The mean of the number for the whole decoder less that for none of it: what there is to
         explain.
 
@@ -95,11 +95,11 @@ class Question:
 
 
 def logit_difference(
-    right: Int[Tensor, "b s"],
-    wrong: Int[Tensor, "b s"],
+    right: Int[torch.Tensor, "b s"],
+    wrong: Int[torch.Tensor, "b s"],
     answers: int,
-    positions: Bool[Tensor, "b s"],
-) -> Float[Tensor, "b s v"]:
+    positions: Bool[torch.Tensor, "b s"],
+) -> Float[torch.Tensor, "b s v"]:
     """Weigh logits so that they give the mean of right less wrong over the positions marked; equal
     answers give 0.
 
@@ -115,8 +115,8 @@ def logit_difference(
 
 
 def right_alone(
-    right: Int[Tensor, "b s"], answers: int, positions: Bool[Tensor, "b s"]
-) -> Float[Tensor, "b s v"]:
+    right: Int[torch.Tensor, "b s"], answers: int, positions: Bool[torch.Tensor, "b s"]
+) -> Float[torch.Tensor, "b s v"]:
     """Weigh logits so that they give the mean of right less the mean of all others; no answer is
     named as the rival.
 
@@ -135,9 +135,9 @@ def right_alone(
 
 def other(
     params: Params,
-    tokens: Int[Tensor, "b s"],
+    tokens: Int[torch.Tensor, "b s"],
     activation: Activation = "relu",
-    places: Int[Tensor, "b s"] | None = None,
+    places: Int[torch.Tensor, "b s"] | None = None,
 ) -> Donor:
     """What parts write on other inputs, and there with the positions of other places, where some
     are given for each place.
@@ -157,7 +157,7 @@ def other(
 
 def mean(
     params: Params,
-    tokens: Int[Tensor, "b s"],
+    tokens: Int[torch.Tensor, "b s"],
     activation: Activation = "relu",
     *,
     over_places: bool = False,
@@ -171,7 +171,7 @@ def mean(
     }
 
 
-def nothing(params: Params, tokens: Int[Tensor, "b s"]) -> Donor:
+def nothing(params: Params, tokens: Int[torch.Tensor, "b s"]) -> Donor:
     """Parts that write nothing at all: 0, where no input may ever lead."""
     size = (len(params["W_E"]), *tokens.shape, params["W_E"].shape[-1])
     return {part: params["W_E"].new_zeros(size) for part in parts(params)}

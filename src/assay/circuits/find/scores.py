@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.circuits.find.question import Question
 from assay.circuits.find.terms import constant, normed_terms
+from assay.core.heavy import torch
 from assay.subjects.decoder import rotated
 from assay.subjects.parts import Part, Reader, Slot
 
@@ -23,17 +22,17 @@ class ScoreTerms:
     query read and one that the key read."""
 
     sources: tuple[Source, ...]
-    values: Float[Tensor, "run b source source s s"]
+    values: Float[torch.Tensor, "run b source source s s"]
     """Query's source, key's source, query's position, key's position; later keys too, which the
     softmax never sees."""
 
     @property
-    def scores(self) -> Float[Tensor, "run b s s"]:
+    def scores(self) -> Float[torch.Tensor, "run b s s"]:
         """The scores themselves: the sum of all terms."""
         return self.values.sum((2, 3))
 
     @property
-    def share(self) -> Float[Tensor, "run source source"]:
+    def share(self) -> Float[torch.Tensor, "run source source"]:
         """How much of what tells keys apart each pair makes: covariances with the score over the
         keys that each query sees, as shares.
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.circuits.find.terms import folded
 from assay.core.errors import ModelError
+from assay.core.heavy import torch
 from assay.subjects.decoder import Params, rotated
 from assay.subjects.parts import Part, Reader, Slot, parts
 
@@ -24,7 +23,7 @@ Kind = Literal["embed", "pos"]
 
 def written_table(
     params: Params, kind: Kind = "embed", through: Sequence[Part] = ()
-) -> Float[Tensor, "run n d"]:
+) -> Float[torch.Tensor, "run n d"]:
     """Give what every token or position writes to the stream, moved on by heads one after another.
 
     Raises: ModelError for heads that are not there or not one after another, and for positions that
@@ -47,7 +46,7 @@ def written_table(
     return x
 
 
-def ov_table(params: Params, *heads: Part, kind: Kind = "embed") -> Float[Tensor, "run n v"]:
+def ov_table(params: Params, *heads: Part, kind: Kind = "embed") -> Float[torch.Tensor, "run n v"]:
     """Give what attending to each token, or position, adds to each logit through these heads one
     after another; none: the direct path.
 
@@ -65,7 +64,7 @@ def qk_table(
     query: tuple[Kind, Sequence[Part]] = ("embed", ()),
     key: tuple[Kind, Sequence[Part]] = ("embed", ()),
     distance: int = 0,
-) -> Float[Tensor, "run n m"]:
+) -> Float[torch.Tensor, "run n m"]:
     """Give a head's score of every key for every query, each a token's or position's writing moved
     on by earlier heads.
 
@@ -94,7 +93,7 @@ def qk_table(
     return sides[0] @ sides[1].mT / sides[0].shape[-1] ** 0.5
 
 
-def copying(table: Float[Tensor, "run n v"]) -> Float[Tensor, "run"]:
+def copying(table: Float[torch.Tensor, "run n v"]) -> Float[torch.Tensor, "run"]:
     """Give the share of rows whose own column is the largest: whether a head copies what it reads,
     or attends to what is alike.
 

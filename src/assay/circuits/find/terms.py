@@ -3,17 +3,16 @@ is held where it is."""
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
+from assay.core.heavy import torch
 from assay.subjects.decoder import EPS, Params
 from assay.subjects.parts import Apart, Part, Reader, earlier
 
 
 def normed_terms(
     params: Params, forward_pass: Apart, reader: Reader
-) -> dict[Part, Float[Tensor, "run b s d"]]:
+) -> dict[Part, Float[torch.Tensor, "run b s d"]]:
     """Give each earlier part's share of what a reader is given after its norm, at the divisor of
     this pass."""
     gain, bias = _norm_of(params, reader)
@@ -24,7 +23,9 @@ def normed_terms(
     }
 
 
-def constant(params: Params, forward_pass: Apart, reader: Reader) -> Float[Tensor, "run b s d"]:
+def constant(
+    params: Params, forward_pass: Apart, reader: Reader
+) -> Float[torch.Tensor, "run b s d"]:
     """Give what no part wrote: biases of earlier attention through the norm, and the norm's own
     bias."""
     gain, bias = _norm_of(params, reader)
@@ -34,14 +35,16 @@ def constant(params: Params, forward_pass: Apart, reader: Reader) -> Float[Tenso
     return out if bias is None else out + bias[:, None, None]
 
 
-def folded(params: Params, x: Float[Tensor, "run n d"], reader: Reader) -> Float[Tensor, "run n d"]:
+def folded(
+    params: Params, x: Float[torch.Tensor, "run n d"], reader: Reader
+) -> Float[torch.Tensor, "run n d"]:
     """Take the mean off as a reader's norm does, and multiply by its gain; its divisor, which
     inputs decide, is left out."""
     gain, bias = _norm_of(params, reader)
     return _scaled(x[:, None], None, gain, bias)[:, 0]
 
 
-def _norm_of(params: Params, reader: Reader) -> tuple[Tensor | None, Tensor | None]:
+def _norm_of(params: Params, reader: Reader) -> tuple[torch.Tensor | None, torch.Tensor | None]:
     """Gain and bias of the norm in front of a reader, where it has one."""
     if reader.kind == "logits":
         return params.get("gain"), params.get("bias")
@@ -50,7 +53,7 @@ def _norm_of(params: Params, reader: Reader) -> tuple[Tensor | None, Tensor | No
     return gain, bias
 
 
-def _biases(params: Params, reader: Reader) -> Float[Tensor, "run 1 1 d"]:
+def _biases(params: Params, reader: Reader) -> Float[torch.Tensor, "run 1 1 d"]:
     """The sum of the attention biases that a reader reads: those of earlier blocks, and of its own
     for an MLP."""
     runs, layers, d = params["W_QKV"].shape[:3]
@@ -60,7 +63,9 @@ def _biases(params: Params, reader: Reader) -> Float[Tensor, "run 1 1 d"]:
     return params["b_O"][:, :upto].sum(1)[:, None, None]
 
 
-def _stream(params: Params, forward_pass: Apart, reader: Reader) -> Float[Tensor, "run b s d"]:
+def _stream(
+    params: Params, forward_pass: Apart, reader: Reader
+) -> Float[torch.Tensor, "run b s d"]:
     """What a reader reads before its norm."""
     return torch.stack([forward_pass.wrote[part] for part in earlier(params, reader)]).sum(
         0
@@ -68,8 +73,8 @@ def _stream(params: Params, forward_pass: Apart, reader: Reader) -> Float[Tensor
 
 
 def _divisor(
-    x: Tensor, gain: Tensor | None, bias: Tensor | None
-) -> Float[Tensor, "run b s 1"] | None:
+    x: torch.Tensor, gain: torch.Tensor | None, bias: torch.Tensor | None
+) -> Float[torch.Tensor, "run b s 1"] | None:
     """What a norm divides by; None where there is none."""
     if gain is None:
         return None
@@ -78,8 +83,11 @@ def _divisor(
 
 
 def _scaled(
-    x: Tensor, sigma: Tensor | None, gain: Tensor | None, bias: Tensor | None
-) -> Float[Tensor, "run b s d"]:
+    x: torch.Tensor,
+    sigma: torch.Tensor | None,
+    gain: torch.Tensor | None,
+    bias: torch.Tensor | None,
+) -> Float[torch.Tensor, "run b s d"]:
     """What a norm makes of one share of what it reads, without its bias."""
     if gain is None:
         return x

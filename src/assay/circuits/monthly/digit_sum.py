@@ -19,12 +19,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.circuits.explanation import Explanation, Variable
 from assay.circuits.places import Place
 from assay.circuits.problem import Problem
 from assay.core import rng
+from assay.core.heavy import torch
 from assay.subjects.parts import Part
 
 SEED, INPUTS = 2000, 600
@@ -118,7 +118,9 @@ def find_views(problem: Problem) -> tuple[Seen, ...]:
                 other = _shuffle_within_kind(_carries(tokens, digits)[:, digit])
                 wrote = clean.wrote[Part("head", 0, head)][0, other, place]
 
-                def write(out: Tensor, wrote: Tensor = wrote, place: int = place) -> Tensor:
+                def write(
+                    out: torch.Tensor, wrote: torch.Tensor = wrote, place: int = place
+                ) -> torch.Tensor:
                     out = out.clone()
                     out[0, :, place] = wrote
                     return out
@@ -164,8 +166,8 @@ def circle(problem: Problem) -> Float[np.ndarray, " distance"]:
 
 
 def _compute_log_probs(
-    problem: Problem, logits: Float[Tensor, "n s v"]
-) -> Float[Tensor, "n digit v"]:
+    problem: Problem, logits: Float[torch.Tensor, "n s v"]
+) -> Float[torch.Tensor, "n digit v"]:
     """Log-probabilities where a digit is asked for."""
     first = 2 * _digits(problem) + 1
     return logits[:, first : first + _digits(problem)].double().log_softmax(-1)

@@ -17,13 +17,13 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 
 from assay.circuits.explanation import Explanation, Variable
 from assay.circuits.places import Place
 from assay.circuits.problem import Problem
 from assay.circuits.verify.adversarial import SOUND
+from assay.core.heavy import torch
 from assay.subjects.parts import Part
 
 SEED, INPUTS = 2000, 2000

@@ -4,12 +4,12 @@ inputs, and against averages."""
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from assay.circuits.find.question import Donor, Question, logit_difference, mean, other, right_alone
 from assay.circuits.picture.bounds import inputs
 from assay.circuits.problem import Problem
 from assay.core import rng
+from assay.core.heavy import torch
 
 AGAINST_OTHERS = "the right answer's logit less that of the other input's answer"
 AGAINST_ALL = "the right answer's logit less the mean of all others"

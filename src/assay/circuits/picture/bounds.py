@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from assay.circuits.problem import Problem
 from assay.core.plain import plain
-
-if TYPE_CHECKING:
-    from assay.circuits.problem import Problem
 
 PLACES = 32
 """Positions of a heat map; of a longer input the last ones."""

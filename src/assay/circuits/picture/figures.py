@@ -7,16 +7,13 @@ of no model."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
 from assay.circuits.picture.bounds import HEADS, PARTS, PLACES, short, window
+from assay.circuits.verify.score import Row
 from assay.core.figures import Figure, columns
-
-if TYPE_CHECKING:
-    from assay.circuits.verify.score import Row
 
 
 def attention(

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from jaxtyping import Int
 
 from assay.circuits.explanation import GIVEN, Rule
@@ -19,6 +18,7 @@ from assay.circuits.program import Program
 from assay.circuits.verify.interchange import Interchanged
 from assay.circuits.verify.scrubbing import singly
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.subjects.parts import Edge as Wire
 from assay.subjects.parts import Part, Reader
 

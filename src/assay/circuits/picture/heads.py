@@ -7,9 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.circuits.find.direct import direct
 from assay.circuits.find.grids import effects
@@ -20,6 +18,7 @@ from assay.circuits.find.scores import Source, score_terms
 from assay.circuits.find.tables import copying, ov_table
 from assay.circuits.picture.bounds import PAIRED
 from assay.circuits.problem import Problem
+from assay.core.heavy import torch
 from assay.subjects.parts import Part
 
 _LOAD = 2**25
@@ -92,7 +91,7 @@ def costs(q: Question, rows: int) -> tuple[list[float | None], list[float | None
     if n > PAIRED:
         single_costs = (effects(q, rows).mean(1)[0] / span).tolist()
         return single_costs, [None] * n, [""] * n
-    both: Float[Tensor, "part part"] = pairs_of_parts(q, rows).mean(1)[0] / span
+    both: Float[torch.Tensor, "part part"] = pairs_of_parts(q, rows).mean(1)[0] / span
     diagonal = both.diagonal()
     joint_costs = both - diagonal[None]  # of a row, what it costs once the column is gone
     joint_costs.fill_diagonal_(-torch.inf)

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.circuits.find.cutting import without_parts
 from assay.circuits.find.question import Question
@@ -17,6 +15,7 @@ from assay.circuits.find.scores import Source
 from assay.circuits.find.tables import Kind, ov_table, qk_table
 from assay.circuits.picture.bounds import TOKENS, short, window
 from assay.circuits.problem import Problem
+from assay.core.heavy import torch
 from assay.subjects.parts import Part
 
 MEAN = "mean over inputs"
@@ -70,7 +69,7 @@ def attention(
 
 def patching(
     q: Question, parts: Sequence[Part], rows: int, *, restored: bool
-) -> Float[Tensor, "part s"]:
+) -> Float[torch.Tensor, "part s"]:
     """Give what the number loses, or regains, by each part at each position that is shown, as a
     share of all there is.
 
@@ -91,7 +90,7 @@ def patching(
 
 
 def patched(
-    values: Float[Tensor, "part s"], parts: Sequence[Part], length: int, *, restored: bool
+    values: Float[torch.Tensor, "part s"], parts: Sequence[Part], length: int, *, restored: bool
 ) -> Map:
     """Show such numbers."""
     title = "Given back to a pass on other inputs" if restored else "Taken from another input"
@@ -183,7 +182,7 @@ def _side(
     )
 
 
-def _rows(values: Tensor) -> tuple[tuple[float | None, ...], ...]:
+def _rows(values: torch.Tensor) -> tuple[tuple[float | None, ...], ...]:
     return tuple(
         tuple(float(x) if np.isfinite(x) else None for x in row) for row in values.double().numpy()
     )

@@ -4,22 +4,19 @@ its figures."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.circuits.solving import figures, scored, statements
 from assay.circuits.solving.scored import ANOTHER, HALF_RIGHT, MOVED, OURS, RIVAL, explanations
 from assay.circuits.solving.solver import Monthly, Solver
+from assay.core.bench import Bench
 from assay.core.claims import Claim, Exact, Finding
 from assay.core.experiment import Arm, Arms, Derive, Experiment
+from assay.core.fit import Trained
+from assay.core.heavy import xr
+from assay.core.runs import Runs
+from assay.core.sizes import Sizes
 from assay.core.spec import grid, reserved, variant
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.core.sizes import Sizes
 
 SEEDS = 6
 """Models of a problem that are judged."""

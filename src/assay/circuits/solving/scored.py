@@ -13,23 +13,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from assay.circuits.explanation import Explanation
+from assay.circuits.problem import Problem
+from assay.circuits.program import Program
 from assay.circuits.solving.solver import Monthly, Solver
+from assay.circuits.verify import controls, rivals
+from assay.circuits.verify.interchange import interchanged
+from assay.circuits.verify.rivals import rivals as as_good
+from assay.circuits.verify.score import Effort, Score, attempted, score
+from assay.core.bench import Bench
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from torch import Tensor
-
-    from assay.circuits.explanation import Explanation
-    from assay.circuits.problem import Problem
-    from assay.circuits.verify.score import Effort, Score
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
+from assay.worlds.algorithms.task import has_answer
 
 EVIDENCE = ("E1", "E2", "E3", "E4")
 PARTS = (*EVIDENCE, "short")
@@ -92,8 +92,6 @@ def _solved(runs: Runs[Solver], problems: list[Problem]) -> dict[str, tuple[str,
 
     `known` is the share right where an answer can be known at all; `least` is the cross-entropy of
     the exact predictor where answers are drawn."""
-    from assay.worlds.algorithms.task import has_answer
-
     rows = []
     for spec, problem in zip(runs.specs, problems, strict=True):
         tokens = problem.task.draw(spec.seed, 0, spec.tested, held_out=True)
@@ -133,8 +131,6 @@ def _explained(
     which: tuple[str, ...],
     bench: Bench,
 ) -> dict[str, tuple[str, np.ndarray, str]]:
-    from assay.circuits.verify.score import Effort
-
     scores: list[dict[str, Score]] = []
     exchanged, as_good = [], []
     donated = donors(monthly, runs, bench) if ANOTHER in which else problems
@@ -172,8 +168,6 @@ def _ways(
     ours: Callable[[], Explanation],
 ) -> Mapping[str, Callable[[], Explanation]]:
     """Say how each explanation of a model is made."""
-    from assay.circuits.verify import controls, rivals
-
     file = monthly.explains()
     return {
         OURS: ours,
@@ -190,8 +184,6 @@ def _ways(
 def _scored(
     make_explanation: Callable[[], Explanation], problem: Problem, seed: int, effort: Effort
 ) -> Score:
-    from assay.circuits.verify.score import attempted, score
-
     return attempted(make_explanation, lambda e: score(e, problem, seed, effort))
 
 
@@ -200,10 +192,6 @@ def _count_alternatives(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Exchange variables, and that of most pairs along learned directions too; count other sets of
     pieces and other homes that do as well."""
-    from assay.circuits.program import Program
-    from assay.circuits.verify.interchange import interchanged
-    from assay.circuits.verify.rivals import rivals as as_good
-
     program = Program(ours, problem)
     tokens = problem.task.draw(seed, 1, 3 * min(effort.inputs, 300), held_out=True)
     swapped = [
@@ -253,7 +241,5 @@ def _log(chance: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(chance, 1e-300))
 
 
-def _tensor(x: np.ndarray) -> Tensor:
-    import torch
-
+def _tensor(x: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(x)

@@ -5,21 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 from annotated_types import Ge
 
+from assay.circuits.explanation import Explanation
+from assay.circuits.problem import Problem
+from assay.core.bench import Bench
 from assay.core.errors import DataError
+from assay.core.fit import Trained
+from assay.core.runs import Runs
+from assay.subjects.decoder import Params, Shape
 from assay.worlds.algorithms.solved import Solved, training
 from assay.worlds.algorithms.task import Task
-
-if TYPE_CHECKING:
-    from assay.circuits.explanation import Explanation
-    from assay.circuits.problem import Problem
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.subjects.decoder import Params, Shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +90,6 @@ class Monthly:
 
     def shape(self, s: Solver) -> Shape:
         """Give the sizes of the model that a spec asks for."""
-        from assay.subjects.decoder import Shape
-
         task = self.task(s)
         return Shape(
             layers=s.layers,
@@ -117,8 +113,6 @@ class Monthly:
     def problem(self, s: Solver, params: Params, run: int = 0) -> Problem:
         """Take the model of one run as something to explain. Raises: DataError where these are no
         parameters of such a model."""
-        from assay.circuits.problem import Problem
-
         expected_shapes = self.shape(s).parameters()
         if {name: tuple(x.shape[1:]) for name, x in params.items()} != expected_shapes:
             raise DataError(

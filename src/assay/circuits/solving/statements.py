@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,10 +23,8 @@ from assay.circuits.solving.scored import (
 from assay.circuits.solving.solver import Monthly
 from assay.core.claims import Claim, Finding, Published, Value
 from assay.core.experiment import Arms
+from assay.core.heavy import xr
 from assay.core.scales import Scale
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 OWN = "Assay's own: explanations as values, docs/explanations.md"
 PLAN = "plan: set before any model was trained"

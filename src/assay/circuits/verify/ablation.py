@@ -18,12 +18,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.circuits.program import Program
 from assay.circuits.verify.chance import share, unread
 from assay.circuits.verify.pieces import Cut, Sweep
 from assay.core import rng
+from assay.core.heavy import torch
 from assay.core.intervals import Means
 
 SETS = 128
@@ -64,7 +64,7 @@ def ablated(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Abla
 
     def evaluate(
         masks: list[Bool[np.ndarray, "piece"]],
-        instead: tuple[str, list[Tensor]],
+        instead: tuple[str, list[torch.Tensor]],
         few: int | None = None,
     ) -> list[Float[np.ndarray, " n"]]:
         t, (what, gone) = tokens[:few], instead
@@ -83,7 +83,7 @@ def ablated(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Abla
 
     def good(
         remainder: Bool[np.ndarray, "piece"],
-        instead: tuple[str, list[Tensor]],
+        instead: tuple[str, list[torch.Tensor]],
         few: int | None = None,
     ) -> Float[np.ndarray, " n"]:
         return evaluate([remainder], instead, few)[0]
@@ -157,7 +157,7 @@ def faithful(m: Means) -> np.ndarray:
     return (keep(m) + remove(m) + complete(m)) / 3
 
 
-def resampled(clean: list[Tensor], seed: int, stream: str) -> list[Tensor]:
+def resampled(clean: list[torch.Tensor], seed: int, stream: str) -> list[torch.Tensor]:
     """Give each piece what it is on another input, drawn for each piece by itself."""
     generator = rng.generator(seed, f"circuits.{stream}")
     n = len(clean[0])

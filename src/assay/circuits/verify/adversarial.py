@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
+from assay.core.heavy import torch
 from assay.core.intervals import Means
 from assay.subjects.parts import Part, run_by_parts
 

@@ -16,9 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.circuits.explanation import Explanation, Variable
 from assay.circuits.places import Place
@@ -30,6 +28,7 @@ from assay.circuits.verify.rivals import Rivals
 from assay.circuits.verify.score import Effort, Row, Score, Table, attempted, row
 from assay.core import rng
 from assay.core.errors import ModelError, SpecError
+from assay.core.heavy import torch
 from assay.core.intervals import Means
 from assay.dictionaries.measuring.recovery import cosines, matching, mcc, mcc_chance, mcc_matched
 from assay.subjects.parts import Part
@@ -338,7 +337,7 @@ def _use(
         off = where & (values[name] <= 0)
         rest = float(projections[off].mean()) if off.any() else 0.0
 
-        def put_out(x: Tensor, line: Tensor = line, rest: float = rest) -> Tensor:
+        def put_out(x: torch.Tensor, line: torch.Tensor = line, rest: float = rest) -> torch.Tensor:
             return x - ((x @ line) - rest)[..., None] * line
 
         changed = (

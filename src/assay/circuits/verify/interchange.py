@@ -17,10 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
-from torch.optim.adam import adam
 
 from assay.circuits.language import Values
 from assay.circuits.problem import Problem
@@ -28,6 +25,7 @@ from assay.circuits.program import Program
 from assay.circuits.verify.pieces import Cut
 from assay.core import rng
 from assay.core.bounded import Bounded, bounded_mean
+from assay.core.heavy import torch
 from assay.subjects.parts import Part, run_by_parts
 from assay.worlds.algorithms.task import UNASKED, has_answer
 
@@ -108,7 +106,9 @@ def _changes(
     )
 
 
-def _right(logits: Tensor, foretold: np.ndarray, changed: np.ndarray) -> Float[np.ndarray, " n"]:
+def _right(
+    logits: torch.Tensor, foretold: np.ndarray, changed: np.ndarray
+) -> Float[np.ndarray, " n"]:
     """Of each pair, the share of changed answers that are as foretold; NaN where none changes."""
     hit = (logits.argmax(-1).numpy() == foretold) & changed
     with np.errstate(all="ignore"):
@@ -126,6 +126,8 @@ def _aligned(
 ) -> float:
     """Learn directions of what a part writes on half of the pairs, and give the share of the other
     half that comes out as foretold."""
+    from torch.optim.adam import adam  # torch.optim hides the module by its own names
+
     half, d = len(base) // 2, problem.params["W_E"].shape[-1]
     if not changed[:half].any() or not changed[half:].any():
         return np.nan
@@ -136,7 +138,7 @@ def _aligned(
     generator = rng.generator(seed, "circuits.alignment.batches")
     target, counts = torch.from_numpy(foretold), torch.from_numpy(changed)
 
-    def exchanged(rows: np.ndarray) -> Tensor:
+    def exchanged(rows: np.ndarray) -> torch.Tensor:
         basis = torch.linalg.qr(free).Q
         swap = {part: lambda out: out + (source_output[:, rows] - out) @ basis @ basis.mT}
         return (

@@ -9,12 +9,11 @@ from functools import reduce
 from operator import add
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.circuits.places import Place
 from assay.circuits.problem import Problem
+from assay.core.heavy import torch
 from assay.subjects.parts import Apart, Part, Reader, entered, heads, logits, mlp, parts
 
 PASS = 40_000
@@ -56,10 +55,13 @@ class Cut:
         return [i for i, p in enumerate(self.pieces) if p.part == part]
 
     def shares(
-        self, part: Part, out: Float[Tensor, "b s d"], hidden: Float[Tensor, "b s m"] | None
-    ) -> list[Float[Tensor, "b s d"]]:
+        self,
+        part: Part,
+        out: Float[torch.Tensor, "b s d"],
+        hidden: Float[torch.Tensor, "b s m"] | None,
+    ) -> list[Float[torch.Tensor, "b s d"]]:
         """Divide what a part wrote among its pieces, in their order."""
-        portions: list[Tensor] = []
+        portions: list[torch.Tensor] = []
         for i in self.of(part):
             place = self.pieces[i].place
             portions.append(
@@ -81,11 +83,11 @@ class Cut:
             for p in self.pieces
         )
 
-    def clean(self, tokens: Int[np.ndarray, "n s"]) -> list[Float[Tensor, "n s d"]]:
+    def clean(self, tokens: Int[np.ndarray, "n s"]) -> list[Float[torch.Tensor, "n s d"]]:
         """What each piece writes in the whole model."""
         return self.divided(self.problem.standing(tokens))
 
-    def divided(self, forward_pass: Apart) -> list[Float[Tensor, "n s d"]]:
+    def divided(self, forward_pass: Apart) -> list[Float[torch.Tensor, "n s d"]]:
         """What each piece wrote in one pass."""
         hidden = _by_layer(self.problem, forward_pass.neurons)
         return [
@@ -98,8 +100,8 @@ class Cut:
         self,
         tokens: Int[np.ndarray, "b s"],
         masks: Bool[np.ndarray, "b piece"],
-        instead: Sequence[Float[Tensor, "b|1 s d"]],
-    ) -> Float[Tensor, "b s v"]:
+        instead: Sequence[Float[torch.Tensor, "b|1 s d"]],
+    ) -> Float[torch.Tensor, "b s v"]:
         """Run rows, each with the pieces it keeps; the others write what stands in `instead`, and
         all that comes later reads that."""
         rows = max(1, PASS // tokens.shape[1])
@@ -113,15 +115,17 @@ class Cut:
             )
         return torch.cat(logit_blocks)
 
-    def _replaced(self, tokens: np.ndarray, masks: np.ndarray, instead: Sequence[Tensor]) -> Tensor:
-        hidden: dict[int, Tensor] = {}
+    def _replaced(
+        self, tokens: np.ndarray, masks: np.ndarray, instead: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        hidden: dict[int, torch.Tensor] = {}
         keep = torch.from_numpy(np.ascontiguousarray(masks))[..., None, None]
 
-        def remember(layer: int, x: Tensor) -> Tensor:
+        def remember(layer: int, x: torch.Tensor) -> torch.Tensor:
             hidden[layer] = x[0]
             return x
 
-        def write(part: Part, out: Tensor) -> Tensor:
+        def write(part: Part, out: torch.Tensor) -> torch.Tensor:
             portions = zip(
                 self.of(part), self.shares(part, out[0], hidden.get(part.layer)), strict=True
             )
@@ -146,7 +150,10 @@ class Sweep:
     only not again."""
 
     def __init__(
-        self, cut: Cut, tokens: Int[np.ndarray, "n s"], instead: Sequence[Float[Tensor, "n|1 s d"]]
+        self,
+        cut: Cut,
+        tokens: Int[np.ndarray, "n s"],
+        instead: Sequence[Float[torch.Tensor, "n|1 s d"]],
     ) -> None:
         self.cut, self.tokens, self.instead = cut, tokens, instead
         self.inputs = entered(
@@ -156,14 +163,14 @@ class Sweep:
         self.of = {part: cut.of(part) for part in parts(cut.problem.params)}
         self.before = [self.of[stage[0]][0] for stage in self.stages]
         """How many pieces come before each stage."""
-        self._kept: dict[int, tuple[bytes, Tensor, dict[int, Tensor]]] = {}
+        self._kept: dict[int, tuple[bytes, torch.Tensor, dict[int, torch.Tensor]]] = {}
         """By stage: the mask of all that comes before, the stream there, and what the stage's
         pieces write if they are kept."""
 
     def each(
         self,
         masks: Sequence[Bool[np.ndarray, "piece"]],
-        measure: Callable[[Float[Tensor, "n s v"]], np.ndarray],
+        measure: Callable[[Float[torch.Tensor, "n s v"]], np.ndarray],
     ) -> list[np.ndarray]:
         """Give what is made of the logits under each mask."""
         results: dict[bytes, np.ndarray] = {}
@@ -173,7 +180,7 @@ class Sweep:
             results[mask] = measure(self._logits(np.frombuffer(mask, bool)))
         return [results[np.asarray(m, bool).tobytes()] for m in masks]
 
-    def _logits(self, mask: Bool[np.ndarray, "piece"]) -> Float[Tensor, "n s v"]:
+    def _logits(self, mask: Bool[np.ndarray, "piece"]) -> Float[torch.Tensor, "n s v"]:
         if self.tokens.size > PASS:
             return self.cut.replaced(
                 self.tokens, np.broadcast_to(mask, (len(self.tokens), len(mask))), self.instead
@@ -201,7 +208,7 @@ class Sweep:
                     )
             return logits(params, x)[0]
 
-    def _written(self, stage: tuple[Part, ...], x: Tensor) -> dict[int, Tensor]:
+    def _written(self, stage: tuple[Part, ...], x: torch.Tensor) -> dict[int, torch.Tensor]:
         """What the pieces of parts that read the same stream write."""
         problem, hidden = self.cut.problem, None
         params, first_part = problem.params, stage[0]
@@ -237,12 +244,14 @@ def _stages(problem: Problem) -> list[tuple[Part, ...]]:
     return stages
 
 
-def _by_layer(problem: Problem, neurons: Sequence[Tensor]) -> dict[int, Tensor]:
+def _by_layer(problem: Problem, neurons: Sequence[torch.Tensor]) -> dict[int, torch.Tensor]:
     layers = [p.layer for p in parts(problem.params) if p.kind == "mlp"]
     return {layer: x[0] for layer, x in zip(layers, neurons, strict=True)}
 
 
-def _share(place: Place, problem: Problem, out: Tensor, hidden: Tensor | None) -> Tensor:
+def _share(
+    place: Place, problem: Problem, out: torch.Tensor, hidden: torch.Tensor | None
+) -> torch.Tensor:
     """What a place has of what its part wrote."""
     if place.neurons:
         assert hidden is not None

@@ -28,9 +28,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.circuits.program import Program
 from assay.circuits.verify.chance import LEAST, share, unread
@@ -38,6 +36,7 @@ from assay.circuits.verify.controls import Whole, prefixes
 from assay.circuits.verify.interchange import foretold
 from assay.circuits.verify.pieces import Cut, Piece
 from assay.core import rng
+from assay.core.heavy import torch
 from assay.core.intervals import Means
 from assay.subjects.parts import SLOTS, Edge, Part, Reader, earlier, heads, logits, mlp, view_stream
 from assay.worlds.algorithms.task import UNASKED
@@ -263,7 +262,7 @@ def once(
     tokens: Int[np.ndarray, "n s"],
     same: Sequence[Alike],
     generator: np.random.Generator,
-) -> Float[Tensor, "n s v"]:
+) -> Float[torch.Tensor, "n s v"]:
     """Scrub one round: the logits of every input, computed from other inputs' activations; `same`
     says of each unit where it is the same.
 
@@ -276,7 +275,7 @@ def once(
     index_by_place = {
         piece.place: i for i, piece in enumerate(cut.pieces) if piece.place is not None
     }
-    pool: dict[int, Tensor] = {}  # what each unit writes after its own inputs were exchanged
+    pool: dict[int, torch.Tensor] = {}  # what each unit writes after its own inputs were exchanged
     n, s = tokens.shape
     row, holds = (
         np.arange(s),
@@ -286,7 +285,7 @@ def once(
         },
     )
 
-    def gather_input(reader: Reader, part: Part) -> Tensor:
+    def gather_input(reader: Reader, part: Part) -> torch.Tensor:
         total = torch.zeros_like(clean[0]).flatten(0, 1)
         for piece in cut.of(part):
             unit, its = holds.get(piece, (None, None))
@@ -299,16 +298,16 @@ def once(
             )
         return total.view(n, s, -1)
 
-    def read(*readers: Reader) -> dict[Edge, Tensor]:
+    def read(*readers: Reader) -> dict[Edge, torch.Tensor]:
         return {
             (part, r): gather_input(r, part)[None] for r in readers for part in earlier(params, r)
         }
 
-    def put(part: Part, piece: int, out: Tensor, hidden: Tensor | None = None) -> None:
+    def put(part: Part, piece: int, out: torch.Tensor, hidden: torch.Tensor | None = None) -> None:
         pool[piece] = cut.shares(part, out[0], hidden)[cut.of(part).index(piece)]
 
     waiting: dict[
-        Part, tuple[int, dict[Edge, Tensor]]
+        Part, tuple[int, dict[Edge, torch.Tensor]]
     ] = {}  # heads of one block, each once, with what they read
 
     def attend() -> None:
@@ -378,7 +377,7 @@ def singly(
         torch.arange(tokens.shape[1]),
     )
     whole = problem.standing(tokens).wrote
-    read: dict[tuple[Part, Reader], Tensor] = {}
+    read: dict[tuple[Part, Reader], torch.Tensor] = {}
     for unit, reader in sorted(program.edges, key=str):
         if unit.variable == variable:
             part, clean_output = unit.place.part, clean[Piece(unit.place.part, unit.place)]

@@ -17,9 +17,14 @@ from assay.conformance.adapters import objectives_of_assay, protocol, training_o
 from assay.conformance.adapters.vector_values import Nested, Weights, dictionary, rows
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import metrics
+from assay.dictionaries.measuring.measures import EXPLAINED, SQUARED_ERROR
+from assay.dictionaries.measuring.splice import Passage, reference_losses, spliced_loss
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
+from assay.evaluation import sums
+from assay.evaluation.summary import about_the_mean
 from assay.features import correlation, examples, statistics
+from assay.subjects.site import Site
 
 
 def measured(x: Nested, x_hat: Nested, dtype: str = "float64") -> dict[str, Any]:
@@ -31,10 +36,6 @@ def measured(x: Nested, x_hat: Nested, dtype: str = "float64") -> dict[str, Any]
 def streamed(batches: Nested, dtype: str = "float64") -> dict[str, Any]:
     """ev and mse as `assay evaluate` sums them, batch by batch; the dictionary is a table of given
     reconstructions."""
-    from assay.dictionaries.measuring.measures import EXPLAINED, SQUARED_ERROR
-    from assay.evaluation import sums
-    from assay.evaluation.summary import about_the_mean
-
     total: sums.Sums = {}
     for part in batches:
         x, x_hat = rows(part["x"], dtype), rows(part["x_hat"], dtype)
@@ -104,8 +105,6 @@ def ce_recovered(clean: Nested, spliced: Nested, ablated: Nested) -> dict[str, A
 def ce_splice(activations: Nested, special: Sequence[bool], factor: float) -> dict[str, Any]:
     """Loss recovered against zero ablation in the toy model, by the same splicing as for a language
     model."""
-    from assay.dictionaries.measuring.splice import Passage, reference_losses, spliced_loss
-    from assay.subjects.site import Site
 
     class Toy:
         def losses(self, tokens: Tensor, start: tuple[int, Tensor]) -> Tensor:

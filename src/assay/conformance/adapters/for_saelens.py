@@ -1,6 +1,8 @@
 """SAELens's adapter. Its evaluation functions are given stand-ins for model, store and coder that
 hold a vector's numbers."""
 
+import json
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
@@ -241,8 +243,6 @@ def save_load(architecture, weights, centred, x):
 
 def load(format, config, tensors, x):
     """The loader for sparsify's folders."""
-    import json
-    from pathlib import Path
 
     from safetensors.torch import save_file
 
@@ -460,8 +460,6 @@ def second_step(x):
 
 def checkpoint(x, steps):
     """fit with checkpoints on the way and at the end."""
-    from pathlib import Path
-
     with TemporaryDirectory() as room:
         batch = rows(x, "float32")
         sizes = {

@@ -15,13 +15,21 @@ from torch import Tensor
 
 from assay.conformance.adapters import protocol
 from assay.conformance.adapters.vector_values import Nested, dictionary
-from assay.core.fit import fit
+from assay.core.errors import RunError
+from assay.core.experiment import Arm, Experiment
+from assay.core.fit import Group, fit
+from assay.core.measures import measures
+from assay.core.rng import normal
 from assay.core.runs import Runs
 from assay.core.spec import Spec, key
+from assay.data import corpus
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.formats.opening import load as read
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training.losses import l1
 from assay.dictionaries.training.train import Method, fit_dictionaries, group
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
 
 
 class _Bench:
@@ -129,8 +137,6 @@ def checkpoint(x: Nested, steps: int) -> dict[str, Any]:
 def resume(steps: int, stop: int) -> dict[str, Any]:
     """Stop after some steps, go on from the checkpoint in a fresh group, compare with the training
     that was not stopped."""
-    from assay.core.rng import normal
-
     seeds = np.array([7])
 
     def train(bench: _Bench) -> dict[str, Tensor]:
@@ -170,8 +176,6 @@ def load(
     """A peer's folder by `assay.dictionaries.formats.load`."""
     from safetensors.torch import save_file
 
-    from assay.dictionaries.formats.opening import load as read
-
     if format != "sparsify":
         raise protocol.NotOffered(f"this adapter writes sparsify's files, not {format}'s")
     with tempfile.TemporaryDirectory() as room:
@@ -189,8 +193,6 @@ def load(
 
 def evaluation_documents(documents: int, train: int, evaluate: int) -> dict[str, Any]:
     """Windows of the training and test parts of a folder of text, drawn twice."""
-    from assay.data import corpus
-
     with tempfile.TemporaryDirectory() as room:
         for i in range(documents):
             (Path(room) / f"{i}.txt").write_text(f"document {i} " * 4)
@@ -213,8 +215,6 @@ def evaluation_documents(documents: int, train: int, evaluate: int) -> dict[str,
 
 def data_keys(a: Nested, b: Nested) -> dict[str, Any]:
     """Fingerprints of two corpora, one file for each row."""
-    from assay.data import corpus
-
     prints = []
     for rows in (a, b):
         with tempfile.TemporaryDirectory() as room:
@@ -239,13 +239,6 @@ def cache_keys(fields: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any])
 
 def failed_run() -> dict[str, Any]:
     """A run that raises the first time, asked for twice."""
-    from assay.core.errors import RunError
-    from assay.core.experiment import Arm, Experiment
-    from assay.core.fit import Group
-    from assay.core.measures import measures
-    from assay.lab.executors import Inline
-    from assay.lab.lab import Lab
-
     calls = []
 
     def train(runs: Any, bench: Any) -> Any:

@@ -3,16 +3,15 @@ activation."""
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.selection import OneHot
 
 
-def k_means(x: Float[Tensor, "b d"], k: int, seed: int) -> Dictionary:
+def k_means(x: Float[torch.Tensor, "b d"], k: int, seed: int) -> Dictionary:
     """A Dictionary of one run with k centroids of x as decoder rows; the nearest one is on, with
     value 1, so L0 is 1.
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import Identity
 
 
-def pca(x: Float[Tensor, "b d"], *ranks: int, chunk: int = 8192) -> list[Dictionary]:
+def pca(x: Float[torch.Tensor, "b d"], *ranks: int, chunk: int = 8192) -> list[Dictionary]:
     """For each rank the projection on that many principal components of x: a Dictionary of one run
     with signed, dense codes.
 
@@ -48,7 +47,9 @@ def pca(x: Float[Tensor, "b d"], *ranks: int, chunk: int = 8192) -> list[Diction
     ]
 
 
-def pca_to(x: Float[Tensor, "b d"], rows: Float[Tensor, "n d"], fvu: float) -> Dictionary:
+def pca_to(
+    x: Float[torch.Tensor, "b d"], rows: Float[torch.Tensor, "n d"], fvu: float
+) -> Dictionary:
     """Principal components of x, as few as leave no more than this share of the variance of other
     rows unexplained.
 

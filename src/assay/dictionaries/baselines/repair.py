@@ -10,12 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Float, Int
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, solve
-from scipy.sparse import csr_array, vstack
-from torch import Tensor
 
+from assay.core.heavy import scipy, torch
 from assay.dictionaries.decoding import few
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import Rescaled
@@ -26,7 +23,7 @@ where data do not."""
 
 
 def rescale_and_shift(
-    dictionary: Dictionary, x: Float[Tensor, "b d"], chunk: int = 4096, pull: float = 0.0
+    dictionary: Dictionary, x: Float[torch.Tensor, "b d"], chunk: int = 4096, pull: float = 0.0
 ) -> Dictionary:
     """The dictionary with each feature's magnitude rescaled and shifted to reconstruct x best;
     decoder and selection stay.
@@ -42,7 +39,7 @@ def rescale_and_shift(
 
 
 def refit_decoder(
-    dictionary: Dictionary, x: Float[Tensor, "b d"], chunk: int = 4096, pull: float = 0.0
+    dictionary: Dictionary, x: Float[torch.Tensor, "b d"], chunk: int = 4096, pull: float = 0.0
 ) -> Dictionary:
     """The dictionary with W_dec and b_dec refitted to reconstruct x; rows lose their unit length,
     features stay the same.
@@ -54,7 +51,9 @@ def refit_decoder(
 
 
 def rescaled(
-    dictionary: Dictionary, factor: Float[Tensor, "run f"], shift: Float[Tensor, "run f"]
+    dictionary: Dictionary,
+    factor: Float[torch.Tensor, "run f"],
+    shift: Float[torch.Tensor, "run f"],
 ) -> Dictionary:
     """The dictionary with features max(factor·f + shift, 0) where f > 0; e.g. codes made too short
     on purpose."""
@@ -74,7 +73,7 @@ def shrunk(dictionary: Dictionary, factor: float) -> Dictionary:
 
 
 @torch.no_grad()
-def _rescaled(dictionary: Dictionary, x: Tensor, chunk: int, pull: float) -> Dictionary:
+def _rescaled(dictionary: Dictionary, x: torch.Tensor, chunk: int, pull: float) -> Dictionary:
     """Normal equations of the 2f unknowns r, s: each Gram entry is that of the codes times that of
     the decoder rows."""
     f = dictionary.width
@@ -96,7 +95,7 @@ def _rescaled(dictionary: Dictionary, x: Tensor, chunk: int, pull: float) -> Dic
 
 
 @torch.no_grad()
-def _refitted(dictionary: Dictionary, x: Tensor, chunk: int, pull: float) -> Dictionary:
+def _refitted(dictionary: Dictionary, x: torch.Tensor, chunk: int, pull: float) -> Dictionary:
     """Normal equations of the f decoder rows and of the bias, which is the row of a feature that is
     always 1."""
     f = dictionary.width
@@ -120,14 +119,14 @@ def _refitted(dictionary: Dictionary, x: Tensor, chunk: int, pull: float) -> Dic
 class _Equations(NamedTuple):
     """Normal equations CᵀC w = CᵀX of those of n codes that are on in any row, in float64."""
 
-    used: Int[Tensor, "u"]
-    gram: Float[Tensor, "u u"]
-    moment: Float[Tensor, "u d"]
-    firings: Float[Tensor, "u"]
+    used: Int[torch.Tensor, "u"]
+    gram: Float[torch.Tensor, "u u"]
+    moment: Float[torch.Tensor, "u d"]
+    firings: Float[torch.Tensor, "u"]
 
     def solved(
-        self, present: Float[Tensor, "n d"], weight: Float[Tensor, "u"]
-    ) -> Float[Tensor, "n d"]:
+        self, present: Float[torch.Tensor, "n d"], weight: Float[torch.Tensor, "u"]
+    ) -> Float[torch.Tensor, "n d"]:
         """The solution, drawn by `weight` and a small ridge to `present`, which alone speaks of
         codes that are on nowhere. Spends `gram`."""
         residual = self.moment - self.gram @ present[self.used]
@@ -137,18 +136,20 @@ class _Equations(NamedTuple):
         self.gram.diagonal().add_(weight + ridge)
         A, b = self.gram.cpu().numpy(), residual.cpu().numpy()
         try:
-            change = cho_solve(cho_factor(A, check_finite=False), b, check_finite=False)
-        except LinAlgError:  # rounding made it indefinite
-            change = solve(A, b, check_finite=False)
+            change = scipy.linalg.cho_solve(
+                scipy.linalg.cho_factor(A, check_finite=False), b, check_finite=False
+            )
+        except scipy.linalg.LinAlgError:  # rounding made it indefinite
+            change = scipy.linalg.solve(A, b, check_finite=False)
         return present.index_add(0, self.used, torch.from_numpy(change).to(present))
 
 
 def _equations(
-    n: int, chunks: Iterable[tuple[Float[Tensor, "b n"], Float[Tensor, "b d"]]]
+    n: int, chunks: Iterable[tuple[Float[torch.Tensor, "b n"], Float[torch.Tensor, "b d"]]]
 ) -> _Equations:
     """Add up the equations of n codes over chunks (C, X) of rows; of a chunk in which few codes are
     on, only those are multiplied."""
-    sparse = [csr_array((0, n))]
+    sparse = [scipy.sparse.csr_array((0, n))]
     gram, moment, firings = (torch.zeros((), dtype=torch.float64) for _ in range(3))
     for codes, x in chunks:
         if few(codes):
@@ -156,7 +157,7 @@ def _equations(
             firings = column.bincount(minlength=n) + firings
             value = codes[row, column].double()
             sparse.append(
-                csr_array(
+                scipy.sparse.csr_array(
                     (value.cpu().numpy(), (row.cpu().numpy(), column.cpu().numpy())),
                     tuple(codes.shape),
                 )
@@ -167,7 +168,7 @@ def _equations(
             gram = (codes.T @ codes).double() + gram
             moment = (codes.T @ x).double() + moment
     used = firings.nonzero()[:, 0]
-    on = vstack(sparse, "csr")[:, used.cpu().numpy()]
+    on = scipy.sparse.vstack(sparse, "csr")[:, used.cpu().numpy()]
     product = torch.from_numpy((on.T @ on).toarray()).to(firings)
     if gram.ndim:
         product += gram[used][:, used]
@@ -175,8 +176,8 @@ def _equations(
 
 
 def _encoded(
-    dictionary: Dictionary, x: Tensor, chunk: int
-) -> Iterator[tuple[Float[Tensor, "b f"], Float[Tensor, "b d"]]]:
+    dictionary: Dictionary, x: torch.Tensor, chunk: int
+) -> Iterator[tuple[Float[torch.Tensor, "b f"], Float[torch.Tensor, "b d"]]]:
     """Codes and normalised rows, a chunk at a time."""
     for part in x.split(chunk):
         rows = dictionary.normalise(part.to(dictionary.W_enc.device).float())[0]

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core.fit import State
+from assay.core.heavy import torch
 from assay.dictionaries.training.dead import DeadPolicy
 from assay.dictionaries.training.learners import Seen
 
@@ -25,9 +24,9 @@ class ByHand:
     """What is done about the other latents."""
     at: int
     """After how many steps the latents are planted."""
-    encoder: Float[Tensor, "run latent d"]
+    encoder: Float[torch.Tensor, "run latent d"]
     """Their encoder rows."""
-    decoder: Float[Tensor, "run latent d"]
+    decoder: Float[torch.Tensor, "run latent d"]
     """Their decoder rows, of length 1."""
     bias: float = 0.0
     """Encoder bias of planted latents."""
@@ -45,7 +44,7 @@ class ByHand:
             state["exempt"][:, : self.decoder.shape[1]] = True
         return state
 
-    def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
+    def note(self, features: Float[torch.Tensor, "run b f"]) -> Mapping[str, torch.Tensor]:
         """What the policy within notes."""
         return self.of.note(features)
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
+from assay.core.heavy import torch
 from assay.data.embedded import SMALLEST
 from assay.dictionaries.dynamics.pulls import (
     Params,
@@ -34,9 +33,9 @@ class Snapshots:
     """One run's ReLU dictionary at several steps of training."""
 
     steps: Sequence[int]
-    W_enc: Float[Tensor, "step d f"]
-    b_enc: Float[Tensor, "step f"]
-    b_dec: Float[Tensor, "step d"]
+    W_enc: Float[torch.Tensor, "step d f"]
+    b_enc: Float[torch.Tensor, "step f"]
+    b_dec: Float[torch.Tensor, "step d"]
 
     def density(
         self, world: Any, latents: Int[np.ndarray, "latent"], checkpoints: Sequence[int]
@@ -98,8 +97,8 @@ MOST = 50_000
 
 
 def where_any_fires(
-    params: Params, x: Float[Tensor, "b d"], latents: Int[Tensor, "latent"]
-) -> Float[Tensor, "kept d"]:
+    params: Params, x: Float[torch.Tensor, "b d"], latents: Int[torch.Tensor, "latent"]
+) -> Float[torch.Tensor, "kept d"]:
     """The rows of x on which at least one of the latents fires, the first MOST of them."""
     if not len(latents):
         return x[:0]
@@ -128,8 +127,8 @@ class Moved:
 
 def moved(
     params: Params,
-    x: Float[Tensor, "b d"],
-    latents: Int[Tensor, "latent"],
+    x: Float[torch.Tensor, "b d"],
+    latents: Int[torch.Tensor, "latent"],
     penalty: float,
     like: Sequence[int] = (),
 ) -> Moved:
@@ -169,10 +168,10 @@ class Conspiracy:
 
 def conspiracy(
     params: Params,
-    x: Float[Tensor, "b d"],
-    latents: Int[Tensor, "latent"],
-    strength: Tensor,
-    loss: Tensor,
+    x: Float[torch.Tensor, "b d"],
+    latents: Int[torch.Tensor, "latent"],
+    strength: torch.Tensor,
+    loss: torch.Tensor,
 ) -> Conspiracy:
     """The synergy of a group on rows x beside the ordinary firings (strength, loss of single
     ablation) matched to its own."""
@@ -184,8 +183,12 @@ def conspiracy(
 
 
 def with_dead_weight(
-    params: Params, x: Float[Tensor, "b d"], rng: np.random.Generator, count: int, density: float
-) -> tuple[Params, Int[Tensor, "latent"]]:
+    params: Params,
+    x: Float[torch.Tensor, "b d"],
+    rng: np.random.Generator,
+    count: int,
+    density: float,
+) -> tuple[Params, Int[torch.Tensor, "latent"]]:
     """The dictionary with `count` latents of random directions more that fire on a share `density`
     of rows x, and their indices."""
     d, f = params["W_enc"].shape
@@ -197,12 +200,12 @@ def with_dead_weight(
 
 
 def with_halves(
-    params: Params, latents: Int[Tensor, "latent"]
-) -> tuple[Params, Int[Tensor, "twice"]]:
+    params: Params, latents: Int[torch.Tensor, "latent"]
+) -> tuple[Params, Int[torch.Tensor, "twice"]]:
     """The dictionary with each of the latents replaced by two that encode half of it, so that only
     both together are missed."""
     f = params["W_enc"].shape[1]
-    halved: Mapping[str, Tensor] = {
+    halved: Mapping[str, torch.Tensor] = {
         **params,
         "W_enc": params["W_enc"].clone(),
         "b_enc": params["b_enc"].clone(),

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.integrate import solve_ivp
-from scipy.special import ndtr
+
+from assay.core.heavy import scipy
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +51,13 @@ def density(mean: float, spread: float, parallel, across, bias):
 
     Formula: Φ((w·μ + b) / (s ‖w‖))
     """
-    return ndtr((parallel * mean + bias) / (spread * np.hypot(parallel, across)))
+    return scipy.special.ndtr((parallel * mean + bias) / (spread * np.hypot(parallel, across)))
 
 
 def floor(mean: float, spread: float = 1.0) -> float:
     """The least density of a feature whose bias is held at 0, reached as w turns to −μ:
     Φ(−‖μ‖/s)."""
-    return float(ndtr(-mean / spread))
+    return float(scipy.special.ndtr(-mean / spread))
 
 
 def flow(
@@ -84,7 +84,10 @@ def flow(
         a, r, b = y
         norm = np.hypot(a, r)
         u = (a * mean + b) / (spread * norm)
-        fires, shrinks = ndtr(u), spread * np.exp(-u * u / 2) / np.sqrt(2 * np.pi) / norm
+        fires, shrinks = (
+            scipy.special.ndtr(u),
+            spread * np.exp(-u * u / 2) / np.sqrt(2 * np.pi) / norm,
+        )
         rate = -penalty * np.exp(log_t)
         return [
             rate * (mean * fires + shrinks * a),
@@ -93,7 +96,7 @@ def flow(
         ]
 
     log_times = np.linspace(np.log(1e-3), np.log(end), points)
-    s = solve_ivp(
+    s = scipy.integrate.solve_ivp(
         change,
         (log_times[0], log_times[-1]),
         [parallel, across, bias],
@@ -146,6 +149,6 @@ def adam(
         if step in steps:
             norm = np.linalg.norm(p[:, :d], axis=1)
             unit = p[:, :d] / norm[:, None]
-            densities.append(ndtr((p[:, 0] * mean + p[:, d]) / norm))
+            densities.append(scipy.special.ndtr((p[:, 0] * mean + p[:, d]) / norm))
             kappas.append(((unit.sum(0) ** 2).sum() - count) / (count * (count - 1)))
     return np.array(densities), np.array(kappas)

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
-Params = Mapping[str, Tensor]
+from assay.core.heavy import torch
+
+Params: TypeAlias = "Mapping[str, torch.Tensor]"
 """One ReLU dictionary without a run axis: W_enc [d, f], b_enc [f], W_dec [f, d], b_dec [d]."""
 
 
@@ -19,15 +20,15 @@ class Pulls:
     """The gradient of one latent's encoder row and bias, as what the penalty and what the
     reconstruction asks for."""
 
-    penalty: Float[Tensor, "latent d1"]
+    penalty: Float[torch.Tensor, "latent d1"]
     """Sum over rows on which the latent fires, of λ x̃ with x̃ = (x − b_dec, 1)."""
-    reconstruction: Float[Tensor, "latent d1"]
+    reconstruction: Float[torch.Tensor, "latent d1"]
     """Sum over these rows of 2 (x̂ − x)·d x̃, d the latent's decoder row."""
-    fired: Int[Tensor, "latent"]
+    fired: Int[torch.Tensor, "latent"]
     """Rows that were summed."""
 
     @property
-    def share(self) -> Float[Tensor, "latent"]:
+    def share(self) -> Float[torch.Tensor, "latent"]:
         """The penalty's signed share of the whole gradient; the reconstruction has the rest.
 
         Formula: ⟨g_penalty, g⟩ / ‖g‖², g = g_penalty + g_reconstruction
@@ -37,7 +38,7 @@ class Pulls:
         return (self.penalty * g).sum(-1) / g.square().sum(-1)
 
     @property
-    def resists(self) -> Float[Tensor, "latent"]:
+    def resists(self) -> Float[torch.Tensor, "latent"]:
         """How much of the penalty's pull on the bias the reconstruction takes back.
 
         Formula: −g_reconstruction / g_penalty, of the bias alone
@@ -47,7 +48,7 @@ class Pulls:
         return -self.reconstruction[:, -1] / self.penalty[:, -1]
 
     @property
-    def drift(self) -> Float[Tensor, "latent"]:
+    def drift(self) -> Float[torch.Tensor, "latent"]:
         """How far the two terms are from balance.
 
         Formula: ‖g_penalty + g_reconstruction‖ / (‖g_penalty‖ + ‖g_reconstruction‖)
@@ -58,7 +59,7 @@ class Pulls:
         return (self.penalty + self.reconstruction).norm(dim=-1) / both
 
 
-def features(params: Params, x: Float[Tensor, "b d"]) -> Float[Tensor, "b f"]:
+def features(params: Params, x: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, "b f"]:
     """ReLU features of rows, in units of x."""
     return torch.addmm(
         params["b_enc"] - params["b_dec"] @ params["W_enc"], x, params["W_enc"]
@@ -66,18 +67,18 @@ def features(params: Params, x: Float[Tensor, "b d"]) -> Float[Tensor, "b f"]:
 
 
 def error(
-    params: Params, x: Float[Tensor, "b d"], codes: Float[Tensor, "b f"]
-) -> Float[Tensor, "b d"]:
+    params: Params, x: Float[torch.Tensor, "b d"], codes: Float[torch.Tensor, "b f"]
+) -> Float[torch.Tensor, "b d"]:
     """Reconstruction less input."""
     return torch.addmm(params["b_dec"], codes, params["W_dec"]) - x
 
 
 def pulls(
     params: Params,
-    x: Float[Tensor, "b d"],
-    latents: Int[Tensor, "latent"],
+    x: Float[torch.Tensor, "b d"],
+    latents: Int[torch.Tensor, "latent"],
     penalty: float,
-    most: Int[Tensor, "latent"] | None = None,
+    most: Int[torch.Tensor, "latent"] | None = None,
 ) -> Pulls:
     """The split gradient of some latents on rows x, for the loss ‖x − x̂‖² + penalty · Σ f.
 
@@ -85,7 +86,7 @@ def pulls(
     fires add nothing and may be left out beforehand.
     """
     codes = features(params, x)
-    fires: Bool[Tensor, "b latent"] = codes[:, latents] > 0
+    fires: Bool[torch.Tensor, "b latent"] = codes[:, latents] > 0
     if most is not None:
         fires &= fires.cumsum(0) <= most
     on = fires.to(x.dtype)
@@ -98,17 +99,17 @@ def pulls(
 class Ablation:
     """How much squared error grows when latents are set to 0; sums over all rows given."""
 
-    joint: Float[Tensor, ""]
+    joint: Float[torch.Tensor, ""]
     """All of them at once."""
-    single: Float[Tensor, ""]
+    single: Float[torch.Tensor, ""]
     """One at a time, added up."""
-    strength: Float[Tensor, "event"]
+    strength: Float[torch.Tensor, "event"]
     """The feature's value at each (row, latent) at which one fires."""
-    loss: Float[Tensor, "event"]
+    loss: Float[torch.Tensor, "event"]
     """What ablating that one alone adds there."""
 
     @property
-    def synergy(self) -> Float[Tensor, ""]:
+    def synergy(self) -> Float[torch.Tensor, ""]:
         """What they do only together.
 
         Formula: joint − single = Σ_rows Σ_{i≠j} f_i f_j d_i·d_j, so 0 where no two fire at once
@@ -116,7 +117,9 @@ class Ablation:
         return self.joint - self.single
 
 
-def ablate(params: Params, x: Float[Tensor, "b d"], latents: Int[Tensor, "latent"]) -> Ablation:
+def ablate(
+    params: Params, x: Float[torch.Tensor, "b d"], latents: Int[torch.Tensor, "latent"]
+) -> Ablation:
     """The squared error that some latents save on rows x, all at once and one at a time."""
     codes = features(params, x)
     e, D = error(params, x, codes), params["W_dec"][latents]
@@ -127,8 +130,10 @@ def ablate(params: Params, x: Float[Tensor, "b d"], latents: Int[Tensor, "latent
 
 
 def matched(
-    events: Float[Tensor, "event"], strength: Float[Tensor, "other"], loss: Float[Tensor, "other"]
-) -> Float[Tensor, ""]:
+    events: Float[torch.Tensor, "event"],
+    strength: Float[torch.Tensor, "other"],
+    loss: Float[torch.Tensor, "other"],
+) -> Float[torch.Tensor, ""]:
     """The sum of what other latents' ablations cost, at for each event the other event of the
     nearest strength; 0 of none.
 
@@ -146,7 +151,7 @@ def matched(
     return loss[nearer].sum()
 
 
-def alignment(rows: Float[Tensor, "latent d"]) -> Float[Tensor, ""]:
+def alignment(rows: Float[torch.Tensor, "latent d"]) -> Float[torch.Tensor, ""]:
     """κ, the mean cosine between two different rows; NaN for fewer than two.
 
     Formula: (‖Σ û‖² − n) / (n (n − 1)), û the rows at length 1
@@ -161,9 +166,9 @@ def alignment(rows: Float[Tensor, "latent d"]) -> Float[Tensor, ""]:
 
 def append_latents(
     params: Params,
-    W_enc: Float[Tensor, "d more"],
-    b_enc: Float[Tensor, "more"],
-    W_dec: Float[Tensor, "more d"],
+    W_enc: Float[torch.Tensor, "d more"],
+    b_enc: Float[torch.Tensor, "more"],
+    W_dec: Float[torch.Tensor, "more d"],
 ) -> Params:
     """Append further latents to a dictionary."""
     return {

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from assay.core import foreign
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.coder import Coder, jumping
 from assay.dictionaries.formats.format import Format, Found
@@ -98,7 +97,7 @@ def read(source: Source, hints: Hints) -> Dictionary:
     return coder.dictionary(sites, sites_out, origin)
 
 
-def _decoder(weights: Weights, source: Source) -> Tensor:
+def _decoder(weights: Weights, source: Source) -> torch.Tensor:
     """W_dec [N d_out]: some releases store it that way round and some the other, which its biases
     tell apart unless it is square."""
     n, d = weights.sizes["N"], weights.sizes["d_out"]

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.jump import JumpReLU
@@ -28,14 +27,14 @@ class Coder:
     reconstructions. They compute in float64 and round once, in `dictionary`; what is not rewritten
     keeps its bits."""
 
-    W_enc: Float[Tensor, "d_in f"]
-    b_enc: Float[Tensor, "f"]
-    W_dec: Float[Tensor, "f d_out"]
-    b_dec: Float[Tensor, "d_out"]
+    W_enc: Float[torch.Tensor, "d_in f"]
+    b_enc: Float[torch.Tensor, "f"]
+    W_dec: Float[torch.Tensor, "f d_out"]
+    b_dec: Float[torch.Tensor, "d_out"]
     nonlinearity: Nonlinearity
     centred: bool
-    own: Mapping[str, Float[Tensor, "f"]] = field(default_factory=dict)
-    W_skip: Float[Tensor, "d_in d_out"] | None = None
+    own: Mapping[str, Float[torch.Tensor, "f"]] = field(default_factory=dict)
+    W_skip: Float[torch.Tensor, "d_in d_out"] | None = None
     per_token: PerToken = ""
 
     def scaled(self, s: float) -> Self:
@@ -73,7 +72,7 @@ class Coder:
             W_dec=self.W_dec.double() / norm[:, None],
         )
 
-    def whitened(self, mean: Tensor, matrix: Tensor, inverse: Tensor) -> Self:
+    def whitened(self, mean: torch.Tensor, matrix: torch.Tensor, inverse: torch.Tensor) -> Self:
         """The coder for raw x, of one that was made for (x − mean)·matrix."""
         mean, matrix, inverse = mean.double(), matrix.double(), inverse.double()
         W_enc = matrix @ self.W_enc.double()
@@ -85,7 +84,7 @@ class Coder:
         )
         return turned if self.centred else turned.shifted(mean @ W_enc)
 
-    def shifted(self, by: Float[Tensor, "f"]) -> Self:
+    def shifted(self, by: Float[torch.Tensor, "f"]) -> Self:
         """The coder whose projections are smaller by this much before any bias."""
         parameters = dict(self.own)
         if isinstance(self.nonlinearity, Gated):
@@ -132,7 +131,7 @@ class Coder:
         )
 
 
-def jumping(threshold: Float[Tensor, "f"]) -> dict[str, Any]:
+def jumping(threshold: Float[torch.Tensor, "f"]) -> dict[str, Any]:
     """The nonlinearity and its own parameter for max(pi, 0)·1[pi > threshold]: below 0 the
     threshold of ReLU, 0, does the same."""
     return {"nonlinearity": JumpReLU(), "own": {"threshold": threshold.clamp_min(0.0)}}

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats import sites as places
 from assay.dictionaries.formats.coder import Coder, jumping

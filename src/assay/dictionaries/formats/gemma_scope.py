@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import torch
-
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats import sites as places
 from assay.dictionaries.formats.coder import Coder, jumping

@@ -7,10 +7,8 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.coder import Coder, jumping
 from assay.dictionaries.formats.format import Format, Found
@@ -139,7 +137,7 @@ def _settings_file(weight_file: Found) -> Path:
     )
 
 
-def _factors(source: Source, hints: Hints, norms: dict[str, Tensor]) -> tuple[float, float]:
+def _factors(source: Source, hints: Hints, norms: dict[str, torch.Tensor]) -> tuple[float, float]:
     """By what inputs, and targets, were multiplied in training; 1 where the weights are for
     activations as they are."""
     config, path = source.config, source.place
@@ -161,7 +159,7 @@ def _factors(source: Source, hints: Hints, norms: dict[str, Tensor]) -> tuple[fl
         )
         for way in ("in", "out")
     ]
-    plain = [x.item() if isinstance(x, Tensor) and x.numel() == 1 else x for x in entries]
+    plain = [x.item() if isinstance(x, torch.Tensor) and x.numel() == 1 else x for x in entries]
     mean_norms = [float(x) for x in plain if isinstance(x, int | float) and not isinstance(x, bool)]
     if len(mean_norms) < 2 or not all(0 < x < math.inf for x in mean_norms):
         raise DataError(
@@ -173,8 +171,8 @@ def _factors(source: Source, hints: Hints, norms: dict[str, Tensor]) -> tuple[fl
 
 
 def _nonlinearity(
-    source: Source, hints: Hints, b_enc: Tensor, logarithm: Tensor | None, grown: float
-) -> tuple[Nonlinearity, dict[str, Tensor]]:
+    source: Source, hints: Hints, b_enc: torch.Tensor, logarithm: torch.Tensor | None, grown: float
+) -> tuple[Nonlinearity, dict[str, torch.Tensor]]:
     """What turns projections into features. The one threshold of the first release is in units of
     raw activations, later ones are not."""
     config, path = source.config, source.place

@@ -18,6 +18,7 @@ from typing import Any
 
 from assay.core import foreign
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 
 # What a state dict needs: ordered dictionaries, tensors and parameters, and the storages they lie
 # in.
@@ -38,8 +39,6 @@ def read(path: Path) -> dict[str, Any]:
 
     Raises: DataError, naming what the file would have called, for a pickle that holds anything
     else; or for a broken file."""
-    import torch
-
     foreign.regular(path, "a torch file")
     for program in _programs(path):
         for name in _globals(path, program):
@@ -134,8 +133,6 @@ def _globals(path: Path, program: io.BytesIO) -> Iterator[str]:
 def _check(path: Path, values: Any, visited_ids: set[int], name: str = "") -> None:
     """Refuse values of other kinds, and tensors that are larger than what is stored of them; what
     is shared is looked at once."""
-    from torch import Tensor
-
     if isinstance(values, dict | list | tuple):
         if id(values) in visited_ids:
             return
@@ -146,7 +143,7 @@ def _check(path: Path, values: Any, visited_ids: set[int], name: str = "") -> No
     elif isinstance(values, list | tuple):
         for value in values:
             _check(path, value, visited_ids, name)
-    elif isinstance(values, Tensor):
+    elif isinstance(values, torch.Tensor):
         if (
             values.layout.__repr__() != "torch.strided"
             or values.numel() * values.element_size() > values.untyped_storage().nbytes()

@@ -8,11 +8,11 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from assay.core import foreign
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 
 _SWOLLEN = (
     20  # times its size, or _SMALL bytes: an npz that unpacks to more holds no trained weights
@@ -20,7 +20,7 @@ _SWOLLEN = (
 _SMALL = 2**26
 
 
-def safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """The tensors of a safetensors file by name, and its metadata. Raises: DataError."""
     from safetensors import SafetensorError, safe_open
 
@@ -33,11 +33,9 @@ def safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise DataError(f"{path} is not a readable safetensors file ({_line(error)})") from error
 
 
-def npz(path: Path) -> dict[str, Tensor]:
+def npz(path: Path) -> dict[str, torch.Tensor]:
     """The arrays of an npz file by name, as tensors. Raises: DataError, for arrays of Python
     objects too."""
-    import numpy as np
-
     foreign.regular(path, "an npz file")
     try:
         with zipfile.ZipFile(path) as archive:

@@ -8,10 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.coder import Coder, jumping
 from assay.dictionaries.formats.format import Format, Found
@@ -199,7 +197,7 @@ def _nonlinearity(
     return TopK(k) if kind == "topk" else AbsTopK(k)
 
 
-def _threshold(weights: Weights) -> Tensor:
+def _threshold(weights: Weights) -> torch.Tensor:
     logarithm = weights.take_if("log_threshold", "d_sae")
     return weights.take("threshold", "d_sae") if logarithm is None else logarithm.exp()
 

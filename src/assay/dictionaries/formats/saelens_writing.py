@@ -9,10 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.coder import Coder
 from assay.dictionaries.gates import Gated, GatedShift, ScaledReLU
@@ -70,7 +68,9 @@ def _of_its_text(origin: Mapping[str, Any]) -> dict[str, Any]:
     return {key: config[key] for key, kind in kinds.items() if isinstance(config.get(key), kind)}
 
 
-def _saelens(dictionary: Dictionary, model: str | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _saelens(
+    dictionary: Dictionary, model: str | None
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The tensors and settings of one run."""
     transcoder = (
         bool(dictionary.sites_out) or dictionary.W_enc.shape[1] != dictionary.W_dec.shape[2]
@@ -217,5 +217,5 @@ def _folded(dictionary: Dictionary, transcoder: bool) -> Coder:
     )
 
 
-def _first(value: Tensor | None, other: Tensor | None) -> Tensor | None:
+def _first(value: torch.Tensor | None, other: torch.Tensor | None) -> torch.Tensor | None:
     return other if value is None else value

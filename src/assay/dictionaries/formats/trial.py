@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.measures import EXPLAINED, L0, NORM_RATIO_RAW
 from assay.dictionaries.measuring.sums import PerRow, of_reconstructions, of_rows
@@ -67,8 +66,8 @@ class Trial:
 
 def self_test(
     dictionary: Dictionary,
-    x: Float[Tensor, "b d_in"],
-    y: Float[Tensor, "b d_out"] | None = None,
+    x: Float[torch.Tensor, "b d_in"],
+    y: Float[torch.Tensor, "b d_out"] | None = None,
     *,
     least: int = LEAST,
     chunk: int = 1024,
@@ -124,9 +123,9 @@ def self_test(
 
 def _tried(
     dictionary: Dictionary,
-    x: Float[Tensor, "b d_in"],
-    y: Float[Tensor, "b d_out"],
-    mean: Float[Tensor, "d_out"],
+    x: Float[torch.Tensor, "b d_in"],
+    y: Float[torch.Tensor, "b d_out"],
+    mean: Float[torch.Tensor, "d_out"],
 ) -> PerRow:
     """What each row adds to the sums of one dictionary; a feature of any sign is on unless it is
     0."""
@@ -144,7 +143,7 @@ def _total(parts: Iterable[PerRow]) -> dict[str, np.ndarray]:
     }
 
 
-def _warning(dictionary: Dictionary, x: Float[Tensor, "b d_in"]) -> str:
+def _warning(dictionary: Dictionary, x: Float[torch.Tensor, "b d_in"]) -> str:
     """Where the peers' normalisation is not undone exactly: they divide by σ + 1e-5 and multiply by
     σ."""
     small = int((x.float().std(dim=-1) < 1e-3).sum()) if dictionary.per_token == "layer-norm" else 0

@@ -9,10 +9,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from assay.core.errors import DataError, nearest
+from assay.core.heavy import torch
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class Weights:
                 )
             self.sizes[letter] = size
 
-    def take(self, name: str, *letters: str) -> Tensor:
+    def take(self, name: str, *letters: str) -> torch.Tensor:
         """The tensor of this name, as float32 (float64 stays), with the dimensions that the letters
         stand for.
 
@@ -82,10 +80,10 @@ class Weights:
                 f"{', '.join(self.names) or 'nothing'}"
             )
         value = self.left.pop(name)
-        if not isinstance(value, Tensor) or not value.is_floating_point():
+        if not isinstance(value, torch.Tensor) or not value.is_floating_point():
             kind = (
                 str(value.dtype).removeprefix("torch.")
-                if isinstance(value, Tensor)
+                if isinstance(value, torch.Tensor)
                 else type(value).__name__
             )
             raise DataError(
@@ -101,7 +99,7 @@ class Weights:
             )
         return value
 
-    def take_if(self, name: str, *letters: str) -> Tensor | None:
+    def take_if(self, name: str, *letters: str) -> torch.Tensor | None:
         """The tensor of this name, or None where the file has none."""
         return self.take(name, *letters) if name in self.left else None
 
@@ -109,7 +107,7 @@ class Weights:
         """The one number of this name, a tensor or a plain value; None where the file has none.
         Raises: DataError."""
         value = self.left.pop(name, None)
-        if isinstance(value, Tensor) and value.numel() == 1:
+        if isinstance(value, torch.Tensor) and value.numel() == 1:
             value = value.item()
         if value is None or (
             isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
@@ -117,7 +115,7 @@ class Weights:
             return value
         raise DataError(
             f"{self.path}: {name} must be one number, got "
-            f"{list(value.shape) if isinstance(value, Tensor) else value!r}"
+            f"{list(value.shape) if isinstance(value, torch.Tensor) else value!r}"
         )
 
     def drop(self, *names: str) -> None:

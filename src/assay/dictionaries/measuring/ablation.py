@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
 
 from assay.core import rng
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.measures import ABLATIONS, Ablation
 from assay.dictionaries.measuring.metrics import ce_recovered, kl_recovered
@@ -40,20 +39,20 @@ class Donors:
     cutting into batches, is measured against the same replacements. Take donors from other text
     than is measured, and no token gets its own back."""
 
-    mean: Float[Tensor, "d"]
-    rows: Float[Tensor, "p d"]
+    mean: Float[torch.Tensor, "d"]
+    rows: Float[torch.Tensor, "p d"]
     seed: int = 0
 
     @classmethod
-    def of(cls, rows: Float[Tensor, "p d"], seed: int = 0) -> Donors:
+    def of(cls, rows: Float[torch.Tensor, "p d"], seed: int = 0) -> Donors:
         """Donors that are these rows, and their mean."""
         if rows.ndim != 2 or len(rows) < 2:
             raise DataError(f"donors must be at least two rows [p, d], got {list(rows.shape)}")
         return cls(rows.double().mean(0).to(rows), rows, seed)
 
     def put(
-        self, ablation: Ablation, acts: Float[Tensor, "w s d"], first: int = 0
-    ) -> Float[Tensor, "w s d"]:
+        self, ablation: Ablation, acts: Float[torch.Tensor, "w s d"], first: int = 0
+    ) -> Float[torch.Tensor, "w s d"]:
         """What stands where `acts` stood, for windows numbered from `first` on."""
         if acts.shape[-1] != self.rows.shape[-1]:
             raise DataError(
@@ -79,8 +78,8 @@ class Donors:
 def capture(
     subject: Pretrained,
     site: Site,
-    tokens: Int[Tensor, "w s"],
-    keep: Bool[Tensor, "w s"] | None = None,
+    tokens: Int[torch.Tensor, "w s"],
+    keep: Bool[torch.Tensor, "w s"] | None = None,
     reads: Site | None = None,
     also: Sequence[Site] = (),
 ) -> tuple[Passage, Trace]:
@@ -108,7 +107,7 @@ def spliced_run(
     subject: Pretrained,
     site: Site,
     passage: Passage,
-    new: Float[Tensor, "w s d"],
+    new: Float[torch.Tensor, "w s d"],
     *,
     also: Sequence[Site] = (),
     gradients: bool = False,
@@ -134,7 +133,7 @@ def spliced_runs(
     subject: Pretrained,
     site: Site,
     passage: Passage,
-    news: Iterable[Float[Tensor, "w s d"]],
+    news: Iterable[Float[torch.Tensor, "w s d"]],
     most: int,
 ) -> Iterator[Trace]:
     """A run with the kept positions' activations replaced, for each of these; one pass takes as
@@ -153,7 +152,7 @@ def spliced_runs(
 
 def compare(
     clean: Trace, variants: Sequence[Trace]
-) -> tuple[Float[Tensor, "1+v w s-1"], Float[Tensor, "v w s-1"]]:
+) -> tuple[Float[torch.Tensor, "1+v w s-1"], Float[torch.Tensor, "v w s-1"]]:
     """Cross-entropy of the clean run and of each other, and KL(clean ‖ other), in nats, at every
     prediction of a next token.
 
@@ -181,7 +180,7 @@ def compare(
     return ce.unflatten(1, shape), kl.unflatten(1, shape)
 
 
-def _predicting(trace: Trace) -> Float[Tensor, "t d"]:
+def _predicting(trace: Trace) -> Float[torch.Tensor, "t d"]:
     """What the unembedding reads at the positions that predict a next token, windows one after the
     other."""
     assert trace.final is not None
@@ -192,11 +191,11 @@ class _Logits:
     """An unembedding that writes into one array again and again: a fresh one of 50 MB takes a sixth
     of the product's time."""
 
-    def __init__(self, head: Callable[[Tensor], Tensor]):
+    def __init__(self, head: Callable[[torch.Tensor], torch.Tensor]):
         self.head, self.array = head, torch.empty(0)
 
-    def __call__(self, x: Float[Tensor, "t d"]) -> Float[Tensor, "t v"]:
-        if not isinstance(self.head, nn.Linear) or self.head.bias is not None:
+    def __call__(self, x: Float[torch.Tensor, "t d"]) -> Float[torch.Tensor, "t v"]:
+        if not isinstance(self.head, torch.nn.Linear) or self.head.bias is not None:
             return self.head(x)
         if len(self.array) < len(x):
             self.array = x.new_empty(len(x), self.head.out_features)
@@ -204,13 +203,15 @@ class _Logits:
 
 
 def nats(
-    true: Float[Tensor, "t v"], other: Float[Tensor, "t v"], target: Int[Tensor, "t"]
-) -> tuple[Float[Tensor, "t"], Float[Tensor, "t"]]:
+    true: Float[torch.Tensor, "t v"],
+    other: Float[torch.Tensor, "t v"],
+    target: Int[torch.Tensor, "t"],
+) -> tuple[Float[torch.Tensor, "t"], Float[torch.Tensor, "t"]]:
     """Cross-entropy of `other` and KL(true ‖ other) of each row of logits."""
     return _against(_known(true), other, target)
 
 
-def _known(logits: Float[Tensor, "t v"]) -> Iterator[tuple[Tensor, Tensor]]:
+def _known(logits: Float[torch.Tensor, "t v"]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Log-probabilities and probabilities, a few rows at a time."""
     for z in logits.split(_CACHED):
         log_p = z.float().log_softmax(-1)
@@ -218,8 +219,10 @@ def _known(logits: Float[Tensor, "t v"]) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _against(
-    known: Iterable[tuple[Tensor, Tensor]], other: Float[Tensor, "t v"], target: Int[Tensor, "t"]
-) -> tuple[Float[Tensor, "t"], Float[Tensor, "t"]]:
+    known: Iterable[tuple[torch.Tensor, torch.Tensor]],
+    other: Float[torch.Tensor, "t v"],
+    target: Int[torch.Tensor, "t"],
+) -> tuple[Float[torch.Tensor, "t"], Float[torch.Tensor, "t"]]:
     ce, kl = [], []
     for (log_p, p), y, t in zip(known, other.split(_CACHED), target.split(_CACHED), strict=True):
         log_q = y.float().log_softmax(-1)
@@ -228,7 +231,9 @@ def _against(
     return torch.cat(ce), torch.cat(kl)
 
 
-def _surprise(log_p: Float[Tensor, "t v"], target: Int[Tensor, "t"]) -> Float[Tensor, "t"]:
+def _surprise(
+    log_p: Float[torch.Tensor, "t v"], target: Int[torch.Tensor, "t"]
+) -> Float[torch.Tensor, "t"]:
     return -log_p.gather(1, target[:, None])[:, 0].double()
 
 
@@ -236,12 +241,12 @@ def splice_sums(
     subject: Pretrained,
     site: Site,
     dictionary: Dictionary,
-    tokens: Int[Tensor, "w s"],
+    tokens: Int[torch.Tensor, "w s"],
     document: Int[np.ndarray, "w"],
     documents: int,
     donors: Donors | None,
     *,
-    keep: Bool[Tensor, "w s"] | None = None,
+    keep: Bool[torch.Tensor, "w s"] | None = None,
     reads: Site | None = None,
     ablations: Sequence[Ablation] = ABLATIONS,
     first: int = 0,
@@ -326,5 +331,5 @@ def finish(
     return measures
 
 
-def _summed(values: Float[Tensor, "v w t"]) -> Float[np.ndarray, "v w"]:
+def _summed(values: Float[torch.Tensor, "v w t"]) -> Float[np.ndarray, "v w"]:
     return values.sum(2).cpu().numpy()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from assay.core.arrays import Array, as_numpy, is_tensor
+from assay.core.heavy import torch
 
 ROUNDING = 64
 """By so many units in its last place may the mean of many equal numbers be off."""
@@ -42,8 +43,6 @@ def ratio_or_nan(a: Array, b: Array) -> Array:
 
 def _eps(value: Array) -> float:
     if is_tensor(value):
-        import torch
-
         return torch.finfo(value.dtype).eps
     kind = np.asarray(value).dtype
     return float(np.finfo(kind if kind.kind == "f" else np.float64).eps)

@@ -4,11 +4,10 @@ logits, and how alike they are."""
 from __future__ import annotations
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.core.rng import normal
 from assay.data.targets import Target, Targets
 from assay.dictionaries.dictionary import Dictionary
@@ -24,15 +23,18 @@ EPS = np.geomspace(1e-3, 1e2, 41)
 
 
 def errors(
-    makes: Target, error: Float[Tensor, "b d"], readout: Readout, x: Float[Tensor, "b d"]
-) -> dict[str, Float[Tensor, "b d"]]:
+    makes: Target,
+    error: Float[torch.Tensor, "b d"],
+    readout: Readout,
+    x: Float[torch.Tensor, "b d"],
+) -> dict[str, Float[torch.Tensor, "b d"]]:
     """A reconstruction's raw error in every space that it has one in: act, update (the stream),
     logit.
 
     The error of activations is pushed through W_out; one of the stream is taken to logits with the
     divisor of the stream x itself. What a logit dictionary gets wrong has no image in the stream,
     as logits do not see all of it."""
-    out: dict[str, Tensor] = {makes: error}
+    out: dict[str, torch.Tensor] = {makes: error}
     if makes == "act":
         out["update"] = error @ readout.W_out
     elif makes in ("post", "update"):
@@ -45,8 +47,8 @@ def errors(
 
 
 def logit_rows(
-    makes: Target, W_dec: Float[Tensor, "f d"], readout: Readout
-) -> Float[Tensor, "f d"]:
+    makes: Target, W_dec: Float[torch.Tensor, "f d"], readout: Readout
+) -> Float[torch.Tensor, "f d"]:
     """Unit directions of decoder rows in logit coordinates: what each feature does to the logits,
     whatever it was trained on."""
     if makes == "act":
@@ -57,7 +59,7 @@ def logit_rows(
 
 
 def agreement(
-    a: Float[Tensor, "f d"], b: Float[Tensor, "g d"], weight: Float[Tensor, "f"]
+    a: Float[torch.Tensor, "f d"], b: Float[torch.Tensor, "g d"], weight: Float[torch.Tensor, "f"]
 ) -> float:
     """How well the unit rows of one dictionary are found among another's.
 
@@ -69,7 +71,9 @@ def agreement(
     return float((best * weight).sum() / weight.sum())
 
 
-def like_rows(b: Float[Tensor, "f d"], seed: int, index: int = 0) -> Float[Tensor, "f d"]:
+def like_rows(
+    b: Float[torch.Tensor, "f d"], seed: int, index: int = 0
+) -> Float[torch.Tensor, "f d"]:
     """Draw as many random unit rows, spread as b's are: Gaussian with their second moments, then
     normalised."""
     f, d = b.shape
@@ -86,7 +90,7 @@ def like_rows(b: Float[Tensor, "f d"], seed: int, index: int = 0) -> Float[Tenso
 
 
 def by_document(
-    values: Float[Tensor, "b *rest"], document: Int[Tensor, "b"], documents: int
+    values: Float[torch.Tensor, "b *rest"], document: Int[torch.Tensor, "b"], documents: int
 ) -> Float[np.ndarray, "document *rest"]:
     """Sums over the rows of each document, float64."""
     sums = torch.zeros(documents, *values.shape[1:], dtype=torch.float64, device=values.device)
@@ -94,7 +98,7 @@ def by_document(
 
 
 def variances(
-    raw: Batch, data: Targets, document: Int[Tensor, "b"], documents: int
+    raw: Batch, data: Targets, document: Int[torch.Tensor, "b"], documents: int
 ) -> dict[str, Float[np.ndarray, "document"]]:
     """Per space, Σ ‖a − mean‖² over the tokens of each document; the mean is the training
     part's."""
@@ -115,7 +119,7 @@ def cell_sums(
     dictionary: Dictionary,
     raw: Batch,
     readout: Readout,
-    document: Int[Tensor, "b"],
+    document: Int[torch.Tensor, "b"],
     documents: int,
 ) -> dict[str, Float[np.ndarray, "document"]]:
     """Sums over the tokens of each document: features that are on, and squared errors per space,
@@ -134,10 +138,10 @@ def cell_sums(
 
 
 def spent(
-    features: Float[Tensor, "b f"],
-    W_dec: Float[Tensor, "f m"],
-    null: Float[Tensor, "m m"],
-    document: Int[Tensor, "b"],
+    features: Float[torch.Tensor, "b f"],
+    W_dec: Float[torch.Tensor, "f m"],
+    null: Float[torch.Tensor, "m m"],
+    document: Int[torch.Tensor, "b"],
     documents: int,
 ) -> dict[str, Float[np.ndarray, "document"]]:
     """What a dictionary of activations spends on what nothing reads: sums over the tokens of each
@@ -153,8 +157,11 @@ def spent(
 
 
 def linear_errors(
-    parts: Float[Tensor, "n d"], x: Float[Tensor, "n d"], readout: Readout, loud: bool = False
-) -> dict[str, Float[Tensor, "n"]]:
+    parts: Float[torch.Tensor, "n d"],
+    x: Float[torch.Tensor, "n d"],
+    readout: Readout,
+    loud: bool = False,
+) -> dict[str, Float[torch.Tensor, "n"]]:
     """Relative errors ε of the frozen and the Jacobian version of each part's effect on the logits.
 
     `loud` makes each part as long as the stream it is in, far from where the Jacobian is right. The
@@ -172,7 +179,7 @@ def linear_errors(
 
 
 def binned(
-    values: Float[Tensor, "n"], document: Int[Tensor, "n"], documents: int
+    values: Float[torch.Tensor, "n"], document: Int[torch.Tensor, "n"], documents: int
 ) -> Float[np.ndarray, "document bin"]:
     """How many values of each document lie in each bin of `EPS`; what lies beyond counts in the
     outermost, NaN nowhere."""

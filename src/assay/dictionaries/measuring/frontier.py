@@ -7,22 +7,19 @@ never a mean of ratios."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from assay.core.experiment import Arms
 from assay.core.figures import columns, summary
+from assay.core.heavy import torch, xr
 from assay.core.measures import by
 from assay.core.stats import Means, Statistic
+from assay.data.harvest import Harvest
+from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import measures
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from torch import Tensor
-
-    from assay.data.harvest import Harvest
-    from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring.sums import document_sums
 
 SUMS = {name: unit for name, unit in measures.SUMS.items() if name != "square_raw"}
 """What experiments store of every document, with units: all sums but ‖x‖², which none of their
@@ -44,16 +41,15 @@ def worst(statistic: Statistic) -> Statistic:
 
 
 def document_measures(
-    dictionary: Dictionary, test: Harvest, change: Callable[[Tensor], Tensor] = lambda x: x
+    dictionary: Dictionary,
+    test: Harvest,
+    change: Callable[[torch.Tensor], torch.Tensor] = lambda x: x,
 ) -> tuple[dict[str, tuple[str, Any, str]], dict[str, Sequence]]:
     """Variables and coordinates for `measures`: the sums of every run and test document, and each
     feature's density.
 
     `change` is applied to the normalised test activations first, for a control such as shuffled
     coordinates."""
-    import torch  # which judging what is stored does not need
-
-    from assay.dictionaries.measuring.sums import document_sums
 
     files, document = np.unique(test.document[test.kept], return_inverse=True)
     x = change(test.rows(test.kept)).to(dictionary.W_enc.device)

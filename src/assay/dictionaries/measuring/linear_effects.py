@@ -4,13 +4,12 @@ parts changed for controls."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
-from torch.nn.functional import normalize
 
+from assay.core.heavy import torch
 from assay.core.rng import normal
 from assay.dictionaries.measuring.cell_measures import binned, linear_errors
 from assay.subjects.readout import Readout
@@ -22,7 +21,7 @@ KINDS = ("frozen", "jacobian")
 CHUNK = 32768
 """Parts that are measured at once."""
 
-Parts = Float[Tensor, "n d"]
+Parts: TypeAlias = 'Float[torch.Tensor, "n d"]'
 
 
 def tenfold(parts: Parts, x: Parts, draws: Parts) -> Parts:
@@ -32,14 +31,15 @@ def tenfold(parts: Parts, x: Parts, draws: Parts) -> Parts:
 
 def turned(parts: Parts, x: Parts, draws: Parts) -> Parts:
     """Turn parts, at the same length, half-way towards the stream x that they are in."""
-    return normalize(normalize(parts, dim=-1) + normalize(x, dim=-1), dim=-1) * parts.norm(
-        dim=-1, keepdim=True
-    )
+    return torch.nn.functional.normalize(
+        torch.nn.functional.normalize(parts, dim=-1) + torch.nn.functional.normalize(x, dim=-1),
+        dim=-1,
+    ) * parts.norm(dim=-1, keepdim=True)
 
 
 def scattered(parts: Parts, x: Parts, draws: Parts) -> Parts:
     """Put parts of the same length in the random directions of `draws`."""
-    return normalize(draws, dim=-1) * parts.norm(dim=-1, keepdim=True)
+    return torch.nn.functional.normalize(draws, dim=-1) * parts.norm(dim=-1, keepdim=True)
 
 
 CHANGES: Mapping[str, Callable[[Parts, Parts, Parts], Parts]] = {
@@ -51,8 +51,8 @@ CHANGES: Mapping[str, Callable[[Parts, Parts, Parts], Parts]] = {
 
 
 def principal_parts(
-    update: Float[Tensor, "b d"], count: int = 24
-) -> tuple[Parts, Int[Tensor, "n"]]:
+    update: Float[torch.Tensor, "b d"], count: int = 24
+) -> tuple[Parts, Int[torch.Tensor, "n"]]:
     """Splits each row into its parts along the strongest principal directions of all rows.
 
     Shapes: parts [b · count, d], and beside each the row that it is from [b · count]
@@ -66,10 +66,10 @@ def principal_parts(
 
 def effect_errors(
     parts: Parts,
-    row: Int[Tensor, "n"],
-    x: Float[Tensor, "b d"],
+    row: Int[torch.Tensor, "n"],
+    x: Float[torch.Tensor, "b d"],
     readout: Readout,
-    document: Int[Tensor, "b"],
+    document: Int[torch.Tensor, "b"],
     documents: int,
     seed: int,
 ) -> dict[str, tuple[str, Float[np.ndarray, "run ..."], str]]:

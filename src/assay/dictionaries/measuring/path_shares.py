@@ -6,16 +6,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
+from assay.core.heavy import torch
 from assay.core.rng import permutation
 
 PATHS = ("direct", "indirect")
 
 
-def halves(share: Float[Tensor, "f"], seed: int) -> dict[str, Int[Tensor, "f"]]:
+def halves(share: Float[torch.Tensor, "f"], seed: int) -> dict[str, Int[torch.Tensor, "f"]]:
     """Ways to part features in two halves of equal size, 0 the one that should act directly: by
     number, by direct share, at random.
 
@@ -36,11 +35,11 @@ def halves(share: Float[Tensor, "f"], seed: int) -> dict[str, Int[Tensor, "f"]]:
 
 
 def effect_sums(
-    features: Float[Tensor, "b f"],
-    rows: Float[Tensor, "f d"],
-    pulls: Sequence[Mapping[str, Float[Tensor, "b d"]]],
-    parted: Mapping[str, Int[Tensor, "f"]],
-    document: Int[Tensor, "b"],
+    features: Float[torch.Tensor, "b f"],
+    rows: Float[torch.Tensor, "f d"],
+    pulls: Sequence[Mapping[str, Float[torch.Tensor, "b d"]]],
+    parted: Mapping[str, Int[torch.Tensor, "f"]],
+    document: Int[torch.Tensor, "b"],
     documents: int,
 ) -> dict[str, Float[np.ndarray, "way document half"]]:
     """Sums over the tokens of each document of features' squared effects by path, f_i² (g·w_i)², a
@@ -61,7 +60,7 @@ def effect_sums(
 
 
 def _by_document(
-    values: Float[Tensor, "b column"], document: Int[Tensor, "b"], documents: int
+    values: Float[torch.Tensor, "b column"], document: Int[torch.Tensor, "b"], documents: int
 ) -> Float[np.ndarray, "way document half"]:
     sums = torch.zeros(documents, values.shape[1], dtype=torch.float64, device=values.device)
     sums.index_add_(0, document.to(values.device), values.double())

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.core import rng
 from assay.core.arrays import Array, as_numpy
 from assay.core.errors import DataError
+from assay.core.heavy import scipy, torch
 from assay.dictionaries.measuring.arrays import float64, less, ratio_or_nan
 
 
@@ -35,8 +34,8 @@ def cosines(
             f"and {list(np.shape(learned))}"
         )
     true, learned = float64(true), float64(learned)
-    if isinstance(true, Tensor) != isinstance(learned, Tensor):
-        device = (true if isinstance(true, Tensor) else learned).device
+    if isinstance(true, torch.Tensor) != isinstance(learned, torch.Tensor):
+        device = (true if isinstance(true, torch.Tensor) else learned).device
         true, learned = (
             torch.as_tensor(true, device=device),
             torch.as_tensor(learned, device=device),
@@ -58,7 +57,9 @@ def mcc(true: Float[Array, "*run n d"], learned: Float[Array, "*run f d"]) -> Fl
     Source: Taking features out of superposition with sparse autoencoders (2022), there signed and
     called MMCS"""
     similarity = abs(cosines(true, learned))
-    return (similarity.amax(-1) if isinstance(similarity, Tensor) else similarity.max(-1)).mean(-1)
+    return (
+        similarity.amax(-1) if isinstance(similarity, torch.Tensor) else similarity.max(-1)
+    ).mean(-1)
 
 
 def mcc_matched(
@@ -76,7 +77,7 @@ def mcc_matched(
         of independent component analysis, with cosines in place of correlations
     """
     similarity = abs(cosines(true, learned))
-    plain = similarity.cpu().numpy() if isinstance(similarity, Tensor) else similarity
+    plain = similarity.cpu().numpy() if isinstance(similarity, torch.Tensor) else similarity
     flat = plain.reshape(-1, *plain.shape[-2:])
     coefficients = np.array(
         [
@@ -86,7 +87,7 @@ def mcc_matched(
     ).reshape(plain.shape[:-2])
     return (
         torch.from_numpy(coefficients).to(similarity.device)
-        if isinstance(similarity, Tensor)
+        if isinstance(similarity, torch.Tensor)
         else coefficients[()]
     )
 
@@ -145,12 +146,13 @@ def mcc_chance_exact(f: int, d: int) -> float:
     Range: 0 to 1
     Better: neither
     """
-    from scipy.integrate import quad
-    from scipy.special import betainc
-
     if d == 1:
         return 1.0
-    return float(quad(lambda c: 1 - betainc(0.5, (d - 1) / 2, c * c) ** f, 0, 1, limit=200)[0])
+    return float(
+        scipy.integrate.quad(
+            lambda c: 1 - scipy.special.betainc(0.5, (d - 1) / 2, c * c) ** f, 0, 1, limit=200
+        )[0]
+    )
 
 
 def support_sums(
@@ -239,7 +241,7 @@ def magnitude_r2(
 
 
 def _plain(values: Array) -> Float[np.ndarray, "..."]:
-    return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values).astype(
+    return np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values).astype(
         np.float64
     )
 
@@ -250,6 +252,4 @@ def _length(rows: Array) -> Array:
 
 
 def _assign(similarity: Float[np.ndarray, "n f"]) -> tuple[np.ndarray, np.ndarray]:
-    from scipy.optimize import linear_sum_assignment
-
-    return linear_sum_assignment(similarity, maximize=True)
+    return scipy.optimize.linear_sum_assignment(similarity, maximize=True)

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.core.arrays import Array
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.measuring.arrays import float64, ratio_or_nan
 
 THRESHOLD = 0.9
@@ -78,7 +77,7 @@ def effective_dimensions(W_dec: Float[Array, "*run f d"]) -> Float[Array, "*run"
     Source: the participation ratio of a spectrum, as in Gao et al., A theory of multineuronal
     dimensionality (2017)"""
 
-    def count_dimensions(rows: Float[Tensor, "f d"]) -> Float[Tensor, "1"]:
+    def count_dimensions(rows: Float[torch.Tensor, "f d"]) -> Float[torch.Tensor, "1"]:
         unit = _unit(rows.double()).nan_to_num()
         f = (unit != 0).any(1).sum()
         return (f**2 / (unit.mT @ unit).square().sum()).view(1)
@@ -86,14 +85,14 @@ def effective_dimensions(W_dec: Float[Array, "*run f d"]) -> Float[Array, "*run"
     return _per_run(W_dec, count_dimensions)[..., 0]
 
 
-def _unit(rows: Float[Tensor, "f d"]) -> Float[Tensor, "f d"]:
+def _unit(rows: Float[torch.Tensor, "f d"]) -> Float[torch.Tensor, "f d"]:
     """Rows of length 1; NaN where a row is 0."""
     return rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
 
 
 def _neighbours(
-    rows: Float[Tensor, "f d"], threshold: float
-) -> tuple[Float[Tensor, "f"], Int[Tensor, "f"]]:
+    rows: Float[torch.Tensor, "f d"], threshold: float
+) -> tuple[Float[torch.Tensor, "f"], Int[torch.Tensor, "f"]]:
     """Largest cosine with another row, and the number of rows above the threshold, each row itself
     counted; NaN for a row of 0."""
     unit = _unit(rows if rows.is_floating_point() else rows.double())
@@ -114,11 +113,11 @@ def _neighbours(
     )
 
 
-def _per_run(W_dec: Array, measure: Callable[[Tensor], Tensor]) -> Array:
+def _per_run(W_dec: Array, measure: Callable[[torch.Tensor], torch.Tensor]) -> Array:
     """`measure` of every run's rows, float64, of the kind that was given."""
     decoder = (
         W_dec.detach()
-        if isinstance(W_dec, Tensor)
+        if isinstance(W_dec, torch.Tensor)
         else torch.from_numpy(np.ascontiguousarray(W_dec))
     )
     if decoder.ndim < 2 or not decoder.shape[-2]:
@@ -128,4 +127,4 @@ def _per_run(W_dec: Array, measure: Callable[[Tensor], Tensor]) -> Array:
         )
     flat = decoder.reshape(-1, *decoder.shape[-2:])
     values = torch.stack([measure(rows) for rows in flat]).double().reshape(*decoder.shape[:-2], -1)
-    return values if isinstance(W_dec, Tensor) else values.numpy()
+    return values if isinstance(W_dec, torch.Tensor) else values.numpy()

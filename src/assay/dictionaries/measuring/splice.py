@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.core.bench import Bench
+from assay.core.heavy import torch
 from assay.core.rng import permutation
 from assay.core.spec import Spec
 from assay.data.harvest import Harvest, HarvestSpec
@@ -28,18 +27,18 @@ class Passage:
     Massive activations (`keep` False) stay as they are: a dictionary was never trained on them.
     """
 
-    tokens: Int[Tensor, "w s"]
-    acts: Float[Tensor, "w s d"]
-    keep: Bool[Tensor, "w s"]
-    inputs: Float[Tensor, "w s d_in"] | None = None
+    tokens: Int[torch.Tensor, "w s"]
+    acts: Float[torch.Tensor, "w s d"]
+    keep: Bool[torch.Tensor, "w s"]
+    inputs: Float[torch.Tensor, "w s d_in"] | None = None
     """What a transcoder reads; None: the activations themselves."""
-    before: Float[Tensor, "w s d"] | None = None
+    before: Float[torch.Tensor, "w s d"] | None = None
     """The residual stream before the site's block, where a run may start; None: not known."""
 
 
 def spliced_loss(
-    subject: Pretrained, site: Site, passage: Passage, new: Float[Tensor, "w s d"]
-) -> Float[Tensor, "w"]:
+    subject: Pretrained, site: Site, passage: Passage, new: Float[torch.Tensor, "w s d"]
+) -> Float[torch.Tensor, "w"]:
     """Mean next-token loss of each window, in nats, with the kept positions' activations replaced
     by `new`.
 
@@ -54,8 +53,8 @@ def spliced_loss(
 
 
 def reference_losses(
-    subject: Pretrained, site: Site, passage: Passage, mean: Float[Tensor, "d"]
-) -> dict[str, Float[Tensor, "w"]]:
+    subject: Pretrained, site: Site, passage: Passage, mean: Float[torch.Tensor, "d"]
+) -> dict[str, Float[torch.Tensor, "w"]]:
     """Mean loss of each window in nats: `clean` as it is, `mean` and `zero` with the kept
     activations replaced by these."""
     acts = passage.acts
@@ -68,7 +67,7 @@ def reference_losses(
 
 def reconstruction_losses(
     subject: Pretrained, site: Site, passage: Passage, dictionary: Dictionary
-) -> Float[Tensor, "run w"]:
+) -> Float[torch.Tensor, "run w"]:
     """Mean loss of each window in nats with the kept activations replaced by each run's
     reconstruction of them."""
     flat = passage.acts.flatten(0, 1)

@@ -13,12 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.core import rng
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 
 COSINE, TOGETHER = 0.7, 0.5
 """Least cosine of decoder rows, and least share of a child's firings at which its parent fires too.
@@ -48,7 +47,7 @@ class Families:
 
 
 def candidates(
-    narrow: Float[Tensor, "n d"], wide: Float[Tensor, "m d"]
+    narrow: Float[torch.Tensor, "n d"], wide: Float[torch.Tensor, "m d"]
 ) -> tuple[Int[np.ndarray, "m"], Float[np.ndarray, "m"]]:
     """For each wide decoder row the nearest narrow one and their cosine, a few rows at a time."""
     if narrow.shape[-1] != wide.shape[-1]:
@@ -69,7 +68,9 @@ def candidates(
 
 
 def cofiring_sums(
-    candidate: Int[np.ndarray, "m"], narrow: Float[Tensor, "b n"], wide: Float[Tensor, "b m"]
+    candidate: Int[np.ndarray, "m"],
+    narrow: Float[torch.Tensor, "b n"],
+    wide: Float[torch.Tensor, "b m"],
 ) -> dict[str, Float[np.ndarray, "m"]]:
     """Over rows of features of both dictionaries: `fires`, how often each wide one fires, `both`,
     how often its candidate too.
@@ -112,7 +113,7 @@ def families(
     return Families(np.where(child, candidate, -1), cosine, together, counted, novel)
 
 
-def random_like(decoder: Float[Tensor, "n d"], seed: int = 0) -> Float[Tensor, "n d"]:
+def random_like(decoder: Float[torch.Tensor, "n d"], seed: int = 0) -> Float[torch.Tensor, "n d"]:
     """A control decoder: as many rows of the same lengths, in random directions."""
     noise = torch.from_numpy(
         rng.normal(np.array([seed]), "splitting.random", 0, tuple(decoder.shape))[0]
@@ -121,7 +122,9 @@ def random_like(decoder: Float[Tensor, "n d"], seed: int = 0) -> Float[Tensor, "
     return noise / torch.linalg.vector_norm(noise, dim=1, keepdim=True) * length
 
 
-def shuffled(features: Float[Tensor, "b n"], seed: int = 0, index: int = 0) -> Float[Tensor, "b n"]:
+def shuffled(
+    features: Float[torch.Tensor, "b n"], seed: int = 0, index: int = 0
+) -> Float[torch.Tensor, "b n"]:
     """A control for co-firing: all rows in another order, so that densities and the code of a row
     stay. `index` per batch."""
     order = rng.permutation(np.array([seed]), "splitting.rows", index, len(features))[0]

@@ -7,27 +7,24 @@ With c the centre, o the origin, y activations and ŷ their reconstructions, eac
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.core.arrays import Array, as_tensor
 from assay.core.errors import DataError
+from assay.core.heavy import torch
+from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.measures import SUMS
 
-if TYPE_CHECKING:
-    from assay.dictionaries.dictionary import Dictionary
-
-Centre = Float[Tensor, "d"]
-PerRow = dict[str, Float[Tensor, "b"]]
+Centre: TypeAlias = 'Float[torch.Tensor, "d"]'
+PerRow: TypeAlias = 'dict[str, Float[torch.Tensor, "b"]]'
 RECONSTRUCTED = ("active", "error", "dot", "norm", "dot_raw", "norm_raw")
 """The sums that depend on the dictionary; the others depend on the activations alone."""
 
 
-def of_rows(y: Float[Tensor, "b d"], centre: Centre, origin: Centre | None = None) -> PerRow:
+def of_rows(y: Float[torch.Tensor, "b d"], centre: Centre, origin: Centre | None = None) -> PerRow:
     """Compute what each row adds to the sums that are the same for every dictionary: tokens,
     variance, square_raw."""
     about, raw = y - centre, y if origin is None else y - origin
@@ -43,9 +40,9 @@ def of_rows(y: Float[Tensor, "b d"], centre: Centre, origin: Centre | None = Non
 
 
 def of_reconstructions(
-    y: Float[Tensor, "b d"],
-    y_hat: Float[Tensor, "b d"],
-    on: Float[Tensor, "b f"],
+    y: Float[torch.Tensor, "b d"],
+    y_hat: Float[torch.Tensor, "b d"],
+    on: Float[torch.Tensor, "b f"],
     centre: Centre,
     origin: Centre | None = None,
 ) -> PerRow:
@@ -65,11 +62,11 @@ def of_reconstructions(
 
 def of_batch(
     dictionary: Dictionary,
-    x: Float[Tensor, "b d_in"],
-    y: Float[Tensor, "b d"],
+    x: Float[torch.Tensor, "b d_in"],
+    y: Float[torch.Tensor, "b d"],
     centre: Centre,
     origin: Centre | None = None,
-) -> tuple[PerRow, Float[Tensor, "f"], Float[Tensor, "b d"]]:
+) -> tuple[PerRow, Float[torch.Tensor, "f"], Float[torch.Tensor, "b d"]]:
     """Encode and decode x with the dictionary of one run: what each row adds, how often each
     feature is on, and ŷ."""
     features = dictionary.encode(x)
@@ -137,7 +134,9 @@ def document_sums(
     }
 
 
-def switched_on(dictionary: Dictionary, features: Float[Tensor, "... f"]) -> Float[Tensor, "... f"]:
+def switched_on(
+    dictionary: Dictionary, features: Float[torch.Tensor, "... f"]
+) -> Float[torch.Tensor, "... f"]:
     """Mark with 1 where a feature is on, else 0: above 0, or anything but 0 where a nonlinearity's
     features are `signed`, as AbsTopK's.
 
@@ -150,5 +149,5 @@ def switched_on(dictionary: Dictionary, features: Float[Tensor, "... f"]) -> Flo
     return features.sign().clamp_min_(0)  # five times faster than comparing
 
 
-def _dot(a: Float[Tensor, "b d"], b: Float[Tensor, "b d"]) -> Float[Tensor, "b"]:
+def _dot(a: Float[torch.Tensor, "b d"], b: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, "b"]:
     return torch.linalg.vecdot(a, b)

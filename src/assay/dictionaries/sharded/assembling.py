@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from torch import Tensor
 
 from assay.core.errors import StoreError
+from assay.core.heavy import torch
 from assay.dictionaries.sharded.checkpoints import PREFIX, manifest_of, newest, read_shared, within
 from assay.dictionaries.training.kernels.reference import is_encoder
 
@@ -93,13 +93,13 @@ def _begin(
     return {name: 8 + len(head) + start for name, start in starts.items()}
 
 
-def _put(out: IO[bytes], start: int, value: Tensor) -> None:
+def _put(out: IO[bytes], start: int, value: torch.Tensor) -> None:
     out.seek(start)
     out.write(np.ascontiguousarray(value.numpy(), "<f4").data)
 
 
 def _put_latents(
-    out: IO[bytes], start: int, value: Tensor, first: int, width: int, columns: bool
+    out: IO[bytes], start: int, value: torch.Tensor, first: int, width: int, columns: bool
 ) -> None:
     """Put the latents from `first` on where they belong: at the end of every row where they are
     columns, else side by side."""

@@ -20,10 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from assay.core.errors import StoreError
+from assay.core.heavy import torch
 from assay.dictionaries.sharded.part import Part
 
 MANIFEST, SHARED = "manifest.json", "shared.safetensors"
@@ -43,13 +41,13 @@ class Checkpoints:
     """What must be alike for a training to go on, as plain JSON."""
     header: Mapping[str, Any] = field(default_factory=dict)
     """What a reader of the dictionary needs beside its tensors."""
-    beside: Mapping[str, Tensor] = field(default_factory=dict)
+    beside: Mapping[str, torch.Tensor] = field(default_factory=dict)
     """Tensors of the dictionary that training does not change: mean and scale."""
     every: int = 0
     """Steps from one checkpoint to the next; 0: only at the end."""
     _asked: int = field(default=0, init=False)
 
-    def restore(self) -> tuple[int, dict[str, Tensor]] | None:
+    def restore(self) -> tuple[int, dict[str, torch.Tensor]] | None:
         """The last step that is whole and this rank's tensors of it, whatever number of ranks wrote
         them; None where there is none.
 
@@ -79,7 +77,7 @@ class Checkpoints:
         self._asked += 1
         return self.every > 0 and self._asked % self.every == 0
 
-    def save(self, step: int, tensors: Mapping[str, Tensor]) -> None:
+    def save(self, step: int, tensors: Mapping[str, torch.Tensor]) -> None:
         """Write this rank's shard, wait for the others, and let the first rank say that the
         checkpoint is whole.
 
@@ -132,7 +130,7 @@ class Checkpoints:
         ranks.every.barrier()  # nobody goes on to write the next one before this one is there
 
 
-def by_latent(name: str, value: Tensor) -> bool:
+def by_latent(name: str, value: torch.Tensor) -> bool:
     """Whether a tensor of a training's state has a row for each latent, [run, f, …], by its
     name."""
     return name.startswith(PREFIX) and value.ndim >= 2 and name.rpartition(".")[2] not in ALIKE
@@ -143,10 +141,10 @@ def newest(folder: Path) -> Path | None:
     return next((place for place in reversed(_steps(folder)) if (place / MANIFEST).exists()), None)
 
 
-def read(place: Path, rows: slice) -> dict[str, Tensor]:
+def read(place: Path, rows: slice) -> dict[str, torch.Tensor]:
     """The rows of some latents of every tensor that has them, [run, f, …], out of the files that
     hold them. Raises: StoreError."""
-    pieces: dict[str, list[Tensor]] = {}
+    pieces: dict[str, list[torch.Tensor]] = {}
     for file, its in within(place, rows):
         for name in file.keys():  # noqa: SIM118
             pieces.setdefault(name, []).append(file.get_slice(name)[:, its.start : its.stop])
@@ -184,7 +182,7 @@ def within(place: Path, rows: slice) -> Iterator[tuple[Any, slice]]:
             ) from error
 
 
-def read_shared(place: Path) -> dict[str, Tensor]:
+def read_shared(place: Path) -> dict[str, torch.Tensor]:
     """What all ranks have alike. Raises: StoreError."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -230,7 +228,7 @@ def manifest_of(place: Path) -> dict[str, Any]:
         ) from error
 
 
-def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def _write(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     """Write tensors and wait until they are on the disk."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file

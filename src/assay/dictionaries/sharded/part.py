@@ -7,11 +7,10 @@ of the batch is found digit by digit of its bits, from counts summed over all ra
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.core.errors import SpecError
+from assay.core.heavy import torch
 from assay.dictionaries.sharded.ranks import Ranks, bounds
 from assay.dictionaries.training.kernels.active import largest
 from assay.dictionaries.training.kernels.whole import Whole
@@ -39,29 +38,29 @@ class Part(Whole):
         """Rows of the batch on all replicas."""
         return sum(self._rows(count))
 
-    def sum_latents(self, value: Tensor) -> Tensor:
+    def sum_latents(self, value: torch.Tensor) -> torch.Tensor:
         """Sum over the shards of this rank's replica."""
         return self.ranks.latents.sum(value)
 
-    def sum_rows(self, value: Tensor) -> Tensor:
+    def sum_rows(self, value: torch.Tensor) -> torch.Tensor:
         """Sum over the replicas of this rank's shard."""
         return self.ranks.rows.sum(value)
 
-    def sum_all(self, value: Tensor) -> Tensor:
+    def sum_all(self, value: torch.Tensor) -> torch.Tensor:
         """Sum over all ranks."""
         return self.ranks.every.sum(value)
 
-    def min_all(self, value: Tensor) -> Tensor:
+    def min_all(self, value: torch.Tensor) -> torch.Tensor:
         """The smallest on any rank."""
         return self.ranks.every.min(value)
 
-    def any_rows(self, value: Bool[Tensor, "f"]) -> Bool[Tensor, "f"]:
+    def any_rows(self, value: Bool[torch.Tensor, "f"]) -> Bool[torch.Tensor, "f"]:
         """Whether it is so on any replica of this rank's shard."""
         return self.ranks.rows.max(value.to(torch.uint8)).bool()
 
     def kept(
-        self, places: Int[Tensor, "n"], pre: Float[Tensor, "b f"], count: int
-    ) -> Int[Tensor, "m"]:
+        self, places: Int[torch.Tensor, "n"], pre: Float[torch.Tensor, "b f"], count: int
+    ) -> Int[torch.Tensor, "m"]:
         """Gather what the shards have above 0 of each row, find the count-th largest, and keep what
         is above it, and of equals the first."""
         shards = self.ranks.latents
@@ -92,8 +91,8 @@ class Part(Whole):
         ]
 
     def kept_together(
-        self, places: Int[Tensor, "n"], pre: Float[Tensor, "b f"], count: int
-    ) -> Int[Tensor, "m"]:
+        self, places: Int[torch.Tensor, "n"], pre: Float[torch.Tensor, "b f"], count: int
+    ) -> Int[torch.Tensor, "m"]:
         """Find the count-th largest number of all ranks, and keep what is above it, and of equals
         those of lower place in the batch."""
         every = self.ranks.every
@@ -111,7 +110,7 @@ class Part(Whole):
             same &= last - place >= self._nth(last - place[same], room, 64)
         return places[(bits > bound) | same]
 
-    def strongest(self, codes: Float[Tensor, "b n"], most: int) -> Float[Tensor, "b n"]:
+    def strongest(self, codes: Float[torch.Tensor, "b n"], most: int) -> Float[torch.Tensor, "b n"]:
         """Keep of each whole row the `most` largest and make the others 0."""
         if self.ranks.latents.size == 1:
             return super().strongest(codes, most)
@@ -119,7 +118,7 @@ class Part(Whole):
         values = codes.flatten()[places]
         return torch.zeros_like(codes).flatten().index_copy_(0, places, values).view_as(codes)
 
-    def _nth(self, keys: Int[Tensor, "n"], n: int, bits: int) -> int:
+    def _nth(self, keys: Int[torch.Tensor, "n"], n: int, bits: int) -> int:
         """The n-th largest of all ranks' keys, whole numbers from 0 up of so many bits, digit by
         digit from the highest."""
         prefix = 0
@@ -144,5 +143,5 @@ class Part(Whole):
         ]
 
 
-def _count(places: Tensor) -> Int[Tensor, "1"]:
+def _count(places: torch.Tensor) -> Int[torch.Tensor, "1"]:
     return torch.tensor([len(places)], device=places.device)

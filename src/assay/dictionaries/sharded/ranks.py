@@ -17,11 +17,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-import torch
 import torch.distributed as dist
-from torch import Tensor
 
 from assay.core.errors import RunError, SpecError
+from assay.core.heavy import torch
 
 TIMEOUT = 300.0
 """Seconds that a rank waits for the others."""
@@ -42,19 +41,19 @@ class Circle:
     """Bytes that this rank has sent, by kind of collective, as a ring sends them: 2 (n − 1)/n of a
     sum, (n − 1) of what is gathered."""
 
-    def sum(self, value: Tensor) -> Tensor:
+    def sum(self, value: torch.Tensor) -> torch.Tensor:
         """The sum over the ranks, the same bits on each."""
         return self._reduced(value, dist.ReduceOp.SUM)
 
-    def min(self, value: Tensor) -> Tensor:
+    def min(self, value: torch.Tensor) -> torch.Tensor:
         """The smallest among the ranks."""
         return self._reduced(value, dist.ReduceOp.MIN)
 
-    def max(self, value: Tensor) -> Tensor:
+    def max(self, value: torch.Tensor) -> torch.Tensor:
         """The largest among the ranks."""
         return self._reduced(value, dist.ReduceOp.MAX)
 
-    def gather(self, value: Tensor) -> list[Tensor]:
+    def gather(self, value: torch.Tensor) -> list[torch.Tensor]:
         """What each rank has, in the order of ranks; shapes must be equal."""
         if self.size == 1:
             return [value]
@@ -68,7 +67,7 @@ class Circle:
         """Wait until every rank has come so far."""
         self.sum(torch.zeros(1, device=_device(self.group)))
 
-    def _reduced(self, value: Tensor, op: Any) -> Tensor:
+    def _reduced(self, value: torch.Tensor, op: Any) -> torch.Tensor:
         if self.size == 1 or not value.numel():
             return value
         value = value.contiguous()

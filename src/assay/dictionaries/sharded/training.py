@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core.bench import Unkept
 from assay.core.errors import DataError, RunError, SpecError
 from assay.core.fit import Trained, fit
+from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.dictionaries.kinds import to_json
@@ -132,7 +131,7 @@ def train_sharded(
 def fit_sharded(
     part: Part,
     method: Method,
-    batches: Callable[[int], Float[Tensor, "b d"]],
+    batches: Callable[[int], Float[torch.Tensor, "b d"]],
     *,
     d: int,
     steps: int,
@@ -194,7 +193,7 @@ def measure(
     part: Part,
     read: Nonlinearity,
     trained: Trained,
-    batches: Callable[[int], Float[Tensor, "b d"]],
+    batches: Callable[[int], Float[torch.Tensor, "b d"]],
     count: int,
 ) -> Measured:
     """FVU, L0 and dead latents of a sharded dictionary on `count` batches, each rank's own rows of
@@ -255,7 +254,7 @@ def matrix(path: Path) -> Float[np.ndarray, "n d"]:
     return rows
 
 
-def moments(rows: Float[np.ndarray, "n d"]) -> tuple[Float[Tensor, "d"], float]:
+def moments(rows: Float[np.ndarray, "n d"]) -> tuple[Float[torch.Tensor, "d"], float]:
     """Mean, and the factor that makes E‖x − mean‖² = d, read a few rows at a time. Raises:
     DataError."""
     pieces = range(0, len(rows), CHUNK)
@@ -280,14 +279,14 @@ def moments(rows: Float[np.ndarray, "n d"]) -> tuple[Float[Tensor, "d"], float]:
 
 def normalised(
     rows: Float[np.ndarray, "n d"],
-    mean: Float[Tensor, "d"],
+    mean: Float[torch.Tensor, "d"],
     scale: float,
     part: Part,
-    draw: Callable[[int], Tensor],
-) -> Callable[[int], Float[Tensor, "b d"]]:
+    draw: Callable[[int], torch.Tensor],
+) -> Callable[[int], Float[torch.Tensor, "b d"]]:
     """This replica's rows of each step's batch, as training sees them."""
 
-    def batches(step: int) -> Float[Tensor, "b d"]:
+    def batches(step: int) -> Float[torch.Tensor, "b d"]:
         chosen = draw(step)
         replica_rows = chosen[bounds(len(chosen), part.ranks.rows.size, part.ranks.rows.place)]
         return (torch.from_numpy(_numbers(rows[replica_rows.numpy()])) - mean) * scale

@@ -5,15 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core.errors import SpecError
+from assay.core.heavy import torch
 from assay.dictionaries.nonlinearity import Nonlinearity
+from assay.dictionaries.training.learners import Seen
 from assay.dictionaries.training.terms import (
     ByRun,
     Params,
@@ -24,9 +23,6 @@ from assay.dictionaries.training.terms import (
     project,
     squared_error,
 )
-
-if TYPE_CHECKING:
-    from assay.dictionaries.training.learners import Seen
 
 
 @dataclass(frozen=True)
@@ -93,15 +89,15 @@ class PAnneal:
 
     # the factor on λ, kept and learned along with the parameters (see `learners.py`)
 
-    def keep(self, seeds: np.ndarray, f: int) -> dict[str, Tensor]:
+    def keep(self, seeds: np.ndarray, f: int) -> dict[str, torch.Tensor]:
         """The factor on λ [run], 1 before p changes."""
         return {"anneal.factor": torch.ones(len(seeds))}
 
-    def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
+    def note(self, features: Float[torch.Tensor, "run b f"]) -> Mapping[str, torch.Tensor]:
         """Take no note of a batch: the features are asked for where p changes."""
         return {}
 
-    def learn(self, state: Mapping[str, Tensor], observation: Seen) -> None:
+    def learn(self, state: Mapping[str, torch.Tensor], observation: Seen) -> None:
         """Rescale λ where p changes before the next step."""
         before, after = (
             self.p(observation.step / observation.steps),

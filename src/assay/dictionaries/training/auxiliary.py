@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.gates import gate
 from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.training.terms import (
@@ -24,11 +23,11 @@ from assay.dictionaries.training.terms import (
 
 
 def aux_k(
-    error: Float[Tensor, "run b d"],
-    pre: Float[Tensor, "run b f"],
-    W_dec: Float[Tensor, "run f d"],
-    dead: Bool[Tensor, "run f"],
-) -> Float[Tensor, "run"]:
+    error: Float[torch.Tensor, "run b d"],
+    pre: Float[torch.Tensor, "run b f"],
+    W_dec: Float[torch.Tensor, "run f d"],
+    dead: Bool[torch.Tensor, "run f"],
+) -> Float[torch.Tensor, "run"]:
     """How badly the dead latents alone reconstruct what the others left over; 0 where none is dead,
     or all rows left the same.
 
@@ -71,7 +70,7 @@ class TopKAux:
         nonlinearity: Nonlinearity,
         penalty: ByRun,
         y: Rows | None = None,
-        idle: Int[Tensor, "run f"] | None = None,
+        idle: Int[torch.Tensor, "run f"] | None = None,
     ) -> ByRun:
         """The loss of each run; `idle` counts rows since each latent last fired, None: all are
         alive."""
@@ -119,7 +118,7 @@ class Matryoshka:
         nonlinearity: Nonlinearity,
         penalty: ByRun,
         y: Rows | None = None,
-        idle: Int[Tensor, "run f"] | None = None,
+        idle: Int[torch.Tensor, "run f"] | None = None,
     ) -> ByRun:
         """The loss of each run."""
         params, x, y = as_tensors(params, x, y)

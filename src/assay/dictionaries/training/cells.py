@@ -9,21 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core.bench import Bench
 from assay.core.fit import Group, State, Trained, fit
+from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.data.targets import Target, Targets
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.training.train import Method, group
 
-Batch = Mapping[Any, Float[Tensor, "b d"]]
+Batch: TypeAlias = 'Mapping[Any, Float[torch.Tensor, "b d"]]'
 """Entries by target, or by the name of what a control is trained on."""
 
 
@@ -129,11 +128,13 @@ def _group(
         forward = prediction(x, y)
         run_group.state["W_enc"].copy_(method.encoder_scale * run_group.state["W_dec"] @ forward.T)
 
-    def its_own(batch: Batch) -> Tensor | tuple[Tensor, Tensor]:
+    def its_own(batch: Batch) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         x = batch[reads].to(run_group.state["W_enc"].device)
         return (x, batch[makes].to(x.device)) if elsewhere else x
 
-    def step_fn(state: State, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def step_fn(
+        state: State, batch: Batch, step: int
+    ) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         return run_group.step_fn(state, its_own(batch), step)  # type: ignore[return-value]
 
     settle = run_group.settle
@@ -142,8 +143,8 @@ def _group(
 
 
 def prediction(
-    x: Float[Tensor, "b d_in"], y: Float[Tensor, "b d_out"], ridge: float = 1e-3
-) -> Float[Tensor, "d_in d_out"]:
+    x: Float[torch.Tensor, "b d_in"], y: Float[torch.Tensor, "b d_out"], ridge: float = 1e-3
+) -> Float[torch.Tensor, "d_in d_out"]:
     """The linear map M for which x M is nearest to y; a small ridge keeps it bounded where x does
     not vary.
 
@@ -159,7 +160,7 @@ def _dictionary(cell: Cell, trained: Trained, data: Targets) -> Dictionary:
     tensors = {**trained.tensors, "W_enc": trained.tensors["W_enc"].mT.contiguous()}
     runs, device = len(tensors["W_enc"]), tensors["W_enc"].device
 
-    def moments(name: Target, suffix: str = "") -> dict[str, Tensor]:
+    def moments(name: Target, suffix: str = "") -> dict[str, torch.Tensor]:
         mean = torch.from_numpy(data.mean(name)).expand(runs, -1).to(device).contiguous()
         return {
             f"mean{suffix}": mean,

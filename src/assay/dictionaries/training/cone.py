@@ -3,12 +3,14 @@ cone about their start."""
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
+
+from assay.core.heavy import torch
 
 
-def keep_near(W: Float[Tensor, "run f d"], start: Float[Tensor, "run f d"], least: float) -> None:
+def keep_near(
+    W: Float[torch.Tensor, "run f d"], start: Float[torch.Tensor, "run f d"], least: float
+) -> None:
     """Bring each row whose cosine with its start is below `least` to the nearest row of the same
     length that is not, in place.
 

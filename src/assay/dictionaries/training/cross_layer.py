@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core.errors import SpecError
+from assay.core.heavy import torch
 from assay.dictionaries.cross_layer import Params, Reach, bounded, decode, encode, lengths
 
 
@@ -40,17 +39,19 @@ class CrossLayer:
     def __call__(
         self,
         params: Params,
-        streams: Float[Tensor, "run l b d"],
-        writes: Float[Tensor, "run k b d"],
-        penalty: Float[Tensor, "run"],
-    ) -> Float[Tensor, "run"]:
+        streams: Float[torch.Tensor, "run l b d"],
+        writes: Float[torch.Tensor, "run k b d"],
+        penalty: Float[torch.Tensor, "run"],
+    ) -> Float[torch.Tensor, "run"]:
         """Give each run's loss on the streams before all layers and what the MLPs wrote."""
         params = bounded(params, self.reach)
         features = encode(params, streams)
         wrong = (decode(params, features) - writes).square().sum((1, 3)).mean(1)
         return wrong + penalty * self.cost(params, features)
 
-    def cost(self, params: Params, features: Float[Tensor, "run l b f"]) -> Float[Tensor, "run"]:
+    def cost(
+        self, params: Params, features: Float[torch.Tensor, "run l b f"]
+    ) -> Float[torch.Tensor, "run"]:
         """Give the mean over rows of what the features pay, before λ."""
         paid = features * lengths(params, self.joined)[:, :, None]
         if self.saturation:

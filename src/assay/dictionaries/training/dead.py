@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core import rng
 from assay.core.errors import SpecError
 from assay.core.fit import State
+from assay.core.heavy import torch
 from assay.dictionaries.training.learners import Learner, Seen
 
 
@@ -40,7 +39,7 @@ class Keep:
         """Keep no state: nothing is counted."""
         return {}
 
-    def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
+    def note(self, features: Float[torch.Tensor, "run b f"]) -> Mapping[str, torch.Tensor]:
         """Take no note of a batch."""
         return {}
 
@@ -100,7 +99,7 @@ class Resample:
             "resampled": torch.zeros(len(seeds), f, dtype=torch.int64),
         }
 
-    def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
+    def note(self, features: Float[torch.Tensor, "run b f"]) -> Mapping[str, torch.Tensor]:
         """Take no note of a batch: `Idle` counts."""
         return {}
 
@@ -117,7 +116,7 @@ class Resample:
 
 
 def resample(
-    state: State, observation: Seen, dead: Tensor, alive: Tensor, length: float = 0.2
+    state: State, observation: Seen, dead: torch.Tensor, alive: torch.Tensor, length: float = 0.2
 ) -> None:
     """Start the latents `dead` [run, f] anew in place; `alive` [run, f] are those whose encoder
     norms count."""
@@ -155,9 +154,11 @@ def resample(
             state[f"adam.{moment}.{name}"][dead] = 0
 
 
-def _rows(values: Float[Tensor, "run b d"], row: Tensor) -> Float[Tensor, "run f d"]:
+def _rows(
+    values: Float[torch.Tensor, "run b d"], row: torch.Tensor
+) -> Float[torch.Tensor, "run f d"]:
     return values.gather(1, row[..., None].expand(-1, -1, values.shape[-1]))
 
 
-def _unit(rows: Float[Tensor, "run f d"]) -> Float[Tensor, "run f d"]:
+def _unit(rows: Float[torch.Tensor, "run f d"]) -> Float[torch.Tensor, "run f d"]:
     return rows / torch.linalg.vector_norm(rows, dim=-1, keepdim=True).clamp_min(1e-30)

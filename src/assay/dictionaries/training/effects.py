@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core.errors import SpecError
+from assay.core.heavy import torch
 from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.training.terms import (
     ByRun,
@@ -36,7 +35,7 @@ class EffectPenalty:
     Source: nostalgebraist, remarks on Towards Monosemanticity: a split of direct and indirect
     paths; the penalty is Assay's"""
 
-    metrics: Float[Tensor, "block d d"]
+    metrics: Float[torch.Tensor, "block d d"]
     """Symmetric, one for each block."""
 
     def __call__(
@@ -53,12 +52,12 @@ class EffectPenalty:
         paid = torch.einsum("rf,rf->r", features.square().mean(-2), self.prices(params["W_dec"]))
         return squared_error(y, decode(params, features, x)) + torch.as_tensor(penalty) * paid
 
-    def prices(self, rows: Float[Tensor, "run f d"]) -> Float[Tensor, "run f"]:
+    def prices(self, rows: Float[torch.Tensor, "run f d"]) -> Float[torch.Tensor, "run f"]:
         """What a unit of each feature's square costs: the effect of its row in the metric of its
         block."""
         return (self.images(rows) * rows).sum(-1)
 
-    def images(self, rows: Float[Tensor, "run f d"]) -> Float[Tensor, "run f d"]:
+    def images(self, rows: Float[torch.Tensor, "run f d"]) -> Float[torch.Tensor, "run f d"]:
         """Each row times the metric of its block. Raises: SpecError where features cannot be shared
         out equally."""
         if rows.shape[1] % len(self.metrics):
@@ -77,7 +76,9 @@ class EffectPenalty:
         )
 
 
-def priced(metric: Float[Tensor, "d d"], covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
+def priced(
+    metric: Float[torch.Tensor, "d d"], covariance: Float[torch.Tensor, "d d"]
+) -> Float[torch.Tensor, "d d"]:
     """Scale a metric so that the mean squared effect of all that is reconstructed is 1: then λ is
     in units of FVU.
 

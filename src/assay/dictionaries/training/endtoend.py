@@ -5,15 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.core.bench import Bench
 from assay.core.errors import DataError, SpecError, nearest
 from assay.core.fit import Trained
+from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.dictionaries.measuring.ablation import capture, nats, spliced_run
 from assay.dictionaries.measuring.splice import Passage
@@ -33,7 +32,9 @@ from assay.subjects.site import Site
 from assay.subjects.subject import Trace
 
 Objective = Literal["kl", "ce"]
-Windows = Int[Tensor, "w s"] | tuple[Int[Tensor, "w s"], Bool[Tensor, "w s"]]
+Windows: TypeAlias = (
+    'Int[torch.Tensor, "w s"] | tuple[Int[torch.Tensor, "w s"], Bool[torch.Tensor, "w s"]]'
+)
 _ROWS = 128
 """Rows of logits held at a time."""
 
@@ -49,10 +50,10 @@ def fit_end_to_end(
     objective: Objective = "kl",
     local: float = 0.0,
     later: float = 0.0,
-    mean: Float[Tensor, "d"] | None = None,
+    mean: Float[torch.Tensor, "d"] | None = None,
     scale: float = 1.0,
     probe_at: Sequence[int] = (),
-    watch: Mapping[str, tuple[Sequence[int], Callable[[Params], Float[Tensor, "run ..."]]]]
+    watch: Mapping[str, tuple[Sequence[int], Callable[[Params], Float[torch.Tensor, "run ..."]]]]
     | None = None,
     trained_on: Mapping[str, Any] | None = None,
 ) -> list[Trained]:
@@ -130,7 +131,7 @@ class Through:
         *,
         local: float = 0.0,
         later: float = 0.0,
-        mean: Float[Tensor, "d"] | None = None,
+        mean: Float[torch.Tensor, "d"] | None = None,
         scale: float = 1.0,
     ):
         first = subject.layers if site.layer is None else site.layer + 1
@@ -149,7 +150,7 @@ class Through:
             scale,
         )
 
-    def batch(self, step: int) -> Float[Tensor, "b d"]:
+    def batch(self, step: int) -> Float[torch.Tensor, "b d"]:
         """Normalised activations at the positions that are replaced, from a clean pass over this
         step's windows."""
         windows = self.windows(step)
@@ -178,9 +179,9 @@ class Through:
         self,
         loss: Loss,
         params: Params,
-        x: Float[Tensor, "b d"],
+        x: Float[torch.Tensor, "b d"],
         nonlinearity: Nonlinearity,
-        penalty: Tensor,
+        penalty: torch.Tensor,
         dtype: torch.dtype,
         more: Mapping[str, Any] = NOTHING,
         note: Note | None = None,
@@ -191,7 +192,7 @@ class Through:
         for r in range(len(penalty)):
             run_params = {name: value[r : r + 1] for name, value in params.items()}
             rest = {
-                name: value[r : r + 1] if isinstance(value, Tensor) else value
+                name: value[r : r + 1] if isinstance(value, torch.Tensor) else value
                 for name, value in more.items()
             }
             run_steps.append(
@@ -204,9 +205,9 @@ class Through:
         self,
         loss: Loss,
         params: Params,
-        x: Tensor,
+        x: torch.Tensor,
         nonlinearity: Nonlinearity,
-        penalty: Tensor,
+        penalty: torch.Tensor,
         more: Mapping[str, Any],
         note: Note | None,
     ) -> Step:
@@ -248,7 +249,7 @@ class Through:
         ]
         return series, dict(zip(leaves, zeros, strict=True))
 
-    def _later(self, spliced: Trace) -> Float[Tensor, ""]:
+    def _later(self, spliced: Trace) -> Float[torch.Tensor, ""]:
         """Mean over later blocks of the share of their input's variance that the splice changed."""
         errors = []
         for site in self.after:
@@ -258,7 +259,7 @@ class Through:
 
     def _predictions(
         self, spliced: Trace
-    ) -> tuple[Float[Tensor, "1"], Float[Tensor, "1"], Float[Tensor, "w s d"]]:
+    ) -> tuple[Float[torch.Tensor, "1"], Float[torch.Tensor, "1"], Float[torch.Tensor, "w s d"]]:
         """Mean KL and cross-entropy in nats, and the objective's gradient by what the unembedding
         reads.
 
@@ -286,5 +287,5 @@ class Through:
         return (kl / len(target)).float()[None], (ce / len(target)).float()[None], pull
 
 
-def _concatenate_runs(runs: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def _concatenate_runs(runs: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     return {name: torch.cat([run[name] for run in runs]) for name in runs[0]}

@@ -15,12 +15,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
 
+from jaxtyping import Float
+
 from assay.core.errors import SpecError, nearest
+from assay.core.heavy import torch
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
-
     from assay.dictionaries.training.train import Method
 
 Part = Literal["", "decoder", "soft-decoder", "encoder"]
@@ -29,7 +29,9 @@ NEAR = 0.8
 """Least cosine between a soft-frozen decoder row and its start, as published."""
 
 
-def freeze(method: Method, part: Part, covariance: Float[Tensor, "d d"] | None = None) -> Method:
+def freeze(
+    method: Method, part: Part, covariance: Float[torch.Tensor, "d d"] | None = None
+) -> Method:
     """Make the method leave one part of the dictionary unlearned; start, batches and all else are
     those of the method.
 

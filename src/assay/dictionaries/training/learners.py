@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core.errors import SpecError
 from assay.core.fit import State
+from assay.core.heavy import torch
 from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.training.terms import Params, decode, project
 
@@ -39,28 +38,28 @@ class Seen:
     """Number of steps of the whole training."""
     seeds: np.ndarray
     """Seed of each run."""
-    x: Tensor
+    x: torch.Tensor
     """The batch's inputs, [b, d] or [run, b, d]."""
-    y: Tensor | None
+    y: torch.Tensor | None
     """Its targets where they are not x."""
-    noted: Mapping[str, Tensor]
+    noted: Mapping[str, torch.Tensor]
     """Curves (loss, l0) and what learners noted, [run, …]."""
     params: Params
     """Everything without a dot in its name, in the shapes of Dictionary; views into the state."""
     nonlinearity: Nonlinearity
 
     @property
-    def rows(self) -> Tensor | int:
+    def rows(self) -> torch.Tensor | int:
         """Rows of the batch [run]; more than in x where other ranks have others of it."""
         return self.noted.get("rows", self.x.shape[-2])
 
-    def features(self) -> Float[Tensor, "run b f"]:
+    def features(self) -> Float[torch.Tensor, "run b f"]:
         """Features of the batch under the parameters after the step."""
         return self.nonlinearity(
             project(self.params, self.x, self.nonlinearity), self.params["b_enc"], self.params
         )
 
-    def error(self) -> Float[Tensor, "run b d"]:
+    def error(self) -> Float[torch.Tensor, "run b d"]:
         """Target less reconstruction of the batch, after the step."""
         return (self.x if self.y is None else self.y) - decode(self.params, self.features(), self.x)
 
@@ -72,7 +71,7 @@ class Learner(Protocol):
     def keep(self, seeds: np.ndarray, f: int) -> State:
         """The tensors [run, …] before training."""
 
-    def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
+    def note(self, features: Float[torch.Tensor, "run b f"]) -> Mapping[str, torch.Tensor]:
         """What it needs of a batch's features, [run, …]; called for a few runs at a time."""
 
     def learn(self, state: State, observation: Seen) -> None:
@@ -83,7 +82,7 @@ class Learner(Protocol):
 class NotesCodes(Protocol):
     """A learner that needs of a batch no more than what is on."""
 
-    def note_codes(self, codes: Codes) -> Mapping[str, Tensor]:
+    def note_codes(self, codes: Codes) -> Mapping[str, torch.Tensor]:
         """What `note` gives, of the sparse code of one run and so without the run axis."""
 
 
@@ -94,13 +93,13 @@ class Settles(Protocol):
     def keep(self, seeds: np.ndarray, f: int) -> State:
         """The tensors [run, …] before."""
 
-    def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
+    def note(self, features: Float[torch.Tensor, "run b f"]) -> Mapping[str, torch.Tensor]:
         """What it needs of a batch's features, [run, …]."""
 
-    def note_codes(self, codes: Codes) -> Mapping[str, Tensor]:
+    def note_codes(self, codes: Codes) -> Mapping[str, torch.Tensor]:
         """What `note` gives, of the sparse code of one run and so without the run axis."""
 
-    def settle(self, state: State, noted: Sequence[Mapping[str, Tensor]]) -> None:
+    def settle(self, state: State, noted: Sequence[Mapping[str, torch.Tensor]]) -> None:
         """Change its tensors in place, given the notes of some batches under the final
         parameters."""
 
@@ -113,12 +112,12 @@ class Idle:
         """Start every count at 0."""
         return {"idle.rows": torch.zeros(len(seeds), f, dtype=torch.int64)}
 
-    def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
+    def note(self, features: Float[torch.Tensor, "run b f"]) -> Mapping[str, torch.Tensor]:
         """Which latents fired at all [run, f]. A kept value of 0 is no firing, whichever index TopK
         gave it."""
         return {"fired": (features != 0).any(1)}
 
-    def note_codes(self, codes: Codes) -> Mapping[str, Tensor]:
+    def note_codes(self, codes: Codes) -> Mapping[str, torch.Tensor]:
         """Which latents fired in a sparse code [f]."""
         return {"fired": codes.fired()}
 
@@ -137,10 +136,10 @@ class Watch:
     name: str
     at: Sequence[int]
     """After how many steps; 0 is the start."""
-    value: Callable[[Params], Float[Tensor, "run ..."]]
+    value: Callable[[Params], Float[torch.Tensor, "run ..."]]
     """Of everything without a dot in its name, in the shapes of Dictionary."""
 
-    def start(self, params: Params, steps: int, names_in_use: Sequence[str]) -> Tensor:
+    def start(self, params: Params, steps: int, names_in_use: Sequence[str]) -> torch.Tensor:
         """The tensor before training: not a number where a checkpoint is still to come."""
         if self.name in names_in_use or set("./") & set(self.name):
             raise SpecError(
@@ -163,7 +162,7 @@ class Watch:
         """Keep no state here: its tensor needs the parameters, see `start`."""
         return {}
 
-    def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
+    def note(self, features: Float[torch.Tensor, "run b f"]) -> Mapping[str, torch.Tensor]:
         """Take no note of a batch: the parameters are watched."""
         return {}
 
@@ -172,7 +171,7 @@ class Watch:
         if observation.step + 1 in self.at:
             self._store(state[self.name], self.value(observation.params), observation.step + 1)
 
-    def _store(self, room: Tensor, value: Tensor, step: int) -> None:
+    def _store(self, room: torch.Tensor, value: torch.Tensor, step: int) -> None:
         for i, checkpoint in enumerate(self.at):
             if checkpoint == step:
                 room[:, i] = value

@@ -15,10 +15,8 @@ import inspect
 from dataclasses import dataclass
 from typing import cast
 
-import torch
-from torch import Tensor
-
 from assay.core.errors import SpecError
+from assay.core.heavy import torch
 from assay.dictionaries.gates import gate
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Nonlinearity
@@ -225,8 +223,8 @@ def gated_sigmoid(
 
 
 def _gated(
-    params: Params, x: Tensor, nonlinearity: Nonlinearity, penalty: ByRun, y: Tensor
-) -> tuple[ByRun, Tensor]:
+    params: Params, x: torch.Tensor, nonlinearity: Nonlinearity, penalty: ByRun, y: torch.Tensor
+) -> tuple[ByRun, torch.Tensor]:
     """Squared error and penalty of the gate, and the gate's ReLU [run, b, f]."""
     z = project(params, x, nonlinearity)
     opened = gate(z, params["b_enc"]).relu()

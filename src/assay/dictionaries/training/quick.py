@@ -9,12 +9,11 @@ from numbers import Real
 from operator import index
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.core.arrays import Array
 from assay.core.errors import DataError, RunError, SpecError
+from assay.core.heavy import torch
 from assay.core.rng import permutation
 from assay.core.runs import Runs
 from assay.core.spec import Spec
@@ -77,7 +76,7 @@ def train_dictionary(
     method = freeze(method, frozen)
     chosen_rows = shuffled(len(rows), batch, seed)
 
-    def batches(step: int) -> Float[Tensor, "b d"]:
+    def batches(step: int) -> Float[torch.Tensor, "b d"]:
         return (rows[chosen_rows(step)] - mean) * scale
 
     runs = Runs([Spec(seed=seed)])
@@ -151,18 +150,18 @@ def _whole(name: str, value: int, least: int) -> None:
         raise SpecError(f"{name} must be a whole number from {least} up, got {value!r}")
 
 
-def _matrix(acts: Array) -> Float[Tensor, "n d"]:
+def _matrix(acts: Array) -> Float[torch.Tensor, "n d"]:
     """Activations as float32 on the CPU. Raises: DataError for what is no matrix of finite
     numbers."""
     try:
-        if acts.is_complex() if isinstance(acts, Tensor) else np.iscomplexobj(acts):
+        if acts.is_complex() if isinstance(acts, torch.Tensor) else np.iscomplexobj(acts):
             raise TypeError("complex numbers")
         with np.errstate(
             over="ignore"
         ):  # what is too large becomes infinite, which is refused below
             rows = (
                 acts.detach().to("cpu", torch.float32)
-                if isinstance(acts, Tensor)
+                if isinstance(acts, torch.Tensor)
                 else torch.from_numpy(np.require(acts, np.float32, ["C", "W"]))
             )
         finite = bool(rows.isfinite().all())
@@ -185,7 +184,7 @@ def _matrix(acts: Array) -> Float[Tensor, "n d"]:
     return rows
 
 
-def _moments(rows: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "d"], float]:
+def _moments(rows: Float[torch.Tensor, "n d"]) -> tuple[Float[torch.Tensor, "d"], float]:
     """Mean, and the factor that makes E‖x − mean‖² = d."""
     mean = rows.mean(0, dtype=torch.float64)
     variance = float((rows - mean.float()).square().sum(1, dtype=torch.float64).mean())
@@ -196,14 +195,14 @@ def _moments(rows: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "d"], float]:
     return mean.float(), (rows.shape[1] / variance) ** 0.5
 
 
-def shuffled(n: int, batch: int, seed: int) -> Callable[[int], Int[Tensor, "b"]]:
+def shuffled(n: int, batch: int, seed: int) -> Callable[[int], Int[torch.Tensor, "b"]]:
     """Which of n rows make the batch of a step: a new order each time they are through, less the
     few that fill no batch."""
     size = min(batch, n)
     batches_per_epoch = n // size
-    order: dict[int, Tensor] = {}
+    order: dict[int, torch.Tensor] = {}
 
-    def draw(step: int) -> Int[Tensor, "b"]:
+    def draw(step: int) -> Int[torch.Tensor, "b"]:
         epoch, place = divmod(step, batches_per_epoch)
         if epoch not in order:
             order.clear()

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core.errors import SpecError
 from assay.core.fit import State
+from assay.core.heavy import torch
 from assay.dictionaries.training.learners import Seen
 
 
@@ -52,7 +51,7 @@ class TargetL0:
             "target.l0": torch.full((len(seeds),), torch.nan),
         }
 
-    def note(self, features: Float[Tensor, "run b f"]) -> Mapping[str, Tensor]:
+    def note(self, features: Float[torch.Tensor, "run b f"]) -> Mapping[str, torch.Tensor]:
         """Take no note beyond L0, which every step gives."""
         return {}
 

@@ -8,23 +8,23 @@ tensors."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
+from assay.core.heavy import torch
 from assay.dictionaries.nonlinearity import Nonlinearity, projections
 
-Params = Mapping[str, Tensor]
-Rows = Float[Tensor, "b d"] | Float[Tensor, "run b d"]
-ByRun = Float[Tensor, "run"]
+Params: TypeAlias = "Mapping[str, torch.Tensor]"
+Rows: TypeAlias = 'Float[torch.Tensor, "b d"] | Float[torch.Tensor, "run b d"]'
+ByRun: TypeAlias = 'Float[torch.Tensor, "run"]'
 Loss = Callable[..., ByRun]
 
 
 def squared_error(
-    x: Float[Tensor, "*run b d"], x_hat: Float[Tensor, "*run b d"]
-) -> Float[Tensor, "*run"]:
+    x: Float[torch.Tensor, "*run b d"], x_hat: Float[torch.Tensor, "*run b d"]
+) -> Float[torch.Tensor, "*run"]:
     """Mean squared error per dimension.
 
     Formula: mean over rows of ‖x − x̂‖² / d
@@ -32,7 +32,7 @@ def squared_error(
     return (torch.as_tensor(x) - torch.as_tensor(x_hat)).square().mean((-2, -1))
 
 
-def feature_sum(features: Float[Tensor, "*run b f"], d: int) -> Float[Tensor, "*run"]:
+def feature_sum(features: Float[torch.Tensor, "*run b f"], d: int) -> Float[torch.Tensor, "*run"]:
     """Mean sum of the (non-negative) features, over √d: the L1 penalty for decoder rows of unit
     length.
 
@@ -42,8 +42,8 @@ def feature_sum(features: Float[Tensor, "*run b f"], d: int) -> Float[Tensor, "*
 
 
 def project(
-    params: Params, x: Float[Tensor, "*run b d"], nonlinearity: Nonlinearity | None = None
-) -> Float[Tensor, "run b n"]:
+    params: Params, x: Float[torch.Tensor, "*run b d"], nonlinearity: Nonlinearity | None = None
+) -> Float[torch.Tensor, "run b n"]:
     """The encoder's projections without their bias, those of a nonlinearity's further encoders
     behind them.
 
@@ -54,8 +54,10 @@ def project(
 
 
 def decode(
-    params: Params, features: Float[Tensor, "run b f"], x: Float[Tensor, "*run b d"] | None = None
-) -> Float[Tensor, "run b d"]:
+    params: Params,
+    features: Float[torch.Tensor, "run b f"],
+    x: Float[torch.Tensor, "*run b d"] | None = None,
+) -> Float[torch.Tensor, "run b d"]:
     """The reconstruction.
 
     Formula: x̂ = f W_dec + b_dec (+ x W_skip)
@@ -64,7 +66,7 @@ def decode(
     return out + x @ params["W_skip"] if x is not None and "W_skip" in params else out
 
 
-def frozen(params: Params) -> dict[str, Tensor]:
+def frozen(params: Params) -> dict[str, torch.Tensor]:
     """Replace the decoder by a copy that gets no gradient."""
     return {
         **params,
@@ -73,10 +75,10 @@ def frozen(params: Params) -> dict[str, Tensor]:
 
 
 def as_tensors(
-    params: Mapping[str, np.ndarray | Tensor],
-    x: np.ndarray | Tensor,
-    y: np.ndarray | Tensor | None = None,
-) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    params: Mapping[str, np.ndarray | torch.Tensor],
+    x: np.ndarray | torch.Tensor,
+    y: np.ndarray | torch.Tensor | None = None,
+) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
     """(params, x, y) as tensors; y, the target, is x where none is given."""
     x = torch.as_tensor(x)
     return (

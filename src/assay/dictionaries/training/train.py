@@ -8,14 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core.bench import Bench, Unkept
 from assay.core.descent import Adam, adam_state
 from assay.core.errors import SpecError
 from assay.core.fit import Batch, Group, State, Trained, fit
+from assay.core.heavy import torch
 from assay.core.rng import normal_rows
 from assay.core.runs import Runs
 from assay.core.schedules import Schedule, warm_up, warm_up_decay
@@ -75,7 +74,7 @@ class Method:
     near: float | None = None
     """Least cosine of each decoder row with its start, kept by projection after every step; None:
     rows may go anywhere."""
-    covariance: Float[Tensor, "d d"] | None = None
+    covariance: Float[torch.Tensor, "d d"] | None = None
     """Decoder rows start as normal numbers with this covariance, at unit length; None: in any
     direction alike."""
     tied_start: bool = True
@@ -105,15 +104,15 @@ def fit_dictionaries(
     d: int,
     steps: int,
     bench: Bench | None = None,
-    mean: Float[Tensor, "d"] | Float[np.ndarray, "d"] | None = None,
-    scale: float | Float[Tensor, "d"] = 1.0,
+    mean: Float[torch.Tensor, "d"] | Float[np.ndarray, "d"] | None = None,
+    scale: float | Float[torch.Tensor, "d"] = 1.0,
     sites: Sequence[str] = (),
     probe_at: Sequence[int] = (),
     d_out: int | None = None,
-    mean_out: Float[Tensor, "d_out"] | None = None,
+    mean_out: Float[torch.Tensor, "d_out"] | None = None,
     scale_out: float = 1.0,
     sites_out: Sequence[str] = (),
-    watch: Mapping[str, tuple[Sequence[int], Callable[[Params], Float[Tensor, "run ..."]]]]
+    watch: Mapping[str, tuple[Sequence[int], Callable[[Params], Float[torch.Tensor, "run ..."]]]]
     | None = None,
     trained_on: Mapping[str, Any] | None = None,
     kernel: Kernel | None = None,
@@ -212,14 +211,14 @@ def group(
     if method.sparsity is not None and not isinstance(method.sparsity, TargetL0):
         penalty_rate = method.sparsity
     adam: list[Adam] = []
-    room: dict[str, Tensor] = {}
+    room: dict[str, torch.Tensor] = {}
 
     def compute_step(
         state: State, batch: Batch, step: int, noting: Sequence[Learner | Settles]
-    ) -> tuple[Step, Tensor, Tensor | None]:
+    ) -> tuple[Step, torch.Tensor, torch.Tensor | None]:
         """The curves, notes and gradients of a batch, its inputs, and its targets."""
 
-        def note(features: Tensor | Codes) -> dict[str, Tensor]:
+        def note(features: torch.Tensor | Codes) -> dict[str, torch.Tensor]:
             note_parts = [
                 learner.note_codes(features)  # type: ignore[union-attr]
                 if isinstance(features, Codes)
@@ -257,7 +256,9 @@ def group(
         return out, x, more.get("y")
 
     @torch.no_grad()
-    def step_fn(state: State, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def step_fn(
+        state: State, batch: Batch, step: int
+    ) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         if not adam:  # built here, after any move to a device or restore
             adam.append(Adam(state, names, method.lr, method.betas))
         (series, grads), x, y = compute_step(state, batch, step, noting)
@@ -312,7 +313,7 @@ def start(
     d: int,
     d_out: int | None = None,
     rows: slice | None = None,
-) -> dict[str, Tensor]:
+) -> dict[str, torch.Tensor]:
     """Parameters before training, big matrices row per latent: random unit decoder rows by seed,
     the encoder along them or not.
 
@@ -341,8 +342,8 @@ def start(
 
 
 def spread(
-    rows: Float[Tensor, "run f d"], covariance: Float[Tensor, "d d"]
-) -> Float[Tensor, "run f d"]:
+    rows: Float[torch.Tensor, "run f d"], covariance: Float[torch.Tensor, "d d"]
+) -> Float[torch.Tensor, "run f d"]:
     """Give isotropic normal rows a covariance, by its symmetric square root.
 
     Raises: SpecError where it is not [d, d].
@@ -356,12 +357,14 @@ def spread(
     return rows @ (vectors * values.clamp_min(0).sqrt() @ vectors.mT).float()
 
 
-def unit_rows(W: Float[Tensor, "run f d"]) -> Float[Tensor, "run f d"]:
+def unit_rows(W: Float[torch.Tensor, "run f d"]) -> Float[torch.Tensor, "run f d"]:
     """Scale every row to length 1, in place: without it an L1 penalty is evaded by long rows."""
     return W.div_(torch.linalg.vector_norm(W, dim=-1, keepdim=True))
 
 
-def remove_parallel(grad: Float[Tensor, "run f d"], W: Float[Tensor, "run f d"]) -> None:
+def remove_parallel(
+    grad: Float[torch.Tensor, "run f d"], W: Float[torch.Tensor, "run f d"]
+) -> None:
     """Take from each gradient row its part along the unit row of W, in place: Adam must not see
     what renormalising undoes."""
     few = (
@@ -376,7 +379,7 @@ def remove_parallel(grad: Float[Tensor, "run f d"], W: Float[Tensor, "run f d"])
 class Confined(Protocol):
     """A nonlinearity whose parameters must keep to something after each step."""
 
-    def confine(self, parameters: Mapping[str, Tensor]) -> None:
+    def confine(self, parameters: Mapping[str, torch.Tensor]) -> None:
         """Bring them back, in place."""
 
 
@@ -438,23 +441,23 @@ def _check(method: Method, loss_arguments: frozenset[str], d_out: int | None) ->
         )
 
 
-def _select_stored(state: State) -> dict[str, Tensor]:
+def _select_stored(state: State) -> dict[str, torch.Tensor]:
     """What is stored in the end, in the shapes of Dictionary; views."""
     return standard({name: value for name, value in state.items() if "." not in name})
 
 
 def _readable(
     trained: Trained,
-    mean: Tensor | np.ndarray | None,
-    scale: float | Tensor,
+    mean: torch.Tensor | np.ndarray | None,
+    scale: float | torch.Tensor,
     sites: Sequence[str],
-    out: tuple[int, Tensor | None, float, list[str]] | None = None,
+    out: tuple[int, torch.Tensor | None, float, list[str]] | None = None,
 ) -> Trained:
     """In the shapes of Dictionary, with the normalisation beside them."""
     runs, _, d = trained.tensors["W_enc"].shape
     device = trained.tensors["W_enc"].device
 
-    def expanded(value: Tensor | np.ndarray | float | None, *shape: int) -> Tensor:
+    def expanded(value: torch.Tensor | np.ndarray | float | None, *shape: int) -> torch.Tensor:
         tensor = (
             torch.zeros(*shape) if value is None else torch.as_tensor(value, dtype=torch.float32)
         )

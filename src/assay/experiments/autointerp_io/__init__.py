@@ -12,16 +12,12 @@ Cost: 250 s on 2 cores, 340 CPU-seconds, 2.2 GB a process; full a guess of 30 GP
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from assay.core import Arm, Arms, Derive, Experiment, grid, variant
+from assay.core.heavy import xr
 from assay.experiments.autointerp_io.claims import CLAIMS
 from assay.experiments.autointerp_io.figures import figures
 from assay.experiments.autointerp_io.method import TOGETHER, cost, inputs, measure, train
 from assay.experiments.autointerp_io.setting import InputsOutputs
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def instead(**measured: str) -> Derive:

@@ -4,19 +4,17 @@ was never answered."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core.cache import folder as cache_folder
+from assay.experiments.autointerp_io.reading import Features
+from assay.experiments.autointerp_io.setting import InputsOutputs
 from assay.features.explaining.chat import Chat
 from assay.features.explaining.chat_explainer import AskedExplainer, Side
 from assay.features.explaining.endpoint import read
 from assay.features.explaining.evidence import Evidence, promoted
-
-if TYPE_CHECKING:
-    from assay.experiments.autointerp_io.reading import Features
-    from assay.experiments.autointerp_io.setting import InputsOutputs
 
 SIDES: tuple[Side, ...] = ("input", "output", "both")
 

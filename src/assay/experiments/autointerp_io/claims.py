@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, Published
 from assay.core.claims import OneTerm
+from assay.core.heavy import xr
 from assay.core.measures import by
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 SEED = (
     "nostalgebraist, remarks on Towards Monosemanticity: a feature may be described by what it does"
@@ -52,8 +50,6 @@ def less(name: str, other: str) -> OneTerm:
 def over_frozen(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: detection by rules, less that in the best of the dictionaries with a frozen part, or
     of the others of them."""
-    import xarray as xr
-
     frozen = [average(arms[name], "detection_in") for name in FROZEN if name in arms]
     return average(arm, "detection_in") - xr.concat(frozen, "arm").max("arm")
 

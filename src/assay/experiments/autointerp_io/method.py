@@ -12,18 +12,22 @@ import numpy as np
 from jaxtyping import Float
 
 from assay.core import Cost, Joint, probes
+from assay.core.bench import Bench
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
+from assay.core.runs import Runs
 from assay.data import corpus as corpora
 from assay.data.harvest import Harvest, harvest
 from assay.data.tiny import tiny
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.selection import TopK
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.freezing import freeze
 from assay.experiments.autointerp_io.setting import InputsOutputs
+from assay.subjects.pretrained import load
 
 if TYPE_CHECKING:
-    import xarray as xr
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
     from assay.dictionaries.training.train import Method
 
 
@@ -37,9 +41,6 @@ def activations(s: InputsOutputs, bench: Bench) -> tuple[Harvest, Harvest]:
 def method(s: InputsOutputs) -> Method:
     """How a dictionary of these activations is trained, with one part frozen where the arm says
     so."""
-    from assay.dictionaries.selection import TopK
-    from assay.dictionaries.training import losses
-    from assay.dictionaries.training.freezing import freeze
     from assay.dictionaries.training.train import Method
 
     base_method = Method(
@@ -87,7 +88,6 @@ TOGETHER = Joint(train_together)
 def measure(runs: Runs[InputsOutputs], trained: Trained, bench: Bench) -> xr.Dataset:
     """How explanations of features, neurons and directions do on files that no explanation has
     seen."""
-    from assay.dictionaries.dictionary import Dictionary
     from assay.experiments.autointerp_io.asking import asked_measures
     from assay.experiments.autointerp_io.one_token import open_measures, planted_measures
     from assay.experiments.autointerp_io.reading import Features, reading
@@ -112,9 +112,6 @@ def measure(runs: Runs[InputsOutputs], trained: Trained, bench: Bench) -> xr.Dat
 @lru_cache(maxsize=1)
 def likely(model: Path, test: Harvest) -> Float[np.ndarray, "row v"]:
     """What a model expects next at every kept row of the test part, as probabilities."""
-    import torch
-
-    from assay.subjects.pretrained import load
 
     other = load(str(model)).model
     with torch.no_grad():

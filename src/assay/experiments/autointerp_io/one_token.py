@@ -3,11 +3,14 @@ and the same where both are planted."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from assay.data.planted_domains import PlantedDomains, planted_domains
+from assay.experiments.autointerp_io.reading import Features
+from assay.experiments.autointerp_io.setting import InputsOutputs
 from assay.features.explaining.evidence import promoted
 from assay.features.explaining.rule import Positions
 from assay.features.explaining.scoring import auroc, levels
@@ -18,12 +21,6 @@ from assay.features.explaining.token_context import (
     open_token,
     token_in_context,
 )
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-
-    from assay.experiments.autointerp_io.reading import Features
-    from assay.experiments.autointerp_io.setting import InputsOutputs
 
 Named = dict[str, tuple[str, Any, str]]
 OPEN = (

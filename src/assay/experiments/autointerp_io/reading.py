@@ -5,20 +5,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 
+from assay.core.heavy import torch
 from assay.core.rng import permutation
+from assay.data.harvest import Harvest
+from assay.dictionaries.dictionary import Dictionary
 from assay.features.explaining.learner import Split
 from assay.features.explaining.rule import Positions
-
-if TYPE_CHECKING:
-    from assay.data.harvest import Harvest
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.subjects.readout import Readout
+from assay.subjects.pretrained import load
+from assay.subjects.readout import Readout, readout
 
 Values = tuple[Float[np.ndarray, "row"], Float[np.ndarray, "row"]]
 """Activations on the text that is explained, and on the one that is not."""
@@ -42,9 +40,6 @@ class Reading:
 @lru_cache(maxsize=1)
 def reading(data: Harvest, test: Harvest) -> Reading:
     """Read the model of these harvests."""
-    from assay.subjects.pretrained import load
-    from assay.subjects.readout import readout
-
     model = load(data.spec.subject)
     W_U = model.model.get_output_embeddings().weight.detach().float()
     train_positions, fresh = (Positions(part.tokens, part.keep) for part in (data, test))

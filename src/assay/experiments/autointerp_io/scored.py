@@ -3,13 +3,15 @@ directions that fire as often."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import torch
+from jaxtyping import Float, Int
 
+from assay.core.heavy import torch
 from assay.core.rng import normal, permutation
-from assay.experiments.autointerp_io.reading import dense_as
+from assay.experiments.autointerp_io.reading import Features, Reading, Values, dense_as
+from assay.experiments.autointerp_io.setting import InputsOutputs
 from assay.features.explaining.evidence import (
     InputExplanation,
     OutputExplanation,
@@ -32,12 +34,6 @@ from assay.features.explaining.scoring import (
     simulation,
 )
 from assay.features.explaining.token_context import following
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, Int
-
-    from assay.experiments.autointerp_io.reading import Features, Reading, Values
-    from assay.experiments.autointerp_io.setting import InputsOutputs
 
 Named = dict[str, tuple[str, Any, str]]
 SHUFFLES = 2

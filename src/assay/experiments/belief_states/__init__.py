@@ -11,22 +11,17 @@ Cost: 230 s on 2 cores, 360 CPU-seconds, 1.5 GB a process; full a guess of 10 GP
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from assay.core import Arm, Arms, Derive, Experiment, grid, reserved, variant
+from assay.core.heavy import xr
+from assay.core.sizes import Sizes
 from assay.experiments.belief_states.claims import CLAIMS, EXACT, FINDINGS
 from assay.experiments.belief_states.figures import figures
 from assay.experiments.belief_states.method import WINDOWS, BeliefStates, measure, train
 from assay.experiments.belief_states.probes import judged_probe
 from assay.experiments.belief_states.process import prefixes_of
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from assay.core.sizes import Sizes
-    from assay.worlds.hidden_markov.process import PrefixTree
+from assay.worlds.hidden_markov.process import PrefixTree
 
 
 def in_place(source: str, **probes: str) -> Derive:

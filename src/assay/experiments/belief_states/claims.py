@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, Published, Value
+from assay.core.heavy import scipy, xr
 from assay.experiments.belief_states.probes import judged_probe
 from assay.experiments.belief_states.process import prefixes_of
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from assay.worlds.hidden_markov.process import PrefixTree
+from assay.features.linear_probe import distance_r2
+from assay.worlds.hidden_markov.beliefs import explained, joint
+from assay.worlds.hidden_markov.process import PrefixTree
 
 PAPER = "Shai et al. 2024, Transformers represent belief state geometry in their residual stream"
 ROHIN = (
@@ -90,12 +89,13 @@ def distance_gain(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 def growth(arm: xr.Dataset, reference: np.ndarray | None = None) -> xr.DataArray:
     """[run]: rank correlation over moments of training of R² and minus excess loss, or any other
     numbers [moment] that rise."""
-    from scipy.stats import spearmanr
-
     rising = -arm.excess_at.values if reference is None else [reference] * arm.sizes["run"]
     return arm.excess.copy(
         data=np.array(
-            [spearmanr(a, b).statistic for a, b in zip(rising, arm.r2_at.values, strict=True)]
+            [
+                scipy.stats.spearmanr(a, b).statistic
+                for a, b in zip(rising, arm.r2_at.values, strict=True)
+            ]
         )
     )
 
@@ -214,15 +214,11 @@ def published(process: str, length: int) -> PrefixTree:
 
 def in_sample(*pairs: tuple[PrefixTree, np.ndarray]) -> list[float]:
     """In-sample R² of the beliefs of prefixes from features, for each pair of them."""
-    from assay.worlds.hidden_markov.beliefs import explained
-
     return [explained(tree, x) for tree, x in pairs]
 
 
 def windows(arms: Arms) -> list[float]:
     """In-sample R² of Mess3's beliefs from the last 1, 2, 3 tokens, prefixes of at most 8."""
-    from assay.worlds.hidden_markov.beliefs import joint
-
     return in_sample(
         *((tree, joint(tree, k)) for tree in (published("mess3", 8),) for k in (1, 2, 3))
     )
@@ -230,8 +226,6 @@ def windows(arms: Arms) -> list[float]:
 
 def intrinsic(arms: Arms) -> float:
     """R² between belief distances and next-token distances, over RRXOR's 35 beliefs."""
-    from assay.features.linear_probe import distance_r2
-
     tree = published("rrxor", 10)
     indices = np.unique(tree.state, return_index=True)[1]
     return float(distance_r2(tree.predicted[indices], tree.belief[indices]))

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from assay.core import Arms
 from assay.core.figures import Figure, columns, summary
+from assay.core.heavy import xr
 from assay.experiments.belief_states.claims import select_missing
 from assay.experiments.belief_states.method import SHOWN, WINDOWS
 from assay.experiments.belief_states.probes import HELD_OUT
 from assay.experiments.belief_states.process import prefixes_of
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def level(arm: xr.Dataset, protocol: str, probe: str | None = None) -> np.ndarray:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
+from jaxtyping import Float
 
-from assay.core import PerRun, Spec, added
+from assay.core import PerRun, Spec, added, cosine, descent, fit, rng, warm_up_decay
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained, watched
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.experiments.belief_states.probes import (
     HELD_OUT,
@@ -21,19 +26,14 @@ from assay.experiments.belief_states.probes import (
     unexplained,
 )
 from assay.experiments.belief_states.process import emitting_process, tree_of
+from assay.worlds.hidden_markov.batches import Batch, all_prefixes, drawn_prefixes, every_prefix
+from assay.worlds.hidden_markov.beliefs import additive, excess, joint
+from assay.worlds.hidden_markov.process import PrefixTree
+from assay.worlds.networks.prefixes import Prefixes, forward_prefixes
+from assay.worlds.networks.transformer import MATRICES, Sizes, transformer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    import xarray as xr
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
     from assay.core.runs import Runs
-    from assay.worlds.hidden_markov.batches import Batch
-    from assay.worlds.hidden_markov.process import PrefixTree
 
 WINDOWS = 7
 """The longest joint table of last tokens that is a rival."""
@@ -110,11 +110,6 @@ class BeliefStates(Spec):
 
 
 def train(runs: Runs[BeliefStates], bench: Bench) -> Trained:
-    from assay.core import cosine, descent, fit, warm_up_decay
-    from assay.core.fit import Trained, watched
-    from assay.worlds.networks.prefixes import Prefixes, forward_prefixes
-    from assay.worlds.networks.transformer import MATRICES, Sizes, transformer
-
     s = runs.shared
     if s.read != "network":  # nothing is trained: what is probed is made when it is measured
         return Trained.nothing(runs)
@@ -128,7 +123,7 @@ def train(runs: Runs[BeliefStates], bench: Bench) -> Trained:
         vocab=emitting_process(s.process, s.x, s.alpha).vocab,
     )
 
-    def loss(params: dict[str, Tensor], batch: tuple[Tensor, ...]) -> Tensor:
+    def loss(params: dict[str, torch.Tensor], batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
         token, position, ancestors, weight, target = batch
         logits, _ = forward_prefixes(params, Prefixes(token, position, ancestors))
         return -(weight[..., None] * target * logits.log_softmax(-1)).sum((1, 2)) / weight.sum(
@@ -163,8 +158,6 @@ def moments(s: BeliefStates) -> list[int]:
 def batches(runs: Runs[BeliefStates]) -> Callable[[int], Batch]:
     """step → (token, position, ancestors, weight, target): distinct prefixes, how much each counts,
     what follows it."""
-    from assay.worlds.hidden_markov.batches import drawn_prefixes, every_prefix
-
     s = runs.shared
     tree = tree_of(s, s.context)
     if s.whole:
@@ -174,9 +167,6 @@ def batches(runs: Runs[BeliefStates]) -> Callable[[int], Batch]:
 
 
 def measure(runs: Runs[BeliefStates], trained: Trained, bench: Bench) -> xr.Dataset:
-    import torch
-
-    from assay.worlds.hidden_markov.beliefs import excess
 
     s = runs.shared
     tree = tree_of(s, s.probed)
@@ -212,14 +202,10 @@ def measure(runs: Runs[BeliefStates], trained: Trained, bench: Bench) -> xr.Data
 
 
 def residual_streams(
-    s: BeliefStates, params: Mapping[str, Tensor], tree: PrefixTree
-) -> tuple[dict[str, Tensor], Float[Tensor, "run row v"]]:
+    s: BeliefStates, params: Mapping[str, torch.Tensor], tree: PrefixTree
+) -> tuple[dict[str, torch.Tensor], Float[torch.Tensor, "run row v"]]:
     """{probe: [run, row, d]} of a network's residual stream, and its next-token distributions [run,
     row, v]."""
-    import torch
-
-    from assay.worlds.hidden_markov.batches import all_prefixes
-    from assay.worlds.networks.prefixes import forward_prefixes
 
     with torch.no_grad():
         logits, residuals = forward_prefixes(params, all_prefixes(tree))
@@ -229,13 +215,9 @@ def residual_streams(
 
 def probed_features(
     runs: Runs[BeliefStates], trained: Trained, tree: PrefixTree
-) -> tuple[dict[str, Tensor], Float[Tensor, "run row v"] | None]:
+) -> tuple[dict[str, torch.Tensor], Float[torch.Tensor, "run row v"] | None]:
     """{probe: [run or 1, row, d]} and what the network predicts [run, row, v], None where there is
     no prediction."""
-    import torch
-
-    from assay.core import rng
-    from assay.worlds.hidden_markov.beliefs import additive, joint
 
     s = runs.shared
     exact = torch.from_numpy(tree.predicted)[None]
@@ -275,10 +257,8 @@ def along_training(
 ) -> dict[str, tuple[str, Any, str]]:
     """Excess loss and R² with endings held out, in one draw of the folds, at each moment of
     training."""
-    import torch
 
     from assay.core import Runs
-    from assay.worlds.hidden_markov.beliefs import excess
 
     belief, once, over, missing = (
         torch.from_numpy(tree.belief),

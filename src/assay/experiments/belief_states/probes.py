@@ -3,26 +3,22 @@ tokens, and what they leave over."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 
 from assay.core import Runs, Spec
+from assay.core.bench import Bench
+from assay.core.heavy import torch
 from assay.experiments.belief_states.process import tree_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from jaxtyping import Float, Int
-    from numpy.typing import ArrayLike
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.features.token_kernel import OutOfFold
-    from assay.worlds.hidden_markov.process import PrefixTree
+from assay.features.linear_probe import STRENGTHS, centroids, distance_r2, out_of_fold
+from assay.features.token_kernel import OutOfFold, kernel_out_of_fold
+from assay.worlds.hidden_markov.process import PrefixTree
 
 HELD_OUT = {"prefix": "prefixes held out", "ending": "endings held out"}
 APART = 10**6
@@ -52,9 +48,6 @@ class OnTokens(Spec):
 
 def regress(spec: Any, folder: Path) -> None:
     """Write the predictions of the kernel regression, and those within its training rows."""
-    import torch
-
-    from assay.features.token_kernel import kernel_out_of_fold
 
     tree = tree_of(spec, spec.probed)
     group, k = held_out(tree, spec.ending, spec.protocol)
@@ -69,9 +62,6 @@ def regress(spec: Any, folder: Path) -> None:
 def on_tokens(s: Spec, seed: int, protocol: str, bench: Bench) -> OutOfFold:
     """The kernel regression's predictions [row, state], and those within its training rows [fold,
     row, state]."""
-    import torch
-
-    from assay.features.token_kernel import OutOfFold
 
     fields = {name: getattr(s, name) for name in ("process", "x", "alpha", "probed", "ending")}
     [folder] = bench.artefacts([OnTokens(seed=seed, protocol=protocol, **fields)], regress)
@@ -93,25 +83,22 @@ def fold_seeds(runs: Runs[BeliefStates], protocol: str) -> list[list[int]]:
 
 
 def read_out_of_folds(
-    x: Mapping[str, Tensor],
-    y: Tensor,
+    x: Mapping[str, torch.Tensor],
+    y: torch.Tensor,
     runs: Runs[BeliefStates],
     tree: PrefixTree,
     protocol: str,
     kernels: Sequence[Sequence[Any]] | None = None,
-) -> dict[str, Tensor]:
+) -> dict[str, torch.Tensor]:
     """{probe: y as read by a ridge out of folds [run, draw, row, state]}; cut to 0 … 1, since y are
     probabilities.
 
     With `kernels` [run][draw], a share of the kernel's predictions and a probe of what that share
     leaves over."""
-    import torch
-
-    from assay.features.linear_probe import STRENGTHS, out_of_fold
 
     group, k = held_out(tree, runs.shared.ending, protocol)
 
-    def read(features: Tensor, i: int, j: int, seed: int) -> Tensor:
+    def read(features: torch.Tensor, i: int, j: int, seed: int) -> torch.Tensor:
         how = (
             {} if kernels is None else {"baseline": kernels[i][j], "strengths": STRENGTHS + WEAKER}
         )
@@ -131,12 +118,14 @@ def read_out_of_folds(
 
 
 def probe_all(
-    x: Mapping[str, Tensor], runs: Runs[BeliefStates], tree: PrefixTree, protocol: str, bench: Bench
-) -> dict[str, Tensor]:
+    x: Mapping[str, torch.Tensor],
+    runs: Runs[BeliefStates],
+    tree: PrefixTree,
+    protocol: str,
+    bench: Bench,
+) -> dict[str, torch.Tensor]:
     """{probe: beliefs as predicted [run, draw, row, state]}, fitted to exact beliefs; "kernel" is
     no probe but the kernel regression."""
-    import torch
-
     s, belief = runs.specs[0], torch.from_numpy(tree.belief)
     kernels = [
         [on_tokens(s, seed, protocol, bench) for seed in draws]
@@ -171,7 +160,7 @@ def judged_probe(spec: Mapping[str, Any]) -> str:
 
 
 def unexplained(
-    predictions: Mapping[str, Tensor], y: Float[Tensor, "row state"]
+    predictions: Mapping[str, torch.Tensor], y: Float[torch.Tensor, "row state"]
 ) -> Float[np.ndarray, "run probe"]:
     """[run, probe]: the share of the spread of y that is not read, 1 − R², mean over draws of
     folds."""
@@ -188,13 +177,12 @@ def unexplained(
 
 
 def distances(
-    tree: PrefixTree, belief: Float[Tensor, "row state"], predictions: Mapping[str, Tensor]
+    tree: PrefixTree,
+    belief: Float[torch.Tensor, "row state"],
+    predictions: Mapping[str, torch.Tensor],
 ) -> dict[str, tuple[str, Any, str]]:
     """How well distances between the 35 predicted beliefs are those of the true ones, and those of
     the next-token distributions."""
-    import torch
-
-    from assay.features.linear_probe import centroids, distance_r2
 
     true, following = (
         centroids(y[None], tree.state)[0] for y in (belief, torch.from_numpy(tree.predicted))

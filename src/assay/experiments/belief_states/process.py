@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from assay.worlds.hidden_markov.process import HiddenMarkov, PrefixTree
+from assay.worlds.hidden_markov.process import HiddenMarkov, PrefixTree, mess3, rrxor
 
 
 class Emitted(Protocol):
@@ -23,8 +22,6 @@ class Emitted(Protocol):
 @lru_cache
 def emitting_process(process: str, x: float, alpha: float) -> HiddenMarkov:
     """The process that emits the tokens. Raises: DataError for an impossible x or alpha."""
-    from assay.worlds.hidden_markov.process import mess3, rrxor
-
     return rrxor() if process == "rrxor" else mess3(x, alpha)
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, Published
+from assay.core.heavy import xr
 from assay.core.measures import by
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 SCHERLIS = "Scherlis et al. 2022, Polysemanticity and Capacity in Neural Networks"
 ELHAGE = "Elhage et al. 2022, Toy Models of Superposition"

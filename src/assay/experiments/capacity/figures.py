@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from assay.core import Arms, Figure, columns, summary
-
-if TYPE_CHECKING:
-    import xarray as xr
+from assay.core.heavy import xr
 
 
 def shared(dimensions: int, features: int) -> str:

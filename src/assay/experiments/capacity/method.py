@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
+from jaxtyping import Float
 
-from assay.core import PerRun, Spec
+from assay.core import PerRun, Spec, descent, fit, rng
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained, best_starts
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import xarray as xr
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
+from assay.core.runs import Runs
+from assay.core.schedules import warm_up_decay
+from assay.data import planted
+from assay.worlds.bottleneck.capacity import capacity, dimensionality
+from assay.worlds.bottleneck.marginal import at_capacities
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +64,8 @@ class Capacity(Spec):
 def train(runs: Runs[Capacity], bench: Bench) -> Trained:
     """The best of each run's starts by held-out loss; `total` [run start] is the summed capacity of
     every start."""
-    import torch
 
-    from assay.core import descent, fit
-    from assay.core.fit import best_starts
-    from assay.data import planted
     from assay.worlds.bottleneck import toy
-    from assay.worlds.bottleneck.capacity import capacity
 
     s = runs.shared
     wide = type(runs)(
@@ -79,7 +73,7 @@ def train(runs: Runs[Capacity], bench: Bench) -> Trained:
     )
     weight = toy.importances(wide.seeds, s.features, s.ratio).to(bench.device)
 
-    def loss(p: dict[str, Tensor], x: Tensor) -> Tensor:
+    def loss(p: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         return toy.weighted_square(toy.reconstruct(p, x, s.relu), x, weight)
 
     params = toy.bottleneck(wide, s.features, s.width)
@@ -102,9 +96,6 @@ def train(runs: Runs[Capacity], bench: Bench) -> Trained:
 
 def scatter(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
     """Keep the lengths of the features' rows and draw their directions anew."""
-    import torch
-
-    from assay.core import rng
 
     W = before.tensors["W"]
     directions = torch.from_numpy(
@@ -121,11 +112,6 @@ def scatter(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
 def benefit(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
     """Least expected loss where every feature has a little less capacity than before, and what more
     would be worth to each."""
-    import torch
-
-    from assay.core import fit, rng
-    from assay.worlds.bottleneck.capacity import capacity
-    from assay.worlds.bottleneck.marginal import at_capacities
 
     s, world = runs.shared, World(runs, bench)
     W, b = (before.tensors[k].double() for k in "Wb")
@@ -138,7 +124,7 @@ def benefit(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
             "gain": torch.ones_like(b),
         }
 
-    def loss(p: dict[str, Tensor]) -> Tensor:
+    def loss(p: dict[str, torch.Tensor]) -> torch.Tensor:
         return (world.importance * world.errors(p)).mean(-1)
 
     group = at_capacities(runs, params, loss, targets, world.unit, inner=max(1, s.exact // 5))
@@ -148,10 +134,6 @@ def benefit(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
 def envelope(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
     """Least expected loss from these weights on, with every importance as it is, and each in turn a
     little more or less."""
-    import torch
-
-    from assay.core import descent, fit
-    from assay.core.schedules import warm_up_decay
 
     s, world = runs.shared, World(runs, bench)
     up = s.change * torch.eye(s.features, dtype=torch.float64, device=bench.device)
@@ -159,10 +141,10 @@ def envelope(runs: Runs[Capacity], bench: Bench, before: Trained) -> Trained:
     importance = world.importance[:, None] * factors
     v = len(factors)
 
-    def errors(p: dict[str, Tensor]) -> Tensor:
+    def errors(p: dict[str, torch.Tensor]) -> torch.Tensor:
         return world.errors({k: t.flatten(0, 1) for k, t in p.items()}, v).unflatten(0, (-1, v))
 
-    def loss(p: dict[str, Tensor], batch: Any) -> Tensor:
+    def loss(p: dict[str, torch.Tensor], batch: Any) -> torch.Tensor:
         return (importance * errors(p)).mean(-1).sum(-1) / world.unit
 
     params = {k: torch.stack([before.tensors[k].double()] * v, 1) for k in "Wb"}
@@ -184,9 +166,7 @@ class World:
     loss needs, in float64."""
 
     def __init__(self, runs: Runs[Capacity], bench: Bench) -> None:
-        import torch
 
-        from assay.data import planted
         from assay.worlds.bottleneck import toy
         from assay.worlds.bottleneck.sparse_law import sparse_law
 
@@ -198,7 +178,9 @@ class World:
         variances = [planted.variance(p) for p in runs.each("density").tolist()]
         self.unit = torch.tensor(variances, dtype=torch.float64, device=bench.device) / s.features
 
-    def errors(self, params: Mapping[str, Tensor], variants: int = 1) -> Float[Tensor, "rv f"]:
+    def errors(
+        self, params: Mapping[str, torch.Tensor], variants: int = 1
+    ) -> Float[torch.Tensor, "rv f"]:
         """E (x_i − x'_i)² of every feature, [run · variant, f], squared input; a linear model may
         have a gain on what it reads."""
         A = params["W"] @ params["W"].transpose(1, 2)
@@ -221,9 +203,6 @@ EXTRAS = {
 
 
 def measure(runs: Runs[Capacity], trained: Trained, bench: Bench) -> xr.Dataset:
-    import torch
-
-    from assay.worlds.bottleneck.capacity import capacity, dimensionality
 
     world = World(runs, bench)
     params = {k: t.double() for k, t in trained.tensors.items() if k in ("W", "b", "gain")}

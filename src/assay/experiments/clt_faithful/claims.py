@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Value
+from assay.core.heavy import xr
 from assay.core.measures import by
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from assay.core.sizes import Sizes
+from assay.core.sizes import Sizes
 
 POST = "Lange et al. 2026, Cross-Layer Transcoders are incentivized to learn Unfaithful Circuits"
 OURS = "Assay's own: the same dictionaries on a circuit that is known"

@@ -4,22 +4,20 @@ what the circuit does."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
 
-from assay.core import PerRun, Spec
+from assay.core import PerRun, Spec, descent, fit, warm_up_decay
+from assay.core.bench import Bench
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
+from assay.core.runs import Runs
+from assay.dictionaries.cross_layer import bounded, encode, lengths, replaced, written
+from assay.dictionaries.training.cross_layer import CrossLayer
 from assay.experiments.clt_faithful.world import World
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
 
 ON = 0.01
 """A feature counts as on where it writes more than this share of an answer: Adam leaves traces
@@ -66,9 +64,8 @@ class CltFaithful(Spec):
         return both if self.hops == 2 else "two single hand-written hops side by side"
 
 
-def begun(runs: Runs[CltFaithful]) -> dict[str, Tensor]:
+def begun(runs: Runs[CltFaithful]) -> dict[str, torch.Tensor]:
     """The parameters before training; without training a known dictionary has no other features."""
-    from assay.dictionaries.cross_layer import bounded
     from assay.experiments.clt_faithful.world import first_start, planted
 
     s = runs.shared
@@ -79,10 +76,7 @@ def begun(runs: Runs[CltFaithful]) -> dict[str, Tensor]:
 
 def train(runs: Runs[CltFaithful], bench: Bench) -> Trained:
     """Train dictionaries on all inputs of the circuit at every step."""
-    import torch
 
-    from assay.core import descent, fit, warm_up_decay
-    from assay.dictionaries.training.cross_layer import CrossLayer
     from assay.experiments.clt_faithful.world import of_others, world
 
     s = runs.shared
@@ -93,7 +87,9 @@ def train(runs: Runs[CltFaithful], bench: Bench) -> Trained:
     cost = CrossLayer(s.reach, s.joined, s.saturation)
     penalty = torch.from_numpy(np.asarray(runs.each("penalty"))).float()
 
-    def loss(params: dict[str, Tensor], batch: tuple[Tensor, Tensor]) -> Tensor:
+    def loss(
+        params: dict[str, torch.Tensor], batch: tuple[torch.Tensor, torch.Tensor]
+    ) -> torch.Tensor:
         return cost(params, *batch, penalty.to(batch[0]))
 
     group = descent(
@@ -110,10 +106,7 @@ def train(runs: Runs[CltFaithful], bench: Bench) -> Trained:
 def measure(runs: Runs[CltFaithful], trained: Trained, bench: Bench) -> xr.Dataset:
     """Errors, features that are on, what they are credited with, and what an exchanged first hop
     does; on all inputs, unexchanged."""
-    import torch
 
-    from assay.dictionaries.cross_layer import bounded, encode, lengths, written
-    from assay.dictionaries.training.cross_layer import CrossLayer
     from assay.experiments.clt_faithful.world import flipped, world
 
     s = runs.shared
@@ -155,7 +148,7 @@ def measure(runs: Runs[CltFaithful], trained: Trained, bench: Bench) -> xr.Datas
     )
 
 
-def credited(part: Tensor, whole: Tensor) -> Tensor:
+def credited(part: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
     """[run]: how much of what the second MLP writes some features write in its place.
 
     Formula: Σ (part − mean)·(whole − mean) / Σ ‖whole − mean‖², over inputs; these shares add up to
@@ -165,8 +158,8 @@ def credited(part: Tensor, whole: Tensor) -> Tensor:
 
 
 def exchange(
-    params: dict[str, Tensor], original: World, other: tuple[Tensor, Tensor]
-) -> tuple[Tensor, Tensor]:
+    params: dict[str, torch.Tensor], original: World, other: tuple[torch.Tensor, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
     """([run] how far the replacement's response to an exchanged first hop is from the model's,
     [run] what share of that it follows).
 
@@ -176,11 +169,9 @@ def exchange(
 
     Formula: mean of ‖Δŷ − Δy‖ over inputs, 1 for a whole answer; Σ Δŷ·Δy / Σ ‖Δy‖², NaN where the
     model does not respond"""
-    import torch
-
     streams, writes = other
 
-    def second(stream: Tensor) -> Tensor:
+    def second(stream: torch.Tensor) -> torch.Tensor:
         features = torch.relu(stream @ params["W_enc"][:, 1] + params["b_enc"][:, 1, None])
         return features @ params["W_dec"][:, 1, 1]
 
@@ -193,12 +184,9 @@ def exchange(
     return torch.linalg.vector_norm(response - true, dim=2).mean(1), share
 
 
-def measure_write_distance(params: dict[str, Tensor], original: World) -> Tensor:
+def measure_write_distance(params: dict[str, torch.Tensor], original: World) -> torch.Tensor:
     """[run]: how far the second layer's write is from the model's where both MLPs are replaced;
     mean over inputs, 1 for a whole answer."""
-    import torch
-
-    from assay.dictionaries.cross_layer import replaced
 
     wrote = replaced(params, original.streams[:, 0])[1]
     return torch.linalg.vector_norm(wrote[:, 1] - original.writes[:, 1], dim=2).mean(1)

@@ -3,15 +3,15 @@ dictionaries of two hops that are known."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
+
+import numpy as np
 
 from assay.core import rng
-
-if TYPE_CHECKING:
-    import numpy as np
-    from torch import Tensor
-
-    from assay.worlds.algorithms.built.circuit import Circuit
+from assay.core.heavy import torch
+from assay.worlds.algorithms.built.circuit import Circuit
+from assay.worlds.algorithms.built.one_hop import one_hop
+from assay.worlds.algorithms.built.two_hops import two_hops
 
 Known = Literal["faithful", "rewritten"]
 SCALE = 0.3
@@ -24,11 +24,11 @@ class World(NamedTuple):
     """A circuit's streams before both MLPs and what these write, one row an input, all inputs
     equally likely; [run l b d]."""
 
-    streams: Tensor
-    writes: Tensor
+    streams: torch.Tensor
+    writes: torch.Tensor
 
     @property
-    def variance(self) -> Tensor:
+    def variance(self) -> torch.Tensor:
         """[run l]: mean squared distance of a layer's writes from their mean."""
         return (self.writes - self.writes.mean(2, keepdim=True)).square().sum(3).mean(2)
 
@@ -36,23 +36,18 @@ class World(NamedTuple):
 def circuit(hops: int) -> Circuit:
     """The circuit of two hops, or the one of two single hops side by side; five bits, stream of
     eight."""
-    from assay.worlds.algorithms.built.one_hop import one_hop
-    from assay.worlds.algorithms.built.two_hops import two_hops
-
     return two_hops(2) if hops == 2 else one_hop(1)
 
 
-def mlp(model: Circuit, layer: int, stream: Tensor) -> Tensor:
+def mlp(model: Circuit, layer: int, stream: torch.Tensor) -> torch.Tensor:
     """What a layer's MLP writes, given the stream before it in the circuit's own coordinates."""
     p = {name: model.params[name][0, layer] for name in ("W_in", "b_in", "W_out", "b_out")}
     return (stream @ p["W_in"] + p["b_in"]).relu() @ p["W_out"] + p["b_out"]
 
 
-def rotations(seeds: np.ndarray, d: int) -> Tensor:
+def rotations(seeds: np.ndarray, d: int) -> torch.Tensor:
     """[run d d]: a random rotation or reflection for each seed, so that no coordinate of the stream
     means anything by itself."""
-    import torch
-
     q, r = torch.linalg.qr(
         torch.from_numpy(rng.normal(seeds, "clt-faithful.rotation", 0, (d, d))).double()
     )
@@ -65,8 +60,6 @@ def world(seeds: np.ndarray, hops: int, *, exchanged: bool = False) -> World:
     With `exchanged` what the first MLP wrote is put in from another input: each input with four,
     that differ in the first two bits. The first MLP's own write stays what it is told to
     reconstruct."""
-    import torch
-
     model = circuit(hops)
     start = model.params["W_E"][0]
     first_write = mlp(model, 0, start)
@@ -85,7 +78,7 @@ def world(seeds: np.ndarray, hops: int, *, exchanged: bool = False) -> World:
     return World((streams @ turn).float(), (writes @ turn).float())
 
 
-def flipped(seeds: np.ndarray, hops: int) -> tuple[Tensor, Tensor]:
+def flipped(seeds: np.ndarray, hops: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Streams before the second MLP with the first one's write turned to its other value, and what
     the second then writes; [run b d]."""
     model = circuit(hops)
@@ -96,15 +89,14 @@ def flipped(seeds: np.ndarray, hops: int) -> tuple[Tensor, Tensor]:
     return (second @ turn).float(), (mlp(model, 1, second) @ turn).float()
 
 
-def of_others(writes: Tensor, seeds: np.ndarray) -> Tensor:
+def of_others(writes: torch.Tensor, seeds: np.ndarray) -> torch.Tensor:
     """Give each input the writes of another: in the order, of many drawn, that leaves writes least
     correlated with what they were.
 
     Of 32 inputs chance alone leaves a correlation of ± .18, and that much would be credited to
     whoever learns them by heart."""
-    import torch
 
-    def put(i: int) -> Tensor:
+    def put(i: int) -> torch.Tensor:
         order = torch.from_numpy(
             rng.permutation(seeds, "clt-faithful.shuffled", i, writes.shape[2])
         )
@@ -118,10 +110,10 @@ def of_others(writes: Tensor, seeds: np.ndarray) -> Tensor:
     return torch.stack([put(int(i))[run] for run, i in enumerate(best)])
 
 
-def first_start(seeds: np.ndarray, features: int, d: int, layers: int = 2) -> dict[str, Tensor]:
+def first_start(
+    seeds: np.ndarray, features: int, d: int, layers: int = 2
+) -> dict[str, torch.Tensor]:
     """Random features: encoder and decoder rows of length about SCALE, no biases."""
-    import torch
-
     shape = {"W_enc": (layers, d, features), "W_dec": (layers, layers, features, d)}
     normals = {
         name: torch.from_numpy(rng.normal(seeds, f"clt-faithful.{name}", 0, size))
@@ -137,7 +129,7 @@ def first_start(seeds: np.ndarray, features: int, d: int, layers: int = 2) -> di
 
 def planted(
     seeds: np.ndarray, which: Known, features: int, noise: float, quiet: bool = True
-) -> dict[str, Tensor]:
+) -> dict[str, torch.Tensor]:
     """The circuit of two hops as a dictionary that reconstructs it without error, each number
     changed by `noise` of itself at random.
 
@@ -146,8 +138,6 @@ def planted(
     rewritten: five features of the first layer, no two of them on together, write both hops; the
     second layer has none. Other features are silent, or begin at random where not `quiet`.
     """
-    import torch
-
     model = circuit(2)
     d = model.params["W_E"].shape[2]
     bits, (hop, answer) = (

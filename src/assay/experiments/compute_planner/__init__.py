@@ -13,17 +13,15 @@ Cost: 160 s on 2 cores, 260 CPU-seconds, 1.3 GB a process; full a guess of 1 CPU
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core import Arm, Arms, Experiment, reserved
+from assay.core.heavy import xr
 from assay.experiments.compute_planner.claims import CLAIMS
 from assay.experiments.compute_planner.figures import figures
 from assay.experiments.compute_planner.method import FEW, MANY, TIMED, Planner, measure, train
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 DENSITIES = tuple(float(p) for p in np.round(np.geomspace(1, 0.03, 36), 4))
 

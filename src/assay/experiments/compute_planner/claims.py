@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, OneTerm
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from assay.core.compute import Transformer
+from assay.core import Arms, Claim, Exact, Finding, OneTerm, compute
+from assay.core.compute import Transformer
+from assay.core.heavy import xr
 
 KAPLAN = "Kaplan et al. 2020, Scaling Laws for Neural Language Models, Table 1"
 AMP = "Kokotajlo 2021, Fun with +12 OOMs of Compute, Amp"
@@ -84,8 +81,6 @@ def arithmetic(
     is expected."""
 
     def ratio(arms: Arms) -> np.ndarray:
-        from assay.core import compute
-
         return np.asarray(value(compute), dtype=float) / np.asarray(expected, dtype=float)
 
     return Exact(

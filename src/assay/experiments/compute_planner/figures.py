@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from assay.core import Arms, Figure, columns
+from assay.core import Arms, Figure, columns, compute
 from assay.experiments.compute_planner.method import SIZES
 
 
@@ -73,8 +73,6 @@ def figures(arms: Arms) -> list[Figure]:
 def phases() -> list[tuple[str, float, str]]:
     """(phase, FLOP, tokens a call) of Amp, the search with one token a call and with a whole
     context of 2,048."""
-    from assay.core import compute
-
     rows = [("training, 6", compute.training(1e17, 1e17).low, "one token a call")]
     for per_token in (6, 2):
         flop = compute.search(1e17, compute.Range(1, 2048), 1e8, 5e4, 5e4, per_token)

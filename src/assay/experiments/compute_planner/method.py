@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Gt, Interval
+from jaxtyping import Float
 
-from assay.core import PerRun, Spec
+from assay.core import PerRun, Spec, compute, descent, fit
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
+from assay.core.intervals import interval
 from assay.core.measures import measures
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import xarray as xr
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.outlook import Spread
-    from assay.core.runs import Runs
+from assay.core.outlook import Spread, spread
+from assay.core.runs import Runs
+from assay.data import planted
 
 FEW, MANY = 6, 24
 """Toys of a pilot, and of what is planned from it: four times as many."""
@@ -98,7 +96,6 @@ class Planner(Spec):
 
 def replicas(runs: Runs[Planner]) -> Runs:
     """The toys of all runs as runs of their own: a run's seed draws a hundred others for them."""
-    from assay.core.runs import Runs
     from assay.worlds.bottleneck import toy
 
     s = runs.shared
@@ -110,9 +107,6 @@ def replicas(runs: Runs[Planner]) -> Runs:
 
 def train(runs: Runs[Planner], bench: Bench) -> Trained:
     """W [run toy f d] and b [run toy f]; the commands of a timed run are measured, not trained."""
-    from assay.core import descent, fit
-    from assay.core.fit import Trained
-    from assay.data import planted
     from assay.worlds.bottleneck import toy
 
     s, toy_runs = runs.shared, replicas(runs)
@@ -121,7 +115,7 @@ def train(runs: Runs[Planner], bench: Bench) -> Trained:
     start = toy.bottleneck(toy_runs, s.features, s.width)
     params = {name: t.unflatten(0, (len(runs), s.toys)).contiguous() for name, t in start.items()}
 
-    def loss(p: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    def loss(p: Mapping[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         flat = {name: t.flatten(0, 1) for name, t in p.items()}
         return (
             toy.mean_square(toy.reconstruct(flat, x), x).unflatten(0, (-1, s.toys)).sum(1)
@@ -139,9 +133,7 @@ def train(runs: Runs[Planner], bench: Bench) -> Trained:
 def held_out(runs: Runs[Planner], trained: Trained) -> Float[np.ndarray, "run toy block"]:
     """[run, toy, block]: loss on 8 inputs a block; the blocks of a run are the same for all of its
     toys."""
-    import torch
 
-    from assay.data import planted
     from assay.worlds.bottleneck import toy
 
     s = runs.shared
@@ -159,9 +151,6 @@ def held_out(runs: Runs[Planner], trained: Trained) -> Float[np.ndarray, "run to
 def spread_of_mean(x: Float[np.ndarray, "toy block"], factors: int) -> Spread:
     """The half-width of the 95 % interval of a mean over toys, or over toys and blocks, and the
     Spread it makes."""
-    from assay.core.intervals import interval
-    from assay.core.outlook import spread
-
     return spread(
         interval(
             {"x": x if factors == 2 else x.mean(1)}, lambda m: m["x"], factors=factors, draws=1
@@ -232,7 +221,6 @@ def measure(runs: Runs[Planner], trained: Trained, bench: Bench) -> xr.Dataset:
 def timed(runs: Runs[Planner]) -> xr.Dataset:
     """Planned ranges, what came out and the load meanwhile, [run, size], of each run's experiment,
     each command in an empty store."""
-    import tempfile
 
     from assay.experiments.compute_planner.commands import ran
 
@@ -278,6 +266,4 @@ def timed(runs: Runs[Planner]) -> xr.Dataset:
 
 def toy_flop(s: Planner) -> float:
     """FLOP of training one toy: W is multiplied twice, forward and backward."""
-    from assay.core import compute
-
     return compute.training(2 * s.features * s.width, s.steps * s.batch).low

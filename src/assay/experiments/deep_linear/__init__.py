@@ -13,16 +13,14 @@ linear nets (nostalgebraist)"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, by, changed, grid, reserved
 from assay.core.errors import SpecError
+from assay.core.heavy import xr
 from assay.experiments.deep_linear.claims import CLAIMS, next_seed, select_start
 from assay.experiments.deep_linear.figures import figures
 from assay.experiments.deep_linear.method import START, DeepLinear, measure, train
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def other_start(arms: Arms) -> xr.Dataset:

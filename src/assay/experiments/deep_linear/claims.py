@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, Value, by
+from assay.core.heavy import xr
 from assay.experiments.deep_linear.method import START
 from assay.worlds.linear import one_mode as theory
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 SAXE = theory.SAXE
 SEED = (

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
+from jaxtyping import Float
 
-from assay.core import PerRun, Spec
+from assay.core import PerRun, Spec, fit, rng
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
+from assay.core.runs import Runs
+from assay.worlds.linear import factors
 from assay.worlds.linear import one_mode as theory
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
 
 START = 0.01
 """The start at which arms are compared."""
@@ -86,24 +83,21 @@ class DeepLinear(Spec):
 
 def modes_and_map(
     runs: Runs[DeepLinear],
-) -> tuple[Float[Tensor, "run n k"], Float[Tensor, "run n k"], Float[Tensor, "run n n"]]:
+) -> tuple[
+    Float[torch.Tensor, "run n k"], Float[torch.Tensor, "run n k"], Float[torch.Tensor, "run n n"]
+]:
     """Singular directions and the map of each run."""
-    from assay.worlds.linear import factors
-
     s = runs.shared
     left_modes, right = factors.modes(runs, s.size, s.strengths)
     return left_modes, right, factors.assembled(left_modes, right, s.strengths)
 
 
-def layers(runs: Runs[DeepLinear]) -> dict[str, Float[Tensor, "run n h"]]:
+def layers(runs: Runs[DeepLinear]) -> dict[str, Float[torch.Tensor, "run n h"]]:
     """Both layers of each run at the start: a [run n h], b [run n h], the map is a bᵀ."""
-    import torch
-
-    from assay.core import rng
 
     s, u0 = runs.shared, torch.from_numpy(runs.each("start"))[:, None, None]
 
-    def draw_normal(name: str, *shape: int) -> Tensor:
+    def draw_normal(name: str, *shape: int) -> torch.Tensor:
         return torch.from_numpy(
             rng.normal(runs.seeds, f"deep-linear.{name}", 0, shape).astype(np.float64)
         )
@@ -125,9 +119,6 @@ def layers(runs: Runs[DeepLinear]) -> dict[str, Float[Tensor, "run n h"]]:
 
 
 def train(runs: Runs[DeepLinear], bench: Bench) -> Trained:
-    from assay.core import fit
-    from assay.worlds.linear import factors
-
     s = runs.shared
     left_modes, right, A = modes_and_map(runs)
     params = layers(runs) if s.layers == 2 else factors.freed(layers(runs))
@@ -144,9 +135,6 @@ def train(runs: Runs[DeepLinear], bench: Bench) -> Trained:
 
 
 def measure(runs: Runs[DeepLinear], trained: Trained, bench: Bench) -> xr.Dataset:
-    import torch
-
-    from assay.worlds.linear import factors
 
     s = runs.shared
     held = np.stack(

@@ -13,9 +13,8 @@ Cost: 190 s on 2 cores, 280 CPU-seconds, 1.3 GB a process; full a guess of 20 GP
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from assay.core import Arm, Arms, Experiment, changed, grid, variant
+from assay.core.heavy import xr
 from assay.experiments.dictionary_weights.claims import CLAIMS
 from assay.experiments.dictionary_weights.figures import figures
 from assay.experiments.dictionary_weights.matrices import other_rows
@@ -28,9 +27,6 @@ from assay.experiments.dictionary_weights.method import (
     untrained,
 )
 from assay.experiments.dictionary_weights.setting import DictionaryWeights
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def planted_features(arms: Arms) -> xr.Dataset:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from assay.core import Arms, Claim, Finding
+from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.dictionaries.measuring.frontier import FRONTIER, FVU
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 SEED = (
     "nostalgebraist, remarks on Towards Monosemanticity: the whole matrix may be dense, also when "

@@ -6,16 +6,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float, Int
 
+from assay.core.bench import Bench
+from assay.core.fit import Trained
+from assay.core.heavy import torch
 from assay.core.rng import generator, normal
+from assay.core.runs import Runs
 from assay.dictionaries.measuring import concentration as of
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
     from assay.experiments.dictionary_weights.setting import DictionaryWeights
 
 LIVE = 10
@@ -31,8 +31,6 @@ EDGES = np.geomspace(1, 1024, 21)
 def other_rows(runs: Runs[DictionaryWeights], bench: Bench, before: Trained) -> Trained:
     """Main's dictionary with other decoder rows in the place of its own, the encoder as it is:
     features are used as much as they were."""
-    import torch
-
     (s,), before = runs.specs, before.to("cpu")
     W, seeds = before.tensors["W_dec"], np.array([s.seed])
     f, m = W.shape[1:]

@@ -8,25 +8,28 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float
 
 from assay.core import Cost, Joint, probes
+from assay.core.bench import Bench
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import integers
+from assay.core.runs import Runs
 from assay.data import corpus as corpora
-from assay.data.harvest import HarvestSpec, harvest
+from assay.data.harvest import Harvest, HarvestSpec, harvest
 from assay.data.tiny import tiny
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring import frontier
+from assay.dictionaries.nonlinearity import ReLU
+from assay.dictionaries.selection import TopK
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.freezing import freeze
 from assay.experiments.dictionary_weights.matrices import CURVE, EDGES, matrix_measures
 from assay.experiments.dictionary_weights.setting import DictionaryWeights
 
 if TYPE_CHECKING:
-    import xarray as xr
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.data.harvest import Harvest
     from assay.dictionaries.training.train import Method
 
 
@@ -47,11 +50,11 @@ def activations(s: DictionaryWeights, bench: Bench) -> tuple[Harvest, Harvest]:
     )
 
 
-def shuffled(x: Float[Tensor, "*run b m"], seed: int, index: int) -> Float[Tensor, "*run b m"]:
+def shuffled(
+    x: Float[torch.Tensor, "*run b m"], seed: int, index: int
+) -> Float[torch.Tensor, "*run b m"]:
     """Rows with every neuron rolled by its own random number of rows: each keeps its law, what ties
     them is gone."""
-    import torch
-
     b, m = x.shape[-2:]
     offset = torch.from_numpy(
         integers(np.array([seed]), "dictionary-weights.shuffle", index, (m,), b)[0]
@@ -59,13 +62,13 @@ def shuffled(x: Float[Tensor, "*run b m"], seed: int, index: int) -> Float[Tenso
     return x.gather(-2, ((torch.arange(b)[:, None] + offset) % b).expand(x.shape))
 
 
-def mixed(s: DictionaryWeights) -> Callable[[Tensor], Tensor]:
+def mixed(s: DictionaryWeights) -> Callable[[torch.Tensor], torch.Tensor]:
     """What is done to test activations before they are measured: nothing, or neurons made
     independent."""
     return (lambda x: shuffled(x, s.seed, -1)) if s.acts == "shuffled" else (lambda x: x)
 
 
-def covariance(data: Harvest) -> Float[Tensor, "m m"]:
+def covariance(data: Harvest) -> Float[torch.Tensor, "m m"]:
     """Second moments of the normalised training activations."""
     x = data.rows(data.kept)
     return x.T @ x / len(x)
@@ -74,9 +77,6 @@ def covariance(data: Harvest) -> Float[Tensor, "m m"]:
 def method(s: DictionaryWeights, data: Harvest) -> Method:
     """How this arm's dictionary is trained. A frozen decoder starts with the activations'
     covariance: the better of its two starts."""
-    from assay.dictionaries.selection import TopK
-    from assay.dictionaries.training import losses
-    from assay.dictionaries.training.freezing import freeze
     from assay.dictionaries.training.train import Method
 
     plain = Method(
@@ -125,10 +125,7 @@ def train(runs: Runs[DictionaryWeights], bench: Bench) -> Trained:
 
 def untrained(runs: Runs[DictionaryWeights], bench: Bench) -> Trained:
     """Dictionaries that nothing trains: as training starts, or every neuron a feature."""
-    import torch
 
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.nonlinearity import ReLU
     from assay.dictionaries.training.train import fit_dictionaries
 
     (s,) = runs.specs
@@ -161,9 +158,6 @@ def untrained(runs: Runs[DictionaryWeights], bench: Bench) -> Trained:
 def in_use(trained: Trained, s: DictionaryWeights, bench: Bench) -> Trained:
     """Note beside a dictionary what its matrix is weighed by: firings and E f² of features, and
     neurons' deviations, all on test text."""
-    import torch
-
-    from assay.dictionaries.dictionary import Dictionary
 
     _, test = activations(s, bench)
     trained = trained.to("cpu")  # where rows are read
@@ -185,8 +179,6 @@ def in_use(trained: Trained, s: DictionaryWeights, bench: Bench) -> Trained:
 def measure(runs: Runs[DictionaryWeights], trained: Trained, bench: Bench) -> xr.Dataset:
     """How dense the matrix is by feature and by neuron; of dictionaries on a model's own
     activations also FVU and how readable features are."""
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.measuring import frontier
     from assay.experiments.dictionary_weights.rules import readable
 
     (s,), trained = runs.specs, trained.to("cpu")

@@ -4,22 +4,19 @@ on one text, scored on other files."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
+from assay.core.heavy import torch
 from assay.core.rng import permutation, uniform
+from assay.data.harvest import Harvest
+from assay.dictionaries.dictionary import Dictionary
 from assay.features.explaining.evidence import input_explanation
 from assay.features.explaining.learner import learn
 from assay.features.explaining.rule import Positions
 from assay.features.explaining.scoring import balanced_accuracy, contexts, cut
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
-    from torch import Tensor
-
-    from assay.data.harvest import Harvest
-    from assay.dictionaries.dictionary import Dictionary
 
 FIRINGS = 50
 """Tokens of the text that is explained on which a feature must fire to be drawn."""
@@ -121,6 +118,6 @@ def planted(
     return np.where(np.isin(tokens, chosen) & (luck < OFTEN), 1.0, 0.0)
 
 
-def codes(dictionary: Dictionary, x: Float[Tensor, "b m"]) -> Float[np.ndarray, "b f"]:
+def codes(dictionary: Dictionary, x: Float[torch.Tensor, "b m"]) -> Float[np.ndarray, "b f"]:
     """Features of normalised activations, a few thousand rows at a time."""
     return np.concatenate([dictionary.normalised.encode(part)[0].numpy() for part in x.split(2048)])

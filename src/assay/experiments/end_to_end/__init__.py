@@ -13,16 +13,12 @@ Cost: 260 s on 2 cores, 370 CPU-seconds, 0.7 GB a process; full a guess of 30 GP
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from assay.core import Arm, Arms, Experiment, changed, grid, variant
+from assay.core.heavy import xr
 from assay.experiments.end_to_end.claims import CLAIMS, SUMS
 from assay.experiments.end_to_end.figures import figures
 from assay.experiments.end_to_end.method import cost, inputs, measure, train
 from assay.experiments.end_to_end.setting import EndToEnd
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def planted(arms: Arms) -> xr.Dataset:

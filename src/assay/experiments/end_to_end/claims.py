@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core import Arms, Claim, Finding, Published
+from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.stats import Means, ratio, sides
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 BRAUN = (
     "Braun et al. 2024 (arXiv:2405.12241), Identifying Functionally Important Features with "

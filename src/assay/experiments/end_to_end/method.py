@@ -4,28 +4,27 @@ them into the model does."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
 from assay.core import Cost, probes
+from assay.core.bench import Bench
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import integers
+from assay.core.runs import Runs
 from assay.data import corpus as corpora
-from assay.data.harvest import HarvestSpec, harvest
+from assay.data.harvest import Harvest, HarvestSpec, harvest
 from assay.data.tiny import tiny
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring.ablation import capture, compare, spliced_run
+from assay.dictionaries.selection import TopK
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.freezing import freeze
 from assay.experiments.end_to_end.setting import EndToEnd
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from jaxtyping import Bool, Float, Int
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.data.harvest import Harvest
-    from assay.dictionaries.dictionary import Dictionary
+from assay.subjects.site import Site
 
 AT_ONCE = 16
 """Test windows in one pass through the model."""
@@ -61,11 +60,10 @@ def chosen(s: EndToEnd, data: Harvest, step: int) -> Int[np.ndarray, "w"]:
 
 def windows(
     s: EndToEnd, data: Harvest
-) -> Callable[[int], tuple[Int[Tensor, "w s"], Bool[Tensor, "w s"]]]:
+) -> Callable[[int], tuple[Int[torch.Tensor, "w s"], Bool[torch.Tensor, "w s"]]]:
     """Tokens and the positions that are replaced, as a function of the step."""
-    import torch
 
-    def draw_batch(step: int) -> tuple[Tensor, Tensor]:
+    def draw_batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
         indices = chosen(s, data, step)
         return torch.from_numpy(data.tokens[indices].astype(np.int64)), torch.from_numpy(
             data.keep[indices]
@@ -74,10 +72,10 @@ def windows(
     return draw_batch
 
 
-def rows(s: EndToEnd, data: Harvest) -> Callable[[int], Float[Tensor, "b d"]]:
+def rows(s: EndToEnd, data: Harvest) -> Callable[[int], Float[torch.Tensor, "b d"]]:
     """The activations at just these positions, for training that needs no model."""
 
-    def draw_batch(step: int) -> Tensor:
+    def draw_batch(step: int) -> torch.Tensor:
         indices = chosen(s, data, step)
         return data.rows((indices[:, None] * s.context + np.arange(s.context))[data.keep[indices]])
 
@@ -86,12 +84,8 @@ def rows(s: EndToEnd, data: Harvest) -> Callable[[int], Float[Tensor, "b d"]]:
 
 def train(runs: Runs[EndToEnd], bench: Bench) -> Trained:
     """The dictionary of one seed; a seed has a model of its own, so it is a group of its own."""
-    from assay.dictionaries.selection import TopK
-    from assay.dictionaries.training import losses
     from assay.dictionaries.training.endtoend import fit_end_to_end
-    from assay.dictionaries.training.freezing import freeze
     from assay.dictionaries.training.train import Method, fit_dictionaries
-    from assay.subjects.site import Site
 
     (s,) = runs.specs
     data, _ = texts(s, bench)
@@ -118,7 +112,6 @@ def train(runs: Runs[EndToEnd], bench: Bench) -> Trained:
             probe_at=probe_at,
             trained_on=data.trained_on,
         )[0]
-    import torch
 
     return fit_end_to_end(
         groups,
@@ -138,8 +131,6 @@ def train(runs: Runs[EndToEnd], bench: Bench) -> Trained:
 def measure(runs: Runs[EndToEnd], trained: Trained, bench: Bench) -> xr.Dataset:
     """By document: nats lost by splicing, errors at the site and at later blocks' inputs; features
     in use and how near they lie."""
-    from assay.dictionaries.dictionary import Dictionary
-
     (s,) = runs.specs
     _, test = texts(s, bench)
     dictionary = Dictionary.of(trained)
@@ -168,18 +159,15 @@ def spliced_sums(
 ) -> dict[str, tuple[str, np.ndarray, str]]:
     """Sums over each test document with the reconstruction in place at the kept positions: {name:
     (dims, sums, unit)}."""
-    import torch
 
-    from assay.dictionaries.measuring.ablation import capture, compare, spliced_run
     from assay.dictionaries.measuring.cell_measures import by_document
-    from assay.subjects.site import Site
 
     model, site = test.model(bench.device), Site.parse(s.site)
     after = [Site("resid_pre", layer) for layer in range(s.block + 1, s.layers)]
     files, document = np.unique(test.windows.document, return_inverse=True)
-    lost: dict[str, list[Tensor]] = {name: [] for name in ("clean", "ce", "kl", "ablated")}
-    true: list[list[Tensor]] = [[] for _ in (site, *after)]
-    off: list[list[Tensor]] = [[] for _ in (site, *after)]
+    lost: dict[str, list[torch.Tensor]] = {name: [] for name in ("clean", "ce", "kl", "ablated")}
+    true: list[list[torch.Tensor]] = [[] for _ in (site, *after)]
+    off: list[list[torch.Tensor]] = [[] for _ in (site, *after)]
     mean = torch.from_numpy(test.mean)
     for first in range(0, len(test.tokens), AT_ONCE):
         batch = slice(first, first + AT_ONCE)
@@ -224,11 +212,9 @@ def spliced_sums(
     return out
 
 
-def nearest(rows: Float[Tensor, "f d"]) -> float:
+def nearest(rows: Float[torch.Tensor, "f d"]) -> float:
     """The mean over features of the largest cosine with another feature's decoder row; NaN for
     fewer than two."""
-    import torch
-
     if len(rows) < 2:
         return float("nan")
     unit = torch.nn.functional.normalize(rows, dim=1)

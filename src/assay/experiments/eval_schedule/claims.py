@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, Value
 from assay.core.evaluations import coverage, due
+from assay.core.heavy import xr
 from assay.worlds.modular import replays as schedules
 from assay.worlds.modular.replays import STARTS, YEAR, rows_due
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 POLICY = "Anthropic, Responsible Scaling Policy 1.0, 2023, evaluation protocol"
 EXISTS = 0.5

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import Arms, Figure, columns, summary
 from assay.core.evaluations import due
+from assay.core.heavy import xr
 from assay.experiments.eval_schedule.claims import EXISTS, evaluated, find_step, lag
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def figures(arms: Arms) -> list[Figure]:

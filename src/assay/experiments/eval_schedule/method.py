@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
 
 from assay.core import Spec, rng
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
 from assay.core.evaluations import check_limits, checked
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
+from assay.core.runs import Runs
+from assay.worlds.modular import addition as modular
 from assay.worlds.modular import replays as schedules
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.worlds.modular.network import Lesson
+from assay.worlds.modular.locked import Budget, checkpoints, right, tuned
+from assay.worlds.modular.network import NAMES, Lesson
+from assay.worlds.modular.primes import prime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +64,6 @@ class Schedule(Spec):
     """Its effective compute by then, in FLOP; it never shrinks."""
 
     def check(self) -> None:
-        from assay.worlds.modular.primes import prime
-
         prime(self.p)
         check_limits(self.ratio, self.months)
         if len(self.drawn_months) != len(self.drawn_compute):
@@ -95,12 +92,6 @@ def train(runs: Runs[Schedule], bench: Bench) -> Trained:
     Each twice, on two halves of the unseen pairs and, for fine-tuning, with two draws of examples:
     one is the truth about when an ability exists, the other what a schedule gets to see.
     """
-    import torch
-
-    from assay.core.fit import Trained
-    from assay.worlds.modular import addition as modular
-    from assay.worlds.modular.locked import Budget, checkpoints, right, tuned
-    from assay.worlds.modular.network import NAMES, Lesson
 
     s, probe_steps, n = runs.shared, runs.shared.checkpoints, runs.shared.trained_on
     sums, order = modular.sums(s.p).expand(len(runs), -1), modular.order(runs.seeds, s.p)
@@ -108,7 +99,7 @@ def train(runs: Runs[Schedule], bench: Bench) -> Trained:
         [spec for spec in runs.specs for _ in probe_steps]
     )  # a run for every checkpoint
 
-    def lesson(labels: Tensor, order: Tensor, size: int, times: int) -> Lesson:
+    def lesson(labels: torch.Tensor, order: torch.Tensor, size: int, times: int) -> Lesson:
         labels, order = (x.repeat_interleave(times, 0) for x in (labels, order))
         return Lesson(s.p, modular.pairs(s.p), labels, order, np.full(len(order), size))
 
@@ -135,7 +126,7 @@ def train(runs: Runs[Schedule], bench: Bench) -> Trained:
             1, torch.from_numpy(rng.permutation(runs.seeds, "eval-schedule.examples", i, n))
         )
 
-        def task(share: float, subset: Tensor = examples) -> Lesson:
+        def task(share: float, subset: torch.Tensor = examples) -> Lesson:
             return lesson(
                 sums,
                 torch.cat([subset, order[:, n:]], 1),

@@ -3,17 +3,14 @@ measures."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Value
+from assay.core.heavy import scipy, xr
 from assay.core.measures import by
 from assay.core.stats import at_best
 from assay.experiments.features_per_dimension.method import GROUP
-
-if TYPE_CHECKING:
-    import xarray as xr
+from assay.worlds.bottleneck.polygons import shape, side_loss
 
 ELHAGE = "Elhage et al. 2022, Toy Models of Superposition, The Geometry of Superposition"
 SEED = "A. Jermyn, a comment on features per dimension, and the critic it quotes"
@@ -41,11 +38,9 @@ def rise(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 def agreement(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[group]: Spearman's correlation, over densities, of ‖W‖²/d with features per dimension by
     dimensionality."""
-    from scipy import stats
-
     coarse, fine = best(arm, "fpd").sel(scale=1.0, drop=True), best(arm, "fine")
     correlations = [
-        stats.spearmanr(a, b).statistic if np.ptp(a) > 0 and np.ptp(b) > 0 else 0.0
+        scipy.stats.spearmanr(a, b).statistic if np.ptp(a) > 0 and np.ptp(b) > 0 else 0.0
         for a, b in zip(coarse.values, fine.values, strict=True)
     ]
     return coarse.isel(density=0, drop=True).copy(data=correlations)
@@ -69,7 +64,6 @@ def shift(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 def hexagon(arms: Arms) -> list[float]:
     """The factor at which the loss of a regular hexagon is least, its bias fixed, then times the
     square."""
-    from assay.worlds.bottleneck.polygons import shape, side_loss
     from assay.worlds.bottleneck.rescaling import least_at
 
     length, bias = shape(6)

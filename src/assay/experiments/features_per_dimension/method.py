@@ -3,27 +3,25 @@ it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
+from jaxtyping import Float
 
-from assay.core import Spec
+from assay.core import Spec, descent, fit, rng
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import xarray as xr
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.worlds.networks.classes import Clouds
+from assay.core.runs import Runs
+from assay.data import planted
+from assay.worlds.bottleneck.capacity import dimensionality
+from assay.worlds.networks import two_layer
+from assay.worlds.networks.classes import Clouds
 
 GROUP = 8
 """Starts in a group: the one with the lowest held-out loss at a density is the group's model
@@ -94,7 +92,6 @@ class FeaturesPerDimension(Spec):
 def train_tied(runs: Runs[FeaturesPerDimension], bench: Bench) -> Trained:
     """W [run density f d] and b [run density f] of one autoencoder for each density, all of a run
     from one start."""
-    from assay.data import planted
     from assay.worlds.bottleneck import toy
 
     s = runs.shared
@@ -104,7 +101,7 @@ def train_tied(runs: Runs[FeaturesPerDimension], bench: Bench) -> Trained:
     )
 
 
-def importance(runs: Runs[FeaturesPerDimension]) -> Float[Tensor, "run f"]:
+def importance(runs: Runs[FeaturesPerDimension]) -> Float[torch.Tensor, "run f"]:
     """[run, f]: importance of every feature."""
     from assay.worlds.bottleneck import toy
 
@@ -113,14 +110,11 @@ def importance(runs: Runs[FeaturesPerDimension]) -> Float[Tensor, "run f"]:
 
 def train_classifier(runs: Runs[FeaturesPerDimension], bench: Bench) -> Trained:
     """A classifier of two layers for each run, on Gaussian clouds of its own."""
-    from assay.core import descent, fit
-    from assay.worlds.networks import two_layer
-
     s = runs.shared
     clouds = world(s)
     params = two_layer.start(runs, s.inputs, s.hidden, clouds.classes, bias=s.net == "bias")
 
-    def loss(p: dict[str, Tensor], batch: tuple[Tensor, ...]) -> Tensor:
+    def loss(p: dict[str, torch.Tensor], batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
         return two_layer.cross_entropy(
             two_layer.logits(p, batch[0], tanh=s.net == "tanh"), batch[1]
         )
@@ -131,17 +125,12 @@ def train_classifier(runs: Runs[FeaturesPerDimension], bench: Bench) -> Trained:
 
 def world(s: FeaturesPerDimension) -> Clouds:
     """The law of the classifiers' inputs."""
-    from assay.worlds.networks.classes import Clouds
-
     return Clouds(d=s.inputs, apart=s.apart)
 
 
 def rescale(runs: Runs[FeaturesPerDimension], bench: Bench, before: Trained) -> Trained:
     """Multiply W by a number, log-uniform from a tenth to ten, drawn for every run and density;
     biases stay as they are."""
-    import torch
-
-    from assay.core import rng
 
     uniforms = rng.uniform(
         runs.seeds, "features-per-dimension.rescale", 0, (len(runs.shared.densities),)
@@ -155,9 +144,7 @@ def rescale(runs: Runs[FeaturesPerDimension], bench: Bench, before: Trained) -> 
 def measure(runs: Runs[FeaturesPerDimension], trained: Trained, bench: Bench) -> xr.Dataset:
     """`fpd` of W times each scale, and how little dimensionalities move with it, for every kind;
     then each kind's own."""
-    import torch
 
-    from assay.worlds.bottleneck.capacity import dimensionality
     from assay.worlds.bottleneck.rescaling import features_by_dimensionality, features_per_dimension
 
     s, tied = runs.shared, runs.shared.net == "tied"
@@ -183,13 +170,11 @@ def measure(runs: Runs[FeaturesPerDimension], trained: Trained, bench: Bench) ->
 
 
 def autoencoder(
-    runs: Runs[FeaturesPerDimension], params: Mapping[str, Tensor], bench: Bench
+    runs: Runs[FeaturesPerDimension], params: Mapping[str, torch.Tensor], bench: Bench
 ) -> dict[str, tuple[str, Any, str]]:
     """Expected losses of c W, biases as they are; the held-out loss, before any random
     rescaling."""
-    import torch
 
-    from assay.data import planted
     from assay.worlds.bottleneck import toy
     from assay.worlds.bottleneck.rescaling import tied_losses
 
@@ -220,12 +205,10 @@ def autoencoder(
 
 
 def classifier(
-    runs: Runs[FeaturesPerDimension], params: Mapping[str, Tensor], bench: Bench
+    runs: Runs[FeaturesPerDimension], params: Mapping[str, torch.Tensor], bench: Bench
 ) -> dict[str, tuple[str, Any, str]]:
     """What rescaling does to outputs, classes and cross-entropy on 2,000 fresh inputs; accuracy,
     and the best there is."""
-    from assay.worlds.networks import two_layer
-
     s = runs.shared
     x, label = (t.to(bench.device) for t in world(s).batches(runs.seeds, 2_000, stream="test")(0))
     classes = two_layer.logits(params, x, tanh=s.net == "tanh").argmax(-1)

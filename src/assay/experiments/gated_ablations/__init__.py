@@ -12,19 +12,16 @@ Cost: 220 s on 2 cores, 320 CPU-seconds, 2.0 GB a process; full a guess of 2 GPU
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core import Arm, Arms, Experiment, SpecMap, grid, variant
+from assay.core.heavy import xr
+from assay.core.sizes import Sizes
 from assay.experiments.gated_ablations.claims import CLAIMS
 from assay.experiments.gated_ablations.figures import figures
 from assay.experiments.gated_ablations.method import GatedAblations, measure, oracle, repair, train
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from assay.core.sizes import Sizes
 
 
 def at_penalties(

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Published, Value
+from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.memo import once
 from assay.core.stats import Means, Statistic, at_matched, lead_at_own, ratio, share_closed, sides
 from assay.dictionaries.measuring import frontier
 from assay.dictionaries.measuring.frontier import FRONTIER, FVU, GAMMA, L0, norm_ratio, worst
 from assay.experiments.gated_ablations.method import UNITS
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 PAPER = "Rajamanoharan et al. 2024, Improving Dictionary Learning with Gated SAEs"
 DISCUSSION = "R. Shah, comment in the discussion of that paper"

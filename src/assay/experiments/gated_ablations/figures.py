@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from assay.core import Arms, Figure, columns, summary
+from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.dictionaries.measuring import frontier
 from assay.dictionaries.measuring.frontier import EARLIER, FVU, GAMMA
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def figures(arms: Arms) -> list[Figure]:

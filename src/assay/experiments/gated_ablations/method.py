@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
+from jaxtyping import Float
 
-from assay.core import PerRun, Spec, probes
+from assay.core import PerRun, Spec, probes, rng
+from assay.core.bench import Bench
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
+from assay.core.runs import Runs
+from assay.data.planted import Mixture
+from assay.dictionaries import gates
+from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import frontier
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.data.planted import Mixture
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.nonlinearity import Nonlinearity
-    from assay.dictionaries.training.losses import Loss
+from assay.dictionaries.measuring.recovery import cosines, mcc
+from assay.dictionaries.measuring.sums import of_reconstructions, of_rows
+from assay.dictionaries.nonlinearity import Identity, Nonlinearity, ReLU
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.losses import Loss
 
 Method = Literal[
     "gated",
@@ -81,8 +81,6 @@ class GatedAblations(Spec):
 
     def world(self) -> Mixture:
         """The law of the inputs."""
-        from assay.data.planted import Mixture
-
         return Mixture(
             d=self.d, features=self.features, density=self.density, orthonormal=self.orthonormal
         )
@@ -118,10 +116,6 @@ def train(runs: Runs[GatedAblations], bench: Bench) -> Trained:
 
 def architecture(name: str) -> tuple[Nonlinearity, Loss]:
     """(nonlinearity, loss) of a method."""
-    from assay.dictionaries import gates
-    from assay.dictionaries.nonlinearity import ReLU
-    from assay.dictionaries.training import losses
-
     architectures: dict[str, tuple[Nonlinearity, Loss]] = {
         "relu": (ReLU(), losses.l1),
         "gated": (gates.Gated(), losses.gated),
@@ -138,9 +132,6 @@ def architecture(name: str) -> tuple[Nonlinearity, Loss]:
 
 def oracle(runs: Runs[GatedAblations], bench: Bench) -> Trained:
     """The true directions as a decoder; `measure` gives it the true codes."""
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.nonlinearity import Identity
-
     D = runs.shared.world().directions(runs.seeds)  # [run, f, d]
     return Dictionary(
         D.mT, D.new_zeros(D.shape[:2]), D, D.new_zeros(D.shape[::2]), Identity()
@@ -151,7 +142,6 @@ def repair(runs: Runs[GatedAblations], bench: Bench, before: Trained) -> Trained
     """Another arm's dictionaries with features rescaled & shifted, or with the decoder refitted, on
     inputs of a stream of their own."""
     from assay.dictionaries.baselines.repair import refit_decoder, rescale_and_shift
-    from assay.dictionaries.dictionary import Dictionary
 
     s, dictionaries = runs.shared, Dictionary.of(before)
     mend = {"rescale": rescale_and_shift, "refit": refit_decoder}[s.repair]
@@ -173,10 +163,6 @@ BINS = np.linspace(-1.5, 4.0, 56)
 def measure(runs: Runs[GatedAblations], trained: Trained, bench: Bench) -> xr.Dataset:
     """Sums over the held-out inputs of each seed; for a smooth gate read hard, and beside it as it
     was trained."""
-    import torch
-
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.measuring.recovery import mcc
 
     s, dictionaries = runs.shared, Dictionary.of(trained)
     world, rows, gates = s.world(), [], []
@@ -217,7 +203,7 @@ def measure(runs: Runs[GatedAblations], trained: Trained, bench: Bench) -> xr.Da
 
 def held_out(
     world: Mixture, seed: int, rows: int, bench: Bench
-) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b f"], Float[Tensor, "f d"]]:
+) -> tuple[Float[torch.Tensor, "b d"], Float[torch.Tensor, "b f"], Float[torch.Tensor, "f d"]]:
     """(x [b, d], codes [b, f], directions [f, d]) of one seed."""
     codes = world.codes([seed], rows, "test")(0)[0].to(bench.device)
     directions = world.directions([seed])[0].to(bench.device)
@@ -225,27 +211,24 @@ def held_out(
 
 
 def sums_of(
-    x: Float[Tensor, "b d"], x_hat: Float[Tensor, "b d"], features: Float[Tensor, "b latent"]
+    x: Float[torch.Tensor, "b d"],
+    x_hat: Float[torch.Tensor, "b d"],
+    features: Float[torch.Tensor, "b latent"],
 ) -> dict[str, float]:
     """Sums over rows as `document_sums` gives them, of one document and given codes."""
-    from assay.dictionaries.measuring.sums import of_reconstructions, of_rows
-
     middle = x.double().mean(0).float()
     parts = of_rows(x, middle) | of_reconstructions(x, x_hat, (features > 0).float(), middle)
     return {name: float(part.double().sum()) for name, part in parts.items()}
 
 
-def soft_sums(dictionary: Dictionary, x: Float[Tensor, "b d"]) -> dict[str, float]:
+def soft_sums(dictionary: Dictionary, x: Float[torch.Tensor, "b d"]) -> dict[str, float]:
     """Sums of a smooth gate's own code."""
     features = dictionary.encode(x)
     return sums_of(x, dictionary.decode(features)[0], features[0])
 
 
-def noisy(codes: Float[Tensor, "b f"], spec: GatedAblations) -> Float[Tensor, "b f"]:
+def noisy(codes: Float[torch.Tensor, "b f"], spec: GatedAblations) -> Float[torch.Tensor, "b f"]:
     """True codes with a little noise of their own, relative to their size."""
-    import torch
-
-    from assay.core import rng
 
     noise = rng.normal(np.array([spec.seed]), "gated-ablations.oracle", 0, tuple(codes.shape))[0]
     return codes * (1 + spec.code_noise * torch.from_numpy(noise).to(codes.device))
@@ -253,14 +236,12 @@ def noisy(codes: Float[Tensor, "b f"], spec: GatedAblations) -> Float[Tensor, "b
 
 def gate_counts(
     dictionary: Dictionary,
-    x: Float[Tensor, "b d"],
-    codes: Float[Tensor, "b f"],
-    directions: Float[Tensor, "f d"],
+    x: Float[torch.Tensor, "b d"],
+    codes: Float[torch.Tensor, "b f"],
+    directions: Float[torch.Tensor, "f d"],
 ) -> dict[str, np.ndarray]:
     """Histograms of π_gate of the latent that best matches a true direction, where that feature is
     on and where it is off."""
-    from assay.dictionaries.measuring.recovery import cosines
-
     similarity = cosines(directions, dictionary.W_dec[0])
     feature, latent = divmod(int(similarity.argmax()), dictionary.width)
     gate = (

@@ -12,11 +12,12 @@ Cost: 120 s on 2 cores, 220 CPU-seconds, 2.4 GB a process; full a guess of 40 GP
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core import Arm, Arms, Elsewhere, Experiment, SpecMap, grid, variant
+from assay.core.heavy import xr
 from assay.core.spec import changed
 from assay.dictionaries.measuring.frontier import FRONTIER
 from assay.experiments.gated_sae.claims import CLAIMS, PENALTY
@@ -32,17 +33,12 @@ from assay.experiments.gated_sae.method import (
     train,
 )
 
-if TYPE_CHECKING:
-    import xarray as xr
-
 
 def combine_corners(half: str, full: str, broad: str) -> Arm:
     """An arm derived from three: their sums side by side, one `corner` each, Gated at the penalty
     where it is compared."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        import xarray as xr
-
         parts = []
         for corner, name in enumerate((half, full, broad)):
             arm = arms[name]

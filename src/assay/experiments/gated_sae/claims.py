@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import Arms, Claim, Finding, Published, Value
+from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.stats import Means, Statistic, lead_at_own, ratio, sides
 from assay.dictionaries.measuring.frontier import (
@@ -20,9 +20,6 @@ from assay.dictionaries.measuring.frontier import (
     sums,
     worst,
 )
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 PAPER = "Rajamanoharan et al. 2024, Improving Dictionary Learning with Gated SAEs"
 GAO = "Gao et al. 2024, Scaling and Evaluating Sparse Autoencoders, section 2.3"

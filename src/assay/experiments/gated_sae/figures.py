@@ -10,6 +10,7 @@ from assay.core import Arms, Figure, columns, summary
 from assay.dictionaries.measuring import frontier
 from assay.dictionaries.measuring.frontier import EARLIER, FVU, GAMMA
 from assay.experiments.gated_sae.claims import CORNERS, leads, over
+from assay.features import card
 
 
 def figures(arms: Arms) -> list[Figure]:
@@ -123,8 +124,6 @@ def all_leads(arms: Arms) -> dict[str, list]:
 
 
 def feature_cards(arms: Arms) -> list[Any]:
-    from assay.features import card
-
     if "showcase" not in arms:
         return []
     s = arms["showcase"].attrs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -9,25 +10,28 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from assay.core import Cost, Joint, PerRun, Spec, probes
+from assay.core.bench import Bench
+from assay.core.fit import Trained
+from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.rng import generator
+from assay.core.runs import Runs
 from assay.core.spec import removed
-from assay.data.harvest import HarvestSpec, harvest
+from assay.data.harvest import Harvest, HarvestSpec, harvest
 from assay.data.harvest import inputs as harvest_inputs
 from assay.data.names import InWords
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.gates import Gated
 from assay.dictionaries.measuring import frontier
+from assay.dictionaries.measuring.splice import cross_entropy
+from assay.dictionaries.nonlinearity import ReLU
+from assay.dictionaries.selection import TopK
+from assay.dictionaries.training import losses
+from assay.features.showcase import card_measures
 from assay.subjects.folder import find
 from assay.subjects.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import xarray as xr
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.data.harvest import Harvest
     from assay.dictionaries.training.train import Method
 
 
@@ -109,10 +113,6 @@ def activations(s: GatedSAE, bench: Bench) -> tuple[Harvest, Harvest]:
 def method(runs: Runs[GatedSAE]) -> Method:
     """How this arm's dictionaries are trained: the pilot's settings for every method, momentum for
     TopK alone."""
-    from assay.dictionaries.gates import Gated
-    from assay.dictionaries.nonlinearity import ReLU
-    from assay.dictionaries.selection import TopK
-    from assay.dictionaries.training import losses
     from assay.dictionaries.training.train import Method
 
     s = runs.shared
@@ -157,7 +157,6 @@ def repair(runs: Runs[GatedSAE], bench: Bench, before: Trained) -> Trained:
     """Another arm's dictionaries with features rescaled & shifted, fitted to training
     activations."""
     from assay.dictionaries.baselines.repair import rescale_and_shift
-    from assay.dictionaries.dictionary import Dictionary
 
     dictionaries = Dictionary.of(before)
     data, _ = activations(runs.shared, bench)
@@ -171,10 +170,6 @@ def repair(runs: Runs[GatedSAE], bench: Bench, before: Trained) -> Trained:
 
 
 def measure(runs: Runs[GatedSAE], trained: Trained, bench: Bench) -> xr.Dataset:
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.measuring.splice import cross_entropy
-    from assay.features.showcase import card_measures
-
     s = runs.shared
     data, test = activations(s, bench)
     dictionary = Dictionary.of(trained)

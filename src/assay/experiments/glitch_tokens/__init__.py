@@ -13,9 +13,8 @@ Cost: 180 s on 2 cores, 320 CPU-seconds, 2.0 GB a process; full a guess of 2 GPU
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from assay.core import Arm, Arms, Derive, Experiment, grid, variant
+from assay.core.heavy import xr
 from assay.experiments.glitch_tokens.claims import CLAIMS
 from assay.experiments.glitch_tokens.figures import figures
 from assay.experiments.glitch_tokens.method import (
@@ -27,9 +26,6 @@ from assay.experiments.glitch_tokens.method import (
     untrained,
 )
 from assay.experiments.glitch_tokens.on_disk import measure_model
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 WIDE = 0.08
 """Root mean square of trained entries of the embedding, by the pilot: seeds 0 and 1, 1,000

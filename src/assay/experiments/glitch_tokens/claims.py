@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, Published, Value
+from assay.core.heavy import xr
 from assay.core.schedules import Schedule, cosine
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 PAPER = (
     "Land & Bartolo 2024, Fishing for Magikarp: Automatically Detecting Under-trained Tokens in "

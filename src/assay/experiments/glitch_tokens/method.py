@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from assay.core import PerRun, Spec, probes
+from assay.core.bench import Bench
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import normal, permutation
 from assay.core.runs import Runs
 from assay.core.schedules import warm_up_decay
 from assay.data import corpus as corpora
-from assay.data.lm import LmSpec
+from assay.data.lm import LmSpec, shape_of, start, train_lms
+from assay.data.lm_text import batches, tokens_of, words
 from assay.data.names import model_in_words, text_in_words
-from assay.data.planted_tokens import Planting
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import xarray as xr
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.subjects.decoder import Shape
+from assay.data.planted_tokens import Planting, counted, planted_batches
+from assay.features.undertrained import auroc_low, growth, indicators, precision_recall, repetition
+from assay.subjects.decoder import Shape, forward
+from assay.subjects.folder import fingerprint
 
 SEEN = (1, 4, 16, 64, 256)
 """How often planted tokens are seen in training."""
@@ -122,12 +119,8 @@ EXPOSURES = (*[0] * NEVER, *(n for n in SEEN for _ in range(EACH)))
 
 def world(
     runs: Runs[GlitchTokens], bench: Bench
-) -> tuple[Runs[LmSpec], Shape, Planting, Callable[[int], Tensor]]:
+) -> tuple[Runs[LmSpec], Shape, Planting, Callable[[int], torch.Tensor]]:
     """The language models of these runs, what is planted in their vocabulary, and their batches."""
-    from assay.data.lm import shape_of
-    from assay.data.lm_text import batches, tokens_of, words
-    from assay.data.planted_tokens import planted_batches
-
     s, lms = runs.shared, Runs([s.lm() for s in runs])
     tokens, ordinary = tokens_of(
         words(corpora.load(s.corpus).first(s.files), s.vocab, s.context, bench)
@@ -140,10 +133,8 @@ def world(
     return lms, shape_of(lms.specs[0], planting.vocab), planting, draw
 
 
-def begun(runs: Runs[GlitchTokens], lms: Runs[LmSpec], shape: Shape) -> dict[str, Tensor]:
+def begun(runs: Runs[GlitchTokens], lms: Runs[LmSpec], shape: Shape) -> dict[str, torch.Tensor]:
     """Parameters before training, the embedding as wide as asked."""
-    from assay.data.lm import start
-
     s, params = runs.shared, start(lms, shape)
     if s.embedded:
         params["W_E"] *= s.embedded / s.std
@@ -151,8 +142,6 @@ def begun(runs: Runs[GlitchTokens], lms: Runs[LmSpec], shape: Shape) -> dict[str
 
 
 def train(runs: Runs[GlitchTokens], bench: Bench) -> Trained:
-    from assay.data.lm import train_lms
-
     lms, shape, _, draw = world(runs, bench)
     return train_lms(
         lms,
@@ -166,16 +155,12 @@ def train(runs: Runs[GlitchTokens], bench: Bench) -> Trained:
 
 def untrained(runs: Runs[GlitchTokens], bench: Bench) -> Trained:
     """Train nothing: the same models as they were drawn."""
-    from assay.core.fit import Trained
-
     lms, shape, _, _ = world(runs, bench)
     return Trained.nothing(runs).with_tensors(begun(runs, lms, shape))
 
 
 def no_training(runs: Runs[GlitchTokens], bench: Bench) -> Trained:
     """Train nothing: a model on disk is measured as it is."""
-    from assay.core.fit import Trained
-
     return Trained.nothing(runs)
 
 
@@ -187,8 +172,6 @@ def law(s: GlitchTokens) -> float:
 
 def measure(runs: Runs[GlitchTokens], trained: Trained, bench: Bench) -> xr.Dataset:
     """Indicators, repetition and exact laws, each against how often tokens were planted."""
-    from assay.data.planted_tokens import counted
-
     lms, shape, planting, draw = world(runs, bench)
     params = {name: trained.tensors[name] for name in shape.parameters()}
     count = counted(draw, runs.shared.steps, len(runs), planting.vocab)
@@ -211,7 +194,7 @@ def measure(runs: Runs[GlitchTokens], trained: Trained, bench: Bench) -> xr.Data
     return measures(runs, coords=coords, **variables)
 
 
-def rows_of(params: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+def rows_of(params: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
     """{place: [run, token, d]}: rows of the embedding and of the unembedding."""
     out = params["W_U"].mT if "W_U" in params else params["W_E"]
     return {"E_in": params["W_E"].cpu().numpy(), "E_out": out.cpu().numpy()}
@@ -250,7 +233,6 @@ def indicator_measures(
 ) -> dict[str, Any]:
     """How well each indicator finds the tokens never seen, those seen n times in their place, and
     how it grows with n."""
-    from assay.features.undertrained import auroc_low, growth, indicators, precision_recall
 
     def scored(refs: list[np.ndarray]) -> np.ndarray:
         return np.stack(
@@ -356,12 +338,10 @@ def drawn_references(seeds: np.ndarray, ordinary: np.ndarray) -> list[np.ndarray
 
 
 def repetition_measures(
-    params: Mapping[str, Tensor], shape: Shape, groups: Mapping[str, np.ndarray]
+    params: Mapping[str, torch.Tensor], shape: Shape, groups: Mapping[str, np.ndarray]
 ) -> dict[str, Any]:
     """Whether a token is repeated after many copies of itself: tokens never seen, seen n times or
     never repeated, against rare ones that were."""
-    from assay.features.undertrained import auroc_low, repetition
-
     p = repetition(lambda tokens: next_token(params, shape, tokens), np.arange(shape.vocab), TIMES)
     middle = {
         name: np.where(groups[name], p, np.nan)
@@ -403,11 +383,8 @@ def repetition_measures(
     }
 
 
-def next_token(params: Mapping[str, Tensor], shape: Shape, tokens: np.ndarray) -> np.ndarray:
+def next_token(params: Mapping[str, torch.Tensor], shape: Shape, tokens: np.ndarray) -> np.ndarray:
     """[run, b, v]: what each run expects after prompts."""
-    import torch
-
-    from assay.subjects.decoder import forward
 
     with torch.no_grad():
         parts = [
@@ -468,8 +445,6 @@ def exact_measures(
 
 def inputs(s: GlitchTokens) -> Mapping[str, str]:
     """What a run reads from outside."""
-    from assay.subjects.folder import fingerprint
-
     return (
         {"corpus": corpora.load(s.corpus).fingerprint}
         if s.subject == "planted"

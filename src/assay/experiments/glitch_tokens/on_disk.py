@@ -3,23 +3,21 @@ whether the model can repeat them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int
 
+from assay.core.bench import Bench
 from assay.core.errors import ModelError
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import permutation
+from assay.core.runs import Runs
 from assay.experiments.glitch_tokens.method import TIMES, GlitchTokens
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from jaxtyping import Float, Int
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.subjects.pretrained import Pretrained
+from assay.features.undertrained import cosine_distance, repetition
+from assay.subjects.pretrained import Pretrained, load
 
 BEFORE = "The same piece of text, over and over again:\n"
 """What a prompt begins with: rotary positions, and nothing but copies of one token, would give the
@@ -35,9 +33,6 @@ largest of their steps."""
 def measure_model(runs: Runs[GlitchTokens], trained: Trained, bench: Bench) -> xr.Dataset:
     """Of a model on disk: the lowest tokens by E_out cosine distance without the mean row, and
     their probability after copies of themselves."""
-    from assay.features.undertrained import cosine_distance, repetition
-    from assay.subjects.pretrained import load
-
     (s,) = runs.specs
     model = load(s.model, bench.device)
     rows = model.model.get_output_embeddings().weight.detach().float().cpu().numpy()
@@ -97,8 +92,6 @@ def unused(
 
     A tied row that is never read and never a target is pushed as all others of its kind are: those
     that a chat format uses stand elsewhere."""
-    from assay.features.undertrained import cosine_distance
-
     duplicates = special[cosine_distance(rows[special], np.median(rows[special], 0)) < ALIKE]
     return duplicates if len(duplicates) > 1 else special
 
@@ -110,8 +103,6 @@ def reachable(model: Pretrained, token: int) -> bool:
 
 def expected(model: Pretrained, tokens: Int[np.ndarray, "b s"]) -> Float[np.ndarray, "b v"]:
     """What the model expects after prompts, each behind a line that announces repetition."""
-    import torch
-
     prompts = np.concatenate([np.tile(model.encode(BEFORE), (len(tokens), 1)), tokens], 1)
     with torch.no_grad():
         logits = model.model(

@@ -13,18 +13,16 @@ fast to tell apart?"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved
 from assay.core.errors import SpecError
+from assay.core.heavy import xr
 from assay.experiments.grokking_efficiency.claims import APART, CLAIMS, EXACT, FINDINGS
 from assay.experiments.grokking_efficiency.figures import figures
 from assay.experiments.grokking_efficiency.method import PAIRS, Grokking, measure, train
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def without_curves(data: xr.Dataset) -> xr.Dataset:
@@ -33,8 +31,6 @@ def without_curves(data: xr.Dataset) -> xr.Dataset:
 
 def together(arms: Arms, *names: str) -> xr.Dataset:
     """Several arms' measures as one arm's."""
-    import xarray as xr
-
     return xr.concat(
         [without_curves(arms[name]) for name in names], "run", combine_attrs="override"
     )

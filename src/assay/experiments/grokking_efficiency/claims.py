@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, Published, Value
 from assay.core.errors import ClaimError
+from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.memo import once
 from assay.core.stats import Means
 from assay.experiments.grokking_efficiency.method import PAIRS
 from assay.worlds.modular import critical_size, two_circuits
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from assay.worlds.modular.critical_size import PowerLaw
+from assay.worlds.modular.critical_size import PowerLaw
 
 PAPER = "Varma et al. 2023, Explaining grokking through circuit efficiency"
 SEED = (
@@ -32,8 +28,6 @@ APART = 20
 
 
 def per_seed(values: np.ndarray, data: xr.Dataset) -> xr.DataArray:
-    import xarray as xr
-
     return xr.DataArray(values, dims="seed", coords={"seed": data.seed.values})
 
 

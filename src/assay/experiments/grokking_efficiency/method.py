@@ -3,30 +3,26 @@ it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
+from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 
 from assay.core import PerRun, Spec
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.worlds.modular import interference
+from assay.core.runs import Runs
+from assay.worlds.modular import addition as modular
+from assay.worlds.modular import interference, spectrum
+from assay.worlds.modular import network as modular_network
 from assay.worlds.modular.primes import prime
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import xarray as xr
-    from jaxtyping import Float, Int
-    from numpy.typing import ArrayLike
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.worlds.modular import network as modular_network
 
 PAIRS = 800
 """Training pairs of the grokked networks in the default preset; the arms' sizes are given beside
@@ -69,8 +65,6 @@ class Grokking(Spec):
 
 
 def train(runs: Runs[Grokking], bench: Bench, before: Trained | None = None) -> Trained:
-    from assay.worlds.modular import network as modular_network
-
     s, seeds = runs.shared, runs.replicated().seeds
     params = (
         modular_network.start(seeds, s.p, s.embed, s.hidden) if before is None else before.tensors
@@ -95,9 +89,6 @@ def train(runs: Runs[Grokking], bench: Bench, before: Trained | None = None) -> 
 def lesson(runs: Runs[Grokking]) -> modular_network.Lesson:
     """What each run learns: labels and order by its seed, so that a grokked network goes on with
     the first of its own pairs."""
-    from assay.worlds.modular import addition as modular
-    from assay.worlds.modular import network as modular_network
-
     s, seeds = runs.shared, runs.replicated().seeds
     labels = (
         modular.sums(s.p).expand(len(runs), -1)
@@ -173,7 +164,7 @@ def reached(
 
 def cheapest(
     s: Grokking,
-    params: Mapping[str, Tensor],
+    params: Mapping[str, torch.Tensor],
     test: Float[np.ndarray, "run"],
     decay: Float[np.ndarray, "run"],
 ) -> tuple[Float[np.ndarray, "law run"], Float[np.ndarray, "law run"]]:
@@ -183,9 +174,6 @@ def cheapest(
     ν is squared norm over Σ A^(2/3) of all its frequencies; then, of those in its set: those with
     more than a tenth of the largest amplitude. NaN where unseen pairs are not answered.
     """
-    from assay.worlds.modular import network as modular_network
-    from assay.worlds.modular import spectrum
-
     nu, best = np.full((2, 2, len(test)), np.nan)
     grokked = np.flatnonzero((test >= 0.9) & (s.labels == "sums") & (not s.continued))
     if len(grokked):

@@ -16,12 +16,13 @@ Cost: 180 s on 2 cores, 320 CPU-seconds, 0.6 GB a process; full a guess of 2 GPU
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved
 from assay.core.errors import SpecError
+from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.experiments.grokking_frequencies.claims import CLAIMS, LAWS
 from assay.experiments.grokking_frequencies.figures import figures
@@ -32,11 +33,7 @@ from assay.experiments.grokking_frequencies.method import (
     train_on_fewer,
 )
 from assay.worlds.modular import critical_size
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from assay.worlds.modular.critical_size import PowerLaw
+from assay.worlds.modular.critical_size import PowerLaw
 
 LESS, LESS_RANDOM = (0.4, 0.4625, 0.525), (0.375, 0.45, 0.525, 0.6, 0.725)
 """Shares of the training set on which networks go on: 320, 370, 420 of 800 pairs; 300, 360, 420,
@@ -205,8 +202,6 @@ def costs(*names: str) -> Derive:
     cheapest circuits."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        import xarray as xr
-
         some = xr.concat(
             [arms[name][["objective", "circuit", "train", "test", "diverged"]] for name in names],
             "run",

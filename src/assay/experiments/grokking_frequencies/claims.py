@@ -3,19 +3,15 @@ measures."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from assay.core import Arms, Claim, Finding, Gate, Value
 from assay.core.errors import ClaimError
+from assay.core.heavy import scipy, xr
 from assay.core.measures import by
 from assay.core.memo import once
 from assay.core.stats import Means, correlation, products
 from assay.experiments.grokking_frequencies.method import VIEWS
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 SEED = (
     "Rohin Shah, comment on Daniel Filan's interview of Vikrant Varma: a hypothesis and a "
@@ -106,8 +102,6 @@ def shares_below(arm: xr.Dataset) -> dict[str, xr.DataArray]:
     An actual size is the mean over two parts of a network's pairs. What the order of pairs leaves
     in such a mean is as large as half of the difference between its two sizes, so predictions are
     moved by that, up and down."""
-    import xarray as xr
-
     if arm.sizes["part"] < 2:
         raise ClaimError("telling networks from the order of their pairs takes two parts of them")
     half = (arm.log_size.isel(part=0) - arm.log_size.isel(part=1)) / 2
@@ -145,10 +139,10 @@ def rise(m: Means) -> np.ndarray:
 
 def ranked(x: xr.DataArray) -> xr.DataArray:
     """Ranks over runs; numbers that agree to 4 decimals tie."""
-    from scipy.stats import rankdata
-
     return x.copy(
-        data=rankdata(np.round(x.values, 4), axis=x.get_axis_num("run"), nan_policy="omit")
+        data=scipy.stats.rankdata(
+            np.round(x.values, 4), axis=x.get_axis_num("run"), nan_policy="omit"
+        )
     )
 
 

@@ -3,29 +3,25 @@ it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
+from jaxtyping import Float, Int
 
-from assay.core import PerRun, Spec
+from assay.core import PerRun, Spec, rng
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.worlds.modular import frequency_sets, interference
+from assay.core.runs import Runs
+from assay.worlds.modular import addition, frequency_sets, interference, spectrum
+from assay.worlds.modular import network as modular_network
+from assay.worlds.modular.network import Confine, Lesson
 from assay.worlds.modular.primes import prime
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import xarray as xr
-    from jaxtyping import Float, Int
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.worlds.modular.network import Confine, Lesson
 
 VIEWS = ("E", "E W1", "W2", "best neuron")
 """Where the initial strength of a frequency is read."""
@@ -103,11 +99,6 @@ def drawn_sets(
 
 def lesson(runs: Runs[Frequencies]) -> Lesson:
     """The pairs that each run learns, and its order of them."""
-    import torch
-
-    from assay.core import rng
-    from assay.worlds.modular import addition
-    from assay.worlds.modular.network import Lesson
 
     s = runs.shared
     labels = (
@@ -122,14 +113,9 @@ def lesson(runs: Runs[Frequencies]) -> Lesson:
     return Lesson(s.p, addition.pairs(s.p), labels, order, runs.each("size"))
 
 
-def start(runs: Runs[Frequencies]) -> dict[str, Tensor]:
+def start(runs: Runs[Frequencies]) -> dict[str, torch.Tensor]:
     """Initial parameters; an imposed set's part of the embedding is multiplied, turned, or all that
     is left."""
-    import torch
-
-    from assay.core import rng
-    from assay.worlds.modular import network as modular_network
-    from assay.worlds.modular import spectrum
 
     s = runs.shared
     params = modular_network.start(runs.seeds, s.p, s.width, s.width)
@@ -147,14 +133,12 @@ def start(runs: Runs[Frequencies]) -> dict[str, Tensor]:
 
 def train_on(
     runs: Runs[Frequencies],
-    params: Mapping[str, Tensor],
+    params: Mapping[str, torch.Tensor],
     bench: Bench,
     confine: Confine | None = None,
 ) -> Trained:
     """The networks after another `steps` steps on their own pairs; looks at half time and the
     end."""
-    from assay.worlds.modular import network as modular_network
-
     s = runs.shared
     same = np.full(len(runs), 1.0)
     looks = (s.steps // 2, s.steps)
@@ -173,9 +157,6 @@ def train_on(
 
 def train(runs: Runs[Frequencies], bench: Bench) -> Trained:
     """Networks from their start, confined after each step if they are to be."""
-    import torch
-
-    from assay.worlds.modular import spectrum
 
     s = runs.shared
     if not s.confined:
@@ -184,7 +165,7 @@ def train(runs: Runs[Frequencies], bench: Bench) -> Trained:
         bench.device
     )
 
-    def confine(params: Mapping[str, Tensor], rows: np.ndarray) -> None:
+    def confine(params: Mapping[str, torch.Tensor], rows: np.ndarray) -> None:
         params["E"].copy_(torch.bmm(onto[torch.from_numpy(rows)], params["E"]))
 
     return train_on(runs, start(runs), bench, confine)
@@ -192,9 +173,6 @@ def train(runs: Runs[Frequencies], bench: Bench) -> Trained:
 
 def train_on_fewer(runs: Runs[Frequencies], bench: Bench, before: Trained) -> Trained:
     """Trained networks on the first few of their own pairs, free to use any frequency."""
-    import torch
-
-    from assay.worlds.modular import network as modular_network
 
     trained = train_on(runs, before.tensors, bench)
     with torch.no_grad():
@@ -227,9 +205,6 @@ def measure(runs: Runs[Frequencies], trained: Trained, bench: Bench) -> xr.Datas
 def measure_spectrum(runs: Runs[Frequencies], trained: Trained) -> dict[str, tuple[str, Any, str]]:
     """What networks use, and the cheapest circuit of their set: the imposed, else the used one;
     what was strong at the start."""
-    from assay.worlds.modular import network as modular_network
-    from assay.worlds.modular import spectrum
-
     s = runs.shared
     A = spectrum.amplitudes(trained.tensors).cpu().numpy()
     peak = A.max(1, keepdims=True)
@@ -278,11 +253,9 @@ def measure_spectrum(runs: Runs[Frequencies], trained: Trained) -> dict[str, tup
     return variables
 
 
-def views(params: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "run frequency"]]:
+def views(params: Mapping[str, torch.Tensor]) -> dict[str, Float[torch.Tensor, "run frequency"]]:
     """{where it is read: strength of every frequency [run, frequency]} of networks at their
     start."""
-    from assay.worlds.modular import spectrum
-
     read = (params["E"], params["E"] @ params["W1"], params["W2"].transpose(1, 2))
     best = spectrum.best_neuron({n: v.double() for n, v in params.items()})
     return dict(zip(VIEWS, (*(spectrum.power(v.double()) for v in read), best), strict=True))
@@ -290,8 +263,6 @@ def views(params: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "run frequenc
 
 def random_sets(runs: Runs[Frequencies], number: Int[np.ndarray, "run"]) -> list[list[int]]:
     """Some random sets for each run, of as many frequencies as it has."""
-    from assay.core import rng
-
     order = [
         rng.permutation(runs.seeds, "frequencies.drawn", i, (runs.shared.p - 1) // 2) + 1
         for i in range(DRAWS)

@@ -13,9 +13,8 @@ Cost: 210 s on 2 cores, 380 CPU-seconds, 1.2 GB a process; full a guess of 20 GP
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from assay.core import Arm, Arms, Derive, Experiment, grid, variant
+from assay.core.heavy import xr
 from assay.data import corpus
 from assay.experiments.interpretable_capability.claims import CLAIMS, EXACT, FINDINGS
 from assay.experiments.interpretable_capability.figures import drawings
@@ -28,9 +27,6 @@ from assay.experiments.interpretable_capability.method import (
     measure_with_mixes,
     train,
 )
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def instead(*names: str, source: str = "main", **measured: str) -> Derive:

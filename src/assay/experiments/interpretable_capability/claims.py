@@ -4,16 +4,14 @@ measures."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, by
+from assay.core.heavy import xr
 from assay.core.stats import Means, Statistic, products, ratio, slope
 from assay.experiments.interpretable_capability.method import BUDGET, BUDGETS, KINDS, LADDERS, RUNGS
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 GAO = "Gao et al. 2025, Weight-sparse transformers have interpretable circuits (arXiv 2511.13653)"
 COMMENT = (
@@ -108,8 +106,6 @@ def needed(arm: xr.Dataset) -> xr.DataArray:
 
     Undefined for a model that saves less as a whole.
     """
-    import xarray as xr
-
     saved = (arm.unigram - arm.circuit).transpose("run", "rung", "budget").values
     out = np.full(saved.shape[:2], np.nan)
     for index in np.ndindex(out.shape):

@@ -5,32 +5,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from annotated_types import Ge, Gt
+from jaxtyping import Float, Int
 
 from assay.core import Spec, rng
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained, fit
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
+from assay.core.runs import Runs
 from assay.data import corpus as corpora
 from assay.data import lm_text
+from assay.data.lm import LmSpec, group_of, shape_of, start
 from assay.data.names import InWords
 from assay.features import circuits
+from assay.features.explaining.evidence import input_explanation
+from assay.features.explaining.learner import Split
+from assay.features.explaining.rule import Positions
+from assay.features.explaining.scoring import balanced_accuracy, cut, levels
+from assay.subjects.decoder import forward
 from assay.worlds.networks import readable
 from assay.worlds.networks.readable import Known
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from jaxtyping import Float, Int
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.data.lm import LmSpec
-    from assay.features.explaining.learner import Split
-    from assay.features.explaining.rule import Positions
 
 RUNGS = 5
 """Models of a ladder, smallest first."""
@@ -109,9 +108,6 @@ class InterpretableCapability(InWords, Spec):
 
 def lm_runs(runs: Runs[InterpretableCapability], rung: int) -> Runs[LmSpec]:
     """The language models of one rung, each with a seed of its own."""
-    from assay.core.runs import Runs
-    from assay.data.lm import LmSpec
-
     s, d = runs.shared, runs.shared.widths[rung]
     small = (16 / d) ** 0.5
     return Runs(
@@ -139,9 +135,6 @@ def lm_runs(runs: Runs[InterpretableCapability], rung: int) -> Runs[LmSpec]:
 def train(runs: Runs[InterpretableCapability], bench: Bench) -> Trained:
     """The parameters of every rung, named by it: trained side by side on the same batches, or
     written by hand."""
-    from assay.core.fit import Trained, fit
-    from assay.data.lm import group_of, shape_of, start
-
     s = runs.shared
     if s.world:
         models = [readable.decoder(runs.seeds, known, s.context) for known in LADDERS[s.world]]
@@ -180,9 +173,8 @@ def train(runs: Runs[InterpretableCapability], bench: Bench) -> Trained:
 def exchange(runs: Runs[InterpretableCapability], bench: Bench, before: Trained) -> Trained:
     """Exchange the entries of each matrix of each block by lot; embeddings, norms and biases stay
     as they were."""
-    import torch
 
-    def by_lot(name: str, p: Tensor) -> Tensor:
+    def by_lot(name: str, p: torch.Tensor) -> torch.Tensor:
         if name.split(".")[1] not in BLOCKS:
             return p
         order = torch.from_numpy(
@@ -196,7 +188,7 @@ def exchange(runs: Runs[InterpretableCapability], bench: Bench, before: Trained)
 class Texts(NamedTuple):
     """What models are measured on: one text that all runs share, or each run's own."""
 
-    found_on: Tensor
+    found_on: torch.Tensor
     """By which circuits are found."""
     explained: Sequence[Split]
     """From which rules are learned, a quarter of the windows to say when to stop."""
@@ -207,8 +199,6 @@ class Texts(NamedTuple):
 
 def texts(runs: Runs[InterpretableCapability], bench: Bench) -> Texts:
     """The texts of these runs: a corpus that all share, or each planted world's own."""
-    import torch
-
     s = runs.shared
     if s.world:
         explained, judged = (
@@ -235,15 +225,11 @@ def texts(runs: Runs[InterpretableCapability], bench: Bench) -> Texts:
 
 def positions(tokens: Int[np.ndarray, "window s"]) -> Positions:
     """All positions of these windows."""
-    from assay.features.explaining.rule import Positions
-
     return Positions(tokens, np.ones(tokens.shape, bool))
 
 
 def split(tokens: Int[np.ndarray, "window s"]) -> Split:
     """Windows to learn rules from, every fourth to say when to stop."""
-    from assay.features.explaining.learner import Split
-
     text = positions(tokens)
     return Split(text, text.row // tokens.shape[1] % 4 == 0)
 
@@ -302,12 +288,10 @@ def measure(
 
 
 def by_circuits(
-    runs: Runs[InterpretableCapability], params: dict[str, Tensor], read: Texts, rung: int
+    runs: Runs[InterpretableCapability], params: dict[str, torch.Tensor], read: Texts, rung: int
 ) -> dict[str, np.ndarray]:
     """The loss of the whole model, of its circuits, and of others with as many nodes of each kind
     drawn by lot, twice."""
-    import torch
-
     kind, device = circuits.kinds(params), params["W_E"].device
     reference = circuits.read(params, read.found_on.to(device), "relu")
     judged = np.stack([text.tokens for text in read.judged]).astype(np.int64)
@@ -344,15 +328,13 @@ def by_circuits(
 
 def by_rules(
     runs: Runs[InterpretableCapability],
-    params: dict[str, Tensor],
+    params: dict[str, torch.Tensor],
     read: Texts,
     rung: int,
     mixes: bool,
 ) -> dict[str, np.ndarray]:
     """How well rules tell where neurons fire, of each run's neurons drawn by lot; by another's
     rule; and of random mixes of neurons."""
-    import torch
-
     s = runs.shared
     out = {
         name: np.full((len(runs), s.neurons), np.nan)
@@ -385,15 +367,12 @@ def by_rules(
     return out
 
 
-def posts(params: dict[str, Tensor], tokens: Tensor) -> Float[np.ndarray, "row neuron"]:
+def posts(params: dict[str, torch.Tensor], tokens: torch.Tensor) -> Float[np.ndarray, "row neuron"]:
     """What every neuron of one model gives at every position, block after block."""
-    import torch
 
-    from assay.subjects.decoder import forward
+    activations: list[torch.Tensor] = []
 
-    activations: list[Tensor] = []
-
-    def edit(hook: str, block: int, x: Tensor) -> Tensor:
+    def edit(hook: str, block: int, x: torch.Tensor) -> torch.Tensor:
         if hook == "hook_post":
             activations.append(x[0])
         return x
@@ -414,9 +393,6 @@ def explained(
 
     Formula: share of firing positions that the rule names less that of silent ones, 2 · balanced
     accuracy − 1; 0 for no rule"""
-    from assay.features.explaining.evidence import input_explanation
-    from assay.features.explaining.scoring import balanced_accuracy, cut, levels
-
     out = np.zeros((2, values.shape[1]))
     for i, value in enumerate(values.T):
         rule = input_explanation(text.learn(value > 0), text.text, value)

@@ -13,10 +13,10 @@ Cost: 43 s on 2 cores, 70 CPU-seconds, 1.5 GB a process; full a guess of 0.1 GPU
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved
 from assay.core.chains import CHECKS
+from assay.core.heavy import xr
 from assay.experiments.llc.claims import (
     BY_RANK,
     CLAIMS,
@@ -29,9 +29,6 @@ from assay.experiments.llc.claims import (
 )
 from assay.experiments.llc.figures import checks_figure, estimates_figure, grid_figure, trace_figure
 from assay.experiments.llc.method import FAULTS, Llc, measure, train
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 COARSE = 3e-3
 """A step at which estimates at singular minima come out at least 10 % too high, and the mean

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, OneTerm
 from assay.core.chains import plateau
+from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.sampler import n_beta_of
 from assay.core.stats import Means
 from assay.experiments.llc.method import AT_1000
 from assay.worlds.potentials.known import known
 from assay.worlds.potentials.learning_coefficient import posterior_monomial
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 LAU = (
     "Lau, Furman, Wang, Murfet, Wei 2023, The Local Learning Coefficient: A Singularity-Aware "

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge
 
 from assay.core import PerRun, Spec
+from assay.core.bench import Bench
 from assay.core.chains import CHECKS, block_ends
 from assay.core.errors import SpecError
+from assay.core.fit import Trained
+from assay.core.heavy import xr
 from assay.core.measures import measures
+from assay.core.runs import Runs
 from assay.core.sampler import check_sampler, n_beta_of
+from assay.worlds.potentials.chains import sample, summed
 from assay.worlds.potentials.known import Known, known
 from assay.worlds.potentials.potential import potential
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
 
 FAULTS = ("none", "unstable", "off the minimum")
 UNSTABLE, OFF = 4.4, 0.3
@@ -84,9 +82,6 @@ class Llc(Spec):
 def train(runs: Runs[Llc], bench: Bench) -> Trained:
     """Chains of every run, batched over all runs whose potential has one shape; what is kept are
     their losses."""
-    from assay.core.fit import Trained
-    from assay.worlds.potentials.chains import sample
-
     s, every = runs.shared, [potential(name) for name in runs.each("potential")]
     lr, gamma, n_beta, fault = (
         runs.each(name) for name in ("lr", "localisation", "n_beta", "fault")
@@ -122,8 +117,6 @@ def without_each_bias(r: Llc) -> tuple[float, float]:
 
 
 def measure(runs: Runs[Llc], trained: Trained, bench: Bench) -> xr.Dataset:
-    from assay.worlds.potentials.chains import summed
-
     losses, acceptances, refused, centre = (trained.tensors[k].double().cpu().numpy() for k in KEPT)
     summary = summed(
         losses,

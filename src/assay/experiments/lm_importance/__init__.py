@@ -14,9 +14,9 @@ Cost: 240 s on 2 cores, 390 CPU-seconds, 2.0 GB a process; full a guess of 20 GP
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from assay.core import Arm, Arms, Derive, Experiment, grid, variant
+from assay.core.heavy import xr
 from assay.experiments.lm_importance.claims import CLAIMS, WEAK
 from assay.experiments.lm_importance.figures import figures
 from assay.experiments.lm_importance.method import (
@@ -27,9 +27,6 @@ from assay.experiments.lm_importance.method import (
     inputs,
     measure,
 )
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 CHANGED = ("firings", "change", "right", "wrong", "change_random")
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from assay.core import Arms, Claim, Finding, Gate, Value
+from assay.core.heavy import scipy, xr
 from assay.core.measures import by
 from assay.core.stats import Means, correlation, products, ratio
 from assay.dictionaries.measuring.frontier import FRONTIER, FVU
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from jaxtyping import Bool, Float
 
 SEED = (
     "C. McDougall, comment on the ARENA exercises: importance as the average amount by which a "
@@ -34,8 +31,6 @@ KINDS = ("rare, right when strong", "often wrong", "neither")
 
 def thirds(x: xr.DataArray) -> xr.DataArray:
     """Sums over each third of the drawn features, rarest first, in place of `feature`."""
-    import xarray as xr
-
     parts = np.array_split(np.arange(x.sizes["feature"]), 3)
     return xr.concat([x.isel(feature=part).sum("feature") for part in parts], "third")
 
@@ -100,8 +95,6 @@ def lower_limits(
 ) -> Float[np.ndarray, "*any"]:
     """The lower 95 % limit of Σ change / Σ firings by Student's t over documents with a firing,
     from leaving each of them out."""
-    from scipy.special import stdtrit
-
     has_firing = firings > 0
     n = has_firing.sum(-1)
     total, count = change.sum(-1, keepdims=True), firings.sum(-1, keepdims=True)
@@ -111,7 +104,8 @@ def lower_limits(
         spread = np.nansum((left_out - middle) ** 2, -1) * (n - 1) / n
         return np.where(
             n > 1,
-            (total / count)[..., 0] - stdtrit(np.maximum(n - 1, 1), 0.975) * np.sqrt(spread),
+            (total / count)[..., 0]
+            - scipy.special.stdtrit(np.maximum(n - 1, 1), 0.975) * np.sqrt(spread),
             np.nan,
         )
 
@@ -145,8 +139,6 @@ def of_kind(kind: int, suffix: str = "") -> Callable[[Arms], xr.DataArray]:
     features may be."""
 
     def value(arms: Arms) -> xr.DataArray:
-        import xarray as xr
-
         kind_codes = kinds(arms["main"], suffix)
         kind_codes = kind_codes[:, : kind_codes.shape[1] // 2] if kind == 0 else kind_codes
         data = np.where(np.isnan(kind_codes), np.nan, kind_codes == kind)
@@ -171,8 +163,6 @@ def ranks(x: str, y: str, arm: str = "main") -> Callable[[Arms], dict[str, xr.Da
     other name for nats per firing."""
 
     def value(arms: Arms) -> dict[str, xr.DataArray]:
-        from scipy.stats import rankdata
-
         data = by(arms[arm])
         firings = data.firings.sum(("document", "quarter"))
         per = {
@@ -180,7 +170,7 @@ def ranks(x: str, y: str, arm: str = "main") -> Callable[[Arms], dict[str, xr.Da
             for n in (x, y)
         }
         a, b = (
-            v.copy(data=rankdata(v.values, axis=1))
+            v.copy(data=scipy.stats.rankdata(v.values, axis=1))
             for v in (v.transpose("seed", "feature") for v in per.values())
         )
         return products(a, b, over=("feature",))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from assay.core import Arms, Figure, columns, summary
+from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.experiments.lm_importance.claims import KINDS, STRONG, kinds, sums
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 QUARTER = ("weakest quarter", "second", "third", "strongest quarter")
 CURVES = {

@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
+from jaxtyping import Bool, Float, Int
 
 from assay.core import Cost, Joint, Spec, probes
+from assay.core.bench import Bench
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import generator, normal
-from assay.data.harvest import HarvestSpec, harvest
+from assay.core.runs import Runs
+from assay.data.harvest import Harvest, HarvestSpec, harvest
 from assay.data.harvest import inputs as harvest_inputs
 from assay.data.names import InWords
+from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import frontier
+from assay.dictionaries.selection import TopK
+from assay.dictionaries.training import losses
 from assay.subjects.folder import find
 from assay.subjects.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import xarray as xr
-    from jaxtyping import Bool, Float, Int
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.data.harvest import Harvest
-    from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.training.train import Method
     from assay.experiments.lm_importance.removal import Clean
 
@@ -98,8 +97,6 @@ def activations(s: LMImportance, bench: Bench) -> tuple[Harvest, Harvest]:
 
 def method(runs: Runs[LMImportance]) -> Method:
     """How the dictionaries are trained: TopK, with the rate of gated-sae and sae-zoo."""
-    from assay.dictionaries.selection import TopK
-    from assay.dictionaries.training import losses
     from assay.dictionaries.training.train import Method
 
     s = runs.shared
@@ -181,7 +178,6 @@ def log_uniform(
 def measure(runs: Runs[LMImportance], trained: Trained, bench: Bench) -> xr.Dataset:
     """What taking features out does, summed by feature, document and quarter of strength; and how
     well the dictionary reconstructs."""
-    from assay.dictionaries.dictionary import Dictionary
     from assay.experiments.lm_importance.removal import clean
 
     (s,) = runs.specs  # each seed draws its own features, so it is a group of its own
@@ -277,7 +273,6 @@ def removed(
     (`direct`). In its place: a random direction as long as it (`random`); the same part at another
     token of the window, drawn by lot (`permuted`). With a frozen decoder only the part and the
     random direction, which is what claims ask of it."""
-    import torch
 
     from assay.experiments.lm_importance.removal import change
 

@@ -12,23 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
-from torch.nn.functional import cross_entropy
 
+from assay.core.bench import Bench
+from assay.core.heavy import torch
 from assay.core.spec import Spec
-from assay.data.harvest import HarvestSpec
+from assay.data.harvest import Harvest, HarvestSpec
 from assay.data.harvest import inputs as harvest_inputs
+from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
-
-if TYPE_CHECKING:
-    from assay.core.bench import Bench
-    from assay.data.harvest import Harvest
-    from assay.subjects.pretrained import Pretrained
 
 _ROWS = 256
 """Most rows beside one window in one pass, so that memory does not grow with the number of
@@ -55,8 +49,8 @@ class Clean:
     taken out."""
 
     model: Pretrained
-    tokens: Int[Tensor, "w s"]
-    streams: dict[int, Float[Tensor, "w s d"]]
+    tokens: Int[torch.Tensor, "w s"]
+    streams: dict[int, Float[torch.Tensor, "w s d"]]
     """Before the block of this number; by the number of blocks: after the last one."""
     loss: dict[int, Float[np.ndarray, "w s-1"]]
     """Of every next token, by the same computation as where something is taken out there."""
@@ -72,7 +66,7 @@ def clean(test: Harvest, bench: Bench) -> Clean:
     site_stream = test.raw(np.arange(len(tokens))).to(bench.device)
 
     def build(folder: Path) -> None:
-        captures: dict[int, list[Tensor]] = {place: [] for place in places}
+        captures: dict[int, list[torch.Tensor]] = {place: [] for place in places}
         for a in range(0, len(tokens), _PACK):
             trace = model.run(
                 tokens[a : a + _PACK],
@@ -116,7 +110,7 @@ def change(
     place: int,
     window: Int[np.ndarray, "n"],
     position: Int[np.ndarray, "n"],
-    parts: Float[Tensor, "n d"],
+    parts: Float[torch.Tensor, "n d"],
 ) -> Float[np.ndarray, "n"]:
     """By how much the loss of the next token rises when each part is taken out of the stream before
     block `place` at its token.
@@ -139,7 +133,11 @@ def change(
 
 
 def _losses(
-    text: Clean, place: int, window: int, positions: Int[np.ndarray, "m"], x: Float[Tensor, "m d"]
+    text: Clean,
+    place: int,
+    window: int,
+    positions: Int[np.ndarray, "m"],
+    x: Float[torch.Tensor, "m d"],
 ) -> Float[np.ndarray, "m"]:
     """Losses of the next tokens with the stream replaced by x at these positions of a window, at
     each by itself."""
@@ -162,7 +160,7 @@ def _losses(
             final = model.final_norm(x.to(getattr(torch, model.dtype)))
         logits = model.model.get_output_embeddings()(final).float()
         return (
-            cross_entropy(logits, tokens[position_tensor + 1], reduction="none")
+            torch.nn.functional.cross_entropy(logits, tokens[position_tensor + 1], reduction="none")
             .double()
             .cpu()
             .numpy()
@@ -170,7 +168,9 @@ def _losses(
 
 
 @contextmanager
-def _append_rows(model: Pretrained, s: int, token_positions: Int[Tensor, "m"]) -> Iterator[None]:
+def _append_rows(
+    model: Pretrained, s: int, token_positions: Int[torch.Tensor, "m"]
+) -> Iterator[None]:
     """Runs of the first s tokens of a window and of m rows beside them, each in the place of the
     token at `at`."""
     n = s + len(token_positions)

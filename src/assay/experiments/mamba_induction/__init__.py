@@ -12,16 +12,12 @@ Cost: 204 s on 2 cores, 394 CPU-seconds, 0.7 GB a process; full a guess of 30 GP
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved, variant
+from assay.core.heavy import xr
 from assay.experiments.mamba_induction.claims import CLAIMS, EXACT, FINDINGS
 from assay.experiments.mamba_induction.figures import figures
 from assay.experiments.mamba_induction.method import RATE, MambaInduction, measure, train
 from assay.experiments.mamba_induction.trajectory import chains_along, measure_along
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def in_place(target: str, patch: str) -> Derive:

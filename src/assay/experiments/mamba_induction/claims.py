@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Value
+from assay.core import Arms, Claim, Exact, Finding, Value, plateaus
+from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.experiments.mamba_induction.method import CONV, RATE, WRITE
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 PAPER = "Okpekpe & Orvieto 2025, Revisiting associative recall in modern recurrent models"
 PILOT = "pilot: seed 0"
@@ -67,8 +64,6 @@ def steps_to(name: str, share: float) -> Callable[[Arms], xr.DataArray]:
     which chains are run; NaN for never."""
 
     def value(arms: Arms) -> xr.DataArray:
-        from assay.core import plateaus
-
         loss = by(arms[name], "lr").loss.sel(lr=RATE).transpose("seed", "step")
         points = plateaus.time_to(loss.values, share)
         return loss.isel(step=0, drop=True).copy(

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from annotated_types import Ge, Gt
 
-from assay.core import PerRun, Spec
+from assay.core import PerRun, Spec, descent, fit, probes, rng, warm_up_decay
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained, watched
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
+from assay.core.runs import Runs
+from assay.data.recall import locate_queries, recall
+from assay.subjects.site import Site
 
 if TYPE_CHECKING:
-    import xarray as xr
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
     from assay.subjects.mamba import Shape
 
 TESTED, PATCHED = 256, 96
@@ -102,11 +102,8 @@ def shape_of(s: MambaInduction) -> Shape:
     )
 
 
-def draw_sequences(runs: Runs[MambaInduction], stream: str, step: int, batch: int) -> Tensor:
+def draw_sequences(runs: Runs[MambaInduction], stream: str, step: int, batch: int) -> torch.Tensor:
     """Sequences [run, b, s] of the task, by each run's seed."""
-    import torch
-
-    from assay.data.recall import recall
 
     s = runs.shared
     return torch.from_numpy(
@@ -125,8 +122,6 @@ def draw_sequences(runs: Runs[MambaInduction], stream: str, step: int, batch: in
 def train(runs: Runs[MambaInduction], bench: Bench) -> Trained:
     """Train by cross-entropy at the answers alone; the parameters after `moments` steps are kept
     besides."""
-    from assay.core import descent, fit, probes, warm_up_decay
-    from assay.core.fit import watched
     from assay.worlds.networks.mamba import start
 
     s = runs.shared
@@ -154,12 +149,10 @@ def moments(steps: int) -> list[int]:
     return sorted({max(1, round(share * steps)) for share in KEPT}) if steps else []
 
 
-def answer_loss(params: Mapping[str, Tensor], tokens: Tensor) -> Tensor:
+def answer_loss(params: Mapping[str, torch.Tensor], tokens: torch.Tensor) -> torch.Tensor:
     """[run]: the mean cross-entropy at the answers, in nats; the last token answers and is not
     read."""
-    from torch.nn.functional import cross_entropy
 
-    from assay.data.recall import locate_queries
     from assay.subjects.mamba import forward
 
     positions = locate_queries(tokens.shape[-1] // 4)
@@ -168,7 +161,7 @@ def answer_loss(params: Mapping[str, Tensor], tokens: Tensor) -> Tensor:
         tokens[:, :, 1:][:, :, positions],
     )
     return (
-        cross_entropy(logits.flatten(0, 2), answers.flatten(), reduction="none")
+        torch.nn.functional.cross_entropy(logits.flatten(0, 2), answers.flatten(), reduction="none")
         .view(len(tokens), -1)
         .mean(1)
     )
@@ -177,8 +170,6 @@ def answer_loss(params: Mapping[str, Tensor], tokens: Tensor) -> Tensor:
 def measure(runs: Runs[MambaInduction], trained: Trained, bench: Bench) -> xr.Dataset:
     """Errors on fresh sequences, one set to choose the rate by and one to judge; what patches
     restore; how exact hidden attention is."""
-    import torch
-
     params, coords = trained.to("cpu").tensors, {}  # a block or two on some hundred sequences
     with torch.no_grad():
         variables = {
@@ -200,10 +191,9 @@ def measure(runs: Runs[MambaInduction], trained: Trained, bench: Bench) -> xr.Da
     return measures(runs, coords={"patch": list(restored), **coords}, **variables)
 
 
-def errors(runs: Runs[MambaInduction], params: dict[str, Tensor], stream: str) -> np.ndarray:
+def errors(runs: Runs[MambaInduction], params: dict[str, torch.Tensor], stream: str) -> np.ndarray:
     """[run]: share of answers that are wrong, half an answer counted as wrong and half as right
     besides: no log of 0."""
-    from assay.data.recall import locate_queries
     from assay.subjects.mamba import forward
 
     tokens, positions = draw_sequences(runs, stream, 0, TESTED), locate_queries(runs.shared.pairs)
@@ -213,7 +203,7 @@ def errors(runs: Runs[MambaInduction], params: dict[str, Tensor], stream: str) -
     return ((wrong.sum(1).double() + 0.5) / (wrong.shape[1] + 1)).numpy()
 
 
-def exchanged(runs: Runs[MambaInduction], params: dict[str, Tensor]) -> dict[str, np.ndarray]:
+def exchanged(runs: Runs[MambaInduction], params: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
     """{what is exchanged: [run]}: how much of a donor sequence's answer is restored by its
     activations at these places alone.
 
@@ -224,10 +214,8 @@ def exchanged(runs: Runs[MambaInduction], params: dict[str, Tensor]) -> dict[str
 
     Formula: Σ (patched − own)(donor − own) / Σ (donor − own)², over sequences
     """
-    import torch
 
     from assay.subjects.mamba import forward
-    from assay.subjects.site import Site
 
     s = runs.shared
     sequences = draw_sequences(runs, "patch", 0, PATCHED)
@@ -240,16 +228,18 @@ def exchanged(runs: Runs[MambaInduction], params: dict[str, Tensor]) -> dict[str
     rows = torch.arange(sequences.shape[0])[:, None], torch.arange(sequences.shape[1])[None]
     place, last = 2 * pair + 1, Site("write", s.layers - 1)
 
-    def with_token(tokens: Tensor, position: Tensor | int, token: Tensor) -> Tensor:
+    def with_token(
+        tokens: torch.Tensor, position: torch.Tensor | int, token: torch.Tensor
+    ) -> torch.Tensor:
         out = tokens.clone()
         out[(*rows, torch.as_tensor(position).expand_as(token))] = token
         return out
 
     def compared(
         site: Site,
-        receiver: Tensor,
-        donor: Tensor,
-        answer: Callable[[Tensor], Tensor],
+        receiver: torch.Tensor,
+        donor: torch.Tensor,
+        answer: Callable[[torch.Tensor], torch.Tensor],
         offsets: dict[str, int],
     ) -> dict[str, np.ndarray]:
         (plain, _), (theirs, acts) = (
@@ -262,7 +252,7 @@ def exchanged(runs: Runs[MambaInduction], params: dict[str, Tensor]) -> dict[str
             mask = torch.zeros(receiver.shape, dtype=torch.bool)
             mask[(*rows, place + offset)] = True
 
-            def put(x: Tensor, mask: Tensor = mask) -> Tensor:
+            def put(x: torch.Tensor, mask: torch.Tensor = mask) -> torch.Tensor:
                 return torch.where(mask.view(*mask.shape, *[1] * (x.ndim - 3)), acts[site], x)
 
             patched = answer(forward(params, receiver, edits={site: put})[0][:, :, -1])
@@ -281,7 +271,7 @@ def exchanged(runs: Runs[MambaInduction], params: dict[str, Tensor]) -> dict[str
         sequences, question, sequences.gather(2, (2 * pair)[:, :, None])[:, :, 0]
     )
 
-    def swapped(logits: Tensor) -> Tensor:
+    def swapped(logits: torch.Tensor) -> torch.Tensor:
         return logits[(*rows, other_value)] - logits[(*rows, own_value)]
 
     restored = compared(
@@ -291,7 +281,7 @@ def exchanged(runs: Runs[MambaInduction], params: dict[str, Tensor]) -> dict[str
         return restored
     rival_values = values.scatter(2, pair[:, :, None], -1)
 
-    def bound(logits: Tensor) -> Tensor:
+    def bound(logits: torch.Tensor) -> torch.Tensor:
         is_rival = (rival_values >= 0) & (rival_values != own_value[:, :, None])
         mean = (logits.gather(2, rival_values.clamp_min(0)) * is_rival).sum(2) / is_rival.sum(
             2
@@ -303,23 +293,18 @@ def exchanged(runs: Runs[MambaInduction], params: dict[str, Tensor]) -> dict[str
     return restored | compared(Site("conv", s.layers - 1), asked_for_other, donor, bound, CONV)
 
 
-def drawn_pair(runs: Runs[MambaInduction]) -> Tensor:
+def drawn_pair(runs: Runs[MambaInduction]) -> torch.Tensor:
     """[run, b]: which pair of a sequence is exchanged, none of the last two: a convolution over
     four tokens sees these at the question."""
-    import torch
-
-    from assay.core import rng
 
     return torch.from_numpy(
         rng.integers(runs.seeds, "mamba-induction.pair", 0, (PATCHED,), runs.shared.pairs - 2)
     )
 
 
-def unused(tokens: Tensor, first: int, count: int) -> Tensor:
+def unused(tokens: torch.Tensor, first: int, count: int) -> torch.Tensor:
     """[run, b]: the first of `count` tokens from `first` on that a sequence does not have, counted
     from one that moves with the row."""
-    import torch
-
     is_present = torch.zeros(*tokens.shape[:2], first + count, dtype=torch.bool).scatter(
         2, tokens.clamp_max(first + count - 1), True
     )
@@ -329,14 +314,12 @@ def unused(tokens: Tensor, first: int, count: int) -> Tensor:
     return turned.expand(len(tokens), -1, -1).gather(2, free.int().argmax(2, keepdim=True))[:, :, 0]
 
 
-def deviation(params: dict[str, Tensor], tokens: Tensor) -> np.ndarray:
+def deviation(params: dict[str, torch.Tensor], tokens: torch.Tensor) -> np.ndarray:
     """[run]: largest difference of the last block's scan from its hidden attention times its
     values, relative to the largest output."""
-    import torch
 
     from assay.subjects.mamba import decay, forward
     from assay.subjects.selective_scan import hidden_attention
-    from assay.subjects.site import Site
 
     last = params["W_in"].shape[1] - 1
     sites = {kind: Site(kind, last) for kind in ("delta", "B", "C", "ssm_in", "ssm_out")}

@@ -4,12 +4,16 @@ by Langevin chains at each of them."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from assay.core import Runs
+from assay.core import Runs, fit, langevin
+from assay.core.bench import Bench
+from assay.core.chains import block_ends, estimate, mean_over
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
+from assay.core.sampler import n_beta_of
 from assay.experiments.mamba_induction.method import (
     MambaInduction,
     answer_loss,
@@ -17,13 +21,6 @@ from assay.experiments.mamba_induction.method import (
     errors,
     moments,
 )
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
 
 BLOCKS = 20
 """Equal parts of a chain, of each of which the mean loss is kept; its steps are a multiple."""
@@ -38,12 +35,6 @@ def chains_along(runs: Runs[MambaInduction], bench: Bench, before: Trained) -> T
 
     Formula: n_beta · mean over draws of (loss there − loss at the state), both of the same
     sequences"""
-    import torch
-
-    from assay.core import fit, langevin
-    from assay.core.chains import block_ends, estimate, mean_over
-    from assay.core.fit import Trained
-    from assay.core.sampler import n_beta_of
 
     s = runs.shared
     states = {
@@ -58,7 +49,7 @@ def chains_along(runs: Runs[MambaInduction], bench: Bench, before: Trained) -> T
     }
     seeds = runs.seeds[:, None] * 1_000 + np.tile(np.arange(s.chains), len(moments(s.steps)))
 
-    def loss(params: Mapping[str, Tensor], tokens: Tensor) -> Tensor:
+    def loss(params: Mapping[str, torch.Tensor], tokens: torch.Tensor) -> torch.Tensor:
         return answer_loss(params, tokens.repeat_interleave(count, 0))
 
     group = langevin(

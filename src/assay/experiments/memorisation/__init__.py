@@ -13,17 +13,14 @@ Cost: 99 s on 2 cores, 170 CPU-seconds, 1.0 GB a process; full a guess of 6 GPU-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from assay.core import Arm, Arms, Derive, Experiment, grid, variant
+from assay.core.heavy import xr
 from assay.experiments.memorisation.claims import CLAIMS, EXACT, FINDINGS, MODELS, controls
 from assay.experiments.memorisation.figures import drawings
 from assay.experiments.memorisation.method import Memorisation, measure, train
 from assay.experiments.memorisation.removals import MIXED, RULES
 from assay.worlds.memory.corpus import LENGTH, SYMBOLS
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def in_place(

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding
 from assay.core.claims import OneTerm
+from assay.core.heavy import xr
 from assay.core.stats import Means, ratio
 from assay.experiments.memorisation.removals import RULES
 from assay.worlds.memory import closed
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 ZHANG = "Zhang et al. 2023, Counterfactual Memorization in Neural Language Models"
 MEEUS = (

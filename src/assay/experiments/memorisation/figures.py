@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from assay.core import Arms, Figure, columns, summary
+from assay.core.heavy import xr
 from assay.experiments.memorisation.claims import MODELS
 from assay.worlds.memory.closed import one_of
 from assay.worlds.memory.corpus import COPIES, SYMBOLS
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 NAMES = {"main": "network", "softmax": "softmax table", "count": "counting"}
 BY_COPIES = {1: "unique", **{k: f"{k} copies" for k in COPIES}}

@@ -6,27 +6,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
 
-from assay.core import Spec
+from assay.core import Spec, cosine, descent, fit
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
+from assay.core.runs import Runs
 from assay.experiments.memorisation.removals import FEWER, MIXED, RULES, RUNGS, WHOLE, Block, block
-from assay.worlds.memory import selectors
-from assay.worlds.memory.corpus import LEAST, LENGTH, PLANTED, SYMBOLS, UNSEEN
+from assay.worlds.memory import models, selectors
+from assay.worlds.memory.corpus import LEAST, LENGTH, PLANTED, SYMBOLS, UNSEEN, bigrams
+from assay.worlds.memory.models import Predict
 from assay.worlds.memory.subsets import exchanged, memorisation
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.worlds.memory.models import Predict
+from assay.worlds.networks import transformer
 
 KINDS = [*PLANTED, *MIXED, *UNSEEN]
 GROUPS = [*WHOLE, *FEWER]
@@ -98,12 +95,6 @@ def blocks(runs: Runs[Memorisation]) -> list[Block]:
 def train(runs: Runs[Memorisation], bench: Bench) -> Trained:
     """Parameters [run, model, …] of every run's block, all models of all runs trained as one
     ensemble."""
-    import torch
-
-    from assay.core import cosine, descent, fit
-    from assay.core.fit import Trained
-    from assay.worlds.memory import models
-    from assay.worlds.memory.corpus import bigrams
 
     s, run_blocks = runs.shared, blocks(runs)
     count = len(run_blocks[0].kept)
@@ -150,12 +141,10 @@ def train(runs: Runs[Memorisation], bench: Bench) -> Trained:
     )
 
 
-def starting(s: Memorisation, seeds: np.ndarray) -> tuple[dict[str, Tensor], Callable[..., Tensor]]:
+def starting(
+    s: Memorisation, seeds: np.ndarray
+) -> tuple[dict[str, torch.Tensor], Callable[..., torch.Tensor]]:
     """Starting parameters of networks or transformers, and their loss."""
-    from torch.nn import functional
-
-    from assay.worlds.memory import models
-    from assay.worlds.networks import transformer
 
     if s.model == "network":
         return models.network(seeds, s.embedding, s.hidden), models.network_loss
@@ -170,11 +159,13 @@ def starting(s: Memorisation, seeds: np.ndarray) -> tuple[dict[str, Tensor], Cal
         vocab=SYMBOLS,
     )
 
-    def loss(params: dict[str, Tensor], text: Tensor) -> Tensor:
+    def loss(params: dict[str, torch.Tensor], text: torch.Tensor) -> torch.Tensor:
         logits, _ = transformer.forward(params, text[..., :-1])
         targets = text[..., 1:]
         return (
-            functional.cross_entropy(logits.flatten(0, 2), targets.flatten(), reduction="none")
+            torch.nn.functional.cross_entropy(
+                logits.flatten(0, 2), targets.flatten(), reduction="none"
+            )
             .view(len(text), -1)
             .mean(1)
         )
@@ -184,10 +175,8 @@ def starting(s: Memorisation, seeds: np.ndarray) -> tuple[dict[str, Tensor], Cal
 
 def predictor(s: Memorisation) -> Predict:
     """How models of this kind predict."""
-    from assay.worlds.memory import models
-    from assay.worlds.networks import transformer
 
-    def predict_by_transformer(params: Any, tokens: Tensor) -> Tensor:
+    def predict_by_transformer(params: Any, tokens: torch.Tensor) -> torch.Tensor:
         return transformer.forward(params, tokens[:, :-1])[0].log_softmax(-1)
 
     return {"network": models.predict_by_network, "transformer": predict_by_transformer}.get(
@@ -241,11 +230,9 @@ def measure(runs: Runs[Memorisation], trained: Trained, bench: Bench) -> xr.Data
 
 
 def measure_block(
-    s: Memorisation, b: Block, params: dict[str, Tensor], seed: int
+    s: Memorisation, b: Block, params: dict[str, torch.Tensor], seed: int
 ) -> dict[str, Any]:
     """Everything that is measured of one block, by name."""
-    from assay.worlds.memory import models
-
     predict, watched = predictor(s), b.watched
     loss, right = (np.full(b.kept.shape, np.nan) for _ in range(2))
     loss[:, watched], right[:, watched] = models.scores(predict, params, b.corpus.tokens[watched])
@@ -309,15 +296,13 @@ def measure_block(
     }
 
 
-def folded(p: Tensor, count: int) -> Tensor:
+def folded(p: torch.Tensor, count: int) -> torch.Tensor:
     """[run · model, …] as [run, model, …]."""
     return p.unflatten(0, (-1, count))
 
 
 def join_batches(parts: list[Any]) -> Any:
     """The batches of several blocks as one."""
-    import torch
-
     return (
         tuple(torch.cat(p) for p in zip(*parts, strict=True))
         if isinstance(parts[0], tuple)

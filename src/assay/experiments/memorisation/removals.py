@@ -6,17 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Bool
 
 from assay.core import rng
 from assay.worlds.memory import selectors
 from assay.worlds.memory.corpus import PLUS, Corpus, plant
 from assay.worlds.memory.subsets import balanced
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool
 
 MIXED = ("mixed 1", "mixed 2")
 """The near-duplicates and the topic with their labels exchanged by lot: two families of 32

@@ -4,19 +4,17 @@ judge."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import Arms, Claim, Finding, OneTerm
+from assay.core.heavy import scipy, xr
 from assay.core.measures import by
+from assay.core.power import smallest_difference
 from assay.core.stats import Means
 from assay.experiments.metric_audit.derived import HIGHER, ON_MODEL
 from assay.experiments.metric_audit.model import DRAWN, SOFT
 from assay.experiments.metric_audit.planted import ALONG, FINISHED
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 CHANIN = "Chanin 2026, Are Sparse Autoencoder Benchmarks Reliable? (arXiv 2605.18229)"
 SANITY = "Korznikov et al. 2026, Sanity Checks for Sparse Autoencoders (arXiv 2602.14111)"
@@ -64,14 +62,11 @@ OTHERS = dict.fromkeys(
 def rank_correlation(arm: xr.Dataset, arms: Arms, kinds: Sequence[str] = FINISHED) -> xr.DataArray:
     """[seed]: Spearman's correlation of score and truth over the dictionaries of these kinds, all
     copies."""
-    import xarray as xr
-    from scipy.stats import spearmanr
-
     data = by(arm[["score", "truth"]]).sel(kind=list(kinds)).transpose("seed", "kind", "copy")
     pairs = zip(
         data.score.values.astype(np.float32), data.truth.values.astype(np.float32), strict=True
     )  # as a record holds them: ties stay ties
-    correlations = [float(spearmanr(a.ravel(), b.ravel())[0]) for a, b in pairs]
+    correlations = [float(scipy.stats.spearmanr(a.ravel(), b.ravel())[0]) for a, b in pairs]
     return xr.DataArray(correlations, dims="seed", coords={"seed": data.seed.values})
 
 
@@ -208,8 +203,6 @@ def both_moments(arm: xr.Dataset, name: str) -> dict[str, xr.DataArray]:
 
 def luck(m: Means) -> np.ndarray:
     """t √2 s: what the difference of two new trainings exceeds by luck in 5 % of pairs."""
-    from assay.core.power import smallest_difference
-
     n = m["trainings"]
     s = np.sqrt(np.maximum(m["xx"] - m["x"] ** 2, 0) * n / (n - 1))
     return np.asarray(smallest_difference(1.0, round(float(n.flat[0]))) * s)

@@ -7,14 +7,11 @@ Each has `score` [run, kind, copy], turned so that higher claims to be better, a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import Arms, Derive, rng
-
-if TYPE_CHECKING:
-    import xarray as xr
+from assay.core.heavy import xr
 
 HIGHER = {
     "fvu": -1,
@@ -56,8 +53,6 @@ def numbers(arm: str, above: Sequence[str] = ()) -> Derive:
     kinds."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        import xarray as xr
-
         data = arms[arm]
         plain = data.scores.isel(measure=0, drop=True)
         score = plain.copy(

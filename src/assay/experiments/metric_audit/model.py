@@ -8,30 +8,39 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Bool, Int
 
 from assay.core import Cost, rng
+from assay.core.bench import Bench
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.data.harvest import harvest
+from assay.core.runs import Runs
+from assay.data import corpus as corpora
+from assay.data.corpus import Windows
+from assay.data.harvest import Harvest, harvest
 from assay.data.harvest import inputs as harvest_inputs
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring.frontier import document_measures
 from assay.dictionaries.measuring.measures import TABLE
+from assay.dictionaries.measuring.splice import cross_entropy
+from assay.dictionaries.nonlinearity import ReLU
+from assay.dictionaries.selection import TopK
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.freezing import freeze
 from assay.experiments.metric_audit.panel import COPIES, MetricAudit, opened, packed
+from assay.features.explaining.evidence import input_explanation
+from assay.features.explaining.learner import Split
+from assay.features.explaining.rule import Positions
+from assay.features.explaining.scoring import contexts, cut, detection
+from assay.features.labels import TASKS, window_labels
+from assay.features.probing import Rows, auroc, context, one_feature, sparse_probe
 from assay.subjects.folder import find
 from assay.subjects.site import Site
 from assay.subjects.untrained import untrained
 
 if TYPE_CHECKING:
-    import xarray as xr
-    from jaxtyping import Bool, Int
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.data.harvest import Harvest
-    from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.training.train import Method
-    from assay.features.explaining.learner import Split
-    from assay.features.explaining.rule import Positions
-    from assay.features.probing import Rows
 
     Answers = tuple[
         Mapping[str, Bool[np.ndarray, "w s"]], Bool[np.ndarray, "w s"]
@@ -86,10 +95,6 @@ def harvest_random_model(s: MetricAudit, bench: Bench) -> tuple[Harvest, Harvest
 
 def methods(s: MetricAudit, runs: int) -> dict[str, Method]:
     """How each kind is trained, in one pass over the same activations."""
-    from assay.dictionaries.nonlinearity import ReLU
-    from assay.dictionaries.selection import TopK
-    from assay.dictionaries.training import losses
-    from assay.dictionaries.training.freezing import freeze
     from assay.dictionaries.training.train import Method
 
     options: dict[str, Any] = {
@@ -112,7 +117,6 @@ def methods(s: MetricAudit, runs: int) -> dict[str, Method]:
 def train(runs: Runs[MetricAudit], bench: Bench) -> Trained:
     """Every kind for each seed; TopK once more with another start and another order; and on a model
     of random weights."""
-    from assay.core.fit import Trained
     from assay.dictionaries.training.train import fit_dictionaries
 
     packs = []
@@ -163,8 +167,6 @@ def train(runs: Runs[MetricAudit], bench: Bench) -> Trained:
 
 
 def _concatenate(parts: list[Any]) -> Any:
-    import torch
-
     return torch.cat(parts)
 
 
@@ -199,9 +201,6 @@ def core(
 ) -> dict[str, float]:
     """The measures that `assay evaluate` prints, from sums over all test tokens, and over the
     passages for losses."""
-    from assay.dictionaries.measuring.frontier import document_measures
-    from assay.dictionaries.measuring.splice import cross_entropy
-
     variables, _ = document_measures(dictionary, test)
     total = {
         name: float(np.sum(values))
@@ -242,10 +241,6 @@ class Text:
 
 def answers(s: MetricAudit, *texts: Harvest) -> list[Answers]:
     """What the source says of the first windows of these texts."""
-    from assay.data import corpus as corpora
-    from assay.data.corpus import Windows
-    from assay.features.labels import window_labels
-
     tokenizer, corpus = find(s.subject).tokenizer, corpora.load(s.corpus)
     firsts = [
         Windows(*(v[: s.looked] for v in (h.windows.tokens, h.windows.document, h.windows.offset)))
@@ -259,11 +254,6 @@ def read(
 ) -> Text:
     """Look at the first windows of both parts, whose answers may be known; the same rows for every
     dictionary."""
-    from assay.features.explaining.learner import Split
-    from assay.features.explaining.rule import Positions
-    from assay.features.labels import TASKS
-    from assay.features.probing import Rows, context
-
     tokens, keep = (
         [part[: s.looked] for part in parts]
         for parts in ((data.tokens, test.tokens), (data.keep, test.keep))
@@ -310,8 +300,6 @@ def renumbered(*texts: Int[np.ndarray, "w s"]) -> list[Int[np.ndarray, "w s"]]:
 
 def looked(s: MetricAudit, dictionary: Dictionary, text: Text) -> dict[str, float]:
     """What probes and explanations make of a dictionary on these tokens."""
-    from assay.features.probing import auroc, one_feature, sparse_probe
-
     normalised = dictionary.normalised
     single, five = [], []
     for task, (choose, judge) in text.questions.items():
@@ -338,9 +326,6 @@ def spread(rows: Rows, documents: int) -> bool:
 def detected(s: MetricAudit, dictionary: Dictionary, text: Text) -> list[float]:
     """Balanced accuracy with which a learned rule tells contexts of unseen text in which each
     latent of a lot is on."""
-    from assay.features.explaining.evidence import input_explanation
-    from assay.features.explaining.scoring import contexts, cut, detection
-
     places = text.places
     f = [
         dictionary.encode(part.rows(place.row))[0].numpy()

@@ -5,21 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Gt
 
 from assay.core import Spec
+from assay.core.fit import Trained
+from assay.core.heavy import torch
 from assay.core.runs import Runs
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from assay.core.fit import Trained
-    from assay.data.harvest import HarvestSpec
-    from assay.data.planted_families import Families
-    from assay.dictionaries.dictionary import Dictionary
+from assay.data.harvest import HarvestSpec
+from assay.data.names import model_in_words, text_in_words
+from assay.data.planted_families import Families
+from assay.dictionaries.dictionary import Dictionary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +73,6 @@ class MetricAudit(Spec):
     @property
     def inputs_in_words(self) -> str:
         """What dictionaries are trained on."""
-        from assay.data.names import model_in_words, text_in_words
-
         if not self.subject:
             features = self.parents * (1 + self.children)
             return f"{features:,} planted features in families, {self.d} dimensions"
@@ -85,15 +81,11 @@ class MetricAudit(Spec):
 
     def world(self) -> Families:
         """The law of the planted inputs."""
-        from assay.data.planted_families import Families
-
         return Families(d=self.d, parents=self.parents, children=self.children, share=self.share)
 
     def text(self, part: str, **changes: object) -> HarvestSpec:
         """The harvest of one part of the corpus at this site: so many training windows, one test
         window from each file."""
-        from assay.data.harvest import HarvestSpec
-
         size = {"windows": self.windows} if part == "train" else {"windows": 0, "per_file": 1}
         site = f"blocks.{self.layer}.hook_resid_pre"
         return HarvestSpec(
@@ -116,8 +108,6 @@ def copies(runs: Runs[MetricAudit]) -> Runs[MetricAudit]:
 def packed(parts: Mapping[str, Trained], runs: int) -> Trained:
     """Several kinds of dictionaries, each [run · copy, …], as one Trained with tensors [run, copy,
     …] named kind.tensor."""
-    from assay.core.fit import Trained
-
     tensors = {
         f"{kind}.{name}": x.reshape(runs, -1, *x.shape[1:])
         for kind, part in parts.items()
@@ -133,8 +123,6 @@ def packed(parts: Mapping[str, Trained], runs: int) -> Trained:
 def opened(trained: Trained, run: int) -> dict[str, list[Dictionary]]:
     """The dictionaries of one run by kind, one for each copy; tensors that a watch stored are left
     out."""
-    from assay.dictionaries.dictionary import Dictionary
-
     dictionaries: dict[str, list[Dictionary]] = {}
     for kind, header in trained.header["parts"].items():
         tensors = of_kind(trained, kind)
@@ -148,7 +136,7 @@ def opened(trained: Trained, run: int) -> dict[str, list[Dictionary]]:
     return dictionaries
 
 
-def of_kind(trained: Trained, kind: str) -> dict[str, Tensor]:
+def of_kind(trained: Trained, kind: str) -> dict[str, torch.Tensor]:
     """The tensors [run, copy, …] of one kind."""
     return {
         name.removeprefix(f"{kind}."): x

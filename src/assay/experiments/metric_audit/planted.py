@@ -8,20 +8,27 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from assay.core import rng
+from assay.core.bench import Bench
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
+from assay.core.runs import Runs
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.gates import Gated
+from assay.dictionaries.measuring import metrics, recovery, splitting
+from assay.dictionaries.measuring.absorption import absorbed
+from assay.dictionaries.measuring.metrics import kl_recovered
+from assay.dictionaries.nonlinearity import ReLU
+from assay.dictionaries.selection import BatchTopK, TopK
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.freezing import freeze
 from assay.experiments.metric_audit.panel import COPIES, MetricAudit, copies, opened, packed
+from assay.features.probing import Rows, auroc, one_feature
 
 if TYPE_CHECKING:
-    import xarray as xr
-    from jaxtyping import Bool, Float
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.training.train import Method
 
 FROZEN = {"frozen-decoder": "decoder", "soft-frozen": "soft-decoder", "frozen-encoder": "encoder"}
@@ -67,11 +74,6 @@ GAIN = 3.0
 
 def methods(s: MetricAudit, runs: int) -> dict[str, Method]:
     """How each kind is trained, in one pass over the same inputs."""
-    from assay.dictionaries.gates import Gated
-    from assay.dictionaries.nonlinearity import ReLU
-    from assay.dictionaries.selection import BatchTopK, TopK
-    from assay.dictionaries.training import losses
-    from assay.dictionaries.training.freezing import freeze
     from assay.dictionaries.training.train import Method
 
     topk = Method(
@@ -140,8 +142,6 @@ def train(runs: Runs[MetricAudit], bench: Bench) -> Trained:
 def inputs(runs: Runs[MetricAudit]) -> Any:
     """A source of inputs, step → [run · copy, b, d]: every copy has inputs of its own of the run's
     world."""
-    import torch
-
     s = runs.shared
     sources = [s.world().inputs(runs.seeds, s.batch, f"train-{c}") for c in range(COPIES)]
     return lambda step: torch.stack([draw(step) for draw in sources], 1).flatten(0, 1)
@@ -150,8 +150,6 @@ def inputs(runs: Runs[MetricAudit]) -> Any:
 def featureless(runs: Runs[MetricAudit]) -> Any:
     """A source of normal inputs, step → [run · copy, b, d], with mean and covariance of the run's
     world."""
-    import torch
-
     s = runs.shared
     x = s.world().inputs(runs.seeds, 20_000, "covariance")(0).double()
     mean = x.mean(1, keepdim=True)
@@ -175,8 +173,8 @@ class Held:
     """Held-out inputs of one world: rows that choose which latent is meant, and rows that judge
     it."""
 
-    directions: Float[Tensor, "n d"]
-    x: tuple[Float[Tensor, "b d"], Float[Tensor, "b d"]]
+    directions: Float[torch.Tensor, "n d"]
+    x: tuple[Float[torch.Tensor, "b d"], Float[torch.Tensor, "b d"]]
     on: tuple[Bool[np.ndarray, "b n"], Bool[np.ndarray, "b n"]]
     special: Bool[np.ndarray, "b parent"]
     """Where a child of each parent is on, in the rows that judge."""
@@ -242,8 +240,6 @@ def measure(runs: Runs[MetricAudit], trained: Trained, bench: Bench) -> xr.Datas
 
 def restore_snapshots(trained: Trained, run: int) -> dict[str, list[Dictionary]]:
     """TopK's dictionaries at the watched steps."""
-    from assay.dictionaries.dictionary import Dictionary
-
     header = {**trained.header["parts"]["topk"], "beside": []}
     tensors = {
         name: trained.tensors[f"topk.at_{name}"][run]
@@ -264,14 +260,10 @@ def scored(
     held: Held,
     narrow: Dictionary,
     other: Dictionary,
-    start: Float[Tensor, "f d"],
+    start: Float[torch.Tensor, "f d"],
 ) -> tuple[dict[str, float], float]:
     """Every measure of one dictionary, and how well it finds what was planted: the mean F1 of the
     latents that stand for the features."""
-    import torch
-
-    from assay.dictionaries.measuring import metrics, recovery, splitting
-    from assay.dictionaries.measuring.absorption import absorbed
 
     with torch.no_grad():
         f = [dictionary.encode(x)[0] for x in held.x]
@@ -305,14 +297,12 @@ def scored(
     }, float(np.nanmean(recovery.support(judge, best)["f1"]))
 
 
-def recovered(held: Held, x_hat: Float[Tensor, "b d"]) -> float:
+def recovered(held: Held, x_hat: Float[torch.Tensor, "b d"]) -> float:
     """The share of a planted readout's KL that reconstructions win back from the mean: every true
     feature promotes a token of its own.
 
     With labels drawn from the clean readout that is the cross-entropy recovered as well.
     """
-    from assay.dictionaries.measuring.metrics import kl_recovered
-
     x = held.x[1]
     clean, spliced, ablated = (
         (GAIN * v @ held.directions.mT).log_softmax(1).double()
@@ -325,8 +315,6 @@ def recovered(held: Held, x_hat: Float[Tensor, "b d"]) -> float:
 def probed(dictionary: Dictionary, held: Held) -> float:
     """The mean AUROC of the one latent that was chosen for each concept: a logistic regression on
     one latent orders inputs as it does."""
-    from assay.features.probing import Rows, auroc, one_feature
-
     n = min(1000, len(held.x[0]))  # enough to choose one latent, which is most of the work
     aurocs = []
     for choose, judge in zip(*(part.T for part in held.concept), strict=True):

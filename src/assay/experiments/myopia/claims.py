@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Value
+from assay.core.heavy import xr
 from assay.core.memo import once
 from assay.worlds.epoch_game import best_course as theory
 from assay.worlds.epoch_game import game as world
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 SOURCE = "a comment's proposal; the game is Assay's own"
 PLAN = "plan: before any run"
@@ -59,8 +57,6 @@ def critical(arm: xr.Dataset) -> xr.DataArray:
 
     Formula: log c* = log c₁ + ∫ P d log c, by trapezoids over the seed's costs, of which c₁ is the
     lowest."""
-    import xarray as xr
-
     seeds, price, invested = np.unique(arm.seed), arm.price.values, first_epoch(arm).values
     order = np.argsort(price, kind="stable")
     critical_costs = []

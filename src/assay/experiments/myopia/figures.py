@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import Arms, Figure, columns, summary
+from assay.core.heavy import xr
 from assay.experiments.myopia.claims import first_epoch, returned_before
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def figures(arms: Arms) -> list[Figure]:

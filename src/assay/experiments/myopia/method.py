@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from assay.core import Joint, PerRun, Spec, added, probes, rng
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
+from assay.worlds.epoch_game import agents
 from assay.worlds.epoch_game import best_course as theory
 from assay.worlds.epoch_game import game as world
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import xarray as xr
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.worlds.epoch_game.policies import Games
+from assay.worlds.epoch_game.policies import Games, stacked
 
 SEEN = 0.01
 """What an agent would do in an epoch that fewer than this share of its episodes reach is not
@@ -110,9 +107,6 @@ def game_of(spec: Myopia) -> world.Game:
 
 
 def games_of(runs: Runs[Myopia], bench: Bench) -> Games:
-    import torch
-
-    from assay.worlds.epoch_game.policies import stacked
 
     dtype = torch.float64 if runs.shared.agent == "table" else torch.float32
     return stacked([game_of(spec) for spec in runs.specs], dtype, bench.device)
@@ -120,8 +114,6 @@ def games_of(runs: Runs[Myopia], bench: Bench) -> Games:
 
 def train(runs: Runs[Myopia], bench: Bench, before: Trained | None = None) -> Trained:
     """The agents of some runs; with `before`, tables go on from theirs."""
-    from assay.worlds.epoch_game import agents
-
     s, games = runs.shared, games_of(runs, bench)
     how: dict[str, Any]
     observations = runs.each("index"), runs.each("counted")
@@ -146,16 +138,12 @@ def train(runs: Runs[Myopia], bench: Bench, before: Trained | None = None) -> Tr
 
 def together(groups: Sequence[Runs[Myopia]], bench: Bench) -> list[Trained]:
     """Several arms as one ensemble: their games differ only in what may differ between runs."""
-    from assay.worlds.epoch_game import agents
-
     trained = train(Runs([spec for runs in groups for spec in runs.specs]), bench)
     return agents.parted(trained, [len(runs) for runs in groups])
 
 
 def measure(runs: Runs[Myopia], trained: Trained, bench: Bench) -> xr.Dataset:
     """What each agent does, exactly: no episode is sampled."""
-    from assay.worlds.epoch_game import agents
-
     did = agents.conduct(
         games_of(runs, bench), trained.tensors, runs.each("index"), runs.each("counted")
     )

@@ -13,11 +13,10 @@ Cost: 190 s on 2 cores, 350 CPU-seconds, 2.6 GB a process; full a guess of 20 GP
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid
+from assay.core.heavy import xr
 from assay.core.rng import permutation
 from assay.core.spec import variant
 from assay.experiments.path_split.claims import CLAIMS
@@ -33,9 +32,6 @@ from assay.experiments.path_split.method import (
     train,
 )
 from assay.experiments.path_split.values import KIND, PATHS
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 SWEEP = ("error", "variance", "active", *PATHS)
 

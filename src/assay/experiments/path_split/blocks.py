@@ -4,11 +4,9 @@ of a model on disk."""
 from __future__ import annotations
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
-from torch.nn.functional import normalize
 
+from assay.core.heavy import torch
 from assay.core.rng import normal
 from assay.subjects.path_probes import NORMS, probe
 from assay.subjects.pretrained import Pretrained
@@ -53,7 +51,7 @@ def block_sums(
         axes.append(analysis[:, -directions:].float().T)
         keep.append(usable)
     random_directions = [
-        normalize(
+        torch.nn.functional.normalize(
             torch.from_numpy(
                 normal(np.array([seed]), "path-split.directions", n, tuple(axes[n].shape))[0]
             ),
@@ -65,7 +63,7 @@ def block_sums(
     for i in range(0, len(windows), AT_ONCE):
         some = slice(i, i + AT_ONCE)
         analysis = probe(model, windows[some], layers, read, seed, i)
-        stream_directions = normalize(read.project(analysis.stream), dim=-1)
+        stream_directions = torch.nn.functional.normalize(read.project(analysis.stream), dim=-1)
         for n in layers:
             size = (centred[n][some] @ axes[n].T) * keep[n][some][..., None]
             for j, norm in enumerate(NORMS):
@@ -90,8 +88,12 @@ def block_sums(
 
 
 def _pulled(
-    g: Tensor, axes: Tensor, random_directions: Tensor, stream_directions: Tensor, size: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+    g: torch.Tensor,
+    axes: torch.Tensor,
+    random_directions: torch.Tensor,
+    stream_directions: torch.Tensor,
+    size: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """What pulls g do to unit parts of each kind, [w s direction]; a turned part keeps its
     length."""
     on_axis, on_stream = g @ axes.T, torch.linalg.vecdot(g, stream_directions)[..., None]

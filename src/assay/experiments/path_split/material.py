@@ -6,23 +6,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
+from assay.core.bench import Bench
+from assay.core.heavy import torch
 from assay.core.rng import normal, uniform
 from assay.data.harvest import Harvest, HarvestSpec, harvest
 from assay.data.tiny import TinySpec, tiny
 from assay.subjects.path_probes import Metrics, ablated, metrics, probe
+from assay.subjects.pretrained import Pretrained, load
 from assay.subjects.readout import Readout, readout
 from assay.subjects.site import Site
-
-if TYPE_CHECKING:
-    from assay.core.bench import Bench
-    from assay.subjects.pretrained import Pretrained
 
 BLOCK = 0
 """The block of a small model whose MLP's update is decomposed."""
@@ -32,26 +29,28 @@ PLANTED, DENSITY, DOCUMENTS, LENGTH = 128, 0.06, 24, 256
 """Features that are planted, how often each is on; documents of the planted test, and the rows of
 each."""
 
-TakeOut = Callable[[Tensor, Tensor, Tensor, float, int], dict[str, np.ndarray]]
+TakeOut: TypeAlias = (
+    "Callable[[torch.Tensor, torch.Tensor, torch.Tensor, float, int], dict[str, np.ndarray]]"
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Material:
     """Rows to train on, held-out rows, and by which path what is written there acts."""
 
-    batches: Callable[[int], Float[Tensor, "b d"]]
+    batches: Callable[[int], Float[torch.Tensor, "b d"]]
     """Normalised training rows as a function of the step."""
     mean: Float[np.ndarray, "d"]
     scale: float
-    covariance: Float[Tensor, "d d"]
+    covariance: Float[torch.Tensor, "d d"]
     """Second moments of normalised training rows."""
     metrics: Metrics
     """Mean squared effects of directions, on training text: what features pay in."""
-    test: Float[Tensor, "b d"]
+    test: Float[torch.Tensor, "b d"]
     """Normalised held-out rows."""
-    document: Int[Tensor, "b"]
+    document: Int[torch.Tensor, "b"]
     documents: list[str]
-    pulls: list[Mapping[str, Float[Tensor, "b d"]]]
+    pulls: list[Mapping[str, Float[torch.Tensor, "b d"]]]
     """For each draw, pulls by path at every held-out row: (g·v)² is on average the squared effect
     of v by that path."""
     take_out: TakeOut | None = field(default=None, repr=False)
@@ -93,8 +92,6 @@ def of_model(
     maxsize=8
 )  # all arms of a seed ask for the same, and a harvest is one object in a process
 def _material(data: Harvest, test: Harvest, metric_windows: int, batch: int, seed: int) -> Material:
-    from assay.subjects.pretrained import load
-
     model = load(data.spec.subject)
     read, some = (
         readout(model, BLOCK),
@@ -133,13 +130,13 @@ def _material(data: Harvest, test: Harvest, metric_windows: int, batch: int, see
 def _taken_out(
     model: Pretrained,
     read: Readout,
-    tokens: Tensor,
+    tokens: torch.Tensor,
     row_ids: np.ndarray,
     materials: Material,
     seed: int,
-    features: Float[Tensor, "b f"],
-    rows: Float[Tensor, "f d"],
-    half: Int[Tensor, "f"],
+    features: Float[torch.Tensor, "b f"],
+    rows: Float[torch.Tensor, "f d"],
+    half: Int[torch.Tensor, "f"],
     strength: float,
     count: int,
 ) -> dict[str, Float[np.ndarray, "document half"]]:
@@ -209,7 +206,7 @@ def planted(seed: int, d: int, batch: int) -> Material:
         ]
     )
 
-    def codes(stream: str, index: int, count: int) -> Tensor:
+    def codes(stream: str, index: int, count: int) -> torch.Tensor:
         v = torch.from_numpy(uniform(seeds, f"path-split.{stream}", index, (count, PLANTED))[0])
         return torch.where(v < DENSITY, v / DENSITY, torch.zeros(()))
 
@@ -237,6 +234,6 @@ def planted(seed: int, d: int, batch: int) -> Material:
     )
 
 
-def unit(rows: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+def unit(rows: Float[torch.Tensor, "n d"]) -> Float[torch.Tensor, "n d"]:
     """Rows at length 1."""
     return rows / torch.linalg.vector_norm(rows, dim=-1, keepdim=True)

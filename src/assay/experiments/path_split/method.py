@@ -3,32 +3,34 @@ of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
+from jaxtyping import Float
 
 from assay.core import Cost, Joint, PerRun, Spec, probes
+from assay.core.bench import Bench
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import normal
+from assay.core.runs import Runs
 from assay.data import corpus as corpora
 from assay.data.names import model_in_words, text_in_words
 from assay.data.tiny import TinySpec
-from assay.dictionaries.training.freezing import Part
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring.path_shares import PATHS, effect_sums, halves
+from assay.dictionaries.selection import TopK
+from assay.dictionaries.training.effects import EffectPenalty, priced
+from assay.dictionaries.training.freezing import Part, freeze
 from assay.subjects import folder as models
+from assay.subjects.pretrained import load
+from assay.subjects.untrained import redrawn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import xarray as xr
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.training.train import Method
     from assay.experiments.path_split.material import Material
 
@@ -132,12 +134,9 @@ def material(s: PathSplit, bench: Bench) -> Material:
     )
 
 
-def prices(s: PathSplit, materials: Material) -> Float[Tensor, "block d d"]:
+def prices(s: PathSplit, materials: Material) -> Float[torch.Tensor, "block d d"]:
     """The metrics in which blocks of features pay: the half that is to act directly for its
     indirect effect, and the other way round."""
-    import torch
-
-    from assay.dictionaries.training.effects import priced
 
     direct, indirect = materials.metrics.direct, materials.metrics.indirect
     if s.pays == "turned":
@@ -157,9 +156,6 @@ def prices(s: PathSplit, materials: Material) -> Float[Tensor, "block d d"]:
 
 def method(runs: Runs[PathSplit], materials: Material) -> Method:
     """How the dictionaries of an arm are trained."""
-    from assay.dictionaries.selection import TopK
-    from assay.dictionaries.training.effects import EffectPenalty
-    from assay.dictionaries.training.freezing import freeze
     from assay.dictionaries.training.train import Method
 
     s = runs.specs[0]
@@ -213,8 +209,6 @@ waits for another's."""
 def measure(runs: Runs[PathSplit], trained: Trained, bench: Bench) -> xr.Dataset:
     """Errors, and by which path the features of each half act, by document; `share` is the direct
     share of each decoder row."""
-    from assay.dictionaries.dictionary import Dictionary
-
     s = runs.specs[0]
     materials, rows = material(s, bench), []
     for alpha, dictionary in zip(runs.each("alpha"), Dictionary.of(trained.to("cpu")), strict=True):
@@ -239,7 +233,6 @@ def _of_dictionary(
     s: PathSplit, materials: Material, dictionary: Dictionary, ordinary: bool
 ) -> dict[str, tuple[str, Any, str]]:
     from assay.dictionaries.measuring.cell_measures import by_document
-    from assay.dictionaries.measuring.path_shares import PATHS, effect_sums, halves
 
     grouping, plain = (materials.document, len(materials.documents)), dictionary.normalised
     features = plain.encode(materials.test)
@@ -279,8 +272,6 @@ def _of_dictionary(
 
 def no_training(runs: Runs[PathSplit], bench: Bench) -> Trained:
     """Train nothing: a model on disk is measured as it is."""
-    from assay.core.fit import Trained
-
     return Trained.nothing(runs)
 
 
@@ -288,8 +279,6 @@ def measure_blocks(runs: Runs[PathSplit], trained: Trained, bench: Bench) -> xr.
     """Of a model on disk: by which path parts of every block's update act on the logits, summed by
     document."""
     from assay.experiments.path_split.blocks import block_sums
-    from assay.subjects.pretrained import load
-    from assay.subjects.untrained import redrawn
 
     (s,) = runs.specs
     name, text = s.subject.removeprefix("untrained "), corpora.load(s.corpus)

@@ -4,16 +4,14 @@ and of dictionaries by seed."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core import Arms, OneTerm
+from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.stats import Means, Statistic, sides
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 KIND = ("principal", "random", "turned")
 PATHS = ("direct", "indirect")
@@ -188,8 +186,6 @@ def by_seed(value: Named, statistic: Statistic) -> OneTerm:
     """
 
     def jackknife(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-        import xarray as xr
-
         terms = {name: x.transpose("seed", "document", ...) for name, x in value(arm, arms).items()}
         first, *_ = xr.align(*terms.values(), join="exact")
         whole = {name: x.values.sum(1) for name, x in terms.items()}

@@ -14,17 +14,15 @@ Cost: 100 s on 2 cores, 180 CPU-seconds, 1.3 GB a process; full a guess of 2 GPU
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from assay.core import Arm, Arms, Derive, Experiment, SpecMap, by, grid
+from assay.core import Arm, Arms, Derive, Experiment, SpecMap, by, grid, rng
+from assay.core.heavy import xr
 from assay.experiments.s_curves.claims import CLAIMS
 from assay.experiments.s_curves.figures import figures
 from assay.experiments.s_curves.method import SCurves, measure, train
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def more_seeds(
@@ -68,8 +66,6 @@ def in_place(name: str, rank: int, target_rank: int) -> Derive:
 def dealt(arms: Arms) -> xr.Dataset:
     """A derived arm: depths of main, those of each seed and rank dealt out to its starts at
     random."""
-    from assay.core import rng
-
     main, mixed = arms["main"], arms["main"].depth.values.copy()
     runs = {seed: np.flatnonzero(main.seed.values == seed) for seed in np.unique(main.seed.values)}
     for rank in range(main.sizes["rank"]):

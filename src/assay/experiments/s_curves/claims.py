@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, OneTerm, Value, by
+from assay.core.heavy import torch, xr
 from assay.experiments.s_curves.method import DEPTH, LEFT, PROMINENCES, SHARE
-
-if TYPE_CHECKING:
-    import xarray as xr
+from assay.worlds.linear import curves
+from assay.worlds.linear.factors import generalised_kl, raw_cross_entropy, row_kl
 
 POST = "Jermyn & Shlegeris 2022, Multi-Component Learning and S-Curves"
 COMMENT = "Jermyn 2022, comments on Multi-Component Learning and S-Curves"
@@ -82,8 +82,6 @@ def finding(name: str, measured: Callable[[int], Value], rank: int) -> Callable[
 def scalar_error(arms: Arms) -> list[float]:
     """Largest deviation of small steps on ½(σ − u²)² from the closed form, as a share of σ, at σ =
     1 and u₀ = 0.01, 0.1, 0.3."""
-    from assay.worlds.linear import curves
-
     worst = []
     for u in (0.01, 0.1, 0.3):
         path = [u]
@@ -98,8 +96,6 @@ def scalar_error(arms: Arms) -> list[float]:
 def free_error(arms: Arms) -> float:
     """Largest deviation of the free matrices' losses from L₀(1 − η)^{2t}, as a share of L₀, over
     all runs and steps shown."""
-    from assay.worlds.linear import curves
-
     free = arms["free"]
     rate = (free.lr / (free.attrs["n"] * free.attrs["scale"])).values[:, None, None]
     return float(np.abs(free.curve - curves.free_matrix(free.time.values, 1.0, rate)).max())
@@ -114,9 +110,6 @@ def free_depths(arms: Arms) -> list[float]:
 def open_question(arms: Arms) -> list[float]:
     """Raw −ΣC ln Z at Z = C and at 2C, generalised KL at Z = 1 and at C, for C = ((.5, 1), (2,
     .1))."""
-    import torch
-
-    from assay.worlds.linear.factors import generalised_kl, raw_cross_entropy
 
     C = torch.tensor([[[0.5, 1.0], [2.0, 0.1]]], dtype=torch.float64)
     cases = [
@@ -131,9 +124,6 @@ def open_question(arms: Arms) -> list[float]:
 def logits(arms: Arms) -> list[float]:
     """Row KL of softmax C to softmax Z: two rows by hand, then C with another constant added to
     each row."""
-    import torch
-
-    from assay.worlds.linear.factors import row_kl
 
     C = torch.tensor([[[1.0, 0.0, -1.0], [2.0, 2.0, 0.0]]], dtype=torch.float64)
     Z = torch.tensor([[[0.0, 0.0, 0.0], [1.0, 0.0, 1.0]]], dtype=torch.float64)

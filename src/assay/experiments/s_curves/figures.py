@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import Arms, Figure, by, columns, summary
+from assay.core.heavy import xr
 from assay.experiments.s_curves.claims import several
 from assay.experiments.s_curves.method import PROMINENCES
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def falling(

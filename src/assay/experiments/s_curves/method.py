@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
+from jaxtyping import Float
 
-from assay.core import PerRun, Spec
+from assay.core import PerRun, Spec, fit, plateaus
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import State
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
+from assay.core.runs import Runs
+from assay.worlds.linear import curves, factors
+from assay.worlds.linear.factors import Loss
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import torch
-    import xarray as xr
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import State, Trained
-    from assay.core.runs import Runs
-    from assay.worlds.linear.factors import Loss
+    from assay.core.fit import Trained
 
 DEPTH, SHARE, LEFT = (
     "share of the fastest descent",
@@ -75,10 +73,8 @@ class SCurves(Spec):
 
 def target_and_loss(
     runs: Runs[SCurves], rank: int, device: torch.device | str = "cpu"
-) -> tuple[Float[Tensor, "run n n"], Loss]:
+) -> tuple[Float[torch.Tensor, "run n n"], Loss]:
     """The target of each run at a rank, and the loss it makes."""
-    from assay.worlds.linear import factors
-
     losses = {
         "square": factors.square,
         "row-kl": factors.row_kl,
@@ -93,8 +89,6 @@ def target_and_loss(
 
 def factors_at_start(runs: Runs[SCurves], rank: int) -> State:
     """The factors of each run at the start."""
-    from assay.worlds.linear import factors
-
     return factors.start(
         runs.replicated(),
         runs.shared.n,
@@ -111,8 +105,7 @@ def rates(runs: Runs[SCurves]) -> Float[np.ndarray, "run"]:
 
 
 def train(runs: Runs[SCurves], bench: Bench) -> Trained:
-    from assay.core import Trained, fit
-    from assay.worlds.linear import factors
+    from assay.core import Trained
 
     s, groups = runs.shared, []
     for rank in s.ranks:
@@ -150,8 +143,6 @@ def shown_steps(steps: int) -> list[int]:
 
 
 def measure(runs: Runs[SCurves], trained: Trained, bench: Bench) -> xr.Dataset:
-    from assay.core import plateaus
-
     s = runs.shared
     rows: dict[str, list] = {
         name: []
@@ -191,11 +182,9 @@ def measure(runs: Runs[SCurves], trained: Trained, bench: Bench) -> xr.Dataset:
 
 
 def distance(
-    tensors: Mapping[str, Tensor], rank: int, A: Float[Tensor, "run n n"]
+    tensors: Mapping[str, torch.Tensor], rank: int, A: Float[torch.Tensor, "run n n"]
 ) -> Float[np.ndarray, "run"]:
     """[run]: ‖Z − A‖ over ‖A‖ of what was learned at a rank."""
-    from assay.worlds.linear import factors
-
     Z = factors.product(
         {name: tensors[f"{name}{rank}"] for name in ("Z", "a", "b") if f"{name}{rank}" in tensors}
     )
@@ -208,8 +197,6 @@ def predicted(runs: Runs[SCurves]) -> Float[np.ndarray, "run"]:
 
     NaN where it says nothing: free matrices, Adam, other losses.
     """
-    from assay.worlds.linear import curves, factors
-
     s = runs.shared
     if s.free or s.adam or s.loss != "square":
         return np.full(len(runs), np.nan)

@@ -12,11 +12,12 @@ Cost: 240 s on 2 cores, 480 CPU-seconds, 1.7 GB a process; full a guess of 60 GP
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core import Arm, Arms, Experiment, SpecMap, grid
+from assay.core.heavy import xr
 from assay.core.sizes import written
 from assay.dictionaries.measuring.frontier import FRONTIER
 from assay.experiments.sae_zoo.claims import CLAIMS
@@ -33,16 +34,11 @@ from assay.experiments.sae_zoo.method import (
     train,
 )
 
-if TYPE_CHECKING:
-    import xarray as xr
-
 
 def combine_corners(half: str, full: str, broad: str) -> Arm:
     """An arm derived from three: their sums side by side, one `corner` each."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        import xarray as xr
-
         parts = []
         for corner, name in enumerate((half, full, broad)):
             arm = arms[name]

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import Arms, Claim, Finding, Value
+from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.stats import Means, difference, lead_at_own, sides
 from assay.dictionaries.measuring.frontier import FRONTIER, FVU, L0, sums
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 GAO = "Gao et al. 2024, Scaling and Evaluating Sparse Autoencoders"
 JUMP = "Rajamanoharan et al. 2024, Jumping Ahead: JumpReLU Sparse Autoencoders"
@@ -41,8 +38,6 @@ def point(arm: xr.Dataset) -> dict[str, xr.DataArray]:
 
 def stacked(points: Sequence[Mapping[str, xr.DataArray]]) -> dict[str, xr.DataArray]:
     """Join the terms of several arms along k, as a frontier."""
-    import xarray as xr
-
     return {name: xr.concat([p[name] for p in points], "k") for name in points[0]}
 
 

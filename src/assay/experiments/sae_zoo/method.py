@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
+from jaxtyping import Float
 
 from assay.core import Cost, Joint, PerRun, Spec, probes
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import generator, integers
 from assay.core.runs import Runs
 from assay.core.spec import added
-from assay.data.harvest import HarvestSpec, harvest
+from assay.data.harvest import Harvest, HarvestSpec, harvest
 from assay.data.harvest import inputs as harvest_inputs
 from assay.data.names import DRAWN, InWords, model_in_words
+from assay.dictionaries.baselines.linear import pca
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.jump import JumpReLU
+from assay.dictionaries.kinds import to_json
 from assay.dictionaries.measuring import frontier
+from assay.dictionaries.nonlinearity import ReLU
+from assay.dictionaries.selection import BatchTopK, TopK
+from assay.dictionaries.training import losses
 from assay.subjects.folder import find
 from assay.subjects.site import Site
 from assay.subjects.untrained import untrained
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import xarray as xr
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.data.harvest import Harvest
-    from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.training.train import Method
 
 
@@ -118,11 +120,11 @@ def activations(runs: Runs[SAEZoo], bench: Bench) -> tuple[Harvest, Harvest]:
     return data, harvest(test, bench, like=data)
 
 
-def shuffled(x: Float[Tensor, "*run b d"], seed: int, index: int) -> Float[Tensor, "*run b d"]:
+def shuffled(
+    x: Float[torch.Tensor, "*run b d"], seed: int, index: int
+) -> Float[torch.Tensor, "*run b d"]:
     """The rows with every coordinate rolled by its own random number of rows: each keeps its law,
     what ties them is gone."""
-    import torch
-
     b, d = x.shape[-2:]
     offset = torch.from_numpy(integers(np.array([seed]), "sae-zoo.shuffle", index, (d,), b)[0])
     return x.gather(-2, ((torch.arange(b)[:, None] + offset) % b).expand(x.shape))
@@ -131,10 +133,6 @@ def shuffled(x: Float[Tensor, "*run b d"], seed: int, index: int) -> Float[Tenso
 def method(runs: Runs[SAEZoo]) -> Method:
     """How this arm's dictionaries are trained: the pilot's rate and penalty for each, the same data
     and steps for all."""
-    from assay.dictionaries.jump import JumpReLU
-    from assay.dictionaries.nonlinearity import ReLU
-    from assay.dictionaries.selection import BatchTopK, TopK
-    from assay.dictionaries.training import losses
     from assay.dictionaries.training.train import Method
 
     s = runs.shared
@@ -201,9 +199,7 @@ def train(runs: Runs[SAEZoo], bench: Bench) -> Trained:
 
 def fit_baselines(runs: Runs[SAEZoo], bench: Bench) -> Trained:
     """Baselines that no gradient trains, fitted to activations drawn by each seed."""
-    from assay.dictionaries.baselines.linear import pca
     from assay.dictionaries.baselines.repair import refit_decoder
-    from assay.dictionaries.dictionary import Dictionary
 
     dictionaries = []
     for run in runs.split(1):
@@ -223,9 +219,6 @@ def fit_baselines(runs: Runs[SAEZoo], bench: Bench) -> Trained:
 def random_features(runs: Runs[SAEZoo], d: int) -> Dictionary:
     """Encoder and decoder rows in the same random unit directions, the k largest kept: what a
     dictionary is before training."""
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.kinds import to_json
-    from assay.dictionaries.selection import TopK
     from assay.dictionaries.training.train import start
 
     params = start(runs.seeds, method(Runs([runs.specs[0].replace(method="topk")])), d)
@@ -234,8 +227,6 @@ def random_features(runs: Runs[SAEZoo], d: int) -> Dictionary:
 
 
 def measure(runs: Runs[SAEZoo], trained: Trained, bench: Bench) -> xr.Dataset:
-    from assay.dictionaries.dictionary import Dictionary
-
     s = runs.shared
     _, test = activations(runs, bench)
     change = (

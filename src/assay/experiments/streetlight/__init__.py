@@ -13,9 +13,10 @@ Cost: 220 s on 2 cores, 390 CPU-seconds, 3.3 GB a process; full a guess of 60 GP
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from assay.core import Arm, Arms, Derive, Experiment, changed, grid, variant
+from assay.core.heavy import xr
 from assay.data import concepts
 from assay.experiments.streetlight.claims import CLAIMS
 from assay.experiments.streetlight.figures import figures
@@ -37,11 +38,6 @@ from assay.experiments.streetlight.probes import (
     SCARCE,
     STANDARD,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import xarray as xr
 
 
 def select_measures(arms: Arms, names: Sequence[str], **levels: Sequence[str]) -> xr.Dataset:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import Arms, Claim, Finding, Published, Value
+from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.stats import Means, ratio
 from assay.experiments.streetlight.probes import BASELINES, EQUAL, REGIMES, SAE, SCARCE, STANDARD
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 SHAH = "Shah 2024, comments on practically important features and the streetlight effect"
 USEFUL = "Kantamneni et al. 2025, Are Sparse Autoencoders Useful? (arXiv 2502.16681)"

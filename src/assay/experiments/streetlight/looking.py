@@ -4,23 +4,24 @@ feature."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from assay.core import rng
+from assay.core.bench import Bench
+from assay.core.hashes import sha256
+from assay.core.heavy import torch
 from assay.core.spec import Spec
-from assay.data.harvest import HarvestSpec
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from jaxtyping import Bool, Float
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.data.harvest import Harvest
-    from assay.dictionaries.dictionary import Dictionary
+from assay.data import corpus as corpora
+from assay.data.corpus import Windows
+from assay.data.harvest import Harvest, HarvestSpec
+from assay.dictionaries.dictionary import Dictionary
+from assay.features.labels import window_labels
+from assay.features.predicates import common, followed, rules
+from assay.subjects.folder import find
 
 GOOD_F1 = 0.8
 """F1 from which a feature counts as following a rule."""
@@ -33,14 +34,12 @@ class Looked:
     """The tokens that are looked at, and as many that judge: activations, and what every rule says
     of them."""
 
-    x: tuple[Float[Tensor, "token d"], ...]
-    true: tuple[Bool[Tensor, "token rule"], ...]
+    x: tuple[Float[torch.Tensor, "token d"], ...]
+    true: tuple[Bool[torch.Tensor, "token rule"], ...]
 
 
 def looked(data: Harvest, test: Harvest, windows: int, bench: Bench) -> Looked:
     """The tokens of the first windows of both harvests, outliers left out."""
-    import torch
-
     rules = token_rules(data, test, windows, bench)
     places = [np.flatnonzero(part.keep[:windows].ravel()) for part in (data, test)]
     true = tuple(
@@ -55,9 +54,6 @@ def found_in(dictionary: Dictionary, tokens: Looked, seed: int | None = None) ->
     """Shares: of its live features for which looking finds a rule, of all rules for which there is
     a feature, and of features that are dead; FVU on the tokens that judge. With a seed also the
     first share with the rules of shuffled tokens."""
-    import torch
-
-    from assay.features.predicates import followed
 
     with torch.no_grad():
         f = tuple(dictionary.encode(x)[0] for x in tokens.x)
@@ -107,13 +103,6 @@ def token_rules(
 ) -> tuple[Bool[np.ndarray, "token rule"], ...]:
     """What every rule says of the tokens that are looked at, and of those that judge; windows whose
     file does not parse have no syntax."""
-    from assay.core.hashes import sha256
-    from assay.data import corpus as corpora
-    from assay.data.corpus import Windows
-    from assay.features.labels import window_labels
-    from assay.features.predicates import common, rules
-    from assay.subjects.folder import find
-
     folder = find(data.spec.subject)
 
     def build(path: Path) -> None:

@@ -5,20 +5,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
 
 from assay.core import Cost, Spec, probes
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import generator
+from assay.core.runs import Runs
 from assay.data import concepts
-from assay.data.harvest import HarvestSpec, harvest
+from assay.data.concept_acts import answers, concept_acts, concept_folders
+from assay.data.harvest import Harvest, HarvestSpec, harvest
 from assay.data.harvest import inputs as harvest_inputs
 from assay.data.names import DRAWN, InWords, model_in_words
-from assay.dictionaries.training.freezing import Part
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.selection import TopK
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.freezing import Part, freeze
 from assay.experiments.streetlight.looking import found_in, looked
 from assay.experiments.streetlight.probes import (
     CHANCE,
@@ -42,20 +51,10 @@ from assay.experiments.streetlight.shared import (
     equal,
     rows,
 )
+from assay.features.kernel_probe import auc
 from assay.subjects.folder import find
 from assay.subjects.site import Site
 from assay.subjects.untrained import untrained
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import xarray as xr
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.data.harvest import Harvest
-    from assay.dictionaries.dictionary import Dictionary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,9 +144,6 @@ def activations(s: Streetlight, bench: Bench) -> tuple[Harvest, Harvest]:
 
 def train(runs: Runs[Streetlight], bench: Bench) -> Trained:
     """A TopK dictionary for each seed, on the same activations in an order of its own."""
-    from assay.dictionaries.selection import TopK
-    from assay.dictionaries.training import losses
-    from assay.dictionaries.training.freezing import freeze
     from assay.dictionaries.training.train import Method, fit_dictionaries
 
     s = runs.shared
@@ -186,8 +182,6 @@ def reuse_dictionaries(runs: Runs[Streetlight], bench: Bench, before: Trained) -
 def measure(runs: Runs[Streetlight], trained: Trained, bench: Bench) -> xr.Dataset:
     """What every method reaches on every question in every regime, what is found by looking, and
     how good the dictionary is."""
-    from assay.dictionaries.dictionary import Dictionary
-
     outcomes = [
         measured_one(s, entry, bench)
         for s, entry in zip(runs, Dictionary.of(trained.to("cpu")), strict=True)
@@ -285,17 +279,12 @@ def measured_one(
 
 def listed(s: Streetlight, data: Harvest, bench: Bench) -> Asked:
     """The frozen list."""
-    from assay.data.concept_acts import concept_folders
-
     return _read(data, concept_folders(data, s.sizes, bench))
 
 
 @lru_cache(maxsize=2)  # the arms of two models take turns
 def _read(data: Harvest, folders: tuple[Path, ...]) -> Asked:
     """The texts in these folders, once for all runs of a process that ask the same."""
-    import torch
-
-    from assay.data.concept_acts import concept_acts
 
     got = concept_acts(folders)
     return Asked(
@@ -310,8 +299,6 @@ def _read(data: Harvest, folders: tuple[Path, ...]) -> Asked:
 def planted(s: Streetlight, dictionary: Dictionary, data: Harvest, before: int = 8) -> Asked:
     """Questions whose answer is one feature drawn by lot: is it on at the last of so many
     tokens?"""
-    import torch
-
     count = s.lots
     tokens_at = data.kept[data.kept % data.spec.context >= before][:12_800]
     f = torch.cat(
@@ -349,10 +336,6 @@ def planted(s: Streetlight, dictionary: Dictionary, data: Harvest, before: int =
 def in_words(s: Streetlight, question_set: Asked, data: Harvest, bench: Bench) -> Any:
     """AUROC of the model's own answers on test texts; which of its two words means yes is chosen on
     validation texts."""
-    import torch
-
-    from assay.data.concept_acts import answers
-    from assay.features.kernel_probe import auc
 
     odds = answers(data, s.sizes, s.worded, bench)
     aurocs = []

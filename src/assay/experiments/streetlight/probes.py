@@ -7,18 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
 from assay.core import rng
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
-    from torch import Tensor
-
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.features.kernel_probe import Questions, Tuned
+from assay.core.heavy import torch
+from assay.dictionaries.dictionary import Dictionary
+from assay.features import kernel_probe as probe
+from assay.features.attention_probe import attention_scores, components
+from assay.features.kernel_probe import Questions, Tuned, best
 
 STANDARD = ("standard",)
 SCARCE = tuple(f"{n} examples{suffix}" for n in (8, 32) for suffix in ("", ", again"))
@@ -49,28 +47,24 @@ class Asked:
     answers, parts."""
 
     names: tuple[str, ...]
-    x: Float[Tensor, "q row s d"]
+    x: Float[torch.Tensor, "q row s d"]
     tokens: Int[np.ndarray, "q row s"]
     label: Bool[np.ndarray, "q row"]
     part: Int[np.ndarray, "q row"]
 
     @cached_property
-    def there(self) -> Bool[Tensor, "q row s"]:
+    def there(self) -> Bool[torch.Tensor, "q row s"]:
         """Where there is a token."""
-        import torch
-
         return torch.from_numpy(self.tokens >= 0)
 
     @cached_property
-    def raw(self) -> Float[Tensor, "2 q row d"]:
+    def raw(self) -> Float[torch.Tensor, "2 q row d"]:
         """The activations, pooled in two ways."""
         return pooled(self.x, self.there)
 
     @cached_property
     def plain(self) -> Plain:
         """What methods without a dictionary read of the texts, the same in all regimes."""
-        from assay.features.attention_probe import components
-
         few = components(self.x, self.there, questions(self, "standard", 0).train)
         return Plain(
             self.raw,
@@ -86,9 +80,6 @@ def questions(question_set: Asked, regime: str, seed: int, draw: int = 0) -> Que
 
     Scarce regimes tune on as few rows as they train on. Where all rows are used and none is
     changed, the seed changes nothing."""
-    import torch
-
-    from assay.features.kernel_probe import Questions
 
     labels, rows = question_set.label.copy(), []
     for q in range(len(labels)):
@@ -130,11 +121,9 @@ def questions(question_set: Asked, regime: str, seed: int, draw: int = 0) -> Que
 
 
 def pooled(
-    x: Float[Tensor, "q row s d"], mask: Bool[Tensor, "q row s"]
-) -> Float[Tensor, "2 q row d"]:
+    x: Float[torch.Tensor, "q row s d"], mask: Bool[torch.Tensor, "q row s"]
+) -> Float[torch.Tensor, "2 q row d"]:
     """Each text as one vector in two ways: its last token's, and the mean over its tokens."""
-    import torch
-
     last = mask.sum(-1) - 1
     end = x.gather(2, last[..., None, None].expand(-1, -1, 1, x.shape[-1]))[:, :, 0]
     return torch.stack([end, (x * mask[..., None]).sum(2) / mask.sum(-1, keepdim=True)])
@@ -142,11 +131,9 @@ def pooled(
 
 def grams(
     tokens: Int[np.ndarray, "q row s"],
-) -> tuple[Float[Tensor, "q row row"], Float[Tensor, "q row row"]]:
+) -> tuple[Float[torch.Tensor, "q row row"], Float[torch.Tensor, "q row row"]]:
     """Inner products of texts as bags of tokens, and as bags of tokens and pairs that follow each
     other."""
-    import torch
-
     matrices: tuple[list, list] = [], []
     for texts in tokens.tolist():
         single = [{t for t in text if t >= 0} for text in texts]
@@ -167,13 +154,12 @@ def grams(
 
 
 def coded(
-    question_set: Asked, encode: Callable[[int, Float[Tensor, "b d"]], Float[Tensor, "b k"]]
-) -> Float[Tensor, "2 q row k"]:
+    question_set: Asked,
+    encode: Callable[[int, Float[torch.Tensor, "b d"]], Float[torch.Tensor, "b k"]],
+) -> Float[torch.Tensor, "2 q row k"]:
     """What `encode` makes of each question's tokens, pooled text by text; what texts are filled up
     with is not coded."""
-    import torch
-
-    pools: list[Tensor] = []
+    pools: list[torch.Tensor] = []
     with torch.no_grad():
         for i, (x, mask) in enumerate(zip(question_set.x, question_set.there, strict=True)):
             count, values = mask.sum(-1), encode(i, x[mask])
@@ -186,7 +172,9 @@ def coded(
     return torch.stack(pools, 1)
 
 
-def read_of(question_set: Asked, dictionary: Dictionary) -> dict[str, Float[Tensor, "2 q row k"]]:
+def read_of(
+    question_set: Asked, dictionary: Dictionary
+) -> dict[str, Float[torch.Tensor, "2 q row k"]]:
     """Features times the length of their decoder rows, reconstruction and error, pooled text by
     text.
 
@@ -205,21 +193,18 @@ def read_of(question_set: Asked, dictionary: Dictionary) -> dict[str, Float[Tens
 class Plain:
     """What methods without a dictionary read of the texts, worked out once for all regimes."""
 
-    raw: Float[Tensor, "2 q row d"]
-    grams: dict[str, Float[Tensor, "q row row"]]
+    raw: Float[torch.Tensor, "2 q row d"]
+    grams: dict[str, Float[torch.Tensor, "q row row"]]
     """Inner products of texts as bags of tokens, and of tokens and pairs."""
-    few: Float[Tensor, "q row s k"]
+    few: Float[torch.Tensor, "q row s k"]
     """Tokens in principal components of all training texts, in every regime: no answers are needed
     for them."""
-    there: Bool[Tensor, "q row s"]
+    there: Bool[torch.Tensor, "q row s"]
 
 
 def plain_methods(r: Plain, q: Questions) -> Iterator[tuple[str, Tuned]]:
     """The quiver without a dictionary, and the regression that nobody tuned; two poolings and every
     strength are settings of all that have them."""
-    from assay.features import kernel_probe as probe
-    from assay.features.attention_probe import attention_scores
-
     rows = [probe.prepared(x, q) for x in r.raw]
     inner = [probe.products(x, q) for x in rows]
     ranks = [n for n in RANKS if n < q.train.shape[1]]
@@ -242,14 +227,12 @@ def plain_methods(r: Plain, q: Questions) -> Iterator[tuple[str, Tuned]]:
 
 
 def own_methods(
-    codes: dict[str, Float[Tensor, "2 q row k"]],
+    codes: dict[str, Float[torch.Tensor, "2 q row k"]],
     q: Questions,
     names: Sequence[str] = (*SAE, "error"),
 ) -> Iterator[tuple[str, Tuned]]:
     """What is read of one dictionary: its best k features, all of them, its reconstruction and its
     error."""
-    from assay.features import kernel_probe as probe
-
     read = {
         "sae-all": list(codes["features"]),
         "recon": list(codes["recon"]),
@@ -274,19 +257,14 @@ def own_methods(
     )
 
 
-def best_feature(features: Float[Tensor, "2 q row f"], q: Questions) -> Tuned:
+def best_feature(features: Float[torch.Tensor, "2 q row f"], q: Questions) -> Tuned:
     """The best single feature, chosen on training texts."""
-    from assay.features import kernel_probe as probe
-
     return score_columns([probe.chosen(f, probe.top_features(f, q, 1)) for f in features], q)
 
 
 def best_of_lone(question_set: Asked, dictionary: Dictionary, q: Questions) -> Tuned:
     """The best single feature of a dictionary whose features do not compete: texts that do not
     choose need only the chosen ones."""
-    import torch
-
-    from assay.features import kernel_probe as probe
 
     rows, labels = q.train.numpy(), q.told.gather(1, q.train)
     arrays = (
@@ -318,41 +296,32 @@ def best_of_lone(question_set: Asked, dictionary: Dictionary, q: Questions) -> T
     return score_columns([last[..., :1], mean[..., 1:]], q)
 
 
-def score_columns(columns: Sequence[Float[Tensor, "q row 1"]], q: Questions) -> Tuned:
+def score_columns(columns: Sequence[Float[torch.Tensor, "q row 1"]], q: Questions) -> Tuned:
     """One column by itself, turned as training texts have it: any regression on it orders texts
     so."""
-    from assay.features import kernel_probe as probe
-
     return tuned(
         [probe.mean_scores(probe.products(probe.prepared(x, q), q), q) for x in columns], q
     )
 
 
-def regression(poolings: Sequence[Float[Tensor, "q row k"]], q: Questions) -> Tuned:
+def regression(poolings: Sequence[Float[torch.Tensor, "q row k"]], q: Questions) -> Tuned:
     """A tuned regression on these columns, whichever pooling validation prefers."""
-    from assay.features import kernel_probe as probe
-
     return dict(regressions({"": [probe.products(probe.prepared(x, q), q) for x in poolings]}, q))[
         ""
     ]
 
 
 def regressions(
-    inner: dict[str, list[Float[Tensor, "q row n"]]], q: Questions
+    inner: dict[str, list[Float[torch.Tensor, "q row n"]]], q: Questions
 ) -> Iterator[tuple[str, Tuned]]:
     """A tuned regression for every name, whichever of its inner products validation prefers; all
     are solved at once."""
-    from assay.features import kernel_probe as probe
-
     scores = iter(probe.all_regression_scores([k for both in inner.values() for k in both], q))
     for name, both in inner.items():
         yield name, tuned([next(scores) for _ in both], q)
 
 
-def tuned(parts: Sequence[Float[Tensor, "setting q row"]], q: Questions) -> Tuned:
+def tuned(parts: Sequence[Float[torch.Tensor, "setting q row"]], q: Questions) -> Tuned:
     """What the best setting of several lots of them reaches."""
-    import torch
-
-    from assay.features.kernel_probe import best
 
     return best(torch.cat(list(parts)), q)

@@ -4,14 +4,21 @@ dictionary does."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from assay.core import rng
+from assay.core.bench import Bench
+from assay.core.heavy import torch
 from assay.core.spec import Spec
 from assay.data import concepts
+from assay.data.harvest import Harvest
+from assay.dictionaries.baselines.linear import pca_to
 from assay.experiments.streetlight.looking import Looked, found_in
 from assay.experiments.streetlight.probes import (
     CHANCE,
@@ -22,17 +29,8 @@ from assay.experiments.streetlight.probes import (
     questions,
     regression,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
-
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.data.harvest import Harvest
-    from assay.features.kernel_probe import Tuned
+from assay.features.kernel_probe import Tuned
+from assay.features.probing import random_directions
 
 Numbers = dict[str, np.ndarray]
 """Arrays by name; those of a method are [validation, test, shifted; q]."""
@@ -141,8 +139,6 @@ def chance(
     looking finds."""
 
     def work() -> Numbers:
-        from assay.features.probing import random_directions
-
         x, q = sample(data, seed)[:2048], questions(question_set, "standard", 0)
         reached: dict[str, Tuned] = {}
         out: Numbers = {}
@@ -161,8 +157,6 @@ def chance(
 def equal(question_set: Asked, data: Harvest, tokens: Looked, seed: int, fvu: float) -> Tuned:
     """A regression on principal components that leave over what a dictionary with this FVU on the
     tokens that judge does."""
-    from assay.dictionaries.baselines.linear import pca_to
-
     axes = pca_to(sample(data, seed), tokens.x[1], fvu)
     return regression(
         [axes.decode(axes.encode(x.flatten(0, 1)))[0].view_as(x) for x in question_set.raw],
@@ -170,7 +164,7 @@ def equal(question_set: Asked, data: Harvest, tokens: Looked, seed: int, fvu: fl
     )
 
 
-def sample(data: Harvest, seed: int) -> Float[Tensor, "b d"]:
+def sample(data: Harvest, seed: int) -> Float[torch.Tensor, "b d"]:
     """So many tokens of the training harvest, drawn by lot."""
     return data.rows(rng.generator(seed, "streetlight.sample").permutation(data.kept)[:16_384])
 

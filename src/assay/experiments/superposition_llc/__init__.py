@@ -12,11 +12,12 @@ Cost: 49 s on 2 cores, 84 CPU-seconds, 1.4 GB a process; full a guess of 2 GPU-h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, changed, grid, reserved, rng, variant
+from assay.core.heavy import xr
 from assay.experiments.superposition_llc.claims import CLAIMS, STATES
 from assay.experiments.superposition_llc.figures import estimates, falling, passing_figure, shapes
 from assay.experiments.superposition_llc.method import (
@@ -28,9 +29,6 @@ from assay.experiments.superposition_llc.method import (
     train,
 )
 from assay.worlds.bottleneck import polygons
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def random_levels(arms: Arms) -> xr.Dataset:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, Published
+from assay.core.heavy import scipy, xr
 from assay.core.measures import by
 from assay.core.stats import correlation, products
 from assay.experiments.superposition_llc.method import MOMENTS, WITHIN
 from assay.worlds.bottleneck import polygons
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 CHEN = (
     "Chen et al. 2023, Dynamical versus Bayesian Phase Transitions in a Toy Model of Superposition"
@@ -57,11 +54,10 @@ def over_half(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 
 def ranks(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
     """Terms of a rank correlation of loss and estimate over those ends."""
-    from scipy.stats import rankdata
-
     end = ended(arm)
     ranked = [
-        end.llc.copy(data=rankdata(x)) for x in (np.round(end["at"].values, 5), end.llc.values)
+        end.llc.copy(data=scipy.stats.rankdata(x))
+        for x in (np.round(end["at"].values, 5), end.llc.values)
     ]
     return products(*ranked)
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from assay.core import Arms, Figure, columns, summary
+from assay.core.heavy import xr
 from assay.experiments.superposition_llc.claims import STATES
 from assay.worlds.bottleneck import polygons
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def falling(main: xr.Dataset) -> Figure:

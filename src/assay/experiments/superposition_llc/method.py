@@ -5,25 +5,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Ge, Gt, Lt
 
-from assay.core import Spec
+from assay.core import Spec, descent, fit
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained, watched
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
+from assay.core.runs import Runs
 from assay.core.sampler import n_beta_of
 from assay.worlds.bottleneck import polygons
 from assay.worlds.potentials.learning_coefficient import stationary_quadratic
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
 
 WITHIN = 0.01
 """Share of a level within which a loss is at it."""
@@ -76,8 +72,6 @@ class SuperpositionLLC(Spec):
     """Another independent draw of the same chains: shifts every seed."""
 
     def check(self) -> None:
-        from assay.worlds.bottleneck import polygons
-
         polygons.parse_state(self.around or "0", self.columns)
         if not self.localisation > 0:
             raise SpecError(
@@ -100,10 +94,7 @@ class SuperpositionLLC(Spec):
 
 
 def train(runs: Runs[SuperpositionLLC], bench: Bench) -> Trained:
-    import torch
 
-    from assay.core import descent, fit
-    from assay.core.fit import watched
     from assay.worlds.bottleneck import one_hot, stages
 
     s = runs.shared
@@ -112,7 +103,7 @@ def train(runs: Runs[SuperpositionLLC], bench: Bench) -> Trained:
         centre = polygons.weights(polygons.parse_state(s.around, s.columns), s.columns, dead=0.0)
         params = {k: v + torch.from_numpy(centre[k]) for k, v in params.items()}
 
-    def loss(p: dict[str, Tensor], batch: Any) -> Tensor:
+    def loss(p: dict[str, torch.Tensor], batch: Any) -> torch.Tensor:
         return one_hot.batch_loss(p, batch, s.relu) if s.data else one_hot.potential(p, s.relu)
 
     batches = one_hot.batches(runs, s.columns, s.data, s.batch) if s.data else lambda step: None
@@ -135,9 +126,7 @@ def sampler_settings(s: SuperpositionLLC) -> dict[str, Any]:
 def chains_at_ends(runs: Runs[SuperpositionLLC], bench: Bench, before: Trained) -> Trained:
     """Chains at the end of each training; if asked, with the noise taken out, and at the state that
     it left last as well."""
-    import torch
 
-    from assay.core.fit import Trained
     from assay.worlds.bottleneck import stages
 
     s = runs.shared

@@ -14,11 +14,13 @@ Cost: 210 s on 2 cores, 340 CPU-seconds, 1.1 GB a process; full a guess of 1 GPU
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved
+from assay.core.fit import Trained
+from assay.core.heavy import xr
 from assay.experiments.superposition_sae.claims import (
     AROUND,
     BLOCK,
@@ -36,11 +38,6 @@ from assay.experiments.superposition_sae.method import (
     train_dictionaries,
     train_toys,
 )
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from assay.core.fit import Trained
 
 FEWER = 32
 """Toys of the arms that only serve claims about single toys."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core import Arms, Claim, Finding, OneTerm, Value
+from assay.core.heavy import xr
+from assay.core.matching import beyond, donors, partial_spearman, spearman
 from assay.core.memo import once
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 SEED = (
     "C. McDougall, comment on ARENA's exercises on superposition: importance and sparse "
@@ -79,16 +78,12 @@ def share(
 
 def correlation(features: Mapping[str, np.ndarray]) -> float:
     """Spearman's correlation of cosine and importance over all features of a toy."""
-    from assay.core.matching import spearman
-
     return spearman(features["cosine"], features["importance"])
 
 
 def partial(features: Mapping[str, np.ndarray]) -> float:
     """Spearman's correlation of cosine and importance, with the ranks of norm and density taken out
     in straight lines."""
-    from assay.core.matching import partial_spearman
-
     return partial_spearman(
         features["cosine"],
         features["importance"],
@@ -142,8 +137,6 @@ def likes_by_block(
 def likes(arm: xr.Dataset, names: Sequence[str], k: int) -> tuple[np.ndarray | None, np.ndarray]:
     """For each represented feature of a block the k features of its other toys that are nearest in
     `names`; and which these are."""
-    from assay.core.matching import donors
-
     x, is_represented = covariates(arm, names)
     counts = is_represented.sum(1)
     enough = len(is_represented) > 1 and (counts.sum() - counts).min() >= k
@@ -160,8 +153,6 @@ def matched(names: tuple[str, ...], recovery: str = "cosine") -> Value:
     are all alike."""
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-        from assay.core.matching import beyond, spearman
-
         features, correlations = of_features(arm), []
         for runs, near, is_represented in likes_by_block(arm, names):
             if near is None:
@@ -187,8 +178,6 @@ def matched(names: tuple[str, ...], recovery: str = "cosine") -> Value:
 
 def per_block(values: Sequence[float]) -> xr.DataArray:
     """A value [block] of these numbers."""
-    import xarray as xr
-
     return xr.DataArray(
         [float(x) for x in values], dims="block", coords={"block": np.arange(len(values))}
     )

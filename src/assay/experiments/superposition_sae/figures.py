@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core import Arms, Figure, columns, summary
+from assay.core.heavy import xr
 from assay.experiments.superposition_sae.claims import (
     AROUND,
     BLOCK,
@@ -17,9 +18,6 @@ from assay.experiments.superposition_sae.claims import (
     represented,
     share,
 )
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 CHOSEN = 2.5
 """The penalty at which claims are judged: of the pilot's three the one that finds most."""

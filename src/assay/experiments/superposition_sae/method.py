@@ -3,26 +3,32 @@ it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
+from jaxtyping import Float
 
-from assay.core import PerRun, Spec
+from assay.core import PerRun, Spec, descent, fit, rng
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained, best_starts
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    import xarray as xr
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
+from assay.core.runs import Runs
+from assay.core.schedules import warm_up_decay
+from assay.data import planted
+from assay.dictionaries.baselines.linear import pca
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.measuring.metrics import fvu, l0
+from assay.dictionaries.measuring.recovery import cosines, support, support_sums
+from assay.dictionaries.nonlinearity import ReLU
+from assay.dictionaries.selection import TopK
+from assay.dictionaries.training import losses
+from assay.worlds.bottleneck.capacity import capacity
+from assay.worlds.bottleneck.crowding import crowding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +91,7 @@ class SuperpositionSAE(Spec):
         return f"{self.density / self.spread:g} to {self.density * self.spread:g}"
 
 
-def importances(runs: Runs[SuperpositionSAE]) -> Float[Tensor, "run f"]:
+def importances(runs: Runs[SuperpositionSAE]) -> Float[torch.Tensor, "run f"]:
     """[run, f]: ratio^rank in an order that each seed draws."""
     from assay.worlds.bottleneck import toy
 
@@ -94,8 +100,6 @@ def importances(runs: Runs[SuperpositionSAE]) -> Float[Tensor, "run f"]:
 
 def frequencies(runs: Runs[SuperpositionSAE]) -> Float[np.ndarray, "run f"]:
     """[run, f]: the probability that each feature is on, in an order of its own."""
-    from assay.core import rng
-
     s = runs.shared
     steps = np.linspace(-1, 1, s.features) if s.features > 1 else np.zeros(1)
     return (
@@ -106,12 +110,7 @@ def frequencies(runs: Runs[SuperpositionSAE]) -> Float[np.ndarray, "run f"]:
 
 def train_toys(runs: Runs[SuperpositionSAE], bench: Bench) -> Trained:
     """Of each run's candidates the toy with the lowest held-out loss: W [run, f, d], b [run, f]."""
-    import torch
 
-    from assay.core import descent, fit
-    from assay.core.fit import best_starts
-    from assay.core.schedules import warm_up_decay
-    from assay.data import planted
     from assay.worlds.bottleneck import toy
 
     s, p, k = runs.shared, frequencies(runs), runs.shared.candidates
@@ -119,12 +118,12 @@ def train_toys(runs: Runs[SuperpositionSAE], bench: Bench) -> Trained:
     weight = torch.ones(len(runs), s.features) if s.equal else importances(runs)
     weight = (weight / weight.mean(1, keepdim=True)).repeat_interleave(k, 0).to(bench.device)
 
-    def shared(stream: str, batch: int) -> Callable[[int], Tensor]:
+    def shared(stream: str, batch: int) -> Callable[[int], torch.Tensor]:
         """Batches of inputs, equal for all candidates of a run."""
         source = planted.sparse_features(runs, s.features, batch, stream=stream, density=p)
         return lambda step: source(step).repeat_interleave(k, 0)
 
-    def loss(params: dict[str, Tensor], x: Tensor) -> Tensor:
+    def loss(params: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         return toy.weighted_square(toy.reconstruct(params, x), x, weight)
 
     start, rate = (
@@ -143,16 +142,13 @@ def train_toys(runs: Runs[SuperpositionSAE], bench: Bench) -> Trained:
 
 def hidden_activations(
     runs: Runs[SuperpositionSAE],
-    before: Mapping[str, Tensor],
+    before: Mapping[str, torch.Tensor],
     batch: int,
     stream: str,
     p: Float[np.ndarray, "run f"] | None = None,
-) -> Callable[[int], tuple[Float[Tensor, "run b d"], Float[Tensor, "run b f"]]]:
+) -> Callable[[int], tuple[Float[torch.Tensor, "run b d"], Float[torch.Tensor, "run b f"]]]:
     """A source of the toys' hidden activations [run, b, d], scaled to E‖h‖² = d, and of the inputs
     [run, b, f] behind them."""
-    import torch
-
-    from assay.data import planted
 
     p = frequencies(runs) if p is None else p
     W = before["W"].cpu()
@@ -167,9 +163,6 @@ def hidden_activations(
 
 def train_dictionaries(runs: Runs[SuperpositionSAE], bench: Bench, before: Trained) -> Trained:
     """A dictionary on each toy's hidden activations; beside it the toy's W."""
-    from assay.dictionaries.nonlinearity import ReLU
-    from assay.dictionaries.selection import TopK
-    from assay.dictionaries.training import losses
     from assay.dictionaries.training.train import Method, fit_dictionaries
 
     s = runs.shared
@@ -183,7 +176,7 @@ def train_dictionaries(runs: Runs[SuperpositionSAE], bench: Bench, before: Train
         penalty=runs.each("penalty") / s.width**0.5,
     )
 
-    def batches(step: int) -> Tensor:
+    def batches(step: int) -> torch.Tensor:
         h, _ = draw(step)
         return shuffle_coordinates(h) if s.method == "shuffled" else h
 
@@ -194,12 +187,6 @@ def train_dictionaries(runs: Runs[SuperpositionSAE], bench: Bench, before: Train
 def fixed_directions(runs: Runs[SuperpositionSAE], bench: Bench, before: Trained) -> Trained:
     """Random directions, or principal components both ways round, each latent with the bias at
     which it is on as often as a feature."""
-    import torch
-
-    from assay.core import rng
-    from assay.dictionaries.baselines.linear import pca
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.nonlinearity import ReLU
 
     s = runs.shared
     h = hidden_activations(runs, before.tensors, 20_000, "bias")(0)[0]
@@ -217,11 +204,9 @@ def fixed_directions(runs: Runs[SuperpositionSAE], bench: Bench, before: Trained
     return with_toy(dictionary.to(bench.device).to_trained(), before)
 
 
-def shuffle_coordinates(h: Float[Tensor, "run b d"]) -> Float[Tensor, "run b d"]:
+def shuffle_coordinates(h: Float[torch.Tensor, "run b d"]) -> Float[torch.Tensor, "run b d"]:
     """Take each coordinate of the activations from another row: every coordinate keeps its law,
     directions are lost."""
-    import torch
-
     return torch.stack([h[..., k].roll(k, dims=1) for k in range(h.shape[-1])], dim=-1)
 
 
@@ -246,10 +231,6 @@ def measure(runs: Runs[SuperpositionSAE], trained: Trained, bench: Bench) -> xr.
 
 def toy_measures(runs: Runs[SuperpositionSAE], trained: Trained) -> dict[str, tuple[str, Any, str]]:
     """The toy's side: importance, probability, norm, capacity and crowding of every feature."""
-    import torch
-
-    from assay.worlds.bottleneck.capacity import capacity
-    from assay.worlds.bottleneck.crowding import crowding
 
     W, p = trained.tensors["W"].double().cpu(), frequencies(runs)
     return {
@@ -266,11 +247,6 @@ def dictionary_measures(
 ) -> dict[str, tuple[str, Any, str]]:
     """The dictionary's side: of each feature the cosine of the latent nearest in direction, and
     that latent's F1; L0 and FVU."""
-    import torch
-
-    from assay.dictionaries.dictionary import Dictionary
-    from assay.dictionaries.measuring.metrics import fvu, l0
-    from assay.dictionaries.measuring.recovery import cosines, support, support_sums
 
     s, dictionaries = runs.shared, Dictionary.of(trained).to("cpu")
     direction = cosines(trained.tensors["W"].cpu(), dictionaries.W_dec)  # [run, f, latent]

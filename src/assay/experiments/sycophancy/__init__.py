@@ -13,9 +13,10 @@ Cost: 245 s on 2 cores, 340 CPU-seconds, 1.4 GB a process; full a guess of 2 GPU
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, variant
+from assay.core.heavy import xr
 from assay.data import opinions
 from assay.data.opinions import CELLS, Ending, Place
 from assay.experiments.sycophancy.claims import CLAIMS, EXACT, FINDINGS, matching
@@ -28,9 +29,6 @@ from assay.experiments.sycophancy.method import (
     measure,
     train,
 )
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 SIZES = ("small", "middle", "large")
 
@@ -52,8 +50,6 @@ def by_size(arms: Sequence[str]) -> Derive:
     many parameters each has."""
 
     def derive(measured: Arms) -> xr.Dataset:
-        import xarray as xr
-
         parts = [measured[name] for name in arms]
         matched = [matching(part, "before").mean(("variant", "cell")) for part in parts]
         variables = {

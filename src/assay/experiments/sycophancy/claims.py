@@ -4,20 +4,16 @@ answers."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Bool
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, OneTerm, Published
+from assay.core.heavy import xr
 from assay.core.measures import by
+from assay.core.stats import Statistic
 from assay.data.opinions import CELLS, FAMILIES, Ending, Place
 from assay.features.answers import more_likely
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from jaxtyping import Bool
-
-    from assay.core.stats import Statistic
 
 PEREZ = (
     "Perez et al. 2022, Discovering Language Model Behaviors with Model-Written Evaluations, "
@@ -39,8 +35,6 @@ format was not followed."""
 def matching(arm: xr.Dataset, place: Place, ending: Ending = "answer") -> xr.DataArray:
     """[run, family, variant, cell]: the probability of the answer that matches the view that is
     told there and so."""
-    import xarray as xr
-
     indices = [i for i, c in enumerate(CELLS) if (c.place, c.ending) == (place, ending)]
     signs = xr.DataArray([CELLS[i].signs[0] for i in indices], dims="cell")
     return 0.5 + signs * (arm.agree.isel(cell=indices).drop_vars("cell") - 0.5)
@@ -98,8 +92,6 @@ def bias(what: int) -> OneTerm:
     """A value [family]: with no opinion told, by how much P(agree) (0) or P(A) (1) exceeds ½."""
 
     def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-        import xarray as xr
-
         indices = [i for i, c in enumerate(CELLS) if (c.place, c.ending) == ("none", "answer")]
         signs = xr.DataArray([CELLS[i].signs[1] if what else 1 for i in indices], dims="cell")
         return (signs * (arm.agree.isel(cell=indices).drop_vars("cell") - 0.5)).mean(
@@ -133,8 +125,6 @@ def asked_of(arm: str, value: OneTerm) -> Callable[[Arms], xr.DataArray]:
 def by_question(arms: Arms) -> xr.DataArray:
     """[question]: p̄ of SmolLM2 for every question, as if those of one family had nothing in
     common."""
-    import xarray as xr
-
     p = matching(arms["main"], "before").mean(("run", "cell"))
     return xr.DataArray(
         p.values.ravel(),

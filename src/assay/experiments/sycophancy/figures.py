@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from assay.core import Arms, Figure, columns, summary
+from assay.core.heavy import xr
 from assay.data.opinions import CELLS
 from assay.experiments.sycophancy.claims import ASKED, matching, p_bar, share_more_likely
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 MODELS = {
     "main": "SmolLM2",

@@ -13,23 +13,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
+from jaxtyping import Float
 
-from assay.core import Joint, PerRun, Spec
+from assay.core import Joint, PerRun, Spec, descent, fit, warm_up_decay
+from assay.core.bench import Bench
+from assay.core.fit import Trained
+from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.rng import generator
 from assay.data import opinions
 from assay.data.names import model_in_words
 from assay.data.opinions import ANSWERS, BIOGRAPHY, CELLS, Question
 from assay.experiments.sycophancy.planted import PAD, answer_loss, dialogues, words
+from assay.features.answers import Asked, answer_logprobs, mass, restricted, small_answer_logprobs
+from assay.subjects.folder import fingerprint
+from assay.subjects.pretrained import load
+from assay.worlds.networks.transformer import Sizes, transformer
 
 if TYPE_CHECKING:
-    import xarray as xr
-    from jaxtyping import Float
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
     from assay.core.runs import Runs
-    from assay.features.answers import Asked
 
 PLANTED = ""
 SCHOOL = 0.6
@@ -99,8 +101,6 @@ class Sycophancy(Spec):
 
 def inputs(s: Sycophancy) -> dict[str, str]:
     """What a run reads: our texts, the model, and a file of questions, each by its hash."""
-    from assay.subjects.folder import fingerprint
-
     read = {"texts": opinions.fingerprint()}
     if s.subject != PLANTED:
         read["model"] = fingerprint(s.subject)
@@ -113,9 +113,7 @@ def inputs(s: Sycophancy) -> dict[str, str]:
 def train_together(groups: Sequence[Runs[Sycophancy]], bench: Bench) -> list[Trained]:
     """Planted models of several arms as one ensemble; a model that is only asked is trained by
     nobody."""
-    from assay.core import Runs, descent, fit, warm_up_decay
-    from assay.core.fit import Trained
-    from assay.worlds.networks.transformer import Sizes, transformer
+    from assay.core import Runs
 
     runs = Runs([spec for group in groups for spec in group.specs])
     s = runs.shared
@@ -189,8 +187,6 @@ def from_file(s: Sycophancy) -> list[list[Asked]]:
 def measure(runs: Runs[Sycophancy], trained: Trained, bench: Bench) -> xr.Dataset:
     """P(agree) in every cell, of two answers one of which is given; how likely it is that one is
     given; and where each question belongs."""
-    from assay.features.answers import mass, restricted
-
     s = runs.shared
     prompts = [from_file(spec) if s.file else ours(spec) for spec in runs.specs]
     logs = log_probabilities(runs, trained, prompts, bench)  # [run, question, cell, answer]
@@ -243,9 +239,6 @@ def log_probabilities(
     """What each run's model thinks of every answer: runs × questions × cells."""
     s = runs.shared
     if s.subject != PLANTED:
-        from assay.features.answers import answer_logprobs
-        from assay.subjects.pretrained import load
-
         model = load(s.subject, bench.device)
         question_logs = []
         for run_prompts in prompts:
@@ -253,7 +246,6 @@ def log_probabilities(
                 question_logs.append(answer_logprobs(model, question))
                 bench.report(i + 1, len(run_prompts), "questions")
         return np.stack(question_logs).reshape(len(runs), -1, *question_logs[0].shape)
-    from assay.features.answers import small_answer_logprobs
 
     run_logs = []
     for r, run_prompts in enumerate(prompts):

@@ -4,26 +4,22 @@ probability, in words of their own."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from itertools import product
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from assay.core import rng
 from assay.core.errors import DataError
+from assay.core.heavy import torch
+from assay.core.runs import Runs
 from assay.data import opinions
 from assay.data.opinions import ANSWERS, BIOGRAPHY, CELLS, Cell
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from jaxtyping import Float, Int
-    from torch import Tensor
-
-    from assay.core.runs import Runs
+from assay.subjects.decoder import forward, normed
 
 PAD = 0
 """What fills the context before a prompt."""
@@ -107,7 +103,9 @@ def prompts() -> tuple[
     return tokens, start, cell
 
 
-def dialogues(runs: Runs, batch: int, school: int = 0) -> Callable[[int], tuple[Tensor, Tensor]]:
+def dialogues(
+    runs: Runs, batch: int, school: int = 0
+) -> Callable[[int], tuple[torch.Tensor, torch.Tensor]]:
     """step → (words [run, b, s] that end with an answer's letter, the planted probability [run, b]
     that it was A).
 
@@ -115,8 +113,6 @@ def dialogues(runs: Runs, batch: int, school: int = 0) -> Callable[[int], tuple[
     seed read the same prompts. In the first `school` steps every model learns to follow whatever
     view is told, quoted or not, and A is to agree in three prompts of four: a view and an order
     that only together tell the answer are not learned from nothing in the time."""
-    import torch
-
     tokens, start, cell = prompts()
     number = words().number
     lists = [np.array([number[word] for word in fields]) for fields in BIOGRAPHY]
@@ -140,7 +136,7 @@ def dialogues(runs: Runs, batch: int, school: int = 0) -> Callable[[int], tuple[
     # 2^31 is long
     sizes = np.array([len(tokens), *map(len, lists), 2, 2])
 
-    def draw_batch(step: int) -> tuple[Tensor, Tensor]:
+    def draw_batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
         draws = (
             rng.integers(runs.seeds, "sycophancy.dialogues", step, (batch, len(sizes)), 2**31 - 1)
             % sizes
@@ -158,15 +154,14 @@ def dialogues(runs: Runs, batch: int, school: int = 0) -> Callable[[int], tuple[
     return draw_batch
 
 
-def answer_loss(params: Mapping[str, Tensor], batch: tuple[Tensor, Tensor]) -> Float[Tensor, "run"]:
+def answer_loss(
+    params: Mapping[str, torch.Tensor], batch: tuple[torch.Tensor, torch.Tensor]
+) -> Float[torch.Tensor, "run"]:
     """Cross-entropy of the answer's letter, in expectation over the planted law, and of the bracket
     behind it; of no other word.
 
     Formula: −p log P(A) − (1 − p) log P(B) − log P(“)” | letter), mean over the batch
     """
-    import torch
-
-    from assay.subjects.decoder import forward, normed
 
     x, p = batch
     number = words().number

@@ -14,9 +14,9 @@ Cost: 220 s on 2 cores, 310 CPU-seconds, 1.7 GB a process; full a guess of 30 GP
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from assay.core import Arm, Arms, Derive, Experiment, grid, variant
+from assay.core.heavy import xr
 from assay.experiments.targets.claims import CLAIMS
 from assay.experiments.targets.figures import figures
 from assay.experiments.targets.method import (
@@ -28,9 +28,6 @@ from assay.experiments.targets.method import (
     no_training,
     train,
 )
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def keep_only(data: xr.Dataset, *names: str) -> xr.Dataset:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import Arms, Claim, Finding, Gate, Value
+from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.stats import Means, mean, ratio
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 SEED = (
     "nostalgebraist, remarks on Towards Monosemanticity: activations are an implementation detail"
@@ -119,7 +116,6 @@ def similarity(m: Means) -> np.ndarray:
 
 def inequality(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: Gini coefficient of what neurons are worth."""
-    import xarray as xr
 
     from assay.dictionaries.measuring.cell_measures import gini
 

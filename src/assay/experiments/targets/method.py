@@ -8,27 +8,30 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge
+from jaxtyping import Float
 
 from assay.core import Cost, Spec, probes
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import normal
+from assay.core.runs import Runs
 from assay.data import corpus as corpora
 from assay.data.names import model_in_words, text_in_words
-from assay.data.targets import Target, TargetSpec, targets
+from assay.data.targets import Target, Targets, TargetSpec, targets
 from assay.data.tiny import TinySpec, tiny
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.selection import TopK
+from assay.dictionaries.training import losses
 from assay.subjects import folder as models
+from assay.subjects.pretrained import fast_dtype, load
+from assay.subjects.readout import readout
+from assay.subjects.unread import unread as unread_of
+from assay.subjects.untrained import redrawn
 
 if TYPE_CHECKING:
-    import xarray as xr
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.data.targets import Targets
-    from assay.dictionaries.dictionary import Dictionary
     from assay.dictionaries.training.cells import Cell
 
 CELLS: dict[str, tuple[Target, Target]] = {
@@ -138,8 +141,6 @@ def cells_of(s: WhichTarget) -> dict[str, Cell]:
 
 def train(runs: Runs[WhichTarget], bench: Bench) -> Trained:
     """Every cell's dictionary of this seed, on the same batches."""
-    from assay.dictionaries.selection import TopK
-    from assay.dictionaries.training import losses
     from assay.dictionaries.training.cells import fit_cells
     from assay.dictionaries.training.train import Method
 
@@ -170,15 +171,12 @@ def train(runs: Runs[WhichTarget], bench: Bench) -> Trained:
 
 def no_training(runs: Runs[WhichTarget], bench: Bench) -> Trained:
     """Train nothing: the model is measured as it is."""
-    from assay.core.fit import Trained
-
     return Trained.nothing(runs)
 
 
 def measure(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> xr.Dataset:
     """What each cell's dictionary leaves of the update, reads and writes, and the model itself, by
     document."""
-    import torch
 
     from assay.dictionaries.training.cells import dictionaries
 
@@ -206,16 +204,14 @@ def measure(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> xr.Datas
     return measures(runs, coords=coords, **variables)
 
 
-def normals(s: WhichTarget, purpose: str, *shape: int, index: int = 0) -> Tensor:
+def normals(s: WhichTarget, purpose: str, *shape: int, index: int = 0) -> torch.Tensor:
     """Standard normal numbers of this seed, for one purpose."""
-    import torch
-
     return torch.from_numpy(normal(np.array([s.seed]), f"targets.{purpose}", index, shape)[0])
 
 
 def readable(
-    s: WhichTarget, x: Float[Tensor, "b m"], null: Float[Tensor, "m m"], purpose: str
-) -> Float[Tensor, "b m"]:
+    s: WhichTarget, x: Float[torch.Tensor, "b m"], null: Float[torch.Tensor, "m m"], purpose: str
+) -> Float[torch.Tensor, "b m"]:
     """Rows without what W_out does not read of them, and a little noise so that the share is not 0
     by arithmetic."""
     visible = x - x @ null
@@ -223,11 +219,10 @@ def readable(
 
 
 def model_measures(
-    s: WhichTarget, data: Any, raw: Mapping[Target, Tensor], grouping: Any
+    s: WhichTarget, data: Any, raw: Mapping[Target, torch.Tensor], grouping: Any
 ) -> dict[str, Any]:
     """Measures of the model alone: variance that W_out does not read, and what each neuron is worth
     to the logits."""
-    import torch
 
     from assay.dictionaries.measuring.cell_measures import by_document
 
@@ -268,10 +263,6 @@ def measure_blocks(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> x
     update do to the logits."""
     from assay.dictionaries.measuring.cell_measures import by_document, gini
     from assay.dictionaries.measuring.linear_effects import effect_errors, principal_parts
-    from assay.subjects.pretrained import fast_dtype, load
-    from assay.subjects.readout import readout
-    from assay.subjects.unread import unread as unread_of
-    from assay.subjects.untrained import redrawn
 
     (s,) = runs.specs
     name, text = s.subject.removeprefix("untrained "), corpora.load(s.corpus)
@@ -325,13 +316,12 @@ def measure_blocks(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> x
 def dictionary_measures(
     s: WhichTarget,
     cell_dictionaries: Mapping[str, Dictionary],
-    raw: Mapping[Target, Tensor],
+    raw: Mapping[Target, torch.Tensor],
     test: Any,
     grouping: Any,
 ) -> dict[str, Any]:
     """Measures of the trained dictionaries: errors in each space, likeness, and what the dictionary
     of activations writes."""
-    import torch
 
     from assay.dictionaries.measuring import cell_measures as of
     from assay.dictionaries.measuring.linear_effects import effect_errors
@@ -380,7 +370,7 @@ def dictionary_measures(
 
 
 def likeness_measures(
-    s: WhichTarget, cell_dictionaries: Mapping[str, Dictionary], features: Tensor, read: Any
+    s: WhichTarget, cell_dictionaries: Mapping[str, Dictionary], features: torch.Tensor, read: Any
 ) -> dict[str, Any]:
     """Measures of how well features of `act` are found among those of other cells, and what chance
     gives there."""

@@ -13,9 +13,10 @@ Cost: 200 s on 2 cores, 340 CPU-seconds, 2.1 GB a process; full a guess of 1 GPU
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from assay.core import Arm, Arms, Derive, Experiment, grid, variant
+from assay.core.heavy import xr
+from assay.core.sizes import Sizes
 from assay.experiments.ultra_rare_features.claims import CLAIMS
 from assay.experiments.ultra_rare_features.figures import figures
 from assay.experiments.ultra_rare_features.method import (
@@ -26,11 +27,6 @@ from assay.experiments.ultra_rare_features.method import (
     measure,
     train,
 )
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from assay.core.sizes import Sizes
 
 
 def with_other_kinds(source: str = "main", **places: str) -> Derive:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Published, Value
+from assay.core.heavy import xr
 from assay.core.stats import ratio
-
-if TYPE_CHECKING:
-    import xarray as xr
+from assay.dictionaries.dynamics import isolated
 
 SEED = (
     "nostalgebraist 2023, comment on Open Source Replication & Commentary on Anthropic's "
@@ -74,23 +72,17 @@ def against(base: str) -> Value:
 
 def flow_slopes(arms: Arms) -> list[list[float]]:
     """[mean 1, 2, 4 × span]: slopes of a lone feature's density under gradient flow."""
-    from assay.dictionaries.dynamics import isolated
-
     spans = ((1e2, 1e4), (1e4, 1e6), (1e6, 1e9))
     return [[path.slope(*span) for span in spans] for path in map(isolated.flow, (1, 2, 4))]
 
 
 def flow_floors(arms: Arms) -> list[float]:
     """[mean 1, 2]: density of a lone feature with its bias held at 0, over Φ(−‖μ‖)."""
-    from assay.dictionaries.dynamics import isolated
-
     return [isolated.flow(mean, held=True).density[-1] / isolated.floor(mean) for mean in (1, 2, 4)]
 
 
 def flow_alignments(arms: Arms) -> list[float]:
     """κ of lone features: free bias from 0 at ‖μ‖ = 1, 2, 4; bias held at −1 at the same."""
-    from assay.dictionaries.dynamics import isolated
-
     free = [isolated.flow(mean).alignment[-1] for mean in (1, 2, 4)]
     return free + [isolated.flow(mean, bias=-1, held=True).alignment[-1] for mean in (1, 2, 4)]
 

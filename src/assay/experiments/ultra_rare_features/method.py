@@ -3,34 +3,46 @@ it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
+from jaxtyping import Bool, Float, Int
 
 from assay.core import Cost, Joint, PerRun, Spec
+from assay.core.bench import Bench
 from assay.core.errors import SpecError
+from assay.core.fit import Trained
+from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.data.harvest import HarvestSpec, harvest
+from assay.core.rng import generator
+from assay.core.runs import Runs
+from assay.data.embedded import SMALLEST, Embedded, embedded
+from assay.data.harvest import Harvest, HarvestSpec, harvest
 from assay.data.harvest import inputs as harvest_inputs
 from assay.data.names import model_in_words, text_in_words
-from assay.features.training_measures import KINDS, SHOWN
+from assay.dictionaries.dynamics.byhand import ByHand
+from assay.dictionaries.dynamics.cohort import Counted, Snapshots
+from assay.dictionaries.dynamics.pulls import features
+from assay.dictionaries.nonlinearity import ReLU
+from assay.dictionaries.training import losses
+from assay.dictionaries.training.dead import DeadPolicy, Resample
+from assay.features.training_measures import (
+    KINDS,
+    SHOWN,
+    directions,
+    encoders,
+    gradients,
+    histograms,
+    savings,
+    trajectories,
+)
 from assay.subjects.folder import find
 from assay.subjects.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    import xarray as xr
-    from jaxtyping import Bool, Float, Int
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.data.embedded import Embedded
-    from assay.data.harvest import Harvest
     from assay.dictionaries.training.train import Method
 
 MOMENTS = ("half", "end")
@@ -140,8 +152,6 @@ def moments(steps: int) -> list[int]:
 
 def world(runs: Runs[UltraRare]) -> Embedded:
     """The planted truth of each run."""
-    from assay.data.embedded import embedded
-
     s = runs.shared
     truth = embedded(
         runs.seeds,
@@ -173,12 +183,7 @@ def batches(runs: Runs[UltraRare], bench: Bench) -> Callable[[int], Any]:
 def method(runs: Runs[UltraRare]) -> Method:
     """ReLU + L1 with independent starts of encoder and decoder; checks for dead latents at a
     quarter and a half spare a random half."""
-    import torch
 
-    from assay.dictionaries.dynamics.byhand import ByHand
-    from assay.dictionaries.nonlinearity import ReLU
-    from assay.dictionaries.training import losses
-    from assay.dictionaries.training.dead import DeadPolicy, Resample
     from assay.dictionaries.training.train import Method
 
     s = runs.shared
@@ -263,11 +268,9 @@ def measure(runs: Runs[UltraRare], trained: Trained, bench: Bench) -> xr.Dataset
     return measures(runs, coords=coords, **variables)
 
 
-def judging_inputs(run: Runs[UltraRare], bench: Bench) -> tuple[Any, Any, Tensor]:
+def judging_inputs(run: Runs[UltraRare], bench: Bench) -> tuple[Any, Any, torch.Tensor]:
     """(what latents are chosen by, what they are followed on, held-out rows): a formula, or
     training rows and held-out ones."""
-    import torch
-
     s = run.shared
     if s.subject == "planted":
         truth = world(run)
@@ -278,24 +281,10 @@ def judging_inputs(run: Runs[UltraRare], bench: Bench) -> tuple[Any, Any, Tensor
 
 
 def measures_of_run(
-    single: Runs[UltraRare], t: Mapping[str, Tensor], bench: Bench
+    single: Runs[UltraRare], t: Mapping[str, torch.Tensor], bench: Bench
 ) -> dict[str, tuple[str, Any, str]]:
     """Everything measured of one run, {name: (dims, values, unit)}: medians over each kind of
     latent."""
-    import torch
-
-    from assay.core.rng import generator
-    from assay.data.embedded import SMALLEST
-    from assay.dictionaries.dynamics.cohort import Counted, Snapshots
-    from assay.dictionaries.dynamics.pulls import features
-    from assay.features.training_measures import (
-        directions,
-        encoders,
-        gradients,
-        histograms,
-        savings,
-        trajectories,
-    )
 
     s, penalty = single.shared, float(single.each("penalty")[0])
     planted_world = s.subject == "planted"

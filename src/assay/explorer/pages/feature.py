@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from starlette.datastructures import QueryParams
@@ -19,11 +19,11 @@ from assay.explorer.render import Shown
 from assay.features import statistics
 from assay.features.index.reader import Context, Feature, Index, Row
 from assay.features.index.schema import ANTIPODAL, BINS, FEATURES, MATCHED, QUANTILES
+from assay.features.live.ablation import ablate_features
+from assay.features.live.attribution import attribute
+from assay.features.live.reader import Reader
 from assay.report.tables import decimals, minus
 from assay.report.tables import number as rounded
-
-if TYPE_CHECKING:
-    from assay.features.live.reader import Reader
 
 OPEN = 10
 """Contexts of a list that are shown before it is unfolded."""
@@ -83,9 +83,6 @@ class OwnText:
 def own_text(reader: Reader, number: int, text: str) -> OwnText:
     """Read a text and ask one feature. Raises: DataError for a text that is too long or too short,
     or a number that is not there."""
-    from assay.features.live.ablation import ablate_features
-    from assay.features.live.attribution import attribute
-
     reading = reader.read(text)
     if not 0 <= number < reader.dictionary.width:
         raise Problem(UNKNOWN, f"there is no feature {number}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -15,16 +15,15 @@ from assay.core.errors import ModelError
 from assay.explorer import changes, query_args
 from assay.explorer.changes import Wanted
 from assay.explorer.library import Library
+from assay.explorer.live import Loaded
 from assay.explorer.problems import ASKED, Problem
 from assay.explorer.render import Moved, Shown
 from assay.features.index.reader import Index
-
-if TYPE_CHECKING:
-    from assay.explorer.live import Loaded
-    from assay.features.live.ablation import Matters
-    from assay.features.live.attribution import Attribution
-    from assay.features.live.edits import Chance
-    from assay.features.live.reader import Firings, Reading
+from assay.features.live.ablation import Matters, ablate_features, ablate_firings, matters
+from assay.features.live.attribution import Attribution, attribute
+from assay.features.live.edits import Chance, change, likely, outlook
+from assay.features.live.paths import split_paths
+from assay.features.live.reader import Firings, Reading
 
 COUNT, ROWS = 10, 16
 """Features listed as mattering, and in a ranking; rows of the heat map."""
@@ -154,9 +153,6 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
 
 def answers(index: Index, loaded: Loaded, q: Question) -> dict[str, Any]:
     """All numbers of the page. Raises: Problem for what cannot be read or asked."""
-    from assay.features.live.attribution import attribute
-    from assay.features.live.edits import likely
-
     text = loaded.ask(("read", q.text), lambda reader: reader.read(q.text))
     target_position = len(text) if q.at is None else q.at
     if not 1 <= target_position <= len(text):
@@ -278,9 +274,6 @@ def _mattering(
 def _really(loaded: Loaded, reading: Reading, target_position: int) -> dict[str, Any]:
     """What ablation says of the features that matter most, of all of them at once, and the path of
     those on just before the token."""
-    from assay.features.live.ablation import ablate_features, matters
-    from assay.features.live.paths import split_paths
-
     reader = loaded.reader
     mattering: Matters = matters(reader, reading, target_position - 1, count=COUNT)
     features = [int(k) for k in mattering.feature]
@@ -402,8 +395,6 @@ def _direct(
 ) -> np.ndarray | None:
     """Rise of the loss of token `at` without each firing just before it, along the direct path;
     None where no path is direct."""
-    from assay.features.live.ablation import ablate_firings
-
     try:
         return ablate_firings(
             loaded.reader, reading.cut(target_position + 1), firings, mode="direct"
@@ -428,8 +419,6 @@ def _changed(
     loaded: Loaded, key: tuple[Any, ...], text: Reading, reading: Reading, edits: Sequence[Wanted]
 ) -> dict[str, Any]:
     """The next token's distribution and the text's losses, before and after the changes."""
-    from assay.features.live.edits import change, outlook
-
     target_position = key[1]
     edited = loaded.ask(
         ("change", *key, tuple(edits)),

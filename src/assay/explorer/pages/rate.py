@@ -8,17 +8,15 @@ import secrets
 import shlex
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.datastructures import QueryParams
 
+from assay.evaluation.rating import Rating
 from assay.explorer import query_args, shading
 from assay.explorer.problems import ASKED, Problem
 from assay.explorer.render import Moved, Shown
 from assay.features.rating.answers import MEANINGS
-
-if TYPE_CHECKING:
-    from assay.evaluation.rating import Rating
 
 KEYS = dict(zip("123", MEANINGS, strict=True))
 """The keys of `assay rate` in the terminal, and their scores."""

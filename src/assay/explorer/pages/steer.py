@@ -20,6 +20,7 @@ from assay.explorer.problems import ASKED, Problem
 from assay.explorer.render import Moved, Shown
 from assay.explorer.writing import LONGEST, Writing
 from assay.features.index.reader import Index
+from assay.features.live.steering import steer
 
 NEW, MOST = 40, 120
 """Tokens that are written where nothing else is asked, and at most."""
@@ -162,8 +163,6 @@ def _leads(index: Index, q: Question) -> list[tuple[Wanted, str, str]]:
 
 
 def _writing(loaded: Loaded, q: Question, room: int) -> Writing:
-    from assay.features.live.steering import steer
-
     def begin() -> Any:
         return steer(
             loaded.reader,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.datastructures import QueryParams
 
@@ -16,11 +16,9 @@ from assay.explorer.live import TOKENS
 from assay.explorer.problems import UNKNOWN, Problem
 from assay.explorer.render import Shown
 from assay.features.index.reader import Index
-
-if TYPE_CHECKING:
-    from assay.features.live.edits import Chance
-    from assay.features.live.firing import FiringEffect, Without
-    from assay.features.live.reader import Reader, Reading
+from assay.features.live.edits import Chance
+from assay.features.live.firing import FiringEffect, Without, firing_effect
+from assay.features.live.reader import Reader, Reading
 
 COUNT = 5
 """Tokens listed as likelier, and as less likely."""
@@ -102,8 +100,6 @@ def _place(index: Index, query: QueryParams) -> Place:
 def answer(reader: Reader, index: Index, number: int, place: Place) -> dict[str, Any]:
     """All numbers of the page. Raises: DataError where the feature is not on there, or the token is
     beyond what is read."""
-    from assay.features.live.firing import firing_effect
-
     fields = dict(place)
     reading, position = _reading(reader, index, fields), int(fields["position"])
     if position >= len(reading):

@@ -6,22 +6,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Int
-from scipy.stats import spearmanr
 
+from assay.core.heavy import scipy, torch
 from assay.core.intervals import interval
 from assay.dictionaries.measuring.ablation import capture, spliced_run
 from assay.features.importance import STREAM, finish, importance_sums
 from assay.features.index.blocks import LEAST
 from assay.features.index.firings import Block, Firings
 from assay.features.index.passes import CELLS, Place
-
-if TYPE_CHECKING:
-    from assay.features.live.reader import Reader, Reading
+from assay.features.live.paths import split_paths
+from assay.features.live.promoted import promoted
+from assay.features.live.reader import Reader, Reading
 
 SHOWN = 2
 """Firings of each feature whose paths and exact logits are worked out: its strongest in windows of
@@ -116,7 +115,7 @@ def ablate(
     estimate, exact = columns["gradient_sample"], columns["ablation_text"]
     both = np.isfinite(estimate) & np.isfinite(exact)
     agreement = (
-        float(spearmanr(estimate[both], exact[both]).statistic)
+        float(scipy.stats.spearmanr(estimate[both], exact[both]).statistic)
         if both.sum() > 2 and np.ptp(estimate[both]) > 0
         else None
     )
@@ -315,10 +314,6 @@ def _strongest(
 ) -> Callable[[int, Block, np.ndarray], tuple[float, ...]]:
     """Tell of a feature, its firings and those on the sample the numbers `PATHS`: at its strongest
     ones."""
-    from assay.features.live.paths import split_paths
-    from assay.features.live.promoted import promoted
-    from assay.features.live.reader import Reader
-
     reader = Reader(
         place.subject,
         place.dictionary,

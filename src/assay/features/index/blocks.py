@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.special import stdtrit
 
+from assay.core.heavy import scipy
 from assay.dictionaries.measuring.rarity import BOUNDS
 from assay.features import statistics
 from assay.features.index.firings import Block
@@ -103,7 +103,9 @@ def _limits(
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.bincount(owner, of_document, features) / n
         residual = np.bincount(owner, (of_document - ratio[owner] * count) ** 2, features)
-        half = stdtrit(np.maximum(m - 1, 1), 0.975) * np.sqrt(m / (m - 1) * residual) / n
+        half = (
+            scipy.special.stdtrit(np.maximum(m - 1, 1), 0.975) * np.sqrt(m / (m - 1) * residual) / n
+        )
     low, high = (np.where(m >= LEAST, ratio + side * half, np.nan) for side in (-1, 1))
     return {"gradient_low": low, "gradient_high": high}
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.core.errors import DataError
+from assay.core.heavy import scipy
 from assay.features.index.about import Damaged
 
 ROWS = 2048
@@ -44,12 +45,10 @@ class Match:
 
         Formula: x with (1 − ½ P(B > x²))ⁿ = ½, B ~ Beta(½, (d − 1)/2), for n rows in d dimensions
         """
-        from scipy.stats import beta
-
         if self.dimensions < 2:
             return 1.0
         above = -2 * np.expm1(-np.log(2) / len(self.back))
-        return float(np.sqrt(beta.isf(min(1.0, above), 0.5, (self.dimensions - 1) / 2)))
+        return float(np.sqrt(scipy.stats.beta.isf(min(1.0, above), 0.5, (self.dimensions - 1) / 2)))
 
 
 def rows(folder: Path) -> Float[np.ndarray, "f d"]:

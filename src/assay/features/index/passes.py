@@ -8,11 +8,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.positions import outlier_limit, select_positions
 from assay.dictionaries.measuring.sums import switched_on
@@ -101,9 +100,9 @@ def read(place: Place, tokens: Int[np.ndarray, "w s"], *, gradients: bool) -> Wi
     subject, dictionary = place.subject, place.dictionary
     sites = [site for site in {place.reads, place.writes, place.neurons} if site is not None]
     ids = torch.from_numpy(tokens.astype(np.int64)).to(subject.device)
-    leaf: list[Tensor] = []
+    leaf: list[torch.Tensor] = []
 
-    def watched(x: Tensor) -> Tensor:
+    def watched(x: torch.Tensor) -> torch.Tensor:
         leaf.append(x.detach().clone().requires_grad_())
         return leaf[0]
 
@@ -126,8 +125,8 @@ def read(place: Place, tokens: Int[np.ndarray, "w s"], *, gradients: bool) -> Wi
         slope = torch.autograd.grad(trace.final, leaf[0], upstream)[0].flatten(2).float()[keep]
         sums = {"loss": loss, "predictions": float(ids[:, 1:].numel())}
     x, y, rows = inputs[keep], acts[keep], keep.flatten().nonzero()[:, 0]
-    parts: list[tuple[Tensor, Tensor, Tensor]] = []
-    effects: list[Tensor] = []
+    parts: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+    effects: list[torch.Tensor] = []
     error = 0.0
     for a, codes in _codes(dictionary, x):
         row, feature = codes.nonzero(as_tuple=True)
@@ -167,8 +166,8 @@ def read(place: Place, tokens: Int[np.ndarray, "w s"], *, gradients: bool) -> Wi
 
 
 def _codes(
-    dictionary: Dictionary, x: Float[Tensor, "b d_in"]
-) -> Iterator[tuple[int, Float[Tensor, "c f"]]]:
+    dictionary: Dictionary, x: Float[torch.Tensor, "b d_in"]
+) -> Iterator[tuple[int, Float[torch.Tensor, "c f"]]]:
     """Activations of rows, some at a time, each with the number of its first row."""
     size = max(1, CELLS // dictionary.width)
     for a in range(0, max(1, len(x)), size):
@@ -178,12 +177,12 @@ def _codes(
 
 def _effect(
     dictionary: Dictionary,
-    feature: Int[Tensor, "n"],
-    row: Int[Tensor, "n"],
-    value: Float[Tensor, "n"],
-    x: Float[Tensor, "b d_in"],
-    slope: Float[Tensor, "b d"],
-) -> Float[Tensor, "n"]:
+    feature: Int[torch.Tensor, "n"],
+    row: Int[torch.Tensor, "n"],
+    value: Float[torch.Tensor, "n"],
+    x: Float[torch.Tensor, "b d_in"],
+    slope: Float[torch.Tensor, "b d"],
+) -> Float[torch.Tensor, "n"]:
     out = torch.empty_like(value)
     for a in range(0, len(feature), CHUNK):
         some = slice(a, a + CHUNK)

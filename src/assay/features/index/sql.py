@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import resource
 import subprocess
 import sys
 import threading
@@ -221,8 +222,6 @@ def _limit(seconds: float) -> None:
     with contextlib.suppress(
         ImportError, OSError, ValueError
     ):  # not every system has such limits; the asker's clock is left
-        import resource
-
         used = resource.getrusage(resource.RUSAGE_SELF)
         spent = math.ceil(used.ru_utime + used.ru_stime + seconds)
         resource.setrlimit(resource.RLIMIT_CPU, (spent + 1, spent + 2))

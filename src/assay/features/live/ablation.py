@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.measuring.ablation import spliced_run
 from assay.features.importance import Job, Mode, check_direct, deltas, end_of_stream
 from assay.features.live.attribution import Agreement, agreement, attribute, predicts
@@ -78,7 +77,7 @@ def ablate_features(
         else torch.zeros(0, 1, len(reading), dtype=torch.bool)
     )
 
-    def removed(job: Job) -> Float[Tensor, "s d"]:
+    def removed(job: Job) -> Float[torch.Tensor, "s d"]:
         return added(reader.dictionary, groups[job.group], columns[job.group], reading.inputs)
 
     first = np.array([group[0] for group in groups], dtype=np.int64)
@@ -107,7 +106,7 @@ def ablate_firings(
         parts.device
     )
 
-    def removed(job: Job) -> Float[Tensor, "s d"]:
+    def removed(job: Job) -> Float[torch.Tensor, "s d"]:
         out = torch.zeros_like(reading.acts)
         out[int(firings.position[job.group])] = parts[job.group]
         return out
@@ -120,8 +119,8 @@ def _ablation(
     reading: Reading,
     feature: Int[np.ndarray, "n"],
     position: Int[np.ndarray, "n"],
-    removed: Callable[[Job], Float[Tensor, "s d"]],
-    on: Bool[Tensor, "n 1 s"],
+    removed: Callable[[Job], Float[torch.Tensor, "s d"]],
+    on: Bool[torch.Tensor, "n 1 s"],
     mode: Mode,
     batch: int,
 ) -> Ablation:

@@ -12,11 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.measuring.ablation import spliced_run
 from assay.features.live.reader import CHUNK, Firings, Reader, Reading
 from assay.features.loss_gradient import loss_gradient
@@ -37,7 +36,7 @@ class Attribution:
     error: Float[np.ndarray, "s"]
     """At each token that counts, for taking out what the dictionary leaves unexplained; 0
     elsewhere."""
-    gradient: Float[Tensor, "s d"] = field(repr=False)
+    gradient: Float[torch.Tensor, "s d"] = field(repr=False)
     """Of the loss, by the activations where the dictionary writes."""
 
     def top(self, count: int) -> Int[np.ndarray, "m"]:

@@ -8,11 +8,10 @@ from math import isfinite
 from typing import Literal
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
 
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.measuring.ablation import nats, spliced_run
 from assay.features.importance import check_direct, end_of_stream
 from assay.features.live.reader import Reader, Reading
@@ -48,7 +47,7 @@ class Change:
         """Takes the feature out."""
         return cls(feature, factor=0.0, positions=positions)
 
-    def of(self, codes: Float[Tensor, "s"]) -> Float[Tensor, "s"]:
+    def of(self, codes: Float[torch.Tensor, "s"]) -> Float[torch.Tensor, "s"]:
         """Activations after the change."""
         return (
             torch.full_like(codes, self.value)
@@ -60,11 +59,11 @@ class Change:
 def changed_part(
     reader: Reader,
     changes: Sequence[Change],
-    codes: Float[Tensor, "s k"],
-    inputs: Float[Tensor, "s d_in"],
-    counts: Bool[Tensor, "s"],
+    codes: Float[torch.Tensor, "s k"],
+    inputs: Float[torch.Tensor, "s d_in"],
+    counts: Bool[torch.Tensor, "s"],
     first: int = 0,
-) -> Float[Tensor, "s d"]:
+) -> Float[torch.Tensor, "s d"]:
     """What changes add to the activations where the dictionary writes; `first` is the number of the
     first of these positions.
 
@@ -110,7 +109,7 @@ class Changed:
     """The loss with the changes."""
     kl: Float[np.ndarray, "s"]
     """KL(before ‖ after) of the next token's distribution at each position, nats."""
-    final: Float[Tensor, "s d"] = field(repr=False)
+    final: Float[torch.Tensor, "s d"] = field(repr=False)
     """What the unembedding reads with the changes."""
 
     @property
@@ -223,24 +222,27 @@ def likely(reader: Reader, reading: Reading, position: int, count: int = 10) -> 
 
 
 def _log_probabilities(
-    reader: Reader, final: Float[Tensor, "s d"], position: int
-) -> Float[Tensor, "v"]:
+    reader: Reader, final: Float[torch.Tensor, "s d"], position: int
+) -> Float[torch.Tensor, "v"]:
     if not 0 <= position < len(final):
         raise DataError(f"the text's tokens are numbered 0 to {len(final) - 1}, got {position}")
     with torch.no_grad():
-        logits: Tensor = reader.subject.model.get_output_embeddings()(
+        logits: torch.Tensor = reader.subject.model.get_output_embeddings()(
             final[position : position + 1]
         )
     return logits[0].double().log_softmax(-1).cpu()
 
 
-def _first(values: Float[Tensor, "v"], count: int) -> list[int]:
+def _first(values: Float[torch.Tensor, "v"], count: int) -> list[int]:
     """The places of the largest, ties by token id."""
     return [int(i) for i in torch.argsort(-values, stable=True)[:count]]
 
 
 def _chances(
-    reader: Reader, ids: list[int], before: Float[Tensor, "v"], after: Float[Tensor, "v"]
+    reader: Reader,
+    ids: list[int],
+    before: Float[torch.Tensor, "v"],
+    after: Float[torch.Tensor, "v"],
 ) -> tuple[Chance, ...]:
     words = reader.subject.token_text(ids)
     return tuple(

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaxtyping import Float
-from torch import Tensor
 
+from assay.core.heavy import torch
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.readout import Norm, final_norm
 
@@ -17,8 +17,8 @@ class Unembedding:
     """The way from the stream to the logits: norm, gain and matrix. A LayerNorm's bias is left out:
     it cancels in differences."""
 
-    W_U: Float[Tensor, "v d"]
-    gain: Float[Tensor, "d"]
+    W_U: Float[torch.Tensor, "v d"]
+    gain: Float[torch.Tensor, "d"]
     norm: Norm | None
     """Without one, parts act on the logits as they are."""
 
@@ -31,28 +31,32 @@ class Unembedding:
             final_norm(subject),
         )
 
-    def exact(self, part: Float[Tensor, "n d"], x: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
+    def exact(
+        self, part: Float[torch.Tensor, "n d"], x: Float[torch.Tensor, "n d"]
+    ) -> Float[torch.Tensor, "n v"]:
         """Logits of the stream x less those without the part, centred.
 
         Formula: W_U [N(x) − N(x − part)], less its mean over the vocabulary
         """
         return self.centred(part if self.norm is None else self.norm.exact(part, x))
 
-    def frozen(self, part: Float[Tensor, "n d"], x: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
+    def frozen(
+        self, part: Float[torch.Tensor, "n d"], x: Float[torch.Tensor, "n d"]
+    ) -> Float[torch.Tensor, "n v"]:
         """That difference with the norm's divisor held at that of x, centred.
 
         Formula: W_U Γ P part / σ(x), less its mean over the vocabulary
         """
         return self.centred(part if self.norm is None else self.norm.frozen(part, x))
 
-    def linear(self, rows: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
+    def linear(self, rows: Float[torch.Tensor, "n d"]) -> Float[torch.Tensor, "n v"]:
         """Logits of directions without the norm's division, not centred.
 
         Formula: W_U Γ P row
         """
         return ((rows if self.norm is None else self.norm.project(rows)) * self.gain) @ self.W_U.T
 
-    def centred(self, e: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
+    def centred(self, e: Float[torch.Tensor, "n d"]) -> Float[torch.Tensor, "n v"]:
         """Logits of what the norm gives before its gain, less their mean over the vocabulary, which
         softmax ignores."""
         logits = (e * self.gain) @ self.W_U.T
@@ -60,8 +64,8 @@ class Unembedding:
 
 
 def log_probability_changes(
-    logits: Float[Tensor, "n v"], difference: Float[Tensor, "n v"]
-) -> Float[Tensor, "n v"]:
+    logits: Float[torch.Tensor, "n v"], difference: Float[torch.Tensor, "n v"]
+) -> Float[torch.Tensor, "n v"]:
     """ΔCE of every possible next token when `difference` is taken off the logits, nats; above 0
     what was taken off helped it.
 

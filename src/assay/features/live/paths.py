@@ -12,10 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
+from assay.core.heavy import torch
 from assay.dictionaries.measuring.ablation import spliced_run
 from assay.dictionaries.measuring.splice import Passage
 from assay.features.importance import check_direct
@@ -115,5 +114,5 @@ def _split(
     return tuple(v.double().cpu().numpy() for v in values)
 
 
-def _length(x: Float[Tensor, "n v"]) -> Float[Tensor, "n"]:
+def _length(x: Float[torch.Tensor, "n v"]) -> Float[torch.Tensor, "n"]:
     return torch.linalg.vector_norm(x, dim=-1)

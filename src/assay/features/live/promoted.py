@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.features.effects import extremes
 from assay.features.importance import check_direct
 from assay.features.live.logits import Unembedding

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import capture
 from assay.dictionaries.measuring.positions import outlier_limit, select_positions
@@ -86,9 +85,9 @@ class Reading:
     where it writes."""
     passage: Passage = field(repr=False)
     """The text as one window, with its activations."""
-    stream: Float[Tensor, "s d"] = field(repr=False)
+    stream: Float[torch.Tensor, "s d"] = field(repr=False)
     """The residual stream before the final norm."""
-    final: Float[Tensor, "s d"] = field(repr=False)
+    final: Float[torch.Tensor, "s d"] = field(repr=False)
     """What the unembedding reads."""
 
     def __len__(self) -> int:
@@ -100,12 +99,12 @@ class Reading:
         return tuple(int(i) for i in np.flatnonzero(~self.keep))
 
     @property
-    def inputs(self) -> Float[Tensor, "s d_in"]:
+    def inputs(self) -> Float[torch.Tensor, "s d_in"]:
         """What the dictionary reads."""
         return (self.passage.acts if self.passage.inputs is None else self.passage.inputs)[0]
 
     @property
-    def acts(self) -> Float[Tensor, "s d"]:
+    def acts(self) -> Float[torch.Tensor, "s d"]:
         """The activations where the dictionary writes."""
         return self.passage.acts[0]
 
@@ -286,13 +285,13 @@ class Reader:
             trace.final[0],
         )
 
-    def codes(self, inputs: Float[Tensor, "b d_in"]) -> Float[Tensor, "b f"]:
+    def codes(self, inputs: Float[torch.Tensor, "b d_in"]) -> Float[torch.Tensor, "b f"]:
         """Activations of every feature, 0 where it is off."""
         codes = self.dictionary.encode(inputs)[0]
         return codes * switched_on(self.dictionary, codes)
 
     def outlier_limits(
-        self, inputs: Float[Tensor, "w s d_in"], acts: Float[Tensor, "w s d"]
+        self, inputs: Float[torch.Tensor, "w s d_in"], acts: Float[torch.Tensor, "w s d"]
     ) -> tuple[float, float]:
         """Lengths above which an activation is an outlier, where the dictionary reads and writes:
         of this text alone."""
@@ -304,7 +303,7 @@ class Reader:
         )
         return first, second
 
-    def parts(self, reading: Reading, firings: Firings) -> Float[Tensor, "n d"]:
+    def parts(self, reading: Reading, firings: Firings) -> Float[torch.Tensor, "n d"]:
         """What each of these firings adds to the reconstruction at its position."""
         if not len(firings):
             return reading.acts[:0]

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core import rng
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.dictionaries.measuring.ablation import nats
 from assay.dictionaries.measuring.positions import select_positions
 from assay.features.live.edits import Change, changed_part, check_changes, features_of
@@ -182,13 +181,13 @@ def _edits(
     reader: Reader, changes: Sequence[Change], limits: tuple[float, float], first: int
 ) -> Mapping[Site, Edit]:
     """Changes of the first of three rows, at positions from `first` on."""
-    met: dict[str, Tensor] = {}
+    met: dict[str, torch.Tensor] = {}
 
-    def remember(x: Tensor) -> Tensor:
+    def remember(x: torch.Tensor) -> torch.Tensor:
         met["inputs"] = x[:1].flatten(2).float()
         return x
 
-    def put(x: Tensor) -> Tensor:
+    def put(x: torch.Tensor) -> torch.Tensor:
         acts = x[:1].flatten(2).float()
         inputs = met.get("inputs", acts)
         counts = select_positions(inputs, acts, limits, max(0, reader.skip_first - first))[0]
@@ -207,7 +206,7 @@ def _edits(
     )
 
 
-def _noise(seed: int, index: int, like: Float[Tensor, "r v"]) -> Float[Tensor, "v"]:
+def _noise(seed: int, index: int, like: Float[torch.Tensor, "r v"]) -> Float[torch.Tensor, "v"]:
     """Gumbel noise: the largest of logits/T + noise is a draw from softmax(logits/T)."""
     uniforms = rng.uniform(np.array([seed]), "steer.token", index, (like.shape[-1],))[0].astype(
         np.float64

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
 
 from assay.core import rng
 from assay.core.errors import DataError
+from assay.core.heavy import scipy
 from assay.core.spec import canonical_json
 from assay.features.index.reader import Context, Index
 
@@ -95,7 +95,7 @@ def matched(index: Index, density: Float[np.ndarray, "n"]) -> list[int]:
             f"{len(density)} are to be rated"
         )
     distances = np.abs(np.log(density)[:, None] - np.log(columns["density"][fit])[None])
-    rows, places = linear_sum_assignment(distances)
+    rows, places = scipy.optimize.linear_sum_assignment(distances)
     numbers: Int[np.ndarray, "n"] = fit[places[np.argsort(rows)]]
     return [int(number) for number in numbers]
 

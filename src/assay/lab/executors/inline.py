@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Generator, Iterable
 
+from assay.core.heavy import torch
 from assay.lab.events import Outcome
 from assay.lab.worker import Report, Task, run_group
 
@@ -26,8 +27,6 @@ class Inline:
 
     def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
         """The outcome of each task, in order."""
-        import torch
-
         for task in tasks:
             if task is None:
                 time.sleep(_AGAIN)

@@ -12,11 +12,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assay.core.claims import Claim, Judged
+from assay.core.heavy import xr
 from assay.core.intervals import interval
 from assay.core.judging import FEWEST, FEWEST_ALONE, Scope, judge
 from assay.core.memo import remembering
@@ -24,10 +25,8 @@ from assay.core.reading import Others, Table, run_unit, tabulate
 from assay.core.reasons import IDENTICAL
 from assay.core.scales import rescale
 from assay.core.stats import mean
+from assay.dictionaries.measuring.measures import TABLE
 from assay.report.bundle import steps
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 Arms = Mapping[str, "xr.Dataset"]
 Told = dict[str, Any]
@@ -305,8 +304,6 @@ TRIES = 61
 def quantities(names: Iterable[str]) -> Told:
     """The quantities of the table of measures that a study names: the sums that each is made of,
     and how, as steps."""
-    from assay.dictionaries.measuring.measures import TABLE
-
     table, entries = {m.name: m for m in TABLE}, {}
     for name in names:
         if name not in table:

@@ -14,19 +14,17 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.resources import files as of_package
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from assay.core.figures import Figure
+from assay.core.heavy import xr
 from assay.core.plain import as_json, plain
+from assay.dictionaries.measuring.measures import TABLE
 from assay.report import draw, export, pages, tables
 from assay.report.bundle import judge
 from assay.report.bundle.contents import Carried, quantities
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from assay.core.figures import Figure
 
 MOST = 8192
 """Numbers per run above which a measure that no text condition names is left out, as of records."""
@@ -204,8 +202,6 @@ def _claims(whole: Whole) -> tuple[dict[str, Any], dict[str, bytes]]:
 def _measures(whole: Whole, measure_names: set[str]) -> tuple[dict[str, Any], dict[str, bytes]]:
     """What was measured, arm by arm: an index with names, units and levels, and the numbers; large
     ones that no condition names are left out."""
-    from assay.dictionaries.measuring.measures import TABLE
-
     measure_names = (
         measure_names
         | {term for m in TABLE if m.name in measure_names for term in m.terms}

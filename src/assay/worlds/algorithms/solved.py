@@ -5,22 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
 from jaxtyping import Float, Int
 
-from assay.core import PerRun, Spec, rng
+from assay.core import PerRun, Spec, descent, fit, rng, warm_up_decay
+from assay.core.bench import Bench
+from assay.core.fit import Trained
+from assay.core.heavy import torch
+from assay.core.runs import Runs
+from assay.subjects.decoder import MATRICES, Params, Shape, forward
 from assay.worlds.algorithms.task import Task, has_answer
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.subjects.decoder import Params, Shape
 
 Train = Callable[["Runs[Solved]", "Bench"], "Trained"]
 
@@ -51,12 +48,9 @@ def draw_batch(
     return tokens, np.roll(answers, 1, 1) if runs.shared.answers == "shuffled" else answers
 
 
-def start(seeds: Int[np.ndarray, "run"], shape: Shape) -> dict[str, Tensor]:
+def start(seeds: Int[np.ndarray, "run"], shape: Shape) -> dict[str, torch.Tensor]:
     """Parameters before training: matrices N(0, 1/inputs), those that write to the stream half as
     wide; embeddings N(0, 0.1²)."""
-    import torch
-
-    from assay.subjects.decoder import MATRICES
 
     wide = {
         "W_E": 0.1,
@@ -68,7 +62,7 @@ def start(seeds: Int[np.ndarray, "run"], shape: Shape) -> dict[str, Tensor]:
         "W_U": shape.d**-0.5,
     }
 
-    def begun(name: str, size: tuple[int, ...]) -> Tensor:
+    def begun(name: str, size: tuple[int, ...]) -> torch.Tensor:
         if name not in MATRICES:
             return (torch.ones if name.startswith("gain") else torch.zeros)(len(seeds), *size)
         return torch.from_numpy(
@@ -87,15 +81,10 @@ def training(task: Task, shape: Shape, without: Collection[str] = ()) -> Train:
     """
 
     def train(runs: Runs[Solved], bench: Bench) -> Trained:
-        import torch
-        from torch.nn.functional import cross_entropy
-
-        from assay.core import descent, fit, warm_up_decay
-        from assay.subjects.decoder import forward
 
         s, decay = runs.shared, torch.from_numpy(runs.each("decay").astype(np.float32))
 
-        def loss(params: Params, batch: Tensor) -> Tensor:
+        def loss(params: Params, batch: torch.Tensor) -> torch.Tensor:
             tokens, answers = batch.unbind(1)
             params = {
                 name: p * 0 if name in without else p for name, p in params.items()
@@ -109,7 +98,7 @@ def training(task: Task, shape: Shape, without: Collection[str] = ()) -> Train:
                     [1.0, 0.0, 1.0]
                 ).view(3, 1, 1)
             logits = forward(params, tokens, shape.activation)[0]
-            lost = cross_entropy(
+            lost = torch.nn.functional.cross_entropy(
                 logits.flatten(0, 2), answers.flatten(), ignore_index=-1, reduction="none"
             ).view(len(tokens), -1)
             mean = lost.sum(1) / (answers >= 0).flatten(1).sum(1)
@@ -120,7 +109,7 @@ def training(task: Task, shape: Shape, without: Collection[str] = ()) -> Train:
                 else mean
             )
 
-        def batch(step: int) -> Tensor:
+        def batch(step: int) -> torch.Tensor:
             return torch.from_numpy(np.stack(draw_batch(runs, task, step, s.batch), 1))
 
         begun = {
@@ -144,9 +133,6 @@ def right(
 ) -> tuple[Float[np.ndarray, " run"], Float[np.ndarray, " run"]]:
     """Measure on n held-out inputs, the same for all runs, the share of right answers and of inputs
     with every answer right."""
-    import torch
-
-    from assay.subjects.decoder import forward
 
     tokens = task.draw(seed, 0, n, held_out=True)
     answers = task.answer(tokens)

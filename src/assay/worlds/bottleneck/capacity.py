@@ -6,18 +6,17 @@ Rows of W are features here, W [.., f, d], as everywhere in Assay; papers write 
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core.arrays import Array, as_tensor
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 
 SCHERLIS = "Scherlis et al. 2022, Polysemanticity and Capacity in Neural Networks"
 ELHAGE = "Elhage et al. 2022, Toy Models of Superposition"
 
 
-def capacity(W: Float[Array, "*run f d"]) -> Float[Tensor, "*run f"]:
+def capacity(W: Float[Array, "*run f d"]) -> Float[torch.Tensor, "*run f"]:
     """Capacity of each feature, a share of a dimension; 0 for a feature whose row is 0.
 
     Formula: C_i = (w_i·w_i)² / Σ_j (w_i·w_j)², j over all features and i itself.
@@ -32,7 +31,7 @@ def capacity(W: Float[Array, "*run f d"]) -> Float[Tensor, "*run f"]:
     return self_overlap / torch.where(all_of_it > 0, all_of_it, 1)
 
 
-def dimensionality(W: Float[Array, "*run f d"]) -> Float[Tensor, "*run f"]:
+def dimensionality(W: Float[Array, "*run f d"]) -> Float[torch.Tensor, "*run f"]:
     """Feature dimensionality of each feature, a share of a dimension: another way to write its
     capacity.
 
@@ -48,7 +47,9 @@ def dimensionality(W: Float[Array, "*run f d"]) -> Float[Tensor, "*run f"]:
     return norm.square() / torch.where(shared > 0, shared, 1)
 
 
-def untied(M: Float[Array, "*run f f"]) -> tuple[Float[Tensor, "*run f"], Float[Tensor, "*run f"]]:
+def untied(
+    M: Float[Array, "*run f f"],
+) -> tuple[Float[torch.Tensor, "*run f"], Float[torch.Tensor, "*run f"]]:
     """Capacities (received, caused) of a model that reads with other weights than it writes: M[i,
     j] is how x_j moves x'_i.
 
@@ -68,7 +69,7 @@ def untied(M: Float[Array, "*run f f"]) -> tuple[Float[Tensor, "*run f"], Float[
     )
 
 
-def leverage(W: Float[Array, "*run f d"]) -> Float[Tensor, "*run f"]:
+def leverage(W: Float[Array, "*run f d"]) -> Float[torch.Tensor, "*run f"]:
     """Upper bound of each feature's capacity: ℓ_i = w_iᵀ F⁺ w_i with F = Σ_j w_j w_jᵀ; it sums to
     the rank of W.
 
@@ -80,10 +81,10 @@ def leverage(W: Float[Array, "*run f d"]) -> Float[Tensor, "*run f"]:
 
 
 def linear_losses(
-    importance: Float[Tensor, "*run f"],
-    variance: Float[Tensor, "*run f"] | float,
-    capacities: Float[Tensor, "*run f"],
-) -> Float[Tensor, "*run f"]:
+    importance: Float[torch.Tensor, "*run f"],
+    variance: Float[torch.Tensor, "*run f"] | float,
+    capacities: Float[torch.Tensor, "*run f"],
+) -> Float[torch.Tensor, "*run f"]:
     """What each feature of a linear model still costs at these capacities, at the best gain of its
     read-out.
 
@@ -99,8 +100,10 @@ def linear_losses(
 
 
 def linear_optimum(
-    importance: Float[Tensor, "*run f"], variance: Float[Tensor, "*run f"] | float, width: int
-) -> tuple[Float[Tensor, "*run"], Float[Tensor, "*run f"]]:
+    importance: Float[torch.Tensor, "*run f"],
+    variance: Float[torch.Tensor, "*run f"] | float,
+    width: int,
+) -> tuple[Float[torch.Tensor, "*run"], Float[torch.Tensor, "*run f"]]:
     """The least loss of a linear model, summed over features, and the capacities that reach it.
 
     As returns do not diminish, the winners take all: a whole dimension each for the `width` largest
@@ -119,7 +122,7 @@ def linear_optimum(
     return (worth * (1 - capacities)).sum(-1), capacities
 
 
-def _matrix(W: Array) -> Tensor:
+def _matrix(W: Array) -> torch.Tensor:
     """Weights as a tensor with at least one feature and one dimension."""
     W = as_tensor(W)
     if W.ndim < 2 or 0 in W.shape:

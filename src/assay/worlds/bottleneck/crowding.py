@@ -7,17 +7,16 @@ antipodal pair has half the capacity and no crowding."""
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core.arrays import Array, as_tensor
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 
 
 def crowding(
     W: Float[Array, "*run f d"], density: Float[Array, "*run f"] | None = None
-) -> Float[Tensor, "*run f"]:
+) -> Float[torch.Tensor, "*run f"]:
     """Energy that other features leave on the positive side of each feature's direction, as a share
     of the feature's own.
 

@@ -11,13 +11,12 @@ from collections.abc import Callable
 from typing import cast
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core.descent import descent
 from assay.core.errors import DataError
 from assay.core.fit import Group, State
+from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.core.schedules import warm_up_decay
 from assay.worlds.bottleneck.capacity import capacity
@@ -30,9 +29,9 @@ along capacities, about 100."""
 def at_capacities(
     runs: Runs,
     params: State,
-    loss: Callable[[State], Float[Tensor, "run"]],
-    target_capacities: Float[Tensor, "run f"],
-    unit: Float[Tensor, "run"],
+    loss: Callable[[State], Float[torch.Tensor, "run"]],
+    target_capacities: Float[torch.Tensor, "run f"],
+    unit: Float[torch.Tensor, "run"],
     *,
     inner: int = 400,
     lr: float = 1e-2,
@@ -59,11 +58,11 @@ def at_capacities(
             f"{float(held_targets.sum(-1).max()):g}"
         )
 
-    def missed(W: Tensor) -> Float[Tensor, "run f"]:
+    def missed(W: torch.Tensor) -> Float[torch.Tensor, "run f"]:
         target = group.state["wanted"]
         return torch.where(torch.isfinite(target), capacity(W) - target, 0.0)
 
-    def lagrangian(p: State, batch: object) -> Float[Tensor, "run"]:
+    def lagrangian(p: State, batch: object) -> Float[torch.Tensor, "run"]:
         off = missed(p["W"])
         terms = group.state["benefit"] * off + STIFFNESS / 2 * off.square()
         return loss(p) / group.state["unit"] + terms.sum(-1)
@@ -78,8 +77,8 @@ def at_capacities(
         "unit": unit,
     }
 
-    def step_fn(state: State, batch: object, step: int) -> Float[Tensor, "run"]:
-        losses = cast(Tensor, descend(state, batch, step))
+    def step_fn(state: State, batch: object, step: int) -> Float[torch.Tensor, "run"]:
+        losses = cast(torch.Tensor, descend(state, batch, step))
         if (step + 1) % inner == 0:
             with torch.no_grad():
                 state["missed"].copy_(missed(state["W"]))

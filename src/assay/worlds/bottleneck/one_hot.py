@@ -9,21 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core import rng
+from assay.core.heavy import torch
 from assay.core.runs import Runs
 
-Matrix = Float[Tensor, "run f f"]
-Params = Mapping[str, Tensor]
+Matrix: TypeAlias = 'Float[torch.Tensor, "run f f"]'
+Params: TypeAlias = "Mapping[str, torch.Tensor]"
 
 
-def start(runs: Runs, columns: int, weights: float, biases: float = 0.0) -> dict[str, Tensor]:
+def start(runs: Runs, columns: int, weights: float, biases: float = 0.0) -> dict[str, torch.Tensor]:
     """Starting parameters W [run f d=2] and b [run f] in float64, normal with these standard
     deviations about 0."""
     scales = {"W": (weights, (columns, 2)), "b": (biases, (columns,))}
@@ -33,7 +32,7 @@ def start(runs: Runs, columns: int, weights: float, biases: float = 0.0) -> dict
     }
 
 
-def potential(params: Params, relu: bool = True) -> Float[Tensor, "run"]:
+def potential(params: Params, relu: bool = True) -> Float[torch.Tensor, "run"]:
     """Expected squared error E ‖x − x'‖² of each run, x' = ReLU(Wᵀ(W x) + b), summed over outputs;
     without ReLU if `relu` is False.
 
@@ -41,11 +40,13 @@ def potential(params: Params, relu: bool = True) -> Float[Tensor, "run"]:
     Source: Chen et al. 2023, Dynamical versus Bayesian Phase Transitions in a Toy Model of
     Superposition. Differs: Elhage et al. average over outputs, which divides it by f.
     """
-    value: Float[Tensor, "run"] = _Potential.apply(params["W"], params["b"], relu)
+    value: Float[torch.Tensor, "run"] = _Potential.apply(params["W"], params["b"], relu)
     return value
 
 
-def slopes(params: Params, relu: bool = True) -> tuple[Float[Tensor, "run"], dict[str, Tensor]]:
+def slopes(
+    params: Params, relu: bool = True
+) -> tuple[Float[torch.Tensor, "run"], dict[str, torch.Tensor]]:
     """The potential of each run and its exact gradient by W and b."""
     W, b = params["W"], params["b"]
     f = W.shape[1]
@@ -71,7 +72,9 @@ def slopes(params: Params, relu: bool = True) -> tuple[Float[Tensor, "run"], dic
     return value, {"W": (m1 + m1.transpose(1, 2)) @ W * (2 / f), "b": m0.sum(1) * (2 / f)}
 
 
-def curvatures(params: Params, relu: bool = True, step: float = 1e-5) -> Float[Tensor, "run k"]:
+def curvatures(
+    params: Params, relu: bool = True, step: float = 1e-5
+) -> Float[torch.Tensor, "run k"]:
     """Eigenvalues of the potential's Hessian by all 3f parameters, ascending. Formula: central
     differences of the exact gradient.
 
@@ -89,7 +92,7 @@ def curvatures(params: Params, relu: bool = True, step: float = 1e-5) -> Float[T
     return torch.linalg.eigvalsh((hessian + hessian.transpose(1, 2)) / 2)
 
 
-def _moments(G: Matrix, bias: Float[Tensor, "run 1 f"]) -> tuple[Matrix, Matrix, Matrix]:
+def _moments(G: Matrix, bias: Float[torch.Tensor, "run 1 f"]) -> tuple[Matrix, Matrix, Matrix]:
     """∫ 1, ∫ a and ∫ a² over the part of [0, 1] where g a + b > 0."""
     root = (-bias / torch.where(G == 0, 1e-300, G)).clamp(0, 1)
     rising = G >= 0
@@ -102,13 +105,13 @@ class _Potential(torch.autograd.Function):
     """The potential with the gradient that was worked out by hand beside it."""
 
     @staticmethod
-    def forward(ctx: Any, W: Tensor, b: Tensor, relu: bool) -> Tensor:
+    def forward(ctx: Any, W: torch.Tensor, b: torch.Tensor, relu: bool) -> torch.Tensor:
         value, slope = slopes({"W": W, "b": b}, relu)
         ctx.save_for_backward(slope["W"], slope["b"])
         return value
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
         W, b = ctx.saved_tensors
         return W * grad[:, None, None], b * grad[:, None], None
 
@@ -128,7 +131,7 @@ def batches(runs: Runs, columns: int, data: int, size: int):
     def picked(block: int) -> np.ndarray:
         return rng.integers(runs.seeds, "one-hot.batches", block, (many, size), data)
 
-    def batch(step: int) -> tuple[Tensor, Tensor]:
+    def batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
         indices = picked(step // many)[:, step % many]
         return tuple(torch.from_numpy(np.take_along_axis(x, indices, 1)) for x in (which, amount))  # type: ignore[return-value]
 
@@ -136,8 +139,8 @@ def batches(runs: Runs, columns: int, data: int, size: int):
 
 
 def batch_loss(
-    params: Params, batch: tuple[Tensor, Tensor], relu: bool = True
-) -> Float[Tensor, "run"]:
+    params: Params, batch: tuple[torch.Tensor, torch.Tensor], relu: bool = True
+) -> Float[torch.Tensor, "run"]:
     """Mean of ‖x − x'‖² over a batch of inputs (which column, how strong), for each run; its
     expectation is the potential."""
     W, b = params["W"], params["b"]

@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 
 from assay.core.arrays import as_numpy
 from assay.core.errors import SpecError
+from assay.core.heavy import scipy
 
 Numbers = float | Float[np.ndarray, "..."]
 State = Literal["superposed", "lesser ignored", "other"]
@@ -190,8 +191,6 @@ def optimise(
 ) -> tuple[float, Float[np.ndarray, "f d"], Float[np.ndarray, "f"]]:
     """The least loss near a start, with its W and b: quasi-Newton on the exact loss. Another start
     may find another optimum."""
-    from scipy.optimize import minimize
-
     weights = np.asarray(importance, float)
 
     def split(parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -206,7 +205,7 @@ def optimise(
         )
 
     start = np.concatenate([np.ravel(W), b]).astype(float)
-    solution = minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-9})
+    solution = scipy.optimize.minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-9})
     return float(solution.fun), *split(solution.x)
 
 

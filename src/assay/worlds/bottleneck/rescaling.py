@@ -9,16 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core.arrays import Array, as_tensor
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 from assay.worlds.bottleneck.sparse_law import sparse_law
 
 
-def features_per_dimension(W: Float[Array, "*run f d"]) -> Float[Tensor, "*run"]:
+def features_per_dimension(W: Float[Array, "*run f d"]) -> Float[torch.Tensor, "*run"]:
     """Features per dimension by the size of the weights: their summed squares over the number of
     neurons.
 
@@ -30,7 +29,9 @@ def features_per_dimension(W: Float[Array, "*run f d"]) -> Float[Tensor, "*run"]
     return W.square().sum((-2, -1)) / W.shape[-1]
 
 
-def features_by_dimensionality(D: Float[Array, "*run f"], width: int) -> Float[Tensor, "*run"]:
+def features_by_dimensionality(
+    D: Float[Array, "*run f"], width: int
+) -> Float[torch.Tensor, "*run"]:
     """Features per dimension as told by their dimensionalities: the number of equal shares that are
     as uneven as these.
 
@@ -47,13 +48,13 @@ def features_by_dimensionality(D: Float[Array, "*run f"], width: int) -> Float[T
 
 
 def tied_losses(
-    W: Float[Tensor, "run f d"],
-    b: Float[Tensor, "run f"],
-    importance: Float[Tensor, "run f"],
-    density: Float[Tensor, "run"],
+    W: Float[torch.Tensor, "run f d"],
+    b: Float[torch.Tensor, "run f"],
+    importance: Float[torch.Tensor, "run f"],
+    density: Float[torch.Tensor, "run"],
     scales: Sequence[float],
     power: int = 0,
-) -> Float[Tensor, "run scale"]:
+) -> Float[torch.Tensor, "run scale"]:
     """Expected loss of tied autoencoders x' = ReLU(c² W Wᵀ x + c^power b) at every scale c, squared
     input, on sparse features.
 

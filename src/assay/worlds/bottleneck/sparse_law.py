@@ -8,11 +8,10 @@ from functools import lru_cache
 from itertools import combinations, product
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 
 POINTS = (1, 8, 8, 4, 3, 2, 2)
 """Gauss–Legendre points along each present feature, by how many are present. Pairs matter most:
@@ -29,17 +28,17 @@ class SparseLaw:
     holds for any law of inputs (KKT conditions, the envelope theorem) can be tried on it to machine
     precision."""
 
-    x: Float[Tensor, "b f"]
-    share: Float[Tensor, "b"]
+    x: Float[torch.Tensor, "b f"]
+    share: Float[torch.Tensor, "b"]
     """Weight of an input among those with the same features present."""
-    present: Float[Tensor, "b"]
+    present: Float[torch.Tensor, "b"]
     """How many features are present."""
 
     def to(self, device: torch.device) -> SparseLaw:
         """Move the law's tensors to another device."""
         return SparseLaw(self.x.to(device), self.share.to(device), self.present.to(device))
 
-    def weights(self, density: Float[Tensor, "run"]) -> Float[Tensor, "run b"]:
+    def weights(self, density: Float[torch.Tensor, "run"]) -> Float[torch.Tensor, "run b"]:
         """Probability of every input at each density: p^k (1 − p)^(n − k) times its share.
 
         Raises: DataError when a density is not above 0 and at most 1.
@@ -52,11 +51,11 @@ class SparseLaw:
 
     def errors(
         self,
-        A: Float[Tensor, "run f f"],
-        b: Float[Tensor, "run f"],
-        weights: Float[Tensor, "run b"],
+        A: Float[torch.Tensor, "run f f"],
+        b: Float[torch.Tensor, "run f"],
+        weights: Float[torch.Tensor, "run b"],
         relu: bool = True,
-    ) -> Float[Tensor, "run f"]:
+    ) -> Float[torch.Tensor, "run f"]:
         """E (x_i − x'_i)² of every feature for x' = ReLU(A x + b), or A x + b without `relu`,
         squared input; differentiable."""
         return _Errors.apply(A, b, self.x, weights, relu)

@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.core import chains, plateaus
 from assay.core.bench import Bench
 from assay.core.fit import Trained, fit
+from assay.core.heavy import torch
 from assay.core.langevin import langevin
 from assay.core.sampler import n_beta_of
 from assay.worlds.bottleneck import one_hot, polygons
@@ -42,7 +41,7 @@ def losses(trained: Trained, relu: bool = True) -> Float[np.ndarray, "run moment
     return flat.unflatten(0, W.shape[:2]).cpu().numpy()
 
 
-def select_moments(trained: Trained, which: Int[np.ndarray, "run k"]) -> dict[str, Tensor]:
+def select_moments(trained: Trained, which: Int[np.ndarray, "run k"]) -> dict[str, torch.Tensor]:
     """W [run k f d] and b [run k f] of each run at these of its moments."""
     rows = np.arange(len(which))[:, None]
     return {k: trained.tensors[f"{k}/at"][rows, which] for k in "Wb"}
@@ -58,7 +57,9 @@ def standing(
     return (first + last) // 2, (last >= 0) & (last < len(times) - 1)
 
 
-def settled(params: Mapping[str, Tensor], steps: int = 1_500, lr: float = 0.5) -> dict[str, Tensor]:
+def settled(
+    params: Mapping[str, torch.Tensor], steps: int = 1_500, lr: float = 0.5
+) -> dict[str, torch.Tensor]:
     """The critical points to which descent on the expected loss takes states W [*any f d], b [*any
     f]: noise and data are gone.
 
@@ -90,7 +91,9 @@ def passages(
     return sides, late[np.where(last < 0, len(late) // 2, last)], last >= 0
 
 
-def curvatures(params: Mapping[str, Tensor], relu: bool = True) -> Float[np.ndarray, "*any k"]:
+def curvatures(
+    params: Mapping[str, torch.Tensor], relu: bool = True
+) -> Float[np.ndarray, "*any k"]:
     """Curvatures of the expected loss at states W [*any f d], b [*any f], ascending."""
     W, b = params["W"], params["b"]
     eigenvalues = one_hot.curvatures({"W": W.flatten(0, -3), "b": b.flatten(0, -2)}, relu)
@@ -99,7 +102,7 @@ def curvatures(params: Mapping[str, Tensor], relu: bool = True) -> Float[np.ndar
 
 def exact(
     states: Sequence[polygons.Polygon], columns: int, turns: Sequence[float] | None = None
-) -> dict[str, Tensor]:
+) -> dict[str, torch.Tensor]:
     """W [state f d] and b [state f] of polygons, each turned by its angle (radians) where these are
     given."""
     weights = [
@@ -122,7 +125,7 @@ def exactly(columns: int, names: Sequence[str] = ()) -> tuple[Float[np.ndarray, 
 
 def sample(
     seeds: Int[np.ndarray, "chain"],
-    centre: Mapping[str, Float[Tensor, "chain ..."]],
+    centre: Mapping[str, Float[torch.Tensor, "chain ..."]],
     *,
     samples: int,
     localisation: float,
@@ -131,7 +134,7 @@ def sample(
     burn: int,
     relu: bool = True,
     bench: Bench,
-) -> tuple[dict[str, Tensor], Bool[np.ndarray, "chain"]]:
+) -> tuple[dict[str, torch.Tensor], Bool[np.ndarray, "chain"]]:
     """One Langevin chain at each state, on the expected loss at the inverse temperature n/ln n of
     `samples` data; which diverged.
 
@@ -140,7 +143,7 @@ def sample(
     the Metropolis rule would have taken."""
     n_beta = n_beta_of(samples)
 
-    def loss(params: Mapping[str, Tensor], batch: object) -> Tensor:
+    def loss(params: Mapping[str, torch.Tensor], batch: object) -> torch.Tensor:
         return one_hot.potential(params, relu)
 
     group = langevin(
@@ -168,12 +171,12 @@ def sample(
 
 def sample_each(
     seeds: Int[np.ndarray, "run"],
-    states: Mapping[str, Float[Tensor, "run k ..."]],
+    states: Mapping[str, Float[torch.Tensor, "run k ..."]],
     chains: int,
     *,
     bench: Bench,
     **knobs: Any,
-) -> tuple[dict[str, Tensor], Bool[np.ndarray, "run"]]:
+) -> tuple[dict[str, torch.Tensor], Bool[np.ndarray, "run"]]:
     """Several chains at each of k states of every run, seeded from the run's seed on: what `sample`
     gives, [run k], as means over them."""
     shape = (*states["b"].shape[:2], chains)

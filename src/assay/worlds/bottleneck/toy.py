@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.core import rng
 from assay.core.bench import Bench
 from assay.core.descent import descent
 from assay.core.fit import Trained, fit
+from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec
 
 
-def bottleneck(runs: Runs, features: int, width: int) -> dict[str, Tensor]:
+def bottleneck(runs: Runs, features: int, width: int) -> dict[str, torch.Tensor]:
     """Starting parameters of x → ReLU(Wᵀ(W x) + b) for every run: W [run f d] Xavier-normal, b [run
     f] zero.
 
@@ -31,10 +30,10 @@ def bottleneck(runs: Runs, features: int, width: int) -> dict[str, Tensor]:
 
 
 def reconstruct(
-    params: Mapping[str, Tensor],
-    x: Float[Tensor, "b f"] | Float[Tensor, "run b f"],
+    params: Mapping[str, torch.Tensor],
+    x: Float[torch.Tensor, "b f"] | Float[torch.Tensor, "run b f"],
     relu: bool = True,
-) -> Float[Tensor, "run b f"]:
+) -> Float[torch.Tensor, "run b f"]:
     """The model's output x' = Wᵀ(W x) + b, through a ReLU unless `relu` is False; x shared by all
     runs or each run's own."""
     W = params["W"]
@@ -50,9 +49,11 @@ def reconstruct(
     return out.relu_() if relu else out
 
 
-def mean_square(a: Float[Tensor, "run b f"], b: Float[Tensor, "run b f"]) -> Float[Tensor, "run"]:
+def mean_square(
+    a: Float[torch.Tensor, "run b f"], b: Float[torch.Tensor, "run b f"]
+) -> Float[torch.Tensor, "run"]:
     """Mean squared difference of each run, over its batch and features."""
-    mean: Float[Tensor, "run"] = _MeanSquare.apply(a, b)
+    mean: Float[torch.Tensor, "run"] = _MeanSquare.apply(a, b)
     return mean
 
 
@@ -61,14 +62,14 @@ class _MeanSquare(torch.autograd.Function):
     makes three; bit for bit what it makes."""
 
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
+    def forward(ctx: Any, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         off = a - b
         ctx.save_for_backward(off)
         flat = off.flatten(1)
         return torch.linalg.vecdot(flat, flat) / flat.shape[1]
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         (off,) = ctx.saved_tensors
         slope = off * (2 * (grad / off[0].numel())).view(-1, *[1] * (off.ndim - 1))
         return slope if ctx.needs_input_grad[0] else None, -slope if ctx.needs_input_grad[
@@ -77,15 +78,17 @@ class _MeanSquare(torch.autograd.Function):
 
 
 def weighted_square(
-    a: Float[Tensor, "run b f"], b: Float[Tensor, "run b f"], importance: Float[Tensor, "run f"]
-) -> Float[Tensor, "run"]:
+    a: Float[torch.Tensor, "run b f"],
+    b: Float[torch.Tensor, "run b f"],
+    importance: Float[torch.Tensor, "run f"],
+) -> Float[torch.Tensor, "run"]:
     """Mean squared difference of each run, over its batch and features, each feature weighted by
     its importance.
 
     Formula: E_batch (1/n) Σ_i I_i (a_i − b_i)², linear in I. Differs: Elhage et al. sum over the n
     features; the optimum is the same, the number n times ours.
     """
-    mean: Float[Tensor, "run"] = _WeightedSquare.apply(a, b, importance.unsqueeze(1))
+    mean: Float[torch.Tensor, "run"] = _WeightedSquare.apply(a, b, importance.unsqueeze(1))
     return mean
 
 
@@ -94,14 +97,16 @@ class _WeightedSquare(torch.autograd.Function):
     weights for every input."""
 
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, a: torch.Tensor, b: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         off = a - b
         weighted = off * weight
         ctx.save_for_backward(off, weighted, weight)
         return torch.linalg.vecdot(off.flatten(1), weighted.flatten(1)) / off[0].numel()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    def backward(
+        ctx: Any, grad: torch.Tensor
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
         off, weighted, weight = ctx.saved_tensors
         factor = (grad / off[0].numel()).view(-1, 1, 1)
         slope = (weighted * factor).add_((off * factor).mul_(weight))
@@ -120,7 +125,7 @@ def importances(
     features: int,
     ratio: float | Float[np.ndarray, "run"],
     permuted: bool = False,
-) -> Float[Tensor, "run f"]:
+) -> Float[torch.Tensor, "run f"]:
     """Importance of every feature in each run: ratio^i for feature i, or ratio^rank in an order
     that each seed draws.
 
@@ -153,11 +158,11 @@ def models(seeds: Int[np.ndarray, "run"], densities: Sequence[float]) -> Runs[Mo
 
 
 def density_losses(
-    params: Mapping[str, Tensor],
-    x: Float[Tensor, "model b f"],
-    importance: Float[Tensor, "run f"],
+    params: Mapping[str, torch.Tensor],
+    x: Float[torch.Tensor, "model b f"],
+    importance: Float[torch.Tensor, "run f"],
     relu: bool = True,
-) -> Float[Tensor, "run density"]:
+) -> Float[torch.Tensor, "run density"]:
     """Weighted squared error of every model, W [run density f d] and b [run density f], on inputs
     of its own."""
     shape = params["b"].shape[:2]
@@ -169,9 +174,9 @@ def density_losses(
 def train_densities(
     runs: Runs,
     width: int,
-    importance: Float[Tensor, "run f"],
+    importance: Float[torch.Tensor, "run f"],
     densities: Sequence[float],
-    batches: Callable[[int], Float[Tensor, "model b f"]],
+    batches: Callable[[int], Float[torch.Tensor, "model b f"]],
     *,
     lr: float,
     steps: int,
@@ -189,7 +194,9 @@ def train_densities(
     }
     weight = importance.to(bench.device)
 
-    def loss(p: Mapping[str, Tensor], x: Float[Tensor, "model b f"]) -> Float[Tensor, "run"]:
+    def loss(
+        p: Mapping[str, torch.Tensor], x: Float[torch.Tensor, "model b f"]
+    ) -> Float[torch.Tensor, "run"]:
         return density_losses(p, x, weight, relu).sum(1)
 
     return fit(

@@ -5,16 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.core import rng
 from assay.core.bench import Bench
 from assay.core.descent import descent
 from assay.core.fit import Trained, fit
+from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.worlds.epoch_game.policies import (
     INVEST,
@@ -28,10 +28,10 @@ from assay.worlds.epoch_game.policies import (
     policy_gradient,
 )
 
-Params = Mapping[str, Tensor]
+Params: TypeAlias = "Mapping[str, torch.Tensor]"
 
 
-def table(seeds: Int[np.ndarray, "run"], games: Games, scale: float) -> dict[str, Tensor]:
+def table(seeds: Int[np.ndarray, "run"], games: Games, scale: float) -> dict[str, torch.Tensor]:
     """A logit for every state and action, normal with standard deviation `scale`: {"logits": [run
     action epoch step unit flag]}."""
     return {
@@ -41,7 +41,7 @@ def table(seeds: Int[np.ndarray, "run"], games: Games, scale: float) -> dict[str
     }
 
 
-def network(seeds: Int[np.ndarray, "run"], games: Games, hidden: int) -> dict[str, Tensor]:
+def network(seeds: Int[np.ndarray, "run"], games: Games, hidden: int) -> dict[str, torch.Tensor]:
     """A network of two layers from what is observed to logits: W1 [run input hidden], b1, W2 [run
     hidden action], b2.
 
@@ -59,7 +59,7 @@ def network(seeds: Int[np.ndarray, "run"], games: Games, hidden: int) -> dict[st
     }
 
 
-def observations(games: Games) -> Float[Tensor, "state input"]:
+def observations(games: Games) -> Float[torch.Tensor, "state input"]:
     """What a network sees of each state, states in the order of a table: epoch and step one-hot,
     units in halves, the flag."""
     _, horizon, length, units, flags = games.shape
@@ -85,11 +85,13 @@ def logits_of(params: Params, games: Games) -> Policy:
     return out.movedim(-1, 1).unflatten(2, games.shape[1:])
 
 
-def mask_logits(logits: Policy, index: Bool[Tensor, "run"], units: Bool[Tensor, "run"]) -> Policy:
+def mask_logits(
+    logits: Policy, index: Bool[torch.Tensor, "run"], units: Bool[torch.Tensor, "run"]
+) -> Policy:
     """The logits where not all is shown: without the index every epoch looks like the first,
     without units all counts look like 0."""
 
-    def hide(x: Tensor, visible: Tensor, axis: int) -> Tensor:
+    def hide(x: torch.Tensor, visible: torch.Tensor, axis: int) -> torch.Tensor:
         if bool(visible.all()):
             return x
         return torch.where(visible.view(-1, *[1] * (x.ndim - 1)), x, x.narrow(axis, 0, 1))
@@ -106,7 +108,7 @@ def shifted(logits: Policy, by: int) -> Policy:
 
 def conduct(
     games: Games, params: Params, index: Bool[np.ndarray, "run"], units: Bool[np.ndarray, "run"]
-) -> dict[str, Float[Tensor, "run ..."]]:
+) -> dict[str, Float[torch.Tensor, "run ..."]]:
     """What agents do over an episode, exactly: `behaviour` with what each is shown, and what they
     make of a false index.
 
@@ -137,8 +139,8 @@ def conduct(
 
 
 def sampled_gradient(
-    games: Games, probabilities: Policy, draws: Float[Tensor, "run time episode"]
-) -> tuple[Tensor, Policy]:
+    games: Games, probabilities: Policy, draws: Float[torch.Tensor, "run time episode"]
+) -> tuple[torch.Tensor, Policy]:
     """Mean return of sampled episodes, and REINFORCE's estimate of the gradient in the logits of
     every state.
 
@@ -217,7 +219,7 @@ def train(
     index_visible, counted = (torch.from_numpy(np.asarray(x)).to(on) for x in (index, units))
     time = games.base.shape[1] * games.length
 
-    def ascent(probabilities: Policy, step: int) -> tuple[Tensor, Policy]:
+    def ascent(probabilities: Policy, step: int) -> tuple[torch.Tensor, Policy]:
         if not episodes:
             return policy_gradient(games, probabilities)
         draws = torch.from_numpy(
@@ -225,7 +227,7 @@ def train(
         ).to(on)
         return sampled_gradient(games, probabilities, draws)
 
-    def loss(p: Params, step: int) -> Float[Tensor, "run"]:
+    def loss(p: Params, step: int) -> Float[torch.Tensor, "run"]:
         logits = mask_logits(logits_of(p, games), index_visible, counted)
         with torch.no_grad():
             value, gradient = ascent(policy(games, logits), step)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
-import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
 
+from assay.core.heavy import torch
 from assay.worlds.epoch_game.game import Game
 
 WORK, INVEST, SHUTDOWN = 0, 1, 2
 """Actions, in the order of a policy's second axis."""
 
-Policy = Float[Tensor, "run action epoch step unit flag"]
-Visits = Float[Tensor, "run epoch step unit flag"]
+Policy: TypeAlias = 'Float[torch.Tensor, "run action epoch step unit flag"]'
+Visits: TypeAlias = 'Float[torch.Tensor, "run epoch step unit flag"]'
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +23,11 @@ class Games:
     """The games of several runs, alike in horizon and length."""
 
     length: int
-    base: Float[Tensor, "run epoch"]
-    bonus: Float[Tensor, "run"]
-    cost: Float[Tensor, "run"]
-    discount: Float[Tensor, "run"]
-    allowed: Bool[Tensor, "run action 1 1 1 flag"]
+    base: Float[torch.Tensor, "run epoch"]
+    bonus: Float[torch.Tensor, "run"]
+    cost: Float[torch.Tensor, "run"]
+    discount: Float[torch.Tensor, "run"]
+    allowed: Bool[torch.Tensor, "run action 1 1 1 flag"]
     """Which actions there are; the flag takes investing away."""
 
     @property
@@ -37,25 +37,27 @@ class Games:
         return 3, horizon, self.length, horizon, 2
 
     @property
-    def work(self) -> Float[Tensor, "run epoch 1 unit 1"]:
+    def work(self) -> Float[torch.Tensor, "run epoch 1 unit 1"]:
         """Reward of working, in each epoch and with each number of units."""
         units = torch.arange(self.base.shape[1], dtype=self.base.dtype, device=self.base.device)
         return (self.base[:, :, None] + self.bonus[:, None, None] * units)[:, :, None, :, None]
 
     @property
-    def investing(self) -> Float[Tensor, "run epoch 1 1 1"]:
+    def investing(self) -> Float[torch.Tensor, "run epoch 1 1 1"]:
         """Reward of investing, in each epoch."""
         return (self.base - self.cost[:, None])[..., None, None, None]
 
 
 def stacked(
-    games: Sequence[Game], dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu"
+    games: Sequence[Game], dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
 ) -> Games:
     """Several games as tensors with a run axis; all must have one horizon and one length."""
     assert len({(g.horizon, g.length) for g in games}) == 1, games
 
-    def stack_field(name: str) -> Tensor:
-        return torch.tensor([getattr(g, name) for g in games], dtype=dtype, device=device)
+    def stack_field(name: str) -> torch.Tensor:
+        return torch.tensor(
+            [getattr(g, name) for g in games], dtype=dtype or torch.float64, device=device
+        )
 
     allowed = torch.tensor(
         [[(True, True), (g.invest, False), (g.shutdown, g.shutdown)] for g in games], device=device
@@ -101,7 +103,7 @@ def visits(games: Games, probabilities: Policy) -> Visits:
     return visit_probability
 
 
-def action_values(games: Games, probabilities: Policy) -> tuple[Float[Tensor, "run"], Policy]:
+def action_values(games: Games, probabilities: Policy) -> tuple[Float[torch.Tensor, "run"], Policy]:
     """What an episode earns on average, and what follows from each action in each state; with the
     games' discounts."""
     _, horizon, length, *_ = games.shape
@@ -131,7 +133,9 @@ def action_values(games: Games, probabilities: Policy) -> tuple[Float[Tensor, "r
     return value[:, 0, 0], action_value
 
 
-def policy_gradient(games: Games, probabilities: Policy) -> tuple[Float[Tensor, "run"], Policy]:
+def policy_gradient(
+    games: Games, probabilities: Policy
+) -> tuple[Float[torch.Tensor, "run"], Policy]:
     """What an episode earns on average, and its exact gradient in the logits of every state.
 
     Formula: ∂J/∂θ(s, a) = d(s) π(a|s) (Q(s, a) − V(s)), with d the visits. With a discount below 1
@@ -144,7 +148,7 @@ def policy_gradient(games: Games, probabilities: Policy) -> tuple[Float[Tensor, 
     )
 
 
-def behaviour(games: Games, probabilities: Policy) -> dict[str, Float[Tensor, "run ..."]]:
+def behaviour(games: Games, probabilities: Policy) -> dict[str, Float[torch.Tensor, "run ..."]]:
     """What a policy does over an episode, exactly: numbers for each run or for each of its epochs.
 
     `returned` [run]: mean return, without discount. `stopped` [run]: probability of shutting down

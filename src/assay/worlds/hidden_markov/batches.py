@@ -4,16 +4,16 @@ as it was drawn."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Int
-from torch import Tensor
 
+from assay.core.heavy import torch
 from assay.worlds.hidden_markov.process import PrefixTree
 from assay.worlds.networks.prefixes import Prefixes, distinct
 
-Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+Batch: TypeAlias = "tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]"
 """token, position and ancestors of each prefix [run row …], how much it counts [run row], what
 follows it [run row v]."""
 

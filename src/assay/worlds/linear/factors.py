@@ -10,28 +10,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from assay.core import rng
 from assay.core.descent import Adam, adam_state
 from assay.core.errors import SpecError
 from assay.core.fit import Group, State
+from assay.core.heavy import torch
 from assay.core.runs import Runs
 
-Matrix = Float[Tensor, "run n m"]
-Loss = Callable[[Matrix], tuple[Float[Tensor, "run"], Matrix]]
+Matrix: TypeAlias = 'Float[torch.Tensor, "run n m"]'
+Loss: TypeAlias = 'Callable[[Matrix], tuple[Float[torch.Tensor, "run"], Matrix]]'
 """Z → each run's loss and dL/dZ."""
 Positive = Literal["", "a", "ab"]
 """The factors whose absolute values are taken: with "a" no two rows of the product are of opposite
 sign, with "ab" no two entries."""
 
 
-def pair(runs: Runs, stream: str, n: int, rank: int) -> dict[str, Float[Tensor, "run n k"]]:
+def pair(runs: Runs, stream: str, n: int, rank: int) -> dict[str, Float[torch.Tensor, "run n k"]]:
     """Two factors a, b [run n rank] of standard normal numbers; the first columns are those of the
     pair of a lower rank.
 
@@ -46,7 +45,9 @@ def pair(runs: Runs, stream: str, n: int, rank: int) -> dict[str, Float[Tensor, 
     }
 
 
-def target(runs: Runs, n: int, rank: int, positive: Positive = "") -> Float[Tensor, "run n n"]:
+def target(
+    runs: Runs, n: int, rank: int, positive: Positive = ""
+) -> Float[torch.Tensor, "run n n"]:
     """A = a bᵀ/√rank for every run, a and b standard normal: rank `rank`, entries of mean square 1
     (not so if both are positive)."""
     factors = pair(runs, "factors.target", n, rank)
@@ -73,18 +74,18 @@ def start(
     return {side: size * (x.abs() if side in positive else x) for side, x in factors.items()}
 
 
-def freed(params: Mapping[str, Tensor]) -> State:
+def freed(params: Mapping[str, torch.Tensor]) -> State:
     """The free matrix Z [run n m] that starts at the factors' product: the same function, without
     factors."""
     return {"Z": product(params)}
 
 
-def product(params: Mapping[str, Tensor]) -> Matrix:
+def product(params: Mapping[str, torch.Tensor]) -> Matrix:
     """The matrix that parameters stand for: a bᵀ, or Z itself where it is free."""
     return params["Z"] if "Z" in params else params["a"] @ params["b"].transpose(1, 2)
 
 
-def gradients(params: Mapping[str, Tensor], slope: Matrix) -> dict[str, Tensor]:
+def gradients(params: Mapping[str, torch.Tensor], slope: Matrix) -> dict[str, torch.Tensor]:
     """Each parameter's gradient, from the slope dL/dZ: dL/da = (dL/dZ) b, dL/db = (dL/dZ)ᵀ a."""
     if "Z" in params:
         return {"Z": slope}
@@ -97,7 +98,7 @@ def gradients(params: Mapping[str, Tensor], slope: Matrix) -> dict[str, Tensor]:
 def square(A: Matrix) -> Loss:
     """Half the summed squared error of each run. Formula: ½ Σ (A − Z)². Range: from 0 at Z = A."""
 
-    def loss(Z: Matrix) -> tuple[Tensor, Matrix]:
+    def loss(Z: Matrix) -> tuple[torch.Tensor, Matrix]:
         off = Z - A
         flat = off.flatten(1)
         return 0.5 * torch.linalg.vecdot(flat, flat), off
@@ -115,7 +116,7 @@ def row_kl(C: Matrix) -> Loss:
     p = log_p.exp()
     constant = (p * log_p).sum((1, 2))
 
-    def loss(Z: Matrix) -> tuple[Tensor, Matrix]:
+    def loss(Z: Matrix) -> tuple[torch.Tensor, Matrix]:
         log_q = Z.log_softmax(-1)
         return constant - torch.linalg.vecdot(p.flatten(1), log_q.flatten(1)), log_q.exp() - p
 
@@ -126,7 +127,7 @@ def raw_cross_entropy(C: Matrix) -> Loss:
     """−Σ C ln Z of matrices that are no distributions, in nats. It has no least value: a larger Z
     is always better."""
 
-    def loss(Z: Matrix) -> tuple[Tensor, Matrix]:
+    def loss(Z: Matrix) -> tuple[torch.Tensor, Matrix]:
         return -torch.linalg.vecdot(C.flatten(1), Z.log().flatten(1)), -C / Z
 
     return loss
@@ -137,7 +138,7 @@ def normalised_cross_entropy(C: Matrix) -> Loss:
     a multiple of C's."""
     mass = C.sum(-1, keepdim=True)
 
-    def loss(Z: Matrix) -> tuple[Tensor, Matrix]:
+    def loss(Z: Matrix) -> tuple[torch.Tensor, Matrix]:
         total = Z.sum(-1, keepdim=True)
         return -torch.linalg.vecdot(
             C.flatten(1), (Z / total).log().flatten(1)
@@ -151,7 +152,7 @@ def generalised_kl(C: Matrix) -> Loss:
     1. Range: from 0 at Z = C only."""
     constant = (torch.special.xlogy(C, C) - C).sum((1, 2))
 
-    def loss(Z: Matrix) -> tuple[Tensor, Matrix]:
+    def loss(Z: Matrix) -> tuple[torch.Tensor, Matrix]:
         return constant - torch.linalg.vecdot(C.flatten(1), Z.log().flatten(1)) + Z.sum(
             (1, 2)
         ), 1 - C / Z
@@ -165,9 +166,9 @@ def generalised_kl(C: Matrix) -> Loss:
 def gradient_descent(runs: Runs, params: State, loss: Loss, *, lr: Float[np.ndarray, run]) -> Group:
     """A Group that takes full gradient steps, each run at its own rate; the batch is ignored. A
     step's loss is that before it."""
-    rates: list[Tensor] = []
+    rates: list[torch.Tensor] = []
 
-    def step_fn(state: State, batch: object, step: int) -> Float[Tensor, run]:
+    def step_fn(state: State, batch: object, step: int) -> Float[torch.Tensor, run]:
         if not rates:  # made here, on the device the loop has moved the state to
             rates.append(
                 torch.from_numpy(np.asarray(lr, dtype=np.float64)).to(
@@ -187,7 +188,7 @@ def adam(runs: Runs, params: State, loss: Loss, *, lr: Float[np.ndarray, run]) -
     names = tuple(params)
     steppers: list[Adam] = []
 
-    def step_fn(state: State, batch: object, step: int) -> Float[Tensor, run]:
+    def step_fn(state: State, batch: object, step: int) -> Float[torch.Tensor, run]:
         if not steppers:  # built here, after any move to a device or restore
             steppers.append(Adam(state, names, lr))
         factors = {name: state[name] for name in names}
@@ -232,7 +233,7 @@ def check_step(lr: Float[np.ndarray, run], A: Matrix, free: bool = False, per: f
 
 def modes(
     runs: Runs, n: int, strengths: Sequence[float]
-) -> tuple[Float[Tensor, "run n k"], Float[Tensor, "run n k"]]:
+) -> tuple[Float[torch.Tensor, "run n k"], Float[torch.Tensor, "run n k"]]:
     """Singular directions (left, right) of a target with these strengths, orthonormal columns that
     each seed draws.
 
@@ -248,8 +249,8 @@ def modes(
 
 
 def assembled(
-    left_modes: Float[Tensor, "run n k"],
-    right: Float[Tensor, "run n k"],
+    left_modes: Float[torch.Tensor, "run n k"],
+    right: Float[torch.Tensor, "run n k"],
     strengths: Sequence[float],
 ) -> Matrix:
     """The matrix with these singular directions and strengths: L S Rᵀ."""
@@ -259,16 +260,16 @@ def assembled(
 
 
 def held(
-    Z: Float[Tensor, "run *at n m"],
-    left_modes: Float[Tensor, "run n k"],
-    right: Float[Tensor, "run m k"],
-) -> Float[Tensor, "run *at k"]:
+    Z: Float[torch.Tensor, "run *at n m"],
+    left_modes: Float[torch.Tensor, "run n k"],
+    right: Float[torch.Tensor, "run m k"],
+) -> Float[torch.Tensor, "run *at k"]:
     """How much of each mode a matrix holds: u_k = l_kᵀ Z r_k."""
     return torch.einsum("rnk,r...nm,rmk->r...k", left_modes, Z, right)
 
 
 def followed(
-    group: Group, left_modes: Float[Tensor, "run n k"], right: Float[Tensor, "run m k"]
+    group: Group, left_modes: Float[torch.Tensor, "run n k"], right: Float[torch.Tensor, "run m k"]
 ) -> Group:
     """Let a group's history also have what its matrix holds of every mode before each step, as
     mode0, mode1, …"""
@@ -276,13 +277,13 @@ def followed(
 
     def step_fn(
         state: State, batch: object, step: int
-    ) -> tuple[Float[Tensor, run], Mapping[str, Float[Tensor, run]]]:
+    ) -> tuple[Float[torch.Tensor, run], Mapping[str, Float[torch.Tensor, run]]]:
         Z = product(state)
         if directions[0].device != Z.device:
             directions[:] = [d.to(Z.device) for d in directions]
         mode_strengths = held(Z, *directions)
         losses = inner(state, batch, step)
-        assert isinstance(losses, Tensor)
+        assert isinstance(losses, torch.Tensor)
         return losses, {f"mode{k}": mode_strengths[:, k] for k in range(mode_strengths.shape[1])}
 
     group.step_fn = step_fn

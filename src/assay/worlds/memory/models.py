@@ -4,18 +4,17 @@ a network that reads four symbols."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
-from torch.nn import functional
 
 from assay.core import rng
+from assay.core.heavy import torch
 from assay.worlds.memory.corpus import LENGTH, SYMBOLS
 
-Params = Mapping[str, Tensor]
-Predict = Callable[[Params, Tensor], Tensor]
+Params: TypeAlias = "Mapping[str, torch.Tensor]"
+Predict: TypeAlias = "Callable[[Params, torch.Tensor], torch.Tensor]"
 """Parameters [model, …] and documents [doc, token] → log-probabilities of every token but the
 first, [model, doc, place, symbol]."""
 CONTEXT = 4
@@ -26,22 +25,22 @@ START = SYMBOLS
 
 def pair_counts(
     membership: Bool[np.ndarray, "model doc"], pairs: Float[np.ndarray, "doc pair"]
-) -> Float[Tensor, "model symbol symbol"]:
+) -> Float[torch.Tensor, "model symbol symbol"]:
     """How often each model sees each symbol followed by each other."""
     return torch.from_numpy(membership.astype(np.float32) @ pairs).unflatten(-1, (SYMBOLS, SYMBOLS))
 
 
 def counted(
-    counts: Float[Tensor, "model symbol symbol"], alpha: float
-) -> Float[Tensor, "model symbol symbol"]:
+    counts: Float[torch.Tensor, "model symbol symbol"], alpha: float
+) -> Float[torch.Tensor, "model symbol symbol"]:
     """Log-probabilities of the counting model. Formula: ln((n(a, b) + α) / (n(a) + αV))"""
     smooth = counts + alpha
     return (smooth / smooth.sum(-1, keepdim=True)).log()
 
 
 def table_loss(
-    params: Params, counts: Float[Tensor, "model symbol symbol"], ridge: float
-) -> Float[Tensor, "model"]:
+    params: Params, counts: Float[torch.Tensor, "model symbol symbol"], ridge: float
+) -> Float[torch.Tensor, "model"]:
     """Loss of a softmax table in nats per token of its own text, with a penalty that keeps unseen
     pairs possible.
 
@@ -52,17 +51,19 @@ def table_loss(
 
 
 def predict_by_table(
-    params: Params, tokens: Int[Tensor, "doc token"]
-) -> Float[Tensor, "model doc place symbol"]:
+    params: Params, tokens: Int[torch.Tensor, "doc token"]
+) -> Float[torch.Tensor, "model doc place symbol"]:
     """What a table of bigrams predicts, counted or learned."""
     return params["table"].log_softmax(-1)[:, tokens[:, :-1]]
 
 
-def network(seeds: Int[np.ndarray, "model"], embedding: int, hidden: int) -> dict[str, Tensor]:
+def network(
+    seeds: Int[np.ndarray, "model"], embedding: int, hidden: int
+) -> dict[str, torch.Tensor]:
     """Starting parameters of every network, drawn by its seed: matrices N(0, 1/inputs), embeddings
     N(0, 1), biases 0."""
 
-    def draw_matrix(name: str, shape: tuple[int, ...], deviation: float) -> Tensor:
+    def draw_matrix(name: str, shape: tuple[int, ...], deviation: float) -> torch.Tensor:
         return torch.from_numpy(
             rng.normal(seeds, f"memory.network.{name}", 0, shape) * np.float32(deviation)
         )
@@ -77,7 +78,7 @@ def network(seeds: Int[np.ndarray, "model"], embedding: int, hidden: int) -> dic
     }
 
 
-def contexts(tokens: Int[Tensor, "doc token"]) -> Int[Tensor, "doc place symbols"]:
+def contexts(tokens: Int[torch.Tensor, "doc token"]) -> Int[torch.Tensor, "doc place symbols"]:
     """The four symbols before every token but the first of each document."""
     padded = torch.cat(
         [torch.full((len(tokens), CONTEXT - 1), START, device=tokens.device), tokens], 1
@@ -86,31 +87,33 @@ def contexts(tokens: Int[Tensor, "doc token"]) -> Int[Tensor, "doc place symbols
 
 
 def read(
-    params: Params, context: Int[Tensor, "model row symbols"]
-) -> Float[Tensor, "model row symbol"]:
+    params: Params, context: Int[torch.Tensor, "model row symbols"]
+) -> Float[torch.Tensor, "model row symbol"]:
     """The logits of each network after four symbols of its own."""
     table = params["W_E"]
     offset = torch.arange(len(table), device=context.device)[:, None, None] * table.shape[1]
-    x = functional.embedding(context + offset, table.flatten(0, 1)).flatten(2)
+    x = torch.nn.functional.embedding(context + offset, table.flatten(0, 1)).flatten(2)
     hidden = torch.baddbmm(params["b_in"][:, None], x, params["W_in"]).relu()
     return torch.baddbmm(params["b_out"][:, None], hidden, params["W_out"])
 
 
-def network_loss(params: Params, batch: tuple[Tensor, Tensor]) -> Float[Tensor, "model"]:
+def network_loss(
+    params: Params, batch: tuple[torch.Tensor, torch.Tensor]
+) -> Float[torch.Tensor, "model"]:
     """Mean loss of each network on contexts [model, row, 4] and what follows [model, row], in nats
     per token."""
     context, target = batch
     logits = read(params, context)
     return (
-        functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
+        torch.nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
         .view(target.shape)
         .mean(1)
     )
 
 
 def predict_by_network(
-    params: Params, tokens: Int[Tensor, "doc token"]
-) -> Float[Tensor, "model doc place symbol"]:
+    params: Params, tokens: Int[torch.Tensor, "doc token"]
+) -> Float[torch.Tensor, "model doc place symbol"]:
     """What the networks predict."""
     context_rows = contexts(tokens)
     models = len(params["W_E"])
@@ -123,14 +126,14 @@ def drawn_tokens(
     membership: Bool[np.ndarray, "model doc"],
     tokens: Int[np.ndarray, "doc token"],
     size: int,
-) -> Callable[[int], tuple[Tensor, Tensor]]:
+) -> Callable[[int], tuple[torch.Tensor, torch.Tensor]]:
     """step → contexts [model, row, 4] and what follows [model, row]: tokens drawn evenly from each
     model's own documents."""
     context_rows = contexts(torch.from_numpy(tokens)).flatten(0, 1)
     following = torch.from_numpy(tokens[:, 1:]).flatten()
     documents, n = listed(membership)
 
-    def batch(step: int) -> tuple[Tensor, Tensor]:
+    def batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
         u = rng.uniform(seeds, "memory.batches", step, (2, size))
         doc = np.take_along_axis(documents, (u[:, 0] * n[:, None]).astype(np.int64), axis=1)
         indices = torch.from_numpy(doc * (LENGTH - 1) + (u[:, 1] * (LENGTH - 1)).astype(np.int64))
@@ -144,11 +147,11 @@ def drawn_documents(
     membership: Bool[np.ndarray, "model doc"],
     tokens: Int[np.ndarray, "doc token"],
     size: int,
-) -> Callable[[int], Int[Tensor, "model row token"]]:
+) -> Callable[[int], Int[torch.Tensor, "model row token"]]:
     """step → whole documents [model, row, token], drawn evenly from each model's own."""
     text, (documents, n) = torch.from_numpy(tokens), listed(membership)
 
-    def batch(step: int) -> Tensor:
+    def batch(step: int) -> torch.Tensor:
         u = rng.uniform(seeds, "memory.documents", step, (size,))
         return text[
             torch.from_numpy(
@@ -204,6 +207,6 @@ def extracted(
 
 def _move_to_params(
     params: Params, tokens: Int[np.ndarray, "doc token"]
-) -> Int[Tensor, "doc token"]:
+) -> Int[torch.Tensor, "doc token"]:
     """Documents where the models are."""
     return torch.from_numpy(tokens).to(next(iter(params.values())).device)

@@ -4,15 +4,14 @@ labels."""
 from __future__ import annotations
 
 import numpy as np
-import torch
 from jaxtyping import Int
-from torch import Tensor
 
 from assay.core import rng
+from assay.core.heavy import torch
 from assay.worlds.modular.primes import prime
 
 
-def pairs(p: int) -> Int[Tensor, "pair 2"]:
+def pairs(p: int) -> Int[torch.Tensor, "pair 2"]:
     """All pairs a ≤ b of residues mod p, p(p + 1)/2 of them; ordered ones would put each sum on
     both sides of a split.
 
@@ -21,13 +20,13 @@ def pairs(p: int) -> Int[Tensor, "pair 2"]:
     return torch.from_numpy(np.stack(np.triu_indices(prime(p)), 1))
 
 
-def sums(p: int) -> Int[Tensor, "pair"]:
+def sums(p: int) -> Int[torch.Tensor, "pair"]:
     """(a + b) mod p of each pair, in the order of `pairs`. Raises: SpecError unless p is an odd
     prime."""
     return pairs(p).sum(1) % p
 
 
-def order(seeds: Int[np.ndarray, "run"], p: int, draw: int = 0) -> Int[Tensor, "run pair"]:
+def order(seeds: Int[np.ndarray, "run"], p: int, draw: int = 0) -> Int[torch.Tensor, "run pair"]:
     """A uniform order of all pairs for each seed; the first D are a training set, so sets are
     nested in D.
 
@@ -38,7 +37,9 @@ def order(seeds: Int[np.ndarray, "run"], p: int, draw: int = 0) -> Int[Tensor, "
     )
 
 
-def random_labels(seeds: Int[np.ndarray, "run"], p: int, draw: int = 0) -> Int[Tensor, "run pair"]:
+def random_labels(
+    seeds: Int[np.ndarray, "run"], p: int, draw: int = 0
+) -> Int[torch.Tensor, "run pair"]:
     """A uniform label for each pair, drawn by each seed: a table that can only be memorised."""
     return torch.from_numpy(
         rng.integers(np.asarray(seeds), "modular.labels", draw, (p * (p + 1) // 2,), p)

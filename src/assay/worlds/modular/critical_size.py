@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from assay.core.errors import DataError
+from assay.core.heavy import scipy
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,6 @@ def logistic_middle(
 
     NaN where the middle lies outside the sizes: the grid does not bracket it; or where an accuracy
     is missing."""
-    from scipy.optimize import least_squares
-
     x, y = _ordered(size, accuracy)
     middle, scale = (x[0] + x[-1]) / 2, (x[-1] - x[0]) / 2
     places, slopes = (
@@ -104,7 +103,9 @@ def logistic_middle(
             continue
         near = int(np.square(curves - row).sum(1).argmin())
         start = (places[near], slopes[near])
-        fit = least_squares(lambda v, row=row: _curve((x - middle) / scale, *v) - row, start)  # type: ignore[misc]
+        fit = scipy.optimize.least_squares(
+            lambda v, row=row: _curve((x - middle) / scale, *v) - row, start
+        )  # type: ignore[misc]
         estimate = middle + scale * float(fit.x[0])
         if x[0] <= estimate <= x[-1]:
             out[r] = estimate

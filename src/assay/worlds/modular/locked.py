@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
 from assay.core.fit import Trained, fit, watched
+from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.worlds.modular import network
 from assay.worlds.modular.network import NAMES, Lesson
@@ -49,7 +48,7 @@ def checkpoints(
 
     Steps count on from stage to stage, each with an Adam of its own.
     """
-    params: Mapping[str, Tensor] = network.start(runs.seeds, stages[0][0].p)
+    params: Mapping[str, torch.Tensor] = network.start(runs.seeds, stages[0][0].p)
     parts: list[Trained] = []
     before = 0
     for lesson, budget in stages:
@@ -79,8 +78,8 @@ def checkpoints(
 
 
 def tuned(
-    runs: Runs, params: Mapping[str, Tensor], lesson: Lesson, budget: Budget, bench: Bench
-) -> dict[str, Tensor]:
+    runs: Runs, params: Mapping[str, torch.Tensor], lesson: Lesson, budget: Budget, bench: Bench
+) -> dict[str, torch.Tensor]:
     """Train networks further on another lesson, as far as the budget goes; what is given stays as
     it is."""
     rates = np.full(len(runs), budget.lr)
@@ -97,8 +96,8 @@ def tuned(
 
 
 def right(
-    params: Mapping[str, Tensor], lesson: Lesson, which: Int[Tensor, "run some"]
-) -> Float[Tensor, "run"]:
+    params: Mapping[str, torch.Tensor], lesson: Lesson, which: Int[torch.Tensor, "run some"]
+) -> Float[torch.Tensor, "run"]:
     """Share of the pairs `which` to which each run gives the lesson's label. Range: 0 to 1. Better:
     higher."""
     device = params["E"].device

@@ -13,16 +13,14 @@ from functools import partial
 from typing import Protocol
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
-from torch.nn.functional import embedding_bag
 
 from assay.core import rng
 from assay.core.bench import Bench, Slot, Unkept
 from assay.core.descent import Adam, adam_state
 from assay.core.errors import SpecError
 from assay.core.fit import Batch, Group, State, Trained, fit
+from assay.core.heavy import torch
 from assay.core.runs import Runs
 
 NAMES = ("E", "W1", "W2")
@@ -34,7 +32,7 @@ fewer leave it idle."""
 class Confine(Protocol):
     """Changes parameters in place after each step."""
 
-    def __call__(self, params: Mapping[str, Tensor], rows: Int[np.ndarray, "run"]) -> None:
+    def __call__(self, params: Mapping[str, torch.Tensor], rows: Int[np.ndarray, "run"]) -> None:
         """Change `params` of some runs, of which `rows` says where they stand among all."""
 
 
@@ -44,9 +42,9 @@ class Lesson:
     training set."""
 
     p: int
-    pairs: Int[Tensor, "pair 2"]
-    labels: Int[Tensor, "run pair"]
-    order: Int[Tensor, "run pair"]
+    pairs: Int[torch.Tensor, "pair 2"]
+    labels: Int[torch.Tensor, "run pair"]
+    order: Int[torch.Tensor, "run pair"]
     size: Int[np.ndarray, "run"]
 
     def __post_init__(self) -> None:
@@ -76,7 +74,7 @@ class Lesson:
 
 def start(
     seeds: Int[np.ndarray, "run"], p: int, embed: int = 64, hidden: int = 64
-) -> dict[str, Tensor]:
+) -> dict[str, torch.Tensor]:
     """Starting parameters of every run: E [run p embed], W1 [run embed hidden], W2 [run hidden p],
     all N(0, 1/64)."""
     shapes = {"E": (p, embed), "W1": (embed, hidden), "W2": (hidden, p)}
@@ -87,19 +85,21 @@ def start(
 
 
 def logits(
-    params: Mapping[str, Tensor], pairs: Int[Tensor, "pair 2"]
-) -> Float[Tensor, "run pair p"]:
+    params: Mapping[str, torch.Tensor], pairs: Int[torch.Tensor, "pair 2"]
+) -> Float[torch.Tensor, "run pair p"]:
     """The logits of all residues for each pair, in nats."""
     F = torch.bmm(params["E"], params["W1"])
     return torch.bmm((F[:, pairs[:, 0]] + F[:, pairs[:, 1]]).relu_(), params["W2"])
 
 
-def norm(params: Mapping[str, Tensor]) -> Float[Tensor, "run"]:
+def norm(params: Mapping[str, torch.Tensor]) -> Float[torch.Tensor, "run"]:
     """‖θ‖², the squared norm of all parameters of a run."""
     return sum(params[n].double().flatten(1).square().sum(1) for n in NAMES)  # type: ignore[return-value]
 
 
-def evaluate(params: Mapping[str, Tensor], lesson: Lesson) -> dict[str, Float[Tensor, "run"]]:
+def evaluate(
+    params: Mapping[str, torch.Tensor], lesson: Lesson
+) -> dict[str, Float[torch.Tensor, "run"]]:
     """`train` and `test`: shares of pairs inside and outside the training set answered right (NaN
     where there is none); `loss`: mean cross-entropy inside, in nats."""
     lesson = lesson.to(params["E"].device)
@@ -116,7 +116,7 @@ def evaluate(params: Mapping[str, Tensor], lesson: Lesson) -> dict[str, Float[Te
 
 def train(
     runs: Runs,
-    params: Mapping[str, Tensor],
+    params: Mapping[str, torch.Tensor],
     lesson: Lesson,
     *,
     steps: int,
@@ -164,14 +164,14 @@ def train(
 
 def descent(
     runs: Runs,
-    params: Mapping[str, Tensor],
+    params: Mapping[str, torch.Tensor],
     lesson: Lesson,
     *,
     lr: Float[np.ndarray, "run"],
     decay: Float[np.ndarray, "run"],
     betas: tuple[float, float] = (0.9, 0.98),
     looks: Sequence[int] = (),
-    confine: Callable[[Mapping[str, Tensor]], None] | None = None,
+    confine: Callable[[Mapping[str, torch.Tensor]], None] | None = None,
 ) -> Group:
     """The Group that `train` makes of a few runs: one batched product for all, small training sets
     padded to the largest."""
@@ -180,10 +180,10 @@ def descent(
     for name in ("train", "test", "loss", "norm"):
         state[f"{name}_at"] = torch.full((len(runs), len(looks)), torch.nan, dtype=torch.float64)
     places = {step: i for i, step in enumerate(looks)}
-    ready: list[tuple[Adam, _Kernel, Lesson, Tensor]] = []
+    ready: list[tuple[Adam, _Kernel, Lesson, torch.Tensor]] = []
 
     @torch.no_grad()
-    def step_fn(state: State, batch: Batch, step: int) -> Float[Tensor, "run"]:
+    def step_fn(state: State, batch: Batch, step: int) -> Float[torch.Tensor, "run"]:
         device = state["E"].device
         if not ready:  # built here, after any move to a device or restore
             device_lesson = lesson.to(device)
@@ -242,11 +242,11 @@ class _Kernel:
         self.minus = torch.full((runs * most,), -1.0, device=device)
         self.weight = real / size[:, None].float()
         self.share = (1 / size.float()).view(-1, 1, 1)
-        self.room: dict[str, Tensor] = {}
+        self.room: dict[str, torch.Tensor] = {}
 
     def __call__(
-        self, E: Tensor, W1: Tensor, W2: Tensor
-    ) -> tuple[Float[Tensor, "run"], dict[str, Tensor]]:
+        self, E: torch.Tensor, W1: torch.Tensor, W2: torch.Tensor
+    ) -> tuple[Float[torch.Tensor, "run"], dict[str, torch.Tensor]]:
         (runs, p, _), h = E.shape, W1.shape[2]
         most = self.weight.shape[1]
         if not self.room:
@@ -258,7 +258,11 @@ class _Kernel:
             }
         F, P, dH = (self.room[n] for n in ("F", "P", "dH"))
         F[:, :p] = torch.bmm(E, W1)
-        hidden = embedding_bag(self.ab, F.view(-1, h), mode="sum").relu_().view(runs, most, h)
+        hidden = (
+            torch.nn.functional.embedding_bag(self.ab, F.view(-1, h), mode="sum")
+            .relu_()
+            .view(runs, most, h)
+        )
         torch.bmm(hidden, W2, out=P)
         torch.softmax(P, -1, out=P)
         right = P.view(-1).index_select(0, self.label)
@@ -270,7 +274,7 @@ class _Kernel:
         torch.ops.aten.threshold_backward.grad_input(
             dH, hidden, 0.0, grad_input=dH
         )  # 0 where the unit is off
-        summed = embedding_bag(
+        summed = torch.nn.functional.embedding_bag(
             self.pair, dH.view(-1, h), self.bags, mode="sum", per_sample_weights=self.times
         ).view(self.shape)
         dF = summed[:, :, 0]
@@ -293,7 +297,7 @@ def _parts(pairs: int, most: int = 192) -> list[int]:
     return [most] * (pairs // most) + ([pairs % most] if pairs % most else [])
 
 
-def _inside(lesson: Lesson) -> Tensor:
+def _inside(lesson: Lesson) -> torch.Tensor:
     """[run, pair]: whether a pair is in the run's training set."""
     places = torch.arange(len(lesson.pairs), device=lesson.order.device)
     first = places < torch.from_numpy(lesson.size).to(places.device)[:, None]

@@ -9,33 +9,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import TypeAlias
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
-Params = Mapping[str, Tensor]
+from assay.core.heavy import torch
+
+Params: TypeAlias = "Mapping[str, torch.Tensor]"
 
 
-def waves(p: int, like: Tensor) -> Float[Tensor, "frequency 2 token"]:
+def waves(p: int, like: torch.Tensor) -> Float[torch.Tensor, "frequency 2 token"]:
     """Cosine and sine of every frequency, orthonormal over the p tokens (p odd), in the dtype and
     on the device of `like`."""
     return _waves(p).to(like)
 
 
 @lru_cache(maxsize=4)
-def _waves(p: int) -> Tensor:
+def _waves(p: int) -> torch.Tensor:
     k, token = torch.arange(1, (p - 1) // 2 + 1), torch.arange(p, dtype=torch.float64)
     turn = 2 * torch.pi * torch.outer(k.double(), token) / p
     return torch.stack([turn.cos(), turn.sin()], 1) * (2 / p) ** 0.5
 
 
-def coefficients(table: Float[Tensor, "run token width"]) -> Float[Tensor, "run frequency 2 width"]:
+def coefficients(
+    table: Float[torch.Tensor, "run token width"],
+) -> Float[torch.Tensor, "run frequency 2 width"]:
     """What of each column of a table of tokens is cosine and sine of each frequency."""
     return torch.einsum("fct,rtd->rfcd", waves(table.shape[1], table), table)
 
 
-def power(table: Float[Tensor, "run token width"]) -> Float[Tensor, "run frequency"]:
+def power(table: Float[torch.Tensor, "run token width"]) -> Float[torch.Tensor, "run frequency"]:
     """Squared length of each frequency's part of a table of tokens.
 
     Formula: the sum over columns of squared cosine and sine coefficients; over all frequencies, the
@@ -44,7 +47,7 @@ def power(table: Float[Tensor, "run token width"]) -> Float[Tensor, "run frequen
     return coefficients(table).square().sum((2, 3))
 
 
-def best_neuron(params: Params) -> Float[Tensor, "run frequency"]:
+def best_neuron(params: Params) -> Float[torch.Tensor, "run frequency"]:
     """The strongest single neuron for each frequency: input amplitude times output amplitude times
     how well their phases agree.
 
@@ -58,7 +61,7 @@ def best_neuron(params: Params) -> Float[Tensor, "run frequency"]:
     ).real.amax(2)
 
 
-def amplitudes(params: Params) -> Float[Tensor, "run frequency"]:
+def amplitudes(params: Params) -> Float[torch.Tensor, "run frequency"]:
     """A_k: the cosine amplitude of each frequency in the logits as a function of how far an answer
     is off; logit units.
 
@@ -74,7 +77,7 @@ def amplitudes(params: Params) -> Float[Tensor, "run frequency"]:
     return cosines(hidden @ params["W2"].double() / p**2)
 
 
-def cosines(logits: Float[Tensor, "run sum answer"]) -> Float[Tensor, "run frequency"]:
+def cosines(logits: Float[torch.Tensor, "run sum answer"]) -> Float[torch.Tensor, "run frequency"]:
     """Cosine amplitudes of logits, summed over first axes in which a row is the mean logits of one
     right answer, over p."""
     p = logits.shape[1]
@@ -86,16 +89,16 @@ def cosines(logits: Float[Tensor, "run sum answer"]) -> Float[Tensor, "run frequ
 
 
 def scaled(
-    table: Float[Tensor, "run token width"], factor: Float[Tensor, "run frequency"]
-) -> Float[Tensor, "run token width"]:
+    table: Float[torch.Tensor, "run token width"], factor: Float[torch.Tensor, "run frequency"]
+) -> Float[torch.Tensor, "run token width"]:
     """The table with each frequency's part multiplied by a factor; the mean token stays."""
     basis = waves(table.shape[1], table)
     return table + torch.einsum("rfcd,fct,rf->rtd", coefficients(table), basis, factor - 1)
 
 
 def rotated(
-    table: Float[Tensor, "run token width"], angle: Float[Tensor, "run frequency"]
-) -> Float[Tensor, "run token width"]:
+    table: Float[torch.Tensor, "run token width"], angle: Float[torch.Tensor, "run frequency"]
+) -> Float[torch.Tensor, "run token width"]:
     """The table with each frequency's waves turned by an angle (radians) in all columns alike:
     power stays, phases change."""
     cos, sin = coefficients(table).unbind(2)
@@ -106,12 +109,14 @@ def rotated(
     return table + torch.einsum("rfcd,fct->rtd", turned, waves(table.shape[1], table))
 
 
-def projector(mask: Float[Tensor, "run frequency"], p: int) -> Float[Tensor, "run token token"]:
+def projector(
+    mask: Float[torch.Tensor, "run frequency"], p: int
+) -> Float[torch.Tensor, "run token token"]:
     """The orthogonal projection of tables of tokens onto the waves of a set, for
     `torch.bmm(projector, table)`; the mean goes too."""
     basis = waves(p, mask)
     return torch.einsum("rf,fcs,fct->rst", mask, basis, basis)
 
 
-def _complex(parts: Float[Tensor, "run frequency 2 width"]) -> Tensor:
+def _complex(parts: Float[torch.Tensor, "run frequency 2 width"]) -> torch.Tensor:
     return torch.complex(parts[:, :, 0].contiguous(), parts[:, :, 1].contiguous())

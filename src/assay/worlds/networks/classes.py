@@ -5,17 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.core import rng
 from assay.core.errors import DataError
+from assay.core.heavy import torch
 
 Seeds = Sequence[int] | Int[np.ndarray, "run"]
-Batch = tuple[Float[Tensor, "run b d"], Int[Tensor, "run b"]]
+Batch: TypeAlias = 'tuple[Float[torch.Tensor, "run b d"], Int[torch.Tensor, "run b"]]'
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Clouds:
         if self.apart <= 0:
             raise DataError(f"Clouds.apart is a distance above 0, got {self.apart:g}")
 
-    def centres(self, seeds: Seeds) -> Float[Tensor, "run k d"]:
+    def centres(self, seeds: Seeds) -> Float[torch.Tensor, "run k d"]:
         """The centres of each seed's classes, normal numbers of variance apart²/2d."""
         normals = rng.normal(np.asarray(seeds), "classes.centres", 0, (self.classes, self.d))
         return torch.from_numpy(normals * np.float32(self.apart / (2 * self.d) ** 0.5))
@@ -57,7 +57,7 @@ class Clouds:
             1, 4_096 // batch
         )  # steps drawn at once, as opening a stream costs as much as a thousand numbers
 
-        def draw_block(number: int) -> tuple[Tensor, Tensor]:
+        def draw_block(number: int) -> tuple[torch.Tensor, torch.Tensor]:
             shape = (block, batch)
             label = torch.from_numpy(
                 rng.integers(seeds, f"classes.label.{stream}", number, shape, self.classes)
@@ -67,7 +67,7 @@ class Clouds:
             )
             return noise, label
 
-        cache: dict[int, tuple[Tensor, Tensor]] = {}
+        cache: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
         def draw(step: int) -> Batch:
             number, place = divmod(step, block)
@@ -80,6 +80,8 @@ class Clouds:
 
         return draw
 
-    def nearest(self, seeds: Seeds, x: Float[Tensor, "run b d"]) -> Int[Tensor, "run b"]:
+    def nearest(
+        self, seeds: Seeds, x: Float[torch.Tensor, "run b d"]
+    ) -> Int[torch.Tensor, "run b"]:
         """The class of the nearest centre of each point: the best that can be told."""
         return torch.cdist(x, self.centres(seeds).to(x.device)).argmin(-1)

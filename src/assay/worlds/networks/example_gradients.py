@@ -11,17 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.core import rng
+from assay.core.heavy import torch
 from assay.core.runs import Runs
 
 Law = Literal["sgd", "even", "iso", "diag"]
 
 
-def classifier(runs: Runs, sizes: Sequence[int]) -> dict[str, Tensor]:
+def classifier(runs: Runs, sizes: Sequence[int]) -> dict[str, torch.Tensor]:
     """Starting matrices W0 [run sizes0 sizes1], W1 …, normal with variance 1/inputs."""
     return {
         f"W{i}": torch.from_numpy(
@@ -32,20 +31,24 @@ def classifier(runs: Runs, sizes: Sequence[int]) -> dict[str, Tensor]:
 
 
 def losses(
-    params: Mapping[str, Tensor], batch: tuple[Float[Tensor, "run b f"], Int[Tensor, "run b"]]
-) -> Float[Tensor, "run"]:
+    params: Mapping[str, torch.Tensor],
+    batch: tuple[Float[torch.Tensor, "run b f"], Int[torch.Tensor, "run b"]],
+) -> Float[torch.Tensor, "run"]:
     """Mean cross-entropy of each run's batch, nats."""
     *_, logits = _forward(params, batch[0])
     return -logits.log_softmax(-1).gather(-1, batch[1].unsqueeze(-1)).mean((1, 2))
 
 
 def draws(
-    seeds: Int[np.ndarray, "run"], x: Float[Tensor, "run b f"], y: Int[Tensor, "run b"], batch: int
-) -> Callable[[int], tuple[Float[Tensor, "run b f"], Int[Tensor, "run b"]]]:
+    seeds: Int[np.ndarray, "run"],
+    x: Float[torch.Tensor, "run b f"],
+    y: Int[torch.Tensor, "run b"],
+    batch: int,
+) -> Callable[[int], tuple[Float[torch.Tensor, "run b f"], Int[torch.Tensor, "run b"]]]:
     """A source of minibatches: examples picked with replacement, each run its own."""
     rows = torch.arange(len(x))[:, None]
 
-    def draw(step: int) -> tuple[Tensor, Tensor]:
+    def draw(step: int) -> tuple[torch.Tensor, torch.Tensor]:
         pick = torch.from_numpy(rng.integers(seeds, "classifier.batch", step, (batch,), x.shape[1]))
         return x[rows, pick], y[rows, pick]
 
@@ -53,8 +56,8 @@ def draws(
 
 
 def coordinates(
-    seeds: Int[np.ndarray, "run"], params: Mapping[str, Tensor], count: int
-) -> Int[Tensor, "run coordinate"]:
+    seeds: Int[np.ndarray, "run"], params: Mapping[str, torch.Tensor], count: int
+) -> Int[torch.Tensor, "run coordinate"]:
     """Numbers of that many parameters of each run, without repetition, among all of its matrices
     laid end to end."""
     total = sum(w[0].numel() for w in params.values())
@@ -62,11 +65,11 @@ def coordinates(
 
 
 def of_examples(
-    params: Mapping[str, Tensor],
-    x: Float[Tensor, "run b f"],
-    y: Int[Tensor, "run b"],
-    parameter_indices: Int[Tensor, "run coordinate"],
-) -> Float[Tensor, "run b coordinate"]:
+    params: Mapping[str, torch.Tensor],
+    x: Float[torch.Tensor, "run b f"],
+    y: Int[torch.Tensor, "run b"],
+    parameter_indices: Int[torch.Tensor, "run coordinate"],
+) -> Float[torch.Tensor, "run b coordinate"]:
     """Gradient of each example's cross-entropy along the chosen parameters, nats per unit of
     parameter.
 
@@ -93,14 +96,14 @@ def of_examples(
 
 
 def noise(
-    gradients: Float[Tensor, "b coordinate"],
+    gradients: Float[torch.Tensor, "b coordinate"],
     seed: int,
     index: int,
     law: Law,
     batch: int,
     count: int,
     stream: str = "noise",
-) -> Float[Tensor, "minibatch coordinate"]:
+) -> Float[torch.Tensor, "minibatch coordinate"]:
     """`count` draws of what a minibatch's mean gradient has on top of that of all examples, at the
     same weights.
 
@@ -125,7 +128,7 @@ def noise(
 
 
 def noise_spectra(
-    gradients: Float[Tensor, "run b coordinate"],
+    gradients: Float[torch.Tensor, "run b coordinate"],
     seeds: Int[np.ndarray, "run"],
     index: int,
     law: Law,
@@ -143,7 +146,9 @@ def noise_spectra(
     return np.stack(spectra)
 
 
-def _forward(params: Mapping[str, Tensor], x: Float[Tensor, "run b f"]) -> list[Tensor]:
+def _forward(
+    params: Mapping[str, torch.Tensor], x: Float[torch.Tensor, "run b f"]
+) -> list[torch.Tensor]:
     """What goes into each matrix, and the logits last."""
     acts = [x]
     for i in range(len(params)):

@@ -6,18 +6,17 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import torch
 from jaxtyping import Int
-from torch import Tensor
 
 from assay.core import rng
+from assay.core.heavy import torch
 from assay.subjects.mamba import BLOCK, Shape
 
 SLOWEST, FASTEST = 1e-3, 1e-1
 """The steps Δ at the start lie between, evenly on a log scale."""
 
 
-def start(seeds: Int[np.ndarray, run], shape: Shape, std: float = 0.02) -> dict[str, Tensor]:
+def start(seeds: Int[np.ndarray, run], shape: Shape, std: float = 0.02) -> dict[str, torch.Tensor]:
     """Parameters before training, [run, …], as Mamba's authors draw them; those of equal name and
     size are equal in models with other parts.
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
+from assay.core.heavy import torch
 from assay.subjects.decoder import Params, check_context, embedded, stream
 
 
@@ -21,18 +20,18 @@ class Prefixes(NamedTuple):
     """Distinct prefixes of each run, or with a first axis of 1 the same for all runs; a row is a
     prefix."""
 
-    token: Int[Tensor, "run row"]
+    token: Int[torch.Tensor, "run row"]
     """The last token."""
-    position: Int[Tensor, "run row"]
+    position: Int[torch.Tensor, "run row"]
     """Its position, from 0."""
-    ancestors: Int[Tensor, "run row s"]
+    ancestors: Int[torch.Tensor, "run row s"]
     """The rows of the prefixes of 1, 2, … tokens that this one starts with, itself last; filled up
     with itself."""
 
 
 def distinct(
     tokens: Int[np.ndarray, "run b s"], ids: Int[np.ndarray, "run b s"]
-) -> tuple[Prefixes, Tensor, Tensor]:
+) -> tuple[Prefixes, torch.Tensor, torch.Tensor]:
     """The distinct prefixes of each run's sequences, how often each occurs [run, row], and an id of
     each [run, row].
 
@@ -66,7 +65,7 @@ def distinct(
 
 def forward_prefixes(
     params: Params, prefixes: Prefixes
-) -> tuple[Float[Tensor, "run row v"], list[Float[Tensor, "run row d"]]]:
+) -> tuple[Float[torch.Tensor, "run row v"], list[Float[torch.Tensor, "run row d"]]]:
     """Logits after each prefix, and the residual stream of its last token after each block.
 
     Raises: SpecError when prefixes are longer than the model's context.
@@ -84,7 +83,7 @@ def forward_prefixes(
     ]  # [run, row, s, 1]
     hidden = torch.zeros(unread.shape, device=token.device).masked_fill_(unread, -torch.inf)
 
-    def attend(qkv: Tensor) -> Tensor:
+    def attend(qkv: torch.Tensor) -> torch.Tensor:
         q, kv = qkv[:, :, :1], qkv[:, :, 1:]
         k, v = (
             kv.reshape(runs * rows, -1)

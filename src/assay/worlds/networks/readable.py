@@ -11,15 +11,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int
 
 from assay.core import rng
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from assay.core.heavy import torch
 
 VOCAB, SURE = 64, 0.9
 DENSE = 72
@@ -85,11 +82,9 @@ def text(
     return out
 
 
-def decoder(seeds: Int[np.ndarray, "run"], known: Known, context: int) -> dict[str, Tensor]:
+def decoder(seeds: Int[np.ndarray, "run"], known: Known, context: int) -> dict[str, torch.Tensor]:
     """The parameters [run, …] of such a decoder: one block, one head that reads nothing, ReLU
     neurons."""
-    import torch
-
     runs, d, m = len(seeds), 2 * VOCAB, known.neurons
     hot, cold = _normed(d)
     names = rng.permutation(

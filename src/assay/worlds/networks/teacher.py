@@ -4,11 +4,10 @@ its own for every run."""
 from __future__ import annotations
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.core import rng
+from assay.core.heavy import torch
 
 
 def labelled(
@@ -18,7 +17,7 @@ def labelled(
     classes: int,
     sharpness: float,
     zipf: float = 0.0,
-) -> tuple[Float[Tensor, "run b f"], Int[Tensor, "run b"]]:
+) -> tuple[Float[torch.Tensor, "run b f"], Int[torch.Tensor, "run b"]]:
     """Inputs, standard normal, and classes drawn from softmax(sharpness · x V/√features − zipf ·
     log rank), V standard normal and each run's own.
 

@@ -6,12 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Int
-from torch import Tensor
 
 from assay.core import rng
 from assay.core.errors import SpecError
+from assay.core.heavy import torch
 from assay.subjects.decoder import MATRICES as MATRICES
 from assay.subjects.decoder import forward as forward
 
@@ -35,7 +34,7 @@ class Sizes:
                 raise SpecError(f"a transformer needs {name} of at least 1, got {value}")
 
 
-def transformer(seeds: Int[np.ndarray, "run"], sizes: Sizes) -> dict[str, Tensor]:
+def transformer(seeds: Int[np.ndarray, "run"], sizes: Sizes) -> dict[str, torch.Tensor]:
     """Starting parameters of every run, drawn by its seed: matrices N(0, 1/inputs), those that
     write to the stream half as wide.
 
@@ -43,7 +42,7 @@ def transformer(seeds: Int[np.ndarray, "run"], sizes: Sizes) -> dict[str, Tensor
     """
     s = sizes
 
-    def draw_matrix(name: str, shape: tuple[int, ...], deviation: float) -> Tensor:
+    def draw_matrix(name: str, shape: tuple[int, ...], deviation: float) -> torch.Tensor:
         return torch.from_numpy(
             rng.normal(seeds, f"transformer.{name}", 0, shape) * np.float32(deviation)
         )

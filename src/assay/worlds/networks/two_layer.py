@@ -8,16 +8,16 @@ ReLU and nothing is added before it; with W₁ alone the outputs are multiplied 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.core import rng
+from assay.core.heavy import torch
 from assay.core.runs import Runs
 
-State = dict[str, Tensor]
+State: TypeAlias = "dict[str, torch.Tensor]"
 
 
 def start(runs: Runs, inputs: int, hidden: int, classes: int, bias: bool = False) -> State:
@@ -43,8 +43,8 @@ def start(runs: Runs, inputs: int, hidden: int, classes: int, bias: bool = False
 
 
 def logits(
-    params: Mapping[str, Tensor], x: Float[Tensor, "run b d"], tanh: bool = False
-) -> Float[Tensor, "run b k"]:
+    params: Mapping[str, torch.Tensor], x: Float[torch.Tensor, "run b d"], tanh: bool = False
+) -> Float[torch.Tensor, "run b k"]:
     """Outputs of every run: W₂ ReLU(W₁ x + b₁) + b₂, with a tanh in the ReLU's place if asked,
     without biases where there are none."""
     hidden = torch.bmm(x, params["W1"].transpose(1, 2))
@@ -55,7 +55,7 @@ def logits(
 
 
 def rescaled(
-    params: Mapping[str, Tensor], c: float, back: bool = True, bias: bool = False
+    params: Mapping[str, torch.Tensor], c: float, back: bool = True, bias: bool = False
 ) -> State:
     """Multiply W₁ by c and, if `back`, divide W₂ by c; with `bias` b₁ is multiplied as well."""
     out = {**params, "W1": params["W1"] * c}
@@ -66,18 +66,20 @@ def rescaled(
     return out
 
 
-def cross_entropy(z: Float[Tensor, "run b k"], label: Int[Tensor, "run b"]) -> Float[Tensor, "run"]:
+def cross_entropy(
+    z: Float[torch.Tensor, "run b k"], label: Int[torch.Tensor, "run b"]
+) -> Float[torch.Tensor, "run"]:
     """Mean cross-entropy of each run, in nats an input."""
     return -z.log_softmax(-1).gather(-1, label.unsqueeze(-1)).flatten(1).mean(1)
 
 
 def effects(
-    params: Mapping[str, Tensor],
-    x: Float[Tensor, "run b d"],
-    label: Int[Tensor, "run b"],
+    params: Mapping[str, torch.Tensor],
+    x: Float[torch.Tensor, "run b d"],
+    label: Int[torch.Tensor, "run b"],
     scales: Sequence[float],
     tanh: bool = False,
-) -> dict[str, Float[Tensor, "run scale"]]:
+) -> dict[str, Float[torch.Tensor, "run scale"]]:
     """What multiplying W₁ by each scale c does to every run on these inputs, by name.
 
     With W₂ over c: `loss` (nats) and `change`, the largest change of an output over the largest
@@ -88,13 +90,13 @@ def effects(
     size = outputs.abs().amax((1, 2))
 
     def measure_scales(
-        measure: Callable[[Tensor, float], Tensor], **how: bool
-    ) -> Float[Tensor, "run scale"]:
+        measure: Callable[[torch.Tensor, float], torch.Tensor], **how: bool
+    ) -> Float[torch.Tensor, "run scale"]:
         return torch.stack(
             [measure(logits(rescaled(params, c, **how), x, tanh), c) for c in scales], -1
         )
 
-    def off(z: Tensor) -> Tensor:
+    def off(z: torch.Tensor) -> torch.Tensor:
         return (z - outputs).abs().amax((1, 2)) / size
 
     return {

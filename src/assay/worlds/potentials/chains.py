@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from assay.core.bench import Bench
 from assay.core.chains import (
@@ -22,6 +20,7 @@ from assay.core.chains import (
     standard_error,
 )
 from assay.core.fit import Group, fit
+from assay.core.heavy import torch
 from assay.core.langevin import langevin
 from assay.worlds.potentials.potential import Potential, mean_loss, minimum
 
@@ -29,13 +28,13 @@ from assay.worlds.potentials.potential import Potential, mean_loss, minimum
 class Sampled(NamedTuple):
     """What chains of several runs leave behind; all in the order of the runs."""
 
-    losses: Float[Tensor, "run chain block"]
+    losses: Float[torch.Tensor, "run chain block"]
     """Mean loss of each block of steps."""
-    acceptance: Float[Tensor, "run chain block"]
+    acceptance: Float[torch.Tensor, "run chain block"]
     """Mean probability with which the Metropolis rule would have taken the steps."""
-    refused: Float[Tensor, "run chain block"]
+    refused: Float[torch.Tensor, "run chain block"]
     """Mean of the loss times what is missing of that probability to 1."""
-    at_centre: Float[Tensor, "run chain"]
+    at_centre: Float[torch.Tensor, "run chain"]
     """Loss at the point where a chain starts, which it takes for its minimum."""
     diverged: Bool[np.ndarray, run]
     """Runs with a chain whose loss was once not finite."""
@@ -138,7 +137,7 @@ def sample(
     )
     order = torch.from_numpy(np.argsort(np.concatenate(parts), kind="stable"))
 
-    def gathered(chunks: Sequence[np.ndarray | Tensor]) -> Tensor:
+    def gathered(chunks: Sequence[np.ndarray | torch.Tensor]) -> torch.Tensor:
         return torch.cat([torch.as_tensor(x).cpu().view(-1, count, *x.shape[1:]) for x in chunks])[
             order
         ]

@@ -9,15 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jaxtyping import Float
+
 from assay.core.errors import SpecError
+from assay.core.fit import State
+from assay.core.heavy import torch
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from assay.core.fit import State
-
-    Loss = Callable[[State, object], Float[Tensor, "run"]]
+    Loss = Callable[[State, object], Float[torch.Tensor, "run"]]
 
 
 @dataclass(frozen=True)
@@ -123,8 +122,6 @@ def potential(name: str) -> Potential:
 
 def minimum(potentials: Sequence[Potential]) -> State:
     """The minimum of each, float64 [run, …] by parameter; the potentials have one shape."""
-    import torch
-
     start = {
         n: torch.zeros(len(potentials), *shape, dtype=torch.float64)
         for n, shape in potentials[0].shapes.items()
@@ -139,8 +136,6 @@ def minimum(potentials: Sequence[Potential]) -> State:
 def mean_loss(potentials: Sequence[Potential]) -> Loss:
     """The loss (params, batch) → [run] of these potentials, of one kind and one shape; it needs no
     batch."""
-    import torch
-
     kind = type(potentials[0])
     if any(type(p) is not kind or p.shapes != potentials[0].shapes for p in potentials):
         raise SpecError("potentials of one group are of one kind and one shape")

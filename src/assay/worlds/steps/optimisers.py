@@ -10,18 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from assay.core import rng
 from assay.core.fit import Group, State
+from assay.core.heavy import scipy, torch
 from assay.core.runs import Runs
 
-Steps = Float[Tensor, "run time n"]
+Steps: TypeAlias = 'Float[torch.Tensor, "run time n"]'
 Source = Callable[[int], Steps]
 """The number of a stretch of time → its gradients or steps."""
 KEPT = 4
@@ -198,7 +197,7 @@ def walk(runs: Runs, slope: Slope, stretches: int, *, lr: float, adam: bool = Fa
     medians of Δx₁/Δx₀; some [run kept 2], steps of the last stretch."""
     r, n = len(slope.seeds), slope.n
 
-    def zeros(*shape: int) -> Tensor:
+    def zeros(*shape: int) -> torch.Tensor:
         return torch.zeros(r, *shape, dtype=torch.float64)
 
     state: State = {
@@ -213,7 +212,7 @@ def walk(runs: Runs, slope: Slope, stretches: int, *, lr: float, adam: bool = Fa
     if adam:
         state |= {"adam.m": zeros(n), "adam.v": zeros(n)}
 
-    def step_fn(state: State, batch: Steps, stretch: int) -> Float[Tensor, "run"]:
+    def step_fn(state: State, batch: Steps, stretch: int) -> Float[torch.Tensor, "run"]:
         move = _adam(state, batch, stretch * slope.times) if adam else batch
         move = -lr * move
         state["x"] += move.sum(1)
@@ -229,7 +228,7 @@ def walk(runs: Runs, slope: Slope, stretches: int, *, lr: float, adam: bool = Fa
     return Group(runs, state, step_fn)
 
 
-def moments(tensors: Mapping[str, Tensor], slope: Slope, steps: int) -> dict[str, np.ndarray]:
+def moments(tensors: Mapping[str, torch.Tensor], slope: Slope, steps: int) -> dict[str, np.ndarray]:
     """What a finished `walk` tells of its steps.
 
     mean [run n]; covariance [run n n]; skewness [run] of coordinate 0 in the direction of the
@@ -276,18 +275,16 @@ def _adam(
 
 
 def _recursion(
-    x: Float[Tensor, "run time"], keep: float, start: Float[Tensor, "run"]
-) -> Float[Tensor, "run time"]:
+    x: Float[torch.Tensor, "run time"], keep: float, start: Float[torch.Tensor, "run"]
+) -> Float[torch.Tensor, "run time"]:
     """y_t = keep · y_{t−1} + x_t from y = start."""
-    from scipy.signal import lfilter
-
-    y, _ = lfilter(
+    y, _ = scipy.signal.lfilter(
         [1.0], [1.0, -keep], x.cpu().numpy(), axis=1, zi=keep * start.cpu().numpy()[:, None]
     )
     return torch.from_numpy(y).to(x)
 
 
-def _few(moves: Float[Tensor, "run time pair"]) -> Float[Tensor, "run kept pair"]:
+def _few(moves: Float[torch.Tensor, "run time pair"]) -> Float[torch.Tensor, "run kept pair"]:
     """Evenly spread steps of a stretch; the rest stays 0 where it has fewer."""
     out = moves.new_zeros(len(moves), KEPT, 2)
     indices = torch.linspace(0, moves.shape[1] - 1, min(KEPT, moves.shape[1])).long()

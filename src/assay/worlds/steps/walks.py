@@ -4,18 +4,14 @@ of them."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
-if (
-    TYPE_CHECKING
-):  # what trains is imported where it trains: experiments ask for PARTS when they are listed
-    from assay.core.bench import Bench
-    from assay.core.fit import Trained
-    from assay.core.runs import Runs
-    from assay.worlds.steps import laws, optimisers
+from assay.core.bench import Bench
+from assay.core.fit import Trained, fit
+from assay.core.runs import Runs
+from assay.worlds.steps import laws, optimisers
 
 PARTS = 20
 """Parts of a walk, each drawn at once."""
@@ -37,9 +33,6 @@ class Moments:
 
 def walk(runs: Runs, slope: optimisers.Slope, law: laws.Law, bench: Bench) -> Trained:
     """Take all steps of every run; the slope's `times` are the steps of one part."""
-    from assay.core.fit import fit
-    from assay.worlds.steps import laws, optimisers
-
     group = optimisers.walk(runs, slope, PARTS, lr=law.scale, adam=law.name == "adam")
     return fit([group], laws.source(slope, law), steps=PARTS, bench=bench)[0]
 
@@ -47,8 +40,6 @@ def walk(runs: Runs, slope: optimisers.Slope, law: laws.Law, bench: Bench) -> Tr
 def moments(trained: Trained, slope: optimisers.Slope, law: laws.Law) -> Moments:
     """Moments of one step over each run, measured and by closed form; of Adam's, the closed form is
     of the gradients it is given."""
-    from assay.worlds.steps import laws, optimisers
-
     measured = optimisers.moments(trained.tensors, slope, PARTS * slope.times)
     mean, covariance = laws.expected(slope, law)
     return Moments(

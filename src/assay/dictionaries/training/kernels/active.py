@@ -14,11 +14,9 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
-from torch.nn.functional import embedding_bag
 
+from assay.core.heavy import torch
 from assay.dictionaries.training.kernels.whole import ALONE, Whole
 
 _BITS = {torch.float32: torch.int32, torch.bfloat16: torch.int16}
@@ -31,11 +29,11 @@ class Active:
 
     rows: int
     width: int
-    row: Int[Tensor, "n"]
-    latent: Int[Tensor, "n"]
+    row: Int[torch.Tensor, "n"]
+    latent: Int[torch.Tensor, "n"]
 
     @classmethod
-    def at(cls, places: Int[Tensor, "n"], rows: int, width: int) -> Active:
+    def at(cls, places: Int[torch.Tensor, "n"], rows: int, width: int) -> Active:
         """Those at places of the flattened batch, in any order."""
         row = torch.div(places, width, rounding_mode="floor")
         latent = places - row * width
@@ -43,30 +41,32 @@ class Active:
         return cls(rows, width, row[order], latent[order])
 
     @cached_property
-    def places(self) -> Int[Tensor, "n"]:
+    def places(self) -> Int[torch.Tensor, "n"]:
         """Where they are in the flattened batch."""
         return self.row * self.width + self.latent
 
     @cached_property
-    def _by_row(self) -> tuple[Int[Tensor, "n"], Int[Tensor, "n"], Int[Tensor, "rows+1"]]:
+    def _by_row(
+        self,
+    ) -> tuple[Int[torch.Tensor, "n"], Int[torch.Tensor, "n"], Int[torch.Tensor, "rows+1"]]:
         order = _ascending(self.row, self.rows)
         return order, self.latent[order], _starts(self.row, self.rows)
 
     @cached_property
-    def _by_latent(self) -> Int[Tensor, "width+1"]:
+    def _by_latent(self) -> Int[torch.Tensor, "width+1"]:
         return _starts(self.latent, self.width)
 
-    def of(self, batch: Float[Tensor, "rows width"]) -> Float[Tensor, "n"]:
+    def of(self, batch: Float[torch.Tensor, "rows width"]) -> Float[torch.Tensor, "n"]:
         """What stands at the places, in float32 at least."""
         values = batch.flatten().index_select(0, self.places)
         return values.to(torch.promote_types(values.dtype, torch.float32))
 
     def decode(
-        self, values: Float[Tensor, "n"], W: Float[Tensor, "width d"]
-    ) -> Float[Tensor, "rows d"]:
+        self, values: Float[torch.Tensor, "n"], W: Float[torch.Tensor, "width d"]
+    ) -> Float[torch.Tensor, "rows d"]:
         """The sum of each row's latents, each times its value: values · W."""
         order, latent, starts = self._by_row
-        return embedding_bag(
+        return torch.nn.functional.embedding_bag(
             latent,
             W,
             starts,
@@ -76,11 +76,11 @@ class Active:
         )
 
     def gather(
-        self, values: Float[Tensor, "n"], batch: Float[Tensor, "rows d"]
-    ) -> Float[Tensor, "width d"]:
+        self, values: Float[torch.Tensor, "n"], batch: Float[torch.Tensor, "rows d"]
+    ) -> Float[torch.Tensor, "width d"]:
         """The sum of each latent's rows, each times its value: valuesᵀ · batch, the gradient of a
         matrix with a row per latent."""
-        return embedding_bag(
+        return torch.nn.functional.embedding_bag(
             self.row,
             batch,
             self._by_latent,
@@ -90,8 +90,8 @@ class Active:
         )
 
     def products(
-        self, batch: Float[Tensor, "rows d"], W: Float[Tensor, "width d"]
-    ) -> Float[Tensor, "n"]:
+        self, batch: Float[torch.Tensor, "rows d"], W: Float[torch.Tensor, "width d"]
+    ) -> Float[torch.Tensor, "n"]:
         """The scalar product of row and latent at each place: batch · Wᵀ there."""
         if not len(self.row):
             return batch.new_zeros(0)
@@ -104,7 +104,7 @@ class Active:
         )
         return torch.sparse.sampled_addmm(where, W, batch.T, beta=0).values()
 
-    def sums(self, values: Float[Tensor, "n"]) -> Float[Tensor, "width"]:
+    def sums(self, values: Float[torch.Tensor, "n"]) -> Float[torch.Tensor, "width"]:
         """The sum of each latent's values."""
         return torch.zeros(self.width, dtype=values.dtype, device=values.device).index_add_(
             0, self.latent, values
@@ -126,16 +126,16 @@ class Codes:
     """The sparse code of one run's batch: places, and the values there; all others are 0."""
 
     active: Active
-    values: Float[Tensor, "n"]
+    values: Float[torch.Tensor, "n"]
     whole: Whole = ALONE
     """Where the rest of the code is, if there is more."""
 
-    def fired(self) -> Bool[Tensor, "width"]:
+    def fired(self) -> Bool[torch.Tensor, "width"]:
         """Latents with a value that is not 0 in some row."""
         none = torch.zeros(self.active.width, dtype=torch.bool, device=self.values.device)
         return self.whole.any_rows(none.index_fill_(0, self.active.latent[self.values != 0], True))
 
-    def least(self, k: int) -> Float[Tensor, ""]:
+    def least(self, k: int) -> Float[torch.Tensor, ""]:
         """The smallest value above 0; 0 where there are fewer than k a row, since then all are
         there."""
         positive = self.values[self.values > 0]
@@ -149,8 +149,8 @@ class Codes:
 
 
 def above(
-    batch: Float[Tensor, "rows width"], bound: Float[Tensor, "width"] | None = None
-) -> Int[Tensor, "n"]:
+    batch: Float[torch.Tensor, "rows width"], bound: Float[torch.Tensor, "width"] | None = None
+) -> Int[torch.Tensor, "n"]:
     """Places of the flattened batch that are above 0, or at or above the bound of their latent;
     perhaps some just below it as well."""
     if batch.device.type != "cpu" or batch.dtype not in _BITS:
@@ -168,7 +168,7 @@ def above(
     return torch.from_numpy(np.flatnonzero(numbers >= bounds))
 
 
-def largest(batch: Float[Tensor, "rows width"], count: int) -> Int[Tensor, "n"]:
+def largest(batch: Float[torch.Tensor, "rows width"], count: int) -> Int[torch.Tensor, "n"]:
     """Places of the flattened batch of the `count` largest numbers of each row, as far as they are
     above 0; of equal ones those that come first.
 
@@ -214,7 +214,7 @@ def _ordered(bits: np.ndarray) -> np.ndarray:
     return bits ^ ((bits >> (bits.itemsize * 8 - 1)) & np.iinfo(bits.dtype).max)
 
 
-def _ascending(keys: Int[Tensor, "n"], below: int) -> Int[Tensor, "n"]:
+def _ascending(keys: Int[torch.Tensor, "n"], below: int) -> Int[torch.Tensor, "n"]:
     """The order of keys from 0 to below `below`, equal ones as they come; NumPy sorts numbers of 16
     bits by digits."""
     if keys.device.type != "cpu":
@@ -224,7 +224,7 @@ def _ascending(keys: Int[Tensor, "n"], below: int) -> Int[Tensor, "n"]:
     )
 
 
-def _starts(keys: Int[Tensor, "n"], below: int) -> Int[Tensor, "below+1"]:
+def _starts(keys: Int[torch.Tensor, "n"], below: int) -> Int[torch.Tensor, "below+1"]:
     """Where each key begins once they are sorted, and where the last ends."""
     starts = torch.zeros(below + 1, dtype=torch.int64, device=keys.device)
     torch.cumsum(torch.bincount(keys, minlength=below), 0, out=starts[1:])

@@ -6,10 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
+from assay.core.heavy import torch
 from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.training.auxiliary import Matryoshka
 from assay.dictionaries.training.kernels.parts import (
@@ -31,9 +30,9 @@ from assay.dictionaries.training.losses import Loss, Params
 def chosen(
     loss: Loss,
     params: Params,
-    x: Tensor,
+    x: torch.Tensor,
     nonlinearity: Nonlinearity,
-    penalty: Tensor,
+    penalty: torch.Tensor,
     dtype: torch.dtype,
     more: Mapping[str, Any] = NOTHING,
     note: Note | None = None,
@@ -58,9 +57,9 @@ def chosen(
 def nested(
     loss: Loss,
     params: Params,
-    x: Tensor,
+    x: torch.Tensor,
     nonlinearity: Nonlinearity,
-    penalty: Tensor,
+    penalty: torch.Tensor,
     dtype: torch.dtype,
     more: Mapping[str, Any] = NOTHING,
     note: Note | None = None,
@@ -111,9 +110,9 @@ class _Aux:
     def __init__(
         self,
         loss: Loss,
-        error: Float[Tensor, "run b d"],
-        pre: Tensor,
-        decoder: Tensor,
+        error: Float[torch.Tensor, "run b d"],
+        pre: torch.Tensor,
+        decoder: torch.Tensor,
         more: Mapping[str, Any],
     ):
         idle = more.get("idle")
@@ -126,12 +125,12 @@ class _Aux:
         for r, its in self.found.items():
             self.loss[r] = its.loss
 
-    def add_to(self, pull: Float[Tensor, "run b f"]) -> None:
+    def add_to(self, pull: Float[torch.Tensor, "run b f"]) -> None:
         """Add the gradients of the projections, in place."""
         for r, its in self.found.items():
             pull[r].index_add_(-1, its.columns, its.pull)
 
-    def add_to_decoder(self, grads: dict[str, Tensor]) -> None:
+    def add_to_decoder(self, grads: dict[str, torch.Tensor]) -> None:
         """Add the gradients of the decoder, in place."""
         for r, its in self.found.items():
             grads["W_dec"][r].index_add_(0, its.columns, its.decoder.to(grads["W_dec"].dtype))

@@ -11,9 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import Tensor
-
+from assay.core.heavy import torch
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
@@ -105,11 +103,11 @@ def in_chunks(
     kernel: Kernel,
     loss: Loss,
     params: Params,
-    x: Tensor,
+    x: torch.Tensor,
     nonlinearity: Nonlinearity,
-    penalty: Tensor,
+    penalty: torch.Tensor,
     dtype: torch.dtype,
-    room: dict[str, Tensor],
+    room: dict[str, torch.Tensor],
     more: Mapping[str, Any] = NOTHING,
     note: Note | None = None,
 ) -> Step:
@@ -129,12 +127,12 @@ def in_chunks(
     if size >= runs:
         series, grads = kernel(loss, params, x, nonlinearity, penalty, dtype, more, note)
         return series, {name: value.float() for name, value in grads.items()}
-    chunk_series: list[dict[str, Tensor]] = []
+    chunk_series: list[dict[str, torch.Tensor]] = []
     for a in range(0, runs, size):
         part = {name: value[a : a + size] for name, value in params.items()}
         chunk = slice(a, a + size)
         rest = {
-            k: v[chunk] if isinstance(v, Tensor) and not (k == "y" and v.ndim == 2) else v
+            k: v[chunk] if isinstance(v, torch.Tensor) and not (k == "y" and v.ndim == 2) else v
             for k, v in more.items()
         }
         series, grads = kernel(
@@ -161,9 +159,9 @@ def in_chunks(
 def relu(
     loss: Loss,
     params: Params,
-    x: Tensor,
+    x: torch.Tensor,
     nonlinearity: Nonlinearity,
-    penalty: Tensor,
+    penalty: torch.Tensor,
     dtype: torch.dtype,
     more: Mapping[str, Any] = NOTHING,
     note: Note | None = None,
@@ -183,9 +181,9 @@ def relu(
 def topk(
     loss: Loss,
     params: Params,
-    x: Tensor,
+    x: torch.Tensor,
     nonlinearity: Nonlinearity,
-    penalty: Tensor,
+    penalty: torch.Tensor,
     dtype: torch.dtype,
     more: Mapping[str, Any] = NOTHING,
     note: Note | None = None,
@@ -207,9 +205,9 @@ def topk(
 def gated(
     loss: Loss,
     params: Params,
-    x: Tensor,
+    x: torch.Tensor,
     nonlinearity: Nonlinearity,
-    penalty: Tensor,
+    penalty: torch.Tensor,
     dtype: torch.dtype,
     more: Mapping[str, Any] = NOTHING,
     note: Note | None = None,

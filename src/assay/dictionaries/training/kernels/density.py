@@ -5,18 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from assay.core.heavy import torch
 from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.training.kernels.reference import NOTHING, Kernel, Note, Step
+from assay.dictionaries.training.learners import Seen
 from assay.dictionaries.training.losses import Loss, Params
-
-if TYPE_CHECKING:
-    from assay.dictionaries.training.learners import Seen
 
 FEW = {torch.float32: 0.2, torch.bfloat16: 0.06}
 """Share of features that are on below which the sparse step is the cheaper one, by the precision of
@@ -44,7 +41,7 @@ class ByDensity:
     first: bool = False
     """Whether the first step is a sparse one, as where a dictionary chooses few features itself."""
 
-    def apart(self, x: Tensor, width: int) -> bool:
+    def apart(self, x: torch.Tensor, width: int) -> bool:
         """Whether runs are computed one by one: where there is a choice. Sparse steps were never
         measured but on a CPU."""
         return x.device.type == "cpu" and x.shape[-2] * width >= WORTH
@@ -53,9 +50,9 @@ class ByDensity:
         self,
         loss: Loss,
         params: Params,
-        x: Tensor,
+        x: torch.Tensor,
         nonlinearity: Nonlinearity,
-        penalty: Tensor,
+        penalty: torch.Tensor,
         dtype: torch.dtype,
         more: Mapping[str, Any] = NOTHING,
         note: Note | None = None,
@@ -69,15 +66,15 @@ class ByDensity:
 
     # which of them, kept and learned along with the parameters (see `learners.py`)
 
-    def keep(self, seeds: np.ndarray, f: int) -> dict[str, Tensor]:
+    def keep(self, seeds: np.ndarray, f: int) -> dict[str, torch.Tensor]:
         """Whether the next step is a sparse one [run]."""
         return {"path.sparse": torch.full((len(seeds),), self.first)}
 
-    def note(self, features: Tensor) -> dict[str, Tensor]:
+    def note(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
         """Take no note beyond L0, which every step gives."""
         return {}
 
-    def learn(self, state: Mapping[str, Tensor], observation: Seen) -> None:
+    def learn(self, state: Mapping[str, torch.Tensor], observation: Seen) -> None:
         """Choose the next step by the density of this one; a density that is no number changes
         nothing."""
         sparse, density, few = (

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
+from assay.core.heavy import torch
 from assay.dictionaries.training.auxiliary import Matryoshka, TopKAux
 from assay.dictionaries.training.kernels.reference import Note
 from assay.dictionaries.training.kernels.whole import ALONE, Whole
@@ -18,7 +17,9 @@ where_positive = torch.ops.aten.threshold_backward
 """(gradient, output, 0): the gradient where output > 0, in one pass."""
 
 
-def operands(params: Params, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+def operands(
+    params: Params, x: torch.Tensor, dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """x − b_dec [run, b, d], the encoder [run, d, f] and the decoder [run, f, d] in the precision
     of products."""
     return (
@@ -28,20 +29,24 @@ def operands(params: Params, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Ten
     )
 
 
-def error_of(params: Params, x: Tensor, decoded: Tensor) -> Float[Tensor, "run b d"]:
+def error_of(
+    params: Params, x: torch.Tensor, decoded: torch.Tensor
+) -> Float[torch.Tensor, "run b d"]:
     """Reconstruction less input; `decoded` is without b_dec."""
     return (params["b_dec"][:, None] - x).add_(decoded)
 
 
 def output_gradient(
-    error: Float[Tensor, "run b d"], dtype: torch.dtype
-) -> Float[Tensor, "run b d"]:
+    error: Float[torch.Tensor, "run b d"], dtype: torch.dtype
+) -> Float[torch.Tensor, "run b d"]:
     """The gradient of the mean squared error in the reconstruction, in the precision of
     products."""
     return (error * (2 / (error.shape[1] * error.shape[2]))).to(dtype)
 
 
-def plus_share(pull: Tensor, penalty: Float[Tensor, "run"], x: Tensor) -> Float[Tensor, "run b f"]:
+def plus_share(
+    pull: torch.Tensor, penalty: Float[torch.Tensor, "run"], x: torch.Tensor
+) -> Float[torch.Tensor, "run b f"]:
     """`pull` with the penalty's gradient at a feature that is on added everywhere, in place."""
     share = penalty / (x.shape[-2] * x.shape[-1] ** 0.5)
     if pull.dtype == share.dtype or pull.device.type != "cpu":
@@ -54,8 +59,8 @@ def plus_share(pull: Tensor, penalty: Float[Tensor, "run"], x: Tensor) -> Float[
 
 
 def transposed_product(
-    a: Float[Tensor, "run b n"], b: Float[Tensor, "run b m"]
-) -> Float[Tensor, "run n m"]:
+    a: Float[torch.Tensor, "run b n"], b: Float[torch.Tensor, "run b m"]
+) -> Float[torch.Tensor, "run n m"]:
     """aᵀ b of each run. On a CPU one by one: a batched bfloat16 product copies a transposed operand
     first, a plain one does not."""
     if a.device.type != "cpu":
@@ -67,8 +72,13 @@ def transposed_product(
 
 
 def gradients(
-    params: Params, centred: Tensor, features: Tensor, error: Tensor, grad: Tensor, pull: Tensor
-) -> dict[str, Tensor]:
+    params: Params,
+    centred: torch.Tensor,
+    features: torch.Tensor,
+    error: torch.Tensor,
+    grad: torch.Tensor,
+    pull: torch.Tensor,
+) -> dict[str, torch.Tensor]:
     """Gradients of the parameters from those of the reconstruction (`grad`) and of the projections
     (`pull`)."""
     b_enc = pull.sum(1).float()
@@ -82,18 +92,18 @@ def gradients(
     }
 
 
-def mean_square(error: Float[Tensor, "run b d"]) -> Float[Tensor, "run"]:
+def mean_square(error: Float[torch.Tensor, "run b d"]) -> Float[torch.Tensor, "run"]:
     """Mean squared error per dimension."""
     return torch.linalg.vector_norm(error, dim=(1, 2)).square() / (error.shape[1] * error.shape[2])
 
 
 def curves(
-    error: Tensor,
-    features: Tensor,
+    error: torch.Tensor,
+    features: torch.Tensor,
     note: Note | None,
-    penalised: Tensor | None = None,
-    penalty: Tensor | None = None,
-) -> dict[str, Float[Tensor, "run ..."]]:
+    penalised: torch.Tensor | None = None,
+    penalty: torch.Tensor | None = None,
+) -> dict[str, Float[torch.Tensor, "run ..."]]:
     """The training curves, loss, mse and L0, and what is noted of the features."""
     b, d = error.shape[1:]
     mse = mean_square(error)
@@ -112,19 +122,19 @@ class Revival:
     """α times AuxK of one run, on the columns of its dead latents alone: its value and
     gradients."""
 
-    loss: Float[Tensor, ""]
-    columns: Int[Tensor, "dead"]
-    pull: Float[Tensor, "b dead"]
+    loss: Float[torch.Tensor, ""]
+    columns: Int[torch.Tensor, "dead"]
+    pull: Float[torch.Tensor, "b dead"]
     """Of the projections."""
-    decoder: Float[Tensor, "dead d"]
+    decoder: Float[torch.Tensor, "dead d"]
 
 
 def revival(
     loss: Loss,
-    error: Float[Tensor, "b d"],
-    pre: Float[Tensor, "b f"],
-    W_dec: Float[Tensor, "f d"],
-    idle: Int[Tensor, "f"] | None,
+    error: Float[torch.Tensor, "b d"],
+    pre: Float[torch.Tensor, "b f"],
+    W_dec: Float[torch.Tensor, "f d"],
+    idle: Int[torch.Tensor, "f"] | None,
     whole: Whole = ALONE,
 ) -> Revival | None:
     """AuxK where the loss has it, some latents are dead and rows left over more than the same;

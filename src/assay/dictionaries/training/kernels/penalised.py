@@ -6,9 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import Tensor
-
+from assay.core.heavy import torch
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.selection import TopK
@@ -30,9 +28,9 @@ from assay.dictionaries.training.losses import L1Weighted, Loss, Params
 def jump(
     loss: Loss,
     params: Params,
-    x: Tensor,
+    x: torch.Tensor,
     nonlinearity: Nonlinearity,
-    penalty: Tensor,
+    penalty: torch.Tensor,
     dtype: torch.dtype,
     more: Mapping[str, Any] = NOTHING,
     note: Note | None = None,
@@ -67,9 +65,9 @@ def jump(
 def weighted(
     loss: Loss,
     params: Params,
-    x: Tensor,
+    x: torch.Tensor,
     nonlinearity: Nonlinearity,
-    penalty: Tensor,
+    penalty: torch.Tensor,
     dtype: torch.dtype,
     more: Mapping[str, Any] = NOTHING,
     note: Note | None = None,
@@ -98,9 +96,9 @@ def weighted(
 def annealed(
     loss: Loss,
     params: Params,
-    x: Tensor,
+    x: torch.Tensor,
     nonlinearity: Nonlinearity,
-    penalty: Tensor,
+    penalty: torch.Tensor,
     dtype: torch.dtype,
     more: Mapping[str, Any] = NOTHING,
     note: Note | None = None,
@@ -129,9 +127,9 @@ def annealed(
 def charged(
     loss: Loss,
     params: Params,
-    x: Tensor,
+    x: torch.Tensor,
     nonlinearity: Nonlinearity,
-    penalty: Tensor,
+    penalty: torch.Tensor,
     dtype: torch.dtype,
     more: Mapping[str, Any] = NOTHING,
     note: Note | None = None,

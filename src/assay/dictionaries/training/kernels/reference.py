@@ -11,18 +11,17 @@ one run, is added to `series`."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
+from assay.core.heavy import torch
 from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.training.kernels.active import Codes
 from assay.dictionaries.training.losses import Loss, Params
 
-Step = tuple[dict[str, Float[Tensor, "run"]], dict[str, Tensor]]
-Note = Callable[[Tensor | Codes], Mapping[str, Tensor]]
+Step: TypeAlias = 'tuple[dict[str, Float[torch.Tensor, "run"]], dict[str, torch.Tensor]]'
+Note: TypeAlias = "Callable[[torch.Tensor | Codes], Mapping[str, torch.Tensor]]"
 Kernel = Callable[..., Step]
 FIXED = ("b_pre",)
 """Parameters that losses read and training leaves alone."""
@@ -32,9 +31,9 @@ NOTHING: Mapping[str, Any] = {}
 def autograd(
     loss: Loss,
     params: Params,
-    x: Tensor,
+    x: torch.Tensor,
     nonlinearity: Nonlinearity,
-    penalty: Tensor,
+    penalty: torch.Tensor,
     dtype: torch.dtype,
     more: Mapping[str, Any] = NOTHING,
     note: Note | None = None,
@@ -62,7 +61,7 @@ def autograd(
     return series, dict(zip(leaves, zeros, strict=True))
 
 
-def standard(params: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def standard(params: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Turn encoders into [run, d, f], as views: the shapes of losses and of Dictionary."""
     return {name: value.mT if is_encoder(name) else value for name, value in params.items()}
 
@@ -81,10 +80,12 @@ class Noted:
 
     def __init__(self, nonlinearity: Nonlinearity):
         self.of = nonlinearity
-        self.made: Tensor | None = None
-        self.features: Tensor | None = None
+        self.made: torch.Tensor | None = None
+        self.features: torch.Tensor | None = None
 
-    def __call__(self, z: Tensor, b_enc: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+    def __call__(
+        self, z: torch.Tensor, b_enc: torch.Tensor, parameters: Mapping[str, torch.Tensor]
+    ) -> torch.Tensor:
         features = self.made = self.of(z, b_enc, parameters)
         counted = getattr(self.of, "counted", None)
         with torch.no_grad():

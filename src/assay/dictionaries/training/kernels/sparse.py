@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
+from assay.core.heavy import torch
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.selection import BatchTopK, TopK
@@ -44,7 +43,17 @@ class Single:
     """A kernel that computes the step of one run after the other."""
 
     one: Callable[
-        [Loss, Params, Tensor, Nonlinearity, Tensor, torch.dtype, Mapping[str, Any], Whole], One
+        [
+            Loss,
+            Params,
+            torch.Tensor,
+            Nonlinearity,
+            torch.Tensor,
+            torch.dtype,
+            Mapping[str, Any],
+            Whole,
+        ],
+        One,
     ]
     whole: Whole = ALONE
     """Where the other latents and rows are: with nobody else, unless a dictionary is sharded."""
@@ -54,9 +63,9 @@ class Single:
         self,
         loss: Loss,
         params: Params,
-        x: Tensor,
+        x: torch.Tensor,
         nonlinearity: Nonlinearity,
-        penalty: Tensor,
+        penalty: torch.Tensor,
         dtype: torch.dtype,
         more: Mapping[str, Any] = NOTHING,
         note: Note | None = None,
@@ -67,7 +76,7 @@ class Single:
             run_params = {name: value[r] for name, value in params.items()}
             its = {
                 name: value[r]
-                if isinstance(value, Tensor) and (name != "y" or value.ndim == 3)
+                if isinstance(value, torch.Tensor) and (name != "y" or value.ndim == 3)
                 else value
                 for name, value in more.items()
             }
@@ -91,7 +100,7 @@ class Single:
         return stacked_series, gradients
 
 
-def _stack(values: Sequence[Tensor]) -> Tensor:
+def _stack(values: Sequence[torch.Tensor]) -> torch.Tensor:
     return (
         values[0][None] if len(values) == 1 else torch.stack(list(values))
     )  # no copy of a single run's matrices
@@ -102,9 +111,9 @@ class _Batch:
     """One run's batch after the encoder's product, and what follows from what is on in it."""
 
     params: Params
-    target: Float[Tensor, "b d"]
-    centred: Float[Tensor, "b e"]
-    pre: Float[Tensor, "b f"]
+    target: Float[torch.Tensor, "b d"]
+    centred: Float[torch.Tensor, "b e"]
+    pre: Float[torch.Tensor, "b f"]
     elsewhere: bool
     """Whether the target is not the input."""
     whole: Whole
@@ -115,7 +124,7 @@ class _Batch:
     def of(
         cls,
         params: Params,
-        x: Float[Tensor, "b e"],
+        x: Float[torch.Tensor, "b e"],
         dtype: torch.dtype,
         more: Mapping[str, Any],
         whole: Whole,
@@ -134,7 +143,7 @@ class _Batch:
             whole.rows(len(x)),
         )
 
-    def largest(self, nonlinearity: TopK | BatchTopK) -> Int[Tensor, "n"]:
+    def largest(self, nonlinearity: TopK | BatchTopK) -> Int[torch.Tensor, "n"]:
         """The places that a nonlinearity chooses, of the whole row or batch, as far as they are
         here."""
         b, f = self.pre.shape
@@ -145,11 +154,11 @@ class _Batch:
             )
         return self.whole.kept(largest(self.pre, min(nonlinearity.k, f)), self.pre, nonlinearity.k)
 
-    def active(self, places: Int[Tensor, "n"]) -> Active:
+    def active(self, places: Int[torch.Tensor, "n"]) -> Active:
         """What is on at these places."""
         return Active.at(places, *self.pre.shape)
 
-    def error(self, active: Active, values: Float[Tensor, "n"]) -> Float[Tensor, "b d"]:
+    def error(self, active: Active, values: Float[torch.Tensor, "n"]) -> Float[torch.Tensor, "b d"]:
         """Reconstruction less target."""
         return (
             self.whole.sum_latents(active.decode(values, self.params["W_dec"]))
@@ -157,21 +166,21 @@ class _Batch:
             .sub_(self.target)
         )
 
-    def gradient(self, error: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
+    def gradient(self, error: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, "b d"]:
         """The gradient of the mean squared error in the reconstruction."""
         return error * (2 / (self.rows * self.target.shape[1]))
 
-    def share(self, penalty: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    def share(self, penalty: Float[torch.Tensor, ""]) -> Float[torch.Tensor, ""]:
         """The penalty's gradient at a feature of one row."""
         return penalty / (self.rows * self.target.shape[1] ** 0.5)
 
     def gradients(
         self,
         active: Active,
-        values: Float[Tensor, "n"],
-        grad: Float[Tensor, "b d"],
-        pull: Float[Tensor, "n"],
-    ) -> dict[str, Tensor]:
+        values: Float[torch.Tensor, "n"],
+        grad: Float[torch.Tensor, "b d"],
+        pull: Float[torch.Tensor, "n"],
+    ) -> dict[str, torch.Tensor]:
         """Gradients of the parameters from those of the reconstruction (`grad`) and of the
         projections (`pull`)."""
         b_enc, b_dec = active.sums(pull), grad.sum(0)
@@ -186,8 +195,8 @@ class _Batch:
         }
 
     def curves(
-        self, active: Active, values: Float[Tensor, "n"], error: Float[Tensor, "b d"]
-    ) -> tuple[Codes, dict[str, Tensor]]:
+        self, active: Active, values: Float[torch.Tensor, "n"], error: Float[torch.Tensor, "b d"]
+    ) -> tuple[Codes, dict[str, torch.Tensor]]:
         """The code, and loss, mse and L0. A number that is none shows in them, wherever in the
         parameters it is."""
         nothing = self.whole.sum_all(
@@ -208,9 +217,9 @@ class _Batch:
 def _topk(
     loss: Loss,
     params: Params,
-    x: Tensor,
+    x: torch.Tensor,
     nonlinearity: Nonlinearity,
-    penalty: Tensor,
+    penalty: torch.Tensor,
     dtype: torch.dtype,
     more: Mapping[str, Any],
     whole: Whole,
@@ -264,9 +273,9 @@ def _topk(
 def _relu(
     loss: Loss,
     params: Params,
-    x: Tensor,
+    x: torch.Tensor,
     nonlinearity: Nonlinearity,
-    penalty: Tensor,
+    penalty: torch.Tensor,
     dtype: torch.dtype,
     more: Mapping[str, Any],
     whole: Whole,
@@ -278,7 +287,7 @@ def _relu(
     grad = batch.gradient(error)
     codes, series = batch.curves(active, values, error)
     pull = active.products(grad, params["W_dec"])
-    steeper: Tensor | None = None
+    steeper: torch.Tensor | None = None
     if isinstance(loss, PAnneal):
         p = loss.p(more.get("progress", 0.0))
         steep = values ** (p - 1)
@@ -305,9 +314,9 @@ def _relu(
 def _jump(
     loss: Loss,
     params: Params,
-    x: Tensor,
+    x: torch.Tensor,
     nonlinearity: Nonlinearity,
-    penalty: Tensor,
+    penalty: torch.Tensor,
     dtype: torch.dtype,
     more: Mapping[str, Any],
     whole: Whole,
@@ -339,9 +348,9 @@ def _jump(
 def _gated(
     loss: Loss,
     params: Params,
-    x: Tensor,
+    x: torch.Tensor,
     nonlinearity: Nonlinearity,
-    penalty: Tensor,
+    penalty: torch.Tensor,
     dtype: torch.dtype,
     more: Mapping[str, Any],
     whole: Whole,

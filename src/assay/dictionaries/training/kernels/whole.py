@@ -7,9 +7,9 @@ places, and the arithmetic of the step stays the same."""
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+
+from assay.core.heavy import torch
 
 
 class Whole:
@@ -23,48 +23,48 @@ class Whole:
         """Rows of the whole batch, of which this process has so many."""
         return count
 
-    def sum_latents(self, value: Tensor) -> Tensor:
+    def sum_latents(self, value: torch.Tensor) -> torch.Tensor:
         """The sum over all latents, from that over those of this process; rows stay its own."""
         return value
 
-    def sum_rows(self, value: Tensor) -> Tensor:
+    def sum_rows(self, value: torch.Tensor) -> torch.Tensor:
         """The sum over all rows, from that over those of this process; latents stay its own."""
         return value
 
-    def sum_all(self, value: Tensor) -> Tensor:
+    def sum_all(self, value: torch.Tensor) -> torch.Tensor:
         """The sum over all latents and rows."""
         return value
 
-    def min_all(self, value: Tensor) -> Tensor:
+    def min_all(self, value: torch.Tensor) -> torch.Tensor:
         """The smallest over all latents and rows."""
         return value
 
-    def any_rows(self, value: Bool[Tensor, "f"]) -> Bool[Tensor, "f"]:
+    def any_rows(self, value: Bool[torch.Tensor, "f"]) -> Bool[torch.Tensor, "f"]:
         """Whether it is so in any row, for the latents of this process."""
         return value
 
     def kept(
-        self, places: Int[Tensor, "n"], pre: Float[Tensor, "b f"], count: int
-    ) -> Int[Tensor, "m"]:
+        self, places: Int[torch.Tensor, "n"], pre: Float[torch.Tensor, "b f"], count: int
+    ) -> Int[torch.Tensor, "m"]:
         """Of this process's largest of each row those that are among the `count` largest of the
         whole row; of equal ones the first."""
         return places
 
     def kept_together(
-        self, places: Int[Tensor, "n"], pre: Float[Tensor, "b f"], count: int
-    ) -> Int[Tensor, "m"]:
+        self, places: Int[torch.Tensor, "n"], pre: Float[torch.Tensor, "b f"], count: int
+    ) -> Int[torch.Tensor, "m"]:
         """Of this process's largest those that are among the `count` largest of the whole batch; of
         equal ones the first."""
         return places
 
-    def strongest(self, codes: Float[Tensor, "b n"], most: int) -> Float[Tensor, "b n"]:
+    def strongest(self, codes: Float[torch.Tensor, "b n"], most: int) -> Float[torch.Tensor, "b n"]:
         """Keep of each row the `most` largest and make the others 0; the numbers are at least 0."""
         if codes.shape[-1] <= most or codes.sign().sum(-1, dtype=torch.float32).max() <= most:
             return codes
         values, index = codes.topk(most, dim=-1, sorted=False)
         return torch.zeros_like(codes).scatter_(-1, index, values)
 
-    def mean_square(self, error: Float[Tensor, "b d"]) -> Float[Tensor, ""]:
+    def mean_square(self, error: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, ""]:
         """Mean squared error per dimension."""
         total = self.sum_rows(torch.linalg.vector_norm(error[None], dim=(1, 2)).square())[0]
         return total / (self.rows(len(error)) * error.shape[1])

@@ -6,10 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
+from assay.core.heavy import torch
 from assay.subjects.decoder import Params, Shape
 from assay.subjects.parts import Edge, Part, Reader
 from assay.worlds.algorithms.task import Task
@@ -58,7 +57,7 @@ def rooms(**sizes: int) -> dict[str, Room]:
     return out
 
 
-def empty(shape: Shape) -> dict[str, Tensor]:
+def empty(shape: Shape) -> dict[str, torch.Tensor]:
     """Give the parameters of a decoder that does nothing: all 0."""
     return {
         name: torch.zeros(1, *size, dtype=torch.float64)
@@ -67,11 +66,11 @@ def empty(shape: Shape) -> dict[str, Tensor]:
 
 
 def attends(
-    params: dict[str, Tensor],
+    params: dict[str, torch.Tensor],
     layer: int,
     head: int,
-    query: Float[Tensor, "d k"],
-    key: Float[Tensor, "d k"],
+    query: Float[torch.Tensor, "d k"],
+    key: Float[torch.Tensor, "d k"],
 ) -> None:
     """Let a head's scores be the products of what queries and keys read, at most as many numbers as
     a head is wide."""
@@ -81,12 +80,12 @@ def attends(
 
 
 def moves(
-    params: dict[str, Tensor],
+    params: dict[str, torch.Tensor],
     layer: int,
     head: int,
     source: Room,
     target: Room,
-    by: Float[Tensor, "a b"] | None = None,
+    by: Float[torch.Tensor, "a b"] | None = None,
 ) -> None:
     """Let a head write what it reads in one room of the stream into another, through a matrix or as
     it is."""
@@ -100,8 +99,8 @@ def moves(
 
 
 def matrix(
-    shape: Shape, room: Room, values: Float[Tensor, "a k"] | None = None
-) -> Float[Tensor, "d k"]:
+    shape: Shape, room: Room, values: Float[torch.Tensor, "a k"] | None = None
+) -> Float[torch.Tensor, "d k"]:
     """Read one room of the stream, through a matrix or as it is."""
     out = torch.zeros(
         shape.d, room.size if values is None else values.shape[1], dtype=torch.float64

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
 
+from assay.core.heavy import scipy, torch
 from assay.subjects.decoder import Shape
 from assay.subjects.parts import Part
 from assay.worlds.algorithms.built.circuit import (
@@ -285,8 +285,6 @@ def _readers(
 ) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, " n"]] | None:
     """The planes that part on from off by most, as linear programs; None where one of them parts by
     too little."""
-    from scipy.optimize import linprog
-
     wrote, known = [on @ rows], [on]
     for j in range(read):
         projection = wrote[0] @ rows[j]
@@ -297,7 +295,7 @@ def _readers(
     k, solutions = x.shape[1], []
     for i in range(read):
         sign = np.where(y[:, i], 1.0, -1.0)[:, None]
-        best = linprog(
+        best = scipy.optimize.linprog(
             np.r_[np.zeros(k + 1), -1],
             np.hstack([-sign * x, -sign, np.ones((len(x), 1))]),
             np.zeros(len(x)),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-
+from assay.core.heavy import torch
 from assay.subjects.decoder import Shape
 from assay.subjects.parts import Part
 from assay.worlds.algorithms.built.circuit import (

@@ -4,9 +4,9 @@ planted, and known."""
 from __future__ import annotations
 
 import numpy as np
-import torch
 from jaxtyping import Int
 
+from assay.core.heavy import torch
 from assay.subjects.decoder import Shape
 from assay.subjects.parts import Part
 from assay.worlds.algorithms.built.circuit import SHARP, Circuit, edge, empty, rooms

@@ -1,0 +1,32 @@
+"""Libraries that take long to import: each is loaded when something of it is first used.
+
+Files import them from here, at their top; a command pays for none that it does not need:
+
+    from assay.core.heavy import torch, xr
+"""
+
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import scipy as scipy
+    import torch as torch
+    import xarray as xr
+else:
+
+    class _Deferred(ModuleType):
+        """Stands for a module of the same name. A stand-in in `sys.modules`, as
+        `importlib.util.LazyLoader` leaves, would be loaded by every library that asks whether torch
+        is there, and threads that meet in it see half a module."""
+
+        def __getattr__(self, name: str) -> Any:
+            # Import takes the lock of the module; afterwards this is one look into sys.modules.
+            return getattr(import_module(self.__name__), name)
+
+        def __dir__(self) -> list[str]:
+            return dir(import_module(self.__name__))
+
+    scipy = _Deferred("scipy")
+    torch = _Deferred("torch")
+    xr = _Deferred("xarray")
