@@ -151,7 +151,7 @@ def _log_softmax(
             attention_mask=mask[None, None],
             use_cache=False,
         ).last_hidden_state[0, torch.from_numpy(places).to(device)]
-        return model.model.get_output_embeddings()(final).float().log_softmax(-1)
+        return model.head(final).float().log_softmax(-1)
 
 
 def small_answer_logprobs(

@@ -85,7 +85,7 @@ class ModelFolder:
     @property
     def architecture(self) -> Architecture:
         """What Assay knows of models of this type: sizes, modules, sites."""
-        return architectures.known()[self.config["model_type"]]
+        return architectures.of(self.config)
 
     @property
     def layers(self) -> int:
@@ -117,9 +117,11 @@ class ModelFolder:
         """Refuse a site that this model's blocks do not have, or whose layer is beyond the last
         block. Raises: ModelError."""
         if site.layer is not None and site.kind not in self.architecture.sites:
+            why = self.architecture.absent.get(site.kind)
             raise ModelError(
-                f"{site} does not exist: blocks of {self.architecture.name} have "
-                f"{', '.join(self.architecture.sites)}"
+                f"{site} does not exist: "
+                + (f"{why}; " if why else "")
+                + f"blocks of {self.architecture.name} have {', '.join(self.architecture.sites)}"
             )
         if site.layer is not None and not 0 <= site.layer < self.layers:
             raise ModelError(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from jaxtyping import Float, Int
@@ -25,6 +26,9 @@ from assay.subjects.site import Site
 from assay.subjects.subject import Edit, Start, Trace
 
 DType = Literal["float32", "bfloat16"]
+PROOF: Mapping[DType, float] = MappingProxyType({"float32": 1e-5, "bfloat16": 0.03})
+"""How far, as a share of the largest number, a block's parts may be from adding up when a model is
+opened: what adding three numbers in another order changes."""
 
 
 class _Stop(Exception):
@@ -86,7 +90,54 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
     model = model.eval().requires_grad_(False).to(device)
     if folder.architecture.open_up:
         folder.architecture.open_up(model)
-    return Pretrained(folder, model, dtype, getattr(model.base_model, folder.architecture.blocks))
+    subject = Pretrained(
+        folder, model, dtype, getattr(model.base_model, folder.architecture.blocks)
+    )
+    _prove(subject)
+    return subject
+
+
+def _prove(subject: Pretrained) -> None:
+    """Check on a few tokens that the sites are what their names say. Raises: ModelError with the
+    block where a stream is not what entered plus what the block's parts wrote, or where logits are
+    not transformers' own."""
+    some = torch.arange(8, device=subject.device) * 31 % subject.model.config.vocab_size
+    tokens, wrong = some[None], subject.folder.architecture.name
+    parts = [
+        k for k in ("attn_out", "mlp_out", "mixer_out") if k in subject.folder.architecture.sites
+    ]
+    kinds = ["resid_pre", *parts, "resid_post"]
+    trace = subject.run(
+        tokens, capture=[Site(kind, n) for n in range(subject.layers) for kind in kinds]
+    )
+    stream = None
+    for n in range(subject.layers):
+        before, *writes, after = (trace.acts[Site(kind, n)].float() for kind in kinds)
+        if stream is not None and not torch.equal(before, stream):
+            raise ModelError(
+                f"{subject.name}: what enters block {n} is not what left block {n - 1}, so Assay "
+                f"cannot read this {wrong}"
+            )
+        if (off := _off(sum(writes, before), after)) > PROOF[subject.dtype]:
+            raise ModelError(
+                f"{subject.name}: the stream after block {n} is not the stream before it plus "
+                f"{' plus '.join(parts)} (off by {off:.1g} of its size), so Assay cannot read this "
+                f"{wrong}"
+            )
+        stream = after
+    with torch.no_grad():
+        logits = subject.model(input_ids=tokens, use_cache=False).logits.float()
+    assert trace.logits is not None
+    if (off := _off(trace.logits.float(), logits)) > PROOF[subject.dtype]:
+        raise ModelError(
+            f"{subject.name}: logits differ from transformers' own by {off:.1g} of their size, so "
+            f"Assay cannot read this {wrong}"
+        )
+
+
+def _off(x: torch.Tensor, y: torch.Tensor) -> float:
+    """The largest difference, as a share of the largest number."""
+    return float((x - y).abs().max() / y.abs().max().clamp_min(1e-30))
 
 
 def _finite(weight: torch.Tensor) -> bool:
@@ -139,6 +190,23 @@ class Pretrained:
     def final_norm(self) -> Any:
         """The norm before the unembedding."""
         return getattr(self.model.base_model, self.folder.architecture.final_norm)
+
+    @property
+    def gain(self) -> Float[torch.Tensor, "d"]:
+        """What the final norm multiplies by, float32."""
+        weight: torch.Tensor = self.final_norm.weight.detach().float()
+        return weight + 1 if self.folder.architecture.unit_gain else weight
+
+    @property
+    def head(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The unembedding: from what the final norm returns to logits, capped where the model caps
+        them."""
+        linear, cap = self.model.get_output_embeddings(), self._cap
+        return linear if cap is None else lambda x: cap * torch.tanh(linear(x) / cap)
+
+    @property
+    def _cap(self) -> float | None:
+        return getattr(self.model.config, "final_logit_softcapping", None)
 
     def width(self, site: Site) -> int:
         """Numbers per token at a site. Raises: ModelError for a site it lacks."""
@@ -218,9 +286,9 @@ class Pretrained:
                 ).last_hidden_state
             except _Stop:
                 return Trace(tokens, acts)
-        head = self.model.get_output_embeddings()
+        dtype = self.model.get_output_embeddings().weight.dtype
         return Trace(
-            tokens, acts, final.to(head.weight.dtype), head
+            tokens, acts, final.to(dtype), self.head
         )  # Mamba's stream is float32 whatever its weights are
 
     def losses(
@@ -241,10 +309,7 @@ class Pretrained:
         for a LayerNorm (GPT-2) its constant bias; its removal of the mean is folded in.
         """
         norm = self.final_norm
-        matrix = (
-            self.model.get_output_embeddings().weight.detach().float().T
-            * norm.weight.detach().float()[:, None]
-        )
+        matrix = self.model.get_output_embeddings().weight.detach().float().T * self.gain[:, None]
         return matrix - matrix.mean(0) if isinstance(norm, torch.nn.LayerNorm) else matrix
 
     def _check(self, tokens: torch.Tensor, sites: Sequence[Site], first: int) -> torch.Tensor:
@@ -286,22 +351,27 @@ class Pretrained:
         module, place = self._place(site)
         shape = self.folder.shape(site)
 
-        def before(module: torch.nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-            x = args[0]
+        def before(
+            module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+        ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+            x = args[0] if args else kwargs["hidden_states"]
             new = visit(site, x.unflatten(-1, shape)).reshape(x.shape)
             if (
                 place.shared
             ):  # the stream and the norm both read this tensor: changed in place, both see the edit
                 new = x.copy_(new)
-            return (new, *args[1:])
+            return ((new, *args[1:]), kwargs) if args else ((), {**kwargs, "hidden_states": new})
 
-        def after(
-            module: torch.nn.Module, args: tuple[Any, ...], out: torch.Tensor
-        ) -> torch.Tensor:
-            return visit(site, out)
+        def after(module: torch.nn.Module, args: tuple[Any, ...], out: Any) -> Any:
+            if isinstance(out, tuple):  # blocks of some types return their attention as well
+                return (after(module, args, out[0]), *out[1:])
+            if place.first_of == 1:
+                return visit(site, out.unflatten(-1, shape)).reshape(out.shape)
+            first, *others = out.chunk(place.first_of, -1)
+            return torch.cat([visit(site, first), *others], -1)
 
         handle = (
-            module.register_forward_pre_hook(before)
+            module.register_forward_pre_hook(before, with_kwargs=True)
             if place.reads
             else module.register_forward_hook(after)
         )
@@ -322,15 +392,34 @@ class Pretrained:
             )
         inner, name = self.model.base_model, self.folder.architecture.blocks
         start_resid = resid.to(self.device, getattr(torch, self.dtype))
+        # Earlier blocks are passed by and not cut off: some types give each block, by its number,
+        # a mask and positions of its own.
+        passed = [_Passed(block) for block in self.blocks[:first]]
         handle = self.blocks[first].register_forward_pre_hook(
             lambda module, args: (start_resid, *args[1:])
         )
-        setattr(inner, name, torch.nn.ModuleList(self.blocks[first:]))
+        setattr(inner, name, torch.nn.ModuleList([*passed, *self.blocks[first:]]))
         try:
             yield
         finally:
             setattr(inner, name, self.blocks)
             handle.remove()
+
+
+class _Passed(torch.nn.Module):
+    """Stands where a block was that a late start leaves out."""
+
+    def __init__(self, block: torch.nn.Module):
+        super().__init__()
+        self.tuples = type(block).__name__ in _TUPLES
+        self.attention_type = getattr(block, "attention_type", None)  # read by the loop over blocks
+
+    def forward(self, x: torch.Tensor, *_: Any, **__: Any) -> Any:
+        return (x, None) if self.tuples else x
+
+
+_TUPLES = ("GPTJBlock",)
+"""Blocks that return their attention beside the stream."""
 
 
 def _edited(site: Site, x: torch.Tensor, edit: Edit) -> torch.Tensor:

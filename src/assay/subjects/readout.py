@@ -267,7 +267,13 @@ def written(model: Pretrained, layer: int) -> Float[torch.Tensor, "m d"]:
 
 def _output(model: Pretrained, layer: int) -> Any:
     model.folder.check(Site("mlp_out", layer))
-    return model.blocks[layer].get_submodule(model.folder.architecture.sites["mlp_out"].module)
+    sites = model.folder.architecture.sites
+    if "mlp_post" not in sites or sites["mlp_out"].module != sites["mlp_post"].module:
+        raise ModelError(
+            f"blocks of {model.folder.architecture.name} norm what their MLP writes, so that no "
+            "neuron adds a direction of its own"
+        )
+    return model.blocks[layer].get_submodule(sites["mlp_out"].module)
 
 
 def final_norm(model: Pretrained) -> Norm:
@@ -275,7 +281,7 @@ def final_norm(model: Pretrained) -> Norm:
     neither LayerNorm nor RMSNorm."""
     norm = model.final_norm
     layer_norm = isinstance(norm, torch.nn.LayerNorm)
-    eps = getattr(norm, "eps", None) if layer_norm else getattr(norm, "variance_epsilon", None)
+    eps = getattr(norm, "eps", getattr(norm, "variance_epsilon", None))
     if eps is None:
         raise ModelError(
             f"{model.name} has a final norm Assay cannot read; expected LayerNorm or RMSNorm"
@@ -289,10 +295,8 @@ def readout(model: Pretrained, layer: int) -> Readout:
     bias = getattr(out, "bias", None)
     return Readout(
         W_out=written(model, layer),
-        b_out=torch.zeros(len(model.final_norm.weight))
-        if bias is None
-        else bias.detach().float().cpu(),
-        gain=model.final_norm.weight.detach().float().cpu(),
+        b_out=torch.zeros(len(model.gain)) if bias is None else bias.detach().float().cpu(),
+        gain=model.gain.cpu(),
         centres=norm.centres,
         eps=norm.eps,
         gram=gram(model.model.get_output_embeddings().weight.detach().cpu()),

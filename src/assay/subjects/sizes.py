@@ -21,7 +21,7 @@ WIDEST = 1_000_000
 def read_sizes(config: Mapping[str, Any]) -> dict[str, int]:
     """Give the sizes of a model by their letters, with those that follow from others; what
     transformers alone knows is left out."""
-    architecture = architectures.known()[config["model_type"]]
+    architecture = architectures.of(config)
     known_sizes = {
         letter: config[name]
         for letter, name in architecture.sizes.items()
@@ -71,7 +71,7 @@ def check_stored(
 ) -> None:
     """Raise ModelError where the stored weights have other sizes than config.json claims:
     transformers would make what it claims."""
-    sizes, architecture = read_sizes(config), architectures.known()[config["model_type"]]
+    sizes, architecture = read_sizes(config), architectures.of(config)
     stored = {name.removeprefix(architecture.prefix): list(shape) for name, shape in shapes.items()}
     embedding = next(name for name, letters in architecture.stored.items() if letters == "v d")
     if config.get("tie_word_embeddings", architecture.tied) and "lm_head.weight" in stored:

@@ -158,7 +158,7 @@ def _losses(
             final = final[0, s:]
         else:
             final = model.final_norm(x.to(getattr(torch, model.dtype)))
-        logits = model.model.get_output_embeddings()(final).float()
+        logits = model.head(final).float()
         return (
             torch.nn.functional.cross_entropy(logits, tokens[position_tensor + 1], reduction="none")
             .double()

@@ -227,9 +227,7 @@ def _log_probabilities(
     if not 0 <= position < len(final):
         raise DataError(f"the text's tokens are numbered 0 to {len(final) - 1}, got {position}")
     with torch.no_grad():
-        logits: torch.Tensor = reader.subject.model.get_output_embeddings()(
-            final[position : position + 1]
-        )
+        logits: torch.Tensor = reader.subject.head(final[position : position + 1])
     return logits[0].double().log_softmax(-1).cpu()
 
 

@@ -27,7 +27,7 @@ class Unembedding:
         """That of a model. Raises: ModelError where its norm is neither LayerNorm nor RMSNorm."""
         return cls(
             subject.model.get_output_embeddings().weight.detach().float(),
-            subject.final_norm.weight.detach().float(),
+            subject.gain,
             final_norm(subject),
         )
 

@@ -27,6 +27,8 @@ class Place:
     shared: bool = False
     """Whether others read the same tensor: an edit then changes it in place, so that all of them
     see it."""
+    first_of: int = 1
+    """How many equal parts, one after the other, the tensor has of which the site is the first."""
 
 
 def read_by(module: str, *, shared: bool = False) -> Place:
@@ -34,9 +36,9 @@ def read_by(module: str, *, shared: bool = False) -> Place:
     return Place(module, reads=True, shared=shared)
 
 
-def returned_by(module: str) -> Place:
-    """Place a site at what a module returns."""
-    return Place(module, reads=False)
+def returned_by(module: str, *, first_of: int = 1) -> Place:
+    """Place a site at what a module returns, or at the first of equal parts of it."""
+    return Place(module, reads=False, first_of=first_of)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,14 @@ class Architecture:
     open_up: Callable[[Any], None] | None = None
     """What is done to transformers' model, where some of its sites are no module's input or output:
     they get a module each."""
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """Kinds of site that other transformers have and these lack → why."""
+    otherwise: Callable[[Mapping[str, Any]], Architecture | None] | None = None
+    """The architecture that a config means, where a setting of it makes another one."""
+    unit_gain: bool = False
+    """Whether norms multiply by 1 + their stored weight."""
+    traits: tuple[str, ...] = ()
+    """What such models do otherwise than Llama, each in a few words for whoever picks a site."""
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -82,12 +92,23 @@ class Architecture:
         )
 
 
+def of(config: Mapping[str, Any]) -> Architecture:
+    """Give the architecture that a config.json means. Raises: KeyError for a type without one."""
+    architecture = known()[config["model_type"]]
+    other = architecture.otherwise(config) if architecture.otherwise else None
+    return other or architecture
+
+
 @cache
 def known() -> Mapping[str, Architecture]:
     """Find the architectures of this folder by name, the largest family first."""
     files = [import_module(f"{__name__}.{file.name}") for file in pkgutil.iter_modules(__path__)]
     families = [
-        [value for value in vars(file).values() if isinstance(value, Architecture)]
+        [
+            value
+            for name, value in vars(file).items()
+            if isinstance(value, Architecture) and name.isupper() and name[0] != "_"
+        ]
         for file in files
     ]
     return MappingProxyType(

@@ -42,3 +42,26 @@ LLAMA = Architecture(
 MISTRAL = replace(LLAMA, name="mistral", follow={})
 """How many key and value heads a config means that does not say so, transformers knows."""
 QWEN2 = replace(MISTRAL, name="qwen2")
+QWEN3 = replace(MISTRAL, name="qwen3", traits=("queries and keys are normed",))
+OLMO2 = replace(
+    MISTRAL,
+    name="olmo2",
+    sites={
+        **LLAMA.sites,
+        "attn_out": returned_by("post_attention_layernorm"),
+        "resid_mid": read_by("mlp", shared=True),
+        "mlp_out": returned_by("post_feedforward_layernorm"),
+    },
+    traits=(
+        "norms after attention and MLP, none before: hook_attn_out and hook_mlp_out are behind them",
+        "queries and keys are normed",
+    ),
+)
+PHI3 = replace(
+    MISTRAL,
+    name="phi3",
+    stored={name: letters for name, letters in LLAMA.stored.items() if "self_attn" not in name}
+    | {"layers.*.self_attn.o_proj.weight": "d h·e"},
+    sites={**LLAMA.sites, "mlp_pre": returned_by("mlp.gate_up_proj", first_of=2)},
+    traits=("queries, keys and values come from one matrix, gate and up from another",),
+)

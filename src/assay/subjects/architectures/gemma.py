@@ -1,0 +1,39 @@
+"""Gemma 2 and Gemma 3: what attention and MLP write is normed before it is added to the stream,
+embeddings are scaled by √d, and norms multiply by 1 + their weight."""
+
+from dataclasses import replace
+
+from assay.subjects.architectures import Architecture, read_by, returned_by
+from assay.subjects.architectures.llama import LLAMA
+
+GEMMA2 = Architecture(
+    name="gemma2",
+    sizes=LLAMA.sizes,
+    prefix="model.",
+    stored=LLAMA.stored,
+    tied=True,
+    blocks="layers",
+    final_norm="norm",
+    sites={
+        **LLAMA.sites,
+        "attn_out": returned_by("post_attention_layernorm"),
+        "resid_mid": read_by("pre_feedforward_layernorm", shared=True),
+        "mlp_out": returned_by("post_feedforward_layernorm"),
+    },
+    unit_gain=True,
+    traits=(
+        "embeddings times √d",
+        "norms after attention and MLP as well: hook_attn_out and hook_mlp_out are behind them",
+        "logits capped by tanh, those of attention and the last",
+        "every second block attends to a window",
+    ),
+)
+GEMMA3 = replace(
+    GEMMA2,
+    name="gemma3_text",
+    traits=(
+        *GEMMA2.traits[:2],
+        "queries and keys are normed",
+        "five blocks of six attend to a window, and turn positions faster",
+    ),
+)
