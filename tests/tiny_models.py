@@ -13,6 +13,8 @@ TEXT = (
     "y = 2048\n"
 ) * 4
 CONTEXT = 64
+GPT2_NAMES = ("gpt2", "gptj")
+"""Types whose sizes have GPT-2's names."""
 
 
 def save_tokenizer(folder: Path) -> int:
@@ -61,13 +63,9 @@ def make(folder: Path, kind: str, **changes) -> Path:
         "bos_token_id": None,
         "eos_token_id": None,
     }
-    config = {
-        "llama": transformers.LlamaConfig,
-        "mistral": transformers.MistralConfig,
-        "qwen2": transformers.Qwen2Config,
-        "gpt2": transformers.GPT2Config,
-    }[kind](**((gpt2 if kind == "gpt2" else llama) | changes))
-    model = transformers.AutoModelForCausalLM.from_config(config)
+    model = transformers.AutoModelForCausalLM.from_config(
+        transformers.AutoConfig.for_model(kind, **(gpt2 if kind in GPT2_NAMES else llama) | changes)
+    )
     draw = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for name, p in model.named_parameters():

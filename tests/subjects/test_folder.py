@@ -67,7 +67,7 @@ BREAK = {
     ),
     "another architecture": (
         lambda f: config(f, model_type="bert"),
-        "of type bert; Assay can hook llama, mistral, qwen2, gpt2",
+        "of type bert: no list of blocks with a norm after it can be found; Assay knows llama",
     ),
     "no number of layers": (
         lambda f: config(f, num_hidden_layers=None),

@@ -1,5 +1,4 @@
-"""A new architecture is one file: one that Assay does not have, with attention and MLP side by
-side, read and edited in full."""
+"""A new architecture is one file: one that Assay does not have, read and edited in full."""
 
 import numpy as np
 import pytest
@@ -14,20 +13,21 @@ from assay.subjects.site import KINDS, Site
 FILE = """
 from assay.subjects.architectures import Architecture, read_by, returned_by
 
-NEOX = Architecture(
-    name="gpt_neox",
+STARCODER2 = Architecture(
+    name="starcoder2",
     sizes={"layers": "num_hidden_layers", "d": "hidden_size", "m": "intermediate_size", "h": "num_attention_heads", "v": "vocab_size"},
-    prefix="gpt_neox.",
-    stored={"embed_in.weight": "v d", "final_layer_norm.weight": "d", "layers.*.mlp.dense_h_to_4h.weight": "m d"},
+    prefix="model.",
+    stored={"embed_tokens.weight": "v d", "norm.weight": "d", "layers.*.mlp.c_fc.weight": "m d"},
     blocks="layers",
-    final_norm="final_layer_norm",
+    final_norm="norm",
     sites={
         "resid_pre": read_by(""),
-        "z": read_by("attention.dense"),
-        "attn_out": returned_by("attention.dense"),
-        "mlp_pre": returned_by("mlp.dense_h_to_4h"),
-        "mlp_post": read_by("mlp.dense_4h_to_h"),
-        "mlp_out": returned_by("mlp.dense_4h_to_h"),
+        "z": read_by("self_attn.o_proj"),
+        "attn_out": returned_by("self_attn.o_proj"),
+        "resid_mid": read_by("post_attention_layernorm", shared=True),
+        "mlp_pre": returned_by("mlp.c_fc"),
+        "mlp_post": read_by("mlp.c_proj"),
+        "mlp_out": returned_by("mlp.c_proj"),
         "resid_post": returned_by(""),
     },
 )
@@ -36,15 +36,19 @@ TOKENS = torch.tensor([[5, 17, 200, 3, 41, 41, 99], [250, 0, 8, 77, 130, 6, 2]])
 
 
 @pytest.fixture(scope="module")
-def neox(tmp_path_factory):
-    """A random model that Assay refuses, and then reads with this file alone."""
+def starcoder(tmp_path_factory):
+    """A random model of a type that Assay finds its way in, and then knows by this file alone."""
     root = tmp_path_factory.mktemp("architectures")
-    folder = model(root / "model")
+    folder = tiny_models.make(root / "model", "starcoder2")
     with pytest.raises(
-        ModelError, match="of type gpt_neox; Assay can hook llama, mistral, qwen2, gpt2"
+        ModelError,
+        match=(
+            r"blocks\.1\.hook_resid_mid does not exist: where it lies in such a block, only a file "
+            r"in architectures/ could say; blocks of starcoder2 have resid_pre, z, attn_out"
+        ),
     ):
-        load(str(folder))
-    (root / "neox_of_the_test.py").write_text(FILE)
+        load(str(folder)).run(TOKENS, capture=[Site("resid_mid", 1)])
+    (root / "starcoder_of_the_test.py").write_text(FILE)
     architectures.__path__.append(str(root))
     architectures.known.cache_clear()
     try:
@@ -54,50 +58,47 @@ def neox(tmp_path_factory):
         architectures.known.cache_clear()
 
 
-def model(folder):
-    import transformers
-
-    folder.mkdir()
-    config = transformers.GPTNeoXConfig(
-        vocab_size=tiny_models.save_tokenizer(folder),
-        hidden_size=24,
-        intermediate_size=40,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        max_position_embeddings=64,
-        use_parallel_residual=True,
-        attention_dropout=0.0,
-        hidden_dropout=0.0,
-    )
-    made = transformers.AutoModelForCausalLM.from_config(config)
-    draw = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for p in made.parameters():
-            p.copy_(0.3 * torch.randn(p.shape, generator=draw) + (p.ndim == 1))
-    made.save_pretrained(folder)
-    return folder
-
-
-def test_its_stream_is_what_transformers_calls_hidden_states(neox):
-    hidden = neox.model(input_ids=TOKENS, output_hidden_states=True).hidden_states
-    acts = neox.run(TOKENS, capture=neox.sites).acts
+def test_its_stream_is_what_transformers_calls_hidden_states(starcoder):
+    hidden = starcoder.model(input_ids=TOKENS, output_hidden_states=True).hidden_states
+    acts = starcoder.run(TOKENS, capture=starcoder.sites).acts
     for layer in range(3):
         assert torch.equal(acts[Site("resid_pre", layer)], hidden[layer])
     assert torch.equal(acts[Site("final_norm")], hidden[3])
 
 
-def test_attention_and_mlp_write_side_by_side(neox):
-    acts = neox.run(TOKENS, capture=neox.sites).acts
+def test_a_file_gives_every_site(starcoder):
+    assert {site.kind for site in starcoder.sites} == set(KINDS)
+    acts = starcoder.run(TOKENS, capture=starcoder.sites).acts
     for layer in range(3):
-        before, attention, mlp, after = (
-            acts[Site(kind, layer)] for kind in ("resid_pre", "attn_out", "mlp_out", "resid_post")
+        before, attention, mid = (
+            acts[Site(kind, layer)] for kind in ("resid_pre", "attn_out", "resid_mid")
         )
-        assert torch.allclose(before + attention + mlp, after, atol=1e-4)
+        assert torch.equal(before + attention, mid)
 
 
-def test_an_edit_reaches_only_what_reads_it(neox):
-    """With both halves side by side an edit of the attention's output leaves the MLP of the block
-    as it was."""
+def test_a_file_whose_places_are_wrong_is_refused_with_the_block(tmp_path):
+    """What a file says is proved as well as what is found."""
+    wrong = FILE.replace(
+        '"attn_out": returned_by("self_attn.o_proj")', '"attn_out": returned_by("self_attn.q_proj")'
+    )
+    (tmp_path / "starcoder_wrong.py").write_text(wrong)
+    folder = tiny_models.make(tmp_path / "model", "starcoder2")
+    architectures.__path__.append(str(tmp_path))
+    architectures.known.cache_clear()
+    try:
+        with pytest.raises(
+            ModelError, match="the stream after block 0 is not the stream before it"
+        ):
+            load(str(folder))
+    finally:
+        architectures.__path__.remove(str(tmp_path))
+        architectures.known.cache_clear()
+
+
+def test_an_edit_reaches_only_what_reads_it(tmp_path):
+    """With both halves side by side, as in GPT-NeoX, an edit of the attention's output leaves the
+    MLP of the block as it was."""
+    neox = load(str(tiny_models.make(tmp_path / "model", "gpt_neox", num_key_value_heads=4)))
     site, mlp = Site("attn_out", 1), Site("mlp_out", 1)
     plain = neox.run(TOKENS, capture=neox.sites)
     edited = neox.run(TOKENS, capture=neox.sites, edits={site: torch.zeros_like})
@@ -110,18 +111,6 @@ def test_an_edit_reaches_only_what_reads_it(neox):
     assert not torch.allclose(plain.logits, edited.logits)
 
 
-def test_a_site_that_it_lacks_is_named_with_those_it_has(neox):
-    assert {site.kind for site in neox.sites} == set(KINDS) - {"resid_mid"}
-    with pytest.raises(
-        ModelError,
-        match=(
-            r"blocks\.1\.hook_resid_mid does not exist: blocks of gpt_neox have resid_pre, z, "
-            r"attn_out"
-        ),
-    ):
-        neox.run(TOKENS, capture=[Site("resid_mid", 1)])
-
-
 def test_a_kind_of_site_that_no_other_has_is_named_in_its_file_alone(tmp_path):
     with pytest.raises(ModelError, match=r"no site 'blocks\.1\.mlp\.hook_act'"):
         Site.parse("blocks.1.mlp.hook_act")
@@ -129,8 +118,8 @@ def test_a_kind_of_site_that_no_other_has_is_named_in_its_file_alone(tmp_path):
         '"mlp_post": read', '"mlp_act": returned_by("mlp.act"),\n        "mlp_post": read'
     )
     own = own.replace("\n)\n", '\n    kinds={"mlp_act": ("mlp.hook_act", "b s m")},\n)\n')
-    (tmp_path / "neox_with_one_more.py").write_text(own)
-    folder = model(tmp_path / "model")
+    (tmp_path / "starcoder_with_one_more.py").write_text(own)
+    folder = tiny_models.make(tmp_path / "model", "starcoder2")
     architectures.__path__.append(str(tmp_path))
     architectures.known.cache_clear()
     try:
@@ -142,7 +131,9 @@ def test_a_kind_of_site_that_no_other_has_is_named_in_its_file_alone(tmp_path):
         )
         acts = subject.run(TOKENS, capture=[site, Site("mlp_pre", 1)]).acts
         assert torch.allclose(
-            acts[site], torch.nn.functional.gelu(acts[Site("mlp_pre", 1)]), atol=1e-6
+            acts[site],
+            torch.nn.functional.gelu(acts[Site("mlp_pre", 1)], approximate="tanh"),
+            atol=1e-6,
         )
     finally:
         architectures.__path__.remove(str(tmp_path))
@@ -171,13 +162,13 @@ def test_a_kind_of_site_that_no_other_has_is_named_in_its_file_alone(tmp_path):
 )
 def test_a_kind_that_means_something_else_elsewhere_is_refused(kind, hook, axes, there, tmp_path):
     own = FILE.replace("\n)\n", f'\n    kinds={{"{kind}": ("{hook}", "{axes}")}},\n)\n')
-    (tmp_path / f"neox_in_{tmp_path.name}.py").write_text(own)
+    (tmp_path / f"starcoder_in_{tmp_path.name}.py").write_text(own)
     architectures.__path__.append(str(tmp_path))
     architectures.known.cache_clear()
     try:
         with pytest.raises(
             ModelError,
-            match=rf"gpt_neox has the site kind '{kind}' at {hook} \({axes}\), but {there}",
+            match=rf"starcoder2 has the site kind '{kind}' at {hook} \({axes}\), but {there}",
         ) as told:
             Site("in_proj", 0)
         assert "\n" not in str(told.value)

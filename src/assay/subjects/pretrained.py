@@ -90,11 +90,16 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
     model = model.eval().requires_grad_(False).to(device)
     if folder.architecture.open_up:
         folder.architecture.open_up(model)
-    subject = Pretrained(
-        folder, model, dtype, getattr(model.base_model, folder.architecture.blocks)
-    )
-    _prove(subject)
-    return subject
+    blocks, refusals = getattr(model.base_model, folder.architecture.blocks), []
+    for places in folder.architecture.places():
+        subject = Pretrained(folder, model, dtype, blocks, places)
+        try:
+            _prove(subject)
+        except ModelError as error:
+            refusals.append(error)
+        else:
+            return subject
+    raise refusals[0]
 
 
 def _prove(subject: Pretrained) -> None:
@@ -127,7 +132,13 @@ def _prove(subject: Pretrained) -> None:
         stream = after
     with torch.no_grad():
         logits = subject.model(input_ids=tokens, use_cache=False).logits.float()
-    assert trace.logits is not None
+    beginning = subject.run(tokens[:, :4]).logits
+    assert trace.logits is not None and beginning is not None
+    if _off(beginning.float(), trace.logits[:, :4].float()) > PROOF[subject.dtype]:
+        raise ModelError(
+            f"{subject.name}: what comes later changes its logits, so it is no decoder; Assay "
+            f"cannot read this {wrong}"
+        )
     if (off := _off(trace.logits.float(), logits)) > PROOF[subject.dtype]:
         raise ModelError(
             f"{subject.name}: logits differ from transformers' own by {off:.1g} of their size, so "
@@ -155,6 +166,8 @@ class Pretrained:
     dtype: DType
     blocks: torch.nn.ModuleList
     """All blocks; while a run starts late, the model itself holds only the later ones."""
+    places: Mapping[str, Place]
+    """Where each kind of site is within a block, proved on these weights."""
 
     @property
     def name(self) -> str:
@@ -193,9 +206,14 @@ class Pretrained:
 
     @property
     def gain(self) -> Float[torch.Tensor, "d"]:
-        """What the final norm multiplies by, float32."""
-        weight: torch.Tensor = self.final_norm.weight.detach().float()
-        return weight + 1 if self.folder.architecture.unit_gain else weight
+        """What the final norm multiplies by, float32: its weight, or 1 + its weight as in Gemma."""
+        weight: torch.Tensor = self.final_norm.weight.detach()
+        signs = torch.ones_like(weight)
+        signs[1::2] = -1  # mean 0 and mean square 1, so a norm gives it back times its gain
+        with torch.no_grad():
+            gain = (self.final_norm(signs) - self.final_norm(-signs)) / 2 * signs
+        off = [float((gain - weight - one).abs().sum()) for one in (0, 1)]
+        return weight.float() + off.index(min(off))
 
     @property
     def head(self) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -341,7 +359,7 @@ class Pretrained:
         returns."""
         if site.layer is None:
             return self.final_norm, returned_by("")
-        place = self.folder.architecture.sites[site.kind]
+        place = self.places[site.kind]
         return self.blocks[site.layer].get_submodule(place.module), place
 
     @contextmanager
@@ -366,7 +384,7 @@ class Pretrained:
             if isinstance(out, tuple):  # blocks of some types return their attention as well
                 return (after(module, args, out[0]), *out[1:])
             if place.first_of == 1:
-                return visit(site, out.unflatten(-1, shape)).reshape(out.shape)
+                return visit(site, out)
             first, *others = out.chunk(place.first_of, -1)
             return torch.cat([visit(site, first), *others], -1)
 

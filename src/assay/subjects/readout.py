@@ -267,7 +267,7 @@ def written(model: Pretrained, layer: int) -> Float[torch.Tensor, "m d"]:
 
 def _output(model: Pretrained, layer: int) -> Any:
     model.folder.check(Site("mlp_out", layer))
-    sites = model.folder.architecture.sites
+    sites = model.places
     if "mlp_post" not in sites or sites["mlp_out"].module != sites["mlp_post"].module:
         raise ModelError(
             f"blocks of {model.folder.architecture.name} norm what their MLP writes, so that no "

@@ -3,6 +3,7 @@ made as large as it says."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,15 +40,17 @@ def check(config: Mapping[str, Any], where: Path) -> None:
     """Raise ModelError for an architecture without hooks, and for a size that is missing, no whole
     number from 1 up, or too large."""
     kind, known = config.get("model_type"), architectures.known()
-    if not isinstance(kind, str) or kind not in known:
+    try:
+        architecture = architectures.of(config)
+    except ModelError as error:
         raise ModelError(
-            f"{where.parent} holds a model of type {str(kind)[:40]}; Assay can hook "
-            f"{', '.join(known)}"
-        )
-    names = known[kind].sizes
+            f"{where.parent} holds a model of type {str(kind)[:40]}: {error}; Assay knows "
+            f"{', '.join(known)}, and finds its way in others that are built alike"
+        ) from error
+    names = architecture.sizes
     if absent := [
         names[letter]
-        for letter in known[kind].needed
+        for letter in architecture.needed
         if not isinstance(config.get(names[letter]), int)
     ]:
         raise ModelError(f"{where} lacks the number {', '.join(absent)}")
@@ -72,6 +75,13 @@ def check_stored(
     """Raise ModelError where the stored weights have other sizes than config.json claims:
     transformers would make what it claims."""
     sizes, architecture = read_sizes(config), architectures.of(config)
+    if architecture.promised > (held := sum(map(math.prod, shapes.values()))):
+        raise ModelError(
+            f"the weights in {where} are {held:,} numbers, its config.json claims "
+            f"{architecture.promised:,}; {mend}"
+        )
+    if not architecture.stored:
+        return
     stored = {name.removeprefix(architecture.prefix): list(shape) for name, shape in shapes.items()}
     embedding = next(name for name, letters in architecture.stored.items() if letters == "v d")
     if config.get("tie_word_embeddings", architecture.tied) and "lm_head.weight" in stored:

@@ -8,7 +8,7 @@ from its architecture: a kind of site without a place in `sites` does not exist 
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -77,10 +77,19 @@ class Architecture:
     """Kinds of site that other transformers have and these lack → why."""
     otherwise: Callable[[Mapping[str, Any]], Architecture | None] | None = None
     """The architecture that a config means, where a setting of it makes another one."""
-    unit_gain: bool = False
-    """Whether norms multiply by 1 + their stored weight."""
+    guesses: tuple[tuple[str, str], ...] = ()
+    """Of an architecture that was found by structure: pairs of modules that may be what attention
+    and MLP write, tried in this order when a model is opened."""
+    promised: int = 0
+    """Of such an architecture: how many numbers its weights have, in place of `stored`."""
     traits: tuple[str, ...] = ()
     """What such models do otherwise than Llama, each in a few words for whoever picks a site."""
+
+    def places(self) -> Iterator[Mapping[str, Place]]:
+        """Yield where its sites are: for certain, or guess by guess."""
+        yield self.sites
+        for attention, mlp in self.guesses[1:]:
+            yield {**self.sites, "attn_out": returned_by(attention), "mlp_out": returned_by(mlp)}
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -93,8 +102,13 @@ class Architecture:
 
 
 def of(config: Mapping[str, Any]) -> Architecture:
-    """Give the architecture that a config.json means. Raises: KeyError for a type without one."""
-    architecture = known()[config["model_type"]]
+    """Give the architecture that a config.json means: that of a file in this folder, or what can be
+    found by structure. Raises: ModelError where that is none."""
+    from assay.subjects.structure import by_structure  # which reads this file
+
+    if (kind := config.get("model_type")) not in known():
+        return by_structure(config)
+    architecture = known()[str(kind)]
     other = architecture.otherwise(config) if architecture.otherwise else None
     return other or architecture
 

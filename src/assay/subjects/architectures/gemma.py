@@ -20,10 +20,9 @@ GEMMA2 = Architecture(
         "resid_mid": read_by("pre_feedforward_layernorm", shared=True),
         "mlp_out": returned_by("post_feedforward_layernorm"),
     },
-    unit_gain=True,
     traits=(
         "embeddings times √d",
-        "norms after attention and MLP as well: hook_attn_out and hook_mlp_out are behind them",
+        "norms after attention and MLP as well: their writes are what these return",
         "logits capped by tanh, those of attention and the last",
         "every second block attends to a window",
     ),

@@ -53,7 +53,7 @@ OLMO2 = replace(
         "mlp_out": returned_by("post_feedforward_layernorm"),
     },
     traits=(
-        "norms after attention and MLP, none before: hook_attn_out and hook_mlp_out are behind them",
+        "norms after attention and MLP, none before: their writes are what the norms return",
         "queries and keys are normed",
     ),
 )

@@ -1,0 +1,210 @@
+"""Every family opens, and its sites are what their names say: a tiny random folder of each, against
+transformers' own forward pass and its weights."""
+
+import json
+from functools import partial
+
+import pytest
+import torch
+
+import tiny_models
+from assay.core.errors import ModelError
+from assay.subjects import architectures
+from assay.subjects.pretrained import load
+from assay.subjects.site import KINDS, Site
+
+WINDOW = {"sliding_window": 4, "head_dim": 8, "query_pre_attn_scalar": 8}
+FAMILIES = {
+    "llama": {},
+    "mistral": {"sliding_window": 4},
+    "qwen2": {},
+    "qwen3": {"head_dim": 8},
+    "olmo2": {},
+    "phi3": {},
+    "gemma2": WINDOW,
+    "gemma3_text": WINDOW
+    | {"layer_types": ["sliding_attention", "full_attention", "sliding_attention"]},
+    "gpt_neox": {"num_key_value_heads": 4},
+    "gptj": {"rotary_dim": 4},
+    "gpt2": {},
+    "mamba": {"state_size": 4},
+}
+FOUND = {
+    "stablelm": {},
+    "starcoder2": {},
+    "gemma": {"head_dim": 8},
+    "glm4": {"head_dim": 8},
+    "nemotron": {},
+    "mixtral": {"num_local_experts": 4},
+    "bloom": {"n_layer": 3, "n_head": 4},
+}
+"""Types without a file of their own."""
+TOKENS = torch.tensor([[5, 17, 200, 3, 41, 41, 99, 7], [250, 0, 8, 77, 130, 6, 2, 31]])
+
+
+@pytest.fixture(scope="module")
+def subjects(tmp_path_factory):
+    root, loaded = tmp_path_factory.mktemp("families"), {}
+
+    def subject(kind):
+        if kind not in loaded:
+            folder = tiny_models.make(root / kind, kind, **(FAMILIES | FOUND)[kind])
+            loaded[kind] = load(str(folder))
+        return loaded[kind]
+
+    return subject
+
+
+def test_these_are_all_that_have_a_file():
+    assert set(FAMILIES) == set(architectures.known())
+    assert not set(FOUND) & set(architectures.known())
+
+
+@pytest.mark.parametrize("kind", [*FAMILIES, *FOUND])
+def test_logits_and_the_stream_are_transformers_own_bit_for_bit(subjects, kind):
+    subject = subjects(kind)
+    theirs = subject.model(input_ids=TOKENS, output_hidden_states=True, use_cache=False)
+    trace = subject.run(TOKENS, capture=subject.sites)
+    # Mamba's mixer is run in parts of our own, to give its sites: equal up to rounding
+    same = torch.equal if kind != "mamba" else partial(torch.allclose, rtol=1e-4, atol=1e-4)
+    assert same(trace.logits, theirs.logits)
+    for layer in range(3):
+        assert same(trace.acts[Site("resid_pre", layer)], theirs.hidden_states[layer])
+        if layer:
+            before = trace.acts[Site("resid_post", layer - 1)]
+            assert same(before, theirs.hidden_states[layer])
+    assert same(trace.acts[Site("final_norm")], theirs.hidden_states[3])
+
+
+@pytest.mark.parametrize("kind", [*FAMILIES, *FOUND])
+def test_sites_are_met_in_their_order_and_have_their_widths(subjects, kind):
+    subject, met = subjects(kind), []
+    edits = {site: lambda x, site=site: met.append(site) or x for site in subject.sites}
+    acts = subject.run(TOKENS, capture=subject.sites, edits=edits).acts
+    assert tuple(met) == subject.sites
+    assert all(x[0, 0].numel() == subject.width(site) for site, x in acts.items())
+    if kind in FAMILIES and kind != "mamba":
+        absent = set(KINDS) - {site.kind for site in subject.sites}
+        assert absent == ({"resid_mid"} if kind in ("gpt_neox", "gptj") else set())
+
+
+@pytest.mark.parametrize("kind", sorted({*FAMILIES, *FOUND} - {"mamba"}))
+def test_what_parts_write_adds_up_and_an_edit_of_one_is_what_is_added(subjects, kind):
+    """So that the write is at its site in full: behind the norms that a family has after it."""
+    subject = subjects(kind)
+    acts = subject.run(TOKENS, capture=subject.sites).acts
+    for layer in range(3):
+        before, attention, mlp, after = (
+            acts[Site(k, layer)] for k in ("resid_pre", "attn_out", "mlp_out", "resid_post")
+        )
+        assert torch.allclose(before + attention + mlp, after, atol=1e-5 * float(after.abs().max()))
+        mid = acts.get(Site("resid_mid", layer))
+        assert mid is None or torch.allclose(before + attention, mid, rtol=1e-5, atol=1e-5)
+    for part in ("attn_out", "mlp_out"):
+        site, last = Site(part, 2), Site("resid_post", 2)
+        plain, none = (
+            subject.run(TOKENS, capture=[last, Site("mlp_out", 2)], edits=edits, logits=False).acts
+            for edits in ({}, {site: torch.zeros_like})
+        )
+        change = plain[last] - none[last]
+        moved = plain[Site("mlp_out", 2)] - none[Site("mlp_out", 2)]
+        expected = acts[site] + (moved if part == "attn_out" else 0)
+        assert torch.allclose(change, expected, atol=1e-5 * float(plain[last].abs().max()))
+
+
+@pytest.mark.parametrize("kind", sorted({*FAMILIES, *FOUND}))
+def test_a_late_start_gives_what_a_whole_pass_gives(subjects, kind):
+    """Also where a block's mask or positions depend on its number."""
+    subject, before = subjects(kind), Site("resid_pre", 2)
+    whole = subject.run(TOKENS, capture=[before])
+    late = subject.run(TOKENS, start=(2, whole.acts[before]))
+    assert torch.equal(late.logits, whole.logits)
+
+
+def test_within_a_gated_mlp_the_sites_are_what_its_weights_make_of_each_other(subjects):
+    """Phi-3 keeps gate and up in one matrix; the site is the gate alone."""
+    subject, layer = subjects("phi3"), 1
+    acts = subject.run(TOKENS, capture=subject.sites).acts
+    mlp = subject.blocks[layer].mlp
+    gate, up = mlp.gate_up_proj.weight.chunk(2)
+    mid = subject.blocks[layer].post_attention_layernorm(acts[Site("resid_mid", layer)])
+    pre, post = acts[Site("mlp_pre", layer)], acts[Site("mlp_post", layer)]
+    assert torch.allclose(pre, mid @ gate.T, atol=1e-5)
+    assert torch.allclose(post, torch.nn.functional.silu(pre) * (mid @ up.T), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma2", "gemma3_text", "gpt2", "olmo2"])
+def test_the_unembedding_with_the_norm_folded_in_is_the_direct_path(subjects, kind):
+    """Gemma's norms multiply by 1 + their weight, GPT-2's take the mean out."""
+    subject = subjects(kind)
+    norm, head = subject.final_norm, subject.model.get_output_embeddings()
+    x = torch.randn(5, 24, generator=torch.Generator().manual_seed(0)).double()
+    y, eps = x, getattr(norm, "eps", getattr(norm, "variance_epsilon", None))
+    if kind == "gpt2":
+        y = x - x.mean(-1, keepdim=True)
+    length = (y.square().mean(-1, keepdim=True) + eps).sqrt()
+    with torch.no_grad():
+        expected = head(norm(x.float())) - (head(norm.bias) if kind == "gpt2" else 0)
+    assert torch.allclose((x / length).float() @ subject.unembed(), expected, atol=1e-4)
+
+
+def test_a_block_in_sequence_has_a_stream_between(tmp_path):
+    folder = tiny_models.make(tmp_path / "model", "gpt_neox", use_parallel_residual=False)
+    subject = load(str(folder))
+    assert {site.kind for site in subject.sites} == set(KINDS)
+    before, attention, mid = (
+        subject.run(TOKENS, capture=subject.sites).acts[Site(kind, 1)]
+        for kind in ("resid_pre", "attn_out", "resid_mid")
+    )
+    assert torch.equal(before + attention, mid)
+
+
+def test_a_site_that_a_family_lacks_says_why(subjects):
+    with pytest.raises(ModelError, match=r"hook_resid_mid does not exist: attention and MLP read"):
+        subjects("gptj").run(TOKENS, capture=[Site("resid_mid", 1)])
+
+
+def test_capped_logits_are_capped_and_no_neuron_of_a_normed_mlp_has_a_direction(subjects):
+    from assay.subjects.readout import written
+
+    logits = subjects("gemma2").run(TOKENS).logits
+    assert float(logits.abs().max()) <= 30
+    with pytest.raises(ModelError, match="norm what their MLP writes"):
+        written(subjects("gemma2"), 0)
+
+
+REFUSED = {
+    "granite": ({"residual_multiplier": 0.2}, "the stream after block 0 is not the stream before"),
+    "cohere": ({"logit_scale": 0.5}, "logits differ from transformers' own"),
+    "opt": (
+        {"ffn_dim": 40, "word_embed_proj_dim": 24},
+        "no list of blocks with a norm after it can be found",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_model_that_does_not_pass_is_refused_where_it_breaks(kind, tmp_path):
+    changes, why = REFUSED[kind]
+    folder = tiny_models.make(tmp_path / "model", kind, **changes)
+    with pytest.raises(ModelError, match=why) as refused:
+        load(str(folder))
+    assert "\n" not in str(refused.value)
+
+
+def test_code_of_its_own_is_never_run(tmp_path):
+    folder = tiny_models.make(tmp_path / "model", "stablelm")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "my_own", "auto_map": {"AutoModelForCausalLM": "code.Model"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "code.py").write_text("raise SystemExit('it ran')")
+    with pytest.raises(ModelError, match="brings code of its own"):
+        load(str(folder))
+
+
+def test_a_config_that_promises_more_than_the_files_hold_is_refused(tmp_path):
+    folder = tiny_models.make(tmp_path / "model", "stablelm")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 50_000}))
+    with pytest.raises(ModelError, match=r"are [\d,]+ numbers, its config\.json claims [\d,]+"):
+        load(str(folder))
