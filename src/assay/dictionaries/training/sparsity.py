@@ -25,6 +25,13 @@ class TargetL0:
     falls, when L0 no longer answers.
 
     Formula: λ ← λ · (L̄0 / target)^gain, with L̄0 ← 0.9 L̄0 + 0.1 L0 of the batch
+    Example:
+        >>> import numpy as np
+        >>> from assay import losses
+        >>> from assay.dictionaries import Method, ReLU, TargetL0
+        >>> method = Method(ReLU(), losses.l1, 64, np.ones(2), np.ones(2), sparsity=TargetL0(16.0))
+        >>> method.sparsity.keep(seeds=np.array([0, 1]), f=64)["target.factor"]  # on λ, at first
+        tensor([1., 1.])
     """
 
     l0: float | Float[np.ndarray, "run"]
