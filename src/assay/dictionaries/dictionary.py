@@ -83,10 +83,15 @@ class Dictionary(Shown):
     """
 
     W_enc: Float[torch.Tensor, "run d_in f"]
+    """The encoder: a column for each feature."""
     b_enc: Float[torch.Tensor, "run f"]
+    """Its bias, handed to the nonlinearity."""
     W_dec: Float[torch.Tensor, "run f d_out"]
+    """The decoder: a row, the direction, for each feature."""
     b_dec: Float[torch.Tensor, "run d_out"]
+    """Added to what is decoded."""
     nonlinearity: Nonlinearity
+    """What turns projections into features."""
     own: Mapping[str, torch.Tensor] = field(default_factory=dict)
     """The nonlinearity's parameters, [run, …]."""
     mean: Float[torch.Tensor, "run d_in"] | None = None

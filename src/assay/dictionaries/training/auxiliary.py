@@ -64,7 +64,7 @@ class TopKAux:
         >>> params = {"W_enc": eye, "b_enc": zero, "W_dec": eye, "b_dec": zero}
         >>> x = torch.tensor([[6.0, 0.0, 0.0, 4.0], [6.0, 0.0, 0.0, -4.0]])
         >>> loss, idle = losses.TopKAux(alpha=1, dead_after=100), torch.tensor([[0, 0, 0, 100]])
-        >>> loss(params, x, TopK(1), torch.ones(1), idle=idle)  # 16/4 + 1/2: one row of two is mended
+        >>> loss(params, x, TopK(1), torch.ones(1), idle=idle)  # 16/4 + 1/2: one row is mended
         tensor([4.5000])
     """
 

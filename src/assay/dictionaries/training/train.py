@@ -57,6 +57,7 @@ class Method:
     """
 
     nonlinearity: Nonlinearity
+    """What turns projections into features."""
     loss: Loss
     """A function of `assay.dictionaries.training.losses`, or one of the same form."""
     width: int
