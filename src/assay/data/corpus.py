@@ -172,7 +172,8 @@ class Corpus:
             >>> with tempfile.TemporaryDirectory() as folder:
             ...     _ = Path(folder, "a.txt").write_text("one two three four five")
             ...     texts = corpus.load(folder)
-            ...     windows = texts.windows(lambda t: [*map(len, t.split())], "all", context=2, count=0)
+            ...     words = lambda text: [len(word) for word in text.split()]
+            ...     windows = texts.windows(words, "all", context=2, count=0)
             >>> sorted(windows.tokens.tolist())  # "five" fills no window of 2
             [[3, 3], [5, 4]]
         """
