@@ -65,6 +65,11 @@ class Site:
     only one architecture has stand in its file of `architectures/`.
 
     Raises: ModelError for an unknown kind, or a layer that is missing or too much.
+    Example:
+        >>> from assay import Site
+        >>> site = Site("resid_post", 9)
+        >>> str(site), site.dims, Site.parse(str(site)) == site
+        ('blocks.9.hook_resid_post', 'b s d', True)
     """
 
     kind: str
