@@ -57,7 +57,18 @@ for place, home in HOMES.items():
     for name, value in public(home):
         if value not in NAMES.values():
             NAMES[f"{place}.{name}"] = value
-EXAMPLES = [name for name, value in NAMES.items() if ">>>" in (value.__doc__ or "")]
+PARTS = {
+    f"{name}.{part}": value
+    for name, kind in NAMES.items()
+    if inspect.isclass(kind)
+    for part, value in vars(kind).items()
+}
+"""Methods and the like of the public classes, whose examples are run where they have any."""
+EXAMPLES = {
+    name: inspect.cleandoc(value.__doc__)
+    for name, value in (NAMES | PARTS).items()
+    if not name.endswith(".__doc__") and ">>>" in (value.__doc__ or "")
+}
 
 
 def arguments(text: str) -> list[str]:
@@ -94,8 +105,8 @@ def test_its_example_gives_what_stands_there(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    text = inspect.cleandoc(NAMES[name].__doc__)
-    test = doctest.DocTestParser().get_doctest(text, {"__name__": "__main__"}, name, None, None)
+    variables, parser = {"__name__": "__main__"}, doctest.DocTestParser()
+    test = parser.get_doctest(EXAMPLES[name], variables, name, None, None)
     report = io.StringIO()
     assert not doctest.DocTestRunner(optionflags=FLAGS).run(test, out=report.write).failed, (
         report.getvalue()
