@@ -67,7 +67,7 @@ PARTS = {
 EXAMPLES = {
     name: inspect.cleandoc(value.__doc__)
     for name, value in (NAMES | PARTS).items()
-    if not name.endswith(".__doc__") and ">>>" in (value.__doc__ or "")
+    if ">>>" in (value.__doc__ or "")
 }
 
 
