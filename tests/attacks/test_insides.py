@@ -31,7 +31,8 @@ from assay.circuits import files, known
 from assay.core.errors import AssayError
 from assay.verbs import due
 
-NUMBER = re.compile(r"[ \t]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t]*", re.ASCII)
+NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+"""As Python's own float: white space around a number, a line break in quotes too, says nothing."""
 EMPTY = {"", "NA", "N/A", "n/a", "NaN", "nan", "None", "null"}
 CELLS = (
     "",
@@ -284,7 +285,8 @@ def framed(here, rng):
     if how < 2:
         frame.iat[int(rng.integers(len(frame))), column] = odd
     elif how == 2:
-        frame[frame.columns[column]] = [odd] * len(frame)
+        # as objects: what has no text in UTF-8 pandas itself would not take
+        frame[frame.columns[column]] = pd.Series([odd] * len(frame), dtype=object)
     else:
         frame = {name: list(frame[name]) for name in frame}
         frame[odd if isinstance(odd, str | int | float | bytes) else "fvu"] = [odd] * int(

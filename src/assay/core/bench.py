@@ -25,7 +25,15 @@ class Slot(Protocol):
 
 
 class Bench(Protocol):
-    """What an experiment needs from the lab while it trains and measures."""
+    """What an experiment needs from the lab while it trains and measures.
+
+    Example:
+        >>> from assay import Bench
+        >>> from assay.core.bench import Unkept
+        >>> bench: Bench = Unkept()  # what training is handed where there is no lab
+        >>> bench.device
+        device(type='cpu')
+    """
 
     @property
     def device(self) -> torch.device:

@@ -41,7 +41,13 @@ RISKY = ("paper", "theory", "plan")
 
 @dataclass(frozen=True)
 class Published:
-    """A number from the literature to print beside ours."""
+    """A number from the literature to print beside ours.
+
+    Example:
+        >>> from assay import Published
+        >>> Published(0.31, "a paper, 2024", same=True, at="Table 3").to_json()["set_up"]
+        'same set-up'
+    """
 
     number: float
     source: str
@@ -68,7 +74,15 @@ however old the claim; None where nobody has looked."""
 @dataclass(frozen=True)
 class Gate:
     """A condition without which a claim is not judged at all, such as that training had
-    converged."""
+    converged.
+
+    Example:
+        >>> import xarray as xr
+        >>> from assay import Gate
+        >>> gate = Gate("low loss", lambda arm: bool(arm.loss.mean() < 0.5))
+        >>> gate.met(xr.Dataset({"loss": ("run", [0.25, 0.5])}))
+        True
+    """
 
     name: str
     met: Callable[[xr.Dataset], Any]
@@ -77,7 +91,19 @@ class Gate:
 
 def converged(measure: str, within: float = 0.05) -> Gate:
     """A gate: since half way, the mean over the claim's runs of a history [run, step] moved by at
-    most `within` of its end."""
+    most `within` of its end.
+
+    Args:
+        measure: name of the history, [run, step].
+        within: share of its end, such as 0.05.
+    Example:
+        >>> import xarray as xr
+        >>> import assay
+        >>> losses = ("run", "step"), [[4.0, 1.02, 1.0]]
+        >>> history = xr.Dataset({"loss": losses}, coords={"step": [100, 200, 400]})
+        >>> assay.converged("loss").met(history)  # 1.02 at half way, 1.0 at the end
+        True
+    """
 
     def met(arm: xr.Dataset) -> bool:
         if (
@@ -100,7 +126,21 @@ def converged(measure: str, within: float = 0.05) -> Gate:
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Claim:
     """A sentence, and the range in which a statistic of independent units must lie for it to
-    hold."""
+    hold.
+
+    Example:
+        >>> from assay import Claim
+        >>> claim = Claim(
+        ...     text="Training brings the error to at most 0.1",
+        ...     value=lambda arm, others: arm.error,
+        ...     high=0.1,
+        ...     must_fail=("untrained",),
+        ...     threshold_from="theory: 1/16",
+        ...     source="a paper, section 2",
+        ... )
+        >>> claim.threshold, claim.kind
+        ('<= 0.1', 'risky')
+    """
 
     text: str
     """The whole sentence, with the threshold in it, and sizes of the training as places: "At
@@ -290,7 +330,21 @@ class Claim:
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Exact:
     """A theorem or a piece of arithmetic: a number that has to come out, within a stated
-    tolerance."""
+    tolerance.
+
+    Example:
+        >>> import xarray as xr
+        >>> from assay import Exact
+        >>> law = Exact(
+        ...     text="The variance of a coin is 1/4",
+        ...     value=lambda arms: arms["main"].coin.var(),
+        ...     expected=0.25,
+        ...     tolerance=0.0,
+        ...     source="p (1 − p)",
+        ... )
+        >>> float(law.value({"main": xr.Dataset({"coin": ("run", [0, 1])})}))
+        0.25
+    """
 
     text: str
     value: Callable[[Mapping[str, xr.Dataset]], Any]
@@ -305,7 +359,15 @@ class Exact:
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Finding:
     """A number with its interval and without a verdict: for what was explored and not claimed
-    beforehand."""
+    beforehand.
+
+    Example:
+        >>> import xarray as xr
+        >>> from assay import Finding
+        >>> finding = Finding(text="The error", value=lambda arms: arms["main"].error)
+        >>> finding.value({"main": xr.Dataset({"error": ("seed", [0.25, 0.5])})}).values
+        array([0.25, 0.5 ])
+    """
 
     text: str
     value: Callable[[Mapping[str, xr.Dataset]], Terms]
@@ -339,7 +401,18 @@ class Price:
 @dataclass(frozen=True)
 class Verdict(Shown):
     """What the numbers of one arm say about a claim; estimate and limits in the claim's unit,
-    whatever the scale of judging."""
+    whatever the scale of judging.
+
+    Example:
+        >>> import assay
+        >>> rows = {"arm": ["new"] * 6 + ["old"] * 6 + ["again"] * 6, "seed": [*range(6)] * 3}
+        >>> rows["fvu"] = [0.11, 0.12, 0.14, 0.10, 0.13, 0.15]
+        >>> rows["fvu"] += [0.21, 0.23, 0.24, 0.22, 0.25, 0.26]
+        >>> rows["fvu"] += [0.22, 0.225, 0.25, 0.215, 0.26, 0.255]  # as old, on other draws
+        >>> claim = "new.fvu - old.fvu < -0.05"
+        >>> assay.judge(rows, claim=claim, unit="seed", control="again").verdict
+        <Verdict on new: holds, -0.11 [-0.1194, -0.1006], n = 6 seed>
+    """
 
     arm: str
     outcome: Outcome

@@ -144,7 +144,29 @@ def descent(
     The losses are summed over runs, never averaged, so each run's gradient is its own. `clip`
     bounds the norm of each run's whole gradient. `decay` {name: λ} makes it AdamW: these parameters
     also shrink by lr · schedule · λ of themselves, λ one for all runs or one for each. `plain` is
-    gradient descent in place of Adam, and knows neither `betas` nor `decay`."""
+    gradient descent in place of Adam, and knows neither `betas` nor `decay`.
+
+    Args:
+        runs: those to train.
+        params: where they start, {name: [run, …]}.
+        loss: (params, batch) → [run].
+        lr: each run's rate, [run].
+        schedule: step → factor on every rate.
+        clip: largest norm of a run's gradient.
+        betas: Adam's decay of both moments.
+        decay: {name: λ}, λ a number or [run].
+        plain: gradient descent instead.
+    Example:
+        >>> import numpy as np
+        >>> import torch
+        >>> import assay
+        >>> runs, start = assay.Runs([assay.Spec()]), {"w": torch.zeros(1)}
+        >>> def loss(params, batch):
+        ...     return (params["w"] - 3) ** 2
+        >>> group = assay.descent(runs, start, loss, lr=np.array([0.25]), plain=True)
+        >>> group.step_fn(group.state, None, 0), group.state["w"]  # loss 9; 0 + 0.25 · 6
+        (tensor([9.]), tensor([1.5000]))
+    """
     names = tuple(params)
     state: State = {**params} if plain else {**params, **adam_state(params)}
     stepper: list[Adam | Plain] = []

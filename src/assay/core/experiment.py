@@ -39,6 +39,13 @@ class Joint:
 
     `train([Runs, …], bench)` gets the missing runs of each arm that names this very value, in the
     order of the arms, and returns one Trained for each.
+
+    Example:
+        >>> from assay import Arm, Joint, Trained
+        >>> train = Joint(lambda groups, bench: [Trained.nothing(runs) for runs in groups])
+        >>> arms = {"main": Arm(train), "wide": Arm(train)}
+        >>> arms["main"].train is arms["wide"].train  # so one call trains both
+        True
     """
 
     train: Callable[[Sequence[Runs], Bench], Sequence[Trained]]
@@ -47,7 +54,14 @@ class Joint:
 @dataclass(frozen=True, eq=False)
 class Arm(Generic[S]):
     """One variant of the experiment: the method ("main"), an honest competitor, or a negative
-    control."""
+    control.
+
+    Example:
+        >>> from assay import Arm, Spec, Trained, changed
+        >>> control = Arm(lambda runs, bench: Trained.nothing(runs), specs=changed(seed=7))
+        >>> control.specs((Spec(seed=1000),))
+        (Spec(seed=7),)
+    """
 
     train: Callable[..., Trained] | Joint | None = None
     """(runs, bench) → Trained; with `after`: (runs, bench, before: Trained), rows in the same
@@ -98,7 +112,14 @@ PRESETS = ("smoke", "default", "full")
 @dataclass(frozen=True)
 class Elsewhere(Generic[S]):
     """A preset beside smoke, default and full: the same arms and claims on another text, model or
-    site, with a record of its own."""
+    site, with a record of its own.
+
+    Example:
+        >>> from assay import Elsewhere, Spec, grid
+        >>> books = Elsewhere(grid(Spec(), seed=range(2000, 2003)), scope="books in place of code")
+        >>> [spec.seed for spec in books.specs]
+        [2000, 2001, 2002]
+    """
 
     specs: tuple[S, ...]
     """On seeds that no other preset judges."""
@@ -108,7 +129,19 @@ class Elsewhere(Generic[S]):
 
 @dataclass(frozen=True, eq=False)
 class Experiment(Generic[S]):
-    """A claim's whole set-up; `arms["main"]` is the method."""
+    """A claim's whole set-up; `arms["main"]` is the method.
+
+    Example:
+        >>> from assay import Arm, Experiment, Spec, Trained, grid, measures, normal
+        >>> def measure(runs, trained, bench):
+        ...     x = normal(runs.seeds, "inputs", 0, (100,))
+        ...     return measures(runs, power=("run", (x**2).mean(1), "1"))
+        >>> arms = {"main": Arm(lambda runs, bench: Trained.nothing(runs))}
+        >>> seeds = grid(Spec(), seed=range(1000, 1008))
+        >>> experiment = Experiment(arms, measure, (), seeds[:2], seeds, seeds, name="power")
+        >>> [spec.seed for spec in experiment.preset("smoke")]
+        [1000, 1001]
+    """
 
     arms: Mapping[str, Arm[S]]
     measure: Callable[[Runs[S], Trained, Bench], xr.Dataset]

@@ -17,7 +17,14 @@ Mark = Literal["line", "points", "bars", "heatmap", "histogram"]
 
 @dataclass(frozen=True)
 class Figure(Shown):
-    """Long-format columns and how to show them; the title states what is seen."""
+    """Long-format columns and how to show them; the title states what is seen.
+
+    Example:
+        >>> from assay import Figure
+        >>> columns = {"width": [16, 32, 64], "fvu": [0.4, 0.3, 0.25]}
+        >>> Figure("Wider dictionaries explain more", columns, "line", x="width", y="fvu")
+        <Figure 'Wider dictionaries explain more': line of fvu over width, 3 rows>
+    """
 
     title: str
     columns: Mapping[str, Sequence]
@@ -95,7 +102,29 @@ def curve(
     rules: tuple[tuple[float, str], ...] = (),
 ) -> Figure:
     """A line per arm: the mean of `y(arm, others)` at each level of the per-run field `x`, with its
-    t interval over runs."""
+    t interval over runs.
+
+    Args:
+        title: what is seen, a sentence.
+        arms: measures by arm.
+        x: a per-run field.
+        y: (arm, the other arms) → [run].
+        which: arms to show; None: all.
+        note: a line below.
+        x_title: with its unit.
+        y_title: with its unit.
+        x_log: logarithmic axis.
+        y_log: logarithmic axis.
+        rules: (y, label) of horizontal lines.
+    Example:
+        >>> import xarray as xr
+        >>> import assay
+        >>> coords = {"width": ("run", [16, 16, 32, 32])}
+        >>> arm = xr.Dataset({"fvu": ("run", [0.5, 0.3, 0.2, 0.2])}, coords=coords)
+        >>> figure = assay.curve("FVU", {"main": arm}, x="width", y=lambda arm, others: arm.fvu)
+        >>> figure.columns["width"], figure.columns["mean"]
+        ([16, 32], [0.4, 0.2])
+    """
     rows = []
     for name in which or arms:
         if name not in arms:

@@ -27,7 +27,18 @@ class Group:
     `state` holds [run, …] tensors; a name with a dot (adam.m.W) is bookkeeping that training needs
     and readers do not. `step_fn(state, batch, step)` updates the state in place and returns each
     run's loss, or the loss and more series by name. `header` is what a reader needs to use the
-    tensors."""
+    tensors.
+
+    Example:
+        >>> import torch
+        >>> import assay
+        >>> def halve(state, batch, step):
+        ...     return state["w"].mul_(0.5)
+        >>> runs = assay.Runs(assay.grid(assay.Spec(), seed=[1000, 1001]))
+        >>> group = assay.Group(runs, {"w": torch.tensor([8.0, 4.0])}, halve)
+        >>> group.step_fn(group.state, None, 0)
+        tensor([4., 2.])
+    """
 
     runs: Runs
     state: State
@@ -40,7 +51,14 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What training gives: tensors [run, …], how to read them, and the loss along the way."""
+    """What training gives: tensors [run, …], how to read them, and the loss along the way.
+
+    Example:
+        >>> import assay
+        >>> runs = assay.Runs(assay.grid(assay.Spec(), seed=range(3)))
+        >>> assay.Trained.nothing(runs).diverged
+        array([False, False, False])
+    """
 
     tensors: dict[str, Shaped[torch.Tensor, "run ..."]]
     header: Mapping[str, Any]
@@ -85,6 +103,24 @@ def fit(
     A batch is a function of the step, so a run that was killed goes on exactly; it may be shared by
     all runs ([b, d]) or be each run's own ([run, b, d]). `steps=0` returns the start with an empty
     history. The history has the probe steps, the half and the end.
+
+    Args:
+        groups: those trained together.
+        batches: step, from 0 → batch.
+        steps: how many.
+        probe_at: steps that the history has.
+        bench: device and checkpoints; `Unkept()` without a lab.
+    Example:
+        >>> import torch
+        >>> import assay
+        >>> from assay.core.bench import Unkept
+        >>> def halve(state, batch, step):
+        ...     return state["w"].mul_(0.5)
+        >>> runs = assay.Runs(assay.grid(assay.Spec(), seed=[1000, 1001]))
+        >>> group = assay.Group(runs, {"w": torch.tensor([8.0, 4.0])}, halve)
+        >>> (trained,) = assay.fit([group], lambda step: None, steps=3, bench=Unkept())
+        >>> trained.tensors["w"]
+        tensor([1.0000, 0.5000])
     """
     for g in groups:
         for name, tensor in g.state.items():

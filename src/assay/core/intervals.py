@@ -43,7 +43,16 @@ _KEPT = 10_000_000
 @dataclass(frozen=True)
 class Interval:
     """An estimate with its interval, in the unit of the statistic; NaN where there are too few
-    units for one."""
+    units for one.
+
+    Example:
+        >>> import numpy as np
+        >>> import assay
+        >>> terms = {"err": np.array([1.0, 3.0]), "var": np.array([2.0, 4.0])}
+        >>> fvu = assay.stats.interval(terms, assay.stats.ratio("err", "var"))
+        >>> round(fvu.estimate, 3), fvu.points, fvu.low <= fvu.estimate <= fvu.high
+        (0.667, array([0.5 , 0.75]), True)
+    """
 
     estimate: float
     low: float
@@ -87,6 +96,12 @@ def interval(
 
     The first `factors` axes of every term are units. A cell that is NaN in one term counts in none.
 
+    Args:
+        terms: {name: [unit, ...] or, of two factors, [unit, unit, ...]}.
+        statistic: means of the terms → [draw].
+        factors: 1 or 2.
+        level: of the intervals, 0 to 1.
+        draws: of the bootstrap.
     Formula: bootstrap limits are percentiles Phi(-/+ t sqrt(n/(n-1))) of the draws, n of the
     smaller factor; t interval estimate +/- t sqrt(V), V_a = (n_a-1)/n_a sum_l (theta_(-l) -
     mean)^2, for two factors V = max(V_a + V_b - V_ab, V_a, V_b). Skew-corrected: estimate - h(+/-t)
@@ -96,7 +111,15 @@ def interval(
     give one number per draw.
     Source: Hesterberg, What Teachers Should Know about the Bootstrap, 2015 (expanded percentile);
     Owen, The pigeonhole bootstrap, 2007 (crossed factors); Hall, On the Removal of Skewness by
-    Transformation, 1992."""
+    Transformation, 1992.
+    Example:
+        >>> import numpy as np
+        >>> import assay
+        >>> terms = {"x": np.array([1.0, 2.0, 3.0, 4.0, 5.0])}
+        >>> x = assay.stats.interval(terms, assay.stats.mean)
+        >>> print(x.estimate, round(x.t_low, 3), round(x.t_high, 3))  # 3 -/+ 2.776 · √0.5
+        3.0 1.037 4.963
+    """
     if terms and all(np.shape(x)[0] == 0 for x in terms.values()):
         return _nothing(math.nan, (0,) * factors, np.empty(0))
     cells = _Cells(terms, factors)
@@ -160,6 +183,17 @@ def counts(
     factor's position and n.
 
     `bits` continues a stream, so that any split of the draws into chunks gives the same numbers.
+
+    Args:
+        position: of the factor, 0 or 1.
+        n: units.
+        draws: how many.
+        bits: the stream to go on with.
+    Example:
+        >>> import assay
+        >>> counts = assay.stats.counts(position=0, n=4, draws=3)
+        >>> counts.shape, counts.sum(1)
+        ((3, 4), array([4, 4, 4]))
     """
     if n == 1:
         return np.ones((draws, 1), dtype=np.int64)

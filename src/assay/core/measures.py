@@ -26,8 +26,19 @@ def measures(
     whose levels mean something (documents, steps) need `coords`, or runs measured on other
     documents would be stacked silently.
 
+    Args:
+        runs: those measured.
+        coords: levels of dims beside `run`, {dim: levels}.
+        **named: (dims, array, unit) by name.
     Raises: ClaimError when a name belongs to xarray, the first dim is not `run`, or shapes do not
-    fit."""
+    fit.
+    Example:
+        >>> import assay
+        >>> runs = assay.Runs(assay.grid(assay.Spec(), seed=[1000, 1001]))
+        >>> data = assay.measures(runs, loss=("run", [0.25, 0.75], "nats"))
+        >>> data.loss.units, data.seed.values.tolist(), float(data.loss.mean())
+        ('nats', [1000, 1001], 0.5)
+    """
     return _assemble(runs.specs, coords or {}, named)
 
 
@@ -189,7 +200,23 @@ def by(arm: xr.Dataset, *names: str) -> xr.Dataset:
     """Replace the dim `run` of measures by (seed, *names); other run coordinates are dropped.
 
     A combination that no run has is NaN. Raises: ClaimError when two runs share all levels, or a
-    name is no run coordinate."""
+    name is no run coordinate.
+
+    Args:
+        arm: its measures, with the dim `run`.
+        *names: per-run fields that become dims.
+    Example:
+        >>> from dataclasses import dataclass
+        >>> import assay
+        >>> @dataclass(frozen=True, kw_only=True)
+        ... class Sweep(assay.Spec):
+        ...     lr: assay.PerRun[float] = 0.1
+        ...     width: int = 8
+        >>> runs = assay.Runs(assay.grid(Sweep(), lr=[0.1, 0.2], seed=[0, 1, 2]))
+        >>> data = assay.measures(runs, loss=("run", [0, 1, 2, 3, 4, 5], "nats"))
+        >>> assay.by(data, "lr").loss.sel(seed=2).values  # the loss of both rates
+        array([2, 5])
+    """
     order = ("seed", *[n for n in names if n != "seed"])
     for n in order:
         if n not in arm.coords or arm.coords[n].dims != ("run",):

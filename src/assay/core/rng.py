@@ -41,7 +41,20 @@ def _spread(
 def normal(
     seeds: Int[np.ndarray, run], stream: str, index: int, shape: tuple[int, ...]
 ) -> Float[np.ndarray, "run ..."]:
-    """Standard normal float32 numbers, [run, *shape]."""
+    """Standard normal float32 numbers, [run, *shape].
+
+    Args:
+        seeds: each run's seed, [run].
+        stream: a name, such as "train".
+        index: which draw of it, from 0.
+        shape: of one run's numbers.
+    Example:
+        >>> import numpy as np
+        >>> import assay
+        >>> x = assay.normal(np.array([1000, 1001, 1000]), "start", 0, (2, 5))
+        >>> x.shape, bool((x[0] == x[2]).all()), bool((x[0] == x[1]).any())
+        ((3, 2, 5), True, False)
+    """
     return _spread(seeds, lambda s: generator(s, stream, index).standard_normal(shape, np.float32))
 
 
@@ -63,19 +76,60 @@ def normal_rows(
 def uniform(
     seeds: Int[np.ndarray, run], stream: str, index: int, shape: tuple[int, ...]
 ) -> Float[np.ndarray, "run ..."]:
-    """Uniform float32 numbers in [0, 1), [run, *shape]."""
+    """Uniform float32 numbers in [0, 1), [run, *shape].
+
+    Args:
+        seeds: each run's seed, [run].
+        stream: a name, such as "train".
+        index: which draw of it, from 0.
+        shape: of one run's numbers.
+    Example:
+        >>> import numpy as np
+        >>> import assay
+        >>> v = assay.uniform(np.array([1000, 1001]), "inputs", 0, (1000,))
+        >>> v.shape, bool((v >= 0).all() and (v < 1).all()), float(v.mean().round(1))
+        ((2, 1000), True, 0.5)
+    """
     return _spread(seeds, lambda s: generator(s, stream, index).random(shape, np.float32))
 
 
 def integers(
     seeds: Int[np.ndarray, run], stream: str, index: int, shape: tuple[int, ...], high: int
 ) -> Int[np.ndarray, "run ..."]:
-    """Uniform int64 numbers in [0, high), [run, *shape]."""
+    """Uniform int64 numbers in [0, high), [run, *shape].
+
+    Args:
+        seeds: each run's seed, [run].
+        stream: a name, such as "train".
+        index: which draw of it, from 0.
+        shape: of one run's numbers.
+        high: one above the largest.
+    Example:
+        >>> import numpy as np
+        >>> import assay
+        >>> dice = assay.integers(np.array([1000]), "dice", 0, (100,), high=6)
+        >>> dice.shape, np.unique(dice)
+        ((1, 100), array([0, 1, 2, 3, 4, 5]))
+    """
     return _spread(seeds, lambda s: generator(s, stream, index).integers(high, size=shape))
 
 
 def permutation(
     seeds: Int[np.ndarray, run], stream: str, index: int, n: int
 ) -> Int[np.ndarray, "run n"]:
-    """A uniform permutation of 0 … n−1 for each run."""
+    """A uniform permutation of 0 … n−1 for each run.
+
+    Args:
+        seeds: each run's seed, [run].
+        stream: a name, such as "train".
+        index: which draw of it, from 0.
+        n: length.
+    Example:
+        >>> import numpy as np
+        >>> import assay
+        >>> order = assay.permutation(np.array([1000, 1001]), "rows", 0, 5)
+        >>> np.sort(order)
+        array([[0, 1, 2, 3, 4],
+               [0, 1, 2, 3, 4]])
+    """
     return _spread(seeds, lambda s: generator(s, stream, index).permutation(n))

@@ -18,8 +18,21 @@ class Runs(Generic[S]):
     """The runs of one arm that are trained together, in order; axis `run` of everything they
     produce.
 
+    Args:
+        specs: of one class, equal but for per-run fields.
     Raises: SpecError when they are of several classes or differ in a static field (another width is
-    another arm)."""
+    another arm).
+    Example:
+        >>> from dataclasses import dataclass
+        >>> import assay
+        >>> @dataclass(frozen=True, kw_only=True)
+        ... class Sweep(assay.Spec):
+        ...     lr: assay.PerRun[float] = 0.1
+        ...     width: int = 8
+        >>> runs = assay.Runs(assay.grid(Sweep(), lr=[0.1, 0.2], seed=[0, 1]))
+        >>> len(runs), runs.shared.width, runs.each("lr"), runs.seeds
+        (4, 8, array([0.1, 0.1, 0.2, 0.2]), array([0, 1, 0, 1]))
+    """
 
     def __init__(self, specs: Sequence[S]):
         self.specs: tuple[S, ...] = tuple(specs)

@@ -43,6 +43,14 @@ class Spec:
     raises SpecError.
 
     Raises: SpecError for a wrong type, NaN or infinity, or a value outside a Literal or a bound.
+    Example:
+        >>> from dataclasses import dataclass
+        >>> import assay
+        >>> @dataclass(frozen=True, kw_only=True)
+        ... class Toy(assay.Spec):
+        ...     lr: assay.PerRun[float] = 0.1
+        >>> Toy(seed=1000, lr=1).to_json()
+        '{"_":"Toy","lr":1.0,"seed":1000}'
     """
 
     MAPPED: ClassVar[frozenset[str]] = frozenset()
@@ -115,7 +123,16 @@ def ranges(cls: type[Spec]) -> dict[str, str]:
 
 
 def grid(base: S, **axes: Sequence[object]) -> tuple[S, ...]:
-    """The product of the axes over `base`, the last axis fastest."""
+    """The product of the axes over `base`, the last axis fastest.
+
+    Args:
+        base: gives all other fields.
+        **axes: values of each field.
+    Example:
+        >>> import assay
+        >>> assay.grid(assay.Spec(), seed=range(1000, 1003))
+        (Spec(seed=1000), Spec(seed=1001), Spec(seed=1002))
+    """
     _known(type(base), axes)
     return tuple(
         base.replace(**dict(zip(axes, values, strict=True)))
@@ -125,7 +142,16 @@ def grid(base: S, **axes: Sequence[object]) -> tuple[S, ...]:
 
 def changed(**changes: object) -> SpecMap[S]:
     """A map from specs to the same specs with these fields replaced; what an Arm's `specs` usually
-    is."""
+    is.
+
+    Args:
+        **changes: new value of each field.
+    Example:
+        >>> import assay
+        >>> to_seven = assay.changed(seed=7)
+        >>> to_seven((assay.Spec(seed=1000),))
+        (Spec(seed=7),)
+    """
     return lambda specs: tuple(s.replace(**changes) for s in specs)
 
 

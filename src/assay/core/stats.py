@@ -50,7 +50,16 @@ _SAME_SQUARE = 1e-13
 
 
 def mean(m: Means) -> np.ndarray:
-    """The mean of the only term, [draw], in the term's unit."""
+    """The mean of the only term, [draw], in the term's unit.
+
+    Args:
+        m: means by term, {name: [draw]}; one term.
+    Example:
+        >>> import numpy as np
+        >>> import assay
+        >>> assay.stats.mean({"fvu": np.array([0.25, 0.5])})
+        array([0.25, 0.5 ])
+    """
     if len(m) != 1:
         raise ClaimError(
             f"mean needs exactly one term, got {', '.join(m)}; say what to make of them: "
@@ -61,13 +70,34 @@ def mean(m: Means) -> np.ndarray:
 
 def ratio(a: str, b: str) -> Statistic:
     """A statistic: the mean of term `a` over the mean of term `b`, a ratio of sums over units and
-    never a mean of ratios."""
+    never a mean of ratios.
+
+    Args:
+        a: the term above the line.
+        b: the term below it.
+    Example:
+        >>> import numpy as np
+        >>> import assay
+        >>> fvu = assay.stats.ratio("err", "var")
+        >>> fvu({"err": np.array([1.0, 3.0]), "var": np.array([2.0, 4.0])})
+        array([0.5 , 0.75])
+    """
     return lambda m: _term(m, a) / _term(m, b)
 
 
 def sides(**terms: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
     """The terms of several arms in one dict, named "side.term": what the statistics below that
-    compare sides expect."""
+    compare sides expect.
+
+    Args:
+        **terms: {name: DataArray} of each side, by its name.
+    Example:
+        >>> import xarray as xr
+        >>> import assay
+        >>> new, old = ({"fvu": xr.DataArray(v, dims="seed")} for v in ([0.1, 0.2], [0.3, 0.3]))
+        >>> list(assay.stats.sides(a=new, b=old))
+        ['a.fvu', 'b.fvu']
+    """
     return {
         f"{side}.{name}": x for side, side_terms in terms.items() for name, x in side_terms.items()
     }
@@ -75,7 +105,19 @@ def sides(**terms: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
 
 def difference(of: Quantity, a: str = "a", b: str = "b") -> Statistic:
     """A statistic: quantity `of` on side a minus the same on side b, such as a difference of two
-    FVUs."""
+    FVUs.
+
+    Args:
+        of: a term, or a statistic.
+        a: name of the first side.
+        b: name of the second.
+    Example:
+        >>> import numpy as np
+        >>> import assay
+        >>> gap = assay.stats.difference("fvu")
+        >>> gap({"a.fvu": np.array([0.75]), "b.fvu": np.array([0.5])})
+        array([0.25])
+    """
     return lambda m: _on(m, a, of) - _on(m, b, of)
 
 
@@ -91,9 +133,23 @@ def at_matched(
     """A statistic: y of side a minus y of side b at equal budget x, averaged over the overlap of
     both sweeps or over x = `at`.
 
+    Args:
+        x: the budget, a term or statistic [draw, point], above 0.
+        y: what it buys, likewise.
+        a: name of the first side.
+        b: name of the second.
+        at: budgets to compare at; None: the whole overlap.
+        log_y: interpolate log y; needs y above 0.
     Formula: y is piecewise linear in log x along the sweep (log y in log x unless log_y=False); the
     overlap is averaged in log x.
     Never extrapolates: a draw without overlap, or with a point of `at` outside one sweep, is NaN.
+    Example:
+        >>> import numpy as np
+        >>> import assay
+        >>> b = {"b.l0": np.array([[10.0, 40.0]]), "b.fvu": np.array([[0.4, 0.2]])}  # 0.3 at 20
+        >>> a = {"a.l0": np.array([[10.0, 40.0]]), "a.fvu": np.array([[0.2, 0.1]])}
+        >>> assay.stats.at_matched("l0", "fvu", at=[20.0], log_y=False)(a | b)
+        array([-0.15])
     """
 
     def statistic(m: Means) -> np.ndarray:
@@ -121,7 +177,22 @@ def lead_at_own(
     over a's points.
 
     Only b is interpolated, so a needs no sweep. A draw in which a point of a lies outside b's sweep
-    is NaN."""
+    is NaN.
+
+    Args:
+        x: the budget, a term or statistic [draw, point], above 0.
+        y: what it buys, likewise.
+        a: name of the first side.
+        b: name of the second.
+        log_y: interpolate log y; needs y above 0.
+    Example:
+        >>> import numpy as np
+        >>> import assay
+        >>> b = {"b.l0": np.array([[10.0, 40.0]]), "b.fvu": np.array([[0.4, 0.2]])}  # 0.3 at 20
+        >>> a = {"a.l0": np.array([[20.0]]), "a.fvu": np.array([[0.1]])}
+        >>> assay.stats.lead_at_own("l0", "fvu", log_y=False)(a | b)
+        array([0.2])
+    """
 
     def statistic(m: Means) -> np.ndarray:
         xa, ya = _sweep(m, a, x, y)
@@ -145,6 +216,21 @@ def budget_ratio(
 
     The geometric mean over these values; above 1 means that a needs less. Without `at` only b is
     interpolated, so a needs no sweep. A draw in which a sweep does not reach a value is NaN.
+
+    Args:
+        x: the budget, a term or statistic [draw, point], above 0.
+        y: what it buys, likewise.
+        a: name of the first side.
+        b: name of the second.
+        at: values of y to reach; None: those of a's points.
+        log_y: interpolate log y; needs y above 0.
+    Example:
+        >>> import numpy as np
+        >>> import assay
+        >>> b = {"b.l0": np.array([[10.0, 40.0]]), "b.fvu": np.array([[0.4, 0.2]])}
+        >>> a = {"a.l0": np.array([[10.0]]), "a.fvu": np.array([[0.2]])}  # b needs 40 for as little
+        >>> assay.stats.budget_ratio("l0", "fvu")(a | b)
+        array([4.])
     """
 
     def statistic(m: Means) -> np.ndarray:
@@ -172,9 +258,26 @@ def share_closed(
     """A statistic: the share of the gap in y between `base` and `best` that `repaired` closes, at
     best's own budget x.
 
+    Args:
+        x: the budget, a term or statistic [draw, point], above 0.
+        y: what it buys, likewise.
+        best: side with the least y.
+        base: side to be repaired.
+        repaired: side after the repair.
+        log_y: interpolate log y; needs y above 0.
     Formula: (y_base - y_repaired) / (y_base - y_best), means over best's points. 0: nothing closed,
     1: all, above 1: overtaken. Meaningless where the gap itself is near 0: judge the difference
-    there. NaN where base is no worse than best: nothing is to be closed."""
+    there. NaN where base is no worse than best: nothing is to be closed.
+    Example:
+        >>> import numpy as np
+        >>> import assay
+        >>> x = np.array([[10.0, 40.0]])
+        >>> m = {"base.l0": x, "base.fvu": np.array([[0.4, 0.2]])}  # 0.3 at 20
+        >>> m |= {"repaired.l0": x, "repaired.fvu": np.array([[0.25, 0.15]])}  # 0.2 at 20
+        >>> m |= {"best.l0": np.array([[20.0]]), "best.fvu": np.array([[0.1]])}
+        >>> assay.stats.share_closed("l0", "fvu", log_y=False)(m)
+        array([0.5])
+    """
 
     def statistic(m: Means) -> np.ndarray:
         own_x, own_y = _sweep(m, best, x, y)
@@ -197,6 +300,18 @@ def best_of(
 
     Groups follow the order of `dim`; an incomplete last group is left out. Resampling a maximum
     itself covers far too little, which is why the group is the unit.
+
+    Args:
+        x: numbers with the dim `dim`.
+        k: units in a group.
+        better: which end is best.
+        dim: the units.
+    Example:
+        >>> import xarray as xr
+        >>> import assay
+        >>> x = xr.DataArray([1.0, 5.0, 2.0, 7.0, 3.0], dims="seed")
+        >>> assay.stats.best_of(x, k=2).values  # of 1 and 5, of 2 and 7; the 3 is left over
+        array([5., 7.])
     """
     if dim not in x.dims or k < 1 or x.sizes[dim] < k:
         raise ClaimError(f"best_of needs at least k={k} levels of dim {dim!r}, got {dict(x.sizes)}")
@@ -227,7 +342,22 @@ def at_best(
     loss speaks for them, the group is the unit. `score` may have fewer dims than x (one score for
     all features of a run) but must have `dim`. The first of equal scores is taken, a unit whose
     score is NaN never, and a group without any score is NaN. Groups follow the order of `dim`; an
-    incomplete last group is left out."""
+    incomplete last group is left out.
+
+    Args:
+        x: what is reported, with the dim `dim`.
+        score: what selects, with `dim` and no dim that x lacks.
+        k: units in a group.
+        better: which end of the score is best.
+        dim: the units.
+    Example:
+        >>> import xarray as xr
+        >>> import assay
+        >>> angle = xr.DataArray([10.0, 20.0, 30.0, 40.0], dims="seed")
+        >>> loss = xr.DataArray([0.3, 0.1, 0.2, 0.4], dims="seed")
+        >>> assay.stats.at_best(angle, loss, k=2).values
+        array([20., 30.])
+    """
     if dim not in score.dims or k < 1 or score.sizes[dim] < k:
         raise ClaimError(
             f"at_best needs at least k={k} levels of dim {dim!r} in the score, got "
@@ -267,6 +397,18 @@ def products(x: xr.DataArray, y: xr.DataArray, over: Sequence[str] = ()) -> dict
 
     Both are taken less their mean over everything, which changes neither and keeps digits. With
     dims `over`, such as other units that x was taken from, each term is averaged over them.
+
+    Args:
+        x: a measure of the units.
+        y: another of the same.
+        over: dims to average.
+    Example:
+        >>> import xarray as xr
+        >>> import assay
+        >>> x, y = (xr.DataArray(v, dims="seed") for v in ([1.0, 2.0, 3.0], [5.0, 3.0, 1.0]))
+        >>> terms = assay.stats.products(x, y)  # about their means: -1, 0, 1 and 2, 0, -2
+        >>> terms["xy"].values
+        array([-2., 0., -2.])
     """
     x, y = x - x.mean(), y - y.mean()
     terms = {"x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y}
@@ -276,8 +418,19 @@ def products(x: xr.DataArray, y: xr.DataArray, over: Sequence[str] = ()) -> dict
 def correlation(m: Means) -> np.ndarray:
     """Pearson's correlation of the terms of `products`, [draw]; of ranks, it is Spearman's.
 
+    Args:
+        m: means of the terms of `products`, {name: [draw]}.
     Range: −1 to 1; NaN where a term does not vary but for rounding, as no order is neither
-    agreement nor its absence"""
+    agreement nor its absence
+    Example:
+        >>> import numpy as np
+        >>> import xarray as xr
+        >>> import assay
+        >>> x, y = (xr.DataArray(v, dims="seed") for v in ([1.0, 2.0, 3.0], [5.0, 3.0, 1.0]))
+        >>> terms = {name: np.array([t.mean()]) for name, t in assay.stats.products(x, y).items()}
+        >>> assay.stats.correlation(terms)
+        array([-1.])
+    """
     square = [_term(m, t + t) for t in "xy"]
     spread = [s - _term(m, t) ** 2 for s, t in zip(square, "xy", strict=True)]
     varies = np.logical_and(*(v > _SAME_SQUARE * s for v, s in zip(spread, square, strict=True)))
@@ -287,7 +440,19 @@ def correlation(m: Means) -> np.ndarray:
 
 def slope(m: Means) -> np.ndarray:
     """The least-squares slope of y on x from the terms of `products`, [draw]; units of y per unit
-    of x."""
+    of x.
+
+    Args:
+        m: means of the terms of `products`, {name: [draw]}.
+    Example:
+        >>> import numpy as np
+        >>> import xarray as xr
+        >>> import assay
+        >>> x, y = (xr.DataArray(v, dims="seed") for v in ([1.0, 2.0, 3.0], [5.0, 3.0, 1.0]))
+        >>> terms = {name: np.array([t.mean()]) for name, t in assay.stats.products(x, y).items()}
+        >>> assay.stats.slope(terms)
+        array([-2.])
+    """
     return (_term(m, "xy") - _term(m, "x") * _term(m, "y")) / (_term(m, "xx") - _term(m, "x") ** 2)
 
 
@@ -295,9 +460,17 @@ def normal_errors(off: xr.DataArray) -> np.ndarray:
     """How many standard errors each mean over runs lies from 0, as if the errors were known: the
     normal z of Student's two-sided p.
 
+    Args:
+        off: deviations from 0, with the dim `run`, in any unit.
     Formula: t = x̄ √n / s with n − 1 degrees of freedom; z has t's sign and P(|Z| > |z|) = P(|T| >
     |t|). With few runs s is so uncertain that t itself is large by chance; z is as likely beyond 4 with three runs as with sixty.
     Raises: ClaimError for a single run, which has no standard error.
+    Example:
+        >>> import xarray as xr
+        >>> import assay
+        >>> off = xr.DataArray([1.0, 2.0, 3.0], dims="run")  # t = 3.46, of 2 degrees
+        >>> assay.stats.normal_errors(off).round(2)
+        array([1.79])
     """  # noqa: E501
     n = off.sizes["run"]
     if n < 2:

@@ -66,8 +66,29 @@ def judge(
     judgement; each control takes its place and has to fail. Runs, and rows that nothing tells
     apart, are averaged where they share arm and units, which a note tells; rows of other labels are
     so only where the claim names that column.
+
+    Args:
+        frame: a DataFrame, columns by name, or the path of a CSV.
+        claim: with its threshold, such as "a.fvu - b.fvu < -0.02".
+        unit: one or two columns of independent units.
+        control: arms for which it must fail.
+        must_hold: arms with a planted effect.
+        also: arms that may satisfy it.
+        bounds: least and greatest number of a unit.
+        level: of the interval, 0 to 1.
+        scope: for what the verdict speaks.
+        arm_column: the column of arms.
     Raises: DataError when the table cannot be used, ClaimError when the claim cannot be judged on
-    it."""
+    it.
+    Example:
+        >>> import assay
+        >>> rows = {"arm": ["new"] * 6 + ["old"] * 6 + ["again"] * 6, "seed": [*range(6)] * 3}
+        >>> rows["fvu"] = [0.11, 0.12, 0.14, 0.10, 0.13, 0.15]
+        >>> rows["fvu"] += [0.21, 0.23, 0.24, 0.22, 0.25, 0.26]
+        >>> rows["fvu"] += [0.22, 0.225, 0.25, 0.215, 0.26, 0.255]  # as old, on other draws
+        >>> assay.judge(rows, claim="new.fvu - old.fvu < -0.05", unit="seed", control="again")
+        <Judged 'new.fvu - old.fvu < -0.05': holds, -0.11 [-0.1194, -0.1006]>
+    """
     units, controls, planted, allowed = (
         _names(unit),
         _names(control),

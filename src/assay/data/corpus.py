@@ -51,20 +51,49 @@ class Document:
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Windows of tokens, each with the document it is from and where in it, in tokens."""
+    """Windows of tokens, each with the document it is from and where in it, in tokens.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from assay.data import corpus
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "a.txt").write_text("abcde")
+        ...     texts = corpus.load(folder)
+        ...     windows = texts.windows(lambda t: [*map(ord, t)], "all", context=2, count=0)
+        >>> sorted(zip(windows.offset.tolist(), windows.tokens.tolist()))  # "e" fills no window
+        [(0, [97, 98]), (2, [99, 100])]
+    """
 
     tokens: Int[np.ndarray, "window s"]
+    """Their ids."""
     document: Int[np.ndarray, "window"]
+    """Number of each window's document."""
     offset: Int[np.ndarray, "window"]
+    """Where each starts in its document, in tokens."""
 
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """Text files of one folder, without files of the same content, in the order of their paths."""
+    """Text files of one folder, without files of the same content, in the order of their paths.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from assay.data import corpus
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = [Path(folder, name).write_text("the same text") for name in ("a.txt", "b.txt")]
+        ...     texts = corpus.load(folder)
+        ...     len(texts.documents), texts.text(0)
+        (1, 'the same text')
+    """
 
     name: str
+    """What it was loaded by."""
     folder: Path = field(repr=False)
+    """Where the files lie."""
     documents: tuple[Document, ...] = field(repr=False)
+    """Its files, numbered from 0."""
     content: str = field(default="", repr=False)
     """64 hex digits of all files of the folder, those without text and of equal content
     included."""
@@ -76,12 +105,20 @@ class Corpus:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def first(self, documents: int) -> Corpus:
-        """Take its first documents as a corpus of their own, so many of them; 0: all."""
+        """Take its first documents as a corpus of their own, so many of them; 0: all.
+
+        Args:
+            documents: how many.
+        """
         return Corpus(self.name, self.folder, self.documents[: documents or None])
 
     def text(self, document: int) -> str:
         """A document's text, read when asked. Raises: DataError when the file is gone or was
-        changed meanwhile."""
+        changed meanwhile.
+
+        Args:
+            document: its number.
+        """
         file_entry = self.documents[document]
         with inputs.unnoted():  # the folder was noted when it was loaded
             content = _read(self.folder / file_entry.path)
@@ -92,7 +129,11 @@ class Corpus:
         return content.decode()
 
     def part(self, part: Part | Literal["all"]) -> tuple[int, ...]:
-        """The numbers of the documents in one part of the split, or of all."""
+        """The numbers of the documents in one part of the split, or of all.
+
+        Args:
+            part: "train", "validation", "test" or "all".
+        """
         return tuple(i for i, d in enumerate(self.documents) if part in ("all", d.part))
 
     def windows(
@@ -114,8 +155,28 @@ class Corpus:
         make most of the text. Documents are read in an order drawn by the seed until they offer
         eight times the windows asked for: a small request reads few of them.
 
+        Args:
+            encode: from text to token ids.
+            part: "train", "validation", "test" or "all".
+            context: tokens in a window.
+            count: of windows.
+            per_file: most windows of a document.
+            seed: draws choice and order.
+            fewer: whether fewer will do.
         Raises: DataError when the part has fewer windows than asked for; with `fewer`, when it has
-        none."""
+        none.
+        Example:
+            >>> import tempfile
+            >>> from pathlib import Path
+            >>> from assay.data import corpus
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     _ = Path(folder, "a.txt").write_text("one two three four five")
+            ...     texts = corpus.load(folder)
+            ...     words = lambda text: [len(word) for word in text.split()]
+            ...     windows = texts.windows(words, "all", context=2, count=0)
+            >>> sorted(windows.tokens.tolist())  # "five" fills no window of 2
+            [[3, 3], [5, 4]]
+        """
         tokens, document, offset = [], [], []
         available = 0
         numbers = np.array(self.part(part), np.int64)
@@ -162,8 +223,16 @@ def load(name: str = STDLIB) -> Corpus:
     are passed over, but a .txt, .md, .rst or .py file that is not UTF-8 is an error. Kept for the
     process: files are hashed once.
 
+    Args:
+        name: "stdlib", "docs" or a folder.
     Raises: DataError when the folder does not exist, holds no text, or holds a text file that
-    cannot be read."""
+    cannot be read.
+    Example:
+        >>> from assay.data import corpus
+        >>> corpus.load("no such folder")
+        Traceback (most recent call last):
+        assay.core.errors.DataError: no corpus 'no such folder'; give stdlib, docs or ...
+    """
     with inputs.unnoted():
         library = Path(sysconfig.get_paths()["stdlib"])
         folder = {STDLIB: library}.get(name) or (

@@ -36,7 +36,15 @@ _LISTED = 5000
 
 @dataclass(frozen=True, kw_only=True)
 class HarvestSpec(Spec):
-    """Which activations: of which model, at which site, on which text."""
+    """Which activations: of which model, at which site, on which text.
+
+    Example:
+        >>> from assay.data import HarvestSpec
+        >>> train = HarvestSpec(site="blocks.3.hook_resid_post", windows=100, context=64)
+        >>> test = train.replace(part="test")
+        >>> test.part, test.windows * test.context  # rows of the harvest
+        ('test', 6400)
+    """
 
     seed: PerRun[int] = 0
     """Seed of the choice and order of windows."""
@@ -112,7 +120,19 @@ class HarvestShardSpec(Spec):
 
 def inputs(spec: HarvestSpec) -> dict[str, str]:
     """What a harvest reads from outside: the model's and the corpus's fingerprints. Loads no model;
-    hashes text once."""
+    hashes text once.
+
+    Args:
+        spec: the harvest's.
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from assay.data import HarvestSpec, inputs
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "a.txt").write_text("some text")
+        ...     sorted(inputs(HarvestSpec(subject="smollm2", corpus=folder)))  # two SHA-256
+        ['corpus', 'model']
+    """
     return {
         "model": models.fingerprint(spec.subject),
         "corpus": corpora.load(spec.corpus).fingerprint,
@@ -126,8 +146,13 @@ def harvest(spec: HarvestSpec, bench: Bench, like: Harvest | None = None) -> Har
     Centre, scale and outlier limit come from the training part: a harvest of it has its own, any
     other part must be given one of the training part as `like`.
 
+    Args:
+        spec: which activations.
+        bench: where shards are kept.
+        like: a harvest of the training part.
     Raises: DataError, ModelError, StoreError, each with one line, for text, model or disk that will
-    not do."""
+    not do.
+    """
     return harvests([spec], bench, None if like is None else [like])[0]
 
 
@@ -137,6 +162,10 @@ def harvests(
     """Several sites of one model on the same text, each as `harvest` gives it: the model runs once
     over what any of them lacks.
 
+    Args:
+        specs: one for each site.
+        bench: where shards are kept.
+        like: harvests of the training part, one for each spec.
     Raises: DataError where the specs differ in more than their site; and as `harvest` does.
     """
     spec = specs[0]
@@ -372,13 +401,18 @@ class Harvest:
     the training part."""
 
     spec: HarvestSpec
+    """Which activations these are."""
     windows: Windows = field(repr=False)
+    """The text, as it was cut."""
     files: tuple[str, ...] = field(repr=False)
     """Paths of the corpus's documents, by document number."""
     shards: tuple[Path, ...] = field(repr=False)
+    """Folders with the activations, in order."""
     dtype: str
     provenance: str
+    """What to call the model in a report."""
     like: Harvest | None = field(default=None, repr=False)
+    """The harvest of the training part by which this one is normalised; None: itself."""
 
     @property
     def tokens(self) -> Int[np.ndarray, "window s"]:
@@ -454,7 +488,11 @@ class Harvest:
         return self.like.scale if self.like is not None else self._moments[1]
 
     def gather(self, rows: np.ndarray) -> Float[np.ndarray, "b d"]:
-        """Rows as harvested, float32; reads only these rows from the memory-mapped shards."""
+        """Rows as harvested, float32; reads only these rows from the memory-mapped shards.
+
+        Args:
+            rows: their numbers, [b].
+        """
         per = self.spec.shard * self.spec.context
         which, inside = np.divmod(rows, per)
         half = np.empty((len(rows), self.d), np.float16)
@@ -464,22 +502,38 @@ class Harvest:
         return torch.from_numpy(half).float().numpy()  # four times as fast as NumPy widens float16
 
     def rows(self, rows: Int[np.ndarray, "b"]) -> Float[torch.Tensor, "b d"]:
-        """The normalised vectors of these rows, float32."""
+        """The normalised vectors of these rows, float32.
+
+        Args:
+            rows: their numbers, [b].
+        """
         x = torch.from_numpy(self.gather(np.asarray(rows)))
         return x.sub_(torch.from_numpy(self.mean)).mul_(float(np.float32(self.scale)))
 
     def raw(self, windows: Int[np.ndarray, "w"]) -> Float[torch.Tensor, "w s d"]:
-        """The vectors of whole windows as harvested, float32: what a spliced run starts from."""
+        """The vectors of whole windows as harvested, float32: what a spliced run starts from.
+
+        Args:
+            windows: their numbers, [w].
+        """
         per = self.spec.context
         rows = (np.asarray(windows)[:, None] * per + np.arange(per)).ravel()
         return torch.from_numpy(self.gather(rows).reshape(-1, per, self.d))
 
     def normalise(self, x: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... d"]:
-        """(x − mean) · scale."""
+        """(x − mean) · scale.
+
+        Args:
+            x: as harvested, […, d].
+        """
         return (x - self._mean_on(x)) * self.scale
 
     def restore(self, x: Float[torch.Tensor, "... d"]) -> Float[torch.Tensor, "... d"]:
-        """x / scale + mean: the inverse of `normalise`."""
+        """x / scale + mean: the inverse of `normalise`.
+
+        Args:
+            x: normalised, […, d].
+        """
         return x / self.scale + self._mean_on(x)
 
     def _mean_on(self, x: torch.Tensor) -> torch.Tensor:
@@ -495,6 +549,9 @@ class Harvest:
         d]. A run gets the same batches alone and in any group. Rows are shuffled across documents;
         an epoch's incomplete last batch is left out.
 
+        Args:
+            seeds: of each run, [run].
+            batch: rows of a step.
         Raises: DataError when a batch is larger than an epoch.
         """
         per_epoch = len(self.kept) // batch
@@ -529,7 +586,11 @@ class Harvest:
 
     def where(self, row: int) -> tuple[str, int]:
         """The file (its path below the corpus folder) and the position in it, in tokens, that a row
-        is from."""
+        is from.
+
+        Args:
+            row: its number.
+        """
         window, position = divmod(int(row), self.spec.context)
         return self.files[self.windows.document[window]], int(
             self.windows.offset[window]

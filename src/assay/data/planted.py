@@ -31,8 +31,22 @@ def sparse_features(
     p, so runs that share a seed and differ in p share v. Streams of different names are
     independent: train on "train", measure on "test". With `density` every feature of every run has
     a probability of its own.
+
+    Args:
+        runs: with a per-run field `density`, unless it is given here.
+        features: number of features.
+        batch: rows of a step.
+        stream: name of the random stream.
+        density: probabilities p, [run, f].
     Raises: DataError for a `density` outside (0, 1].
     Source: Toy Models of Superposition, "Experiment setup" (p = 1 − S).
+    Example:
+        >>> import numpy as np
+        >>> from assay import Runs, Spec, planted
+        >>> p = np.array([[0.5, 0.1]])
+        >>> x = planted.sparse_features(Runs([Spec(seed=0)]), features=2, batch=4096, density=p)(0)
+        >>> x.shape, [round(float(share), 1) for share in (x > 0).float().mean(1)[0]]
+        (torch.Size([1, 4096, 2]), [0.5, 0.1])
     """
     distinct, back = np.unique(runs.seeds, return_inverse=True)
     chance = runs.each("density")[:, None] if density is None else density
@@ -78,7 +92,22 @@ def present_features(
 
     At density .01 that is one input in twenty of five features: the others are all 0 and say
     nothing new. The feature that is present first is drawn from its law, those before it are
-    absent, and those after it are independent."""
+    absent, and those after it are independent.
+
+    Args:
+        runs: with a per-run field `density`.
+        features: number of features.
+        batch: number of inputs.
+        stream: name of the random stream.
+    Example:
+        >>> import numpy as np
+        >>> from assay import planted
+        >>> from assay.worlds.bottleneck.toy import models
+        >>> runs = models(seeds=np.array([0]), densities=[0.01])
+        >>> x = planted.present_features(runs, features=5, batch=1000, stream="test")
+        >>> bool((x > 0).any(-1).all())  # none of 1,000 inputs is empty
+        True
+    """
     distinct, back = np.unique(runs.seeds, return_inverse=True)
     v = rng.uniform(distinct, f"planted.{stream}", 0, (batch, features))[back]
     u = rng.uniform(distinct, f"planted.{stream}.first", 0, (batch, 1))[back]
@@ -93,13 +122,30 @@ def present_features(
 
 
 def one_hot(features: int) -> Float[torch.Tensor, "b f"]:
-    """Each feature by itself, with value 1: the identity, as a batch."""
+    """Each feature by itself, with value 1: the identity, as a batch.
+
+    Args:
+        features: number of features.
+    Example:
+        >>> from assay import planted
+        >>> planted.one_hot(2)
+        tensor([[1., 0.],
+                [0., 1.]])
+    """
     return torch.eye(features)
 
 
 def variance(density: float) -> float:
     """The variance of one input feature, p/3 − p²/4: E u² = 1/3 and (E u)² = 1/4, each present with
-    probability p."""
+    probability p.
+
+    Args:
+        density: probability p.
+    Example:
+        >>> from assay import planted
+        >>> round(planted.variance(1.0), 4)  # of a uniform number on [0, 1): 1/12
+        0.0833
+    """
     return density / 3 - density**2 / 4
 
 
@@ -112,6 +158,14 @@ class Mixture:
     without superposition E‖x‖² = 2p · features. No noise. Seeds have directions and inputs of their
     own; streams of different names are
     independent: train on "train", measure on "test".
+
+    Example:
+        >>> import torch
+        >>> from assay.data.planted import Mixture
+        >>> mixture = Mixture(d=8, features=16, density=0.1)
+        >>> codes, x = mixture.codes([0], batch=4)(0), mixture.inputs([0], batch=4)(0)
+        >>> torch.allclose(x, codes @ mixture.directions([0]))
+        True
     """
 
     d: int = 32
@@ -140,7 +194,11 @@ class Mixture:
             )
 
     def directions(self, seeds: Seeds) -> Float[torch.Tensor, "run f d"]:
-        """The true directions of each seed, rows of length 1."""
+        """The true directions of each seed, rows of length 1.
+
+        Args:
+            seeds: of each run, [run].
+        """
         W = rng.normal(np.asarray(seeds), "planted.directions", 0, (self.features, self.d)).astype(
             np.float64
         )
@@ -151,7 +209,13 @@ class Mixture:
     def codes(
         self, seeds: Seeds, batch: int, stream: str = "train"
     ) -> Callable[[int], Float[torch.Tensor, "run b f"]]:
-        """A source of true amounts, step → [run, b, f]; 0 where a feature is off."""
+        """A source of true amounts, step → [run, b, f]; 0 where a feature is off.
+
+        Args:
+            seeds: of each run, [run].
+            batch: rows of a step.
+            stream: name of the random stream.
+        """
         draw_codes, back = self._drawn(seeds, batch, stream)
         return lambda step: draw_codes(step)[back]
 
@@ -162,6 +226,11 @@ class Mixture:
         times the directions.
 
         Drawn once per distinct seed, so a sweep costs no more than one run.
+
+        Args:
+            seeds: of each run, [run].
+            batch: rows of a step.
+            stream: name of the random stream.
         """
         draw_codes, back = self._drawn(seeds, batch, stream)
         directions = self.directions(np.unique(seeds))

@@ -41,7 +41,16 @@ Rows: TypeAlias = 'Float[torch.Tensor, "b d_in"] | Float[torch.Tensor, "run b d_
 @dataclass(frozen=True, eq=False)
 class Sparse:
     """The features that are on, as parallel arrays: in run `run`, input row `row` has feature
-    `feature` at `value`."""
+    `feature` at `value`.
+
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import Sparse
+        >>> zero, value = torch.tensor([0]), torch.tensor([7.0])
+        >>> on = Sparse(run=zero, row=zero, feature=zero + 1, value=value)
+        >>> torch.zeros(1, 1, 3).index_put((on.run, on.row, on.feature), on.value)
+        tensor([[[0., 7., 0.]]])
+    """
 
     run: Int[torch.Tensor, "n"]
     row: Int[torch.Tensor, "n"]
@@ -64,13 +73,25 @@ class Dictionary(Shown):
 
     Formula: f = nonlinearity((n(x) − b_pre) W_enc, b_enc) and x̂ = n_out⁻¹(f W_dec + b_dec + n(x)
     W_skip), with n(x) = (x − mean) · scale after `per_token`, and n_out the same with mean_out and
-    scale_out"""
+    scale_out
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import Dictionary, ReLU
+        >>> eye, zero = torch.eye(2)[None], torch.zeros(1, 2)  # one run, two features
+        >>> Dictionary(eye, zero, eye, zero, ReLU()).reconstruct(torch.tensor([[3.0, -4.0]]))
+        tensor([[[3., 0.]]])
+    """
 
     W_enc: Float[torch.Tensor, "run d_in f"]
+    """The encoder: a column for each feature."""
     b_enc: Float[torch.Tensor, "run f"]
+    """Its bias, handed to the nonlinearity."""
     W_dec: Float[torch.Tensor, "run f d_out"]
+    """The decoder: a row, the direction, for each feature."""
     b_dec: Float[torch.Tensor, "run d_out"]
+    """Added to what is decoded."""
     nonlinearity: Nonlinearity
+    """What turns projections into features."""
     own: Mapping[str, torch.Tensor] = field(default_factory=dict)
     """The nonlinearity's parameters, [run, …]."""
     mean: Float[torch.Tensor, "run d_in"] | None = None
@@ -180,7 +201,17 @@ class Dictionary(Shown):
 
     def __getitem__(self, runs: int | slice) -> Self:
         """The dictionaries of one run or a slice of runs, as views; the run axis stays, of length 1
-        for one run."""
+        for one run.
+
+        Args:
+            runs: a number, from the end if negative, or a slice.
+        Example:
+            >>> import torch
+            >>> from assay.dictionaries import Dictionary, pca
+            >>> three = Dictionary.join(pca(torch.eye(3), 2, 2, 2))
+            >>> len(three), len(three[0]), len(three[1:])
+            (3, 1, 2)
+        """
         if not isinstance(runs, slice):
             runs = index(runs)  # NumPy's integers too
             if not -len(self) <= runs < len(self):
@@ -206,13 +237,31 @@ class Dictionary(Shown):
         return self if kind is None else replace(self, nonlinearity=from_json(kind))
 
     def to(self, device: torch.device | str) -> Self:
-        """Move the dictionaries to a device."""
+        """Move the dictionaries to a device.
+
+        Args:
+            device: such as "cpu" or "cuda:0".
+        Example:
+            >>> import torch
+            >>> from assay.dictionaries import pca
+            >>> pca(torch.eye(3), 2)[0].to("cpu").W_enc.device
+            device(type='cpu')
+        """
         return self._map(lambda value: value.to(device))
 
     def normalise(self, x: Rows) -> Float[torch.Tensor, "run b d_in"]:
         """Raw activations, centred and scaled as in training.
 
+        Args:
+            x: raw activations, [b, d_in] or [run, b, d_in].
         Raises: DataError for activations of another width.
+        Example:
+            >>> import torch
+            >>> from assay.dictionaries import pca
+            >>> x = torch.tensor([[1.0, 1.0], [3.0, 1.0]])
+            >>> pca(x, 1)[0].normalise(x)  # less the mean, [2, 1]
+            tensor([[[-1.,  0.],
+                     [ 1.,  0.]]])
         """
         x = self._checked(x)
         if self.per_token:
@@ -223,7 +272,17 @@ class Dictionary(Shown):
         return x if self.scale is None else multiply(x, self.scale)
 
     def encode(self, x: Rows) -> Float[torch.Tensor, "run b f"]:
-        """Features of activations, shared by the runs ([b, d]) or each run's own ([run, b, d])."""
+        """Features of activations, shared by the runs ([b, d]) or each run's own ([run, b, d]).
+
+        Args:
+            x: raw activations, [b, d_in] or [run, b, d_in].
+        Example:
+            >>> import torch
+            >>> from assay.dictionaries import Dictionary, ReLU
+            >>> eye, zero = torch.eye(2)[None], torch.zeros(1, 2)
+            >>> Dictionary(eye, zero, eye, zero, ReLU()).encode(torch.tensor([[3.0, -4.0]]))
+            tensor([[[3., 0.]]])
+        """
         centre = self.b_dec if self.b_pre is None else self.b_pre
         z = projections(
             self.normalise(x) - centre[:, None], self.W_enc, self.own, self.nonlinearity
@@ -236,7 +295,16 @@ class Dictionary(Shown):
         """Activations that features stand for; x, the input they came from, where a skip or each
         row's own scale needs it.
 
+        Args:
+            features: what `encode` gives, [run, b, f].
+            x: its input, [b, d_in] or [run, b, d_in].
         Raises: DataError where x is needed and not given.
+        Example:
+            >>> import torch
+            >>> from assay.dictionaries import Dictionary, ReLU
+            >>> eye, zero, b_dec = torch.eye(2)[None], torch.zeros(1, 2), torch.tensor([[0.0, 1.0]])
+            >>> Dictionary(eye, zero, eye, b_dec, ReLU()).decode(torch.tensor([[[3.0, 0.0]]]))
+            tensor([[[3., 1.]]])
         """
         if x is None and (self.W_skip is not None or self.per_token):
             raise DataError(
@@ -259,11 +327,33 @@ class Dictionary(Shown):
         return out * back + shift
 
     def reconstruct(self, x: Rows) -> Float[torch.Tensor, "run b d_out"]:
-        """Activations after a pass through the dictionary: decode(encode(x), x)."""
+        """Activations after a pass through the dictionary: decode(encode(x), x).
+
+        Args:
+            x: raw activations, [b, d_in] or [run, b, d_in].
+        Example:
+            >>> import torch
+            >>> from assay.dictionaries import pca
+            >>> x = torch.tensor([[-3.0, 0.0], [3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+            >>> pca(x, 1)[0].reconstruct(torch.tensor([[2.0, 5.0]])).abs()  # its axis is the first
+            tensor([[[2., 0.]]])
+        """
         return self.decode(self.encode(x), x)
 
     def active(self, x: Rows) -> Sparse:
-        """The features that are on, ordered by run, row and feature."""
+        """The features that are on, ordered by run, row and feature.
+
+        Args:
+            x: raw activations, [b, d_in] or [run, b, d_in].
+        Example:
+            >>> import torch
+            >>> from assay.dictionaries import Dictionary, ReLU
+            >>> eye, zero = torch.eye(2)[None], torch.zeros(1, 2)
+            >>> x = torch.tensor([[3.0, -4.0], [0.0, 2.0]])
+            >>> on = Dictionary(eye, zero, eye, zero, ReLU()).active(x)
+            >>> on.row, on.feature, on.value
+            (tensor([0, 1]), tensor([0, 1]), tensor([3., 2.]))
+        """
         features = self.encode(x)
         run, row, feature = features.nonzero(as_tuple=True)
         return Sparse(run, row, feature, features[run, row, feature])
@@ -271,7 +361,18 @@ class Dictionary(Shown):
     @classmethod
     def of(cls, trained: Trained, nonlinearity: Nonlinearity | None = None) -> Self:
         """The dictionaries that `fit_dictionaries` trained, or a store gave back; a `nonlinearity`
-        of one's own is given again."""
+        of one's own is given again.
+
+        Args:
+            trained: tensors [run, …] and their header.
+            nonlinearity: needed only where it is not one of Assay's.
+        Example:
+            >>> import torch
+            >>> from assay.dictionaries import Dictionary, pca
+            >>> trained = pca(torch.eye(3), 2)[0].to_trained()  # or what `fit_dictionaries` gives
+            >>> Dictionary.of(trained)
+            <Dictionary of 2 features over 3 dimensions, Identity>
+        """
         return cls.from_tensors(trained.tensors, trained.header, nonlinearity)
 
     @classmethod
@@ -283,7 +384,18 @@ class Dictionary(Shown):
     ) -> Self:
         """Dictionaries from tensors by name and the header that says how to read them.
 
+        Args:
+            tensors: [run, …] by the names of the fields; other names are the nonlinearity's.
+            header: what `header` gives.
+            nonlinearity: in place of the one that the header names.
         Raises: DataError where a tensor is missing or the nonlinearity unknown.
+        Example:
+            >>> import torch
+            >>> from assay.dictionaries import Dictionary, pca
+            >>> tensors = {"W_enc": torch.ones(1, 4, 8), "b_enc": torch.zeros(1, 8)}
+            >>> tensors |= {"W_dec": torch.ones(1, 8, 4), "b_dec": torch.zeros(1, 4)}
+            >>> Dictionary.from_tensors(tensors, pca(torch.eye(3), 2)[0].header())
+            <Dictionary of 8 features over 4 dimensions, Identity>
         """
         missing = [name for name in STANDARD[:4] if name not in tensors]
         if missing or "nonlinearity" not in header:
@@ -339,7 +451,17 @@ class Dictionary(Shown):
         """Write one safetensors file: the tensors, and the header as JSON under the metadata key
         `assay`.
 
+        Args:
+            path: the file, replaced if it exists.
         Raises: DataError for a nonlinearity of one's own, which `load` could not make again.
+        Example:
+            >>> import tempfile, torch
+            >>> from pathlib import Path
+            >>> from assay.dictionaries import Dictionary, pca
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     pca(torch.eye(3), 2)[0].save(Path(folder, "pca.safetensors"))
+            ...     Dictionary.load(Path(folder, "pca.safetensors"))
+            <Dictionary of 2 features over 3 dimensions, Identity>
         """
 
         from safetensors.torch import save_file
@@ -363,7 +485,17 @@ class Dictionary(Shown):
         """The dictionaries of a file that `save` wrote, or the one that a store keeps as a run's
         params.safetensors.
 
+        Args:
+            path: a .safetensors file.
         Raises: DataError for a file that cannot be read or holds something else.
+        Example:
+            >>> import tempfile, torch
+            >>> from pathlib import Path
+            >>> from assay.dictionaries import Dictionary, pca
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     pca(torch.eye(3), 2)[0].save(Path(folder, "pca.safetensors"))
+            ...     Dictionary.load(Path(folder, "pca.safetensors"))
+            <Dictionary of 2 features over 3 dimensions, Identity>
         """
 
         from safetensors import SafetensorError, safe_open
@@ -394,7 +526,16 @@ class Dictionary(Shown):
 
     @classmethod
     def join(cls, dictionaries: Sequence[Dictionary]) -> Dictionary:
-        """Dictionaries of one shape and nonlinearity with their runs one after the other."""
+        """Dictionaries of one shape and nonlinearity with their runs one after the other.
+
+        Args:
+            dictionaries: at least one.
+        Example:
+            >>> import torch
+            >>> from assay.dictionaries import Dictionary, pca
+            >>> Dictionary.join(pca(torch.eye(3), 2, 2))
+            <Dictionary of 2 features over 3 dimensions, Identity, 2 runs>
+        """
         first = dictionaries[0]
         tensors = [d.tensors() for d in dictionaries]
         return cls.from_tensors(

@@ -34,7 +34,15 @@ class Gated:
     the gate's bias.
 
     Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 3.2, with
-    tied weights."""
+    tied weights.
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import Gated
+        >>> z, b_enc = torch.tensor([[[2.0, -1.0]]]), torch.zeros(1, 2)
+        >>> parameters = Gated().init(1, 2) | {"b_mag": torch.full((1, 2), 3.0)}
+        >>> Gated()(z, b_enc, parameters)  # magnitudes 5 and 2; the second gate is shut
+        tensor([[[5., 0.]]])
+    """
 
     def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
         """r_mag and b_mag, both 0: magnitudes start equal to the gate's pre-activations."""
@@ -57,6 +65,12 @@ class GatedShift:
     by a bias alone.
 
     Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 5.2
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import GatedShift
+        >>> z, b_enc = torch.tensor([[[2.0, -1.0]]]), torch.zeros(1, 2)
+        >>> GatedShift()(z, b_enc, {"b_mag": torch.full((1, 2), 3.0)})
+        tensor([[[5., 0.]]])
     """
 
     def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
@@ -81,6 +95,12 @@ class GatedUntied:
     Its own W_mag is [run, d_in, f]; the projections that it gets are those of W_enc and of W_mag
     side by side, [run, b, 2f].
     Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 5.2
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import GatedUntied
+        >>> z = torch.tensor([[[1.0, -1.0, 4.0, 5.0]]])  # two gates, then their two magnitudes
+        >>> GatedUntied()(z, torch.zeros(1, 2), GatedUntied().init(1, 2))
+        tensor([[[4., 0.]]])
     """
 
     encoders: ClassVar[tuple[str, ...]] = ("W_mag",)
@@ -110,6 +130,13 @@ class GatedSigmoid:
     The soft code is dense, so it is never what is evaluated: `inference` is Gated.
     `Dictionary.as_trained` gives the soft code.
     Source: R. Shah, comment in the discussion of the Gated paper
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import GatedSigmoid
+        >>> soft, z, b_enc = GatedSigmoid(), torch.tensor([[[0.0]]]), torch.zeros(1, 1)
+        >>> parameters = {"r_mag": torch.zeros(1, 1), "b_mag": torch.full((1, 1), 4.0)}
+        >>> soft(z, b_enc, parameters), soft.inference(z, b_enc, parameters)  # σ(0) = 1/2; shut
+        (tensor([[[2.]]]), tensor([[[0.]]]))
     """
 
     @property
@@ -143,7 +170,14 @@ class ScaledReLU:
     Heaviside.
 
     Source: R. Shah, discussion of the Gated paper: what it would take to undo shrinkage by a factor
-    alone"""
+    alone
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import ScaledReLU
+        >>> z, b_enc = torch.tensor([[[3.0, -1.0]]]), torch.zeros(1, 2)
+        >>> ScaledReLU()(z, b_enc, {"r_mag": torch.full((1, 2), 2.0).log()}).round(decimals=3)
+        tensor([[[6., 0.]]])
+    """
 
     def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
         """r_mag, 0."""

@@ -50,8 +50,26 @@ def spliced(
     the inner one meets what the outer one left. The hook is gone at the end of the block, however
     that ends, and gradients pass through.
 
+    Args:
+        dictionary: of one run.
+        module: whose calls are hooked.
+        at: what is read and replaced.
+        positions: where to replace, [b, s] or [s]; None: everywhere.
+        replace: False only looks.
+        edit: features → features, [b, s, f].
+        keep_error: keep what is not explained.
     Raises: DataError for a dictionary of several runs, and in a call for a module whose width is
-    not the dictionary's."""
+    not the dictionary's.
+    Example:
+        >>> import torch
+        >>> import assay
+        >>> eye, zero = torch.eye(2)[None], torch.zeros(1, 2)
+        >>> halves = assay.Dictionary(eye, zero, eye / 2, zero, assay.dictionaries.ReLU())
+        >>> module = torch.nn.Identity()
+        >>> with assay.spliced(halves, module) as capture:
+        ...     print(module(torch.tensor([[[4.0, 2.0]]])), capture.features)
+        tensor([[[2., 1.]]]) tensor([[[4., 2.]]])
+    """
     if len(dictionary) != 1:
         raise DataError(
             f"a module takes one dictionary, this one holds {len(dictionary)} runs; name one: "

@@ -27,7 +27,14 @@ class JumpReLU:
     Source: Jumping Ahead: Improving Reconstruction Fidelity with JumpReLU Sparse Autoencoders
     (2024), section 3
     Differs: the threshold itself is trained, not its logarithm, which leaves small thresholds where
-    they are; it stays at least 0"""
+    they are; it stays at least 0
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import JumpReLU
+        >>> z, b_enc = torch.tensor([[[0.5, 3.0]]]), torch.zeros(1, 2)
+        >>> JumpReLU()(z, b_enc, {"threshold": torch.ones(1, 2)})  # 3, not 3 − 1
+        tensor([[[0., 3.]]])
+    """
 
     bandwidth: float = 0.03
     """Width of the window in which the gradient of the jump is felt, in units of features."""
@@ -73,7 +80,19 @@ class JumpReLU:
         parameters: Own,
     ) -> Float[torch.Tensor, "run b f"]:
         """1 where a feature is on, 0 elsewhere, [run, b, f]; its sum is L0, with the estimated
-        gradient in the threshold."""
+        gradient in the threshold.
+
+        Args:
+            z: projections without their bias, [run, b, f].
+            b_enc: bias of the encoder, [run, f].
+            parameters: `threshold` [run, f].
+        Example:
+            >>> import torch
+            >>> from assay.dictionaries import JumpReLU
+            >>> z, b_enc = torch.tensor([[[0.5, 3.0]]]), torch.zeros(1, 2)
+            >>> JumpReLU().opened(z, b_enc, {"threshold": torch.ones(1, 2)})
+            tensor([[[0., 1.]]])
+        """
         pre, threshold = z + b_enc[:, None], parameters["threshold"][:, None]
         on = (pre > threshold).to(pre.dtype)
         if not threshold.requires_grad:

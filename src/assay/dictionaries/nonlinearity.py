@@ -26,10 +26,22 @@ Own: TypeAlias = "Mapping[str, torch.Tensor]"
 @runtime_checkable
 class Nonlinearity(Protocol):
     """What every nonlinearity offers: the start of its own parameters, and features from
-    projections."""
+    projections.
+
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import Nonlinearity, TopK
+        >>> isinstance(TopK(32), Nonlinearity), isinstance(torch.relu, Nonlinearity)
+        (True, False)
+    """
 
     def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
-        """Own parameters [run, f] at the start of training."""
+        """Own parameters [run, f] at the start of training.
+
+        Args:
+            runs: number of dictionaries.
+            f: features of each.
+        """
 
     def __call__(
         self,
@@ -37,12 +49,26 @@ class Nonlinearity(Protocol):
         b_enc: Float[torch.Tensor, "run f"],
         parameters: Own,
     ) -> Float[torch.Tensor, "run b f"]:
-        """Features, at least 0."""
+        """Features, at least 0.
+
+        Args:
+            z: projections without their bias, [run, b, f]; f more for each further encoder.
+            b_enc: bias of the encoder, [run, f].
+            parameters: what `init` gave, trained; {} where it gave nothing.
+        """
 
 
 @dataclass(frozen=True)
 class ReLU:
-    """f = max(z + b_enc, 0), the sparse autoencoder of Towards Monosemanticity (2023)."""
+    """f = max(z + b_enc, 0), the sparse autoencoder of Towards Monosemanticity (2023).
+
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import ReLU
+        >>> z, b_enc = torch.tensor([[[2.0, -3.0]]]), torch.tensor([[1.0, 1.0]])
+        >>> ReLU()(z, b_enc, {})
+        tensor([[[3., 0.]]])
+    """
 
     def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
         """No parameters of its own."""
@@ -61,7 +87,15 @@ class ReLU:
 @dataclass(frozen=True)
 class Identity:
     """f = z + b_enc, of either sign: a linear baseline such as principal components, not a sparse
-    code."""
+    code.
+
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import Identity
+        >>> z, b_enc = torch.tensor([[[2.0, -3.0]]]), torch.tensor([[1.0, 1.0]])
+        >>> Identity()(z, b_enc, {})
+        tensor([[[ 3., -2.]]])
+    """
 
     def init(self, runs: int, f: int) -> dict[str, torch.Tensor]:
         """No parameters of its own."""
@@ -83,7 +117,16 @@ class Rescaled:
     that was off comes on.
 
     The form of rescale & shift (`assay.dictionaries.baselines.repair`), and of codes made wrong on
-    purpose for a control."""
+    purpose for a control.
+
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import ReLU, Rescaled
+        >>> z, zero = torch.tensor([[[3.0, -4.0]]]), torch.zeros(1, 2)
+        >>> parameters = {"factor": torch.full((1, 2), 2.0), "shift": torch.ones(1, 2)}
+        >>> Rescaled(ReLU())(z, zero, parameters)  # 2·3 + 1; what is off stays off
+        tensor([[[7., 0.]]])
+    """
 
     of: Nonlinearity
     """The nonlinearity whose features are rescaled; its own parameters carry the prefix `of_`."""

@@ -41,6 +41,12 @@ class TopK:
     are positive.
 
     Source: Scaling and evaluating sparse autoencoders (2024), section 2.3.
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import TopK
+        >>> z, b_enc = torch.tensor([[[3.0, 1.0, 2.0]]]), torch.zeros(1, 3)
+        >>> TopK(2)(z, b_enc, {})
+        tensor([[[3., 0., 2.]]])
     """
 
     k: int
@@ -70,6 +76,12 @@ class AbsTopK:
     features may be negative.
 
     Source: as SAELens's `abstopk` reads its files
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import AbsTopK
+        >>> z, b_enc = torch.tensor([[[1.0, -3.0, 2.0]]]), torch.zeros(1, 3)
+        >>> AbsTopK(2)(z, b_enc, {})
+        tensor([[[ 0., -3.,  2.]]])
     """
 
     k: int
@@ -102,6 +114,12 @@ class GroupMax:
     0.
 
     Source: as sparsify's `groupmax` reads its files
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import GroupMax
+        >>> z, b_enc = torch.tensor([[[3.0, 4.0, 1.0, -1.0]]]), torch.zeros(1, 4)
+        >>> GroupMax(2)(z, b_enc, {})  # the larger of each pair
+        tensor([[[0., 4., 1., 0.]]])
     """
 
     k: int
@@ -140,6 +158,13 @@ class BatchTopK:
     one threshold for all features, the mean over the last batches of the smallest value that the
     trained encoder keeps.
     Source: BatchTopK Sparse Autoencoders (2024), sections 3 and 3.1
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import BatchTopK
+        >>> z, b_enc = torch.tensor([[[5.0, 4.0], [3.0, 1.0]]]), torch.zeros(1, 2)
+        >>> BatchTopK(1)(z, b_enc, {})  # one a row on average: here both of the first row
+        tensor([[[5., 4.],
+                 [0., 0.]]])
     """
 
     k: int

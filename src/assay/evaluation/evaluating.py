@@ -60,8 +60,33 @@ def evaluate(
     anything is computed, and of each dictionary's numbers so far; without it the former are
     Python's warnings.
 
+    Args:
+        *dictionaries: paths, stored runs or Dictionaries.
+        model: "smollm2" or a folder.
+        text: "stdlib", "docs" or a folder.
+        acts: a safetensors file with `acts`, [b, d] or [w, s, d].
+        setting: what is asked for.
+        root: the store.
+        device: as torch names it.
+        batch: tokens in one pass.
+        progress: hears of tokens done.
+        watch: hears of warnings and numbers.
+        **options: fields of `Setting`.
     Raises: DataError, ModelError, SpecError or StoreError, one line, for files that do not fit
     together, and for text that a dictionary was trained on.
+    Example:
+        >>> import tempfile
+        >>> import torch
+        >>> import assay
+        >>> from safetensors.torch import save_file
+        >>> eye, zero = torch.eye(2)[None], torch.zeros(1, 2)
+        >>> halves = assay.Dictionary(eye, zero, eye / 2, zero, assay.dictionaries.ReLU())
+        >>> acts = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = f"{folder}/acts.safetensors"
+        ...     save_file({"acts": acts}, file)
+        ...     assay.evaluate(halves, acts=file, root=f"{folder}/store")
+        <Evaluation of 1: dictionary 1 L0 1, FVU 0.5; to_pandas() has the table>
     """
     setting = (setting or Setting()).replace(**options)
     progress = progress or follower()

@@ -43,7 +43,15 @@ of this text."""
 @dataclass(frozen=True, eq=False)
 class Look:
     """What `look` found. `data` is plain JSON: each token with its strongest features, and features
-    by what taking them out does."""
+    by what taking them out does.
+
+    Example:
+        >>> import assay
+        >>> feature = {"feature": 7, "delta": 0.5, "activations": [0.0, 1.5]}
+        >>> look = assay.Look({"tokens": ["def", " add"], "features": [feature]})
+        >>> look.to_pandas().to_dict("records")  # only the token at which it is on
+        [{'feature': 7, 'delta': 0.5, 'position': 1, 'token': ' add', 'activation': 1.5}]
+    """
 
     data: Mapping[str, Any]
 
@@ -133,9 +141,27 @@ def look(
     `assay run gated-sae` leaves in the store. `watch` hears, before anything is computed, of a site
     or model that is not the one in its file; without it these are Python's warnings.
 
+    Args:
+        text: at least `skip_first` + 2 tokens.
+        dictionary: a path, a stored run or a Dictionary.
+        model: "smollm2" or a folder.
+        features: how many matter most.
+        per_token: strongest of each token.
+        site: "": as its file says.
+        bos: None: as its file says.
+        skip_first: positions left out.
+        outlier: longest activation, in medians.
+        root: the store.
+        device: as torch names it.
+        watch: hears of warnings.
     Raises: DataError or ModelError for what cannot be read or does not fit together, and for a text
     that leaves nothing to predict (with `skip_first` 1, of fewer than 3 tokens); SpecError for
-    impossible numbers."""
+    impossible numbers.
+    Example:
+        >>> import assay
+        >>> assay.look("def add(a, b):", "sae.safetensors", features=3)  # doctest: +SKIP
+        <Look at 6 tokens: 3 features, first 4051 (+1.204), ...; to_pandas() has the activations>
+    """
     setting = Setting(site=site, skip_first=skip_first, outlier=outlier)
     for name, number in (("features", features), ("per_token", per_token)):
         if number < 1:

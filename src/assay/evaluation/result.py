@@ -18,7 +18,23 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, eq=False)
 class Evaluation(Shown):
     """What `evaluate` found. `data` is plain JSON; `entry["measures"]["fvu"]` has estimate, low,
-    high, n, and why there is no interval."""
+    high, n, and why there is no interval.
+
+    Example:
+        >>> import tempfile
+        >>> import torch
+        >>> import assay
+        >>> from safetensors.torch import save_file
+        >>> eye, zero = torch.eye(2)[None], torch.zeros(1, 2)
+        >>> halves = assay.Dictionary(eye, zero, eye / 2, zero, assay.dictionaries.ReLU())
+        >>> acts = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = f"{folder}/acts.safetensors"
+        ...     save_file({"acts": acts}, file)
+        ...     result = assay.evaluate(halves, acts=file, root=f"{folder}/store")
+        >>> result["dictionary 1"]["fvu"]["estimate"], result["dictionary 1"]["fvu"]["why"]
+        (0.5, 'too few documents: 1, an interval needs 6')
+    """
 
     data: Mapping[str, Any]
 

@@ -34,7 +34,26 @@ Asked = str | Preset
 class Lab:
     """A store, or a depot by its URL, and something that runs tasks.
 
+    Args:
+        root: a folder, made when first written to, or a depot's URL.
+        executor: what runs tasks; None: worker processes.
+        device: of tensors, as torch names it.
     Raises: StoreError when the folder `root` is no store this version can read.
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from assay import Lab
+        >>> from assay.lab.executors import Inline
+        >>> from assay import Arm, Experiment, Spec, Trained, grid, measures, normal
+        >>> def measure(runs, trained, bench):
+        ...     x = normal(runs.seeds, "inputs", 0, (100,))
+        ...     return measures(runs, power=("run", (x**2).mean(1), "1"))
+        >>> arms = {"main": Arm(lambda runs, bench: Trained.nothing(runs))}
+        >>> seeds = grid(Spec(), seed=range(1000, 1008))
+        >>> experiment = Experiment(arms, measure, (), seeds[:2], seeds, seeds, name="power")
+        >>> with TemporaryDirectory() as folder:
+        ...     lab = Lab(f"{folder}/store", Inline())
+        ...     print(len(lab.plan(experiment).missing), lab.run(experiment))
+        8 <Result of power (default): no verdicts; to_pandas() has the table>
     """
 
     def __init__(self, root: Path | str, executor: Executor | None = None, device: str = "cpu"):

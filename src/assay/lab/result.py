@@ -43,7 +43,24 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, eq=False)
 class Result(Shown):
     """What an experiment's stored runs say. Nothing in it was computed from anything but measures
-    and statements."""
+    and statements.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from assay import Lab
+        >>> from assay.lab.executors import Inline
+        >>> from assay import Arm, Experiment, Spec, Trained, grid, measures, normal
+        >>> def measure(runs, trained, bench):
+        ...     x = normal(runs.seeds, "inputs", 0, (100,))
+        ...     return measures(runs, power=("run", (x**2).mean(1), "1"))
+        >>> arms = {"main": Arm(lambda runs, bench: Trained.nothing(runs))}
+        >>> seeds = grid(Spec(), seed=range(1000, 1008))
+        >>> experiment = Experiment(arms, measure, (), seeds[:2], seeds, seeds, name="power")
+        >>> with TemporaryDirectory() as folder:
+        ...     result = Lab(f"{folder}/store", Inline()).run(experiment, "smoke")
+        >>> result.inference, result.arms["main"].power.shape
+        ('exploratory', (2,))
+    """
 
     experiment: str
     preset: str

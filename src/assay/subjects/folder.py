@@ -74,13 +74,27 @@ def most_tokens(folder: ModelFolder) -> int:
 @dataclass(frozen=True, eq=False)
 class ModelFolder:
     """What a folder says about its model: sizes, sites, tokenizer and where the weights came
-    from."""
+    from.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from assay.subjects import ModelFolder, Site
+        >>> config = {"model_type": "gpt2", "n_embd": 8, "n_layer": 2, "n_head": 4}
+        >>> folder = ModelFolder("toy", Path("toy"), weights=(), config=config, about={})
+        >>> folder.layers, folder.width(Site("resid_pre", 1)), folder.shape(Site("z", 1))
+        (2, 8, (4, 2))
+    """
 
     name: str
+    """What it was asked for by: "smollm2" or a path."""
     path: Path
+    """The folder."""
     weights: tuple[Path, ...]
+    """Its safetensors files."""
     config: dict[str, Any] = field(repr=False)
+    """Its config.json."""
     about: dict[str, Any] = field(repr=False)
+    """Its assay.json; empty where there is none."""
 
     @property
     def architecture(self) -> Architecture:
@@ -256,9 +270,20 @@ def _call_tokenizer(else_: str, call: Callable[[], T]) -> T:
 
 @dataclass(frozen=True, eq=False)
 class Tokenizer:
-    """Text ↔ token ids, without any token added at the start or the end."""
+    """Text ↔ token ids, without any token added at the start or the end.
+
+    Example:
+        >>> import tokenizers
+        >>> from assay.subjects import Tokenizer
+        >>> words = tokenizers.models.WordLevel({"to": 0, "be": 1, "?": 2}, unk_token="?")
+        >>> inner = tokenizers.Tokenizer(words)
+        >>> inner.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+        >>> Tokenizer(inner).encode("to be to"), Tokenizer(inner).token_text([1, 0])
+        ([0, 1, 0], ['be', 'to'])
+    """
 
     inner: Any
+    """A `tokenizers.Tokenizer`."""
 
     def encode(self, text: str) -> list[int]:
         """The token ids of a text; no BOS."""

@@ -38,8 +38,13 @@ class _Stop(Exception):
 def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32") -> Pretrained:
     """The model of "smollm2" or of a local folder, ready to run.
 
+    Args:
+        name: "smollm2" or a folder with config.json, tokenizer.json and *.safetensors.
+        device: such as "cpu" or "cuda:0".
+        dtype: of weights and activations.
     Raises: ModelError when the model is absent, incomplete, damaged or of an architecture that
-    Assay cannot hook."""
+    Assay cannot hook.
+    """
     if dtype not in ("float32", "bfloat16"):
         raise ModelError(f"dtype must be float32 or bfloat16, got {dtype!r}")
     folder = find(name)
@@ -162,8 +167,11 @@ class Pretrained:
     """A language model with sites. Tokens go in as they are: no BOS is added, nothing is padded."""
 
     folder: ModelFolder
+    """Its sizes, sites and tokenizer."""
     model: Any
+    """A causal language model of transformers."""
     dtype: DType
+    """What it computes in."""
     blocks: torch.nn.ModuleList
     """All blocks; while a run starts late, the model itself holds only the later ones."""
     places: Mapping[str, Place]
@@ -263,8 +271,17 @@ class Pretrained:
         `cache` is a transformers cache of the tokens before these: only these are run, and it grows
         by them. It takes a whole pass, from the first block to the logits.
 
+        Args:
+            tokens: ids, [b, s].
+            capture: sites whose activations are kept.
+            edits: site → function of its activations [b, s, …] that gives others of this shape.
+            logits: whether to go to the end.
+            start: (block, residual before it [b, s, d]).
+            gradients: whether the pass is recorded.
+            cache: as `past_key_values` of transformers.
         Raises: ModelError for a site the model lacks or the run never meets, tokens it cannot read,
-        edits of another shape."""
+        edits of another shape.
+        """
         first = 0 if start is None else start[0]
         if cache is not None and (start is not None or not logits):
             raise ModelError(
@@ -316,7 +333,13 @@ class Pretrained:
         edits: Mapping[Site, Edit] = {},
         start: Start | None = None,
     ) -> Float[torch.Tensor, "b s-1"]:
-        """Loss at predicting each next token, in nats, without keeping logits."""
+        """Loss at predicting each next token, in nats, without keeping logits.
+
+        Args:
+            tokens: ids, [b, s].
+            edits: site → function of its activations [b, s, …] that gives others of this shape.
+            start: (block, residual before it [b, s, d]).
+        """
         return self.run(tokens, edits=edits, start=start).loss()
 
     def unembed(self) -> Float[torch.Tensor, "d v"]:
@@ -456,6 +479,9 @@ def fast_dtype(cache: Path | None = None) -> DType:
     Measured once per CPU and torch version, on one layer of SmolLM2; the choice and both times are
     kept in the model cache (fast-dtype.json), so that all processes agree; "float32" where nothing
     can be kept. Some CPUs are several times slower in bfloat16.
+
+    Args:
+        cache: folder of fast-dtype.json; None: the model cache.
     """
     from filelock import FileLock
 

@@ -65,10 +65,17 @@ class Site:
     only one architecture has stand in its file of `architectures/`.
 
     Raises: ModelError for an unknown kind, or a layer that is missing or too much.
+    Example:
+        >>> from assay.subjects import Site
+        >>> site = Site("resid_pre", 9)
+        >>> str(site), site.dims
+        ('blocks.9.hook_resid_pre', 'b s d')
     """
 
     kind: str
+    """Such as "resid_pre"."""
     layer: int | None = None
+    """Block, from 0; None for "final_norm", and for it alone."""
 
     def __post_init__(self) -> None:
         if self.kind not in _KINDS and self.kind not in _kinds():
@@ -87,7 +94,15 @@ class Site:
     @classmethod
     def parse(cls, text: str) -> Site:
         """The site that a name like "blocks.9.hook_resid_pre" stands for. Raises: ModelError,
-        listing the sites."""
+        listing the sites.
+
+        Args:
+            text: a name of TransformerLens.
+        Example:
+            >>> from assay.subjects import Site
+            >>> Site.parse("blocks.9.hook_resid_pre")
+            Site(kind='resid_pre', layer=9)
+        """
         if text == str(cls("final_norm")):
             return cls("final_norm")
         match = re.fullmatch(r"blocks\.(\d+)\.(.+)", text)

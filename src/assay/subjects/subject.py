@@ -24,13 +24,24 @@ already."""
 @dataclass(frozen=True, eq=False)
 class Trace:
     """One run of a subject: the activations captured and, if it went to the end, what is needed for
-    logits and losses."""
+    logits and losses.
+
+    Example:
+        >>> import torch
+        >>> from assay.subjects import Trace
+        >>> tokens, final = torch.tensor([[0, 3]]), torch.zeros(1, 2, 4)
+        >>> Trace(tokens, {}, final, torch.nn.Identity()).loss()  # four tokens alike: log 4 nats
+        tensor([[1.3863]])
+    """
 
     tokens: Int[torch.Tensor, "b s"]
+    """Ids that were run."""
     acts: dict[Site, Float[torch.Tensor, "b s ..."]]
+    """What was captured."""
     final: Float[torch.Tensor, "b s d"] | None = None
     """What the unembedding reads; None when the run stopped earlier."""
     head: Callable[[torch.Tensor], torch.Tensor] | None = field(default=None, repr=False)
+    """From what the unembedding reads to logits [b, s, v]; None when the run stopped earlier."""
 
     @cached_property
     def logits(self) -> Float[torch.Tensor, "b s v"] | None:
@@ -95,7 +106,15 @@ class Subject(Protocol):
         start: Start | None = None,
     ) -> Trace:
         """Activations at the captured sites (edits applied) and, with logits=True, the way to
-        logits and loss."""
+        logits and loss.
+
+        Args:
+            tokens: ids, [b, s].
+            capture: sites whose activations are kept.
+            edits: site → function of its activations [b, s, …] that gives others of this shape.
+            logits: whether to go to the end.
+            start: (block, residual before it [b, s, d]).
+        """
 
     def losses(
         self,
@@ -104,4 +123,10 @@ class Subject(Protocol):
         edits: Mapping[Site, Edit] = {},
         start: Start | None = None,
     ) -> Float[torch.Tensor, "b s-1"]:
-        """Loss at predicting each next token, in nats, without keeping logits."""
+        """Loss at predicting each next token, in nats, without keeping logits.
+
+        Args:
+            tokens: ids, [b, s].
+            edits: site → function of its activations [b, s, …] that gives others of this shape.
+            start: (block, residual before it [b, s, d]).
+        """

@@ -28,13 +28,27 @@ def rescale_and_shift(
     """The dictionary with each feature's magnitude rescaled and shifted to reconstruct x best;
     decoder and selection stay.
 
+    Args:
+        dictionary: its runs are mended one by one.
+        x: raw activations, [b, d].
+        chunk: rows encoded at a time.
+        pull: towards r = 1 and s = 0, in firings.
     Formula: f' = 1[f > 0] · max(r f + s, 0), with r, s minimising Σ‖x − b_dec − Σ_i W_dec,i (r_i
     f_i + s_i) 1[f_i > 0]‖²; L0 may only fall
     Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 5.3
     Differs: least squares on the support in place of gradient descent; no sign constraint on r.
     `pull` draws r to 1 and s to 0 with the weight of that many firings at the feature's own mean
     energy: a feature that fires a few times, or always equally strongly, does not determine both,
-    and plain least squares then gives factors that explode on other text"""
+    and plain least squares then gives factors that explode on other text
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import Dictionary, ReLU, rescale_and_shift, shrunk
+        >>> eye, zero = torch.eye(2)[None], torch.zeros(1, 2)
+        >>> x = torch.tensor([[4.0, 2.0], [2.0, 6.0]])
+        >>> half = shrunk(Dictionary(eye, zero, eye, zero, ReLU()), 0.5)
+        >>> (rescale_and_shift(half, x).reconstruct(x)[0] - x).abs().max() < 0.01
+        tensor(True)
+    """
     return _map_runs(dictionary, lambda single: _rescaled(single, x, chunk, pull))
 
 
@@ -44,9 +58,23 @@ def refit_decoder(
     """The dictionary with W_dec and b_dec refitted to reconstruct x; rows lose their unit length,
     features stay the same.
 
+    Args:
+        dictionary: its runs are mended one by one.
+        x: raw activations, [b, d].
+        chunk: rows encoded at a time.
+        pull: towards the present rows, in firings.
     Formula: W_dec, b_dec minimising Σ‖x − b_dec − f W_dec‖²; the row of a feature that is on
     nowhere in x stays as it was, and `pull` draws each row to what it was with the weight of that
-    many firings"""
+    many firings
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import Dictionary, ReLU, refit_decoder, shrunk
+        >>> eye, zero = torch.eye(2)[None], torch.zeros(1, 2)
+        >>> half = shrunk(Dictionary(eye, zero, eye, zero, ReLU()), 0.5)
+        >>> x = torch.tensor([[2.0, 0.0], [0.0, 2.0], [4.0, 4.0]])
+        >>> torch.allclose(refit_decoder(half, x).W_dec, 2 * eye, atol=0.01)  # rows twice as long
+        True
+    """
     return _map_runs(dictionary, lambda single: _refitted(single, x, chunk, pull))
 
 
@@ -56,7 +84,13 @@ def rescaled(
     shift: Float[torch.Tensor, "run f"],
 ) -> Dictionary:
     """The dictionary with features max(factor·f + shift, 0) where f > 0; e.g. codes made too short
-    on purpose."""
+    on purpose.
+
+    Args:
+        dictionary: its encoder and decoder stay.
+        factor: of each feature, [run, f].
+        shift: of each feature that is on, [run, f].
+    """
     parameters = {
         "factor": factor,
         "shift": shift,
@@ -67,7 +101,19 @@ def rescaled(
 
 def shrunk(dictionary: Dictionary, factor: float) -> Dictionary:
     """The dictionary with all features times `factor`: shrinkage of a known size and nothing else
-    wrong."""
+    wrong.
+
+    Args:
+        dictionary: any.
+        factor: below 1 shrinks.
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import Dictionary, ReLU, shrunk
+        >>> eye, zero = torch.eye(2)[None], torch.zeros(1, 2)
+        >>> half = shrunk(Dictionary(eye, zero, eye, zero, ReLU()), 0.5)
+        >>> half.encode(torch.tensor([[4.0, -4.0]]))
+        tensor([[[2., 0.]]])
+    """
     ones = torch.ones_like(dictionary.b_enc)
     return rescaled(dictionary, factor * ones, 0 * ones)
 

@@ -45,9 +45,16 @@ def l0(features: Float[Array, "*run b f"]) -> Float[Array, "*run"]:
     """Mean number of features that are on in a row. Of signed features, as AbsTopK's, give the
     absolute values.
 
+    Args:
+        features: [b, f] or [run, b, f]; one is on where it is above 0.
     Formula: mean over rows of #{f > 0}
     Range: 0 to the width
     Better: lower, at equal FVU
+    Example:
+        >>> import assay
+        >>> features = [[0.7, 0.0, 0.2], [0.0, 0.0, 0.4]]  # 2 are on, then 1
+        >>> print(assay.metrics.l0(features))
+        1.5
     """
     return float64(_rows(features) > 0).sum(-1).mean(-1)
 
@@ -56,9 +63,17 @@ def fvu(x: Rows, x_hat: Rows) -> Float[Array, "*run"]:
     """Fraction of variance unexplained: squared error over that of predicting the mean of the same
     rows.
 
+    Args:
+        x: activations, [b, d] or [run, b, d].
+        x_hat: their reconstructions, same shape and unit.
     Formula: Σ‖x − x̂‖² / Σ‖x − x̄‖²
     Range: 0 to ∞; 1 is as bad as the mean; NaN where x does not vary
     Better: lower
+    Example:
+        >>> import assay
+        >>> x, x_hat = [[0.0], [2.0]], [[0.5], [1.5]]  # error 0.5, variance 2
+        >>> print(assay.metrics.fvu(x, x_hat))
+        0.25
     """
     x, x_hat = _pair(x, x_hat)
     return measures.FVU.of(_sum((x - x_hat) ** 2), _sum(less(x, _mean(x)) ** 2))
@@ -71,10 +86,23 @@ def shrinkage(x: Rows, x_hat: Rows, mean: Float[Array, "d"] | float = 0.0) -> Fl
     With `mean`, of the activations less that mean (γ centred): where activations have a large mean,
     raw γ is near 1 for anything.
 
+    Args:
+        x: activations, [b, d] or [run, b, d].
+        x_hat: their reconstructions, same shape and unit.
+        mean: subtracted from both, [d] or one number.
     Formula: γ = argmin E‖x̂/γ − x‖² = E‖x̂‖² / E[x̂·x]
     Range: 0 to ∞; 1 is unbiased; NaN where E[x̂·x], up to rounding, is not above 0
     Better: nearer 1
     Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 4
+    Example:
+        >>> import assay
+        >>> print(assay.metrics.shrinkage([[2.0], [4.0]], [[1.0], [2.0]]))  # half as long
+        0.5
+        >>> x, x_hat = [[99.0], [101.0]], [[99.5], [100.5]]  # half as far from a large mean
+        >>> print(round(assay.metrics.shrinkage(x, x_hat), 4))
+        1.0
+        >>> print(assay.metrics.shrinkage(x, x_hat, mean=100.0))
+        0.5
     """
     x, x_hat = _pair(x, x_hat, mean)
     return measures.GAMMA.of(_sum(x_hat**2), _sum(x_hat * x), _sum(x**2))
@@ -85,9 +113,18 @@ def shrinkage_v1(
 ) -> Float[Array, "*run"]:
     """The earlier, wrong form of γ, kept to show what it does: it takes any error for shrinkage.
 
+    Args:
+        x: activations, [b, d] or [run, b, d].
+        x_hat: their reconstructions, same shape and unit.
+        mean: subtracted from both, [d] or one number.
     Formula: E[x̂·x] / E‖x‖², which is 1 − FVU for every optimal linear projection
     Range: −∞ to ∞; NaN where x is 0
     Better: neither
+    Example:
+        >>> import assay
+        >>> x, x_hat = [[1.0, 1.0], [1.0, -1.0]], [[1.0, 0.0], [1.0, 0.0]]  # one axis lost
+        >>> print(assay.metrics.shrinkage_v1(x, x_hat), assay.metrics.shrinkage(x, x_hat))
+        0.5 1.0
     """
     x, x_hat = _pair(x, x_hat, mean)
     return measures.EARLIER.of(_sum(x_hat * x), _sum(x**2))
@@ -97,9 +134,17 @@ def norm_ratio(x: Rows, x_hat: Rows, mean: Float[Array, "d"] | float = 0.0) -> F
     """Length of reconstructions over that of activations; below 1 for every imperfect
     reconstruction, shrunken or not.
 
+    Args:
+        x: activations, [b, d] or [run, b, d].
+        x_hat: their reconstructions, same shape and unit.
+        mean: subtracted from both, [d] or one number.
     Formula: √(E‖x̂‖² / E‖x‖²)
     Range: 0 to ∞; NaN where x is 0
     Better: neither
+    Example:
+        >>> import assay
+        >>> print(assay.metrics.norm_ratio([[3.0, 4.0]], [[3.0, 0.0]]))  # 3 / 5
+        0.6
     """
     x, x_hat = _pair(x, x_hat, mean)
     return measures.NORM_RATIO.of(_sum(x_hat**2), _sum(x**2))
@@ -108,9 +153,16 @@ def norm_ratio(x: Rows, x_hat: Rows, mean: Float[Array, "d"] | float = 0.0) -> F
 def density(features: Float[Array, "*run b f"]) -> Float[Array, "*run f"]:
     """Share of rows in which each feature is on.
 
+    Args:
+        features: [b, f] or [run, b, f]; one is on where it is above 0.
     Formula: #{f > 0} / rows
     Range: 0 to 1
     Better: neither
+    Example:
+        >>> import assay
+        >>> features = [[0.7, 0.0], [0.2, 0.0], [0.0, 0.1], [0.0, 0.0]]
+        >>> assay.metrics.density(features).tolist()  # on in 2 and in 1 of 4 rows
+        [0.5, 0.25]
     """
     return float64(_rows(features) > 0).mean(-2)
 
@@ -118,9 +170,15 @@ def density(features: Float[Array, "*run b f"]) -> Float[Array, "*run f"]:
 def dead(features: Float[Array, "*run b f"]) -> Float[Array, "*run"]:
     """Share of features that are on in no row of the set.
 
+    Args:
+        features: [b, f] or [run, b, f]; one is on where it is above 0.
     Formula: #{i: f_i = 0 in all rows} / f
     Range: 0 to 1; falls as the set grows; NaN for no rows
     Better: lower
+    Example:
+        >>> import assay
+        >>> print(assay.metrics.dead([[0.7, 0.0], [0.2, 0.0]]))  # the second feature is never on
+        0.5
     """
     on = float64(_rows(features) > 0).sum(-2)
     return float64(on == 0).mean(-1) if _rows(features).shape[-2] else on.sum(-1) * float("nan")
@@ -131,10 +189,19 @@ def purity(
 ) -> Float[np.ndarray, "f"]:
     """Share of the commonest token among the rows where a feature is strongest: how lexical it is.
 
+    Args:
+        features: [b, f]; one is on where it is above 0.
+        tokens: the token of each row, [b].
+        top: strongest rows that count.
     Formula: max over tokens of #{of the `top` rows of largest f > 0 that hold the token} / #{those
     rows}
     Range: 1/top to 1; NaN for a feature that is never on
     Better: neither
+    Example:
+        >>> import assay
+        >>> features = [[0.9, 0.0], [0.8, 0.0], [0.7, 0.1], [0.6, 0.0]]
+        >>> assay.metrics.purity(features, tokens=[7, 7, 7, 3], top=4).tolist()  # 3 of 4; 1 of 1
+        [0.75, 1.0]
     """
     values, tokens = as_numpy(features), as_numpy(tokens)
     result = np.full(values.shape[1], np.nan)
@@ -153,10 +220,18 @@ def ce_recovered(clean: Array, spliced: Array, ablated: Array) -> Array:
     Give both: `ablated` with the mean in place of the activation, and with zero; zero ablation
     hurts more and so flatters.
 
+    Args:
+        clean: cross-entropy of the untouched model, nats.
+        spliced: with the reconstruction in place.
+        ablated: with the mean, or zero, in place.
     Formula: (CE_ablated − CE_spliced) / (CE_ablated − CE_clean)
     Range: −∞ to ∞; 0 is as bad as the ablation, 1 loses nothing; NaN where ablation does not raise
     the loss
     Better: higher
+    Example:
+        >>> import assay
+        >>> print(assay.metrics.ce_recovered(clean=3.0, spliced=3.5, ablated=8.0))  # 4.5 of 5 nats
+        0.9
     """
     return measures.recovered(float64(ablated), float64(spliced), float64(clean))
 
@@ -168,10 +243,17 @@ def kl_recovered(spliced: Array, ablated: Array) -> Array:
     Unlike the loss recovered it cannot be raised by a reconstruction that changes predictions for
     the better.
 
+    Args:
+        spliced: KL(clean ‖ spliced), nats.
+        ablated: KL(clean ‖ ablated), nats.
     Formula: 1 − KL_spliced / KL_ablated: the loss recovered with KL in place of CE, as the clean
     run's KL is 0
     Range: −∞ to 1; 0 is as bad as the ablation; NaN where the ablation changes nothing
     Better: higher
+    Example:
+        >>> import assay
+        >>> print(assay.metrics.kl_recovered(spliced=0.5, ablated=5.0))
+        0.9
     """
     return measures.recovered(float64(ablated), float64(spliced))
 
@@ -182,8 +264,20 @@ def finish(
     """Turn the sums of `document_sums` into measures, one number per run, each a function of total
     sums.
 
+    Args:
+        sums: by name, [run, document]; `firings` is [run, feature].
     Formula: those of `measures`: l0, fvu, gamma (centred), gamma_raw, gamma_v1 (centred),
-    norm_ratio (centred); dead"""
+    norm_ratio (centred); dead
+    Example:
+        >>> import torch
+        >>> import assay
+        >>> eye, zero = torch.eye(2)[None], torch.zeros(1, 2)
+        >>> halves = assay.Dictionary(eye, zero, eye / 2, zero, assay.dictionaries.ReLU())
+        >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
+        >>> sums = assay.metrics.document_sums(halves, x, [0, 0, 1, 1], documents=2, mean=x.mean(0))
+        >>> assay.metrics.finish(sums)["fvu"], assay.metrics.finish(sums)["l0"]
+        (array([0.5]), array([1.]))
+    """
     total = {name: np.asarray(value).sum(-1) for name, value in sums.items()}
     of_sums = (
         measures.L0,

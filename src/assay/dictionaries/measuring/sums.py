@@ -94,7 +94,24 @@ def document_sums(
     Sums of several batches add up only about one mean: about each batch's own, variance is too
     small and FVU too large.
 
+    Args:
+        dictionary: its runs are summed apart.
+        x: activations, [b, d].
+        document: which one each row is of, [b], from 0.
+        documents: how many there are.
+        mean: of all rows, [d].
+        origin: where raw activations are 0, [d]; None: at 0.
+        chunk: rows at a time.
     Raises: DataError where rows and documents do not fit together, or without the mean of all rows.
+    Example:
+        >>> import torch
+        >>> import assay
+        >>> eye, zero = torch.eye(2)[None], torch.zeros(1, 2)
+        >>> halves = assay.Dictionary(eye, zero, eye / 2, zero, assay.dictionaries.ReLU())
+        >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
+        >>> sums = assay.metrics.document_sums(halves, x, [0, 0, 1, 1], documents=2, mean=x.mean(0))
+        >>> sums["error"], sums["variance"], sums["firings"]
+        (array([[0.5, 0.5]]), array([[1., 1.]]), array([[2., 2.]]))
     """
     x = as_tensor(x, dictionary.W_enc)
     document = as_tensor(document, x).to(x.device).long()
@@ -140,9 +157,19 @@ def switched_on(
     """Mark with 1 where a feature is on, else 0: above 0, or anything but 0 where a nonlinearity's
     features are `signed`, as AbsTopK's.
 
+    Args:
+        dictionary: whose nonlinearity says what is on.
+        features: [..., f].
     Formula: 1[f > 0]; 1[f ≠ 0] for signed features
     Range: 0 or 1
     Better: neither
+    Example:
+        >>> import torch
+        >>> import assay
+        >>> eye, zero = torch.eye(3)[None], torch.zeros(1, 3)
+        >>> dictionary = assay.Dictionary(eye, zero, eye, zero, assay.dictionaries.AbsTopK(2))
+        >>> assay.metrics.switched_on(dictionary, torch.tensor([0.5, 0.0, -1.0]))
+        tensor([1., 0., 1.])
     """
     if getattr(dictionary.nonlinearity, "signed", False):
         return features.sign().abs_()

@@ -39,7 +39,17 @@ class PAnneal:
 
     The slope p f^(p−1) has no bound at f = 0, so rounding grows: a run alone and the same run in a
     group part by more than other methods do (two hundredths after 60 steps of a tiny dictionary).
-    Starts, batches and resumes are bitwise the same all the same."""
+    Starts, batches and resumes are bitwise the same all the same.
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import ReLU
+        >>> from assay.dictionaries.training import losses
+        >>> eye, zero = torch.eye(4)[None], torch.zeros(1, 4)
+        >>> params = {"W_enc": eye, "b_enc": zero, "W_dec": eye, "b_dec": zero}
+        >>> x, loss = torch.tensor([[32.0, 0.0, 0.0, 0.0]]), losses.PAnneal(to=0.2)
+        >>> [round(float(loss(params, x, ReLU(), torch.ones(1), progress=t)), 3) for t in (0, 1)]
+        [16.0, 1.0]
+    """
 
     to: float = 0.2
     """p at the end."""
@@ -59,7 +69,15 @@ class PAnneal:
             )
 
     def p(self, progress: float) -> float:
-        """The exponent after a share of the steps."""
+        """The exponent after a share of the steps.
+
+        Args:
+            progress: share of the steps done, 0 to 1.
+        Example:
+            >>> from assay.dictionaries.training.losses import PAnneal
+            >>> [round(PAnneal().p(progress), 2) for progress in (0, 0.3, 1)]
+            [1.0, 0.84, 0.2]
+        """
         through = (progress - self.begin) / (self.end - self.begin)
         stage = 0 if through < 0 else min(self.stages, 1 + int(through * self.stages))
         return 1 + (self.to - 1) * stage / self.stages
@@ -73,7 +91,17 @@ class PAnneal:
         y: Rows | None = None,
         progress: float = 0.0,
     ) -> ByRun:
-        """The loss of each run after a share of the steps; `penalty` is λ_p."""
+        """The loss of each run after a share of the steps; `penalty` is λ_p.
+
+        Args:
+            params: W_enc [run, d, f], b_enc [run, f], W_dec [run, f, d], b_dec [run, d],
+                and the nonlinearity's, [run, …].
+            x: normalised inputs, [b, d] or [run, b, d].
+            nonlinearity: gives the features.
+            penalty: λ_p, [run].
+            y: targets as x; None: x.
+            progress: share of the steps done, 0 to 1.
+        """
         params, x, y = as_tensors(params, x, y)
         features = nonlinearity(project(params, x, nonlinearity), params["b_enc"], params)
         p = self.p(progress)

@@ -56,6 +56,16 @@ class TopKAux:
 
     Formula: mean of ‖x − x̂‖² / d + α AuxK
     Source: Scaling and evaluating sparse autoencoders (2024), section 2.4 and appendix A.2
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import TopK
+        >>> from assay.dictionaries.training import losses
+        >>> eye, zero = torch.eye(4)[None], torch.zeros(1, 4)
+        >>> params = {"W_enc": eye, "b_enc": zero, "W_dec": eye, "b_dec": zero}
+        >>> x = torch.tensor([[6.0, 0.0, 0.0, 4.0], [6.0, 0.0, 0.0, -4.0]])
+        >>> loss, idle = losses.TopKAux(alpha=1, dead_after=100), torch.tensor([[0, 0, 0, 100]])
+        >>> loss(params, x, TopK(1), torch.ones(1), idle=idle)  # 16/4 + 1/2: one row is mended
+        tensor([4.5000])
     """
 
     alpha: float = 1 / 32
@@ -73,7 +83,17 @@ class TopKAux:
         idle: Int[torch.Tensor, "run f"] | None = None,
     ) -> ByRun:
         """The loss of each run; `idle` counts rows since each latent last fired, None: all are
-        alive."""
+        alive.
+
+        Args:
+            params: W_enc [run, d, f], b_enc [run, f], W_dec [run, f, d], b_dec [run, d],
+                and the nonlinearity's, [run, …].
+            x: normalised inputs, [b, d] or [run, b, d].
+            nonlinearity: gives the features.
+            penalty: not used.
+            y: targets as x; None: x.
+            idle: rows since each latent fired, [run, f]; None: all are alive.
+        """
         params, x, y = as_tensors(params, x, y)
         z = project(params, x, nonlinearity)
         x_hat = decode(params, nonlinearity(z, params["b_enc"], params), x)
@@ -92,6 +112,16 @@ class Matryoshka:
     Formula: Σ_m mean of ‖x − f_{<m} W_dec,<m − b_dec‖² / d + α AuxK
     Source: Learning Multi-Level Features with Matryoshka Sparse Autoencoders (2025), section 3
     Differs: dictionary_learning takes the mean over prefixes, which here is the same as a larger α
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import ReLU
+        >>> from assay.dictionaries.training import losses
+        >>> eye, zero = torch.eye(4)[None], torch.zeros(1, 4)
+        >>> params = {"W_enc": eye, "b_enc": zero, "W_dec": eye, "b_dec": zero}
+        >>> x = torch.tensor([[6.0, 0.0, 4.0, -4.0]])
+        >>> loss = losses.Matryoshka(prefixes=(2, 4))
+        >>> loss(params, x, ReLU(), torch.ones(1))  # 32/4 by the first two, 16/4 by all
+        tensor([12.])
     """
 
     prefixes: tuple[int, ...]
@@ -120,7 +150,17 @@ class Matryoshka:
         y: Rows | None = None,
         idle: Int[torch.Tensor, "run f"] | None = None,
     ) -> ByRun:
-        """The loss of each run."""
+        """The loss of each run.
+
+        Args:
+            params: W_enc [run, d, f], b_enc [run, f], W_dec [run, f, d], b_dec [run, d],
+                and the nonlinearity's, [run, …].
+            x: normalised inputs, [b, d] or [run, b, d].
+            nonlinearity: gives the features.
+            penalty: not used.
+            y: targets as x; None: x.
+            idle: rows since each latent fired, [run, f]; None: all are alive.
+        """
         params, x, y = as_tensors(params, x, y)
         width = params["W_dec"].shape[1]
         if self.prefixes[-1] != width:

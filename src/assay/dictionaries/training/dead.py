@@ -29,7 +29,13 @@ class DeadPolicy(Learner, Protocol):
 
 @dataclass(frozen=True)
 class Keep:
-    """Dead latents stay as they are."""
+    """Dead latents stay as they are.
+
+    Example:
+        >>> from assay.dictionaries import Keep
+        >>> Keep().rate(step=500)
+        1.0
+    """
 
     def rate(self, step: int) -> float:
         """Always 1."""
@@ -61,6 +67,11 @@ class Resample:
     Source: Towards Monosemanticity (2023), "Neuron Resampling"
     Differs: rows come from the batch at hand, not from a large sample, and two latents may draw the
     same one; the direction is that of the residual, not of the input
+    Example:
+        >>> from assay.dictionaries import Resample
+        >>> policy = Resample(at=(1000,), warm_up=10)
+        >>> [policy.rate(step) for step in (999, 1000, 1004, 1009)]
+        [1.0, 0.1, 0.5, 1.0]
     """
 
     at: tuple[int, ...]

@@ -69,6 +69,21 @@ def fit_end_to_end(
     back. Products are float32, whatever `Method.products`. Histories hold loss, kl and ce (nats per
     prediction), mse and l0.
 
+    Args:
+        groups: runs, and how they are trained.
+        subject: the model, its weights frozen.
+        site: where reconstructions are spliced in.
+        windows: step → tokens [w, s], perhaps with a mask [w, s].
+        steps: of training.
+        bench: keeps checkpoints.
+        objective: what predictions are compared by.
+        local: weight of the squared error at the site.
+        later: weight of the errors behind it.
+        mean: of the site's activations, [d]; None: 0.
+        scale: factor on what is centred.
+        probe_at: steps of the histories besides half and end.
+        watch: steps and function by name.
+        trained_on: plain JSON.
     Formula: objective + (loss of the method − mse) + local · mse + later · mean over later blocks'
         inputs a of Σ‖a − â‖² / Σ‖a − ā‖², sums over replaced positions; objective "kl": mean
         KL(clean ‖ spliced) over predictions of a next token, "ce": mean cross-entropy of the

@@ -42,11 +42,23 @@ def freeze(
     decoder rows start normal with it and then at unit length, which is the better start of a frozen
     decoder.
 
+    Args:
+        method: stays as it is; a changed copy is given.
+        part: the half that is not learned.
+        covariance: of the normalised targets, [d, d].
     Raises: SpecError for another part.
     Source: Sanity Checks for Sparse Autoencoders (2026), section 4.1; "iso" and "cov" starts of its
     appendix E
     Differs: unit rows here where the decoder is learned; the paper does not say whether it
-    constrains lengths"""
+    constrains lengths
+    Example:
+        >>> import numpy as np
+        >>> from assay import losses
+        >>> from assay.dictionaries import Method, ReLU, freeze
+        >>> method = Method(ReLU(), losses.l1, width=64, lr=np.ones(1), penalty=np.ones(1))
+        >>> freeze(method, "decoder").frozen, freeze(method, "soft-decoder").near
+        (('W_dec',), 0.8)
+    """
     if part not in get_args(Part):
         raise SpecError(
             f"no part {part!r} to freeze; {nearest(str(part), [p for p in get_args(Part) if p])}"

@@ -64,7 +64,15 @@ __all__ = [
 
 def wants(loss: Loss) -> frozenset[str]:
     """What a loss asks for by name besides parameters, inputs, nonlinearity and penalty: among y,
-    idle, progress."""
+    idle, progress.
+
+    Args:
+        loss: of this module or of its form.
+    Example:
+        >>> from assay.dictionaries.training import losses
+        >>> sorted(losses.wants(losses.l1)), sorted(losses.wants(losses.topk_aux))
+        (['y'], ['idle', 'y'])
+    """
     return frozenset(list(inspect.signature(loss).parameters)[4:])
 
 
@@ -74,9 +82,26 @@ def mse(
     """Squared error alone, for nonlinearities that bound L0 themselves, such as TopK; `penalty` is
     not used.
 
+    Args:
+        params: W_enc [run, d, f], b_enc [run, f], W_dec [run, f, d], b_dec [run, d],
+            and the nonlinearity's, [run, …].
+        x: normalised inputs, [b, d] or [run, b, d].
+        nonlinearity: gives the features.
+        penalty: not used.
+        y: targets as x; None: x.
     Formula: mean of ‖x − x̂‖² / d
     Source: Scaling and evaluating sparse autoencoders (2024), section 2.3, without the auxiliary
-    loss"""
+    loss
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import ReLU
+        >>> from assay.dictionaries.training import losses
+        >>> eye, zero = torch.eye(4)[None], torch.zeros(1, 4)
+        >>> params = {"W_enc": eye, "b_enc": zero, "W_dec": eye, "b_dec": zero}
+        >>> x = torch.tensor([[6.0, 0.0, 0.0, -4.0]])
+        >>> losses.mse(params, x, ReLU(), torch.ones(1))  # the −4 is lost: 16/4
+        tensor([4.])
+    """
     params, x, y = as_tensors(params, x, y)
     return squared_error(
         y,
@@ -89,9 +114,25 @@ def l1(
 ) -> ByRun:
     """Squared error and λ times the sum of features.
 
+    Args:
+        params: W_enc [run, d, f], b_enc [run, f], W_dec [run, f, d], b_dec [run, d],
+            and the nonlinearity's, [run, …].
+        x: normalised inputs, [b, d] or [run, b, d].
+        nonlinearity: gives the features.
+        penalty: λ, [run].
+        y: targets as x; None: x.
     Formula: mean of ‖x − x̂‖² / d + λ Σ f / √d
     Source: Towards Monosemanticity (2023), "Sparse Autoencoder Training"
     Differs: both terms are divided (by d and √d), a constant factor at one site
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import ReLU
+        >>> from assay.dictionaries.training import losses
+        >>> eye, zero = torch.eye(4)[None], torch.zeros(1, 4)
+        >>> params = {"W_enc": eye, "b_enc": zero, "W_dec": eye, "b_dec": zero}
+        >>> x = torch.tensor([[6.0, 0.0, 0.0, -4.0]])
+        >>> losses.l1(params, x, ReLU(), torch.ones(1))  # 16/4 + 6/√4
+        tensor([7.])
     """
     params, x, y = as_tensors(params, x, y)
     features = nonlinearity(project(params, x, nonlinearity), params["b_enc"], params)
@@ -109,6 +150,15 @@ class L1Weighted:
     layers of a crosscoder
     Source: Circuits Updates, April 2024, "How we train SAEs"; October 2024, "Sparse Crosscoders"
     Differs: both terms are divided (by d and √d), a constant factor at one site
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import ReLU
+        >>> from assay.dictionaries.training import losses
+        >>> eye, zero = torch.eye(4)[None], torch.zeros(1, 4)
+        >>> params = {"W_enc": eye / 2, "b_enc": zero, "W_dec": eye * 2, "b_dec": zero}
+        >>> x = torch.tensor([[6.0, 0.0, 0.0, -4.0]])
+        >>> losses.l1_weighted(params, x, ReLU(), torch.ones(1))  # 16/4 + 3·2/√4: as with unit rows
+        tensor([7.])
     """
 
     parts: tuple[int, ...] = ()
@@ -122,7 +172,16 @@ class L1Weighted:
         penalty: ByRun,
         y: Rows | None = None,
     ) -> ByRun:
-        """The loss of each run."""
+        """The loss of each run.
+
+        Args:
+            params: W_enc [run, d, f], b_enc [run, f], W_dec [run, f, d], b_dec [run, d],
+                and the nonlinearity's, [run, …].
+            x: normalised inputs, [b, d] or [run, b, d].
+            nonlinearity: gives the features.
+            penalty: λ, [run].
+            y: targets as x; None: x.
+        """
         params, x, y = as_tensors(params, x, y)
         features = nonlinearity(project(params, x, nonlinearity), params["b_enc"], params)
         if self.parts and sum(self.parts) != y.shape[-1]:
@@ -146,9 +205,27 @@ def jumprelu(
 ) -> ByRun:
     """Squared error and λ times L0, whose gradient in the thresholds is JumpReLU's estimate.
 
+    Args:
+        params: W_enc [run, d, f], b_enc [run, f], W_dec [run, f, d], b_dec [run, d],
+            and the nonlinearity's, [run, …].
+        x: normalised inputs, [b, d] or [run, b, d].
+        nonlinearity: JumpReLU.
+        penalty: λ, [run]: the price of one feature that is on.
+        y: targets as x; None: x.
     Formula: mean of ‖x − x̂‖² / d + λ Σ 1[π > threshold]
     Source: Jumping Ahead (2024), section 3; its inputs have E‖x‖² = 1 and errors are not divided by
-    d, so λ is the same number"""
+    d, so λ is the same number
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import JumpReLU
+        >>> from assay.dictionaries.training import losses
+        >>> eye, zero = torch.eye(4)[None], torch.zeros(1, 4)
+        >>> params = {"W_enc": eye, "b_enc": zero, "W_dec": eye, "b_dec": zero}
+        >>> params |= {"threshold": zero + 1}
+        >>> x = torch.tensor([[6.0, 0.0, 0.0, -4.0]])
+        >>> losses.jumprelu(params, x, JumpReLU(), torch.ones(1))  # 16/4 + one that is on
+        tensor([5.])
+    """
     params, x, y = as_tensors(params, x, y)
     z = project(params, x, nonlinearity)
     features = nonlinearity(z, params["b_enc"], params)
@@ -164,11 +241,28 @@ def gated(
     """The Gated loss: squared error, λ times the gate's ReLU, and the gate's own reconstruction
     through a frozen decoder copy.
 
+    Args:
+        params: W_enc [run, d, f], b_enc [run, f], W_dec [run, f, d], b_dec [run, d],
+            and the nonlinearity's, [run, …].
+        x: normalised inputs, [b, d] or [run, b, d].
+        nonlinearity: of the Gated family.
+        penalty: λ, [run].
+        y: targets as x; None: x.
     Formula: mean of ‖x − x̂‖² / d + λ Σ ReLU(π_gate) / √d + ‖x − x̂_aux‖² / d,
     with π_gate = z + b_enc and x̂_aux = ReLU(π_gate) sg(W_dec) + sg(b_dec), sg a copy that gets no
     gradient
     Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 3.2
     Differs: both terms are divided (by d and √d), a constant factor at one site
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import Gated
+        >>> from assay.dictionaries.training import losses
+        >>> eye, zero = torch.eye(4)[None], torch.zeros(1, 4)
+        >>> params = {"W_enc": eye, "b_enc": zero, "W_dec": eye, "b_dec": zero}
+        >>> params |= {"r_mag": zero, "b_mag": zero}
+        >>> x = torch.tensor([[6.0, 0.0, 0.0, -4.0]])
+        >>> losses.gated(params, x, Gated(), torch.ones(1))  # 16/4 + 6/√4 + 16/4
+        tensor([11.])
     """
     params, x, y = as_tensors(params, x, y)
     loss, opened = _gated(params, x, nonlinearity, penalty, y)
@@ -184,8 +278,25 @@ def gated_no_aux(
     With GatedSigmoid it is the naive loss of a smooth gate that the penalty sees only where π_gate
     > 0.
 
+    Args:
+        params: W_enc [run, d, f], b_enc [run, f], W_dec [run, f, d], b_dec [run, d],
+            and the nonlinearity's, [run, …].
+        x: normalised inputs, [b, d] or [run, b, d].
+        nonlinearity: of the Gated family.
+        penalty: λ, [run].
+        y: targets as x; None: x.
     Formula: mean of ‖x − x̂‖² / d + λ Σ ReLU(π_gate) / √d
     Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 3.2.2
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import Gated
+        >>> from assay.dictionaries.training import losses
+        >>> eye, zero = torch.eye(4)[None], torch.zeros(1, 4)
+        >>> params = {"W_enc": eye, "b_enc": zero, "W_dec": eye, "b_dec": zero}
+        >>> params |= {"r_mag": zero, "b_mag": zero}
+        >>> x = torch.tensor([[6.0, 0.0, 0.0, -4.0]])
+        >>> losses.gated_no_aux(params, x, Gated(), torch.ones(1))  # 16/4 + 6/√4
+        tensor([7.])
     """
     params, x, y = as_tensors(params, x, y)
     return _gated(params, x, nonlinearity, penalty, y)[0]
@@ -197,8 +308,25 @@ def gated_unfrozen_aux(
     """The Gated loss whose auxiliary term moves the decoder as well: an ablation, and a common
     mistake.
 
+    Args:
+        params: W_enc [run, d, f], b_enc [run, f], W_dec [run, f, d], b_dec [run, d],
+            and the nonlinearity's, [run, …].
+        x: normalised inputs, [b, d] or [run, b, d].
+        nonlinearity: of the Gated family.
+        penalty: λ, [run].
+        y: targets as x; None: x.
     Formula: as `gated`, with x̂_aux = ReLU(π_gate) W_dec + b_dec
     Source: Improving Dictionary Learning with Gated Sparse Autoencoders (2024), section 5.2
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import Gated
+        >>> from assay.dictionaries.training import losses
+        >>> eye, zero = torch.eye(4)[None], torch.zeros(1, 4)
+        >>> params = {"W_enc": eye, "b_enc": zero, "W_dec": eye, "b_dec": zero}
+        >>> params |= {"r_mag": zero, "b_mag": zero}
+        >>> x = torch.tensor([[6.0, 0.0, 0.0, -4.0]])
+        >>> losses.gated_unfrozen_aux(params, x, Gated(), torch.ones(1))  # 16/4 + 6/√4 + 16/4
+        tensor([11.])
     """
     params, x, y = as_tensors(params, x, y)
     loss, opened = _gated(params, x, nonlinearity, penalty, y)
@@ -211,8 +339,25 @@ def gated_sigmoid(
     """Squared error and λ times the sum of the gates themselves, for the smooth gate of
     GatedSigmoid.
 
+    Args:
+        params: W_enc [run, d, f], b_enc [run, f], W_dec [run, f, d], b_dec [run, d],
+            and the nonlinearity's, [run, …].
+        x: normalised inputs, [b, d] or [run, b, d].
+        nonlinearity: GatedSigmoid.
+        penalty: λ, [run].
+        y: targets as x; None: x.
     Formula: mean of ‖x − x̂‖² / d + λ Σ σ(π_gate) / √d
     Source: R. Shah, comment in the discussion of the Gated paper
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries import GatedSigmoid
+        >>> from assay.dictionaries.training import losses
+        >>> eye, zero = torch.eye(4)[None], torch.zeros(1, 4)
+        >>> params = {"W_enc": eye, "b_enc": zero, "W_dec": eye, "b_dec": zero}
+        >>> params |= {"r_mag": zero, "b_mag": zero}
+        >>> x = torch.zeros(1, 4)
+        >>> losses.gated_sigmoid(params, x, GatedSigmoid(), torch.ones(1))  # 4·σ(0)/√4
+        tensor([1.])
     """
     params, x, y = as_tensors(params, x, y)
     z = project(params, x, nonlinearity)

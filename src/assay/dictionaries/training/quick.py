@@ -65,8 +65,27 @@ def train_dictionary(
     makes a control, on the same start and batches: a "decoder" or an "encoder" that is never
     trained, or a "soft-decoder" whose rows stay within cosine 0.8 of their start (`freeze`).
 
+    Args:
+        nonlinearity: its kind, such as ReLU() or TopK(32).
+        acts: raw activations, [n, d].
+        width: features.
+        penalty: λ, from 0 up.
+        loss: None: the kind's usual one.
+        steps: of Adam.
+        lr: its rate.
+        batch: rows of a step.
+        seed: of everything random.
+        frozen: what is never trained.
     Raises: DataError for activations that are no matrix of finite numbers or do not vary; SpecError
     for settings that cannot be; RunError where the loss did not stay finite.
+    Example:
+        >>> import torch
+        >>> import assay
+        >>> acts = torch.eye(3).repeat(4, 1)  # three directions, one at a time
+        >>> kind = assay.dictionaries.TopK(1)
+        >>> topk = assay.train_dictionary(kind, acts, width=6, steps=200, lr=0.01)
+        >>> topk, bool(assay.metrics.fvu(acts, topk.decode(topk.encode(acts))[0]) < 0.01)
+        (<Dictionary of 6 features over 3 dimensions, TopK>, True)
     """
     chosen, strength = objective(nonlinearity, loss, penalty)
     check_settings(lr=lr, seed=seed, width=width, steps=steps, batch=batch)

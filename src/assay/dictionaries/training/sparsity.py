@@ -25,6 +25,15 @@ class TargetL0:
     falls, when L0 no longer answers.
 
     Formula: λ ← λ · (L̄0 / target)^gain, with L̄0 ← 0.9 L̄0 + 0.1 L0 of the batch
+    Example:
+        >>> import numpy as np, torch
+        >>> from types import SimpleNamespace
+        >>> from assay.dictionaries import TargetL0
+        >>> target, l0 = TargetL0(l0=10.0, begin=0.0), torch.tensor([20.0])
+        >>> state = target.keep(seeds=np.array([0]), f=64)
+        >>> target.learn(state, SimpleNamespace(step=0, steps=100, noted={"l0": l0}))
+        >>> state["target.factor"]  # twice as many as wanted are on: λ times 2 ** 0.03
+        tensor([1.0210])
     """
 
     l0: float | Float[np.ndarray, "run"]

@@ -27,7 +27,15 @@ def squared_error(
 ) -> Float[torch.Tensor, "*run"]:
     """Mean squared error per dimension.
 
+    Args:
+        x: targets, [b, d] or [run, b, d].
+        x_hat: reconstructions, as x.
     Formula: mean over rows of ‖x − x̂‖² / d
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries.training.losses import squared_error
+        >>> squared_error(torch.tensor([[3.0, 4.0]]), torch.zeros(1, 2))  # (9 + 16)/2
+        tensor(12.5000)
     """
     return (torch.as_tensor(x) - torch.as_tensor(x_hat)).square().mean((-2, -1))
 
@@ -36,7 +44,15 @@ def feature_sum(features: Float[torch.Tensor, "*run b f"], d: int) -> Float[torc
     """Mean sum of the (non-negative) features, over √d: the L1 penalty for decoder rows of unit
     length.
 
+    Args:
+        features: at least 0, [b, f] or [run, b, f].
+        d: width of the input.
     Formula: mean over rows of Σ f / √d
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries.training.losses import feature_sum
+        >>> feature_sum(torch.tensor([[3.0, 0.0], [1.0, 4.0]]), d=4)  # (3 + 5)/2 over √4
+        tensor(2.)
     """
     return torch.as_tensor(features).sum(-1).mean(-1) / d**0.5
 
@@ -47,7 +63,17 @@ def project(
     """The encoder's projections without their bias, those of a nonlinearity's further encoders
     behind them.
 
+    Args:
+        params: W_enc [run, d, f], b_dec or b_pre [run, d], further encoders.
+        x: normalised inputs, [b, d] or [run, b, d].
+        nonlinearity: names its further encoders; None: none.
     Formula: z = (x − b_dec) W_enc, or (x − b_pre) W_enc where the target is not the input
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries.training.losses import project
+        >>> params = {"W_enc": torch.eye(2)[None], "b_dec": torch.tensor([[1.0, 0.0]])}
+        >>> project(params, torch.tensor([[3.0, -4.0]]))
+        tensor([[[ 2., -4.]]])
     """
     centre = params["b_pre"] if "b_pre" in params else params["b_dec"]
     return projections(x - centre[:, None], params["W_enc"], params, nonlinearity)
@@ -60,7 +86,17 @@ def decode(
 ) -> Float[torch.Tensor, "run b d"]:
     """The reconstruction.
 
+    Args:
+        params: W_dec [run, f, d], b_dec [run, d], perhaps W_skip [run, d, d].
+        features: [run, b, f].
+        x: the inputs, for W_skip.
     Formula: x̂ = f W_dec + b_dec (+ x W_skip)
+    Example:
+        >>> import torch
+        >>> from assay.dictionaries.training.losses import decode
+        >>> params = {"W_dec": torch.eye(2)[None], "b_dec": torch.tensor([[1.0, 0.0]])}
+        >>> decode(params, torch.tensor([[[2.0, 0.0]]]))
+        tensor([[[3., 0.]]])
     """
     out = features @ params["W_dec"] + params["b_dec"][:, None]
     return out + x @ params["W_skip"] if x is not None and "W_skip" in params else out

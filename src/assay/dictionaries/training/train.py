@@ -45,9 +45,19 @@ CURVES = ("mse", "l0", "kl", "ce")
 @dataclass(frozen=True, eq=False)
 class Method:
     """How one group of dictionaries is trained; the experiment that sets a field has it, or what it
-    follows from, in its spec."""
+    follows from, in its spec.
+
+    Example:
+        >>> import numpy as np
+        >>> from assay import losses
+        >>> from assay.dictionaries import Method, ReLU
+        >>> lr, penalty = np.full(2, 1e-3), np.array([0.1, 0.2])  # two runs that differ in λ
+        >>> Method(ReLU(), losses.l1, width=64, lr=lr, penalty=penalty).betas
+        (0.0, 0.999)
+    """
 
     nonlinearity: Nonlinearity
+    """What turns projections into features."""
     loss: Loss
     """A function of `assay.dictionaries.training.losses`, or one of the same form."""
     width: int
@@ -133,7 +143,36 @@ def fit_dictionaries(
     [run, checkpoint, …]; params are in the shapes of Dictionary. `trained_on`
     (`Harvest.trained_on`) stays with the dictionaries as part of their origin, so that whoever
     evaluates them can tell which text they have seen. `kernel` computes losses and gradients where
-    that takes more than the batch (`endtoend.py`); None: the fastest for each method."""
+    that takes more than the batch (`endtoend.py`); None: the fastest for each method.
+
+    Args:
+        groups: runs, and how they are trained.
+        batches: step → [b, d], or [run, b, d].
+        d: width of the activations.
+        steps: of training.
+        bench: keeps checkpoints.
+        mean: was subtracted, [d]; None: 0.
+        scale: factor afterwards, one or [d].
+        sites: where activations were taken.
+        probe_at: steps of the histories besides half and end.
+        d_out: width of y.
+        mean_out: was subtracted from y, [d_out].
+        scale_out: factor of y afterwards.
+        sites_out: where y was taken.
+        watch: steps and function by name.
+        trained_on: plain JSON.
+        kernel: gives loss and gradients.
+    Example:
+        >>> import numpy as np, torch
+        >>> from assay import Runs, Spec, losses
+        >>> from assay.dictionaries import Dictionary, Method, TopK, fit_dictionaries
+        >>> runs, x = Runs([Spec(seed=0), Spec(seed=1)]), torch.tensor([[0.6, 0.8], [1.2, 1.6]])
+        >>> method = Method(TopK(1), losses.mse, width=1, lr=np.full(2, 0.1), penalty=np.zeros(2))
+        >>> [trained] = fit_dictionaries([(runs, method)], lambda step: x, d=2, steps=200)
+        >>> Dictionary.of(trained).W_dec.round(decimals=2)  # the direction on which all x lie
+        tensor([[[0.6000, 0.8000]],
+                [[0.6000, 0.8000]]])
+    """
     watched = [
         Watch(name, tuple(watch_steps), value)
         for name, (watch_steps, value) in (watch or {}).items()
