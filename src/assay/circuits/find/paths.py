@@ -81,6 +81,8 @@ def path_effects(q: Question, path_list: Sequence[Path]) -> Float[torch.Tensor, 
             raise ModelError(f"nothing reads the logits, and {path} goes on from there")
         start = before[-1].of if before else path.start
         assert start is not None
+        # Recursive: what a path carries to its last reader is what its beginning makes the part
+        # before write anew.
         new = changed(Path(path.start, tuple(before))) if before else q.donor[start]
         return run_by_parts(q.params, q.tokens, q.activation, read={(start, last): new})
 

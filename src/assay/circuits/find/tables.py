@@ -86,6 +86,9 @@ def qk_table(
         reader = Reader("head", head.layer, head.head, slot)
         read = folded(params, written_table(params, kind, through), reader)
         sides.append(read @ params["W_QKV"][:, head.layer, :, i, head.head])
+    # A score of turned vectors depends on their distance alone. So the key stays at position 0,
+    # where nothing is turned, and the query goes to position `distance`: the last of distance + 1
+    # copies.
     if "W_pos" not in params:
         sides[0] = rotated(sides[0][..., None, :].expand(*sides[0].shape[:-1], distance + 1, -1))[
             ..., -1, :
@@ -100,5 +103,6 @@ def copying(table: Float[torch.Tensor, "run n v"]) -> Float[torch.Tensor, "run"]
     Range: 0 to 1
     Source: the copying score of Wang et al. 2022 (arXiv 2211.00593), here of the argmax over all
     tokens of a table of weights."""
+    # A decoder may have fewer answers than tokens; rows without a column of their own are left out.
     n = min(table.shape[1:])
     return (table[:, :n].argmax(-1) == torch.arange(n, device=table.device)).double().mean(-1)

@@ -16,6 +16,8 @@ def normed_terms(
     """Give each earlier part's share of what a reader is given after its norm, at the divisor of
     this pass."""
     gain, bias = _norm_of(params, reader)
+    # Of the whole stream, not of the part's share: only then do the shares add up to what the norm
+    # gives.
     sigma = _divisor(_stream(params, forward_pass, reader), gain, bias)
     return {
         part: _scaled(forward_pass.wrote[part], sigma, gain, bias)
@@ -59,6 +61,7 @@ def _biases(params: Params, reader: Reader) -> Float[torch.Tensor, "run 1 1 d"]:
     runs, layers, d = params["W_QKV"].shape[:3]
     if "b_O" not in params:
         return params["W_QKV"].new_zeros(runs, 1, 1, d)
+    # An MLP comes after the attention of its own block.
     upto = layers if reader.kind == "logits" else reader.layer + (reader.kind == "mlp")
     return params["b_O"][:, :upto].sum(1)[:, None, None]
 
@@ -78,6 +81,7 @@ def _divisor(
     """What a norm divides by; None where there is none."""
     if gain is None:
         return None
+    # A bias is how LayerNorm is told from RMSNorm, which takes no mean off.
     x = x if bias is None else x - x.mean(-1, keepdim=True)
     return (x.square().mean(-1, keepdim=True) + EPS).sqrt()
 

@@ -269,7 +269,10 @@ def enriched(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     NaN where the model never errs.
     """
     failing = arm.errors.sel(explanation=OURS, inputs="failing", drop=True)
+    # Clipped: to err less often where failure is foretold is worth no less than to foretell
+    # nothing.
     ratio = np.log(failing.clip(min=arm.wrong) / arm.wrong)
+    # `wrong` is (errors + ½)/(n + 1): below 1/n only without a single error.
     return ratio.fillna(0.0).where(arm.wrong > 1 / arm.attrs["tested"])
 
 

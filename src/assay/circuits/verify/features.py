@@ -131,6 +131,7 @@ def score(
     n, f = len(known.rows), len(candidate.rows)
     match = matching(known.rows, candidate.rows, one_to_one=True) if f else np.full(n, -1)
     pairs = [(i, int(k)) for i, k in enumerate(match) if k >= 0]
+    # A mean over the larger number: features missed and features made up both count 0.
     most = max(n, f)
     cosine = float(mcc_matched(known.rows, candidate.rows)) * n / most if f else 0.0
     chance = mcc_chance(n, f, known.room, measure=mcc_matched)[0] * n / most if f else 0.0
@@ -160,6 +161,8 @@ def score(
 
     def quality(m: Means) -> np.ndarray:
         return (
+            # Recovery is a number of directions alone: inputs do not vary it, so that it has no
+            # part in the interval but as a bound.
             np.minimum(np.minimum.reduce([activity(m), use(m), implementing.faithful(m)]), recovery)
             * short
         )
@@ -209,6 +212,7 @@ def table(
 
 def shuffled(explanation: Explanation, problem: Problem, known: Known, seed: int) -> Explanation:
     """Let each direction be another feature's, and all that is said be said of other inputs."""
+    # Before places are taken off: the control is to count as long as what it was made from.
     size = Named.of(explanation, problem, known.site).size
     bare = dataclasses.replace(
         explanation,
@@ -219,6 +223,7 @@ def shuffled(explanation: Explanation, problem: Problem, known: Known, seed: int
     places = dict(
         zip(
             indices,
+            # By one place round: no feature keeps its own, as a random order might let it.
             [explanation.variables[i].at for i in [*indices[1:], *indices[:1]]],
             strict=True,
         )
@@ -261,6 +266,8 @@ def by_token(problem: Problem, known: Known, seed: int) -> Explanation:
         run.logits[0].double().numpy()[asked_for],
         tokens[asked_for],
     )
+    # X⁺X is the orthogonal projection on the span of the rows, which need be neither orthogonal nor
+    # of length 1.
     wrote = wrote @ np.linalg.pinv(known.rows) @ known.rows
     unique_tokens = np.unique(token)
     differ = np.array(
@@ -335,6 +342,8 @@ def _use(
         )
         projections = (clean.wrote[known.site][0] @ line).numpy()
         off = where & (values[name] <= 0)
+        # Put out is what the direction reads where the variable is off, not 0: other features and
+        # biases leave something along it.
         rest = float(projections[off].mean()) if off.any() else 0.0
 
         def put_out(x: torch.Tensor, line: torch.Tensor = line, rest: float = rest) -> torch.Tensor:
@@ -349,6 +358,8 @@ def _use(
             * where[..., None]
         )
         out |= {
+            # 2ab/(a² + b²) is 1 only for a = b: unlike a correlation it minds the size of the
+            # change.
             f"{j}.use.both": 2 * (changed * foretold).sum((1, 2)),
             f"{j}.use.all": (changed**2 + foretold**2).sum((1, 2)),
         }

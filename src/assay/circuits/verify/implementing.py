@@ -77,6 +77,8 @@ def implemented(program: Program, tokens: Int[np.ndarray, "n s"]) -> Implemented
     agree = ((problem.named(truth) == problem.named(program_logits)) & where).sum(1) / count
     terms = {"error": error.sum(1), "spread": spread.sum(1), "agree": agree}
     if weights:
+        # What the explanation's weights leave of the model's: if that still solves the task, they
+        # have missed the mechanism.
         lacks = {name: problem.params[name] - x for name, x in mended.items() if name in weights}
         theirs = problem.logits(tokens, mended)
         terms["error.weights"] = (((a - _centred(theirs)) ** 2).sum(-1) * where).sum(1)
@@ -132,6 +134,8 @@ def _decomposed(a: np.ndarray, b: np.ndarray, where: Bool[np.ndarray, "n s"]) ->
     """Divide the squared error, as shares of the spread of a."""
     mask = where[..., None]
     spread = float((((a - _average(a, where)) ** 2) * mask).sum())
+    # Once means over inputs are off, a least-squares factor splits what is left at right angles; so
+    # the three add up to the whole squared error, with no cross terms.
     offset = float((_average(a - b, where) ** 2 * mask).sum())
     a, b = (a - _average(a, where)) * mask, (b - _average(b, where)) * mask
     whole = float(((a - b) ** 2).sum())
@@ -154,6 +158,8 @@ def _factor(
     Formula: Σ a · b / Σ b · b, over classes and where an answer is asked for.
     """
     mask = where[..., None]
+    # Unlike the scale above this is of logits with their offset: the factor by which one would
+    # multiply what the explanation gives.
     power = float((b * b * mask).sum())
     spread = float((((a - _average(a, where)) ** 2) * mask).sum())
     if not power or not spread:

@@ -67,6 +67,7 @@ def interchanged(
     predicted, changed = _changes(program, variable, base, source)
     places = [u.place for u in program.units if u.variable == variable]
     cut = Cut(program.problem, [u.place for u in program.units])
+    # All places of the variable at once; one of several alone would be put in beside the old value.
     mask = np.array([p.place not in places for p in cut.pieces])
     logits = cut.replaced(base, np.broadcast_to(mask, (n, len(mask))), cut.clean(source))
     pairs = changed.any(1)
@@ -90,6 +91,7 @@ def foretold(
     """Give the answers with these variables set; UNASKED where the explanation names none that the
     model has."""
     logits = program.logits(tokens, overrides or None)
+    # Logits that are all alike name nothing, though argmax would give class 0.
     return np.where(logits.max(-1) > logits.min(-1), program.problem.named(logits), UNASKED)
 
 
@@ -102,6 +104,7 @@ def _changes(
         foretold(program, base, {variable: program.values(source)[variable]}),
         foretold(program, base, {}),
     )
+    # Clipped, since it is used as an index below; `changed` leaves these places out.
     return after.clip(min=0), (after != before) & has_answer(program.problem.task.answer(base)) & (
         after >= 0
     )
@@ -138,6 +141,8 @@ def _aligned(
     target, counts = torch.from_numpy(foretold), torch.from_numpy(changed)
 
     def exchanged(rows: np.ndarray) -> torch.Tensor:
+        # The parameters are free and the directions orthonormal: gradients pass through QR, so no
+        # constraint has to be kept.
         basis = torch.linalg.qr(free).Q
         swap = {part: lambda out: out + (source_output[:, rows] - out) @ basis @ basis.mT}
         return (
@@ -148,6 +153,7 @@ def _aligned(
             .double()
         )
 
+    # Pairs on which nothing is to change have no loss, and a batch of them would divide by 0.
     useful = np.flatnonzero(changed[:half].any(1))
     for _ in range(STEPS):
         rows = generator.choice(useful, BATCH)
@@ -173,6 +179,7 @@ def _aligned(
                 eps=1e-8,
                 maximize=False,
             )
+    # Pairs that it was not learned on.
     rows = np.arange(half, len(base))
     with torch.no_grad():
         return float(np.nanmean(_right(exchanged(rows), foretold[rows], changed[rows])))

@@ -90,6 +90,7 @@ def _sets(program: Program, tokens: np.ndarray, seed: int) -> tuple[float, list[
     ]
     masks = [
         np.ones(len(in_explanation), bool),
+        # Kept and taken away in turn, which the slices [::2] and [1::2] below part again.
         *(m for x in (in_explanation, *sets) for m in (x, ~x)),
     ]
     full, *good = (
@@ -107,6 +108,8 @@ def _sets(program: Program, tokens: np.ndarray, seed: int) -> tuple[float, list[
 
 def _chosen(n: int, k: int, seed: int) -> Iterator[tuple[int, ...]]:
     """All sets of k out of n, or so many at random."""
+    # One more than MOST tells whether there are more, without counting what may be astronomically
+    # many.
     all_of_them = list(itertools.islice(itertools.combinations(range(n), k), MOST + 1))
     if len(all_of_them) <= MOST:
         yield from all_of_them
@@ -170,6 +173,8 @@ def _moved(program: Program, seed: int) -> Iterator[Program]:
             for v in e.variables
         }
         if (
+            # By what is said of where: parts that change places make the same set if they have the
+            # same rule.
             where := frozenset(
                 (rules[name], p) for name, places in places_by_name.items() for p in places
             )

@@ -129,6 +129,8 @@ def score(
         else Row(PARTS[2], 0, 0, 0, "it says nothing about the logits")
     )
     e4, counts = _fourth(tried)
+    # Terms, not finished scores: quality is taken anew from resampled means of all of them at once,
+    # since its parts share inputs and so vary together.
     factors: list[_Factor] = [(cut.terms, ablation.faithful), (scrub.terms, scrubbing.faithful)]
     factors += [(implementation.terms, implementing.faithful)] if implementation else []
     details = [
@@ -223,6 +225,7 @@ def _quality(factors: list[_Factor], whole: bool, e4: Row | None, short: float) 
     if not whole or (e4 is not None and e4.estimate == 0):
         return Row("quality", 0, 0, 0)
     terms = {
+        # Parts have terms of the same name, such as `full`.
         f"{i}.{name}": x
         for i, (factor_terms, _) in enumerate(factors)
         for name, x in factor_terms.items()
