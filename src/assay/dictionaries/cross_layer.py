@@ -28,6 +28,7 @@ def reachable(layers: int, reach: Reach) -> Float[torch.Tensor, "l k"]:
     if reach not in ("later", "own"):
         raise SpecError(f"features reach 'later' layers too or their 'own' alone, got {reach!r}")
     ones = torch.ones(layers, layers)
+    # Row: the layer that reads; column: the layer written to.
     return ones.triu() if reach == "later" else ones.tril().triu()
 
 

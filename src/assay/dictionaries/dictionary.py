@@ -185,6 +185,7 @@ class Dictionary(Shown):
             runs = index(runs)  # NumPy's integers too
             if not -len(self) <= runs < len(self):
                 raise IndexError(f"run {runs} of {len(self)}")
+            # −1 would become slice(−1, 0), which is empty: `or None` makes it run to the end.
             runs = slice(runs, runs + 1 or None)
         return self._map(lambda value: value[runs])
 
@@ -247,6 +248,7 @@ class Dictionary(Shown):
         out = decoding.decode(features, self.W_dec, self.b_dec)
         if x is not None and self.W_skip is not None:
             out = out + self.normalise(x) @ self.W_skip
+        # Undone in the reverse order of `normalise`: scale, mean, then each row's own.
         scale = self.scale if self.scale_out is None else self.scale_out
         mean = self.mean if self.mean_out is None else self.mean_out
         if scale is not None:

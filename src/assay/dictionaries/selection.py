@@ -165,6 +165,7 @@ class BatchTopK:
     ) -> Float[torch.Tensor, "run b f"]:
         """Features [run, b, f]; the threshold that training estimates is not used."""
         pre = (z + b_enc[:, None]).flatten(1)
+        # All rows of a run compete as one.
         values, index = pre.topk(self.k * z.shape[-2], dim=-1, sorted=False)
         return torch.zeros_like(pre).scatter(-1, index, values.relu()).view_as(z)
 

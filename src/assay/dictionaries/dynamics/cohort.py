@@ -143,6 +143,7 @@ def moved(
         else None
     )
     p = pulls(params, x, latents, penalty, most)
+    # Held to another group's numbers of rows, a latent need not have more than its counterpart had.
     enough = p.fired >= (FEWEST if most is None else torch.minimum(most, torch.tensor(FEWEST)))
     drift = torch.where(enough, p.drift, torch.nan).numpy()
     share = torch.where(enough & (p.drift > DRIFTING), p.share, torch.nan).numpy()
@@ -195,6 +196,7 @@ def with_dead_weight(
     unit = torch.from_numpy(rng.standard_normal((2, count, d)).astype(np.float32))
     unit = unit / unit.norm(dim=-1, keepdim=True)
     z = (x - params["b_dec"]) @ unit[0].mT
+    # At the next value below those that are to fire, ReLU's strict comparison leaves just these on.
     bias = -z.topk(max(1, round(density * len(x))) + 1, dim=0).values[-1]
     return append_latents(params, unit[0].mT, bias, unit[1]), torch.arange(f, f + count)
 

@@ -89,6 +89,7 @@ def flow(
             spread * np.exp(-u * u / 2) / np.sqrt(2 * np.pi) / norm,
         )
         rate = -penalty * np.exp(log_t)
+        # Over log t every rate gains a factor t, dw/d ln t = t dw/dt: times span twelve decades.
         return [
             rate * (mean * fires + shrinks * a),
             rate * shrinks * r,
@@ -101,6 +102,7 @@ def flow(
         (log_times[0], log_times[-1]),
         [parallel, across, bias],
         t_eval=log_times,
+        # Stiff: parts that settled long ago would force explicit steps to stay tiny.
         method="Radau",
         rtol=1e-8,
         atol=1e-11,

@@ -103,6 +103,8 @@ class Checkpoints:
                         shared | {f"{PREFIX}{name}": value for name, value in self.beside.items()},
                     )
         except OSError as error:
+            # Not raised yet: the others wait in the gather below, and learn of it there by a size
+            # of −1.
             failed = error
         size = shard.stat().st_size if ranks.writes and failed is None else -1
         extent = torch.tensor([latents.start, latents.stop, size], device=ranks.device)

@@ -193,6 +193,8 @@ def _circles(name: str, members: Sequence[range], rank: int, timeout: float) -> 
             if len(ranks) > 1
             else None
         )
+        # Every rank makes every group, in one order, also those it is not in: torch.distributed
+        # asks for it.
         if rank in ranks:
             circle = Circle(name, len(ranks), ranks.index(rank), group, timeout)
     return circle

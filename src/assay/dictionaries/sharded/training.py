@@ -180,6 +180,7 @@ def step_of(part: Part, method: Method) -> Single:
         )
     least = part.width // part.ranks.latents.size
     k = getattr(method.nonlinearity, "k", 0)
+    # The k largest of a row may all lie in one shard, which must be able to name them.
     if k > least:
         raise SpecError(
             f"every shard must have at least k = {k} latents, and the "
@@ -216,6 +217,8 @@ def measure(
         codes, (series, _) = kernel.one(
             loss, params, x, read, torch.zeros((), device=ranks.device), torch.float32, {}, part
         )
+        # `series` is over all ranks already, and so are these; `total` and `squares` are of this
+        # rank's rows, and are summed below.
         rows = part.rows(len(x))
         sums += (
             rows

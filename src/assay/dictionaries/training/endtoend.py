@@ -224,6 +224,7 @@ class Through:
             assert noted.made is not None and noted.features is not None
             x_hat = decode(read, noted.made, x)
             mse = squared_error(x, x_hat)
+            # The method's loss has the squared error once; so it weighs `local` in all.
             total = total + (self.local - 1) * mse
             new = acts.index_put((keep,), x_hat[0].to(acts) / self.scale + self.mean.to(acts))
             spliced = spliced_run(
@@ -233,6 +234,8 @@ class Through:
             if self.after:
                 total = total + self.later * self._later(spliced)
         kl, ce, pull = self._predictions(spliced)
+        # One way back for both: the dictionary's own terms, and the objective, whose gradient
+        # enters at what the unembedding reads.
         outputs, cotangents = (total, spliced.final), (torch.ones_like(total), pull)
         grads = torch.autograd.grad(outputs, list(leaves.values()), cotangents, allow_unused=True)
         series = {
@@ -277,6 +280,8 @@ class Through:
             *(rows.split(_ROWS) for rows in (true, spliced_final, target, back)), strict=True
         ):
             with torch.enable_grad():
+                # Cut off from the model: a graph of the unembedding alone, for a few rows, which is
+                # let go at once.
                 leaf = y.detach().requires_grad_()
                 rows_ce, rows_kl = nats(head(z).detach(), head(leaf), t)
                 chosen = rows_kl if self.objective == "kl" else rows_ce

@@ -123,6 +123,7 @@ class Idle:
 
     def learn(self, state: State, observation: Seen) -> None:
         """Count one batch more, or go back to 0."""
+        # Add, then multiply by 0 where it fired: no branch, and whole numbers stay exact.
         state["idle.rows"].add_(
             observation.rows if isinstance(observation.rows, int) else observation.rows[:, None]
         ).mul_(~observation.noted["fired"])

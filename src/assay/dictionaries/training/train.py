@@ -190,6 +190,7 @@ def group(
     if method.near is not None:
         state["start.W_dec"] = state["W_dec"].clone()
     learners = _learners(method, loss_arguments, watch)
+    # Who notes nothing of a row of zeros never notes anything, and need not be shown features.
     noting = [learner for learner in learners if learner.note(torch.zeros(1, 1, method.width))]
     compute = kernel or _fastest(
         method, d_out, sparsely=all(isinstance(learner, NotesCodes) for learner in noting)
@@ -211,6 +212,7 @@ def group(
     if method.sparsity is not None and not isinstance(method.sparsity, TargetL0):
         penalty_rate = method.sparsity
     adam: list[Adam] = []
+    # Gradients of all runs, filled anew at each step; see `in_chunks`.
     room: dict[str, torch.Tensor] = {}
 
     def compute_step(
@@ -263,12 +265,17 @@ def group(
             adam.append(Adam(state, names, method.lr, method.betas))
         (series, grads), x, y = compute_step(state, batch, step, noting)
         if method.decoder == "unit":
+            # Before Adam, which divides by the size of past gradients: the part along the row is
+            # undone below, yet it would count there and shrink every step.
             remove_parallel(grads["W_dec"], state["W_dec"])
         if not method.decoder_bias:
             grads["b_dec"].zero_()
         for name in method.frozen:
+            # With a gradient of 0 from the start both moments stay 0, and so does Adam's step: bit
+            # for bit.
             grads[name].zero_()
         adam[0].step(grads, step, rate(step) * method.dead.rate(step))
+        # A frozen row is not even divided by its length, which rounding may have as 1 − 6e-8.
         if method.decoder == "unit" and "W_dec" not in method.frozen:
             unit_rows(state["W_dec"])
         if method.near is not None:
@@ -286,6 +293,8 @@ def group(
     @torch.no_grad()
     def settle(state: State, batches: Iterable[Batch]) -> None:
         for part in settling:
+            # Under the parameters as they are now: `steps` is one past the last step, and no
+            # gradient is used.
             part.settle(
                 state, [compute_step(state, batch, steps, [part])[0][0] for batch in batches]
             )
@@ -323,6 +332,7 @@ def start(
     target = d if d_out is None else d_out
     its = rows or slice(0, method.width)
     width = its.stop - its.start
+    # Drawn by row, so that a shard starts with the rows that the whole dictionary would have there.
     directions = torch.from_numpy(normal_rows(seeds, "dictionary", 0, target, its))
     W_dec = unit_rows(
         directions if method.covariance is None else spread(directions, method.covariance)
@@ -354,6 +364,7 @@ def spread(
             f"{list(covariance.shape)}"
         )
     values, vectors = torch.linalg.eigh(covariance.double().cpu())
+    # C^½ = V √Λ Vᵀ; rounding may leave an eigenvalue just below 0.
     return rows @ (vectors * values.clamp_min(0).sqrt() @ vectors.mT).float()
 
 
@@ -372,6 +383,7 @@ def remove_parallel(
     )  # so that they are still in a cache at the second pass
     for r in range(len(W)):
         for its, rows in zip(grad[r].split(few), W[r].split(few), strict=True):
+            # g ← g − (g·w) w, with ‖w‖ = 1.
             its.addcmul_(torch.linalg.vecdot(its, rows)[:, None], rows, value=-1)
 
 
