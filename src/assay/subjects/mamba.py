@@ -144,6 +144,7 @@ def forward(
         return x
 
     tokens = tokens.to(params["W_E"].device).expand(runs, *tokens.shape[-2:])
+    # As `decoder._picked`: the runs' tables one below another.
     offset = torch.arange(runs, device=tokens.device)[:, None, None] * params["W_E"].shape[1]
     x = torch.nn.functional.embedding(tokens + offset, params["W_E"].flatten(0, 1))
     parts = {name: params[name].unbind(1) for name in BLOCK if name in params}
@@ -208,6 +209,7 @@ def mixed(
 
 def decay(A_log: Float[torch.Tensor, "run c n"]) -> Float[torch.Tensor, "run c n"]:
     """A, by which each number of a state decays: −exp of what is learned."""
+    # Below 0 whatever is learned, so that exp(Δ A) < 1 and a state always forgets.
     return -torch.exp(A_log.float() if A_log.dtype != torch.float64 else A_log)
 
 
@@ -221,6 +223,8 @@ def convolved(
     Formula: out_t = bias + Σ_j W_j x_{t−k+1+j}
     """
     k, s = W.shape[-1], x.shape[2]
+    # Zeros before the first position, none after the last: no position reads a later one. k
+    # products in a row, as k is 4; a convolution call would need the runs folded into its channels.
     padded = torch.nn.functional.pad(x, (0, 0, k - 1, 0))
     out = padded[:, :, :s] * W[:, None, None, :, 0]
     for j in range(1, k):

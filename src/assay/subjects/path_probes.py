@@ -62,6 +62,8 @@ def probe(
     d, last = len(readout.gain), Site("resid_post", model.layers - 1)
     for block in blocks:
         model.folder.check(Site("resid_post", block))
+    # Zeros added behind each block: their gradient is what the pull leaves there, of all blocks in
+    # one pass back.
     nothing = [
         torch.zeros(*tokens.shape, d, device=model.device, requires_grad=True) for _ in blocks
     ]
@@ -146,6 +148,7 @@ def metrics(
     for draw in range(draws):
         for i, some in enumerate(tokens.split(most)):
             probes = probe(model, some, [block], readout, seed, 1_000_000 * draw + i, ("frozen",))
+            # Without the first token of a window, where activations are many times as large.
             g = (probes.total["frozen"][0] - probes.direct["frozen"])[:, 1:].flatten(0, 1).double()
             rest += g.T @ g
             inverse += float(readout.sigma(probes.stream[:, 1:]).double().pow(-2).sum())

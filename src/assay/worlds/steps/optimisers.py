@@ -137,6 +137,7 @@ def mutations(
         ).mean(-1)
         gradient = slope.gradient(g).astype(np.float32)
         out = np.zeros(gradient.shape)
+        # Runs of one `held` together, since the number of mutations is an axis.
         for k in np.unique(held).tolist():
             rows = np.flatnonzero(held == k)
             delta = size * rng.normal(
