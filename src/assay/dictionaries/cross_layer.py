@@ -49,6 +49,7 @@ def written(
     params: Params, features: Float[torch.Tensor, "run l b f"]
 ) -> Float[torch.Tensor, "run l k b d"]:
     """Give what the features of each layer l write to each layer k, biases left out."""
+    # [run, l, 1, b, f] @ [run, l, k, f, d]: features are shared by all layers that they write to.
     return features[:, :, None] @ params["W_dec"]
 
 

@@ -100,6 +100,7 @@ class Dictionary(Shown):
     `trained_as`."""
 
     def __post_init__(self) -> None:
+        # First: shapes below would fail on a list without saying why.
         if untaken := [name for name, value in self.tensors().items() if not is_tensor(value)]:
             raise DataError(
                 f"a dictionary is made of torch tensors, and its {', '.join(untaken)} is "
@@ -217,6 +218,8 @@ class Dictionary(Shown):
         """
         x = self._checked(x)
         if self.per_token:
+            # Each row by itself first, then the numbers of training, which were measured on such
+            # rows.
             shift, factor, _ = per_token(x, self.per_token)
             x = (x - shift) * factor
         if self.mean is not None:
@@ -294,6 +297,7 @@ class Dictionary(Shown):
                 "nonlinearity; missing: "
                 f"{', '.join(missing) or 'nonlinearity'}"
             )
+        # What is neither standard nor `beside` is the nonlinearity's own, whatever it calls it.
         parameters = {
             name: value
             for name, value in tensors.items()

@@ -60,6 +60,7 @@ class TopK:
         parameters: Own,
     ) -> Float[torch.Tensor, "run b f"]:
         """Features [run, b, f]."""
+        # Unsorted, which is cheaper; rectified after the choice, of k numbers and not of f.
         values, index = (z + b_enc[:, None]).topk(self.k, dim=-1, sorted=False)
         return torch.zeros_like(z).scatter(-1, index, values.relu())
 

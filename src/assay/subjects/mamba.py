@@ -191,10 +191,12 @@ def mixed(
         ).to(scan)
         B, C = (_affine(u, p[name]).to(scan) for name in ("W_B", "W_C"))
     else:
+        # Time-invariant: Δ is what the bias says at every position.
         delta = torch.nn.functional.softplus(bias).expand_as(u).to(scan)
         B, C = (p[name][:, None, None].expand(*u.shape[:3], -1).to(scan) for name in ("B", "C"))
     delta, B, C = visit("delta", delta), visit("B", B), visit("C", C)
     A = decay(p["A_log"]).to(scan)
+    # The slow way, state by state, since an edit may change any of them.
     if visits.keys() & {"write", "state"}:
         h = visit("state", states(delta, A, visit("write", written(scan, delta, B))))
         y = (h * C.unsqueeze(-2)).sum(-1)

@@ -151,6 +151,8 @@ def metrics(
             # Without the first token of a window, where activations are many times as large.
             g = (probes.total["frozen"][0] - probes.direct["frozen"])[:, 1:].flatten(0, 1).double()
             rest += g.T @ g
+            # D = Lᵀ P/σ, so that E DᵀD = P L Lᵀ P · E 1/σ²: the matrix is known, and only the
+            # divisor is averaged.
             inverse += float(readout.sigma(probes.stream[:, 1:]).double().pow(-2).sum())
             count += len(g)
     image = readout.project(torch.eye(len(rest))).double() @ readout.L.double()

@@ -47,6 +47,7 @@ def question_of(
         if noise
         else circuit.params
     )
+    # The donor's inputs are another draw, row by row independent of the first.
     inputs, other_inputs = (task.draw(seed, i, n, held_out=True) for i in range(2))
     right, rival = (torch.from_numpy(task.answer(x)) for x in (inputs, other_inputs))
     tokens, answer_mask = torch.from_numpy(inputs), right >= 0

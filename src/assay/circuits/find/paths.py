@@ -46,6 +46,7 @@ def paths(params: Params, start: Part) -> tuple[Path, ...]:
 
     def onward(part: Part, gone: tuple[Reader, ...]) -> Iterator[Path]:
         for reader in readers(params):
+            # A part is read by later readers alone, so that every path ends.
             if part not in earlier(params, reader):
                 continue
             if (next_part := reader.of) is None:
@@ -71,6 +72,8 @@ def path_effects(q: Question, path_list: Sequence[Path]) -> Float[torch.Tensor, 
         if path not in carried:
             last = path.through[-1].of
             assert last is not None  # logits end a path
+            # Of that pass this one part's writing alone is used: what other parts made of the
+            # change belongs to other paths.
             carried[path] = run_path(path).wrote[last]
         return carried[path]
 

@@ -38,6 +38,7 @@ def looks(
     detector, there over all queries."""
     results = []
     everywhere = torch.ones(pattern.shape[-2:], dtype=torch.bool).tril().to(pattern)
+    # A query sees itself and what is before it: 1/(q + 1) each.
     uniform = (everywhere / everywhere.sum(-1, keepdim=True)).expand_as(pattern)
     for kind, places in zip(NAMES, _places(tokens), strict=True):
         # Queries that see no such place would count 0 and make heads look idle on inputs without

@@ -70,6 +70,7 @@ class Question:
     def measured(self, logits: Float[torch.Tensor, "run n s v"]) -> Float[torch.Tensor, "run n"]:
         """The number of each input; of several copies of all inputs, one after another, where there
         are more."""
+        # Copies one after another, as all methods stack them.
         weights = self.weights.repeat(logits.shape[1] // len(self.weights), 1, 1)
         return torch.einsum("rbsv,bsv->rb", logits, weights.to(logits))
 
@@ -157,6 +158,8 @@ def other(
             params,
             tokens,
             activation,
+            # What stands at another place is added here; all parts then read positions that are not
+            # their own.
             written={Part("pos"): lambda x: x.take_along_dim(places[None, ..., None], 2)},
         ).wrote
 

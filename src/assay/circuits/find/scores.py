@@ -77,5 +77,6 @@ def score_terms(q: Question, layer: int, head: int) -> ScoreTerms:
             side[-1] += q.params["b_QKV"][:, layer, i, head][:, None, None]
         # A rotation is linear, so a sum's terms may be turned one by one.
         sides.append(side if "W_pos" in q.params else rotated(side))
+    # (Σ_i q_i) · (Σ_j k_j) is the sum over all pairs: nothing is approximated.
     values = torch.einsum("irbqe,jrbke->rbijqk", sides[0], sides[1]) / sides[0].shape[-1] ** 0.5
     return ScoreTerms((*terms, None), values)

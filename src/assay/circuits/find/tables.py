@@ -33,6 +33,7 @@ def written_table(
         raise ModelError(
             f"this decoder has no part {absent[0]}; it has {', '.join(map(str, all_parts))}"
         )
+    # Heads of one block read the same stream, so none of them moves on what another wrote.
     layers = [p.layer for p in through]
     if any(p.kind != "head" for p in through) or layers != sorted(set(layers)):
         raise ModelError(
@@ -41,6 +42,7 @@ def written_table(
         )
     x = params["W_E"] if kind == "embed" else params["W_pos"]
     for p in through:
+        # Each head reads through its own norm, which is folded in anew.
         read = folded(params, x, Reader("head", p.layer, p.head, "v"))
         x = read @ params["W_QKV"][:, p.layer, :, 2, p.head] @ params["W_O"][:, p.layer, p.head]
     return x

@@ -32,6 +32,8 @@ def constant(
     bias."""
     gain, bias = _norm_of(params, reader)
     stream = _stream(params, forward_pass, reader)
+    # Biases of attention belong to no head, so that heads' shares alone would not add up to what is
+    # read.
     biases = _biases(params, reader).expand_as(stream)
     out = _scaled(biases, _divisor(stream, gain, bias), gain, bias)
     return out if bias is None else out + bias[:, None, None]
@@ -43,6 +45,7 @@ def folded(
     """Take the mean off as a reader's norm does, and multiply by its gain; its divisor, which
     inputs decide, is left out."""
     gain, bias = _norm_of(params, reader)
+    # Rows of a table in the place of positions, with one input.
     return _scaled(x[:, None], None, gain, bias)[:, 0]
 
 

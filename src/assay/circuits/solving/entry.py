@@ -61,6 +61,7 @@ def in_place(kind: str) -> Derive:
 
 def _select(main: xr.Dataset, *names: str) -> xr.Dataset:
     """A copy of these measures alone, and of which runs diverged."""
+    # Deep: what is put in the place of ours must not reach the main arm.
     return main[[*names, *(name for name in ("diverged",) if name in main)]].copy(deep=True)
 
 

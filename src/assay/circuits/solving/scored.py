@@ -99,6 +99,7 @@ def _solved(runs: Runs[Solver], problems: list[Problem]) -> dict[str, tuple[str,
         answers, chances = problem.answers(tokens)
         where = has_answer(answers.numpy())
         log_probs = problem.told(_tensor(logits), tokens).numpy()
+        # Where answers are drawn the exact predictor says which of them can be known.
         best = logits if chances is None else _log(chances.numpy())
         sure = where & (problem.named(best) >= 0)
         missed = problem.missed(logits, tokens)

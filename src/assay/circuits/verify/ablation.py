@@ -92,6 +92,7 @@ def ablated(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Abla
     ) -> Float[np.ndarray, " n"]:
         return evaluate([remainder], instead, few)[0]
 
+    # Masks say what is kept, hence ~.
     idle = [~m for m in subsets(~in_explanation, seed, "idle")]
     # What is kept, without the set: the least right answers are the worst set. Against the first of
     # the other inputs alone; the set chosen then meets all.
@@ -112,6 +113,8 @@ def ablated(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Abla
     terms = {
         "full": full,
         "unread": unread(problem, tokens),
+        # A mean is what a piece writes whatever it reads; another input's is as strong as its own,
+        # and wrong.
         "keep.mean": good(in_explanation, mean),
         "keep.resample": np.mean([good(in_explanation, x) for x in replacements], 0),
         "keep.worst": np.mean([good(worst, x) for x in replacements], 0),
@@ -170,6 +173,7 @@ def resampled(clean: list[torch.Tensor], seed: int, stream: str) -> list[torch.T
     """Give each piece what it is on another input, drawn for each piece by itself."""
     generator = rng.generator(seed, f"circuits.{stream}")
     n = len(clean[0])
+    # An input may draw itself, one in n times, and then keeps what it had.
     return [x[generator.integers(n, size=n)] for x in clean]
 
 

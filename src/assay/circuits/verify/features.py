@@ -99,6 +99,8 @@ class Named:
                 f"{'matter' if explanation.matter else 'weights'}; an answer about features "
                 "has none"
             )
+        # Without places: whether a direction holds its variable is judged here, and not by the
+        # rules for circuits.
         program = Program(
             dataclasses.replace(
                 explanation,
@@ -129,11 +131,14 @@ def score(
     candidate = Named.of(explanation, problem, known.site)
     tokens = problem.task.draw(seed, 0, effort.inputs, held_out=True)
     n, f = len(known.rows), len(candidate.rows)
+    # One to one, or one good direction could be named for every planted one.
     match = matching(known.rows, candidate.rows, one_to_one=True) if f else np.full(n, -1)
     pairs = [(i, int(k)) for i, k in enumerate(match) if k >= 0]
     # A mean over the larger number: features missed and features made up both count 0.
     most = max(n, f)
     cosine = float(mcc_matched(known.rows, candidate.rows)) * n / most if f else 0.0
+    # Random directions in the dimensions that there are to guess in: the fewer these are, the
+    # nearer one comes by luck.
     chance = mcc_chance(n, f, known.room, measure=mcc_matched)[0] * n / most if f else 0.0
     recovery = float(share(np.subtract(cosine, chance), np.subtract(1, chance)))
     on = _activity(candidate, known, pairs, tokens)
@@ -275,6 +280,8 @@ def by_token(problem: Problem, known: Known, seed: int) -> Explanation:
     )
     chosen = np.argsort(-np.linalg.norm(differ, axis=1))[: len(known.rows)]
     inputs = np.column_stack([np.ones(len(token)), *(token == unique_tokens[i] for i in chosen)])
+    # The best that its tokens can say of the logits, so that it fails by what it names and not for
+    # want of a fit.
     weights = np.linalg.lstsq(inputs, logits, rcond=None)[0]
 
     def single(i: int) -> Variable:
@@ -322,6 +329,7 @@ def _use(
     to, as sums over places."""
     program, problem = candidate.program, candidate.program.problem
     if not program.answers:
+        # So that each pair counts 0, and every other part of the score is still given.
         return {
             f"{j}.use.{x}": np.zeros(len(tokens))
             for j in range(len(pairs))
@@ -337,6 +345,7 @@ def _use(
     out: dict[str, np.ndarray] = {}
     for j, (_, k) in enumerate(pairs):
         name = candidate.names[k]
+        # Of length 1, since whoever names a direction need not know its scale.
         line = torch.from_numpy(candidate.rows[k] / np.linalg.norm(candidate.rows[k])).to(
             clean.wrote[known.site]
         )

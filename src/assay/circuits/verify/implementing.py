@@ -71,6 +71,8 @@ def implemented(program: Program, tokens: Int[np.ndarray, "n s"]) -> Implemented
     )
     where = has_answer(problem.task.answer(tokens))
     a, b = _centred(truth), _centred(program_logits)
+    # Sums of an input, not means: E3 is then a ratio of sums over inputs, with an interval that
+    # knows how both vary.
     error = ((a - b) ** 2).sum(-1) * where
     spread = ((a - _average(a, where)) ** 2).sum(-1) * where
     count = where.sum(1)
@@ -89,6 +91,7 @@ def implemented(program: Program, tokens: Int[np.ndarray, "n s"]) -> Implemented
             ("left", problem.logits(tokens, {**mended, **lacks})),
         ):
             terms[f"right.{name}"] = problem.right(logits, tokens)
+    # Over inputs and positions at once.
     order = np.argsort(-error, axis=None, kind="stable")[:WORST]
     places = zip(*np.unravel_index(order, error.shape), strict=True)
     worst = tuple(
@@ -172,6 +175,7 @@ def _average(
     x: Float[np.ndarray, "n s v"], where: Bool[np.ndarray, "n s"]
 ) -> Float[np.ndarray, "1 s v"]:
     """The mean over inputs where an answer is asked for."""
+    # A position at which nothing is ever asked has no inputs to average.
     return (x * where[..., None]).sum(0, keepdims=True) / np.maximum(where.sum(0), 1)[None, :, None]
 
 

@@ -75,10 +75,14 @@ def interchanged(
         return Interchanged(variable, 0, Bounded(np.nan, np.nan, np.nan), np.nan, np.nan, np.nan)
     shares = _right(logits, predicted, changed)
     estimate = float(np.nanmean(shares))
+    # Shares of few pairs, many of them 0 or 1: bounds that hold for such numbers, in place of a t
+    # interval.
     place_bounds = bounded_mean([shares], estimate, (0.0, 1.0))
     part = places[0].part
     if not learn or part.kind in ("embed", "pos"):
         return Interchanged(variable, int(pairs.sum()), place_bounds, estimate, np.nan, np.nan)
+    # Foretold from the third input, while the activations that are exchanged come from the second:
+    # whatever is learned then is not a variable's.
     elsewhere, other = _changes(program, variable, base, third)
     learned = _aligned(program.problem, part, base, source, predicted, changed, seed)
     unfounded = _aligned(program.problem, part, base, source, elsewhere, other, seed)

@@ -65,6 +65,8 @@ def rivals(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Rival
         "full": program.problem.right(program.problem.logits(few), few),
         "unread": unread(program.problem, few),
     }
+    # One round and few inputs, for the own explanation as for its rivals: they are compared, and
+    # none is reported.
     scrub = _scrub(program, few, seed, same, terms)
     elsewhere = itertools.islice(_moved(program, seed), MOST)
     homes = [_scrub(rival, few, seed, same, terms) for rival in elsewhere]
@@ -126,6 +128,7 @@ def _scrub(
     terms: Mapping[str, np.ndarray],
 ) -> float:
     """E2 of one round."""
+    # Anew for each rival: all of them draw from the same numbers.
     generator = rng.generator(seed, "circuits.rivals.scrub")
     scores = program.problem.right(
         once(program, tokens, [same[u.variable] for u in program.units], generator), tokens
@@ -158,6 +161,8 @@ def _moved(program: Program, seed: int) -> Iterator[Program]:
     Each way comes once. Parts that change places make no other home if the same is said of both.
     """
     e, params = program.explanation, program.problem.params
+    # Parts move, not places: two variables in one part stay together, and keep their neurons and
+    # positions.
     homes = list(
         dict.fromkeys(p.part for v in e.variables for p in v.at if p.part.kind in ("head", "mlp"))
     )

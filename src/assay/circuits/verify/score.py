@@ -207,6 +207,7 @@ def attempted(
     try:
         return scored(make())
     except AssayError as e:
+        # A control is to fail; that it cannot even be tried is the plainest way to.
         nothing = tuple(Row(name, 0, 0, 0, "it does not fit the model") for name in names)
         return Score("refused", Row("quality", 0, 0, 0), nothing, refused=str(e))
 
@@ -222,6 +223,7 @@ def _fourth(tried: adversarial.Tried | None) -> tuple[Row, bool]:
 
 def _quality(factors: list[_Factor], whole: bool, e4: Row | None, short: float) -> Row:
     """The least of the parts times how short it is; E4, of other inputs, with its estimate."""
+    # One part is 0 whatever is resampled, and so is the least of them.
     if not whole or (e4 is not None and e4.estimate == 0):
         return Row("quality", 0, 0, 0)
     terms = {
@@ -257,6 +259,8 @@ def row(
     return Row(
         name,
         bounds.estimate,
+        # Where there is no interval, its NaN falls through: by the order of their arguments min and
+        # max give 0 below and 1 above, so that no interval counts as the widest.
         max(0.0, min(bounds.low, bounds.estimate)),
         min(1.0, max(bounds.high, bounds.estimate)),
     )

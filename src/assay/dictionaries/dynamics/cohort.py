@@ -66,6 +66,7 @@ class Counted(Snapshots):
         fired = torch.zeros(len(latents), len(checkpoints))
         for k, step in enumerate(checkpoints if len(latents) else ()):
             W = self.W_enc[step][:, chosen]
+            # (x − b_dec) W + b_enc = x W + (b_enc − b_dec W): one bias in place of centred inputs.
             bias = self.b_enc[step][chosen] - self.b_dec[step] @ W
             fired[:, k] = sum((torch.addmm(bias, part, W) > 0).sum(0) for part in world.split(8192))
         return fired.clamp_min(0.5).double().numpy() / len(world)
@@ -212,6 +213,8 @@ def with_halves(
         "W_enc": params["W_enc"].clone(),
         "b_enc": params["b_enc"].clone(),
     }
+    # ReLU(z/2) = ReLU(z)/2, and both halves have the same decoder row: the reconstruction is as it
+    # was.
     halved["W_enc"][:, latents] /= 2
     halved["b_enc"][latents] /= 2
     more = append_latents(

@@ -143,6 +143,7 @@ def adam(
     m, v = np.zeros_like(p), np.zeros_like(p)
     densities, kappas = [], []
     for step in range(1, max(steps) + 1):
+        # A last input of 1 makes the bias one more weight.
         x = np.concatenate([mu + rng.standard_normal((batch, d)), np.ones((batch, 1))], axis=1)
         grad = (x @ p.T > 0).T.astype(float) @ x / batch
         m += 0.1 * (grad - m)
@@ -152,5 +153,6 @@ def adam(
             norm = np.linalg.norm(p[:, :d], axis=1)
             unit = p[:, :d] / norm[:, None]
             densities.append(scipy.special.ndtr((p[:, 0] * mean + p[:, d]) / norm))
+            # ‖Σ û‖² = n + Σ_{i≠j} û_i · û_j: the mean cosine of all pairs without forming them.
             kappas.append(((unit.sum(0) ** 2).sum() - count) / (count * (count - 1)))
     return np.array(densities), np.array(kappas)

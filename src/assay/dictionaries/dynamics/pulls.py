@@ -145,6 +145,7 @@ def matched(
         return torch.tensor(float("nan"))
     order = strength.argsort()
     strength, loss = strength[order], loss[order]
+    # The neighbours in order are the two candidates.
     right = torch.searchsorted(strength, events).clamp(max=len(strength) - 1)
     lower = (right - 1).clamp(min=0)
     nearer = torch.where(

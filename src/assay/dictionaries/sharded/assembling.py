@@ -106,6 +106,8 @@ def _put_latents(
     columns, else side by side."""
     for run, its in enumerate(value):
         if columns:
+            # An encoder is stored input by input in the file, so that a few latents are a short
+            # piece of each of its rows.
             for i, row in enumerate(its):
                 _put(out, start + 4 * ((run * len(its) + i) * width + first), row)
         else:

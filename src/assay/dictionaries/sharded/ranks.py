@@ -65,6 +65,7 @@ class Circle:
 
     def barrier(self) -> None:
         """Wait until every rank has come so far."""
+        # A sum ends for nobody before all have given their part.
         self.sum(torch.zeros(1, device=_device(self.group)))
 
     def _reduced(self, value: torch.Tensor, op: Any) -> torch.Tensor:

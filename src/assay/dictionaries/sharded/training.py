@@ -96,6 +96,7 @@ def train_sharded(
         "batch": batch,
         "seed": index(seed),
         "rows": list(rows.shape),
+        # A number that other data would hardly share: it stands for the rows themselves.
         "scale": scale,
     }
     normalisation = {"mean": mean[None], "scale": torch.tensor([scale])}
@@ -230,6 +231,8 @@ def measure(
         fired |= codes.fired()
     total, squares = ranks.rows.sum(total), ranks.rows.sum(squares)
     dead = ranks.latents.sum((~fired).sum()[None])
+    # Σ‖x − x̄‖² = Σ‖x‖² − ‖Σ x‖²/n below: one pass, and no digits lost, as sums are float64 and x
+    # is nearly centred.
     rows, error, on = sums.tolist()
     return Measured(
         error / float(squares - total.square().sum() / rows), on / rows, int(dead), int(rows)

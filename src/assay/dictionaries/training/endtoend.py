@@ -226,6 +226,7 @@ class Through:
             mse = squared_error(x, x_hat)
             # The method's loss has the squared error once; so it weighs `local` in all.
             total = total + (self.local - 1) * mse
+            # Out of place, so that the gradient finds its way from the model to what is put in.
             new = acts.index_put((keep,), x_hat[0].to(acts) / self.scale + self.mean.to(acts))
             spliced = spliced_run(
                 self.subject, self.site, self.passage, new, also=self.after, gradients=True
@@ -271,6 +272,7 @@ class Through:
         final, head = spliced.final, self.clean.head
         assert final is not None and self.clean.final is not None and head is not None
         pull = torch.zeros_like(final)
+        # Without each window's last position, after which no token is known.
         true, spliced_final, back = (
             t.detach()[:, :-1].flatten(0, 1) for t in (self.clean.final, final, pull)
         )

@@ -150,6 +150,7 @@ class Watch:
         if beyond := [a for a in self.at if not 0 <= a <= steps]:
             raise SpecError(f"watch={self.name!r} asks for steps {beyond} of a training of {steps}")
         first = self.value(params)
+        # NaN until its step comes: 0 would look like a value.
         room = torch.full(
             (len(first), len(self.at), *first.shape[1:]),
             torch.nan,

@@ -138,6 +138,7 @@ def check_settings(*, lr: float, seed: int, **sizes: int) -> None:
 
 
 def _finite(value: object) -> bool:
+    # To Python True is the number 1.
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -162,6 +163,8 @@ def _matrix(acts: Array) -> Float[torch.Tensor, "n d"]:
             rows = (
                 acts.detach().to("cpu", torch.float32)
                 if isinstance(acts, torch.Tensor)
+                # Copied only where it has to be: torch shares an array's memory, and warns of one
+                # that may not be written to.
                 else torch.from_numpy(np.require(acts, np.float32, ["C", "W"]))
             )
         finite = bool(rows.isfinite().all())

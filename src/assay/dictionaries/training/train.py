@@ -179,6 +179,7 @@ def group(
     loss_arguments = wants(method.loss)
     _check(method, loss_arguments, d_out)
     state = start(runs.seeds, method, d, d_out, rows)
+    # After the start, which has to know the whole width to draw the rows of this shard.
     method = method if rows is None else replace(method, width=rows.stop - rows.start)
     names = tuple(name for name in state if name not in FIXED)
     if unknown := sorted(set(method.frozen) - set(names)):
@@ -205,6 +206,8 @@ def group(
         state[w.name] = w.start(
             _select_stored(state), steps, [name for name in state if "." not in name]
         )
+    # Several learners may scale λ, p-annealing and a target L0 for instance: their factors
+    # multiply.
     factors = [name for name in state if name.endswith(".factor") and not name.startswith("adam.")]
     dtype = PRECISIONS[method.products]
     rate = method.rate or warm_up_decay(steps, method.warm_up, method.decay)
@@ -280,6 +283,7 @@ def group(
             unit_rows(state["W_dec"])
         if method.near is not None:
             keep_near(state["W_dec"], state["start.W_dec"], method.near)
+        # After the step, which knows nothing of bounds: projected descent.
         if isinstance(method.nonlinearity, Confined):
             method.nonlinearity.confine(state)
         if learners:
@@ -310,6 +314,8 @@ def group(
             "frozen": list(method.frozen),
             "near": method.near,
         }
+    # What else was stored, a watch's or a policy's, must not be taken for a parameter of the
+    # nonlinearity that reads the file.
     known_names = {*names, *FIXED, *read.init(1, method.width)}
     if extra_names := sorted(name for name in state if "." not in name and name not in known_names):
         header["beside"] = extra_names
@@ -424,6 +430,8 @@ def _fastest(method: Method, d_out: int | None, sparsely: bool) -> Kernel:
     few = kernel_for(method.loss, method.nonlinearity, method.width) is sparse
     return (
         sparse
+        # Of transcoders there is no dense kernel by hand, only autograd's: where few features are
+        # on for certain, there is nothing to go back and forth between.
         if few and d_out is not None
         else ByDensity(dense, sparse, PRECISIONS[method.products], first=few)
     )
