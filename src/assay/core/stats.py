@@ -344,8 +344,8 @@ def _sweep(m: Means, side: str, x: Quantity, y: Quantity) -> tuple[np.ndarray, n
 
 
 def _interpolate(x: np.ndarray, y: np.ndarray, points: np.ndarray, log_y: bool) -> np.ndarray:
-    """y at `at` along each draw's sweep, straight lines between nodes; NaN outside. x, y [draw,
-    node]; at [draw, point]."""
+    """y at `points` along each draw's sweep, straight lines between nodes; NaN outside. x, y [draw,
+    node]; points [draw, point]."""
     # Not np.interp: x differs from draw to draw. One pass over stretches does all draws at once.
     order = np.argsort(x, axis=1)
     x, y = np.take_along_axis(x, order, 1), np.take_along_axis(np.log(y) if log_y else y, order, 1)

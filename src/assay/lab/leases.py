@@ -143,8 +143,8 @@ class Unchanged:
         self._seen: dict[str, tuple[object, float]] = {}
 
     def seconds(self, name: str, look: object, current_time: float) -> float:
-        """Give the seconds for which it has looked like this; `now` is the time before it was
-        read."""
+        """Give the seconds for which it has looked like this; `current_time` is the time before it
+        was read."""
         observation = self._seen.get(name)
         if observation is None or observation[0] != look:
             self._seen[name] = observation = (look, current_time)

@@ -267,8 +267,8 @@ def heads(
     read_stream: Callable[[Reader], torch.Tensor],
     changed_readers: Set[Reader],
 ) -> tuple[tuple[Float[torch.Tensor, "run b s d"], ...], Float[torch.Tensor, "run b h s s"]]:
-    """Give what each head of a block writes from the stream x, and its pattern; slots in `asked`
-    read what `shown` gives them."""
+    """Give what each head of a block writes from the stream x, and its pattern; slots in
+    `changed_readers` read what `read_stream` gives them."""
     p = {name: params[name][:, layer] for name in BLOCK if name in params}
     z, pattern = _attention(p, layer, x, read_stream, changed_readers, turned="W_pos" not in params)
     return torch.einsum("rbshe,rhed->rbhsd", z, p["W_O"]).unbind(2), pattern

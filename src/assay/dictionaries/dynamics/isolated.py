@@ -130,7 +130,7 @@ def adam(
     count: int,
     rng: np.random.Generator,
 ) -> tuple[Float[np.ndarray, "step feature"], Float[np.ndarray, "step"]]:
-    """Densities of `count` lone features after the steps `at` of Adam on batches, and their mean
+    """Densities of `count` lone features after these `steps` of Adam on batches, and their mean
     cosine κ; s = λ = 1, b₀ = 0.
 
     All features see the same batches and never each other; starts are random unit directions.
