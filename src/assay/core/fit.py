@@ -241,7 +241,7 @@ def _finish(group: Group, book: _Book) -> Trained:
 
 
 def watched(group: Group, names: Sequence[str], moments: Sequence[int]) -> Group:
-    """Let a group also keep these parameters as they are after so many steps (`moments`), as NAME/at
+    """Let a group also keep these parameters as they are after the steps `moments`, as NAME/at
     [run, moment, …]; 0 is the start.
 
     A resume goes on with them: they are part of its state.

@@ -635,8 +635,8 @@ def serve() -> None:
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches every process of the terminal; the parent stops us
-    # Descriptor 1 is the answers' alone: whatever prints to it, C libraries too, goes to standard
-    # error.
+    # Answers keep a copy of descriptor 1 for themselves, and 1 becomes standard error: what
+    # experiments and C libraries print does not get among them.
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
     tasks: queue.Queue[str] = queue.Queue()

@@ -68,6 +68,7 @@ def at_capacities(
         return loss(p) / group.state["unit"] + terms.sum(-1)
 
     rate, fall = np.full(len(runs), lr), warm_up_decay(inner, 0, 1.0, floor=1e-3)
+    # Each round lets the rate fall anew: multipliers are moved only once the weights have settled.
     group = descent(runs, params, lagrangian, lr=rate, schedule=lambda step: fall(step % inner))
     descend = group.step_fn
     group.state |= {
