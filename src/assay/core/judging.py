@@ -514,8 +514,7 @@ def _outcome(claim: Claim, i: Interval, shift: float = 0.0) -> Outcome:
     """Where the interval lies, moved by `shift`; between bounds it is not moved beyond them."""
     low, high = i.low + shift, i.high + shift
     if claim.bounds is not None:
-        # Moved beyond a bound, a share of 0.99 would come to lie above 1, where no claim could
-        # hold.
+        # Only up to the bounds: the truth cannot lie beyond them.
         low, high = (min(max(x, claim.bounds[0]), claim.bounds[1]) for x in (low, high))
     return _place(claim, low, high)
 

@@ -48,8 +48,8 @@ class Gated:
     ) -> Float[torch.Tensor, "run b f"]:
         """Features [run, b, f]; the gate is strict, and lets no gradient through."""
         magnitude = (z * parameters["r_mag"].exp()[:, None] + parameters["b_mag"][:, None]).relu()
-        # A comparison gives a mask without a gradient: the straight way, not an estimate, so that
-        # b_enc learns from the loss's other terms alone.
+        # A comparison gives a mask without a gradient, and no estimate stands in for it: the gate's
+        # bias learns from the loss's other terms alone.
         return magnitude * (z + b_enc[:, None] > 0)
 
 

@@ -139,8 +139,8 @@ def _explained(
     donated = donors(monthly, runs, bench) if ANOTHER in which else problems
     for i, (spec, problem, donor) in enumerate(zip(runs.specs, problems, donated, strict=True)):
         effort = Effort(inputs=spec.tried, resamples=spec.resamples, candidates=spec.candidates)
-        # Found once, though ours stands in several of the ways below; a failure is none that is
-        # cached, and shows where it is scored.
+        # Worked out once, though several explanations are made of it; an exception is not cached,
+        # and comes again where each is scored.
         ours = cache(partial(monthly.explains().explanation, problem))
         ways = _ways(monthly, spec, problem, donor, ours)
         scores.append({name: _scored(ways[name], problem, spec.seed, effort) for name in which})

@@ -65,7 +65,6 @@ class EffectPenalty:
                 f"{rows.shape[1]} features cannot be shared equally by {len(self.metrics)} "
                 "blocks; take a multiple"
             )
-        # Chunks are views of equal blocks, in order, as `metrics` are.
         return torch.cat(
             [
                 part @ M

@@ -200,7 +200,7 @@ def optimise(
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         nowW, nowb = split(parameters)
         errors, by_b, by_G = _errors(nowW, nowb, density, True, 64)
-        # G = W Wᵀ is symmetric in W: ∂L/∂W = (S + Sᵀ) W with S = ∂L/∂G.
+        # G = W Wᵀ holds W twice: ∂L/∂W = (S + Sᵀ) W with S = ∂L/∂G.
         slope = by_G * weights
         return float(weights @ errors), np.concatenate(
             [((slope + slope.T) @ nowW).ravel(), by_b * weights]

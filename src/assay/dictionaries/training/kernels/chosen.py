@@ -47,7 +47,8 @@ def chosen(
     pull = where_positive(grad @ decoder.mT, features, 0)
     # AuxK takes the error as a constant: it moves dead latents, and adds nothing to `grad`.
     aux = _Aux(loss, error, pre, decoder, more)
-    # After the mask, which would wipe it out: a dead latent is off in `features`.
+    # After the mask, which would wipe it out: a dead latent is off in nearly every row of
+    # `features`.
     aux.add_to(pull)
     grads = gradients(params, centred, features, error, grad, pull)
     aux.add_to_decoder(grads)
@@ -129,6 +130,7 @@ class _Aux:
             None if idle is None else revival(loss, error[r], pre[r], decoder[r], idle[r])
             for r in range(len(error))
         ]
+        # A run without dead latents takes no part, whatever its neighbours have.
         self.found = {r: its for r, its in enumerate(revivals) if its is not None}
         self.loss = torch.zeros(len(error), dtype=error.dtype, device=error.device)
         for r, its in self.found.items():

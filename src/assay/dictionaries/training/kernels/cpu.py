@@ -131,6 +131,9 @@ def in_chunks(
         series, grads = kernel(loss, params, x, nonlinearity, penalty, dtype, more, note)
         return series, {name: value.float() for name, value in grads.items()}
     chunk_series: list[dict[str, torch.Tensor]] = []
+    # Runs of a chunk share a launch, never a sum, so that one that breaks leaves its neighbours
+    # alone. Alone and in a group a run differs by rounding only: a batched product may add up in
+    # another order.
     for a in range(0, runs, size):
         part = {name: value[a : a + size] for name, value in params.items()}
         chunk = slice(a, a + size)

@@ -44,6 +44,8 @@ class ByDensity:
     def apart(self, x: torch.Tensor, width: int) -> bool:
         """Whether runs are computed one by one: where there is a choice. Sparse steps were never
         measured but on a CPU."""
+        # By shapes, never by how many runs there are or how fast the machine is: the path that a
+        # run takes is part of its result, if only in the last digits.
         return x.device.type == "cpu" and x.shape[-2] * width >= WORTH
 
     def __call__(
