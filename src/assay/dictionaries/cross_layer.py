@@ -86,6 +86,8 @@ def replaced(
         features.append(
             torch.relu(stream @ params["W_enc"][:, layer] + params["b_enc"][:, layer, None])
         )
+        # All layers up to this one, each by its features on the stream that the replaced layers
+        # before it made.
         parts = [codes @ params["W_dec"][:, source, layer] for source, codes in enumerate(features)]
         wrote.append(torch.stack(parts).sum(0) + params["b_dec"][:, layer, None])
         stream = stream + wrote[-1]

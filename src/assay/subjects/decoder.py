@@ -275,6 +275,7 @@ def rotated(x: Float[torch.Tensor, "... s e"]) -> Float[torch.Tensor, "... s e"]
     half = x.shape[-1] // 2
     speed = BASE ** (-torch.arange(half, device=x.device) / half)
     angle = torch.arange(x.shape[-2], device=x.device)[:, None] * speed
+    # Halves, not neighbours, are turned together, as in Llama; other models interleave them.
     cos, sin, a, b = angle.cos(), angle.sin(), x[..., :half], x[..., half:]
     return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
 

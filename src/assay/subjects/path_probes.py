@@ -77,6 +77,7 @@ def probe(
         .float()
         .to(readout.gain.device)
     )
+    # E u uᵀ = I: the mean of (g·v)² over pulls is Σ ‖J v‖², by one pull for all directions.
     pull = torch.from_numpy(normal(np.array([seed]), "path-probes", index, tuple(x.shape))[0])
     direct, total = {}, {}
     for kind in norms:
@@ -207,6 +208,7 @@ def ablated(
         )
 
     x = ended(stream)
+    # Both through `ended`: two ways of running differ by rounding, which would look like an effect.
     change = x - ended(changed)
     position_stream, direct = x[row, position], torch.zeros_like(x)
     effects = []

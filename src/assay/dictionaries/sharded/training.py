@@ -294,6 +294,8 @@ def normalised(
 
     def batches(step: int) -> Float[torch.Tensor, "b d"]:
         chosen = draw(step)
+        # All ranks draw the same batch by the seed and take their part of it, so that nothing has
+        # to be sent.
         replica_rows = chosen[bounds(len(chosen), part.ranks.rows.size, part.ranks.rows.place)]
         return (torch.from_numpy(_numbers(rows[replica_rows.numpy()])) - mean) * scale
 

@@ -123,6 +123,7 @@ def _group(
     )
     reads, makes = cell.keys
     if elsewhere:
+        # Batches of training, which come again: a start needs no rows of its own.
         first = [batches(step) for step in range(8)]
         x, y = (torch.cat([batch[name] for batch in first]) for name in (reads, makes))
         forward = prediction(x, y)

@@ -124,6 +124,7 @@ def resample(
     norms count."""
     f = dead.shape[-1]
     error = observation.error()
+    # float64: in a float32 running sum a row of small error would add nothing.
     cumulative = error.square().sum(-1).square().double().cumsum(-1)
     # Inversion: where a uniform number falls in the running sum of weights. Every latent draws,
     # dead or not, so that the draw of one does not depend on which others are dead.
@@ -153,6 +154,7 @@ def resample(
         name: value.to(dead.device).expand_as(state[name])
         for name, value in observation.nonlinearity.init(1, f).items()
     }
+    # Further encoders start equal to W_enc, as before training.
     fresh |= dict.fromkeys(getattr(observation.nonlinearity, "encoders", ()), fresh["W_enc"])
     for name, value in fresh.items():
         state[name][dead] = value[dead]

@@ -29,6 +29,8 @@ def squared_error(
 
     Formula: mean over rows of ‖x − x̂‖² / d
     """
+    # The run axis stays: a mean over it would divide each run's gradient by the number of its
+    # neighbours.
     return (torch.as_tensor(x) - torch.as_tensor(x_hat)).square().mean((-2, -1))
 
 

@@ -352,6 +352,8 @@ def start(
     extra_params = method.nonlinearity.init(len(seeds), width)
     extra_params |= {name: W_enc.clone() for name in getattr(method.nonlinearity, "encoders", ())}
     extra_params |= {"W_skip": torch.zeros(len(seeds), d, target)} if method.skip else {}
+    # b_dec of a transcoder lives where the target does, so the encoder subtracts another vector,
+    # which is not trained.
     extra_params |= {"b_pre": torch.zeros(len(seeds), d)} if d_out is not None else {}
     biases = {"b_enc": torch.zeros(len(seeds), width), "b_dec": torch.zeros(len(seeds), target)}
     return {"W_enc": W_enc, "W_dec": W_dec, **biases, **extra_params}
