@@ -13,6 +13,9 @@ from assay.dictionaries.training.kernels.reference import Note
 from assay.dictionaries.training.kernels.whole import ALONE, Whole
 from assay.dictionaries.training.losses import Loss, Params
 
+TINY = 2.0**-126
+"""The smallest length that is divided by, so that a part of length 0 has gradient 0, as autograd
+has it; float32's least normal number."""
 where_positive = torch.ops.aten.threshold_backward
 """(gradient, output, 0): the gradient where output > 0, in one pass."""
 

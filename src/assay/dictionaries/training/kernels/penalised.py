@@ -13,6 +13,7 @@ from assay.dictionaries.selection import TopK
 from assay.dictionaries.training.anneal import PAnneal
 from assay.dictionaries.training.effects import EffectPenalty
 from assay.dictionaries.training.kernels.parts import (
+    TINY,
     curves,
     error_of,
     gradients,
@@ -92,7 +93,9 @@ def weighted(
     pull = where_positive((grad @ decoder.mT).add_((share * whole)[:, None].to(dtype)), features, 0)
     grads = gradients(params, centred, features, error, grad, pull)
     total = features.sum(1).float()
-    units = torch.cat([part / length for part, length in zip(rows, lengths, strict=True)], -1)
+    units = torch.cat(
+        [part / length.clamp_min(TINY) for part, length in zip(rows, lengths, strict=True)], -1
+    )
     grads["W_dec"] = grads["W_dec"].float() + (share * total)[..., None] * units
     series = curves(error, features, note)
     series["loss"] = series["mse"] + share[:, 0] * (total * whole).sum(-1)

@@ -22,7 +22,7 @@ from assay.dictionaries.training import losses
 from assay.dictionaries.training.anneal import PAnneal
 from assay.dictionaries.training.auxiliary import Matryoshka
 from assay.dictionaries.training.kernels.active import Active, Codes, above, largest
-from assay.dictionaries.training.kernels.parts import revival
+from assay.dictionaries.training.kernels.parts import TINY, revival
 from assay.dictionaries.training.kernels.reference import NOTHING, Note, Step
 from assay.dictionaries.training.kernels.whole import ALONE, Whole
 from assay.dictionaries.training.losses import L1Weighted, Loss, Params
@@ -314,7 +314,7 @@ def _relu(
         series["loss"] = series["mse"] + share * whole.sum_all((total * length).sum())
         pull += share * length[active.latent]
         steeper = (share * total)[:, None] * torch.cat(
-            [part / its for part, its in zip(parts, lengths, strict=True)], -1
+            [part / its.clamp_min(TINY) for part, its in zip(parts, lengths, strict=True)], -1
         )
     else:
         series["loss"] = series["mse"] + share * whole.sum_all(values.sum())
