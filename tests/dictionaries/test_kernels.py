@@ -127,6 +127,16 @@ def test_curves_say_what_they_claim(kernel, loss, nonlinearity):
 
 
 @every
+def test_a_decoder_row_of_length_0_has_the_gradient_that_autograd_has(kernel, loss, nonlinearity):
+    params, x, penalty = make(nonlinearity)
+    loss, more = asked(loss, params)
+    params["W_dec"][0, 3] = 0
+    _, gradients = reference.autograd(loss, params, x, nonlinearity, penalty, torch.float32, more)
+    _, found = kernel(loss, params, x, nonlinearity, penalty, torch.float32, more)
+    close(found, gradients, 1e-6)
+
+
+@every
 def test_a_dictionary_with_nothing_on(kernel, loss, nonlinearity):
     params, x, penalty = make(nonlinearity)
     loss, more = asked(loss, params)

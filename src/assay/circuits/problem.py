@@ -68,7 +68,7 @@ class Problem:
         self, tokens: Int[np.ndarray, "n s"], params: Params | None = None, **changed: Any
     ) -> Apart:
         """Run the model, or another with as many logits, part by part and without gradients;
-        `changed` as in `parts.apart`."""
+        `changed` as in `parts.run_by_parts`."""
         with torch.no_grad():
             return run_by_parts(
                 params or self.params,

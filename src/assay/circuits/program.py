@@ -98,7 +98,7 @@ class Program:
         """Run the causal graph: every variable at each position; those that are given are set, and
         what follows from them follows.
 
-        Where rules are `wanted`, only the variables that these are computed from.
+        Where `rules` are given, only the variables that these are computed from.
 
         Raises: SpecError where a function raises, does not end, or gives something else than a
         number for each position."""

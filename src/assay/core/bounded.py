@@ -59,6 +59,8 @@ def bounded_mean(
     sides = [(_quantiles(x, bounds[0]), _quantiles(x, bounds[1])) for x in factors]
 
     def limits(error: float) -> Bounds:
+        # Of two factors: the limits of each by itself, as distances from the estimate, add up as
+        # independent errors do.
         below = sum(max(0.0, estimate - low(error / 2)) ** 2 for low, _ in sides)
         above = sum(max(0.0, high(1 - error / 2) - estimate) ** 2 for _, high in sides)
         return max(bounds[0], estimate - math.sqrt(below)), min(
@@ -74,11 +76,14 @@ def _quantiles(x: np.ndarray, bound: float) -> Callable[[float], float]:
     values, times = np.unique(np.append(x, bound), return_counts=True)
     if len(values) == 1:
         return lambda q: bound
+    # Sums of Dirichlet weights are Beta: those of the units on the greater value, of all.
     if len(values) == 2:  # a Beta distribution, exactly
         return lambda q: float(
             values[0] + (values[1] - values[0]) * scipy.special.betaincinv(times[1], times[0], q)
         )
     weights, total = _weights(len(x)) if len(x) <= _KEPT else _weights.__wrapped__(len(x))
+    # Sorted, so that the order in which units come does not decide which of them draws which
+    # weights.
     means = np.sort(weights @ np.append(np.sort(x), bound) / total)
     return lambda q: _quantile(means, q)
 
@@ -88,6 +93,8 @@ def _weights(n: int) -> tuple[Float[np.ndarray, "draw unit"], Float[np.ndarray, 
     """Draw weights of n units and the bound, proportional to w ~ Dirichlet(1, …, 1), with their
     sums; all claims on n units share them."""
     raw = np.random.Philox(key=(_STREAM << 64) + n).random_raw(DRAWS * (n + 1)) >> np.uint64(11)
+    # Exponential numbers over their sum are Dirichlet(1, …, 1). Half a step above 0 keeps the
+    # logarithm finite.
     weights = -np.log((raw.astype(np.float64).reshape(DRAWS, n + 1) + 0.5) / 2.0**53)
     return weights, weights.sum(1)
 
@@ -108,4 +115,5 @@ def _widest_error(limits: Callable[[float], Bounds], edge: float) -> float:
         middle = (low + high) / 2
         least, greatest = limits(math.exp(middle))
         low, high = (middle, high) if least <= edge <= greatest else (low, middle)
+    # Beyond one in so many the draws know nothing.
     return max(math.exp(low), 1 / DRAWS)

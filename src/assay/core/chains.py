@@ -115,6 +115,7 @@ def flags(
     broken = ~np.isfinite(v).all(-1) | ~np.isfinite(moved)
     with np.errstate(invalid="ignore", over="ignore"):
         error = np.nan_to_num(standard_error(v))
+        # One chain has no error: then any number below 0 counts.
         negative = v.mean(-1) < -2 * error
         moving = np.abs(moved) > drift_at
         large = (
@@ -142,6 +143,7 @@ def plateau(
     for axis in (0, 1):
         g, out = np.moveaxis(grid, axis, 0), np.zeros_like(np.moveaxis(flat, axis, 0))
         for i in range(len(g) - 2):
+            # All three neighbours belong to it, and a cell to any triple that it is in.
             out[i : i + 3] |= np.ptp(g[i : i + 3], axis=0) <= within * np.abs(g[i + 1])
         flat &= np.moveaxis(out, 0, axis)
     return flat

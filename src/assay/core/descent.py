@@ -48,6 +48,8 @@ class Adam:
     ):
         shares = {name: np.broadcast_to(share, len(lr)) for name, share in (decay or {}).items()}
         changes = np.any([np.diff(rates) != 0 for rates in (lr, *shares.values())], axis=0)
+        # The fused kernel takes one rate a call, so neighbouring runs of one rate go together, as
+        # views.
         edges = [0, *(np.flatnonzero(changes) + 1).tolist(), len(lr)]
         self.names, self.stretches = tuple(names), list(itertools.pairwise(edges))
         self.betas, self.eps, self.apart = betas, eps, bool(decay)
@@ -60,6 +62,7 @@ class Adam:
                     [state[prefix + name].detach()[a:b] for name in group_names]
                     for prefix in ("", "adam.m.", "adam.v.")
                 )
+                # A copy would be stepped in the place of the state.
                 assert all(p.is_contiguous() for p in params), names
                 counts = [torch.zeros((), dtype=torch.float32, device=p.device) for p in params]
                 self.groups.append(
@@ -183,6 +186,7 @@ def descent(
         )
         if clip < math.inf:
             norm = torch.stack([g.flatten(1).square().sum(1) for g in grads.values()]).sum(0).sqrt()
+            # Each run by its own norm: over all of them, one run's spike would slow its neighbours.
             scale = (clip / norm.clamp_min(1e-12)).clamp_max(1.0)
             grads = {n: g * scale.view(-1, *[1] * (g.ndim - 1)) for n, g in grads.items()}
         with torch.no_grad():

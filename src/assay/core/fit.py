@@ -163,8 +163,10 @@ def fit(
         parts |= {f"{i}.book.{k}": v for i, b in enumerate(books) for k, v in b.dump().items()}
         slot.save(step, parts)
 
+    # Reports are few, since each waits for the device.
     every = max(1, steps // 200)
     for step in range(start, steps):
+        # Once for all groups, which see one and the same batch.
         batch = _to(batches(step), bench.device)
         for g, book in zip(groups, books, strict=True):
             out = g.step_fn(g.state, batch, step)
@@ -214,15 +216,21 @@ class _Book:
                 f"a loss has one number for each of {runs} runs, shape ({runs},), got shape "
                 f"{got}; average over all but runs"
             )
+        # Never taken back: a run that was once not finite may look sound again, with parameters
+        # that mean nothing. Others go on untouched.
         self.diverged |= ~series["loss"].detach().isfinite()
         self.last = series["loss"].detach()[0]
         if self.next >= len(self.at):
             return
         probe = int(self.at[self.next])
+        # A mean over a window, since the loss of a single batch is noise; never over steps before
+        # the last probe.
         first = max(int(self.at[self.next - 1]) if self.next else 0, probe - self.window) + 1
         if step < first:
             return
         for name, values in series.items():
+            # On the device, and in float64: sums do not wait for it, nor lose digits over many
+            # steps.
             values = values.detach().double()
             self.sums[name] = self.sums[name] + values if name in self.sums else values.clone()
         if step == probe:
@@ -269,8 +277,8 @@ def _finish(group: Group, book: _Book) -> Trained:
 
 
 def watched(group: Group, names: Sequence[str], moments: Sequence[int]) -> Group:
-    """Let a group also keep these parameters as they are after `at` steps, as NAME/at [run, moment,
-    …]; 0 is the start.
+    """Let a group also keep these parameters as they are after the steps `moments`, as NAME/at
+    [run, moment, …]; 0 is the start.
 
     A resume goes on with them: they are part of its state.
     """

@@ -62,6 +62,8 @@ def wrong(folder: Path, mapped: Collection[str] = ()) -> str:
     only the size is compared."""
     key = (folder, frozenset(mapped))
     try:
+        # Before files are read: one that changes meanwhile has another state the next time, and is
+        # hashed again.
         state = _state(folder)
         if _verified_states.get(key) == state:
             return ""
@@ -142,6 +144,8 @@ class Mapped:
         if self._left.any():
             first = self._start + np.asarray(index, np.int64) * width * self._array.itemsize
             last = first + width * self._array.itemsize - 1
+            # Marks of beginnings and ends, summed up: blocks that any row touches, without a list
+            # of each row's.
             touched = np.zeros(
                 len(self._left) + 1, int
             )  # +1 where a row's blocks begin, −1 after they end

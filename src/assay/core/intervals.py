@@ -135,6 +135,8 @@ def interval(
     ]
     parts = tuple(_jackknife(x) for x in left_out)
     variance = parts[0]
+    # Owen's pigeonhole: leaving out rows and leaving out columns both count what the cells vary by,
+    # so V_ab, from leaving out single cells, is taken off once.
     if factors == 2:
         each_cell = cells.apply(statistic, cells.total - cells.columns[cells.present])
         left_out.append(each_cell)
@@ -148,10 +150,14 @@ def interval(
     whole = np.isfinite(theta) and all(np.isfinite(x).all() for x in left_out)
     boot = [float("nan")] * 2
     if finite.any():
+        # A plain percentile interval of n units is too narrow: the draws have variance (n − 1)/n of
+        # s², and normal tails in place of t's. The percentiles are moved outwards by both.
         tail = scipy.special.ndtr(-t * np.sqrt(smaller / (smaller - 1)))
         boot = [float(q) for q in np.quantile(values[finite], [tail, 1 - tail])]
     return Interval(
         estimate=float(theta),
+        # The hull: whichever of the three a skewed or short sample misleads, the claim must stand
+        # by all.
         low=min(boot[0], *student[::2]),
         high=max(boot[1], *student[1::2]),
         boot_low=boot[0],
@@ -198,8 +204,12 @@ def counts(
     if n == 1:
         return np.ones((draws, 1), dtype=np.int64)
     bits = bits or _stream(position, n)
+    # ⌊u n / 2³²⌋ of a 32-bit u: uniform but for n/2³², with exactly one raw number a pick.
+    # Rejection would be exact, but how much of the stream a draw uses would then vary, and chunks
+    # would not agree.
     raw = bits.random_raw(draws * n) >> np.uint64(32)
     picked = ((raw * np.uint64(n)) >> np.uint64(32)).astype(np.int64).reshape(draws, n)
+    # Each draw counts in bins of its own, so that one bincount does them all.
     offset = np.arange(draws)[:, None] * n
     return np.bincount((picked + offset).ravel(), minlength=draws * n).reshape(draws, n)
 
@@ -269,6 +279,7 @@ def _hall(q: float, third: Numbers, variance: Numbers) -> Numbers:
     cumulant and variance."""
     with np.errstate(all="ignore"):
         c = third / variance**1.5
+        # For c → 0 this is q, but 0/0 in floating point; small c is put aside below.
         bent = 3 / c * (np.cbrt(1 + c * (q - c / 6)) - 1)
     return np.where(np.isfinite(c) & (np.abs(c) >= 1e-6), bent, q)
 
@@ -300,6 +311,8 @@ class _Cells:
                     f"term {name!r} is infinite in {int(np.isinf(x).sum())} places; a mean of "
                     "it means nothing"
                 )
+        # A cell counts in all terms or in none: a ratio of means over different units would be of
+        # neither.
         present = np.logical_and.reduce([~np.isnan(x).any(-1) for x in flat.values()])
         if not present.any():
             raise ClaimError(
@@ -348,6 +361,7 @@ class _Cells:
         """The statistic of the means that belong to these weighted sums."""
         weight = sums[:, -1:]
         with np.errstate(all="ignore"):
+            # A draw may pick no cell that is there; its mean is undefined, not 0.
             means = self.reference + sums[:, :-1] / np.where(weight > 0, weight, np.nan)
             means_by_name, offset = {}, 0
             for name, shape in self.shapes.items():

@@ -56,6 +56,8 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     what a later one would find.
     Raises: ClaimError when the claim cannot be computed on these arms.
     """
+    # Controls are asked without gates: one that satisfies the claim discredits it, converged or
+    # not. A planted effect must be found under the same gates as the claim.
     verdict, i = _judge_arm(claim, claim.of, arms, level, scope, gated=True)
     controls = {name: _judge_arm(claim, name, arms, level, scope) for name in claim.must_fail}
     planted = {
@@ -79,10 +81,13 @@ def _with_power(
 ) -> Verdict:
     """The verdict with what would have been found: controls and planted effects have to come out as
     they must, too, in the same experiment, their true values being those that were measured."""
+    # No spread is known from which experiments could be simulated.
     if verdict.reason.startswith("too few") or (not i.variance and claim.bounds is None):
         return verdict
 
     def met(v: Verdict, arm_interval: Interval, holds: bool) -> float:
+        # Undecided for another reason than width, an arm would be so again, however many units
+        # there are.
         judged = not v.reason or v.reason == "interval straddles"
         return (
             power.chance(claim, arm_interval, arm_interval.estimate, level)[0 if holds else 1]
@@ -167,6 +172,7 @@ def _judge_arm(
     if bad:
         before, arm_reader = arm_reader, Others(arms, name, claim.where, without=bad)
         run_count = arm_reader.take(name).sizes.get("run", 0)
+        # More than a quarter lost is no accident, and no bound on the lost ones is worth trying.
         survived = len(bad) <= _units_of(before.take(name), unit) / 4
         data = (
             _read(claim, name, arm_reader)
@@ -177,6 +183,8 @@ def _judge_arm(
     i = _interval(claim, data, level)
     outcome = _outcome(claim, i)
     tie_text = _describe_ties(claim, data, i)
+    # What diverged is not missing at random: the outcome has to stand if the lost units had been
+    # the worst on either side.
     if bad and survived:
         survived = _worst_cases_agree(claim, data, unit, len(bad), i, outcome, level)
     gates = (
@@ -184,6 +192,7 @@ def _judge_arm(
         if gated and i.n[0]
         else {}
     )
+    # `not <=`, so that NaN does not pass.
     if i.n[0] and not i.undefined <= UNDEFINED:
         gates["overlap"] = False
     if gated and name == claim.of and name in claim.half and outcome != "undecided":
@@ -196,6 +205,7 @@ def _judge_arm(
     requested = (
         n | {unit: n[unit] + len(bad)} if unit in n else n
     )  # where enough were asked for, what lacks is what diverged
+    # Too few units because some diverged is "diverged"; too few that were asked for is "too few".
     survived = survived and all(n[u] >= fewest for u in n if requested[u] >= fewest)
     available = {u: max(len(data.levels[u]), n[u]) for u in n}
     reason, price = _reason(claim, i, requested, available, fewest, survived, gates, outcome, level)
@@ -207,6 +217,8 @@ def _judge_arm(
                 "theorem as Exact"
             ),
         )
+    # Equal numbers are otherwise no ground for a verdict. Here their equality is the finding: the
+    # arm changed nothing.
     if reason == TIES and outcome == "fails" and _identical(claim, arm_reader, i):
         reason, price = IDENTICAL, None
     limits = (
@@ -286,6 +298,7 @@ def _with_others(
 ) -> Verdict:
     """The verdict after its controls, planted effects and all other arms have spoken; the first
     reason that applies is kept."""
+    # The arm itself could not be judged, which is said before anything about its company.
     early = verdict.reason.startswith(("too few", "diverged", "gate", TIES, IDENTICAL))
     for name, v in planted.items():
         if v.outcome != "holds" and not early:
@@ -298,6 +311,7 @@ def _with_others(
                 reason=f"planted {name} not found",
                 price=prices.of_arm(name, price),
             )
+    # Only what holds can be unspecific: what fails needs no control.
     if verdict.outcome != "holds":
         return verdict
     passing = [name for name, v in controls.items() if v.outcome == "holds"]
@@ -434,6 +448,7 @@ def _describe_ties(claim: Claim, data: Table, i: Interval) -> str:
     points = i.points[np.isfinite(i.points)]
     if len(claim.units) == 2 or claim.statistic is not mean or not len(points):
         return ""  # what a ratio or a slope is of one unit by itself is no unit's number
+    # Twelve digits: numbers that are one but for the order of a sum count as ties.
     _, times = np.unique([float(f"{x:.12g}") for x in points], return_counts=True)
     return (
         f"{times.max()} of {len(points)} {plural(claim.units[0], len(points))} have the same number"
@@ -499,6 +514,7 @@ def _outcome(claim: Claim, i: Interval, shift: float = 0.0) -> Outcome:
     """Where the interval lies, moved by `shift`; between bounds it is not moved beyond them."""
     low, high = i.low + shift, i.high + shift
     if claim.bounds is not None:
+        # Only up to the bounds: the truth cannot lie beyond them.
         low, high = (min(max(x, claim.bounds[0]), claim.bounds[1]) for x in (low, high))
     return _place(claim, low, high)
 
@@ -520,6 +536,7 @@ def _worst_cases_agree(
     finite = np.flatnonzero(np.isfinite(points))
     if len(points) != len(data.levels[unit]) or not len(finite):
         return False
+    # Copies of real units, since a statistic of several terms needs a whole unit and not a number.
     for worst in (finite[np.argmin(points[finite])], finite[np.argmax(points[finite])]):
         filled = {
             n: np.concatenate([x, np.repeat(x.take([worst], axis), lost, axis)], axis)
@@ -570,6 +587,8 @@ def _half_agrees(
     change = abs(
         full - compute_estimate(Others(arms, claim.of, claim.where, swap=claim.half, without=bad))
     )
+    # As much again as the second half of training moved the value, either way: a run that still
+    # moves may go on or turn back.
     return all(_outcome(claim, i, shift) == outcome for shift in (-change, change))
 
 

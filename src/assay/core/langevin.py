@@ -103,6 +103,10 @@ def langevin(
                 move = root * xi - push
                 if acceptance:
                     energy = energy + _total(gamma / 2 * displacement.square())
+                    # Metropolis and Hastings, one step late: with U the energy, q(w → w') ∝
+                    # exp(−‖w' − w + push(w)‖²/(2 lr)), and the probability min(1, exp(U(w) − U(w'))
+                    # q(w' → w)/q(w → w')). `forth` is the exponent of the way there, ‖ξ‖²/2; `back`
+                    # that of the way back from here.
                     back = back + _total((push - state[f"jump.{n}"]).square() / (2 * eps))
                     forth = forth + _total(xi.square() / 2)
                     state[f"jump.{n}"].copy_(move)
@@ -110,6 +114,7 @@ def langevin(
             if acceptance:
                 more["acceptance"] = (state["energy.before"] - energy - back).clamp(max=0).exp()
                 more["refused"] = (1 - more["acceptance"]) * losses.detach()
+                # ∞ before step 0, so that its acceptance is 1.
                 state["energy.before"].copy_(energy + forth)
         return (losses, more) if more else losses
 
@@ -123,6 +128,8 @@ class _Noise:
     def __init__(self, seeds: np.ndarray, stream: str, shapes: Mapping[str, torch.Size]):
         self.seeds, self.stream, self.shapes = seeds, stream, shapes
         self.sizes = [math.prod(shape) for shape in shapes.values()]
+        # By the size of the parameters alone: which block a step lies in is the same in any
+        # ensemble.
         self.steps = max(1, NUMBERS // sum(self.sizes))
         self.block, self.drawn = -1, torch.empty(0)
 

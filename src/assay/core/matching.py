@@ -30,8 +30,10 @@ def donors(
     if k < 1 or not np.isfinite(covariates).all():
         raise ClaimError(f"donors need k of at least 1 and covariates that are numbers, got k={k}")
     spread = covariates.std(0)
+    # A covariate that is one number throughout tells nobody apart, and must not divide by 0.
     scaled = covariates / np.where(spread > 0, spread, 1.0)
     distance = ((scaled[:, None] - scaled[None]) ** 2).sum(-1)
+    # Infinitely far: nor is a unit its own donor, though at distance 0.
     distance[group[:, None] == group[None]] = np.inf
     if np.isfinite(distance).sum(1).min(initial=k) < k:
         raise ClaimError(
@@ -60,6 +62,7 @@ def spearman(x: Float[np.ndarray, "unit"], y: Float[np.ndarray, "unit"]) -> floa
     products = np.dot(ranks, ranks.T) * (1 / (len(x) - 1))
     (a, across), (_, b) = products.tolist()
     return (
+        # Two divisions in this order, as in SciPy: one by √(a b) may differ in the last bit.
         min(max(across / math.sqrt(b) / math.sqrt(a), -1.0), 1.0)
         if a > 0 and b > 0
         else float("nan")
@@ -88,4 +91,5 @@ def partial_spearman(
 
     a, b = compute_residual(x), compute_residual(y)
     size = np.sqrt((a @ a) * (b @ b))
+    # Residuals that are rounding alone would correlate at random.
     return float(a @ b / size) if size > 1e-9 * len(x) else float("nan")

@@ -29,6 +29,7 @@ def depth(loss: Curve) -> Float[np.ndarray, "*runs"]:
     neither."""
     speed = -np.diff(loss, axis=-1)
     top = speed.max(-1, keepdims=True)
+    # A slow stretch after the fastest descent is the end of training, not a plateau on the way.
     before = np.arange(speed.shape[-1]) <= speed.argmax(-1)[..., None]
     slowest = np.where(before, speed, np.inf).min(-1)
     with np.errstate(all="ignore"):
@@ -48,6 +49,8 @@ def pace(loss: Curve) -> tuple[Float[np.ndarray, " time"], Float[np.ndarray, "*r
     losses = np.stack([np.interp(times, steps, curve) for curve in flat])
     with np.errstate(all="ignore"):
         falling = -np.gradient(losses, np.log(times), axis=-1) / flat[:, :1]
+    # How many points each window really has: fewer at the ends, where zeros would pull the mean
+    # down.
     weights = np.convolve(np.ones(POINTS), np.ones(AVERAGED), "same")
     smooth = np.stack(
         [np.convolve(curve, np.ones(AVERAGED), "same") / weights for curve in falling]
@@ -93,6 +96,8 @@ def standing(
         flat = np.abs(np.gradient(np.log(loss), np.log(times), axis=-1)) < slope
     plateaus = np.full((len(loss), most, 2), -1)
     for run, mask in enumerate(flat):
+        # A 0 on either side makes every stretch begin and end within: changes come in pairs, first
+        # index and one past the last.
         edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))).reshape(
             -1, 2
         ) - [0, 1]

@@ -82,6 +82,7 @@ def detectable(
     (low, high), _ = edges(claim)
     if i.df < 1 or not math.isfinite(i.variance):
         return NOTHING
+    # Without bounds a far point stands for infinity; there the claim must be found, or it never is.
     reach = _FAR * math.sqrt(i.variance)
     least, greatest = claim.bounds or (high - reach, low + reach)
     sure = greatest if math.isinf(high) else least if math.isinf(low) else (low + high) / 2
@@ -120,6 +121,8 @@ def enough(
             and max(chance(claim, more, i.estimate, level)) >= CHANCE
         )
 
+    # Doubled until it is enough, then halved into: more units decide more often, but for the noise
+    # of simulation.
     high = least
     while not decided(high):
         if high >= MOST:
@@ -208,12 +211,14 @@ def _between(
     that number is; all others lie on the lesser. Numbers beyond seven standard deviations are left
     out."""
     least, width = bounds[0], bounds[1] - bounds[0]
+    # Units on one of the two bounds: a binomial number of them on the greater.
     share = (truth - least) / width
     reach = 7 * math.sqrt(n * share * (1 - share)) + 7
     k = np.arange(max(0, math.floor(n * share - reach)), min(n, math.ceil(n * share + reach)) + 1)
     with np.errstate(all="ignore"):
         low = np.where(k > 0, scipy.special.betaincinv(k, n - k + 1, (1 - level) / 2), 0.0)
         high = np.where(k < n, scipy.special.betaincinv(k + 1, n - k, (1 + level) / 2), 1.0)
+        # P(K ≥ k) = I_p(k, n − k + 1), whose difference at k and k + 1 is P(K = k).
         so_many = np.where(k > 0, scipy.special.betainc(k, n - k + 1, share), 1.0)
         more = np.where(k < n, scipy.special.betainc(k + 1, n - k, share), 0.0)
     return least + width * low, least + width * high, so_many - more
@@ -241,6 +246,7 @@ def _hull(i: Interval, level: float) -> tuple[Worlds, Worlds]:
         interaction = (shared - i.parts[0] / b - i.parts[1] / a) / (1 - 1 / a - 1 / b)
         variance = np.maximum(variances[0] + variances[1] - shared, np.maximum(*variances))
         second = second + max(0.0, interaction)
+    # The same expansion of the percentiles as in `intervals`.
     estimate, z = math.sqrt(i.variance) * draws[0].mean, t * math.sqrt(n / (n - 1))
     with np.errstate(all="ignore"):
         skew, tails = boot_third / second**1.5, boot_fourth / second**2
@@ -280,6 +286,7 @@ def _draw_moments(n: int) -> _Drawn:
     square = off * off
     second, third, fourth = square.mean(1), (square * off).mean(1), (square * square).mean(1)
     unbiased = n * n / ((n - 1) * (n - 2)) * third if n > 2 else 0 * third
+    # Mirrored experiments share what is even in the units and turn the sign of what is odd.
     even, odd = (second * n / (n - 1), fourth - 3 * second**2), (x[:, 0], unbiased, third)
     variance, tails = (np.concatenate([v, v]) for v in even)
     mean, skew, boot = (np.concatenate([v, -v]) for v in odd)

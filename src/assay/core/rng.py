@@ -13,6 +13,8 @@ from jaxtyping import Float, Int, Shaped
 
 @lru_cache(maxsize=4096)
 def _key(seed: int, stream: str) -> tuple[int, int]:
+    # The name is the key: streams need no registry, and no two of them can overlap but by a
+    # collision of hashes.
     digest = hashlib.sha256(f"{seed}/{stream}".encode()).digest()
     return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:16], "little")
 
@@ -67,6 +69,8 @@ def normal_rows(
     def draw(seed: int) -> np.ndarray:
         numbers = generator(seed, stream, index)
         for first in range(0, rows.start, 2**14):
+            # Normal numbers take a varying number of raw ones, so that a stream cannot be entered
+            # half way.
             numbers.standard_normal((min(2**14, rows.start - first), d), np.float32)
         return numbers.standard_normal((rows.stop - rows.start, d), np.float32)
 

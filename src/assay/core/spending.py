@@ -97,12 +97,17 @@ def boundaries(
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     for n in units:
         share, already = n / units[-1], bounds[-1].spent if bounds else 0.0
+        # Sums of independent increments: between two looks the sum moves by a normal step of this
+        # size.
         step = math.sqrt(share - before)
         edge = _edge(points, density, step, (spent(share, alpha) - already) / 2)
         if n < units[-1]:
+            # A z of `early`, in the units of the sum.
             edge = max(edge, early * math.sqrt(share))
         probability = 2 * float(density @ scipy.special.ndtr((points - edge) / step))
         bounds.append(Boundary(share, already + probability, edge / math.sqrt(share)))
+        # What is left inside the boundary goes on: its density at the nodes of Gauss and Legendre,
+        # so that the next integral is a scalar product.
         moved = (
             np.exp(-(((nodes[:, None] * edge - points) / step) ** 2) / 2)
             @ density
@@ -122,6 +127,7 @@ def _edge(
     probability."""
 
     def over(edge: float) -> float:
+        # Compared as logarithms: early looks spend so little that a plain difference would be flat.
         return math.log(
             max(float(density @ scipy.special.ndtr((points - edge) / step)), 1e-300)
         ) - math.log(target)

@@ -155,6 +155,7 @@ def at_matched(
     def statistic(m: Means) -> np.ndarray:
         (xa, ya), (xb, yb) = (_sweep(m, side, x, y) for side in (a, b))
         if at is None:
+            # The overlap of each draw's own sweeps, which move with the units that are drawn.
             low = np.maximum(xa.min(1), xb.min(1))[:, None]
             high = np.minimum(xa.max(1), xb.max(1))[:, None]
             steps = np.linspace(0, 1, 65)
@@ -234,6 +235,7 @@ def budget_ratio(
     """
 
     def statistic(m: Means) -> np.ndarray:
+        # Turned round: budget as a function of y.
         to = np.log if log_y else np.asarray
         (xa, ya), (xb, yb) = (_sweep(m, side, x, y) for side in (a, b))
         if at is None:
@@ -379,6 +381,7 @@ def at_best(
     values = np.moveaxis(score.values.astype(float), axis, 0)[: groups * k]
     values = values.reshape(groups, k, *values.shape[1:]) * (1 if better == "low" else -1)
     values = np.where(np.isnan(values), np.inf, values)
+    # From a place within the group to one among all units.
     indices = values.argmin(1) + k * np.arange(groups).reshape(-1, *[1] * (score.ndim - 1))
     rest = [d for d in score.dims if d != dim]
     where = xr.DataArray(indices, dims=("group", *rest), coords={"group": np.arange(groups)})
@@ -410,6 +413,7 @@ def products(x: xr.DataArray, y: xr.DataArray, over: Sequence[str] = ()) -> dict
         >>> terms["xy"].values
         array([-2., 0., -2.])
     """
+    # E[xy] − E[x]E[y] of numbers far from 0 is a small difference of large ones.
     x, y = x - x.mean(), y - y.mean()
     terms = {"x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y}
     return {name: term.mean([d for d in over if d in term.dims]) for name, term in terms.items()}
@@ -433,6 +437,7 @@ def correlation(m: Means) -> np.ndarray:
     """
     square = [_term(m, t + t) for t in "xy"]
     spread = [s - _term(m, t) ** 2 for s, t in zip(square, "xy", strict=True)]
+    # A draw may pick one unit over and over: its variance is then rounding, and the ratio noise.
     varies = np.logical_and(*(v > _SAME_SQUARE * s for v, s in zip(spread, square, strict=True)))
     size = np.sqrt(np.where(varies, spread[0] * spread[1], np.nan))
     return (_term(m, "xy") - _term(m, "x") * _term(m, "y")) / size
@@ -476,6 +481,7 @@ def normal_errors(off: xr.DataArray) -> np.ndarray:
     if n < 2:
         raise ClaimError(f"a standard error needs at least 2 runs, got {n}")
     t = np.atleast_1d((off.mean("run") * np.sqrt(n) / off.std("run", ddof=1)).values)
+    # By the lower tail, where a p of 1e-200 is still a number; 1 − p would be 1.
     return -np.sign(t) * scipy.special.ndtri(
         np.maximum(scipy.special.stdtr(n - 1, -np.abs(t)), 1e-300)
     )
@@ -511,8 +517,9 @@ def _sweep(m: Means, side: str, x: Quantity, y: Quantity) -> tuple[np.ndarray, n
 
 
 def _interpolate(x: np.ndarray, y: np.ndarray, points: np.ndarray, log_y: bool) -> np.ndarray:
-    """y at `at` along each draw's sweep, straight lines between nodes; NaN outside. x, y [draw,
-    node]; at [draw, point]."""
+    """y at `points` along each draw's sweep, straight lines between nodes; NaN outside. x, y [draw,
+    node]; points [draw, point]."""
+    # Not np.interp: x differs from draw to draw. One pass over stretches does all draws at once.
     order = np.argsort(x, axis=1)
     x, y = np.take_along_axis(x, order, 1), np.take_along_axis(np.log(y) if log_y else y, order, 1)
     out = np.where(np.abs(points - x[:, :1]) <= _SAME, y[:, :1], np.nan)

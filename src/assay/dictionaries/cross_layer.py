@@ -28,6 +28,7 @@ def reachable(layers: int, reach: Reach) -> Float[torch.Tensor, "l k"]:
     if reach not in ("later", "own"):
         raise SpecError(f"features reach 'later' layers too or their 'own' alone, got {reach!r}")
     ones = torch.ones(layers, layers)
+    # Row: the layer that reads; column: the layer written to.
     return ones.triu() if reach == "later" else ones.tril().triu()
 
 
@@ -48,6 +49,7 @@ def written(
     params: Params, features: Float[torch.Tensor, "run l b f"]
 ) -> Float[torch.Tensor, "run l k b d"]:
     """Give what the features of each layer l write to each layer k, biases left out."""
+    # [run, l, 1, b, f] @ [run, l, k, f, d]: features are shared by all layers that they write to.
     return features[:, :, None] @ params["W_dec"]
 
 
@@ -84,6 +86,8 @@ def replaced(
         features.append(
             torch.relu(stream @ params["W_enc"][:, layer] + params["b_enc"][:, layer, None])
         )
+        # All layers up to this one, each by its features on the stream that the replaced layers
+        # before it made.
         parts = [codes @ params["W_dec"][:, source, layer] for source, codes in enumerate(features)]
         wrote.append(torch.stack(parts).sum(0) + params["b_dec"][:, layer, None])
         stream = stream + wrote[-1]

@@ -33,8 +33,10 @@ def decode(
     flat = features.reshape(-1)
     place = flat.nonzero()[:, 0]
     row = place // f  # b rows of each run, one run after the other
+    # A row with nothing on has an empty bag, whose sum is 0.
     starts = torch.searchsorted(row, torch.arange(runs * b))
     added = torch.nn.functional.embedding_bag(
+        # The runs' matrices stand one below another, so run r's feature i is row r f + i.
         place % f + row // b * f,
         W_dec.flatten(0, 1),
         starts,

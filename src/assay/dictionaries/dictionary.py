@@ -121,6 +121,7 @@ class Dictionary(Shown):
     `trained_as`."""
 
     def __post_init__(self) -> None:
+        # First: shapes below would fail on a list without saying why.
         if untaken := [name for name, value in self.tensors().items() if not is_tensor(value)]:
             raise DataError(
                 f"a dictionary is made of torch tensors, and its {', '.join(untaken)} is "
@@ -216,6 +217,7 @@ class Dictionary(Shown):
             runs = index(runs)  # NumPy's integers too
             if not -len(self) <= runs < len(self):
                 raise IndexError(f"run {runs} of {len(self)}")
+            # −1 would become slice(−1, 0), which is empty: `or None` makes it run to the end.
             runs = slice(runs, runs + 1 or None)
         return self._map(lambda value: value[runs])
 
@@ -265,6 +267,8 @@ class Dictionary(Shown):
         """
         x = self._checked(x)
         if self.per_token:
+            # Each row by itself first, then the numbers of training, which were measured on such
+            # rows.
             shift, factor, _ = per_token(x, self.per_token)
             x = (x - shift) * factor
         if self.mean is not None:
@@ -315,6 +319,7 @@ class Dictionary(Shown):
         out = decoding.decode(features, self.W_dec, self.b_dec)
         if x is not None and self.W_skip is not None:
             out = out + self.normalise(x) @ self.W_skip
+        # Undone in the reverse order of `normalise`: scale, mean, then each row's own.
         scale = self.scale if self.scale_out is None else self.scale_out
         mean = self.mean if self.mean_out is None else self.mean_out
         if scale is not None:
@@ -404,6 +409,7 @@ class Dictionary(Shown):
                 "nonlinearity; missing: "
                 f"{', '.join(missing) or 'nonlinearity'}"
             )
+        # What is neither standard nor `beside` is the nonlinearity's own, whatever it calls it.
         parameters = {
             name: value
             for name, value in tensors.items()

@@ -24,6 +24,8 @@ def as_jumprelu(dictionary: Dictionary) -> Dictionary:
     appendix on JumpReLU"""
     if not isinstance(dictionary.nonlinearity, Gated):
         raise DataError(f"as_jumprelu takes a Gated dictionary, got {dictionary.nonlinearity}")
+    # z + b_gate > 0 is e^r z + b_mag > b_mag − e^r b_gate: a threshold on π_mag. Below 0 it would
+    # let a negative magnitude through, which Gated's own ReLU does not.
     stretch, b_mag = dictionary.own["r_mag"].exp(), dictionary.own["b_mag"]
     return replace(
         dictionary,

@@ -56,6 +56,8 @@ class Gated:
     ) -> Float[torch.Tensor, "run b f"]:
         """Features [run, b, f]; the gate is strict, and lets no gradient through."""
         magnitude = (z * parameters["r_mag"].exp()[:, None] + parameters["b_mag"][:, None]).relu()
+        # A comparison gives a mask without a gradient, and no estimate stands in for it: the gate's
+        # bias learns from the loss's other terms alone.
         return magnitude * (z + b_enc[:, None] > 0)
 
 
@@ -118,6 +120,7 @@ class GatedUntied:
         parameters: Own,
     ) -> Float[torch.Tensor, "run b f"]:
         """Features [run, b, f]."""
+        # As `projections` lays them: the gate's first.
         opens, amount = z.chunk(2, -1)
         return (amount + parameters["b_mag"][:, None]).relu() * (opens + b_enc[:, None] > 0)
 

@@ -90,10 +90,13 @@ def spliced(
         if not replace:
             return target
         changed = (
+            # A copy: an edit in place must not change what is shown as seen.
             features if edit is None else edit(capture.features.clone()).reshape(features.shape)
         )
         out = device_dictionary.decode(changed, flat)[0]
         if keep_error:
+            # Both decodes add the same mean and bias, so that their difference is that of the
+            # features alone.
             out = (
                 _rows(target, out.shape[-1], "writes").float()
                 + out
@@ -126,9 +129,11 @@ def spliced(
                 f"{_name(module)} returns a {type(target).__name__}, no tensor; hook a module "
                 "that returns one"
             )
+        # For "through": what the pre-hook put aside.
         replacement = new(target if at == "output" or capture.x is None else capture.x, target)
         return (replacement, *out[1:]) if isinstance(out, tuple) else replacement
 
+    # Removal is registered with each hook, so that an error between the two leaves none behind.
     with ExitStack() as stack:
         if at != "output":
             stack.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)

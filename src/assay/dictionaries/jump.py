@@ -69,6 +69,8 @@ class JumpReLU:
         features = pre * (pre > threshold)
         if not threshold.requires_grad:
             return features
+        # Straight through: what is taken away is 0, its gradient is −(θ/ε) K(u). A value is not
+        # moved, so training sees the features that reading gives.
         return features - threshold.detach() / self.bandwidth * self._window(
             pre, threshold
         ) * _only_gradient(threshold)

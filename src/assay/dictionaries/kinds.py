@@ -28,6 +28,8 @@ def known() -> Mapping[str, type[Nonlinearity]]:
     kinds = [
         value
         for value in values
+        # issubclass asks a Protocol for its methods' names, and refuses one that has attributes: so
+        # Nonlinearity has methods alone, and what else is used is looked up by getattr.
         if isinstance(value, type) and is_dataclass(value) and issubclass(value, Nonlinearity)
     ]
     return MappingProxyType({kind.__name__: kind for kind in kinds})

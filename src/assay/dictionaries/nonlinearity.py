@@ -157,6 +157,7 @@ class Rescaled:
                 if name.startswith("of_")
             },
         )
+        # The mask keeps a shift above 0 from switching on what was off.
         return (inner * parameters["factor"][:, None] + parameters["shift"][:, None]).relu() * (
             inner > 0
         )

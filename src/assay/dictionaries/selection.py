@@ -66,6 +66,7 @@ class TopK:
         parameters: Own,
     ) -> Float[torch.Tensor, "run b f"]:
         """Features [run, b, f]."""
+        # Unsorted, which is cheaper; rectified after the choice, of k numbers and not of f.
         values, index = (z + b_enc[:, None]).topk(self.k, dim=-1, sorted=False)
         return torch.zeros_like(z).scatter(-1, index, values.relu())
 
@@ -190,6 +191,7 @@ class BatchTopK:
     ) -> Float[torch.Tensor, "run b f"]:
         """Features [run, b, f]; the threshold that training estimates is not used."""
         pre = (z + b_enc[:, None]).flatten(1)
+        # All rows of a run compete as one.
         values, index = pre.topk(self.k * z.shape[-2], dim=-1, sorted=False)
         return torch.zeros_like(pre).scatter(-1, index, values.relu()).view_as(z)
 

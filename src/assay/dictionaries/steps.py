@@ -50,6 +50,8 @@ class Size:
     @property
     def quantile(self) -> float:
         """Where a pre-activation has to lie so that k of `width` lie above, on average."""
+        # Rows of length START on standard normal inputs give normal pre-activations of that
+        # deviation.
         return START * NormalDist().inv_cdf(1 - self.k / self.width)
 
     def rows(self) -> Float[torch.Tensor, "b d"]:
@@ -100,6 +102,7 @@ def step(
     run_group = group(
         Runs([Spec(seed=seed) for seed in range(runs)]), method, d=size.d, steps=10**6
     )
+    # Before the first step, at which Adam takes views of the state.
     run_group.state = {name: tensor.to(device) for name, tensor in run_group.state.items()}
     if architecture in ("ReLU", "Gated"):
         run_group.state["b_enc"].fill_(-size.quantile)

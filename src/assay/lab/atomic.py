@@ -73,11 +73,14 @@ def write(path: Path, data: bytes | Callable[[Path], None], scratch: Path | None
             data(temporary)
         else:
             temporary.write_bytes(data)
+        # Before the rename: a disk may keep names and contents in any order, and after a power cut
+        # a file would have its name and no bytes.
         sync(temporary)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    # The rename itself is in the folder, which has to reach the disk as well.
     sync(path.parent)
 
 
@@ -97,6 +100,7 @@ def write_folders(folders: Mapping[Path, Mapping[str, bytes]], scratch: Path) ->
     temporary = {path: scratch / f"{path.name}-{uuid.uuid4().hex[:12]}" for path in folders}
     try:
         for path, files in folders.items():
+            # On the store's own disk, since a rename does not cross disks.
             temporary[path].mkdir(parents=True)
             for name, data in files.items():
                 (temporary[path] / name).write_bytes(data)
@@ -108,6 +112,8 @@ def write_folders(folders: Mapping[Path, Mapping[str, bytes]], scratch: Path) ->
             ]
         )
         for path in folders:
+            # Everything above may fail half way without a trace; from here on each folder is there
+            # or is not.
             path.parent.mkdir(parents=True, exist_ok=True)
             _take_place(temporary[path], path, scratch)
     except BaseException:

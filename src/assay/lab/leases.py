@@ -143,8 +143,8 @@ class Unchanged:
         self._seen: dict[str, tuple[object, float]] = {}
 
     def seconds(self, name: str, look: object, current_time: float) -> float:
-        """Give the seconds for which it has looked like this; `now` is the time before it was
-        read."""
+        """Give the seconds for which it has looked like this; `current_time` is the time before it
+        was read."""
         observation = self._seen.get(name)
         if observation is None or observation[0] != look:
             self._seen[name] = observation = (look, current_time)
@@ -216,17 +216,22 @@ class Leases:
     def _take(self, name: str, mark: str, lock: _Lock) -> Lease | None:
         folder, deaths = self._root / "leases" / name, 0
         current_time = self._unchanged.clock()
+        # A claim without a beat was given back, or its owner never began: the number is free to be
+        # passed.
         number, claim, beat = _read(folder)
         if claim is None or beat is None:
             if lock.elsewhere:  # about to claim it, or an older version of Assay at work
                 return None
         else:
+            # We have the lock that the owner held on this very machine: only its death can have let
+            # it go.
             dead = claim.locked and claim.kernel == KERNEL and lock.handle is not None
             if (
                 self._unchanged.seconds(name, (claim, beat), current_time) < claim.lapse
                 and not dead
             ):
                 return None
+            # Progress since the last owner: it did not die of this work, but of something else.
             deaths = claim.deaths + 1 if claim.mark == mark else 0
         new_claim = Claim(owner(), KERNEL, lock.handle is not None, lapse(), mark, deaths)
         folder.mkdir(parents=True, exist_ok=True)
@@ -250,9 +255,13 @@ class Lease:
     def claim(self) -> bool:
         """Make the file of the claim, unless somebody was first; then beat."""
         aside = self._folder / f".{self.owner}.claim"
+        # The first beat is written here, before the claim: a claim without one would look given
+        # back.
         beat = Beat(self._folder / f"{self.owner}.beat", self._claim.lapse / BEATS, self.held)
         text = json.dumps(asdict(self._claim))
         try:
+            # Written whole under another name, then linked: who reads the claim never sees half of
+            # it, and a link, unlike a rename, fails where the name exists.
             aside.write_text(text)
             _appear(self._folder / str(self._number), aside, text)
         except FileExistsError:
@@ -284,6 +293,8 @@ class Lease:
         try:
             number, claim, _ = _read(self._folder)
         except OSError:
+            # A network that fails for a moment is no reason to stop; one that stays away lets the
+            # beat lapse.
             return not self.lost
         if number != self._number or claim != self._claim:
             self._lost.set()
@@ -304,6 +315,8 @@ class Lease:
         if self._beat is not None:
             self._beat.stop()
             self._beat = None
+        # After the beat: with the lock gone and a beat there, another process would count us as
+        # dead.
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

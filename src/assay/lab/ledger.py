@@ -105,6 +105,8 @@ def note(
 
     Raises: OSError when the disk is full.
     """
+    # By the last lines of the journals it names all lines before them: what is taken out of one
+    # later is missed here.
     heads = {
         p.relative_to(store.root).as_posix(): journal.chain(p).heads
         for p in journal.files(store, experiment)

@@ -60,6 +60,8 @@ def changes(looks: Sequence[Frozen], current: Frozen) -> list[str]:
     for look in looks:
         shared = {s for s in seeds_of(look["seeds"]) & seeds_of(current["seeds"]) if s >= JUDGED}
         shared_looks += [look] if shared else []
+        # The first at any seed that nobody had looked at: what counts is what stood before that
+        # seed was seen.
         first += [look] if shared - known else []
         known |= shared
     phrases: list[str] = []

@@ -167,6 +167,7 @@ class Made:
         listed = {
             name: [len(data), hashlib.sha256(data).hexdigest()] for name, data in files.items()
         }
+        # Last, with the hashes of the others: what it does not name does not belong to the run.
         files["status.json"] = _sealed(
             {"status": self.status, "measured": measured, "files": listed}
         )
@@ -416,6 +417,7 @@ class Store:
         """
         self.prepare()
         paths = [self.artefact_path(s) for s in specs]
+        # Without waiting first: processes that ask for the same artefacts spread over them.
         for wait in (False, True):
             for spec, path in zip(specs, paths, strict=True):
                 while not path.exists() or self._wrong(spec, path):
@@ -590,6 +592,7 @@ def _build(spec: Spec, path: Path, build: Callable[[Any, Path], None], lease: Le
     # Under a name of this owner: one that was taken for dead and still writes by the name that it
     # knows harms nobody.
     partial = path.with_name(f"{path.name}.{lease.owner[-8:]}.partial")
+    # What another owner left half done goes on here; one rename takes it over.
     for begun in path.parent.glob(f"{path.name}*.partial"):
         if not partial.exists():
             begun.rename(partial)
@@ -628,6 +631,8 @@ def _as_sealed(status: Mapping[str, Any], text: bytes) -> bool:
         return False
     if SEAL not in status:
         return set(status) == {"status", "measured", "files"}
+    # In the text, not in what was read of it: canonical JSON has one form, and any other byte is a
+    # change.
     rest = text.replace(f'"{SEAL}":"{status[SEAL]}",'.encode(), b"", 1)
     return hashlib.sha256(rest).hexdigest() == status[SEAL]
 

@@ -110,6 +110,7 @@ def run_group(
             if group is None:  # another process finished it
                 lease.done()
                 return Outcome(task.group, "done")
+            # A group that kills its process, as one out of memory does, would be taken up for ever.
             if local_lease.deaths >= deadly:
                 raise RunError(
                     f"{local_lease.deaths} processes died of it, one after the other, at the same "
@@ -282,6 +283,8 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
         Made(job, data, params, inputs, noted[job.arm], "diverged" if bad else "done", read)
         for job, data, params, inputs, bad in ready
     ]
+    # A last look, since measuring may have taken long: what another process took over is its to
+    # store.
     bench.mine()
     store.put_all(new_runs, measured=experiment.measured)
     return len(ready)
@@ -557,6 +560,7 @@ class FileSlot:
 
         started = time.monotonic()
         whole: dict[str, torch.Tensor] = {
+            # Copied: safetensors refuses tensors that lie in one memory.
             k: v.detach().cpu().clone(memory_format=torch.contiguous_format)
             for k, v in tensors.items()
         }
@@ -573,6 +577,7 @@ class FileSlot:
             )
         self._note()
         self._last = time.monotonic()
+        # A checkpoint that took a second is next due after twenty at least.
         self._every = max(self._every, 20 * (self._last - started))
         if self._asked():
             raise Stopped
@@ -630,6 +635,8 @@ def serve() -> None:
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches every process of the terminal; the parent stops us
+    # Answers keep a copy of descriptor 1 for themselves, and 1 becomes standard error: what
+    # experiments and C libraries print does not get among them.
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
     tasks: queue.Queue[str] = queue.Queue()

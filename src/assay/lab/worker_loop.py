@@ -133,6 +133,7 @@ class Joined:
             for name in names
             if (request := self._known.get(name) or requests.read(root, name))
         }
+        # Oldest first, by a rule that all workers share; leases keep two from one group.
         for request in sorted(self._known.values(), key=lambda w: (w.since, w.group)):
             if (not self._only or request.name in self._only) and (did := self._try(request)):
                 return did
@@ -227,6 +228,7 @@ class Joined:
 
         def stop() -> bool:
             nonlocal looked, is_wanted
+            # Asked at every step of a training, so the folder is looked at once a second only.
             if time.monotonic() - looked >= TELLS:
                 looked, is_wanted = time.monotonic(), requests.is_wanted(root, task.group)
             return self._asked or not is_wanted

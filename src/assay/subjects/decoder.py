@@ -116,6 +116,7 @@ class Shape:
             name: (s.layers, *shape) for name, shape in block.items()
         }
         shapes |= {"gain": (s.d,), "bias": (s.d,), "W_U": (s.d, s.answers or s.vocab)}
+        # All biases, and only they, begin with b: b_QKV, b_O, b_in, b_out, bias_1, bias_2 and bias.
         absent = set() if s.biases else {name for name in shapes if name.startswith("b")}
         absent |= {
             name
@@ -209,6 +210,7 @@ def stream(
     """Logits [run, row, v] and the residual stream after each block [run, row, d], where `attend`
     says which rows read which."""
     residuals, act = [], ACTIVATIONS[activation]
+    # Views of each block's parameters, made once.
     parts = {name: params[name].unbind(1) for name in BLOCK if name in params}
     for n in range(params["W_QKV"].shape[1]):
         p = {name: part[n] for name, part in parts.items()}
@@ -216,6 +218,8 @@ def stream(
         qkv = _affine(read, p["W_QKV"].flatten(2), p.get("b_QKV"))
         z = attend(qkv.unflatten(-1, p["W_QKV"].shape[2:]))
         z = z if edit is None else edit("hook_z", n, z)
+        # All heads in one product, added to the stream as it is made; a bmm wants one axis of rows,
+        # so that windows and positions are flattened throughout.
         x = torch.baddbmm(x, z.flatten(2), p["W_O"].flatten(1, 2))
         x = x + p["b_O"][:, None] if "b_O" in p else x
         if "W_in" in p:
@@ -250,6 +254,7 @@ def normed(
     """
     if gain is None:
         return x
+    # Written out only where somebody edits the divisor: the fused kernels below do not show it.
     if scale is not None:
         x = x if bias is None else x - x.mean(-1, keepdim=True)
         x = x / scale((x.square().mean(-1, keepdim=True) + EPS).sqrt())
@@ -270,6 +275,7 @@ def rotated(x: Float[torch.Tensor, "... s e"]) -> Float[torch.Tensor, "... s e"]
     half = x.shape[-1] // 2
     speed = BASE ** (-torch.arange(half, device=x.device) / half)
     angle = torch.arange(x.shape[-2], device=x.device)[:, None] * speed
+    # Halves, not neighbours, are turned together, as in Llama; other models interleave them.
     cos, sin, a, b = angle.cos(), angle.sin(), x[..., :half], x[..., half:]
     return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
 
@@ -290,5 +296,6 @@ def _picked(
     table: Float[torch.Tensor, "run n d"], index: Int[torch.Tensor, "run row"]
 ) -> Float[torch.Tensor, "run row d"]:
     """Each run's own rows of its own table."""
+    # Tables of all runs one below another, so that one embedding picks for every run.
     offset = torch.arange(len(table), device=index.device)[:, None] * table.shape[1]
     return torch.nn.functional.embedding(index + offset, table.flatten(0, 1))

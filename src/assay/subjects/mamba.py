@@ -144,6 +144,7 @@ def forward(
         return x
 
     tokens = tokens.to(params["W_E"].device).expand(runs, *tokens.shape[-2:])
+    # As `decoder._picked`: the runs' tables one below another.
     offset = torch.arange(runs, device=tokens.device)[:, None, None] * params["W_E"].shape[1]
     x = torch.nn.functional.embedding(tokens + offset, params["W_E"].flatten(0, 1))
     parts = {name: params[name].unbind(1) for name in BLOCK if name in params}
@@ -190,10 +191,12 @@ def mixed(
         ).to(scan)
         B, C = (_affine(u, p[name]).to(scan) for name in ("W_B", "W_C"))
     else:
+        # Time-invariant: Δ is what the bias says at every position.
         delta = torch.nn.functional.softplus(bias).expand_as(u).to(scan)
         B, C = (p[name][:, None, None].expand(*u.shape[:3], -1).to(scan) for name in ("B", "C"))
     delta, B, C = visit("delta", delta), visit("B", B), visit("C", C)
     A = decay(p["A_log"]).to(scan)
+    # The slow way, state by state, since an edit may change any of them.
     if visits.keys() & {"write", "state"}:
         h = visit("state", states(delta, A, visit("write", written(scan, delta, B))))
         y = (h * C.unsqueeze(-2)).sum(-1)
@@ -208,6 +211,7 @@ def mixed(
 
 def decay(A_log: Float[torch.Tensor, "run c n"]) -> Float[torch.Tensor, "run c n"]:
     """A, by which each number of a state decays: −exp of what is learned."""
+    # Below 0 whatever is learned, so that exp(Δ A) < 1 and a state always forgets.
     return -torch.exp(A_log.float() if A_log.dtype != torch.float64 else A_log)
 
 
@@ -221,6 +225,8 @@ def convolved(
     Formula: out_t = bias + Σ_j W_j x_{t−k+1+j}
     """
     k, s = W.shape[-1], x.shape[2]
+    # Zeros before the first position, none after the last: no position reads a later one. k
+    # products in a row, as k is 4; a convolution call would need the runs folded into its channels.
     padded = torch.nn.functional.pad(x, (0, 0, k - 1, 0))
     out = padded[:, :, :s] * W[:, None, None, :, 0]
     for j in range(1, k):

@@ -172,6 +172,7 @@ def read(folder: str) -> tuple[dict[str, torch.Tensor], Shape]:
         "gain": weights["backbone.norm_f.weight"],
     }
     params |= {name: torch.stack([block[name] for block in blocks]) for name in blocks[0]}
+    # By identity: equal numbers in two tensors are two matrices.
     tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
     params |= {} if tied else {"W_U": model.get_output_embeddings().weight.T}
     layers, d, channels = params["W_in"].shape

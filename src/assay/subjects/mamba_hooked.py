@@ -34,6 +34,8 @@ class Mixer(torch.nn.Module):
     ) -> Float[torch.Tensor, "b s d"]:
         """What the block adds to the stream."""
         p = {name: value[None] for name, value in mixer_from(dict(self.named_parameters())).items()}
+        # Only sites that somebody listens to: visiting a state means to form all of them, which the
+        # fast scan does not.
         visits = {
             kind: _make_visit(site) for kind, site in self.sites.items() if site._forward_hooks
         }

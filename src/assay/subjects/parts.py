@@ -170,6 +170,7 @@ def _earlier(all_parts: tuple[Part, ...], reader: Reader) -> tuple[Part, ...]:
 
 def edges(params: Params) -> tuple[Edge, ...]:
     """Every pair of a part and a later reader."""
+    # By reader, in the order of a pass: `circuits.find` breaks ties and prunes by this order.
     return tuple((part, reader) for reader in readers(params) for part in earlier(params, reader))
 
 
@@ -214,6 +215,7 @@ def run_by_parts(
         stream["head", layer] = x
         out, pattern = heads(params, layer, x, read_stream, {who for _, who in read})
         patterns.append(pattern)
+        # Of no head: added to the stream alone, so that cutting heads never takes it away.
         if "b_O" in params:
             x = x + params["b_O"][:, layer, None, None]
         for head, head_out in enumerate(out):
@@ -250,6 +252,7 @@ def view_stream(
     """Give the stream x as one reader sees it: with what it reads in place of what some parts
     wrote."""
     changes = [
+        # As differences: the stream itself is there already, and only what changes is added up.
         (new(wrote[part]) if callable(new) else new) - wrote[part]
         for (part, who), new in read.items()
         if who == reader
@@ -264,8 +267,8 @@ def heads(
     read_stream: Callable[[Reader], torch.Tensor],
     changed_readers: Set[Reader],
 ) -> tuple[tuple[Float[torch.Tensor, "run b s d"], ...], Float[torch.Tensor, "run b h s s"]]:
-    """Give what each head of a block writes from the stream x, and its pattern; slots in `asked`
-    read what `shown` gives them."""
+    """Give what each head of a block writes from the stream x, and its pattern; slots in
+    `changed_readers` read what `read_stream` gives them."""
     p = {name: params[name][:, layer] for name in BLOCK if name in params}
     z, pattern = _attention(p, layer, x, read_stream, changed_readers, turned="W_pos" not in params)
     return torch.einsum("rbshe,rhed->rbhsd", z, p["W_O"]).unbind(2), pattern
@@ -318,6 +321,7 @@ def _attention(
     qkv = _projected(_norm(x, p.get("gain_1"), p.get("bias_1")), p["W_QKV"])
     for i, slot in enumerate(SLOTS):
         for head in range(qkv.shape[-2]):
+            # Only these slots read another stream; all others are projected in one product above.
             if (reader := Reader("head", layer, head, slot)) in changed_readers:
                 read = _norm(read_stream(reader), p.get("gain_1"), p.get("bias_1"))
                 qkv[:, :, :, i, head] = torch.einsum(

@@ -62,6 +62,8 @@ def probe(
     d, last = len(readout.gain), Site("resid_post", model.layers - 1)
     for block in blocks:
         model.folder.check(Site("resid_post", block))
+    # Zeros added behind each block: their gradient is what the pull leaves there, of all blocks in
+    # one pass back.
     nothing = [
         torch.zeros(*tokens.shape, d, device=model.device, requires_grad=True) for _ in blocks
     ]
@@ -75,6 +77,7 @@ def probe(
         .float()
         .to(readout.gain.device)
     )
+    # E u uᵀ = I: the mean of (g·v)² over pulls is Σ ‖J v‖², by one pull for all directions.
     pull = torch.from_numpy(normal(np.array([seed]), "path-probes", index, tuple(x.shape))[0])
     direct, total = {}, {}
     for kind in norms:
@@ -146,8 +149,11 @@ def metrics(
     for draw in range(draws):
         for i, some in enumerate(tokens.split(most)):
             probes = probe(model, some, [block], readout, seed, 1_000_000 * draw + i, ("frozen",))
+            # Without the first token of a window, where activations are many times as large.
             g = (probes.total["frozen"][0] - probes.direct["frozen"])[:, 1:].flatten(0, 1).double()
             rest += g.T @ g
+            # D = Lᵀ P/σ, so that E DᵀD = P L Lᵀ P · E 1/σ²: the matrix is known, and only the
+            # divisor is averaged.
             inverse += float(readout.sigma(probes.stream[:, 1:]).double().pow(-2).sum())
             count += len(g)
     image = readout.project(torch.eye(len(rest))).double() @ readout.L.double()
@@ -202,6 +208,7 @@ def ablated(
         )
 
     x = ended(stream)
+    # Both through `ended`: two ways of running differ by rounding, which would look like an effect.
     change = x - ended(changed)
     position_stream, direct = x[row, position], torch.zeros_like(x)
     effects = []

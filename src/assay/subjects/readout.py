@@ -35,6 +35,8 @@ def gram(W_U: Float[torch.Tensor, "v d"], centred: bool = True) -> Float[torch.T
 
     Formula: G = W_Uᵀ W_U; centred: W_Uᵀ (I − 11ᵀ/V) W_U, as softmax ignores a constant shift of all
     logits"""
+    # Sums over a vocabulary of squares that are all above 0: float32 would lose what small
+    # directions have.
     rows = W_U.double()
     if centred:
         rows = rows - rows.mean(0)
@@ -116,6 +118,8 @@ class Norm:
             self.project(x),
             self.project(part),
         )
+        # σ'² − σ² = mean of (c − P x)² − (P x)² = mean of c (c − 2 P x), with c = P part; over σ' +
+        # σ it is σ' − σ, without the difference of two near numbers.
         longer = (left_out * (left_out - 2 * whole)).mean(-1, keepdim=True) / (
             after + sigma
         )  # σ' − σ
@@ -250,6 +254,7 @@ class Readout:
 
         Formula: L⁻ᵀ z
         """
+        # L is triangular: a solve, and no inverse.
         return torch.linalg.solve_triangular(
             self.L.T, z.reshape(-1, z.shape[-1]).T, upper=True
         ).T.reshape(z.shape)

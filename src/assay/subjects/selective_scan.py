@@ -51,6 +51,8 @@ class _Scan(torch.autograd.Function):
         y, written = torch.empty_like(u), delta * u
         h = torch.zeros_like(states[0])
         for t in range(len(u)):
+            # Without gradients every position writes its state into one and the same place;
+            # `decayed` has taken what it needs of the last.
             decayed = torch.mul(delta[t].unsqueeze(-2), A).exp_().mul_(h)
             h = torch.addcmul(
                 decayed, B[t].unsqueeze(-1), written[t].unsqueeze(-2), out=states[t if keep else 0]
@@ -74,10 +76,14 @@ class _Scan(torch.autograd.Function):
         )
         later = torch.zeros_like(states[0])  # what a state is worth to all later positions
         for t in reversed(range(len(u))):
+            # With g_t = ∂L/∂y_t and w_t = ∂L/∂h_t = C_t g_t + exp(Δ_{t+1} A) w_{t+1}: ∂C_t = h_t
+            # g_t, ∂B_t = w_t Δ_t u_t, ∂(Δ_t u_t) = w_t B_t, and by the exponent ∂Δ_t = Σ A exp(Δ_t
+            # A) h_{t−1} w_t, ∂A = Σ_t Δ_t exp(Δ_t A) h_{t−1} w_t.
             to_C[t] = torch.matmul(states[t], above[t].unsqueeze(-1)).squeeze(-1)
             worth = torch.addcmul(later, C[t].unsqueeze(-1), above[t].unsqueeze(-2))
             to_B[t] = torch.matmul(worth, written[t].unsqueeze(-1)).squeeze(-1)
             to_written[t] = torch.matmul(B[t].unsqueeze(-2), worth).squeeze(-2)
+            # Nothing comes before the first position, so nothing decays into it.
             if not t:
                 to_delta[t] = 0
                 break
@@ -85,6 +91,7 @@ class _Scan(torch.autograd.Function):
             worth = torch.mul(later, states[t - 1], out=worth)  # by the exponent Δ A, as exp' = exp
             to_delta[t] = (worth * A).sum(-2)
             to_A += worth.mul_(delta[t].unsqueeze(-2)).sum(1, keepdim=True)
+        # Δ also scales what is written: ∂(Δ u)/∂Δ = u.
         to_delta.addcmul_(to_written, u)
         to_u, to_delta, to_B, to_C = (
             x.movedim(0, 2) for x in (to_written.mul_(delta), to_delta, to_B, to_C)
@@ -141,6 +148,8 @@ def hidden_attention(
     )  # differences of long sums: float64
     since = (times.unsqueeze(-1) - times.unsqueeze(-2)).to(delta)  # [run, b, c, t, s]
     later = torch.ones(since.shape[-2:], dtype=torch.bool, device=since.device).triu(1)
+    # Before exp: later positions have a negative time, whose exponential may overflow; they are
+    # masked at the end.
     since = since.masked_fill(later, 0)
     alpha = torch.zeros_like(since)
     for n in range(A.shape[-1]):

@@ -45,6 +45,7 @@ def by_cutting(q: Question, rows: int = ROWS) -> Scores:
 
     Source: activation patching of edges, EActP in MIB (Mueller et al. 2025, arXiv 2504.13151).
     """
+    # A row of the identity is one cut: one edge alone.
     cuts = torch.eye(len(q.edges), dtype=torch.bool, device=q.tokens.device)
     return Scores(q.edges, (q.full[:, None] - without_edges(q, cuts, rows)).transpose(1, 2))
 
@@ -70,6 +71,8 @@ def by_integrated_gradients(q: Question, steps: int = 32) -> Scores:
     alphas = _compute_alphas(steps, q)
     inputs: dict[Part, Written] = {}
     for part in q.parts:
+        # Embedding and learned positions: what comes in. All that follows runs as it does on such
+        # inputs.
         if part.layer < 0:
             inputs[part] = _between(q, part, alphas)
     return Scores(q.edges, _scored(q, _slopes(q, steps, inputs)))
@@ -82,6 +85,8 @@ def missed(q: Question, scores: Scores) -> Float[torch.Tensor, "run"]:
     Only where the donor is what other inputs made parts write. Behind a LayerNorm a way may be so
     sharp that hundreds of steps are few."""
     inputs = torch.tensor([u.layer < 0 for u, _ in scores.edges], device=scores.values.device)
+    # Completeness (Sundararajan et al. 2017): slopes integrated along a straight way add up to what
+    # changes between its ends, m(N) − m(∅).
     return 1 - scores.mean()[:, inputs].sum(1) / q.span()
 
 
@@ -101,7 +106,10 @@ def by_integrated_activations(q: Question, steps: int = 16) -> Scores:
         torch.zeros(len(q.params["W_E"]), len(q.tokens), len(q.edges)).to(q.full),
     )
     for part in q.parts:
+        # Each part needs a way of its own, so this costs a pass and one back for every part and
+        # step.
         slopes = _slopes(q, steps, {part: _between(q, part, alphas)})
+        # Of these slopes only the edges out of the moving part are scored.
         starts_at_part = torch.tensor([u == part for u, _ in q.edges], device=q.tokens.device)
         out = torch.where(starts_at_part, _scored(q, slopes), out)
     return Scores(q.edges, out)
@@ -118,6 +126,7 @@ def by_chance(q: Question, seeds: Sequence[int]) -> Scores:
 
 def _compute_alphas(steps: int, q: Question) -> Float[torch.Tensor, "n 1 1"]:
     """How far along the way each row is: all inputs at the first step, then all at the next."""
+    # The order of rows must be that of `tokens.repeat(steps, 1)` in `_slopes`: step by step.
     alpha = (torch.arange(steps, device=q.tokens.device) + 0.5) / steps
     return alpha.repeat_interleave(len(q.tokens))[:, None, None]
 
@@ -137,6 +146,8 @@ def _slopes(
 
     Every reader reads the embedding, so a nudge of 0 is added there that is each reader's own.
     """
+    # A reader's input is a sum of what parts wrote, so a slope in any one summand is the slope in
+    # what the reader reads; one nudge a reader serves all edges into it.
     first = Part("embed")
     nudge = {
         reader: torch.zeros_like(q.clean.wrote[first].repeat(1, steps, 1, 1), requires_grad=True)
@@ -154,6 +165,8 @@ def _slopes(
         written=written,
         read={(first, r): nudged(more) for r, more in nudge.items()},
     )
+    # No row's number depends on another row or run, so the gradient of the sum is each one's own. A
+    # reader may lead nowhere: its slope is 0.
     slopes = torch.autograd.grad(
         q.measured(forward_pass.logits).sum(), list(nudge.values()), allow_unused=True
     )

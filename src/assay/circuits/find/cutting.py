@@ -32,6 +32,8 @@ def without_edges(
         read = {
             edge: _swapped(q, edge[0], some[..., i], False)
             for i, edge in enumerate(q.edges)
+            # An edge that no cut of this pass touches is left to the model: each one that is
+            # replaced costs arrays of the stream's size.
             if bool(some[..., i].any())
         }
         return run_by_parts(q.params, q.tokens.repeat(some.shape[1], 1), q.activation, read=read)
@@ -58,6 +60,8 @@ def without_parts(
         acting = [
             (i, part)
             for i, part in enumerate(q.parts)
+            # Restored, embedding and positions act even where nothing is marked: they are the
+            # donor's by default.
             if bool(some[..., i, :].any()) or (restored and part.kind in inputs)
         ]
         written: dict[Part, Written] = {}
@@ -79,13 +83,17 @@ def _swapped(
     """What one part writes under each cut: the other writing where it is marked; restored, its own
     there and the donor's inputs elsewhere."""
     cuts = marked.shape[1]
+    # Rows go cut by cut, all inputs under the first: repeat_interleave for what belongs to a cut,
+    # repeat for what belongs to an input. Mixed up, shapes would still fit.
     mask = marked.repeat_interleave(len(q.tokens), 1)[..., None]
+    # Marks of edges have no axis of positions.
     mask = mask if mask.ndim == 4 else mask[..., None]
 
     def written(x: Float[torch.Tensor, "run n s d"]) -> Float[torch.Tensor, "run n s d"]:
         donor = q.donor[part].repeat(1, cuts, 1, 1)
         if not restored:
             return torch.where(mask, donor, x)
+        # Later parts write x, what follows from the donor's inputs in this very pass.
         return torch.where(
             mask, q.clean.wrote[part].repeat(1, cuts, 1, 1), donor if part.layer < 0 else x
         )

@@ -40,6 +40,8 @@ def direct(q: Question) -> Direct:
     pull = torch.einsum(
         "bsv,rdv->rbsd", q.weights.to(unembed), unembed
     )  # what one unit of each coordinate is worth
+    # The number is linear in the logits, and these in the normed stream at a held divisor: one
+    # vector `pull` for all parts, and no pass beyond the clean one.
     by_part = {part: torch.einsum("rbsd,rbsd->rb", x, pull) for part, x in terms.items()}
     return Direct(
         by_part, torch.einsum("rbsd,rbsd->rb", constant(q.params, q.clean, Reader("logits")), pull)

@@ -82,10 +82,15 @@ def circuits(
             f"sizes of circuits are shares of all edges that rise from 0 to 1, not {shares}"
         )
     n = scores.shape[-1]
+    # Edges come in the order of a pass, so a stable sort leaves equal scores with those nearer to
+    # the input first.
     order = (scores.abs() if absolute else scores).argsort(dim=-1, descending=True, stable=True)
+    # The inverse of the order: the rank of each edge, so that every size is one comparison, and the
+    # circuits are nested.
     rank = torch.empty_like(order).scatter_(
         -1, order, torch.arange(n, device=order.device).expand_as(order)
     )
+    # 0.29 · 100 is 28.999…96 in floating point; without the nudge int() would lose an edge.
     sizes = torch.tensor([int(share * n + 1e-9) for share in shares], device=order.device)
     return rank[..., None, :] < sizes[:, None]
 
@@ -98,11 +103,12 @@ def curve(
     shares: tuple[float, ...] = PROPORTIONS,
     rows: int = ROWS,
 ) -> Curve:
-    """Rank edges by their scores and give how faithful the circuits of each size are; of equal
-    circuits one is run.
+    """Rank edges by their scores and give how faithful the circuits of each size are.
 
     `absolute`: rank by the size of the score, as for CMD; by signed score as for CPR.
     """
+    # Faithfulness is a ratio of means over inputs, not a mean of ratios: on single inputs m(N) −
+    # m(∅) may be near 0.
     masks = circuits(scores.mean(), shares, absolute=absolute)
     return Curve(
         shares, (_kept_means(q, masks, rows) - q.empty.mean(1)[:, None]) / q.span()[:, None]
@@ -112,6 +118,7 @@ def curve(
 def _kept_means(
     q: Question, masks: Bool[torch.Tensor, "run size edge"], rows: int
 ) -> Float[torch.Tensor, "run size"]:
+    # A circuit is run by cutting what is outside of it.
     return without_edges(q, ~masks, rows).mean(2)
 
 
@@ -153,31 +160,40 @@ def resampled(
             f"on, not {n_finding} and {judged}"
         )
     absolute = measure == "CMD"
+    # A resample is how often each input is picked, so a resampled mean is a weighted one: scores
+    # and numbers of single inputs are worked out once, and a draw costs a product, no pass.
     weights = _counts("finding", draws, n_finding).to(scores.values)
     ranked = torch.einsum("nb,rbe->nre", weights / n_finding, scores.values)
     masks = circuits(
         torch.cat([scores.mean()[None], ranked]), shares, absolute=absolute
     )  # the first is all inputs, once each
+    # Rankings that a resample leaves alike name the same circuits, often: of draws · sizes few are
+    # left. `unique` compares whole rows, so it is over [draw · size] of all runs together.
     unique_masks, which = (
         masks.transpose(1, 2).flatten(0, 1).unique(dim=0, return_inverse=True)
     )  # one circuit of each run
     number = without_edges(q, ~unique_masks.transpose(0, 1), rows)  # run, circuit, b
+    # As in `ranked`, the first draw is all inputs once each: the estimate itself.
     judging_weights = (
         torch.cat([torch.ones(1, judged), _counts("judging", draws, judged)]).to(number) / judged
     )
     which = which.view(draws + 1, len(shares))
     runs = torch.arange(number.shape[0], device=number.device)[:, None]
+    # Draw by draw: all at once would be an array [draw, run, size, b].
     circuit = torch.stack(
         [
             torch.einsum("b,rsb->rs", w, number[runs, index])
             for w, index in zip(judging_weights, which, strict=True)
         ]
     )
+    # With the same weights as the circuits: m(C), m(∅) and m(N) of one draw are of the same inputs,
+    # as they are in the estimate.
     full, empty = (
         torch.einsum("nb,rb->nr", judging_weights, x)[..., None] for x in (q.full, q.empty)
     )
     curves = Curve(shares, (circuit - empty) / (full - empty))
     values = (curves.cmd if absolute else curves.cpr).cpu().numpy()
+    # Without the estimate, which is no draw.
     low, high = np.quantile(values[1:], [(1 - level) / 2, (1 + level) / 2], axis=0)
     first = circuits(ranked, (0.5,), absolute=absolute)[..., 0, :].double().mean(0)
     return Area(values[0], low, high, first.cpu().numpy())
@@ -185,5 +201,7 @@ def resampled(
 
 def _counts(stream: str, draws: int, n: int) -> Int[torch.Tensor, "draw n"]:
     """How often each of n inputs is picked in each draw."""
+    # The number of inputs is in the name of the stream: samples of other sizes are not cut from the
+    # same numbers.
     picked = rng.integers(np.zeros(1, int), f"circuits.find.{stream}.{n}", 0, (draws, n), n)[0]
     return torch.from_numpy(np.stack([np.bincount(row, minlength=n) for row in picked])).double()

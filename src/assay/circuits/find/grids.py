@@ -23,9 +23,12 @@ def grid(
     Source: Vig et al. 2020 (causal mediation); Meng et al. 2022 (restored); Zhang and Nanda 2024
     (arXiv 2309.16042), on which to use."""
     cells = len(q.parts) * q.tokens.shape[1]
+    # One cut per cell: a row of the identity, folded into [part, position].
     cuts = torch.eye(cells, dtype=torch.bool, device=q.tokens.device).view(cells, len(q.parts), -1)
     numbers = without_parts(q, cuts, restored=restored, rows=rows)
     if restored:
+        # Nothing restored is a pass on the donor's inputs, which is not q.empty: there every part
+        # is replaced, and a donor need not be what such inputs lead to.
         effect = numbers - without_parts(q, torch.zeros_like(cuts[:1]), restored=True)
     else:
         effect = q.full[:, None] - numbers

@@ -45,6 +45,8 @@ def by_pairs(q: Question, rows: int = ROWS) -> Scores:
     it in size; by means over inputs"""
     n = len(q.edges)
     identity = torch.eye(n, dtype=torch.bool, device=q.tokens.device)
+    # The order of two cuts does not matter, so half the table is run; its diagonal, e | e, is one
+    # edge alone.
     above = torch.triu_indices(n, n)
     lost = q.full[:, None] - without_edges(
         q, identity[above[0]] | identity[above[1]], rows
@@ -54,10 +56,15 @@ def by_pairs(q: Question, rows: int = ROWS) -> Scores:
     table[..., above[1], above[0]] = lost.transpose(1, 2)
     singles = table.diagonal(dim1=2, dim2=3)
     worth = (
+        # [m(N) − m(N∖{e, f})] − [m(N) − m(N∖f)] = m(N∖f) − m(N∖{e, f})
         table - singles[:, :, None] * ~identity
     )  # run, b, edge, the edge cut before; on the diagonal none is
+    # The partner f is chosen by means over inputs, the same for all: chosen for each input it would
+    # pick noise.
     size = worth.mean(1, keepdim=True)
     best = (
+        # Alone an edge counts by its size, in either direction; behind a cut of another only by
+        # what it gains.
         torch.where(identity, size.abs(), size)
         .argmax(-1, keepdim=True)
         .expand(*worth.shape[:-1], 1)
@@ -77,6 +84,8 @@ def pruned(q: Question, share: float = 0.01, rows: int = ROWS) -> Bool[torch.Ten
     the number."""
     cut = torch.zeros(len(q.edges), dtype=torch.bool, device=q.tokens.device)
     current, least = q.full.mean(1), share * q.span().abs()
+    # Edges are in the order of a pass. From the back, a part that nothing reads any more has lost
+    # its readers before the edges into it are tried, and those go at once.
     for i in reversed(range(len(q.edges))):
         cut[i] = True
         without = without_edges(q, cut[None], rows)[:, 0].mean(1)

@@ -47,6 +47,7 @@ def question_of(
         if noise
         else circuit.params
     )
+    # The donor's inputs are another draw, row by row independent of the first.
     inputs, other_inputs = (task.draw(seed, i, n, held_out=True) for i in range(2))
     right, rival = (torch.from_numpy(task.answer(x)) for x in (inputs, other_inputs))
     tokens, answer_mask = torch.from_numpy(inputs), right >= 0
@@ -58,6 +59,8 @@ def question_of(
             nothing(params, tokens),
             circuit.shape.activation,
         )
+    # Positions are shuffled as well: a learned position writes the same on every input, and who
+    # reads it could not be found.
     places = torch.from_numpy(
         rng.generator(seed, "circuits.find.places").random(inputs.shape).argsort(1)
     )
@@ -103,6 +106,7 @@ def auroc(score: Float[np.ndarray, "edge"], true: Bool[np.ndarray, "edge"]) -> f
     if true.all() or not true.any():
         raise DataError("a ranking is judged by true edges and others; one of the two is missing")
     inside, outside = score[true][:, None], score[~true]
+    # The Mann–Whitney form of the area: P(true > other) + ½ P(equal), over all pairs.
     return float((inside > outside).mean() + (inside == outside).mean() / 2)
 
 
@@ -127,6 +131,7 @@ def held(q: Question, scores: Scores, true: Bool[np.ndarray, "edge"]) -> Held:
         raise DataError(
             f"scores of one run are held to a circuit at a time, not of {scores.values.shape[0]}"
         )
+    # Such circuits have so few edges that many of MIB's proportions are less than one.
     sizes = every_size(q)
     return Held(
         match(scores.found(q)[0].cpu().numpy(), true),

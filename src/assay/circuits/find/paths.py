@@ -46,6 +46,7 @@ def paths(params: Params, start: Part) -> tuple[Path, ...]:
 
     def onward(part: Part, gone: tuple[Reader, ...]) -> Iterator[Path]:
         for reader in readers(params):
+            # A part is read by later readers alone, so that every path ends.
             if part not in earlier(params, reader):
                 continue
             if (next_part := reader.of) is None:
@@ -71,6 +72,8 @@ def path_effects(q: Question, path_list: Sequence[Path]) -> Float[torch.Tensor, 
         if path not in carried:
             last = path.through[-1].of
             assert last is not None  # logits end a path
+            # Of that pass this one part's writing alone is used: what other parts made of the
+            # change belongs to other paths.
             carried[path] = run_path(path).wrote[last]
         return carried[path]
 
@@ -81,6 +84,8 @@ def path_effects(q: Question, path_list: Sequence[Path]) -> Float[torch.Tensor, 
             raise ModelError(f"nothing reads the logits, and {path} goes on from there")
         start = before[-1].of if before else path.start
         assert start is not None
+        # Recursive: what a path carries to its last reader is what its beginning makes the part
+        # before write anew.
         new = changed(Path(path.start, tuple(before))) if before else q.donor[start]
         return run_by_parts(q.params, q.tokens, q.activation, read={(start, last): new})
 

@@ -38,8 +38,11 @@ def looks(
     detector, there over all queries."""
     results = []
     everywhere = torch.ones(pattern.shape[-2:], dtype=torch.bool).tril().to(pattern)
+    # A query sees itself and what is before it: 1/(q + 1) each.
     uniform = (everywhere / everywhere.sum(-1, keepdim=True)).expand_as(pattern)
     for kind, places in zip(NAMES, _places(tokens), strict=True):
+        # Queries that see no such place would count 0 and make heads look idle on inputs without
+        # repeats.
         asks = places.any(-1)
         share, by_chance = ((x * places).sum(-1)[asks].double().mean() for x in (pattern, uniform))
         results.append(Look(kind, float(share), float(by_chance)))
@@ -52,6 +55,7 @@ def _places(tokens: Int[torch.Tensor, "b s"]) -> list[Bool[torch.Tensor, "b s s"
     q, k = torch.arange(s)[:, None], torch.arange(s)[None]
     same = tokens[:, :, None] == tokens[:, None]
     behind = torch.zeros_like(same)
+    # Key k where k − 1 has the query's token. k may be the query itself: two equal tokens in a row.
     behind[:, :, 1:] = same[:, :, :-1] & (k[:, 1:] <= q)
     fixed = (x.expand(n, s, s) for x in (k == q, (k == 0) & (q > 0), k == q - 1))
     return [*fixed, same & (k < q), behind]

@@ -61,6 +61,7 @@ class Question:
     def empty(self) -> Float[torch.Tensor, "run b"]:
         """The number with every part's other writing in its place, m(∅)."""
         with torch.no_grad():
+            # new=new binds now: otherwise every function would give what the last part writes.
             replacements = {part: lambda _, new=new: new for part, new in self.donor.items()}
             return self.measured(
                 run_by_parts(self.params, self.tokens, self.activation, written=replacements).logits
@@ -69,6 +70,7 @@ class Question:
     def measured(self, logits: Float[torch.Tensor, "run n s v"]) -> Float[torch.Tensor, "run n"]:
         """The number of each input; of several copies of all inputs, one after another, where there
         are more."""
+        # Copies one after another, as all methods stack them.
         weights = self.weights.repeat(logits.shape[1] // len(self.weights), 1, 1)
         return torch.einsum("rbsv,bsv->rb", logits, weights.to(logits))
 
@@ -86,6 +88,8 @@ class Question:
         Raises: DataError where that is nothing.
         """
         difference = (self.full - self.empty).mean(1)
+        # Measured against the number itself, whose unit is the model's own: what is left below is
+        # rounding.
         if bool((difference.abs() <= 1e-9 * self.full.abs().mean(1)).any()):
             raise DataError(
                 "the number is as large with every part's writing replaced, so there is "
@@ -111,6 +115,7 @@ def logit_difference(
         raise DataError(f"an answer is not one of the {answers} that the decoder gives")
     one_hot = torch.eye(answers, dtype=torch.float64, device=right.device)
     weights = one_hot[right.clamp(0, answers - 1)] - one_hot[wrong.clamp(0, answers - 1)]
+    # Each input is worth the same, however many of its positions are asked.
     return weights * (positions / positions.sum(1, keepdim=True))[..., None]
 
 
@@ -127,6 +132,8 @@ def right_alone(
         right.clamp(0, answers - 1)
     ]
     return (
+        # 1 for the right answer, −1/(A − 1) for each of the others: together 0, so that what all
+        # logits share drops out.
         (answers * one_hot - 1)
         / (answers - 1)
         * (positions / positions.sum(1, keepdim=True))[..., None]
@@ -151,6 +158,8 @@ def other(
             params,
             tokens,
             activation,
+            # What stands at another place is added here; all parts then read positions that are not
+            # their own.
             written={Part("pos"): lambda x: x.take_along_dim(places[None, ..., None], 2)},
         ).wrote
 

@@ -41,6 +41,8 @@ class ScoreTerms:
         causal_mask = torch.ones(self.values.shape[-2:], device=self.values.device).tril()
         count = causal_mask.sum(-1, keepdim=True)
         off = (
+            # The softmax does not see what all keys of a query have in common, so each query's mean
+            # over its keys is taken off first.
             self.values - (self.values * causal_mask).sum(-1, keepdim=True) / count
         ) * causal_mask
         whole = off.sum((2, 3))
@@ -70,7 +72,11 @@ def score_terms(q: Question, layer: int, head: int) -> ScoreTerms:
             W,
         )
         if "b_QKV" in q.params:
+            # The last source is nobody's: biases before the norm, the norm's own, and the
+            # projection's.
             side[-1] += q.params["b_QKV"][:, layer, i, head][:, None, None]
+        # A rotation is linear, so a sum's terms may be turned one by one.
         sides.append(side if "W_pos" in q.params else rotated(side))
+    # (Σ_i q_i) · (Σ_j k_j) is the sum over all pairs: nothing is approximated.
     values = torch.einsum("irbqe,jrbke->rbijqk", sides[0], sides[1]) / sides[0].shape[-1] ** 0.5
     return ScoreTerms((*terms, None), values)

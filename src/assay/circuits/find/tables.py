@@ -33,6 +33,7 @@ def written_table(
         raise ModelError(
             f"this decoder has no part {absent[0]}; it has {', '.join(map(str, all_parts))}"
         )
+    # Heads of one block read the same stream, so none of them moves on what another wrote.
     layers = [p.layer for p in through]
     if any(p.kind != "head" for p in through) or layers != sorted(set(layers)):
         raise ModelError(
@@ -41,6 +42,7 @@ def written_table(
         )
     x = params["W_E"] if kind == "embed" else params["W_pos"]
     for p in through:
+        # Each head reads through its own norm, which is folded in anew.
         read = folded(params, x, Reader("head", p.layer, p.head, "v"))
         x = read @ params["W_QKV"][:, p.layer, :, 2, p.head] @ params["W_O"][:, p.layer, p.head]
     return x
@@ -86,6 +88,9 @@ def qk_table(
         reader = Reader("head", head.layer, head.head, slot)
         read = folded(params, written_table(params, kind, through), reader)
         sides.append(read @ params["W_QKV"][:, head.layer, :, i, head.head])
+    # A score of turned vectors depends on their distance alone. So the key stays at position 0,
+    # where nothing is turned, and the query goes to position `distance`: the last of distance + 1
+    # copies.
     if "W_pos" not in params:
         sides[0] = rotated(sides[0][..., None, :].expand(*sides[0].shape[:-1], distance + 1, -1))[
             ..., -1, :
@@ -100,5 +105,6 @@ def copying(table: Float[torch.Tensor, "run n v"]) -> Float[torch.Tensor, "run"]
     Range: 0 to 1
     Source: the copying score of Wang et al. 2022 (arXiv 2211.00593), here of the argmax over all
     tokens of a table of weights."""
+    # A decoder may have fewer answers than tokens; rows without a column of their own are left out.
     n = min(table.shape[1:])
     return (table[:, :n].argmax(-1) == torch.arange(n, device=table.device)).double().mean(-1)

@@ -16,6 +16,8 @@ def normed_terms(
     """Give each earlier part's share of what a reader is given after its norm, at the divisor of
     this pass."""
     gain, bias = _norm_of(params, reader)
+    # Of the whole stream, not of the part's share: only then do the shares add up to what the norm
+    # gives.
     sigma = _divisor(_stream(params, forward_pass, reader), gain, bias)
     return {
         part: _scaled(forward_pass.wrote[part], sigma, gain, bias)
@@ -30,6 +32,8 @@ def constant(
     bias."""
     gain, bias = _norm_of(params, reader)
     stream = _stream(params, forward_pass, reader)
+    # Biases of attention belong to no head, so that heads' shares alone would not add up to what is
+    # read.
     biases = _biases(params, reader).expand_as(stream)
     out = _scaled(biases, _divisor(stream, gain, bias), gain, bias)
     return out if bias is None else out + bias[:, None, None]
@@ -41,6 +45,7 @@ def folded(
     """Take the mean off as a reader's norm does, and multiply by its gain; its divisor, which
     inputs decide, is left out."""
     gain, bias = _norm_of(params, reader)
+    # Rows of a table in the place of positions, with one input.
     return _scaled(x[:, None], None, gain, bias)[:, 0]
 
 
@@ -59,6 +64,7 @@ def _biases(params: Params, reader: Reader) -> Float[torch.Tensor, "run 1 1 d"]:
     runs, layers, d = params["W_QKV"].shape[:3]
     if "b_O" not in params:
         return params["W_QKV"].new_zeros(runs, 1, 1, d)
+    # An MLP comes after the attention of its own block.
     upto = layers if reader.kind == "logits" else reader.layer + (reader.kind == "mlp")
     return params["b_O"][:, :upto].sum(1)[:, None, None]
 
@@ -78,6 +84,7 @@ def _divisor(
     """What a norm divides by; None where there is none."""
     if gain is None:
         return None
+    # A bias is how LayerNorm is told from RMSNorm, which takes no mean off.
     x = x if bias is None else x - x.mean(-1, keepdim=True)
     return (x.square().mean(-1, keepdim=True) + EPS).sqrt()
 

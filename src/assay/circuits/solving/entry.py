@@ -52,6 +52,7 @@ def in_place(kind: str) -> Derive:
         main = arms["main"]
         measures = _select(main, *OF_EXPLANATIONS, "wrong")
         for name in OF_EXPLANATIONS:
+            # Claims read OURS; so a control is judged by their own code, with no word of it.
             measures[name].loc[{"explanation": OURS}] = main[name].sel(explanation=kind)
         return measures
 
@@ -60,6 +61,7 @@ def in_place(kind: str) -> Derive:
 
 def _select(main: xr.Dataset, *names: str) -> xr.Dataset:
     """A copy of these measures alone, and of which runs diverged."""
+    # Deep: what is put in the place of ours must not reach the main arm.
     return main[[*names, *(name for name in ("diverged",) if name in main)]].copy(deep=True)
 
 
@@ -75,6 +77,7 @@ def arms(monthly: Monthly) -> dict[str, Arm[Solver]]:
     """Give the arms: models, the same half as long and without anything to learn, and every other
     explanation in the place of ours."""
     which = explanations(monthly)
+    # Explanations are dear, so each arm has those alone that claims ask of it.
     some = which, (OURS, HALF_RIGHT), ()
     whole, short, none = (scored.measuring(monthly, names) for names in some)
     ours_only = scored.measuring(monthly, (OURS,))

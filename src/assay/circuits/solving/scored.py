@@ -99,10 +99,13 @@ def _solved(runs: Runs[Solver], problems: list[Problem]) -> dict[str, tuple[str,
         answers, chances = problem.answers(tokens)
         where = has_answer(answers.numpy())
         log_probs = problem.told(_tensor(logits), tokens).numpy()
+        # Where answers are drawn the exact predictor says which of them can be known.
         best = logits if chances is None else _log(chances.numpy())
         sure = where & (problem.named(best) >= 0)
         missed = problem.missed(logits, tokens)
         n = where.sum(0)
+        # Half an answer right and half wrong beside those counted: a share of exactly 1 is infinite
+        # on the claims' scale, log(1 − share).
         right = np.where(n > 0, ((~missed & where).sum(0) + 0.5) / (n + 1), np.nan)
         chance = np.where(n > 0, (np.exp(log_probs) * where).sum(0) / n.clip(min=1), np.nan)
         wrong = (missed.any(1).sum() + 0.5) / (len(tokens) + 1)
@@ -136,6 +139,8 @@ def _explained(
     donated = donors(monthly, runs, bench) if ANOTHER in which else problems
     for i, (spec, problem, donor) in enumerate(zip(runs.specs, problems, donated, strict=True)):
         effort = Effort(inputs=spec.tried, resamples=spec.resamples, candidates=spec.candidates)
+        # Worked out once, though several explanations are made of it; an exception is not cached,
+        # and comes again where each is scored.
         ours = cache(partial(monthly.explains().explanation, problem))
         ways = _ways(monthly, spec, problem, donor, ours)
         scores.append({name: _scored(ways[name], problem, spec.seed, effort) for name in which})
@@ -193,6 +198,7 @@ def _count_alternatives(
     """Exchange variables, and that of most pairs along learned directions too; count other sets of
     pieces and other homes that do as well."""
     program = Program(ours, problem)
+    # Three thirds: inputs, those whose values are put in, and third ones for the control.
     tokens = problem.task.draw(seed, 1, 3 * min(effort.inputs, 300), held_out=True)
     swapped = [
         interchanged(program, v.name, tokens, seed, learn=False)
@@ -210,12 +216,14 @@ def _count_alternatives(
             learned.unfounded,
         ]
     counted = as_good(program, tokens, seed)
+    # NaN where there is no other home, which is not the same as none that does as well.
     homes = counted.homes / (counted.homes_tried or math.nan)
     return tuple(ways), (counted.sets / max(counted.sets_tried, 1), homes)
 
 
 def donors(monthly: Monthly, runs: Runs[Solver], bench: Bench) -> list[Problem]:
     """Train another model for each of these: the same problem, the seed DONOR further on."""
+    # So far on that no run of a study has it.
     its = Runs([spec.replace(seed=spec.seed + DONOR) for spec in runs.specs])
     trained = monthly.train(its, bench).to("cpu").tensors
     params = {name: trained[name] for name in monthly.shape(its.shared).parameters()}

@@ -241,6 +241,7 @@ def above(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
 
 def least(arm: xr.Dataset) -> xr.DataArray:
     """[run]: the lowest of E1 to E4, without E4 where a model does not fail."""
+    # xarray leaves NaN out: E4 has none where a model does not fail.
     return arm.reached.sel(explanation=OURS, part=list(EVIDENCE)).min("part")
 
 
@@ -269,7 +270,10 @@ def enriched(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     NaN where the model never errs.
     """
     failing = arm.errors.sel(explanation=OURS, inputs="failing", drop=True)
+    # Clipped: to err less often where failure is foretold is worth no less than to foretell
+    # nothing.
     ratio = np.log(failing.clip(min=arm.wrong) / arm.wrong)
+    # `wrong` is (errors + ½)/(n + 1): below 1/n only without a single error.
     return ratio.fillna(0.0).where(arm.wrong > 1 / arm.attrs["tested"])
 
 

@@ -56,6 +56,8 @@ def ablated(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Abla
     problem = program.problem
     cut = Cut(problem, [u.place for u in program.units])
     clean = cut.clean(tokens)
+    # Each piece is drawn from another input by itself: pieces that were on one and the same other
+    # input would go on working together.
     replacements = [
         (f"another input {i}", resampled(clean, seed, f"other {i}")) for i in range(OTHERS)
     ]
@@ -67,6 +69,8 @@ def ablated(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Abla
         instead: tuple[str, list[torch.Tensor]],
         few: int | None = None,
     ) -> list[Float[np.ndarray, " n"]]:
+        # Means and other inputs are of all inputs, in their order; where a few are run, these are
+        # cut to the same few.
         t, (what, gone) = tokens[:few], instead
         notes = problem.noted(
             ("ablated", what, seed, few, cut.named_alike), tokens
@@ -88,8 +92,12 @@ def ablated(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Abla
     ) -> Float[np.ndarray, " n"]:
         return evaluate([remainder], instead, few)[0]
 
+    # Masks say what is kept, hence ~.
     idle = [~m for m in subsets(~in_explanation, seed, "idle")]
+    # What is kept, without the set: the least right answers are the worst set. Against the first of
+    # the other inputs alone; the set chosen then meets all.
     worst = idle[int(np.argmin([x.mean() for x in evaluate(idle, replacements[0], FEW)]))]
+    # With the empty set: by it the kept part is held to the model as it is.
     subset_masks = subsets(in_explanation, seed, "named", empty=True)
     scores = evaluate(
         [*(in_explanation & ~m for m in subset_masks), *(~m for m in subset_masks)], mean, FEW
@@ -105,6 +113,8 @@ def ablated(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Abla
     terms = {
         "full": full,
         "unread": unread(problem, tokens),
+        # A mean is what a piece writes whatever it reads; another input's is as strong as its own,
+        # and wrong.
         "keep.mean": good(in_explanation, mean),
         "keep.resample": np.mean([good(in_explanation, x) for x in replacements], 0),
         "keep.worst": np.mean([good(worst, x) for x in replacements], 0),
@@ -115,6 +125,7 @@ def ablated(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Abla
     }
     span = (full - terms["unread"]).mean()
     less = {
+        # Every piece but i, named or not.
         i: full[:FEW] - good(np.arange(len(in_explanation)) != i, mean, FEW)
         for i in np.flatnonzero(in_explanation)
     }
@@ -135,6 +146,7 @@ def ablated(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Abla
 def keep(m: Means) -> np.ndarray:
     """What is left where only named pieces are kept: the least over mean, resampled and worst
     removal; 1 all, 0 no more than chance."""
+    # The least of three: a mean may leave a piece working, and another input may break it by luck.
     return _share(
         np.minimum.reduce([m["keep.mean"], m["keep.resample"], m["keep.worst"]]) - m["unread"], m
     )
@@ -161,6 +173,7 @@ def resampled(clean: list[torch.Tensor], seed: int, stream: str) -> list[torch.T
     """Give each piece what it is on another input, drawn for each piece by itself."""
     generator = rng.generator(seed, f"circuits.{stream}")
     n = len(clean[0])
+    # An input may draw itself, one in n times, and then keeps what it had.
     return [x[generator.integers(n, size=n)] for x in clean]
 
 
@@ -170,6 +183,7 @@ def subsets(
     """Give all sets of these pieces, or so many drawn at random with the whole among them; the
     empty one only where asked, or alone."""
     indices = np.flatnonzero(mask)
+    # Two of the SETS are the empty and the whole set, which are always tried.
     if 2 ** len(indices) <= SETS:
         chosen = [
             list(c) for k in range(len(indices) + 1) for c in itertools.combinations(indices, k)

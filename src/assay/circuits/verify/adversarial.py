@@ -53,6 +53,8 @@ def tried(program: Program, seed: int, most: int = 1000, candidates: int = CANDI
     failing: list[np.ndarray] = []
     working: list[np.ndarray] = []
     n_inputs = errors = asked_of = 0
+    # Streams 1000, 1001, …: a block a stream, so that the first blocks are the same however many
+    # are asked for.
     while n_inputs < candidates and sum(map(len, failing)) < most:
         tokens = task.draw(
             seed, 1000 + n_inputs // BLOCK, min(BLOCK, candidates - n_inputs), held_out=True
@@ -73,8 +75,12 @@ def tried(program: Program, seed: int, most: int = 1000, candidates: int = CANDI
         "to fail"
     )
     sound = errors / asked_of < SOUND
+    # Refuted is only who writes `fails`: answers that are wrong here and there do not claim that
+    # the model errs.
     refuted = program.explanation.fails is not None and foretold >= LEAST and not errors
     if k < LEAST:
+        # A score of 0, of zeros, is a score and counts; no terms at all would mean that there is
+        # none.
         if refuted or errors / asked_of >= max(
             SOUND, 2 * LEAST / n_inputs
         ):  # of fewer errors whoever knew them all would find too few
@@ -82,6 +88,7 @@ def tried(program: Program, seed: int, most: int = 1000, candidates: int = CANDI
                 {"failing": np.zeros(LEAST), "working": np.zeros(LEAST)}, n_inputs, summary
             )
         return Tried({}, n_inputs, summary)
+    # As many of each kind, and from streams of their own.
     other = task.draw(seed, 900, k, held_out=True)
     pool = task.draw(seed, 901, 4 * k, held_out=True)
     notes = problem.noted("by gradient", pool)
@@ -129,6 +136,8 @@ def by_gradient(problem: Problem, pool: Int[np.ndarray, "p s"], k: int) -> Int[n
     ).logits[0]
     loss = -problem.told(logits, pool[:STARTS]).sum(1)
     (slope,) = torch.autograd.grad(loss.sum(), embeddings)
+    # The first-order rise is a sum over positions of one number for each token that could stand
+    # there: a table [start, s, v], from which any input is read off without a pass.
     rise = torch.einsum("asd,vd->asv", slope, W) - (slope * embeddings.detach()).sum(
         -1, keepdim=True
     )
@@ -136,5 +145,6 @@ def by_gradient(problem: Problem, pool: Int[np.ndarray, "p s"], k: int) -> Int[n
         rise[:, torch.arange(pool.shape[1]), torch.from_numpy(pool)].sum(-1)
         + loss.detach()[:, None]
     )  # [start, p]
+    # Far from a start the first order is a poor guess; of several the most hopeful one counts.
     best = gained.max(0).values.numpy()
     return pool[np.argsort(-best, kind="stable")[:k]]

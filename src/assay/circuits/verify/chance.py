@@ -22,6 +22,7 @@ def share(gained: ArrayLike, span: ArrayLike, least: float = LEAST) -> np.ndarra
     Undefined, NaN, where that is no more than `least`: where there is nothing to explain, no
     explanation is right."""
     with np.errstate(all="ignore"):
+        # The division is made everywhere and chosen afterwards, hence the errors that are ignored.
         return np.where(np.asarray(span) > least, np.clip(np.divide(gained, span), 0, 1), np.nan)
 
 
@@ -29,6 +30,7 @@ def unread(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> Float[np.ndarray
     """Count how often the best answer is right that reads nothing but its position, on each input:
     as `Problem.right`."""
     answers, known = problem.known(tokens)
+    # minlength: a position at which nothing is known has no counts, and argmax of nothing fails.
     often = [
         np.bincount(a[k], minlength=1).argmax() for a, k in zip(answers.T, known.T, strict=True)
     ]

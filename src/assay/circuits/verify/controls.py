@@ -37,6 +37,7 @@ def whole(explanation: Explanation, problem: Problem) -> Whole:
     before: list[Part] = []
     variables = []
     for part, name in names.items():
+        # `before` ends with the part's own block, whose heads an MLP reads and a head does not.
         reads = tuple(names[p] for p in before if p.layer < part.layer or part.kind == "mlp")
         variables.append(
             Variable(name, _prefix, (Place(part),), ("token", *reads) if reads else None)
@@ -61,6 +62,8 @@ def shuffled(explanation: Explanation, problem: Problem, seed: int) -> Explanati
     moved: dict[Part, Part] = {}
     for kind in ("head", "mlp"):
         same_kind = [p for p in all_parts if p.kind == kind]
+        # Within a block only: in another one, a part might be read by what comes before it, which
+        # no explanation may say.
         for layer in {p.layer for p in same_kind}:
             block = [p for p in same_kind if p.layer == layer]
             moved |= dict(
@@ -75,6 +78,8 @@ def shuffled(explanation: Explanation, problem: Problem, seed: int) -> Explanati
     known = (*GIVEN, *program.variables)
 
     def mixed(rule: Rule) -> Rule:
+        # Bound first, so that the mixed rule reads the same names. All rules stir tokens by one
+        # permutation, and so still agree with each other.
         of_own = bound(rule, explanation.name, known, problem.task.tokens)
         return Shuffled(of_own.what, of_own.names, of_own.rule, stir)
 
@@ -89,6 +94,7 @@ def shuffled(explanation: Explanation, problem: Problem, seed: int) -> Explanati
     return dataclasses.replace(
         explanation,
         name=f"{explanation.name}, shuffled",
+        # As long as what it was made from: it is to fail by what it says, not by its length.
         size=program.size,
         matter=put(explanation.matter),
         weights={},
@@ -110,6 +116,8 @@ def prefixes(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
     numbers = np.zeros(tokens.shape, np.int64)
     for i in range(tokens.shape[1]):
         pair = np.stack([numbers[:, i - 1], tokens[:, i]], 1) if i else tokens[:, :1]
+        # What was read up to here is what was read before and one token more, so pairs are enough;
+        # ravel, since the shape of the inverse differs between versions of NumPy.
         numbers[:, i] = np.unique(pair, axis=0, return_inverse=True)[1].ravel()
     return numbers
 

@@ -99,6 +99,8 @@ class Named:
                 f"{'matter' if explanation.matter else 'weights'}; an answer about features "
                 "has none"
             )
+        # Without places: whether a direction holds its variable is judged here, and not by the
+        # rules for circuits.
         program = Program(
             dataclasses.replace(
                 explanation,
@@ -129,10 +131,14 @@ def score(
     candidate = Named.of(explanation, problem, known.site)
     tokens = problem.task.draw(seed, 0, effort.inputs, held_out=True)
     n, f = len(known.rows), len(candidate.rows)
+    # One to one, or one good direction could be named for every planted one.
     match = matching(known.rows, candidate.rows, one_to_one=True) if f else np.full(n, -1)
     pairs = [(i, int(k)) for i, k in enumerate(match) if k >= 0]
+    # A mean over the larger number: features missed and features made up both count 0.
     most = max(n, f)
     cosine = float(mcc_matched(known.rows, candidate.rows)) * n / most if f else 0.0
+    # Random directions in the dimensions that there are to guess in: the fewer these are, the
+    # nearer one comes by luck.
     chance = mcc_chance(n, f, known.room, measure=mcc_matched)[0] * n / most if f else 0.0
     recovery = float(share(np.subtract(cosine, chance), np.subtract(1, chance)))
     on = _activity(candidate, known, pairs, tokens)
@@ -160,6 +166,8 @@ def score(
 
     def quality(m: Means) -> np.ndarray:
         return (
+            # Recovery is a number of directions alone: inputs do not vary it, so that it has no
+            # part in the interval but as a bound.
             np.minimum(np.minimum.reduce([activity(m), use(m), implementing.faithful(m)]), recovery)
             * short
         )
@@ -209,6 +217,7 @@ def table(
 
 def shuffled(explanation: Explanation, problem: Problem, known: Known, seed: int) -> Explanation:
     """Let each direction be another feature's, and all that is said be said of other inputs."""
+    # Before places are taken off: the control is to count as long as what it was made from.
     size = Named.of(explanation, problem, known.site).size
     bare = dataclasses.replace(
         explanation,
@@ -219,6 +228,7 @@ def shuffled(explanation: Explanation, problem: Problem, known: Known, seed: int
     places = dict(
         zip(
             indices,
+            # By one place round: no feature keeps its own, as a random order might let it.
             [explanation.variables[i].at for i in [*indices[1:], *indices[:1]]],
             strict=True,
         )
@@ -261,6 +271,8 @@ def by_token(problem: Problem, known: Known, seed: int) -> Explanation:
         run.logits[0].double().numpy()[asked_for],
         tokens[asked_for],
     )
+    # X⁺X is the orthogonal projection on the span of the rows, which need be neither orthogonal nor
+    # of length 1.
     wrote = wrote @ np.linalg.pinv(known.rows) @ known.rows
     unique_tokens = np.unique(token)
     differ = np.array(
@@ -268,6 +280,8 @@ def by_token(problem: Problem, known: Known, seed: int) -> Explanation:
     )
     chosen = np.argsort(-np.linalg.norm(differ, axis=1))[: len(known.rows)]
     inputs = np.column_stack([np.ones(len(token)), *(token == unique_tokens[i] for i in chosen)])
+    # The best that its tokens can say of the logits, so that it fails by what it names and not for
+    # want of a fit.
     weights = np.linalg.lstsq(inputs, logits, rcond=None)[0]
 
     def single(i: int) -> Variable:
@@ -315,6 +329,7 @@ def _use(
     to, as sums over places."""
     program, problem = candidate.program, candidate.program.problem
     if not program.answers:
+        # So that each pair counts 0, and every other part of the score is still given.
         return {
             f"{j}.use.{x}": np.zeros(len(tokens))
             for j in range(len(pairs))
@@ -330,11 +345,14 @@ def _use(
     out: dict[str, np.ndarray] = {}
     for j, (_, k) in enumerate(pairs):
         name = candidate.names[k]
+        # Of length 1, since whoever names a direction need not know its scale.
         line = torch.from_numpy(candidate.rows[k] / np.linalg.norm(candidate.rows[k])).to(
             clean.wrote[known.site]
         )
         projections = (clean.wrote[known.site][0] @ line).numpy()
         off = where & (values[name] <= 0)
+        # Put out is what the direction reads where the variable is off, not 0: other features and
+        # biases leave something along it.
         rest = float(projections[off].mean()) if off.any() else 0.0
 
         def put_out(x: torch.Tensor, line: torch.Tensor = line, rest: float = rest) -> torch.Tensor:
@@ -349,6 +367,8 @@ def _use(
             * where[..., None]
         )
         out |= {
+            # 2ab/(a² + b²) is 1 only for a = b: unlike a correlation it minds the size of the
+            # change.
             f"{j}.use.both": 2 * (changed * foretold).sum((1, 2)),
             f"{j}.use.all": (changed**2 + foretold**2).sum((1, 2)),
         }

@@ -71,12 +71,16 @@ def implemented(program: Program, tokens: Int[np.ndarray, "n s"]) -> Implemented
     )
     where = has_answer(problem.task.answer(tokens))
     a, b = _centred(truth), _centred(program_logits)
+    # Sums of an input, not means: E3 is then a ratio of sums over inputs, with an interval that
+    # knows how both vary.
     error = ((a - b) ** 2).sum(-1) * where
     spread = ((a - _average(a, where)) ** 2).sum(-1) * where
     count = where.sum(1)
     agree = ((problem.named(truth) == problem.named(program_logits)) & where).sum(1) / count
     terms = {"error": error.sum(1), "spread": spread.sum(1), "agree": agree}
     if weights:
+        # What the explanation's weights leave of the model's: if that still solves the task, they
+        # have missed the mechanism.
         lacks = {name: problem.params[name] - x for name, x in mended.items() if name in weights}
         theirs = problem.logits(tokens, mended)
         terms["error.weights"] = (((a - _centred(theirs)) ** 2).sum(-1) * where).sum(1)
@@ -87,6 +91,7 @@ def implemented(program: Program, tokens: Int[np.ndarray, "n s"]) -> Implemented
             ("left", problem.logits(tokens, {**mended, **lacks})),
         ):
             terms[f"right.{name}"] = problem.right(logits, tokens)
+    # Over inputs and positions at once.
     order = np.argsort(-error, axis=None, kind="stable")[:WORST]
     places = zip(*np.unravel_index(order, error.shape), strict=True)
     worst = tuple(
@@ -132,6 +137,8 @@ def _decomposed(a: np.ndarray, b: np.ndarray, where: Bool[np.ndarray, "n s"]) ->
     """Divide the squared error, as shares of the spread of a."""
     mask = where[..., None]
     spread = float((((a - _average(a, where)) ** 2) * mask).sum())
+    # Once means over inputs are off, a least-squares factor splits what is left at right angles; so
+    # the three add up to the whole squared error, with no cross terms.
     offset = float((_average(a - b, where) ** 2 * mask).sum())
     a, b = (a - _average(a, where)) * mask, (b - _average(b, where)) * mask
     whole = float(((a - b) ** 2).sum())
@@ -154,6 +161,8 @@ def _factor(
     Formula: Σ a · b / Σ b · b, over classes and where an answer is asked for.
     """
     mask = where[..., None]
+    # Unlike the scale above this is of logits with their offset: the factor by which one would
+    # multiply what the explanation gives.
     power = float((b * b * mask).sum())
     spread = float((((a - _average(a, where)) ** 2) * mask).sum())
     if not power or not spread:
@@ -166,6 +175,7 @@ def _average(
     x: Float[np.ndarray, "n s v"], where: Bool[np.ndarray, "n s"]
 ) -> Float[np.ndarray, "1 s v"]:
     """The mean over inputs where an answer is asked for."""
+    # A position at which nothing is ever asked has no inputs to average.
     return (x * where[..., None]).sum(0, keepdims=True) / np.maximum(where.sum(0), 1)[None, :, None]
 
 

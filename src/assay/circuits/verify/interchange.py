@@ -66,6 +66,7 @@ def interchanged(
     predicted, changed = _changes(program, variable, base, source)
     places = [u.place for u in program.units if u.variable == variable]
     cut = Cut(program.problem, [u.place for u in program.units])
+    # All places of the variable at once; one of several alone would be put in beside the old value.
     mask = np.array([p.place not in places for p in cut.pieces])
     logits = cut.replaced(base, np.broadcast_to(mask, (n, len(mask))), cut.clean(source))
     pairs = changed.any(1)
@@ -73,10 +74,14 @@ def interchanged(
         return Interchanged(variable, 0, Bounded(np.nan, np.nan, np.nan), np.nan, np.nan, np.nan)
     shares = _right(logits, predicted, changed)
     estimate = float(np.nanmean(shares))
+    # Shares of few pairs, many of them 0 or 1: bounds that hold for such numbers, in place of a t
+    # interval.
     place_bounds = bounded_mean([shares], estimate, (0.0, 1.0))
     part = places[0].part
     if not learn or part.kind in ("embed", "pos"):
         return Interchanged(variable, int(pairs.sum()), place_bounds, estimate, np.nan, np.nan)
+    # Foretold from the third input, while the activations that are exchanged come from the second:
+    # whatever is learned then is not a variable's.
     elsewhere, other = _changes(program, variable, base, third)
     learned = _aligned(program.problem, part, base, source, predicted, changed, seed)
     unfounded = _aligned(program.problem, part, base, source, elsewhere, other, seed)
@@ -89,6 +94,7 @@ def foretold(
     """Give the answers with these variables set; UNASKED where the explanation names none that the
     model has."""
     logits = program.logits(tokens, overrides or None)
+    # Logits that are all alike name nothing, though argmax would give class 0.
     return np.where(logits.max(-1) > logits.min(-1), program.problem.named(logits), UNASKED)
 
 
@@ -101,6 +107,7 @@ def _changes(
         foretold(program, base, {variable: program.values(source)[variable]}),
         foretold(program, base, {}),
     )
+    # Clipped, since it is used as an index below; `changed` leaves these places out.
     return after.clip(min=0), (after != before) & has_answer(program.problem.task.answer(base)) & (
         after >= 0
     )
@@ -139,6 +146,8 @@ def _aligned(
     target, counts = torch.from_numpy(foretold), torch.from_numpy(changed)
 
     def exchanged(rows: np.ndarray) -> torch.Tensor:
+        # The parameters are free and the directions orthonormal: gradients pass through QR, so no
+        # constraint has to be kept.
         basis = torch.linalg.qr(free).Q
         swap = {part: lambda out: out + (source_output[:, rows] - out) @ basis @ basis.mT}
         return (
@@ -149,6 +158,7 @@ def _aligned(
             .double()
         )
 
+    # Pairs on which nothing is to change have no loss, and a batch of them would divide by 0.
     useful = np.flatnonzero(changed[:half].any(1))
     for _ in range(STEPS):
         rows = generator.choice(useful, BATCH)
@@ -174,6 +184,7 @@ def _aligned(
                 eps=1e-8,
                 maximize=False,
             )
+    # Pairs that it was not learned on.
     rows = np.arange(half, len(base))
     with torch.no_grad():
         return float(np.nanmean(_right(exchanged(rows), foretold[rows], changed[rows])))

@@ -43,6 +43,7 @@ class Cut:
                 p.place and not (p.place.neurons or p.place.positions or p.place.along)
                 for p in part_pieces
             )
+            # Where a place is the whole part nothing is left beside it.
             self.pieces += part_pieces if whole else [*part_pieces, Piece(part)]
 
     @property
@@ -65,6 +66,8 @@ class Cut:
         for i in self.of(part):
             place = self.pieces[i].place
             portions.append(
+                # The rest comes last of a part's pieces, so that all others are in `portions`:
+                # together they are what the part wrote, whatever the places are.
                 out - sum(portions) if place is None else _share(place, self.problem, out, hidden)
             )
         return portions
@@ -122,6 +125,8 @@ class Cut:
         keep = torch.from_numpy(np.ascontiguousarray(masks))[..., None, None]
 
         def remember(layer: int, x: torch.Tensor) -> torch.Tensor:
+            # An MLP's neurons are handed over before what it writes, and places made of neurons
+            # need them.
             hidden[layer] = x[0]
             return x
 
@@ -174,6 +179,8 @@ class Sweep:
     ) -> list[np.ndarray]:
         """Give what is made of the logits under each mask."""
         results: dict[bytes, np.ndarray] = {}
+        # Sorted by their bytes, masks that agree on early pieces are neighbours, and early blocks
+        # are what need not be run again.
         for mask in sorted(
             {np.asarray(m, bool).tobytes() for m in masks}
         ):  # so that neighbours have much in common
@@ -181,11 +188,14 @@ class Sweep:
         return [results[np.asarray(m, bool).tobytes()] for m in masks]
 
     def _logits(self, mask: Bool[np.ndarray, "piece"]) -> Float[torch.Tensor, "n s v"]:
+        # More than one pass takes; `replaced` divides it.
         if self.tokens.size > PASS:
             return self.cut.replaced(
                 self.tokens, np.broadcast_to(mask, (len(self.tokens), len(mask))), self.instead
             )
         params, names = self.cut.problem.params, [mask[:n].tobytes() for n in self.before]
+        # The latest stage before which nothing differs from what is kept; from there on it is run
+        # anew.
         first = max(
             (i for i, name in enumerate(names) if i in self._kept and self._kept[i][0] == name),
             default=0,
@@ -193,6 +203,8 @@ class Sweep:
         x = torch.zeros(1, *self.tokens.shape, params["W_E"].shape[-1])
         with torch.no_grad():
             for i, stage in list(enumerate(self.stages))[first:]:
+                # A stage's pieces are written from what came before, so their own part of the mask
+                # decides only which are added, and is not part of the name.
                 if i not in self._kept or self._kept[i][0] != names[i]:
                     self._kept[i] = (names[i], x, self._written(stage, x))
                 _, x, portions = self._kept[i]
@@ -203,6 +215,7 @@ class Sweep:
                         x
                         + reduce(
                             add,
+                            # In the order of `_replaced`, since float sums depend on it.
                             [portions[j] if mask[j] else self.instead[j] for j in self.of[part]],
                         )[None]
                     )
@@ -260,6 +273,8 @@ def _share(
             @ problem.params["W_out"][0, place.part.layer][list(place.neurons)]
         )
     elif place.along:
+        # Directions as given may be of any length and not at right angles; QR makes the projection
+        # one.
         basis = torch.linalg.qr(torch.tensor(place.along, dtype=out.dtype).mT).Q
         out = out @ basis @ basis.mT
     if not place.positions:

@@ -65,6 +65,8 @@ def rivals(program: Program, tokens: Int[np.ndarray, "n s"], seed: int) -> Rival
         "full": program.problem.right(program.problem.logits(few), few),
         "unread": unread(program.problem, few),
     }
+    # One round and few inputs, for the own explanation as for its rivals: they are compared, and
+    # none is reported.
     scrub = _scrub(program, few, seed, same, terms)
     elsewhere = itertools.islice(_moved(program, seed), MOST)
     homes = [_scrub(rival, few, seed, same, terms) for rival in elsewhere]
@@ -90,6 +92,7 @@ def _sets(program: Program, tokens: np.ndarray, seed: int) -> tuple[float, list[
     ]
     masks = [
         np.ones(len(in_explanation), bool),
+        # Kept and taken away in turn, which the slices [::2] and [1::2] below part again.
         *(m for x in (in_explanation, *sets) for m in (x, ~x)),
     ]
     full, *good = (
@@ -107,6 +110,8 @@ def _sets(program: Program, tokens: np.ndarray, seed: int) -> tuple[float, list[
 
 def _chosen(n: int, k: int, seed: int) -> Iterator[tuple[int, ...]]:
     """All sets of k out of n, or so many at random."""
+    # One more than MOST tells whether there are more, without counting what may be astronomically
+    # many.
     all_of_them = list(itertools.islice(itertools.combinations(range(n), k), MOST + 1))
     if len(all_of_them) <= MOST:
         yield from all_of_them
@@ -123,6 +128,7 @@ def _scrub(
     terms: Mapping[str, np.ndarray],
 ) -> float:
     """E2 of one round."""
+    # Anew for each rival: all of them draw from the same numbers.
     generator = rng.generator(seed, "circuits.rivals.scrub")
     scores = program.problem.right(
         once(program, tokens, [same[u.variable] for u in program.units], generator), tokens
@@ -155,6 +161,8 @@ def _moved(program: Program, seed: int) -> Iterator[Program]:
     Each way comes once. Parts that change places make no other home if the same is said of both.
     """
     e, params = program.explanation, program.problem.params
+    # Parts move, not places: two variables in one part stay together, and keep their neurons and
+    # positions.
     homes = list(
         dict.fromkeys(p.part for v in e.variables for p in v.at if p.part.kind in ("head", "mlp"))
     )
@@ -170,6 +178,8 @@ def _moved(program: Program, seed: int) -> Iterator[Program]:
             for v in e.variables
         }
         if (
+            # By what is said of where: parts that change places make the same set if they have the
+            # same rule.
             where := frozenset(
                 (rules[name], p) for name, places in places_by_name.items() for p in places
             )

@@ -129,6 +129,8 @@ def score(
         else Row(PARTS[2], 0, 0, 0, "it says nothing about the logits")
     )
     e4, counts = _fourth(tried)
+    # Terms, not finished scores: quality is taken anew from resampled means of all of them at once,
+    # since its parts share inputs and so vary together.
     factors: list[_Factor] = [(cut.terms, ablation.faithful), (scrub.terms, scrubbing.faithful)]
     factors += [(implementation.terms, implementing.faithful)] if implementation else []
     details = [
@@ -205,6 +207,7 @@ def attempted(
     try:
         return scored(make())
     except AssayError as e:
+        # A control is to fail; that it cannot even be tried is the plainest way to.
         nothing = tuple(Row(name, 0, 0, 0, "it does not fit the model") for name in names)
         return Score("refused", Row("quality", 0, 0, 0), nothing, refused=str(e))
 
@@ -220,9 +223,11 @@ def _fourth(tried: adversarial.Tried | None) -> tuple[Row, bool]:
 
 def _quality(factors: list[_Factor], whole: bool, e4: Row | None, short: float) -> Row:
     """The least of the parts times how short it is; E4, of other inputs, with its estimate."""
+    # One part is 0 whatever is resampled, and so is the least of them.
     if not whole or (e4 is not None and e4.estimate == 0):
         return Row("quality", 0, 0, 0)
     terms = {
+        # Parts have terms of the same name, such as `full`.
         f"{i}.{name}": x
         for i, (factor_terms, _) in enumerate(factors)
         for name, x in factor_terms.items()
@@ -254,6 +259,8 @@ def row(
     return Row(
         name,
         bounds.estimate,
+        # Where there is no interval, its NaN falls through: by the order of their arguments min and
+        # max give 0 below and 1 above, so that no interval counts as the widest.
         max(0.0, min(bounds.low, bounds.estimate)),
         min(1.0, max(bounds.high, bounds.estimate)),
     )

@@ -108,13 +108,17 @@ def scrubbed(
     """Scrub so often, whole rounds of all inputs; beside it the same graph with what variables are
     shuffled among inputs, which is to fail."""
     problem, n = program.problem, len(tokens)
+    # Rounded up: whole rounds.
     rounds = -(-resamples // n)
     generator = rng.generator(seed, "circuits.scrub")
     terms = {
         "full": problem.right(problem.logits(tokens), tokens),
         "unread": unread(problem, tokens),
     }
+    # What was read so far matters, since in a causal model an input with the same beginning has the
+    # same activations: exchanging those tests nothing.
     read, ids = prefixes(tokens), identities(program, tokens)
+    # Sorted once: a round only draws.
     same, mixed = (
         [group_identical(x, read) for x in rows]
         for rows in (ids, [_mixed(x, generator) for x in ids])
@@ -144,6 +148,8 @@ def exchanges(
     foretold at all; used, those that are foretold to change; felt, those that one position changes,
     a sum over positions; shared, of these, where other inputs have the value that stands there."""
     problem, class_ids = program.problem, classes(program, tokens)
+    # By one input on: each gets another's value, and each value is used once, so that its
+    # frequencies stay.
     known, values = problem.known(tokens)[1], program.values(np.roll(tokens, 1, 0))
     cut = Cut(problem, [u.place for u in program.units])
     clean, home = (
@@ -154,6 +160,8 @@ def exchanges(
     many = np.concatenate(
         [tokens, problem.task.draw(0, 2, max(AMONG - len(tokens), 1), held_out=True)]
     )
+    # Rare is judged among many inputs: among the few that are exchanged a common value may be alone
+    # by luck.
     company, of_many = classes(program, many), prefixes(many)
     plain = (
         before
@@ -184,6 +192,8 @@ def exchanges(
         due = foretell(names, actual)
         cells = {
             "moved": actual != before,
+            # Less what was as foretold before: an answer that is foretold to stay and stays is no
+            # gain.
             "gained": (due >= 0) * ((actual == due) * 1.0 - (actual == before)),
             "open": (due >= 0) & (actual != before),
             "used": (due >= 0) & (due != plain),
@@ -196,7 +206,11 @@ def exchanges(
         unmatched = np.any([group_identical(class_ids[name], read).alone for name in names], 0) | (
             np.any([*few], 0) & (np.ptp(read, 0) > 0)
         )
+        # Where all values are shared, or none that could be, the share is 1 or 0, and no position
+        # need be tried by itself.
         counts |= {"felt": counts["moved"], "shared": counts["moved"] * (not unmatched.any())}
+        # Positions at which all inputs have read the same cannot tell inputs apart, and do not
+        # count.
         if unmatched.any() and not unmatched[:, np.ptp(read, 0) > 0].all():
             felt = np.stack(
                 [
@@ -221,6 +235,8 @@ def faithful(m: Means) -> np.ndarray:
     """E2: what is recovered, but no more than the variable earns that earns least; 0 where no
     answer is foretold from any of them."""
     least = np.minimum.reduce(
+        # A variable whose exchange changes nothing sets no bound; whether any is used at all is
+        # asked below.
         [recovered(m), *(np.nan_to_num(_earned(m, name), nan=1.0) for name in _names(m))]
     )
     return np.where(_used(m), least, least * 0)
@@ -249,6 +265,7 @@ def classes(program: Program, tokens: Int[np.ndarray, "n s"]) -> dict[str, Ids]:
     values, class_ids = program.values(tokens), {}
     for name in dict.fromkeys(unit.variable for unit in program.units):
         x = (
+            # Values that differ by rounding alone are the same.
             np.round(values[name], 9)
             if name
             else np.broadcast_to(np.arange(len(tokens))[:, None], tokens.shape)
@@ -290,9 +307,14 @@ def once(
         for piece in cut.of(part):
             unit, its = holds.get(piece, (None, None))
             if its is not None and (unit, reader) in program.edges:
+                # From the pool: what the unit wrote after its own inputs were exchanged. Each
+                # reader draws anew, so that two readers of a unit are shown different inputs.
                 donor_rows, source = its.drawn(generator), pool[piece]
             else:
+                # Not in the graph: any input's, position by position.
                 donor_rows, source = generator.integers(n, size=tokens.shape), clean[piece]
+            # Flat, with the donor's row and the reader's own position: one selection for all
+            # positions.
             total += source.reshape(n * s, -1).index_select(
                 0, torch.from_numpy((donor_rows * s + row).ravel())
             )
@@ -336,6 +358,8 @@ def once(
             if part.kind in ("embed", "pos"):
                 pool[piece] = clean[piece]
                 continue
+            # Heads of one block read one stream, so they are run in one go. A head that is named at
+            # two places is run twice: each place reads inputs that were drawn for it.
             if part in waiting or (
                 waiting and (part.kind, part.layer) != ("head", next(iter(waiting)).layer)
             ):
@@ -381,6 +405,8 @@ def singly(
     for unit, reader in sorted(program.edges, key=str):
         if unit.variable == variable:
             part, clean_output = unit.place.part, clean[Piece(unit.place.part, unit.place)]
+            # Several units may lie in one part; each adds its own change to what the reader is
+            # shown.
             edge_input = read.get((part, reader), whole[part])
             read[part, reader] = (
                 edge_input
@@ -428,6 +454,8 @@ class Alike:
 
         Where there is none, one that was, itself among them.
         """
+        # A class is a stretch of the order, and the twins of an input a stretch within it. Draw
+        # among the class less its twins, then step over them: each other is as likely.
         more = self.count > self.many
         index = self.first + (
             generator.random(self.order.T.shape).T * (self.count - self.many * more)
@@ -440,6 +468,8 @@ def group_identical(ids: Ids, read: Ids) -> Alike:
     which were the same so far."""
     columns = []
     for x, so_far in zip(ids.T, read.T, strict=True):
+        # Class and twins packed into one number, whose sorted order puts twins together within
+        # their class.
         unique_pairs, both = np.unique(
             x * (so_far.max() + 1) + so_far, return_inverse=True
         )  # in order of x, and of so_far where x is equal
@@ -456,6 +486,7 @@ def group_identical(ids: Ids, read: Ids) -> Alike:
                 classes[x],
                 theirs[both],
                 twins[both],
+                # Kinds of twins in the class, less its own.
                 kinds[x] - 1,
             )
         )
@@ -485,6 +516,7 @@ def _used(m: Means) -> np.ndarray:
 def _earned(m: Means, name: str) -> np.ndarray:
     """The more of what scrubbing tested and of what is foretold; NaN where exchanging it changes
     nothing."""
+    # fmax passes over a NaN in one of the two.
     earned = np.fmax(_tested(m, name), _foretold(m, name))
     return np.where(m[f"{name}.moved"] > LEAST, np.nan_to_num(earned), np.nan)
 

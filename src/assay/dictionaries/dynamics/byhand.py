@@ -55,6 +55,7 @@ class ByHand:
         n = self.decoder.shape[1]
         if n and observation.step + 1 < self.at:
             state["W_enc"][:, :n] = 0
+            # With no weights and a bias below 0 they are off on every input.
             state["b_enc"][:, :n] = -1
         if n and observation.step + 1 == self.at:
             for name, value in {

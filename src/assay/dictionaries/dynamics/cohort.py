@@ -66,6 +66,7 @@ class Counted(Snapshots):
         fired = torch.zeros(len(latents), len(checkpoints))
         for k, step in enumerate(checkpoints if len(latents) else ()):
             W = self.W_enc[step][:, chosen]
+            # (x − b_dec) W + b_enc = x W + (b_enc − b_dec W): one bias in place of centred inputs.
             bias = self.b_enc[step][chosen] - self.b_dec[step] @ W
             fired[:, k] = sum((torch.addmm(bias, part, W) > 0).sum(0) for part in world.split(8192))
         return fired.clamp_min(0.5).double().numpy() / len(world)
@@ -143,6 +144,7 @@ def moved(
         else None
     )
     p = pulls(params, x, latents, penalty, most)
+    # Held to another group's numbers of rows, a latent need not have more than its counterpart had.
     enough = p.fired >= (FEWEST if most is None else torch.minimum(most, torch.tensor(FEWEST)))
     drift = torch.where(enough, p.drift, torch.nan).numpy()
     share = torch.where(enough & (p.drift > DRIFTING), p.share, torch.nan).numpy()
@@ -195,6 +197,7 @@ def with_dead_weight(
     unit = torch.from_numpy(rng.standard_normal((2, count, d)).astype(np.float32))
     unit = unit / unit.norm(dim=-1, keepdim=True)
     z = (x - params["b_dec"]) @ unit[0].mT
+    # At the next value below those that are to fire, ReLU's strict comparison leaves just these on.
     bias = -z.topk(max(1, round(density * len(x))) + 1, dim=0).values[-1]
     return append_latents(params, unit[0].mT, bias, unit[1]), torch.arange(f, f + count)
 
@@ -210,6 +213,8 @@ def with_halves(
         "W_enc": params["W_enc"].clone(),
         "b_enc": params["b_enc"].clone(),
     }
+    # ReLU(z/2) = ReLU(z)/2, and both halves have the same decoder row: the reconstruction is as it
+    # was.
     halved["W_enc"][:, latents] /= 2
     halved["b_enc"][latents] /= 2
     more = append_latents(

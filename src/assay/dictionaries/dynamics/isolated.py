@@ -89,6 +89,7 @@ def flow(
             spread * np.exp(-u * u / 2) / np.sqrt(2 * np.pi) / norm,
         )
         rate = -penalty * np.exp(log_t)
+        # Over log t every rate gains a factor t, dw/d ln t = t dw/dt: times span twelve decades.
         return [
             rate * (mean * fires + shrinks * a),
             rate * shrinks * r,
@@ -101,6 +102,7 @@ def flow(
         (log_times[0], log_times[-1]),
         [parallel, across, bias],
         t_eval=log_times,
+        # Stiff: parts that settled long ago would force explicit steps to stay tiny.
         method="Radau",
         rtol=1e-8,
         atol=1e-11,
@@ -128,7 +130,7 @@ def adam(
     count: int,
     rng: np.random.Generator,
 ) -> tuple[Float[np.ndarray, "step feature"], Float[np.ndarray, "step"]]:
-    """Densities of `count` lone features after the steps `at` of Adam on batches, and their mean
+    """Densities of `count` lone features after these `steps` of Adam on batches, and their mean
     cosine κ; s = λ = 1, b₀ = 0.
 
     All features see the same batches and never each other; starts are random unit directions.
@@ -141,6 +143,7 @@ def adam(
     m, v = np.zeros_like(p), np.zeros_like(p)
     densities, kappas = [], []
     for step in range(1, max(steps) + 1):
+        # A last input of 1 makes the bias one more weight.
         x = np.concatenate([mu + rng.standard_normal((batch, d)), np.ones((batch, 1))], axis=1)
         grad = (x @ p.T > 0).T.astype(float) @ x / batch
         m += 0.1 * (grad - m)
@@ -150,5 +153,6 @@ def adam(
             norm = np.linalg.norm(p[:, :d], axis=1)
             unit = p[:, :d] / norm[:, None]
             densities.append(scipy.special.ndtr((p[:, 0] * mean + p[:, d]) / norm))
+            # ‖Σ û‖² = n + Σ_{i≠j} û_i · û_j: the mean cosine of all pairs without forming them.
             kappas.append(((unit.sum(0) ** 2).sum() - count) / (count * (count - 1)))
     return np.array(densities), np.array(kappas)

@@ -88,6 +88,7 @@ def pulls(
     codes = features(params, x)
     fires: Bool[torch.Tensor, "b latent"] = codes[:, latents] > 0
     if most is not None:
+        # The running count of firings is at most `most` on the first so many.
         fires &= fires.cumsum(0) <= most
     on = fires.to(x.dtype)
     row = torch.cat([x - params["b_dec"], torch.ones_like(x[:, :1])], 1)
@@ -124,6 +125,7 @@ def ablate(
     codes = features(params, x)
     e, D = error(params, x, codes), params["W_dec"][latents]
     latent_codes = codes[:, latents]
+    # ‖e − f_i d_i‖² − ‖e‖² = f_i² ‖d_i‖² − 2 f_i e·d_i
     single = latent_codes.square() * D.square().sum(-1) - 2 * latent_codes * (e @ D.mT)
     joint = (e - latent_codes @ D).square().sum() - e.square().sum()
     return Ablation(joint, single.sum(), latent_codes[latent_codes > 0], single[latent_codes > 0])
@@ -143,6 +145,7 @@ def matched(
         return torch.tensor(float("nan"))
     order = strength.argsort()
     strength, loss = strength[order], loss[order]
+    # The neighbours in order are the two candidates.
     right = torch.searchsorted(strength, events).clamp(max=len(strength) - 1)
     lower = (right - 1).clamp(min=0)
     nearer = torch.where(

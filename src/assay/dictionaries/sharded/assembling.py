@@ -87,6 +87,7 @@ def _begin(
         starts[name], end = end, end + 4 * int(np.prod(shape))
         entries[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [starts[name], end]}
     head = json.dumps(entries).encode()
+    # The format wants tensors to begin at a multiple of 8 bytes; spaces after JSON mean nothing.
     head += b" " * (-len(head) % 8)
     out.write(len(head).to_bytes(8, "little") + head)
     out.truncate(8 + len(head) + end)
@@ -105,6 +106,8 @@ def _put_latents(
     columns, else side by side."""
     for run, its in enumerate(value):
         if columns:
+            # An encoder is stored input by input in the file, so that a few latents are a short
+            # piece of each of its rows.
             for i, row in enumerate(its):
                 _put(out, start + 4 * ((run * len(its) + i) * width + first), row)
         else:

@@ -103,6 +103,8 @@ class Checkpoints:
                         shared | {f"{PREFIX}{name}": value for name, value in self.beside.items()},
                     )
         except OSError as error:
+            # Not raised yet: the others wait in the gather below, and learn of it there by a size
+            # of −1.
             failed = error
         size = shard.stat().st_size if ranks.writes and failed is None else -1
         extent = torch.tensor([latents.start, latents.stop, size], device=ranks.device)
@@ -124,6 +126,7 @@ class Checkpoints:
                 "identity": dict(self.identity),
             }
             _publish(place / MANIFEST, {"step": step, "shards": shards, **about})
+            # After the manifest: a kill in between leaves two whole checkpoints, never none.
             for old in _steps(self.folder):
                 if old != place:
                     shutil.rmtree(old, ignore_errors=True)
@@ -245,6 +248,7 @@ def _write(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
 
 def _publish(path: Path, manifest: Mapping[str, Any]) -> None:
     """Let a manifest appear whole."""
+    # By one rename: a manifest that is there is whole, and with it the checkpoint.
     partial = path.with_suffix(".new")
     with partial.open("w") as file:
         json.dump(manifest, file)

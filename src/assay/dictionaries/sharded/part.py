@@ -69,8 +69,12 @@ class Part(Whole):
             return places
         row = places // max(1, f)
         starts = torch.searchsorted(row, torch.arange(b + 1, device=row.device))
+        # Place within its row; the table is as wide as the longest row of any shard, since what is
+        # gathered must have equal shapes. Its padding is 0, below all that counts.
         slot = torch.arange(len(row), device=row.device) - starts[row]
         longest = int(shards.max((starts[1:] - starts[:-1]).max().reshape(1)))
+        # Even together there are no more than are wanted. All shards know `longest`, so all of them
+        # return.
         if shards.size * longest <= count:
             return places
         values = pre.flatten()[places]
@@ -80,6 +84,8 @@ class Part(Whole):
         bound = (
             every.transpose(0, 1).flatten(1).topk(count).values[:, -1]
         )  # 0 where fewer are above 0
+        # Equals of the bound: lower shards take theirs first, and what room they leave is this
+        # one's.
         level = every == bound[:, None]
         room = count - (every > bound[:, None]).sum((0, 2)) - level[: shards.place].sum((0, 2))
         same = values == bound[row]
@@ -98,8 +104,11 @@ class Part(Whole):
         every = self.ranks.every
         if every.size == 1 or int(every.sum(_count(places))) <= count:
             return places
+        # Places are those of numbers above 0, whose bits are in their order.
         bits = pre.flatten()[places].view(_BITS[pre.dtype]).long()
         bound = self._nth(bits, count, 8 * pre.element_size())
+        # Every rank sees the same sums and so takes the same branches: a collective that one of
+        # them left out would hang the rest.
         room = count - int(every.sum(_count(bits[bits > bound])))
         same = bits == bound
         if int(every.sum(_count(bits[same]))) > room:
@@ -107,6 +116,8 @@ class Part(Whole):
             before = sum(self._rows(len(pre))[: self.ranks.rows.place])
             place = (places // f + before) * self.width + places % f + self.first
             last = torch.iinfo(torch.int64).max
+            # Turned round, the lowest places are the largest keys, so the same search finds the
+            # `room` first.
             same &= last - place >= self._nth(last - place[same], room, 64)
         return places[(bits > bound) | same]
 
@@ -123,6 +134,8 @@ class Part(Whole):
         digit from the highest."""
         prefix = 0
         for shift in range(bits - _DIGIT, -1, -_DIGIT):
+            # Only keys that begin with the digits settled so far; to shift 64 bits by 64 is
+            # undefined.
             its = keys[keys >> shift + _DIGIT == prefix] if shift + _DIGIT < 64 else keys
             counts = self.ranks.every.sum(
                 torch.bincount(its >> shift & 2**_DIGIT - 1, minlength=2**_DIGIT)

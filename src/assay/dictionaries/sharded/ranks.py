@@ -65,6 +65,7 @@ class Circle:
 
     def barrier(self) -> None:
         """Wait until every rank has come so far."""
+        # A sum ends for nobody before all have given their part.
         self.sum(torch.zeros(1, device=_device(self.group)))
 
     def _reduced(self, value: torch.Tensor, op: Any) -> torch.Tensor:
@@ -193,6 +194,8 @@ def _circles(name: str, members: Sequence[range], rank: int, timeout: float) -> 
             if len(ranks) > 1
             else None
         )
+        # Every rank makes every group, in one order, also those it is not in: torch.distributed
+        # asks for it.
         if rank in ranks:
             circle = Circle(name, len(ranks), ranks.index(rank), group, timeout)
     return circle

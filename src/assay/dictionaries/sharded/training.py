@@ -96,6 +96,7 @@ def train_sharded(
         "batch": batch,
         "seed": index(seed),
         "rows": list(rows.shape),
+        # A number that other data would hardly share: it stands for the rows themselves.
         "scale": scale,
     }
     normalisation = {"mean": mean[None], "scale": torch.tensor([scale])}
@@ -180,6 +181,7 @@ def step_of(part: Part, method: Method) -> Single:
         )
     least = part.width // part.ranks.latents.size
     k = getattr(method.nonlinearity, "k", 0)
+    # The k largest of a row may all lie in one shard, which must be able to name them.
     if k > least:
         raise SpecError(
             f"every shard must have at least k = {k} latents, and the "
@@ -216,6 +218,8 @@ def measure(
         codes, (series, _) = kernel.one(
             loss, params, x, read, torch.zeros((), device=ranks.device), torch.float32, {}, part
         )
+        # `series` is over all ranks already, and so are these; `total` and `squares` are of this
+        # rank's rows, and are summed below.
         rows = part.rows(len(x))
         sums += (
             rows
@@ -227,6 +231,8 @@ def measure(
         fired |= codes.fired()
     total, squares = ranks.rows.sum(total), ranks.rows.sum(squares)
     dead = ranks.latents.sum((~fired).sum()[None])
+    # Σ‖x − x̄‖² = Σ‖x‖² − ‖Σ x‖²/n below: one pass, and no digits lost, as sums are float64 and x
+    # is nearly centred.
     rows, error, on = sums.tolist()
     return Measured(
         error / float(squares - total.square().sum() / rows), on / rows, int(dead), int(rows)
@@ -288,6 +294,8 @@ def normalised(
 
     def batches(step: int) -> Float[torch.Tensor, "b d"]:
         chosen = draw(step)
+        # All ranks draw the same batch by the seed and take their part of it, so that nothing has
+        # to be sent.
         replica_rows = chosen[bounds(len(chosen), part.ranks.rows.size, part.ranks.rows.place)]
         return (torch.from_numpy(_numbers(rows[replica_rows.numpy()])) - mean) * scale
 

@@ -79,6 +79,7 @@ class PAnneal:
             [1.0, 0.84, 0.2]
         """
         through = (progress - self.begin) / (self.end - self.begin)
+        # The first change is at `begin` itself, hence 1 +; the last value is there before `end`.
         stage = 0 if through < 0 else min(self.stages, 1 + int(through * self.stages))
         return 1 + (self.to - 1) * stage / self.stages
 
@@ -133,6 +134,8 @@ class PAnneal:
         )
         if before == after:
             return
+        # Under the parameters after the step, since the next step is the first with the new p;
+        # asked for only here, as it costs a pass.
         features = observation.features()
         old, new = ((features**p).sum((1, 2)) for p in (before, after))
         state["anneal.factor"].mul_(torch.where(new > 0, old / new, 1))

@@ -39,13 +39,17 @@ def aux_k(
     dictionary_learning; OpenAI's code divides row by row"""
     if not dead.any():
         return torch.zeros_like(error[:, 0, 0])
+    # The dead are to learn what is left over, not the living to leave something else.
     error = error.detach()
+    # All latents of all runs in one array, though few are dead, since runs differ in which.
     codes = pre.masked_fill(~dead[:, None], 0).relu()
     most = max(1, error.shape[-1] // 2)
     if int(dead.sum(-1).max()) > most:
         values, index = codes.topk(most, dim=-1, sorted=False)
         codes = torch.zeros_like(codes).scatter(-1, index, values)
     variance = (error - error.mean(1, keepdim=True)).square().mean((1, 2))
+    # Runs without dead latents are in the batch all the same; for them the term is 0, and nothing
+    # is divided by 0.
     counts = dead.any(-1) & (variance > 0)
     return squared_error(error, codes @ W_dec) / variance.where(counts, 1) * counts
 
@@ -174,6 +178,7 @@ class Matryoshka:
         x_hat = decode({**params, "W_dec": params["W_dec"][:, :first]}, features[..., :first], x)
         loss = squared_error(y, x_hat)
         for a, b in zip(self.prefixes, self.prefixes[1:], strict=False):
+            # Each reconstruction is the one before and one stretch of latents more.
             x_hat = x_hat + features[..., a:b] @ params["W_dec"][:, a:b]
             loss = loss + squared_error(y, x_hat)
         if idle is None:

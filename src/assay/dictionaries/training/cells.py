@@ -123,9 +123,12 @@ def _group(
     )
     reads, makes = cell.keys
     if elsewhere:
+        # Batches of training, which come again: a start needs no rows of its own.
         first = [batches(step) for step in range(8)]
         x, y = (torch.cat([batch[name] for batch in first]) for name in (reads, makes))
         forward = prediction(x, y)
+        # With y ≈ x M and the rows of W_dec in y's space, x · (M w) ≈ y · w: the encoder reads of x
+        # what w would read of the target.
         run_group.state["W_enc"].copy_(method.encoder_scale * run_group.state["W_dec"] @ forward.T)
 
     def its_own(batch: Batch) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
@@ -150,6 +153,7 @@ def prediction(
 
     Formula: (xᵀx + ρ I)⁻¹ xᵀy, ρ the ridge times the mean of xᵀx's diagonal
     """
+    # float64 for the solve: what hardly varies in x makes this nearly singular.
     square = (x.T @ x).double()
     square.diagonal().add_(ridge * square.diagonal().mean())
     return torch.linalg.solve(square, (x.T @ y).double()).float()

@@ -30,4 +30,6 @@ def keep_near(
         side = side - torch.linalg.vecdot(side, s)[:, None] * s
         side = side / torch.linalg.vector_norm(side, dim=-1, keepdim=True).clamp_min(1e-30)
     rows = least * s + (1 - least**2) ** 0.5 * side
+    # `rows` has length 1 already but for rounding, and for a row opposite its start, which has no
+    # side.
     W[outside] = rows * (length[outside] / torch.linalg.vector_norm(rows, dim=-1))[:, None]

@@ -44,6 +44,8 @@ class CrossLayer:
         penalty: Float[torch.Tensor, "run"],
     ) -> Float[torch.Tensor, "run"]:
         """Give each run's loss on the streams before all layers and what the MLPs wrote."""
+        # Masked in every loss, not once at the start: rows that cannot be written get no gradient
+        # then.
         params = bounded(params, self.reach)
         features = encode(params, streams)
         wrong = (decode(params, features) - writes).square().sum((1, 3)).mean(1)

@@ -119,10 +119,12 @@ class Resample:
         if observation.step + 1 not in self.at:
             return
         before = max((a for a in self.at if a < observation.step + 1), default=0)
+        # Silent in every row since the check before.
         silent = state["idle.rows"] >= (observation.step + 1 - before) * observation.x.shape[-2]
         dead = silent & ~state["exempt"]
         resample(state, observation, dead, alive=~silent, length=self.encoder)
         state["resampled"].add_(dead)
+        # A new latent has not been idle: AuxK and the next check count it from here.
         state["idle.rows"].mul_(~dead)
 
 
@@ -133,10 +135,14 @@ def resample(
     norms count."""
     f = dead.shape[-1]
     error = observation.error()
+    # float64: in a float32 running sum a row of small error would add nothing.
     cumulative = error.square().sum(-1).square().double().cumsum(-1)
+    # Inversion: where a uniform number falls in the running sum of weights. Every latent draws,
+    # dead or not, so that the draw of one does not depend on which others are dead.
     quantiles = torch.from_numpy(
         rng.uniform(observation.seeds, "dictionary.resample", observation.step + 1, (f,))
     ).to(cumulative)
+    # Rounding may put a quantile just above the last sum.
     row = torch.searchsorted(cumulative, quantiles * cumulative[:, -1:]).clamp_max(
         error.shape[1] - 1
     )
@@ -147,6 +153,7 @@ def resample(
         else _unit(_rows((observation.x - observation.params["b_pre"][:, None]), row))
     )
     norms = torch.linalg.vector_norm(state["W_enc"], dim=-1)
+    # Where nobody is alive the mean is over all: 0/0 would spread.
     counted = alive.where(alive.any(-1, keepdim=True), torch.ones_like(alive))
     mean = (norms * counted).sum(-1) / counted.sum(-1)
     fresh = {
@@ -158,9 +165,11 @@ def resample(
         name: value.to(dead.device).expand_as(state[name])
         for name, value in observation.nonlinearity.init(1, f).items()
     }
+    # Further encoders start equal to W_enc, as before training.
     fresh |= dict.fromkeys(getattr(observation.nonlinearity, "encoders", ()), fresh["W_enc"])
     for name, value in fresh.items():
         state[name][dead] = value[dead]
+        # Old moments would push the new latent along its former way.
         for moment in "mv":
             state[f"adam.{moment}.{name}"][dead] = 0
 

@@ -239,7 +239,9 @@ class Through:
             assert noted.made is not None and noted.features is not None
             x_hat = decode(read, noted.made, x)
             mse = squared_error(x, x_hat)
+            # The method's loss has the squared error once; so it weighs `local` in all.
             total = total + (self.local - 1) * mse
+            # Out of place, so that the gradient finds its way from the model to what is put in.
             new = acts.index_put((keep,), x_hat[0].to(acts) / self.scale + self.mean.to(acts))
             spliced = spliced_run(
                 self.subject, self.site, self.passage, new, also=self.after, gradients=True
@@ -248,6 +250,8 @@ class Through:
             if self.after:
                 total = total + self.later * self._later(spliced)
         kl, ce, pull = self._predictions(spliced)
+        # One way back for both: the dictionary's own terms, and the objective, whose gradient
+        # enters at what the unembedding reads.
         outputs, cotangents = (total, spliced.final), (torch.ones_like(total), pull)
         grads = torch.autograd.grad(outputs, list(leaves.values()), cotangents, allow_unused=True)
         series = {
@@ -269,6 +273,8 @@ class Through:
         errors = []
         for site in self.after:
             true, new = (run.acts[site][self.passage.keep].float() for run in (self.clean, spliced))
+            # The clean run's variance, which is a constant: no block can be made to look better by
+            # spreading.
             errors.append((new - true).square().sum() / (true - true.mean(0)).square().sum())
         return torch.stack(errors).mean()
 
@@ -283,6 +289,7 @@ class Through:
         final, head = spliced.final, self.clean.head
         assert final is not None and self.clean.final is not None and head is not None
         pull = torch.zeros_like(final)
+        # Without each window's last position, after which no token is known.
         true, spliced_final, back = (
             t.detach()[:, :-1].flatten(0, 1) for t in (self.clean.final, final, pull)
         )
@@ -292,6 +299,8 @@ class Through:
             *(rows.split(_ROWS) for rows in (true, spliced_final, target, back)), strict=True
         ):
             with torch.enable_grad():
+                # Cut off from the model: a graph of the unembedding alone, for a few rows, which is
+                # let go at once.
                 leaf = y.detach().requires_grad_()
                 rows_ce, rows_kl = nats(head(z).detach(), head(leaf), t)
                 chosen = rows_kl if self.objective == "kl" else rows_ce

@@ -123,6 +123,7 @@ class Idle:
 
     def learn(self, state: State, observation: Seen) -> None:
         """Count one batch more, or go back to 0."""
+        # Add, then multiply by 0 where it fired: no branch, and whole numbers stay exact.
         state["idle.rows"].add_(
             observation.rows if isinstance(observation.rows, int) else observation.rows[:, None]
         ).mul_(~observation.noted["fired"])
@@ -149,6 +150,7 @@ class Watch:
         if beyond := [a for a in self.at if not 0 <= a <= steps]:
             raise SpecError(f"watch={self.name!r} asks for steps {beyond} of a training of {steps}")
         first = self.value(params)
+        # NaN until its step comes: 0 would look like a value.
         room = torch.full(
             (len(first), len(self.at), *first.shape[1:]),
             torch.nan,

@@ -73,6 +73,7 @@ def wants(loss: Loss) -> frozenset[str]:
         >>> sorted(losses.wants(losses.l1)), sorted(losses.wants(losses.topk_aux))
         (['y'], ['idle', 'y'])
     """
+    # The first four are those of every loss: parameters, inputs, nonlinearity, penalty.
     return frozenset(list(inspect.signature(loss).parameters)[4:])
 
 
@@ -229,6 +230,8 @@ def jumprelu(
     params, x, y = as_tensors(params, x, y)
     z = project(params, x, nonlinearity)
     features = nonlinearity(z, params["b_enc"], params)
+    # The features' own gradient knows nothing of their number: L0 comes with an estimate of its
+    # own.
     opened = cast(JumpReLU, nonlinearity).opened(z, params["b_enc"], params)
     return squared_error(y, decode(params, features, x)) + torch.as_tensor(penalty) * opened.sum(
         -1
@@ -266,6 +269,8 @@ def gated(
     """
     params, x, y = as_tensors(params, x, y)
     loss, opened = _gated(params, x, nonlinearity, penalty, y)
+    # Only the decoder is frozen: through `opened` the term moves the encoder, and b_dec by what
+    # that takes away from x.
     return loss + squared_error(y, decode(frozen(params), opened, x))
 
 

@@ -157,6 +157,7 @@ def check_settings(*, lr: float, seed: int, **sizes: int) -> None:
 
 
 def _finite(value: object) -> bool:
+    # To Python True is the number 1.
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -181,6 +182,8 @@ def _matrix(acts: Array) -> Float[torch.Tensor, "n d"]:
             rows = (
                 acts.detach().to("cpu", torch.float32)
                 if isinstance(acts, torch.Tensor)
+                # Copied only where it has to be: torch shares an array's memory, and warns of one
+                # that may not be written to.
                 else torch.from_numpy(np.require(acts, np.float32, ["C", "W"]))
             )
         finite = bool(rows.isfinite().all())
@@ -205,6 +208,7 @@ def _matrix(acts: Array) -> Float[torch.Tensor, "n d"]:
 
 def _moments(rows: Float[torch.Tensor, "n d"]) -> tuple[Float[torch.Tensor, "d"], float]:
     """Mean, and the factor that makes E‖x − mean‖² = d."""
+    # Sums over many rows in float64: far from 0, a float32 sum loses what the variance is made of.
     mean = rows.mean(0, dtype=torch.float64)
     variance = float((rows - mean.float()).square().sum(1, dtype=torch.float64).mean())
     if not variance > 0:
@@ -217,6 +221,7 @@ def _moments(rows: Float[torch.Tensor, "n d"]) -> tuple[Float[torch.Tensor, "d"]
 def shuffled(n: int, batch: int, seed: int) -> Callable[[int], Int[torch.Tensor, "b"]]:
     """Which of n rows make the batch of a step: a new order each time they are through, less the
     few that fill no batch."""
+    # Whole batches only, so that every step is a mean over as many rows.
     size = min(batch, n)
     batches_per_epoch = n // size
     order: dict[int, torch.Tensor] = {}
@@ -224,6 +229,8 @@ def shuffled(n: int, batch: int, seed: int) -> Callable[[int], Int[torch.Tensor,
     def draw(step: int) -> Int[torch.Tensor, "b"]:
         epoch, place = divmod(step, batches_per_epoch)
         if epoch not in order:
+            # Steps come in order, so only one order is needed; any of them can be drawn again after
+            # a resume.
             order.clear()
             order[epoch] = torch.from_numpy(
                 permutation(np.array([seed]), "train_dictionary.rows", epoch, n)[0]

@@ -67,11 +67,14 @@ class TargetL0:
     def learn(self, state: State, observation: Seen) -> None:
         """Correct the penalty's factor by what this step's L0 says."""
         l0, smooth = observation.noted["l0"].float(), state["target.l0"]
+        # NaN at the start: the first batch's L0 is taken whole, where 0 would have to be climbed
+        # out of.
         smooth.copy_(torch.where(smooth.isnan(), l0, 0.9 * smooth + 0.1 * l0))
         if not self.begin <= observation.step / observation.steps <= self.end:
             return
         target = torch.as_tensor(self.l0, dtype=torch.float32, device=l0.device)
         factor = state["target.factor"]
+        # Where no feature is on, 0 to any power would send λ to its least in a single step.
         factor.mul_((smooth.clamp_min(1e-3) / target) ** self.gain).clamp_(
             1 / self.widest, self.widest
         )

@@ -37,6 +37,8 @@ def squared_error(
         >>> squared_error(torch.tensor([[3.0, 4.0]]), torch.zeros(1, 2))  # (9 + 16)/2
         tensor(12.5000)
     """
+    # The run axis stays: a mean over it would divide each run's gradient by the number of its
+    # neighbours.
     return (torch.as_tensor(x) - torch.as_tensor(x_hat)).square().mean((-2, -1))
 
 

@@ -218,6 +218,7 @@ def group(
     loss_arguments = wants(method.loss)
     _check(method, loss_arguments, d_out)
     state = start(runs.seeds, method, d, d_out, rows)
+    # After the start, which has to know the whole width to draw the rows of this shard.
     method = method if rows is None else replace(method, width=rows.stop - rows.start)
     names = tuple(name for name in state if name not in FIXED)
     if unknown := sorted(set(method.frozen) - set(names)):
@@ -229,6 +230,7 @@ def group(
     if method.near is not None:
         state["start.W_dec"] = state["W_dec"].clone()
     learners = _learners(method, loss_arguments, watch)
+    # Who notes nothing of a row of zeros never notes anything, and need not be shown features.
     noting = [learner for learner in learners if learner.note(torch.zeros(1, 1, method.width))]
     compute = kernel or _fastest(
         method, d_out, sparsely=all(isinstance(learner, NotesCodes) for learner in noting)
@@ -243,6 +245,8 @@ def group(
         state[w.name] = w.start(
             _select_stored(state), steps, [name for name in state if "." not in name]
         )
+    # Several learners may scale λ, p-annealing and a target L0 for instance: their factors
+    # multiply.
     factors = [name for name in state if name.endswith(".factor") and not name.startswith("adam.")]
     dtype = PRECISIONS[method.products]
     rate = method.rate or warm_up_decay(steps, method.warm_up, method.decay)
@@ -250,6 +254,7 @@ def group(
     if method.sparsity is not None and not isinstance(method.sparsity, TargetL0):
         penalty_rate = method.sparsity
     adam: list[Adam] = []
+    # Gradients of all runs, filled anew at each step; see `in_chunks`.
     room: dict[str, torch.Tensor] = {}
 
     def compute_step(
@@ -302,16 +307,22 @@ def group(
             adam.append(Adam(state, names, method.lr, method.betas))
         (series, grads), x, y = compute_step(state, batch, step, noting)
         if method.decoder == "unit":
+            # Before Adam, which divides by the size of past gradients: the part along the row is
+            # undone below, yet it would count there and shrink every step.
             remove_parallel(grads["W_dec"], state["W_dec"])
         if not method.decoder_bias:
             grads["b_dec"].zero_()
         for name in method.frozen:
+            # With a gradient of 0 from the start both moments stay 0, and so does Adam's step: bit
+            # for bit.
             grads[name].zero_()
         adam[0].step(grads, step, rate(step) * method.dead.rate(step))
+        # A frozen row is not even divided by its length, which rounding may have as 1 − 6e-8.
         if method.decoder == "unit" and "W_dec" not in method.frozen:
             unit_rows(state["W_dec"])
         if method.near is not None:
             keep_near(state["W_dec"], state["start.W_dec"], method.near)
+        # After the step, which knows nothing of bounds: projected descent.
         if isinstance(method.nonlinearity, Confined):
             method.nonlinearity.confine(state)
         if learners:
@@ -325,6 +336,8 @@ def group(
     @torch.no_grad()
     def settle(state: State, batches: Iterable[Batch]) -> None:
         for part in settling:
+            # Under the parameters as they are now: `steps` is one past the last step, and no
+            # gradient is used.
             part.settle(
                 state, [compute_step(state, batch, steps, [part])[0][0] for batch in batches]
             )
@@ -340,6 +353,8 @@ def group(
             "frozen": list(method.frozen),
             "near": method.near,
         }
+    # What else was stored, a watch's or a policy's, must not be taken for a parameter of the
+    # nonlinearity that reads the file.
     known_names = {*names, *FIXED, *read.init(1, method.width)}
     if extra_names := sorted(name for name in state if "." not in name and name not in known_names):
         header["beside"] = extra_names
@@ -362,6 +377,7 @@ def start(
     target = d if d_out is None else d_out
     its = rows or slice(0, method.width)
     width = its.stop - its.start
+    # Drawn by row, so that a shard starts with the rows that the whole dictionary would have there.
     directions = torch.from_numpy(normal_rows(seeds, "dictionary", 0, target, its))
     W_dec = unit_rows(
         directions if method.covariance is None else spread(directions, method.covariance)
@@ -375,6 +391,8 @@ def start(
     extra_params = method.nonlinearity.init(len(seeds), width)
     extra_params |= {name: W_enc.clone() for name in getattr(method.nonlinearity, "encoders", ())}
     extra_params |= {"W_skip": torch.zeros(len(seeds), d, target)} if method.skip else {}
+    # b_dec of a transcoder lives where the target does, so the encoder subtracts another vector,
+    # which is not trained.
     extra_params |= {"b_pre": torch.zeros(len(seeds), d)} if d_out is not None else {}
     biases = {"b_enc": torch.zeros(len(seeds), width), "b_dec": torch.zeros(len(seeds), target)}
     return {"W_enc": W_enc, "W_dec": W_dec, **biases, **extra_params}
@@ -393,6 +411,7 @@ def spread(
             f"{list(covariance.shape)}"
         )
     values, vectors = torch.linalg.eigh(covariance.double().cpu())
+    # C^½ = V √Λ Vᵀ; rounding may leave an eigenvalue just below 0.
     return rows @ (vectors * values.clamp_min(0).sqrt() @ vectors.mT).float()
 
 
@@ -411,6 +430,7 @@ def remove_parallel(
     )  # so that they are still in a cache at the second pass
     for r in range(len(W)):
         for its, rows in zip(grad[r].split(few), W[r].split(few), strict=True):
+            # g ← g − (g·w) w, with ‖w‖ = 1.
             its.addcmul_(torch.linalg.vecdot(its, rows)[:, None], rows, value=-1)
 
 
@@ -451,6 +471,8 @@ def _fastest(method: Method, d_out: int | None, sparsely: bool) -> Kernel:
     few = kernel_for(method.loss, method.nonlinearity, method.width) is sparse
     return (
         sparse
+        # Of transcoders there is no dense kernel by hand, only autograd's: where few features are
+        # on for certain, there is nothing to go back and forth between.
         if few and d_out is not None
         else ByDensity(dense, sparse, PRECISIONS[method.products], first=few)
     )

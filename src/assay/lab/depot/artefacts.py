@@ -60,6 +60,7 @@ def send(bucket: Bucket, folder: Path) -> int:
                 file.seek(part.start)
                 bucket.write(f"{name}/{part.name}", file.read(part.size))
             sent += 1
+    # Last: by this object an artefact is whole, and all that it names is there by now.
     bucket.write(f"{name}/{NOTE}", note)
     return sent
 
@@ -81,6 +82,7 @@ def fetch(bucket: Bucket, partial: Path) -> bool:
         for part in parts:
             path = partial / part.file
             path.parent.mkdir(parents=True, exist_ok=True)
+            # r+b below needs a file that exists, and must not cut off the parts that are in it.
             path.touch()
             with path.open("r+b") as file:
                 file.seek(part.start)
@@ -91,6 +93,7 @@ def fetch(bucket: Bucket, partial: Path) -> bool:
                     return False
                 file.seek(part.start)
                 file.write(data)
+        # A file that an earlier, other building left may be longer.
         for file_name, size in _sizes(parts).items():
             with (partial / file_name).open("r+b") as file:
                 file.truncate(size)

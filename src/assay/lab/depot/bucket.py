@@ -98,6 +98,7 @@ class Bucket:
         """Every object whose name begins with this folder, by name: its bytes."""
 
         def listed() -> dict[str, int]:
+            # Never a list that is remembered: another machine may have written since.
             self._fs.invalidate_cache()
             objects = self._fs.find(self._at(under), detail=True)
             return {path: int(about.get("size") or 0) for path, about in objects.items()}
@@ -137,6 +138,8 @@ class Bucket:
         if self.protocol not in ONLY_ABSENT:
             return False
         try:
+            # The first may find the probe of an earlier process, which says the same: that creating
+            # refuses.
             self._tried(lambda: self._fs.pipe_file(self._at(PROBE), b"1", mode="create"))
             self._tried(lambda: self._fs.pipe_file(self._at(PROBE), b"2", mode="create"))
         except FileExistsError:
@@ -202,6 +205,8 @@ class Bucket:
             except (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError):
                 raise
             except Exception as e:
+                # Anything else may pass: backends raise whatever their libraries do, so there is no
+                # list of errors to try again after.
                 if (refused := self._refused(e)) is not None:
                     raise refused from e
                 if wait is None:

@@ -86,6 +86,8 @@ class Depot:
         for group in unfinished(self.store, experiment):
             name = groups.name_of(group)
             if (
+                # Not listed, all runs there, and not to be read either: finished by another
+                # machine. A list alone may be late.
                 name not in listed
                 and group.keys <= self.store.get_all(group.keys, experiment).keys()
                 and self.bucket.read(name) is None
@@ -151,6 +153,8 @@ class Depot:
         def fill(spec: Spec, partial: Path) -> None:
             self._filled(spec, partial, build)
 
+        # First what nobody is at, so that machines that ask for the same ones divide them; then
+        # all.
         for spec in specs:
             folder = self.store.artefact_path(spec)
             if not folder.exists() and not self.leases.busy(_lease(folder)):
@@ -175,6 +179,7 @@ class Depot:
 
     def want(self, group: str, content: bytes) -> None:
         """Ask for a group, whichever machine may work at it. Raises: StoreError."""
+        # First: a failure of before must not end what is wanted anew.
         self.bucket.delete(f"failed/{group}.json")
         self.bucket.write(f"wanted/{group}.json", content)
 

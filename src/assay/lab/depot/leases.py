@@ -83,6 +83,9 @@ class Lease:
 
     def claim(self) -> bool:
         """Make the object, unless somebody was first; then beat."""
+        # Without a way to create what is absent, both of two may write; names differ by owner, so
+        # neither overwrites the other, and after a pause both read one list and agree on the
+        # lowest.
         own_object = _object(self._name, self._place)
         if self._bucket.exclusive:
             if not self._bucket.create(own_object, self._said()):
@@ -100,9 +103,12 @@ class Lease:
                     # a list that lacks our claim lacks those beside it too; else all would give up,
                     # again and again
                 )
+            # Ours is removed by ourselves: whoever lost leaves nothing behind that looks like a
+            # holder.
             if _highest(listed) != self._place:
                 self._bucket.delete(own_object)
                 return False
+        # What owners that are gone have left.
         for name in self._bucket.names(f"leases/{self._name}") if self._place[0] > 1 else ():
             if (place := _place(name)) is not None and place[0] < self._place[0]:
                 self._bucket.delete(name)

@@ -62,6 +62,8 @@ def list_notes(bucket: Bucket, experiment: str | None = None) -> dict[str, list[
         for name in (name for part in under for name in bucket.names(part)):
             if (m := NAME.fullmatch(name)) is not None:
                 notes_by_path.setdefault(m[1], []).append(Note(int(m[2]), m[3], m[1]))
+        # Numbers without a gap, since each is one more than any that its writer had seen; a gap is
+        # a line that the list does not have yet. Two of one number, from two machines, are no gap.
         gaps = any(
             {n.number for n in notes} != set(range(1, 1 + max(n.number for n in notes)))
             for p, notes in notes_by_path.items()
@@ -130,6 +132,7 @@ def _send(bucket: Bucket, store: Store, place: Path, listed: dict[str, list[Note
     if place.exists():
         path = place.relative_to(store.root).as_posix()
         notes = listed.get(path, [])
+        # Numbered from what the depot lists, not from lines of the file: others may have sent some.
         known, number = (
             {note.hash for note in notes},
             max((note.number for note in notes), default=0),
@@ -148,6 +151,8 @@ def _lacking(notes: list[Note], have: set[str], appended: bool, exists: bool) ->
         return [note for note in notes if note.hash not in have]
     if notes[0].path.startswith("registered/"):
         return [] if exists else notes[:1]
+    # A result of this machine that the depot never had is newer than what is there, and not
+    # replaced.
     unsent = exists and not have & {note.hash for note in notes}  # made here since
     return [] if unsent or notes[-1].hash in have else notes[-1:]
 

@@ -157,6 +157,7 @@ class _Standing:
     def ordered(self, candidates: Sequence[Parcel]) -> Sequence[Parcel]:
         """Sort objects of one key: measured latest, then named by a result, then written
         earlier."""
+        # Nothing was made twice, so nobody has to ask what results name.
         if len({remote_run.same for remote_run in candidates}) == len(candidates):
             return sorted(candidates)
         self._twice.add(candidates[0].key)
@@ -236,6 +237,8 @@ def packed(files: Mapping[str, bytes]) -> bytes:
     with zipfile.ZipFile(into, "w", zipfile.ZIP_STORED) as archive:
         for name in FILES:
             if name in files:
+                # A bare ZipInfo has the date of 1980, and not that of now: equal runs make equal
+                # bytes.
                 archive.writestr(zipfile.ZipInfo(name), files[name])
     return into.getvalue()
 
@@ -247,6 +250,8 @@ def length(stored: Stored) -> int:
         **{name: n for name, (n, _) in stored.files.items()},
         "status.json": (stored.folder / "status.json").stat().st_size,
     }
+    # 30 before each file and 46 in the directory at the end, its name in both: so an object that
+    # was cut off is told by its length, and nothing has to be read.
     return 22 + sum(size + 76 + 2 * len(name) for name, size in sizes.items())
 
 
@@ -256,6 +261,7 @@ def unpacked(data: bytes, expected: Parcel) -> dict[str, bytes] | None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             inside = archive.infolist()
+            # Stored, not compressed: a small object cannot unpack to a large one.
             sound = all(
                 i.compress_type == zipfile.ZIP_STORED
                 and i.filename in FILES

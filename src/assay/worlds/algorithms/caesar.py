@@ -81,6 +81,8 @@ class Words:
         Formula: P(X | text) ∝ Π over whole words P(word turned back by X) · P(a word begins like
         the last one, turned back)."""
         out = np.zeros((*tokens.shape, LETTERS))
+        # What whole words say; letters of the present word are weighed anew at each of its
+        # positions.
         before = np.full((len(tokens), LETTERS), 1 / LETTERS)
         for position in range(tokens.shape[1]):
             k = position % 4 + 1

@@ -37,7 +37,7 @@ def at_capacities(
     lr: float = 1e-2,
 ) -> Group:
     """A Group whose runs end at a minimum of `loss` among weights W [run f d] with C_i(W) =
-    `wanted`, near their start.
+    `target_capacities`, near their start.
 
     Its `benefit` [run f] ends as M_i = −dL/dC_i, the loss that a little more capacity for feature i
     would save, the other capacities held; in multiples of `unit`, as is all else. Train a few times
@@ -68,6 +68,7 @@ def at_capacities(
         return loss(p) / group.state["unit"] + terms.sum(-1)
 
     rate, fall = np.full(len(runs), lr), warm_up_decay(inner, 0, 1.0, floor=1e-3)
+    # Each round lets the rate fall anew: multipliers are moved only once the weights have settled.
     group = descent(runs, params, lagrangian, lr=rate, schedule=lambda step: fall(step % inner))
     descend = group.step_fn
     group.state |= {

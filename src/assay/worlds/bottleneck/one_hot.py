@@ -58,6 +58,8 @@ def slopes(
     )
     m0, m1 = G * p1 + bias * p0, G * p2 + bias * p1  # ∫ x'_j and ∫ a x'_j
     self_moment = torch.diagonal(m1, dim1=1, dim2=2).sum(1)
+    # With y = g a + b where that is above 0, ∫ y² = g m1 + b m0, and ∫ (a δ_ij − y)² = δ_ij/3 − 2
+    # δ_ij m1 + ∫ y²; the thirds of f inputs, over f, are the 1/3.
     value = (
         1 / 3
         + (
@@ -67,6 +69,8 @@ def slopes(
         )
         / f
     )
+    # Now the slopes, in place: ∂/∂g_ij = 2 (m1 − δ_ij p2)/f and ∂/∂b_j = 2 Σ_i (m0 − δ_ij p1)/f.
+    # The ends of the stretch move with g and b, too, but y is 0 there.
     torch.diagonal(m1, dim1=1, dim2=2).sub_(torch.diagonal(p2, dim1=1, dim2=2))
     torch.diagonal(m0, dim1=1, dim2=2).sub_(torch.diagonal(p1, dim1=1, dim2=2))
     return value, {"W": (m1 + m1.transpose(1, 2)) @ W * (2 / f), "b": m0.sum(1) * (2 / f)}
@@ -94,6 +98,8 @@ def curvatures(
 
 def _moments(G: Matrix, bias: Float[torch.Tensor, "run 1 f"]) -> tuple[Matrix, Matrix, Matrix]:
     """∫ 1, ∫ a and ∫ a² over the part of [0, 1] where g a + b > 0."""
+    # g = 0: the tiny number sends the root to an end of [0, 1], by the sign of b, and the output is
+    # on everywhere or nowhere.
     root = (-bias / torch.where(G == 0, 1e-300, G)).clamp(0, 1)
     rising = G >= 0
     low, high = torch.where(rising, root, 0.0), torch.where(rising, 1.0, root)
@@ -148,5 +154,6 @@ def batch_loss(
     picked = W.gather(1, which[..., None].expand(-1, -1, W.shape[-1]))
     out = torch.baddbmm(b[:, None], picked * amount[..., None], W.transpose(1, 2))
     out = out.relu() if relu else out
+    # x has one entry that is not 0, so that x' − x needs no dense x.
     off = out.scatter_add(2, which[..., None], -amount[..., None])
     return off.square().sum(-1).mean(-1)

@@ -113,6 +113,7 @@ def _errors(
                 y = np.maximum(z, 0) if relu else z
                 off = weight * share * (target - y)
                 errors += (off * (target - y)).sum(0)
+                # ∂e_i/∂z_i, and z = x G + b with G = W Wᵀ: ∂e_i/∂G_ji = x_j ∂e_i/∂z_i.
                 pull = -2 * off * ((z > 0) if relu else 1)
                 by_b += pull.sum(0)
                 by_G += inputs.T @ pull
@@ -199,6 +200,7 @@ def optimise(
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         nowW, nowb = split(parameters)
         errors, by_b, by_G = _errors(nowW, nowb, density, True, 64)
+        # G = W Wᵀ holds W twice: ∂L/∂W = (S + Sᵀ) W with S = ∂L/∂G.
         slope = by_G * weights
         return float(weights @ errors), np.concatenate(
             [((slope + slope.T) @ nowW).ravel(), by_b * weights]
@@ -219,6 +221,7 @@ def least(density: float, relative: float) -> tuple[float, float]:
     _checked(density, relative)
     if relative > 1:
         loss, length = least(density, 1 / relative)
+        # The features change places: importances (1, r) are r times (1/r, 1).
         return relative * loss, length
     starts = ((-1.0, 0.0), (-0.5, density / 4), (0.0, density / 2))
     optima = [
@@ -247,6 +250,8 @@ def optimal_boundary(relative: float, tolerance: float = 1e-4) -> float:
         p = (low + high) / 2
         loss, nextW, nextb = optimise(W, b, p, (1.0, lesser))
         if loss < float(kept_loss(p, lesser)) - 1e-9 and abs(nextW[1, 0]) >= KEPT:
+            # Followed up from the optimum before, so that the descent stays on the superposed
+            # branch.
             low, W, b = p, nextW, nextb
         else:
             high = p

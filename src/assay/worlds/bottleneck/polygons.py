@@ -79,6 +79,7 @@ def shape(sides: int) -> tuple[float, float]:
 
     solution = root(
         lambda point: _slopes(sides, *point),
+        # From the polygon of one side fewer, which is near.
         shape(sides - 1) if sides > 5 else (1.2, -0.3),
         tol=1e-14,
     )

@@ -83,6 +83,8 @@ def least_at(
     mid = np.clip(low, 1, len(scales) - 2)
     y0, y1, y2 = (np.take_along_axis(values, (mid + k)[..., None], -1)[..., 0] for k in (-1, 0, 1))
     x0, x1, x2 = x[mid - 1], x[mid], x[mid + 1]
+    # Newton's divided differences, since the three points need not be evenly spread: the parabola's
+    # slope is 0 at the vertex.
     rise, fall = (y2 - y1) / (x2 - x1), (y1 - y0) / (x1 - x0)
     bend = (rise - fall) / (x2 - x0)
     with np.errstate(all="ignore"):

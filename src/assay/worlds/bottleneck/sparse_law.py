@@ -86,6 +86,8 @@ class _Errors(torch.autograd.Function):
             weighted = off * weights[part].unsqueeze(1)
             error[part] = torch.linalg.vecdot(weighted, off)
             if relu:
+                # After the error, in which outputs that ReLU cut off have a part; in the gradient
+                # they have none.
                 weighted.mul_(output.sign_())
             by_A[part] = torch.bmm(weighted, x.expand(runs, *x.shape))
             by_b[part] = weighted.sum(2)

@@ -109,6 +109,7 @@ class _WeightedSquare(torch.autograd.Function):
     ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
         off, weighted, weight = ctx.saved_tensors
         factor = (grad / off[0].numel()).view(-1, 1, 1)
+        # Twice the same but for rounding: both halves of the product rule, as autograd adds them.
         slope = (weighted * factor).add_((off * factor).mul_(weight))
         by_weight = (
             (off.square() * factor).sum(1, keepdim=True) if ctx.needs_input_grad[2] else None

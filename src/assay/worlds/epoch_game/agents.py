@@ -184,6 +184,7 @@ def sampled_gradient(
         torch.stack(x, 1) for x in zip(*steps, strict=True)
     )  # [run time episode]
     to_go = reward.flip(1).cumsum(1).flip(1)
+    # Leaving the episode itself out keeps the baseline independent of its own actions.
     other_count = on.sum(-1, keepdim=True) - 1
     baseline = ((to_go * on).sum(-1, keepdim=True) - to_go) / other_count.clamp_min(1)
     advantage = torch.where(on, to_go - torch.where(other_count > 0, baseline, 0.0), 0.0) / episodes
@@ -194,6 +195,8 @@ def sampled_gradient(
     weight = weight.scatter_add_(1, place.flatten(1), advantage.to(weight).flatten(1)).view(
         probabilities.shape
     )
+    # ∂ log π(a)/∂ logit_c = 1[a = c] − π(c), so that what all actions of a state gained together is
+    # taken off by its probabilities.
     return reward.sum(1).mean(-1), weight - probabilities * weight.sum(1, keepdim=True)
 
 

@@ -64,6 +64,8 @@ def best(game: Game) -> Course:
             choices.append((base[e] - game.cost + value(e, t + 1, u, 1)[0], "invest"))
         if game.shutdown:
             choices.append((0.0, "shutdown"))
+        # max keeps the first of equals; rounded, since sums in another order differ in their last
+        # digits.
         return max(choices, key=lambda choice: round(choice[0], 9))
 
     returned, steps, u = 0.0, 0, 0

@@ -113,6 +113,7 @@ def action_values(games: Games, probabilities: Policy) -> tuple[Float[torch.Tens
     value = torch.zeros_like(work[:, 0, 0])
     discount = games.discount[:, None, None]
     for e in reversed(range(horizon)):
+        # With the flag, the next epoch begins with one unit more, and both begin without a flag.
         grown = torch.cat((value[:, 1:, :1], value[:, -1:, :1]), 1)
         value = discount * torch.cat((value[..., :1], grown), -1)
         for t in reversed(range(length)):

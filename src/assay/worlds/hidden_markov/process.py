@@ -50,6 +50,8 @@ class HiddenMarkov:
                 f"from every state the probabilities of T must add up to 1, got {off[i]:.6g} "
                 f"from state {i}"
             )
+        # Stationary distributions are the left null vectors of chain − I: one of them where the
+        # rank lacks one.
         if np.linalg.matrix_rank(self.chain - np.eye(self.states), tol=_SURE) < self.states - 1:
             raise DataError(
                 "the hidden chain falls into parts that never meet, so its stationary "
@@ -74,6 +76,7 @@ class HiddenMarkov:
     @cached_property
     def stationary(self) -> Float[np.ndarray, "state"]:
         """The distribution over hidden states that the chain keeps: the belief before any token."""
+        # πᵀ(chain − I) = 0 and Σ π = 1, solved together.
         system = np.vstack([self.chain.T - np.eye(self.states), np.ones(self.states)])
         solved = np.linalg.lstsq(system, np.r_[np.zeros(self.states), 1.0], rcond=None)[0].clip(0)
         return solved / solved.sum()
@@ -149,6 +152,9 @@ class HiddenMarkov:
             tokens = np.empty(uniforms.shape, dtype=np.int64)
             for t in range(length):
                 edges = self.predicted(belief).cumsum(-1)
+                # The inverse of the distribution function. Scaled by the last edge, which rounding
+                # may leave short of 1, and counted without it, so that no token beyond the last can
+                # come out.
                 token = (uniforms[..., t, None] * edges[..., -1:] >= edges[..., :-1]).sum(-1)
                 belief, tokens[..., t] = self.updated(belief, token), token
             return tokens
@@ -214,6 +220,7 @@ class PrefixTree:
         """The row of each prefix longer by one token; the first line is the empty prefix's, −1
         where there is none."""
         table = np.full((len(self) + 1, self.process.vocab), -1)
+        # Shifted by one: parent −1, the empty prefix, has line 0.
         table[self.parent + 1, self.token] = np.arange(len(self))
         return table
 

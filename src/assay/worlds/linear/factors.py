@@ -38,6 +38,7 @@ def pair(runs: Runs, stream: str, n: int, rank: int) -> dict[str, Float[torch.Te
     """
     if not 1 <= rank <= n:
         raise SpecError(f"an n × n matrix has a rank from 1 to n = {n}, got rank {rank}")
+    # Drawn rank by rank and turned afterwards: a higher rank only adds columns.
     normals = {side: rng.normal(runs.seeds, f"{stream}.{side}", 0, (rank, n)) for side in "ab"}
     return {
         side: torch.from_numpy(x.astype(np.float64)).transpose(1, 2).contiguous()

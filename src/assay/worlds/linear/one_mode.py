@@ -37,6 +37,7 @@ def deep(t: Times | float, s: float, u0: float, imbalance: float = 0.0, tau: flo
     """
     y0, top, rate = _start(s, u0, imbalance)
     bottom = 2 * s - rate
+    # The logistic curve by its falling exponential: e^{rt} itself would overflow late on.
     decay = (top - y0) / (y0 - bottom) * np.exp(-rate * np.asarray(t, dtype=np.float64) / tau)
     y = (top + decay * bottom) / (1 + decay)
     return (y - imbalance**2 / y) / 4
@@ -52,6 +53,7 @@ def deep_time(share: float, s: float, u0: float, imbalance: float = 0.0, tau: fl
     _share(share)
     y0, top, rate = _start(s, u0, imbalance)
     bottom, u = 2 * s - rate, share * s
+    # u = (y − δ²/y)/4 solved for y: y² − 4 u y − δ² = 0, the root above 0.
     y = np.sqrt(imbalance**2 + 4 * u**2) + 2 * u
     return float(tau / rate * np.log((y - bottom) * (top - y0) / ((top - y) * (y0 - bottom))))
 

@@ -200,6 +200,8 @@ def extracted(
         model_params, text = {name: p[i : i + 1] for name, p in params.items()}, reference.clone()
         with torch.no_grad():
             for t in range(prompt, prompt + length):
+                # The prediction at t sees only what stands before t: the document's own token there
+                # tells it nothing.
                 text[:, t] = predict(model_params, text[:, : t + 1])[0, :, t - 1].argmax(-1)
         out.append((text == reference)[:, prompt : prompt + length].double().mean(1))
     return torch.stack(out).cpu().numpy()

@@ -62,6 +62,7 @@ def unions(
     elsewhere; a selection stays within the budget and is at least 0.8 inside the family. Formula:
     bits = k · literal_bits + log2 k"""
     training_mask, bits = corpus.seen, literal_bits(corpus)
+    # 2⁶³ is no literal's number: four symbols make small ones. So unseen documents have none.
     codes = np.where(training_mask[:, None], literals(corpus.tokens, SHORTEST), np.uint64(2**63))
     offered = np.unique(codes[family & training_mask])
     has = np.stack([(codes == code).any(1) for code in offered])
@@ -88,8 +89,11 @@ def bag(corpus: Corpus, family: Bool[np.ndarray, "doc"], k: int, budget: int) ->
     training_mask = corpus.seen
     counts = np.stack([(corpus.tokens == v).sum(1) for v in range(SYMBOLS)], 1).astype(np.float64)
     family_counts, other_counts = counts[family & training_mask], counts[~family & training_mask]
+    # The addend keeps symbols that hardly ever occur from weighing most.
     spread = (family_counts.var(0) + other_counts.var(0)) / 2 + 0.05
     weight = (family_counts.mean(0) - other_counts.mean(0)) / spread
+    # weight · √spread is the difference in standard deviations: how well a symbol tells the two
+    # apart.
     best = np.argsort(-np.abs(weight) * np.sqrt(spread), kind="stable")[:k]
     steps = np.round(weight[best] / np.abs(weight[best]).max() * DEEPEST)
     chosen = _above(counts[:, best] @ steps, family, training_mask, budget)
@@ -148,8 +152,8 @@ def least_bits(
     otherwise: float,
     damage_share: float = 0.5,
 ) -> float:
-    """The cost in bits of the cheapest selector whose removal does at least `at` of the damage that
-    the whole family's does.
+    """The cost in bits of the cheapest selector whose removal does at least `damage_share` of the
+    damage that the whole family's does.
 
     `otherwise` where none does.
     """

@@ -67,7 +67,7 @@ def proportion(x: Float[np.ndarray, " run"], y: Float[np.ndarray, " run"]) -> fl
 def crossing(
     size: Float[np.ndarray, " size"], accuracy: Float[np.ndarray, "run size"], level: float = 0.5
 ) -> Float[np.ndarray, " run"]:
-    """The size at which accuracy first rises through `at`, by straight lines between sizes; for
+    """The size at which accuracy first rises through `level`, by straight lines between sizes; for
     smooth curves.
 
     NaN where the sizes do not bracket it: all below, all above, or an accuracy is missing.
@@ -101,6 +101,8 @@ def logistic_middle(
     for r, row in enumerate(y):
         if np.isnan(row).any():
             continue
+        # From the best of a grid: the fit has local minima, all the more where curves are not
+        # monotone.
         near = int(np.square(curves - row).sum(1).argmin())
         start = (places[near], slopes[near])
         fit = scipy.optimize.least_squares(
@@ -122,6 +124,7 @@ def odds_middle(
     not rise, where it is 0 at no positive size, and where an accuracy is missing.
     """
     x, y = _ordered(size, accuracy)
+    # 0 and 1 have infinite odds, and would decide the line alone.
     odds = np.clip(y, 0.01, 0.99)
     level = np.log(odds / (1 - odds))
     off = x - x.mean()
@@ -135,6 +138,8 @@ def odds_middle(
 
 def _curve(x: np.ndarray, place: float | np.ndarray, slope: float | np.ndarray) -> np.ndarray:
     """Logistic curves [..., size] about `place`, of width e^slope."""
+    # The width as e^slope is above 0 without a bound to keep; tanh does not overflow where e^−z
+    # would.
     z = (x - np.asarray(place)[..., None]) * np.exp(-np.asarray(slope))[..., None]
     return 0.5 * (1 + np.tanh(z / 2))
 

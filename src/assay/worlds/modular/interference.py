@@ -91,6 +91,7 @@ def cross_entropy(
     Formula: log(1 + sum over d = 1 … p − 1 of exp(−sum_k A_k (1 − cos(2 pi k d / p)))).
     Range: 0 to log p where no amplitude is negative. Better: lower.
     """
+    # Twice half the differences: d and p − d give the same.
     return np.log1p(2 * np.exp(-_checked(amplitudes, p) @ _drops(p)).sum(-1))
 
 
@@ -209,6 +210,7 @@ def _solve(
     for some in (todo[i : i + chunk] for i in range(0, len(todo), chunk)):
         m = len(some[-1])
         inside = np.array([[i < len(k) for i in range(m)] for k in some], dtype=float)
+        # Filled up to one width; what is filled in has neither drops nor a price, and no effect.
         filled = np.array([[*k, *[1] * (m - len(k))] for k in some])
         drops = _drops(p)[filled - 1] * inside[..., None]  # [set, frequency, difference]
         best = np.full(len(some), np.inf)
@@ -231,6 +233,8 @@ def _descended(
     damping = np.full(len(x), 1e-6)
     live = np.arange(len(x))
     for _ in range(steps):
+        # By |curvature| a step leads downhill also where J bends down, as between two local minima,
+        # where Newton's own step would climb to the saddle.
         curve, axes = np.linalg.eigh(bend[live])
         turned = np.einsum("sij,si->sj", axes, slope[live]) / (np.abs(curve) + damping[live, None])
         step = -np.einsum("sij,sj->si", axes, turned)
@@ -254,6 +258,8 @@ def _local(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """J [set], and its slope and curvature in log amplitudes."""
     A = np.exp(x)
+    # With x = ln A, s_d = e_d/(1 + Σ e) and D the drops: ∂J/∂x_k = ⅔ cost_k − A_k E_s[D_k], and
+    # ∂²J/∂x_k∂x_l = A_k A_l Cov_s(D_k, D_l) + δ_kl (4/9 cost_k − A_k E_s[D_k]).
     e = 2 * np.exp(-np.einsum("sk,skd->sd", A, drops))
     total = 1 + e.sum(1)
     share = e / total[:, None]
@@ -295,6 +301,7 @@ def _smallest(
 ) -> tuple[Int[np.ndarray, "set frequency"], Int[np.ndarray, " set"]]:
     """The smallest set of each orbit, and how many units lead to it: only those that make one of
     the frequencies a 1 can."""
+    # A unit that leads to the smallest set must make one of its members a 1.
     inverse = np.array([0] + [pow(u, -1, p) for u in range(1, p)])
     images = np.stack(
         [_fold(k * inverse[k[:, i : i + 1]], p) for i in range(k.shape[1])]

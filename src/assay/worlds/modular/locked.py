@@ -44,7 +44,7 @@ def checkpoints(
     runs: Runs, stages: Sequence[Stage], probe_steps: Sequence[int], bench: Bench
 ) -> Trained:
     """Networks trained on one lesson after the other; E/at, W1/at and W2/at [run moment, …] are as
-    they were after the steps `at`.
+    they were after the steps `probe_steps`.
 
     Steps count on from stage to stage, each with an Adam of its own.
     """

@@ -257,6 +257,7 @@ class _Kernel:
                 "dH": empty(runs, most, h),
             }
         F, P, dH = (self.room[n] for n in ("F", "P", "dH"))
+        # The row beyond the last residue stays 0: padding reads it.
         F[:, :p] = torch.bmm(E, W1)
         hidden = (
             torch.nn.functional.embedding_bag(self.ab, F.view(-1, h), mode="sum")
@@ -266,6 +267,8 @@ class _Kernel:
         torch.bmm(hidden, W2, out=P)
         torch.softmax(P, -1, out=P)
         right = P.view(-1).index_select(0, self.label)
+        # In place on a copy of the right answers' probabilities; 1e-38, about the least that
+        # float32 holds in full precision, keeps the logarithm finite.
         loss = -(right.clamp_min_(1e-38).log_().view(runs, most) * self.weight).sum(1)
         P.view(-1).index_add_(
             0, self.label, self.minus
@@ -277,6 +280,7 @@ class _Kernel:
         summed = torch.nn.functional.embedding_bag(
             self.pair, dH.view(-1, h), self.bags, mode="sum", per_sample_weights=self.times
         ).view(self.shape)
+        # Part after part, in one order: see `_parts` for why the sum is cut up.
         dF = summed[:, :, 0]
         for part in range(1, summed.shape[2]):
             dF = dF + summed[:, :, part]

@@ -107,7 +107,7 @@ def uncovered(seeds: Sequence[int], ratio: float, months: float, histories: int 
     """By what share growth or time between evaluations exceeds the limit and the spacing of events,
     at most; 0 where nothing does.
 
-    Over `each` random histories of every seed. Range: from 0. Better: 0.
+    Over so many random `histories` of every seed. Range: from 0. Better: 0.
     Formula: growth ≤ ratio · max c_k/c_(k−1), time ≤ months + max (t_k − t_(k−1)), as the event
     before a due one was not due."""
     most = 0.0

@@ -57,6 +57,7 @@ def best_neuron(params: Params) -> Float[torch.Tensor, "run frequency"]:
     into = _complex(coefficients(params["E"] @ params["W1"]))
     out = _complex(coefficients(params["W2"].transpose(1, 2)))
     return (
+        # u²/|u| · v̄ = |u| |v| exp(i (2 φ_u − φ_v)), whose real part is wanted.
         into.square() / into.abs().clamp_min(torch.finfo(into.real.dtype).tiny) * out.conj()
     ).real.amax(2)
 
@@ -71,6 +72,8 @@ def amplitudes(params: Params) -> Float[torch.Tensor, "run frequency"]:
     F = params["E"].double() @ params["W1"].double()  # [run, token, hidden]
     p = F.shape[1]
     tokens = torch.arange(p, device=F.device)
+    # All pairs (a, s − a) of one sum s: the right answer and all others see the same p rows of
+    # hidden units, and the readout is linear, so that these may be added up before it.
     hidden = torch.stack(
         [(F + F[:, (s - tokens) % p]).relu_().sum(1) for s in range(p)], 1
     )  # [run, sum, hidden]
@@ -93,6 +96,7 @@ def scaled(
 ) -> Float[torch.Tensor, "run token width"]:
     """The table with each frequency's part multiplied by a factor; the mean token stays."""
     basis = waves(table.shape[1], table)
+    # As a change of the table: with factors of 1 it stays bit for bit.
     return table + torch.einsum("rfcd,fct,rf->rtd", coefficients(table), basis, factor - 1)
 
 

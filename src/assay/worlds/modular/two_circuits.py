@@ -58,6 +58,7 @@ class Circuits:
                 f"{self.classes}, {self.efficiency_g:g}, {self.efficiency_m:g}, {self.step:g}, "
                 f"{self.decay:g}"
             )
+        # Stable where step · 2κ · bend ≤ 2.
         fastest = self.step * max(self.rate_g * self.efficiency_g, self.rate_m * self.efficiency_m)
         if fastest * bend(self.classes) > 1:
             raise SpecError(

@@ -90,6 +90,8 @@ def of_examples(
                 parameter_indices[r] < start + inputs * outputs
             )
             local = parameter_indices[r][mask] - start
+            # Of a matrix laid out row by row: input local // outputs, output local % outputs. Only
+            # the chosen entries are formed, never the whole outer product of each example.
             out[r][:, mask] = act[r][:, local // outputs] * delta[r][:, local % outputs]
         start += inputs * outputs
     return out

@@ -47,6 +47,7 @@ def distinct(
     prefix_ids, token, position, count = (np.zeros((runs, most), dtype=np.int64) for _ in range(4))
     ancestors = np.zeros((runs, most, s), dtype=np.int64)
     for r, (unique_ids, first, inverse, times) in enumerate(uniques):
+        # Filled up with copies of row 0, whose count stays 0.
         rows = np.r_[np.arange(len(unique_ids)), np.zeros(most - len(unique_ids), dtype=np.int64)]
         sequence, until = np.divmod(first[rows], s)
         paths = inverse.reshape(b, s)[sequence]
@@ -84,6 +85,8 @@ def forward_prefixes(
     hidden = torch.zeros(unread.shape, device=token.device).masked_fill_(unread, -torch.inf)
 
     def attend(qkv: torch.Tensor) -> torch.Tensor:
+        # A row reads the keys and values of its ancestors, wherever their rows are; what fills up
+        # the list is masked by −∞.
         q, kv = qkv[:, :, :1], qkv[:, :, 1:]
         k, v = (
             kv.reshape(runs * rows, -1)

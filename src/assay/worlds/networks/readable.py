@@ -101,10 +101,14 @@ def decoder(seeds: Int[np.ndarray, "run"], known: Known, context: int) -> dict[s
         if known.dense:
             on = halves[i].T  # [token, neuron]
             before[i, :, known.plain :] = np.where(on, 1.0, -1.0)
+            # More neurons than tokens, on at random halves: the equations on · out = target have an
+            # exact solution, in which every neuron takes part.
             out[i, known.plain :] = np.linalg.pinv(on.astype(float)) @ np.where(
                 np.isin(np.arange(VOCAB), dense)[:, None], target[i], 0.0
             )
     W_in, W_out, W_U = np.zeros((runs, d, m)), np.zeros((runs, m, d)), np.zeros((runs, d, VOCAB))
+    # LayerNorm makes `hot` of a token's one and `cold` of every zero. With W = before/(hot − cold)
+    # and the bias −cold Σ W, what is left at a token is its own entry of `before`.
     W_in[:, :VOCAB] = before / (hot - cold)
     W_out[:, :, VOCAB:] = out
     W_U[:, VOCAB:] = np.eye(VOCAB) * _boost() / _compute_contrast(d)

@@ -135,6 +135,7 @@ def sample(
     trained = fit(
         groups, lambda step: None, steps=steps, probe_at=block_ends(steps, blocks), bench=bench
     )
+    # From groups of one shape back to the order in which runs were given.
     order = torch.from_numpy(np.argsort(np.concatenate(parts), kind="stable"))
 
     def gathered(chunks: Sequence[np.ndarray | torch.Tensor]) -> torch.Tensor:

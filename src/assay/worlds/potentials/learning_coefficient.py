@@ -82,6 +82,8 @@ def posterior_monomial(
         0.0 if box else math.log(max(10 / math.sqrt(localisation or 1), 60.0))
     )  # above it nothing is left of the density
     u, du = _panels(-60.0, top)  # u = ln w
+    # dw = w du. Logarithms, because the density near a singular minimum is spread over many decades
+    # of w.
     weight = du * np.exp(u)
     prior = -localisation / 2 * np.exp(2 * u)
     if len(powers) == 1:
@@ -124,6 +126,8 @@ def posterior_rank_zero(
         share = np.exp(v)
         s = np.stack(np.broadcast_arrays(first[:, None], first[:, None] * share))
         mass = (du * first)[:, None] * (dv * share) * first[:, None]
+        # Eigenvalues of a Gaussian matrix repel each other: their joint density has the factor s₁ −
+        # s₂.
         repelled = s[0] - s[1]
     log = (
         (gap - 1) / 2 * np.log(s)

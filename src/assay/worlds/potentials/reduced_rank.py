@@ -27,6 +27,7 @@ def coefficient(inputs: int, hidden: int, outputs: int, rank: int) -> tuple[floa
         return M * N / 2, 1
     q = -((H + r) ** 2) - M * M - N * N + 2 * (H + r) * (M + N) + 2 * M * N
     odd = (M + H + N + r) % 2
+    # ⌈q/2⌉/4: q is odd just where M + H + N + r is.
     return (q + odd) / 8, 1 + odd
 
 

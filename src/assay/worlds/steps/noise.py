@@ -165,6 +165,7 @@ def clipped(gradient: Vector, covariance: Matrix, size: float, sharpness: float)
     axis = math.sqrt(max(values[-1], 0.0)) * vectors[:, -1]
     nodes, weights = _quadrature()
     scale = sharpness * size * np.linalg.norm(gradient + nodes[:, None] * axis, axis=1)
+    # P(|N(0, x²)| > 1) = erfc(1/(√2 x)).
     beyond = [math.erfc(1 / (math.sqrt(2) * x)) if x > 0 else 0.0 for x in scale.tolist()]
     return float(weights @ beyond / weights.sum())
 

@@ -137,6 +137,7 @@ def mutations(
         ).mean(-1)
         gradient = slope.gradient(g).astype(np.float32)
         out = np.zeros(gradient.shape)
+        # Runs of one `held` together, since the number of mutations is an axis.
         for k in np.unique(held).tolist():
             rows = np.flatnonzero(held == k)
             delta = size * rng.normal(
@@ -220,6 +221,7 @@ def walk(runs: Runs, slope: Slope, stretches: int, *, lr: float, adam: bool = Fa
         state["first"] += move.sum(1)
         state["second"] += move.transpose(1, 2) @ move
         state["third"] += move[..., 0].pow(3).sum(1)
+        # A median: where the denominator is near 0 the ratio is anything.
         state["slope"] += (move[..., 1] / move[..., 0]).median(1).values
         if stretch == stretches - 1:
             state["some"].copy_(_few(move[..., :2]))
@@ -239,6 +241,7 @@ def moments(tensors: Mapping[str, torch.Tensor], slope: Slope, steps: int) -> di
     mean = t["first"] / steps
     covariance = t["second"] / steps - mean[:, :, None] * mean[:, None, :]
     variance = covariance[:, 0, 0]
+    # E (x − μ)³ = E x³ − 3 μ σ² − μ³
     third = t["third"] / steps - 3 * mean[:, 0] * variance - mean[:, 0] ** 3
     across = np.stack((slope.c, -slope.a), 1) / np.hypot(slope.a, slope.c)[:, None]
     return {

@@ -37,6 +37,7 @@ class Active:
         """Those at places of the flattened batch, in any order."""
         row = torch.div(places, width, rounding_mode="floor")
         latent = places - row * width
+        # By latent, as the bags of `gather` and the compressed rows of `products` want them.
         order = _ascending(latent, width)
         return cls(rows, width, row[order], latent[order])
 
@@ -58,6 +59,8 @@ class Active:
 
     def of(self, batch: Float[torch.Tensor, "rows width"]) -> Float[torch.Tensor, "n"]:
         """What stands at the places, in float32 at least."""
+        # Few numbers are left here, so float32 costs nothing, and sums over many rows do not lose
+        # digits.
         values = batch.flatten().index_select(0, self.places)
         return values.to(torch.promote_types(values.dtype, torch.float32))
 
@@ -65,6 +68,8 @@ class Active:
         self, values: Float[torch.Tensor, "n"], W: Float[torch.Tensor, "width d"]
     ) -> Float[torch.Tensor, "rows d"]:
         """The sum of each row's latents, each times its value: values · W."""
+        # An embedding bag reads each row of W and adds it where it belongs in one pass. W[latent]
+        # would first write a matrix [n, d], and an index_add_ would read it again.
         order, latent, starts = self._by_row
         return torch.nn.functional.embedding_bag(
             latent,
@@ -98,10 +103,13 @@ class Active:
         if W.device.type != "cpu":
             return torch.linalg.vecdot(W[self.latent], batch[self.row])
         _hush()
+        # Places by latent are already the compressed rows of a matrix [width, rows], so W xᵀ can be
+        # worked out at these places alone, with no copy of the rows that take part.
         zeros = torch.zeros(len(self.row), dtype=W.dtype, device=W.device)
         where = torch.sparse_csr_tensor(
             self._by_latent, self.row, zeros, (self.width, self.rows), check_invariants=False
         )
+        # beta=0: the zeros are a pattern to write to, and are not added.
         return torch.sparse.sampled_addmm(where, W, batch.T, beta=0).values()
 
     def sums(self, values: Float[torch.Tensor, "n"]) -> Float[torch.Tensor, "width"]:
@@ -113,6 +121,9 @@ class Active:
     def nested(self, ends: Sequence[int]) -> Active:
         """These places with a copy of the batch for each stretch of latents, one ending before each
         of `ends`, below one another."""
+        # right=True: a latent at an end belongs to the stretch that begins there. One decode then
+        # gives what every stretch adds, as if each had a batch to itself, and the order by latent
+        # still holds.
         stretch = torch.searchsorted(
             torch.tensor(ends, device=self.latent.device), self.latent, right=True
         )
@@ -140,6 +151,8 @@ class Codes:
         there."""
         positive = self.values[self.values > 0]
         smallest = self.whole.min_all(
+            # ∞ keeps the minimum defined where nothing is positive; it never comes out, as such a
+            # batch is not full.
             torch.cat([positive, positive.new_full((1,), torch.inf)]).amin()
         )
         full = self.whole.sum_all(
@@ -155,14 +168,21 @@ def above(
     perhaps some just below it as well."""
     if batch.device.type != "cpu" or batch.dtype not in _BITS:
         return (batch > 0 if bound is None else batch >= bound).flatten().nonzero()[:, 0]
+    # Signed integers order positive floats correctly, and have all negative ones, −0 among them,
+    # below 1. NaN goes by its sign bit, so this is no guard against it.
     numbers = batch.view(_BITS[batch.dtype]).numpy()
     if bound is None:
         return torch.from_numpy(np.flatnonzero(numbers > 0))
+    # Rounded to the batch's precision, a bound may come to lie above itself, and numbers that reach
+    # the true one would be missed. A step down makes the choice too wide instead; callers compare
+    # again.
     least = bound.to(batch.dtype)
     below = torch.nextafter(
         least, torch.full_like(least, -torch.inf)
     )  # whichever way `least` was rounded
     bounds = below.view(_BITS[batch.dtype]).numpy()
+    # Only negative bounds need the order among negative numbers: below a bound from 0 up any
+    # negative integer will do.
     if bool((below < 0).any()):
         numbers, bounds = _ordered(numbers), _ordered(bounds)
     return torch.from_numpy(np.flatnonzero(numbers >= bounds))
@@ -182,20 +202,31 @@ def largest(batch: Float[torch.Tensor, "rows width"], count: int) -> Int[torch.T
         int(width - 1).bit_length(),
         int(rows - 1).bit_length(),
     )  # of a place within its row, and of the row
+    # The sorting key below has 63 bits: 31 for the number, 32 are left for row and place.
     if batch.device.type != "cpu" or low + high > 32 or batch.dtype not in _BITS:
         values, index = batch.topk(count, dim=-1, sorted=False)
         return (index + width * torch.arange(rows, device=batch.device)[:, None])[values > 0]
+    # Integers from here on: NumPy has no bfloat16, and these compare as the floats do wherever they
+    # are above 0.
     bits = batch.view(_BITS[batch.dtype])
+    # Four times as many groups as are wanted: their maxima are few to partition, and the bound they
+    # give lets few more through than are wanted. Groups are strided, not neighbours, so that the
+    # maximum runs along contiguous memory. The remainder of a row is in no group, which can only
+    # lower the bound, never lose a number.
     group_size = max(1, width // (4 * count))
     maxima = (
         bits[:, : width // group_size * group_size].unflatten(1, (group_size, -1)).amax(1).numpy()
         if group_size > 1
         else bits.numpy()
     )
+    # As an integer 1 is the smallest float above 0: what is not positive never passes.
     bound = np.partition(maxima, -count, axis=1)[:, -count]
     places = np.flatnonzero(bits.numpy() >= np.maximum(bound, 1)[:, None])
     row = places // width
+    # flatnonzero gives places in order, so each row's are a stretch; sorting by key keeps the
+    # stretches where they are, and `starts` holds after it too.
     starts = np.searchsorted(row, np.arange(rows + 1))
+    # Skipped where the bound was exact in every row.
     if (np.diff(starts) > count).any():
         # one key for each: by row, then largest first, then by place
         keys = (
@@ -211,6 +242,8 @@ def largest(batch: Float[torch.Tensor, "rows width"], count: int) -> Int[torch.T
 
 def _ordered(bits: np.ndarray) -> np.ndarray:
     """Bits of numbers as integers in the order of the numbers, those below 0 too."""
+    # Floats are sign and magnitude, integers two's complement. The shift smears the sign into all
+    # ones for a negative number, and the magnitude is then flipped: the larger, the lower.
     return bits ^ ((bits >> (bits.itemsize * 8 - 1)) & np.iinfo(bits.dtype).max)
 
 
@@ -220,6 +253,8 @@ def _ascending(keys: Int[torch.Tensor, "n"], below: int) -> Int[torch.Tensor, "n
     if keys.device.type != "cpu":
         return keys.argsort(stable=True)
     return torch.from_numpy(
+        # The narrowest type, since up to 16 bits a stable sort is a radix sort: its time grows with
+        # n alone.
         np.argsort(keys.numpy().astype(np.min_scalar_type(below - 1)), kind="stable")
     )
 

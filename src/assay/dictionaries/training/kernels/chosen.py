@@ -40,11 +40,15 @@ def chosen(
     """`losses.mse` or `losses.TopKAux` with TopK or BatchTopK, and its gradients."""
     centred, encoder, decoder = operands(params, x, dtype)
     pre = torch.baddbmm(params["b_enc"][:, None].to(dtype), centred, encoder)
+    # b_enc is in the product already, so that the nonlinearity is given a bias of 0.
     features = nonlinearity(pre, torch.zeros_like(params["b_enc"], dtype=dtype), params)
     error = error_of(params, x, features @ decoder)
     grad = output_gradient(error, dtype)
     pull = where_positive(grad @ decoder.mT, features, 0)
+    # AuxK takes the error as a constant: it moves dead latents, and adds nothing to `grad`.
     aux = _Aux(loss, error, pre, decoder, more)
+    # After the mask, which would wipe it out: a dead latent is off in nearly every row of
+    # `features`.
     aux.add_to(pull)
     grads = gradients(params, centred, features, error, grad, pull)
     aux.add_to_decoder(grads)
@@ -74,11 +78,15 @@ def nested(
     pre = torch.baddbmm(params["b_enc"][:, None].to(dtype), centred, encoder)
     features = nonlinearity(pre, torch.zeros_like(params["b_enc"], dtype=dtype), params)
     stretches = [slice(a, b) for a, b in zip((0, *loss.prefixes), loss.prefixes, strict=False)]
+    # L = Σ_m ‖e_m‖²/(b d), and e_m = e_{m−1} + f_m W_m over the stretch m alone.
     errors, error = [], params["b_dec"][:, None] - x
     for stretch in stretches:
         error = error + features[..., stretch] @ decoder[:, stretch]
         errors.append(error)
+    # The last prefix is the whole width, so that every column is written below.
     pull, W_dec = torch.empty_like(features), torch.empty_like(decoder)
+    # ∂L/∂f_m = 2/(b d) · (Σ_{m' ≥ m} e_m') W_mᵀ: from the last stretch back the sum grows by one
+    # error at a time.
     felt = torch.zeros_like(error)
     for stretch, its in zip(reversed(stretches), reversed(errors), strict=True):
         felt += its
@@ -94,6 +102,7 @@ def nested(
         "W_enc": transposed_product(pull, centred),
         "b_enc": b_enc,
         "W_dec": W_dec,
+        # b_dec is part of every reconstruction, and by now `felt` is the sum of all errors.
         "b_dec": felt.sum(1) * (2 / (x.shape[-2] * x.shape[-1]))
         - (b_enc[:, None] @ params["W_enc"])[:, 0],
     }
@@ -116,10 +125,12 @@ class _Aux:
         more: Mapping[str, Any],
     ):
         idle = more.get("idle")
+        # Run by run: each has dead latents of its own, in number too.
         revivals = [
             None if idle is None else revival(loss, error[r], pre[r], decoder[r], idle[r])
             for r in range(len(error))
         ]
+        # A run without dead latents takes no part, whatever its neighbours have.
         self.found = {r: its for r, its in enumerate(revivals) if its is not None}
         self.loss = torch.zeros(len(error), dtype=error.dtype, device=error.device)
         for r, its in self.found.items():

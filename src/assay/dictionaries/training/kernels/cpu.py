@@ -87,6 +87,7 @@ def dense_for(loss: Loss, nonlinearity: Nonlinearity) -> Kernel:
 
 def sparse_for(loss: Loss, nonlinearity: Nonlinearity) -> Single | None:
     """Gradients by hand that touch only what is on; each has a dense kernel beside it."""
+    # Looked up by the dense kernel, so that both are chosen by one and the same rule.
     return {
         relu: relu_sparse,
         annealed: relu_sparse,
@@ -122,16 +123,22 @@ def in_chunks(
         isinstance(kernel, ByDensity) and kernel.apart(x, f)
     )
     size = (
+        # An accelerator wants all runs in one launch; a CPU wants the features of a chunk to stay
+        # in cache between the products that read them.
         runs if x.device.type != "cpu" else 1 if run_by_run else max(1, CACHED // (x.shape[-2] * f))
     )
     if size >= runs:
         series, grads = kernel(loss, params, x, nonlinearity, penalty, dtype, more, note)
         return series, {name: value.float() for name, value in grads.items()}
     chunk_series: list[dict[str, torch.Tensor]] = []
+    # Runs of a chunk share a launch, never a sum, so that one that breaks leaves its neighbours
+    # alone. Alone and in a group a run differs by rounding only: a batched product may add up in
+    # another order.
     for a in range(0, runs, size):
         part = {name: value[a : a + size] for name, value in params.items()}
         chunk = slice(a, a + size)
         rest = {
+            # A target [b, d] is shared by the runs; anything else has a run axis first.
             k: v[chunk] if isinstance(v, torch.Tensor) and not (k == "y" and v.ndim == 2) else v
             for k, v in more.items()
         }
@@ -148,6 +155,7 @@ def in_chunks(
         chunk_series.append(series)
         for name, value in grads.items():
             if name not in room:
+                # Like the parameters, so float32: the assignment below converts and copies at once.
                 room[name] = torch.empty_like(params[name])
             room[name][a : a + size] = value
     return {
@@ -168,9 +176,12 @@ def relu(
 ) -> Step:
     """`losses.l1` with ReLU, and its gradients."""
     centred, encoder, decoder = operands(params, x, dtype)
+    # The bias is added within the product and ReLU writes over it: no second array of [run, b, f].
     features = torch.baddbmm(params["b_enc"][:, None].to(dtype), centred, encoder).relu_()
     error = error_of(params, x, features @ decoder)
     grad = output_gradient(error, dtype)
+    # ∂L/∂π = (2/(b d) e W_decᵀ + λ/(b √d)) · 1[f > 0]. The penalty is added everywhere, then masked
+    # along with the rest: cheaper than to add it where features are on.
     pull = where_positive(plus_share(grad @ decoder.mT, penalty, x), features, 0)
     return curves(error, features, note, features, penalty), gradients(
         params, centred, features, error, grad, pull
@@ -194,6 +205,7 @@ def topk(
     centred, encoder, decoder = operands(params, x, dtype)
     pre = torch.baddbmm(params["b_enc"][:, None].to(dtype), centred, encoder)
     values, index = pre.topk(nonlinearity.k, dim=-1, sorted=False)
+    # The features take the memory of the pre-activations, which nothing reads any more.
     features = pre.zero_().scatter_(-1, index, values.relu_())
     error = error_of(params, x, features @ decoder)
     grad = output_gradient(error, dtype)
@@ -221,22 +233,31 @@ def gated(
     # codes of both reconstructions, for one product: rows 0 … b are the features, rows b … 2b the
     # gate itself
     codes = torch.empty((runs, 2 * b if aux else b, f), dtype=dtype, device=z.device)
+    # Views of `codes`: what is written to them below is what the product reads.
     features, gate = codes[:, :b], codes[:, b:] if aux else torch.empty_like(z)
     torch.add(z, params["b_enc"][:, None].to(dtype), out=gate).relu_()
     magnitude = torch.addcmul(params["b_mag"][:, None].to(dtype), z, stretch).relu_()
+    # `where_positive` is made for gradients, but is what a hard gate does: the magnitude where
+    # π_gate > 0, 0 elsewhere.
     features.copy_(where_positive(magnitude, gate, 0))
     decoded = codes @ decoder
     errors = [error_of(params, x, part) for part in decoded.split(b, 1)]
     grad = torch.cat([output_gradient(error, dtype) for error in errors], 1)
     pulls = grad @ decoder.mT
+    # The Heaviside lets no gradient through to the gate; penalty and auxiliary term alone move it.
     pull = where_positive(pulls[:, :b], features, 0)
     pull_gate = where_positive(
         plus_share(pulls[:, b:] if aux else torch.zeros_like(gate), penalty, x), gate, 0
     )
     # one projection, two ways to it: the magnitude's through exp(r_mag), the gate's directly
     both = torch.addcmul(pull_gate, pull, stretch)
+    # Decoder and b_dec are frozen in the auxiliary term, hence the first error and the first half
+    # of `grad`; the encoder, and b_dec as what it takes from x, are not, hence `both`.
     grads = gradients(params, centred, features, errors[0], grad[:, :b], both)
+    # Each path has a bias of its own, so that the b_enc of `gradients`, the sum of both, is
+    # replaced.
     grads |= {"b_enc": pull_gate.sum(1).float(), "b_mag": pull.sum(1).float()}
+    # ∂f/∂r_mag = exp(r_mag) z. In place, and therefore last: `pull` is gone afterwards.
     grads["r_mag"] = stretch[:, 0] * pull.mul_(z).sum(1).float()
     series = curves(errors[0], features, note, gate, penalty)
     if aux:

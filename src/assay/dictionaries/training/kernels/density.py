@@ -44,6 +44,8 @@ class ByDensity:
     def apart(self, x: torch.Tensor, width: int) -> bool:
         """Whether runs are computed one by one: where there is a choice. Sparse steps were never
         measured but on a CPU."""
+        # By shapes, never by how many runs there are or how fast the machine is: the path that a
+        # run takes is part of its result, if only in the last digits.
         return x.device.type == "cpu" and x.shape[-2] * width >= WORTH
 
     def __call__(
@@ -59,6 +61,8 @@ class ByDensity:
     ) -> Step:
         """What the kernel gives that the run is to take."""
         rest = {name: value for name, value in more.items() if name != "sparse"}
+        # Where runs are apart there is one here, so `all` is that run's own choice. On an
+        # accelerator the flag is not even read: to read it would wait for the device.
         few = self.apart(x, params["W_enc"].shape[1]) and bool(more["sparse"].all())
         return (self.sparse if few else self.dense)(
             loss, params, x, nonlinearity, penalty, dtype, rest, note
@@ -82,4 +86,6 @@ class ByDensity:
             observation.noted["l0"] / state["b_enc"].shape[-1],
             FEW[self.dtype],
         )
+        # Not `density <= …`: a comparison with NaN is false, so that ~(…) leaves the choice as it
+        # was.
         sparse.copy_((density < few) | (sparse & ~(density > SLACK * few)))

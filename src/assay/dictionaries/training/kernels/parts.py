@@ -13,6 +13,9 @@ from assay.dictionaries.training.kernels.reference import Note
 from assay.dictionaries.training.kernels.whole import ALONE, Whole
 from assay.dictionaries.training.losses import Loss, Params
 
+TINY = 2.0**-126
+"""The smallest length that is divided by, so that a part of length 0 has gradient 0, as autograd
+has it; float32's least normal number."""
 where_positive = torch.ops.aten.threshold_backward
 """(gradient, output, 0): the gradient where output > 0, in one pass."""
 
@@ -23,6 +26,8 @@ def operands(
     """x − b_dec [run, b, d], the encoder [run, d, f] and the decoder [run, f, d] in the precision
     of products."""
     return (
+        # Centred before it is rounded: where activations lie far from 0, bfloat16 would round away
+        # what differs.
         (x - params["b_dec"][:, None]).to(dtype),
         params["W_enc"].to(dtype).mT,
         params["W_dec"].to(dtype),
@@ -33,6 +38,8 @@ def error_of(
     params: Params, x: torch.Tensor, decoded: torch.Tensor
 ) -> Float[torch.Tensor, "run b d"]:
     """Reconstruction less input; `decoded` is without b_dec."""
+    # b_dec − x first: in float32 and of its own memory, to which the product, perhaps bfloat16, is
+    # added.
     return (params["b_dec"][:, None] - x).add_(decoded)
 
 
@@ -41,6 +48,7 @@ def output_gradient(
 ) -> Float[torch.Tensor, "run b d"]:
     """The gradient of the mean squared error in the reconstruction, in the precision of
     products."""
+    # ∂/∂x̂ of Σ‖x̂ − x‖²/(b d)
     return (error * (2 / (error.shape[1] * error.shape[2]))).to(dtype)
 
 
@@ -48,6 +56,7 @@ def plus_share(
     pull: torch.Tensor, penalty: Float[torch.Tensor, "run"], x: torch.Tensor
 ) -> Float[torch.Tensor, "run b f"]:
     """`pull` with the penalty's gradient at a feature that is on added everywhere, in place."""
+    # ∂/∂f of λ/b Σ f / √d
     share = penalty / (x.shape[-2] * x.shape[-1] ** 0.5)
     if pull.dtype == share.dtype or pull.device.type != "cpu":
         return pull.add_(share[:, None, None])
@@ -81,12 +90,15 @@ def gradients(
 ) -> dict[str, torch.Tensor]:
     """Gradients of the parameters from those of the reconstruction (`grad`) and of the projections
     (`pull`)."""
+    # With x̂ = f W_dec + b_dec and π = (x − b_dec) W_encᵀ + b_enc, g = ∂L/∂x̂ and p = ∂L/∂π: ∂W_enc
+    # = pᵀ (x − b_dec), ∂b_enc = Σ p, ∂W_dec = fᵀ g, ∂b_dec = Σ g − (Σ p) W_enc, sums over rows.
     b_enc = pull.sum(1).float()
     return {
         "W_enc": transposed_product(pull, centred),
         "b_enc": b_enc,
         "W_dec": transposed_product(features, grad),
         # the decoder adds b_dec, the encoder takes it away from x
+        # Of `error`, not of `grad`, whose numbers may be rounded to bfloat16 one by one.
         "b_dec": error.sum(1) * (2 / (error.shape[1] * error.shape[2]))
         - (b_enc[:, None] @ params["W_enc"])[:, 0],
     }
@@ -94,6 +106,7 @@ def gradients(
 
 def mean_square(error: Float[torch.Tensor, "run b d"]) -> Float[torch.Tensor, "run"]:
     """Mean squared error per dimension."""
+    # A norm reads the error once; error.square().mean() would write it again before it adds up.
     return torch.linalg.vector_norm(error, dim=(1, 2)).square() / (error.shape[1] * error.shape[2])
 
 
@@ -145,13 +158,17 @@ def revival(
     size = whole.rows(len(error)) * error.shape[1]
     from_mean = error - whole.sum_rows(error.sum(0)) / whole.rows(len(error))
     variance = whole.sum_rows(from_mean.square().sum()) / size
+    # Decided by all ranks together: where latents are sharded, a rank without dead ones must still
+    # take part in the sums below, or the others wait for ever. `not … > 0` refuses NaN too.
     if not whole.sum_latents(torch.tensor(len(columns), device=error.device)) or not variance > 0:
         return None
+    # d/2 at most, as in `aux_k`; of fewer dead latents all take part.
     codes = whole.strongest(pre.index_select(-1, columns).relu_(), max(1, error.shape[-1] // 2))
     rows = W_dec.index_select(0, columns).to(codes.dtype)
     missed = error + whole.sum_latents(
         codes @ rows
     )  # what is left over is −error, so this is its reconstruction less itself
+    # The variance is a constant here, as the error is: no gradient leads through either.
     grad = (missed * (2 * loss.alpha / (variance * size))).to(codes.dtype)
     value = loss.alpha * (whole.sum_rows(missed.square().sum()) / size) / variance
     return Revival(value, columns, where_positive(grad @ rows.T, codes, 0), codes.T @ grad)

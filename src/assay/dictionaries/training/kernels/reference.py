@@ -42,6 +42,8 @@ def autograd(
     precision, whatever `dtype`."""
     noted = Noted(nonlinearity)
     with torch.enable_grad():
+        # Detached aliases: these require a gradient, and the parameters in training stay as they
+        # are.
         leaves = {
             name: value.detach().requires_grad_()
             for name, value in params.items()
@@ -54,6 +56,7 @@ def autograd(
     if noted.features is not None:
         series["l0"] = (noted.features != 0).sum(-1).float().mean(-1)
         series |= note(noted.features) if note else {}
+    # A loss need not touch every parameter, r_mag without a gate for instance; optimisers want all.
     zeros = [
         torch.zeros_like(value) if g is None else g
         for g, value in zip(grads, leaves.values(), strict=True)
@@ -89,6 +92,8 @@ class Noted:
         features = self.made = self.of(z, b_enc, parameters)
         counted = getattr(self.of, "counted", None)
         with torch.no_grad():
+            # A soft gate is never 0, so its L0 would be the whole width: what it will be read with
+            # is counted.
             self.features = features.detach() if counted is None else counted(z, b_enc, parameters)
         return features
 

@@ -22,7 +22,7 @@ from assay.dictionaries.training import losses
 from assay.dictionaries.training.anneal import PAnneal
 from assay.dictionaries.training.auxiliary import Matryoshka
 from assay.dictionaries.training.kernels.active import Active, Codes, above, largest
-from assay.dictionaries.training.kernels.parts import revival
+from assay.dictionaries.training.kernels.parts import TINY, revival
 from assay.dictionaries.training.kernels.reference import NOTHING, Note, Step
 from assay.dictionaries.training.kernels.whole import ALONE, Whole
 from assay.dictionaries.training.losses import L1Weighted, Loss, Params
@@ -74,6 +74,7 @@ class Single:
         steps = []
         for r in range(len(penalty)):
             run_params = {name: value[r] for name, value in params.items()}
+            # A target that runs share is [b, d] and not cut; all else of `more` has a run axis.
             its = {
                 name: value[r]
                 if isinstance(value, torch.Tensor) and (name != "y" or value.ndim == 3)
@@ -90,6 +91,7 @@ class Single:
                 its,
                 self.whole,
             )
+            # A kernel's gradients are over the rows that this process has.
             grads = {name: self.whole.sum_rows(value) for name, value in grads.items()}
             if self.whole is not ALONE:
                 series["rows"] = torch.tensor(self.whole.rows(x.shape[-2]), device=x.device)
@@ -148,6 +150,7 @@ class _Batch:
         here."""
         b, f = self.pre.shape
         if isinstance(nonlinearity, BatchTopK):
+            # The batch as one long row. A rank may have fewer numbers than the whole batch wants.
             count = nonlinearity.k * self.rows
             return self.whole.kept_together(
                 largest(self.pre.view(1, b * f), min(count, b * f)), self.pre, count
@@ -185,6 +188,8 @@ class _Batch:
         projections (`pull`)."""
         b_enc, b_dec = active.sums(pull), grad.sum(0)
         return {
+            # The same four formulas as `parts.gradients`, with sums over places in the place of
+            # products.
             "W_enc": active.gather(pull, self.centred),
             "b_enc": b_enc,
             "W_dec": active.gather(values, grad),
@@ -199,6 +204,8 @@ class _Batch:
     ) -> tuple[Codes, dict[str, torch.Tensor]]:
         """The code, and loss, mse and L0. A number that is none shows in them, wherever in the
         parameters it is."""
+        # A step that touches only what is on never reads the decoder rows of the rest. 0 · x is 0
+        # for a number but NaN for NaN and ∞, so divergence shows wherever it is.
         nothing = self.whole.sum_all(
             sum(
                 (0 * value.sum() for value in self.params.values()),
@@ -237,17 +244,23 @@ def _topk(
     # one reconstruction after another, each with one more stretch of latents, which feels its error
     # and all that follow
     else:
+        # Ends count latents of the whole dictionary, `active` those of this shard.
         nested = active.nested([end - whole.first for end in ends])
         errors = whole.sum_latents(nested.decode(values, params["W_dec"])).view(
             len(ends), *batch.target.shape
         )
         errors[0].add_(params["b_dec"]).sub_(batch.target)
+        # In place on views: each error takes in the one before it, so that e_m = Σ of stretches up
+        # to m.
         for shorter, longer in pairwise(errors.unbind()):
             longer.add_(shorter)
         felt = batch.gradient(errors)
+        # Now backwards: what stretch m feels is the sum of the gradients from m on.
         for longer, shorter in pairwise(reversed(felt.unbind())):
             shorter.add_(longer)
         every = felt.flatten(0, 1)
+        # felt[0] is the sum over all reconstructions, which is right for b_dec; W_dec wants each
+        # stretch's own, and is replaced below.
         grads = batch.gradients(active, values, felt[0], nested.products(every, params["W_dec"]))
         grads["W_dec"] = nested.gather(values, every)
         error = errors[-1]
@@ -290,6 +303,7 @@ def _relu(
     steeper: torch.Tensor | None = None
     if isinstance(loss, PAnneal):
         p = loss.p(more.get("progress", 0.0))
+        # No infinity here, unlike the dense kernel: places that are off are not among the values.
         steep = values ** (p - 1)
         series["loss"] = series["mse"] + share * whole.sum_all((steep * values).sum())
         pull += p * share * steep
@@ -300,7 +314,7 @@ def _relu(
         series["loss"] = series["mse"] + share * whole.sum_all((total * length).sum())
         pull += share * length[active.latent]
         steeper = (share * total)[:, None] * torch.cat(
-            [part / its for part, its in zip(parts, lengths, strict=True)], -1
+            [part / its.clamp_min(TINY) for part, its in zip(parts, lengths, strict=True)], -1
         )
     else:
         series["loss"] = series["mse"] + share * whole.sum_all(values.sum())
@@ -331,6 +345,7 @@ def _jump(
         above(batch.pre, threshold - width / 2)
     )  # on, or off but within the window
     pre, its = active.of(batch.pre), threshold[active.latent]
+    # Places in the window but below the threshold are there for its gradient; they are worth 0.
     values = pre * (pre > its)
     error = batch.error(active, values)
     grad = batch.gradient(error)
@@ -358,12 +373,15 @@ def _gated(
     batch = _Batch.of(params, x, dtype, more, whole)
     active = batch.active(above(batch.pre))  # gates that are open
     gate, stretch = active.of(batch.pre), params["r_mag"].exp()[active.latent]
+    # The projection without its bias, for which a second product is not worth while. Where the gate
+    # is shut, nothing has a gradient: not the features, nor ReLU(π_gate), nor its reconstruction.
     z = gate - params["b_enc"][active.latent]
     values = (z * stretch + params["b_mag"][active.latent]).relu()
     error = batch.error(active, values)
     grad = batch.gradient(error)
     codes, series = batch.curves(active, values, error)
     series["loss"] = series["mse"] + batch.share(penalty) * whole.sum_all(gate.sum())
+    # The magnitude's own ReLU may be off behind an open gate.
     pull = active.products(grad, params["W_dec"]) * (values > 0)
     pull_gate = batch.share(penalty).expand_as(pull)
     if (

@@ -59,6 +59,7 @@ class Whole:
 
     def strongest(self, codes: Float[torch.Tensor, "b n"], most: int) -> Float[torch.Tensor, "b n"]:
         """Keep of each row the `most` largest and make the others 0; the numbers are at least 0."""
+        # float32 for the count: bfloat16 has no odd numbers above 256.
         if codes.shape[-1] <= most or codes.sign().sum(-1, dtype=torch.float32).max() <= most:
             return codes
         values, index = codes.topk(most, dim=-1, sorted=False)
@@ -66,6 +67,8 @@ class Whole:
 
     def mean_square(self, error: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, ""]:
         """Mean squared error per dimension."""
+        # In the form of `parts.mean_square`, with a run axis, so that both add up in the same
+        # order.
         total = self.sum_rows(torch.linalg.vector_norm(error[None], dim=(1, 2)).square())[0]
         return total / (self.rows(len(error)) * error.shape[1])
 

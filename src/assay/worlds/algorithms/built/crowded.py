@@ -138,6 +138,8 @@ def crowded(features: Crowd, length: int, generator: np.random.Generator) -> Cir
         generator.standard_normal((v, m)),
         generator.uniform(-1, 1, m),
     )
+    # What the random neurons are at all v² pairs of tokens; there are more neurons than pairs, so
+    # that a least-squares readout writes the features exactly.
     hidden = np.maximum(token_weights[:, None] + other[None] + bias, 0).reshape(v * v, m)
     on = np.moveaxis(features.here[:, :, None] & features.before[:, None], 0, -1).reshape(v * v, f)
     p["W_in"][0, 0, r["token"].all], p["W_in"][0, 0, r["copied"].all] = (
@@ -272,6 +274,7 @@ def _spread(
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     for _ in range(steps):
         near = rows @ rows.T - np.eye(f)
+        # Downhill on Σ |cos|⁶: a high power, so that the nearest pairs are pushed most.
         rows -= 0.4 * np.sign(near) * np.abs(near) ** 5 @ rows
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return rows
@@ -289,12 +292,16 @@ def _readers(
     for j in range(read):
         projection = wrote[0] @ rows[j]
         off = np.average(projection[~on[:, j]], weights=often[~on[:, j]])
+        # As an evaluation puts a feature out: what lies along it becomes the mean of where it is
+        # off.
         wrote.append(wrote[0] - np.outer(projection - off, rows[j]))
         known.append(on & (np.arange(on.shape[1]) != j))
     x, y = np.concatenate(wrote), np.concatenate(known)
     k, solutions = x.shape[1], []
     for i in range(read):
         sign = np.where(y[:, i], 1.0, -1.0)[:, None]
+        # Unknowns w, θ and the margin t, which is made large: sign · (w · x + θ) ≥ t for every x,
+        # each |w_i| ≤ 1. Divided by t, the plane is 1 away from everything at least.
         best = scipy.optimize.linprog(
             np.r_[np.zeros(k + 1), -1],
             np.hstack([-sign * x, -sign, np.ones((len(x), 1))]),
