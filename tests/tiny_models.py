@@ -4,6 +4,7 @@ float64."""
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -170,19 +171,23 @@ def naive(
     return forward(weights(folder), config, tokens, at), acts
 
 
-def _attend(q, k, v):
+def _attend(q, k, v, at=lambda name, x: x):
     """Causal attention, one head of one sequence at a time; q, k, v: [b, s, h, e]."""
+    b, s, h, e = q.shape
+    share = h // k.shape[2]  # queries' heads for each head of keys and values
+    scores = np.full((b, h, s, s), float(np.finfo(np.float32).min))
+    for i in range(b):
+        for j in range(h):
+            for t in range(s):
+                for u in range(t + 1):
+                    scores[i, j, t, u] = q[i, t, j] @ k[i, u, j // share] / np.sqrt(e)
+    scores = at("attn.hook_attn_scores", scores)
+    pattern = np.exp(scores - scores.max(-1, keepdims=True))
+    pattern = at("attn.hook_pattern", pattern / pattern.sum(-1, keepdims=True))
     z = np.zeros(q.shape)
-    for b in range(q.shape[0]):
-        for h in range(q.shape[2]):
-            g = h * k.shape[2] // q.shape[2]  # the key-value head that this query head shares
-            for t in range(q.shape[1]):
-                score = np.array([q[b, t, h] @ k[b, u, g] for u in range(t + 1)]) / np.sqrt(
-                    q.shape[3]
-                )
-                p = np.exp(score - score.max())
-                p /= p.sum()
-                z[b, t, h] = sum(p[u] * v[b, u, g] for u in range(t + 1))
+    for i in range(b):
+        for j in range(h):
+            z[i, :, j] = pattern[i, j] @ v[i, :, j // share]
     return z
 
 
@@ -198,47 +203,60 @@ def _rope(x, theta):
     return out
 
 
-def _rms(x, w, eps):
-    return x / np.sqrt((x**2).mean(-1, keepdims=True) + eps) * w
+def _rms(x, w, eps, at=lambda x: x):
+    return x / at(np.sqrt((x**2).mean(-1, keepdims=True) + eps)) * w
+
+
+def _heads_write(z, W, at):
+    """What each head writes, z [b, s, h, e] by its rows of W [h·e, d]; their sum."""
+    parts = W.reshape(z.shape[2], z.shape[3], -1)
+    result = np.stack([z[:, :, j] @ parts[j] for j in range(z.shape[2])], 2)
+    return at("attn.hook_result", result).sum(2)
 
 
 def _llama(w, c, tokens, at):
     eps, theta = c["rms_norm_eps"], c["rope_parameters"]["rope_theta"]
     heads, groups = c["num_attention_heads"], c["num_key_value_heads"]
-    x = w["model.embed_tokens.weight"][tokens]
+    x = at("hook_embed", w["model.embed_tokens.weight"][tokens])
     for i in range(c["num_hidden_layers"]):
         p, s = f"model.layers.{i}.", f"blocks.{i}."
 
         def linear(name, x, p=p):
             return x @ w[f"{p}{name}.weight"].T + w.get(f"{p}{name}.bias", 0.0)
 
-        x = at(s + "hook_resid_pre", x)
-        h = _rms(x, w[p + "input_layernorm.weight"], eps)
-        q = _rope(linear("self_attn.q_proj", h).reshape(*x.shape[:2], heads, -1), theta)
-        k = _rope(linear("self_attn.k_proj", h).reshape(*x.shape[:2], groups, -1), theta)
-        v = linear("self_attn.v_proj", h).reshape(*x.shape[:2], groups, -1)
-        z = at(s + "attn.hook_z", _attend(q, k, v))
-        x = at(
-            s + "hook_resid_mid",
-            x + at(s + "hook_attn_out", linear("self_attn.o_proj", z.reshape(*x.shape[:2], -1))),
+        def here(name, x, s=s):
+            return at(s + name, x)
+
+        x = here("hook_resid_pre", x)
+        h = _rms(x, w[p + "input_layernorm.weight"], eps, partial(here, "ln1.hook_scale"))
+        split = {"q": heads, "k": groups, "v": groups}
+        q, k, v = (
+            here(f"attn.hook_{n}", linear(f"self_attn.{n}_proj", h).reshape(*x.shape[:2], many, -1))
+            for n, many in split.items()
         )
-        h = _rms(x, w[p + "post_attention_layernorm.weight"], eps)
-        gate = at(s + "mlp.hook_pre", linear("mlp.gate_proj", h))
-        post = at(s + "mlp.hook_post", gate / (1 + np.exp(-gate)) * linear("mlp.up_proj", h))
+        q, k = (here(f"attn.hook_rot_{n}", _rope(y, theta)) for n, y in (("q", q), ("k", k)))
+        z = here("attn.hook_z", _attend(q, k, v, here))
+        written = _heads_write(z, w[p + "self_attn.o_proj.weight"].T, here)
+        x = here("hook_resid_mid", x + here("hook_attn_out", written))
+        h = _rms(x, w[p + "post_attention_layernorm.weight"], eps, partial(here, "ln2.hook_scale"))
+        gate = here("mlp.hook_pre", linear("mlp.gate_proj", h))
+        up = here("mlp.hook_pre_linear", linear("mlp.up_proj", h))
+        post = here("mlp.hook_post", gate / (1 + np.exp(-gate)) * up)
         x = at(s + "hook_resid_post", x + at(s + "hook_mlp_out", linear("mlp.down_proj", post)))
-    x = at("ln_final.hook_normalized", _rms(x, w["model.norm.weight"], eps))
+    final = _rms(x, w["model.norm.weight"], eps, partial(at, "ln_final.hook_scale"))
+    x = at("ln_final.hook_normalized", final)
     return x @ w.get("lm_head.weight", w["model.embed_tokens.weight"]).T
 
 
-def _layer_norm(x, w, name, eps=1e-5):
+def _layer_norm(x, w, name, at, eps=1e-5):
     x = x - x.mean(-1, keepdims=True)
-    return (
-        x / np.sqrt((x**2).mean(-1, keepdims=True) + eps) * w[name + ".weight"] + w[name + ".bias"]
-    )
+    scale = at(np.sqrt((x**2).mean(-1, keepdims=True) + eps))
+    return x / scale * w[name + ".weight"] + w[name + ".bias"]
 
 
 def _gpt2(w, c, tokens, at):
-    x = w["wte.weight"][tokens] + w["wpe.weight"][: tokens.shape[1]]
+    place = np.broadcast_to(w["wpe.weight"][: tokens.shape[1]], (*tokens.shape, c["n_embd"]))
+    x = at("hook_embed", w["wte.weight"][tokens]) + at("hook_pos_embed", place)
     for i in range(c["n_layer"]):
         p, s = f"h.{i}.", f"blocks.{i}."
 
@@ -247,21 +265,29 @@ def _gpt2(w, c, tokens, at):
                 x @ w[f"{p}{name}.weight"] + w[f"{p}{name}.bias"]
             )  # GPT-2 keeps its matrices input first
 
-        x = at(s + "hook_resid_pre", x)
-        qkv = np.split(linear("attn.c_attn", _layer_norm(x, w, p + "ln_1")), 3, axis=-1)
-        q, k, v = (a.reshape(*x.shape[:2], c["n_head"], -1) for a in qkv)
-        z = at(s + "attn.hook_z", _attend(q, k, v))
-        x = at(
-            s + "hook_resid_mid",
-            x + at(s + "hook_attn_out", linear("attn.c_proj", z.reshape(*x.shape[:2], -1))),
+        def here(name, x, s=s):
+            return at(s + name, x)
+
+        x = here("hook_resid_pre", x)
+        read = _layer_norm(x, w, p + "ln_1", partial(here, "ln1.hook_scale"))
+        qkv = np.split(linear("attn.c_attn", read), 3, axis=-1)
+        q, k, v = (
+            here(f"attn.hook_{n}", a.reshape(*x.shape[:2], c["n_head"], -1))
+            for n, a in zip("qkv", qkv, strict=True)
         )
-        pre = at(s + "mlp.hook_pre", linear("mlp.c_fc", _layer_norm(x, w, p + "ln_2")))
+        q, k = here("attn.hook_rot_q", q), here("attn.hook_rot_k", k)  # nothing turns them
+        z = here("attn.hook_z", _attend(q, k, v, here))
+        written = _heads_write(z, w[p + "attn.c_proj.weight"], here) + w[p + "attn.c_proj.bias"]
+        x = here("hook_resid_mid", x + here("hook_attn_out", written))
+        read = _layer_norm(x, w, p + "ln_2", partial(here, "ln2.hook_scale"))
+        pre = here("mlp.hook_pre", linear("mlp.c_fc", read))
         gelu = 0.5 * pre * (1 + np.tanh(np.sqrt(2 / np.pi) * (pre + 0.044715 * pre**3)))
         x = at(
             s + "hook_resid_post",
             x + at(s + "hook_mlp_out", linear("mlp.c_proj", at(s + "mlp.hook_post", gelu))),
         )
-    return at("ln_final.hook_normalized", _layer_norm(x, w, "ln_f")) @ w["wte.weight"].T
+    final = _layer_norm(x, w, "ln_f", partial(at, "ln_final.hook_scale"))
+    return at("ln_final.hook_normalized", final) @ w["wte.weight"].T
 
 
 def naive_loss(logits: np.ndarray, tokens: np.ndarray) -> np.ndarray:

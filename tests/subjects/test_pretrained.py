@@ -8,7 +8,7 @@ import torch
 import tiny_models
 from assay.core.errors import ModelError
 from assay.subjects.pretrained import fast_dtype, load
-from assay.subjects.site import KINDS, Site
+from assay.subjects.site import AFTER, BEFORE, KINDS, Site
 from assay.subjects.subject import Trace
 
 TOKENS = np.array([[5, 17, 200, 3, 41, 41, 99], [250, 0, 8, 77, 130, 6, 2]])
@@ -30,8 +30,10 @@ def subjects(folders):
 
 def close(got, expected):
     assert got.shape == expected.shape
-    scale = np.abs(expected).max()
-    assert np.abs(got.double().numpy() - expected).max() < 2e-5 * scale
+    seen = np.abs(expected) < 1e30  # scores of what is not attended to are anything small enough
+    scale = np.abs(expected[seen]).max()
+    assert np.abs(got.double().numpy() - expected)[seen].max() < 2e-5 * scale
+    assert (got.double().numpy()[~seen] < -1e30).all()
 
 
 def halve(x):
@@ -46,15 +48,21 @@ def test_logits_losses_and_every_site_equal_the_naive_pass(subjects, folders, ki
     assert {str(s) for s in trace.acts} == set(acts)
     for site, got in trace.acts.items():
         close(got, acts[str(site)])
-        assert got[0, 0].numel() == subject.width(site)
+        assert " s " not in f" {site.dims} " or got[0, 0].numel() == subject.width(site)
     close(trace.logits, logits)
     close(trace.loss(), tiny_models.naive_loss(logits, TOKENS))
     close(subject.losses(torch.tensor(TOKENS)), tiny_models.naive_loss(logits, TOKENS))
 
 
-@pytest.mark.parametrize("kind", ARCHITECTURES)
 @pytest.mark.parametrize(
-    "site", [Site(k, None if k == "final_norm" else 1) for k in KINDS], ids=str
+    ("kind", "site"),
+    [
+        (kind, Site(k, None if k in BEFORE + AFTER else 1))
+        for kind in ARCHITECTURES
+        for k in KINDS
+        if k != {"llama": "pos_embed", "gpt2": "mlp_pre_linear"}[kind]
+    ],
+    ids=str,
 )
 def test_an_edit_changes_what_follows_and_is_what_a_capture_sees(subjects, folders, kind, site):
     logits, acts = tiny_models.naive(folders[kind], TOKENS, {str(site): halve})
@@ -87,18 +95,6 @@ def test_tied_embeddings_and_a_head_width_of_its_own(tmp_path):
     subject = load(str(folder))
     close(subject.run(torch.tensor(TOKENS)).logits, tiny_models.naive(folder, TOKENS)[0])
     assert subject.width(Site("z", 0)) == 32
-
-
-@pytest.mark.parametrize("kind", ["llama", "gpt2", "mistral", "qwen2"])
-def test_the_stream_is_what_transformers_calls_hidden_states(subjects, kind):
-    subject = subjects[kind]
-    hidden = subject.model(input_ids=torch.tensor(TOKENS), output_hidden_states=True).hidden_states
-    trace = subject.run(torch.tensor(TOKENS), capture=subject.sites)
-    for layer in range(3):
-        assert torch.equal(trace.acts[Site("resid_pre", layer)], hidden[layer])
-    assert torch.equal(
-        trace.acts[Site("final_norm")], hidden[3]
-    )  # transformers' last one is after the final norm
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)

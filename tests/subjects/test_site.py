@@ -16,7 +16,33 @@ NAMES = {
     "blocks.1.mlp.hook_post": ("mlp_post", 1, "b s m"),
     "blocks.10.hook_mlp_out": ("mlp_out", 10, "b s d"),
     "ln_final.hook_normalized": ("final_norm", None, "b s d"),
+    "ln_final.hook_scale": ("final_scale", None, "b s 1"),
+    "hook_embed": ("embed", None, "b s d"),
+    "hook_pos_embed": ("pos_embed", None, "b s d"),
+    "blocks.0.ln1.hook_scale": ("ln1_scale", 0, "b s 1"),
+    "blocks.0.ln2.hook_scale": ("ln2_scale", 0, "b s 1"),
+    "blocks.2.attn.hook_q": ("q", 2, "b s h e"),
+    "blocks.2.attn.hook_k": ("k", 2, "b s kv e"),
+    "blocks.2.attn.hook_v": ("v", 2, "b s kv e"),
+    "blocks.2.attn.hook_rot_q": ("rot_q", 2, "b s h e"),
+    "blocks.2.attn.hook_rot_k": ("rot_k", 2, "b s kv e"),
+    "blocks.2.attn.hook_attn_scores": ("attn_scores", 2, "b h q k"),
+    "blocks.2.attn.hook_pattern": ("pattern", 2, "b h q k"),
+    "blocks.2.attn.hook_result": ("result", 2, "b s h d"),
+    "blocks.1.mlp.hook_pre_linear": ("mlp_pre_linear", 1, "b s m"),
 }
+SYNONYMS = {
+    "blocks.3.hook_in": "blocks.3.hook_resid_pre",
+    "blocks.3.hook_out": "blocks.3.hook_resid_post",
+    "blocks.3.attn.q.hook_out": "blocks.3.attn.hook_q",
+    "blocks.3.attn.o.hook_in": "blocks.3.attn.hook_z",
+    "blocks.3.attn.hook_out": "blocks.3.hook_attn_out",
+    "blocks.3.mlp.out.hook_in": "blocks.3.mlp.hook_post",
+    "blocks.3.mlp.hook_out": "blocks.3.hook_mlp_out",
+    "embed.hook_out": "hook_embed",
+    "unembed.hook_in": "ln_final.hook_normalized",
+}
+"""Names of TransformerLens 3, as its bridge gives them, and of before."""
 MAMBA = {
     "blocks.4.hook_in_proj": ("in_proj", 4, "b s c"),
     "blocks.4.hook_skip": ("gate", 4, "b s c"),
@@ -39,6 +65,11 @@ def test_a_name_and_its_site_are_inverse(text):
     site = Site.parse(text)
     assert (site.kind, site.layer, site.dims, str(site)) == (kind, layer, dims, text)
     assert site == Site(kind, layer)
+
+
+@pytest.mark.parametrize("text", SYNONYMS)
+def test_names_of_transformerlens_3_are_understood(text):
+    assert str(Site.parse(text)) == SYNONYMS[text]
 
 
 def test_every_kind_is_named_above():

@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 
 from assay.core import foreign, hashes
 from assay.core.errors import ModelError
-from assay.subjects import architectures, fetch, sizes
+from assay.subjects import fetch, sizes
 from assay.subjects.architectures import Architecture
-from assay.subjects.site import Site
+from assay.subjects.site import AFTER, BEFORE, Site
 from assay.subjects.sizes import told_of_a_model
+from assay.subjects.structure import architecture_of
 
 TOKENIZER = 128 * 2**20
 """Bytes of a tokenizer.json; those of 256,000 tokens have 33 million."""
@@ -99,7 +100,7 @@ class ModelFolder:
     @property
     def architecture(self) -> Architecture:
         """What Assay knows of models of this type: sizes, modules, sites."""
-        return architectures.of(self.config)
+        return architecture_of(self.config)
 
     @property
     def layers(self) -> int:
@@ -110,7 +111,18 @@ class ModelFolder:
         """Sizes of a site's axes after batch and sequence: (d,), (m,) or (h, e). Raises: ModelError
         for an absent site."""
         self.check(site)
-        return tuple(sizes.read_sizes(self.config)[axis] for axis in site.dims.split()[2:])
+        _, positions, *axes = site.dims.split()
+        if positions != "s":
+            raise ModelError(
+                f"{site} has a number for each pair of positions, no vector for a token"
+            )
+        widths = sizes.read_sizes(self.config)
+        if absent := [axis for axis in axes if not axis.isdigit() and axis not in widths]:
+            raise ModelError(
+                f"{site}: config.json of {self.name} does not say "
+                f"{self.architecture.sizes.get(absent[0], absent[0])}"
+            )
+        return tuple(int(axis) if axis.isdigit() else widths[axis] for axis in axes)
 
     def width(self, site: Site) -> int:
         """Numbers per token at a site."""
@@ -125,11 +137,14 @@ class ModelFolder:
         blocks = tuple(
             Site(kind, layer) for layer in range(self.layers) for kind in self.architecture.sites
         )
-        return (*blocks, Site("final_norm"))
+        before = BEFORE if self.architecture.pos_embed else BEFORE[:1]
+        return (*map(Site, before), *blocks, *map(Site, AFTER))
 
     def check(self, site: Site) -> None:
         """Refuse a site that this model's blocks do not have, or whose layer is beyond the last
         block. Raises: ModelError."""
+        if site.kind == "pos_embed" and not self.architecture.pos_embed:
+            raise ModelError(f"{site} does not exist: {self.name} learned no positions")
         if site.layer is not None and site.kind not in self.architecture.sites:
             why = self.architecture.absent.get(site.kind)
             raise ModelError(

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -20,9 +21,9 @@ from assay.core import inputs
 from assay.core.errors import ModelError
 from assay.core.heavy import torch
 from assay.subjects import fetch
-from assay.subjects.architectures import Place, returned_by
 from assay.subjects.folder import ModelFolder, find
-from assay.subjects.site import Site
+from assay.subjects.places import Inside, Place, Scale, returned_by
+from assay.subjects.site import BEFORE, Site
 from assay.subjects.subject import Edit, Start, Trace
 
 DType = Literal["float32", "bfloat16"]
@@ -197,6 +198,10 @@ class Pretrained:
         """Every site, in the order of a forward pass."""
         return self.folder.sites
 
+    @cached_property
+    def _order(self) -> Mapping[Site, int]:
+        return {site: i for i, site in enumerate(self.sites)}
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 that identifies the weights."""
@@ -301,6 +306,8 @@ class Pretrained:
         waiting = set(capture)
 
         def visit(site: Site, x: torch.Tensor) -> torch.Tensor:
+            if site.kind == "pos_embed":  # looked up once for all sequences
+                x = x.expand(len(tokens), *x.shape[1:])
             if site in edits:
                 x = _edited(site, x, edits[site])
             if site in waiting:
@@ -313,7 +320,8 @@ class Pretrained:
         with torch.set_grad_enabled(gradients), ExitStack() as stack:
             if start is not None:
                 stack.enter_context(self._starting_at(first, start[1], tokens))
-            for site in {*capture, *edits}:
+            # In the order of a pass: of two sites at one module the first is to be met first.
+            for site in sorted({*capture, *edits}, key=self._order.__getitem__):
                 stack.enter_context(self._hook(site, visit))
             try:
                 final = self.model.base_model(
@@ -371,51 +379,31 @@ class Pretrained:
             )
         for site in sites:
             self.folder.check(site)
-            if site.layer is not None and site.layer < first:
+            if (site.layer is not None and site.layer < first) or (first and site.kind in BEFORE):
                 raise ModelError(
                     f"{site} lies before the start at block {first}, so this run never meets it"
                 )
         return tokens
 
     def _place(self, site: Site) -> tuple[torch.nn.Module, Place]:
-        """The module a site hangs on, and whether it is what the module reads or what it
-        returns."""
-        if site.layer is None:
-            return self.final_norm, returned_by("")
-        place = self.places[site.kind]
-        return self.blocks[site.layer].get_submodule(place.module), place
+        """The module a site hangs on, and how."""
+        base, architecture = self.model.base_model, self.folder.architecture
+        if site.layer is not None:
+            place = self.places[site.kind]
+            return self.blocks[site.layer].get_submodule(place.module), place
+        if site.kind == "embed":
+            return base.get_input_embeddings(), returned_by("")
+        if site.kind == "pos_embed":
+            return base.get_submodule(architecture.pos_embed), returned_by("")
+        return self.final_norm, Scale("") if site.kind == "final_scale" else returned_by("")
 
     @contextmanager
     def _hook(
         self, site: Site, visit: Callable[[Site, torch.Tensor], torch.Tensor]
     ) -> Iterator[None]:
         module, place = self._place(site)
-        shape = self.folder.shape(site)
-
-        def before(
-            module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-        ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-            x = args[0] if args else kwargs["hidden_states"]
-            new = visit(site, x.unflatten(-1, shape)).reshape(x.shape)
-            if (
-                place.shared
-            ):  # the stream and the norm both read this tensor: changed in place, both see the edit
-                new = x.copy_(new)
-            return ((new, *args[1:]), kwargs) if args else ((), {**kwargs, "hidden_states": new})
-
-        def after(module: torch.nn.Module, args: tuple[Any, ...], out: Any) -> Any:
-            if isinstance(out, tuple):  # blocks of some types return their attention as well
-                return (after(module, args, out[0]), *out[1:])
-            if place.first_of == 1:
-                return visit(site, out)
-            first, *others = out.chunk(place.first_of, -1)
-            return torch.cat([visit(site, first), *others], -1)
-
-        handle = (
-            module.register_forward_pre_hook(before, with_kwargs=True)
-            if place.reads
-            else module.register_forward_hook(after)
-        )
+        shape = () if isinstance(place, Inside) else self.folder.shape(site)
+        handle = place.hook(module, shape, partial(visit, site))
         try:
             yield
         finally:

@@ -9,19 +9,51 @@ from assay.core.errors import ModelError, nearest
 from assay.subjects import architectures
 
 _KINDS = {
+    "embed": ("hook_embed", "b s d"),
+    "pos_embed": ("hook_pos_embed", "b s d"),
     "resid_pre": ("hook_resid_pre", "b s d"),
-    "resid_mid": ("hook_resid_mid", "b s d"),
-    "resid_post": ("hook_resid_post", "b s d"),
+    "ln1_scale": ("ln1.hook_scale", "b s 1"),
+    "q": ("attn.hook_q", "b s h e"),
+    "k": ("attn.hook_k", "b s kv e"),
+    "v": ("attn.hook_v", "b s kv e"),
+    "rot_q": ("attn.hook_rot_q", "b s h e"),
+    "rot_k": ("attn.hook_rot_k", "b s kv e"),
+    "attn_scores": ("attn.hook_attn_scores", "b h q k"),
+    "pattern": ("attn.hook_pattern", "b h q k"),
     "z": ("attn.hook_z", "b s h e"),
+    "result": ("attn.hook_result", "b s h d"),
     "attn_out": ("hook_attn_out", "b s d"),
+    "resid_mid": ("hook_resid_mid", "b s d"),
+    "ln2_scale": ("ln2.hook_scale", "b s 1"),
     "mlp_pre": ("mlp.hook_pre", "b s m"),
+    "mlp_pre_linear": ("mlp.hook_pre_linear", "b s m"),
     "mlp_post": ("mlp.hook_post", "b s m"),
     "mlp_out": ("hook_mlp_out", "b s d"),
+    "resid_post": ("hook_resid_post", "b s d"),
+    "final_scale": ("ln_final.hook_scale", "b s 1"),
     "final_norm": ("ln_final.hook_normalized", "b s d"),
 }
 KINDS = tuple(_KINDS)
-"""The kinds of a transformer, in the order in which a forward pass meets them; all but the last
-belong to a block."""
+"""The kinds of a transformer, in the order in which a forward pass meets them."""
+BEFORE, AFTER = ("embed", "pos_embed"), ("final_scale", "final_norm")
+"""Those that belong to no block: before the first, and after the last."""
+SYNONYMS = {
+    "embed.hook_out": "hook_embed",
+    "pos_embed.hook_out": "hook_pos_embed",
+    "hook_in": "hook_resid_pre",
+    "attn.q.hook_out": "attn.hook_q",
+    "attn.k.hook_out": "attn.hook_k",
+    "attn.v.hook_out": "attn.hook_v",
+    "attn.o.hook_in": "attn.hook_z",
+    "attn.hook_out": "hook_attn_out",
+    "ln2.hook_in": "hook_resid_mid",
+    "mlp.gate.hook_out": "mlp.hook_pre",
+    "mlp.out.hook_in": "mlp.hook_post",
+    "mlp.hook_out": "hook_mlp_out",
+    "hook_out": "hook_resid_post",
+    "unembed.hook_in": "ln_final.hook_normalized",
+}
+"""Names of TransformerLens 3 → its older ones."""
 
 
 def _kinds() -> dict[str, tuple[str, str]]:
@@ -47,7 +79,7 @@ def _kinds() -> dict[str, tuple[str, str]]:
 
 def _known() -> str:
     return ", ".join(
-        hook if kind == "final_norm" else f"blocks.<layer>.{hook}"
+        hook if kind in BEFORE + AFTER else f"blocks.<layer>.{hook}"
         for kind, (hook, _) in _kinds().items()
     )
 
@@ -58,11 +90,16 @@ class Site:
     inverse.
 
     The names are those of TransformerLens. A residual site is the stream itself: `resid_pre` before
-    the block's attention, `resid_mid` between attention and MLP, `resid_post` after the MLP. `z` is
-    what the attention's output projection reads, per head; `attn_out` and `mlp_out` are what the
-    two halves add to the stream; `mlp_pre` is the MLP's (gate) projection before its non-linearity,
-    `mlp_post` what its output projection reads; `final_norm` what the unembedding reads. Kinds that
-    only one architecture has stand in its file of `architectures/`.
+    the block's attention, `resid_mid` between attention and MLP, `resid_post` after the MLP. `q`,
+    `k` and `v` are what the projections return, `rot_q` and `rot_k` what attention compares, with
+    norms and rotation done; `attn_scores` are their products, scaled, capped and masked, `pattern`
+    is how each position spreads its attention. `z` is what the output projection reads, per head,
+    `result` what each head makes of it; `attn_out` and `mlp_out` are what the two halves add to the
+    stream, behind a norm where the family has one there. `mlp_pre` is the MLP's (gate) projection
+    before its non-linearity, `mlp_pre_linear` the other one of a gated MLP, `mlp_post` what its
+    output projection reads. The scales are what norms divide by; `embed` is what the stream starts
+    with, `final_norm` what the unembedding reads. Kinds that only one architecture has stand in its
+    file of `architectures/`.
 
     Raises: ModelError for an unknown kind, or a layer that is missing or too much.
     Example:
@@ -80,7 +117,7 @@ class Site:
     def __post_init__(self) -> None:
         if self.kind not in _KINDS and self.kind not in _kinds():
             raise ModelError(f"no site kind {self.kind!r}; {nearest(self.kind, _kinds())}")
-        if (self.layer is None) != (self.kind == "final_norm"):
+        if (self.layer is None) != (self.kind in BEFORE + AFTER):
             raise ModelError(
                 f"site {self.kind} "
                 f"{'has no layer' if self.layer is not None else 'needs a layer'}, got "
@@ -103,21 +140,19 @@ class Site:
             >>> Site.parse("blocks.9.hook_resid_pre")
             Site(kind='resid_pre', layer=9)
         """
-        if text == str(cls("final_norm")):
-            return cls("final_norm")
         match = re.fullmatch(r"blocks\.(\d+)\.(.+)", text)
-        kind = next(
-            (kind for kind, (hook, _) in _kinds().items() if match and hook == match[2]),
-            "final_norm",
-        )
-        if match and kind != "final_norm":
-            return cls(kind, int(match[1]))
+        hook = match[2] if match else text
+        hook = SYNONYMS.get(hook, hook)
+        kind = next((kind for kind, (name, _) in _kinds().items() if name == hook), "")
+        if kind and (match is None) == (kind in BEFORE + AFTER):
+            return cls(kind, int(match[1]) if match else None)
         raise ModelError(f"no site {text!r}; sites: {_known()}")
 
     @property
     def dims(self) -> str:
-        """Its axes, space separated: b batch, s sequence, d stream, h head, e width of a head, m
-        width of the MLP; c channels, n state."""
+        """Its axes, space separated: b batch, s sequence, d stream, h head, kv heads of keys and
+        values, e width of a head, q and k positions that attend and are attended to, m width of
+        the MLP; c channels, n state."""
         return self._named[1]
 
     @property

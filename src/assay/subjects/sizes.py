@@ -12,6 +12,7 @@ from typing import Any
 from assay.core import foreign
 from assay.core.errors import DataError, ModelError
 from assay.subjects import architectures
+from assay.subjects.structure import architecture_of
 
 MOST = {"layers": 1_000, "positions": 100_000_000}
 """The largest sizes that are read; known models have 126 blocks, ten million positions and widths
@@ -22,7 +23,7 @@ WIDEST = 1_000_000
 def read_sizes(config: Mapping[str, Any]) -> dict[str, int]:
     """Give the sizes of a model by their letters, with those that follow from others; what
     transformers alone knows is left out."""
-    architecture = architectures.of(config)
+    architecture = architecture_of(config)
     known_sizes = {
         letter: config[name]
         for letter, name in architecture.sizes.items()
@@ -41,7 +42,7 @@ def check(config: Mapping[str, Any], where: Path) -> None:
     number from 1 up, or too large."""
     kind, known = config.get("model_type"), architectures.known()
     try:
-        architecture = architectures.of(config)
+        architecture = architecture_of(config)
     except ModelError as error:
         raise ModelError(
             f"{where.parent} holds a model of type {str(kind)[:40]}: {error}; Assay knows "
@@ -74,7 +75,7 @@ def check_stored(
 ) -> None:
     """Raise ModelError where the stored weights have other sizes than config.json claims:
     transformers would make what it claims."""
-    sizes, architecture = read_sizes(config), architectures.of(config)
+    sizes, architecture = read_sizes(config), architecture_of(config)
     if architecture.promised > (held := sum(map(math.prod, shapes.values()))):
         raise ModelError(
             f"the weights in {where} are {held:,} numbers, its config.json claims "

@@ -11,7 +11,9 @@ from typing import Any
 
 from assay.core.errors import ModelError
 from assay.core.heavy import torch
-from assay.subjects.architectures import Architecture, Place, read_by, returned_by
+from assay.subjects.architectures import Architecture, known
+from assay.subjects.places import Place, read_by, returned_by
+from assay.subjects.site import KINDS
 
 SIZES = {
     "layers": "num_hidden_layers",
@@ -26,6 +28,16 @@ SIZES = {
 """transformers' common names; a type may keep them under others in config.json, which its class
 knows."""
 BETWEEN = "where it lies in such a block, only a file in architectures/ could say"
+
+
+def architecture_of(config: Mapping[str, Any]) -> Architecture:
+    """Give the architecture that a config.json means: that of a file, or what can be found. Raises:
+    ModelError where that is none."""
+    if (kind := config.get("model_type")) not in known():
+        return by_structure(config)
+    architecture = known()[str(kind)]
+    other = architecture.otherwise(config) if architecture.otherwise else None
+    return other or architecture
 
 
 def by_structure(config: Mapping[str, Any]) -> Architecture:
@@ -83,7 +95,7 @@ def _by_structure(text: str) -> Architecture:
         blocks=blocks,
         final_norm=norms[-1],
         sites=_sites(block, settings, d),
-        absent={"resid_mid": BETWEEN, "z": BETWEEN, "mlp_pre": BETWEEN, "mlp_post": BETWEEN},
+        absent=dict.fromkeys(KINDS, BETWEEN),
         guesses=tuple(candidates(block, d)),
         promised=sum(weight.numel() for weight in model.parameters()),
         traits=("found by structure",),

@@ -15,30 +15,20 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
+from assay.subjects.places import Inside, Place, Result, Returned, Scale, read_by, returned_by
 
-@dataclass(frozen=True)
-class Place:
-    """A module of a block, and whether a site is what it reads or what it returns; made by
-    `read_by` and `returned_by`."""
-
-    module: str
-    """Its path within the block; "" is the block itself."""
-    reads: bool
-    shared: bool = False
-    """Whether others read the same tensor: an edit then changes it in place, so that all of them
-    see it."""
-    first_of: int = 1
-    """How many equal parts, one after the other, the tensor has of which the site is the first."""
-
-
-def read_by(module: str, *, shared: bool = False) -> Place:
-    """Place a site at what a module reads."""
-    return Place(module, reads=True, shared=shared)
-
-
-def returned_by(module: str, *, first_of: int = 1) -> Place:
-    """Place a site at what a module returns, or at the first of equal parts of it."""
-    return Place(module, reads=False, first_of=first_of)
+__all__ = [
+    "Architecture",
+    "Inside",
+    "Place",
+    "Result",
+    "Returned",
+    "Scale",
+    "attention",
+    "known",
+    "read_by",
+    "returned_by",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +50,8 @@ class Architecture:
     tied: bool = False
     """Whether the unembedding is the embedding's tensor where config.json does not say
     (`tie_word_embeddings`)."""
+    pos_embed: str = ""
+    """Learned positions, an attribute of transformers' base model; "" where there are none."""
     blocks: str
     """The list of blocks, an attribute of transformers' base model."""
     final_norm: str
@@ -101,16 +93,10 @@ class Architecture:
         )
 
 
-def of(config: Mapping[str, Any]) -> Architecture:
-    """Give the architecture that a config.json means: that of a file in this folder, or what can be
-    found by structure. Raises: ModelError where that is none."""
-    from assay.subjects.structure import by_structure  # which reads this file
-
-    if (kind := config.get("model_type")) not in known():
-        return by_structure(config)
-    architecture = known()[str(kind)]
-    other = architecture.otherwise(config) if architecture.otherwise else None
-    return other or architecture
+def attention(module: str) -> dict[str, Place]:
+    """Place the four steps within an attention."""
+    steps = ("rot_q", "rot_k", "attn_scores", "pattern")
+    return {step: Inside(module, step) for step in steps}
 
 
 @cache

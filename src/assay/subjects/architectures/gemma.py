@@ -3,7 +3,7 @@ embeddings are scaled by √d, and norms multiply by 1 + their weight."""
 
 from dataclasses import replace
 
-from assay.subjects.architectures import Architecture, read_by, returned_by
+from assay.subjects.architectures import Architecture, Scale, read_by, returned_by
 from assay.subjects.architectures.llama import LLAMA
 
 GEMMA2 = Architecture(
@@ -18,6 +18,7 @@ GEMMA2 = Architecture(
         **LLAMA.sites,
         "attn_out": returned_by("post_attention_layernorm"),
         "resid_mid": read_by("pre_feedforward_layernorm", shared=True),
+        "ln2_scale": Scale("pre_feedforward_layernorm"),
         "mlp_out": returned_by("post_feedforward_layernorm"),
     },
     traits=(

@@ -1,6 +1,29 @@
 """GPT-2: LayerNorm, learned positions, an MLP without a gate, and matrices stored input first."""
 
-from assay.subjects.architectures import Architecture, read_by, returned_by
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from assay.core.heavy import torch
+from assay.subjects.architectures import (
+    Architecture,
+    Result,
+    Returned,
+    Scale,
+    attention,
+    read_by,
+    returned_by,
+)
+
+
+def _third(index: int) -> Returned:
+    """Place queries, keys or values, which lie one after the other."""
+
+    def pick(x: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+        return x.chunk(3, -1)[index].unflatten(-1, shape)
+
+    return returned_by("attn.c_attn", pick)
+
 
 GPT2 = Architecture(
     name="gpt2",
@@ -12,7 +35,7 @@ GPT2 = Architecture(
         "v": "vocab_size",
         "positions": "n_positions",
     },
-    follow={"m": lambda sizes: 4 * sizes["d"]},
+    follow={"m": lambda sizes: 4 * sizes["d"], "kv": lambda sizes: sizes["h"]},
     prefix="transformer.",
     stored={
         "wte.weight": "v d",
@@ -21,16 +44,25 @@ GPT2 = Architecture(
         "h.*.mlp.c_fc.weight": "d m",
     },
     tied=True,
+    pos_embed="wpe",
     blocks="h",
     final_norm="ln_f",
     sites={
         "resid_pre": read_by(""),
+        "ln1_scale": Scale("ln_1"),
+        "q": _third(0),
+        "k": _third(1),
+        "v": _third(2),
+        **attention("attn"),
         "z": read_by("attn.c_proj"),
+        "result": Result("attn.c_proj"),
         "attn_out": returned_by("attn.c_proj"),
         "resid_mid": read_by("ln_2", shared=True),
+        "ln2_scale": Scale("ln_2"),
         "mlp_pre": returned_by("mlp.c_fc"),
         "mlp_post": read_by("mlp.c_proj"),
         "mlp_out": returned_by("mlp.c_proj"),
         "resid_post": returned_by(""),
     },
+    absent={"mlp_pre_linear": "its MLP has no gate"},
 )

@@ -1,9 +1,34 @@
 """Llama and those that are built like it: RMSNorm before attention and before a gated MLP, in one
 stream."""
 
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 
-from assay.subjects.architectures import Architecture, read_by, returned_by
+from assay.core.heavy import torch
+from assay.subjects.architectures import (
+    Architecture,
+    Result,
+    Scale,
+    attention,
+    read_by,
+    returned_by,
+)
+
+
+def _first_heads(x: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    return x[..., : math.prod(shape)].unflatten(-1, shape)
+
+
+def _heads_before_last(x: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    return x[..., -2 * math.prod(shape) : -math.prod(shape)].unflatten(-1, shape)
+
+
+def _last_heads(x: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    return x[..., -math.prod(shape) :].unflatten(-1, shape)
+
 
 LLAMA = Architecture(
     name="llama",
@@ -30,10 +55,18 @@ LLAMA = Architecture(
     final_norm="norm",
     sites={
         "resid_pre": read_by(""),
+        "ln1_scale": Scale("input_layernorm"),
+        "q": returned_by("self_attn.q_proj"),
+        "k": returned_by("self_attn.k_proj"),
+        "v": returned_by("self_attn.v_proj"),
+        **attention("self_attn"),
         "z": read_by("self_attn.o_proj"),
+        "result": Result("self_attn.o_proj"),
         "attn_out": returned_by("self_attn.o_proj"),
         "resid_mid": read_by("post_attention_layernorm", shared=True),
+        "ln2_scale": Scale("post_attention_layernorm"),
         "mlp_pre": returned_by("mlp.gate_proj"),
+        "mlp_pre_linear": returned_by("mlp.up_proj"),
         "mlp_post": read_by("mlp.down_proj"),
         "mlp_out": returned_by("mlp.down_proj"),
         "resid_post": returned_by(""),
@@ -47,11 +80,14 @@ OLMO2 = replace(
     MISTRAL,
     name="olmo2",
     sites={
-        **LLAMA.sites,
+        **{kind: place for kind, place in LLAMA.sites.items() if not kind.endswith("_scale")},
         "attn_out": returned_by("post_attention_layernorm"),
         "resid_mid": read_by("mlp", shared=True),
         "mlp_out": returned_by("post_feedforward_layernorm"),
     },
+    absent=dict.fromkeys(
+        ("ln1_scale", "ln2_scale"), "attention and MLP read the stream itself, no norm of it"
+    ),
     traits=(
         "norms after attention and MLP, none before: their writes are what the norms return",
         "queries and keys are normed",
@@ -62,6 +98,14 @@ PHI3 = replace(
     name="phi3",
     stored={name: letters for name, letters in LLAMA.stored.items() if "self_attn" not in name}
     | {"layers.*.self_attn.o_proj.weight": "d h·e"},
-    sites={**LLAMA.sites, "mlp_pre": returned_by("mlp.gate_up_proj", first_of=2)},
+    sites={
+        **LLAMA.sites,
+        # heads of queries, then those of keys, then as many of values; gate, then up
+        "q": returned_by("self_attn.qkv_proj", _first_heads),
+        "k": returned_by("self_attn.qkv_proj", _heads_before_last),
+        "v": returned_by("self_attn.qkv_proj", _last_heads),
+        "mlp_pre": returned_by("mlp.gate_up_proj", lambda x, _: x.chunk(2, -1)[0]),
+        "mlp_pre_linear": returned_by("mlp.gate_up_proj", lambda x, _: x.chunk(2, -1)[1]),
+    },
     traits=("queries, keys and values come from one matrix, gate and up from another",),
 )

@@ -1,18 +1,39 @@
 """GPT-NeoX (Pythia) and GPT-J: attention and MLP side by side, both reading the stream before the
 block, so that there is no stream between them."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from assay.subjects.architectures import Architecture, read_by, returned_by
+from assay.core.heavy import torch
+from assay.subjects.architectures import (
+    Architecture,
+    Result,
+    Returned,
+    Scale,
+    attention,
+    read_by,
+    returned_by,
+)
 
 SIDE_BY_SIDE = "attention and MLP read the same stream, so there is none between them"
+UNGATED = "its MLP has no gate"
 
 
 def _in_sequence(config: Mapping[str, Any]) -> Architecture | None:
     """GPT-NeoX as a few were trained: attention first, then the MLP."""
     return None if config.get("use_parallel_residual", True) else _SEQUENTIAL
+
+
+def _third(module: str, index: int) -> Returned:
+    """Place queries, keys or values, which lie head by head beside each other."""
+
+    def pick(x: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+        return x.unflatten(-1, (shape[0], 3, shape[1]))[..., index, :]
+
+    return returned_by(module, pick)
 
 
 NEOX = Architecture(
@@ -25,6 +46,7 @@ NEOX = Architecture(
         "v": "vocab_size",
         "positions": "max_position_embeddings",
     },
+    follow={"kv": lambda sizes: sizes["h"]},
     prefix="gpt_neox.",
     stored={
         "embed_in.weight": "v d",
@@ -36,25 +58,33 @@ NEOX = Architecture(
     final_norm="final_layer_norm",
     sites={
         "resid_pre": read_by(""),
+        "ln1_scale": Scale("input_layernorm"),
+        "q": _third("attention.query_key_value", 0),
+        "k": _third("attention.query_key_value", 1),
+        "v": _third("attention.query_key_value", 2),
+        **attention("attention"),
         "z": read_by("attention.dense"),
+        "result": Result("attention.dense"),
         "attn_out": returned_by("attention.dense"),
+        "ln2_scale": Scale("post_attention_layernorm"),
         "mlp_pre": returned_by("mlp.dense_h_to_4h"),
         "mlp_post": read_by("mlp.dense_4h_to_h"),
         "mlp_out": returned_by("mlp.dense_4h_to_h"),
         "resid_post": returned_by(""),
     },
-    absent={"resid_mid": SIDE_BY_SIDE},
+    absent={"resid_mid": SIDE_BY_SIDE, "mlp_pre_linear": UNGATED},
     otherwise=_in_sequence,
     traits=("attention and MLP side by side", "rotary positions on a part of each head", "biases"),
 )
+_HALF = list(NEOX.sites).index("attn_out") + 1
 _SEQUENTIAL = replace(
     NEOX,
     sites={
-        **{kind: NEOX.sites[kind] for kind in ("resid_pre", "z", "attn_out")},
+        **dict(list(NEOX.sites.items())[:_HALF]),
         "resid_mid": read_by("post_attention_layernorm", shared=True),
-        **{kind: NEOX.sites[kind] for kind in ("mlp_pre", "mlp_post", "mlp_out", "resid_post")},
+        **dict(list(NEOX.sites.items())[_HALF:]),
     },
-    absent={},
+    absent={"mlp_pre_linear": UNGATED},
     traits=NEOX.traits[1:],
 )
 GPTJ = Architecture(
@@ -67,7 +97,7 @@ GPTJ = Architecture(
         "v": "vocab_size",
         "positions": "n_positions",
     },
-    follow={"m": lambda sizes: 4 * sizes["d"]},
+    follow={"m": lambda sizes: 4 * sizes["d"], "kv": lambda sizes: sizes["h"]},
     prefix="transformer.",
     stored={
         "wte.weight": "v d",
@@ -79,14 +109,24 @@ GPTJ = Architecture(
     final_norm="ln_f",
     sites={
         "resid_pre": read_by(""),
+        "ln1_scale": Scale("ln_1"),
+        "q": returned_by("attn.q_proj"),
+        "k": returned_by("attn.k_proj"),
+        "v": returned_by("attn.v_proj"),
+        **attention("attn"),
         "z": read_by("attn.out_proj"),
+        "result": Result("attn.out_proj"),
         "attn_out": returned_by("attn.out_proj"),
         "mlp_pre": returned_by("mlp.fc_in"),
         "mlp_post": read_by("mlp.fc_out"),
         "mlp_out": returned_by("mlp.fc_out"),
         "resid_post": returned_by(""),
     },
-    absent={"resid_mid": SIDE_BY_SIDE},
+    absent={
+        "resid_mid": SIDE_BY_SIDE,
+        "ln2_scale": "attention and MLP read one norm",
+        "mlp_pre_linear": UNGATED,
+    },
     traits=(
         "attention and MLP side by side, behind one norm",
         "rotary positions on a part of each head",

@@ -1,0 +1,153 @@
+"""Places: where in a model's modules a site is, and how it is read and edited there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from assay.core.heavy import torch
+from assay.subjects import attention
+from assay.subjects.attention import Visit
+
+
+class Handle(Protocol):
+    """What a hook is taken away by."""
+
+    def remove(self) -> None:
+        """Take the hook away."""
+
+
+class Place(Protocol):
+    """Where a kind of site is within a block."""
+
+    @property
+    def module(self) -> str:
+        """The module it hangs on, by its path within the block; "" is the block itself."""
+
+    def hook(self, module: Any, shape: Sequence[int], visit: Visit) -> Handle:
+        """Let `visit` see the site, whose axes after batch and sequence have this shape, in every
+        pass until the handle is removed."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a module reads."""
+
+    module: str
+    shared: bool = False
+    """Whether others read the same tensor: an edit then changes it in place, so that all of them
+    see it."""
+
+    def hook(self, module: Any, shape: Sequence[int], visit: Visit) -> Handle:
+        """Hang on the module's first argument, or on `hidden_states`."""
+
+        def before(
+            module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+        ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+            x = args[0] if args else kwargs["hidden_states"]
+            new = visit(x.unflatten(-1, shape)).reshape(x.shape)
+            if self.shared:
+                new = x.copy_(new)
+            return ((new, *args[1:]), kwargs) if args else ((), {**kwargs, "hidden_states": new})
+
+        return module.register_forward_pre_hook(before, with_kwargs=True)
+
+
+@dataclass(frozen=True)
+class Returned:
+    """What a module returns, or consecutive numbers of it."""
+
+    module: str
+    pick: Callable[[torch.Tensor, Sequence[int]], torch.Tensor] | None = None
+    """The view of the output that is the site, given its shape; without one all of it."""
+
+    def hook(self, module: Any, shape: Sequence[int], visit: Visit) -> Handle:
+        """Hang on what the module returns, or the first thing of several."""
+
+        def after(module: torch.nn.Module, args: tuple[Any, ...], out: Any) -> Any:
+            if isinstance(out, tuple):  # blocks of some types return their attention as well
+                return (after(module, args, out[0]), *out[1:])
+            if self.pick is None:
+                split = len(shape) > 1 and out.ndim == 3  # heads lie beside each other
+                new = visit(out.unflatten(-1, shape) if split else out)
+                return new.flatten(-len(shape)) if split else new
+            new = visit(self.pick(out, shape).clone())
+            out = out.clone()  # of which `pick` gives a view
+            self.pick(out, shape).copy_(new)
+            return out
+
+        return module.register_forward_hook(after)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What a norm divides by: the root of the mean square of what it reads, or of its variance."""
+
+    module: str
+
+    def hook(self, module: Any, shape: Sequence[int], visit: Visit) -> Handle:
+        """Hang on a norm; another scale changes what it returns in proportion, but for its bias."""
+
+        def after(norm: Any, args: tuple[Any, ...], out: torch.Tensor) -> torch.Tensor:
+            x, bias = args[0].float(), getattr(norm, "bias", None)
+            if isinstance(norm, torch.nn.LayerNorm):
+                x = x - x.mean(-1, keepdim=True)
+            eps = getattr(norm, "eps", getattr(norm, "variance_epsilon", None))
+            scale = (x.square().mean(-1, keepdim=True) + eps).sqrt()
+            new = visit(scale)
+            if new is scale:
+                return out
+            without = out if bias is None else out - bias
+            without = without * (scale / new).to(out.dtype)
+            return without if bias is None else without + bias
+
+        return module.register_forward_hook(after)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What each head writes: its z times its own rows of the output projection, without the
+    bias."""
+
+    module: str
+    """The output projection."""
+
+    def hook(self, module: Any, shape: Sequence[int], visit: Visit) -> Handle:
+        """Hang on the projection; other writes are added to what it returns."""
+        heads = shape[0]
+
+        def after(linear: Any, args: tuple[Any, ...], out: torch.Tensor) -> torch.Tensor:
+            # Conv1D, GPT-2's, keeps its matrix input first
+            W = linear.weight.T if isinstance(linear, torch.nn.Linear) else linear.weight
+            z = args[0].unflatten(-1, (heads, -1))
+            written = torch.einsum("bshe,hed->bshd", z, W.unflatten(0, (heads, -1)))
+            new = visit(written)
+            return out if new is written else out + (new - written).sum(2)
+
+        return module.register_forward_hook(after)
+
+
+@dataclass(frozen=True)
+class Inside:
+    """A step within attention: `rot_q`, `rot_k`, `attn_scores` or `pattern`."""
+
+    module: str
+    """The attention."""
+    step: str
+
+    def hook(self, module: Any, shape: Sequence[int], visit: Visit) -> Handle:
+        """Hang on a step of `attention.attend`, which takes the place of transformers' own."""
+        return attention.hook(module, self.step, visit)
+
+
+def read_by(module: str, *, shared: bool = False) -> Read:
+    """Place a site at what a module reads."""
+    return Read(module, shared)
+
+
+def returned_by(
+    module: str, pick: Callable[[torch.Tensor, Sequence[int]], torch.Tensor] | None = None
+) -> Returned:
+    """Place a site at what a module returns, or at a view of it."""
+    return Returned(module, pick)
