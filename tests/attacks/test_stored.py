@@ -23,6 +23,7 @@ from assay.cli.main import main
 from assay.core import integrity
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
+from assay.lab import health
 from assay.lab.store import Store
 
 WALK = Path(__file__).parents[1] / "lab" / "walk.py"
@@ -345,6 +346,20 @@ def test_a_hundred_things_that_never_end(world, tmp_path):
         with limited(120):
             found.append(attacked(world, tmp_path, seed, unending))
     assert not (wrong := told(found)), wrong
+
+
+@pytest.mark.parametrize("other", ["runs/walk/*/status.json", "results/walk/*.json"])
+def test_another_sealed_file_in_a_results_place_is_named(world, tmp_path, other):
+    """Whole by itself, and of something else: seed 1120 of the two thousand."""
+    store = shutil.copytree(world[0] / "s", tmp_path / "s")
+    result = store / "results/walk/smoke.json"
+    if other.startswith("results"):
+        shutil.copyfile(result, result.with_name("default.json"))
+        result = result.with_name("default.json")
+    else:
+        shutil.copyfile(sorted(store.glob(other))[0], result)
+    (harm,) = [h for h in health.harms(Store(store)) if h.what == "result"]
+    assert harm.path == result and "holds something else of this store" in harm.why
 
 
 @pytest.mark.slow

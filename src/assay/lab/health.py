@@ -4,10 +4,11 @@ byte is read."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from assay.core.errors import StoreError
 from assay.lab import groups, journal, ledger, migration
@@ -78,7 +79,8 @@ def harms(store: Store) -> Iterator[Harm]:
         )
     for path in sorted((store.root / "results").glob("*/*.json")):
         try:
-            _ = path in older or unseal(path)
+            if path not in older:
+                _check_own(path, unseal(path))
         except NewerError:
             continue  # whole, and of use to whoever upgrades
         except StoreError as e:
@@ -98,6 +100,12 @@ def harms(store: Store) -> Iterator[Harm]:
             yield Harm(
                 "looks", path, gone, consequence, partial(journal.mend, store, path, references)
             )
+
+
+def _check_own(path: Path, data: Mapping[str, Any]) -> None:
+    """Refuse another file of a store in a result's place: its seal is whole. Raises: StoreError."""
+    if (data.get("experiment"), data.get("preset")) != (path.parent.name, path.stem):
+        raise StoreError(f"{path} holds something else of this store")
 
 
 def _unformed(store: Store, folder: Path) -> None:
