@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from assay.fitting import fit  # noqa: F401
     from assay.lab.lab import Lab  # noqa: F401
     from assay.lab.result import Result  # noqa: F401
+    from assay.subjects import edits  # noqa: F401
+    from assay.subjects.pretrained import load as model  # noqa: F401
     from assay.subjects.site import Site  # noqa: F401
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)

@@ -32,7 +32,7 @@ EXEMPT = {
     "assay.subjects.Subject": "is what a language model here must offer: a protocol",
     "assay.subjects.fast_dtype": "times a language model on this machine",
     "assay.subjects.fetch_smollm2": "downloads a language model",
-    "assay.subjects.load": "reads a language model",
+    "assay.model": "reads a language model",
     "assay.data.Harvest": "holds activations of a language model",
     "assay.data.harvest": "reads a language model",
 }

@@ -1,0 +1,213 @@
+"""Edits: what goes on in the place of activations at a site, at chosen positions and heads.
+
+Each function gives a mapping for `Pretrained.run(edits=…)`; several are joined with `|`:
+
+    model.run(tokens, edits=zero("blocks.3.attn.hook_z", heads=2) | scale("hook_embed", 0.5))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from jaxtyping import Float
+
+from assay.core.errors import ModelError
+from assay.core.heavy import torch
+from assay.subjects.site import Site
+from assay.subjects.subject import Edit
+
+Where: TypeAlias = "int | Sequence[int] | slice | None"
+"""Positions, heads: one, several, a stretch; None for all. Negative numbers count from the end."""
+Edits: TypeAlias = "dict[Site, Edit]"
+
+
+def replace(
+    site: Site | str,
+    value: Float[torch.Tensor, "..."] | float,
+    *,
+    positions: Where = None,
+    heads: Where = None,
+) -> Edits:
+    """Put a value in the place of what is there.
+
+    Args:
+        site: or its name.
+        value: a number, or what fits the chosen positions and heads.
+        positions: tokens; of a pattern, those that attend.
+        heads: of a site that has them.
+    Raises: ModelError when the run meets the site and shapes do not fit.
+    Example:
+        >>> import torch
+        >>> from assay.subjects import edits, Site
+        >>> (edit,) = edits.replace("blocks.0.attn.hook_z", 0.0, heads=1).values()
+        >>> edit(torch.ones(1, 2, 3, 1))[0, :, :, 0].tolist()
+        [[1.0, 0.0, 1.0], [1.0, 0.0, 1.0]]
+    """
+
+    def put(x: torch.Tensor) -> torch.Tensor:
+        return x.new_tensor(value) if isinstance(value, float | int) else value.to(x)
+
+    return _edit(site, put, positions, heads)
+
+
+def zero(site: Site | str, *, positions: Where = None, heads: Where = None) -> Edits:
+    """Take out what is there: `replace` by 0.
+
+    Args:
+        site: or its name.
+        positions: tokens; of a pattern, those that attend.
+        heads: of a site that has them.
+    Example:
+        >>> import torch
+        >>> from assay.subjects import edits
+        >>> (edit,) = edits.zero("blocks.0.hook_mlp_out", positions=-1).values()
+        >>> edit(torch.ones(1, 2, 2)).tolist()
+        [[[1.0, 1.0], [0.0, 0.0]]]
+    """
+    return replace(site, 0.0, positions=positions, heads=heads)
+
+
+def add(
+    site: Site | str,
+    vector: Float[torch.Tensor, "..."],
+    *,
+    positions: Where = None,
+    heads: Where = None,
+) -> Edits:
+    """Add a vector, as steering does.
+
+    Args:
+        site: or its name.
+        vector: [width], or what fits the chosen positions and heads.
+        positions: tokens.
+        heads: of a site that has them.
+    Example:
+        >>> import torch
+        >>> from assay.subjects import edits
+        >>> (edit,) = edits.add("blocks.0.hook_resid_pre", torch.tensor([0.0, 2.0])).values()
+        >>> edit(torch.ones(1, 1, 2)).tolist()
+        [[[1.0, 3.0]]]
+    """
+    return _edit(site, lambda x: x + vector.to(x), positions, heads)
+
+
+def scale(
+    site: Site | str, factor: float, *, positions: Where = None, heads: Where = None
+) -> Edits:
+    """Multiply what is there.
+
+    Args:
+        site: or its name.
+        factor: by which.
+        positions: tokens.
+        heads: of a site that has them.
+    Example:
+        >>> import torch
+        >>> from assay.subjects import edits
+        >>> (edit,) = edits.scale("blocks.0.hook_mlp_out", 0.5).values()
+        >>> edit(torch.ones(1, 1, 2)).tolist()
+        [[[0.5, 0.5]]]
+    """
+    return _edit(site, lambda x: x * factor, positions, heads)
+
+
+def project_out(
+    site: Site | str,
+    direction: Float[torch.Tensor, "width"],
+    *,
+    positions: Where = None,
+    heads: Where = None,
+) -> Edits:
+    """Take out what lies along a direction.
+
+    Formula: x − (x · u) u, with u = direction / ‖direction‖
+
+    Args:
+        site: or its name.
+        direction: of any length but 0.
+        positions: tokens.
+        heads: of a site that has them.
+    Raises: ModelError for a direction of length 0.
+    Example:
+        >>> import torch
+        >>> from assay.subjects import edits
+        >>> (edit,) = edits.project_out("blocks.0.hook_mlp_out", torch.tensor([3.0, 0])).values()
+        >>> edit(torch.ones(1, 1, 2)).tolist()
+        [[[0.0, 1.0]]]
+    """
+    if not (length := float(direction.norm())) > 0:
+        raise ModelError(f"a direction to project out must have a length, got {length}")
+
+    def without(x: torch.Tensor) -> torch.Tensor:
+        u = (direction / length).to(x)
+        return x - (x @ u)[..., None] * u
+
+    return _edit(site, without, positions, heads)
+
+
+def patch(
+    site: Site | str,
+    acts: Mapping[Site, Float[torch.Tensor, "b s ..."]],
+    *,
+    positions: Where = None,
+    heads: Where = None,
+) -> Edits:
+    """Put what another run had at the same site in place of what is there.
+
+    Args:
+        site: or its name.
+        acts: of the other run's Trace, which captured the site; of one sequence or of as many.
+        positions: tokens, the same of both runs.
+        heads: of a site that has them.
+    Raises: ModelError where the other run did not capture the site.
+    Example:
+        >>> import torch
+        >>> from assay.subjects import edits, Site
+        >>> other = {Site("resid_pre", 0): torch.zeros(1, 2, 1)}
+        >>> (edit,) = edits.patch("blocks.0.hook_resid_pre", other, positions=0).values()
+        >>> edit(torch.ones(1, 2, 1)).flatten().tolist()
+        [0.0, 1.0]
+    """
+    place = Site.parse(site) if isinstance(site, str) else site
+    if place not in acts:
+        raise ModelError(
+            f"the other run did not capture {place}; it has {', '.join(map(str, acts)) or 'none'}"
+        )
+    index = _index(place, positions, heads)
+    return _edit(place, lambda x: acts[place][index].to(x), positions, heads)
+
+
+def _edit(
+    site: Site | str, change: Callable[[torch.Tensor], torch.Tensor], positions: Where, heads: Where
+) -> Edits:
+    place = Site.parse(site) if isinstance(site, str) else site
+    index = _index(place, positions, heads)
+
+    def edit(x: torch.Tensor) -> torch.Tensor:
+        try:
+            x[index] = change(x[index])
+        except (IndexError, RuntimeError) as error:
+            raise ModelError(f"the edit of {place}, {list(x.shape)}: {error}") from error
+        return x
+
+    return {place: edit}
+
+
+def _index(site: Site, positions: Where, heads: Where) -> tuple[slice | list, ...]:
+    """The part of a site that is chosen: of lists of positions and of heads every pair."""
+    axes = site.dims.split()
+    if heads is not None and not {"h", "kv"} & set(axes):
+        raise ModelError(f"{site} has no heads, got heads={heads}")
+    chosen = {"q" if "q" in axes else "s": positions, "kv" if "kv" in axes else "h": heads}
+    index: list[slice | list] = [_along(chosen.get(axis)) for axis in axes]
+    lists = [n for n, part in enumerate(index) if isinstance(part, list)]
+    if len(lists) == 2:  # as a column and a row, which torch spreads over each other
+        index[lists[0]] = [[n] for n in index[lists[0]]]  # type: ignore[union-attr]
+    return tuple(index)
+
+
+def _along(where: Where) -> slice | list:
+    if where is None or isinstance(where, slice):
+        return slice(None) if where is None else where
+    return [where] if isinstance(where, int) else [*where]
