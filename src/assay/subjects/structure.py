@@ -118,7 +118,7 @@ def _sites(block: torch.nn.Module, settings: Any, d: int) -> dict[str, Place]:
     if not attention or not mlp:
         raise ModelError("its blocks are not made of attention and an MLP")
     a, b = next(candidates(block, d))
-    sites = {"resid_pre": read_by("")}
+    sites: dict[str, Place] = {"resid_pre": read_by("")}
     heads = getattr(settings, "num_attention_heads", 0)
     width = heads * (getattr(settings, "head_dim", None) or d // max(heads, 1))
     if a != attention and _inputs(block.get_submodule(a)) == width:
