@@ -248,7 +248,7 @@ def _llama(w, c, tokens, at):
     return x @ w.get("lm_head.weight", w["model.embed_tokens.weight"]).T
 
 
-def _layer_norm(x, w, name, at, eps=1e-5):
+def _layer_norm(x, w, name, at=lambda x: x, eps=1e-5):
     x = x - x.mean(-1, keepdims=True)
     scale = at(np.sqrt((x**2).mean(-1, keepdims=True) + eps))
     return x / scale * w[name + ".weight"] + w[name + ".bias"]

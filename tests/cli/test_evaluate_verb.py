@@ -105,7 +105,7 @@ REFUSED = {
     ),
     "an unknown site": (
         ("evaluate", "d.safetensors", *ON, "--site", "block.1"),
-        "no site 'block.1'; sites: blocks",
+        "no site 'block.1'; sites: hook_embed",
     ),
     "no site": (
         ("evaluate", "nowhere.safetensors", *ON),

@@ -8,7 +8,7 @@ import torch
 
 import tiny_models
 from assay.core.errors import ModelError
-from assay.subjects import edits
+from assay.subjects import batches, edits
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 
@@ -120,3 +120,61 @@ def test_what_does_not_fit_is_one_line(subject, edit, why):
     with pytest.raises(ModelError, match=why) as told:
         subject.run(TOKENS, edits=edit())
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "gpt_neox", "gemma3_text", "mamba"])
+@pytest.mark.parametrize("rows", [4, 96])
+def test_many_prompts_under_many_edits_are_each_as_if_run_alone(kind, rows, tmp_path):
+    """Lengths and edits of all sorts, early and late, by position from the front and the end."""
+    more = {
+        "gpt_neox": {"num_key_value_heads": 4},
+        "gemma3_text": {"head_dim": 8, "sliding_window": 3, "query_pre_attn_scalar": 8},
+        "mamba": {"state_size": 4},
+    }.get(kind, {})
+    subject = load(str(tiny_models.make(tmp_path / "model", kind, **more)))
+    vector = torch.randn(24, generator=torch.Generator().manual_seed(0))
+    some = [
+        {},
+        edits.add("blocks.1.hook_resid_pre", vector, positions=-1),
+        edits.scale("blocks.2.hook_resid_post", 0.5, positions=0),
+        edits.zero("blocks.1.hook_resid_pre") | edits.add("ln_final.hook_normalized", vector),
+    ]
+    if kind != "mamba":
+        some += [
+            edits.zero("blocks.1.attn.hook_pattern", heads=1, positions=-1),
+            edits.zero("blocks.2.attn.hook_z", heads=[0, 3]),
+        ]
+    if kind == "llama":
+        some.append(edits.scale("hook_embed", 2.0))
+    prompts = [[5, 17, 200], [41], [250, 0, 8, 77, 130, 6, 2], [3, 3, 3]]
+    sites = [s for s in subject.sites if s.kind not in ("rot_q", "rot_k", "attn_scores")]
+    many = batches.run_many(subject, prompts, some, capture=sites, rows=rows)
+    for p, prompt in enumerate(prompts):
+        for e, mapping in enumerate(some):
+            alone = subject.run(torch.tensor([prompt]), edits=mapping, capture=sites)
+            got = many[p][e]
+            assert torch.equal(got.tokens, alone.tokens) and got.acts.keys() == alone.acts.keys()
+            torch.testing.assert_close(got.logits, alone.logits, rtol=1e-4, atol=1e-4)
+            for site, x in alone.acts.items():
+                torch.testing.assert_close(got.acts[site], x, rtol=1e-4, atol=1e-4)
+
+
+def test_blocks_before_the_first_edit_are_run_once_for_each_prompt(subject):
+    entered = []
+    hooks = [
+        b.register_forward_pre_hook(lambda m, a, i=i: entered.append((i, len(a[0]))))
+        for i, b in enumerate(subject.blocks)
+    ]
+    try:
+        some = [edits.scale("blocks.2.hook_mlp_out", f) for f in (0.0, 0.5, 2.0)]
+        batches.run_many(subject, [[1, 2], [3, 4, 5]], some)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert entered == [(0, 2), (1, 2), (2, 2), (2, 6)]
+
+
+@pytest.mark.parametrize("prompts", [[], [[1, 2], []]])
+def test_a_prompt_without_tokens_is_refused(subject, prompts):
+    with pytest.raises(ModelError, match="every prompt must have a token"):
+        batches.run_many(subject, prompts)

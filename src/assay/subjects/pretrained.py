@@ -100,7 +100,7 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
     for places in folder.architecture.places():
         subject = Pretrained(folder, model, dtype, blocks, places)
         try:
-            _prove(subject)
+            prove(subject)
         except ModelError as error:
             refusals.append(error)
         else:
@@ -108,7 +108,7 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
     raise refusals[0]
 
 
-def _prove(subject: Pretrained) -> None:
+def prove(subject: Pretrained) -> None:
     """Check on a few tokens that the sites are what their names say. Raises: ModelError with the
     block where a stream is not what entered plus what the block's parts wrote, or where logits are
     not transformers' own."""
@@ -309,7 +309,7 @@ class Pretrained:
             if site.kind == "pos_embed":  # looked up once for all sequences
                 x = x.expand(len(tokens), *x.shape[1:])
             if site in edits:
-                x = _edited(site, x, edits[site])
+                x = edited(site, x, edits[site])
             if site in waiting:
                 acts[site] = x
                 waiting.discard(site)
@@ -423,7 +423,7 @@ class Pretrained:
         start_resid = resid.to(self.device, getattr(torch, self.dtype))
         # Earlier blocks are passed by and not cut off: some types give each block, by its number,
         # a mask and positions of its own.
-        passed = [_Passed(block) for block in self.blocks[:first]]
+        passed = [_passed(block) for block in self.blocks[:first]]
         handle = self.blocks[first].register_forward_pre_hook(
             lambda module, args: (start_resid, *args[1:])
         )
@@ -435,23 +435,22 @@ class Pretrained:
             handle.remove()
 
 
-class _Passed(torch.nn.Module):
-    """Stands where a block was that a late start leaves out."""
+def _passed(block: torch.nn.Module) -> torch.nn.Module:
+    """Stand in for a block that a late start leaves out: what enters it leaves it."""
 
-    def __init__(self, block: torch.nn.Module):
-        super().__init__()
-        self.tuples = type(block).__name__ in _TUPLES
-        self.attention_type = getattr(block, "attention_type", None)  # read by the loop over blocks
+    class Passed(torch.nn.Module):
+        def forward(self, x: torch.Tensor, *_: Any, **__: Any) -> Any:
+            return (x, None) if type(block).__name__ in _TUPLES else x
 
-    def forward(self, x: torch.Tensor, *_: Any, **__: Any) -> Any:
-        return (x, None) if self.tuples else x
+    return Passed()
 
 
 _TUPLES = ("GPTJBlock",)
 """Blocks that return their attention beside the stream."""
 
 
-def _edited(site: Site, x: torch.Tensor, edit: Edit) -> torch.Tensor:
+def edited(site: Site, x: torch.Tensor, edit: Edit) -> torch.Tensor:
+    """Give what an edit makes of a site. Raises: ModelError where it has another shape."""
     new = edit(x.clone())  # an edit may work in place, and x may be what another site captured
     if new.shape != x.shape:
         raise ModelError(
