@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 project, author, version = "Assay", "The authors of Assay", installed("interp-assay")
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 root_doc = "README"
 BESIDE = ["CHANGELOG", "benchmarks/records", "conformance/README", "tests/fixtures/formats/README"]
 """Pages outside docs/ to which its pages link."""
@@ -198,9 +198,13 @@ def filled(app: Sphinx, page: str, source: list[str]) -> None:
 def plain(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
-    """Turn a docstring's marks into those of Sphinx: code stays code, and every other sign is
-    itself."""
-    lines[:] = ["".join(_part(part) for part in re.split(r"(`[^`]*`)", line)) for line in lines]
+    """Turn a docstring's marks into those of Sphinx: code and examples stay as they are, and every
+    other sign is itself."""
+    example = False
+    for i, line in enumerate(lines):
+        example = line.strip().startswith(">>>") or (example and bool(line.strip()))
+        if not example:
+            lines[i] = "".join(_part(part) for part in re.split(r"(`[^`]*`)", line))
 
 
 def _part(text: str) -> str:

@@ -16,7 +16,7 @@ LEAST = {
     "evaluate": f"{TINY} --tokens 1024 --ablation-tokens 256 --width 64 --repeats 1 --several 2"
     " --site blocks.0.hook_resid_post",
     "grokking": "1",
-    "edits": "--model model --vectors 2 --repeats 1 --site blocks.0.hook_resid_post",
+    "edits": "--model tiny --vectors 2 --repeats 1 --site blocks.0.hook_resid_post",
     "harvest": f"{TINY} --windows 2 --repeats 1 --sites blocks.0.hook_resid_post",
     "index_build": "--features 64 --tokens 2000 --on 4",
     "judging": "--documents 20 --seeds 2 --measures 2 --repeats 1 --experiment superposition",
