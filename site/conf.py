@@ -195,16 +195,23 @@ def filled(app: Sphinx, page: str, source: list[str]) -> None:
         source[0] += f"\n\n{contents()}\n"
 
 
+SECTION = re.compile(r"(Args|Formula|Range|Better|Raises|Source|Differs|Example):")
+
+
 def plain(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
     """Turn a docstring's marks into those of Sphinx: code and examples stay as they are, and every
     other sign is itself."""
+    out: list[str] = []
     example = False
-    for i, line in enumerate(lines):
+    for line in lines:
         example = line.strip().startswith(">>>") or (example and bool(line.strip()))
-        if not example:
-            lines[i] = "".join(_part(part) for part in re.split(r"(`[^`]*`)", line))
+        if SECTION.match(line):
+            out.append("")  # a paragraph of its own
+        marked = "".join(_part(part) for part in re.split(r"(`[^`]*`)", line))
+        out.append(line if example else marked)
+    lines[:] = out
 
 
 def _part(text: str) -> str:
@@ -225,6 +232,7 @@ def pictures(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("source-read", filled)
-    app.connect("autodoc-process-docstring", plain)
+    # before napoleon, which makes Sphinx's own marks of arguments and examples
+    app.connect("autodoc-process-docstring", plain, priority=400)
     app.connect("build-finished", pictures)
     return {"parallel_read_safe": True}
