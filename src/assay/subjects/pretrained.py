@@ -24,6 +24,7 @@ from assay.subjects import fetch
 from assay.subjects.folder import ModelFolder, find
 from assay.subjects.places import Inside, Place, Scale, returned_by
 from assay.subjects.site import BEFORE, Site
+from assay.subjects.sizes import read_sizes
 from assay.subjects.subject import Edit, Start, Trace
 
 DType = Literal["float32", "bfloat16"]
@@ -163,7 +164,7 @@ def _finite(weight: torch.Tensor) -> bool:
     return bool(weight.sum(dtype=torch.float32).isfinite()) or bool(weight.isfinite().all())
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Pretrained:
     """A language model with sites. Tokens go in as they are: no BOS is added, nothing is padded."""
 
@@ -177,6 +178,11 @@ class Pretrained:
     """All blocks; while a run starts late, the model itself holds only the later ones."""
     places: Mapping[str, Place]
     """Where each kind of site is within a block, proved on these weights."""
+
+    def __repr__(self) -> str:
+        """Which model it is, how large, and what its family does otherwise than Llama."""
+        sizes = ", ".join(f"{letter} {n}" for letter, n in read_sizes(self.folder.config).items())
+        return "; ".join([f"{self.provenance}: {sizes}", *self.folder.architecture.traits])
 
     @property
     def name(self) -> str:

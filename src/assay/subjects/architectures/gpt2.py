@@ -64,5 +64,6 @@ GPT2 = Architecture(
         "mlp_out": returned_by("mlp.c_proj"),
         "resid_post": returned_by(""),
     },
+    traits=("LayerNorm", "learned positions", "biases"),
     absent={"mlp_pre_linear": "its MLP has no gate"},
 )

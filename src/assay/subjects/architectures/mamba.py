@@ -60,4 +60,5 @@ MAMBA = Architecture(
     },
     kinds=KINDS,
     open_up=_open_up,
+    traits=("blocks of one mixer each: a convolution, a selective scan and a gate, no attention",),
 )
