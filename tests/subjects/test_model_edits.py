@@ -16,13 +16,8 @@ TOKENS = torch.tensor([[5, 17, 200, 3, 41, 41, 99], [250, 0, 8, 77, 130, 6, 2]])
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tiny_models.make(tmp_path_factory.mktemp("models") / "llama", "llama")
-
-
-@pytest.fixture(scope="module")
-def subject(folder):
-    return load(str(folder))
+def subject(tmp_path_factory):
+    return load(str(tiny_models.make(tmp_path_factory.mktemp("models") / "llama", "llama")))
 
 
 WHERES = [None, 2, -1, [0, 3], slice(1, 4)]
@@ -49,7 +44,7 @@ def test_of_a_pattern_positions_are_those_that_attend():
     assert edit(x)[0, 1].sum(-1).tolist() == [4, 0, 4, 0] and edit(x)[0, 0].sum() == 16
 
 
-def test_a_run_under_edits_is_the_naive_pass_under_them(folder, subject):
+def test_a_run_under_edits_is_the_naive_pass_under_them(subject):
     """Ablating a head, steering and taking a direction out, all in one pass."""
     rng = np.random.default_rng(0)
     vector, direction = rng.normal(size=24), rng.normal(size=24)
@@ -66,7 +61,7 @@ def test_a_run_under_edits_is_the_naive_pass_under_them(folder, subject):
         return x
 
     naive, _ = tiny_models.naive(
-        folder,
+        subject.folder.path,
         TOKENS.numpy(),
         {
             "blocks.0.attn.hook_z": ablated,
