@@ -348,6 +348,10 @@ def test_a_model_larger_than_the_free_memory_is_refused_with_both_numbers(tiny, 
     ):
         load(str(tiny))
     assert load(str(tiny), dtype="bfloat16").layers == 3
+    monkeypatch.setattr(sizes, "free_memory", lambda: math.inf)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (4 * numbers - 1, 10**12))
+    with pytest.raises(ModelError, match=r"tiny on cuda:1 takes .* 0\.0 GB are free"):
+        load(str(tiny), device="cuda:1")
 
 
 def test_masks_and_a_second_name_of_the_embedding_count_for_nothing():

@@ -10,7 +10,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import huggingface_hub as huggingface_hub
     import scipy as scipy
     import torch as torch
     import xarray as xr
@@ -28,7 +27,6 @@ else:
         def __dir__(self) -> list[str]:
             return dir(import_module(self.__name__))
 
-    huggingface_hub = _Deferred("huggingface_hub")
     scipy = _Deferred("scipy")
     torch = _Deferred("torch")
     xr = _Deferred("xarray")

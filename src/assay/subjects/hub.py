@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,7 +26,6 @@ from filelock import FileLock
 from assay.core import cache as model_cache
 from assay.core import foreign
 from assay.core.errors import ModelError
-from assay.core.heavy import huggingface_hub
 from assay.subjects import sizes
 from assay.subjects.sizes import told_of_a_model
 
@@ -134,7 +134,8 @@ def fetch(
         place.mkdir(parents=True, exist_ok=True)
         with FileLock(place / "fetch.lock"):
             folder = place / commit
-            if not all(file.holds(folder / file.name) for file in files):
+            noted = (folder / "assay.json").is_file()
+            if not noted or not all(file.holds(folder / file.name) for file in files):
                 _download(name, commit, files, folder, progress, bar)
             _write(_ref(place, name.revision), commit)
     progress(f"{name} is in {folder}")
@@ -149,16 +150,16 @@ def _download(
     progress: Callable[[str], None],
     bar: Callable[[int, int], None],
 ) -> None:
-    partial = folder.with_name(f"{commit}.partial")
+    work = folder.with_name(f"{commit}.partial")
     if folder.is_dir():  # what is whole in it is not asked for again
         progress(f"{folder} is damaged and will be mended")
-        shutil.rmtree(partial, ignore_errors=True)
-        folder.rename(partial)
+        shutil.rmtree(work, ignore_errors=True)
+        folder.rename(work)
         for file in files:
-            if not file.holds(partial / file.name):
-                (partial / file.name).unlink(missing_ok=True)
+            if not file.holds(work / file.name):
+                (work / file.name).unlink(missing_ok=True)
     total, free = sum(file.size for file in files), shutil.disk_usage(folder.parent).free
-    present = sum(_size(partial / file.name) for file in files)
+    present = sum(_size(work / file.name) for file in files)
     progress(
         f"{name}: {_mb(total)} in {len(files)} files, commit {commit[:12]}"
         + (f", {_mb(present)} of them here" if present else "")
@@ -169,21 +170,25 @@ def _download(
             f"fetching {name} needs {_mb(total - present)} in {folder.parent}, {_mb(free)} are "
             "free; make room or set ASSAY_CACHE"
         )
-    partial.mkdir(exist_ok=True)
+    work.mkdir(exist_ok=True)
     before = 0
     for file in files:
-        _receive(name, commit, file, partial / file.name, lambda n, b=before: bar(b + n, total))
+        _receive(name, commit, file, work / file.name, partial(_add, bar, total, before))
         before += file.size
         if file.name == "config.json":
-            _check(name, partial / file.name)
+            _check(name, work / file.name)
     note = {
         "name": name.repository,
         "revision": name.revision,
         "commit": commit,
-        "sha256": {file.name: file.sha256 or _sha256(partial / file.name) for file in files},
+        "sha256": {file.name: file.sha256 or _sha256(work / file.name) for file in files},
     }
-    _write(partial / "assay.json", json.dumps(note, indent=1))
-    partial.rename(folder)
+    _write(work / "assay.json", json.dumps(note, indent=1))
+    work.rename(folder)
+
+
+def _add(bar: Callable[[int, int], None], total: int, before: int, received: int) -> None:
+    bar(before + received, total)
 
 
 def _check(name: HubName, config: Path) -> None:
@@ -214,6 +219,8 @@ def _receive(
                         begun += out.write(chunk)
                         if begun > file.size:
                             break
+                    out.flush()
+                    os.fsync(out.fileno())  # a folder that has its name outlives a power cut
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 path.unlink()  # it stands in the way
@@ -282,8 +289,11 @@ def _choose(name: HubName, listed: Mapping[str, _File]) -> list[_File]:
 def _get(address: str, headers: Mapping[str, str]) -> Iterator[Any]:
     """Ask the hub, with the user's token where there is one. HfApi is not used: before its first
     request it asks the hub for a list of coding agents, to say which one calls."""
-    token = huggingface_hub.get_token()
-    with huggingface_hub.get_session().stream(
+    from huggingface_hub import constants, get_session, get_token
+    from huggingface_hub.utils import hf_raise_for_status
+
+    token = get_token()
+    with get_session().stream(
         "GET",
         f"{_endpoint()}/{address}",
         headers={
@@ -292,23 +302,25 @@ def _get(address: str, headers: Mapping[str, str]) -> Iterator[Any]:
             **({"Authorization": f"Bearer {token}"} if token else {}),
             **headers,
         },
-        timeout=huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT,
+        timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
     ) as response:
         if response.status_code >= 400:
             response.read()
-        huggingface_hub.utils.hf_raise_for_status(response)
+        hf_raise_for_status(response)
         yield response
 
 
 def _endpoint() -> str:
-    constants = huggingface_hub.constants
+    from huggingface_hub import constants
+
     return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
 
 
 @contextmanager
 def _one_line(name: HubName, place: Path) -> Iterator[None]:
     """Turn whatever goes wrong on the way into a ModelError."""
-    errors = huggingface_hub.errors
+    from huggingface_hub import errors
+
     try:
         yield
     except errors.RevisionNotFoundError as error:
