@@ -23,6 +23,7 @@ from assay.core import inputs
 from assay.core.errors import ModelError
 from assay.data.harvest import HarvestSpec
 from assay.data.harvest import inputs as harvest_inputs
+from assay.data.names import model_in_words
 from assay.subjects import folder as models
 from assay.subjects import hub as hubs
 from assay.subjects import load, sizes
@@ -370,3 +371,9 @@ def test_free_memory_is_what_the_system_says():
     if before == math.inf:
         pytest.skip("this system does not say")
     assert 0 < before <= psutil.virtual_memory().total + psutil.swap_memory().total
+
+
+def test_a_sentence_calls_it_by_its_name():
+    assert model_in_words(f"{NAME}@step3000") == f"the model {NAME}@step3000"
+    assert model_in_words(f"untrained {NAME}") == f"the model {NAME} with weights drawn anew"
+    assert model_in_words("/some/folder") == "the model in /some/folder"
