@@ -3,7 +3,6 @@ installed, conformance."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -44,20 +43,29 @@ from assay.verbs.train_lm import train_lm as trained
 
 @app.command(sort_key=8, group=UPKEEP)
 def fetch(
-    model: Annotated[Literal["smollm2"], Parameter(help="The model to fetch.")] = "smollm2",
+    model: Annotated[
+        str, Parameter(help="smollm2, or a hub's OWNER/NAME, @REVISION after it where not main.")
+    ] = "smollm2",
     /,
     *,
     output: Output = PLAIN,
 ) -> None:
-    """Download a model by its hash and convert it, once.
+    """Download a model by its hash, once: SmolLM2, or safetensors of a hub (HF_ENDPOINT).
 
     Examples
     --------
     assay fetch smollm2
+    assay fetch EleutherAI/pythia-160m@step3000
     """
+    from assay.cli.bar import Bar
     from assay.verbs.fetch import fetch as fetched
 
-    fetched_model = fetched(model, progress=lambda line: print(line, file=sys.stderr))
+    with Bar("fetch", "MB") as bar:
+        fetched_model = fetched(
+            model,
+            progress=bar.say,
+            bar=lambda done, total: bar(done // 10**6, total // 10**6),
+        )
     printing.emit(fetched_model) if output.json else print(fetched_model.folder)
 
 

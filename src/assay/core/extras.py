@@ -13,6 +13,7 @@ EXTRA = {
     "transformers": "models",
     "tokenizers": "models",
     "gguf": "models",
+    "huggingface_hub": "models",
     "sklearn": "models",
     "yaml": "models",
     "duckdb": "explore",

@@ -6,8 +6,9 @@ hash of all. A file that somebody's own code opens, with `open`, `np.load`, `tor
 A library that opens files outside of Python (safetensors' `load_file`, pyarrow) goes unseen, and so
 does what another process opens.
 
-No input is what belongs to Python, to installed packages, to the system, to Assay's cache or to the
-store; nor the experiment's own files; nor what was written after the run began, by the run itself.
+No input is what belongs to Python, to installed packages, to the system, to Assay's cache (but a
+hub's model is one, since branches move) or to the store; nor the experiment's own files; nor what
+was written after the run began, by the run itself.
 """
 
 from __future__ import annotations
@@ -104,7 +105,12 @@ class Watch:
         (self._passed_over if no_input or self._fresh(path) else self.unchecked).add(path)
 
     def _inside(self, path: str) -> bool:
-        return _within(path, self._apart) or _within(path, _installed(str(cache.folder())))
+        if _within(path, self._apart):
+            return True
+        hub = str(cache.hub())
+        return _within(path, _installed(str(cache.folder()))) and not _within(
+            path, (_absolute(hub), os.path.realpath(hub))
+        )
 
     def _of_store(self, path: str) -> bool:
         return bool(self._store) and _within(path, [self._store])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assay.data import corpus as corpora
-from assay.subjects import fetch
+from assay.subjects import fetch, hub
 
 DRAWN = "untrained "
 """Stands before the name of a model whose weights are drawn anew."""
@@ -14,9 +14,11 @@ TEXTS = {
 
 
 def model_in_words(name: str) -> str:
-    """Name a model that a spec calls "smollm2", "untrained smollm2" or by its folder."""
+    """Name a model that a spec calls "smollm2", "untrained smollm2", by its folder or by a hub's
+    name."""
     known = name.removeprefix(DRAWN)
-    title = fetch.TITLE if known == fetch.NAME else f"the model in {known}"
+    elsewhere = f"the model {known}" if hub.parse(known) else f"the model in {known}"
+    title = fetch.TITLE if known == fetch.NAME else elsewhere
     return title if known == name else f"{title} with weights drawn anew"
 
 

@@ -10,9 +10,11 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from safetensors import SafetensorError, safe_open
+
 from assay.core import foreign, hashes
 from assay.core.errors import ModelError
-from assay.subjects import fetch, sizes
+from assay.subjects import fetch, hub, sizes
 from assay.subjects.architectures import Architecture
 from assay.subjects.site import AFTER, BEFORE, Site
 from assay.subjects.sizes import told_of_a_model
@@ -32,14 +34,16 @@ _SPOKEN = {
 
 
 def find(name: str) -> ModelFolder:
-    """The model folder for "smollm2" or a path. Raises: ModelError when it is absent, incomplete or
-    of another shape."""
+    """The model folder for "smollm2", a path, or a hub's OWNER/NAME[@REVISION] that was fetched.
+    Raises: ModelError when it is absent, incomplete or of another shape."""
     folder = fetch.find_smollm2() if name == fetch.NAME else Path(name).expanduser()
     if not folder.is_dir():
-        raise ModelError(
-            f"no model {name!r}; give {fetch.NAME} or a folder with config.json, "
-            "tokenizer.json and *.safetensors"
-        )
+        if (hub_name := hub.parse(name)) is None:
+            raise ModelError(
+                f"no model {name!r}; give {fetch.NAME} or a folder with config.json, "
+                "tokenizer.json and *.safetensors, or a hub's OWNER/NAME"
+            )
+        folder = hub.find(hub_name)
     lacking = [f for f in ("config.json", "tokenizer.json") if not (folder / f).is_file()]
     weights = tuple(sorted(folder.glob("*.safetensors")))
     if lacking or not weights:
@@ -87,7 +91,7 @@ class ModelFolder:
     """
 
     name: str
-    """What it was asked for by: "smollm2" or a path."""
+    """What it was asked for by: "smollm2", a path or a hub's name."""
     path: Path
     """The folder."""
     weights: tuple[Path, ...]
@@ -161,11 +165,9 @@ class ModelFolder:
     @property
     def mend(self) -> str:
         """What to do about a damaged folder."""
-        return (
-            "run `assay fetch smollm2` again"
-            if self.name == fetch.NAME
-            else "copy the folder again"
-        )
+        if self.name == fetch.NAME or ("commit" in self.about and hub.parse(self.name)):
+            return f"run `assay fetch {self.name}` again"
+        return "copy the folder again"
 
     def check_weights(self) -> None:
         """Raise ModelError where a file is missing or not whole, or where the weights are not those
@@ -173,8 +175,6 @@ class ModelFolder:
 
         Headers and settings are read, no weight.
         """
-        from safetensors import SafetensorError, safe_open
-
         if self.config.get("attn_implementation") not in (
             None,
             "eager",
@@ -189,6 +189,13 @@ class ModelFolder:
         ):  # which transformers reads where they are
             if (self.path / file_name).exists():
                 _json(self.path / file_name)
+        shapes = self.shapes()
+        self._check_shards()
+        sizes.check_stored(self.config, shapes, self.path, self.mend)
+
+    def shapes(self) -> dict[str, Sequence[int]]:
+        """Read the shape of each stored tensor, from the files' headers. Raises: ModelError where a
+        file is not whole."""
         shapes: dict[str, Sequence[int]] = {}
         for path in self.weights:
             try:
@@ -198,8 +205,7 @@ class ModelFolder:
                 raise ModelError(
                     f"{path} is no whole safetensors file ({str(error)[:80]}); {self.mend}"
                 ) from error
-        self._check_shards()
-        sizes.check_stored(self.config, shapes, self.path, self.mend)
+        return shapes
 
     def _check_shards(self) -> None:
         """Refuse an index that leads out of the folder: transformers would follow it."""
@@ -245,6 +251,8 @@ class ModelFolder:
     def provenance(self) -> str:
         """What to call the model in a report, quantisation included: "SmolLM2-135M-Instruct, 4-bit
         Q4_1"."""
+        if "commit" in self.about:
+            return f"{self.about.get('name')}, commit {str(self.about['commit'])[:12]}"
         if "quantisation" not in self.about:
             return str(
                 self.about.get("name")

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from assay.core import inputs
 from assay.core.errors import ModelError
 from assay.core.heavy import torch
-from assay.subjects import fetch
+from assay.subjects import fetch, sizes
 from assay.subjects.folder import ModelFolder, find
 from assay.subjects.places import Inside, Place, Scale, returned_by
 from assay.subjects.site import BEFORE, Site
@@ -38,19 +38,25 @@ class _Stop(Exception):
 
 
 def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32") -> Pretrained:
-    """The model of "smollm2" or of a local folder, ready to run.
+    """The model of "smollm2", of a local folder or of a hub's name that was fetched, ready to run.
 
     Args:
-        name: "smollm2" or a folder with config.json, tokenizer.json and *.safetensors.
+        name: "smollm2", a folder with config.json, tokenizer.json and *.safetensors, or
+            OWNER/NAME[@REVISION].
         device: such as "cpu" or "cuda:0".
         dtype: of weights and activations.
-    Raises: ModelError when the model is absent, incomplete, damaged or of an architecture that
-    Assay cannot hook.
+    Raises: ModelError when the model is absent, incomplete, damaged, larger than the memory that is
+    free, or of an architecture that Assay cannot hook.
     """
     if dtype not in ("float32", "bfloat16"):
         raise ModelError(f"dtype must be float32 or bfloat16, got {dtype!r}")
     folder = find(name)
     folder.check_weights()
+    shapes, each = folder.shapes(), getattr(torch, dtype).itemsize
+    sizes.check_memory(folder.config, shapes, each, sizes.free_memory(), name)
+    if (where := torch.device(device)).type == "cuda":
+        free = torch.cuda.mem_get_info(where)[0]
+        sizes.check_memory(folder.config, shapes, each, free, f"{name} on {where}")
     import transformers
     from transformers.utils import logging
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,46 @@ def check_stored(
                     f"cannot load {where}: {name} is {stored[name]}, its config.json claims "
                     f"{expected_shape}; {mend}"
                 )
+
+
+def check_memory(
+    config: Mapping[str, Any],
+    shapes: Mapping[str, Sequence[int]],
+    bytes_each: int,
+    free: float,
+    where: str,
+) -> None:
+    """Raise ModelError where a model's weights alone take more bytes than are free.
+
+    What files may hold besides is left out: masks, which have four axes, and the second name of an
+    embedding that is the unembedding too.
+    """
+    twice = config.get("tie_word_embeddings", architecture_of(config).tied)
+    numbers = sum(
+        math.prod(shape)
+        for name, shape in shapes.items()
+        if len(shape) < 4 and not (twice and name.endswith(("lm_head.weight", "embed_out.weight")))
+    )
+    if numbers * bytes_each > free:
+        raise ModelError(
+            f"{where} takes {numbers * bytes_each / 1e9:,.1f} GB ({numbers:,} weights of "
+            f"{bytes_each} bytes), {free / 1e9:,.1f} GB are free"
+        )
+
+
+def free_memory() -> float:
+    """Bytes that the system can still give, swap included; infinity where it does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        fields = {
+            name: rest.split()[0] for name, _, rest in (line.partition(":") for line in lines)
+        }
+        free = 1024.0 * (int(fields["MemAvailable"]) + int(fields["SwapFree"]))
+    except (OSError, ValueError, LookupError):
+        return math.inf
+    with suppress(OSError, ValueError):  # what a container may have in all: "max" where no limit is
+        free = min(free, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return free
 
 
 def _product(letters: Sequence[str], sizes: Mapping[str, int]) -> int | None:
