@@ -91,7 +91,8 @@ def test_the_hub_of_these_tests_is_one_to_huggingface_hub(hub, folder, tmp_path)
 def test_a_model_is_fetched_by_name_and_is_the_one_that_the_hub_has(hub, folder, tmp_path, capsys):
     with pytest.raises(
         ModelError,
-        match=f"^no model '{NAME}@step3000' here; assay fetch {NAME}@step3000 downloads it$",
+        match=f"^no model '{NAME}@step3000' here: no folder, and not fetched; "
+        f"assay fetch {NAME}@step3000 downloads it$",
     ):
         models.find(f"{NAME}@step3000")
     assert not hub.requests  # nothing but fetching asks

@@ -103,7 +103,9 @@ def find(name: HubName, cache: Path | None = None) -> Path:
         with told_of_a_model():
             commit = foreign.read(ref, "a commit", 100).decode("ascii", "replace").strip()
     if not _COMMIT.fullmatch(commit) or not (folder / commit).is_dir():
-        raise ModelError(f"no model '{name}' here; assay fetch {name} downloads it")
+        raise ModelError(
+            f"no model '{name}' here: no folder, and not fetched; assay fetch {name} downloads it"
+        )
     return folder / commit
 
 
