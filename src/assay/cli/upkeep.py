@@ -44,20 +44,34 @@ from assay.verbs.train_lm import train_lm as trained
 
 @app.command(sort_key=8, group=UPKEEP)
 def fetch(
-    model: Annotated[Literal["smollm2"], Parameter(help="The model to fetch.")] = "smollm2",
+    model: Annotated[
+        Literal["smollm2", "gemma3-270m"], Parameter(help="The model to fetch.")
+    ] = "smollm2",
     /,
     *,
+    accept_terms: Annotated[bool, Bare] = False,
     output: Output = PLAIN,
 ) -> None:
     """Download a model by its hash and convert it, once.
 
+    Parameters
+    ----------
+    accept_terms
+        Accept the model's terms of use, where it has some, without being asked.
+
     Examples
     --------
     assay fetch smollm2
+    assay fetch gemma3-270m --accept-terms
     """
     from assay.verbs.fetch import fetch as fetched
+    from assay.verbs.fetch import terms
 
-    fetched_model = fetched(model, progress=lambda line: print(line, file=sys.stderr))
+    fetched_model = fetched(
+        model,
+        progress=lambda line: print(line, file=sys.stderr),
+        accept_terms=accept_terms or (not output.json and printing.accepted(terms(model))),
+    )
     printing.emit(fetched_model) if output.json else print(fetched_model.folder)
 
 

