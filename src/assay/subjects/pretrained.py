@@ -37,10 +37,11 @@ class _Stop(Exception):
 
 
 def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32") -> Pretrained:
-    """The model of "smollm2" or of a local folder, ready to run.
+    """The model of a name or of a local folder, ready to run.
 
     Args:
-        name: "smollm2" or a folder with config.json, tokenizer.json and *.safetensors.
+        name: "smollm2", "gemma3-270m", or a folder with config.json, tokenizer.json and
+            *.safetensors.
         device: such as "cpu" or "cuda:0".
         dtype: of weights and activations.
     Raises: ModelError when the model is absent, incomplete, damaged or of an architecture that

@@ -22,7 +22,7 @@ class Where:
     """What dictionaries are evaluated on."""
 
     model: str | None = None
-    """smollm2, or a model's folder."""
+    """smollm2, gemma3-270m, or a model's folder."""
     text: str | None = None
     """stdlib, docs (English prose), or a folder of text files."""
     acts: Path | None = None

@@ -54,7 +54,7 @@ class Real:
     acts: Path | None = None
     """A safetensors file with acts [rows, d], and target for a transcoder."""
     model: str | None = None
-    """smollm2, or a model's folder, run on --text."""
+    """smollm2, gemma3-270m, or a model's folder, run on --text."""
     text: str | None = None
     """stdlib, docs (English prose), or a folder of text files."""
 
