@@ -322,7 +322,6 @@ def _weights(
             weights[name] = (
                 np.array(w, family.numbers, order="C") if w.ndim > 1 else w - family.norm_excess
             )
-    mix = value(reader, "general.file_type", None)  # of several kinds, such as Q4_K_M
-    return weights, (
-        kinds.most_common(1)[0][0] if mix is None else LlamaFileType(mix).name.split("_", 1)[1]
-    )
+    names = {kind.value: kind.name.partition("_")[2] for kind in LlamaFileType}
+    mix = names.get(value(reader, "general.file_type", None))  # of several kinds, such as Q4_K_M
+    return weights, mix or kinds.most_common(1)[0][0]
