@@ -48,7 +48,7 @@ from assay.lab.preset import override
 from assay.lab.store import Store
 from assay.lab.tensors import concatenate, rows
 from assay.report import docs, pictures, tables
-from assay.subjects.fetch import ABSENT, present
+from assay.subjects.fetch import SMOLLM2
 
 COST = re.compile(r"([\d.]+) s on 2 cores, ([\d.]+) CPU-seconds, ([\d.]+) GB a process; full .+")
 CPU_SECONDS = 550
@@ -62,7 +62,7 @@ COVERAGE = 0.93
 nominal 0.95."""
 UNITS = 6
 """Levels of every factor that a claim generalises over."""
-SKIPPED = pytest.mark.skipif(present() is None, reason=ABSENT)
+SKIPPED = pytest.mark.skipif(SMOLLM2.present() is None, reason=SMOLLM2.absent)
 
 
 def reads_a_model(name):

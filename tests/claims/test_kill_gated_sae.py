@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from assay.subjects.fetch import ABSENT, present
+from assay.subjects.fetch import SMOLLM2
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.model,
     pytest.mark.timeout(3600),
-    pytest.mark.skipif(present() is None, reason=ABSENT),
+    pytest.mark.skipif(SMOLLM2.present() is None, reason=SMOLLM2.absent),
 ]
 
 RUN = [

@@ -9,11 +9,15 @@ from assay.core.claims import Claim
 from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
-from assay.subjects.fetch import ABSENT, present
+from assay.subjects.fetch import SMOLLM2
 
 ENTRIES = [entry.name for entry in catalogue.entries() if entry.origin.startswith("assay.")]
 CHEAP = "superposition"
-MODEL = (pytest.mark.model, pytest.mark.slow, pytest.mark.skipif(present() is None, reason=ABSENT))
+MODEL = (
+    pytest.mark.model,
+    pytest.mark.slow,
+    pytest.mark.skipif(SMOLLM2.present() is None, reason=SMOLLM2.absent),
+)
 
 
 def reads_a_model(name):

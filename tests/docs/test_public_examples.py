@@ -31,7 +31,7 @@ EXEMPT = {
     "assay.subjects.Pretrained": "is a language model",
     "assay.subjects.Subject": "is what a language model here must offer: a protocol",
     "assay.subjects.fast_dtype": "times a language model on this machine",
-    "assay.subjects.fetch_smollm2": "downloads a language model",
+    "assay.subjects.fetch_model": "downloads a language model",
     "assay.model": "reads a language model",
     "assay.subjects.run_many": "runs a language model",
     "assay.data.Harvest": "holds activations of a language model",

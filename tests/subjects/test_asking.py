@@ -6,9 +6,12 @@ import pytest
 import torch
 
 from assay.subjects.asking import AFTER, BEFORE, FORM, NO, YES, yes_or_no
-from assay.subjects.fetch import ABSENT, present
+from assay.subjects.fetch import SMOLLM2
 
-pytestmark = [pytest.mark.model, pytest.mark.skipif(present() is None, reason=ABSENT)]
+pytestmark = [
+    pytest.mark.model,
+    pytest.mark.skipif(SMOLLM2.present() is None, reason=SMOLLM2.absent),
+]
 
 
 @pytest.mark.thorough

@@ -9,7 +9,7 @@ import pytest
 import tiny_models
 from assay.core.errors import ModelError
 from assay.subjects import folder as models
-from assay.subjects.fetch import GGUF_SHA256
+from assay.subjects.fetch import SMOLLM2
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 
@@ -154,7 +154,9 @@ def test_a_broken_tokenizer_is_one_clear_line(folder):
 
 
 def test_an_absent_folder_and_an_impossible_dtype(folder, tmp_path):
-    with pytest.raises(ModelError, match=r"no model .*nowhere.*; give smollm2 or a folder"):
+    with pytest.raises(
+        ModelError, match=r"no model .*nowhere.*; give smollm2, gemma3-270m or a folder"
+    ):
         load(str(tmp_path / "nowhere"))
     with pytest.raises(ModelError, match=r"float32 or bfloat16, got 'float16'"):
         load(str(folder), dtype="float16")  # type: ignore[arg-type]
@@ -190,7 +192,7 @@ def test_the_fingerprint_is_of_the_content(good, folder):
 
 def test_smollm2_is_identified_without_being_there(monkeypatch, tmp_path):
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path))
-    assert models.fingerprint("smollm2") == GGUF_SHA256
+    assert models.fingerprint("smollm2") == SMOLLM2.gguf_sha256
 
 
 def test_provenance_names_a_quantisation_and_else_the_folder(folder):

@@ -50,7 +50,7 @@ LOSS = 2.3332  # of the same weights in another forward pass, written without tr
 
 @pytest.fixture(scope="module")
 def smollm2():
-    if fetch.present() is None:
+    if fetch.SMOLLM2.present() is None:
         pytest.skip("SmolLM2-135M is not here; run `assay fetch smollm2`")
     return load("smollm2")
 
@@ -101,7 +101,7 @@ def test_code_comes_back_as_it_was(smollm2):
 
 def test_what_it_is_called_and_how_it_is_identified(smollm2):
     assert smollm2.provenance == "SmolLM2-135M-Instruct, 4-bit Q4_1"
-    assert smollm2.fingerprint == fetch.GGUF_SHA256
+    assert smollm2.fingerprint == fetch.SMOLLM2.gguf_sha256
     assert (
         smollm2.layers,
         smollm2.width(Site("resid_pre", 9)),
@@ -111,5 +111,5 @@ def test_what_it_is_called_and_how_it_is_identified(smollm2):
 
 def test_fetching_again_is_done_at_once_and_says_where_it_is(smollm2):
     said = []
-    assert fetch.fetch_smollm2(progress=said.append) == fetch.present()
-    assert said == [f"SmolLM2-135M-Instruct (4-bit Q4_1) is in {fetch.present()}"]
+    assert fetch.fetch_model(progress=said.append) == fetch.SMOLLM2.present()
+    assert said == [f"SmolLM2-135M-Instruct (4-bit Q4_1) is in {fetch.SMOLLM2.present()}"]

@@ -179,7 +179,7 @@ def index(
     Parameters
     ----------
     model
-        smollm2, a model's folder, or a hub's OWNER/NAME (assay fetch).
+        smollm2, gemma3-270m, a model's folder, or a hub's OWNER/NAME (assay fetch).
     text
         stdlib, docs (English prose), or a folder of text files.
     also
@@ -235,7 +235,7 @@ def look(
     dictionary
         A file or folder of any known format, or a stored run; the showcase of gated-sae without it.
     model
-        smollm2, a model's folder, or a hub's OWNER/NAME (assay fetch).
+        smollm2, gemma3-270m, a model's folder, or a hub's OWNER/NAME (assay fetch).
     features
         How many are listed by what taking them out does; eight times as many are tried.
     per_token
@@ -311,8 +311,8 @@ def serve(
     Parameters
     ----------
     model
-        Of a dictionary that is not indexed yet: smollm2, a model's folder, or a hub's OWNER/NAME
-        (assay fetch).
+        Of a dictionary that is not indexed yet: smollm2, gemma3-270m, a model's folder, or a hub's
+        OWNER/NAME (assay fetch).
     text
         And stdlib, docs (English prose), or a folder of text files.
     tokens
@@ -418,8 +418,8 @@ def rate(
     results
         Show which arm had which scores, and write the table; from then on nobody's answers count.
     model
-        smollm2, a model's folder, or a hub's OWNER/NAME (assay fetch): the one that the dictionary
-        was indexed on.
+        smollm2, gemma3-270m, a model's folder, or a hub's OWNER/NAME (assay fetch): the one that
+        the dictionary was indexed on.
     text
         stdlib, docs (English prose), or a folder of text files: the one that the dictionary was
         indexed on.

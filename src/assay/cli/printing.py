@@ -299,6 +299,14 @@ def agreed(removable: Removable, name: str, yes: bool, as_json: bool) -> bool:
     return yes or input(f"Delete these, {size}? [y/N] ").strip().lower() in {"y", "yes"}
 
 
+def accepted(terms: str) -> bool:
+    """Ask whether terms of use are accepted, where there are some and someone can answer."""
+    if not terms or not sys.stdin.isatty():
+        return False
+    answer = input(f"Terms of use apply: {terms}. Do you accept them? [y/N] ")
+    return answer.strip().lower() in {"y", "yes"}
+
+
 def removed(removal: Removed, name: str, as_json: bool) -> int:
     """Print how many bytes are free again; exit code 0."""
     if as_json:

@@ -44,27 +44,39 @@ from assay.verbs.train_lm import train_lm as trained
 @app.command(sort_key=8, group=UPKEEP)
 def fetch(
     model: Annotated[
-        str, Parameter(help="smollm2, or a hub's OWNER/NAME, @REVISION after it where not main.")
+        str,
+        Parameter(
+            help="smollm2, gemma3-270m, or a hub's OWNER/NAME, @REVISION after it where not main."
+        ),
     ] = "smollm2",
     /,
     *,
+    accept_terms: Annotated[bool, Bare] = False,
     output: Output = PLAIN,
 ) -> None:
     """Download a model by its hash, once: SmolLM2, or safetensors of a hub (HF_ENDPOINT).
 
+    Parameters
+    ----------
+    accept_terms
+        Accept the model's terms of use, where it has some, without being asked.
+
     Examples
     --------
     assay fetch smollm2
+    assay fetch gemma3-270m --accept-terms
     assay fetch EleutherAI/pythia-160m@step3000
     """
     from assay.cli.bar import Bar
     from assay.verbs.fetch import fetch as fetched
+    from assay.verbs.fetch import terms
 
     with Bar("fetch", "MB") as bar:
         fetched_model = fetched(
             model,
             progress=bar.say,
             bar=lambda done, total: bar(done // 10**6, total // 10**6),
+            accept_terms=accept_terms or (not output.json and printing.accepted(terms(model))),
         )
     printing.emit(fetched_model) if output.json else print(fetched_model.folder)
 

@@ -18,7 +18,8 @@ def model_in_words(name: str) -> str:
     name."""
     known = name.removeprefix(DRAWN)
     elsewhere = f"the model {known}" if hub.parse(known) else f"the model in {known}"
-    title = fetch.TITLE if known == fetch.NAME else elsewhere
+    packaged = fetch.MODELS.get(known)
+    title = packaged.title if packaged else elsewhere
     return title if known == name else f"{title} with weights drawn anew"
 
 

@@ -62,7 +62,7 @@ def evaluate(
 
     Args:
         *dictionaries: paths, stored runs or Dictionaries.
-        model: "smollm2", a folder, or a hub's OWNER/NAME.
+        model: "smollm2", "gemma3-270m", a folder, or a hub's OWNER/NAME.
         text: "stdlib", "docs" or a folder.
         acts: a safetensors file with `acts`, [b, d] or [w, s, d].
         setting: what is asked for.

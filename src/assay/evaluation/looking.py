@@ -144,7 +144,7 @@ def look(
     Args:
         text: at least `skip_first` + 2 tokens.
         dictionary: a path, a stored run or a Dictionary.
-        model: "smollm2", a folder, or a hub's OWNER/NAME.
+        model: "smollm2", "gemma3-270m", a folder, or a hub's OWNER/NAME.
         features: how many matter most.
         per_token: strongest of each token.
         site: "": as its file says.

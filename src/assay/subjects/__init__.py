@@ -10,7 +10,7 @@ from assay.core.lazy import lazy
 if TYPE_CHECKING:
     from assay.subjects import edits  # noqa: F401
     from assay.subjects.batches import run_many  # noqa: F401
-    from assay.subjects.fetch import fetch_smollm2  # noqa: F401
+    from assay.subjects.fetch import fetch_model  # noqa: F401
     from assay.subjects.folder import ModelFolder, Tokenizer  # noqa: F401
     from assay.subjects.pretrained import Pretrained, fast_dtype, load  # noqa: F401
     from assay.subjects.site import Site  # noqa: F401

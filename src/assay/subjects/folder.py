@@ -34,13 +34,14 @@ _SPOKEN = {
 
 
 def find(name: str) -> ModelFolder:
-    """The model folder for "smollm2", a path, or a hub's OWNER/NAME[@REVISION] that was fetched.
-    Raises: ModelError when it is absent, incomplete or of another shape."""
-    folder = fetch.find_smollm2() if name == fetch.NAME else Path(name).expanduser()
+    """The model folder for a name ("smollm2"), a path, or a hub's OWNER/NAME[@REVISION] that was
+    fetched. Raises: ModelError when it is absent, incomplete or of another shape."""
+    packaged = fetch.MODELS.get(name)
+    folder = packaged.find() if packaged else Path(name).expanduser()
     if not folder.is_dir():
         if (hub_name := hub.parse(name)) is None:
             raise ModelError(
-                f"no model {name!r}; give {fetch.NAME} or a folder with config.json, "
+                f"no model {name!r}; give {', '.join(fetch.MODELS)}, a folder with config.json, "
                 "tokenizer.json and *.safetensors, or a hub's OWNER/NAME"
             )
         folder = hub.find(hub_name)
@@ -55,9 +56,10 @@ def find(name: str) -> ModelFolder:
 
 
 def fingerprint(name: str) -> str:
-    """SHA-256 that identifies a model; SmolLM2's is that of its GGUF file and needs no file at
-    all."""
-    return fetch.GGUF_SHA256 if name == fetch.NAME else find(name).fingerprint
+    """SHA-256 that identifies a model; that of one with a name is its GGUF file's and needs no file
+    at all."""
+    packaged = fetch.MODELS.get(name)
+    return packaged.gguf_sha256 if packaged else find(name).fingerprint
 
 
 def bos_token(folder: ModelFolder) -> int:
@@ -91,7 +93,7 @@ class ModelFolder:
     """
 
     name: str
-    """What it was asked for by: "smollm2", a path or a hub's name."""
+    """What it was asked for by: a name such as "smollm2", a path or a hub's name."""
     path: Path
     """The folder."""
     weights: tuple[Path, ...]
@@ -165,7 +167,9 @@ class ModelFolder:
     @property
     def mend(self) -> str:
         """What to do about a damaged folder."""
-        if self.name == fetch.NAME or ("commit" in self.about and hub.parse(self.name)):
+        if packaged := fetch.MODELS.get(self.name):
+            return f"run `{packaged.command}` again"
+        if "commit" in self.about and hub.parse(self.name):
             return f"run `assay fetch {self.name}` again"
         return "copy the folder again"
 
@@ -231,10 +235,10 @@ class ModelFolder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 that identifies the model: that of SmolLM2's GGUF file, or one over config,
-        tokenizer and weights."""
+        """SHA-256 that identifies the model: that of the GGUF file of one with a name, or one over
+        config, tokenizer and weights."""
         if (
-            self.name == fetch.NAME and "gguf_sha256" in self.about
+            self.name in fetch.MODELS and "gguf_sha256" in self.about
         ):  # of any other folder the weights may be others by now
             return str(self.about["gguf_sha256"])
         self.check_weights()  # before anything is planned with a broken model

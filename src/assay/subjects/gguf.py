@@ -1,5 +1,5 @@
-"""A Llama-shaped GGUF file → a folder that transformers opens: weights, tokenizer, configuration,
-where it came from."""
+"""A GGUF file of Llama's or Gemma 3's shape → a folder that transformers opens: weights, tokenizer,
+configuration, where it came from."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import json
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,25 +18,30 @@ from jaxtyping import Float
 
 from assay.core import foreign
 from assay.core.errors import ModelError
-from assay.subjects import gguf_header, sizes
+from assay.subjects import gguf_header, gguf_tokenizer, sizes
+from assay.subjects.gguf_header import value
 from assay.subjects.sizes import told_of_a_model
 
 if TYPE_CHECKING:
     from gguf import GGUFReader
 
-_BLOCK = {
-    "attn_norm": "input_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "ffn_norm": "post_attention_layernorm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
 _TOP = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
-_CONTROL = 3  # GGUF's token type of special tokens
+
+
+@dataclass(frozen=True)
+class _Family:
+    """How files of one GGUF architecture differ from the model that transformers makes of them."""
+
+    config: Callable[[GGUFReader], dict[str, Any]]
+    tokenizer: Callable[[GGUFReader, Path], Any]
+    blocks: Mapping[str, str]
+    """GGUF's name within a block → transformers'."""
+    numbers: type[np.floating[Any]]
+    """In which matrices are stored."""
+    interleaved: bool
+    """Whether rows of queries and keys that rope turns together lie side by side."""
+    norm_excess: float
+    """By how much the weights of norms are larger than in transformers."""
 
 
 def sha256_of(path: Path) -> str:
@@ -43,15 +50,23 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def convert(path: Path, folder: Path, *, name: str, sha256: str | None = None) -> Path:
-    """The folder made from a GGUF file: model.safetensors (float16, norms float32), tokenizer.json,
-    config.json, assay.json.
+def convert(
+    path: Path,
+    folder: Path,
+    *,
+    name: str,
+    sha256: str | None = None,
+    notices: Sequence[Path] = (),
+) -> Path:
+    """The folder made from a GGUF file: model.safetensors (norms float32; matrices of Llama
+    float16, of Gemma 3 float32), tokenizer.json, config.json, assay.json, and copies of the
+    notices.
 
     The folder appears whole or not at all: it is written beside its place and renamed. The file's
     hash is always checked; an existing folder is then kept.
 
     Raises: ModelError when the file is missing, has another hash than `sha256`, is damaged, or is
-    not Llama-shaped."""
+    of another shape."""
     if not path.is_file():
         raise ModelError(f"no GGUF file at {path}; give the path of an existing .gguf file")
     with told_of_a_model():
@@ -68,6 +83,8 @@ def convert(path: Path, folder: Path, *, name: str, sha256: str | None = None) -
     partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.partial-", dir=folder.parent))
     try:
         _write(path, partial, name, digest)
+        for notice in notices:
+            shutil.copy(notice, partial)
         try:
             partial.rename(folder)
         except OSError:  # another process finished first: its folder is as good as ours
@@ -89,13 +106,12 @@ def _write(path: Path, folder: Path, name: str, sha256: str) -> None:
     try:
         gguf_header.check(path)  # the reader believes every count, and makes as much as it says
         reader = GGUFReader(path)
-        config = _config(reader, path)
+        family = _family(reader, path)
+        config = family.config(reader)
         sizes.check(config, path)
-        weights, kinds = _weights(
-            reader, config["num_attention_heads"], config["num_key_value_heads"]
-        )
-        tokenizer = _tokenizer(reader, path)
-        licence = _optional(reader, "general.license", "unknown")
+        weights, kinds = _weights(reader, family, config)
+        tokenizer = family.tokenizer(reader, path)
+        licence = value(reader, "general.license", "unknown")
     except (ModelError, MemoryError):
         raise
     except (
@@ -105,8 +121,8 @@ def _write(path: Path, folder: Path, name: str, sha256: str) -> None:
             f"{path} is no whole GGUF file ({type(error).__name__} while reading it); fetch "
             "it again"
         ) from error
-    missing = _expected(config) - weights.keys()
-    extra = weights.keys() - _expected(config)
+    expected = _expected(family, config)
+    missing, extra = expected - weights.keys(), weights.keys() - expected
     if bad := sorted(name for name, w in weights.items() if not np.isfinite(w).all()):
         raise ModelError(f"{path}: {bad[0]} has numbers that are NaN or infinite; fetch it again")
     if missing or extra:
@@ -115,7 +131,7 @@ def _write(path: Path, folder: Path, name: str, sha256: str) -> None:
             if missing
             else f"has unknown tensors {', '.join(sorted(extra)[:3])}"
         )
-        raise ModelError(f"{path} is not Llama-shaped: it {what}")
+        raise ModelError(f"{path} is no {config['model_type']} model: it {what}")
     sizes.check_stored(
         config, {name: w.shape for name, w in weights.items()}, path, "fetch it again"
     )
@@ -132,58 +148,121 @@ def _write(path: Path, folder: Path, name: str, sha256: str) -> None:
     (folder / "assay.json").write_text(json.dumps(about, indent=1))
 
 
-def _value(reader: GGUFReader, key: str) -> Any:
-    return reader.fields[key].contents()
-
-
-def _optional(reader: GGUFReader, key: str, default: Any) -> Any:
-    return _value(reader, key) if key in reader.fields else default
-
-
-def _config(reader: GGUFReader, path: Path) -> dict[str, Any]:
-    kind = _value(reader, "general.architecture")
-    if kind != "llama":
+def _family(reader: GGUFReader, path: Path) -> _Family:
+    kind = value(reader, "general.architecture")
+    if kind not in _FAMILIES:
         raise ModelError(
-            f"{path} holds a {kind} model; only GGUF files of architecture llama can be converted"
+            f"{path} holds a {kind} model; only GGUF files of architecture "
+            f"{' or '.join(_FAMILIES)} can be converted"
         )
-    heads = _value(reader, "llama.attention.head_count")
-    width = _value(reader, "llama.embedding_length")
+    if (scaling := value(reader, f"{kind}.rope.scaling.type", "none")) != "none":
+        raise ModelError(f"{path} scales its rope ({scaling}), which Assay cannot convert")
+    return _FAMILIES[kind]
+
+
+def _llama(reader: GGUFReader, kind: str = "llama") -> dict[str, Any]:
+    heads = value(reader, f"{kind}.attention.head_count")
+    width = value(reader, f"{kind}.embedding_length")
     tied = not any(t.name == "output.weight" for t in reader.tensors)
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
-        "vocab_size": len(_value(reader, "tokenizer.ggml.tokens")),
+        "vocab_size": len(value(reader, "tokenizer.ggml.tokens")),
         "hidden_size": width,
-        "intermediate_size": _value(reader, "llama.feed_forward_length"),
-        "num_hidden_layers": _value(reader, "llama.block_count"),
+        "intermediate_size": value(reader, f"{kind}.feed_forward_length"),
+        "num_hidden_layers": value(reader, f"{kind}.block_count"),
         "num_attention_heads": heads,
-        "num_key_value_heads": _optional(reader, "llama.attention.head_count_kv", heads),
-        "head_dim": _optional(reader, "llama.rope.dimension_count", width // heads),
+        "num_key_value_heads": value(reader, f"{kind}.attention.head_count_kv", heads),
+        "head_dim": value(reader, f"{kind}.rope.dimension_count", width // heads),
         "hidden_act": "silu",
         # float32 in the file; six digits give back the number that was meant (1e-05, not
         # 9.999999747e-06)
-        "rms_norm_eps": float(f"{_value(reader, 'llama.attention.layer_norm_rms_epsilon'):.6g}"),
-        "rope_parameters": {
-            "rope_type": "default",
-            "rope_theta": float(_optional(reader, "llama.rope.freq_base", 10000.0)),
-        },
-        "max_position_embeddings": _value(reader, "llama.context_length"),
+        "rms_norm_eps": float(f"{value(reader, f'{kind}.attention.layer_norm_rms_epsilon'):.6g}"),
+        "rope_parameters": _rope(reader, f"{kind}.rope.freq_base", 10_000.0),
+        "max_position_embeddings": value(reader, f"{kind}.context_length"),
         "tie_word_embeddings": tied,
         "attention_bias": False,
         "mlp_bias": False,
-        "bos_token_id": _optional(reader, "tokenizer.ggml.bos_token_id", None),
-        "eos_token_id": _optional(reader, "tokenizer.ggml.eos_token_id", None),
+        "bos_token_id": value(reader, "tokenizer.ggml.bos_token_id", None),
+        "eos_token_id": value(reader, "tokenizer.ggml.eos_token_id", None),
         # given one, transformers would zero that row of the embedding's gradient; nothing here pads
         "pad_token_id": None,
         "dtype": "float16",
     }
 
 
-def _expected(config: dict[str, Any]) -> set[str]:
+def _gemma3(reader: GGUFReader) -> dict[str, Any]:
+    """What no key says is the same in every Gemma 3 that has no scaled rope: blocks in windows turn
+    positions by a base of 10,000, and every sixth block sees everything."""
+    shared = _llama(reader, "gemma3")
+    head = value(reader, "gemma3.attention.key_length")
+    return {key: v for key, v in shared.items() if key not in ("hidden_act", "mlp_bias")} | {
+        "architectures": ["Gemma3ForCausalLM"],
+        "model_type": "gemma3_text",
+        "head_dim": head,
+        "query_pre_attn_scalar": head,
+        "hidden_activation": "gelu_pytorch_tanh",
+        "sliding_window": value(reader, "gemma3.attention.sliding_window"),
+        "layer_types": [
+            "full_attention" if layer % 6 == 5 else "sliding_attention"
+            for layer in range(shared["num_hidden_layers"])
+        ],
+        "rope_parameters": {
+            "full_attention": _rope(reader, "gemma3.rope.freq_base", 1_000_000.0),
+            "sliding_attention": _rope(reader, "gemma3.rope.freq_base_swa", 10_000.0),
+        },
+        "dtype": "float32",
+    }
+
+
+def _rope(reader: GGUFReader, key: str, base: float) -> dict[str, Any]:
+    return {"rope_type": "default", "rope_theta": float(value(reader, key, base))}
+
+
+_ALIKE = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+_FAMILIES = {
+    "llama": _Family(
+        config=_llama,
+        tokenizer=gguf_tokenizer.byte_level,
+        blocks=_ALIKE | {"ffn_norm": "post_attention_layernorm"},
+        numbers=np.float16,
+        interleaved=True,
+        norm_excess=0.0,
+    ),
+    "gemma3": _Family(
+        config=_gemma3,
+        tokenizer=gguf_tokenizer.pieces,
+        blocks=_ALIKE
+        | {
+            "attn_q_norm": "self_attn.q_norm",
+            "attn_k_norm": "self_attn.k_norm",
+            "post_attention_norm": "post_attention_layernorm",
+            "ffn_norm": "pre_feedforward_layernorm",
+            "post_ffw_norm": "post_feedforward_layernorm",
+        },
+        # A dequantised weight is a float16 scale times an integer: neither float16 nor bfloat16
+        # holds every one.
+        numbers=np.float32,
+        interleaved=False,
+        norm_excess=1.0,  # llama.cpp multiplies by the weight, transformers by 1 + the weight
+    ),
+}
+
+
+def _expected(family: _Family, config: dict[str, Any]) -> set[str]:
     blocks = {
         f"model.layers.{i}.{part}.weight"
         for i in range(config["num_hidden_layers"])
-        for part in _BLOCK.values()
+        for part in family.blocks.values()
     }
     tops = {
         f"{top}.weight"
@@ -203,7 +282,11 @@ def unpermute(w: Float[np.ndarray, "out d"], heads: int) -> Float[np.ndarray, "o
     return w.reshape(heads, out // heads // 2, 2, d).swapaxes(1, 2).reshape(out, d)
 
 
-def _weights(reader: GGUFReader, heads: int, kv_heads: int) -> tuple[dict[str, np.ndarray], str]:
+def _weights(
+    reader: GGUFReader, family: _Family, config: dict[str, Any]
+) -> tuple[dict[str, np.ndarray], str]:
+    """Every tensor by transformers' name, and what the quantisation is called."""
+    from gguf import LlamaFileType
     from gguf.quants import dequantize
 
     weights: dict[str, np.ndarray] = {}
@@ -213,7 +296,7 @@ def _weights(reader: GGUFReader, heads: int, kv_heads: int) -> tuple[dict[str, n
         part = stem.split(".")
         if (
             end != "weight"
-            or (len(part) == 3 and part[2] not in _BLOCK)
+            or (len(part) == 3 and part[2] not in family.blocks)
             or (len(part) != 3 and stem not in _TOP)
         ):
             if stem == "rope_freqs":
@@ -225,45 +308,20 @@ def _weights(reader: GGUFReader, heads: int, kv_heads: int) -> tuple[dict[str, n
             continue
         w = np.asarray(dequantize(tensor.data, tensor.tensor_type), np.float32)
         if len(part) == 3:
-            name = f"model.layers.{part[1]}.{_BLOCK[part[2]]}.weight"
+            name = f"model.layers.{part[1]}.{family.blocks[part[2]]}.weight"
             kinds[tensor.tensor_type.name] += w.ndim == 2
-            if part[2] in ("attn_q", "attn_k"):
-                w = unpermute(w, heads if part[2] == "attn_q" else kv_heads)
+            if family.interleaved and part[2] in ("attn_q", "attn_k"):
+                heads = "num_attention_heads" if part[2] == "attn_q" else "num_key_value_heads"
+                w = unpermute(w, config[heads])
         else:
             name = f"{_TOP[stem]}.weight"
         # a copy in every case: float32 tensors come as a read-only memory map of the file
         with np.errstate(
             over="ignore"
         ):  # what is too large for float16 is refused with what is no number
-            weights[name] = np.array(w, np.float32 if w.ndim == 1 else np.float16, order="C")
-    return weights, kinds.most_common(1)[0][0]
-
-
-def _tokenizer(reader: GGUFReader, path: Path) -> Any:
-    """Byte-level BPE. "smollm" splits digits one by one first, which the tokenizer that
-    transformers makes of it does not."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-
-    model, pre = (
-        _value(reader, "tokenizer.ggml.model"),
-        _optional(reader, "tokenizer.ggml.pre", "gpt-2"),
-    )
-    if model != "gpt2" or pre not in ("smollm", "gpt-2"):
-        raise ModelError(
-            f"{path} has tokenizer {model} with pre-tokenizer {pre}; only gpt2 with smollm or "
-            "gpt-2 can be converted"
-        )
-    tokens = _value(reader, "tokenizer.ggml.tokens")
-    types = _value(reader, "tokenizer.ggml.token_type")
-    merges = [tuple(m.split(" ")) for m in _value(reader, "tokenizer.ggml.merges")]
-    tokenizer = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate(tokens)}, merges=merges))
-    bytes_ = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    digits = pre_tokenizers.Digits(individual_digits=True)
-    tokenizer.pre_tokenizer = (
-        pre_tokenizers.Sequence([digits, bytes_]) if pre == "smollm" else bytes_
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(
-        [AddedToken(t, special=True) for t, k in zip(tokens, types, strict=True) if k == _CONTROL]
-    )
-    return tokenizer
+            weights[name] = (
+                np.array(w, family.numbers, order="C") if w.ndim > 1 else w - family.norm_excess
+            )
+    names = {kind.value: kind.name.partition("_")[2] for kind in LlamaFileType}
+    mix = names.get(value(reader, "general.file_type", None))  # of several kinds, such as Q4_K_M
+    return weights, mix or kinds.most_common(1)[0][0]

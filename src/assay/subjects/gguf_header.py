@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from assay.core import foreign
 from assay.core.errors import ModelError
 from assay.subjects.sizes import told_of_a_model
+
+if TYPE_CHECKING:
+    from gguf import GGUFReader
 
 MOST, LONGEST = 2_000_000, 2**20
 """Values, those in arrays among them, and tensors; bytes of a text. A vocabulary of 256,000 tokens
@@ -41,6 +44,13 @@ def check(path: Path) -> None:
             walk.skip(
                 8 * dims + 12
             )  # sizes, kind, offset: the reader compares them with what is there
+
+
+def value(reader: GGUFReader, key: str, *default: Any) -> Any:
+    """Give what the header says under a key, or the default. Raises: KeyError without either."""
+    if default and key not in reader.fields:
+        return default[0]
+    return reader.fields[key].contents()
 
 
 class _Walk:

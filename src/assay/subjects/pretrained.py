@@ -38,11 +38,11 @@ class _Stop(Exception):
 
 
 def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32") -> Pretrained:
-    """The model of "smollm2", of a local folder or of a hub's name that was fetched, ready to run.
+    """The model of a name, of a local folder or of a hub's name that was fetched, ready to run.
 
     Args:
-        name: "smollm2", a folder with config.json, tokenizer.json and *.safetensors, or
-            OWNER/NAME[@REVISION].
+        name: "smollm2", "gemma3-270m", a folder with config.json, tokenizer.json and
+            *.safetensors, or OWNER/NAME[@REVISION].
         device: such as "cpu" or "cuda:0".
         dtype: of weights and activations.
     Raises: ModelError when the model is absent, incomplete, damaged, larger than the memory that is

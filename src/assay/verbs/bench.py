@@ -143,7 +143,7 @@ def _makers(folder: Path) -> Iterator[tuple[str, Callable[[], Work]]]:
     yield f"ensemble of {TOYS} toys, {TOY_STEPS} steps", _toys
     yield from zip(FILES, (partial(_writing, folder), partial(_reading, folder)), strict=True)
     yield STARTING, lambda: _starting
-    if fetch.present() is not None:
+    if fetch.SMOLLM2.present() is not None:
         yield f"SmolLM2 to block {BLOCK}, {TOKENS} tokens", _forward
     for size in (small, large):
         for products, word in reversed(WORDS.items()):

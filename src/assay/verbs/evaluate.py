@@ -22,7 +22,7 @@ class Where:
     """What dictionaries are evaluated on."""
 
     model: str | None = None
-    """smollm2, a model's folder, or a hub's OWNER/NAME (assay fetch)."""
+    """smollm2, gemma3-270m, a model's folder, or a hub's OWNER/NAME (assay fetch)."""
     text: str | None = None
     """stdlib, docs (English prose), or a folder of text files."""
     acts: Path | None = None

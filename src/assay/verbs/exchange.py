@@ -54,7 +54,8 @@ class Real:
     acts: Path | None = None
     """A safetensors file with acts [rows, d], and target for a transcoder."""
     model: str | None = None
-    """smollm2, a model's folder, or a hub's OWNER/NAME (assay fetch), run on --text."""
+    """smollm2, gemma3-270m, a model's folder, or a hub's OWNER/NAME (assay fetch), run on
+    --text."""
     text: str | None = None
     """stdlib, docs (English prose), or a folder of text files."""
 

