@@ -417,7 +417,7 @@ CASES = {
         says="terms of use: https://ai.google.dev/gemma/terms; .*--accept-terms",
         env=(("ASSAY_CACHE", "cache"),),
     ),
-    "unknown model": case("fetch", "smollm3", says='"smollm2"'),
+    "unknown model": case("fetch", "smollm3", says="give smollm2"),
     "unknown subject": case("run", "gated-sae", "--set", "subject=gpt9", says="no model 'gpt9'"),
     "broken safetensors": case(
         "run",

