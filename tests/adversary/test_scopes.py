@@ -20,7 +20,7 @@ from assay.core import Arm, Claim, Experiment, Spec, grid
 from assay.core.errors import AssayError
 from assay.lab import catalogue, result
 from assay.lab.preset import Preset, override, scope
-from assay.subjects.fetch import MODEL
+from assay.subjects.fetch import SMOLLM2
 
 ENTRIES = [entry.name for entry in catalogue.entries()]
 NUMBERS = {
@@ -102,7 +102,7 @@ def alone(experiment: Experiment) -> Experiment:
 
 def numbers(sentence: str) -> list[float]:
     """All numbers of a sentence in digits and in words, but for those of a model's name."""
-    text = re.sub(rf"{re.escape(MODEL)}( \(4-bit( Q4_1)?\))?", "", sentence).lower()
+    text = re.sub(rf"{re.escape(SMOLLM2.model)}( \(4-bit( Q4_1)?\))?", "", sentence).lower()
     digits = re.findall(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?", text)
     words = [NUMBERS[word] for word in re.findall("[a-z]+", text) if word in NUMBERS]
     return [*(float(n.replace(",", "")) for n in digits), *words, *([1.0] * text.count("one-"))]
