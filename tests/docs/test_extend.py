@@ -138,7 +138,7 @@ HOUSE = [
 def test_an_entry_of_the_catalogue_is_its_file_its_test_its_record_and_its_page(
     tmp_path: Path,
 ) -> None:
-    """Nothing else is written by hand: lists and tables are made anew by their command."""
+    """Lists and tables are made anew by their command; no more is written by hand."""
     left_out = shutil.ignore_patterns("__pycache__")
     for folder in ("src", "tests", "docs", "records", "conformance", "benchmarks", "site"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=left_out)

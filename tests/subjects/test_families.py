@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import tiny_models
 from assay.core.errors import ModelError
@@ -136,7 +137,7 @@ def test_scales_and_heads_writes_are_what_the_stream_makes_of_them(subjects, kin
 def test_what_is_written_back_unchanged_changes_nothing_and_a_head_is_taken_out_at_each_site(
     subjects, kind
 ):
-    """The same head, by its z, by what it writes and, of its pattern, by attending to nothing."""
+    """Takes out one head by its z, by what it writes and by attending to nothing."""
     subject, site = subjects(kind), Site("resid_post", 1)
 
     def without(x, axis):
@@ -287,6 +288,24 @@ def test_a_model_that_does_not_pass_is_refused_where_it_breaks(kind, tmp_path):
     with pytest.raises(ModelError, match=why) as refused:
         load(str(folder))
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("positions", [1, 3])
+def test_a_model_that_reads_few_positions_opens(positions, tmp_path):
+    folder = tiny_models.make(tmp_path / "model", "gpt2", n_positions=positions)
+    tokens = TOKENS[:1, :positions]
+    subject = load(str(folder))
+    assert torch.equal(subject.run(tokens).logits, subject.model(input_ids=tokens).logits)
+
+
+def test_numbers_that_are_none_prove_nothing(tmp_path):
+    """Weights are finite, and what they make is not: squares of 1e30 pass float32."""
+    folder = tiny_models.make(tmp_path / "model", "llama")
+    weights = load_file(folder / "model.safetensors")
+    weights["model.layers.1.mlp.down_proj.weight"].fill_(3e38)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match="block 1 is not the stream before it"):
+        load(str(folder))
 
 
 def test_code_of_its_own_is_never_run(tmp_path):

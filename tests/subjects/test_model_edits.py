@@ -173,3 +173,8 @@ def test_blocks_before_the_first_edit_are_run_once_for_each_prompt(subject):
 def test_a_prompt_without_tokens_is_refused(subject, prompts):
     with pytest.raises(ModelError, match="every prompt must have a token"):
         batches.run_many(subject, prompts)
+
+
+def test_no_edits_at_all_are_refused(subject):
+    with pytest.raises(ModelError, match="there must be an edit"):
+        batches.run_many(subject, [[1, 2]], [])

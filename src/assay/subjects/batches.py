@@ -40,6 +40,8 @@ def run_many(
     """
     if not prompts or not all(len(prompt) for prompt in prompts):
         raise ModelError("every prompt must have a token, and there must be a prompt")
+    if not edits:
+        raise ModelError("there must be an edit; {} leaves the model as it is")
     for site in capture:
         model.folder.check(site)
     first = _first_block(edits)
