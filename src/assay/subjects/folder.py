@@ -108,6 +108,12 @@ class ModelFolder:
         """What Assay knows of models of this type: sizes, modules, sites."""
         return architecture_of(self.config)
 
+    @cached_property
+    def opening(self) -> tuple[int, ...]:
+        """What its text begins with where nobody says otherwise: the BOS token in families that
+        need it."""
+        return (bos_token(self),) if self.architecture.bos and "bos_token_id" in self.config else ()
+
     @property
     def layers(self) -> int:
         """Number of blocks."""

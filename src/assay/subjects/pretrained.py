@@ -262,6 +262,10 @@ class Pretrained:
         """The token ids of a text; no BOS."""
         return self.folder.tokenizer.encode(text)
 
+    def prompt(self, text: str) -> Int[torch.Tensor, "1 s"]:
+        """The tokens of a text as the model reads it: BOS first in families that need it."""
+        return torch.tensor([[*self.folder.opening, *self.encode(text)]], device=self.device)
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids."""
         return self.folder.tokenizer.decode(ids)

@@ -74,6 +74,8 @@ class Architecture:
     and MLP write, tried in this order when a model is opened."""
     promised: int = 0
     """Of such an architecture: how many numbers its weights have, in place of `stored`."""
+    bos: bool = False
+    """Whether their text begins with the BOS token where nobody says otherwise."""
     traits: tuple[str, ...] = ()
     """What such models do otherwise than Llama, each in a few words for whoever picks a site."""
 

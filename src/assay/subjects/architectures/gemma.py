@@ -21,7 +21,9 @@ GEMMA2 = Architecture(
         "ln2_scale": Scale("pre_feedforward_layernorm"),
         "mlp_out": returned_by("post_feedforward_layernorm"),
     },
+    bos=True,
     traits=(
+        "text begins with BOS",
         "embeddings times √d",
         "norms after attention and MLP as well: their writes are what these return",
         "logits capped by tanh, those of attention and the last",
@@ -32,7 +34,7 @@ GEMMA3 = replace(
     GEMMA2,
     name="gemma3_text",
     traits=(
-        *GEMMA2.traits[:2],
+        *GEMMA2.traits[:3],
         "queries and keys are normed",
         "five blocks of six attend to a window, and turn positions faster",
     ),
