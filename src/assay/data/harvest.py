@@ -49,7 +49,7 @@ class HarvestSpec(Spec):
     seed: PerRun[int] = 0
     """Seed of the choice and order of windows."""
     subject: str = "smollm2"
-    """The language model: "smollm2" or a local folder."""
+    """The language model: "smollm2", "gemma3-270m", a local folder or a hub's name."""
     site: str = "blocks.9.hook_resid_pre"
     """Where its activations are taken."""
     corpus: str = corpora.STDLIB
