@@ -14,11 +14,13 @@ from assay.cli.options import (
     AS_WRITTEN,
     HERE,
     NO_API,
+    OFFLINE,
     PLAIN,
     Api,
     Bare,
     Expected,
     Flat,
+    Network,
     Output,
     Place,
     Trust,
@@ -119,7 +121,10 @@ def evaluate(
     *dictionaries: Annotated[
         str,
         Parameter(
-            help="Files or folders of any known format, or stored runs such as gated-sae/showcase."
+            help=(
+                "Files or folders of any known format, stored runs such as gated-sae/showcase, or "
+                "names that `assay fetch` takes."
+            )
         ),
     ],
     on: Annotated[Where, Flat] = ON,
@@ -127,6 +132,7 @@ def evaluate(
     device: str = "cpu",
     batch: int | None = None,
     out: Path | None = None,
+    network: Network = OFFLINE,
     trust: Trust = AS_WRITTEN,
     place: Place = HERE,
 ) -> None:
@@ -148,6 +154,7 @@ def evaluate(
     """
     from assay.cli import evaluation
 
+    network.bring(place.json, on.model, *dictionaries)
     with trust.raised(), evaluation.Following() as bar:
         result = measured(
             dictionaries, on, how, place.root, device_here(device), batch, out, bar, bar.watch
@@ -170,6 +177,7 @@ def index(
     also: Annotated[tuple[str, ...], Bare] = (),
     reading: Annotated[Reading, Flat] = AS_READ,
     device: str = "cpu",
+    network: Network = OFFLINE,
     trust: Trust = AS_WRITTEN,
     place: Place = HERE,
 ) -> None:
@@ -194,6 +202,7 @@ def index(
     """
     from assay.cli import indexing
 
+    network.bring(place.json, model, dictionary, *also)
     with trust.raised(), indexing.Bars("index") as bars:
         result = indexed(
             dictionary,
@@ -224,6 +233,7 @@ def look(
     outlier: float = 6.0,
     device: str = "cpu",
     html: Path | None = None,
+    network: Network = OFFLINE,
     trust: Trust = AS_WRITTEN,
     place: Place = HERE,
 ) -> None:
@@ -264,6 +274,7 @@ def look(
     from assay.cli import look
     from assay.verbs.look import look as looked
 
+    network.bring(place.json, model, dictionary)
     with trust.raised():
         result = looked(
             text,
