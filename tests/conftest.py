@@ -144,6 +144,7 @@ def plain_bench():
 def hub(monkeypatch, tmp_path):
     """An empty hub, asked for in place of any other, and an empty cache."""
     import huggingface_hub
+    from huggingface_hub import constants
 
     from loopback_hub import LoopbackHub
 
@@ -151,9 +152,9 @@ def hub(monkeypatch, tmp_path):
         monkeypatch.setenv("HF_ENDPOINT", hub.address)
         monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
         monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_TELEMETRY", True)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
         huggingface_hub.close_session()
         yield hub
         huggingface_hub.close_session()

@@ -182,8 +182,9 @@ def test_what_is_fetched_of_a_moved_branch_moves_alone(hub, served, tmp_path):
     fetch()
     fetch(f"{REPOSITORY}:blocks.1/topk")
     old = load(NAME)
-    shutil.copytree(TESTS / "evaluation/saelens/jumprelu", served / PATH, dirs_exist_ok=True)
-    hub.serve(REPOSITORY, served)
+    later = shutil.copytree(served, tmp_path / "later")
+    shutil.copytree(TESTS / "evaluation/saelens/jumprelu", later / PATH, dirs_exist_ok=True)
+    hub.serve(REPOSITORY, later)
     assert equal(load(NAME), old)  # the hub's branch moved, what is here did not
     fetch()
     assert not equal(load(NAME), old)
@@ -395,22 +396,22 @@ def test_a_full_disk_keeps_nothing_half_written(hub, served, tmp_path, monkeypat
 def test_download_brings_model_and_dictionary_and_only_where_it_is_said(
     hub, served, tmp_path, capsys
 ):
-    """The saved model is as wide as the dictionary; a text of three files is enough."""
-    model = tiny_models.make(tmp_path / "model", "llama", bos_token_id=3)
-    hub.serve("some-lab/tiny-llama", model)
+    """Of `look`, which needs the least; the other two ask for the same first."""
+    hub.serve("some-lab/tiny", tiny_models.make(tmp_path / "model", "llama", bos_token_id=3))
     hub.serve(REPOSITORY, served)
-    (tmp_path / "texts").mkdir()
-    for i in range(8):
-        (tmp_path / f"texts/{i}.py").write_text(f"def add(a, b):\n    return a + {i}\n" * 4)
-    words = ["evaluate", NAME, "--model", "some-lab/tiny-llama", "--text", str(tmp_path / "texts")]
-    words += ["--tokens", "600", "--ablation-tokens", "200", "--root", str(tmp_path / "store")]
+    words = ["look", "def add(a, b): return a + b", "--dictionary", NAME]
+    words += ["--model", "some-lab/tiny", "--features", "1", "--root", str(tmp_path / "store")]
     assert main(words) == 2
     assert f"assay fetch {NAME}" in capsys.readouterr().err
     assert not hub.requests
     assert main([*words, "--download", "--json"]) == 0
     out, err = capsys.readouterr()
-    (entry,) = json.loads(out)["dictionaries"]
-    assert entry["name"] == PATH and err.count("are free in") == 2
+    assert json.loads(out)["dictionary"] == PATH and err.count("are free in") == 2
     asked = len(hub.requests)
     assert main([*words, "--download"]) == 0  # all is here: nothing is asked for
     assert len(hub.requests) == asked
+    other = f"{REPOSITORY}:blocks.1/topk"
+    for verb in (["evaluate", NAME, other, "--text", "stdlib"], ["index", NAME, "--also", other]):
+        capsys.readouterr()
+        assert main([*verb, "--model", "no-one/nothing", "--download"]) == 2
+        assert "has no repository 'no-one/nothing'" in capsys.readouterr().err
