@@ -10,17 +10,16 @@ from cyclopts import Parameter
 
 from assay.cli import printing
 from assay.cli.app import MEASURE, app
+from assay.cli.fetching import OFFLINE, Network
 from assay.cli.options import (
     AS_WRITTEN,
     HERE,
     NO_API,
-    OFFLINE,
     PLAIN,
     Api,
     Bare,
     Expected,
     Flat,
-    Network,
     Output,
     Place,
     Trust,

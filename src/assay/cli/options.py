@@ -23,7 +23,6 @@ from assay.lab.urls import is_url, url_of
 if TYPE_CHECKING:
     from assay.lab.lab import Lab
     from assay.lab.preset import Preset
-    from assay.verbs.fetch import Fetched
 
 Bare = Parameter(
     negative="", show_default=False
@@ -130,38 +129,6 @@ class Trust:
     def raised(self) -> AbstractContextManager[None]:
         """Read within these limits."""
         return foreign.limits(self.limits)
-
-
-def fetch(name: str, accept_terms: bool, as_json: bool) -> Fetched:
-    """Download a model or a dictionary under a bar; asks for terms of use where somebody can
-    answer."""
-    from assay.cli import printing
-    from assay.cli.bar import Bar
-    from assay.verbs import fetch as verb
-
-    with Bar("fetch", "MB") as bar:
-        return verb.fetch(
-            name,
-            progress=bar.say,
-            bar=lambda done, total: bar(done // 10**6, total // 10**6),
-            accept_terms=accept_terms or (not as_json and printing.accepted(verb.terms(name))),
-        )
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Network:
-    """Whether anything is downloaded."""
-
-    download: Annotated[bool, Bare] = False
-    """Fetch first what is named and not here, the model and dictionaries, as `assay fetch` does."""
-
-    def bring(self, as_json: bool, model: str | None, *dictionaries: str | None) -> None:
-        """Download what is absent, if that is wanted."""
-        from assay.verbs.fetch import absent
-
-        for name in absent(model, dictionaries) if self.download else ():
-            fetch(name, False, as_json)
 
 
 @Parameter(name="*")
@@ -285,14 +252,13 @@ def device_here(name: str) -> str:
     return name
 
 
-HERE, ANYWHERE, PLAIN, DEFAULT, CPU, AS_WRITTEN, OFFLINE, NO_API, BY_STDIO = (
+HERE, ANYWHERE, PLAIN, DEFAULT, CPU, AS_WRITTEN, NO_API, BY_STDIO = (
     Place(),
     Anywhere(),
     Output(),
     Choice(),
     Machine(),
     Trust(),
-    Network(),
     Api(),
     Agents(),
 )

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from assay.cli import options, printing
+from assay.cli import printing
 from assay.cli.app import FILES, UPKEEP, app
 from assay.cli.options import (
     ANYWHERE,
@@ -72,7 +72,9 @@ def fetch(
     assay fetch EleutherAI/pythia-160m@step3000
     assay fetch google/gemma-scope-2b-pt-res:layer_20/width_16k/average_l0_71
     """
-    fetched = options.fetch(model, accept_terms, output.json)
+    from assay.cli import fetching
+
+    fetched = fetching.fetch(model, accept_terms, output.json)
     printing.emit(fetched) if output.json else print(fetched.folder)
 
 
