@@ -86,7 +86,7 @@ def fetch(
     Raises: ModelError as for models; DataError for a name that the table or the repository does not
     have, with the nearest one, and for weights that are pickled alone.
     """
-    path, row = name.part, {}
+    path, row = name.part, dict[str, Any]()
     if not name.repository:
         name, path, row = _row(name)
 
@@ -94,13 +94,11 @@ def fetch(
         name: HubName, listed: Mapping[str, File]
     ) -> tuple[HubName, Sequence[File], Mapping[str, str]]:
         weights = PurePosixPath(_weights(name, path, listed))
-        beside = [p for p in map(str, read_with(weights)) if p in listed]
         note = {str(weights.with_name(ROW)): json.dumps(row | {"file": weights.name})}
-        return (
-            name if row else replace(name, part=str(weights)),
-            [listed[p] for p in (*beside, str(weights))],
-            note if row else {},
-        )
+        note = note if row else {}
+        beside = [p for p in map(str, read_with(weights)) if p in listed and p not in note]
+        kept = name if row else replace(name, part=str(weights))
+        return kept, [listed[p] for p in (*beside, str(weights))], note
 
     hub.fetch(name, None, progress, bar, choose)
     return find(replace(name, repository="") if row else name)
