@@ -140,6 +140,26 @@ def plain_bench():
     return PlainBench
 
 
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """An empty hub, asked for in place of any other, and an empty cache."""
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    from loopback_hub import LoopbackHub
+
+    with LoopbackHub() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+        huggingface_hub.close_session()
+        yield hub
+        huggingface_hub.close_session()
+
+
 @pytest.fixture(autouse=True)
 def unmeasured(monkeypatch, tmp_path_factory):
     """Plans of tests do not go by what `assay bench` found on the machine that runs them; what a

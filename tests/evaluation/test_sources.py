@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +14,11 @@ from safetensors.torch import save_file
 
 from assay.core.errors import DataError
 from assay.dictionaries.formats import load
-from assay.evaluation import evaluate
+from assay.evaluation import evaluate, sources
 from assay.evaluation.result import Evaluation
+from assay.lab.store import Store
+
+FORMATS = Path(__file__).parents[1] / "fixtures/formats"
 
 D, F = 8, 16
 
@@ -67,6 +71,44 @@ def test_a_place_that_only_the_path_names_is_part_of_it_and_the_rest_of_the_path
         shutil.copytree(first, tmp_path / place / "width_16/average_l0_4")
         entry = evaluate(tmp_path / place / "width_16/average_l0_4", **ask).dictionaries[0]
         assert entry["site"] == f"blocks.{site}.hook_resid_post" and entry["cached"] == cached
+
+
+READ = {
+    "llama_scope/residual/Llama3_1-8B-Base-L3R-8x": (
+        "",
+        "checkpoints/final.safetensors",
+        "hyperparams.json",
+    ),
+    "llama_scope/residual/Llama3_1-8B-Base-L3R-8x/checkpoints": (
+        "final.safetensors",
+        "final.safetensors",
+        "../hyperparams.json",
+    ),
+    "circuit_tracer/cross_layer/clt": (
+        "W_enc_3.safetensors",
+        "W_dec_3.safetensors",
+        "config.yaml",
+    ),
+    "saelens/checkpoint_topk_whitened": (
+        "sae_weights.safetensors",
+        "activation_whitening.safetensors",
+        "cfg.json",
+    ),
+}
+"""A dictionary's folder: what of it is named, and files that are read with that."""
+
+
+def test_every_file_that_is_read_is_part_of_what_a_dictionary_is(tmp_path):
+    """Otherwise a stored result would be shown for other weights."""
+    store = Store(tmp_path / "store")
+    for i, (folder, (named, *files)) in enumerate(READ.items()):
+        root = Path("llama_scope/residual") if "llama" in folder else Path(folder)
+        shutil.copytree(FORMATS / root, tmp_path / str(i))
+        dictionary = tmp_path / str(i) / Path(folder).relative_to(root)
+        for file in files:
+            before = sources.find([dictionary / named], store)[0].sha256
+            (dictionary / file).write_bytes((dictionary / file).read_bytes() + b" ")
+            assert sources.find([dictionary / named], store)[0].sha256 != before, (folder, file)
 
 
 def test_a_mistyped_path_gets_the_nearest_name_beside_it(tmp_path, ask):

@@ -14,7 +14,6 @@ import psutil
 import pytest
 import torch
 from huggingface_hub import hf_hub_download
-from loopback_hub import LoopbackHub, sha256
 from safetensors.numpy import load_file, save_file
 
 import tiny_models
@@ -27,6 +26,7 @@ from assay.data.names import model_in_words
 from assay.subjects import folder as models
 from assay.subjects import hub as hubs
 from assay.subjects import load, sizes
+from loopback_hub import sha256
 
 NAME = "some-lab/tiny-llama"
 
@@ -39,21 +39,6 @@ def tiny(tmp_path_factory):
 @pytest.fixture
 def folder(tiny, tmp_path):
     return shutil.copytree(tiny, tmp_path / "served")
-
-
-@pytest.fixture
-def hub(monkeypatch, tmp_path):
-    """An empty hub, asked for in place of any other, and an empty cache."""
-    with LoopbackHub() as hub:
-        monkeypatch.setenv("HF_ENDPOINT", hub.address)
-        monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_TELEMETRY", True)
-        huggingface_hub.close_session()
-        yield hub
-        huggingface_hub.close_session()
 
 
 def fetch(name=NAME, **rest):
@@ -281,7 +266,7 @@ def test_a_gated_an_absent_repository_and_an_absent_revision(hub, folder, tmp_pa
     hub.gated.add(NAME)
     refused(f"{NAME} is gated: accept its terms at {hub.address}/{NAME}, then hf auth login")
     refused(f"{NAME} has no revision 'nowhere'; {hub.address}/{NAME} lists them", f"{NAME}@nowhere")
-    refused(f"{hub.address} has no model 'no-one/nothing'", "no-one/nothing")
+    refused(f"{hub.address} has no repository 'no-one/nothing'", "no-one/nothing")
     assert not here(tmp_path)
     assert main(["fetch", NAME]) == 2
     assert "is gated" in capsys.readouterr().err

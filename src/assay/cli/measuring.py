@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from assay.cli import printing
 from assay.cli.app import MEASURE, app
+from assay.cli.fetching import OFFLINE, Network
 from assay.cli.options import (
     AS_WRITTEN,
     HERE,
@@ -119,7 +120,10 @@ def evaluate(
     *dictionaries: Annotated[
         str,
         Parameter(
-            help="Files or folders of any known format, or stored runs such as gated-sae/showcase."
+            help=(
+                "Files or folders of any known format, stored runs such as gated-sae/showcase, or "
+                "names that `assay fetch` takes."
+            )
         ),
     ],
     on: Annotated[Where, Flat] = ON,
@@ -127,6 +131,7 @@ def evaluate(
     device: str = "cpu",
     batch: int | None = None,
     out: Path | None = None,
+    network: Network = OFFLINE,
     trust: Trust = AS_WRITTEN,
     place: Place = HERE,
 ) -> None:
@@ -148,6 +153,7 @@ def evaluate(
     """
     from assay.cli import evaluation
 
+    network.bring(place.json, on.model, *dictionaries)
     with trust.raised(), evaluation.Following() as bar:
         result = measured(
             dictionaries, on, how, place.root, device_here(device), batch, out, bar, bar.watch
@@ -170,6 +176,7 @@ def index(
     also: Annotated[tuple[str, ...], Bare] = (),
     reading: Annotated[Reading, Flat] = AS_READ,
     device: str = "cpu",
+    network: Network = OFFLINE,
     trust: Trust = AS_WRITTEN,
     place: Place = HERE,
 ) -> None:
@@ -194,6 +201,7 @@ def index(
     """
     from assay.cli import indexing
 
+    network.bring(place.json, model, dictionary, *also)
     with trust.raised(), indexing.Bars("index") as bars:
         result = indexed(
             dictionary,
@@ -224,6 +232,7 @@ def look(
     outlier: float = 6.0,
     device: str = "cpu",
     html: Path | None = None,
+    network: Network = OFFLINE,
     trust: Trust = AS_WRITTEN,
     place: Place = HERE,
 ) -> None:
@@ -264,6 +273,7 @@ def look(
     from assay.cli import look
     from assay.verbs.look import look as looked
 
+    network.bring(place.json, model, dictionary)
     with trust.raised():
         result = looked(
             text,

@@ -46,7 +46,10 @@ def fetch(
     model: Annotated[
         str,
         Parameter(
-            help="smollm2, gemma3-270m, or a hub's OWNER/NAME, @REVISION after it where not main."
+            help=(
+                "smollm2, gemma3-270m, or a hub's OWNER/NAME, @REVISION after it where not main; "
+                "of a dictionary OWNER/NAME:PATH, or saelens:RELEASE:ID."
+            )
         ),
     ] = "smollm2",
     /,
@@ -54,7 +57,8 @@ def fetch(
     accept_terms: Annotated[bool, Bare] = False,
     output: Output = PLAIN,
 ) -> None:
-    """Download a model by its hash, once: SmolLM2, or safetensors of a hub (HF_ENDPOINT).
+    """Download a model or a dictionary by its hash, once: SmolLM2, or safetensors of a hub
+    (HF_ENDPOINT).
 
     Parameters
     ----------
@@ -66,19 +70,12 @@ def fetch(
     assay fetch smollm2
     assay fetch gemma3-270m --accept-terms
     assay fetch EleutherAI/pythia-160m@step3000
+    assay fetch google/gemma-scope-2b-pt-res:layer_20/width_16k/average_l0_71
     """
-    from assay.cli.bar import Bar
-    from assay.verbs.fetch import fetch as fetched
-    from assay.verbs.fetch import terms
+    from assay.cli import fetching
 
-    with Bar("fetch", "MB") as bar:
-        fetched_model = fetched(
-            model,
-            progress=bar.say,
-            bar=lambda done, total: bar(done // 10**6, total // 10**6),
-            accept_terms=accept_terms or (not output.json and printing.accepted(terms(model))),
-        )
-    printing.emit(fetched_model) if output.json else print(fetched_model.folder)
+    fetched = fetching.fetch(model, accept_terms, output.json)
+    printing.emit(fetched) if output.json else print(fetched.folder)
 
 
 @app.command(sort_key=10, group=UPKEEP)
@@ -129,7 +126,7 @@ def doctor(
         Ask claims instead, as recorded or stored: which average what they do not name, have
         controls that decide nothing, or may hold where nothing was learned.
     clean
-        Delete damaged runs, and what kills left behind.
+        Delete damaged runs, and what kills and broken downloads left behind.
     migrate
         Bring a store of an older version to how this one stores; whole or not at all, and nothing
         is lost.

@@ -1,4 +1,5 @@
-"""Cache: the folder in which models lie, and what was measured of this machine."""
+"""Cache: the folder in which models and published dictionaries lie, and what was measured of this
+machine."""
 
 from __future__ import annotations
 
@@ -12,5 +13,5 @@ def folder() -> Path:
 
 
 def hub(cache: Path | None = None) -> Path:
-    """Name the folder of models from a hub. Their branches move, so they are inputs of a run."""
+    """Name the folder of what comes from a hub. Branches move, so it is an input of a run."""
     return (cache or folder()) / "hub"

@@ -6,9 +6,9 @@ hash of all. A file that somebody's own code opens, with `open`, `np.load`, `tor
 A library that opens files outside of Python (safetensors' `load_file`, pyarrow) goes unseen, and so
 does what another process opens.
 
-No input is what belongs to Python, to installed packages, to the system, to Assay's cache (but a
-hub's model is one, since branches move) or to the store; nor the experiment's own files; nor what
-was written after the run began, by the run itself.
+No input is what belongs to Python, to installed packages, to the system, to Assay's cache (but
+what comes from a hub is one, since branches move) or to the store; nor the experiment's own files;
+nor what was written after the run began, by the run itself.
 """
 
 from __future__ import annotations

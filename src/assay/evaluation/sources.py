@@ -15,13 +15,12 @@ from assay.core import foreign, hashes
 from assay.core.errors import DataError, nearest, nearest_beside
 from assay.core.heavy import torch
 from assay.core.spec import canonical_json
+from assay.dictionaries import published
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats import sites
+from assay.dictionaries.formats.format import known, read_with
 from assay.dictionaries.formats.opening import load
 from assay.lab.store import PARAMS, Store, Stored
-
-_SETTINGS = ("cfg.json", "config.json", "activation_scaler.json")
-"""Files that peers' formats read beside the weights."""
 
 GENERIC = ("ae", "params", "sae", "sae_weights", "cfg")
 
@@ -102,6 +101,10 @@ def _locate_source(value: str | Path | Dictionary, place: int, store: Store) -> 
         return _run(_stored(path, store))
     if path.exists():
         return Source(_short(path), _of_path(path), lambda: _load(path))
+    if name := published.parse(str(value)):
+        file = published.find(name)
+        short = str(value).partition(":")[2]
+        return Source(short, _of_path(file), lambda: _load(file))
     return _run(stored(str(value), store))
 
 
@@ -126,17 +129,11 @@ def _of_path(path: Path) -> str:
     what names say of their place."""
     folder = path if path.is_dir() else foreign.regular(path, "a dictionary").absolute().parent
     if path.is_file() and path.suffix != ".json":
-        above = folder.parent / "config.json" if folder.name == "checkpoints" else path
-        files = [
-            path,
-            *(
-                p
-                for p in (*(folder / name for name in _SETTINGS), above)
-                if p.is_file() and p != path
-            ),
-        ]
+        files = [path, *(p for p in read_with(path.absolute()) if p.is_file())]
     else:
-        files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+        weights = [folder / name for format in known().values() for name in format.files]
+        visible = [p for p in folder.iterdir() if not p.name.startswith(".")]
+        files = sorted(p for p in {*visible, *weights} if p.is_file())
     if not files:
         raise DataError(
             f"{path} is an empty folder; expected a dictionary: a weights file, or a folder "

@@ -1,8 +1,9 @@
-"""Hub: language models by OWNER/NAME[@REVISION], downloaded by `assay fetch` alone, then opened
-without a network.
+"""Hub: language models by OWNER/NAME[@REVISION], and parts of repositories, downloaded when that is
+asked for alone, then opened without a network.
 
-A model lies in hub/OWNER--NAME/COMMIT of the model cache; refs/REVISION beside it names the commit
-that was fetched last, and passes `foreign`'s door, so a branch is an input of whoever opens it.
+A model lies in hub/OWNER--NAME/COMMIT of the model cache, a dictionary in
+hub/OWNER--NAME/dictionaries/PART/COMMIT; refs/REVISION beside it names the commit that was fetched
+last, and passes `foreign`'s door, so a branch is an input of whoever opens it.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from assay.core import cache as model_cache
 from assay.core import foreign
@@ -36,6 +37,9 @@ SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 _PART = r"[A-Za-z0-9](?:[\w.-]*\w)?"
 _NAME = re.compile(rf"({_PART}/{_PART})(?:@([\w./-]{{1,200}}))?", re.ASCII)
+SAELENS = "saelens:"
+"""Begins a name in SAELens' table, which says neither the repository nor the path."""
+_PARTS = "dictionaries"
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _LISTING = 64 * 2**20
 """Bytes of what a hub says about a repository."""
@@ -43,30 +47,37 @@ _LISTING = 64 * 2**20
 
 @dataclass(frozen=True)
 class HubName:
-    """A repository on a hub, and a branch, tag or commit of it.
+    """A repository on a hub, a branch, tag or commit of it, and which part is meant.
 
     Example:
         >>> from assay.subjects.hub import parse
         >>> parse("EleutherAI/pythia-160m@step3000")
-        HubName(repository='EleutherAI/pythia-160m', revision='step3000')
+        HubName(repository='EleutherAI/pythia-160m', revision='step3000', part='')
         >>> parse("./a-folder") is None
         True
     """
 
     repository: str
     revision: str = "main"
+    part: str = ""
+    """A dictionary, by its path in the repository or its name in SAELens' table; "": the model."""
 
     def __str__(self) -> str:
-        return self.repository + (f"@{self.revision}" if self.revision != "main" else "")
+        if self.part.startswith(SAELENS):
+            return self.part
+        revision = f"@{self.revision}" if self.revision != "main" else ""
+        return self.repository + revision + (f":{self.part}" if self.part else "")
 
-    def folder(self, cache: Path | None) -> Path:
+    def folder(self, cache: Path | None = None) -> Path:
         """Name the folder in which each commit of the repository has its own."""
-        owner, _, name = self.repository.partition("/")
-        return model_cache.hub(cache) / f"{owner}--{name}"
+        folder = model_cache.hub(cache) / self.repository.replace("/", "--")
+        return folder / _PARTS / quote(self.part, safe="") if self.part else folder
 
 
 @dataclass(frozen=True)
-class _File:
+class File:
+    """A file of a repository, as its hub lists it."""
+
     name: str
     size: int
     sha256: str
@@ -85,6 +96,12 @@ class _File:
             return hashlib.file_digest(file, lambda: start).hexdigest() == self.blob
 
 
+Choose = Callable[[HubName, Mapping[str, File]], tuple[HubName, Sequence[File], Mapping[str, str]]]
+"""From a name and the files of its repository by their paths: the name with its part as it is kept,
+the files that are wanted, small ones first, and texts that are to lie among them, by their
+paths."""
+
+
 def parse(text: str) -> HubName | None:
     """Take OWNER/NAME or OWNER/NAME@REVISION apart; None for anything else."""
     match = _NAME.fullmatch(text)
@@ -93,20 +110,44 @@ def parse(text: str) -> HubName | None:
     return HubName(match[1], match[2] or "main")
 
 
+def present(name: HubName, cache: Path | None = None) -> Path | None:
+    """Give the folder of what was fetched, None where it was not; no network."""
+    folder, commit = name.folder(cache), name.revision
+    if (ref := _ref(folder, name.revision)).is_file():
+        with told_of_a_model():
+            commit = foreign.read(ref, "a commit", 100).decode("ascii", "replace").strip()
+    return folder / commit if _COMMIT.fullmatch(commit) and (folder / commit).is_dir() else None
+
+
 def find(name: HubName, cache: Path | None = None) -> Path:
     """Give the folder of a model that was fetched; no network.
 
     Raises: ModelError where it was not, with what to type.
     """
-    folder, commit = name.folder(cache), name.revision
-    if (ref := _ref(folder, name.revision)).is_file():
-        with told_of_a_model():
-            commit = foreign.read(ref, "a commit", 100).decode("ascii", "replace").strip()
-    if not _COMMIT.fullmatch(commit) or not (folder / commit).is_dir():
-        raise ModelError(
-            f"no model '{name}' here: no folder, and not fetched; assay fetch {name} downloads it"
-        )
-    return folder / commit
+    if folder := present(name, cache):
+        return folder
+    raise ModelError(
+        f"no model '{name}' here: no folder, and not fetched; assay fetch {name} downloads it"
+    )
+
+
+def unfinished(cache: Path | None = None) -> Iterator[tuple[HubName, Path]]:
+    """Yield what was begun and never completed: its name at that commit, and its folder."""
+    hub = model_cache.hub(cache)
+    for folder in sorted([*hub.glob("*/*.partial"), *hub.glob(f"*/{_PARTS}/*/*.partial")]):
+        repository, *part = folder.relative_to(hub).parts[:-1]
+        name = repository.replace("--", "/", 1), folder.name.removesuffix(".partial")
+        yield HubName(*name, unquote(part[-1]) if part else ""), folder
+
+
+def remove_unfinished(cache: Path | None = None) -> list[Path]:
+    """Delete what was begun and never completed, but for what is being fetched now."""
+    removed = []
+    for _, folder in unfinished(cache):
+        with suppress(Timeout), FileLock(folder.parent / "fetch.lock", timeout=0):
+            shutil.rmtree(folder)
+            removed.append(folder)
+    return removed
 
 
 def fetch(
@@ -114,6 +155,7 @@ def fetch(
     cache: Path | None = None,
     progress: Callable[[str], None] = lambda line: None,
     bar: Callable[[int, int], None] = lambda completed, total: None,
+    choose: Choose | None = None,
 ) -> Path:
     """Download a model, or what is missing of it, and give its folder.
 
@@ -126,19 +168,25 @@ def fetch(
         cache: None: the model cache.
         progress: called with each line, sizes before anything is downloaded.
         bar: called with bytes that are here, and bytes in all.
+        choose: from the name and the files that the hub lists, what is wanted; None: a model's.
     Raises: ModelError, one line, without a network, a permission or room, and for a repository that
     Assay cannot open.
     """
-    place = name.folder(cache)
-    with _one_line(name, place):
+    with _one_line(name, model_cache.hub(cache)):
         commit, listed = _listing(name)
-        files = _choose(name, listed)
+        name, files, notes = (choose or _choose)(name, listed)
+        place = name.folder(cache)
+        with told_of_a_model():
+            for file in files:
+                foreign.within(file.size, foreign.LARGEST, f"{file.name} of {name}", "bytes")
         place.mkdir(parents=True, exist_ok=True)
         with FileLock(place / "fetch.lock"):
             folder = place / commit
-            noted = (folder / "assay.json").is_file()
-            if not noted or not all(file.holds(folder / file.name) for file in files):
-                _download(name, commit, files, folder, progress, bar)
+            whole = (folder / "assay.json").is_file() and all(
+                file.holds(folder / file.name) for file in files
+            )
+            if not whole or any(_text(folder / note) != text for note, text in notes.items()):
+                _download(name, commit, files, notes, folder, progress, bar)
             _write(_ref(place, name.revision), commit)
     progress(f"{name} is in {folder}")
     return folder
@@ -147,7 +195,8 @@ def fetch(
 def _download(
     name: HubName,
     commit: str,
-    files: Sequence[_File],
+    files: Sequence[File],
+    notes: Mapping[str, str],
     folder: Path,
     progress: Callable[[str], None],
     bar: Callable[[int, int], None],
@@ -161,15 +210,15 @@ def _download(
             if not file.holds(work / file.name):
                 (work / file.name).unlink(missing_ok=True)
     total, free = sum(file.size for file in files), shutil.disk_usage(folder.parent).free
-    present = sum(_size(work / file.name) for file in files)
+    arrived = sum(_size(work / file.name) for file in files)
     progress(
         f"{name}: {_mb(total)} in {len(files)} files, commit {commit[:12]}"
-        + (f", {_mb(present)} of them here" if present else "")
+        + (f", {_mb(arrived)} of them here" if arrived else "")
         + f"; {_mb(free)} are free in {folder.parent}"
     )
-    if free < total - present:
+    if free < total - arrived:
         raise ModelError(
-            f"fetching {name} needs {_mb(total - present)} in {folder.parent}, {_mb(free)} are "
+            f"fetching {name} needs {_mb(total - arrived)} in {folder.parent}, {_mb(free)} are "
             "free; make room or set ASSAY_CACHE"
         )
     work.mkdir(exist_ok=True)
@@ -177,10 +226,13 @@ def _download(
     for file in files:
         _receive(name, commit, file, work / file.name, partial(_add, bar, total, before))
         before += file.size
-        if file.name == "config.json":
+        if file.name == "config.json" and not name.part:
             _check(name, work / file.name)
+    for path, text in notes.items():
+        _write(work / path, text)
     note = {
         "name": name.repository,
+        **({"part": name.part} if name.part else {}),
         "revision": name.revision,
         "commit": commit,
         "sha256": {file.name: file.sha256 or _sha256(work / file.name) for file in files},
@@ -205,9 +257,10 @@ def _check(name: HubName, config: Path) -> None:
 
 
 def _receive(
-    name: HubName, commit: str, file: _File, path: Path, bar: Callable[[int], None]
+    name: HubName, commit: str, file: File, path: Path, bar: Callable[[int], None]
 ) -> None:
     """Bring one file, from where it broke off."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     begun = _size(path)
     if begun < file.size:
         headers = {"Range": f"bytes={begun}-"} if begun else {}
@@ -238,8 +291,8 @@ def _receive(
         )
 
 
-def _listing(name: HubName) -> tuple[str, dict[str, _File]]:
-    """The commit that a revision is now, and the files at the top of the repository."""
+def _listing(name: HubName) -> tuple[str, dict[str, File]]:
+    """The commit that a revision is now, and the files of the repository."""
     address = f"api/models/{name.repository}/revision/{quote(name.revision, safe='')}?blobs=true"
     with _get(address, {}) as response:
         text = b""
@@ -253,9 +306,9 @@ def _listing(name: HubName) -> tuple[str, dict[str, _File]]:
         for entry in answer["siblings"]:
             lfs = entry.get("lfs") or {}
             size = lfs.get("size", entry.get("size"))
-            if isinstance(size, int) and size > 0 and "/" not in entry["rfilename"]:
+            if isinstance(size, int) and size > 0:
                 hashed = str(lfs.get("sha256") or ""), str(entry.get("blobId") or "")
-                files[entry["rfilename"]] = _File(entry["rfilename"], size, *hashed)
+                files[entry["rfilename"]] = File(entry["rfilename"], size, *hashed)
         if not _COMMIT.fullmatch(commit):
             raise ValueError(commit)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -265,26 +318,24 @@ def _listing(name: HubName) -> tuple[str, dict[str, _File]]:
     return commit, files
 
 
-def _choose(name: HubName, listed: Mapping[str, _File]) -> list[_File]:
-    """What of a repository is needed, small files first. Raises: ModelError."""
+def _choose(
+    name: HubName, listed: Mapping[str, File]
+) -> tuple[HubName, list[File], Mapping[str, str]]:
+    """What of a repository is needed for its model. Raises: ModelError."""
     shards = [file for file in listed if SHARD.fullmatch(file)]
     index = f"{WEIGHTS}.index.json"
     weights = (
         [WEIGHTS] if WEIGHTS in listed else [index, *sorted(shards)] if index in listed else []
     )
     if len(weights) < 1 + (weights[:1] == [index]):
-        pickled = [file for file in sorted(listed) if file.endswith(PICKLED)]
+        pickled = [f for f in sorted(listed) if f.endswith(PICKLED) and "/" not in f]
         raise ModelError(
             f"{name} has no {WEIGHTS}"
             + (f", only {pickled[0]}, and Assay reads no pickled weights" if pickled else "")
         )
     if absent := [file for file in NEEDED if file not in listed]:
         raise ModelError(f"{name} has no {absent[0]}, which Assay needs")
-    files = [listed[f] for f in (*NEEDED, *OTHERS, *weights) if f in listed]
-    with told_of_a_model():
-        for file in files:
-            foreign.within(file.size, foreign.LARGEST, f"{file.name} of {name}", "bytes")
-    return files
+    return name, [listed[f] for f in (*NEEDED, *OTHERS, *weights) if f in listed], {}
 
 
 @contextmanager
@@ -332,7 +383,7 @@ def _one_line(name: HubName, place: Path) -> Iterator[None]:
         raise ModelError(_closed(name)) from error
     except errors.RepositoryNotFoundError as error:
         raise ModelError(
-            f"{_endpoint()} has no model {name.repository!r}, or only for those it knows: "
+            f"{_endpoint()} has no repository {name.repository!r}, or only for those it knows: "
             "hf auth login, or set HF_TOKEN"
         ) from error
     except errors.HfHubHTTPError as error:
@@ -369,10 +420,14 @@ def _ref(place: Path, revision: str) -> Path:
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
     partial.write_text(text)
     partial.replace(path)
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.is_file() else ""
 
 
 def _size(path: Path) -> int:

@@ -17,7 +17,7 @@ from assay.core.errors import AssayError
 from assay.lab import groups, health, migration
 from assay.lab.provenance import cores
 from assay.lab.store import Store, mend_header
-from assay.subjects import fetch
+from assay.subjects import fetch, hub
 
 NEEDED = 6 * 2**30  # bytes that `make demo` may take: environment, model, harvest, runs
 EXTRAS = ("", "train", "models")
@@ -139,13 +139,21 @@ def hardware() -> Iterator[Check]:
 
 
 def models() -> Iterator[Check]:
-    """Look which of the models with a name are in the model cache."""
+    """Look which of the models with a name are in the model cache, and which downloads broke."""
     for packaged in fetch.MODELS.values():
         if folder := packaged.present():
             yield Check("model", "well", f"{packaged.model} in {folder}")
         else:
             mend = f"{packaged.command} ({packaged.download_mb} MB)"
             yield Check("model", "missing", f"{packaged.model} is not here", mend)
+    for name, folder in hub.unfinished():
+        arrived = size(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
+        yield Check(
+            "download",
+            "missing",
+            f"{arrived} of {name} in {folder}",
+            f"assay fetch {name} goes on, assay doctor --clean deletes it",
+        )
 
 
 def disk(root: Path) -> Check:
@@ -235,7 +243,8 @@ def migrated(root: Path) -> list[str]:
 
 
 def cleaned(root: Path) -> list[str]:
-    """Remove what is damaged, and what kills left in the store's `tmp`; a line for each."""
+    """Remove what is damaged, what kills left in the store's `tmp`, and downloads that were broken
+    off; a line for each."""
     lines = (
         [f"wrote {root / 'store.json'} again, which could not be read"] if mend_header(root) else []
     )
@@ -243,6 +252,7 @@ def cleaned(root: Path) -> list[str]:
     for harm in list(health.harms(run_store)):
         harm.mend()
         lines.append(f"removed {'lines of ' * (harm.what == 'looks')}{harm.path} ({harm.why})")
+    lines += [f"removed {folder}, a download that broke off" for folder in hub.remove_unfinished()]
     freed = run_store.clean()
     return [*lines, f"freed {size(freed)} of leftovers in {root / 'tmp'}"]
 

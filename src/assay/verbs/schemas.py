@@ -81,7 +81,7 @@ VERBS: Mapping[str, Described] = MappingProxyType(
             ("exchange.export_dictionary", "dashboards.export_features", "bundle.export_bundle"),
             ("exchange.Exchanged", "dashboards.Shown", "bundle.Bundled"),
         ),
-        "fetch": Described("where a downloaded model lies", ("fetch.fetch",), ("fetch.Fetched",)),
+        "fetch": Described("where what was downloaded lies", ("fetch.fetch",), ("fetch.Fetched",)),
         "import": Described(
             "a dictionary of another library, tried and rewritten",
             ("exchange.import_dictionary",),

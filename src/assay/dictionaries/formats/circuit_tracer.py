@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from assay.core import foreign
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.coder import Coder, jumping
 from assay.dictionaries.formats.format import Format, Found
 from assay.dictionaries.formats.origin import UNKNOWN, described, placed
-from assay.dictionaries.formats.plain import safetensors
+from assay.dictionaries.formats.plain import safetensors, yaml_mapping
 from assay.dictionaries.formats.weights import Hints, Source, Weights
 from assay.dictionaries.nonlinearity import ReLU
 
@@ -133,21 +132,17 @@ def _config(path: Path) -> Mapping[str, Any]:
     DataError where they are no mapping."""
     if not path.is_file():
         return {}
-    import yaml
-
-    try:
-        values = yaml.safe_load(foreign.read(path, "a YAML file", _LONGEST))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise DataError(
-            f"{path} is not a readable YAML file ({str(error).splitlines()[0]})"
-        ) from error
-    if not isinstance(values, dict):
-        raise DataError(f"{path} must be a mapping of settings, got {type(values).__name__}")
+    values = yaml_mapping(path, _LONGEST)
     return {
         key: values[key] for key in ("model_name", *_HOOK_KEYS) if isinstance(values.get(key), str)
     }
 
 
 FORMAT = Format(
-    name="circuit-tracer", suffixes=(".safetensors",), fits=fits, open=open_file, read=read
+    name="circuit-tracer",
+    suffixes=(".safetensors",),
+    beside=(CONFIG, "W_dec_{number}.safetensors"),
+    fits=fits,
+    open=open_file,
+    read=read,
 )

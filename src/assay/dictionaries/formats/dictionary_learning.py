@@ -193,6 +193,7 @@ FORMAT = Format(
     name="dictionary-learning",
     suffixes=TORCH,
     files=(WEIGHTS,),
+    beside=(CONFIG,),
     fits=fits,
     open=open_file,
     read=read,

@@ -4,17 +4,19 @@ is found by being there."""
 from __future__ import annotations
 
 import pkgutil
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.weights import Hints, Source
 
+P = TypeVar("P", bound=PurePath)
 TORCH = (".pt", ".pth", ".bin", ".ckpt")
 """Endings of torch's own files."""
 
@@ -48,6 +50,9 @@ class Format:
     """Names of its weight files within a folder; (): they may be called anything."""
     settings: str = ""
     """The settings file by which its folder is known even where the weights are gone."""
+    beside: tuple[str, ...] = ()
+    """Names of the files that are read with the weights where they are there; {stem} stands for the
+    weight file's name, {number} for the digits at its end."""
     fits: Callable[[Found], bool] = _by_name_alone
     """Whether what a file holds says that it is of this format; asked before names are."""
     open: Callable[[Found], Source]
@@ -77,3 +82,15 @@ def known() -> Mapping[str, Format]:
             )
         }
     )
+
+
+def read_with(weights: P) -> list[P]:
+    """Name the files that some format reads with a weight file, where they are there: beside it,
+    and above a folder `checkpoints`."""
+    number = re.search(r"\d*$", weights.stem)
+    words = {"stem": weights.stem, "number": number[0] if number else ""}
+    folders = [weights.parent, *([weights.parent.parent] * (weights.parent.name == "checkpoints"))]
+    names = {name.format(**words) for format in known().values() for name in format.beside}
+    return [
+        path for folder in folders for name in sorted(names) if (path := folder / name) != weights
+    ]

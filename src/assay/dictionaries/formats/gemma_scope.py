@@ -105,6 +105,7 @@ FORMAT = Format(
     name="gemma-scope",
     suffixes=(".npz", ".safetensors"),
     files=(WEIGHTS, WEIGHTS_2),
+    beside=(CONFIG_2,),
     fits=fits,
     open=open_file,
     read=read,

@@ -62,4 +62,11 @@ def _settings_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}_cfg.json")
 
 
-FORMAT = Format(name="hook-z", suffixes=(".pt",), fits=fits, open=open_file, read=read)
+FORMAT = Format(
+    name="hook-z",
+    suffixes=(".pt",),
+    beside=("{stem}_cfg.json",),
+    fits=fits,
+    open=open_file,
+    read=read,
+)

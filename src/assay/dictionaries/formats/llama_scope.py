@@ -211,6 +211,7 @@ FORMAT = Format(
     suffixes=(".safetensors",),
     files=WEIGHTS,
     settings=SETTINGS,
+    beside=(SETTINGS, LATER),
     fits=fits,
     open=open_file,
     read=read,

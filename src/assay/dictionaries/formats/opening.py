@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from assay.core.errors import DataError, nearest, nearest_beside
+from assay.dictionaries import published
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.format import TORCH, Format, Found, known
 from assay.dictionaries.formats.pickles import read as read_pickle
@@ -27,7 +28,7 @@ def load(
     threshold: float | None = None,
 ) -> Dictionary:
     """The dictionary in a file or folder of SAELens, dictionary_learning, sparsify, OpenAI or Gemma
-    Scope, or one of ours.
+    Scope, or one of ours; or a published one by its name, once `assay fetch` has brought it.
 
     The format is told by names; `origin` of the result says which it was, the file's hash, and what
     was inferred and not read. The other arguments answer what a file leaves open, and are asked for
@@ -35,7 +36,9 @@ def load(
 
     Raises: DataError, one line, for a file of no known format, and for one that is broken,
     incomplete, or has two readings."""
-    path = Path(path)
+    name, path = published.parse(str(path)), Path(path)
+    if not path.exists() and name:
+        path = published.find(name)
     if not path.exists():
         raise DataError(
             f"{path} does not exist; "

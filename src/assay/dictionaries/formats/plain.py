@@ -1,5 +1,5 @@
 """Weight and settings files as plain tensors and values, each failure one line: safetensors, npz,
-JSON; and a file's hash."""
+JSON, YAML; and a file's hash."""
 
 from __future__ import annotations
 
@@ -72,6 +72,20 @@ def settings(path: Path) -> dict[str, Any]:
             f"{path} is missing; a dictionary of this format needs it beside its weights"
         )
     return foreign.json_object(path)
+
+
+def yaml_mapping(path: Path, longest: int = foreign.LONGEST) -> dict[Any, Any]:
+    """The mapping in a YAML file of at most so many bytes. Raises: DataError."""
+    import yaml
+
+    text = foreign.read(path, "a YAML file", longest)
+    try:  # the loader in C, where PyYAML has it, takes a tenth of the time
+        values = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise DataError(f"{path} is not a readable YAML file ({_line(error)})") from error
+    if not isinstance(values, dict):
+        raise DataError(f"{path} must be a mapping of settings, got {type(values).__name__}")
+    return values
 
 
 def sha256(path: Path) -> str:

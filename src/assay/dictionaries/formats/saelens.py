@@ -21,6 +21,11 @@ from assay.dictionaries.gates import Gated
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
 from assay.dictionaries.selection import AbsTopK, TopK
 
+SCALER, WHITENING = "activation_scaler.json", "activation_whitening.safetensors"
+ROW = "sae_lens.json"
+"""What SAELens' table of published dictionaries says of this one and the file itself does not:
+`config_overrides` and `norm_scaling_factor`. Lies beside what was fetched by a name of that
+table."""
 _KINDS = {
     "standard": "relu",
     "gated": "gated",
@@ -149,7 +154,15 @@ def read(source: Source, hints: Hints) -> Dictionary:
 def open_file(weight_file: Found) -> Source:
     """The weights, and the settings beside them."""
     folder = weight_file.path.parent
-    return Source(weight_file.path, weight_file.values, settings(folder / CONFIG), folder)
+    overrides = _row(folder).get("config_overrides") or {}
+    if not isinstance(overrides, dict):
+        raise DataError(f"{folder / ROW}: config_overrides must be an object, got {overrides!r}")
+    config = settings(folder / CONFIG) | overrides
+    return Source(weight_file.path, weight_file.values, config, folder)
+
+
+def _row(folder: Path) -> dict[str, Any]:
+    return settings(folder / ROW) if (folder / ROW).is_file() else {}
 
 
 def _config(path: Path, stored: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -213,11 +226,10 @@ def _folded(
         "batchtopk",
     )
     if config["normalize_activations"] == "covariance_whitening":
-        file = source.place / "activation_whitening.safetensors"
+        file = source.place / WHITENING
         if not file.exists():
             raise DataError(
-                f"{source.place}: its inputs were whitened, and "
-                "activation_whitening.safetensors is not beside it"
+                f"{source.place}: its inputs were whitened, and {WHITENING} is not beside it"
             )
         white = Weights(file, safetensors(file)[0], d_in=coder.W_enc.shape[0])
         mean, matrix, inverse = (
@@ -247,17 +259,19 @@ def _folded(
 
 
 def _scale(folder: Path, hints: Hints) -> float:
-    file = folder / "activation_scaler.json"
+    file = folder / SCALER
     value = (
         hints.scale
-        if hints.scale is not None or not file.exists()
+        if hints.scale is not None
         else settings(file).get("scaling_factor")
+        if file.exists()
+        else _row(folder).get("norm_scaling_factor")
     )
     if value is None:
         raise DataError(
             f"{folder}: its inputs were scaled by √d / mean‖x‖, and the factor is not in the "
             "file; give it with scale= (--scale), "
-            "or put activation_scaler.json beside it"
+            f"or put {SCALER} beside it"
         )
     if (
         isinstance(value, bool)
@@ -273,6 +287,7 @@ FORMAT = Format(
     suffixes=(".safetensors",),
     files=(WEIGHTS,),
     settings=CONFIG,
+    beside=(CONFIG, SCALER, WHITENING, ROW),
     open=open_file,
     read=read,
     prepare=prepare,

@@ -76,6 +76,7 @@ FORMAT = Format(
     suffixes=(".safetensors",),
     files=(WEIGHTS,),
     settings=CONFIG,
+    beside=(CONFIG,),
     open=open_file,
     read=read,
 )

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-LFS = (".safetensors", ".bin")
+LFS = (".safetensors", ".bin", ".npz", ".pt")
 
 
 class LoopbackHub:
@@ -56,7 +56,7 @@ class LoopbackHub:
 
     def serve(self, repository: str, folder: Path, *revisions: str) -> str:
         """Let these revisions be a commit with the folder's files; gives the commit."""
-        content = "".join(f"{p.name}{sha256(p)}" for p in sorted(folder.iterdir()))
+        content = "".join(f"{name}{sha256(folder / name)}" for name in _names(folder))
         commit = hashlib.sha1(content.encode()).hexdigest()
         for revision in (*(revisions or ("main",)), commit):
             self.revisions[repository, revision] = commit, folder
@@ -70,9 +70,14 @@ class LoopbackHub:
         if parts[:2] == ["api", "models"]:
             return self._list(request, "/".join(parts[2:4]), "/".join(parts[5:]) or "main")
         if parts[0] == "lfs":
-            folder = next(f for _, f in self.revisions.values() if (f / parts[2]).exists())
-            return self._send(request, folder / parts[2], cut=self.cut)
-        repository, revision, name = "/".join(parts[:2]), "/".join(parts[3:-1]), parts[-1]
+            paths = [folder / "/".join(parts[2:]) for _, folder in self.revisions.values()]
+            served = next(p for p in paths if p.exists() and sha256(p) == parts[1])
+            return self._send(request, served, cut=self.cut)
+        repository, rest = "/".join(parts[:2]), "/".join(parts[3:])
+        revision = next(
+            r for of, r in self.revisions if of == repository and rest.startswith(f"{r}/")
+        )
+        name = rest.removeprefix(f"{revision}/")
         if repository in self.gated:
             return _refuse(request, 401, "GatedRepo", "Access to this model is restricted.")
         commit, folder = self.revisions[repository, revision]
@@ -92,7 +97,7 @@ class LoopbackHub:
         if (repository, revision) not in self.revisions:
             return _refuse(request, 404, "RevisionNotFound", f"Invalid rev id: {revision}")
         commit, folder = self.revisions[repository, revision]
-        siblings = [_sibling(path) for path in sorted(folder.iterdir())]
+        siblings = [_sibling(folder, name) for name in _names(folder)]
         answer = {"id": repository, "sha": commit, "siblings": siblings}
         return _reply(request, 200, json.dumps(answer).encode())
 
@@ -134,9 +139,14 @@ def _refuse(request: BaseHTTPRequestHandler, status: int, code: str, message: st
     _reply(request, status, body, {"X-Error-Code": code, "X-Error-Message": message})
 
 
-def _sibling(path: Path) -> dict[str, object]:
+def _names(folder: Path) -> list[str]:
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def _sibling(folder: Path, name: str) -> dict[str, object]:
+    path = folder / name
     entry: dict[str, object] = {
-        "rfilename": path.name,
+        "rfilename": name,
         "size": path.stat().st_size,
         "blobId": _blob(path),
     }
