@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from assay.core.errors import ModelError
 from assay.core.heavy import torch
-from assay.subjects.pretrained import Pretrained, edited
+from assay.subjects.edits import by_row, edited
+from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import BEFORE, Site
 from assay.subjects.subject import Edit, Trace
 
@@ -65,7 +66,7 @@ def run_many(
         trace = model.run(
             tokens.repeat_interleave(len(edits), 0),
             capture=late,
-            edits=_by_row(edits, lengths),
+            edits=by_row([_own_positions(mapping, n) for n in lengths for mapping in edits]),
             logits=logits,
             start=start,
         )
@@ -88,21 +89,18 @@ def _block(site: Site) -> int:
     return site.layer
 
 
-def _by_row(edits: Sequence[Mapping[Site, Edit]], lengths: Sequence[int]) -> dict[Site, Edit]:
-    """One edit for each site: every row gets what its own edit makes of its own positions."""
+def _own_positions(mapping: Mapping[Site, Edit], length: int) -> dict[Site, Edit]:
+    """Edits of a row that was filled up: they see the prompt's own positions."""
 
-    def of(site: Site) -> Edit:
-        def edit(x: torch.Tensor) -> torch.Tensor:
-            for row, length in enumerate(lengths):
-                for e, mapping in enumerate(edits):
-                    if site in mapping:
-                        own = _own(site, x, row * len(edits) + e, length)
-                        own.copy_(edited(site, own, mapping[site]))
+    def of(site: Site, edit: Edit) -> Edit:
+        def change(x: torch.Tensor) -> torch.Tensor:
+            own = _own(site, x, 0, length)
+            own.copy_(edited(site, own, edit))
             return x
 
-        return edit
+        return change
 
-    return {site: of(site) for mapping in edits for site in mapping}
+    return {site: of(site, edit) for site, edit in mapping.items()}
 
 
 def _own(site: Site, x: torch.Tensor, row: int, length: int) -> torch.Tensor:

@@ -115,6 +115,12 @@ class ModelFolder:
         return (bos_token(self),) if self.architecture.bos and "bos_token_id" in self.config else ()
 
     @property
+    def ends(self) -> tuple[int, ...]:
+        """The tokens that end a text, by its config.json."""
+        end = self.config.get("eos_token_id")
+        return (end,) if isinstance(end, int) else tuple(map(int, end or ()))
+
+    @property
     def layers(self) -> int:
         """Number of blocks."""
         return sizes.read_sizes(self.config)["layers"]
