@@ -21,6 +21,18 @@ def subject(tmp_path_factory):
     return load(str(tiny_models.make(tmp_path_factory.mktemp("models") / "llama", "llama")))
 
 
+MORE = {
+    "mistral": {"sliding_window": 3},
+    "gemma2": {"sliding_window": 3, "head_dim": 8},
+    "gemma3_text": {"sliding_window": 3, "head_dim": 8, "query_pre_attn_scalar": 8},
+    "gpt_neox": {"num_key_value_heads": 4},
+    "gptj": {"rotary_dim": 4},
+    "mamba": {"state_size": 4},
+    "bloom": {"n_layer": 3, "n_head": 4},
+}
+
+
+SITE, VECTOR = "blocks.1.hook_resid_pre", torch.linspace(-2, 2, 24)
 WHERES = [None, 2, -1, [0, 3], slice(1, 4)]
 
 
@@ -155,6 +167,68 @@ def test_many_prompts_under_many_edits_are_each_as_if_run_alone(kind, rows, tmp_
                 torch.testing.assert_close(got.acts[site], x, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "gpt_neox", "gptj", "gemma3_text", "phi3"])
+def test_a_prefix_that_no_edit_touches_is_run_once_and_changes_nothing(kind, tmp_path):
+    """Under edits late in the prompts, at keys and patterns too, with tails of several lengths."""
+    subject = load(str(tiny_models.make(tmp_path / "model", kind, **MORE.get(kind, {}))))
+    header = [5, 17, 200, 3, 41, 41, 99, 8, 8, 1]
+    prompts = [[*header, *tail] for tail in ([250, 0, 8], [7], [77, 130], [250, 1, 2, 3])]
+    some = [
+        {},
+        edits.add(SITE, VECTOR, positions=-1),
+        edits.scale("blocks.0.attn.hook_rot_k", -1.0, positions=[10, -1], heads=1),
+        edits.zero("blocks.1.attn.hook_pattern", positions=slice(-1, None), heads=0),
+        edits.scale("hook_embed", 2.0, positions=slice(10, None)),
+    ]
+    entered = []
+    with subject.blocks[1].register_forward_pre_hook(lambda m, a: entered.append(a[0].shape[:2])):
+        many = batches.run_many(subject, prompts, some)
+    assert entered == [(1, 10), (20, 4)]
+    for p, prompt in enumerate(prompts):
+        for e, mapping in enumerate(some):
+            alone = subject.run(torch.tensor([prompt]), edits=mapping)
+            assert torch.equal(many[p][e].tokens, alone.tokens)
+            torch.testing.assert_close(many[p][e].logits, alone.logits, rtol=1e-4, atol=1e-4)
+
+
+def test_what_touches_a_prefix_forbids_to_share_it(subject):
+    """And what is captured in it, and what starts later anyway."""
+    prompts = [[5, 17, 200, 3, 41, n] for n in range(3)]
+    entered = []
+    with subject.blocks[0].register_forward_pre_hook(lambda m, a: entered.append(a[0].shape[:2])):
+        for options in (
+            {"edits": [edits.add(SITE, VECTOR, positions=0)]},
+            {"edits": [edits.add(SITE, VECTOR)]},
+            {"edits": [edits.add(SITE, VECTOR, positions=slice(-9, None))]},
+            {"edits": [{Site("resid_pre", 1): torch.clone}]},
+            {"capture": [Site("resid_pre", 1)]},
+            {"edits": [edits.add("ln_final.hook_normalized", VECTOR, positions=-1)], "rows": 1},
+        ):
+            batches.run_many(subject, prompts, **options)
+    assert {length for _, length in entered[:-4]} == {6}
+    assert entered[-4:] == [(1, 5), (1, 1), (1, 1), (1, 1)]
+
+
+def test_prompts_longer_than_the_context_are_refused_before_anything_is_run(subject):
+    def never(*_):
+        raise AssertionError("it ran")
+
+    with subject.blocks[0].register_forward_pre_hook(never):
+        for edit in ({}, edits.zero(SITE, positions=-1)):
+            with pytest.raises(ModelError, match="reads at most 64 positions, got 65"):
+                batches.run_many(subject, [[1, 2], [1] * 65], [edit])
+        with pytest.raises(ModelError, match="has 3 blocks"):
+            batches.run_many(
+                subject,
+                [[1, 2]],
+                [edits.zero(SITE), edits.zero("hook_embed") | {Site("z", 3): torch.clone}],
+            )
+    cache = batches.shared_cache()
+    subject.run(torch.ones(1, 60), cache=cache)
+    with pytest.raises(ModelError, match="at most 64 positions, got 5 and 60 in the cache"):
+        subject.run(torch.ones(1, 5), cache=cache)
+
+
 def test_blocks_before_the_first_edit_are_run_once_for_each_prompt(subject):
     entered = []
     hooks = [
@@ -176,7 +250,6 @@ def test_a_prompt_without_tokens_is_refused(subject, prompts):
         batches.run_many(subject, prompts)
 
 
-SITE, VECTOR = "blocks.1.hook_resid_pre", torch.linspace(-2, 2, 24)
 LATER = {  # positions → which of the tokens of a text with a prompt of seven are edited
     "all": (None, lambda n: True),
     "the prompt's last": (-1, lambda n: n == 6),
@@ -215,17 +288,6 @@ def test_what_is_written_under_an_edit_is_what_whole_passes_in_float64_write(sub
     assert subject.generate(TOKENS, edits=under, new=6) == text[:, 7:].tolist()
     for mine, theirs in zip(met, naive, strict=True):
         assert np.abs(mine.double().numpy() - theirs).max() < 2e-5 * np.abs(theirs).max()
-
-
-MORE = {
-    "mistral": {"sliding_window": 3},
-    "gemma2": {"sliding_window": 3, "head_dim": 8},
-    "gemma3_text": {"sliding_window": 3, "head_dim": 8, "query_pre_attn_scalar": 8},
-    "gpt_neox": {"num_key_value_heads": 4},
-    "gptj": {"rotary_dim": 4},
-    "mamba": {"state_size": 4},
-    "bloom": {"n_layer": 3, "n_head": 4},
-}
 
 
 @pytest.mark.parametrize("kind", [*MORE, "gpt2", "olmo2", "phi3", "qwen3", "stablelm"])

@@ -319,7 +319,8 @@ class Pretrained:
                 f"a cache holds what attention has read, and {self.folder.architecture.name} "
                 "has no attention; run all tokens"
             )
-        tokens = self._check(tokens, (*capture, *edits), first)
+        before = 0 if cache is None else int(cache.get_seq_length())
+        tokens = self._check(tokens, (*capture, *edits), first, before)
         if not logits and not capture:
             return Trace(tokens, {})
         acts: dict[Site, torch.Tensor] = {}
@@ -384,7 +385,7 @@ class Pretrained:
         """
         mappings = [edits] if isinstance(edits, Mapping) else [*edits]
         sites = [site for mapping in mappings for site in mapping]
-        text = self._check(tokens, sites, 0, new)
+        text = self._check(tokens, sites, 0, new, "new ones")
         (b, s), seeds = text.shape, [seed] * len(text) if isinstance(seed, int) else [*seed]
         if new < 1 or not 0 <= temperature < float("inf"):
             raise ModelError(
@@ -444,7 +445,12 @@ class Pretrained:
         return matrix - matrix.mean(0) if isinstance(norm, torch.nn.LayerNorm) else matrix
 
     def _check(
-        self, tokens: torch.Tensor, sites: Sequence[Site], first: int, new: int = 0
+        self,
+        tokens: torch.Tensor,
+        sites: Sequence[Site],
+        first: int,
+        more: int,
+        kind: str = "in the cache",
     ) -> torch.Tensor:
         tokens = torch.as_tensor(tokens, device=self.device).long()
         config = self.model.config
@@ -453,10 +459,10 @@ class Pretrained:
                 f"tokens must be [sequences, positions] and not empty, got {list(tokens.shape)}"
             )
         most = getattr(config, "max_position_embeddings", 2**31)  # Mamba has none
-        if tokens.shape[1] + new > most:
+        if tokens.shape[1] + more > most:
             raise ModelError(
                 f"{self.name} reads at most {most} positions, got {tokens.shape[1]}"
-                + (f" and {new} new ones" if new else "")
+                + (f" and {more} {kind}" if more else "")
             )
         if int(tokens.min()) < 0 or int(tokens.max()) >= config.vocab_size:
             raise ModelError(
