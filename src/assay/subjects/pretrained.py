@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -72,6 +73,7 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
                 dtype=getattr(torch, dtype),
                 local_files_only=True,
                 use_safetensors=True,
+                ignore_mismatched_sizes=True,  # told below
                 output_loading_info=True,
             )
         bad = next(
@@ -84,10 +86,8 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
                 input_ids=torch.zeros(1, 1, dtype=torch.long), use_cache=False
             ).last_hidden_state.isfinite()
     except Exception as error:  # whatever transformers meets in a folder that someone made
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"transformers cannot load {folder.path}: {first[:160]}; {folder.mend}"
-        ) from error
+        why = " ".join(str(error).split())[:160] or type(error).__name__
+        raise ModelError(f"transformers cannot load {folder.path}: {why}; {folder.mend}") from error
     finally:
         logging.set_verbosity(level)
         if bars:
@@ -97,11 +97,22 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
         raise ModelError(
             f"{bad} in {folder.path} has numbers that are NaN or infinite; {folder.mend}"
         )
+    for weight, held, claimed in sorted(loading_info["mismatched_keys"]):
+        raise ModelError(
+            f"cannot load {folder.path}: {weight} is {list(held)}, its config.json claims "
+            f"{list(claimed)}; {folder.mend}"
+        )
     if loading_info["missing_keys"]:  # transformers would fill them with random numbers
         raise ModelError(
             f"the weights in {folder.path} lack "
             f"{', '.join(sorted(loading_info['missing_keys'])[:3])}; {folder.mend}"
         )
+    for weight in sorted(loading_info["unexpected_keys"]):  # transformers would leave them out
+        if _is_of_a_block(weight, folder, shapes):
+            raise ModelError(
+                f"the weights in {folder.path} have {weight}, for which {folder.architecture.name} "
+                "has no place: its config.json is that of another model"
+            )
     model = model.eval().requires_grad_(False).to(device)
     if folder.architecture.open_up:
         folder.architecture.open_up(model)
@@ -115,6 +126,20 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
         else:
             return subject
     raise refusals[0]
+
+
+def _is_of_a_block(weight: str, folder: ModelFolder, shapes: Mapping[str, Sequence[int]]) -> bool:
+    """Whether a tensor that transformers has no use for is a weight of a block: no mask, which has
+    four axes, no number by itself, no turning frequencies, as older files hold them."""
+    architecture = folder.architecture
+    shape = shapes.get(weight, shapes.get(weight.removeprefix(architecture.prefix), ()))
+    block = re.search(rf"(?:^|\.){architecture.blocks}\.(\d+)\.", weight)
+    return (
+        block is not None
+        and int(block[1]) < folder.layers
+        and 0 < len(shape) < 4
+        and not weight.endswith("inv_freq")
+    )
 
 
 def prove(subject: Pretrained) -> None:
