@@ -100,13 +100,20 @@ def shared_cache() -> Any:
 
     class Shared(DynamicCache):
         def update(
-            self, keys: torch.Tensor, values: torch.Tensor, layer: int, *more: Any, **options: Any
+            self,
+            key_states: torch.Tensor,
+            value_states: torch.Tensor,
+            layer_idx: int,
+            *args: Any,
+            **kwargs: Any,
         ) -> tuple[torch.Tensor, torch.Tensor]:
-            if layer >= len(self.layers):
-                return super().update(keys, values, layer, *more, **options)
-            before = self.layers[layer].keys, self.layers[layer].values
-            both = zip(before, (keys, values), strict=True)
-            keys, values = (torch.cat([x.expand(len(y), -1, -1, -1), y], 2) for x, y in both)
+            if layer_idx >= len(self.layers):
+                return super().update(key_states, value_states, layer_idx, *args, **kwargs)
+            layer: Any = self.layers[layer_idx]
+            keys, values = (
+                torch.cat([before.expand(len(x), -1, -1, -1), x], 2)
+                for before, x in ((layer.keys, key_states), (layer.values, value_states))
+            )
             return keys, values
 
     return Shared()
