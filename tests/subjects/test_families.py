@@ -113,7 +113,7 @@ def test_scales_and_heads_writes_are_what_the_stream_makes_of_them(subjects, kin
     subject = subjects(kind)
     acts = subject.run(TOKENS, capture=subject.sites).acts
     for site, scale in acts.items():
-        if site.kind == "final_scale" or site.kind.endswith("_scale"):
+        if site.kind.endswith("_scale") and "post" not in site.kind:
             read = {"ln1_scale": "resid_pre", "ln2_scale": "resid_mid", "final_scale": "resid_post"}
             kind_read = read[site.kind]
             if Site(kind_read, 0) not in acts:
@@ -255,6 +255,26 @@ def test_a_block_in_sequence_has_a_stream_between(tmp_path):
         for kind in ("resid_pre", "attn_out", "resid_mid")
     )
     assert torch.equal(before + attention, mid)
+
+
+@pytest.mark.parametrize("kind", ["gemma2", "gemma3_text", "olmo2"])
+def test_norms_of_what_is_written_divide_by_its_root_mean_square(subjects, kind):
+    """Under TransformerLens' names; twice the scale halves what is added."""
+    subject = subjects(kind)
+    acts = subject.run(TOKENS, capture=subject.sites).acts
+    for layer in range(3):
+        down = subject.blocks[layer].mlp.down_proj.weight.double()
+        for half, wrote in (
+            ("1", acts[Site("result", layer)].double().sum(2)),
+            ("2", acts[Site("mlp_post", layer)].double() @ down.T),
+        ):
+            scale = Site.parse(f"blocks.{layer}.ln{half}_post.hook_scale")
+            mean_square = wrote.square().mean(-1, keepdim=True)
+            expected = (mean_square + subject.model.config.rms_norm_eps).sqrt()
+            torch.testing.assert_close(acts[scale].double(), expected, rtol=1e-5, atol=1e-6)
+            out = Site("attn_out" if half == "1" else "mlp_out", layer)
+            got = subject.run(TOKENS, edits={scale: lambda x: 2 * x}, capture=[out], logits=False)
+            torch.testing.assert_close(2 * got.acts[out], acts[out], rtol=1e-4, atol=1e-5)
 
 
 def test_a_site_that_a_family_lacks_says_why(subjects):

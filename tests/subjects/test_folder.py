@@ -4,7 +4,9 @@ them."""
 import json
 import shutil
 
+import numpy as np
 import pytest
+import torch
 
 import tiny_models
 from assay.core.errors import ModelError
@@ -40,6 +42,14 @@ def drop_tensor(folder):
     tensors = load_file(folder / "model.safetensors")
     del tensors["model.layers.1.mlp.up_proj.weight"]
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def change_tensors(folder, rename, **more):
+    from safetensors.numpy import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    renamed = {rename(name): weight for name, weight in tensors.items()} | more
+    save_file(renamed, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def infinite(folder):
@@ -134,6 +144,18 @@ BREAK = {
         "must name a file for each tensor in weight_map",
     ),
     "sizes that differ": (lambda f: config(f, intermediate_size=64), "cannot load"),
+    "pickled weights alone": (
+        lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"),
+        r"lacks \*\.safetensors; it has pytorch_model\.bin, and Assay reads no pickled weights",
+    ),
+    "a tensor of another name": (
+        lambda f: change_tensors(f, lambda name: name.replace("1.input_layernorm", "1.norm")),
+        r"lack model\.layers\.1\.input_layernorm\.weight; copy the folder again",
+    ),
+    "a setting of another kind": (
+        lambda f: config(f, rope_parameters="x"),
+        r"transformers cannot load .* field 'rope_parameters': TypeError",
+    ),
 }
 
 
@@ -145,6 +167,66 @@ def test_a_broken_folder_is_one_clear_line(folder, case):
         load(str(folder))
     assert "\n" not in str(caught.value)
     assert str(folder) in str(caught.value)
+
+
+MIXED = {
+    ("llama", "gpt2"): "lack embed_tokens.weight, which its config.json claims",
+    ("llama", "qwen2"): r"have .*self_attn\.k_proj\.bias, for which llama has no place: its config",
+    ("llama", "stablelm"): r"layernorm\.bias, for which llama has no place",
+    ("gemma2", "gemma3_text"): r"self_attn\.k_norm\.weight, for which gemma2 has no place",
+    ("qwen3", "gemma3_text"): r"feedforward_layernorm\.weight, for which qwen3 has no place",
+    ("stablelm", "phi3"): r"are [\d,]+ numbers, its config\.json claims",
+    ("stablelm", "qwen3"): r"self_attn\.k_proj\.weight is \[16, 24\], its config\.json claims",
+    ("mamba", "gpt2"): "lack embeddings.weight, which its config.json claims",
+}
+
+
+@pytest.mark.parametrize("kinds", MIXED, ids="-".join)
+def test_the_weights_of_another_family_are_one_line(kinds, tmp_path):
+    """Also those of a family that has all of ours and some more, which would be left out."""
+    ours, theirs = (
+        tiny_models.make(tmp_path / str(n), kind, **({"head_dim": 8} if kind in WIDE else {}))
+        for n, kind in enumerate(kinds)
+    )
+    shutil.copy(theirs / "model.safetensors", ours / "model.safetensors")
+    with pytest.raises(ModelError, match=MIXED[kinds]) as told:
+        load(str(ours))
+    assert "\n" not in str(told.value)
+
+
+WIDE = ("gemma2", "gemma3_text", "qwen3")
+
+
+def test_what_older_files_hold_besides_weights_is_passed_over(tmp_path):
+    masks = {
+        "attn.bias": np.ones((1, 1, 8, 8), np.float32),
+        "attn.masked_bias": np.array(-1e9, np.float32),
+        "attn.rotary_emb.inv_freq": np.ones(3, np.float32),
+    }
+    folder = tiny_models.make(tmp_path / "gpt2", "gpt2")
+    plain = load(str(folder)).run(torch.tensor([[1, 2, 3]])).logits
+    old = {f"transformer.h.0.{name}": mask for name, mask in masks.items()}
+    change_tensors(folder, str, **old)
+    assert torch.equal(load(str(folder)).run(torch.tensor([[1, 2, 3]])).logits, plain)
+
+
+def test_a_tokenizer_of_more_tokens_than_the_model_reads_is_one_line(folder, tmp_path):
+    """Tokens that were added to it later are no more than a name, as Gemma's of an image."""
+    from tokenizers import Tokenizer
+
+    path = folder / "tokenizer.json"
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.add_tokens(["<image>"])
+    tokenizer.save(str(path))
+    more = load(str(folder))
+    with pytest.raises(ModelError, match="tokens must be in 0 to 299, got 300 to 300"):
+        more.run(more.prompt("<image>"))
+    content = json.loads(path.read_text())
+    content["model"]["vocab"]["another"] = 301
+    path.write_text(json.dumps(content))
+    other = shutil.copytree(folder, tmp_path / "other")
+    with pytest.raises(ModelError, match=r"another model's tokenizer: it has 301 tokens.* 300$"):
+        load(str(other)).prompt("def")
 
 
 def test_a_broken_tokenizer_is_one_clear_line(folder):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ from jaxtyping import Float
 
 from assay.core.errors import ModelError
 from assay.core.heavy import torch
+from assay.subjects.batches import shared_cache
 from assay.subjects.pretrained import Pretrained
 
 BEFORE, AFTER = "<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n"
@@ -29,25 +29,21 @@ def yes_or_no(
     Formula: log Σ p(first word of the answer is a form of yes) − log Σ p(… of no)
     Raises: ModelError where the model's tokenizer has no such words as single tokens.
     """
-    from transformers import DynamicCache
-
     forms = [[ids[0] for ids in map(model.encode, words) if len(ids) == 1] for words in (YES, NO)]
     if not all(forms):
         raise ModelError(
             f"{model.name} has no single token for yes or for no, so its answer cannot be "
             "read off the first word"
         )
-    start = DynamicCache()
+    start = shared_cache()
     model.run(torch.tensor([model.encode(BEFORE + question + FORM)]), cache=start)
     log_odds = []
     for i in range(0, len(texts), batch):
         tails = [model.encode(text + AFTER) for text in texts[i : i + batch]]
         longest = max(map(len, tails))
         tokens = torch.tensor([tail + [0] * (longest - len(tail)) for tail in tails])
-        cache = copy.deepcopy(start)
-        cache.batch_repeat_interleave(len(tails))
         last = torch.tensor([len(tail) - 1 for tail in tails])
-        trace = model.run(tokens, cache=cache)
+        trace = model.run(tokens, cache=start)
         assert trace.final is not None and trace.head is not None
         with torch.no_grad():
             logits = trace.head(trace.final[torch.arange(len(tails)), last]).float()

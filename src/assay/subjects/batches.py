@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from assay.core.errors import ModelError
 from assay.core.heavy import torch
-from assay.subjects.pretrained import Pretrained, edited
+from assay.subjects.edits import Change, by_row, edited
+from assay.subjects.folder import most_tokens
+from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import BEFORE, Site
 from assay.subjects.subject import Edit, Trace
 
@@ -27,7 +32,8 @@ def run_many(
 
     Shorter prompts are filled up on the right, where nothing earlier looks; an edit sees the
     prompt's own positions alone. What lies before the first block that any edit touches is run once
-    for each prompt.
+    for each prompt; or, where that is less, what all prompts begin with and no edit touches is run
+    once, unless something is captured.
 
     Args:
         model: as `load` gives it.
@@ -42,9 +48,15 @@ def run_many(
         raise ModelError("every prompt must have a token, and there must be a prompt")
     if not edits:
         raise ModelError("there must be an edit; {} leaves the model as it is")
-    for site in capture:
+    if (longest := max(map(len, prompts))) > (most := most_tokens(model.folder)):
+        raise ModelError(f"{model.name} reads at most {most} positions, got {longest}")
+    for site in (*capture, *(site for mapping in edits for site in mapping)):
         model.folder.check(site)
-    first = _first_block(edits)
+    first, beginning, cache = _first_block(edits), None, None
+    prefix = _prefix(model, prompts, edits, first) if logits and not capture else 0
+    if prefix:
+        first, cache = 0, shared_cache()
+        beginning = model.run(torch.as_tensor([prompts[0][:prefix]]), cache=cache)
     early = [site for site in capture if first and _block(site) < first]
     late = [site for site in capture if site not in early]
     # Prompts of like lengths share a pass, so that little is filled up.
@@ -62,19 +74,88 @@ def run_many(
             stream = Site("resid_pre", first)
             clean = model.run(tokens, capture=[*early, stream], logits=False).acts
             start = (first, clean.pop(stream).repeat_interleave(len(edits), 0))
+        own = [_own_positions(edit, n, max(lengths)) for n in lengths for edit in edits]
         trace = model.run(
-            tokens.repeat_interleave(len(edits), 0),
+            tokens[:, prefix:].repeat_interleave(len(edits), 0),
             capture=late,
-            edits=_by_row(edits, lengths),
+            edits=by_row(own),
             logits=logits,
             start=start,
+            cache=cache,
         )
+        if beginning is not None:
+            trace = _joined(beginning, trace)
         for row, p in enumerate(some):
             shared = {site: _own(site, x, row, lengths[row]) for site, x in clean.items()}
             traces[p] = [
                 _one(trace, row * len(edits) + e, lengths[row], shared) for e in range(len(edits))
             ]
     return [traces[p] for p in range(len(prompts))]
+
+
+def shared_cache() -> Any:
+    """Make a cache for `Pretrained.run` that keeps the first pass alone: a prefix, one sequence,
+    from which later passes go on in any number of rows."""
+    from transformers import DynamicCache
+
+    class Shared(DynamicCache):
+        def update(
+            self,
+            key_states: torch.Tensor,
+            value_states: torch.Tensor,
+            layer_idx: int,
+            *args: Any,
+            **kwargs: Any,
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            if layer_idx >= len(self.layers):
+                return super().update(key_states, value_states, layer_idx, *args, **kwargs)
+            layer: Any = self.layers[layer_idx]
+            keys, values = (
+                torch.cat([before.expand(len(x), -1, -1, -1), x], 2)
+                for before, x in ((layer.keys, key_states), (layer.values, value_states))
+            )
+            return keys, values
+
+    return Shared()
+
+
+def _prefix(
+    model: Pretrained,
+    prompts: Sequence[Sequence[int]],
+    edits: Sequence[Mapping[Site, Edit]],
+    first: int,
+) -> int:
+    """How many tokens all prompts begin with and no edit touches; 0 where it costs more to run
+    all blocks on what follows than to start all prompts at block `first`."""
+    tokens = [tuple(map(int, prompt)) for prompt in prompts]
+    lengths, low, high = [len(t) for t in tokens], min(tokens), max(tokens)
+    common = next((n for n, (x, y) in enumerate(zip(low, high, strict=False)) if x != y), len(low))
+    changes = [edit for mapping in edits for edit in mapping.values()]
+    free = [_first_position(edit, n) for edit in changes for n in set(lengths)]
+    prefix = min(common, min(lengths) - 1, *free)
+    late = model.layers - first
+    plain = sum(lengths) * (first + len(edits) * late)
+    tails = len(edits) * (sum(lengths) - len(prompts) * prefix)
+    cached = "z" in model.folder.architecture.sites
+    return prefix if cached and (prefix + tails) * model.layers < plain else 0
+
+
+def _first_position(edit: Edit, length: int) -> int:
+    if not isinstance(edit, Change) or edit.positions is None:
+        return 0
+    try:
+        return int(np.arange(length)[edit.positions].min(initial=length))
+    except IndexError:  # which the run will tell
+        return 0
+
+
+def _joined(beginning: Trace, rest: Trace) -> Trace:
+    """The trace of whole sequences, of a prefix and what follows on it in each."""
+    assert beginning.final is not None and rest.final is not None
+    rows = len(rest.tokens)
+    tokens = torch.cat([beginning.tokens.expand(rows, -1), rest.tokens], 1)
+    final = torch.cat([beginning.final.expand(rows, -1, -1), rest.final], 1)
+    return Trace(tokens, {}, final, rest.head)
 
 
 def _first_block(edits: Sequence[Mapping[Site, Edit]]) -> int:
@@ -88,21 +169,24 @@ def _block(site: Site) -> int:
     return site.layer
 
 
-def _by_row(edits: Sequence[Mapping[Site, Edit]], lengths: Sequence[int]) -> dict[Site, Edit]:
-    """One edit for each site: every row gets what its own edit makes of its own positions."""
+def _own_positions(mapping: Mapping[Site, Edit], length: int, most: int) -> dict[Site, Edit]:
+    """Edits of a row that was filled up to `most` tokens: they see the prompt's own positions, and
+    zeros where a cache holds what is there."""
 
-    def of(site: Site) -> Edit:
-        def edit(x: torch.Tensor) -> torch.Tensor:
-            for row, length in enumerate(lengths):
-                for e, mapping in enumerate(edits):
-                    if site in mapping:
-                        own = _own(site, x, row * len(edits) + e, length)
-                        own.copy_(edited(site, own, mapping[site]))
+    def of(site: Site, edit: Edit) -> Edit:
+        axis = 2 if "q" in site.dims.split() else 1
+
+        def change(x: torch.Tensor) -> torch.Tensor:
+            before = most - x.shape[axis]
+            own = x[:, :, : length - before, :length] if axis == 2 else x[:, : length - before]
+            gap = own.new_zeros((*own.shape[:axis], before, *own.shape[axis + 1 :]))
+            new = edited(site, torch.cat([gap, own], axis), edit)
+            own.copy_(new.narrow(axis, before, length - before))
             return x
 
-        return edit
+        return change
 
-    return {site: of(site) for mapping in edits for site in mapping}
+    return {site: of(site, edit) for site, edit in mapping.items()}
 
 
 def _own(site: Site, x: torch.Tensor, row: int, length: int) -> torch.Tensor:

@@ -7,7 +7,9 @@ Each function gives a mapping for `Pretrained.run(edits=…)`; several are joine
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from jaxtyping import Float
@@ -158,7 +160,7 @@ def patch(
     Args:
         site: or its name.
         acts: of the other run's Trace, which captured the site; of one sequence or of as many.
-        positions: tokens, the same of both runs.
+        positions: tokens, the same of both runs; tokens that `generate` writes are none of them.
         heads: of a site that has them.
     Raises: ModelError where the other run did not capture the site.
     Example:
@@ -175,23 +177,102 @@ def patch(
             f"the other run did not capture {place}; it has {', '.join(map(str, acts)) or 'none'}"
         )
     index = _index(place, positions, heads)
-    return _edit(place, lambda x: acts[place][index].to(x), positions, heads)
+    change = Change(place, lambda x: acts[place][index].to(x), positions, heads, goes_on=False)
+    return {place: change}
 
 
 def _edit(
     site: Site | str, change: Callable[[torch.Tensor], torch.Tensor], positions: Where, heads: Where
 ) -> Edits:
     place = Site.parse(site) if isinstance(site, str) else site
-    index = _index(place, positions, heads)
+    _index(place, positions, heads)  # refused here, not in a run
+    return {place: Change(place, change, positions, heads)}
 
-    def edit(x: torch.Tensor) -> torch.Tensor:
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """An edit that knows where it acts."""
+
+    site: Site
+    change: Callable[[torch.Tensor], torch.Tensor]
+    """What is at the chosen positions and heads → what goes on there."""
+    positions: Where = None
+    heads: Where = None
+    goes_on: bool = True
+    """Whether it may act behind the prompt that it was written for."""
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Edit in place, and give it back."""
+        index = _index(self.site, self.positions, self.heads)
         try:
-            x[index] = change(x[index])
-        except (IndexError, RuntimeError) as error:
-            raise ModelError(f"the edit of {place}, {list(x.shape)}: {error}") from error
+            x[index] = self.change(x[index])
+        except (IndexError, RuntimeError, ValueError) as error:
+            raise ModelError(f"the edit of {self.site}, {list(x.shape)}: {error}") from error
         return x
 
-    return {place: edit}
+    def later(self, n: int, prompt: int) -> Edit | None:
+        """Give the edit of token n alone, behind a prompt of so many tokens; None where positions
+        end within the prompt."""
+        where = slice(None) if self.positions is None else self.positions
+        if not self.goes_on or not isinstance(where, slice) or where.stop is not None:
+            return None
+        start = where.start or 0
+        if n not in range(start + prompt if start < 0 else start, n + 1, where.step or 1):
+            return None
+        return dataclasses.replace(self, positions=None)
+
+
+def edited(site: Site, x: torch.Tensor, edit: Edit) -> torch.Tensor:
+    """Give what an edit makes of a site. Raises: ModelError where it has another shape."""
+    new = edit(x.clone())  # an edit may work in place, and x may be what another site captured
+    if new.shape != x.shape:
+        raise ModelError(
+            f"the edit of {site} must return {list(x.shape)}, returned {list(new.shape)}"
+        )
+    return new.to(x)
+
+
+def continued(edits: Mapping[Site, Edit], prompt: int, length: int) -> dict[Site, Edit]:
+    """Give edits as they act on a text of so many tokens that goes on behind its prompt.
+
+    An edit sees the prompt as in a run, then each later token by itself, if its positions have no
+    end. Of a text whose beginning a cache holds a site has the last tokens alone.
+    """
+
+    def of(site: Site, edit: Edit) -> Edit:
+        axis = 2 if "q" in site.dims.split() else 1
+
+        def change(x: torch.Tensor) -> torch.Tensor:
+            begin = length - x.shape[axis]  # 0 for keys, which come from the cache as well
+            if not begin:
+                part = x[:, :, :prompt, :prompt] if axis == 2 else x[:, :prompt]
+                part.copy_(edited(site, part, edit))
+            for n in range(max(begin, prompt), length):
+                later = edit.later(n, prompt) if isinstance(edit, Change) else edit
+                if later:
+                    part = x.narrow(axis, n - begin, 1)
+                    part.copy_(edited(site, part, later))
+            return x
+
+        return change
+
+    return {site: of(site, edit) for site, edit in edits.items()}
+
+
+def by_row(edits: Sequence[Mapping[Site, Edit]]) -> dict[Site, Edit]:
+    """Join edits of single sequences to those of a batch: each row is edited by its own."""
+
+    def of(site: Site) -> Edit:
+        def change(x: torch.Tensor) -> torch.Tensor:
+            for row, mapping in enumerate(edits):
+                if site in mapping:
+                    part = x[row : row + 1]
+                    part.copy_(edited(site, part, mapping[site]))
+            return x
+
+        return change
+
+    return {site: of(site) for mapping in edits for site in mapping}
 
 
 def _index(site: Site, positions: Where, heads: Where) -> tuple[slice | list, ...]:

@@ -48,7 +48,11 @@ def find(name: str) -> ModelFolder:
     lacking = [f for f in ("config.json", "tokenizer.json") if not (folder / f).is_file()]
     weights = tuple(sorted(folder.glob("*.safetensors")))
     if lacking or not weights:
-        raise ModelError(f"model folder {folder} lacks {', '.join(lacking or ['*.safetensors'])}")
+        pickled = not lacking and next(folder.glob("*.bin"), next(folder.glob("*.pt"), None))
+        raise ModelError(
+            f"model folder {folder} lacks {', '.join(lacking or ['*.safetensors'])}"
+            + (f"; it has {pickled.name}, and Assay reads no pickled weights" if pickled else "")
+        )
     config = _json(folder / "config.json")
     sizes.check(config, folder / "config.json")
     about = _json(folder / "assay.json") if (folder / "assay.json").exists() else {}
@@ -114,6 +118,12 @@ class ModelFolder:
         need it."""
         token = self.config.get("bos_token_id")
         return (token,) if self.architecture.bos and isinstance(token, int) else ()
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The tokens that end a text, by its config.json."""
+        end = self.config.get("eos_token_id")
+        return (end,) if isinstance(end, int) else tuple(map(int, end or ()))
 
     @property
     def layers(self) -> int:
@@ -233,12 +243,20 @@ class ModelFolder:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """The model's tokenizer. Raises: ModelError when tokenizer.json is damaged."""
+        """The model's tokenizer. Raises: ModelError when tokenizer.json is damaged, or of a model
+        with more tokens."""
         with told_of_a_model():
             path = foreign.regular(
                 (self.path / "tokenizer.json").absolute(), "a tokenizer", TOKENIZER
             )
-        return _tokenizer(path)
+        tokenizer, most = _tokenizer(path), sizes.read_sizes(self.config).get("v", 2**31)
+        # tokens that were added later need no embedding: Gemma's of an image has none
+        if (size := tokenizer.inner.get_vocab_size(with_added_tokens=False)) > most:
+            raise ModelError(
+                f"{path} is another model's tokenizer: it has {size:,} tokens, {self.name} "
+                f"reads {most:,}"
+            )
+        return tokenizer
 
     @cached_property
     def fingerprint(self) -> str:

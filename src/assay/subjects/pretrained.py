@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,8 +22,10 @@ from assay.core import inputs
 from assay.core.errors import ModelError
 from assay.core.heavy import torch
 from assay.subjects import fetch, sizes
+from assay.subjects.edits import by_row, continued, edited
 from assay.subjects.folder import ModelFolder, find, most_tokens
 from assay.subjects.places import Inside, Place, Scale, returned_by
+from assay.subjects.sampling import choose
 from assay.subjects.site import BEFORE, Site
 from assay.subjects.sizes import read_sizes
 from assay.subjects.subject import Edit, Start, Trace
@@ -70,6 +73,7 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
                 dtype=getattr(torch, dtype),
                 local_files_only=True,
                 use_safetensors=True,
+                ignore_mismatched_sizes=True,  # told below
                 output_loading_info=True,
             )
         bad = next(
@@ -82,10 +86,8 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
                 input_ids=torch.zeros(1, 1, dtype=torch.long), use_cache=False
             ).last_hidden_state.isfinite()
     except Exception as error:  # whatever transformers meets in a folder that someone made
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"transformers cannot load {folder.path}: {first[:160]}; {folder.mend}"
-        ) from error
+        why = " ".join(str(error).split())[:160] or type(error).__name__
+        raise ModelError(f"transformers cannot load {folder.path}: {why}; {folder.mend}") from error
     finally:
         logging.set_verbosity(level)
         if bars:
@@ -95,11 +97,22 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
         raise ModelError(
             f"{bad} in {folder.path} has numbers that are NaN or infinite; {folder.mend}"
         )
+    for weight, held, claimed in sorted(loading_info["mismatched_keys"]):
+        raise ModelError(
+            f"cannot load {folder.path}: {weight} is {list(held)}, its config.json claims "
+            f"{list(claimed)}; {folder.mend}"
+        )
     if loading_info["missing_keys"]:  # transformers would fill them with random numbers
         raise ModelError(
             f"the weights in {folder.path} lack "
             f"{', '.join(sorted(loading_info['missing_keys'])[:3])}; {folder.mend}"
         )
+    for weight in sorted(loading_info["unexpected_keys"]):  # transformers would leave them out
+        if _is_of_a_block(weight, folder, shapes):
+            raise ModelError(
+                f"the weights in {folder.path} have {weight}, for which {folder.architecture.name} "
+                "has no place: its config.json is that of another model"
+            )
     model = model.eval().requires_grad_(False).to(device)
     if folder.architecture.open_up:
         folder.architecture.open_up(model)
@@ -113,6 +126,20 @@ def load(name: str, device: str | torch.device = "cpu", dtype: DType = "float32"
         else:
             return subject
     raise refusals[0]
+
+
+def _is_of_a_block(weight: str, folder: ModelFolder, shapes: Mapping[str, Sequence[int]]) -> bool:
+    """Whether a tensor that transformers has no use for is a weight of a block: no mask, which has
+    four axes, no number by itself, no turning frequencies, as older files hold them."""
+    architecture = folder.architecture
+    shape = shapes.get(weight, shapes.get(weight.removeprefix(architecture.prefix), ()))
+    block = re.search(rf"(?:^|\.){architecture.blocks}\.(\d+)\.", weight)
+    return (
+        block is not None
+        and int(block[1]) < folder.layers
+        and 0 < len(shape) < 4
+        and not weight.endswith("inv_freq")
+    )
 
 
 def prove(subject: Pretrained) -> None:
@@ -317,7 +344,8 @@ class Pretrained:
                 f"a cache holds what attention has read, and {self.folder.architecture.name} "
                 "has no attention; run all tokens"
             )
-        tokens = self._check(tokens, (*capture, *edits), first)
+        before = 0 if cache is None else int(cache.get_seq_length())
+        tokens = self._check(tokens, (*capture, *edits), first, before)
         if not logits and not capture:
             return Trace(tokens, {})
         acts: dict[Site, torch.Tensor] = {}
@@ -353,6 +381,67 @@ class Pretrained:
             tokens, acts, final.to(dtype), self.head
         )  # Mamba's stream is float32 whatever its weights are
 
+    def generate(
+        self,
+        tokens: Int[torch.Tensor, "b s"],
+        *,
+        edits: Mapping[Site, Edit] | Sequence[Mapping[Site, Edit]] = {},
+        new: int = 20,
+        temperature: float = 0.0,
+        seed: int | Sequence[int] = 0,
+    ) -> list[list[int]]:
+        """Write on behind each sequence; the ids of what is new, up to the token that ends a text.
+
+        Positions of an edit are those of the prompt: -1 is its last token, and nothing new is
+        edited there. Where they have no end, as None and slice(-1, None), each new token is edited
+        as well; a function of your own sees the prompt, then each new token by itself. Keys and
+        values are kept, so that each token is run once; of a model without attention the whole text
+        is run for each.
+
+        Args:
+            tokens: ids of the prompts, [b, s].
+            edits: as for `run`, or as many as there are prompts: each has its own.
+            new: how many tokens at most.
+            temperature: 0 takes the most probable token; else one is drawn from softmax(logits /
+                temperature).
+            seed: of what is drawn, which depends on it and the step alone; or one for each prompt.
+        Raises: ModelError for prompts that with the new tokens are longer than the model reads,
+        impossible numbers, and as `run`.
+        """
+        mappings = [edits] if isinstance(edits, Mapping) else [*edits]
+        sites = [site for mapping in mappings for site in mapping]
+        text = self._check(tokens, sites, 0, new, "new ones")
+        (b, s), seeds = text.shape, [seed] * len(text) if isinstance(seed, int) else [*seed]
+        if new < 1 or not 0 <= temperature < float("inf"):
+            raise ModelError(
+                f"new must be at least 1 and temperature at least 0, got {new} and {temperature:g}"
+            )
+        if len(seeds) != b or (len(mappings) != b and not isinstance(edits, Mapping)):
+            raise ModelError(
+                f"{b} prompts need as many seeds and edits, or one for all; got {len(seeds)} and "
+                f"{len(mappings)}"
+            )
+        from transformers import DynamicCache
+
+        cache = DynamicCache() if "z" in self.folder.architecture.sites else None
+        unread, ends = text, torch.tensor(self.folder.ends, device=text.device, dtype=torch.long)
+        for step in range(new):
+            acting = [continued(mapping, s, s + step) for mapping in mappings]
+            trace = self.run(
+                unread, edits=acting[0] if len(acting) == 1 else by_row(acting), cache=cache
+            )
+            assert trace.final is not None and trace.head is not None
+            chosen = choose(trace.head(trace.final[:, -1]), temperature, seeds, step)[:, None]
+            text = torch.cat([text, chosen], 1)
+            unread = text if cache is None else chosen
+            if torch.isin(text[:, s:], ends).any(1).all():
+                break
+        written = [row.tolist() for row in text[:, s:]]
+        lengths = [
+            next((n + 1 for n, t in enumerate(w) if t in self.folder.ends), len(w)) for w in written
+        ]
+        return [w[:n] for w, n in zip(written, lengths, strict=True)]
+
     def losses(
         self,
         tokens: Int[torch.Tensor, "b s"],
@@ -380,17 +469,26 @@ class Pretrained:
         matrix = self.model.get_output_embeddings().weight.detach().float().T * self.gain[:, None]
         return matrix - matrix.mean(0) if isinstance(norm, torch.nn.LayerNorm) else matrix
 
-    def _check(self, tokens: torch.Tensor, sites: Sequence[Site], first: int) -> torch.Tensor:
+    def _check(
+        self,
+        tokens: torch.Tensor,
+        sites: Sequence[Site],
+        first: int,
+        more: int,
+        kind: str = "in the cache",
+    ) -> torch.Tensor:
         tokens = torch.as_tensor(tokens, device=self.device).long()
         config = self.model.config
         if tokens.ndim != 2 or not tokens.numel():
             raise ModelError(
                 f"tokens must be [sequences, positions] and not empty, got {list(tokens.shape)}"
             )
-        if tokens.shape[1] > (
-            most := getattr(config, "max_position_embeddings", 2**31)
-        ):  # Mamba has none
-            raise ModelError(f"{self.name} reads at most {most} positions, got {tokens.shape[1]}")
+        most = getattr(config, "max_position_embeddings", 2**31)  # Mamba has none
+        if tokens.shape[1] + more > most:
+            raise ModelError(
+                f"{self.name} reads at most {most} positions, got {tokens.shape[1]}"
+                + (f" and {more} {kind}" if more else "")
+            )
         if int(tokens.min()) < 0 or int(tokens.max()) >= config.vocab_size:
             raise ModelError(
                 f"tokens must be in 0 to {config.vocab_size - 1}, got {int(tokens.min())} to "
@@ -466,16 +564,6 @@ def _passed(block: torch.nn.Module) -> torch.nn.Module:
 
 _TUPLES = ("GPTJBlock",)
 """Blocks that return their attention beside the stream."""
-
-
-def edited(site: Site, x: torch.Tensor, edit: Edit) -> torch.Tensor:
-    """Give what an edit makes of a site. Raises: ModelError where it has another shape."""
-    new = edit(x.clone())  # an edit may work in place, and x may be what another site captured
-    if new.shape != x.shape:
-        raise ModelError(
-            f"the edit of {site} must return {list(x.shape)}, returned {list(new.shape)}"
-        )
-    return new.to(x)
 
 
 def fast_dtype(cache: Path | None = None) -> DType:

@@ -67,10 +67,8 @@ def _by_structure(text: str) -> Architecture:
         with torch.device("meta"):  # modules without weights: whatever the size, no memory
             model: Any = transformers.AutoModelForCausalLM.from_config(settings)
     except Exception as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(
-            f"transformers builds no decoder from its config.json ({first[:120]})"
-        ) from error
+        why = " ".join(str(error).split())[:120] or type(error).__name__
+        raise ModelError(f"transformers builds no decoder from its config.json ({why})") from error
     base, d = model.base_model, settings.hidden_size
     lists = [
         (name, child)

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
-from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.measuring.ablation import nats
 from assay.dictionaries.measuring.positions import select_positions
 from assay.features.live.edits import Change, changed_part, check_changes, features_of
 from assay.features.live.reader import Reader
+from assay.subjects.sampling import choose
 from assay.subjects.site import Site
 from assay.subjects.subject import Edit
 
@@ -112,7 +110,7 @@ def steer(
         new,
         temperature,
         seed,
-        frozenset(_ends(reader) if stop is None else stop),
+        frozenset(reader.subject.folder.ends if stop is None else stop),
     )
 
 
@@ -147,8 +145,7 @@ def _steps(
                 )[1]
             ),
         )
-        noise = _noise(seed, index, logits) if temperature else 0.0
-        chosen = [int((logits[row] / (temperature or 1.0) + noise).argmax()) for row in (2, 0)]
+        chosen = choose(logits[[2, 0]], temperature, [seed, seed], index).tolist()
         for i, text in enumerate((before, after)):
             if not ended[i]:
                 text.append(chosen[i])
@@ -204,16 +201,3 @@ def _edits(
         if reader.reads == reader.target
         else {reader.reads: remember, reader.target: put}
     )
-
-
-def _noise(seed: int, index: int, like: Float[torch.Tensor, "r v"]) -> Float[torch.Tensor, "v"]:
-    """Gumbel noise: the largest of logits/T + noise is a draw from softmax(logits/T)."""
-    uniforms = rng.uniform(np.array([seed]), "steer.token", index, (like.shape[-1],))[0].astype(
-        np.float64
-    )
-    return torch.from_numpy(-np.log(-np.log(np.maximum(uniforms, 1e-300)))).float().to(like.device)
-
-
-def _ends(reader: Reader) -> list[int]:
-    end: Any = reader.subject.folder.config.get("eos_token_id")
-    return [end] if isinstance(end, int) else [int(e) for e in end or ()]

@@ -26,6 +26,7 @@ __all__ = [
     "Scale",
     "attention",
     "known",
+    "post_norms",
     "read_by",
     "returned_by",
 ]
@@ -99,6 +100,26 @@ def attention(module: str) -> dict[str, Place]:
     """Place the four steps within an attention."""
     steps = ("rot_q", "rot_k", "attn_scores", "pattern")
     return {step: Inside(module, step) for step in steps}
+
+
+POST_SCALES = {
+    "ln1_post_scale": ("ln1_post.hook_scale", "b s 1"),
+    "ln2_post_scale": ("ln2_post.hook_scale", "b s 1"),
+}
+"""Kinds that only those have who norm what attention and MLP write."""
+
+
+def post_norms(sites: Mapping[str, Place]) -> dict[str, Place]:
+    """Place, among other sites, what the norms behind attention and MLP divide by and return."""
+    norms = {"attn_out": "post_attention_layernorm", "mlp_out": "post_feedforward_layernorm"}
+    places: dict[str, Place] = {}
+    for kind, place in sites.items():
+        if kind in norms:
+            scale = "ln1_post_scale" if kind == "attn_out" else "ln2_post_scale"
+            places |= {scale: Scale(norms[kind]), kind: returned_by(norms[kind])}
+        else:
+            places[kind] = place
+    return places
 
 
 @cache

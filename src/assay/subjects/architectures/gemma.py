@@ -3,7 +3,7 @@ embeddings are scaled by √d, and norms multiply by 1 + their weight."""
 
 from dataclasses import replace
 
-from assay.subjects.architectures import Architecture, Scale, read_by, returned_by
+from assay.subjects.architectures import POST_SCALES, Architecture, Scale, post_norms, read_by
 from assay.subjects.architectures.llama import LLAMA
 
 GEMMA2 = Architecture(
@@ -15,12 +15,11 @@ GEMMA2 = Architecture(
     blocks="layers",
     final_norm="norm",
     sites={
-        **LLAMA.sites,
-        "attn_out": returned_by("post_attention_layernorm"),
+        **post_norms(LLAMA.sites),
         "resid_mid": read_by("pre_feedforward_layernorm", shared=True),
         "ln2_scale": Scale("pre_feedforward_layernorm"),
-        "mlp_out": returned_by("post_feedforward_layernorm"),
     },
+    kinds=POST_SCALES,
     bos=True,
     traits=(
         "text begins with BOS",

@@ -9,10 +9,12 @@ from dataclasses import replace
 
 from assay.core.heavy import torch
 from assay.subjects.architectures import (
+    POST_SCALES,
     Architecture,
     Result,
     Scale,
     attention,
+    post_norms,
     read_by,
     returned_by,
 )
@@ -80,13 +82,14 @@ OLMO2 = replace(
     MISTRAL,
     name="olmo2",
     sites={
-        **{kind: place for kind, place in LLAMA.sites.items() if not kind.endswith("_scale")},
-        "attn_out": returned_by("post_attention_layernorm"),
+        **post_norms({k: place for k, place in LLAMA.sites.items() if not k.endswith("_scale")}),
         "resid_mid": read_by("mlp", shared=True),
-        "mlp_out": returned_by("post_feedforward_layernorm"),
     },
+    kinds=POST_SCALES,
     absent=dict.fromkeys(
-        ("ln1_scale", "ln2_scale"), "attention and MLP read the stream itself, no norm of it"
+        ("ln1_scale", "ln2_scale"),
+        "attention and MLP read the stream itself, and what they write is normed: ln1_post, "
+        "ln2_post",
     ),
     traits=(
         "norms after attention and MLP, none before: their writes are what the norms return",
