@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from assay.core import stats  # noqa: F401
     from assay.core.bench import Bench  # noqa: F401
     from assay.core.claims import Claim, Exact, Finding, Gate, Published, Verdict, converged  # noqa: F401
+    from assay.core.claims import rival, same_method  # noqa: F401
     from assay.core.descent import descent  # noqa: F401
     from assay.core.experiment import Arm, Elsewhere, Experiment, Joint  # noqa: F401
     from assay.core.figures import Figure, curve  # noqa: F401
