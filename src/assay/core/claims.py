@@ -509,6 +509,29 @@ class Price:
 
 
 @dataclass(frozen=True)
+class Contrast:
+    """How far the method lies from a control, with its interval: on the claim's scale, of ratios
+    the logarithm.
+
+    Example:
+        >>> from assay.core.claims import Contrast
+        >>> Contrast(0.2, 0.1, 0.3, shared=8).to_json()["shared"]
+        8
+    """
+
+    estimate: float
+    low: float
+    high: float
+    shared: int
+    """Units that both have; 0 where they were compared as independent."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; a number that is none becomes None."""
+        limits = {k: _number(getattr(self, k)) for k in ("estimate", "low", "high")}
+        return {**limits, "shared": self.shared}
+
+
+@dataclass(frozen=True)
 class Verdict(Shown):
     """What the numbers of one arm say about a claim; estimate and limits in the claim's unit,
     whatever the scale of judging.
@@ -532,8 +555,8 @@ class Verdict(Shown):
     price: Price | None
     estimate: float
     low: float
-    """Lower limit of the interval that decided: the hull of the three below, or an exact one, where
-    they are NaN."""
+    """Lower limit of the interval that decided: the hull of t and t corrected for skew, or an exact
+    one, where they are NaN."""
     high: float
     boot_low: float
     boot_high: float
@@ -564,6 +587,10 @@ class Verdict(Shown):
     warning: str = ""
     """What makes the interval doubtful, such as a unit that lies apart from the others; empty where
     nothing does."""
+    contrast: Contrast | None = None
+    """Of a control: how far the method lies from it."""
+    lacks: bool = False
+    """Whether a part that the claim credits was not learned in this arm."""
 
     def __repr__(self) -> str:
         words = self.outcome + (f" ({explain_reason(self.reason)})" if self.reason else "")
@@ -583,15 +610,18 @@ class Judged(Shown):
     controls: Mapping[str, Verdict]
     planted: Mapping[str, Verdict]
     also: Mapping[str, Verdict] = field(default_factory=dict)
-    """The other arms that satisfy the claim too."""
+    """The other arms that satisfy the claim too: excused ones, and those that nobody named."""
     asked: tuple[str, ...] = ()
     """All other arms on which the claim could be computed."""
     notes: tuple[str, ...] = ()
     """What was done to the numbers before judging, such as rows averaged."""
+    violations: Mapping[str, Verdict] = field(default_factory=dict)
+    """The arms with a planted violation, which must be found."""
 
     def __repr__(self) -> str:
         v = self.verdict
-        words = v.outcome + (f" ({explain_reason(v.reason)})" if v.reason else "")
+        too = too_in_words(len(self.also)) if v.outcome == "holds" else ""
+        words = v.outcome + (f" ({why})" if (why := explain_reason(v.reason) or too) else "")
         return (
             f"<Judged {self.claim.text!r}: {words}, {v.estimate:.4g} [{v.low:.4g}, {v.high:.4g}]>"
         )
@@ -600,13 +630,18 @@ class Judged(Shown):
         """The verdict as plain values; `controls` and `planted` hold the same keys per arm. NaN and
         infinity become None."""
         groups = {"controls": self.controls, "planted": self.planted}
+        groups |= {"violations": self.violations} if self.violations else {}
         nested = {
             kind: {arm: self._entry(v) for arm, v in verdicts.items()}
             for kind, verdicts in groups.items()
         }
         may = self.claim.may_hold
-        also = {arm: {"reason": may.get(arm), **self._numbers(v)} for arm, v in self.also.items()}
+        also = {
+            arm: {"reason": may.get(arm), "lacks": v.lacks, **self._numbers(v)}
+            for arm, v in self.also.items()
+        }
         entry = {
+            "edition": EDITION,
             **self._entry(self.verdict),
             **nested,
             "also": also,
@@ -651,7 +686,21 @@ class Judged(Shown):
             "warning": v.warning,
             "gates": dict(v.gates),
             "points": [_number(x) for x in v.points],
+            **({"contrast": v.contrast.to_json()} if v.contrast else {}),
         }
+
+
+def too_in_words(n: int) -> str:
+    """Say how many other arms satisfy a claim that holds; "" for none.
+
+    Args:
+        n: other arms, planted effects not counted.
+    Example:
+        >>> from assay.core.claims import too_in_words
+        >>> too_in_words(1), too_in_words(3)
+        ('1 arm too', '3 arms too')
+    """
+    return f"{n} arm{'s' * (n > 1)} too" if n else ""
 
 
 def claims_key(statements: Sequence[Claim | Exact | Finding]) -> str:

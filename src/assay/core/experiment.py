@@ -301,10 +301,7 @@ class Experiment(Generic[S]):
 
         naming = ("must_fail", "must_hold", "violations", "near", "also", "half", "fixed")
         arms = {fill(name): full(arm, "note") for name, arm in self.arms.items()}
-        claims = tuple(
-            full(c, "text", "unit", "of", *naming)
-            for c in self.claims
-        )
+        claims = tuple(full(c, "text", "unit", "of", *naming) for c in self.claims)
         parts: dict[str, tuple[Any, Any]] = {
             "arms": (self.arms, arms),
             "claims": (self.claims, claims),
