@@ -80,8 +80,9 @@ def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 def _kinds(lower: float, noise: float) -> Draw:
     return lambda rng, shape: (
-        noise * rng.normal(size=shape) - lower * ((rng.random(shape) < 0.1) - 0.1)
-    ) * (MARGIN / SPREAD)
+        (noise * rng.normal(size=shape) - lower * ((rng.random(shape) < 0.1) - 0.1))
+        * (MARGIN / SPREAD)
+    )
 
 
 LAWS: dict[str, Draw] = {
@@ -150,10 +151,22 @@ def centre(share: float, spreads: tuple[float, float]) -> float:
 GOALS = (
     ("twice the margin", "holds", ((8, 1), 0.92), ((6, 1), 0.75), ((6, 24), 0.70)),
     ("on the threshold", "holds", ((8, 1), -0.025), ((6, 1), -0.025), ((6, 24), -0.025)),
-    ("twice, control with the same", "holds", ((8, 1), -0.005), ((6, 1), -0.005), ((6, 24), -0.005)),
+    (
+        "twice, control with the same",
+        "holds",
+        ((8, 1), -0.005),
+        ((6, 1), -0.005),
+        ((6, 24), -0.005),
+    ),
     ("twice, control with the same", "unspecific", ((8, 1), 0.85), ((6, 1), 0.65), ((6, 24), 0.60)),
     ("twice, control on the threshold", "holds", ((8, 1), -0.1), ((6, 1), -0.1), ((6, 24), -0.1)),
-    ("twice, control 1.5 times beyond", "holds", ((8, 1), -0.01), ((6, 1), -0.01), ((6, 24), -0.01)),
+    (
+        "twice, control 1.5 times beyond",
+        "holds",
+        ((8, 1), -0.01),
+        ((6, 1), -0.01),
+        ((6, 24), -0.01),
+    ),
 )
 """What was asked of the rule before it was written: at least so much, or (negative) at most."""
 BINARY = ((0.95, 0.5, "holds", 0.85), (0.7, 0.5, "holds", -0.025), (0.95, 0.95, "holds", -0.005))

@@ -129,7 +129,7 @@ def _as_control(claim: Claim, own: _Stand, control: _Stand, level: float) -> _St
         i_at = replace(i, low=low, high=high)
         outcome, reason = "undecided", STRADDLES
         price = prices.to_decide(_strict(claim), i_at, at_level)
-    elif own.verdict.outcome == "holds" and between and not _beaten(claim, i, between):
+    elif own.verdict.outcome == "holds" and between and not _beaten(claim, own, i, between):
         outcome, reason = "undecided", BESIDE
         price = prices.to_decide(_beyond(claim, i), between.interval, level)
     v = replace(v, outcome=outcome, reason=reason, price=price)
@@ -149,9 +149,14 @@ def _beyond(claim: Claim, control: Interval) -> Claim:
     return replace(_strict(claim), low=low, high=high, scale="plain", bounds=None)
 
 
-def _beaten(claim: Claim, control: Interval, between: Between) -> bool:
-    beyond, i = _beyond(claim, control), between.interval
-    return beyond.low < i.low and i.high < beyond.high and i.undefined <= UNDEFINED
+def _beaten(claim: Claim, own: _Stand, control: Interval, between: Between) -> bool:
+    beyond, i, ours = _beyond(claim, control), between.interval, own.interval
+    if beyond.low < i.low and i.high < beyond.high and i.undefined <= UNDEFINED:
+        return True
+    # Exact limits that do not meet need no contrast, which units on two bounds make too wide.
+    low, high = ours.low - control.high, ours.high - control.low
+    apart = high < beyond.high if math.isinf(beyond.low) else low > beyond.low
+    return apart and None not in (ours.bounds, control.bounds)
 
 
 def _power(
@@ -305,13 +310,15 @@ def _judge_arm(
         p=_p(claim, i),
         n=n,
         dropped=len(bad),
-        scope=describe_scope(claim.units, i, arm_reader, scope),
+        scope=describe_scope(claim.units, i, arm_reader, scope, claim.fixed),
         method="; ".join(
             t for t in (describe_method(claim.units, level, i.bounds), ESTIMAND[claim.scale]) if t
         ),
         gates=gates,
         points=tuple(unscale(claim.scale, x) for x in i.points.tolist()),
-        warning=warning(claim, i) if name == claim.of else "",
+        warning="; ".join(filter(None, (warning(claim, i), _decisive(claim, data, reason, level))))
+        if name == claim.of
+        else "",
         lacks=claim.lacks(arms[name].attrs.get(LEARNED)),
     )
     return _Stand(verdict, i, data)
@@ -579,6 +586,22 @@ def _describe_ties(claim: Claim, data: Table, i: Interval) -> str:
     )
 
 
+def _decisive(claim: Claim, data: Table, reason: str, level: float) -> str:
+    """Which unit alone keeps an interval from being decided, in words; "" where none or several
+    do."""
+    unit, outcomes = claim.units[0], {}
+    if reason != STRADDLES or len(claim.units) > 1:
+        return ""
+    for k, name in enumerate(data.levels[unit]):
+        rest = Table({t: np.delete(x, k, 0) for t, x in data.terms.items()}, data.levels)
+        outcomes[name] = _outcome(claim, _interval(claim, rest, level, draws=1))
+    deciding = [(name, came) for name, came in outcomes.items() if came != "undecided"]
+    if len(deciding) != 1:
+        return ""
+    ((name, came),) = deciding
+    return f"without {unit} {name} it would {came.removesuffix('s')}"
+
+
 def _identical(claim: Claim, arm_reader: Others, i: Interval) -> bool:
     """Whether an arm differs from those that it is compared with by exactly nothing, though units
     differ: arithmetic, and no chance.
@@ -770,13 +793,21 @@ def _p(claim: Claim, i: Interval) -> float:
     )
 
 
-def describe_scope(units: Sequence[str], i: Interval, arm_reader: Others, scope: Scope) -> str:
-    """Over which units a number generalises, and what the experiment adds."""
+def describe_scope(
+    units: Sequence[str],
+    i: Interval,
+    arm_reader: Others,
+    scope: Scope,
+    stays: Sequence[str] = (),
+) -> str:
+    """Over which units a number generalises, what it speaks of without, and what the experiment
+    adds."""
     over = " × ".join(f"{n:,} {plural(u, n)}" for u, n in zip(units, i.n, strict=True))
     first = arm_reader.arms[sorted(arm_reader.read)[0]] if arm_reader.read else None
     fixed = first is not None and _fewest(units, first) == FEWEST_ALONE
     words = scope if isinstance(scope, str) else scope(arm_reader.trained, arm_reader.where)
-    parts = [f"over {over}", "these trained runs only" if fixed else "", words]
+    parts = [f"over {over}", *(f"of these {what}" for what in stays)]
+    parts += ["these trained runs only" if fixed else "", words]
     return "; ".join(p for p in parts if p)
 
 
