@@ -38,13 +38,22 @@ def contrast(claim: Claim, method: Table, control: Table, level: float = 0.95) -
 
     The tables are on the scale of judging.
     """
-    statistic = claim.statistic
-    if isinstance(statistic, Compared) and statistic.is_ratio:
-        found = _compared(claim, method, control, _logs(statistic), level)
+    if is_ratio(claim.statistic):
+        found = _compared(claim, method, control, _logs(claim.statistic), level)
         if found[0].undefined <= UNDEFINED:
             return Between(*found, True)
-    by = statistic.contrast if isinstance(statistic, Compared) else None
-    return Between(*_compared(claim, method, control, by or _difference(statistic), level), False)
+    by = own_contrast(claim.statistic) or _difference(claim.statistic)
+    return Between(*_compared(claim, method, control, by, level), False)
+
+
+def is_ratio(statistic: Statistic) -> bool:
+    """Tell whether two arms are compared by the logarithm of a statistic."""
+    return isinstance(statistic, Compared) and statistic.is_ratio
+
+
+def own_contrast(statistic: Statistic) -> TwoArms | None:
+    """Give the way in which a statistic itself compares two arms; None for their difference."""
+    return statistic.contrast if isinstance(statistic, Compared) else None
 
 
 def _logs(statistic: Statistic) -> TwoArms:
@@ -72,7 +81,7 @@ def _compared(
         }
         paired = interval(
             Table(sides, {}).or_empty(factors),
-            lambda m: by(_side(m, "method"), _side(m, "control")),
+            lambda m: by(side_of(m, "method"), side_of(m, "control")),
             factors=factors,
             level=level,
             draws=draws,
@@ -104,7 +113,8 @@ def _compared(
     return replace(both, low=low, high=high), 0
 
 
-def _side(m: Means, side: str) -> dict[str, np.ndarray]:
+def side_of(m: Means, side: str) -> dict[str, np.ndarray]:
+    """Give the means of the terms of one side, "method" or "control", by their own names."""
     return {
         name.removeprefix(f"{side}."): x for name, x in m.items() if name.startswith(f"{side}.")
     }

@@ -562,9 +562,10 @@ def _exact_bounds(claim: Claim, data: Table) -> Bounds | None:
         )
     if len(claim.units) == 2:
         return None
-    binary = claim.statistic is mean and claim.scale == "plain" and claim.natural is not None
-    if claim.bounds is None and binary and x.size and np.isin(x, claim.natural).all():
-        return claim.natural
+    natural = claim.natural or (-math.inf, math.inf)
+    plain = claim.statistic is mean and claim.scale == "plain" and np.isfinite(natural).all()
+    if claim.bounds is None and plain and x.size and np.isin(x, natural).all():
+        return natural
     return claim.bounds
 
 

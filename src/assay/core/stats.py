@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Literal
 
 import numpy as np
@@ -232,8 +233,8 @@ def at_matched(
         if at is None:
             # The overlap of each draw's own sweeps, which move with the units that are drawn.
             every = [log_x for pair in swept for log_x, _ in pair]
-            low = np.max([log_x.min(1) for log_x in every], axis=0)[:, None]
-            high = np.min([log_x.max(1) for log_x in every], axis=0)[:, None]
+            low = reduce(np.maximum, [log_x.min(1) for log_x in every])[:, None]
+            high = reduce(np.minimum, [log_x.max(1) for log_x in every])[:, None]
             points = np.where(high >= low - _SAME, low + (high - low) * steps, np.nan)
             weights = trapezoids
         else:
