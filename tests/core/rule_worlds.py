@@ -1,5 +1,5 @@
-"""How often the whole rule decides, and how often wrongly: many tables at once, by an own account of
-docs/verdicts.md; test_coverage.py compares it with the engine. `interval_worlds.py` prints it.
+"""How often the whole rule decides, and how often wrongly: many tables at once, by an own account
+of docs/verdicts.md, which test_contrasts.py compares with the engine. Printed with the intervals.
 
 A table has a method and a control, both as distances from a baseline that they share; the claim is
 that the distance is at least MARGIN."""
@@ -48,11 +48,13 @@ def limits(x: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
         if n > 1:  # leaving out level l moves the mean by off_l / (n − 1)
             variance.append((off**2).sum(1) / (n * (n - 1)))
             third += ((n - 1) / n) ** 1.5 * (off**3).sum(1) / (n - 1) ** 3
-    nu, total = a - 1, variance[0]
+    nu, total = a - 1, np.maximum(variance[0], 1e-300)  # where all are alike nothing is decided
     if b > 1:
         cells = x.reshape(len(x), -1).var(1, ddof=1) / (a * b)
         total = np.maximum(sum(variance) - cells, np.maximum(*variance))
-        nu = total**2 / (variance[0] ** 2 / (a - 1) + variance[1] ** 2 / (b - 1))
+        total = np.maximum(total, 1e-300)
+        parts = variance[0] ** 2 / (a - 1) + variance[1] ** 2 / (b - 1)
+        nu = np.where(parts > 0, total**2 / np.maximum(parts, 1e-300), min(a, b) - 1)
     t, error = stats.t.ppf((1 + level) / 2, nu), np.sqrt(total)
     c = third / total**1.5
 
@@ -215,7 +217,10 @@ Made by `tests/core/rule_worlds.py`; a test compares its tables with the code th
         told = " | ".join(" / ".join(f"{x:.1%}" for x in cell[:3]) for cell in cells)
         yield f"| {name} | {told} |"
     yield ""
-    yield "Right answers of 6 seeds to 24 documents, .7 asked, control .5 (false *holds* at .7, found at .95):"
+    yield (
+        "Right answers of 6 seeds to 24 documents where .7 is asked; a control has .5, or what is "
+        "said:"
+    )
     yield ""
     yield "| seeds, documents (standard deviation of log-odds) | .7 | .95 | .95, control .7 | .95, control .85 | .95, control .95 |"  # noqa: E501
     yield "|---|---|---|---|---|---|"

@@ -154,8 +154,9 @@ def test_a_control_that_is_outside_by_luck_is_not_beaten_without_a_contrast():
     sure: their distance does not leave 0."""
     rng = np.random.default_rng(4)
     noise = rng.normal(size=N)
-    main = arm(1.003 + 0.002 * (noise - noise.mean()) / noise.std(ddof=1), seeds=np.arange(100, 108))
-    j = judged(main, arm(0.972 + 0.05 * (noise - noise.mean()) / noise.std(ddof=1)))
+    noise = (noise - noise.mean()) / noise.std(ddof=1)
+    main = arm(1.003 + 0.002 * noise, seeds=np.arange(100, 108))
+    j = judged(main, arm(0.972 + 0.05 * noise))
     v = j.controls["control"]
     assert j.verdict.reason == "control control not beaten" and v.contrast.low < 0 < v.contrast.high
     assert v.reason == "not told from the method" and v.contrast.shared == 0
