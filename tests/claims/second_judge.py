@@ -1,14 +1,8 @@
 """The judging rule a second time, written from docs/verdicts.md alone; test_second_judge.py
 compares it with the engine.
 
-Its author had read the page, what a claim consists of (claims.py, measures.py) and the records;
-neither the engine nor an earlier second judge. Choices were written down where the page was silent,
-then 1,262 answers compared and the engine asked about planted measures. For what came out these
-were mended on the page: a mean on a scale can have units that agree, too; the units of all arms but
-the method may agree; other arms are judged like controls, with the gate `overlap`, planted ones
-with the claim's own gates as well; groups of runs need no more units than runs do; diverged units
-count before they leave, leave before the value is computed, and block where too few are left or no
-factor is a field of runs.
+Written for the first edition of the rule and rewritten for the second, from the page again: no code
+of the engine's is used but the statistics that claims are made of, with their own contrasts.
 
 Not on the page: a cell of several runs is missing if one is; runs of half the training may have
 diverged; `where` comes first, and an arm that it leaves empty cannot be asked; several controls are
@@ -28,8 +22,7 @@ from scipy import stats
 from assay.core.stats import mean
 
 DRAWS = 10_000
-"""As many as the page has: two streams of so many put a limit within a fiftieth of the interval's
-width of each other."""
+"""As many as the page has; they only tell whether a statistic is defined."""
 SPACINGS = 100_000
 LEAST, LEAST_LEVELS = 6, 20
 MAP = {
@@ -88,6 +81,17 @@ class Interval:
     limits: dict = field(default_factory=dict)
     agree: bool = False
     overlap: bool = True
+    V: float = math.nan
+    k: float = math.nan
+    nu: float = math.nan
+    between: tuple | None = None
+    """The bounds and the units of exact limits."""
+
+    def at(self, level):
+        """Gives the limits at another level."""
+        if self.between:
+            return exact(*self.between, level)
+        return hull(self.estimate, self.V, self.k, self.nu, level)[:2]
 
 
 class Others(Mapping):
@@ -188,7 +192,7 @@ def diverged(arm, field):
 # From cells to an interval
 
 
-def theta(claim, made, *weights):
+def theta(statistic, made, *weights):
     """Gives the statistic for each row of weights of the levels, [draw, level] for both factors; by
     default of all."""
     first, second = weights or [np.ones((1, n)) for n in made.sizes]
@@ -200,18 +204,18 @@ def theta(claim, made, *weights):
             known = np.where(present.reshape(*present.shape, *(1 for _ in x.shape[2:])), x, 0.0)
             total = np.einsum("db,db...->...d", second, np.tensordot(first, known, 1))
             means[name] = np.moveaxis(total / weight, -1, 0)
-        found = np.asarray(claim.statistic(means), float)
+        found = np.asarray(statistic(means), float)
     if found.ndim > 1:
         raise ValueError("a statistic gives one number")
     return found.reshape(-1)
 
 
-def without_cells(claim, made):
+def without_cells(statistic, made):
     """Gives the statistic without each single cell."""
     own = {k: x[made.present] for k, x in made.terms.items()}
     with np.errstate(all="ignore"):
         return np.asarray(
-            claim.statistic({k: (x.sum(0) - x) / (len(x) - 1) for k, x in own.items()}), float
+            statistic({k: (x.sum(0) - x) / (len(x) - 1) for k, x in own.items()}), float
         ).reshape(-1)
 
 
@@ -220,58 +224,77 @@ def spread(left_out):
     return (len(left_out) - 1) / len(left_out) * np.sum((left_out - left_out.mean()) ** 2)
 
 
-def measure(claim, made):
-    """Gives the estimate and its interval."""
+def moments(statistic, claim, made):
+    """Gives V, k, ν and whether the statistic is defined with one unit left out."""
     sizes, factors = made.sizes, range(len(claim.units))
-    n = min(sizes[f] for f in factors)
-    estimate = theta(claim, made)[0] if n else math.nan
-    if n < 2:
-        return Interval(estimate)
-    if claim.bounds:
-        return between_bounds(claim, made, estimate)
     left_out = []
     for f in factors:
         weights = [np.ones((sizes[f], m)) for m in sizes]
         weights[f] -= np.eye(sizes[f])
-        left_out.append(theta(claim, made, *weights))
-    V = sum(spread(x) for x in left_out)
+        left_out.append(theta(statistic, made, *weights))
+    single = [spread(x) for x in left_out]
+    k = sum(((len(x) - 1) / len(x)) ** 1.5 * np.sum((x.mean() - x) ** 3) for x in left_out)
+    V, nu = single[0], sizes[0] - 1.0
     if len(factors) == 2:
-        V = max(V - spread(without_cells(claim, made)), *(spread(x) for x in left_out))
-    error, t = math.sqrt(V), stats.t.ppf(0.975, n - 1)
+        V = max(sum(single) - spread(without_cells(statistic, made)), *single)
+        share = sum(v**2 / (m - 1) for v, m in zip(single, sizes, strict=True))
+        nu = V**2 / share if share > 0 else min(sizes) - 1.0
+    return V, k, nu, all(np.isfinite(x).all() for x in left_out)
 
-    rng = np.random.default_rng(1)
-    draws = theta(
-        claim, made, *(rng.multinomial(m, np.full(m, 1 / m), DRAWS).astype(float) for m in sizes)
-    )
-    undefined = ~np.isfinite(draws)
-    at = stats.norm.cdf(np.array([-t, t]) * math.sqrt(n / (n - 1)))
-    boot = np.quantile(draws[~undefined], at) if not undefined.all() else (math.nan, math.nan)
 
-    k = sum(
-        (len(x) - 1) ** 2 / (len(x) * (len(x) - 2)) * np.sum((x.mean() - x) ** 3)
-        for x in left_out
-        if len(x) > 2
-    )
+def hull(estimate, V, k, nu, level=0.95):
+    """Gives the limits of the hull, then those of t and of t corrected for skew."""
+    t, error = stats.t.ppf((1 + level) / 2, nu), math.sqrt(V) if V >= 0 else math.nan
     c = k / V**1.5 if V > 0 else 0.0
 
     def h(q):
         return q if abs(c) < 1e-6 else 3 / c * (np.cbrt(1 + c * (q - c / 6)) - 1)
 
-    limits = {
-        "boot": tuple(boot),
-        "t": (estimate - t * error, estimate + t * error),
-        "skew": (estimate - h(t) * error, estimate - h(-t) * error),
-    }
-    low, high = (
-        pick([pair[side] for pair in limits.values()]) for side, pick in enumerate((np.min, np.max))
-    )
-    overlap = (
-        math.isfinite(estimate)
-        and undefined.mean() <= 0.01
-        and all(np.isfinite(x).all() for x in left_out)
-    )
-    agree = error <= 1e-15 * abs(estimate) or half_alike(claim, made)
-    return Interval(estimate, low, high, limits, agree, overlap)
+    plain = (estimate - t * error, estimate + t * error)
+    skewed = (estimate - h(t) * error, estimate - h(-t) * error)
+    return min(plain[0], skewed[0]), max(plain[1], skewed[1]), plain, skewed
+
+
+def measure(claim, made, draws=DRAWS):
+    """Gives the estimate and its interval."""
+    sizes, factors = made.sizes, range(len(claim.units))
+    n = min(sizes[f] for f in factors)
+    estimate = theta(claim.statistic, made)[0] if n else math.nan
+    if n < 2:
+        return Interval(estimate)
+    V, k, nu, whole = moments(claim.statistic, claim, made)
+    bounds = exact_bounds(claim, made)
+    if bounds:
+        (x,) = made.terms.values()
+        levels = x[made.present]
+        low, high = exact(levels, estimate, bounds)
+        return Interval(estimate, low, high, V=V, k=k, nu=nu, between=(levels, estimate, bounds))
+    share = undefined(claim.statistic, made, draws)
+    low, high, plain, skewed = hull(estimate, V, k, nu)
+    agree = math.sqrt(V) <= 1e-15 * abs(estimate) or half_alike(claim, made)
+    overlap = math.isfinite(estimate) and share <= 0.01 and whole
+    return Interval(estimate, low, high, {"t": plain, "skew": skewed}, agree, overlap, V, k, nu)
+
+
+def undefined(statistic, made, draws):
+    """Gives the share of draws in which a statistic is no number."""
+    if not draws:
+        return 0.0
+    rng = np.random.default_rng(1)
+    drawn = (rng.multinomial(m, np.full(m, 1 / m), draws).astype(float) for m in made.sizes)
+    return 1 - np.isfinite(theta(statistic, made, *drawn)).mean()
+
+
+def exact_bounds(claim, made):
+    """Gives the bounds of exact limits, if there are some."""
+    if len(claim.units) == 2:
+        return None
+    natural = claim.natural or (math.inf, math.inf)
+    if claim.bounds or claim.statistic is not mean or claim.scale != "plain":
+        return claim.bounds
+    (x,) = made.terms.values()
+    binary = all(map(math.isfinite, natural)) and np.isin(x[made.present], natural).all()
+    return natural if binary else None
 
 
 def half_alike(claim, made):
@@ -283,19 +306,11 @@ def half_alike(claim, made):
     return 2 * counts.max() >= counts.sum()
 
 
-def between_bounds(claim, made, estimate):
+def exact(levels, estimate, bounds, level=0.95):
     """Gives the exact interval of a mean whose units have bounds."""
-    (x,) = made.terms.values()
-    square = np.zeros(2)
-    for f in range(len(claim.units)):
-        levels = np.nanmean(np.where(made.present, x, math.nan), 1 - f)
-        limits = [
-            gaffke(levels, bound, at)
-            for bound, at in zip(claim.bounds, (0.025, 0.975), strict=True)
-        ]
-        square += (np.array(limits) - estimate) ** 2
-    low, high = estimate + np.array([-1, 1]) * np.sqrt(square)
-    return Interval(estimate, max(low, claim.bounds[0]), min(high, claim.bounds[1]))
+    ends = ((1 - level) / 2, (1 + level) / 2)
+    low, high = (gaffke(levels, bound, at) for bound, at in zip(bounds, ends, strict=True))
+    return max(min(low, estimate), bounds[0]), min(max(high, estimate), bounds[1])
 
 
 def gaffke(levels, bound, at):
@@ -341,7 +356,7 @@ def divergence_decides(claim, factor, made, whole, decided):
         return True
     weights = [np.ones((made.sizes[at], n)) for n in made.sizes]
     weights[at] = np.eye(made.sizes[at])
-    own = theta(claim, made, *weights)
+    own = theta(claim.statistic, made, *weights)
     for copied in (np.nanargmin(own), np.nanargmax(own)):
         places = [list(range(n)) for n in made.sizes]
         places[at] += [copied] * missing
@@ -364,14 +379,18 @@ def survives(claim, arms, field, found, decided):
     if not arms[claim.of].sizes["run"]:
         return False
     halved = {k: arms[claim.half.get(k, k)] for k in arms}
-    full, half = (theta(claim, computed(claim, a, claim.of)[0])[0] for a in (arms, halved))
-    return all(
-        outcome(claim, found.low + d, found.high + d) == decided for d in (full - half, half - full)
+    full, half = (
+        theta(claim.statistic, computed(claim, a, claim.of)[0])[0] for a in (arms, halved)
     )
+    change = full - half
+    ends = [found.low + change, found.high + change]
+    if found.between:
+        ends = np.clip(ends, *found.between[2])
+    return outcome(claim, *ends) == decided
 
 
 def obstacle(claim, arms, name, gates):
-    """Names the first reason not to judge an arm, or nothing; gives its interval."""
+    """Names the first reason not to judge an arm, or nothing; gives its interval and its cells."""
     whole, read = computed(claim, arms, name)
     factor = next((f for f in claim.units if is_field(arms[name], f)), None)
     field = factor or "seed"
@@ -381,25 +400,29 @@ def obstacle(claim, arms, name, gates):
     found = measure(claim, made)
     decided = outcome(claim, found.low, found.high)
     if few(claim, whole):
-        return few(claim, whole), found
+        return few(claim, whole), found, made
     if lost and divergence_decides(claim, factor, made, whole, decided):
-        return "diverged", found
+        return "diverged", found, made
     for gate in gates:
         if not np.all(gate.met(arms[name])):
-            return f"gate {gate.name}", found
+            return f"gate {gate.name}", found, made
     if not found.overlap:
-        return "gate overlap", found
+        return "gate overlap", found, made
     if decided == "straddles":
-        return "interval straddles", found
+        return "interval straddles", found, made
     if name == claim.of and name in claim.half and not survives(claim, arms, field, found, decided):
-        return "gate converged", found
+        return "gate converged", found, made
     if found.agree and name == claim.of:
         return (
-            "identical in every unit"
-            if decided == "fails" and identical(claim, arms, name)
-            else "units agree"
-        ), found
-    return "", found
+            (
+                "identical in every unit"
+                if decided == "fails" and identical(claim, arms, name)
+                else "units agree"
+            ),
+            found,
+            made,
+        )
+    return "", found, made
 
 
 def identical(claim, arms, name):
@@ -408,7 +431,8 @@ def identical(claim, arms, name):
     made = computed(claim, arms, name)[0]
     unit = claim.units[0]
     if claim.scale != "plain" or any(
-        theta(claim, made.take([i], list(range(made.sizes[1]))))[0] for i in range(made.sizes[0])
+        theta(claim.statistic, made.take([i], list(range(made.sizes[1]))))[0]
+        for i in range(made.sizes[0])
     ):
         return False
     others = {
@@ -421,15 +445,15 @@ def identical(claim, arms, name):
     except Exception:
         return False
     single = [
-        theta(claim, turned.take([i], list(range(turned.sizes[1]))))[0]
+        theta(claim.statistic, turned.take([i], list(range(turned.sizes[1]))))[0]
         for i in range(turned.sizes[0])
     ]
-    return all(single) and abs(theta(claim, turned)[0]) <= 1e-9 * max(map(abs, single))
+    return all(single) and abs(theta(claim.statistic, turned)[0]) <= 1e-9 * max(map(abs, single))
 
 
 def ask(claim, arms, name, gates=()):
     """Judges one arm in the method's place by its interval."""
-    reason, found = obstacle(claim, arms, name, gates)
+    reason, found, made = obstacle(claim, arms, name, gates)
     decided = (
         "undecided"
         if reason and "identical" not in reason
@@ -446,7 +470,134 @@ def ask(claim, arms, name, gates=()):
         low=low,
         high=high,
         limits=limits,
+        found=found,
+        made=made,
+        lacks=lacks(claim, arms[name]),
     )
+
+
+def lacks(claim, arm):
+    """Says whether a part that the claim credits was not learned in an arm."""
+    parts = arm.attrs.get("learned parts")
+    return parts is not None and (not claim.credits or bool(set(claim.credits) - set(parts)))
+
+
+def place(claim, low, high):
+    """Says on which side of the range to hold an interval lies wholly, if on one: -1, 0 or 1."""
+    forward = MAP[claim.scale][0]
+    least, most = (float(forward(e)) if math.isfinite(e) else e for e in (claim.low, claim.high))
+    return -1 if high < least else 1 if low > most else 0
+
+
+def clear(answer):
+    """Says whether an arm could be judged but for the width of its interval."""
+    return answer.reason in ("", "interval straddles", "not told from the method")
+
+
+def beaten(claim, own, control):
+    """Says whether the method lies beyond a control, on the side away from it."""
+    side = -place(claim, *control.found.at(0.8))
+    statistic = claim.statistic
+    ways = [getattr(statistic, "contrast", None) or (lambda m, c: statistic(m) - statistic(c))]
+    if getattr(statistic, "is_ratio", False):
+        ways.insert(0, lambda m, c: np.log(statistic(m)) - np.log(statistic(c)))
+    for way in ways:
+        estimate, V, k, nu, share = difference(claim, own.made, control.made, way)
+        if share <= 0.01:
+            break
+    low, high = hull(estimate, V, k, nu)[:2]
+    if share <= 0.01 and (low if side > 0 else -high) > claim.beats:
+        return True
+    gap = own.found.low - control.found.high if side > 0 else control.found.low - own.found.high
+    return bool(own.found.between and control.found.between and gap > claim.beats)
+
+
+def difference(claim, own, control, way):
+    """Gives estimate, V, k, ν of a contrast, and the share of draws in which it is no number: on
+    common levels, or as of independent arms."""
+    draws = 0 if claim.statistic is mean else DRAWS
+    common = [
+        [k for k in mine if k in set(theirs)]
+        for mine, theirs in zip(own.levels, control.levels, strict=True)
+    ]
+    if all(len(c) >= LEAST for c in common[: len(claim.units)]):
+        sides = [
+            made.take(
+                *(
+                    [levels.index(k) for k in c]
+                    for levels, c in zip(made.levels, common, strict=True)
+                )
+            )
+            for made in (own, control)
+        ]
+        terms = {(s, k): x for s, made in enumerate(sides) for k, x in made.terms.items()}
+        both = Table(terms, common, own.measured)
+        both = both.take(*(np.flatnonzero(both.present.any(other)) for other in (1, 0)))
+        if min(both.sizes[: len(claim.units)]) >= LEAST:
+
+            def paired(m):
+                mine, theirs = ({k: x for (s, k), x in m.items() if s == side} for side in (0, 1))
+                return way(mine, theirs)
+
+            V, k, nu, whole = moments(paired, claim, both)
+            share = undefined(paired, both, draws) if whole else 1.0
+            return theta(paired, both)[0], V, k, nu, share
+    full = [{k: x[made.present].mean(0) for k, x in made.terms.items()} for made in (own, control)]
+
+    def repeated(m, side):
+        n = len(next(iter(m.values())))
+        return {k: np.stack([x] * n) for k, x in full[side].items()}
+
+    alone = (
+        (own, lambda m: way(m, repeated(m, 1))),
+        (control, lambda m: way(repeated(m, 0), m)),
+    )
+    parts = [moments(single, claim, made) for made, single in alone]
+    V, k = parts[0][0] + parts[1][0], parts[0][1] + parts[1][1]
+    welch = sum(v**2 / nu for v, _, nu, _ in parts)
+    share = max(undefined(single, made, draws) for made, single in alone)
+    share = share if all(whole for *_, whole in parts) else 1.0
+    estimate = theta(alone[0][1], own)[0]
+    return estimate, V, k, V**2 / welch if welch > 0 else min(nu for *_, nu, _ in parts), share
+
+
+def as_control(claim, own, control):
+    """Judges a control as such."""
+    if control.outcome == "holds" or not clear(control):
+        return
+    if not place(claim, *control.found.at(0.8)):
+        control.outcome, control.reason = "undecided", "interval straddles"
+    elif own.outcome == "holds" and not beaten(claim, own, control):
+        control.outcome, control.reason = "undecided", "not told from the method"
+    else:
+        control.outcome, control.reason = "fails", ""
+
+
+def nothing(claim):
+    """Gives the value for nothing, on the scale of judging."""
+    if claim.empty is None and claim.scale in ("log", "logit"):
+        return math.nan
+    return float(MAP[claim.scale][0](claim.empty or 0.0))
+
+
+def outside(claim, answer):
+    """Says whether an arm is found to lie outside of the range to hold."""
+    return clear(answer) and place(claim, answer.found.low, answer.found.high) != 0
+
+
+def blind(claim, controls, violations):
+    """Says why a null claim shows too little, if it does."""
+    missed = [name for name, a in violations.items() if not outside(claim, a)]
+    if missed:
+        return f"violation {missed[0]} not found"
+    forward = MAP[claim.scale][0]
+    for a in [*violations.values(), *controls.values()]:
+        side = place(claim, a.found.low, a.found.high)
+        if outside(claim, a):
+            edge = float(forward(claim.high if side > 0 else claim.low))
+            if abs(a.found.estimate - nothing(claim)) <= 2 * abs(edge - nothing(claim)):
+                return ""
+    return "blind"
 
 
 def judge(claim, arms):
@@ -454,34 +605,48 @@ def judge(claim, arms):
     arms = {k: a for k, whole in arms.items() if (a := selected(whole, claim.where)) is not None}
     verdict = ask(claim, arms, claim.of, claim.gates)
     controls = {name: ask(claim, arms, name) for name in claim.must_fail}
+    for control in controls.values():
+        as_control(claim, verdict, control)
     planted = {name: ask(claim, arms, name, claim.gates) for name in claim.must_hold}
+    violations = {name: ask(claim, arms, name) for name in claim.violations}
     others = {}
     for name in arms:
-        if name == claim.of or name in controls or name in planted:
+        if name == claim.of or name in {*controls, *planted, *violations}:
             continue
         try:
             others[name] = ask(claim, arms, name)
         except Exception:  # the claim cannot be computed there, for whatever reason
             continue
-    also = [name for name, a in others.items() if a.outcome == "holds"]
-    unnamed = [name for name in also if name not in claim.also and name != claim.half.get(claim.of)]
+    every = {**controls, **planted, **violations, **others}
     missed = [name for name, a in planted.items() if a.outcome != "holds"]
     satisfied = [name for name, a in controls.items() if a.outcome == "holds"]
+    unlearned = [name for name, a in every.items() if a.lacks and a.outcome == "holds"]
     open_ones = [name for name, a in controls.items() if a.outcome == "undecided"]
+    forward = MAP[claim.scale][0]
+    ends = [float(forward(e)) if math.isfinite(e) else e for e in (claim.low, claim.high)]
+    null = ends[0] < nothing(claim) < ends[1] and not any(
+        a.lacks and outside(claim, a) for a in every.values()
+    )
+    holds = verdict.outcome == "holds"
+    told = (verdict.outcome, verdict.reason)
     if missed and verdict.reason in ("", "interval straddles"):
         told = ("undecided", f"planted {missed[0]} not found")
-    elif verdict.outcome == "holds" and satisfied:
+    elif holds and satisfied:
         told = ("unspecific", f"control {', '.join(satisfied)} satisfies it too")
-    elif verdict.outcome == "holds" and unnamed:
-        told = (
-            "unspecific",
-            f"{', '.join(unnamed)} {'satisfy' if unnamed[1:] else 'satisfies'} it too",
-        )
-    elif verdict.outcome == "holds" and open_ones:
-        told = ("undecided", f"control {', '.join(open_ones)} undecided")
-    else:
-        told = (verdict.outcome, verdict.reason)
+    elif holds and null and blind(claim, controls, violations):
+        told = ("undecided", blind(claim, controls, violations))
+    elif holds and unlearned and not null:
+        satisfy = "satisfy" if unlearned[1:] else "satisfies"
+        told = ("unspecific", f"{', '.join(unlearned)} {satisfy} it too, unlearned")
+    elif holds and open_ones:
+        told = ("undecided", f"control {open_ones[0]} not beaten")
     verdict.outcome, verdict.reason = told
+    also = [name for name, a in others.items() if a.outcome == "holds"]
     return SimpleNamespace(
-        verdict=verdict, controls=controls, planted=planted, others=others, also=also
+        verdict=verdict,
+        controls=controls,
+        planted=planted,
+        violations=violations,
+        others=others,
+        also=also,
     )

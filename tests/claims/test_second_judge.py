@@ -11,7 +11,7 @@ from assay.lab import recording
 from assay.lab.result import with_derived
 
 CHANCE = 0.05
-"""By what share of an interval's width limits from two streams of draws may differ."""
+"""By what share of an interval's width exact limits from two streams of draws may differ."""
 
 
 def same(ours, recorded, slack):
@@ -39,10 +39,11 @@ def numbers(answer, recorded):
         for side, ours in zip(("low", "high"), answer.limits[kind], strict=True):
             key = f"{kind}_{side}"
             wrong += [] if same(ours, recorded[key], fine[key]) else [(key, ours, recorded[key])]
+    slack = 1e-6 if answer.limits else CHANCE
     for side in ("low", "high"):
         wrong += (
             []
-            if same(getattr(answer, side), recorded[side], CHANCE * width + 1e-9)
+            if same(getattr(answer, side), recorded[side], slack * width + 1e-9)
             else [(side, getattr(answer, side), recorded[side])]
         )
     return [(answer.arm, *w) for w in wrong]
@@ -75,7 +76,7 @@ def compared(name):
         found, near = [], []
         pairs = [
             (a, recorded[role][arm])
-            for role in ("controls", "planted")
+            for role in ("controls", "planted", "violations")
             for arm, a in getattr(ours, role).items()
         ]
         for answer, told in [*pairs, (ours.verdict, recorded)]:

@@ -11,7 +11,17 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.core.claims import Claim, Exact, Finding, Gate, Judged, Published, claims_key, converged
+from assay.core.claims import (
+    Claim,
+    Exact,
+    Finding,
+    Gate,
+    Judged,
+    Published,
+    claims_key,
+    converged,
+    rival,
+)
 from assay.core.errors import ClaimError
 from assay.core.findings import estimate, verify
 from assay.core.judging import judge
@@ -146,25 +156,22 @@ def test_what_would_have_been_found_stands_beside_what_was_not():
     assert math.isnan(v.detectable_alone[0])  # not even eight of eight would be enough
 
 
-def test_an_arm_that_nobody_named_makes_a_claim_unspecific():
+def test_other_arms_that_hold_are_counted_and_change_nothing_named_or_not():
     j = judged(other=1.4, far=0.4)
-    assert (j.verdict.outcome, j.verdict.reason) == ("unspecific", "other satisfies it too")
+    assert j.verdict.outcome == "holds" and "holds (1 arm too)" in repr(j)
     assert list(j.also) == ["other"] and j.asked == ("other", "far")
-    named = judged(changes={"also": {"other": "has it as well"}}, other=1.4)
-    assert (
-        named.verdict.outcome == "holds"
-        and named.to_json()["also"]["other"]["reason"] == "has it as well"
-    )
+    assert j.to_json()["also"]["other"]["reason"] is None
+    named = judged(changes={"also": {"other": rival("has it as well")}}, other=1.4)
+    assert named.verdict.outcome == "holds"
+    assert named.to_json()["also"]["other"]["reason"] == "rival: has it as well"
     lacks = xr.Dataset({"y": ("run", NOISE)}, coords={"seed": ("run", SEEDS)})
-    assert judged(other=lacks).verdict.outcome == "holds"  # it cannot be asked
+    assert judged(other=lacks).asked == ()  # it cannot be asked
 
 
-def test_the_half_length_method_may_hold_as_well():
+def test_the_half_length_method_is_the_same_method():
     j = judged(changes={"half": {"main": "main-half"}}, **{"main-half": 1.49})
-    assert (
-        j.verdict.outcome == "holds"
-        and j.to_json()["also"]["main-half"]["reason"] == "the same method, trained half as long"
-    )
+    reason = j.to_json()["also"]["main-half"]["reason"]
+    assert j.verdict.outcome == "holds" and reason == "same method: trained half as long"
 
 
 def test_a_threshold_from_a_pilot_confirms_and_one_from_a_paper_risks():
@@ -218,7 +225,7 @@ def test_a_quantity_that_no_unit_has_is_too_few_units_and_no_error():
     assert v.price.more is None and v.price.text.startswith(
         "more seeds alone do not help: none of 8 has"
     )
-    assert judged(control=arm(np.nan)).verdict.reason == "control control undecided"
+    assert judged(control=arm(np.nan)).verdict.reason == "control control not beaten"
     found = estimate(Finding(text="x", value=lambda arms: arms["main"].x), {"main": arm(np.nan)})
     assert math.isnan(found.estimate) and found.n == {"seed": 0}
 
@@ -240,9 +247,9 @@ def test_reason_control_passes():
     assert (v.outcome, v.reason) == ("unspecific", "control control satisfies it too")
 
 
-def test_reason_control_undecided_with_the_controls_price():
+def test_reason_control_not_beaten_with_the_controls_price():
     v = judged(control=1.0).verdict
-    assert v.reason == "control control undecided" and v.price.text.startswith("control: ")
+    assert v.reason == "control control not beaten" and v.price.text.startswith("control: ")
 
 
 def test_a_passing_control_goes_before_an_undecided_one():
@@ -306,24 +313,25 @@ def test_converged_compares_half_and_end_of_the_history():
 
 def test_the_outcome_must_survive_the_change_since_half_length():
     changes = {"half": {"main": "main-half"}}
-    v = judged(main=1.5, changes=changes, **{"main-half": 1.4}).verdict
-    assert v.outcome == "holds" and v.gates == {"converged": True}
-    v = judged(main=1.5, changes=changes, **{"main-half": 1.0}).verdict
+    for half in (1.4, 1.0, 0.5):  # what training moves into the range moves on in it
+        v = judged(main=1.5, changes=changes, **{"main-half": half}).verdict
+        assert v.outcome == "holds" and v.gates == {"converged": True}
+    v = judged(main=1.5, changes=changes, **{"main-half": 2.1}).verdict  # 1.5 − .6 lies below 1
     assert v.reason == "gate converged" and v.gates == {"converged": False}
-    assert judged(main=0.5, changes=changes, **{"main-half": 0.45}).verdict.outcome == "fails"
+    assert judged(main=0.5, changes=changes, **{"main-half": 1.5}).verdict.outcome == "fails"
+    v = judged(main=0.8, changes=changes, **{"main-half": 0.5}).verdict  # .8 + .3 lies above 1
+    assert v.reason == "gate converged"
 
 
-def test_all_three_intervals_must_agree():
-    # one far seed: the percentile interval stays above the threshold, the t interval does not
+def test_both_intervals_must_agree_and_the_bootstrap_decides_nothing():
+    # one far seed: percentile and skewed interval stay above the threshold, the t interval does not
     x = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 6]) + 0.4
     main = xr.Dataset({"x": ("run", x)}, coords={"seed": ("run", SEEDS)})
     v = judged(main=main, changes={"low": 0.0}, control=-3).verdict
     assert v.boot_low > 0 > v.t_low
-    assert (v.low, v.high) == (
-        min(v.boot_low, v.t_low, v.skew_low),
-        max(v.boot_high, v.t_high, v.skew_high),
-    )
+    assert (v.low, v.high) == (min(v.t_low, v.skew_low), max(v.t_high, v.skew_high))
     assert v.reason == "interval straddles" and v.price.more >= 1
+    assert "without seed 1007 it would hold" in v.warning
 
 
 def test_draws_without_overlap_are_an_unmet_gate():
@@ -703,9 +711,10 @@ def test_the_verdict_as_json_has_every_key_and_its_controls_the_same():
         "gates",
         "controls",
     } <= set(out)
-    assert set(out) - {"controls", "planted", "notes", "also", "asked"} == set(
+    assert set(out) - {"edition", "controls", "planted", "notes", "also", "asked"} == set(
         out["controls"]["control"]
-    )
+    ) - {"contrast"}
+    assert out["edition"] == 2
     assert out["published"]["set_up"] == "other set-up: not comparable, for orientation"
     assert [judged(changes={"published": p}).to_json()["published"] for p in ("new", None)] == [
         "new",
@@ -926,10 +935,8 @@ def test_units_that_lie_apart_are_named_beside_the_verdict():
     assert fine.warning == ""
     x[3] = 0.2
     v = judged(main=xr.Dataset({"x": ("run", x)}, coords={"seed": ("run", SEEDS)}))
-    assert (
-        v.verdict.warning
-        == "1 of 8 seeds lies apart, at 0.2 where the others are at 1.5"
-        == v.to_json()["warning"]
-    )
+    apart = "1 of 8 seeds lies apart, at 0.2 where the others are at 1.5"
+    assert v.verdict.warning == f"{apart}; without seed 1003 it would hold"
+    assert v.verdict.warning == v.to_json()["warning"]
     [row] = tables.rows({"verdicts": [v.to_json()]})
     assert v.verdict.warning in row.why

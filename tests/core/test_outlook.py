@@ -28,12 +28,13 @@ def test_many_units_narrow_with_the_root():
 def test_what_the_other_factor_adds_stays():
     crossed = Spread(1.0, 20, stays=0.36, beside=8)
     assert crossed.expected(20) == pytest.approx(1.0)
-    assert crossed.expected(10**6) == pytest.approx(0.6, rel=1e-4), (
+    degrees = 1 / (0.64**2 / 19 + 0.36**2 / 7)  # Satterthwaite's; with many seeds the documents'
+    many = 0.6 * stdtrit(7, 0.975) / stdtrit(degrees, 0.975)
+    assert crossed.expected(10**6) == pytest.approx(many, rel=1e-4), (
         "seeds do not narrow what documents contribute"
     )
-    assert crossed.if_all_narrow().expected(80) == pytest.approx(0.5), (
-        "seven degrees of freedom both times: the smaller factor's"
-    )
+    narrow = 0.5 * stdtrit(79, 0.975) / stdtrit(19, 0.975)
+    assert crossed.if_all_narrow().expected(80) == pytest.approx(narrow)
 
 
 def test_simulated_half_widths_are_met_on_the_average():

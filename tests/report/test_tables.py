@@ -377,7 +377,7 @@ def test_what_no_number_of_units_decides_is_told_to_take_a_margin():
     assert "claim a margin" in tables.why(on), "on the threshold but for rounding"
     table["x"][16:] = [x + 3e-4 for x in table["x"][16:]]
     entry = judge(table, claim="mine.x - base.x < 0", unit="seed", control="again").to_json()
-    assert entry["reason"] == "control again undecided"
+    assert entry["reason"] == "control again not beaten"
     said = re.sub(r"\s+", " ", tables.text({"verdicts": [entry]}, 200))
     assert (
         "no number of units tells from a threshold what lies on it: claim a margin, such as < -0.0"

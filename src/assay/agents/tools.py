@@ -564,7 +564,18 @@ class Tools:
         planted: Annotated[
             Names, Field(description="Arms with a planted effect, for which it must hold.")
         ] = [],  # noqa: B006
-        also: Annotated[Names, Field(description=("Arms that may satisfy it as well."))] = [],  # noqa: B006
+        also: Annotated[Names, Field(description="Rivals that may satisfy it as well.")] = [],  # noqa: B006
+        unlearned: Annotated[
+            Names, Field(description="Arms in which nothing was learned, such as random ones.")
+        ] = [],  # noqa: B006
+        violation: Annotated[
+            Names,
+            Field(description="Arms with a planted violation, where little or nothing is claimed."),
+        ] = [],  # noqa: B006
+        empty: Annotated[
+            float | None,
+            Field(description="The value where there is nothing: 0.5 for an AUROC; 0 by default."),
+        ] = None,
         bounds: Annotated[
             tuple[float, float] | None,
             Field(description="The least and greatest value that the claim can have for a unit."),
@@ -584,6 +595,9 @@ class Tools:
                 control=control,
                 must_hold=planted,
                 also=also,
+                unlearned=unlearned,
+                violation=violation,
+                empty=empty,
                 bounds=bounds,
                 scope=scope,
             )

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from assay.jobs import state as jobs
 from assay.jobs.messages import for_programs
+from assay.report.tables import role_of_other
 
 JSON = Mapping[str, Any]
 AS_IT_MUST = {True: "as it must", False: "AND MUST NOT", None: "so nothing is settled"}
@@ -20,8 +21,9 @@ class Beside:
     hold; or one that may hold too."""
 
     arm: str
-    role: Literal["control", "planted", "may hold too", "not named"]
-    """not named: an arm that satisfies the claim, of which the author did not say that it may."""
+    role: Literal["control", "planted", "violation", "may hold too", "also true of", "not named"]
+    """also true of: an arm that satisfies the claim and that nobody named; not named: one that
+    makes it unspecific."""
     outcome: str
     as_it_must: bool | None
     """null where that is undecided."""
@@ -145,19 +147,22 @@ def counted(outcomes: Sequence[str]) -> str:
 def _read_comparisons(entry: JSON) -> tuple[Beside, ...]:
     near = entry.get("near") or {}
     comparisons = []
-    for kind, role, must in (("controls", "control", "fails"), ("planted", "planted", "holds")):
+    for kind, role, must in (
+        ("controls", "control", "fails"),
+        ("planted", "planted", "holds"),
+        ("violations", "violation", "fails"),
+    ):
         for arm, other in entry.get(kind, {}).items():
             met = None if other["outcome"] == "undecided" else other["outcome"] == must
             comparisons.append(
                 _make_comparison(arm, role, other["outcome"], met, other, near.get(arm, ""))
             )
-    for arm, other in entry.get(
-        "also", {}
-    ).items():  # only those that satisfy it are listed; without a reason nobody said they might
-        met = bool(other.get("reason"))
-        comparisons.append(
-            _make_comparison(arm, "may hold too" if met else "not named", "holds", met, other, "")
-        )
+    for arm, other in entry.get("also", {}).items():  # only those that satisfy it are listed
+        role = {"also": "may hold too", "true": "also true of", "unnamed": "not named"}[
+            role_of_other(entry, other)
+        ]
+        met = role != "not named"
+        comparisons.append(_make_comparison(arm, role, "holds", met, other, ""))
     return tuple(comparisons)
 
 
@@ -200,10 +205,12 @@ def _to_text(entry: JSON, comparisons: Sequence[Beside]) -> str:
 
 def _control(b: Beside) -> str:
     came = {"holds": "holds", "fails": "fails"}.get(b.outcome, f"is {b.outcome}")
-    what = {"control": "Control", "planted": "Planted effect"}.get(b.role, "Arm")
+    names = {"control": "Control", "planted": "Planted effect", "violation": "Violation"}
+    what = names.get(b.role, "Arm")
     special = {
         "may hold too": "as its author said that it may",
-        "not named": "of which nobody said that it may",
+        "also true of": "of which it is true as well",
+        "not named": "which makes it unspecific",
     }
     how = special.get(b.role) or (
         "AND MUST HOLD"

@@ -16,8 +16,8 @@ CAME = {
     "control": "does not: a control, and must not",
     "other": "does not",
     "also": "does, and may: its author says so",
-    "method": "DOES: the claim is fooled",
-    "unnamed": "DOES, and nobody said it might",
+    "true": "does, as another arm may",
+    "unnamed": "DOES, and lacks what is credited",
     "passing": "DOES: a control, and must not",
 }
 
@@ -51,7 +51,7 @@ def show(result: Result, experiment: Experiment) -> None:
         if s.of == arm and arm != "main":
             own_numbers.append(i)
         elif judged_claim is not None and judged_claim.verdict.outcome != "undecided":
-            sign, came = satisfied(s, arm, judged_claim.verdict.outcome != "fails")
+            sign, came = satisfied(s, judged_claim.verdict)
             answer = came if s.of == "main" else f"{came} (the claim is about {s.of})"
             table.add_row(
                 sign,
@@ -81,15 +81,16 @@ def show(result: Result, experiment: Experiment) -> None:
         printing.say(f"Claim {i} is about {arm} itself{''.join(outcome)}: {claims[i - 1].text}")
 
 
-def satisfied(claim: Claim, arm: str, does: bool) -> tuple[str, str]:
+def satisfied(claim: Claim, verdict: Verdict) -> tuple[str, str]:
     """The sign of an arm that satisfies a claim, or does not, and whether it may."""
-    if not does:
+    arm = verdict.arm
+    if verdict.outcome == "fails":
         return tables.CHECKS[True], CAME["control" if arm in claim.must_fail else "other"]
-    if arm in claim.may_hold or arm in claim.must_hold:
-        return "", CAME["also"]
-    return tables.CHECKS[False], CAME[
-        "passing" if arm in claim.must_fail else "method" if claim.of == "main" else "unnamed"
-    ]
+    if arm in claim.must_fail:
+        return tables.CHECKS[False], CAME["passing"]
+    if verdict.lacks:
+        return tables.CHECKS[False], CAME["unnamed"]
+    return "", CAME["also" if arm in claim.may_hold or arm in claim.must_hold else "true"]
 
 
 def number(verdict: Verdict | None) -> str:

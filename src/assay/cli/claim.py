@@ -11,7 +11,9 @@ MUST = {
     "near": "near control, must fail",
     "control": "must fail",
     "planted": "must hold",
+    "violation": "planted violation, must fail",
     "also": "may hold too",
+    "true": "also true of it",
     "unnamed": "holds too",
 }
 
@@ -56,7 +58,7 @@ def show(judged_claim: Judged, number: int, page: str) -> None:
 def control_to_text(control: tables.Control, judged_claim: Judged) -> str:
     """Write a control: how it came out, its number, its role, and why the author names it."""
     why = {**judged_claim.claim.near, **judged_claim.claim.may_hold}.get(control.arm, "")
-    came = control.outcome if control.role in ("near", "control", "planted") else ""
+    came = control.outcome if control.role in ("near", "control", "planted", "violation") else ""
     role = ", ".join(filter(None, (MUST.get(control.role, control.role), came)))
     return f"{control.sign} {control.estimate} {control.interval}: {role}".lstrip() + (
         f" ({why})" if why else ""

@@ -67,6 +67,10 @@ def judge(
     ],
     must_hold: Annotated[tuple[str, ...], Bare] = (),
     also: Annotated[tuple[str, ...], Bare] = (),
+    unlearned: Annotated[tuple[str, ...], Bare] = (),
+    violation: Annotated[tuple[str, ...], Bare] = (),
+    beats: float = 0.0,
+    empty: float | None = None,
     bounds: Annotated[tuple[float, float] | None, Bare] = None,
     scope: str = "",
     arm_column: str = "arm",
@@ -82,8 +86,16 @@ def judge(
     must_hold
         Arm with a planted effect, for which the claim must hold.
     also
-        Arm that may satisfy the claim as well; any other arm of the table that does makes the claim
+        Rival that may satisfy the claim as well.
+    unlearned
+        Arm in which nothing was learned, such as a random one; if it satisfies the claim, that is
         unspecific.
+    violation
+        Arm with a planted violation of a claim that little or nothing is there.
+    beats
+        By how much the method must beat each control.
+    empty
+        The value where there is nothing: 0.5 for an AUROC, 1 for a relative error.
     bounds
         Least and greatest value that the claim can have for a unit: 0 1 for a share, -1 1 for a
         difference of shares; the interval is then exact.
@@ -108,6 +120,10 @@ def judge(
             control=control,
             must_hold=must_hold,
             also=also,
+            unlearned=unlearned,
+            violation=violation,
+            beats=beats,
+            empty=empty,
             bounds=bounds,
             scope=scope,
             arm_column=arm_column,

@@ -37,6 +37,60 @@ Outcome = Literal["holds", "fails", "unspecific", "undecided"]
 Kind = Literal["exact", "confirming", "risky", "finding"]
 RISKY = ("paper", "theory", "plan")
 """Where a threshold comes from that was fixed before any pilot of the same set-up."""
+ROLES = ("same method", "rival")
+"""What excuses an arm that satisfies a claim too; "same method: why" in the text of a study."""
+EDITION = 2
+"""Of the rule in docs/verdicts.md; entries without an edition were judged by the first."""
+ROLES_ASKED = False
+"""Whether an excuse without a role is refused. Until all claims give roles it counts as a rival:
+then this line goes, and with it its only use in `role`."""
+
+
+def same_method(why: str) -> str:
+    """Excuse an arm that satisfies a claim too, since it is the method itself in another variant.
+
+    Args:
+        why: in words.
+    Example:
+        >>> import assay
+        >>> assay.same_method("another width")
+        'same method: another width'
+    """
+    return f"same method: {why}"
+
+
+def rival(why: str) -> str:
+    """Excuse an arm that satisfies a claim too, since it is another method that claims as much.
+
+    Args:
+        why: in words.
+    Example:
+        >>> import assay
+        >>> assay.rival("gated dictionaries claim it as well")
+        'rival: gated dictionaries claim it as well'
+    """
+    return f"rival: {why}"
+
+
+def role(excuse: str) -> str:
+    """Read the role of an excuse. Raises: ClaimError where it has none.
+
+    Args:
+        excuse: a value of `Claim.also`.
+    Example:
+        >>> from assay.core.claims import role
+        >>> role("rival: gated dictionaries claim it as well")
+        'rival'
+    """
+    name = excuse.partition(": ")[0]
+    if name in ROLES:
+        return name
+    if ROLES_ASKED:
+        raise ClaimError(
+            f"an arm is excused as the same method or as a rival, got {excuse!r}; write "
+            'same_method("why") or rival("why"), in a study "rival: why"'
+        )
+    return "rival"
 
 
 @dataclass(frozen=True)
@@ -172,8 +226,22 @@ class Claim:
     """Those controls that stand for the strongest other explanations: {control: what it would
     explain without the method}."""
     also: Mapping[str, str] = field(default_factory=dict)
-    """Other arms that may satisfy the claim as well: {arm: why}. Any arm not named here that does
-    makes it unspecific."""
+    """Other arms that may satisfy the claim as well: {arm: same_method("why") or rival("why")}.
+    None in which a credited part was not learned."""
+    credits: str | tuple[str, ...] = ()
+    """The parts whose learning the claim credits, of those that `Arm.learned` names: an arm that
+    lacks one and satisfies the claim makes it unspecific. Empty: every part."""
+    beats: float = 0.0
+    """By how much the method must beat each control, on a one-sided claim's side, from 0; on the
+    logarithm where ratios are compared."""
+    empty: float | None = None
+    """The value where there is nothing to be found, such as 0.5 for an AUROC; by default 0, and on
+    a log or logit scale none. A range that contains it needs a planted violation."""
+    violations: tuple[str, ...] = ()
+    """Arms with a planted violation, which must be found to lie outside of the range."""
+    fixed: tuple[str, ...] = ()
+    """What the sentence speaks of and no unit resamples, such as ("14 kinds",): verdicts are of
+    these only."""
     bounds: tuple[float, float] | None = None
     """The least and the greatest number a unit can have, (0, 1) for shares: the mean then gets an
     exact interval."""
@@ -203,7 +271,9 @@ class Claim:
     def __post_init__(self) -> None:
         _check_units(self.text, self.units)
         _check_literature(self.text, self.published)
-        for name in ("must_fail", "must_hold"):
+        if isinstance(self.credits, str):
+            object.__setattr__(self, "credits", (self.credits,))
+        for name in ("must_fail", "must_hold", "violations", "fixed"):
             if isinstance(
                 text := getattr(self, name), str
             ):  # whose letters would be taken for names
@@ -221,7 +291,7 @@ class Claim:
                 f"claim {self.text!r} names no control: must_fail needs at least one arm in "
                 "which it has to fail"
             )
-        if self.of in self.must_fail or self.of in self.must_hold:
+        if self.of in (*self.must_fail, *self.must_hold, *self.violations):
             raise ClaimError(
                 f"claim {self.text!r} is about arm {self.of!r}, which cannot also be its own "
                 "control"
@@ -233,12 +303,18 @@ class Claim:
                     f"{', '.join(self.must_fail)}; "
                     "a near control stands in both, by one name"
                 )
-        for arm in self.also:
-            if arm == self.of or arm in self.must_fail or arm in self.must_hold:
+        for arm, excuse in self.also.items():
+            if arm in (self.of, *self.must_fail, *self.must_hold, *self.violations):
                 raise ClaimError(
                     f"claim {self.text!r}: also names {arm!r}, which is the method, a control "
                     "or a planted effect"
                 )
+            role(excuse)
+        if not (math.isfinite(self.beats) and self.beats >= 0):
+            raise ClaimError(
+                f"claim {self.text!r}: beats is by how much controls are beaten, 0 or more, got "
+                f"{self.beats:g}"
+            )
         if self.bounds is not None:
             _check_bounds(self)
         fail_low, fail_high = self.fail_range
@@ -295,7 +371,40 @@ class Claim:
         """The arms that may satisfy the claim as well, each with the reason; the half-length method
         is one by itself."""
         half = self.half.get(self.of)
-        return {**({half: "the same method, trained half as long"} if half else {}), **self.also}
+        return {**({half: same_method("trained half as long")} if half else {}), **self.also}
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Every arm that the claim names, its own first."""
+        halves = (*self.half, *self.half.values())
+        return (
+            *(self.of, *self.must_fail, *self.must_hold),
+            *(*self.violations, *self.also, *halves),
+        )
+
+    def lacks(self, learned: Sequence[str] | None) -> bool:
+        """Whether an arm in which only these parts were learned lacks one that is credited; None:
+        all were.
+
+        Args:
+            learned: as in `Arm.learned`.
+        Example:
+            >>> from assay import Claim
+            >>> claim = Claim(
+            ...     text="The decoder finds the features",
+            ...     value=lambda arm, others: arm.found,
+            ...     low=0.9,
+            ...     must_fail=("random",),
+            ...     credits="decoder",
+            ...     threshold_from="plan: nine of ten",
+            ...     source="a paper",
+            ... )
+            >>> claim.lacks(("encoder",)), claim.lacks(("decoder",)), claim.lacks(None)
+            (True, False, False)
+        """
+        if learned is None:
+            return False
+        return not self.credits or not set(self.credits) <= set(learned)
 
     @property
     def threshold(self) -> str:
@@ -324,6 +433,7 @@ class Claim:
             must_hold=tuple(p for p in self.must_hold if p != arm),
             near={c: why for c, why in self.near.items() if c in controls},
             also={a: why for a, why in self.also.items() if a != arm and a not in controls},
+            violations=tuple(v for v in self.violations if v != arm),
         )
 
 
@@ -399,6 +509,29 @@ class Price:
 
 
 @dataclass(frozen=True)
+class Contrast:
+    """How far the method lies from a control, with its interval: on the claim's scale, of ratios
+    the logarithm.
+
+    Example:
+        >>> from assay.core.claims import Contrast
+        >>> Contrast(0.2, 0.1, 0.3, shared=8).to_json()["shared"]
+        8
+    """
+
+    estimate: float
+    low: float
+    high: float
+    shared: int
+    """Units that both have; 0 where they were compared as independent."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; a number that is none becomes None."""
+        limits = {k: _number(getattr(self, k)) for k in ("estimate", "low", "high")}
+        return {**limits, "shared": self.shared}
+
+
+@dataclass(frozen=True)
 class Verdict(Shown):
     """What the numbers of one arm say about a claim; estimate and limits in the claim's unit,
     whatever the scale of judging.
@@ -422,8 +555,8 @@ class Verdict(Shown):
     price: Price | None
     estimate: float
     low: float
-    """Lower limit of the interval that decided: the hull of the three below, or an exact one, where
-    they are NaN."""
+    """Lower limit of the interval that decided: the hull of t and t corrected for skew, or an exact
+    one, where they are NaN."""
     high: float
     boot_low: float
     boot_high: float
@@ -454,6 +587,10 @@ class Verdict(Shown):
     warning: str = ""
     """What makes the interval doubtful, such as a unit that lies apart from the others; empty where
     nothing does."""
+    contrast: Contrast | None = None
+    """Of a control: how far the method lies from it."""
+    lacks: bool = False
+    """Whether a part that the claim credits was not learned in this arm."""
 
     def __repr__(self) -> str:
         words = self.outcome + (f" ({explain_reason(self.reason)})" if self.reason else "")
@@ -473,15 +610,18 @@ class Judged(Shown):
     controls: Mapping[str, Verdict]
     planted: Mapping[str, Verdict]
     also: Mapping[str, Verdict] = field(default_factory=dict)
-    """The other arms that satisfy the claim too."""
+    """The other arms that satisfy the claim too: excused ones, and those that nobody named."""
     asked: tuple[str, ...] = ()
     """All other arms on which the claim could be computed."""
     notes: tuple[str, ...] = ()
     """What was done to the numbers before judging, such as rows averaged."""
+    violations: Mapping[str, Verdict] = field(default_factory=dict)
+    """The arms with a planted violation, which must be found."""
 
     def __repr__(self) -> str:
         v = self.verdict
-        words = v.outcome + (f" ({explain_reason(v.reason)})" if v.reason else "")
+        too = too_in_words(len(self.also)) if v.outcome == "holds" else ""
+        words = v.outcome + (f" ({why})" if (why := explain_reason(v.reason) or too) else "")
         return (
             f"<Judged {self.claim.text!r}: {words}, {v.estimate:.4g} [{v.low:.4g}, {v.high:.4g}]>"
         )
@@ -490,13 +630,18 @@ class Judged(Shown):
         """The verdict as plain values; `controls` and `planted` hold the same keys per arm. NaN and
         infinity become None."""
         groups = {"controls": self.controls, "planted": self.planted}
+        groups |= {"violations": self.violations} if self.violations else {}
         nested = {
             kind: {arm: self._entry(v) for arm, v in verdicts.items()}
             for kind, verdicts in groups.items()
         }
         may = self.claim.may_hold
-        also = {arm: {"reason": may.get(arm), **self._numbers(v)} for arm, v in self.also.items()}
+        also = {
+            arm: {"reason": may.get(arm), "lacks": v.lacks, **self._numbers(v)}
+            for arm, v in self.also.items()
+        }
         entry = {
+            "edition": EDITION,
             **self._entry(self.verdict),
             **nested,
             "also": also,
@@ -541,7 +686,21 @@ class Judged(Shown):
             "warning": v.warning,
             "gates": dict(v.gates),
             "points": [_number(x) for x in v.points],
+            **({"contrast": v.contrast.to_json()} if v.contrast else {}),
         }
+
+
+def too_in_words(n: int) -> str:
+    """Say how many other arms satisfy a claim that holds; "" for none.
+
+    Args:
+        n: other arms, planted effects not counted.
+    Example:
+        >>> from assay.core.claims import too_in_words
+        >>> too_in_words(1), too_in_words(3)
+        ('1 arm too', '3 arms too')
+    """
+    return f"{n} arm{'s' * (n > 1)} too" if n else ""
 
 
 def claims_key(statements: Sequence[Claim | Exact | Finding]) -> str:
@@ -579,6 +738,10 @@ def statement_to_json(s: Claim | Exact | Finding) -> dict[str, Any]:
         entry |= {name: value for name in ("near", "also") if (value := dict(getattr(s, name)))}
         entry |= {"bounds": [repr(float(b)) for b in s.bounds]} if s.bounds else {}
         entry |= {"condition": s.condition} if s.condition else {}
+        for name in ("credits", "violations", "fixed"):
+            entry |= {name: list(value)} if (value := getattr(s, name)) else {}
+        entry |= {"beats": repr(float(s.beats))} if s.beats else {}
+        entry |= {"empty": repr(float(s.empty))} if s.empty is not None else {}
     return entry
 
 

@@ -79,8 +79,17 @@ class Arm(Generic[S]):
     """Store the parameters although no other arm builds on them."""
     note: str = ""
     """One line for the reader: what this arm is and why it is honest."""
+    learned: tuple[str, ...] | None = None
+    """The parts that training learned here, such as ("encoder",) where the decoder is frozen; ():
+    none, as at random, shuffled or before training. None: all, or a planted truth in their
+    place."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.learned, str):  # whose letters would be taken for parts
+            raise ExperimentError(
+                f"learned takes a tuple of parts, got the text {self.learned!r}; write "
+                f"learned=({self.learned!r},)"
+            )
         if (self.train is None) == (self.derive is None):
             raise ExperimentError(
                 "an arm either trains or is derived: give exactly one of train= and derive="
@@ -207,14 +216,7 @@ class Experiment(Generic[S]):
         from assay.core.claims import Claim
 
         for claim in (c for c in self.claims if isinstance(c, Claim)):
-            for read in (
-                claim.of,
-                *claim.must_fail,
-                *claim.must_hold,
-                *claim.also,
-                *claim.half,
-                *claim.half.values(),
-            ):
+            for read in claim.named:
                 if read not in self.arms:  # told before anything is trained
                     raise ExperimentError(
                         f"claim {claim.text!r} names arm {read!r}, which is none; "
@@ -297,11 +299,9 @@ class Experiment(Generic[S]):
             }
             return replace(target, **new) if new else target
 
+        naming = ("must_fail", "must_hold", "violations", "near", "also", "half", "fixed")
         arms = {fill(name): full(arm, "note") for name, arm in self.arms.items()}
-        claims = tuple(
-            full(c, "text", "unit", "of", "must_fail", "must_hold", "near", "also", "half")
-            for c in self.claims
-        )
+        claims = tuple(full(c, "text", "unit", "of", *naming) for c in self.claims)
         parts: dict[str, tuple[Any, Any]] = {
             "arms": (self.arms, arms),
             "claims": (self.claims, claims),

@@ -1,5 +1,5 @@
-"""Intervals for a statistic of crossed units: a bootstrap, Student's t, and a t that knows of skew;
-and the hull of the three.
+"""Intervals for a statistic of crossed units: Student's t, a t that knows of skew, and the hull of
+both; a bootstrap beside them, which tells whether the statistic is defined and decides nothing.
 
 Units are one or two crossed factors, such as the seeds of trained networks and the held-out
 documents that all of them were measured on. A term is an array [a, b, ...] over the levels of both
@@ -56,11 +56,11 @@ class Interval:
 
     estimate: float
     low: float
-    """Lower limit of the hull, the smallest interval that contains the three below: what is shown,
-    and what decides."""
+    """Lower limit of the hull of t and the t corrected for skew, or of an exact interval: what is
+    shown, and what decides."""
     high: float
     boot_low: float
-    """Lower limit of the expanded percentile bootstrap."""
+    """Lower limit of the expanded percentile bootstrap, for comparison."""
     boot_high: float
     t_low: float
     """Lower limit of Student's t."""
@@ -74,13 +74,37 @@ class Interval:
     """Squared standard error V by the jackknife."""
     parts: tuple[float, ...]
     """V_a and V_b: the squared standard error from leaving out levels of one factor."""
-    df: int
-    """Degrees of freedom of the t interval: units of the smaller factor less one."""
+    df: float
+    """Degrees of freedom of the t interval: units less one, or Satterthwaite's of two factors."""
     undefined: float
     """Share of draws, or 1.0 when the estimate or a leave-one-out itself, in which the statistic is
     not a number."""
     points: Float[np.ndarray, " unit"]
     """The statistic of every level of the first factor by itself."""
+    third: float = math.nan
+    """Third cumulant of the estimate, of all factors together."""
+    bounds: tuple[float, float] | None = None
+    """Between which numbers units lie, where the limits are exact."""
+
+    def limits(self, level: float = 0.95) -> tuple[float, float]:
+        """Give the hull's limits at another level, where they are not exact.
+
+        Args:
+            level: of the interval, 0 to 1.
+        Example:
+            >>> import numpy as np
+            >>> import assay
+            >>> i = assay.stats.interval({"x": np.array([1.0, 2.0, 4.0])}, assay.stats.mean)
+            >>> i.limits() == (i.low, i.high), i.limits(0.8)[0] > i.low
+            (True, True)
+        """
+        if not self.df >= 1:
+            return math.nan, math.nan
+        t = float(scipy.special.stdtrit(self.df, (1 + level) / 2))
+        low, high, skew_low, skew_high = (
+            float(x) for x in student_limits(self.estimate, self.variance, self.third, t)
+        )
+        return min(low, skew_low), max(high, skew_high)
 
 
 def interval(
@@ -91,8 +115,7 @@ def interval(
     level: float = 0.95,
     draws: int = DRAWS,
 ) -> Interval:
-    """Estimate the statistic of the terms' means, with three intervals and their hull, in the
-    statistic's unit.
+    """Estimate the statistic of the terms' means, with its intervals, in the statistic's unit.
 
     The first `factors` axes of every term are units. A cell that is NaN in one term counts in none.
 
@@ -102,16 +125,17 @@ def interval(
         factors: 1 or 2.
         level: of the intervals, 0 to 1.
         draws: of the bootstrap.
-    Formula: bootstrap limits are percentiles Phi(-/+ t sqrt(n/(n-1))) of the draws, n of the
-    smaller factor; t interval estimate +/- t sqrt(V), V_a = (n_a-1)/n_a sum_l (theta_(-l) -
-    mean)^2, for two factors V = max(V_a + V_b - V_ab, V_a, V_b). Skew-corrected: estimate - h(+/-t)
-    sqrt(V), h(q) = 3/c (cbrt(1 + c (q - c/6)) - 1), with c = k_3 / V^(3/2) and k_3 = (n-1)^2 / (n
-    (n-2)) sum_l (mean - theta_(-l))^3, summed over factors: the third cumulant of the estimate.
+    Formula: t interval estimate +/- t sqrt(V), V_a = (n_a-1)/n_a sum_l (theta_(-l) - mean)^2; t of
+    n - 1 degrees of freedom. For two factors V = max(V_a + V_b - V_ab, V_a, V_b), of V^2 /
+    (V_a^2/(n_a-1) + V_b^2/(n_b-1)) degrees. Skew-corrected: estimate - h(+/-t) sqrt(V), h(q) = 3/c
+    (cbrt(1 + c (q - c/6)) - 1), with c = k_3 / V^(3/2) and k_3 = ((n-1)/n)^(3/2) sum_l (mean -
+    theta_(-l))^3, summed over factors: the plain third moment. Bootstrap limits are percentiles
+    Phi(-/+ t sqrt(n/(n-1))) of the draws, n of the smaller factor.
     Raises: ClaimError when terms differ in their units, are infinite, or the statistic does not
     give one number per draw.
-    Source: Hesterberg, What Teachers Should Know about the Bootstrap, 2015 (expanded percentile);
-    Owen, The pigeonhole bootstrap, 2007 (crossed factors); Hall, On the Removal of Skewness by
-    Transformation, 1992.
+    Source: Hall, On the Removal of Skewness by Transformation, 1992; Satterthwaite, An Approximate
+    Distribution of Estimates of Variance Components, 1946; Owen, The pigeonhole bootstrap, 2007
+    (crossed factors); Hesterberg, What Teachers Should Know about the Bootstrap, 2015.
     Example:
         >>> import numpy as np
         >>> import assay
@@ -141,9 +165,12 @@ def interval(
         each_cell = cells.apply(statistic, cells.total - cells.columns[cells.present])
         left_out.append(each_cell)
         variance = max(parts[0] + parts[1] - _jackknife(each_cell), *parts)
-    t = float(scipy.special.stdtrit(smaller - 1, (1 + level) / 2))
-    skewness = sum(_third(x) for x in left_out[:factors])
-    student = [float(x) for x in student_limits(theta, np.float64(variance), skewness, t)]
+    df = freedom(variance, parts, n)
+    t, third = (
+        float(scipy.special.stdtrit(df, (1 + level) / 2)),
+        sum(_third(x) for x in left_out[:factors]),
+    )
+    student = [float(x) for x in student_limits(theta, np.float64(variance), third, t)]
 
     values = np.concatenate([cells.apply(statistic, sums) for sums in cells.resampled(draws)])
     finite = np.isfinite(values)
@@ -152,14 +179,14 @@ def interval(
     if finite.any():
         # A plain percentile interval of n units is too narrow: the draws have variance (n − 1)/n of
         # s², and normal tails in place of t's. The percentiles are moved outwards by both.
-        tail = scipy.special.ndtr(-t * np.sqrt(smaller / (smaller - 1)))
+        expanded = scipy.special.stdtrit(smaller - 1, (1 + level) / 2)
+        tail = scipy.special.ndtr(-expanded * np.sqrt(smaller / (smaller - 1)))
         boot = [float(q) for q in np.quantile(values[finite], [tail, 1 - tail])]
     return Interval(
         estimate=float(theta),
-        # The hull: whichever of the three a skewed or short sample misleads, the claim must stand
-        # by all.
-        low=min(boot[0], *student[::2]),
-        high=max(boot[1], *student[1::2]),
+        # Skewed units mislead the one, normal ones the other; the claim must stand by both.
+        low=min(student[::2]),
+        high=max(student[1::2]),
         boot_low=boot[0],
         boot_high=boot[1],
         t_low=student[0],
@@ -169,10 +196,29 @@ def interval(
         n=n,
         variance=variance,
         parts=parts,
-        df=smaller - 1,
+        df=df,
         undefined=1 - float(finite.mean()) if whole else 1.0,
         points=points,
+        third=float(third),
     )
+
+
+def freedom(variance: float, parts: tuple[float, ...], n: tuple[int, ...]) -> float:
+    """Compute the degrees of freedom of a squared standard error that factors make up.
+
+    Args:
+        variance: V.
+        parts: V_a and V_b.
+        n: units of each factor.
+    Formula: n - 1; of two factors Satterthwaite's V^2 / (V_a^2/(n_a-1) + V_b^2/(n_b-1)), where
+    nothing varies that of the smaller.
+    Example:
+        >>> from assay.core.intervals import freedom
+        >>> freedom(2.0, (1.0, 1.0), (6, 6))
+        10.0
+    """
+    spread = sum(part**2 / (m - 1) for part, m in zip(parts, n, strict=True))
+    return variance**2 / spread if len(n) == 2 and spread > 0 else float(min(n) - 1)
 
 
 def _nothing(estimate: float, n: tuple[int, ...], points: np.ndarray) -> Interval:
@@ -255,26 +301,24 @@ def _jackknife(left_out: np.ndarray) -> float:
 
 
 def _third(left_out: np.ndarray) -> float:
-    """The third cumulant of the estimate that one factor causes: of pseudo-values n θ − (n − 1)
-    θ_(−l), unbiased for a mean."""
+    """The third cumulant of the estimate that one factor causes, by its plain moments: over
+    V^(3/2) it is the plain skewness of the units, divided by √n."""
     n = len(left_out)
-    if n < 3:
-        return 0.0
-    off = (n - 1) * (left_out.mean() - left_out)
-    return float(n / ((n - 1) * (n - 2)) * np.sum(off**3) / n**2)
+    return float(((n - 1) / n) ** 1.5 * np.sum((left_out.mean() - left_out) ** 3))
 
 
 def student_limits(
-    theta: Numbers, variance: Numbers, third: Numbers, t: float
+    theta: Numbers, variance: Numbers, third: Numbers, t: Numbers
 ) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     """Compute the limits of Student's t, then of the t corrected for skew, of one estimate or of an
     array of them."""
+    theta, variance = np.asarray(theta), np.asarray(variance)
     root = np.sqrt(variance)
     low, high = (theta - root * _hall(q, third, variance) for q in (t, -t))
     return theta - t * root, theta + t * root, low, high
 
 
-def _hall(q: float, third: Numbers, variance: Numbers) -> Numbers:
+def _hall(q: Numbers, third: Numbers, variance: Numbers) -> Numbers:
     """The t value that Hall's monotone transformation takes to q, where the estimate has this third
     cumulant and variance."""
     with np.errstate(all="ignore"):

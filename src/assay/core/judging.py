@@ -3,25 +3,26 @@ judged by the same code."""
 
 from __future__ import annotations
 
+import contextlib
 import math
-import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from assay.core import power, prices
-from assay.core.bounded import bounded_mean
-from assay.core.claims import Claim, Judged, Outcome, Price, Verdict
+from assay.core.bounded import Bounds, bounded_mean
+from assay.core.claims import Claim, Contrast, Judged, Outcome, Price, Verdict
+from assay.core.contrasts import UNDEFINED, Between, contrast
 from assay.core.errors import ClaimError
 from assay.core.heavy import scipy, xr
 from assay.core.intervals import DRAWS, Interval, interval
 from assay.core.memo import of_all
 from assay.core.outlying_units import warning
-from assay.core.power import edges, placed
-from assay.core.reading import Levels, Others, Table, plural, run_unit, tabulate
-from assay.core.reasons import IDENTICAL, TIES
+from assay.core.power import edges, log_of, placed
+from assay.core.reading import LEARNED, Levels, Others, Table, plural, run_unit, tabulate
+from assay.core.reasons import BESIDE, BLIND, IDENTICAL, STRADDLES, TIES
 from assay.core.scales import ESTIMAND, rescale, unscale
 from assay.core.stats import mean
 
@@ -35,135 +36,201 @@ only."""
 ALIKE = 0.5
 """Share of the units that may not have one and the same number, unless the claim names their
 bounds."""
-UNDEFINED = 0.01
-"""Share of draws that may be undefined before the gate `overlap` is not met."""
-
 Arms: TypeAlias = "Mapping[str, xr.Dataset]"
 Scope = str | Callable[[Iterable[str], Mapping[str, Any]], str]
 """For what a number speaks: a phrase, or a function of the trained arms behind it and of which of
 their runs it asks for."""
-Asked = Mapping[str, tuple[Verdict, Interval]]
+
+
+class _Stand(NamedTuple):
+    """What one arm's numbers say by themselves; interval and table on the scale of judging."""
+
+    verdict: Verdict
+    interval: Interval
+    table: Table
+    between: Between | None = None
+    """Of a control: how far the method lies from it."""
+
+
+Stands = Mapping[str, _Stand]
 
 
 def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> Judged:
-    """Judge a claim with its controls, its planted effects, and every other arm that it can be
-    asked of.
+    """Judge a claim with its controls, its planted effects and violations, and every other arm that
+    it can be asked of.
 
     A pure function of the measures. `scope` says for which model, site and text, as a phrase or as
-    a function of what was read. The outcome *holds* stands only if
-    every control fails and no other arm satisfies the claim but those that it names in `also`. Arms
-    that nobody named are asked at 95 % where the level is stricter: an early look must not overlook
-    what a later one would find.
+    a function of what was read. The outcome *holds* stands only if every control is beaten, and no
+    arm satisfies the claim in which a credited part was not learned. Arms that nobody named are
+    asked at 95 % where the level is stricter: an early look must not overlook what a later one
+    would find.
     Raises: ClaimError when the claim cannot be computed on these arms.
     """
+
     # Controls are asked without gates: one that satisfies the claim discredits it, converged or
     # not. A planted effect must be found under the same gates as the claim.
-    verdict, i = _judge_arm(claim, claim.of, arms, level, scope, gated=True)
-    controls = {name: _judge_arm(claim, name, arms, level, scope) for name in claim.must_fail}
-    planted = {
-        name: _judge_arm(claim, name, arms, level, scope, gated=True) for name in claim.must_hold
+    def ask(names: Iterable[str], *, gated: bool = False) -> dict[str, _Stand]:
+        return {name: _judge_arm(claim, name, arms, level, scope, gated=gated) for name in names}
+
+    own = ask((claim.of,), gated=True)[claim.of]
+    controls = {
+        name: _as_control(claim, own, control, level)
+        for name, control in ask(claim.must_fail).items()
     }
-    also, arm_names = _others_that_hold(claim, arms, min(level, USUAL), scope)
-    verdict = _with_power(claim, verdict, i, controls, planted, level)
-    failing, holding = ({name: v for name, (v, _) in some.items()} for some in (controls, planted))
+    planted, violations = ask(claim.must_hold, gated=True), ask(claim.violations)
+    others = _others(claim, arms, min(level, USUAL), scope)
+    verdict = _with_others(claim, own, controls, planted, violations, others)
+    groups = (
+        {name: stand.verdict for name, stand in stands.items()}
+        for stands in (controls, planted, others, violations)
+    )
+    failing, holding, open_verdicts, violated = groups
+    also = {name: v for name, v in open_verdicts.items() if v.outcome == "holds"}
     return Judged(
         claim,
-        _with_others(claim, verdict, failing, holding, also),
+        replace(verdict, **_power(claim, own, controls, planted, level)),
         failing,
         holding,
         also,
-        arm_names,
+        tuple(others),
+        violations=violated,
     )
 
 
-def _with_power(
-    claim: Claim, verdict: Verdict, i: Interval, controls: Asked, planted: Asked, level: float
-) -> Verdict:
-    """The verdict with what would have been found: controls and planted effects have to come out as
-    they must, too, in the same experiment, their true values being those that were measured."""
+def control_level(level: float) -> float:
+    """Give the level of a control's own interval: 80 % where the claim's is 95 %.
+
+    Args:
+        level: of the claim's interval.
+    Formula: 1 - 4 (1 - level), so that an earlier, stricter look is stricter with controls, too.
+    Example:
+        >>> from assay.core.judging import control_level
+        >>> round(control_level(0.95), 12)
+        0.8
+    """
+    return max(0.0, 1 - 4 * (1 - level))
+
+
+def _as_control(claim: Claim, own: _Stand, control: _Stand, level: float) -> _Stand:
+    """The verdict on a control as such: it fails where its own interval, at the level of controls,
+    lies outside of the range to hold, and the method lies beyond it on the range's side."""
+    v, i, table, _ = control
+    between = None
+    if min(*own.interval.n, *i.n) > 1:
+        between = contrast(claim, own.table, table, level)
+        numbers = (getattr(between.interval, k) for k in ("estimate", "low", "high"))
+        v = replace(v, contrast=Contrast(*numbers, between.shared))
+    if v.outcome == "holds" or v.reason not in ("", STRADDLES):
+        return _Stand(v, i, table, between)
+    at_level = control_level(level)
+    low, high = _limits(i, at_level)
+    outcome, reason, price = "fails", "", None
+    if not placed(_strict(claim), low, high)[1]:
+        i_at = replace(i, low=low, high=high)
+        outcome, reason = "undecided", STRADDLES
+        price = prices.to_decide(_strict(claim), i_at, at_level)
+    elif own.verdict.outcome == "holds" and between and not _beaten(claim, own, i, between):
+        outcome, reason = "undecided", BESIDE
+        price = prices.to_decide(_beyond(claim, i), between.interval, level)
+    v = replace(v, outcome=outcome, reason=reason, price=price)
+    return _Stand(v, i, table, between)
+
+
+def _strict(claim: Claim) -> Claim:
+    """The claim, failing wherever it does not hold: what others than the method are held to."""
+    return replace(claim, fail_low=None, fail_high=None)
+
+
+def _beyond(claim: Claim, control: Interval) -> Claim:
+    """The claim that the method lies beyond a control: above one that lies below the range to hold,
+    below one that lies above."""
+    above = control.estimate < edges(claim)[0][0]
+    low, high = (claim.beats, math.inf) if above else (-math.inf, -claim.beats)
+    return replace(_strict(claim), low=low, high=high, scale="plain", bounds=None)
+
+
+def _beaten(claim: Claim, own: _Stand, control: Interval, between: Between) -> bool:
+    beyond, i, ours = _beyond(claim, control), between.interval, own.interval
+    if beyond.low < i.low and i.high < beyond.high and i.undefined <= UNDEFINED:
+        return True
+    # Exact limits that do not meet need no contrast, which units on two bounds make too wide.
+    low, high = ours.low - control.high, ours.high - control.low
+    apart = high < beyond.high if math.isinf(beyond.low) else low > beyond.low
+    return apart and None not in (ours.bounds, control.bounds)
+
+
+def _power(
+    claim: Claim, own: _Stand, controls: Stands, planted: Stands, level: float
+) -> dict[str, Any]:
+    """What would have been found: controls have to be beaten and planted effects to hold, too, in
+    the same experiment, their true values being those that were measured."""
+    i = own.interval
     # No spread is known from which experiments could be simulated.
-    if verdict.reason.startswith("too few") or (not i.variance and claim.bounds is None):
-        return verdict
+    if own.verdict.reason.startswith("too few") or (not i.variance and i.bounds is None):
+        return {}
 
-    def met(v: Verdict, arm_interval: Interval, holds: bool) -> float:
-        # Undecided for another reason than width, an arm would be so again, however many units
-        # there are.
-        judged = not v.reason or v.reason == "interval straddles"
-        return (
-            power.chance(claim, arm_interval, arm_interval.estimate, level)[0 if holds else 1]
-            if judged
-            else 0.0
-        )
+    # Undecided for another reason than width, an arm would be so again with any number of units.
+    fixed, beside = 1.0, []
+    for v, k, _, between in controls.values():
+        if not _judged(v):
+            return {"controls_chance": 0.0, "detectable_alone": power.detectable(claim, i, level)}
+        fixed *= power.chance(_strict(claim), k, k.estimate, control_level(level))[1]
+        if between and math.isfinite(between.interval.variance):
+            to = log_of if between.is_log else float
+            decided = power.chances(_beyond(claim, k), between.interval, level)
+            beside.append((decided, between.interval.estimate - to(i.estimate), to))
+    for v, k, *_ in planted.values():
+        fixed *= power.chance(claim, k, k.estimate, level)[0] if _judged(v) else 0.0
 
-    must = [met(*pair, False) for pair in controls.values()] + [
-        met(*pair, True) for pair in planted.values()
-    ]
-    rest = math.prod(must)
-    effect_alone = power.detectable(claim, i, level)
-    return replace(
-        verdict,
-        detectable=power.detectable(claim, i, level, rest),
-        detectable_alone=effect_alone,
-        controls_chance=rest,
-    )
+    def rest(truth: float) -> float:
+        return fixed * math.prod(decided(to(truth) + off)[0] for decided, off, to in beside)
 
-
-def _others_that_hold(
-    claim: Claim, arms: Arms, level: float, scope: Scope
-) -> tuple[dict[str, Verdict], tuple[str, ...]]:
-    """The verdicts of all other arms that satisfy the claim too, and the names of all that could be
-    asked."""
-    holding: dict[str, Verdict] = {}
-    arm_names: list[str] = []
-    for name in arms:
-        if name in (claim.of, *claim.must_fail, *claim.must_hold):
-            continue
-        try:
-            with np.errstate(all="ignore"):
-                if _may_hold(claim, name, arms, level):
-                    verdict, _ = _judge_arm(claim, name, arms, level, scope)
-                    holding |= {name: verdict} if verdict.outcome == "holds" else {}
-            arm_names.append(name)
-        except Exception:  # an arm that lacks what the claim reads has no answer to give
-            continue
-    return holding, tuple(arm_names)
+    return {
+        "detectable": power.detectable(claim, i, level, rest),
+        "detectable_alone": power.detectable(claim, i, level),
+        "controls_chance": rest(i.estimate),
+    }
 
 
-def _may_hold(claim: Claim, name: str, arms: Arms, level: float) -> bool:
-    """Whether an arm's Student-t limits, which cost nothing, lie in the range to hold; without it
-    the hull cannot."""
-    i, *_ = standing(
-        replace(claim, of=name, must_fail=(claim.of,), near={}, also={}, must_hold=(), half={}),
-        arms,
-        level,
-    )
-    low, high = (i.low, i.high) if claim.bounds else (i.t_low, i.t_high)
-    return _place(claim, low, high) == "holds"
+def _others(claim: Claim, arms: Arms, level: float, scope: Scope) -> dict[str, _Stand]:
+    """Every arm that nobody asks for, of those that can be asked."""
+    stands = {}
+    asked = (claim.of, *claim.must_fail, *claim.must_hold, *claim.violations)
+    for name in (name for name in arms if name not in asked):
+        # an arm that lacks what the claim reads has no answer to give
+        with contextlib.suppress(Exception), np.errstate(all="ignore"):
+            stand = _judge_arm(claim, name, arms, level, scope, brief=True)
+            may_matter = stand.verdict.outcome == "holds" or stand.verdict.lacks
+            stands[name] = _judge_arm(claim, name, arms, level, scope) if may_matter else stand
+    return stands
 
 
 def standing(
     claim: Claim, arms: Arms, level: float = 0.95
 ) -> tuple[Interval, tuple[float, float], tuple[float, float]]:
     """Tell where a claim's own arm stands on the scale of judging, runs that diverged left out: an
-    interval, the range to hold and the range to fail. Of the interval the exact limits count where
-    units have bounds, else Student's t, since there are no draws."""
+    interval, the range to hold and the range to fail; without draws, so that whether the statistic
+    is defined in them stays open."""
     arm_reader = Others(arms, claim.of, claim.where)
     _read(claim, claim.of, arm_reader)
     if bad := arm_reader.diverged(run_unit(claim.units, arm_reader)):
         arm_reader = Others(arms, claim.of, claim.where, without=bad)
-    factors = len(claim.units)
     data = _scaled(claim, claim.of, _read(claim, claim.of, arm_reader))
-    if claim.bounds is not None:
-        return _interval(claim, data, level), *edges(claim)
-    return interval(
-        data.or_empty(factors), claim.statistic, factors=factors, level=level, draws=1
-    ), *edges(claim)
+    return _interval(claim, data, level, draws=1), *edges(claim)
 
 
 def _judge_arm(
-    claim: Claim, name: str, arms: Arms, level: float, scope: Scope, *, gated: bool = False
-) -> tuple[Verdict, Interval]:
-    """The verdict on one arm by itself, and its interval on the scale of judging."""
+    claim: Claim,
+    name: str,
+    arms: Arms,
+    level: float,
+    scope: Scope,
+    *,
+    gated: bool = False,
+    brief: bool = False,
+) -> _Stand:
+    """The verdict on one arm by itself, with its interval and its numbers; a brief one leaves out
+    draws and price."""
     arm_reader = Others(arms, name, claim.where)
     data = _read(claim, name, arm_reader)
     unit = run_unit(claim.units, arm_reader)
@@ -180,7 +247,7 @@ def _judge_arm(
             else Table({t: x[:0] for t, x in data.terms.items()}, data.levels)
         )
     data = _scaled(claim, name, data)
-    i = _interval(claim, data, level)
+    i = _interval(claim, data, level, draws=1 if brief else DRAWS)
     outcome = _outcome(claim, i)
     tie_text = _describe_ties(claim, data, i)
     # What diverged is not missing at random: the outcome has to stand if the lost units had been
@@ -208,7 +275,9 @@ def _judge_arm(
     # Too few units because some diverged is "diverged"; too few that were asked for is "too few".
     survived = survived and all(n[u] >= fewest for u in n if requested[u] >= fewest)
     available = {u: max(len(data.levels[u]), n[u]) for u in n}
-    reason, price = _reason(claim, i, requested, available, fewest, survived, gates, outcome, level)
+    reason, price = _reason(
+        claim, i, requested, available, fewest, survived, gates, outcome, 0 if brief else level
+    )
     if not reason and tie_text and name == claim.of:
         reason, price = (
             TIES,
@@ -238,20 +307,21 @@ def _judge_arm(
         reason=reason,
         price=price,
         **{name: unscale(claim.scale, getattr(i, name)) for name in limits},  # type: ignore[arg-type]
-        p=_p(claim, data, i),
+        p=_p(claim, i),
         n=n,
         dropped=len(bad),
-        scope=describe_scope(claim.units, i, arm_reader, scope),
+        scope=describe_scope(claim.units, i, arm_reader, scope, claim.fixed),
         method="; ".join(
-            t
-            for t in (describe_method(claim.units, level, claim.bounds), ESTIMAND[claim.scale])
-            if t
+            t for t in (describe_method(claim.units, level, i.bounds), ESTIMAND[claim.scale]) if t
         ),
         gates=gates,
         points=tuple(unscale(claim.scale, x) for x in i.points.tolist()),
-        warning=warning(claim, i) if name == claim.of else "",
+        warning="; ".join(filter(None, (warning(claim, i), _decisive(claim, data, reason, level))))
+        if name == claim.of
+        else "",
+        lacks=claim.lacks(arms[name].attrs.get(LEARNED)),
     )
-    return verdict, i
+    return _Stand(verdict, i, data)
 
 
 def _reason(
@@ -283,7 +353,7 @@ def _reason(
     if unmet:
         return f"gate {unmet[0]}", prices.of_gate(unmet[0], i)
     return (
-        ("interval straddles", prices.to_decide(claim, i, level))
+        (STRADDLES, prices.to_decide(claim, i, level) if level else None)
         if outcome == "undecided"
         else ("", None)
     )
@@ -291,16 +361,17 @@ def _reason(
 
 def _with_others(
     claim: Claim,
-    verdict: Verdict,
-    controls: Mapping[str, Verdict],
-    planted: Mapping[str, Verdict],
-    also: Mapping[str, Verdict],
+    own: _Stand,
+    controls: Stands,
+    planted: Stands,
+    violations: Stands,
+    others: Stands,
 ) -> Verdict:
-    """The verdict after its controls, planted effects and all other arms have spoken; the first
-    reason that applies is kept."""
+    """The verdict after all other arms have spoken; the first reason that applies is kept."""
+    verdict = own.verdict
     # The arm itself could not be judged, which is said before anything about its company.
     early = verdict.reason.startswith(("too few", "diverged", "gate", TIES, IDENTICAL))
-    for name, v in planted.items():
+    for name, (v, *_) in planted.items():
         if v.outcome != "holds" and not early:
             price = v.price or Price(
                 "more units do not help: the planted effect itself was judged absent"
@@ -314,27 +385,79 @@ def _with_others(
     # Only what holds can be unspecific: what fails needs no control.
     if verdict.outcome != "holds":
         return verdict
-    passing = [name for name, v in controls.items() if v.outcome == "holds"]
-    if passing:
-        return replace(
-            verdict, outcome="unspecific", reason=f"control {', '.join(passing)} satisfies it too"
-        )
-    unnamed = [name for name in also if name not in claim.may_hold]
-    if unnamed:
-        return replace(
-            verdict,
-            outcome="unspecific",
-            reason=f"{', '.join(unnamed)} {'satisfies' if len(unnamed) == 1 else 'satisfy'} it too",
-        )
-    for name, v in controls.items():
+
+    def unspecific(names: list[str], head: str, tail: str) -> Verdict:
+        satisfy = "satisfies" if len(names) == 1 or head else "satisfy"
+        reason = f"{head}{', '.join(names)} {satisfy} it too{tail}"
+        return replace(verdict, outcome="unspecific", reason=reason)
+
+    if passing := [name for name, (v, *_) in controls.items() if v.outcome == "holds"]:
+        return unspecific(passing, "control ", "")
+    every = {**controls, **planted, **violations, **others}
+    if _is_null(claim, every):
+        if reason := _blind(claim, controls, violations):
+            price = Price(f"more units do not help: {_violation_wanted(claim)}")
+            return replace(verdict, outcome="undecided", reason=reason, price=price)
+    elif lacking := [n for n, (v, *_) in every.items() if v.lacks and v.outcome == "holds"]:
+        return unspecific(lacking, "", ", unlearned")
+    for name, (v, *_) in controls.items():
         if v.outcome == "undecided":
             return replace(
                 verdict,
                 outcome="undecided",
-                reason=f"control {name} undecided",
+                reason=f"control {name} not beaten",
                 price=prices.of_arm(name, v.price),
             )
     return verdict
+
+
+def _is_null(claim: Claim, asked: Stands) -> bool:
+    """Whether the range to hold contains, within its ends, the value where there is nothing; unless
+    an arm that lacks what is credited fails the claim: nothing is then not what comes of it."""
+    (low, high), _ = edges(claim)
+    if not low < _nothing(claim) < high:
+        return False
+    return not any(v.lacks and _outside(claim, i) for v, i, *_ in asked.values() if _judged(v))
+
+
+def _nothing(claim: Claim) -> float:
+    """The value where there is nothing, on the scale of judging; NaN where no number says so."""
+    if claim.empty is None:
+        return math.nan if claim.scale in ("log", "logit") else 0.0
+    return float(rescale(claim.scale, claim.empty))
+
+
+def _blind(claim: Claim, controls: Stands, violations: Stands) -> str:
+    """Why a claim that nothing is there is blind: a planted violation is not found, or none of
+    those that are found is at most twice as far from nothing as the threshold; empty where it is
+    not blind."""
+    for name, (v, i, *_) in violations.items():
+        if not (_judged(v) and _outside(claim, i)):
+            return f"violation {name} not found"
+    (low, high), _ = edges(claim)
+    nothing = _nothing(claim)
+    for v, i, *_ in (*violations.values(), *controls.values()):
+        reach = 2 * abs((high if i.estimate > high else low) - nothing)
+        if _judged(v) and _outside(claim, i) and abs(i.estimate - nothing) <= reach:
+            return ""
+    return BLIND
+
+
+def _violation_wanted(claim: Claim) -> str:
+    (low, high), _ = edges(claim)
+    nothing = _nothing(claim)
+    reach = (unscale(claim.scale, nothing + 2 * (e - nothing)) for e in (low, high))
+    ends = " or ".join(f"{x:.3g}" for x in reach if math.isfinite(x))
+    return f"plant a violation whose value is beyond the threshold, at most {ends}"
+
+
+def _judged(v: Verdict) -> bool:
+    """Whether nothing but its width could keep an arm from being decided."""
+    return v.reason in ("", STRADDLES, BESIDE)
+
+
+def _outside(claim: Claim, i: Interval) -> bool:
+    return bool(placed(_strict(claim), i.low, i.high)[1])
 
 
 def _read(claim: Claim, name: str, arm_reader: Others) -> Table:
@@ -401,47 +524,54 @@ def _units_of(data: xr.Dataset, unit: str) -> int:
     return len(np.unique(data[unit].values)) if unit in data.coords else data.sizes.get("run", 1)
 
 
-def _interval(claim: Claim, data: Table, level: float) -> Interval:
-    """The interval that decides: the hull of three, or, where a unit has bounds, the exact one in
-    their place."""
-    factors, terms = len(claim.units), data.or_empty(len(claim.units))
+def _interval(claim: Claim, data: Table, level: float, draws: int = DRAWS) -> Interval:
+    """The interval that decides: the hull, or, where a unit has bounds, the exact one in its
+    place."""
+    factors, bounds = len(claim.units), _exact_bounds(claim, data)
     i = interval(
-        terms, claim.statistic, factors=factors, level=level, draws=1 if claim.bounds else DRAWS
+        data.or_empty(factors),
+        claim.statistic,
+        factors=factors,
+        level=level,
+        draws=1 if bounds else draws,
     )
-    if claim.bounds is None or min(i.n) < 2:
+    if bounds is None or min(i.n) < 2:
         return i
-    (x,) = data.terms.values()
-    if (off := x[(x < claim.bounds[0]) | (x > claim.bounds[1])]).size:
+    i, nan = replace(i, bounds=bounds), math.nan
+    low, high = _limits(i, level)
+    none = dict.fromkeys(("boot_low", "boot_high", "t_low", "t_high", "skew_low", "skew_high"), nan)
+    return replace(i, low=low, high=high, **none)
+
+
+def _limits(i: Interval, level: float) -> tuple[float, float]:
+    if i.bounds is None:
+        return i.limits(level)
+    exact = bounded_mean([i.points], i.estimate, i.bounds, level)
+    return exact.low, exact.high
+
+
+def _exact_bounds(claim: Claim, data: Table) -> Bounds | None:
+    """The bounds of the units of one factor: those that the author names; or the natural ones, if
+    all units lie on one of the two. Raises: ClaimError for a unit outside of bounds."""
+    (x,) = data.terms.values() if len(data.terms) == 1 else (np.empty(0),)
+    x = x[~np.isnan(x)]
+    if claim.bounds is not None and (off := x[(x < claim.bounds[0]) | (x > claim.bounds[1])]).size:
         raise ClaimError(
             f"claim {claim.text!r}: a unit is {off[0]:g}, outside of its bounds "
             f"{claim.bounds[0]:g} to {claim.bounds[1]:g}"
         )
-    exact = bounded_mean(_points(data, factors), i.estimate, claim.bounds, level)
-    nan = math.nan
-    return replace(
-        i,
-        low=exact.low,
-        high=exact.high,
-        boot_low=nan,
-        boot_high=nan,
-        t_low=nan,
-        t_high=nan,
-        skew_low=nan,
-        skew_high=nan,
-    )
-
-
-def _points(data: Table, factors: int) -> list[np.ndarray]:
-    """For each factor the means of its levels over the other, of a claim with one term."""
-    (x,) = data.terms.values()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a level without any number has no mean
-        return [x] if factors == 1 else [np.nanmean(x, 1), np.nanmean(x, 0)]
+    if len(claim.units) == 2:
+        return None
+    natural = claim.natural or (-math.inf, math.inf)
+    plain = claim.statistic is mean and claim.scale == "plain" and np.isfinite(natural).all()
+    if claim.bounds is None and plain and x.size and np.isin(x, natural).all():
+        return natural
+    return claim.bounds
 
 
 def _describe_ties(claim: Claim, data: Table, i: Interval) -> str:
     """How many units have one and the same number, in words; empty where that is no obstacle."""
-    if claim.bounds is not None or min(i.n) < 2:
+    if i.bounds is not None or min(i.n) < 2:
         return ""
     if i.variance == 0:
         return f"all {i.n[0]} {plural(claim.units[0], i.n[0])} have the same number"
@@ -455,6 +585,22 @@ def _describe_ties(claim: Claim, data: Table, i: Interval) -> str:
         if times.max() >= ALIKE * len(points)
         else ""
     )
+
+
+def _decisive(claim: Claim, data: Table, reason: str, level: float) -> str:
+    """Which unit alone keeps an interval from being decided, in words; "" where none or several
+    do."""
+    unit, outcomes = claim.units[0], {}
+    if reason != STRADDLES or len(claim.units) > 1:
+        return ""
+    for k, name in enumerate(data.levels[unit]):
+        rest = Table({t: np.delete(x, k, 0) for t, x in data.terms.items()}, data.levels)
+        outcomes[name] = _outcome(claim, _interval(claim, rest, level, draws=1))
+    deciding = [(name, came) for name, came in outcomes.items() if came != "undecided"]
+    if len(deciding) != 1:
+        return ""
+    ((name, came),) = deciding
+    return f"without {unit} {name} it would {came.removesuffix('s')}"
 
 
 def _identical(claim: Claim, arm_reader: Others, i: Interval) -> bool:
@@ -513,9 +659,9 @@ def _place(claim: Claim, low: float, high: float) -> Outcome:
 def _outcome(claim: Claim, i: Interval, shift: float = 0.0) -> Outcome:
     """Where the interval lies, moved by `shift`; between bounds it is not moved beyond them."""
     low, high = i.low + shift, i.high + shift
-    if claim.bounds is not None:
+    if i.bounds is not None:
         # Only up to the bounds: the truth cannot lie beyond them.
-        low, high = (min(max(x, claim.bounds[0]), claim.bounds[1]) for x in (low, high))
+        low, high = (min(max(x, i.bounds[0]), i.bounds[1]) for x in (low, high))
     return _place(claim, low, high)
 
 
@@ -550,8 +696,8 @@ def _worst_cases_agree(
 def _half_agrees(
     claim: Claim, arms: Arms, bad: Levels, i: Interval, outcome: Outcome, level: float
 ) -> bool:
-    """Whether the outcome survives moving both intervals by the change between half and full
-    training, up and down.
+    """Whether the outcome survives moving the interval once by the change from half to full
+    training, in its direction.
 
     Like is compared with like: all arms keep only the seeds (or other per-run units) that every
     half-length arm has, and the full arms only the runs that their half-length arms have too. A few
@@ -579,17 +725,13 @@ def _half_agrees(
     )
 
     def compute_estimate(arm_reader: Others) -> float:
-        return _interval(
-            claim, _scaled(claim, claim.of, _read(claim, claim.of, arm_reader)), level
-        ).estimate
+        data = _scaled(claim, claim.of, _read(claim, claim.of, arm_reader))
+        return _interval(claim, data, level, draws=1).estimate
 
     full = compute_estimate(Others(shared_arms, claim.of, claim.where, without=bad))
-    change = abs(
-        full - compute_estimate(Others(arms, claim.of, claim.where, swap=claim.half, without=bad))
-    )
-    # As much again as the second half of training moved the value, either way: a run that still
-    # moves may go on or turn back.
-    return all(_outcome(claim, i, shift) == outcome for shift in (-change, change))
+    half = compute_estimate(Others(arms, claim.of, claim.where, swap=claim.half, without=bad))
+    # As much again as the second half of training moved the value: a run that still moves goes on.
+    return _outcome(claim, i, full - half) == outcome
 
 
 class _Selected(Mapping[str, "xr.Dataset"]):
@@ -637,14 +779,14 @@ def _fewest(units: Sequence[str], data: xr.Dataset) -> int:
     return FEWEST_ALONE if trained_only else FEWEST
 
 
-def _p(claim: Claim, data: Table, i: Interval) -> float:
+def _p(claim: Claim, i: Interval) -> float:
     """The two-sided p-value at the nearest edge, by Student's t or the exact interval; NaN where no
     interval has a width."""
     if i.df < 1 or math.isnan(i.variance):
         return math.nan
-    if claim.bounds is not None:
+    if i.bounds is not None:
         edge = prices.nearest_edge(claim, i)
-        return bounded_mean(_points(data, len(claim.units)), i.estimate, claim.bounds, edge=edge).p
+        return bounded_mean([i.points], i.estimate, i.bounds, edge=edge).p
     return (
         float(2 * scipy.special.stdtr(i.df, -prices.distance(claim, i) / math.sqrt(i.variance)))
         if i.variance
@@ -652,13 +794,21 @@ def _p(claim: Claim, data: Table, i: Interval) -> float:
     )
 
 
-def describe_scope(units: Sequence[str], i: Interval, arm_reader: Others, scope: Scope) -> str:
-    """Over which units a number generalises, and what the experiment adds."""
+def describe_scope(
+    units: Sequence[str],
+    i: Interval,
+    arm_reader: Others,
+    scope: Scope,
+    stays: Sequence[str] = (),
+) -> str:
+    """Over which units a number generalises, what it speaks of without, and what the experiment
+    adds."""
     over = " × ".join(f"{n:,} {plural(u, n)}" for u, n in zip(units, i.n, strict=True))
     first = arm_reader.arms[sorted(arm_reader.read)[0]] if arm_reader.read else None
     fixed = first is not None and _fewest(units, first) == FEWEST_ALONE
     words = scope if isinstance(scope, str) else scope(arm_reader.trained, arm_reader.where)
-    parts = [f"over {over}", "these trained runs only" if fixed else "", words]
+    parts = [f"over {over}", *(f"of these {what}" for what in stays)]
+    parts += ["these trained runs only" if fixed else "", words]
     return "; ".join(p for p in parts if p)
 
 
@@ -672,11 +822,7 @@ def describe_method(
             f"{percent(level)} exact interval over {over}, units between {bounds[0]:g} and "
             f"{bounds[1]:g}"
         )
-    boot = f"{'crossed ' * (len(units) == 2)}bootstrap ({DRAWS:,} draws, expanded percentile)"
-    return (
-        f"{percent(level)} hull over {over} of {boot}, Student's t by jackknife, and t corrected "
-        "for skew"
-    )
+    return f"{percent(level)} hull over {over} of Student's t and t corrected for skew"
 
 
 def percent(level: float) -> str:

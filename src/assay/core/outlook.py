@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from assay.core.claims import Claim, Outcome
 from assay.core.errors import DataError
 from assay.core.heavy import scipy, xr
-from assay.core.intervals import Interval
+from assay.core.intervals import Interval, freedom
 from assay.core.judging import FEWEST, standing
 from assay.core.power import CHANCE, chance, edges, enough, half_width, placed, with_units
 from assay.core.reading import plural
@@ -33,7 +33,9 @@ class Spread:
     """The share of the squared standard error that more of these units leave as it is: the other
     factor's, 0 to 1."""
     beside: int | None = None
-    """Units of the other factor, if there is one; the smaller number decides Student's t."""
+    """Units of the other factor, if there is one."""
+    other: float = 0.0
+    """V_b / V of the other factor, which counts for the degrees of freedom."""
 
     def __post_init__(self) -> None:
         if self.units < 2 or not self.half_width >= 0 or not 0 <= self.stays <= 1:
@@ -47,14 +49,14 @@ class Spread:
 
     def if_all_narrow(self) -> Spread:
         """Let all of it narrow with the units that are bought: right for one factor only."""
-        return replace(self, stays=0.0)
+        return replace(self, stays=0.0, beside=None, other=0.0)
 
     def expected(self, units: int) -> float:
         """The half-width to expect with so many units, in the unit of the statistic's scale.
 
         Formula: hw(n) = hw(n₀) · t(n)/t(n₀) · √((1 − stays) n₀/n + stays), t the 97.5 % point of
-        Student's t with one degree of freedom less than the smaller factor has units. For one
-        factor and many units that is hw(n₀) √(n₀/n).
+        Student's t, of two factors with Satterthwaite's degrees of freedom. For one factor and many
+        units that is hw(n₀) √(n₀/n).
         Raises: DataError for fewer than two units.
         """
         if units < 2:
@@ -67,7 +69,14 @@ class Spread:
         )
 
     def _t(self, units: int) -> float:
-        return float(scipy.special.stdtrit(min(units, self.beside or units) - 1, 0.975))
+        degrees = float(units - 1)
+        if self.beside is not None:
+            narrowed = self.units / units
+            bought = (1 - self.stays) * narrowed
+            shared = max(0.0, self.other - self.stays)  # what cells vary by, in both factors
+            parts = (bought, self.stays + shared * narrowed)
+            degrees = freedom(bought + self.stays, parts, (units, self.beside))
+        return float(scipy.special.stdtrit(degrees, 0.975))
 
 
 @dataclass(frozen=True)
@@ -150,7 +159,8 @@ def spread(i: Interval, factor: int = 0) -> Spread:
     stays = 1 - i.parts[factor] / i.variance if i.variance else 0.0
     other_count = i.n[1 - factor] if len(i.n) == 2 else None
     low, high = (i.low, i.high) if math.isnan(i.t_low) else (i.t_low, i.t_high)
-    return Spread((high - low) / 2, i.n[factor], min(1.0, max(0.0, stays)), other_count)
+    other = i.parts[1 - factor] / i.variance if len(i.n) == 2 and i.variance else 0.0
+    return Spread((high - low) / 2, i.n[factor], min(1.0, max(0.0, stays)), other_count, other)
 
 
 def outlook(claim: Claim, arms: Mapping[str, xr.Dataset], factor: str = "seed") -> Outlook | None:

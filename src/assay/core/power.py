@@ -2,9 +2,8 @@
 and what follows from that.
 
 Experiments are simulated with as many units as were measured, spread as normal ones with the same
-standard errors, and each is placed by its hull; what the bootstrap would give comes from its
-cumulants, without draws. Units between bounds are taken to lie on one of the two, where the law is
-known exactly and the interval is widest."""
+standard errors, and each is placed by its hull. Where limits are exact, units are taken to lie on
+one of their two bounds, where the law is known and the interval is widest."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ from jaxtyping import Float
 from assay.core.bounded import Bounds
 from assay.core.claims import Claim
 from assay.core.heavy import scipy
-from assay.core.intervals import Interval, student_limits
+from assay.core.intervals import Interval, freedom, student_limits
 from assay.core.rng import normal
 from assay.core.scales import rescale, unscale
 
@@ -67,29 +66,32 @@ def chance(claim: Claim, i: Interval, truth: float, level: float = 0.95) -> tupl
 
     `truth` is on the scale of judging; `i` tells how many units there are and how far they are
     apart."""
-    return _chances(claim, i, level)(truth)
+    return chances(claim, i, level)(truth)
 
 
 def detectable(
-    claim: Claim, i: Interval, level: float = 0.95, rest: float = 1.0
+    claim: Claim,
+    i: Interval,
+    level: float = 0.95,
+    rest: Callable[[float], float] = lambda truth: 1.0,
 ) -> tuple[float, float]:
     """Tell from which to which true value at least 80 % of such experiments would find the claim to
     hold.
 
-    `rest` is the chance that controls and planted effects come out as they must, counted as
-    independent of the arm itself. In the claim's unit; infinite on a side without a threshold; NaN
-    twice where no value would be found."""
+    `rest` gives the chance that controls and planted effects come out as they must at a true value,
+    counted as independent of the arm itself. In the claim's unit; infinite on a side without a
+    threshold; NaN twice where no value would be found."""
     (low, high), _ = edges(claim)
     if i.df < 1 or not math.isfinite(i.variance):
         return NOTHING
     # Without bounds a far point stands for infinity; there the claim must be found, or it never is.
     reach = _FAR * math.sqrt(i.variance)
-    least, greatest = claim.bounds or (high - reach, low + reach)
+    least, greatest = i.bounds or (high - reach, low + reach)
     sure = greatest if math.isinf(high) else least if math.isinf(low) else (low + high) / 2
-    chances = _chances(claim, i, level)
+    decided = chances(claim, i, level)
 
     def is_detectable(truth: float) -> bool:
-        return chances(truth)[0] * rest >= CHANCE
+        return decided(truth)[0] * rest(truth) >= CHANCE
 
     if not is_detectable(sure):
         return NOTHING
@@ -140,11 +142,16 @@ def half_width(claim: Claim, i: Interval, level: float = 0.95) -> float:
 
     It is the median over such experiments, between bounds the mean.
     """
-    if claim.bounds is None:
+    if i.bounds is None:
         below, above = _hull(i, level)
         return float(np.median(above - below)) / 2
-    low, high, law = _between(claim.bounds, min(i.n), i.estimate, level)
+    low, high, law = _between(i.bounds, min(i.n), i.estimate, level)
     return float((high - low) @ law) / 2
+
+
+def log_of(x: float) -> float:
+    """Give the logarithm of a number, of what is not positive that of next to nothing."""
+    return math.log(max(x, 1e-300))
 
 
 def with_units(i: Interval, k: int, n: int) -> Interval:
@@ -157,9 +164,8 @@ def with_units(i: Interval, k: int, n: int) -> Interval:
     shared = max(0.0, sum(i.parts) - i.variance) * narrowed
     parts = tuple(part if j == k else i.variance - i.parts[k] + shared for j in range(len(i.n)))
     counts = tuple(n if j == k else size for j, size in enumerate(i.n))
-    return replace(
-        i, n=counts, parts=parts, variance=i.variance - i.parts[k] + part, df=min(counts) - 1
-    )
+    variance = i.variance - i.parts[k] + part
+    return replace(i, n=counts, parts=parts, variance=variance, df=freedom(variance, parts, counts))
 
 
 def smallest_difference(deviation: float, n: int, level: float = 0.95) -> float:
@@ -184,9 +190,10 @@ def _first(predicate: Callable[[float], bool], no: float, yes: float) -> float:
     return yes
 
 
-def _chances(claim: Claim, i: Interval, level: float) -> Callable[[float], tuple[float, float]]:
-    """The chances to hold and to fail, as a function of the true value."""
-    if claim.bounds is None:
+def chances(claim: Claim, i: Interval, level: float) -> Callable[[float], tuple[float, float]]:
+    """Give the chances to hold and to fail, as a function of the true value on the scale of
+    judging."""
+    if i.bounds is None:
         below, above = _hull(i, level)
 
         def of_hull(truth: float) -> tuple[float, float]:
@@ -194,7 +201,7 @@ def _chances(claim: Claim, i: Interval, level: float) -> Callable[[float], tuple
             return float(holds.mean()), float(fails.mean())
 
         return of_hull
-    bounds, n = claim.bounds, min(i.n)
+    bounds, n = i.bounds, min(i.n)
 
     def of_shares(truth: float) -> tuple[float, float]:
         low, high, law = _between(bounds, n, truth, level)
@@ -225,44 +232,23 @@ def _between(
 
 
 def _hull(i: Interval, level: float) -> tuple[Worlds, Worlds]:
-    """The limits of the interval that decides in simulated experiments, less the true value.
-
-    Formula: the percentiles of the bootstrap by Cornish and Fisher's expansion from its cumulants,
-    of which crossed factors' add up; what two factors share by their cells alone, q = (V_a + V_b −
-    V − V_a/n_b − V_b/n_a) / (1 − 1/n_a − 1/n_b), adds to the second.
-    Source: Cornish and Fisher, Moments and Cumulants in the Specification of Distributions, 1938;
-    Owen, The pigeonhole bootstrap, 2007"""
-    n, draws = min(i.n), [_draw_moments(min(n, _DRAWN)) for n in i.n]
-    t = float(scipy.special.stdtrit(n - 1, (1 + level) / 2))
-    factors = list(zip(i.parts, i.n, draws, strict=True))
-    variances = [part * d.variance for part, _, d in factors]
-    third = np.sum([part**1.5 * d.third / math.sqrt(m) for part, m, d in factors], 0)
-    boot_third = np.sum([part**1.5 * d.boot_third / math.sqrt(m) for part, m, d in factors], 0)
-    boot_fourth = np.sum([part**2 * d.boot_fourth / m for part, m, d in factors], 0)
-    second = np.sum([v * (m - 1) / m for v, m in zip(variances, i.n, strict=True)], 0)
-    variance = variances[0]
+    """The limits of the interval that decides in simulated experiments, less the true value."""
+    draws = [_draw_moments(min(n, _DRAWN)) for n in i.n]
+    variances = [part * d.variance for part, d in zip(i.parts, draws, strict=True)]
+    factors = zip(i.parts, i.n, draws, strict=True)
+    third = np.sum([part**1.5 * d.third / math.sqrt(n) for part, n, d in factors], 0)
+    variance, df = variances[0], np.full(_WORLDS, i.df)
     if len(i.n) == 2:
-        (a, b), shared = i.n, max(0.0, sum(i.parts) - i.variance)
-        interaction = (shared - i.parts[0] / b - i.parts[1] / a) / (1 - 1 / a - 1 / b)
+        shared = max(0.0, sum(i.parts) - i.variance)
         variance = np.maximum(variances[0] + variances[1] - shared, np.maximum(*variances))
-        second = second + max(0.0, interaction)
-    # The same expansion of the percentiles as in `intervals`.
-    estimate, z = math.sqrt(i.variance) * draws[0].mean, t * math.sqrt(n / (n - 1))
-    with np.errstate(all="ignore"):
-        skew, tails = boot_third / second**1.5, boot_fourth / second**2
-        below, above = (
-            estimate + np.sqrt(second) * _cornish_fisher(q, skew, tails) for q in (-z, z)
-        )
+        spread = sum(v**2 / (n - 1) for v, n in zip(variances, i.n, strict=True))
+        df = variance**2 / np.maximum(spread, 1e-300)
+    estimate, t = (
+        math.sqrt(i.variance) * draws[0].mean,
+        scipy.special.stdtrit(df, (1 + level) / 2),
+    )
     t_low, t_high, skew_low, skew_high = student_limits(estimate, variance, third, t)
-    return np.fmin(below, np.minimum(t_low, skew_low)), np.fmax(
-        above, np.maximum(t_high, skew_high)
-    )
-
-
-def _cornish_fisher(z: float, skew: Worlds, tails: Worlds) -> Worlds:
-    return (
-        z + (z * z - 1) / 6 * skew + (z**3 - 3 * z) / 24 * tails - (2 * z**3 - 5 * z) / 36 * skew**2
-    )
+    return np.minimum(t_low, skew_low), np.maximum(t_high, skew_high)
 
 
 class _Drawn(NamedTuple):
@@ -272,10 +258,7 @@ class _Drawn(NamedTuple):
     """In standard errors; drawn by itself, as it is independent of how units spread."""
     variance: Worlds
     third: Worlds
-    """Without bias, as the correction for skew takes it."""
-    boot_third: Worlds
-    boot_fourth: Worlds
-    """Third and fourth cumulant of one draw of a unit."""
+    """By plain moments, as the correction for skew takes it."""
 
 
 @lru_cache(maxsize=256)
@@ -283,11 +266,7 @@ def _draw_moments(n: int) -> _Drawn:
     """Half of the experiments are the others mirrored, so that high and low are treated alike."""
     x = normal(np.array([0]), "power", n, (_WORLDS // 2, n + 1))[0].astype(np.float64)
     off = x[:, 1:] - x[:, 1:].mean(1, keepdims=True)
-    square = off * off
-    second, third, fourth = square.mean(1), (square * off).mean(1), (square * square).mean(1)
-    unbiased = n * n / ((n - 1) * (n - 2)) * third if n > 2 else 0 * third
+    variance, third = (off**2).sum(1) / (n - 1), (n / (n - 1)) ** 1.5 * (off**3).mean(1)
     # Mirrored experiments share what is even in the units and turn the sign of what is odd.
-    even, odd = (second * n / (n - 1), fourth - 3 * second**2), (x[:, 0], unbiased, third)
-    variance, tails = (np.concatenate([v, v]) for v in even)
-    mean, skew, boot = (np.concatenate([v, -v]) for v in odd)
-    return _Drawn(mean, variance, skew, boot, tails)
+    mean, skew = (np.concatenate([v, -v]) for v in (x[:, 0], third))
+    return _Drawn(mean, np.concatenate([variance, variance]), skew)

@@ -36,7 +36,7 @@ def to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
     reach = (i.estimate - i.low if edge < i.estimate else i.high - i.estimate) / abs(
         i.estimate - edge
     )  # of these units, however skewed
-    narrowed = math.inf if claim.bounds else reach**-2
+    narrowed = math.inf if i.bounds else reach**-2
     by_part = sorted(range(len(i.n)), key=lambda k: -i.parts[k])
     for k in by_part:
         if (n := enough(claim, i, (k,), i.n[k] + 1, level, narrowed)) is not None:

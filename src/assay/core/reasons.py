@@ -17,6 +17,13 @@ from it cannot be told."""
 IDENTICAL = "identical in every unit"
 """The reason stored with *fails* where what is compared is the same number in each unit, so that
 the difference is 0 by arithmetic."""
+STRADDLES = "interval straddles"
+"""The reason stored where the interval lies on both sides of a threshold."""
+BESIDE = "not told from the method"
+"""The reason stored of a control from which the method does not differ enough."""
+BLIND = "blind"
+"""The reason stored where "nothing there" lies in the range, and no planted violation shows that a
+small effect would have been seen."""
 COMMAND = ": assay run "
 """What parts the words of a price from its command."""
 
@@ -38,6 +45,14 @@ def explain_reason(reason: str) -> str:
         return f"the planted effect {reason[len('planted ') : -len(' not found')]} is not found"
     if reason.startswith("control ") and reason.endswith(" undecided"):
         return f"{reason.removesuffix(' undecided')} is undecided"
+    if reason.startswith("control ") and reason.endswith(" not beaten"):
+        return f"{reason.removesuffix(' not beaten')} is not beaten"
+    if reason == BLIND:
+        return "blind: no violation of at most twice the threshold was shown to be found"
+    if reason.startswith("violation ") and reason.endswith(" not found"):
+        return f"the planted {reason.removesuffix(' not found')} is not found"
+    if reason.endswith(" too, unlearned"):
+        return f"{reason.removesuffix(', unlearned')}, where what is credited was not learned"
     return reason
 
 

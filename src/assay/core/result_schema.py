@@ -4,7 +4,7 @@ reads JSON gets these."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 
 class ToldPrice(TypedDict):
@@ -40,6 +40,14 @@ class ToldOther(ToldNumbers):
     beforehand."""
 
     reason: str | None
+    lacks: NotRequired[bool]
+    """Whether a credited part was not learned there; absent in verdicts of the first edition."""
+
+
+class ToldContrast(ToldNumbers):
+    """How far the method lies from a control."""
+
+    shared: int
 
 
 class ToldArm(ToldNumbers):
@@ -79,14 +87,18 @@ class ToldArm(ToldNumbers):
     warning: str
     gates: Mapping[str, bool]
     points: list[float]
+    contrast: NotRequired[ToldContrast]
 
 
 class ToldVerdict(ToldArm):
     """A claim's verdict: the method's numbers, and those of its controls, planted effects and every
     other arm that was asked."""
 
+    edition: NotRequired[int]
+    """Of the rule; absent in verdicts of the first."""
     controls: Mapping[str, ToldArm]
     planted: Mapping[str, ToldArm]
+    violations: NotRequired[Mapping[str, ToldArm]]
     also: Mapping[str, ToldOther]
     asked: list[str]
     notes: list[str]

@@ -8,7 +8,9 @@ apart by sides: `sides(a=..., b=...)` names the terms "a.err", "b.err", which
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
 from typing import Literal
 
 import numpy as np
@@ -19,6 +21,7 @@ from assay.core.intervals import DRAWS, Interval, Means, Statistic, counts, inte
 
 __all__ = [
     "DRAWS",
+    "Compared",
     "Interval",
     "Means",
     "Statistic",
@@ -30,6 +33,7 @@ __all__ = [
     "counts",
     "difference",
     "interval",
+    "largest",
     "lead_at_own",
     "mean",
     "normal_errors",
@@ -38,6 +42,7 @@ __all__ = [
     "share_closed",
     "sides",
     "slope",
+    "smallest",
 ]
 
 Quantity = str | Statistic
@@ -47,6 +52,32 @@ _SAME = 1e-9
 """Budgets whose logarithms differ by less are the same (two measures of one set of codes)."""
 _SAME_SQUARE = 1e-13
 """A variance below this share of the mean square is what rounding leaves of a constant."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A statistic that says how it compares two arms, where that is not by the difference of its
+    values.
+
+    Example:
+        >>> import numpy as np
+        >>> import assay
+        >>> least = assay.stats.smallest("score")  # 1 and 1 apart, though never at one point
+        >>> a, b = ({"score": np.array([x])} for x in ([1.0, 3.0], [3.0, 2.0]))
+        >>> least(a), least(b), least.contrast(a, b)
+        (array([1.]), array([2.]), array([-2.]))
+    """
+
+    value: Statistic
+    contrast: Callable[[Means, Means], np.ndarray] | None = None
+    """(means of the method, means of a control) → [draw], the first less the second; None: their
+    difference."""
+    is_ratio: bool = False
+    """Whether arms are compared by the logarithm, where both are positive."""
+
+    def __call__(self, m: Means) -> np.ndarray:
+        """Give the statistic of these means, [draw]."""
+        return self.value(m)
 
 
 def mean(m: Means) -> np.ndarray:
@@ -82,7 +113,48 @@ def ratio(a: str, b: str) -> Statistic:
         >>> fvu({"err": np.array([1.0, 3.0]), "var": np.array([2.0, 4.0])})
         array([0.5 , 0.75])
     """
-    return lambda m: _term(m, a) / _term(m, b)
+    return Compared(lambda m: _term(m, a) / _term(m, b), is_ratio=True)
+
+
+def smallest(of: Quantity) -> Compared:
+    """A statistic: the least of quantity `of` over its points; two arms are compared at each point,
+    and the smallest of these differences counts.
+
+    Args:
+        of: a term with dims that are no units, or a statistic that keeps them.
+    Example:
+        >>> import numpy as np
+        >>> import assay
+        >>> assay.stats.smallest("score")({"score": np.array([[0.75, 0.5], [0.25, 1.0]])})
+        array([0.5 , 0.25])
+    """
+    return _over_points(of, np.min)
+
+
+def largest(of: Quantity) -> Compared:
+    """A statistic: the greatest of quantity `of` over its points; two arms are compared at each
+    point, and the largest of these differences counts.
+
+    Args:
+        of: a term with dims that are no units, or a statistic that keeps them.
+    Example:
+        >>> import numpy as np
+        >>> import assay
+        >>> assay.stats.largest("error")({"error": np.array([[0.75, 0.5], [0.25, 1.0]])})
+        array([0.75, 1.  ])
+    """
+    return _over_points(of, np.max)
+
+
+def _over_points(of: Quantity, worst: Callable[..., np.ndarray]) -> Compared:
+    def points(m: Means) -> np.ndarray:
+        x = _term(m, of) if isinstance(of, str) else of(m)
+        return np.reshape(x, (len(x), -1))
+
+    return Compared(
+        lambda m: worst(points(m), axis=1),
+        lambda m, control: worst(points(m) - points(control), axis=1),
+    )
 
 
 def sides(**terms: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
@@ -143,6 +215,7 @@ def at_matched(
     Formula: y is piecewise linear in log x along the sweep (log y in log x unless log_y=False); the
     overlap is averaged in log x.
     Never extrapolates: a draw without overlap, or with a point of `at` outside one sweep, is NaN.
+    A control is compared where all four sweeps overlap.
     Example:
         >>> import numpy as np
         >>> import assay
@@ -152,23 +225,33 @@ def at_matched(
         array([-0.15])
     """
 
-    def statistic(m: Means) -> np.ndarray:
-        (xa, ya), (xb, yb) = (_sweep(m, side, x, y) for side in (a, b))
+    steps = np.linspace(0, 1, 65)
+    trapezoids = np.full(65, 1 / 64) - (steps % 1 == 0) / 128  # the two ends count half
+
+    def differences(*arms: Means) -> list[np.ndarray]:
+        swept = [[_sweep(m, side, x, y) for side in (a, b)] for m in arms]
         if at is None:
             # The overlap of each draw's own sweeps, which move with the units that are drawn.
-            low = np.maximum(xa.min(1), xb.min(1))[:, None]
-            high = np.minimum(xa.max(1), xb.max(1))[:, None]
-            steps = np.linspace(0, 1, 65)
+            every = [log_x for pair in swept for log_x, _ in pair]
+            low = reduce(np.maximum, [log_x.min(1) for log_x in every])[:, None]
+            high = reduce(np.minimum, [log_x.max(1) for log_x in every])[:, None]
             points = np.where(high >= low - _SAME, low + (high - low) * steps, np.nan)
-            weights = (
-                np.full(65, 1 / 64) - (steps % 1 == 0) / 128
-            )  # trapezoids: the two ends count half
+            weights = trapezoids
         else:
-            points = np.broadcast_to(np.log(np.asarray(at, dtype=float)), (len(xa), len(at)))
+            points = np.broadcast_to(
+                np.log(np.asarray(at, dtype=float)), (len(swept[0][0][0]), len(at))
+            )
             weights = np.full(len(at), 1 / len(at))
-        return (_interpolate(xa, ya, points, log_y) - _interpolate(xb, yb, points, log_y)) @ weights
+        return [
+            (_interpolate(xa, ya, points, log_y) - _interpolate(xb, yb, points, log_y)) @ weights
+            for (xa, ya), (xb, yb) in swept
+        ]
 
-    return statistic
+    def contrast(m: Means, control: Means) -> np.ndarray:
+        ours, theirs = differences(m, control)
+        return ours - theirs
+
+    return Compared(lambda m: differences(m)[0], contrast)
 
 
 def lead_at_own(
@@ -245,7 +328,7 @@ def budget_ratio(
             budgets = _interpolate(to(ya), xa, points, False)
         return np.exp((_interpolate(to(yb), xb, points, False) - budgets).mean(1))
 
-    return statistic
+    return Compared(statistic, is_ratio=True)
 
 
 def share_closed(

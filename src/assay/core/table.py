@@ -20,13 +20,13 @@ import numpy as np
 
 from assay.core import foreign, judging
 from assay.core.arrays import is_tensor
-from assay.core.claims import Claim, Judged, Price
+from assay.core.claims import Claim, Judged, Price, rival
 from assay.core.columns import Column
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.expression import Parsed, parse
 from assay.core.heavy import xr
 from assay.core.plain import plain
-from assay.core.reading import plural
+from assay.core.reading import LEARNED, plural
 from assay.core.reasons import GIVEN, TIES
 from assay.core.stats import mean
 
@@ -51,6 +51,10 @@ def judge(
     control: str | Sequence[str],
     must_hold: str | Sequence[str] = (),
     also: str | Sequence[str] = (),
+    unlearned: str | Sequence[str] = (),
+    violation: str | Sequence[str] = (),
+    beats: float = 0.0,
+    empty: float | None = None,
     bounds: tuple[float, float] | None = None,
     level: float = 0.95,
     scope: str = "",
@@ -59,21 +63,26 @@ def judge(
     """Judge a claim such as "gated.fvu - relu.fvu < -0.02" about the rows of a table, with its
     controls.
 
-    Every other arm of the table is asked as well; one that satisfies the claim and is not named in
-    `also` makes it unspecific. `bounds` are the least and the greatest number that a unit can have,
-    for an exact interval; a column of only 0 and 1 has them. The table has a column `arm` (or
-    `arm_column`), a column for each unit, and numbers. The first arm named is the one under
-    judgement; each control takes its place and has to fail. Runs, and rows that nothing tells
-    apart, are averaged where they share arm and units, which a note tells; rows of other labels are
-    so only where the claim names that column.
+    Every other arm of the table is asked as well, and counted where it satisfies the claim; one of
+    those in `unlearned` makes it unspecific. `bounds` are the least and the greatest number that a
+    unit can have, for an exact interval over one unit; a column of only 0 and 1 has them. The table
+    has a column `arm` (or `arm_column`), a column for each unit, and numbers. The first arm named
+    is the one under judgement; each control takes its place and has to be beaten. Runs, and rows
+    that nothing tells apart, are averaged where they share arm and units, which a note tells; rows
+    of other labels are so only where the claim names that column.
 
     Args:
         frame: a DataFrame, columns by name, or the path of a CSV.
         claim: with its threshold, such as "a.fvu - b.fvu < -0.02".
         unit: one or two columns of independent units.
-        control: arms for which it must fail.
+        control: arms that must be beaten.
         must_hold: arms with a planted effect.
-        also: arms that may satisfy it.
+        also: rivals that may satisfy it.
+        unlearned: arms in which nothing was learned, such as random ones.
+        violation: arms with a planted violation, where the claim is that little or nothing is
+            there.
+        beats: by how much controls must be beaten.
+        empty: the value where there is nothing, 0 by default.
         bounds: least and greatest number of a unit.
         level: of the interval, 0 to 1.
         scope: for what the verdict speaks.
@@ -89,12 +98,8 @@ def judge(
         >>> assay.judge(rows, claim="new.fvu - old.fvu < -0.05", unit="seed", control="again")
         <Judged 'new.fvu - old.fvu < -0.05': holds, -0.11 [-0.1194, -0.1006]>
     """
-    units, controls, planted, allowed = (
-        _names(unit),
-        _names(control),
-        _names(must_hold),
-        _names(also),
-    )
+    units, controls = _names(unit), _names(control)
+    planted, allowed, idle, violations = map(_names, (must_hold, also, unlearned, violation))
     parsed = parse(claim)
     rows, source = _rows(frame, arm_column)
     _check_units(rows, units, parsed)
@@ -107,7 +112,8 @@ def judge(
         f"combinations of {' and '.join(units)}",
     )
     main_arm = _under_judgement(parsed, known, controls)
-    for arm in (main_arm, *parsed.arms, *controls, *planted, *allowed):
+    named = (*controls, *planted, *allowed, *idle, *violations)
+    for arm in (main_arm, *parsed.arms, *named):
         if arm not in known:
             # relu-again.fvu reads as a difference
             cut = next((a for a in known if arm in parsed.arms and arm in a.split("-")), "")
@@ -132,7 +138,7 @@ def judge(
             "a verdict needs a control, an arm for which the claim must fail: --control "
             f"NAME; arms: {candidates}"
         )
-    _check_controls(main_arm, parsed, (*controls, *planted))
+    _check_controls(main_arm, parsed, (*controls, *planted, *violations))
     columns = list(dict.fromkeys(c.name for c in parsed.columns))
     for column in columns:
         _check_numeric(rows, column, units, source)
@@ -145,7 +151,7 @@ def judge(
         source,
         f"combinations of {' and '.join((*units, *labels))}",
     )
-    used = dict.fromkeys((main_arm, *parsed.arms, *controls, *planted))
+    used = dict.fromkeys((main_arm, *parsed.arms, *controls, *planted, *violations))
     read = {}
     for arm in dict.fromkeys((*used, *known)):
         judged = arm == main_arm or arm not in parsed.arms
@@ -168,16 +174,20 @@ def judge(
         and within
         and all(bool(rows[c].dropna().isin((0, 1)).all()) for c in columns)
     ):
-        bounds, notes = (
-            (0.0, 1.0),
-            (
-                *notes,
-                f"{columns[0]} is 0 or 1 in every row: judged by an exact interval for shares",
-            ),
-        )
+        bounds = (0.0, 1.0)
+        exact = f"{columns[0]} is 0 or 1 in every row: judged by an exact interval for shares"
+        notes += (exact,) if len(units) == 1 else ()
     judgement = judging.judge(
-        _claim(parsed, main_arm, units, controls, planted, allowed, bounds, source),
-        arms,
+        replace(
+            _claim(parsed, main_arm, units, controls, planted, allowed, bounds, source),
+            violations=violations,
+            beats=beats,
+            empty=empty,
+        ),
+        {
+            name: data.assign_attrs({LEARNED: ()}) if name in idle else data
+            for name, data in arms.items()
+        },
         level,
         scope,
     )
@@ -373,7 +383,7 @@ def _claim(
         of=main_arm,
         must_fail=controls,
         must_hold=planted,
-        also=dict.fromkeys(allowed, "named by whoever asked"),
+        also=dict.fromkeys(allowed, rival("named by whoever asked")),
         bounds=bounds,
         threshold_from=GIVEN,
         source=source,

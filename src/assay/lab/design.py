@@ -312,7 +312,7 @@ def _asked_values(experiment: Experiment, preset: Preset) -> dict[str, tuple[Any
         ):
             continue
         less = tuple(s for s in specs if getattr(s, field) in values)
-        pairs = {(arm, c) for c in claims for arm in _named_by(c)}
+        pairs = {(arm, c) for c in claims for arm in c.named}
         if less and all(
             _select_runs(experiment, arm, c, less) == _select_runs(experiment, arm, c, preset.specs)
             for arm, c in pairs
@@ -332,17 +332,6 @@ def _select_runs(experiment: Experiment, arm: str, claim: Claim, specs: Any) -> 
     }
 
 
-def _named_by(claim: Claim) -> tuple[str, ...]:
-    return (
-        claim.of,
-        *claim.must_fail,
-        *claim.must_hold,
-        *claim.also,
-        *claim.half,
-        *claim.half.values(),
-    )
-
-
 def _unasked(store: Store, experiment: Experiment, preset: Preset, workers: int) -> list[str]:
     """Arms that no claim names, and none reads, as recorded or stored measures show; where nothing
     is measured, none."""
@@ -353,7 +342,7 @@ def _unasked(store: Store, experiment: Experiment, preset: Preset, workers: int)
     needed = {"main"}
     try:
         for claim in (c for c in experiment.claims if isinstance(c, Claim)):
-            for arm in _named_by(claim):
+            for arm in claim.named:
                 needed |= {arm} | _read(claim, arm, arms)
         waiting = list(needed)
         while waiting:  # what a derived arm is made of, and what an arm builds on

@@ -23,7 +23,7 @@ from assay.core.heavy import xr
 from assay.core.judging import USUAL, Scope, judge
 from assay.core.measures import stack
 from assay.core.memo import remembering
-from assay.core.reading import MADE_OF, Others, plural
+from assay.core.reading import LEARNED, MADE_OF, Others, plural
 from assay.core.result_schema import ToldHead, ToldRegistration, ToldResult
 from assay.core.schema import to_json
 from assay.core.spec import canonical_json
@@ -281,11 +281,11 @@ def with_derived(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> dict
                 other_arms = Others(trained)
                 derived = a.derive(other_arms)
                 derived_arms[name] = derived.assign_attrs({MADE_OF: sorted(other_arms.read)})
-    return {
-        n: {**trained, **derived_arms}[n]
-        for n in experiment.arms
-        if n in trained or n in derived_arms
-    }
+    every = {**trained, **derived_arms}
+    for name, a in experiment.arms.items():
+        if a.learned is not None and name in every:
+            every[name] = every[name].assign_attrs({LEARNED: a.learned})
+    return {name: every[name] for name in experiment.arms if name in every}
 
 
 def judge_all(

@@ -13,7 +13,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from assay.report.tables import decimals, estimate, limits, minus, number
+from assay.report.tables import decimals, estimate, limits, minus, number, role_of_other
 
 ROW, TOP, AXIS = 48, 20, 30
 NAME, BAR = 14, 30
@@ -31,15 +31,19 @@ ROLES = {
     "near": ", near: must fail",
     "control": ", must fail",
     "planted": ", must hold",
+    "violation": ", planted violation: must fail",
     "also": ", may hold too",
+    "true": ", too",
     "unnamed": ", holds too",
 }
-MUST = {"near": "fails", "control": "fails", "planted": "holds"}
+MUST = {"near": "fails", "control": "fails", "planted": "holds", "violation": "fails"}
 """What an arm has to come out as."""
 BRIEF = {
     "near": ", near",
     "planted": ", must hold",
+    "violation": ", violation",
     "also": ", may hold too",
+    "true": ", too",
     "unnamed": ", holds too",
     "published": ", other set-up",
 }
@@ -67,8 +71,9 @@ def interval_plot(entry: Mapping[str, Any]) -> Markup:
     ]
     lines += sorted(controls, key=lambda line: line[1] != "near")
     lines += [(arm, "planted", c) for arm, c in (entry.get("planted") or {}).items()]
+    lines += [(arm, "violation", c) for arm, c in (entry.get("violations") or {}).items()]
     for arm, c in (entry.get("also") or {}).items():
-        lines.append((arm, "also" if c.get("reason") else "unnamed", {**c, "outcome": "holds"}))
+        lines.append((arm, role_of_other(entry, c), {**c, "outcome": "holds"}))
     published = _number_of(entry.get("published"))
     span = _domain(entry, [line[2] for line in lines[1:]], published)
     if span is None:
@@ -205,7 +210,8 @@ def _line(
         )
     else:
         out += _arrow(middle < span[0], y)
-    group = {"near": "control near", "also": "planted", "unnamed": "planted"}.get(kind, kind)
+    groups = {"near": "control near", "violation": "control"}
+    group = groups.get(kind, "planted" if kind in ("also", "true", "unnamed") else kind)
     return Markup('<g class="{}">{}</g>').format(group, out)
 
 

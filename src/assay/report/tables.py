@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.core import reasons
+from assay.core.claims import too_in_words
 from assay.core.plain import plain_all
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ class Control:
     estimate: str
     interval: str
     role: str
-    """near, control, planted, also (named by the author) or unnamed."""
+    """near, control, planted, violation, also (excused by the author), true (named by nobody, which
+    changes nothing) or unnamed (which makes a claim unspecific)."""
 
     @property
     def met(self) -> bool | None:
@@ -76,7 +78,7 @@ class Control:
         if self.outcome == "undecided":
             return None
         return self.role != "unnamed" and (self.outcome == "holds") == (
-            self.role in ("planted", "also")
+            self.role in ("planted", "also", "true")
         )
 
     @property
@@ -84,7 +86,9 @@ class Control:
         """What is said beside it; nothing of a control that fails, as it must."""
         must = {
             "planted": "must hold",
+            "violation": "planted violation",
             "also": "may hold too",
+            "true": "also true of",
             "unnamed": "holds too",
             "near": "near",
         }.get(self.role, "")
@@ -94,7 +98,9 @@ class Control:
             came = "and does" if self.met else "and does not"
         else:
             came = (
-                "passes, and must not" if self.role in ("near", "control") and not self.met else ""
+                "passes, and must not"
+                if self.role in ("near", "control", "violation") and not self.met
+                else ""
             )
         return ", ".join(filter(None, (must, came)))
 
@@ -105,7 +111,7 @@ class Control:
 
         No sign where it may hold: beside an arm that passes, ✓ would say the opposite of ✓ beside a
         control."""
-        return "" if self.role == "also" else CHECKS[self.met]
+        return "" if self.role in ("also", "true") else CHECKS[self.met]
 
     @property
     def numbers(self) -> str:
@@ -140,20 +146,22 @@ class Row:
     def checked(self) -> tuple[Control, ...]:
         """The arms that bear on the verdict: controls, planted effects, and those that hold though
         nobody said they might."""
-        return tuple(c for c in self.controls if c.role != "also")
+        return tuple(c for c in self.controls if c.role not in ("also", "true"))
 
     @property
     def allowed(self) -> str:
-        """The arms that hold as the author said they may, in words: the names of a few, the number
-        of many."""
-        names = [c.arm for c in self.controls if c.role == "also"]
-        if len(names) > NAMED:
-            return f"{len(names)} more may hold too, and do"
-        return (
-            f"may hold too, and {'does' if len(names) == 1 else 'do'}: {', '.join(names)}"
-            if names
-            else ""
-        )
+        """The other arms that satisfy it, in words, as the author said they may or named by nobody:
+        the names of a few, the number of many."""
+        words = []
+        for role, many, some in (
+            ("also", "{} more may hold too, and do", "may hold too, and {}: {}"),
+            ("true", "also true of {} more", "also true of {1}"),
+        ):
+            names = [c.arm for c in self.controls if c.role == role]
+            does = "does" if len(names) == 1 else "do"
+            told = many.format(len(names)) if len(names) > NAMED else ", ".join(names)
+            words += [told if len(names) > NAMED else some.format(does, told)] if names else []
+        return "; ".join(words)
 
     @property
     def advice(self) -> str:
@@ -295,12 +303,12 @@ def _row(entry: JSON, outcome: str) -> Row:
         Control(arm, c["outcome"], *estimate(c), "planted")
         for arm, c in (entry.get("planted") or {}).items()
     ]
+    controls += [
+        Control(arm, c["outcome"], *estimate(c), "violation")
+        for arm, c in (entry.get("violations") or {}).items()
+    ]
     for arm, c in (entry.get("also") or {}).items():
-        controls.append(
-            Control(
-                arm, "holds", *estimate({**entry, **c}), "also" if c.get("reason") else "unnamed"
-            )
-        )
+        controls.append(Control(arm, "holds", *estimate({**entry, **c}), role_of_other(entry, c)))
     unit = entry.get("unit") or ""
     kind = "" if entry.get("threshold_from") == reasons.GIVEN else entry.get("kind", "")
     return Row(
@@ -319,6 +327,17 @@ def _row(entry: JSON, outcome: str) -> Row:
         agreed(entry),
         holds_if(entry),
     )
+
+
+def role_of_other(entry: JSON, other: JSON) -> str:
+    """Tell what an arm that satisfies a claim is to it, by the rule it was judged by: also, true or
+    unnamed, as `Control.role`."""
+    if other.get("reason"):
+        named = "also"
+    else:
+        named = "true" if "lacks" in other else "unnamed"  # the first edition asked for names
+    spoils = other.get("lacks") and entry.get("outcome") == "unspecific"
+    return "unnamed" if spoils else named
 
 
 def holds_if(entry: JSON) -> str:
@@ -369,6 +388,8 @@ def why(entry: JSON) -> str:
         parts.append(
             f"{entry.get('outcome', 'undecided')}: {reasons.explain_reason(entry['reason'])}"
         )
+    elif entry.get("outcome") == "holds" and entry.get("edition", 1) > 1 and entry.get("also"):
+        parts.append(too_in_words(len(entry["also"])))
     if entry.get("price"):
         parts.append(margin(entry) or _remedy(entry)[0])
     agree = entry.get("reason") in (reasons.TIES, reasons.IDENTICAL)

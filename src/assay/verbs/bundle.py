@@ -167,7 +167,7 @@ def _whole(
     conditions = _conditions(experiment)
     looks_by_claim = _looks(data)
     if conditions:
-        carried = [worded(c, looks_by_claim.get(c.text, ONCE), texts[c.text]) for c in claims]
+        carried = [worded(c, looks_by_claim.get(c.text, ONCE), texts[c.text], arms) for c in claims]
     else:
         carried = carry_all(claims, arms, scope_by_reading(experiment, preset), looks_by_claim)
     return Whole(

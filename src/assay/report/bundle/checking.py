@@ -22,7 +22,10 @@ from assay.report.bundle.files import SUMS
 EARLIER: Mapping[str, str] = {
     "6190b346e227a0b62d9894d49385b89425372a78bdd041a2150e0df6d7cf6ea5": (
         "0.1.0 before 24 November 2026"
-    )
+    ),
+    "96c596cf4ffa305147a7f656e277b1296b58788930b1258bae90b197a2aa333f": (
+        "0.1.0 before the second edition of the rule"
+    ),
 }
 """SHA-256 of judge.py → the version that wrote it into bundles, for versions that wrote another one
 than this does.

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from assay.core.claims import Claim, Judged
+from assay.core.contrasts import is_ratio, own_contrast, side_of
 from assay.core.heavy import xr
 from assay.core.intervals import interval
 from assay.core.judging import FEWEST, FEWEST_ALONE, Scope, judge
 from assay.core.memo import remembering
-from assay.core.reading import Others, Table, run_unit, tabulate
+from assay.core.reading import LEARNED, Others, Table, run_unit, tabulate
 from assay.core.reasons import IDENTICAL
 from assay.core.scales import rescale
 from assay.core.stats import mean
@@ -97,15 +98,21 @@ def carry_all(
     return carried_claims
 
 
-def worded(claim: Claim, look: Look = ONCE, reason: str = "") -> Carried:
+def worded(
+    claim: Claim, look: Look = ONCE, reason: str = "", arms: Arms = MappingProxyType({})
+) -> Carried:
     """Write down a claim of a study, whose condition says what is computed of the measures: it
     needs no numbers of its own.
 
     `reason` is the verdict's, which may say that units are identical by arithmetic.
     """
-    extra_fields = {"level": look.level, "seeds": look.seeds, "carried": True} | (
-        {"identical": True} if reason == IDENTICAL else {}
-    )
+    lacking = [name for name, arm in arms.items() if claim.lacks(arm.attrs.get(LEARNED))]
+    extra_fields = {
+        "level": look.level,
+        "seeds": look.seeds,
+        "carried": True,
+        "lacking": lacking,
+    } | ({"identical": True} if reason == IDENTICAL else {})
     return Carried(_describe_claim(claim) | extra_fields, {})
 
 
@@ -124,7 +131,7 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = 0.95) -> C
     numbers = _Numbers()
     description = _describe_claim(claim) | {"level": level, "half": [], "arms": {}}
     full_calls = [c for c in calls if c.others.arms is arms and not c.others.swap]
-    for name in (claim.of, *claim.must_fail, *claim.must_hold, *judged.asked):
+    for name in (claim.of, *claim.must_fail, *claim.must_hold, *claim.violations, *judged.asked):
         description["arms"][name] = _arm(
             claim, [c for c in full_calls if c.others.under == name], numbers
         )
@@ -145,6 +152,7 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = 0.95) -> C
         description["statistics"] = _statistics(
             claim, [*description["arms"].values(), *description["half"]], numbers.kept
         )
+        _contrasts(claim, description, numbers.kept)
     except steps.Untold as e:
         why = f"its statistic is Python that cannot be written as steps of NumPy: {e}"
         return Carried(
@@ -187,7 +195,12 @@ def _describe_claim(claim: Claim) -> Told:
         "must_fail": list(claim.must_fail),
         "must_hold": list(claim.must_hold),
         "near": dict(claim.near),
+        "violations": list(claim.violations),
         "may_hold": dict(claim.may_hold),
+        "beats": claim.beats,
+        "empty": claim.empty,
+        "natural": [_edge(x) for x in claim.natural] if claim.natural else None,
+        "ratio": is_ratio(claim.statistic),
         "threshold": claim.threshold,
         "threshold_from": claim.threshold_since,
         "kind": claim.kind,
@@ -221,6 +234,7 @@ def _arm(claim: Claim, calls: Sequence[_Call], numbers: _Numbers) -> Told:
         "dropped": len(bad),
         "run_unit": unit,
         "before": int(before),
+        "lacks": claim.lacks(arm.attrs.get(LEARNED)),
         "fewest": FEWEST_ALONE if units_within_runs else FEWEST,
         "gates": {},
         "histories": {},
@@ -275,6 +289,25 @@ def _statistics(
         )  # noted of another arm: what is right there may be wrong here
         table["statistic"] = known[signature]
     return statistics
+
+
+def _contrasts(claim: Claim, description: Told, numbers: Mapping[str, np.ndarray]) -> None:
+    """Write down how the statistic compares each control with the method, where it has a way of its
+    own. Raises: Untold."""
+    by, tables = own_contrast(claim.statistic), description["arms"]
+    for control in claim.must_fail if by else ():
+        means = {
+            f"{side}.{name}": x
+            for side, arm in (("method", claim.of), ("control", control))
+            for name, x in draw_means(
+                claim, {name: numbers[key] for name, key in tables[arm]["terms"].items()}
+            ).items()
+        }
+        if {name.partition(".")[0] for name in means} == {"method", "control"}:
+            statistics = description["statistics"]
+            steps_ = steps.trace(lambda m: by(side_of(m, "method"), side_of(m, "control")), means)
+            tables[control]["contrast"] = len(statistics)
+            statistics.append({"steps": steps_})
 
 
 def draw_means(claim: Claim, terms: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -7,9 +7,10 @@ It exits with 0 where everything is as stated, with 1 where a file or a verdict 
 where the bundle cannot be read.
 
 This file was written to be read. In order: two laws of chance, means with weights, the intervals,
-the verdict on one arm, the verdict on a claim, statistics as steps, conditions as text, and what is
-compared. The same seeds of the same generator draw the bootstrap as in Assay, so that the two agree
-to rounding: `CLOSE` says how closely."""
+the contrast of two arms, the verdict on one arm, the verdict on a claim, statistics as steps,
+conditions as text, and what is compared. It knows the second edition of the rule. The same seeds of
+the same generator draw the bootstrap as in Assay, so that the two agree to rounding: `CLOSE` says
+how closely."""
 
 from __future__ import annotations
 
@@ -19,7 +20,6 @@ import json
 import math
 import re
 import sys
-import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +27,9 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 DRAWS, BOUNDED_DRAWS = 10_000, 20_000
+EDITION = 2
+SHARED = 6
+"""Common units from which on two arms are compared unit by unit."""
 CLOSE = 1e-6
 """Limits and estimates agree where they differ by less than this share of the interval's width (or
 of the number, if that is more)."""
@@ -171,14 +174,13 @@ def _counts(position, n):
 
 
 def interval(terms, statistic, factors, level=0.95, draws=True):
-    """An estimate with the hull of three intervals: bootstrap, Student's t by the jackknife, and t
-    corrected for skew.
+    """An estimate with the hull of two intervals: Student's t by the jackknife, and t corrected for
+    skew.
 
-    Bootstrap: percentiles Phi(-/+ t sqrt(n / (n - 1))) of the draws, for Student's t of n - 1
-    degrees of freedom, n of the smaller factor.
     Student: estimate -/+ t sqrt(V), V the jackknife's variance (for two factors V_a + V_b - V_ab,
-    and not below V_a or V_b).
+    and not below V_a or V_b), t of n - 1 degrees of freedom (for two factors Satterthwaite's).
     Skew: Hall's transformation of t by the third cumulant over V^(3/2).
+    Draws of a bootstrap only tell in which share of them the statistic is not defined.
     """
     none = {
         "estimate": nan,
@@ -188,7 +190,9 @@ def interval(terms, statistic, factors, level=0.95, draws=True):
         "variance": nan,
         "undefined": 1.0,
         "points": np.empty(0),
-        "t": (nan, nan),
+        "df": 0.0,
+        "third": nan,
+        "bounds": None,
     }
     cells = Cells(terms, factors) if all(x.shape[0] for x in terms.values()) else None
     if cells is None or cells.zero is None:
@@ -214,35 +218,40 @@ def interval(terms, statistic, factors, level=0.95, draws=True):
     if factors == 2:
         left_out.append(cells.value(statistic, total - cells.columns[cells.there]))
         variance = max(parts[0] + parts[1] - _jackknife(left_out[2]), *parts)
-    t, error = t_quantile(smaller - 1, (1 + level) / 2), float(np.sqrt(variance))
-    limits = [
-        theta - t * error,
-        theta + t * error,
-        *(theta - error * _hall(q, third, variance) for q in (t, -t)),
-    ]
     summary = {
+        **none,
         "estimate": theta,
         "n": cells.n,
         "variance": variance,
         "points": points,
-        "t": (limits[0], limits[1]),
+        "df": _freedom(variance, parts, cells.n),
+        "third": third,
+        "undefined": 0.0,
     }
+    summary["low"], summary["high"] = limits(summary, level)
     if not draws:
-        return {**summary, "low": limits[0], "high": limits[1], "undefined": 0.0}
+        return summary
     values = np.concatenate([cells.value(statistic, sums) for sums in cells.drawn()])
-    finite = np.isfinite(values)
     whole = math.isfinite(theta) and all(np.isfinite(x).all() for x in left_out)
-    boot = [nan, nan]
-    if finite.any():
-        tail = normal_cdf(-t * math.sqrt(smaller / (smaller - 1)))
-        boot = [float(x) for x in np.quantile(values[finite], [tail, 1 - tail])]
-    undefined = 1 - float(finite.mean()) if whole else 1.0
-    return {
-        **summary,
-        "low": min(boot[0], limits[0], limits[2]),
-        "high": max(boot[1], limits[1], limits[3]),
-        "undefined": undefined,
-    }
+    return {**summary, "undefined": 1 - float(np.isfinite(values).mean()) if whole else 1.0}
+
+
+def limits(i, level):
+    """The limits of the interval that decides, at any level: the hull, or exact ones."""
+    if i["bounds"]:
+        return bounded([i["points"]], i["estimate"], i["bounds"], level)
+    if not i["df"] >= 1:
+        return nan, nan
+    t, error = t_quantile(i["df"], (1 + level) / 2), float(np.sqrt(i["variance"]))
+    shifts = [t, _hall(t, i["third"], i["variance"])]
+    other = [-t, _hall(-t, i["third"], i["variance"])]
+    return i["estimate"] - error * max(shifts), i["estimate"] - error * min(other)
+
+
+def _freedom(variance, parts, n):
+    """Satterthwaite's degrees of freedom of two factors; of one, its units less one."""
+    spread = sum(part**2 / (m - 1) for part, m in zip(parts, n, strict=True))
+    return variance**2 / spread if len(n) == 2 and spread > 0 else float(min(n) - 1)
 
 
 def _jackknife(left_out):
@@ -251,13 +260,9 @@ def _jackknife(left_out):
 
 
 def _third(left_out):
-    """The third cumulant of the estimate that one factor causes."""
+    """The third cumulant of the estimate that one factor causes, by plain moments."""
     n = len(left_out)
-    if n < 3:
-        return 0.0
-    return float(
-        n / ((n - 1) * (n - 2)) * np.sum(((n - 1) * (left_out.mean() - left_out)) ** 3) / n**2
-    )
+    return float(((n - 1) / n) ** 1.5 * np.sum((left_out.mean() - left_out) ** 3))
 
 
 def _hall(q, third, variance):
@@ -334,8 +339,8 @@ def place(claim, low, high):
 def outcome_of(claim, i, shift=0.0):
     """What an interval says when it is moved by `shift`, between bounds not beyond them."""
     low, high = i["low"] + shift, i["high"] + shift
-    if claim["bounds"]:
-        low, high = (min(max(x, claim["bounds"][0]), claim["bounds"][1]) for x in (low, high))
+    if i["bounds"]:
+        low, high = (min(max(x, i["bounds"][0]), i["bounds"][1]) for x in (low, high))
     return place(claim, low, high)
 
 
@@ -344,27 +349,123 @@ def scaled(claim, terms):
     to, factors = SCALES[claim["scale"]][0], len(claim["units"])
     with np.errstate(all="ignore"):
         terms = {name: to(x) for name, x in terms.items()}
-    present = [~np.isnan(x).any(axis=tuple(range(factors, x.ndim))) for x in terms.values()]
-    return (
-        terms
-        if np.logical_and.reduce(present).any()
-        else {name: x[:0] for name, x in terms.items()}
-    )
+    return _or_empty(terms, factors)
 
 
 def interval_of(claim, terms, function, level, draws=True):
     """The interval that decides; `terms` are on the scale of judging, `function` is the
     statistic."""
-    factors = len(claim["units"])
-    i = interval(terms, function, factors, level, draws and not claim["bounds"])
-    if claim["bounds"] and min(i["n"]) >= 2:
-        (x,) = terms.values()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            points = [x] if factors == 1 else [np.nanmean(x, 1), np.nanmean(x, 0)]
-        i["low"], i["high"] = bounded(points, i["estimate"], claim["bounds"], level)
-        i["undefined"] = 0.0 if math.isfinite(i["estimate"]) else 1.0
+    bounds = exact_bounds(claim, terms, function)
+    i = interval(terms, function, len(claim["units"]), level, draws and not bounds)
+    if bounds and min(i["n"]) >= 2:
+        i["bounds"] = bounds
+        i["low"], i["high"] = limits(i, level)
     return i
+
+
+def exact_bounds(claim, terms, function):
+    """Between which numbers units of one factor lie: bounds that the claim names, or natural ones
+    if all units lie on one of the two."""
+    if len(claim["units"]) == 2 or claim["bounds"]:
+        return None if len(claim["units"]) == 2 else claim["bounds"]
+    natural = claim["natural"] or [None]
+    if function is not mean or claim["scale"] != "plain" or None in natural:
+        return None
+    (x,) = terms.values()
+    x = x[~np.isnan(x)]
+    return natural if x.size and np.isin(x, natural).all() else None
+
+
+# ---- the contrast of two arms --------------------------------------------------------------------
+
+
+def contrast(claim, own, control, level):
+    """How far the method lies from a control: an interval like any other, of method less control.
+
+    By the statistic's own way to compare two arms, by logarithms where it is a ratio and both have
+    some, or by the difference. On the levels that both have, where these are enough; else as
+    independent."""
+    two = own["function"], control["function"]
+    if None in two:
+        return None
+    ways = [lambda m, c: two[0](m) - two[1](c)]
+    if control.get("contrast") is not None:
+        own_way = control["contrast"]
+        ways = [lambda m, c: own_way({**_named("method", m), **_named("control", c)})]
+    if claim.get("ratio"):
+        ways.insert(0, lambda m, c: np.log(two[0](m)) - np.log(two[1](c)))
+    for way in ways:
+        i = _compared(claim, own, control, way, level)
+        if i["undefined"] <= 0.01:
+            break
+    return i
+
+
+def _named(side, m):
+    return {f"{side}.{name}": x for name, x in m.items()}
+
+
+def _compared(claim, own, control, way, level):
+    units, factors = claim["units"], len(claim["units"])
+    draws = not all(f is mean for f in (own["function"], control["function"]))
+    terms = [scaled(claim, arm["terms"]) for arm in (own, control)]
+    common = [sorted(set(own["unit_levels"][u]) & set(control["unit_levels"][u])) for u in units]
+    if min(map(len, common)) >= SHARED:
+        both = {}
+        for side, arm, of in zip(("method", "control"), (own, control), terms, strict=True):
+            at = [
+                [arm["unit_levels"][u].index(k) for k in c]
+                for u, c in zip(units, common, strict=True)
+            ]
+            both |= _named(side, {name: x[np.ix_(*at)] for name, x in of.items()})
+        i = interval(
+            _or_empty(both, factors),
+            lambda m: way(
+                *({k.partition(".")[2]: m[k] for k in m if k.startswith(s)} for s in SIDES)
+            ),
+            factors,
+            level,
+            draws,
+        )
+        if min(i["n"]) >= SHARED:
+            return i
+    first, second = (_full_means(of, factors) for of in terms)
+    a = interval(terms[0], lambda m: way(m, _repeated(second, m)), factors, level, draws)
+    b = interval(terms[1], lambda m: way(_repeated(first, m), m), factors, level, draws)
+    variance = a["variance"] + b["variance"]
+    spread = sum(i["variance"] ** 2 / max(i["df"], 1) for i in (a, b))
+    i = {
+        **a,
+        "variance": variance,
+        "df": variance**2 / spread if spread > 0 else min(a["df"], b["df"]),
+        "third": a["third"] + b["third"],
+        "undefined": max(a["undefined"], b["undefined"]),
+    }
+    i["low"], i["high"] = limits(i, level)
+    return i
+
+
+SIDES = ("method.", "control.")
+
+
+def _or_empty(terms, factors):
+    present = [~np.isnan(x).any(axis=tuple(range(factors, x.ndim))) for x in terms.values()]
+    some = np.logical_and.reduce(present).any()
+    return terms if some else {name: x[:0] for name, x in terms.items()}
+
+
+def _full_means(terms, factors):
+    present = [~np.isnan(x).any(axis=tuple(range(factors, x.ndim))) for x in terms.values()]
+    present = np.logical_and.reduce(present)
+    return {name: x[present].mean(0) for name, x in terms.items()}
+
+
+def _repeated(full, m):
+    draws = len(next(iter(m.values())))
+    return {name: np.broadcast_to(x, (draws, *np.shape(x))) for name, x in full.items()}
+
+
+# ---- the verdict on one arm, continued -----------------------------------------------------------
 
 
 def judge_arm(claim, name, data, level, gated):
@@ -410,13 +511,13 @@ def judge_arm(claim, name, data, level, gated):
     back = SCALES[claim["scale"]][1]
     verdict = {k: float(back(i[k])) for k in ("estimate", "low", "high")}
     verdict["outcome"] = outcome if reason in ("", "identical in every unit") else "undecided"
-    return {"arm": name, "reason": reason, **verdict, "n": n}
+    return {"arm": name, "reason": reason, **verdict, "n": n, "i": i, "lacks": data["lacks"]}
 
 
 def units_agree(claim, function, i):
     """Whether half of the units or more have one and the same number, so that how far others may
     lie cannot be told."""
-    if claim["bounds"] or min(i["n"]) < 2:
+    if i["bounds"] or min(i["n"]) < 2:
         return False
     points = i["points"][np.isfinite(i["points"])]
     if i["variance"] == 0 or len(claim["units"]) == 2 or function is not mean or not len(points):
@@ -451,74 +552,139 @@ def worst_cases_agree(claim, terms, data, i, outcome, level):
 
 
 def half_agrees(claim, i, outcome, level):
-    """Whether the outcome stays where the interval is moved by what the second half of training
-    changed, up and down."""
+    """Whether the outcome stays where the interval is moved once by what the second half of
+    training changed."""
     whole, half = (
         interval_of(claim, scaled(claim, t["terms"]), t["function"], level, draws=False)["estimate"]
         for t in claim["half"]
     )
-    return all(
-        outcome_of(claim, i, shift) == outcome for shift in (-abs(whole - half), abs(whole - half))
-    )
+    return outcome_of(claim, i, whole - half) == outcome
 
 
 # ---- the verdict on a claim ----------------------------------------------------------------------
 
 
 def judge_claim(claim):
-    """The verdict on a claim: what its own arm says, unless a control, a planted effect or another
-    arm speaks against it."""
+    """The verdict on a claim: what its own arm says, unless a control, a planted effect, or an arm
+    that lacks what is credited speaks against it."""
     arms, level = claim["arms"], claim["level"]
-    own_verdict = judge_arm(claim, claim["of"], arms[claim["of"]], level, gated=True)
+    own = judge_arm(claim, claim["of"], arms[claim["of"]], level, gated=True)
+
+    def ask(names, gated=False):
+        return {name: judge_arm(claim, name, arms[name], level, gated) for name in names}
+
     controls = {
-        name: judge_arm(claim, name, arms[name], level, gated=False) for name in claim["must_fail"]
+        name: as_control(claim, own, v, arms[name], level)
+        for name, v in ask(claim["must_fail"]).items()
     }
-    planted = {
-        name: judge_arm(claim, name, arms[name], level, gated=True) for name in claim["must_hold"]
-    }
-    also, level = (
-        {},
-        min(level, 0.95),
-    )  # an early look is strict, and must overlook no arm that nobody named
-    for name in arms:
-        if name not in (claim["of"], *claim["must_fail"], *claim["must_hold"]):
-            i = interval_of(
-                claim,
-                scaled(claim, arms[name]["terms"]),
-                arms[name]["function"],
-                level,
-                draws=False,
-            )
-            if (
-                place(claim, i["low"], i["high"]) == "holds"
-            ):  # else the hull, which is wider, cannot
-                verdict = judge_arm(claim, name, arms[name], level, gated=False)
-                also |= {name: verdict} if verdict["outcome"] == "holds" else {}
-    outcome, reason = own_verdict["outcome"], own_verdict["reason"]
+    planted, violations = ask(claim["must_hold"], gated=True), ask(claim["violations"])
+    named = (claim["of"], *controls, *planted, *violations)
+    level = min(level, 0.95)  # an early look is strict, and must overlook no arm
+    others = {}
+    for name in (name for name in arms if name not in named):
+        arm, draws = arms[name], False
+        i = interval_of(claim, scaled(claim, arm["terms"]), arm["function"], level, draws)
+        if arm["lacks"] or place(claim, i["low"], i["high"]) == "holds":
+            others[name] = judge_arm(claim, name, arm, level, gated=False)
+    every = {**controls, **planted, **violations, **others}
+    outcome, reason = own["outcome"], own["reason"]
     early = reason.startswith(("too few", "diverged", "gate", "units agree", "identical"))
     missed = [name for name, v in planted.items() if v["outcome"] != "holds"]
     passing = [name for name, v in controls.items() if v["outcome"] == "holds"]
-    unnamed = [name for name in also if name not in claim["may_hold"]]
+    lacking = [name for name, v in every.items() if v["lacks"] and v["outcome"] == "holds"]
     open_ = [name for name, v in controls.items() if v["outcome"] == "undecided"]
+    null = outcome == "holds" and is_null(claim, every)
     if missed and not early:
         outcome, reason = "undecided", f"planted {missed[0]} not found"
     elif outcome == "holds" and passing:
         outcome, reason = "unspecific", f"control {', '.join(passing)} satisfies it too"
-    elif outcome == "holds" and unnamed:
-        outcome, reason = (
-            "unspecific",
-            f"{', '.join(unnamed)} {'satisfies' if len(unnamed) == 1 else 'satisfy'} it too",
-        )
+    elif null and blind(claim, controls, violations):
+        outcome, reason = "undecided", blind(claim, controls, violations)
+    elif outcome == "holds" and lacking and not null:
+        satisfy = "satisfies" if len(lacking) == 1 else "satisfy"
+        outcome, reason = "unspecific", f"{', '.join(lacking)} {satisfy} it too, unlearned"
     elif outcome == "holds" and open_:
-        outcome, reason = "undecided", f"control {open_[0]} undecided"
+        outcome, reason = "undecided", f"control {open_[0]} not beaten"
     return {
-        **own_verdict,
+        **own,
         "outcome": outcome,
         "reason": reason,
         "controls": controls,
         "planted": planted,
-        "also": also,
+        "violations": violations,
+        "also": {name: v for name, v in others.items() if v["outcome"] == "holds"},
     }
+
+
+def as_control(claim, own, v, data, level):
+    """The verdict on a control as such: it fails where its own interval at 80 % (for a level of
+    95 %) lies outside of the range to hold, and the method beyond it on the range's side."""
+    if v["outcome"] == "holds" or not _decidable(v):
+        return v
+    low, high = limits(v["i"], max(0.0, 1 - 4 * (1 - level)))
+    if not _outside(claim, low, high):
+        return {**v, "outcome": "undecided", "reason": "interval straddles"}
+    if own["outcome"] == "holds" and not beaten(claim, own, v, data, level):
+        return {**v, "outcome": "undecided", "reason": "not told from the method"}
+    return {**v, "outcome": "fails", "reason": ""}
+
+
+def beaten(claim, own, v, data, level):
+    """Whether the method lies beyond a control, by their contrast, or by exact limits that do not
+    meet."""
+    i = contrast(claim, claim["arms"][claim["of"]], data, level)
+    if v["i"]["estimate"] < edges(claim)[0][0]:
+        gap, exact = i["low"], own["i"]["low"] - v["i"]["high"]
+    else:
+        gap, exact = -i["high"], v["i"]["low"] - own["i"]["high"]
+    if gap > claim["beats"] and i["undefined"] <= 0.01:
+        return True
+    return bool(own["i"]["bounds"] and v["i"]["bounds"] and exact > claim["beats"])
+
+
+def _decidable(v):
+    return v["reason"] in ("", "interval straddles", "not told from the method")
+
+
+def _outside(claim, low, high):
+    (least, greatest), _ = edges(claim)
+    return high < least or low > greatest
+
+
+def nothing(claim):
+    """The value where there is nothing, on the scale of judging."""
+    if claim["empty"] is None:
+        return nan if claim["scale"] in ("log", "logit") else 0.0
+    return float(SCALES[claim["scale"]][0](claim["empty"]))
+
+
+def is_null(claim, every):
+    """Whether the range contains nothing within its ends, and no arm that lacks what is credited
+    lies outside of it."""
+    (least, greatest), _ = edges(claim)
+    outside = (
+        v["lacks"] and _decidable(v) and _outside(claim, v["i"]["low"], v["i"]["high"])
+        for v in every.values()
+    )
+    return least < nothing(claim) < greatest and not any(outside)
+
+
+def blind(claim, controls, violations):
+    """Why a claim that nothing is there does not show that it would see a little; "" if it does."""
+    (least, greatest), _ = edges(claim)
+
+    def found(v):
+        return _decidable(v) and _outside(claim, v["i"]["low"], v["i"]["high"])
+
+    for name, v in violations.items():
+        if not found(v):
+            return f"violation {name} not found"
+    for v in (*violations.values(), *controls.values()):
+        edge = greatest if v["i"]["estimate"] > greatest else least
+        near = abs(v["i"]["estimate"] - nothing(claim)) <= 2 * abs(edge - nothing(claim))
+        if near and found(v):
+            return ""
+    return "blind"
 
 
 # ---- statistics as steps -------------------------------------------------------------------------
@@ -833,6 +999,7 @@ class Study:
             "before": before,
             "gates": {},
             "histories": {},
+            "lacks": under in claim["lacking"],
         }
         if not keep[under].any():
             nothing = {"value": np.empty((0,) * len(claim["units"]))}
@@ -841,6 +1008,7 @@ class Study:
                 "terms": nothing,
                 "function": mean,
                 "levels": dict.fromkeys(claim["units"], 0),
+                "unit_levels": {u: [] for u in claim["units"]},
                 "fewest": 6,
             }
         levels = {}
@@ -898,6 +1066,15 @@ class Study:
                 )
             )
 
+        def contrast_matched(m):
+            swept = [
+                quantity(m, f"{arm}.{s}.{name}", name)
+                for arm in ("method", "control")
+                for s in "ab"
+                for name in (equal, columns[0].name)
+            ]
+            return at_equal(*swept[:4], others=swept[4:]) - at_equal(*swept[4:], others=swept[:4])
+
         def of_means(m):
             return compute(body, lambda node: m[ast.unparse(node.args[0])])
 
@@ -933,6 +1110,8 @@ class Study:
             "terms": terms,
             "function": function,
             "levels": {u: len(unit_levels) for u, unit_levels in levels.items()},
+            "unit_levels": levels,
+            "contrast": contrast_matched if equal else None,
             "fewest": 20 if units_within_runs else 6,
         }
 
@@ -956,11 +1135,13 @@ def columns_of(node):
     return [] if leaf is None else [leaf]
 
 
-def at_equal(xa, ya, xb, yb):
+def at_equal(xa, ya, xb, yb, others=()):
     """y of side a less y of side b at equal x, averaged in log x over the range that both sweeps
-    reach; log y is linear in log x."""
+    reach, and those of another arm; log y is linear in log x."""
     xa, xb = np.log(xa), np.log(xb)
-    low, high = np.maximum(xa.min(1), xb.min(1))[:, None], np.minimum(xa.max(1), xb.max(1))[:, None]
+    every = [xa, xb, *map(np.log, others[::2])]
+    low = np.max([x.min(1) for x in every], axis=0)[:, None]
+    high = np.min([x.max(1) for x in every], axis=0)[:, None]
     steps = np.linspace(0, 1, 65)
     grid = np.where(high >= low - 1e-9, low + (high - low) * steps, nan)
     weights = np.full(65, 1 / 64) - (steps % 1 == 0) / 128
@@ -1017,6 +1198,8 @@ def with_numbers(claim, study):
     for table in (*claim["arms"].values(), *claim["half"]):
         table["terms"] = {name: numbers[key] for name, key in table["terms"].items()}
         table["function"] = None if table["statistic"] is None else functions[table["statistic"]]
+        if table.get("contrast") is not None:
+            table["contrast"] = functions[table["contrast"]]
     for arm in claim["arms"].values():
         arm["gates"] = {
             **arm["gates"],
@@ -1030,7 +1213,8 @@ def _of_study(claim, study):
     measures."""
     _, low, high, _ = condition(claim["condition"])
     claim["range"] = claim["fail_range"] = [None if math.isinf(x) else x for x in (low, high)]
-    claim["arms"], needed = {}, (claim["of"], *claim["must_fail"], *claim["must_hold"])
+    named = (*claim["must_fail"], *claim["must_hold"], *claim["violations"])
+    claim["arms"], needed = {}, (claim["of"], *named)
     for arm in study.index:
         try:
             claim["arms"][arm] = study.arm(claim, arm)
@@ -1071,8 +1255,12 @@ def differences(stated, verdict):
 def compared(stated, verdict):
     """Every way in which a claim comes out otherwise, its controls, planted effects and the other
     arms that hold among it."""
+    if stated.get("edition", 1) != EDITION:
+        stated_by = stated.get("edition", 1)
+        return [f"stated by edition {stated_by} of the rule, this is the judge of {EDITION}"]
     lines = differences(stated, verdict)
-    for role in ("controls", "planted"):
+    for role in ("controls", "planted", "violations"):
+        stated = {role: {}, **stated}
         for arm in {**stated[role], **verdict[role]}:
             in_both = arm in stated[role] and arm in verdict[role]
             lines += (

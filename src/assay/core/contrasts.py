@@ -1,0 +1,139 @@
+"""Contrasts: how far a method lies from a control, on their common units where there are enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from assay.core.claims import Claim
+from assay.core.intervals import DRAWS, Interval, Means, Statistic, interval
+from assay.core.reading import Table
+from assay.core.stats import Compared, mean
+
+SHARED = 6
+"""Common units of every factor from which on two arms are compared unit by unit."""
+UNDEFINED = 0.01
+"""Share of draws that may be undefined."""
+
+TwoArms = Callable[[Means, Means], np.ndarray]
+"""Means of the method and of the control → [draw]."""
+
+
+class Between(NamedTuple):
+    """How far the method lies from a control."""
+
+    interval: Interval
+    """Of method less control, on the claim's scale, or of their logarithms."""
+    shared: int
+    """Units that both have; 0 where they were compared as independent."""
+    is_log: bool
+
+
+def contrast(claim: Claim, method: Table, control: Table, level: float = 0.95) -> Between:
+    """Compare the method with a control: by the difference of the statistic, by its own contrast
+    where it has one, or of ratios by the logarithm where both are positive.
+
+    The tables are on the scale of judging.
+    """
+    if is_ratio(claim.statistic):
+        found = _compared(claim, method, control, _logs(claim.statistic), level)
+        if found[0].undefined <= UNDEFINED:
+            return Between(*found, True)
+    by = own_contrast(claim.statistic) or _difference(claim.statistic)
+    return Between(*_compared(claim, method, control, by, level), False)
+
+
+def is_ratio(statistic: Statistic) -> bool:
+    """Tell whether two arms are compared by the logarithm of a statistic."""
+    return isinstance(statistic, Compared) and statistic.is_ratio
+
+
+def own_contrast(statistic: Statistic) -> TwoArms | None:
+    """Give the way in which a statistic itself compares two arms; None for their difference."""
+    return statistic.contrast if isinstance(statistic, Compared) else None
+
+
+def _logs(statistic: Statistic) -> TwoArms:
+    return lambda m, c: np.log(statistic(m)) - np.log(statistic(c))
+
+
+def _difference(statistic: Statistic) -> TwoArms:
+    return lambda m, c: statistic(m) - statistic(c)
+
+
+def _compared(
+    claim: Claim, method: Table, control: Table, by: TwoArms, level: float
+) -> tuple[Interval, int]:
+    factors = len(claim.units)
+    draws = 1 if claim.statistic is mean else DRAWS  # a mean of units that are there is defined
+    places = [
+        np.intersect1d(method.levels[u], control.levels[u], return_indices=True)[1:]
+        for u in claim.units
+    ]
+    if min(len(ours) for ours, _ in places) >= SHARED:
+        sides = {
+            f"{side}.{name}": x[np.ix_(*(pair[k] for pair in places))]
+            for k, (side, table) in enumerate((("method", method), ("control", control)))
+            for name, x in table.terms.items()
+        }
+        paired = interval(
+            Table(sides, {}).or_empty(factors),
+            lambda m: by(side_of(m, "method"), side_of(m, "control")),
+            factors=factors,
+            level=level,
+            draws=draws,
+        )
+        if min(paired.n) >= SHARED:
+            return paired, min(paired.n)
+    ours, theirs = (
+        interval(
+            table.or_empty(factors),
+            _with_fixed(by, _means(other.or_empty(factors), factors), first),
+            factors=factors,
+            level=level,
+            draws=draws,
+        )
+        for table, other, first in ((method, control, True), (control, method, False))
+    )
+    variance = ours.variance + theirs.variance
+    spread = sum(i.variance**2 / max(i.df, 1) for i in (ours, theirs))
+    both = replace(
+        ours,
+        n=tuple(min(pair) for pair in zip(ours.n, theirs.n, strict=True)),
+        variance=variance,
+        parts=tuple(map(sum, zip(ours.parts, theirs.parts, strict=True))),
+        df=variance**2 / spread if spread > 0 else min(ours.df, theirs.df),
+        third=ours.third + theirs.third,
+        undefined=max(ours.undefined, theirs.undefined),
+    )
+    low, high = both.limits(level)
+    return replace(both, low=low, high=high), 0
+
+
+def side_of(m: Means, side: str) -> dict[str, np.ndarray]:
+    """Give the means of the terms of one side, "method" or "control", by their own names."""
+    return {
+        name.removeprefix(f"{side}."): x for name, x in m.items() if name.startswith(f"{side}.")
+    }
+
+
+def _means(terms: Mapping[str, np.ndarray], factors: int) -> dict[str, np.ndarray]:
+    """The means of the terms over the cells that have a number in all of them."""
+    present = np.logical_and.reduce(
+        [~np.isnan(x).any(axis=tuple(range(factors, x.ndim))) for x in terms.values()]
+    )
+    return {name: x[present].mean(0) for name, x in terms.items()} if present.any() else {}
+
+
+def _with_fixed(by: TwoArms, other: Mapping[str, np.ndarray], first: bool) -> Statistic:
+    """The contrast as a statistic of one arm, the other's means as they are."""
+
+    def statistic(m: Means) -> np.ndarray:
+        n = len(next(iter(m.values())))
+        fixed = {name: np.broadcast_to(x, (n, *np.shape(x))) for name, x in other.items()}
+        return by(m, fixed) if first else by(fixed, m)
+
+    return statistic
