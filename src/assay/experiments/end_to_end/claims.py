@@ -181,6 +181,7 @@ CLAIMS = (
         of="later",
         half={**LATER, **LOCAL},
         must_fail=("main", "frozen-decoder"),
+        violations=("main",),
         near={
             "main": "training through the model does it by itself",
             "frozen-decoder": "random directions can do it",
