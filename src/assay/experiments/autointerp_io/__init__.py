@@ -34,24 +34,32 @@ def instead(**measured: str) -> Derive:
     return derive
 
 
-def frozen(part: str, note: str) -> Arm:
+def frozen(part: str, learned: str, note: str) -> Arm:
     """A dictionary of the same activations of which one part is not learned."""
-    return Arm(TOGETHER, specs=variant(frozen=part, further=False), note=note)
+    specs = variant(frozen=part, further=False)
+    return Arm(TOGETHER, specs=specs, note=note, learned=("model", learned))
 
 
 ARMS = {
     "main": Arm(
         TOGETHER, note="a one-block model per seed, and a TopK dictionary of its MLP's activations"
     ),
-    "frozen-decoder": frozen("decoder", "the same, its decoder rows as random as they were drawn"),
-    "soft-frozen": frozen(
-        "soft-decoder", "the same, its decoder rows kept within cosine .8 of their start"
+    "frozen-decoder": frozen(
+        "decoder", "encoder", "the same, its decoder rows as random as they were drawn"
     ),
-    "frozen-encoder": frozen("encoder", "the same, its encoder as random as it was drawn"),
+    "soft-frozen": frozen(
+        "soft-decoder",
+        "encoder",
+        "the same, its decoder rows kept within cosine .8 of their start",
+    ),
+    "frozen-encoder": frozen(
+        "encoder", "decoder", "the same, its encoder as random as it was drawn"
+    ),
     "untrained": Arm(
         train,
         specs=variant(model_steps=1, further=False),
         note="the same of models after one warm-up step: as they were drawn",
+        learned=("encoder", "decoder"),
     ),
     "half": Arm(
         train,
@@ -98,6 +106,7 @@ ARMS = {
     "permuted-next": Arm(
         derive=instead(auroc_both="auroc_permuted", auroc_in="auroc_in"),
         note="what comes next, dealt out anew among positions",
+        learned=(),
     ),
     "other-following": Arm(
         derive=instead(follow_own="follow_another", follow_other="follow_other"),
@@ -111,10 +120,12 @@ ARMS = {
             neuron_simulation="neuron_simulation",
         ),
         note="random directions in the place of features",
+        learned=("model",),
     ),
     "directions-again": Arm(
         derive=instead(detection_in="again", direction="direction"),
         note="other random directions in the place of features",
+        learned=("model",),
     ),
     "own-rules": Arm(
         derive=instead(shuffled="detection_in"),

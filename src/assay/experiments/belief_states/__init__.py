@@ -78,6 +78,7 @@ ARMS = {
         train,
         specs=variant(seeds=FEW, steps=0, moments=()),
         note="the same networks before training",
+        learned=(),
     ),
     "tokens": Arm(
         train,
@@ -95,6 +96,7 @@ ARMS = {
         train,
         specs=variant(seeds=FEW, steps=0, moments=(), read="noise"),
         note="noise alone in its place",
+        learned=(),
     ),
     "mess3": Arm(
         train,
@@ -110,6 +112,7 @@ ARMS = {
         train,
         specs=variant(seeds=FEW, steps=0, **MESS3),
         note="untrained networks on Mess3, all layers",
+        learned=(),
     ),
     "mess3-tokens": Arm(
         train,
@@ -125,6 +128,7 @@ ARMS = {
     "untrained-with-kernel": Arm(
         derive=in_place("untrained", alone="concat + kernel"),
         note="kernel regression on the tokens, and the untrained stream beside it",
+        learned=(),
     ),
     "table": Arm(
         derive=in_place("tokens", alone=f"last {WINDOWS}"),
@@ -133,10 +137,12 @@ ARMS = {
     "shuffled": Arm(
         derive=shuffled,
         note="main's stream, beliefs exchanged among prefixes of one length, fitted and scored so",
+        learned=(),
     ),
     "mess3-untrained-with-kernel": Arm(
         derive=in_place("mess3-untrained", alone="concat + kernel"),
         note="kernel regression on Mess3's tokens, and the untrained stream beside it",
+        learned=(),
     ),
 }
 PAGE = """

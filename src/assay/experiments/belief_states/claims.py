@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, Published, Value
+from assay.core.claims import same_method
 from assay.core.heavy import scipy, xr
 from assay.experiments.belief_states.probes import judged_probe
 from assay.experiments.belief_states.process import prefixes_of
@@ -177,7 +178,7 @@ CLAIMS = (
         near={"mess3-untrained-with-kernel": FEATURES},
         gates=(LEARNED,),
         half=HALF_3,
-        also={"planted": "it is the belief", "main": "on RRXOR that is the first claim"},
+        also={"main": same_method("on RRXOR that is the first claim")},
         threshold_from=f"{PILOT}, .08 [.05, .13] above the last 6 tokens one by one",
         source=ROHIN,
         published="new",

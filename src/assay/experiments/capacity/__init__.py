@@ -33,12 +33,14 @@ ARMS = {
         train,
         specs=changed(steps=0),
         note="its starts, Gaussian weights: again the best of {main.starts:w}",
+        learned=(),
     ),
     "scattered": Arm(
         scatter,
         specs=changed(asked="scatter"),
         after="main",
         note="main's lengths in random directions",
+        learned=("lengths",),
     ),
     "benefit": Arm(
         benefit,
@@ -51,6 +53,7 @@ ARMS = {
         specs=variant(where={"density": SPARSE}, asked="benefit"),
         after="scattered",
         note="the same near capacities that nobody chose",
+        learned=("lengths",),
     ),
     "benefit-linear": Arm(
         benefit,

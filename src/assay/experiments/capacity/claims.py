@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, Published
+from assay.core.claims import same_method
 from assay.core.heavy import xr
 from assay.core.measures import by
 
@@ -71,7 +72,7 @@ def ignored_share(arms: Arms) -> xr.DataArray:
 
 PILOT = "pilot: seeds 0–7, "
 SOON = {"early": "a hundred steps from random weights do most of it"}
-LATER = {"envelope": "main, trained on"}
+LATER = {"envelope": same_method("main, trained on")}
 CLAIMS = (
     Claim(
         text=(
@@ -104,7 +105,7 @@ CLAIMS = (
         unit="dimensions",
         must_fail=("early", "scattered"),
         near=SOON,
-        also=LATER | {"benefit": "main's capacities, all a little smaller"},
+        also=LATER | {"benefit": same_method("main's capacities, all a little smaller")},
         half={"main": "main-half"},
         threshold_from=PILOT
         + ".01 to .02, early .2 to .5; shares in proportion to importance would differ by .17",

@@ -113,8 +113,9 @@ ARMS = {
         train,
         specs=variant(where=ONE, shuffled=True),
         note="cross-layer, trained on the writes of other inputs",
+        learned=(),
     ),
-    "untrained": Arm(train, specs=variant(where=ONE, steps=0), note="before training"),
+    "untrained": Arm(train, specs=variant(where=ONE, steps=0), note="before training", learned=()),
     "faithful": Arm(
         train,
         specs=variant(where=ONE, steps=0, start="faithful", noise=0.01),

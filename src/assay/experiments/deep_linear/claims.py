@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, Value, by
+from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.experiments.deep_linear.method import START
 from assay.worlds.linear import one_mode as theory
@@ -100,15 +101,15 @@ HERE = {"where": {"start": START}, "gates": (LEARNED,), "published": "new"}
 DEPTH = {"lopsided": "two layers do it, however the map is split between them"}
 ANY_DRAW = "small random starts are all alike, and one draw will do for another"
 BALANCED = {
-    "turned": "two small random layers as well, in another basis",
-    "aligned": "balanced layers along the modes, which the published curve describes",
-    "redrawn": "main's own times; what is another seed's is not read here",
+    "turned": same_method("two small random layers as well, in another basis"),
+    "aligned": same_method("balanced layers along the modes, which the published curve describes"),
+    "redrawn": same_method("main's own times; what is another seed's is not read here"),
 }
 UNEVEN = {
-    "shallow": "one layer is another split of the same map",
-    "aligned-lopsided": "split unevenly as well",
-    "lopsided-as-main": "lopsided's own course",
-    "lopsided-redrawn": "the course of lopsided from another seed",
+    "shallow": rival("one layer is another split of the same map"),
+    "aligned-lopsided": same_method("split unevenly as well"),
+    "lopsided-as-main": same_method("lopsided's own course"),
+    "lopsided-redrawn": same_method("the course of lopsided from another seed"),
 }
 CLAIMS = (
     Claim(
@@ -159,7 +160,7 @@ CLAIMS = (
         near={"redrawn": ANY_DRAW},
         also={
             "turned": BALANCED["turned"],
-            "lopsided": "its closed form knows the draw as well, imbalance included",
+            "lopsided": same_method("its closed form knows the draw as well, imbalance included"),
         },
         threshold_from="pilot: seeds 0–15, .25; redrawn .72",
         source=SAXE,
@@ -194,11 +195,11 @@ CLAIMS = (
         must_fail=("lopsided-redrawn", "lopsided-as-main"),
         near={"lopsided-redrawn": ANY_DRAW},
         also={
-            "main": "the closed form is for any imbalance, and a small one is easier",
-            "turned": "like main",
-            "aligned": "without randomness",
-            "aligned-lopsided": "without randomness",
-            "redrawn": "draws of small balanced layers differ by less than this threshold",
+            "main": same_method("the closed form is for any imbalance, and a small one is easier"),
+            "turned": same_method("like main"),
+            "aligned": same_method("without randomness"),
+            "aligned-lopsided": same_method("without randomness"),
+            "redrawn": rival("draws of small balanced layers differ by less than this threshold"),
         },
         threshold_from="pilot: seeds 0–7, .03 to .06",
         source=SAXE + "; with ‖a + b‖² as a logistic curve",

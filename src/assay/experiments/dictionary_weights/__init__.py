@@ -36,6 +36,7 @@ def planted_features(arms: Arms) -> xr.Dataset:
     return data.assign(variables)[[*variables, *(["diverged"] if "diverged" in data else [])]]
 
 
+# Of the decoder, rows are which entries a feature has, columns at which neurons they stand.
 ARMS = {
     "main": Arm(
         TOGETHER, note="TopK on the MLP activations of a one-block model, a model for each seed"
@@ -47,21 +48,25 @@ ARMS = {
         TOGETHER,
         specs=changed(frozen="decoder"),
         note="decoder rows stay random, spread as the activations are",
+        learned=("model", "encoder"),
     ),
     "soft-frozen": Arm(
         TOGETHER,
         specs=changed(frozen="soft-decoder"),
         note="decoder rows stay within cosine .8 of random ones",
+        learned=("model", "encoder"),
     ),
     "frozen-encoder": Arm(
         TOGETHER,
         specs=changed(frozen="encoder"),
         note="the encoder stays random, decoder and biases learn",
+        learned=("model", "rows", "columns"),
     ),
     "untrained": Arm(
         train,
         specs=changed(model_steps=1),
         note="the same on models after one warm-up step: as they were drawn",
+        learned=("encoder", "rows", "columns"),
     ),
     "half": Arm(
         train, specs=variant(seeds=3, times={"steps": 0.5}), note="half as long, with its own decay"
@@ -73,9 +78,13 @@ ARMS = {
             "neurons made independent: each keeps its values, at other tokens; trained twice as "
             "long"
         ),
+        learned=("encoder", "rows", "columns"),
     ),
     "start": Arm(
-        untrained, specs=changed(matrix="start"), note="the dictionary before its training"
+        untrained,
+        specs=changed(matrix="start"),
+        note="the dictionary before its training",
+        learned=("model",),
     ),
     "identity": Arm(untrained, specs=changed(matrix="identity"), note="every neuron a feature"),
     "rotated": Arm(
@@ -83,24 +92,28 @@ ARMS = {
         after="main",
         specs=changed(matrix="rotated"),
         note="main's rows, turned as a whole in the space of neurons",
+        learned=("model", "encoder"),
     ),
     "rotated-again": Arm(
         other_rows,
         after="main",
         specs=changed(matrix="rotated", replicate=1),
         note="the same, turned by another rotation",
+        learned=("model", "encoder"),
     ),
     "permuted": Arm(
         other_rows,
         after="main",
         specs=changed(matrix="permuted"),
         note="the entries of each of main's rows in another order",
+        learned=("model", "encoder", "rows"),
     ),
     "random": Arm(
         other_rows,
         after="main",
         specs=changed(matrix="random"),
         note="random rows in the place of main's",
+        learned=("model", "encoder"),
     ),
     "planted-features": Arm(
         derive=planted_features,

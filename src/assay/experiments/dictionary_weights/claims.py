@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from assay.core import Arms, Claim, Finding
+from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.dictionaries.measuring.frontier import FRONTIER, FVU
@@ -37,34 +38,19 @@ def less(name: str, other: str) -> Callable[[xr.Dataset, Arms], xr.DataArray]:
     return lambda arm, arms: by(arm)[name] - by(arm)[other]
 
 
-def rows_as(names: Sequence[str]) -> dict[str, str]:
-    """Reasons of arms whose rows are dense for reasons of their own."""
-    why = {
-        "rotated": "turned, any row is dense",
-        "rotated-again": "turned, any row is dense",
-        "permuted": "its rows have the same entries",
-        "planted": "planted rows are half dense",
-        "frozen-decoder": "its rows are random, so dense",
-        "soft-frozen": "its rows are near random ones",
-        "frozen-encoder": "density over neurons is not credited to the encoder",
-        "start": "random rows are dense",
-        "wide": "the same with more features",
-        "untrained": "the claim is about dictionaries, not about what the model learned",
-    }
-    return {name: why[name] for name in names}
-
-
-EVERY = (
-    "rotated",
-    "rotated-again",
-    "permuted",
-    "frozen-decoder",
-    "soft-frozen",
-    "frozen-encoder",
-    "start",
-    "wide",
-    "untrained",
-)
+WIDE = {"wide": same_method("the same with more features")}
+DENSE = WIDE | {
+    "frozen-encoder": rival("density over neurons is not credited to the encoder"),
+    "untrained": same_method("the claim is about dictionaries, not about what the model learned"),
+}
+"""Other arms whose decoder was learned, which may be as dense."""
+STANDS_OUT = WIDE | {
+    "permuted": same_method("its rows have the same entries"),
+    "shuffled": same_method("neurons are the features there"),
+    "identity": rival("neurons are its features"),
+    "frozen-encoder": rival("its decoder is learned"),
+}
+"""Other arms whose rows were learned, and may stand out as much."""
 HALF = {"main": "half"}
 SHOWN = {
     "main": "main",
@@ -80,10 +66,6 @@ READ = {name: label for name, label in SHOWN.items() if name not in ("shuffled",
     "start": "dictionary before training"
 }
 """The arms in which rules are learned."""
-NO_STRUCTURE = dict.fromkeys(
-    ("rotated", "rotated-again", "permuted", "frozen-decoder", "soft-frozen", "start"),
-    "nothing in its columns was learned",
-)
 CLAIMS = (
     Claim(
         text=(
@@ -101,8 +83,8 @@ CLAIMS = (
                 "dictionaries are dense even where neurons are independent and are the features"
             )
         },
-        must_hold=("random",),
-        also=rows_as((*EVERY, "planted")),
+        credits="rows",
+        also=DENSE | {"permuted": STANDS_OUT["permuted"]},
         threshold_from="paper: more than 10 neurons, Nanda 2023, second-hand",
         published="new",
         source=f"{SEED}; {NANDA}",
@@ -128,13 +110,8 @@ CLAIMS = (
         threshold_from=PLAN,
         published="new",
         source=f"{SEED}; {NANDA}, kurtosis",
-        also={
-            "wide": "the same with more features",
-            "permuted": "its rows have the same entries",
-            "shuffled": "neurons are the features there",
-            "identity": "neurons are its features",
-            "frozen-encoder": "its decoder is learned",
-        },
+        credits="rows",
+        also=STANDS_OUT,
     ),
     Claim(
         text=(
@@ -154,13 +131,8 @@ CLAIMS = (
         threshold_from="pilot: seeds 0 and 1, 3.3 and 4.0; soft-frozen below 0",
         published="new",
         source=f"{SEED}; {NANDA}, kurtosis",
-        also={
-            "wide": "the same with more features",
-            "permuted": "its rows have the same entries",
-            "shuffled": "neurons are the features there",
-            "identity": "neurons are its features",
-            "frozen-encoder": "its decoder is learned",
-        },
+        credits="rows",
+        also=STANDS_OUT,
     ),
     Claim(
         text=(
@@ -173,17 +145,15 @@ CLAIMS = (
         half=HALF,
         must_fail=("planted",),
         near={"planted": "the measure sees no structure of columns, whatever there is"},
-        must_hold=("random",),
+        violations=("planted",),
         threshold_from=PLAN,
         published="new",
         source=SEED,
-        also=NO_STRUCTURE
+        credits="columns",
+        also=DENSE
         | {
-            "wide": "the same with more features",
-            "frozen-encoder": "its decoder is learned",
-            "identity": "each row and each column has one entry",
-            "untrained": "the claim is about dictionaries",
-            "shuffled": "rows imply the columns where neurons are the features",
+            "identity": rival("each row and each column has one entry"),
+            "shuffled": same_method("rows imply the columns where neurons are the features"),
         },
     ),
     Claim(
@@ -201,10 +171,10 @@ CLAIMS = (
             "shuffled": "many features write to a neuron even where neurons are independent",
             "planted": "use alone spreads a neuron over features",
         },
-        must_hold=("random",),
         published="new",
         source=SEED,
-        also=rows_as(EVERY),
+        credits="columns",
+        also=DENSE,
         threshold_from=(
             "plan: set before any pilot; the median's place was taken by the geometric mean after "
             "the first look"
@@ -229,7 +199,7 @@ CLAIMS = (
         threshold_from=PLAN,
         published="new",
         source=f"{SEED}; {PAULO}",
-        also={"wide": "the same with more features"},
+        also=WIDE,
     ),
     *(
         Finding(

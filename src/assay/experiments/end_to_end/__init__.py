@@ -77,10 +77,16 @@ ARMS = {
         note="the same, half as many steps",
     ),
     "frozen-decoder": Arm(
-        train, specs=changed(frozen="decoder"), note="main, decoder rows stay random"
+        train,
+        specs=changed(frozen="decoder"),
+        note="main, decoder rows stay random",
+        learned=("encoder",),
     ),
     "frozen-encoder": Arm(
-        train, specs=changed(frozen="encoder"), note="main, the encoder stays random"
+        train,
+        specs=changed(frozen="encoder"),
+        note="main, the encoder stays random",
+        learned=("decoder",),
     ),
     "planted": Arm(
         derive=planted, note="planted: local's numbers, but for a third of the increase in loss"

@@ -45,7 +45,11 @@ ARMS = {
         derive=at_power(math.inf),
         note="main's runs, the finished model alone: nothing during training",
     ),
-    "no-tuning": Arm(derive=seeing("locked"), note="main's runs and schedule, without fine-tuning"),
+    "no-tuning": Arm(
+        derive=seeing("locked"),
+        note="main's runs and schedule, without fine-tuning",
+        learned=("addition",),
+    ),
     "too-few": Arm(
         derive=seeing("scant"),
         note="main's runs and schedule, fine-tuned on a fifth of the examples",
@@ -66,6 +70,7 @@ ARMS = {
             "main, but random labels throughout, locked and fine-tuned alike: networks that "
             "cannot add"
         ),
+        learned=("tuning",),
     ),
 }
 experiment = Experiment(

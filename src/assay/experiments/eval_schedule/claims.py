@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, Value
+from assay.core.claims import same_method
 from assay.core.evaluations import coverage, due
 from assay.core.heavy import xr
 from assay.worlds.modular import replays as schedules
@@ -121,14 +122,17 @@ SHARE = {
     "published": "new",
 }
 SAME_MODEL = dict.fromkeys(
-    ("closer", "wider", "dense", "end-only"), "the same finished models, on another schedule"
+    ("closer", "wider", "dense", "end-only"),
+    same_method("the same finished models, on another schedule"),
 )
 SAME_RISE = {
-    "closer": "the same trainings, seen twice as often",
-    "wider": "the same trainings, seen more rarely",
-    "end-only": "the same trainings, seen once",
-    "no-tuning": "the same schedule; open abilities need no fine-tuning",
-    "too-few": "the same schedule; open abilities need no fine-tuning",
+    "closer": same_method("the same trainings, seen twice as often"),
+    "wider": same_method("the same trainings, seen more rarely"),
+    "end-only": same_method("the same trainings, seen once"),
+    **dict.fromkeys(
+        ("no-tuning", "too-few"),
+        same_method("the same schedule; open abilities need no fine-tuning"),
+    ),
 }
 CLAIMS = (
     Claim(
@@ -143,6 +147,7 @@ CLAIMS = (
         must_fail=("too-few", "memorising", "no-tuning"),
         near={"too-few": "the lock is so thin that a few examples of anything undo it"},
         also=SAME_MODEL,
+        credits=("addition", "tuning"),
         gates=(EMERGED,),
         threshold_from="plan: the accuracy from which an ability counts as there",
         published="new",
@@ -156,8 +161,10 @@ CLAIMS = (
         value=warned,
         high=0.5,
         must_fail=("dense",),
+        violations=("dense",),
         near={"dense": "nothing of it could be seen at any checkpoint"},
         also=SAME_RISE,
+        credits="addition",
         threshold_from="pilot: seeds 0–11, .12 to .25; every checkpoint .88 to .92",
         source="own; on its way is from 0.05 to 0.5 of the unseen pairs",
         **SHARE,
@@ -171,6 +178,8 @@ CLAIMS = (
         high=0.75,
         must_fail=("fleeting-closer", "fleeting-dense", "main"),
         near={"fleeting-closer": "it is gone too soon for any schedule"},
+        violations=("fleeting-closer", "fleeting-dense"),
+        credits="addition",
         threshold_from="pilot: seeds 0–11, .38 to .50; every 2× 1",
         source=POLICY,
         **SHARE,

@@ -48,9 +48,13 @@ ARMS = {
         specs=changed(rescale=True),
         after="main",
         note="main's W times a random number, log-uniform from 0.1 to 10, one for every model",
+        learned=("directions",),
     ),
     "untrained": Arm(
-        train_tied, specs=changed(steps=0), note="starts that nobody trained: Gaussian weights"
+        train_tied,
+        specs=changed(steps=0),
+        note="starts that nobody trained: Gaussian weights",
+        learned=(),
     ),
     "relu": Arm(
         train_classifier,

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Value
+from assay.core.claims import rival
 from assay.core.heavy import scipy, xr
 from assay.core.measures import by
 from assay.core.stats import at_best
@@ -94,7 +95,10 @@ def moved_at_all(arms: Arms) -> float:
 
 PILOT = "pilot: seeds 0–47, "
 GROUPS = {"units": ("group",), "half": {"main": "main-half"}, "published": "new"}
-ENDED = {"bias": "its biases end the freedom of scale, too", "tanh": "so does a tanh"}
+ENDED = {
+    "bias": rival("its biases end the freedom of scale, too"),
+    "tanh": rival("so does a tanh"),
+}
 CLAIMS = (
     Claim(
         text=(

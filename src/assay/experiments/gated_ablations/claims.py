@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Published, Value
+from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.memo import once
@@ -165,24 +166,26 @@ GATES = dict.fromkeys(
         "short",
         "orthonormal-gated",
     ),
-    "Gated as well, whole or with a part changed: no penalty on magnitudes in any of them",
+    same_method(
+        "Gated as well, whole or with a part changed: no penalty on magnitudes in any of them"
+    ),
 )
 MENDED = dict.fromkeys(
     ("rescaled", "refit", "relu-rescaled", "narrow-rescaled", "orthonormal-rescaled"),
-    "mended by least squares: that makes γ 1 on the inputs it is fitted to",
+    rival("mended by least squares: that makes γ 1 on the inputs it is fitted to"),
 )
 GATELESS = dict.fromkeys(
     ("wide", "relu", "rescaled", "refit", "relu-rescaled", "narrow-wide", "narrow-rescaled"),
-    "ReLU + L1 has no Heaviside either",
-) | {"narrow": "half as many features, which is no part of the method"}
-TRUE = {"oracle": "the true codes, which nothing shrinks"}
-UNBIASED = GATES | MENDED | TRUE
+    rival("ReLU + L1 has no Heaviside either"),
+) | {"narrow": rival("half as many features, which is no part of the method")}
+UNBIASED = GATES | MENDED
+FULL = 5.0
+"""About the L0 of Gated at the penalty at which a gate is said to shut."""
 WEAK = {"lightest": "that a penalty may be too weak to shrink anything"}
-SPARSE = {
-    "orthonormal-relu": "a world in which only 0.64 features are on in truth",
-    "orthonormal-gated": "a world in which only 0.64 features are on in truth",
-    "orthonormal-rescaled": "a world in which only 0.64 features are on in truth",
-}
+SPARSE = dict.fromkeys(
+    ("orthonormal-relu", "orthonormal-gated", "orthonormal-rescaled"),
+    rival("a world in which only 0.64 features are on in truth"),
+)
 
 
 def without(also: Mapping[str, str], *names: str) -> dict[str, str]:
@@ -198,6 +201,7 @@ CLAIMS = (
         unit="largest |γ − 1|",
         must_fail=("lightest", "wide"),
         near=WEAK,
+        violations=("lightest",),
         also=UNBIASED,
         half={"main": "half"},
         threshold_from="theory: 1, with a margin of a fifth of ReLU's bias at its smallest penalty",
@@ -221,7 +225,7 @@ CLAIMS = (
                 "shrinkage mended"
             )
         },
-        also={"narrow-wide": "ReLU + L1 of another width"},
+        also={"narrow-wide": same_method("ReLU + L1 of another width")},
         half={"wide": "wide-half"},
         threshold_from=(
             f"{PILOT}: .124 [.120, .129] at equal width and up to a penalty of 1.4; Gated .003"
@@ -238,6 +242,7 @@ CLAIMS = (
         value=with_theory,
         statistic=off_theory,
         high=0.01,
+        empty=1 - 2 / (2 + 0.5 / 2),  # were nothing shrunk, at the larger penalty
         unit="largest difference of γ",
         must_fail=("relu", "orthonormal-gated"),
         near={"relu": "that any ReLU + L1 dictionary follows the formula, superposition or not"},
@@ -256,7 +261,7 @@ CLAIMS = (
         unit="smallest lead in FVU",
         must_fail=("rescaled", "relu"),
         near={"rescaled": "mended magnitudes, which need no gate", "relu": "another width"},
-        also={"narrow": "Gated, of half the width"},
+        also={"narrow": same_method("Gated, of half the width")},
         half={"main": "half", "wide": "wide-half"},
         threshold_from=(
             f"{PILOT}: .058 [.056, .059]; width alone −.009 to .005; the margin is the first plan's"
@@ -278,7 +283,7 @@ CLAIMS = (
             "refit": "a better repair: the decoder refitted as well",
             "relu-rescaled": "the same repair at another width",
         },
-        also={"narrow": "Gated, of half the width"},
+        also={"narrow": same_method("Gated, of half the width")},
         half={"main": "half", "rescaled": "wide-half-rescaled"},
         threshold_from=(
             "pilot: seeds 0–3: .0101 [.0089, .0116], the smallest at L0 3; the margin is the "
@@ -300,9 +305,10 @@ CLAIMS = (
         must_fail=("relu-rescaled", "narrow-wide"),
         near={"relu-rescaled": "width: the same repair with twice as many features"},
         also={
-            "main": "Gated, of twice the width",
-            "refit": "twice as wide, and another claim's question",
-            "rescaled": "twice as wide, and another claim's question",
+            "main": same_method("Gated, of twice the width"),
+            **dict.fromkeys(
+                ("refit", "rescaled"), rival("twice as wide, and another claim's question")
+            ),
         },
         half={"narrow": "narrow-half", "narrow-rescaled": "narrow-rescaled-half"},
         threshold_from=(
@@ -320,14 +326,14 @@ CLAIMS = (
         value=sweep,
         statistic=least(L0),
         high=0.5,
+        empty=FULL,
         unit="L0",
         must_fail=("wide", "main"),
         near={
             "wide": "a strong penalty: ReLU at nearly twice this one",
             "main": "the same, of Gated",
         },
-        also=SPARSE
-        | {"sigmoid": "no auxiliary loss either", "sigmoid-relu": "no auxiliary loss either"},
+        also=SPARSE | dict.fromkeys(("sigmoid", "sigmoid-relu"), rival("no auxiliary loss either")),
         half={"no-aux": "no-aux-half"},
         threshold_from=f"{PILOT}: .011 [.010, .012]; Gated 4.7",
         published="new",
@@ -345,7 +351,11 @@ CLAIMS = (
         unit="largest |γ − 1|",
         must_fail=("lightest", "wide"),
         near=WEAK,
-        also=without(UNBIASED, "rescaled") | {"main": "Gated"},
+        violations=("lightest",),
+        also=dict.fromkeys(("main", *GATES), rival("Gated, whole or with a part changed"))
+        | dict.fromkeys(
+            without(MENDED, "rescaled"), same_method("mended as well, or of another width")
+        ),
         half={"rescaled": "wide-half-rescaled"},
         threshold_from=(
             "theory: 1 on the inputs it is fitted to, with the margin of the first claim"
@@ -363,10 +373,13 @@ CLAIMS = (
         unit="FVU",
         must_fail=("short", "no-heaviside"),
         near={"short": "that the comparison is blind to a difference of a few hundredths"},
+        violations=("short",),
         also={
-            "again": "Gated itself, drawn anew",
-            "no-rmag": "another part that may be worth less than the margin",
-            "unfrozen": "another part that may be worth less than the margin",
+            "again": rival("Gated itself, drawn anew"),
+            **dict.fromkeys(
+                ("no-rmag", "unfrozen"),
+                rival("another part that may be worth less than the margin"),
+            ),
         },
         half={"untied": "untied-half", "main": "half"},
         threshold_from="plan: ± .01, set before any pilot",
@@ -382,7 +395,8 @@ CLAIMS = (
         unit="|γ − 1|",
         must_fail=("lightest", "wide"),
         near=WEAK,
-        also=without(UNBIASED, "no-heaviside") | {"main": "Gated itself"},
+        violations=("lightest",),
+        also=without(UNBIASED, "no-heaviside") | {"main": rival("Gated itself")},
         half={"no-heaviside": "no-heaviside-half"},
         threshold_from="theory: 1, with the margin of the first claim",
         published="new",
@@ -423,6 +437,7 @@ CLAIMS = (
         value=sweep,
         statistic=least(L0),
         high=0.5,
+        empty=FULL,
         unit="L0",
         must_fail=("wide", "main"),
         near={
@@ -431,8 +446,8 @@ CLAIMS = (
         },
         also=SPARSE
         | {
-            "no-aux": "a gate without its auxiliary loss shuts in another way",
-            "sigmoid": "the sigmoid's other penalty",
+            "no-aux": rival("a gate without its auxiliary loss shuts in another way"),
+            "sigmoid": rival("the sigmoid's other penalty"),
         },
         half={"sigmoid-relu": "sigmoid-relu-half"},
         threshold_from=f"{PILOT}: .055 [.051, .060]",

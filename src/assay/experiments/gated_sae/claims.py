@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from assay.core import Arms, Claim, Finding, Published, Value
+from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.stats import Means, Statistic, lead_at_own, ratio, sides
@@ -101,9 +102,9 @@ def spliced(arm: xr.Dataset) -> dict[str, xr.DataArray]:
 
 
 CROSSED = ("seed", "document")
-NO_L1 = "no penalty touches its magnitudes either"
-MENDED = "its magnitudes were fitted again after training"
-L1 = "it is ReLU + L1 as well"
+NO_L1 = rival("no penalty touches its magnitudes either")
+MENDED = rival("its magnitudes were fitted again after training")
+L1 = same_method("it is ReLU + L1 as well")
 CLAIMS = (
     Claim(
         text=(
@@ -121,8 +122,9 @@ CLAIMS = (
                 "a path of its own for magnitudes would suffice, with whatever features are left on"
             )
         },
+        violations=("relu",),
         also={
-            "broad": "it is Gated, wider",
+            "broad": same_method("it is Gated, wider"),
             "topk": NO_L1,
             "topk-half": NO_L1,
             "broad-topk": NO_L1,
@@ -148,6 +150,7 @@ CLAIMS = (
         statistic=worst(GAMMA),
         units=CROSSED,
         high=0.97,
+        empty=1.0,
         unit="γ",
         must_fail=("wide-rescaled", "main"),
         near={
@@ -171,6 +174,7 @@ CLAIMS = (
         statistic=L0,
         units=CROSSED,
         high=0.5,
+        empty=12.0,  # as the full loss keeps
         unit="features",
         must_fail=("half", "main"),
         near={"half": "the penalty would shut a gate that is still moving, auxiliary loss or not"},

@@ -92,7 +92,7 @@ ARMS = {
         note="untied-free with an embedding that starts as wide as trained rows",
     ),
     "again": Arm(train, specs=variant(decay=0.0, replicate=1), note="untied-free, drawn again"),
-    "untrained": Arm(untrained, note="main's models as they were drawn"),
+    "untrained": Arm(untrained, note="main's models as they were drawn", learned=()),
     "on-disk": Arm(
         no_training,
         measure=measure_model,
@@ -103,17 +103,24 @@ ARMS = {
         ),
     ),
     "lottery": Arm(
-        derive=instead("main", margin="margin_lottery"), note="random sizes in the place of norms"
+        derive=instead("main", margin="margin_lottery"),
+        note="random sizes in the place of norms",
+        learned=(),
     ),
     "tied-lottery": Arm(
         derive=instead("tied", margin="margin_lottery"),
         note="8 ordinary tokens drawn by lot as the known unused ones",
+        learned=(),
     ),
     "permuted": Arm(
-        derive=instead("main", grows="grows_permuted"), note="numbers of occurrences permuted"
+        derive=instead("main", grows="grows_permuted"),
+        note="numbers of occurrences permuted",
+        learned=(),
     ),
     "tied-permuted": Arm(
-        derive=instead("tied", grows="grows_permuted"), note="numbers of occurrences permuted, tied"
+        derive=instead("tied", grows="grows_permuted"),
+        note="numbers of occurrences permuted, tied",
+        learned=(),
     ),
     "quiet": Arm(
         derive=instead("main", silence="silence_quiet"),

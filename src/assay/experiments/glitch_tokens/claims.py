@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, Published, Value
+from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.schedules import Schedule, cosine
 
@@ -79,13 +80,13 @@ UNREPEATED = "tokens that were read often, and never repeated, are not repeated 
 LOT = "any tokens taken as a reference would point at something"
 WHERE = {"subject": "planted"}
 ALSO = {
-    "main": "the same tokens are planted there, untied with weight decay",
-    "untied-free": "the same tokens are planted there, without weight decay",
-    "again": "the same without weight decay, drawn again",
-    "wide-start": "the same tokens are planted there, with a wider start",
-    "tied": "the same tokens are planted there, tied",
-    "half": "the same method, trained half as long",
-    "tied-half": "the same method, tied, trained half as long",
+    "main": same_method("the same tokens are planted there, untied with weight decay"),
+    "untied-free": same_method("the same tokens are planted there, without weight decay"),
+    "again": same_method("the same without weight decay, drawn again"),
+    "wide-start": same_method("the same tokens are planted there, with a wider start"),
+    "tied": same_method("the same tokens are planted there, tied"),
+    "half": same_method("trained half as long"),
+    "tied-half": same_method("tied, trained half as long"),
 }
 
 
@@ -233,10 +234,11 @@ CLAIMS = (
             "again": "two draws of the same start differ as much",
             "main": "another training differs as much",
         },
-        also={
-            "untrained": "no token was seen",
-            **dict.fromkeys(("tied", "tied-half"), "tied rows are pushed as output rows as well"),
-        },
+        empty=1.0,  # where norms tell nothing, all of it is lost
+        violations=("again", "main"),
+        also=dict.fromkeys(
+            ("tied", "tied-half"), rival("tied rows are pushed as output rows as well")
+        ),
         threshold_from=(
             "pilot: seeds 12000–12007, where 0.22 was lost; now what the words say, most is more "
             "than half"
@@ -258,7 +260,7 @@ CLAIMS = (
         near={"free-seen-256": "rows that are seldom a target are pushed alike as well"},
         also=select_arms("untied-free")
         | {
-            f"{prefix}seen-{n}": "hardly ever a target either"
+            f"{prefix}seen-{n}": rival("hardly ever a target either")
             for prefix in ("free-", "", "tied-")
             for n in (1, 16)
         },

@@ -209,6 +209,7 @@ ARMS = {
     "shuffled": Arm(
         derive=other_sizes,
         note="memorise with its costs under other sizes: the six in the order 3, 1, 5, 2, 6, 4",
+        learned=(),
     ),
     "at-{scratch.pairs[0]:d}": Arm(
         derive=one_size("scratch", 0), note="scratch at the smallest of its sizes"

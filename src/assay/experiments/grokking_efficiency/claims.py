@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, Published, Value
+from assay.core.claims import rival, same_method
 from assay.core.errors import ClaimError
 from assay.core.heavy import xr
 from assay.core.measures import by
@@ -222,7 +224,9 @@ EXACT = (
 FITTED = Gate("fitted", lambda arm: (arm.train >= 0.99).all())
 GROKKED = Gate("grokked before", lambda arm: (arm.start_test >= 0.95).all())
 FORGOTTEN = {"ungrok": "ungrok-half"}
-OTHER_DECAY = "another weight decay, and the paper says so of all"
+OTHER_DECAY = same_method("another weight decay, and the paper says so of all")
+DEPENDS = "no-decay", "wandering"
+"""Arms in which what is forgotten does depend on weight decay: they have none."""
 ANY_ORDER = {"shuffled": "any order of the memorisers' costs gives a place where costs cross"}
 CLAIMS = (
     Claim(
@@ -253,11 +257,12 @@ CLAIMS = (
         high=0.1,
         unit="log J per log D",
         must_fail=("memorise", "shuffled"),
+        violations=("memorise",),
         near={"shuffled": "costs in little order have hardly a slope, whatever they are of"},
         also={
-            "plenty": "the larger of the same networks' sizes",
-            "scratch": "networks that generalise in part pay as those that do",
-            "scratch-half": "the same half-way",
+            "plenty": same_method("the larger of the same networks' sizes"),
+            "scratch": rival("networks that generalise in part pay as those that do"),
+            "scratch-half": rival("the same half-way"),
         },
         gates=(FITTED,),
         half={"generalise": "generalise-half"},
@@ -273,6 +278,7 @@ CLAIMS = (
         of="ungrok",
         value=retained_share,
         high=0.08,
+        empty=1.0,  # were nothing forgotten
         unit="share of the accuracy before",
         must_fail=("no-decay", "wandering"),
         near={
@@ -297,7 +303,7 @@ CLAIMS = (
             "scratch-half": "so many pairs teach as much to anybody, in half as many steps again"
         },
         gates=(FITTED, GROKKED),
-        also={"others-ungrok": "networks that grokked and go on, too"},
+        also={"others-ungrok": same_method("networks that grokked and go on, too")},
         half=FORGOTTEN,
         threshold_from=PILOT + ", .791",
         published=Published(
@@ -314,7 +320,8 @@ CLAIMS = (
         low=-0.1,
         high=0.1,
         unit="difference of accuracies",
-        must_fail=("no-decay", "wandering"),
+        must_fail=DEPENDS,
+        violations=DEPENDS,
         near={"wandering": "any weight decay, and none, leaves as much"},
         also=dict.fromkeys(("weak-decay", "weak-decay-half"), OTHER_DECAY),
         gates=(FITTED, GROKKED),
@@ -333,7 +340,8 @@ CLAIMS = (
         low=-0.1,
         high=0.1,
         unit="difference of accuracies",
-        must_fail=("no-decay", "wandering"),
+        must_fail=DEPENDS,
+        violations=DEPENDS,
         near={"wandering": "any weight decay, and none, leaves as much"},
         also=dict.fromkeys(("strong-decay", "strong-decay-half"), OTHER_DECAY),
         gates=(FITTED, GROKKED),
@@ -387,6 +395,7 @@ CLAIMS = (
         value=off_prediction("ungrok", "all", "set"),
         statistic=furthest,
         high=0.1,
+        empty=math.nan,  # a theory that says nothing is off by no one number
         unit="log of a ratio of sizes",
         must_fail=("shuffled",),
         near=ANY_ORDER,
@@ -405,6 +414,7 @@ CLAIMS = (
         value=off_prediction("scratch", "all", "set"),
         statistic=furthest,
         high=0.1,
+        empty=math.nan,  # a theory that says nothing is off by no one number
         unit="log of a ratio of sizes",
         must_fail=("shuffled",),
         near=ANY_ORDER,
@@ -424,8 +434,9 @@ CLAIMS = (
         high=0.1,
         unit="log of a ratio",
         must_fail=("rate-only",),
+        violations=("rate-only",),
         near={"rate-only": "whatever slows training leaves the ratio"},
-        also={"both-fast": "all of Adam alike, too"},
+        also={"both-fast": same_method("all of Adam alike, too")},
         gates=(FITTED,),
         threshold_from=PILOT + ", .029",
         published="new",

@@ -386,6 +386,7 @@ ARMS = {
     "shuffled": Arm(
         derive=lambda arms: MIXED(arms)[["off", "start", "diverged"]],
         note="confined, with a memoriser whose sizes are mixed up",
+        learned=(),
     ),
     "natural-half": Arm(derive=NATURAL_HALF, note="natural half-way through going on with less"),
     "sampled-half": Arm(derive=predicted_by(NATURAL_HALF, by_drawn_sets), note="sampled half-way"),

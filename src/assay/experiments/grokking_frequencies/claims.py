@@ -3,9 +3,12 @@ measures."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from assay.core import Arms, Claim, Finding, Gate, Value
+from assay.core.claims import rival, same_method
 from assay.core.errors import ClaimError
 from assay.core.heavy import scipy, xr
 from assay.core.measures import by
@@ -185,22 +188,24 @@ PROPOSED = (
     "pilot: seeds 2000–2063, ratio of standard deviations .91 with the order of pairs in it; mean "
     "differences since seeds 0–63, .94"
 )
-WHOSE = "a distribution does not say whose size is whose: these are the same numbers"
-OWN_SETS = (
+WHOSE = rival("a distribution does not say whose size is whose: these are the same numbers")
+OWN_SETS = rival(
     "these predictions are of the interference of own sets too, without starving any frequency"
 )
-MADE_SO = "sizes were planted to follow interference"
 KEPT = dict.fromkeys(
     ("confined", "confined-half"),
-    "sets are random there and cannot be left, which lets interference show more",
+    same_method("sets are random there and cannot be left, which lets interference show more"),
 )
 OWN = dict.fromkeys(
-    ("natural", "natural-half"), "these predictions are of the interference of own sets too"
+    ("natural", "natural-half"),
+    same_method("these predictions are of the interference of own sets too"),
 )
-MARGIN = {"confined-margin": "the margin is interference too, without amplitudes and norm"}
+MARGIN = {"confined-margin": rival("the margin is interference too, without amplitudes and norm")}
 DOUBLED_TOO = dict.fromkeys(
-    ("free-good", "free-bad", "free-same"), "these sets were doubled as well"
+    ("free-good", "free-bad", "free-same"), same_method("these sets were doubled as well")
 )
+AGREE = math.nan
+"""The value where theory says nothing, for claims that it agrees: there is no one number."""
 CLAIMS = (
     Claim(
         text=(
@@ -212,10 +217,11 @@ CLAIMS = (
         statistic=wider,
         low=-0.405,
         high=0.405,
+        empty=AGREE,
         unit="log ratio of mean differences",
         must_fail=SPREADS,
         near={"by-number": "sizes differ by how many frequencies there are, whichever they are"},
-        also={**OWN, "even": OWN_SETS, "others": WHOSE, "planted": MADE_SO},
+        also={**OWN, "even": OWN_SETS, "others": WHOSE},
         gates=(STARTED,),
         half={"sampled": "sampled-half"},
         threshold_from=PROPOSED,
@@ -257,7 +263,7 @@ CLAIMS = (
                 "interference"
             )
         },
-        also={**OWN, "even": OWN_SETS, "planted": MADE_SO, **MARGIN},
+        also={**OWN, "even": OWN_SETS, **MARGIN},
         gates=(STARTED,),
         half={"confined": "confined-half"},
         threshold_from=PILOT,
@@ -272,11 +278,12 @@ CLAIMS = (
         value=off_by,
         statistic=furthest,
         high=0.15,
+        empty=AGREE,
         unit="log ratio of sizes",
         must_fail=("shuffled",),
         near={"shuffled": "any order of the memorisers' costs gives a location"},
         also=dict.fromkeys(
-            ("natural", "natural-half"), "the same theory, of networks as they come"
+            ("natural", "natural-half"), same_method("the same theory, of networks as they come")
         ),
         gates=(STARTED,),
         half={"confined": "confined-half"},
@@ -311,6 +318,7 @@ CLAIMS = (
         ),
         value=auroc(),
         low=0.57,
+        empty=0.5,
         unit="AUROC",
         must_fail=("others-start",),
         near={"others-start": "some frequencies are strong in all starts"},
@@ -344,7 +352,7 @@ CLAIMS = (
         unit="share of the {main.count:w}",
         must_fail=("turned",),
         near={"turned": "any change of {main.count:w} frequencies draws a network to them"},
-        also={**DOUBLED_TOO, "random": "confined networks have no others"},
+        also={**DOUBLED_TOO, "random": rival("confined networks have no others")},
         gates=(GENERAL,),
         threshold_from="pilot: first trials on 6 seeds, .43; seeds 0–31, .66",
         **NEW,
@@ -360,7 +368,11 @@ CLAIMS = (
         unit="largest amplitudes",
         must_fail=("free-same",),
         near={"free-same": "some sets are left for other reasons than their interference"},
-        also={"doubled": "{main.count:w} at random interfere more than the best of 24 sets"},
+        also={
+            "doubled": same_method(
+                "{main.count:w} at random interfere more than the best of 24 sets"
+            )
+        },
         gates=(GENERAL,),
         threshold_from=PILOT + ", where frequencies above half of the largest were counted",
         **NEW,

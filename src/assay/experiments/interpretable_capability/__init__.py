@@ -81,6 +81,9 @@ def judged(dataset: xr.Dataset, circuit: xr.DataArray) -> xr.Dataset:
 
 FEW = 6
 """Seeds of the arms that stand beside the method."""
+MODEL, FOUND = ("inputs", "outputs"), ("circuit", "neurons", "rules")
+"""What is learned: what a model's blocks read and what they write; and what is found in it: nodes
+of a circuit, neurons as what is to be explained, and their rules."""
 ARMS = {
     "main": Arm(
         train,
@@ -100,6 +103,7 @@ ARMS = {
             "what reads the stream, in attention and MLP, stays random: neurons of which nothing "
             "was learned but what they write"
         ),
+        learned=("outputs", *FOUND),
     ),
     "exchanged": Arm(
         exchange,
@@ -108,6 +112,7 @@ ARMS = {
         note=(
             "main, the entries of each matrix of each block exchanged by lot; embeddings as trained"
         ),
+        learned=FOUND,
     ),
     "planted-valley": Arm(
         train,
@@ -126,24 +131,34 @@ ARMS = {
         note="main, as if all of it were understood: interpretable capability is capability",
     ),
     "all-explained": Arm(derive=all_explained, note="main, as if rules explained every neuron"),
-    "lot": Arm(derive=by_lot("circuit_lot"), note="as many nodes of each kind, drawn by lot"),
-    "lot-again": Arm(derive=by_lot("circuit_again", "circuit_lot"), note="lot, drawn again"),
+    "lot": Arm(
+        derive=by_lot("circuit_lot"),
+        note="as many nodes of each kind, drawn by lot",
+        learned=MODEL,
+    ),
+    "lot-again": Arm(
+        derive=by_lot("circuit_again", "circuit_lot"), note="lot, drawn again", learned=MODEL
+    ),
     "double": Arm(derive=twice, note="circuits of twice the budget"),
     "shuffled": Arm(
         derive=instead("circuit", detected="detected_shuffled"),
         note="another neuron's rule in the place of each",
+        learned=(*MODEL, "circuit", "neurons"),
     ),
     "directions": Arm(
         derive=instead(detected="detected_direction"),
         note="random mixes of neurons that fire as often, explained in their place",
+        learned=(*MODEL, "rules"),
     ),
     "exchanged-directions": Arm(
         derive=instead(source="exchanged", detected="detected_direction"),
         note="exchanged, random mixes of its neurons explained in their place",
+        learned=("rules",),
     ),
     "mixes-apart": Arm(
         derive=split_mixes,
         note="every other random mix in the place of neurons, against the other half of the mixes",
+        learned=(*MODEL, "rules"),
     ),
 }
 PAGE = """

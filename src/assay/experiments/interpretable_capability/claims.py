@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, by
+from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.stats import Means, Statistic, products, ratio, slope
 from assay.experiments.interpretable_capability.method import BUDGET, BUDGETS, KINDS, LADDERS, RUNGS
@@ -182,13 +183,16 @@ def chosen(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
 
 DEFINITIONS: dict[str, Read] = {"circuits": by_circuits, "rules": by_rules}
 SAID = {"circuits": f"By circuits of {BUDGET} nodes", "rules": "By rules for neurons"}
-BUDGET_DOES_IT = "any fixed number of nodes is a smaller part of a larger model"
-LOTS = {"lot": BUDGET_DOES_IT, "lot-again": BUDGET_DOES_IT}
-DOUBLE = {"double": "the same circuits with twice the budget"}
-SAME = {"shuffled": "main's circuits", "all-explained": "main's circuits"}
-UNLEARNED = {"outputs-only": "the claim is about sizes, and credits no learning"}
-MIXES = {"mixes-apart": "half of the mixes that directions has"}
-WHOLE = {"capability": "shares are 1 there", "all-explained": "shares are 1 there"}
+CREDITS = {
+    "circuits": ("inputs", "outputs", "circuit"),
+    "rules": ("inputs", "outputs", "neurons", "rules"),
+}
+SIZES = ("five sizes",)
+GROWS = "capability", "planted-rise"
+"""Arms in which it does increase."""
+DOUBLE = {"double": same_method("the same circuits with twice the budget")}
+SAME = dict.fromkeys(("shuffled", "all-explained"), same_method("main's circuits"))
+NODES = {"outputs-only": rival("the claim is about nodes, and credits no learning of the model")}
 
 
 def about(name: str) -> tuple[Claim, ...]:
@@ -198,12 +202,15 @@ def about(name: str) -> tuple[Claim, ...]:
         "half": {"main": "half"},
         "published": "new",
         "must_hold": ("planted-valley",),
+        "must_fail": GROWS,
+        "credits": CREDITS[name],
+        "fixed": SIZES,
+        "also": {**DOUBLE, **SAME} if name == "circuits" else {},
     }
     near = {
         "capability": "whoever is more capable has more of everything",
         "planted-rise": "the code finds a valley wherever models grow",
     }
-    also = {**UNLEARNED, **({**DOUBLE, **SAME} if name == "circuits" else MIXES)}
     return (
         Claim(
             text=(
@@ -215,9 +222,7 @@ def about(name: str) -> tuple[Claim, ...]:
             statistic=valley,
             low=MARGIN,
             unit="nats per token",
-            must_fail=("capability", "planted-rise"),
             near=near,
-            also=also,
             threshold_from="plan: a twentieth of a nat, before any pilot",
             source=COMMENT,
             **shared,
@@ -232,9 +237,8 @@ def about(name: str) -> tuple[Claim, ...]:
             statistic=fall,
             low=-MARGIN,
             unit="nats per token",
-            must_fail=("capability", "planted-rise"),
             near={**near, "planted-rise": "whatever grows looks less understood"},
-            also={**also, **(LOTS if name == "circuits" else {})},
+            violations=GROWS,
             threshold_from=(
                 "pilot: seeds 19010 to 19019, where it had to fall by a twentieth; the comment "
                 "says that it isn't increasing"
@@ -262,7 +266,9 @@ CLAIMS = (
         near={"planted-rise": "a model that can do more is less understood, however it is written"},
         half={"main": "half"},
         must_hold=("planted-valley",),
-        also={**LOTS, **DOUBLE, **SAME, **UNLEARNED},
+        also={**DOUBLE, **SAME},
+        credits=CREDITS["circuits"],
+        fixed=SIZES,
         threshold_from=(
             "pilot: seeds 19000 to 19007, where it was asked of the largest alone and went from 1 "
             "to 0 in each; a tenth by the plan"
@@ -290,7 +296,8 @@ CLAIMS = (
         must_hold=("planted-valley",),
         published="new",
         source=COMMENT,
-        also={**UNLEARNED, **MIXES},
+        credits=CREDITS["rules"],
+        fixed=SIZES,
         threshold_from="pilot: seeds 19010 to 19019, where it was asked of the smallest and the largest "  # noqa: E501
         "alone, and the smallest has eight neurons "
         "that fire; a tenth by the plan",
@@ -315,13 +322,11 @@ CLAIMS = (
             "pilot: seeds 19010 to 19019, where sizes counted alike, and not neurons; a twentieth "
             "by the plan"
         ),
-        also={
-            "directions": "mixes of what was learned; the next claim compares neurons with them",
-            **WHOLE,
-            **MIXES,
-            "planted-valley": "another world",
-            "planted-rise": "another world",
-        },
+        credits=("inputs", "rules"),
+        also=dict.fromkeys(
+            ("directions", "mixes-apart"),
+            rival("mixes of what was learned; the next claim compares neurons with them"),
+        ),
     ),
     Claim(
         text=(
@@ -339,7 +344,7 @@ CLAIMS = (
         half={"main": "half"},
         published="new",
         source=HEAP,
-        also=WHOLE,
+        credits=CREDITS["rules"],
         threshold_from=(
             "pilot: seeds 19010 to 19019, where mixes were a control only and lay .03 below "
             "neurons; a tenth, as is asked of sizes"
@@ -363,13 +368,8 @@ CLAIMS = (
             "pilot: seeds 0 to 5, where by lot .07 to .9 nat were lost, and nats were no common "
             "measure; a fifth"
         ),
-        also={
-            "all-explained": "main's circuits",
-            **UNLEARNED,
-            "capability": "all is kept there",
-            "planted-valley": "another world",
-            "planted-rise": "another world",
-        },
+        credits="circuit",
+        also={"all-explained": SAME["all-explained"], **NODES},
     ),
     Claim(
         text=(
@@ -389,12 +389,8 @@ CLAIMS = (
         ),
         published="new",
         source=COMMENT,
-        also={
-            **UNLEARNED,
-            "planted-valley": "planted so",
-            "planted-rise": "planted so",
-            "capability": "both are capability there",
-        },
+        violations=("all-explained",),
+        fixed=SIZES,
     ),
     Claim(
         text="Where interpretable capability lies is a matter of the budget: circuits of 64 nodes "
@@ -410,7 +406,9 @@ CLAIMS = (
         must_fail=("planted-rise",),
         near={"planted-rise": "twice the nodes keep more of whatever is larger"},
         half={"main": "half"},
-        also={**LOTS, **SAME, **UNLEARNED},
+        credits="circuit",
+        fixed=SIZES,
+        also={**SAME, **NODES},
         threshold_from="plan: a quarter, before any pilot",
         published="new",
         source=COMMENT,

@@ -8,6 +8,7 @@ import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, OneTerm
 from assay.core.chains import plateau
+from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.sampler import n_beta_of
@@ -151,6 +152,7 @@ CLAIMS = (
         value=over("coefficient", *NETWORKS),
         statistic=worst,
         high=0.10,
+        empty=1.0,
         unit="share of the coefficient",
         must_fail=("localised",),
         near={
@@ -169,6 +171,7 @@ CLAIMS = (
         statistic=worst,
         of="singular",
         high=0.10,
+        empty=1.0,
         unit="share of the integral",
         must_fail=("localised", "asymptotic"),
         near={"asymptotic": "what chains find is λ itself, and n is large enough"},
@@ -186,6 +189,7 @@ CLAIMS = (
         statistic=worst,
         of="settings",
         high=0.02,
+        empty=1.0,
         unit="share of the closed form",
         must_fail=("no-step", "no-pull"),
         gates=STATIONARY,
@@ -196,9 +200,9 @@ CLAIMS = (
             "no-pull": "the pull biases nothing, only the step",
         },
         also={
-            "main": "quadratics at the first of these settings, with a smaller step",
-            "coarse": "the form knows what a coarse step does to a quadratic",
-            "unweighted": "the chains of `coarse`",
+            "main": same_method("quadratics at the first of these settings, with a smaller step"),
+            "coarse": same_method("the form knows what a coarse step does to a quadratic"),
+            "unweighted": same_method("the chains of `coarse`"),
         },
         threshold_from="theory: exact but for chance",
     ),
@@ -213,7 +217,7 @@ CLAIMS = (
         must_fail=("one-rank",),
         near={"one-rank": "chance between sets of chains puts four estimates in order"},
         also={
-            "localised": (
+            "localised": same_method(
                 "a pull takes most from the networks of low rank, which have the most free "
                 "directions, and so keeps the order"
             )
@@ -234,7 +238,7 @@ CLAIMS = (
         published="new",
         source=LAU,
         near={"one-rank": "checks are up by chance, or wherever chains move slowly"},
-        also={"coarse": "these are bad on purpose as well, by their step"},
+        also={"coarse": same_method("these are bad on purpose as well, by their step")},
         threshold_from="plan: nearly all, before any chain was run",
     ),
     Claim(
@@ -251,7 +255,7 @@ CLAIMS = (
         published="new",
         source=LAU,
         near={"unweighted": "drift, sign and mean acceptance would have told as well"},
-        also={"faulty": "these are bad on purpose in another way"},
+        also={"faulty": same_method("these are bad on purpose in another way")},
         threshold_from=(
             "pilot: seeds 0–63, on which the check's 5 % was chosen; all of them on seeds 0–35"
         ),
@@ -266,12 +270,15 @@ CLAIMS = (
         published="new",
         source=LAU,
         near={"coarse": "checks pass whatever settles, right or wrong"},
-        also=dict.fromkeys(("one-rank", "singular", "settings"), "sound chains as well")
+        violations=("faulty", "coarse"),
+        also=dict.fromkeys(
+            ("one-rank", "singular", "settings"), same_method("sound chains as well")
+        )
         | {
-            "localised": (
+            "localised": same_method(
                 "chains that sample what they were asked for; it is the pull that is too strong"
             ),
-            "unweighted": "runs with one check fewer, which is the one that they fail",
+            "unweighted": rival("runs with one check fewer, which is the one that they fail"),
         },
         threshold_from="theory: |t| > 2 on 8 chains happens in 8.6 % of stationary runs",
     ),

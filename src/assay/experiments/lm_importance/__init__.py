@@ -68,6 +68,7 @@ ARMS = {
         TOGETHER,
         specs=variant(seeds=6, frozen="decoder"),
         note="the same with a decoder that stays random: only the encoder learns",
+        learned=("encoder",),
     ),
     "half": Arm(
         SHORT, specs=variant(times={"steps": 0.5}), note="half as long, with its own decay"
@@ -75,6 +76,7 @@ ARMS = {
     "random": Arm(
         derive=instead(change="change_random", right="right_random", wrong="wrong_random"),
         note="a random direction as long, in the place of the part",
+        learned=("encoder",),
     ),
     "permuted": Arm(
         derive=instead(
@@ -84,6 +86,7 @@ ARMS = {
             wrong="wrong_permuted",
         ),
         note="the same parts at tokens of the same window drawn by lot",
+        learned=("decoder",),
     ),
     "weak": Arm(
         derive=weak,

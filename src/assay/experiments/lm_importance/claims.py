@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from assay.core import Arms, Claim, Finding, Gate, Value
+from assay.core.claims import same_method
 from assay.core.heavy import scipy, xr
 from assay.core.measures import by
 from assay.core.stats import Means, correlation, products, ratio
@@ -185,7 +186,6 @@ def reconstructs(arm: xr.Dataset) -> Bool[np.ndarray, ""]:
 
 CROSSED, HALF = ("seed", "document"), {"main": "half"}
 GATES = (Gate("reconstructs", reconstructs),)
-LENGTH = "what a disturbance of this length costs does not hang on how often a feature fires"
 DISTURBED = "any disturbance as long, at the tokens where a feature fires, costs as much"
 CLAIMS = (
     Claim(
@@ -205,8 +205,8 @@ CLAIMS = (
             "frozen-decoder": "it is enough to learn when random directions are used",
         },
         also={
-            "total": "a density is above 0, so the sign is the same",
-            "late": "it is the same parts",
+            "total": same_method("a density is above 0, so the sign is the same"),
+            "late": same_method("it is the same parts"),
         },
         threshold_from=PLAN,
         published="new",
@@ -225,6 +225,7 @@ CLAIMS = (
         gates=GATES,
         half=HALF,
         must_fail=("weak", "permuted", "frozen-decoder"),
+        credits="decoder",
         near={
             "weak": "it costs as much at any strength",
             "permuted": "it costs as much at any token of such a text",
@@ -247,13 +248,7 @@ CLAIMS = (
         half=HALF,
         must_fail=("total",),
         near={"total": "importance over all tokens, which contains how often a feature fires"},
-        also={
-            "random": LENGTH,
-            "permuted": LENGTH,
-            "frozen-decoder": "its random directions fire at all frequencies, too",
-            "weak": "it is the same features",
-            "late": "it is the same features",
-        },
+        also=dict.fromkeys(("weak", "late"), same_method("it is the same features")),
         threshold_from="plan: a third, as density differs thirtyfold",
         published="new",
         source=f"{SEED}; {ELHAGE}",

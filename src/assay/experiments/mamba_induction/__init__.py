@@ -61,7 +61,12 @@ ARMS = {
         specs=variant(seeds=FEW, conv=0),
         note="no convolution; the selective scan, gate, sizes and sweep are main's",
     ),
-    "untrained": Arm(train, specs=variant(seeds=FEW, steps=0), note="whole blocks before training"),
+    "untrained": Arm(
+        train,
+        specs=variant(seeds=FEW, steps=0),
+        note="whole blocks before training",
+        learned=(),
+    ),
     "along": Arm(
         chains_along,
         specs=CHAINS,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Value, plateaus
+from assay.core.claims import rival
 from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.experiments.mamba_induction.method import CONV, RATE, WRITE
@@ -74,7 +75,7 @@ def steps_to(name: str, share: float) -> Callable[[Arms], xr.DataArray]:
 
 
 HALF = {"main": "half"}
-SAME_WAY = "it recalls less, but what it recalls may go the same way"
+SAME_WAY = rival("it recalls less, but what it recalls may go the same way")
 CLAIMS = (
     Claim(
         text=(
@@ -83,6 +84,7 @@ CLAIMS = (
         ),
         value=lambda arm, arms: log_odds(tuned(arm, "error")),
         high=0.0,
+        empty=math.log(2),  # two of three wrong, as where the shown values alone are known
         unit="log-odds of an error",
         must_fail=("frozen", "no-conv", "untrained"),
         near={
@@ -103,7 +105,7 @@ CLAIMS = (
         unit="log-odds of an error",
         must_fail=("frozen",),
         near={"frozen": "any block of this size has such a window on this task"},
-        also={"no-conv": "a selective scan too, which learns less and loses that as well"},
+        also={"no-conv": rival("a selective scan too, which learns less and loses that as well")},
         half=HALF,
         source=PAPER,
         published="new",
@@ -122,7 +124,7 @@ CLAIMS = (
         unit="share of the answer",
         must_fail=("write-next", "untrained"),
         near={"write-next": "the next position, which sees the value through the convolution"},
-        also={"no-conv": "there no other position sees the value", "frozen": SAME_WAY},
+        also={"no-conv": rival("there no other position sees the value"), "frozen": SAME_WAY},
         half=HALF,
         source=OURS,
         published="new",

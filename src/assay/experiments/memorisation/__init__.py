@@ -86,8 +86,14 @@ def make_controls(model: str) -> dict[str, Arm]:
         ),
     }
     return {
-        arm: Arm(derive=derive, note=f"{model_label}: {note}")
-        for arm, (derive, note) in zip(controls(model, *entries), entries.values(), strict=True)
+        arm: Arm(
+            derive=derive,
+            note=f"{model_label}: {note}",
+            learned=() if name in ("placebo", "exchanged", "mixed") else None,
+        )
+        for arm, (name, (derive, note)) in zip(
+            controls(model, *entries), entries.items(), strict=True
+        )
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding
-from assay.core.claims import OneTerm
+from assay.core.claims import OneTerm, rival
 from assay.core.heavy import xr
 from assay.core.stats import Means, ratio
 from assay.experiments.memorisation.removals import RULES
@@ -95,11 +95,11 @@ def too(model: str, *roles: str) -> dict[str, str]:
     for other in MODELS:
         if other != model:
             arms |= dict.fromkeys(
-                (other, HALVES.get(other, other)), "another model of the same corpora"
+                (other, HALVES.get(other, other)), rival("another model of the same corpora")
             )
         arms |= dict.fromkeys(
             controls(other, *roles),
-            (
+            rival(
                 "documents about one thing stand in for each other, too: claims about cost tell "
                 "them apart"
             ),
@@ -210,6 +210,7 @@ def about(model: str) -> tuple[Claim, ...]:
             high=0.5,
             unit="nats per token",
             must_fail=(unlimited,),
+            violations=(unlimited,),
             also=too(model),
             source=COMMENT,
             near={

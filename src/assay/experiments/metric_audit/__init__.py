@@ -88,9 +88,11 @@ ARMS = {
             "planted: the truth with a tenth of its spread as noise, a judge that must be believed"
         ),
     ),
-    "numbers": Arm(derive=numbers("main"), note="random numbers as the judge"),
+    "numbers": Arm(derive=numbers("main"), note="random numbers as the judge", learned=()),
     "lm-numbers": Arm(
-        derive=numbers("lm"), note="random numbers as the judge of SmolLM2's dictionaries"
+        derive=numbers("lm"),
+        note="random numbers as the judge of SmolLM2's dictionaries",
+        learned=(),
     ),
     "numbers-apart": Arm(
         derive=numbers("main", above=(QUARTER,)),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from assay.core import Arms, Claim, Finding, OneTerm
+from assay.core.claims import rival
 from assay.core.heavy import scipy, xr
 from assay.core.measures import by
 from assay.core.power import smallest_difference
@@ -51,11 +52,9 @@ JUDGES = (
     *HIGHER,
     *(f"{name}-half" for name in HIGHER),
     *(f"lm-{name}" for name in ON_MODEL),
-    "noisy-truth",
 )
 OTHERS = dict.fromkeys(
-    JUDGES,
-    "another measure of the same dictionaries; that it may tell as much is no rival explanation",
+    JUDGES, rival("another measure of the same dictionaries, which may tell as much")
 )
 
 
@@ -113,11 +112,7 @@ def begun(words: str) -> str:
 
 def order(name: str) -> Claim:
     """A measure orders finished dictionaries as the planted truth does."""
-    also = {
-        k: why
-        for k, why in OTHERS.items()
-        if k not in (name, f"{name}-half", "moved", "l0", "noisy-truth")
-    }
+    also = {k: why for k, why in OTHERS.items() if k not in (name, f"{name}-half", "moved", "l0")}
     return Claim(
         text=(
             f"{begun(LABELS[name])} orders dictionaries by what they found of planted features: "
@@ -136,6 +131,7 @@ def order(name: str) -> Claim:
             ),
         },
         also=also,
+        fixed=("14 kinds of dictionaries",),
         half={name: f"{name}-half"},
         threshold_from=HALF_OF_RANKS,
         published="new",
