@@ -17,6 +17,7 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments import superposition_collapse as collapse
 from assay.experiments.superposition_collapse import Collapse, experiment
+from assay.lab.result import with_derived
 from named_claims import claim_of
 
 FALLS, FLAT = (5, 4, 3, 2, 2), (2,) * 5
@@ -44,10 +45,7 @@ class World:
             for i, arm in enumerate(experiment.arms)
             if experiment.arms[arm].train
         }
-        return {
-            arm: trained[arm] if a.train else a.derive(trained)
-            for arm, a in experiment.arms.items()
-        }
+        return with_derived(experiment, trained)
 
     def measures(self, arm: str, stream: int):
         runs = Runs(experiment.specs_of(arm, experiment.default))
