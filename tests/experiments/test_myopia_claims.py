@@ -164,8 +164,8 @@ def test_what_half_a_training_gives_otherwise_decides_nothing():
     [claim] = [
         c for c in experiment.claims if isinstance(c, Claim) and c.text.startswith("(a) It learns")
     ]
-    arms = WORLD.arms()
-    arms["long-half"] = with_(begins={"long": 4.0}).measures("long-half", 1)
+    arms = with_(begins={"long": 3.06}).arms()
+    arms["long-half"] = WORLD.measures("long-half", 1)
     verdict = judge(claim, arms).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 

@@ -276,7 +276,7 @@ def test_a_half_that_is_not_used_decides_nothing(start):
 
 def test_numbers_that_still_move_decide_nothing():
     verdict = judge(
-        claim_of(experiment, "Two blocks part"), replace(WORLD, half={"main": 0.3}).arms()
+        claim_of(experiment, "Two blocks part"), replace(WORLD, half={"main": 4.0}).arms()
     ).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 

@@ -213,9 +213,8 @@ def test_a_loss_that_has_not_fallen_decides_nothing():
 
 
 def test_drops_seen_only_in_the_second_half_do_not_decide():
-    judged = judge(
-        claim_of(experiment, "With cross-entropy, rank 2"), replace(WORLD, half=0.5).arms()
-    )
+    late = replace(world(twice={"small": {2: 0.08}}), half=0.0)
+    judged = judge(claim_of(experiment, "It is cross-entropy that does it"), late.arms())
     assert judged.verdict.reason == "gate converged"
 
 

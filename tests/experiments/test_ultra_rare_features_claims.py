@@ -207,7 +207,7 @@ CASES = {
 def test_numbers_that_still_move_decide_nothing():
     verdict = judge(
         claim_of(experiment, "Their encoder and decoder"),
-        WORLD.but(cosine=0.45, half={"cosine": 0.6}).arms(),
+        WORLD.but(cosine=0.45, half={"cosine": 0.2}).arms(),
     ).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
