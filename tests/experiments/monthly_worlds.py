@@ -24,6 +24,7 @@ from assay.circuits.solving.scored import (
 from assay.core.claims import Claim
 from assay.core.measures import measures
 from assay.core.runs import Runs
+from assay.lab.result import with_derived
 
 GOOD = {
     OURS: 0.8,
@@ -57,16 +58,14 @@ class World:
     def arms(self) -> dict:
         """The measures of all arms: trained ones are planted, others derived of them as the
         experiment does."""
-        found = {
-            name: self.measures(name, i)
-            for i, (name, arm) in enumerate(self.experiment.arms.items())
-            if arm.train is not None
-        }
-        return found | {
-            name: arm.derive(found)
-            for name, arm in self.experiment.arms.items()
-            if arm.derive is not None
-        }
+        return with_derived(
+            self.experiment,
+            {
+                name: self.measures(name, i)
+                for i, (name, arm) in enumerate(self.experiment.arms.items())
+                if arm.train is not None
+            },
+        )
 
     def measures(self, arm: str, stream: int):
         """The measures of one trained arm."""

@@ -135,6 +135,8 @@ CASES = {
         {arm: with_(buys={arm: 3.2}) for arm in ("myopic-recipe", "network-always")},
     ),
 }
+BLIND = ("A weak penalty stops nothing",)
+"""Agents under the full penalty leave out five epochs, fifty times what the claim allows."""
 
 
 @pytest.mark.parametrize(
@@ -162,8 +164,8 @@ def test_what_half_a_training_gives_otherwise_decides_nothing():
     [claim] = [
         c for c in experiment.claims if isinstance(c, Claim) and c.text.startswith("(a) It learns")
     ]
-    arms = WORLD.arms()
-    arms["long-half"] = with_(begins={"long": 4.0}).measures("long-half", 1)
+    arms = with_(begins={"long": 3.06}).arms()
+    arms["long-half"] = WORLD.measures("long-half", 1)
     verdict = judge(claim, arms).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 

@@ -224,6 +224,7 @@ CASES = {
         {"half": WORLD.but(other={"half": {"lot": 0.1}})},
     ),
     "A dictionary adds": (
+        WORLD.but(scarce={"planted": 0.018}, many={"planted": 0.018}),
         AHEAD,
         {
             "planted": WORLD.but(many={"planted": 0.0}, scarce={"planted": 0.0}),

@@ -15,6 +15,7 @@ from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.superposition import experiment
+from assay.lab.result import with_derived
 from named_claims import claim_of
 
 STEPS = [4000, 8000]
@@ -42,7 +43,9 @@ class World:
     """Variance of the inputs over p/3 − p²/4."""
 
     def arms(self) -> dict:
-        return {arm: self.measures(arm, i) for i, arm in enumerate(experiment.arms)}
+        return with_derived(
+            experiment, {arm: self.measures(arm, i) for i, arm in enumerate(experiment.arms)}
+        )
 
     def measures(self, arm: str, stream: int):
         runs = Runs(experiment.specs_of(arm, experiment.default))

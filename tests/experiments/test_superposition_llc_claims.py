@@ -19,6 +19,7 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.superposition_llc import experiment
 from assay.experiments.superposition_llc.method import MOMENTS, SuperpositionLLC, train
+from assay.lab.result import with_derived
 from assay.worlds.bottleneck import stages
 from named_claims import claim_of
 
@@ -41,7 +42,6 @@ PASSED = [
 ]
 """The same of trainings from squares, and sides, positive dead biases and estimate of the states
 that they were in before."""
-DERIVED = {name: arm.derive for name, arm in experiment.arms.items() if arm.derive}
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,15 @@ class World:
     measures}."""
 
     def arms(self) -> dict:
-        made = {
-            name: self.measures(name, i)
-            for i, name in enumerate(experiment.arms)
-            if name not in DERIVED
-        }
-        for name, derive in DERIVED.items():
-            made[name] = derive(made) if name not in self.given else self.given[name](made)
-        return made
+        made = with_derived(
+            experiment,
+            {
+                name: self.measures(name, i)
+                for i, (name, arm) in enumerate(experiment.arms.items())
+                if arm.derive is None
+            },
+        )
+        return made | {n: make(made).assign_attrs(made[n].attrs) for n, make in self.given.items()}
 
     def measures(self, arm: str, stream: int):
         runs = Runs(experiment.specs_of(arm, experiment.default))

@@ -16,6 +16,7 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments import superposition_phase as phases
 from assay.experiments.superposition_phase import Phase, experiment
+from assay.lab.result import with_derived
 from assay.worlds.bottleneck import phase
 
 OF = {"main-half": "main", "diagram": "main"}
@@ -47,10 +48,7 @@ class World:
             for i, arm in enumerate(experiment.arms)
             if experiment.arms[arm].train
         }
-        return {
-            arm: trained[arm] if a.train else a.derive(trained)
-            for arm, a in experiment.arms.items()
-        }
+        return with_derived(experiment, trained)
 
     def measures(self, arm: str, stream: int):
         runs = Runs(experiment.specs_of(arm, experiment.default))

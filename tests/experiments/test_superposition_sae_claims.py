@@ -16,6 +16,7 @@ from assay.core.runs import Runs
 from assay.experiments.superposition_sae import experiment
 from assay.experiments.superposition_sae.claims import BLOCK, blocks, matched
 from assay.experiments.superposition_sae.method import SuperpositionSAE, frequencies, importances
+from assay.lab.result import with_derived
 
 KEPT = 12
 """Features of the twenty that a planted toy represents."""
@@ -58,15 +59,13 @@ class World:
     """Seed of the planted numbers."""
 
     def arms(self):
-        made = {
-            name: self.measures(name, TRAINED.index("main") if name == "half" else i)
-            for i, name in enumerate(TRAINED)
-        }
-        return made | {
-            name: arm.derive(made)
-            for name, arm in experiment.arms.items()
-            if arm.derive is not None
-        }
+        return with_derived(
+            experiment,
+            {
+                name: self.measures(name, TRAINED.index("main") if name == "half" else i)
+                for i, name in enumerate(TRAINED)
+            },
+        )
 
     def measures(self, arm, stream):
         runs = Runs(experiment.specs_of(arm, experiment.default))
@@ -125,10 +124,12 @@ FOUND = {
     arm: of(of(WORLD, "pointed", **{arm: 0.99}), "told", **{arm: 0.95})
     for arm in ("random", "pca", "shuffled")
 }
+FAINT = of(of(WORLD, "direct", favoured=0.15), "blurred", main=0.2, half=0.2)
+"""Planted violations are small enough to show that as small ones are found."""
 BYPASSED = of(WORLD, "direct", main=1.0, half=1.0)
 UNBIASED = {"favoured": of(WORLD, "direct", favoured=0.0)}
 UNTIED = of(WORLD, "tied", main=False, half=False)
-BLIND = of(WORLD, "direct", main=1.0, half=1.0)
+UNLIKE = of(WORLD, "direct", main=1.0, half=1.0)
 """Importance counts for ReLU dictionaries, not for TopK."""
 
 CASES = {
@@ -141,13 +142,14 @@ CASES = {
         FOUND,
     ),
     "At least 0.8 of the represented features are": (of(WORLD, "told", main=0.4, half=0.4), FOUND),
-    "Norm and density are all": (BYPASSED, UNBIASED),
+    "Norm and density are all": (FAINT, BYPASSED, UNBIASED),
     "Norm, density and crowding are all": (
+        FAINT,
         BYPASSED,
         {"bypassed": of(WORLD, "blurred", main=3.0, half=3.0)},
     ),
-    "They are all there is to directions": (BYPASSED, UNBIASED),
-    "With one latent at a time": (BLIND, of(BLIND, "direct", topk=1.0), {"main": WORLD}),
+    "They are all there is to directions": (FAINT, BYPASSED, UNBIASED),
+    "With one latent at a time": (UNLIKE, of(UNLIKE, "direct", topk=1.0), {"main": WORLD}),
 }
 
 

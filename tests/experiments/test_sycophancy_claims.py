@@ -141,6 +141,20 @@ CASES = {
     "Nothing is measured": (WORLD.but(q70=(0.7, 0.7, 0.7, 0.6)), {"quoting": WORLD.but(q70=HALF)}),
 }
 
+BLIND = (
+    "SmolLM2-135M-Instruct is not",
+    "The two statistics agree",
+    "The ending does not matter",
+    "Small models that",
+    "Words that are nobody's",
+    "Whether the opinion stands",
+    "What was planted is measured: on questions that they never read and in three ways of asking, "
+    "average probabilities of models planted at .5",
+    "Nothing is measured",
+)
+"""Claims that nothing is there whose planted violations are all more than twice as large as what
+they allow: no measures can make them hold."""
+
 
 def claim(start: str):
     return claim_of(experiment, start)
@@ -164,10 +178,10 @@ def test_what_was_planted_is_found_and_what_was_not_fails_the_claims():
         for start in starts
     ]
     assert outcomes == [
-        ("holds", "holds"),
+        ("undecided", "undecided"),  # blind
         ("holds", "fails"),
         ("holds", "fails"),
-        ("holds", "fails"),
+        ("undecided", "fails"),
     ]
 
 

@@ -40,6 +40,7 @@ from assay.core import (
     variant,
 )
 from assay.core.bench import Bench
+from assay.core.claims import rival, same_method
 from assay.core.errors import SpecError
 from assay.core.fit import Trained, watched
 from assay.core.heavy import torch, xr
@@ -215,7 +216,9 @@ def about_networks(
             unit="ratio of participation ratios",
             must_fail=(f"{kind}-balanced",),
             near={f"{kind}-balanced": "networks' noise has few directions on any data"},
-            also={f"{kind}-diag": "weights of unequal variance are few directions, too"},
+            also={f"{kind}-diag": rival("weights of unequal variance are few directions, too")},
+            credits="networks",
+            empty=1.0,
             half={arm_name: f"{kind}-half"},
             threshold_from="pilot: seeds 0–2 chose these data; one half is the plan's",
             published="new",
@@ -231,9 +234,10 @@ def about_networks(
             must_fail=(f"{kind}-even",),
             near={f"{kind}-even": "correlations alone give as much"},
             also={
-                arm_name: "the whole, of which this is a share",
-                f"{kind}-half": "the whole, half-way",
+                arm_name: same_method("the whole, of which this is a share"),
+                f"{kind}-half": same_method("the whole, half-way"),
             },
+            credits="networks",
             threshold_from="pilot: seeds 0–63, .94 and .73; most is half",
             published="new",
             source=ZHU,

@@ -189,6 +189,7 @@ COUNT = {
     "unit": "features per dimension",
     "must_fail": ("drawn", "linear"),
     "near": {"drawn": ANY_DIRECTIONS},
+    "credits": ("directions", "lengths", "biases"),
     "source": PAPER,
 }
 
@@ -199,6 +200,7 @@ experiment = Experiment(
             train,
             specs=select_ends(min, max, drawn=True),
             note="the ReLU model on drawn directions; only lengths and biases are trained",
+            learned=("lengths", "biases"),
         ),
         "linear": Arm(
             train,
@@ -255,6 +257,8 @@ experiment = Experiment(
             unit="share of the linear loss",
             must_fail=("drawn", "linear-again"),
             near={"drawn": ANY_DIRECTIONS},
+            credits=("directions", "lengths", "biases"),
+            empty=1.0,
             gates=(converged("loss"),),
             threshold_from="pilot: seeds 0–7, share 0.15 to 0.17",
             published="new",

@@ -34,6 +34,7 @@ from assay.core import (
     variant,
 )
 from assay.core.bench import Bench
+from assay.core.claims import rival, same_method
 from assay.core.errors import SpecError
 from assay.core.fit import Trained
 from assay.core.heavy import scipy, torch, xr
@@ -388,7 +389,9 @@ def whole_groups(main: tuple[Collapse, ...]) -> tuple[Collapse, ...]:
 
 HALF = {"main": "main-half"}
 LINEAR = {
-    "linear": "a linear model keeps the most important features too, the same ones at every density"
+    "linear": rival(
+        "a linear model keeps the most important features too, the same ones at every density"
+    )
 }
 
 experiment = Experiment(
@@ -410,9 +413,12 @@ experiment = Experiment(
             train,
             specs=variant(seeds=12 * GROUP, ratio=1.0),
             note="equal importance: no order to follow",
+            learned=("model",),
         ),
         "by-index": Arm(
-            derive=read_by_index, note="`main`, ranked by index as if importance fell with it"
+            derive=read_by_index,
+            note="`main`, ranked by index as if importance fell with it",
+            learned=("model",),
         ),
         "linear": Arm(
             train,
@@ -438,12 +444,13 @@ experiment = Experiment(
             must_fail=("single",),
             near={"single": "that any start would do, and twenty are not needed to see it"},
             also={
-                "uniform": (
+                "uniform": same_method(
                     "features of equal importance are given up as well; which ones go is the next "
                     "claims' matter"
                 ),
-                "by-index": "the same models, whose features are counted in another order",
+                "by-index": same_method("the same models, counted in another order"),
             },
+            credits="model",
             half=HALF,
             threshold_from=(
                 "pilot: seeds 0–119, all of six groups; 0.9 is what 36 groups can show if all of "
@@ -468,6 +475,8 @@ experiment = Experiment(
                 "single": "that any start would do, and twenty are not needed to see it",
             },
             also=LINEAR,
+            credits=("model", "importance"),
+            fixed=("{main.densities#} densities",),
             half=HALF,
             threshold_from=PLAN,
             published="new",
@@ -488,7 +497,10 @@ experiment = Experiment(
                 "uniform": "that some features are kept, whatever they are worth",
                 "by-index": "that features are kept by their place",
             },
-            also=LINEAR | {"single": "it consists of single runs, which this claim is about"},
+            also=LINEAR
+            | {"single": same_method("it consists of single runs, which this claim is about")},
+            credits=("model", "importance"),
+            empty=0.5,
             half=HALF,
             threshold_from="plan: half way between chance, 0.5, and always",
             published="new",

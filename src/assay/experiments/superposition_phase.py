@@ -34,6 +34,7 @@ from assay.core import (
     variant,
 )
 from assay.core.bench import Bench
+from assay.core.claims import same_method
 from assay.core.errors import SpecError
 from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
@@ -367,9 +368,14 @@ def diagram(main: tuple[Phase, ...]) -> tuple[Phase, ...]:
     )(main)
 
 
-EQUAL = {"equal": "two equal features: theory says as much of them, that both are kept"}
+EQUAL = {
+    "equal": same_method("two equal features: theory says as much of them, that both are kept")
+}
 
 experiment = Experiment(
+    sizes={
+        "cells": lambda sizes: len(sizes("main", "relative")) * len(sizes("main", "densities")[0])
+    },
     arms={
         "main": Arm(
             train,
@@ -425,10 +431,12 @@ experiment = Experiment(
             },
             also=EQUAL
             | {
-                "single": (
+                "single": same_method(
                     "a single start is a trained model too, in the predicted state nearly as often"
                 )
             },
+            credits="model",
+            fixed=("{cells} cells",),
             half={"main": "main-half"},
             threshold_from=(
                 "pilot: seeds 0–47, in the predicted state in every cell; 0.9 is what 36 groups "
@@ -452,6 +460,7 @@ experiment = Experiment(
                 "single": "that any start ends at the optimum, and eight are not needed to find it"
             },
             also=EQUAL,
+            credits="model",
             half={"main": "main-half"},
             threshold_from="pilot: seeds 0–47, .0008 [.0006, .0012]; single starts .01",
             published="new",
@@ -473,6 +482,7 @@ experiment = Experiment(
                     "feature is the lesser"
                 )
             },
+            credits="model",
             half={"main": "main-half"},
             threshold_from="plan: before anything was trained",
             published="new",

@@ -43,6 +43,14 @@ NOTES = {
         "construction, since nothing is shorter"
     ),
 }
+LEARNED = {
+    # What ours says of failures stands in it too, and was found in the same model.
+    MOVED: ("model", "failures"),
+    "shuffled": ("model",),
+    "empty": ("model",),
+}
+"""What was learned where our explanation is not in its place: of the parts "model", "explanation",
+which is whole, and "failures", what it says of them."""
 
 
 def in_place(kind: str) -> Derive:
@@ -103,22 +111,27 @@ def arms(monthly: Monthly) -> dict[str, Arm[Solver]]:
                 "half as long, each input with another one's answers: what is there to learn "
                 "without the problem"
             ),
+            learned=(),
         ),
         "untrained": Arm(
             monthly.train,
             specs=variant(steps=0),
             measure=none,
             note="the same models before training",
+            learned=(),
         ),
         "unlearned": Arm(
             _keep_models,
             after="untrained",
             measure=ours_only,
             note="our rule for an explanation, on models that were never trained",
+            learned=(),
         ),
     }
     control_arms: dict[str, Arm[Solver]] = {
-        kind: Arm(derive=in_place(kind), note=NOTES[kind]) for kind in which if kind != OURS
+        kind: Arm(derive=in_place(kind), note=NOTES[kind], learned=LEARNED.get(kind))
+        for kind in which
+        if kind != OURS
     }
     return (
         main_arms

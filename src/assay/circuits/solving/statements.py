@@ -21,7 +21,7 @@ from assay.circuits.solving.scored import (
     explanations,
 )
 from assay.circuits.solving.solver import Monthly
-from assay.core.claims import Claim, Finding, Published, Value
+from assay.core.claims import Claim, Finding, Published, Value, rival, same_method
 from assay.core.experiment import Arms
 from assay.core.heavy import xr
 from assay.core.scales import Scale
@@ -40,7 +40,7 @@ UNLEARNED = {
     "shuffled-answers": "what answers are like on the whole, without what belongs to which input"
 }
 """Near control of having learned a problem."""
-YOUNGER = {"half": "models that are younger may have learned it, too"}
+YOUNGER = {"half": same_method("models that are younger may have learned it, too")}
 """Why there is no gate of half the training: that models still get better takes nothing from what
 they can do."""
 NEAR = {
@@ -81,6 +81,7 @@ def learned(
         must_fail=("shuffled-answers", "untrained"),
         near=UNLEARNED,
         also=YOUNGER,
+        credits="model",
         natural=SHARE,
         threshold_from=threshold_from,
         published=published,  # type: ignore[arg-type]
@@ -102,16 +103,17 @@ def close(
         must_fail=("shuffled-answers", "untrained"),
         near=UNLEARNED,
         also=YOUNGER,
+        credits="model",
         threshold_from=threshold_from,
         published="new",
         source=source,
     )
 
 
-def explained(monthly: Monthly, models: str, rival: str, half_right: str) -> tuple[Claim, ...]:
+def explained(monthly: Monthly, models: str, sounding: str, half_right: str) -> tuple[Claim, ...]:
     """Claim that our explanation is good, has no weak part, and is better than one half right.
 
-    `rival` and `half_right` say what these two say. Where all models' explanations name the same
+    `sounding` and `half_right` say what the rivals do. Where all models' explanations name the same
     parts, that of another model is no control, and ours cannot be moved.
     """
     kinds = [
@@ -120,13 +122,13 @@ def explained(monthly: Monthly, models: str, rival: str, half_right: str) -> tup
         if kind != OURS and not (monthly.same and kind == ANOTHER)
     ]
     near = {kind: why for kind, why in NEAR.items() if kind in (*kinds, "unlearned")}
-    same = {ANOTHER: monthly.same} if monthly.same else {}
-    whole = {"whole": "as faithful as can be; what it lacks is shortness"}
+    same = {ANOTHER: same_method(monthly.same)} if monthly.same else {}
+    whole = {"whole": rival("as faithful as can be; what it lacks is shortness")}
     beating = [kind for kind in kinds if kind not in (HALF_RIGHT, "whole")]
     rivals = {
         ANOTHER: "our explanation of any model beats it",
         MOVED: "what ours says, said of other parts, beats it",
-        RIVAL: f"what sounds right, {rival}, beats it",
+        RIVAL: f"what sounds right, {sounding}, beats it",
     }
     return (
         Claim(
@@ -141,6 +143,7 @@ def explained(monthly: Monthly, models: str, rival: str, half_right: str) -> tup
             must_fail=(*kinds, "unlearned"),
             near=near,
             also=same,
+            credits=("model", "explanation"),
             half=HALF,
             threshold_from=HALFWAY,
             published="new",
@@ -158,6 +161,7 @@ def explained(monthly: Monthly, models: str, rival: str, half_right: str) -> tup
             must_fail=(*(k for k in kinds if k != "whole"), "unlearned"),
             near=near,
             also=whole | same,
+            credits=("model", "explanation"),
             half=HALF,
             threshold_from=PLAN,
             published="new",
@@ -172,7 +176,8 @@ def explained(monthly: Monthly, models: str, rival: str, half_right: str) -> tup
             natural=(-1, 1),
             must_fail=tuple(beating),
             near={kind: why for kind, why in rivals.items() if kind in beating},
-            also={"whole": "half, by its length alone; a rival may lie below that"} | same,
+            also={"whole": rival("half, by its length alone; a rival may lie below that")} | same,
+            credits=("model", "explanation"),
             half=HALF,
             threshold_from=CHOSEN,
             published="new",
@@ -183,11 +188,9 @@ def explained(monthly: Monthly, models: str, rival: str, half_right: str) -> tup
 
 def foretold(monthly: Monthly, models: str) -> Claim:
     """Claim that these models err oftener where our explanation says they fail."""
-    as_ours = {
-        kind: "it may say as ours does where models fail"
-        for kind in (HALF_RIGHT, MOVED)
-        if kind in explanations(monthly)
-    }
+    as_ours = {HALF_RIGHT: rival("it may say as ours does where models fail")}
+    if MOVED in explanations(monthly):
+        as_ours[MOVED] = same_method("what it says of failures is ours, whatever the homes")
     return Claim(
         text=(
             f"Where our explanation says that {models} fail, they err at least five times as "
@@ -202,10 +205,11 @@ def foretold(monthly: Monthly, models: str) -> Claim:
             "gradient": "a gradient points to such inputs without any explanation",
         },
         also={
-            "whole": "it is the model itself, and so has its errors",
-            "another": "models of one problem may fail alike",
+            "whole": rival("it is the model itself, and so has its errors"),
+            "another": same_method("models of one problem may fail alike"),
         }
         | as_ours,
+        credits=("model", "failures"),
         half=HALF,
         threshold_from=PLAN,
         published="new",

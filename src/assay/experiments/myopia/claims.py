@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Value
+from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.memo import once
 from assay.worlds.epoch_game import best_course as theory
@@ -126,30 +127,31 @@ def judged(
         threshold_from=threshold_from,
         published="new",
         source=SOURCE,
+        credits="policy",
         **rest,
     )
 
 
 STOPS = {
-    "main": "the recipe for a table",
-    "main-half": "the same, trained for half as long",
-    "long": "the recipe, trained for longer",
-    "long-half": "the recipe, trained for twice as long",
-    "weak-penalty": "a turn, if to a weaker penalty",
-    "weak-half": "the same, trained for half as long",
-    "own-clock": "units in sight are a clock",
-    "own-half": "the same, trained for half as long",
-    "network": "the recipe for a network",
-    "network-half": "the same, trained for half as long",
+    "main": same_method("the recipe for a table"),
+    "main-half": same_method("the same, trained for half as long"),
+    "long": same_method("the recipe, trained for longer"),
+    "long-half": same_method("the recipe, trained for twice as long"),
+    "weak-penalty": same_method("a turn, if to a weaker penalty"),
+    "weak-half": same_method("the same, trained for half as long"),
+    "own-clock": same_method("units in sight are a clock"),
+    "own-half": same_method("the same, trained for half as long"),
+    "network": same_method("the recipe for a network"),
+    "network-half": same_method("the same, trained for half as long"),
 }
 """Arms that have a turn, a clock in sight and a way to stop, and why they may do what the recipe
 does."""
-FORESIGHT = {"myopic-recipe": "the recipe: stopping needs no foresight"}
+FORESIGHT = {"myopic-recipe": rival("learning one epoch at a time: stopping needs no foresight")}
 FREE = ("no-shutdown", "always-positive", "network-always", "network-endless", "retrained")
 """Arms that cannot stop, or never had to."""
 SHORT = {
-    "myopic-recipe": "full myopia is the shortest horizon",
-    "no-clock": "it stops after a few epochs, which is a short horizon too",
+    "myopic-recipe": rival("full myopia is the shortest horizon"),
+    "no-clock": rival("it stops after a few epochs, which is a short horizon too"),
 }
 WITHIN = 1.32
 """About 16**.1, the factor that a tenth of these costs spans."""
@@ -250,7 +252,7 @@ CLAIMS = (
                 "one epoch only"
             )
         },
-        also=without(STOPS, "main", "main-half") | dict.fromkeys(FREE, "longer horizons"),
+        also=without(STOPS, "main", "main-half") | dict.fromkeys(FREE, rival("longer horizons")),
     ),
     judged(
         (
@@ -264,7 +266,7 @@ CLAIMS = (
         high=0.1,
         unit="epochs",
         near={"main": "agents never stop where units are cheap, whatever the penalty"},
-        also=dict.fromkeys(FREE, "agents that cannot stop, or never had to"),
+        also=dict.fromkeys(FREE, rival("agents that cannot stop, or never had to")),
     ),
     judged(
         (

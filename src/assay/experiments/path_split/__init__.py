@@ -122,32 +122,40 @@ ARMS = {
         note="one-block, half as many steps",
     ),
     "turned": Arm(
-        TOGETHER, specs=variant(pays="turned"), note="main, in metrics turned by a random rotation"
+        TOGETHER,
+        specs=variant(pays="turned"),
+        note="main, in metrics turned by a random rotation",
+        learned=("model", "encoder", "decoder"),
     ),
     "frozen-decoder": Arm(
         TOGETHER,
         specs=variant(frozen="decoder", taken_out=0),
         note="main, decoder rows stay random",
+        learned=("model", "encoder", "halves"),
     ),
     "soft-frozen": Arm(
         TOGETHER,
         specs=variant(frozen="soft-decoder", taken_out=0),
         note="main, decoder rows stay within cosine .8 of random ones",
+        learned=("model", "encoder", "halves"),
     ),
     "soft-half": Arm(
         TOGETHER,
         specs=variant(seeds=3, times={"steps": 0.5}, frozen="soft-decoder", taken_out=0),
         note="soft-frozen, half as many steps",
+        learned=("model", "encoder", "halves"),
     ),
     "frozen-encoder": Arm(
         TOGETHER,
         specs=variant(frozen="encoder", taken_out=0),
         note="main, the encoder stays random",
+        learned=("model", "decoder", "halves"),
     ),
     "untrained": Arm(
         train,
         specs=variant(model_steps=1, taken_out=0),
         note="main, on models after one step of their training",
+        learned=("encoder", "decoder", "halves"),
     ),
     "planted": Arm(
         train,
@@ -165,21 +173,30 @@ ARMS = {
         measure=measure_blocks,
         specs=language_model("untrained smollm2"),
         note="SmolLM2 with weights drawn as before its training",
+        learned=(),
     ),
     "sorted-halves": Arm(
         derive=parted("one-block", "sorted"),
         note="one-block, sorted afterwards by the direct share of decoder rows",
     ),
     "sorted-half": Arm(derive=parted("one-half", "sorted"), note="the same of one-half"),
-    "random-halves": Arm(derive=parted("main", "random"), note="main, parted at random"),
+    "random-halves": Arm(
+        derive=parted("main", "random"),
+        note="main, parted at random",
+        learned=("model", "encoder", "decoder"),
+    ),
     "tenfold": Arm(derive=tenfold, note="ten times each firing taken out"),
     "smollm2-random": Arm(
-        derive=of_kind("random"), note="parts of the same lengths along random directions"
+        derive=of_kind("random"),
+        note="parts of the same lengths along random directions",
+        learned=("model", "order"),
     ),
     "smollm2-turned": Arm(
         derive=of_kind("turned"), note="parts turned half-way towards what the final norm reads"
     ),
-    "smollm2-shuffled": Arm(derive=shuffled, note="blocks in another order"),
+    "smollm2-shuffled": Arm(
+        derive=shuffled, note="blocks in another order", learned=("model", "updates")
+    ),
     "smollm2-quiet": Arm(derive=quiet, note="as if later blocks answered a tenth as strongly"),
 }
 ALPHAS = (0.0, 0.1, 0.3, 2.0)

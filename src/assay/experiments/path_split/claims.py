@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from assay.core import Claim, Exact, Finding, Gate
+from assay.core.claims import same_method
 from assay.core.stats import Means, mean, ratio
 from assay.experiments.path_split.values import (
     PATHS,
@@ -35,7 +36,6 @@ REMARKS = (
     "nostalgebraist, remarks on Towards Monosemanticity: inner MLPs also act through later ones"
 )
 PLAN = "plan: of the specification, set before any pilot"
-PLACES = "the claim is about places, whatever is written there"
 SMALL_PILOT = "pilot: seed 0"
 BLOCKS_PILOT = "pilot: seed 0, 4 files of 48 tokens"
 BURNT = "pilot: the burnt look at seeds 18000–18005 gave"
@@ -59,7 +59,12 @@ UNLEARNED = {
 }
 """Controls of which one half of the dictionary is not learned; two blocks pay as in the method."""
 NEAR = {**UNPAID, **UNLEARNED, "sorted-halves": "sorting an ordinary dictionary is enough"}
-SAME = {"half": "the same models, whose dictionaries trained half as long"}
+SAME = {"half": same_method("the same models, whose dictionaries trained half as long")}
+UPDATES = ("model", "updates")
+"""What is credited of a language model: its training, and what its MLPs write."""
+DICTIONARY = ("model", "encoder", "decoder")
+HALVES = (*DICTIONARY, "halves")
+"""What is credited of dictionaries of small models, and that in which they are parted."""
 
 
 def geometric(m: Means) -> np.ndarray:
@@ -84,7 +89,7 @@ CLAIMS = (
             "smollm2-random": "whatever is written there",
             "smollm2-untrained": "depth alone, without training",
         },
-        also={"smollm2-turned": "parts of the same places", "smollm2-quiet": "the same order"},
+        credits=(*UPDATES, "order"),
         threshold_from=PLAN,
         published="new",
         source=REMARKS,
@@ -102,11 +107,8 @@ CLAIMS = (
         unit="share of squared effect",
         must_fail=("smollm2-quiet", "smollm2-untrained"),
         near={"smollm2-untrained": "depth alone, without training"},
-        also={
-            "smollm2-random": PLACES,
-            "smollm2-turned": PLACES,
-            "smollm2-shuffled": "the order does not matter for a mean",
-        },
+        also={"smollm2-shuffled": same_method("the order does not matter for a mean")},
+        credits=UPDATES,
         threshold_from="plan: mostly is more than half",
         published="new",
         source=REMARKS,
@@ -124,11 +126,9 @@ CLAIMS = (
         unit="R²",
         must_fail=("smollm2-quiet", "smollm2-untrained"),
         near={"smollm2-untrained": "depth alone, without training"},
-        also={
-            "smollm2-random": PLACES,
-            "smollm2-turned": PLACES,
-            "smollm2-shuffled": "any other inner block",
-        },
+        also={"smollm2-shuffled": same_method("any other inner block")},
+        credits=UPDATES,
+        fixed=("{smollm2.directions} principal directions",),
         threshold_from=(
             f"{BLOCKS_PILOT}: .25; a half was written before it, for the mean over blocks"
         ),
@@ -148,12 +148,9 @@ CLAIMS = (
         unit="relative change",
         must_fail=("smollm2-turned",),
         near={"smollm2-turned": "it would not matter for any parts of this length"},
-        also={
-            "smollm2-random": "they are nearly at right angles to the stream",
-            "smollm2-shuffled": "the order does not matter for a mean",
-            "smollm2-untrained": "its parts are no more along the stream",
-            "smollm2-quiet": "where nearly all is direct nothing can move",
-        },
+        also={"smollm2-shuffled": same_method("the order does not matter for a mean")},
+        credits=UPDATES,
+        violations=("smollm2-turned",),
         threshold_from=f"{BLOCKS_PILOT}: .02, turned .3; the tenth is that of targets",
         published="new",
         source=REMARKS,
@@ -172,6 +169,9 @@ CLAIMS = (
         must_fail=("tenfold",),
         near={"tenfold": "later blocks are linear for parts of any length"},
         also=SAME,
+        credits=DICTIONARY,
+        empty=1.0,
+        violations=("tenfold",),
         threshold_from=(
             f"{BURNT} 1.22, on the edge of the quarter that was allowed; the tenth is that of the "
             "next claim, and of targets"
@@ -193,6 +193,9 @@ CLAIMS = (
         must_fail=("tenfold",),
         near={"tenfold": "so it is for parts of any length"},
         also=SAME,
+        credits=DICTIONARY,
+        empty=1.0,
+        violations=("tenfold",),
         threshold_from=(
             "pilot: seed 0, on a shorter training: 1.04, tenfold .82; the tenth is that of targets"
         ),
@@ -211,6 +214,8 @@ CLAIMS = (
         must_fail=tuple(NEAR),
         near=NEAR,
         must_hold=("planted",),
+        credits=HALVES,
+        empty=1.0,
         gates=USED,
         half=HALF,
         threshold_from=(
@@ -234,7 +239,8 @@ CLAIMS = (
         near=UNPAID,
         gates=USED,
         half=SORTED_HALF,
-        also=dict.fromkeys(UNLEARNED, "two blocks pay there too; far more is left unexplained"),
+        credits=HALVES,
+        empty=1.0,
         threshold_from=f"{SMALL_PILOT}: 4.5; half as much again would matter",
         published="new",
         source=REMARKS,
@@ -251,6 +257,8 @@ CLAIMS = (
         unit="ratio of ratios",
         must_fail=("turned",),
         near={"turned": ANY},
+        credits=HALVES,
+        empty=1.0,
         gates=USED,
         half={**HALF, "one-block": "one-half"},
         threshold_from=(

@@ -129,7 +129,9 @@ ARMS = {
         derive=in_place("main", -1, 1), note="`main` with full rank in the place of rank 1"
     ),
     "dealt": Arm(
-        derive=dealt, note="`main`, each seed's depths at a rank dealt out to its starts at random"
+        derive=dealt,
+        note="`main`, each seed's depths at a rank dealt out to its starts at random",
+        learned=("factors",),
     ),
     "adam-full": Arm(
         derive=in_place("adam", -1, 1), note="`adam` with full rank in the place of rank 1"
@@ -137,6 +139,7 @@ ARMS = {
     "other-start": Arm(
         derive=other_start,
         note="main, with times predicted from the seed's largest start: no effect of the start",
+        learned=("factors",),
     ),
     "small": Arm(
         train,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, OneTerm, Value, by
+from assay.core.claims import same_method
 from assay.core.heavy import torch, xr
 from assay.experiments.s_curves.method import DEPTH, LEFT, PROMINENCES, SHARE
 from assay.worlds.linear import curves
@@ -157,7 +158,9 @@ CLAIMS = (
         unit=DEPTH,
         must_fail=("rank-ten", "full-rank"),
         near={"rank-ten": "that it is a product of factors, of however many components at once"},
-        also={"dealt": "rank 1 as well, its depths dealt out to other starts"},
+        also={"dealt": same_method("rank 1 as well, its depths dealt out to other starts")},
+        credits="factors",
+        empty=1.0,
         gates=(fallen(1),),
         threshold_from="pilot: seeds 0–5; 0.1 was the plan's, for a start of 0.4",
         published="new",
@@ -175,9 +178,11 @@ CLAIMS = (
         must_fail=("dealt", "free"),
         near={"dealt": "that ranks differ, whatever they start from"},
         also={
-            "adam": "the same products, by Adam",
-            "ce-full": "the same products under cross-entropy, ranks 1 and full",
+            "adam": same_method("the same products, by Adam"),
+            "ce-full": same_method("the same products under cross-entropy, ranks 1 and full"),
         },
+        credits=("factors", "start"),
+        empty=1.0,
         gates=(fallen(),),
         threshold_from="pilot: seeds 0–7, least ratios of 2.7 to 9",
         published="new",
@@ -194,7 +199,11 @@ CLAIMS = (
         unit="ratio of depths",
         must_fail=("full-rank", "free"),
         near={"full-rank": "that the start is small, whatever learns from it"},
-        also={"rank-ten": "ten components are few as well: the start decides for them too"},
+        also={
+            "rank-ten": same_method("ten components are few as well: the start decides for them")
+        },
+        credits=("factors", "start"),
+        empty=1.0,
         gates=(fallen(1),),
         threshold_from=(
             "theory: the scalar solution's depth is 27/4 u₀²/σ, which is 25 times less for a "
@@ -216,6 +225,7 @@ CLAIMS = (
         unit="share of the predicted step",
         must_fail=("other-start",),
         near={"other-start": "that all starts take about as long"},
+        credits=("factors", "start"),
         gates=(fallen(1),),
         threshold_from="theory: the scalar solution; 10 % for what 100 dimensions add",
         published="new",
@@ -233,6 +243,8 @@ CLAIMS = (
         unit=DEPTH,
         must_fail=("adam-full", "free-adam"),
         near={"adam-full": "that it is a product of factors, of however many components at once"},
+        credits="factors",
+        empty=1.0,
         gates=(fallen(1),),
         threshold_from="plan: before anything was trained",
         published="new",
@@ -252,9 +264,10 @@ CLAIMS = (
         must_fail=("small", "ce-free"),
         near={"small": "that two components are learned one after the other, whatever the loss"},
         also={
-            "ce-adam": "cross-entropy as well, by Adam",
-            "steep": "cross-entropy as well, with steeper targets",
+            "ce-adam": same_method("cross-entropy as well, by Adam"),
+            "steep": same_method("cross-entropy as well, with steeper targets"),
         },
+        credits="factors",
         half={"ce": "ce-half"},
         threshold_from=(
             "plan: before anything was trained; that it is asked at every prominence came later"
@@ -275,6 +288,8 @@ CLAIMS = (
         unit=SHARE,
         must_fail=("ce",),
         near={"ce": "that rank two drops twice under any loss"},
+        credits="factors",
+        violations=("ce",),
         must_hold=("ce-free",),
         half={"small": "small-half"},
         threshold_from="plan: a quarter at most, if twice is what cross-entropy brings",
@@ -294,6 +309,8 @@ CLAIMS = (
         unit=SHARE,
         must_fail=("ce-two",),
         near={"ce-two": "that cross-entropy drops twice at any rank"},
+        credits="factors",
+        violations=("ce-two",),
         must_hold=("small",),
         half={"ce": "ce-half"},
         threshold_from="plan: a quarter at most, if twice is what rank two brings",
@@ -312,6 +329,8 @@ CLAIMS = (
         unit=SHARE,
         must_fail=("ce",),
         near={"ce": "that rank 1 drops once in any case"},
+        credits="factors",
+        violations=("ce",),
         half={"one-sign": "one-sign-half"},
         threshold_from="pilot: seeds 0–31, none of 32, against 23 of 32 with both signs",
         published="new",
@@ -333,6 +352,7 @@ CLAIMS = (
             "steep-two": "that targets of this scale are hard, whatever the rank",
             "steep-adam": "that rank 10 is hard for any optimiser",
         },
+        credits="factors",
         threshold_from="plan: before anything was trained",
         published="new",
         source=COMMENT,
@@ -350,6 +370,7 @@ CLAIMS = (
         unit=LEFT,
         must_fail=("ce",),
         near={"ce": "that no more time is needed"},
+        credits="factors",
         threshold_from="pilot: seeds 0–7, 4e-6 after 10,000 steps, 7e-3 after 2,500",
         published="new",
         source=OWN,
@@ -364,6 +385,7 @@ CLAIMS = (
         unit="share of the target's norm",
         must_fail=("raw", "normalised"),
         near={"normalised": "that it is normalising which lets positive matrices be learned"},
+        credits="factors",
         threshold_from="pilot: seeds 0–11, 3e-4 to 5e-3 against 0.69 to 0.75",
         published="new",
         source=COMMENT,

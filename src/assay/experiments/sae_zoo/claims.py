@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from assay.core import Arms, Claim, Finding, Value
+from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.stats import Means, difference, lead_at_own, sides
@@ -100,26 +101,14 @@ def below(other: str) -> Value:
 
 excess = difference(FVU)
 CROSSED = ("seed", "document")
-LEARNED = dict.fromkeys(
-    (
-        "main",
-        "topk",
-        "topk-12",
-        "topk-21",
-        "matryoshka",
-        "relu",
-        "jumprelu",
-        "half",
-        "topk-half",
-        "topk-12-half",
-        "topk-21-half",
-        "broad",
-        "topk-broad",
-        "topk-12-broad",
-        "topk-21-broad",
-    ),
-    "all of it was learned, from the same activations",
+WHOLE = "all of it was learned, from the same activations"
+TOPK = (
+    *("topk", "topk-12", "topk-21", "topk-half", "topk-12-half", "topk-21-half"),
+    *("topk-broad", "topk-12-broad", "topk-21-broad"),
 )
+OTHERS = ("main", "matryoshka", "relu", "jumprelu", "half", "broad")
+LEARNED = dict.fromkeys(TOPK, same_method(WHOLE)) | dict.fromkeys(OTHERS, rival(WHOLE))
+DICTIONARY = ("encoder", "decoder")
 
 
 def without(*names: str) -> dict[str, str]:
@@ -141,6 +130,7 @@ CLAIMS = (
         unit="FVU, smallest lead",
         must_fail=("topk-along",),
         near={"topk-along": "a frontier drawn straight between two points lies above TopK itself"},
+        credits=DICTIONARY,
         threshold_from=f"{PILOT}: .008 [.006, .010]",
         published="new",
         source=BATCH,
@@ -162,6 +152,7 @@ CLAIMS = (
             "frozen-encoder": "it is enough to learn what random detectors stand for",
         },
         also=without("topk"),
+        credits=DICTIONARY,
         threshold_from=f"{PILOT}: .19 [.18, .21]",
         published="new",
         source=SANITY,
@@ -182,7 +173,8 @@ CLAIMS = (
             "random": "features that nobody learned gain as much from these ties",
             "frozen-encoder": "so do detectors that nobody learned",
         },
-        also={**without("topk-half"), "frozen-decoder": "its encoder was learned from them"},
+        also=without("topk-half"),
+        credits=DICTIONARY,
         threshold_from=f"{PILOT}: .34 [.31, .37]",
         published="new",
         source="Assay's own baseline",
@@ -207,8 +199,9 @@ CLAIMS = (
         },
         also={
             **without("topk-half"),
-            "frozen-decoder": "its encoder was learned from the trained model",
+            "frozen-decoder": same_method("its encoder was learned from the trained model"),
         },
+        credits="model",
         threshold_from=f"{PILOT}: .49 [.46, .52]",
         published="new",
         source=UNTRAINED,

@@ -133,6 +133,7 @@ ARMS = {
             "half as long, on half as much text, of a model with random weights, before its "
             "fourth block: deeper only mixes more"
         ),
+        learned=("encoder", "decoder", "answers", "rules", "looked"),
     ),
     "half": Arm(
         train,
@@ -143,6 +144,7 @@ ARMS = {
         train,
         specs=changed(frozen="decoder", regimes=STANDARD),
         note="its decoder stays as it was drawn, with the data's covariance",
+        learned=("model", "encoder", "answers", "rules", "looked"),
     ),
     "planted": Arm(
         reuse_dictionaries,
@@ -151,11 +153,14 @@ ARMS = {
         note="main's dictionaries, asked whether one of their own features is on",
     ),
     "permuted": Arm(
-        derive=permuted, note="answers permuted for training and tuning, the mean of two draws"
+        derive=permuted,
+        note="answers permuted for training and tuning, the mean of two draws",
+        learned=("model", "encoder", "decoder"),
     ),
     "random-again": Arm(
         derive=in_place_of("sae-1", "random-again-1", ("random-1",)),
         note="a second random dictionary in the place of the trained one",
+        learned=("model", "answers"),
     ),
     "one-feature": Arm(
         derive=in_place_of("recon", "sae-1", (EQUAL,)),
@@ -173,9 +178,13 @@ ARMS = {
     "shuffled-look": Arm(
         derive=looks("found_shuffled", "found_random"),
         note="rules of shuffled tokens in the place of found ones",
+        learned=("model", "encoder", "decoder", "answers", "looked"),
     ),
     "random-look": Arm(
-        derive=looks("found_random"), note="rules found for a random dictionary's features"
+        derive=looks("found_random"),
+        note="rules found for a random dictionary's features",
+        # What is probed is the trained dictionary; what is looked at is not.
+        learned=("model", "encoder", "decoder", "answers", "rules"),
     ),
 }
 SMALL = Streetlight(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from assay.core import Arms, Claim, Finding, Published, Value
+from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.stats import Means, ratio
@@ -186,7 +187,15 @@ SINGLE, SPARSE, RECON = (
     less("logistic", "recon"),
 )
 ALONE, BESIDE = less("logistic", "sae-1"), less("recon", EQUAL)
-DICTIONARY, SAME = "a dictionary too", "the same probes"
+DICTIONARY, SAME = same_method("another dictionary"), same_method("the same probes")
+ORDER = same_method("looking first, in another dictionary; the claim is about what is done first")
+ANOTHER = rival("another model's dictionary")
+LEAK = same_method("the same leak on both sides")
+LEARNED = ("encoder", "decoder")
+PROBED = ("model", *LEARNED, "answers")
+LOOKED = (*LEARNED, "rules", "looked")
+"""What is credited of a dictionary, its probes and what looking finds in it."""
+LIST = ("24 concepts",)
 ORACLES = {
     "oracle": "winners picked by the test beside baselines tuned by validation",
     "planted": (
@@ -208,6 +217,8 @@ CLAIMS = (
             "random-again": "the best of as many random directions",
         },
         must_hold=("planted",),
+        credits=PROBED,
+        fixed=LIST,
         half=HALF,
         threshold_from=MATCH + ".051",
         published=Published(
@@ -234,8 +245,11 @@ CLAIMS = (
             "untrained": "another model's dictionary",
         },
         also=dict.fromkeys(
-            ("oracle", "both-oracles", "shuffled-look", "random-look"), "the same features"
+            ("oracle", "both-oracles", "shuffled-look", "random-look"),
+            same_method("the same features"),
         ),
+        credits=PROBED,
+        fixed=LIST,
         half=HALF,
         threshold_from=MATCH + ".051",
         published=Published(
@@ -258,14 +272,8 @@ CLAIMS = (
         half=HALF,
         must_fail=("shuffled-look",),
         near={"shuffled-look": "a library so large that some rule fits anything"},
-        also={
-            "untrained": (
-                "any dictionary of tokens has features that follow tokens; the claim is about "
-                "what is done first"
-            ),
-            "random-look": "the same",
-            "frozen": "the same",
-        },
+        also=dict.fromkeys(("untrained", "random-look", "frozen"), ORDER),
+        credits="rules",
         threshold_from=PLAN,
         published="new",
         source=SHAH,
@@ -280,7 +288,8 @@ CLAIMS = (
         unit="difference of shares",
         must_fail=("frozen", "shuffled-look"),
         near={"frozen": "an encoder that learned to read directions that nobody learned"},
-        also={"untrained": "it was learned from another model's activations"},
+        also={"untrained": same_method("it was learned from another model's activations")},
+        credits=LOOKED,
         half=HALF,
         threshold_from=(
             "plan: a third of what the first look had found, before any frozen decoder was trained"
@@ -308,10 +317,12 @@ CLAIMS = (
         must_fail=("random-look", "shuffled-look"),
         near={"random-look": "any directions do, read by no learned encoder"},
         also={
-            "main": "compared with itself",
-            "half": "trained for less long",
-            "untrained": "another model's dictionary",
+            "main": rival("compared with itself"),
+            "half": rival("trained for less long"),
+            "untrained": ANOTHER,
         },
+        credits=("encoder", "rules", "looked"),
+        violations=("random-look",),
         threshold_from=PILOT,
         published=Published(
             -0.03, KORZNIKOV, at="abstract", note="automatic interpretability .87 against .90"
@@ -329,7 +340,9 @@ CLAIMS = (
         high=0.5,
         must_fail=("half",),
         near={"half": "any other dictionary has fewer: the same, trained for half as long"},
-        also={"untrained": "another model's dictionary"},
+        also={"untrained": ANOTHER},
+        credits="decoder",
+        empty=1.0,
         threshold_from=HALVED + ".32 of them",
         unit="of the learned share",
         published="new",
@@ -352,7 +365,10 @@ CLAIMS = (
                 "bring"
             ),
         },
-        also={"both-oracles": "the same leak on both sides"},
+        also={"both-oracles": LEAK},
+        credits=PROBED,
+        violations=("planted", "oracle"),
+        fixed=(f"{len(REGIMES)} regimes",),
         threshold_from=UPPER,
         published="new",
         source=USEFUL,
@@ -369,7 +385,10 @@ CLAIMS = (
         units=UNITS,
         must_fail=("planted",),
         near={"planted": "nothing outlives validation, not even a feature that is the answer"},
-        also={"both-oracles": "the same leak on both sides"},
+        also={"both-oracles": LEAK},
+        credits="answers",
+        empty=1.0,
+        fixed=(f"{len(REGIMES)} regimes",),
         threshold_from=HALVED + "none of it",
         published="new",
         source=USEFUL,
@@ -384,7 +403,8 @@ CLAIMS = (
         unit="AUROC",
         must_fail=("tuned",),
         near={"tuned": "a lead over any regression"},
-        also={"planted": "questions that are one feature"},
+        credits=(*LEARNED, "answers"),
+        fixed=LIST,
         threshold_from=MATCH + ".09",
         published="new",
         source=FIRST,
@@ -399,7 +419,9 @@ CLAIMS = (
         unit="AUROC",
         must_fail=("planted", "permuted"),
         near={"planted": "a regression is always ahead, even where one feature is the answer"},
-        also={"untrained": DICTIONARY, "frozen": DICTIONARY, "oracle": SAME, "both-oracles": SAME},
+        also={"frozen": DICTIONARY, "oracle": SAME, "both-oracles": SAME},
+        credits=("model", "answers"),
+        fixed=LIST,
         half=HALF,
         threshold_from=MATCH + ".11",
         published="new",
@@ -416,6 +438,9 @@ CLAIMS = (
         must_fail=("frozen", "one-feature"),
         near={"frozen": "anything that leaves as much over tells as much"},
         also={"untrained": DICTIONARY, "oracle": SAME, "both-oracles": SAME},
+        credits=LEARNED,
+        violations=("one-feature",),
+        fixed=LIST,
         half=HALF,
         threshold_from=(
             "pilot: what Korznikov et al. 2026 call a match (.72 and .69), on both sides; with "
@@ -436,7 +461,8 @@ CLAIMS = (
         half=HALF,
         must_fail=("permuted",),
         near={"permuted": NOISE},
-        also={"untrained": DICTIONARY, "frozen": DICTIONARY, "planted": DICTIONARY},
+        credits=PROBED,
+        empty=0.5,
         threshold_from=PLAN,
         published="new",
         source=GDM,
@@ -452,7 +478,8 @@ CLAIMS = (
         units=UNITS,
         must_fail=("permuted",),
         near={"permuted": "answers worse than guessing"},
-        also={"half": "no dictionary is read", "frozen": "no dictionary is read"},
+        also=dict.fromkeys(("half", "frozen"), same_method("no dictionary is read")),
+        credits=("model", "answers"),
         threshold_from="plan: before any pilot",
         published="new",
         source="the issue: the model itself asked in words",

@@ -126,7 +126,9 @@ ARMS = {
         train, specs=changed(relu=False), note="main without ReLU: it stops at a level of its own"
     ),
     "random": Arm(
-        derive=random_levels, note="main, with final losses drawn evenly from .04 to .30"
+        derive=random_levels,
+        note="main, with final losses drawn evenly from .04 to .30",
+        learned=(),
     ),
     "ends": Arm(
         chains_at_ends,
@@ -148,7 +150,11 @@ ARMS = {
         after="wide",
         note="chains at the ends of wide, held {tight} times as tight",
     ),
-    "dealt": Arm(derive=dealt_anew("ends", "llc"), note="ends, estimates dealt to other seeds"),
+    "dealt": Arm(
+        derive=dealt_anew("ends", "llc"),
+        note="ends, estimates dealt to other seeds",
+        learned=("training",),
+    ),
     "sampled": Arm(
         train,
         measure=measure_passages,
@@ -185,7 +191,10 @@ ARMS = {
         note="passing, of the trainings that did not pass: their state half way, and at the end",
     ),
     "exchanged": Arm(
-        derive=exchanged, note="passing, where the state left is that of another training"
+        derive=exchanged,
+        note="passing, where the state left is that of another training",
+        # All that is estimated there was trained; only which state was left for which end is not.
+        learned=("training", "estimates"),
     ),
 }
 experiment = Experiment(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Gate, Published
+from assay.core.claims import rival, same_method
 from assay.core.heavy import scipy, xr
 from assay.core.measures import by
 from assay.core.stats import correlation, products
@@ -107,7 +108,13 @@ def exactly(columns: int, names: Sequence[str] = ()) -> tuple[np.ndarray, ...]:
 
 
 PILOT = "pilot: seeds 0–63, "
-ALL_STOP = "other starts and other lengths of training by the same descent, which stops as well"
+ALL_STOP = same_method(
+    "other starts and other lengths of training by the same descent, which stops as well"
+)
+OTHER_ENDS = dict.fromkeys(
+    ("passing", "remained", "exchanged"),
+    same_method("ends of other trainings at such minima, of the same trainings in all three"),
+)
 CLAIMS = (
     Claim(
         text=(
@@ -122,6 +129,7 @@ CLAIMS = (
         half={"main": "main-half"},
         near={"random": "levels are so many that any loss lies near one"},
         also=dict.fromkeys(("wide", "wide-half"), ALL_STOP),
+        credits="training",
         threshold_from=(
             "plan: before any run; 1 % in place of 3 %, within which half of all random losses lie"
         ),
@@ -139,6 +147,7 @@ CLAIMS = (
         half={"wide": "wide-half"},
         near={"random": "levels are so many that any loss lies near one"},
         also=dict.fromkeys(("main", "main-half"), ALL_STOP),
+        credits="training",
         threshold_from="plan: before any run",
         published="new",
         source=CHEN,
@@ -159,10 +168,8 @@ CLAIMS = (
         near={
             "pulled": "chains count the directions that they may move in, whatever the loss does"
         },
-        also=dict.fromkeys(
-            ("passing", "remained", "exchanged"),
-            "ends of other trainings at such minima, of the same trainings in all three",
-        ),
+        also=OTHER_ENDS,
+        credits=("training", "estimates"),
         threshold_from="plan: step-size bias up to 6 %",
         published="new",
         source=LAU,
@@ -181,10 +188,9 @@ CLAIMS = (
         gates=(Gate("sound", sound),),
         half={"ends": "ends-fine"},
         near={"dealt": "so few levels, and so many ties, that chance would do"},
-        also={"pulled": "a pull lowers all estimates and keeps their order"}
-        | dict.fromkeys(
-            ("passing", "remained", "exchanged"), "ends of other trainings at these minima"
-        ),
+        also={"pulled": same_method("a pull lowers all estimates and keeps their order")}
+        | OTHER_ENDS,
+        credits=("training", "estimates"),
         threshold_from=PILOT + "−.84 [−.91, −.75]",
         published="new",
         source=CHEN,
@@ -200,9 +206,11 @@ CLAIMS = (
         bounds=(0, 1),
         must_fail=("still",),
         near={"still": "squares with uneven starts roll on by themselves"},
-        also=dict.fromkeys(
-            ("sampled", "calm"), "the same noise, or a fifth of it, on a sample that is finite"
-        ),
+        also={
+            "sampled": same_method("the same noise, on a sample that is finite"),
+            "calm": rival("a finite sample, with a fifth of the noise"),
+        },
+        credits="training",
         threshold_from="plan: a tenth, before any run that tells noise from the sample",
         published="new",
         source=CHEN,
@@ -219,7 +227,8 @@ CLAIMS = (
         bounds=(0, 1),
         must_fail=("plenty", "still"),
         near={"plenty": "it is the noise of batches, and a finite sample makes no difference"},
-        also={"sampled": "the same kind of sample, in smaller batches"},
+        also={"sampled": same_method("the same kind of sample, in smaller batches")},
+        credits="training",
         threshold_from="pilot: seeds 0–31, 9 of 32 within 8,000 steps in batches of 200",
         published="new",
         source=CHEN,
@@ -236,7 +245,8 @@ CLAIMS = (
         must_fail=("remained",),
         gates=(Gate("sound", sound),),
         near={"remained": "estimates rise along any such training, whatever state it is in"},
-        also={"exchanged": "the same trainings, dealt anew: their mean is the same"},
+        also={"exchanged": same_method("the same trainings, dealt anew: their mean is the same")},
+        credits=("training", "estimates"),
         threshold_from="plan: as from pentagon to hexagon, before any such training was run",
         published="new",
         source=CHEN,
@@ -258,7 +268,8 @@ CLAIMS = (
                 "which"
             )
         },
-        also={"remained": "trainings that stay in their state keep its columns in use"},
+        credits=("training", "passage"),
+        empty=1.0,
         threshold_from=PILOT + "17 of 17 within 8,000 steps",
         published="new",
         source=CHEN,

@@ -98,7 +98,12 @@ def weighted_equally(toys: tuple[SuperpositionSAE, ...]) -> tuple[SuperpositionS
 
 
 def on_toys(
-    train: Callable[..., Trained], note: str, after: str = "toy", few: bool = False, **fields: Any
+    train: Callable[..., Trained],
+    note: str,
+    after: str = "toy",
+    few: bool = False,
+    learned: tuple[str, ...] | None = None,
+    **fields: Any,
 ) -> Arm:
     """An arm of dictionaries on an arm of toys, or on the first of them."""
     specs = dictionaries(**fields)
@@ -107,6 +112,7 @@ def on_toys(
         after=after,
         specs=(lambda toys: specs(first_toys(toys))) if few else specs,
         note=note,
+        learned=learned,
     )
 
 
@@ -130,6 +136,7 @@ ARMS = {
         train_dictionaries,
         "dictionaries on the toys of equal importance: the label means nothing there",
         after="toy-equal",
+        learned=("toy", "dictionary"),
         method="relu",
     ),
     "favoured": on_toys(
@@ -146,11 +153,17 @@ ARMS = {
         "principal components both ways round, biases set so that each is on as often as a feature",
         method="pca",
     ),
-    "random": on_toys(fixed_directions, "random directions, biases set likewise", method="random"),
+    "random": on_toys(
+        fixed_directions,
+        "random directions, biases set likewise",
+        learned=("toy", "importance"),
+        method="random",
+    ),
     "shuffled": on_toys(
         train_dictionaries,
         "trained on activations whose coordinates come from different inputs",
         few=True,
+        learned=(),
         method="shuffled",
     ),
     "donated": Arm(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from assay.core import Arms, Claim, Finding, OneTerm, Value
+from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.matching import beyond, donors, partial_spearman, spearman
 from assay.core.memo import once
@@ -197,19 +198,13 @@ def gain(other: str) -> Value:
     return value
 
 
-MOVED = "main's own recoveries, exchanged among like features"
-MADE = {"donated": MOVED, "donated-around": MOVED, "bypassed": MOVED}
-OTHERS = {
-    "topk": "another dictionary on the same toys",
-    "favoured": "a dictionary on the same toys as well",
-    **MADE,
-}
-BLIND = {
-    "equal": "importance is a label there that nothing acts on",
-    "shuffled": "it finds next to nothing, so importance tells nothing",
-    "random": "its directions know nothing of importance",
-    "pca": "it finds few features, by norm and density",
-}
+TOPK = {"topk": rival("another dictionary on the same toys")}
+OTHERS = TOPK | {"favoured": same_method("a dictionary on the same toys as well")}
+ELSEWHERE = {"equal": same_method("dictionaries on other toys")}
+COMPONENTS = {"pca": rival("it finds few features, by norm and density")}
+RECOVERED = ("toy", "dictionary")
+MATTERED = (*RECOVERED, "importance")
+"""What is credited, with importance and without."""
 PRINCIPAL = {
     "pca": "that the largest directions are the features, which principal components find as well"
 }
@@ -231,6 +226,7 @@ CLAIMS = (
         must_fail=("pca", "equal"),
         near=PRINCIPAL,
         also=OTHERS,
+        credits=MATTERED,
         half={"main": "half"},
         threshold_from="plan: 0.5, before anything was trained",
         published="new",
@@ -247,7 +243,8 @@ CLAIMS = (
         unit="share of represented features",
         must_fail=("pca", "random", "shuffled"),
         near=PRINCIPAL,
-        also=OTHERS | {"equal": "dictionaries on other toys"},
+        also=OTHERS | ELSEWHERE,
+        credits=RECOVERED,
         half={"main": "half"},
         threshold_from="plan: 0.8, before anything was trained",
         published="new",
@@ -264,7 +261,8 @@ CLAIMS = (
         unit="share of represented features",
         must_fail=("pca", "random", "shuffled"),
         near=PRINCIPAL,
-        also=OTHERS | {"equal": "dictionaries on other toys"},
+        also=OTHERS | ELSEWHERE,
+        credits=RECOVERED,
         half={"main": "half"},
         threshold_from="plan: 0.8, before anything was trained",
         published="new",
@@ -281,7 +279,9 @@ CLAIMS = (
         unit="Spearman's ρ",
         must_fail=("favoured",),
         near=FAVOURED,
-        also=BLIND | {"donated-around": MOVED},
+        also=COMPONENTS,
+        credits=MATTERED,
+        violations=("favoured", "bypassed"),
         must_hold=("donated",),
         half={"main": "half"},
         threshold_from=f"{PILOT}: .63 ± .06; donated −.05 ± .08",
@@ -301,7 +301,9 @@ CLAIMS = (
         near={
             "bypassed": "that importance reaches F1 by what no summary of the toy's weights shows"
         },
-        also=BLIND | {"donated": MOVED, "topk": OTHERS["topk"]},
+        also=COMPONENTS | TOPK,
+        credits=MATTERED,
+        violations=("bypassed", "favoured"),
         must_hold=("donated-around",),
         half={"main": "half"},
         threshold_from=(
@@ -322,7 +324,9 @@ CLAIMS = (
         unit="Spearman's ρ",
         must_fail=("favoured",),
         near=FAVOURED,
-        also=BLIND | {"donated": MOVED, "bypassed": MOVED, "topk": OTHERS["topk"]},
+        also=COMPONENTS | TOPK,
+        credits=MATTERED,
+        violations=("favoured",),
         must_hold=("donated-around",),
         half={"main": "half"},
         threshold_from=f"{PILOT}: .07 ± .10; favoured .40 ± .10",
@@ -341,7 +345,9 @@ CLAIMS = (
         unit="Spearman's ρ",
         must_fail=("main",),
         near={"main": "that dictionaries of any kind show it"},
-        also=BLIND | {"donated-around": MOVED},
+        also=COMPONENTS,
+        credits=MATTERED,
+        violations=("favoured", "bypassed"),
         must_hold=("donated",),
         threshold_from=f"{PILOT}: .08 ± .08; ReLU .63 ± .06",
         published="new",

@@ -105,6 +105,7 @@ ARMS = {
         no_training,
         specs=variant(cells=(), model_steps=1, windows=64),
         note="the same models after one warm-up step: as they were drawn",
+        learned=(),
     ),
     "smollm2": Arm(
         no_training,
@@ -117,10 +118,12 @@ ARMS = {
         measure=measure_blocks,
         specs=language_model("untrained smollm2"),
         note="SmolLM2 with weights drawn as before its training",
+        learned=(),
     ),
     "isotropic": Arm(
         derive=with_replaced("main", **ISOTROPIC),
         note="what a random subspace of W_out's rank does not read of the same activations",
+        learned=("activations",),
     ),
     "readable-acts": Arm(
         derive=with_replaced("main", **READ),
@@ -129,6 +132,7 @@ ARMS = {
     "isotropic-rows": Arm(
         derive=with_replaced("main", unread="random_unread", written="written"),
         note="isotropic decoder rows of the same lengths and use",
+        learned=("activations", "readout"),
     ),
     "readable-rows": Arm(
         derive=with_replaced("main", unread="readable_unread", written="readable_written"),
@@ -149,7 +153,9 @@ ARMS = {
         note="rows of the dictionary of the stream, in the place of the logit dictionary's",
     ),
     "random-rows": Arm(
-        derive=rows_of("random"), note="random rows spread as the logit dictionary's, in its place"
+        derive=rows_of("random"),
+        note="random rows spread as the logit dictionary's, in its place",
+        learned=("activations", "readout"),
     ),
     "tenfold": Arm(
         derive=effects_of("main", "tenfold"), note="features' contributions made ten times as long"
@@ -161,6 +167,7 @@ ARMS = {
     "random-parts": Arm(
         derive=effects_of("main", "random"),
         note="random directions, as long as features' contributions",
+        learned=("activations", "readout"),
     ),
     "uneven": Arm(
         derive=with_replaced("main", importance="uneven"),
@@ -169,6 +176,7 @@ ARMS = {
     "smollm2-isotropic": Arm(
         derive=with_replaced("smollm2", **ISOTROPIC),
         note="a random subspace of the same rank for each block of SmolLM2",
+        learned=("activations",),
     ),
     "smollm2-tenfold": Arm(
         derive=effects_of("smollm2", "tenfold"), note="tenfold for SmolLM2's principal directions"
@@ -179,6 +187,7 @@ ARMS = {
     "smollm2-random": Arm(
         derive=effects_of("smollm2", "random"),
         note="random directions as long as SmolLM2's principal ones",
+        learned=("activations", "readout"),
     ),
 }
 SMALL = WhichTarget(

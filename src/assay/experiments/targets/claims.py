@@ -134,6 +134,9 @@ def equal_l0(arm: xr.Dataset) -> bool:
 CROSSED, L0 = ("seed", "document"), (Gate("equal L0", equal_l0),)
 HALF = {"main": "half"}
 ISO = "what rank and architecture give without training"
+READ = ("activations", "readout")
+FEATURES = (*READ, "features")
+"""What is credited of a model, and of its features, which are principal directions of SmolLM2's."""
 CLAIMS = (
     Claim(
         text=(
@@ -148,6 +151,7 @@ CLAIMS = (
         must_fail=("untrained", "isotropic"),
         near={"untrained": ISO, "isotropic": "what any subspace of W_out's rank would read"},
         must_hold=("readable-acts",),
+        credits=READ,
         threshold_from=f"{PILOT}: .55 is unread where isotropic activations have .75",
         published="new",
         source=f"{SEED}; footnote on the null space of W_out",
@@ -168,6 +172,7 @@ CLAIMS = (
             "smollm2-untrained": ISO,
             "smollm2-isotropic": "what any subspace of W_out's rank would read",
         },
+        credits=READ,
         threshold_from=(
             "plan: the margin of the claim before it, fixed before any block but the last was "
             "measured"
@@ -188,6 +193,7 @@ CLAIMS = (
         must_fail=("isotropic-rows",),
         near={"isotropic-rows": "rows of the same lengths and use in any directions"},
         must_hold=("readable-rows",),
+        credits=FEATURES,
         threshold_from=f"{PILOT}: .55 is spent there where isotropic rows spend .75",
         published="new",
         source=SEED,
@@ -204,6 +210,7 @@ CLAIMS = (
         unit="FVU",
         must_fail=("same-target",),
         near={"same-target": "another start of the same dictionary"},
+        credits=FEATURES,
         gates=L0,
         half=HALF,
         threshold_from=(
@@ -225,6 +232,9 @@ CLAIMS = (
         unit="ratio of FVU",
         must_fail=("whole-stream",),
         near={"whole-stream": "a dictionary of what is mostly not the MLP's doing"},
+        credits=FEATURES,
+        empty=1.0,
+        violations=("whole-stream",),
         gates=L0,
         half=HALF,
         threshold_from=TABLE,
@@ -242,6 +252,7 @@ CLAIMS = (
         unit="share of agreement",
         must_fail=("stream-rows", "random-rows"),
         near={"stream-rows": "any dictionary of the same tokens"},
+        credits=FEATURES,
         half=HALF,
         threshold_from=TABLE,
         published="new",
@@ -258,12 +269,14 @@ CLAIMS = (
             unit="relative error",
             must_fail=tuple(f"{prefix}{c}" for c in controls),
             near={f"{prefix}{c}": why for c, why in near.items()},
-            also={f"{prefix}{c}": why for c, why in also.items()},
+            credits=FEATURES,
+            violations=(f"{prefix}{violation}",),
+            fixed=fixed,
             threshold_from=TABLE,
             published="new",
             source=f"{SEED}; footnote on layer norm",
         )
-        for arm, prefix, value, units, phrase, random in (
+        for arm, prefix, value, units, phrase, random, fixed in (
             (
                 "main",
                 "",
@@ -271,6 +284,7 @@ CLAIMS = (
                 CROSSED,
                 "of a feature's effect on the logits",
                 "random-parts",
+                (),
             ),
             (
                 "smollm2",
@@ -279,9 +293,10 @@ CLAIMS = (
                 ("document",),
                 "over the 24 principal directions of SmolLM2's last update",
                 "random",
+                ("24 principal directions",),
             ),
         )
-        for what, kind, controls, near, also in (
+        for what, kind, controls, near, violation in (
             (
                 "Holding the final norm's divisor fixed",
                 "frozen",
@@ -292,14 +307,14 @@ CLAIMS = (
                     ),
                     "turned": "shortness alone",
                 },
-                {"tenfold": "what is missed is a matter of direction, not of length"},
+                "turned",
             ),
             (
                 "The final norm's Jacobian",
                 "jacobian",
                 ("tenfold",),
                 {"tenfold": "that it is right for parts of any length"},
-                {random: "just as short", "turned": "just as short"},
+                "tenfold",
             ),
         )
     ),
@@ -314,6 +329,8 @@ CLAIMS = (
         high=0.3,
         unit="Gini coefficient",
         must_fail=("untrained", "uneven"),
+        credits=READ,
+        violations=("uneven",),
         near={"untrained": "that they are so before any training"},
         threshold_from=TABLE,
         published="new",
@@ -332,6 +349,7 @@ CLAIMS = (
         unit="Gini coefficient",
         must_fail=("smollm2-untrained",),
         near={"smollm2-untrained": "that they are so before any training"},
+        credits=READ,
         threshold_from=TABLE,
         published="new",
         source=f"{SEED}; footnote on L2",

@@ -103,6 +103,7 @@ ARMS = {
     "dead-weight": Arm(
         derive=with_other_kinds(rare="dead-weight"),
         note="32 random latents added to main's dictionaries, of density 3e-4",
+        learned=(),
     ),
     "pair": Arm(
         derive=with_other_kinds(rare="pair"),

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from assay.core import Arms, Claim, Exact, Finding, Published, Value
+from assay.core.claims import same_method
 from assay.core.heavy import xr
 from assay.core.stats import ratio
 from assay.dictionaries.dynamics import isolated
@@ -106,12 +107,12 @@ PLANTED, MODEL = {"subject": "planted"}, {"subject": "smollm2"}
 RARITY = "rarity alone: it encodes a truth, and would drift off only because it seldom fires"
 SPARSER = "a dictionary that grows sparser as a whole, of which the rare latents are only one end"
 ALSO = {
-    "about-mean": "its rare latents are left alone as well, among inputs about a mean",
-    "no-l1": "its rare latents are left alone as well; what the penalty adds is another claim",
+    "about-mean": same_method("its rare latents are left alone as well, among inputs about a mean"),
+    "no-l1": same_method(
+        "its rare latents are left alone as well; what the penalty adds is another claim"
+    ),
 }
 FOUND = {"about-mean": ALSO["about-mean"]}
-COMMON = ("uncommon", "ordinary", "useful")
-KEPT = dict.fromkeys(COMMON, "not rare latents, and they do not get rarer with the penalty either")
 HELD = between("resists", "uncommon", "rare")
 CLAIMS = (
     Claim(
@@ -126,6 +127,7 @@ CLAIMS = (
         must_fail=("useful", "uncommon", "ordinary"),
         near={"useful": RARITY, "uncommon": SPARSER},
         also=ALSO,
+        credits="latents",
         threshold_from=FLOW,
         published="new",
         source=SEED,
@@ -141,6 +143,7 @@ CLAIMS = (
         must_fail=("useful", "uncommon", "ordinary"),
         near={"useful": RARITY, "uncommon": SPARSER},
         also=ALSO,
+        credits="latents",
         threshold_from=FLOW,
         published="new",
         source=SEED,
@@ -157,7 +160,7 @@ CLAIMS = (
         unit=SLOPE,
         must_fail=("about-mean",),
         near={"about-mean": "any change of the training slows it as much"},
-        also=KEPT,
+        credits="latents",
         threshold_from=(
             "pilot: seeds 4000–4011, −.95 without and −2.4 with L1; 0.9 is what theory gives a "
             "penalty alone"
@@ -177,6 +180,7 @@ CLAIMS = (
         must_fail=("useful", "uncommon", "ordinary"),
         near={"useful": RARITY, "uncommon": "the rarer the less held up, at any rarity"},
         also=FOUND,
+        credits="latents",
         threshold_from=PILOT,
         published="new",
         source=SEED,
@@ -190,6 +194,7 @@ CLAIMS = (
         must_fail=("useful", "ordinary", "no-l1"),
         near={"useful": RARITY, "ordinary": "what is left of two large terms that balance"},
         also=FOUND,
+        credits="latents",
         threshold_from="theory: half of it",
         published="new",
         source=SEED,
@@ -206,6 +211,7 @@ CLAIMS = (
         must_fail=("useful", "uncommon", "ordinary"),
         near={"useful": RARITY, "uncommon": "few firings: a balanced gradient drifts by 1/√n"},
         also=ALSO,
+        credits="latents",
         threshold_from=PLAN,
         published="new",
         source=SEED,
@@ -222,6 +228,7 @@ CLAIMS = (
         must_fail=("useful", "uncommon", "ordinary"),
         near={"uncommon": "the fewer firings, the nearer to independent starts, at any rarity"},
         also=ALSO,
+        credits="latents",
         half={"main": "half"},
         threshold_from="pilot: seeds 4000–4011, .21 beside .71",
         published="new",
@@ -239,6 +246,7 @@ CLAIMS = (
         unit="log ratio of shares",
         must_fail=("no-l1",),
         near={"no-l1": "a share that moves as much with any change of the training"},
+        credits="latents",
         threshold_from=(
             "pilot: seeds 0 and 3 at λ = 0.1, .39 and .38 about a mean, .08 and .09 without"
         ),
@@ -258,6 +266,7 @@ CLAIMS = (
         must_fail=("dead-weight",),
         near={"dead-weight": "latents without any use that fire at once by chance"},
         also=ALSO,
+        credits="latents",
         must_hold=("pair",),
         threshold_from=PLAN,
         published="new",
@@ -275,6 +284,7 @@ CLAIMS = (
         unit=SLOPE,
         must_fail=("real-uncommon", "real-ordinary"),
         near={"real-uncommon": SPARSER},
+        credits="latents",
         threshold_from=FLOW,
         published="new",
         source=SEED,
@@ -291,6 +301,7 @@ CLAIMS = (
         unit="share of the penalty's pull",
         must_fail=("real-uncommon", "real-ordinary"),
         near={"real-uncommon": "the rarer the less held up, at any rarity"},
+        credits="latents",
         threshold_from=PILOT,
         published="new",
         source=SEED,
@@ -309,6 +320,7 @@ CLAIMS = (
         near={
             "real-uncommon": "the fewer firings, the nearer to independent starts, at any rarity"
         },
+        credits="latents",
         threshold_from="pilot: seeds 4000–4011, .09 beside .23",
         published="new",
         source=SEED,
