@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from assay.core.claims import Claim, Exact, claims_key
+from assay.core.claims import Claim, Exact, claims_key, statement_to_json
 from assay.core.experiment import Experiment
 from assay.core.findings import Verified
 from assay.core.spec import canonical_json
@@ -24,6 +24,9 @@ from assay.lab.store import Store
 JUDGED = 1000
 """The first seed that is not a pilot's."""
 Frozen = Mapping[str, Any]
+_ROLES = ("also", "must_hold", "credits", "violations", "empty", "fixed", "beats")
+"""What the second edition of the rule had every claim say anew; thresholds, sides, units and
+controls stayed, so that is no change after a look at the first."""
 
 
 def frozen(experiment: Experiment, plan: Plan) -> dict[str, Any]:
@@ -48,12 +51,16 @@ def frozen(experiment: Experiment, plan: Plan) -> dict[str, Any]:
     }
 
 
-def changes(looks: Sequence[Frozen], current: Frozen) -> list[str]:
+def changes(
+    looks: Sequence[Frozen], current: Frozen, without_roles: Mapping[str, str] | None = None
+) -> list[str]:
     """What is not as at the first look at any of the same judged seeds, and what later looks had
     besides; each claim and arm once.
 
     What was changed after the first look and changed back is as it was. Empty where nobody looked
-    at these seeds."""
+    at these seeds. A claim of the rule's first edition is compared `without_roles`, where that is
+    noted: its hash by the claim's text."""
+    before, now = _without_roles(looks), without_roles or {}
     shared_looks: list[Frozen] = []
     first: list[Frozen] = []
     known: set[int] = set()
@@ -84,6 +91,7 @@ def changes(looks: Sequence[Frozen], current: Frozen) -> list[str]:
             for look in first
             for name in new
             if name in look[kind] and look[kind][name] != new[name]
+            if before.get(look[kind][name], "") != now.get(name)
         ]
     return list(dict.fromkeys(phrases))
 
@@ -92,10 +100,29 @@ def changed(experiment: Experiment, plan: Plan, store: Store | None = None) -> t
     """What changed after a look at these seeds, by the committed looks and those of a store; each
     phrase once."""
     current = frozen(experiment, plan)
+    claims = experiment.sized(plan.preset.specs).claims
+    bare = {s.text: hash_without_roles(s) for s in claims if isinstance(s, Claim | Exact)}
     paths = (committed(experiment), *([journal.stored(store, experiment.name)] if store else []))
     return tuple(
-        dict.fromkeys(change for path in paths for change in changes(journal.read(path), current))
+        dict.fromkeys(
+            change for path in paths for change in changes(journal.read(path), current, bare)
+        )
     )
+
+
+def hash_without_roles(statement: Claim | Exact) -> str:
+    """Hash what a statement says but for the roles of arms: 12 hex digits."""
+    entry = {k: v for k, v in statement_to_json(statement).items() if k not in _ROLES}
+    return journal.digest(canonical_json(entry))
+
+
+def _without_roles(looks: Iterable[Frozen]) -> dict[str, str]:
+    """Of claims of the first edition, by their whole hash, that without roles, as far as noted."""
+    return {
+        look["claims"][text]: bare
+        for look in looks
+        for text, bare in look.get("without_roles", {}).items()
+    }
 
 
 def marked(experiment: Experiment, store: Store | None = None) -> Experiment:
@@ -125,13 +152,15 @@ def reshaped(claim: Claim, noted: Sequence[Frozen]) -> str:
     now. A control that was added makes a claim harder to hold, and is no such change.
     """
     kind, asks, controls = shape(claim)
+    bare, own = _without_roles(noted), hash_without_roles(claim)
     for look in noted:
         when, text = str(look.get("time", ""))[:10], claim.text
         if text not in look["claims"]:
             return f"it came after a look on {when}"
         earlier_shape = look.get("shapes", {}).get(text)
         if earlier_shape is None:
-            if look["claims"][text] != claims_key([claim])[:12]:
+            earlier = look["claims"][text]
+            if earlier != claims_key([claim])[:12] and bare.get(earlier) != own:
                 return f"it was another one at a look on {when}"
         elif earlier_shape[0] != kind:
             return f"at a look on {when} a pilot had set its threshold"
