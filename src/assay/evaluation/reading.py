@@ -40,8 +40,8 @@ def open_reader(
     """Open a dictionary and its model for reading texts; give a loaded model to read with several
     dictionaries.
 
-    `bos` None: what the dictionary's file says, else what the model's family does. `most` is how many tokens a text may have;
-    None: as many as the model reads.
+    `bos` None: what the dictionary's file says, else what the model's family does. `most` is how
+    many tokens a text may have; None: as many as the model reads.
 
     Raises: DataError or ModelError for what cannot be read or does not fit together; SpecError for
     impossible numbers."""
