@@ -32,3 +32,10 @@ def test_texts_read_together_are_those_read_alone():
         np.testing.assert_array_equal(row, np.repeat(wanted[:, None], 3, 1))
     assert model.shapes == [(2, 3), (2, 5)], "short texts are read beside short ones"
     assert torch.from_numpy(_filled(ids)).min() == -1
+
+
+def test_what_float16_cannot_hold_is_kept_in_float32():
+    ids = [[1, 2, 70_000], [1, 2, 3]]
+    acts = _run(Sums(), ids, Site.parse("blocks.0.hook_resid_pre"), first=2)
+    assert acts.dtype == np.float32
+    np.testing.assert_array_equal(acts[:, :, 0], [[70_003], [6]])

@@ -120,6 +120,41 @@ def test_massive_activations_are_left_out_but_not_deleted(world, bench, tmp_path
     assert len(massive) == 800
 
 
+def test_what_float16_cannot_hold_is_kept_to_its_precision(world, bench, tmp_path):
+    """An embedding times 2¹⁶ passes 65,504 and changes nothing else, since it is a power of two."""
+    from safetensors.numpy import load_file, save_file
+
+    small = tiny_models.make(tmp_path / "small", "llama", num_hidden_layers=1)
+    large = tiny_models.make(tmp_path / "large", "llama", num_hidden_layers=1)
+    w = load_file(large / "model.safetensors")
+    w["model.embed_tokens.weight"][::3] *= 2.0**18
+    save_file(w, large / "model.safetensors", metadata={"format": "pt"})
+    site = "blocks.0.hook_resid_pre"
+    plain, scaled = (harvest(spec(world, subject=str(m), site=site), bench) for m in (small, large))
+    rows = np.random.default_rng(0).permutation(800)
+    factor = np.where(scaled.tokens.ravel()[rows] % 3 == 0, 2.0**18, 1)[:, None]
+    x, y = plain.gather(rows), scaled.gather(rows)
+    assert y.max() > 65504
+    np.testing.assert_allclose(y, x * factor, rtol=2**-11, atol=2.0**18 * 2**-24)
+    np.testing.assert_allclose(
+        scaled.norms.ravel()[rows], np.linalg.norm(y.astype(float), axis=-1), rtol=1e-6
+    )
+    assert not any((shard / "powers.npy").exists() for shard in plain.shards)
+
+
+def test_windows_of_a_family_that_needs_bos_begin_with_it(world, bench, tmp_path):
+    gemma = tiny_models.make(tmp_path / "gemma", "gemma3_text", head_dim=8, bos_token_id=2)
+    acts = harvest(spec(world, subject=str(gemma)), bench)
+    assert (acts.tokens[:, 0] == 2).all() and acts.trained_on["prepend_bos"]
+    text = corpus.load(str(world[1]))
+    encode = load(str(gemma)).encode
+    for row in (1, 17, 333, 799):
+        path, position = acts.where(row)
+        ids = encode(text.text([d.path for d in text.documents].index(path)))
+        assert acts.tokens.ravel()[row] == ids[position]
+    assert not harvest(spec(world), bench).trained_on["prepend_bos"]
+
+
 def test_every_row_leads_back_to_its_file_position_and_text(world, made):
     text = corpus.load(str(world[1]))
     encode = load(str(world[0])).encode

@@ -50,8 +50,9 @@ def test_a_bos_that_the_model_lacks_is_refused_before_anything_is_read(tmp_path)
     lacking = {**GEMMA, "bos_token_id": None}
     folder = find(str(tiny_models.make(tmp_path / "model", "gemma3_text", **lacking)))
     with pytest.raises(ModelError, match=r"has no BOS token .*; say --no-bos"):
-        file_statements.choose_bos(None, {}, folder)
-    assert file_statements.choose_bos(False, {}, folder) == (False, [])
+        file_statements.choose_bos(True, {}, folder)
+    for said in (None, False):
+        assert file_statements.choose_bos(said, {}, folder) == (False, [])
 
 
 def test_whatever_reads_a_text_for_gemma_begins_it_with_bos_and_says_so(gemma, texts, tmp_path):

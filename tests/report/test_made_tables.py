@@ -169,15 +169,15 @@ def test_presets_that_lie_elsewhere_stand_beside_the_default(monkeypatch):
             }
         ]
     }
-    kept = {"gated-sae": here, "gated-sae.docs": there}
+    kept = {"gated-sae": here, "gated-sae.docs": there, "gated-sae.gemma": here}
     monkeypatch.setattr(records, "read", lambda name, origin="", **head: kept.get(name))
     table = docs.compare_presets("gated-sae").replace(docs.SPACE, " ")
-    assert table.startswith("| | `default` | `docs` |\n")
+    assert table.startswith("| | `default` | `docs` | `gemma` |\n")
     assert (
         "| It leads \\| by .010 | ● holds<br>0.0240 [0.0222, 0.0258] | ✕ fails<br>−0.50 "
-        "[−0.60, −0.40] |"
+        "[−0.60, −0.40] | ● holds<br>0.0240 [0.0222, 0.0258] |"
     ) in table
-    assert "| How far | 0.0240 [0.0222, 0.0258] | 0.0240 [0.0222, 0.0258] |" in table
+    assert f"| How far |{' 0.0240 [0.0222, 0.0258] |' * 3}" in table
     assert f"✕{docs.SPACE}fails" in docs.verdicts("gated-sae.docs")
     assert f"●{docs.SPACE}holds" in docs.verdicts("gated-sae")
     del kept["gated-sae.docs"]

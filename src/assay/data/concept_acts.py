@@ -119,11 +119,12 @@ def concept_folders(harvest: Harvest, sizes: Sequence[int], bench: Bench) -> tup
         assert isinstance(spec, ConceptSpec)
         model = harvest.model(bench.device)
         texts = texts_for(harvest.spec.subject, spec.concept, spec.sizes, bench)
-        ids = [model.encode(OPENING) + model.encode(text) for text in texts.text]
+        first = [*model.folder.opening, *model.encode(OPENING)]
+        ids = [first + model.encode(text) for text in texts.text]
         np.savez(
             path / "texts.npz",
-            acts=_run(model, ids, site),
-            tokens=_filled(ids)[:, 1:],
+            acts=_run(model, ids, site, len(first)),
+            tokens=_filled(ids)[:, len(first) :],
             label=texts.label,
             part=texts.part,
         )
@@ -193,24 +194,24 @@ def _filled(ids: Sequence[Sequence[int]]) -> Int[np.ndarray, "row s"]:
 
 
 def _run(
-    model: Pretrained, ids: Sequence[Sequence[int]], site: Site, batch: int = 64
+    model: Pretrained, ids: Sequence[Sequence[int]], site: Site, first: int = 1, batch: int = 64
 ) -> Float[np.ndarray, "row s d"]:
-    """Activations after the opening token, float16; what stands behind a text's end means nothing
-    and is 0."""
+    """Activations after the `first` tokens, float16, or float32 where they are too large for it;
+    what stands behind a text's end means nothing and is 0."""
     tokens = torch.from_numpy(_filled(ids).astype(np.int64))
     order = torch.tensor(
         sorted(range(len(ids)), key=lambda i: len(ids[i]))
     )  # texts of a length together: little is filled up
-    acts: np.ndarray | None = None
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
     for rows in order.split(batch):
         longest = max(len(ids[i]) for i in rows)
         part = tokens[rows, :longest]
         x = model.run(part.clamp_min(0), capture=[site], logits=False).acts[site]
-        part_acts = (
-            torch.where((part >= 0).to(x.device)[..., None], x, 0)[:, 1:].half().cpu().numpy()
-        )
-        if acts is None:
-            acts = np.zeros((len(ids), tokens.shape[1] - 1, part_acts.shape[-1]), np.float16)
-        acts[rows.numpy(), : part_acts.shape[1]] = part_acts
-    assert acts is not None
+        x = torch.where((part >= 0).to(x.device)[..., None], x, 0)[:, first:]
+        fits = bool((x.abs() <= torch.finfo(torch.float16).max).all())
+        parts.append((rows.numpy(), x.to(torch.float16 if fits else torch.float32).cpu().numpy()))
+    dtype = np.result_type(*(x for _, x in parts))
+    acts = np.zeros((len(ids), tokens.shape[1] - first, parts[0][1].shape[-1]), dtype)
+    for rows_of, x_of in parts:
+        acts[rows_of, : x_of.shape[1]] = x_of
     return acts

@@ -20,7 +20,7 @@ from assay.core.errors import DamageError, DataError, StoreError
 from assay.core.heavy import torch
 from assay.core.inputs import unnoted
 from assay.core.integrity import Mapped
-from assay.core.spec import PerRun, Spec
+from assay.core.spec import PerRun, Spec, added
 from assay.data import corpus as corpora
 from assay.data.corpus import Part, Windows
 from assay.subjects import folder as models
@@ -49,7 +49,7 @@ class HarvestSpec(Spec):
     seed: PerRun[int] = 0
     """Seed of the choice and order of windows."""
     subject: str = "smollm2"
-    """The language model: "smollm2" or a local folder."""
+    """The language model: "smollm2", "gemma3-270m", a local folder or a hub's name."""
     site: str = "blocks.9.hook_resid_pre"
     """Where its activations are taken."""
     corpus: str = corpora.STDLIB
@@ -67,7 +67,7 @@ class HarvestSpec(Spec):
     lose."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """What the model computes in; "auto" measures once which is faster on this machine. Stored as
-    float16 in any case."""
+    float16 in any case; a vector that is too large for it is divided by a power of two first."""
 
     def check(self) -> None:
         """Raise DataError for impossible sizes and ModelError for a site that no model has."""
@@ -102,6 +102,8 @@ class HarvestWindowsSpec(Spec):
     windows: int
     context: int
     per_file: int
+    bos: bool = added(False, before=False)
+    """Whether each begins with the BOS token, as one of the context's tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +193,7 @@ def harvests(
         windows=spec.windows,
         context=spec.context,
         per_file=spec.per_file,
+        bos=bool(folder.opening),
     )
 
     def cut_up(path: Path) -> None:
@@ -302,17 +305,20 @@ def _opened(
 
 
 def _cut(spec: HarvestSpec, path: Path) -> None:
-    encode = models.find(spec.subject).tokenizer.encode
+    folder = models.find(spec.subject)
     windows = corpora.load(spec.corpus).windows(
-        encode,
+        folder.tokenizer.encode,
         spec.part,
-        context=spec.context,
+        context=spec.context - len(folder.opening),
         count=spec.windows,
         per_file=spec.per_file,
         seed=spec.seed,
     )
-    for name in ("tokens", "document", "offset"):
-        np.save(path / f"{name}.npy", getattr(windows, name))
+    opening = np.tile(np.array(folder.opening, np.int32), (len(windows.tokens), 1))
+    np.save(path / "tokens.npy", np.concatenate([opening, windows.tokens], 1))
+    np.save(path / "document.npy", windows.document)
+    # of position 0, so that a text's tokens keep their numbers where an opening stands before them
+    np.save(path / "offset.npy", windows.offset - np.int32(len(folder.opening)))
 
 
 def _windows(path: Path) -> Windows:
@@ -353,33 +359,39 @@ def _run(
     # held in memory and written at once (a few MB): writing through a memory map would be killed by
     # a full disk
     held = {site: np.empty((*tokens.shape, subject.width(site)), np.float16) for site in folders}
+    powers = {site: np.zeros(tokens.shape, np.int16) for site in folders}
     step = max(1, _BATCH_TOKENS // tokens.shape[1])
     for i in range(0, len(tokens), step):
         batch = torch.from_numpy(tokens[i : i + step].astype(np.int64))
         for site, x in subject.run(batch, capture=list(folders), logits=False).acts.items():
-            largest = float(x.abs().amax())
-            if not largest <= _F16_MAX:
-                raise DataError(
-                    f"activations at {site} reach {largest:.3g}; float16, in which they are "
-                    f"stored, ends at {_F16_MAX:.0f}"
-                )
+            rows = x.flatten(2)
+            largest = rows.abs().amax(-1)
+            if not bool(largest.isfinite().all()):
+                raise DataError(f"activations at {site} are not finite")
+            if bool((large := largest > _F16_MAX).any()):
+                # 2¹⁵ and less fits; by a power of two nothing is rounded that float16 would keep
+                power = torch.where(large, torch.frexp(largest.float()).exponent - 15, 0)
+                powers[site][i : i + step] = power.cpu().numpy()
+                rows = torch.ldexp(rows.float(), -power[..., None])
             held[site][i : i + step] = (
-                x.flatten(2).half().cpu().numpy()
+                rows.half().cpu().numpy()
             )  # half as much to copy, and five times as fast as NumPy
         tell(min(i + step, len(tokens)))
     for site, path in folders.items():
-        _write(path, held.pop(site))
+        _write(path, held.pop(site), powers[site])
 
 
-def _write(path: Path, acts: Float[np.ndarray, "w s d"]) -> None:
+def _write(path: Path, acts: Float[np.ndarray, "w s d"], powers: Int[np.ndarray, "w s"]) -> None:
     norms = np.empty(acts.shape[:2], np.float32)
     total, squares = np.zeros(acts.shape[2]), 0.0
     for i, window in enumerate(acts):
-        x64 = window.astype(np.float64)
+        x64 = np.ldexp(window.astype(np.float64), powers[i, :, None])
         norms[i] = np.linalg.norm(x64, axis=-1)
         total += x64[1:].sum(0)
         squares += float((x64[1:] ** 2).sum())
     np.save(path / "acts.npy", acts)
+    if powers.any():
+        np.save(path / "powers.npy", powers)
     np.save(path / "norms.npy", norms)
     np.save(path / "sums.npy", np.append(total, squares))
 
@@ -422,6 +434,14 @@ class Harvest:
     @cached_property
     def _acts(self) -> list[Mapped]:
         return [Mapped(path / "acts.npy") for path in self.shards]
+
+    @cached_property
+    def _powers(self) -> list[np.ndarray | None]:
+        """Of each shard with vectors too large for float16 the powers of two that they lack."""
+        return [
+            _open(path, "powers").ravel() if (path / "powers.npy").exists() else None
+            for path in self.shards
+        ]
 
     @cached_property
     def norms(self) -> Float[np.ndarray, "window s"]:
@@ -496,10 +516,17 @@ class Harvest:
         per = self.spec.shard * self.spec.context
         which, inside = np.divmod(rows, per)
         half = np.empty((len(rows), self.d), np.float16)
+        large: list[tuple[np.ndarray, np.ndarray]] = []
         for shard in np.unique(which):
             positions = np.flatnonzero(which == shard)
             half[positions] = self._acts[shard].rows(inside[positions], self.d)
-        return torch.from_numpy(half).float().numpy()  # four times as fast as NumPy widens float16
+            if (powers := self._powers[shard]) is not None:
+                large.append((positions, powers[inside[positions]]))
+        x = torch.from_numpy(half).float().numpy()  # four times as fast as NumPy widens float16
+        for positions, power in large:
+            (there,) = power.nonzero()
+            x[positions[there]] = np.ldexp(x[positions[there]], power[there, None])
+        return x
 
     def rows(self, rows: Int[np.ndarray, "b"]) -> Float[torch.Tensor, "b d"]:
         """The normalised vectors of these rows, float32.
@@ -610,7 +637,7 @@ class Harvest:
             **inputs(self.spec),
             "part": self.spec.part,
             "context_size": self.spec.context,
-            "prepend_bos": False,
+            "prepend_bos": bool(models.find(self.spec.subject).opening),
             **listed,
         }
 

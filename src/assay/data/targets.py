@@ -63,7 +63,7 @@ class TargetSpec(Spec):
     """Which targets of which block of which model, on which text; the seed draws windows."""
 
     subject: str = "smollm2"
-    """The language model: "smollm2" or a local folder."""
+    """The language model: "smollm2", "gemma3-270m", a local folder or a hub's name."""
     layer: int = 0
     """The block."""
     targets: tuple[Target, ...] = ("act",)

@@ -471,7 +471,7 @@ def _trained_on(part: Part) -> Mapping[str, Any] | None:
     assert part.trains is not None
     experiment = part.trains.of
     read = experiment.inputs(part.trains.specs("default")[0]) if experiment.inputs else {}
-    return {**read, "part": "train", "prepend_bos": False} if read.get("corpus") else None
+    return {**read, "part": "train"} if read.get("corpus") else None
 
 
 def _of_runs(part: Part, trained: Trained) -> list[Source]:

@@ -112,7 +112,8 @@ class ModelFolder:
     def opening(self) -> tuple[int, ...]:
         """What its text begins with where nobody says otherwise: the BOS token in families that
         need it."""
-        return (bos_token(self),) if self.architecture.bos and "bos_token_id" in self.config else ()
+        token = self.config.get("bos_token_id")
+        return (token,) if self.architecture.bos and isinstance(token, int) else ()
 
     @property
     def layers(self) -> int:

@@ -206,6 +206,15 @@ experiment = Experiment(
             grid(
                 GatedSAE(corpus="docs", per_file=1), penalty=(0.1, 0.2), seed=range(10_000, 10_006)
             ),
-        )
+        ),
+        # 16 features lie at the sparse end of Gated's frontier on this model (pilot seeds 0 to 2:
+        # L0 16 to 47), where TopK could not be read at equal L0
+        "gemma": Elsewhere(
+            grid(
+                GatedSAE(subject="gemma3-270m", k=24),
+                penalty=(0.1, 0.2),
+                seed=range(11_000, 11_006),
+            ),
+        ),
     },
 )

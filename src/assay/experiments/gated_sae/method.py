@@ -47,7 +47,7 @@ class GatedSAE(InWords, Spec):
     k: Annotated[int, Ge(1)] = 16
     """Features that TopK keeps; other methods ignore it."""
     subject: str = "smollm2"
-    """The language model: "smollm2" or a local folder."""
+    """The language model: "smollm2", "gemma3-270m", a local folder or a hub's name."""
     layer: Annotated[int, Ge(0)] = 9
     """The site is the residual stream before this block."""
     corpus: str = "stdlib"

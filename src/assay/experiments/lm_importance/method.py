@@ -51,7 +51,7 @@ class LMImportance(InWords, Spec):
     k: Annotated[int, Ge(1)] = 16
     """Features that TopK keeps."""
     subject: str = "smollm2"
-    """The language model: "smollm2" or a local folder."""
+    """The language model: "smollm2", "gemma3-270m", a local folder or a hub's name."""
     layer: Annotated[int, Ge(1)] = 25
     """The site is the residual stream before this block."""
     corpus: str = "stdlib"

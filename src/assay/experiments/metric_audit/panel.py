@@ -23,8 +23,8 @@ from assay.dictionaries.dictionary import Dictionary
 @dataclass(frozen=True, kw_only=True)
 class MetricAudit(Spec):
     subject: str = ""
-    """The language model whose activations are read, "smollm2" or a local folder; "": planted
-    families."""
+    """The language model whose activations are read, "smollm2", "gemma3-270m", a local folder or a
+    hub's name; "": planted families."""
     width: Annotated[int, Ge(4)] = 96
     """Features in most dictionaries; planted, as many as the truth has."""
     k: Annotated[int, Ge(2)] = 4

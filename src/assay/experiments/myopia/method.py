@@ -164,10 +164,7 @@ def measure(runs: Runs[Myopia], trained: Trained, bench: Bench) -> xr.Dataset:
         weak_lasts=("run", np.array(weak), "bool"),
         price=("run", np.array([cost_of(spec) for spec in runs.specs]), "reward"),
         **{name: ("run", did[name], "reward") for name in ("returned", "greedy")},
-        **{
-            name: ("run epoch", did[name], "probability")
-            for name in ("reached", "begun", "off_the_path")
-        },
+        **{name: ("run epoch", did[name], "probability") for name in ("begun", "off_the_path")},
         stops_first=(
             "run epoch",
             did["stops_first"].masked_fill(did["reached"] < SEEN, np.nan),

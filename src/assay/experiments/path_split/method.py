@@ -250,7 +250,6 @@ def _of_dictionary(
             by_document(materials.test.square().sum(1), *grouping),
             "squared activation",
         ),
-        "share": ("feature", share.numpy(), "direct share"),
         "active": ("halves document half", sums["active"], "features"),
         **{path: ("halves document half", sums[path], "squared logit") for path in PATHS},
     }

@@ -57,7 +57,7 @@ class SAEZoo(InWords, Spec):
     width: Annotated[int, Ge(1)] = 512
     """Features in the dictionary."""
     subject: str = "smollm2"
-    """The language model: "smollm2" or a local folder."""
+    """The language model: "smollm2", "gemma3-270m", a local folder or a hub's name."""
     layer: Annotated[int, Ge(1)] = 9
     """The site is the residual stream before this block."""
     corpus: str = "stdlib"

@@ -60,7 +60,7 @@ from assay.subjects.untrained import untrained
 @dataclass(frozen=True, kw_only=True)
 class Streetlight(InWords, Spec):
     subject: str = "smollm2"
-    """The language model: "smollm2" or a local folder."""
+    """The language model: "smollm2", "gemma3-270m", a local folder or a hub's name."""
     weights: Literal["trained", "random"] = "trained"
     """The model's own, or drawn as before its training."""
     layer: Annotated[int, Ge(1)] = 9

@@ -43,8 +43,8 @@ Share = Annotated[float, Ge(0), Le(1)]
 @dataclass(frozen=True, kw_only=True)
 class Sycophancy(Spec):
     subject: str = "smollm2"
-    """The language model that is asked: "smollm2" or a local folder; "" for small ones that are
-    trained here."""
+    """The language model that is asked: "smollm2", "gemma3-270m", a local folder or a hub's name;
+    "" for small ones that are trained here."""
     chat: bool = False
     """Whether questions are put as ChatML dialogues, in place of plain text."""
     file: str = ""

@@ -53,8 +53,8 @@ TRAINED = ("act", "again", "act-update", "post", "logit")
 @dataclass(frozen=True, kw_only=True)
 class WhichTarget(Spec):
     subject: str = "tiny"
-    """"tiny": a one-block model that each seed trains for itself; "smollm2" or a local folder;
-    "untrained smollm2": its weights drawn anew."""
+    """"tiny": a one-block model that each seed trains for itself; "smollm2", "gemma3-270m", a local
+    folder or a hub's name; "untrained smollm2": its weights drawn anew."""
     layer: Annotated[int, Ge(0)] = 0
     """The block of a tiny model; of a model on disk all blocks are measured."""
     model_steps: Annotated[int, Ge(1)] = 480
