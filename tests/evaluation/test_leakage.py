@@ -3,11 +3,12 @@ store; and decides what is measured."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
+import tiny_models
 from assay.core.errors import DataError
 from assay.core.runs import Runs
 from assay.core.spec import Spec
@@ -18,7 +19,7 @@ from assay.dictionaries.formats import load, write
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.train import Method, fit_dictionaries
-from assay.evaluation import evaluate
+from assay.evaluation import evaluate, sources
 from assay.evaluation.leakage import get_training_text
 from assay.lab.store import Job, Store
 
@@ -106,8 +107,6 @@ def _measures():
 
 
 def test_a_stored_run_without_a_list_is_known_by_its_inputs(trained, model, texts, tmp_path):
-    from dataclasses import replace
-
     there = corpus.load(str(texts))
     bare = replace(trained[1], header={k: v for k, v in trained[1].header.items() if k != "origin"})
     store = Store(tmp_path / "store")
@@ -128,6 +127,32 @@ def test_a_stored_run_without_a_list_is_known_by_its_inputs(trained, model, text
         evaluate("own/main", **ask)
     with pytest.raises(DataError, match="did you mean own/main"):
         evaluate("own/mian", **ask)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reads(Spec):
+    """One run that names its model."""
+
+    subject: str
+
+
+def test_a_stored_run_began_its_text_as_its_models_family_does(trained, model, tmp_path):
+    window = {"sliding_window": 4, "head_dim": 8, "query_pre_attn_scalar": 8}
+    gemma = tiny_models.make(tmp_path / "gemma", "gemma3_text", bos_token_id=3, **window)
+    bare = replace(trained[1], header={k: v for k, v in trained[1].header.items() if k != "origin"})
+    store, inputs = Store(tmp_path / "store"), {"model": "m", "corpus": "c"}
+    for arm, subject in (("llama", model), ("gemma", gemma), ("gone", tmp_path / "nowhere")):
+        job = Job("own", 1, arm, Reads(seed=1, subject=str(subject)))
+        store.put(job, _measures(), bare, inputs)
+    began = {
+        arm: sources.find([f"own/{arm}"], store)[0].dictionary.origin["trained_on"]
+        for arm in ("llama", "gemma", "gone")
+    }
+    assert {arm: x.get("prepend_bos") for arm, x in began.items()} == {
+        "llama": False,
+        "gemma": True,
+        "gone": None,
+    }
 
 
 def test_what_was_trained_on_a_whole_text_is_not_measured_on_any_part_of_it(texts):

@@ -165,6 +165,7 @@ def test_a_quantised_model_is_told_apart_from_the_one_that_a_file_names(
     assert look(
         "def f(x):",
         named("HuggingFaceTB/SmolLM2-135M"),
+        bos=False,
         **{k: ask[k] for k in ("model", "root", "watch")},
     ).data["notes"] == [says]
     assert (

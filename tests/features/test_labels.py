@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import tiny_models
-from assay.data.corpus import load
+from assay.data.corpus import Windows, load
 from assay.features.labels import TASKS, characters, token_labels, window_labels
 from assay.subjects import folder as models
 
@@ -78,4 +78,10 @@ def test_windows_get_the_labels_of_their_place_in_the_file(tmp_path):
                     assert labels["comment"][w, hash_at]
                     seen += 1
         assert not any(values[~known].any() for values in labels.values())
+        first = windows.offset == 0
+        moved = Windows(windows.tokens, windows.document, windows.offset - 1)  # behind a BOS
+        behind, there = window_labels(corpus, moved, tokenizer)
+        assert not there[first, 0].any()
+        assert np.array_equal(there[first, 1:], known[first, :-1])
+        assert all(np.array_equal(behind[n][first, 1:], labels[n][first, :-1]) for n in TASKS)
     assert seen

@@ -443,3 +443,18 @@ def test_other_fields_of_what_is_trained_are_other_dictionaries(folder):
     assert {s.to_json() for s in first.specs_of("gated", first.default)}.isdisjoint(
         s.to_json() for s in second.specs_of("gated", second.default)
     )
+
+
+def test_a_study_of_a_model_that_needs_bos_reads_windows_with_one(folder):
+    window = {"sliding_window": 4, "head_dim": 8, "query_pre_attn_scalar": 8}
+    tiny_models.make(folder / "gemma", "gemma3_text", bos_token_id=3, **window)
+    silent = HEAD.replace(", bos = true", "") + CLAIM
+    for model, text, first in (
+        ("gemma", silent, ", BOS"),
+        ("gemma", HEAD.replace("bos = true", "bos = false") + CLAIM, ""),
+        ("model", silent, ""),
+    ):
+        path = write(folder, text.replace("./model", f"./{model}"), f"{model}{len(text)}.toml")
+        study = catalogue.find(str(path))
+        reads = {study.inputs(s)["windows"] for arm in study.arms.values() for s in arm.specs(())}
+        assert reads == {f"all, 16 tokens{first}"}

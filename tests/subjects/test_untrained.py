@@ -65,6 +65,16 @@ def test_weights_drawn_again_in_memory_are_as_before_training(tmp_path):
     ).all()
 
 
+def test_a_family_whose_norms_multiply_by_one_more_than_their_weights(tmp_path, bench):
+    window = {"sliding_window": 4, "head_dim": 8, "query_pre_attn_scalar": 8}
+    kinds = ["sliding_attention", "full_attention", "sliding_attention"]
+    folder = str(make(tmp_path / "model", "gemma3_text", layer_types=kinds, **window))
+    cut = load(str(untrained(folder, 2, bench)))
+    assert cut.layers == 2 and cut.model.config.layer_types == kinds[:2]
+    for model in (cut, redrawn(load(folder))):
+        assert torch.equal(model.gain, torch.ones(24))
+
+
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
 def test_tied_weights_may_be_stored_under_either_name(tmp_path, bench, kind):
     folder = make(tmp_path / "model", kind, tie_word_embeddings=True)

@@ -271,8 +271,8 @@ def look(
     site
         Where activations are read; where the dictionary's file says without it.
     bos
-        Whether the text starts with the model's BOS token; as the dictionary's file says without
-        it.
+        Whether the text starts with the model's BOS token; without it as the dictionary's file
+        says, else as the model's family has it.
     skip_first
         Positions at the start of the text where features are neither counted nor taken out.
     outlier

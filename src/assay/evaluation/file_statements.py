@@ -11,7 +11,7 @@ from assay.core.errors import ModelError
 from assay.dictionaries.dictionary import Dictionary
 from assay.evaluation.setting import Setting
 from assay.subjects import names
-from assay.subjects.folder import ModelFolder
+from assay.subjects.folder import ModelFolder, bos_token
 from assay.subjects.site import Site
 
 _MODULE = re.compile(
@@ -46,6 +46,28 @@ def of_text(origin: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(statements.get("context_size"), int) or statements.get("context_size", 0) < 2:
         statements.pop("context_size", None)
     return statements
+
+
+def choose_bos(
+    said: bool | None, origin: Mapping[str, Any], folder: ModelFolder
+) -> tuple[bool, list[str]]:
+    """Decide whether each text begins with the model's BOS token: as `said`, else as the
+    dictionary's file says, else as its model's family does; with a note where neither said.
+
+    Raises: ModelError when a BOS is wanted and the model has none."""
+    stated, notes = of_text(origin).get("prepend_bos"), []
+    silent = said is None and stated is None
+    bos = bool(folder.opening) if silent else bool(stated if said is None else said)
+    if bos:
+        bos_token(folder)
+    if silent and bos:
+        notes.append(
+            f"its file does not say whether a BOS came first; text of {folder.architecture.name} "
+            "begins with one (--no-bos)"
+        )
+    elif silent and origin.get("format", "assay") != "assay":
+        notes.append("its file does not say whether a BOS came first; none was put there (--bos)")
+    return bos, notes
 
 
 def of_place(dictionary: Dictionary) -> dict[str, str]:

@@ -307,7 +307,7 @@ def _place(
         setting.context or stated_text.get("context_size") or min(CONTEXT, most_tokens(folder))
     )
     check_context(folder, context, setting.context is not None)
-    bos = setting.bos if setting.bos is not None else bool(stated_text.get("prepend_bos", False))
+    bos, of_bos = file_statements.choose_bos(setting.bos, dictionary.origin, folder)
     try:
         part, why = leakage.choose(
             source.name,
@@ -340,6 +340,7 @@ def _place(
     return spec, [
         *file_statements.warnings(of_place, requested, folder),
         *file_statements.unknown(of_place, folder),
+        *of_bos,
         why,
     ]
 

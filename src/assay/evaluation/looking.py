@@ -148,7 +148,7 @@ def look(
         features: how many matter most.
         per_token: strongest of each token.
         site: "": as its file says.
-        bos: None: as its file says.
+        bos: None: as its file says, else as the model's family has it.
         skip_first: positions left out.
         outlier: longest activation, in medians.
         root: the store.
@@ -169,11 +169,7 @@ def look(
     source = _find_source(dictionary, Store(root))
     folder, single = models.find(str(model)), source.dictionary
     reads, writes = sites(source.name, single, setting, folder)
-    with_bos = (
-        bos
-        if bos is not None
-        else bool(file_statements.of_text(single.origin).get("prepend_bos", False))
-    )
+    with_bos, of_bos = file_statements.choose_bos(bos, single.origin, folder)
     ids = ([bos_token(folder)] if with_bos else []) + folder.tokenizer.encode(text)
     if len(ids) < skip_first + 2:
         raise DataError(
@@ -238,7 +234,7 @@ def look(
             "text": text,
             "tokens": words,
             "warnings": warnings,
-            "notes": [*warnings, *file_statements.unknown(stated_place, folder)],
+            "notes": [*warnings, *of_bos, *file_statements.unknown(stated_place, folder)],
             "losses": losses,
             "loss": float(reading.loss.mean()),
             "loss_spliced": float(reconstructed_loss(reader, reading).mean()),

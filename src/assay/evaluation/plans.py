@@ -11,7 +11,7 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.evaluation import file_statements, leakage
 from assay.evaluation.setting import EvaluationSiteSpec, EvaluationTextSpec, Setting
 from assay.evaluation.sources import Source
-from assay.evaluation.text import bos_token, check_context, most_tokens
+from assay.evaluation.text import check_context, most_tokens
 from assay.subjects.folder import ModelFolder
 from assay.subjects.site import Site
 
@@ -45,15 +45,7 @@ def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) 
     context, notes = setting.context or stated_text.get("context_size") or usual, []
     if setting.context is None and "context_size" not in stated_text:
         notes.append(f"its file does not say its context; {usual} tokens were used (--context)")
-    bos = setting.bos if setting.bos is not None else bool(stated_text.get("prepend_bos", False))
-    if (
-        setting.bos is None
-        and "prepend_bos" not in stated_text
-        and dictionary.origin.get("format", "assay") != "assay"
-    ):
-        notes.append("its file does not say whether a BOS came first; none was put there (--bos)")
-    if bos:
-        bos_token(folder)
+    bos, of_bos = file_statements.choose_bos(setting.bos, dictionary.origin, folder)
     check_context(folder, context, setting.context is not None)
     part, why = leakage.choose(
         source.name,
@@ -81,7 +73,7 @@ def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) 
         outlier=setting.outlier,
         ablation_tokens=setting.ablation_tokens,
     )
-    return Plan(source, site, (*notes, why))
+    return Plan(source, site, (*notes, *of_bos, why))
 
 
 def sites(

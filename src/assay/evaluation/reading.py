@@ -40,8 +40,8 @@ def open_reader(
     """Open a dictionary and its model for reading texts; give a loaded model to read with several
     dictionaries.
 
-    `bos` None: what the dictionary's file says, else no. `most` is how many tokens a text may have;
-    None: as many as the model reads.
+    `bos` None: what the dictionary's file says, else what the model's family does. `most` is how
+    many tokens a text may have; None: as many as the model reads.
 
     Raises: DataError or ModelError for what cannot be read or does not fit together; SpecError for
     impossible numbers."""
@@ -52,11 +52,7 @@ def open_reader(
     single = source.dictionary
     folder = model.folder if isinstance(model, Pretrained) else models.find(str(model))
     reads, writes = sites(source.name, single, setting, folder)
-    with_bos = (
-        bos
-        if bos is not None
-        else bool(file_statements.of_text(single.origin).get("prepend_bos", False))
-    )
+    with_bos, _ = file_statements.choose_bos(bos, single.origin, folder)
     subject = model if isinstance(model, Pretrained) else load(str(model), device)
     reader = Reader(
         subject, single.to(subject.device), reads, writes, with_bos, skip_first, outlier, most

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from assay.core import foreign, hashes
-from assay.core.errors import DataError, nearest, nearest_beside
+from assay.core.errors import DataError, ModelError, nearest, nearest_beside
 from assay.core.heavy import torch
 from assay.core.spec import canonical_json
 from assay.dictionaries import published
@@ -21,6 +21,7 @@ from assay.dictionaries.formats import sites
 from assay.dictionaries.formats.format import known, read_with
 from assay.dictionaries.formats.opening import load
 from assay.lab.store import PARAMS, Store, Stored
+from assay.subjects.folder import find as find_model
 
 GENERIC = ("ae", "params", "sae", "sae_weights", "cfg")
 
@@ -190,12 +191,21 @@ def _run(stored: Stored) -> Source:
             "corpus"
         ):  # experiments train on the train part, and measure on the others
             origin = {
-                "trained_on": {**stored.inputs, "part": "train", "prepend_bos": False},
+                "trained_on": {**stored.inputs, "part": "train", **_opening(stored)},
                 **origin,
             }
         return replace(dictionary, origin=origin)
 
     return Source(name, digest, read)
+
+
+def _opening(stored: Stored) -> dict[str, bool]:
+    """Whether its harvests began with BOS: as the family of its model has it."""
+    subject = json.loads(stored.spec_json).get("subject")
+    try:
+        return {"prepend_bos": bool(subject) and bool(find_model(subject).opening)}
+    except ModelError:  # it is not here, so nobody can tell
+        return {}
 
 
 def _stored(folder: Path, store: Store) -> Stored:

@@ -118,10 +118,11 @@ def window_labels(
         if document_labels is None:
             continue
         for w in np.flatnonzero(windows.document == document):
-            part = slice(int(windows.offset[w]), int(windows.offset[w]) + shape[1])
-            known[w] = True
+            start = int(windows.offset[w])
+            first = max(0, -start)  # before the text stands what a model's text begins with
+            known[w, first:] = True
             for name, values in document_labels.items():
-                labels[name][w] = values[part]
+                labels[name][w, first:] = values[start + first : start + shape[1]]
     return labels, known
 
 

@@ -20,7 +20,7 @@ from assay.core.spec import Spec
 from assay.data import corpus as corpora
 from assay.data.names import model_in_words, text_in_words
 from assay.dictionaries.dictionary import Dictionary
-from assay.evaluation import leakage, sources
+from assay.evaluation import file_statements, leakage, sources
 from assay.evaluation.plans import CONTEXT
 from assay.evaluation.setting import Setting
 from assay.evaluation.sources import Source
@@ -461,9 +461,8 @@ def _of_trained(part: Part, place: Where) -> Windows:
     usual ones. Raises: DataError."""
     setting = place.setting
     chosen, _ = leakage.choose(part.label, _trained_on(part), place.corpus, setting.part)
-    return Windows(
-        chosen, setting.context or min(CONTEXT, most_tokens(place.folder)), bool(setting.bos)
-    )
+    bos, _ = file_statements.choose_bos(setting.bos, {}, place.folder)
+    return Windows(chosen, setting.context or min(CONTEXT, most_tokens(place.folder)), bos)
 
 
 def _trained_on(part: Part) -> Mapping[str, Any] | None:
@@ -472,7 +471,7 @@ def _trained_on(part: Part) -> Mapping[str, Any] | None:
     assert part.trains is not None
     experiment = part.trains.of
     read = experiment.inputs(part.trains.specs("default")[0]) if experiment.inputs else {}
-    return {**read, "part": "train", "prepend_bos": False} if read.get("corpus") else None
+    return {**read, "part": "train"} if read.get("corpus") else None
 
 
 def _of_runs(part: Part, trained: Trained) -> list[Source]:

@@ -204,7 +204,11 @@ def _of_dictionaries(entries: Sequence[Measured]) -> list[Missing]:
             "write fields = { context = 128 }",
             "what each dictionary's file says, else 128",
         ),
-        ("bos", "write fields = { bos = false }", "what each dictionary's file says, else none"),
+        (
+            "bos",
+            "write fields = { bos = false }",
+            "what each dictionary's file says, else as its model's family has it",
+        ),
     )
     return [
         Missing(f"dictionary: {name}", how, default)

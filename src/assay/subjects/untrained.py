@@ -49,11 +49,13 @@ def redrawn(model: Pretrained, seed: int = 0) -> Pretrained:
     For what is measured once and needs no folder. Nothing on disk changes.
     """
     draw, spread = torch.Generator().manual_seed(seed), model.model.config.initializer_range
+    # in some families a norm multiplies by 1 + its weight
+    one = 1 - round(float((model.gain - model.final_norm.weight.float()).mean()))
     for name, weight in model.model.named_parameters():
         if weight.ndim == 2:
             weight.data.copy_(torch.empty(weight.shape).normal_(0, spread, generator=draw))
         else:
-            weight.data.fill_(0 if name.endswith("bias") else 1)
+            weight.data.fill_(0 if name.endswith("bias") else one)
     return model
 
 
@@ -63,6 +65,8 @@ def _build(folder: ModelFolder, blocks: int, seed: int, path: Path) -> None:
 
     config: Any = transformers.AutoConfig.from_pretrained(folder.path, local_files_only=True)
     config.num_hidden_layers = blocks
+    if kinds := getattr(config, "layer_types", None):
+        config.layer_types = kinds[:blocks]
     with torch.random.fork_rng(
         devices=[]
     ):  # transformers draws from the global stream, which is put back

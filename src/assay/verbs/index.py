@@ -21,7 +21,8 @@ class Reading:
     context: int | None = None
     """Tokens in a window, a BOS included; 128 where the file does not say."""
     bos: bool | None = None
-    """Whether each window starts with the model's BOS token; not where the file does not say."""
+    """Whether each window starts with the model's BOS token; where the file does not say, in
+    the families that need one."""
     skip_first: int = 1
     """Positions at the start of each window that do not count."""
     outlier: float = 6.0

@@ -23,11 +23,7 @@ from assay.dictionaries.measuring.metrics import ce_recovered, kl_recovered
 from assay.dictionaries.measuring.splice import Passage
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
-from assay.subjects.subject import Trace
-
-_ROWS, _CACHED = 256, 32
-"""Rows of logits made at a time, a good size for the product (50 MB of 50,000 logits in float32,
-and twice that of the clean run's); and compared at a time, so that they stay in a cache."""
+from assay.subjects.subject import ROWS, Trace, cached_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,8 +152,8 @@ def compare(
     """Cross-entropy of the clean run and of each other, and KL(clean ‖ other), in nats, at every
     prediction of a next token.
 
-    Logits are held for a few rows at a time and one run beside the clean one, whose probabilities
-    are worked out once."""
+    Logits are held for a few rows at a time and one run beside the clean one, whose
+    log-probabilities are worked out once."""
     assert clean.final is not None and clean.head is not None
     finals = [_predicting(trace) for trace in (clean, *variants)]
     target = clean.tokens[:, 1:].flatten()
@@ -165,13 +161,13 @@ def compare(
     kl = torch.zeros(len(variants), len(target), dtype=torch.float64, device=target.device)
     with torch.no_grad():
         logits = _Logits(clean.head)
-        for a in range(0, len(target), _ROWS):
-            rows = slice(a, a + _ROWS)
-            known = [*_known(logits(finals[0][rows]))]  # worked out once, for all runs beside it
+        for a in range(0, len(target), ROWS):
+            rows = slice(a, a + ROWS)
+            known = [*_log_probs(logits(finals[0][rows]))]  # worked out once, for all runs
             ce[0, rows] = torch.cat(
                 [
                     _surprise(log_p, t)
-                    for (log_p, _), t in zip(known, target[rows].split(_CACHED), strict=True)
+                    for log_p, t in zip(known, target[rows].split(len(known[0])), strict=True)
                 ]
             )
             for v, final in enumerate(finals[1:]):
@@ -208,26 +204,24 @@ def nats(
     target: Int[torch.Tensor, "t"],
 ) -> tuple[Float[torch.Tensor, "t"], Float[torch.Tensor, "t"]]:
     """Cross-entropy of `other` and KL(true ‖ other) of each row of logits."""
-    return _against(_known(true), other, target)
+    return _against(_log_probs(true), other, target)
 
 
-def _known(logits: Float[torch.Tensor, "t v"]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Log-probabilities and probabilities, a few rows at a time."""
-    for z in logits.split(_CACHED):
-        log_p = z.float().log_softmax(-1)
-        yield log_p, log_p.exp()
+def _log_probs(logits: Float[torch.Tensor, "t v"]) -> Iterator[Float[torch.Tensor, "few v"]]:
+    """Log-probabilities, a few rows at a time."""
+    for z in logits.split(cached_rows(logits.shape[1])):
+        yield z.float().log_softmax(-1)
 
 
 def _against(
-    known: Iterable[tuple[torch.Tensor, torch.Tensor]],
+    known: Iterable[torch.Tensor],
     other: Float[torch.Tensor, "t v"],
     target: Int[torch.Tensor, "t"],
 ) -> tuple[Float[torch.Tensor, "t"], Float[torch.Tensor, "t"]]:
-    ce, kl = [], []
-    for (log_p, p), y, t in zip(known, other.split(_CACHED), target.split(_CACHED), strict=True):
-        log_q = y.float().log_softmax(-1)
+    ce, kl, few = [], [], cached_rows(other.shape[1])
+    for log_p, log_q, t in zip(known, _log_probs(other), target.split(few), strict=True):
         ce.append(_surprise(log_q, t))
-        kl.append(torch.linalg.vecdot(p, log_p - log_q).double())
+        kl.append(torch.linalg.vecdot(log_p.exp(), log_p - log_q).double())
     return torch.cat(ce), torch.cat(kl)
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from assay.core import Cost, Joint, PerRun, Spec, probes
 from assay.core.bench import Bench
+from assay.core.errors import SpecError
 from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
@@ -93,6 +94,14 @@ class PathSplit(Spec):
     """Firings of each document and half that are taken out for real; 0: none."""
     directions: Annotated[int, Ge(1)] = 24
     """Principal directions of each block's update, of a model on disk."""
+
+    def check(self) -> None:
+        if self.subject not in NAMED and self.taken_out:  # or tiny models would bear its name
+            raise SpecError(
+                "features are taken out of tiny and planted models alone: PathSplit.subject must "
+                f"be one of {', '.join(NAMED)}, got {self.subject!r}; of a model on disk, "
+                "taken_out is 0"
+            )
 
     @property
     def models(self) -> str:

@@ -96,6 +96,11 @@ class WhichTarget(Spec):
     def check(self) -> None:
         if unknown := [c for c in self.cells if c not in CELLS]:
             raise SpecError(f"WhichTarget.cells names {unknown[0]!r}; cells: {', '.join(CELLS)}")
+        if self.subject != "tiny" and self.cells:  # or tiny models would be trained in its name
+            raise SpecError(
+                "dictionaries are trained on tiny models alone: WhichTarget.subject must be tiny, "
+                f"got {self.subject!r}; of a model on disk, cells is empty"
+            )
 
     @property
     def models(self) -> str:

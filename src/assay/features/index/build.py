@@ -24,6 +24,8 @@ WIDTH = 2048
 """Features in a block."""
 FIRINGS = 8_000_000
 """Firings in a block, about, so that memory does not grow with the text."""
+LOGITS = 128 * 49_152
+"""Logits of features that are made at once; ranks and histograms take several times as much."""
 TABLES = ("features", "contexts", "logits", "neighbours", "feature_tokens")
 
 
@@ -207,13 +209,14 @@ def _trimmed(listed: Mapping[str, np.ndarray]) -> dict[str, tables.Values]:
     }
 
 
-def _logits(directions: Directions, first: int, end: int, size: int = 128) -> tuple[Arrays, Arrays]:
+def _logits(directions: Directions, first: int, end: int) -> tuple[Arrays, Arrays]:
     """Rows of `logits`, and the column `logit_histogram`; nothing where the dictionary does not
     write to the residual stream."""
     chunks: list[Arrays] = []
     spread: list[np.ndarray] = []
     if directions.unembedding is not None:
         count = min(RANKS, directions.unembedding.shape[1])
+        size = max(1, min(128, LOGITS // directions.unembedding.shape[1]))
         for a in range(first, end, size):
             b = min(a + size, end)
             logits = effects.direct_logits(directions.decoder[a:b], directions.unembedding, None)
