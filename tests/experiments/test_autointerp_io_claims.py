@@ -58,10 +58,15 @@ PER_PLANT = {
 LEVELS = PER_FEATURE | PER_PAIR | PER_PLANT
 """In a world where every claim holds."""
 FOUND = {"found_in_context": 1.0, "found_on_token": 0.0, "found_on_context": 0.0}
-IN_PART = {"detection_in": 0.62, "simulation_in": 0.45}
-"""Where a part of the dictionary has not learned."""
-NOTHING = IN_PART | {"given_next": 0.52, "likely_own": 0.50, "auroc_both": 0.79, "follow_own": 0.50}
-"""Where the model has learned nothing."""
+NOTHING = {
+    "detection_in": 0.62,
+    "simulation_in": 0.45,
+    "given_next": 0.52,
+    "likely_own": 0.50,
+    "auroc_both": 0.79,
+    "follow_own": 0.50,
+}
+"""Where the model, or a part of the dictionary, has learned nothing."""
 FURTHER = {"again", "detection_out", "detection_both", *PER_PLANT}
 """What only main measures."""
 
@@ -72,7 +77,7 @@ class World:
 
     levels: dict = field(default_factory=lambda: LEVELS)
     other: dict = field(
-        default_factory=lambda: {**dict.fromkeys(FROZEN, IN_PART), "untrained": NOTHING, "half": {}}
+        default_factory=lambda: {**dict.fromkeys((*FROZEN, "untrained"), NOTHING), "half": {}}
     )
     """What differs in other arms."""
     count: float = 15.0
@@ -170,15 +175,19 @@ CASES = {
         WORLD.but(detection_in=0.62),
         {"directions": WORLD.but(direction=0.75), "untrained": PASSES["untrained"]},
     ),
-    "Scores are not empty": (WORLD.but(shuffled=0.60), {"own-rules": WORLD.but(detection_in=0.50)}),
+    "Scores are not empty": (
+        WORLD.but(detection_in=0.55),  # rules of their own that tell little, and are found to
+        WORLD.but(shuffled=0.60),
+        {"own-rules": WORLD.but(detection_in=0.50)},
+    ),
 }
 
 
 @pytest.mark.parametrize(
     ("begins", "changed"),
-    [("Outputs tell", {"given_next": 0.61}), (NEURONS, {"detection_in": 0.67})],
+    [("Outputs tell", {"given_next": 0.78}), (NEURONS, {"detection_in": 0.97})],
 )
-def test_half_the_training_must_not_change_it(begins, changed):
+def test_a_lead_that_goes_away_with_training_decides_nothing(begins, changed):
     assert (
         judge(claim_of(experiment, begins), WORLD.where("half", **changed).arms()).verdict.reason
         == "gate converged"

@@ -84,6 +84,8 @@ class World:
             credited[penalty == 0] = self.free.get(arm, FREE)
         astray, noise = np.full(len(runs), (ASTRAY | self.astray)[arm]), 0.02
         fvu = 0.5 * penalty**2 + 1e-9
+        if arm in ("shuffled", "untrained"):  # which reconstruct nothing
+            fvu = fvu * 0 + 2.0
         active, cost = np.array([0.5, 0.5]), 0.7
         if arm in KNOWN:
             noise, fvu = 0.0, 0 * fvu
@@ -132,6 +134,7 @@ CASES = {
         },
     ),
     "Paid for one by one": (
+        World(credited={"rewritten": 0.2}),  # rewritten in part, which is found
         World(credited={"summed-faithful": 0.5, "summed-faithful-half": 0.5}),
         {
             "from-faithful": World(credited={"from-faithful": 0.0}),

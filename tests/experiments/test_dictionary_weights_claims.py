@@ -125,6 +125,9 @@ class World:
 
 
 WORLD = World()
+AT_RANDOM = ("frozen-decoder", "soft-frozen", "start", "rotated", "rotated-again", "random")
+SPARSE = WORLD.but(*AT_RANDOM, "permuted", row_k90=7.0, use_k90=8.0)
+"""Where rows are dense only if they are learned, and columns only if these are."""
 
 
 def without(**changed) -> World:
@@ -132,9 +135,11 @@ def without(**changed) -> World:
     return WORLD.but("main", "half", **changed)
 
 
-# claim → (the world without the effect, {control: a world in which it passes too})
+# claim → ([a world where it holds,] the world without the effect, {control: a world in which it
+# passes too})
 CASES = {
     "Features are dense": (
+        SPARSE,
         without(row_k90=7.0),
         {name: WORLD.but(name, row_k90=60.0) for name in ("shuffled", "identity")},
     ),
@@ -150,10 +155,12 @@ CASES = {
         {name: WORLD.but(name, row_kurtosis=2.0) for name in ("soft-frozen", "untrained", "start")},
     ),
     "Read by neuron": (
+        WORLD.but("planted", column_gini=0.84),
         without(column_gini=0.63),
         {"planted": WORLD.but("planted", column_gini_permuted=0.99)},
     ),
     "One neuron needs": (
+        SPARSE,
         without(use_k90=8.0),
         {name: WORLD.but(name, use_k90=90.0) for name in ("shuffled", "identity", "planted")},
     ),

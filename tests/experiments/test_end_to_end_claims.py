@@ -38,8 +38,8 @@ LEVELS = {
     "local-long": LOCAL,
     "local-double": LOCAL | {"increase": 0.2, "off": 0.05},
     "local-double-half": LOCAL | {"increase": 0.2, "off": 0.05},
-    "frozen-decoder": WHOLE | {"increase": 0.5},
-    "frozen-encoder": WHOLE | {"increase": 0.6},
+    "frozen-decoder": LOCAL | {"increase": 0.5, "off": 0.17},
+    "frozen-encoder": LOCAL | {"increase": 0.6, "off": 0.17},
 }
 
 
@@ -140,9 +140,9 @@ CASES = {
 
 
 def test_numbers_that_still_move_decide_nothing():
-    verdict = judge(
-        claim_of(experiment, "End to end costs less"), WORLD.but("half", increase=0.3).arms()
-    ).verdict
+    """What it costs rises while it is trained, and would rise beyond the threshold."""
+    world = WORLD.but("main", increase=0.15).but("half", increase=0.05)
+    verdict = judge(claim_of(experiment, "End to end costs less"), world.arms()).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
 

@@ -137,7 +137,7 @@ EXACT = [e for e in experiment.claims if isinstance(e, Exact)]
 def test_what_half_a_training_gives_otherwise_decides_nothing():
     class Halved(World):
         def measures(self, arm, stream):
-            other = but("scatter", main=2.0) if arm == "main-half" else WORLD
+            other = but("scatter", main=0.0 if arm == "main-half" else 0.15)
             return other.measures(arm, stream)
 
     verdict = judge(claim_of(experiment, "On trained autoencoders"), Halved().arms()).verdict

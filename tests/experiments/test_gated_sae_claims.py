@@ -130,6 +130,7 @@ REPAIR_AHEAD = {"wide-rescaled": 0.180, "wide-half-rescaled": 0.195, "broad-wide
 # which it passes too})
 CASES = {
     "Gated is unbiased": (
+        WORLD.but(gamma={"relu": 0.97}),  # shrunk by hardly more than the margin, and found to be
         WORLD.but(gamma={"main": 0.95, "half": 0.95}),
         {"no-aux": WORLD.but(gamma={"no-aux": 0.995}), "relu": WORLD.but(gamma={"relu": 0.995})},
     ),

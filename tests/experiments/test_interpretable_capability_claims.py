@@ -58,7 +58,7 @@ FLAT = [0.4] * 5
 LEVELS = {
     "main": MAIN,
     "half": MAIN,
-    "outputs-only": {**MAIN, "J": FLAT},
+    "outputs-only": {**MAIN, "single": [0.45, 0.5, 0.5, 0.5, 0.5], "J": FLAT},
     "exchanged": {**MAIN, "C": [-0.5] * 5, "single": [-1.0] * 5, "J": FLAT},
     "planted-valley": {
         **MAIN,
@@ -153,12 +153,19 @@ def dipped(**levels: list) -> dict:
     }
 
 
+SLOW = [0.5, 0.9, 1.1, 1.3, 1.38]
+"""Capability that grows by hardly more than the margin at last, which is found."""
+HIDDEN = [0.4, 0.22, 0.18, 0.15, 0.13]
+"""Shares of which a growing capability is explained no further."""
+EVERYWHERE = [0.4, 0.72, 0.88, 1.04, 1.2]
+"""The same share of a growing capability."""
 CASES = {
     "By circuits of 32 nodes, interpretable capability has a valley": (
         but(single=RISING),
         dipped(single=[0.2, 0.37, 0.2, 0.37, 0.3]),
     ),
     "By circuits of 32 nodes, it stops increasing": (
+        but(C=SLOW),
         but(single=RISING),
         dipped(single=[0.2, 0.37, 0.2, 0.37, 0.1]),
     ),
@@ -167,10 +174,17 @@ CASES = {
         dipped(J=[1.0, 1.0, 0.3, 1.0, 1.0]),
     ),
     "By rules for neurons, it stops increasing": (
+        World({"main": {"C": SLOW, "mixes": HIDDEN}, "outputs-only": {"J": HIDDEN}}),
         but(J=[0.9, 0.8, 0.75, 0.72, 0.7]),
         dipped(J=[1.0, 1.0, 1.0, 1.0, 0.3]),
     ),
     "The share of capability": (
+        World(
+            {
+                "main": {"lot": EVERYWHERE, "again": EVERYWHERE},
+                "outputs-only": {"single": EVERYWHERE},
+            }
+        ),
         but(single=MAIN["C"]),
         {"planted-rise": but("planted-rise", single=[0.2, 0.3, 0.3, 0.3, 0.3])},
     ),
@@ -195,6 +209,7 @@ CASES = {
     ),
     "It matters which nodes": (but(lot=[0.5] * 5), {"lot-again": but(again=[0.45] * 5)}),
     "Both definitions": (
+        but("outputs-only", single=MAIN["single"]),
         but(J=[0.4, 0.2, 0.9, 0.2, 0.9]),
         {"all-explained": but(single=[0.45, 0.81, 0.94, 1.1, 1.28], J=[0.9, 0.9, 0.7, 0.7, 0.7])},
     ),

@@ -173,7 +173,7 @@ def test_the_rate_is_chosen_by_other_sequences_than_those_that_are_judged():
 def test_a_value_that_still_moves_at_half_length_is_not_converged():
     verdict = judge(
         claim_of(experiment, "One block recalls"),
-        World(error={"main": 0.2, "half": 0.6}, high={"half": 0.7}).arms(),
+        World(error={"main": 0.35, "half": 0.1}).arms(),
     ).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 
