@@ -337,7 +337,7 @@ def test_a_reworded_claim_does_not_call_what_is_stored_in_question(own, capsys):
             'learned = { flat = "encoder" }\nfields =',
             "line 7 column 11: experiment[1].learned: expected a list, got a text",
         ),
-        ('control = ["flat"]', 'control = ["flat"]\nviolation = ["flut"]', "no arm 'flut'"),
+        ('control = ["flat"]', 'control = ["flat"]\nviolations = ["flut"]', "no arm 'flut'"),
         ('control = ["flat"]', 'control = ["flat"]\nbeats = -1', "beats is by how much controls"),
     ],
 )
@@ -351,7 +351,7 @@ def test_mistakes_that_toml_invites_are_told_with_what_would_be_right(own, right
 
 LEARNED = PART + 'learned = { flat = ["encoder"], "width=3/flat" = ["decoder"] }\n'
 ROLES = """credits = "decoder"
-violation = ["flat"]
+violations = ["flat"]
 empty = 85
 beats = 0.5
 fixed = ["2 widths"]

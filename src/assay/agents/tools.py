@@ -119,15 +119,7 @@ class Claim(BaseModel):
     also: dict[Name, Line] = Field(
         {},
         description=(
-            'Other arms that may satisfy it too: "same method: why" or "rival: why"; none in which '
-            "a credited part was not learned."
-        ),
-    )
-    credits: Names = Field(
-        [],
-        description=(
-            "The parts whose learning it credits, as arms name them; an arm that lacks one and "
-            "satisfies it makes it unspecific. Every part where none is named."
+            "Other arms that may satisfy it too, and why; any other that does makes it unspecific."
         ),
     )
     planted: Names = Field([], description="Arms with a planted effect, for which it must hold.")

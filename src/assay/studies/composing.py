@@ -193,7 +193,7 @@ def _by_arm(text: Text, owned: Sequence[dictionaries.Part]) -> Text:
             holds=renamed(c.holds, label, "main"),
             control=tuple(map(rename_arm, c.control)),
             planted=tuple(map(rename_arm, c.planted)),
-            violation=tuple(map(rename_arm, c.violation)),
+            violations=tuple(map(rename_arm, c.violations)),
             near={rename_arm(k): v for k, v in c.near.items()},
             also={rename_arm(k): v for k, v in c.also.items()},
         )
@@ -325,8 +325,8 @@ def _claim(
 def _refuse_unlearned(
     text: Text, i: int, made: Claim, arms: Mapping[str, Arm], labels: Mapping[str, str]
 ) -> None:
-    """Raises: ExperimentError for a credited part that no arm names, or an excuse or a planted
-    effect in which a credited part was not learned."""
+    """Refuse a credited part that no arm names, and an excuse or a planted effect in which one was
+    not learned. Raises: ExperimentError."""
     parts = sorted({part for arm in arms.values() for part in arm.learned or ()})
     for part in made.credits:
         if parts and part not in parts:
@@ -360,7 +360,7 @@ def _collect_arms(
         "near": claim_entry.near,
         "also": claim_entry.also,
         "planted": claim_entry.planted,
-        "violation": claim_entry.violation,
+        "violations": claim_entry.violations,
     }
     for key, names in arms_by_key.items():
         for name in names:

@@ -73,13 +73,13 @@ class Part:
     @property
     def learned(self) -> tuple[str, ...] | None:
         """The parts that training learned, as `Arm.learned`: what the study says, else those of the
-        arm that trains it; directions drawn at random have a decoder that is fitted."""
+        arm that trains it; of random directions the model's and the decoder, which is fitted."""
         if self.said.learned is not None:
             return self.said.learned
-        trained = self.trains.learned if self.trains else None
+        trained, fitted = self.trains.learned if self.trains else None, ("model", "decoder")
         if self.said.baseline != "random":
             return trained
-        return ("decoder",) if trained is None else tuple({"decoder"} & set(trained))
+        return fitted if trained is None else tuple(part for part in fitted if part in trained)
 
     def spec(
         self, seed: int = 0, parent: Spec | None = None, *, smoke: bool = False

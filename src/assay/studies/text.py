@@ -85,8 +85,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     fields: Mapping[str, Plain] = {}
     """Other options of `assay evaluate`, such as tokens = 20000."""
     learned: tuple[str, ...] | None = None
-    """The parts that training learned, such as ["encoder"] where the decoder is frozen, [] for
-    none; not named: all, or those of the arm that trains it; of random directions the decoder."""
+    """The parts of it that were learned, where that is not all of them."""
 
 
 class Literature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -113,16 +112,16 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Other arms that may satisfy it as well: "same method: why" or "rival: why"."""
     planted: tuple[str, ...] = ()
     """Arms with a planted effect, for which it must hold."""
+    violations: tuple[str, ...] = ()
+    """Arms with a planted violation, which must be found."""
     credits: str | tuple[str, ...] = ()
-    """The parts that it credits, of those that arms say were learned; none named: all."""
+    """The parts whose learning it credits; none named: all."""
     beats: float = 0.0
-    """By how much controls must be beaten."""
+    """By how much each control must be beaten."""
     empty: float | None = None
     """The value where there is nothing to be found, if that is not 0."""
-    violation: tuple[str, ...] = ()
-    """Arms with a planted violation, which must be found to be one."""
     fixed: tuple[str, ...] = ()
-    """What the sentence speaks of and no unit resamples, such as ["14 kinds"]."""
+    """What it speaks of and does not resample, such as "14 kinds"."""
     units: tuple[str, ...] = ()
     """What is generalised over; where none is named, those that `units` finds."""
     where: Mapping[str, Plain] = {}
