@@ -22,7 +22,7 @@ def study(seeds="0:6", steps=30, claim=True, name="./own.py", more=""):
     text = "Narrow ones find their subspace better"
     holds = 'main.angle - "width=3/main".angle < -1'
     control = ["flat"]
-    also = { "width=3/flat" = "nothing to find" }
+    also = { "width=3/flat" = "rival: nothing to find" }
     threshold = "plan: a degree"
     """
     text = f"""

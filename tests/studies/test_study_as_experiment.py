@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from assay.cli.main import main
+from assay.core.claims import role
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
 from assay.lab.executors import Inline
@@ -28,7 +29,7 @@ CLAIM = """
 text = "Narrow ones find their subspace better"
 holds = 'main.angle - "width=3/main".angle < -1'
 control = ["flat"]
-also = { "width=3/flat" = "nothing to find" }
+also = { "width=3/flat" = "rival: nothing to find" }
 threshold = "plan: a degree"
 """
 
@@ -321,6 +322,23 @@ def test_a_reworded_claim_does_not_call_what_is_stored_in_question(own, capsys):
             'control = ["width=3/main"]',
             "line 12 column 11: width=3/main stands in the condition",
         ),
+        (
+            "fields =",
+            'learned = { "width=3/flat" = [] }\nfields =',
+            "line 14 column 8: in width=3/flat not all was learned that the claim credits, every",
+        ),
+        (
+            "fields =",
+            "learned = { flut = [] }\nfields =",
+            "line 7 column 11: the study has no arm 'flut' of an experiment; did you mean flat?",
+        ),
+        (
+            "fields =",
+            'learned = { flat = "encoder" }\nfields =',
+            "line 7 column 11: experiment[1].learned: expected a list, got a text",
+        ),
+        ('control = ["flat"]', 'control = ["flat"]\nviolations = ["flut"]', "no arm 'flut'"),
+        ('control = ["flat"]', 'control = ["flat"]\nbeats = -1', "beats is by how much controls"),
     ],
 )
 def test_mistakes_that_toml_invites_are_told_with_what_would_be_right(own, right, wrong, told):
@@ -329,6 +347,34 @@ def test_mistakes_that_toml_invites_are_told_with_what_would_be_right(own, right
         catalogue.find(str(path))
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+LEARNED = PART + 'learned = { flat = ["encoder"], "width=3/flat" = ["decoder"] }\n'
+ROLES = """credits = "decoder"
+violations = ["flat"]
+empty = 85
+beats = 0.5
+fixed = ["2 widths"]
+"""
+
+
+def test_a_study_says_what_was_learned_and_what_is_credited(own):
+    """An arm that lacks what is credited is no excuse; one that has it may be."""
+    study = catalogue.find(str(write(own, HEAD + LEARNED + CLAIM + ROLES)))
+    (claim,) = study.claims
+    told = (claim.credits, claim.violations, claim.empty, claim.beats, claim.fixed)
+    assert told == (("decoder",), ("flat",), 85.0, 0.5, ("2 widths",))
+    learned = {name: arm.learned for name, arm in study.arms.items() if arm.learned is not None}
+    assert learned == {"flat": ("encoder",), "width=3/flat": ("decoder",)}
+    assert [name for name, parts in learned.items() if claim.lacks(parts)] == ["flat"]
+    assert role(claim.also["width=3/flat"]) == "rival"
+    for credited, said in (
+        ("encoder", "in width=3/flat not all was learned that the claim credits, encoder"),
+        ("encodr", "no arm says that 'encodr' was learned; did you mean encoder"),
+    ):
+        wrong = ROLES.replace('"decoder"', f'"{credited}"')
+        with pytest.raises(ExperimentError, match=f"asks.toml line .*: {said}"):
+            catalogue.find(str(write(own, HEAD + LEARNED + CLAIM + wrong)))
 
 
 def test_what_exceeds_its_budget_is_not_begun(own, capsys):

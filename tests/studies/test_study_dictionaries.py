@@ -173,6 +173,9 @@ def test_baselines_stand_beside_as_controls(folder):
     assert l0["rescaled"] <= l0["main"] + 1e-9
     assert fvu["rescaled"] < fvu["main"] and fvu["pca"] < 1
     assert set(result.judged[0].controls) == {"pca", "random", "rescaled"}
+    # Only the decoder of random directions is fitted; nothing else is said to lack a part.
+    learned = {a: d.attrs["learned"] for a, d in result.arms.items() if "learned" in d.attrs}
+    assert {a: tuple(parts) for a, parts in learned.items()} == {"random": ("model", "decoder")}
 
 
 def test_principal_components_are_those_of_the_windows_that_are_not_measured(folder):

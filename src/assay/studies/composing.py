@@ -79,6 +79,12 @@ def composed(text: Text) -> Experiment:
     arms = packing.together(borrowed, first["default"]) | settled.arms(
         lambda specs: specs == first["smoke"]
     )
+    for i, part in enumerate(text.study.experiment):
+        for name in (n for n in part.learned if n not in borrowed):
+            raise ExperimentError(
+                f"{text.at('experiment', i, 'learned')}: the study has no arm {name!r} of an "
+                f"experiment; {nearest(name, borrowed)}"
+            )
     text = _by_arm(text, owned)
     conditions = [_condition(text, i) for i in range(len(text.study.claim))]
     measured_by_arm = {
@@ -167,7 +173,8 @@ def _trains(study_sides: Sequence[Side], seeds: Sequence[int]) -> dict[str, Trai
                 )
                 return side.of.specs_of(arm, chosen)
 
-            trains_by_arm[side.named(arm)] = Trains(side.named(arm), side.of, specs)
+            learned = side.part.learned.get(side.named(arm), side.of.arms[arm].learned)
+            trains_by_arm[side.named(arm)] = Trains(side.named(arm), side.of, specs, learned)
     return trains_by_arm
 
 
@@ -186,6 +193,7 @@ def _by_arm(text: Text, owned: Sequence[dictionaries.Part]) -> Text:
             holds=renamed(c.holds, label, "main"),
             control=tuple(map(rename_arm, c.control)),
             planted=tuple(map(rename_arm, c.planted)),
+            violations=tuple(map(rename_arm, c.violations)),
             near={rename_arm(k): v for k, v in c.near.items()},
             also={rename_arm(k): v for k, v in c.also.items()},
         )
@@ -307,9 +315,33 @@ def _claim(
             except ClaimError as e:
                 raise ExperimentError(f"{text.at('claim', i, 'holds')}: {e}") from None
     try:
-        return claim(msgspec.structs.replace(claim_entry, units=units), main_arm, read)
+        made = claim(msgspec.structs.replace(claim_entry, units=units), main_arm, read)
     except ClaimError as e:
         raise ExperimentError(f"{text.at('claim', i)}: {e}") from None
+    _refuse_unlearned(text, i, made, arms, labels)
+    return made
+
+
+def _refuse_unlearned(
+    text: Text, i: int, made: Claim, arms: Mapping[str, Arm], labels: Mapping[str, str]
+) -> None:
+    """Refuse a credited part that no arm names, and an excuse or a planted effect in which one was
+    not learned. Raises: ExperimentError."""
+    parts = sorted({part for arm in arms.values() for part in arm.learned or ()})
+    for part in made.credits:
+        if parts and part not in parts:
+            raise ExperimentError(
+                f"{text.at('claim', i, 'credits')}: no arm says that {part!r} was learned; "
+                f"{nearest(part, parts)}"
+            )
+    for key, names in (("also", made.also), ("planted", made.must_hold)):
+        for name in (n for n in names if made.lacks(arms[n].learned)):
+            credited = " and ".join(made.credits) or "every part"
+            raise ExperimentError(
+                f"{text.at('claim', i, key)}: in {labels.get(name, name)} not all was learned that "
+                f"the claim credits, {credited}; leave it out, or say in credits what the claim is "
+                "about"
+            )
 
 
 def _collect_arms(
@@ -328,6 +360,7 @@ def _collect_arms(
         "near": claim_entry.near,
         "also": claim_entry.also,
         "planted": claim_entry.planted,
+        "violations": claim_entry.violations,
     }
     for key, names in arms_by_key.items():
         for name in names:

@@ -48,6 +48,8 @@ class Trains:
     of: Experiment
     specs: Callable[[str], tuple[Spec, ...]]
     """Those of a preset."""
+    learned: tuple[str, ...] | None = None
+    """What was learned in the arm, as `Arm.learned`."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,17 @@ class Part:
     setting: Setting
     located: str
     """Where its model lies."""
+
+    @property
+    def learned(self) -> tuple[str, ...] | None:
+        """The parts that training learned, as `Arm.learned`: what the study says, else those of the
+        arm that trains it; of random directions the model's and the decoder, which is fitted."""
+        if self.said.learned is not None:
+            return self.said.learned
+        trained, fitted = self.trains.learned if self.trains else None, ("model", "decoder")
+        if self.said.baseline != "random":
+            return trained
+        return fitted if trained is None else tuple(part for part in fitted if part in trained)
 
     def spec(
         self, seed: int = 0, parent: Spec | None = None, *, smoke: bool = False
@@ -301,6 +314,7 @@ class Settled:
                 specs=_specs(part, smoke),
                 measure=self._measure(part),
                 note=part.told,
+                learned=part.learned,
             )
         return arms
 

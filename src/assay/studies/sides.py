@@ -238,6 +238,7 @@ def arms_of(side: Side, first: Side) -> dict[str, Arm]:
             changes["after"] = side.named(arm.after)
         elif arm.train is not None and side is not first:
             changes["specs"] = _specs_of(side, name, first)
+        changes["learned"] = side.part.learned.get(side.named(name), arm.learned)
         arms[side.named(name)] = dataclasses.replace(arm, **changes)
     return arms
 

@@ -150,13 +150,14 @@ experiment = Experiment(
                 arm.angle
             ),  # one number per seed; the seeds are what is resampled
             high=10,
+            empty=85,  # of a random subspace: what comes out where there is nothing to be found
             unit="degrees",
             must_fail=("flat",),
             near={
                 "flat": "training that finds some subspace, whatever the data"
             },  # the strongest other explanation
-            # also={"arm": "why it may satisfy the claim too"},  # any other arm that does makes the
-            # claim unspecific
+            # also={"arm": "rival: why it may satisfy the claim too"},  # or "same method: why"; one
+            # with learned=(), in which nothing was learned, makes the claim unspecific if it does
             gates=(
                 converged("loss"),
             ),  # undertraining refutes nothing: without convergence the verdict is undecided
