@@ -186,6 +186,7 @@ def _by_arm(text: Text, owned: Sequence[dictionaries.Part]) -> Text:
             holds=renamed(c.holds, label, "main"),
             control=tuple(map(rename_arm, c.control)),
             planted=tuple(map(rename_arm, c.planted)),
+            violations=tuple(map(rename_arm, c.violations)),
             near={rename_arm(k): v for k, v in c.near.items()},
             also={rename_arm(k): v for k, v in c.also.items()},
         )
@@ -328,6 +329,7 @@ def _collect_arms(
         "near": claim_entry.near,
         "also": claim_entry.also,
         "planted": claim_entry.planted,
+        "violations": claim_entry.violations,
     }
     for key, names in arms_by_key.items():
         for name in names:

@@ -301,6 +301,7 @@ class Settled:
                 specs=_specs(part, smoke),
                 measure=self._measure(part),
                 note=part.told,
+                learned=() if part.said.baseline == "random" else part.said.learned,
             )
         return arms
 

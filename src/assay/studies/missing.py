@@ -159,7 +159,9 @@ def _unnamed(text: Text) -> list[Missing]:
     """The arms of experiments that run though no claim names them: what they would show is asked,
     and costs their runs."""
     mentions = [
-        s for c in text.study.claim for s in (c.holds, *c.control, *c.near, *c.also, *c.planted)
+        s
+        for c in text.study.claim
+        for s in (c.holds, *c.control, *c.near, *c.also, *c.planted, *c.violations)
     ]
     assumptions = []
     for i, part in enumerate(text.study.experiment):

@@ -81,6 +81,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     site_out: str = ""
     fields: Mapping[str, Plain] = {}
     """Other options of `assay evaluate`, such as tokens = 20000."""
+    learned: tuple[str, ...] | None = None
+    """The parts of it that were learned, where that is not all of them."""
 
 
 class Literature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -104,9 +106,19 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     near: Mapping[str, str] = {}
     """Which controls stand for the strongest other explanations, and what these would explain."""
     also: Mapping[str, str] = {}
-    """Other arms that may satisfy it as well, and why."""
+    """Other arms that may satisfy it as well: "same method: why" or "rival: why"."""
     planted: tuple[str, ...] = ()
     """Arms with a planted effect, for which it must hold."""
+    violations: tuple[str, ...] = ()
+    """Arms with a planted violation, which must be found."""
+    credits: str | tuple[str, ...] = ()
+    """The parts whose learning it credits; none named: all."""
+    beats: float = 0.0
+    """By how much each control must be beaten."""
+    empty: float | None = None
+    """The value where there is nothing to be found, if that is not 0."""
+    fixed: tuple[str, ...] = ()
+    """What it speaks of and does not resample, such as "14 kinds"."""
     units: tuple[str, ...] = ()
     """What is generalised over; where none is named, those that `units` finds."""
     where: Mapping[str, Plain] = {}
