@@ -20,7 +20,7 @@ from assay.core.heavy import scipy, xr
 from assay.core.intervals import DRAWS, Interval, interval
 from assay.core.memo import of_all
 from assay.core.outlying_units import warning
-from assay.core.power import beyond, control_level, edges, placed, strict
+from assay.core.power import FEWEST, beyond, control_level, edges, placed, strict
 from assay.core.reading import LEARNED, Levels, Others, Table, plural, run_unit, tabulate
 from assay.core.reasons import BESIDE, BLIND, IDENTICAL, STRADDLES, TIES
 from assay.core.scales import ESTIMAND, rescale, unscale
@@ -28,8 +28,6 @@ from assay.core.stats import mean
 
 USUAL = 0.95
 """The level of an interval that is looked at once."""
-FEWEST = 6
-"""Units of every factor that a verdict needs: five of five alike has p = 1/32."""
 FEWEST_ALONE = 20
 """Units that a claim needs when no trained run is resampled: it then speaks about these runs
 only."""

@@ -24,6 +24,8 @@ from assay.core.intervals import Interval, freedom, student_limits
 from assay.core.rng import normal
 from assay.core.scales import rescale, unscale
 
+FEWEST = 6
+"""Units of every factor that a verdict needs: five of five alike has p = 1/32."""
 CHANCE = 0.8
 """Of deciding a claim, which experiments are asked to have."""
 NOTHING = (math.nan, math.nan)
@@ -179,6 +181,16 @@ def enough(
         middle = (low + high) // 2
         low, high = (low, middle) if decided(middle) else (middle, high)
     return high
+
+
+def decidable(claim: Claim, n: int) -> bool:
+    """Tell whether any outcome of n units of one factor could decide a claim."""
+    if n < FEWEST:
+        return False
+    if claim.bounds is None or len(claim.units) == 2:
+        return True
+    low, high, _ = _between(claim.bounds, n, sum(claim.bounds) / 2, 0.95)
+    return bool(np.logical_or(*placed(claim, low, high)).any())
 
 
 def half_width(claim: Claim, i: Interval, level: float = 0.95) -> float:

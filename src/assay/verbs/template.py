@@ -155,8 +155,8 @@ experiment = Experiment(
             near={
                 "flat": "training that finds some subspace, whatever the data"
             },  # the strongest other explanation
-            # also={"arm": "why it may satisfy the claim too"},  # any other arm that does makes the
-            # claim unspecific
+            empty=85,  # degrees of a random subspace: what comes of nothing lies outside of it
+            # also={"arm": "rival: why it may satisfy the claim too"},  # or "same method: why"
             gates=(
                 converged("loss"),
             ),  # undertraining refutes nothing: without convergence the verdict is undecided
