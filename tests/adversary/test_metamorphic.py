@@ -41,6 +41,7 @@ class Case:
     units: tuple
     also: tuple = ()
     controls: tuple = ()
+    unlearned: tuple = ()
 
     @property
     def claim(self):
@@ -55,6 +56,7 @@ class Case:
             unit=list(self.units),
             control=controls,
             also=list(self.also),
+            unlearned=list(self.unlearned),
         )
 
 
@@ -242,17 +244,17 @@ def check(seed):
     assert with_copy(case, "again", "again-2").judged().verdict.outcome == was.verdict.outcome, (
         "nobody named the copy, which does as it did"
     )
-    method = with_copy(case, "gated", "gated-2").judged()
-    if was.verdict.outcome == "holds" or was.verdict.reason.startswith(
-        "control again undecided"
-    ):  # which comes after other arms
-        assert method.verdict.outcome == "unspecific" and "gated-2" in method.verdict.reason, (
-            "another arm satisfies it too"
+    for named in ({}, {"also": ("gated-2",)}):  # an arm that does as the method, named or not
+        twice = replace(with_copy(case, "gated", "gated-2"), **named).judged()
+        assert (twice.verdict.outcome, twice.verdict.reason) == (
+            was.verdict.outcome,
+            was.verdict.reason,
         )
-        allowed = replace(with_copy(case, "gated", "gated-2"), also=("gated-2",)).judged()
-        assert allowed.verdict.outcome == was.verdict.outcome and "gated-2" in allowed.also
-    else:
-        assert method.verdict.outcome == was.verdict.outcome
+        assert was.verdict.outcome != "holds" or "gated-2" in twice.also
+    idle = replace(with_copy(case, "gated", "gated-2"), unlearned=("gated-2",)).judged()
+    null = case.kind == "one arm" and case.low < 0 < case.high
+    if was.verdict.outcome == "holds" and not null:
+        assert idle.verdict.outcome == "unspecific" and "gated-2" in idle.verdict.reason
     nulls = with_nulls(case, rng).judged()
     assert not set(nulls.also) - set(was.also) and len(nulls.asked) == len(was.asked) + 3
     same(was, nulls, rel=1e-12)

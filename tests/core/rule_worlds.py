@@ -48,15 +48,14 @@ def limits(x: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
         if n > 1:  # leaving out level l moves the mean by off_l / (n − 1)
             variance.append((off**2).sum(1) / (n * (n - 1)))
             third += ((n - 1) / n) ** 1.5 * (off**3).sum(1) / (n - 1) ** 3
-    nu, total = a - 1, np.maximum(variance[0], 1e-300)  # where all are alike nothing is decided
+    nu, total = a - 1, variance[0]
     if b > 1:
         cells = x.reshape(len(x), -1).var(1, ddof=1) / (a * b)
         total = np.maximum(sum(variance) - cells, np.maximum(*variance))
-        total = np.maximum(total, 1e-300)
         parts = variance[0] ** 2 / (a - 1) + variance[1] ** 2 / (b - 1)
-        nu = np.where(parts > 0, total**2 / np.maximum(parts, 1e-300), min(a, b) - 1)
+        nu = total**2 / np.maximum(parts, 1e-300) + (min(a, b) - 1) * (parts == 0)
     t, error = stats.t.ppf((1 + level) / 2, nu), np.sqrt(total)
-    c = third / total**1.5
+    c = third / np.maximum(total, 1e-200) ** 1.5  # 0 where all are alike
 
     def h(q):
         flat = np.abs(c) < 1e-6

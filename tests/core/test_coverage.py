@@ -79,4 +79,4 @@ def test_units_of_a_rare_kind_are_covered_as_often_as_they_were_drawn_and_then_n
 
 
 def test_cells_taken_as_independent_units_cover_far_too_little():
-    assert simulate(next(cells_as_units()), 150, draws=1_000).bootstrap < 0.7
+    assert simulate(next(cells_as_units()), 150).hull < 0.7

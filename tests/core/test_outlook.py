@@ -2,6 +2,7 @@
 decides a claim."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -188,3 +189,20 @@ def test_places():
         (False, True),
         (False, False),
     ]
+
+
+@pytest.mark.parametrize(("n", "found"), [(8, 0.931), (6, 0.775)])
+def test_the_power_of_a_plan_is_that_of_the_simulated_rule(n, found):
+    """docs/coverage.md has these shares for twice the margin and a control without effect, as found
+    with tables of new units; here their spread is known from one table."""
+    q, _ = np.linalg.qr(np.c_[np.ones(n), np.random.default_rng(0).normal(size=(n, 3))])
+    method, control, base = 0.02 * math.sqrt(n - 1) * q[:, 1:].T  # uncorrelated, of spread .02
+
+    def arm(x):
+        return xr.Dataset({"x": ("run", x)}, coords={"seed": ("run", np.arange(n))})
+
+    arms = {"main": arm(0.1 + method - base), "none": arm(control - base)}
+    c = claim(low=0.05, must_fail=("none",), value=lambda arm, arms: arm.x)
+    ahead = outlook(c, arms)
+    assert ahead.power(n) == pytest.approx(found, abs=0.03)
+    assert ahead.power(2 * n) > 0.97 and ahead.power(5) == 0

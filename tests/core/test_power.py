@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pytest
 import xarray as xr
-from scipy.stats import binom
+from scipy.stats import binom, binomtest
 
 from assay.core.claims import Claim
 from assay.core.intervals import interval
 from assay.core.judging import judge
-from assay.core.power import detectable
+from assay.core.power import decidable, detectable
 from assay.core.stats import mean
 from assay.report import tables
 
@@ -180,3 +180,13 @@ def test_both_sides_of_a_symmetric_range_are_alike():
         claim(low=-2.0, high=2.0), {"main": arm(spread(8, 3, 1)), "none": arm(spread(8, 20, 1, 1))}
     ).verdict
     assert v.detectable[0] == pytest.approx(-v.detectable[1])
+
+
+def test_what_no_outcome_of_so_many_units_could_decide():
+    """Clopper and Pearson's limits of six binary units: none of seven outcomes lies within .4 to .6
+    or outside of it; with twenty, none right says that it is less."""
+    band = claim(low=0.4, high=0.6, bounds=(0, 1))
+    assert not decidable(claim(), 5) and decidable(claim(), 6)
+    limits = [binomtest(k, 6).proportion_ci() for k in range(7)]
+    assert all(c.low < 0.6 and c.high > 0.4 for c in limits)
+    assert not decidable(band, 6) and decidable(band, 20)

@@ -21,6 +21,13 @@ RECORDS = sorted((Path(__file__).parents[2] / "records").glob("*.json"))
         ("control drawn undecided", "control drawn is undecided"),
         ("too few units: 5 of 6 seeds", "too few units: 5 of 6 seeds"),
         ("control drawn satisfies it too", "control drawn satisfies it too"),
+        ("control drawn not beaten", "control drawn is not beaten"),
+        ("violation drawn not found", "the planted violation drawn is not found"),
+        (
+            "drawn satisfies it too, unlearned",
+            "drawn satisfies it too, where what is credited was not learned",
+        ),
+        ("blind", "blind: no violation of at most twice the threshold was shown to be found"),
     ],
 )
 def test_a_reason_in_words(reason: str, words: str) -> None:

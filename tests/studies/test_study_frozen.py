@@ -138,3 +138,13 @@ def test_what_cannot_be_frozen_is_refused_in_one_line(
     assert told in refused(capsys, "preregister", name, "--root", "s", *words)
     if "--sign" in words:  # the refusal comes before anything is frozen
         assert not Path("asks.prereg.json").exists()
+
+
+def test_what_no_data_could_decide_is_frozen_only_if_it_is_asked_for(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own / "asks.toml").write_text(STUDY.replace("1000000:1000012", "1000000:1000005"))
+    line = refused(capsys, *FREEZE)
+    assert "no data could decide" in line and "which has 5 seeds" in line
+    assert "--anyway" in line and not Path("asks.prereg.json").exists()
+    assert main([*FREEZE, "--anyway"]) == 0

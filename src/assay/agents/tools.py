@@ -119,8 +119,26 @@ class Claim(BaseModel):
     also: dict[Name, Line] = Field(
         {},
         description=(
-            "Other arms that may satisfy it too, and why; any other that does makes it unspecific."
+            "Other arms that may satisfy it too: 'same method: why' or 'rival: why'. They are "
+            "counted beside the verdict."
         ),
+    )
+    violations: Names = Field(
+        [],
+        description=(
+            "Where little or nothing is claimed: arms with a planted violation of at most twice "
+            "the threshold, which must be found."
+        ),
+    )
+    credits: Names = Field(
+        [],
+        description=(
+            "The parts whose learning it credits, such as decoder; an arm that lacks one and "
+            "satisfies the claim makes it unspecific."
+        ),
+    )
+    empty: float | None = Field(
+        None, description="The value where there is nothing: 0.5 for an AUROC; 0 by default."
     )
     planted: Names = Field([], description="Arms with a planted effect, for which it must hold.")
     units: Names = Field(

@@ -106,6 +106,7 @@ def preregister(
     *,
     looks: str | None = None,
     sign: Path | None = None,
+    anyway: Annotated[bool, Bare] = False,
     choice: Choice = DEFAULT,
     place: Anywhere = ANYWHERE,
 ) -> int:
@@ -121,6 +122,8 @@ def preregister(
     sign
         A signature of your own of what was frozen, made with ssh-keygen or gpg: kept by its hash,
         and never read.
+    anyway
+        Also what no data could decide, such as a claim with five seeds.
 
     Examples
     --------
@@ -130,7 +133,7 @@ def preregister(
 
     with printing.aside():
         experiment, preset = choice.of(name)
-        registration = frozen(place.lab(), experiment, preset, looks, sign)
+        registration = frozen(place.lab(), experiment, preset, looks, sign, anyway=anyway)
     return printing.registered(registration, name, place)
 
 

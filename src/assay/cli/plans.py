@@ -11,7 +11,7 @@ from assay.cli.progress import lasting
 from assay.core import extras
 from assay.core.compute import Range
 from assay.core.experiment import ALL
-from assay.core.power import MOST
+from assay.core.power import CHANCE, MOST
 from assay.core.reading import plural
 from assay.lab.catalogue import entry
 from assay.lab.forecast import Prospect
@@ -156,7 +156,7 @@ def claims(experiment_plan: Planned) -> None:
         say(
             f"Half-widths are extrapolated from {experiment_plan.spread_from}, on the scale on "
             "which a "
-            "claim is judged; gates and controls apart."
+            "claim is judged; gates apart."
         )
 
 
@@ -169,8 +169,17 @@ def outlined(c: Prospect) -> str:
     sample_size = f" at {c.units:,} {plural(c.factor, c.units)}" if c.units is not None else ""
     return (
         f"half-width {number(c.half_width)}{sample_size}, {number(c.distance)} to its bound: "
-        f"{c.expected}; {need}"
+        f"{c.expected}{powered(c.power)}; {need}"
     ) + (f"; {c.warning}" if c.warning else "")
+
+
+def powered(power: float | None) -> str:
+    """Say in which share of such experiments a claim is decided, and whether that is too seldom; ""
+    where nothing is known."""
+    if power is None:
+        return ""
+    words = f", decided in {power:.0%} of such experiments, controls included"
+    return words if power >= CHANCE else f"{words}: underpowered as planned"
 
 
 def describe_costs(experiment_plan: Planned) -> list[str]:

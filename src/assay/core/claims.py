@@ -18,7 +18,7 @@ import numpy as np
 from assay.core.display import Shown
 from assay.core.errors import ClaimError, nearest
 from assay.core.heavy import xr
-from assay.core.reasons import explain_reason
+from assay.core.reasons import explain_reason, too_in_words
 from assay.core.result_schema import ToldVerdict
 from assay.core.scales import Scale, rescale
 from assay.core.schema import to_json
@@ -688,19 +688,6 @@ class Judged(Shown):
             "points": [_number(x) for x in v.points],
             **({"contrast": v.contrast.to_json()} if v.contrast else {}),
         }
-
-
-def too_in_words(n: int) -> str:
-    """Say how many other arms satisfy a claim that holds; "" for none.
-
-    Args:
-        n: other arms, planted effects not counted.
-    Example:
-        >>> from assay.core.claims import too_in_words
-        >>> too_in_words(1), too_in_words(3)
-        ('1 arm too', '3 arms too')
-    """
-    return f"{n} arm{'s' * (n > 1)} too" if n else ""
 
 
 def claims_key(statements: Sequence[Claim | Exact | Finding]) -> str:

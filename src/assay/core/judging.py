@@ -20,7 +20,7 @@ from assay.core.heavy import scipy, xr
 from assay.core.intervals import DRAWS, Interval, interval
 from assay.core.memo import of_all
 from assay.core.outlying_units import warning
-from assay.core.power import edges, log_of, placed
+from assay.core.power import FEWEST, beyond, control_level, edges, placed, strict
 from assay.core.reading import LEARNED, Levels, Others, Table, plural, run_unit, tabulate
 from assay.core.reasons import BESIDE, BLIND, IDENTICAL, STRADDLES, TIES
 from assay.core.scales import ESTIMAND, rescale, unscale
@@ -28,8 +28,6 @@ from assay.core.stats import mean
 
 USUAL = 0.95
 """The level of an interval that is looked at once."""
-FEWEST = 6
-"""Units of every factor that a verdict needs: five of five alike has p = 1/32."""
 FEWEST_ALONE = 20
 """Units that a claim needs when no trained run is resampled: it then speaks about these runs
 only."""
@@ -97,20 +95,6 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     )
 
 
-def control_level(level: float) -> float:
-    """Give the level of a control's own interval: 80 % where the claim's is 95 %.
-
-    Args:
-        level: of the claim's interval.
-    Formula: 1 - 4 (1 - level), so that an earlier, stricter look is stricter with controls, too.
-    Example:
-        >>> from assay.core.judging import control_level
-        >>> round(control_level(0.95), 12)
-        0.8
-    """
-    return max(0.0, 1 - 4 * (1 - level))
-
-
 def _as_control(claim: Claim, own: _Stand, control: _Stand, level: float) -> _Stand:
     """The verdict on a control as such: it fails where its own interval, at the level of controls,
     lies outside of the range to hold, and the method lies beyond it on the range's side."""
@@ -125,37 +109,24 @@ def _as_control(claim: Claim, own: _Stand, control: _Stand, level: float) -> _St
     at_level = control_level(level)
     low, high = _limits(i, at_level)
     outcome, reason, price = "fails", "", None
-    if not placed(_strict(claim), low, high)[1]:
+    if not placed(strict(claim), low, high)[1]:
         i_at = replace(i, low=low, high=high)
         outcome, reason = "undecided", STRADDLES
-        price = prices.to_decide(_strict(claim), i_at, at_level)
+        price = prices.to_decide(strict(claim), i_at, at_level)
     elif own.verdict.outcome == "holds" and between and not _beaten(claim, own, i, between):
         outcome, reason = "undecided", BESIDE
-        price = prices.to_decide(_beyond(claim, i), between.interval, level)
+        price = prices.to_decide(beyond(claim, i), between.interval, level)
     v = replace(v, outcome=outcome, reason=reason, price=price)
     return _Stand(v, i, table, between)
 
 
-def _strict(claim: Claim) -> Claim:
-    """The claim, failing wherever it does not hold: what others than the method are held to."""
-    return replace(claim, fail_low=None, fail_high=None)
-
-
-def _beyond(claim: Claim, control: Interval) -> Claim:
-    """The claim that the method lies beyond a control: above one that lies below the range to hold,
-    below one that lies above."""
-    above = control.estimate < edges(claim)[0][0]
-    low, high = (claim.beats, math.inf) if above else (-math.inf, -claim.beats)
-    return replace(_strict(claim), low=low, high=high, scale="plain", bounds=None)
-
-
 def _beaten(claim: Claim, own: _Stand, control: Interval, between: Between) -> bool:
-    beyond, i, ours = _beyond(claim, control), between.interval, own.interval
-    if beyond.low < i.low and i.high < beyond.high and i.undefined <= UNDEFINED:
+    target, i, ours = beyond(claim, control), between.interval, own.interval
+    if target.low < i.low and i.high < target.high and i.undefined <= UNDEFINED:
         return True
     # Exact limits that do not meet need no contrast, which units on two bounds make too wide.
     low, high = ours.low - control.high, ours.high - control.low
-    apart = high < beyond.high if math.isinf(beyond.low) else low > beyond.low
+    apart = high < target.high if math.isinf(target.low) else low > target.low
     return apart and None not in (ours.bounds, control.bounds)
 
 
@@ -170,25 +141,15 @@ def _power(
         return {}
 
     # Undecided for another reason than width, an arm would be so again with any number of units.
-    fixed, beside = 1.0, []
-    for v, k, _, between in controls.values():
-        if not _judged(v):
-            return {"controls_chance": 0.0, "detectable_alone": power.detectable(claim, i, level)}
-        fixed *= power.chance(_strict(claim), k, k.estimate, control_level(level))[1]
-        if between and math.isfinite(between.interval.variance):
-            to = log_of if between.is_log else float
-            decided = power.chances(_beyond(claim, k), between.interval, level)
-            beside.append((decided, between.interval.estimate - to(i.estimate), to))
-    for v, k, *_ in planted.values():
-        fixed *= power.chance(claim, k, k.estimate, level)[0] if _judged(v) else 0.0
-
-    def rest(truth: float) -> float:
-        return fixed * math.prod(decided(to(truth) + off)[0] for decided, off, to in beside)
-
+    alone = power.detectable(claim, i, level)
+    if not all(_judged(stand.verdict) for stand in (*controls.values(), *planted.values())):
+        return {"controls_chance": 0.0, "detectable_alone": alone}
+    found = math.prod(power.chance(claim, k, k.estimate, level)[0] for _, k, *_ in planted.values())
+    beaten = power.beaten(claim, i, [(k, b) for _, k, _, b in controls.values()], level)
     return {
-        "detectable": power.detectable(claim, i, level, rest),
-        "detectable_alone": power.detectable(claim, i, level),
-        "controls_chance": rest(i.estimate),
+        "detectable": power.detectable(claim, i, level, lambda truth: found * beaten(truth)),
+        "detectable_alone": alone,
+        "controls_chance": found * beaten(i.estimate),
     }
 
 
@@ -211,12 +172,28 @@ def standing(
     """Tell where a claim's own arm stands on the scale of judging, runs that diverged left out: an
     interval, the range to hold and the range to fail; without draws, so that whether the statistic
     is defined in them stays open."""
+    return _alone(claim, arms, level)[0], *edges(claim)
+
+
+def controls_of(
+    claim: Claim, arms: Arms, level: float = USUAL
+) -> tuple[tuple[Interval, Between], ...]:
+    """Tell where each control stands, and how far the method lies from it, without draws."""
+    _, ours = _alone(claim, arms, level)
+    found = []
+    for name in claim.must_fail:
+        i, theirs = _alone(claim.about(name), arms, level)
+        found.append((i, contrast(claim, ours, theirs, level)))
+    return tuple(found)
+
+
+def _alone(claim: Claim, arms: Arms, level: float) -> tuple[Interval, Table]:
     arm_reader = Others(arms, claim.of, claim.where)
     _read(claim, claim.of, arm_reader)
     if bad := arm_reader.diverged(run_unit(claim.units, arm_reader)):
         arm_reader = Others(arms, claim.of, claim.where, without=bad)
     data = _scaled(claim, claim.of, _read(claim, claim.of, arm_reader))
-    return _interval(claim, data, level, draws=1), *edges(claim)
+    return _interval(claim, data, level, draws=1), data
 
 
 def _judge_arm(
@@ -457,7 +434,7 @@ def _judged(v: Verdict) -> bool:
 
 
 def _outside(claim: Claim, i: Interval) -> bool:
-    return bool(placed(_strict(claim), i.low, i.high)[1])
+    return bool(placed(strict(claim), i.low, i.high)[1])
 
 
 def _read(claim: Claim, name: str, arm_reader: Others) -> Table:

@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from assay.core.claims import Claim, Outcome
+from assay.core.contrasts import Between
 from assay.core.errors import DataError
 from assay.core.heavy import scipy, xr
 from assay.core.intervals import Interval, freedom
-from assay.core.judging import FEWEST, standing
-from assay.core.power import CHANCE, chance, edges, enough, half_width, placed, with_units
+from assay.core.judging import FEWEST, controls_of, standing
+from assay.core.power import CHANCE, beaten, chance, edges, enough, half_width, placed, with_units
 from assay.core.reading import plural
 
 
@@ -89,6 +90,8 @@ class Outlook:
     """Its standard errors count, with the units that there are."""
     factor: str
     """The unit that is bought."""
+    controls: tuple[tuple[Interval, Between], ...] = ()
+    """Where controls stand, and how far the method lies from each."""
 
     @property
     def units(self) -> int:
@@ -124,6 +127,20 @@ class Outlook:
             self.claim, with_units(self.interval, self._k, units), self.interval.estimate
         )
         return "holds" if chances[0] >= CHANCE else "fails" if chances[1] >= CHANCE else "undecided"
+
+    def power(self, units: int) -> float:
+        """Compute in which share of experiments with so many units the claim is decided, controls
+        included, if the estimates are the truth."""
+        if units < FEWEST:
+            return 0.0
+
+        def more(i: Interval) -> Interval:
+            return with_units(i, self._k, units) if min(i.n, default=0) > 1 else i
+
+        i = more(self.interval)
+        holds, fails = chance(self.claim, i, i.estimate)
+        rivals = [(more(k), b._replace(interval=more(b.interval))) for k, b in self.controls]
+        return fails + holds * beaten(self.claim, i, rivals, 0.95)(i.estimate)
 
     def fewest(self) -> int | None:
         """Compute the fewest units with which 80 % of experiments are decided; None where no number
@@ -172,4 +189,6 @@ def outlook(claim: Claim, arms: Mapping[str, xr.Dataset], factor: str = "seed") 
     if factor not in claim.units:
         return None
     i, *_ = standing(claim, arms)
-    return Outlook(claim, i, factor) if min(i.n) > 1 and math.isfinite(i.variance) else None
+    if not (min(i.n) > 1 and math.isfinite(i.variance)):
+        return None
+    return Outlook(claim, i, factor, controls_of(claim, arms))

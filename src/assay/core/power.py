@@ -8,7 +8,7 @@ one of their two bounds, where the law is known and the interval is widest."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -18,11 +18,14 @@ from jaxtyping import Float
 
 from assay.core.bounded import Bounds
 from assay.core.claims import Claim
+from assay.core.contrasts import Between
 from assay.core.heavy import scipy
 from assay.core.intervals import Interval, freedom, student_limits
 from assay.core.rng import normal
 from assay.core.scales import rescale, unscale
 
+FEWEST = 6
+"""Units of every factor that a verdict needs: five of five alike has p = 1/32."""
 CHANCE = 0.8
 """Of deciding a claim, which experiments are asked to have."""
 NOTHING = (math.nan, math.nan)
@@ -58,6 +61,49 @@ def placed(claim: Claim, low: Any, high: Any) -> tuple[Any, Any]:
     """
     (hold_low, hold_high), (fail_low, fail_high) = edges(claim)
     return (hold_low <= low) & (high <= hold_high), (high < fail_low) | (low > fail_high)
+
+
+def control_level(level: float) -> float:
+    """Give the level of a control's own interval: 80 % where the claim's is 95 %.
+
+    Args:
+        level: of the claim's interval.
+    Formula: 1 - 4 (1 - level), so that an earlier, stricter look is stricter with controls, too.
+    Example:
+        >>> from assay.core.power import control_level
+        >>> round(control_level(0.95), 12)
+        0.8
+    """
+    return max(0.0, 1 - 4 * (1 - level))
+
+
+def strict(claim: Claim) -> Claim:
+    """The claim, failing wherever it does not hold: what others than the method are held to."""
+    return replace(claim, fail_low=None, fail_high=None)
+
+
+def beyond(claim: Claim, control: Interval) -> Claim:
+    """The claim that the method lies beyond a control: above one that lies below the range to hold,
+    below one that lies above."""
+    above = control.estimate < edges(claim)[0][0]
+    low, high = (claim.beats, math.inf) if above else (-math.inf, -claim.beats)
+    return replace(strict(claim), low=low, high=high, scale="plain", bounds=None)
+
+
+def beaten(
+    claim: Claim, i: Interval, controls: Sequence[tuple[Interval, Between | None]], level: float
+) -> Callable[[float], float]:
+    """Compute the chance that every control is beaten in such an experiment, as a function of the
+    method's true value on the scale of judging; `controls` are where each stands, and how far the
+    method lies from it."""
+    outside, beside = 1.0, []
+    for k, between in controls:
+        outside *= chance(strict(claim), k, k.estimate, control_level(level))[1]
+        if between is not None and math.isfinite(between.interval.variance):
+            to = log_of if between.is_log else float
+            decided = chances(beyond(claim, k), between.interval, level)
+            beside.append((decided, between.interval.estimate - to(i.estimate), to))
+    return lambda truth: outside * math.prod(of(to(truth) + off)[0] for of, off, to in beside)
 
 
 def chance(claim: Claim, i: Interval, truth: float, level: float = 0.95) -> tuple[float, float]:
@@ -135,6 +181,16 @@ def enough(
         middle = (low + high) // 2
         low, high = (low, middle) if decided(middle) else (middle, high)
     return high
+
+
+def decidable(claim: Claim, n: int) -> bool:
+    """Tell whether any outcome of n units of one factor could decide a claim."""
+    if n < FEWEST:
+        return False
+    if claim.bounds is None or len(claim.units) == 2:
+        return True
+    low, high, _ = _between(claim.bounds, n, sum(claim.bounds) / 2, 0.95)
+    return bool(np.logical_or(*placed(claim, low, high)).any())
 
 
 def half_width(claim: Claim, i: Interval, level: float = 0.95) -> float:

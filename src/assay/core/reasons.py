@@ -56,6 +56,19 @@ def explain_reason(reason: str) -> str:
     return reason
 
 
+def too_in_words(n: int) -> str:
+    """Say how many other arms satisfy a claim that holds; "" for none.
+
+    Args:
+        n: other arms, planted effects not counted.
+    Example:
+        >>> from assay.core.reasons import too_in_words
+        >>> too_in_words(1), too_in_words(3)
+        ('1 arm too', '3 arms too')
+    """
+    return f"{n} arm{'s' * (n > 1)} too" if n else ""
+
+
 def remedy(price: str) -> tuple[str, str]:
     """Split a price into what decides the claim, in words, and the command that does it, without
     `assay`; "" where there is none.

@@ -4,7 +4,7 @@ reads JSON gets these."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, TypedDict
 
 
 class ToldPrice(TypedDict):
@@ -35,13 +35,18 @@ class ToldNumbers(TypedDict):
     high: float
 
 
-class ToldOther(ToldNumbers):
+class _Lacking(TypedDict, total=False):
+    """Absent in verdicts of the rule's first edition."""
+
+    lacks: bool
+    """Whether a credited part was not learned there."""
+
+
+class ToldOther(ToldNumbers, _Lacking):
     """An arm that satisfies the claim as well, and why it may; null where nobody said so
     beforehand."""
 
     reason: str | None
-    lacks: NotRequired[bool]
-    """Whether a credited part was not learned there; absent in verdicts of the first edition."""
 
 
 class ToldContrast(ToldNumbers):
@@ -50,7 +55,13 @@ class ToldContrast(ToldNumbers):
     shared: int
 
 
-class ToldArm(ToldNumbers):
+class _Contrasted(TypedDict, total=False):
+    """Of controls, and absent in verdicts of the rule's first edition."""
+
+    contrast: ToldContrast
+
+
+class ToldArm(ToldNumbers, _Contrasted):
     """What the numbers of one arm say about a claim."""
 
     text: str
@@ -87,18 +98,21 @@ class ToldArm(ToldNumbers):
     warning: str
     gates: Mapping[str, bool]
     points: list[float]
-    contrast: NotRequired[ToldContrast]
 
 
-class ToldVerdict(ToldArm):
+class _Edited(TypedDict, total=False):
+    """Absent in verdicts of the rule's first edition, or where no violation is planted."""
+
+    edition: int
+    violations: Mapping[str, ToldArm]
+
+
+class ToldVerdict(ToldArm, _Edited):
     """A claim's verdict: the method's numbers, and those of its controls, planted effects and every
     other arm that was asked."""
 
-    edition: NotRequired[int]
-    """Of the rule; absent in verdicts of the first."""
     controls: Mapping[str, ToldArm]
     planted: Mapping[str, ToldArm]
-    violations: NotRequired[Mapping[str, ToldArm]]
     also: Mapping[str, ToldOther]
     asked: list[str]
     notes: list[str]

@@ -77,7 +77,7 @@ def schema(annotation: Any) -> dict[str, Any]:
         return {
             "type": "object",
             "properties": properties,
-            "required": list(properties),
+            "required": [k for k in properties if k in annotation.__required_keys__],
             "additionalProperties": False,
         }
     if hasattr(annotation, "to_json"):

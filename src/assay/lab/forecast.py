@@ -48,6 +48,9 @@ class Prospect:
     expected: str = "unknown"
     """holds, fails, undecided or unknown, if the estimate stays where it is; gates and controls
     apart."""
+    power: float | None = None
+    """In which share of such experiments it is decided, controls included, if the estimates are the
+    truth."""
     fewest: int | None = None
     """The fewest units that are expected to decide."""
     seconds: Range | None = None
@@ -409,4 +412,5 @@ def _extrapolate(prospect: Prospect, claim_outlook: Outlook, seeds: int, known: 
         units=units,
         half_width=claim_outlook.half_width(units),
         expected=claim_outlook.outcome(units),
+        power=claim_outlook.power(units),
     )

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.core import reasons
-from assay.core.claims import too_in_words
 from assay.core.plain import plain_all
 
 if TYPE_CHECKING:
@@ -389,7 +388,7 @@ def why(entry: JSON) -> str:
             f"{entry.get('outcome', 'undecided')}: {reasons.explain_reason(entry['reason'])}"
         )
     elif entry.get("outcome") == "holds" and entry.get("edition", 1) > 1 and entry.get("also"):
-        parts.append(too_in_words(len(entry["also"])))
+        parts.append(reasons.too_in_words(len(entry["also"])))
     if entry.get("price"):
         parts.append(margin(entry) or _remedy(entry)[0])
     agree = entry.get("reason") in (reasons.TIES, reasons.IDENTICAL)

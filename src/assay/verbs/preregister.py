@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.core import foreign
+from assay.core import foreign, scopes
 from assay.core.claims import Claim
 from assay.core.errors import ExperimentError
 from assay.core.experiment import Experiment
+from assay.core.power import decidable
+from assay.core.reading import plural
 from assay.lab import ownership, registered
 from assay.lab.lab import Lab
 from assay.lab.origin import STUDIES
@@ -58,6 +60,7 @@ def preregister(
     sign: Path | None = None,
     *,
     here: bool = True,
+    anyway: bool = False,
 ) -> Registered:
     """Freeze what is to be judged, with looks after so many seeds such as "8,16"; keep a signature
     of the author's own.
@@ -65,8 +68,12 @@ def preregister(
     Without `here` nothing is written but in the store: what was submitted has no file of its
     author's beside which it could lie.
 
-    Raises: ExperimentError for looks that cannot be; StoreError where results may have been seen,
-    or something else was frozen."""
+    Raises: ExperimentError for looks that cannot be, or, unless `anyway`, for a claim that no data
+    could decide; StoreError where results may have been seen, or something else was frozen."""
+    if not anyway and (hopeless := undecidable(experiment, preset)):
+        raise ExperimentError(
+            f"no data could decide {hopeless[0]}; set more seeds, or freeze it so with --anyway"
+        )
     if sign is not None:
         foreign.read(
             sign, "a signature", registered.LARGEST
@@ -106,6 +113,21 @@ def preregister(
         files=tuple(p for p in places if p is not None and p.exists()),
         signature=signature,
     )
+
+
+def undecidable(experiment: Experiment, preset: Preset) -> list[str]:
+    """The claims that no data could decide, each with its units: fewer than a verdict needs, or so
+    few that even the exact interval of equal ones spans the threshold."""
+    told = []
+    for c in (c for c in experiment.sized(preset.specs).claims if isinstance(c, Claim)):
+        if experiment.arms[c.of].train is None:
+            continue
+        specs = [s for s in experiment.specs_of(c.of, preset.specs) if scopes.fits(s, c.where)]
+        for unit in (u for u in c.units if specs and hasattr(specs[0], u)):
+            n = len({getattr(s, unit) for s in specs})
+            if not decidable(c, n):
+                told.append(f"{c.text!r}, which has {n} {plural(unit, n)}")
+    return told
 
 
 def declared(registration: registered.Registration) -> tuple[Look, ...]:

@@ -94,7 +94,7 @@ VERBS: Mapping[str, Described] = MappingProxyType(
             "the verdict on a table of your own numbers",
             ("assay.core.table.judge",),
             ("assay.core.claims.Judged",),
-            2,
+            3,
         ),
         "list": Described(
             "every experiment, its recorded verdicts, and what is stored",
@@ -119,7 +119,7 @@ VERBS: Mapping[str, Described] = MappingProxyType(
             ),
             ("plan.plan", "plan.plan_catalogue", "assumptions.find_unsaid"),
             ("plan.Planned", "plan.PlannedCatalogue", "assumptions.Asked"),
-            4,
+            5,
         ),
         "preregister": Described(
             "what was frozen, its hash, and the looks",
@@ -143,7 +143,7 @@ VERBS: Mapping[str, Described] = MappingProxyType(
             ),
             ("verdicts.run", "series.series", "dry_run.dry_run"),
             ("assay.core.result_schema.ToldResult", "series.Series", "dry_run.DryRun"),
-            version=4,
+            version=5,
         ),
         "serve": Described(
             "where the explorer answers, or programs are; a new token",
@@ -154,7 +154,7 @@ VERBS: Mapping[str, Described] = MappingProxyType(
             "verdicts of what is stored",
             ("verdicts.show",),
             ("assay.core.result_schema.ToldResult",),
-            3,
+            4,
         ),
         "train-lm": Described(
             "small language models that were trained",
