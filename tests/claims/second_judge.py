@@ -384,6 +384,9 @@ def survives(claim, arms, field, found, decided):
     )
     change = full - half
     ends = [found.low + change, found.high + change]
+    if claim.distance:
+        inside = np.linspace(*ends, 10_001)
+        ends = [abs(inside).min(), abs(inside).max()]
     if found.between:
         ends = np.clip(ends, *found.between[2])
     return outcome(claim, *ends) == decided

@@ -332,7 +332,7 @@ def test_networks_that_did_not_train_or_start_well_decide_nothing(start):
 
 def test_sizes_that_still_move_decide_nothing_about_location():
     verdict = judge(
-        claim_of(experiment, "The theory puts"), replace(WORLD, moved=0.2).arms()
+        claim_of(experiment, "The theory puts"), replace(WORLD, moved=0.3).arms()
     ).verdict
     assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
 

@@ -242,6 +242,9 @@ class Claim:
     fixed: tuple[str, ...] = ()
     """What the sentence speaks of and no unit resamples, such as ("14 kinds",): verdicts are of
     these only."""
+    distance: bool = False
+    """Whether the value is a distance, such as |γ − 1|: one that training moves on below 0 comes
+    out on the other side."""
     bounds: tuple[float, float] | None = None
     """The least and the greatest number a unit can have, (0, 1) for shares: the mean then gets an
     exact interval."""
@@ -728,6 +731,7 @@ def statement_to_json(s: Claim | Exact | Finding) -> dict[str, Any]:
         for name in ("credits", "violations", "fixed"):
             entry |= {name: list(value)} if (value := getattr(s, name)) else {}
         entry |= {"beats": repr(float(s.beats))} if s.beats else {}
+        entry |= {"distance": True} if s.distance else {}
         entry |= {"empty": repr(float(s.empty))} if s.empty is not None else {}
     return entry
 

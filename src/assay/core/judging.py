@@ -633,9 +633,9 @@ def _place(claim: Claim, low: float, high: float) -> Outcome:
     return "holds" if inside else "fails" if outside else "undecided"
 
 
-def _outcome(claim: Claim, i: Interval, shift: float = 0.0) -> Outcome:
-    """Where the interval lies, moved by `shift`; between bounds it is not moved beyond them."""
-    low, high = i.low + shift, i.high + shift
+def _outcome(claim: Claim, i: Interval) -> Outcome:
+    """Where the interval lies, one that was moved beyond bounds as far as these."""
+    low, high = i.low, i.high
     if i.bounds is not None:
         # Only up to the bounds: the truth cannot lie beyond them.
         low, high = (min(max(x, i.bounds[0]), i.bounds[1]) for x in (low, high))
@@ -708,7 +708,11 @@ def _half_agrees(
     full = compute_estimate(Others(shared_arms, claim.of, claim.where, without=bad))
     half = compute_estimate(Others(arms, claim.of, claim.where, swap=claim.half, without=bad))
     # As much again as the second half of training moved the value: a run that still moves goes on.
-    return _outcome(claim, i, full - half) == outcome
+    moved = replace(i, low=i.low + full - half, high=i.high + full - half)
+    if claim.distance and moved.low < 0:
+        ends = abs(moved.low), abs(moved.high)
+        moved = replace(moved, low=0.0 if moved.high > 0 else min(ends), high=max(ends))
+    return _outcome(claim, moved) == outcome
 
 
 class _Selected(Mapping[str, "xr.Dataset"]):

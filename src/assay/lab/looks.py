@@ -24,7 +24,7 @@ from assay.lab.store import Store
 JUDGED = 1000
 """The first seed that is not a pilot's."""
 Frozen = Mapping[str, Any]
-_ROLES = ("also", "must_hold", "credits", "violations", "empty", "fixed", "beats")
+_ROLES = ("also", "must_hold", "credits", "violations", "empty", "fixed", "beats", "distance")
 """What the second edition of the rule had every claim say anew; thresholds, sides, units and
 controls stayed, so that is no change after a look at the first."""
 

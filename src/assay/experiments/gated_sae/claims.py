@@ -116,6 +116,7 @@ CLAIMS = (
         units=CROSSED,
         high=0.02,
         unit="largest |γ − 1|",
+        distance=True,
         must_fail=("no-aux", "relu"),
         near={
             "no-aux": (

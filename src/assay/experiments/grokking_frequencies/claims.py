@@ -279,6 +279,7 @@ CLAIMS = (
         statistic=furthest,
         high=0.15,
         empty=AGREE,
+        distance=True,
         unit="log ratio of sizes",
         must_fail=("shuffled",),
         near={"shuffled": "any order of the memorisers' costs gives a location"},

@@ -198,6 +198,7 @@ def _describe_claim(claim: Claim) -> Told:
         "violations": list(claim.violations),
         "may_hold": dict(claim.may_hold),
         "beats": claim.beats,
+        "distance": claim.distance,
         "empty": claim.empty,
         "natural": [_edge(x) for x in claim.natural] if claim.natural else None,
         "ratio": is_ratio(claim.statistic),

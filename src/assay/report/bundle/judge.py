@@ -336,9 +336,9 @@ def place(claim, low, high):
     return "fails" if high < fail_low or low > fail_high else "undecided"
 
 
-def outcome_of(claim, i, shift=0.0):
-    """What an interval says when it is moved by `shift`, between bounds not beyond them."""
-    low, high = i["low"] + shift, i["high"] + shift
+def outcome_of(claim, i):
+    """What an interval says, one that was moved beyond bounds as far as these."""
+    low, high = i["low"], i["high"]
     if i["bounds"]:
         low, high = (min(max(x, i["bounds"][0]), i["bounds"][1]) for x in (low, high))
     return place(claim, low, high)
@@ -558,7 +558,11 @@ def half_agrees(claim, i, outcome, level):
         interval_of(claim, scaled(claim, t["terms"]), t["function"], level, draws=False)["estimate"]
         for t in claim["half"]
     )
-    return outcome_of(claim, i, whole - half) == outcome
+    moved = dict(i, low=i["low"] + whole - half, high=i["high"] + whole - half)
+    if claim["distance"] and moved["low"] < 0:
+        ends = abs(moved["low"]), abs(moved["high"])
+        moved |= {"low": 0.0 if moved["high"] > 0 else min(ends), "high": max(ends)}
+    return outcome_of(claim, moved) == outcome
 
 
 # ---- the verdict on a claim ----------------------------------------------------------------------
