@@ -21,7 +21,7 @@ JUDGED = (
     bar.test_every_claim_is_complete,
     bar.test_every_claim_was_judged_on_enough_units_against_its_controls,
     bar.test_no_verdict_rests_on_an_interval_without_width,
-    bar.test_a_claim_that_other_arms_satisfy_is_unspecific_unless_it_names_them,
+    bar.test_a_claim_is_unspecific_where_a_control_passes_or_what_is_credited_was_not_learned,
     bar.test_skewed_units_are_judged_on_a_log_scale,
     bar.test_intervals_of_such_units_were_measured_to_contain_the_truth,
     bar.test_most_claims_get_an_answer_and_the_others_say_what_is_missing,
@@ -146,9 +146,20 @@ def figures(**changes):
             "have no width, so none had a chance",
         ),
         (
-            bar.test_a_claim_that_other_arms_satisfy_is_unspecific_unless_it_names_them,
+            bar.test_a_claim_is_unspecific_where_a_control_passes_or_what_is_credited_was_not_learned,
             {"record": verdict(also={"other": {"reason": None}})},
             "holds, and so does ['other']",
+        ),
+        (
+            bar.test_a_claim_is_unspecific_where_a_control_passes_or_what_is_credited_was_not_learned,
+            {
+                "record": verdict(
+                    edition=2,
+                    outcome="unspecific",
+                    also={"other": {"reason": None, "lacks": False}},
+                )
+            },
+            "unspecific without an arm that satisfies it too",
         ),
         (
             bar.test_skewed_units_are_judged_on_a_log_scale,

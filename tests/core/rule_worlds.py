@@ -67,10 +67,11 @@ def limits(x: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
 def decided(method: np.ndarray, control: np.ndarray, threshold: float) -> Decided:
     """What the rule says of many tables whose claim is "at least threshold"."""
     low, high = limits(method)
-    would_hold, control_holds = low >= threshold, limits(control)[0] >= threshold
+    varied = np.ptp(method, axis=(1, 2)) > 0  # units that agree decide nothing
+    would_hold, control_holds = varied & (low >= threshold), limits(control)[0] >= threshold
     outside, above = limits(control, 0.8)[1] < threshold, limits(method - control)[0] > 0
     holds = would_hold & ~control_holds & outside & above
-    shares = [holds.mean(), (high < threshold).mean(), (would_hold & control_holds).mean()]
+    shares = [holds.mean(), (varied & (high < threshold)).mean(), (would_hold & control_holds).mean()]
     return Decided(*map(float, shares), 1 - float(sum(shares)))
 
 

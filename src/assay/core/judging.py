@@ -102,13 +102,14 @@ def _as_control(claim: Claim, own: _Stand, control: _Stand, level: float) -> _St
     between = None
     if min(*own.interval.n, *i.n) > 1:
         between = contrast(claim, own.table, table, level)
-        numbers = (getattr(between.interval, k) for k in ("estimate", "low", "high"))
-        v = replace(v, contrast=Contrast(*numbers, between.shared))
+        of = between.interval
+        v = replace(v, contrast=Contrast(of.estimate, of.low, of.high, between.shared))
     if v.outcome == "holds" or v.reason not in ("", STRADDLES):
         return _Stand(v, i, table, between)
     at_level = control_level(level)
     low, high = _limits(i, at_level)
-    outcome, reason, price = "fails", "", None
+    outcome: Outcome = "fails"
+    reason, price = "", None
     if not placed(strict(claim), low, high)[1]:
         i_at = replace(i, low=low, high=high)
         outcome, reason = "undecided", STRADDLES
@@ -516,8 +517,8 @@ def _interval(claim: Claim, data: Table, level: float, draws: int = DRAWS) -> In
         return i
     i, nan = replace(i, bounds=bounds), math.nan
     low, high = _limits(i, level)
-    none = dict.fromkeys(("boot_low", "boot_high", "t_low", "t_high", "skew_low", "skew_high"), nan)
-    return replace(i, low=low, high=high, **none)
+    i = replace(i, low=low, high=high, boot_low=nan, boot_high=nan)
+    return replace(i, t_low=nan, t_high=nan, skew_low=nan, skew_high=nan)
 
 
 def _limits(i: Interval, level: float) -> tuple[float, float]:

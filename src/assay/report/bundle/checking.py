@@ -23,7 +23,7 @@ EARLIER: Mapping[str, str] = {
     "6190b346e227a0b62d9894d49385b89425372a78bdd041a2150e0df6d7cf6ea5": (
         "0.1.0 before 24 November 2026"
     ),
-    "96c596cf4ffa305147a7f656e277b1296b58788930b1258bae90b197a2aa333f": (
+    "a1f768b32e7b98ff458f5c9d0202248bba189ba3e92f1c6e65282be1f9884b7d": (
         "0.1.0 before the second edition of the rule"
     ),
 }

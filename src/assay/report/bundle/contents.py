@@ -295,8 +295,14 @@ def _statistics(
 def _contrasts(claim: Claim, description: Told, numbers: Mapping[str, np.ndarray]) -> None:
     """Write down how the statistic compares each control with the method, where it has a way of its
     own. Raises: Untold."""
-    by, tables = own_contrast(claim.statistic), description["arms"]
-    for control in claim.must_fail if by else ():
+    tables, statistics = description["arms"], description["statistics"]
+    if (by := own_contrast(claim.statistic)) is None:
+        return
+
+    def contrast(m: Mapping[str, np.ndarray]) -> np.ndarray:
+        return by(side_of(m, "method"), side_of(m, "control"))
+
+    for control in claim.must_fail:
         means = {
             f"{side}.{name}": x
             for side, arm in (("method", claim.of), ("control", control))
@@ -305,10 +311,8 @@ def _contrasts(claim: Claim, description: Told, numbers: Mapping[str, np.ndarray
             ).items()
         }
         if {name.partition(".")[0] for name in means} == {"method", "control"}:
-            statistics = description["statistics"]
-            steps_ = steps.trace(lambda m: by(side_of(m, "method"), side_of(m, "control")), means)
             tables[control]["contrast"] = len(statistics)
-            statistics.append({"steps": steps_})
+            statistics.append({"steps": steps.trace(contrast, means)})
 
 
 def draw_means(claim: Claim, terms: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
