@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from assay.core.claims import Claim, Exact, Finding, Gate, Judged, Published, claims_key, converged
 from assay.core.errors import ClaimError
-from assay.core.findings import estimate, verify
+from assay.core.estimates import estimate, verify
 from assay.core.judging import judge
 from assay.core.measures import by
 from assay.core.stats import best_of, difference, lead_at_own, ratio, sides

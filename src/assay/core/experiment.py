@@ -17,7 +17,7 @@ from assay.core.sizes import Filled, Sizes
 from assay.core.spec import Spec, SpecMap
 
 if TYPE_CHECKING:
-    from assay.core.claims import Claim, Exact, Finding
+    from assay.core.claims import Claim, Exact, Estimate
     from assay.core.compute import Range
     from assay.core.figures import Figure
     from assay.core.fit import Trained
@@ -145,7 +145,7 @@ class Experiment(Generic[S]):
 
     arms: Mapping[str, Arm[S]]
     measure: Callable[[Runs[S], Trained, Bench], xr.Dataset]
-    claims: tuple[Claim | Exact | Finding, ...]
+    claims: tuple[Claim | Exact | Estimate, ...]
     smoke: tuple[S, ...]
     default: tuple[S, ...]
     full: tuple[S, ...]

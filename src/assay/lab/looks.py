@@ -15,7 +15,7 @@ from typing import Any
 
 from assay.core.claims import Claim, Exact, claims_key
 from assay.core.experiment import Experiment
-from assay.core.findings import Verified
+from assay.core.estimates import Verified
 from assay.core.spec import canonical_json
 from assay.lab import edits, journal, provenance, records
 from assay.lab.plan import Plan

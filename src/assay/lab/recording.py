@@ -17,7 +17,7 @@ from assay.core import reasons
 from assay.core.claims import Judged
 from assay.core.errors import ClaimError, ExperimentError, nearest
 from assay.core.experiment import Experiment
-from assay.core.findings import Estimated, Verified
+from assay.core.estimates import Estimated, Verified
 from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.plain import as_json

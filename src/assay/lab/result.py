@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 import numpy as np
 
 from assay.core import foreign
-from assay.core.claims import Claim, Exact, Finding, Judged, Price, claims_key
+from assay.core.claims import Claim, Exact, Estimate, Judged, Price, claims_key
 from assay.core.display import Shown
 from assay.core.errors import AssayError, ClaimError, ExperimentError
 from assay.core.experiment import Experiment
 from assay.core.figures import Figure
-from assay.core.findings import Estimated, Verified, estimate, verify
+from assay.core.estimates import Estimated, Verified, estimate, verify
 from assay.core.heavy import xr
 from assay.core.judging import USUAL, Scope, judge
 from assay.core.measures import stack
@@ -394,7 +394,7 @@ class Statements(NamedTuple):
 
 
 def judge_statements(
-    statements: Sequence[Claim | Exact | Finding],
+    statements: Sequence[Claim | Exact | Estimate],
     arms: Mapping[str, xr.Dataset],
     arm: str = "main",
     scope: Scope = "",
@@ -416,7 +416,7 @@ def judge_statements(
                 with _computing(repr(s.text), origin):
                     if isinstance(s, Exact):
                         exact.append(verify(s, arms))
-                    elif isinstance(s, Finding):
+                    elif isinstance(s, Estimate):
                         findings.append(estimate(s, arms, scope=scope))
                     elif arm == "main":
                         judged.append(judge(s, arms, level, scope))

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from assay.core import syntax
-from assay.core.claims import Claim, Exact, Finding
+from assay.core.claims import Claim, Exact, Estimate
 from assay.core.experiment import Experiment
 from assay.core.schema import to_json
 from assay.features.index.schema import TABLES
@@ -310,7 +310,7 @@ def _came_out(entry: catalogue.Entry) -> tuple[str, str]:
 
 
 def _select_statements(
-    experiment: Experiment, kind: type[Claim] | type[Exact] | type[Finding]
+    experiment: Experiment, kind: type[Claim] | type[Exact] | type[Estimate]
 ) -> list[Any]:
     return [s for s in experiment.claims if isinstance(s, kind)]
 

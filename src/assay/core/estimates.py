@@ -1,4 +1,4 @@
-"""Exact and Finding: statements without a verdict; what comes out of them."""
+"""Exact and Estimate: statements without a verdict; what comes out of them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from assay.core.claims import Exact, Finding
+from assay.core.claims import Estimate, Exact
+from assay.core.curves import Curve, curve, limits
 from assay.core.errors import ClaimError
 from assay.core.intervals import interval
 from assay.core.judging import UNDEFINED, Arms, Scope, describe_method, describe_scope
-from assay.core.reading import Others, Table, run_unit, tabulate
+from assay.core.reading import Others, Table, plural, run_unit, tabulate
 from assay.core.result_schema import ToldExact, ToldFinding
 from assay.core.schema import to_json
 
@@ -68,10 +69,12 @@ def verify(exact: Exact, arms: Arms) -> Verified:
 
 @dataclass(frozen=True, eq=False)
 class Estimated:
-    """A Finding with its estimate and intervals in the finding's unit; no verdict."""
+    """An Estimate with its number and intervals in the statement's unit, or with its curve; no
+    verdict."""
 
-    finding: Finding
+    statement: Estimate
     estimate: float
+    """NaN of a curve, as are the limits."""
     low: float
     high: float
     t_low: float
@@ -82,78 +85,117 @@ class Estimated:
     scope: str
     method: str
     points: tuple[float, ...]
-    """The statistic of every level of the first factor by itself."""
+    """The statistic of every level of the first factor by itself; of a curve none."""
+    curve: Curve | None = None
+    notes: tuple[str, ...] = ()
+    """What was done to the numbers before, such as rows averaged."""
+
+    @property
+    def finding(self) -> Estimate:
+        """The statement, by the name that it had."""
+        return self.statement
 
     def __repr__(self) -> str:
-        return (
-            f"<Estimated {self.finding.text!r}: {self.estimate:.4g} [{self.low:.4g}, "
-            f"{self.high:.4g}]>"
-        )
+        if self.curve is not None:
+            words = f"{len(self.curve.levels)} levels of {self.curve.over}"
+            words += f", {self.curve.crossing.words}" if self.curve.crossing else ""
+        else:
+            words = f"{self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}]"
+        return f"<Estimated {self.statement.text!r}: {words}>"
 
     def to_json(self) -> ToldFinding:
         """Plain values, with the same names as a verdict's."""
-        f = self.finding
+        s = self.statement
         entry = {
-            "text": f.text,
+            "text": s.text,
             "kind": "finding",
             **{
                 k: _number(getattr(self, k)) for k in ("estimate", "low", "high", "t_low", "t_high")
             },
             "n": dict(self.n),
             "dropped": self.dropped,
-            "units": list(f.units),
-            "unit": f.unit,
-            "natural": [_number(x) for x in f.natural] if f.natural else None,
+            "units": list(s.units),
+            "unit": s.unit,
+            "natural": [_number(x) for x in s.natural] if s.natural else None,
             "scope": self.scope,
             "method": self.method,
-            "source": f.source,
-            "published": to_json(f.published),
+            "source": s.source,
+            "published": to_json(s.published),
             "points": [_number(x) for x in self.points],
+            "curve": self.curve.to_json() if self.curve else None,
+            "notes": list(self.notes),
         }
         return cast(ToldFinding, entry)
 
 
-def estimate(finding: Finding, arms: Arms, level: float = 0.95, scope: Scope = "") -> Estimated:
-    """A Finding's number with its intervals; the seeds of diverged runs are left out and counted.
+def estimate(statement: Estimate, arms: Arms, level: float = 0.95, scope: Scope = "") -> Estimated:
+    """Compute an Estimate with its intervals; the seeds of diverged runs are left out and counted.
 
     No interval where more than 1 % of the draws are undefined: one of the rest would leave out just
     the extreme ones.
 
     Raises: ClaimError when the value cannot be computed on these arms.
     """
+    over = (statement.over,) if statement.over else ()
 
     def table(arm_reader: Others) -> Table:
-        return tabulate(lambda: finding.value(arm_reader), finding.units, finding.text, arm_reader)
-
-    arm_reader = Others(arms, where=finding.where)
-    data = table(arm_reader)
-    bad = arm_reader.diverged(run_unit(finding.units, arm_reader))
-    if bad:
-        arm_reader = Others(arms, where=finding.where, without=bad)
-        data = table(arm_reader)
-    factors = len(finding.units)
-    i = interval(data.or_empty(factors), finding.statistic, factors=factors, level=level)
-    low, high, t_low, t_high = (
-        (i.low, i.high, i.t_low, i.t_high) if i.undefined <= UNDEFINED else (math.nan,) * 4
-    )
-    method = describe_method(finding.units, level)
-    if i.undefined > UNDEFINED:
-        method = (
-            f"no interval: undefined in {i.undefined:.1%} of the draws, or for the estimate, or "
-            "when one unit is left out"
+        return tabulate(
+            lambda: statement.value(arm_reader),
+            (*statement.units, *over),
+            statement.text,
+            arm_reader,
+            swept=statement.over,
         )
+
+    arm_reader = Others(arms, where=statement.where)
+    data = table(arm_reader)
+    bad = arm_reader.diverged(run_unit(statement.units, arm_reader))
+    if bad:
+        arm_reader = Others(arms, where=statement.where, without=bad)
+        data = table(arm_reader)
+    factors = len(statement.units)
+    method, whole = describe_method(statement.units, level), None
+    if over:
+        whole = curve(
+            data.terms,
+            data.levels[statement.over].tolist(),
+            statement.statistic,
+            over=statement.over,
+            factors=factors,
+            crosses=statement.crosses,
+            level=level,
+        )
+        i = whole.points[0]
+        low = high = t_low = t_high = math.nan
+        number, points = math.nan, ()
+        method += f"; the band covers all {len(whole.levels)} levels of {statement.over} together"
+        if math.isnan(whole.level):
+            method = f"no interval: fewer than 2 {' or '.join(plural(u, 2) for u in statement.units)}"
+    else:
+        i = interval(
+            data.or_empty(factors), statement.statistic, factors=factors, level=level
+        )
+        low, high = limits(i)
+        t_low, t_high = (i.t_low, i.t_high) if i.undefined <= UNDEFINED else (math.nan, math.nan)
+        number, points = i.estimate, tuple(i.points.tolist())
+        if i.undefined > UNDEFINED:
+            method = (
+                f"no interval: undefined in {i.undefined:.1%} of the draws, or for the estimate, "
+                "or when one unit is left out"
+            )
     return Estimated(
-        finding=finding,
-        estimate=i.estimate,
+        statement=statement,
+        estimate=number,
         low=low,
         high=high,
         t_low=t_low,
         t_high=t_high,
-        n=dict(zip(finding.units, i.n, strict=True)),
+        n=dict(zip(statement.units, i.n, strict=True)),
         dropped=len(bad),
-        scope=describe_scope(finding.units, i, arm_reader, scope),
+        scope=describe_scope(statement.units, i, arm_reader, scope),
         method=method,
-        points=tuple(i.points.tolist()),
+        points=points,
+        curve=whole,
     )
 
 
