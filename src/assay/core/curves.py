@@ -59,8 +59,8 @@ class Curve:
     """The estimate at each level, with an interval that covers it alone."""
     band: tuple[tuple[float, float], ...]
     """An interval at each level; together they cover the whole curve."""
-    level: float
-    """Confidence, 0 to 1, that each interval of the band has alone."""
+    wider: float
+    """How many times as wide as the interval at each level alone the band is."""
     crossing: Crossing | None
 
     def to_json(self) -> ToldCurve:
@@ -74,7 +74,7 @@ class Curve:
             "high": [_number(high) for _, high in map(limits, self.points)],
             "band_low": [_number(low) for low, _ in self.band],
             "band_high": [_number(high) for _, high in self.band],
-            "level": _number(self.level),
+            "wider": _number(self.wider),
             "crossing": self.crossing.to_json() if self.crossing else None,
         }
         return cast(ToldCurve, entry)
@@ -109,11 +109,12 @@ def curve(
         factors: 1 or 2.
         crosses: a value of the curve, to find where it has it.
         level: of the intervals, of the whole band, and of the crossing, 0 to 1.
-    Formula: the band has at each level the interval of the confidence 1 − 2 T_ν(−c), where c is the
-    `level` quantile of max |t| over the levels, in simulated experiments of ν + 1 normal units with
-    the correlation between levels that leaving out each unit gives, drawn towards 0 by what ν
-    allows: all r by √((m ν − 1)/((ν − 1) m)), m their mean square. A crossing has the interval of
-    all points of the field at which the interval of the interpolated curve contains the value.
+    Formula: each limit of the band lies c/t times as far from the estimate as that of the interval
+    there, with t of Student's for one interval and c the `level` quantile of max |t| over all
+    levels in simulated experiments: of ν + 1 normal units with the correlation between levels that
+    leaving out each unit gives, all r times √((m ν − 1)/((ν − 1) m)), m their mean square, as few
+    units overstate it. A crossing has the interval of all points of the field at which the interval
+    of the interpolated curve contains the value.
     Raises: ClaimError for fewer than two levels, where no unit has a number at every level, and for
     a crossing over a field that has no numbers.
     Source: Hothorn, Bretz and Westfall, Simultaneous Inference in General Parametric Models, 2008
@@ -138,16 +139,21 @@ def curve(
         )
     complete = _complete(terms, levels, over, factors)
 
-    def at(k: int, confidence: float) -> Interval:
-        here = {name: x.take(k, factors) for name, x in complete.items()}
-        return interval(here, statistic, factors=factors, level=confidence)
-
-    points = tuple(at(k, level) for k in range(len(levels)))
-    freedom = min(p.df for p in points)
-    alone, band = math.nan, ((math.nan, math.nan),) * len(levels)
-    if freedom >= 1:
-        alone = _alone(_correlation(complete, statistic, factors), int(freedom), level)
-        band = tuple(limits(at(k, alone)) for k in range(len(levels)))
+    points = tuple(
+        interval(
+            {name: x.take(k, factors) for name, x in complete.items()},
+            statistic,
+            factors=factors,
+            level=level,
+        )
+        for k in range(len(levels))
+    )
+    freedom = int(min(p.df for p in points))
+    wider = _wider(_correlation(complete, statistic, factors), freedom, level)
+    band = tuple(
+        (p.estimate - wider * (p.estimate - low), p.estimate + wider * (high - p.estimate))
+        for p, (low, high) in zip(points, map(limits, points), strict=True)
+    )
     log = numeric and _steps_by_factors(levels)
     crossing = None
     if crosses is not None:
@@ -155,7 +161,7 @@ def curve(
         between = partial(_between, complete, statistic, factors, level)
         back: Callable[[float], float] = math.exp if log else float
         crossing = _crossing(crosses, over, places, back, points, between)
-    return Curve(over, tuple(levels), log, points, band, alone, crossing)
+    return Curve(over, tuple(levels), log, points, band, wider, crossing)
 
 
 def _complete(terms: Terms, levels: Sequence[Any], over: str, factors: int) -> Terms:
@@ -203,8 +209,10 @@ def _correlation(
     return r
 
 
-def _alone(r: Float[np.ndarray, "level level"], freedom: int, level: float) -> float:
-    """The confidence of each interval with which all of them have this level together."""
+def _wider(r: Float[np.ndarray, "level level"], freedom: int, level: float) -> float:
+    """How many times as wide intervals are that cover all levels together; NaN for one unit."""
+    if freedom < 1:
+        return math.nan
     off = r[~np.eye(len(r), dtype=bool)]
     square = float(np.mean(off**2))
     # Few units overstate how alike the levels are: independent ones have r² = 1/ν on average.
@@ -217,7 +225,8 @@ def _alone(r: Float[np.ndarray, "level level"], freedom: int, level: float) -> f
     rng = np.random.Generator(np.random.Philox(key=freedom))
     draws = rng.standard_normal((_DRAWS, freedom + 1, len(r))) @ root.T
     t = np.abs(draws.mean(1)) / (draws.std(1, ddof=1) / math.sqrt(freedom + 1))
-    return 1 - 2 * float(scipy.special.stdtr(freedom, -np.quantile(t.max(1), level)))
+    alone = float(scipy.special.stdtrit(freedom, (1 + level) / 2))
+    return max(1.0, float(np.quantile(t.max(1), level)) / alone)
 
 
 def _between(

@@ -169,7 +169,7 @@ def estimate(statement: Estimate, arms: Arms, level: float = 0.95, scope: Scope 
         low = high = t_low = t_high = math.nan
         number, points = math.nan, ()
         method += f"; the band covers all {len(whole.levels)} levels of {statement.over} together"
-        if math.isnan(whole.level):
+        if math.isnan(whole.wider):
             method = f"no interval: fewer than 2 {' or '.join(plural(u, 2) for u in statement.units)}"
     else:
         i = interval(

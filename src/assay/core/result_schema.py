@@ -129,7 +129,7 @@ class ToldCurve(TypedDict):
     high: list[float]
     band_low: list[float]
     band_high: list[float]
-    level: float
+    wider: float
     crossing: ToldCrossing | None
 
 
