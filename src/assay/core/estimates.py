@@ -12,6 +12,7 @@ import numpy as np
 from assay.core.claims import Estimate, Exact
 from assay.core.curves import Curve, curve, limits
 from assay.core.errors import ClaimError
+from assay.core.figures import Figure
 from assay.core.intervals import interval
 from assay.core.judging import UNDEFINED, Arms, Scope, describe_method, describe_scope
 from assay.core.reading import Others, Table, plural, run_unit, tabulate
@@ -102,6 +103,29 @@ class Estimated:
         else:
             words = f"{self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}]"
         return f"<Estimated {self.statement.text!r}: {words}>"
+
+    def figure(self) -> Figure | None:
+        """Draw the curve with its band; None of a single number."""
+        c, s = self.curve, self.statement
+        if c is None:
+            return None
+        lows, highs = zip(*c.band, strict=True)
+        numbers = {"estimate": [p.estimate for p in c.points], "low": lows, "high": highs}
+        words = f"; {c.crossing.words}" if c.crossing else ""
+        rules = ((c.crossing.value, f"{c.crossing.value:g}"),) if c.crossing else ()
+        plain = all(isinstance(level, int | float) for level in c.levels)
+        return Figure(
+            s.text,
+            {c.over: c.levels, **numbers},
+            "line" if plain else "points",
+            x=c.over,
+            y="estimate",
+            band=("low", "high"),
+            note=f"The band covers all {len(c.levels)} levels together in 95 % of cases{words}.",
+            y_title="" if s.unit == "1" else s.unit,
+            x_log=c.log,
+            rules=rules,
+        )
 
     def to_json(self) -> ToldFinding:
         """Plain values, with the same names as a verdict's."""

@@ -332,6 +332,7 @@ def judge_all(
     except (ClaimError, ExperimentError) as e:
         failure = (("figures", str(e).removeprefix("figures ")),)
         skipped, failed = (skipped + failure, failed) if changed else (skipped, failed + failure)
+    curves = [f for e in statements.findings if figures and (f := e.figure()) is not None]
     keys = {a: tuple(r.job.key for r in rows) for a, rows in plan.by_arm().items()}
     return Result(
         experiment=experiment.name,
@@ -341,7 +342,7 @@ def judge_all(
         judged=priced,
         exact=statements.exact,
         findings=statements.findings,
-        figures=plots,
+        figures=(*plots, *curves),
         cards=cards,
         claims_key=claims_key(experiment.claims),
         seconds=seconds,

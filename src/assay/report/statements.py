@@ -159,7 +159,8 @@ def _findings(findings: Sequence[JSON]) -> str:
         value = minus(
             " ".join(filter(None, (r.estimate, r.interval.replace(" ", SPACE), cell(r.unit))))
         )
-        lines.append(f"| {minus(cell(r.text))} | {value} | {r.n} |")
+        told = "".join(f"<br>{minus(cell(line))}" for line in r.curve)
+        lines.append(f"| {minus(cell(r.text))} | {value}{told} | {r.n} |")
     return "\n".join(lines) + "\n"
 
 

@@ -53,6 +53,8 @@ WIDTH = 100
 MANY = 9
 """Where so many times as many units would be needed, what they would tell apart may well be
 equal."""
+LEVELS = 12
+"""So many levels of a curve are told; of more, as many, evenly spaced."""
 NAMED = 3
 """So many arms that may hold are named in a table; more of them are counted."""
 JSON = Mapping[str, Any]
@@ -135,6 +137,8 @@ class Row:
     threshold: str = ""
     """What it takes to hold, as "holds if ≥ 0.5 share of features"; "" where the text itself is the
     threshold, or there is none."""
+    curve: tuple[str, ...] = ()
+    """Of a curve: where it crosses, and a line for each level with its part of the band."""
 
     @property
     def checked(self) -> tuple[Control, ...]:
@@ -284,6 +288,8 @@ def _row(entry: JSON, outcome: str) -> Row:
     value, interval = estimate(entry)
     if "expected" in entry:
         value, interval = _exact(entry)
+    if curve := entry.get("curve"):
+        value, interval = f"a curve over {curve['over']}", ""
     published, setup = literature(entry)
     near = entry.get("near") or {}
     controls = [
@@ -318,7 +324,32 @@ def _row(entry: JSON, outcome: str) -> Row:
         command(entry),
         agreed(entry),
         holds_if(entry),
+        curve_lines(entry),
     )
+
+
+def curve_lines(entry: JSON) -> tuple[str, ...]:
+    """Tell a curve: where it crosses, then its levels, "density 0.1: 0.54 [0.43, 0.64]", whose
+    intervals cover all of them together; nothing of a single number."""
+    curve = entry.get("curve")
+    if not curve:
+        return ()
+    last, crossing = len(curve["levels"]) - 1, curve["crossing"]
+    shown = range(last + 1)
+    if last >= LEVELS:
+        shown = sorted({round(i * last / (LEVELS - 1)) for i in range(LEVELS)})
+    lines = [crossing["words"]] if crossing else []
+    for k in shown:
+        point = entry | {
+            name: curve[key][k]
+            for name, key in (("estimate", "estimate"), ("low", "band_low"), ("high", "band_high"))
+        }
+        level = curve["levels"][k]
+        named = f"{level:.6g}" if isinstance(level, float) else str(level)
+        lines.append(f"{curve['over']} {named}: {' '.join(estimate(point))}")
+    if None not in curve["band_low"]:
+        lines.append(f"95 % band, of all {last + 1} levels together")
+    return tuple(lines)
 
 
 def holds_if(entry: JSON) -> str:
@@ -498,7 +529,7 @@ def terminal(data: JSON, width: int = WIDTH) -> Table:
             Text(r.text),
             Text.assemble(r.published, (f"\n{r.setup}" if r.setup else "", "bright_black")),
         )
-        for words in filter(None, (r.threshold, r.why, r.agreed)):
+        for words in filter(None, (r.threshold, r.why, r.agreed, *r.curve)):
             claim.append(f"\n{words}", "bright_black")
         value = Text.assemble(
             (r.estimate, "bold"),
