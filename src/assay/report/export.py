@@ -265,11 +265,11 @@ def latex(data: Mapping[str, Any]) -> str:
             tex(f"{c.sign} {c.arm} {c.estimate}{'' if c.sign else f' ({c.told})'}")
             for c in r.controls
         )
+        claim = r" \newline ".join(map(tex, (r.text, *r.curve)))
         value = " ".join(filter(None, (tex(r.estimate), "{" + tex(r.interval) + "}", tex(r.unit))))
         published = tex(f"{r.published} ({r.setup})" if r.setup else r.published)
         lines.append(
-            f"{TEX_SIGNS.get(r.outcome, '--')} & {r' \newline '.join(map(tex, (r.text, *r.curve)))} & "
-            f"{value} & {tex(r.n)} & "
+            f"{TEX_SIGNS.get(r.outcome, '--')} & {claim} & {value} & {tex(r.n)} & "
             f"{published} & {controls} \\\\"
         )
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
