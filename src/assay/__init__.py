@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from assay.core.rng import integers, normal, permutation, uniform  # noqa: F401
     from assay.core.runs import Runs  # noqa: F401
     from assay.core.spec import PerRun, Spec, changed, grid  # noqa: F401
-    from assay.core.table import judge  # noqa: F401
+    from assay.core.table import estimate, judge  # noqa: F401
     from assay.data import planted  # noqa: F401
     from assay.dictionaries.dictionary import Dictionary  # noqa: F401
     from assay.dictionaries.hook import spliced  # noqa: F401
