@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from assay import dictionaries as architectures  # noqa: F401
     from assay.core import stats  # noqa: F401
     from assay.core.bench import Bench  # noqa: F401
-    from assay.core.claims import Claim, Estimate, Exact, Finding, Gate, Published, Verdict, converged  # noqa: F401
+    from assay.core.claims import (  # noqa: F401
+        Claim,
+        Estimate,
+        Exact,
+        Finding,
+        Gate,
+        Published,
+        Verdict,
+        converged,
+    )
     from assay.core.descent import descent  # noqa: F401
     from assay.core.experiment import Arm, Elsewhere, Experiment, Joint  # noqa: F401
     from assay.core.figures import Figure, curve  # noqa: F401

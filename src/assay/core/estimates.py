@@ -194,11 +194,11 @@ def estimate(statement: Estimate, arms: Arms, level: float = 0.95, scope: Scope 
         number, points = math.nan, ()
         method += f"; the band covers all {len(whole.levels)} levels of {statement.over} together"
         if math.isnan(whole.wider):
-            method = f"no interval: fewer than 2 {' or '.join(plural(u, 2) for u in statement.units)}"
+            method = (
+                f"no interval: fewer than 2 {' or '.join(plural(u, 2) for u in statement.units)}"
+            )
     else:
-        i = interval(
-            data.or_empty(factors), statement.statistic, factors=factors, level=level
-        )
+        i = interval(data.or_empty(factors), statement.statistic, factors=factors, level=level)
         low, high = limits(i)
         t_low, t_high = (i.t_low, i.t_high) if i.undefined <= UNDEFINED else (math.nan, math.nan)
         number, points = i.estimate, tuple(i.points.tolist())

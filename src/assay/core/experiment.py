@@ -17,7 +17,7 @@ from assay.core.sizes import Filled, Sizes
 from assay.core.spec import Spec, SpecMap
 
 if TYPE_CHECKING:
-    from assay.core.claims import Claim, Exact, Estimate
+    from assay.core.claims import Claim, Estimate, Exact
     from assay.core.compute import Range
     from assay.core.figures import Figure
     from assay.core.fit import Trained

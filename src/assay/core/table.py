@@ -589,8 +589,10 @@ def _check_units(
     for unit in units:
         if unit == "arm" or unit in (c.name for c in parsed.columns):
             what = "a unit" if role == "unit" else "what a curve goes over"
-            taken = "judged by the claim" if parsed.low > -math.inf or parsed.high < math.inf else (
-                "what is estimated"
+            taken = (
+                "judged by the claim"
+                if parsed.low > -math.inf or parsed.high < math.inf
+                else ("what is estimated")
             )
             raise ClaimError(
                 f"column {unit!r} cannot be {what}: it is {'the arm' if unit == 'arm' else taken}"

@@ -16,8 +16,8 @@ import numpy as np
 from assay.core import reasons
 from assay.core.claims import Judged
 from assay.core.errors import ClaimError, ExperimentError, nearest
-from assay.core.experiment import Experiment
 from assay.core.estimates import Estimated, Verified
+from assay.core.experiment import Experiment
 from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.plain import as_json

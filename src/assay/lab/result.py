@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 import numpy as np
 
 from assay.core import foreign
-from assay.core.claims import Claim, Exact, Estimate, Judged, Price, claims_key
+from assay.core.claims import Claim, Estimate, Exact, Judged, Price, claims_key
 from assay.core.display import Shown
 from assay.core.errors import AssayError, ClaimError, ExperimentError
+from assay.core.estimates import Estimated, Verified, estimate, verify
 from assay.core.experiment import Experiment
 from assay.core.figures import Figure
-from assay.core.estimates import Estimated, Verified, estimate, verify
 from assay.core.heavy import xr
 from assay.core.judging import USUAL, Scope, judge
 from assay.core.measures import stack

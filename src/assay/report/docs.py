@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from assay.core import syntax
-from assay.core.claims import Claim, Exact, Estimate
+from assay.core.claims import Claim, Estimate, Exact
 from assay.core.experiment import Experiment
 from assay.core.schema import to_json
 from assay.features.index.schema import TABLES

@@ -353,9 +353,7 @@ def _hold_columns(
                 )
     for c in read.columns:
         for arm in (
-            m
-            for m in (judged if c.arm in (None, main_arm) else (c.arm,))
-            if m in measured_by_arm
+            m for m in (judged if c.arm in (None, main_arm) else (c.arm,)) if m in measured_by_arm
         ):
             try:
                 hold(

@@ -34,7 +34,7 @@ from assay.core.measures import by
 from assay.core.reasons import GIVEN
 from assay.core.stats import Means, Statistic, at_matched, mean
 from assay.dictionaries.measuring.measures import TABLE, Measure
-from assay.studies.text import Literature, Said, EstimateEntry
+from assay.studies.text import EstimateEntry, Literature, Said
 
 QUANTITIES: Mapping[str, Measure] = {m.name: m for m in TABLE}
 _EQUAL = re.compile(r"\s+at\s+equal\s+(\w+)\s*$")

@@ -260,9 +260,7 @@ def reads(experiment: Experiment) -> dict[str, tuple[str, ...]]:
     levels, and over what they are averaged."""
     worded = [s for s in experiment.claims if isinstance(s, Claim | Estimate) and s.condition]
     return {
-        s.text: tuple(
-            map(str, condition(s.condition, compared=isinstance(s, Claim)).columns)
-        )
+        s.text: tuple(map(str, condition(s.condition, compared=isinstance(s, Claim)).columns))
         for s in worded
     }
 
