@@ -70,6 +70,11 @@ class Parsed:
     """Whether what is compared is a single column, without any arithmetic."""
 
     @property
+    def kind(self) -> str:
+        """claim, or estimate where nothing is compared."""
+        return "claim" if math.isfinite(self.low) or math.isfinite(self.high) else "estimate"
+
+    @property
     def arms(self) -> tuple[str, ...]:
         """The arms named, in order, each once."""
         return tuple(dict.fromkeys(c.arm for c in self.columns if c.arm is not None))

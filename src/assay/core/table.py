@@ -216,8 +216,9 @@ def estimate(
     Example:
         >>> import assay
         >>> rows = {"seed": [0, 1, 2, 3, 4, 5], "fvu": [0.11, 0.12, 0.14, 0.10, 0.13, 0.15]}
-        >>> assay.estimate(rows, value="fvu", unit="seed")
-        <Estimated 'fvu': 0.125 [0.1054, 0.1446]>
+        >>> number = assay.estimate(rows, value="fvu", unit="seed")
+        >>> print(round(number.estimate, 3), round(number.t_low, 3), round(number.t_high, 3))
+        0.125 0.105 0.145
     """
     units, parsed = _names(unit), parse(value, compared=False)
     rows, source = _rows(frame, arm_column, needed=False)
@@ -589,11 +590,7 @@ def _check_units(
     for unit in units:
         if unit == "arm" or unit in (c.name for c in parsed.columns):
             what = "a unit" if role == "unit" else "what a curve goes over"
-            taken = (
-                "judged by the claim"
-                if parsed.low > -math.inf or parsed.high < math.inf
-                else ("what is estimated")
-            )
+            taken = "judged by the claim" if parsed.kind == "claim" else "what is estimated"
             raise ClaimError(
                 f"column {unit!r} cannot be {what}: it is {'the arm' if unit == 'arm' else taken}"
             )
@@ -622,7 +619,7 @@ def _under_judgement(parsed: Parsed, known: list[str], controls: tuple[str, ...]
     if len(candidates) == 1:
         return candidates[0]
     raise ClaimError(
-        f"which arm is {parsed.text!r} about? Write arm.column, with one of "
+        f"which arm is the {parsed.kind} about? Write arm.column, with one of "
         f"{', '.join(candidates or known)}"
     )
 

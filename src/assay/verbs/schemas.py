@@ -91,10 +91,10 @@ VERBS: Mapping[str, Described] = MappingProxyType(
             "a dictionary's features on a text", ("index.index",), ("index.Indexed",)
         ),
         "judge": Described(
-            "the verdict on a table of your own numbers",
-            ("assay.core.table.judge",),
-            ("assay.core.claims.Judged",),
-            2,
+            "the verdict on a table of your own numbers, or an estimate from it",
+            ("assay.core.table.judge", "assay.core.table.estimate"),
+            ("assay.core.claims.Judged", "assay.core.estimates.Estimated"),
+            3,
         ),
         "list": Described(
             "every experiment, its recorded verdicts, and what is stored",
@@ -119,12 +119,13 @@ VERBS: Mapping[str, Described] = MappingProxyType(
             ),
             ("plan.plan", "plan.plan_catalogue", "assumptions.find_unsaid"),
             ("plan.Planned", "plan.PlannedCatalogue", "assumptions.Asked"),
-            4,
+            5,
         ),
         "preregister": Described(
             "what was frozen, its hash, and the looks",
             ("preregister.preregister",),
             ("preregister.Registered",),
+            2,
         ),
         "rate": Described("what raters said of features", ("rate.results",), ("rate.Rated",)),
         "remove": Described(
@@ -143,7 +144,7 @@ VERBS: Mapping[str, Described] = MappingProxyType(
             ),
             ("verdicts.run", "series.series", "dry_run.dry_run"),
             ("assay.core.result_schema.ToldResult", "series.Series", "dry_run.DryRun"),
-            version=4,
+            version=5,
         ),
         "serve": Described(
             "where the explorer answers, or programs are; a new token",
@@ -154,7 +155,7 @@ VERBS: Mapping[str, Described] = MappingProxyType(
             "verdicts of what is stored",
             ("verdicts.show",),
             ("assay.core.result_schema.ToldResult",),
-            3,
+            4,
         ),
         "train-lm": Described(
             "small language models that were trained",
