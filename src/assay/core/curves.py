@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from assay.core.errors import ClaimError
 from assay.core.heavy import scipy
-from assay.core.intervals import Interval, Means, Statistic, interval
+from assay.core.intervals import DRAWS, Interval, Means, Statistic, interval
 from assay.core.judging import UNDEFINED
 from assay.core.result_schema import ToldCrossing, ToldCurve
 
@@ -95,6 +95,7 @@ def curve(
     factors: int = 1,
     crosses: float | None = None,
     level: float = 0.95,
+    draws: int = DRAWS,
 ) -> Curve:
     """Estimate the statistic at every level, with intervals for each and a band for all of them.
 
@@ -109,6 +110,7 @@ def curve(
         factors: 1 or 2.
         crosses: a value of the curve, to find where it has it.
         level: of the intervals, of the whole band, and of the crossing, 0 to 1.
+        draws: of the bootstrap behind each interval.
     Formula: each limit of the band lies c/t times as far from the estimate as that of the interval
     there, with t of Student's for one interval and c the `level` quantile of max |t| over all
     levels in simulated experiments: of ν + 1 normal units with the correlation between levels that
@@ -145,11 +147,14 @@ def curve(
             statistic,
             factors=factors,
             level=level,
+            draws=draws,
         )
         for k in range(len(levels))
     )
     freedom = int(min(p.df for p in points))
-    wider = _wider(_correlation(complete, statistic, factors), freedom, level)
+    wider = math.nan
+    if freedom >= 1:
+        wider = _wider(_correlation(complete, statistic, factors), freedom, level)
     band = tuple(
         (p.estimate - wider * (p.estimate - low), p.estimate + wider * (high - p.estimate))
         for p, (low, high) in zip(points, map(limits, points), strict=True)
@@ -158,7 +163,7 @@ def curve(
     crossing = None
     if crosses is not None:
         places = np.log(levels) if log else np.asarray(levels, dtype=float)
-        between = partial(_between, complete, statistic, factors, level)
+        between = partial(_between, complete, statistic, factors, level, draws)
         back: Callable[[float], float] = math.exp if log else float
         crossing = _crossing(crosses, over, places, back, points, between)
     return Curve(over, tuple(levels), log, points, band, wider, crossing)
@@ -210,9 +215,7 @@ def _correlation(
 
 
 def _wider(r: Float[np.ndarray, "level level"], freedom: int, level: float) -> float:
-    """How many times as wide intervals are that cover all levels together; NaN for one unit."""
-    if freedom < 1:
-        return math.nan
+    """How many times as wide intervals are that cover all levels together."""
     off = r[~np.eye(len(r), dtype=bool)]
     square = float(np.mean(off**2))
     # Few units overstate how alike the levels are: independent ones have r² = 1/ν on average.
@@ -230,7 +233,13 @@ def _wider(r: Float[np.ndarray, "level level"], freedom: int, level: float) -> f
 
 
 def _between(
-    terms: Terms, statistic: Statistic, factors: int, level: float, k: int, share: float
+    terms: Terms,
+    statistic: Statistic,
+    factors: int,
+    level: float,
+    draws: int,
+    k: int,
+    share: float,
 ) -> Interval:
     """The interval of the interpolated curve, this share of the way from level k to the next."""
 
@@ -239,7 +248,7 @@ def _between(
         return (1 - share) * first + share * second
 
     pair = {name: x.take([k, k + 1], factors) for name, x in terms.items()}
-    return interval(pair, interpolated, factors=factors, level=level)
+    return interval(pair, interpolated, factors=factors, level=level, draws=draws)
 
 
 def _crossing(
