@@ -14,7 +14,7 @@ from assay.cli.printing import emit, say, tell
 from assay.cli.progress import duration
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
-from assay.lab.origin import in_file
+from assay.lab.origin import STUDIES, in_file
 from assay.lab.preset import Preset
 from assay.lab.result import Result
 from assay.lab.verdicts import choose, deciding, otherwise
@@ -58,7 +58,10 @@ def show(
     if print_chosen is not None:
         print_chosen()
     else:
-        folded = bool(data["findings"]) and bool(data["verdicts"] or data["exact"]) and not findings
+        # Those of a study are what its author asked for.
+        stated = bool(data["verdicts"] or data["exact"])
+        findings = findings or experiment.origin.endswith(STUDIES)
+        folded = bool(data["findings"]) and stated and not findings
         tables.show({**data, "findings": []} if folded else data)
         if folded:
             count = len(data["findings"])
