@@ -161,6 +161,11 @@ def refuse_mixture(
             "judge takes either --claim, a sentence with a threshold, or --estimate, a number "
             f"without one; got {'both' if claim.strip() else 'neither'}"
         )
+    if claim and not of_claims["--control"]:
+        raise ClaimError(
+            "judge needs --control CONTROL: an arm where the claim has to be false; e.g. "
+            "--control shuffled"
+        )
     given, kind = (of_claims, "claim") if estimate else (of_estimates, "estimate")
     if wrong := next((k for k, v in given.items() if v is not None and v not in ("", ())), None):
         raise ClaimError(f"{wrong} belongs to --{kind}; leave it out")
