@@ -39,7 +39,7 @@ def show(
     to type next.
 
     Of one claim that is `asked` for, or of another arm, more is printed than is stored, so that
-    takes a Result. Findings are counted, unless they are wanted or there is nothing else; the last
+    takes a Result. Estimates are counted, unless they are wanted or there is nothing else; the last
     lines say how each claim came out.
 
     Raises: ClaimError where no claim is the one that is asked for, or several.
@@ -67,8 +67,8 @@ def show(
             count = len(data["findings"])
             options = f"{preset.options}{place.options}"
             tell(
-                f"\n{count} finding{'s' * (count > 1)}, without a verdict: assay show "
-                f"{shlex.quote(name)} --findings{options}"
+                f"\n{count} estimate{'s' * (count > 1)}, without a verdict: assay show "
+                f"{shlex.quote(name)} --estimates{options}"
             )
         for skipped in data["skipped"]:
             say(f"not asked of {data['arm']}: {skipped['text']} ({skipped['reason']})")

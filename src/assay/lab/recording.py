@@ -145,7 +145,7 @@ def arms(experiment: Experiment, record: Mapping[str, Any]) -> dict[str, xr.Data
 def rejudge(
     experiment: Experiment, record: Mapping[str, Any]
 ) -> tuple[tuple[Judged, ...], tuple[Verified, ...], tuple[Estimated, ...]]:
-    """Judge claims, theorems and findings on the measures in a record, by today's statements;
+    """Judge claims, theorems and estimates on the measures in a record, by today's statements;
     trains nothing.
 
     Raises: ClaimError when one of them cannot be computed.
@@ -248,7 +248,7 @@ def _describe(v: Mapping[str, Any] | None) -> str:
     numbers = f" {v['estimate']:.4g} [{v['low']:.4g}, {v['high']:.4g}]" if known else ""
     if curve := v.get("curve"):
         numbers = f" over {len(curve['levels'])} levels of {curve['over']}"
-    return f"{v.get('outcome', 'finding')}{numbers}" + (
+    return f"{v.get('outcome', 'estimate')}{numbers}" + (
         f" ({reasons.explain_reason(v['reason'])})" if v.get("reason") else ""
     )
 

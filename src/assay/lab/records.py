@@ -104,7 +104,7 @@ def arrays(there: Path) -> Path:
 
 
 def brief(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What the JSON file says of a record: verdicts and findings in short, names of measures."""
+    """What the JSON file says of a record: verdicts and estimates in short, names of measures."""
     verdicts = [
         _only(VERDICT, v)
         | {

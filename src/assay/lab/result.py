@@ -404,7 +404,7 @@ def judge_statements(
     origin: str = "",
     level: float = USUAL,
 ) -> Statements:
-    """Judge claims, verify theorems and estimate findings, each by itself: one that cannot be
+    """Judge claims, verify theorems and compute estimates, each by itself: one that cannot be
     computed costs no other its verdict."""
     judged: list[Judged] = []
     exact: list[Verified] = []

@@ -278,7 +278,7 @@ def several(name: str) -> str:
 
 
 def rows(data: JSON) -> list[Row]:
-    """All statements of a result in reading order: claims, then exact ones, then findings."""
+    """All statements of a result in reading order: claims, then exact ones, then estimates."""
     claims = [_row(v, v["outcome"]) for v in data.get("verdicts", ())]
     exact = [_row(e, e.get("outcome", "exact")) for e in data.get("exact", ())]
     return claims + exact + [_row(f, "finding") for f in data.get("findings", ())]
@@ -646,7 +646,7 @@ def exactly(result: Mapping[str, Any] | None) -> str:
 
 
 def board(result: Mapping[str, Any] | None) -> str:
-    """Count the four kinds of statement apart: `risky ● 2 ✕ 1, confirming ● 3, exact ≡ 4, findings
+    """Count the four kinds of statement apart: `risky ● 2 ✕ 1, confirming ● 3, exact ≡ 4, estimates
     6`; empty without a result.
 
     Where there is nothing but exact statements: `exact statements only ≡ 6`.
@@ -664,7 +664,7 @@ def board(result: Mapping[str, Any] | None) -> str:
         parts += [f"{kind} {signs(counts)}"] if counts else []
     label = "exact statements only" if only_exact(data) else "exact"
     parts += [f"{label} {exactly(data)}"] if exactly(data) else []
-    parts += [f"findings {len(data['findings'])}"] if data.get("findings") else []
+    parts += [f"estimates {len(data['findings'])}"] if data.get("findings") else []
     return ", ".join(parts)
 
 
