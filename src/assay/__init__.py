@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from assay.core.bench import Bench  # noqa: F401
     from assay.core.claims import (  # noqa: F401
         Claim,
-        Estimate,  # noqa: F401
+        Estimate,
         Exact,
         Finding,
         Gate,

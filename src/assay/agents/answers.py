@@ -330,7 +330,7 @@ def judged(
     if (n := len(data.get("findings", ()))) > MANY:
         omissions.append(f"{n} estimates: so many numbers without a verdict are not told here")
     scope = (
-        "; ".join(dict.fromkeys(s.scope for s in (*judged_verdicts, *numbers)))
+        "; ".join(dict.fromkeys([*(v.scope for v in judged_verdicts), *(e.scope for e in numbers)]))
         or "exact statements have no wider scope than what they name"
     )
     rests = basis.standing(data, unlike)

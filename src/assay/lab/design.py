@@ -363,12 +363,13 @@ def _unasked(store: Store, experiment: Experiment, preset: Preset, workers: int)
     needed = {"main"}
     try:
         for s in _asking(experiment):
-            for arm in _named_by(s) if isinstance(s, Claim) else ():
-                needed |= {arm} | _read(s, arm, arms)
             if isinstance(s, Estimate):
                 arm_reader = Others(arms, where=s.where)
                 s.value(arm_reader)
                 needed |= arm_reader.read
+            else:
+                for arm in _named_by(s):
+                    needed |= {arm} | _read(s, arm, arms)
         waiting = list(needed)
         while waiting:  # what a derived arm is made of, and what an arm builds on
             needed_arm = experiment.arms[waiting.pop()]

@@ -455,8 +455,8 @@ def _units(experiment: Experiment, order: Sequence[int], units: Sequence[int]) -
 
 
 def _statement(experiment: Experiment, s: Claim | Exact | Estimate) -> dict[str, Any]:
-    """A claim or an estimate as plain values that a reader understands, with a hash of all of it and of the code
-    of its value."""
+    """A claim or an estimate as plain values that a reader understands, with a hash of all of it
+    and of the code of its value."""
     functions: list[Any] = [s.value]
     if not isinstance(s, Exact):
         functions += [s.statistic, *(g.met for g in getattr(s, "gates", ()))]

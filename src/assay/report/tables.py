@@ -335,15 +335,12 @@ def curve_lines(entry: JSON) -> tuple[str, ...]:
     if not curve:
         return ()
     last, crossing = len(curve["levels"]) - 1, curve["crossing"]
-    shown = range(last + 1)
-    if last >= LEVELS:
-        shown = sorted({round(i * last / (LEVELS - 1)) for i in range(LEVELS)})
+    steps = min(last, LEVELS - 1)
+    shown = [round(i * last / steps) for i in range(steps + 1)]
     lines = [crossing["words"]] if crossing else []
     for k in shown:
-        point = entry | {
-            name: curve[key][k]
-            for name, key in (("estimate", "estimate"), ("low", "band_low"), ("high", "band_high"))
-        }
+        keys = {"estimate": "estimate", "low": "band_low", "high": "band_high"}
+        point = {**entry, **{name: curve[key][k] for name, key in keys.items()}}
         level = curve["levels"][k]
         named = f"{level:.6g}" if isinstance(level, float) else str(level)
         lines.append(f"{curve['over']} {named}: {' '.join(estimate(point))}")

@@ -136,9 +136,9 @@ def composed(text: Text) -> Experiment:
         needed = (c.of, *read_as.parsed.arms, *c.must_fail, *c.must_hold)
         _refuse_mixed(text, "claim", i, c, needed, read_as, study_experiment)
         _can_come_out(text, i, read_as, study_experiment, borrowed)
-    for i, (e, read_as) in enumerate(zip(estimates, quantities, strict=True)):
+    for i, (number, read_as) in enumerate(zip(estimates, quantities, strict=True)):
         needed = read_as.parsed.arms or ("main",)
-        _refuse_mixed(text, "estimate", i, e, needed, read_as, study_experiment)
+        _refuse_mixed(text, "estimate", i, number, needed, read_as, study_experiment)
     return study_experiment
 
 
@@ -213,7 +213,7 @@ def _by_arm(text: Text, owned: Sequence[dictionaries.Part]) -> Text:
 def header(path: Path) -> Header:
     """What a list says of a study. Raises: ExperimentError."""
     study = read(path).study
-    claims = "; ".join(entry.text for entry in (*study.claim, *study.estimate))
+    texts = [*(c.text for c in study.claim), *(e.text for e in study.estimate)]
     controls = ", ".join(dict.fromkeys(name for c in study.claim for name in c.control))
     names = ", ".join(
         dict.fromkeys(
@@ -223,7 +223,7 @@ def header(path: Path) -> Header:
     return Header(
         study.question.rstrip("."),
         f"a study of {names}",
-        claims or "none yet",
+        "; ".join(texts) or "none yet",
         controls or "none yet",
         "as planned",
     )
