@@ -109,8 +109,12 @@ class Estimated:
         c, s = self.curve, self.statement
         if c is None:
             return None
-        lows, highs = zip(*c.band, strict=True)
-        numbers = {"estimate": [p.estimate for p in c.points], "low": lows, "high": highs}
+        least, greatest = s.natural or (-math.inf, math.inf)
+        numbers = {
+            "estimate": [p.estimate for p in c.points],
+            "low": [max(low, least) for low, _ in c.band],
+            "high": [min(high, greatest) for _, high in c.band],
+        }
         words = f"; {c.crossing.words}" if c.crossing else ""
         rules = ((c.crossing.value, f"{c.crossing.value:g}"),) if c.crossing else ()
         plain = all(isinstance(level, int | float) for level in c.levels)
