@@ -86,6 +86,9 @@ def page(repeats: int) -> Iterator[str]:
     yield f"""A curve over {len(LEVELS)} levels of a swept field, on all of which the same units are measured: how often the band contains the whole of it, how often the
 intervals for each level alone all do, and how often the interval of a crossing contains the true one. Each row is {repeats:,} worlds, with a
 standard error of ±{100 * np.sqrt(0.95 * 0.05 / repeats):.1f} %. Made by `python tests/core/curve_worlds.py {repeats}`.
+
+Bands of normal units contain it in 95 to 98 %. Exponential units mislead a band more than one interval, as it is wrong where any of its ends
+is: 92 to 93 % of six to sixteen.
 """  # noqa: E501
     yield "| units | n | correlation of levels | band | each alone | crossing | band wider by |"
     yield "|---|---|---|---|---|---|---|"

@@ -4,6 +4,7 @@ numbers that nothing judges. docs/coverage.md has the coverage with more repeats
 import json
 import math
 from hashlib import sha256
+from pathlib import Path
 
 import curve_worlds
 import numpy as np
@@ -82,6 +83,18 @@ def test_a_band_contains_the_curve_and_an_interval_the_crossing(shape):
 def test_bands_and_crossings_cover_as_the_page_says(shape):
     found = curve_worlds.simulate("normal", shape, 0.9, 400)
     assert found.band >= 0.92 and found.crossing >= 0.92 and found.alone <= 0.96
+
+
+def test_the_page_has_a_row_for_every_world():
+    page = (Path(__file__).parents[2] / "docs/coverage.md").read_text()
+    rows = [
+        (u, n, r)
+        for u in curve_worlds.LAWS
+        for n in curve_worlds.SHAPES
+        for r in curve_worlds.ALIKE[u]
+    ]
+    for law, shape, alike in rows:
+        assert f"| {law} | {' × '.join(map(str, shape))} | {alike:g} | 9" in page, (law, shape)
 
 
 def test_a_crossing_lies_where_the_line_between_two_levels_does():
