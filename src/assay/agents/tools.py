@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -159,8 +159,10 @@ class Estimate(BaseModel):
         description="A field that fields lists several values of, or a dimension of the measure: "
         "the curve over its levels, with a band that covers all of them.",
     )
-    crosses: float | None = Field(
-        None, description="A value of the curve: at which level of the field it has it."
+    crosses: float | Literal["half"] | None = Field(
+        None,
+        description="A value of the curve: at which level of the field it has it; half: where it "
+        "is half way between its ends.",
     )
     units: Names = Field(["seed"], description="Over what you generalise, as in a claim.")
     where: dict[Name, Plain] = Field(
@@ -644,7 +646,8 @@ class Tools:
             Name, Field(description="A column that was swept: a curve over its levels.")
         ] = "",
         crosses: Annotated[
-            float | None, Field(description="A value of the curve: at which level it has it.")
+            float | Literal["half"] | None,
+            Field(description="A value of the curve, or half: at which level it has it."),
         ] = None,
         scope: Annotated[
             Line, Field(description="What the numbers speak about, as a phrase.")

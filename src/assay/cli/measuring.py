@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -70,7 +70,7 @@ def judge(
         Parameter(help="In place of a claim, a number without a threshold; e.g. --estimate fvu."),
     ] = "",
     over: str = "",
-    crosses: float | None = None,
+    crosses: float | Literal["half"] | None = None,
     must_hold: Annotated[tuple[str, ...], Bare] = (),
     also: Annotated[tuple[str, ...], Bare] = (),
     bounds: Annotated[tuple[float, float] | None, Bare] = None,
@@ -88,7 +88,7 @@ def judge(
     over
         Of an estimate: a column that was swept; a curve over its levels.
     crosses
-        A value of the curve; where it has it is told with an interval.
+        A value of the curve, or half: where it has it is told with an interval.
     must_hold
         Arm with a planted effect, for which the claim must hold.
     also

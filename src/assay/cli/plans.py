@@ -153,7 +153,7 @@ def claims(experiment_plan: Planned) -> None:
         if c.reads:
             say(f"  reads {', '.join(c.reads)}")
     for e in (e for e in experiment_plan.estimates if e.reads or e.over):
-        crossing = f", and where it is {e.crosses:g}" if e.crosses is not None else ""
+        crossing = f", and where it is {e.crosses}" if e.crosses is not None else ""
         say(f"– {e.text}")
         curve = f"a curve over {e.over}{crossing}" if e.over else "a number with its interval"
         say(f"  {curve}; reads {', '.join(e.reads) or 'what its code says'}")

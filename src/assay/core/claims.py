@@ -378,8 +378,9 @@ class Estimate:
     over: str = ""
     """A swept field, per run or a dim of the value: the statistic at each of its levels, with a
     band that covers all of them together; "" for a single number."""
-    crosses: float | None = None
-    """A value of the curve: at which level of the field it has it, with an interval."""
+    crosses: float | str | None = None
+    """A value of the curve: at which level of the field it has it, with an interval; "half": where
+    it is half way between its ends."""
     natural: tuple[float, float] | None = None
     """The least and the greatest number that there can be, infinite where there is none: it clips
     what is printed."""
@@ -396,10 +397,13 @@ class Estimate:
                 f"estimate {self.text!r}: {self.over} is a unit, over whose levels it generalises; "
                 "a curve goes over another field"
             )
-        if self.crosses is not None and not (self.over and math.isfinite(self.crosses)):
+        known = self.crosses in (None, "half") or (
+            not isinstance(self.crosses, str) and math.isfinite(self.crosses)
+        )
+        if not known or (self.crosses is not None and not self.over):
             raise ClaimError(
-                f"estimate {self.text!r}: crosses is a finite value of a curve, which needs "
-                f"over=FIELD; got crosses={self.crosses!r}, over={self.over!r}"
+                f'estimate {self.text!r}: crosses is a finite value of a curve, or "half", and '
+                f"needs over=FIELD; got crosses={self.crosses!r}, over={self.over!r}"
             )
 
 
@@ -601,7 +605,8 @@ def statement_to_json(s: Claim | Exact | Estimate) -> dict[str, Any]:
         entry |= {name: value for name in ("near", "also") if (value := dict(getattr(s, name)))}
         entry |= {"bounds": [repr(float(b)) for b in s.bounds]} if s.bounds else {}
     elif s.over:
-        entry |= {"over": s.over, "crosses": None if s.crosses is None else repr(float(s.crosses))}
+        number = isinstance(s.crosses, int | float)
+        entry |= {"over": s.over, "crosses": repr(float(s.crosses)) if number else s.crosses}
     return entry | ({"condition": s.condition} if s.condition else {})
 
 

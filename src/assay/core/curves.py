@@ -24,6 +24,8 @@ normal."""
 _HALVINGS = 12
 """Of a stretch between two levels, to find where an interval begins to contain what is crossed."""
 
+HALF = "half"
+"""In place of a value: half way between the curve's two ends, wherever these lie."""
 Terms = Mapping[str, np.ndarray]
 """Terms by name, [unit, (unit,) level, ...]."""
 
@@ -93,7 +95,7 @@ def curve(
     *,
     over: str,
     factors: int = 1,
-    crosses: float | None = None,
+    crosses: float | str | None = None,
     level: float = 0.95,
     draws: int = DRAWS,
 ) -> Curve:
@@ -108,7 +110,7 @@ def curve(
         statistic: means of the terms at one level → [draw].
         over: the field's name.
         factors: 1 or 2.
-        crosses: a value of the curve, to find where it has it.
+        crosses: a value of the curve, to find where it has it; or "half".
         level: of the intervals, of the whole band, and of the crossing, 0 to 1.
         draws: of the bootstrap behind each interval.
     Formula: each limit of the band lies c/t times as far from the estimate as that of the interval
@@ -116,7 +118,7 @@ def curve(
     levels in simulated experiments: of ν + 1 normal units with the correlation between levels that
     leaving out each unit gives, all r times √((m ν − 1)/((ν − 1) m)), m their mean square, as few
     units overstate it. A crossing has the interval of all points of the field at which the interval
-    of the interpolated curve contains the value.
+    of the interpolated curve, less the value or half the sum of its ends, contains 0.
     Raises: ClaimError for fewer than two levels, where no unit has a number at every level, and for
     a crossing over a field that has no numbers.
     Source: Hothorn, Bretz and Westfall, Simultaneous Inference in General Parametric Models, 2008
@@ -136,8 +138,7 @@ def curve(
     numeric = all(isinstance(x, int | float) and not isinstance(x, bool) for x in levels)
     if crosses is not None and not numeric:
         raise ClaimError(
-            f"what crosses {crosses:g} is asked over numbers; {over} has levels such as "
-            f"{levels[0]!r}"
+            f"what crosses {crosses} is asked over numbers; {over} has levels such as {levels[0]!r}"
         )
     complete = _complete(terms, levels, over, factors)
 
@@ -163,9 +164,12 @@ def curve(
     crossing = None
     if crosses is not None:
         places = np.log(levels) if log else np.asarray(levels, dtype=float)
-        between = partial(_between, complete, statistic, factors, level, draws)
+        between = partial(_between, complete, statistic, factors, level, draws, crosses)
         back: Callable[[float], float] = math.exp if log else float
-        crossing = _crossing(crosses, over, places, back, points, between)
+        ends = (points[0].estimate + points[-1].estimate) / 2
+        value = ends if crosses == HALF else float(crosses)
+        label = f"{value:.3g}, half way," if crosses == HALF else f"{value:g}"
+        crossing = _crossing(value, label, over, places, back, between)
     return Curve(over, tuple(levels), log, points, band, wider, crossing)
 
 
@@ -238,32 +242,37 @@ def _between(
     factors: int,
     level: float,
     draws: int,
+    crosses: float | str,
     k: int,
     share: float,
 ) -> Interval:
-    """The interval of the interpolated curve, this share of the way from level k to the next."""
+    """The interval of the interpolated curve less what it is to cross, this share of the way from
+    level k to the next."""
+    which = [k, k + 1, *((0, -1) if crosses == HALF else ())]
 
-    def interpolated(m: Means) -> np.ndarray:
-        first, second = (statistic({n: x[:, i] for n, x in m.items()}) for i in (0, 1))
-        return (1 - share) * first + share * second
+    def off(m: Means) -> np.ndarray:
+        at = [statistic({n: x[:, i] for n, x in m.items()}) for i in range(len(which))]
+        value = (at[2] + at[3]) / 2 if crosses == HALF else crosses
+        return (1 - share) * at[0] + share * at[1] - value
 
-    pair = {name: x.take([k, k + 1], factors) for name, x in terms.items()}
-    return interval(pair, interpolated, factors=factors, level=level, draws=draws)
+    nearby = {name: x.take(which, factors) for name, x in terms.items()}
+    return interval(nearby, off, factors=factors, level=level, draws=draws)
 
 
 def _crossing(
     value: float,
+    label: str,
     over: str,
     places: np.ndarray,
     back: Callable[[float], float],
-    points: Sequence[Interval],
     between: Callable[[int, float], Interval],
 ) -> Crossing:
     def place(k: int, share: float) -> float:
         return back(float(places[k] + share * (places[k + 1] - places[k])))
 
-    off = np.array([p.estimate - value for p in points])
-    last = len(off) - 1
+    last = len(places) - 1
+    points = [between(k, 0.0) for k in range(last)] + [between(last - 1, 1.0)]
+    off = np.array([p.estimate for p in points])
     met = [
         place(k, off[k] / (off[k] - off[k + 1]) if off[k] else 0.0)
         for k in range(last)
@@ -273,7 +282,7 @@ def _crossing(
 
     def side(i: Interval) -> int | None:
         low, high = limits(i)
-        return None if math.isnan(low) else int(low > value) - int(high < value)
+        return None if math.isnan(low) else int(low > 0) - int(high < 0)
 
     sides = [side(p) for p in points]
 
@@ -293,12 +302,12 @@ def _crossing(
         high = math.inf if sides[-1] == 0 else edge(final, final + 1, final)
     ends = back(float(places[0])), back(float(places[-1]))
     estimate = met[0] if len(met) == 1 else math.nan
-    words = _words(value, over, met, low, high, ends, None in sides)
+    words = _words(label, over, met, low, high, ends, None in sides)
     return Crossing(value, estimate, low, high, tuple(met), words)
 
 
 def _words(
-    value: float,
+    value: str,
     over: str,
     met: Sequence[float],
     low: float,
@@ -323,14 +332,14 @@ def _words(
     else:
         limits_text = f"[{first}, {second}]"
     if not met:
-        swept = f"no crossing of {value:g} within the sweep, {over} {ends[0]:g} to {ends[1]:g}"
+        swept = f"no crossing of {value} within the sweep, {over} {ends[0]:g} to {ends[1]:g}"
         return f"{swept}; not excluded: {limits_text}" if limits_text else swept
     places = ", ".join(f"{x:.{digits}g}" for x in met)
     times = f" {len(met)} times, at" if len(met) > 1 else " at"
     if no_interval or not limits_text:
-        return f"crosses {value:g}{times} {over} {places}, no interval"
+        return f"crosses {value}{times} {over} {places}, no interval"
     bracketed = limits_text if limits_text.startswith("[") else f"[{limits_text}]"
-    return f"crosses {value:g}{times} {over} {places} {bracketed}"
+    return f"crosses {value}{times} {over} {places} {bracketed}"
 
 
 def _steps_by_factors(levels: Sequence[float]) -> bool:

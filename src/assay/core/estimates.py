@@ -116,7 +116,7 @@ class Estimated:
             "high": [min(high, greatest) for _, high in c.band],
         }
         words = f"; {c.crossing.words}" if c.crossing else ""
-        rules = ((c.crossing.value, f"{c.crossing.value:g}"),) if c.crossing else ()
+        rules = ((c.crossing.value, f"{c.crossing.value:.3g}"),) if c.crossing else ()
         plain = all(isinstance(level, int | float) for level in c.levels)
         return Figure(
             s.text,

@@ -190,7 +190,7 @@ def estimate(
     value: str,
     unit: str | Sequence[str],
     over: str = "",
-    crosses: float | None = None,
+    crosses: float | str | None = None,
     natural: tuple[float, float] | None = None,
     level: float = 0.95,
     scope: str = "",
@@ -206,7 +206,7 @@ def estimate(
         value: what is estimated, without a threshold.
         unit: one or two columns of independent units.
         over: a column whose levels the curve goes over.
-        crosses: a value of the curve, to find where it has it.
+        crosses: a value of the curve, to find where it has it; or "half".
         natural: the least and the greatest number that there can be.
         level: of the interval, 0 to 1.
         scope: for what the number speaks.

@@ -126,8 +126,8 @@ class EstimateEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """A quantity without a threshold, such as "gated.gamma - relu.gamma"."""
     over: str = ""
     """A field in which runs differ, or a dimension of the measures: a curve over its levels."""
-    crosses: float | None = None
-    """A value of the curve: at which level it has it."""
+    crosses: float | str | None = None
+    """A value of the curve: at which level it has it; or "half"."""
     units: tuple[str, ...] = ()
     where: Mapping[str, Plain] = {}
     unit: str = ""

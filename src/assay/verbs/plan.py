@@ -79,7 +79,7 @@ class Estimated:
     text: str
     over: str
     """Of a curve: the field over whose levels it goes."""
-    crosses: float | None
+    crosses: float | str | None
     reads: tuple[str, ...]
 
 
