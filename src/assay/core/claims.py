@@ -605,8 +605,8 @@ def statement_to_json(s: Claim | Exact | Estimate) -> dict[str, Any]:
         entry |= {name: value for name in ("near", "also") if (value := dict(getattr(s, name)))}
         entry |= {"bounds": [repr(float(b)) for b in s.bounds]} if s.bounds else {}
     elif s.over:
-        number = isinstance(s.crosses, int | float)
-        entry |= {"over": s.over, "crosses": repr(float(s.crosses)) if number else s.crosses}
+        number = repr(float(s.crosses)) if isinstance(s.crosses, int | float) else s.crosses
+        entry |= {"over": s.over, "crosses": number}
     return entry | ({"condition": s.condition} if s.condition else {})
 
 

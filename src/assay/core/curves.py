@@ -252,7 +252,7 @@ def _between(
 
     def off(m: Means) -> np.ndarray:
         at = [statistic({n: x[:, i] for n, x in m.items()}) for i in range(len(which))]
-        value = (at[2] + at[3]) / 2 if crosses == HALF else crosses
+        value = (at[2] + at[3]) / 2 if crosses == HALF else float(crosses)
         return (1 - share) * at[0] + share * at[1] - value
 
     nearby = {name: x.take(which, factors) for name, x in terms.items()}
