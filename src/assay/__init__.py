@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from assay import dictionaries as architectures  # noqa: F401
     from assay.core import stats  # noqa: F401
     from assay.core.bench import Bench  # noqa: F401
-    from assay.core.claims import (  # noqa: F401  # noqa: F401
+    from assay.core.claims import (  # noqa: F401
         Claim,
+        Estimate,
         Exact,
         Finding,
         Gate,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from assay.core.rng import integers, normal, permutation, uniform  # noqa: F401
     from assay.core.runs import Runs  # noqa: F401
     from assay.core.spec import PerRun, Spec, changed, grid  # noqa: F401
-    from assay.core.table import judge  # noqa: F401
+    from assay.core.table import estimate, judge  # noqa: F401
     from assay.data import planted  # noqa: F401
     from assay.dictionaries.dictionary import Dictionary  # noqa: F401
     from assay.dictionaries.hook import spliced  # noqa: F401

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import numpy as np
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
@@ -29,6 +30,7 @@ TOOLS = [
     "result",
     "cancel",
     "judge",
+    "estimate",
 ]
 ROWS = [
     {"arm": arm, "seed": s, "loss": level + (s * 7 % 5) / 100}
@@ -62,7 +64,6 @@ def test_every_tool_says_what_it_takes_and_gives(server: Any) -> None:
     assert set(found["write_study"].input_schema["required"]) == {
         "question",
         "experiment",
-        "claims",
     }
 
 
@@ -105,6 +106,7 @@ def test_no_answer_has_an_estimate_without_its_interval_and_its_control(
                 "unit": ["seed"],
             },
         ),
+        ("estimate", {"rows": ROWS, "value": "mine.loss - old.loss"}),
     ]
     assert {name for name, _ in asked} == set(TOOLS)
     seen = 0
@@ -115,7 +117,9 @@ def test_no_answer_has_an_estimate_without_its_interval_and_its_control(
         for at, found in estimates(answer):
             seen += 1
             assert {"low", "high"} <= set(found), f"{name} {at}"
-            if ".controls[" not in at:
+            if at == "$.number":  # what nothing judged says so: it has no control
+                assert found["told"].endswith("not judged") and "outcome" not in found
+            elif ".controls[" not in at:
                 assert found["controls"], f"{name} {at} has no control"
                 assert all(
                     {"estimate", "low", "high", "outcome", "as_it_must"} <= set(c)
@@ -376,6 +380,24 @@ def test_what_is_written_reads_back_whatever_a_text_holds(value: str) -> None:
         "experiment": [{"name": "x", "fields": {value: [1, 2.5, value]}}],
         "claim": [{**claim, "bounds": [0, 1]}],
     }
+    number = {"text": value, "over": value, "crosses": 0.5}
+    whole = tomllib.loads(writing.study({"question": value}, {"name": "x"}, [], [number]))
+    assert whole["estimate"] == [number] and "claim" not in whole
+
+
+def test_a_number_of_a_table_comes_with_its_interval_or_its_curve(ask: Call) -> None:
+    values = np.array([row["loss"] for row in ROWS if row["arm"] == "mine"])
+    found = ask("estimate", rows=ROWS, value="mine.loss")["number"]
+    assert found["estimate"] == pytest.approx(values.mean())
+    assert found["low"] < values.mean() < found["high"] and found["n"] == {"seed": 8}
+    rows = [{**r, "depth": d, "loss": r["loss"] - d / 10} for r in ROWS for d in range(4)]
+    curve = ask("estimate", rows=rows, value="mine.loss", over="depth", crosses=0.0)["number"]
+    crossing = curve["curve"]["crossing"]
+    assert curve["estimate"] is None and curve["curve"]["levels"] == [0, 1, 2, 3]
+    assert crossing["estimate"] == pytest.approx(values.mean() * 10)  # the line −d/10 + mean
+    assert "crosses 0 at depth" in curve["told"] and crossing["words"] in curve["told"]
+    with pytest.raises(Exception, match="an estimate has no threshold"):
+        ask("estimate", rows=ROWS, value="mine.loss < 1")
 
 
 def test_a_table_is_judged_as_the_command_judges_it(ask: Call) -> None:
@@ -511,7 +533,7 @@ HOSTILE: list[tuple[str, dict[str, Any], str]] = [
         "at most 1,048,576",
     ),
     ("judge", {"rows": 5, "claim": "a.x < 1", "control": ["b"]}, "rows"),
-    ("write_study", {"question": "q", "experiment": "superposition"}, "claims is missing"),
+    ("write_study", {"question": "q", "claims": []}, "experiment is missing"),
     (
         "write_study",
         {"question": "q", "experiment": "superposition", "claims": [{"text": "t", "holds": 5}]},

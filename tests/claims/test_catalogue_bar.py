@@ -35,9 +35,9 @@ from scipy.stats import skew as skew_of
 
 from assay.core import judging
 from assay.core.claims import Claim, Exact, Judged, Published
+from assay.core.estimates import verify
 from assay.core.experiment import Joint
 from assay.core.figures import Figure
-from assay.core.findings import verify
 from assay.core.memo import remembering
 from assay.core.runs import Runs
 from assay.core.stats import mean

@@ -213,7 +213,7 @@ def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(
     told = capsys.readouterr().out
     assert (
         "The mean alone" not in told
-        and f"1 finding, without a verdict: assay show gated-sae --findings --root {tmp_path}"
+        and f"1 estimate, without a verdict: assay show gated-sae --estimates --root {tmp_path}"
         in told
     )
     last = told[told.index("3 hold, 1 fails, 1 unspecific, 2 undecided") :].splitlines()
@@ -228,7 +228,7 @@ def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(
     ] and max(map(len, last[:8])) <= 100
     assert "assay report gated-sae" in last[-1], "what to type next stands below"
     show(data, *asked, findings=True)
-    assert "The mean alone" in (listed := capsys.readouterr().out) and "--findings" not in listed
+    assert "The mean alone" in (listed := capsys.readouterr().out) and "--estimates" not in listed
     show({**data, "verdicts": data["verdicts"][:1]}, *asked)
     assert "1 holds\n" not in capsys.readouterr().out, "one alone stands right above"
 

@@ -437,8 +437,11 @@ although it is not so.
     for case in (*two_factors(), *matched(), *cells_as_units()):
         yield _row(case, simulate(case, repeats))
     yield UNFOLD
+    from curve_worlds import page as curves
     from look_worlds import page as studies
 
+    yield from curves(repeats)
+    yield ""
     yield from studies(repeats)
 
 

@@ -71,7 +71,11 @@ def decided(method: np.ndarray, control: np.ndarray, threshold: float) -> Decide
     would_hold, control_holds = varied & (low >= threshold), limits(control)[0] >= threshold
     outside, above = limits(control, 0.8)[1] < threshold, limits(method - control)[0] > 0
     holds = would_hold & ~control_holds & outside & above
-    shares = [holds.mean(), (varied & (high < threshold)).mean(), (would_hold & control_holds).mean()]
+    shares = [
+        holds.mean(),
+        (varied & (high < threshold)).mean(),
+        (would_hold & control_holds).mean(),
+    ]
     return Decided(*map(float, shares), 1 - float(sum(shares)))
 
 

@@ -23,7 +23,7 @@ from assay.core.claims import (
     rival,
 )
 from assay.core.errors import ClaimError
-from assay.core.findings import estimate, verify
+from assay.core.estimates import estimate, verify
 from assay.core.judging import judge
 from assay.core.measures import by
 from assay.core.stats import best_of, difference, lead_at_own, ratio, sides

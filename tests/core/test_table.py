@@ -7,9 +7,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 import xarray as xr
 
 import assay
+from assay.cli.main import main
 from assay.core.claims import Claim
 from assay.core.errors import AssayError, ClaimError, DataError
 from assay.core.judging import judge as judge_claim
@@ -614,3 +616,91 @@ def test_an_interval_is_printed_within_its_natural_bounds_and_says_what_it_may_h
     assert tables.limits({**entry, "estimate": 1.2}) == (-8.36, 1.02), (
         "numbers beyond them have no such bounds"
     )
+
+
+def sweep(seeds=8):
+    """Rows of two arms at three densities, .3 apart, about a line in the logarithm."""
+    rng = np.random.default_rng(2)
+    return pd.DataFrame(
+        [
+            {"arm": a, "seed": s, "density": d, "x": y + lead + 0.01 * rng.normal()}
+            for a, lead in (("new", 0.3), ("old", 0.0))
+            for s in range(seeds)
+            for d, y in ((0.01, 0.6), (0.1, 0.4), (1.0, 0.2))
+        ]
+    )
+
+
+def test_a_number_of_a_table_is_students_mean_and_a_curve_has_one_at_each_level():
+    f = sweep()
+    gap = f[f.arm == "new"].x.values - f[f.arm == "old"].x.values
+    at = gap.reshape(8, 3)[:, 1]
+    low, high = scipy.stats.t.interval(0.95, 7, at.mean(), scipy.stats.sem(at))
+    number = assay.estimate(f, value="new.x[density=0.1] - old.x[density=0.1]", unit="seed")
+    assert (number.t_low, number.t_high) == pytest.approx((low, high)) and number.n == {"seed": 8}
+    curve = assay.estimate(f, value="new.x - old.x", unit="seed", over="density").curve
+    assert curve is not None and curve.levels == (0.01, 0.1, 1.0)
+    assert [p.estimate for p in curve.points] == pytest.approx(gap.reshape(8, 3).mean(0))
+    assert (curve.points[1].t_low, curve.points[1].t_high) == pytest.approx((low, high))
+    crossed = assay.estimate(f, value="old.x", unit="seed", over="density", crosses=0.3).curve
+    assert crossed is not None and crossed.crossing is not None
+    assert crossed.crossing.low < 10**-0.5 < crossed.crossing.high  # half way from .1 to 1
+
+
+def test_a_table_of_one_arm_needs_no_column_of_arms_and_says_what_it_averages():
+    f = sweep()
+    bare = f[f.arm == "old"].drop(columns="arm")
+    twice = pd.concat([bare, bare])
+    number = assay.estimate(twice, value="x", unit="seed", over="density", natural=(0, 1))
+    assert number.notes == ("main: 48 rows averaged into 24 cells of seed × density",)
+    assert number.to_json()["notes"] == list(number.notes)
+    with pytest.raises(ClaimError, match="needs a control"):
+        assay.judge(f, claim="old.x < 1", unit="seed", control=())
+    with pytest.raises(DataError, match="no column 'arm'"):
+        assay.judge(bare, claim="x < 1", unit="seed", control="a")
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"value": "new.x < 1"}, "an estimate has no threshold; leave it out, or make it a claim"),
+        ({"value": ""}, "the estimate is empty; write a quantity such as"),
+        ({"value": "x"}, "which arm is the estimate about? Write arm.column, with one of new, old"),
+        ({"value": "nwe.x"}, "no arm 'nwe' in column arm of the table; did you mean new?"),
+        ({"value": "new.y"}, "no column 'y' in the table"),
+        ({"over": ""}, "new.x varies over density (0.01, 0.1, 1.0)"),
+        ({"over": "densty"}, "no column 'densty' to be a swept field; did you mean density?"),
+        ({"over": "x"}, "column 'x' cannot be what a curve goes over: it is what is estimated"),
+        ({"over": "seed"}, "column 'seed' is a unit; a curve goes over another column"),
+        ({"over": "", "crosses": 1.0}, "new.x varies over density"),
+        ({"over": "arm"}, "column 'arm' cannot be what a curve goes over: it is the arm"),
+    ],
+)
+def test_what_cannot_be_estimated_gets_one_line_of_advice(fields, says):
+    ask = {"value": "new.x", "unit": "seed", "over": "density", **fields}
+    with pytest.raises(AssayError) as e:
+        assay.estimate(sweep(), **ask)
+    assert says in str(e.value) and "\n" not in str(e.value)
+
+
+def test_a_number_is_estimated_from_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    sweep().to_csv("mine.csv", index=False)
+    ask = ["judge", "mine.csv", "--unit", "seed", "--estimate", "new.x - old.x", "--over"]
+    assert main([*ask, "density", "--json"]) == 0
+    right = assay.estimate("mine.csv", value="new.x - old.x", unit="seed", over="density")
+    assert json.loads(capsys.readouterr().out) == right.to_json()
+    assert main([*ask, "density", "--crosses", "0.9"]) == 0
+    told = capsys.readouterr().out
+    assert "no crossing of 0.9" in told and "density 0.1: 0.3" in told and "over 8 seeds" in told
+    claim = ["--claim", "new.x[density=0.1] < 1"]
+    for more, says in (
+        (["density", "--control", "old"], "--control belongs to --claim; leave it out"),
+        (["density", *claim], "either --claim, a sentence with a threshold, or --estimate"),
+    ):
+        assert main([*ask, *more]) == 2
+        assert says in capsys.readouterr().err
+    assert main([*ask[:4], *claim, "--control", "old", "--over", "density"]) == 2
+    assert "--over belongs to --estimate" in capsys.readouterr().err
+    assert main(ask[:4]) == 2
+    assert "got neither" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from assay.core.claims import Claim, Exact
-from assay.core.findings import verify
+from assay.core.estimates import verify
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs

@@ -14,7 +14,7 @@ from assay.cli.main import main
 from assay.core.bench import Unkept
 from assay.core.claims import Exact
 from assay.core.errors import RunError, SpecError
-from assay.core.findings import verify
+from assay.core.estimates import verify
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments import compute_planner as planner

@@ -186,7 +186,7 @@ def test_a_repair_that_leads_as_much_makes_the_lead_unspecific():
 
 
 def test_findings_can_be_computed():
-    from assay.core.findings import estimate
+    from assay.core.estimates import estimate
 
     arms = WORLD.arms()
     for finding in (f for f in experiment.claims if isinstance(f, Finding)):

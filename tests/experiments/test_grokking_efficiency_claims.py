@@ -8,7 +8,7 @@ import pytest
 
 from assay.core.claims import Exact, Finding
 from assay.core.errors import SpecError
-from assay.core.findings import estimate, verify
+from assay.core.estimates import estimate, verify
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs

@@ -9,7 +9,7 @@ import pytest
 
 from assay.core import findings, judging
 from assay.core.claims import Claim, Finding
-from assay.core.findings import estimate
+from assay.core.estimates import estimate
 from assay.core.judging import judge
 from assay.core.measures import by, measures
 from assay.core.runs import Runs

@@ -12,7 +12,7 @@ import pytest
 from assay.core.chains import CHECKS
 from assay.core.claims import Claim, Exact
 from assay.core.errors import SpecError
-from assay.core.findings import verify
+from assay.core.estimates import verify
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs

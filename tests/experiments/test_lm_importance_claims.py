@@ -15,7 +15,7 @@ import pytest
 import xarray as xr
 
 from assay.core.claims import Finding
-from assay.core.findings import estimate
+from assay.core.estimates import estimate
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs

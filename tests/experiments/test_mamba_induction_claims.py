@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from assay.core.claims import Exact
-from assay.core.findings import verify
+from assay.core.estimates import verify
 from assay.core.judging import judge
 from assay.core.measures import by, measures
 from assay.core.runs import Runs

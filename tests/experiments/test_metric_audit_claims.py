@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from assay.core.claims import Claim, Finding
-from assay.core.findings import estimate
+from assay.core.estimates import estimate
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.metric_audit import experiment, model, planted

@@ -15,7 +15,7 @@ from assay.cli.main import main
 from assay.core.bench import Unkept
 from assay.core.claims import Claim, Exact
 from assay.core.errors import SpecError
-from assay.core.findings import verify
+from assay.core.estimates import verify
 from assay.core.fit import Trained
 from assay.core.judging import judge
 from assay.core.measures import measures

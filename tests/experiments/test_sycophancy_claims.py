@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from assay.core.claims import Claim, Exact, Finding
-from assay.core.findings import estimate, verify
+from assay.core.estimates import estimate, verify
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs

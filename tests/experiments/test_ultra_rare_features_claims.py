@@ -15,7 +15,7 @@ import pytest
 
 from assay.core.claims import Exact
 from assay.core.errors import ClaimError
-from assay.core.findings import verify
+from assay.core.estimates import verify
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs

@@ -108,7 +108,9 @@ def test_a_results_table_has_tags_that_are_obeyed_and_text_that_is_not():
     text = re.sub(r"\s+", " ", said.text)
     assert sample.HOSTILE in text and "script" not in said.tags and said.tags.count("svg") == 1
     assert not re.search(r"<(br|b|i|em|span|p)\b", text)
-    assert "1 finding without a verdict" in text and text.count("● holds") == 3 and "3 hold" in text
+    assert (
+        "1 estimate without a verdict" in text and text.count("● holds") == 3 and "3 hold" in text
+    )
 
 
 def test_an_evaluation_and_a_dictionary_are_small_tables():

@@ -162,7 +162,7 @@ def test_exact_statements_without_any_claim_are_told_apart():
         tables.board({"verdicts": [], "exact": exact, "findings": []})
         == "exact statements only ≡ 2 ≢ 1"
     )
-    assert tables.board({"exact": exact, "findings": [{}]}) == "exact ≡ 2 ≢ 1, findings 1"
+    assert tables.board({"exact": exact, "findings": [{}]}) == "exact ≡ 2 ≢ 1, estimates 1"
     assert (
         tables.only_exact({"exact": exact})
         and not tables.only_exact({"exact": []})

@@ -11,11 +11,10 @@ from assay.agents import basis
 from assay.agents.basis import Source, Standing
 from assay.agents.describing import exact
 from assay.agents.looking import Looks
-from assay.agents.verdicts import Early, Verdict, counted, early, verdicts
+from assay.agents.verdicts import Early, Estimate, Verdict, counted, early, estimates, verdicts
 from assay.core.claims import Claim
 from assay.core.compute import Range
 from assay.core.experiment import Experiment
-from assay.core.reading import plural
 from assay.lab.preset import Preset
 from assay.lab.preset import scope as speaks_for
 from assay.verbs.assumptions import Unsaid
@@ -23,6 +22,8 @@ from assay.verbs.jobs import Job
 from assay.verbs.plan import Bought, Frozen, Planned
 from assay.verbs.preregister import Look, Registered
 
+MANY = 12
+"""So many estimates of a result are told."""
 NOT_VERDICTS = (
     "These are not verdicts. They may still come out otherwise; stopping or changing the study "
     "because of them makes it exploratory"
@@ -107,6 +108,8 @@ class Preregistered:
     """Whether the same had been frozen before."""
     claims: tuple[str, ...]
     """What will be judged, each claim with the arms for which it must fail."""
+    estimates: tuple[str, ...]
+    """What will be estimated, and judged by nothing."""
     declared: tuple[Look, ...]
     """The looks, each at so many seeds with the level of its intervals."""
     scope: str
@@ -126,6 +129,8 @@ class Result:
     preset: str
     question: str
     verdicts: tuple[Verdict, ...]
+    estimates: tuple[Estimate, ...]
+    """Numbers and curves that nothing judges."""
     exact: tuple[str, ...]
     """Exact statements, in a line each."""
     left_out: tuple[str, ...]
@@ -175,6 +180,19 @@ class Table:
 
     told: str
     verdict: Verdict
+    scope: str
+    looks: str
+    standing: Standing
+    source: Source
+    next: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number:
+    """A number, or a curve, estimated on somebody's own table."""
+
+    told: str
+    number: Estimate
     scope: str
     looks: str
     standing: Standing
@@ -278,6 +296,7 @@ def preregistered(registration: Registered, plan: Plan, claims: Sequence[str]) -
         time=registration.time,
         already=registration.already,
         claims=tuple(claims),
+        estimates=registration.estimates,
         declared=registration.looks,
         scope=plan.scope,
         looks=plan.looks,
@@ -307,16 +326,18 @@ def judged(
     omissions = [
         f"{e['text']}: {e['reason']}" for e in (*data.get("failed", ()), *data.get("skipped", ()))
     ]
-    if n := len(data.get("findings", ())):
-        omissions.append(f"{n} {plural('finding', n)}: numbers without a control are not told here")
+    numbers = estimates(data) if len(data.get("findings", ())) <= MANY else ()
+    if (n := len(data.get("findings", ()))) > MANY:
+        omissions.append(f"{n} estimates: so many numbers without a verdict are not told here")
     scope = (
-        "; ".join(dict.fromkeys(v.scope for v in judged_verdicts))
+        "; ".join(dict.fromkeys([*(v.scope for v in judged_verdicts), *(e.scope for e in numbers)]))
         or "exact statements have no wider scope than what they name"
     )
     rests = basis.standing(data, unlike)
     head = f"{counted([v.outcome for v in judged_verdicts])}. " if judged_verdicts else ""
     rest = [
         *(v.told for v in judged_verdicts),
+        *(e.told for e in numbers),
         *exact(data),
         f"Scope: {scope}",
         f"{rests.kind.capitalize()}: {rests.why}",
@@ -330,6 +351,7 @@ def judged(
         preset=data["preset"],
         question=question,
         verdicts=judged_verdicts,
+        estimates=numbers,
         exact=exact(data),
         left_out=tuple(omissions),
         scope=scope,
@@ -397,6 +419,27 @@ def submitted(
         source=result.source.told if result else data,
         standing=rests,
         next=steps[job.status],
+    )
+
+
+def number(entry: Any, source: Source) -> Number:
+    """Tell a number estimated on a table, from its plain values."""
+    (told,) = estimates({"findings": [entry]})
+    rests = Standing("exploratory", "a number without a threshold claims nothing")
+    looks = "looks at your table are not noted"
+    summary = f"{told.told}. Scope: {told.scope}. {looks}. Data: {source.told}"
+    step = (
+        "to claim something of it, write the threshold down first, and measure again on units that "
+        "nobody has looked at"
+    )
+    return Number(
+        told=summary,
+        number=told,
+        scope=told.scope,
+        looks=looks,
+        standing=rests,
+        source=source,
+        next=step,
     )
 
 

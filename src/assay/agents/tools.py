@@ -11,18 +11,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from assay.agents import answers, basis, describing, looking, writing
-from assay.agents.answers import Plan, Preregistered, Result, Submitted, Table, Written
+from assay.agents.answers import Number, Plan, Preregistered, Result, Submitted, Table, Written
 from assay.agents.describing import Experiments, Page
 from assay.agents.looking import Looks
 from assay.api.tokens import EVERYBODY, Holder, Right
 from assay.core.errors import AssayError, DataError
 from assay.core.experiment import Experiment
-from assay.core.table import judge
+from assay.core.table import estimate, judge
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import Folder, NoJob
 from assay.jobs.frozen import adopt_frozen_name
@@ -162,6 +162,33 @@ class Claim(BaseModel):
     )
 
 
+class Estimate(BaseModel):
+    """A number, or a curve, that a study estimates; nothing judges it."""
+
+    model_config = ConfigDict(extra="forbid")
+    text: Line = Field(description="What the number is, in words.")
+    value: Line = Field(
+        "",
+        description="A quantity as in a claim, without a threshold: main.gamma - relu.gamma, "
+        "mean(main.represented, over=feature).",
+    )
+    over: Name = Field(
+        "",
+        description="A field that fields lists several values of, or a dimension of the measure: "
+        "the curve over its levels, with a band that covers all of them.",
+    )
+    crosses: float | Literal["half"] | None = Field(
+        None,
+        description="A value of the curve: at which level of the field it has it; half: where it "
+        "is half way between its ends.",
+    )
+    units: Names = Field(["seed"], description="Over what you generalise, as in a claim.")
+    where: dict[Name, Plain] = Field(
+        {}, description="Only runs with these values of fields, in every arm."
+    )
+    unit: Line = Field("", description="What the number is counted in.")
+
+
 class Tools:
     """What can be asked of one store. Its state is the store's alone, so any number of servers may
     answer for it."""
@@ -243,7 +270,14 @@ class Tools:
         claims: Annotated[
             list[Claim],
             Field(description="What you claim, each with its control.", max_length=MANY),
-        ],
+        ] = [],  # noqa: B006
+        estimates: Annotated[
+            list[Estimate],
+            Field(
+                description="Numbers and curves that you want to know, and claim nothing of.",
+                max_length=MANY,
+            ),
+        ] = [],  # noqa: B006
         fields: Annotated[
             dict[Name, Plain | list[Plain]],
             Field(
@@ -302,8 +336,12 @@ class Tools:
             {k: v for k, v in c.model_dump().items() if k != "units" or v != ["seed"]}
             for c in claims
         ]
+        numbers = [
+            {k: v for k, v in e.model_dump().items() if k != "units" or v != ["seed"]}
+            for e in estimates
+        ]
         text = writing.study(
-            {"question": question, "seeds": seeds, "budget": budget}, part, claim_values
+            {"question": question, "seeds": seeds, "budget": budget}, part, claim_values, numbers
         )
         with self._one:
             return self._written(text)
@@ -621,6 +659,42 @@ class Tools:
             )
         return answers.table(verdict.to_json(), basis.of_table(count, text))
 
+    def estimate(
+        self,
+        rows: Annotated[
+            list[dict[Name, Plain | None]] | str,
+            Field(
+                description="A list of rows, each an object; or CSV text with a line of names. A "
+                "column for each unit, numbers, and `arm` where there are several arms."
+            ),
+        ],
+        value: Annotated[
+            Line, Field(description="A quantity without a threshold, such as mine.loss - old.loss.")
+        ],
+        unit: Annotated[
+            Names, Field(description="Columns over whose levels you generalise: seed, document.")
+        ] = ["seed"],  # noqa: B006
+        over: Annotated[
+            Name, Field(description="A column that was swept: a curve over its levels.")
+        ] = "",
+        crosses: Annotated[
+            float | Literal["half"] | None,
+            Field(description="A value of the curve, or half: at which level it has it."),
+        ] = None,
+        scope: Annotated[
+            Line, Field(description="What the numbers speak about, as a phrase.")
+        ] = "",
+    ) -> Number:
+        """Estimate a number of your own table with its interval, or a curve over a swept column
+        with a band, and where it crosses a value. For how large, and at what; `judge` is for
+        claims."""
+        columns, text, count = _columns(rows)
+        with self._one:
+            number = estimate(
+                columns, value=value, unit=unit, over=over, crosses=crosses, scope=scope
+            )
+        return answers.number(number.to_json(), basis.of_table(count, text))
+
     def _asked(self, study: str, experiment: str, preset: str, sets: list[str]) -> Asked:
         return Asked(study=study, experiment=experiment, preset=preset, sets=tuple(sets))
 
@@ -701,6 +775,7 @@ TOOLS = (
     "result",
     "cancel",
     "judge",
+    "estimate",
 )
 """Every tool, in the order in which they are listed."""
 NEEDS: Mapping[str, Right] = {"preregister": "submit", "run": "submit", "cancel": "cancel"}

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from assay.jobs import state as jobs
 from assay.jobs.messages import for_programs
-from assay.report.tables import role_of_other
+from assay.report.tables import role_of_other, rows
 
 JSON = Mapping[str, Any]
 AS_IT_MUST = {True: "as it must", False: "AND MUST NOT", None: "so nothing is settled"}
@@ -65,6 +65,29 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A number, or a curve, that nothing judged: no threshold was meant, and no control stands
+    beside it."""
+
+    text: str
+    estimate: float | None
+    """null of a curve."""
+    low: float | None
+    high: float | None
+    unit: str
+    interval: str
+    """How the interval was made, and over which units."""
+    n: Mapping[str, int]
+    scope: str
+    curve: Mapping[str, Any] | None
+    """Its levels with their estimates, the ends of intervals for each alone (low, high), and of a
+    band that covers all of them (band_low, band_high); where it crosses a value."""
+    notes: tuple[str, ...]
+    told: str
+    """All of this in one sentence."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Early:
     """How a claim stands on the seeds that are there so far. This is not a verdict."""
 
@@ -103,6 +126,30 @@ def verdict(entry: JSON) -> Verdict:
         would_decide=for_programs(price.get("text", "")),
         notes=tuple(entry.get("notes", ())),
         told=_to_text(entry, comparisons),
+    )
+
+
+def estimates(data: JSON) -> tuple[Estimate, ...]:
+    """Read the estimates of a result's plain values."""
+    return tuple(map(_estimate, data.get("findings", ())))
+
+
+def _estimate(entry: JSON) -> Estimate:
+    row = rows({"findings": [entry]})[0]
+    number = " ".join(filter(None, (row.estimate, row.interval, row.unit)))
+    told = "; ".join((f"{entry['text']}: {number}, over {row.n}", *row.curve, "not judged"))
+    return Estimate(
+        text=entry["text"],
+        estimate=entry["estimate"],
+        low=entry["low"],
+        high=entry["high"],
+        unit=entry["unit"],
+        interval=entry["method"],
+        n=entry["n"],
+        scope=entry["scope"],
+        curve=entry.get("curve"),
+        notes=tuple(entry.get("notes", ())),
+        told=told,
     )
 
 

@@ -21,12 +21,15 @@ BARE = re.compile(r"[A-Za-z0-9_-]+")
 Said = Mapping[str, Any]
 
 
-def study(top: Said, experiment: Said, claims: Sequence[Said]) -> str:
+def study(
+    top: Said, experiment: Said, claims: Sequence[Said], estimates: Sequence[Said] = ()
+) -> str:
     """Write a study as TOML: what is empty is left out. Raises: ExperimentError for a value that
     TOML lacks."""
     parts = ["".join(_lines(top))]
     parts += ["[[experiment]]\n" + "".join(_lines(experiment))]
     parts += ["[[claim]]\n" + "".join(_lines(claim)) for claim in claims]
+    parts += ["[[estimate]]\n" + "".join(_lines(entry)) for entry in estimates]
     return "\n".join(part for part in parts if part)
 
 

@@ -244,7 +244,7 @@ def show(
     /,
     *,
     arm: Arm = "main",
-    findings: Annotated[bool, Bare] = False,
+    estimates: Annotated[bool, Bare, Parameter(name=("--estimates", "--findings"))] = False,
     expect: Expected = None,
     choice: Choice = DEFAULT,
     place: Anywhere = ANYWHERE,
@@ -253,8 +253,8 @@ def show(
 
     Parameters
     ----------
-    findings
-        List the findings as well: numbers with their intervals, and no verdict.
+    estimates
+        List the estimates as well: numbers with their intervals, and no verdict.
 
     Examples
     --------
@@ -267,7 +267,7 @@ def show(
     with printing.aside():
         experiment, preset = choice.of(name)
         result = judged(place.lab(), experiment, preset, arm, claim)
-    return verdicts.show(result, name, experiment, preset, place, expect, claim, findings)
+    return verdicts.show(result, name, experiment, preset, place, expect, claim, estimates)
 
 
 @app.command(sort_key=5, group=EXPERIMENTS)

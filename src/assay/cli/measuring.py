@@ -3,8 +3,9 @@ at, served and rated."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -25,7 +26,7 @@ from assay.cli.options import (
     Trust,
     device_here,
 )
-from assay.core.errors import AssayError
+from assay.core.errors import AssayError, ClaimError
 from assay.verbs.evaluate import AS_FILED, How, Where
 from assay.verbs.evaluate import evaluate as measured
 from assay.verbs.index import AS_FILED as AS_READ
@@ -49,7 +50,7 @@ def judge(
     *,
     claim: Annotated[
         str, Parameter(help="The sentence; e.g. --claim 'gated.fvu - relu.fvu < -0.02'.")
-    ],
+    ] = "",
     unit: Annotated[
         tuple[str, ...],
         Bare,
@@ -64,7 +65,13 @@ def judge(
         tuple[str, ...],
         Bare,
         Parameter(help="An arm where the claim has to be false; e.g. --control shuffled."),
-    ],
+    ] = (),
+    estimate: Annotated[
+        str,
+        Parameter(help="In place of a claim, a number without a threshold; e.g. --estimate fvu."),
+    ] = "",
+    over: str = "",
+    crosses: float | Literal["half"] | None = None,
     must_hold: Annotated[tuple[str, ...], Bare] = (),
     also: Annotated[tuple[str, ...], Bare] = (),
     unlearned: Annotated[tuple[str, ...], Bare] = (),
@@ -79,10 +86,14 @@ def judge(
     output: Output = PLAIN,
 ) -> int:
     """Judge your own numbers in the same way: a CSV with a column `arm`, a column per unit, and the
-    numbers.
+    numbers; or estimate one.
 
     Parameters
     ----------
+    over
+        Of an estimate: a column that was swept; a curve over its levels.
+    crosses
+        A value of the curve, or half: where it has it is told with an interval.
     must_hold
         Arm with a planted effect, for which the claim must hold.
     also
@@ -109,9 +120,35 @@ def judge(
     (echo arm,seed,x; for s in 1 2 3 4 5 6; do echo "mine,$s,.1$s"
        echo "old,$s,.2$((7-s))"; echo "again,$s,.2$s"; done) > my.csv
     assay judge my.csv --claim 'mine.x - old.x < -.05' --unit seed --control again
+    assay judge my.csv --estimate 'mine.x - old.x' --unit seed
     """
+    from assay.core.table import estimate as estimated
     from assay.core.table import judge as judged
 
+    refuse_mixture(
+        claim,
+        estimate,
+        {
+            "--control": control,
+            "--must-hold": must_hold,
+            "--also": also,
+            "--bounds": bounds,
+            "--expect": expect,
+        },
+        {"--over": over, "--crosses": crosses},
+    )
+    if estimate:
+        with trust.raised():
+            number = estimated(
+                table,
+                value=estimate,
+                unit=unit,
+                over=over,
+                crosses=crosses,
+                scope=scope,
+                arm_column=arm_column,
+            )
+        return printing.estimated(number, output.json)
     with trust.raised():
         result = judged(
             table,
@@ -129,6 +166,26 @@ def judge(
             arm_column=arm_column,
         )
     return printing.judged(result, output.json, expect)
+
+
+def refuse_mixture(
+    claim: str, estimate: str, of_claims: Mapping[str, Any], of_estimates: Mapping[str, Any]
+) -> None:
+    """Refuse a claim together with an estimate, neither of them, and what belongs to the other.
+    Raises: ClaimError."""
+    if bool(claim.strip()) == bool(estimate.strip()):
+        raise ClaimError(
+            "judge takes either --claim, a sentence with a threshold, or --estimate, a number "
+            f"without one; got {'both' if claim.strip() else 'neither'}"
+        )
+    if claim and not of_claims["--control"]:
+        raise ClaimError(
+            "judge needs --control CONTROL: an arm where the claim has to be false; e.g. "
+            "--control shuffled"
+        )
+    given, kind = (of_claims, "claim") if estimate else (of_estimates, "estimate")
+    if wrong := next((k for k, v in given.items() if v is not None and v not in ("", ())), None):
+        raise ClaimError(f"{wrong} belongs to --{kind}; leave it out")
 
 
 @app.command(sort_key=12, group=MEASURE)

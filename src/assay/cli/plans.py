@@ -143,7 +143,7 @@ def arms(arm_rows: Sequence[Arm]) -> None:
 
 def claims(experiment_plan: Planned) -> None:
     """Print, for each claim, its units and those of its controls, the half-width to expect, and
-    what decides it."""
+    what decides it; then the estimates in words, and the curves."""
     for i, c in enumerate(experiment_plan.claims, 1):
         every = ", ".join(
             f"{arm}: {count}" for part in (c.judged, c.controls) for arm, count in part.items()
@@ -152,6 +152,11 @@ def claims(experiment_plan: Planned) -> None:
         say(f"  units {every}; {outlined(c)}")
         if c.reads:
             say(f"  reads {', '.join(c.reads)}")
+    for e in (e for e in experiment_plan.estimates if e.reads or e.over):
+        crossing = f", and where it is {e.crosses}" if e.crosses is not None else ""
+        say(f"– {e.text}")
+        curve = f"a curve over {e.over}{crossing}" if e.over else "a number with its interval"
+        say(f"  {curve}; reads {', '.join(e.reads) or 'what its code says'}")
     if experiment_plan.claims and experiment_plan.spread_from:
         say(
             f"Half-widths are extrapolated from {experiment_plan.spread_from}, on the scale on "

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from assay.cli.options import Place
     from assay.core.claims import Judged
+    from assay.core.estimates import Estimated
     from assay.report.bundle.checking import CheckedBundle
     from assay.verbs.audit import Audit
     from assay.verbs.bundle import Bundled
@@ -224,6 +225,18 @@ def judged(judged: Judged, as_json: bool, expected: str | None = None) -> int:
     return int(bool(other))
 
 
+def estimated(number: Estimated, as_json: bool) -> int:
+    """Print an estimate of a user's own numbers, or its curve; exit code 0."""
+    entry = number.to_json()
+    if as_json:
+        emit(entry)
+        return 0
+    tables.show({"findings": [entry]})
+    for line in (*number.notes, f"scope: {entry['scope']}", f"interval: {entry['method']}"):
+        say(line)
+    return 0
+
+
 def differences(comparison: Checked, as_json: bool) -> int:
     """Print where a result departs from its record; the exit code, 1 when it does."""
     if as_json:
@@ -246,10 +259,9 @@ def registered(registration: Registered, name: str, place: Place) -> int:
         emit(registration)
         return 0
     state = "was frozen so already" if registration.already else "is frozen"
-    say(
-        f"{registration.experiment} {state}: {len(registration.claims)} "
-        f"claim{'s' * (len(registration.claims) != 1)}, {registration.time}"
-    )
+    counts = [(len(registration.claims), "claim"), (len(registration.estimates), "estimate")]
+    words = [f"{n} {what}{'s' * (n != 1)}" for n, what in counts if n or what == "claim"]
+    say(f"{registration.experiment} {state}: {', '.join(words)}, {registration.time}")
     tell(f"sha256 {registration.hash}")
     for number, look in enumerate(registration.looks, 1):
         tell(

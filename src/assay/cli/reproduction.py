@@ -105,7 +105,7 @@ def summary(reproduction: Reproduction) -> list[str]:
     same_kinds: list[str] = [
         s.kind for s in reproduction.statements if s.kind != "verdicts" and s.same
     ]
-    kinds = (("exact", "exact statement"), ("findings", "finding"))
+    kinds = (("exact", "exact statement"), ("findings", "estimate"))
     also = [
         f"{many} {word}{'s' * (many != 1)}"
         for kind, word in kinds

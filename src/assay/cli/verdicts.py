@@ -14,7 +14,7 @@ from assay.cli.printing import emit, say, tell
 from assay.cli.progress import duration
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
-from assay.lab.origin import in_file
+from assay.lab.origin import STUDIES, in_file
 from assay.lab.preset import Preset
 from assay.lab.result import Result
 from assay.lab.verdicts import choose, deciding, otherwise
@@ -39,7 +39,7 @@ def show(
     to type next.
 
     Of one claim that is `asked` for, or of another arm, more is printed than is stored, so that
-    takes a Result. Findings are counted, unless they are wanted or there is nothing else; the last
+    takes a Result. Estimates are counted, unless they are wanted or there is nothing else; the last
     lines say how each claim came out.
 
     Raises: ClaimError where no claim is the one that is asked for, or several.
@@ -58,14 +58,17 @@ def show(
     if print_chosen is not None:
         print_chosen()
     else:
-        folded = bool(data["findings"]) and bool(data["verdicts"] or data["exact"]) and not findings
+        # Those of a study are what its author asked for.
+        stated = bool(data["verdicts"] or data["exact"])
+        findings = findings or experiment.origin.endswith(STUDIES)
+        folded = bool(data["findings"]) and stated and not findings
         tables.show({**data, "findings": []} if folded else data)
         if folded:
             count = len(data["findings"])
             options = f"{preset.options}{place.options}"
             tell(
-                f"\n{count} finding{'s' * (count > 1)}, without a verdict: assay show "
-                f"{shlex.quote(name)} --findings{options}"
+                f"\n{count} estimate{'s' * (count > 1)}, without a verdict: assay show "
+                f"{shlex.quote(name)} --estimates{options}"
             )
         for skipped in data["skipped"]:
             say(f"not asked of {data['arm']}: {skipped['text']} ({skipped['reason']})")

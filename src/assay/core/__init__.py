@@ -10,7 +10,17 @@ from assay.core.lazy import lazy
 
 if TYPE_CHECKING:
     from assay.core.bench import Bench, Slot  # noqa: F401
-    from assay.core.claims import Claim, Exact, Finding, Gate, OneTerm, Published, Value, converged  # noqa: F401
+    from assay.core.claims import (  # noqa: F401
+        Claim,
+        Estimate,
+        Exact,
+        Finding,
+        Gate,
+        OneTerm,
+        Published,
+        Value,
+        converged,
+    )
     from assay.core.descent import Adam, adam_state, descent  # noqa: F401
     from assay.core.errors import (
         AssayError,  # noqa: F401

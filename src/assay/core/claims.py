@@ -1,4 +1,4 @@
-"""Claim, Exact, Finding: the three kinds of statement; Gate and Published, which they name;
+"""Claim, Exact, Estimate: the three kinds of statement; Gate and Published, which they name;
 Verdict, which a claim gets.
 
 All are plain values. Nothing here measures or judges (`judging.py` does), and nothing that trains
@@ -470,15 +470,14 @@ class Exact:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Finding:
-    """A number with its interval and without a verdict: for what was explored and not claimed
-    beforehand.
+class Estimate:
+    """A number with its interval, which nothing judges; or a curve of it over a swept field.
 
     Example:
         >>> import xarray as xr
-        >>> from assay import Finding
-        >>> finding = Finding(text="The error", value=lambda arms: arms["main"].error)
-        >>> finding.value({"main": xr.Dataset({"error": ("seed", [0.25, 0.5])})}).values
+        >>> from assay import Estimate
+        >>> error = Estimate(text="The error", value=lambda arms: arms["main"].error)
+        >>> error.value({"main": xr.Dataset({"error": ("seed", [0.25, 0.5])})}).values
         array([0.25, 0.5 ])
     """
 
@@ -489,15 +488,40 @@ class Finding:
     statistic: Statistic = mean
     unit: str = "1"
     where: Mapping[str, Plain] = field(default_factory=dict)
+    over: str = ""
+    """A swept field, per run or a dim of the value: the statistic at each of its levels, with a
+    band that covers all of them together; "" for a single number."""
+    crosses: float | str | None = None
+    """A value of the curve: at which level of the field it has it, with an interval; "half": where
+    it is half way between its ends."""
     natural: tuple[float, float] | None = None
     """The least and the greatest number that there can be, infinite where there is none: it clips
     what is printed."""
     published: Literature = None
     source: str = ""
+    condition: str = ""
+    """What value and statistic compute, as a study words it; "" where they are code alone."""
 
     def __post_init__(self) -> None:
         _check_units(self.text, self.units)
         _check_literature(self.text, self.published)
+        if self.over in self.units:
+            raise ClaimError(
+                f"estimate {self.text!r}: {self.over} is a unit, over whose levels it generalises; "
+                "a curve goes over another field"
+            )
+        known = self.crosses in (None, "half") or (
+            not isinstance(self.crosses, str) and math.isfinite(self.crosses)
+        )
+        if not known or (self.crosses is not None and not self.over):
+            raise ClaimError(
+                f'estimate {self.text!r}: crosses is a finite value of a curve, or "half", and '
+                f"needs over=FIELD; got crosses={self.crosses!r}, over={self.over!r}"
+            )
+
+
+Finding = Estimate
+"""What an estimate was called; files that people wrote still say so."""
 
 
 @dataclass(frozen=True)
@@ -693,7 +717,7 @@ class Judged(Shown):
         }
 
 
-def claims_key(statements: Sequence[Claim | Exact | Finding]) -> str:
+def claims_key(statements: Sequence[Claim | Exact | Estimate]) -> str:
     """A sha256 (hex) of what the statements say: texts, ranges, units, controls, gates; it changes
     when a goalpost moves."""
     return sha256(
@@ -703,10 +727,12 @@ def claims_key(statements: Sequence[Claim | Exact | Finding]) -> str:
     ).hexdigest()
 
 
-def statement_to_json(s: Claim | Exact | Finding) -> dict[str, Any]:
+def statement_to_json(s: Claim | Exact | Estimate) -> dict[str, Any]:
     """Write what a statement says as plain values: text, range, units, controls, gates; not the
     code of its value."""
-    entry: dict[str, Any] = {"kind": type(s).__name__, "text": s.text, "unit": s.unit}
+    # An estimate keeps the name that it had, so that what was hashed before still says the same.
+    kind = "Finding" if isinstance(s, Estimate) else type(s).__name__
+    entry: dict[str, Any] = {"kind": kind, "text": s.text, "unit": s.unit}
     if isinstance(s, Exact):
         return entry | {
             "expected": np.asarray(s.expected, dtype=float).tolist(),
@@ -727,13 +753,15 @@ def statement_to_json(s: Claim | Exact | Finding) -> dict[str, Any]:
         }
         entry |= {name: value for name in ("near", "also") if (value := dict(getattr(s, name)))}
         entry |= {"bounds": [repr(float(b)) for b in s.bounds]} if s.bounds else {}
-        entry |= {"condition": s.condition} if s.condition else {}
         for name in ("credits", "violations", "fixed"):
             entry |= {name: list(value)} if (value := getattr(s, name)) else {}
         entry |= {"beats": repr(float(s.beats))} if s.beats else {}
         entry |= {"distance": True} if s.distance else {}
         entry |= {"empty": repr(float(s.empty))} if s.empty is not None else {}
-    return entry
+    elif s.over:
+        number = repr(float(s.crosses)) if isinstance(s.crosses, int | float) else s.crosses
+        entry |= {"over": s.over, "crosses": number}
+    return entry | ({"condition": s.condition} if s.condition else {})
 
 
 def _check_bounds(claim: Claim) -> None:

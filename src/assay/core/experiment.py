@@ -17,7 +17,7 @@ from assay.core.sizes import Filled, Sizes
 from assay.core.spec import Spec, SpecMap
 
 if TYPE_CHECKING:
-    from assay.core.claims import Claim, Exact, Finding
+    from assay.core.claims import Claim, Estimate, Exact
     from assay.core.compute import Range
     from assay.core.figures import Figure
     from assay.core.fit import Trained
@@ -154,7 +154,7 @@ class Experiment(Generic[S]):
 
     arms: Mapping[str, Arm[S]]
     measure: Callable[[Runs[S], Trained, Bench], xr.Dataset]
-    claims: tuple[Claim | Exact | Finding, ...]
+    claims: tuple[Claim | Exact | Estimate, ...]
     smoke: tuple[S, ...]
     default: tuple[S, ...]
     full: tuple[S, ...]

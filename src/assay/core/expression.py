@@ -70,31 +70,40 @@ class Parsed:
     """Whether what is compared is a single column, without any arithmetic."""
 
     @property
+    def kind(self) -> str:
+        """claim, or estimate where nothing is compared."""
+        return "claim" if math.isfinite(self.low) or math.isfinite(self.high) else "estimate"
+
+    @property
     def arms(self) -> tuple[str, ...]:
         """The arms named, in order, each once."""
         return tuple(dict.fromkeys(c.arm for c in self.columns if c.arm is not None))
 
 
-def parse(text: str) -> Parsed:
-    """The claim that a text like "gated.fvu - relu.fvu < -0.02" makes.
+def parse(text: str, *, compared: bool = True) -> Parsed:
+    """The claim that a text like "gated.fvu - relu.fvu < -0.02" makes; not `compared`, the quantity
+    of an estimate, "gated.fvu - relu.fvu", whose range is everything.
 
     A strict sign is kept: with < the threshold itself does not hold.
-    Raises: ClaimError when it is no comparison with a number, or uses anything beyond the language.
+    Raises: ClaimError when it is no comparison with a number, or of an estimate is one, or uses
+    anything beyond the language.
     """
     try:
-        return _Reader(text).parsed()
+        return _Reader(text, compared).parsed()
     except RecursionError as e:
-        raise ClaimError(f"cannot read the claim '{text[:60]}…': it nests too deep") from e
+        kind = "claim" if compared else "estimate"
+        raise ClaimError(f"cannot read the {kind} '{text[:60]}…': it nests too deep") from e
 
 
 class _Reader:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, compared: bool) -> None:
+        self.compared, self.kind = compared, "claim" if compared else "estimate"
         self.text = " ".join(text.split())
         self.columns: list[Column] = []
         self.terms: dict[str, Walk] = {}
 
     def parsed(self) -> Parsed:
-        """The whole claim."""
+        """The whole claim, or the whole quantity."""
         low, high, body = self._range(self._tree())
         marked = any(_is_mean(n) and not n.keywords for n in ast.walk(body))
         if marked:
@@ -121,10 +130,12 @@ class _Reader:
         if not self.text:
             raise ClaimError(
                 "the claim is empty; write a comparison such as 'gated.fvu - relu.fvu < -0.02'"
+                if self.compared
+                else "the estimate is empty; write a quantity such as 'gated.fvu - relu.fvu'"
             )
         if len(self.text) > LONGEST:
             raise ClaimError(
-                f"the claim has {len(self.text):,} characters; at most {LONGEST:,} are read"
+                f"the {self.kind} has {len(self.text):,} characters; at most {LONGEST:,} are read"
             )
         try:
             with warnings.catch_warnings():
@@ -142,6 +153,10 @@ class _Reader:
             "write a comparison with a number, such as 'gated.fvu - relu.fvu < -0.02' or '0.98 < "
             "main.gamma < 1.02'"
         )
+        if not self.compared:
+            if isinstance(tree, ast.Compare):
+                raise self._no("an estimate has no threshold; leave it out, or make it a claim")
+            return -math.inf, math.inf, tree
         if not isinstance(tree, ast.Compare):
             raise self._no(f"it compares nothing; {example}")
         parts, ops = [tree.left, *tree.comparators], [type(op) for op in tree.ops]
@@ -279,7 +294,7 @@ class _Reader:
 
     def _no(self, why: str) -> ClaimError:
         excerpt = self.text if len(self.text) <= 80 else self.text[:77] + "…"
-        return ClaimError(f"cannot read the claim '{excerpt}': {why}")
+        return ClaimError(f"cannot read the {self.kind} '{excerpt}': {why}")
 
 
 def _number(node: ast.expr) -> float | None:

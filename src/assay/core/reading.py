@@ -150,9 +150,14 @@ def _without(data: xr.Dataset, bad: Levels) -> xr.Dataset:
 
 
 def tabulate(
-    call: Callable[[], Any], units: tuple[str, ...], text: str, arm_reader: Others
+    call: Callable[[], Any],
+    units: tuple[str, ...],
+    text: str,
+    arm_reader: Others,
+    swept: str = "",
 ) -> Table:
-    """The value of a statement, computed by `call`, as arrays over its units.
+    """The value of a statement, computed by `call`, as arrays over its units; `swept` is the one of
+    them that is no unit but the field of a curve.
 
     Raises: ClaimError when the value names an unknown measure, loses a unit, or pairs arms with
     other levels."""
@@ -187,7 +192,8 @@ def tabulate(
                 f"{type(x).__name__} for {name!r}"
             )
     tables = {
-        name: _unit_axes(x, units, f"{_quoted(text)}: term {name!r}") for name, x in terms.items()
+        name: _unit_axes(x, units, f"{_quoted(text)}: term {name!r}", swept)
+        for name, x in terms.items()
     }
     first, (_, levels) = next(iter(tables.items()))
     for name, (_, other) in tables.items():
@@ -211,7 +217,7 @@ def _missing_measure(e: AttributeError | KeyError) -> str | None:
 
 
 def _unit_axes(
-    x: xr.DataArray, units: tuple[str, ...], what: str
+    x: xr.DataArray, units: tuple[str, ...], what: str, swept: str
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The numbers with the units as first axes, levels in ascending order; runs that share their
     per-run units are averaged."""
@@ -221,8 +227,9 @@ def _unit_axes(
     lost = [u for u in units if u not in dims and u not in per_run]
     if lost:
         why = "it was averaged away, or arms with other levels were combined"
+        role = "swept field" if lost[0] == swept else "unit"
         raise ClaimError(
-            f"{what} has no unit {lost[0]!r} ({why}); "
+            f"{what} has no {role} {lost[0]!r} ({why}); "
             f"{nearest(lost[0], [*(d for d in dims if d != 'run'), *fields])}"
         )
     values = np.asarray(

@@ -12,6 +12,7 @@ from types import ModuleType
 
 RENAMED = {
     "assay.circuits.picture.taken": "assay.circuits.picture.contents",
+    "assay.core.findings": "assay.core.estimates",
     "assay.core.intact": "assay.core.integrity",
     "assay.features.explaining.asked": "assay.features.explaining.chat_explainer",
     "assay.features.explaining.given": "assay.features.explaining.token_context",

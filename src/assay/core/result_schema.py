@@ -132,8 +132,36 @@ class ToldExact(TypedDict):
     source: str
 
 
+class ToldCrossing(TypedDict):
+    """At which level of a swept field a curve has a value; a limit beyond the sweep is null."""
+
+    value: float
+    estimate: float
+    low: float
+    high: float
+    points: list[float]
+    words: str
+
+
+class ToldCurve(TypedDict):
+    """A number at each level of a swept field: `low` and `high` cover each alone, `band_low` and
+    `band_high` all of them together."""
+
+    over: str
+    axis: Literal["plain", "log"]
+    levels: list[Any]
+    estimate: list[float]
+    low: list[float]
+    high: list[float]
+    band_low: list[float]
+    band_high: list[float]
+    wider: float
+    crossing: ToldCrossing | None
+
+
 class ToldFinding(ToldNumbers):
-    """A number with its interval, and no verdict."""
+    """An estimate: a number with its interval, or a curve, in whose place the numbers are null; no
+    verdict."""
 
     text: str
     kind: Literal["finding"]
@@ -149,6 +177,8 @@ class ToldFinding(ToldNumbers):
     source: str
     published: ToldPublished | str | None
     points: list[float]
+    curve: ToldCurve | None
+    notes: list[str]
 
 
 class ToldReason(TypedDict):

@@ -1,4 +1,5 @@
-"""judge: the verdict machinery on anyone's numbers: a table of rows, a claim as text → Judged."""
+"""judge and estimate: the verdict machinery on anyone's numbers: a table of rows, a claim as text →
+Judged; a quantity as text → Estimated."""
 
 from __future__ import annotations
 
@@ -18,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assay.core import foreign, judging
+from assay.core import estimates, foreign, judging
 from assay.core.arrays import is_tensor
-from assay.core.claims import Claim, Judged, Price, rival
+from assay.core.claims import Claim, Estimate, Judged, Price, Value, rival
 from assay.core.columns import Column
 from assay.core.errors import ClaimError, DataError, nearest
+from assay.core.estimates import Estimated
 from assay.core.expression import Parsed, parse
 from assay.core.heavy import xr
 from assay.core.plain import plain
@@ -113,22 +115,7 @@ def judge(
     )
     main_arm = _under_judgement(parsed, known, controls)
     named = (*controls, *planted, *allowed, *idle, *violations)
-    for arm in (main_arm, *parsed.arms, *named):
-        if arm not in known:
-            # relu-again.fvu reads as a difference
-            cut = next((a for a in known if arm in parsed.arms and arm in a.split("-")), "")
-            hint = (
-                f'did you mean "{cut}".column? Names with other signs are quoted'
-                if cut
-                else nearest(arm, known)
-            )
-            raise ClaimError(f"no arm {arm!r} in column arm of {source}; {hint}")
-    for arm in known:  # random-probe.acc reads as a difference, too, where there is an arm probe
-        if not arm.isidentifier() and re.search(rf"(?<![\w.\"'-]){re.escape(arm)}\s*\.", claim):
-            raise ClaimError(
-                f'the claim reads {arm}.column as a difference; did you mean "{arm}".column? '
-                "Names with other signs are quoted"
-            )
+    _check_arms(parsed, known, (main_arm, *named), source)
     if not controls:
         candidates = (
             ", ".join(a for a in known if a != main_arm and a not in parsed.arms)
@@ -205,6 +192,107 @@ def judge(
             ),
         ),
     )
+
+
+def estimate(
+    frame: pd.DataFrame | Mapping[str, Sequence] | Path | str,
+    *,
+    value: str,
+    unit: str | Sequence[str],
+    over: str = "",
+    crosses: float | str | None = None,
+    natural: tuple[float, float] | None = None,
+    level: float = 0.95,
+    scope: str = "",
+    arm_column: str = "arm",
+) -> Estimated:
+    """Estimate a quantity such as "gated.fvu - relu.fvu" from the rows of a table, with its
+    interval; over a column, a curve with a band, and where it crosses a value.
+
+    Nothing judges it, so it needs no control, and a table without a column `arm` is one arm.
+
+    Args:
+        frame: a DataFrame, columns by name, or the path of a CSV.
+        value: what is estimated, without a threshold.
+        unit: one or two columns of independent units.
+        over: a column whose levels the curve goes over.
+        crosses: a value of the curve, to find where it has it; or "half".
+        natural: the least and the greatest number that there can be.
+        level: of the interval, 0 to 1.
+        scope: for what the number speaks.
+        arm_column: the column of arms.
+    Raises: DataError when the table cannot be used, ClaimError when the quantity cannot be
+    estimated on it.
+    Example:
+        >>> import assay
+        >>> rows = {"seed": [0, 1, 2, 3, 4, 5], "fvu": [0.11, 0.12, 0.14, 0.10, 0.13, 0.15]}
+        >>> number = assay.estimate(rows, value="fvu", unit="seed")
+        >>> print(round(number.estimate, 3), round(number.t_low, 3), round(number.t_high, 3))
+        0.125 0.105 0.145
+    """
+    units, parsed = _names(unit), parse(value, compared=False)
+    rows, source = _rows(frame, arm_column, needed=False)
+    _check_units(rows, units, parsed)
+    axes = (*units, over) if over else units
+    if over:
+        if over in units:
+            raise ClaimError(f"column {over!r} is a unit; a curve goes over another column")
+        _check_units(rows, (over,), parsed, "over")
+    known = [str(a) for a in rows["arm"].unique()]
+    main_arm = _under_judgement(parsed, known, ())
+    _check_arms(parsed, known, (main_arm,), source)
+    columns = list(dict.fromkeys(c.name for c in parsed.columns))
+    for column in columns:
+        _check_numeric(rows, column, axes, source)
+    named = dict.fromkeys(dim for c in parsed.columns for dim in c.named)
+    used = dict.fromkeys((main_arm, *parsed.arms))
+    rows = rows[rows["arm"].isin(list(used))].copy()
+    labels = _labels(rows, axes, columns, named, source)
+    foreign.within(
+        math.prod(rows[name].nunique() for name in (*axes, *labels)),
+        CELLS,
+        source,
+        f"combinations of {' and '.join((*axes, *labels))}",
+    )
+    arms, notes = {}, list[str]()
+    for arm in used:
+        read = [replace(c, arm=arm) for c in parsed.columns if (c.arm or main_arm) == arm]
+        arms[arm], told = _cells(rows[rows["arm"] == arm], arm, axes, labels, read)
+        notes += told
+    compute = _value(parsed, main_arm)
+    statement = Estimate(
+        text=parsed.text,
+        value=lambda data: compute(data[main_arm], data),
+        units=units,
+        statistic=parsed.statistic,
+        over=over,
+        crosses=crosses,
+        natural=natural,
+        source=source,
+        condition=parsed.text,
+    )
+    return replace(estimates.estimate(statement, arms, level, scope), notes=tuple(notes))
+
+
+def _check_arms(parsed: Parsed, known: list[str], named: Sequence[str], source: str) -> None:
+    """Refuse an arm that the table has not, and one whose name reads as a difference."""
+    for arm in (*parsed.arms, *named):
+        if arm not in known:
+            # relu-again.fvu reads as a difference
+            cut = next((a for a in known if arm in parsed.arms and arm in a.split("-")), "")
+            hint = (
+                f'did you mean "{cut}".column? Names with other signs are quoted'
+                if cut
+                else nearest(arm, known)
+            )
+            raise ClaimError(f"no arm {arm!r} in column arm of {source}; {hint}")
+    for arm in known:  # random-probe.acc reads as a difference, too, where there is an arm probe
+        read = rf"(?<![\w.\"'-]){re.escape(arm)}\s*\."
+        if not arm.isidentifier() and re.search(read, parsed.text):
+            raise ClaimError(
+                f'the claim reads {arm}.column as a difference; did you mean "{arm}".column? '
+                "Names with other signs are quoted"
+            )
 
 
 def _untied(judgement: Judged) -> Price:
@@ -350,6 +438,26 @@ def _claim(
     bounds: tuple[float, float] | None,
     source: str,
 ) -> Claim:
+    return Claim(
+        text=parsed.text,
+        value=_value(parsed, main_arm),
+        units=units,
+        statistic=parsed.statistic,
+        low=parsed.low,
+        high=parsed.high,
+        of=main_arm,
+        must_fail=controls,
+        must_hold=planted,
+        also=dict.fromkeys(allowed, rival("named by whoever asked")),
+        bounds=bounds,
+        threshold_from=GIVEN,
+        source=source,
+    )
+
+
+def _value(parsed: Parsed, main_arm: str) -> Value:
+    """What a text compares or estimates, of the cells of arms."""
+
     def value(arm: xr.Dataset, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
         def numbers(c: Column) -> xr.DataArray:
             read.append((arm if c.arm is None or c.arm == main_arm else arms[c.arm])[c.key])
@@ -373,24 +481,12 @@ def _claim(
                 )
         return terms
 
-    return Claim(
-        text=parsed.text,
-        value=value,
-        units=units,
-        statistic=parsed.statistic,
-        low=parsed.low,
-        high=parsed.high,
-        of=main_arm,
-        must_fail=controls,
-        must_hold=planted,
-        also=dict.fromkeys(allowed, rival("named by whoever asked")),
-        bounds=bounds,
-        threshold_from=GIVEN,
-        source=source,
-    )
+    return value
 
 
-def _rows(frame: Any, arm_column: str) -> tuple[pd.DataFrame, str]:
+def _rows(frame: Any, arm_column: str, *, needed: bool = True) -> tuple[pd.DataFrame, str]:
+    """The rows of a table, with a column `arm`, and what to call it; where the column is not
+    needed, a table without it is the arm main."""
     import pandas as pd
 
     source = "the table"
@@ -466,6 +562,8 @@ def _rows(frame: Any, arm_column: str) -> tuple[pd.DataFrame, str]:
         raise DataError(
             f"{source} has several columns called {rows.columns[rows.columns.duplicated()][0]!r}"
         )
+    if not needed and arm_column == "arm" and "arm" not in rows.columns:
+        rows = rows.assign(arm="main")
     if arm_column not in rows.columns:
         raise DataError(
             f"{source} has no column {arm_column!r}, which says what each row is a run of; "
@@ -490,7 +588,9 @@ def _rows(frame: Any, arm_column: str) -> tuple[pd.DataFrame, str]:
     return rows, source
 
 
-def _check_units(rows: pd.DataFrame, units: tuple[str, ...], parsed: Parsed) -> None:
+def _check_units(
+    rows: pd.DataFrame, units: tuple[str, ...], parsed: Parsed, role: str = "unit"
+) -> None:
     if not 1 <= len(units) <= 2 or len(set(units)) < len(units):
         got = ", ".join(units) or "none"
         raise ClaimError(
@@ -499,13 +599,14 @@ def _check_units(rows: pd.DataFrame, units: tuple[str, ...], parsed: Parsed) -> 
         )
     for unit in units:
         if unit == "arm" or unit in (c.name for c in parsed.columns):
+            what = "a unit" if role == "unit" else "what a curve goes over"
+            taken = "judged by the claim" if parsed.kind == "claim" else "what is estimated"
             raise ClaimError(
-                f"column {unit!r} cannot be a unit: it is "
-                f"{'the arm' if unit == 'arm' else 'judged by the claim'}"
+                f"column {unit!r} cannot be {what}: it is {'the arm' if unit == 'arm' else taken}"
             )
         if unit not in rows.columns:
             raise ClaimError(
-                f"no column {unit!r} to be a unit; "
+                f"no column {unit!r} to be {'a unit' if role == 'unit' else 'a swept field'}; "
                 f"{nearest(unit, [c for c in rows.columns if c != 'arm'])}"
             )
         if (
@@ -515,7 +616,7 @@ def _check_units(rows: pd.DataFrame, units: tuple[str, ...], parsed: Parsed) -> 
         elif rows[unit].dtype.kind == "f":
             rows[unit] = rows[unit].astype(float)  # of halves pandas forms no groups
         if rows[unit].isna().any():
-            raise DataError(f"unit column {unit!r} is empty in {_places(rows[unit].isna())}")
+            raise DataError(f"{role} column {unit!r} is empty in {_places(rows[unit].isna())}")
 
 
 def _under_judgement(parsed: Parsed, known: list[str], controls: tuple[str, ...]) -> str:
@@ -528,7 +629,7 @@ def _under_judgement(parsed: Parsed, known: list[str], controls: tuple[str, ...]
     if len(candidates) == 1:
         return candidates[0]
     raise ClaimError(
-        "which arm is the claim about? Write arm.column, with one of "
+        f"which arm is the {parsed.kind} about? Write arm.column, with one of "
         f"{', '.join(candidates or known)}"
     )
 

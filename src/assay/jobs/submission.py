@@ -233,7 +233,7 @@ def _parts(text: Text, bounds: Bounds) -> tuple[dict[str, Path], dict[str, str]]
     and the code that it runs."""
     study, known = text.study, {e.name for e in catalogue.entries()}
     links, runs_code = dict[str, Path](), dict[str, str]()
-    most(len(study.claim), bounds.sets, "claims")
+    most(len(study.claim) + len(study.estimate), bounds.sets, "claims and estimates")
     seeds, runs = _count(study.seeds), 0
     for i, part in enumerate(study.experiment):
         if part.name not in known:

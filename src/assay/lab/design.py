@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from assay.core.claims import Claim, claims_key
+from assay.core.claims import Claim, Estimate, claims_key
 from assay.core.compute import Range
 from assay.core.errors import AssayError, ExperimentError, StoreError
 from assay.core.experiment import Experiment
@@ -296,7 +296,7 @@ def _swept(specs: Sequence[Any]) -> list[str]:
 def _asked_values(experiment: Experiment, preset: Preset) -> dict[str, tuple[Any, ...]]:
     """The values of each swept field that claims ask for, where every claim says which and leaving
     out others changes nothing that it reads."""
-    claims = [c for c in apply_preset(experiment, preset).claims if isinstance(c, Claim)]
+    claims = _asking(apply_preset(experiment, preset))
     specs: Sequence[Any] = preset.specs
     values_by_field = {}
     for field in _swept(specs):
@@ -312,13 +312,23 @@ def _asked_values(experiment: Experiment, preset: Preset) -> dict[str, tuple[Any
         ):
             continue
         less = tuple(s for s in specs if getattr(s, field) in values)
-        pairs = {(arm, c) for c in claims for arm in c.named}
+        pairs = {(arm, c) for c in claims if isinstance(c, Claim) for arm in c.named}
         if less and all(
             _select_runs(experiment, arm, c, less) == _select_runs(experiment, arm, c, preset.specs)
             for arm, c in pairs
         ):
             values_by_field[field] = values
     return values_by_field
+
+
+def _asking(experiment: Experiment) -> list[Claim | Estimate]:
+    """What runs are for: the claims, the estimates in words, and the curves; other estimates take
+    what is there."""
+    return [
+        s
+        for s in experiment.claims
+        if isinstance(s, Claim) or (isinstance(s, Estimate) and (s.condition or s.over))
+    ]
 
 
 def _select_runs(experiment: Experiment, arm: str, claim: Claim, specs: Any) -> set[Any]:
@@ -341,9 +351,14 @@ def _unasked(store: Store, experiment: Experiment, preset: Preset, workers: int)
         return []
     needed = {"main"}
     try:
-        for claim in (c for c in experiment.claims if isinstance(c, Claim)):
-            for arm in claim.named:
-                needed |= {arm} | _read(claim, arm, arms)
+        for s in _asking(experiment):
+            if isinstance(s, Estimate):
+                arm_reader = Others(arms, where=s.where)
+                s.value(arm_reader)
+                needed |= arm_reader.read
+            else:
+                for arm in s.named:
+                    needed |= {arm} | _read(s, arm, arms)
         waiting = list(needed)
         while waiting:  # what a derived arm is made of, and what an arm builds on
             needed_arm = experiment.arms[waiting.pop()]

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.claims import Claim, Exact, claims_key, statement_to_json
+from assay.core.estimates import Verified
 from assay.core.experiment import Experiment
-from assay.core.findings import Verified
 from assay.core.spec import canonical_json
 from assay.lab import edits, journal, provenance, records
 from assay.lab.plan import Plan

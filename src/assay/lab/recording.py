@@ -16,8 +16,8 @@ import numpy as np
 from assay.core import reasons
 from assay.core.claims import Judged
 from assay.core.errors import ClaimError, ExperimentError, nearest
+from assay.core.estimates import Estimated, Verified
 from assay.core.experiment import Experiment
-from assay.core.findings import Estimated, Verified
 from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.plain import as_json
@@ -145,7 +145,7 @@ def arms(experiment: Experiment, record: Mapping[str, Any]) -> dict[str, xr.Data
 def rejudge(
     experiment: Experiment, record: Mapping[str, Any]
 ) -> tuple[tuple[Judged, ...], tuple[Verified, ...], tuple[Estimated, ...]]:
-    """Judge claims, theorems and findings on the measures in a record, by today's statements;
+    """Judge claims, theorems and estimates on the measures in a record, by today's statements;
     trains nothing.
 
     Raises: ClaimError when one of them cannot be computed.
@@ -209,7 +209,7 @@ def departs(a: Statement, b: Statement) -> str:
     """How a statement differs from what was recorded of it, "" where it does not.
 
     The outcomes have to be the same, and one of the two estimates has to lie within the other's
-    interval."""
+    interval; of a curve at every level."""
     if a is None or b is None:
         return "not in the record" if a is None else "no longer stated"
     if a.get("outcome") != b.get("outcome"):
@@ -222,7 +222,15 @@ def departs(a: Statement, b: Statement) -> str:
 
 
 def _differs(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    return not (_within(a["estimate"], b) or _within(b["estimate"], a))
+    old, new = (x["curve"] if x.get("curve") else None for x in (a, b))
+    if old is None or new is None:
+        return old is not new or not (_within(a["estimate"], b) or _within(b["estimate"], a))
+    keys = ("estimate", "low", "high")
+    points = [
+        [dict(zip(keys, p, strict=True)) for p in zip(*(c[k] for k in keys), strict=True)]
+        for c in (old, new)
+    ]
+    return old["levels"] != new["levels"] or any(map(_differs, *points))
 
 
 def _within(x: float | None, other: Mapping[str, Any]) -> bool:
@@ -238,7 +246,9 @@ def _describe(v: Mapping[str, Any] | None) -> str:
         return "absent"
     known = v.get("low") is not None and v.get("high") is not None
     numbers = f" {v['estimate']:.4g} [{v['low']:.4g}, {v['high']:.4g}]" if known else ""
-    return f"{v.get('outcome', 'finding')}{numbers}" + (
+    if curve := v.get("curve"):
+        numbers = f" over {len(curve['levels'])} levels of {curve['over']}"
+    return f"{v.get('outcome', 'estimate')}{numbers}" + (
         f" ({reasons.explain_reason(v['reason'])})" if v.get("reason") else ""
     )
 

@@ -36,8 +36,8 @@ VERDICT = (
     *("text", "arm", "kind", *NUMBERS, "n", "unit", "threshold"),
     *("published", "price", "warning", "notes"),
 )
-FINDING = ("text", "estimate", "low", "high", "n", "unit")
-"""What the JSON file has of an arm that a claim is asked of, of a verdict and of a finding."""
+FINDING = ("text", "estimate", "low", "high", "n", "unit", "curve")
+"""What the JSON file has of an arm that a claim is asked of, of a verdict and of an estimate."""
 
 
 def path(name: str, origin: str = "") -> Path:
@@ -104,7 +104,7 @@ def arrays(there: Path) -> Path:
 
 
 def brief(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What the JSON file says of a record: verdicts and findings in short, names of measures."""
+    """What the JSON file says of a record: verdicts and estimates in short, names of measures."""
     verdicts = [
         _only(VERDICT, v)
         | {
@@ -116,7 +116,10 @@ def brief(record: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **record,
         "verdicts": verdicts,
-        "findings": [_only(FINDING, f) for f in record["findings"]],
+        "findings": [
+            {k: v for k, v in _only(FINDING, f).items() if k != "curve" or v}
+            for f in record["findings"]
+        ],
         "arms": {
             arm: {"runs": len(a["specs"]), "measures": sorted(a["measures"]["variables"])}
             for arm, a in record["arms"].items()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.core import foreign
-from assay.core.claims import Claim, Exact, claims_key, statement_to_json
+from assay.core.claims import Claim, Estimate, Exact, claims_key, statement_to_json
 from assay.core.errors import ExperimentError, StoreError
 from assay.core.experiment import Experiment
 from assay.core.judging import FEWEST, describe_method
@@ -92,7 +92,7 @@ def freeze(
     content = described(experiment, preset, units)
     known = find(store, experiment, preset)
     if known is not None:
-        if known.content == content:
+        if known.content == {k: v for k, v in content.items() if k in known.content}:
             return known
         changes = departures(known, experiment, preset) or [
             "other looks, or another version of the code that judges"
@@ -361,10 +361,16 @@ def described(experiment: Experiment, preset: Preset, units: Sequence[int] = ())
             f"{looks.JUDGED} on, which nobody has looked at"
         )
     statements = [s for s in experiment.claims if isinstance(s, Claim | Exact)]
-    if not any(isinstance(s, Claim) for s in statements):
-        raise ExperimentError(f"{experiment.name} claims nothing that could be frozen; add a claim")
-
+    estimates = [s for s in experiment.claims if isinstance(s, Estimate)]
+    if not any(isinstance(s, Claim) for s in statements) and not estimates:
+        raise ExperimentError(
+            f"{experiment.name} claims nothing that could be frozen; add a claim or an estimate"
+        )
     look_sizes = _units(experiment, order, units)
+    if len(look_sizes) > 1 and not any(isinstance(s, Claim) for s in statements):
+        raise ExperimentError(
+            f"{experiment.name} has estimates alone, which no look settles; leave the looks out"
+        )
     look_boundaries = boundaries(look_sizes)
     return {
         "experiment": experiment.name,
@@ -384,6 +390,8 @@ def described(experiment: Experiment, preset: Preset, units: Sequence[int] = ())
             for n, b in zip(look_sizes, look_boundaries, strict=True)
         ],
         "claims": [_statement(experiment, s) for s in statements],
+        # In files of older versions there are none.
+        **({"estimates": [_statement(experiment, s) for s in estimates]} if estimates else {}),
         "arms": {name: _arm(experiment, preset, name) for name in experiment.arms},
         "judging": sources.unchanged(),
     }
@@ -404,11 +412,13 @@ def departures(known: Registration, experiment: Experiment, preset: Preset) -> l
             s.text: _statement(experiment, s)["hash"]
             for s in experiment.claims
             if isinstance(s, Claim | Exact)
+            or (isinstance(s, Estimate) and "estimates" in known.content)
         },
         "arms": {name: _arm(experiment, preset, name)["hash"] for name in experiment.arms},
     }
+    statements = (*known.content["claims"], *known.content.get("estimates", ()))
     frozen_hashes = {
-        "claims": {c["text"]: c["hash"] for c in known.content["claims"]},
+        "claims": {c["text"]: c["hash"] for c in statements},
         "arms": {n: a["hash"] for n, a in known.content["arms"].items()},
     }
     return [
@@ -444,12 +454,12 @@ def _units(experiment: Experiment, order: Sequence[int], units: Sequence[int]) -
     return look_sizes
 
 
-def _statement(experiment: Experiment, s: Claim | Exact) -> dict[str, Any]:
-    """A claim as plain values that a reader understands, with a hash of all of it and of the code
-    of its value."""
-    functions = (
-        [s.value] if isinstance(s, Exact) else [s.value, s.statistic, *(g.met for g in s.gates)]
-    )
+def _statement(experiment: Experiment, s: Claim | Exact | Estimate) -> dict[str, Any]:
+    """A claim or an estimate as plain values that a reader understands, with a hash of all of it
+    and of the code of its value."""
+    functions: list[Any] = [s.value]
+    if not isinstance(s, Exact):
+        functions += [s.statistic, *(g.met for g in getattr(s, "gates", ()))]
     code = edits.read_judging_texts(experiment, functions)
     description = statement_to_json(s)
     if isinstance(s, Claim):

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 import numpy as np
 
 from assay.core import foreign
-from assay.core.claims import Claim, Exact, Finding, Judged, Price, claims_key
+from assay.core.claims import Claim, Estimate, Exact, Judged, Price, claims_key
 from assay.core.display import Shown
 from assay.core.errors import AssayError, ClaimError, ExperimentError
+from assay.core.estimates import Estimated, Verified, estimate, verify
 from assay.core.experiment import Experiment
 from assay.core.figures import Figure
-from assay.core.findings import Estimated, Verified, estimate, verify
 from assay.core.heavy import xr
 from assay.core.judging import USUAL, Scope, judge
 from assay.core.measures import stack
@@ -332,6 +332,7 @@ def judge_all(
     except (ClaimError, ExperimentError) as e:
         failure = (("figures", str(e).removeprefix("figures ")),)
         skipped, failed = (skipped + failure, failed) if changed else (skipped, failed + failure)
+    curves = [f for e in statements.findings if figures and (f := e.figure()) is not None]
     keys = {a: tuple(r.job.key for r in rows) for a, rows in plan.by_arm().items()}
     return Result(
         experiment=experiment.name,
@@ -341,7 +342,7 @@ def judge_all(
         judged=priced,
         exact=statements.exact,
         findings=statements.findings,
-        figures=plots,
+        figures=(*plots, *curves),
         cards=cards,
         claims_key=claims_key(experiment.claims),
         seconds=seconds,
@@ -394,7 +395,7 @@ class Statements(NamedTuple):
 
 
 def judge_statements(
-    statements: Sequence[Claim | Exact | Finding],
+    statements: Sequence[Claim | Exact | Estimate],
     arms: Mapping[str, xr.Dataset],
     arm: str = "main",
     scope: Scope = "",
@@ -403,7 +404,7 @@ def judge_statements(
     origin: str = "",
     level: float = USUAL,
 ) -> Statements:
-    """Judge claims, verify theorems and estimate findings, each by itself: one that cannot be
+    """Judge claims, verify theorems and compute estimates, each by itself: one that cannot be
     computed costs no other its verdict."""
     judged: list[Judged] = []
     exact: list[Verified] = []
@@ -416,7 +417,7 @@ def judge_statements(
                 with _computing(repr(s.text), origin):
                     if isinstance(s, Exact):
                         exact.append(verify(s, arms))
-                    elif isinstance(s, Finding):
+                    elif isinstance(s, Estimate):
                         findings.append(estimate(s, arms, scope=scope))
                     elif arm == "main":
                         judged.append(judge(s, arms, level, scope))

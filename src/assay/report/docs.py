@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from assay.core import syntax
-from assay.core.claims import Claim, Exact, Finding
+from assay.core.claims import Claim, Estimate, Exact
 from assay.core.experiment import Experiment
 from assay.core.schema import to_json
 from assay.features.index.schema import TABLES
@@ -146,7 +146,7 @@ def verdicts(name: str) -> str:
 
 def full(name: str) -> str:
     """All that the record of an experiment, or of its preset, has: claims, exact statements and
-    findings in full, then what was fixed before the run, arms and cost; or that there is none."""
+    estimates in full, then what was fixed before the run, arms and cost; or that there is none."""
     record = _record(name)
     if record is None:
         return _absent(name)
@@ -159,7 +159,7 @@ def full(name: str) -> str:
 
 def compare_presets(name: str) -> str:
     """Each claim of an experiment as its default preset and those that lie elsewhere came out, side
-    by side; findings folded away."""
+    by side; estimates folded away."""
     presets = ["default", *catalogue.find(name).elsewhere]
     records_by_preset = {
         p: record
@@ -194,7 +194,7 @@ def compare_presets(name: str) -> str:
         table("verdicts")
         + "\n"
         + statements.folded(
-            f"Findings: {len(records_by_preset['default']['findings'])}", table("findings")
+            f"Estimates: {len(records_by_preset['default']['findings'])}", table("findings")
         )
     )
 
@@ -310,7 +310,7 @@ def _came_out(entry: catalogue.Entry) -> tuple[str, str]:
 
 
 def _select_statements(
-    experiment: Experiment, kind: type[Claim] | type[Exact] | type[Finding]
+    experiment: Experiment, kind: type[Claim] | type[Exact] | type[Estimate]
 ) -> list[Any]:
     return [s for s in experiment.claims if isinstance(s, kind)]
 

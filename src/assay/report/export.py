@@ -162,6 +162,7 @@ def verdicts_csv(data: Mapping[str, Any]) -> str:
     for kind, key in (("claim", "verdicts"), ("exact", "exact"), ("finding", "findings")):
         for entry in data.get(key, ()):
             lines.append((kind, entry))
+            lines += _points(entry)
             lines += [("control", c) for c in (entry.get("controls") or {}).values()]
             lines += [("planted", c) for c in (entry.get("planted") or {}).values()]
             for arm, c in (entry.get("also") or {}).items():
@@ -217,6 +218,31 @@ def verdicts_csv(data: Mapping[str, Any]) -> str:
     )
 
 
+def _points(entry: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Lines for the levels of a curve, each with the interval that covers it alone, and for where
+    it crosses."""
+    curve = entry.get("curve")
+    if not curve:
+        return []
+    text, over = entry["text"], curve["over"]
+    lines: list[tuple[str, Mapping[str, Any]]] = [
+        (
+            "level",
+            {
+                **{k: entry.get(k) for k in ("kind", "unit", "n", "source")},
+                "text": f"{text}, {over} {level}",
+                **{k: curve[k][i] for k in ("estimate", "low", "high")},
+            },
+        )
+        for i, level in enumerate(curve["levels"])
+    ]
+    if crossing := curve["crossing"]:
+        numbers = {k: crossing[k] for k in ("estimate", "low", "high")}
+        words = {"text": text, "reason": crossing["words"], "unit": over, "kind": entry["kind"]}
+        lines.append(("crossing", {**words, **numbers}))
+    return lines
+
+
 def tex(words: str) -> str:
     """Set words on one line of LaTeX: special characters escaped, Greek and signs as mathematics,
     what no font is sure to have as [U+4E2D]."""
@@ -239,10 +265,11 @@ def latex(data: Mapping[str, Any]) -> str:
             tex(f"{c.sign} {c.arm} {c.estimate}{'' if c.sign else f' ({c.told})'}")
             for c in r.controls
         )
+        claim = r" \newline ".join(map(tex, (r.text, *r.curve)))
         value = " ".join(filter(None, (tex(r.estimate), "{" + tex(r.interval) + "}", tex(r.unit))))
         published = tex(f"{r.published} ({r.setup})" if r.setup else r.published)
         lines.append(
-            f"{TEX_SIGNS.get(r.outcome, '--')} & {tex(r.text)} & {value} & {tex(r.n)} & "
+            f"{TEX_SIGNS.get(r.outcome, '--')} & {claim} & {value} & {tex(r.n)} & "
             f"{published} & {controls} \\\\"
         )
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])

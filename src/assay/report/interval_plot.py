@@ -62,7 +62,7 @@ looks like a claim that fails."""
 
 
 def interval_plot(entry: Mapping[str, Any]) -> Markup:
-    """The plot of one verdict's JSON; also of a finding, which has no range."""
+    """The plot of one verdict's JSON; also of an estimate, which has no range."""
     lines = [(entry.get("arm") or "value", "method", entry)]
     near = entry.get("near") or {}
     controls = [

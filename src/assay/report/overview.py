@@ -112,7 +112,7 @@ COLUMNS = (
 HEADS = (
     "experiment",
     *(head for head, *_ in COLUMNS),
-    "findings",
+    "estimates",
     "published",
     "s",
     "CPU-s",
@@ -162,7 +162,7 @@ def counts(
 
 
 def counted(data: JSON) -> list[int]:
-    """Count one experiment's statements by kind and outcome; then findings, numbers in print,
+    """Count one experiment's statements by kind and outcome; then estimates, numbers in print,
     seconds, CPU-seconds."""
     outcomes = [(v.get("kind", "confirming"), v["outcome"]) for v in data["verdicts"]]
     outcomes += [("exact", e["outcome"]) for e in data.get("exact", ())]

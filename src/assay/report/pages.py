@@ -26,7 +26,7 @@ from assay.report import contexts, draw, export, frozen, overview, palette, tabl
 from assay.report.interval_plot import interval_plot
 
 OPEN = 5
-"""So many cards and findings are open; the others fold out."""
+"""So many cards and estimates are open; the others fold out."""
 WORDS = {o: o for o in tables.SIGNS} | {"finding": "no verdict"}
 PLURAL = WORDS | {"holds": "hold", "fails": "fail"}
 
@@ -144,7 +144,7 @@ def page(
         ("about", "About", text),
         ("intervals", "Claims", claims),
         ("figures", "Figures", figures),
-        ("findings", "Findings", findings),
+        ("findings", "Estimates", findings),
         ("features", "Features", cards),
         ("scope", "Scope", True),
         ("cite", "Cite", True),
@@ -226,7 +226,7 @@ def index(entries: Sequence[Mapping[str, Any]]) -> str:
     for e in entries:
         stated = {
             k: list(e["data"].get(k, ())) for k in ("verdicts", "exact")
-        }  # findings are many, and on the result's own page
+        }  # estimates are many, and on the result's own page
         listed.append(
             {
                 **e,

@@ -60,7 +60,7 @@ def brief(record: JSON) -> str:
 
 
 def full(record: JSON) -> str:
-    """List the claims with every control, exact statements and findings, each kind folded away."""
+    """List the claims with every control, exact statements and estimates, each kind folded away."""
     claims, exact, findings = (
         list(record.get(kind, ())) for kind in ("verdicts", "exact", "findings")
     )
@@ -70,7 +70,7 @@ def full(record: JSON) -> str:
             claims and _full(claims)
         ),
         f"Exact statements: {right} of {len(exact)} come out": exact and _exact(exact),
-        f"Findings, which have no verdict: {len(findings)}": findings and _findings(findings),
+        f"Estimates, which have no verdict: {len(findings)}": findings and _findings(findings),
     }
     return "\n".join(folded(summary, body) for summary, body in parts.items() if body)
 
@@ -154,12 +154,13 @@ def _exact(exact: Sequence[JSON]) -> str:
 
 
 def _findings(findings: Sequence[JSON]) -> str:
-    lines = ["| finding | estimate [95 % interval] | units |", "|---|---|---|"]
+    lines = ["| what | estimate [95 % interval] | units |", "|---|---|---|"]
     for r in tables.rows({"findings": findings}):
         value = minus(
             " ".join(filter(None, (r.estimate, r.interval.replace(" ", SPACE), cell(r.unit))))
         )
-        lines.append(f"| {minus(cell(r.text))} | {value} | {r.n} |")
+        told = "".join(f"<br>{minus(cell(line))}" for line in r.curve)
+        lines.append(f"| {minus(cell(r.text))} | {value}{told} | {r.n} |")
     return "\n".join(lines) + "\n"
 
 

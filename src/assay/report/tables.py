@@ -53,6 +53,8 @@ WIDTH = 100
 MANY = 9
 """Where so many times as many units would be needed, what they would tell apart may well be
 equal."""
+LEVELS = 12
+"""So many levels of a curve are told; of more, as many, evenly spaced."""
 NAMED = 3
 """So many arms that may hold are named in a table; more of them are counted."""
 JSON = Mapping[str, Any]
@@ -140,6 +142,8 @@ class Row:
     threshold: str = ""
     """What it takes to hold, as "holds if ≥ 0.5 share of features"; "" where the text itself is the
     threshold, or there is none."""
+    curve: tuple[str, ...] = ()
+    """Of a curve: where it crosses, and a line for each level with its part of the band."""
 
     @property
     def checked(self) -> tuple[Control, ...]:
@@ -281,7 +285,7 @@ def several(name: str) -> str:
 
 
 def rows(data: JSON) -> list[Row]:
-    """All statements of a result in reading order: claims, then exact ones, then findings."""
+    """All statements of a result in reading order: claims, then exact ones, then estimates."""
     claims = [_row(v, v["outcome"]) for v in data.get("verdicts", ())]
     exact = [_row(e, e.get("outcome", "exact")) for e in data.get("exact", ())]
     return claims + exact + [_row(f, "finding") for f in data.get("findings", ())]
@@ -291,6 +295,8 @@ def _row(entry: JSON, outcome: str) -> Row:
     value, interval = estimate(entry)
     if "expected" in entry:
         value, interval = _exact(entry)
+    if curve := entry.get("curve"):
+        value, interval = f"a curve over {curve['over']}", ""
     published, setup = literature(entry)
     near = entry.get("near") or {}
     controls = [
@@ -325,7 +331,29 @@ def _row(entry: JSON, outcome: str) -> Row:
         command(entry),
         agreed(entry),
         holds_if(entry),
+        curve_lines(entry),
     )
+
+
+def curve_lines(entry: JSON) -> tuple[str, ...]:
+    """Tell a curve: where it crosses, then its levels, "density 0.1: 0.54 [0.43, 0.64]", whose
+    intervals cover all of them together; nothing of a single number."""
+    curve = entry.get("curve")
+    if not curve:
+        return ()
+    last, crossing = len(curve["levels"]) - 1, curve["crossing"]
+    steps = min(last, LEVELS - 1)
+    shown = [round(i * last / steps) for i in range(steps + 1)]
+    lines = [crossing["words"]] if crossing else []
+    for k in shown:
+        keys = {"estimate": "estimate", "low": "band_low", "high": "band_high"}
+        point = {**entry, **{name: curve[key][k] for name, key in keys.items()}}
+        level = curve["levels"][k]
+        named = f"{level:.6g}" if isinstance(level, float) else str(level)
+        lines.append(f"{curve['over']} {named}: {' '.join(estimate(point))}")
+    if None not in curve["band_low"]:
+        lines.append(f"95 % band, of all {last + 1} levels together")
+    return tuple(lines)
 
 
 def role_of_other(entry: JSON, other: JSON) -> str:
@@ -518,7 +546,7 @@ def terminal(data: JSON, width: int = WIDTH) -> Table:
             Text(r.text),
             Text.assemble(r.published, (f"\n{r.setup}" if r.setup else "", "bright_black")),
         )
-        for words in filter(None, (r.threshold, r.why, r.agreed)):
+        for words in filter(None, (r.threshold, r.why, r.agreed, *r.curve)):
             claim.append(f"\n{words}", "bright_black")
         value = Text.assemble(
             (r.estimate, "bold"),
@@ -635,7 +663,7 @@ def exactly(result: Mapping[str, Any] | None) -> str:
 
 
 def board(result: Mapping[str, Any] | None) -> str:
-    """Count the four kinds of statement apart: `risky ● 2 ✕ 1, confirming ● 3, exact ≡ 4, findings
+    """Count the four kinds of statement apart: `risky ● 2 ✕ 1, confirming ● 3, exact ≡ 4, estimates
     6`; empty without a result.
 
     Where there is nothing but exact statements: `exact statements only ≡ 6`.
@@ -653,7 +681,7 @@ def board(result: Mapping[str, Any] | None) -> str:
         parts += [f"{kind} {signs(counts)}"] if counts else []
     label = "exact statements only" if only_exact(data) else "exact"
     parts += [f"{label} {exactly(data)}"] if exactly(data) else []
-    parts += [f"findings {len(data['findings'])}"] if data.get("findings") else []
+    parts += [f"estimates {len(data['findings'])}"] if data.get("findings") else []
     return ", ".join(parts)
 
 

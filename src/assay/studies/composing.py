@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from assay.core.claims import Claim
+from assay.core.claims import Claim, Estimate
 from assay.core.columns import Axes
 from assay.core.errors import AssayError, ClaimError, ExperimentError, nearest
 from assay.core.experiment import PRESETS, Arm, Cost, Experiment, Header, Joint, Words
@@ -23,7 +23,7 @@ from assay.studies.arm_measures import DENSITY, TERMS, MeasuredSpec
 from assay.studies.dictionaries import Settled, Trains
 from assay.studies.sides import Side
 from assay.studies.text import Plain, Text, read
-from assay.studies.wording import Condition, claim, condition, hold, made_of, renamed
+from assay.studies.wording import Condition, claim, condition, estimate, hold, made_of, renamed
 
 
 def experiment(path: Path) -> Experiment:
@@ -45,7 +45,7 @@ def known(text: Text) -> None:
     if not text.study.experiment and not text.study.dictionary:
         return
     arms = composed(
-        dataclasses.replace(text, study=msgspec.structs.replace(text.study, claim=()))
+        dataclasses.replace(text, study=msgspec.structs.replace(text.study, claim=(), estimate=()))
     ).arms
     study_sides = sides.sides(text)
     owned = dictionaries.parts(
@@ -60,6 +60,9 @@ def known(text: Text) -> None:
             arms,
             owned,
         )
+    for i, entry in enumerate(text.study.estimate):
+        names = _quantity(text, i).parsed.arms if entry.value.strip() else ()
+        _refuse_unknown(text, "estimate", i, {"value": names}, arms, owned)
 
 
 def composed(text: Text) -> Experiment:
@@ -87,6 +90,7 @@ def composed(text: Text) -> Experiment:
             )
     text = _by_arm(text, owned)
     conditions = [_condition(text, i) for i in range(len(text.study.claim))]
+    quantities = [_quantity(text, i) for i in range(len(text.study.estimate))]
     measured_by_arm = {
         side.named(arm): _Measured(axes, side)
         for side in study_sides
@@ -98,6 +102,9 @@ def composed(text: Text) -> Experiment:
     }
     claims = tuple(
         _claim(text, i, read, arms, measured_by_arm, owned) for i, read in enumerate(conditions)
+    )
+    estimates = tuple(
+        _estimate(text, i, read, arms, measured_by_arm, owned) for i, read in enumerate(quantities)
     )
     by_class = {type(side.of.default[0]): side for side in reversed(study_sides)}
     packed = (
@@ -115,7 +122,7 @@ def composed(text: Text) -> Experiment:
         study_experiment = Experiment(
             arms=arms,
             measure=measure,
-            claims=claims,
+            claims=(*claims, *estimates),
             page=_page(text, study_sides, owned),
             seeds_per_group=together,
             smoke=first["smoke"],
@@ -131,9 +138,13 @@ def composed(text: Text) -> Experiment:
         )
     except AssayError as e:
         raise ExperimentError(f"{path}: {e}") from e
-    for i, read_as in enumerate(conditions):
-        _can_be_judged(text, i, read_as, study_experiment)
+    for i, (c, read_as) in enumerate(zip(claims, conditions, strict=True)):
+        needed = (c.of, *read_as.parsed.arms, *c.must_fail, *c.must_hold)
+        _refuse_mixed(text, "claim", i, c, needed, read_as, study_experiment)
         _can_come_out(text, i, read_as, study_experiment, borrowed)
+    for i, (number, read_as) in enumerate(zip(estimates, quantities, strict=True)):
+        needed = read_as.parsed.arms or ("main",)
+        _refuse_mixed(text, "estimate", i, number, needed, read_as, study_experiment)
     return study_experiment
 
 
@@ -199,13 +210,18 @@ def _by_arm(text: Text, owned: Sequence[dictionaries.Part]) -> Text:
         )
         for c in text.study.claim
     )
-    return dataclasses.replace(text, study=msgspec.structs.replace(text.study, claim=claims))
+    estimates = tuple(
+        msgspec.structs.replace(e, value=renamed(e.value, label, "main"))
+        for e in text.study.estimate
+    )
+    study = msgspec.structs.replace(text.study, claim=claims, estimate=estimates)
+    return dataclasses.replace(text, study=study)
 
 
 def header(path: Path) -> Header:
     """What a list says of a study. Raises: ExperimentError."""
     study = read(path).study
-    claims = "; ".join(c.text for c in study.claim)
+    texts = [*(c.text for c in study.claim), *(e.text for e in study.estimate)]
     controls = ", ".join(dict.fromkeys(name for c in study.claim for name in c.control))
     names = ", ".join(
         dict.fromkeys(
@@ -215,7 +231,7 @@ def header(path: Path) -> Header:
     return Header(
         study.question.rstrip("."),
         f"a study of {names}",
-        claims or "none yet",
+        "; ".join(texts) or "none yet",
         controls or "none yet",
         "as planned",
     )
@@ -226,6 +242,13 @@ def _condition(text: Text, i: int) -> Condition:
         return condition(text.study.claim[i].holds)
     except ClaimError as e:
         raise ExperimentError(f"{text.at('claim', i, 'holds')}: {e}") from None
+
+
+def _quantity(text: Text, i: int) -> Condition:
+    try:
+        return condition(text.study.estimate[i].value, compared=False)
+    except ClaimError as e:
+        raise ExperimentError(f"{text.at('estimate', i, 'value')}: {e}") from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -276,6 +299,49 @@ def _claim(
                 "baseline or one trained once more"
             )
             raise ExperimentError(f"{text.at('claim', i, key)}: {message}; {how}")
+    units = claim_entry.units or missing.units(owned, (main_arm, *read.parsed.arms))
+    judged = (main_arm, *claim_entry.control, *claim_entry.planted)
+    _hold_columns(text, ("claim", i, "holds"), read, judged, {"units": units}, measured_by_arm)
+    try:
+        made = claim(msgspec.structs.replace(claim_entry, units=units), main_arm, read)
+    except ClaimError as e:
+        raise ExperimentError(f"{text.at('claim', i)}: {e}") from None
+    _refuse_unlearned(text, i, made, arms, labels)
+    return made
+
+
+def _estimate(
+    text: Text,
+    i: int,
+    read: Condition,
+    arms: Mapping[str, Arm],
+    measured_by_arm: Mapping[str, _Measured],
+    owned: Sequence[dictionaries.Part],
+) -> Estimate:
+    """An estimate of the study, held to the arms and measures that there are."""
+    entry = text.study.estimate[i]
+    _refuse_unknown(text, "estimate", i, {"value": read.parsed.arms}, arms, owned)
+    main_arm = next(iter(read.parsed.arms), "main")
+    units = entry.units or missing.units(owned, (main_arm, *read.parsed.arms))
+    dims = {"units": units} | ({"over": (entry.over,)} if entry.over else {})
+    _hold_columns(text, ("estimate", i, "value"), read, (main_arm,), dims, measured_by_arm)
+    try:
+        return estimate(msgspec.structs.replace(entry, units=units), main_arm, read)
+    except ClaimError as e:
+        raise ExperimentError(f"{text.at('estimate', i)}: {e}") from None
+
+
+def _hold_columns(
+    text: Text,
+    place: tuple[str, int, str],
+    read: Condition,
+    judged: Sequence[str],
+    dims: Mapping[str, Sequence[str]],
+    measured_by_arm: Mapping[str, _Measured],
+) -> None:
+    """Refuse a measure that an arm has not, a unit or swept field that there is not, and what is
+    neither named nor one of these; `judged` are the arms that stand for the first."""
+    main_arm, (table, i, _) = judged[0], place
     for c in read.columns:
         have = (
             measured_by_arm[c.arm or main_arm].axes
@@ -284,42 +350,31 @@ def _claim(
         )
         if c.name not in (offered := (*have, *made_of(tuple(have)))):
             raise ExperimentError(
-                f"{text.at('claim', i, 'holds')}: arm {c.arm or main_arm} has no measure "
+                f"{text.at(*place)}: arm {c.arm or main_arm} has no measure "
                 f"{c.name!r}; {nearest(c.name, offered)}"
             )
-    units = claim_entry.units or missing.units(owned, (main_arm, *read.parsed.arms))
-    for unit in units:
-        if main_arm in measured_by_arm and unit not in (known := measured_by_arm[main_arm].units):
-            raise ExperimentError(
-                f"{text.at('claim', i, 'units')}: what arm {main_arm} measures has no unit "
-                f"{unit!r}; {nearest(unit, known)}"
-            )
+    for key, names in dims.items():
+        for name in names if main_arm in measured_by_arm else ():
+            if name not in (known := measured_by_arm[main_arm].units):
+                raise ExperimentError(
+                    f"{text.at(table, i, key)}: what arm {main_arm} measures has no "
+                    f"{'unit' if key == 'units' else 'swept field'} {name!r}; "
+                    f"{nearest(name, known)}"
+                )
     for c in read.columns:
         for arm in (
-            m
-            for m in (
-                (main_arm, *claim_entry.control, *claim_entry.planted)
-                if c.arm in (None, main_arm)
-                else (c.arm,)
-            )
-            if m in measured_by_arm
+            m for m in (judged if c.arm in (None, main_arm) else (c.arm,)) if m in measured_by_arm
         ):
             try:
                 hold(
                     dataclasses.replace(c, arm=arm),
                     measured_by_arm[arm].axes,
-                    units,
+                    [name for names in dims.values() for name in names],
                     settled=measured_by_arm[arm].settled,
                     loosely=c.name == read.equal,
                 )
             except ClaimError as e:
-                raise ExperimentError(f"{text.at('claim', i, 'holds')}: {e}") from None
-    try:
-        made = claim(msgspec.structs.replace(claim_entry, units=units), main_arm, read)
-    except ClaimError as e:
-        raise ExperimentError(f"{text.at('claim', i)}: {e}") from None
-    _refuse_unlearned(text, i, made, arms, labels)
-    return made
+                raise ExperimentError(f"{text.at(*place)}: {e}") from None
 
 
 def _refuse_unlearned(
@@ -362,15 +417,26 @@ def _collect_arms(
         "planted": claim_entry.planted,
         "violations": claim_entry.violations,
     }
+    _refuse_unknown(text, "claim", i, arms_by_key, arms, owned)
+    return arms_by_key
+
+
+def _refuse_unknown(
+    text: Text,
+    table: str,
+    i: int,
+    arms_by_key: Mapping[str, Iterable[str]],
+    arms: Mapping[str, Arm],
+    owned: Sequence[dictionaries.Part],
+) -> None:
     for key, names in arms_by_key.items():
         for name in names:
             if name not in arms:
                 labels = {p.label: p.said.label for p in owned}
                 hint = _per_run(text, name) or nearest(name, (labels.get(a) or a for a in arms))
                 raise ExperimentError(
-                    f"{text.at('claim', i, key)}: the study has no arm {name!r}; {hint}"
+                    f"{text.at(table, i, key)}: the study has no arm {name!r}; {hint}"
                 )
-    return arms_by_key
 
 
 def _per_run(text: Text, name: str) -> str:
@@ -387,45 +453,61 @@ def _per_run(text: Text, name: str) -> str:
     return ""
 
 
-def _can_be_judged(text: Text, i: int, read: Condition, study_experiment: Experiment) -> None:
-    """Refuse a claim for which an arm has no runs, or runs that it does not tell apart: better
-    before training than after."""
-    claim_entry = text.study.claim[i]
-    main_arm = next(c.of for c in study_experiment.claims[i : i + 1] if isinstance(c, Claim))
-    units = next(c.units for c in study_experiment.claims[i : i + 1] if isinstance(c, Claim))
-    for arm in dict.fromkeys(
-        (main_arm, *read.parsed.arms, *claim_entry.control, *claim_entry.planted)
-    ):
+def _refuse_mixed(
+    text: Text,
+    table: str,
+    i: int,
+    statement: Claim | Estimate,
+    arms: Iterable[str],
+    read: Condition,
+    study_experiment: Experiment,
+) -> None:
+    """Refuse a claim or an estimate for which an arm has no runs, or runs that it does not tell
+    apart, and a curve over what no runs differ in: better before training than after."""
+    key = "holds" if isinstance(statement, Claim) else "value"
+    over = statement.over if isinstance(statement, Estimate) else ""
+    for arm in dict.fromkeys(arms):
         if study_experiment.arms[arm].train is None:
             continue
         specs = study_experiment.specs_of(arm, study_experiment.default)
         matching = [
-            s for s in specs if all(getattr(s, k, None) == v for k, v in claim_entry.where.items())
+            s for s in specs if all(getattr(s, k, None) == v for k, v in statement.where.items())
         ]
         if not matching:
             raise ExperimentError(
-                f"{text.at('claim', i, 'where')}: {_none_there(arm, specs, claim_entry.where)}"
+                f"{text.at(table, i, 'where')}: {_none_there(arm, specs, statement.where)}"
             )
+        if over in per_run_fields(type(matching[0])):
+            levels_of_over = {getattr(s, over) for s in matching}
+            if len(levels_of_over) < 2:
+                raise ExperimentError(
+                    f"{text.at(table, i, 'over')}: the runs of {arm} do not differ in {over}, "
+                    f"which is {min(levels_of_over)}; list its values under fields, as in "
+                    f"fields = {{ {over} = [… , …] }}"
+                )
         varying = [
             n
             for n in per_run_fields(type(matching[0]))
-            if n != "seed" and n not in units and len({getattr(s, n) for s in matching}) > 1
+            if n not in ("seed", over, *statement.units)
+            and len({getattr(s, n) for s in matching}) > 1
         ]
         if read.equal and len(varying) != 1:
             message = (
                 f"at equal {read.equal} needs runs of {arm} that differ in one field; they differ "
                 f"in {', '.join(varying) or 'nothing but the seed'}"
             )
-            raise ExperimentError(f"{text.at('claim', i, 'holds')}: {message}")
+            raise ExperimentError(f"{text.at(table, i, key)}: {message}")
         if varying and not read.equal:
             levels = ", ".join(map(str, sorted({getattr(s, varying[0]) for s in matching})))
             how = (
                 f"say which is meant with where = {{ {varying[0]} = … }}, compare at equal l0, "
-                "say, "
-                "or make an arm of each value with paired"
+                "say, or make an arm of each value with paired"
+                if isinstance(statement, Claim)
+                else f'draw a curve with over = "{varying[0]}", or say which is meant with where = '
+                f"{{ {varying[0]} = … }}"
             )
             raise ExperimentError(
-                f"{text.at('claim', i)}: the runs of {arm} differ in {varying[0]} ({levels}); {how}"
+                f"{text.at(table, i)}: the runs of {arm} differ in {varying[0]} ({levels}); {how}"
             )
 
 

@@ -53,15 +53,12 @@ def essential(text: Text) -> list[Missing]:
             '[[dictionary]] and path = "…"'
         )
         lacks.append(_lack(text, "experiment", how, "experiment"))
-    if not study.claim:
-        lacks.append(
-            _lack(
-                text,
-                "claim",
-                'write [[claim]] with text, holds and control, such as holds = "main.gamma > 0.98"',
-                "claim",
-            )
+    if not study.claim and not study.estimate:
+        how = (
+            'write [[claim]] with text, holds and control, such as holds = "main.gamma > 0.98", or '
+            '[[estimate]] with text and value, such as value = "main.gamma"'
         )
+        lacks.append(_lack(text, "claim", how, "claim"))
     for i, claim_entry in enumerate(study.claim):
         if not claim_entry.holds.strip():
             lacks.append(
@@ -85,6 +82,10 @@ def essential(text: Text) -> list[Missing]:
                     i,
                 )
             )
+    for i, entry in enumerate(study.estimate):
+        if not entry.value.strip():
+            how = 'write value = "…", a quantity such as "main.fvu"'
+            lacks.append(_lack(text, f"estimate {i + 1}: value", how, "estimate", i))
     return lacks
 
 
@@ -152,6 +153,10 @@ def assumed(text: Text) -> list[Missing]:
             for name, how, default in of_claims
             if silent[name]
         ]
+    for i, entry in enumerate(study.estimate):
+        if not entry.units and study.dictionary:
+            how = 'write units = ["document"] or ["seed", "document"]'
+            assumptions.append(Missing(f"estimate {i + 1}: units", how, UNITS))
     return assumptions
 
 
@@ -163,6 +168,7 @@ def _unnamed(text: Text) -> list[Missing]:
         for c in text.study.claim
         for s in (c.holds, *c.control, *c.near, *c.also, *c.planted, *c.violations)
     ]
+    mentions += [e.value for e in text.study.estimate]
     assumptions = []
     for i, part in enumerate(text.study.experiment):
         try:

@@ -133,9 +133,29 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     source: str = ""
 
 
+class EstimateEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A number, or a curve, that the author wants to know; nothing judges it."""
+
+    text: str
+    value: str = ""
+    """A quantity without a threshold, such as "gated.gamma - relu.gamma"."""
+    over: str = ""
+    """A field in which runs differ, or a dimension of the measures: a curve over its levels."""
+    crosses: float | str | None = None
+    """A value of the curve: at which level it has it; or "half"."""
+    units: tuple[str, ...] = ()
+    where: Mapping[str, Plain] = {}
+    unit: str = ""
+    """What the number is counted in, such as "features"; "" for a number alone."""
+    natural: tuple[float, float] | None = None
+    """The least and the greatest number that there can be, 0 and 1 of a share."""
+    published: Literature | str = ""
+    source: str = ""
+
+
 class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A question, the experiments and dictionaries that are to answer it, and the claims to
-    judge."""
+    """A question, the experiments and dictionaries that are to answer it, the claims to judge, and
+    the numbers to estimate."""
 
     question: str = ""
     seeds: str | tuple[int, ...] = ""
@@ -149,6 +169,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     experiment: tuple[Part, ...] = ()
     dictionary: tuple[Measured, ...] = ()
     claim: tuple[Said, ...] = ()
+    estimate: tuple[EstimateEntry, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -302,6 +323,7 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
         "experiment": Part,
         "dictionary": Measured,
         "claim": Said,
+        "estimate": EstimateEntry,
     }
     if unknown := re.search(r"unknown field `([^`]+)`", error):
         struct = kinds.get(str(keys[0]), Study) if len(keys) > 1 else Study

@@ -20,12 +20,12 @@ import dataclasses
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 
-from assay.core.claims import Claim, Published
+from assay.core.claims import Claim, Estimate, Published
 from assay.core.columns import Axes, Column
 from assay.core.errors import ClaimError, nearest
 from assay.core.expression import Parsed, parse
@@ -34,7 +34,7 @@ from assay.core.measures import by
 from assay.core.reasons import GIVEN
 from assay.core.stats import Means, Statistic, at_matched, mean
 from assay.dictionaries.measuring.measures import TABLE, Measure
-from assay.studies.text import Literature, Said
+from assay.studies.text import EstimateEntry, Literature, Said
 
 QUANTITIES: Mapping[str, Measure] = {m.name: m for m in TABLE}
 _EQUAL = re.compile(r"\s+at\s+equal\s+(\w+)\s*$")
@@ -55,16 +55,18 @@ class Condition:
         return tuple(dict.fromkeys([*self.parsed.columns, *equal]))
 
 
-def condition(text: str) -> Condition:
-    """Read a condition such as "gated.fvu - relu.fvu < -0.005 at equal l0". Raises: ClaimError."""
+def condition(text: str, *, compared: bool = True) -> Condition:
+    """Read a condition such as "gated.fvu - relu.fvu < -0.005 at equal l0"; not `compared`, the
+    value of an estimate, which has no threshold. Raises: ClaimError."""
     match = _EQUAL.search(text)
-    parsed = parse(text[: match.start()] if match else text)
+    parsed = parse(text[: match.start()] if match else text, compared=compared)
+    kind = "claim" if compared else "estimate"
     if not match:
         return Condition(parsed)
     arms, names = parsed.arms, {c.name for c in parsed.columns}
     if len(arms) != 2 or len(names) != 1 or len(parsed.columns) != 2 or "value" not in parsed.terms:
         raise ClaimError(
-            f"cannot read the claim '{text[:80]}': at equal {match[1]} compares two arms, as "
+            f"cannot read the {kind} '{text[:80]}': at equal {match[1]} compares two arms, as "
             "in a.fvu - b.fvu < -0.005 at equal l0"
         )
     if [_difference(parsed, arms, x) for x in ((1.0, 0.0), (0.0, 1.0), (2.0, 1.0))] != [
@@ -73,7 +75,7 @@ def condition(text: str) -> Condition:
         1.0,
     ]:
         raise ClaimError(
-            f"cannot read the claim '{text[:80]}': at equal {match[1]} takes a plain "
+            f"cannot read the {kind} '{text[:80]}': at equal {match[1]} takes a plain "
             "difference of two arms, a.fvu - b.fvu"
         )
     return Condition(parsed, match[1])
@@ -94,7 +96,6 @@ def claim(claim_entry: Said, main_arm: str, read: Condition) -> Claim:
     """Make the Claim of what an author said, about arm `of`. Raises: ClaimError."""
     claim_entry = msgspec.structs.replace(claim_entry, units=claim_entry.units or ("seed",))
     value, statistic = (_matched if read.equal else _plain)(read, main_arm, claim_entry)
-    published = claim_entry.published
     return Claim(
         text=claim_entry.text,
         value=value,
@@ -117,12 +118,36 @@ def claim(claim_entry: Said, main_arm: str, read: Condition) -> Claim:
         threshold_from=claim_entry.threshold or GIVEN,
         source=claim_entry.source,
         condition=" ".join(claim_entry.holds.split()),
-        published=Published(
-            published.number, published.source, published.same, published.note, published.at
-        )
-        if isinstance(published, Literature)
-        else "new",
+        published=_published(claim_entry.published),
     )
+
+
+def estimate(entry: EstimateEntry, main_arm: str, read: Condition) -> Estimate:
+    """Make the Estimate of what an author wants to know. Raises: ClaimError."""
+    units = entry.units or ("seed",)
+    swept = (*units, entry.over) if entry.over else units
+    taken = Said(text=entry.text, units=swept, where=entry.where)
+    value, statistic = (_matched if read.equal else _plain)(read, main_arm, taken)
+    return Estimate(
+        text=entry.text,
+        value=lambda arms: value(arms[main_arm], arms),
+        statistic=statistic,
+        units=units,
+        unit=entry.unit or "1",
+        where=entry.where,
+        over=entry.over,
+        crosses=entry.crosses,
+        natural=entry.natural,
+        published=_published(entry.published),
+        source=entry.source,
+        condition=" ".join(entry.value.split()),
+    )
+
+
+def _published(number: Literature | str) -> Published | Literal["new"] | None:
+    if not isinstance(number, Literature):
+        return "new" if number else None
+    return Published(number.number, number.source, number.same, number.note, number.at)
 
 
 _Value = Callable[["xr.Dataset", Mapping[str, "xr.Dataset"]], dict[str, "xr.DataArray"]]
@@ -298,7 +323,7 @@ def _measure(
         levels = ", ".join(map(str, np.unique(arm[swept[0]].values)))
         raise ClaimError(
             f"the runs of {arm_name} differ in {swept[0]} ({levels}): say which with where = {{ "
-            f"{swept[0]} = … }}, or compare at equal l0, say"
+            f"{swept[0]} = … }}, compare at equal l0, say, or estimate over {swept[0]}"
         )
     x = by(arm[[name]], *varying)[name]
     x = x if x.dtype.kind == "f" else x.astype(float)

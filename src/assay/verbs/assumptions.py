@@ -56,7 +56,9 @@ def find_unsaid(path: Path, lab: Lab) -> Asked:
 def _each_seed(text: Text, lab: Lab) -> str:
     """What a seed costs, with all arms, whatever is claimed."""
     try:
-        bare = composed(replace(text, study=msgspec.structs.replace(text.study, claim=())))
+        bare = composed(
+            replace(text, study=msgspec.structs.replace(text.study, claim=(), estimate=()))
+        )
         experiment = replace(bare, name="study")
         seeds = missing.seeds(text)
         plan = lab.plan(experiment, override(experiment))

@@ -147,6 +147,7 @@ def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     except Exception as e:  # a record has no large measures, which figures may show
         omissions.append(f"the figures: the record has not all that they show ({type(e).__name__})")
     origin = "the committed record of the experiment, whose numbers are rounded to single precision"
+    figures += tuple(f for e in findings if (f := e.figure()) is not None)
     return _whole(lab, experiment, preset, data, arms, origin, figures=figures, left_out=omissions)
 
 

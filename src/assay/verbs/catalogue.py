@@ -43,7 +43,7 @@ class Listed:
     presets: tuple[str, ...]
     recorded: Mapping[str, int]
     board: str
-    """Everything that is recorded, exact statements and findings too, counted in signs."""
+    """Everything that is recorded, exact statements and estimates too, counted in signs."""
     elsewhere: Mapping[str, Mapping[str, int]]
     """Presets on another text, model or size that have a record of their own: how many of the same
     claims came out how."""

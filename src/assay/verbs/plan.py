@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from assay.core.claims import Claim
+from assay.core.claims import Claim, Estimate
 from assay.core.compute import Range
 from assay.core.compute import budget as read
 from assay.core.errors import AssayError, ExperimentError
@@ -70,6 +70,17 @@ class Expected(Prospect):
     controls: Mapping[str, str] = field(default_factory=dict)
     reads: tuple[str, ...] = ()
     """Of a study's claim: the measures that it reads, at which levels, and what is averaged."""
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """A number that is estimated, and what it reads; nothing judges it."""
+
+    text: str
+    over: str
+    """Of a curve: the field over whose levels it goes."""
+    crosses: float | str | None
+    reads: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -173,6 +184,7 @@ class Planned(Costs):
 
     runs: tuple[Run, ...]
     claims: tuple[Expected, ...]
+    estimates: tuple[Estimated, ...]
     budget: Budget | Bought | None
     frozen: Frozen | None
     """What was frozen of it; null where nothing was, so that its verdicts will be exploratory."""
@@ -232,6 +244,11 @@ def plan(lab: Lab, experiment: Experiment, preset: Preset, budget: str | None = 
             )
             for c in estimate.claims
         ),
+        estimates=tuple(
+            Estimated(s.text, s.over, s.crosses, columns.get(s.text, ()))
+            for s in experiment.claims
+            if isinstance(s, Estimate)
+        ),
         budget=_budget(estimate, experiment),
         frozen=frozen(lab.store, experiment, preset),
         arms=arms(estimate.plan),
@@ -239,10 +256,13 @@ def plan(lab: Lab, experiment: Experiment, preset: Preset, budget: str | None = 
 
 
 def reads(experiment: Experiment) -> dict[str, tuple[str, ...]]:
-    """Tell, for each claim in words by its text, which measures it reads, at which levels, and over
-    what they are averaged."""
-    worded = [c for c in experiment.claims if isinstance(c, Claim) and c.condition]
-    return {c.text: tuple(map(str, condition(c.condition).columns)) for c in worded}
+    """Tell, for each claim or estimate in words by its text, which measures it reads, at which
+    levels, and over what they are averaged."""
+    worded = [s for s in experiment.claims if isinstance(s, Claim | Estimate) and s.condition]
+    return {
+        s.text: tuple(map(str, condition(s.condition, compared=isinstance(s, Claim)).columns))
+        for s in worded
+    }
 
 
 def frozen(store: Store, experiment: Experiment, preset: Preset) -> Frozen | None:

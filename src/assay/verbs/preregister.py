@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.core import foreign, scopes
-from assay.core.claims import Claim
+from assay.core.claims import Claim, Estimate
 from assay.core.errors import ExperimentError
 from assay.core.experiment import Experiment
 from assay.core.power import decidable
@@ -46,6 +46,7 @@ class Registered:
     already: bool
     """Whether the same had been frozen before."""
     claims: tuple[str, ...]
+    estimates: tuple[str, ...]
     looks: tuple[Look, ...]
     files: tuple[Path, ...]
     signature: str | None
@@ -102,13 +103,15 @@ def preregister(
         registered.adjacent_path(experiment, preset) if here else None,
         registered.place(lab.store, experiment, preset),
     )
+    statements = experiment.sized(preset.specs).claims
     return Registered(
         experiment=experiment.name,
         preset=preset.title,
         hash=registration.hash,
         time=registration.time,
         already=before is not None,
-        claims=tuple(c.text for c in experiment.sized(preset.specs).claims if isinstance(c, Claim)),
+        claims=tuple(c.text for c in statements if isinstance(c, Claim)),
+        estimates=tuple(s.text for s in statements if isinstance(s, Estimate)),
         looks=declared(registration),
         files=tuple(p for p in places if p is not None and p.exists()),
         signature=signature,

@@ -91,9 +91,9 @@ VERBS: Mapping[str, Described] = MappingProxyType(
             "a dictionary's features on a text", ("index.index",), ("index.Indexed",)
         ),
         "judge": Described(
-            "the verdict on a table of your own numbers",
-            ("assay.core.table.judge",),
-            ("assay.core.claims.Judged",),
+            "the verdict on a table of your own numbers, or an estimate from it",
+            ("assay.core.table.judge", "assay.core.table.estimate"),
+            ("assay.core.claims.Judged", "assay.core.estimates.Estimated"),
             3,
         ),
         "list": Described(
@@ -125,6 +125,7 @@ VERBS: Mapping[str, Described] = MappingProxyType(
             "what was frozen, its hash, and the looks",
             ("preregister.preregister",),
             ("preregister.Registered",),
+            2,
         ),
         "rate": Described("what raters said of features", ("rate.results",), ("rate.Rated",)),
         "remove": Described(

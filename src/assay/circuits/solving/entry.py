@@ -10,7 +10,7 @@ from assay.circuits.solving import figures, scored, statements
 from assay.circuits.solving.scored import ANOTHER, HALF_RIGHT, MOVED, OURS, RIVAL, explanations
 from assay.circuits.solving.solver import Monthly, Solver
 from assay.core.bench import Bench
-from assay.core.claims import Claim, Exact, Finding
+from assay.core.claims import Claim, Estimate, Exact
 from assay.core.experiment import Arm, Arms, Derive, Experiment
 from assay.core.fit import Trained
 from assay.core.heavy import xr
@@ -160,7 +160,7 @@ def entry(
     default: Solver,
     full: Solver,
     seed: int,
-    claims: Iterable[Claim | Exact | Finding],
+    claims: Iterable[Claim | Exact | Estimate],
     scope: str,
     page: str,
     frozen: Mapping[str, str] | None = None,

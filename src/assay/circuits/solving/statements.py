@@ -21,7 +21,7 @@ from assay.circuits.solving.scored import (
     explanations,
 )
 from assay.circuits.solving.solver import Monthly
-from assay.core.claims import Claim, Finding, Published, Value, rival, same_method
+from assay.core.claims import Claim, Estimate, Published, Value, rival, same_method
 from assay.core.experiment import Arms
 from assay.core.heavy import xr
 from assay.core.scales import Scale
@@ -281,15 +281,15 @@ def enriched(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     return ratio.fillna(0.0).where(arm.wrong > 1 / arm.attrs["tested"])
 
 
-def findings(which: Sequence[str]) -> tuple[Finding, ...]:
+def findings(which: Sequence[str]) -> tuple[Estimate, ...]:
     """What is told beside the claims: every explanation's quality, what exchanging variables shows,
     and how many others do as well."""
 
     def make_finding(
         text: str, value: Callable[[xr.Dataset], xr.DataArray], unit: str = "share"
-    ) -> Finding:
+    ) -> Estimate:
         natural = SHARE if unit in ("share", "quality") else None
-        return Finding(
+        return Estimate(
             text=text,
             value=lambda arms: value(arms["main"]),
             unit=unit,

@@ -435,7 +435,7 @@ def _limits(whole: Whole, claims_json: Mapping[str, Any], gates: Sequence[str]) 
             )
     if findings := whole.data.get("findings"):
         several = (
-            "1 finding, a number" if len(findings) == 1 else f"{len(findings)} findings, numbers"
+            "1 estimate, a number" if len(findings) == 1 else f"{len(findings)} estimates, numbers"
         )
         lines.append(f"- **{several} without a verdict**, in `verdicts.json`: not computed again.")
     if whole.data.get("exact"):
@@ -455,7 +455,7 @@ def _contents(whole: Whole, names: Sequence[str]) -> list[str]:
         "each statistic as its name, as steps "
         "of NumPy, or as a condition in text",
         "verdicts.json": (
-            "what is stated of each claim, its controls and all other arms; theorems and findings"
+            "what is stated of each claim, its controls and all other arms; theorems and estimates"
         ),
         "verdicts.csv": "the same as a table",
         "numbers": "what each claim compares, for each unit of each arm",

@@ -1,0 +1,356 @@
+"""Curves: a statistic at every level of a swept field, with a band that covers all of them at once;
+and where the curve crosses a level."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+from jaxtyping import Float
+
+from assay.core.errors import ClaimError
+from assay.core.heavy import scipy
+from assay.core.intervals import DRAWS, Interval, Means, Statistic, interval
+from assay.core.judging import UNDEFINED
+from assay.core.result_schema import ToldCrossing, ToldCurve
+
+_DRAWS, _NORMAL = 10_000, 60
+"""Simulated experiments behind a band, and degrees of freedom beyond which t is as good as
+normal."""
+_HALVINGS = 12
+"""Of a stretch between two levels, to find where an interval begins to contain what is crossed."""
+
+HALF = "half"
+"""In place of a value: half way between the curve's two ends, wherever these lie."""
+Terms = Mapping[str, np.ndarray]
+"""Terms by name, [unit, (unit,) level, ...]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Crossing:
+    """Where a curve has a certain value; limits are infinite where they lie beyond the sweep."""
+
+    value: float
+    estimate: float
+    """The level of the field; NaN where the curve does not cross, or crosses more than once."""
+    low: float
+    high: float
+    points: tuple[float, ...]
+    """All levels of the field at which the curve has this value, in ascending order."""
+    words: str
+
+    def to_json(self) -> ToldCrossing:
+        """Plain values; a limit beyond the sweep becomes None, and `words` says so."""
+        numbers = {k: _number(getattr(self, k)) for k in ("value", "estimate", "low", "high")}
+        return cast(ToldCrossing, {**numbers, "points": list(self.points), "words": self.words})
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A statistic over the levels of a field, in ascending order."""
+
+    over: str
+    levels: tuple[Any, ...]
+    log: bool
+    """Whether the levels step by factors, so that the logarithm of the field is interpolated."""
+    points: tuple[Interval, ...]
+    """The estimate at each level, with an interval that covers it alone."""
+    band: tuple[tuple[float, float], ...]
+    """An interval at each level; together they cover the whole curve."""
+    wider: float
+    """How many times as wide as the interval at each level alone the band is."""
+    crossing: Crossing | None
+
+    def to_json(self) -> ToldCurve:
+        """Plain values, a list with an entry for each level."""
+        entry = {
+            "over": self.over,
+            "axis": "log" if self.log else "plain",
+            "levels": list(self.levels),
+            "estimate": [_number(p.estimate) for p in self.points],
+            "low": [_number(low) for low, _ in map(limits, self.points)],
+            "high": [_number(high) for _, high in map(limits, self.points)],
+            "band_low": [_number(low) for low, _ in self.band],
+            "band_high": [_number(high) for _, high in self.band],
+            "wider": _number(self.wider),
+            "crossing": self.crossing.to_json() if self.crossing else None,
+        }
+        return cast(ToldCurve, entry)
+
+
+def limits(i: Interval) -> tuple[float, float]:
+    """Give the ends of an interval; NaN where more than 1 % of its draws are undefined: one of the
+    rest would leave out just the extreme ones."""
+    return (i.low, i.high) if i.undefined <= UNDEFINED else (math.nan, math.nan)
+
+
+def curve(
+    terms: Terms,
+    levels: Sequence[Any],
+    statistic: Statistic,
+    *,
+    over: str,
+    factors: int = 1,
+    crosses: float | str | None = None,
+    level: float = 0.95,
+    draws: int = DRAWS,
+) -> Curve:
+    """Estimate the statistic at every level, with intervals for each and a band for all of them.
+
+    A unit that lacks a number at one level counts at none, so that all points are of the same
+    units.
+
+    Args:
+        terms: {name: [unit, level, ...] or, of two factors, [unit, unit, level, ...]}.
+        levels: of the field, in ascending order.
+        statistic: means of the terms at one level → [draw].
+        over: the field's name.
+        factors: 1 or 2.
+        crosses: a value of the curve, to find where it has it; or "half".
+        level: of the intervals, of the whole band, and of the crossing, 0 to 1.
+        draws: of the bootstrap behind each interval.
+    Formula: each limit of the band lies c/t times as far from the estimate as that of the interval
+    there, with t of Student's for one interval and c the `level` quantile of max |t| over all
+    levels in simulated experiments: of ν + 1 normal units with the correlation between levels that
+    leaving out each unit gives, all r times √((m ν − 1)/((ν − 1) m)), m their mean square, as few
+    units overstate it. A crossing has the interval of all points of the field at which the interval
+    of the interpolated curve, less the value or half the sum of its ends, contains 0.
+    Raises: ClaimError for fewer than two levels, where no unit has a number at every level, and for
+    a crossing over a field that has no numbers.
+    Source: Hothorn, Bretz and Westfall, Simultaneous Inference in General Parametric Models, 2008
+    (max |t|); Fieller, Some Problems in Interval Estimation, 1954 (a test inverted).
+    Example:
+        >>> import numpy as np
+        >>> from assay.core.curves import curve
+        >>> rng = np.random.default_rng(0)
+        >>> x = {"x": np.linspace(1, 0, 5) + 0.01 * rng.standard_normal((8, 5))}
+        >>> c = curve(x, [0, 1, 2, 3, 4], lambda m: m["x"], over="depth", crosses=0.6)
+        >>> c.crossing.words
+        'crosses 0.6 at depth 1.59 [1.57, 1.62]'
+    """
+    if len(levels) < 2:
+        have = f"it has one, {levels[0]}" if len(levels) else "it has none"
+        raise ClaimError(f"over {over} needs two levels or more; {have}")
+    numeric = all(isinstance(x, int | float) and not isinstance(x, bool) for x in levels)
+    if crosses is not None and not numeric:
+        raise ClaimError(
+            f"what crosses {crosses} is asked over numbers; {over} has levels such as {levels[0]!r}"
+        )
+    complete = _complete(terms, levels, over, factors)
+
+    points = tuple(
+        interval(
+            {name: x.take(k, factors) for name, x in complete.items()},
+            statistic,
+            factors=factors,
+            level=level,
+            draws=draws,
+        )
+        for k in range(len(levels))
+    )
+    freedom = int(min(p.df for p in points))
+    wider = math.nan
+    if freedom >= 1:
+        wider = _wider(_correlation(complete, statistic, factors), freedom, level)
+    band = tuple(
+        (p.estimate - wider * (p.estimate - low), p.estimate + wider * (high - p.estimate))
+        for p, (low, high) in zip(points, map(limits, points), strict=True)
+    )
+    log = numeric and _steps_by_factors(levels)
+    crossing = None
+    if crosses is not None:
+        places = np.log(levels) if log else np.asarray(levels, dtype=float)
+        between = partial(_between, complete, statistic, factors, level, draws, crosses)
+        back: Callable[[float], float] = math.exp if log else float
+        ends = (points[0].estimate + points[-1].estimate) / 2
+        value = ends if crosses == HALF else float(crosses)
+        label = f"{value:.3g}, half way," if crosses == HALF else f"{value:g}"
+        crossing = _crossing(value, label, over, places, back, between)
+    return Curve(over, tuple(levels), log, points, band, wider, crossing)
+
+
+def _complete(terms: Terms, levels: Sequence[Any], over: str, factors: int) -> Terms:
+    """The terms without the cells that lack a number somewhere along the curve."""
+    masks = [~np.isnan(x).any(axis=tuple(range(factors + 1, x.ndim))) for x in terms.values()]
+    there = np.logical_and.reduce(masks)
+    present = there.all(-1)
+    if not present.any():
+        empty = [str(levels[k]) for k in range(len(levels)) if not there[..., k].any()]
+        why = f"none has one at {', '.join(empty)}" if empty else "each level has units of its own"
+        raise ClaimError(f"no unit has a number at every level of {over}: {why}")
+    return {
+        name: np.where(present.reshape(*present.shape, *[1] * (x.ndim - factors)), x, np.nan)
+        for name, x in terms.items()
+    }
+
+
+def _correlation(
+    terms: Terms, statistic: Statistic, factors: int
+) -> Float[np.ndarray, "level level"]:
+    """How the estimates at two levels vary together, from leaving out each unit."""
+    axes, first = tuple(range(factors)), next(iter(terms.values()))
+    present = ~np.isnan(first).any(tuple(range(factors, first.ndim)))
+    covariance: Any = 0.0
+    for axis in axes:
+        rest = tuple(a for a in axes if a != axis)
+        weight = present.sum() - present.sum(rest)
+        use = (weight > 0) & (present.sum(rest) > 0)
+        means = {}
+        for name, x in terms.items():
+            filled = np.nan_to_num(x)
+            left = (filled.sum(axes) - filled.sum(rest))[use]
+            means[name] = left / weight[use].reshape(-1, *[1] * (left.ndim - 1))
+        with np.errstate(all="ignore"):
+            values = [
+                statistic({name: m[:, k] for name, m in means.items()})
+                for k in range(first.shape[factors])
+            ]
+        off = np.nan_to_num(np.stack(values, 1) - np.mean(values, 1))
+        covariance = covariance + (len(off) - 1) / max(len(off), 1) * off.T @ off
+    spread = np.sqrt(np.diag(covariance))
+    with np.errstate(all="ignore"):
+        r = np.nan_to_num(covariance / np.outer(spread, spread))
+    np.fill_diagonal(r, 1.0)
+    return r
+
+
+def _wider(r: Float[np.ndarray, "level level"], freedom: int, level: float) -> float:
+    """How many times as wide intervals are that cover all levels together."""
+    off = r[~np.eye(len(r), dtype=bool)]
+    square = float(np.mean(off**2))
+    # Few units overstate how alike the levels are: independent ones have r² = 1/ν on average.
+    if freedom > 1 and square > 0:
+        kept = max(0.0, (square * freedom - 1) / (freedom - 1) / square)
+        r = np.sqrt(kept) * r + (1 - np.sqrt(kept)) * np.eye(len(r))
+    values, vectors = np.linalg.eigh(r)
+    root = vectors * np.sqrt(np.maximum(values, 0))
+    freedom = min(freedom, _NORMAL)
+    rng = np.random.Generator(np.random.Philox(key=freedom))
+    draws = rng.standard_normal((_DRAWS, freedom + 1, len(r))) @ root.T
+    t = np.abs(draws.mean(1)) / (draws.std(1, ddof=1) / math.sqrt(freedom + 1))
+    alone = float(scipy.special.stdtrit(freedom, (1 + level) / 2))
+    return max(1.0, float(np.quantile(t.max(1), level)) / alone)
+
+
+def _between(
+    terms: Terms,
+    statistic: Statistic,
+    factors: int,
+    level: float,
+    draws: int,
+    crosses: float | str,
+    k: int,
+    share: float,
+) -> Interval:
+    """The interval of the interpolated curve less what it is to cross, this share of the way from
+    level k to the next."""
+    which = [k, k + 1, *((0, -1) if crosses == HALF else ())]
+
+    def off(m: Means) -> np.ndarray:
+        at = [statistic({n: x[:, i] for n, x in m.items()}) for i in range(len(which))]
+        value = (at[2] + at[3]) / 2 if crosses == HALF else float(crosses)
+        return (1 - share) * at[0] + share * at[1] - value
+
+    nearby = {name: x.take(which, factors) for name, x in terms.items()}
+    return interval(nearby, off, factors=factors, level=level, draws=draws)
+
+
+def _crossing(
+    value: float,
+    label: str,
+    over: str,
+    places: np.ndarray,
+    back: Callable[[float], float],
+    between: Callable[[int, float], Interval],
+) -> Crossing:
+    def place(k: int, share: float) -> float:
+        return back(float(places[k] + share * (places[k + 1] - places[k])))
+
+    last = len(places) - 1
+    points = [between(k, 0.0) for k in range(last)] + [between(last - 1, 1.0)]
+    off = np.array([p.estimate for p in points])
+    met = [
+        place(k, off[k] / (off[k] - off[k + 1]) if off[k] else 0.0)
+        for k in range(last)
+        if off[k] == 0 or off[k] * off[k + 1] < 0
+    ]
+    met += [place(last - 1, 1.0)] if off[last] == 0 else []
+
+    def side(i: Interval) -> int | None:
+        low, high = limits(i)
+        return None if math.isnan(low) else int(low > 0) - int(high < 0)
+
+    sides = [side(p) for p in points]
+
+    def edge(k: int, outer: int, inner: int) -> float:
+        """Where, between two neighbours, the interval begins to contain the value."""
+        shares = [float(outer > k), float(inner > k)]
+        for _ in range(_HALVINGS):
+            middle = sum(shares) / 2
+            shares[side(between(k, middle)) != sides[outer]] = middle
+        return place(k, sum(shares) / 2)
+
+    low = high = math.nan
+    if None not in sides and (0 in sides or len(set(sides)) > 1):
+        first = next(k for k in range(last + 1) if sides[k] != sides[0] or sides[k] == 0)
+        final = next(k for k in range(last, -1, -1) if sides[k] != sides[-1] or sides[k] == 0)
+        low = -math.inf if sides[0] == 0 else edge(first - 1, first - 1, first)
+        high = math.inf if sides[-1] == 0 else edge(final, final + 1, final)
+    ends = back(float(places[0])), back(float(places[-1]))
+    estimate = met[0] if len(met) == 1 else math.nan
+    words = _words(label, over, met, low, high, ends, None in sides)
+    return Crossing(value, estimate, low, high, tuple(met), words)
+
+
+def _words(
+    value: str,
+    over: str,
+    met: Sequence[float],
+    low: float,
+    high: float,
+    ends: tuple[float, float],
+    no_interval: bool,
+) -> str:
+    """Say where the curve has the value, or that it does not within the sweep."""
+    inside = [x for x in (low, high) if math.isfinite(x)]
+    digits = 3
+    while len(inside) == 2 and digits < 6 and f"{low:.{digits}g}" == f"{high:.{digits}g}":
+        digits += 1
+    first, second = (f"{x:.{digits}g}" for x in (low, high))
+    if math.isnan(low):
+        limits_text = ""
+    elif math.isinf(low) and math.isinf(high):
+        limits_text = "anywhere within the sweep, or beyond it"
+    elif math.isinf(low):
+        limits_text = f"{second} or less"
+    elif math.isinf(high):
+        limits_text = f"{first} or more"
+    else:
+        limits_text = f"[{first}, {second}]"
+    if not met:
+        swept = f"no crossing of {value} within the sweep, {over} {ends[0]:g} to {ends[1]:g}"
+        return f"{swept}; not excluded: {limits_text}" if limits_text else swept
+    places = ", ".join(f"{x:.{digits}g}" for x in met)
+    times = f" {len(met)} times, at" if len(met) > 1 else " at"
+    if no_interval or not limits_text:
+        return f"crosses {value}{times} {over} {places}, no interval"
+    bracketed = limits_text if limits_text.startswith("[") else f"[{limits_text}]"
+    return f"crosses {value}{times} {over} {places} {bracketed}"
+
+
+def _steps_by_factors(levels: Sequence[float]) -> bool:
+    """Whether levels are more even on a log axis than on a plain one; two alone are on a plain
+    one."""
+    x = np.asarray(levels, dtype=float)
+    if len(x) < 3 or (x <= 0).any():
+        return False
+    plain, log = (np.diff(y) for y in (x, np.log(x)))
+    return bool(log.std() / log.mean() < plain.std() / plain.mean())
+
+
+def _number(x: float) -> float | None:
+    return float(x) if math.isfinite(x) else None

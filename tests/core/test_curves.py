@@ -1,0 +1,263 @@
+"""Curves over a swept field, their bands and where they cross a value; and estimates, which are
+numbers that nothing judges. docs/coverage.md has the coverage with more repeats."""
+
+import json
+import math
+from hashlib import sha256
+from pathlib import Path
+
+import curve_worlds
+import numpy as np
+import pytest
+import scipy
+import xarray as xr
+
+import assay
+from assay.core.claims import Estimate, claims_key
+from assay.core.curves import Curve, curve
+from assay.core.errors import ClaimError
+from assay.core.estimates import Estimated, estimate
+from assay.core.stats import mean, ratio
+
+UNITS = np.array([-2.0, -1.0, 0.0, 0.0, 1.0, 2.0]) / 50  # symmetric, of mean 0
+DENSITIES = (0.01, 0.1, 1.0)
+
+
+def lines(levels, y, units=UNITS) -> dict[str, np.ndarray]:
+    """Units [unit, level] that all lie the same way off a curve."""
+    return {"x": np.asarray(y, dtype=float) + units[:, None]}
+
+
+def swept(levels=DENSITIES, y=(0.9, 0.5, 0.1), seeds=6) -> xr.Dataset:
+    """Runs of an arm that differ in seed and in density."""
+    x = np.asarray(y)[None] + np.resize(UNITS, seeds)[:, None]
+    s, d = np.meshgrid(np.arange(seeds), levels, indexing="ij")
+    coords = {"seed": ("run", s.ravel()), "density": ("run", d.ravel())}
+    return xr.Dataset({"x": ("run", x.ravel())}, coords=coords)
+
+
+def told(data: xr.Dataset, **fields) -> Estimated:
+    entry = {"text": "x", "value": lambda arms: arms["main"].x, "over": "density", **fields}
+    return estimate(Estimate(**entry), {"main": data})
+
+
+def test_a_number_has_students_interval_and_each_level_of_a_curve_has_it_too():
+    x = np.array([0.3, 0.1, 0.4, 0.15, 0.9, 0.26, 0.5, 0.35])
+    low, high = scipy.stats.t.interval(0.95, 7, x.mean(), scipy.stats.sem(x))
+    arms = {"main": xr.Dataset({"x": ("seed", x)})}
+    number = estimate(Estimate(text="x", value=lambda arms: arms["main"].x), arms)
+    assert (number.t_low, number.t_high) == pytest.approx((low, high))
+    assert number.low <= low + 1e-12 and high - 1e-12 <= number.high
+    assert number.estimate == pytest.approx(x.mean())
+    both = curve({"x": np.stack([x, 2 * x], 1)}, [1, 2], mean, over="k")
+    assert [(p.t_low, p.t_high) for p in both.points] == [
+        pytest.approx((low, high)),
+        pytest.approx((2 * low, 2 * high)),
+    ]
+
+
+def test_a_band_is_as_wide_as_the_largest_of_its_t_values_needs():
+    # Levels that move as one are one level: nothing to widen. Independent ones need what Šidák's
+    # quantile of Student's t says, 1 − .95^(1/K) for K levels.
+    one = curve({"x": np.repeat(UNITS[:, None], 5, 1)}, list("abcde"), mean, over="kind")
+    assert one.wider == pytest.approx(1.0, abs=0.02)
+    x = np.linalg.qr(np.random.default_rng(0).normal(size=(40, 9)))[0]  # columns at right angles
+    free = curve({"x": x - x.mean(0)}, list("abcdefghi"), mean, over="kind")
+    sidak = scipy.stats.t.ppf(1 - (1 - 0.95 ** (1 / 9)) / 2, 39) / scipy.stats.t.ppf(0.975, 39)
+    assert free.wider == pytest.approx(sidak, rel=0.03)
+    for c in (one, free):
+        for p, (low, high) in zip(c.points, c.band, strict=True):
+            assert p.estimate - low == pytest.approx(c.wider * (p.estimate - p.low))
+            assert high - p.estimate == pytest.approx(c.wider * (p.high - p.estimate))
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 24)])
+def test_a_band_contains_the_curve_and_an_interval_the_crossing(shape):
+    found = curve_worlds.simulate("normal", shape, 0.5, 16)
+    assert found.band >= 0.84 and found.crossing >= 0.84  # nominal 95 %, standard error 5 %
+    assert found.alone <= found.band
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", curve_worlds.SHAPES, ids=str)
+def test_bands_and_crossings_cover_as_the_page_says(shape):
+    found = curve_worlds.simulate("normal", shape, 0.9, 400)
+    assert found.band >= 0.92 and found.crossing >= 0.92 and found.alone <= 0.96
+
+
+def test_the_page_has_a_row_for_every_world():
+    page = (Path(__file__).parents[2] / "docs/coverage.md").read_text()
+    rows = [
+        (u, n, r)
+        for u in curve_worlds.LAWS
+        for n in curve_worlds.SHAPES
+        for r in curve_worlds.ALIKE[u]
+    ]
+    for law, shape, alike in rows:
+        assert f"| {law} | {' × '.join(map(str, shape))} | {alike:g} | 9" in page, (law, shape)
+
+
+def test_a_crossing_lies_where_the_line_between_two_levels_does():
+    plain = curve(lines((0, 1, 2), (1.0, 0.6, 0.1)), [0, 1, 2], mean, over="depth", crosses=0.4)
+    assert not plain.log and plain.crossing is not None
+    assert plain.crossing.estimate == pytest.approx(1 + 0.2 / 0.5)
+    steps = curve(lines(DENSITIES, (0.9, 0.7, 0.1)), DENSITIES, mean, over="density", crosses=0.4)
+    assert steps.log and steps.crossing is not None  # half way in the logarithm
+    assert steps.crossing.estimate == pytest.approx(math.sqrt(0.1 * 1.0))
+    assert steps.crossing.low < steps.crossing.estimate < steps.crossing.high
+    two = curve(lines((1, 100), (1.0, 0.0)), [1, 100], mean, over="k", crosses=0.5)
+    assert not two.log and two.crossing and two.crossing.estimate == pytest.approx(50.5)
+
+
+def test_the_interval_of_a_crossing_contains_that_of_fieller():
+    # Of two levels the points where (θ(w) − c)² ≤ t² V(w) have ends in closed form: the roots of a
+    # quadratic in w.
+    rng = np.random.default_rng(4)
+    x = np.stack([1 + 0.1 * rng.normal(size=8), 0.1 * rng.normal(size=8)], 1)
+    m, v, t = x.mean(0), np.cov(x.T) / 8, scipy.stats.t.ppf(0.975, 7)
+    slope, rest = m[1] - m[0], m[0] - 0.5
+    spread = [v[0, 0] - 2 * v[0, 1] + v[1, 1], 2 * (v[0, 1] - v[0, 0]), v[0, 0]]
+    quadratic = np.array([slope**2, 2 * slope * rest, rest**2]) - t**2 * np.array(spread)
+    low, high = sorted(np.roots(quadratic))
+    got = curve({"x": x}, [0, 1], mean, over="depth", crosses=0.5).crossing
+    assert got is not None and got.low <= low + 1e-3 and got.high >= high - 1e-3
+    assert got.high - got.low < 1.3 * (high - low)
+
+
+def test_half_way_between_the_ends_is_found_with_what_the_ends_are_unsure_of():
+    # All units alike but for a constant: the ends move with the curve, and the place is certain.
+    got = curve(lines((0, 1, 2), (0.9, 0.7, 0.1)), [0, 1, 2], mean, over="k", crosses="half")
+    assert got.crossing is not None and got.crossing.value == pytest.approx(0.5)
+    ends = (got.crossing.low, got.crossing.estimate, got.crossing.high)
+    assert ends == pytest.approx((1 + 0.2 / 0.6,) * 3, abs=1e-3)
+    assert got.crossing.words.startswith("crosses 0.5, half way, at k 1.33")
+    # Fieller's interval, of θ(w) − (θ(0) + θ(1))/2 = (½ − w)(θ(0) − θ(1)): ½ alone, or everything.
+    two = np.stack([1 + UNITS, -UNITS], 1)
+    sure = curve({"x": two}, [0, 1], mean, over="k", crosses="half").crossing
+    assert sure is not None and sure.low == pytest.approx(0.5, abs=1e-3)
+    unsure = curve({"x": two * [0.001, 1]}, [0, 1], mean, over="k", crosses="half").crossing
+    assert unsure is not None and (unsure.low, unsure.high) == (-math.inf, math.inf)
+
+
+def test_a_sweep_without_a_crossing_says_so_in_words_and_gives_no_number():
+    def crossing(y, value, units=UNITS):
+        c = curve(lines((1, 2, 3), y, units), [1, 2, 3], mean, over="depth", crosses=value)
+        assert c.crossing is not None
+        return c.crossing
+
+    none = crossing((0.9, 0.8, 0.7), 0.2)
+    assert none.words == "no crossing of 0.2 within the sweep, depth 1 to 3"
+    assert all(map(math.isnan, (none.estimate, none.low, none.high))) and not none.points
+    near = crossing((0.9, 0.8, 0.705), 0.7)  # the last level cannot be told from 0.7
+    assert math.isnan(near.estimate) and near.high == math.inf and 2 < near.low < 3
+    assert near.words.startswith("no crossing of 0.7 within the sweep, depth 1 to 3; not excluded")
+    assert near.words.endswith("or more") and near.to_json()["high"] is None
+    twice = crossing((0.9, 0.1, 0.9), 0.5)
+    assert twice.points == pytest.approx((1.5, 2.5)) and math.isnan(twice.estimate)
+    assert twice.words.startswith("crosses 0.5 2 times, at depth 1.5, 2.5 [1.")
+    assert twice.low < 1.5 and twice.high > 2.5
+    flat = crossing((0.5, 0.5, 0.5), 0.5)
+    assert (flat.low, flat.high) == (-math.inf, math.inf) and "anywhere" in flat.words
+    whole = crossing((1.0, 0.5, 0.0), 0.5)
+    assert whole.words == f"crosses 0.5 at depth 2 [{whole.low:.3g}, {whole.high:.3g}]"
+
+
+def test_a_curve_is_of_means_of_terms_and_of_units_that_have_every_level():
+    rng = np.random.default_rng(1)
+    var = rng.uniform(1, 3, (8, 3))
+    err = var * [0.5, 0.4, 0.3]
+    got = curve({"err": err, "var": var}, [1, 2, 3], ratio("err", "var"), over="width")
+    assert [p.estimate for p in got.points] == pytest.approx([0.5, 0.4, 0.3])
+    err[2, 1] = np.nan  # one level of one unit: it counts at none
+    less = curve({"x": err}, [1, 2, 3], mean, over="width")
+    assert {p.n for p in less.points} == {(7,)}
+    assert less.points[0].estimate == pytest.approx(np.delete(err[:, 0], 2).mean())
+
+
+def test_runs_that_differ_in_a_field_give_a_curve_over_it():
+    got = told(swept(), crosses=0.5, natural=(0, 1))
+    assert isinstance(got.curve, Curve) and got.curve.levels == DENSITIES and got.n == {"seed": 6}
+    assert [p.estimate for p in got.curve.points] == pytest.approx([0.9, 0.5, 0.1])
+    assert got.curve.crossing and got.curve.crossing.estimate == pytest.approx(0.1)
+    assert math.isnan(got.estimate) and "together" in got.method
+    entry = got.to_json()
+    assert entry["estimate"] is None and entry["curve"] is not None
+    assert entry["curve"]["axis"] == "log" and entry["curve"]["crossing"]["value"] == 0.5
+    figure = got.figure()
+    assert figure is not None and figure.x_log and figure.band == ("low", "high")
+    assert list(figure.columns["density"]) == list(DENSITIES) and figure.rules[0][0] == 0.5
+    kinds = xr.Dataset({"x": (("seed", "kind"), UNITS[:, None] + [0, 1])}, {"kind": ["a", "b"]})
+    of_dim = told(kinds, over="kind")
+    assert of_dim.curve and of_dim.curve.levels == ("a", "b")
+
+
+def test_seeds_that_diverged_leave_the_whole_curve():
+    data = swept(seeds=8)
+    bad = (data.seed.values == 3) & (data.density.values == 1.0)
+    got = told(data.assign(diverged=("run", bad)))
+    assert got.dropped == 1 and got.n == {"seed": 7}
+
+
+@pytest.mark.parametrize(
+    ("data", "fields", "words"),
+    [
+        (swept(), {"over": "width"}, "no swept field 'width'"),
+        (swept(), {"over": "seed"}, "seed is a unit"),
+        (swept(), {"over": "", "crosses": 0.5}, "and needs over=FIELD"),
+        (swept(), {"crosses": math.nan}, "crosses is a finite value"),
+        (swept(), {"crosses": "hlaf"}, 'crosses is a finite value of a curve, or "half"'),
+        (swept(), {"where": {"density": 0.1}}, "over density needs two levels or more; it has one"),
+        (
+            swept().assign(x=lambda d: d.x.where(d.density < 1)),
+            {},
+            "no unit has a number at every level of density: none has one at 1.0",
+        ),
+        (
+            swept().assign_coords(seed=("run", np.arange(18))),
+            {},
+            "no unit has a number at every level of density: each level has units of its own",
+        ),
+        (
+            xr.Dataset({"x": (("seed", "kind"), np.ones((6, 2)))}, {"kind": ["a", "b"]}),
+            {"over": "kind", "crosses": 0.5},
+            "what crosses 0.5 is asked over numbers; kind has levels such as 'a'",
+        ),
+    ],
+)
+def test_what_is_no_curve_is_refused_in_one_line(data, fields, words):
+    with pytest.raises(ClaimError) as e:
+        told(data, **fields)
+    assert words in str(e.value) and "\n" not in str(e.value)
+
+
+def test_one_unit_has_a_curve_without_a_band_and_says_so():
+    got = told(swept(seeds=1), crosses=0.5)
+    assert got.curve and got.method == "no interval: fewer than 2 seeds"
+    assert [p.estimate for p in got.curve.points] == pytest.approx([0.86, 0.46, 0.06])
+    assert all(math.isnan(x) for ends in got.curve.band for x in ends)
+    assert got.curve.crossing and got.curve.crossing.words.endswith("no interval")
+
+
+def test_what_a_curve_says_is_part_of_what_is_hashed_and_a_number_says_what_it_did():
+    def key(**fields):
+        return claims_key([Estimate(text="x", value=lambda arms: arms["main"].x, **fields)])
+
+    curves = [
+        {"over": "density"},
+        {"over": "density", "crosses": 0.5},
+        {"over": "density", "crosses": 0.4},
+        {"over": "density", "crosses": "half"},
+        {"over": "width"},
+    ]
+    keys = [key(**fields) for fields in curves]
+    assert len({key(), *keys}) == 6
+    # Of the statement as it was hashed when it was called a finding.
+    entry = '{"kind": "Finding", "text": "x", "unit": "1", "units": ["seed"], "where": {}}'
+    ordered = json.dumps([json.loads(entry)], sort_keys=True)
+    assert key() == sha256(ordered.encode()).hexdigest()
+
+
+def test_the_old_name_still_says_the_same():
+    from assay.core.findings import Estimated as Old
+
+    assert assay.Finding is assay.Estimate is Estimate and Old is Estimated
