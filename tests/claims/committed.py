@@ -79,6 +79,19 @@ OTHERS = [name for name in RECORDED if name not in SOME]
 NAMES = [name for name in ENTRIES if name not in PENDING]
 JUDGED = NAMES + [name for name in ELSEWHERE if name.partition(".")[0] not in PENDING]
 """Records that have to meet the bar."""
+UNANSWERED = (
+    "end-to-end",
+    "gated-ablations",
+    "grokking-efficiency",
+    "superposition-sae",
+    "sycophancy",
+)
+"""Entries of which more than a quarter of the claims are undecided, most of them blind: they say
+that nothing is there, and plant no violation small enough. Each leaves this list with arms that
+do."""
+SKEWED_UNITS = {"s-curves": "A smaller start makes a deeper plateau"}
+"""Claims that hold on fewer units than so skewed ones need by the second edition; more seeds would
+mend it."""
 PLANTED = ROOT / "tests" / "experiments"
 
 
@@ -152,7 +165,7 @@ def cases(name):
 def blind(name):
     """The first words of its claims that no measures can make hold: that nothing is there, where
     all planted violations are more than twice as large as what the claim allows."""
-    return getattr(planted(name), "BLIND", ())
+    return getattr(planted(name), "BLIND_CLAIMS", ())
 
 
 @functools.cache

@@ -135,7 +135,7 @@ CASES = {
         {arm: with_(buys={arm: 3.2}) for arm in ("myopic-recipe", "network-always")},
     ),
 }
-BLIND = ("A weak penalty stops nothing",)
+BLIND_CLAIMS = ("A weak penalty stops nothing",)
 """Agents under the full penalty leave out five epochs, fifty times what the claim allows."""
 
 

@@ -141,7 +141,7 @@ CASES = {
     "Nothing is measured": (WORLD.but(q70=(0.7, 0.7, 0.7, 0.6)), {"quoting": WORLD.but(q70=HALF)}),
 }
 
-BLIND = (
+BLIND_CLAIMS = (
     "SmolLM2-135M-Instruct is not",
     "The two statistics agree",
     "The ending does not matter",

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from assay.core import foreign
 from assay.core.claims import Claim, Exact, claims_key, statement_to_json
 from assay.core.estimates import Verified
 from assay.core.experiment import Experiment
@@ -24,9 +25,12 @@ from assay.lab.store import Store
 JUDGED = 1000
 """The first seed that is not a pilot's."""
 Frozen = Mapping[str, Any]
+FIRST_EDITION = "first-edition.jsonl"
+"""Beside the records: of each claim that was judged by the rule's first edition, by its hash, the
+hash of what it says but for the roles of arms."""
 _ROLES = ("also", "must_hold", "credits", "violations", "empty", "fixed", "beats", "distance")
-"""What the second edition of the rule had every claim say anew; thresholds, sides, units and
-controls stayed, so that is no change after a look at the first."""
+"""What the second edition had every claim say anew; thresholds, sides, units and controls stayed,
+so that is no change after a look."""
 
 
 def frozen(experiment: Experiment, plan: Plan) -> dict[str, Any]:
@@ -51,16 +55,12 @@ def frozen(experiment: Experiment, plan: Plan) -> dict[str, Any]:
     }
 
 
-def changes(
-    looks: Sequence[Frozen], current: Frozen, without_roles: Mapping[str, str] | None = None
-) -> list[str]:
+def changes(looks: Sequence[Frozen], current: Frozen) -> list[str]:
     """What is not as at the first look at any of the same judged seeds, and what later looks had
     besides; each claim and arm once.
 
     What was changed after the first look and changed back is as it was. Empty where nobody looked
-    at these seeds. A claim of the rule's first edition is compared `without_roles`, where that is
-    noted: its hash by the claim's text."""
-    before, now = _without_roles(looks), without_roles or {}
+    at these seeds."""
     shared_looks: list[Frozen] = []
     first: list[Frozen] = []
     known: set[int] = set()
@@ -91,7 +91,6 @@ def changes(
             for look in first
             for name in new
             if name in look[kind] and look[kind][name] != new[name]
-            if before.get(look[kind][name], "") != now.get(name)
         ]
     return list(dict.fromkeys(phrases))
 
@@ -99,13 +98,13 @@ def changes(
 def changed(experiment: Experiment, plan: Plan, store: Store | None = None) -> tuple[str, ...]:
     """What changed after a look at these seeds, by the committed looks and those of a store; each
     phrase once."""
-    current = frozen(experiment, plan)
-    claims = experiment.sized(plan.preset.specs).claims
-    bare = {s.text: hash_without_roles(s) for s in claims if isinstance(s, Claim | Exact)}
+    current, sized = frozen(experiment, plan), experiment.sized(plan.preset.specs)
     paths = (committed(experiment), *([journal.stored(store, experiment.name)] if store else []))
     return tuple(
         dict.fromkeys(
-            change for path in paths for change in changes(journal.read(path), current, bare)
+            change
+            for path in paths
+            for change in changes(_renewed(journal.read(path), sized), current)
         )
     )
 
@@ -116,13 +115,20 @@ def hash_without_roles(statement: Claim | Exact) -> str:
     return journal.digest(canonical_json(entry))
 
 
-def _without_roles(looks: Iterable[Frozen]) -> dict[str, str]:
-    """Of claims of the first edition, by their whole hash, that without roles, as far as noted."""
-    return {
-        look["claims"][text]: bare
+def _renewed(looks: Iterable[Frozen], experiment: Experiment) -> list[Frozen]:
+    """Looks with the hashes that claims of the first edition have since roles are said of them."""
+    path = committed(experiment).with_name(FIRST_EDITION)
+    first = foreign.json_object(path) if path.is_file() else {}
+    claims = [s for s in experiment.claims if isinstance(s, Claim | Exact)]
+    now = {s.text: (hash_without_roles(s), claims_key([s])[:12]) for s in claims}
+
+    def renew(text: str, then: str) -> str:
+        return now[text][1] if text in now and first.get(then) == now[text][0] else then
+
+    return [
+        {**look, "claims": {text: renew(text, then) for text, then in look["claims"].items()}}
         for look in looks
-        for text, bare in look.get("without_roles", {}).items()
-    }
+    ]
 
 
 def marked(experiment: Experiment, store: Store | None = None) -> Experiment:
@@ -134,6 +140,7 @@ def marked(experiment: Experiment, store: Store | None = None) -> Experiment:
     if store is not None and edits.binding(experiment):
         paths.append(journal.stored(store, experiment.name))
     noted = [look for path in paths for look in journal.read(path) if _burns(look)]
+    noted = _renewed(noted, experiment)
     shaped = {_content(look): look for look in noted if "shapes" in look}  # of older ones later
     noted = [shaped.get(_content(look), look) for look in noted]
     claims = (
@@ -152,15 +159,13 @@ def reshaped(claim: Claim, noted: Sequence[Frozen]) -> str:
     now. A control that was added makes a claim harder to hold, and is no such change.
     """
     kind, asks, controls = shape(claim)
-    bare, own = _without_roles(noted), hash_without_roles(claim)
     for look in noted:
         when, text = str(look.get("time", ""))[:10], claim.text
         if text not in look["claims"]:
             return f"it came after a look on {when}"
         earlier_shape = look.get("shapes", {}).get(text)
         if earlier_shape is None:
-            earlier = look["claims"][text]
-            if earlier != claims_key([claim])[:12] and bare.get(earlier) != own:
+            if look["claims"][text] != claims_key([claim])[:12]:
                 return f"it was another one at a look on {when}"
         elif earlier_shape[0] != kind:
             return f"at a look on {when} a pilot had set its threshold"

@@ -233,6 +233,7 @@ def measure(runs: Runs[SAEZoo], trained: Trained, bench: Bench) -> xr.Dataset:
         (lambda x: shuffled(x, int(runs.seeds[0]), -1)) if s.acts == "shuffled" else (lambda x: x)
     )
     variables, coords = frontier.document_measures(Dictionary.of(trained), test, change)
+    del variables["density"]  # a number for each feature, which nothing here reads
     if trained.history:
         coords["step"] = trained.steps.tolist()
         variables |= {
