@@ -176,9 +176,7 @@ def measure(runs: Runs[GatedSAE], trained: Trained, bench: Bench) -> xr.Dataset:
     variables, coords = frontier.document_measures(dictionary, test)
     if trained.history:
         coords["step"] = trained.steps.tolist()
-        variables |= {
-            name: ("run step", trained.history[name], "1") for name in ("loss", "mse", "l0")
-        }
+        variables["loss"] = ("run step", trained.history["loss"], "1")
     if s.ce_at:
         files, losses = cross_entropy(
             dictionary, test, s.passages, bench, only=np.isin(runs.each("penalty"), s.ce_at)

@@ -185,8 +185,6 @@ def measure(runs: Runs[LMImportance], trained: Trained, bench: Bench) -> xr.Data
     text, dictionary = clean(test, bench), Dictionary.of(trained)
     variables, coords = frontier.document_measures(dictionary, test)
     variables = {name: variables[name] for name in frontier.FRONTIER}
-    coords["step"] = trained.steps.tolist()
-    variables["loss"] = ("run step", trained.history["loss"], "1")
 
     row, feature, value = firings(dictionary, data)
     density = np.bincount(feature, minlength=s.width) / len(data.kept)

@@ -216,8 +216,7 @@ waits for another's."""
 
 
 def measure(runs: Runs[PathSplit], trained: Trained, bench: Bench) -> xr.Dataset:
-    """Errors, and by which path the features of each half act, by document; `share` is the direct
-    share of each decoder row."""
+    """Errors, and by which path the features of each half act, by document."""
     s = runs.specs[0]
     materials, rows = material(s, bench), []
     for alpha, dictionary in zip(runs.each("alpha"), Dictionary.of(trained.to("cpu")), strict=True):
@@ -226,13 +225,11 @@ def measure(runs: Runs[PathSplit], trained: Trained, bench: Bench) -> xr.Dataset
         name: (f"run {dims}", np.stack([row[name][1] for row in rows]), unit)
         for name, (dims, _, unit) in rows[0].items()
     }
-    variables["loss"] = ("run step", trained.history["loss"], "1")
     return measures(
         runs,
         coords={
             "document": materials.documents,
             "halves": list(HALVES),
-            "step": trained.steps.tolist(),
         },
         **variables,
     )

@@ -236,11 +236,7 @@ def measure(runs: Runs[SAEZoo], trained: Trained, bench: Bench) -> xr.Dataset:
     del variables["density"]  # a number for each feature, which nothing here reads
     if trained.history:
         coords["step"] = trained.steps.tolist()
-        variables |= {
-            name: ("run step", values, "1")
-            for name, values in trained.history.items()
-            if name in ("loss", "mse", "l0")
-        }
+        variables["loss"] = ("run step", trained.history["loss"], "1")
     return measures(runs, coords=coords, **variables)
 
 

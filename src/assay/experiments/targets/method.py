@@ -196,15 +196,9 @@ def measure(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> xr.Datas
     if s.cells:
         cell_dictionaries = dictionaries(trained.to("cpu"))  # where the readout is
         variables |= dictionary_measures(s, cell_dictionaries, raw, test, grouping)
-        variables["loss"] = (
-            "run cell step",
-            np.stack([trained.history[f"{name}:loss"] for name in cell_dictionaries], 1),
-            "1",
-        )
         coords |= {
             "cell": list(cell_dictionaries),
             "other": [*(n for n in OTHER if n in cell_dictionaries), "random"],
-            "step": trained.steps.tolist(),
         }
     return measures(runs, coords=coords, **variables)
 
