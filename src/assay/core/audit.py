@@ -59,8 +59,8 @@ def doubts(claim: Claim, experiment: Experiment, arms: Arms) -> Iterator[Doubt]:
     if idle:
         yield Doubt(
             "also",
-            f"may hold for {', '.join(f'{name} ({why})' for name, why in idle.items())} as well, and "
-            "what was learned there is not said",
+            f"may hold for {', '.join(f'{name} ({why})' for name, why in idle.items())} as well; "
+            "what was learned there is unsaid",
         )
 
 
