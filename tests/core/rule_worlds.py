@@ -71,12 +71,9 @@ def decided(method: np.ndarray, control: np.ndarray, threshold: float) -> Decide
     would_hold, control_holds = varied & (low >= threshold), limits(control)[0] >= threshold
     outside, above = limits(control, 0.8)[1] < threshold, limits(method - control)[0] > 0
     holds = would_hold & ~control_holds & outside & above
-    shares = [
-        holds.mean(),
-        (varied & (high < threshold)).mean(),
-        (would_hold & control_holds).mean(),
-    ]
-    return Decided(*map(float, shares), 1 - float(sum(shares)))
+    fails, unspecific = varied & (high < threshold), would_hold & control_holds
+    shares = [float(x.mean()) for x in (holds, fails, unspecific)]
+    return Decided(*shares, 1 - sum(shares))
 
 
 def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

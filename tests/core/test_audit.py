@@ -165,7 +165,7 @@ def test_arms_that_learn_less_are_told_by_their_fields_not_by_their_names():
         ARMS,
     )
     assert [d.what for d in listed if d.about == "also"] == [
-        "may hold for start (steps = 0), mixed (derived) as well"
+        "may hold for start (steps = 0), mixed (derived) as well; what was learned there is unsaid"
     ]
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
+import xarray as xr
 
 from assay.core.claims import Claim
 from assay.core.errors import ExperimentError
 from assay.core.experiment import Arm, Experiment, read_header
 from assay.core.figures import Figure, summary
+from assay.core.judging import judge
 from assay.core.spec import Spec, changed, grid
+from assay.lab.result import with_derived
 
 SPECS = grid(Spec(), seed=(1, 2))
 
@@ -104,3 +108,31 @@ def test_summary_is_students_interval():
     """n = 3, mean 2, s = 1, t(2, .975) = 4.302653: half-width 4.302653/√3."""
     mean, low, high = summary([1.0, 2.0, 3.0])
     assert (mean, low, high) == pytest.approx((2, 2 - 2.484138, 2 + 2.484138), abs=1e-5)
+
+
+def test_what_was_learned_in_an_arm_reaches_the_judge_trained_or_derived():
+    def measured(level):
+        x = level + np.arange(8) / 100
+        return xr.Dataset({"x": ("run", x)}, coords={"seed": ("run", np.arange(8))})
+
+    e = experiment(
+        main=Arm(train),
+        none=Arm(train),
+        frozen=Arm(train, learned=("head",)),
+        mixed=Arm(derive=lambda arms: arms["main"] - 0.2, learned=()),
+    )
+    claim = Claim(
+        text="x is above 1",
+        value=lambda arm, arms: arm.x,
+        low=1.0,
+        must_fail=("none",),
+        credits="body",
+        threshold_from="theory: 1",
+        source="here",
+    )
+    levels = {"main": 2.0, "none": 0.0, "frozen": 1.5}
+    judged = judge(claim, with_derived(e, {name: measured(x) for name, x in levels.items()}))
+    assert judged.verdict.reason == "frozen, mixed satisfy it too, unlearned"
+    assert {name: v.lacks for name, v in judged.also.items()} == {"frozen": True, "mixed": True}
+    with pytest.raises(ExperimentError, match=r"learned=\('head',\)"):
+        Arm(train, learned="head")

@@ -29,7 +29,7 @@ def show(result: Result, experiment: Experiment) -> None:
     claims = [s for s in experiment.claims if isinstance(s, Claim)]
     printing.say(f"Judged as if it were the method: {arm}{f', {note}' if note else ''}.")
     printing.say(
-        "Does it satisfy what is claimed? It should not, unless the author says that it may."
+        "Does it satisfy what is claimed? Controls must not, nor what lacks a credited part."
     )
     print()
     table = printing.grid("", "claim", arm, "main", "satisfies it?")

@@ -54,11 +54,13 @@ def doubts(claim: Claim, experiment: Experiment, arms: Arms) -> Iterator[Doubt]:
     for name in claim.must_fail:
         if why := _idle_control(claim, name, arms):
             yield Doubt("control", f"control {name} {why}")
-    idle = {name: why for name in claim.also if (why := unlearned(experiment, name))}
+    silent = (n for n in (*claim.also, *claim.must_hold) if experiment.arms[n].learned is None)
+    idle = {name: why for name in silent if (why := unlearned(experiment, name))}
     if idle:
         yield Doubt(
             "also",
-            f"may hold for {', '.join(f'{name} ({why})' for name, why in idle.items())} as well",
+            f"may hold for {', '.join(f'{name} ({why})' for name, why in idle.items())} as well; "
+            "what was learned there is unsaid",
         )
 
 

@@ -34,7 +34,7 @@ WORDS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "lc": 2, "lp": 2, "pb": 2}]
 NUMBERS = ("outcome", "reason", "estimate", "low", "high")
 VERDICT = (
     *("text", "arm", "kind", *NUMBERS, "n", "unit", "threshold"),
-    *("published", "price", "warning", "notes"),
+    *("published", "price", "warning", "notes", "edition"),
 )
 FINDING = ("text", "estimate", "low", "high", "n", "unit", "curve")
 """What the JSON file has of an arm that a claim is asked of, of a verdict and of an estimate."""
@@ -109,7 +109,8 @@ def brief(record: Mapping[str, Any]) -> dict[str, Any]:
         _only(VERDICT, v)
         | {
             role: {arm: _only(NUMBERS, c) for arm, c in v[role].items()}
-            for role in ("controls", "planted")
+            for role in ("controls", "planted", "violations")
+            if role in v
         }
         for v in record["verdicts"]
     ]
