@@ -411,7 +411,8 @@ def test_most_claims_get_an_answer_and_the_others_say_what_is_missing(name):
     total = len(record["verdicts"])
     most = max(1, total // 4)
     assert (len(undecided) > most) == (name in UNANSWERED), (
-        f"{len(undecided)} of {total} claims are undecided; at most {most} may be, but of UNANSWERED"
+        f"{len(undecided)} of {total} claims are undecided; at most {most} may be, or UNANSWERED "
+        "names it"
     )
     none(
         [

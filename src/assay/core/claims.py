@@ -41,9 +41,6 @@ ROLES = ("same method", "rival")
 """What excuses an arm that satisfies a claim too; "same method: why" in the text of a study."""
 EDITION = 2
 """Of the rule in docs/verdicts.md; entries without an edition were judged by the first."""
-ROLES_ASKED = False
-"""Whether an excuse without a role is refused. Until all claims give roles it counts as a rival:
-then this line goes, and with it its only use in `role`."""
 
 
 def same_method(why: str) -> str:
@@ -83,14 +80,12 @@ def role(excuse: str) -> str:
         'rival'
     """
     name = excuse.partition(": ")[0]
-    if name in ROLES:
-        return name
-    if ROLES_ASKED:
+    if name not in ROLES:
         raise ClaimError(
             f"an arm is excused as the same method or as a rival, got {excuse!r}; write "
             'same_method("why") or rival("why"), in a study "rival: why"'
         )
-    return "rival"
+    return name
 
 
 @dataclass(frozen=True)
