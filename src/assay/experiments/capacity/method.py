@@ -218,6 +218,7 @@ def measure(runs: Runs[Capacity], trained: Trained, bench: Bench) -> xr.Dataset:
     direct = error / W.shape[1]
     variables = {
         "capacity": ("run feature", capacities, "dimensions"),
+        "norm": ("run feature", norm, "1"),
         "expected": ("run", (world.importance * error).mean(-1), "squared input"),
         "identity_gap": ("run", (capacities - dimensionality(W)).abs().amax(-1), "dimensions"),
         "unsquared_gap": ("run", (capacities - unsquared).abs().amax(-1), "dimensions"),
