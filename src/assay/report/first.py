@@ -27,8 +27,10 @@ from assay.report.interval_plot import interval_plot, ticks
 from assay.report.tables import SIGNS, estimate, minus
 
 NAME = "gated-sae"
-NAMES = {"main": "Gated", "no-aux": "no auxiliary loss", "relu": "ReLU + L1"}
+NAMES = {"relu": "ReLU + L1", "wide-rescaled": "mended", "main": "Gated"}
 """What the picture calls the arms of its claim."""
+CLAIM = 1
+"""Which of the entry's claims it shows."""
 FEATURE = 4327
 """The showcase's feature whose card is shown: of the twenty drawn by lot, one that can be read in
 five lines."""
@@ -263,7 +265,7 @@ def _record() -> Mapping[str, Any]:
 
 
 def _claim() -> Mapping[str, Any]:
-    return _record()["verdicts"][0]
+    return _record()["verdicts"][CLAIM]
 
 
 def _card_path() -> Path:
