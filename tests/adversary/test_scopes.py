@@ -44,6 +44,7 @@ CONSTANTS = {
     "memorisation": {64},  # symbols of its world
     "streetlight": {24},  # concepts of its list
     "superposition-collapse": {20},  # starts in a unit
+    "targets": {1},  # blocks of its models
 }
 """Numbers of a sentence that are constants, and by chance the value of a field as well."""
 SPELLED = {"stdlib": "standard library", "docs": "documentation"}

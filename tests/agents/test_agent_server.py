@@ -228,7 +228,7 @@ def test_the_same_tools_answer_by_http_to_clients_new_and_old(served: str, mode:
             return [tool.name for tool in (await client.list_tools()).tools], found, refused
 
     names, found, refused = anyio.run(ask)
-    assert len(names) == 10 and found.structured_content["experiments"] and refused.is_error
+    assert len(names) == 11 and found.structured_content["experiments"] and refused.is_error
 
 
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}

@@ -117,9 +117,10 @@ def test_list_tells_every_experiment_without_running_it(capsys: pytest.CaptureFi
     assert all(len(line) <= 100 for line in (*lines, *said(capsys, "list").splitlines()))
     text = json.loads((ROOT / "records/gated-sae.docs.json").read_text())
     counted = Counter(verdict["outcome"] for verdict in text["verdicts"])
-    assert found["gated-sae"]["presets"] == ["smoke", "default", "full", "docs"] and found[
-        "gated-sae"
-    ]["elsewhere"] == {"docs": counted}
+    assert (
+        found["gated-sae"]["presets"] == ["smoke", "default", "full", "docs", "gemma"]
+        and found["gated-sae"]["elsewhere"]["docs"] == counted
+    )
     names = [line[:16].rstrip() for line in lines if line[:16].strip()]
     at = names.index("gated-sae")
     assert names[at + 1] == "  --preset docs" and found["sae-zoo"]["elsewhere"] == {}
@@ -346,8 +347,8 @@ def test_doctor_lists_what_claims_leave_open(capsys: pytest.CaptureFixture[str])
         if about == "control" and name == "ultra-rare-features"
     }
     assert "treats all levels of density alike" in listed["superposition-collapse", 3, "average"]
-    doubt = listed["superposition-collapse", 1, "also"]
-    assert doubt == "may hold for by-index (derived) as well; what was learned there is unsaid"
+    doubt = listed["superposition-collapse", 3, "also"]
+    assert doubt == "may hold for single (derived) as well; what was learned there is unsaid"
     Path("asks.toml").write_text(STUDY)
     assert "asks: not asked: nothing is measured: assay run asks.toml first" in said(
         capsys, "doctor", "--claims", "asks.toml"

@@ -159,7 +159,7 @@ def test_arms_that_learn_less_are_told_by_their_fields_not_by_their_names():
         claim(
             lambda a, o: only(a.angle),
             high=9,
-            also=dict.fromkeys(("other", "start", "mixed"), "it may"),
+            also=dict.fromkeys(("other", "start", "mixed"), "rival: it may"),
         ),
         EXPERIMENT,
         ARMS,

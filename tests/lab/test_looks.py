@@ -90,7 +90,7 @@ def judged(one, seeds="1000:1008", **more):
         ({"must_fail": ("still", "far")}, "far was a control of it"),
         ({"threshold_from": "pilot: seeds 0 to 5, .6"}, "a pilot had set its threshold"),
         ({"text": "it grows"}, "it came after a look"),
-        ({"must_fail": ("still",), "also": {"far": "farther"}}, ""),
+        ({"must_fail": ("still",), "also": {"far": "rival: farther"}}, ""),
     ],
 )
 def test_a_claim_shaped_after_a_look_is_not_risky(before, after):
@@ -106,9 +106,9 @@ def test_a_claim_shaped_after_a_look_is_not_risky(before, after):
 
 
 def test_of_a_look_without_shapes_any_other_hash_counts():
-    old = {k: v for k, v in judged(claim(also={"far": "x"})).items() if k != "shapes"}
+    old = {k: v for k, v in judged(claim(also={"far": "rival: x"})).items() if k != "shapes"}
     assert "another one" in looks.reshaped(claim(), [old]) and not looks.reshaped(
-        claim(also={"far": "x"}), [old]
+        claim(also={"far": "rival: x"}), [old]
     )
 
 

@@ -277,14 +277,14 @@ def claims_of_all_kinds() -> list[Claim]:
             value=lambda a, arms: a.score,
             scale="log",
             high=0.6,
-            also={"half": "as good", "wide": "as good"},
+            also={"half": "rival: as good", "wide": "rival: as good"},
         ),
         made(
             "half as long",
             value=lambda a, arms: a.score,
             high=0.6,
             half={"main": "half"},
-            also={"wide": "as good"},
+            also={"wide": "rival: as good"},
         ),
         made(
             "a difference",
@@ -298,7 +298,7 @@ def claims_of_all_kinds() -> list[Claim]:
             low=0.1,
             must_hold=("wide",),
             must_fail=("none",),
-            also={"half": "too", "relu": "too"},
+            also={"half": "rival: too", "relu": "rival: too"},
         ),
     ]
 

@@ -15,6 +15,7 @@ import tiny_models
 from assay.cli.main import main
 from assay.core.errors import ExperimentError
 from assay.core.intervals import interval
+from assay.core.reading import LEARNED
 from assay.core.stats import ratio
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
@@ -174,7 +175,7 @@ def test_baselines_stand_beside_as_controls(folder):
     assert fvu["rescaled"] < fvu["main"] and fvu["pca"] < 1
     assert set(result.judged[0].controls) == {"pca", "random", "rescaled"}
     # Only the decoder of random directions is fitted; nothing else is said to lack a part.
-    learned = {a: d.attrs["learned"] for a, d in result.arms.items() if "learned" in d.attrs}
+    learned = {a: d.attrs[LEARNED] for a, d in result.arms.items() if LEARNED in d.attrs}
     assert {a: tuple(parts) for a, parts in learned.items()} == {"random": ("model", "decoder")}
 
 
