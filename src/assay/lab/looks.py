@@ -139,8 +139,8 @@ def marked(experiment: Experiment, store: Store | None = None) -> Experiment:
     paths = [committed(experiment)]
     if store is not None and edits.binding(experiment):
         paths.append(journal.stored(store, experiment.name))
-    noted = [look for path in paths for look in journal.read(path) if _burns(look)]
-    noted = _renewed(noted, experiment)
+    burnt = [look for path in paths for look in journal.read(path) if _burns(look)]
+    noted = _renewed(burnt, experiment)
     shaped = {_content(look): look for look in noted if "shapes" in look}  # of older ones later
     noted = [shaped.get(_content(look), look) for look in noted]
     claims = (
