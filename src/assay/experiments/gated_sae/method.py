@@ -11,6 +11,7 @@ from annotated_types import Ge, Gt
 
 from assay.core import Cost, Joint, PerRun, Spec, probes
 from assay.core.bench import Bench
+from assay.core.errors import ModelError
 from assay.core.fit import Trained
 from assay.core.heavy import xr
 from assay.core.measures import measures
@@ -201,7 +202,11 @@ def inputs(spec: GatedSAE) -> dict[str, str]:
 def cost(runs: Runs[GatedSAE]) -> Cost:
     """The disk that the harvest takes, shared by all arms; seconds come from the record."""
     harvest = runs.shared.text("train", runs.shared.windows)
-    return Cost(bytes=harvest.bytes(), artefacts={harvest.to_json(): harvest.bytes()})
+    try:
+        size = harvest.bytes()
+    except ModelError:  # of a model that is not here; `inputs` says what to type
+        return Cost()
+    return Cost(bytes=size, artefacts={harvest.to_json(): size})
 
 
 TOGETHER, SHORT = (Joint(lambda groups, bench: train_together(groups, bench)) for _ in range(2))
