@@ -121,7 +121,7 @@ fields = { inputs = 6, steps = 30, width = [2, 3] }
 text = "Narrow ones find their subspace better"
 holds = 'main.angle - "width=3/main".angle < -1'
 control = ["flat"]
-also = { "width=3/flat" = "nothing to find" }
+also = { "width=3/flat" = "rival: nothing to find" }
 threshold = "plan: a degree"
 """
 
