@@ -146,3 +146,27 @@ def test_a_record_brings_the_looks_that_its_store_noted(tmp_path):
         look["seeds"] for look in journal.read(looks.committed(e))
     }
     assert not journal.wrong(looks.committed(e))
+
+
+def test_roles_of_the_second_edition_are_no_change_and_later_ones_are(tmp_path, monkeypatch):
+    """A look of the first edition is held to the roles that were first noted after it."""
+    before, roles, others = (
+        claim(also={"far": "rival: x"}),
+        claim(also={"far": "same method: x"}),
+        claim(also={}),
+    )
+    hashes = [claims_key([c])[:12] for c in (before, roles, others)]
+    (tmp_path / looks.FIRST_EDITION).write_text(
+        f'{{"{hashes[0]}": "{looks.hash_without_roles(before)}"}}'
+    )
+    monkeypatch.setattr(looks, "committed", lambda e: tmp_path / "walk.looks.jsonl")
+
+    def told(now, *hashes_at_looks):
+        noted = [look(**{before.text: h}) for h in hashes_at_looks]
+        noted[1:] = [{**later, "edition": 2} for later in noted[1:]]
+        experiment = type("Experiment", (), {"claims": (now,)})
+        current = look(**{now.text: claims_key([now])[:12]})
+        return changes(looks._renewed(noted, experiment), current)
+
+    assert told(roles, hashes[0]) == [] == told(roles, hashes[0], hashes[1])
+    assert told(others, hashes[0], hashes[1]) == [f"claim changed: {before.text}"]

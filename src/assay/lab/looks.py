@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.core import foreign
-from assay.core.claims import Claim, Exact, claims_key, statement_to_json
+from assay.core.claims import EDITION, Claim, Exact, claims_key, statement_to_json
 from assay.core.estimates import Verified
 from assay.core.experiment import Experiment
 from assay.core.spec import canonical_json
@@ -116,18 +116,26 @@ def hash_without_roles(statement: Claim | Exact) -> str:
 
 
 def _renewed(looks: Iterable[Frozen], experiment: Experiment) -> list[Frozen]:
-    """Looks with the hashes that claims of the first edition have since roles are said of them."""
+    """Looks with the hashes that claims of the first edition have since roles are said of them: as
+    first noted with roles, so that roles which change after that are a change."""
     path = committed(experiment).with_name(FIRST_EDITION)
     first = foreign.json_object(path) if path.is_file() else {}
     claims = [s for s in experiment.claims if isinstance(s, Claim | Exact)]
-    now = {s.text: (hash_without_roles(s), claims_key([s])[:12]) for s in claims}
+    bare = {s.text: hash_without_roles(s) for s in claims}
+    noted, with_roles = list(looks), dict[str, str]()
+    for look in noted:
+        for text, then in look["claims"].items() if "edition" in look else ():
+            with_roles.setdefault(text, then)
+    now = {s.text: claims_key([s])[:12] for s in claims} | with_roles
 
     def renew(text: str, then: str) -> str:
-        return now[text][1] if text in now and first.get(then) == now[text][0] else then
+        return now[text] if text in bare and first.get(then) == bare[text] else then
 
     return [
-        {**look, "claims": {text: renew(text, then) for text, then in look["claims"].items()}}
-        for look in looks
+        look
+        if "edition" in look
+        else {**look, "claims": {text: renew(text, then) for text, then in look["claims"].items()}}
+        for look in noted
     ]
 
 
@@ -206,12 +214,13 @@ def freeze(path: Path, experiment: Experiment, plan: Plan, exact: Iterable[Verif
     if any({k: look.get(k) for k in entry} == entry for look in before):
         return
     entry |= {
+        "edition": EDITION,
         "shapes": {
             s.text: [kind, asks, *controls]
             for s in experiment.claims
             if isinstance(s, Claim)
             for kind, asks, controls in [shape(s)]
-        }
+        },
     }
     if off := {
         e.exact.text: f"{e.deviation:.3g} off, where {e.exact.tolerance:.3g} is allowed"
