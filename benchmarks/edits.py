@@ -61,7 +61,7 @@ def main() -> None:
                 model.head(trace.final[0, -1])
 
     def hidden(some: list[edits.Edits]) -> list[edits.Edits]:
-        """The same edits as functions that do not say where they act, which forbids to share."""
+        """Give the same edits as functions that hide where they act, which forbids to share."""
         return [{site: partial(lambda f, x: f(x), f) for site, f in m.items()} for m in some]
 
     first = edits.scale("hook_embed", 1.5, positions=-1)

@@ -21,7 +21,7 @@ from assay.core.stats import at_matched, largest, mean, ratio, sides, smallest
 N = 8
 WIGGLE = np.array([-3, 2, -1, 0, 1, -2, 3, 0]) / 100
 OTHER = np.array([1, -2, 3, -3, 0, 2, 0, -1]) / 100
-"""The same spread in another order, so that units of two arms do not go together."""
+"""Give the same spread in another order, so that units of two arms do not go together."""
 
 
 def arm(x, seeds=None, learned=None, **dims):

@@ -158,7 +158,7 @@ SLOW = [0.5, 0.9, 1.1, 1.3, 1.38]
 HIDDEN = [0.4, 0.22, 0.18, 0.15, 0.13]
 """Shares of which a growing capability is explained no further."""
 EVERYWHERE = [0.4, 0.72, 0.88, 1.04, 1.2]
-"""The same share of a growing capability."""
+"""Give the same share of a growing capability."""
 CASES = {
     "By circuits of 32 nodes, interpretable capability has a valley": (
         but(single=RISING),
