@@ -19,7 +19,15 @@ from assay.dictionaries.training import losses
 from assay.dictionaries.training.train import Method, fit_dictionaries
 from assay.experiments.gated_ablations import experiment
 from assay.experiments.gated_ablations.claims import off_theory, with_theory
-from assay.experiments.gated_ablations.method import GatedAblations, measure, oracle, train
+from assay.experiments.gated_ablations.method import (
+    GatedAblations,
+    measure,
+    measure_closely,
+    oracle,
+    repair,
+    shrink,
+    train,
+)
 
 METHODS = (
     "gated",
@@ -105,6 +113,27 @@ def test_measures_are_the_librarys_sums(method, bench):
         assert data.soft_active.values[i] == data.active.values[i]
 
 
+@pytest.mark.parametrize("mended", ["", "rescale"])
+def test_a_planted_bias_makes_reconstructions_shorter_by_as_much_and_changes_no_feature(
+    mended, bench
+):
+    """x̂ = b_dec + k Σ f W_dec, by hand, at k = .8, of dictionaries as trained and as repaired."""
+    runs = Runs(grid(SMALL.replace(repair=mended, repair_rows=400), seed=(3,)))
+    before = train(runs, bench)
+    before = repair(runs, bench, before) if mended else before
+    (dictionary,) = Dictionary.of(before)
+    after = shrink(Runs([s.replace(shrink=0.8) for s in runs]), bench, before)
+    data, was = (measure(runs, trained, bench) for trained in (after, before))
+
+    x = SMALL.world().inputs([3], 400, "test")(0)[0]
+    features = dictionary.encode(x)[0].numpy().astype(float)
+    x, middle = x.numpy().astype(float), x.numpy().astype(float).mean(0)
+    x_hat = dictionary.b_dec[0].numpy() + 0.8 * features @ dictionary.W_dec[0].numpy() - middle
+    assert data.norm.item() == pytest.approx((x_hat**2).sum(), rel=1e-5)
+    assert data.dot.item() == pytest.approx((x_hat * (x - middle)).sum(), rel=1e-5)
+    assert data.active.item() == was.active.item() == (features > 0).sum()
+
+
 def test_smooth_gates_are_read_hard_with_what_they_were_trained_as_beside(bench):
     runs = Runs(grid(SMALL.replace(method="sigmoid"), seed=(3,)))
     trained = train(runs, bench)
@@ -161,7 +190,7 @@ def test_the_largest_difference_from_it_is_read_about_zero(bench):
 
 def test_gate_histograms_count_every_input_within_the_bins_once(bench):
     runs = Runs(grid(SMALL, penalty=(0.3, 0.6), seed=(3,)))
-    data = by(measure(runs, train(runs, bench), bench), "penalty")
+    data = by(measure_closely(runs, train(runs, bench), bench), "penalty")
     on, off = (data[f"gate_{when}"].sum("bin").values for when in ("on", "off"))
     assert ((on > 0) & (on < off)).all() and (on + off <= 400).all() and (on + off > 390).all()
 

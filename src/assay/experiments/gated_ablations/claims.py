@@ -164,6 +164,7 @@ GATES = dict.fromkeys(
         "no-rmag",
         "no-heaviside",
         "short",
+        "lagging",
         "orthonormal-gated",
     ),
     same_method(
@@ -179,6 +180,7 @@ GATELESS = dict.fromkeys(
     rival("ReLU + L1 has no Heaviside either"),
 ) | {"narrow": rival("half as many features, which is no part of the method")}
 UNBIASED = GATES | MENDED
+SHRUNK = same_method("the same, too small by a factor, which costs little FVU")
 FULL = 5.0
 """About the L0 of Gated at the penalty at which a gate is said to shut."""
 WEAK = {"lightest": "that a penalty may be too weak to shrink anything"}
@@ -202,7 +204,7 @@ CLAIMS = (
         distance=True,
         must_fail=("lightest", "wide"),
         near=WEAK,
-        violations=("lightest",),
+        violations=("shrunk",),
         also=UNBIASED,
         half={"main": "half"},
         threshold_from="theory: 1, with a margin of a fifth of ReLU's bias at its smallest penalty",
@@ -263,7 +265,7 @@ CLAIMS = (
         unit="smallest lead in FVU",
         must_fail=("rescaled", "relu"),
         near={"rescaled": "mended magnitudes, which need no gate", "relu": "another width"},
-        also={"narrow": same_method("Gated, of half the width")},
+        also={"narrow": same_method("Gated, of half the width"), "shrunk": SHRUNK},
         half={"main": "half", "wide": "wide-half"},
         threshold_from=(
             f"{PILOT}: .058 [.056, .059]; width alone −.009 to .005; the margin is the first plan's"
@@ -285,7 +287,7 @@ CLAIMS = (
             "refit": "a better repair: the decoder refitted as well",
             "relu-rescaled": "the same repair at another width",
         },
-        also={"narrow": same_method("Gated, of half the width")},
+        also={"narrow": same_method("Gated, of half the width"), "shrunk": SHRUNK},
         half={"main": "half", "rescaled": "wide-half-rescaled"},
         threshold_from=(
             "pilot: seeds 0–3: .0101 [.0089, .0116], the smallest at L0 3; the margin is the "
@@ -354,7 +356,7 @@ CLAIMS = (
         distance=True,
         must_fail=("lightest", "wide"),
         near=WEAK,
-        violations=("lightest",),
+        violations=("rescaled-shrunk",),
         also=dict.fromkeys(("main", *GATES), rival("Gated, whole or with a part changed"))
         | dict.fromkeys(
             without(MENDED, "rescaled"), same_method("mended as well, or of another width")
@@ -376,9 +378,10 @@ CLAIMS = (
         unit="FVU",
         must_fail=("short", "no-heaviside"),
         near={"short": "that the comparison is blind to a difference of a few hundredths"},
-        violations=("short",),
+        violations=("lagging",),
         also={
             "again": rival("Gated itself, drawn anew"),
+            "shrunk": rival("Gated itself, too small by a factor"),
             **dict.fromkeys(
                 ("no-rmag", "unfrozen"),
                 rival("another part that may be worth less than the margin"),
@@ -399,7 +402,7 @@ CLAIMS = (
         distance=True,
         must_fail=("lightest", "wide"),
         near=WEAK,
-        violations=("lightest",),
+        violations=("no-heaviside-shrunk",),
         also=without(UNBIASED, "no-heaviside") | {"main": rival("Gated itself")},
         half={"no-heaviside": "no-heaviside-half"},
         threshold_from="theory: 1, with the margin of the first claim",
@@ -421,7 +424,7 @@ CLAIMS = (
             ("unfrozen", "no-rmag"), "that the dearest of several parts always stands out"
         ),
         must_hold=("short",),
-        also=GATELESS,
+        also=GATELESS | {"no-heaviside-shrunk": SHRUNK},
         half={
             "no-heaviside": "no-heaviside-half",
             "main": "half",

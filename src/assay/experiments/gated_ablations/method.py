@@ -69,7 +69,9 @@ class GatedAblations(Spec):
     repair: Literal["", "rescale", "refit"] = ""
     """What is done to a trained dictionary: rescale & shift, or a decoder refit."""
     of: str = ""
-    """The arm that was repaired."""
+    """The arm that was repaired, or shrunk."""
+    shrink: float = 1.0
+    """By what the features of another arm are multiplied: a planted bias."""
     repair_rows: Annotated[int, Ge(1)] = 50_000
     """Inputs to which a repair is fitted."""
     repair_pull: float = 5.0
@@ -156,11 +158,20 @@ def repair(runs: Runs[GatedAblations], bench: Bench, before: Trained) -> Trained
     return Dictionary.join(fitted).to_trained()
 
 
+def shrink(runs: Runs[GatedAblations], bench: Bench, before: Trained) -> Trained:
+    """Another arm's dictionaries with all features multiplied, and nothing else wrong."""
+    from assay.dictionaries.baselines.repair import shrunk
+
+    return shrunk(Dictionary.of(before), runs.shared.shrink).to_trained()
+
+
 UNITS = {**frontier.SUMS, "soft_active": "features", "soft_error": "squared activation"}
 BINS = np.linspace(-1.5, 4.0, 56)
 
 
-def measure(runs: Runs[GatedAblations], trained: Trained, bench: Bench) -> xr.Dataset:
+def measure(
+    runs: Runs[GatedAblations], trained: Trained, bench: Bench, closely: bool = False
+) -> xr.Dataset:
     """Sums over the held-out inputs of each seed; for a smooth gate read hard, and beside it as it
     was trained."""
 
@@ -178,7 +189,7 @@ def measure(runs: Runs[GatedAblations], trained: Trained, bench: Bench) -> xr.Da
                 row if dictionary.as_trained is dictionary else soft_sums(dictionary.as_trained, x)
             )
             rows.append(row | {"soft_active": soft["active"], "soft_error": soft["error"]})
-            if s.method == "gated":
+            if closely and s.method == "gated":
                 gates.append(gate_counts(dictionary, x, codes, directions))
         recovered = mcc(world.directions(runs.seeds).to(dictionaries.W_dec), dictionaries.W_dec)
     variables = {
@@ -192,13 +203,16 @@ def measure(runs: Runs[GatedAblations], trained: Trained, bench: Bench) -> xr.Da
             for when in ("on", "off")
         }
         coords["bin"] = ((BINS[1:] + BINS[:-1]) / 2).round(6).tolist()
-    if trained.history:
+    if closely:
         coords["step"] = trained.steps.tolist()
-        variables |= {
-            name: ("run step", trained.history[name], unit)
-            for name, unit in (("loss", "1"), ("l0", "features"))
-        }
+        variables["l0"] = ("run step", trained.history["l0"], "features")
     return measures(runs, coords=coords, mcc=("run", recovered, "cosine"), **variables)
+
+
+def measure_closely(runs: Runs[GatedAblations], trained: Trained, bench: Bench) -> xr.Dataset:
+    """Measure the same, and what pictures show of an arm: L0 on the way, and of whole Gated
+    dictionaries the input of a gate."""
+    return measure(runs, trained, bench, closely=True)
 
 
 def held_out(
