@@ -66,7 +66,6 @@ JUDGED = NAMES + [name for name in ELSEWHERE if name.partition(".")[0] not in PE
 """Records that have to meet the bar."""
 UNANSWERED = (
     "end-to-end",
-    "gated-ablations",
     "grokking-efficiency",
     "superposition-sae",
     "sycophancy",
