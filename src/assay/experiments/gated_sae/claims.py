@@ -123,7 +123,7 @@ CLAIMS = (
                 "a path of its own for magnitudes would suffice, with whatever features are left on"
             )
         },
-        violations=("relu",),
+        violations=("shrunk",),
         also={
             "broad": same_method("it is Gated, wider"),
             "topk": NO_L1,

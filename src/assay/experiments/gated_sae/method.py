@@ -83,6 +83,8 @@ class GatedSAE(InWords, Spec):
     repair_pull: float = 5.0
     """Firings' worth of pull towards no repair: plain least squares gave rare features factors up
     to 13 (pilot seeds 0 and 1)."""
+    shrink: float = 1.0
+    """By what the features of another arm are multiplied: a planted bias."""
     replicate: int = 0
     """Another independent draw of start and data order at the same seed."""
     cards: int = 0
@@ -170,11 +172,20 @@ def repair(runs: Runs[GatedSAE], bench: Bench, before: Trained) -> Trained:
     return replace(mended, mean=dictionaries.mean, scale=dictionaries.scale).to_trained()
 
 
+def shrink(runs: Runs[GatedSAE], bench: Bench, before: Trained) -> Trained:
+    """Another arm's dictionaries with all features multiplied, and nothing else wrong."""
+    from assay.dictionaries.baselines.repair import shrunk
+
+    return shrunk(Dictionary.of(before), runs.shared.shrink).to_trained()
+
+
 def measure(runs: Runs[GatedSAE], trained: Trained, bench: Bench) -> xr.Dataset:
     s = runs.shared
     data, test = activations(s, bench)
     dictionary = Dictionary.of(trained)
     variables, coords = frontier.document_measures(dictionary, test)
+    if not s.cards:
+        del variables["density"]  # which is shown of the showcase alone
     if trained.history:
         coords["step"] = trained.steps.tolist()
         variables["loss"] = ("run step", trained.history["loss"], "1")
