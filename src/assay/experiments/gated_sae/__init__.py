@@ -7,7 +7,7 @@ Claim: at equal cost and L0 Gated's FVU lies at least 0.005 below that of a ReLU
 times wider, at two widths and two lengths
 Baselines: wide, ReLU 1.5 times wider; the same with rescale & shift; topk, no L1 at all; relu,
 equal width; no-aux, Gated without its second loss; shrunk, a planted bias
-Cost: 120 s on 2 cores, 220 CPU-seconds, 2.4 GB a process; full a guess of 40 GPU-hours, never run
+Cost: 160 s on 2 cores, 260 CPU-seconds, 1.6 GB a process; full a guess of 40 GPU-hours, never run
 """
 
 from __future__ import annotations
