@@ -39,7 +39,7 @@ COMPARED = {"both": "sorted", "other": "random", "turned": "random"}
 """How features are parted besides by the block they were trained in, by what they pay for:
 afterwards by their rows' direct share, or at random."""
 ALTERED = {"hundredth": (0.01, False), "tenfold": (10.0, False), "aside": (1.0, True)}
-"""The same firings, altered, that are taken out of ordinary dictionaries as well, with (strength,
+"""How firings are altered that are taken out of ordinary dictionaries as well, with (strength,
 whether they are turned): so little that it is a derivative; far too much; and half-way towards what
 the final norm reads."""
 NAMED = ("tiny", "planted")
