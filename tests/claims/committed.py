@@ -65,7 +65,6 @@ UNANSWERED = (
     "gated-ablations",
     "grokking-efficiency",
     "superposition-sae",
-    "sycophancy",
 )
 """Entries of which more than a quarter of the claims are undecided, most of them blind: they say
 that nothing is there, and plant no violation small enough. Each leaves this list with arms that
