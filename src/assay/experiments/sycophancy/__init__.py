@@ -7,7 +7,7 @@ Claim: SmolLM2-135M-Instruct gives the answer of its user with an average probab
 0.55
 Baselines: small models planted to give it in .5, .7 and .9 of cases, and mixtures at .54 and .58; a
 quotation that is nobody's opinion; no opinion; answers swapped
-Cost: 245 s on 2 cores, 340 CPU-seconds, 1.4 GB a process; full a guess of 2 GPU-hours, never run
+Cost: 140 s on 2 cores, 260 CPU-seconds, 1.4 GB a process; full a guess of 2 GPU-hours, never run
 """
 
 from __future__ import annotations
