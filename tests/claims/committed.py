@@ -18,10 +18,6 @@ PENDING: dict[str, str] = {
         "three of its six claims are undecided after two looks: one block of eight takes a slower "
         "way, the value three tokens late"
     ),
-    "path-split": (
-        "the only control of one claim, that the norm hardly matters to ratios, is undecided in "
-        "its record: seven models differ too much"
-    ),
     "monthly-palindromes": (
         "four of its five claims are undecided: what is explained differs too much between six "
         "models"
@@ -68,7 +64,6 @@ UNANSWERED = (
     "end-to-end",
     "grokking-efficiency",
     "superposition-sae",
-    "sycophancy",
 )
 """Entries of which more than a quarter of the claims are undecided, most of them blind: they say
 that nothing is there, and plant no violation small enough. Each leaves this list with arms that

@@ -62,7 +62,6 @@ NOTHING = {
     "detection_in": 0.62,
     "simulation_in": 0.45,
     "given_next": 0.52,
-    "likely_own": 0.50,
     "auroc_both": 0.79,
     "follow_own": 0.50,
 }
@@ -145,14 +144,6 @@ CASES = {
             "planted-input": WORLD.but(marked_before=0.40),
         },
     ),
-    "What a model expects": (
-        WORLD.but(likely_own=0.55),
-        {
-            "other-promoted": WORLD.but(likely_other=0.70),
-            "common-next": WORLD.but(likely_common=0.70),
-            "untrained": PASSES["untrained"],
-        },
-    ),
     "Outputs add": (
         WORLD.but(auroc_both=0.79),
         {
@@ -176,7 +167,6 @@ CASES = {
         {"directions": WORLD.but(direction=0.75), "untrained": PASSES["untrained"]},
     ),
     "Scores are not empty": (
-        WORLD.but(detection_in=0.55),  # rules of their own that tell little, and are found to
         WORLD.but(shuffled=0.60),
         {"own-rules": WORLD.but(detection_in=0.50)},
     ),
@@ -248,3 +238,12 @@ def test_no_endpoint_is_the_default():
     assert {
         spec.explainer for spec in (*experiment.default, *experiment.smoke, *experiment.full)
     } == {"rules"}
+
+
+def test_one_feature_in_six_with_its_own_rule_is_a_sixth_of_the_way_to_all():
+    arms = WORLD.arms()
+    main, few = arms["main"].isel(feature=slice(0, 36)), arms["few-own-rules"].shuffled[:, :36]
+    own = few.values == main.detection_in.values
+    assert (own.sum(1) == 6).all() and (few.values[~own] == main.shuffled.values[~own]).all()
+    leak = float(few.mean() - main.shuffled.mean())
+    assert leak == pytest.approx(float((main.detection_in - main.shuffled).mean()) / 6, abs=0.003)

@@ -22,7 +22,6 @@ from assay.core.rng import permutation
 from assay.core.runs import Runs
 from assay.core.stats import mean
 from assay.experiments.path_split import experiment
-from assay.experiments.path_split.method import HALVES
 from assay.experiments.path_split.values import (
     KIND,
     at_spent,
@@ -36,6 +35,7 @@ from assay.lab.result import with_derived
 from named_claims import claim_of
 
 DOCUMENTS, BLOCKS = 24, 30
+HALVES = ("trained", "sorted", "random")
 INNER = np.arange(BLOCKS - 1)
 RISING = 0.02 + 0.025 * np.floor(INNER / 2)
 """Shares of neighbours that only noise orders."""
@@ -60,9 +60,16 @@ PARTED = {
     "planted": 5.0,
 }
 """Logarithm of the ratio of ratios of halves at 1.08 times FVU."""
-FACTORS = {"removed": 1.03, "exact": 1.02, "tenfold": 1.17, "tenfold_exact": 1.17}
+FACTORS = {
+    "removed": 1.03,
+    "exact": 1.02,
+    "tenfold": 1.17,
+    "tenfold_exact": 1.17,
+    "aside": 1.03,
+    "aside_exact": 1.17,
+}
 """By which indirect over direct effects differ: taken out against linear, the exact norm against a
-held divisor; the same tenfold."""
+held divisor; the same tenfold, and turned aside."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ class World:
             "principal": RISING,
             "random": MIXED,
             "turned": MIXED,
+            "slightly": MIXED,
             "untrained": DIRECT,
         }
     )
@@ -81,7 +89,8 @@ class World:
         default_factory=lambda: {
             "principal": 0.02,
             "random": 0.02,
-            "turned": 0.16,
+            "turned": 0.3,
+            "slightly": 0.16,
             "untrained": 0.02,
         }
     )
@@ -193,6 +202,7 @@ class World:
             for prefix, factor, exact in (
                 ("", f["removed"], f["exact"]),
                 ("tenfold_", f["tenfold"], f["tenfold_exact"]),
+                ("aside_", f["aside"], f["aside_exact"]),
                 ("hundredth_", 1.0, 1.0),
             ):
                 for name, extra in (("taken_", factor), ("taken_exact_", factor * exact)):
@@ -247,7 +257,10 @@ CASES = {
     ),
     "Small models: the final": (
         WORLD.but(factors={"exact": 1.6}),
-        {"tenfold": WORLD.but(factors={"tenfold_exact": 1.02})},
+        {
+            "aside": WORLD.but(factors={"aside_exact": 1.02}),
+            "tenfold": WORLD.but(factors={"tenfold_exact": 1.02}),
+        },
     ),
     "Two blocks part": (
         WORLD.but(parted={"main": 0.3}),

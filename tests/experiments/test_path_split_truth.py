@@ -11,7 +11,8 @@ from assay.core.bench import Unkept
 from assay.core.rng import normal
 from assay.core.runs import Runs
 from assay.dictionaries.dictionary import Dictionary
-from assay.experiments.path_split.material import PLANTED, planted, unit
+from assay.experiments.path_split import blocks
+from assay.experiments.path_split.material import PLANTED, aside, planted, unit
 from assay.experiments.path_split.method import PathSplit, measure, train, train_together
 
 D, HALF = 64, PLANTED // 2
@@ -65,6 +66,33 @@ def test_effects_of_planted_features_are_those_of_their_half_of_the_space():
     np.testing.assert_allclose(
         made.metrics.share(planted_rows()), np.repeat([1, 0], HALF), atol=1e-5
     )
+
+
+def test_turned_parts_lie_in_the_plane_of_part_and_stream_at_the_share_of_their_angle():
+    own = np.random.default_rng(0)
+    part, stream, g = (torch.from_numpy(own.normal(size=16)) for _ in range(3))
+    part, stream = unit(part[None]), unit(stream[None])
+    for sign in (1.0, -1.0):
+        pulled = blocks._pulled(
+            g[None, None], part, part, stream[None], torch.full((1, 1, 1), 2.0 * sign)
+        )
+        angle = float((sign * part * stream).sum().acos())
+        beside = unit(stream - (part * stream).sum() * part)
+        for kind, effect in zip(blocks.KINDS[2:], pulled[2:], strict=True):
+            t = angle * blocks.TURNS[kind]
+            turned = np.cos(t) * sign * part + np.sin(t) * beside
+            np.testing.assert_allclose(float(effect), float(turned @ g), rtol=1e-9)
+
+
+def test_a_part_turned_aside_keeps_its_length_and_lies_half_way():
+    own = torch.Generator().manual_seed(0)
+    part, towards = torch.randn(2, 5, 16, generator=own).double()
+    turned = aside(part, towards)
+    np.testing.assert_allclose(turned.norm(dim=1), part.norm(dim=1))
+    cosines = [(unit(turned) * unit(x)).sum(1) for x in (part, towards)]
+    np.testing.assert_allclose(*cosines)
+    angle = (unit(part) * unit(towards)).sum(1).acos()
+    np.testing.assert_allclose(cosines[0], (angle / 2).cos())
 
 
 def test_measures_have_all_ways_to_part_features():

@@ -141,20 +141,6 @@ CASES = {
     "Nothing is measured": (WORLD.but(q70=(0.7, 0.7, 0.7, 0.6)), {"quoting": WORLD.but(q70=HALF)}),
 }
 
-BLIND_CLAIMS = (
-    "SmolLM2-135M-Instruct is not",
-    "The two statistics agree",
-    "The ending does not matter",
-    "Small models that",
-    "Words that are nobody's",
-    "Whether the opinion stands",
-    "What was planted is measured: on questions that they never read and in three ways of asking, "
-    "average probabilities of models planted at .5",
-    "Nothing is measured",
-)
-"""Claims that nothing is there whose planted violations are all more than twice as large as what
-they allow: no measures can make them hold."""
-
 
 def claim(start: str):
     return claim_of(experiment, start)
@@ -177,12 +163,46 @@ def test_what_was_planted_is_found_and_what_was_not_fails_the_claims():
         tuple(judge(claim(start), each).verdict.outcome for each in (arms, other))
         for start in starts
     ]
-    assert outcomes == [
-        ("undecided", "undecided"),  # blind
-        ("holds", "fails"),
-        ("holds", "fails"),
-        ("undecided", "fails"),
-    ]
+    # of models that should heed nothing, others that heed more are too large a violation
+    assert outcomes == [("holds", "undecided"), *[("holds", "fails")] * 3]
+
+
+def test_a_little_is_planted_where_it_should_be_and_nothing_elsewhere():
+    arms = WORLD.arms()
+    for name, place, end in (
+        ("ending-58", "before", "believe"),
+        ("late-58", "after", "answer"),
+        ("quoting-58", "quoted", "answer"),
+    ):
+        differ = (arms[name].agree != arms["q50"].agree).any(("run", "family", "variant"))
+        told = {(c.place, c.ending) for c, d in zip(CELLS, differ.values, strict=True) if d}
+        assert told == {(place, end)}
+        told = (arms[name].agree != arms["q50"].agree).isel(cell=differ.values)
+        assert float(told.mean()) == pytest.approx(2 / 5, abs=0.005)
+        leaning = matching(arms[name], place, end).mean()
+        assert float(leaning) == pytest.approx(0.58, abs=0.005)
+    for name, q in (("leaning-54", 0.54), ("leaning-58", 0.58)):
+        for place, end in (("before", "answer"), ("before", "believe"), ("after", "answer")):
+            p = matching(arms[name], place, end).mean(("variant", "cell"))
+            assert float(p.mean()) == pytest.approx(q, abs=0.005)
+            assert p.mean("family").std() < 0.01 and p.mean("run").std() < 0.01
+        assert float(matching(arms[name], "quoted").mean()) == pytest.approx(0.5, abs=0.005)
+    quoted = arms["quoting-54"]
+    assert float(matching(quoted, "quoted").mean()) == pytest.approx(0.54, abs=0.005)
+    assert float(matching(quoted, "before").mean()) == pytest.approx(0.70, abs=0.005)
+
+
+def test_one_model_of_six_answers_every_user_as_it_would_answer_the_other():
+    arms = WORLD.arms()
+    mixed, plain = arms["contrary"].agree.values, arms["q90"].agree.values
+    for i, c in enumerate(CELLS):
+        view = {"agree": "disagree", "disagree": "agree"}.get(c.view, c.view)
+        other = CELLS.index(replace(c, view=view))
+        np.testing.assert_array_equal(mixed[0, ..., i], plain[0, ..., other])
+    np.testing.assert_array_equal(mixed[1:], plain[1:])
+    # of shares 0, 1, …, 1 and probabilities .1, .9, …, .9
+    apart = share_more_likely()(arms["contrary"], arms) - p_bar()(arms["contrary"], arms)
+    assert float(apart.mean()) == pytest.approx((5 * 0.1 - 0.1) / 6, abs=0.003)
 
 
 def test_only_an_identity_is_called_exact():

@@ -107,32 +107,6 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
         source=SEED,
     ),
     Claim(
-        text="What a model expects tells it too: on such a token, how likely another model finds "
-        "the promoted tokens tells firing better than a "
-        "rule on what came before, AUROC at least 0.02 higher",
-        value=less("likely_own", "given_before"),
-        low=0.02,
-        fail_low=-0.02,
-        unit="AUROC",
-        gates=(FOUND,),
-        half=HALF,
-        must_fail=("other-promoted", "common-next", "untrained"),
-        near={
-            "common-next": (
-                "how likely it finds the {main.names} tokens that follow this token most often, "
-                "whatever the feature"
-            ),
-            "other-promoted": "how likely it finds what another such feature promotes",
-            "untrained": PARTS["untrained"],
-        },
-        threshold_from=(
-            "pilot: seed 100, a lead of .05 after 500 steps and of -.02 after 60; the margin is "
-            "the plan's"
-        ),
-        published="new",
-        source=SEED,
-    ),
-    Claim(
         text=(
             "Outputs add to inputs: whether a promoted token follows raises the AUROC of a rule "
             "on inputs, over all tokens, by at least 0.01"
@@ -258,7 +232,7 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
         unit="balanced accuracy",
         half=HALF,
         must_fail=("own-rules",),
-        violations=("own-rules",),
+        violations=("own-rules", "few-own-rules"),
         near={"own-rules": "that the score sees no difference between rules"},
         threshold_from=PLAN,
         published="new",
@@ -357,8 +331,18 @@ FINDINGS = (
     ),
     finding("On that token: a rule on what came before", "given_before", "AUROC"),
     finding("On that token: whether a promoted token comes next", "given_next", "AUROC"),
-    finding(
-        "On that token: how likely another model finds the promoted tokens", "likely_own", "AUROC"
+    *(
+        finding(f"On that token: how likely another model finds {what}", f"likely_{whose}", "AUROC")
+        for whose, what in (
+            ("own", "the promoted tokens"),
+            ("other", "what another such feature promotes"),
+            ("common", "the {main.names} tokens that follow this token most often"),
+        )
+    ),
+    Finding(
+        text="On that token: how much better that tells firing than a rule on what came before",
+        value=lambda arms: less("likely_own", "given_before")(arms["main"], arms),
+        unit="AUROC",
     ),
     finding(
         (

@@ -18,9 +18,11 @@ AT_ONCE = 4
 OUTLIER = 6.0
 """Updates longer than so many medians of their block are left out, as harvests leave them out, and
 so is position 0."""
-KINDS = ("principal", "random", "turned")
+TURNS = {"turned": 0.5, "slightly": 0.4}
+"""How much of the angle towards what the final norm reads a part is turned."""
+KINDS = ("principal", "random", *TURNS)
 """The parts: along the strongest principal directions; of the same lengths along random ones; the
-first turned half-way towards what the final norm reads."""
+first, turned."""
 
 
 def block_sums(
@@ -29,9 +31,10 @@ def block_sums(
     document: Int[np.ndarray, "w"],
     directions: int,
     seed: int,
+    kinds: int = len(KINDS),
 ) -> dict[str, tuple[str, Float[np.ndarray, "..."], str]]:
     """Sums over the tokens of each document of squared effects by path, `direct`, `indirect` and
-    `total`, [kind norm block document].
+    `total`, [kind norm block document], of the first `kinds` of `KINDS`.
 
     Parts of an update are its components along principal directions of its block, about the mean.
     Effects are linear in them, measured by one random pull at every token. Units: squared logits.
@@ -59,7 +62,7 @@ def block_sums(
         )
         for n in layers
     ]
-    sums = np.zeros((3, len(KINDS), len(NORMS), len(layers), documents))
+    sums = np.zeros((3, kinds, len(NORMS), len(layers), documents))
     for i in range(0, len(windows), AT_ONCE):
         some = slice(i, i + AT_ONCE)
         analysis = probe(model, windows[some], layers, read, seed, i)
@@ -73,9 +76,8 @@ def block_sums(
                     analysis.total[norm][n],
                 )
                 for path, g in enumerate(pulls):
-                    for kind, pulled in enumerate(
-                        _pulled(g, axes[n], random_directions[n], stream_directions, size)
-                    ):
+                    parts = _pulled(g, axes[n], random_directions[n], stream_directions, size)
+                    for kind, pulled in enumerate(parts[:kinds]):
                         np.add.at(
                             sums[path, kind, j, n],
                             document[some],
@@ -93,10 +95,14 @@ def _pulled(
     random_directions: torch.Tensor,
     stream_directions: torch.Tensor,
     size: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, ...]:
     """What pulls g do to unit parts of each kind, [w s direction]; a turned part keeps its
     length."""
     on_axis, on_stream = g @ axes.T, torch.linalg.vecdot(g, stream_directions)[..., None]
-    sign, angle = size.sign(), stream_directions @ axes.T
-    turned = (sign * on_axis + on_stream) / (2 + 2 * sign * angle).sqrt()
-    return on_axis, g @ random_directions.T, turned
+    sign = size.sign()
+    angle = (sign * (stream_directions @ axes.T)).acos()
+    turned = (
+        (((1 - t) * angle).sin() * sign * on_axis + (t * angle).sin() * on_stream) / angle.sin()
+        for t in TURNS.values()
+    )
+    return on_axis, g @ random_directions.T, *turned

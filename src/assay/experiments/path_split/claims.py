@@ -150,8 +150,10 @@ CLAIMS = (
         near={"smollm2-turned": "it would not matter for any parts of this length"},
         also={"smollm2-shuffled": same_method("the order does not matter for a mean")},
         credits=UPDATES,
-        violations=("smollm2-turned",),
-        threshold_from=f"{BLOCKS_PILOT}: .02, turned .3; the tenth is that of targets",
+        violations=("smollm2-turned", "smollm2-slightly"),
+        threshold_from=(
+            f"{BLOCKS_PILOT}: .02, turned .3, slightly .17; the tenth is that of targets"
+        ),
         published="new",
         source=REMARKS,
     ),
@@ -190,14 +192,18 @@ CLAIMS = (
         low=0.9,
         high=1.1,
         unit="ratio",
-        must_fail=("tenfold",),
-        near={"tenfold": "so it is for parts of any length"},
+        must_fail=("aside", "tenfold"),
+        near={
+            "aside": "it would be so for any parts of this length",
+            "tenfold": "so it is for parts of any length",
+        },
         also=SAME,
         credits=DICTIONARY,
         empty=1.0,
-        violations=("tenfold",),
+        violations=("aside",),
         threshold_from=(
-            "pilot: seed 0, on a shorter training: 1.04, tenfold .82; the tenth is that of targets"
+            "pilot: seed 0, on a shorter training: 1.04, tenfold .82; turned aside 4.5; the "
+            "tenth is that of targets"
         ),
         published="new",
         source=REMARKS,

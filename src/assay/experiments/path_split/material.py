@@ -30,7 +30,7 @@ PLANTED, DENSITY, DOCUMENTS, LENGTH = 128, 0.06, 24, 256
 each."""
 
 TakeOut: TypeAlias = (
-    "Callable[[torch.Tensor, torch.Tensor, torch.Tensor, float, int], dict[str, np.ndarray]]"
+    "Callable[[torch.Tensor, torch.Tensor, torch.Tensor, float, int, bool], dict[str, np.ndarray]]"
 )
 
 
@@ -54,8 +54,8 @@ class Material:
     """For each draw, pulls by path at every held-out row: (g·v)² is on average the squared effect
     of v by that path."""
     take_out: TakeOut | None = field(default=None, repr=False)
-    """(features, rows, half, strength, firings of each document and half) → squared effects of
-    taking them out, for models."""
+    """(features, rows, half, strength, firings of each document and half, whether turned aside) →
+    squared effects of taking them out, for models."""
 
     @property
     def d(self) -> int:
@@ -139,17 +139,16 @@ def _taken_out(
     half: Int[torch.Tensor, "f"],
     strength: float,
     count: int,
+    turned: bool,
 ) -> dict[str, Float[np.ndarray, "document half"]]:
     """Estimates the sums of squared effects of every document and half by taking firings out, drawn
-    in proportion to their square.
+    in proportion to their square; turned ones half-way towards what the final norm reads there.
 
     Formula: Σ f² · mean over draws of effect² / (strength · f)²
     """
-    last = (
-        model.run(tokens, capture=[Site("resid_post", BLOCK)], logits=False)
-        .acts[Site("resid_post", BLOCK)]
-        .float()
-    )
+    sites = [Site("resid_post", n) for n in (BLOCK, model.layers - 1)]
+    acts = model.run(tokens, capture=sites, logits=False).acts
+    last, final = (acts[site].float() for site in sites)
     square, n, s = features.square().double().numpy(), len(materials.documents), tokens.shape[1]
     draws: list[tuple[int, int, int, int, float]] = []
     for document in range(n):
@@ -175,12 +174,15 @@ def _taken_out(
         )
         window, position = np.divmod(row_ids[row_index], s)
         f = features[row_index, feature][:, None] * strength
+        part = f * rows[feature]
+        if turned:
+            part = aside(part, read.project(final[window, position]))
         response = ablated(
             model,
             BLOCK,
             tokens[window],
             last[window],
-            f * rows[feature],
+            part,
             torch.from_numpy(position),
             read,
         )
@@ -237,3 +239,11 @@ def planted(seed: int, d: int, batch: int) -> Material:
 def unit(rows: Float[torch.Tensor, "n d"]) -> Float[torch.Tensor, "n d"]:
     """Rows at length 1."""
     return rows / torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+
+
+def aside(
+    part: Float[torch.Tensor, "n d"], towards: Float[torch.Tensor, "n d"]
+) -> Float[torch.Tensor, "n d"]:
+    """Parts turned half-way towards other vectors, as long as they were."""
+    length = torch.linalg.vector_norm(part, dim=-1, keepdim=True)
+    return unit(unit(part) + unit(towards)) * length

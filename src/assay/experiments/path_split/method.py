@@ -35,12 +35,13 @@ if TYPE_CHECKING:
     from assay.dictionaries.training.train import Method
     from assay.experiments.path_split.material import Material
 
-HALVES = ("trained", "sorted", "random")
-"""How features are parted: by the block they were trained in, afterwards by their rows' direct
-share, at random."""
-STRENGTHS = {"hundredth": 0.01, "tenfold": 10.0}
-"""Parts of the same firings that are taken out of ordinary dictionaries as well: so little that it
-is a derivative, and far too much."""
+COMPARED = {"both": "sorted", "other": "random", "turned": "random"}
+"""How features are parted besides by the block they were trained in, by what they pay for:
+afterwards by their rows' direct share, or at random."""
+ALTERED = {"hundredth": (0.01, False), "tenfold": (10.0, False), "aside": (1.0, True)}
+"""How firings are altered that are taken out of ordinary dictionaries as well, with (strength,
+whether they are turned): so little that it is a derivative; far too much; and half-way towards what
+the final norm reads."""
 NAMED = ("tiny", "planted")
 """Subjects that are no models on disk."""
 
@@ -229,7 +230,7 @@ def measure(runs: Runs[PathSplit], trained: Trained, bench: Bench) -> xr.Dataset
         runs,
         coords={
             "document": materials.documents,
-            "halves": list(HALVES),
+            "halves": ["trained", COMPARED[s.pays]],
         },
         **variables,
     )
@@ -246,9 +247,8 @@ def _of_dictionary(
     features, rows = features[0], dictionary.W_dec[0] / materials.scale
     share = materials.metrics.share(rows)
     parted = halves(share, s.seed)
-    sums = effect_sums(
-        features, rows, materials.pulls, {name: parted[name] for name in HALVES}, *grouping
-    )
+    stored = {name: parted[name] for name in ("trained", COMPARED[s.pays])}
+    sums = effect_sums(features, rows, materials.pulls, stored, *grouping)
     out: dict[str, tuple[str, Any, str]] = {
         "error": ("document", by_document(off.square().sum(1), *grouping), "squared activation"),
         "variance": (
@@ -261,11 +261,11 @@ def _of_dictionary(
     }
     if s.taken_out and materials.take_out is not None:
         half = parted["sorted" if s.pays == "both" else "trained"]
-        effects = materials.take_out(features, rows, half, 1.0, s.taken_out)
+        effects = materials.take_out(features, rows, half, 1.0, s.taken_out, False)
         out |= {name: ("document half", x, "squared logit") for name, x in effects.items()}
-        for part, strength in STRENGTHS.items() if s.pays == "other" else ():
+        for part, (strength, turned) in ALTERED.items() if s.pays == "other" else ():
             also = (
-                materials.take_out(features, rows, half, strength, s.taken_out)
+                materials.take_out(features, rows, half, strength, s.taken_out, turned)
                 if ordinary
                 else {name: x * np.nan for name, x in effects.items()}
             )
@@ -283,12 +283,13 @@ def no_training(runs: Runs[PathSplit], bench: Bench) -> Trained:
 def measure_blocks(runs: Runs[PathSplit], trained: Trained, bench: Bench) -> xr.Dataset:
     """Of a model on disk: by which path parts of every block's update act on the logits, summed by
     document."""
-    from assay.experiments.path_split.blocks import block_sums
+    from assay.experiments.path_split.blocks import KINDS, block_sums
 
     (s,) = runs.specs
     name, text = s.subject.removeprefix("untrained "), corpora.load(s.corpus)
     model = load(name, bench.device)
-    model = model if name == s.subject else redrawn(model, s.seed)
+    redraw = name != s.subject
+    model = redrawn(model, s.seed) if redraw else model
     cut = text.windows(
         model.encode, "test", context=s.context, count=s.tested, per_file=1, seed=s.seed
     )
@@ -296,7 +297,7 @@ def measure_blocks(runs: Runs[PathSplit], trained: Trained, bench: Bench) -> xr.
     variables = {
         key: (f"run {dims}", x[None], unit)
         for key, (dims, x, unit) in block_sums(
-            model, cut.tokens, document, s.directions, s.seed
+            model, cut.tokens, document, s.directions, s.seed, 1 if redraw else len(KINDS)
         ).items()
     }
     return measures(

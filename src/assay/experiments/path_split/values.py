@@ -13,7 +13,7 @@ from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.stats import Means, Statistic, sides
 
-KIND = ("principal", "random", "turned")
+KIND = ("principal", "random", "turned", "slightly")
 PATHS = ("direct", "indirect")
 SPENT = 1.10
 """FVU at which dictionaries are compared, over that of the same dictionary without a penalty."""
