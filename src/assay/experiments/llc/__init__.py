@@ -7,7 +7,7 @@ Claim: Langevin chains find the learning coefficient of a linear network within 
 the chains tell bad ones from sound ones
 Baselines: a pull ten times as strong; λ itself where n is finite; chains of one rank for all; sound
 chains; checks without the newest
-Cost: 43 s on 2 cores, 70 CPU-seconds, 1.5 GB a process; full a guess of 0.1 GPU-hours, never run
+Cost: 98 s on 2 cores, 98 CPU-seconds, 0.5 GB a process; full a guess of 0.1 GPU-hours, never run
 """
 
 from __future__ import annotations
