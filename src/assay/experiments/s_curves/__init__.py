@@ -83,6 +83,13 @@ def at_half(name: str) -> Derive:
     return lambda arms: arms[name].assign(drops=arms[name].drops_half)
 
 
+def two_to_one(arms: Arms) -> xr.Dataset:
+    """A derived arm: of each seed `ce` twice and `one-sign` once, so that a seed drops twice by two
+    thirds where `ce` does."""
+    parts = [arms[name][["drops", "drops_half"]].sel(rank=[1]) for name in ("ce", "ce", "one-sign")]
+    return xr.concat(parts, "run", combine_attrs="override")
+
+
 def other_start(arms: Arms) -> xr.Dataset:
     """A derived arm: main's measures, with the times predicted from the same seed's largest
     start."""
@@ -190,6 +197,10 @@ ARMS = {
         specs=more_seeds(1, 1.0, (1, -1), (0.3,), **CE),
         note="cross-entropy from a start of 0.3, rank 1 and full",
     ),
+    "two-to-one": Arm(
+        derive=two_to_one,
+        note="planted: `ce` and `one-sign` at rank 1, two to one in each seed",
+    ),
     **{
         f"{name}-half": Arm(derive=at_half(name), note=f"`{name}` after half its steps")
         for name in ("ce", "small", "one-sign")
@@ -226,10 +237,10 @@ experiment = Experiment(
         start=(0.1, 0.2, 0.3, 0.4, 0.5),
         seed=range(2),
     ),
-    default=grid(SCurves(), start=(0.1, 0.2, 0.3, 0.4, 0.5), seed=range(3000, 3016)),
+    default=grid(SCurves(), start=(0.1, 0.2, 0.3, 0.4, 0.5), seed=range(43200, 43224)),
     full=grid(
         SCurves(n=1000, ranks=(1, 2, 10, 1000)),
         start=(0.1, 0.2, 0.3, 0.4, 0.5),
-        seed=range(3000, 3064),
+        seed=range(43200, 43264),
     ),
 )
