@@ -74,7 +74,7 @@ UNANSWERED = (
 """Entries of which more than a quarter of the claims are undecided, most of them blind: they say
 that nothing is there, and plant no violation small enough. Each leaves this list with arms that
 do."""
-SKEWED_UNITS = {"s-curves": "A smaller start makes a deeper plateau"}
+SKEWED_UNITS: dict[str, str] = {}
 """Claims that hold on fewer units than so skewed ones need by the second edition; more seeds would
 mend it."""
 PLANTED = ROOT / "tests" / "experiments"

@@ -7,7 +7,7 @@ Claim: at equal error a cross-layer transcoder credits the second hop to the fir
 what an exchanged first hop does
 Baselines: per-layer transcoders; rows paid one by one; training with the hop exchanged; one hop;
 shuffled; untrained; planted ones
-Cost: 220 s on 2 cores, 335 CPU-seconds, 0.4 GB a process; full a guess of 10 GPU-minutes, never run
+Cost: 180 s on 2 cores, 200 CPU-seconds, 0.4 GB a process; full a guess of 10 GPU-minutes, never run
 """
 
 from __future__ import annotations
