@@ -68,7 +68,6 @@ UNANSWERED = (
     "end-to-end",
     "gated-ablations",
     "grokking-efficiency",
-    "superposition-sae",
     "sycophancy",
 )
 """Entries of which more than a quarter of the claims are undecided, most of them blind: they say

@@ -8,7 +8,7 @@ Claim: over a toy's features the rank correlation of recovery by a dictionary wi
 least 0.5
 Baselines: pca; equal, toys whose features matter alike; random; shuffled; favoured and bypassed,
 planted effects; donated, importance set aside
-Cost: 210 s on 2 cores, 340 CPU-seconds, 1.1 GB a process; full a guess of 1 GPU-hour, never run
+Cost: 210 s on 2 cores, 380 CPU-seconds, 0.7 GB a process; full a guess of 1 GPU-hour, never run
 """
 
 from __future__ import annotations
