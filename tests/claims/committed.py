@@ -67,7 +67,6 @@ JUDGED = NAMES + [name for name in ELSEWHERE if name.partition(".")[0] not in PE
 UNANSWERED = (
     "end-to-end",
     "gated-ablations",
-    "grokking-efficiency",
     "sycophancy",
 )
 """Entries of which more than a quarter of the claims are undecided, most of them blind: they say
