@@ -73,8 +73,8 @@ UNANSWERED = (
 that nothing is there, and plant no violation small enough. Each leaves this list with arms that
 do."""
 SKEWED_UNITS = {"grokking-efficiency": "The comment's guess"}
-"""Claims that are decided on fewer units than so skewed ones need by the second edition; more seeds would
-mend it."""
+"""Claims that are decided on fewer units than so skewed ones need by the second edition; more
+seeds would mend it."""
 PLANTED = ROOT / "tests" / "experiments"
 
 
