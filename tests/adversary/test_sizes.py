@@ -40,7 +40,10 @@ SPARED: dict[str, dict[tuple[str, ...], str]] = {
             "0.1",
         ): "exact statements about the processes alone, and margins of claims of old"
     },
-    "clt-faithful": {("1",): "the noise of two arms, a constant"},
+    "clt-faithful": {
+        ("1",): "the noise of two arms, a constant",
+        ("0.1",): "the largest FVU of a dictionary that is asked",
+    },
     "compute-planner": {
         ("24",): "toys that are foreseen, a constant",
         ("3", "three"): "GPT-3, and orders of magnitude",

@@ -26,6 +26,7 @@ CREDITED = {
     "one-hop": 0.5,
     "tanh": 0.3,
     "rewritten": 1.0,
+    "partly-rewritten": 0.2,
     "known-rewritten": 1.0,
 }
 """At the judged penalty, where it is not 0."""
@@ -53,6 +54,7 @@ ASTRAY = {
     "untrained": 1.0,
     "faithful": 0.01,
     "rewritten": 1.0,
+    "partly-rewritten": 0.2,
     "known-faithful": 0.0,
     "known-rewritten": 1.0,
 }
@@ -134,7 +136,6 @@ CASES = {
         },
     ),
     "Paid for one by one": (
-        World(credited={"rewritten": 0.2}),  # rewritten in part, which is found
         World(credited={"summed-faithful": 0.5, "summed-faithful-half": 0.5}),
         {
             "from-faithful": World(credited={"from-faithful": 0.0}),
@@ -184,6 +185,13 @@ def test_a_planted_rewriting_that_is_not_found_takes_the_verdict_away():
     assert judge(claim, WORLD.arms()).verdict.outcome == "holds"
     missed = judge(claim, World(credited={"rewritten": 0.0}).arms()).verdict
     assert missed.outcome == "undecided" and "rewritten" in missed.reason
+
+
+def test_what_reconstructs_little_says_nothing_of_per_layer_transcoders():
+    claim = claim_of(experiment, "Per-layer transcoders are not")
+    found = judge(claim, WORLD.arms())
+    assert found.verdict.outcome == "holds"
+    assert not {"shuffled", "untrained"} & {*found.also}
 
 
 def test_what_is_exact():

@@ -148,9 +148,22 @@ CASES = {
         BYPASSED,
         {"bypassed": of(WORLD, "blurred", main=3.0, half=3.0)},
     ),
-    "They are all there is to directions": (FAINT, BYPASSED, UNBIASED),
+    "They are all there is to directions": (
+        of(WORLD, "direct", favoured=0.35),  # of which half the toys have hardly more than allowed
+        BYPASSED,
+        UNBIASED,
+    ),
     "With one latent at a time": (UNLIKE, of(UNLIKE, "direct", topk=1.0), {"main": WORLD}),
 }
+
+
+def test_every_other_toy_has_the_favoured_dictionary():
+    arms = WORLD.arms()
+    main, favoured, half = (arms[name] for name in ("main", "favoured", "half-favoured"))
+    assert (half.seed.values == favoured.seed.values).all()
+    for name in ("cosine", "f1"):
+        assert (half[name][::2].values == favoured[name][::2].values).all()
+        assert (half[name][1::2].values == main[name][1::2].values).all()
 
 
 # --- what it trains and measures ------------------------------------------------------------------

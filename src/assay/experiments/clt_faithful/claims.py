@@ -49,6 +49,12 @@ def measure_of(name: str) -> Value:
     return lambda arm, arms: judged(arm, name)
 
 
+def astray_at_small_error(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
+    """[seed]: how far responses are from the model's; NaN where the FVU is a tenth or more, as
+    nothing else is expected where little is reconstructed."""
+    return judged(arm, "astray").where(judged(arm, "fvu") < 0.1)
+
+
 def by_sparsity(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     """[seed]: by how much what first-layer features are credited with at the judged penalty exceeds
     that at the smallest."""
@@ -175,7 +181,7 @@ CLAIMS = (
         unit="share of the second hop",
         must_fail=("from-faithful", "main", "rewritten"),
         near={"from-faithful": "the start: rows paid by their length side by side"},
-        violations=("rewritten",),
+        violations=("partly-rewritten",),
         also={
             "unmoved": same_method(STAYS),
             **dict.fromkeys(
@@ -244,16 +250,14 @@ CLAIMS = (
         published="new",
     ),
     Claim(
-        text="Per-layer transcoders are not faithful either: where the first hop is exchanged, "
-        "their response is at least 0.2 of an answer away, "
+        text="Per-layer transcoders are not faithful either: those with an FVU below 0.1 respond "
+        "to an exchanged first hop at least 0.2 of an answer away from the model, "
         "twice what shrinkage explains",
         of="plt",
-        value=measure_of("astray"),
+        value=astray_at_small_error,
         low=0.2,
-        empty=NO_RESPONSE,
         unit="answers",
         must_fail=("summed-faithful", "exchanged", "faithful"),
-        violations=("faithful",),
         near={
             "summed-faithful": "shrinkage by the same penalty",
             "exchanged": "features that are too few or too little trained",

@@ -44,12 +44,12 @@ class CltFaithful(Spec):
     training."""
     shuffled: bool = False
     """Whether the writes belong to other inputs, in training."""
-    start: Literal["random", "faithful", "rewritten"] = "random"
+    start: Literal["random", "faithful", "rewritten", "partly rewritten"] = "random"
     """Where training begins: at random, or at a known dictionary among other features that are
     random."""
     noise: Annotated[float, Ge(0)] = 0.0
     """By how much of itself every number of a known dictionary is changed."""
-    features: Annotated[int, Ge(5)] = 32
+    features: Annotated[int, Ge(7)] = 32
     """Features of each layer."""
     steps: Annotated[int, Ge(0)] = 3000
     """Training steps, each on all inputs; 0 leaves the start."""

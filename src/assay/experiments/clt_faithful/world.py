@@ -3,7 +3,7 @@ dictionaries of two hops that are known."""
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from assay.worlds.algorithms.built.circuit import Circuit
 from assay.worlds.algorithms.built.one_hop import one_hop
 from assay.worlds.algorithms.built.two_hops import two_hops
 
-Known = Literal["faithful", "rewritten"]
+Known = Literal["faithful", "rewritten", "partly rewritten"]
+PART = 0.2
+"""How much of the second hop the first layer writes where it is partly rewritten."""
 SCALE = 0.3
 """Length of the random rows that a dictionary begins with."""
 DRAWS = 256
@@ -136,7 +138,10 @@ def planted(
     faithful: x₁ ∧ x₂ writes the first hop; of the second layer, h ∧ ¬x₃ and x₃ ∧ ¬h write the
     second.
     rewritten: five features of the first layer, no two of them on together, write both hops; the
-    second layer has none. Other features are silent, or begin at random where not `quiet`.
+    second layer has none.
+    partly rewritten: the first layer of this, which writes PART of the second hop, beside the
+    second layer of the faithful one, which writes the rest.
+    Other features are silent, or begin at random where not `quiet`.
     """
     model = circuit(2)
     d = model.params["W_E"].shape[2]
@@ -147,7 +152,7 @@ def planted(
     bit_one, two, three = bits
     zero = torch.zeros(d, dtype=torch.float64)
     # (layer, what it reads, bias, what it writes to the first layer, to the second)
-    rows = {
+    rows: dict[str, list[tuple[Any, ...]]] = {
         "faithful": [
             (0, bit_one + two, -1.0, hop, zero),
             (1, hop - three, 0.0, zero, answer),
@@ -160,12 +165,16 @@ def planted(
             (0, three + bit_one - two, -1.0, zero, answer),
             (0, three + two - bit_one, -1.0, zero, answer),
         ],
-    }[which]
+    }
+    rows["partly rewritten"] = [
+        *((*row[:4], PART * row[4]) for row in rows["rewritten"]),
+        *((*row[:4], (1 - PART) * row[4]) for row in rows["faithful"] if row[0] == 1),
+    ]
     turn = rotations(seeds, d)
     params = first_start(seeds, features, d)
     if quiet:
         params = {name: torch.zeros_like(x) for name, x in params.items()}
-    for i, (layer, reads, bias, *writes) in enumerate(rows):
+    for i, (layer, reads, bias, *writes) in enumerate(rows[which]):
         params["W_enc"][:, layer, :, i] = (reads @ turn).float()
         params["b_enc"][:, layer, i] = bias
         for to, write in enumerate(writes):

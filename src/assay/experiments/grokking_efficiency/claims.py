@@ -227,6 +227,8 @@ FORGOTTEN = {"ungrok": "ungrok-half"}
 OTHER_DECAY = same_method("another weight decay, and the paper says so of all")
 DEPENDS = "no-decay", "wandering"
 """Arms in which what is forgotten does depend on weight decay: they have none."""
+SMALL = ("mixed-decay",)
+"""A planted dependence that is hardly larger than the margin."""
 ANY_ORDER = {"shuffled": "any order of the memorisers' costs gives a place where costs cross"}
 CLAIMS = (
     Claim(
@@ -248,8 +250,8 @@ CLAIMS = (
     ),
     Claim(
         text=(
-            "Generalising does not: over {main.pairs} to {plenty.pairs[-1]} pairs log J changes "
-            "by at most 0.1 per log D"
+            "Generalising does not: over {main.pairs} to {generalise.pairs[-1]} pairs log J "
+            "changes by at most 0.1 per log D"
         ),
         of="generalise",
         value=steepness,
@@ -260,7 +262,6 @@ CLAIMS = (
         violations=("memorise",),
         near={"shuffled": "costs in little order have hardly a slope, whatever they are of"},
         also={
-            "plenty": same_method("the larger of the same networks' sizes"),
             "scratch": rival("networks that generalise in part pay as those that do"),
             "scratch-half": rival("the same half-way"),
         },
@@ -321,7 +322,7 @@ CLAIMS = (
         high=0.1,
         unit="difference of accuracies",
         must_fail=DEPENDS,
-        violations=DEPENDS,
+        violations=SMALL,
         near={"wandering": "any weight decay, and none, leaves as much"},
         also=dict.fromkeys(("weak-decay", "weak-decay-half"), OTHER_DECAY),
         gates=(FITTED, GROKKED),
@@ -341,7 +342,7 @@ CLAIMS = (
         high=0.1,
         unit="difference of accuracies",
         must_fail=DEPENDS,
-        violations=DEPENDS,
+        violations=SMALL,
         near={"wandering": "any weight decay, and none, leaves as much"},
         also=dict.fromkeys(("strong-decay", "strong-decay-half"), OTHER_DECAY),
         gates=(FITTED, GROKKED),
@@ -434,7 +435,7 @@ CLAIMS = (
         high=0.1,
         unit="log of a ratio",
         must_fail=("rate-only",),
-        violations=("rate-only",),
+        violations=("rate-little",),
         near={"rate-only": "whatever slows training leaves the ratio"},
         also={"both-fast": same_method("all of Adam alike, too")},
         gates=(FITTED,),
@@ -444,7 +445,7 @@ CLAIMS = (
     ),
     Claim(
         text="The comment's guess, that usually both are learned too fast to tell apart: with all "
-        "of Adam at four times the speed "
+        "of Adam at twice the speed "
         "the delay lasts at most half as many fit times",
         of="both-fast",
         value=longer_patience,
@@ -453,7 +454,10 @@ CLAIMS = (
         must_fail=("rate-only", "both-slow"),
         near={"rate-only": "any change of speed shortens the delay"},
         gates=(FITTED,),
-        threshold_from="plan: a half, before any network was trained at this speed",
+        threshold_from=(
+            "pilot: seeds 0–11, .08; a half is the plan's, for four times the speed, at which no "
+            "network groks"
+        ),
         published="new",
         source=SEED,
     ),
@@ -531,11 +535,11 @@ FINDINGS = (
     ),
     Finding(
         text=(
-            "Delay ÷ fit time at {plenty.pairs[0]} pairs, where training is usual and nobody "
+            "Delay ÷ fit time at {generalise.pairs[1]} pairs, where training is usual and nobody "
             "would speak of grokking"
         ),
         value=lambda arms: (lambda data: (data.grok - data.fit) / data.fit)(
-            select_pairs(arms["plenty"], arms, 1000)
+            select_pairs(arms["generalise"], arms, 1000)
         ),
         unit="fit times",
     ),

@@ -142,8 +142,12 @@ def measure(runs: Runs[Grokking], trained: Trained, bench: Bench) -> xr.Dataset:
         nu_set=("run", nu[1], "squared norm"),
         best_cost=("run", best[0], "nats"),
         best_cost_set=("run", best[1], "nats"),
-        train_curve=("run step", curve["train"].round(4), "share of training pairs"),
-        test_curve=("run step", curve["test"].round(4), "share of unseen pairs"),
+        train_curve=(
+            "run step",
+            curve["train"].round(4).astype(np.float32),
+            "share of training pairs",
+        ),
+        test_curve=("run step", curve["test"].round(4).astype(np.float32), "share of unseen pairs"),
     )
 
 

@@ -129,15 +129,15 @@ def measure(runs: Runs[Llc], trained: Trained, bench: Bench) -> xr.Dataset:
     )
     numbers = np.array([known(r.potential, r.n_beta, r.localisation, r.lr) for r in runs]).T
     one_bias = np.array([without_each_bias(r) for r in runs]).T
+    # A trace takes more room than all else, and is shown of main's chains alone.
+    shown = {"trace": ("run step", summary.trace.astype(np.float32), "1")}
     return measures(
         runs,
         coords={"step": trained.steps.tolist(), "check": list(CHECKS)},
-        trace=("run step", summary.trace, "1"),
-        drift=("run", summary.drift, "standard errors"),
-        acceptance=("run", summary.acceptance, "probability"),
-        overshoot=("run", summary.overshoot, "share of the estimate"),
         failed=("run check", summary.failed, "bool"),
-        **{name: ("run", getattr(summary, name), "1") for name in ("estimate", "error", "late")},
+        estimate=("run", summary.estimate, "1"),
+        late=("run", summary.late, "1"),
         **{name: ("run", x, "1") for name, x in zip(Known._fields, numbers, strict=True)},
         **{name: ("run", x, "1") for name, x in zip(("no_step", "no_pull"), one_bias, strict=True)},
+        **({} if runs.each("replicate").any() else shown),
     )

@@ -165,6 +165,8 @@ def measure(runs: Runs[SCurves], trained: Trained, bench: Bench) -> xr.Dataset:
         for name, values in statistics.items():
             rows[name].append(values)
     arrays = {name: np.stack(values, axis=1) for name, values in rows.items()}
+    # Curves take more room than all else; those of Adam are not shown.
+    shown = {"curve": ("run rank time", arrays["curve"].astype(np.float32), LEFT)}
     return measures(
         runs,
         coords={"rank": s.ranks, "time": shown_steps(s.steps), "prominence": PROMINENCES},
@@ -176,8 +178,8 @@ def measure(runs: Runs[SCurves], trained: Trained, bench: Bench) -> xr.Dataset:
         t10=("run rank", arrays["t10"], "steps"),
         left=("run rank", arrays["left"], LEFT),
         off=("run rank", arrays["off"], "share of the target's norm"),
-        curve=("run rank time", arrays["curve"], LEFT),
         predicted=("run", predicted(runs), "steps"),
+        **({} if s.adam else shown),
     )
 
 

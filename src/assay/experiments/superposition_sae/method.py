@@ -221,12 +221,11 @@ def with_toy(trained: Trained, before: Trained) -> Trained:
 
 def measure(runs: Runs[SuperpositionSAE], trained: Trained, bench: Bench) -> xr.Dataset:
     """What the toy kept of each feature; how well the dictionary found it, on held-out inputs."""
-    return measures(
-        runs,
-        coords=None,
-        **toy_measures(runs, trained),
-        **({} if runs.shared.method == "toy" else dictionary_measures(runs, trained)),
-    )
+    found = toy_measures(runs, trained)
+    found |= {} if runs.shared.method == "toy" else dictionary_measures(runs, trained)
+    # in single precision, in which they are judged
+    singles = {name: (d, np.asarray(x, np.float32), unit) for name, (d, x, unit) in found.items()}
+    return measures(runs, coords=None, **singles)
 
 
 def toy_measures(runs: Runs[SuperpositionSAE], trained: Trained) -> dict[str, tuple[str, Any, str]]:
