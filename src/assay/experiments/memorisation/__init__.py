@@ -151,9 +151,9 @@ experiment = Experiment(
     scope=f"planted corpora of {{documents}} documents of {LENGTH} tokens "
     f"over {SYMBOLS} symbols; {{models}}",
     smoke=grid(SMALL, seed=range(2)),
-    default=grid(Memorisation(), seed=range(13_000, 13_012)),
+    default=grid(Memorisation(), seed=range(13_100, 13_130)),
     full=grid(
         Memorisation(model="transformer", subsets=400, rate=0.25, steps=4000, batch=64, lr=1e-3),
-        seed=range(13_000, 13_008),
+        seed=range(13_100, 13_108),
     ),
 )
