@@ -220,6 +220,6 @@ experiment = Experiment(
         ),
     },
     smoke=grid(SuperpositionLLC(steps=300, draws=200, burn=100), seed=range(8)),
-    default=grid(SuperpositionLLC(), seed=range(3000, 3064)),
-    full=grid(SuperpositionLLC(steps=90_000), seed=range(3000, 3512)),
+    default=grid(SuperpositionLLC(), seed=range(4000, 4064)),
+    full=grid(SuperpositionLLC(steps=90_000), seed=range(4000, 4512)),
 )
