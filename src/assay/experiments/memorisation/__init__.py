@@ -156,4 +156,5 @@ experiment = Experiment(
         Memorisation(model="transformer", subsets=400, rate=0.25, steps=4000, batch=64, lr=1e-3),
         seed=range(13_100, 13_108),
     ),
+    measured=2,
 )
