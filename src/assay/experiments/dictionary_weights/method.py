@@ -196,9 +196,6 @@ def measure(runs: Runs[DictionaryWeights], trained: Trained, bench: Bench) -> xr
             variables |= readable(
                 dictionary, train, test, seed=s.seed, windows=s.texts, features=s.features
             )
-    if trained.history:
-        coords["step"] = trained.steps.tolist()
-        variables["loss"] = ("run step", trained.history["loss"], "1")
     return measures(runs, coords=coords, **variables)
 
 
