@@ -7,7 +7,7 @@ Claim: unique strings are memorised, near-duplicates hide it, removing the group
 selectors find copies, not topics or rules
 Baselines: documents never trained on; exchanged labels; strings that occur once; predictable text;
 exchanged families; no budget
-Cost: 99 s on 2 cores, 170 CPU-seconds, 1.0 GB a process; full a guess of 6 GPU-hours, never run
+Cost: 190 s on 2 cores, 370 CPU-seconds, 0.7 GB a process; full a guess of 6 GPU-hours, never run
 """
 
 from __future__ import annotations

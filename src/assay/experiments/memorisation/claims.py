@@ -281,12 +281,10 @@ def make_findings(model: str) -> tuple[Finding, ...]:
     ]
     rows += [
         Finding(
-            text=f"Bits for half of the damage to 32 copies over those for the topic, with "
-            f"{model_label}",
-            value=lambda arms, m=m, w=what: {
-                kind: select_kind(arms[m], w, kind) for kind in (FAMILY, "topic")
-            },
-            statistic=ratio(FAMILY, "topic"),
+            text=f"Bits for half of the damage to 32 copies over the topic's, with {model_label}: "
+            "geometric mean",
+            value=lambda arms, m=m, w=what: {"log": np.log(simpler(w)(arms[m], arms))},
+            statistic=lambda m: np.exp(m["log"]),
             unit="of the topic's bits",
             source=COMMENT,
         )

@@ -32,6 +32,8 @@ EACH = 2
 """Documents of each of these kinds whose losses are kept one by one."""
 READ = {"exchanged": ("unique", "predictable"), "accuracy": ("unique", "32 copies", "predictable")}
 """Kinds of which a measure is kept, where that is not all."""
+TABLES = ("count", "softmax")
+"""Models that are a table of bigrams."""
 APART = 10_000
 """How far apart the seeds of two blocks' models are."""
 
@@ -105,7 +107,7 @@ def train(runs: Runs[Memorisation], bench: Bench) -> Trained:
     )
     masks = [b.kept & b.corpus.seen for b in run_blocks]
     batches: Callable[[int], Any]
-    if s.model in ("count", "softmax"):
+    if s.model in TABLES:
         counts = torch.cat(
             [
                 models.pair_counts(mask, bigrams(b.corpus.tokens))
@@ -220,11 +222,6 @@ def measure(runs: Runs[Memorisation], trained: Trained, bench: Bench) -> xr.Data
         "rule": list(RULES),
         "shown": [f"{kind} {i + 1}" for kind in SHOWN for i in range(EACH)],
     }
-    if trained.history:
-        variables["loss"], coords["step"] = (
-            ("run step", np.round(trained.history["loss"], 5), "nats per token"),
-            trained.steps.tolist(),
-        )
     return measures(runs, coords=coords, **variables)
 
 
@@ -288,9 +285,14 @@ def measure_block(
             damage(name, next(r.chosen for r in b.removals if r.name == name)) - reference
             for name in RULES
         ],
-        "loss_in": [float(subset[membership[:, i], i].mean()) for i in examples],
-        "loss_out": [float(subset[~membership[:, i], i].mean()) for i in examples],
-    }
+    } | (
+        {
+            "loss_in": [float(subset[membership[:, i], i].mean()) for i in examples],
+            "loss_out": [float(subset[~membership[:, i], i].mean()) for i in examples],
+        }
+        if s.model not in TABLES  # documents one by one are drawn of networks alone
+        else {}
+    )
 
 
 def folded(p: torch.Tensor, count: int) -> torch.Tensor:
