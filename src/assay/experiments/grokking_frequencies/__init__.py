@@ -10,7 +10,7 @@ Claim: critical sizes differ between networks as sampled sets of frequencies pre
 the order of their pairs does
 Baselines: the number of frequencies alone; other networks' starts and predictions; turned phases;
 sets of equal interference; planted sizes
-Cost: 180 s on 2 cores, 320 CPU-seconds, 0.6 GB a process; full a guess of 2 GPU-hours, never run
+Cost: 210 s on 2 cores, 310 CPU-seconds, 0.4 GB a process; full a guess of 2 GPU-hours, never run
 """
 
 from __future__ import annotations
