@@ -266,7 +266,7 @@ STRONG = replace(WORLD, strong=True)
 SAME_SPREAD = {
     "by-number": NUMBERS,
     "by-fives": replace(WORLD, wide=0.05),
-    "by-order": replace(WORLD, order=0.12),
+    "by-order": replace(APART, order=0.14),
 }
 # claim → ([a world where it holds,] the world without the effect, {control: a world in which it
 # passes too})
