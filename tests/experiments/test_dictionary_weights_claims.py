@@ -26,6 +26,7 @@ from assay.experiments.dictionary_weights.matrices import (
     matrix_measures,
     other_rows,
     planted_rows,
+    spread_rows,
 )
 from assay.experiments.dictionary_weights.method import in_use, shuffled
 from assay.experiments.dictionary_weights.rules import Texts, as_often, planted
@@ -35,23 +36,43 @@ from assay.features.explaining.rule import Positions
 DOCUMENTS = 12
 DENSE = {
     "row_k90": 90.0,
+    "row_k90_spread": 90.0,
     "row_kurtosis": 0.0,
+    "row_kurtosis_scaled": 0.0,
     "column_gini": 0.414,
     "column_gini_permuted": 0.414,
     "use_k90": 140.0,
+    "use_k90_spread": 140.0,
 }
 DENSE |= {"told": 0.7, "told_neurons": 0.7}
+LEARNED = DENSE | {
+    "row_k90": 120.0,
+    "use_k90": 190.0,
+    "row_kurtosis": 2.0,
+    "row_kurtosis_scaled": 1.8,
+    "told": 0.85,
+}
 LEVELS = {
-    "main": DENSE | {"row_kurtosis": 2.0, "told": 0.85},
-    "half": DENSE | {"row_kurtosis": 1.95, "told": 0.845},
-    "wide": DENSE | {"row_kurtosis": 2.0, "told": 0.85},
+    "main": LEARNED,
+    "half": LEARNED | {"row_kurtosis": 1.95, "row_kurtosis_scaled": 1.75, "told": 0.845},
+    "wide": LEARNED,
     "planted-features": DENSE | {"told": 0.98},
     "shuffled": DENSE | {"row_k90": 7.0, "row_kurtosis": 150.0, "use_k90": 8.0},
     "identity": DENSE | {"row_k90": 1.0, "row_kurtosis": 250.0, "use_k90": 1.0},
     "planted": DENSE
-    | {"row_kurtosis": 20.0, "column_gini": 0.998, "column_gini_permuted": 0.77, "use_k90": 1.0},
-    "soft-frozen": DENSE | {"row_kurtosis": 0.2},
-    "untrained": DENSE | {"row_kurtosis": 0.2},
+    | {
+        "row_kurtosis": 20.0,
+        "row_kurtosis_scaled": 20.0,
+        "column_gini": 0.998,
+        "column_gini_permuted": 0.77,
+        "use_k90": 1.0,
+    },
+    "planted-few": DENSE | {"column_gini": 0.42, "column_gini_permuted": 0.504},
+    "frozen-decoder": DENSE | {"row_kurtosis": 0.3},
+    "soft-frozen": DENSE | {"row_kurtosis": 0.2, "row_kurtosis_scaled": 0.2},
+    "untrained": DENSE | {"row_kurtosis": 0.2, "row_kurtosis_scaled": 0.2},
+    "random": DENSE | {"row_k90": 94.0},
+    "start": DENSE | {"row_k90": 94.0},
 }
 
 
@@ -80,10 +101,11 @@ class World:
         only = ("told", "told_neurons") if arm == "planted-features" else ()
         numbers = {
             name: level[name] * np.exp(luck + g.normal(0, 0.01, n))
-            for name in ("row_k90", "use_k90")
+            for name in ("row_k90", "row_k90_spread", "use_k90", "use_k90_spread")
         }
         numbers = {name: x.clip(1) for name, x in numbers.items()}
-        numbers["row_kurtosis"] = level["row_kurtosis"] * np.exp(luck) + g.normal(0, 0.03, n)
+        for name in ("row_kurtosis", "row_kurtosis_scaled"):
+            numbers[name] = level[name] * np.exp(luck) + g.normal(0, 0.03, n)
         for name in (
             "column_gini",
             "column_gini_permuted",
@@ -96,7 +118,6 @@ class World:
         for name in (
             "row_gini",
             "row_large",
-            "row_kurtosis_scaled",
             "row_k90_median",
             "use_k90_median",
             "row_over_ten",
@@ -125,9 +146,6 @@ class World:
 
 
 WORLD = World()
-AT_RANDOM = ("frozen-decoder", "soft-frozen", "start", "rotated", "rotated-again", "random")
-SPARSE = WORLD.but(*AT_RANDOM, "permuted", row_k90=7.0, use_k90=8.0)
-"""Where rows are dense only if they are learned, and columns only if these are."""
 
 
 def without(**changed) -> World:
@@ -135,18 +153,19 @@ def without(**changed) -> World:
     return WORLD.but("main", "half", **changed)
 
 
-# claim → ([a world where it holds,] the world without the effect, {control: a world in which it
-# passes too})
+# claim → (the world without the effect, {control: a world in which it passes too})
 CASES = {
-    "Features are dense": (
-        SPARSE,
-        without(row_k90=7.0),
-        {name: WORLD.but(name, row_k90=60.0) for name in ("shuffled", "identity")},
+    "Features are denser": (
+        without(row_k90=94.0),
+        {
+            name: WORLD.but(name, row_k90=120.0)
+            for name in ("frozen-decoder", "soft-frozen", "random", "shuffled", "identity")
+        },
     ),
     "The neuron basis": (
-        without(row_kurtosis=0.02),
+        without(row_kurtosis_scaled=0.02),
         {
-            name: WORLD.but(name, row_kurtosis=2.0)
+            name: WORLD.but(name, row_kurtosis_scaled=1.8)
             for name in ("rotated-again", "start", "frozen-decoder", "soft-frozen", "untrained")
         },
     ),
@@ -155,20 +174,31 @@ CASES = {
         {name: WORLD.but(name, row_kurtosis=2.0) for name in ("soft-frozen", "untrained", "start")},
     ),
     "Read by neuron": (
-        WORLD.but("planted", column_gini=0.84),
         without(column_gini=0.63),
-        {"planted": WORLD.but("planted", column_gini_permuted=0.99)},
+        {
+            name: WORLD.but(name, column_gini=0.6, column_gini_permuted=0.59)
+            for name in ("planted", "planted-few")
+        },
     ),
-    "One neuron needs": (
-        SPARSE,
-        without(use_k90=8.0),
-        {name: WORLD.but(name, use_k90=90.0) for name in ("shuffled", "identity", "planted")},
+    "A neuron needs": (
+        without(use_k90=142.0),
+        {
+            name: WORLD.but(name, use_k90=190.0)
+            for name in (
+                "frozen-decoder",
+                "soft-frozen",
+                "random",
+                "shuffled",
+                "identity",
+                "planted",
+            )
+        },
     ),
-    "Features are more readable": (
+    "Learned directions": (
         without(told=0.71),
         {
             name: WORLD.but(name, told=0.85)
-            for name in ("frozen-decoder", "soft-frozen", "frozen-encoder", "untrained", "start")
+            for name in ("frozen-decoder", "frozen-encoder", "untrained", "start")
         },
     ),
 }
@@ -186,7 +216,7 @@ def before(W, firings=100.0):
     beside = {
         "firings": torch.full((1, f), firings),
         "use": torch.ones(1, f),
-        "spread": torch.ones(1, W.shape[2]),
+        "covariance": torch.eye(W.shape[2])[None],
     }
     return replace(t, tensors={**t.tensors, **beside}, header={**t.header, "beside": list(beside)})
 
@@ -198,7 +228,7 @@ def made(matrix, W, seed=3, replicate=0):
 
 
 def rows_of(W):
-    return concentrations(np.asarray(W, dtype=np.float64), np.ones(len(W)), np.ones(W.shape[1]), 1)
+    return concentrations(np.asarray(W, dtype=np.float64), np.ones(len(W)), np.eye(W.shape[1]), 1)
 
 
 def test_turned_rows_keep_their_geometry_and_permuted_ones_their_entries():
@@ -222,24 +252,26 @@ def test_turned_rows_keep_their_geometry_and_permuted_ones_their_entries():
 
 
 def test_the_planted_matrix_is_found_by_column_and_not_in_a_random_one():
-    """F=512, m=256, six neurons of ten private: θ = 0.998 − 0.770 = 0.228; of a Gaussian matrix
-    0.001."""
-    planted, gaussian = (
-        planted_rows(1, 512, 256, np.arange(512)),
-        np.random.default_rng(2).standard_normal((512, 256)),
+    """F=512, m=256, six neurons of ten private: θ = 0.998 − 0.770 = 0.228; three of twenty, so that
+    the median neuron is shared: 0.414 − (1 − 0.85 · 0.586) = −0.088; of a Gaussian matrix 0.001."""
+    everybody = np.arange(512)
+    cases = (
+        (planted_rows(1, 512, 256, everybody, 0.6), 0.228, 0.6),
+        (planted_rows(1, 512, 256, everybody, 0.15), -0.088, 0.15),
+        (np.random.default_rng(2).standard_normal((512, 256)), 0.001, 0.0),
     )
-    for W, theta, private in ((planted, 0.228, 0.6), (gaussian, 0.001, 0.0)):
+    for W, theta, private in cases:
         found = rows_of(W)
         assert np.median(found["column_gini"]) - np.median(
             found["column_gini_permuted"]
         ) == pytest.approx(theta, abs=0.005)
         assert (found["use_k90"] == 1).mean() == pytest.approx(private, abs=0.01)
         assert len(found["row_k90"]) == 512 and (found["row_k90"] > 10).all()
-    W = planted_rows(1, 512, 256, np.arange(512))
+    W = planted_rows(1, 512, 256, everybody, 0.6)
     assert np.allclose(np.linalg.norm(W, axis=1), 1, atol=1e-6)
     own = (W != 0).sum(0) == 1
-    assert not np.array_equal(W, planted_rows(2, 512, 256, np.arange(512))), "redrawn by each seed"
-    few = planted_rows(1, 512, 256, np.arange(100))
+    assert not np.array_equal(W, planted_rows(2, 512, 256, everybody, 0.6)), "redrawn by each seed"
+    few = planted_rows(1, 512, 256, np.arange(100), 0.6)
     assert (
         ((few != 0).sum(0) == 1).sum(),
         np.flatnonzero((np.abs(few) > 0.7).any(1)).max() < 100,
@@ -247,6 +279,18 @@ def test_the_planted_matrix_is_found_by_column_and_not_in_a_random_one():
     assert own.sum() == 154 and np.allclose(np.abs(W[:, own]).max(0), 0.5**0.5, atol=1e-6), (
         "as long as the rest of its row"
     )
+
+
+def test_random_rows_are_spread_as_the_covariance_says():
+    """Deviations of 2 and 1 along two directions: a unit row has a/(a + b) = 2/3 of its squared
+    length along the first; where nothing varies there is nothing."""
+    lengths = np.linspace(1, 2, 40_000)
+    axes = np.array([[0.6, 0.8, 0.0], [-0.8, 0.6, 0.0]])
+    rows = spread_rows(1, lengths, axes.T @ np.diag([4.0, 1.0]) @ axes)
+    assert np.allclose(np.linalg.norm(rows, axis=1), lengths)
+    parts = ((rows / lengths[:, None]) @ axes.T) ** 2
+    assert parts.mean(0) == pytest.approx([2 / 3, 1 / 3], abs=0.01)
+    assert np.abs(rows[:, 2]).max() < 1e-6
 
 
 def test_every_neuron_a_feature_has_rows_and_columns_of_one_entry():
@@ -292,9 +336,11 @@ def test_what_features_do_on_test_text_is_counted(monkeypatch):
             t.tensors["use"][0],
             torch.stack([x[:, j].clamp(0).double().pow(2).mean() for j in range(40)]),
         )
-        assert torch.allclose(t.tensors["spread"][0], x.double().std(0))
+        variances = t.tensors["covariance"][0].diagonal()
+        assert torch.allclose(variances, x.var(0), atol=1e-6)
         assert (
-            set(t.header["beside"]) == {"firings", "use", "spread"} and Dictionary.of(t).own == {}
+            set(t.header["beside"]) == {"firings", "use", "covariance"}
+            and Dictionary.of(t).own == {}
         )
 
 

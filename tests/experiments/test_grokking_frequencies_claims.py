@@ -211,7 +211,6 @@ class World:
         strength = np.exp(-predicted if self.strong else 0.08 * bell(seeds, 16))
         named = {
             "used": ("run frequency", used, "bool"),
-            "amplitude": ("run frequency", 2.0 * used, "logit"),
             "objective": ("run", 0.021 * np.exp(log_j), "nats"),
             "size_used": ("run", np.full(n, SIZE), "1"),
             "size_set": ("run", np.full(n, self.inside * SIZE), "1"),
@@ -267,7 +266,7 @@ STRONG = replace(WORLD, strong=True)
 SAME_SPREAD = {
     "by-number": NUMBERS,
     "by-fives": replace(WORLD, wide=0.05),
-    "by-order": replace(WORLD, order=0.12),
+    "by-order": replace(APART, order=0.14),
 }
 # claim → ([a world where it holds,] the world without the effect, {control: a world in which it
 # passes too})

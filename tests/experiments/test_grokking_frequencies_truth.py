@@ -74,7 +74,6 @@ def test_measures_agree_with_one_network_looked_at_by_itself():
     runs = Runs(grid(SMALL, seed=(0, 1)))
     seen = module.measure(runs, done := module.train(runs, Unkept()), Unkept())
     A = spectrum.amplitudes({n: done.tensors[n][1:] for n in ("E", "W1", "W2")})[0].numpy()
-    assert seen.amplitude.values[1] == pytest.approx(A, rel=1e-6)
     assert seen.used.values[1].tolist() == (A / A.max() > 0.1).tolist()
     norm = sum(float(done.tensors[n][1].double().square().sum()) for n in ("E", "W1", "W2"))
     assert float(seen.norm[1]) == pytest.approx(norm, rel=1e-6)

@@ -4,11 +4,11 @@ learning nothing would make it?
 Group: dictionaries
 Paper: Bricken et al. 2023, Towards Monosemanticity, one feature's weights; Nanda 2023, its
 replication (second-hand)
-Claim: the excess kurtosis of features' rows is on average at least 0.5 above that of the same rows
-turned
+Claim: features are denser over neurons than random rows spread as the activations are: one needs
+at least 1.1 times as many neurons for 90 % of its squared length
 Baselines: frozen and soft-frozen decoder; frozen encoder; untrained models; independent neurons;
 turned, permuted, random, planted rows
-Cost: 190 s on 2 cores, 280 CPU-seconds, 1.3 GB a process; full a guess of 20 GPU-hours, never run
+Cost: 230 s on 2 cores, 330 CPU-seconds, 1.2 GB a process; full a guess of 20 GPU-hours, never run
 """
 
 from __future__ import annotations
@@ -128,6 +128,12 @@ ARMS = {
         specs=changed(matrix="planted"),
         note="planted: six neurons of ten belong to one feature each",
     ),
+    "planted-few": Arm(
+        other_rows,
+        after="main",
+        specs=changed(matrix="planted", private=0.15),
+        note="planted: three neurons of twenty belong to one feature each",
+    ),
 }
 SMALL = DictionaryWeights(
     model_steps=20, d=16, m=32, width=64, k=4, windows=60, per_file=1, steps=30, batch=128
@@ -142,13 +148,13 @@ features were understood.
 **How it is judged.** Each seed trains a one-block language model and a TopK dictionary of its 256
 MLP activations. How many entries carry a vector is told by the fewest that hold 90 % of its squared
 length (k90), by excess kurtosis and by Gini coefficients. Rows have length 1, and features that
-fired fewer than ten times are left out. What features put into a neuron is weighted by how strongly
-they are used. Which of the two is more readable is told by rules: a short rule on tokens is learned
-for a feature, another for a neuron that fires as often, and both are scored on other files. The
-same is asked of dictionaries of which half was not learned, of models before training, and of
-neurons made
-independent: there neurons are the features, and a dictionary that is dense even there would say
-nothing about networks.
+fired fewer than ten times are left out. Beside each matrix stand random rows, normal with the
+covariance of the activations and used as much: dense is what is denser than these. What features
+put into a neuron is weighted by how strongly they are used. How readable features are is told by
+rules: a short rule on tokens is learned for a feature, another for a neuron that fires as often,
+and both are scored on other files. The same is asked of dictionaries of which half was not learned,
+of models before training, and of neurons made independent: there neurons are the features, and a
+dictionary that is dense even there would say nothing about networks.
 
 **Read this before you quote it.** One-block models of width 64, trained on source code for 480
 steps, and 512 features on 256 neurons. Claims have to survive half the training of the
@@ -165,7 +171,7 @@ experiment = Experiment(
     seeds_per_group=1,
     scope="{models}, TopK {k} on {m} MLP activations",
     smoke=grid(SMALL, seed=range(2)),
-    default=grid(DictionaryWeights(), seed=range(11020, 11026)),
+    default=grid(DictionaryWeights(), seed=range(11030, 11036)),
     full=grid(
         DictionaryWeights(
             d=128,
@@ -181,6 +187,6 @@ experiment = Experiment(
             features=100,
             texts=20_000,
         ),
-        seed=range(11020, 11026),
+        seed=range(11030, 11036),
     ),
 )

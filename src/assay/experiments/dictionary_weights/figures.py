@@ -19,9 +19,6 @@ CURVES = {
     "random": "random rows",
     "planted": "planted columns",
 }
-SHOWN = 0.25
-"""The share of neurons or features at which curves end: at 1 they all meet, and nobody could tell
-them apart."""
 
 
 def figures(arms: Arms) -> list[Figure]:
@@ -113,14 +110,13 @@ def figures(arms: Arms) -> list[Figure]:
 
 
 def slice_curves(arms: Arms, labels: dict[str, str], measure: str) -> dict[str, list]:
-    """Columns: the mean cumulative share over seeds at each rank, the largest ones only."""
+    """Columns: the mean cumulative share over seeds at each rank."""
     rows = []
     for name, label in labels.items():
         held = by(arms[name])[measure].mean("seed")
         rows += [
             (label, float(rank), float(value))
             for rank, value in zip(held["rank"].values, held.values, strict=True)
-            if rank <= SHOWN
         ]
     return columns(("arm", "share", "held"), rows)
 

@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 
 LIVE = 10
 """Test tokens on which a feature must have fired to be counted."""
-PRIVATE = 0.6
-"""Share of neurons that belong to one feature each in the planted matrix."""
-CURVE = np.linspace(0, 1, 33)
-"""Ranks at which sorted weights are kept, as shares of the number of entries."""
+CURVE = np.linspace(0, 0.25, 9)
+"""Ranks at which sorted weights are kept, as shares of the number of entries: the largest quarter,
+since at 1 all curves meet, and nobody could tell them apart."""
 EDGES = np.geomspace(1, 1024, 21)
 """Edges of the bins in which features are counted by how many neurons they need."""
 
@@ -46,7 +45,7 @@ def other_rows(runs: Runs[DictionaryWeights], bench: Bench, before: Trained) -> 
         rows = torch.from_numpy(normal(seeds, name, s.replicate, (f, m)))
     else:
         live = np.flatnonzero(before.tensors["firings"][0].numpy() >= LIVE)
-        rows = torch.from_numpy(planted_rows(s.seed, f, m, live)[None])
+        rows = torch.from_numpy(planted_rows(s.seed, f, m, live, s.private)[None])
     return before.with_tensors(
         {**before.tensors, "W_dec": torch.nn.functional.normalize(rows, dim=-1)}
     )
@@ -61,15 +60,15 @@ def permuted_rows(
 
 
 def planted_rows(
-    seed: int, f: int, m: int, owners: Int[np.ndarray, "owner"]
+    seed: int, f: int, m: int, owners: Int[np.ndarray, "owner"], private: float
 ) -> Float[np.ndarray, "f m"]:
-    """A matrix whose columns have structure: most neurons belong to one feature each, of the
-    owners, the others are shared by all.
+    """A matrix whose columns have structure: a share of neurons is private, each belongs to one
+    feature of the owners; the others are shared by all.
 
     A private neuron's weight is the length of the rest of its feature's row, shared ones are normal
     numbers; rows have length 1."""
     g = generator(seed, "dictionary-weights.planted")
-    private_count = min(round(PRIVATE * m), len(owners))
+    private_count = min(round(private * m), len(owners))
     neurons, features = g.permutation(m), g.permutation(owners)[:private_count]
     W = np.zeros((f, m))
     W[:, neurons[private_count:]] = g.standard_normal((f, m - private_count))
@@ -77,27 +76,45 @@ def planted_rows(
     return (W / np.linalg.norm(W, axis=1, keepdims=True)).astype(np.float32)
 
 
+def spread_rows(
+    seed: int, lengths: Float[np.ndarray, "f"], covariance: Float[np.ndarray, "m m"]
+) -> Float[np.ndarray, "f m"]:
+    """Random rows of these lengths, normal with the covariance of activations before: what a
+    matrix would be that knows how neurons vary together, and nothing else."""
+    values, vectors = np.linalg.eigh(covariance)
+    deviations = np.sqrt(values.clip(0))
+    normals = generator(seed, "dictionary-weights.spread").standard_normal(
+        (len(lengths), len(covariance))
+    )
+    rows = (normals * deviations) @ vectors.T
+    return lengths[:, None] * rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
 def concentrations(
     W: Float[np.ndarray, "f m"],
     use: Float[np.ndarray, "f"],
-    spread: Float[np.ndarray, "m"],
+    covariance: Float[np.ndarray, "m m"],
     seed: int,
 ) -> dict[str, Float[np.ndarray, "any"]]:
-    """How dense every row (of length 1) and every column of a matrix is; `use` is E f² of its
-    features, `spread` the neurons' deviation."""
-    rows = W / np.linalg.norm(W, axis=1, keepdims=True)
+    """How dense every row (of length 1) and every column of a matrix is, and of random rows in
+    their place; `use` is E f² of its features, `covariance` the neurons'."""
+    lengths = np.linalg.norm(W, axis=1)
+    rows = W / lengths[:, None]
+    random = spread_rows(seed, lengths, covariance)
     mixed = permuted_rows(rows, seed, "dictionary-weights.columns")
     parts = use[:, None] * W**2  # what each feature puts into each neuron
     mixed_parts = use[:, None] * permuted_rows(W, seed, "dictionary-weights.columns") ** 2
     return {
         "row_k90": of.fewest(rows**2),
+        "row_k90_spread": of.fewest(random**2),
         "row_kurtosis": of.excess_kurtosis(rows),
         "row_gini": of.gini(np.abs(rows)),
         "row_large": of.large(rows),
-        "row_kurtosis_scaled": of.excess_kurtosis(rows / spread),
+        "row_kurtosis_scaled": of.excess_kurtosis(rows / np.sqrt(np.diag(covariance))),
         "column_gini": of.gini(np.abs(rows).T),
         "column_gini_permuted": of.gini(np.abs(mixed).T),
         "use_k90": of.fewest(parts.T),
+        "use_k90_spread": of.fewest((use[:, None] * random**2).T),
         "use_gini": of.gini(parts.T),
         "use_gini_permuted": of.gini(mixed_parts.T),
     }
@@ -106,20 +123,22 @@ def concentrations(
 def matrix_measures(trained: Trained, seed: int) -> dict[str, tuple[str, Any, str]]:
     """The matrix in a few numbers a run: live features alone, a dead one is in no row and in no
     column."""
-    firings, use, spread = (
-        trained.tensors[name][0].double().numpy() for name in ("firings", "use", "spread")
+    firings, use, covariance = (
+        trained.tensors[name][0].double().numpy() for name in ("firings", "use", "covariance")
     )
     live = firings >= LIVE
     W = trained.tensors["W_dec"][0].double().numpy()[live]
-    statistics = concentrations(W, use[live], spread, seed)
+    statistics = concentrations(W, use[live], covariance, seed)
     numbers: dict[str, tuple[float, str]] = {
         "row_k90": (geometric(statistics["row_k90"]), "neurons"),
+        "row_k90_spread": (geometric(statistics["row_k90_spread"]), "neurons"),
         "row_k90_median": (median(statistics["row_k90"]), "neurons"),
         "row_over_ten": (mean(statistics["row_k90"] > 10), "share of features"),
         "row_kurtosis": (mean(statistics["row_kurtosis"]), "1"),
         "row_kurtosis_scaled": (mean(statistics["row_kurtosis_scaled"]), "1"),
         "row_large": (mean(statistics["row_large"]), "neurons"),
         "use_k90": (geometric(statistics["use_k90"]), "features"),
+        "use_k90_spread": (geometric(statistics["use_k90_spread"]), "features"),
         "use_k90_median": (median(statistics["use_k90"]), "features"),
         **{
             name: (median(statistics[name]), "Gini coefficient")

@@ -157,7 +157,7 @@ def untrained(runs: Runs[DictionaryWeights], bench: Bench) -> Trained:
 
 def in_use(trained: Trained, s: DictionaryWeights, bench: Bench) -> Trained:
     """Note beside a dictionary what its matrix is weighed by: firings and E f² of features, and
-    neurons' deviations, all on test text."""
+    neurons' covariance, all on test text."""
 
     _, test = activations(s, bench)
     trained = trained.to("cpu")  # where rows are read
@@ -170,7 +170,7 @@ def in_use(trained: Trained, s: DictionaryWeights, bench: Bench) -> Trained:
     statistics = {
         "firings": firings[None],
         "use": use[None] / len(x),
-        "spread": x.double().std(0)[None],
+        "covariance": torch.cov(x.T)[None],
     }
     header = {**trained.header, "beside": [*trained.header.get("beside", ()), *statistics]}
     return replace(trained, tensors={**trained.tensors, **statistics}, header=header)
@@ -196,9 +196,6 @@ def measure(runs: Runs[DictionaryWeights], trained: Trained, bench: Bench) -> xr
             variables |= readable(
                 dictionary, train, test, seed=s.seed, windows=s.texts, features=s.features
             )
-    if trained.history:
-        coords["step"] = trained.steps.tolist()
-        variables["loss"] = ("run step", trained.history["loss"], "1")
     return measures(runs, coords=coords, **variables)
 
 

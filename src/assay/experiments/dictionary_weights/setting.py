@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 
 from assay.core import Spec
 from assay.data import corpus as corpora
@@ -20,6 +20,8 @@ class DictionaryWeights(Spec):
     )
     """Learned; as training starts; every neuron a feature; or main's dictionary with other decoder
     rows."""
+    private: Annotated[float, Ge(0), Le(1)] = 0.6
+    """Share of neurons that belong to one feature each, in the planted matrix."""
     frozen: Part = ""
     """The part of the dictionary that is not learned."""
     acts: Literal["model", "shuffled"] = "model"

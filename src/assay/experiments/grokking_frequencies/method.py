@@ -215,7 +215,6 @@ def measure_spectrum(runs: Runs[Frequencies], trained: Trained) -> dict[str, tup
     first = modular_network.start(runs.seeds, s.p, s.width, s.width)
     power = {name: v.numpy() for name, v in views(first).items()}
     variables = {
-        "amplitude": ("run frequency", A, "logit"),
         "used": ("run frequency", used, "bool"),
         "size_used": ("run", S.sum(1), "1"),
         "size_set": ("run", (S * target).sum(1), "1"),

@@ -9,6 +9,8 @@ from assay.worlds.memory.closed import one_of
 from assay.worlds.memory.corpus import COPIES, SYMBOLS
 
 NAMES = {"main": "network", "softmax": "softmax table", "count": "counting"}
+RUNS = 6
+"""Runs of which documents are shown one by one."""
 BY_COPIES = {1: "unique", **{k: f"{k} copies" for k in COPIES}}
 
 
@@ -91,10 +93,11 @@ def spectrum(arms: Arms) -> Figure:
 
 
 def in_and_out(main: xr.Dataset) -> Figure:
-    """Each shown document of the first run: its loss with and without it in the training set."""
-    run = main.isel(run=0)
-    kinds = [str(name).rsplit(" ", 1)[0] for name in run.shown.values]
-    rows = list(zip(kinds, run.loss_out.values.tolist(), run.loss_in.values.tolist(), strict=True))
+    """Each shown document of the first runs: its loss with and without it in the training set."""
+    first = main.isel(run=slice(RUNS))
+    kinds = [str(name).rsplit(" ", 1)[0] for name in first.shown.values] * first.sizes["run"]
+    losses = (first[name].values.ravel().tolist() for name in ("loss_out", "loss_in"))
+    rows = list(zip(kinds, *losses, strict=True))
     return Figure(
         "Documents by their loss when trained on and when not",
         columns(("kind", "without", "with"), rows),

@@ -28,8 +28,12 @@ from assay.worlds.networks import transformer
 KINDS = [*PLANTED, *MIXED, *UNSEEN]
 GROUPS = [*WHOLE, *FEWER]
 SHOWN = ("unique", "32 copies", "topic", "rule", "predictable")
-EACH = 12
+EACH = 2
 """Documents of each of these kinds whose losses are kept one by one."""
+READ = {"exchanged": ("unique", "predictable"), "accuracy": ("unique", "32 copies", "predictable")}
+"""Kinds of which a measure is kept, where that is not all."""
+TABLES = ("count", "softmax")
+"""Models that are a table of bigrams."""
 APART = 10_000
 """How far apart the seeds of two blocks' models are."""
 
@@ -103,7 +107,7 @@ def train(runs: Runs[Memorisation], bench: Bench) -> Trained:
     )
     masks = [b.kept & b.corpus.seen for b in run_blocks]
     batches: Callable[[int], Any]
-    if s.model in ("count", "softmax"):
+    if s.model in TABLES:
         counts = torch.cat(
             [
                 models.pair_counts(mask, bigrams(b.corpus.tokens))
@@ -197,16 +201,13 @@ def measure(runs: Runs[Memorisation], trained: Trained, bench: Bench) -> xr.Data
         "accuracy": "share of tokens",
         "extracted": "share of tokens",
         "share": "share of damage",
-        "inside": "share of selected",
-        "selected": "documents",
     }
     dims = {
-        "rung": ("bits", "share", "selected", "inside"),
+        "rung": ("bits", "share"),
         "rule": ("rule_damage",),
         "shown": ("loss_in", "loss_out"),
-        "": ("random_damage",),
     }
-    variable_dims = {name: f"run {dim}".strip() for dim, names in dims.items() for name in names}
+    variable_dims = {name: f"run {dim}" for dim, names in dims.items() for name in names}
     variables = {
         name: (
             variable_dims.get(name, "run kind"),
@@ -221,11 +222,6 @@ def measure(runs: Runs[Memorisation], trained: Trained, bench: Bench) -> xr.Data
         "rule": list(RULES),
         "shown": [f"{kind} {i + 1}" for kind in SHOWN for i in range(EACH)],
     }
-    if trained.history:
-        variables["loss"], coords["step"] = (
-            ("run step", np.round(trained.history["loss"], 5), "nats per token"),
-            trained.steps.tolist(),
-        )
     return measures(runs, coords=coords, **variables)
 
 
@@ -248,8 +244,9 @@ def measure_block(
     def damage(name: str, on: np.ndarray) -> float:
         return float((without[name] - everything)[on].mean()) if on.any() else math.nan
 
-    def by_kind(values: np.ndarray) -> list[float]:
-        return [float(values[b.family(kind)].mean()) for kind in KINDS]
+    def by_kind(values: np.ndarray, what: str = "") -> list[float]:
+        read = READ.get(what, KINDS)
+        return [float(values[b.family(kind)].mean()) if kind in read else np.nan for kind in KINDS]
 
     group = {
         kind: damage("fewer copies" if kind in FEWER else kind, b.family(kind)) for kind in GROUPS
@@ -276,24 +273,26 @@ def measure_block(
     reference = damage("random", random.chosen)
     return {
         "memorised": by_kind(memorisation(subset, membership)),
-        "exchanged": by_kind(memorisation(subset, exchanged(seed, membership))),
-        "accuracy": by_kind(-memorisation(right[: b.subsets], membership)),
+        "exchanged": by_kind(memorisation(subset, exchanged(seed, membership)), "exchanged"),
+        "accuracy": by_kind(-memorisation(right[: b.subsets], membership), "accuracy"),
         "group": [group.get(kind, math.nan) for kind in KINDS],
         "extracted": by_kind(written),
         "least_bits": least(""),
         "by_literals": least("literals"),
         "bits": bits,
         "share": share,
-        "selected": [float(r.chosen.sum()) for r in rungs.values()],
-        "inside": [selectors.inside(r.chosen, b.family(r.family)) for r in rungs.values()],
         "rule_damage": [
             damage(name, next(r.chosen for r in b.removals if r.name == name)) - reference
             for name in RULES
         ],
-        "random_damage": reference,
-        "loss_in": [float(subset[membership[:, i], i].mean()) for i in examples],
-        "loss_out": [float(subset[~membership[:, i], i].mean()) for i in examples],
-    }
+    } | (
+        {
+            "loss_in": [float(subset[membership[:, i], i].mean()) for i in examples],
+            "loss_out": [float(subset[~membership[:, i], i].mean()) for i in examples],
+        }
+        if s.model not in TABLES  # documents one by one are drawn of networks alone
+        else {}
+    )
 
 
 def folded(p: torch.Tensor, count: int) -> torch.Tensor:

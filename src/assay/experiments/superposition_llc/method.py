@@ -164,13 +164,13 @@ def measure(runs: Runs[SuperpositionLLC], trained: Trained, bench: Bench) -> xr.
     return measures(
         runs,
         coords={"time": stages.moments(s.steps)},
-        loss=("run time", loss, "squared input"),
+        loss=("run time", loss.astype(np.float32), "squared input"),  # drawn, in no claim
         off=("run", off, "share of the level"),
         sides=("run", sides, "sides"),
         positive=("run", positive, "columns"),
         lowest=("run plateau", np.where(middle < 0, np.nan, low), "squared input"),
         left=("run plateau", has_left, "bool"),
-        W=("run column axis", trained.tensors["W"], "1"),
+        W=("run column axis", trained.tensors["W"].float(), "1"),
         b=("run column", trained.tensors["b"], "input"),
     )
 
@@ -215,8 +215,8 @@ def measure_chains(runs: Runs[SuperpositionLLC], trained: Trained, bench: Bench)
         coords=coords,
         **extra,
         llc=(dims, t["llc"], "1"),
-        moved=(dims, t["moved"], "1"),
-        accepted=(dims, t["accepted"], "share of steps"),
+        moved=(dims, t["moved"].float(), "1"),
+        accepted=(dims, t["accepted"].float(), "share of steps"),
         at=(dims, loss, "squared input"),
         sides=(dims, np.where(abs(off) <= WITHIN, sides, np.nan), "sides"),
         positive=(dims, positive, "columns"),
