@@ -167,9 +167,11 @@ def test_recipes_differ_by_what_they_say_and_copies_share_the_world_alone():
     trained = planted.train(runs, Unkept())
     assert all(x.shape[:2] == (2, 2) for x in trained.tensors.values())
     found = opened(trained, 1)
-    assert len(found) == len(planted.KINDS) * len(planted.RECIPES)
+    assert len(found) == len(planted.KINDS) * len(planted.MOMENTA)
     assert all(len(copies) == 2 for copies in found.values())
-    starts = [trained.tensors[f"{name}.start"][r, c, 0] for name in found for r in (0, 1) for c in (0, 1)]
+    starts = [
+        trained.tensors[f"{name}.start"][r, c, 0] for name in found for r in (0, 1) for c in (0, 1)
+    ]
     assert len({float(W[0, 0]) for W in starts}) == len(starts)
     measured = planted.measure(runs, trained, Unkept())
     assert np.isfinite(measured.truths).all()
@@ -185,7 +187,7 @@ def test_a_recipe_trains_at_the_rate_that_its_world_draws():
         kind, recipe = name.split()
         drawn = planted.rates(seeds)[:, planted.KINDS.index(kind), int(recipe)]
         np.testing.assert_array_equal(method.lr, drawn.repeat(2))
-        assert (method.betas[0], method.tied_start) == planted.RECIPES[int(recipe)]
+        assert method.betas[0] == planted.MOMENTA[int(recipe)]
         assert method.width == S.width
 
 

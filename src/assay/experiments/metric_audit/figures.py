@@ -41,7 +41,7 @@ def figures(arms: Arms) -> list[Figure]:
             x_title="",
             y_title="rank correlation with the truth",
             note="Over the dictionaries of a world, of one L0 and width; mean and 95 % t interval "
-            "over worlds. A claim holds from 0.5 on with both truths. The last three are controls.",
+            "over worlds. A claim holds from 0.7 on with both truths. The last three are controls.",
         ),
         Figure(
             "Each measure against the truth, in the first world",

@@ -13,7 +13,6 @@ from annotated_types import Ge, Gt
 from assay.core import Spec
 from assay.core.fit import Trained
 from assay.core.heavy import torch
-from assay.core.runs import Runs
 from assay.data.harvest import HarvestSpec
 from assay.data.names import model_in_words, text_in_words
 from assay.data.planted_families import Families

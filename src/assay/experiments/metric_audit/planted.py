@@ -47,8 +47,8 @@ SCORES = {
 """What is measured of each dictionary, with units."""
 RATES = (3e-3, 6e-2)
 """Between which a recipe's learning rate is drawn, uniformly on the logarithm."""
-RECIPES = tuple((momentum, tied) for momentum in (0.0, 0.9) for tied in (True, False))
-"""How each kind is trained: Adam's momentum, and whether the encoder starts along the decoder."""
+MOMENTA = (0.0, 0.0, 0.9, 0.9)
+"""Adam's momentum in the recipes of each kind."""
 GAIN = 3.0
 """Of the planted readout: logits are this times the projections on the true directions."""
 UTTERED, SPURIOUS = 0.8, 0.01
@@ -57,8 +57,8 @@ nothing."""
 
 
 def methods(s: MetricAudit, seeds: np.ndarray) -> dict[str, Method]:
-    """Every kind with and without momentum, its encoder started along the decoder or not; each
-    world draws the learning rate of each, which its copies share."""
+    """Every kind, twice with momentum and twice without; each world draws the learning rate of
+    each, which its copies share."""
     from assay.dictionaries.training.train import Method
 
     runs = len(seeds) * COPIES
@@ -88,17 +88,15 @@ def methods(s: MetricAudit, seeds: np.ndarray) -> dict[str, Method]:
         warm_up=min(100, s.steps // 10),
     )
     return {
-        f"{kind} {j}": replace(
-            plain, lr=lr[:, i, j], betas=(momentum, 0.999), tied_start=tied, **options
-        )
+        f"{kind} {j}": replace(plain, lr=lr[:, i, j], betas=(momentum, 0.999), **options)
         for i, (kind, options) in enumerate(kinds.items())
-        for j, (momentum, tied) in enumerate(RECIPES)
+        for j, momentum in enumerate(MOMENTA)
     }
 
 
 def rates(seeds: np.ndarray) -> Float[np.ndarray, "run kind recipe"]:
     """The learning rates that each world draws."""
-    place = rng.uniform(seeds, "metric-audit.rates", 0, (len(KINDS), len(RECIPES)))
+    place = rng.uniform(seeds, "metric-audit.rates", 0, (len(KINDS), len(MOMENTA)))
     return RATES[0] * (RATES[1] / RATES[0]) ** place.astype(np.float64)
 
 
@@ -108,13 +106,14 @@ def train(runs: Runs[MetricAudit], bench: Bench) -> Trained:
 
     s, recipes = runs.shared, methods(runs.shared, runs.seeds)
     groups = [
-        (Runs([r for w in runs.split(1) for c in range(COPIES) for r in w.replicated(g + c)]), recipe)
+        (
+            Runs([r for w in runs.split(1) for c in range(COPIES) for r in w.replicated(g + c)]),
+            recipe,
+        )
         for g, recipe in zip(range(0, COPIES * len(recipes), COPIES), recipes.values(), strict=True)
     ]
     start: dict[str, Any] = {"start": ((0,), lambda p: p["W_dec"])}
-    trained = fit_dictionaries(
-        groups, inputs(runs), d=s.d, steps=s.steps, bench=bench, watch=start
-    )
+    trained = fit_dictionaries(groups, inputs(runs), d=s.d, steps=s.steps, bench=bench, watch=start)
     return packed(dict(zip(recipes, trained, strict=True)), len(runs))
 
 
@@ -183,13 +182,13 @@ def held_out(s: MetricAudit, seed: int) -> Held:
 def measure(runs: Runs[MetricAudit], trained: Trained, bench: Bench) -> xr.Dataset:
     """Every measure of every dictionary, and both truths."""
     trained = trained.to("cpu")  # where the truth is
-    shape = (len(runs), len(KINDS), len(RECIPES), COPIES)
+    shape = (len(runs), len(KINDS), len(MOMENTA), COPIES)
     lr = rates(runs.seeds)
     scores, truths = np.empty((*shape, len(SCORES))), np.empty((*shape, len(TRUTHS)))
     for r, s in enumerate(runs):
         held, dictionaries = held_out(s, s.seed), opened(trained, r)
         for i, kind in enumerate(KINDS):
-            for j in range(len(RECIPES)):
+            for j in range(len(MOMENTA)):
                 name = f"{kind} {j}"
                 start = trained.tensors[f"{name}.start"][r, :, 0]
                 for c, dictionary in enumerate(dictionaries[name]):
@@ -283,7 +282,9 @@ def explained(
 ) -> float:
     """The mean F1, over latents that fire, of rules that an explainer learns from words and firings
     alone: the best word, or that word with the best second, "and" or "or"."""
-    (choose, judge), (on, judged) = ([p.astype(np.float32) for p in part] for part in (words, fires))
+    (choose, judge), (on, judged) = (
+        [p.astype(np.float32) for p in part] for part in (words, fires)
+    )
     live = on.any(0)
     on, judged = on[:, live], judged[:, live]
 
