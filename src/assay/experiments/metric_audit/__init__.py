@@ -167,7 +167,7 @@ experiment = Experiment(
     sizes={"block": lambda sizes: ordinal(sizes("lm", "drawn_layer")[0] + 1)},
     scope="{inputs_in_words}: small dictionaries, trained briefly",
     smoke=grid(SMALL, seed=range(2)),
-    default=grid(MetricAudit(), seed=range(20_040, 20_050)),
+    default=grid(MetricAudit(), seed=range(20_040, 20_052)),
     full=grid(
         MetricAudit(
             width=384,
@@ -182,6 +182,6 @@ experiment = Experiment(
             passages=48,
             probed=10_000,
         ),
-        seed=range(20_040, 20_050),
+        seed=range(20_040, 20_052),
     ),
 )

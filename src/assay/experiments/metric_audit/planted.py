@@ -300,7 +300,7 @@ def explained(
     rules = f1(pair_hits, pair), f1(stem_hits + hits - pair_hits, stem_said + said - pair)
     second = np.stack([rule.argmax(1) for rule in rules])
     either = rules[1].max(1) > rules[0].max(1)
-    stem = judge[:, first] > 0
-    told = np.where(either, stem | (judge[:, second[1]] > 0), stem & (judge[:, second[0]] > 0))
+    named, partners = judge[:, first] > 0, [judge[:, best] > 0 for best in second]
+    told = np.where(either, named | partners[1], named & partners[0])
     hit = (told & (judged > 0)).sum(0)
     return float((2 * hit / np.maximum(told.sum(0) + judged.sum(0), 1)).mean())
