@@ -3,55 +3,48 @@
 from __future__ import annotations
 
 from assay.core import Arms, Figure, columns, summary
+from assay.core.measures import by
 from assay.experiments.metric_audit.claims import (
     DRAWN,
-    FROM_DRAWN,
-    FROM_SOFT,
     LABELS,
-    QUARTER,
+    NEAR,
     SOFT,
-    TOLD_BY_TRAINING,
     deviation_gap,
     rank_correlation,
 )
-from assay.experiments.metric_audit.planted import FINISHED
+from assay.experiments.metric_audit.derived import ON_MODEL
+from assay.experiments.metric_audit.planted import TRUTHS
 
 SHORT = {
     "fvu": "FVU",
     "recovered": "loss recovered",
-    "loss_recovered_mean": "loss recovered",
-    "probe": "probe, 1 feature",
-    "probe-5": "probe, 5 features",
+    "probe": "probing",
     "explained": "explanations",
-    "absorption": "absorption",
-    "split": "splitting",
     "agreement": "agreement",
-    "mmcs": "MMCS",
+    "absorption": "absorption",
     "l0": "L0",
     "moved": "rows moved",
-    "numbers": "random numbers",
-    "noisy-truth": "truth + noise",
+    "rate": "learning rate",
 }
-BESIDE = ("l0", "moved", "numbers", "noisy-truth")
 
 
 def figures(arms: Arms) -> list[Figure]:
     return [
         Figure(
-            "Which measure orders dictionaries as the planted truth does",
+            "Which measure orders dictionaries as the planted truths do",
             correlations(arms),
             "bars",
             x="measure",
             y="mean",
+            facet="truth",
             band=("low", "high"),
             x_title="",
             y_title="rank correlation with the truth",
-            note="Over 28 finished dictionaries of each world; mean and 95 % t interval over "
-            "worlds. A claim holds from 0.7 on. The last four "
-            "are controls.",
+            note="Over the dictionaries of a world, of one L0 and width; mean and 95 % t interval "
+            "over worlds. A claim holds from 0.7 on with both truths. The last three are controls.",
         ),
         Figure(
-            "Each measure against the truth, by kind of dictionary",
+            "Each measure against the truth, in the first world",
             clouds(arms),
             "points",
             x="truth",
@@ -60,10 +53,9 @@ def figures(arms: Arms) -> list[Figure]:
             facet="measure",
             x_title="mean F1 with the planted features",
             y_title="the measure, turned so that higher claims to be better",
-            note="Means over worlds and copies.",
         ),
         Figure(
-            "What each measure can tell apart",
+            "What each measure can tell apart on SmolLM2",
             contrasts(arms),
             "bars",
             x="measure",
@@ -81,50 +73,45 @@ def figures(arms: Arms) -> list[Figure]:
 
 
 def correlations(arms: Arms) -> dict[str, list]:
-    """Columns: the rank correlation of each judge with the truth, mean and 95 % t interval over
+    """Columns: the rank correlation of each judge with each truth, mean and 95 % t interval over
     worlds."""
     rows = [
-        (SHORT[name], *summary(rank_correlation(arms[name], arms).values))
-        for name in (*LABELS, *BESIDE)
+        (SHORT[name], truth, *summary(rho.sel(truth=truth).values))
+        for name in (*LABELS, *NEAR)
         if name in arms
+        for rho in rank_correlation(arms[name], arms).values()
+        for truth in TRUTHS
     ]
-    return columns(("measure", "mean", "low", "high"), rows)
+    return columns(("measure", "truth", "mean", "low", "high"), rows)
 
 
 def clouds(arms: Arms) -> dict[str, list]:
-    """Columns: truth and score of each finished kind by each measure, means over worlds and
-    copies."""
+    """Columns: F1 and score of each dictionary of one world by each measure, means over copies."""
     rows = []
     for name in (n for n in LABELS if n in arms):
-        means = arms[name][["truth", "score"]].mean(("run", "copy"))
+        world = by(arms[name][["truths", "score"]]).isel(seed=0).mean("copy")
         rows += [
-            (
-                kind,
-                SHORT[name],
-                float(means.truth.sel(kind=kind)),
-                float(means.score.sel(kind=kind)),
+            (str(kind), SHORT[name], float(truth), float(score))
+            for kind in world.kind.values
+            for truth, score in zip(
+                world.truths.sel(kind=kind, truth=TRUTHS[0]).values,
+                world.score.sel(kind=kind).values,
+                strict=True,
             )
-            for kind in FINISHED
         ]
     return columns(("kind", "measure", "truth", "score"), rows)
 
 
 def contrasts(arms: Arms) -> dict[str, list]:
-    """Columns: how far each measure sets TopK apart from three others, in deviations of the
+    """Columns: how far each measure sets TopK apart from two others, in deviations of the
     difference of two trainings."""
-    comparisons = [
-        ("planted: after 1/4", QUARTER, ("fvu", "recovered", *TOLD_BY_TRAINING)),
-        ("SmolLM2: soft-frozen", SOFT, FROM_SOFT),
-        ("SmolLM2: random weights", DRAWN, FROM_DRAWN),
+    rows = [
+        (words, SHORT[name], *summary(deviation_gap(other)(arms[f"lm-{name}"], arms).values))
+        for words, other, names in (
+            ("soft-frozen", SOFT, ON_MODEL),
+            ("random weights", DRAWN, ("probe", "explained")),
+        )
+        for name in names
+        if f"lm-{name}" in arms
     ]
-    rows = []
-    for words, other, names in comparisons:
-        for name in (n for n in names if n in arms):
-            rows.append(
-                (
-                    words,
-                    SHORT[name.removeprefix("lm-")],
-                    *summary(deviation_gap(other)(arms[name], arms).values),
-                )
-            )
     return columns(("contrast", "measure", "mean", "low", "high"), rows)

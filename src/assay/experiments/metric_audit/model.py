@@ -28,13 +28,13 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.freezing import freeze
-from assay.experiments.metric_audit.panel import COPIES, MetricAudit, opened, packed
+from assay.experiments.metric_audit.panel import COPIES, MetricAudit, joined, opened, packed
 from assay.features.explaining.evidence import input_explanation
 from assay.features.explaining.learner import Split
 from assay.features.explaining.rule import Positions
 from assay.features.explaining.scoring import contexts, cut, detection
 from assay.features.labels import TASKS, window_labels
-from assay.features.probing import Rows, auroc, context, one_feature, sparse_probe
+from assay.features.probing import Rows, auroc, context, one_feature
 from assay.subjects.folder import find
 from assay.subjects.site import Site
 from assay.subjects.untrained import untrained
@@ -69,9 +69,7 @@ CORE = tuple(
     )
 )
 """Measures that `assay evaluate` prints, under its names."""
-SCORES = (*CORE, "probe", "probe-5", "explained")
-FIVE = ("string", "comment", "newline")
-"""Questions that are probed with five features as well."""
+SCORES = (*CORE, "probe", "explained")
 
 
 def activations(s: MetricAudit, bench: Bench) -> tuple[Harvest, Harvest]:
@@ -150,24 +148,11 @@ def train(runs: Runs[MetricAudit], bench: Bench) -> Trained:
         both = first["topk"], second["topk"]
         topk = replace(
             both[0],
-            tensors={n: _concatenate([p.tensors[n] for p in both]) for n in both[0].tensors},
+            tensors={n: torch.cat([p.tensors[n] for p in both]) for n in both[0].tensors},
             diverged=np.concatenate([p.diverged for p in both]),
         )
         packs.append(packed({**first, "topk": topk, DRAWN: blanks["topk"]}, 1))
-    tensors = {
-        name: _concatenate([part.tensors[name] for part in packs]) for name in packs[0].tensors
-    }
-    return Trained(
-        tensors,
-        packs[0].header,
-        {},
-        np.zeros(0, np.int64),
-        np.concatenate([part.diverged for part in packs]),
-    )
-
-
-def _concatenate(parts: list[Any]) -> Any:
-    return torch.cat(parts)
+    return joined(packs)
 
 
 def measure(runs: Runs[MetricAudit], trained: Trained, bench: Bench) -> xr.Dataset:
@@ -301,15 +286,11 @@ def renumbered(*texts: Int[np.ndarray, "w s"]) -> list[Int[np.ndarray, "w s"]]:
 def looked(s: MetricAudit, dictionary: Dictionary, text: Text) -> dict[str, float]:
     """What probes and explanations make of a dictionary on these tokens."""
     normalised = dictionary.normalised
-    single, five = [], []
-    for task, (choose, judge) in text.questions.items():
-        if not (spread(choose, 4) and spread(judge, 1)):
-            continue
-        single.append(auroc(one_feature(normalised, choose, judge.x), judge.label))
-        if task in FIVE:
-            probe = sparse_probe(normalised, choose, judge, ks=(5,))[5]
-            five.append(auroc(probe.score, probe.label))
-    scores = {"probe": single, "probe-5": five, "explained": detected(s, normalised, text)}
+    single = []
+    for choose, judge in text.questions.values():
+        if spread(choose, 4) and spread(judge, 1):
+            single.append(auroc(one_feature(normalised, choose, judge.x), judge.label))
+    scores = {"probe": single, "explained": detected(s, normalised, text)}
     return {
         name: float(np.nanmean(values)) if len(values) else float("nan")
         for name, values in scores.items()

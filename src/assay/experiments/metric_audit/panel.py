@@ -3,7 +3,7 @@ side as one trained run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,7 +13,6 @@ from annotated_types import Ge, Gt
 from assay.core import Spec
 from assay.core.fit import Trained
 from assay.core.heavy import torch
-from assay.core.runs import Runs
 from assay.data.harvest import HarvestSpec
 from assay.data.names import model_in_words, text_in_words
 from assay.data.planted_families import Families
@@ -26,19 +25,19 @@ class MetricAudit(Spec):
     """The language model whose activations are read, "smollm2", "gemma3-270m", a local folder or a
     hub's name; "": planted families."""
     width: Annotated[int, Ge(4)] = 96
-    """Features in most dictionaries; planted, as many as the truth has."""
+    """Features in a dictionary; planted, as many as the truth has."""
     k: Annotated[int, Ge(2)] = 4
-    """Features that TopK keeps."""
+    """Features that are on: exactly for TopK, in the mean for other kinds."""
     batch: Annotated[int, Ge(1)] = 128
     """Inputs a step."""
-    steps: Annotated[int, Ge(4)] = 1500
+    steps: Annotated[int, Ge(4)] = 1000
     """Training steps."""
     lr: Annotated[float, Gt(0)] = 1e-2
     """Adam's learning rate at its top."""
     penalty: Annotated[float, Ge(0)] = 0.13
-    """λ of the ReLU dictionary, for an L0 near k."""
+    """λ of the ReLU dictionary; planted, where it starts on the way to an L0 of k."""
     gate_penalty: Annotated[float, Ge(0)] = 0.15
-    """λ of the gated dictionary, for an L0 near k."""
+    """λ with which the gated dictionary starts on the way to an L0 of k."""
     d: Annotated[int, Ge(1)] = 32
     """Dimensions of a planted input."""
     parents: Annotated[int, Ge(2)] = 32
@@ -49,10 +48,15 @@ class MetricAudit(Spec):
     """Probability that a child is on where its parent is."""
     rows: Annotated[int, Ge(2)] = 3000
     """Held-out planted inputs that choose, and as many that judge."""
-    concepts: Annotated[int, Ge(2)] = 12
-    """Planted concepts that are probed: half of them single features, half any of three."""
+    l0: Annotated[float, Gt(0)] = 3.0
+    """Planted: features that are on in the mean where a dictionary is read; of the others it keeps
+    nothing."""
+    known: Annotated[int, Ge(1)] = 8
+    """Planted families whose features have labels; truth is about the others."""
+    concepts: Annotated[int, Ge(1)] = 6
+    """Labels that are probed: so many single features, and as many times "any of three"."""
     lots: Annotated[int, Ge(1)] = 96
-    """Features drawn by lot that are explained; all where fewer are live."""
+    """Features drawn by lot that are explained on a language model."""
     layer: Annotated[int, Ge(1)] = 9
     """The site in the language model is the residual stream before this block."""
     drawn_layer: Annotated[int, Ge(1)] = 3
@@ -94,15 +98,8 @@ class MetricAudit(Spec):
 
 
 COPIES = 2
-"""Trainings of a kind in one run, which share nothing but the world: another start, other inputs or
-another order."""
-
-
-def copies(runs: Runs[MetricAudit]) -> Runs[MetricAudit]:
-    """Make each run's copies runs of their own, side by side; a copy has a seed of its own."""
-    return Runs(
-        [replica for s in runs for c in range(COPIES) for replica in Runs([s]).replicated(c)]
-    )
+"""Trainings of one recipe in one run, which share nothing but the world: another start, other
+inputs or another order."""
 
 
 def packed(parts: Mapping[str, Trained], runs: int) -> Trained:
@@ -118,6 +115,13 @@ def packed(parts: Mapping[str, Trained], runs: int) -> Trained:
     return Trained(
         tensors, {"kind": "panel", "parts": headers}, {}, np.zeros(0, np.int64), diverged
     )
+
+
+def joined(packs: Sequence[Trained]) -> Trained:
+    """The panels of several runs as one, whose tensors are [run, copy, …]."""
+    tensors = {name: torch.cat([p.tensors[name] for p in packs]) for name in packs[0].tensors}
+    diverged = np.concatenate([p.diverged for p in packs])
+    return Trained(tensors, packs[0].header, {}, np.zeros(0, np.int64), diverged)
 
 
 def opened(trained: Trained, run: int) -> dict[str, list[Dictionary]]:
