@@ -19,7 +19,7 @@ from annotated_types import Ge
 
 from assay.circuits.solving.entry import entry
 from assay.circuits.solving.solver import Explains, Monthly, Solver
-from assay.circuits.solving.statements import above, close, explained, foretold, late, learned
+from assay.circuits.solving.statements import above, explained, late, solved
 from assay.worlds.algorithms.caesar import commonest
 from assay.worlds.algorithms.task import Task
 
@@ -58,35 +58,28 @@ attention both ways and also says that later positions are easier, which needs a
 read alone; so ours reads that alone. The exact predictor knows the words and their frequencies. """
 experiment = entry(
     monthly,
-    seed=22530,
+    seed=22560,
     claims=(
-        learned(
-            (
-                "Models tell the shift: from the ninth character on the right one has a "
-                "probability of at least .9 on average"
-            ),
+        solved(
+            "tell the shift: from the ninth character on the right one has a probability of at "
+            "least .9 on average",
             late,
-            0.9,
-            "new",
             SOURCE,
+            low=0.9,
         ),
-        close(
-            (
-                "Models use what there is: over all positions their cross-entropy lies at most .1 "
-                "nat above the exact predictor's"
-            ),
+        solved(
+            "use what there is: over all positions their cross-entropy lies at most .1 nat above "
+            "the exact predictor's",
             above,
-            0.1,
-            "log",
             SOURCE,
+            high=0.1,
         ),
         *explained(
             monthly,
-            "models that tell a rotation",
+            "tell a rotation",
             "that letters count alike wherever they stand",
             "that last letters of words alone have a vote",
         ),
-        foretold(monthly, "models that tell a rotation"),
     ),
     smoke=Caesar(
         layers=2,

@@ -18,7 +18,7 @@ from annotated_types import Ge
 
 from assay.circuits.solving.entry import entry
 from assay.circuits.solving.solver import Explains, Monthly, Solver
-from assay.circuits.solving.statements import explained, learned, sure
+from assay.circuits.solving.statements import explained, solved, sure
 from assay.worlds.algorithms.task import Task
 
 
@@ -52,18 +52,17 @@ is told no positions, so that it cannot say which of two equal symbols was first
 weigh: a symbol that occurs twice must not count twice. """
 experiment = entry(
     monthly,
-    seed=22830,
+    seed=22860,
     claims=(
-        learned(
-            "Models count symbols: the right count has a probability of at least .99 on average",
+        solved(
+            "count symbols: the right count has a probability of at least .99 on average",
             sure,
-            0.99,
-            "new",
             SOURCE,
+            low=0.99,
         ),
         *explained(
             monthly,
-            "models that count symbols",
+            "count symbols",
             "that changes from one symbol to the next are counted",
             "that models count no further than half",
         ),
