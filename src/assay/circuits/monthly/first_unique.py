@@ -23,6 +23,7 @@ from assay.circuits.explanation import Explanation, Variable
 from assay.circuits.places import Place
 from assay.circuits.problem import Problem
 from assay.circuits.verify.adversarial import SOUND
+from assay.core.errors import SpecError
 from assay.core.heavy import torch
 from assay.subjects.parts import Part
 
