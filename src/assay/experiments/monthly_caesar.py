@@ -95,7 +95,7 @@ experiment = entry(
         candidates=5000,
     ),
     default=Caesar(
-        layers=2, heads=2, d=48, e=24, steps=1500, batch=64, lr=5e-3, tried=150, resamples=300
+        layers=2, heads=2, d=48, e=24, steps=1300, batch=64, lr=5e-3, tried=120, resamples=240
     ),
     full=Caesar(layers=2, heads=2, d=48, e=24, steps=20_000, batch=512, lr=1e-3),
     frozen={"layers": 'the title, "two blocks of attention",'},

@@ -83,7 +83,7 @@ experiment = entry(
         candidates=5000,
     ),
     default=DigitSum(
-        layers=2, heads=3, d=48, e=24, steps=3500, batch=64, tried=150, resamples=300, lr=5e-3
+        layers=2, heads=3, d=48, e=24, steps=2500, batch=64, tried=150, resamples=300, lr=5e-3
     ),
     full=DigitSum(
         layers=2, heads=3, d=48, e=24, digits=4, steps=19531, batch=512, lr=2e-3, decay=1e-3

@@ -5,7 +5,7 @@ Group: puzzles
 Paper: C. McDougall, Monthly Algorithmic Problem, November 2024 (ARENA, learn.arena.education); no
 official solution
 Claim: models learn the trigrams; our explanation is good, and better than one that is half right
-Baselines: other answers, untrained; two rivals; another model's explanation, shuffled, empty, whole
+Baselines: other answers, untrained; two rivals; shuffled, empty, whole
 Cost: 240 s on 2 cores, 430 CPU-seconds, 1.2 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
@@ -19,7 +19,6 @@ from annotated_types import Ge, Gt, Lt
 from assay.circuits.solving.entry import entry
 from assay.circuits.solving.solver import Explains, Monthly, Solver
 from assay.circuits.solving.statements import above, explained, known, solved
-from assay.core.sizes import Sizes, written
 from assay.worlds.algorithms.task import Task
 from assay.worlds.algorithms.trigrams import law
 
@@ -54,7 +53,7 @@ monthly = Monthly(
     name="monthly-trigrams",
     task=task,
     explains=explains,
-    same="a model has {parts}, and all of them learn one law",
+    same="a model has one head and one MLP, and all of them learn one law",
 )
 SOURCE = "C. McDougall, Monthly Algorithmic Problem of November 2024"
 PAGE = """
@@ -62,16 +61,6 @@ PAGE = """
 letter, and then always a certain third. What comes next? One head can look one token back, and an
 MLP can tell which pair stands there. Sources do not agree on the architecture: the page says two
 blocks of three heads without an MLP, a solver one head with an MLP; ours is the second. """
-
-
-def parts(sizes: Sizes) -> str:
-    """What a model has besides embeddings: one head and one MLP, in the default preset."""
-    layers, heads, m = (sizes("main", name)[0] for name in ("layers", "heads", "m"))
-    components = [
-        written(layers * heads, "w head|heads"),
-        *([written(layers, "w MLP|MLPs")] if m else []),
-    ]
-    return " and ".join(components)
 
 
 experiment = entry(
@@ -133,7 +122,6 @@ experiment = entry(
         batch=512,
         lr=1e-3,
     ),
-    sizes={"parts": parts},
     scope="{decoders}, on sequences of {length} tokens with {count} trigrams",
     page=PAGE,
 )

@@ -3,8 +3,7 @@ its figures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from assay.circuits.solving import figures, scored, statements
 from assay.circuits.solving.scored import ANOTHER, HALF_RIGHT, MOVED, OURS, RIVAL, explanations
@@ -15,7 +14,6 @@ from assay.core.experiment import Arm, Arms, Derive, Experiment
 from assay.core.fit import Trained
 from assay.core.heavy import xr
 from assay.core.runs import Runs
-from assay.core.sizes import Sizes
 from assay.core.spec import grid, reserved, variant
 
 CONTROLLED = 6
@@ -129,13 +127,12 @@ def entry(
     scope: str,
     page: str,
     frozen: Mapping[str, str] | None = None,
-    sizes: Mapping[str, Callable[[Sizes], Any]] | None = None,
     published: Published | None = None,
 ) -> Experiment[Solver]:
     """Make the entry of a problem; judged are so many models, of the seeds from this one on.
 
-    What is `frozen`, and `sizes`, are those of an Experiment; `published` is how probable somebody
-    found the right answer to be.
+    What is `frozen` is that of an Experiment; `published` is how probable somebody found the right
+    answer to be.
     """
     seeds = range(seed, seed + models)
     return Experiment(
@@ -151,5 +148,4 @@ def entry(
         full=grid(full, seed=seeds),
         measured=MEASURED,
         frozen=frozen or {},
-        sizes=sizes or {},
     )

@@ -35,11 +35,11 @@ PLAN = (
 )
 CHOSEN = (
     "pilot: rivals that are half right were chosen on seeds 0 to 2; the margin was planned before "
-    "any model was trained"
+    "any model was trained, half of models before any share was looked at"
 )
 HALFWAY = (
     "pilot: seeds 0–2 of the maximum, where the whole model reached .500 as its own explanation; "
-    "the plan was .5"
+    "the plan was .5; half of models: planned before any share was looked at"
 )
 UNLEARNED = {
     "shuffled-answers": "what answers are like on the whole, without what belongs to which input"
@@ -113,7 +113,7 @@ def explained(monthly: Monthly, models: str, sounding: str, half_right: str) -> 
     return (
         Claim(
             text=(
-                f"In at least half of models that {models} our explanation is faithful and short: "
+                f"In at least half of models trained to {models} our explanation is faithful and short: "
                 "its quality is at least .55, more than the whole model could reach as its own"
             ),
             value=share(quality, low=GOOD),
@@ -129,7 +129,7 @@ def explained(monthly: Monthly, models: str, sounding: str, half_right: str) -> 
         ),
         Claim(
             text=(
-                f"In at least half of models that {models} our explanation beats a rival that is "
+                f"In at least half of models trained to {models} our explanation beats a rival that is "
                 f"half right, {half_right}, by at least .1 in the mean of E1 to E4, less for length"
             ),
             value=share(lead, low=BETTER),
