@@ -30,16 +30,16 @@ OWN = "Assay's own: explanations as values, docs/explanations.md"
 HALF_OF_MODELS = 0.5
 """The share of models that a claim asks for."""
 PLAN = (
-    "plan: half of models, before any share of them was looked at; what is asked of each, before "
+    "plan: half of models, after looks at means over six of them; what is asked of each, before "
     "any was trained"
 )
 CHOSEN = (
     "pilot: rivals that are half right were chosen on seeds 0 to 2; the margin was planned before "
-    "any model was trained, half of models before any share was looked at"
+    "any model was trained, half of models after looks at means over six"
 )
 HALFWAY = (
     "pilot: seeds 0–2 of the maximum, where the whole model reached .500 as its own explanation; "
-    "the plan was .5; half of models: planned before any share was looked at"
+    "the plan was .5; half of models: the plan after looks at means over six"
 )
 UNLEARNED = {
     "shuffled-answers": "what answers are like on the whole, without what belongs to which input"
@@ -113,8 +113,9 @@ def explained(monthly: Monthly, models: str, sounding: str, half_right: str) -> 
     return (
         Claim(
             text=(
-                f"In at least half of models trained to {models} our explanation is faithful and short: "
-                "its quality is at least .55, more than the whole model could reach as its own"
+                f"In at least half of models trained to {models} our explanation is faithful and "
+                "short: its quality is at least .55, more than the whole model could reach as its "
+                "own"
             ),
             value=share(quality, low=GOOD),
             low=HALF_OF_MODELS,
@@ -129,8 +130,9 @@ def explained(monthly: Monthly, models: str, sounding: str, half_right: str) -> 
         ),
         Claim(
             text=(
-                f"In at least half of models trained to {models} our explanation beats a rival that is "
-                f"half right, {half_right}, by at least .1 in the mean of E1 to E4, less for length"
+                f"In at least half of models trained to {models} our explanation beats a rival "
+                f"that is half right, {half_right}, by at least .1 in the mean of E1 to E4, less "
+                "for length"
             ),
             value=share(lead, low=BETTER),
             low=HALF_OF_MODELS,
