@@ -7,7 +7,7 @@ easy kind
 Claim: models tell the shift; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,
 empty, whole
-Cost: 270 s on 2 cores, 500 CPU-seconds, 1.5 GB a process; full a guess of 30 CPU-minutes, never run
+Cost: 215 s on 2 cores, 380 CPU-seconds, 1.9 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Paper: C. McDougall, Monthly Algorithmic Problem, September 2023 (ARENA, learn.a
 Claim: models add; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,
 empty, whole
-Cost: 240 s on 2 cores, 380 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
+Cost: 135 s on 2 cores, 240 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Paper: C. McDougall, Monthly Algorithmic Problem, July 2023 (ARENA, learn.arena.
 Claim: models tell palindromes; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,
 empty, whole
-Cost: 220 s on 2 cores, 390 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
+Cost: 245 s on 2 cores, 310 CPU-seconds, 0.8 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Paper: C. McDougall, Monthly Algorithmic Problem, November 2024 (ARENA, learn.ar
 official solution
 Claim: models learn the trigrams; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; shuffled, empty, whole
-Cost: 240 s on 2 cores, 430 CPU-seconds, 1.2 GB a process; full a guess of 30 CPU-minutes, never run
+Cost: 225 s on 2 cores, 270 CPU-seconds, 1.4 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
 from __future__ import annotations
