@@ -6,7 +6,7 @@ Paper: the monthly puzzle of May 2026 (puzzles.baulab.info), in the style of C. 
 Claim: models count symbols; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,
 empty, whole
-Cost: 250 s on 2 cores, 450 CPU-seconds, 0.96 GB a process; full a guess of 30 CPU-minutes, never
+Cost: 150 s on 2 cores, 220 CPU-seconds, 0.9 GB a process; full a guess of 30 CPU-minutes, never
 run"""
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Claim: models name the first unique letter; our explanation is good, and better 
 half right
 Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,
 empty, whole
-Cost: 185 s on 2 cores, 290 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
+Cost: 105 s on 2 cores, 190 CPU-seconds, 0.8 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
 from __future__ import annotations

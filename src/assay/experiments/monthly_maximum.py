@@ -7,7 +7,7 @@ ours by configuration
 Claim: models name the largest number; our explanation is good, and better than one that is half
 right
 Baselines: other answers, untrained; two rivals; shuffled, empty, whole
-Cost: 80 s on 2 cores, 67 CPU-seconds, 0.6 GB a process; full a guess of 1 GPU-minute, never run
+Cost: 35 s on 2 cores, 60 CPU-seconds, 0.6 GB a process; full a guess of 1 GPU-minute, never run
 """
 
 from __future__ import annotations

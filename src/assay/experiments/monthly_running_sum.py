@@ -4,7 +4,7 @@ Group: puzzles
 Paper: C. McDougall, Monthly Algorithmic Problem, November 2023 (ARENA, learn.arena.education)
 Claim: models tell the sign; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; shuffled, empty, whole
-Cost: 150 s on 2 cores, 110 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
+Cost: 55 s on 2 cores, 100 CPU-seconds, 0.6 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
 from __future__ import annotations

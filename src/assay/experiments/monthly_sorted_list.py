@@ -5,7 +5,7 @@ Group: puzzles
 Paper: C. McDougall, Monthly Algorithmic Problem, October 2023 (ARENA, learn.arena.education)
 Claim: models sort; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; shuffled, empty, whole
-Cost: 105 s on 2 cores, 120 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
+Cost: 65 s on 2 cores, 110 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
 from __future__ import annotations
