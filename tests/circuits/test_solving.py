@@ -17,7 +17,7 @@ from assay.circuits.challenge.folder import SEAL, files
 from assay.circuits.explanation import Explanation
 from assay.circuits.files import parsed, written
 from assay.circuits.solving import scored
-from assay.circuits.solving.statements import enriched, lead, least
+from assay.circuits.solving.statements import enriched, lead, quality, share
 from assay.circuits.verify.score import Effort, score
 from assay.cli.main import main
 from assay.core import Runs, grid
@@ -106,29 +106,43 @@ def test_what_is_without_positions_never_gets_any():
 def test_the_values_of_the_claims_by_hand():
     from assay.core.measures import measures
 
-    coords = {
-        "explanation": (scored.OURS, scored.HALF_RIGHT),
-        "part": scored.PARTS,
-        "inputs": scored.ERRORS,
-    }
+    coords = {"explanation": (scored.OURS, scored.HALF_RIGHT), "part": scored.PARTS}
     reached = np.array(
         [
             [[0.9, 0.7, 0.8, np.nan, 0.5], [0.1, 0, 0, 0, 1]],
             [[0.9, 0.7, 0.8, 0.3, 0.5], [0.1, 0, 0, 0, 1]],
+            np.full((2, 5), np.nan),
         ]
     )
-    errors = np.array([[[0.5, 0, 0, 0], [0.1, 0, 0, 0]], [[np.nan, 0, 0, 0], [0, 0, 0, 0]]])
     arm = measures(
-        Runs(grid(FIRST, seed=(3, 4))),
+        Runs(grid(FIRST, seed=(3, 4, 5))),
         coords=coords,
-        quality=("run explanation", np.array([[0.6, 0.1], [0.5, 0.4]]), "share"),
+        quality=("run explanation", np.array([[0.6, 0.1], [0.5, 0.4], [np.nan] * 2]), "share"),
         reached=("run explanation part", reached, "share"),
-        errors=("run explanation inputs", errors, "share"),
-        wrong=("run", np.array([0.05, 0.05]), "share"),
+        failing=("run", np.array([0.5, np.nan, 0.5]), "share"),
+        wrong=("run", np.array([0.05, 0.05, 0.005]), "share"),
     )
-    assert least(arm).values.tolist() == [0.7, 0.3]
-    np.testing.assert_allclose(lead(arm, {}), [0.8 * 0.5 - 0.025, 0.675 * 0.5 - 0.025])
-    np.testing.assert_allclose(enriched(arm, {}), [math.log(10), 0])
+    np.testing.assert_allclose(lead(arm, {}), [0.8 * 0.5 - 0.025, 0.675 * 0.5 - 0.025, np.nan])
+    np.testing.assert_allclose(enriched(arm), [math.log(10), 0, np.nan])
+    np.testing.assert_array_equal(share(quality, low=0.55)(arm, {}), [1, 0, np.nan])
+    np.testing.assert_array_equal(share(lead, high=0.35)(arm, {}), [0, 1, np.nan])
+
+
+def test_half_of_the_models_have_the_controls_that_hardly_ever_pass():
+    """Those of an even seed, whoever is beside them; each derived arm reads them in our place."""
+    monthly, experiment = monthly_first_unique.monthly, monthly_first_unique.experiment
+    s = FIRST.replace(steps=2, tried=100, resamples=100, candidates=100)
+    runs = Runs(grid(s, seed=(3, 4)))
+    which = scored.explanations(monthly)
+    main = scored.measuring(monthly, which)(runs, monthly.train(runs, Unkept()), Unkept())
+    for kind in which:
+        missing = [kind in ("another", "shuffled", "empty", "whole"), False]
+        assert main.quality.sel(explanation=kind).isnull().values.tolist() == missing
+        if kind != scored.OURS:
+            arm = experiment.arms[kind].derive({"main": main})
+            np.testing.assert_array_equal(
+                quality(arm, {}), main.quality.sel(explanation=kind), err_msg=kind
+            )
 
 
 @pytest.mark.parametrize("name", known.names())

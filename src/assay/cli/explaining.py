@@ -60,7 +60,7 @@ def explain(
     --------
     assay explain check my_explanation.toml
     assay explain show induction
-    assay explain show monthly-palindromes/22032 --rival
+    assay explain show monthly-palindromes/22062 --rival
     assay explain look induction --page induction.html
     """
     from assay.cli import explain as told

@@ -7,7 +7,7 @@ easy kind
 Claim: models tell the shift; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,
 empty, whole
-Cost: 270 s on 2 cores, 500 CPU-seconds, 1.5 GB a process; full a guess of 30 CPU-minutes, never run
+Cost: 215 s on 2 cores, 380 CPU-seconds, 1.9 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from annotated_types import Ge
 
 from assay.circuits.solving.entry import entry
 from assay.circuits.solving.solver import Explains, Monthly, Solver
-from assay.circuits.solving.statements import above, close, explained, foretold, late, learned
+from assay.circuits.solving.statements import above, explained, late, solved
 from assay.worlds.algorithms.caesar import commonest
 from assay.worlds.algorithms.task import Task
 
@@ -58,35 +58,28 @@ attention both ways and also says that later positions are easier, which needs a
 read alone; so ours reads that alone. The exact predictor knows the words and their frequencies. """
 experiment = entry(
     monthly,
-    seed=22530,
+    seed=22560,
     claims=(
-        learned(
-            (
-                "Models tell the shift: from the ninth character on the right one has a "
-                "probability of at least .9 on average"
-            ),
+        solved(
+            "tell the shift: from the ninth character on the right one has a probability of at "
+            "least .9 on average",
             late,
-            0.9,
-            "new",
             SOURCE,
+            low=0.9,
         ),
-        close(
-            (
-                "Models use what there is: over all positions their cross-entropy lies at most .1 "
-                "nat above the exact predictor's"
-            ),
+        solved(
+            "use what there is: over all positions their cross-entropy lies at most .1 nat above "
+            "the exact predictor's",
             above,
-            0.1,
-            "log",
             SOURCE,
+            high=0.1,
         ),
         *explained(
             monthly,
-            "models that tell a rotation",
+            "tell a rotation",
             "that letters count alike wherever they stand",
             "that last letters of words alone have a vote",
         ),
-        foretold(monthly, "models that tell a rotation"),
     ),
     smoke=Caesar(
         layers=2,
@@ -102,7 +95,7 @@ experiment = entry(
         candidates=5000,
     ),
     default=Caesar(
-        layers=2, heads=2, d=48, e=24, steps=1500, batch=64, lr=5e-3, tried=150, resamples=300
+        layers=2, heads=2, d=48, e=24, steps=1300, batch=64, lr=5e-3, tried=120, resamples=240
     ),
     full=Caesar(layers=2, heads=2, d=48, e=24, steps=20_000, batch=512, lr=1e-3),
     frozen={"layers": 'the title, "two blocks of attention",'},

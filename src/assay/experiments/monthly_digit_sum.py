@@ -6,7 +6,7 @@ Paper: C. McDougall, Monthly Algorithmic Problem, September 2023 (ARENA, learn.a
 Claim: models add; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,
 empty, whole
-Cost: 240 s on 2 cores, 380 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
+Cost: 135 s on 2 cores, 240 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from annotated_types import Ge
 
 from assay.circuits.solving.entry import entry
 from assay.circuits.solving.solver import Explains, Monthly, Solver
-from assay.circuits.solving.statements import explained, learned, sure
+from assay.circuits.solving.statements import explained, solved, sure
 from assay.core.claims import Published
 from assay.worlds.algorithms.task import Task
 
@@ -54,18 +54,17 @@ of two blocks without an MLP. A digit of the sum needs two digits and a carry, a
 from digits that stand further right. """
 experiment = entry(
     monthly,
-    seed=22230,
+    seed=22260,
     claims=(
-        learned(
-            "Models add: the right digit has a probability of at least .99 on average",
+        solved(
+            "add: the right digit has a probability of at least .99 on average",
             sure,
-            0.99,
-            MEAN,
             SOURCE,
+            low=0.99,
         ),
         *explained(
             monthly,
-            "models that add",
+            "add",
             "that nothing is carried",
             "that it takes two digits of five or more to carry and wrong digits are alike",
         ),
@@ -84,7 +83,7 @@ experiment = entry(
         candidates=5000,
     ),
     default=DigitSum(
-        layers=2, heads=3, d=48, e=24, steps=3500, batch=64, tried=150, resamples=300, lr=5e-3
+        layers=2, heads=3, d=48, e=24, steps=2500, batch=64, tried=150, resamples=300, lr=5e-3
     ),
     full=DigitSum(
         layers=2, heads=3, d=48, e=24, digits=4, steps=19531, batch=512, lr=2e-3, decay=1e-3
@@ -92,4 +91,5 @@ experiment = entry(
     frozen={"layers": 'the title, "two blocks of attention",'},
     scope="{decoders}, on sums of two numbers of {digits} digits",
     page=PAGE,
+    published=MEAN,
 )

@@ -6,8 +6,8 @@ Paper: after C. McDougall's monthly algorithmic problems; the maximum of a list 
 ours by configuration
 Claim: models name the largest number; our explanation is good, and better than one that is half
 right
-Baselines: other answers, untrained; two rivals; another model's explanation, shuffled, empty, whole
-Cost: 80 s on 2 cores, 67 CPU-seconds, 0.6 GB a process; full a guess of 1 GPU-minute, never run
+Baselines: other answers, untrained; two rivals; shuffled, empty, whole
+Cost: 35 s on 2 cores, 60 CPU-seconds, 0.6 GB a process; full a guess of 1 GPU-minute, never run
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from annotated_types import Ge
 
 from assay.circuits.solving.entry import entry
 from assay.circuits.solving.solver import Explains, Monthly, Solver
-from assay.circuits.solving.statements import explained, learned, sure
+from assay.circuits.solving.statements import explained, solved, sure
 from assay.worlds.algorithms.task import Task
 
 
@@ -58,21 +58,19 @@ enough. Attention can be given to the largest number, whatever stands beside it,
 attended to can be named. """
 experiment = entry(
     monthly,
-    seed=22730,
+    seed=22760,
+    models=24,
     claims=(
-        learned(
-            (
-                "Models name the largest number: the right answer has a probability of at least "
-                ".99 on average"
-            ),
+        solved(
+            "name the largest number: the right answer has a probability of at least .99 on "
+            "average",
             sure,
-            0.99,
-            "new",
             SOURCE,
+            low=0.99,
         ),
         *explained(
             monthly,
-            "models that find a maximum",
+            "find a maximum",
             "that the most frequent number is named",
             "that numbers near the largest are named nearly as much",
         ),

@@ -6,7 +6,7 @@ Paper: C. McDougall, Monthly Algorithmic Problem, July 2023 (ARENA, learn.arena.
 Claim: models tell palindromes; our explanation is good, and better than one that is half right
 Baselines: other answers, untrained; two rivals; another model's explanation, moved, shuffled,
 empty, whole
-Cost: 220 s on 2 cores, 390 CPU-seconds, 0.7 GB a process; full a guess of 30 CPU-minutes, never run
+Cost: 245 s on 2 cores, 310 CPU-seconds, 0.8 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from annotated_types import Ge
 
 from assay.circuits.solving.entry import entry
 from assay.circuits.solving.solver import Explains, Monthly, Solver
-from assay.circuits.solving.statements import explained, foretold, learned, sure
+from assay.circuits.solving.statements import explained, solved, sure
 from assay.worlds.algorithms.task import Task
 
 
@@ -57,25 +57,20 @@ decoder of two blocks without an MLP. A position in the second half can look at 
 what it finds has to reach the end, where one place that differs is enough for a no. """
 experiment = entry(
     monthly,
-    seed=22030,
+    seed=22060,
     claims=(
-        learned(
-            (
-                "Models tell palindromes: the right answer has a probability of at least .99 on "
-                "average"
-            ),
+        solved(
+            "tell palindromes: the right answer has a probability of at least .99 on average",
             sure,
-            0.99,
-            "new",
             SOURCE,
+            low=0.99,
         ),
         *explained(
             monthly,
-            "models that tell palindromes",
+            "tell palindromes",
             "that the end compares all pairs by itself",
             "that neighbouring values are taken for equal and pairs that differ add up",
         ),
-        foretold(monthly, "models that tell palindromes"),
     ),
     smoke=Palindromes(
         layers=2,

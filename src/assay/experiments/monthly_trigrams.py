@@ -5,8 +5,8 @@ Group: puzzles
 Paper: C. McDougall, Monthly Algorithmic Problem, November 2024 (ARENA, learn.arena.education); no
 official solution
 Claim: models learn the trigrams; our explanation is good, and better than one that is half right
-Baselines: other answers, untrained; two rivals; another model's explanation, shuffled, empty, whole
-Cost: 240 s on 2 cores, 430 CPU-seconds, 1.2 GB a process; full a guess of 30 CPU-minutes, never run
+Baselines: other answers, untrained; two rivals; shuffled, empty, whole
+Cost: 225 s on 2 cores, 270 CPU-seconds, 1.4 GB a process; full a guess of 30 CPU-minutes, never run
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from annotated_types import Ge, Gt, Lt
 
 from assay.circuits.solving.entry import entry
 from assay.circuits.solving.solver import Explains, Monthly, Solver
-from assay.circuits.solving.statements import above, close, explained, foretold, known, learned
-from assay.core.sizes import Sizes, written
+from assay.circuits.solving.statements import above, explained, known, solved
 from assay.worlds.algorithms.task import Task
 from assay.worlds.algorithms.trigrams import law
 
@@ -54,7 +53,7 @@ monthly = Monthly(
     name="monthly-trigrams",
     task=task,
     explains=explains,
-    same="a model has {parts}, and all of them learn one law",
+    same="a model has one head and one MLP, and all of them learn one law",
 )
 SOURCE = "C. McDougall, Monthly Algorithmic Problem of November 2024"
 PAGE = """
@@ -64,49 +63,32 @@ MLP can tell which pair stands there. Sources do not agree on the architecture: 
 blocks of three heads without an MLP, a solver one head with an MLP; ours is the second. """
 
 
-def parts(sizes: Sizes) -> str:
-    """What a model has besides embeddings: one head and one MLP, in the default preset."""
-    layers, heads, m = (sizes("main", name)[0] for name in ("layers", "heads", "m"))
-    components = [
-        written(layers * heads, "w head|heads"),
-        *([written(layers, "w MLP|MLPs")] if m else []),
-    ]
-    return " and ".join(components)
-
-
 experiment = entry(
     monthly,
-    seed=22630,
+    seed=22660,
     claims=tuple(
         replace(c, fixed=("{main.count} trigrams",))
         for c in (
-            close(
-                (
-                    "Models predict nearly as well as can be: their cross-entropy lies at most .05 "
-                    "nat above the exact predictor's"
-                ),
+            solved(
+                "predict nearly as well as can be: their cross-entropy lies at most .05 nat above "
+                "the exact predictor's",
                 above,
-                0.05,
-                "log",
                 SOURCE,
+                high=0.05,
             ),
-            learned(
-                (
-                    "Models know the trigrams: where the exact predictor names a token, at least "
-                    ".9 of models' answers are the same"
-                ),
+            solved(
+                "know the trigrams: where the exact predictor names a token, at least .9 of their "
+                "answers are the same",
                 known,
-                0.9,
-                "new",
                 SOURCE,
+                low=0.9,
             ),
             *explained(
                 monthly,
-                "models that complete trigrams",
+                "complete trigrams",
                 "that the present token alone tells what follows",
                 "that every third pair alone is bound",
             ),
-            foretold(monthly, "models that complete trigrams"),
         )
     ),
     smoke=TrigramTask(
@@ -125,7 +107,9 @@ experiment = entry(
         resamples=100,
         candidates=5000,
     ),
-    default=TrigramTask(layers=1, heads=1, d=32, e=32, m=64, steps=2500, batch=64, lr=5e-3),
+    default=TrigramTask(
+        layers=1, heads=1, d=32, e=32, m=64, rate=1 / 15, steps=2500, batch=64, lr=5e-3
+    ),
     full=TrigramTask(
         layers=2,
         heads=3,
@@ -138,7 +122,6 @@ experiment = entry(
         batch=512,
         lr=1e-3,
     ),
-    sizes={"parts": parts},
     scope="{decoders}, on sequences of {length} tokens with {count} trigrams",
     page=PAGE,
 )

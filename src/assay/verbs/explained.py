@@ -36,7 +36,7 @@ class Subject:
 
 def subject(model_name: str, root: Path, base_folder: Path = Path()) -> Subject:
     """Find what an explanation is of: `induction`, `monthly-palindromes`,
-    `monthly-palindromes/22032`, or a folder beside its file.
+    `monthly-palindromes/22062`, or a folder beside its file.
 
     Raises: ModelError where there is no such model, with what trains it; DataError for a folder
     that cannot be opened."""
@@ -72,7 +72,7 @@ def trained() -> tuple[str, ...]:
 
 
 def stored(root: Path) -> dict[str, str]:
-    """Name the trained models that a store holds, such as `monthly-palindromes/22032`, each with
+    """Name the trained models that a store holds, such as `monthly-palindromes/22062`, each with
     the key of its run; in order."""
     store, run_keys = Store(root), {}
     for path in sorted((root / "runs").glob(f"{FAMILY}*")):
@@ -97,7 +97,7 @@ def _trained(name: str, seed: str, root: Path) -> Subject:
     """The stored model of a seed; of the first that is judged where none is named."""
     if seed and not seed.isdecimal():
         raise ModelError(
-            f"{name}/{seed}: what stands behind the stroke is a seed, such as {name}/22032"
+            f"{name}/{seed}: what stands behind the stroke is a seed, such as {name}/22062"
         )
     experiment = catalogue.find(name)
     monthly: Monthly = importlib.import_module(experiment.origin).monthly

@@ -255,7 +255,7 @@ def experiments(root: Path) -> Experiments:
 
 def trained(root: Path) -> Callable[[], tuple[Subject, ...]]:
     """Tell the explorer of the models of monthly problems that a store holds, which explanations
-    name as `monthly-palindromes/22032`."""
+    name as `monthly-palindromes/22062`."""
     subject_cache: dict[tuple[Any, ...], tuple[Subject, ...]] = {}
 
     def load_problem(name: str) -> tuple[Problem, Explanation | None, Explanation | None]:

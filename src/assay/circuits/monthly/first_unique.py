@@ -23,6 +23,7 @@ from assay.circuits.explanation import Explanation, Variable
 from assay.circuits.places import Place
 from assay.circuits.problem import Problem
 from assay.circuits.verify.adversarial import SOUND
+from assay.core.errors import SpecError
 from assay.core.heavy import torch
 from assay.subjects.parts import Part
 
@@ -46,6 +47,8 @@ def explanation(problem: Problem) -> Explanation:
     The answer is the letter that any of these names, the first in the alphabet if several do;
     logits are means of the model's by what the answer is and whether a letter came never, once or
     again. A model that errs is said to do so where many letters came again: `overloaded`.
+
+    Raises: SpecError where no head of the second block has a letter.
     """
     letters = _letters(problem)
     views = [
@@ -72,6 +75,8 @@ def explanation(problem: Problem) -> Explanation:
         for h, head_letters in enumerate(shared(problem))
         if head_letters
     ]
+    if not statements:
+        raise SpecError("first unique: no head of the second block has any letter")
     name_variable = Variable(
         "named", _least([f"{v.name} % {len(letters) + 1}" for v in statements])
     )

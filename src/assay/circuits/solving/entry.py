@@ -3,28 +3,23 @@ its figures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from assay.circuits.solving import figures, scored, statements
 from assay.circuits.solving.scored import ANOTHER, HALF_RIGHT, MOVED, OURS, RIVAL, explanations
 from assay.circuits.solving.solver import Monthly, Solver
 from assay.core.bench import Bench
-from assay.core.claims import Claim, Estimate, Exact
+from assay.core.claims import Claim, Estimate, Exact, Published
 from assay.core.experiment import Arm, Arms, Derive, Experiment
 from assay.core.fit import Trained
 from assay.core.heavy import xr
 from assay.core.runs import Runs
-from assay.core.sizes import Sizes
 from assay.core.spec import grid, reserved, variant
 
-SEEDS = 6
-"""Models of a problem that are judged."""
-MEASURED = 3
+CONTROLLED = 6
+"""Models of which each control that trains for itself has its own."""
+MEASURED = 4
 """Counts what measuring has meant so far."""
-OF_EXPLANATIONS = ("quality", "reached", "errors", "written")
-"""Measures of explanations: all that an arm has in which another one stands, since claims about the
-models are not about those."""
 NOTES = {
     RIVAL: "main's models, with the plausible rival in the place of our explanation",
     HALF_RIGHT: (
@@ -35,22 +30,19 @@ NOTES = {
     ),
     MOVED: "main's models, with our explanation, its variables at other heads and MLPs",
     "shuffled": (
-        "main's models; ours, with other parts in its roles and what it says said of other inputs"
+        "every other one of main's models; ours, with other parts in its roles and what it says "
+        "said of other inputs"
     ),
-    "empty": "main's models, with nothing said of them: 0 by construction, the floor",
+    "empty": (
+        "every other one of main's models, with nothing said of them: 0 by construction, the floor"
+    ),
     "whole": (
-        "main's models, with the model itself as its explanation: at most one half by "
-        "construction, since nothing is shorter"
+        "every other one of main's models, with the model itself as its explanation: at most one "
+        "half by construction, since nothing is shorter"
     ),
 }
-LEARNED = {
-    # What ours says of failures stands in it too, and was found in the same model.
-    MOVED: ("model", "failures"),
-    "shuffled": ("model",),
-    "empty": ("model",),
-}
-"""What was learned where our explanation is not in its place: of the parts "model", "explanation",
-which is whole, and "failures", what it says of them."""
+UNEXPLAINED = (MOVED, "shuffled", "empty")
+"""What stands for our explanation there was not learned, though the model was."""
 
 
 def in_place(kind: str) -> Derive:
@@ -58,8 +50,10 @@ def in_place(kind: str) -> Derive:
 
     def derive(arms: Arms) -> xr.Dataset:
         main = arms["main"]
-        measures = _select(main, *OF_EXPLANATIONS, "wrong")
-        for name in OF_EXPLANATIONS:
+        names = ("quality", "reached")
+        # Deep: what is put in the place of ours must not reach the main arm.
+        measures = main[[*names, *(x for x in ("diverged",) if x in main)]].copy(deep=True)
+        for name in names:
             # Claims read OURS; so a control is judged by their own code, with no word of it.
             measures[name].loc[{"explanation": OURS}] = main[name].sel(explanation=kind)
         return measures
@@ -67,55 +61,32 @@ def in_place(kind: str) -> Derive:
     return derive
 
 
-def _select(main: xr.Dataset, *names: str) -> xr.Dataset:
-    """A copy of these measures alone, and of which runs diverged."""
-    # Deep: what is put in the place of ours must not reach the main arm.
-    return main[[*names, *(name for name in ("diverged",) if name in main)]].copy(deep=True)
-
-
-def _gradient(arms: Arms) -> xr.Dataset:
-    """A derived arm: main's models, and inputs that a gradient points to in the place of those that
-    are said to fail."""
-    measures = _select(arms["main"], "errors", "wrong")
-    measures["errors"].loc[{"inputs": "failing"}] = arms["main"].errors.sel(inputs="gradient")
-    return measures
-
-
 def arms(monthly: Monthly) -> dict[str, Arm[Solver]]:
-    """Give the arms: models, the same half as long and without anything to learn, and every other
-    explanation in the place of ours."""
+    """Give the arms: models, some without anything to learn, and every other explanation in the
+    place of ours."""
     which = explanations(monthly)
     # Explanations are dear, so each arm has those alone that claims ask of it.
-    some = which, (OURS, HALF_RIGHT), ()
-    whole, short, none = (scored.measuring(monthly, names) for names in some)
-    ours_only = scored.measuring(monthly, (OURS,))
-    main_arms: dict[str, Arm[Solver]] = {
+    none = scored.measuring(monthly, ())
+    trained_arms: dict[str, Arm[Solver]] = {
         "main": Arm(
             monthly.train,
             specs=reserved("answers"),
-            measure=whole,
             keep=True,
             note="decoders that are trained on the problem",
         ),
-        "half": Arm(
-            monthly.train,
-            specs=variant(times={"steps": 0.5}),
-            measure=short,
-            note="half as long, with its own decay of the rate",
-        ),
         "shuffled-answers": Arm(
             monthly.train,
-            specs=variant(times={"steps": 0.5}, answers="shuffled"),
+            specs=variant(seeds=CONTROLLED, times={"steps": 0.25}, answers="shuffled"),
             measure=none,
             note=(
-                "half as long, each input with another one's answers: what is there to learn "
+                "a quarter as long, each input with another one's answers: what is there to learn "
                 "without the problem"
             ),
             learned=(),
         ),
         "untrained": Arm(
             monthly.train,
-            specs=variant(steps=0),
+            specs=variant(seeds=CONTROLLED, steps=0),
             measure=none,
             note="the same models before training",
             learned=(),
@@ -123,29 +94,20 @@ def arms(monthly: Monthly) -> dict[str, Arm[Solver]]:
         "unlearned": Arm(
             _keep_models,
             after="untrained",
-            measure=ours_only,
+            measure=scored.measuring(monthly, (OURS,)),
             note="our rule for an explanation, on models that were never trained",
             learned=(),
         ),
     }
-    control_arms: dict[str, Arm[Solver]] = {
-        kind: Arm(derive=in_place(kind), note=NOTES[kind], learned=LEARNED.get(kind))
+    return trained_arms | {
+        kind: Arm(
+            derive=in_place(kind),
+            note=NOTES[kind],
+            learned=("model",) if kind in UNEXPLAINED else None,
+        )
         for kind in which
         if kind != OURS
     }
-    return (
-        main_arms
-        | control_arms
-        | {
-            "gradient": Arm(
-                derive=_gradient,
-                note=(
-                    "main's models; inputs that a gradient points to, in place of those that are "
-                    "said to fail"
-                ),
-            ),
-        }
-    )
 
 
 def _keep_models(runs: Runs[Solver], bench: Bench, before: Trained) -> Trained:
@@ -160,29 +122,30 @@ def entry(
     default: Solver,
     full: Solver,
     seed: int,
+    models: int = 12,
     claims: Iterable[Claim | Exact | Estimate],
     scope: str,
     page: str,
     frozen: Mapping[str, str] | None = None,
-    sizes: Mapping[str, Callable[[Sizes], Any]] | None = None,
+    published: Published | None = None,
 ) -> Experiment[Solver]:
-    """Make the entry of a problem; judged are six seeds from this one on.
+    """Make the entry of a problem; judged are so many models, of the seeds from this one on.
 
-    What is `frozen`, and `sizes`, are those of an Experiment.
+    What is `frozen` is that of an Experiment; `published` is how probable somebody found the right
+    answer to be.
     """
-    seeds = range(seed, seed + SEEDS)
+    seeds = range(seed, seed + models)
     return Experiment(
         page=page.strip(),
         arms=arms(monthly),
         measure=scored.measuring(monthly, explanations(monthly)),
-        claims=(*claims, *statements.findings(explanations(monthly))),
+        claims=(*claims, *statements.findings(explanations(monthly), published or "new")),
         figures=figures.draw_figures,
         scope=scope,
-        seeds_per_group=3,
+        seeds_per_group=CONTROLLED,
         smoke=grid(smoke, seed=range(1000, 1002)),
         default=grid(default, seed=seeds),
         full=grid(full, seed=seeds),
         measured=MEASURED,
         frozen=frozen or {},
-        sizes=sizes or {},
     )

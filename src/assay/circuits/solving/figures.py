@@ -9,7 +9,7 @@ from assay.circuits.solving.statements import GOOD
 from assay.core.experiment import Arms
 from assay.core.figures import Figure, columns, summary
 
-TRAINED = {"main": "trained", "half": "half as long", "shuffled-answers": "answers of other inputs"}
+TRAINED = {"main": "trained", "shuffled-answers": "answers of other inputs"}
 
 
 def draw_figures(arms: Arms) -> list[Figure]:

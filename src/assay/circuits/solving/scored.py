@@ -1,11 +1,12 @@
 """What is measured of a model that was trained on a problem: how often it is right, and what
 explanations of it reach.
 
-Beside our explanation of each model stand a plausible rival, one that is half right, and controls:
-our explanation of another model of the same problem, ours with its variables at other parts, ours
-shuffled, an empty one, and the whole model over again. Each model has a donor for the first of
-these: another model, trained alike on a seed of its own. So no two units share a model, and what is
-measured of one does not depend on which others are trained beside it.
+Beside our explanation of each model stand a plausible rival, one that is half right, and ours with
+its variables at other parts; of every other model, the controls that hardly ever pass too: our
+explanation of another model of the same problem, ours shuffled, an empty one, and the whole model
+over again. The first of these needs a donor: another model, trained alike on a seed of its own. So
+no two units share a model, and what is measured of one does not depend on which others are trained
+beside it.
 """
 
 from __future__ import annotations
@@ -18,11 +19,8 @@ import numpy as np
 
 from assay.circuits.explanation import Explanation
 from assay.circuits.problem import Problem
-from assay.circuits.program import Program
 from assay.circuits.solving.solver import Monthly, Solver
 from assay.circuits.verify import controls, rivals
-from assay.circuits.verify.interchange import interchanged
-from assay.circuits.verify.rivals import rivals as as_good
 from assay.circuits.verify.score import Effort, Score, attempted, score
 from assay.core.bench import Bench
 from assay.core.fit import Trained
@@ -35,23 +33,17 @@ EVIDENCE = ("E1", "E2", "E3", "E4")
 PARTS = (*EVIDENCE, "short")
 OURS, RIVAL, HALF_RIGHT = "ours", "rival", "half-right"
 ANOTHER, MOVED = "another", "moved"
-CONTROLS = (ANOTHER, MOVED, "shuffled", "empty", "whole")
-ERRORS = ("failing", "working", "random", "gradient")
-"""Inputs on which errors are counted: said to fail, said to work, any, and those that a gradient
-points to."""
-WAYS = ("places", "most", "learned", "unfounded")
-"""Where variables are exchanged: at their places, a mean over them; then the one that changes most
-answers: at its places, along directions learned at its part, and along those learned there for
-answers that have nothing to do with it."""
-KINDS = ("sets", "homes")
-"""Rivals that are counted: other sets of as many pieces, and other homes of the same variables."""
+EVERY_OTHER = (ANOTHER, "shuffled", "empty", "whole")
+"""Controls that are scored of models with an even seed alone, and have no number for others."""
+CONTROLS = (MOVED, *EVERY_OTHER)
 DONOR = 1_000_000
 """A model's donor has its seed plus this."""
 
 
 def explanations(monthly: Monthly) -> tuple[str, ...]:
-    """Name all explanations that are scored; ours is not moved where there is nowhere to."""
-    controls = [kind for kind in CONTROLS if not (monthly.same and kind == MOVED)]
+    """Name all explanations that are scored: where those of all models name the same parts, that of
+    another is no control, and there is nowhere to move ours to."""
+    controls = [kind for kind in CONTROLS if not (monthly.same and kind in (ANOTHER, MOVED))]
     return (OURS, RIVAL, HALF_RIGHT, *controls)
 
 
@@ -59,10 +51,7 @@ def measuring(
     monthly: Monthly, which: tuple[str, ...]
 ) -> Callable[[Runs[Solver], Trained, Bench], xr.Dataset]:
     """Make the measure of an arm: how often its models are right, and what these explanations of
-    them reach.
-
-    Of an arm with all of them it is also measured what exchanging variables shows, and how many
-    others do as well."""
+    them reach."""
 
     def measure(runs: Runs[Solver], trained: Trained, bench: Bench) -> xr.Dataset:
         s = runs.shared
@@ -74,12 +63,7 @@ def measuring(
         coords: dict[str, tuple] = {"position": tuple(range(problems[0].task.length))}
         values = _solved(runs, problems)
         if which:
-            coords |= {
-                "explanation": which,
-                "part": PARTS,
-                "inputs": ERRORS,
-                **({"way": WAYS, "kind": KINDS} if ANOTHER in which else {}),
-            }
+            coords |= {"explanation": which, "part": PARTS}
             values |= _explained(monthly, runs, problems, which, bench)
         return measures(runs, coords=coords, **values)
 
@@ -135,34 +119,46 @@ def _explained(
     bench: Bench,
 ) -> dict[str, tuple[str, np.ndarray, str]]:
     scores: list[dict[str, Score]] = []
-    exchanged, as_good = [], []
-    donated = donors(monthly, runs, bench) if ANOTHER in which else problems
-    for i, (spec, problem, donor) in enumerate(zip(runs.specs, problems, donated, strict=True)):
+    hosts = [spec for spec in runs.specs if _all(spec)] if ANOTHER in which else []
+    donated = dict(zip(hosts, donors(monthly, Runs(hosts), bench) if hosts else [], strict=True))
+    for i, (spec, problem) in enumerate(zip(runs.specs, problems, strict=True)):
         effort = Effort(inputs=spec.tried, resamples=spec.resamples, candidates=spec.candidates)
         # Worked out once, though several explanations are made of it; an exception is not cached,
         # and comes again where each is scored.
         ours = cache(partial(monthly.explains().explanation, problem))
-        ways = _ways(monthly, spec, problem, donor, ours)
-        scores.append({name: _scored(ways[name], problem, spec.seed, effort) for name in which})
-        if ANOTHER in which:
-            swapped, counted = _count_alternatives(ours(), problem, spec.seed, effort)
-            exchanged.append(swapped)
-            as_good.append(counted)
+        ways = _ways(monthly, spec, problem, donated.get(spec, problem), ours)
+        scores.append(
+            {
+                name: _scored(ways[name], problem, spec.seed, effort)
+                for name in which
+                if name not in EVERY_OTHER or _all(spec)
+            }
+        )
         bench.report(i + 1, len(problems), "models explained")
-    values = {
-        "quality": ("run explanation", _tabulate(scores, lambda x: x.quality.estimate), "share"),
+
+    def tabulate(measure: Callable[[Score], object], *shape: int) -> np.ndarray:
+        missing = np.full(shape, math.nan)
+        return np.array(
+            [[measure(s[name]) if name in s else missing for name in which] for s in scores],
+            dtype=np.float64,
+        )
+
+    return {
+        "quality": ("run explanation", tabulate(lambda x: x.quality.estimate), "share"),
         "reached": (
             "run explanation part",
-            _tabulate(scores, lambda x: [part.estimate for part in x.parts]),
+            tabulate(lambda x: [part.estimate for part in x.parts], len(PARTS)),
             "share",
         ),
-        "errors": ("run explanation inputs", _tabulate(scores, _errors), "share of inputs"),
-        "written": ("run explanation", _tabulate(scores, lambda x: x.size), "names and numbers"),
+        "failing": ("run", np.array([_failing(s[OURS]) for s in scores]), "share of inputs"),
+        "written": ("run", np.array([float(s[OURS].size) for s in scores]), "names and numbers"),
     }
-    if as_good:
-        values["exchanged"] = ("run way", np.array(exchanged), "share of answers")
-        values["as_good"] = ("run kind", np.array(as_good), "share")
-    return values
+
+
+def _all(spec: Solver) -> bool:
+    """Whether a model has all controls: by its seed, so that it does not matter which others are
+    beside it."""
+    return spec.seed % 2 == 0
 
 
 def _ways(
@@ -192,35 +188,6 @@ def _scored(
     return attempted(make_explanation, lambda e: score(e, problem, seed, effort))
 
 
-def _count_alternatives(
-    ours: Explanation, problem: Problem, seed: int, effort: Effort
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Exchange variables, and that of most pairs along learned directions too; count other sets of
-    pieces and other homes that do as well."""
-    program = Program(ours, problem)
-    # Three thirds: inputs, those whose values are put in, and third ones for the control.
-    tokens = problem.task.draw(seed, 1, 3 * min(effort.inputs, 300), held_out=True)
-    swapped = [
-        interchanged(program, v.name, tokens, seed, learn=False)
-        for v in ours.variables
-        if v.at and program.answers
-    ]
-    ways = [math.nan] * len(WAYS)
-    if any(x.pairs for x in swapped):
-        most = max(swapped, key=lambda x: x.pairs)  # learning takes most of the time
-        learned = interchanged(program, most.variable, tokens, seed)
-        ways = [
-            float(np.mean([x.right for x in swapped if x.pairs])),
-            most.right,
-            learned.learned,
-            learned.unfounded,
-        ]
-    counted = as_good(program, tokens, seed)
-    # NaN where there is no other home, which is not the same as none that does as well.
-    homes = counted.homes / (counted.homes_tried or math.nan)
-    return tuple(ways), (counted.sets / max(counted.sets_tried, 1), homes)
-
-
 def donors(monthly: Monthly, runs: Runs[Solver], bench: Bench) -> list[Problem]:
     """Train another model for each of these: the same problem, the seed DONOR further on."""
     # So far on that no run of a study has it.
@@ -230,15 +197,10 @@ def donors(monthly: Monthly, runs: Runs[Solver], bench: Bench) -> list[Problem]:
     return [monthly.problem(its.shared, params, i) for i in range(len(its))]
 
 
-def _errors(score: Score) -> list[float]:
+def _failing(score: Score) -> float:
+    """Errors on inputs that are said to fail; NaN where none are."""
     estimates = {row.name: row.estimate for row in score.details}
-    return [estimates.get(f"E4 errors, {kind}", math.nan) for kind in ERRORS]
-
-
-def _tabulate(scores: list[dict[str, Score]], measure: Callable[[Score], object]) -> np.ndarray:
-    return np.array(
-        [[measure(score) for score in known.values()] for known in scores], dtype=np.float64
-    )
+    return estimates.get("E4 errors, failing", math.nan)
 
 
 def _mean(x: np.ndarray, where: np.ndarray) -> float:

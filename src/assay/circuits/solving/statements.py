@@ -1,8 +1,9 @@
-"""What an entry of the family claims: that models solve the problem, that our explanation of them
-is good, and better than its rival.
+"""What an entry of the family claims: that in at least half of models training solves the problem,
+our rule finds a good explanation, and that one is better than its rival.
 
-Each claim is a value over arms: an arm in which another explanation stands in the place of ours is
-judged by the same code."""
+A model is a unit, and yes or no, since models of one problem come out in kinds: a mean over two
+kinds is neither. Each claim is a value over arms: an arm in which another explanation stands in the
+place of ours is judged by the same code."""
 
 from __future__ import annotations
 
@@ -21,28 +22,29 @@ from assay.circuits.solving.scored import (
     explanations,
 )
 from assay.circuits.solving.solver import Monthly
-from assay.core.claims import Claim, Estimate, Published, Value, rival, same_method
+from assay.core.claims import Claim, Estimate, Literature, OneTerm, Value, rival
 from assay.core.experiment import Arms
 from assay.core.heavy import xr
-from assay.core.scales import Scale
 
 OWN = "Assay's own: explanations as values, docs/explanations.md"
-PLAN = "plan: set before any model was trained"
+HALF_OF_MODELS = 0.5
+"""The share of models that a claim asks for."""
+PLAN = (
+    "plan: half of models, after looks at means over six of them; what is asked of each, before "
+    "any was trained"
+)
 CHOSEN = (
     "pilot: rivals that are half right were chosen on seeds 0 to 2; the margin was planned before "
-    "any model was trained"
+    "any model was trained, half of models after looks at means over six"
 )
 HALFWAY = (
     "pilot: seeds 0–2 of the maximum, where the whole model reached .500 as its own explanation; "
-    "the plan was .5"
+    "the plan was .5; half of models: the plan after looks at means over six"
 )
 UNLEARNED = {
     "shuffled-answers": "what answers are like on the whole, without what belongs to which input"
 }
 """Near control of having learned a problem."""
-YOUNGER = {"half": same_method("models that are younger may have learned it, too")}
-"""Why there is no gate of half the training: that models still get better takes nothing from what
-they can do."""
 NEAR = {
     HALF_RIGHT: "to be right about a part of the mechanism is enough",
     ANOTHER: "any model of this problem has these parts in these roles",
@@ -54,76 +56,54 @@ NEAR = {
 
 What merely sounds right may be so wrong that it reaches exactly 0 in every model: it is not one.
 """
-HALF = {"main": "half"}
-WEAK = 0.4
 SHARE = (0.0, 1.0)
 GOOD = 0.55
 BETTER = 0.1
-OFTENER = 5
 
 
-def learned(
-    text: str,
-    value: Value,
-    low: float,
-    published: Published | str,
-    source: str,
-    *,
-    threshold_from: str = PLAN,
+def share(value: OneTerm, *, low: float = -math.inf, high: float = math.inf) -> Value:
+    """Make the value of a claim: 1 in each model in which a number lies in a range, 0 in others;
+    NaN where there is no number."""
+
+    def lies_within(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
+        x = value(arm, arms)
+        return ((x >= low) & (x <= high)).astype(np.float64).where(x.notnull())
+
+    return lies_within
+
+
+def solved(
+    text: str, value: OneTerm, source: str, *, low: float = -math.inf, high: float = math.inf
 ) -> Claim:
-    """Claim that models solve the problem: a share near one, or a probability."""
+    """Claim that training solves the problem in half of models: that a number of each, a share, a
+    probability or nats above the exact predictor, lies in a range.
+
+    That models still get better with training takes nothing from what they can do: there is no gate
+    of half as much.
+    """
     return Claim(
-        text=text,
-        value=value,
-        low=low,
-        scale="log1m",
-        unit="share",
+        text=f"At least half of models {text}",
+        value=share(value, low=low, high=high),
+        low=HALF_OF_MODELS,
+        bounds=SHARE,
+        unit="of models",
         must_fail=("shuffled-answers", "untrained"),
         near=UNLEARNED,
-        also=YOUNGER,
         credits="model",
-        natural=SHARE,
-        threshold_from=threshold_from,
-        published=published,  # type: ignore[arg-type]
-        source=source,
-    )
-
-
-def close(
-    text: str, value: Value, high: float, scale: Scale, source: str, *, threshold_from: str = PLAN
-) -> Claim:
-    """Claim that models come near the exact predictor: nats that their cross-entropy lies above its
-    own."""
-    return Claim(
-        text=text,
-        value=value,
-        high=high,
-        scale=scale,
-        unit="nats",
-        must_fail=("shuffled-answers", "untrained"),
-        near=UNLEARNED,
-        also=YOUNGER,
-        credits="model",
-        threshold_from=threshold_from,
+        threshold_from=PLAN,
         published="new",
         source=source,
     )
 
 
-def explained(monthly: Monthly, models: str, sounding: str, half_right: str) -> tuple[Claim, ...]:
-    """Claim that our explanation is good, has no weak part, and is better than one half right.
+def explained(monthly: Monthly, models: str, sounding: str, half_right: str) -> tuple[Claim, Claim]:
+    """Claim that in half of models our explanation is good, and better than one half right.
 
-    `sounding` and `half_right` say what the rivals do. Where all models' explanations name the same
-    parts, that of another model is no control, and ours cannot be moved.
+    `sounding` and `half_right` say what the rivals do. That no part is weak follows from quality,
+    which is the least of them.
     """
-    kinds = [
-        kind
-        for kind in explanations(monthly)
-        if kind != OURS and not (monthly.same and kind == ANOTHER)
-    ]
+    kinds = [kind for kind in explanations(monthly) if kind != OURS]
     near = {kind: why for kind, why in NEAR.items() if kind in (*kinds, "unlearned")}
-    same = {ANOTHER: same_method(monthly.same)} if monthly.same else {}
-    whole = {"whole": rival("as faithful as can be; what it lacks is shortness")}
     beating = [kind for kind in kinds if kind not in (HALF_RIGHT, "whole")]
     rivals = {
         ANOTHER: "our explanation of any model beats it",
@@ -133,87 +113,39 @@ def explained(monthly: Monthly, models: str, sounding: str, half_right: str) -> 
     return (
         Claim(
             text=(
-                f"Our explanation of {models} is faithful and short: its quality is at least .55, "
-                "more than the whole model could reach as its own"
+                f"In at least half of models trained to {models} our explanation is faithful and "
+                "short: its quality is at least .55, more than the whole model could reach as its "
+                "own"
             ),
-            value=lambda arm, arms: arm.quality.sel(explanation=OURS, drop=True),
-            low=GOOD,
-            unit="quality",
-            natural=SHARE,
+            value=share(quality, low=GOOD),
+            low=HALF_OF_MODELS,
+            bounds=SHARE,
+            unit="of models",
             must_fail=(*kinds, "unlearned"),
             near=near,
-            also=same,
             credits=("model", "explanation"),
-            half=HALF,
             threshold_from=HALFWAY,
             published="new",
             source=OWN,
         ),
         Claim(
             text=(
-                f"No part of our explanation of {models} is weak: the least of E1 to E4 is at "
-                "least .4"
+                f"In at least half of models trained to {models} our explanation beats a rival "
+                f"that is half right, {half_right}, by at least .1 in the mean of E1 to E4, less "
+                "for length"
             ),
-            value=lambda arm, arms: least(arm),
-            low=WEAK,
-            unit="share",
-            natural=SHARE,
-            must_fail=(*(k for k in kinds if k != "whole"), "unlearned"),
-            near=near,
-            also=whole | same,
-            credits=("model", "explanation"),
-            half=HALF,
-            threshold_from=PLAN,
-            published="new",
-            source=OWN,
-        ),
-        Claim(
-            text=f"Our explanation of {models} beats a rival that is half right, {half_right}, "
-            "by at least .1 in the mean of E1 to E4, less for length",
-            value=lead,
-            low=BETTER,
-            unit="share",
-            natural=(-1, 1),
+            value=share(lead, low=BETTER),
+            low=HALF_OF_MODELS,
+            bounds=SHARE,
+            unit="of models",
             must_fail=tuple(beating),
             near={kind: why for kind, why in rivals.items() if kind in beating},
-            also={"whole": rival("half, by its length alone; a rival may lie below that")} | same,
+            also={"whole": rival("half, by its length alone; a rival may lie below that")},
             credits=("model", "explanation"),
-            half=HALF,
             threshold_from=CHOSEN,
             published="new",
             source=OWN,
         ),
-    )
-
-
-def foretold(monthly: Monthly, models: str) -> Claim:
-    """Claim that these models err oftener where our explanation says they fail."""
-    as_ours = {HALF_RIGHT: rival("it may say as ours does where models fail")}
-    if MOVED in explanations(monthly):
-        as_ours[MOVED] = same_method("what it says of failures is ours, whatever the homes")
-    return Claim(
-        text=(
-            f"Where our explanation says that {models} fail, they err at least five times as "
-            "often as on any input"
-        ),
-        value=enriched,
-        low=math.log(OFTENER),
-        unit="log ratio of error rates",
-        must_fail=("rival", "shuffled", "empty", "gradient"),
-        near={
-            "rival": "what sounds right foretells errors as well",
-            "gradient": "a gradient points to such inputs without any explanation",
-        },
-        also={
-            "whole": rival("it is the model itself, and so has its errors"),
-            "another": same_method("models of one problem may fail alike"),
-        }
-        | as_ours,
-        credits=("model", "failures"),
-        half=HALF,
-        threshold_from=PLAN,
-        published="new",
-        source=OWN,
     )
 
 
@@ -243,10 +175,9 @@ def above(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     return arm.nats - arm.least
 
 
-def least(arm: xr.Dataset) -> xr.DataArray:
-    """[run]: the lowest of E1 to E4, without E4 where a model does not fail."""
-    # xarray leaves NaN out: E4 has none where a model does not fail.
-    return arm.reached.sel(explanation=OURS, part=list(EVIDENCE)).min("part")
+def quality(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
+    """[run]: the quality of what stands in the place of ours."""
+    return arm.quality.sel(explanation=OURS, drop=True)
 
 
 def graded(arm: xr.Dataset, kind: str = OURS) -> xr.DataArray:
@@ -267,26 +198,28 @@ def lead(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
     return graded(arm) - graded(arm, HALF_RIGHT)
 
 
-def enriched(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
+def enriched(arm: xr.Dataset) -> xr.DataArray:
     """[run]: the logarithm of the error rate where failure is foretold over that on any input; 0
     where nothing is foretold.
 
     NaN where the model never errs.
     """
-    failing = arm.errors.sel(explanation=OURS, inputs="failing", drop=True)
     # Clipped: to err less often where failure is foretold is worth no less than to foretell
     # nothing.
-    ratio = np.log(failing.clip(min=arm.wrong) / arm.wrong)
+    ratio = np.log(arm.failing.clip(min=arm.wrong) / arm.wrong)
     # `wrong` is (errors + ½)/(n + 1): below 1/n only without a single error.
     return ratio.fillna(0.0).where(arm.wrong > 1 / arm.attrs["tested"])
 
 
-def findings(which: Sequence[str]) -> tuple[Estimate, ...]:
-    """What is told beside the claims: every explanation's quality, what exchanging variables shows,
-    and how many others do as well."""
+def findings(which: Sequence[str], published: Literature) -> tuple[Estimate, ...]:
+    """What is told beside the claims: how probable the right answer is, as was published, every
+    explanation's quality, and where models fail."""
 
     def make_finding(
-        text: str, value: Callable[[xr.Dataset], xr.DataArray], unit: str = "share"
+        text: str,
+        value: Callable[[xr.Dataset], xr.DataArray],
+        unit: str = "share",
+        published: Literature = "new",
     ) -> Estimate:
         natural = SHARE if unit in ("share", "quality") else None
         return Estimate(
@@ -294,18 +227,18 @@ def findings(which: Sequence[str]) -> tuple[Estimate, ...]:
             value=lambda arms: value(arms["main"]),
             unit=unit,
             natural=natural,
-            published="new",
+            published=published,
             source=OWN,
         )
 
-    def quality(kind: str) -> Callable[[xr.Dataset], xr.DataArray]:
+    def quality_of(kind: str) -> Callable[[xr.Dataset], xr.DataArray]:
         return lambda main: main.quality.sel(explanation=kind, drop=True)
 
     def mean(kind: str) -> Callable[[xr.Dataset], xr.DataArray]:
         return lambda main: graded(main, kind)
 
     def reached(part: str) -> Callable[[xr.Dataset], xr.DataArray]:
-        return lambda main: main.reached.sel(part=part, **selection)
+        return lambda main: main.reached.sel(part=part, explanation=OURS, drop=True)
 
     names = {
         OURS: "our explanation",
@@ -317,12 +250,12 @@ def findings(which: Sequence[str]) -> tuple[Estimate, ...]:
         "empty": "the empty explanation",
         "whole": "the whole model over again",
     }
-    selection = {"explanation": OURS, "drop": True}
-    homes = "Other homes of the same variables that do as well"
-    elsewhere = make_finding(homes, lambda main: main.as_good.sel(kind="homes"))
     return (
+        make_finding(
+            "Probability of the right answer", lambda main: sure(main, {}), "share", published
+        ),
         make_finding("Share of inputs on which a model is wrong anywhere", lambda main: main.wrong),
-        *(make_finding(f"Quality of {names[kind]}", quality(kind), "quality") for kind in which),
+        *(make_finding(f"Quality of {names[kind]}", quality_of(kind), "quality") for kind in which),
         *(make_finding(f"{part} of our explanation", reached(part)) for part in EVIDENCE),
         *(
             make_finding(f"Mean of E1 to E4, less for length, of {names[kind]}", mean(kind))
@@ -333,33 +266,10 @@ def findings(which: Sequence[str]) -> tuple[Estimate, ...]:
                 "How much oftener models err where our explanation says so than on any input, "
                 "those that ever err"
             ),
-            lambda main: enriched(main, {}),
+            enriched,
             "log ratio of error rates",
         ),
         make_finding(
-            "Names and numbers in our explanation",
-            lambda main: main.written.sel(**selection),
-            "names and numbers",
+            "Names and numbers in our explanation", lambda main: main.written, "names and numbers"
         ),
-        make_finding(
-            "Answers as foretold when a variable is exchanged at its places, mean over variables",
-            lambda main: main.exchanged.sel(way="places"),
-        ),
-        make_finding(
-            "The same of the variable that changes most answers",
-            lambda main: main.exchanged.sel(way="most"),
-        ),
-        make_finding(
-            "The same along directions learned at that part",
-            lambda main: main.exchanged.sel(way="learned"),
-        ),
-        make_finding(
-            "The same along directions learned for answers that have nothing to do with it",
-            lambda main: main.exchanged.sel(way="unfounded"),
-        ),
-        make_finding(
-            "Other sets of as many pieces that do as well",
-            lambda main: main.as_good.sel(kind="sets"),
-        ),
-        *([elsewhere] if MOVED in which else []),
     )
