@@ -140,7 +140,14 @@ class Claim(BaseModel):
     empty: float | None = Field(
         None, description="The value where there is nothing: 0.5 for an AUROC; 0 by default."
     )
+    beats: float = Field(
+        0.0, description="By how much its controls must be beaten, in the claim's own units."
+    )
     planted: Names = Field([], description="Arms with a planted effect, for which it must hold.")
+    fixed: Names = Field(
+        [],
+        description="What the sentence speaks of and no unit resamples: 'these 14 kinds'.",
+    )
     units: Names = Field(
         ["seed"],
         description=(
@@ -632,6 +639,9 @@ class Tools:
             float | None,
             Field(description="The value where there is nothing: 0.5 for an AUROC; 0 by default."),
         ] = None,
+        beats: Annotated[
+            float, Field(description="By how much controls must be beaten, in the claim's units.")
+        ] = 0.0,
         bounds: Annotated[
             tuple[float, float] | None,
             Field(description="The least and greatest value that the claim can have for a unit."),
@@ -654,6 +664,7 @@ class Tools:
                 unlearned=unlearned,
                 violation=violation,
                 empty=empty,
+                beats=beats,
                 bounds=bounds,
                 scope=scope,
             )

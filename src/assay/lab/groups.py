@@ -21,6 +21,7 @@ import json
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +76,8 @@ class RunGroup:
         seeds = sorted({m.spec.get("seed", 0) for m in self.members})
         order = [m.key for m in self.members]
         if len(seeds) > 1:
-            first = {
-                m.key for m in self.members if m.spec.get("seed", 0) in seeds[: len(seeds) // 2]
-            }
+            early = set(seeds[: len(seeds) // 2])
+            first = {m.key for m in self.members if m.spec.get("seed", 0) in early}
         else:
             first = set(order[: len(order) // 2])
 
@@ -107,17 +107,17 @@ class RunGroup:
             else f"seeds {seed_values[0]}–{seed_values[-1]}"
         )
 
-    @property
+    @cached_property
     def members(self) -> tuple[Member, ...]:
         """All runs, arm after arm."""
         return tuple(m for arm in self.arms.values() for m in arm)
 
-    @property
+    @cached_property
     def keys(self) -> frozenset[str]:
         """The keys of all runs."""
         return frozenset(m.key for m in self.members)
 
-    @property
+    @cached_property
     def parents(self) -> frozenset[str]:
         """The keys of the runs that have to be stored before this group can start."""
         return frozenset(m.parent for m in self.members if m.parent is not None)
@@ -235,7 +235,8 @@ def form(
             and all(p in inputs or _has_params(store, experiment, p) for p in group.parents)
         ):
             resumable.append(group)
-            remaining = {k: w for k, w in remaining.items() if k not in covers}
+            for key in covers:
+                del remaining[key]
     return resumable + [
         _new(store, experiment, arms) for arms in _blocks(experiment, list(remaining.values()))
     ]
@@ -257,14 +258,16 @@ def _blocks(
     experiment: Experiment, requests: Sequence[Wanted]
 ) -> Iterator[dict[str, list[Wanted]]]:
     for names in ensembles(experiment):
-        ensemble_requests = [w for w in requests if w.job.arm in names]
-        seeds = list(dict.fromkeys(w.job.spec.seed for w in ensemble_requests))
+        of_seed: dict[int, list[int]] = {}
+        for i, w in enumerate(requests):
+            if w.job.arm in names:
+                of_seed.setdefault(w.job.spec.seed, []).append(i)
+        seeds = list(of_seed)
         for i in range(0, len(seeds), experiment.seeds_per_group):
-            block = set(seeds[i : i + experiment.seeds_per_group])
-            arms = {
-                a: [w for w in ensemble_requests if w.job.arm == a and w.job.spec.seed in block]
-                for a in names
-            }
+            arms: dict[str, list[Wanted]] = {a: [] for a in names}
+            block = seeds[i : i + experiment.seeds_per_group]
+            for j in sorted(j for seed in block for j in of_seed[seed]):
+                arms[requests[j].job.arm].append(requests[j])
             yield {a: ws for a, ws in arms.items() if ws}
 
 

@@ -50,9 +50,8 @@ class Watch:
     def heard(self, event: Any) -> None:
         """Pass on what a worker reported, with the time that is left."""
         if isinstance(event, Started):
-            self._pace.began(event.group)
+            self._pace.began(event.group, self._schedule.amount(event.group))
         if isinstance(event, Progress):
-            self._pace.reached(event.group, event.done, event.total, event.unit)
             self._done_share[event.group] = event.done / event.total if event.total else 0.0
             event = replace(event, eta=self._eta())
         self._tell(event)
@@ -62,15 +61,13 @@ class Watch:
         group = self._schedule.groups[outcome.group]
         self._done_share.pop(outcome.group, None)
         if outcome.status == "done":
-            self._pace.stored(self._schedule.group(outcome.group))
+            self._pace.stored(outcome.group, self._schedule.resumed(outcome.group))
         else:
             self._pace.gone(outcome.group)
         if outcome.status == "failed":
             self._tell(Failed(group.name, tuple(group.arms), outcome.text))
         elif outcome.status == "done":
-            runs = len(self._now.cached) + sum(
-                len(self._schedule.groups[n].members) for n in self._schedule.done
-            )
+            runs = len(self._now.cached) + self._schedule.runs_done
             self._tell(
                 Saved(
                     group.name,

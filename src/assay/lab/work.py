@@ -16,14 +16,14 @@ from assay.core import errors, extras
 from assay.core.compute import Range
 from assay.core.errors import AssayError, RunError
 from assay.core.experiment import Experiment
-from assay.lab import depot, ownership, times
+from assay.lab import depot, ownership
 from assay.lab import groups as grouping
 from assay.lab.events import Outcome, Planned
 from assay.lab.executors import Executor
 from assay.lab.plan import Plan, as_planned, expected, plan
 from assay.lab.schedule import Schedule
 from assay.lab.store import Store
-from assay.lab.time_left import BENCHED, PLAN, Pace, Pending
+from assay.lab.time_left import Amount, Pace
 from assay.lab.watch import Watch
 from assay.lab.worker import Task
 
@@ -102,24 +102,20 @@ class Work:
             else expected(self.first)
         )
 
-    def pending(self) -> list[Pending]:
-        """Its groups that are neither stored nor given up; before they are formed, about as many as
-        they will be."""
+    def amounts(self) -> list[Amount]:
+        """What is neither stored nor given up, a kind each; before its groups are formed, as one
+        kind."""
         if self._schedule is not None:
-            return self._schedule.pending()
-        if self.error is not None:
+            return self._schedule.amounts()
+        if self.error is not None or not self.first.missing:
             return []
         known = all(r.job.arm in self.first.per_run for r in self.first.missing)
         cost, runs = expected(self.first) if known else None, len(self.first.missing)
-        name, arms = self.experiment.name, self.first.by_arm()
-        n = times.groups(
-            self.experiment,
-            {arm: [r.job.spec for r in rows if r.state == "missing"] for arm, rows in arms.items()},
-        )
-        return [
-            Pending(f"{name} {i}", (name,), cost / n if cost is not None else None, runs / n)
-            for i in range(n)
-        ]
+        return [Amount((self.experiment.name,), cost, runs)]
+
+    def chain(self) -> float:
+        """The CPU-seconds of the longest chain of its groups, of which each waits for another."""
+        return self._schedule.chain() if self._schedule is not None else 0.0
 
     def close(self) -> None:
         """Close it, when nothing of it runs. A mistake of the user's leaves no trace in the
@@ -185,15 +181,13 @@ def work(
     if works:
         extras.require("torch")
     fresh, remaining = not store.root.exists(), list(works)
-    benched = all(
-        work_item.first.speed is not None and work_item.first.cost_from == "the record"
-        for work_item in works
-    )
-    pace = Pace(executor.width, plan=BENCHED if benched else PLAN)
+    pace = Pace(executor.width)
 
     def eta() -> Range | None:
         pace.width = executor.width  # workers may join and go
-        return pace.left([p for w in works for p in w.pending()])
+        left = sum(w.left() for w in works)
+        chain = max((w.chain() for w in works), default=0.0) / left if left > 0 else 0.0
+        return pace.left([a for w in works for a in w.amounts()], chain)
 
     for work_item in works:
         work_item.pace, work_item.eta = pace, eta
