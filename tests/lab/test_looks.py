@@ -112,8 +112,8 @@ def test_of_a_look_without_shapes_any_other_hash_counts():
     )
 
 
-def test_three_claims_of_the_catalogue_that_were_shaped_after_a_look_are_confirming():
-    for name, numbers in {"dictionary-weights": [5], "streetlight": [4, 7]}.items():
+def test_a_claim_of_the_catalogue_that_was_shaped_after_a_look_is_confirming():
+    for name, numbers in {"dictionary-weights": [5]}.items():
         found = [c for c in looks.marked(catalogue.find(name)).claims if isinstance(c, Claim)]
         assert {found[n - 1].kind for n in numbers} == {"confirming"} and any(
             c.kind == "risky" for c in found
