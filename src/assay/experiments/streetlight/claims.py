@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from assay.core import Arms, Claim, Finding, Published, Value
-from assay.core.claims import rival, same_method
+from assay.core import Arms, Claim, Finding, Published
+from assay.core.claims import OneTerm, rival, same_method
 from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.stats import ratio
@@ -29,7 +29,7 @@ def reached(arm: xr.Dataset, method: str) -> xr.DataArray:
     return by(arm[["auroc"]]).auroc.sel(probe=method, drop=True)
 
 
-def less(a: str, b: str) -> Value:
+def less(a: str, b: str) -> OneTerm:
     """A value [seed, task]: AUROC of one method less that of another on the same passages."""
     return lambda arm, arms: reached(arm, a) - reached(arm, b)
 

@@ -41,6 +41,8 @@ def places(source: str) -> dict[str, Bool[np.ndarray, "character"]]:
         tree = syntax.module(source)
     except (SyntaxError, ValueError, RecursionError):
         return {}
+    if "\r" in source:  # the parser counts such lines differently
+        return {}
     lines = source.split("\n")
     starts = np.cumsum([0, *(len(line) + 1 for line in lines)])
     inside: dict[str, np.ndarray] = {}
@@ -52,10 +54,8 @@ def places(source: str) -> dict[str, Bool[np.ndarray, "character"]]:
                 name = f"{type(node).__name__}.{field}"
                 if name not in inside:
                     inside[name] = np.zeros(len(source), bool)
-                ends = (
-                    (child.lineno, child.col_offset),
-                    (child.end_lineno, child.end_col_offset),  # type: ignore[attr-defined]
-                )
+                at: Any = child
+                ends = (at.lineno, at.col_offset), (at.end_lineno, at.end_col_offset)
                 begin, end = (  # the parser counts bytes
                     starts[i - 1]
                     + (n if lines[i - 1].isascii() else len(lines[i - 1].encode()[:n].decode()))

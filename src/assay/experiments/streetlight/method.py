@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -54,6 +54,7 @@ from assay.experiments.streetlight.shared import (
     chance,
     equal,
 )
+from assay.features.kernel_probe import Questions
 from assay.subjects.folder import find
 from assay.subjects.site import Site
 from assay.subjects.untrained import untrained
@@ -231,11 +232,15 @@ def measured_one(
     stored = unstored if planting else partial(arrays, bench)
     tokens = None if planting else looked(data, test, s.looked, bench)
     read, reached = read_of(asked, dictionary.normalised), {}
+
+    def plain(q: Questions) -> Numbers:
+        return numbers(plain_methods(asked, q))
+
     for regime in s.regimes:
         q = questions(asked, regime, s.seed)
         own = numbers(own_methods(read, q, (*SAE, "error") if regime == "plain" else SAE))
-        plain = PlainSpec(seed=s.seed, of=of, regime=regime)
-        reached[regime] = own | stored(plain, lambda q=q: numbers(plain_methods(asked, q)))
+        spec = PlainSpec(seed=s.seed, of=of, regime=regime)
+        reached[regime] = own | stored(spec, partial(plain, q))
     by_chance = ChanceSpec(seed=s.seed, of=of, width=s.width, k=s.k, looked=s.looked)
     once = reached["plain"] | stored(
         by_chance, lambda: chance(asked, data, tokens, s.seed, s.width, s.k)
@@ -244,7 +249,7 @@ def measured_one(
         once[name] = np.stack([picked(once, methods)] * 2)
     shares: dict[str, Any] = {}
     if tokens is not None:
-        shares = found_in(dictionary.normalised, tokens, s.seed if len(s.regimes) > 1 else None)
+        shares |= found_in(dictionary.normalised, tokens, s.seed if len(s.regimes) > 1 else None)
         shares |= {"found_random": once["found"], "lot_random": once["lot"]}
         once[EQUAL] = equal(asked, data, tokens, s.seed, shares["fvu"])
     quivers = np.stack([quiver(by_regime) for by_regime in reached.values()])
@@ -262,7 +267,6 @@ def rows(reached: Numbers) -> Float[np.ndarray, "q probe"]:
     return np.stack([reached.get(name, nothing)[1] for name in METHODS], -1)
 
 
-@lru_cache(maxsize=1)
 def listed(s: Streetlight, data: Harvest, test: Harvest, bench: Bench) -> Asked:
     """The concepts of the lot, each with passages drawn for this seed."""
     least = (sum(s.sizes[:2]) // 2, s.sizes[2] // 2)

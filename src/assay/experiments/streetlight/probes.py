@@ -77,9 +77,9 @@ def questions(asked: Asked, regime: str, seed: int) -> Questions:
             wrong = train[draw.permutation(len(train))[: round(len(train) * WRONG)]]
             labels[q, wrong] = ~labels[q, wrong]
         rows.append((train, validation, np.flatnonzero(asked.part[q] == 2)))
-    train, validation, test = (torch.from_numpy(np.stack(part)) for part in zip(*rows, strict=True))
+    first, second, test = (torch.from_numpy(np.stack(part)) for part in zip(*rows, strict=True))
     told, true = torch.from_numpy(labels), torch.from_numpy(asked.label)
-    return Questions(true, told, train, validation, (test,))
+    return Questions(true, told, first, second, (test,))
 
 
 def grams(
