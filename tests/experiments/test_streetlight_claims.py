@@ -220,6 +220,9 @@ def test_passages_answer_what_the_concept_says_and_are_drawn_anew():
     assert all(label[0, part[0] == p].mean() == 0.5 for p in (0, 1, 2))
     again, other = (passages(marked, (8, 4, 6), seed)[0] for seed in (0, 1))
     assert (again[0] == rows[0]).all() and (other[0] != rows[0]).any()
+    rare = tuple(Marked(m.rows, (np.arange(300) < 5)[:, None]) for m in marked)
+    few = passages(rare, (8, 4, 6), 0)[0][0][0, :6]  # one of five is taken twice
+    assert sorted(set(few.tolist())) == [100, 101, 102, 103, 104] and few[5] == few[0]
 
 
 def test_lots_share_no_concept_and_what_is_left_over_is_said():

@@ -199,7 +199,7 @@ def passages(
 ) -> tuple[tuple[Int[np.ndarray, "q row"], ...], Bool[np.ndarray, "q row"], np.ndarray]:
     """The rows of each concept's passages, drawn anew for each seed: of the harvest that trains, of
     that which judges; their answers, and the parts they are for (0 training, 1 validation,
-    2 test)."""
+    2 test). Where outliers, which are a model's, leave too few, the first are taken once more."""
     halves = np.array(sizes) // 2
     counts = (int(halves[:2].sum()), int(halves[2]))
     rows: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
@@ -209,7 +209,10 @@ def passages(
             sides = (part.true[:, concept], ~part.true[:, concept])
             rows[i].append(
                 np.concatenate(
-                    [part.rows[draw.permutation(np.flatnonzero(s))[:count]] for s in sides]
+                    [
+                        part.rows[np.resize(draw.permutation(np.flatnonzero(s)), count)]
+                        for s in sides
+                    ]
                 )
             )
     label = np.concatenate([np.repeat([True, False], count) for count in counts])
