@@ -8,7 +8,7 @@ Claim: the dictionary's probes add nothing worth having to a tuned quiver: over 
 mean gain in AUROC is at most 0.015
 Baselines: regression, principal components, means, neighbours, words; frozen decoder; random
 dictionary or weights
-Cost: 220 s on 2 cores, 390 CPU-seconds, 3.3 GB a process; full a guess of 60 GPU-hours, never run
+Cost: 209 s on 2 cores, 330 CPU-seconds, 1.8 GB a process; full a guess of 60 GPU-hours, never run
 """
 
 from __future__ import annotations
