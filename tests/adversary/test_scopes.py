@@ -42,7 +42,6 @@ CONSTANTS = {
     "dictionary-weights": {1},  # blocks of its models
     "lock-step": {2},  # coordinates that every example moves together
     "memorisation": {64},  # symbols of its world
-    "streetlight": {24},  # concepts of its list
     "superposition-collapse": {20},  # starts in a unit
     "targets": {1},  # blocks of its models
 }

@@ -70,7 +70,6 @@ SPARED: dict[str, dict[tuple[str, ...], str]] = {
         ("0.1", "0.2", "0.3", "0.4", "0.5"): "runs from this start alone are read",
         (".5", ".1", "0.02", "10"): "a sum by hand, drops, a margin",
     },
-    "streetlight": {("8", "32"): "names of regimes"},
     "superposition": {("0.01",): "runs at this density alone are read"},
     "superposition-llc": {("100", "5"): "batches of an arm, a constant, and a margin"},
     "superposition-phase": {("0.4",): "importances up to this are read, whichever are trained"},

@@ -21,7 +21,6 @@ from assay.features.live import attribution as live_attribution
 from assay.features.live import edits, firing, paths, promoted, steering
 from assay.features.live.reader import Reader
 from assay.subjects import decoder, mamba, path_probes, readout, unread
-from assay.subjects.asking import yes_or_no
 from assay.subjects.parts import parts, run_by_parts
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
@@ -102,11 +101,6 @@ READ = {
         drawn("part", 4, D),
         torch.arange(4),
         readout.readout(m, 1),
-    ),
-    "questions": lambda m, d: (
-        yes_or_no(m, "Is it?", ["one", "two, three"])
-        if all(len(m.encode(w)) == 1 for w in ("Yes", "No"))
-        else 0
     ),
     "one pass of an index": lambda m, d: read(
         Place(

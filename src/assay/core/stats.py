@@ -151,10 +151,13 @@ def _over_points(of: Quantity, worst: Callable[..., np.ndarray]) -> Compared:
         x = _term(m, of) if isinstance(of, str) else of(m)
         return np.reshape(x, (len(x), -1))
 
-    return Compared(
-        lambda m: worst(points(m), axis=1),
-        lambda m, control: worst(points(m) - points(control), axis=1),
-    )
+    def contrast(m: Means, control: Means) -> np.ndarray:
+        method, other = points(m), points(control)
+        if method.shape[1] == other.shape[1]:
+            return worst(method - other, axis=1)
+        return worst(method, axis=1) - worst(other, axis=1)  # sweeps without common points
+
+    return Compared(lambda m: worst(points(m), axis=1), contrast)
 
 
 def sides(**terms: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:

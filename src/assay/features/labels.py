@@ -91,7 +91,7 @@ def token_labels(
     inside = characters(source)
     if inside is None:
         return None
-    place = np.array([_place(source, int(a), int(b)) for a, b in spans], np.int64)
+    place = np.array([first_character(source, int(a), int(b)) for a, b in spans], np.int64)
     labels = {
         name: mask[place] if len(mask) else np.zeros(len(place), bool)
         for name, mask in inside.items()
@@ -126,7 +126,9 @@ def window_labels(
     return labels, known
 
 
-def _place(source: str, a: int, b: int) -> int:
+def first_character(source: str, a: int, b: int) -> int:
+    """Where a token from a to b is: its first character that is no blank, or the last of blanks
+    alone."""
     text = source[a:b]
     return min(
         a + len(text) - len(text.lstrip()) if text.strip() else max(a, b - 1), len(source) - 1

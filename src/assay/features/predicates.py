@@ -76,6 +76,15 @@ def common(tokens: Int[np.ndarray, "w s"], count: int) -> list[int]:
     return [t for t, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:count]]
 
 
+def kinds(tokens: Int[np.ndarray, "w s"], text: Sequence[str]) -> dict[str, Bool[np.ndarray, "id"]]:
+    """Which token ids are of each kind, among those of these windows."""
+    is_kind, used_ids = {name: np.zeros(len(text), bool) for name in KINDS}, np.unique(tokens)
+    for name, pattern in KINDS.items():
+        match = re.compile(pattern).fullmatch
+        is_kind[name][used_ids] = [match(text[t]) is not None for t in used_ids]
+    return is_kind
+
+
 def rules(
     tokens: Int[np.ndarray, "w s"],
     text: Sequence[str],
@@ -87,28 +96,25 @@ def rules(
 
     `text` is the text of every token id, `labels` what `features.labels` says, `known` the
     commonest tokens."""
-    kinds, used_ids = {name: np.zeros(len(text), bool) for name in KINDS}, np.unique(tokens)
-    for name, pattern in KINDS.items():
-        match = re.compile(pattern).fullmatch
-        kinds[name][used_ids] = [match(text[t]) is not None for t in used_ids]
+    is_kind_of = kinds(tokens, text)
     before = np.concatenate([np.full((len(tokens), 1), -1), tokens[:, :-1]], 1)
     rules_by_name: dict[str, np.ndarray] = {
         f"token {text[t]!r}": tokens == t for t in known[:TOKENS]
     }
     rules_by_name |= {f"after {text[t]!r}": before == t for t in known[:BEFORE]}
-    rules_by_name |= {f"kind: {name}": is_kind[tokens] for name, is_kind in kinds.items()}
+    rules_by_name |= {f"kind: {name}": is_kind[tokens] for name, is_kind in is_kind_of.items()}
     rules_by_name |= {
         f"after kind: {name}": np.where(before >= 0, is_kind[before], False)
-        for name, is_kind in kinds.items()
+        for name, is_kind in is_kind_of.items()
     }
     rules_by_name |= {f"syntax: {name}": values for name, values in labels.items()}
     inside = [place for place in ("string", "comment") if place in labels]
     rules_by_name |= {
-        f"{kind} in {place}": kinds[kind][tokens] & labels[place]
+        f"{kind} in {place}": is_kind_of[kind][tokens] & labels[place]
         for kind in ("word", "space before")
         for place in inside
     }
-    breaks = kinds["line break"][tokens]
+    breaks = is_kind_of["line break"][tokens]
     since = np.zeros(tokens.shape, int)
     for i in range(1, tokens.shape[1]):
         since[:, i] = np.where(breaks[:, i - 1], 0, since[:, i - 1] + 1)

@@ -15,7 +15,7 @@ from assay.core.experiment import Arms
 from assay.core.figures import columns, summary
 from assay.core.heavy import torch, xr
 from assay.core.measures import by
-from assay.core.stats import Means, Statistic
+from assay.core.stats import Means, Statistic, largest
 from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import measures
@@ -36,8 +36,9 @@ norm_ratio: Statistic = measures.NORM_RATIO.statistic
 
 
 def worst(statistic: Statistic) -> Statistic:
-    """A statistic: the largest value of another along the sweep."""
-    return lambda m: statistic(m).reshape(len(statistic(m)), -1).max(1)
+    """A statistic: the largest value of another along the sweep; two arms are compared at each
+    point."""
+    return largest(statistic)
 
 
 def document_measures(

@@ -11,7 +11,7 @@ from assay.core import Arms, Claim, Finding, Published
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.measures import by
-from assay.core.stats import Means, ratio, sides
+from assay.core.stats import Compared, Means, ratio, sides
 
 BRAUN = (
     "Braun et al. 2024 (arXiv:2405.12241), Identifying Functionally Important Features with "
@@ -60,9 +60,8 @@ def increase(m: Means, side: str = "") -> np.ndarray:
     return (m[f"{side}ce"] - m[f"{side}clean"]) / m[f"{side}predictions"]
 
 
-def increases(m: Means) -> np.ndarray:
-    """The increase of one arm over that of the other."""
-    return increase(m, "a.") / increase(m, "b.")
+increases = Compared(lambda m: increase(m, "a.") / increase(m, "b."), is_ratio=True)
+"""The increase of one arm over that of the other."""
 
 
 def recovered(m: Means) -> np.ndarray:
@@ -76,9 +75,8 @@ def later(m: Means, side: str = "") -> np.ndarray:
     return (m[f"{side}later_error"] / m[f"{side}later_variance"]).mean(-1)
 
 
-def laters(m: Means) -> np.ndarray:
-    """That share of one arm over that of the other."""
-    return later(m, "a.") / later(m, "b.")
+laters = Compared(lambda m: later(m, "a.") / later(m, "b."), is_ratio=True)
+"""That share of one arm over that of the other."""
 
 
 SHOWN = {

@@ -12,7 +12,16 @@ from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.memo import once
-from assay.core.stats import Means, Statistic, at_matched, lead_at_own, ratio, share_closed, sides
+from assay.core.stats import (
+    Means,
+    Statistic,
+    at_matched,
+    lead_at_own,
+    ratio,
+    share_closed,
+    sides,
+    smallest,
+)
 from assay.dictionaries.measuring import frontier
 from assay.dictionaries.measuring.frontier import FRONTIER, FVU, GAMMA, L0, norm_ratio, worst
 from assay.experiments.gated_ablations.method import UNITS
@@ -51,8 +60,9 @@ def bias(m: Means) -> np.ndarray:
 
 
 def least(statistic: Statistic) -> Statistic:
-    """A statistic: the smallest value of another along the sweep."""
-    return lambda m: statistic(m).reshape(len(statistic(m)), -1).min(1)
+    """A statistic: the smallest value of another along the sweep; two arms are compared at each
+    point."""
+    return smallest(statistic)
 
 
 def spread(m: Means) -> np.ndarray:
@@ -85,10 +95,13 @@ def against(other: str) -> Value:
     return lambda arm, arms: paired(a=sums(arm, *FRONTIER), b=sums(arms[other], *FRONTIER))
 
 
-def smallest_lead(m: Means) -> np.ndarray:
-    """By how much this arm's FVU lies below the other's at L0 3, 5 and 8, the smallest of the
-    three."""
-    return np.stack([-at_matched(L0, FVU, at=(l0,))(m) for l0 in (3, 5, 8)]).min(0)
+def leads(m: Means) -> np.ndarray:
+    """By how much this arm's FVU lies below the other's at L0 3, 5 and 8."""
+    return np.stack([-at_matched(L0, FVU, at=(l0,))(m) for l0 in (3, 5, 8)], axis=1)
+
+
+smallest_lead = smallest(leads)
+"""The smallest of the three."""
 
 
 def excess(m: Means) -> np.ndarray:

@@ -10,7 +10,7 @@ from assay.core import Arms, Claim, Finding, Published, Value
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.measures import by
-from assay.core.stats import Means, Statistic, lead_at_own, ratio, sides
+from assay.core.stats import Means, Statistic, lead_at_own, ratio, sides, smallest
 from assay.dictionaries.measuring.frontier import (
     EARLIER,
     FRONTIER,
@@ -59,9 +59,8 @@ def leads(m: Means) -> np.ndarray:
     return np.stack([below("a", i) - below("other", i) for i in range(m["a.error"].shape[1])], 1)
 
 
-def smallest(m: Means) -> np.ndarray:
-    """The smallest of these leads: what holds for it holds at every width and length."""
-    return leads(m).min(1)
+smallest_lead = smallest(leads)
+"""The smallest of these leads: what holds for it holds at every width and length."""
 
 
 def bias_terms(arm: xr.Dataset, arms: Arms) -> dict[str, xr.DataArray]:
@@ -190,7 +189,7 @@ CLAIMS = (
         ),
         of="gated-along",
         value=over("wide-along"),
-        statistic=smallest,
+        statistic=smallest_lead,
         units=CROSSED,
         low=0.005,
         unit="FVU, smallest lead",
@@ -210,7 +209,7 @@ CLAIMS = (
         ),
         of="gated-along",
         value=over("rescaled-along"),
-        statistic=smallest,
+        statistic=smallest_lead,
         units=CROSSED,
         low=0.005,
         unit="FVU, smallest lead",

@@ -10,7 +10,7 @@ from assay.core import Arms, Claim, Finding, Value
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.measures import by
-from assay.core.stats import Means, difference, lead_at_own, sides
+from assay.core.stats import Means, difference, lead_at_own, sides, smallest
 from assay.dictionaries.measuring.frontier import FRONTIER, FVU, L0, sums
 
 GAO = "Gao et al. 2024, Scaling and Evaluating Sparse Autoencoders"
@@ -73,9 +73,8 @@ def leads(m: Means) -> np.ndarray:
     )
 
 
-def smallest(m: Means) -> np.ndarray:
-    """The smallest of these leads: what holds for it holds at every width and length."""
-    return leads(m).min(1)
+smallest_lead = smallest(leads)
+"""The smallest of these leads: what holds for it holds at every width and length."""
 
 
 def over_topk(name: str) -> Callable[[Arms], dict[str, xr.DataArray]]:
@@ -124,7 +123,7 @@ CLAIMS = (
         ),
         of="batch-along",
         value=everywhere,
-        statistic=smallest,
+        statistic=smallest_lead,
         units=CROSSED,
         low=0.002,
         unit="FVU, smallest lead",

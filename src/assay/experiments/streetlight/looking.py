@@ -52,8 +52,8 @@ def looked(data: Harvest, test: Harvest, windows: int, bench: Bench) -> Looked:
 
 def found_in(dictionary: Dictionary, tokens: Looked, seed: int | None = None) -> dict[str, float]:
     """Shares: of its live features for which looking finds a rule, of all rules for which there is
-    a feature, and of features that are dead; FVU on the tokens that judge. With a seed also the
-    first share with the rules of shuffled tokens."""
+    a feature; FVU on the tokens that judge. With a seed also the first share with the rules of
+    shuffled tokens."""
 
     with torch.no_grad():
         f = tuple(dictionary.encode(x)[0] for x in tokens.x)
@@ -63,7 +63,6 @@ def found_in(dictionary: Dictionary, tokens: Looked, seed: int | None = None) ->
     out = {
         "found": share(by_feature[live.numpy()] >= GOOD_F1),
         "lot": share(by_rule[~np.isnan(by_rule)] >= GOOD_F1),
-        "dead": float((~(f[0] > 0).any(0) & ~(f[1] > 0).any(0)).float().mean()),
         "fvu": float(off.square().sum() / (tokens.x[1] - tokens.x[1].mean(0)).square().sum()),
     }
     if seed is not None:

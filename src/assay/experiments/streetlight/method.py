@@ -3,13 +3,14 @@ it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
+from jaxtyping import Float
 
 from assay.core import Cost, Spec, probes
 from assay.core.bench import Bench
@@ -19,8 +20,6 @@ from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import generator
 from assay.core.runs import Runs
-from assay.data import concepts
-from assay.data.concept_acts import answers, concept_acts, concept_folders
 from assay.data.harvest import Harvest, HarvestSpec, harvest
 from assay.data.harvest import inputs as harvest_inputs
 from assay.data.names import DRAWN, InWords, model_in_words
@@ -28,30 +27,34 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.freezing import Part, freeze
+from assay.experiments.streetlight.frame import PASSAGE, Marked, frame, lot, passages, usable
 from assay.experiments.streetlight.looking import found_in, looked
 from assay.experiments.streetlight.probes import (
-    CHANCE,
+    CHOSEN,
     EQUAL,
-    MEANINGLESS,
     METHODS,
-    PERMUTATIONS,
-    PERMUTED,
     REGIMES,
     SAE,
+    SURFACE,
     Asked,
+    Numbers,
+    numbers,
     own_methods,
+    picked,
+    plain_methods,
     questions,
+    quiver,
     read_of,
 )
 from assay.experiments.streetlight.shared import (
-    Baselines,
+    AskedSpec,
     ChanceSpec,
-    asked_spec,
+    PlainSpec,
+    arrays,
     chance,
     equal,
-    rows,
 )
-from assay.features.kernel_probe import auc
+from assay.features.kernel_probe import Questions
 from assay.subjects.folder import find
 from assay.subjects.site import Site
 from assay.subjects.untrained import untrained
@@ -86,32 +89,38 @@ class Streetlight(InWords, Spec):
     """Which half of the dictionary is not learned; a decoder that is not starts with the covariance
     of the activations."""
     asks: Literal["listed", "planted"] = "listed"
-    """The frozen list; or whether a feature drawn by lot is on."""
-    lots: Annotated[int, Ge(1)] = 8
+    """The concepts of a lot; or whether a feature of the dictionary drawn by lot is on."""
+    lots: Annotated[int, Ge(1)] = 16
     """How many features drawn by lot are asked for."""
-    regimes: tuple[str, ...] = (*REGIMES, PERMUTED)
+    concepts: Annotated[int, Ge(1)] = 88
+    """Concepts of a lot."""
+    lot: Annotated[int, Ge(0)] = 1
+    """Which piece of the frame: 0 for pilots, 1 for what is judged."""
+    files: Annotated[int, Ge(1)] = 6
+    """From how many files of a part either answer has to come."""
+    judged: Annotated[int, Ge(1)] = 300
+    """Windows of 128 tokens from which test passages are drawn."""
+    regimes: tuple[str, ...] = REGIMES
     """Which of the regimes."""
-    sizes: tuple[int, ...] = (64, 32, 64, 24)
-    """Texts of each concept for training, validation, test and shifted test; half of them have the
+    sizes: tuple[int, ...] = (64, 32, 64)
+    """Passages of each concept for training, validation and test; half of them have the
     property."""
-    worded: tuple[int, ...] = (0, 8, 20, 0)
-    """How many of them the model is asked about in words."""
 
     def check(self) -> None:
-        if unknown := [r for r in self.regimes if r not in (*REGIMES, PERMUTED)]:
+        if unknown := [r for r in self.regimes if r not in REGIMES]:
             raise SpecError(
-                f"Streetlight.regimes names {unknown[0]!r}; regimes: "
-                f"{', '.join((*REGIMES, PERMUTED))}"
+                f"Streetlight.regimes names {unknown[0]!r}; regimes: {', '.join(REGIMES)}"
             )
-        if "standard" not in self.regimes:
+        if "plain" not in self.regimes:
+            raise SpecError("Streetlight.regimes must have 'plain', which most claims read")
+        if len(self.sizes) != 3 or any(n % 2 or n < 2 for n in self.sizes):
             raise SpecError(
-                "Streetlight.regimes must have 'standard', whose texts of other templates are "
-                "measured as well"
+                "Streetlight.sizes are three numbers: train, validation, test; even and at least 2"
             )
-        if len(self.sizes) != 4 or len(self.worded) != 4 or any(n % 2 or n < 2 for n in self.sizes):
+        if self.looked > min(self.windows, self.judged):
             raise SpecError(
-                "Streetlight.sizes and .worded are four numbers: train, validation, test, "
-                "shifted; sizes even and at least 2"
+                f"Streetlight.looked is {self.looked}, but there are {self.windows} windows for "
+                f"training and {self.judged} for the test"
             )
 
     @property
@@ -127,12 +136,13 @@ class Streetlight(InWords, Spec):
             corpus=self.corpus,
             part=part,
             windows=windows,
+            per_file=4 if part == "train" else 12,
         )
 
 
 def activations(s: Streetlight, bench: Bench) -> tuple[Harvest, Harvest]:
     """(training harvest, test harvest) of the model, or of one of its shape with random weights."""
-    train, test = s.text("train", s.windows), s.text("test", s.looked).replace(per_file=2)
+    train, test = s.text("train", s.windows), s.text("test", s.judged)
     if s.weights == "random":
         # the same place: the model without its weights ends there
         site = f"blocks.{s.layer - 1}.hook_resid_post"
@@ -180,29 +190,31 @@ def reuse_dictionaries(runs: Runs[Streetlight], bench: Bench, before: Trained) -
 
 
 def measure(runs: Runs[Streetlight], trained: Trained, bench: Bench) -> xr.Dataset:
-    """What every method reaches on every question in every regime, what is found by looking, and
-    how good the dictionary is."""
+    """What every method reaches on every question, what the quiver does in every regime, what is
+    found by looking, and how good the dictionary is."""
     outcomes = [
         measured_one(s, entry, bench)
         for s, entry in zip(runs, Dictionary.of(trained.to("cpu")), strict=True)
     ]
-    names, coords = outcomes[0][1], {"regime": list(runs.shared.regimes), "probe": list(METHODS)}
     variables = {
         name: (dims, np.stack([entry[name] for entry, _ in outcomes]), unit)
         for name, (dims, unit) in MEASURED.items()
         if name in outcomes[0][0]
     }
-    return measures(runs, coords={**coords, "task": list(names)}, **variables)
+    coords = {
+        "task": list(outcomes[0][1]),
+        "probe": list(METHODS),
+        "regime": list(runs.shared.regimes),
+        "chosen": list(CHOSEN),
+    }
+    used = {dim for dims, _, _ in variables.values() for dim in dims.split()}
+    return measures(runs, coords={k: v for k, v in coords.items() if k in used}, **variables)
 
 
 MEASURED = {
-    "validation": ("run task regime probe", "AUROC"),
-    "auroc": ("run task regime probe", "AUROC"),
-    "shifted": ("run task probe", "AUROC"),
-    "asked": ("run task", "AUROC"),
-    **dict.fromkeys(
-        ("found", "found_random", "found_shuffled", "dead"), ("run", "share of features")
-    ),
+    "auroc": ("run task probe", "AUROC"),
+    "quiver": ("run task regime chosen", "AUROC"),
+    **dict.fromkeys(("found", "found_random", "found_shuffled"), ("run", "share of features")),
     **dict.fromkeys(("lot", "lot_random"), ("run", "share of rules")),
     "fvu": ("run", "share"),
 }
@@ -213,145 +225,114 @@ def measured_one(
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The measures of one run, without the axis run, and the names of its questions."""
     data, test = activations(s, bench)
-    listing = s.asks == "listed"
-    question_set = listed(s, data, bench) if listing else planted(s, dictionary, data)
-    name = asked_spec(data, s.sizes) if listing else None
-    baselines, codes = (
-        Baselines(question_set, bench, name),
-        read_of(question_set, dictionary.normalised),
+    planting = s.asks == "planted"
+    asked = planted(s, dictionary, data, test) if planting else listed(s, data, test, bench)
+    of = asked_spec(s, data, test)
+    # What is asked of one dictionary alone is of no use to another run.
+    stored = unstored if planting else partial(arrays, bench)
+    tokens = None if planting else looked(data, test, s.looked, bench)
+    read, reached = read_of(asked, dictionary.normalised), {}
+
+    def plain(q: Questions) -> Numbers:
+        return numbers(plain_methods(asked, q))
+
+    for regime in s.regimes:
+        q = questions(asked, regime, s.seed)
+        own = numbers(own_methods(read, q, (*SAE, "error") if regime == "plain" else SAE))
+        spec = PlainSpec(seed=s.seed, of=of, regime=regime)
+        reached[regime] = own | stored(spec, partial(plain, q))
+    by_chance = ChanceSpec(seed=s.seed, of=of, width=s.width, k=s.k, looked=s.looked)
+    once = reached["plain"] | stored(
+        by_chance, lambda: chance(asked, data, tokens, s.seed, s.width, s.k)
     )
-    reached = np.full((3, len(question_set.names), len(s.regimes), len(METHODS)), np.nan)
-    for i, regime in enumerate(s.regimes):
-        draws, names = (PERMUTATIONS, MEANINGLESS) if regime == PERMUTED else (1, (*SAE, "error"))
-        scores = [
-            baselines.reached(regime, s.seed, d)
-            | rows(own_methods(codes, questions(question_set, regime, s.seed, d), names))
-            for d in range(draws)
-        ]
-        for method in scores[0]:
-            reached[:, :, i, METHODS.index(method)] = np.mean(
-                [score[method] for score in scores], 0
-            )
-    tokens = looked(data, test, s.looked, bench) if listing else None
-    shares = (
-        found_in(dictionary.normalised, tokens, s.seed if PERMUTED in s.regimes else None)
-        if tokens is not None
-        else {}
-    )
-    chance_spec = (
-        ChanceSpec(
-            seed=s.seed,
-            of=name,
-            width=s.width,
-            k=s.k,
-            looked=s.looked,
-            test=test.spec.replace(subject="").to_json(),
-        )
-        if name
-        else None
-    )
-    once = chance(
-        question_set,
-        data,
-        tokens,
-        s.seed,
-        s.width,
-        s.k,
-        bench,
-        chance_spec,
-        CHANCE if listing and s.weights == "trained" else CHANCE[:1],
-    )
+    for name, methods in (("words", SURFACE[:2]), ("surface", SURFACE)):
+        once[name] = np.stack([picked(once, methods)] * 2)
+    shares: dict[str, Any] = {}
     if tokens is not None:
-        once |= rows([(EQUAL, equal(question_set, data, tokens, s.seed, shares["fvu"]))])
-    for method in (m for m in METHODS if m in once):
-        reached[:, :, s.regimes.index("standard"), METHODS.index(method)] = once[method]
-    variables: dict[str, Any] = {
-        "validation": reached[0],
-        "auroc": reached[1],
-        "shifted": reached[2, :, s.regimes.index("standard")],
-    }
-    if tokens is not None:
-        variables |= {**shares, "found_random": once["found"], "lot_random": once["lot"]}
-    if listing and any(s.worded) and s.weights == "trained":
-        variables["asked"] = in_words(s, question_set, data, bench)
-    return variables, question_set.names
+        shares |= found_in(dictionary.normalised, tokens, s.seed if len(s.regimes) > 1 else None)
+        shares |= {"found_random": once["found"], "lot_random": once["lot"]}
+        once[EQUAL] = equal(asked, data, tokens, s.seed, shares["fvu"])
+    quivers = np.stack([quiver(by_regime) for by_regime in reached.values()])
+    return {"auroc": rows(once), "quiver": quivers.transpose(2, 0, 1), **shares}, asked.names
 
 
-def listed(s: Streetlight, data: Harvest, bench: Bench) -> Asked:
-    """The frozen list."""
-    return _read(data, concept_folders(data, s.sizes, bench))
+def unstored(spec: Spec, work: Callable[[], Numbers]) -> Numbers:
+    """Work the numbers out."""
+    return work()
 
 
-@lru_cache(maxsize=2)  # the arms of two models take turns
-def _read(data: Harvest, folders: tuple[Path, ...]) -> Asked:
-    """The texts in these folders, once for all runs of a process that ask the same."""
-
-    got = concept_acts(folders)
-    return Asked(
-        got.names,
-        data.normalise(torch.from_numpy(got.acts).float()),
-        got.tokens,
-        got.label,
-        got.part,
-    )
+def rows(reached: Numbers) -> Float[np.ndarray, "q probe"]:
+    """Test AUROC in the order of `METHODS`; NaN where a method was not asked."""
+    nothing = np.full_like(reached["logistic"], np.nan)
+    return np.stack([reached.get(name, nothing)[1] for name in METHODS], -1)
 
 
-def planted(s: Streetlight, dictionary: Dictionary, data: Harvest, before: int = 8) -> Asked:
-    """Questions whose answer is one feature drawn by lot: is it on at the last of so many
-    tokens?"""
-    count = s.lots
-    tokens_at = data.kept[data.kept % data.spec.context >= before][:12_800]
-    f = torch.cat(
-        [
-            dictionary.normalised.encode(data.rows(part))[0] > 0
-            for part in np.array_split(tokens_at, 8)
-        ]
-    ).numpy()
-    halves = np.array(s.sizes) // 2
-    usable = np.flatnonzero((f.sum(0) >= halves.sum()) & ((~f).sum(0) >= halves.sum()))
-    draw = generator(s.seed, "streetlight.planted")
-    label, part, positions = [], [], []
-    for feature in draw.permutation(usable)[:count]:
-        sides = [
-            draw.permutation(np.flatnonzero(f[:, feature] == yes))[: halves.sum()]
-            for yes in (True, False)
-        ]
-        positions.append(tokens_at[np.concatenate(sides)])
-        label.append(np.repeat([True, False], halves.sum()))
-        part.append(np.tile(np.repeat(np.arange(4), halves), 2))
-    if len(positions) < count:
+def listed(s: Streetlight, data: Harvest, test: Harvest, bench: Bench) -> Asked:
+    """The concepts of the lot, each with passages drawn for this seed."""
+    least = (sum(s.sizes[:2]) // 2, s.sizes[2] // 2)
+    names, marked = frame(data, test, least, s.files, bench)
+    which = lot(names, s.lot, s.concepts)
+    some = tuple(replace(part, true=part.true[:, which]) for part in marked)
+    return asked_about(names[which], (some[0], some[1]), (data, test), s)
+
+
+def planted(s: Streetlight, dictionary: Dictionary, data: Harvest, test: Harvest) -> Asked:
+    """Questions whose answer is one feature of the dictionary, drawn by lot: is it on?"""
+    marked = []
+    for part in (data, test):
+        kept = usable(part)[:12_800]
+        f = [dictionary.normalised.encode(part.rows(few))[0] > 0 for few in np.array_split(kept, 8)]
+        marked.append(Marked(kept, torch.cat(f).numpy()))
+    enough = [
+        (part.true.sum(0) >= n) & ((~part.true).sum(0) >= n)
+        for part, n in zip(marked, (sum(s.sizes[:2]) // 2, s.sizes[2] // 2), strict=True)
+    ]
+    common = np.flatnonzero(enough[0] & enough[1])
+    if len(common) < s.lots:
         raise SpecError(
-            f"only {len(positions)} features are on often enough for a planted question, {count} "
-            "are "
-            "needed; give more windows or fewer sizes"
+            f"only {len(common)} features are on often enough for a planted question, {s.lots} "
+            "are needed; give more windows or fewer sizes"
         )
-    places = np.stack(positions)[..., None] - np.arange(before)[::-1]
-    x = data.rows(places.ravel()).view(*places.shape, data.d)
-    tokens = data.tokens.ravel()[places]
-    return Asked(
-        tuple(f"feature {i + 1}" for i in range(count)), x, tokens, np.stack(label), np.stack(part)
+    some = generator(s.seed, "streetlight.planted").permutation(common)[: s.lots]
+    first, second = (replace(part, true=part.true[:, some]) for part in marked)
+    names = tuple(f"feature {i + 1}" for i in range(s.lots))
+    return asked_about(names, (first, second), (data, test), s)
+
+
+def asked_about(
+    names: tuple[str, ...],
+    marked: tuple[Marked, Marked],
+    parts: tuple[Harvest, Harvest],
+    s: Streetlight,
+) -> Asked:
+    """Questions about the passages of a seed."""
+    rows_by_part, label, part = passages(marked, s.sizes, s.seed)
+    x, tokens = [], []
+    for harvested, where in zip(parts, rows_by_part, strict=True):
+        x.append(harvested.rows(where.ravel()).view(*where.shape, harvested.d))
+        tokens.append(harvested.tokens.ravel()[where[..., None] - np.arange(PASSAGE)[::-1]])
+    return Asked(names, torch.cat(x, 1), np.concatenate(tokens, 1), label, part)
+
+
+def asked_spec(s: Streetlight, data: Harvest, test: Harvest) -> AskedSpec:
+    """The name under which everything about a lot's passages is kept."""
+    return AskedSpec(
+        model=data.trained_on["model"],
+        corpus=data.trained_on["corpus"],
+        dtype=data.dtype,
+        train=data.spec.replace(subject=""),
+        test=test.spec.replace(subject=""),
+        sizes=s.sizes,
+        concepts=s.concepts,
+        lot=s.lot,
+        files=s.files,
     )
-
-
-def in_words(s: Streetlight, question_set: Asked, data: Harvest, bench: Bench) -> Any:
-    """AUROC of the model's own answers on test texts; which of its two words means yes is chosen on
-    validation texts."""
-
-    odds = answers(data, s.sizes, s.worded, bench)
-    aurocs = []
-    for score, label, part in zip(odds, question_set.label, question_set.part, strict=True):
-        rows_by_part = [np.flatnonzero((part == p) & ~np.isnan(score)) for p in (1, 2)]
-        values = [
-            float(auc(torch.from_numpy(score[i]), torch.from_numpy(label[i]))) for i in rows_by_part
-        ]
-        aurocs.append(values[1] if not values[0] < 0.5 else 1 - values[1])
-    return np.array(aurocs)
 
 
 def inputs(spec: Streetlight) -> dict[str, str]:
-    """Model and corpus of a run, and the hash of the frozen list."""
+    """Model and corpus of a run."""
     find(spec.subject).check(Site.parse(spec.text("train", 1).site))
-    return {**harvest_inputs(spec.text("train", spec.windows)), "concepts": concepts.fingerprint()}
+    return harvest_inputs(spec.text("train", spec.windows))
 
 
 def cost(runs: Runs[Streetlight]) -> Cost:
