@@ -20,7 +20,6 @@ from assay.experiments.interpretable_capability.claims import (
     by_circuits,
     by_rules,
     capability,
-    halves,
     rise,
     valley,
 )
@@ -128,11 +127,8 @@ def but(arm: str = "main", **levels: list) -> World:
 DIP = [0.1, 0.2, 0.5, 0.75, 0.8, 0.7, 0.3, 0.2]
 """Needed shares that make a valley, and below what rules explain in one."""
 SPARED = [1 - x for x in DIP]
-HUMP = [0.7, 0.7, 1.2, 1.3, 1.4, 1.3, 0.9, 0.9]
 VALLEY = [1.4, 1.3, 1.0, 0.9, 0.9, 1.0, 1.3, 1.4]
-"""Capabilities that have a hump, and a valley."""
-RISING = [0.5, 0.5, 0.5, 0.5, 0.45, 0.4, 0.35, 0.3]
-LOW = [0.5, 0.45, 0.42, 0.4, 0.35, 0.3, 0.28, 0.25]
+"""Capability that has a valley itself."""
 CASES = {
     "By circuits that keep nine tenths of what a model does, interpretable capability has": (
         but(needed=DIP),
@@ -145,7 +141,6 @@ CASES = {
         },
     ),
     "By circuits that keep nine tenths of what a model does, interpretable capability rises": (
-        but(needed=MAIN["needed"]),
         but(**FALLS),
         {
             "lot": but(again=MAIN["needed"]),
@@ -175,11 +170,14 @@ CASES = {
 
 
 @pytest.mark.parametrize("start", [start for start in CASES if start.startswith("By ")])
-def test_a_valley_or_a_rise_that_goes_away_with_training_is_undecided(start):
-    gone = {"J": [1.0, 1.0, 1.0, 0.1, 0.1, 2.0, 2.0, 2.0]}
-    half = {"C": [1.5, 1.2, 0.2, 0.2, 0.2, 0.2, 2.5, 2.5], **gone, "needed": FLAT}
-    main = {"C": GROWS, **FALLS}
-    verdict = judge(claim_of(experiment, start), World({"main": main, "half": half}).arms()).verdict
+def test_what_training_still_brings_about_is_undecided(start):
+    half = {
+        "C": [1.0, 2.0, 3.0, 3.0, 1.5, 1.2, 0.3, 0.1],
+        "needed": [0.0] * RUNGS,
+        "J": [1.0] * RUNGS,
+    }
+    world = World({"main": FALLS, "half": half})
+    verdict = judge(claim_of(experiment, start), world.arms()).verdict
     assert verdict.outcome == "undecided" and verdict.reason == "gate converged"
 
 
@@ -205,19 +203,12 @@ def test_a_valley_is_as_deep_as_the_lower_end_of_a_parabola_lies_above_its_botto
     inside = np.linspace(-0.75, 0.75, 100_001)
     lowest = (a + b * inside + c * inside**2).min()
     depth = min(a - b + c, a + b + c) - lowest
-    wiggle = np.polynomial.legendre.legval(t, [0] * RUNGS + [1]) * 0  # nothing but the parabola
-    y = (a + b * t + c * t**2 + wiggle)[None]
+    y = (a + b * t + c * t**2)[None]
     np.testing.assert_allclose(valley({"tic": y}), [depth], atol=1e-3)
 
 
-def test_a_rise_is_the_mean_of_the_larger_half_less_that_of_the_smaller():
-    y = xr.DataArray(
-        [[1.0, 2.0, 5.0, 7.0], [3.0, np.nan, 9.0, 4.0]],
-        dims=("run", "width"),
-        coords={"width": [4, 8, 16, 32]},
-    )
-    means = {name: np.atleast_1d(np.nanmean(x)) for name, x in halves(y).items()}
-    np.testing.assert_allclose(rise(means), [(5 + 7 + 9 + 4) / 4 - (1 + 2 + 3) / 3])
+def test_a_rise_is_the_mean_of_the_larger_sizes_less_that_of_the_smaller():
+    assert rise({"tic": np.array([[1.0, 2.0, 3.0, 4.0, 5.0, 5.0, 5.0, 9.0]])}) == [6.0 - 2.5]
 
 
 @pytest.mark.parametrize(

@@ -123,8 +123,8 @@ def needed(
     where that is enough. Sizes ascend to the whole model."""
     x, out = np.log2(sizes), np.empty(len(kept))
     for run, y in enumerate(kept):
-        i = max(1, int(np.flatnonzero(y >= target)[0]))
-        out[run] = 2 ** np.interp(target, y[i - 1 : i + 1], x[i - 1 : i + 1])
+        i = int(np.flatnonzero(y >= target)[0])
+        out[run] = 2 ** np.interp(target, y[i - 1 : i + 1], x[i - 1 : i + 1]) if i else sizes[0]
     return out
 
 

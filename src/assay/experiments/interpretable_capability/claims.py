@@ -10,7 +10,7 @@ import numpy as np
 
 from assay.core import Arms, Claim, Estimate, Exact, by
 from assay.core.heavy import xr
-from assay.core.stats import Means, correlation, products
+from assay.core.stats import Means, correlation, products, slope
 from assay.experiments.interpretable_capability.method import LADDERS
 
 GAO = "Gao et al. 2025, Weight-sparse transformers have interpretable circuits (arXiv 2511.13653)"
@@ -71,16 +71,10 @@ def _powers(t: np.ndarray) -> np.ndarray:
     return np.vander(t, 3, increasing=True)
 
 
-def halves(y: xr.DataArray) -> dict[str, xr.DataArray]:
-    """The terms [run, width] of `rise`: what is measured in the larger and in the smaller half of
-    the sizes, and which sizes these are."""
-    large = 0.0 * y + (y.width > y.width.median())
-    return {"large": large, "small": 1 - large, "in_large": large * y, "in_small": (1 - large) * y}
-
-
 def rise(m: Means) -> np.ndarray:
     """The mean over the larger half of the sizes less that over the smaller half."""
-    return m["in_large"] / m["large"] - m["in_small"] / m["small"]
+    smaller, larger = np.split(m["tic"], 2, axis=1)
+    return larger.mean(1) - smaller.mean(1)
 
 
 def beyond_exchanged(read: Read) -> Callable[[xr.Dataset, Arms], xr.DataArray]:
@@ -96,7 +90,8 @@ def beyond_exchanged(read: Read) -> Callable[[xr.Dataset, Arms], xr.DataArray]:
 
 
 UNITS: dict[str, Any] = {"units": ("seed", "width"), "half": {"main": "half"}, "published": "new"}
-"""Eight sizes stand for others of such a ladder, as seeds do for other seeds."""
+"""What is claimed of all models: sizes stand for other sizes of such a ladder, as seeds do for
+others. A shape over sizes is claimed of the sizes that the ladder has."""
 SIZE = {"as-exchanged": "what a network of this size gives, whatever it learned"}
 LOT = {"lot": "any nodes of a model can be spared as well"}
 SHUFFLED = {"shuffled": "any rule tells where any neuron fires"}
@@ -107,7 +102,10 @@ def about(
 ) -> tuple[Claim, Claim]:
     """What is claimed by one definition of how much is understood."""
     shared: dict[str, Any] = {
-        **UNITS,
+        "value": lambda arm, arms: {"tic": read(arm)},
+        "fixed": ("eight sizes",),
+        "half": {"main": "half"},
+        "published": "new",
         "low": MARGIN,
         "unit": "nats per token",
         "credits": credits,
@@ -120,20 +118,18 @@ def about(
                 f"{phrase}, interpretable capability has a valley: over eight sizes it dips at "
                 f"least {MARGIN} nat a token below both ends of the ladder"
             ),
-            value=lambda arm, arms: {"tic": read(arm)},
             statistic=valley,
             must_hold=("planted-valley",),
             must_fail=("capability", "planted-rise", *near),
             near={**near, "capability": "whoever is more capable has more of everything"},
             after_look="five sizes, circuits of 32 nodes, and the deepest dip between two sizes",
-            **{**shared, "units": ("seed",), "fixed": ("eight sizes",)},
+            **shared,
         ),
         Claim(
             text=(
-                f"{phrase}, interpretable capability rises with size: the larger half of the "
-                f"ladder has at least {MARGIN} nat a token more than the smaller half"
+                f"{phrase}, interpretable capability rises with size: the larger four of eight "
+                f"sizes have at least {MARGIN} nat a token more than the smaller four"
             ),
-            value=lambda arm, arms: halves(read(arm)),
             statistic=rise,
             must_hold=("planted-rise",),
             must_fail=tuple(near),
@@ -196,14 +192,19 @@ def curve(text: str, unit: str, read: Read, arm: str = "main", **shape: Any) -> 
     return Estimate(text=text, unit=unit, value=lambda arms: read(arms[arm]), over="width", **shape)
 
 
+def doublings(y: xr.DataArray) -> xr.DataArray:
+    """[run, width]: the logarithm of the width to the base 2, wherever there is a measure."""
+    return np.log2(y.width).broadcast_like(y).where(y.notnull()).transpose(*y.dims)
+
+
 def trend(text: str, unit: str, read: Read, arm: str) -> Estimate:
-    """An estimate of by how much larger models have more of a measure."""
+    """An estimate of how steeply a measure rises over sizes, which stand for others as well."""
     return Estimate(
-        text=f"{text}: the larger half of the sizes less the smaller half",
-        unit=unit,
-        value=lambda arms: halves(read(arms[arm])),
+        text=f"{text}: its rise with each doubling of the width",
+        unit=f"{unit} and doubling",
+        value=lambda arms: products(doublings(read(arms[arm])), read(arms[arm])),
         units=("seed", "width"),
-        statistic=rise,
+        statistic=slope,
     )
 
 
@@ -237,6 +238,8 @@ ESTIMATES = (
         curve(f"Share of firings that rules explain{LABELS[arm]}", FIRINGS, explained, arm)
         for arm in ("main", "exchanged")
     ),
+    trend("Interpretable capability by circuits", "nats per token", by_circuits, "main"),
+    trend("Interpretable capability by rules", "nats per token", by_rules, "main"),
     *(trend(NEEDED + label, NODES, lambda x: x.needed, arm) for arm, label in LABELS.items()),
     *(
         trend(f"Share of firings that rules explain{LABELS[arm]}", FIRINGS, explained, arm)
