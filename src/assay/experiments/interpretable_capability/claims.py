@@ -77,16 +77,12 @@ def rise(m: Means) -> np.ndarray:
     return larger.mean(1) - smaller.mean(1)
 
 
-def beyond_exchanged(read: Read) -> Callable[[xr.Dataset, Arms], xr.DataArray]:
-    """A claim's value [seed, width]: by how much a measure lies above that of the trained models
-    with exchanged weights."""
-
-    def value(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
-        a, b = (by(read(x), "seed") for x in (arm, arms["exchanged"]))
-        both = np.intersect1d(a.seed, b.seed)
-        return a.sel(seed=both) - b.sel(seed=both)
-
-    return value
+def beyond_exchanged(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
+    """A claim's value [seed, width]: by how much the share of firings that rules explain lies above
+    that of the trained models with exchanged weights, on the seeds that both have."""
+    a, b = (explained(by(x, "seed")) for x in (arm, arms["exchanged"]))
+    both = np.intersect1d(a.seed, b.seed)
+    return a.sel(seed=both) - b.sel(seed=both)
 
 
 UNITS: dict[str, Any] = {"units": ("seed", "width"), "half": {"main": "half"}, "published": "new"}
@@ -173,7 +169,7 @@ CLAIMS = (
             "Learning makes an MLP explainable: rules explain at least 0.05 more of its firings "
             "than with each matrix's entries exchanged"
         ),
-        value=beyond_exchanged(explained),
+        value=beyond_exchanged,
         low=0.05,
         unit="share of firings told less false alarms",
         must_fail=("outputs-only", "shuffled"),
@@ -208,7 +204,7 @@ def trend(text: str, unit: str, read: Read, arm: str) -> Estimate:
     )
 
 
-def both(arms: Arms) -> dict[str, xr.DataArray]:
+def pairs(arms: Arms) -> dict[str, xr.DataArray]:
     """The terms [run, width] of the correlation of what the two definitions understand."""
     return products(spared(arms["main"]), explained(arms["main"]))
 
@@ -247,7 +243,7 @@ ESTIMATES = (
     ),
     Estimate(
         text="Correlation over models of what circuits spare and of what rules explain",
-        value=both,
+        value=pairs,
         units=("seed", "width"),
         statistic=correlation,
     ),
