@@ -119,10 +119,9 @@ def test_divergences_are_those_of_a_model_computed_by_hand(small):
 
 
 def test_nodes_that_are_needed_lie_on_lines_over_their_logarithm():
-    kept = np.array([[0.1, 0.5, 0.8, 1.0], [0.7, 0.2, 0.9, 1.0], [0.0, 0.1, 0.2, 1.0]])
-    sizes = [2, 4, 8, 32]
-    np.testing.assert_allclose(circuits.needed(kept, sizes, 0.5), [4, 2, 8 * 4 ** (0.3 / 0.8)])
-    np.testing.assert_allclose(circuits.needed(kept[:1], sizes, 0.9), [16])
+    kept, sizes = np.array([[0.1, 0.5, 0.8], [0.7, 0.2, 0.9], [0.0, 0.1, 0.2]]), [2, 4, 8]
+    np.testing.assert_allclose(circuits.needed(kept, sizes, 32, 0.5), [4, 2, 8 * 4 ** (0.3 / 0.8)])
+    np.testing.assert_allclose(circuits.needed(kept[:1], sizes, 32, 0.9), [16])
 
 
 def test_an_edit_that_changes_nothing_gives_the_same_logits(small):

@@ -117,12 +117,12 @@ def kept_share(
 
 
 def needed(
-    kept: Float[np.ndarray, "run size"], sizes: Sequence[int], target: float
+    kept: Float[np.ndarray, "run size"], sizes: Sequence[int], nodes: int, target: float
 ) -> Float[np.ndarray, "run"]:
-    """The fewest nodes that keep this share, on lines over the logarithm of nodes; the least size
-    where that is enough. Sizes ascend to the whole model."""
-    x, out = np.log2(sizes), np.empty(len(kept))
-    for run, y in enumerate(kept):
+    """The fewest nodes that keep this share, on lines over the logarithm of nodes; the least of
+    these ascending sizes where that is enough. All nodes keep all."""
+    x, out = np.log2([*sizes, nodes]), np.empty(len(kept))
+    for run, y in enumerate(np.pad(kept, [(0, 0), (0, 1)], constant_values=1.0)):
         i = int(np.flatnonzero(y >= target)[0])
         out[run] = 2 ** np.interp(target, y[i - 1 : i + 1], x[i - 1 : i + 1]) if i else sizes[0]
     return out

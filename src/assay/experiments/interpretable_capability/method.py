@@ -33,8 +33,10 @@ from assay.worlds.networks.readable import Known
 
 RUNGS = 8
 """Models of a ladder, smallest first."""
-GRID = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 1.0)
+GRID = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95)
 """Shares of a model's nodes that circuits have."""
+LOTS = 2
+"""Times that nodes are drawn by lot; small models differ much between lots."""
 TARGETS = {"needed": 0.9, "needed_half": 0.5}
 """The share of what a model does that its circuit has to keep, for each measure of how many nodes
 that takes; the first is judged."""
@@ -272,7 +274,7 @@ def by_circuits(
     runs: Runs[InterpretableCapability], params: dict[str, torch.Tensor], read: Texts, rung: int
 ) -> dict[str, np.ndarray]:
     """The loss of the whole model, and which share of its nodes has to be kept: chosen by their
-    costs, and as many of each kind by lot, twice."""
+    costs, and as many of each kind by lot, on average over some lots and in one more."""
     kind, device = circuits.kinds(params), params["W_E"].device
     reference = circuits.read(params, read.found_on.to(device), "relu")
     judged = np.stack([text.tokens for text in read.judged]).astype(np.int64)
@@ -280,26 +282,26 @@ def by_circuits(
     text = circuits.read(params, tokens[:, : runs.shared.pruned_on], "relu")
     sizes = sorted({max(1, round(share * len(kind))) for share in GRID})
     chosen = circuits.pruned(params, reference, sizes, "relu")
+    lots = [
+        circuits.by_lot(chosen, kind, runs.seeds, f"interpretable-capability.lot {n}.{rung}")
+        for n in range(LOTS + 1)
+    ]
+    kept = circuits.kept_share(
+        params, text, np.concatenate([chosen, *lots], 1), "relu", reference.means
+    )
+    own, *by_lot = np.split(kept, LOTS + 2, axis=1)
 
-    def keeps(masks: np.ndarray) -> np.ndarray:
-        return circuits.kept_share(params, text, masks, "relu", reference.means)
-
-    def needed(kept: np.ndarray, name: str) -> np.ndarray:
-        return circuits.needed(kept, sizes, TARGETS[name]) / len(kind)
-
-    def lot(name: str) -> np.ndarray:
-        stream = f"interpretable-capability.{name}.{rung}"
-        return needed(keeps(circuits.by_lot(chosen, kind, runs.seeds, stream)), "needed")
+    def needed(kept: np.ndarray, name: str = "needed") -> np.ndarray:
+        return circuits.needed(kept, sizes, len(kind), TARGETS[name]) / len(kind)
 
     with torch.no_grad():
         loss = next_token_loss(params, tokens, "relu").flatten(1).mean(1)
-    kept = keeps(chosen)
     return {
         "loss": loss.cpu().numpy(),
         "nodes": np.full(len(runs), float(len(kind))),
-        **{name: needed(kept, name) for name in TARGETS},
-        "needed_lot": lot("lot"),
-        "needed_again": lot("again"),
+        **{name: needed(own, name) for name in TARGETS},
+        "needed_lot": np.mean([needed(lot) for lot in by_lot[:LOTS]], axis=0),
+        "needed_again": needed(by_lot[LOTS]),
     }
 
 
