@@ -55,10 +55,10 @@ def by_size(arms: Arms) -> Figure:
         ("main", "capability"): capability,
         ("main", "times what rules explain"): by_rules,
         ("main", "times what circuits spare"): by_circuits,
-        ("lot", "times what lots of nodes spare"): by_circuits,
+        ("lot", "times what nodes by lot spare"): by_circuits,
     }
     note = "Above the loss of a guess by the frequencies of tokens, on text of other files."
-    title = "Capability grows with size, and what is understood of it does not"
+    title = "Capability over size, and how much of it is understood"
     return line(title, arms, lines, NATS, note)
 
 
