@@ -58,10 +58,7 @@ SPARED: dict[str, dict[tuple[str, ...], str]] = {
         ("16",): "occurrences, a constant",
         ("2,000", "3e-3", "0.1", "2"): "closed forms, and a share of all tokens",
     },
-    "interpretable-capability": {
-        ("8", "16", "32", "64", "256"): "nodes of a circuit, constants",
-        ("4",): "which of five sizes",
-    },
+    "interpretable-capability": {("eight", "four"): "sizes of a ladder, and half of them"},
     "llc": {("10", "ten", "100"): "closed forms at settings of their own"},
     "mamba-induction": {("3",): "positions after a value"},
     "memorisation": {("12", "8"): "copies that are planted, constants"},

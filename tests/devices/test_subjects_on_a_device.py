@@ -180,7 +180,7 @@ def test_small_decoders_and_their_parts(device, near):
             decoder.next_token_loss(here, TOKENS, "relu"),
             changed.logits,
             changed.patterns,
-            circuits.loss(here, text, mask, "relu"),
+            circuits.divergence(here, text, mask, "relu"),
             circuits.pruned(here, text, [4, 9], "relu"),
             lm.loss_on(here, TOKENS.numpy(), shape),
         ]

@@ -1,4 +1,4 @@
-"""Circuits: against a model computed by hand in float64, against changed weights, and on decoders
+"""Circuits: against a model computed by hand in float64, and on decoders
 whose circuits are known."""
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 from assay.core.runs import Runs
 from assay.data.lm import LmSpec, shape_of, start
 from assay.features import circuits
-from assay.subjects.decoder import forward, next_token_loss
+from assay.subjects.decoder import forward
 from assay.worlds.networks import readable
 from assay.worlds.networks.readable import Known
 
@@ -46,8 +46,8 @@ def norm(x, gain, bias, scale=None):
 
 
 def by_hand(p, tokens, mask=None, means=None, scales=None):
-    """One model on one text in float64, block by block: mean loss, each node's mean, each norm's
-    scale."""
+    """One model on one text in float64, block by block: log-probabilities, each node's mean, each
+    norm's scale."""
     e, found, kept = (
         iter(scales or []),
         [],
@@ -86,30 +86,42 @@ def by_hand(p, tokens, mask=None, means=None, scales=None):
         x = x + hidden @ p["W_out"][n] + p["b_out"][n]
     logits = normed(x, p["gain"], p["bias"]) @ p["W_U"]
     logits = logits - logits.max(-1, keepdims=True)
-    told = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-    loss = -np.take_along_axis(told[:, :-1], tokens[:, 1:, None], -1).mean()
-    return loss, found, own
+    return logits - np.log(np.exp(logits).sum(-1, keepdims=True)), found, own
 
 
-def test_losses_are_those_of_a_model_computed_by_hand(small):
+def test_divergences_are_those_of_a_model_computed_by_hand(small):
     params, tokens = small
     text = circuits.read(params, tokens, "relu")
     kind = circuits.kinds(params)
     np.testing.assert_array_equal(kind, [0] * 8 + ([1] * 2 + [2] * 6) * 2)
     mask = torch.rand(2, len(kind), generator=torch.Generator().manual_seed(1)).round(decimals=1)
     mask[:, ::3] = 0.0
-    found = circuits.loss(params, text, mask, "relu")
+    found = circuits.divergence(params, text, mask, "relu")
+    none = circuits.divergence(params, text, 0 * mask, "relu")
     for i in range(2):
         p, t = {name: x[i].double().numpy() for name, x in params.items()}, tokens[i].numpy()
         whole, means, scales = by_hand(p, t)
-        assert abs(whole - float(next_token_loss(params, tokens, "relu")[i].mean())) < 1e-5
-        wanted, *_ = by_hand(p, t, mask[i].double().numpy(), means, scales)
-        assert abs(wanted - float(found[i])) < 1e-5 and abs(wanted - whole) > 1e-3
+        np.testing.assert_allclose(text.predicted[i], np.exp(whole), atol=1e-5)
+        for shares, value in ((mask, found), (0 * mask, none)):
+            told, *_ = by_hand(p, t, shares[i].double().numpy(), means, scales)
+            wanted = (np.exp(whole) * (whole - told)).sum(-1).mean()
+            assert abs(wanted - float(value[i])) < 1e-5 < 1e-3 < wanted
     np.testing.assert_allclose(
-        circuits.loss(params, text, torch.ones(2, len(kind)), "relu"),
-        next_token_loss(params, tokens, "relu").mean((1, 2)),
-        rtol=1e-5,
+        circuits.divergence(params, text, torch.ones(2, len(kind)), "relu"), 0, atol=1e-5
     )
+    masks = (mask[:, None] > torch.tensor([0.5, -1.0])[:, None]).numpy()
+    part = circuits.divergence(params, text, torch.from_numpy(masks[:, 0]).float(), "relu")
+    np.testing.assert_allclose(
+        circuits.kept_share(params, text, masks, "relu"),
+        np.stack([1 - part / none, np.ones(2)], 1),
+        atol=1e-4,
+    )
+
+
+def test_nodes_that_are_needed_lie_on_lines_over_their_logarithm():
+    kept, sizes = np.array([[0.1, 0.5, 0.8], [0.7, 0.2, 0.9], [0.0, 0.1, 0.2]]), [2, 4, 8]
+    np.testing.assert_allclose(circuits.needed(kept, sizes, 32, 0.5), [4, 2, 8 * 4 ** (0.3 / 0.8)])
+    np.testing.assert_allclose(circuits.needed(kept[:1], sizes, 32, 0.9), [16])
 
 
 def test_an_edit_that_changes_nothing_gives_the_same_logits(small):

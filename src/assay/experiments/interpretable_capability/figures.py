@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from assay.core import Arms, Figure, columns, summary
 from assay.experiments.interpretable_capability.claims import (
@@ -10,42 +10,32 @@ from assay.experiments.interpretable_capability.claims import (
     by_circuits,
     by_rules,
     capability,
-    rules,
+    explained,
 )
-from assay.experiments.interpretable_capability.method import BUDGET, BUDGETS
 
 NATS = "nats per token that are saved"
 
 
 def drawings(arms: Arms) -> list[Figure]:
-    return [by_size(arms), by_budget(arms), explained(arms), planted(arms)]
+    return [by_size(arms), needed(arms), told(arms), planted(arms)]
 
 
 def rows(arms: Arms, arm: str, read: Read, *labels: str) -> Iterator[tuple]:
     """A line over sizes: labels, the width or the number of the rung, mean and interval."""
     values = read(arms[arm])
-    ticks = (
-        range(1, values.sizes["rung"] + 1)
-        if arm.startswith("planted")
-        else arms["main"].attrs["widths"]
-    )
-    for i in range(values.sizes["rung"]):
-        yield *labels, ticks[i], *summary(values.isel(rung=i).values)
+    widths: Sequence[int] = values.width.values.tolist()
+    for i, width in enumerate(widths):
+        place = i + 1 if arm.startswith("planted") else width
+        yield *labels, place, *summary(values.isel(width=i).values)
 
 
-def by_size(arms: Arms) -> Figure:
-    """Capability, and its interpretable part by both definitions, over the size of models."""
-    lines = {
-        "capability": capability,
-        f"kept by circuits of {BUDGET} nodes": by_circuits,
-        "times what rules explain": by_rules,
-    }
-    points = [row for label, read in lines.items() for row in rows(arms, "main", read, label)]
+def line(
+    title: str, arms: Arms, lines: dict[tuple[str, str], Read], y_title: str, note: str = ""
+) -> Figure:
+    """One figure over widths: {(arm, its label): what is read of it}."""
+    points = [row for (arm, label), read in lines.items() for row in rows(arms, arm, read, label)]
     return Figure(
-        (
-            "Capability grows with size; how much of it counts as interpretable depends on the "
-            "definition"
-        ),
+        title,
         columns(("what", "width", "mean", "low", "high"), points),
         "line",
         x="width",
@@ -54,64 +44,53 @@ def by_size(arms: Arms) -> Figure:
         band=("low", "high"),
         x_log=True,
         x_title="width of the stream",
-        y_title=NATS,
-        note="Above the loss of a guess by the frequencies of tokens, on text of other files.",
+        y_title=y_title,
+        note=note,
     )
 
 
-def by_budget(arms: Arms) -> Figure:
-    """What circuits of each budget keep, over the size of models."""
-    points = [
-        row
-        for n in BUDGETS
-        for row in rows(arms, "main", lambda arm, n=n: by_circuits(arm, n), f"{n} nodes")
-    ]
-    points += list(rows(arms, "lot", by_circuits, f"{BUDGET} nodes by lot"))
-    return Figure(
-        "What circuits keep: the budget says where it is most",
-        columns(("circuit", "width", "mean", "low", "high"), points),
-        "line",
-        x="width",
-        y="mean",
-        color="circuit",
-        band=("low", "high"),
-        x_log=True,
-        x_title="width of the stream",
-        y_title=NATS,
-    )
-
-
-def explained(arms: Arms) -> Figure:
-    """How well rules tell where neurons fire, beside near controls."""
+def by_size(arms: Arms) -> Figure:
+    """Capability, and its interpretable part by both definitions, over the size of models."""
     lines = {
+        ("main", "capability"): capability,
+        ("main", "times what rules explain"): by_rules,
+        ("main", "times what circuits spare"): by_circuits,
+        ("lot", "times what nodes by lot spare"): by_circuits,
+    }
+    note = "Above the loss of a guess by the frequencies of tokens, on text of other files."
+    title = "Capability over size, and how much of it is understood"
+    return line(title, arms, lines, NATS, note)
+
+
+def needed(arms: Arms) -> Figure:
+    """The share of nodes that keep nine tenths of what a model does, beside controls."""
+    labels = {
+        "main": "trained",
+        "lot": "trained, nodes by lot",
+        "outputs-only": "neurons never learned to read",
+        "exchanged": "exchanged weights",
+    }
+    lines = {(arm, label): lambda x: x.needed for arm, label in labels.items()}
+    title = "What share of its nodes keeps nine tenths of what a model does"
+    return line(title, arms, lines, "share of nodes")
+
+
+def told(arms: Arms) -> Figure:
+    """How well rules tell where neurons fire, beside controls."""
+    labels = {
         "main": "trained",
         "exchanged": "exchanged weights",
         "outputs-only": "neurons never learned to read",
-        "directions": "random mixes",
         "shuffled": "another neuron's rule",
     }
-    points = [row for arm, label in lines.items() for row in rows(arms, arm, rules, label)]
-    return Figure(
-        "How well rules tell where neurons fire",
-        columns(("models", "width", "mean", "low", "high"), points),
-        "line",
-        x="width",
-        y="mean",
-        color="models",
-        band=("low", "high"),
-        x_log=True,
-        x_title="width of the stream",
-        y_title="firings told less false alarms",
-    )
+    lines = dict.fromkeys(labels.items(), explained)
+    title = "How well rules tell where neurons fire"
+    return line(title, arms, lines, "firings told less false alarms")
 
 
 def planted(arms: Arms) -> Figure:
     """The planted ladders: what both definitions find of what is known."""
-    lines = {
-        "capability": capability,
-        f"circuits of {BUDGET} nodes": by_circuits,
-        "rules": by_rules,
-    }
+    lines = {"capability": capability, "by circuits": by_circuits, "by rules": by_rules}
     points = [
         row
         for arm in ("planted-valley", "planted-rise")

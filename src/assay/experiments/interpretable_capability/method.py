@@ -27,23 +27,28 @@ from assay.features.explaining.evidence import input_explanation
 from assay.features.explaining.learner import Split
 from assay.features.explaining.rule import Positions
 from assay.features.explaining.scoring import balanced_accuracy, cut, levels
-from assay.subjects.decoder import forward
+from assay.subjects.decoder import forward, next_token_loss
 from assay.worlds.networks import readable
 from assay.worlds.networks.readable import Known
 
-RUNGS = 5
+RUNGS = 8
 """Models of a ladder, smallest first."""
-BUDGETS = (8, 16, 32, 64, 128, 256)
-"""Nodes that a circuit may have."""
-BUDGET = 32
-"""Those of the circuits that are judged."""
+GRID = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95)
+"""Shares of a model's nodes that circuits have."""
+LOTS = 2
+"""Times that nodes are drawn by lot; small models differ much between lots."""
+TARGETS = {"needed": 0.9, "needed_half": 0.5}
+"""The share of what a model does that its circuit has to keep, for each measure of how many nodes
+that takes; the first is judged."""
 LADDERS: Mapping[str, tuple[Known, ...]] = {
-    "valley": (Known(8), Known(16), Known(2, 18), Known(6, 20), Known(9, 23)),
-    "rise": (Known(4), Known(7), Known(10), Known(13), Known(16)),
+    "valley": (
+        *(Known(20), Known(21), Known(22)),
+        *(Known(4, 19), Known(5, 20)),
+        *(Known(26), Known(27), Known(28)),
+    ),
+    "rise": tuple(Known(plain) for plain in range(4, 20, 2)),
 }
 """Planted: what each rung knows plainly and densely; all of the second ladder can be read."""
-ALL = max(known.neurons for ladder in LADDERS.values() for known in ladder)
-"""Neurons of the largest planted decoder."""
 LIVE = (0.001, 0.999)
 """The shares of positions between which a neuron has to fire to be explained at all."""
 UNLEARNED = {"all": ("b_QKV",), "outputs": ("b_QKV", "W_QKV", "W_in", "b_in")}
@@ -52,15 +57,14 @@ their rounding errors: attention has none. Where only outputs learn, all that re
 random."""
 BLOCKS = ("W_QKV", "W_O", "W_in", "W_out")
 """The matrices of the blocks, whose entries are drawn by lot where weights are exchanged."""
-KINDS = ("stream", "heads", "neurons")
-DETECTED = ("detected", "detected_shuffled", "detected_direction")
-"""How well rules tell where neurons fire; another neuron's rule; rules for mixes of neurons."""
+DETECTED = ("detected", "detected_shuffled")
+"""How well rules tell where neurons fire; another neuron's rule."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class InterpretableCapability(InWords, Spec):
-    widths: tuple[Annotated[int, Ge(2)], ...] = (4, 8, 16, 32, 64)
-    """Width of the residual stream at each of five rungs; an MLP has four times as many neurons."""
+    widths: tuple[Annotated[int, Ge(2)], ...] = (6, 8, 12, 16, 24, 32, 48, 64)
+    """Width of the stream at each of eight rungs; an MLP has four times as many neurons."""
     layers: Annotated[int, Ge(1)] = 1
     """Blocks."""
     head: Annotated[int, Ge(2)] = 8
@@ -84,11 +88,12 @@ class InterpretableCapability(InWords, Spec):
     world: Literal["", "valley", "rise"] = ""
     """A planted ladder in the place of trained models."""
     pruned_on: Annotated[int, Ge(1)] = 32
-    """Windows of training text by which circuits are found."""
+    """Windows of training text by which circuits are found, and of other files on which they are
+    judged."""
     explained_on: Annotated[int, Ge(4)] = 256
     """Windows of training text from which rules are learned, a quarter of them to say when to
     stop."""
-    held_out: Annotated[int, Ge(1)] = 96
+    held_out: Annotated[int, Ge(1)] = 64
     """Windows of other files on which everything is judged, at most four of a file."""
     neurons: Annotated[int, Ge(2)] = 32
     """Neurons of each model that are explained, drawn by lot."""
@@ -101,7 +106,7 @@ class InterpretableCapability(InWords, Spec):
     def check(self) -> None:
         if len(self.widths) != RUNGS:
             raise SpecError(
-                f"InterpretableCapability.widths are {RUNGS} sizes, of which claims speak, "
+                f"InterpretableCapability.widths are {RUNGS} sizes, over which claims generalise, "
                 f"got {len(self.widths)}"
             )
 
@@ -160,11 +165,10 @@ def train(runs: Runs[InterpretableCapability], bench: Bench) -> Trained:
         for i, (d, fixed) in enumerate(zip(trainings, fixed_params, strict=True))
         for name, p in {**d.tensors, **fixed}.items()
     }
-    history = {f"loss {i}": d.history["loss"] for i, d in enumerate(trainings)}
     return Trained(
         tensors,
         {"kind": "ladder"},
-        history,
+        {},
         trainings[0].steps,
         np.any([d.diverged for d in trainings], axis=0),
     )
@@ -234,112 +238,80 @@ def split(tokens: Int[np.ndarray, "window s"]) -> Split:
     return Split(text, text.row // tokens.shape[1] % 4 == 0)
 
 
-def measure_with_mixes(
-    runs: Runs[InterpretableCapability], trained: Trained, bench: Bench
-) -> xr.Dataset:
-    """Measure the same as of other arms, and how well rules tell where random mixes of neurons
-    fire."""
-    return measure(runs, trained, bench, mixes=True)
-
-
-def measure(
-    runs: Runs[InterpretableCapability], trained: Trained, bench: Bench, mixes: bool = False
-) -> xr.Dataset:
-    """Measure every rung's loss, that of its circuits, and how well rules tell where its neurons
-    fire, on text of other files."""
+def measure(runs: Runs[InterpretableCapability], trained: Trained, bench: Bench) -> xr.Dataset:
+    """Measure every rung's loss, how many nodes its circuits need, and how well rules tell where
+    its neurons fire, on text of other files."""
     s, read = runs.shared, texts(runs, bench)
-    rungs = sorted({int(name.split(".")[0]) for name in trained.tensors})
     rows: list[dict[str, np.ndarray]] = []
-    for i in rungs:
+    for i in range(RUNGS):
         params = {
-            name.split(".", 1)[1]: p
+            name.removeprefix(f"{i}."): p
             for name, p in trained.tensors.items()
-            if name.split(".")[0] == str(i)
+            if name.startswith(f"{i}.")
         }
-        rows.append(by_circuits(runs, params, read, i) | by_rules(runs, params, read, i, mixes))
-        bench.report(len(rows), len(rungs), unit="rungs")
-    share, nats = "share of firings told less false alarms", "nats per token"
-    dims = {"circuit": "run rung budget", "kept": "run rung kind"}
-    dims |= dict.fromkeys(DETECTED, "run rung neuron")
-    units = {"nodes": "nodes", "kept": "nodes"} | dict.fromkeys(DETECTED, share)
+        rows.append(by_circuits(runs, params, read, i) | by_rules(runs, params, read, i))
+        bench.report(len(rows), RUNGS, unit="rungs")
+    units = {"loss": "nats per token", "nodes": "nodes"}
+    units |= dict.fromkeys(DETECTED, "share of firings told less false alarms")
     variables: dict[str, tuple[str, Any, str]] = {
         name: (
-            dims.get(name, "run rung"),
-            np.round(np.stack([f[name] for f in rows], 1), 6),
-            units.get(name, nats),
+            "run width",
+            np.round(np.stack([row[name] for row in rows], 1), 6),
+            units.get(name, "share of nodes"),
         )
         for name in rows[0]
     }
-    variables["unigram"] = ("run", np.broadcast_to(np.round(read.unigram, 6), (len(runs),)), nats)
-    coords: dict[str, Any] = {
-        "rung": rungs,
-        "budget": list(BUDGETS),
-        "kind": list(KINDS),
-        "neuron": list(range(s.neurons)),
-    }
-    if trained.history:
-        variables["training"] = (
-            "run rung step",
-            np.stack([np.round(trained.history[f"loss {i}"], 5) for i in rungs], 1),
-            nats,
-        )
-        coords["step"] = trained.steps.tolist()
-    return measures(runs, coords=coords, **variables)
+    unigram = np.broadcast_to(np.round(read.unigram, 6), (len(runs),))
+    return measures(
+        runs,
+        coords={"width": list(s.widths)},
+        unigram=("run", unigram, units["loss"]),
+        **variables,
+    )
 
 
 def by_circuits(
     runs: Runs[InterpretableCapability], params: dict[str, torch.Tensor], read: Texts, rung: int
 ) -> dict[str, np.ndarray]:
-    """The loss of the whole model, of its circuits, and of others with as many nodes of each kind
-    drawn by lot, twice."""
+    """The loss of the whole model, and which share of its nodes has to be kept: chosen by their
+    costs, and as many of each kind by lot, on average over some lots and in one more."""
     kind, device = circuits.kinds(params), params["W_E"].device
     reference = circuits.read(params, read.found_on.to(device), "relu")
     judged = np.stack([text.tokens for text in read.judged]).astype(np.int64)
-    text = circuits.read(params, torch.from_numpy(judged).to(device), "relu")
-    chosen = circuits.pruned(params, reference, BUDGETS, "relu")
-
-    def losses(masks: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            values = [
-                circuits.loss(
-                    params, text, torch.from_numpy(m).to(device).float(), "relu", reference.means
-                )
-                for m in masks.swapaxes(0, 1)
-            ]
-        return torch.stack(values, 1).cpu().numpy()
-
-    circuit = chosen[:, [BUDGETS.index(BUDGET)]]
+    tokens = torch.from_numpy(judged).to(device)
+    text = circuits.read(params, tokens[:, : runs.shared.pruned_on], "relu")
+    sizes = sorted({max(1, round(share * len(kind))) for share in GRID})
+    chosen = circuits.pruned(params, reference, sizes, "relu")
     lots = [
-        circuits.by_lot(circuit, kind, runs.seeds, f"interpretable-capability.{name}.{rung}")
-        for name in ("lot", "again")
+        circuits.by_lot(chosen, kind, runs.seeds, f"interpretable-capability.lot {n}.{rung}")
+        for n in range(LOTS + 1)
     ]
-    loss_values = losses(np.concatenate([np.ones_like(circuit), *lots, chosen], 1))
+    kept = circuits.kept_share(
+        params, text, np.concatenate([chosen, *lots], 1), "relu", reference.means
+    )
+    own, *by_lot = np.split(kept, LOTS + 2, axis=1)
+
+    def needed(kept: np.ndarray, name: str = "needed") -> np.ndarray:
+        return circuits.needed(kept, sizes, len(kind), TARGETS[name]) / len(kind)
+
+    with torch.no_grad():
+        loss = next_token_loss(params, tokens, "relu").flatten(1).mean(1)
     return {
-        "loss": loss_values[:, 0],
-        "circuit_lot": loss_values[:, 1],
-        "circuit_again": loss_values[:, 2],
-        "circuit": loss_values[:, 3:],
-        "kept": np.stack([circuit[:, 0, kind == k].sum(1) for k in range(len(KINDS))], 1).astype(
-            float
-        ),
+        "loss": loss.cpu().numpy(),
         "nodes": np.full(len(runs), float(len(kind))),
+        **{name: needed(own, name) for name in TARGETS},
+        "needed_lot": np.mean([needed(lot) for lot in by_lot[:LOTS]], axis=0),
+        "needed_again": needed(by_lot[LOTS]),
     }
 
 
 def by_rules(
-    runs: Runs[InterpretableCapability],
-    params: dict[str, torch.Tensor],
-    read: Texts,
-    rung: int,
-    mixes: bool,
+    runs: Runs[InterpretableCapability], params: dict[str, torch.Tensor], read: Texts, rung: int
 ) -> dict[str, np.ndarray]:
-    """How well rules tell where neurons fire, of each run's neurons drawn by lot; by another's
-    rule; and of random mixes of neurons."""
+    """How well rules tell where neurons fire, on average over each run's neurons drawn by lot; and
+    by another neuron's rule."""
     s = runs.shared
-    out = {
-        name: np.full((len(runs), s.neurons), np.nan)
-        for name in (DETECTED if mixes else DETECTED[:2])
-    }
+    out = np.full((len(runs), len(DETECTED)), np.nan)
     for i, seed in enumerate(runs.seeds.tolist()):
         model_params = {name: p[i : i + 1] for name, p in params.items()}
         index = i if len(read.judged) > 1 else 0
@@ -350,21 +322,11 @@ def by_rules(
         )
         rate = (values > 0).mean(0)
         gen = rng.generator(seed, f"interpretable-capability.neurons.{rung}")
-        neurons = gen.permutation(np.flatnonzero((rate > LIVE[0]) & (rate < LIVE[1])))[: s.neurons]
-        scores = [*explained(text, values[:, neurons], test, unseen[:, neurons])]
-        if mixes:  # each fires as often as the neuron in whose place it stands
-            mix = gen.standard_normal((values.shape[1], len(neurons))).astype(np.float32)
-            border = np.array(
-                [
-                    np.quantile(v, 1 - r)
-                    for v, r in zip((values @ mix).T, rate[neurons], strict=True)
-                ],
-                np.float32,
-            )
-            scores.append(explained(text, values @ mix - border, test, unseen @ mix - border)[0])
-        for x, values_found in zip(out.values(), scores, strict=True):
-            x[i, : len(neurons)] = values_found
-    return out
+        live = np.flatnonzero((rate > LIVE[0]) & (rate < LIVE[1]))
+        neurons = gen.permutation(live)[: s.neurons]
+        if len(neurons):
+            out[i] = explained(text, values[:, neurons], test, unseen[:, neurons]).mean(1)
+    return dict(zip(DETECTED, out.T, strict=True))
 
 
 def posts(params: dict[str, torch.Tensor], tokens: torch.Tensor) -> Float[np.ndarray, "row neuron"]:
