@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from assay.core.claims import Price
 from assay.core.errors import ExperimentError, StoreError
 from assay.core.judging import judge
 from assay.core.spending import boundaries
@@ -20,6 +21,7 @@ from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.lab.preset import override
 from assay.lab.sealed import seal, unseal
+from assay.lab.sequential import another_study
 
 FAR = """
 Claim(text="far above", value=lambda arm, arms: arm.end, low=2.5, must_fail=("still",), threshold_from="theory", source="arithmetic",
@@ -334,3 +336,23 @@ def test_the_levels_in_the_file_are_those_of_its_looks(tmp_path, lab):
         known.content["claims"][0]["threshold"] == ">= 2.5"
         and known.content["arms"]["still"]["fields"][0]["drift"] == 0.0
     )
+
+
+@pytest.mark.parametrize(
+    ("price", "text"),
+    [
+        (Price("about 3 more seeds", "seed", 3), "another study, on about 11 seeds of its own"),
+        (
+            Price("about 3 more seeds, about 20 CPU-minutes: assay run x", "seed", 3),
+            "another study, on about 11 seeds of its own",
+        ),
+        (
+            Price("shuffled: about 1 more seed", "seed", 1),
+            "shuffled: another study, on about 9 seeds of its own",
+        ),
+        (Price("more units do not help: plant it"), "more units do not help: plant it"),
+        (None, "another study, on seeds of its own"),
+    ],
+)
+def test_after_the_last_look_the_price_is_that_of_another_study(price, text):
+    assert another_study(price, {"seed": 8}) == Price(text)

@@ -14,6 +14,7 @@ from typing import Any
 from assay.core.claims import Judged, Price
 from assay.core.errors import StoreError
 from assay.core.experiment import Experiment
+from assay.core.reading import plural
 from assay.lab import registered, sources
 from assay.lab.events import Looked, OnEvent, Partial, Said
 from assay.lab.plan import Plan
@@ -172,14 +173,35 @@ def judged(following: Following, store: Store, plan: Plan) -> Result | None:
 
 def _open(j: Judged, frozen: Registration, k: int) -> Judged:
     """An undecided claim after look k, from 0, with what decides it: the next look, and after the
-    last none."""
-    look_count = len(frozen.units)
-    price = (
-        "another study, on seeds of its own"
-        if k + 1 == look_count
-        else f"look {k + 2} of {look_count}, at {frozen.units[k + 1]} seeds"
-    )
-    return replace(j, verdict=replace(j.verdict, price=Price(price)))
+    last another study."""
+    if k + 1 < len(frozen.units):
+        look = f"look {k + 2} of {len(frozen.units)}, at {frozen.units[k + 1]} seeds"
+        price = Price(look)
+    else:
+        price = another_study(j.verdict.price, j.verdict.n)
+    return replace(j, verdict=replace(j.verdict, price=price))
+
+
+def another_study(price: Price | None, n: Mapping[str, int]) -> Price:
+    """Say what a study on units of its own needs, where looks at these have ended: as many in all
+    as a price for more of them comes to.
+
+    Args:
+        price: what would decide it if these units could be added to.
+        n: how many units there are, by factor.
+    Example:
+        >>> from assay.core.claims import Price
+        >>> from assay.lab.sequential import another_study
+        >>> another_study(Price("about 3 more seeds", "seed", 3), {"seed": 8}).text
+        'another study, on about 11 seeds of its own'
+    """
+    if price is None:
+        return Price("another study, on seeds of its own")
+    if price.factor is None or price.more is None or "of both" in price.text:
+        return Price(price.text)
+    units = price.more + n.get(price.factor, 0)
+    arm = "" if price.text.startswith("about") else f"{price.text.partition(': ')[0]}: "
+    return Price(f"{arm}another study, on about {units:,} {plural(price.factor, units)} of its own")
 
 
 def noted(following: Following, store: Store, result: Result, plan: Plan) -> Result:
