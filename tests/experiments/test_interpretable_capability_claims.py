@@ -228,7 +228,9 @@ def test_the_planted_ladders_are_read_as_what_they_are(worlds, seeds):
         for i, known in enumerate(LADDERS[world]):
             here = found.isel(width=i)
             assert abs(float(here.unigram - here.loss) - known.capability()) < 0.1
-            assert abs(float(here.needed) - needed(known)) < 0.08
+            # A round of pruning takes a quarter by costs of that moment, and may part two nodes
+            # that serve together: never too few are read, and at most a third too many.
+            assert needed(known) - 0.02 < float(here.needed) < needed(known) * 4 / 3 + 0.02
             assert abs(float(here.detected) - known.by_rules(10)) < (0.1 if known.dense else 0.02)
             assert here.nodes == 2 * VOCAB + 1 + known.plain + (DENSE if known.dense else 0)
             assert here.needed_lot > here.needed + 0.3 or known.dense

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -67,6 +68,18 @@ def working(root, limits=HERE):
     finally:
         over.set()
         thread.join()
+
+
+def test_a_job_that_a_dying_process_still_holds_is_waited_for(root, bounds):
+    folder = Folder(root, jobs.submit(root, one(), "ann", bounds).key)
+    with folder.mine() as has_lock:
+        folder.write(replace(folder.state, status="running"))
+        waiting = threading.Thread(target=lambda: Runner(root, limits=HERE).run(until_idle=True))
+        waiting.start()
+        waiting.join(1.0)
+        assert has_lock and waiting.is_alive()
+    waiting.join()
+    assert folder.now.status == "done"
 
 
 def test_the_result_is_what_show_prints_and_a_second_time_nothing_runs(root, bounds, capsys):

@@ -170,6 +170,10 @@ class Watched:
                 continue
             yield folder, snapshot.state
 
+    def over(self) -> bool:
+        """Whether every job has ended."""
+        return all(state.status in OVER for _, state in self.every())
+
     def waiting(self) -> list[Folder]:
         """The jobs that nobody works on and that should run, in the order in which they are
         taken."""

@@ -80,11 +80,12 @@ class Runner:
         return bool(self._children or waiting)
 
     def run(self, until_idle: bool = False) -> None:
-        """Run jobs until interrupted, or until none is left."""
+        """Run jobs until interrupted, or until none is left; one that the dying process of another
+        runner still holds is waited for."""
         try:
             while True:
                 try:
-                    if not self.step() and until_idle:
+                    if not self.step() and until_idle and self._watched.over():
                         return
                 except (
                     OSError,

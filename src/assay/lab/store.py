@@ -199,12 +199,14 @@ class Store:
             strange = sorted(
                 p.name for p in self.root.iterdir() if not p.name.startswith((".store.json", "tmp"))
             )
-            if strange:
+            if not strange:
+                return
+            # Another process may just have made the store: its header comes first.
+            if not header.exists():
                 raise StoreError(
                     f"{self.root} has no store.json but holds {strange[0]}; name an empty or "
                     "new folder with --root"
                 )
-            return
         try:
             content = json.loads(foreign.read_stored(header))
             number = content["format"]
