@@ -18,8 +18,7 @@ from starlette.testclient import TestClient
 import tiny_models
 from assay.core.errors import AssayError
 from assay.explorer.app import application
-from assay.explorer.library import Library
-from assay.explorer.making import Making, Progress
+from assay.explorer.library import Library, Making, Progress
 from assay.verbs import background
 
 HALF = Progress("reading the text", 4096, 8192, "tokens", 0.37, 372.0)

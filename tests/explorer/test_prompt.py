@@ -18,7 +18,7 @@ from tiny_world import LAST, SITE, TEXT, WIDTH, Tiny, log_probabilities
 
 import tiny_models
 from assay.core import integrity
-from assay.explorer import live, turn
+from assay.explorer import live
 from assay.explorer.app import application
 from assay.explorer.pages import prompt
 from assay.features.live.ablation import matters
@@ -308,11 +308,11 @@ def test_one_page_at_a_time_runs_a_model_and_few_wait(tiny, monkeypatch):
             )
         )
     assert [a.status_code for a in answers] == [200] * 6 and max(most) == 1 and len(most) > 6
-    monkeypatch.setattr(turn, "WAITING", 0)
+    monkeypatch.setattr(live, "WAITING", 0)
     busy = client.get(f"{tiny.base}/prompt", params={"text": "another text of words"})
     assert busy.status_code == 503 and "wait for this model" in busy.text
-    monkeypatch.setattr(turn, "WAITING", 8)
-    monkeypatch.setattr(turn, "PATIENCE", 0.05)
+    monkeypatch.setattr(live, "WAITING", 8)
+    monkeypatch.setattr(live, "PATIENCE", 0.05)
     with loaded.turn:
         answer = client.get(f"{tiny.base}/prompt", params={"text": "another text of words"})
     assert answer.status_code == 503 and "was busy" in answer.text

@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 from tiny_world import Tiny, log_probabilities
 
-from assay.explorer import live, writing
+from assay.explorer import live
 from assay.explorer.app import application
 from assay.features.live.edits import Change
 from assay.features.live.steering import Steered, steer
@@ -95,7 +95,7 @@ def test_it_is_what_the_live_function_writes_and_more_goes_on_from_there(tiny, c
 
 
 def test_a_request_writes_for_a_moment_and_a_link_stops_it(tiny, client, monkeypatch):
-    monkeypatch.setattr(writing, "STRETCH", 0.0001)
+    monkeypatch.setattr(live, "STRETCH", 0.0001)
     asked = {"text": TEXT, "clamp": "3:6", "new": 9}
     parts = [client.get(f"{tiny.base}/steer.json", params=asked).json() for _ in range(3)]
     assert [p["steps"] for p in parts] == [1, 2, 3] and all(p["state"] == "writing" for p in parts)
@@ -121,8 +121,8 @@ def test_limits_are_said(tiny, client, monkeypatch):
     ):
         answer = client.get(f"{tiny.base}/steer", params={"text": TEXT, "out": 3, **query})
         assert answer.status_code == 400 and words in answer.text.lower()
-    monkeypatch.setattr(writing, "STRETCH", 0.0001)
-    for i in range(writing.OPEN):
+    monkeypatch.setattr(live, "STRETCH", 0.0001)
+    for i in range(live.OPEN):
         assert (
             client.get(
                 f"{tiny.base}/steer", params={"text": TEXT, "clamp": f"3:{i}", "new": 9}
@@ -132,9 +132,9 @@ def test_limits_are_said(tiny, client, monkeypatch):
     asked = {"text": TEXT, "clamp": "3:77", "new": 9}
     refused = client.get(f"{tiny.base}/steer", params=asked)
     assert refused.status_code == 503 and "4 other texts are being written" in refused.text
-    monkeypatch.setattr(writing, "STALE", -1.0)
+    monkeypatch.setattr(live, "STALE", -1.0)
     assert client.get(f"{tiny.base}/steer", params=asked).status_code == 200
-    monkeypatch.setattr(writing, "LONGEST", 0.0)
+    monkeypatch.setattr(live, "LONGEST", 0.0)
     late = client.get(f"{tiny.base}/steer", params={"text": TEXT, "clamp": "3:78", "new": 9})
     assert "are over" in late.text and "data-done" in late.text
 
@@ -142,12 +142,12 @@ def test_limits_are_said(tiny, client, monkeypatch):
 def test_one_that_was_given_up_is_written_again(tiny, client, monkeypatch):
     whole = written(client, tiny, clamp="3:5", new=6)
     other = TestClient(application(tiny.library()), base_url="http://127.0.0.1")
-    monkeypatch.setattr(writing, "STRETCH", 0.0001)
+    monkeypatch.setattr(live, "STRETCH", 0.0001)
     asked = {"text": TEXT, "clamp": "3:5", "new": 6}
     assert other.get(f"{tiny.base}/steer.json", params=asked).json()["steps"] == 1
-    monkeypatch.setattr(writing, "STALE", -1.0)
+    monkeypatch.setattr(live, "STALE", -1.0)
     other.get(f"{tiny.base}/steer.json", params={**asked, "clamp": "3:9"})
-    monkeypatch.setattr(writing, "STALE", 10.0)
+    monkeypatch.setattr(live, "STALE", 10.0)
     assert written(other, tiny, clamp="3:5", new=6)["after"] == whole["after"]
 
 

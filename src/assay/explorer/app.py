@@ -24,8 +24,7 @@ from starlette.staticfiles import StaticFiles
 
 from assay.core.errors import AssayError
 from assay.explorer import problems, render
-from assay.explorer.library import Library
-from assay.explorer.making import Unmade
+from assay.explorer.library import Library, Unmade
 from assay.explorer.pages import (
     circuits,
     compare,

@@ -1,5 +1,5 @@
 """Library: which indexes a store holds, told from their about.json alone; each is opened when a
-page first asks for it."""
+page first asks for it. One may be made in the background meanwhile."""
 
 from __future__ import annotations
 
@@ -7,17 +7,56 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from assay.core.errors import DataError
 from assay.explorer.live import Live
-from assay.explorer.making import Making, Unmade
 from assay.explorer.problems import AWAY, UNFIT, UNKNOWN, Problem
 from assay.explorer.shelf import Shelf
 from assay.features.index.about import FILE, About
 from assay.features.index.reader import Index
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the making of an index is."""
+
+    words: str = "starting"
+    """What is being done."""
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    share: float = 0.0
+    """Of all that is done for it, from 0 to 1."""
+    seconds: float | None = None
+    """That the rest takes, about; None: not known yet."""
+    first: bool = True
+    """Whether it is an index of the text's start alone, which is there soon."""
+    finished: bool = False
+    failed: str = ""
+    """Why nothing comes of it, and what to do."""
+
+
+@dataclass(eq=False)
+class Making:
+    """A dictionary whose index is made in the background; whoever makes it sets `progress`."""
+
+    address: str
+    name: str
+    there: bool = False
+    """Whether an index of the dictionary can be looked at meanwhile."""
+    progress: Progress = field(default_factory=Progress)
+
+
+class Unmade(Problem):
+    """The index that a page needs is being made."""
+
+    def __init__(self, making: Making):
+        super().__init__(AWAY, f"the index of {making.name} is being made")
+        self.making = making
+
 
 JSON = Mapping[str, Any]
 _KEY = re.compile(r"[0-9a-f]{16}")

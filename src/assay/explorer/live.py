@@ -1,28 +1,146 @@
 """Live: models and dictionaries that pages ask about a text; each is loaded when first asked for,
-kept, and asked one call at a time."""
+kept, and asked one call at a time, for hooks hang on its modules.
+
+Texts that a model writes are continued a little at each request, and nothing runs between requests.
+The same question gives the same text, so that what was given up is begun again."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Waited
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from assay.core.errors import AssayError, DataError
 from assay.evaluation import sources
 from assay.evaluation.sources import Source
 from assay.explorer.problems import ASKED, AWAY, UNFIT, Problem
-from assay.explorer.turn import Turn
-from assay.explorer.writing import Writings
 from assay.features.index.about import About
 from assay.features.index.reader import Index
 from assay.features.live.reader import Reader
+from assay.features.live.steering import Step
 from assay.lab.store import Store
 from assay.subjects.pretrained import Pretrained
+
+WAITING, PATIENCE = 8, 30.0
+"""Pages that may wait for one model, and seconds that each does."""
+
+
+class Turn:
+    """Lets one thread at a time use a model. Raises: Problem, when entered, where too many wait or
+    the wait is too long."""
+
+    def __init__(self) -> None:
+        self._model, self._count, self._waiting = threading.Lock(), threading.Lock(), 0
+
+    def __enter__(self) -> Self:
+        with self._count:
+            if self._waiting >= WAITING:
+                raise Problem(AWAY, f"{WAITING} others wait for this model; ask again in a moment")
+            self._waiting += 1
+        try:
+            if not self._model.acquire(timeout=PATIENCE):
+                raise Problem(
+                    AWAY, f"the model was busy for {PATIENCE:g} seconds; ask again in a moment"
+                )
+        finally:
+            with self._count:
+                self._waiting -= 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._model.release()
+
+
+STRETCH = 0.4
+"""Seconds for which one request writes."""
+LONGEST = 60.0
+"""Seconds that one text may take of the model in all."""
+OPEN, STALE = 4, 10.0
+"""Texts that are written at the same time, and seconds after which one that nobody asks for is
+given up."""
+TEXTS = 32
+"""Texts that are kept, whether they ended or were given up."""
+
+
+class Writing:
+    """One text and what goes on from there."""
+
+    def __init__(self, begin: Callable[[], Iterator[Step]]):
+        self._begin, self._lock = begin, threading.Lock()
+        self._more: Iterator[Step] = iter(())
+        self.steps: list[Step] = []
+        self.seconds, self.asked = 0.0, time.monotonic()
+        self.begun = self.ended = False
+
+    def go_on(self, turn: Turn, new: int) -> None:
+        """Write for a moment, or until there are so many tokens. Raises: Problem where the model is
+        busy, DataError by `begin`."""
+        with self._lock:
+            until = time.monotonic() + STRETCH
+            while not self.ended and len(self.steps) < new and time.monotonic() < until:
+                with turn:
+                    began = time.monotonic()
+                    if not self.begun:
+                        self.steps, self._more, self.begun, self.seconds = (
+                            [],
+                            self._begin(),
+                            True,
+                            0.0,
+                        )
+                    step = next(self._more, None)
+                    self.seconds += time.monotonic() - began
+                if step is not None:
+                    self.steps.append(step)
+                self.ended = step is None or self.late
+
+    @property
+    def late(self) -> bool:
+        """Whether it had all the time that a text may have."""
+        return self.seconds > LONGEST
+
+    def open(self, moment: float) -> bool:
+        """Whether someone still asks for more; if not, what the model holds for it is let go."""
+        if self.begun and not self.ended and self.asked + STALE >= moment:
+            return True
+        if not self.ended and not self._lock.locked():
+            self.begun, self._more = False, iter(())
+        return False
+
+
+class Writings:
+    """The texts of one dictionary, by question."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, Writing] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, question: Hashable, begin: Callable[[], Iterator[Step]]) -> Writing:
+        """Give the text of a question, there or to be begun. Raises: Problem where too many are
+        being written."""
+        with self._lock:
+            moment = time.monotonic()
+            writing = self._kept.get(question)
+            open_count = sum(w.open(moment) for w in self._kept.values() if w is not writing)
+            if writing is None:
+                if open_count >= OPEN:
+                    raise Problem(
+                        AWAY, f"{OPEN} other texts are being written; ask again in a moment"
+                    )
+                writing = self._kept[question] = Writing(begin)
+            self._kept.move_to_end(question)
+            writing.asked = moment
+            for key in [key for key, w in self._kept.items() if w is not writing][
+                : max(0, len(self._kept) - TEXTS)
+            ]:
+                del self._kept[key]
+            return writing
+
 
 TOKENS = 256
 """Tokens that a text may have, and a prompt with what is written after it."""

@@ -21,7 +21,7 @@ from assay.evaluation import sources
 from assay.evaluation.index_text import SHARD
 from assay.evaluation.indexing import index
 from assay.evaluation.remaining import Remaining
-from assay.explorer.making import Making, Progress
+from assay.explorer.library import Making, Progress
 from assay.features.index.about import About, slug
 from assay.features.index.reader import Index
 from assay.lab.store import Store

@@ -19,8 +19,7 @@ from assay.core.errors import AssayError
 from assay.core.schema import to_json
 from assay.evaluation.rating import go_on
 from assay.explorer import shelf
-from assay.explorer.library import Experiments, Library
-from assay.explorer.making import Making
+from assay.explorer.library import Experiments, Library, Making
 from assay.explorer.shelf import Subject
 from assay.lab import catalogue as known
 from assay.lab import records

@@ -9,8 +9,7 @@ from typing import Any
 
 from starlette.datastructures import QueryParams
 
-from assay.explorer.library import Library
-from assay.explorer.making import Making
+from assay.explorer.library import Library, Making
 from assay.explorer.render import Shown
 
 

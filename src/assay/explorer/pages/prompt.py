@@ -12,11 +12,11 @@ import numpy as np
 from starlette.datastructures import QueryParams
 
 from assay.core.errors import ModelError
-from assay.explorer import changes, query_args
-from assay.explorer.changes import Wanted
+from assay.explorer import query_args
 from assay.explorer.library import Library
 from assay.explorer.live import Loaded
 from assay.explorer.problems import ASKED, Problem
+from assay.explorer.query_args import Wanted
 from assay.explorer.render import Moved, Shown
 from assay.features.index.reader import Index
 from assay.features.live.ablation import Matters, ablate_features, ablate_firings, matters
@@ -68,7 +68,7 @@ class Question:
     def steer(self) -> str:
         """The address of the page that writes on with these changes."""
         return query_args.link(
-            f"/{self.base}/steer", [("text", self.text), *changes.state(self.wanted)]
+            f"/{self.base}/steer", [("text", self.text), *query_args.format_changes(self.wanted)]
         )
 
     @property
@@ -82,7 +82,7 @@ class Question:
             ("then", self.then),
             ("rows", rows),
             ("exact", exact),
-            *changes.state(self.wanted),
+            *query_args.format_changes(self.wanted),
         ]
 
 
@@ -95,7 +95,7 @@ def question(query: QueryParams, base: str, index: Index) -> Question:
         query_args.number(query, "then", -1, 0, 2**31 - 1) if query.get("then") else None,
         query_args.choice(query, "rows", list(ORDERS), "effect"),
         query.get("exact") == "1",
-        changes.read(query, index.about.d_sae),
+        query_args.read_changes(query, index.about.d_sae),
     )
 
 
@@ -133,10 +133,10 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     drawings: dict[str, Any] = {
         "q": q,
         "orders": ORDERS,
-        "ways": changes.WAYS,
+        "ways": query_args.WAYS,
         "Wanted": Wanted,
-        "instead": changes.instead,
-        "without": changes.without,
+        "instead": query_args.instead,
+        "without": query_args.without,
     }
     if not q.text.strip():
         return Shown(

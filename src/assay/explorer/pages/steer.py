@@ -11,14 +11,13 @@ import numpy as np
 from starlette.datastructures import QueryParams
 
 from assay.core.errors import DataError
-from assay.explorer import changes, query_args
-from assay.explorer.changes import Wanted
+from assay.explorer import query_args
 from assay.explorer.library import Library
-from assay.explorer.live import TOKENS, Loaded
+from assay.explorer.live import LONGEST, TOKENS, Loaded, Writing
 from assay.explorer.pages.prompt import checked
 from assay.explorer.problems import ASKED, Problem
+from assay.explorer.query_args import Wanted
 from assay.explorer.render import Moved, Shown
-from assay.explorer.writing import LONGEST, Writing
 from assay.features.index.reader import Index
 from assay.features.live.steering import steer
 
@@ -55,7 +54,7 @@ class Question:
         )
         state = [
             ("text", updated.text),
-            *changes.state(updated.wanted),
+            *query_args.format_changes(updated.wanted),
             ("new", new),
             ("temperature", temperature),
             ("seed", seed),
@@ -78,7 +77,7 @@ def question(query: QueryParams, base: str, index: Index) -> Question:
         query_args.number(query, "new", NEW, 1, MOST),
         temperature,
         query_args.number(query, "seed", 0, 0, 2**31 - 1),
-        changes.read(query, index.about.d_sae),
+        query_args.read_changes(query, index.about.d_sae),
     )
 
 
@@ -106,8 +105,8 @@ def page(library: Library, path_params: Mapping[str, str], query: QueryParams) -
     }
     drawings = {
         "q": q,
-        "ways": changes.WAYS,
-        "without": changes.without,
+        "ways": query_args.WAYS,
+        "without": query_args.without,
         "most": MOST,
         "limit": TOKENS,
         "longest": LONGEST,
