@@ -29,7 +29,7 @@ from assay.core import (
     PerRun,
     Spec,
     changed,
-    columns,
+    figure,
     grid,
     reserved,
     variant,
@@ -206,14 +206,11 @@ def figures(arms: Arms) -> list[Figure]:
             for p in (dots / size).tolist()
         ]
     return [
-        Figure(
+        figure(
             "Steps lie on a line under SGD, and under normal noise of its covariance",
-            columns(("law", "shown", "x", "y"), rows),
             "points",
-            x="x",
-            y="y",
-            color="shown",
-            facet="law",
+            {"law": "facet", "shown": "color", "x": "x", "y": "y"},
+            rows,
             x_title="Δx₁ (its law's size)",
             y_title="Δx₂ (its law's size)",
             note="A law's size is the root mean square of both coordinates' standard deviations.",

@@ -28,10 +28,9 @@ from assay.core import (
     PerRun,
     Spec,
     changed,
-    columns,
+    figure,
     grid,
     reserved,
-    summary,
 )
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
@@ -168,27 +167,21 @@ def with_one_trial(*names: str) -> Callable[[Arms], list[float]]:
 
 def figures(arms: Arms) -> list[Figure]:
     rows = [
-        (panel, f"c = {'' if c == EQUAL else f'{c:g}'}a, {what}", k, *interval)
+        (panel, f"c = {'' if c == EQUAL else f'{c:g}'}a, {what}", k, interval)
         for name, panel in PANELS.items()
         for c, k, a in points(arms[name])
         for what, interval in {
-            "measured": summary(a.correlation.values),
+            "measured": a.correlation.values,
             "theory": (float(a.correlation_expected[0]),) * 3,
         }.items()
     ]
     return [
-        Figure(
-            (
-                "Accepted mutations need many trials on one example; an evolution strategy is "
-                "half-way with one"
-            ),
-            columns(("panel", "series", "k", "mean", "low", "high"), rows),
+        figure(
+            "Accepted mutations need many trials on one example; an evolution strategy is "
+            "half-way with one",
             "line",
-            x="k",
-            y="mean",
-            color="series",
-            facet="panel",
-            band=("low", "high"),
+            {"panel": "facet", "series": "color", "k": "x", "mean": "mean"},
+            rows,
             x_log=True,
             x_title="trials on one example, K or P",
             y_title="correlation of the two coordinates' steps",

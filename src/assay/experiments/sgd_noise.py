@@ -31,12 +31,11 @@ from assay.core import (
     Spec,
     Value,
     changed,
-    columns,
     descent,
+    figure,
     fit,
     grid,
     reserved,
-    summary,
     variant,
 )
 from assay.core.bench import Bench
@@ -278,20 +277,17 @@ def figures(arms: Arms) -> list[Figure]:
         (
             label,
             float(k),
-            *summary((arms[name].participation / arms[name].reference).sel(snapshot=k).values),
+            (arms[name].participation / arms[name].reference).sel(snapshot=k).values,
         )
         for name, label in SHOWN.items()
         for k in arms[name].snapshot.values
     ]
     return [
-        Figure(
+        figure(
             "Data make the noise anisotropic, hardly training",
-            columns(("noise", "share", "mean", "low", "high"), rows),
             "line",
-            x="share",
-            y="mean",
-            color="noise",
-            band=("low", "high"),
+            {"noise": "color", "share": "x", "mean": "mean"},
+            rows,
             x_title="share of training",
             y_title="participation ratio over isotropic noise's",
             rules=((0.5, ""),),
