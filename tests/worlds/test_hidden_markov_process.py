@@ -216,16 +216,6 @@ def test_prefixes_are_shuffled_within_their_length():
     assert (order != tree.shuffled(0, "b")).any() and (order != tree.shuffled(1, "a")).any()
 
 
-def test_groups_of_suffixes_are_named_by_their_tokens():
-    tree = mess3().tree(3)
-    names, groups = tree.suffix_names(2), tree.suffixes(2)
-    for row in range(len(tree)):
-        path = [row]
-        while tree.parent[path[0]] >= 0:
-            path.insert(0, tree.parent[path[0]])
-        assert names[groups[row]] == "".join(str(tree.token[i]) for i in path)[-2:]
-
-
 @pytest.mark.parametrize(
     "ask", [rrxor().beliefs, lambda tokens: rrxor().tree(6).rows(np.array(tokens))]
 )

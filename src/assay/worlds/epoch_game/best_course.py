@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from jaxtyping import Float
-from numpy.polynomial import Polynomial
 
 from assay.worlds.epoch_game.game import Game
 
@@ -83,38 +81,6 @@ def best(game: Game) -> Course:
                 f = 1
         u += f
     return Course(returned, tuple(invests), steps)
-
-
-def stopping_after(game: Game, epochs: int) -> float:
-    """What working for so many epochs and then shutting down earns."""
-    return game.length * sum(game.base[:epochs])
-
-
-def forgetful(game: Game, keep: Float[np.ndarray, " step"]) -> float:
-    """What working earns with a chance to shut down before each step that depends on the step of
-    the epoch alone.
-
-    Formula: Σ_e base_e Kᵉ Σ_t Π_{s ≤ t} keep_s, K = Π_s keep_s, with keep_s the probability of
-    going on at step s."""
-    within = np.cumprod(keep)
-    return float(sum(b * within[-1] ** e for e, b in enumerate(game.base)) * within.sum())
-
-
-def best_forgetful(game: Game, *, first: bool = False) -> tuple[float, float]:
-    """The best probability of going on and what it earns, for an agent without index, units or
-    investing that tells steps apart.
-
-    Formula: max over P in [0, 1] of (T − 1 + P) Σ_e base_e Pᵉ, by the roots of its derivative. All
-    stopping is then at an epoch's last step: whatever the chance K to get through an epoch, its
-    steps are reached most often so. With `first` it is at an epoch's first step instead: T Σ_e
-    base_e Pᵉ⁺¹. Where no epoch is bad P is 1."""
-    within = Polynomial([0, game.length]) if first else Polynomial([game.length - 1, 1])
-    earned = within * Polynomial(game.base)
-    flat = earned.deriv().roots()
-    inside = [float(keep) for keep in flat.real[abs(flat.imag) < 1e-12] if 0 < float(keep) < 1]
-    return max(
-        ((keep, float(earned(keep))) for keep in (0.0, 1.0, *inside)), key=lambda pair: pair[1]
-    )
 
 
 def counting(game: Game) -> float:

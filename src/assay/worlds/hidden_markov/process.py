@@ -269,13 +269,6 @@ class PrefixTree:
         groups of their own."""
         return np.unique(self.last(k), axis=0, return_inverse=True)[1].ravel()
 
-    def suffix_names(self, k: int) -> list[str]:
-        """The tokens that each group of `suffixes(k)` ends in, as text."""
-        first = np.unique(self.suffixes(k), return_index=True)[1]
-        return [
-            "".join(map(str, self.token[self.ancestors[i, : self.depth[i]]]))[-k:] for i in first
-        ]
-
     def shuffled(self, seed: int, stream: str) -> Int[np.ndarray, "row"]:
         """Rows in a random order that exchanges prefixes of one length only."""
         order = np.arange(len(self))
