@@ -6,8 +6,7 @@ import itertools
 import numpy as np
 import pytest
 
-from assay.worlds.epoch_game.best_course import Course, best, counting
-from assay.worlds.epoch_game.game import Game
+from assay.worlds.epoch_game.best_course import Course, Game, best, counting
 
 
 def played(game, actions):

@@ -39,7 +39,6 @@ from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.core.stats import normal_errors
-from assay.worlds.steps import walks
 from assay.worlds.steps.laws import Law
 from assay.worlds.steps.noise import lock_step, too_sharp
 from assay.worlds.steps.optimisers import Slope
@@ -76,9 +75,9 @@ class SelectionNoise(Spec):
     """β: how fast the probability of acceptance grows with fitness, where it is linear."""
 
     def check(self) -> None:
-        if self.steps < walks.PARTS or self.steps % walks.PARTS:
+        if self.steps < laws.PARTS or self.steps % laws.PARTS:
             raise SpecError(
-                f"SelectionNoise.steps must be a multiple of {walks.PARTS}, as a run is drawn "
+                f"SelectionNoise.steps must be a multiple of {laws.PARTS}, as a run is drawn "
                 f"in so many parts, got {self.steps}"
             )
         for name in ("a", "c"):
@@ -105,7 +104,7 @@ def slope_and_law(runs: Runs[SelectionNoise]) -> tuple[Slope, Law]:
         drift=0.0,
         batch=1,
         n=3,
-        times=s.steps // walks.PARTS,
+        times=s.steps // laws.PARTS,
     )
     return slope, Law(
         s.law,
@@ -119,14 +118,14 @@ def slope_and_law(runs: Runs[SelectionNoise]) -> tuple[Slope, Law]:
 
 
 def train(runs: Runs[SelectionNoise], bench: Bench) -> Trained:
-    return walks.walk(runs, *slope_and_law(runs), bench)
+    return laws.walk(runs, *slope_and_law(runs), bench)
 
 
 def measure(runs: Runs[SelectionNoise], trained: Trained, bench: Bench) -> xr.Dataset:
-    moments = walks.moments(trained, *slope_and_law(runs))
+    moments = laws.moments(trained, *slope_and_law(runs))
     correlations = [
         p[:, 1] / np.sqrt(p[:, 0] * p[:, 2])
-        for p in map(walks.pair, (moments.covariance, moments.covariance_expected))
+        for p in map(laws.pair, (moments.covariance, moments.covariance_expected))
     ]
     return measures(
         runs,

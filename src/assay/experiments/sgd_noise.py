@@ -47,7 +47,6 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.core.stats import ratio
 from assay.worlds.networks import example_gradients as eg
-from assay.worlds.networks import teacher
 from assay.worlds.steps.noise import participation
 
 ZHU = "Zhu et al. 2019, The Anisotropic Noise in Stochastic Gradient Descent"
@@ -115,9 +114,7 @@ def labelled_examples(
 ) -> tuple[Float[torch.Tensor, "run b f"], Int[torch.Tensor, "run b"]]:
     """Inputs [run b f] and classes [run b] of every network."""
     s = runs.shared
-    return teacher.labelled(
-        runs.seeds, s.examples, s.features, s.classes, sharpness=2.0, zipf=s.zipf
-    )
+    return eg.labelled(runs.seeds, s.examples, s.features, s.classes, sharpness=2.0, zipf=s.zipf)
 
 
 def train(runs: Runs[GradientNoise], bench: Bench) -> Trained:
