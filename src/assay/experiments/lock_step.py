@@ -41,7 +41,7 @@ from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.core.stats import normal_errors
-from assay.worlds.steps.laws import Law
+from assay.worlds.steps import laws
 from assay.worlds.steps.noise import too_sharp
 from assay.worlds.steps.optimisers import Slope
 
@@ -114,7 +114,7 @@ class LockStep(Spec):
             raise SpecError(f"LockStep.{why}")
 
 
-def slope_and_law(runs: Runs[LockStep]) -> tuple[Slope, Law]:
+def slope_and_law(runs: Runs[LockStep]) -> tuple[Slope, laws.Law]:
     """The slope of all runs, and how their steps are made; where selection sees the true fitness,
     examples do not differ."""
     s = runs.shared
@@ -131,7 +131,7 @@ def slope_and_law(runs: Runs[LockStep]) -> tuple[Slope, Law]:
         s.steps // laws.PARTS,
     )
     ones = np.ones(len(runs), int)
-    return slope, Law(
+    return slope, laws.Law(
         s.law,
         s.lr,
         s.examples,

@@ -39,7 +39,7 @@ from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.core.stats import normal_errors
-from assay.worlds.steps.laws import Law
+from assay.worlds.steps import laws
 from assay.worlds.steps.noise import lock_step, too_sharp
 from assay.worlds.steps.optimisers import Slope
 
@@ -91,7 +91,7 @@ class SelectionNoise(Spec):
             raise SpecError(f"SelectionNoise.{why}")
 
 
-def slope_and_law(runs: Runs[SelectionNoise]) -> tuple[Slope, Law]:
+def slope_and_law(runs: Runs[SelectionNoise]) -> tuple[Slope, laws.Law]:
     """A slope without a true gradient, seen through one example at a time, and how steps are made
     on it."""
     s, trials = runs.shared, runs.each("trials")
@@ -106,7 +106,7 @@ def slope_and_law(runs: Runs[SelectionNoise]) -> tuple[Slope, Law]:
         n=3,
         times=s.steps // laws.PARTS,
     )
-    return slope, Law(
+    return slope, laws.Law(
         s.law,
         lr=1.0,
         examples=1,
