@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.caesar import (
+from assay.circuits.problem import Problem
+from assay.circuits.program import Program
+from assay.circuits.verify import controls
+from assay.circuits.verify.score import Effort, score
+from assay.core import grid
+from assay.core.bench import Unkept
+from assay.core.runs import Runs
+from assay.experiments.monthly_caesar import (
     LETTERS,
     ahead,
     evidence,
@@ -18,13 +25,6 @@ from assay.circuits.monthly.caesar import (
     votes,
     weakest,
 )
-from assay.circuits.problem import Problem
-from assay.circuits.program import Program
-from assay.circuits.verify import controls
-from assay.circuits.verify.score import Effort, score
-from assay.core import grid
-from assay.core.bench import Unkept
-from assay.core.runs import Runs
 from assay.subjects.decoder import Shape
 from assay.worlds.algorithms.caesar import caesar, commonest
 from assay.worlds.algorithms.solved import Solved, training

@@ -9,16 +9,23 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.digit_sum import circle, explanation, find_views, half_right, rival
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.score import Effort, score, table
 from assay.core import grid
 from assay.core.bench import Unkept
 from assay.core.runs import Runs
+from assay.experiments.monthly_digit_sum import (
+    carries,
+    circle,
+    digit_sum,
+    explanation,
+    find_views,
+    half_right,
+    rival,
+)
 from assay.subjects.decoder import Shape
 from assay.worlds.algorithms.built.circuit import SHARP, attends, empty, matrix, moves, rooms
-from assay.worlds.algorithms.digit_sum import carries, digit_sum
 from assay.worlds.algorithms.solved import Solved, training
 
 LOOKS = (

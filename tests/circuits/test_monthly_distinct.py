@@ -7,15 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.distinct import (
-    explanation,
-    find_symbols,
-    half_right,
-    missed,
-    parabolas,
-    percents,
-    rival,
-)
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.interchange import foretold
@@ -24,10 +15,19 @@ from assay.circuits.verify.score import Effort, score, table
 from assay.core import grid
 from assay.core.bench import Unkept
 from assay.core.runs import Runs
+from assay.experiments.monthly_distinct import (
+    distinct,
+    explanation,
+    find_symbols,
+    half_right,
+    missed,
+    parabolas,
+    percents,
+    rival,
+)
 from assay.subjects.decoder import Shape
 from assay.subjects.parts import Part
 from assay.worlds.algorithms.built.circuit import SHARP, attends, empty, matrix, rooms
-from assay.worlds.algorithms.distinct import distinct
 from assay.worlds.algorithms.solved import Solved, right, training
 
 SMALL = Effort(inputs=150, resamples=300, candidates=5_000)
@@ -112,7 +112,7 @@ def test_a_symbol_of_two_heads_counts_by_the_share_of_the_one_that_tells_of_it(m
     assert percents(problem)[0, :, 0].tolist() == [25, 75]
     both = {(0, 0): (2, 0), (0, 1): (0,), (1, 0): (3,), (1, 1): (1,)}
     monkeypatch.setattr(
-        "assay.circuits.monthly.distinct.find_symbols", lambda problem, *key: both[key]
+        "assay.experiments.monthly_distinct.find_symbols", lambda problem, *key: both[key]
     )
     program = Program(explanation(problem), problem)
     tokens = np.stack([task.read("BOS a a b b b d ANS")])

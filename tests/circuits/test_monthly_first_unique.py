@@ -7,14 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.first_unique import (
-    counted,
-    explanation,
-    half_right,
-    margin,
-    rival,
-    shared,
-)
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify import controls
@@ -23,8 +15,16 @@ from assay.circuits.verify.score import Effort, score
 from assay.core import grid
 from assay.core.bench import Unkept
 from assay.core.runs import Runs
+from assay.experiments.monthly_first_unique import (
+    counted,
+    explanation,
+    first_unique,
+    half_right,
+    margin,
+    rival,
+    shared,
+)
 from assay.subjects.decoder import Shape
-from assay.worlds.algorithms.first_unique import first_unique
 from assay.worlds.algorithms.solved import Solved, training
 
 

@@ -7,16 +7,23 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.maximum import explanation, half_right, margin, rival, slope, unnamed
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.score import Effort, score, table
 from assay.core import grid
 from assay.core.bench import Unkept
 from assay.core.runs import Runs
+from assay.experiments.monthly_maximum import (
+    explanation,
+    half_right,
+    margin,
+    maximum,
+    rival,
+    slope,
+    unnamed,
+)
 from assay.subjects.decoder import Shape
 from assay.worlds.algorithms.built.circuit import SHARP, attends, empty, matrix, moves, rooms
-from assay.worlds.algorithms.maximum import maximum
 from assay.worlds.algorithms.solved import Solved, training
 
 SMALL = Effort(inputs=150, resamples=300, candidates=5_000)

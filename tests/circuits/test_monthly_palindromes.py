@@ -7,14 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.palindromes import (
-    Pulls,
-    explanation,
-    find_confusions,
-    half_right,
-    pulls,
-    rival,
-)
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify import controls
@@ -22,9 +14,17 @@ from assay.circuits.verify.score import Effort, score
 from assay.core import grid
 from assay.core.bench import Unkept
 from assay.core.runs import Runs
+from assay.experiments.monthly_palindromes import (
+    Pulls,
+    explanation,
+    find_confusions,
+    half_right,
+    palindromes,
+    pulls,
+    rival,
+)
 from assay.subjects.decoder import Shape
 from assay.worlds.algorithms.built.circuit import SHARP, attends, empty, matrix, moves, rooms
-from assay.worlds.algorithms.palindromes import mismatches, palindromes
 from assay.worlds.algorithms.solved import Solved, training
 
 WEIGHTS = (-1.5, 0.5, 1.0)
@@ -101,7 +101,9 @@ def test_a_model_that_calls_everything_a_palindrome_takes_all_tokens_for_equal()
     assert find_confusions(by_hand()) == ()
     program = Program(explanation(problem), problem)
     tokens = problem.task.draw(9, 0, 200, held_out=True)
-    assert np.array_equal(program.fails(tokens)[:, -1] != 0, mismatches(tokens) > 0)
+    assert np.array_equal(
+        program.fails(tokens)[:, -1] != 0, problem.task.answer(tokens)[:, -1] == 0
+    )
 
 
 def test_what_heads_write_goes_with_the_token_they_look_at_and_which_pairs_differ():

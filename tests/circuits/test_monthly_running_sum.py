@@ -7,16 +7,22 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.running_sum import explanation, half_right, margin, rival, sides
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.score import Effort, score, table
 from assay.core import grid
 from assay.core.bench import Unkept
 from assay.core.runs import Runs
+from assay.experiments.monthly_running_sum import (
+    explanation,
+    half_right,
+    margin,
+    rival,
+    running_sum,
+    sides,
+)
 from assay.subjects.decoder import Shape
 from assay.worlds.algorithms.built.circuit import empty
-from assay.worlds.algorithms.running_sum import running_sum
 from assay.worlds.algorithms.solved import Solved, training
 
 SMALL = Effort(inputs=150, resamples=300, candidates=5_000)

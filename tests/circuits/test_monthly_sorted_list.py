@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.sorted_list import explanation, finders, half_right, margin, rival
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.rivals import moved, rivals
@@ -16,6 +15,7 @@ from assay.core import grid
 from assay.core.bench import Unkept
 from assay.core.errors import SpecError
 from assay.core.runs import Runs
+from assay.experiments.monthly_sorted_list import explanation, finders, half_right, margin, rival
 from assay.subjects.decoder import Shape
 from assay.worlds.algorithms.built.sorting import sorting
 from assay.worlds.algorithms.solved import Solved, training

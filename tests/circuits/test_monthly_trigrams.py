@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.monthly.trigrams import explanation, find_pairs, half_right, rival
 from assay.circuits.problem import SURE, Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.score import Effort, score, table
@@ -15,6 +14,7 @@ from assay.circuits.verify.scrubbing import unread
 from assay.core import grid
 from assay.core.bench import Unkept
 from assay.core.runs import Runs
+from assay.experiments.monthly_trigrams import explanation, find_pairs, half_right, rival
 from assay.subjects.decoder import Shape
 from assay.worlds.algorithms.built.circuit import SHARP, attends, empty, matrix, rooms
 from assay.worlds.algorithms.solved import Solved, training

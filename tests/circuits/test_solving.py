@@ -53,7 +53,7 @@ def test_a_run_alone_is_the_run_among_others(trained):
 
 def test_shares_right_are_those_of_a_naive_loop(trained):
     runs, both = trained
-    task = monthly_first_unique.task(FIRST)
+    task = monthly_first_unique.monthly.task(FIRST)
     found = scored.measuring(monthly_first_unique.monthly, ())(runs, both, Unkept())
     for i, spec in enumerate(runs.specs):
         tokens = task.draw(spec.seed, 0, 100, held_out=True)
@@ -90,8 +90,8 @@ def test_the_shift_of_a_text_is_measured_against_the_exact_predictor():
     found = scored.measuring(monthly_caesar.monthly, ())(
         runs, monthly_caesar.monthly.train(runs, Unkept()), Unkept()
     )
-    tokens = monthly_caesar.task(spec).draw(0, 0, 100, held_out=True)
-    chances = monthly_caesar.task(spec).chances(tokens)
+    tokens = monthly_caesar.monthly.task(spec).draw(0, 0, 100, held_out=True)
+    chances = monthly_caesar.monthly.task(spec).chances(tokens)
     entropy = [-sum(p * math.log(p) for p in row if p > 0) for row in chances.reshape(-1, 26)]
     assert float(found["least"][0]) == pytest.approx(sum(entropy) / len(entropy))
     assert float((found["nats"] - found["least"]).min()) > 1
@@ -292,7 +292,7 @@ def test_every_model_has_a_donor_and_no_two_have_the_same():
 def test_what_another_reaches_is_the_score_of_the_explanation_of_a_model_s_own_donor():
     """Two runs in a group: each is explained by what its own donor shows, trained here by
     itself."""
-    monthly, file = monthly_first_unique.monthly, monthly_first_unique.explains()
+    monthly = monthly_first_unique.monthly
     runs = Runs(grid(FIRST.replace(tried=100, resamples=100, candidates=100), seed=(4, 6)))
     trained = monthly.train(runs, Unkept())
     reached = scored.measuring(monthly, (scored.OURS, "another"))(
@@ -304,7 +304,7 @@ def test_what_another_reaches_is_the_score_of_the_explanation_of_a_model_s_own_d
         )
         problem = monthly.problem(spec, trained.tensors, i)
         own = score(
-            file.explanation(donor),
+            monthly.explanation(donor),
             problem,
             spec.seed,
             Effort(inputs=100, resamples=100, candidates=100),

@@ -19,7 +19,7 @@ from assay.core.runs import Runs
 from assay.experiments.llc import experiment
 from assay.experiments.llc.claims import BY_RANK, DEGENERATE, SINGULAR, over_integral
 from assay.experiments.llc.method import Llc, without_each_bias
-from assay.worlds.potentials.known import Known, known
+from assay.worlds.potentials.potential import Known, known
 
 TRAINED = [name for name, arm in experiment.arms.items() if arm.train is not None]
 RIGHT = {"main": "coefficient", "singular": "stationary", "settings": "stationary"}

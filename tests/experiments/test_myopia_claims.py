@@ -31,8 +31,7 @@ from assay.experiments.myopia.claims import (
     well_paid,
 )
 from assay.experiments.myopia.method import Myopia, cost_of, game_of, measure, train
-from assay.worlds.epoch_game.best_course import best
-from assay.worlds.epoch_game.game import Game
+from assay.worlds.epoch_game.best_course import Game, best
 
 LIKE = {
     "main-half": "main",

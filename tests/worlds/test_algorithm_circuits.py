@@ -13,10 +13,9 @@ from assay.subjects.parts import Part, edges, parts, run_by_parts
 from assay.worlds.algorithms.built.brackets import brackets
 from assay.worlds.algorithms.built.induction import induction
 from assay.worlds.algorithms.built.modular_sum import modular_sum
-from assay.worlds.algorithms.built.one_hop import one_hop
 from assay.worlds.algorithms.built.redundant import redundant
 from assay.worlds.algorithms.built.sorting import sorting
-from assay.worlds.algorithms.built.two_hops import two_hops
+from assay.worlds.algorithms.built.two_hops import one_hop, two_hops
 
 MADE = {
     c.task.name: c

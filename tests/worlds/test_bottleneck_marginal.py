@@ -8,8 +8,7 @@ from assay.core.errors import DataError
 from assay.core.fit import fit
 from assay.core.runs import Runs
 from assay.core.spec import Spec, grid
-from assay.worlds.bottleneck.capacity import capacity
-from assay.worlds.bottleneck.marginal import at_capacities
+from assay.worlds.bottleneck.capacity import at_capacities, capacity
 from assay.worlds.bottleneck.sparse_law import sparse_law
 
 IMPORTANCE = torch.tensor([1.0, 0.7, 0.4, 0.1], dtype=torch.float64)

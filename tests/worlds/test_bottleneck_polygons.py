@@ -130,14 +130,6 @@ def test_exact_states_in_one_call():
     assert len(stages.exactly(8)[0]) == len(polygons.table(8))
 
 
-def test_the_linear_model_keeps_two_dimensions():
-    second = np.eye(6) / 18 - 1 / 144
-    assert polygons.linear_level(6) == pytest.approx(
-        np.sort(np.linalg.eigvalsh(second))[:-2].sum(), abs=1e-15
-    )
-    assert polygons.linear_level(6) == pytest.approx(0.180556, abs=1e-6)
-
-
 def test_the_nearest_level_and_what_chance_hits():
     sides, positive, off = polygons.nearest(np.array([0.0618, 0.0972, 0.05]), 6)
     assert sides.tolist() == [5, 4, 6] and positive.tolist() == [1, 2, 0]

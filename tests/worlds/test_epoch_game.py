@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from assay.worlds.epoch_game.game import Game
+from assay.worlds.epoch_game.best_course import Game
 from assay.worlds.epoch_game.policies import (
     INVEST,
     SHUTDOWN,

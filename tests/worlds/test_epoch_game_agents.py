@@ -10,7 +10,7 @@ from assay.core.bench import Unkept
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.worlds.epoch_game import agents
-from assay.worlds.epoch_game.game import Game
+from assay.worlds.epoch_game.best_course import Game
 from assay.worlds.epoch_game.policies import behaviour, policy, policy_gradient, stacked
 
 GAME = Game(horizon=3, length=2, turn=2, bonus=0.8)

@@ -5,19 +5,8 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
 
-from assay.worlds.epoch_game.best_course import (
-    Course,
-    best,
-    best_forgetful,
-    counting,
-    forgetful,
-    stopping_after,
-)
-from assay.worlds.epoch_game.game import Game
-
-MORE = {"always": {"turn": None}, "weak": {"penalty": -1.0}}
+from assay.worlds.epoch_game.best_course import Course, Game, best, counting
 
 
 def played(game, actions):
@@ -88,52 +77,6 @@ def test_a_best_course_is_worth_what_it_says():
 def test_units_bought_first_are_counted_and_others_are_not():
     assert best(Game()).at_first == 2 and best(Game(turn=1)).at_first == 0
     assert np.isnan(Course(1.0, (0, 2), 12).at_first)
-
-
-def test_working_for_some_epochs():
-    game = Game(penalty=-1.0)
-    assert [stopping_after(game, k) for k in range(9)] == [0, 4, 8, 12, 8, 4, 0, -4, -8]
-
-
-@pytest.mark.parametrize(
-    ("penalty", "first", "keep", "earned"),
-    [
-        (-1.0, False, 0.5498, 5.330),
-        (-3.0, False, 0.3576, 4.275),
-        (-1.0, True, 0.6479, 3.585),
-        (-3.0, True, 0.4624, 2.101),
-    ],
-)
-def test_what_can_be_earned_without_an_index(penalty, first, keep, earned):
-    assert best_forgetful(Game(penalty=penalty, invest=False), first=first) == pytest.approx(
-        (keep, earned), abs=6e-4
-    )
-
-
-@pytest.mark.parametrize("game", [Game(), Game(penalty=-1.0), Game(horizon=3, length=2, turn=1)])
-def test_forgetful_return_is_the_sum_over_all_places_to_stop(game):
-    keep = np.random.default_rng(0).uniform(0.2, 1, game.length)
-    going, earned, expected = 1.0, 0.0, 0.0
-    for e in range(game.horizon):
-        for t in range(game.length):
-            expected += going * (1 - keep[t]) * earned  # stops here
-            going *= keep[t]
-            earned += game.base[e]
-    assert forgetful(game, keep) == pytest.approx(expected + going * earned, rel=1e-12)
-
-
-@pytest.mark.parametrize("penalty", [-1.0, -3.0])
-def test_no_other_chances_of_going_on_earn_more(penalty):
-    game = Game(penalty=penalty, invest=False)
-    keep, earned = best_forgetful(game)
-    assert forgetful(game, np.array([1, 1, 1, keep])) == pytest.approx(earned)
-    starts = np.random.default_rng(1).uniform(0.05, 0.95, (20, 4))
-    found = [-minimize(lambda k: -forgetful(game, k), s, bounds=[(0, 1)] * 4).fun for s in starts]
-    assert max(found) == pytest.approx(earned, abs=1e-6)
-
-
-def test_without_a_bad_epoch_a_forgetful_agent_goes_on():
-    assert best_forgetful(Game(turn=None, invest=False)) == (1.0, 32.0)
 
 
 def test_units_are_a_clock():

@@ -16,7 +16,6 @@ from assay.worlds.linear.one_mode import (
     imbalance_of,
     reached,
     shallow,
-    shallow_time,
     sharpness,
     stable_rate,
 )
@@ -74,7 +73,6 @@ def test_times_are_where_the_curves_come_through(imbalance):
         assert deep(deep_time(share, 3, 0.01, imbalance), 3, 0.01, imbalance) == pytest.approx(
             3 * share
         )
-        assert shallow(shallow_time(share, 3, 0.01), 3, 0.01) == pytest.approx(3 * share)
     assert deep_time(0.001, 3, 0.01, imbalance) < 0
 
 
@@ -87,7 +85,8 @@ def test_the_more_uneven_the_more_like_one_layer():
 def test_stronger_modes_come_earlier_in_two_layers_and_all_at_once_in_one():
     two = [deep_time(0.5, s, 0.01) for s in (4, 3, 2, 1)]
     np.testing.assert_allclose(np.divide(two[1:], two[:-1]), [1.269, 1.393, 1.736], atol=5e-4)
-    np.testing.assert_allclose([shallow_time(0.5, s) for s in (4, 3, 2, 1)], np.log(2))
+    one = [shallow(np.log(2), s) / s for s in (4, 3, 2, 1)]
+    np.testing.assert_allclose(one, 0.5)
 
 
 def test_above_the_stable_rate_a_learned_mode_is_left_again():
@@ -116,7 +115,6 @@ def test_levels_are_reached_between_steps():
         (lambda: deep_time(0.5, 3, 0.0), "leaves both at 0 or opposed"),
         (lambda: deep_time(0.5, 3, -0.1), "leaves both at 0 or opposed"),
         (lambda: deep_time(1.0, 3, 0.1), "between 0 and 1, got 1"),
-        (lambda: shallow_time(0.5, 3, 4.0), "got start 4, strength 3"),
     ],
 )
 def test_what_never_grows_is_refused(call, said):

@@ -11,14 +11,13 @@ from assay.core.fit import fit
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.worlds.networks import example_gradients as eg
-from assay.worlds.networks import teacher
 
 SIZES = [(5, 4), (5, 6, 4)]
 
 
 def some(sizes, seeds=(3, 9)):
     runs = Runs([Spec(seed=s) for s in seeds])
-    x, y = teacher.labelled(runs.seeds, 40, sizes[0], sizes[-1], sharpness=2.0, zipf=1.0)
+    x, y = eg.labelled(runs.seeds, 40, sizes[0], sizes[-1], sharpness=2.0, zipf=1.0)
     return runs, eg.classifier(runs, sizes), x, y
 
 
@@ -88,8 +87,8 @@ def test_two_draws_are_two_draws_and_one_is_one():
 
 def test_classes_are_as_frequent_as_asked():
     seeds = np.array([1, 2])
-    _, even = teacher.labelled(seeds, 40_000, 3, 10, sharpness=0.0)
-    _, words = teacher.labelled(seeds, 40_000, 3, 10, sharpness=0.0, zipf=1.0)
+    _, even = eg.labelled(seeds, 40_000, 3, 10, sharpness=0.0)
+    _, words = eg.labelled(seeds, 40_000, 3, 10, sharpness=0.0, zipf=1.0)
     rank = np.arange(1, 11)
     for labels, wanted in ((even, np.full(10, 0.1)), (words, 1 / rank / (1 / rank).sum())):
         found = np.bincount(labels[0].numpy(), minlength=10) / 40_000

@@ -8,14 +8,13 @@ import pytest
 from scipy.integrate import dblquad, quad
 
 from assay.core.errors import SpecError
-from assay.worlds.potentials.known import known
 from assay.worlds.potentials.learning_coefficient import (
     monomial,
     posterior_monomial,
     posterior_rank_zero,
     stationary_quadratic,
 )
-from assay.worlds.potentials.reduced_rank import coefficient, hessian_rank
+from assay.worlds.potentials.potential import coefficient, hessian_rank, known
 
 N_BETA = 1000 / math.log(1000)
 

@@ -11,11 +11,11 @@ from assay.core.chains import CHECKS, block_ends
 from assay.core.errors import SpecError
 from assay.core.rng import normal
 from assay.worlds.potentials.chains import sample, summed
-from assay.worlds.potentials.known import known
 from assay.worlds.potentials.potential import (
     Monomial,
     Network,
     Quadratic,
+    known,
     mean_loss,
     minimum,
     potential,

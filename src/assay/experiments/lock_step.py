@@ -29,7 +29,7 @@ from assay.core import (
     PerRun,
     Spec,
     changed,
-    columns,
+    figure,
     grid,
     reserved,
     variant,
@@ -41,8 +41,7 @@ from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.core.stats import normal_errors
-from assay.worlds.steps import walks
-from assay.worlds.steps.laws import Law
+from assay.worlds.steps import laws
 from assay.worlds.steps.noise import too_sharp
 from assay.worlds.steps.optimisers import Slope
 
@@ -98,9 +97,9 @@ class LockStep(Spec):
                 f"LockStep.batch must be at most the {self.examples} examples that there are, "
                 f"got {self.batch}"
             )
-        if self.steps < walks.PARTS or self.steps % walks.PARTS:
+        if self.steps < laws.PARTS or self.steps % laws.PARTS:
             raise SpecError(
-                f"LockStep.steps must be a multiple of {walks.PARTS}, as a run is drawn in so "
+                f"LockStep.steps must be a multiple of {laws.PARTS}, as a run is drawn in so "
                 f"many parts, got {self.steps}"
             )
         for name in ("a", "c"):
@@ -115,7 +114,7 @@ class LockStep(Spec):
             raise SpecError(f"LockStep.{why}")
 
 
-def slope_and_law(runs: Runs[LockStep]) -> tuple[Slope, Law]:
+def slope_and_law(runs: Runs[LockStep]) -> tuple[Slope, laws.Law]:
     """The slope of all runs, and how their steps are made; where selection sees the true fitness,
     examples do not differ."""
     s = runs.shared
@@ -129,10 +128,10 @@ def slope_and_law(runs: Runs[LockStep]) -> tuple[Slope, Law]:
         s.drift,
         s.batch,
         s.coordinates,
-        s.steps // walks.PARTS,
+        s.steps // laws.PARTS,
     )
     ones = np.ones(len(runs), int)
-    return slope, Law(
+    return slope, laws.Law(
         s.law,
         s.lr,
         s.examples,
@@ -144,13 +143,13 @@ def slope_and_law(runs: Runs[LockStep]) -> tuple[Slope, Law]:
 
 
 def train(runs: Runs[LockStep], bench: Bench) -> Trained:
-    return walks.walk(runs, *slope_and_law(runs), bench)
+    return laws.walk(runs, *slope_and_law(runs), bench)
 
 
 def measure(runs: Runs[LockStep], trained: Trained, bench: Bench) -> xr.Dataset:
     s, (slope, law) = runs.shared, slope_and_law(runs)
-    moments = walks.moments(trained, slope, law)
-    pair = walks.pair(moments.covariance)
+    moments = laws.moments(trained, slope, law)
+    pair = laws.pair(moments.covariance)
     axis_moments = [
         np.stack([mean[:, 2], covariance[:, 2, 2]], 1)
         for mean, covariance in (
@@ -164,7 +163,7 @@ def measure(runs: Runs[LockStep], trained: Trained, bench: Bench) -> xr.Dataset:
         runs,
         correlation=("run", pair[:, 1] / np.sqrt(pair[:, 0] * pair[:, 2]), "1"),
         pair=("run entry", pair, "squared step"),
-        pair_expected=("run entry", walks.pair(moments.covariance_expected), "squared step"),
+        pair_expected=("run entry", laws.pair(moments.covariance_expected), "squared step"),
         along=("run moment", axis_moments[0], "step, squared step"),
         along_expected=("run moment", axis_moments[1], "step, squared step"),
         skewness=("run", moments.skewness, "1"),
@@ -206,14 +205,11 @@ def figures(arms: Arms) -> list[Figure]:
             for p in (dots / size).tolist()
         ]
     return [
-        Figure(
+        figure(
             "Steps lie on a line under SGD, and under normal noise of its covariance",
-            columns(("law", "shown", "x", "y"), rows),
             "points",
-            x="x",
-            y="y",
-            color="shown",
-            facet="law",
+            {"law": "facet", "shown": "color", "x": "x", "y": "y"},
+            rows,
             x_title="Δx₁ (its law's size)",
             y_title="Δx₂ (its law's size)",
             note="A law's size is the root mean square of both coordinates' standard deviations.",

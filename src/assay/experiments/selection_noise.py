@@ -28,10 +28,9 @@ from assay.core import (
     PerRun,
     Spec,
     changed,
-    columns,
+    figure,
     grid,
     reserved,
-    summary,
 )
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
@@ -40,8 +39,7 @@ from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.core.stats import normal_errors
-from assay.worlds.steps import walks
-from assay.worlds.steps.laws import Law
+from assay.worlds.steps import laws
 from assay.worlds.steps.noise import lock_step, too_sharp
 from assay.worlds.steps.optimisers import Slope
 
@@ -77,9 +75,9 @@ class SelectionNoise(Spec):
     """β: how fast the probability of acceptance grows with fitness, where it is linear."""
 
     def check(self) -> None:
-        if self.steps < walks.PARTS or self.steps % walks.PARTS:
+        if self.steps < laws.PARTS or self.steps % laws.PARTS:
             raise SpecError(
-                f"SelectionNoise.steps must be a multiple of {walks.PARTS}, as a run is drawn "
+                f"SelectionNoise.steps must be a multiple of {laws.PARTS}, as a run is drawn "
                 f"in so many parts, got {self.steps}"
             )
         for name in ("a", "c"):
@@ -93,7 +91,7 @@ class SelectionNoise(Spec):
             raise SpecError(f"SelectionNoise.{why}")
 
 
-def slope_and_law(runs: Runs[SelectionNoise]) -> tuple[Slope, Law]:
+def slope_and_law(runs: Runs[SelectionNoise]) -> tuple[Slope, laws.Law]:
     """A slope without a true gradient, seen through one example at a time, and how steps are made
     on it."""
     s, trials = runs.shared, runs.each("trials")
@@ -106,9 +104,9 @@ def slope_and_law(runs: Runs[SelectionNoise]) -> tuple[Slope, Law]:
         drift=0.0,
         batch=1,
         n=3,
-        times=s.steps // walks.PARTS,
+        times=s.steps // laws.PARTS,
     )
-    return slope, Law(
+    return slope, laws.Law(
         s.law,
         lr=1.0,
         examples=1,
@@ -120,14 +118,14 @@ def slope_and_law(runs: Runs[SelectionNoise]) -> tuple[Slope, Law]:
 
 
 def train(runs: Runs[SelectionNoise], bench: Bench) -> Trained:
-    return walks.walk(runs, *slope_and_law(runs), bench)
+    return laws.walk(runs, *slope_and_law(runs), bench)
 
 
 def measure(runs: Runs[SelectionNoise], trained: Trained, bench: Bench) -> xr.Dataset:
-    moments = walks.moments(trained, *slope_and_law(runs))
+    moments = laws.moments(trained, *slope_and_law(runs))
     correlations = [
         p[:, 1] / np.sqrt(p[:, 0] * p[:, 2])
-        for p in map(walks.pair, (moments.covariance, moments.covariance_expected))
+        for p in map(laws.pair, (moments.covariance, moments.covariance_expected))
     ]
     return measures(
         runs,
@@ -168,27 +166,21 @@ def with_one_trial(*names: str) -> Callable[[Arms], list[float]]:
 
 def figures(arms: Arms) -> list[Figure]:
     rows = [
-        (panel, f"c = {'' if c == EQUAL else f'{c:g}'}a, {what}", k, *interval)
+        (panel, f"c = {'' if c == EQUAL else f'{c:g}'}a, {what}", k, interval)
         for name, panel in PANELS.items()
         for c, k, a in points(arms[name])
         for what, interval in {
-            "measured": summary(a.correlation.values),
+            "measured": a.correlation.values,
             "theory": (float(a.correlation_expected[0]),) * 3,
         }.items()
     ]
     return [
-        Figure(
-            (
-                "Accepted mutations need many trials on one example; an evolution strategy is "
-                "half-way with one"
-            ),
-            columns(("panel", "series", "k", "mean", "low", "high"), rows),
+        figure(
+            "Accepted mutations need many trials on one example; an evolution strategy is "
+            "half-way with one",
             "line",
-            x="k",
-            y="mean",
-            color="series",
-            facet="panel",
-            band=("low", "high"),
+            {"panel": "facet", "series": "color", "k": "x", "mean": "mean"},
+            rows,
             x_log=True,
             x_title="trials on one example, K or P",
             y_title="correlation of the two coordinates' steps",

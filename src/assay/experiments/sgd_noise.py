@@ -31,12 +31,11 @@ from assay.core import (
     Spec,
     Value,
     changed,
-    columns,
     descent,
+    figure,
     fit,
     grid,
     reserved,
-    summary,
     variant,
 )
 from assay.core.bench import Bench
@@ -48,7 +47,6 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.core.stats import ratio
 from assay.worlds.networks import example_gradients as eg
-from assay.worlds.networks import teacher
 from assay.worlds.steps.noise import participation
 
 ZHU = "Zhu et al. 2019, The Anisotropic Noise in Stochastic Gradient Descent"
@@ -116,9 +114,7 @@ def labelled_examples(
 ) -> tuple[Float[torch.Tensor, "run b f"], Int[torch.Tensor, "run b"]]:
     """Inputs [run b f] and classes [run b] of every network."""
     s = runs.shared
-    return teacher.labelled(
-        runs.seeds, s.examples, s.features, s.classes, sharpness=2.0, zipf=s.zipf
-    )
+    return eg.labelled(runs.seeds, s.examples, s.features, s.classes, sharpness=2.0, zipf=s.zipf)
 
 
 def train(runs: Runs[GradientNoise], bench: Bench) -> Trained:
@@ -278,20 +274,17 @@ def figures(arms: Arms) -> list[Figure]:
         (
             label,
             float(k),
-            *summary((arms[name].participation / arms[name].reference).sel(snapshot=k).values),
+            (arms[name].participation / arms[name].reference).sel(snapshot=k).values,
         )
         for name, label in SHOWN.items()
         for k in arms[name].snapshot.values
     ]
     return [
-        Figure(
+        figure(
             "Data make the noise anisotropic, hardly training",
-            columns(("noise", "share", "mean", "low", "high"), rows),
             "line",
-            x="share",
-            y="mean",
-            color="noise",
-            band=("low", "high"),
+            {"noise": "color", "share": "x", "mean": "mean"},
+            rows,
             x_title="share of training",
             y_title="participation ratio over isotropic noise's",
             rules=((0.5, ""),),

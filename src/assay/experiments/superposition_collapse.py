@@ -20,19 +20,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Float
 
-from assay.core import (
-    Arm,
-    Arms,
-    Claim,
-    Experiment,
-    Figure,
-    Finding,
-    Spec,
-    columns,
-    grid,
-    summary,
-    variant,
-)
+from assay.core import Arm, Arms, Claim, Experiment, Figure, Finding, Spec, figure, grid, variant
 from assay.core.bench import Bench
 from assay.core.claims import rival, same_method
 from assay.core.errors import SpecError
@@ -295,7 +283,7 @@ def reaches(arms: Arms) -> xr.DataArray:
 def figures(arms: Arms) -> list[Figure]:
     counts = {name: count_represented(arms[name]) for name in ("main", "uniform", "linear")}
     rows = [
-        (name, float(p), *summary(count.sel(density=p).values))
+        (name, float(p), count.sel(density=p).values)
         for name, count in counts.items()
         for p in count.density.values
     ]
@@ -308,14 +296,11 @@ def figures(arms: Arms) -> list[Figure]:
             {"main": "features by importance", "by-index": "the same models, by index"},
             order="feature, in the order of the panel",
         ),
-        Figure(
+        figure(
             "Denser inputs, fewer features",
-            columns(("arm", "density", "mean", "low", "high"), rows),
             "line",
-            x="density",
-            y="mean",
-            color="arm",
-            band=("low", "high"),
+            {"arm": "color", "density": "x", "mean": "mean"},
+            rows,
             x_log=True,
             x_title="probability that a feature is active",
             y_title="represented features, best of each group",
@@ -357,14 +342,16 @@ def by_rank(
             for p in values.density.values
             for i in range(values.sizes["rank"])
         ]
-    return Figure(
+    return figure(
         title,
-        columns(("panel", "density", "rank", label), rows),
         "heatmap",
-        x="density",
-        y="rank",
-        color=label,
-        facet="panel" if len(panels) > 1 else None,
+        {
+            "panel": "facet" if len(panels) > 1 else None,
+            "density": "x",
+            "rank": "y",
+            label: "color",
+        },
+        rows,
         x_title="probability that a feature is active",
         y_title=order,
         note=note,

@@ -28,9 +28,8 @@ from assay.core import (
     Finding,
     PerRun,
     Spec,
-    columns,
+    figure,
     grid,
-    summary,
     variant,
 )
 from assay.core.bench import Bench
@@ -263,7 +262,7 @@ def figures(arms: Arms) -> list[Figure]:
     }
     states = {"trained, best of eight": diagram["label"], "predicted": diagram["predicted"]}
     rows = [
-        (f"r = {r:g}", float(p), *summary(length.sel(density=p, relative=r).values))
+        (f"r = {r:g}", float(p), length.sel(density=p, relative=r).values)
         for length in (best(arms[name], "lesser") for name in ("main", "equal"))
         for r in length.relative.values
         for p in length.density.values
@@ -275,14 +274,11 @@ def figures(arms: Arms) -> list[Figure]:
             lengths,
         ),
         states_shown("Where theory decides, models are in the predicted state", states),
-        Figure(
+        figure(
             "The lesser feature goes all at once; of two equal ones less",
-            columns(("relative importance", "density", "mean", "low", "high"), rows),
             "line",
-            x="density",
-            y="mean",
-            color="relative importance",
-            band=("low", "high"),
+            {"relative importance": "color", "density": "x", "mean": "mean"},
+            rows,
             x_log=True,
             x_title="probability that a feature is active",
             y_title="length of the lesser feature's column, best of each group",
@@ -298,14 +294,11 @@ def over_grid(title: str, label: str, panels: Mapping[str, xr.DataArray]) -> Fig
         for r in x.relative.values
         for p in x.density.values
     ]
-    return Figure(
+    return figure(
         title,
-        columns(("panel", "density", "relative", label), rows),
         "heatmap",
-        x="density",
-        y="relative",
-        color=label,
-        facet="panel",
+        {"panel": "facet", "density": "x", "relative": "y", label: "color"},
+        rows,
         x_title="probability that a feature is active",
         y_title="importance of the second feature",
     )
@@ -323,14 +316,11 @@ def states_shown(title: str, panels: Mapping[str, xr.DataArray]) -> Figure:
     rows.sort(
         key=lambda row: (panel_order.index(row[0]), order.index(row[3]))
     )  # the legend follows the rows
-    return Figure(
+    return figure(
         title,
-        columns(("panel", "density", "relative", "state"), rows),
         "points",
-        x="density",
-        y="relative",
-        color="state",
-        facet="panel",
+        {"panel": "facet", "density": "x", "relative": "y", "state": "color"},
+        rows,
         x_log=True,
         y_log=True,
         x_title="probability that a feature is active",

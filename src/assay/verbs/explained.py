@@ -110,8 +110,8 @@ def _trained(name: str, seed: str, root: Path) -> Subject:
             f"no model of {name}{f' with seed {seed}' if seed else ''} is stored in {root}; "
             f"train it with: assay run {name}{'' if judged else f' --set seed={seed}'}"
         )
-    problem, file = monthly.problem(spec, stored.trained().tensors), monthly.explains()
-    return Subject(problem, lambda: file.rival(problem), lambda: file.explanation(problem))
+    problem = monthly.problem(spec, stored.trained().tensors)
+    return Subject(problem, lambda: monthly.rival(problem), lambda: monthly.explanation(problem))
 
 
 def _folder(folder: Path) -> Subject:

@@ -125,7 +125,7 @@ def _explained(
         effort = Effort(inputs=spec.tried, resamples=spec.resamples, candidates=spec.candidates)
         # Worked out once, though several explanations are made of it; an exception is not cached,
         # and comes again where each is scored.
-        ours = cache(partial(monthly.explains().explanation, problem))
+        ours = cache(partial(monthly.explanation, problem))
         ways = _ways(monthly, spec, problem, donated.get(spec, problem), ours)
         scores.append(
             {
@@ -169,12 +169,11 @@ def _ways(
     ours: Callable[[], Explanation],
 ) -> Mapping[str, Callable[[], Explanation]]:
     """Say how each explanation of a model is made."""
-    file = monthly.explains()
     return {
         OURS: ours,
-        RIVAL: lambda: file.rival(problem),
-        HALF_RIGHT: lambda: file.half_right(problem),
-        ANOTHER: lambda: file.explanation(donor),
+        RIVAL: lambda: monthly.rival(problem),
+        HALF_RIGHT: lambda: monthly.half_right(problem),
+        ANOTHER: lambda: monthly.explanation(donor),
         MOVED: lambda: rivals.moved(ours(), problem, spec.seed),
         "shuffled": lambda: controls.shuffled(ours(), problem, spec.seed),
         "empty": lambda: controls.empty(ours()),

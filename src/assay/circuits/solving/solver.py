@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
@@ -56,32 +56,33 @@ class Solver(Solved):
         return f"{self.layers}-block decoders of {self.heads}-head attention{neurons}{positions}"
 
 
-class Explains(Protocol):
-    """What a file of explanations offers: ours, one that sounds as good, one that is half right."""
-
-    def explanation(self, problem: Problem) -> Explanation:
-        """Give ours."""
-        ...
-
-    def rival(self, problem: Problem) -> Explanation:
-        """Give one that sounds as good and is not right."""
-        ...
-
-    def half_right(self, problem: Problem) -> Explanation:
-        """Give one that is right about a part of the mechanism and wrong about the rest."""
-        ...
+SMALL: dict[str, Any] = {
+    "steps": 60,
+    "batch": 32,
+    "tested": 200,
+    "tried": 100,
+    "resamples": 100,
+    "candidates": 5000,
+}
+"""The fields of a smoke run, which only shows that everything goes through."""
+Explain = Callable[[Problem], Explanation]
+"""Explains one model."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Monthly:
-    """One of the monthly problems: its task by its spec, and who explains its models."""
+    """One of the monthly problems: its task by its spec, and what explains its models."""
 
     name: str
     """As the catalogue has it, such as monthly-palindromes."""
     task: Callable[..., Task]
     """A spec → the task."""
-    explains: Callable[[], Explains]
-    """Loads the file that explains its models."""
+    explanation: Explain
+    """Ours."""
+    rival: Explain
+    """One that sounds as good and is not right."""
+    half_right: Explain
+    """One that is right about a part of the mechanism and wrong about the rest."""
     same: str = ""
     """Why explanations of all its models name the same parts, where they cannot but do so.
 

@@ -13,8 +13,7 @@ from assay.core.heavy import scipy, xr
 from assay.experiments.belief_states.probes import judged_probe
 from assay.experiments.belief_states.process import prefixes_of
 from assay.features.linear_probe import distance_r2
-from assay.worlds.hidden_markov.beliefs import explained, joint
-from assay.worlds.hidden_markov.process import PrefixTree
+from assay.worlds.hidden_markov.process import PrefixTree, explained, joint
 
 PAPER = "Shai et al. 2024, Transformers represent belief state geometry in their residual stream"
 ROHIN = (

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from assay.core import Arms
-from assay.core.figures import Figure, columns, summary
+from assay.core import Arms, Figure, figure
 from assay.core.heavy import xr
 from assay.experiments.belief_states.claims import select_missing
 from assay.experiments.belief_states.method import SHOWN, WINDOWS
@@ -18,8 +19,8 @@ def level(arm: xr.Dataset, protocol: str, probe: str | None = None) -> np.ndarra
     return 1 - select_missing(arm, protocol, probe).values
 
 
-def against_baselines(arms: Arms) -> dict[str, list]:
-    """Columns: R² of networks and baselines by both ways of holding out, means over seeds with t
+def against_baselines(arms: Arms) -> Iterator[tuple]:
+    """Rows: R² of networks and baselines by both ways of holding out, means over seeds with t
     intervals."""
     networks = (("trained", "main"), ("untrained", "untrained"))
     rows = [(caption, arm, "concat") for caption, arm in networks]
@@ -31,27 +32,13 @@ def against_baselines(arms: Arms) -> dict[str, list]:
     rows += [
         (f"last {k} token{'s' * (k > 1)}", "tokens", f"last {k}") for k in range(WINDOWS, 0, -1)
     ]
-    return columns(
-        ("features", "mean", "low", "high", "held"),
-        (
-            (label, *summary(level(arms[arm], protocol, probe)), caption)
-            for protocol, caption in HELD_OUT.items()
-            for label, arm, probe in rows
-        ),
-    )
+    for protocol, caption in HELD_OUT.items():
+        for label, arm, probe in rows:
+            yield label, level(arms[arm], protocol, probe), caption
 
 
-def over_training(arms: Arms) -> dict[str, list]:
-    """Columns: R² of main at each moment of training, means over seeds with t intervals."""
-    main = arms["main"]
-    moments = zip(main.attrs["moments"], main.r2_at.values.T, strict=True)
-    return columns(
-        ("moment", "mean", "low", "high"), ((share, *summary(values)) for share, values in moments)
-    )
-
-
-def by_layer(arms: Arms) -> dict[str, list]:
-    """Columns: R² of each layer by itself, named by its number, trained and untrained, means over
+def by_layer(arms: Arms) -> Iterator[tuple]:
+    """Rows: R² of each layer by itself, named by its number, trained and untrained, means over
     seeds with t intervals."""
     lines = [
         (
@@ -62,19 +49,14 @@ def by_layer(arms: Arms) -> dict[str, list]:
         for network, arm in (("trained", "main"), ("untrained", "untrained"))
         for protocol in HELD_OUT
     ]
-    return columns(
-        ("layer", "mean", "low", "high", "network"),
-        (
-            (probe.split()[1], *summary(level(arms[arm], protocol, probe)), label)
-            for label, arm, protocol in lines
-            for probe in arms[arm].probe.values
-            if probe.startswith("layer")
-        ),
-    )
+    for label, arm, protocol in lines:
+        for probe in arms[arm].probe.values:
+            if probe.startswith("layer"):
+                yield probe.split()[1], level(arms[arm], protocol, probe), label
 
 
-def simplex(arms: Arms) -> dict[str, list]:
-    """Columns: beliefs of Mess3 as points of a triangle: true ones, and predicted with endings held
+def simplex(arms: Arms) -> Iterator[tuple]:
+    """Rows: beliefs of Mess3 as points of a triangle: true ones, and predicted with endings held
     out, for the first seed."""
     attrs = arms["mess3"].attrs
     tree = prefixes_of("mess3", attrs["x"], attrs["alpha"], attrs["probed"])
@@ -86,14 +68,9 @@ def simplex(arms: Arms) -> dict[str, list]:
         (f"last {attrs['probed']} tokens", "mess3-tokens"),
     ):
         panels[label] = arms[arm].simplex.values[0]
-    return columns(
-        ("x", "y", "state", "from"),
-        (
-            (b + (1 - a - b) / 2, (1 - a - b) * 3**0.5 / 2, f"state {state}", label)
-            for label, points in panels.items()
-            for (a, b), state in zip(points.tolist(), beliefs.argmax(1).tolist(), strict=True)
-        ),
-    )
+    for label, points in panels.items():
+        for (a, b), state in zip(points.tolist(), beliefs.argmax(1).tolist(), strict=True):
+            yield b + (1 - a - b) / 2, (1 - a - b) * 3**0.5 / 2, f"state {state}", label
 
 
 def figures(arms: Arms) -> list[Figure]:
@@ -101,49 +78,38 @@ def figures(arms: Arms) -> list[Figure]:
         prefixes_of(*(arms["main"].attrs[name] for name in ("process", "x", "alpha", "probed")))
     )
     return [
-        Figure(
+        figure(
             "What of the belief can be read from what",
-            against_baselines(arms),
             "bars",
-            x="features",
-            y="mean",
-            facet="held",
-            band=("low", "high"),
+            {"features": "x", "mean": "mean", "held": "facet"},
+            against_baselines(arms),
             y_title="R² of the belief",
             note=f"RRXOR, {prefixes:,} prefixes. Left, tables of last tokens have seen most "
             "endings before; right, no ending was seen. Neither "
             "the kernel nor the tables use a network.",
         ),
-        Figure(
+        figure(
             "The belief grows over training",
-            over_training(arms),
             "line",
-            x="moment",
-            y="mean",
-            band=("low", "high"),
+            {"moment": "x", "mean": "mean"},
+            zip(arms["main"].attrs["moments"], arms["main"].r2_at.values.T, strict=True),
             x_title="share of training",
             y_title="R² of the belief, endings held out",
             note="The loss falls all the while: time and loss cannot be told apart here.",
         ),
-        Figure(
+        figure(
             "The belief layer by layer",
-            by_layer(arms),
             "bars",
-            x="layer",
-            y="mean",
-            color="network",
-            band=("low", "high"),
+            {"layer": "x", "mean": "mean", "network": "color"},
+            by_layer(arms),
             x_title="block after which the stream is read",
             y_title="R² of the belief",
         ),
-        Figure(
+        figure(
             "Mess3: beliefs on the simplex, read with endings held out",
-            simplex(arms),
             "points",
-            x="x",
-            y="y",
-            color="state",
-            facet="from",
+            {"x": "x", "y": "y", "state": "color", "from": "facet"},
+            simplex(arms),
             x_title="belief, horizontal",
             y_title="belief, vertical",
             note=(

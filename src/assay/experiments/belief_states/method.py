@@ -27,8 +27,7 @@ from assay.experiments.belief_states.probes import (
 )
 from assay.experiments.belief_states.process import emitting_process, tree_of
 from assay.worlds.hidden_markov.batches import Batch, all_prefixes, drawn_prefixes, every_prefix
-from assay.worlds.hidden_markov.beliefs import additive, excess, joint
-from assay.worlds.hidden_markov.process import PrefixTree
+from assay.worlds.hidden_markov.process import PrefixTree, additive, excess, joint
 from assay.worlds.networks.prefixes import Prefixes, forward_prefixes
 from assay.worlds.networks.transformer import MATRICES, Sizes, transformer
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assay.core import Arms, Figure, columns, summary
+from assay.core import Arms, Figure, figure
 from assay.core.heavy import xr
 
 
@@ -21,18 +21,15 @@ def drawings(arms: Arms) -> list[Figure]:
 def by_density(main: xr.Dataset) -> Figure:
     """Capacity of every feature along densities."""
     rows = [
-        (feature_name(i, main), p, *summary(main.capacity.values[main.density.values == p, i]))
+        (feature_name(i, main), p, main.capacity.values[main.density.values == p, i])
         for i in range(main.sizes["feature"])
         for p in sorted(set(main.density.values.tolist()))
     ]
-    return Figure(
+    return figure(
         shared(main.attrs["width"], main.sizes["feature"]),
-        columns(("feature", "density", "mean", "low", "high"), rows),
         "line",
-        x="density",
-        y="mean",
-        color="feature",
-        band=("low", "high"),
+        {"feature": "color", "density": "x", "mean": "mean"},
+        rows,
         x_log=True,
         x_title="probability that a feature is active",
         y_title="capacity (dimensions)",
@@ -50,13 +47,11 @@ def regimes(main: xr.Dataset) -> Figure:
         for capacities in main.capacity.values[main.density.values == p]
         for i, c in enumerate(capacities)
     ]
-    return Figure(
+    return figure(
         "Importance decides who gets a share, hardly how large",
-        columns(("density", "importance", "capacity"), rows),
         "points",
-        x="importance",
-        y="capacity",
-        color="density",
+        {"density": "color", "importance": "x", "capacity": "y"},
+        rows,
         x_title="importance",
         y_title="capacity (dimensions)",
     )

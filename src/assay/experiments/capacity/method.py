@@ -19,8 +19,7 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.core.schedules import warm_up_decay
 from assay.data import planted
-from assay.worlds.bottleneck.capacity import capacity, dimensionality
-from assay.worlds.bottleneck.marginal import at_capacities
+from assay.worlds.bottleneck.capacity import at_capacities, capacity, dimensionality
 
 
 @dataclass(frozen=True, kw_only=True)

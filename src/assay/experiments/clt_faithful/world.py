@@ -10,8 +10,7 @@ import numpy as np
 from assay.core import rng
 from assay.core.heavy import torch
 from assay.worlds.algorithms.built.circuit import Circuit
-from assay.worlds.algorithms.built.one_hop import one_hop
-from assay.worlds.algorithms.built.two_hops import two_hops
+from assay.worlds.algorithms.built.two_hops import one_hop, two_hops
 
 Known = Literal["faithful", "rewritten", "partly rewritten"]
 PART = 0.2

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from assay.core import Arms, Figure, columns, compute
+from assay.core import Arms, Figure, compute, figure
 from assay.experiments.compute_planner.method import SIZES
 
 
@@ -30,38 +30,32 @@ def figures(arms: Arms) -> list[Figure]:
         for i, j in np.argwhere(np.isfinite(ratio))
     ]
     return [
-        Figure(
+        figure(
             "What more FLOP buy: intervals narrow until the blocks are all that is left",
-            columns(("flop", "half", "line"), bought),
             "line",
-            "flop",
-            "half",
-            color="line",
+            {"flop": "x", "half": "y", "line": "color"},
+            bought,
             x_title="million FLOP of training 6 to 48 toys",
             y_title="half-width, % of the mean loss",
             x_log=True,
             y_log=True,
             rules=((5.0, "a bound 5 % away is decided below"),),
         ),
-        Figure(
+        figure(
             "CPU-seconds of commands over those planned",
-            columns(("planned", "ratio", "entry"), took),
             "points",
-            "planned",
-            "ratio",
-            color="entry",
+            {"planned": "x", "ratio": "y", "entry": "color"},
+            took,
             x_title="planned CPU-seconds, middle of the range",
             y_title="actual CPU-seconds over planned",
             y_log=True,
             rules=((0.5, "half"), (1.0, "as planned"), (2.0, "twice")),
         ),
-        Figure(
+        figure(
             "Amp's two phases: one known, the other over three orders of magnitude",
-            columns(("phase", "flop", "tokens"), phases()),
             "points",
-            "phase",
-            "flop",
-            color="tokens",
+            {"phase": "x", "flop": "y", "tokens": "color"},
+            phases(),
             x_title="phase, and FLOP per parameter and token",
             y_title="FLOP",
             y_log=True,

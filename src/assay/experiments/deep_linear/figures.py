@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Figure, columns, summary
+from assay.core import Arms, Figure, figure
 from assay.experiments.deep_linear.method import START
 from assay.worlds.linear import one_mode as theory
 
@@ -25,19 +25,15 @@ def in_time(arms: Arms) -> Figure:
     for name, panel in NAMES.items():
         arm = arms[name].isel(run=(arms[name].start == START).values)
         rows += [
-            (panel, f"strength {x:g}", float(t), *summary(arm.held.sel(strength=x, time=t).values))
+            (panel, f"strength {x:g}", float(t), arm.held.sel(strength=x, time=t).values)
             for x in arm.strength.values
             for t in arm.time.values[arm.time.values <= 4]
         ]
-    return Figure(
+    return figure(
         "From one and the same map: step by step, or all at once",
-        columns(("network", "mode", "time", "mean", "low", "high"), rows),
         "line",
-        x="time",
-        y="mean",
-        color="mode",
-        facet="network",
-        band=("low", "high"),
+        {"network": "facet", "mode": "color", "time": "x", "mean": "mean"},
+        rows,
         x_title="time (τ: steps times rate)",
         y_title="what is held of the mode",
     )
@@ -49,27 +45,17 @@ def by_start(arms: Arms) -> Figure:
     for name, panel in NAMES.items():
         for x in sorted(set(arms[name].start.values.tolist())):
             arm = arms[name].isel(run=(arms[name].start == x).values)
-            rows.append(
-                (panel, x, *summary(((arm.t90 - arm.t10) / arm.t50).isel(strength=0).values))
-            )
+            rows.append((panel, x, ((arm.t90 - arm.t10) / arm.t50).isel(strength=0).values))
     top = float(arms["main"].strength[0])
     rows += [
-        (
-            "balanced layers, in theory",
-            float(x),
-            theory.sharpness(top, float(x)),
-            *[float("nan")] * 2,
-        )
-        for x in np.geomspace(1e-3, 0.3, 15)
+        ("balanced layers, in theory", x, [theory.sharpness(top, x)])
+        for x in np.geomspace(1e-3, 0.3, 15).tolist()
     ]
-    return Figure(
+    return figure(
         "The smaller the start, the sharper the step, with two layers",
-        columns(("network", "start", "mean", "low", "high"), rows),
         "line",
-        x="start",
-        y="mean",
-        color="network",
-        band=("low", "high"),
+        {"network": "color", "start": "x", "mean": "mean"},
+        rows,
         x_log=True,
         x_title="what is held of the mode at the start",
         y_title="rise time over half time",

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from assay.core import Arms, Figure, columns, summary
+from assay.core import Arms, Figure, along, figure
 from assay.core.evaluations import due
 from assay.core.heavy import xr
 from assay.experiments.eval_schedule.claims import EXISTS, evaluated, find_step, lag
@@ -27,15 +27,12 @@ def rises(arms: Arms) -> Figure:
     curves = [(what, main[name]) for what, name in names.items()]
     curves.append(("only memorised, locked, fine-tuned", arms["memorising"].unlocked_truth))
     for what, x in curves:
-        rows += [(what, int(step), *summary(x.sel(step=step).values)) for step in x.step.values]
-    return Figure(
+        rows += [(what, *point) for point in along(x, "step")]
+    return figure(
         "An ability appears all at once; a lock hides it, fine-tuning shows it",
-        columns(("model", "step", "mean", "low", "high"), rows),
         "line",
-        x="step",
-        y="mean",
-        color="model",
-        band=("low", "high"),
+        {"model": "color", "step": "x", "mean": "mean"},
+        rows,
         x_log=True,
         x_title="training compute, in steps",
         y_title="accuracy on unseen pairs",
@@ -59,17 +56,14 @@ def history(main: xr.Dataset) -> Figure:
             if k in evaluations
             else "not due"
         )
-        rows.append((reason, t, c, last, ratio * last))
+        rows.append((reason, t, (c, last, ratio * last)))
         last = c if k in evaluations else last
     rows.sort(key=lambda row: "compute" not in row[0])  # the first gets the colour
-    return Figure(
+    return figure(
         f"Compute since the last evaluation reaches {ratio:g}×, or {months:g} months have passed",
-        columns(("what", "months", "compute", "low", "high"), rows),
         "points",
-        x="months",
-        y="compute",
-        color="what",
-        band=("low", "high"),
+        {"what": "color", "months": "x", "compute": "mean"},
+        rows,
         y_log=True,
         x_title="time in months",
         y_title="effective compute in FLOP",
@@ -100,14 +94,11 @@ def replayed(arms: Arms) -> Figure:
                 )
             )
     rows.sort(key=lambda row: (row[0], row[1]))
-    return Figure(
+    return figure(
         f"What three schedules begun at step {int(run.step[start])} see of one training",
-        columns(("schedule", "checkpoint", "step", "accuracy"), rows),
         "points",
-        x="step",
-        y="accuracy",
-        color="checkpoint",
-        facet="schedule",
+        {"schedule": "facet", "checkpoint": "color", "step": "x", "accuracy": "y"},
+        rows,
         x_log=True,
         x_title="training compute, in steps",
         y_title="accuracy of the locked model, fine-tuned",
@@ -123,12 +114,11 @@ def lags(arms: Arms) -> Figure:
         for name, values in late.items()
         for seed, x in zip(values.seed.values, values.values, strict=True)
     ]
-    return Figure(
+    return figure(
         "How much compute has grown by the time the locked ability is found",
-        columns(("schedule", "seed", "lag"), rows),
         "points",
-        x="schedule",
-        y="lag",
+        {"schedule": "x", "seed": None, "lag": "y"},
+        rows,
         y_log=True,
         x_title="evaluated",
         y_title="compute when found over compute when it exists",

@@ -18,9 +18,9 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.worlds.modular import addition as modular
 from assay.worlds.modular import replays as schedules
+from assay.worlds.modular.addition import prime
 from assay.worlds.modular.locked import Budget, checkpoints, right, tuned
 from assay.worlds.modular.network import NAMES, Lesson
-from assay.worlds.modular.primes import prime
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Figure, columns, summary
+from assay.core import Arms, Figure, figure
 from assay.experiments.features_per_dimension.claims import best
 from assay.experiments.features_per_dimension.method import SCALES
 
@@ -28,17 +28,12 @@ def loss_along(arms: Arms) -> Figure:
     rows = []
     for name, losses in {**lines, "untied ReLU": relu.rename(scale="factor")}.items():
         share = losses / losses.sel(factor=1.0, drop=True)
-        rows += [
-            (name, float(c), *summary(share.sel(factor=c).values)) for c in losses.factor.values
-        ]
-    return Figure(
+        rows += [(name, float(c), share.sel(factor=c).values) for c in losses.factor.values]
+    return figure(
         "Tied weights have a best size, untied ones do not",
-        columns(("model", "scale", "mean", "low", "high"), rows),
         "line",
-        x="scale",
-        y="mean",
-        color="model",
-        band=("low", "high"),
+        {"model": "color", "scale": "x", "mean": "mean"},
+        rows,
         x_log=True,
         y_log=True,
         x_title="factor c on the weights",
@@ -57,18 +52,15 @@ def along_density(arms: Arms) -> Figure:
         "by size, weights rescaled at random": best(arms["rescaled"], "fpd").sel(scale=1.0),
     }
     rows = [
-        (name, float(p), *spread(values.sel(density=p).values))
+        (name, float(p), spread(values.sel(density=p).values))
         for name, values in counts.items()
         for p in values.density.values
     ]
-    return Figure(
+    return figure(
         "Both counts rise together as inputs get sparser, until weights are rescaled",
-        columns(("way", "density", "mean", "low", "high"), rows),
         "line",
-        x="density",
-        y="mean",
-        color="way",
-        band=("low", "high"),
+        {"way": "color", "density": "x", "mean": "mean"},
+        rows,
         x_log=True,
         y_log=True,
         x_title="probability that a feature is active",

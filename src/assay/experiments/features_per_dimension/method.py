@@ -21,7 +21,7 @@ from assay.core.runs import Runs
 from assay.data import planted
 from assay.worlds.bottleneck.capacity import dimensionality
 from assay.worlds.networks import two_layer
-from assay.worlds.networks.classes import Clouds
+from assay.worlds.networks.two_layer import Clouds
 
 GROUP = 8
 """Starts in a group: the one with the lowest held-out loss at a density is the group's model

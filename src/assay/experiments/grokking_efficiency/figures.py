@@ -6,20 +6,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from assay.core import Arms, Figure, columns, summary
+from assay.core import Arms, Figure, along, figure, summary
 from assay.core.measures import by
 from assay.experiments.grokking_efficiency.claims import BASE, LONG, law, middle
 from assay.worlds.modular import two_circuits
 
 
 def collect_rows(arms: Arms, labels: Mapping[str, str], measure: str) -> list[tuple]:
-    """Rows (size, mean, low, high, label) of a measure against the size of the training set."""
+    """Rows (size, (mean, low, high), label) of a measure against the size of the training set."""
     rows = []
     for arm, label in labels.items():
         data = by(arms[arm], "pairs")[measure]
-        rows += [
-            (int(size), *summary(data.sel(pairs=size).values), label) for size in data.pairs.values
-        ]
+        rows += [(size, summary(values), label) for size, values in along(data, "pairs")]
     return rows
 
 
@@ -32,14 +30,12 @@ def efficiency(arms: Arms) -> list[tuple]:
     best = summary(arms["main"].best_cost.values)
     for size in sizes.tolist():
         rows += [
-            (size, *summary(fitted.at(size)), "law of random labels"),
-            (size, *best, "sums, best amplitudes"),
+            (size, summary(fitted.at(size)), "law of random labels"),
+            (size, best, "sums, best amplitudes"),
         ]
-    foot = min(row[1] for row in rows)
+    foot = min(row[1][0] for row in rows)
     forgets = summary(middle(arms["ungrok"]).values)[0]
-    return rows + [
-        (forgets, height, height, height, "← U50, measured") for height in (foot, best[0])
-    ]
+    return rows + [(forgets, (height,) * 3, "← U50, measured") for height in (foot, best[0])]
 
 
 def courses_of_training(arms: Arms) -> list[tuple]:
@@ -81,19 +77,13 @@ def simulated(arms: Arms) -> list[tuple]:
 
 
 def figures(arms: Arms) -> list[Figure]:
-    band = ("low", "high")
     return [
-        Figure(
-            (
-                "Networks forget near the size at which memorising costs what generalising costs "
-                "at best"
-            ),
-            columns(("pairs", "J", "low", "high", "networks"), efficiency(arms)),
+        figure(
+            "Networks forget near the size at which memorising costs what generalising costs "
+            "at best",
             "line",
-            x="pairs",
-            y="J",
-            color="networks",
-            band=band,
+            {"pairs": "x", "J": "mean", "networks": "color"},
+            efficiency(arms),
             x_log=True,
             y_log=True,
             x_title="pairs in the training set",
@@ -102,51 +92,39 @@ def figures(arms: Arms) -> list[Figure]:
             "where grokked networks forget; "
             "from scratch they grok at larger sizes.",
         ),
-        Figure(
+        figure(
             "To reach an accuracy takes more pairs than to keep it",
-            columns(
-                ("pairs", "accuracy", "low", "high", "networks"),
-                collect_rows(
-                    arms,
-                    {
-                        "scratch": "from scratch",
-                        "ungrok": "ungrokking",
-                        "no-decay": "without weight decay",
-                    },
-                    "test",
-                ),
-            ),
             "line",
-            x="pairs",
-            y="accuracy",
-            color="networks",
-            band=band,
+            {"pairs": "x", "accuracy": "mean", "networks": "color"},
+            collect_rows(
+                arms,
+                {
+                    "scratch": "from scratch",
+                    "ungrok": "ungrokking",
+                    "no-decay": "without weight decay",
+                },
+                "test",
+            ),
             x_title="pairs in the training set",
             y_title="accuracy on unseen pairs",
             rules=((0.5, "a half"),),
             note="Means over seeds with t intervals.",
         ),
-        Figure(
+        figure(
             "Grokking, semi-grokking, ungrokking",
-            columns(("step", "accuracy", "pairs", "run"), courses_of_training(arms)),
             "line",
-            x="step",
-            y="accuracy",
-            color="pairs",
-            facet="run",
+            {"step": "x", "accuracy": "y", "pairs": "color", "run": "facet"},
+            courses_of_training(arms),
             x_log=True,
             x_title="training step",
             y_title="accuracy",
             note="Means over seeds.",
         ),
-        Figure(
+        figure(
             "Two circuits in simulation: as they are, and with one thing changed",
-            columns(("time", "logit", "circuit", "cell"), simulated(arms)),
             "line",
-            x="time",
-            y="logit",
-            color="circuit",
-            facet="cell",
+            {"time": "x", "logit": "y", "circuit": "color", "cell": "facet"},
+            simulated(arms),
             x_log=True,
             x_title="time, steps × learning rate",
             y_title="logit of the circuit, nats",

@@ -22,7 +22,7 @@ from assay.core.runs import Runs
 from assay.worlds.modular import addition as modular
 from assay.worlds.modular import interference, spectrum
 from assay.worlds.modular import network as modular_network
-from assay.worlds.modular.primes import prime
+from assay.worlds.modular.addition import prime
 
 PAIRS = 800
 """Training pairs of the grokked networks in the default preset; the arms' sizes are given beside

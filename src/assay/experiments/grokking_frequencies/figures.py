@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Figure, columns, summary
+from assay.core import Arms, Figure, figure
 from assay.core.sizes import in_words
 from assay.experiments.grokking_frequencies.claims import chosen, more_chosen, size_of
 from assay.worlds.modular import interference
 
 
-def pairs(arms: Arms) -> dict[str, list]:
-    """Columns: predicted and actual size of each network, and where they would be equal."""
+def pairs(arms: Arms) -> list[tuple]:
+    """Rows: predicted and actual size of each network, and where they would be equal."""
     rows = []
     for name, label in (("confined", "confined"), ("natural", "as they come")):
         predicted, actual = (
@@ -21,13 +21,11 @@ def pairs(arms: Arms) -> dict[str, list]:
         rows += [(*sizes, label) for sizes in zip(predicted.tolist(), actual.tolist(), strict=True)]
     known = [size for *sizes, _ in rows if np.isfinite(sizes).all() for size in sizes]
     equal = np.linspace(min(known), max(known), 25).tolist() if known else []
-    return columns(
-        ("predicted", "actual", "networks"), [*rows, *((size, size, "if equal") for size in equal)]
-    )
+    return [*rows, *((size, size, "if equal") for size in equal)]
 
 
-def shares(arms: Arms) -> dict[str, list]:
-    """Columns: share of networks, or of sampled sets, below a size."""
+def shares(arms: Arms) -> list[tuple]:
+    """Rows: share of networks, or of sampled sets, below a size."""
     rows: list[tuple] = []
     log_sizes = {
         "actual, first pairs": arms["natural"].log_size.isel(part=0),
@@ -39,28 +37,24 @@ def shares(arms: Arms) -> dict[str, list]:
         known = np.sort(np.exp(logs_of.values.ravel()))
         known = known[~np.isnan(known)]
         rows += [(size, (i + 0.5) / len(known), which) for i, size in enumerate(known.tolist())]
-    return columns(("size", "share", "which"), rows)
+    return rows
 
 
-def rates(arms: Arms) -> dict[str, list]:
-    """Columns: share of five random frequencies that is used, by what was done to them at the
+def rates(arms: Arms) -> list[tuple]:
+    """Rows: share of five random frequencies that is used, by what was done to them at the
     start."""
     untouched = chosen(arms["doubled"], arms) - more_chosen(arms["doubled"], arms)
     halved, doubled, turned = (chosen(arms[name], arms) for name in ("halved", "doubled", "turned"))
-    used_shares = {
-        "halved": halved,
-        "as it was": untouched,
-        "turned in phase": turned,
-        "doubled": doubled,
-    }
-    return columns(
-        ("start", "mean", "low", "high"),
-        ((label, *summary(share.values)) for label, share in used_shares.items()),
-    )
+    return [
+        ("halved", halved.values),
+        ("as it was", untouched.values),
+        ("turned in phase", turned.values),
+        ("doubled", doubled.values),
+    ]
 
 
-def waves_of(arms: Arms) -> dict[str, list]:
-    """Columns: logit of each wrong answer below the right one, for the first seed's good and bad
+def waves_of(arms: Arms) -> list[tuple]:
+    """Rows: logit of each wrong answer below the right one, for the first seed's good and bad
     set at amplitude 2."""
     rows: list[tuple] = []
     for kind in ("good", "bad"):
@@ -71,22 +65,20 @@ def waves_of(arms: Arms) -> dict[str, list]:
             (off, logit, label)
             for off, logit in enumerate((logits[1:] - logits[0]).tolist(), start=1)
         ]
-    return columns(("difference", "logit", "set"), rows)
+    return rows
 
 
 def figures(arms: Arms) -> list[Figure]:
     few = in_words(arms["main"].attrs["count"])
     return [
-        Figure(
+        figure(
             (
                 "Distributions of critical sizes: actual, predicted by sampled sets, predicted by "
                 "own sets"
             ),
-            shares(arms),
             "line",
-            x="size",
-            y="share",
-            color="which",
+            {"size": "x", "share": "y", "which": "color"},
+            shares(arms),
             x_title="training pairs",
             y_title="share below",
             note=(
@@ -94,35 +86,29 @@ def figures(arms: Arms) -> list[Figure]:
                 "of its pairs."
             ),
         ),
-        Figure(
+        figure(
             "Size at which networks forget, against that predicted from their frequencies alone",
-            pairs(arms),
             "points",
-            x="predicted",
-            y="actual",
-            color="networks",
+            {"predicted": "x", "actual": "y", "networks": "color"},
+            pairs(arms),
             x_title="predicted, training pairs",
             y_title="actual, training pairs",
             note="A circle or a square is a network, confined to a random set or as it comes. "
             "Predicted from the interference of its set, the memoriser's law and the norm law.",
         ),
-        Figure(
+        figure(
             f"What a push at the start does to {few} random frequencies",
-            rates(arms),
             "bars",
-            x="start",
-            y="mean",
-            band=("low", "high"),
+            {"start": "x", "mean": "mean"},
+            rates(arms),
             x_title=f"the {few} at the start",
             y_title=f"share of the {few} that is used",
         ),
-        Figure(
+        figure(
             "Interference: logits of wrong answers for a good and a bad set, at equal amplitudes",
-            waves_of(arms),
             "line",
-            x="difference",
-            y="logit",
-            color="set",
+            {"difference": "x", "logit": "y", "set": "color"},
+            waves_of(arms),
             x_title="how far the answer is off, mod p",
             y_title="logit below that of the right answer",
             note=(

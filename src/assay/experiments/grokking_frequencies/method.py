@@ -18,10 +18,10 @@ from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.worlds.modular import addition, frequency_sets, interference, spectrum
+from assay.worlds.modular import addition, interference, spectrum
 from assay.worlds.modular import network as modular_network
+from assay.worlds.modular.addition import prime
 from assay.worlds.modular.network import Confine, Lesson
-from assay.worlds.modular.primes import prime
 
 VIEWS = ("E", "E W1", "W2", "best neuron")
 """Where the initial strength of a frequency is read."""
@@ -91,7 +91,7 @@ def drawn_sets(
 ) -> tuple[Float[np.ndarray, "run frequency"], Float[np.ndarray, "run"], Float[np.ndarray, "run"]]:
     """(mask [run, frequency], J [run], S [run]) of the runs' sets of one kind."""
     s = runs.shared
-    sets, best = frequency_sets.drawn_sets(tuple(runs.seeds.tolist()), s.p, s.count, s.decay, s.nu)[
+    sets, best = interference.drawn_sets(tuple(runs.seeds.tolist()), s.p, s.count, s.decay, s.nu)[
         kind
     ]
     return interference.masks(sets.tolist(), s.p), best.objective, best.size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from assay.core import Arms, Figure, columns, summary
+from assay.core import Arms, Figure, figure
 from assay.experiments.interpretable_capability.claims import (
     Read,
     by_circuits,
@@ -26,7 +26,7 @@ def rows(arms: Arms, arm: str, read: Read, *labels: str) -> Iterator[tuple]:
     widths: Sequence[int] = values.width.values.tolist()
     for i, width in enumerate(widths):
         place = i + 1 if arm.startswith("planted") else width
-        yield *labels, place, *summary(values.isel(width=i).values)
+        yield *labels, place, (values.isel(width=i).values)
 
 
 def line(
@@ -34,14 +34,11 @@ def line(
 ) -> Figure:
     """One figure over widths: {(arm, its label): what is read of it}."""
     points = [row for (arm, label), read in lines.items() for row in rows(arms, arm, read, label)]
-    return Figure(
+    return figure(
         title,
-        columns(("what", "width", "mean", "low", "high"), points),
         "line",
-        x="width",
-        y="mean",
-        color="what",
-        band=("low", "high"),
+        {"what": "color", "width": "x", "mean": "mean"},
+        points,
         x_log=True,
         x_title="width of the stream",
         y_title=y_title,
@@ -97,15 +94,11 @@ def planted(arms: Arms) -> Figure:
         for label, read in lines.items()
         for row in rows(arms, arm, read, arm, label)
     ]
-    return Figure(
+    return figure(
         "Planted ladders: a valley that both definitions have to find, and none",
-        columns(("ladder", "what", "rung", "mean", "low", "high"), points),
         "line",
-        x="rung",
-        y="mean",
-        color="what",
-        facet="ladder",
-        band=("low", "high"),
+        {"ladder": "facet", "what": "color", "rung": "x", "mean": "mean"},
+        points,
         x_title="rung of the ladder",
         y_title=NATS,
     )

@@ -14,8 +14,8 @@ from assay.core.measures import by
 from assay.core.sampler import n_beta_of
 from assay.core.stats import Means
 from assay.experiments.llc.method import AT_1000
-from assay.worlds.potentials.known import known
 from assay.worlds.potentials.learning_coefficient import posterior_monomial
+from assay.worlds.potentials.potential import known
 
 LAU = (
     "Lau, Furman, Wang, Murfet, Wei 2023, The Local Learning Coefficient: A Singularity-Aware "

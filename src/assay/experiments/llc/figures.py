@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assay.core import Arms, Figure, columns, summary
+from assay.core import Arms, Figure, figure
 from assay.core.chains import CHECKS
 from assay.experiments.llc.claims import BY_RANK, DEGENERATE, NETWORKS, cells_of
 
@@ -27,13 +27,11 @@ def estimates_figure(arms: Arms) -> Figure:
             for kind, x in numbers.items()
         ]
     title = "Chains find λ; counts of weights never do, of curvatures at two of ten"
-    return Figure(
+    return figure(
         title,
-        columns(("λ", "number", "over λ"), points),
         "points",
-        x="λ",
-        y="over λ",
-        color="number",
+        {"λ": "x", "number": "color", "over λ": "y"},
+        points,
         x_title="learning coefficient λ of ten linear networks",
         y_title="estimate or count over λ",
         rules=((1.0, "λ"),),
@@ -46,16 +44,13 @@ def trace_figure(arms: Arms) -> Figure:
     points = []
     for rank, name in enumerate(BY_RANK):
         for i, step in enumerate(arm.step.values):
-            mean, low, high = summary(arm.trace.values[arm.potential.values == name, i])
-            points.append((f"rank {rank}", int(step), mean, low, high))
-    return Figure(
+            values = arm.trace.values[arm.potential.values == name, i]
+            points.append((f"rank {rank}", int(step), values))
+    return figure(
         "Excess losses settle within 2,000 steps, in order of the rank",
-        columns(("truth", "step", "mean", "low", "high"), points),
         "line",
-        x="step",
-        y="mean",
-        color="truth",
-        band=("low", "high"),
+        {"truth": "color", "step": "x", "mean": "mean"},
+        points,
         x_title="steps of the chain",
         y_title="n_beta times excess loss, means of blocks",
     )
@@ -73,13 +68,11 @@ def grid_figure(arms: Arms) -> Figure:
     title = (
         "Strong localisation pulls below λ at every step, a large step pushes above: 5-3-4, rank 1"
     )
-    return Figure(
+    return figure(
         title,
-        columns(("localisation", "lr", "over λ"), points),
         "line",
-        x="lr",
-        y="over λ",
-        color="localisation",
+        {"localisation": "color", "lr": "x", "over λ": "y"},
+        points,
         x_log=True,
         x_title="step lr",
         y_title="mean estimate over λ",
@@ -94,13 +87,11 @@ def checks_figure(arms: Arms) -> Figure:
         for name in ("main", "singular", "localised", "coarse", "faulty")
         for check in CHECKS
     ]
-    return Figure(
+    return figure(
         "Checks find what is broken, not what is merely wrong",
-        columns(("arm", "check", "share"), points),
         "bars",
-        x="arm",
-        y="share",
-        color="check",
+        {"arm": "x", "check": "color", "share": "y"},
+        points,
         x_title="arm",
         y_title="share of runs that fail the check",
     )

@@ -12,7 +12,6 @@ from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.memo import once
 from assay.worlds.epoch_game import best_course as theory
-from assay.worlds.epoch_game import game as world
 
 SOURCE = "a comment's proposal; the game is Assay's own"
 PLAN = "plan: before any run"
@@ -337,7 +336,7 @@ CLAIMS = (
         "epoch at a time: whether the best courses buy at costs .1 below and above, and at .32 "
         "and 1.12",
         value=lambda arms: [
-            0 in theory.best(world.Game(cost=c, **how)).invests
+            0 in theory.best(theory.Game(cost=c, **how)).invests
             for how, costs in PAYS
             for c in costs
         ],
@@ -351,7 +350,7 @@ CLAIMS = (
         expected=12.6,
         tolerance=1e-9,
         unit="reward",
-        value=lambda arms: theory.counting(world.Game()),
+        value=lambda arms: theory.counting(theory.Game()),
         source="arithmetic: investing in every epoch",
     ),
     Exact(

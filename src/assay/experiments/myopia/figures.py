@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from assay.core import Arms, Figure, columns, summary
+from assay.core import Arms, Figure, along, figure
 from assay.core.heavy import xr
 from assay.experiments.myopia.claims import first_epoch, returned_before
 
@@ -32,7 +32,6 @@ def figures(arms: Arms) -> list[Figure]:
         for name in conditions
         for kind, variable in kinds.items()
     ]
-    mean, band = {"y": "mean"}, {"band": ("low", "high")}
     bought = [
         (name, *point)
         for name in ("main", "network", "always-positive", "network-always", "myopic-recipe")
@@ -44,16 +43,12 @@ def figures(arms: Arms) -> list[Figure]:
         returned_before(arms["main"], arms["main"].sizes["epoch"]),
     )
     return [
-        Figure(
-            (
-                "What an agent buys for later epochs depends on what it costs, and on how many "
-                "epochs it reckons with"
-            ),
-            columns(("arm", "cost", "probability"), bought),
+        figure(
+            "What an agent buys for later epochs depends on what it costs, and on how many "
+            "epochs it reckons with",
             "line",
-            x="cost",
-            y="probability",
-            color="arm",
+            {"arm": "color", "cost": "x", "probability": "y"},
+            bought,
             x_log=True,
             x_title="what investing costs",
             y_title="share that invests in epoch 0",
@@ -61,17 +56,14 @@ def figures(arms: Arms) -> list[Figure]:
             f"A unit pays up to a cost of {before:.1f} before the turn, up to {ever:.1f} where "
             "the reward never turns.",
         ),
-        Figure(
+        figure(
             (
                 "Agents stop at the turn; with no clock in sight they stop anywhere, without the "
                 "turn nowhere"
             ),
-            begun,
             "bars",
-            x="epoch",
-            facet="arm",
-            **mean,
-            **band,
+            {"arm": "facet", "epoch": "x", "mean": "mean"},
+            begun,
             x_title="epoch",
             y_title="probability of beginning it",
             note=(
@@ -79,24 +71,19 @@ def figures(arms: Arms) -> list[Figure]:
                 "units and no index, no-clock neither."
             ),
         ),
-        Figure(
+        figure(
             "What is earned, and what could be",
-            columns(("arm", "policy", "return"), earned),
             "bars",
-            x="arm",
-            y="return",
-            color="policy",
+            {"arm": "x", "policy": "color", "return": "y"},
+            earned,
             x_title="condition",
             y_title="return of an episode, mean over costs",
         ),
-        Figure(
+        figure(
             "Tables learn in a hundred steps, networks from episodes in a few hundred",
-            learn,
             "line",
-            x="step",
-            color="arm",
-            **mean,
-            **band,
+            {"arm": "color", "step": "x", "mean": "mean"},
+            learn,
             x_log=True,
             x_title="training step",
             y_title="return of an episode",
@@ -112,17 +99,11 @@ def by_cost(arm: xr.Dataset) -> list[tuple[float, float]]:
     return [(float(np.exp(cost[i].mean())), float(share[i].mean())) for i in order if len(i)]
 
 
-def lines(
-    arms: Arms, names: Sequence[str], variable: str, dim: str, sign: int = 1
-) -> dict[str, list]:
-    """Columns of a measure along a dim, with intervals over runs."""
-    values = [
-        (name, position, sign * arms[name][variable].sel({dim: position}).values)
-        for name in names
-        for position in arms[name][dim].values
-    ]
+def lines(arms: Arms, names: Sequence[str], variable: str, dim: str, sign: int = 1) -> list[tuple]:
+    """Rows of a measure along a dim, each with the values of all runs."""
     written = str if dim == "epoch" else int
-    return columns(
-        ("arm", dim, "mean", "low", "high"),
-        [(name, written(position), *summary(x)) for name, position, x in values],
-    )
+    return [
+        (name, written(position), sign * values)
+        for name in names
+        for position, values in along(arms[name][variable], dim)
+    ]

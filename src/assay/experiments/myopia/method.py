@@ -18,7 +18,6 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.worlds.epoch_game import agents
 from assay.worlds.epoch_game import best_course as theory
-from assay.worlds.epoch_game import game as world
 from assay.worlds.epoch_game.policies import Games, stacked
 
 SEEN = 0.01
@@ -100,10 +99,10 @@ def cost_of(spec: Myopia) -> float:
     return spec.cost * spec.spread ** (2 * uniform_draw - 1)
 
 
-def game_of(spec: Myopia) -> world.Game:
+def game_of(spec: Myopia) -> theory.Game:
     names = ("horizon", "length", "penalty", "bonus", "invest", "shutdown", "discount")
     fields = {name: getattr(spec, name) for name in names}
-    return world.Game(turn=spec.turn if spec.turning else None, cost=cost_of(spec), **fields)
+    return theory.Game(turn=spec.turn if spec.turning else None, cost=cost_of(spec), **fields)
 
 
 def games_of(runs: Runs[Myopia], bench: Bench) -> Games:
@@ -149,7 +148,7 @@ def measure(runs: Runs[Myopia], trained: Trained, bench: Bench) -> xr.Dataset:
     )
     optima = [theory.best(replace(game_of(spec), discount=1.0)).returned for spec in runs.specs]
     usual = [
-        world.Game(turn=s.turn, horizon=s.horizon, length=s.length, bonus=s.bonus, cost=cost_of(s))
+        theory.Game(turn=s.turn, horizon=s.horizon, length=s.length, bonus=s.bonus, cost=cost_of(s))
         for s in runs.specs
     ]
     weak = [

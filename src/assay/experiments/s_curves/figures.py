@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from assay.core import Arms, Figure, by, columns, summary
+from assay.core import Arms, Figure, by, figure, summary
 from assay.core.heavy import xr
 from assay.experiments.s_curves.claims import several
 from assay.experiments.s_curves.method import PROMINENCES
@@ -20,14 +20,11 @@ def falling(
     where: float | None = None,
 ) -> Figure:
     """The loss of single seeds, a draw of each, against the step; panels {name: (arm, rank)}."""
-    return Figure(
+    return figure(
         title,
-        columns(("panel", "seed", "step", "y"), curves(panels, seeds, where)),
         "line",
-        x="step",
-        y="y",
-        color="seed",
-        facet="panel",
+        {"panel": "facet", "seed": "color", "step": "x", "y": "y"},
+        curves(panels, seeds, where),
         x_log=log,
         x_title="step" + (", log scale" if log else ""),
         y_title="loss, share of the start's",
@@ -47,14 +44,11 @@ def dropping(
     )
     last = max(step for _, _, step, _ in rows)
     late = [row for row in rows if row[2] >= last / 50]  # before, nothing falls
-    return Figure(
+    return figure(
         title,
-        columns(("panel", "seed", "step", "y"), late),
         "line",
-        x="step",
-        y="y",
-        color="seed",
-        facet="panel",
+        {"panel": "facet", "seed": "color", "step": "x", "y": "y"},
+        late,
         x_log=True,
         note=note,
         x_title="step, log scale",
@@ -95,19 +89,16 @@ def depths(arms: Arms) -> Figure:
         (
             f"rank {rank}",
             scale,
-            *np.exp(summary(np.log(main.depth.sel(rank=rank, start=scale).values))),
+            tuple(np.exp(summary(np.log(main.depth.sel(rank=rank, start=scale).values)))),
         )
         for rank in main["rank"].values
         for scale in main.start.values
     ]
-    return Figure(
+    return figure(
         "A larger start and a higher rank make the plateau shallower",
-        columns(("rank", "start", "mean", "low", "high"), rows),
         "line",
-        x="start",
-        y="mean",
-        color="rank",
-        band=("low", "high"),
+        {"rank": "color", "start": "x", "mean": "mean"},
+        rows,
         x_log=True,
         y_log=True,
         x_title="standard deviation of the factors' entries at the start",
@@ -128,23 +119,18 @@ def plateaus_seen(arms: Arms) -> Figure:
         (
             f"{name}, rank {rank}",
             p,
-            *np.clip(summary(several(rank, p)(arms[arm], arms).values), 0, 1),
+            tuple(np.clip(summary(several(rank, p)(arms[arm], arms).values), 0, 1)),
         )
         for name, arm in sets.items()
         for rank in arms[arm]["rank"].values.tolist()
         for p in PROMINENCES
     ]
-    return Figure(
-        (
-            "Two plateaus need neither cross-entropy nor rank two; how many are seen depends on "
-            "how prominent a drop has to be"
-        ),
-        columns(("set-up", "prominence", "mean", "low", "high"), rows),
+    return figure(
+        "Two plateaus need neither cross-entropy nor rank two; how many are seen depends on "
+        "how prominent a drop has to be",
         "line",
-        x="prominence",
-        y="mean",
-        color="set-up",
-        band=("low", "high"),
+        {"set-up": "color", "prominence": "x", "mean": "mean"},
+        rows,
         x_log=True,
         x_title="least prominence of a drop, share of the fastest",
         y_title="share of seeds whose loss drops at least twice",

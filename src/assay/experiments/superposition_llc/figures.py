@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assay.core import Arms, Figure, columns, summary
+from assay.core import Arms, Figure, figure
 from assay.core.heavy import xr
 from assay.experiments.superposition_llc.claims import STATES
 from assay.worlds.bottleneck import polygons
@@ -23,23 +23,18 @@ def falling(main: xr.Dataset) -> Figure:
         if t >= 10
     ]
     state_names = sorted({*ends, none}, key=levels.__getitem__)
-    return Figure(
+    return figure(
         "The loss stands near no weights at all, falls, and stops at the level of a polygon",
-        columns(("end", "seed", "step", "loss"), rows),
         "line",
-        x="step",
-        y="loss",
-        color="seed",
-        facet="end",
+        {"end": "facet", "seed": "color", "step": "x", "loss": "y"},
+        rows,
         x_log=True,
         y_log=True,
         x_title="step of gradient descent, from 10 on",
         y_title="expected loss (squared input)",
         rules=tuple((levels[n], "no weights" if n == none else n) for n in state_names),
-        note=(
-            "Dashed: exact levels of the states that occur; + marks a dead column with a positive "
-            "bias."
-        ),
+        note="Dashed: exact levels of the states that occur; + marks a dead column with a positive "
+        "bias.",
     )
 
 
@@ -59,14 +54,11 @@ def shapes(arms: Arms) -> Figure:
             (f"state {end}", kind, float(x), float(y))
             for kind, (x, y) in zip(polygons.roles(W, b), W, strict=True)
         ]
-    return Figure(
+    return figure(
         "Trained columns are corners of a polygon, or dead",
-        columns(("state", "column", "x", "y"), sorted(rows, key=lambda row: row[1])),
         "points",
-        x="x",
-        y="y",
-        color="column",
-        facet="state",
+        {"state": "facet", "column": "color", "x": "x", "y": "y"},
+        sorted(rows, key=lambda row: row[1]),
         x_title="weight to the first hidden unit",
         y_title="weight to the second",
     )
@@ -87,18 +79,15 @@ def estimates(arms: Arms) -> Figure:
             end = arms[name].sel(moment="end")
             llcs[label] = end.llc[[s == state for s in polygons.called(end.sides, end.positive)]]
         rows += [
-            (f"{state}: {levels[state]:.3f}", label, *summary(x.values))
+            (f"{state}: {levels[state]:.3f}", label, x.values)
             for label, x in llcs.items()
             if x.size
         ]
-    return Figure(
+    return figure(
         "Among smooth minima a lower loss costs complexity from 5 to 5+, not from 5+ to 6",
-        columns(("state", "chains", "mean", "low", "high"), rows),
         "bars",
-        x="state",
-        y="mean",
-        color="chains",
-        band=("low", "high"),
+        {"state": "x", "chains": "color", "mean": "mean"},
+        rows,
         x_title="state: its loss (squared input)",
         y_title="mean estimate of the LLC",
         rules=((7.0, "7"), (8.5, "8.5")),
@@ -110,7 +99,7 @@ def passing_figure(arms: Arms) -> Figure:
     """The share of trainings in a state of five sides or more, along training: finite samples,
     noise without them, neither."""
     rows = [
-        (label, int(t), *summary((arms[name].sides.values[:, i] >= 5).astype(float)))
+        (label, int(t), (arms[name].sides.values[:, i] >= 5).astype(float))
         for label, name in (
             ("1,000 inputs, batches of 20", "sampled"),
             ("1,000 inputs, batches of 100", "calm"),
@@ -119,14 +108,11 @@ def passing_figure(arms: Arms) -> Figure:
         )
         for i, t in enumerate(arms[name].time.values)
     ]
-    return Figure(
+    return figure(
         "A finite sample carries trainings from squares to pentagons, noise without it does not",
-        columns(("training", "step", "share", "low", "high"), rows),
         "line",
-        x="step",
-        y="share",
-        color="training",
-        band=("low", "high"),
+        {"training": "color", "step": "x", "share": "mean"},
+        rows,
         x_log=True,
         x_title="step of training",
         y_title="share of trainings with five sides or more",

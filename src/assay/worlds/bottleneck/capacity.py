@@ -1,16 +1,28 @@
-"""Capacity: how much of a dimension of its own a feature has; its bounds, and what a linear model
-gains by giving it away.
+"""Capacity: how much of a dimension of its own a feature has, by two definitions that are one, and
+what a little more of it would save: constrained optima of a loss, many at once.
 
 Rows of W are features here, W [.., f, d], as everywhere in Assay; papers write them as columns.
+
+What more capacity saves no backprop through W can say: at an optimum dL/dW = 0, so the loss has no
+slope along any direction of W, whatever it does to capacities. What capacity is worth shows only
+where it is short: in the multipliers of a minimum at *given* capacities.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import cast
+
+import numpy as np
 from jaxtyping import Float
 
 from assay.core.arrays import Array, as_tensor
+from assay.core.descent import descent
 from assay.core.errors import DataError
+from assay.core.fit import Group, State
 from assay.core.heavy import torch
+from assay.core.runs import Runs
+from assay.core.schedules import warm_up_decay
 
 SCHERLIS = "Scherlis et al. 2022, Polysemanticity and Capacity in Neural Networks"
 ELHAGE = "Elhage et al. 2022, Toy Models of Superposition"
@@ -47,81 +59,6 @@ def dimensionality(W: Float[Array, "*run f d"]) -> Float[torch.Tensor, "*run f"]
     return norm.square() / torch.where(shared > 0, shared, 1)
 
 
-def untied(
-    M: Float[Array, "*run f f"],
-) -> tuple[Float[torch.Tensor, "*run f"], Float[torch.Tensor, "*run f"]]:
-    """Capacities (received, caused) of a model that reads with other weights than it writes: M[i,
-    j] is how x_j moves x'_i.
-
-    Formula: M_ii² / Σ_j M_ij², what feature i's output keeps of its own, and M_ii² / Σ_j M_ji²,
-    what its input leaves to others. With M = W Wᵀ both are the capacity of W. Raises: DataError
-    when M is not square."""
-    M = _matrix(M)
-    if M.shape[-1] != M.shape[-2]:
-        raise DataError(
-            "untied needs a map from features to features, a square matrix, got shape "
-            f"{list(M.shape)}"
-        )
-    self_effect, square = M.diagonal(dim1=-2, dim2=-1).square(), M.square()
-    received, caused = square.sum(-1), square.sum(-2)
-    return self_effect / torch.where(received > 0, received, 1), self_effect / torch.where(
-        caused > 0, caused, 1
-    )
-
-
-def leverage(W: Float[Array, "*run f d"]) -> Float[torch.Tensor, "*run f"]:
-    """Upper bound of each feature's capacity: ℓ_i = w_iᵀ F⁺ w_i with F = Σ_j w_j w_jᵀ; it sums to
-    the rank of W.
-
-    By Cauchy and Schwarz (w·w)² ≤ (wᵀF w)(wᵀF⁺w), with equality where w_i is an eigenvector of F:
-    capacities sum to the rank in unions of tight frames in orthogonal subspaces, and nowhere else.
-    """
-    W = _matrix(W)
-    return (W * (W @ torch.linalg.pinv(W.transpose(-1, -2) @ W, hermitian=True))).sum(-1)
-
-
-def linear_losses(
-    importance: Float[torch.Tensor, "*run f"],
-    variance: Float[torch.Tensor, "*run f"] | float,
-    capacities: Float[torch.Tensor, "*run f"],
-) -> Float[torch.Tensor, "*run f"]:
-    """What each feature of a linear model still costs at these capacities, at the best gain of its
-    read-out.
-
-    x'_i = a_i Σ_j (w_i·w_j)(x_j − E x_j) + E x_i of independent inputs of equal variance; the best
-    a_i leaves
-    Formula: I_i σ² (1 − C_i), so that −dL/dC_i = I_i σ² whatever C is: returns never diminish.
-    Raises: DataError when a capacity is not a share of a dimension.
-    """
-    if not bool(((capacities >= -1e-9) & (capacities <= 1 + 1e-9)).all()):
-        worst = capacities.flatten()[(capacities - 0.5).abs().argmax()]
-        raise DataError(f"a capacity is a share of a dimension, from 0 to 1, got {float(worst):g}")
-    return importance * variance * (1 - capacities)
-
-
-def linear_optimum(
-    importance: Float[torch.Tensor, "*run f"],
-    variance: Float[torch.Tensor, "*run f"] | float,
-    width: int,
-) -> tuple[Float[torch.Tensor, "*run"], Float[torch.Tensor, "*run f"]]:
-    """The least loss of a linear model, summed over features, and the capacities that reach it.
-
-    As returns do not diminish, the winners take all: a whole dimension each for the `width` largest
-    I_i σ_i², none for the rest.
-    Formula: L* = Σ over the rest of I_i σ_i². Ties go to the earlier feature.
-    Raises: DataError when width is not from 1 to the number of features.
-    """
-    worth = importance * variance
-    if not 1 <= width <= worth.shape[-1]:
-        raise DataError(
-            f"a width of {width} cannot be filled: it must be from 1 to the {worth.shape[-1]} "
-            "features there are"
-        )
-    order = torch.argsort(worth, dim=-1, descending=True, stable=True)
-    capacities = torch.zeros_like(worth).scatter_(-1, order[..., :width], 1.0)
-    return (worth * (1 - capacities)).sum(-1), capacities
-
-
 def _matrix(W: Array) -> torch.Tensor:
     """Weights as a tensor with at least one feature and one dimension."""
     W = as_tensor(W)
@@ -131,3 +68,72 @@ def _matrix(W: Array) -> torch.Tensor:
             f"{list(W.shape)}"
         )
     return W
+
+
+STIFFNESS = 1000.0
+"""Penalty of a missed capacity over the unit of loss: well above the curvature of the least loss
+along capacities, about 100."""
+
+
+def at_capacities(
+    runs: Runs,
+    params: State,
+    loss: Callable[[State], Float[torch.Tensor, "run"]],
+    target_capacities: Float[torch.Tensor, "run f"],
+    unit: Float[torch.Tensor, "run"],
+    *,
+    inner: int = 400,
+    lr: float = 1e-2,
+) -> Group:
+    """A Group whose runs end at a minimum of `loss` among weights W [run f d] with C_i(W) =
+    `target_capacities`, near their start.
+
+    Its `benefit` [run f] ends as M_i = −dL/dC_i, the loss that a little more capacity for feature i
+    would save, the other capacities held; in multiples of `unit`, as is all else. Train a few times
+    `inner` steps. A capacity that is NaN is left free.
+    Formula: augmented Lagrangian L + Σ λ_i (C_i − c_i) + ρ/2 Σ (C_i − c_i)² by Adam, λ_i += ρ (C_i
+    − c_i) after every round; at the end λ = M. `missed` [run f] is C_i − c_i.
+    Raises: DataError when a wanted capacity is no share of a dimension, or they sum to more than
+    there are dimensions."""
+    held = torch.isfinite(target_capacities)
+    held_targets = torch.where(held, target_capacities, 0.0)
+    if not bool(((held_targets >= 0) & (held_targets <= 1)).all()):
+        worst = held_targets.flatten()[(held_targets - 0.5).abs().argmax()]
+        raise DataError(f"a capacity is a share of a dimension, from 0 to 1, got {float(worst):g}")
+    width = min(params["W"].shape[-2:])
+    if float(held_targets.sum(-1).max()) > width + 1e-9:
+        raise DataError(
+            f"capacities sum to at most the rank, {width}, got "
+            f"{float(held_targets.sum(-1).max()):g}"
+        )
+
+    def missed(W: torch.Tensor) -> Float[torch.Tensor, "run f"]:
+        target = group.state["wanted"]
+        return torch.where(torch.isfinite(target), capacity(W) - target, 0.0)
+
+    def lagrangian(p: State, batch: object) -> Float[torch.Tensor, "run"]:
+        off = missed(p["W"])
+        terms = group.state["benefit"] * off + STIFFNESS / 2 * off.square()
+        return loss(p) / group.state["unit"] + terms.sum(-1)
+
+    rate, fall = np.full(len(runs), lr), warm_up_decay(inner, 0, 1.0, floor=1e-3)
+    # Each round lets the rate fall anew: multipliers are moved only once the weights have settled.
+    group = descent(runs, params, lagrangian, lr=rate, schedule=lambda step: fall(step % inner))
+    descend = group.step_fn
+    group.state |= {
+        "benefit": torch.zeros_like(held_targets),
+        "missed": torch.zeros_like(held_targets),
+        "wanted": target_capacities,
+        "unit": unit,
+    }
+
+    def step_fn(state: State, batch: object, step: int) -> Float[torch.Tensor, "run"]:
+        losses = cast(torch.Tensor, descend(state, batch, step))
+        if (step + 1) % inner == 0:
+            with torch.no_grad():
+                state["missed"].copy_(missed(state["W"]))
+                state["benefit"] += STIFFNESS * state["missed"]
+        return losses
+
+    group.step_fn = step_fn
+    return group

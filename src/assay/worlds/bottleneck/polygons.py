@@ -169,14 +169,6 @@ def weights(
     return {"W": W, "b": b}
 
 
-def linear_level(columns: int) -> float:
-    """The least loss of the same model without ReLU: inputs less their mean, in two dimensions.
-
-    Formula: the covariance I/(3c) − 11ᵀ/(4c²) has c − 1 eigenvalues 1/(3c), two of which are kept,
-    and 1/(12c)."""
-    return (columns - 3) / (3 * columns) + 1 / (12 * columns)
-
-
 def _cosines(sides: int) -> np.ndarray:
     return np.cos(2 * np.pi * np.arange(sides) / max(sides, 1))
 

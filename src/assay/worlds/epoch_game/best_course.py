@@ -1,5 +1,10 @@
-"""The epoch game worked out: its best course by dynamic programming, and the most that a policy
-without memory can earn."""
+"""The epoch game: work, invest for later epochs or shut down; and its best course, worked out by
+dynamic programming.
+
+An episode is `horizon` epochs of `length` steps. Working earns the epoch's base reward plus `bonus`
+for each unit; investing, at most once an epoch, earns the base less `cost` and adds a unit from the
+next epoch on; after shutting down nothing is earned. A state is (epoch, step, units, flag), the
+flag telling whether this epoch has invested. Units never outnumber earlier epochs."""
 
 from __future__ import annotations
 
@@ -7,10 +12,36 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from jaxtyping import Float
-from numpy.polynomial import Polynomial
 
-from assay.worlds.epoch_game.game import Game
+
+@dataclass(frozen=True, kw_only=True)
+class Game:
+    """One epoch game."""
+
+    horizon: int = 8
+    """Epochs in an episode."""
+    length: int = 4
+    """Steps in an epoch."""
+    turn: int | None = 3
+    """The first epoch with the penalty as base reward, where it is +1 before; None: it is +1
+    throughout."""
+    penalty: float = -3.0
+    bonus: float = 0.4
+    """What one unit adds to the reward of working."""
+    cost: float = 1.0
+    """What investing takes from the base reward."""
+    invest: bool = True
+    shutdown: bool = True
+    discount: float = 1.0
+    """Weight of all that follows the end of an epoch, seen from inside it; 0: only the present
+    epoch counts."""
+
+    @property
+    def base(self) -> tuple[float, ...]:
+        """The base reward of every epoch, a step."""
+        last = self.horizon if self.turn is None else self.turn
+        return tuple(1.0 if e < last else self.penalty for e in range(self.horizon))
+
 
 USUAL = {
     "recipe": Game(),
@@ -83,38 +114,6 @@ def best(game: Game) -> Course:
                 f = 1
         u += f
     return Course(returned, tuple(invests), steps)
-
-
-def stopping_after(game: Game, epochs: int) -> float:
-    """What working for so many epochs and then shutting down earns."""
-    return game.length * sum(game.base[:epochs])
-
-
-def forgetful(game: Game, keep: Float[np.ndarray, " step"]) -> float:
-    """What working earns with a chance to shut down before each step that depends on the step of
-    the epoch alone.
-
-    Formula: Σ_e base_e Kᵉ Σ_t Π_{s ≤ t} keep_s, K = Π_s keep_s, with keep_s the probability of
-    going on at step s."""
-    within = np.cumprod(keep)
-    return float(sum(b * within[-1] ** e for e, b in enumerate(game.base)) * within.sum())
-
-
-def best_forgetful(game: Game, *, first: bool = False) -> tuple[float, float]:
-    """The best probability of going on and what it earns, for an agent without index, units or
-    investing that tells steps apart.
-
-    Formula: max over P in [0, 1] of (T − 1 + P) Σ_e base_e Pᵉ, by the roots of its derivative. All
-    stopping is then at an epoch's last step: whatever the chance K to get through an epoch, its
-    steps are reached most often so. With `first` it is at an epoch's first step instead: T Σ_e
-    base_e Pᵉ⁺¹. Where no epoch is bad P is 1."""
-    within = Polynomial([0, game.length]) if first else Polynomial([game.length - 1, 1])
-    earned = within * Polynomial(game.base)
-    flat = earned.deriv().roots()
-    inside = [float(keep) for keep in flat.real[abs(flat.imag) < 1e-12] if 0 < float(keep) < 1]
-    return max(
-        ((keep, float(earned(keep))) for keep in (0.0, 1.0, *inside)), key=lambda pair: pair[1]
-    )
 
 
 def counting(game: Game) -> float:

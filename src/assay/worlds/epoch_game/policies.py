@@ -9,7 +9,7 @@ from typing import TypeAlias
 from jaxtyping import Bool, Float
 
 from assay.core.heavy import torch
-from assay.worlds.epoch_game.game import Game
+from assay.worlds.epoch_game.best_course import Game
 
 WORK, INVEST, SHUTDOWN = 0, 1, 2
 """Actions, in the order of a policy's second axis."""

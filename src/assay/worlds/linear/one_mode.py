@@ -65,19 +65,6 @@ def shallow(t: Times | float, s: float, u0: float = 0.0, tau: float = 1.0) -> Ti
     return s * (1 - decay) + u0 * decay
 
 
-def shallow_time(share: float, s: float, u0: float = 0.0, tau: float = 1.0) -> float:
-    """The time at which `shallow` reaches this share of s. Formula: τ ln((1 − u₀/s)/(1 − share)).
-
-    Raises: DataError unless u₀ < s, with s positive, and the share is between 0 and 1.
-    """
-    _share(share)
-    if not (s > 0 and u0 < s):
-        raise DataError(
-            f"a mode grows from a start below its strength: got start {u0:g}, strength {s:g}"
-        )
-    return float(tau * np.log((1 - u0 / s) / (1 - share)))
-
-
 def sharpness(s: float, u0: float, imbalance: float = 0.0) -> float:
     """Rise time, from 10 % to 90 % of s, over the time to one half, of two layers: below 1 is a
     plateau and then a step.

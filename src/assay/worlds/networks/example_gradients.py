@@ -1,5 +1,5 @@
 """Small classifiers with a run axis, the gradient of every single example, and the noise that
-sampling them makes.
+sampling them makes; and a random linear teacher whose classes they learn.
 
 A classifier is a stack of matrices W0, W1, … [run in out] with a ReLU between them, without biases;
 one matrix is softmax regression."""
@@ -157,3 +157,26 @@ def _forward(
         out = acts[-1] @ params[f"W{i}"]
         acts.append(out.relu() if i < len(params) - 1 else out)
     return acts
+
+
+def labelled(
+    seeds: Int[np.ndarray, "run"],
+    examples: int,
+    features: int,
+    classes: int,
+    sharpness: float,
+    zipf: float = 0.0,
+) -> tuple[Float[torch.Tensor, "run b f"], Int[torch.Tensor, "run b"]]:
+    """Inputs, standard normal, and classes drawn from softmax(sharpness · x V/√features − zipf ·
+    log rank), V standard normal and each run's own.
+
+    With zipf = 1 class k is about 1/k as frequent as the first, as words are; with 0 all are alike.
+    Drawn by Gumbel's trick."""
+    x = rng.normal(seeds, "teacher.inputs", 0, (examples, features))
+    weights = rng.normal(seeds, "teacher.weights", 0, (features, classes)) * np.float32(
+        sharpness / features**0.5
+    )
+    noise = rng.uniform(seeds, "teacher.classes", 0, (examples, classes)).astype(np.float64)
+    gumbel = -np.log(-np.log(np.clip(noise, 1e-12, None)))
+    logits = x @ weights - zipf * np.log(np.arange(1, classes + 1))
+    return torch.from_numpy(x), torch.from_numpy((logits + gumbel).argmax(-1))

@@ -44,10 +44,6 @@ class Known:
         """
         return (self.plain + self.dense) / VOCAB * gain()
 
-    def by_circuit(self, nodes: int) -> float:
-        """Nats a token that so many nodes can keep of what is plain, two for each token."""
-        return min(self.plain, nodes // 2) / VOCAB * gain()
-
     def by_rules(self, names: int) -> float:
         """The share of neurons' firings that rules of so many names explain, by sensitivity less
         false alarms, on average.

@@ -1,5 +1,6 @@
 """Losses whose learning coefficient is known: quadratics, monomials, deep linear networks; with a
-run axis, and by name."""
+run axis, and by name. What is known of each beforehand: where chains should arrive, and the counts
+that one might take instead."""
 
 from __future__ import annotations
 
@@ -7,13 +8,15 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from jaxtyping import Float
 
 from assay.core.errors import SpecError
 from assay.core.fit import State
 from assay.core.heavy import torch
+from assay.worlds.potentials import learning_coefficient
 
 if TYPE_CHECKING:
     Loss = Callable[[State, object], Float[torch.Tensor, "run"]]
@@ -155,3 +158,91 @@ def mean_loss(potentials: Sequence[Potential]) -> Loss:
 def weights(p: Potential) -> int:
     """How many weights it has."""
     return sum(math.prod(shape) for shape in p.shapes.values())
+
+
+def coefficient(inputs: int, hidden: int, outputs: int, rank: int) -> tuple[float, int]:
+    """The learning coefficient of B A (A hidden × inputs, B outputs × hidden) at a truth of this
+    rank, and its multiplicity.
+
+    Formula: with M, H, N, r: (HM − Hr + Nr)/2 where M + H < N + r; (HN − Hr + Mr)/2 where N + H < M
+    + r; MN/2 where M + N < H + r; else ⌈q/2⌉/4 for q = −(H + r)² − M² − N² + 2(H + r)(M + N) + 2MN,
+    and only there multiplicity 2 where M + H + N + r is odd.
+    Range: at most half the number of weights, and at most MN/2. Raises: SpecError when the rank is
+    above a size.
+    Source: Aoyagi & Watanabe 2005, Stochastic Complexities of Reduced Rank Regression in Bayesian
+    Estimation."""
+    M, H, N, r = inputs, hidden, outputs, rank
+    _check(M, H, N, r)
+    if N + r > M + H:
+        return (H * M - H * r + N * r) / 2, 1
+    if M + r > N + H:
+        return (H * N - H * r + M * r) / 2, 1
+    if H + r > M + N:
+        return M * N / 2, 1
+    q = -((H + r) ** 2) - M * M - N * N + 2 * (H + r) * (M + N) + 2 * M * N
+    odd = (M + H + N + r) % 2
+    # ⌈q/2⌉/4: q is odd just where M + H + N + r is.
+    return (q + odd) / 8, 1 + odd
+
+
+def hessian_rank(inputs: int, hidden: int, outputs: int, rank: int) -> int:
+    """Directions of curvature above 0 at a minimum whose factors both have the truth's rank.
+    Formula: r · (M + N − r)
+
+    Half of it is the learning coefficient of a regular model with as many free directions, and too
+    small where others are flat to second order only. Raises: SpecError when the rank is above a
+    size."""
+    _check(inputs, hidden, outputs, rank)
+    return rank * (inputs + outputs - rank)
+
+
+def _check(inputs: int, hidden: int, outputs: int, rank: int) -> None:
+    if min(inputs, hidden, outputs) < 1:
+        raise SpecError(
+            f"a linear network has at least one input, hidden unit and output, got {inputs}, "
+            f"{hidden}, {outputs}"
+        )
+    if not 0 <= rank <= min(inputs, hidden, outputs):
+        raise SpecError(
+            f"rank {rank} is not between 0 and the smallest size, {min(inputs, hidden, outputs)}"
+        )
+
+
+class Known(NamedTuple):
+    """Numbers about one potential and one setting of the chains, each to be compared with an
+    estimate."""
+
+    coefficient: float
+    """λ, the learning coefficient."""
+    stationary: float
+    """What stationary chains give: exact for a quadratic, without the step's error where there is
+    an integral, else λ."""
+    half_weights: float
+    """Half the number of weights, the coefficient of a regular model."""
+    half_rank: float
+    """Half the rank of the Hessian at the minimum."""
+
+
+@lru_cache
+def known(name: str, n_beta: float, localisation: float = 1.0, lr: float = 0.0) -> Known:
+    """What is known about the potential of this name at a setting. Raises: SpecError for no
+    potential, or an unstable step on a quadratic."""
+    p = potential(name)
+    half = weights(p) / 2
+    if isinstance(p, Quadratic):
+        curved = sum(h > 0 for h in p.curvatures) / 2
+        expected = float(
+            learning_coefficient.stationary_quadratic(p.curvatures, n_beta, localisation, lr)
+        )
+        return Known(curved, expected, half, curved)
+    if isinstance(p, Monomial):
+        expected = learning_coefficient.posterior_monomial(p.powers, n_beta, localisation)
+        return Known(
+            learning_coefficient.monomial(p.powers)[0], expected, half, float(p.stiffest > 0) / 2
+        )
+    sizes = (p.inputs, p.hidden, p.outputs)
+    exact = coefficient(*sizes, p.rank)[0]
+    expected = float(exact)
+    if p.rank == 0 and min(p.hidden, p.outputs) <= 2:
+        expected = learning_coefficient.posterior_rank_zero(*sizes, n_beta, localisation)
+    return Known(exact, expected, half, hessian_rank(*sizes, p.rank) / 2)

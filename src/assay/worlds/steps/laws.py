@@ -1,4 +1,5 @@
-"""The laws of steps by name: how each is drawn, and what theory expects of one step."""
+"""The laws of steps by name: how each is drawn, what theory expects of a single step, and a walk
+by such steps."""
 
 from __future__ import annotations
 
@@ -8,6 +9,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
+from assay.core.bench import Bench
+from assay.core.fit import Trained, fit
+from assay.core.runs import Runs
 from assay.worlds.steps import noise, optimisers
 
 Name = Literal["sgd", "epochs", "skewed", "adam", "iso", "diag", "full", "hard", "linear", "es"]
@@ -89,3 +93,47 @@ def _of_run(slope: optimisers.Slope, law: Law, r: int) -> tuple[np.ndarray, np.n
         return noise.evolution_strategy(gradient, sampled, int(law.evaluations[r]))
     shaped = {"iso": noise.isotropic(sampled, 2), "diag": noise.diagonal(sampled)}
     return gradient, shaped.get(law.name, sampled)
+
+
+PARTS = 20
+"""Parts of a walk, each drawn at once."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Moments of a walk's steps, and what is expected of them."""
+
+    mean: Float[np.ndarray, "run n"]
+    mean_expected: Float[np.ndarray, "run n"]
+    covariance: Float[np.ndarray, "run n n"]
+    covariance_expected: Float[np.ndarray, "run n n"]
+    skewness: Float[np.ndarray, "run"]
+    """Of the first coordinate, in the direction of the examples'."""
+    path: Float[np.ndarray, "run moment"]
+    """The combination that no example moves, after each part."""
+
+
+def walk(runs: Runs, slope: optimisers.Slope, law: Law, bench: Bench) -> Trained:
+    """Take all steps of every run; the slope's `times` are the steps of one part."""
+    group = optimisers.walk(runs, slope, PARTS, lr=law.scale, adam=law.name == "adam")
+    return fit([group], source(slope, law), steps=PARTS, bench=bench)[0]
+
+
+def moments(trained: Trained, slope: optimisers.Slope, law: Law) -> Moments:
+    """Moments of one step over each run, measured and by closed form; of Adam's, the closed form is
+    of the gradients it is given."""
+    measured = optimisers.moments(trained.tensors, slope, PARTS * slope.times)
+    mean, covariance = expected(slope, law)
+    return Moments(
+        measured["mean"],
+        mean,
+        measured["covariance"],
+        covariance,
+        measured["skewness"],
+        measured["path"],
+    )
+
+
+def pair(covariance: Float[np.ndarray, "run n n"]) -> Float[np.ndarray, "run entry"]:
+    """Variance, covariance and variance of the first two coordinates."""
+    return np.stack([covariance[:, 0, 0], covariance[:, 0, 1], covariance[:, 1, 1]], 1)

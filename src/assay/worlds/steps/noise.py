@@ -221,12 +221,3 @@ def participation(eigenvalues: Float[np.ndarray, "... rank"]) -> Float[np.ndarra
     to n."""
     ratio: np.ndarray = np.square(eigenvalues.sum(-1)) / np.square(eigenvalues).sum(-1)
     return ratio
-
-
-def sampled_participation(true: float, samples: int) -> float:
-    """About what `participation` of the covariance of that many normal samples comes out as, for a
-    law with the true one.
-
-    Formula: n·PR/(n + PR + 1), from E tr Ŝ² = tr S² (1 + 1/n) + (tr S)²/n about a known mean; 2000
-    samples of 256 equal ones give 227."""
-    return samples * true / (samples + true + 1)

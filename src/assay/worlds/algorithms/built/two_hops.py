@@ -1,7 +1,9 @@
-"""Two hops of logic: the first MLP finds x₁ ∧ x₂, the second that xor x₃. What lies between them is
-planted, and known."""
+"""Steps of logic on the bits of a token. Two hops: the first MLP finds x₁ ∧ x₂, the second that xor
+x₃. One hop, twice: the first finds x₁ ∧ x₂, the second x₃ ∧ x₄, and neither reads the other."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from jaxtyping import Int
@@ -9,30 +11,47 @@ from jaxtyping import Int
 from assay.core.heavy import torch
 from assay.subjects.decoder import Shape
 from assay.subjects.parts import Part
-from assay.worlds.algorithms.built.circuit import SHARP, Circuit, edge, empty, rooms
+from assay.worlds.algorithms.built.circuit import SHARP, Circuit, Room, edge, empty, rooms
 from assay.worlds.algorithms.task import Task
+
+Bits = Int[np.ndarray, "n s bit"]
+
+
+def _of_bits(name: str, bits: int, rule: Callable[[Bits], Int[np.ndarray, "n s"]]) -> Task:
+    """Tell a rule's 0 or 1 of one token that stands for so many bits."""
+
+    def answer(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
+        return rule(tokens[..., None] >> np.arange(bits) & 1)
+
+    return Task(
+        name,
+        tuple("".join(str(t >> i & 1) for i in range(bits)) for t in range(2**bits)),
+        ("0", "1"),
+        1,
+        lambda generator, n: generator.integers(2**bits, size=(n, 1)),
+        answer,
+    )
 
 
 def and_then_xor(idle: int = 2) -> Task:
     """Tell (x₁ ∧ x₂) xor x₃ of one token that stands for 3 + idle bits; idle ones change
     nothing."""
-    bits = 3 + idle
-
-    def draw_inputs(generator: np.random.Generator, n: int) -> Int[np.ndarray, "n s"]:
-        return generator.integers(2**bits, size=(n, 1))
-
-    def answer(tokens: Int[np.ndarray, "n s"]) -> Int[np.ndarray, "n s"]:
-        x = tokens[..., None] >> np.arange(bits) & 1
-        return (x[..., 0] & x[..., 1]) ^ x[..., 2]
-
-    names = tuple("".join(str(t >> i & 1) for i in range(bits)) for t in range(2**bits))
-    return Task(f"and-then-xor-{idle}", names, ("0", "1"), 1, draw_inputs, answer)
+    return _of_bits(f"and-then-xor-{idle}", 3 + idle, lambda x: (x[..., 0] & x[..., 1]) ^ x[..., 2])
 
 
-def two_hops(idle: int = 2) -> Circuit:
-    """Build two MLPs: ReLU(x₁ + x₂ − 1) is the first hop h; ReLU(h + x₃) − 2 ReLU(h + x₃ − 1) the
-    second."""
-    task, bits = and_then_xor(idle), 3 + idle
+def either_and(idle: int = 1) -> Task:
+    """Tell (x₁ ∧ x₂) ∨ (x₃ ∧ x₄) of one token that stands for 4 + idle bits; idle ones change
+    nothing."""
+    return _of_bits(
+        f"either-and-{idle}",
+        4 + idle,
+        lambda x: (x[..., 0] & x[..., 1]) | (x[..., 2] & x[..., 3]),
+    )
+
+
+def _bare(bits: int) -> tuple[Shape, dict[str, torch.Tensor], dict[str, Room]]:
+    """Two MLPs of two neurons that do nothing yet: bits and a 1 are written by the embedding, and
+    the answer is 0 unless something is written into `found`, or in one_hop `hop`."""
     r = rooms(bits=bits, hop=1, found=1, one=1)
     shape = Shape(
         layers=2,
@@ -50,21 +69,50 @@ def two_hops(idle: int = 2) -> Circuit:
     token = torch.arange(2**bits)
     p["W_E"][0, :, r["bits"].all] = (token[:, None] >> torch.arange(bits) & 1).double()
     p["W_E"][0, :, r["one"].start] = 1.0
+    p["W_U"][0, r["one"].start, 0] = SHARP
+    return shape, p, r
+
+
+def _logic(
+    task: Task,
+    shape: Shape,
+    params: dict[str, torch.Tensor],
+    wire: tuple[str, str],
+    means: Mapping[str, str],
+) -> Circuit:
+    """A circuit of two MLPs that read the embedding; `wire` says where the first one's finding
+    goes."""
+    pairs = (("embed", "m0"), ("embed", "m1"), wire, ("m1", "logits"), ("embed", "logits"))
+    parts = tuple(map(Part.parse, ("embed", "m0", "m1")))
+    return Circuit(task, shape, params, parts, tuple(edge(*pair) for pair in pairs), means)
+
+
+def two_hops(idle: int = 2) -> Circuit:
+    """Build two MLPs: ReLU(x₁ + x₂ − 1) is the first hop h; ReLU(h + x₃) − 2 ReLU(h + x₃ − 1) the
+    second."""
+    shape, p, r = _bare(3 + idle)
     p["W_in"][0, 0, :2, 0], p["b_in"][0, 0, 0] = 1.0, -1.0
     p["W_out"][0, 0, 0, r["hop"].start] = 1.0
     p["W_in"][0, 1, [2, r["hop"].start]], p["b_in"][0, 1, 1] = 1.0, -1.0
     p["W_out"][0, 1, :, r["found"].start] = torch.tensor([1.0, -2.0], dtype=torch.float64)
     p["W_U"][0, r["found"].start] = SHARP * torch.tensor([-1.0, 1.0], dtype=torch.float64)
-    p["W_U"][0, r["one"].start, 0] = SHARP
-    wires = (
-        edge("embed", "m0"),
-        edge("embed", "m1"),
-        edge("m0", "m1"),
-        edge("m1", "logits"),
-        edge("embed", "logits"),
-    )
     means = {
         "m0": "finds that both of the first two bits are on",
         "m1": "tells whether that and the third bit differ",
     }
-    return Circuit(task, shape, p, tuple(map(Part.parse, ("embed", "m0", "m1"))), wires, means)
+    return _logic(and_then_xor(idle), shape, p, ("m0", "m1"), means)
+
+
+def one_hop(idle: int = 1) -> Circuit:
+    """Build two MLPs, ReLU(x₁ + x₂ − 1) and ReLU(x₃ + x₄ − 1), of which either is enough for the
+    answer."""
+    shape, p, r = _bare(4 + idle)
+    for layer, room in enumerate(("hop", "found")):
+        p["W_in"][0, layer, 2 * layer : 2 * layer + 2, 0], p["b_in"][0, layer, 0] = 1.0, -1.0
+        p["W_out"][0, layer, 0, r[room].start] = 1.0
+        p["W_U"][0, r[room].start] = 2 * SHARP * torch.tensor([-1.0, 1.0], dtype=torch.float64)
+    means = {
+        "m0": "finds that both of the first two bits are on",
+        "m1": "finds that both of the next two are",
+    }
+    return _logic(either_and(idle), shape, p, ("m0", "logits"), means)
