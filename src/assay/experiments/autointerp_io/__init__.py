@@ -16,9 +16,10 @@ import numpy as np
 
 from assay.core import Arm, Arms, Derive, Experiment, grid, variant
 from assay.core.heavy import xr
+from assay.dictionaries.training import on_text
 from assay.experiments.autointerp_io.claims import CLAIMS
 from assay.experiments.autointerp_io.figures import figures
-from assay.experiments.autointerp_io.method import TOGETHER, cost, inputs, measure, train
+from assay.experiments.autointerp_io.method import TOGETHER, cost, measure, train
 from assay.experiments.autointerp_io.setting import InputsOutputs
 
 
@@ -177,7 +178,7 @@ experiment = Experiment(
     measure=measure,
     claims=CLAIMS,
     figures=figures,
-    inputs=inputs,
+    inputs=on_text.text_and_model,
     cost=cost,
     seeds_per_group=1,
     scope="dictionaries of {models}; {explainers}",

@@ -15,13 +15,12 @@ from __future__ import annotations
 
 from assay.core import Arm, Arms, Experiment, changed, grid, variant
 from assay.core.heavy import xr
+from assay.dictionaries.training import on_text
 from assay.experiments.dictionary_weights.claims import CLAIMS
 from assay.experiments.dictionary_weights.figures import figures
 from assay.experiments.dictionary_weights.matrices import other_rows
 from assay.experiments.dictionary_weights.method import (
     TOGETHER,
-    cost,
-    inputs,
     measure,
     train,
     untrained,
@@ -166,8 +165,8 @@ experiment = Experiment(
     measure=measure,
     claims=CLAIMS,
     figures=figures,
-    inputs=inputs,
-    cost=cost,
+    inputs=on_text.text_and_model,
+    cost=on_text.tiny_cost("m"),
     seeds_per_group=1,
     scope="{models}, TopK {k} on {m} MLP activations",
     smoke=grid(SMALL, seed=range(2)),

@@ -20,14 +20,13 @@ from assay.core import Arm, Arms, Elsewhere, Experiment, SpecMap, grid, variant
 from assay.core.heavy import xr
 from assay.core.spec import changed
 from assay.dictionaries.measuring.frontier import FRONTIER
+from assay.dictionaries.training import on_text
 from assay.experiments.gated_sae.claims import CLAIMS, PENALTY
 from assay.experiments.gated_sae.figures import feature_cards, figures
 from assay.experiments.gated_sae.method import (
     SHORT,
     TOGETHER,
     GatedSAE,
-    cost,
-    inputs,
     measure,
     repair,
     shrink,
@@ -193,8 +192,8 @@ experiment = Experiment(
     claims=CLAIMS,
     figures=figures,
     cards=feature_cards,
-    inputs=inputs,
-    cost=cost,
+    inputs=on_text.inputs,
+    cost=on_text.harvest_cost,
     seeds_per_group=1,
     scope="{model_in_words}, residual stream before block {layer}, {text_in_words}",
     smoke=grid(SMALL, penalty=(0.1, 0.2), seed=range(1000, 1002)),

@@ -17,14 +17,13 @@ from collections.abc import Sequence
 
 from assay.core import Arm, Arms, Derive, Experiment, grid, variant
 from assay.core.heavy import xr
+from assay.dictionaries.training import on_text
 from assay.experiments.lm_importance.claims import CLAIMS, WEAK
 from assay.experiments.lm_importance.figures import figures
 from assay.experiments.lm_importance.method import (
     SHORT,
     TOGETHER,
     LMImportance,
-    cost,
-    inputs,
     measure,
 )
 
@@ -126,8 +125,8 @@ experiment = Experiment(
     measure=measure,
     claims=CLAIMS,
     figures=figures,
-    inputs=inputs,
-    cost=cost,
+    inputs=on_text.inputs,
+    cost=on_text.harvest_cost,
     seeds_per_group=1,
     scope="{model_in_words}, residual stream before block {layer}, {text_in_words}",
     smoke=grid(SMALL, seed=range(2)),

@@ -20,6 +20,7 @@ from assay.core import Arm, Arms, Experiment, SpecMap, grid
 from assay.core.heavy import xr
 from assay.core.sizes import written
 from assay.dictionaries.measuring.frontier import FRONTIER
+from assay.dictionaries.training import on_text
 from assay.experiments.sae_zoo.claims import CLAIMS
 from assay.experiments.sae_zoo.figures import figures
 from assay.experiments.sae_zoo.method import (
@@ -27,9 +28,7 @@ from assay.experiments.sae_zoo.method import (
     SHORT,
     TOGETHER,
     SAEZoo,
-    cost,
     fit_baselines,
-    inputs,
     measure,
     train,
 )
@@ -168,8 +167,8 @@ experiment = Experiment(
     measure=measure,
     claims=CLAIMS,
     figures=figures,
-    inputs=inputs,
-    cost=cost,
+    inputs=on_text.inputs,
+    cost=on_text.harvest_cost,
     seeds_per_group=1,
     sizes={
         "nested": lambda sizes: ", ".join(
