@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -87,6 +87,95 @@ def summary(values: np.ndarray) -> tuple[float, float, float]:
     return float(v.mean()), float(v.mean()) - half, float(v.mean()) + half
 
 
+Channel = Literal["x", "y", "mean", "low", "high", "color", "facet"] | None
+"""How a column is shown; None: it is in the data alone."""
+
+
+def figure(
+    title: str,
+    mark: Mark,
+    channels: Mapping[str, Channel],
+    rows: Iterable[Sequence],
+    *,
+    note: str = "",
+    x_title: str = "",
+    y_title: str = "",
+    x_log: bool = False,
+    y_log: bool = False,
+    rules: tuple[tuple[float, str], ...] = (),
+) -> Figure:
+    """A figure from its rows, and from what each of their columns stands for.
+
+    Args:
+        title: what is seen, a sentence.
+        mark: how it is shown.
+        channels: {column: channel} in the order of a row's values. On channel "mean" a row has the
+            values that are averaged, or their (mean, low, high): the mean is y, and its t interval
+            the band.
+        rows: a sequence each.
+        note: a line below.
+        x_title: with its unit; the column's name when empty.
+        y_title: with its unit; likewise.
+        x_log: logarithmic axis.
+        y_log: logarithmic axis.
+        rules: (y, label) of horizontal lines.
+    Example:
+        >>> from assay.core import figure
+        >>> rows = [("new", 16, [0.2, 0.4]), ("old", 16, [0.5, 0.5])]
+        >>> channels = {"method": "color", "width": "x", "fvu": "mean"}
+        >>> figure("FVU", "line", channels, rows).columns["fvu"]
+        [0.3, 0.5]
+    """
+    names = [
+        name
+        for column, channel in channels.items()
+        for name in ((column, "low", "high") if channel == "mean" else (column,))
+    ]
+    banded = "mean" in channels.values() or "low" in channels.values()
+    by_channel = {channel: column for column, channel in channels.items()}
+    return Figure(
+        title,
+        columns(names, (_with_intervals(row, channels.values()) for row in rows)),
+        mark,
+        x=by_channel["x"],
+        y=by_channel.get("y") or by_channel["mean"],
+        color=by_channel.get("color"),
+        facet=by_channel.get("facet"),
+        band=(by_channel.get("low", "low"), by_channel.get("high", "high")) if banded else None,
+        note=note,
+        x_title=x_title,
+        y_title=y_title,
+        x_log=x_log,
+        y_log=y_log,
+        rules=rules,
+    )
+
+
+def _with_intervals(row: Sequence, channels: Iterable[Channel]) -> list:
+    """A row with the mean and both limits in the place of values."""
+    out: list = []
+    for value, channel in zip(row, channels, strict=True):
+        if channel != "mean":
+            out.append(value)
+        else:
+            out += value if isinstance(value, tuple) else summary(value)
+    return out
+
+
+def along(values: xr.DataArray, dim: str) -> Iterator[tuple[Any, np.ndarray]]:
+    """Each coordinate of a dim with the values there, all other dims in one.
+
+    Example:
+        >>> import xarray as xr
+        >>> from assay.core.figures import along
+        >>> loss = xr.DataArray([[4.0, 2.0]], dims=("run", "step"), coords={"step": [1, 10]})
+        >>> [(step, values.tolist()) for step, values in along(loss, "step")]
+        [(1, [4.0]), (10, [2.0])]
+    """
+    for i, level in enumerate(values[dim].values.tolist()):
+        yield level, values.isel({dim: i}).values.ravel()
+
+
 def curve(
     title: str,
     arms: Mapping[str, xr.Dataset],
@@ -132,17 +221,13 @@ def curve(
         values = y(arms[name], {k: v for k, v in arms.items() if k != name})
         levels = arms[name][x].values
         rows += [
-            (name, level, *summary(values.values[levels == level]))
-            for level in sorted(set(levels.tolist()))
+            (name, level, values.values[levels == level]) for level in sorted(set(levels.tolist()))
         ]
-    return Figure(
+    return figure(
         title,
-        columns(("arm", x, "mean", "low", "high"), rows),
         "line",
-        x=x,
-        y="mean",
-        color="arm",
-        band=("low", "high"),
+        {"arm": "color", x: "x", "mean": "mean"},
+        rows,
         note=note,
         x_title=x_title or x,
         y_title=y_title or "mean",

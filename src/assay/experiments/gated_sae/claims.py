@@ -12,6 +12,7 @@ from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.stats import Means, Statistic, lead_at_own, ratio, sides, smallest
 from assay.dictionaries.measuring.frontier import (
+    CORNERS,
     EARLIER,
     FRONTIER,
     FVU,
@@ -28,9 +29,6 @@ DISCUSSION = "R. Shah, comment in the discussion of that paper"
 PILOT = "pilot: seeds 0–5, same model and site, longer training, an earlier cut of the corpus"
 PENALTY = 0.2
 """Gated's λ wherever it is compared with another method."""
-CORNERS = ("half as long", "in full", "3 × as wide, half as long")
-"""Where two methods are compared: along training length at the preset's width, and along width at
-half the length."""
 
 
 def over(other: str) -> Value:

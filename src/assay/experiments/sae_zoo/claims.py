@@ -11,7 +11,7 @@ from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.stats import Means, difference, lead_at_own, sides, smallest
-from assay.dictionaries.measuring.frontier import FRONTIER, FVU, L0, sums
+from assay.dictionaries.measuring.frontier import CORNERS, FRONTIER, FVU, L0, sums
 
 GAO = "Gao et al. 2024, Scaling and Evaluating Sparse Autoencoders"
 JUMP = "Rajamanoharan et al. 2024, Jumping Ahead: JumpReLU Sparse Autoencoders"
@@ -27,9 +27,6 @@ PILOT = (
 )
 CURVE = ("topk-12", "topk", "topk-21")
 """The arms that make TopK's frontier at the preset's width and length."""
-CORNERS = ("half as long", "in full", "3 × as wide, half as long")
-"""Where an ordering is judged: along training length at the preset's width, and along width at half
-the length."""
 
 
 def point(arm: xr.Dataset) -> dict[str, xr.DataArray]:
