@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -112,6 +113,8 @@ def without(*names: str) -> dict[str, str]:
     return {name: why for name, why in LEARNED.items() if name not in names}
 
 
+finding = partial(Finding, units=CROSSED, unit="FVU")
+"""A finding with what most of them share."""
 CLAIMS = (
     Claim(
         text=(
@@ -203,54 +206,42 @@ CLAIMS = (
         source=UNTRAINED,
     ),
     *(
-        Finding(
+        finding(
             text=f"BatchTopK's lead over TopK, {CORNERS[i]}",
             value=lambda arms: everywhere(arms["batch-along"], arms),
             statistic=lambda m, i=i: leads(m)[:, i],
-            units=CROSSED,
-            unit="FVU",
         )
         for i in range(3)
     ),
-    Finding(
+    finding(
         text="TopK's lead over ReLU + L1, one width and length",
         value=over_topk("relu"),
         statistic=lambda m: -LEAD(m),
-        units=CROSSED,
-        unit="FVU",
         source=f"{GAO}, section 2.3",
     ),
-    Finding(
+    finding(
         text="JumpReLU's lead over TopK, one width and length",
         value=over_topk("jumprelu"),
         statistic=LEAD,
-        units=CROSSED,
-        unit="FVU",
         source=f"{JUMP}, section 5.1",
     ),
-    Finding(
+    finding(
         text="BatchTopK's lead over JumpReLU, one width and length",
         value=both("main", "jumprelu"),
         statistic=lead_over,
-        units=CROSSED,
-        unit="FVU",
         source=BATCH,
     ),
-    Finding(
+    finding(
         text="BatchTopK's lead over Matryoshka, one width and length",
         value=both("main", "matryoshka"),
         statistic=lead_over,
-        units=CROSSED,
-        unit="FVU",
         source=NESTED,
     ),
     *(
-        Finding(
+        finding(
             text=f"FVU of {label}",
             value=lambda arms, name=name: point(arms[name]),
             statistic=FVU,
-            units=CROSSED,
-            unit="FVU",
         )
         for name, label in (
             ("topk", "TopK {main.k}"),
@@ -261,11 +252,10 @@ CLAIMS = (
             ("untrained", "TopK {main.k} on models with random weights"),
         )
     ),
-    Finding(
+    finding(
         text="BatchTopK's L0 on test text, with the threshold it learned for {main.k}",
         value=lambda arms: point(arms["main"]),
         statistic=L0,
-        units=CROSSED,
         unit="features",
     ),
 )
