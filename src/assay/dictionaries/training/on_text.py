@@ -162,23 +162,27 @@ def activations(
     return both_parts(train, test, bench)
 
 
-def topk(runs: Runs[Any], **options: Any) -> Method:
-    """TopK by squared error with momentum, at the rate, width and k of the runs' spec; options are
-    fields of the Method that are otherwise."""
+def method(runs: Runs[Any], nonlinearity: Any, loss: Any, **options: Any) -> Method:
+    """A Method at the width, rate and precision of the runs' spec; options are its other fields, or
+    these otherwise."""
     from assay.dictionaries.training.train import Method
 
     s = runs.shared
-    defaults = {
-        "nonlinearity": TopK(s.k),
-        "loss": losses.mse,
+    fields = {
         "width": s.width,
         "lr": np.full(len(runs), s.lr),
         "penalty": np.zeros(len(runs)),
-        "betas": (0.9, 0.999),
-        "encoder_scale": 1.0,
         "products": getattr(s, "products", "float32"),
     }
-    return Method(**(defaults | options))
+    return Method(nonlinearity, loss, **(fields | options))
+
+
+def topk(runs: Runs[Any], **options: Any) -> Method:
+    """TopK by squared error, with momentum; options are fields of the Method that are
+    otherwise."""
+    fields = {"nonlinearity": TopK(runs.shared.k), "loss": losses.mse}
+    momentum = {"betas": (0.9, 0.999), "encoder_scale": 1.0}
+    return method(runs, **(fields | momentum | options))
 
 
 def fit_on(
@@ -234,8 +238,11 @@ def independent(
     return x.gather(-2, ((torch.arange(b)[:, None] + offset) % b).expand(x.shape))
 
 
-def inputs(spec: NamedModelDictionary) -> dict[str, str]:
-    """Model and corpus of a run, after a look at whether the model has the site at all."""
+def inputs(spec: Any) -> dict[str, str]:
+    """Model and corpus of a run, after a look at whether the model has the site at all; planted
+    inputs come from nowhere."""
+    if spec.subject in ("", "planted"):
+        return {}
     text = spec.text("train")
     models.find(spec.subject).check(Site.parse(text.site))
     return harvest_inputs(text)
@@ -256,6 +263,8 @@ def text_and_model(spec: Spec) -> dict[str, str]:
 def harvest_cost(runs: Runs[Any]) -> Cost:
     """The disk that the training harvest takes, shared by the arms on the same activations; seconds
     come from the record."""
+    if runs.shared.subject in ("", "planted"):
+        return Cost()
     text = runs.shared.text("train")
     try:
         size = text.bytes()

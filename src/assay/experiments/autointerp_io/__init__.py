@@ -16,6 +16,7 @@ import numpy as np
 
 from assay.core import Arm, Arms, Derive, Experiment, grid, variant
 from assay.core.heavy import xr
+from assay.core.measures import only
 from assay.dictionaries.training import on_text
 from assay.experiments.autointerp_io.claims import CLAIMS
 from assay.experiments.autointerp_io.figures import figures
@@ -43,7 +44,7 @@ def few_own_rules(arms: Arms) -> xr.Dataset:
     data = arms["main"]
     sixth = np.arange(data.sizes["feature"]) % 6 == 5
     leaking = data.shuffled.where(~sixth, data.detection_in)
-    return data[["diverged"] if "diverged" in data else []].assign(shuffled=leaking)
+    return only(data).assign(shuffled=leaking)
 
 
 def frozen(part: str, learned: str, note: str) -> Arm:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from assay.core import Arm, Arms, Experiment, changed, grid, variant
 from assay.core.heavy import xr
+from assay.core.measures import only
 from assay.dictionaries.training import on_text
 from assay.experiments.dictionary_weights.claims import CLAIMS
 from assay.experiments.dictionary_weights.figures import figures
@@ -32,7 +33,7 @@ def planted_features(arms: Arms) -> xr.Dataset:
     """Main's neurons beside planted features: what rules would score if every feature had one."""
     data = arms["main"]
     variables = {"told": data["told_planted"].rename("told"), "told_neurons": data["told_neurons"]}
-    return data.assign(variables)[[*variables, *(["diverged"] if "diverged" in data else [])]]
+    return only(data.assign(variables), *variables)
 
 
 # Of the decoder, rows are which entries a feature has, columns at which neurons they stand.

@@ -22,7 +22,7 @@ from assay.dictionaries.gates import Gated
 from assay.dictionaries.measuring import frontier
 from assay.dictionaries.measuring.splice import cross_entropy
 from assay.dictionaries.nonlinearity import ReLU
-from assay.dictionaries.training import losses
+from assay.dictionaries.training import losses, on_text
 from assay.dictionaries.training.on_text import HeldOutDictionary, activations, fit_on, joint, topk
 from assay.features.showcase import card_measures
 
@@ -68,8 +68,6 @@ class GatedSAE(HeldOutDictionary):
 def method(runs: Runs[GatedSAE]) -> Method:
     """How this arm's dictionaries are trained: the pilot's settings for every method, momentum for
     TopK alone."""
-    from assay.dictionaries.training.train import Method
-
     s, penalty = runs.shared, runs.each("penalty")
     if s.method == "topk":
         return topk(runs, penalty=penalty)
@@ -79,8 +77,7 @@ def method(runs: Runs[GatedSAE]) -> Method:
         "gated-no-aux": (Gated(), losses.gated_no_aux),
     }
     gate, loss = kinds[s.method]
-    lr = np.full(len(runs), s.lr)
-    return Method(gate, loss, width=s.width, lr=lr, penalty=penalty, products=s.products)
+    return on_text.method(runs, gate, loss, penalty=penalty)
 
 
 def train_together(groups: Sequence[Runs[GatedSAE]], bench: Bench) -> list[Trained]:

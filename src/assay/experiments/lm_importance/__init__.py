@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from assay.core import Arm, Arms, Derive, Experiment, grid, variant
 from assay.core.heavy import xr
+from assay.core.measures import only
 from assay.dictionaries.training import on_text
 from assay.experiments.lm_importance.claims import CLAIMS, WEAK
 from assay.experiments.lm_importance.figures import figures
@@ -36,19 +37,15 @@ def instead(names: Sequence[str] = ("firings",), **measured: str) -> Derive:
 
     def derive(arms: Arms) -> xr.Dataset:
         data = arms["main"]
-        variable_names = [*names, *(["diverged"] if "diverged" in data else [])]
-        return data[variable_names].assign(
-            {name: data[other].rename(name) for name, other in measured.items()}
-        )
+        replaced = {name: data[other].rename(name) for name, other in measured.items()}
+        return only(data, *names).assign(replaced)
 
     return derive
 
 
 def weak(arms: Arms) -> xr.Dataset:
     """The arm `main` with its weakest quarter of firings alone."""
-    return arms["main"][[*CHANGED, *(["diverged"] if "diverged" in arms["main"] else [])]].isel(
-        quarter=[WEAK]
-    )
+    return only(arms["main"], *CHANGED).isel(quarter=[WEAK])
 
 
 def total(arms: Arms) -> xr.Dataset:

@@ -17,6 +17,7 @@ import numpy as np
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid
 from assay.core.heavy import xr
+from assay.core.measures import only
 from assay.core.rng import permutation
 from assay.core.spec import variant
 from assay.dictionaries.training import on_text
@@ -40,7 +41,7 @@ def parted(source: str, how: str) -> Derive:
 
     def derive(arms: Arms) -> xr.Dataset:
         data = arms[source]
-        dataset = data[[*SWEEP, *(["diverged"] if "diverged" in data else [])]].sel(halves=[how])
+        dataset = only(data, *SWEEP).sel(halves=[how])
         return dataset.assign_coords(halves=["trained"])
 
     return derive

@@ -27,7 +27,7 @@ from assay.dictionaries.kinds import to_json
 from assay.dictionaries.measuring import frontier
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
-from assay.dictionaries.training import losses
+from assay.dictionaries.training import losses, on_text
 from assay.dictionaries.training.on_text import (
     HeldOutDictionary,
     activations,
@@ -83,8 +83,6 @@ def shuffled(x: torch.Tensor, seed: int, index: int) -> torch.Tensor:
 def method(runs: Runs[SAEZoo]) -> Method:
     """How this arm's dictionaries are trained: the pilot's rate and penalty for each, the same data
     and steps for all."""
-    from assay.dictionaries.training.train import Method
-
     s = runs.shared
     frozen = {"": (), "encoder": ("W_enc", "b_enc"), "decoder": ("W_dec",)}[s.frozen]
     options: dict[str, Any] = {"penalty": runs.each("penalty"), "frozen": frozen}
@@ -96,12 +94,11 @@ def method(runs: Runs[SAEZoo]) -> Method:
         case "matryoshka":
             nested = losses.Matryoshka(tuple(round(s.width * part) for part in PREFIXES))
             return topk(runs, nonlinearity=BatchTopK(s.k), loss=nested, **options)
-    options |= {"width": s.width, "lr": np.full(len(runs), s.lr), "products": s.products}
-    match s.method:
         case "relu":
-            return Method(ReLU(), losses.l1, **options)
+            return on_text.method(runs, ReLU(), losses.l1, **options)
         case "jumprelu":
-            return Method(JumpReLU(s.bandwidth, s.bandwidth), losses.jumprelu, **options)
+            gate = JumpReLU(s.bandwidth, s.bandwidth)
+            return on_text.method(runs, gate, losses.jumprelu, **options)
     raise SpecError(f"{s.method} is not trained by gradient descent")
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from assay.core import Arm, Arms, Derive, Experiment, changed, grid, rng, variant
 from assay.core.heavy import xr
+from assay.core.measures import only
 from assay.dictionaries.training import on_text
 from assay.experiments.streetlight.claims import CLAIMS
 from assay.experiments.streetlight.figures import figures
@@ -37,7 +38,7 @@ def take(arms: Arms, *names: str) -> xr.Dataset:
     """These measures of the arm `main`: a derived arm answers for nothing that it does not
     change."""
     data = arms["main"]
-    return data[[*names, *(["diverged"] if "diverged" in data else [])]]
+    return only(data, *names)
 
 
 def in_place(

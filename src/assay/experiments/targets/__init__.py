@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 from assay.core import Arm, Arms, Derive, Experiment, grid, variant
 from assay.core.heavy import xr
+from assay.core.measures import only
 from assay.dictionaries.training import on_text
 from assay.experiments.targets.claims import CLAIMS
 from assay.experiments.targets.figures import figures
@@ -32,7 +33,7 @@ from assay.experiments.targets.method import (
 def keep_only(data: xr.Dataset, *names: str) -> xr.Dataset:
     """These measures of an arm, so that a derived arm answers for nothing that it does not
     change."""
-    return data[[*names, *(["diverged"] if "diverged" in data else [])]]
+    return only(data, *names)
 
 
 def with_replaced(source: str, **measured: str) -> Derive:
