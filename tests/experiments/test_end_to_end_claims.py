@@ -18,8 +18,7 @@ from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.end_to_end import experiment
-from assay.experiments.end_to_end.method import nearest, rows, windows
-from assay.experiments.end_to_end.setting import EndToEnd
+from assay.experiments.end_to_end.method import EndToEnd, nearest, rows, windows
 from assay.lab.result import with_derived
 from named_claims import claim_of
 

@@ -9,8 +9,7 @@ import torch
 
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
-from assay.experiments.end_to_end.method import spliced_sums
-from assay.experiments.end_to_end.setting import EndToEnd
+from assay.experiments.end_to_end.method import EndToEnd, spliced_sums
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 from tiny_models import make

@@ -14,6 +14,7 @@ from assay.core.estimates import estimate
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
+from assay.dictionaries.training import on_text
 from assay.experiments.sae_zoo import TUNED, experiment
 from assay.experiments.sae_zoo import method as sae_zoo
 from assay.experiments.sae_zoo.method import method, shuffled
@@ -142,11 +143,11 @@ def test_findings_can_be_computed():
 def test_every_seed_draws_a_model_with_random_weights_of_its_own(monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        sae_zoo, "untrained", lambda subject, layer, bench, seed: drawn.append(seed) or "folder"
+        on_text, "untrained", lambda subject, layer, bench, seed: drawn.append(seed) or "folder"
     )
-    monkeypatch.setattr(sae_zoo, "harvest", lambda spec, bench, like=None: spec)
+    monkeypatch.setattr(on_text, "harvest", lambda spec, bench, like=None: spec)
     for one in Runs(experiment.specs_of("untrained", experiment.default)).split(1):
-        sae_zoo.activations(one, bench=None)
+        sae_zoo.harvests(one, bench=None)
     assert drawn == [s.seed for s in experiment.default]
 
 

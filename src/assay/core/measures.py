@@ -234,6 +234,23 @@ def by(arm: xr.Dataset, *names: str) -> xr.Dataset:
     ).swap_dims(run="seed")
 
 
+def only(arm: xr.Dataset, *names: str) -> xr.Dataset:
+    """Take these measures of an arm, and whether its runs diverged where that was measured: what an
+    arm that is derived of it answers for.
+
+    Args:
+        arm: its measures.
+        *names: those to take.
+    Example:
+        >>> import xarray as xr
+        >>> from assay.core.measures import only
+        >>> arm = xr.Dataset({name: ("run", [0.5]) for name in ("loss", "l0", "diverged")})
+        >>> list(only(arm, "loss"))
+        ['loss', 'diverged']
+    """
+    return arm[[*names, *(["diverged"] if "diverged" in arm else [])]]
+
+
 def _levels(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The levels of a coordinate, ascending, None first, and which of them each run has."""
     if values.dtype != object:

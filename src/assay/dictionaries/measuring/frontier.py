@@ -6,16 +6,17 @@ never a mean of ratios."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
-from assay.core.experiment import Arms
-from assay.core.figures import columns, summary
+from assay.core.claims import Value
+from assay.core.experiment import Arm, Arms
+from assay.core.figures import Channel, Figure, Mark, along, figure, summary
 from assay.core.heavy import torch, xr
 from assay.core.measures import by
-from assay.core.stats import Means, Statistic, largest
+from assay.core.stats import Statistic, largest
 from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import measures
@@ -83,44 +84,85 @@ def sums(
     return {str(name): x for name, x in data.data_vars.items()}
 
 
+CORNERS = ("half as long", "in full", "3 × as wide, half as long")
+"""Where two methods are compared: along training length at the preset's width, and along width at
+half the length."""
+
+
 def over_l0(
-    arms: Arms, series: Sequence[tuple[str, str, Statistic]], sweep: str = "penalty"
-) -> dict[str, list]:
-    """Columns of a figure over L0: for each (label, arm, quantity) the mean and 95 % t interval
-    over seeds along the sweep."""
-    return columns(
-        ("arm", "L0", "mean", "low", "high"),
-        (
-            (label, x, *values)
-            for label, name, quantity in series
-            if name in arms
-            for (x, *_), values in zip(
-                _points(arms[name], L0, sweep), _points(arms[name], quantity, sweep), strict=True
-            )
-        ),
-    )
-
-
-def _points(
-    arm: xr.Dataset, statistic: Callable[[Means], np.ndarray], sweep: str
-) -> list[tuple[float, float, float]]:
-    total = by(arm, sweep).sum("document")
-    values = statistic({name: total[name].transpose("seed", sweep).values for name in SUMS})
-    return [summary(values[:, i]) for i in range(values.shape[1])]
+    arms: Arms,
+    title: str,
+    series: Sequence[tuple[str, str, Statistic]],
+    mark: Mark = "line",
+    sweep: str = "penalty",
+    **options: Any,
+) -> Figure:
+    """A figure over L0: for each (label, arm, quantity) its mean over seeds at each point of the
+    sweep, with its t interval."""
+    rows = []
+    for label, name, quantity in series:
+        if name in arms:
+            total = by(arms[name], sweep).sum("document")
+            terms = {term: total[term].transpose("seed", sweep).values for term in SUMS}
+            l0, values = (statistic(terms) for statistic in (L0, quantity))
+            rows += [(label, summary(x)[0], y) for x, y in zip(l0.T, values.T, strict=True)]
+    channels: Mapping[str, Channel] = {"arm": "color", "L0": "x", "mean": "mean"}
+    return figure(title, mark, channels, rows, x_log=True, **options)
 
 
 def history(
-    arms: Arms, names: Sequence[str], series: str = "loss", sweep: str = "penalty"
-) -> dict[str, list]:
-    """Columns of a figure of training: a series over steps at the middle of each arm's sweep, mean
-    and 95 % t interval over seeds."""
+    arms: Arms,
+    title: str,
+    names: Sequence[str],
+    series: str = "loss",
+    sweep: str = "penalty",
+    **options: Any,
+) -> Figure:
+    """A figure of training: a series over steps at the middle of each arm's sweep."""
     rows: list[tuple] = []
     for name in names:
         if name in arms and series in arms[name]:
             values = by(arms[name], sweep)[series]
             values = values.isel({sweep: values.sizes[sweep] // 2})
+            rows += [(name, *point) for point in along(values, "step")]
+    channels: Mapping[str, Channel] = {"arm": "color", "step": "x", series: "mean"}
+    return figure(title, "line", channels, rows, x_title="step", **({"y_title": series} | options))
+
+
+def side_by_side(
+    half: str, full: str, broad: str, only: Callable[[xr.Dataset], xr.Dataset] = lambda arm: arm
+) -> Arm:
+    """An arm derived from three: their sums at each of `CORNERS`, of what `only` leaves of each."""
+
+    def derive(arms: Arms) -> xr.Dataset:
+        parts = []
+        for corner, name in enumerate((half, full, broad)):
+            arm = only(arms[name])
+            dataset = arm[[v for v in (*FRONTIER, "diverged") if v in arm]].reset_coords(drop=True)
+            parts.append(
+                dataset.assign_coords(
+                    seed=("run", arm.seed.values), corner=("run", np.full(len(arm.seed), corner))
+                )
+            )
+        return xr.concat(parts, "run", combine_attrs="drop_conflicts")
+
+    return Arm(derive=derive, note=f"`{half}`, `{full}` and `{broad}` side by side")
+
+
+def lead_rows(
+    arms: Arms, labels: Sequence[tuple[str, str]], value: Value, leads: Statistic, *needs: str
+) -> list[tuple]:
+    """Rows: for each (label, arm) and corner its leads over seeds, where there are the arms that
+    the value needs besides."""
+    rows = []
+    for label, name in labels:
+        if {name, *needs} <= set(arms):
+            terms = {
+                key: x.sum("document").transpose("seed", ...).values
+                for key, x in value(arms[name], arms).items()
+            }
             rows += [
-                (name, step, *summary(values.sel(step=step).values))
-                for step in values.step.values.tolist()
+                (label, corner, values)
+                for corner, values in zip(CORNERS, leads(terms).T, strict=True)
             ]
-    return columns(("arm", "step", series, "low", "high"), rows)
+    return rows

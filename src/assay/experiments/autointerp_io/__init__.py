@@ -16,9 +16,11 @@ import numpy as np
 
 from assay.core import Arm, Arms, Derive, Experiment, grid, variant
 from assay.core.heavy import xr
+from assay.core.measures import only
+from assay.dictionaries.training import on_text
 from assay.experiments.autointerp_io.claims import CLAIMS
 from assay.experiments.autointerp_io.figures import figures
-from assay.experiments.autointerp_io.method import TOGETHER, cost, inputs, measure, train
+from assay.experiments.autointerp_io.method import TOGETHER, cost, measure, train
 from assay.experiments.autointerp_io.setting import InputsOutputs
 
 
@@ -42,7 +44,7 @@ def few_own_rules(arms: Arms) -> xr.Dataset:
     data = arms["main"]
     sixth = np.arange(data.sizes["feature"]) % 6 == 5
     leaking = data.shuffled.where(~sixth, data.detection_in)
-    return data[["diverged"] if "diverged" in data else []].assign(shuffled=leaking)
+    return only(data).assign(shuffled=leaking)
 
 
 def frozen(part: str, learned: str, note: str) -> Arm:
@@ -177,7 +179,7 @@ experiment = Experiment(
     measure=measure,
     claims=CLAIMS,
     figures=figures,
-    inputs=inputs,
+    inputs=on_text.text_and_model,
     cost=cost,
     seeds_per_group=1,
     scope="dictionaries of {models}; {explainers}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -75,8 +76,10 @@ PARTS = {
 }
 """The near controls of whatever is credited to a learned dictionary of a trained model."""
 BELOW = "plan: set before any pilot; fails at the same bound, as controls have to fail too"
+claim = partial(Claim, half=HALF, published="new")
+"""A claim with what most of them share."""
 CLAIMS: tuple[Claim | Exact | Finding, ...] = (
-    Claim(
+    claim(
         text="Outputs tell what the current token leaves open: on a token that does not settle "
         "whether a feature fires, a promoted token next "
         "tells it better than a rule on what came before, {main.names} names on either side, "
@@ -86,7 +89,6 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
         fail_low=-0.02,
         unit="AUROC",
         gates=(FOUND,),
-        half=HALF,
         must_fail=("other-promoted", "common-next", "untrained", "planted-input"),
         must_hold=("planted-output",),
         near={
@@ -103,10 +105,9 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
             )
         },
         threshold_from="plan: the margin for token-in-context features, set before any pilot",
-        published="new",
         source=SEED,
     ),
-    Claim(
+    claim(
         text=(
             "Outputs add to inputs: whether a promoted token follows raises the AUROC of a rule "
             "on inputs, over all tokens, by at least 0.01"
@@ -115,7 +116,6 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
         low=0.01,
         fail_low=0.002,
         unit="AUROC",
-        half=HALF,
         gates=(SANE,),
         must_fail=("permuted-next", "other-promoted", "untrained"),
         near={
@@ -124,10 +124,9 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
             "permuted-next": "one more input to a regression",
         },
         threshold_from=PLAN,
-        published="new",
         source=SEED,
     ),
-    Claim(
+    claim(
         text="A text tells what a feature promotes: the {main.names} tokens that follow its "
         "firings stand higher in its logit weights, "
         "AUROC against all others, than the {main.names} that follow another feature's, by at "
@@ -135,19 +134,17 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
         value=less("follow_own", "follow_other"),
         low=0.1,
         unit="AUROC",
-        half=HALF,
         must_fail=("other-following", "untrained"),
         near={"other-following": "tokens that follow any feature", "untrained": PARTS["untrained"]},
         threshold_from=(
             "plan: set before any pilot of this score, which takes the place of the lineup"
         ),
-        published="new",
         source=(
             f"{GUR}: descriptions from outputs tell effects better; here the text stands for the "
             "outputs"
         ),
     ),
-    Claim(
+    claim(
         text=(
             "Features are told better than neurons: detection by rules is at least 0.05 higher "
             "than for neurons that fire as often"
@@ -155,15 +152,13 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
         value=less("detection_in", "neuron"),
         low=0.05,
         unit="balanced accuracy",
-        half=HALF,
         gates=(SANE,),
         must_fail=("directions", *PARTS),
         near={"directions": "random directions instead of features", **PARTS},
         threshold_from=BELOW,
-        published="new",
         source=f"{PAULO}: features are much more interpretable than neurons",
     ),
-    Claim(
+    claim(
         text=(
             "Simulation says so too: features' rules correlate with them by at least 0.05 more "
             "than such neurons' rules"
@@ -171,17 +166,15 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
         value=less("simulation_in", "neuron_simulation"),
         low=0.05,
         unit="correlation",
-        half=HALF,
         gates=(SANE,),
         must_fail=("directions", *PARTS),
         near={"directions": "random directions instead of features", **PARTS},
         threshold_from=(
             "plan: the margin of the claim before it, set before any pilot of this score"
         ),
-        published="new",
         source=BILLS,
     ),
-    Claim(
+    claim(
         text=(
             "Features are told better than random directions: detection by rules is at least 0.05 "
             "higher than for directions that fire as often"
@@ -189,22 +182,19 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
         value=less("detection_in", "direction"),
         low=0.05,
         unit="balanced accuracy",
-        half=HALF,
         gates=(SANE,),
         must_fail=("directions-again", *PARTS),
         near={"directions-again": "two draws of random directions", **PARTS},
         threshold_from=BELOW,
-        published="new",
         source=f"{PAULO}; {HEAP}",
     ),
-    Claim(
+    claim(
         text="All of a dictionary has to be learned: detection by rules is at least 0.05 higher "
         "than in the best of three dictionaries with a "
         "frozen part",
         value=over_frozen,
         low=0.05,
         unit="balanced accuracy",
-        half=HALF,
         gates=(SANE,),
         must_fail=("directions", "untrained"),
         near={
@@ -220,7 +210,7 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
         ),
         source=SANITY,
     ),
-    Claim(
+    claim(
         text=(
             "Scores are not empty: the rule of another feature detects no better than chance, "
             "within 0.5 ± 0.03"
@@ -230,12 +220,10 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
         high=0.53,
         empty=0.5,
         unit="balanced accuracy",
-        half=HALF,
         must_fail=("own-rules",),
         violations=("own-rules", "few-own-rules"),
         near={"own-rules": "that the score sees no difference between rules"},
         threshold_from=PLAN,
-        published="new",
         source=SEED,
     ),
     *(

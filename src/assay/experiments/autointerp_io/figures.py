@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from assay.core import Arms, Figure, summary
-from assay.core.figures import columns
+from assay.core import Arms, Figure, figure
 from assay.experiments.autointerp_io.claims import SIDES, average
 
 TOLD = {
@@ -29,55 +30,44 @@ def figures(arms: Arms) -> list[Figure]:
         return []
     data = arms["main"]
     rows = [
-        (what, *summary(average(arms[arm], "detection_in").values))
+        (what, average(arms[arm], "detection_in").values)
         for arm, what in ARMS.items()
         if arm in arms
     ]
     rows += [
-        (what, *summary(average(data, name).values))
+        (what, average(data, name).values)
         for name, what in (
             ("neuron", "neurons"),
             ("direction", "random directions"),
             ("shuffled", "another feature's rule"),
         )
     ]
-    who = Figure(
+    who = figure(
         "Whose firings a rule on inputs tells",
-        columns(("explained", "mean", "low", "high"), rows),
         "bars",
-        x="explained",
-        y="mean",
-        band=("low", "high"),
-        x_title="",
+        {"explained": "x", "mean": "mean"},
+        rows,
         y_title="balanced accuracy of detection",
         rules=((0.5, "chance"),),
-        note=(
-            "Contexts of 32 tokens from files that no explanation saw; mean and 95 % t interval "
-            "over seeds."
-        ),
+        note="Contexts of 32 tokens from files that no explanation saw; mean and 95 % t interval "
+        "over seeds.",
     )
     sides = [
-        (what, side, *summary(average(data, f"{name}_{suffix}").values))
+        (what, side, average(data, f"{name}_{suffix}").values)
         for name, what in TOLD.items()
         for suffix, side in SIDES.items()
         if f"{name}_{suffix}" in data
     ]
-    score = Figure(
+    score = figure(
         "Explanations from inputs, from outputs and from both",
-        columns(("score", "explained by", "mean", "low", "high"), sides),
         "bars",
-        x="explained by",
-        y="mean",
-        color="explained by",
-        facet="score",
-        band=("low", "high"),
-        x_title="",
+        {"score": "facet", "explained by": "x", "mean": "mean"},
+        sides,
         y_title="chance .5",
-        note=(
-            "Of promoted tokens the logit weights are the highest by definition, which is not "
-            "shown."
-        ),
+        note="Of promoted tokens the logit weights are the highest by definition, which is not "
+        "shown.",
     )
+    score = replace(score, color="explained by")  # on the axis as well
     before, after = data.given_before.values.ravel(), data.given_next.values.ravel()
     known = np.isfinite(before)
     points = Figure(

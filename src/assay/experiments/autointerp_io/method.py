@@ -11,69 +11,34 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from assay.core import Cost, Joint, probes
+from assay.core import Cost
 from assay.core.bench import Bench
 from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.data import corpus as corpora
-from assay.data.harvest import Harvest, harvest
+from assay.data.harvest import Harvest
 from assay.data.tiny import tiny
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.selection import TopK
-from assay.dictionaries.training import losses
 from assay.dictionaries.training.freezing import freeze
+from assay.dictionaries.training.on_text import fit_on, joint, topk
 from assay.experiments.autointerp_io.setting import InputsOutputs
 from assay.subjects.pretrained import load
 
 if TYPE_CHECKING:
-    from assay.dictionaries.training.train import Method
+    pass
 
 
 def activations(s: InputsOutputs, bench: Bench) -> tuple[Harvest, Harvest]:
     """(training part, test part): the MLP's activations in this seed's model."""
-    train, test = s.text(str(tiny(s.model(), bench)))
-    data = harvest(train, bench)
-    return data, harvest(test, bench, like=data)
-
-
-def method(s: InputsOutputs) -> Method:
-    """How a dictionary of these activations is trained, with one part frozen where the arm says
-    so."""
-    from assay.dictionaries.training.train import Method
-
-    base_method = Method(
-        TopK(s.k),
-        losses.mse,
-        s.width,
-        lr=np.array([s.lr]),
-        penalty=np.zeros(1),
-        betas=(0.9, 0.999),
-        encoder_scale=1.0,
-        products="float32",
-    )
-    return freeze(base_method, s.frozen)
+    return s.activations("blocks.0.mlp.hook_post", bench, windows=s.tested)
 
 
 def train_together(groups: Sequence[Runs[InputsOutputs]], bench: Bench) -> list[Trained]:
     """Dictionaries of one seed, learned in full or in part, in one pass over the same batches."""
-    from assay.dictionaries.training.train import fit_dictionaries
-
     (s,) = groups[0].specs  # a seed has a model of its own, so it is a group of its own
     data, _ = activations(s, bench)
-    return fit_dictionaries(
-        [(runs, method(runs.specs[0])) for runs in groups],
-        data.batches(groups[0].seeds, s.batch),
-        d=data.d,
-        steps=s.steps,
-        bench=bench,
-        mean=data.mean,
-        scale=data.scale,
-        sites=(data.spec.site,),
-        probe_at=probes(s.steps, 20),
-        trained_on=data.trained_on,
-    )
+    return fit_on(data, [(runs, freeze(topk(runs), runs.shared.frozen)) for runs in groups], bench)
 
 
 def train(runs: Runs[InputsOutputs], bench: Bench) -> Trained:
@@ -81,7 +46,7 @@ def train(runs: Runs[InputsOutputs], bench: Bench) -> Trained:
     return train_together([runs], bench)[0]
 
 
-TOGETHER = Joint(train_together)
+TOGETHER = joint(train_together)
 """Arms of one model and length share a pass over the same batches."""
 
 
@@ -120,11 +85,6 @@ def likely(model: Path, test: Harvest) -> Float[np.ndarray, "row v"]:
             for ids in torch.from_numpy(test.tokens.astype(np.int64)).split(256)
         ]
     return torch.cat(logits).flatten(0, 1)[torch.from_numpy(test.kept)].float().softmax(-1).numpy()
-
-
-def inputs(spec: InputsOutputs) -> dict[str, str]:
-    """The corpus; model and dictionary follow from it and the spec."""
-    return {"corpus": corpora.load(spec.corpus).fingerprint}
 
 
 def cost(runs: Runs[InputsOutputs]) -> Cost:

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from assay.core import Arm, Arms, Experiment, changed, grid, variant
 from assay.core.heavy import xr
+from assay.core.measures import only
+from assay.dictionaries.training import on_text
 from assay.experiments.dictionary_weights.claims import CLAIMS
 from assay.experiments.dictionary_weights.figures import figures
 from assay.experiments.dictionary_weights.matrices import other_rows
 from assay.experiments.dictionary_weights.method import (
     TOGETHER,
-    cost,
-    inputs,
     measure,
     train,
     untrained,
@@ -33,7 +33,7 @@ def planted_features(arms: Arms) -> xr.Dataset:
     """Main's neurons beside planted features: what rules would score if every feature had one."""
     data = arms["main"]
     variables = {"told": data["told_planted"].rename("told"), "told_neurons": data["told_neurons"]}
-    return data.assign(variables)[[*variables, *(["diverged"] if "diverged" in data else [])]]
+    return only(data.assign(variables), *variables)
 
 
 # Of the decoder, rows are which entries a feature has, columns at which neurons they stand.
@@ -166,8 +166,8 @@ experiment = Experiment(
     measure=measure,
     claims=CLAIMS,
     figures=figures,
-    inputs=inputs,
-    cost=cost,
+    inputs=on_text.text_and_model,
+    cost=on_text.tiny_cost("m"),
     seeds_per_group=1,
     scope="{models}, TopK {k} on {m} MLP activations",
     smoke=grid(SMALL, seed=range(2)),

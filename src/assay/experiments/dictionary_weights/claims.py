@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from assay.core import Arms, Claim, Finding
 from assay.core.claims import rival, same_method
@@ -80,8 +81,10 @@ READ = {name: label for name, label in SHOWN.items() if name not in ("shuffled",
     "start": "dictionary before training"
 }
 """The arms in which rules are learned."""
+claim = partial(Claim, half=HALF, published="new")
+"""A claim with what most of them share."""
 CLAIMS = (
-    Claim(
+    claim(
         text=(
             "Features are denser than random rows spread as the activations are: on geometric "
             "average one needs at least 1.1 times as many neurons for 90 % of its squared length"
@@ -90,16 +93,14 @@ CLAIMS = (
         low=1.1,
         scale="log",
         unit="times as many",
-        half=HALF,
         must_fail=("frozen-decoder", "soft-frozen", "random", "shuffled", "identity"),
         near=RANDOM_ROWS,
         credits="rows",
         also=DENSE | {"permuted": STANDS_OUT["permuted"]},
         threshold_from=SPREAD,
-        published="new",
         source=f"{SEED}; {NANDA}",
     ),
-    Claim(
+    claim(
         text=(
             "The neuron basis stands out all the same, however neurons vary: in units of their "
             "deviations rows' excess kurtosis is on average at least 0.5 above that of the same "
@@ -108,7 +109,6 @@ CLAIMS = (
         value=beyond("row_kurtosis_scaled", "rotated"),
         low=0.5,
         unit="excess kurtosis",
-        half=HALF,
         must_fail=("rotated-again", "start", "frozen-decoder", "soft-frozen", "untrained"),
         near={
             "frozen-decoder": "neurons differ in variance, as random rows do then",
@@ -117,12 +117,11 @@ CLAIMS = (
         },
         must_hold=("planted",),
         threshold_from=PLAN,
-        published="new",
         source=f"{SEED}; {NANDA}, kurtosis",
         credits="rows",
         also=STANDS_OUT,
     ),
-    Claim(
+    claim(
         text=(
             "Learned rows do it: their excess kurtosis is on average at least 1 above that of "
             "random rows spread as the activations are"
@@ -130,7 +129,6 @@ CLAIMS = (
         value=beyond("row_kurtosis", "frozen-decoder"),
         low=1.0,
         unit="excess kurtosis",
-        half=HALF,
         must_fail=("soft-frozen", "untrained", "start"),
         near={
             "soft-frozen": "small steps from random rows are enough",
@@ -138,12 +136,11 @@ CLAIMS = (
         },
         must_hold=("planted",),
         threshold_from="pilot: seeds 0 and 1, 3.3 and 4.0; soft-frozen below 0",
-        published="new",
         source=f"{SEED}; {NANDA}, kurtosis",
         credits="rows",
         also=STANDS_OUT,
     ),
-    Claim(
+    claim(
         text=(
             "Read by neuron the matrix shows nothing that its rows do not imply: a column's Gini "
             "coefficient lies within 0.05 of permuted rows'"
@@ -152,12 +149,10 @@ CLAIMS = (
         low=-0.05,
         high=0.05,
         unit="Gini coefficient, median over neurons",
-        half=HALF,
         must_fail=("planted", "planted-few"),
         near={"planted-few": "the measure sees no structure of columns, whatever there is"},
         violations=("planted", "planted-few"),
         threshold_from=PLAN,
-        published="new",
         source=SEED,
         credits="columns",
         also=DENSE
@@ -166,7 +161,7 @@ CLAIMS = (
             "shuffled": same_method("rows imply the columns where neurons are the features"),
         },
     ),
-    Claim(
+    claim(
         text=(
             "A neuron needs more features than of random rows spread as the activations are: on "
             "geometric average at least 1.1 times as many for 90 % of what is put into it"
@@ -175,23 +170,20 @@ CLAIMS = (
         low=1.1,
         scale="log",
         unit="times as many",
-        half=HALF,
         must_fail=("frozen-decoder", "soft-frozen", "random", "shuffled", "identity", "planted"),
         near=RANDOM_ROWS | {"planted": "use alone spreads a neuron over features"},
-        published="new",
         source=SEED,
         credits="columns",
         also=DENSE,
         threshold_from=SPREAD,
     ),
-    Claim(
+    claim(
         text="Learned directions make features readable: how much better a rule on tokens tells "
         "where they fire than where neurons do that fire as often is at least 0.05 above what it "
         "is with a soft-frozen decoder",
         value=lambda arm, arms: lead(arm) - lead(arms["soft-frozen"]),
         low=0.05,
         unit="balanced accuracy",
-        half=HALF,
         must_fail=("frozen-decoder", "frozen-encoder", "untrained", "start"),
         near={
             "frozen-decoder": "an encoder learned around random directions is enough",
@@ -200,7 +192,6 @@ CLAIMS = (
         },
         must_hold=("planted-features",),
         threshold_from=PLAN,
-        published="new",
         source=f"{SEED}; {PAULO}",
         also=WIDE,
     ),

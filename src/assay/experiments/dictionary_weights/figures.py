@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Figure, summary
-from assay.core.figures import columns
+from assay.core import Arms, Figure, along, figure
 from assay.core.measures import by
 from assay.experiments.dictionary_weights.claims import READ
 from assay.experiments.dictionary_weights.matrices import EDGES
@@ -24,13 +23,11 @@ CURVES = {
 def figures(arms: Arms) -> list[Figure]:
     labels = {name: label for name, label in CURVES.items() if name in arms}
     slices = [
-        Figure(
+        figure(
             title,
-            slice_curves(arms, labels, measure),
             "line",
-            x="share",
-            y="held",
-            color="arm",
+            {"arm": "color", "share": "x", "held": "y"},
+            slice_curves(arms, labels, measure),
             x_title=x_title,
             y_title="share of its squared length in the largest of them",
             note=note,
@@ -53,55 +50,42 @@ def figures(arms: Arms) -> list[Figure]:
             ),
         )
     ]
-    few = Figure(
+    few = figure(
         "How many neurons a feature needs for nine tenths of its length",
-        histogram(arms, labels),
         "line",
-        x="neurons",
-        y="share",
-        color="arm",
+        {"arm": "color", "neurons": "x", "share": "y"},
+        histogram(arms, labels),
         x_log=True,
         x_title="neurons for 90 % of the squared length",
         y_title="share of live features",
         rules=((10.0, "10"),),
     )
     rows = [
-        (label, kind, *summary(by(arms[name])[measure].values))
+        (label, kind, by(arms[name])[measure].values)
         for name, label in labels.items()
         for kind, measure in (
             ("neurons for a feature", "row_k90_median"),
             ("features for a neuron, by use", "use_k90_median"),
         )
     ]
-    both = Figure(
+    both = figure(
         "Both slicings beside their controls",
-        columns(("arm", "slice", "median", "low", "high"), rows),
         "bars",
-        x="arm",
-        y="median",
-        facet="slice",
-        band=("low", "high"),
-        x_title="",
+        {"arm": "x", "slice": "facet", "median": "mean"},
+        rows,
         y_title="median number for 90 %",
         note="Mean and 95 % t interval over seeds.",
     )
-    readability = Figure(
+    readability = figure(
         "How well a rule on tokens tells a feature, and a neuron that fires as often",
-        columns(
-            ("arm", "what", "told", "low", "high"),
-            [
-                (label, kind, *summary(by(arms[name])[measure].values))
-                for name, label in READ.items()
-                if name in arms
-                for kind, measure in (("feature", "told"), ("neuron", "told_neurons"))
-            ],
-        ),
         "bars",
-        x="arm",
-        y="told",
-        color="what",
-        band=("low", "high"),
-        x_title="",
+        {"arm": "x", "what": "color", "told": "mean"},
+        [
+            (label, kind, by(arms[name])[measure].values)
+            for name, label in READ.items()
+            if name in arms
+            for kind, measure in (("feature", "told"), ("neuron", "told_neurons"))
+        ],
         y_title="balanced accuracy on fresh contexts of 32 tokens",
         rules=((0.5, "chance"),),
         note="Mean and 95 % t interval over seeds.",
@@ -109,20 +93,17 @@ def figures(arms: Arms) -> list[Figure]:
     return [*slices, few, both, readability]
 
 
-def slice_curves(arms: Arms, labels: dict[str, str], measure: str) -> dict[str, list]:
-    """Columns: the mean cumulative share over seeds at each rank."""
+def slice_curves(arms: Arms, labels: dict[str, str], measure: str) -> list[tuple]:
+    """Rows: the mean cumulative share over seeds at each rank."""
     rows = []
     for name, label in labels.items():
         held = by(arms[name])[measure].mean("seed")
-        rows += [
-            (label, float(rank), float(value))
-            for rank, value in zip(held["rank"].values, held.values, strict=True)
-        ]
-    return columns(("arm", "share", "held"), rows)
+        rows += [(label, rank, float(x)) for rank, [x] in along(held, "rank")]
+    return rows
 
 
-def histogram(arms: Arms, labels: dict[str, str]) -> dict[str, list]:
-    """Columns: the share of live features of all seeds in each bin of how many neurons they
+def histogram(arms: Arms, labels: dict[str, str]) -> list[tuple]:
+    """Rows: the share of live features of all seeds in each bin of how many neurons they
     need."""
     rows = []
     for name, label in labels.items():
@@ -131,4 +112,4 @@ def histogram(arms: Arms, labels: dict[str, str]) -> dict[str, list]:
             (label, float(np.sqrt(a * b)), float(c / counts.sum()))
             for a, b, c in zip(EDGES, EDGES[1:], counts, strict=False)
         ]
-    return columns(("arm", "neurons", "share"), rows)
+    return rows

@@ -7,25 +7,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 from jaxtyping import Float
 
-from assay.core import Cost, Joint, probes
 from assay.core.bench import Bench
 from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.rng import integers
 from assay.core.runs import Runs
-from assay.data import corpus as corpora
-from assay.data.harvest import Harvest, HarvestSpec, harvest
-from assay.data.tiny import tiny
+from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import frontier
 from assay.dictionaries.nonlinearity import ReLU
-from assay.dictionaries.selection import TopK
-from assay.dictionaries.training import losses
 from assay.dictionaries.training.freezing import freeze
+from assay.dictionaries.training.on_text import fit_on, independent, joint, topk
 from assay.experiments.dictionary_weights.matrices import CURVE, EDGES, matrix_measures
 from assay.experiments.dictionary_weights.setting import DictionaryWeights
 
@@ -36,30 +30,12 @@ if TYPE_CHECKING:
 def activations(s: DictionaryWeights, bench: Bench) -> tuple[Harvest, Harvest]:
     """(training harvest, test harvest): what the MLP's output projection reads in this seed's
     model."""
-    train = HarvestSpec(
-        subject=str(tiny(s.model(), bench)),
-        site="blocks.0.mlp.hook_post",
-        corpus=s.corpus,
-        windows=s.windows,
-        context=s.context,
-        dtype="float32",
-    )
-    data = harvest(train, bench)
-    return data, harvest(
-        train.replace(part="test", windows=0, per_file=s.per_file), bench, like=data
-    )
+    return s.activations("blocks.0.mlp.hook_post", bench, windows=0, per_file=s.per_file)
 
 
-def shuffled(
-    x: Float[torch.Tensor, "*run b m"], seed: int, index: int
-) -> Float[torch.Tensor, "*run b m"]:
-    """Rows with every neuron rolled by its own random number of rows: each keeps its law, what ties
-    them is gone."""
-    b, m = x.shape[-2:]
-    offset = torch.from_numpy(
-        integers(np.array([seed]), "dictionary-weights.shuffle", index, (m,), b)[0]
-    )
-    return x.gather(-2, ((torch.arange(b)[:, None] + offset) % b).expand(x.shape))
+def shuffled(x: torch.Tensor, seed: int, index: int) -> torch.Tensor:
+    """Rows with neurons made independent of one another."""
+    return independent(x, "dictionary-weights.shuffle", seed, index)
 
 
 def mixed(s: DictionaryWeights) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -74,48 +50,25 @@ def covariance(data: Harvest) -> Float[torch.Tensor, "m m"]:
     return x.T @ x / len(x)
 
 
-def method(s: DictionaryWeights, data: Harvest) -> Method:
+def method(runs: Runs[DictionaryWeights], data: Harvest) -> Method:
     """How this arm's dictionary is trained. A frozen decoder starts with the activations'
     covariance: the better of its two starts."""
-    from assay.dictionaries.training.train import Method
-
-    plain = Method(
-        TopK(s.k),
-        losses.mse,
-        s.width,
-        lr=np.array([s.lr]),
-        penalty=np.zeros(1),
-        betas=(0.9, 0.999),
-        encoder_scale=1.0,
-        products=s.products,
-    )
-    return freeze(plain, s.frozen, covariance(data) if s.frozen == "decoder" else None)
+    frozen = runs.shared.frozen
+    return freeze(topk(runs), frozen, covariance(data) if frozen == "decoder" else None)
 
 
 def train_together(groups: Sequence[Runs[DictionaryWeights]], bench: Bench) -> list[Trained]:
     """Dictionaries of one seed in one pass over the same batches; a seed has a model of its own, so
     it is a group of its own."""
-    from assay.dictionaries.training.train import fit_dictionaries
-
-    specs = [runs.specs[0] for runs in groups]
-    s, seeds = specs[0], groups[0].seeds
+    s, batches = groups[0].specs[0], None
     data, _ = activations(s, bench)
-    plain = data.batches(seeds, s.batch)
-    batches = (
-        plain if s.acts == "model" else lambda step: shuffled(plain(step), int(seeds[0]), step)
-    )
-    trained = fit_dictionaries(
-        [(runs, method(member, data)) for runs, member in zip(groups, specs, strict=True)],
-        batches,
-        d=data.d,
-        steps=s.steps,
-        bench=bench,
-        mean=data.mean,
-        scale=data.scale,
-        sites=(data.spec.site,),
-        probe_at=probes(s.steps, 20),
-        trained_on=data.trained_on,
-    )
+    if s.acts == "shuffled":
+        plain = data.batches(groups[0].seeds, s.batch)
+
+        def batches(step: int) -> torch.Tensor:
+            return shuffled(plain(step), s.seed, step)
+
+    trained = fit_on(data, [(runs, method(runs, data)) for runs in groups], bench, batches=batches)
     return [in_use(member, s, bench) for member in trained]
 
 
@@ -125,21 +78,17 @@ def train(runs: Runs[DictionaryWeights], bench: Bench) -> Trained:
 
 def untrained(runs: Runs[DictionaryWeights], bench: Bench) -> Trained:
     """Dictionaries that nothing trains: as training starts, or every neuron a feature."""
-
-    from assay.dictionaries.training.train import fit_dictionaries
-
     (s,) = runs.specs
     data, _ = activations(s, bench)
     if s.matrix == "start":
-        start = fit_dictionaries(
-            [(runs, method(s, data))],
-            lambda step: data.rows(data.kept[:1]),
-            d=data.d,
+        first = data.rows(data.kept[:1])
+        start = fit_on(
+            data,
+            [(runs, method(runs, data))],
+            bench,
+            batches=lambda step: first,
             steps=0,
-            bench=bench,
-            mean=data.mean,
-            scale=data.scale,
-            sites=(data.spec.site,),
+            note_origin=False,
         )[0]
         return in_use(start, s, bench)
     eye, zero = torch.eye(data.d)[None], torch.zeros(1, data.d)
@@ -199,16 +148,5 @@ def measure(runs: Runs[DictionaryWeights], trained: Trained, bench: Bench) -> xr
     return measures(runs, coords=coords, **variables)
 
 
-def inputs(spec: DictionaryWeights) -> dict[str, str]:
-    """The corpus; the models follow from it and the spec."""
-    return {"corpus": corpora.load(spec.corpus).fingerprint}
-
-
-def cost(runs: Runs[DictionaryWeights]) -> Cost:
-    """The disk that harvests take; seconds come from the record."""
-    s = runs.shared
-    return Cost(bytes=s.windows * s.context * (2 * s.m + 4))
-
-
-TOGETHER = Joint(lambda groups, bench: train_together(groups, bench))
+TOGETHER = joint(train_together)
 """Arms on the same activations, trained as long, share a pass over the same batches."""

@@ -15,17 +15,18 @@ from __future__ import annotations
 
 from assay.core import Arm, Arms, Experiment, changed, grid, variant
 from assay.core.heavy import xr
+from assay.core.measures import only
+from assay.dictionaries.training import on_text
 from assay.experiments.end_to_end.claims import CLAIMS, SUMS
 from assay.experiments.end_to_end.figures import figures
-from assay.experiments.end_to_end.method import cost, inputs, measure, train
-from assay.experiments.end_to_end.setting import EndToEnd
+from assay.experiments.end_to_end.method import EndToEnd, measure, train
 
 
 def planted(arms: Arms) -> xr.Dataset:
     """Local's measures as if its dictionaries raised the loss a third as much: what the paper
     found, at the size it found it."""
     data = arms["local"]
-    dataset = data[[*SUMS, *(["diverged"] if "diverged" in data else [])]]
+    dataset = only(data, *SUMS)
     return dataset.assign(ce=data.clean + (data.ce - data.clean) / 3)
 
 
@@ -129,8 +130,8 @@ experiment = Experiment(
     measure=measure,
     claims=CLAIMS,
     figures=figures,
-    inputs=inputs,
-    cost=cost,
+    inputs=on_text.text_and_model,
+    cost=on_text.tiny_cost("d"),
     seeds_per_group=1,
     scope="the stream before block {block} of {models}, TopK {k} of {width}",
     smoke=grid(SMALL, seed=range(2)),

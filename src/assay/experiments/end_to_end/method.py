@@ -4,27 +4,76 @@ them into the model does."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge
 from jaxtyping import Bool, Float, Int
 
-from assay.core import Cost, probes
+from assay.core import probes
 from assay.core.bench import Bench
+from assay.core.errors import SpecError
 from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import integers
 from assay.core.runs import Runs
-from assay.data import corpus as corpora
-from assay.data.harvest import Harvest, HarvestSpec, harvest
-from assay.data.tiny import tiny
+from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import capture, compare, spliced_run
-from assay.dictionaries.selection import TopK
-from assay.dictionaries.training import losses
-from assay.dictionaries.training.freezing import freeze
-from assay.experiments.end_to_end.setting import EndToEnd
+from assay.dictionaries.training.freezing import Part, freeze
+from assay.dictionaries.training.on_text import TinyModelDictionary, fit_on, topk
 from assay.subjects.site import Site
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndToEnd(TinyModelDictionary):
+    objective: Literal["kl", "local"] = "kl"
+    """What training makes small: KL between the model's predictions and those with the
+    reconstruction in place; or the squared error."""
+    later: Annotated[float, Ge(0)] = 0.0
+    """Weight of the errors of later blocks' inputs, beside KL."""
+    frozen: Part = ""
+    """The part of the dictionary that is not learned."""
+    model_steps: Annotated[int, Ge(1)] = 400
+    model_batch: Annotated[int, Ge(1)] = 32
+    """Windows in each of them."""
+    layers: Annotated[int, Ge(2)] = 3
+    """Its blocks."""
+    block: Annotated[int, Ge(0)] = 1
+    """The block whose input is decomposed."""
+    k: Annotated[int, Ge(1)] = 4
+    windows: Annotated[int, Ge(1)] = 2000
+    per_file: Annotated[int, Ge(1)] = 2
+    """Test windows from one file, at most."""
+    tested: Annotated[int, Ge(0)] = 0
+    """Test windows; 0: all there are."""
+    context: Annotated[int, Ge(2)] = 64
+    """Tokens in a window."""
+    batch: Annotated[int, Ge(1)] = 4
+    """Windows a step."""
+    steps: Annotated[int, Ge(2)] = 450
+    order: int = 0
+    """Which order the text comes in."""
+
+    def check(self) -> None:
+        """Raise SpecError where no block's input comes after the site, or local training asks for
+        later errors."""
+        if self.block + 1 >= self.layers:
+            raise SpecError(
+                f"EndToEnd.block must leave a later block of {self.layers}, got {self.block}"
+            )
+        if self.later and self.objective == "local":
+            raise SpecError(
+                "EndToEnd.later weighs errors beside KL: local training has none, set later=0"
+            )
+
+    @property
+    def site(self) -> str:
+        """The input of the block."""
+        return f"blocks.{self.block}.hook_resid_pre"
+
 
 AT_ONCE = 16
 """Test windows in one pass through the model."""
@@ -32,18 +81,7 @@ AT_ONCE = 16
 
 def texts(s: EndToEnd, bench: Bench) -> tuple[Harvest, Harvest]:
     """(training harvest, test harvest) of the site in this seed's model."""
-    train = HarvestSpec(
-        subject=str(tiny(s.model(), bench)),
-        site=s.site,
-        corpus=s.corpus,
-        windows=s.windows,
-        context=s.context,
-        dtype="float32",
-    )
-    data = harvest(train, bench)
-    return data, harvest(
-        train.replace(part="test", windows=s.tested, per_file=s.per_file), bench, like=data
-    )
+    return s.activations(s.site, bench, windows=s.tested, per_file=s.per_file)
 
 
 def chosen(s: EndToEnd, data: Harvest, step: int) -> Int[np.ndarray, "w"]:
@@ -85,34 +123,12 @@ def rows(s: EndToEnd, data: Harvest) -> Callable[[int], Float[torch.Tensor, "b d
 def train(runs: Runs[EndToEnd], bench: Bench) -> Trained:
     """The dictionary of one seed; a seed has a model of its own, so it is a group of its own."""
     from assay.dictionaries.training.endtoend import fit_end_to_end
-    from assay.dictionaries.training.train import Method, fit_dictionaries
 
     (s,) = runs.specs
     data, _ = texts(s, bench)
-    plain = Method(
-        TopK(s.k),
-        losses.mse,
-        s.width,
-        lr=np.array([s.lr]),
-        penalty=np.zeros(1),
-        betas=(0.9, 0.999),
-        encoder_scale=1.0,
-    )
-    groups, probe_at = [(runs, freeze(plain, s.frozen))], probes(s.steps, 20)
+    groups = [(runs, freeze(topk(runs), s.frozen))]
     if s.objective == "local":
-        return fit_dictionaries(
-            groups,
-            rows(s, data),
-            d=data.d,
-            steps=s.steps,
-            bench=bench,
-            mean=data.mean,
-            scale=data.scale,
-            sites=(s.site,),
-            probe_at=probe_at,
-            trained_on=data.trained_on,
-        )[0]
-
+        return fit_on(data, groups, bench, batches=rows(s, data))[0]
     return fit_end_to_end(
         groups,
         data.model(bench.device),
@@ -123,7 +139,7 @@ def train(runs: Runs[EndToEnd], bench: Bench) -> Trained:
         later=s.later,
         mean=torch.from_numpy(data.mean),
         scale=data.scale,
-        probe_at=probe_at,
+        probe_at=probes(s.steps, 20),
         trained_on=data.trained_on,
     )[0]
 
@@ -219,14 +235,3 @@ def nearest(rows: Float[torch.Tensor, "f d"]) -> float:
         return float("nan")
     unit = torch.nn.functional.normalize(rows, dim=1)
     return float((unit @ unit.T).fill_diagonal_(-1).max(1).values.mean())
-
-
-def inputs(spec: EndToEnd) -> dict[str, str]:
-    """The corpus; the models follow from it and the spec."""
-    return {"corpus": corpora.load(spec.corpus).fingerprint}
-
-
-def cost(runs: Runs[EndToEnd]) -> Cost:
-    """The disk that a harvest takes; seconds come from the record."""
-    s = runs.shared
-    return Cost(bytes=s.windows * s.context * (2 * s.d + 4))

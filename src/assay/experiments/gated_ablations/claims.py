@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -207,8 +207,10 @@ def without(also: Mapping[str, str], *names: str) -> dict[str, str]:
     return {arm: why for arm, why in also.items() if arm not in names}
 
 
+claim = partial(Claim, published="new")
+"""A claim with what most of them share."""
 CLAIMS = (
-    Claim(
+    claim(
         text="Gated is unbiased: at every penalty (L0 from 1.5 to 10) γ lies within 0.02 of 1",
         value=sweep,
         statistic=worst(bias),
@@ -224,7 +226,7 @@ CLAIMS = (
         published=Published(0.0, f"{PAPER}, section 4: γ ≈ 1 at all sites"),
         source=f"{PAPER}, section 4",
     ),
-    Claim(
+    claim(
         text=(
             "ReLU + L1 shrinks more as the penalty grows: from its smallest to its largest γ "
             "falls by at least 0.05"
@@ -246,10 +248,9 @@ CLAIMS = (
         threshold_from=(
             f"{PILOT}: .124 [.120, .129] at equal width and up to a penalty of 1.4; Gated .003"
         ),
-        published="new",
         source=f"{PAPER}, section 4",
     ),
-    Claim(
+    claim(
         text=(
             "On orthonormal features ReLU's γ is what soft-thresholding predicts, 2/(2 + λ/2), "
             "within 0.01 at every penalty"
@@ -264,10 +265,9 @@ CLAIMS = (
         must_fail=("relu", "orthonormal-gated"),
         near={"relu": "that any ReLU + L1 dictionary follows the formula, superposition or not"},
         threshold_from="theory: the optimum is f = max(a − λ/2, 0), and a is exponential",
-        published="new",
         source=f"{PAPER}, section 3.1",
     ),
-    Claim(
+    claim(
         text=(
             "Gated leads plain ReLU: at L0 3, 5 and 8 its FVU lies at least 0.01 below that of a "
             "ReLU dictionary 1.5 times wider"
@@ -283,10 +283,9 @@ CLAIMS = (
         threshold_from=(
             f"{PILOT}: .058 [.056, .059]; width alone −.009 to .005; the margin is the first plan's"
         ),
-        published="new",
         source=f"{PAPER}, section 4.1",
     ),
-    Claim(
+    claim(
         text=(
             "Gated leads repaired ReLU: at L0 3, 5 and 8 its FVU lies at least 0.01 below that of "
             "a 1.5 times wider ReLU with rescale & shift"
@@ -306,10 +305,9 @@ CLAIMS = (
             "pilot: seeds 0–3: .0101 [.0089, .0116], the smallest at L0 3; the margin is the "
             "first plan's"
         ),
-        published="new",
         source=f"{PAPER}, section 5, Figure 9",
     ),
-    Claim(
+    claim(
         text=(
             "At half the width Gated leads repaired ReLU too: at L0 3, 5 and 8 its FVU lies at "
             "least 0.01 below it"
@@ -331,10 +329,9 @@ CLAIMS = (
         threshold_from=(
             "plan: the margin of the claim before it, written down before this width was tried"
         ),
-        published="new",
         source=f"{PAPER}, section 5, Figure 9",
     ),
-    Claim(
+    claim(
         text=(
             "Without the auxiliary loss the gate shuts: at a penalty where the full loss has L0 "
             "5, at most 0.5 features are on"
@@ -353,10 +350,9 @@ CLAIMS = (
         also=SPARSE | dict.fromkeys(("sigmoid", "sigmoid-relu"), rival("no auxiliary loss either")),
         half={"no-aux": "no-aux-half"},
         threshold_from=f"{PILOT}: .011 [.010, .012]; Gated 4.7",
-        published="new",
         source=f"{PAPER}, section 3.2.2; {DISCUSSION}",
     ),
-    Claim(
+    claim(
         text=(
             "Rescale & shift repairs the bias of ReLU: γ within 0.02 of 1 at every penalty (L0 "
             "from 1.5 to 11)"
@@ -378,10 +374,9 @@ CLAIMS = (
         threshold_from=(
             "theory: 1 on the inputs it is fitted to, with the margin of the first claim"
         ),
-        published="new",
         source=f"{PAPER}, section 5, Figure 9",
     ),
-    Claim(
+    claim(
         text="An encoder of its own for the magnitudes changes FVU at equal L0 by at most 0.01",
         of="untied",
         value=against("main"),
@@ -402,10 +397,9 @@ CLAIMS = (
         },
         half={"untied": "untied-half", "main": "half"},
         threshold_from="plan: ± .01, set before any pilot",
-        published="new",
         source=f"{PAPER}, section 5.2, ablations",
     ),
-    Claim(
+    claim(
         text="Without the Heaviside the code is unbiased as well: γ within 0.02 of 1",
         of="no-heaviside",
         value=sweep,
@@ -419,10 +413,9 @@ CLAIMS = (
         also=without(UNBIASED, "no-heaviside") | {"main": rival("Gated itself")},
         half={"no-heaviside": "no-heaviside-half"},
         threshold_from="theory: 1, with the margin of the first claim",
-        published="new",
         source=DISCUSSION,
     ),
-    Claim(
+    claim(
         text=(
             "The Heaviside earns more than unbiasedness: without it FVU at equal L0 is at least "
             "0.01 higher than without any other part"
@@ -448,10 +441,9 @@ CLAIMS = (
             f"{PILOT} and 3000–3005: .044, the next dearest part .009; the margin is the first "
             "plan's"
         ),
-        published="new",
         source=DISCUSSION,
     ),
-    Claim(
+    claim(
         text="A sigmoid gate evades the L1 of its input: read hard, at most 0.5 features are on",
         of="sigmoid-relu",
         value=sweep,
@@ -471,10 +463,9 @@ CLAIMS = (
         },
         half={"sigmoid-relu": "sigmoid-relu-half"},
         threshold_from=f"{PILOT}: .055 [.051, .060]",
-        published="new",
         source=DISCUSSION,
     ),
-    Claim(
+    claim(
         text=(
             "A sigmoid gate evades the L1 of its input: as trained, more than half of all latents "
             "are on"
@@ -488,7 +479,6 @@ CLAIMS = (
         near={"sigmoid": "that any smooth gate leaves most latents on, whatever the penalty"},
         half={"sigmoid-relu": "sigmoid-relu-half"},
         threshold_from=f"{PILOT}: .954 [.953, .956]; penalised itself .32 at the larger penalty",
-        published="new",
         source=DISCUSSION,
     ),
     Exact(

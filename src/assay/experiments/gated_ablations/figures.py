@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Figure, columns, summary
+from assay.core import Arms, Figure, figure
 from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.dictionaries.measuring import frontier
@@ -33,81 +33,55 @@ def figures(arms: Arms) -> list[Figure]:
         ("ReLU 1.5 ×: γ", "wide", GAMMA),
         ("ReLU 1.5 ×: earlier form", "wide", EARLIER),
     ]
-    axes = {
-        "mark": "line",
-        "x": "L0",
-        "y": "mean",
-        "color": "arm",
-        "band": ("low", "high"),
-        "x_log": True,
-        "x_title": "L0 (features on per input)",
-    }
     note = "Mean and 95 % t interval over seeds, each with a world of its own."
+    x_title = "L0 (features on per input)"
     charts = [
-        Figure(
-            "Frontier: the gate against width and repairs",
-            frontier.over_l0(arms, frontiers),
-            y_title="FVU",
-            note=note,
-            **axes,
+        *(
+            frontier.over_l0(arms, title, series, x_title=x_title, y_title="FVU", note=note)
+            for title, series in (
+                ("Frontier: the gate against width and repairs", frontiers),
+                ("What each part of Gated is worth", ablated),
+            )
         ),
-        Figure(
-            "What each part of Gated is worth",
-            frontier.over_l0(arms, ablated),
-            y_title="FVU",
-            note=note,
-            **axes,
-        ),
-        Figure(
+        frontier.over_l0(
+            arms,
             "Same dictionaries, two metrics: γ and its earlier form",
-            frontier.over_l0(arms, metrics),
+            metrics,
+            x_title=x_title,
             y_title="γ",
             rules=((1.0, "unbiased"),),
             note=note,
-            **axes,
         ),
-        Figure(
+        figure(
             "What a repair can mend, in superposition and without",
-            stages(arms),
             "bars",
-            x="arm",
-            y="mean",
-            facet="world",
-            band=("low", "high"),
-            x_title="",
+            {"arm": "x", "world": "facet", "mean": "mean"},
+            stages(arms),
             y_title="FVU over that of ReLU",
-            note=(
-                "L0 is 4.7 for Gated and 5.0 for the 1.5 times wider ReLU; about 0.5 in the "
-                "orthonormal world."
-            ),
+            note="L0 is 4.7 for Gated and 5.0 for the 1.5 times wider ReLU; about 0.5 in the "
+            "orthonormal world.",
         ),
     ]
     if "l0" in arms.get("no-aux", {}):
         charts.append(
-            Figure(
+            frontier.history(
+                arms,
                 "Without the auxiliary loss the gate shuts",
-                frontier.history(arms, ("main", "no-aux"), "l0"),
-                "line",
-                x="step",
-                y="l0",
-                color="arm",
-                band=("low", "high"),
+                ("main", "no-aux"),
+                "l0",
                 x_log=True,
                 y_log=True,
-                x_title="step",
                 y_title="L0 of the training batches",
                 note="Both at λ .65.",
             )
         )
     if "gate_on" in arms["main"]:
         charts.append(
-            Figure(
+            figure(
                 "The gate's input of one latent, where its feature is on and where it is off",
-                gate_inputs(arms["main"]),
                 "line",
-                x="pre",
-                y="share",
-                color="feature",
+                {"feature": "color", "pre": "x", "share": "y"},
+                gate_inputs(arms["main"]),
                 x_title="π_gate of the latent that best matches a feature",
                 y_title="share of inputs in the bin",
                 y_log=True,
@@ -117,8 +91,8 @@ def figures(arms: Arms) -> list[Figure]:
     return charts
 
 
-def stages(arms: Arms) -> dict[str, list]:
-    """Columns: FVU of ReLU, its repairs and Gated where L0 is about 5 (0.5 in the orthonormal
+def stages(arms: Arms) -> list[tuple]:
+    """Rows: FVU of ReLU, its repairs and Gated where L0 is about 5 (0.5 in the orthonormal
     world), as a share of ReLU's."""
     worlds = {
         "superposition": (
@@ -138,8 +112,8 @@ def stages(arms: Arms) -> dict[str, list]:
         present = [
             (label, fvus(arms[name], penalty)) for label, name, penalty in parts if name in arms
         ]
-        rows += [(label, world, *summary(values / present[0][1])) for label, values in present]
-    return columns(("arm", "world", "mean", "low", "high"), rows)
+        rows += [(label, world, values / present[0][1]) for label, values in present]
+    return rows
 
 
 def fvus(arm: xr.Dataset, penalty: float) -> np.ndarray:
@@ -148,17 +122,14 @@ def fvus(arm: xr.Dataset, penalty: float) -> np.ndarray:
     return (total.error / total.variance).sel(penalty=penalty).values
 
 
-def gate_inputs(arm: xr.Dataset) -> dict[str, list]:
-    """Columns: the histogram of π_gate of one latent, split by whether its feature is on; bins
+def gate_inputs(arm: xr.Dataset) -> list[tuple]:
+    """Rows: the histogram of π_gate of one latent, split by whether its feature is on; bins
     without an input are left out."""
     run = by(arm, "penalty").isel(seed=0)
     run = run.isel(penalty=run.sizes["penalty"] // 2)
-    return columns(
-        ("feature", "pre", "share"),
-        (
-            (when, centre, count / float(counts.sum()))
-            for when, counts in (("on", run.gate_on), ("off", run.gate_off))
-            for centre, count in zip(run.bin.values.tolist(), counts.values.tolist(), strict=True)
-            if count
-        ),
-    )
+    return [
+        (when, centre, count / float(counts.sum()))
+        for when, counts in (("on", run.gate_on), ("off", run.gate_off))
+        for centre, count in zip(run.bin.values.tolist(), counts.values.tolist(), strict=True)
+        if count
+    ]

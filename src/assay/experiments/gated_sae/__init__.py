@@ -16,18 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arm, Arms, Elsewhere, Experiment, SpecMap, grid, variant
+from assay.core import Arm, Elsewhere, Experiment, SpecMap, grid, variant
 from assay.core.heavy import xr
 from assay.core.spec import changed
-from assay.dictionaries.measuring.frontier import FRONTIER
+from assay.dictionaries.measuring.frontier import side_by_side
+from assay.dictionaries.training import on_text
 from assay.experiments.gated_sae.claims import CLAIMS, PENALTY
 from assay.experiments.gated_sae.figures import feature_cards, figures
 from assay.experiments.gated_sae.method import (
     SHORT,
     TOGETHER,
     GatedSAE,
-    cost,
-    inputs,
     measure,
     repair,
     shrink,
@@ -38,25 +37,10 @@ SHOWN = 3000
 """The showcase's seed: no claim is about it, and pages show its features."""
 
 
-def combine_corners(half: str, full: str, broad: str) -> Arm:
-    """An arm derived from three: their sums side by side, one `corner` each, Gated at the penalty
-    where it is compared."""
-
-    def derive(arms: Arms) -> xr.Dataset:
-        parts = []
-        for corner, name in enumerate((half, full, broad)):
-            arm = arms[name]
-            if arm.attrs["method"] == "gated":
-                arm = arm.isel(run=np.isclose(arm.penalty, PENALTY))
-            dataset = arm[[v for v in (*FRONTIER, "diverged") if v in arm]].reset_coords(drop=True)
-            parts.append(
-                dataset.assign_coords(
-                    seed=("run", arm.seed.values), corner=("run", np.full(len(arm.seed), corner))
-                )
-            )
-        return xr.concat(parts, "run", combine_attrs="drop_conflicts")
-
-    return Arm(derive=derive, note=f"`{half}`, `{full}` and `{broad}` side by side")
+def where_compared(arm: xr.Dataset) -> xr.Dataset:
+    """Gated at the penalty where it is compared, other methods as they are."""
+    gated = arm.attrs["method"] == "gated"
+    return arm.isel(run=np.isclose(arm.penalty, PENALTY)) if gated else arm
 
 
 def at_penalties(
@@ -152,10 +136,12 @@ ARMS = {
     "showcase": Arm(
         train, specs=showcase, keep=True, note="one wide TopK dictionary: its features are shown"
     ),
-    "gated-along": combine_corners("half", "main", "broad"),
-    "wide-along": combine_corners("wide-half", "wide", "broad-wide"),
-    "topk-along": combine_corners("topk-half", "topk", "broad-topk"),
-    "rescaled-along": combine_corners("wide-half-rescaled", "wide-rescaled", "broad-wide-rescaled"),
+    "gated-along": side_by_side("half", "main", "broad", where_compared),
+    "wide-along": side_by_side("wide-half", "wide", "broad-wide", where_compared),
+    "topk-along": side_by_side("topk-half", "topk", "broad-topk", where_compared),
+    "rescaled-along": side_by_side(
+        "wide-half-rescaled", "wide-rescaled", "broad-wide-rescaled", where_compared
+    ),
 }
 SMALL = GatedSAE(
     width=32,
@@ -193,8 +179,8 @@ experiment = Experiment(
     claims=CLAIMS,
     figures=figures,
     cards=feature_cards,
-    inputs=inputs,
-    cost=cost,
+    inputs=on_text.inputs,
+    cost=on_text.harvest_cost,
     seeds_per_group=1,
     scope="{model_in_words}, residual stream before block {layer}, {text_in_words}",
     smoke=grid(SMALL, penalty=(0.1, 0.2), seed=range(1000, 1002)),

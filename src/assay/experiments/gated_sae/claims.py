@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.stats import Means, Statistic, lead_at_own, ratio, sides, smallest
 from assay.dictionaries.measuring.frontier import (
+    CORNERS,
     EARLIER,
     FRONTIER,
     FVU,
@@ -28,9 +30,6 @@ DISCUSSION = "R. Shah, comment in the discussion of that paper"
 PILOT = "pilot: seeds 0–5, same model and site, longer training, an earlier cut of the corpus"
 PENALTY = 0.2
 """Gated's λ wherever it is compared with another method."""
-CORNERS = ("half as long", "in full", "3 × as wide, half as long")
-"""Where two methods are compared: along training length at the preset's width, and along width at
-half the length."""
 
 
 def over(other: str) -> Value:
@@ -104,15 +103,16 @@ CROSSED = ("seed", "document")
 NO_L1 = rival("no penalty touches its magnitudes either")
 MENDED = rival("its magnitudes were fitted again after training")
 L1 = same_method("it is ReLU + L1 as well")
+claim = partial(Claim, units=CROSSED, published="new")
+"""A claim with what most of them share."""
 CLAIMS = (
-    Claim(
+    claim(
         text=(
             "Gated is unbiased: at every penalty its relative reconstruction bias γ lies within "
             "0.02 of 1"
         ),
         value=bias_terms,
         statistic=worst(bias),
-        units=CROSSED,
         high=0.02,
         unit="largest |γ − 1|",
         distance=True,
@@ -143,12 +143,11 @@ CLAIMS = (
         ),
         source=f"{PAPER}, section 4",
     ),
-    Claim(
+    claim(
         text="ReLU + L1 shrinks: its γ is at most 0.97",
         of="relu",
         value=bias_terms,
         statistic=worst(GAMMA),
-        units=CROSSED,
         high=0.97,
         empty=1.0,
         unit="γ",
@@ -161,10 +160,9 @@ CLAIMS = (
         },
         also={"wide": L1, "wide-half": L1, "broad-wide": L1},
         threshold_from=f"{PILOT}: .924 [.919, .928] at this penalty",
-        published="new",
         source=f"{PAPER}, section 4",
     ),
-    Claim(
+    claim(
         text=(
             "Without the auxiliary loss the gate shuts: L0 is at most 0.5 where the full loss "
             "keeps about a dozen features on"
@@ -172,17 +170,15 @@ CLAIMS = (
         of="no-aux",
         value=on,
         statistic=L0,
-        units=CROSSED,
         high=0.5,
         empty=12.0,  # as the full loss keeps
         unit="features",
         must_fail=("half", "main"),
         near={"half": "the penalty would shut a gate that is still moving, auxiliary loss or not"},
         threshold_from="plan: L0 below 0.5, for a comment that expects none of the features active",
-        published="new",
         source=DISCUSSION,
     ),
-    Claim(
+    claim(
         text=(
             "At equal cost and L0, Gated's FVU lies at least 0.005 below that of 1.5 × ReLU, at "
             "both widths and lengths"
@@ -190,7 +186,6 @@ CLAIMS = (
         of="gated-along",
         value=over("wide-along"),
         statistic=smallest_lead,
-        units=CROSSED,
         low=0.005,
         unit="FVU, smallest lead",
         must_fail=("rescaled-along", "topk-along"),
@@ -199,10 +194,9 @@ CLAIMS = (
             "topk-along": "leaving L1 out gives the same lead, without a gate",
         },
         threshold_from=f"{PILOT}: .002 [−.001, .004] at 512 features, none at 1,536",
-        published="new",
         source=f"{PAPER}, section 4.1",
     ),
-    Claim(
+    claim(
         text=(
             "The gate selects better: the same against 1.5 × ReLU with rescale & shift, by at "
             "least 0.005"
@@ -210,13 +204,11 @@ CLAIMS = (
         of="gated-along",
         value=over("rescaled-along"),
         statistic=smallest_lead,
-        units=CROSSED,
         low=0.005,
         unit="FVU, smallest lead",
         must_fail=("topk-along", "wide-along"),
         near={"topk-along": "leaving L1 out gives the same lead, without a gate"},
         threshold_from=f"{PILOT}: −.011 [−.013, −.009] at 512 features, none at 1,536",
-        published="new",
         source=f"{PAPER}, section 5, Figure 9",
     ),
     *(

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Figure, columns, summary
+from assay.core import Arms, Figure, figure
 from assay.dictionaries.measuring import frontier
 from assay.dictionaries.measuring.frontier import EARLIER, FVU, GAMMA
-from assay.experiments.gated_sae.claims import CORNERS, leads, over
+from assay.experiments.gated_sae.claims import leads, over
 from assay.features import card
 
 
@@ -27,54 +27,51 @@ def figures(arms: Arms) -> list[Figure]:
         ("ReLU: γ", "relu", GAMMA),
         ("ReLU: earlier form", "relu", EARLIER),
     ]
-    axes = {
-        "x": "L0",
-        "y": "mean",
-        "color": "arm",
-        "band": ("low", "high"),
-        "x_log": True,
-        "x_title": "L0 (features per token)",
-    }
     note = "Mean and 95 % t interval over seeds; the claims resample seeds and documents."
+    x_title = "L0 (features per token)"
+    compared = frontier.lead_rows(
+        arms,
+        [
+            ("Gated", "gated-along"),
+            ("TopK", "topk-along"),
+            ("ReLU 1.5 × + rescale & shift", "rescaled-along"),
+        ],
+        over("wide-along"),
+        leads,
+        "main",
+        "wide-along",
+    )
     charts = [
-        Figure(
+        frontier.over_l0(
+            arms,
             "Frontier: what each method leaves unexplained",
-            frontier.over_l0(arms, lines),
+            lines,
             "points",
+            x_title=x_title,
             y_title="FVU",
             note=note,
-            **axes,
         ),
-        Figure(
+        figure(
             "Leads over 1.5 × ReLU at equal L0, along length and width",
-            all_leads(arms),
             "bars",
-            x="arm",
-            y="mean",
-            facet="corner",
-            band=("low", "high"),
-            x_title="",
+            {"arm": "x", "corner": "facet", "mean": "mean"},
+            compared,
             y_title="FVU below it",
             note=note,
         ),
-        Figure(
+        frontier.over_l0(
+            arms,
             "Same dictionaries, two metrics: γ and its earlier form",
-            frontier.over_l0(arms, metrics),
+            metrics,
             "points",
+            x_title=x_title,
             y_title="γ",
             rules=((1.0, "unbiased"),),
-            **axes,
         ),
-        Figure(
+        frontier.history(
+            arms,
             "Training loss",
-            frontier.history(arms, ("main", "relu", "wide", "topk", "no-aux")),
-            "line",
-            x="step",
-            y="loss",
-            color="arm",
-            band=("low", "high"),
-            x_title="step",
-            y_title="loss",
+            ("main", "relu", "wide", "topk", "no-aux"),
             y_log=True,
             note="Losses of different methods are different sums; compare shapes, not heights.",
         ),
@@ -100,27 +97,6 @@ def figures(arms: Arms) -> list[Figure]:
             )
         )
     return charts
-
-
-def all_leads(arms: Arms) -> dict[str, list]:
-    """Columns: the lead of each method over 1.5 × ReLU at every corner, mean and 95 % t interval
-    over seeds."""
-    rows: list[tuple] = []
-    for label, name in (
-        ("Gated", "gated-along"),
-        ("TopK", "topk-along"),
-        ("ReLU 1.5 × + rescale & shift", "rescaled-along"),
-    ):
-        if {name, "main", "wide-along"} <= set(arms):
-            terms = {
-                k: v.sum("document").transpose("seed", ...).values
-                for k, v in over("wide-along")(arms[name], arms).items()
-            }
-            rows += [
-                (label, corner, *summary(values))
-                for corner, values in zip(CORNERS, leads(terms).T, strict=True)
-            ]
-    return columns(("arm", "corner", "mean", "low", "high"), rows)
 
 
 def feature_cards(arms: Arms) -> list[Any]:

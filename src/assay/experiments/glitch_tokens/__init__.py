@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from assay.core import Arm, Arms, Derive, Experiment, grid, variant
 from assay.core.heavy import xr
+from assay.core.measures import only
 from assay.experiments.glitch_tokens.claims import CLAIMS
 from assay.experiments.glitch_tokens.figures import figures
 from assay.experiments.glitch_tokens.method import (
@@ -38,7 +39,7 @@ def instead(source: str, **measured: str) -> Derive:
     def derive(arms: Arms) -> xr.Dataset:
         data = arms[source]
         variables = {name: data[other].rename(name) for name, other in measured.items()}
-        return data[["diverged"] if "diverged" in data else []].assign(variables)
+        return only(data).assign(variables)
 
     return derive
 
@@ -52,7 +53,7 @@ def with_exposure(source: str, n: int) -> Derive:
             name: data[f"{name}_seen"].sel(exposure=n, drop=True).rename(name)
             for name in ("margin", "silence", "alike")
         }
-        return data[["diverged"] if "diverged" in data else []].assign(variables)
+        return only(data).assign(variables)
 
     return derive
 

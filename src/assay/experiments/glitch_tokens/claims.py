@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -98,14 +99,15 @@ def select_arms(*left_out: str) -> dict[str, str]:
 FIVE_PERCENT = 0.04879016416943204
 """log 1.05, as it was when claims were judged: NumPy's logarithm differs in the last digit from one
 processor to another."""
+claim = partial(Claim, where=WHERE, published="new")
+"""A claim with what most of them share."""
 CLAIMS = (
-    Claim(
+    claim(
         text=(
             "Untied, with weight decay: the median token never seen has a shorter input row than "
             "98 of 100 tokens in regular use, by at least 5 %"
         ),
         value=select_indicator("margin", UNTIED),
-        where=WHERE,
         low=FIVE_PERCENT,
         unit="log ratio of norms",
         half={"main": "half"},
@@ -124,13 +126,12 @@ CLAIMS = (
             ),
         ),
     ),
-    Claim(
+    claim(
         text="Tied: the median token never seen is less than half as far from the known unused "
         "ones, in cosine without the mean row, as 98 of "
         "100 tokens in regular use",
         of="tied",
         value=select_indicator("margin", TIED),
-        where=WHERE,
         low=math.log(2),
         unit="log ratio of cosine distances",
         half={"tied": "tied-half"},
@@ -146,13 +147,12 @@ CLAIMS = (
             note="E_out cosine distance with the mean row",
         ),
     ),
-    Claim(
+    claim(
         text=(
             "Untied: among tokens seen 1 to 256 times the input row's norm grows with their "
             "number: correlation of the logarithms at least 0.8"
         ),
         value=select_indicator("grows", UNTIED),
-        where=WHERE,
         low=0.8,
         fail_low=0.3,
         unit="correlation",
@@ -161,17 +161,15 @@ CLAIMS = (
         near={"untrained": "rows differ from the start, whatever was seen"},
         also=select_arms("main", "half"),
         threshold_from=LOGS,
-        published="new",
         source=PAPER,
     ),
-    Claim(
+    claim(
         text=(
             "Tied: among tokens seen 1 to 256 times the cosine distance grows with their number: "
             "correlation of the logarithms at least 0.8"
         ),
         of="tied",
         value=select_indicator("grows", TIED),
-        where=WHERE,
         low=0.8,
         fail_low=0.3,
         unit="correlation",
@@ -180,16 +178,14 @@ CLAIMS = (
         near={"untrained": "rows differ from the start, whatever was seen"},
         also=select_arms("tied", "tied-half"),
         threshold_from=LOGS,
-        published="new",
         source=PAPER,
     ),
-    Claim(
+    claim(
         text=(
             "Untied: after 12 copies the median token never seen is expected at most a tenth as "
             "much as nine of ten rare ordinary tokens"
         ),
         value=plain("silence"),
-        where=WHERE,
         low=1.0,
         unit="decades",
         gates=(COPIES,),
@@ -198,17 +194,15 @@ CLAIMS = (
         near={"quiet": UNREPEATED, "seen-256": RARE},
         also=select_arms("main", "half"),
         threshold_from="plan: a decade, before any pilot",
-        published="new",
         source=PAPER,
     ),
-    Claim(
+    claim(
         text=(
             "Tied: after 12 copies the median token never seen is expected at most a tenth as "
             "much as nine of ten rare ordinary tokens"
         ),
         of="tied",
         value=plain("silence"),
-        where=WHERE,
         low=1.0,
         unit="decades",
         gates=(COPIES,),
@@ -217,16 +211,14 @@ CLAIMS = (
         near={"tied-quiet": UNREPEATED, "tied-seen-256": RARE},
         also=select_arms("tied", "tied-half"),
         threshold_from="plan: a decade, before any pilot",
-        published="new",
         source=PAPER,
     ),
-    Claim(
+    claim(
         text="Untied without decay a short norm owes most of what it tells to rows that start "
         "short: a start as wide as trained rows takes at least "
         "half of its AUROC above chance",
         of="wide-start",
         value=lost,
-        where=WHERE,
         low=0.5,
         unit="share of the AUROC above chance",
         must_fail=("again", "main"),
@@ -243,17 +235,15 @@ CLAIMS = (
             "pilot: seeds 12000–12007, where 0.22 was lost; now what the words say, most is more "
             "than half"
         ),
-        published="new",
         source=PAPER,
     ),
-    Claim(
+    claim(
         text=(
             "Output rows of tokens never seen are pushed alike: mean cosine between their "
             "displacements at least 0.9, untied without decay"
         ),
         of="untied-free",
         value=plain("alike"),
-        where=WHERE,
         low=0.9,
         unit="mean cosine",
         must_fail=("free-seen-256", "free-ordinary"),
@@ -265,7 +255,6 @@ CLAIMS = (
             for n in (1, 16)
         },
         threshold_from="theory: −E[p·LN(x)] is one direction; 0.996 under Adam in a softmax layer",
-        published="new",
         source="gradient of softmax",
     ),
     Exact(

@@ -17,14 +17,14 @@ from collections.abc import Sequence
 
 from assay.core import Arm, Arms, Derive, Experiment, grid, variant
 from assay.core.heavy import xr
+from assay.core.measures import only
+from assay.dictionaries.training import on_text
 from assay.experiments.lm_importance.claims import CLAIMS, WEAK
 from assay.experiments.lm_importance.figures import figures
 from assay.experiments.lm_importance.method import (
     SHORT,
     TOGETHER,
     LMImportance,
-    cost,
-    inputs,
     measure,
 )
 
@@ -37,19 +37,15 @@ def instead(names: Sequence[str] = ("firings",), **measured: str) -> Derive:
 
     def derive(arms: Arms) -> xr.Dataset:
         data = arms["main"]
-        variable_names = [*names, *(["diverged"] if "diverged" in data else [])]
-        return data[variable_names].assign(
-            {name: data[other].rename(name) for name, other in measured.items()}
-        )
+        replaced = {name: data[other].rename(name) for name, other in measured.items()}
+        return only(data, *names).assign(replaced)
 
     return derive
 
 
 def weak(arms: Arms) -> xr.Dataset:
     """The arm `main` with its weakest quarter of firings alone."""
-    return arms["main"][[*CHANGED, *(["diverged"] if "diverged" in arms["main"] else [])]].isel(
-        quarter=[WEAK]
-    )
+    return only(arms["main"], *CHANGED).isel(quarter=[WEAK])
 
 
 def total(arms: Arms) -> xr.Dataset:
@@ -126,8 +122,8 @@ experiment = Experiment(
     measure=measure,
     claims=CLAIMS,
     figures=figures,
-    inputs=inputs,
-    cost=cost,
+    inputs=on_text.inputs,
+    cost=on_text.harvest_cost,
     seeds_per_group=1,
     scope="{model_in_words}, residual stream before block {layer}, {text_in_words}",
     smoke=grid(SMALL, seed=range(2)),

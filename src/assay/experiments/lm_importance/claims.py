@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -187,8 +188,10 @@ def reconstructs(arm: xr.Dataset) -> Bool[np.ndarray, ""]:
 CROSSED, HALF = ("seed", "document"), {"main": "half"}
 GATES = (Gate("reconstructs", reconstructs),)
 DISTURBED = "any disturbance as long, at the tokens where a feature fires, costs as much"
+claim = partial(Claim, gates=GATES, half=HALF, published="new")
+"""A claim with what most of them share."""
 CLAIMS = (
-    Claim(
+    claim(
         text=(
             "The dictionary carries what the loss needs: at least half of the features have an "
             "importance above 0 beyond doubt"
@@ -197,8 +200,6 @@ CLAIMS = (
         units=("seed", "feature"),
         low=0.5,
         unit="share of features",
-        gates=GATES,
-        half=HALF,
         must_fail=("random", "permuted", "frozen-decoder"),
         near={
             "random": DISTURBED,
@@ -209,10 +210,9 @@ CLAIMS = (
             "late": same_method("it is the same parts"),
         },
         threshold_from=PLAN,
-        published="new",
         source=SEED,
     ),
-    Claim(
+    claim(
         text=(
             "It is the direction: where features fire most strongly, losing their part costs at "
             "least 0.04 nat more than a random part as long"
@@ -222,8 +222,6 @@ CLAIMS = (
         units=CROSSED,
         low=0.04,
         unit="nats per firing",
-        gates=GATES,
-        half=HALF,
         must_fail=("weak", "permuted", "frozen-decoder"),
         credits="decoder",
         near={
@@ -231,10 +229,9 @@ CLAIMS = (
             "permuted": "it costs as much at any token of such a text",
         },
         threshold_from="pilot: seeds 90 and 91, .06 and .13; .01 and .03 for permuted",
-        published="new",
         source=SEED,
     ),
-    Claim(
+    claim(
         text=(
             "Importance is not frequency: where they fire, the rarest third of features are worth "
             "at least a third of the most frequent"
@@ -244,16 +241,13 @@ CLAIMS = (
         units=CROSSED,
         low=0.0,
         unit="nats per firing, rarest less a third of most frequent",
-        gates=GATES,
-        half=HALF,
         must_fail=("total",),
         near={"total": "importance over all tokens, which contains how often a feature fires"},
         also=dict.fromkeys(("weak", "late"), same_method("it is the same features")),
         threshold_from="plan: a third, as density differs thirtyfold",
-        published="new",
         source=f"{SEED}; {ELHAGE}",
     ),
-    Claim(
+    claim(
         text=(
             "Most of it acts through later blocks: the direct path shows at most half of the "
             "importance"
@@ -263,12 +257,9 @@ CLAIMS = (
         units=CROSSED,
         high=0.0,
         unit="nats per firing, direct less half of all",
-        gates=GATES,
-        half=HALF,
         must_fail=("late",),
         near={"late": "the direct path misses as much where hardly anything is left to pass"},
         threshold_from="plan: half; set before any pilot",
-        published="new",
         source="sae_vis, loss effect of a feature: the direct path",
     ),
     *(

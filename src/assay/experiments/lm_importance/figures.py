@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Figure, columns, summary
+from assay.core import Arms, Figure, figure
 from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.experiments.lm_importance.claims import KINDS, STRONG, kinds, sums
@@ -37,42 +37,32 @@ def figures(arms: Arms) -> list[Figure]:
     )
     paths = zip(per.values.ravel().tolist(), direct.values.ravel().tolist(), strict=True)
     return [
-        Figure(
+        figure(
             "How much a feature matters where it fires, and how often it fires",
-            columns(("density", "importance", "kind"), rows),
             "points",
-            x="density",
-            y="importance",
-            color="kind",
+            {"density": "x", "importance": "y", "kind": "color"},
+            rows,
             x_log=True,
             x_title="share of tokens on which it fires",
             y_title="nats that its firing saves at the next token",
             rules=((0.0, ""),),
-            note=(
-                "Every drawn feature of every dictionary. Of rare ones there are few firings, and "
-                "their points scatter most."
-            ),
+            note="Every drawn feature of every dictionary. Of rare ones there are few firings, and "
+            "their points scatter most.",
         ),
-        Figure(
+        figure(
             "What taking a part out costs, by how strongly the feature fires",
-            by_strength(arms),
             "line",
-            x="quarter",
-            y="mean",
-            color="arm",
-            band=("low", "high"),
+            {"arm": "color", "quarter": "x", "mean": "mean"},
+            by_strength(arms),
             x_title="firings of each feature by strength, in quarters",
             y_title="nats at the next token",
             note="Mean and 95 % t interval over seeds; 1 is the weakest quarter.",
         ),
-        Figure(
+        figure(
             "The two kinds, by rule: how often the strongest firings are right",
-            examples(main, kind),
             "bars",
-            x="feature",
-            y="right",
-            facet="kind",
-            x_title="",
+            {"feature": "x", "kind": "facet", "right": "y"},
+            examples(main, kind),
             y_title="share right of firings that move the loss by more than 0.1 nat",
             note="The five rarest of the first kind and the five most often wrong: token it fires "
             "on most strongly, dictionary/feature. "
@@ -80,12 +70,11 @@ def figures(arms: Arms) -> list[Figure]:
             f"{int(main.seed[0])} in the explorer, where a "
             "feature's number ends its address.",
         ),
-        Figure(
+        figure(
             "The direct path beside all paths",
-            columns(("full", "direct"), paths),
             "points",
-            x="full",
-            y="direct",
+            {"full": "x", "direct": "y"},
+            paths,
             x_title="nats per firing, through all later blocks",
             y_title="nats per firing, direct path only",
             rules=((0.0, ""),),
@@ -93,8 +82,8 @@ def figures(arms: Arms) -> list[Figure]:
     ]
 
 
-def by_strength(arms: Arms) -> dict[str, list]:
-    """Columns: importance per firing in each quarter of strength, the mean over seeds with a 95 % t
+def by_strength(arms: Arms) -> list[tuple]:
+    """Rows: importance per firing in each quarter of strength, the mean over seeds with a 95 % t
     interval."""
     rows: list[tuple] = []
     for name, label in CURVES.items():
@@ -104,12 +93,12 @@ def by_strength(arms: Arms) -> dict[str, list]:
                     k: x.sum("document")
                     for k, x in sums(arms[name], "change", "firings", quarter=q).items()
                 }
-                rows.append((label, q + 1, *summary((total["change"] / total["firings"]).values)))
-    return columns(("arm", "quarter", "mean", "low", "high"), rows)
+                rows.append((label, q + 1, (total["change"] / total["firings"]).values))
+    return rows
 
 
-def examples(main: xr.Dataset, kind: np.ndarray) -> dict[str, list]:
-    """Columns: features of both kinds, named by the token on which they fire most strongly, and how
+def examples(main: xr.Dataset, kind: np.ndarray) -> list[tuple]:
+    """Rows: features of both kinds, named by the token on which they fire most strongly, and how
     often they are right there."""
     data = main.isel(quarter=STRONG).sum("document")
     share = (data.right / (data.right + data.wrong)).transpose("seed", "feature").values
@@ -126,7 +115,7 @@ def examples(main: xr.Dataset, kind: np.ndarray) -> dict[str, list]:
                 f"{int(main.seed[seed])}/{int(main.number.isel(cell))}"
             )
             rows.append((name, KINDS[k], float(share[seed, feature])))
-    return columns(("feature", "kind", "right"), rows)
+    return rows
 
 
 def word(letters: np.ndarray) -> str:

@@ -11,25 +11,19 @@ import numpy as np
 from annotated_types import Ge, Gt
 from jaxtyping import Bool, Float, Int
 
-from assay.core import Cost, Joint, Spec, probes
 from assay.core.bench import Bench
 from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import generator, normal
 from assay.core.runs import Runs
-from assay.data.harvest import Harvest, HarvestSpec, harvest
-from assay.data.harvest import inputs as harvest_inputs
-from assay.data.names import InWords
+from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import frontier
-from assay.dictionaries.selection import TopK
-from assay.dictionaries.training import losses
+from assay.dictionaries.training.on_text import HeldOutDictionary, activations, fit_on, joint, topk
 from assay.subjects.folder import find
-from assay.subjects.site import Site
 
 if TYPE_CHECKING:
-    from assay.dictionaries.training.train import Method
     from assay.experiments.lm_importance.removal import Clean
 
 QUARTERS = 4
@@ -43,31 +37,14 @@ LETTERS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class LMImportance(InWords, Spec):
+class LMImportance(HeldOutDictionary):
     frozen: Literal["", "decoder"] = ""
     """Whether the decoder stays as random as it started."""
     width: Annotated[int, Ge(1)] = 1024
-    """Features in the dictionary."""
-    k: Annotated[int, Ge(1)] = 16
-    """Features that TopK keeps."""
-    subject: str = "smollm2"
-    """The language model: "smollm2", "gemma3-270m", a local folder or a hub's name."""
     layer: Annotated[int, Ge(1)] = 25
-    """The site is the residual stream before this block."""
-    corpus: str = "stdlib"
-    """The text: "stdlib", "docs" or a folder of text files."""
     windows: Annotated[int, Ge(1)] = 320
-    """Training windows of 128 tokens."""
     per_file: Annotated[int, Ge(0)] = 3
-    """Test windows from one file, at most, so that no large file is most of the test."""
     batch: Annotated[int, Ge(1)] = 256
-    """Activations a step."""
-    steps: Annotated[int, Ge(2)] = 500
-    """Training steps."""
-    lr: Annotated[float, Gt(0)] = 4e-3
-    """Adam's learning rate at its top."""
-    products: Literal["bfloat16", "float32"] = "float32"
-    """Precision of matrix products in training; many CPUs are far slower in bfloat16."""
     features: Annotated[int, Ge(1)] = 12
     """Features of each dictionary that are taken out, drawn log-uniformly in density."""
     each: Annotated[int, Ge(1)] = 320
@@ -75,62 +52,13 @@ class LMImportance(InWords, Spec):
     rarest: Annotated[float, Gt(0)] = 3e-3
     """The least density, on training text, of a feature that may be drawn."""
 
-    def text(self, part: Literal["train", "test"]) -> HarvestSpec:
-        """The harvest of one part of the corpus at this site."""
-        windows, per_file = (self.windows, 0) if part == "train" else (0, self.per_file)
-        site = f"blocks.{self.layer}.hook_resid_pre"
-        return HarvestSpec(
-            subject=self.subject,
-            site=site,
-            corpus=self.corpus,
-            part=part,
-            windows=windows,
-            per_file=per_file,
-        )
-
-
-def activations(s: LMImportance, bench: Bench) -> tuple[Harvest, Harvest]:
-    """(training harvest, test harvest), made once and read by every arm."""
-    train = harvest(s.text("train"), bench)
-    return train, harvest(s.text("test"), bench, like=train)
-
-
-def method(runs: Runs[LMImportance]) -> Method:
-    """How the dictionaries are trained: TopK, with the rate of gated-sae and sae-zoo."""
-    from assay.dictionaries.training.train import Method
-
-    s = runs.shared
-    return Method(
-        TopK(s.k),
-        losses.mse,
-        width=s.width,
-        lr=np.full(len(runs), s.lr),
-        penalty=np.zeros(len(runs)),
-        betas=(0.9, 0.999),
-        encoder_scale=1.0,
-        products=s.products,
-        frozen=("W_dec",) if s.frozen else (),
-    )
-
 
 def train_together(groups: Sequence[Runs[LMImportance]], bench: Bench) -> list[Trained]:
-    """Dictionaries of several arms in one pass over the same batches."""
-    from assay.dictionaries.training.train import fit_dictionaries
-
-    s = groups[0].shared
-    data, _ = activations(s, bench)
-    return fit_dictionaries(
-        [(r, method(r)) for r in groups],
-        data.batches(groups[0].seeds, s.batch),
-        d=data.d,
-        steps=s.steps,
-        bench=bench,
-        mean=data.mean,
-        scale=data.scale,
-        sites=(data.spec.site,),
-        probe_at=probes(s.steps, 20),
-        trained_on=data.trained_on,
-    )
+    """TopK dictionaries of several arms in one pass over the same batches."""
+    data, _ = activations(groups[0].shared, bench)
+    frozen = [("W_dec",) if r.shared.frozen else () for r in groups]
+    methods = [topk(r, frozen=names) for r, names in zip(groups, frozen, strict=True)]
+    return fit_on(data, list(zip(groups, methods, strict=True)), bench)
 
 
 def train(runs: Runs[LMImportance], bench: Bench) -> Trained:
@@ -370,17 +298,4 @@ def spoken(data: Harvest, row: np.ndarray, value: np.ndarray) -> Int[np.ndarray,
     return np.array([ord(c) for c in text[:LETTERS].ljust(LETTERS, "\0")])
 
 
-def inputs(spec: LMImportance) -> dict[str, str]:
-    """Model and corpus of a run, after a look at whether the model has the site at all."""
-    find(spec.subject).check(Site.parse(spec.text("train").site))
-    return harvest_inputs(spec.text("train"))
-
-
-def cost(runs: Runs[LMImportance]) -> Cost:
-    """The disk that the harvest takes, shared by all arms; seconds come from the record."""
-    text = runs.shared.text("train")
-    return Cost(bytes=text.bytes(), artefacts={text.to_json(): text.bytes()})
-
-
-TOGETHER, SHORT = (Joint(lambda groups, bench: train_together(groups, bench)) for _ in range(2))
-"""Arms of equal length share a pass over the same batches."""
+TOGETHER, SHORT = joint(train_together), joint(train_together)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -76,8 +77,10 @@ def steps_to(name: str, share: float) -> Callable[[Arms], xr.DataArray]:
 
 HALF = {"main": "half"}
 SAME_WAY = rival("it recalls less, but what it recalls may go the same way")
+claim = partial(Claim, half=HALF, published="new")
+"""A claim with what most of them share."""
 CLAIMS = (
-    Claim(
+    claim(
         text=(
             "One block recalls: at its best learning rate more answers are right than wrong, "
             "where knowing the shown values alone gives {known:/}"
@@ -91,12 +94,10 @@ CLAIMS = (
             "frozen": "a time-invariant scan with convolution and gate, tuned as well",
             "no-conv": "a selective scan alone, tuned as well",
         },
-        half=HALF,
         source=PAPER,
-        published="new",
         threshold_from=f"{PILOTS}, .08 to .12 of answers wrong; wide of it, as training goes on",
     ),
-    Claim(
+    claim(
         text="With a selective scan the window of rates is narrow: at the highest rate of the "
         "sweep the odds of an error are at least double "
         "those at the best",
@@ -106,15 +107,13 @@ CLAIMS = (
         must_fail=("frozen",),
         near={"frozen": "any block of this size has such a window on this task"},
         also={"no-conv": rival("a selective scan too, which learns less and loses that as well")},
-        half=HALF,
         source=PAPER,
-        published="new",
         threshold_from=(
             f"{PILOT}, four pairs: .89 of answers right at 0.01, .31 at 0.02; two is the smallest "
             "round factor"
         ),
     ),
-    Claim(
+    claim(
         text=(
             "The value is kept where it stood: what its own position writes to the state restores "
             "at least half of a donor's answer"
@@ -125,12 +124,10 @@ CLAIMS = (
         must_fail=("write-next", "untrained"),
         near={"write-next": "the next position, which sees the value through the convolution"},
         also={"no-conv": rival("there no other position sees the value"), "frozen": SAME_WAY},
-        half=HALF,
         source=OURS,
-        published="new",
         threshold_from=HALFWAY,
     ),
-    Claim(
+    claim(
         text=(
             "The convolution binds the pair at once: its output at the value's position restores "
             "at least half of the answer to a donor's key"
@@ -144,12 +141,10 @@ CLAIMS = (
             "conv-next": "the position after the value sees the key as well",
         },
         also={"frozen": SAME_WAY},
-        half=HALF,
         source=OURS,
-        published="new",
         threshold_from=HALFWAY,
     ),
-    Claim(
+    claim(
         text=(
             "The value is kept one token late: what the position after it writes to the state "
             "restores at least half of a donor's answer"
@@ -163,12 +158,10 @@ CLAIMS = (
             "write-second": "so does whatever the convolution lets see it",
         },
         also={"frozen": SAME_WAY},
-        half=HALF,
         source=OURS,
-        published="new",
         threshold_from=f"{PILOTS}, .89 to .92",
     ),
-    Claim(
+    claim(
         text=(
             "The pair is bound one token late: the convolution's output after the value restores "
             "at least half of the answer to a donor's key"
@@ -182,9 +175,7 @@ CLAIMS = (
             "conv-second": "so does the second position after it",
         },
         also={"frozen": SAME_WAY},
-        half=HALF,
         source=OURS,
-        published="new",
         threshold_from=f"{PILOTS}, .97 to 1.00",
     ),
 )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from assay.core import Arms
-from assay.core.figures import Figure, columns, summary
+from assay.core import Arms, Figure, along, figure
 from assay.core.measures import by
 from assay.core.sizes import written
 from assay.experiments.mamba_induction.claims import tuned
@@ -12,38 +11,27 @@ from assay.experiments.mamba_induction.method import RATE
 ARMS = {"main": "whole", "frozen": "time-invariant scan", "no-conv": "no convolution"}
 
 
-def over_rates(arms: Arms) -> dict[str, list]:
-    """Columns: share of wrong answers at each learning rate, means over seeds with t intervals."""
-    errors = ((label, by(arms[arm], "lr").error) for arm, label in ARMS.items())
-    return columns(
-        ("rate", "mean", "low", "high", "block"),
-        (
-            (float(rate), *summary(error.sel(lr=rate).values), label)
-            for label, error in errors
-            for rate in error.lr.values
-        ),
-    )
+def over_rates(arms: Arms) -> list[tuple]:
+    """Rows: share of wrong answers at each learning rate, means over seeds with t intervals."""
+    return [
+        (rate, values, label)
+        for arm, label in ARMS.items()
+        for rate, values in along(by(arms[arm], "lr").error, "lr")
+    ]
 
 
-def patches(arms: Arms) -> dict[str, list]:
-    """Columns: what each patch restores of the donor's answer, trained and untrained, at the best
+def patches(arms: Arms) -> list[tuple]:
+    """Rows: what each patch restores of the donor's answer, trained and untrained, at the best
     rate."""
-    rows = (
-        (label, tuned(arms[arm], "restored"))
+    return [
+        (patch, values, label)
         for label, arm in (("trained", "main"), ("untrained", "untrained"))
-    )
-    return columns(
-        ("patch", "mean", "low", "high", "network"),
-        (
-            (str(patch), *summary(share.sel(patch=patch).values), label)
-            for label, share in rows
-            for patch in share.patch.values
-        ),
-    )
+        for patch, values in along(tuned(arms[arm], "restored"), "patch")
+    ]
 
 
-def along_training(arms: Arms) -> dict[str, list]:
-    """Columns: at each step, the loss of trainings at one rate and the learning coefficient of
+def along_training(arms: Arms) -> list[tuple]:
+    """Rows: at each step, the loss of trainings at one rate and the learning coefficient of
     their states, means over seeds with t intervals."""
     rows = []
     for arm, chains, label in (
@@ -55,11 +43,8 @@ def along_training(arms: Arms) -> dict[str, list]:
             ("loss, nats", loss, "step"),
             ("learning coefficient", by(arms[chains]).llc, "moment"),
         ):
-            rows += [
-                (what, int(step), *summary(values.sel({dim: step}).values), label)
-                for step in values[dim].values
-            ]
-    return columns(("what", "step", "mean", "low", "high", "block"), rows)
+            rows += [(what, *point, label) for point in along(values, dim)]
+    return rows
 
 
 def figures(arms: Arms) -> list[Figure]:
@@ -67,17 +52,12 @@ def figures(arms: Arms) -> list[Figure]:
     coefficient along a training."""
     s = arms["main"].attrs
     return [
-        Figure(
-            (
-                "Whole blocks recall best at the middle rate; with a part missing most answers "
-                "are wrong"
-            ),
-            over_rates(arms),
+        figure(
+            "Whole blocks recall best at the middle rate; with a part missing most answers "
+            "are wrong",
             "line",
-            x="rate",
-            y="mean",
-            color="block",
-            band=("low", "high"),
+            {"rate": "x", "mean": "mean", "block": "color"},
+            over_rates(arms),
             x_title="learning rate",
             y_title="share of wrong answers",
             x_log=True,
@@ -85,30 +65,21 @@ def figures(arms: Arms) -> list[Figure]:
             note=f"{written(s['pairs'], 'w pair|pairs').capitalize()} of {s['keys']} keys and "
             f"{s['values']} values; the rate is swept in every arm.",
         ),
-        Figure(
+        figure(
             "Where a pair is kept: what each patch restores",
-            patches(arms),
             "bars",
-            x="patch",
-            y="mean",
-            color="network",
-            band=("low", "high"),
+            {"patch": "x", "mean": "mean", "network": "color"},
+            patches(arms),
             y_title="share of the donor's answer",
         ),
-        Figure(
+        figure(
             "Along a training: the loss, and the learning coefficient of six states",
-            along_training(arms),
             "line",
-            x="step",
-            y="mean",
-            color="block",
-            facet="what",
-            band=("low", "high"),
+            {"what": "facet", "step": "x", "mean": "mean", "block": "color"},
+            along_training(arms),
             x_title="training step",
             y_title="mean over seeds",
-            note=(
-                f"At a rate of {RATE}; Langevin chains from the states of six steps; their pull "
-                "makes estimates comparable, not absolute."
-            ),
+            note=f"At a rate of {RATE}; Langevin chains from the states of six steps; their pull "
+            "makes estimates comparable, not absolute.",
         ),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assay.core import Arms, Figure, columns, summary
+from assay.core import Arms, Figure, figure
 from assay.core.heavy import xr
 from assay.experiments.memorisation.claims import MODELS
 from assay.worlds.memory.closed import one_of
@@ -27,35 +27,27 @@ def by_copies(arms: Arms) -> Figure:
                 values = (
                     arms[name][what].sel(kind="once" if what == "group" and k == 1 else kind).values
                 )
-                rows.append((NAMES[name], label, k, *summary(values)))
+                rows.append((NAMES[name], label, k, values))
     rate, alpha = arms["count"].attrs["rate"], arms["count"].attrs["alpha"]
     rows += [
         (
             "counting",
             "one removed, formula for exact copies",
             k,
-            one_of(k, rate, alpha, SYMBOLS),
-            None,
-            None,
+            (one_of(k, rate, alpha, SYMBOLS), None, None),
         )
         for k in BY_COPIES
     ]
-    return Figure(
+    return figure(
         "The more copies, the less each shows, and the more all of them cost",
-        columns(("model", "removed", "copies", "mean", "low", "high"), rows),
         "line",
-        x="copies",
-        y="mean",
-        color="removed",
-        facet="model",
-        band=("low", "high"),
+        {"model": "facet", "removed": "color", "copies": "x", "mean": "mean"},
+        rows,
         x_log=True,
         x_title="near-duplicates in the corpus",
         y_title="loss that removing costs (nats per token)",
-        note=(
-            "The formula knows no edits: each copy's own edited token is unique, and is memorised "
-            "by itself."
-        ),
+        note="The formula knows no edits: each copy's own edited token is unique, and is memorised "
+        "by itself.",
     )
 
 
@@ -73,18 +65,14 @@ def spectrum(arms: Arms) -> Figure:
                         NAMES[name],
                         label,
                         float(arm.bits[:, index].mean()),
-                        *summary(arm.share[:, index].values),
+                        arm.share[:, index].values,
                     )
                 )
-    return Figure(
+    return figure(
         "What removing by a selector costs, as a share of what removing the family costs",
-        columns(("model", "family", "bits", "mean", "low", "high"), rows),
         "points",
-        x="bits",
-        y="mean",
-        color="family",
-        facet="model",
-        band=("low", "high"),
+        {"model": "facet", "family": "color", "bits": "x", "mean": "mean"},
+        rows,
         x_log=True,
         x_title="cost of the selector (bits)",
         y_title="share of the family's damage",
@@ -98,13 +86,11 @@ def in_and_out(main: xr.Dataset) -> Figure:
     kinds = [str(name).rsplit(" ", 1)[0] for name in first.shown.values] * first.sizes["run"]
     losses = (first[name].values.ravel().tolist() for name in ("loss_out", "loss_in"))
     rows = list(zip(kinds, *losses, strict=True))
-    return Figure(
+    return figure(
         "Documents by their loss when trained on and when not",
-        columns(("kind", "without", "with"), rows),
         "points",
-        x="without",
-        y="with",
-        color="kind",
+        {"kind": "color", "without": "x", "with": "y"},
+        rows,
         x_title="loss of networks trained without it (nats per token)",
         y_title="loss of networks trained with it (nats per token)",
     )

@@ -14,6 +14,7 @@ Cost: 212 s on 2 cores, 319 CPU-seconds, 2.0 GB a process; full a guess of 20 GP
 from __future__ import annotations
 
 from assay.core import Arm, Experiment, grid, variant
+from assay.dictionaries.training import on_text
 from assay.experiments.metric_audit import model, planted
 from assay.experiments.metric_audit.claims import CLAIMS, DRAWN, LABELS, SOFT
 from assay.experiments.metric_audit.derived import (
@@ -161,8 +162,8 @@ experiment = Experiment(
     measure=planted.measure,
     claims=CLAIMS,
     figures=figures,
-    inputs=model.inputs,
-    cost=model.cost,
+    inputs=on_text.inputs,
+    cost=on_text.harvest_cost,
     seeds_per_group=5,
     sizes={"block": lambda sizes: ordinal(sizes("lm", "drawn_layer")[0] + 1)},
     scope="{inputs_in_words}: small dictionaries, trained briefly",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assay.core import Arms, Figure, columns, summary
+from assay.core import Arms, Figure, figure
 from assay.core.measures import by
 from assay.experiments.metric_audit.claims import (
     DRAWN,
@@ -30,63 +30,49 @@ SHORT = {
 
 def figures(arms: Arms) -> list[Figure]:
     return [
-        Figure(
+        figure(
             "Which measure orders dictionaries as the planted truths do",
-            correlations(arms),
             "bars",
-            x="measure",
-            y="mean",
-            facet="truth",
-            band=("low", "high"),
-            x_title="",
+            {"measure": "x", "truth": "facet", "mean": "mean"},
+            correlations(arms),
             y_title="rank correlation with the truth",
             note="Over the dictionaries of a world, of one L0 and width; mean and 95 % t interval "
             "over worlds. A claim holds from 0.7 on with both truths. The last three are controls.",
         ),
-        Figure(
+        figure(
             "Each measure against the truth, in the first world",
-            clouds(arms),
             "points",
-            x="truth",
-            y="score",
-            color="kind",
-            facet="measure",
+            {"kind": "color", "measure": "facet", "truth": "x", "score": "y"},
+            clouds(arms),
             x_title="mean F1 with the planted features",
             y_title="the measure, turned so that higher claims to be better",
         ),
-        Figure(
+        figure(
             "What each measure can tell apart on SmolLM2",
-            contrasts(arms),
             "bars",
-            x="measure",
-            y="mean",
-            facet="contrast",
-            band=("low", "high"),
-            x_title="",
+            {"contrast": "facet", "measure": "x", "mean": "mean"},
+            contrasts(arms),
             y_title="distance from TopK in deviations of two trainings",
-            note=(
-                "Mean and 95 % t interval over seeds, the noise taken as known. Below 2 a single "
-                "pair does not tell."
-            ),
+            note="Mean and 95 % t interval over seeds, the noise taken as known. Below 2 a single "
+            "pair does not tell.",
         ),
     ]
 
 
-def correlations(arms: Arms) -> dict[str, list]:
-    """Columns: the rank correlation of each judge with each truth, mean and 95 % t interval over
+def correlations(arms: Arms) -> list[tuple]:
+    """Rows: the rank correlation of each judge with each truth, mean and 95 % t interval over
     worlds."""
-    rows = [
-        (SHORT[name], truth, *summary(rho.sel(truth=truth).values))
+    return [
+        (SHORT[name], truth, rho.sel(truth=truth).values)
         for name in (*LABELS, *NEAR)
         if name in arms
         for rho in rank_correlation(arms[name], arms).values()
         for truth in TRUTHS
     ]
-    return columns(("measure", "truth", "mean", "low", "high"), rows)
 
 
-def clouds(arms: Arms) -> dict[str, list]:
-    """Columns: F1 and score of each dictionary of one world by each measure, means over copies."""
+def clouds(arms: Arms) -> list[tuple]:
+    """Rows: F1 and score of each dictionary of one world by each measure, means over copies."""
     rows = []
     for name in (n for n in LABELS if n in arms):
         world = by(arms[name][["truths", "score"]]).isel(seed=0).mean("copy")
@@ -99,14 +85,14 @@ def clouds(arms: Arms) -> dict[str, list]:
                 strict=True,
             )
         ]
-    return columns(("kind", "measure", "truth", "score"), rows)
+    return rows
 
 
-def contrasts(arms: Arms) -> dict[str, list]:
-    """Columns: how far each measure sets TopK apart from two others, in deviations of the
+def contrasts(arms: Arms) -> list[tuple]:
+    """Rows: how far each measure sets TopK apart from two others, in deviations of the
     difference of two trainings."""
-    rows = [
-        (words, SHORT[name], *summary(deviation_gap(other)(arms[f"lm-{name}"], arms).values))
+    return [
+        (words, SHORT[name], deviation_gap(other)(arms[f"lm-{name}"], arms).values)
         for words, other, names in (
             ("soft-frozen", SOFT, ON_MODEL),
             ("random weights", DRAWN, ("probe", "explained")),
@@ -114,4 +100,3 @@ def contrasts(arms: Arms) -> dict[str, list]:
         for name in names
         if f"lm-{name}" in arms
     ]
-    return columns(("contrast", "measure", "mean", "low", "high"), rows)

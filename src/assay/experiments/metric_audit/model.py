@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Int
 
-from assay.core import Cost, rng
+from assay.core import rng
 from assay.core.bench import Bench
 from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
@@ -18,16 +18,15 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.data import corpus as corpora
 from assay.data.corpus import Windows
-from assay.data.harvest import Harvest, harvest
-from assay.data.harvest import inputs as harvest_inputs
+from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.frontier import document_measures
 from assay.dictionaries.measuring.measures import TABLE
 from assay.dictionaries.measuring.splice import cross_entropy
 from assay.dictionaries.nonlinearity import ReLU
-from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.freezing import freeze
+from assay.dictionaries.training.on_text import activations, both_parts, fit_on, method, topk
 from assay.experiments.metric_audit.panel import COPIES, MetricAudit, joined, opened, packed
 from assay.features.explaining.evidence import input_explanation
 from assay.features.explaining.learner import Split
@@ -36,7 +35,6 @@ from assay.features.explaining.scoring import contexts, cut, detection
 from assay.features.labels import TASKS, window_labels
 from assay.features.probing import Rows, auroc, context, one_feature
 from assay.subjects.folder import find
-from assay.subjects.site import Site
 from assay.subjects.untrained import untrained
 
 if TYPE_CHECKING:
@@ -72,79 +70,50 @@ CORE = tuple(
 SCORES = (*CORE, "probe", "explained")
 
 
-def activations(s: MetricAudit, bench: Bench) -> tuple[Harvest, Harvest]:
-    """(training harvest, test harvest) of the model."""
-    train = harvest(s.text("train"), bench)
-    return train, harvest(s.text("test"), bench, like=train)
-
-
 def harvest_random_model(s: MetricAudit, bench: Bench) -> tuple[Harvest, Harvest]:
     """(training harvest, test harvest) of the model with random weights: fewer windows of both, the
     test windows those that are looked at."""
     # the same place as the next block's input, where the drawn model ends
-    site = f"blocks.{s.drawn_layer - 1}.hook_resid_post"
-    overrides: dict[str, Any] = {
+    drawn: dict[str, Any] = {
         "subject": str(untrained(s.subject, s.drawn_layer, bench, seed=s.seed)),
-        "site": site,
+        "site": f"blocks.{s.drawn_layer - 1}.hook_resid_post",
     }
-    train = harvest(s.text("train", windows=max(8, 2 * s.windows // 5), **overrides), bench)
-    return train, harvest(s.text("test", windows=s.looked, **overrides), bench, like=train)
+    train = s.text("train").replace(windows=max(8, 2 * s.windows // 5), **drawn)
+    return both_parts(train, s.text("test").replace(windows=s.looked, **drawn), bench)
 
 
-def methods(s: MetricAudit, runs: int) -> dict[str, Method]:
+def methods(runs: Runs[MetricAudit]) -> dict[str, Method]:
     """How each kind is trained, in one pass over the same activations."""
-    from assay.dictionaries.training.train import Method
-
-    options: dict[str, Any] = {
-        "width": s.width,
-        "lr": np.full(runs, s.lr),
-        "warm_up": min(100, s.steps // 5),
-    }
-    topk = Method(
-        TopK(s.k),
-        losses.mse,
-        penalty=np.zeros(runs),
-        betas=(0.9, 0.999),
-        encoder_scale=1.0,
-        **options,
-    )
-    relu = Method(ReLU(), losses.l1, penalty=np.full(runs, s.penalty), **options)
-    return {"topk": topk, "relu": relu, SOFT: freeze(topk, "soft-decoder")}
+    s, warm_up = runs.shared, min(100, runs.shared.steps // 5)
+    plain = topk(runs, warm_up=warm_up)
+    penalty = np.full(len(runs), s.penalty)
+    relu = method(runs, ReLU(), losses.l1, penalty=penalty, warm_up=warm_up)
+    return {"topk": plain, "relu": relu, SOFT: freeze(plain, "soft-decoder")}
 
 
 def train(runs: Runs[MetricAudit], bench: Bench) -> Trained:
     """Every kind for each seed; TopK once more with another start and another order; and on a model
     of random weights."""
-    from assay.dictionaries.training.train import fit_dictionaries
-
     packs = []
     for run in runs.split(1):
         s = run.specs[0]
-        recipes, replica = methods(s, 1), run.replicated(1)
+        recipes, replica = methods(run), run.replicated(1)
         (data, _), (blank, _) = activations(s, bench), harvest_random_model(s, bench)
-        parts = {}
-        for names, who, source in (
-            (tuple(recipes), run, data),
-            (("topk",), replica, data),
-            (("topk",), run, blank),
-        ):
-            options: dict[str, Any] = {
-                "mean": source.mean,
-                "scale": source.scale,
-                "sites": (source.spec.site,),
-                "trained_on": source.trained_on,
-            }
-            batches = source.batches(who.seeds, s.batch)
-            trained = fit_dictionaries(
-                [(who, recipes[n]) for n in names],
-                batches,
-                d=source.d,
-                steps=s.steps,
-                bench=bench,
-                **options,
+        parts = [
+            dict(
+                zip(
+                    names,
+                    fit_on(source, [(who, recipes[n]) for n in names], bench, steps=s.steps),
+                    strict=True,
+                )
             )
-            parts[names, source is blank, who is replica] = dict(zip(names, trained, strict=True))
-        first, second, blanks = parts.values()
+            for names, who, source in (
+                (tuple(recipes), run, data),
+                (("topk",), replica, data),
+                (("topk",), run, blank),
+            )
+        ]
+        first, second, blanks = parts
         both = first["topk"], second["topk"]
         topk = replace(
             both[0],
@@ -323,19 +292,3 @@ def detected(s: MetricAudit, dictionary: Dictionary, text: Text) -> list[float]:
             detection(explanation.scores(places[1]), f[1][:, latent], places[1], threshold)
         )
     return accuracies
-
-
-def inputs(spec: MetricAudit) -> dict[str, str]:
-    """Model and corpus of a run on a language model; planted inputs come from nowhere."""
-    if not spec.subject:
-        return {}
-    find(spec.subject).check(Site.parse(spec.text("train").site))
-    return harvest_inputs(spec.text("train"))
-
-
-def cost(runs: Runs[MetricAudit]) -> Cost:
-    """The disk that the harvest takes; seconds come from the record."""
-    if not runs.shared.subject:
-        return Cost()
-    size = runs.shared.text("train")
-    return Cost(bytes=size.bytes(), artefacts={size.to_json(): size.bytes()})

@@ -5,35 +5,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
 
-from assay.core import Spec
 from assay.core.fit import Trained
 from assay.core.heavy import torch
-from assay.data.harvest import HarvestSpec
-from assay.data.names import model_in_words, text_in_words
 from assay.data.planted_families import Families
 from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.training.on_text import NamedModelDictionary
 
 
 @dataclass(frozen=True, kw_only=True)
-class MetricAudit(Spec):
+class MetricAudit(NamedModelDictionary):
     subject: str = ""
     """The language model whose activations are read, "smollm2", "gemma3-270m", a local folder or a
     hub's name; "": planted families."""
     width: Annotated[int, Ge(4)] = 96
-    """Features in a dictionary; planted, as many as the truth has."""
     k: Annotated[int, Ge(2)] = 4
     """Features that are on: exactly for TopK, in the mean for other kinds."""
-    batch: Annotated[int, Ge(1)] = 128
-    """Inputs a step."""
     steps: Annotated[int, Ge(4)] = 1000
-    """Training steps."""
     lr: Annotated[float, Gt(0)] = 1e-2
-    """Adam's learning rate at its top."""
     penalty: Annotated[float, Ge(0)] = 0.13
     """λ of the ReLU dictionary; planted, where it starts on the way to an L0 of k."""
     gate_penalty: Annotated[float, Ge(0)] = 0.15
@@ -57,13 +50,9 @@ class MetricAudit(Spec):
     """Labels that are probed: so many single features, and as many times "any of three"."""
     lots: Annotated[int, Ge(1)] = 96
     """Features drawn by lot that are explained on a language model."""
-    layer: Annotated[int, Ge(1)] = 9
-    """The site in the language model is the residual stream before this block."""
     drawn_layer: Annotated[int, Ge(1)] = 3
     """The site in a model with random weights is before this block: cheaper, and deeper only mixes
     more."""
-    corpus: str = "stdlib"
-    """The text: "stdlib", "docs" or a folder of text files."""
     windows: Annotated[int, Ge(2)] = 250
     """Training windows of 128 tokens; two in five of them of a model with random weights."""
     passages: Annotated[int, Ge(1)] = 12
@@ -81,20 +70,15 @@ class MetricAudit(Spec):
             features = self.parents * (1 + self.children)
             return f"{features:,} planted features in families, {self.d} dimensions"
         site = f"residual stream before block {self.layer}"
-        return f"{model_in_words(self.subject)}, {site}, {text_in_words(self.corpus)}"
+        return f"{self.model_in_words}, {site}, {self.text_in_words}"
 
     def world(self) -> Families:
         """The law of the planted inputs."""
         return Families(d=self.d, parents=self.parents, children=self.children, share=self.share)
 
-    def text(self, part: str, **changes: object) -> HarvestSpec:
-        """The harvest of one part of the corpus at this site: so many training windows, one test
-        window from each file."""
-        size = {"windows": self.windows} if part == "train" else {"windows": 0, "per_file": 1}
-        site = f"blocks.{self.layer}.hook_resid_pre"
-        return HarvestSpec(
-            subject=self.subject, site=site, corpus=self.corpus, part=part, **size
-        ).replace(**changes)  # type: ignore[arg-type]
+    def cut(self, part: Literal["train", "test"]) -> dict[str, Any]:
+        """Give so many training windows, and one test window from each file."""
+        return {"windows": self.windows} if part == "train" else {"windows": 0, "per_file": 1}
 
 
 COPIES = 2

@@ -17,15 +17,15 @@ import numpy as np
 
 from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid
 from assay.core.heavy import xr
+from assay.core.measures import only
 from assay.core.rng import permutation
 from assay.core.spec import variant
+from assay.dictionaries.training import on_text
 from assay.experiments.path_split.claims import CLAIMS
 from assay.experiments.path_split.figures import figures
 from assay.experiments.path_split.method import (
     TOGETHER,
     PathSplit,
-    cost,
-    inputs,
     measure,
     measure_blocks,
     no_training,
@@ -41,7 +41,7 @@ def parted(source: str, how: str) -> Derive:
 
     def derive(arms: Arms) -> xr.Dataset:
         data = arms[source]
-        dataset = data[[*SWEEP, *(["diverged"] if "diverged" in data else [])]].sel(halves=[how])
+        dataset = only(data, *SWEEP).sel(halves=[how])
         return dataset.assign_coords(halves=["trained"])
 
     return derive
@@ -256,8 +256,8 @@ experiment = Experiment(
     measure=measure,
     claims=CLAIMS,
     figures=figures,
-    inputs=inputs,
-    cost=cost,
+    inputs=on_text.text_and_model,
+    cost=on_text.tiny_cost("d"),
     seeds_per_group=1,
     measured=3,
     scope="{models}",

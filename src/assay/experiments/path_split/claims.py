@@ -3,6 +3,8 @@ they compare."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from assay.core import Claim, Exact, Finding, Gate
@@ -72,8 +74,10 @@ def geometric(m: Means) -> np.ndarray:
     return np.exp(mean(m))
 
 
+claim = partial(Claim, published="new", source=REMARKS)
+"""A claim with what most of them share."""
 CLAIMS = (
-    Claim(
+    claim(
         text=(
             "In SmolLM2 the later a block the larger the direct share of what its MLP does: rank "
             "correlation over 29 inner blocks at least 0.5"
@@ -91,10 +95,8 @@ CLAIMS = (
         },
         credits=(*UPDATES, "order"),
         threshold_from=PLAN,
-        published="new",
-        source=REMARKS,
     ),
-    Claim(
+    claim(
         text=(
             "SmolLM2's inner MLPs act mostly through later blocks: on average over the 29 blocks "
             "the direct share is at most 0.5"
@@ -110,10 +112,8 @@ CLAIMS = (
         also={"smollm2-shuffled": same_method("the order does not matter for a mean")},
         credits=UPDATES,
         threshold_from="plan: mostly is more than half",
-        published="new",
-        source=REMARKS,
     ),
-    Claim(
+    claim(
         text=(
             "Even in SmolLM2's last block but one, a part's direct effect tells at most half of "
             "what it does: R² at most 0.5"
@@ -132,10 +132,8 @@ CLAIMS = (
         threshold_from=(
             f"{BLOCKS_PILOT}: .25; a half was written before it, for the mean over blocks"
         ),
-        published="new",
-        source=REMARKS,
     ),
-    Claim(
+    claim(
         text=(
             "How the final norm is linearised hardly matters to shares: on average over the 29 "
             "blocks they move by at most a tenth of themselves"
@@ -154,10 +152,8 @@ CLAIMS = (
         threshold_from=(
             f"{BLOCKS_PILOT}: .02, turned .3, slightly .17; the tenth is that of targets"
         ),
-        published="new",
-        source=REMARKS,
     ),
-    Claim(
+    claim(
         text=(
             "Small models: taking features out for real gives the ratio of indirect to direct "
             "effects that derivatives give, within a tenth"
@@ -178,10 +174,8 @@ CLAIMS = (
             f"{BURNT} 1.22, on the edge of the quarter that was allowed; the tenth is that of the "
             "next claim, and of targets"
         ),
-        published="new",
-        source=REMARKS,
     ),
-    Claim(
+    claim(
         text=(
             "Small models: the final norm as it is gives the ratio of indirect to direct effects "
             "that its divisor, held, gives, within a tenth"
@@ -205,10 +199,8 @@ CLAIMS = (
             "pilot: seed 0, on a shorter training: 1.04, tenfold .82; turned aside 4.5; the "
             "tenth is that of targets"
         ),
-        published="new",
-        source=REMARKS,
     ),
-    Claim(
+    claim(
         text="Two blocks part the paths: at 1.10 times an ordinary dictionary's FVU the direct "
         "half's ratio of direct to indirect effect is at "
         "least twice that of the other",
@@ -228,10 +220,8 @@ CLAIMS = (
             f"{BURNT} 3.5, where 3 was asked and two controls lay on it; twice is the least that "
             "is parted"
         ),
-        published="new",
-        source=REMARKS,
     ),
-    Claim(
+    claim(
         text=(
             "That is more than sorting gives: at equal FVU at least 1.5 times the ratio of the "
             "halves of one block, sorted by direct share"
@@ -248,10 +238,8 @@ CLAIMS = (
         credits=HALVES,
         empty=1.0,
         threshold_from=f"{SMALL_PILOT}: 4.5; half as much again would matter",
-        published="new",
-        source=REMARKS,
     ),
-    Claim(
+    claim(
         text=(
             "It is so for real: with firings taken out and the norm as it is, at equal FVU still "
             "at least 1.25 times the ratio of one block, sorted"
@@ -271,8 +259,6 @@ CLAIMS = (
             f"{BURNT} 1.7, where 3 was asked of two blocks alone; a quarter is what taking out "
             "for real moves ratios by anyway"
         ),
-        published="new",
-        source=REMARKS,
     ),
     Exact(
         text=(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Figure, summary
-from assay.core.figures import columns
+from assay.core import Arms, Figure, figure
 from assay.experiments.path_split.values import effects, ratio_of_halves, share, swept
 
 CURVES = {
@@ -37,16 +36,13 @@ def by_block(arms: Arms) -> Figure:
         if name in arms:
             terms = {path: x.values for path, x in effects(kind)(arms[name], arms).items()}
             rows += [
-                (block, *summary(values), label) for block, values in enumerate(share(terms))
+                (block, values, label) for block, values in enumerate(share(terms))
             ]  # [block, document]
-    return Figure(
+    return figure(
         "How far the MLPs of SmolLM2 act directly on the logits",
-        columns(("block", "share", "low", "high", "of"), rows),
         "line",
-        x="block",
-        y="share",
-        color="of",
-        band=("low", "high"),
+        {"block": "x", "share": "mean", "of": "color"},
+        rows,
         x_title="block",
         y_title="direct share of squared effects",
         note="Mean and 95 % t interval over documents; in the last block, left out, it is 1.",
@@ -62,15 +58,12 @@ def against_cost(arms: Arms) -> Figure:
         terms = {key: x.sum("document").values for key, x in swept(arms[name]).items()}
         fvu, parted = terms["error"] / terms["variance"], np.exp(ratio_of_halves(terms))
         for i in range(fvu.shape[1]):
-            rows.append((float(np.mean(fvu[:, i] / fvu[:, 0])), *summary(parted[:, i]), label))
-    return Figure(
+            rows.append((float(np.mean(fvu[:, i] / fvu[:, 0])), parted[:, i], label))
+    return figure(
         "How far two halves of a dictionary are parted by path, and what it costs",
-        columns(("fvu", "ratio", "low", "high", "of"), rows),
         "line",
-        x="fvu",
-        y="ratio",
-        color="of",
-        band=("low", "high"),
+        {"fvu": "x", "ratio": "mean", "of": "color"},
+        rows,
         y_log=True,
         rules=((2.0, "claimed"),),
         x_title="FVU over that without a price",

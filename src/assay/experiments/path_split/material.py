@@ -11,11 +11,9 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core.bench import Bench
 from assay.core.heavy import torch
 from assay.core.rng import normal, uniform
-from assay.data.harvest import Harvest, HarvestSpec, harvest
-from assay.data.tiny import TinySpec, tiny
+from assay.data.harvest import Harvest
 from assay.subjects.path_probes import Metrics, ablated, metrics, probe
 from assay.subjects.pretrained import Pretrained, load
 from assay.subjects.readout import Readout, readout
@@ -63,35 +61,14 @@ class Material:
         return len(self.mean)
 
 
-def of_model(
-    spec: TinySpec,
-    bench: Bench,
-    *,
-    windows: int,
-    metric_windows: int,
-    per_file: int,
-    tested: int,
-    batch: int,
-) -> Material:
-    """The update of a small model's first MLP, harvested on its corpus; effects are those of later
-    blocks and the unembedding."""
-    text = HarvestSpec(
-        subject=str(tiny(spec, bench)),
-        site=str(Site("mlp_out", BLOCK)),
-        corpus=spec.corpus,
-        windows=windows,
-        context=spec.context,
-        dtype="float32",
-    )
-    data = harvest(text, bench)
-    test = harvest(text.replace(part="test", windows=tested, per_file=per_file), bench, like=data)
-    return _material(data, test, metric_windows, batch, spec.seed)
-
-
 @lru_cache(
     maxsize=8
 )  # all arms of a seed ask for the same, and a harvest is one object in a process
-def _material(data: Harvest, test: Harvest, metric_windows: int, batch: int, seed: int) -> Material:
+def of_harvests(
+    data: Harvest, test: Harvest, metric_windows: int, batch: int, seed: int
+) -> Material:
+    """The update of a small model's first MLP, harvested on its corpus; effects are those of later
+    blocks and the unembedding."""
     model = load(data.spec.subject)
     read, some = (
         readout(model, BLOCK),

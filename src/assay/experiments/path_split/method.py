@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge
 from jaxtyping import Float
 
-from assay.core import Cost, Joint, PerRun, Spec, probes
+from assay.core import PerRun, probes
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
 from assay.core.fit import Trained
@@ -21,14 +21,13 @@ from assay.core.rng import normal
 from assay.core.runs import Runs
 from assay.data import corpus as corpora
 from assay.data.names import model_in_words, text_in_words
-from assay.data.tiny import TinySpec
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.path_shares import PATHS, effect_sums, halves
-from assay.dictionaries.selection import TopK
 from assay.dictionaries.training.effects import EffectPenalty, priced
 from assay.dictionaries.training.freezing import Part, freeze
-from assay.subjects import folder as models
+from assay.dictionaries.training.on_text import TinyModelDictionary, joint, topk
 from assay.subjects.pretrained import load
+from assay.subjects.site import Site
 from assay.subjects.untrained import redrawn
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ NAMED = ("tiny", "planted")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PathSplit(Spec):
+class PathSplit(TinyModelDictionary):
     subject: str = "tiny"
     """"tiny": a two-block model that each seed trains; "planted": known paths; "smollm2", a folder,
     or "untrained smollm2": no dictionary."""
@@ -60,23 +59,12 @@ class PathSplit(Spec):
     frozen: Part = ""
     """The part of the dictionary that is not learned."""
     model_steps: Annotated[int, Ge(1)] = 400
-    """Training steps of the tiny model."""
     model_batch: Annotated[int, Ge(1)] = 32
     """Windows in each of them."""
     d: Annotated[int, Ge(2)] = 64
-    """Width of its stream."""
-    m: Annotated[int, Ge(1)] = 256
-    """Neurons in a block's MLP."""
     layers: Annotated[int, Ge(2)] = 2
     """Its blocks; the dictionaries are of what the first one's MLP adds to the stream."""
     width: Annotated[int, Ge(2)] = 256
-    """Features in a dictionary, both halves together."""
-    k: Annotated[int, Ge(1)] = 8
-    """Features that TopK keeps, of both halves together."""
-    corpus: str = corpora.STDLIB
-    """The text: "stdlib", "docs" or a folder of text files."""
-    windows: Annotated[int, Ge(1)] = 1000
-    """Training windows of `context` tokens."""
     metric_windows: Annotated[int, Ge(1)] = 128
     """Of these, those on which the mean metrics are measured."""
     per_file: Annotated[int, Ge(1)] = 2
@@ -85,12 +73,7 @@ class PathSplit(Spec):
     """Test windows; 0: all there are."""
     context: Annotated[int, Ge(2)] = 64
     """Tokens in a window."""
-    batch: Annotated[int, Ge(1)] = 256
-    """Tokens a step."""
-    steps: Annotated[int, Ge(1)] = 300
-    """Training steps of the dictionaries."""
-    lr: Annotated[float, Gt(0)] = 8e-3
-    """Adam's learning rate at its top."""
+    steps: Annotated[int, Ge(2)] = 300
     taken_out: Annotated[int, Ge(0)] = 0
     """Firings of each document and half that are taken out for real; 0: none."""
     directions: Annotated[int, Ge(1)] = 24
@@ -110,38 +93,19 @@ class PathSplit(Spec):
         if self.subject == "planted":
             return "planted paths"
         if self.subject == "tiny":
-            return f"the first MLP of {self.model().in_words}"
+            return f"the first MLP of {super().models}"
         return f"all blocks of {model_in_words(self.subject)}, {text_in_words(self.corpus)}"
-
-    def model(self) -> TinySpec:
-        """The tiny model of this seed."""
-        return TinySpec(
-            seed=self.seed,
-            layers=self.layers,
-            d=self.d,
-            m=self.m,
-            context=self.context,
-            corpus=self.corpus,
-            steps=self.model_steps,
-            batch=self.model_batch,
-        )
 
 
 def material(s: PathSplit, bench: Bench) -> Material:
     """What the dictionaries of one seed are trained on and tested with."""
-    from assay.experiments.path_split.material import of_model, planted
+    from assay.experiments.path_split.material import BLOCK, of_harvests, planted
 
     if s.subject == "planted":
         return planted(s.seed, s.d, s.batch)
-    return of_model(
-        s.model(),
-        bench,
-        windows=s.windows,
-        metric_windows=s.metric_windows,
-        per_file=s.per_file,
-        tested=s.tested,
-        batch=s.batch,
-    )
+    site = str(Site("mlp_out", BLOCK))
+    parts = s.activations(site, bench, windows=s.tested, per_file=s.per_file)
+    return of_harvests(*parts, s.metric_windows, s.batch, s.seed)
 
 
 def prices(s: PathSplit, materials: Material) -> Float[torch.Tensor, "block d d"]:
@@ -166,19 +130,9 @@ def prices(s: PathSplit, materials: Material) -> Float[torch.Tensor, "block d d"
 
 def method(runs: Runs[PathSplit], materials: Material) -> Method:
     """How the dictionaries of an arm are trained."""
-    from assay.dictionaries.training.train import Method
-
-    s = runs.specs[0]
-    base_method = Method(
-        TopK(s.k),
-        EffectPenalty(prices(s, materials)),
-        s.width,
-        lr=np.full(len(runs), s.lr),
-        penalty=runs.each("alpha"),
-        betas=(0.9, 0.999),
-        encoder_scale=1.0,
-    )
-    return freeze(base_method, s.frozen)
+    penalty = runs.each("alpha")
+    effect = EffectPenalty(prices(runs.specs[0], materials))
+    return freeze(topk(runs, loss=effect, penalty=penalty), runs.shared.frozen)
 
 
 def train_together(arms: Sequence[Runs[PathSplit]], bench: Bench) -> list[Trained]:
@@ -211,7 +165,7 @@ def train(runs: Runs[PathSplit], bench: Bench) -> Trained:
     return train_together([runs], bench)[0]
 
 
-TOGETHER = Joint(lambda arms, bench: train_together(arms, bench))
+TOGETHER = joint(train_together)
 """All arms of a seed that read one model: it is trained, harvested and probed once, and no worker
 waits for another's."""
 
@@ -308,22 +262,3 @@ def measure_blocks(runs: Runs[PathSplit], trained: Trained, bench: Bench) -> xr.
         },
         **variables,
     )
-
-
-def inputs(spec: PathSplit) -> dict[str, str]:
-    """Corpus, and the model where it is one on disk; a tiny model follows from corpus and spec, and
-    what is planted from the spec."""
-    if spec.subject == "planted":
-        return {}
-    read = {"corpus": corpora.load(spec.corpus).fingerprint}
-    return (
-        read
-        if spec.subject in NAMED
-        else read | {"model": models.fingerprint(spec.subject.removeprefix("untrained "))}
-    )
-
-
-def cost(runs: Runs[PathSplit]) -> Cost:
-    """The disk that a harvest takes; seconds come from the record."""
-    s = runs.shared
-    return Cost(bytes=s.windows * s.context * (2 * s.d + 4) if s.subject == "tiny" else 0)

@@ -14,12 +14,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from assay.core import Arm, Arms, Experiment, SpecMap, grid
-from assay.core.heavy import xr
+from assay.core import Arm, Experiment, SpecMap, grid
 from assay.core.sizes import written
-from assay.dictionaries.measuring.frontier import FRONTIER
+from assay.dictionaries.measuring.frontier import side_by_side
+from assay.dictionaries.training import on_text
 from assay.experiments.sae_zoo.claims import CLAIMS
 from assay.experiments.sae_zoo.figures import figures
 from assay.experiments.sae_zoo.method import (
@@ -27,31 +25,10 @@ from assay.experiments.sae_zoo.method import (
     SHORT,
     TOGETHER,
     SAEZoo,
-    cost,
     fit_baselines,
-    inputs,
     measure,
     train,
 )
-
-
-def combine_corners(half: str, full: str, broad: str) -> Arm:
-    """An arm derived from three: their sums side by side, one `corner` each."""
-
-    def derive(arms: Arms) -> xr.Dataset:
-        parts = []
-        for corner, name in enumerate((half, full, broad)):
-            arm = arms[name]
-            dataset = arm[[v for v in (*FRONTIER, "diverged") if v in arm]].reset_coords(drop=True)
-            parts.append(
-                dataset.assign_coords(
-                    seed=("run", arm.seed.values), corner=("run", np.full(len(arm.seed), corner))
-                )
-            )
-        return xr.concat(parts, "run", combine_attrs="drop_conflicts")
-
-    return Arm(derive=derive, note=f"`{half}`, `{full}` and `{broad}` side by side")
-
 
 TUNED: dict[str, dict[str, float]] = {
     "relu": {"penalty": 0.1},
@@ -142,10 +119,10 @@ ARMS = {
         learned=("model", "decoder"),
     ),
     "pca": Arm(fit_baselines, specs=with_method("pca"), note="{main.k} principal components"),
-    "batch-along": combine_corners("half", "main", "broad"),
-    "topk-along": combine_corners("topk-half", "topk", "topk-broad"),
-    "topk-12-along": combine_corners("topk-12-half", "topk-12", "topk-12-broad"),
-    "topk-21-along": combine_corners("topk-21-half", "topk-21", "topk-21-broad"),
+    "batch-along": side_by_side("half", "main", "broad"),
+    "topk-along": side_by_side("topk-half", "topk", "topk-broad"),
+    "topk-12-along": side_by_side("topk-12-half", "topk-12", "topk-12-broad"),
+    "topk-21-along": side_by_side("topk-21-half", "topk-21", "topk-21-broad"),
 }
 SMALL = SAEZoo(layer=2, width=48, windows=24, steps=30, rows=1000, per_file=1)
 PAGE = """
@@ -168,8 +145,8 @@ experiment = Experiment(
     measure=measure,
     claims=CLAIMS,
     figures=figures,
-    inputs=inputs,
-    cost=cost,
+    inputs=on_text.inputs,
+    cost=on_text.harvest_cost,
     seeds_per_group=1,
     sizes={
         "nested": lambda sizes: ", ".join(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.stats import Means, difference, lead_at_own, sides, smallest
-from assay.dictionaries.measuring.frontier import FRONTIER, FVU, L0, sums
+from assay.dictionaries.measuring.frontier import CORNERS, FRONTIER, FVU, L0, sums
 
 GAO = "Gao et al. 2024, Scaling and Evaluating Sparse Autoencoders"
 JUMP = "Rajamanoharan et al. 2024, Jumping Ahead: JumpReLU Sparse Autoencoders"
@@ -27,9 +28,6 @@ PILOT = (
 )
 CURVE = ("topk-12", "topk", "topk-21")
 """The arms that make TopK's frontier at the preset's width and length."""
-CORNERS = ("half as long", "in full", "3 × as wide, half as long")
-"""Where an ordering is judged: along training length at the preset's width, and along width at half
-the length."""
 
 
 def point(arm: xr.Dataset) -> dict[str, xr.DataArray]:
@@ -115,6 +113,8 @@ def without(*names: str) -> dict[str, str]:
     return {name: why for name, why in LEARNED.items() if name not in names}
 
 
+finding = partial(Finding, units=CROSSED, unit="FVU")
+"""A finding with what most of them share."""
 CLAIMS = (
     Claim(
         text=(
@@ -206,54 +206,42 @@ CLAIMS = (
         source=UNTRAINED,
     ),
     *(
-        Finding(
+        finding(
             text=f"BatchTopK's lead over TopK, {CORNERS[i]}",
             value=lambda arms: everywhere(arms["batch-along"], arms),
             statistic=lambda m, i=i: leads(m)[:, i],
-            units=CROSSED,
-            unit="FVU",
         )
         for i in range(3)
     ),
-    Finding(
+    finding(
         text="TopK's lead over ReLU + L1, one width and length",
         value=over_topk("relu"),
         statistic=lambda m: -LEAD(m),
-        units=CROSSED,
-        unit="FVU",
         source=f"{GAO}, section 2.3",
     ),
-    Finding(
+    finding(
         text="JumpReLU's lead over TopK, one width and length",
         value=over_topk("jumprelu"),
         statistic=LEAD,
-        units=CROSSED,
-        unit="FVU",
         source=f"{JUMP}, section 5.1",
     ),
-    Finding(
+    finding(
         text="BatchTopK's lead over JumpReLU, one width and length",
         value=both("main", "jumprelu"),
         statistic=lead_over,
-        units=CROSSED,
-        unit="FVU",
         source=BATCH,
     ),
-    Finding(
+    finding(
         text="BatchTopK's lead over Matryoshka, one width and length",
         value=both("main", "matryoshka"),
         statistic=lead_over,
-        units=CROSSED,
-        unit="FVU",
         source=NESTED,
     ),
     *(
-        Finding(
+        finding(
             text=f"FVU of {label}",
             value=lambda arms, name=name: point(arms[name]),
             statistic=FVU,
-            units=CROSSED,
-            unit="FVU",
         )
         for name, label in (
             ("topk", "TopK {main.k}"),
@@ -264,11 +252,10 @@ CLAIMS = (
             ("untrained", "TopK {main.k} on models with random weights"),
         )
     ),
-    Finding(
+    finding(
         text="BatchTopK's L0 on test text, with the threshold it learned for {main.k}",
         value=lambda arms: point(arms["main"]),
         statistic=L0,
-        units=CROSSED,
         unit="features",
     ),
 )

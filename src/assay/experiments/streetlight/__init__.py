@@ -19,12 +19,12 @@ import numpy as np
 
 from assay.core import Arm, Arms, Derive, Experiment, changed, grid, rng, variant
 from assay.core.heavy import xr
+from assay.core.measures import only
+from assay.dictionaries.training import on_text
 from assay.experiments.streetlight.claims import CLAIMS
 from assay.experiments.streetlight.figures import figures
 from assay.experiments.streetlight.method import (
     Streetlight,
-    cost,
-    inputs,
     measure,
     reuse_dictionaries,
     train,
@@ -38,7 +38,7 @@ def take(arms: Arms, *names: str) -> xr.Dataset:
     """These measures of the arm `main`: a derived arm answers for nothing that it does not
     change."""
     data = arms["main"]
-    return data[[*names, *(["diverged"] if "diverged" in data else [])]]
+    return only(data, *names)
 
 
 def in_place(
@@ -173,8 +173,8 @@ experiment = Experiment(
     measure=measure,
     claims=CLAIMS,
     figures=figures,
-    inputs=inputs,
-    cost=cost,
+    inputs=on_text.inputs,
+    cost=on_text.harvest_cost,
     seeds_per_group=1,
     scope="TopK dictionaries of {model_in_words} before block {layer}, trained on "
     "{text_in_words}; concepts drawn by lot from what grammar and the next token say: a method "

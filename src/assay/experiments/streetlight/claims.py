@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from assay.core import Arms, Claim, Finding, Published
 from assay.core.claims import OneTerm, rival, same_method
 from assay.core.heavy import xr
@@ -101,13 +103,14 @@ LOOKED = ("encoder", "decoder", "rules", "looked")
 """What is credited of a dictionary, its probes and what looking finds in it."""
 AGAIN = "the best of as many other random directions"
 IDLE = "what text and architecture give without any training"
+claim = partial(Claim, unit="AUROC", half=HALF, published="new")
+"""A claim with what most of them share."""
 CLAIMS = (
-    Claim(
+    claim(
         text="Named in advance, there is a feature: of concepts drawn by lot the best single "
         "feature's AUROC lies at least 0.03 above that of as many random directions' best",
         value=SINGLE,
         low=LEAD,
-        unit="AUROC",
         units=UNITS,
         must_fail=("random-again", "untrained"),
         near={"random-again": AGAIN, "untrained": IDLE},
@@ -117,17 +120,14 @@ CLAIMS = (
             "rebuilt": rival("a regression on what the dictionary rebuilds"),
         },
         credits=READ,
-        half=HALF,
         threshold_from=PILOT + ".11" + MATCH,
-        published="new",
         source=SHAH,
     ),
-    Claim(
+    claim(
         text="That the decoder learned shows: the best single feature's AUROC lies at least 0.015 "
         "above that of a dictionary whose decoder was never learned",
         value=over_frozen,
         low=HALF_LEAD,
-        unit="AUROC",
         units=UNITS,
         must_fail=("random-again", "untrained"),
         near={
@@ -136,7 +136,6 @@ CLAIMS = (
         },
         also={"rebuilt": rival("a regression on what the dictionary rebuilds")},
         credits=(*READ, "decoder"),
-        half=HALF,
         threshold_from=PILOT + ".040" + HALVED,
         published=Published(
             0.03,
@@ -146,60 +145,50 @@ CLAIMS = (
         ),
         source=KORZNIKOV,
     ),
-    Claim(
+    claim(
         text="Sixteen features say more than the surface: their regression lies at least 0.03 "
         "above what validation prefers of words and random directions",
         value=SIXTEEN,
         low=LEAD,
-        unit="AUROC",
         units=UNITS,
         must_fail=("random-again", "untrained"),
         near={"random-again": "sixteen of as many random directions", "untrained": IDLE},
         must_hold=("planted",),
         credits=READ,
-        half=HALF,
         threshold_from=PILOT + "−.03" + MATCH,
-        published="new",
         source=USEFUL,
     ),
-    Claim(
+    claim(
         text="One feature is not enough: a regression on the activations is ahead of the best one, "
         "by at least 0.015 more than where the model has random weights",
         value=short_of,
         low=HALF_LEAD,
-        unit="AUROC",
         units=UNITS,
         must_fail=("rebuilt",),
         near={"rebuilt": "a regression is as far ahead of anything read of a dictionary"},
         also={"frozen": same_method("another dictionary of the same model")},
         credits=("model", "answers"),
-        half=HALF,
         threshold_from=PILOT + ".07" + HALVED,
-        published="new",
         source=GDM,
     ),
-    Claim(
+    claim(
         text="Reconstruction loses what its error explains: a regression on it is within 0.03 of "
         "one on as many principal components as leave the same error",
         value=BESIDE,
         low=-LEAD,
         high=LEAD,
-        unit="AUROC",
         units=UNITS,
         must_fail=("sixteen",),
         near={"sixteen": "anything that is read of the dictionary does"},
         violations=("sixteen",),
-        half=HALF,
         threshold_from=PILOT + ".002" + MATCH,
-        published="new",
         source=GDM,
     ),
-    Claim(
+    claim(
         text="A dictionary adds nothing worth having to a tuned quiver: over three regimes the "
         "mean gain in AUROC is at most 0.015",
         value=lambda arm, arms: gains(arm, arms)["honest"],
         high=HALF_LEAD,
-        unit="AUROC",
         units=UNITS,
         must_fail=("planted", "oracle"),
         near={
@@ -211,12 +200,10 @@ CLAIMS = (
         },
         violations=("leaky",),
         fixed=("three regimes",),
-        half=HALF,
         threshold_from=PILOT + "−.003" + HALVED,
-        published="new",
         source=USEFUL,
     ),
-    Claim(
+    claim(
         text="Careless tables flatter: of the gain that winners by the test show, at most half is "
         "left where validation chooses",
         value=gains,
@@ -230,27 +217,22 @@ CLAIMS = (
         credits="answers",
         empty=1.0,
         fixed=("three regimes",),
-        half=HALF,
         threshold_from=PILOT + "none of it; a half is what most means",
-        published="new",
         source=USEFUL,
     ),
-    Claim(
+    claim(
         text="What a dictionary leaves over tells more than the surface: a regression on the error "
         "lies at least 0.03 above what validation prefers of words and random directions",
         value=ERROR,
         low=LEAD,
-        unit="AUROC",
         units=UNITS,
         must_fail=("untrained",),
         near={"untrained": IDLE},
         credits=("model", "answers"),
-        half=HALF,
         threshold_from=PILOT + "−.16" + MATCH,
-        published="new",
         source=GDM,
     ),
-    Claim(
+    claim(
         text="Looking tells a dictionary that learned: rules are found for at least 0.01 more of "
         "its features than where its decoder was never learned",
         value=found_over,
@@ -262,7 +244,6 @@ CLAIMS = (
             "random-look": "any directions do, read by no learned encoder",
         },
         credits=LOOKED,
-        half=HALF,
         threshold_from=PILOT + ".02; the margin is that of the last look, whose side was the other",
         published=Published(
             0.03, KORZNIKOV, at="abstract", note="automatic interpretability .90 against .87"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from assay.core import Arms, Figure, summary
-from assay.core.figures import columns
+from assay.core import Arms, Figure, figure
 from assay.core.measures import by
 from assay.experiments.streetlight.claims import good, reached
 
@@ -37,13 +36,11 @@ def figures(arms: Arms) -> list[Figure]:
             main.task.values, reached(arms[arm], method).mean("seed").values, strict=True
         )
     ]
-    spread = Figure(
+    spread = figure(
         "What each concept drawn by lot is read from, losers included",
-        columns(("method", "auroc", "concept"), rows),
         "points",
-        x="method",
-        y="auroc",
-        color="concept",
+        {"method": "x", "auroc": "y", "concept": "color"},
+        rows,
         x_title="read from",
         y_title="test AUROC",
         rules=((0.5, "guessing"),),
@@ -64,36 +61,27 @@ def figures(arms: Arms) -> list[Figure]:
             ("rules with a feature", "frozen decoder", by(frozen).lot),
             ("features with a rule", "frozen decoder", by(frozen).found),
         ]
-    lamp = Figure(
+    lamp = figure(
         "How often there is a good feature: named in advance, and looked at first",
-        columns(
-            ("what", "dictionary", "share", "low", "high"),
-            [(what, which, *summary(x.values)) for what, which, x in pairs],
-        ),
         "bars",
-        x="what",
-        y="share",
-        color="dictionary",
-        band=("low", "high"),
+        {"what": "x", "dictionary": "color", "share": "mean"},
+        [(what, which, x.values) for what, which, x in pairs],
         x_title="of what",
         y_title="share",
         note="Mean and 95 % t interval over dictionaries.",
     )
     quiver = by(main[["quiver"]]).quiver.mean("seed")
     gained = [
-        (str(regime), label, *summary((at.sel(chosen=name) - at.sel(chosen="without")).values))
+        (str(regime), label, (at.sel(chosen=name) - at.sel(chosen="without")).values)
         for regime in quiver.regime.values
         for at in [quiver.sel(regime=regime)]
         for label, name in (("by validation", "with"), ("by the test", "with, by test"))
     ]
-    added = Figure(
+    added = figure(
         "What a dictionary adds to a tuned quiver",
-        columns(("regime", "chosen", "gain", "low", "high"), gained),
         "bars",
-        x="regime",
-        y="gain",
-        color="chosen",
-        band=("low", "high"),
+        {"regime": "x", "chosen": "color", "gain": "mean"},
+        gained,
         x_title="training passages",
         y_title="gain in test AUROC",
         rules=((0.0, "nothing"),),

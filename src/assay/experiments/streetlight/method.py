@@ -9,10 +9,10 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge
 from jaxtyping import Float
 
-from assay.core import Cost, Spec, probes
+from assay.core import Spec
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
 from assay.core.fit import Trained
@@ -20,13 +20,11 @@ from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import generator
 from assay.core.runs import Runs
-from assay.data.harvest import Harvest, HarvestSpec, harvest
-from assay.data.harvest import inputs as harvest_inputs
-from assay.data.names import DRAWN, InWords, model_in_words
+from assay.data.harvest import Harvest
+from assay.data.names import DRAWN, model_in_words
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.selection import TopK
-from assay.dictionaries.training import losses
 from assay.dictionaries.training.freezing import Part, freeze
+from assay.dictionaries.training.on_text import NamedModelDictionary, activations, fit_on, topk
 from assay.experiments.streetlight.frame import PASSAGE, Marked, frame, lot, passages, usable
 from assay.experiments.streetlight.looking import found_in, looked
 from assay.experiments.streetlight.probes import (
@@ -55,36 +53,17 @@ from assay.experiments.streetlight.shared import (
     equal,
 )
 from assay.features.kernel_probe import Questions
-from assay.subjects.folder import find
-from assay.subjects.site import Site
-from assay.subjects.untrained import untrained
 
 
 @dataclass(frozen=True, kw_only=True)
-class Streetlight(InWords, Spec):
-    subject: str = "smollm2"
-    """The language model: "smollm2", "gemma3-270m", a local folder or a hub's name."""
+class Streetlight(NamedModelDictionary):
     weights: Literal["trained", "random"] = "trained"
     """The model's own, or drawn as before its training."""
-    layer: Annotated[int, Ge(1)] = 9
-    """The site is the residual stream before this block."""
-    corpus: str = "stdlib"
-    """The text on which dictionaries are trained and looked at: "stdlib" or a folder of text
-    files."""
-    windows: Annotated[int, Ge(1)] = 500
-    """Training windows of 128 tokens."""
     looked: Annotated[int, Ge(1)] = 40
     """Windows in which features are looked at, and as many that judge what was found there."""
     width: Annotated[int, Ge(64)] = 1024
-    """Features in the dictionary."""
     k: Annotated[int, Ge(1)] = 32
-    """Features that TopK keeps."""
-    batch: Annotated[int, Ge(1)] = 128
-    """Activations a step."""
-    steps: Annotated[int, Ge(1)] = 1000
-    """Training steps."""
-    lr: Annotated[float, Gt(0)] = 4e-3
-    """Adam's learning rate at its top."""
+    steps: Annotated[int, Ge(2)] = 1000
     frozen: Part = ""
     """Which half of the dictionary is not learned; a decoder that is not starts with the covariance
     of the activations."""
@@ -128,60 +107,24 @@ class Streetlight(InWords, Spec):
         """The language model whose activations are read."""
         return model_in_words(self.subject if self.weights == "trained" else DRAWN + self.subject)
 
-    def text(self, part: Literal["train", "test"], windows: int) -> HarvestSpec:
-        """The harvest of one part of the corpus at this site."""
-        return HarvestSpec(
-            subject=self.subject,
-            site=f"blocks.{self.layer}.hook_resid_pre",
-            corpus=self.corpus,
-            part=part,
-            windows=windows,
-            per_file=4 if part == "train" else 12,
-        )
+    def cut(self, part: Literal["train", "test"]) -> dict[str, Any]:
+        """Give at most four training windows of one file, and twelve for the test."""
+        if part == "train":
+            return {"windows": self.windows, "per_file": 4}
+        return {"windows": self.judged, "per_file": 12}
 
 
-def activations(s: Streetlight, bench: Bench) -> tuple[Harvest, Harvest]:
+def harvests(s: Streetlight, bench: Bench) -> tuple[Harvest, Harvest]:
     """(training harvest, test harvest) of the model, or of one of its shape with random weights."""
-    train, test = s.text("train", s.windows), s.text("test", s.judged)
-    if s.weights == "random":
-        # the same place: the model without its weights ends there
-        site = f"blocks.{s.layer - 1}.hook_resid_post"
-        overrides = {"subject": str(untrained(s.subject, s.layer, bench)), "site": site}
-        train, test = train.replace(**overrides), test.replace(**overrides)
-    data = harvest(train, bench)
-    return data, harvest(test, bench, like=data)
+    return activations(s, bench, 0 if s.weights == "random" else None)
 
 
 def train(runs: Runs[Streetlight], bench: Bench) -> Trained:
     """A TopK dictionary for each seed, on the same activations in an order of its own."""
-    from assay.dictionaries.training.train import Method, fit_dictionaries
-
     s = runs.shared
-    data, _ = activations(runs.specs[0], bench)
-    method = Method(
-        TopK(s.k),
-        losses.mse,
-        s.width,
-        lr=np.full(len(runs), s.lr),
-        penalty=np.zeros(len(runs)),
-        betas=(0.9, 0.999),
-        encoder_scale=1.0,
-    )
-    method = freeze(
-        method, s.frozen, data.rows(data.kept[:8192]).mT.cov() if s.frozen == "decoder" else None
-    )
-    return fit_dictionaries(
-        [(runs, method)],
-        data.batches(runs.seeds, s.batch),
-        d=data.d,
-        steps=s.steps,
-        bench=bench,
-        mean=data.mean,
-        scale=data.scale,
-        sites=(data.spec.site,),
-        probe_at=probes(s.steps, 20),
-        trained_on=data.trained_on,
-    )[0]
+    data, _ = harvests(runs.specs[0], bench)
+    covariance = data.rows(data.kept[:8192]).mT.cov() if s.frozen == "decoder" else None
+    return fit_on(data, [(runs, freeze(topk(runs), s.frozen, covariance))], bench)[0]
 
 
 def reuse_dictionaries(runs: Runs[Streetlight], bench: Bench, before: Trained) -> Trained:
@@ -224,7 +167,7 @@ def measured_one(
     s: Streetlight, dictionary: Dictionary, bench: Bench
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The measures of one run, without the axis run, and the names of its questions."""
-    data, test = activations(s, bench)
+    data, test = harvests(s, bench)
     planting = s.asks == "planted"
     asked = planted(s, dictionary, data, test) if planting else listed(s, data, test, bench)
     of = asked_spec(s, data, test)
@@ -327,16 +270,3 @@ def asked_spec(s: Streetlight, data: Harvest, test: Harvest) -> AskedSpec:
         lot=s.lot,
         files=s.files,
     )
-
-
-def inputs(spec: Streetlight) -> dict[str, str]:
-    """Model and corpus of a run."""
-    find(spec.subject).check(Site.parse(spec.text("train", 1).site))
-    return harvest_inputs(spec.text("train", spec.windows))
-
-
-def cost(runs: Runs[Streetlight]) -> Cost:
-    """The disk that the harvest takes, shared by the arms on the same activations; seconds come
-    from the record."""
-    size = runs.shared.text("train", runs.shared.windows)
-    return Cost(bytes=size.bytes(), artefacts={size.to_json(): size.bytes()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -214,25 +215,29 @@ FAVOURED = {
         "often"
     )
 }
+claim = functools.partial(
+    Claim,
+    unit="Spearman's ρ",
+    credits=MATTERED,
+    half={"main": "half"},
+    published="new",
+    source=SEED,
+)
+"""A claim with what most of them share."""
 CLAIMS = (
-    Claim(
+    claim(
         text=(
             "What mattered to the toy is found: over all features recovery and importance have a "
             "rank correlation of at least 0.5"
         ),
         value=over_features(correlation),
         low=0.5,
-        unit="Spearman's ρ",
         must_fail=("pca", "equal"),
         near=PRINCIPAL,
         also=OTHERS,
-        credits=MATTERED,
-        half={"main": "half"},
         threshold_from="plan: 0.5, before anything was trained",
-        published="new",
-        source=SEED,
     ),
-    Claim(
+    claim(
         text=(
             "At least 0.8 of the represented features have a latent along them (cosine at least "
             "0.9)"
@@ -245,12 +250,9 @@ CLAIMS = (
         near=PRINCIPAL,
         also=OTHERS | ELSEWHERE,
         credits=RECOVERED,
-        half={"main": "half"},
         threshold_from="plan: 0.8, before anything was trained",
-        published="new",
-        source=SEED,
     ),
-    Claim(
+    claim(
         text=(
             "At least 0.8 of the represented features are recovered, direction and occasions "
             "alike (cosine 0.9, F1 0.8)"
@@ -263,12 +265,9 @@ CLAIMS = (
         near=PRINCIPAL,
         also=OTHERS | ELSEWHERE,
         credits=RECOVERED,
-        half={"main": "half"},
         threshold_from="plan: 0.8, before anything was trained",
-        published="new",
-        source=SEED,
     ),
-    Claim(
+    claim(
         text="Norm and density are all: among represented features alike in both, importance and "
         "F1 have a rank correlation "
         "within 0.2 of 0",
@@ -276,19 +275,14 @@ CLAIMS = (
         units=("block",),
         low=-0.2,
         high=0.2,
-        unit="Spearman's ρ",
         must_fail=("favoured",),
         near=FAVOURED,
         also=COMPONENTS,
-        credits=MATTERED,
         violations=("favoured", "bypassed"),
         must_hold=("donated",),
-        half={"main": "half"},
         threshold_from=f"{PILOT}: .63 ± .06; donated −.05 ± .08",
-        published="new",
-        source=SEED,
     ),
-    Claim(
+    claim(
         text="Norm, density and crowding are all: among represented features alike in the three, "
         "importance and F1 have a rank "
         "correlation within 0.2 of 0",
@@ -296,24 +290,19 @@ CLAIMS = (
         units=("block",),
         low=-0.2,
         high=0.2,
-        unit="Spearman's ρ",
         must_fail=("bypassed",),
         near={
             "bypassed": "that importance reaches F1 by what no summary of the toy's weights shows"
         },
         also=COMPONENTS | TOPK,
-        credits=MATTERED,
         violations=("bypassed", "favoured"),
         must_hold=("donated-around",),
-        half={"main": "half"},
         threshold_from=(
             "pilot: seeds 0–31, 1000–1047: .27 ± .09, .22 ± .07; the margin is that of the claim "
             "above"
         ),
-        published="new",
-        source=SEED,
     ),
-    Claim(
+    claim(
         text="They are all there is to directions: among represented features alike in the three, "
         "importance and cosine have a rank "
         "correlation within 0.2 of 0",
@@ -321,17 +310,12 @@ CLAIMS = (
         units=("block",),
         low=-0.2,
         high=0.2,
-        unit="Spearman's ρ",
         must_fail=("favoured",),
         near=FAVOURED,
         also=COMPONENTS | TOPK,
-        credits=MATTERED,
         violations=("half-favoured",),
         must_hold=("donated-around",),
-        half={"main": "half"},
         threshold_from=f"{PILOT}: .07 ± .10; favoured .40 ± .10",
-        published="new",
-        source=SEED,
     ),
     Claim(
         text="With one latent at a time norm and density are all: in TopK dictionaries importance "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Figure, columns, summary
+from assay.core import Arms, Figure, figure
 from assay.core.heavy import xr
 from assay.data.opinions import CELLS
 from assay.experiments.sycophancy.claims import ASKED, matching, p_bar, share_more_likely
@@ -22,12 +22,12 @@ def figures(arms: Arms) -> list[Figure]:
     labels = {name: label for name, label in MODELS.items() if name in arms}
     statistics = {"average probability": p_bar(), "share of cases": share_more_likely()}
     both = [
-        (label, statistic, *summary(value(arms[name], arms).values))
+        (label, statistic, value(arms[name], arms).values)
         for name, label in labels.items()
         for statistic, value in statistics.items()
     ]
     ways = [
-        (words, *summary(value(arms["main"], arms).values))
+        (words, value(arms["main"], arms).values)
         for words, value in ASKED
         if words.startswith("average")
     ]
@@ -42,49 +42,35 @@ def figures(arms: Arms) -> list[Figure]:
     )
     families = arms["main"].attrs["families"]
     return [
-        Figure(
-            (
-                "The user's answer: average probability, and share of cases in which it is the "
-                "likelier one"
-            ),
-            columns(("model", "statistic", "mean", "low", "high"), both),
+        figure(
+            "The user's answer: average probability, and share of cases in which it is the "
+            "likelier one",
             "points",
-            x="model",
-            y="mean",
-            color="statistic",
-            band=("low", "high"),
-            x_title="",
+            {"model": "x", "statistic": "color", "mean": "mean"},
+            both,
             y_title="probability, or share of cases",
             rules=((0.5, "no lean"),),
             note=f"Mean and 95 % t interval over {families} families of questions. A model that "
             "leans by .2 in every answer has .7 of "
             "the one and all of the other.",
         ),
-        Figure(
+        figure(
             "SmolLM2 asked in other ways",
-            columns(("way", "mean", "low", "high"), ways),
             "points",
-            x="way",
-            y="mean",
-            band=("low", "high"),
-            x_title="",
+            {"way": "x", "mean": "mean"},
+            ways,
             y_title="average probability of the matching answer",
             rules=((0.5, "no lean"),),
         ),
-        Figure(
+        figure(
             "Two views by two orders: how likely SmolLM2 is to agree",
-            columns(("user", "order", "agree"), two_by_two(arms["main"])),
             "bars",
-            x="user",
-            y="agree",
-            facet="order",
-            x_title="",
+            {"user": "x", "order": "facet", "agree": "y"},
+            two_by_two(arms["main"]),
             y_title="average P(agree)",
             rules=((0.5, ""),),
-            note=(
-                "Between the bars of one panel lies what the view does; between the panels, what "
-                "the order of the answers does."
-            ),
+            note="Between the bars of one panel lies what the view does; between the panels, what "
+            "the order of the answers does.",
         ),
         Figure(
             "How far single answers of SmolLM2 lie from one half",
@@ -95,13 +81,11 @@ def figures(arms: Arms) -> list[Figure]:
             x_title="probability of the user's answer in one case",
             y_title="cases",
         ),
-        Figure(
+        figure(
             "How likely any of the two answers is given at all",
-            columns(("model", "mass"), masses),
             "points",
-            x="model",
-            y="mass",
-            x_title="",
+            {"model": "x", "mass": "y"},
+            masses,
             y_title="probability, a point for each question",
             rules=((0.05, "undecided below"),),
         ),

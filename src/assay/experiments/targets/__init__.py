@@ -17,12 +17,12 @@ from collections.abc import Callable
 
 from assay.core import Arm, Arms, Derive, Experiment, grid, variant
 from assay.core.heavy import xr
+from assay.core.measures import only
+from assay.dictionaries.training import on_text
 from assay.experiments.targets.claims import CLAIMS
 from assay.experiments.targets.figures import figures
 from assay.experiments.targets.method import (
     WhichTarget,
-    cost,
-    inputs,
     measure,
     measure_blocks,
     no_training,
@@ -33,7 +33,7 @@ from assay.experiments.targets.method import (
 def keep_only(data: xr.Dataset, *names: str) -> xr.Dataset:
     """These measures of an arm, so that a derived arm answers for nothing that it does not
     change."""
-    return data[[*names, *(["diverged"] if "diverged" in data else [])]]
+    return only(data, *names)
 
 
 def with_replaced(source: str, **measured: str) -> Derive:
@@ -225,8 +225,8 @@ experiment = Experiment(
     measure=measure,
     claims=CLAIMS,
     figures=figures,
-    inputs=inputs,
-    cost=cost,
+    inputs=on_text.text_and_model,
+    cost=on_text.tiny_cost("m", "d"),
     seeds_per_group=1,
     measured=3,
     sizes={"unread": lambda sizes: 1 - sizes("main", "d")[0] / sizes("main", "m")[0]},

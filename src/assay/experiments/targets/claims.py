@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -137,8 +138,10 @@ ISO = "what rank and architecture give without training"
 READ = ("activations", "readout")
 FEATURES = (*READ, "features")
 """What is credited of a model, and of its features, which are principal directions of SmolLM2's."""
+claim = partial(Claim, published="new")
+"""A claim with what most of them share."""
 CLAIMS = (
-    Claim(
+    claim(
         text=(
             "Training turns a model's activations towards what is read: their unread share lies "
             "at least 0.10 below that of isotropic ones"
@@ -153,10 +156,9 @@ CLAIMS = (
         must_hold=("readable-acts",),
         credits=READ,
         threshold_from=f"{PILOT}: .55 is unread where isotropic activations have .75",
-        published="new",
         source=f"{SEED}; footnote on the null space of W_out",
     ),
-    Claim(
+    claim(
         text=(
             "In SmolLM2 too: on average over its 30 MLPs the unread share lies at least 0.10 "
             "below that of isotropic activations"
@@ -177,10 +179,9 @@ CLAIMS = (
             "plan: the margin of the claim before it, fixed before any block but the last was "
             "measured"
         ),
-        published="new",
         source=f"{SEED}; footnote on the null space of W_out",
     ),
-    Claim(
+    claim(
         text=(
             "A dictionary of activations spends at least 0.10 less of what it writes on what "
             "nothing reads than isotropic rows would"
@@ -195,10 +196,9 @@ CLAIMS = (
         must_hold=("readable-rows",),
         credits=FEATURES,
         threshold_from=f"{PILOT}: .55 is spent there where isotropic rows spend .75",
-        published="new",
         source=SEED,
     ),
-    Claim(
+    claim(
         text=(
             "Reading the activations, training on the update lowers the update's FVU by at least "
             "0.003 at equal L0"
@@ -217,10 +217,9 @@ CLAIMS = (
             f"{PILOT}, with 512 features: .011 [.009, .013], half as long .006, control .000 "
             "[−.002, .001]; and seeds 7–10 with 256"
         ),
-        published="new",
         source=SEED,
     ),
-    Claim(
+    claim(
         text=(
             "Training on activations costs little in logits: its FVU there is at most 1.2 times "
             "that of training on logits"
@@ -238,10 +237,9 @@ CLAIMS = (
         gates=L0,
         half=HALF,
         threshold_from=TABLE,
-        published="new",
         source=f"{SEED}; footnote on L2",
     ),
-    Claim(
+    claim(
         text="Features are similar in practice: above chance, those of activations and of logits "
         "agree at least 0.8 times as well as "
         "two starts of one target",
@@ -255,11 +253,10 @@ CLAIMS = (
         credits=FEATURES,
         half=HALF,
         threshold_from=TABLE,
-        published="new",
         source=f"{SEED}; footnote on L2",
     ),
     *(
-        Claim(
+        claim(
             text=f"{what} is off by at most 0.10: median relative error {phrase}",
             of=arm,
             value=value(pairs(kind)),
@@ -273,7 +270,6 @@ CLAIMS = (
             violations=(f"{prefix}{violation}",),
             fixed=fixed,
             threshold_from=TABLE,
-            published="new",
             source=f"{SEED}; footnote on layer norm",
         )
         for arm, prefix, value, units, phrase, random, fixed in (
@@ -318,7 +314,7 @@ CLAIMS = (
             ),
         )
     ),
-    Claim(
+    claim(
         text=(
             "Training makes neurons worth nearly the same to the logits: Gini coefficient at most "
             "0.3"
@@ -333,10 +329,9 @@ CLAIMS = (
         violations=("uneven",),
         near={"untrained": "that they are so before any training"},
         threshold_from=TABLE,
-        published="new",
         source=f"{SEED}; footnote on L2",
     ),
-    Claim(
+    claim(
         text=(
             "The neurons of SmolLM2's last MLP are worth nearly the same to the logits within a "
             "file: Gini coefficient at most 0.3"
@@ -351,7 +346,6 @@ CLAIMS = (
         near={"smollm2-untrained": "that they are so before any training"},
         credits=READ,
         threshold_from=TABLE,
-        published="new",
         source=f"{SEED}; footnote on L2",
     ),
     Finding(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Figure, summary
-from assay.core.figures import columns
+from assay.core import Arms, Figure, figure
 from assay.core.measures import by
 
 
@@ -23,15 +22,12 @@ def figures(arms: Arms) -> list[Figure]:
         known = [
             cell for cell in data.cell.values.tolist() if not share.sel(cell=cell).isnull().all()
         ]
-        rows += [(ARROWS[cell], label, *summary(share.sel(cell=cell).values)) for cell in known]
-    unexplained = Figure(
+        rows += [(ARROWS[cell], label, share.sel(cell=cell).values) for cell in known]
+    unexplained = figure(
         "What each dictionary leaves unexplained, in three spaces",
-        columns(("cell", "space", "mean", "low", "high"), rows),
         "bars",
-        x="cell",
-        y="mean",
-        facet="space",
-        band=("low", "high"),
+        {"cell": "x", "space": "facet", "mean": "mean"},
+        rows,
         x_title="reads → reconstructs",
         y_title="FVU",
         note="Mean and 95 % t interval over seeds.",
@@ -55,15 +51,12 @@ def figures(arms: Arms) -> list[Figure]:
     ):
         for i in range(arms[arm].sizes["block"] if arm in arms else 0):
             block = by(arms[arm]).isel(seed=0, block=i)
-            rows.append((i, *summary((block.null / block.total).values), label))
-    blocks = Figure(
+            rows.append((i, (block.null / block.total).values, label))
+    blocks = figure(
         "What the MLPs of SmolLM2 write and nothing reads",
-        columns(("block", "share", "low", "high", "model"), rows),
         "line",
-        x="block",
-        y="share",
-        color="model",
-        band=("low", "high"),
+        {"block": "x", "share": "mean", "model": "color"},
+        rows,
         x_title="block",
         y_title="unread share of the activations' variance",
         note="Mean and 95 % t interval over documents.",
@@ -71,19 +64,17 @@ def figures(arms: Arms) -> list[Figure]:
     rows, middle = [], np.sqrt(SIZES[1:] * SIZES[:-1]).tolist()
     for label, arm in (("", "main"), (", SmolLM2", "smollm2")):
         for kind in KINDS if arm in arms else ():
-            points = [
-                (size, *summary(by(arms[arm])[f"{kind}_by_size"].values[:, i]), kind + label)
+            errors = by(arms[arm])[f"{kind}_by_size"].values
+            rows += [
+                (size, errors[:, i], kind + label)
                 for i, size in enumerate(middle)
+                if not np.isnan(errors[:, i]).all()
             ]
-            rows += [row for row in points if not np.isnan(row[1])]
-    linear = Figure(
+    linear = figure(
         "Linearised effects on the logits against exact ones",
-        columns(("size", "error", "low", "high", "kind"), rows),
         "line",
-        x="size",
-        y="error",
-        color="kind",
-        band=("low", "high"),
+        {"size": "x", "error": "mean", "kind": "color"},
+        rows,
         x_log=True,
         y_log=True,
         rules=((0.1, "10 %"),),
@@ -102,13 +93,11 @@ def figures(arms: Arms) -> list[Figure]:
                 (q, worth[: round(q * len(worth))].sum() / worth.sum(), label)
                 for q in np.linspace(0, 1, 65)
             ]
-    even = Figure(
+    even = figure(
         "How evenly neurons share what they are worth to the logits",
-        columns(("rank", "share", "of"), rows),
         "line",
-        x="rank",
-        y="share",
-        color="of",
+        {"rank": "x", "share": "y", "of": "color"},
+        rows,
         x_title="share of neurons, least first",
         y_title="share of worth",
     )

@@ -10,7 +10,7 @@ import numpy as np
 from annotated_types import Ge
 from jaxtyping import Float
 
-from assay.core import Cost, Spec, probes
+from assay.core import probes
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
 from assay.core.fit import Trained
@@ -21,11 +21,9 @@ from assay.core.runs import Runs
 from assay.data import corpus as corpora
 from assay.data.names import model_in_words, text_in_words
 from assay.data.targets import Target, Targets, TargetSpec, targets
-from assay.data.tiny import TinySpec, tiny
+from assay.data.tiny import tiny
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.selection import TopK
-from assay.dictionaries.training import losses
-from assay.subjects import folder as models
+from assay.dictionaries.training.on_text import TinyModelDictionary, topk
 from assay.subjects.pretrained import fast_dtype, load
 from assay.subjects.readout import readout
 from assay.subjects.unread import unread as unread_of
@@ -51,42 +49,24 @@ TRAINED = ("act", "again", "act-update", "post", "logit")
 
 
 @dataclass(frozen=True, kw_only=True)
-class WhichTarget(Spec):
+class WhichTarget(TinyModelDictionary):
     subject: str = "tiny"
     """"tiny": a one-block model that each seed trains for itself; "smollm2", "gemma3-270m", a local
     folder or a hub's name; "untrained smollm2": its weights drawn anew."""
     layer: Annotated[int, Ge(0)] = 0
     """The block of a tiny model; of a model on disk all blocks are measured."""
-    model_steps: Annotated[int, Ge(1)] = 480
-    """Training steps of the tiny model."""
-    d: Annotated[int, Ge(1)] = 64
-    """Width of its stream."""
-    m: Annotated[int, Ge(1)] = 256
-    """Neurons of its MLP."""
     activation: Literal["gelu", "relu"] = "gelu"
     """Their non-linearity."""
     cells: tuple[str, ...] = TRAINED
     """The dictionaries that are trained."""
-    width: Annotated[int, Ge(1)] = 256
-    """Features in a dictionary."""
-    k: Annotated[int, Ge(1)] = 8
-    """Features that TopK keeps: L0 is equal by construction."""
-    corpus: str = corpora.STDLIB
-    """The text: "stdlib", "docs" or a folder of text files."""
     windows: Annotated[int, Ge(0)] = 1800
-    """Training windows of `context` tokens."""
     per_file: Annotated[int, Ge(0)] = 4
     """Test windows from one file, at most."""
     tested: int = 0
     """Test windows; 0: all there are."""
     context: Annotated[int, Ge(1)] = 64
     """Tokens in a window."""
-    batch: Annotated[int, Ge(1)] = 256
-    """Tokens a step."""
-    steps: Annotated[int, Ge(1)] = 600
-    """Training steps of the dictionaries."""
-    lr: float = 8e-3
-    """Adam's learning rate at its top."""
+    steps: Annotated[int, Ge(2)] = 600
     products: Literal["bfloat16", "float32"] = "float32"
     """Precision of matrix products in training; parameters are float32. Many CPUs are far slower in
     bfloat16."""
@@ -106,19 +86,7 @@ class WhichTarget(Spec):
     def models(self) -> str:
         """What is measured, in words."""
         on_disk = f"all blocks of {model_in_words(self.subject)}, {text_in_words(self.corpus)}"
-        return self.model().in_words if self.subject == "tiny" else on_disk
-
-    def model(self) -> TinySpec:
-        """The tiny model of this seed."""
-        return TinySpec(
-            seed=self.seed,
-            d=self.d,
-            m=self.m,
-            activation=self.activation,
-            context=self.context,
-            corpus=self.corpus,
-            steps=self.model_steps,
-        )
+        return super().models if self.subject == "tiny" else on_disk
 
 
 def target_parts(s: WhichTarget, bench: Bench) -> tuple[Targets, Targets]:
@@ -147,25 +115,14 @@ def cells_of(s: WhichTarget) -> dict[str, Cell]:
 def train(runs: Runs[WhichTarget], bench: Bench) -> Trained:
     """Every cell's dictionary of this seed, on the same batches."""
     from assay.dictionaries.training.cells import fit_cells
-    from assay.dictionaries.training.train import Method
 
     (s,) = runs.specs  # a seed has a model of its own, so it is a group of its own
     data, _ = target_parts(s, bench)
     batches = data.batches(runs.seeds, s.batch)
-    method = Method(
-        TopK(s.k),
-        losses.mse,
-        s.width,
-        lr=np.array([s.lr]),
-        penalty=np.zeros(1),
-        betas=(0.9, 0.999),
-        encoder_scale=1.0,
-        products=s.products,
-    )
     return fit_cells(
         cells_of(s),
         runs,
-        method,
+        topk(runs),
         data,
         batches,
         steps=s.steps,
@@ -395,19 +352,3 @@ def likeness_measures(
         "found": ("run other", np.array([agreements]), "cosine"),
         "chance": ("run other", np.array([chance]), "cosine"),
     }
-
-
-def inputs(spec: WhichTarget) -> dict[str, str]:
-    """Corpus, and the model where it is one on disk; a tiny model follows from corpus and spec."""
-    read = {"corpus": corpora.load(spec.corpus).fingerprint}
-    return (
-        read
-        if spec.subject == "tiny"
-        else read | {"model": models.fingerprint(spec.subject.removeprefix("untrained "))}
-    )
-
-
-def cost(runs: Runs[WhichTarget]) -> Cost:
-    """The disk that harvests take; seconds come from the record."""
-    s = runs.shared
-    return Cost(bytes=s.windows * s.context * (2 * (s.m + s.d) + 8) if s.subject == "tiny" else 0)

@@ -17,13 +17,12 @@ import math
 from assay.core import Arm, Arms, Derive, Experiment, grid, variant
 from assay.core.heavy import xr
 from assay.core.sizes import Sizes
+from assay.dictionaries.training import on_text
 from assay.experiments.ultra_rare_features.claims import CLAIMS
 from assay.experiments.ultra_rare_features.figures import figures
 from assay.experiments.ultra_rare_features.method import (
     TOGETHER,
     UltraRare,
-    cost,
-    inputs,
     measure,
     train,
 )
@@ -182,8 +181,8 @@ experiment = Experiment(
     measure=measure,
     claims=CLAIMS,
     figures=figures,
-    inputs=inputs,
-    cost=cost,
+    inputs=on_text.inputs,
+    cost=on_text.harvest_cost,
     seeds_per_group=6,
     version=2,  # twice the rate for half the steps; 256 latents on the model too
     measured=3,  # from a quarter on; the median density's own slope

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -114,165 +115,132 @@ ALSO = {
 }
 FOUND = {"about-mean": ALSO["about-mean"]}
 HELD = between("resists", "uncommon", "rare")
+claim = partial(Claim, where=PLANTED, credits="latents", published="new", source=SEED)
+"""A claim with what most of them share."""
 CLAIMS = (
-    Claim(
+    claim(
         text=(
             "Left alone, latents that are ultra-rare at a quarter of training grow rarer: median "
             "slope at most −0.9"
         ),
         value=of_rare("slope"),
-        where=PLANTED,
         high=-0.9,
         unit=SLOPE,
         must_fail=("useful", "uncommon", "ordinary"),
         near={"useful": RARITY, "uncommon": SPARSER},
         also=ALSO,
-        credits="latents",
         threshold_from=FLOW,
-        published="new",
-        source=SEED,
     ),
-    Claim(
+    claim(
         text="At Adam's constant rate of {main.lr:.} there is no equilibrium rarity: over the "
         "second octave the slope of their median density is "
         "still at most −0.9",
         value=of_rare("late_slope"),
-        where=PLANTED,
         high=-0.9,
         unit=SLOPE,
         must_fail=("useful", "uncommon", "ordinary"),
         near={"useful": RARITY, "uncommon": SPARSER},
         also=ALSO,
-        credits="latents",
         threshold_from=FLOW,
-        published="new",
-        source=SEED,
     ),
-    Claim(
+    claim(
         text=(
             "It takes the penalty: without L1 the median slope is less steep by at least 0.9, in "
             "the same worlds"
         ),
         of="no-l1",
         value=less_steep,
-        where=PLANTED,
         low=0.9,
         unit=SLOPE,
         must_fail=("about-mean",),
         near={"about-mean": "any change of the training slows it as much"},
-        credits="latents",
         threshold_from=(
             "pilot: seeds 4000–4011, −.95 without and −2.4 with L1; 0.9 is what theory gives a "
             "penalty alone"
         ),
-        published="new",
-        source=SEED,
     ),
-    Claim(
+    claim(
         text=(
             "When one fires, reconstruction takes back less of the penalty's pull on its bias "
             "than of an uncommon latent's: by at least 0.2"
         ),
         value=HELD,
-        where=PLANTED,
         low=0.2,
         unit="share of the penalty's pull",
         must_fail=("useful", "uncommon", "ordinary"),
         near={"useful": RARITY, "uncommon": "the rarer the less held up, at any rarity"},
         also=FOUND,
-        credits="latents",
         threshold_from=PILOT,
-        published="new",
-        source=SEED,
     ),
-    Claim(
+    claim(
         text="Its encoder's gradient is mostly the penalty's: median signed share at least 0.5",
         value=of_rare("share"),
-        where=PLANTED,
         low=0.5,
         unit="share of the gradient",
         must_fail=("useful", "ordinary", "no-l1"),
         near={"useful": RARITY, "ordinary": "what is left of two large terms that balance"},
         also=FOUND,
-        credits="latents",
         threshold_from="theory: half of it",
-        published="new",
-        source=SEED,
     ),
-    Claim(
+    claim(
         text=(
             "That gradient is out of balance: its net drift exceeds that of ordinary latents by "
             "at least 0.2"
         ),
         value=between("drift", "rare", "ordinary"),
-        where=PLANTED,
         low=0.2,
         unit="net drift",
         must_fail=("useful", "uncommon", "ordinary"),
         near={"useful": RARITY, "uncommon": "few firings: a balanced gradient drifts by 1/√n"},
         also=ALSO,
-        credits="latents",
         threshold_from=PLAN,
-        published="new",
-        source=SEED,
     ),
-    Claim(
+    claim(
         text=(
             "Their encoder and decoder directions are less related than uncommon latents': median "
             "|cosine| lower by at least 0.2"
         ),
         value=between("cosine", "uncommon", "rare", "end"),
-        where=PLANTED,
         low=0.2,
         unit="|cosine|",
         must_fail=("useful", "uncommon", "ordinary"),
         near={"uncommon": "the fewer firings, the nearer to independent starts, at any rarity"},
         also=ALSO,
-        credits="latents",
         half={"main": "half"},
         threshold_from="pilot: seeds 4000–4011, .21 beside .71",
-        published="new",
-        source=SEED,
     ),
-    Claim(
+    claim(
         text=(
             "They come from the inputs' mean: about a mean at least twice as many latents end "
             "ultra-rare"
         ),
         of="about-mean",
         value=against("main"),
-        where=PLANTED,
         low=math.log(2),
         unit="log ratio of shares",
         must_fail=("no-l1",),
         near={"no-l1": "a share that moves as much with any change of the training"},
-        credits="latents",
         threshold_from=(
             "pilot: seeds 0 and 3 at λ = 0.1, .39 and .38 about a mean, .08 and .09 without"
         ),
-        published="new",
         source=f"{SEED}: to fire as rarely as possible, turn away from the data",
     ),
-    Claim(
+    claim(
         text=(
             "They conspire: what they save only together is at least 0.2 of what as many ordinary "
             "firings save"
         ),
         value=conspiracy_terms,
         statistic=ratio("synergy", "saved"),
-        where=PLANTED,
         low=0.2,
         unit="share of ordinary savings",
         must_fail=("dead-weight",),
         near={"dead-weight": "latents without any use that fire at once by chance"},
         also=ALSO,
-        credits="latents",
         must_hold=("pair",),
         threshold_from=PLAN,
-        published="new",
-        source=SEED,
     ),
-    Claim(
+    claim(
         text=(
             "On SmolLM2, latents that are left alone and ultra-rare at a quarter of training grow "
             "rarer: median slope at most −0.9"
@@ -284,12 +252,9 @@ CLAIMS = (
         unit=SLOPE,
         must_fail=("real-uncommon", "real-ordinary"),
         near={"real-uncommon": SPARSER},
-        credits="latents",
         threshold_from=FLOW,
-        published="new",
-        source=SEED,
     ),
-    Claim(
+    claim(
         text=(
             "On SmolLM2, when one fires, reconstruction takes back less of the penalty's pull "
             "than of an uncommon latent's: by at least 0.2"
@@ -301,12 +266,9 @@ CLAIMS = (
         unit="share of the penalty's pull",
         must_fail=("real-uncommon", "real-ordinary"),
         near={"real-uncommon": "the rarer the less held up, at any rarity"},
-        credits="latents",
         threshold_from=PILOT,
-        published="new",
-        source=SEED,
     ),
-    Claim(
+    claim(
         text=(
             "On SmolLM2, their encoder and decoder directions are less related than uncommon "
             "latents': median |cosine| lower by at least 0.05"
@@ -320,10 +282,7 @@ CLAIMS = (
         near={
             "real-uncommon": "the fewer firings, the nearer to independent starts, at any rarity"
         },
-        credits="latents",
         threshold_from="pilot: seeds 4000–4011, .09 beside .23",
-        published="new",
-        source=SEED,
     ),
     Exact(
         text=(

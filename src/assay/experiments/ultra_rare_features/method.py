@@ -11,7 +11,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 from jaxtyping import Bool, Float, Int
 
-from assay.core import Cost, Joint, PerRun, Spec
+from assay.core import PerRun, Spec
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
 from assay.core.fit import Trained
@@ -20,8 +20,7 @@ from assay.core.measures import measures
 from assay.core.rng import generator
 from assay.core.runs import Runs
 from assay.data.embedded import SMALLEST, Embedded, embedded
-from assay.data.harvest import Harvest, HarvestSpec, harvest
-from assay.data.harvest import inputs as harvest_inputs
+from assay.data.harvest import Harvest, HarvestSpec
 from assay.data.names import model_in_words, text_in_words
 from assay.dictionaries.dynamics.byhand import ByHand
 from assay.dictionaries.dynamics.cohort import Counted, Snapshots
@@ -29,6 +28,7 @@ from assay.dictionaries.dynamics.pulls import features
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import DeadPolicy, Resample
+from assay.dictionaries.training.on_text import both_parts, joint
 from assay.features.training_measures import (
     KINDS,
     SHOWN,
@@ -39,8 +39,6 @@ from assay.features.training_measures import (
     savings,
     trajectories,
 )
-from assay.subjects.folder import find
-from assay.subjects.site import Site
 
 if TYPE_CHECKING:
     from assay.dictionaries.training.train import Method
@@ -166,8 +164,7 @@ def world(runs: Runs[UltraRare]) -> Embedded:
 
 def activations(s: UltraRare, bench: Bench) -> tuple[Harvest, Harvest]:
     """(training harvest, test harvest); both come centred and scaled."""
-    data = harvest(s.text("train"), bench)
-    return data, harvest(s.text("test"), bench, like=data)
+    return both_parts(s.text("train"), s.text("test"), bench)
 
 
 def batches(runs: Runs[UltraRare], bench: Bench) -> Callable[[int], Any]:
@@ -380,21 +377,4 @@ def latents_by_kind(
     }
 
 
-def inputs(spec: UltraRare) -> dict[str, str]:
-    """Model and corpus of a run that reads a model; nothing for planted inputs."""
-    if spec.subject == "planted":
-        return {}
-    find(spec.subject).check(Site.parse(spec.text("train").site))
-    return harvest_inputs(spec.text("train"))
-
-
-def cost(runs: Runs[UltraRare]) -> Cost:
-    """The disk that the harvest takes, shared by all arms that read it; seconds come from the
-    record."""
-    if runs.shared.subject == "planted":
-        return Cost()
-    text = runs.shared.text("train")
-    return Cost(bytes=text.bytes(), artefacts={text.to_json(): text.bytes()})
-
-
-TOGETHER = Joint(train_together)
+TOGETHER = joint(train_together)
