@@ -177,12 +177,13 @@ class _Rule(Reader):
                 "variable"
             )
         if name in ("count", "some"):
-            where = self.walk(*self.values(node, 1, 1), inside=True)
+            (condition,) = self.values(node, 1, 1)
+            where = self.walk(condition, inside=True)
             count = lambda v: _selected(where, v).sum(2, keepdims=True).astype(np.float64)  # noqa: E731
             return count if name == "count" else lambda v: (count(v) > 0).astype(np.float64)
         value, condition, *rest = self.values(node, 2, 3)
         look, what, where = _LOOKS[name], self.walk(value), self.walk(condition, inside=True)
-        otherwise = self.walk(*rest) if rest else lambda v: np.full((1, 1, 1), NOTHING)
+        otherwise = self.walk(rest[0]) if rest else lambda v: np.full((1, 1, 1), NOTHING)
 
         def looked(v: Mapping[str, np.ndarray]) -> np.ndarray:
             chosen = _selected(where, v)

@@ -25,7 +25,7 @@ from assay.evaluation.plans import Plan, plan
 from assay.evaluation.result import Evaluation
 from assay.evaluation.setting import TOGETHER, EvaluationSpec, Setting
 from assay.evaluation.sources import Source
-from assay.evaluation.watching import Warned, Watch, warn
+from assay.evaluation.summary import Warned, Watch, warn
 from assay.lab import provenance
 from assay.lab.atomic import write
 from assay.lab.store import Store
@@ -104,6 +104,7 @@ def evaluate(
     source_list = sources.find(dictionaries, store)
     began = time.monotonic(), time.process_time()
     data: dict[str, Any]
+    key: dict[str, Any]
     if acts is not None:
         folder, path = None, Path(acts)
         key = {"data": activations.fingerprint(path)}

@@ -3,12 +3,18 @@ SQL say the same of a number."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assay.core.errors import DataError
 
 if TYPE_CHECKING:
     import duckdb
+
 
 TOP, EVEN = 20, 40
 """Contexts kept of a feature: the strongest, one a window, and some evenly spaced through its
@@ -317,3 +323,108 @@ def selecting(connection: duckdb.DuckDBPyConnection, name: str, path: str) -> st
         for c in TABLES[name]
     ]
     return f"SELECT {', '.join(columns)} FROM {file}"
+
+
+@dataclass(frozen=True, eq=False)
+class Ragged:
+    """Lists of unlike length, one after the other."""
+
+    flat: np.ndarray
+    lengths: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray, inside: np.ndarray) -> Ragged:
+        """Rows of an array [row, place] without the places that are not inside."""
+        return cls(values[inside], inside.sum(1))
+
+
+ROWS, OTHER_ROWS = {"features": 256}, 4096
+"""Rows of a row group, which whoever asks for one feature reads whole: small for a quick page, not
+so small that their list grows long."""
+Values = np.ndarray | Sequence[Any] | Ragged
+
+_ARROW = {"INTEGER": "int32", "BIGINT": "int64", "DOUBLE": "float64", "VARCHAR": "string"}
+
+
+def write_part(folder: Path, table: str, number: int, columns: Mapping[str, Values]) -> None:
+    """Write one block's rows of a table; a column that is not given is null, and so are NaN and, in
+    numbers of things, −1."""
+    import pyarrow.parquet as pq
+
+    arrow_table = _arrow(TABLES[table], columns)
+    (folder / table).mkdir(parents=True, exist_ok=True)
+    path = folder / table / f"{number:05}.parquet"
+    temporary = path.with_suffix(".partial")
+    pq.write_table(
+        arrow_table, temporary, compression="lz4", row_group_size=ROWS.get(table, OTHER_ROWS)
+    )
+    temporary.replace(path)
+
+
+def has_part(folder: Path, table: str, number: int) -> bool:
+    """Whether that block was written."""
+    return (folder / table / f"{number:05}.parquet").exists()
+
+
+def join(folder: Path, table: str, to: Path) -> None:
+    """Write all parts of a table, in order, as one file; rows are in the order of features, so few
+    row groups have those of one."""
+    import pyarrow.parquet as pq
+
+    parts = sorted((folder / table).glob("*.parquet"))
+    with pq.ParquetWriter(to, pq.read_schema(parts[0]), compression="zstd") as writer:
+        for part in parts:
+            writer.write_table(pq.read_table(part), row_group_size=ROWS.get(table, OTHER_ROWS))
+
+
+def _arrow(columns: Sequence[Column], arrays: Mapping[str, Any]) -> Any:
+    import pyarrow as pa
+
+    if extra := set(arrays) - {column.name for column in columns}:
+        raise DataError(
+            f"no column {min(extra)} in this table; known: {', '.join(c.name for c in columns)}"
+        )
+    rows = len(next(iter(arrays.values())))
+    return pa.table({c.name: _column(c, arrays.get(c.name), rows) for c in columns})
+
+
+def _column(column: Column, values: Any, rows: int) -> Any:
+    import pyarrow as pa
+
+    listed = column.type.endswith("[]")
+    type_ = pa.type_for_alias(_ARROW[column.type.removesuffix("[]")])
+    if values is None:
+        return pa.nulls(rows, pa.list_(type_) if listed else type_)
+    if isinstance(values, Ragged):
+        offsets = pa.array(np.concatenate([[0], np.cumsum(values.lengths)]).astype(np.int32))
+        return pa.ListArray.from_arrays(offsets, _flat(values.flat, type_))
+    if isinstance(values, np.ndarray) and values.ndim == 2:
+        return _lists(values, type_)
+    if listed:
+        return pa.array(list(values), pa.list_(type_))
+    array = np.asarray(values)
+    if array.dtype.kind == "f" and column.type != "VARCHAR":
+        return pa.array(array.astype(np.float64), pa.float64(), mask=np.isnan(array)).cast(type_)
+    if array.dtype.kind in "iu":
+        return pa.array(
+            array.astype(np.int64), pa.int64(), mask=array < 0 if column.unit else None
+        ).cast(type_)
+    return pa.array(array.tolist(), type_)
+
+
+def _lists(values: np.ndarray, type_: Any) -> Any:
+    """Rows of equal length as lists; a row of NaN alone is null."""
+    import pyarrow as pa
+
+    rows, width = values.shape
+    empty = np.isnan(values).all(1) if values.dtype.kind == "f" and width else np.zeros(rows, bool)
+    offsets = pa.array((np.arange(rows + 1) * width).astype(np.int32), mask=np.append(empty, False))
+    return pa.ListArray.from_arrays(offsets, _flat(values.ravel(), type_))
+
+
+def _flat(values: np.ndarray, type_: Any) -> Any:
+    import pyarrow as pa
+
+    if values.dtype.kind == "f":
+        return pa.array(values.astype(np.float64), pa.float64(), mask=np.isnan(values)).cast(type_)
+    return pa.array(values.astype(np.int64), pa.int64()).cast(type_)
