@@ -11,8 +11,16 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 RENAMED = {
+    "assay.circuits.find.direct": "assay.circuits.find.terms",
+    "assay.circuits.find.grids": "assay.circuits.find.cutting",
+    "assay.circuits.find.joint": "assay.circuits.find.attribution",
+    "assay.circuits.find.patterns": "assay.circuits.find.tables",
+    "assay.circuits.find.scores": "assay.circuits.find.terms",
     "assay.circuits.language": "assay.circuits.rules",
+    "assay.circuits.picture.asking": "assay.circuits.picture.heads",
+    "assay.circuits.picture.bounds": "assay.circuits.picture.maps",
     "assay.circuits.picture.taken": "assay.circuits.picture.contents",
+    "assay.circuits.solving.figures": "assay.circuits.solving.entry",
     "assay.core.findings": "assay.core.estimates",
     "assay.core.intact": "assay.core.integrity",
     "assay.evaluation.index_text": "assay.evaluation.text",
