@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from assay.features.index import build, firings, tables
+from assay.features.index import build, firings, schema
 from assay.features.index.about import About
 
 FEATURES, TOKENS = [int(a) for a in sys.argv[1:3]] + [100_000, 1_000_000][len(sys.argv[1:3]) :]
@@ -60,7 +60,7 @@ def make(store: Path) -> None:
             for i in range(TIMES):
                 writer.write_table(
                     renumbered(table, i * PART),
-                    row_group_size=tables.ROWS.get(name, tables.OTHER_ROWS),
+                    row_group_size=schema.ROWS.get(name, schema.OTHER_ROWS),
                 )
     np.save(folder / "decoder.npy", np.tile(np.load(store / "part/decoder.npy"), (TIMES, 1)))
     replace(About.read(folder), d_sae=PART * TIMES).write(folder)

@@ -30,7 +30,7 @@ from assay.features import (
     undertrained,
 )
 from assay.features.explaining import scoring
-from assay.features.rating.agreement import alpha
+from assay.features.rating import alpha
 from assay.subjects import readout
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")

@@ -16,9 +16,13 @@ from assay.circuits.find.attribution import (
     by_gradient,
     by_integrated_activations,
     by_integrated_gradients,
+    by_pairs,
+    interaction,
     missed,
+    pairs_of_parts,
+    pruned,
 )
-from assay.circuits.find.cutting import without_edges
+from assay.circuits.find.cutting import effects, without_edges
 from assay.circuits.find.faithfulness import (
     PROPORTIONS,
     Curve,
@@ -27,8 +31,6 @@ from assay.circuits.find.faithfulness import (
     every_size,
     resampled,
 )
-from assay.circuits.find.grids import effects
-from assay.circuits.find.joint import by_pairs, interaction, pairs_of_parts, pruned
 from assay.circuits.find.known import auroc, match
 from assay.circuits.find.question import Question
 from assay.core.errors import DataError

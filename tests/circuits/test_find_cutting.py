@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.find.cutting import without_edges, without_parts
-from assay.circuits.find.grids import effects, grid
+from assay.circuits.find.cutting import effects, grid, without_edges, without_parts
 from assay.circuits.find.question import (
     Question,
     logit_difference,

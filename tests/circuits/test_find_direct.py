@@ -10,10 +10,9 @@ import pytest
 import torch
 
 from assay.circuits.find.attribution import by_cutting
-from assay.circuits.find.direct import direct
 from assay.circuits.find.paths import Path, path_effects, paths
-from assay.circuits.find.scores import score_terms
 from assay.circuits.find.tables import copying, ov_table, qk_table, written_table
+from assay.circuits.find.terms import direct, score_terms
 from assay.core.errors import ModelError
 from assay.subjects.decoder import forward
 from assay.subjects.parts import Part, Reader, run_by_parts

@@ -17,15 +17,16 @@ from assay.circuits.find.attribution import (
     by_gradient,
     by_integrated_activations,
     by_integrated_gradients,
+    by_pairs,
+    interaction,
+    pairs_of_parts,
+    pruned,
 )
-from assay.circuits.find.cutting import without_edges
-from assay.circuits.find.direct import direct
-from assay.circuits.find.grids import grid
-from assay.circuits.find.joint import by_pairs, interaction, pairs_of_parts, pruned
+from assay.circuits.find.cutting import grid, without_edges
 from assay.circuits.find.known import Held, held, match, question_of
 from assay.circuits.find.paths import path_effects, paths
-from assay.circuits.find.scores import score_terms
 from assay.circuits.find.tables import copying, ov_table, qk_table
+from assay.circuits.find.terms import direct, score_terms
 from assay.core.errors import DataError
 from assay.subjects.parts import Part, Reader
 from assay.worlds.algorithms.built.brackets import brackets

@@ -6,14 +6,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_solvers import SMALL, solver
 
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify import controls
-from assay.circuits.verify.score import Effort, score
-from assay.core import grid
-from assay.core.bench import Unkept
-from assay.core.runs import Runs
+from assay.circuits.verify.score import score
 from assay.experiments.monthly_caesar import (
     LETTERS,
     ahead,
@@ -27,7 +25,6 @@ from assay.experiments.monthly_caesar import (
 )
 from assay.subjects.decoder import Shape
 from assay.worlds.algorithms.caesar import caesar, commonest
-from assay.worlds.algorithms.solved import Solved, training
 
 
 class Voting(Problem):
@@ -55,10 +52,7 @@ def shape(length: int) -> Shape:
 def trained() -> Problem:
     task = caesar(commonest(), 12)
     sizes = shape(task.length)
-    out = training(task, sizes)(
-        Runs(grid(Solved(steps=400, batch=64, lr=1e-2), seed=[3])), Unkept()
-    )
-    return Problem.nth(task, {name: out.tensors[name] for name in sizes.parameters()}, 0)
+    return solver(task, sizes, seed=3, steps=400, batch=64, lr=1e-2)
 
 
 @pytest.mark.thorough
@@ -117,9 +111,8 @@ def test_its_words_are_numbers_for_the_letters_so_far(trained):
 
 @pytest.mark.thorough
 def test_controls_rank_below(trained):
-    effort = Effort(inputs=150, resamples=300, candidates=5_000)
     ours = explanation(trained)
-    own = score(ours, trained, 7, effort)
+    own = score(ours, trained, 7, SMALL)
     e1, e2, e3, e4, short = (row.estimate for row in own.parts)
     recovered = {row.name: row.estimate for row in own.details}["E2 recovered"]
     assert (e1 * recovered * e3 * e4) ** 0.25 * short > 0.4
@@ -127,7 +120,7 @@ def test_controls_rank_below(trained):
         0 < e2 < 0.4 and own.parts[1].why
     )  # letters of a word are hardly ever shared, and no answer is foretold from them
     for other in (rival(trained), controls.shuffled(ours, trained, 7), controls.empty(ours)):
-        beside = score(other, trained, 7, effort)
+        beside = score(other, trained, 7, SMALL)
         assert not beside.refused and beside.quality.high < own.quality.low
 
 
@@ -142,8 +135,7 @@ def test_to_who_is_half_right_last_letters_of_words_alone_have_a_vote_and_it_sco
         for shift in range(LETTERS):
             total = sum(vote[2, (letter - shift) % LETTERS] for letter in text[2::4])
             assert given[n, -1, shift] == pytest.approx(total / 3)
-    effort = Effort(inputs=150, resamples=300, candidates=5_000)
-    ours, found = score(explanation(trained), trained, 7, effort), score(half, trained, 7, effort)
+    ours, found = score(explanation(trained), trained, 7, SMALL), score(half, trained, 7, SMALL)
     # Quality is the least part, and few inputs share a letter's place with another: what tells them
     # apart is the mean.
     means = [np.nanmean([row.estimate for row in each.parts[:4]]) for each in (ours, found)]

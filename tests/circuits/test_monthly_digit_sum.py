@@ -8,13 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from small_solvers import solver
 
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.score import Effort, score, table
-from assay.core import grid
-from assay.core.bench import Unkept
-from assay.core.runs import Runs
 from assay.experiments.monthly_digit_sum import (
     carries,
     circle,
@@ -26,7 +24,6 @@ from assay.experiments.monthly_digit_sum import (
 )
 from assay.subjects.decoder import Shape
 from assay.worlds.algorithms.built.circuit import SHARP, attends, empty, matrix, moves, rooms
-from assay.worlds.algorithms.solved import Solved, training
 
 LOOKS = (
     {0: [0], 1: [1], 2: [2], 3: [0, 3], 4: [1, 4], 5: [0, 3], 6: [1, 4]},
@@ -183,10 +180,7 @@ def test_of_a_trained_model_every_part_is_good_and_the_controls_rank_below():
     shape = Shape(
         layers=2, d=48, heads=3, m=0, context=task.length, vocab=12, d_head=24, answers=12
     )
-    out = training(task, shape)(
-        Runs(grid(Solved(steps=1500, batch=64, lr=5e-3), seed=[5])), Unkept()
-    )
-    problem = Problem.nth(task, {name: out.tensors[name] for name in shape.parameters()}, 0)
+    problem = solver(task, shape, seed=5, steps=1500, batch=64, lr=5e-3)
     found = table(
         explanation(problem),
         rival(problem),

@@ -6,12 +6,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_solvers import SMALL
 
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.interchange import foretold
 from assay.circuits.verify.rivals import moved
-from assay.circuits.verify.score import Effort, score, table
+from assay.circuits.verify.score import score, table
 from assay.core import grid
 from assay.core.bench import Unkept
 from assay.core.runs import Runs
@@ -30,7 +31,6 @@ from assay.subjects.parts import Part
 from assay.worlds.algorithms.built.circuit import SHARP, attends, empty, matrix, rooms
 from assay.worlds.algorithms.solved import Solved, right, training
 
-SMALL = Effort(inputs=150, resamples=300, candidates=5_000)
 BEGIN, ASK = 4, 5
 DETECTS = {(0, 0): 2, (0, 1): 0, (1, 0): 3, (1, 1): 1}
 """Which symbol each head, by block and number, looks for."""

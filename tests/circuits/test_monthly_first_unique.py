@@ -6,15 +6,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_solvers import SMALL, solver
 
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify import controls
 from assay.circuits.verify.interchange import foretold
-from assay.circuits.verify.score import Effort, score
-from assay.core import grid
-from assay.core.bench import Unkept
-from assay.core.runs import Runs
+from assay.circuits.verify.score import score
 from assay.experiments.monthly_first_unique import (
     counted,
     explanation,
@@ -25,17 +23,13 @@ from assay.experiments.monthly_first_unique import (
     shared,
 )
 from assay.subjects.decoder import Shape
-from assay.worlds.algorithms.solved import Solved, training
 
 
 @pytest.fixture(scope="module")
 def trained() -> Problem:
     task = first_unique(3, 7)
     shape = Shape(layers=2, d=24, heads=2, m=0, context=task.length, vocab=4, d_head=12, answers=4)
-    out = training(task, shape)(
-        Runs(grid(Solved(steps=500, batch=128, lr=5e-3), seed=[3])), Unkept()
-    )
-    return Problem.nth(task, {name: out.tensors[name] for name in shape.parameters()}, 0)
+    return solver(task, shape, seed=3, steps=500, batch=128, lr=5e-3)
 
 
 @pytest.mark.thorough
@@ -142,14 +136,13 @@ def test_the_margin_of_logits_that_are_made_is_theirs(trained):
 
 @pytest.mark.thorough
 def test_controls_rank_below(trained):
-    effort = Effort(inputs=150, resamples=300, candidates=5_000)
     ours = explanation(trained)
-    own = score(ours, trained, 7, effort)
+    own = score(ours, trained, 7, SMALL)
     parts = {row.name: row.estimate for row in (*own.parts, *own.details)}
     assert parts["E2 recovered"] > 0.4 and parts["E3 implementation"] > 0.5
     assert parts["E2 scrubbing"] > 0 and "no answer is foretold" not in own.parts[1].why
     for other in (rival(trained), controls.shuffled(ours, trained, 7), controls.empty(ours)):
-        beside = score(other, trained, 7, effort)
+        beside = score(other, trained, 7, SMALL)
         assert not beside.refused and beside.quality.estimate <= own.quality.estimate
         assert {row.name: row.estimate for row in beside.details}["E2 recovered"] < parts[
             "E2 recovered"
@@ -165,9 +158,8 @@ def test_who_is_half_right_names_the_last_letter_that_came_once_and_scores_betwe
         for at in range(1, len(row)):
             letters = [x for x in row[1 : at + 1] if list(row[1 : at + 1]).count(x) == 1]
             assert found[at] == (letters[-1] if letters else 3)
-    effort = Effort(inputs=150, resamples=300, candidates=5_000)
     ours, found = (
-        [row.estimate for row in score(e, trained, 7, effort).parts]
+        [row.estimate for row in score(e, trained, 7, SMALL).parts]
         for e in (explanation(trained), half)
     )
     assert found[0] == pytest.approx(ours[0], abs=0.01)  # E1

@@ -6,13 +6,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_solvers import SMALL, solver, stands_out
 
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
-from assay.circuits.verify.score import Effort, score, table
-from assay.core import grid
-from assay.core.bench import Unkept
-from assay.core.runs import Runs
+from assay.circuits.verify.score import score, table
 from assay.experiments.monthly_maximum import (
     explanation,
     half_right,
@@ -24,9 +22,6 @@ from assay.experiments.monthly_maximum import (
 )
 from assay.subjects.decoder import Shape
 from assay.worlds.algorithms.built.circuit import SHARP, attends, empty, matrix, moves, rooms
-from assay.worlds.algorithms.solved import Solved, training
-
-SMALL = Effort(inputs=150, resamples=300, candidates=5_000)
 
 
 def by_hand(deaf: int | None = None) -> Problem:
@@ -61,10 +56,7 @@ def by_hand(deaf: int | None = None) -> Problem:
 def trained() -> Problem:
     task = maximum(4, 6)
     shape = Shape(layers=1, d=24, heads=1, m=0, context=task.length, vocab=9, d_head=16, answers=6)
-    out = training(task, shape)(
-        Runs(grid(Solved(steps=300, batch=128, lr=5e-3), seed=[5])), Unkept()
-    )
-    return Problem.nth(task, {name: out.tensors[name] for name in shape.parameters()}, 0)
+    return solver(task, shape, seed=5, steps=300, batch=128, lr=5e-3)
 
 
 def test_the_head_the_margin_and_what_is_not_named_are_those_that_were_written():
@@ -106,10 +98,7 @@ def test_of_a_trained_model_its_head_attends_to_the_largest_number_and_the_contr
         > 0.9
     )  # a naive look
     found = table(explanation(trained), rival(trained), trained, 7, SMALL)
-    assert found.ranked and found.own.quality.estimate > 0.7
-    assert found.controls["another"].quality.estimate < 0.2 and not any(
-        c.refused for c in found.controls.values()
-    )
+    assert stands_out(found, 0.7)
 
 
 @pytest.mark.thorough

@@ -6,14 +6,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_solvers import SMALL, solver
 
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify import controls
-from assay.circuits.verify.score import Effort, score
-from assay.core import grid
-from assay.core.bench import Unkept
-from assay.core.runs import Runs
+from assay.circuits.verify.score import score
 from assay.experiments.monthly_palindromes import (
     Pulls,
     explanation,
@@ -25,7 +23,6 @@ from assay.experiments.monthly_palindromes import (
 )
 from assay.subjects.decoder import Shape
 from assay.worlds.algorithms.built.circuit import SHARP, attends, empty, matrix, moves, rooms
-from assay.worlds.algorithms.solved import Solved, training
 
 WEIGHTS = (-1.5, 0.5, 1.0)
 """What the tokens weigh in the model that was written; START and END count apart."""
@@ -68,10 +65,7 @@ def by_hand(weights: tuple[float, ...] = WEIGHTS) -> Problem:
 def trained() -> Problem:
     task = palindromes(2, 4)
     shape = Shape(layers=2, d=24, heads=2, m=0, context=task.length, vocab=6, d_head=12, answers=2)
-    out = training(task, shape)(
-        Runs(grid(Solved(steps=600, batch=128, lr=5e-3), seed=[3])), Unkept()
-    )
-    return Problem.nth(task, {name: out.tensors[name] for name in shape.parameters()}, 0)
+    return solver(task, shape, seed=3, steps=600, batch=128, lr=5e-3)
 
 
 def told(found: tuple[Pulls, ...], head: int, place: int) -> Pulls:
@@ -172,9 +166,8 @@ def test_tokens_that_are_taken_for_equal_are_so_in_every_list(trained):
 
 @pytest.mark.thorough
 def test_controls_rank_below(trained):
-    effort = Effort(inputs=150, resamples=300, candidates=5_000)
     ours = explanation(trained)
-    own = score(ours, trained, 7, effort)
+    own = score(ours, trained, 7, SMALL)
     assert own.quality.estimate > 0.3
     for other in (
         rival(trained),
@@ -182,7 +175,7 @@ def test_controls_rank_below(trained):
         controls.empty(ours),
         controls.whole(ours, trained),
     ):
-        beside = score(other, trained, 7, effort)
+        beside = score(other, trained, 7, SMALL)
         assert not beside.refused and beside.quality.estimate < own.quality.estimate
 
 
@@ -199,12 +192,11 @@ def test_who_is_half_right_counts_pairs_that_differ_by_more_than_one_and_scores_
     assert (
         np.allclose(steps[2] - steps[1], steps[1] - steps[0]) and steps[0][1] > steps[2][1]
     )  # the more differ, the less a palindrome
-    effort = Effort(inputs=150, resamples=300, candidates=5_000)
     unsure = Problem(
         trained.task, {**trained.params, "W_U": 0.2 * trained.params["W_U"]}
     )  # of four values many are neighbours: errors cost less
     ours, found = (
-        score(explanation(unsure), unsure, 7, effort),
-        score(half_right(unsure), unsure, 7, effort),
+        score(explanation(unsure), unsure, 7, SMALL),
+        score(half_right(unsure), unsure, 7, SMALL),
     )
     assert 0 < found.quality.estimate < ours.quality.estimate - 0.1

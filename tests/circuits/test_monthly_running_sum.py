@@ -6,13 +6,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_solvers import SMALL, solver, stands_out
 
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
-from assay.circuits.verify.score import Effort, score, table
-from assay.core import grid
-from assay.core.bench import Unkept
-from assay.core.runs import Runs
+from assay.circuits.verify.score import score, table
 from assay.experiments.monthly_running_sum import (
     explanation,
     half_right,
@@ -23,9 +21,6 @@ from assay.experiments.monthly_running_sum import (
 )
 from assay.subjects.decoder import Shape
 from assay.worlds.algorithms.built.circuit import empty
-from assay.worlds.algorithms.solved import Solved, training
-
-SMALL = Effort(inputs=150, resamples=300, candidates=5_000)
 
 
 def by_hand(threshold: float = 0.04) -> Problem:
@@ -71,10 +66,7 @@ def trained() -> Problem:
         d_head=8,
         answers=3,
     )
-    out = training(task, shape)(
-        Runs(grid(Solved(steps=700, batch=128, lr=1e-2, decay=1e-4), seed=[5])), Unkept()
-    )
-    return Problem.nth(task, {name: out.tensors[name] for name in shape.parameters()}, 0)
+    return solver(task, shape, seed=5, steps=700, batch=128, lr=1e-2, decay=1e-4)
 
 
 def test_the_neurons_and_thresholds_that_were_written_are_found():
@@ -121,10 +113,7 @@ def test_of_a_trained_model_every_neuron_named_is_on_one_side_only_and_the_contr
                 sign * mean < -1
             ].any()
     found = table(explanation(trained), rival(trained), trained, 7, SMALL)
-    assert found.ranked and found.own.quality.estimate > 0.6
-    assert found.controls["another"].quality.estimate < 0.2 and not any(
-        c.refused for c in found.controls.values()
-    )
+    assert stands_out(found, 0.6)
 
 
 @pytest.mark.thorough

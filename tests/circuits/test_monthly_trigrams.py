@@ -6,21 +6,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_solvers import SMALL, solver
 
 from assay.circuits.problem import SURE, Problem
 from assay.circuits.program import Program
-from assay.circuits.verify.score import Effort, score, table
+from assay.circuits.verify.score import score, table
 from assay.circuits.verify.scrubbing import unread
-from assay.core import grid
-from assay.core.bench import Unkept
-from assay.core.runs import Runs
 from assay.experiments.monthly_trigrams import explanation, find_pairs, half_right, rival
 from assay.subjects.decoder import Shape
 from assay.worlds.algorithms.built.circuit import SHARP, attends, empty, matrix, rooms
-from assay.worlds.algorithms.solved import Solved, training
 from assay.worlds.algorithms.trigrams import law, trigrams
 
-SMALL = Effort(inputs=150, resamples=300, candidates=5_000)
 LAW = law(0, 8, 6, 1 / 15)
 TASK = trigrams(LAW, 16)
 PAIRS = {(int(A), int(a) + 8): int(b) + 8 for A, a, b in zip(LAW.A, LAW.a, LAW.b, strict=True)}
@@ -77,10 +73,7 @@ def trained() -> Problem:
         d_head=16,
         answers=17,
     )
-    out = training(TASK, shape)(
-        Runs(grid(Solved(steps=400, batch=128, lr=1e-2), seed=[3])), Unkept()
-    )
-    return Problem.nth(TASK, {name: out.tensors[name] for name in shape.parameters()}, 0)
+    return solver(TASK, shape, seed=3, steps=400, batch=128, lr=1e-2)
 
 
 def test_goodness_is_the_mean_over_all_answers_that_could_have_been_drawn():

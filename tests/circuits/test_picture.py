@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from assay.circuits import known
-from assay.circuits.find.patterns import NAMES, looks
-from assay.circuits.picture import bounds
+from assay.circuits.find.tables import NAMES, looks
+from assay.circuits.picture import maps
 from assay.circuits.picture.contents import Picture, take
 from assay.circuits.picture.graph import depths, graph
 from assay.circuits.problem import Problem
@@ -153,7 +153,7 @@ def test_patching_is_what_one_part_at_one_position_does() -> None:
     n = found.inputs
     tokens, others = (problem.task.draw(0, i, n, held_out=True) for i in range(2))
     right, rival = problem.task.answer(tokens)[:, 2], problem.task.answer(others)[:, 2]
-    from assay.circuits.picture.asking import against_others
+    from assay.circuits.picture.heads import against_others
 
     donor = dict(against_others(problem, 0)[0].donor)
     at = np.arange(n)
@@ -221,7 +221,7 @@ def test_the_graph_has_the_explanations_variables_and_edges_and_no_others(name: 
 
 def test_a_wire_costs_what_showing_one_reader_the_other_writing_costs(redundant: Picture) -> None:
     from assay.circuits.find.attribution import by_cutting
-    from assay.circuits.picture.asking import against_others
+    from assay.circuits.picture.heads import against_others
 
     q, _ = against_others(known.problem("redundant"), 0)
     every = {
@@ -281,8 +281,8 @@ def drawn(vocab: int, length: int, layers: int, heads: int) -> Problem:
 def test_what_is_shown_is_bounded_and_says_what_is_not() -> None:
     found = take(drawn(vocab=200, length=48, layers=2, heads=10))
     assert (
-        len(found.attention) == bounds.HEADS
-        and len(found.attention[0].mean.rows) == bounds.PLACES
+        len(found.attention) == maps.HEADS
+        and len(found.attention[0].mean.rows) == maps.PLACES
         and not found.tables
     )
     assert found.attention[0].mean.rows[0] == "position 16" and found.first == 16
@@ -291,7 +291,7 @@ def test_what_is_shown_is_bounded_and_says_what_is_not() -> None:
     assert len(json.dumps(to_json(found))) < 2_500_000
     assert max(
         len(t) for e in found.examples for t in e.tokens
-    ) <= bounds.NAME and "\u202e" not in json.dumps(to_json(found), ensure_ascii=False)
+    ) <= maps.NAME and "\u202e" not in json.dumps(to_json(found), ensure_ascii=False)
 
 
 def test_a_task_that_asks_nothing_still_shows_where_heads_look() -> None:

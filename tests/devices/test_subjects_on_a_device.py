@@ -18,7 +18,7 @@ from assay.features import circuits, importance
 from assay.features.index.passes import Place, limits, read
 from assay.features.live import ablation as live_ablation
 from assay.features.live import attribution as live_attribution
-from assay.features.live import edits, firing, paths, promoted, steering
+from assay.features.live import edits, logits, steering
 from assay.features.live.reader import Reader
 from assay.subjects import decoder, mamba, path_probes, readout, unread
 from assay.subjects.parts import parts, run_by_parts
@@ -154,9 +154,9 @@ def test_a_text_is_read_and_changed_alike(folder, device, near):
             live_ablation.ablate_features(reader, reading, [[0, 1], [2]]).delta,
             live_ablation.matters(reader, reading, 5).attributed,
             live_ablation.reconstructed_loss(reader, reading),
-            paths.split_paths(reader, reading, reading.firings),
-            promoted.promoted(reader, strongest, [(reading, reading.firings)]),
-            firing.firing_effect(reader, reading, strongest, at),
+            logits.split_paths(reader, reading, reading.firings),
+            logits.promoted(reader, strongest, [(reading, reading.firings)]),
+            edits.firing_effect(reader, reading, strongest, at),
             [step.kl for step in steering.steer(reader, "one", changes, new=3, temperature=1.0)],
         ]
 

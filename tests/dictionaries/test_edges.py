@@ -182,7 +182,7 @@ def test_a_rescaled_nonlinearity_can_be_trained_from_where_it_does_nothing(inner
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_weights_of_any_precision_are_measured(dtype):
-    from assay.evaluation import sums
+    from assay.evaluation import measure
 
     plain = one()
     d = Dictionary(
@@ -191,7 +191,7 @@ def test_weights_of_any_precision_are_measured(dtype):
     x, document = drawn(9, D), torch.zeros(9, dtype=torch.int64)
     wanted = metrics.document_sums(plain, x, document, 1, x.mean(0))
     found = metrics.document_sums(d, x, document, 1, x.mean(0))
-    mine = sums.of_dictionary(d, x, x, document, 1, x.mean(0))[0]
+    mine = measure.of_dictionary(d, x, x, document, 1, x.mean(0))[0]
     for name in ("error", "norm_raw"):
         assert found[name] == pytest.approx(
             wanted[name], rel=0.05 if dtype == torch.bfloat16 else 1e-5

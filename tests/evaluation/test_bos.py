@@ -3,8 +3,6 @@ family has it; one answer wherever a text is read."""
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 from test_evaluating import plain
 
@@ -12,7 +10,6 @@ import tiny_models
 from assay.core.errors import ModelError
 from assay.evaluation import evaluate, file_statements, look
 from assay.evaluation.indexing import index
-from assay.evaluation.reading import open_reader
 from assay.subjects.folder import find
 
 TOLD = "does not say whether a BOS came first; text of gemma3_text begins with one (--no-bos)"
@@ -75,8 +72,3 @@ def test_whatever_reads_a_text_for_gemma_begins_it_with_bos_and_says_so(gemma, t
     found = index(file, model=gemma, text=texts, root=tmp_path, **small)
     assert found.about.bos and any(TOLD in note for note in found.about.notes)
     assert {int(row[0]) for row in found.windows} == {3}
-
-    reader = open_reader(plain(), model=gemma, root=tmp_path).reader
-    assert reader.bos and reader.encode(TEXT)[0] == 3
-    other = dataclasses.replace(plain(), origin=of_a_file(False))
-    assert not open_reader(other, model=gemma, root=tmp_path).reader.bos

@@ -12,7 +12,7 @@ from test_evaluating import own, plain
 import tiny_models
 from assay.core.errors import DataError, ModelError, SpecError
 from assay.evaluation import indexing
-from assay.evaluation.index_text import IndexTextSpec, windows
+from assay.evaluation.text import IndexTextSpec, windows
 from assay.features.index import passes
 from assay.features.index.firings import Firings
 from assay.features.index.reader import Index
@@ -181,7 +181,7 @@ def test_more_tokens_read_only_what_is_new(found, model, texts, saved, store, mo
         "read",
         lambda at, tokens, **more: read.append(tokens.size) or one(at, tokens, **more),
     )
-    monkeypatch.setattr("assay.evaluation.index_text.SHARD", 120)
+    monkeypatch.setattr("assay.evaluation.text.INDEX_SHARD", 120)
     first = indexing.index(saved, model=model, text=texts, root=store, **SMALL)
     assert sum(read) == 240
     read.clear()
@@ -198,7 +198,7 @@ def test_more_tokens_read_only_what_is_new(found, model, texts, saved, store, mo
 
 
 def test_what_was_stopped_goes_on(model, texts, saved, tmp_path, monkeypatch):
-    monkeypatch.setattr("assay.evaluation.index_text.SHARD", 120)
+    monkeypatch.setattr("assay.evaluation.text.INDEX_SHARD", 120)
 
     def stop(what: str, done: int, total: int) -> None:
         if what == "tokens" and done > 120:

@@ -20,7 +20,7 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.train import Method, fit_dictionaries
 from assay.evaluation import evaluate, sources
-from assay.evaluation.leakage import get_training_text
+from assay.evaluation.file_statements import get_training_text
 from assay.lab.store import Job, Store
 
 SITE = "blocks.1.hook_resid_pre"
@@ -156,7 +156,7 @@ def test_a_stored_run_began_its_text_as_its_models_family_does(trained, model, t
 
 
 def test_what_was_trained_on_a_whole_text_is_not_measured_on_any_part_of_it(texts):
-    from assay.evaluation.leakage import choose
+    from assay.evaluation.file_statements import choose
 
     there = corpus.load(str(texts))
     for known in (

@@ -245,7 +245,7 @@ def test_in_the_terminal(at, tmp_path, capsys, monkeypatch):
         at["model"],
     ]
     words += ["--text", at["text"], "--root", str(at["root"]), "--folder", str(folder)]
-    monkeypatch.setattr("sys.stdin", io.StringIO("1\nb\n3\nw\nabout loops\n2\nx\nq\n"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("1\nb\n3\n2 about loops\nx\nq\n"))
     assert main.main(words) == 0
     shown = capsys.readouterr().out
     assert "22 of 24 left" in shown and "answered before: 1" in shown

@@ -1,55 +1,36 @@
-"""A reader opened by name reads as `look` does; a loaded model is shared."""
+"""A reader reads as `look` does."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_evaluating import SAELENS, plain
+from test_evaluating import plain
 
-from assay.core.errors import DataError, SpecError
 from assay.evaluation import look
-from assay.evaluation.reading import open_reader
 from assay.features.live.ablation import ablate_features
+from assay.features.live.reader import Reader
 from assay.subjects.pretrained import load
+from assay.subjects.site import Site
 
 TEXT = "def f3_1(x):\n    return x + 12"
 
 
 @pytest.mark.parametrize(("skip", "outlier"), [(1, 6.0), (3, 1.05)])
 def test_a_reader_and_look_say_the_same(skip, outlier, model, tmp_path):
-    opened = open_reader(plain(), model=model, skip_first=skip, outlier=outlier, root=tmp_path)
+    dictionary, subject = plain(), load(str(model))
+    site = Site.parse(dictionary.sites[0])
+    reader = Reader(subject, dictionary, site, skip_first=skip, outlier=outlier)
     found = look(
         TEXT, plain(), model=model, features=4, skip_first=skip, outlier=outlier, root=tmp_path
     )
-    reading = opened.reader.read(TEXT)
+    reading = reader.read(TEXT)
     assert list(reading.words) == found.tokens and list(reading.left_out) == found.data["left_out"]
     np.testing.assert_allclose(reading.loss, found.data["losses"][1:], rtol=1e-4)
     columns = reading.firings.columns([f["feature"] for f in found.features], len(reading))
     np.testing.assert_allclose(columns.T, [f["activations"] for f in found.features], rtol=1e-4)
-    delta = ablate_features(opened.reader, reading, [f["feature"] for f in found.features]).on()
+    delta = ablate_features(reader, reading, [f["feature"] for f in found.features]).on()
     np.testing.assert_allclose(delta, [f["delta"] for f in found.features], atol=1e-5)
-    assert opened.source.sha256 == found.data["sha256"] and len(reading.on) == found.data["on"]
-
-
-def test_the_file_says_whether_a_bos_comes_first_and_a_model_is_loaded_once(model, tmp_path):
-    loaded = load(str(model))
-    first, second = (
-        open_reader(SAELENS / kind, model=loaded, root=tmp_path).reader
-        for kind in ("topk", "jumprelu")
-    )
-    assert first.subject is second.subject is loaded and first.bos and not second.bos
-    assert open_reader(SAELENS / "topk", model=loaded, bos=False, root=tmp_path).reader.encode(
-        "x"
-    ) == loaded.encode("x")
-
-
-def test_what_cannot_be_opened(model, tmp_path):
-    with pytest.raises(SpecError, match="skip_first must be at least 0"):
-        open_reader(plain(), model=model, skip_first=-1, root=tmp_path)
-    with pytest.raises(DataError, match="does not say where its activations come from"):
-        open_reader(plain(sites=()), model=model, root=tmp_path)
-    with pytest.raises(DataError, match="no file, folder or stored run"):
-        open_reader("nowhere", model=model, root=tmp_path)
+    assert len(reading.on) == found.data["on"]
 
 
 @pytest.mark.thorough
@@ -74,7 +55,7 @@ def test_a_model_that_is_no_toy_says_which_feature_carries_its_answer():
         torch.zeros(1, 576),
         ReLU(),
     )
-    reader = open_reader(both, site="blocks.9.hook_resid_pre").reader
+    reader = Reader(load("smollm2"), both, Site.parse("blocks.9.hook_resid_pre"))
     text = "The capital of France is"
     plain_reading = reader.read(text)
     answer = likely(reader, plain_reading, len(plain_reading) - 1, 1)[0]

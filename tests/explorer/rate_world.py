@@ -11,7 +11,7 @@ from shelf import shelve, simulated
 
 from assay.evaluation.rating import Rating, go_on
 from assay.features.index.reader import Index
-from assay.features.rating.items import chosen, matched, shuffled
+from assay.features.rating import chosen, matched, shuffled
 from assay.lab.store import Store
 
 ARMS = ("trained", "random", "random-again", "other")

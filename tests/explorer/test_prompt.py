@@ -24,7 +24,7 @@ from assay.explorer.pages import prompt
 from assay.features.live.ablation import matters
 from assay.features.live.attribution import attribute
 from assay.features.live.edits import Change, change
-from assay.features.live.paths import split_paths
+from assay.features.live.logits import split_paths
 from assay.subjects import folder
 from assay.subjects.pretrained import Pretrained
 

@@ -60,7 +60,7 @@ def test_answers_are_those_of_the_terminal(world, monkeypatch):
         html = answer(browser, key, "plus and minus" if i == 3 else "")
     assert "All 24 are answered" in html and "assay rate" in html and "--results" in html
     typed = "".join(
-        f"w\nplus and minus\n{key}\n" if i == 3 else f"{key}\n" for i, key in enumerate(keys)
+        f"{key} plus and minus\n" if i == 3 else f"{key}\n" for i, key in enumerate(keys)
     )
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
     assert terminal.ask(world.rating("bob"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from assay.features.largest import largest
+from assay.features.effects import largest
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,7 @@ import tiny_models
 from assay.core.errors import DataError, ModelError
 from assay.features.live.ablation import ablate_firings
 from assay.features.live.edits import likely
-from assay.features.live.logits import Unembedding, log_probability_changes
-from assay.features.live.paths import split_paths
-from assay.features.live.promoted import promoted
+from assay.features.live.logits import Unembedding, log_probability_changes, promoted, split_paths
 from assay.subjects.readout import Norm
 
 LAST = "blocks.2.hook_resid_post"

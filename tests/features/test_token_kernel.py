@@ -7,12 +7,14 @@ import torch
 from sklearn.kernel_ridge import KernelRidge
 
 from assay.core.errors import DataError
-from assay.features.linear_probe import INNER, folds, out_of_fold
-from assay.features.token_kernel import (
+from assay.features.linear_probe import (
+    INNER,
     INTERACTIONS,
     MEMORIES,
     RIDGES,
+    folds,
     kernel_out_of_fold,
+    out_of_fold,
     token_kernel,
 )
 from assay.worlds.hidden_markov.process import mess3, rrxor

@@ -12,11 +12,10 @@ from graphlib import CycleError, TopologicalSorter
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.circuits import language
 from assay.circuits.explanation import GIVEN, Explanation, Rule, Variable
 from assay.circuits.places import Place
 from assay.circuits.problem import Problem
-from assay.circuits.rules import BoundRule, bound
+from assay.circuits.rules import KNOWN, BoundRule, Values, bound
 from assay.core.errors import ModelError, SpecError, nearest
 from assay.subjects.parts import Part, Reader, earlier, parts
 from assay.worlds.algorithms.task import UNASKED, has_answer
@@ -92,7 +91,7 @@ class Program:
     def values(
         self,
         tokens: Int[np.ndarray, "n s"],
-        overrides: language.Values | None = None,
+        overrides: Values | None = None,
         rules: Collection[BoundRule] | None = None,
     ) -> dict[str, Float[np.ndarray, "n s"]]:
         """Run the causal graph: every variable at each position; those that are given are set, and
@@ -113,7 +112,7 @@ class Program:
         return results
 
     def logits(
-        self, tokens: Int[np.ndarray, "n s"], overrides: language.Values | None = None
+        self, tokens: Int[np.ndarray, "n s"], overrides: Values | None = None
     ) -> Float[np.ndarray, "n s v"]:
         """Give the explanation's logits. Raises: SpecError where it has none, or names a class that
         the model does not have."""
@@ -197,7 +196,7 @@ class Program:
                     f"{self.explanation.source}: variable {v.name!r} has the name of what the "
                     "model says; give it another"
                 )
-            if not v.name.isidentifier() or v.name in names or v.name in language.KNOWN:
+            if not v.name.isidentifier() or v.name in names or v.name in KNOWN:
                 complaint = (
                     "is taken"
                     if v.name.isidentifier()

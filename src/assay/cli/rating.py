@@ -1,11 +1,7 @@
-"""`assay rate` in the terminal: contexts, three keys for answers, and at the end what raters
-said."""
+"""`assay rate` in the terminal: contexts, a number for an answer, and at the end what
+raters said."""
 
 from __future__ import annotations
-
-import sys
-import termios
-import tty
 
 from rich.console import Console
 from rich.style import Style
@@ -15,16 +11,13 @@ from assay.cli.look import ORANGE
 from assay.cli.printing import draw, grid, say
 from assay.core.plain import plain
 from assay.evaluation.rating import Rating
-from assay.features.rating.items import Passage
+from assay.features.rating import Passage
 from assay.report.looks import plain as visible
 from assay.report.tables import number
 from assay.verbs.rate import Rated
 
 SCORES = {"1": 1.0, "2": 0.5, "3": 0.0}
-KEYS = (
-    "1 one meaning   2 partly   3 no meaning   w words, then 1 2 3   b back   q quit and go on "
-    "later"
-)
+PROMPT = "1 one meaning, 2 partly, 3 no meaning (words may follow); b back, q quit: "
 
 
 def finished(rating: Rating) -> bool:
@@ -47,7 +40,7 @@ def ask(rating: Rating) -> bool:
         "Do the marked places have one meaning? Shade and underline: how strongly the feature "
         "is on there; the marked token is in ⟦ ⟧."
     )
-    position, words = (rating.left or [len(rating.items)])[0], ""
+    position = (rating.left or [len(rating.items)])[0]
     while position < len(rating.items):
         item = rating.items[position]
         console.print()
@@ -55,25 +48,19 @@ def ask(rating: Rating) -> bool:
         for passage in item.passages:
             console.print(shaded(passage), soft_wrap=True)
         if (answer := rating.answers.answers.get(item.hash)) is not None:
-            print(
-                f"answered before: {answer.score:g}"
-                + (f", {plain(answer.words)}" if answer.words else "")
-            )
-        print(KEYS)
-        key = _key()
-        if key == "w":
-            print("words: ", end="", flush=True)
-            words = sys.stdin.readline().strip()
-            print("and 1, 2 or 3?")
-            key = _key()
+            words = f", {plain(answer.words)}" if answer.words else ""
+            print(f"answered before: {answer.score:g}{words}")
+        try:
+            key, _, words = input(PROMPT).strip().partition(" ")
+        except EOFError:
+            key, words = "q", ""
         if key in SCORES:
-            rating.answers.add(item.hash, SCORES[key], words)
+            rating.answers.add(item.hash, SCORES[key], words.strip())
             position = rating.following(position)
         elif key == "b":
             position = max(0, position - 1)
         elif key == "q":
             break
-        words = ""
     return not rating.left
 
 
@@ -121,17 +108,3 @@ def show(tally: Rated) -> None:
         say(f"not counted, since it is no blinded rating: {name}: {why}")
     print(f"table    {tally.table}")
     print(f"verdict  {tally.judge}")
-
-
-def _key() -> str:
-    """One key, without Enter where there is a terminal; q at the end of the input."""
-    if not sys.stdin.isatty():
-        line = sys.stdin.readline()
-        return line.strip()[:1] if line else "q"
-
-    terminal_state = termios.tcgetattr(sys.stdin)
-    try:
-        tty.setcbreak(sys.stdin)
-        return sys.stdin.read(1)
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, terminal_state)

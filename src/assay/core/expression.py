@@ -1,56 +1,143 @@
-"""The small language of `assay judge --claim '…'`: a comparison of arithmetic over arm.column → a
-Claim.
+"""The language of conditions: arithmetic over names, parsed and walked, never evaluated. `Reader`
+is what claims on tables, claims of studies and rules of explanations (circuits/rules.py) share;
+each says what its names stand for. Below it the claims of `assay judge --claim '…'`:
 
     gated.fvu - relu.fvu < -0.02            one term, then its mean over units
     0.98 < gamma < 1.02                     a bare column belongs to the arm under judgement
     mean(gated.err)/mean(gated.var) < 0.2   mean(…) marks a term; the arithmetic around it is the
-    statistic: a ratio of sums "no-aux".loss < relu["dead share"]      names that are no Python
-    names are quoted main.slope[kind=rare] < -0.9            one level of a dimension; several:
-    auroc[task=gender, probe=lr] mean(main.slope, over=kind) < -0.9      the mean over the levels of
-    a dimension, unit by unit; several: over=(kind, probe)
+                                            statistic: a ratio of sums
+    "no-aux".loss < relu["dead share"]      names that are no Python names are quoted
+    main.slope[kind=rare] < -0.9            one level of a dimension;
+    auroc[task=gender, probe=lr] > 0.5      of several
+    mean(main.slope, over=kind) < -0.9      the mean over the levels of a dimension, unit by unit;
+                                            of several: over=(kind, probe)
 
-Numbers, + - * /, log, log2, exp, sqrt, abs and mean; nothing else. The text is parsed and walked,
-never evaluated. Nothing is averaged that the text does not name: a dimension that is neither a unit
-nor named is refused with its levels."""
+Numbers, + - * /, log, log2, exp, sqrt, abs and mean; nothing else. Nothing is averaged that the
+text does not name: a dimension that is neither a unit nor named is refused with its levels."""
 
 from __future__ import annotations
 
 import ast
 import math
+import operator
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeGuard
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 
 from assay.core import syntax
 from assay.core.columns import Column, Level
-from assay.core.errors import ClaimError, nearest
+from assay.core.errors import AssayError, ClaimError, nearest
 from assay.core.stats import Statistic, mean
 
-FUNCTIONS: Mapping[str, Callable] = {
-    "log": np.log,
-    "log2": np.log2,
-    "exp": np.exp,
-    "sqrt": np.sqrt,
-    "abs": np.abs,
-}
-_OPERATORS: Mapping[type, Callable] = {
-    ast.Add: lambda a, b: a + b,
-    ast.Sub: lambda a, b: a - b,
-    ast.Mult: lambda a, b: a * b,
-    ast.Div: lambda a, b: a / b,
-}
-LONGEST = 500
-"""Characters a claim may have; also bounds how deep it can nest."""
+Walk = Callable[[Any], Any]
+"""What computes a node of the text from the values of names."""
+Names = Callable[[Column], Any]
+"""A column → its numbers."""
 
 _LONE = re.compile(r"\"[^\"]*\"|'[^']*'|[\[\]]|(?<![<>=!])=(?!=)")  # quoted text, brackets, = alone
 
-Names = Callable[[Column], Any]
-"""A column → its numbers."""
-Walk = Callable[[Names], Any]
+
+class Reader:
+    """A text that is read node by node. A language is a subclass: its signs and functions, and in
+    `name` what else a node may stand for."""
+
+    SIGNS: ClassVar[Mapping[type, Callable]] = {
+        ast.Add: operator.add,
+        ast.Sub: operator.sub,
+        ast.Mult: operator.mul,
+        ast.Div: operator.truediv,
+    }
+    FUNCTIONS: ClassVar[Mapping[str, tuple[int, Callable]]] = {}
+    """How many values each takes, and what it gives."""
+    ALLOWED: ClassVar[str]
+    """What there is, in words."""
+    EXAMPLE: ClassVar[str]
+    """What a text that is no expression is told."""
+    LONGEST: ClassVar[int] = 500
+    """Characters a text may have; also bounds how deep it can nest."""
+    ERROR: ClassVar[type[AssayError]] = ClaimError
+
+    def __init__(self, text: str, kind: str = "") -> None:
+        self.text, self.kind = " ".join(text.split()), kind
+
+    def tree(self) -> ast.expr:
+        """The text as a tree."""
+        if len(self.text) > self.LONGEST:
+            raise self.no(
+                f"it has {len(self.text):,} characters; at most {self.LONGEST:,} are read"
+            )
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return syntax.expression(_parsable(self.text))
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
+            raise self.no(self.EXAMPLE) from e
+
+    def walk(self, node: ast.expr, inside: bool = False) -> Walk:
+        """A function that computes this node; `inside` some part of the text where the language
+        reads names in another way."""
+        if (number := _number(node)) is not None:
+            if not math.isfinite(number):
+                raise self.no("a number is too large")
+            return self.number(number)
+        if (walk := self.name(node, inside)) is not None:
+            return walk
+        match node:
+            case ast.BinOp() if type(node.op) in self.SIGNS:
+                apply = self.SIGNS[type(node.op)]
+                before, after = self.walk(node.left, inside), self.walk(node.right, inside)
+                return lambda names: apply(before(names), after(names))
+            case ast.UnaryOp(op=ast.USub() | ast.UAdd()):
+                inner = self.walk(node.operand, inside)
+                return (lambda names: -inner(names)) if isinstance(node.op, ast.USub) else inner
+            case ast.Call():
+                return self.call(node, inside)
+        raise self.no(f"{_describe_node(node)} is not allowed; there are {self.ALLOWED}")
+
+    def number(self, number: float) -> Walk:
+        """What computes a number."""
+        return lambda names: number
+
+    def name(self, node: ast.expr, inside: bool) -> Walk | None:
+        """What computes a node that only this language has; None for all others."""
+        raise NotImplementedError
+
+    def call(self, node: ast.Call, inside: bool, more: Sequence[str] = ()) -> Walk:
+        """What computes a function of values; `more` are the language's other functions."""
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        if name not in self.FUNCTIONS:
+            known = nearest(name, (*self.FUNCTIONS, *more))
+            raise self.no(f"{_describe_node(node.func)}(…) is not allowed; {known}")
+        count, apply = self.FUNCTIONS[name]
+        values = [self.walk(x, inside) for x in self.values(node, count, count)]
+        return lambda names: apply(*(value(names) for value in values))
+
+    def values(self, node: ast.Call, least: int, most: int) -> list[ast.expr]:
+        """The values that a function is given, where they are so many."""
+        if (
+            not least <= len(node.args) <= most
+            or node.keywords
+            or any(isinstance(x, ast.Starred) for x in node.args)
+        ):
+            count = f"{least if least == most else f'{least} or {most}'} values"
+            many = f"{count}, got {len(node.args)}" if most > 1 else "one expression"
+            raise self.no(f"{_describe_node(node.func)}(…) takes {many}")
+        return node.args
+
+    def no(self, why: str) -> AssayError:
+        """The error that says in one line why the text cannot be read."""
+        excerpt = self.text if len(self.text) <= 80 else self.text[:77] + "…"
+        of = f"the {self.kind} " if self.kind else ""
+        return self.ERROR(f"cannot read {of}'{excerpt}': {why}")
+
+    def deep(self) -> AssayError:
+        """The error for a text that nests deeper than can be walked."""
+        of = f"the {self.kind} " if self.kind else ""
+        return self.ERROR(f"cannot read {of}'{self.text[:60]}…': it nests too deep")
 
 
 @dataclass(frozen=True)
@@ -88,34 +175,53 @@ def parse(text: str, *, compared: bool = True) -> Parsed:
     Raises: ClaimError when it is no comparison with a number, or of an estimate is one, or uses
     anything beyond the language.
     """
+    reader = _Claim(text, "claim" if compared else "estimate")
     try:
-        return _Reader(text, compared).parsed()
+        return reader.parsed()
     except RecursionError as e:
-        kind = "claim" if compared else "estimate"
-        raise ClaimError(f"cannot read the {kind} '{text[:60]}…': it nests too deep") from e
+        raise reader.deep() from e
 
 
-class _Reader:
-    def __init__(self, text: str, compared: bool) -> None:
-        self.compared, self.kind = compared, "claim" if compared else "estimate"
-        self.text = " ".join(text.split())
+class _Claim(Reader):
+    """A comparison of columns. `inside` the statistic, only mean(…) may name them."""
+
+    FUNCTIONS: ClassVar[Mapping[str, tuple[int, Callable]]] = {
+        "log": (1, np.log),
+        "log2": (1, np.log2),
+        "exp": (1, np.exp),
+        "sqrt": (1, np.sqrt),
+        "abs": (1, np.abs),
+    }
+    ALLOWED: ClassVar[str] = f"numbers, arm.column, + - * /, mean, {', '.join(FUNCTIONS)}"
+    EXAMPLE: ClassVar[str] = (
+        'it is no arithmetic; names with other signs are quoted, as in "no-aux".fvu or '
+        'relu["dead share"]; levels too, as in fvu[kind="top-k"]'
+    )
+
+    def __init__(self, text: str, kind: str) -> None:
+        super().__init__(text, kind)
         self.columns: list[Column] = []
         self.terms: dict[str, Walk] = {}
 
     def parsed(self) -> Parsed:
         """The whole claim, or the whole quantity."""
-        low, high, body = self._range(self._tree())
-        marked = any(_is_mean(n) and not n.keywords for n in ast.walk(body))
-        if marked:
-            walk = self._walk(body, in_statistic=True)
+        if not self.text:
+            example = {
+                "claim": "a comparison such as 'gated.fvu - relu.fvu < -0.02'",
+                "estimate": "a quantity such as 'gated.fvu - relu.fvu'",
+            }[self.kind]
+            raise ClaimError(f"the {self.kind} is empty; write {example}")
+        low, high, body = self._range(self.tree())
+        if any(_is_mean(n) and not n.keywords for n in ast.walk(body)):
+            walk = self.walk(body, inside=True)
 
             def statistic(m: Mapping[str, np.ndarray]) -> np.ndarray:
                 return walk(lambda c: m[c.name])
         else:
-            self.terms["value"] = self._walk(body, in_statistic=False)
+            self.terms["value"] = self.walk(body)
             statistic = mean
         if not self.columns:
-            raise self._no("it names no column, such as gated.fvu")
+            raise self.no("it names no column, such as gated.fvu")
         return Parsed(
             self.text,
             low,
@@ -126,48 +232,26 @@ class _Reader:
             self._named(body) is not None,
         )
 
-    def _tree(self) -> ast.expr:
-        if not self.text:
-            raise ClaimError(
-                "the claim is empty; write a comparison such as 'gated.fvu - relu.fvu < -0.02'"
-                if self.compared
-                else "the estimate is empty; write a quantity such as 'gated.fvu - relu.fvu'"
-            )
-        if len(self.text) > LONGEST:
-            raise ClaimError(
-                f"the {self.kind} has {len(self.text):,} characters; at most {LONGEST:,} are read"
-            )
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return syntax.expression(_parsable(self.text))
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
-            quoted = (
-                'names with other signs are quoted, as in "no-aux".fvu or relu["dead share"]; '
-                'levels too, as in fvu[kind="top-k"]'
-            )
-            raise self._no(f"it is no arithmetic; {quoted}") from e
-
     def _range(self, tree: ast.expr) -> tuple[float, float, ast.expr]:
         example = (
             "write a comparison with a number, such as 'gated.fvu - relu.fvu < -0.02' or '0.98 < "
             "main.gamma < 1.02'"
         )
-        if not self.compared:
+        if self.kind == "estimate":
             if isinstance(tree, ast.Compare):
-                raise self._no("an estimate has no threshold; leave it out, or make it a claim")
+                raise self.no("an estimate has no threshold; leave it out, or make it a claim")
             return -math.inf, math.inf, tree
         if not isinstance(tree, ast.Compare):
-            raise self._no(f"it compares nothing; {example}")
+            raise self.no(f"it compares nothing; {example}")
         parts, ops = [tree.left, *tree.comparators], [type(op) for op in tree.ops]
         if not set(ops) <= {ast.Lt, ast.LtE, ast.Gt, ast.GtE}:
-            raise self._no(
+            raise self.no(
                 f"only <, <=, > and >= compare: units vary, so nothing is ever equal; {example}"
             )
         if set(ops) <= {ast.Gt, ast.GtE}:  # read from the other end, so that numbers ascend
             parts, ops = parts[::-1], [ast.Lt if op is ast.Gt else ast.LtE for op in ops[::-1]]
         if not set(ops) <= {ast.Lt, ast.LtE}:
-            raise self._no("both signs must point the same way, as in 0.98 < main.gamma < 1.02")
+            raise self.no("both signs must point the same way, as in 0.98 < main.gamma < 1.02")
         numbers = [_number(p) for p in parts]
         low, high = -math.inf, math.inf
         if len(parts) == 2 and numbers[0] is None and numbers[1] is not None:
@@ -186,69 +270,42 @@ class _Reader:
                 self._edge(numbers[2], ops[1], -math.inf),
             )
             if not low <= high:
-                raise self._no(
+                raise self.no(
                     f"nothing lies between {numbers[0]:g} and {numbers[2]:g}; put the smaller "
                     "number first"
                 )
         else:
-            raise self._no(f"one side must be a number; {example}")
+            raise self.no(f"one side must be a number; {example}")
         return low, high, body
 
     def _edge(self, number: float, op: type[ast.cmpop], inward: float) -> float:
         if not math.isfinite(number):
-            raise self._no("the threshold must be a finite number")
+            raise self.no("the threshold must be a finite number")
         return number if op is ast.LtE else math.nextafter(number, inward)
 
-    def _walk(self, node: ast.expr, in_statistic: bool) -> Walk:
-        """A function that computes this node from names; in the statistic only mean(…) may name
-        columns."""
-        number = _number(node)
-        if number is not None:
-            if not math.isfinite(number):
-                raise self._no("a number is too large")
-            return lambda names: number
-        if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
-            op = _OPERATORS[type(node.op)]
-            lhs, right = self._walk(node.left, in_statistic), self._walk(node.right, in_statistic)
-            return lambda names: op(lhs(names), right(names))
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
-            inner = self._walk(node.operand, in_statistic)
-            return (lambda names: -inner(names)) if isinstance(node.op, ast.USub) else inner
+    def name(self, node: ast.expr, inside: bool) -> Walk | None:
         column = self._named(node)
-        if isinstance(node, ast.Call) and column is None:
-            return self._call(node, in_statistic)
         if column is None:
-            raise self._no(
-                f"{_describe_node(node)} is not allowed; there are numbers, arm.column, + - * /, "
-                f"mean, {', '.join(FUNCTIONS)}"
-            )
-        if in_statistic:
-            raise self._no(
+            return None
+        if inside:
+            raise self.no(
                 f"{_describe_node(node)} stands outside mean(…); where mean is used, every column "
                 "stands inside one"
             )
         self.columns.append(column)
         return lambda names: names(column)
 
-    def _call(self, node: ast.Call, in_statistic: bool) -> Walk:
-        known = (*FUNCTIONS, "mean")
-        if not isinstance(node.func, ast.Name) or node.func.id not in known:
-            called = node.func.id if isinstance(node.func, ast.Name) else ""
-            raise self._no(
-                f"{_describe_node(node.func)}(…) is not allowed; {nearest(called, known)}"
-            )
-        if len(node.args) != 1 or node.keywords or isinstance(node.args[0], ast.Starred):
-            raise self._no(f"{node.func.id}(…) takes one expression")
-        if node.func.id != "mean":
-            function, inner = FUNCTIONS[node.func.id], self._walk(node.args[0], in_statistic)
-            return lambda names: function(inner(names))
-        if not in_statistic:
-            raise self._no("mean(…) cannot stand inside another mean(…)")
+    def call(self, node: ast.Call, inside: bool, more: Sequence[str] = ("mean",)) -> Walk:
+        if not _is_mean(node):
+            return super().call(node, inside, more)
+        (inner,) = self.values(node, 1, 1)
+        if not inside:
+            raise self.no("mean(…) cannot stand inside another mean(…)")
         before = len(self.columns)
-        walk = self._walk(node.args[0], in_statistic=False)
-        term = _unparsed(node.args[0])  # whole: two long ones may start alike
+        walk = self.walk(inner)
+        term = _unparsed(inner)  # whole: two long ones may start alike
         if len(self.columns) == before:
-            raise self._no(f"mean({_describe_node(node.args[0])}) names no column")
+            raise self.no(f"mean({_describe_node(inner)}) names no column")
         self.terms[term] = walk
         return lambda names: names(Column(None, term))
 
@@ -257,7 +314,7 @@ class _Reader:
         if _is_mean(node) and node.keywords:
             inner = self._named(node.args[0]) if len(node.args) == 1 else None
             if inner is None or inner.over or [k.arg for k in node.keywords] != ["over"]:
-                raise self._no(
+                raise self.no(
                     f"{_describe_node(node)} is not allowed; mean(…, over=…) takes a column, as in "
                     "mean(main.slope, over=kind)"
                 )
@@ -270,7 +327,7 @@ class _Reader:
         if isinstance(node, ast.Subscript) and (pairs := _pairs(node.slice)):
             inner = self._named(node.value)
             if inner is None or inner.levels or inner.over:
-                raise self._no(
+                raise self.no(
                     f"{_describe_node(node)} is not allowed; levels stand behind a column, as in "
                     "main.slope[kind=rare]"
                 )
@@ -289,12 +346,8 @@ class _Reader:
                 'each dimension is named once, as in slope[kind=rare, probe="L1-probe"] or '
                 "mean(slope, over=(kind, probe))"
             )
-            raise self._no(f"cannot tell which levels of {column.plain} are meant; {example}")
+            raise self.no(f"cannot tell which levels of {column.plain} are meant; {example}")
         return column
-
-    def _no(self, why: str) -> ClaimError:
-        excerpt = self.text if len(self.text) <= 80 else self.text[:77] + "…"
-        return ClaimError(f"cannot read the {self.kind} '{excerpt}': {why}")
 
 
 def _number(node: ast.expr) -> float | None:

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import httpx as httpx
     import scipy as scipy
     import torch as torch
     import xarray as xr
@@ -27,6 +28,7 @@ else:
         def __dir__(self) -> list[str]:
             return dir(import_module(self.__name__))
 
+    httpx = _Deferred("httpx")
     scipy = _Deferred("scipy")
     torch = _Deferred("torch")
     xr = _Deferred("xarray")

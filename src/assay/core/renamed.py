@@ -11,11 +11,32 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 RENAMED = {
+    "assay.circuits.find.direct": "assay.circuits.find.terms",
+    "assay.circuits.find.grids": "assay.circuits.find.cutting",
+    "assay.circuits.find.joint": "assay.circuits.find.attribution",
+    "assay.circuits.find.patterns": "assay.circuits.find.tables",
+    "assay.circuits.find.scores": "assay.circuits.find.terms",
+    "assay.circuits.language": "assay.circuits.rules",
+    "assay.circuits.picture.asking": "assay.circuits.picture.heads",
+    "assay.circuits.picture.bounds": "assay.circuits.picture.maps",
     "assay.circuits.picture.taken": "assay.circuits.picture.contents",
+    "assay.circuits.solving.figures": "assay.circuits.solving.entry",
     "assay.core.findings": "assay.core.estimates",
     "assay.core.intact": "assay.core.integrity",
+    "assay.evaluation.index_text": "assay.evaluation.text",
+    "assay.evaluation.leakage": "assay.evaluation.file_statements",
+    "assay.evaluation.sums": "assay.evaluation.measure",
+    "assay.evaluation.watching": "assay.evaluation.summary",
     "assay.features.explaining.asked": "assay.features.explaining.chat_explainer",
+    "assay.features.explaining.endpoint": "assay.features.explaining.chat",
     "assay.features.explaining.given": "assay.features.explaining.token_context",
+    "assay.features.index.lookup": "assay.features.index.about",
+    "assay.features.index.tables": "assay.features.index.schema",
+    "assay.features.largest": "assay.features.effects",
+    "assay.features.live.firing": "assay.features.live.edits",
+    "assay.features.live.paths": "assay.features.live.logits",
+    "assay.features.live.promoted": "assay.features.live.logits",
+    "assay.features.token_kernel": "assay.features.linear_probe",
 }
 
 

@@ -15,11 +15,11 @@ from jaxtyping import Int
 from assay.core import foreign, hashes
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-from assay.evaluation import measure, summary, sums
+from assay.evaluation import measure, summary
 from assay.evaluation.setting import Setting
 from assay.evaluation.sources import Source
+from assay.evaluation.summary import Watch
 from assay.evaluation.texts import Arrays, Tick
-from assay.evaluation.watching import Watch
 
 NAMES = ("acts", "activations", "x")
 TARGETS = ("target", "targets", "y")
@@ -213,22 +213,22 @@ def run(
                 if len(file.shape) == 3:
                     keep &= torch.arange(c, d, device=where) % file.shape[1] >= setting.skip_first
                 rows = torch.from_numpy(number[c - a : d - a]).to(where)[keep]
-                shared = sums.of_activations(target[keep], rows, n, centre)
+                shared = measure.of_activations(target[keep], rows, n, centre)
                 for dictionary, dictionary_parts in zip(ours, parts, strict=True):
-                    more, firings, _ = sums.of_dictionary(
+                    more, firings, _ = measure.of_dictionary(
                         dictionary, inputs[keep], target[keep], rows, n, centre
                     )
-                    if not sums.finite(more):
+                    if not measure.finite(more):
                         raise DataError(
                             f"a dictionary gives numbers that are not finite on {file.path}; "
                             "is it that dictionary's site?"
                         )
                     dictionary_parts.append(shared | more | {"firings": firings})
             for dictionary_parts, all_of in zip(parts, source_parts, strict=True):
-                total: sums.Sums = {}
+                total: measure.Sums = {}
                 for part in dictionary_parts:
-                    sums.add(total, part)
-                all_of.append(sums.arrays(total))
+                    measure.add(total, part)
+                all_of.append(measure.arrays(total))
             tick(b, file.rows)
             if b < file.rows:
                 for source, all_of in zip(sources, source_parts, strict=True):

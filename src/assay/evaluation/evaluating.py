@@ -3,12 +3,11 @@ same content is not measured again."""
 
 from __future__ import annotations
 
-import functools
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,15 +15,17 @@ from assay.core import foreign
 from assay.core.display import follower
 from assay.core.errors import DataError, StoreError
 from assay.data import corpus as corpora
+from assay.data.corpus import Corpus
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.kinds import to_json
-from assay.evaluation import acts, file_statements, sources, summary, texts
+from assay.evaluation import acts as activations
+from assay.evaluation import file_statements, sources, summary, texts
 from assay.evaluation.luck import luck
-from assay.evaluation.plans import plan
+from assay.evaluation.plans import Plan, plan
 from assay.evaluation.result import Evaluation
 from assay.evaluation.setting import TOGETHER, EvaluationSpec, Setting
 from assay.evaluation.sources import Source
-from assay.evaluation.watching import Warned, Watch, warn
+from assay.evaluation.summary import Warned, Watch, warn
 from assay.lab import provenance
 from assay.lab.atomic import write
 from assay.lab.store import Store
@@ -102,131 +103,137 @@ def evaluate(
         )
     source_list = sources.find(dictionaries, store)
     began = time.monotonic(), time.process_time()
+    data: dict[str, Any]
+    key: dict[str, Any]
     if acts is not None:
-        entries, data = _of_file(source_list, Path(acts), setting, store, device, progress, watch)
+        folder, path = None, Path(acts)
+        key = {"data": activations.fingerprint(path)}
+        data = {"acts": path.name, "acts_sha256": key["data"]}
     else:
-        entries, data = _of_text(
-            source_list, str(model), str(text), setting, store, device, batch, progress, watch
-        )
-    fresh = any(not e["cached"] for e in entries)
-    data |= {
-        "setting": json.loads(setting.to_json()),
-        "provenance": _provenance(began, device) if fresh else {},
-    }
-    return Evaluation({**data, "dictionaries": entries})
-
-
-Made = Callable[[Mapping[str, Any], Mapping[str, "np.ndarray"]], None]
-
-
-def _of_text(
-    source_list: Sequence[Source],
-    model: str,
-    text: str,
-    setting: Setting,
-    store: Store,
-    device: str,
-    batch: int | None,
-    progress: Progress | None,
-    watch: Watch,
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    folder, corpus = find(model), corpora.load(text)
-    about = {
-        "model": folder.provenance,
-        "model_sha256": folder.fingerprint,
-        "text": corpus.name,
-        "corpus": corpus.fingerprint,
-    }
+        folder, corpus = find(str(model)), corpora.load(str(text))
+        key = {"model": folder.fingerprint, "data": corpus.fingerprint}
+        data = {
+            "model": folder.provenance,
+            "model_sha256": folder.fingerprint,
+            "text": corpus.name,
+            "corpus": corpus.fingerprint,
+        }
     specs = {
-        s.name: EvaluationSpec(
-            dictionary=s.sha256, model=folder.fingerprint, data=corpus.fingerprint, setting=setting
-        )
-        for s in source_list
+        s.name: EvaluationSpec(dictionary=s.sha256, setting=setting, **key) for s in source_list
     }
     missing = [source for source in source_list if store.built(specs[source.name]) is None]
-    plans = []
-    if missing:
-        folder.check_weights()
-        for source in missing:  # all of them, before anything is run
-            plans.append(plan(source, setting, folder, corpus))
-            if sum(p.source.bytes for p in plans) > TOGETHER:
-                source.forget()
+    runs: Iterator[Run] = iter(())
+    if missing:  # all of them are checked, before anything is run
+        work = (store, setting, device, progress or _silent, watch)
+        runs = (
+            _on_file(missing, path, *work)
+            if folder is None
+            else _on_text(missing, folder, corpus, batch, *work)
+        )
     warned = _warned(source_list, specs, store, setting, folder, watch)
-    if missing:
-        for measured_plan, words, sums in texts.run(
-            plans, store, folder, corpus, device, batch, progress or _silent, watch
+    for source, details, sums in runs:
+        _keep(store, specs[source.name], source, details, sums)
+    entries = [
+        _read(store, specs[s.name], s.name, s not in missing, *warned[s.name]) for s in source_list
+    ]
+    data |= {
+        "setting": json.loads(setting.to_json()),
+        "provenance": _provenance(began, device) if missing else {},
+        "dictionaries": entries,
+    }
+    return Evaluation(data)
+
+
+Run: TypeAlias = "tuple[Source, dict[str, Any], Mapping[str, np.ndarray]]"
+"""A dictionary that was measured: what is to be known of the pass, and its sums."""
+
+
+def _on_text(
+    missing: Sequence[Source],
+    folder: ModelFolder,
+    corpus: Corpus,
+    batch: int | None,
+    store: Store,
+    setting: Setting,
+    device: str,
+    progress: Progress,
+    watch: Watch,
+) -> Iterator[Run]:
+    """Plan each dictionary on a model's text, and give what measures them one after another."""
+    folder.check_weights()
+    plans: list[Plan] = []
+    for source in missing:
+        plans.append(plan(source, setting, folder, corpus))
+        if sum(p.source.bytes for p in plans) > TOGETHER:
+            source.forget()
+
+    def measured() -> Iterator[Run]:
+        for p, words, sums in texts.run(
+            plans, store, folder, corpus, device, batch, progress, watch
         ):
             counted = words.ablated(setting.ablation_tokens)
             details = {
-                "site": measured_plan.site.site,
-                "site_out": measured_plan.site.site_out,
-                "part": measured_plan.text.part,
-                "context": measured_plan.text.context,
-                "bos": measured_plan.text.bos,
+                "site": p.site.site,
+                "site_out": p.site.site_out,
+                "part": p.text.part,
+                "context": p.text.context,
+                "bos": p.text.bos,
                 "windows": len(words.tokens),
                 "tokens_read": int(words.tokens.size),
                 "tokens_ablated": int(counted.sum()) * words.context,
                 "documents": len(words.names),
-                "notes": list(measured_plan.notes),
+                "notes": list(p.notes),
             }
-            _keep(store, specs[measured_plan.source.name], measured_plan.source, details, sums)
-    return [
-        _read(store, specs[s.name], s.name, s not in missing, *warned[s.name]) for s in source_list
-    ], about
+            yield p.source, details, sums
+
+    return measured()
 
 
-def _of_file(
-    source_list: Sequence[Source],
+def _on_file(
+    missing: Sequence[Source],
     path: Path,
-    setting: Setting,
     store: Store,
+    setting: Setting,
     device: str,
-    progress: Progress | None,
+    progress: Progress,
     watch: Watch,
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    data = acts.fingerprint(path)
-    specs = {
-        source.name: EvaluationSpec(dictionary=source.sha256, data=data, setting=setting)
-        for source in source_list
-    }
-    missing = [source for source in source_list if store.built(specs[source.name]) is None]
-    warned = _warned(source_list, specs, store, setting, None, watch)
-    if missing:
-        file = acts.open_file(path)
-        held = 0
-        for source in missing:
-            acts.check(source, file)
-            held += source.bytes
-            if held > TOGETHER:
-                source.forget()
-        notes = (
-            []
-            if file.document is not None
-            else [
-                "the file does not say which rows are of one document, so nothing has an interval"
-            ]
-        )
-        notes.append("whether it was trained on these activations cannot be known")
+) -> Iterator[Run]:
+    """Hold each dictionary to a file of activations, and give what measures them one after
+    another."""
+    file = activations.open_file(path)
+    held = 0
+    for source in missing:
+        activations.check(source, file)
+        held += source.bytes
+        if held > TOGETHER:
+            source.forget()
+    notes = ["whether it was trained on these activations cannot be known"]
+    if file.document is None:
+        why = "the file does not say which rows are of one document, so nothing has an interval"
+        notes.insert(0, why)
+
+    def measured() -> Iterator[Run]:
         parts = sources.bunches(missing, TOGETHER)
         for i, bunch in enumerate(parts):
-            tick = functools.partial(_part_of, progress or _silent, i, len(parts))
-            for source, sums in zip(
-                bunch, acts.run(file, bunch, setting, device, tick, watch), strict=True
-            ):
+
+            def tick(count: int, total: int, i: int = i) -> None:
+                progress((i * total + count) // len(parts), total)
+
+            sums = activations.run(file, bunch, setting, device, tick, watch)
+            for source, of_source in zip(bunch, sums, strict=True):
                 site_names = (*source.dictionary.sites, *source.dictionary.sites_out, "", "")
                 reads = setting.site or site_names[0]
                 details = {
                     "site": reads,
                     "site_out": setting.site_out or site_names[1] or reads,
                     "tokens_read": file.rows,
-                    "documents": len(sums["tokens"]) if file.document is not None else 0,
+                    "documents": len(of_source["tokens"]) if file.document is not None else 0,
                     "notes": notes,
                 }
-                _keep(store, specs[source.name], source, details, sums)
+                yield source, details, of_source
                 source.forget()
-    return [
-        _read(store, specs[s.name], s.name, s not in missing, *warned[s.name]) for s in source_list
-    ], {"acts": path.name, "acts_sha256": data}
+
+    return measured()
 
 
 def _keep(
@@ -370,10 +377,6 @@ def _provenance(began: tuple[float, float], device: str) -> dict[str, Any]:
         "machine": provenance.machine(),
         "peak_rss": provenance.peak_rss(),
     }
-
-
-def _part_of(progress: Progress, part: int, parts: int, token_count: int, total: int) -> None:
-    progress((part * total + token_count) // parts, total)
 
 
 def _silent(token_count: int, total: int) -> None:

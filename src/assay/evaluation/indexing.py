@@ -20,12 +20,11 @@ from assay.core.spec import Spec
 from assay.data import corpus as corpora
 from assay.data.corpus import Corpus
 from assay.dictionaries.rows import divide
-from assay.evaluation import file_statements, leakage, sources
-from assay.evaluation.index_text import IndexTextSpec, IndexWindows, shard_windows, windows
+from assay.evaluation import file_statements, sources
 from assay.evaluation.plans import CONTEXT, sites
 from assay.evaluation.setting import Part, Setting
 from assay.evaluation.sources import Source
-from assay.evaluation.text import check_context
+from assay.evaluation.text import IndexTextSpec, IndexWindows, check_context, shard_windows, windows
 from assay.features.importance import STREAM
 from assay.features.index import firings, passes
 from assay.features.index.ablations import SHOWN, Sample, ablate, rise
@@ -309,9 +308,9 @@ def _place(
     check_context(folder, context, setting.context is not None)
     bos, of_bos = file_statements.choose_bos(setting.bos, dictionary.origin, folder)
     try:
-        part, why = leakage.choose(
+        part, why = file_statements.choose(
             source.name,
-            leakage.get_training_text(dictionary.origin),
+            file_statements.get_training_text(dictionary.origin),
             corpus,
             setting.part,
             stated_text.get("dataset", ""),

@@ -7,10 +7,11 @@ outliers. Those alone are replaced, and the loss is that of predicting the token
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -22,7 +23,7 @@ from assay.dictionaries.measuring.ablation import ABLATIONS, Donors, capture, co
 from assay.dictionaries.measuring.measures import Ablation
 from assay.dictionaries.measuring.positions import outlier_limit, select_positions
 from assay.dictionaries.measuring.splice import Passage
-from assay.evaluation import sums
+from assay.dictionaries.measuring.sums import RECONSTRUCTED, of_batch, of_rows
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 
@@ -118,11 +119,11 @@ def shard(
     are done."""
     n = int(document[-1]) + 1
     names = [f"a_{kind}_{name}" for kind in ("ce", "kl") for name in ABLATIONS] if reference else []
-    shared: sums.Sums = {
+    shared: Sums = {
         name: torch.zeros(n, dtype=torch.float64, device=site_place.donors.mean.device)
         for name in names
     }
-    dictionary_sums: list[sums.Sums] = [{} for _ in dictionaries]
+    dictionary_sums: list[Sums] = [{} for _ in dictionaries]
     order = np.argsort(
         ~ablated, kind="stable"
     )  # ablated windows first, so that a batch is of one kind
@@ -146,7 +147,7 @@ def shard(
             .expand(keep.shape)
         )
         x, y, rows = inputs[keep], passage.acts[keep], where[keep]
-        sums.add(shared, sums.of_activations(y, rows, n, site_place.donors.mean))
+        add(shared, of_activations(y, rows, n, site_place.donors.mean))
         ablations = ABLATIONS if with_ablations and reference else ()
         news = chain(
             _reconstructed(
@@ -157,15 +158,15 @@ def shard(
         ce, kl = compare(clean, list(spliced_runs(subject, site_place.writes, passage, news, step)))
         counted = keep[:, :-1]
         series = torch.cat([torch.ones_like(ce[:1]), ce, kl])[:, counted]
-        totals = sums.of_losses(series, where[:, :-1][counted], n)
+        totals = of_losses(series, where[:, :-1][counted], n)
         _losses(shared, dictionary_sums, totals, ablations, with_ablations)
         tick(tokens[part].size)
-    return sums.arrays(shared), [sums.arrays(single_sums) for single_sums in dictionary_sums]
+    return arrays(shared), [arrays(single_sums) for single_sums in dictionary_sums]
 
 
 def _losses(
-    shared: sums.Sums,
-    dictionary_sums: list[sums.Sums],
+    shared: Sums,
+    dictionary_sums: list[Sums],
     totals: torch.Tensor,
     ablations: Sequence[str],
     with_ablations: bool,
@@ -179,16 +180,16 @@ def _losses(
     def both(name: str, value: torch.Tensor) -> dict[str, torch.Tensor]:
         return {name: value, f"a_{name}": value if with_ablations else zero}
 
-    sums.add(shared, both("predictions", totals[0]) | both("ce_clean", totals[1]))
+    add(shared, both("predictions", totals[0]) | both("ce_clean", totals[1]))
     for i, single_sums in enumerate(dictionary_sums):
-        sums.add(single_sums, both("ce_spliced", ce[i]) | both("kl_spliced", kl[i]))
+        add(single_sums, both("ce_spliced", ce[i]) | both("kl_spliced", kl[i]))
     for i, name in enumerate(ablations):
-        sums.add(shared, {f"a_ce_{name}": ce[k + i], f"a_kl_{name}": kl[k + i]})
+        add(shared, {f"a_ce_{name}": ce[k + i], f"a_kl_{name}": kl[k + i]})
 
 
 def _reconstructed(
     dictionaries: Sequence[Dictionary],
-    dictionary_sums: Sequence[sums.Sums],
+    dictionary_sums: Sequence[Sums],
     passage: Passage,
     x: Float[torch.Tensor, "kept d_in"],
     y: Float[torch.Tensor, "kept d"],
@@ -199,13 +200,13 @@ def _reconstructed(
     """The activations with each dictionary's reconstructions in place, one when it is asked for;
     its sums are added to its own."""
     for dictionary, single_sums in zip(dictionaries, dictionary_sums, strict=True):
-        new_sums, firings, y_hat = sums.of_dictionary(dictionary, x, y, document, documents, centre)
-        if not sums.finite(new_sums):
+        new_sums, firings, y_hat = of_dictionary(dictionary, x, y, document, documents, centre)
+        if not finite(new_sums):
             raise DataError(
                 "the dictionary gives numbers that are not finite on this model's "
                 "activations; is the site right?"
             )
-        sums.add(single_sums, new_sums | {"firings": firings})
+        add(single_sums, new_sums | {"firings": firings})
         new = passage.acts.clone()
         new[passage.keep] = y_hat.to(new.dtype)
         yield new
@@ -237,3 +238,79 @@ def _batches(tokens: Int[np.ndarray, "w s"], batch: int) -> list[np.ndarray]:
 
 def _cut(order: np.ndarray, step: int) -> list[np.ndarray]:
     return [np.sort(order[a : a + step]) for a in range(0, len(order), step)]
+
+
+Sums: TypeAlias = "dict[str, torch.Tensor]"
+ROWS = 512
+"""Rows encoded at a time: the features of more would not stay in a cache, and of a wide dictionary
+not in memory."""
+
+
+def of_activations(
+    y: Float[torch.Tensor, "b d"],
+    document: Int[torch.Tensor, "b"],
+    documents: int,
+    centre: Float[torch.Tensor, "d"],
+) -> dict[str, Float[torch.Tensor, "document ..."]]:
+    """What is the same for every dictionary: `tokens`, ‖y − c‖² `variance`, ‖y‖² `square_raw`, and
+    the vectors `sum` of y − c."""
+    parts = of_rows(y, centre)
+    summed = _add(torch.stack(list(parts.values()), 1), document, documents).unbind(1)
+    return dict(zip(parts, summed, strict=True)) | {"sum": _add(y - centre, document, documents)}
+
+
+def of_dictionary(
+    dictionary: Dictionary,
+    x: Float[torch.Tensor, "b d_in"],
+    y: Float[torch.Tensor, "b d"],
+    document: Int[torch.Tensor, "b"],
+    documents: int,
+    centre: Float[torch.Tensor, "d"],
+) -> tuple[
+    dict[str, Float[torch.Tensor, "document ..."]],
+    Float[torch.Tensor, "f"],
+    Float[torch.Tensor, "b d"],
+]:
+    """A dictionary's sums per document with the vectors `sum_hat` of ŷ − c, how often each feature
+    is on, and ŷ, made from x."""
+    firings = torch.zeros(dictionary.width, dtype=torch.float64, device=x.device)
+    scalars, y_hat = torch.empty(len(x), len(RECONSTRUCTED), device=x.device), torch.empty_like(y)
+    with torch.no_grad():
+        for a in range(0, len(x), ROWS):
+            part = slice(a, a + ROWS)
+            row_sums, on, y_hat[part] = of_batch(dictionary, x[part], y[part], centre)
+            firings += on
+            scalars[part] = torch.stack([row_sums[name] for name in RECONSTRUCTED], 1)
+    sums = dict(zip(RECONSTRUCTED, _add(scalars, document, documents).unbind(1), strict=True))
+    return sums | {"sum_hat": _add(y_hat - centre, document, documents)}, firings, y_hat
+
+
+def of_losses(
+    values: Float[torch.Tensor, "v b"], document: Int[torch.Tensor, "b"], documents: int
+) -> Float[torch.Tensor, "v document"]:
+    """Several series of one number per token, summed over each document."""
+    return _add(values.T, document, documents).T
+
+
+def add(total: Sums, more: Mapping[str, torch.Tensor]) -> None:
+    """Add each sum to the one of its name."""
+    for name, value in more.items():
+        total[name] = total[name] + value if name in total else value
+
+
+def finite(sums: Mapping[str, torch.Tensor]) -> bool:
+    """Tell whether every sum is a number; squares of a reconstruction may be none where it itself
+    still is one."""
+    return all(bool(value.isfinite().all()) for value in sums.values())
+
+
+def arrays(sums: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    """The sums as float64 arrays."""
+    return {name: value.detach().double().cpu().numpy() for name, value in sums.items()}
+
+
+def _add(
+    values: Float[torch.Tensor, "b n"], document: Int[torch.Tensor, "b"], documents: int
+) -> Float[torch.Tensor, "document n"]:
+    out = torch.zeros(documents, values.shape[1], dtype=torch.float64, device=values.device)
+    return out.index_add_(0, document, values.double())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from assay.core.errors import DataError, ModelError
 from assay.data.corpus import Corpus
 from assay.dictionaries.dictionary import Dictionary
-from assay.evaluation import file_statements, leakage
+from assay.evaluation import file_statements
 from assay.evaluation.setting import EvaluationSiteSpec, EvaluationTextSpec, Setting
 from assay.evaluation.sources import Source
 from assay.evaluation.text import check_context, most_tokens
@@ -47,9 +47,9 @@ def plan(source: Source, setting: Setting, folder: ModelFolder, corpus: Corpus) 
         notes.append(f"its file does not say its context; {usual} tokens were used (--context)")
     bos, of_bos = file_statements.choose_bos(setting.bos, dictionary.origin, folder)
     check_context(folder, context, setting.context is not None)
-    part, why = leakage.choose(
+    part, why = file_statements.choose(
         source.name,
-        leakage.get_training_text(dictionary.origin),
+        file_statements.get_training_text(dictionary.origin),
         corpus,
         setting.part,
         stated_text.get("dataset", ""),

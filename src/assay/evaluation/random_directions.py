@@ -17,8 +17,8 @@ from assay.data.corpus import Corpus
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.measuring.positions import select_positions
-from assay.evaluation.index_text import windows
 from assay.evaluation.indexing import LIMIT_WINDOWS, IndexPlaceSpec
+from assay.evaluation.text import windows
 from assay.features.index import passes
 from assay.lab.store import Store
 from assay.subjects.folder import ModelFolder

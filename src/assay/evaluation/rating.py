@@ -19,8 +19,7 @@ from assay.evaluation import indexing
 from assay.evaluation.indexing import IndexSpec
 from assay.evaluation.random_directions import RandomDirectionsSpec, random_directions
 from assay.features.index.reader import Index
-from assay.features.rating.answers import Answers
-from assay.features.rating.items import Item, chosen, matched, shuffled
+from assay.features.rating import Answers, Item, chosen, matched, shuffled
 from assay.lab.store import Store
 from assay.subjects.folder import find
 

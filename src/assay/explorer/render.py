@@ -13,7 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from assay.circuits.picture.bounds import EXAMPLES, HEADS
+from assay.circuits.picture.maps import EXAMPLES, HEADS
 from assay.core.plain import as_json, plain
 from assay.core.schema import to_json
 from assay.explorer.problems import Problem

@@ -27,7 +27,7 @@ from assay.evaluation import measure, sources, summary, texts
 from assay.evaluation.plans import Plan, plan
 from assay.evaluation.setting import Setting
 from assay.evaluation.sources import Source
-from assay.evaluation.watching import Begun, SoFar, Warned
+from assay.evaluation.summary import Begun, SoFar, Warned
 from assay.lab.store import Store
 from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import load

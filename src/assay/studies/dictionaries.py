@@ -20,7 +20,7 @@ from assay.core.spec import Spec
 from assay.data import corpus as corpora
 from assay.data.names import model_in_words, text_in_words
 from assay.dictionaries.dictionary import Dictionary
-from assay.evaluation import file_statements, leakage, sources
+from assay.evaluation import file_statements, sources
 from assay.evaluation.plans import CONTEXT
 from assay.evaluation.setting import Setting
 from assay.evaluation.sources import Source
@@ -474,7 +474,7 @@ def _of_trained(part: Part, place: Where) -> Windows:
     """The windows of dictionaries that an arm of the study will have trained: as said, else the
     usual ones. Raises: DataError."""
     setting = place.setting
-    chosen, _ = leakage.choose(part.label, _trained_on(part), place.corpus, setting.part)
+    chosen, _ = file_statements.choose(part.label, _trained_on(part), place.corpus, setting.part)
     bos, _ = file_statements.choose_bos(setting.bos, {}, place.folder)
     return Windows(chosen, setting.context or min(CONTEXT, most_tokens(place.folder)), bos)
 

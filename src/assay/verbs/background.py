@@ -18,9 +18,9 @@ from typing import Any
 
 from assay.core.errors import AssayError
 from assay.evaluation import sources
-from assay.evaluation.index_text import SHARD
 from assay.evaluation.indexing import index
 from assay.evaluation.remaining import Remaining
+from assay.evaluation.text import INDEX_SHARD
 from assay.explorer.library import Making, Progress
 from assay.features.index.about import About, slug
 from assay.features.index.reader import Index
@@ -84,7 +84,7 @@ def locate_index(
         model=model,
         text=text,
         reading=reading,
-        start=reading.tokens > SHARD and (not address_abouts or started),
+        start=reading.tokens > INDEX_SHARD and (not address_abouts or started),
         root=str(root),
     )
 
@@ -99,7 +99,7 @@ def _abouts(root: Path) -> Iterator[About]:
 
 def _is_start(about: About) -> bool:
     """Whether an index is of the start of a text alone, as `_index` makes it first."""
-    return about.windows * about.context < SHARD + about.context and not about.ablated
+    return about.windows * about.context < INDEX_SHARD + about.context and not about.ablated
 
 
 @contextmanager
@@ -207,7 +207,11 @@ def _index(request: Wanted, tell: Callable[..., None]) -> None:
             **asdict(reading),
         )
 
-    start = make_index(replace(request.reading, tokens=SHARD, ablate=0)) if request.start else None
+    start = (
+        make_index(replace(request.reading, tokens=INDEX_SHARD, ablate=0))
+        if request.start
+        else None
+    )
     if start is not None:
         tell("first")
     whole = make_index(request.reading)

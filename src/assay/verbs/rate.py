@@ -3,7 +3,6 @@ features they are."""
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -97,7 +96,7 @@ def results(folder: Path, root: Path = Path("assay-store")) -> Rated:
     import csv
 
     from assay.evaluation import rating
-    from assay.features.rating.results import counted
+    from assay.features.rating import counted
     from assay.lab.store import Store
 
     plan = rating.plan_of(folder)
@@ -127,20 +126,8 @@ def results(folder: Path, root: Path = Path("assay-store")) -> Rated:
     )
     claim = f"{trained} - {chance} > {MARGIN:g}"
     return Rated(
-        arms=tuple(
-            {
-                "arm": s.arm,
-                "mean": _known(s.mean.estimate),
-                "low": _known(s.mean.low),
-                "high": _known(s.mean.high),
-                "features": s.features,
-                "answers": s.answers,
-            }
-            for s in tally.scores
-        ),
-        agreement=None
-        if (a := tally.agreement) is None
-        else {"alpha": _known(a.estimate), "low": _known(a.low), "high": _known(a.high)},
+        arms=tally.arms,
+        agreement=tally.agreement,
         raters=tuple(answers_by_rater),
         left_out=left_out,
         items=len(items),
@@ -150,7 +137,3 @@ def results(folder: Path, root: Path = Path("assay-store")) -> Rated:
             f"{rating.AGAIN} --bounds -1 1"
         ),
     )
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None

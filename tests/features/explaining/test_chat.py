@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 from assay.core.errors import AssayError, ModelError
-from assay.features.explaining.chat import Chat
+from assay.features.explaining.chat import Chat, Endpoint, read
 from assay.features.explaining.chat_explainer import AskedExplainer
-from assay.features.explaining.endpoint import Endpoint, read
 from assay.features.explaining.evidence import Evidence
 from assay.features.explaining.rule import Positions
 
@@ -212,7 +211,7 @@ def test_nobody_there_is_missing(tmp_path):
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
     client, _ = chat(address, tmp_path)
     assert client.ask(HELLO) is None
-    assert client.tally.missing == {"no connection (ConnectionRefusedError)": 1}
+    assert client.tally.missing == {"no connection (ConnectError)": 1}
 
 
 def test_a_silent_server_and_a_dripping_one_time_out(tmp_path):

@@ -10,21 +10,21 @@ from jaxtyping import Int
 
 from assay.circuits.explanation import Explanation
 from assay.circuits.find.question import Question
-from assay.circuits.picture import asking, heads, maps
-from assay.circuits.picture.bounds import (
+from assay.circuits.picture import heads, maps
+from assay.circuits.picture.graph import Graph, graph
+from assay.circuits.picture.maps import (
     EXAMPLES,
     HEADS,
     PARTS,
     PLACES,
     TEXT,
     TOKENS,
+    Map,
     inputs,
     rows,
     short,
     window,
 )
-from assay.circuits.picture.graph import Graph, graph
-from assay.circuits.picture.maps import Map
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.score import Table
@@ -125,8 +125,8 @@ def take(
     patching: tuple[Map, ...] = ()
     step = rows(problem)
     try:
-        against, number = asking.against_others(problem, seed)
-        listed = heads.table(problem, asking.against_averages(problem, seed), step)
+        against, number = heads.against_others(problem, seed)
+        listed = heads.table(problem, heads.against_averages(problem, seed), step)
     except DataError as e:
         omissions.append(f"What parts are worth: {e}.")
     order = heads.costliest(listed) if listed else range(len(parts(problem.params)))

@@ -13,7 +13,7 @@ from jaxtyping import Int
 from assay.circuits.explanation import GIVEN, Rule
 from assay.circuits.find.cutting import without_edges
 from assay.circuits.find.question import Question
-from assay.circuits.picture.bounds import NODES, TEXT, short
+from assay.circuits.picture.maps import NODES, TEXT, short
 from assay.circuits.program import Program
 from assay.circuits.verify.interchange import Interchanged
 from assay.circuits.verify.scrubbing import singly

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.circuits.language import Values
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
+from assay.circuits.rules import Values
 from assay.circuits.verify.pieces import Cut
 from assay.core import rng
 from assay.core.bounded import Bounded, bounded_mean

@@ -21,7 +21,7 @@ from assay.dictionaries.measuring.measures import EXPLAINED, SQUARED_ERROR
 from assay.dictionaries.measuring.splice import Passage, reference_losses, spliced_loss
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
-from assay.evaluation import sums
+from assay.evaluation import measure
 from assay.evaluation.summary import about_the_mean
 from assay.features import correlation, examples, statistics
 from assay.subjects.site import Site
@@ -36,18 +36,19 @@ def measured(x: Nested, x_hat: Nested, dtype: str = "float64") -> dict[str, Any]
 def streamed(batches: Nested, dtype: str = "float64") -> dict[str, Any]:
     """ev and mse as `assay evaluate` sums them, batch by batch; the dictionary is a table of given
     reconstructions."""
-    total: sums.Sums = {}
+    total: measure.Sums = {}
     for part in batches:
         x, x_hat = rows(part["x"], dtype), rows(part["x_hat"], dtype)
         centre = rows(batches[0]["x"], dtype).mean(0)
         table = _Table.of_rows(x_hat)
         document = torch.zeros(len(x), dtype=torch.long)
-        sums.add(
+        measure.add(
             total,
-            sums.of_activations(x, document, 1, centre)
-            | sums.of_dictionary(table, x, x, document, 1, centre)[0],
+            measure.of_activations(x, document, 1, centre)
+            | measure.of_dictionary(table, x, x, document, 1, centre)[0],
         )
-    statistics = {name: value.sum(0) for name, value in about_the_mean(sums.arrays(total)).items()}
+    sums = about_the_mean(measure.arrays(total))
+    statistics = {name: value.sum(0) for name, value in sums.items()}
     return {"ev": EXPLAINED.statistic(statistics), "mse": SQUARED_ERROR.statistic(statistics)}
 
 

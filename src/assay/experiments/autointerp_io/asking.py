@@ -11,9 +11,8 @@ import numpy as np
 from assay.core.cache import folder as cache_folder
 from assay.experiments.autointerp_io.reading import Features
 from assay.experiments.autointerp_io.setting import InputsOutputs
-from assay.features.explaining.chat import Chat
+from assay.features.explaining.chat import Chat, read
 from assay.features.explaining.chat_explainer import AskedExplainer, Side
-from assay.features.explaining.endpoint import read
 from assay.features.explaining.evidence import Evidence, promoted
 
 SIDES: tuple[Side, ...] = ("input", "output", "both")

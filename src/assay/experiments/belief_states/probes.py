@@ -16,8 +16,14 @@ from assay.core import Runs, Spec
 from assay.core.bench import Bench
 from assay.core.heavy import torch
 from assay.experiments.belief_states.process import tree_of
-from assay.features.linear_probe import STRENGTHS, centroids, distance_r2, out_of_fold
-from assay.features.token_kernel import OutOfFold, kernel_out_of_fold
+from assay.features.linear_probe import (
+    STRENGTHS,
+    OutOfFold,
+    centroids,
+    distance_r2,
+    kernel_out_of_fold,
+    out_of_fold,
+)
 from assay.worlds.hidden_markov.process import PrefixTree
 
 HELD_OUT = {"prefix": "prefixes held out", "ending": "endings held out"}

@@ -22,7 +22,7 @@ from assay.features.index.reader import Index
 from assay.features.live.ablation import Matters, ablate_features, ablate_firings, matters
 from assay.features.live.attribution import Attribution, attribute
 from assay.features.live.edits import Chance, change, likely, outlook
-from assay.features.live.paths import split_paths
+from assay.features.live.logits import split_paths
 from assay.features.live.reader import Firings, Reading
 
 COUNT, ROWS = 10, 16

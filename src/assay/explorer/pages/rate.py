@@ -16,7 +16,7 @@ from assay.evaluation.rating import Rating
 from assay.explorer import query_args, shading
 from assay.explorer.problems import ASKED, Problem
 from assay.explorer.render import Moved, Shown
-from assay.features.rating.answers import MEANINGS
+from assay.features.rating import MEANINGS
 
 KEYS = dict(zip("123", MEANINGS, strict=True))
 """The keys of `assay rate` in the terminal, and their scores."""

@@ -16,8 +16,7 @@ from assay.explorer.live import TOKENS
 from assay.explorer.problems import UNKNOWN, Problem
 from assay.explorer.render import Shown
 from assay.features.index.reader import Index
-from assay.features.live.edits import Chance
-from assay.features.live.firing import FiringEffect, Without, firing_effect
+from assay.features.live.edits import Chance, FiringEffect, Without, firing_effect
 from assay.features.live.reader import Reader, Reading
 
 COUNT = 5

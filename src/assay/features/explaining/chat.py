@@ -1,27 +1,39 @@
 """Ask a configured endpoint, in the chat protocol of OpenAI's API, and know what came of it.
 
+One file that somebody wrote says where a language model answers; nothing is sent without it:
+
+    address = "http://127.0.0.1:8000/v1"   # there is no default
+    model = "name-of-a-model"
+    key_from = "MY_KEY"    # the environment variable that holds the key; leave it out without one
+    most_requests = 500
+    most_cost = 1.0        # in the currency of the prices
+    price_in = 0.15        # per million tokens of a question; 0 on a machine of your own
+    price_out = 0.60       # per million tokens of an answer
+
 A question has an answer or is missing, with the reason counted: an endpoint that is slow, broken or
 talks nonsense makes missing data, never a number. Answers are kept by the hash of what was asked,
 so that nothing is asked twice. A refused key ends it with one line."""
 
 from __future__ import annotations
 
-import http.client
 import json
-import ssl
+import os
 import time
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from hashlib import sha256
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 from urllib.parse import urlsplit
 
-from assay.core.errors import ModelError
-from assay.features.explaining.endpoint import Endpoint
+import msgspec
+
+from assay.core import foreign
+from assay.core.errors import ModelError, nearest
+from assay.core.heavy import httpx
 
 LONGEST = 4 * 2**20
 """Bytes of an answer; what is longer is nonsense."""
@@ -30,6 +42,125 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 to the longest."""
 AGAIN = {408, 409, 425, 429}
 """Refusals after which a request is sent again, beside those of 500 and above."""
+LARGEST = 64 * 2**10
+"""Bytes of such a file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """An address, a model, and how much may be asked of it."""
+
+    address: str
+    """Where `/chat/completions` lies: http:// or https://, with a path if there is one."""
+    model: str
+    most_requests: int
+    """No more requests than this are sent, repetitions counted."""
+    most_cost: float
+    """No request is sent that could cost more than what is left of this."""
+    price_in: float
+    price_out: float
+    """Prices per million tokens."""
+    key: str = field(default="", repr=False)
+    """Sent as a bearer token; never stored or shown."""
+    timeout: float = 60.0
+    """Seconds until an answer must be there, from the connection to its last byte."""
+    attempts: int = 4
+    """Times that a request is sent before it is given up."""
+    per_minute: float = 60.0
+    """Requests a minute, at most."""
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.address)
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.username
+            or parts.query
+            or parts.fragment
+        ):
+            expected = "http://HOST/PATH or https://HOST/PATH, without a key in it"
+            raise ModelError(
+                f"the endpoint's address has to be {expected}; got {_bare(self.address)!r}"
+            )
+        if (
+            self.key
+            and parts.scheme == "http"
+            and parts.hostname not in ("localhost", "127.0.0.1", "::1")
+        ):
+            raise ModelError(
+                f"the endpoint {_bare(self.address)} would read a key in the clear; use "
+                "https://, or no key"
+            )
+        if not self.model:
+            raise ModelError("the endpoint names no model")
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            above = value > least if name in ("timeout", "per_minute") else value >= least
+            if not (above and value < float("inf")):
+                bound = f"{'above' if least == 0 else 'of at least'} {least}"
+                raise ModelError(f"the endpoint's {name} has to be a number {bound}, got {value!r}")
+
+
+_LEAST = {
+    "most_requests": 1,
+    "attempts": 1,
+    "timeout": 0,
+    "per_minute": 0,
+    "most_cost": 0,
+    "price_in": 0,
+    "price_out": 0,
+}
+
+
+def read(path: Path) -> Endpoint:
+    """The endpoint that a TOML file describes.
+
+    Raises: ModelError for a file that cannot be read, an unknown or missing entry, one of another
+    type, or a key that is not set."""
+    expected = "a TOML file with address, model, most_requests, most_cost, price_in and price_out"
+    try:
+        entries = tomllib.loads(foreign.read(path, expected, LARGEST).decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} is no TOML: {error}; expected {expected}") from error
+    if "key" in entries:
+        where = "put it into an environment variable, and its name into key_from"
+        raise ModelError(f"{path} holds a key; {where}")
+    key = _key(path, entries.pop("key_from")) if "key_from" in entries else ""
+    known = {f.name: f for f in fields(Endpoint) if f.name != "key"}
+    for name in entries:
+        if name not in known:
+            near = nearest(name, [*known, "key_from"])
+            raise ModelError(f"{path} has an entry {name!r} that no endpoint has; {near}")
+    if missing := [n for n, f in known.items() if f.default is MISSING and n not in entries]:
+        raise ModelError(f"{path} does not say {', '.join(missing)}")
+    values: dict[str, Any] = {}
+    for name, value in entries.items():
+        try:  # a whole number is a float, and True is no number
+            values[name] = msgspec.convert(value, _TYPES[str(known[name].type)])
+        except msgspec.ValidationError:
+            kind = "a text" if known[name].type == "str" else "a number"
+            raise ModelError(f"{path}: {name} has to be {kind}, got {value!r}") from None
+    return Endpoint(**values, key=key)
+
+
+_TYPES: dict[str, type] = {"str": str, "int": int, "float": float}
+
+
+def _key(path: Path, name: object) -> str:
+    key = os.environ.get(name, "").strip() if isinstance(name, str) else ""
+    if not key:
+        raise ModelError(
+            f"{path} takes the key from the environment variable {name}, which is not set"
+        )
+    if not key.isascii() or not key.isprintable():
+        raise ModelError(f"the environment variable {name} holds characters that no key has")
+    return key
+
+
+def _bare(address: str) -> str:
+    """An address without what may be secret in it."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}" if parts.scheme else address
 
 
 @dataclass
@@ -92,10 +223,8 @@ class Chat:
             "max_tokens": most_tokens,
             "temperature": 0,
         }
-        file = (
-            self.kept
-            / f"{sha256(json.dumps([self.endpoint.address, body], sort_keys=True).encode()).hexdigest()}.json"  # noqa: E501
-        )
+        question = json.dumps([self.endpoint.address, body], sort_keys=True)
+        file = self.kept / f"{sha256(question.encode()).hexdigest()}.json"
         if (known := _load_answer(file)) is not None:
             self.tally.answered, self.tally.kept = self.tally.answered + 1, self.tally.kept + 1
             return known
@@ -143,42 +272,28 @@ class Chat:
     def _post(self, sent: bytes) -> object:
         """The reply as JSON, within the time limit and the longest length. No redirection is
         followed, and no proxy asked."""
-        parts, end = urlsplit(self.endpoint.address), self._clock() + self.endpoint.timeout
-        secure = parts.scheme == "https"
-        connection: http.client.HTTPConnection = (
-            http.client.HTTPSConnection(
-                parts.hostname or "",
-                parts.port,
-                timeout=self.endpoint.timeout,
-                context=ssl.create_default_context(),
-            )
-            if secure
-            else http.client.HTTPConnection(
-                parts.hostname or "", parts.port, timeout=self.endpoint.timeout
-            )
-        )
+        e, end = self.endpoint, self._clock() + self.endpoint.timeout
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if self.endpoint.key:
-            headers["Authorization"] = f"Bearer {self.endpoint.key}"
+        if e.key:
+            headers["Authorization"] = f"Bearer {e.key}"
+        address, read = f"{e.address.rstrip('/')}/chat/completions", b""
         try:
-            connection.request("POST", f"{parts.path.rstrip('/')}/chat/completions", sent, headers)
-            response = connection.getresponse()
-            _refused(response, self.endpoint)
-            read = b""
-            while piece := response.read1(2**16):
-                read += piece
-                if len(read) > LONGEST:
-                    raise _Failed("answer too long", again=False)
-                if self._clock() > end:
-                    raise _Failed("time-out", again=True)
-            if response.length:
-                raise _Failed("answer cut off", again=True)
-        except TimeoutError as error:
+            with (
+                httpx.Client(timeout=e.timeout, trust_env=False) as client,
+                client.stream("POST", address, content=sent, headers=headers) as response,
+            ):
+                _refuse(response, e)
+                for piece in response.iter_bytes():
+                    read += piece
+                    if len(read) > LONGEST:
+                        raise _Failed("answer too long", again=False)
+                    if self._clock() > end:
+                        raise _Failed("time-out", again=True)
+        except httpx.TimeoutException as error:
             raise _Failed("time-out", again=True) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise _Failed(f"no connection ({type(error).__name__})", again=True) from error
-        finally:
-            connection.close()
+        except httpx.HTTPError as error:
+            why = "answer cut off" if read else f"no connection ({type(error).__name__})"
+            raise _Failed(why, again=True) from error
         try:
             reply: object = json.loads(read)
         except (ValueError, RecursionError) as error:
@@ -186,24 +301,19 @@ class Chat:
         return reply
 
 
-def _refused(response: http.client.HTTPResponse, endpoint: Endpoint) -> None:
+def _refuse(response: httpx.Response, endpoint: Endpoint) -> None:
     """Say what a status other than 200 means."""
-    status = response.status
+    status = response.status_code
     if status == 200:
         return
     if status in (401, 403):
         raise ModelError(
             f"{endpoint.address} refuses the key (status {status}); nothing more was asked of it"
         )
-    retry_after = response.headers.get("Retry-After", "").strip()
-    wait = (
-        float(retry_after) if retry_after.isascii() and retry_after.isdigit() else 0.0
-    )  # "²" is a digit as well
-    raise _Failed(
-        "rate limit" if status == 429 else f"status {status}",
-        again=status in AGAIN or status >= 500,
-        wait=wait,
-    )
+    asked = response.headers.get("Retry-After", "")
+    wait = float(asked) if asked.isascii() and asked.isdigit() else 0.0  # "²" is a digit as well
+    why = "rate limit" if status == 429 else f"status {status}"
+    raise _Failed(why, again=status in AGAIN or status >= 500, wait=wait)
 
 
 def _answer(reply: object) -> tuple[str, object]:
@@ -239,8 +349,6 @@ def _load_answer(file: Path) -> str | None:
 def _keep(file: Path, answer: str) -> None:
     """Write an answer whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(
-        "w", dir=file.parent, prefix=".", suffix=".partial", delete=False
-    ) as partial:
-        json.dump({"answer": answer}, partial)
-    Path(partial.name).replace(file)
+    partial = file.with_name(f".{os.getpid()}-{file.name}.partial")
+    partial.write_text(json.dumps({"answer": answer}))
+    partial.replace(file)

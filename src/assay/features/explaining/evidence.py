@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.core import rng
+from assay.features.effects import largest
 from assay.features.explaining.rule import ABSENT, Positions, Rule, show_token
 from assay.features.explaining.scoring import distinct, logistic
-from assay.features.largest import largest
 
 TOP, SAMPLED, REACH = 20, 20, 12
 """Contexts of greatest activation, contexts drawn evenly from the other firings, and tokens shown

@@ -18,8 +18,7 @@ from assay.features.importance import STREAM, finish, importance_sums
 from assay.features.index.blocks import LEAST
 from assay.features.index.firings import Block, Firings
 from assay.features.index.passes import CELLS, Place
-from assay.features.live.paths import split_paths
-from assay.features.live.promoted import promoted
+from assay.features.live.logits import promoted, split_paths
 from assay.features.live.reader import Reader, Reading
 
 SHOWN = 2

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from assay.core.errors import DataError
 from assay.features import effects
-from assay.features.index import blocks, relations, tables
+from assay.features.index import blocks, relations, schema
 from assay.features.index.about import About
 from assay.features.index.blocks import Text
 from assay.features.index.firings import Firings
@@ -74,7 +74,7 @@ def build(
     parts, acts = folder / "parts", None
     ends = _edges(firings, width)
     for number, (first, end) in enumerate(pairwise(ends)):
-        if not tables.has_part(parts, "features", number):  # written last of a block's
+        if not schema.has_part(parts, "features", number):  # written last of a block's
             acts = acts or relations.activations(firings, width)
             _block(
                 parts,
@@ -91,9 +91,9 @@ def build(
             )
         tick(end, width)
     for table in TABLES:
-        tables.join(parts, table, folder / f"{table}.parquet")
+        schema.join(parts, table, folder / f"{table}.parquet")
     tokens = np.arange(vocabulary)
-    tables.write_part(
+    schema.write_part(
         parts,
         "tokens",
         0,
@@ -103,14 +103,14 @@ def build(
             "count": text.counts,
         },
     )
-    tables.write_part(
+    schema.write_part(
         parts,
         "documents",
         0,
         {"document": np.arange(len(documents), dtype=np.int32), "name": list(documents)},
     )
     for table in ("tokens", "documents"):
-        tables.join(parts, table, folder / f"{table}.parquet")
+        schema.join(parts, table, folder / f"{table}.parquet")
     np.save(folder / "decoder.npy", unit.astype(np.float16))
     np.save(folder / "windows.npy", firings.tokens)
     np.save(folder / "window_document.npy", firings.document)
@@ -192,19 +192,19 @@ def _block(
         columns |= relations.of_seeds(unit[first:end], seed_directions, MATCHED)
     if ablated is not None:
         columns |= _spread(ablated, first, end)
-    tables.write_part(parts, "contexts", number, _trimmed(listed))
-    tables.write_part(parts, "feature_tokens", number, token_table)
-    tables.write_part(parts, "neighbours", number, relations.concatenate_tables(near))
+    schema.write_part(parts, "contexts", number, _trimmed(listed))
+    schema.write_part(parts, "feature_tokens", number, token_table)
+    schema.write_part(parts, "neighbours", number, relations.concatenate_tables(near))
     table, of_logits = _logits(directions, first, end)
-    tables.write_part(parts, "logits", number, table)
-    tables.write_part(parts, "features", number, columns | of_logits)
+    schema.write_part(parts, "logits", number, table)
+    schema.write_part(parts, "features", number, columns | of_logits)
 
 
-def _trimmed(listed: Mapping[str, np.ndarray]) -> dict[str, tables.Values]:
+def _trimmed(listed: Mapping[str, np.ndarray]) -> dict[str, schema.Values]:
     inside = listed["tokens"] >= 0
     ragged = ("tokens", "activations", "effects")
     return {
-        name: tables.Ragged.of(value, inside) if name in ragged else value
+        name: schema.Ragged.of(value, inside) if name in ragged else value
         for name, value in listed.items()
     }
 

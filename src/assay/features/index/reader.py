@@ -17,8 +17,7 @@ from jaxtyping import Float, Int
 
 from assay.core import integrity
 from assay.core.errors import DataError, nearest
-from assay.features.index.about import About, Damaged
-from assay.features.index.lookup import Lookup
+from assay.features.index.about import About, Damaged, Lookup
 from assay.features.index.schema import FEATURES, TABLES, selecting
 
 if TYPE_CHECKING:

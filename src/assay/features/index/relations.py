@@ -11,9 +11,9 @@ import numpy as np
 import scipy.sparse
 from jaxtyping import Float, Int
 
+from assay.features.effects import largest
 from assay.features.index.firings import Firings
 from assay.features.index.schema import ANTIPODAL, COMPANIONS
-from assay.features.largest import largest
 
 Arrays = dict[str, np.ndarray]
 SPAN = 8

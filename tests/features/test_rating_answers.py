@@ -8,7 +8,7 @@ import json
 import pytest
 
 from assay.core.errors import DataError
-from assay.features.rating.answers import Answers
+from assay.features.rating import Answers
 
 
 @pytest.fixture

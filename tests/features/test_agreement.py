@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from assay.features.rating.agreement import alpha, alpha_interval
+from assay.features.rating import alpha, alpha_interval
 
 _ = np.nan
 FOUR = np.array(
