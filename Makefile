@@ -63,12 +63,12 @@ test-slow: env model
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m slow --durations=0 --durations-min=1
 
 check: env
-	@$(BIN)/ruff check src tests benchmarks
+	@$(BIN)/ruff check src tests benchmarks conformance docs
 	@$(BIN)/mypy
 	@$(BIN)/python tests/touched.py | xargs -r $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --within 40
 
 lint: env
-	@$(BIN)/ruff check src tests benchmarks
+	@$(BIN)/ruff check src tests benchmarks conformance docs
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 

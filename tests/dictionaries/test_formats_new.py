@@ -20,15 +20,9 @@ import json
 from safetensors.torch import save_file
 
 from assay.dictionaries.formats.coder import Coder
-from assay.dictionaries.formats.format import Format
-from assay.dictionaries.formats.origin import described, placed
-from assay.dictionaries.formats.plain import settings
-from assay.dictionaries.formats.weights import Source, Weights
+from assay.dictionaries.formats.format import Format, Reading, beside
+from assay.dictionaries.formats.weights import Weights
 from assay.dictionaries.nonlinearity import ReLU
-
-
-def open_file(found):
-    return Source(found.path, found.values, settings(found.path.parent / "mine.json"), found.path.parent)
 
 
 def read(source, hints):
@@ -36,8 +30,7 @@ def read(source, hints):
     coder = Coder(weights.take("into", "d", "N"), weights.take("bias", "N"), weights.take("out", "N", "d"), weights.take("centre", "d"),
                   ReLU(), centred=False)
     weights.end("a file of mine")
-    sites, sites_out = placed(hints, None, None, [], ())
-    return coder.dictionary(sites, sites_out, described("mine", source.file, architecture="mine", config=source.config, inferred=[]))
+    return Reading(coder=coder, architecture="mine")
 
 
 def prepare(dictionary, model):
@@ -53,7 +46,7 @@ def prepare(dictionary, model):
 
 
 FORMAT = Format(name="mine", suffixes=(".safetensors",), files=("mine.safetensors",), settings="mine.json",
-                fits=lambda found: "into" in found.values, open=open_file, read=read, prepare=prepare)
+                fits=lambda found: "into" in found.values, open=beside("mine.json"), read=read, prepare=prepare)
 """  # noqa: E501
 
 

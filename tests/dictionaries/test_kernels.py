@@ -13,42 +13,36 @@ from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
-from assay.dictionaries.training.kernels import chosen, cpu, penalised, reference, sparse
+from assay.dictionaries.training.kernels import cpu, reference, sparse
+from assay.dictionaries.training.kernels.dense import dense
 
 AUX = losses.TopKAux(alpha=0.5, dead_after=50)
-CASES = {
-    "topk_aux": (chosen.chosen, AUX, TopK(3)),
-    "batchtopk": (chosen.chosen, losses.mse, BatchTopK(2)),
-    "batchtopk_aux": (chosen.chosen, AUX, BatchTopK(2)),
-    "jumprelu": (penalised.jump, losses.jumprelu, JumpReLU(0.2, 0.1)),
-    "weighted": (penalised.weighted, losses.l1_weighted, ReLU()),
-    "p_anneal": (penalised.annealed, losses.PAnneal(to=0.5), ReLU()),
-    "relu": (cpu.relu, losses.l1, ReLU()),
-    "gated": (cpu.gated, losses.gated, Gated()),
-    "gated_no_aux": (cpu.gated, losses.gated_no_aux, Gated()),
-    "topk": (cpu.topk, losses.mse, TopK(3)),
-    "topk_sparse": (sparse.topk_sparse, losses.mse, TopK(3)),
-    "matryoshka": (
-        chosen.nested,
-        losses.Matryoshka((1, 2, 3), alpha=0.5, dead_after=50),
-        BatchTopK(2),
-    ),
-    "topk_aux_sparse": (sparse.topk_sparse, AUX, TopK(3)),
-    "batchtopk_sparse": (sparse.topk_sparse, losses.mse, BatchTopK(2)),
-    "batchtopk_aux_sparse": (sparse.topk_sparse, AUX, BatchTopK(2)),
-    "matryoshka_sparse": (
-        sparse.topk_sparse,
-        losses.Matryoshka((1, 2, 3), alpha=0.5, dead_after=50),
-        BatchTopK(2),
-    ),
-    "relu_sparse": (sparse.relu_sparse, losses.l1, ReLU()),
-    "weighted_sparse": (sparse.relu_sparse, losses.l1_weighted, ReLU()),
-    "p_anneal_sparse": (sparse.relu_sparse, losses.PAnneal(to=0.5), ReLU()),
-    "jumprelu_sparse": (sparse.jump_sparse, losses.jumprelu, JumpReLU(0.2, 0.1)),
-    "gated_sparse": (sparse.gated_sparse, losses.gated, Gated()),
-    "gated_no_aux_sparse": (sparse.gated_sparse, losses.gated_no_aux, Gated()),
+MATRYOSHKA = losses.Matryoshka((1, 2, 3), alpha=0.5, dead_after=50)
+BY_HAND = {
+    "relu": (losses.l1, ReLU()),
+    "weighted": (losses.l1_weighted, ReLU()),
+    "p_anneal": (losses.PAnneal(to=0.5), ReLU()),
+    "gated": (losses.gated, Gated()),
+    "gated_no_aux": (losses.gated_no_aux, Gated()),
+    "jumprelu": (losses.jumprelu, JumpReLU(0.2, 0.1)),
+    "topk": (losses.mse, TopK(3)),
+    "topk_aux": (AUX, TopK(3)),
+    "batchtopk": (losses.mse, BatchTopK(2)),
+    "batchtopk_aux": (AUX, BatchTopK(2)),
+    "matryoshka": (MATRYOSHKA, BatchTopK(2)),
 }
-PENALISED = (sparse.relu_sparse, sparse.jump_sparse, sparse.gated_sparse)
+SPARSE = {"weighted": "relu", "p_anneal": "relu", "gated_no_aux": "gated", "jumprelu": "jump"}
+"""The sparse step of a loss, where it has not its name."""
+
+
+def sparse_step(name):
+    step = SPARSE.get(name, name if name in ("relu", "gated") else "topk")
+    return getattr(sparse, f"{step}_sparse")
+
+
+CASES = {name: (dense, *pair) for name, pair in BY_HAND.items()} | {
+    f"{name}_sparse": (sparse_step(name), *pair) for name, pair in BY_HAND.items()
+}
 every = pytest.mark.parametrize(("kernel", "loss", "nonlinearity"), CASES.values(), ids=CASES)
 
 
@@ -187,12 +181,12 @@ def test_bfloat16_products_are_near(kernel, loss, nonlinearity):
 
 
 def test_each_loss_finds_its_kernel_and_a_new_one_autograd():
-    for kernel, loss, nonlinearity in CASES.values():
-        if kernel in PENALISED:  # whose density only training tells
-            assert cpu.sparse_for(loss, nonlinearity) is kernel
-            continue
-        width = 4608 if kernel is sparse.topk_sparse else 32
-        assert cpu.kernel_for(loss, nonlinearity, width) is kernel
+    for name, (loss, nonlinearity) in BY_HAND.items():
+        assert cpu.sparse_for(loss, nonlinearity) is sparse_step(name)
+        assert cpu.kernel_for(loss, nonlinearity, 32) is dense
+        # of the others only training tells the density
+        few = sparse.topk_sparse if isinstance(nonlinearity, TopK | BatchTopK) else dense
+        assert cpu.kernel_for(loss, nonlinearity, 4608) is few
     assert cpu.kernel_for(losses.l1, Gated(), 32) is reference.autograd
     assert (
         cpu.kernel_for(lambda params, x, nonlinearity, penalty: penalty, ReLU(), 32)

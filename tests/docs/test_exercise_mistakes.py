@@ -12,7 +12,7 @@ import pytest
 import torch
 from test_exercises import Exercise, exercises, run
 
-from assay.exercises import answers, development, explanations, mamba
+from exercises import answers, development, explanations, mamba
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = {

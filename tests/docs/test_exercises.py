@@ -4,7 +4,7 @@ solution does.
 An exercise is a heading `### N. Title` in the section `## Exercises`, a question, and three blocks
 of Python: a starter, the solution and its test, the last two folded away; every assertion of a test
 says in words what it asks. On pages of exercises alone the test is below the starter and calls
-`assay.exercises`. They run in this process, one namespace an exercise. Run as a script, this file
+docs/exercises. They run in this process, one namespace an exercise. Run as a script, this file
 is also how a reader checks an own answer: `.venv/bin/python tests/docs/test_exercises.py
 docs/capacity.md 1 mine.py`."""
 
@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "docs"))  # where the checks of the pages of exercises lie
 SECTION = re.compile(r"^## Exercises\n(.*)\Z", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FOLDED = re.compile(r"<details>\s*<summary>(.*?)</summary>(.*?)</details>", re.DOTALL)

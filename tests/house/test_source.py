@@ -13,7 +13,8 @@ from everywhere import everywhere
 import assay
 
 ROOT = Path(__file__).parents[2]
-SOURCE = sorted((ROOT / "src/assay").rglob("*.py"))
+BESIDE = [*(ROOT / "docs/exercises").glob("*.py"), *(ROOT / "conformance").rglob("*.py")]
+SOURCE = sorted([*(ROOT / "src/assay").rglob("*.py"), *BESIDE])
 TEXT = sorted(
     path
     for pattern in (
@@ -21,6 +22,8 @@ TEXT = sorted(
         "src/**/*.html",
         "tests/**/*.py",
         "benchmarks/**/*.py",
+        "conformance/**/*.py",
+        "docs/**/*.py",
         "docs/**/*.md",
         "*.md",
         "*.toml",
@@ -89,7 +92,7 @@ def gives_nothing(node: ast.AST) -> bool:
     )
 
 
-@everywhere(path for path in SOURCE if path.relative_to(ROOT / "src/assay").parts[0] != "cli")
+@everywhere(path for path in SOURCE if ROOT / "src/assay/cli" not in path.parents)
 def test_names_say_what_they_do(path: Path) -> None:
     """With a verb where something is done: "Record how a task ended.", not "Nothing; a task
     ended.", and never "The same, …"."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from assay.conformance.adapters import protocol
 from assay.conformance.outcomes import Outcome, judge
-from assay.conformance.vectors import Vector
+from assay.conformance.vectors import Vector, folder
 from assay.core import foreign
 from assay.core.errors import AssayError, DataError, nearest
 
@@ -23,7 +23,6 @@ TIMEOUT = 900.0
 """Seconds after which a peer is given up."""
 LARGEST = 64 * 2**20
 """Bytes of a peer's answers."""
-ADAPTERS = Path(protocol.__file__).parent
 QUIET = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -56,12 +55,14 @@ def run_assay(vectors: Sequence[Vector]) -> Run:
 
 
 def names() -> tuple[str, ...]:
-    """The peers that an adapter is here for."""
-    files = (
-        path.stem.removeprefix("for_").replace("_", "-")
-        for path in sorted(ADAPTERS.glob("for_*.py"))
+    """The peers that conformance/adapters of a checkout has an adapter for; none once
+    installed."""
+    files = sorted((folder() / "adapters").glob("for_*.py"))
+    return tuple(
+        name
+        for path in files
+        if (name := path.stem.removeprefix("for_").replace("_", "-")) != "assay"
     )
-    return tuple(name for name in files if name != "assay")
 
 
 def adapter(name: str) -> Path:
@@ -70,12 +71,18 @@ def adapter(name: str) -> Path:
     if name.endswith(".py"):
         if Path(name).is_file():
             return Path(name).resolve()
-        raise AssayError(f"no adapter at {name}; give a file, or one of {', '.join(names())}")
+        peers = "".join(f", or one of {', '.join(names())}" if names() else "")
+        raise AssayError(f"no adapter at {name}; give a file{peers}")
+    if not names():
+        raise AssayError(
+            f"the adapters of peers lie in a checkout's conformance/adapters; this is an installed "
+            f"Assay: give the file, --against for_{name.replace('-', '_')}.py"
+        )
     if name not in names():
         raise AssayError(
             f"no adapter for {name!r}; {nearest(name, names())}; your own: --against my_adapter.py"
         )
-    return ADAPTERS / f"for_{name.replace('-', '_')}.py"
+    return folder() / "adapters" / f"for_{name.replace('-', '_')}.py"
 
 
 def against(name: str, python: Path, vectors: Sequence[Vector], timeout: float = TIMEOUT) -> Run:
@@ -89,12 +96,12 @@ def against(name: str, python: Path, vectors: Sequence[Vector], timeout: float =
     with tempfile.TemporaryDirectory() as room:
         request, answers = Path(room) / "request.json", Path(room) / "answers.json"
         request.write_text(json.dumps({"cases": _cases(vectors)}), encoding="utf-8")
-        # adapters find `protocol` beside themselves; one from elsewhere finds it through this path
+        # where an adapter finds `protocol`
         env = {
             **os.environ,
             **QUIET,
             "PYTHONPATH": os.pathsep.join(
-                filter(None, [str(ADAPTERS), os.environ.get("PYTHONPATH")])
+                filter(None, [str(Path(protocol.__file__).parent), os.environ.get("PYTHONPATH")])
             ),
         }
         command = [str(python), str(script), str(request), str(answers)]

@@ -6,20 +6,16 @@ In all of them b_enc is the gate's bias and π_gate = z + b_enc, which the gated
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 from jaxtyping import Float
 
 from assay.core.heavy import torch
+from assay.dictionaries.nonlinearity import Bias, ByFeature, Own
 
-Own: TypeAlias = "Mapping[str, torch.Tensor]"
 
-
-def gate(
-    z: Float[torch.Tensor, "run b n"], b_enc: Float[torch.Tensor, "run f"]
-) -> Float[torch.Tensor, "run b f"]:
+def gate(z: Float[torch.Tensor, "run b n"], b_enc: Bias) -> ByFeature:
     """π_gate, the pre-activations of the gate; z may have the projections of further encoders
     behind the gate's own.
 
@@ -48,12 +44,7 @@ class Gated:
         """r_mag and b_mag, both 0: magnitudes start equal to the gate's pre-activations."""
         return {"r_mag": torch.zeros(runs, f), "b_mag": torch.zeros(runs, f)}
 
-    def __call__(
-        self,
-        z: Float[torch.Tensor, "run b f"],
-        b_enc: Float[torch.Tensor, "run f"],
-        parameters: Own,
-    ) -> Float[torch.Tensor, "run b f"]:
+    def __call__(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
         """Features [run, b, f]; the gate is strict, and lets no gradient through."""
         magnitude = (z * parameters["r_mag"].exp()[:, None] + parameters["b_mag"][:, None]).relu()
         # A comparison gives a mask without a gradient, and no estimate stands in for it: the gate's
@@ -79,12 +70,7 @@ class GatedShift:
         """b_mag, 0."""
         return {"b_mag": torch.zeros(runs, f)}
 
-    def __call__(
-        self,
-        z: Float[torch.Tensor, "run b f"],
-        b_enc: Float[torch.Tensor, "run f"],
-        parameters: Own,
-    ) -> Float[torch.Tensor, "run b f"]:
+    def __call__(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
         """Features [run, b, f]."""
         return (z + parameters["b_mag"][:, None]).relu() * (z + b_enc[:, None] > 0)
 
@@ -114,11 +100,8 @@ class GatedUntied:
         return {"b_mag": torch.zeros(runs, f)}
 
     def __call__(
-        self,
-        z: Float[torch.Tensor, "run b 2*f"],
-        b_enc: Float[torch.Tensor, "run f"],
-        parameters: Own,
-    ) -> Float[torch.Tensor, "run b f"]:
+        self, z: Float[torch.Tensor, "run b 2*f"], b_enc: Bias, parameters: Own
+    ) -> ByFeature:
         """Features [run, b, f]."""
         # As `projections` lays them: the gate's first.
         opens, amount = z.chunk(2, -1)
@@ -156,12 +139,7 @@ class GatedSigmoid:
         """r_mag and b_mag, both 0."""
         return Gated().init(runs, f)
 
-    def __call__(
-        self,
-        z: Float[torch.Tensor, "run b f"],
-        b_enc: Float[torch.Tensor, "run f"],
-        parameters: Own,
-    ) -> Float[torch.Tensor, "run b f"]:
+    def __call__(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
         """Soft features [run, b, f]."""
         magnitude = (z * parameters["r_mag"].exp()[:, None] + parameters["b_mag"][:, None]).relu()
         return magnitude * (z + b_enc[:, None]).sigmoid()
@@ -186,11 +164,6 @@ class ScaledReLU:
         """r_mag, 0."""
         return {"r_mag": torch.zeros(runs, f)}
 
-    def __call__(
-        self,
-        z: Float[torch.Tensor, "run b f"],
-        b_enc: Float[torch.Tensor, "run f"],
-        parameters: Own,
-    ) -> Float[torch.Tensor, "run b f"]:
+    def __call__(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
         """Features [run, b, f]."""
         return (z + b_enc[:, None]).relu() * parameters["r_mag"].exp()[:, None]

@@ -3,16 +3,13 @@ gradient."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-
-Own: TypeAlias = "Mapping[str, torch.Tensor]"
+from assay.dictionaries.nonlinearity import Bias, ByFeature, Own
 
 
 @dataclass(frozen=True)
@@ -58,12 +55,7 @@ class JumpReLU:
         negative."""
         parameters["threshold"].clamp_(min=0)
 
-    def __call__(
-        self,
-        z: Float[torch.Tensor, "run b f"],
-        b_enc: Float[torch.Tensor, "run f"],
-        parameters: Own,
-    ) -> Float[torch.Tensor, "run b f"]:
+    def __call__(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
         """Features [run, b, f]."""
         pre, threshold = z + b_enc[:, None], parameters["threshold"][:, None]
         features = pre * (pre > threshold)
@@ -75,12 +67,7 @@ class JumpReLU:
             pre, threshold
         ) * _only_gradient(threshold)
 
-    def opened(
-        self,
-        z: Float[torch.Tensor, "run b f"],
-        b_enc: Float[torch.Tensor, "run f"],
-        parameters: Own,
-    ) -> Float[torch.Tensor, "run b f"]:
+    def opened(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
         """1 where a feature is on, 0 elsewhere, [run, b, f]; its sum is L0, with the estimated
         gradient in the threshold.
 

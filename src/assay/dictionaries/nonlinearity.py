@@ -20,7 +20,11 @@ from jaxtyping import Float
 
 from assay.core.heavy import torch
 
+ByFeature: TypeAlias = 'Float[torch.Tensor, "run b f"]'
+"""A number for each row and feature: projections, features."""
+Bias: TypeAlias = 'Float[torch.Tensor, "run f"]'
 Own: TypeAlias = "Mapping[str, torch.Tensor]"
+"""A nonlinearity's parameters by name, [run, …]."""
 
 
 @runtime_checkable
@@ -43,12 +47,7 @@ class Nonlinearity(Protocol):
             f: features of each.
         """
 
-    def __call__(
-        self,
-        z: Float[torch.Tensor, "run b f"],
-        b_enc: Float[torch.Tensor, "run f"],
-        parameters: Own,
-    ) -> Float[torch.Tensor, "run b f"]:
+    def __call__(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
         """Features, at least 0.
 
         Args:
@@ -74,12 +73,7 @@ class ReLU:
         """No parameters of its own."""
         return {}
 
-    def __call__(
-        self,
-        z: Float[torch.Tensor, "run b f"],
-        b_enc: Float[torch.Tensor, "run f"],
-        parameters: Own,
-    ) -> Float[torch.Tensor, "run b f"]:
+    def __call__(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
         """Features [run, b, f]."""
         return (z + b_enc[:, None]).relu()
 
@@ -101,12 +95,7 @@ class Identity:
         """No parameters of its own."""
         return {}
 
-    def __call__(
-        self,
-        z: Float[torch.Tensor, "run b f"],
-        b_enc: Float[torch.Tensor, "run f"],
-        parameters: Own,
-    ) -> Float[torch.Tensor, "run b f"]:
+    def __call__(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
         """Codes [run, b, f]."""
         return z + b_enc[:, None]
 
@@ -141,12 +130,7 @@ class Rescaled:
         inner = {f"of_{name}": value for name, value in self.of.init(runs, f).items()}
         return {"factor": torch.ones(runs, f), "shift": torch.zeros(runs, f), **inner}
 
-    def __call__(
-        self,
-        z: Float[torch.Tensor, "run b f"],
-        b_enc: Float[torch.Tensor, "run f"],
-        parameters: Own,
-    ) -> Float[torch.Tensor, "run b f"]:
+    def __call__(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
         """Features [run, b, f]."""
         inner = self.of(
             z,

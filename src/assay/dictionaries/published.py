@@ -16,8 +16,8 @@ from urllib.parse import quote
 from assay.core import cache, foreign
 from assay.core.errors import DataError, nearest
 from assay.dictionaries.formats.format import TORCH, known, read_with
-from assay.dictionaries.formats.plain import yaml_mapping
 from assay.dictionaries.formats.saelens import ROW
+from assay.dictionaries.formats.weights import yaml_mapping
 from assay.subjects import hub
 from assay.subjects.hub import SAELENS, File, HubName
 

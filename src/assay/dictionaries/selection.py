@@ -5,19 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from jaxtyping import Float
 
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.jump import JumpReLU
+from assay.dictionaries.nonlinearity import Bias, ByFeature, Own
 
 if TYPE_CHECKING:
     from assay.dictionaries.training.kernels.active import Codes
-
-Own: TypeAlias = "Mapping[str, torch.Tensor]"
 
 
 def _at_least_one(kind: object, k: int) -> None:
@@ -59,12 +57,7 @@ class TopK:
         """No parameters of its own."""
         return _at_most(self.k, f)
 
-    def __call__(
-        self,
-        z: Float[torch.Tensor, "run b f"],
-        b_enc: Float[torch.Tensor, "run f"],
-        parameters: Own,
-    ) -> Float[torch.Tensor, "run b f"]:
+    def __call__(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
         """Features [run, b, f]."""
         # Unsorted, which is cheaper; rectified after the choice, of k numbers and not of f.
         values, index = (z + b_enc[:, None]).topk(self.k, dim=-1, sorted=False)
@@ -97,12 +90,7 @@ class AbsTopK:
         """No parameters of its own."""
         return _at_most(self.k, f)
 
-    def __call__(
-        self,
-        z: Float[torch.Tensor, "run b f"],
-        b_enc: Float[torch.Tensor, "run f"],
-        parameters: Own,
-    ) -> Float[torch.Tensor, "run b f"]:
+    def __call__(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
         """Features [run, b, f], of either sign."""
         pre = z + b_enc[:, None]
         index = pre.abs().topk(self.k, dim=-1, sorted=False).indices
@@ -138,12 +126,7 @@ class GroupMax:
             )
         return {}
 
-    def __call__(
-        self,
-        z: Float[torch.Tensor, "run b f"],
-        b_enc: Float[torch.Tensor, "run f"],
-        parameters: Own,
-    ) -> Float[torch.Tensor, "run b f"]:
+    def __call__(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
         """Features [run, b, f]."""
         blocks = (z + b_enc[:, None]).relu().unflatten(-1, (self.k, -1))
         values, index = blocks.max(-1, keepdim=True)
@@ -183,12 +166,7 @@ class BatchTopK:
         """No parameters of its own."""
         return _at_most(self.k, f)
 
-    def __call__(
-        self,
-        z: Float[torch.Tensor, "run b f"],
-        b_enc: Float[torch.Tensor, "run f"],
-        parameters: Own,
-    ) -> Float[torch.Tensor, "run b f"]:
+    def __call__(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
         """Features [run, b, f]; the threshold that training estimates is not used."""
         pre = (z + b_enc[:, None]).flatten(1)
         # All rows of a run compete as one.
@@ -201,7 +179,7 @@ class BatchTopK:
         """The threshold [run, f], 0 until training has ended."""
         return {"threshold": torch.zeros(len(seeds), f)}
 
-    def note(self, features: Float[torch.Tensor, "run b f"]) -> dict[str, torch.Tensor]:
+    def note(self, features: ByFeature) -> dict[str, torch.Tensor]:
         """The smallest kept value [run] of a batch: 0 where fewer than k·b were positive, since
         then all positive ones were kept."""
         on = features > 0
@@ -241,11 +219,6 @@ class OneHot:
         """No parameters of its own."""
         return {}
 
-    def __call__(
-        self,
-        z: Float[torch.Tensor, "run b f"],
-        b_enc: Float[torch.Tensor, "run f"],
-        parameters: Own,
-    ) -> Float[torch.Tensor, "run b f"]:
+    def __call__(self, z: ByFeature, b_enc: Bias, parameters: Own) -> ByFeature:
         """Features [run, b, f], one per row."""
         return torch.zeros_like(z).scatter(-1, (z + b_enc[:, None]).argmax(-1, keepdim=True), 1.0)

@@ -1,5 +1,4 @@
-"""Adapters: one file per library, each a table from operation to that library's own functions;
-`protocol` is what they share.
+"""Assay's own adapter, in four parts, and `protocol`, which every adapter shares.
 
-All but `for_assay` run as scripts in the environment of their library and import nothing of Assay.
-"""
+Those of peers lie in conformance/adapters of a checkout: scripts that run in the environment of
+their library and import nothing of Assay."""

@@ -5,17 +5,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.coder import Coder, jumping
-from assay.dictionaries.formats.format import Format, Found
-from assay.dictionaries.formats.origin import UNKNOWN, described, placed
-from assay.dictionaries.formats.plain import safetensors, yaml_mapping
-from assay.dictionaries.formats.weights import Hints, Source, Weights
+from assay.dictionaries.formats.format import UNKNOWN, Format, Hints, Reading, Source
+from assay.dictionaries.formats.weights import Weights, safetensors, yaml_mapping
 from assay.dictionaries.nonlinearity import ReLU
 
 CONFIG = "config.yaml"
@@ -30,31 +28,26 @@ _PARTS = {"W_enc", "b_enc", "W_dec", "b_dec"}
 _LONGEST = 2**20  # bytes of config.yaml; known ones have a few thousand
 
 
-def fits(weight_file: Found) -> bool:
+def fits(weight_file: Source) -> bool:
     """Whether name and tensors are those of one layer's transcoder, or of one layer's part of a
     cross-layer transcoder."""
-    if cross := _CROSS.fullmatch(weight_file.path.stem):
+    if cross := _CROSS.fullmatch(weight_file.file.stem):
         return f"b_enc_{cross[1]}" in weight_file.values
-    return bool(_ONE.fullmatch(weight_file.path.stem)) and set(weight_file.values) >= _PARTS
+    return bool(_ONE.fullmatch(weight_file.file.stem)) and set(weight_file.values) >= _PARTS
 
 
-def open_file(weight_file: Found) -> Source:
+def open_file(weight_file: Source) -> Source:
     """A weight file with the folder's `config.yaml`, where there is one; of a cross-layer
     transcoder with the decoder beside it."""
-    values, cross = dict(weight_file.values), _CROSS.fullmatch(weight_file.path.stem)
+    values, cross = dict(weight_file.values), _CROSS.fullmatch(weight_file.file.stem)
     if cross:
-        values |= safetensors(weight_file.path.with_name(f"W_dec_{cross[1]}.safetensors"))[0]
+        values |= safetensors(weight_file.file.with_name(f"W_dec_{cross[1]}.safetensors"))[0]
         values = {name.removesuffix(f"_{cross[1]}"): value for name, value in values.items()}
-    return Source(
-        weight_file.path,
-        values,
-        _config(weight_file.path.parent / CONFIG),
-        weight_file.path.parent,
-        weight_file.stated,
-    )
+    config = _config(weight_file.file.parent / CONFIG)
+    return replace(weight_file, values=values, config=config)
 
 
-def read(source: Source, hints: Hints) -> Dictionary:
+def read(source: Source, hints: Hints) -> Reading:
     """The transcoder of one layer: ReLU, or JumpReLU where thresholds are stored; not centred.
 
     Of a cross-layer transcoder the decoder rows to all layers are summed, as SAELens does: its
@@ -78,22 +71,17 @@ def read(source: Source, hints: Hints) -> Dictionary:
         None,
     )
     weights.end("a transcoder of circuit-tracer")
-    if hints.scale is not None:
-        raise DataError(
-            f"{source.file}: scale= (--scale) has no place: these transcoders take raw activations"
-        )
     inferred = ["W_dec summed over the layers it writes to"] if cross else []
     site, target = _places(source, inferred)
-    sites, sites_out = placed(hints, site, UNKNOWN if cross else target, inferred, ())
     kind: dict[str, Any] = {"nonlinearity": ReLU()} if threshold is None else jumping(threshold)
-    coder = Coder(
-        W_enc, b_enc, W_dec, b_dec, centred=False, W_skip=None if skip is None else skip.mT, **kind
+    W_skip = None if skip is None else skip.mT
+    return Reading(
+        coder=Coder(W_enc, b_enc, W_dec, b_dec, centred=False, W_skip=W_skip, **kind),
+        architecture="cross-layer-transcoder" if cross else "transcoder",
+        site=site,
+        site_out=UNKNOWN if cross else target,
+        inferred=inferred,
     )
-    name = "cross-layer-transcoder" if cross else "transcoder"
-    origin = described(
-        "circuit-tracer", source.file, architecture=name, config=source.config, inferred=inferred
-    )
-    return coder.dictionary(sites, sites_out, origin)
 
 
 def _decoder(weights: Weights, source: Source) -> torch.Tensor:
@@ -145,4 +133,5 @@ FORMAT = Format(
     fits=fits,
     open=open_file,
     read=read,
+    unscaled="these transcoders take raw activations",
 )

@@ -4,18 +4,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats import sites as places
 from assay.dictionaries.formats.coder import Coder, jumping
-from assay.dictionaries.formats.format import TORCH, Format, Found
-from assay.dictionaries.formats.origin import batch_topk, described, placed
-from assay.dictionaries.formats.plain import settings
-from assay.dictionaries.formats.weights import Hints, Source, Weights, one_of, whole
+from assay.dictionaries.formats.format import (
+    TORCH,
+    Format,
+    Hints,
+    Reading,
+    Source,
+    batch_topk,
+)
+from assay.dictionaries.formats.weights import Weights, one_of, settings, whole
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import TopK
@@ -38,18 +43,17 @@ _KEYS = {
     "BatchTopKSAE": _LINEAR | {"b_dec", "k", "threshold"},
     "MatryoshkaBatchTopKSAE": {"W_enc", "b_enc", "W_dec", "b_dec", "k", "threshold", "group_sizes"},
 }
-_UNSAID = {"AutoEncoderTopK": "BatchTopKSAE"}  # the same tensors, encoded in different ways
 
 
-def open_file(weight_file: Found) -> Source:
+def open_file(weight_file: Source) -> Source:
     """A weight file with the settings of its run: those in a backup, beside the file, or above
     `checkpoints`."""
-    values, folder = weight_file.values, weight_file.path.absolute().parent
+    values, folder = weight_file.values, weight_file.file.absolute().parent
     file = (folder.parent if folder.name == "checkpoints" else folder) / CONFIG
     config = settings(file) if file.exists() else {}
     if is_backup(values) and isinstance(values.get("config"), dict):
         config = {"trainer": values["config"]} | config
-    return Source(weight_file.path, values, config, weight_file.path.parent)
+    return replace(weight_file, config=config)
 
 
 def is_backup(values: Mapping[str, Any]) -> bool:
@@ -58,13 +62,13 @@ def is_backup(values: Mapping[str, Any]) -> bool:
     return isinstance(values.get("ae"), dict) and "step" in values
 
 
-def fits(weight_file: Found) -> bool:
+def fits(weight_file: Source) -> bool:
     """Whether the names are those of one of the classes."""
     names = set(weight_file.values["ae"] if is_backup(weight_file.values) else weight_file.values)
     return any(names == keys for keys in _KEYS.values())
 
 
-def read(source: Source, hints: Hints) -> Dictionary:
+def read(source: Source, hints: Hints) -> Reading:
     """The dictionary of an `ae.pt`.
 
     Raises: DataError for what is missing, unknown or contradictory, and where the file alone leaves
@@ -93,22 +97,14 @@ def read(source: Source, hints: Hints) -> Dictionary:
                     f"{source.file}: norm_factor must be a positive number, got {norm!r}"
                 )
             coder = coder.times(norm)
-    if hints.scale is not None:
-        raise DataError(
-            f"{source.file}: scale= (--scale) has no place: finished files take raw "
-            "activations, backups hold their factor"
-        )
-    site = places.of_submodule(trainer.get("submodule_name"), trainer.get("layer"))
-    sites, sites_out = placed(hints, site, None, inferred, ("site",))
-    origin = described(
-        "dictionary-learning",
-        source.file,
+    return Reading(
+        coder=coder,
         architecture=name,
-        config=source.config,
+        site=places.of_submodule(trainer.get("submodule_name"), trainer.get("layer")),
         inferred=inferred,
-        more=trained_as,
+        guessed=("site",),
+        trained=trained_as,
     )
-    return coder.dictionary(sites, sites_out, origin)
 
 
 def _class(
@@ -197,4 +193,5 @@ FORMAT = Format(
     fits=fits,
     open=open_file,
     read=read,
+    unscaled="finished files take raw activations, backups hold their factor",
 )

@@ -1,41 +1,100 @@
 """Format: how one library's files are told, opened and read, one value each; a file in this folder
-is found by being there."""
+is found by being there. What a reader reads becomes a Dictionary here, with where it comes from."""
 
 from __future__ import annotations
 
+import json
 import pkgutil
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.formats.weights import Hints, Source
+from assay.dictionaries.formats.coder import Coder
+from assay.dictionaries.formats.weights import settings, sha256
 
 P = TypeVar("P", bound=PurePath)
 TORCH = (".pt", ".pth", ".bin", ".ckpt")
 """Endings of torch's own files."""
+UNKNOWN = "unknown"
+"""The target of a transcoder that does not name it: no place, so that it is never taken for the
+input's."""
+_LONGEST = 20_000  # characters of settings that are kept
 
 
 @dataclass(frozen=True)
-class Found:
-    """One weight file, opened once for all formats to look at."""
+class Hints:
+    """What a user says about a file that the file itself does not say."""
 
-    path: Path
+    site: str | None = None
+    """Where the activations come from, for example "blocks.9.hook_resid_post"."""
+    site_out: str | None = None
+    """Where the reconstruction belongs, for a transcoder."""
+    scale: float | None = None
+    """Factor on the inputs in training, where the file says that there was one and not which."""
+    architecture: str | None = None
+    """The peer's name of the architecture, where the tensors alone leave two."""
+    k: int | None = None
+    """Active features per input, where a TopK file does not hold it."""
+    threshold: float | None = None
+    """Inference threshold, where a BatchTopK file holds none."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One weight file, opened once for all formats to look at, and the settings that belong to
+    it."""
+
+    file: Path
     values: Mapping[str, Any]
     """Tensors and plain values by name."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """The header of a safetensors file."""
     stated: bool = False
     """The user named the format."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+
+    @property
+    def place(self) -> Path:
+        """The folder that paths and siblings are read from."""
+        return self.folder if self.folder is not None else self.file.parent
 
 
-def _by_name_alone(weight_file: Found) -> bool:
+@dataclass(kw_only=True)
+class Reading:
+    """What a format makes of a file, before the user's hints and the file's origin join it."""
+
+    coder: Coder
+    architecture: str
+    """The peer's name for it."""
+    site: object = None
+    site_out: object = None
+    """Where the file says that it reads and writes."""
+    inferred: list[str] = field(default_factory=list)
+    """What no file states."""
+    guessed: tuple[str, ...] = ()
+    """Of site and site_out those that are inferred where they are used."""
+    transcoder: bool = False
+    """Whether it writes to another place, even where no file names it."""
+    config: Mapping[str, Any] | None = None
+    """The peer's settings to keep; None: those of the file."""
+    trained: Mapping[str, Any] = field(default_factory=dict)
+    """What `origin` says beside: see `batch_topk`."""
+
+
+def _by_name_alone(source: Source) -> bool:
     return False
+
+
+def _as_it_is(source: Source) -> Source:
+    return source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +112,82 @@ class Format:
     beside: tuple[str, ...] = ()
     """Names of the files that are read with the weights where they are there; {stem} stands for the
     weight file's name, {number} for the digits at its end."""
-    fits: Callable[[Found], bool] = _by_name_alone
+    fits: Callable[[Source], bool] = _by_name_alone
     """Whether what a file holds says that it is of this format; asked before names are."""
-    open: Callable[[Found], Source]
+    open: Callable[[Source], Source] = _as_it_is
     """The file with the settings that belong to it."""
-    read: Callable[[Source, Hints], Dictionary]
-    """The dictionary, or DataError in one line."""
+    read: Callable[[Source, Hints], Reading | Dictionary]
+    """What it holds, or DataError in one line."""
+    unscaled: str = ""
+    """Why a scale of the inputs has no place; "": it may have one."""
     prepare: Callable[[Dictionary, str | None], Callable[[Path], list[str]]] | None = None
     """From a dictionary and its model's name, what writes it to a place and names the parts; None:
     this format is only read."""
+
+    def load(self, weight_file: Source, hints: Hints) -> Dictionary:
+        """The dictionary in a file: what the format reads, at the sites that the user says, else
+        those of the file, with its origin. Raises: DataError, one line."""
+        source = self.open(weight_file)
+        reading = self.read(source, hints)
+        if isinstance(reading, Dictionary):
+            return reading
+        if self.unscaled and hints.scale is not None:
+            raise DataError(f"{source.file}: scale= (--scale) has no place: {self.unscaled}")
+        sites = []
+        for name, hint, stated in (
+            ("site", hints.site, reading.site),
+            ("site_out", hints.site_out, reading.site_out),
+        ):
+            if hint is None and isinstance(stated, str) and stated and name in reading.guessed:
+                reading.inferred.append(name)
+            value = hint if hint is not None else stated
+            sites.append((value,) if isinstance(value, str) and value else ())
+        return reading.coder.dictionary(
+            sites[0],
+            sites[1] or ((UNKNOWN,) if reading.transcoder else ()),
+            _origin(self.name, source, reading),
+        )
+
+
+def _origin(format: str, source: Source, reading: Reading) -> dict[str, Any]:
+    """Where a dictionary comes from, as plain JSON. What Assay knew of the training text when it
+    wrote the file, is known again."""
+    config = source.config if reading.config is None else reading.config
+    ours = config.get("assay_origin")
+    text = ours.get("trained_on") if isinstance(ours, Mapping) else None
+    plain = json.loads(
+        json.dumps({k: v for k, v in config.items() if k != "assay_origin"}, default=str)
+    )
+    return {
+        "format": format,
+        "file": source.file.name,
+        "sha256": sha256(source.file),
+        "architecture": reading.architecture,
+        "config": {"too_long": True} if len(json.dumps(plain)) > _LONGEST else plain,
+        "inferred": sorted(set(reading.inferred)),
+        **({"trained_on": text} if isinstance(text, Mapping) else {}),
+        **reading.trained,
+    }
+
+
+def batch_topk(k: object, estimator: str) -> dict[str, Any]:
+    """What `origin` says of a file that BatchTopK trained and one threshold reads: how the
+    threshold was estimated, and k."""
+    trained = (
+        {"trained_as": {"name": "BatchTopK", "k": int(k)}}
+        if isinstance(k, int | float) and k >= 1 and k % 1 == 0
+        else {}
+    )
+    return {"k": k, "threshold": estimator, **trained}
+
+
+def beside(name: str) -> Callable[[Source], Source]:
+    """What opens a file with the JSON settings of this name, which must lie beside it."""
+
+    def opened(source: Source) -> Source:
+        return replace(source, config=settings(source.file.parent / name))
+
+    return opened
 
 
 @cache

@@ -5,36 +5,26 @@ from __future__ import annotations
 
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats import sites as places
 from assay.dictionaries.formats.coder import Coder, jumping
-from assay.dictionaries.formats.format import Format, Found
-from assay.dictionaries.formats.origin import described, placed
-from assay.dictionaries.formats.plain import settings
-from assay.dictionaries.formats.weights import Hints, Source, Weights
+from assay.dictionaries.formats.format import Format, Hints, Reading, Source, beside
+from assay.dictionaries.formats.weights import Weights
 
 WEIGHTS, WEIGHTS_2, CONFIG_2 = "params.npz", "params.safetensors", "config.json"
 _RENAMED = {"w_enc": "W_enc", "w_dec": "W_dec"}
 
 
-def fits(weight_file: Found) -> bool:
+def fits(weight_file: Source) -> bool:
     """Whether it is an npz file, which only the first release wrote."""
-    return weight_file.path.suffix == ".npz"
+    return weight_file.file.suffix == ".npz"
 
 
-def open_file(weight_file: Found) -> Source:
+def open_file(weight_file: Source) -> Source:
     """A `params.npz`, or the `params.safetensors` of the second release with its settings."""
-    folder = weight_file.path.parent
-    return Source(
-        weight_file.path,
-        weight_file.values,
-        {} if fits(weight_file) else settings(folder / CONFIG_2),
-        folder,
-        weight_file.stated,
-    )
+    return weight_file if fits(weight_file) else beside(CONFIG_2)(weight_file)
 
 
-def read(source: Source, hints: Hints) -> Dictionary:
+def read(source: Source, hints: Hints) -> Reading:
     """The dictionary of a Gemma Scope file: JumpReLU, never centred, for raw activations.
 
     Raises: DataError for what is missing, unknown or contradictory, for coders that write to
@@ -67,16 +57,11 @@ def read(source: Source, hints: Hints) -> Dictionary:
         raise DataError(
             f"{source.file} has a scaling_factor that is not 1, and nothing says what it scales"
         )
-    if hints.scale is not None:
-        raise DataError(
-            f"{source.file}: scale= (--scale) has no place: Gemma Scope files take raw activations"
-        )
     if W_enc.shape[0] == W_enc.shape[1] and not second and not source.stated:
         raise DataError(
             f"{source.file}: W_enc is square, so both orientations fit; say what it is with "
             "format= (--format gemma-scope)"
         )
-    inferred = [] if second else ["architecture"]
     if second:
         place, target = (
             places.of_gemma_hook(source.config.get(f"hf_hook_point_{way}")) for way in ("in", "out")
@@ -84,20 +69,17 @@ def read(source: Source, hints: Hints) -> Dictionary:
         target = None if target == place else target
     else:
         place, target = places.of_gemma_path(source.file)
-    sites, sites_out = placed(hints, place, target, inferred, ("site", "site_out"))
-    if (
-        sites == ("hook_embed",) and not second
-    ):  # trained on embeddings times √d, as the model uses them
+    if (place if hints.site is None else hints.site) == "hook_embed" and not second:
+        # trained on embeddings times √d, as the model uses them
         root = W_enc.shape[0] ** 0.5
         W_enc, W_dec = W_enc / root, W_dec * root
-    coder = Coder(W_enc, b_enc, W_dec, b_dec, centred=False, W_skip=skip, **jumping(threshold))
-    name = "gemma-scope-2" if second else "gemma-scope"
-    return coder.dictionary(
-        sites,
-        sites_out,
-        described(
-            "gemma-scope", source.file, architecture=name, config=source.config, inferred=inferred
-        ),
+    return Reading(
+        coder=Coder(W_enc, b_enc, W_dec, b_dec, centred=False, W_skip=skip, **jumping(threshold)),
+        architecture="gemma-scope-2" if second else "gemma-scope",
+        site=place,
+        site_out=target,
+        inferred=[] if second else ["architecture"],
+        guessed=("site", "site_out"),
     )
 
 
@@ -109,4 +91,5 @@ FORMAT = Format(
     fits=fits,
     open=open_file,
     read=read,
+    unscaled="Gemma Scope files take raw activations",
 )

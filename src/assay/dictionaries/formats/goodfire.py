@@ -5,26 +5,18 @@ from __future__ import annotations
 
 import re
 
-from assay.core.errors import DataError
-from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.coder import Coder
-from assay.dictionaries.formats.format import TORCH, Format, Found
-from assay.dictionaries.formats.origin import described, placed
-from assay.dictionaries.formats.weights import Hints, Source, Weights
+from assay.dictionaries.formats.format import TORCH, Format, Hints, Reading, Source
+from assay.dictionaries.formats.weights import Weights
 from assay.dictionaries.nonlinearity import ReLU
 
 
-def fits(weight_file: Found) -> bool:
+def fits(weight_file: Source) -> bool:
     """Whether the names are those of this format."""
     return {"encoder_linear.weight", "decoder_linear.weight"} <= set(weight_file.values)
 
 
-def open_file(weight_file: Found) -> Source:
-    """A weight file, which has no settings beside it."""
-    return Source(weight_file.path, weight_file.values, {}, weight_file.path.parent)
-
-
-def read(source: Source, hints: Hints) -> Dictionary:
+def read(source: Source, hints: Hints) -> Reading:
     """The dictionary of a Goodfire file: ReLU, not centred; the layer stands in the name, as in
     `Llama-3.1-8B-Instruct-SAE-l19.pth`.
 
@@ -40,21 +32,20 @@ def read(source: Source, hints: Hints) -> Dictionary:
         weights.take("decoder_linear.weight", "d", "N").mT,
     )
     weights.end("a Goodfire file")
-    if hints.scale is not None:
-        raise DataError(
-            f"{source.file}: scale= (--scale) has no place: Goodfire's files take raw activations"
-        )
     layer = re.search(r"-l(\d+)$", source.file.stem)
-    inferred = ["architecture"]
-    sites, sites_out = placed(
-        hints, f"blocks.{layer[1]}.hook_resid_post" if layer else None, None, inferred, ("site",)
-    )
-    coder = Coder(W_enc, b_enc, W_dec, b_dec, ReLU(), centred=False)
-    return coder.dictionary(
-        sites,
-        sites_out,
-        described("goodfire", source.file, architecture="relu", config={}, inferred=inferred),
+    return Reading(
+        coder=Coder(W_enc, b_enc, W_dec, b_dec, ReLU(), centred=False),
+        architecture="relu",
+        site=f"blocks.{layer[1]}.hook_resid_post" if layer else None,
+        inferred=["architecture"],
+        guessed=("site",),
     )
 
 
-FORMAT = Format(name="goodfire", suffixes=TORCH, fits=fits, open=open_file, read=read)
+FORMAT = Format(
+    name="goodfire",
+    suffixes=TORCH,
+    fits=fits,
+    read=read,
+    unscaled="Goodfire's files take raw activations",
+)

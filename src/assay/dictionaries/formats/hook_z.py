@@ -3,36 +3,28 @@ beside it, for `attn.hook_z`."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from assay.core.errors import DataError
-from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.coder import Coder
-from assay.dictionaries.formats.format import Format, Found
-from assay.dictionaries.formats.origin import described, placed
-from assay.dictionaries.formats.plain import settings
-from assay.dictionaries.formats.weights import Hints, Source, Weights
+from assay.dictionaries.formats.format import Format, Hints, Reading, Source
+from assay.dictionaries.formats.weights import Weights, settings
 from assay.dictionaries.nonlinearity import ReLU
 
 
-def fits(weight_file: Found) -> bool:
+def fits(weight_file: Source) -> bool:
     """Whether settings of this name lie beside a file with these tensors."""
     return {"W_enc", "b_enc", "W_dec", "b_dec"} == set(weight_file.values) and _settings_path(
-        weight_file.path
+        weight_file.file
     ).is_file()
 
 
-def open_file(weight_file: Found) -> Source:
+def open_file(weight_file: Source) -> Source:
     """A weight file with the settings that have its name."""
-    return Source(
-        weight_file.path,
-        weight_file.values,
-        settings(_settings_path(weight_file.path)),
-        weight_file.path.parent,
-    )
+    return replace(weight_file, config=settings(_settings_path(weight_file.file)))
 
 
-def read(source: Source, hints: Hints) -> Dictionary:
+def read(source: Source, hints: Hints) -> Reading:
     """The dictionary of one layer's heads, side by side as one vector: ReLU, centred by b_dec.
 
     Raises: DataError for what is missing, left over or of another size than its settings say.
@@ -44,17 +36,11 @@ def read(source: Source, hints: Hints) -> Dictionary:
     W_enc, b_enc = weights.take("W_enc", "d", "N"), weights.take("b_enc", "N")
     W_dec, b_dec = weights.take("W_dec", "N", "d"), weights.take("b_dec", "d")
     weights.end("a file of attention's heads")
-    if hints.scale is not None:
-        raise DataError(
-            f"{source.file}: scale= (--scale) has no place: these files take raw activations"
-        )
-    inferred = ["architecture"]
-    sites, sites_out = placed(hints, config.get("act_name"), None, inferred, ())
-    coder = Coder(W_enc, b_enc, W_dec, b_dec, ReLU(), centred=True)
-    return coder.dictionary(
-        sites,
-        sites_out,
-        described("hook-z", source.file, architecture="relu", config=config, inferred=inferred),
+    return Reading(
+        coder=Coder(W_enc, b_enc, W_dec, b_dec, ReLU(), centred=True),
+        architecture="relu",
+        site=config.get("act_name"),
+        inferred=["architecture"],
     )
 
 
@@ -69,4 +55,5 @@ FORMAT = Format(
     fits=fits,
     open=open_file,
     read=read,
+    unscaled="these files take raw activations",
 )

@@ -9,12 +9,9 @@ from pathlib import Path
 
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.coder import Coder, jumping
-from assay.dictionaries.formats.format import Format, Found
-from assay.dictionaries.formats.origin import described, placed
-from assay.dictionaries.formats.plain import settings
-from assay.dictionaries.formats.weights import Hints, Source, Weights, one_of, whole
+from assay.dictionaries.formats.format import Format, Hints, Reading, Source
+from assay.dictionaries.formats.weights import Weights, one_of, settings, whole
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
 from assay.dictionaries.selection import TopK
 
@@ -25,30 +22,25 @@ _NORM = "dataset_average_activation_norm"
 _SCALED = {"dataset-wise": True, "inference": False, "none": False}
 
 
-def fits(weight_file: Found) -> bool:
+def fits(weight_file: Source) -> bool:
     """Whether the tensors are a linear encoder's and decoder's, in a file that one of the two
     layouts has."""
     linear = {"encoder.weight", "encoder.bias", "decoder.weight"} <= set(weight_file.values)
     return (
         linear
-        and weight_file.path.suffix == ".safetensors"
+        and weight_file.file.suffix == ".safetensors"
         and bool(_settings_file(weight_file).name)
     )
 
 
-def open_file(weight_file: Found) -> Source:
+def open_file(weight_file: Source) -> Source:
     """A weight file with its settings, which lie above `checkpoints` or beside it."""
     file = _settings_file(weight_file)
-    return Source(
-        weight_file.path,
-        weight_file.values,
-        settings(file if file.name else weight_file.path.parent / LATER),
-        file.parent,
-        weight_file.stated,
-    )
+    config = settings(file if file.name else weight_file.file.parent / LATER)
+    return replace(weight_file, config=config, folder=file.parent)
 
 
-def read(source: Source, hints: Hints) -> Dictionary:
+def read(source: Source, hints: Hints) -> Reading:
     """The dictionary of a Llama Scope folder, as Language-Model-SAEs computes it: inputs of mean
     length √d, thresholds on features times the lengths of decoder rows.
 
@@ -111,21 +103,17 @@ def read(source: Source, hints: Hints) -> Dictionary:
             coder.scaled(into), W_dec=coder.W_dec.double() / out, b_dec=coder.b_dec.double() / out
         )
     site, target = config.get("hook_point_in"), config.get("hook_point_out")
-    inferred: list[str] = []
-    sites, sites_out = placed(hints, site, None if target == site else target, inferred, ())
-    origin = described(
-        "llama-scope",
-        source.file,
+    return Reading(
+        coder=coder,
         architecture=str(config.get("act_fn")),
-        config=config,
-        inferred=inferred,
+        site=site,
+        site_out=None if target == site else target,
     )
-    return coder.dictionary(sites, sites_out, origin)
 
 
-def _settings_file(weight_file: Found) -> Path:
+def _settings_file(weight_file: Source) -> Path:
     """The settings that belong to a file; an empty path where there are none of this format."""
-    folder = weight_file.path.absolute().parent
+    folder = weight_file.file.absolute().parent
     first = (folder.parent if folder.name == "checkpoints" else folder) / SETTINGS
     if first.is_file():
         return first

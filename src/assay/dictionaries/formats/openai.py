@@ -4,13 +4,12 @@ settings."""
 from __future__ import annotations
 
 from assay.core.errors import DataError
-from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats import sites as places
 from assay.dictionaries.formats.coder import Coder
-from assay.dictionaries.formats.format import TORCH, Format, Found
-from assay.dictionaries.formats.origin import described, placed
-from assay.dictionaries.formats.weights import Hints, Source, Weights, one_of, whole
+from assay.dictionaries.formats.format import TORCH, Format, Hints, Reading, Source
+from assay.dictionaries.formats.weights import Weights, one_of, whole
 from assay.dictionaries.nonlinearity import Identity, Nonlinearity, ReLU
+from assay.dictionaries.rows import PerToken
 from assay.dictionaries.selection import TopK
 
 _KINDS = {"ReLU": ReLU, "TopK": TopK, "Identity": Identity}
@@ -24,17 +23,12 @@ _BESIDE = (
 """Counters, and the settings of the activation a second time."""
 
 
-def fits(weight_file: Found) -> bool:
+def fits(weight_file: Source) -> bool:
     """Whether the names are those of this format."""
     return {"pre_bias", "latent_bias", "encoder.weight"} <= set(weight_file.values)
 
 
-def open_file(weight_file: Found) -> Source:
-    """A weight file, which has no settings beside it."""
-    return Source(weight_file.path, weight_file.values, {}, weight_file.path.parent)
-
-
-def read(source: Source, hints: Hints) -> Dictionary:
+def read(source: Source, hints: Hints) -> Reading:
     """The dictionary of an OpenAI file. TopK files normalise each input (mean 0, deviation 1), the
     others do not: that is inferred from the activation's name, since no field states it.
 
@@ -77,31 +71,24 @@ def read(source: Source, hints: Hints) -> Dictionary:
                 state.get("k") if hints.k is None else hints.k, "k", source.file, weights.sizes["N"]
             )
         )
-    if hints.scale is not None:
-        raise DataError(
-            f"{source.file}: scale= (--scale) has no place: this format does not scale its "
-            "inputs by a constant"
-        )
-    inferred = ["per_token"] + ([] if kind else ["postact_fn"] if name == "TopK" else [])
-    coder = Coder(
-        W_enc,
-        b_enc,
-        W_dec,
-        b_dec,
-        nonlinearity,
-        centred=True,
-        per_token="layer-norm" if name == "TopK" else "",
-    )
-    sites, sites_out = placed(hints, places.of_openai_path(source.file), None, inferred, ("site",))
-    config = {
-        "activation": kind,
-        "activation_state_dict": dict(state) if isinstance(state, dict) else None,
-    }
-    return coder.dictionary(
-        sites,
-        sites_out,
-        described("openai", source.file, architecture=name, config=config, inferred=inferred),
+    per_token: PerToken = "layer-norm" if name == "TopK" else ""
+    return Reading(
+        coder=Coder(W_enc, b_enc, W_dec, b_dec, nonlinearity, centred=True, per_token=per_token),
+        architecture=name,
+        site=places.of_openai_path(source.file),
+        inferred=["per_token"] + ([] if kind else ["postact_fn"] if name == "TopK" else []),
+        guessed=("site",),
+        config={
+            "activation": kind,
+            "activation_state_dict": dict(state) if isinstance(state, dict) else None,
+        },
     )
 
 
-FORMAT = Format(name="openai", suffixes=TORCH, fits=fits, open=open_file, read=read)
+FORMAT = Format(
+    name="openai",
+    suffixes=TORCH,
+    fits=fits,
+    read=read,
+    unscaled="this format does not scale its inputs by a constant",
+)

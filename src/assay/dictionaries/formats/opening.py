@@ -7,10 +7,9 @@ from pathlib import Path
 from assay.core.errors import DataError, nearest, nearest_beside
 from assay.dictionaries import published
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.formats.format import TORCH, Format, Found, known
+from assay.dictionaries.formats.format import TORCH, Format, Hints, Source, known
 from assay.dictionaries.formats.pickles import read as read_pickle
-from assay.dictionaries.formats.plain import npz, safetensors
-from assay.dictionaries.formats.weights import Hints
+from assay.dictionaries.formats.weights import npz, safetensors
 
 FORMATS = tuple(known())
 """The formats that `load` reads."""
@@ -86,30 +85,30 @@ def _opened(path: Path, stated: Format | None, hints: Hints) -> Dictionary:
     )
     if format is None:
         raise DataError(_of_nobody(weight_file))
-    return format.read(format.open(weight_file), hints)
+    return format.load(weight_file, hints)
 
 
-def _read_weight_file(path: Path, stated: bool) -> Found:
+def _read_weight_file(path: Path, stated: bool) -> Source:
     """What a weight file holds, by the reader for its ending."""
     if path.suffix in TORCH:
-        return Found(path, read_pickle(path), stated=stated)
+        return Source(path, read_pickle(path), stated=stated)
     if path.suffix == ".npz":
-        return Found(path, npz(path), stated=stated)
-    return Found(path, *safetensors(path), stated=stated)
+        return Source(path, npz(path), stated=stated)
+    return Source(path, *safetensors(path), stated=stated)
 
 
-def _of_nobody(weight_file: Found) -> str:
+def _of_nobody(weight_file: Source) -> str:
     holds = (
-        f"{weight_file.path} holds "
+        f"{weight_file.file} holds "
         f"{', '.join(map(str, sorted(weight_file.values, key=str)[:8])) or 'nothing'}"
     )
-    if weight_file.path.suffix in TORCH:
+    if weight_file.file.suffix in TORCH:
         return f"{holds}, names that no known format has"
     names = [
         name
         for format in known().values()
         for name in format.files
-        if name.endswith(weight_file.path.suffix)
+        if name.endswith(weight_file.file.suffix)
     ]
     return (
         f"{holds}, and neither its name nor its header says whose it is; expected "

@@ -9,22 +9,21 @@ from pathlib import Path
 from assay.core import foreign
 from assay.core.errors import AssayError, DataError
 from assay.dictionaries.dictionary import Dictionary
-from assay.dictionaries.formats.format import Format, Found
-from assay.dictionaries.formats.weights import Hints, Source
+from assay.dictionaries.formats.format import Format, Hints, Source
 
 _META = "assay"
 
 
-def fits(weight_file: Found) -> bool:
+def fits(weight_file: Source) -> bool:
     """Whether a safetensors file's metadata is ours."""
     return _META in weight_file.metadata
 
 
-def open_file(weight_file: Found) -> Source:
+def open_file(weight_file: Source) -> Source:
     """A file, which says everything itself. Raises: DataError for one that Assay did not write."""
     if not fits(weight_file):
-        raise DataError(f"{weight_file.path} has no header of Assay's, so it was not written by it")
-    return Source(weight_file.path, weight_file.values)
+        raise DataError(f"{weight_file.file} has no header of Assay's, so it was not written by it")
+    return weight_file
 
 
 def read(source: Source, hints: Hints) -> Dictionary:

@@ -6,20 +6,18 @@ from __future__ import annotations
 import re
 
 from assay.core.errors import DataError
-from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.coder import Coder
-from assay.dictionaries.formats.format import Format, Found
-from assay.dictionaries.formats.origin import described, placed
-from assay.dictionaries.formats.weights import Hints, Source, Weights, whole
+from assay.dictionaries.formats.format import Format, Hints, Reading, Source
+from assay.dictionaries.formats.weights import Weights, whole
 from assay.dictionaries.selection import TopK
 
 _FILE = re.compile(r"layer(\d+)\.sae\.pt")
 _RELEASE = re.compile(r"-L0_(\d+)(?:/|$)")
 
 
-def fits(weight_file: Found) -> bool:
+def fits(weight_file: Source) -> bool:
     """Whether name and tensors are those of this format."""
-    return bool(_FILE.fullmatch(weight_file.path.name)) and {
+    return bool(_FILE.fullmatch(weight_file.file.name)) and {
         "W_enc",
         "b_enc",
         "W_dec",
@@ -27,12 +25,7 @@ def fits(weight_file: Found) -> bool:
     } == set(weight_file.values)
 
 
-def open_file(weight_file: Found) -> Source:
-    """A weight file, which has no settings beside it."""
-    return Source(weight_file.path, weight_file.values, {}, weight_file.path.parent)
-
-
-def read(source: Source, hints: Hints) -> Dictionary:
+def read(source: Source, hints: Hints) -> Reading:
     """The dictionary of a Qwen Scope file: the k largest projections above 0, never centred, for
     raw activations.
 
@@ -42,10 +35,6 @@ def read(source: Source, hints: Hints) -> Dictionary:
     b_enc, b_dec = weights.take("b_enc", "N"), weights.take("b_dec", "d")
     W_enc, W_dec = weights.take("W_enc", "N", "d").mT, weights.take("W_dec", "d", "N").mT
     weights.end("a Qwen Scope file")
-    if hints.scale is not None:
-        raise DataError(
-            f"{source.file}: scale= (--scale) has no place: Qwen Scope files take raw activations"
-        )
     match = _RELEASE.search(source.file.absolute().parent.as_posix())
     if hints.k is None and match is None:
         raise DataError(
@@ -54,16 +43,19 @@ def read(source: Source, hints: Hints) -> Dictionary:
         )
     k = whole(hints.k if hints.k is not None else int(match[1]), "k", source.file, len(b_enc))  # type: ignore[index]
     layer = _FILE.fullmatch(source.file.name)
-    inferred = ["architecture"] + ([] if hints.k is not None else ["k"])
-    sites, sites_out = placed(
-        hints, f"blocks.{layer[1]}.hook_resid_post" if layer else None, None, inferred, ("site",)
-    )
-    coder = Coder(W_enc, b_enc, W_dec, b_dec, TopK(k), centred=False)
-    return coder.dictionary(
-        sites,
-        sites_out,
-        described("qwen-scope", source.file, architecture="topk", config={}, inferred=inferred),
+    return Reading(
+        coder=Coder(W_enc, b_enc, W_dec, b_dec, TopK(k), centred=False),
+        architecture="topk",
+        site=f"blocks.{layer[1]}.hook_resid_post" if layer else None,
+        inferred=["architecture"] + ([] if hints.k is not None else ["k"]),
+        guessed=("site",),
     )
 
 
-FORMAT = Format(name="qwen-scope", suffixes=(".pt",), fits=fits, open=open_file, read=read)
+FORMAT = Format(
+    name="qwen-scope",
+    suffixes=(".pt",),
+    fits=fits,
+    read=read,
+    unscaled="Qwen Scope files take raw activations",
+)

@@ -10,13 +10,10 @@ from typing import Any
 
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.coder import Coder, jumping
-from assay.dictionaries.formats.format import Format, Found
-from assay.dictionaries.formats.origin import batch_topk, described, placed
-from assay.dictionaries.formats.plain import safetensors, settings
+from assay.dictionaries.formats.format import Format, Hints, Reading, Source, batch_topk
 from assay.dictionaries.formats.saelens_writing import CONFIG, WEIGHTS, prepare
-from assay.dictionaries.formats.weights import Hints, Source, Weights, one_of, whole
+from assay.dictionaries.formats.weights import Weights, one_of, safetensors, settings, whole
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
 from assay.dictionaries.selection import AbsTopK, TopK
@@ -55,7 +52,7 @@ _OLD_NAMES = {
 }
 
 
-def read(source: Source, hints: Hints) -> Dictionary:
+def read(source: Source, hints: Hints) -> Reading:
     """The dictionary of a SAELens folder.
 
     Raises: DataError for what is missing, unknown, contradictory, or no function of one activation.
@@ -137,28 +134,26 @@ def read(source: Source, hints: Hints) -> Dictionary:
             )
         coder = replace(coder, W_dec=coder.W_dec * factor[:, None])
     coder = _folded(coder, config, hints, source, kind)
-    sites, sites_out = placed(
-        hints,
-        config.get("hook_name"),
-        config.get("hook_name_out") if transcoder else None,
-        inferred,
-        (),
-        transcoder,
+    return Reading(
+        coder=coder,
+        architecture=name,
+        site=config.get("hook_name"),
+        site_out=config.get("hook_name_out") if transcoder else None,
+        inferred=inferred,
+        transcoder=transcoder,
+        config=config,
+        trained=trained_as,
     )
-    origin = described(
-        "saelens", path, architecture=name, config=config, inferred=inferred, more=trained_as
-    )
-    return coder.dictionary(sites, sites_out, origin)
 
 
-def open_file(weight_file: Found) -> Source:
+def open_file(weight_file: Source) -> Source:
     """The weights, and the settings beside them."""
-    folder = weight_file.path.parent
+    folder = weight_file.file.parent
     overrides = _row(folder).get("config_overrides") or {}
     if not isinstance(overrides, dict):
         raise DataError(f"{folder / ROW}: config_overrides must be an object, got {overrides!r}")
     config = settings(folder / CONFIG) | overrides
-    return Source(weight_file.path, weight_file.values, config, folder)
+    return replace(weight_file, config=config)
 
 
 def _row(folder: Path) -> dict[str, Any]:

@@ -4,26 +4,17 @@
 from __future__ import annotations
 
 from assay.core.errors import DataError
-from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats import sites as places
 from assay.dictionaries.formats.coder import Coder
-from assay.dictionaries.formats.format import Format, Found
-from assay.dictionaries.formats.origin import described, placed
-from assay.dictionaries.formats.plain import settings
-from assay.dictionaries.formats.weights import Hints, Source, Weights, one_of, whole
+from assay.dictionaries.formats.format import Format, Hints, Reading, Source, beside
+from assay.dictionaries.formats.weights import Weights, one_of, whole
 from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.selection import AbsTopK, GroupMax, TopK
 
 CONFIG, WEIGHTS = "cfg.json", "sae.safetensors"
 
 
-def open_file(weight_file: Found) -> Source:
-    """The weights, and the settings beside them."""
-    folder = weight_file.path.parent
-    return Source(weight_file.path, weight_file.values, settings(folder / CONFIG), folder)
-
-
-def read(source: Source, hints: Hints) -> Dictionary:
+def read(source: Source, hints: Hints) -> Reading:
     """The dictionary of one hookpoint. The encoder is centred unless `transcode`, whatever the
     decoder's normalisation.
 
@@ -56,18 +47,16 @@ def read(source: Source, hints: Hints) -> Dictionary:
         "groupmax": GroupMax,
     }
     nonlinearity = one_of(name, kinds, "activation", path)(k)
-    if hints.scale is not None:
-        raise DataError(
-            f"{source.file}: scale= (--scale) has no place: sparsify does not scale its inputs"
-        )
     transcode = bool(config.get("transcode"))
-    coder = Coder(W_enc, b_enc, W_dec, b_dec, nonlinearity, centred=not transcode, W_skip=W_skip)
-    site, found_out = places.of_module(source.place.absolute().name, transcode)
-    sites, sites_out = placed(hints, site, found_out, inferred, ("site", "site_out"), transcode)
-    return coder.dictionary(
-        sites,
-        sites_out,
-        described("sparsify", source.file, architecture=name, config=config, inferred=inferred),
+    site, target = places.of_module(source.place.absolute().name, transcode)
+    return Reading(
+        coder=Coder(W_enc, b_enc, W_dec, b_dec, nonlinearity, centred=not transcode, W_skip=W_skip),
+        architecture=name,
+        site=site,
+        site_out=target,
+        inferred=inferred,
+        guessed=("site", "site_out"),
+        transcoder=transcode,
     )
 
 
@@ -77,6 +66,7 @@ FORMAT = Format(
     files=(WEIGHTS,),
     settings=CONFIG,
     beside=(CONFIG,),
-    open=open_file,
+    open=beside(CONFIG),
     read=read,
+    unscaled="sparsify does not scale its inputs",
 )

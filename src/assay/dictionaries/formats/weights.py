@@ -1,52 +1,103 @@
-"""Tensors taken by name and checked: each with its dimensions, none missing, none left over, every
-number finite."""
+"""Weight and settings files as plain tensors and values, each failure one line; and their tensors
+taken by name: each with its dimensions, none missing, none left over, every number finite."""
 
 from __future__ import annotations
 
+import hashlib
+import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from assay.core import foreign
 from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
 
-
-@dataclass(frozen=True)
-class Hints:
-    """What a user says about a file that the file itself does not say."""
-
-    site: str | None = None
-    """Where the activations come from, for example "blocks.9.hook_resid_post"."""
-    site_out: str | None = None
-    """Where the reconstruction belongs, for a transcoder."""
-    scale: float | None = None
-    """Factor on the inputs in training, where the file says that there was one and not which."""
-    architecture: str | None = None
-    """The peer's name of the architecture, where the tensors alone leave two."""
-    k: int | None = None
-    """Active features per input, where a TopK file does not hold it."""
-    threshold: float | None = None
-    """Inference threshold, where a BatchTopK file holds none."""
+_SWOLLEN = (
+    20  # times its size, or _SMALL bytes: an npz that unpacks to more holds no trained weights
+)
+_SMALL = 2**26
 
 
-@dataclass(frozen=True)
-class Source:
-    """One peer's file as it was found: where, what it holds, and the settings beside it."""
+def safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """The tensors of a safetensors file by name, and its metadata. Raises: DataError."""
+    from safetensors import SafetensorError, safe_open
 
-    file: Path
-    values: Mapping[str, Any]
-    config: Mapping[str, Any] = field(default_factory=dict)
-    folder: Path | None = None
-    """The folder that was named, or in which the file lies."""
-    stated: bool = False
-    """The user named the format."""
+    foreign.tensors(path)
+    try:
+        with safe_open(path, "pt") as file:
+            names = list(file.keys())
+            return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
+    except (SafetensorError, OSError, ValueError, RuntimeError, TypeError) as error:
+        raise DataError(f"{path} is not a readable safetensors file ({_line(error)})") from error
 
-    @property
-    def place(self) -> Path:
-        """The folder that paths and siblings are read from."""
-        return self.folder if self.folder is not None else self.file.parent
+
+def npz(path: Path) -> dict[str, torch.Tensor]:
+    """The arrays of an npz file by name, as tensors. Raises: DataError, for arrays of Python
+    objects too."""
+    foreign.regular(path, "an npz file")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        stored = path.stat().st_size
+        foreign.within(
+            size,
+            max(_SMALL, _SWOLLEN * stored),
+            path,
+            f"bytes unpacked, {size / stored:,.0f} times its size",
+        )
+        with np.load(path) as arrays:
+            return {
+                name: torch.from_numpy(
+                    np.ascontiguousarray(arrays[name]).reshape(arrays[name].shape)
+                )
+                for name in arrays.files
+            }
+    except DataError:
+        raise
+    except Exception as error:  # a damaged archive: zipfile and NumPy raise many kinds
+        why = (
+            "it holds Python objects, which only a pickle can"
+            if "pickle" in str(error).lower()
+            else _line(error)
+        )
+        raise DataError(f"{path} is not a readable npz file ({why})") from error
+
+
+def settings(path: Path) -> dict[str, Any]:
+    """The JSON object of a settings file. Raises: DataError."""
+    if not path.exists():
+        raise DataError(
+            f"{path} is missing; a dictionary of this format needs it beside its weights"
+        )
+    return foreign.json_object(path)
+
+
+def yaml_mapping(path: Path, longest: int = foreign.LONGEST) -> dict[Any, Any]:
+    """The mapping in a YAML file of at most so many bytes. Raises: DataError."""
+    import yaml
+
+    text = foreign.read(path, "a YAML file", longest)
+    try:  # the loader in C, where PyYAML has it, takes a tenth of the time
+        values = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise DataError(f"{path} is not a readable YAML file ({_line(error)})") from error
+    if not isinstance(values, dict):
+        raise DataError(f"{path} must be a mapping of settings, got {type(values).__name__}")
+    return values
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file's bytes, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
 class Weights:

@@ -30,7 +30,7 @@ from assay.dictionaries.sharded.part import Part
 from assay.dictionaries.sharded.ranks import Ranks, bounds
 from assay.dictionaries.training.dead import Resample
 from assay.dictionaries.training.kernels.cpu import sparse_for
-from assay.dictionaries.training.kernels.sparse import Single
+from assay.dictionaries.training.kernels.sparse import Batch, Single
 from assay.dictionaries.training.losses import Loss
 from assay.dictionaries.training.quick import USUAL, check_settings, objective, shuffled
 from assay.dictionaries.training.train import Method, group
@@ -215,8 +215,9 @@ def measure(
     fired = torch.zeros(len(params["b_enc"]), dtype=torch.bool, device=ranks.device)
     for i in range(count):
         x = batches(i).to(ranks.device)
+        no_penalty = torch.zeros((), device=ranks.device)
         codes, (series, _) = kernel.one(
-            loss, params, x, read, torch.zeros((), device=ranks.device), torch.float32, {}, part
+            Batch(loss, params, x, read, no_penalty, torch.float32, whole=part)
         )
         # `series` is over all ranks already, and so are these; `total` and `squares` are of this
         # rank's rows, and are summed below.

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from assay.core.errors import SpecError
 from assay.core.heavy import torch
 from assay.dictionaries.nonlinearity import Nonlinearity
-from assay.dictionaries.training.learners import Seen
+from assay.dictionaries.training.learners import Seen, TakesNoNote
 from assay.dictionaries.training.terms import (
     ByRun,
     Params,
@@ -26,7 +25,7 @@ from assay.dictionaries.training.terms import (
 
 
 @dataclass(frozen=True)
-class PAnneal:
+class PAnneal(TakesNoNote):
     """Squared error and λ times Σ f^p, with p falling from 1 to `to` in equal stages.
 
     At each change λ is rescaled, run by run, so that the penalty's value on the batch at hand stays
@@ -121,10 +120,6 @@ class PAnneal:
     def keep(self, seeds: np.ndarray, f: int) -> dict[str, torch.Tensor]:
         """The factor on λ [run], 1 before p changes."""
         return {"anneal.factor": torch.ones(len(seeds))}
-
-    def note(self, features: Float[torch.Tensor, "run b f"]) -> Mapping[str, torch.Tensor]:
-        """Take no note of a batch: the features are asked for where p changes."""
-        return {}
 
     def learn(self, state: Mapping[str, torch.Tensor], observation: Seen) -> None:
         """Rescale λ where p changes before the next step."""

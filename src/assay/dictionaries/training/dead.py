@@ -6,7 +6,6 @@ The third remedy, AuxK, is a term of the loss (`auxiliary.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +16,7 @@ from assay.core import rng
 from assay.core.errors import SpecError
 from assay.core.fit import State
 from assay.core.heavy import torch
-from assay.dictionaries.training.learners import Learner, Seen
+from assay.dictionaries.training.learners import Learner, Seen, TakesNoNote
 
 
 class DeadPolicy(Learner, Protocol):
@@ -28,7 +27,7 @@ class DeadPolicy(Learner, Protocol):
 
 
 @dataclass(frozen=True)
-class Keep:
+class Keep(TakesNoNote):
     """Dead latents stay as they are.
 
     Example:
@@ -45,16 +44,12 @@ class Keep:
         """Keep no state: nothing is counted."""
         return {}
 
-    def note(self, features: Float[torch.Tensor, "run b f"]) -> Mapping[str, torch.Tensor]:
-        """Take no note of a batch."""
-        return {}
-
     def learn(self, state: State, observation: Seen) -> None:
         """Leave every latent as it is."""
 
 
 @dataclass(frozen=True)
-class Resample:
+class Resample(TakesNoNote):
     """At some steps each latent that has not fired since the check before starts anew, along what
     the dictionary misses.
 
@@ -109,10 +104,6 @@ class Resample:
             "exempt": rank < round(self.exempt * f),
             "resampled": torch.zeros(len(seeds), f, dtype=torch.int64),
         }
-
-    def note(self, features: Float[torch.Tensor, "run b f"]) -> Mapping[str, torch.Tensor]:
-        """Take no note of a batch: `Idle` counts."""
-        return {}
 
     def learn(self, state: State, observation: Seen) -> None:
         """Resample where this is one of the steps."""

@@ -78,6 +78,15 @@ class Learner(Protocol):
         """Change its tensors (or others of the state) in place."""
 
 
+class TakesNoNote:
+    """What a learner inherits that needs no more of a batch than its curves, or reads
+    parameters."""
+
+    def note(self, features: Float[torch.Tensor, "run b f"]) -> Mapping[str, torch.Tensor]:
+        """Take no note of a batch."""
+        return {}
+
+
 @runtime_checkable
 class NotesCodes(Protocol):
     """A learner that needs of a batch no more than what is on."""
@@ -130,7 +139,7 @@ class Idle:
 
 
 @dataclass(frozen=True, eq=False)
-class Watch:
+class Watch(TakesNoNote):
     """Stores what a function of the parameters gives at some steps, as the tensor `name` [run,
     checkpoint, …]."""
 
@@ -162,10 +171,6 @@ class Watch:
 
     def keep(self, seeds: np.ndarray, f: int) -> State:
         """Keep no state here: its tensor needs the parameters, see `start`."""
-        return {}
-
-    def note(self, features: Float[torch.Tensor, "run b f"]) -> Mapping[str, torch.Tensor]:
-        """Take no note of a batch: the parameters are watched."""
         return {}
 
     def learn(self, state: State, observation: Seen) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +10,11 @@ from jaxtyping import Float
 from assay.core.errors import SpecError
 from assay.core.fit import State
 from assay.core.heavy import torch
-from assay.dictionaries.training.learners import Seen
+from assay.dictionaries.training.learners import Seen, TakesNoNote
 
 
 @dataclass(frozen=True, eq=False)
-class TargetL0:
+class TargetL0(TakesNoNote):
     """Multiplies each run's λ, step by step, until L0 is what was asked for.
 
     A change of λ is felt after hundreds of steps, so the gain is small and the measured L0
@@ -59,10 +58,6 @@ class TargetL0:
             "target.factor": torch.ones(len(seeds)),
             "target.l0": torch.full((len(seeds),), torch.nan),
         }
-
-    def note(self, features: Float[torch.Tensor, "run b f"]) -> Mapping[str, torch.Tensor]:
-        """Take no note beyond L0, which every step gives."""
-        return {}
 
     def learn(self, state: State, observation: Seen) -> None:
         """Correct the penalty's factor by what this step's L0 says."""

@@ -12,7 +12,7 @@ import numpy as np
 from assay.core.heavy import torch
 from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.training.kernels.reference import NOTHING, Kernel, Note, Step
-from assay.dictionaries.training.learners import Seen
+from assay.dictionaries.training.learners import Seen, TakesNoNote
 from assay.dictionaries.training.losses import Loss, Params
 
 FEW = {torch.float32: 0.2, torch.bfloat16: 0.06}
@@ -26,7 +26,7 @@ than what it saves."""
 
 
 @dataclass(frozen=True)
-class ByDensity:
+class ByDensity(TakesNoNote):
     """A kernel that takes the sparse step of a run where few features are on, else the dense one;
     and a learner that keeps which.
 
@@ -73,10 +73,6 @@ class ByDensity:
     def keep(self, seeds: np.ndarray, f: int) -> dict[str, torch.Tensor]:
         """Whether the next step is a sparse one [run]."""
         return {"path.sparse": torch.full((len(seeds),), self.first)}
-
-    def note(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Take no note beyond L0, which every step gives."""
-        return {}
 
     def learn(self, state: Mapping[str, torch.Tensor], observation: Seen) -> None:
         """Choose the next step by the density of this one; a density that is no number changes

@@ -1,15 +1,14 @@
-"""What gradients written by hand have in common: operands in the precision of products, errors, and
-the gradients that follow."""
+"""What gradients written by hand have in common: errors, and the gradients that follow."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxtyping import Float, Int
 
 from assay.core.heavy import torch
 from assay.dictionaries.training.auxiliary import Matryoshka, TopKAux
-from assay.dictionaries.training.kernels.reference import Note
 from assay.dictionaries.training.kernels.whole import ALONE, Whole
 from assay.dictionaries.training.losses import Loss, Params
 
@@ -18,20 +17,6 @@ TINY = 2.0**-126
 has it; float32's least normal number."""
 where_positive = torch.ops.aten.threshold_backward
 """(gradient, output, 0): the gradient where output > 0, in one pass."""
-
-
-def operands(
-    params: Params, x: torch.Tensor, dtype: torch.dtype
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """x − b_dec [run, b, d], the encoder [run, d, f] and the decoder [run, f, d] in the precision
-    of products."""
-    return (
-        # Centred before it is rounded: where activations lie far from 0, bfloat16 would round away
-        # what differs.
-        (x - params["b_dec"][:, None]).to(dtype),
-        params["W_enc"].to(dtype).mT,
-        params["W_dec"].to(dtype),
-    )
 
 
 def error_of(
@@ -53,11 +38,9 @@ def output_gradient(
 
 
 def plus_share(
-    pull: torch.Tensor, penalty: Float[torch.Tensor, "run"], x: torch.Tensor
+    pull: Float[torch.Tensor, "run b f"], share: Float[torch.Tensor, "run"]
 ) -> Float[torch.Tensor, "run b f"]:
-    """`pull` with the penalty's gradient at a feature that is on added everywhere, in place."""
-    # ∂/∂f of λ/b Σ f / √d
-    share = penalty / (x.shape[-2] * x.shape[-1] ** 0.5)
+    """`pull` with a number of each run added everywhere, in place."""
     if pull.dtype == share.dtype or pull.device.type != "cpu":
         return pull.add_(share[:, None, None])
     for part, number in zip(
@@ -65,6 +48,16 @@ def plus_share(
     ):  # a number, since a float32 tensor would take a slow mixed path
         part.add_(number)
     return pull
+
+
+def unit_parts(
+    parts: Sequence[int], W_dec: Float[torch.Tensor, "*run f d"]
+) -> tuple[Float[torch.Tensor, "*run f"], Float[torch.Tensor, "*run f d"]]:
+    """The sum of the lengths of a row's parts, and each part over its own length."""
+    rows = W_dec.split(list(parts) or W_dec.shape[-1], -1)
+    lengths = [torch.linalg.vector_norm(part, dim=-1, keepdim=True) for part in rows]
+    units = [part / its.clamp_min(TINY) for part, its in zip(rows, lengths, strict=True)]
+    return torch.cat(lengths, -1).sum(-1), torch.cat(units, -1)
 
 
 def transposed_product(
@@ -108,26 +101,6 @@ def mean_square(error: Float[torch.Tensor, "run b d"]) -> Float[torch.Tensor, "r
     """Mean squared error per dimension."""
     # A norm reads the error once; error.square().mean() would write it again before it adds up.
     return torch.linalg.vector_norm(error, dim=(1, 2)).square() / (error.shape[1] * error.shape[2])
-
-
-def curves(
-    error: torch.Tensor,
-    features: torch.Tensor,
-    note: Note | None,
-    penalised: torch.Tensor | None = None,
-    penalty: torch.Tensor | None = None,
-) -> dict[str, Float[torch.Tensor, "run ..."]]:
-    """The training curves, loss, mse and L0, and what is noted of the features."""
-    b, d = error.shape[1:]
-    mse = mean_square(error)
-    series = {
-        "loss": mse,
-        "mse": mse,
-        "l0": features.sign().sum(-1).float().mean(-1),
-    }  # sign: five times faster than counting
-    if penalty is not None and penalised is not None:
-        series["loss"] = mse + penalty * penalised.sum(-1).float().sum(-1) / (b * d**0.5)
-    return series | dict(note(features)) if note else series
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,14 +1,14 @@
 """Sparse steps: after the encoder's product nothing is touched but what is on, in the decoder and
 in the gradients of both matrices.
 
-Each is the step of one run, since it is far larger than a cache: parameters come without their run
-axis, x is [b, d], and a target y may stand elsewhere. Only the encoder's product is in `dtype`;
-what comes after it is float32."""
+Each is the step of one run, since it is far larger than a cache. Only the encoder's product is in
+`dtype`; what comes after it is float32."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -22,7 +22,7 @@ from assay.dictionaries.training import losses
 from assay.dictionaries.training.anneal import PAnneal
 from assay.dictionaries.training.auxiliary import Matryoshka
 from assay.dictionaries.training.kernels.active import Active, Codes, above, largest
-from assay.dictionaries.training.kernels.parts import TINY, revival
+from assay.dictionaries.training.kernels.parts import revival, unit_parts
 from assay.dictionaries.training.kernels.reference import NOTHING, Note, Step
 from assay.dictionaries.training.kernels.whole import ALONE, Whole
 from assay.dictionaries.training.losses import L1Weighted, Loss, Params
@@ -34,121 +34,52 @@ def pays(k: int, width: int) -> bool:
     return width >= 20 * k
 
 
-One = tuple[Codes, Step]
-"""The code of one run's batch, its loss and curves, and its gradients."""
-
-
-@dataclass(frozen=True)
-class Single:
-    """A kernel that computes the step of one run after the other."""
-
-    one: Callable[
-        [
-            Loss,
-            Params,
-            torch.Tensor,
-            Nonlinearity,
-            torch.Tensor,
-            torch.dtype,
-            Mapping[str, Any],
-            Whole,
-        ],
-        One,
-    ]
-    whole: Whole = ALONE
-    """Where the other latents and rows are: with nobody else, unless a dictionary is sharded."""
-
-    @torch.no_grad()
-    def __call__(
-        self,
-        loss: Loss,
-        params: Params,
-        x: torch.Tensor,
-        nonlinearity: Nonlinearity,
-        penalty: torch.Tensor,
-        dtype: torch.dtype,
-        more: Mapping[str, Any] = NOTHING,
-        note: Note | None = None,
-    ) -> Step:
-        """The loss of each run and its gradients."""
-        steps = []
-        for r in range(len(penalty)):
-            run_params = {name: value[r] for name, value in params.items()}
-            # A target that runs share is [b, d] and not cut; all else of `more` has a run axis.
-            its = {
-                name: value[r]
-                if isinstance(value, torch.Tensor) and (name != "y" or value.ndim == 3)
-                else value
-                for name, value in more.items()
-            }
-            codes, (series, grads) = self.one(
-                loss,
-                run_params,
-                x if x.ndim == 2 else x[r],
-                nonlinearity,
-                penalty[r],
-                dtype,
-                its,
-                self.whole,
-            )
-            # A kernel's gradients are over the rows that this process has.
-            grads = {name: self.whole.sum_rows(value) for name, value in grads.items()}
-            if self.whole is not ALONE:
-                series["rows"] = torch.tensor(self.whole.rows(x.shape[-2]), device=x.device)
-            steps.append((series | dict(note(codes) if note else {}), grads))
-        stacked_series, gradients = (
-            {name: _stack([s[i][name] for s in steps]) for name in steps[0][i]} for i in (0, 1)
-        )
-        return stacked_series, gradients
-
-
-def _stack(values: Sequence[torch.Tensor]) -> torch.Tensor:
-    return (
-        values[0][None] if len(values) == 1 else torch.stack(list(values))
-    )  # no copy of a single run's matrices
-
-
 @dataclass(frozen=True, eq=False)
-class _Batch:
-    """One run's batch after the encoder's product, and what follows from what is on in it."""
+class Batch:
+    """One run's batch: what a step is asked, the encoder's product, and what follows from what is
+    on in it. Parameters come without their run axis, and a target y may stand elsewhere."""
 
+    loss: Loss
     params: Params
-    target: Float[torch.Tensor, "b d"]
-    centred: Float[torch.Tensor, "b e"]
-    pre: Float[torch.Tensor, "b f"]
-    elsewhere: bool
-    """Whether the target is not the input."""
-    whole: Whole
-    rows: int
-    """Of the whole batch, of which these may be a part."""
+    x: Float[torch.Tensor, "b e"]
+    nonlinearity: Nonlinearity
+    penalty: Float[torch.Tensor, ""]
+    dtype: torch.dtype
+    more: Mapping[str, Any] = field(default_factory=dict)
+    whole: Whole = ALONE
+    """Where the other latents and rows are."""
 
-    @classmethod
-    def of(
-        cls,
-        params: Params,
-        x: Float[torch.Tensor, "b e"],
-        dtype: torch.dtype,
-        more: Mapping[str, Any],
-        whole: Whole,
-    ) -> _Batch:
-        """The batch, centred and projected."""
-        elsewhere = more.get("y") is not None
-        centred = x - params["b_pre" if elsewhere else "b_dec"]
-        pre = torch.addmm(params["b_enc"].to(dtype), centred.to(dtype), params["W_enc"].to(dtype).T)
-        return cls(
-            params,
-            more["y"] if elsewhere else x,
-            centred,
-            pre,
-            elsewhere,
-            whole,
-            whole.rows(len(x)),
-        )
+    @cached_property
+    def rows(self) -> int:
+        """Rows of the whole batch, of which these may be a part."""
+        return self.whole.rows(len(self.x))
 
-    def largest(self, nonlinearity: TopK | BatchTopK) -> Int[torch.Tensor, "n"]:
-        """The places that a nonlinearity chooses, of the whole row or batch, as far as they are
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the target is not the input."""
+        return self.more.get("y") is not None
+
+    @property
+    def target(self) -> Float[torch.Tensor, "b d"]:
+        """What is to be reconstructed."""
+        return self.more["y"] if self.elsewhere else self.x
+
+    @cached_property
+    def centred(self) -> Float[torch.Tensor, "b e"]:
+        """The input without what the encoder takes from it."""
+        return self.x - self.params["b_pre" if self.elsewhere else "b_dec"]
+
+    @cached_property
+    def pre(self) -> Float[torch.Tensor, "b f"]:
+        """The projections with their bias, the only product in `dtype`."""
+        W_enc, b_enc = (self.params[name].to(self.dtype) for name in ("W_enc", "b_enc"))
+        return torch.addmm(b_enc, self.centred.to(self.dtype), W_enc.T)
+
+    def largest(self) -> Int[torch.Tensor, "n"]:
+        """The places that TopK or BatchTopK selects, of the whole row or batch, as far as they are
         here."""
-        b, f = self.pre.shape
+        (b, f), nonlinearity = self.pre.shape, self.nonlinearity
+        assert isinstance(nonlinearity, TopK | BatchTopK)
         if isinstance(nonlinearity, BatchTopK):
             # The batch as one long row. A rank may have fewer numbers than the whole batch wants.
             count = nonlinearity.k * self.rows
@@ -173,9 +104,10 @@ class _Batch:
         """The gradient of the mean squared error in the reconstruction."""
         return error * (2 / (self.rows * self.target.shape[1]))
 
-    def share(self, penalty: Float[torch.Tensor, ""]) -> Float[torch.Tensor, ""]:
+    @cached_property
+    def share(self) -> Float[torch.Tensor, ""]:
         """The penalty's gradient at a feature of one row."""
-        return penalty / (self.rows * self.target.shape[1] ** 0.5)
+        return self.penalty / (self.rows * self.target.shape[1] ** 0.5)
 
     def gradients(
         self,
@@ -221,19 +153,65 @@ class _Batch:
         }
 
 
-def _topk(
-    loss: Loss,
-    params: Params,
-    x: torch.Tensor,
-    nonlinearity: Nonlinearity,
-    penalty: torch.Tensor,
-    dtype: torch.dtype,
-    more: Mapping[str, Any],
-    whole: Whole,
-) -> One:
-    assert isinstance(nonlinearity, TopK | BatchTopK)
-    batch = _Batch.of(params, x, dtype, more, whole)
-    active = batch.active(batch.largest(nonlinearity))
+One = tuple[Codes, Step]
+"""The code of one run's batch, its loss and curves, and its gradients."""
+
+
+@dataclass(frozen=True)
+class Single:
+    """A kernel that computes the step of one run after the other."""
+
+    one: Callable[[Batch], One]
+    whole: Whole = ALONE
+    """Where the other latents and rows are: with nobody else, unless a dictionary is sharded."""
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        loss: Loss,
+        params: Params,
+        x: torch.Tensor,
+        nonlinearity: Nonlinearity,
+        penalty: torch.Tensor,
+        dtype: torch.dtype,
+        more: Mapping[str, Any] = NOTHING,
+        note: Note | None = None,
+    ) -> Step:
+        """The loss of each run and its gradients."""
+        steps = []
+        for r in range(len(penalty)):
+            run_params = {name: value[r] for name, value in params.items()}
+            # A target that runs share is [b, d] and not cut; all else of `more` has a run axis.
+            its = {
+                name: value[r]
+                if isinstance(value, torch.Tensor) and (name != "y" or value.ndim == 3)
+                else value
+                for name, value in more.items()
+            }
+            run_x = x if x.ndim == 2 else x[r]
+            codes, (series, grads) = self.one(
+                Batch(loss, run_params, run_x, nonlinearity, penalty[r], dtype, its, self.whole)
+            )
+            # A kernel's gradients are over the rows that this process has.
+            grads = {name: self.whole.sum_rows(value) for name, value in grads.items()}
+            if self.whole is not ALONE:
+                series["rows"] = torch.tensor(self.whole.rows(x.shape[-2]), device=x.device)
+            steps.append((series | dict(note(codes) if note else {}), grads))
+        stacked_series, gradients = (
+            {name: _stack([s[i][name] for s in steps]) for name in steps[0][i]} for i in (0, 1)
+        )
+        return stacked_series, gradients
+
+
+def _stack(values: Sequence[torch.Tensor]) -> torch.Tensor:
+    return (
+        values[0][None] if len(values) == 1 else torch.stack(list(values))
+    )  # no copy of a single run's matrices
+
+
+def _topk(batch: Batch) -> One:
+    loss, params, whole = batch.loss, batch.params, batch.whole
+    active = batch.active(batch.largest())
     values = active.of(batch.pre)
     ends = loss.prefixes if isinstance(loss, Matryoshka) else ()
     if len(ends) < 2:
@@ -269,11 +247,11 @@ def _topk(
             series["mse"] + torch.stack([whole.mean_square(error) for error in errors[:-1]]).sum()
         )
     if (
-        aux := revival(loss, error, batch.pre, params["W_dec"], more.get("idle"), whole)
+        aux := revival(loss, error, batch.pre, params["W_dec"], batch.more.get("idle"), whole)
     ) is not None:
         its = aux.pull.sum(0).to(grads["b_enc"].dtype)
         grads["W_enc"].index_add_(
-            0, aux.columns, (aux.pull.T @ batch.centred.to(dtype)).to(its.dtype)
+            0, aux.columns, (aux.pull.T @ batch.centred.to(batch.dtype)).to(its.dtype)
         )
         grads["W_dec"].index_add_(0, aux.columns, aux.decoder.to(its.dtype))
         grads["b_enc"].index_add_(0, aux.columns, its)
@@ -283,41 +261,29 @@ def _topk(
     return codes, (series, grads)
 
 
-def _relu(
-    loss: Loss,
-    params: Params,
-    x: torch.Tensor,
-    nonlinearity: Nonlinearity,
-    penalty: torch.Tensor,
-    dtype: torch.dtype,
-    more: Mapping[str, Any],
-    whole: Whole,
-) -> One:
-    batch = _Batch.of(params, x, dtype, more, whole)
+def _relu(batch: Batch) -> One:
+    loss, W_dec, share, total = batch.loss, batch.params["W_dec"], batch.share, batch.whole.sum_all
     active = batch.active(above(batch.pre))
     values = active.of(batch.pre)
-    error, share = batch.error(active, values), batch.share(penalty)
+    error = batch.error(active, values)
     grad = batch.gradient(error)
     codes, series = batch.curves(active, values, error)
-    pull = active.products(grad, params["W_dec"])
+    pull = active.products(grad, W_dec)
     steeper: torch.Tensor | None = None
     if isinstance(loss, PAnneal):
-        p = loss.p(more.get("progress", 0.0))
+        p = loss.p(batch.more.get("progress", 0.0))
         # No infinity here, unlike the dense kernel: places that are off are not among the values.
         steep = values ** (p - 1)
-        series["loss"] = series["mse"] + share * whole.sum_all((steep * values).sum())
+        series["loss"] = series["mse"] + share * total((steep * values).sum())
         pull += p * share * steep
     elif isinstance(loss, L1Weighted):
-        parts = params["W_dec"].split(list(loss.parts) or params["W_dec"].shape[-1], -1)
-        lengths = [torch.linalg.vector_norm(part, dim=-1, keepdim=True) for part in parts]
-        length, total = torch.cat(lengths, -1).sum(-1), active.sums(values)
-        series["loss"] = series["mse"] + share * whole.sum_all((total * length).sum())
-        pull += share * length[active.latent]
-        steeper = (share * total)[:, None] * torch.cat(
-            [part / its.clamp_min(TINY) for part, its in zip(parts, lengths, strict=True)], -1
-        )
+        lengths, units = unit_parts(loss.parts, W_dec)
+        sums = active.sums(values)
+        series["loss"] = series["mse"] + share * total((sums * lengths).sum())
+        pull += share * lengths[active.latent]
+        steeper = (share * sums)[:, None] * units
     else:
-        series["loss"] = series["mse"] + share * whole.sum_all(values.sum())
+        series["loss"] = series["mse"] + share * total(values.sum())
         pull += share
     grads = batch.gradients(active, values, grad, pull)
     if steeper is not None:
@@ -325,21 +291,12 @@ def _relu(
     return codes, (series, grads)
 
 
-def _jump(
-    loss: Loss,
-    params: Params,
-    x: torch.Tensor,
-    nonlinearity: Nonlinearity,
-    penalty: torch.Tensor,
-    dtype: torch.dtype,
-    more: Mapping[str, Any],
-    whole: Whole,
-) -> One:
-    assert isinstance(nonlinearity, JumpReLU)
-    batch, width, threshold = (
-        _Batch.of(params, x, dtype, more, whole),
-        nonlinearity.bandwidth,
-        params["threshold"],
+def _jump(batch: Batch) -> One:
+    assert isinstance(batch.nonlinearity, JumpReLU)
+    width, threshold, penalty = (
+        batch.nonlinearity.bandwidth,
+        batch.params["threshold"],
+        batch.penalty,
     )
     active = batch.active(
         above(batch.pre, threshold - width / 2)
@@ -349,7 +306,7 @@ def _jump(
     values = pre * (pre > its)
     error = batch.error(active, values)
     grad = batch.gradient(error)
-    felt = active.products(grad, params["W_dec"])
+    felt = active.products(grad, batch.params["W_dec"])
     near = ((pre - its).abs() <= width / 2).to(pre.dtype)
     grads = batch.gradients(active, values, grad, felt * (values > 0))
     grads["threshold"] = (
@@ -360,17 +317,8 @@ def _jump(
     return codes, (series, grads)
 
 
-def _gated(
-    loss: Loss,
-    params: Params,
-    x: torch.Tensor,
-    nonlinearity: Nonlinearity,
-    penalty: torch.Tensor,
-    dtype: torch.dtype,
-    more: Mapping[str, Any],
-    whole: Whole,
-) -> One:
-    batch = _Batch.of(params, x, dtype, more, whole)
+def _gated(batch: Batch) -> One:
+    params, whole = batch.params, batch.whole
     active = batch.active(above(batch.pre))  # gates that are open
     gate, stretch = active.of(batch.pre), params["r_mag"].exp()[active.latent]
     # The projection without its bias, for which a second product is not worth while. Where the gate
@@ -380,12 +328,12 @@ def _gated(
     error = batch.error(active, values)
     grad = batch.gradient(error)
     codes, series = batch.curves(active, values, error)
-    series["loss"] = series["mse"] + batch.share(penalty) * whole.sum_all(gate.sum())
+    series["loss"] = series["mse"] + batch.share * whole.sum_all(gate.sum())
     # The magnitude's own ReLU may be off behind an open gate.
     pull = active.products(grad, params["W_dec"]) * (values > 0)
-    pull_gate = batch.share(penalty).expand_as(pull)
+    pull_gate = batch.share.expand_as(pull)
     if (
-        loss is losses.gated
+        batch.loss is losses.gated
     ):  # the gate's own reconstruction, through a decoder that does not feel it
         missed = batch.error(active, gate)
         pull_gate = pull_gate + active.products(batch.gradient(missed), params["W_dec"])

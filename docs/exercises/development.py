@@ -18,8 +18,8 @@ from assay.core import rng
 from assay.core.bench import Unkept
 from assay.core.heavy import scipy, torch
 from assay.core.runs import Runs
-from assay.exercises.answers import NotYet, called, right, same
 from assay.experiments.superposition_llc.method import SuperpositionLLC, train
+from exercises.answers import NotYet, called, right, same
 
 Numbers = Float[np.ndarray, "..."]
 

@@ -25,9 +25,9 @@ from assay.circuits.verify import ablation, implementing, scrubbing
 from assay.core import rng
 from assay.core.errors import AssayError
 from assay.core.heavy import torch
-from assay.exercises.answers import NotYet, as_numbers, called, right, same
 from assay.subjects.parts import Part, parts
 from assay.worlds.algorithms.built.redundant import redundant
+from exercises.answers import NotYet, as_numbers, called, right, same
 
 Numbers = Float[np.ndarray, "..."]
 Tokens = Int[np.ndarray, "n s"]

@@ -21,9 +21,9 @@ from assay.core.bench import Unkept
 from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.data.recall import recall
-from assay.exercises.answers import NotYet, as_numbers, called, near, right, same
 from assay.experiments.mamba_induction.method import MambaInduction, errors, train
 from assay.subjects import Site
+from exercises.answers import NotYet, as_numbers, called, near, right, same
 
 Numbers = Float[np.ndarray, "..."]
 
