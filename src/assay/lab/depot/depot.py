@@ -20,9 +20,9 @@ from assay.lab import ownership
 from assay.lab.atomic import explained, write
 from assay.lab.depot import artefacts, groups, notes, runs
 from assay.lab.depot.bucket import Bucket
-from assay.lab.depot.leases import Lease, Leases
 from assay.lab.groups import RunGroup, unfinished
 from assay.lab.groups import read as read_group
+from assay.lab.leases import Lease, Leases
 from assay.lab.store import FORMAT, Store, Stored
 from assay.lab.urls import url_of
 
@@ -157,7 +157,7 @@ class Depot:
         # all.
         for spec in specs:
             folder = self.store.artefact_path(spec)
-            if not folder.exists() and not self.leases.busy(_lease(folder)):
+            if not folder.exists() and not self.leases.held(_lease(folder)):
                 self.store.artefacts([spec], fill)
         return self.store.artefacts(specs, fill)
 
