@@ -620,8 +620,8 @@ def _kind(error: BaseException) -> str:
 def _short(error: BaseException) -> str:
     """The last places of a traceback and the error, over few lines."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = Path(__file__).parent
-    theirs = [f for f in frames if Path(f.filename).parent != ours] or list(frames)
+    ours = Path(__file__).parents[0]
+    theirs = [f for f in frames if ours not in Path(f.filename).parents] or list(frames)
     places = [
         f"{Path(f.filename).name} line {f.lineno}, in {f.name}: {f.line}" for f in theirs[-3:]
     ]
