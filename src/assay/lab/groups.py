@@ -1,13 +1,13 @@
 """Groups: the runs that are trained together, as a folder that outlives a kill.
 
-    <root>/groups/<16hex>/keys.json                which runs: arms in order, and for each run its
-    key, spec and parent's key
-                          fit-00.safetensors …     the checkpoint of each call of `fit`
-                          clock.json               the sessions it was worked on: start, end,
-                          CPU-seconds progress.json            how far it is, where it is left to
-                          workers that joined (joined.py) failed.json              the last crash,
-                          if any half-0/ half-1/          where the memory did not suffice for all
-                          runs at once: the same of each half
+    groups/<16hex>/keys.json             which runs: arms in order, and for each run its key, spec
+                                         and parent's key
+                   fit-00.safetensors …  the checkpoint of each call of `fit`
+                   clock.json            the sessions it was worked on: start, end, CPU-seconds
+                   progress.json         how far it is, where it is left to workers that joined
+                   failed.json           the last crash, if any
+                   half-0/ half-1/       where the memory did not suffice for all runs at once: the
+                                         same of each half
 
 A group is one arm, or all arms of one Joint, times a block of seeds. It is formed once, under a
 short lease, and taken up again by whoever misses one of its runs, so that neither a kill nor the

@@ -1,24 +1,22 @@
 """Store: runs as content-addressed folders that anyone can read, for any number of processes.
 
-    <root>/store.json                                 {"format": 1, "hashes": true}
-    <root>/runs/<experiment>/<8hex>-<arm>-s<seed>/    spec.json inputs.json provenance.json
-    measures.safetensors
-                                                      [read.json] [params.safetensors], and
-                                                      status.json: status, sizes and hashes of
-                                                      these, sealed
-    <root>/groups/<16hex>/                            an unfinished group (groups.py)
-    <root>/wanted/<16hex>.json                        a group that somebody waits for, whoever may
-    work at it (wanted.py) <root>/leases/<name>/                             who works at a group or
-    an artefact (leases.py) <root>/workers/<name>                             the beat of each
-    worker that has joined (joined.py) <root>/artefacts/<kind>/<16hex>[.….partial]/      harvests,
-    indexes, with hashes.json; may be deleted at any time <root>/owners/<experiment>.json
-    which file the runs under this name belong to (owners.py) <root>/results/<experiment>/
-    verdicts (derived) and looks.jsonl, frozen.jsonl (append-only) <root>/registered/<experiment>/
-    what was frozen, and the looks that were taken (append-only) <root>/ledger.jsonl
-    what was frozen, judged and removed (append-only; ledger.py) <root>/jobs/<32hex>/
-    what somebody submitted, and how far it is (jobs/folder.py) <root>/locks/
-    one file per group and artefact; never unlinked, or a lock has two owners <root>/tmp/
-    folders being written
+    store.json                               {"format": 1, "hashes": true}
+    runs/<experiment>/<8hex>-<arm>-s<seed>/  spec.json inputs.json provenance.json
+                                             measures.safetensors [read.json] [params.safetensors],
+                                             and status.json: status, sizes and hashes of these
+    groups/<16hex>/                          an unfinished group (groups.py)
+    wanted/<16hex>.json                      a group that somebody waits for (requests.py)
+    leases/<name>/                           who works at a group or an artefact (leases.py)
+    workers/<name>                           the beat of each worker that joined (worker_loop.py)
+    artefacts/<kind>/<16hex>[.….partial]/    harvests, indexes, with hashes.json; may be deleted
+    owners/<experiment>.json                 whose the runs under this name are (ownership.py)
+    results/<experiment>/                    verdicts (derived); looks.jsonl, frozen.jsonl
+    registered/<experiment>/                 what was frozen, and the looks that were taken
+    ledger.jsonl                             what was frozen, judged and removed (ledger.py)
+    jobs/<32hex>/                            what somebody submitted (jobs/folder.py)
+    locks/                                   a file a group and artefact; never unlinked, or a lock
+                                             has two owners
+    tmp/                                     folders being written
 
 There is no lock on the store: folders appear by one rename, and each group and artefact has a lease
 of its own, which others take over once its owner is dead. Reading never writes, so a read-only
