@@ -1,7 +1,7 @@
 """Depot: a store on object storage or another machine's disk, which fsspec opens by its URL and
 many machines share.
 
-    store.json                                          {"format": 1}, as in any store; written first
+    store.json                                          {"format": 1}, written first
     runs/<experiment>/<key>.<measured>.<like>.<id>.zip  one finished run: its files, uncompressed
     groups/<experiment>/<16hex>.json                    an unfinished group's runs, so that every
                                                         machine forms the same ones
