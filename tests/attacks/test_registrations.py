@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from assay.cli.main import main
-from assay.lab.depot import leases
+from assay.lab import leases
 from assay.verbs.new import write_experiment
 
 STUDY = """

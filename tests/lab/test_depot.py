@@ -17,7 +17,6 @@ from assay.core import integrity
 from assay.core.errors import StoreError
 from assay.lab import depot, journal, leases
 from assay.lab.depot import Depot, artefacts, bucket, notes, runs
-from assay.lab.depot import leases as turns
 from assay.lab.sealed import seal
 from assay.lab.store import Store, Stored
 from assay.testing.store_contract import sample
@@ -29,7 +28,7 @@ URL = "adversary://bucket/shared"
 def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[Adversary]:
     monkeypatch.setattr(bucket, "WAITS", (0.001,) * 8)
     monkeypatch.setattr(notes, "LAGS", (0.05, 0.1, 0.2, 0.4))
-    monkeypatch.setattr(turns, "PAUSE", 0.05)
+    monkeypatch.setattr(leases, "PAUSE", 0.05)
     for name in ("FLAT", "ONLY_ABSENT"):
         monkeypatch.setattr(bucket, name, getattr(bucket, name))
     return settle(tmp_path / "storage")
@@ -331,9 +330,9 @@ def test_of_a_result_the_last_stands_and_of_what_was_frozen_the_first(
 @pytest.mark.parametrize("honest", [True, False])
 def test_one_of_many_has_a_lease(honest: bool, tmp_path: Path) -> None:
     settle(tmp_path / "storage", honest=honest)
-    many = [turns.Leases(bucket.Bucket(URL)) for _ in range(6)]
-    assert all(m._bucket.exclusive is honest for m in many)
-    had: list[turns.Lease | None] = []
+    many = [leases.Leases(bucket.Bucket(URL)) for _ in range(6)]
+    assert all(m.storage.exclusive is honest for m in many)
+    had: list[leases.Lease | None] = []
     threads = [threading.Thread(target=lambda m=m: had.append(m.take("group-x"))) for m in many]  # type: ignore[misc]
     for t in threads:
         t.start()
@@ -349,7 +348,7 @@ def test_one_of_many_has_a_lease(honest: bool, tmp_path: Path) -> None:
 
 def test_a_claim_waits_until_it_is_listed(tmp_path: Path) -> None:
     settle(tmp_path / "storage", honest=False, lag=0.3)  # later than the pause
-    lease = turns.Leases(bucket.Bucket(URL)).take("group-x")
+    lease = leases.Leases(bucket.Bucket(URL)).take("group-x")
     assert lease is not None
     lease.give_back()
 
@@ -362,9 +361,9 @@ def test_a_lease_is_taken_over_by_the_clock_of_whoever_looks(
     monkeypatch.setenv(
         "ASSAY_LEASE_SECONDS", "1000"
     )  # its owner never beats while this test runs: it is asleep
-    sleeper = turns.Leases(there).take("group-x")
+    sleeper = leases.Leases(there).take("group-x")
     assert sleeper is not None
-    other = turns.Leases(there, clock=lambda: now[0])
+    other = leases.Leases(there, clock=lambda: now[0])
     assert other.take("group-x") is None
     now[0] = 3999.0
     assert other.take("group-x") is None
@@ -385,20 +384,15 @@ def test_an_owner_that_sleeps_until_its_successor_has_finished_has_lost_the_leas
     now = [0.0]
     there = bucket.Bucket(URL)
     monkeypatch.setenv("ASSAY_LEASE_SECONDS", "1000")
-    sleeper = turns.Leases(there).take("group-x")
+    sleeper = leases.Leases(there).take("group-x")
     assert sleeper is not None
-    other = turns.Leases(there, clock=lambda: now[0])
+    other = leases.Leases(there, clock=lambda: now[0])
     assert other.take("group-x") is None
     now[0] = 4001.0
     successor = other.take("group-x")
     assert successor is not None
     successor.give_back()  # its work is stored; nobody has the lease now
-    sleeper._seconds = 0.01  # it wakes: its next beat is due at once
-    waking = threading.Thread(target=sleeper._beat)
-    waking.start()
-    waking.join(timeout=1)
-    sleeper._over.set()
-    waking.join()
+    assert not sleeper.beat()  # it wakes: its next beat is due at once
     assert sleeper.lost
     assert not sleeper.held()
     assert not there.names("leases/group-x")  # a beat of a lost lease would make it again
@@ -409,8 +403,8 @@ def test_a_beat_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
     there = bucket.Bucket(URL)
     monkeypatch.setattr(leases, "BEATS", 6)
     monkeypatch.setenv("ASSAY_LEASE_SECONDS", "0.05")
-    alive = turns.Leases(there).take("group-x")
-    other = turns.Leases(there, clock=lambda: now[0])
+    alive = leases.Leases(there).take("group-x")
+    other = leases.Leases(there, clock=lambda: now[0])
     for _ in range(3):
         assert alive is not None
         assert other.take("group-x") is None

@@ -25,7 +25,7 @@ class Clock:
 def elsewhere(monkeypatch):
     """Two machines, which see no locks of each other: what each sees of a store, by a clock of its
     own, far apart."""
-    monkeypatch.setattr(leases, "_locked", lambda path: leases._Lock())
+    monkeypatch.setattr(leases, "_locked", lambda path: leases.Lock())
     here, there = Clock(), Clock()
     there.now = 1e6
     return here, there
@@ -34,8 +34,7 @@ def elsewhere(monkeypatch):
 def silent(lease):
     """A process that sleeps, or died on another machine: no beat comes any more, and the file of
     the last one stays."""
-    lease._beat._over.set()
-    lease._beat._thread.join()
+    lease._pulse.stop(lease.beat)
 
 
 def test_one_has_it_until_it_is_given_back(tmp_path):
@@ -61,7 +60,7 @@ def test_it_is_taken_over_when_the_beat_stood_still_by_the_clock_of_whoever_look
     here.now = 1e9  # the owner's clock says nothing
     there.now += 29
     assert other.take("group") is None
-    lease._beat.beat()
+    lease.beat()
     there.now += 29  # 58 s after the first look, 29 after the beat was seen to change
     assert other.take("group") is None
     silent(lease)
@@ -94,30 +93,29 @@ def test_a_sleeper_that_wakes_beats_for_nobody_and_finds_out(tmp_path, elsewhere
     monkeypatch.setenv("ASSAY_LEASE_SECONDS", "0.3")
     here, there = elsewhere
     lease = Leases(tmp_path, here).take("group")
-    monkeypatch.setattr(lease._beat, "beat", lambda: None)  # asleep: its next beat comes too late
+    monkeypatch.setattr(lease, "_write", lambda beat: None)  # asleep: its next beat comes too late
     other = Leases(tmp_path, there)
     other.take("group")
     there.now += 1
     taken = other.take("group")
     monkeypatch.undo()  # awake
-    assert lease._beat is not None
-    lease._beat._thread.join(10)
-    assert lease.lost, "at its next beat, without being asked"
+    assert lease._lost.wait(10), "at its next beat, without being asked"
     assert taken.held()
-    assert not list((tmp_path / "leases" / "group").glob(f"{lease.owner}*"))
+    assert [p.name for p in (tmp_path / "leases" / "group").iterdir()] == ["2.json"]
 
 
 def test_numbers_grow_and_a_slow_taker_of_an_old_one_has_nothing(tmp_path, elsewhere):
     here, _ = elsewhere
     first = Leases(tmp_path, here).take("group")
     folder = tmp_path / "leases" / "group"
+    # it read that 1 had lapsed, and fell asleep
     second = leases.Lease(
-        folder, 2, leases.Claim("slow", "k", False, 30.0), None
-    )  # it read that 1 had lapsed, and fell asleep
+        Leases(tmp_path, here), "group", 2, leases.Claim("slow", 30.0, "1"), leases.Lock()
+    )
     for number in (2, 3):
         first.give_back()
         first = Leases(tmp_path, here).take("group")
-        assert [p.name for p in folder.iterdir() if p.name.isdigit()] == [str(number)]
+        assert [p.name for p in folder.iterdir()] == [f"{number}.json"]
     assert not second.claim()
     assert first.held()
 
@@ -168,10 +166,10 @@ def test_on_one_machine_a_kill_is_known_at_once_and_deaths_without_progress_coun
 def test_a_claim_that_nobody_can_read_is_nobodys(tmp_path, text):
     folder = tmp_path / "leases" / "group"
     folder.mkdir(parents=True)
-    (folder / "7").write_text(text)
+    (folder / "7.json").write_text(text)
     lease = Leases(tmp_path).take("group")
     assert lease is not None and lease.held()
-    assert [p.name for p in folder.iterdir() if p.name.isdigit()] == ["8"]
+    assert [p.name for p in folder.iterdir()] == ["8.json"]
     lease.done()
 
 

@@ -18,10 +18,9 @@ from test_kill import WALK, measures_of, uninterrupted
 from unruly_storage import settle
 
 from assay.core.errors import AssayError
-from assay.lab import catalogue, depot
+from assay.lab import catalogue, depot, leases
 from assay.lab.depot import bucket, notes
 from assay.lab.depot import depot as sharing
-from assay.lab.depot import leases as turns
 from assay.lab.executors import Inline
 from assay.lab.executors.none import Away
 from assay.lab.lab import Lab
@@ -36,7 +35,7 @@ FORK = multiprocessing.get_context("fork")
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bucket, "WAITS", (0.01,) * 8)
     monkeypatch.setattr(notes, "LAGS", (0.05, 0.1, 0.2))
-    monkeypatch.setattr(turns, "PAUSE", 0.1)
+    monkeypatch.setattr(leases, "PAUSE", 0.1)
     monkeypatch.setattr(sharing, "AGAIN", 0.05)
     monkeypatch.setenv("ASSAY_LEASE_SECONDS", "0.5")
     monkeypatch.setenv("WALK_PAUSE", "0.004")

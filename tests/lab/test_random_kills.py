@@ -137,7 +137,7 @@ def leaves_until(root, n):
 def test_whoever_is_killed_while_it_forms_and_leaves_groups_leaves_them_whole(
     tmp_path, quick, whole
 ):
-    for n in range(1, 12):
+    for n in range(1, 11):
         root = tmp_path / str(n)
         process = started(leaves_until, root, n)
         process.join(60)

@@ -75,9 +75,9 @@ def test_a_clash_of_short_names_lengthens_the_later_one(tmp_path):
     base = store.root / "runs" / "sample"
     other, data, trained = sample(2)
     found.folder.rename(
-        base / f"{other.key[:8]}-main-s1"
-    )  # as if the first key began with the same 8 digits
-    spec = base / f"{other.key[:8]}-main-s1" / "spec.json"
+        base / f"{other.key[:8]}-main-s2"
+    )  # as if the first run, of the same seed, had a key that begins with the same 8 digits
+    spec = base / f"{other.key[:8]}-main-s2" / "spec.json"
     assert json.loads(spec.read_text())["key"] == job.key
     second = store.put(other, data, trained)
     assert second.folder.name.startswith(other.key[:16] + "-")

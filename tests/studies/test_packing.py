@@ -156,7 +156,7 @@ def test_many_runs_stored_at_once_are_the_bytes_of_runs_stored_one_by_one(tmp_pa
     for one in made[:4]:
         store.put(one.job, one.measures, None, one.inputs, one.provenance)
     together = Store(tmp_path / "c")
-    assert [s.key for s in together.put_all(made[:4])] == [m.job.key for m in made[:4]]
+    assert [together.at(f).key for f in together.put_all(made[:4])] == [m.job.key for m in made[:4]]
     ours, theirs = (
         {p.relative_to(s.root): p.read_bytes() for p in (s.root / "runs").rglob("*") if p.is_file()}
         for s in (store, together)

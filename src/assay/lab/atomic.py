@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import re
 import uuid
@@ -99,22 +100,22 @@ def write_folders(folders: Mapping[Path, Mapping[str, bytes]], scratch: Path) ->
     commits many at once."""
     temporary = {path: scratch / f"{path.name}-{uuid.uuid4().hex[:12]}" for path in folders}
     try:
+        unsynced: list[str] = []
+        scratch.mkdir(parents=True, exist_ok=True)
         for path, files in folders.items():
             # On the store's own disk, since a rename does not cross disks.
-            temporary[path].mkdir(parents=True)
+            folder = os.fspath(temporary[path])
+            os.mkdir(folder)  # noqa: PTH102
             for name, data in files.items():
                 (temporary[path] / name).write_bytes(data)
-        _sync_all(
-            [
-                part
-                for path, files in folders.items()
-                for part in (*(temporary[path] / name for name in files), temporary[path])
-            ]
-        )
+                unsynced.append(f"{folder}/{name}")
+            unsynced.append(folder)
+        _sync_all(unsynced)
+        for parent in {path.parent for path in folders}:
+            parent.mkdir(parents=True, exist_ok=True)
         for path in folders:
             # Everything above may fail half way without a trace; from here on each folder is there
             # or is not.
-            path.parent.mkdir(parents=True, exist_ok=True)
             _take_place(temporary[path], path, scratch)
     except BaseException:
         for temporary_folder in temporary.values():
@@ -147,14 +148,24 @@ TOGETHER = 16
 """How many files and folders are waited for at a time."""
 
 
-def _sync_all(paths: Sequence[Path]) -> None:
+def _sync_all(paths: Sequence[str]) -> None:
     """Wait until what all of these hold is on the disk."""
-    with ThreadPoolExecutor(min(TOGETHER, len(paths))) as pool:
-        for _ in pool.map(sync, paths):
-            pass
+
+    def sync_some(start: int) -> None:
+        for path in paths[start::TOGETHER]:
+            sync(path)
+
+    for _ in _pool(os.getpid()).map(sync_some, range(min(TOGETHER, len(paths)))):
+        pass
 
 
-def sync(path: Path) -> None:
+@functools.cache
+def _pool(process: int) -> ThreadPoolExecutor:
+    """The threads of this process that wait for the disk; a fork has none of its parent's."""
+    return ThreadPoolExecutor(TOGETHER)
+
+
+def sync(path: Path | str) -> None:
     """Wait until what `path`, a file or a folder, holds is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:

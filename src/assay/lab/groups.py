@@ -1,13 +1,13 @@
 """Groups: the runs that are trained together, as a folder that outlives a kill.
 
-    <root>/groups/<16hex>/keys.json                which runs: arms in order, and for each run its
-    key, spec and parent's key
-                          fit-00.safetensors …     the checkpoint of each call of `fit`
-                          clock.json               the sessions it was worked on: start, end,
-                          CPU-seconds progress.json            how far it is, where it is left to
-                          workers that joined (joined.py) failed.json              the last crash,
-                          if any half-0/ half-1/          where the memory did not suffice for all
-                          runs at once: the same of each half
+    groups/<16hex>/keys.json             which runs: arms in order, and for each run its key, spec
+                                         and parent's key
+                   fit-00.safetensors …  the checkpoint of each call of `fit`
+                   clock.json            the sessions it was worked on: start, end, CPU-seconds
+                   progress.json         how far it is, where it is left to workers that joined
+                   failed.json           the last crash, if any
+                   half-0/ half-1/       where the memory did not suffice for all runs at once: the
+                                         same of each half
 
 A group is one arm, or all arms of one Joint, times a block of seeds. It is formed once, under a
 short lease, and taken up again by whoever misses one of its runs, so that neither a kill nor the
@@ -31,7 +31,7 @@ from assay.core.experiment import Experiment, Joint
 from assay.core.heavy import torch
 from assay.core.spec import Spec, canonical_json
 from assay.lab import leases
-from assay.lab.atomic import explained, write_folder
+from assay.lab.atomic import explained, write_folders
 from assay.lab.store import Job, Status, Store
 
 HALVES = ("half-0", "half-1")
@@ -118,6 +118,11 @@ class RunGroup:
         return frozenset(m.key for m in self.members)
 
     @cached_property
+    def places(self) -> dict[str, tuple[str, int]]:
+        """The arm and the seed of each run by its key: where a store has it, without a list."""
+        return {m.key: (a, int(m.spec.get("seed", 0))) for a, ms in self.arms.items() for m in ms}
+
+    @cached_property
     def parents(self) -> frozenset[str]:
         """The keys of the runs that have to be stored before this group can start."""
         return frozenset(m.parent for m in self.members if m.parent is not None)
@@ -143,11 +148,15 @@ def read(folder: Path) -> RunGroup | None:
         text = foreign.read_stored(folder / "keys.json")
         if not matches_name(text, folder.name):
             return None  # other runs than those the group was formed for
-        data = json.loads(text)
-        arms = {arm: tuple(Member(*m) for m in members) for arm, members in data["arms"]}
-        return RunGroup(folder, data["experiment"], data["version"], data["inputs"], arms)
+        return _parse(folder, text)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _parse(folder: Path, text: bytes) -> RunGroup:
+    data = json.loads(text)
+    arms = {arm: tuple(Member(*m) for m in members) for arm, members in data["arms"]}
+    return RunGroup(folder, data["experiment"], data["version"], data["inputs"], arms)
 
 
 def names(root: Path) -> set[str]:
@@ -237,9 +246,17 @@ def form(
             resumable.append(group)
             for key in covers:
                 del remaining[key]
-    return resumable + [
-        _new(store, experiment, arms) for arms in _blocks(experiment, list(remaining.values()))
-    ]
+    blocks = _blocks(experiment, list(remaining.values()))
+    texts = [_described(experiment, arms) for arms in blocks]
+    folders = {store.root / "groups" / _hash_keys(text): text for text in texts}
+    new = {folder: read(folder) for folder in folders}
+    with explained(store.root):
+        # each whole or not at all, also for whoever looks now
+        write_folders(
+            {folder: {"keys.json": folders[folder]} for folder in folders if new[folder] is None},
+            store.root / "tmp",
+        )
+    return resumable + [group or _parse(folder, folders[folder]) for folder, group in new.items()]
 
 
 def ensembles(experiment: Experiment) -> list[tuple[str, ...]]:
@@ -276,30 +293,15 @@ def _has_params(store: Store, experiment: Experiment, key: str) -> bool:
     return stored is not None and stored.has_params
 
 
-def _new(store: Store, experiment: Experiment, arms: Mapping[str, Sequence[Wanted]]) -> RunGroup:
+def _described(experiment: Experiment, arms: Mapping[str, Sequence[Wanted]]) -> bytes:
+    """What the keys.json of a group of these runs says."""
     members = [
         [a, [[w.job.key, json.loads(w.job.spec.to_json()), w.parent] for w in ws]]
         for a, ws in arms.items()
     ]
     inputs = {w.job.key: dict(w.inputs) for ws in arms.values() for w in ws}
-    text = canonical_json(
-        {
-            "experiment": experiment.name,
-            "version": experiment.version,
-            "inputs": inputs,
-            "arms": members,
-        }
-    )
-    folder = store.root / "groups" / _hash_keys(text.encode())
-    if (begun := read(folder)) is not None:
-        return begun
-    with explained(store.root):
-        write_folder(
-            folder, {"keys.json": text.encode()}, store.root / "tmp"
-        )  # whole or not at all, also for whoever looks now
-    group = read(folder)
-    assert group is not None
-    return group
+    head = {"experiment": experiment.name, "version": experiment.version}
+    return canonical_json({**head, "inputs": inputs, "arms": members}).encode()
 
 
 def specs(experiment: Experiment, group: RunGroup, arm: str) -> tuple[Spec, ...]:

@@ -1,17 +1,19 @@
-"""Leases: who works at something, told by files alone, so that it holds between machines that share
-a folder.
+"""Leases: who works at something, told by files or objects alone, so that it holds between
+processes that share a folder and between machines that share a bucket.
 
-    <root>/leases/<name>/<number>        claims; the highest number holds, and whoever makes that
-    file first has it
-                         <owner>.beat    a count that its owner alone replaces every few seconds;
-                         gone once the lease is given back
+    leases/<name>/<number>.json             the highest number holds; whoever creates it has it
+    leases/<name>/<number>-<owner>.json     where a storage cannot create only what is absent:
+                                            after a pause the lowest owner has it
 
-A lease is taken over when its beat did not change for as long as its claim says, by the clock of
-whoever looks: clocks of two machines are never compared, and one that jumps changes nothing. An
-owner that was only asleep finds a higher number, and stops.
+The owner alone rewrites its object every few seconds, with a growing count. A lease is taken over
+when that count did not change for as long as the object says, by the clock of whoever looks: clocks
+of two machines are never compared, and one that jumps changes nothing. An owner that was only
+asleep finds a higher number, or its own object gone, and stops. Where two take themselves for the
+owner after all, since a list came late, both do the same work, and the first run that is stored
+stays.
 
 On one machine a kill is known at once: the owner also holds a lock of the kernel, which only its
-death can have released. Where a network folder has no such locks, leases do without.
+death can have released. A bucket, and a network folder without such locks, do without.
 """
 
 from __future__ import annotations
@@ -21,27 +23,37 @@ import fcntl
 import json
 import os
 import re
-import shutil
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from assay.core import foreign
-from assay.core.errors import AssayError
+from assay.core.errors import AssayError, StoreError
+from assay.core.spec import canonical_json
 
 LONGEST = 3600.0
-"""Seconds after which any lease lapses, whatever its claim says."""
+"""Seconds after which any lease of a folder lapses, whatever its claim says."""
+FARTHER = 4
+"""A lease of a bucket lapses after so many times what one of a folder takes: each beat is a request
+that is paid for, and may be late."""
 AGAIN = 0.1
 """Seconds until a lease that another has is asked for again."""
+PAUSE = 2.0
+"""Seconds between a claim and the list that says who was lowest, where nothing better is to be
+had."""
 BEATS = 6
 """Beats in the time in which a lease lapses: some may be late."""
+NAME = re.compile(r"leases/[^/]+/(\d{1,12})(?:-([\w-]+))?\.json")
+
+Place = tuple[int, str]
+"""A number, and whose; without an owner where only one can have made the object."""
 
 
 def lapse() -> float:
@@ -74,64 +86,167 @@ KERNEL = _kernel()
 other's locks on every folder."""
 
 
+def owner() -> str:
+    """Make a name for a holder, which nobody else has: the machine, the process, and eight
+    digits."""
+    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40]
+    return f"{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+@dataclass(frozen=True)
+class Lock:
+    """The kernel's lock: ours by its handle, or held by another process, or, with neither, not to
+    be had in this storage."""
+
+    handle: int | None = None
+    elsewhere: bool = False
+
+    def release(self) -> None:
+        """Let another process have it."""
+        if self.handle is not None:
+            os.close(self.handle)
+
+
+class Storage(Protocol):
+    """What leases ask of a folder or a bucket."""
+
+    whole: bool
+    """Whether an object is read as it was written or not at all; else it may have been cut off."""
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether of two who create the same object only one does."""
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Make this object, whole, unless it exists; False where it does."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Give an object of ours other bytes."""
+
+    def read(self, name: str) -> bytes | None:
+        """What an object holds; None where there is none."""
+
+    def names(self, under: str) -> Collection[str]:
+        """The names of all objects in this folder."""
+
+    def delete(self, *names: str) -> None:
+        """Remove these objects, as far as they are there."""
+
+    def lock(self, name: str) -> Lock:
+        """Try for the kernel's lock of this name."""
+
+
+class Folder:
+    """A folder that processes share, perhaps over a network, as a storage of leases."""
+
+    whole = exclusive = True
+
+    def __init__(self, root: Path):
+        self._base = os.fspath(root)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Make this file unless somebody made it. Raises: OSError."""
+        path = f"{self._base}/{name}"
+        folder = os.path.dirname(path)  # noqa: PTH120
+        os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+        aside = f"{folder}/.{uuid.uuid4().hex}"
+        try:
+            # Written whole under another name, then linked: who reads it never sees half of it, and
+            # a link, unlike a rename, fails where the name exists.
+            _fill(aside, data)
+            os.link(aside, path)
+        except FileExistsError:
+            # another was first; or a network folder made it, lost its answer, and was asked again
+            return self.read(name) == data
+        # a folder without links: whoever reads half of it takes it for nobody's, and one of the two
+        # stops
+        except PermissionError:
+            try:
+                _fill(path, data)
+            except FileExistsError:
+                return False
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(aside)  # noqa: PTH108
+        return True
+
+    def write(self, name: str, data: bytes) -> None:
+        """Rewrite a file in place, all of it by one call, as long as it is there: whoever was
+        asleep does not make it again. Raises: OSError."""
+        handle = os.open(f"{self._base}/{name}", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(handle, data)
+        finally:
+            os.close(handle)
+
+    def read(self, name: str) -> bytes | None:
+        """What a file holds; None where there is none. Raises: OSError."""
+        try:
+            return foreign.read_stored(f"{self._base}/{name}")
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return None
+
+    def names(self, under: str) -> Collection[str]:
+        """The files of a folder. Raises: OSError."""
+        try:
+            return [f"{under}/{name}" for name in os.listdir(f"{self._base}/{under}")]  # noqa: PTH208
+        except FileNotFoundError:
+            return []
+
+    def delete(self, *names: str) -> None:
+        """Remove these files, and their folder with the last one. Raises: OSError."""
+        for name in names:
+            with suppress(FileNotFoundError):
+                os.unlink(f"{self._base}/{name}")  # noqa: PTH108
+        for folder in {name.rpartition("/")[0] for name in names}:
+            with suppress(OSError):  # something else lies in it
+                os.rmdir(f"{self._base}/{folder}")  # noqa: PTH106
+
+    def lock(self, name: str) -> Lock:
+        """Try for the kernel's lock of this name."""
+        return _locked(f"{self._base}/locks/{name}.lock")
+
+
+def _fill(path: str, data: bytes) -> None:
+    with open(path, "xb") as file:  # noqa: PTH123
+        file.write(data)
+
+
+def _locked(path: str) -> Lock:
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as e:
+        os.close(handle)
+        return Lock(elsewhere=e.errno in (errno.EAGAIN, errno.EACCES))
+    return Lock(handle)
+
+
 @dataclass(frozen=True)
 class Claim:
-    """What the file of a claim says."""
+    """What the object of a lease says."""
 
     owner: str
-    kernel: str
-    locked: bool
-    """Whether the owner holds the kernel's lock as well."""
     lapse: float
     """Seconds without a beat after which anybody may take over."""
+    beat: str = ""
+    """The count, of one width, so that who reads while it is written never sees anything else
+    changed; empty once it was given back."""
+    kernel: str = ""
+    locked: bool = False
+    """Whether the owner holds the kernel's lock as well."""
     mark: str = ""
     """How far the work was."""
     deaths: int = 0
     """How many owners in a row were lost before this one, with the work no further."""
 
-
-class Beat:
-    """A file that a thread replaces by a growing count, and perhaps `words`, until `stop`; with
-    `still`, as long as that says True."""
-
-    def __init__(self, path: Path, every: float, still: Callable[[], bool] = lambda: True):
-        self.words = ""
-        self._path, self._every, self._still = path, every, still
-        self._over, self._count = threading.Event(), 0
-        self.beat()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def start(self) -> None:
-        """Begin to beat."""
-        self._thread.start()
-
-    def beat(self) -> None:
-        """Count on. Raises: OSError."""
-        self._count += 1
-        aside = self._path.with_name(
-            f".{self._path.name}"
-        )  # nobody else's: the name has the owner in it
-        aside.write_text(f"{self._count} {self.words}".strip())
-        aside.replace(self._path)
-
-    def stop(self) -> None:
-        """End it, and remove the file."""
-        self._over.set()
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(timeout=5)  # a folder that hangs must not hold up whoever ends
-        with suppress(OSError):
-            self._path.unlink(missing_ok=True)
-
-    def _run(self) -> None:
-        while not self._over.wait(self._every):
-            with suppress(
-                OSError
-            ):  # a folder that is away for a moment; one that stays away lets the lease lapse
-                self.beat()
-            if not self._still():
-                with suppress(OSError):
-                    self._path.unlink(missing_ok=True)
-                return
+    def to_bytes(self) -> bytes:
+        """The object: `beat` comes first, and what follows stays where it is."""
+        return canonical_json({**asdict(self), "beat": self.beat.rjust(12)}).encode()
 
 
 class Unchanged:
@@ -155,28 +270,107 @@ class Unchanged:
         self._seen.pop(name, None)
 
 
-def owner() -> str:
-    """Make a name for a holder, which nobody else has: the machine, the process, and eight
-    digits."""
-    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40]
-    return f"{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+class Pulse:
+    """One thread that calls each of some functions every so many seconds, until one says False or
+    is stopped; a thread each would cost more than the work of a small group."""
+
+    def __init__(self) -> None:
+        self._process = 0
+
+    def start(self, beat: Callable[[], bool], every: float) -> None:
+        """Call `beat` every so many seconds from now on."""
+        if (
+            self._process != os.getpid()
+        ):  # the first, or a fork: its parent goes on with what it has
+            self._due: dict[Callable[[], bool], tuple[float, float]] = {}
+            self._next, self._calling = 0.0, _nothing
+            self._changed, self._process = threading.Condition(), os.getpid()
+            threading.Thread(target=self._run, daemon=True).start()
+        with self._changed:
+            due = time.monotonic() + every
+            self._due[beat] = (due, every)
+            if due < self._next:
+                self._changed.notify_all()
+
+    def stop(self, beat: Callable[[], bool]) -> None:
+        """Call it no more, and wait for a call that is under way; a storage that hangs must not
+        hold up whoever ends."""
+        if self._process == os.getpid():
+            with self._changed:
+                self._due.pop(beat, None)
+                self._changed.wait_for(lambda: self._calling != beat, timeout=5)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._calling = _nothing
+                self._changed.notify_all()
+                now = time.monotonic()
+                self._next = min((due for due, _ in self._due.values()), default=now + LONGEST)
+                if self._next > now:
+                    self._changed.wait(self._next - now)
+                    continue
+                beat = min(self._due, key=lambda b: self._due[b][0])
+                every = self._due[beat][1]
+                self._due[beat] = (now + every, every)
+                self._calling = beat
+            still = True
+            # a storage that is away for a moment; one that stays away lets the lease lapse
+            with suppress(OSError, StoreError):
+                still = beat()
+            if not still:
+                with self._changed:
+                    self._due.pop(beat, None)
+
+
+def _nothing() -> bool:
+    return False
+
+
+class Beat:
+    """A file that is replaced by a growing count, and perhaps `words`, until `stop`."""
+
+    def __init__(self, path: Path, every: float):
+        self.words = ""
+        self._path, self._every, self._count, self._pulse = path, every, 0, Pulse()
+        self.beat()
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._pulse.start(self.beat, self._every)
+
+    def beat(self) -> bool:
+        """Count on. Raises: OSError."""
+        self._count += 1
+        # nobody else's: the name has the owner in it
+        aside = self._path.with_name(f".{self._path.name}")
+        aside.write_text(f"{self._count} {self.words}".strip())
+        aside.replace(self._path)
+        return True
+
+    def stop(self) -> None:
+        """End it, and remove the file."""
+        self._pulse.stop(self.beat)
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
 
 class Leases:
-    """The leases of a store, as this process sees them: it has to look for a while to know that a
+    """The leases of a storage, as this process sees them: it has to look for a while to know that a
     beat has stopped."""
 
-    def __init__(self, root: Path, clock: Callable[[], float] = time.monotonic):
-        self._root = root
+    def __init__(self, storage: Storage | Path, clock: Callable[[], float] = time.monotonic):
+        self.storage = Folder(storage) if isinstance(storage, Path) else storage
+        self.pulse = Pulse()
         self._unchanged = Unchanged(clock)
 
     def take(self, name: str, mark: str = "") -> Lease | None:
         """Take the lease of this name; None while another has it. `mark` says how far the work is,
         so that deaths without progress count.
 
-        Raises: OSError where the folder cannot be written.
+        Raises: OSError, StoreError where the storage cannot be written.
         """
-        lock = _locked(self._root / "locks" / f"{name}.lock")
+        lock = self.storage.lock(name)
         lease = None
         try:
             lease = self._take(name, mark, lock)
@@ -184,103 +378,124 @@ class Leases:
             if e.errno not in (errno.ESTALE, errno.ENOENT):  # changed under our eyes: asked again
                 raise
         finally:
-            if lease is None and lock.handle is not None:
-                os.close(lock.handle)
+            if lease is None:
+                lock.release()
         return lease
 
     def wait(self, name: str) -> Lease:
-        """Take the lease of this name as soon as nobody has it. Raises: OSError where the folder
-        cannot be written."""
+        """Take the lease of this name as soon as nobody has it. Raises: OSError, StoreError where
+        the storage cannot be written."""
         while (lease := self.take(name)) is None:
             time.sleep(AGAIN)
         return lease
 
     def held(self, name: str) -> bool:
-        """Whether somebody seems to have it: there is a beat, and it has not stopped for too
-        long."""
+        """Whether somebody seems to have it: there is a beat, and it has not stopped for too long.
+
+        Raises: OSError, StoreError.
+        """
         current_time = self._unchanged.clock()
-        _, claim, beat = _read(self._root / "leases" / name)
-        if (
-            claim is None
-            or beat is None
-            or self._unchanged.seconds(name, (claim, beat), current_time) >= claim.lapse
-        ):
+        place = highest(self.storage.names(f"leases/{name}"))
+        claim = self._claim(name, place) if place is not None else None
+        if claim is None or self._over(name, place, claim, current_time):
             return False
         if not claim.locked or claim.kernel != KERNEL:
             return True
-        lock = _locked(self._root / "locks" / f"{name}.lock")
-        if lock.handle is not None:  # its owner would have it, were it alive
-            os.close(lock.handle)
-        return lock.handle is None
+        lock = self.storage.lock(name)
+        lock.release()
+        return lock.handle is None  # its owner would have it, were it alive
 
-    def _take(self, name: str, mark: str, lock: _Lock) -> Lease | None:
-        folder, deaths = self._root / "leases" / name, 0
-        current_time = self._unchanged.clock()
-        # A claim without a beat was given back, or its owner never began: the number is free to be
-        # passed.
-        number, claim, beat = _read(folder)
-        if claim is None or beat is None:
+    def lapse(self) -> float:
+        """The seconds without a beat after which what this process holds here may be taken over."""
+        return lapse() if self.storage.whole else FARTHER * lapse()
+
+    def _take(self, name: str, mark: str, lock: Lock) -> Lease | None:
+        deaths, current_time = 0, self._unchanged.clock()
+        place = highest(self.storage.names(f"leases/{name}"))
+        claim = self._claim(name, place) if place is not None else None
+        # One that was given back may be passed at once.
+        if claim is None or not claim.beat:
             if lock.elsewhere:  # about to claim it, or an older version of Assay at work
                 return None
         else:
             # We have the lock that the owner held on this very machine: only its death can have let
             # it go.
             dead = claim.locked and claim.kernel == KERNEL and lock.handle is not None
-            if (
-                self._unchanged.seconds(name, (claim, beat), current_time) < claim.lapse
-                and not dead
-            ):
+            if not dead and not self._over(name, place, claim, current_time):
                 return None
             # Progress since the last owner: it did not die of this work, but of something else.
             deaths = claim.deaths + 1 if claim.mark == mark else 0
-        new_claim = Claim(owner(), KERNEL, lock.handle is not None, lapse(), mark, deaths)
-        folder.mkdir(parents=True, exist_ok=True)
-        lease = Lease(folder, number + 1, new_claim, lock.handle)
+        locked = lock.handle is not None
+        new_claim = Claim(owner(), self.lapse(), "1", KERNEL, locked, mark, deaths)
+        lease = Lease(self, name, place[0] + 1 if place else 1, new_claim, lock)
         if not lease.claim():
             return None
         self._unchanged.forget(name)
         return lease
+
+    def _over(self, name: str, place: Place | None, claim: Claim, current_time: float) -> bool:
+        """Whether it was given back, or its beat stood still for long enough."""
+        unchanged = self._unchanged.seconds(name, (place, claim), current_time)
+        return not claim.beat or unchanged >= claim.lapse
+
+    def _claim(self, name: str, place: Place) -> Claim | None:
+        """What an object says; None where it is gone. Of what nobody can read there is no owner,
+        and where it may have been cut off it holds as long as any."""
+        data = self.storage.read(_object(name, place))
+        if data is None:
+            return None
+        with suppress(ValueError, TypeError, AttributeError, RecursionError):
+            claim = Claim(**json.loads(data))
+            longest = LONGEST if self.storage.whole else FARTHER * LONGEST
+            if 0 < claim.lapse <= longest and re.fullmatch(r"[\w-]+", claim.owner):
+                # an older version's count is a number
+                return replace(claim, beat=str(claim.beat).strip())
+        return None if self.storage.whole else Claim("nobody", self.lapse(), "1")
 
 
 class Lease:
     """Something that this process has, until it gives it back, or loses it to another that saw no
     beat."""
 
-    def __init__(self, folder: Path, number: int, claim: Claim, lock: int | None):
+    def __init__(self, leases: Leases, name: str, number: int, claim: Claim, lock: Lock):
         self.owner, self.deaths = claim.owner, claim.deaths
-        self._folder, self._number, self._claim, self._lock = folder, number, claim, lock
-        self._lost = threading.Event()
-        self._beat: Beat | None = None
+        self._storage, self._pulse, self._name = leases.storage, leases.pulse, name
+        self._claim, self._lock, self._count = claim, lock, 1
+        self._place: Place = (number, "" if self._storage.exclusive else claim.owner)
+        self._object = _object(name, self._place)
+        self._lost, self._begun = threading.Event(), False
 
     def claim(self) -> bool:
-        """Make the file of the claim, unless somebody was first; then beat."""
-        aside = self._folder / f".{self.owner}.claim"
-        # The first beat is written here, before the claim: a claim without one would look given
-        # back.
-        beat = Beat(self._folder / f"{self.owner}.beat", self._claim.lapse / BEATS, self.held)
-        text = json.dumps(asdict(self._claim))
-        try:
-            # Written whole under another name, then linked: who reads the claim never sees half of
-            # it, and a link, unlike a rename, fails where the name exists.
-            aside.write_text(text)
-            _appear(self._folder / str(self._number), aside, text)
-        except FileExistsError:
-            # another was first; or a network folder made it, lost its answer, and was asked again
-            pass
-        finally:
-            aside.unlink(missing_ok=True)
-        if (
-            not self.held()
-        ):  # or we were slow: higher ones came, were given back, and lower ones removed
-            beat.stop()
+        """Make the object, unless somebody was first; then beat."""
+        names: Collection[str] = ()
+        if self._storage.exclusive:
+            if not self._storage.create(self._object, self._claim.to_bytes()):
+                return False
+        else:
+            # Both of two may write; names differ by owner, so neither overwrites the other, and
+            # after a pause both read one list and agree on the lowest.
+            self._storage.write(self._object, self._claim.to_bytes())
+            late = time.monotonic() + self._claim.lapse
+            while True:
+                time.sleep(PAUSE)
+                # A list that lacks our claim lacks those beside it too; else all would give up,
+                # again and again.
+                names = self._storage.names(f"leases/{self._name}")
+                if self._object in names or time.monotonic() >= late:
+                    break
+        # We may have been slow: higher ones came, were given back, and lower ones removed. Whoever
+        # lost leaves nothing behind that looks like a holder.
+        if not names and (self._storage.whole or self._place[0] > 1):
+            names = self._storage.names(f"leases/{self._name}")
+        if self._passed(names) or (not self._storage.exclusive and self._object not in names):
+            self._storage.delete(self._object)
             return False
-        for path in self._folder.iterdir():  # what others left
-            if path.name.isdigit() and int(path.name) < self._number:
-                with suppress(OSError):
-                    (self._folder / f"{_claim(path).owner}.beat").unlink(missing_ok=True)
-                    path.unlink(missing_ok=True)
-        self._beat = beat
-        beat.start()
+        # What owners that are gone have left.
+        lower = [n for n in names if (place := _place(n)) and place[0] < self._place[0]]
+        with suppress(OSError):
+            self._storage.delete(*lower)
+        self._begun = True
+        self._pulse.start(self.beat, self._claim.lapse / BEATS)
         return True
 
     @property
@@ -289,37 +504,58 @@ class Lease:
         return self._lost.is_set()
 
     def held(self) -> bool:
-        """Look whether it is still ours; a folder that cannot be read says nothing."""
-        try:
-            number, claim, _ = _read(self._folder)
-        except OSError:
-            # A network that fails for a moment is no reason to stop; one that stays away lets the
-            # beat lapse.
-            return not self.lost
-        if number != self._number or claim != self._claim:
-            self._lost.set()
+        """Look whether it is still ours; a storage that does not answer says nothing: a network
+        that fails for a moment is no reason to stop, and one that stays away lets the beat
+        lapse."""
+        with suppress(OSError, StoreError):
+            # What is gone was taken by another, who has finished since; what is another's was taken
+            # after that.
+            data = self._storage.read(self._object)
+            ours = data is not None and self.owner.encode() in data
+            if not ours or self._passed(self._storage.names(f"leases/{self._name}")):
+                self._lost.set()
         return not self.lost
+
+    def beat(self) -> bool:
+        """Count on, while it is ours. Raises: OSError, StoreError."""
+        looked = time.monotonic()
+        if not self.held():
+            return False
+        # Asleep since: the object may be gone, and a bucket would make it again.
+        if time.monotonic() - looked <= self._claim.lapse / 2:
+            self._count += 1
+            self._write(str(self._count))
+        return True
 
     def give_back(self) -> None:
         """Let anybody have it at once."""
-        self._end()
+        # In a folder what is left keeps numbers growing: whoever was about to take one is too late.
+        self._end(remove=not self._storage.whole)
 
     def done(self) -> None:
         """Give it back for good: what it was about is done, and nothing of it stays."""
-        held = self.held()
-        self._end()
-        if held:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        self._end(remove=True)
 
-    def _end(self) -> None:
-        if self._beat is not None:
-            self._beat.stop()
-            self._beat = None
+    def _end(self, *, remove: bool) -> None:
+        if not self._begun:
+            return
+        self._begun = False
+        self._pulse.stop(self.beat)
+        if self.held():
+            with suppress(OSError, StoreError):
+                self._storage.delete(self._object) if remove else self._write("")
         # After the beat: with the lock gone and a beat there, another process would count us as
         # dead.
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._lock.release()
+
+    def _write(self, beat: str) -> None:
+        self._storage.write(self._object, replace(self._claim, beat=beat).to_bytes())
+
+    def _passed(self, names: Iterable[str]) -> bool:
+        """Whether another comes before us in a list; that ours is not in it says nothing, since
+        only a list may be late."""
+        top, ours = highest(names), self._place
+        return top is not None and (top[0] > ours[0] or (top[0] == ours[0] and top[1] < ours[1]))
 
     def __enter__(self) -> Self:
         return self
@@ -333,76 +569,49 @@ class Lease:
         self.give_back()
 
 
+class Both:
+    """A lease among the processes of this machine and one among machines, as one."""
+
+    def __init__(self, here: Lease, machines: Lease):
+        self._here, self._machines = here, machines
+
+    @property
+    def lost(self) -> bool:
+        """Whether one of the two was found to be another's."""
+        return self._here.lost or self._machines.lost
+
+    def held(self) -> bool:
+        """Look whether both are still ours."""
+        return self._here.held() and self._machines.held()
+
+    def done(self) -> None:
+        """Give the one of this machine back for good; whoever entered the other one leaves it."""
+        self._here.done()
+
+
 _known: dict[Path, Leases] = {}
 
 
 def open_leases(root: Path) -> Leases:
     """Give the leases of a store, the same for the life of this process, so that what it saw of
     beats is kept."""
-    return _known.setdefault(root.absolute(), Leases(root.absolute()))
+    root = root.absolute()
+    if root not in _known:
+        _known[root] = Leases(root)
+    return _known[root]
 
 
-@dataclass(frozen=True)
-class _Lock:
-    """The kernel's lock: ours by its handle, or held by another process, or, with neither, not to
-    be had in this folder."""
-
-    handle: int | None = None
-    elsewhere: bool = False
+def highest(names: Iterable[str]) -> Place | None:
+    """Who has a lease, by its objects' names: the highest number, of several the lowest owner; None
+    where nobody has it."""
+    places = [place for name in names if (place := _place(name)) is not None]
+    return min((p for p in places if p[0] == max(places)[0]), default=None)
 
 
-def _locked(path: Path) -> _Lock:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as e:
-        os.close(handle)
-        return _Lock(elsewhere=e.errno in (errno.EAGAIN, errno.EACCES))
-    return _Lock(handle)
+def _object(name: str, place: Place) -> str:
+    return f"leases/{name}/{place[0]}{'-' * bool(place[1])}{place[1]}.json"
 
 
-def _appear(path: Path, whole: Path, text: str) -> None:
-    """Make a file that nobody else made. Raises: FileExistsError; OSError."""
-    try:
-        os.link(whole, path)
-    except FileExistsError:
-        raise
-    # a folder without links: whoever reads half of it takes it for nobody's, and one of the two
-    # stops
-    except OSError:
-        with path.open("x") as file:
-            file.write(text)
-
-
-def _read(folder: Path) -> tuple[int, Claim | None, str | None]:
-    """The highest claim and its beat; 0 and None where there is none. Raises: OSError, but for what
-    is not there."""
-    try:
-        numbers = [int(path.name) for path in folder.iterdir() if path.name.isdigit()]
-    except FileNotFoundError:
-        numbers = []
-    if not numbers:
-        return 0, None, None
-    claim = _claim(folder / str(max(numbers)))
-    try:
-        return (
-            max(numbers),
-            claim,
-            foreign.read_stored(folder / f"{claim.owner}.beat").decode(errors="replace"),
-        )
-    except (FileNotFoundError, IsADirectoryError):
-        return max(numbers), claim, None
-
-
-def _claim(path: Path) -> Claim:
-    """What a claim says; one that nobody can read is nobody's. Raises: OSError."""
-    try:
-        claim = Claim(**json.loads(foreign.read_stored(path)))
-        return (
-            claim
-            if 0 < claim.lapse <= LONGEST and re.fullmatch(r"[\w-]+", claim.owner)
-            else Claim("nobody", "", False, 0.0)
-        )
-    except (ValueError, TypeError, RecursionError, IsADirectoryError):
-        return Claim("nobody", "", False, 0.0)
+def _place(name: str) -> Place | None:
+    match = NAME.fullmatch(name)
+    return (int(match[1]), match[2] or "") if match else None

@@ -16,6 +16,8 @@ STUDIES = (".toml", ".md")
 def files(origin: str) -> list[Path]:
     """The file at a path, or that of a module; of a folder all of its files, sorted. Empty where
     there is none."""
+    if not origin:
+        return []
     try:
         if not in_file(origin):
             spec = importlib.util.find_spec(origin)

@@ -1,24 +1,22 @@
 """Store: runs as content-addressed folders that anyone can read, for any number of processes.
 
-    <root>/store.json                                 {"format": 1, "hashes": true}
-    <root>/runs/<experiment>/<8hex>-<arm>-s<seed>/    spec.json inputs.json provenance.json
-    measures.safetensors
-                                                      [read.json] [params.safetensors], and
-                                                      status.json: status, sizes and hashes of
-                                                      these, sealed
-    <root>/groups/<16hex>/                            an unfinished group (groups.py)
-    <root>/wanted/<16hex>.json                        a group that somebody waits for, whoever may
-    work at it (wanted.py) <root>/leases/<name>/                             who works at a group or
-    an artefact (leases.py) <root>/workers/<name>                             the beat of each
-    worker that has joined (joined.py) <root>/artefacts/<kind>/<16hex>[.….partial]/      harvests,
-    indexes, with hashes.json; may be deleted at any time <root>/owners/<experiment>.json
-    which file the runs under this name belong to (owners.py) <root>/results/<experiment>/
-    verdicts (derived) and looks.jsonl, frozen.jsonl (append-only) <root>/registered/<experiment>/
-    what was frozen, and the looks that were taken (append-only) <root>/ledger.jsonl
-    what was frozen, judged and removed (append-only; ledger.py) <root>/jobs/<32hex>/
-    what somebody submitted, and how far it is (jobs/folder.py) <root>/locks/
-    one file per group and artefact; never unlinked, or a lock has two owners <root>/tmp/
-    folders being written
+    store.json                               {"format": 1, "hashes": true}
+    runs/<experiment>/<8hex>-<arm>-s<seed>/  spec.json inputs.json provenance.json
+                                             measures.safetensors [read.json] [params.safetensors],
+                                             and status.json: status, sizes and hashes of these
+    groups/<16hex>/                          an unfinished group (groups.py)
+    wanted/<16hex>.json                      a group that somebody waits for (requests.py)
+    leases/<name>/                           who works at a group or an artefact (leases.py)
+    workers/<name>                           the beat of each worker that joined (worker_loop.py)
+    artefacts/<kind>/<16hex>[.….partial]/    harvests, indexes, with hashes.json; may be deleted
+    owners/<experiment>.json                 whose the runs under this name are (ownership.py)
+    results/<experiment>/                    verdicts (derived); looks.jsonl, frozen.jsonl
+    registered/<experiment>/                 what was frozen, and the looks that were taken
+    ledger.jsonl                             what was frozen, judged and removed (ledger.py)
+    jobs/<32hex>/                            what somebody submitted (jobs/folder.py)
+    locks/                                   a file a group and artefact; never unlinked, or a lock
+                                             has two owners
+    tmp/                                     folders being written
 
 There is no lock on the store: folders appear by one rename, and each group and artefact has a lease
 of its own, which others take over once its owner is dead. Reading never writes, so a read-only
@@ -284,6 +282,20 @@ class Store:
         runs = (_open(folder) for folder in folders)
         return {run.key: run for run in runs if isinstance(run, Stored) and run.key in keys}
 
+    def get_each(self, places: Mapping[str, tuple[str, int]], experiment: str) -> dict[str, Stored]:
+        """Those runs that are stored whole, by key, given the arm and seed of each: nothing is
+        listed, so a group costs the same however many runs there are."""
+        runs = dict[str, Stored]()
+        for run_key, (arm, seed) in places.items():
+            for folder in self._candidates(experiment, run_key, arm, seed):
+                if not folder.exists():
+                    break
+                run = _open(folder)
+                if isinstance(run, Stored) and run.key == run_key:
+                    runs[run_key] = run
+                    break
+        return runs
+
     def every(self, experiment: str | None = None) -> Iterator[Stored | Damaged]:
         """Every folder of a run, whole or not, by experiment and folder name."""
         return map(_open, self._folders(experiment))
@@ -311,60 +323,44 @@ class Store:
 
         Raises: StoreError when the disk is full or read-only; nothing half written is left.
         """
-        return self.put_all(
-            [Made(job, measures, trained, inputs or {}, provenance or {}, status)],
-            measured=measured,
-        )[0]
+        run = Made(job, measures, trained, inputs or {}, provenance or {}, status)
+        stored = _open(self.put_all([run], measured=measured)[0])
+        assert isinstance(stored, Stored), stored
+        return stored
 
-    def put_all(self, runs: Sequence[Made], *, measured: int = 1) -> Sequence[Stored]:
-        """Many runs as stored, each by one rename; the disk is waited for once for as many as hold
-        AT_ONCE bytes.
+    def put_all(self, runs: Sequence[Made], *, measured: int = 1) -> Sequence[Path]:
+        """Store many runs, each by one rename; gives their folders. The disk is waited for once for
+        as many as hold AT_ONCE bytes.
 
         Raises: StoreError when the disk is full or read-only; nothing half written is left.
         """
         self.prepare()
-        stored_runs: list[Stored | Damaged] = []
-        folders = dict[Path, dict[str, bytes]]()
-        names_by_experiment = {
-            name: _names(self.root / "runs" / name) for name in {run.job.experiment for run in runs}
-        }
+        written: list[Path] = []
+        folders, taken = dict[Path, dict[str, bytes]](), set[Path]()
         held = 0
         for i, run in enumerate(runs):
             files = run.files(measured)
             job = run.job
-            folder = self._free_folder(
-                job.experiment, job.key, job.arm, job.spec.seed, names_by_experiment[job.experiment]
-            )
-            names_by_experiment[run.job.experiment].append(folder.name)
+            folder = self._free_folder(job.experiment, job.key, job.arm, job.spec.seed, taken)
+            taken.add(folder)
             folders[folder] = files
             held += sum(map(len, files.values()))
             if held >= AT_ONCE or i == len(runs) - 1:
                 with explained(self.root):
                     write_folders(folders, self.root / "tmp")
-                stored_runs += [_open(folder) for folder in folders]
+                written += folders
                 folders, held = {}, 0
-        assert all(isinstance(stored, Stored) for stored in stored_runs), stored_runs
-        return [stored for stored in stored_runs if isinstance(stored, Stored)]
+        return written
 
     def take(self, runs: Sequence[Mapping[str, bytes]]) -> None:
         """Store runs as another store has them, file for file, each by one rename; one of the same
         key is replaced. Raises: StoreError."""
         self.prepare()
         folders = dict[Path, Mapping[str, bytes]]()
-        names_by_experiment = dict[str, list[str]]()
         for files in runs:
             head = json.loads(files["spec.json"])
-            name = head["experiment"]
-            names_by_experiment.setdefault(name, _names(self.root / "runs" / name))
-            folder = self._free_folder(
-                name,
-                head["key"],
-                head["arm"],
-                int(head["spec"].get("seed", 0)),
-                names_by_experiment[name],
-            )
-            names_by_experiment[name].append(folder.name)
-            folders[folder] = files
+            name, seed = head["experiment"], int(head["spec"].get("seed", 0))
+            folders[self._free_folder(name, head["key"], head["arm"], seed, folders)] = files
         if folders:
             with explained(self.root):
                 write_folders(folders, self.root / "tmp")
@@ -383,26 +379,25 @@ class Store:
             yield from (base / name / folder for folder in sorted(folder_names))
 
     def _free_folder(
-        self, experiment: str, key: str, arm: str, seed: int, names: Sequence[str]
+        self, experiment: str, key: str, arm: str, seed: int, taken: Collection[Path]
     ) -> Path:
-        """Where the run belongs among folders of these names: its own damaged or outdated one, else
-        a prefix that no other key has taken."""
-        base, slug = self.root / "runs" / experiment, re.sub(r"[^a-z0-9-]+", "-", arm.lower())
-        folders_by_prefix = {
-            name.split("-")[0]: base / name
-            for name in names
-            if key.startswith(name.split("-", 1)[0])
-        }
-        for digits in range(8, 65, 8):
-            folder = folders_by_prefix.get(key[:digits])
-            if folder is None:
-                return base / f"{key[:digits]}-{slug}-s{seed}"
+        """Where the run belongs: its own folder, damaged or outdated, else a prefix that no other
+        run has, nor is to have by the same call."""
+        for folder in self._candidates(experiment, key, arm, seed):
+            if folder in taken:
+                continue
+            if not folder.exists():
+                return folder
             run = _open(folder)
-            if folder.exists() and (
-                isinstance(run, Damaged) or run.key == key
-            ):  # else another run of the same call is to lie there
+            if isinstance(run, Damaged) or run.key == key:
                 return folder
         raise AssertionError(key)
+
+    def _candidates(self, experiment: str, key: str, arm: str, seed: int) -> Iterator[Path]:
+        """Where a run may lie: the first folder, but where another run has a key that begins like
+        its own."""
+        base, slug = self.root / "runs" / experiment, re.sub(r"[^a-z0-9-]+", "-", arm.lower())
+        return (base / f"{key[:digits]}-{slug}-s{seed}" for digits in range(8, 65, 8))
 
     # -- artefacts and locks -----------------------------------------------------------------------
 

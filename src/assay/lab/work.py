@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from assay.core import errors, extras
@@ -18,13 +21,13 @@ from assay.core.errors import AssayError, RunError
 from assay.core.experiment import Experiment
 from assay.lab import depot, ownership
 from assay.lab import groups as grouping
-from assay.lab.events import Outcome, Planned
+from assay.lab.events import Failed, Outcome, Partial, Planned, Progress, Saved, Started
 from assay.lab.executors import Executor
 from assay.lab.plan import Plan, as_planned, expected, plan
+from assay.lab.result import common_seeds, judge_all
 from assay.lab.schedule import Schedule
 from assay.lab.store import Store
 from assay.lab.time_left import Amount, Pace
-from assay.lab.watch import Watch
 from assay.lab.worker import Task
 
 Tell = Callable[[Any], None]
@@ -32,8 +35,8 @@ _END: Any = object()
 
 
 class Work:
-    """One experiment's missing runs on their way into the store: its groups, their order, and who
-    is told."""
+    """One experiment's missing runs on their way into the store: its groups, their order, and what
+    whoever watches is told: what is stored, how long it will take, and early verdicts."""
 
     def __init__(self, store: Store, experiment: Experiment, first: Plan, device: str, tell: Tell):
         self.experiment, self.first = experiment, first
@@ -43,18 +46,22 @@ class Work:
         self.pace: Pace = Pace(1)
         self.eta: Callable[[], Range | None] = _nothing
         """How fast groups go, and the time that is left of everything that is being done."""
-        self._store, self._device, self._tell = store, device, tell
-        self._schedule: Schedule | None = None
-        self._watch: Watch | None = None
-        self._new: list[grouping.RunGroup] = []
         self.error: Exception | None = None
         """What a user can mend, a crash, or why no groups could be formed; None while nothing went
         wrong."""
+        self._store, self._device, self._tell = store, device, tell
+        self._schedule: Schedule | None = None
+        self._new: list[grouping.RunGroup] = []
+        self._now = first
+        self._done_share: dict[str, float] = {}
+        self._judging: threading.Thread | None = None
+        self._next_look = 0.0
+        self._closed = False
 
     @property
     def begun(self) -> bool:
         """True once its groups are formed, or could not be."""
-        return self._watch is not None or self.error is not None
+        return self._schedule is not None or self.error is not None
 
     @property
     def over(self) -> bool:
@@ -69,7 +76,7 @@ class Work:
             self._form()
         except Exception as e:  # whatever it is, other works go on
             self.error = e
-        if self._schedule is not None and self._watch is not None:
+        if self._schedule is not None:
             yield from self._schedule.tasks()
 
     def has(self, group: str) -> bool:
@@ -77,30 +84,45 @@ class Work:
         return self._schedule is not None and group in self._schedule.groups
 
     def heard(self, event: Any) -> None:
-        """Pass on what a worker reported about it."""
-        assert self._watch is not None
-        self._watch.heard(event)
+        """Pass on what a worker reported about it, with the time that is left."""
+        assert self._schedule is not None
+        if isinstance(event, Started):
+            self.pace.began(event.group, self._schedule.amount(event.group))
+        if isinstance(event, Progress):
+            self._done_share[event.group] = event.done / event.total if event.total else 0.0
+            event = replace(event, eta=self.eta())
+        self._tell(event)
 
     def settle(self, outcome: Outcome) -> None:
-        """Record how one of its tasks ended."""
-        assert self._schedule is not None and self._watch is not None
-        self._schedule.settle(outcome)
-        self._watch.settled(outcome)
+        """Record and tell how one of its tasks ended, and judge now and then what is stored."""
+        assert self._schedule is not None
+        schedule, group = self._schedule, self._schedule.groups[outcome.group]
+        schedule.settle(outcome)
+        self._done_share.pop(outcome.group, None)
+        if outcome.status == "done":
+            self.pace.stored(outcome.group, schedule.resumed(outcome.group))
+            total = len(self._now.rows)
+            stored = min(len(self._now.cached) + schedule.runs_done, total)
+            self._tell(Saved(group.name, tuple(group.arms), stored, total, self.eta()))
+            self._look()
+            return
+        self.pace.gone(outcome.group)
         if outcome.status == "failed":
-            self.error = _error(self._schedule, self.experiment)
+            self._tell(Failed(group.name, tuple(group.arms), outcome.text))
+            self.error = _error(schedule, self.experiment)
             if outcome.error not in ("RunError", "StoreError"):
                 # the user's to mend, and every other group would end like this one
-                self._schedule.give_up()
+                schedule.give_up()
 
     def left(self) -> float:
-        """CPU-seconds of what is neither stored nor given up, an unknown run counted as one."""
-        return (
-            self._watch.left()
-            if self._watch is not None
-            else 0.0
-            if self.error
-            else expected(self.first)
+        """CPU-seconds of what is neither stored nor given up, what groups have done so far taken
+        off; an unknown run counted as one."""
+        if self._schedule is None:
+            return 0.0 if self.error else expected(self.first)
+        done = sum(
+            self._schedule.cost(name) * share for name, share in list(self._done_share.items())
         )
+        return self._schedule.left() - done
 
     def amounts(self) -> list[Amount]:
         """What is neither stored nor given up, a kind each; before its groups are formed, as one
@@ -118,15 +140,13 @@ class Work:
         return self._schedule.chain() if self._schedule is not None else 0.0
 
     def close(self) -> None:
-        """Close it, when nothing of it runs. A mistake of the user's leaves no trace in the
-        store."""
-        if self._watch is not None:
-            self._watch.close()
-        if (
-            self._schedule is not None
-            and self._schedule.failed
-            and self._schedule.failed[-1].error not in ("RunError", "StoreError")
-        ):
+        """Close it, when nothing of it runs: wait for an early verdict that is being judged, and
+        tell none after this. A mistake of the user's leaves no trace in the store."""
+        self._closed = True
+        if self._judging is not None:
+            self._judging.join()
+        failed = self._schedule.failed if self._schedule is not None else []
+        if failed and failed[-1].error not in ("RunError", "StoreError"):
             for group in self._new:
                 if group.folder.exists() and not group.step:
                     self._store.remove(group.folder)
@@ -140,30 +160,44 @@ class Work:
         with grouping.forming(self._store):
             ownership.claim(self._store, self.experiment)
             begun = list(grouping.unfinished(self._store, self.experiment.name))
-            current_plan = plan(
+            self._now = plan(
                 self._store, self.experiment, self.first.preset, inputs_of=as_planned(self.first)
             )
             formed = grouping.form(
-                self._store, self.experiment, [r.wanted for r in current_plan.missing], begun
+                self._store, self.experiment, [r.wanted for r in self._now.missing], begun
             )
         self._new = [g for g in formed if g.name not in {b.name for b in begun}]
         if remote is not None:
             remote.formed(formed)
         schedule = Schedule(self._store, self.experiment, formed, self.first.per_run, self._device)
         self._tell(Planned(self.first, len(formed)))
-        self._schedule, self._watch = (
-            schedule,
-            Watch(
-                self._store,
-                self.experiment,
-                current_plan,
-                schedule,
-                self._tell,
-                self.pace,
-                self.eta,
-                self.early,
-            ),
-        )
+        self._schedule = schedule
+
+    def _look(self) -> None:
+        """Judge in a thread what every arm has by now, at most a twentieth of the time, so that
+        training is not held up."""
+        assert self._schedule is not None
+        alive = self._judging is not None and self._judging.is_alive()
+        due = time.monotonic() >= self._next_look
+        if self.early and due and not alive and self._schedule.left():
+            self._judging = threading.Thread(target=self._judge, daemon=True)
+            self._judging.start()
+
+    def _judge(self) -> None:
+        started = time.monotonic()
+        try:
+            current_plan = plan(
+                self._store, self.experiment, self._now.preset, inputs_of=as_planned(self._now)
+            )
+            arms, seeds = common_seeds(current_plan)
+            if seeds and current_plan.missing:
+                result = judge_all(self.experiment, current_plan, arms, figures=False)
+                if not self._closed:
+                    self._tell(Partial(result, seeds))
+        except Exception:
+            pass  # too little is there; the last judging, on everything, says what stays wrong
+        self.pace.closing = time.monotonic() - started
+        self._next_look = time.monotonic() + max(2.0, 20 * self.pace.closing)
 
 
 def work(

@@ -36,9 +36,8 @@ from assay.core.spec import Spec, canonical_json
 from assay.lab import depot, edits, groups, leases, memory, provenance, reading
 from assay.lab.atomic import explained, write
 from assay.lab.catalogue import load
-from assay.lab.depot.leases import Among
 from assay.lab.events import Outcome, Progress, Started, to_line
-from assay.lab.leases import Lease
+from assay.lab.leases import Both, Lease
 from assay.lab.origin import STUDIES, code, files
 from assay.lab.store import Job, Made, Store, Stored, discard
 from assay.lab.tensors import concatenate, rows
@@ -105,7 +104,7 @@ def run_group(
         if local_lease is None:
             return Outcome(task.group, "busy")
         with local_lease, watch, contextlib.ExitStack() as also:
-            lease: Lease | Among = local_lease
+            lease: Lease | Both = local_lease
             group = groups.read(folder)
             if group is None:  # another process finished it
                 lease.done()
@@ -119,7 +118,7 @@ def run_group(
             if (remote := depot.open_depot(store.root)) is not None:
                 if (turn := remote.take(f"group-{task.group}")) is None:  # another machine has it
                     return Outcome(task.group, "busy")
-                lease = Among(local_lease, also.enter_context(turn))
+                lease = Both(local_lease, also.enter_context(turn))
                 remote.resume(group)
             report(Started(group.name, tuple(group.arms), len(group.members), group.seeds))
             discard(group.folder / "failed.json")
@@ -223,7 +222,7 @@ def _fitting(
 def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: Workbench) -> int:
     texts = edits.texts(experiment)
 
-    stored_runs = store.get_all(group.keys, experiment.name)
+    stored_runs = store.get_each(group.places, experiment.name)
     present = reading.Present(reading.home(experiment.origin))
 
     def missing(arm: str, m: groups.Member, stored: Stored | None) -> bool:
@@ -249,7 +248,7 @@ def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: W
         bench.away.fitting(
             experiment.name, {key for _, key in todo}, lambda s: not missing(*members[s.key], s)
         )
-        stored_runs = store.get_all(group.keys, experiment.name)
+        stored_runs = store.get_each(group.places, experiment.name)
         todo = {
             (arm, key) for key, (arm, m) in members.items() if missing(arm, m, stored_runs.get(key))
         }
@@ -359,7 +358,7 @@ class Workbench:
         report: Report,
         clock: tuple[float, float],
         code: str,
-        lease: Lease | Among,
+        lease: Lease | Both,
         stop: Callable[[], bool],
         reads: tuple[inputs.Watch, str],
     ):
@@ -478,7 +477,7 @@ class Workbench:
     def about(self) -> dict[str, Any]:
         """The provenance of each run of this group; CPU-seconds are the group's, divided by its
         runs."""
-        sessions = self._clock.note()
+        sessions = self._clock.sessions()
         seconds, cpu = sum(e - s for s, e, _ in sessions), sum(c for *_, c in sessions)
         unchecked = sorted({plain(Path(path).name) for path in self._unchecked()})
         return {
@@ -595,15 +594,15 @@ class _Clock:
         except (OSError, ValueError, TypeError, RecursionError):
             self._before = []
 
-    def note(self) -> list[list[float]]:
+    def sessions(self) -> list[list[float]]:
         """All sessions as [start, end, CPU-seconds], this one included up to now."""
-        sessions = [
-            *self._before,
-            [self._started, time.time(), provenance.cpu_seconds() - self._cpu],
-        ]
+        this = [self._started, time.time(), provenance.cpu_seconds() - self._cpu]
+        return [*self._before, this]
+
+    def note(self) -> None:
+        """Write all sessions up to now."""
         with explained(self._path.parent):
-            write(self._path, json.dumps(sessions).encode())
-        return sessions
+            write(self._path, json.dumps(self.sessions()).encode())
 
 
 def _note_failure(folder: Path, error: BaseException) -> None:
@@ -621,8 +620,8 @@ def _kind(error: BaseException) -> str:
 def _short(error: BaseException) -> str:
     """The last places of a traceback and the error, over few lines."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = Path(__file__).parent
-    theirs = [f for f in frames if Path(f.filename).parent != ours] or list(frames)
+    ours = Path(__file__).parents[0]
+    theirs = [f for f in frames if ours not in Path(f.filename).parents] or list(frames)
     places = [
         f"{Path(f.filename).name} line {f.lineno}, in {f.name}: {f.line}" for f in theirs[-3:]
     ]

@@ -41,11 +41,6 @@ def name_of(folder: Path) -> str:
     return f"artefacts/{folder.parent.name}/{folder.name.partition('.')[0]}"
 
 
-def has(bucket: Bucket, folder: Path) -> bool:
-    """Whether the depot has the artefact of this folder whole."""
-    return _described(bucket.read(f"{name_of(folder)}/{NOTE}")) is not None
-
-
 def send(bucket: Bucket, folder: Path) -> int:
     """Send a finished artefact, its parts that are not there yet and then what it is made of; gives
     how many parts were sent."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from assay.core.errors import StoreError
 from assay.core.plain import plain
+from assay.lab.leases import Lock
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -53,6 +54,9 @@ CREDENTIALS = (
 class Bucket:
     """What lies under a URL. Raises: StoreError for an unknown protocol, a backend that is not
     installed, and what refuses to be opened."""
+
+    whole = False
+    """Whether an object is read as it was written or not at all."""
 
     def __init__(self, url: str):
         self.url = url
@@ -93,6 +97,10 @@ class Bucket:
         for path in map(self._at, names):
             with suppress(FileNotFoundError):
                 self._tried(partial(self._fs.rm_file, path))
+
+    def lock(self, name: str) -> Lock:
+        """The kernel has no locks of a bucket."""
+        return Lock()
 
     def names(self, under: str = "") -> dict[str, int]:
         """Every object whose name begins with this folder, by name: its bytes."""

@@ -3,6 +3,7 @@ work."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -13,18 +14,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from assay.core import integrity
+from assay.core import cache, integrity
 from assay.core.errors import StoreError
 from assay.core.spec import Spec, canonical_json
-from assay.lab import ownership
+from assay.lab import groups, ownership
 from assay.lab.atomic import explained, write
-from assay.lab.depot import artefacts, groups, notes, runs
+from assay.lab.depot import artefacts, notes, runs
 from assay.lab.depot.bucket import Bucket
-from assay.lab.depot.leases import Lease, Leases
-from assay.lab.groups import RunGroup, unfinished
-from assay.lab.groups import read as read_group
+from assay.lab.groups import RunGroup
+from assay.lab.leases import Lease, Leases
 from assay.lab.store import FORMAT, Store, Stored
-from assay.lab.urls import url_of
+from assay.lab.urls import NOTE, sound, url_of
 
 HEADER = "store.json"
 PARTS = frozenset(
@@ -33,6 +33,7 @@ PARTS = frozenset(
 """What lies in a depot, at the top."""
 AGAIN = 5.0
 """Seconds until a machine asks again for what another one has."""
+GROUP = re.compile(r"groups/[a-z0-9][a-z0-9-]*/([0-9a-f]{16})\.json")
 WANTED = re.compile(r"wanted/([0-9a-f]{16})\.json")
 CHECKPOINT = re.compile(r"fit-\d+\.safetensors|clock\.json")
 
@@ -82,9 +83,19 @@ class Depot:
     def groups(self, experiment: str) -> None:
         """Take up the groups that other machines have formed, and drop those that they have
         finished. Raises: StoreError."""
-        listed = groups.fetch(self.bucket, self.store, experiment)
-        for group in unfinished(self.store, experiment):
-            name = groups.name_of(group)
+        listed = self.bucket.names(f"groups/{experiment}")
+        for name in listed:
+            match = GROUP.fullmatch(name)
+            folder = self.store.root / "groups" / match[1] if match else None
+            if folder is None or groups.read(folder) is not None:
+                continue
+            text = self.bucket.read(name)
+            if text is not None and groups.matches_name(text, folder.name):
+                with explained(self.store.root):
+                    folder.mkdir(parents=True, exist_ok=True)
+                    write(folder / "keys.json", text)
+        for group in groups.unfinished(self.store, experiment):
+            name = _name(group)
             if (
                 # Not listed, all runs there, and not to be read either: finished by another
                 # machine. A list alone may be late.
@@ -96,7 +107,8 @@ class Depot:
 
     def formed(self, new: Iterable[RunGroup]) -> None:
         """Tell of groups that were formed here. Raises: StoreError."""
-        groups.send(self.bucket, new)
+        for group in new:
+            self.bucket.write(_name(group), (group.folder / "keys.json").read_bytes())
 
     def fitting(
         self, experiment: str, keys: Collection[str], fits: Callable[[Stored], bool]
@@ -134,7 +146,7 @@ class Depot:
             self.bucket, self.store, group.experiment, [p for p in listed if p.key in group.keys]
         )
         runs.send(self.bucket, self.store.get_all(group.keys, group.experiment).values(), listed)
-        self.bucket.delete(groups.name_of(group), *self.bucket.names(f"checkpoints/{group.name}"))
+        self.bucket.delete(_name(group), *self.bucket.names(f"checkpoints/{group.name}"))
 
     def take(self, name: str) -> Lease | None:
         """Take a lease among machines; None while another one has it, which is asked every few
@@ -157,7 +169,7 @@ class Depot:
         # all.
         for spec in specs:
             folder = self.store.artefact_path(spec)
-            if not folder.exists() and not self.leases.busy(_lease(folder)):
+            if not folder.exists() and not self.leases.held(_lease(folder)):
                 self.store.artefacts([spec], fill)
         return self.store.artefacts(specs, fill)
 
@@ -214,7 +226,7 @@ class Depot:
                     experiments[name] = experiment
                     write(path, content)
         groups_by_name = {
-            name: read_group(self.store.root / "groups" / name) for name in experiments
+            name: groups.read(self.store.root / "groups" / name) for name in experiments
         }
         for experiment in {
             experiments[name] for name, group in groups_by_name.items() if group is None
@@ -248,7 +260,7 @@ class Depot:
         for experiment in {group.experiment for group in waited}:
             listed = self.bucket.names(f"groups/{experiment}")
             for group in (g for g in waited if g.experiment == experiment):
-                name = groups.name_of(group)
+                name = _name(group)
                 if (
                     name not in listed and self.bucket.read(name) is None
                 ):  # the list may be late, what is read is not
@@ -337,8 +349,26 @@ def _experiment(content: bytes) -> str:
     return ""
 
 
+def _name(group: RunGroup) -> str:
+    """The name of a group's object."""
+    return f"groups/{group.experiment}/{group.name}.json"
+
+
 def _lease(folder: Path) -> str:
     return artefacts.name_of(folder).replace("/", "-")
+
+
+def mirror(url: str) -> Path:
+    """The folder of the store in which this machine works on the depot at this URL; it lies in the
+    cache, and may be deleted whenever everything in it was sent. Raises: StoreError for a URL that
+    holds a password."""
+    url = sound(url)
+    root = cache.folder() / "depots" / hashlib.sha256(url.encode()).hexdigest()[:16]
+    if not (root / NOTE).exists():
+        with explained(root):
+            Store(root).prepare()
+            write(root / NOTE, canonical_json({"url": url}).encode())
+    return root
 
 
 _depots: dict[Path, Depot] = {}

@@ -168,7 +168,7 @@ class _Left:
 
     def _done(self, runs: RunGroup, report: Report) -> Outcome | None:
         self._gone = self._gone or time.monotonic()
-        stored = len(Store(self.root).get_all(runs.keys, runs.experiment))
+        stored = len(Store(self.root).get_each(runs.places, runs.experiment))
         if stored < len(runs.keys) and time.monotonic() - self._gone < APPEARS:
             return None
         requests.drop(self.root, self.group)
