@@ -11,7 +11,6 @@ os.environ.setdefault(
 import signal
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -158,11 +157,3 @@ def hub(monkeypatch, tmp_path):
         huggingface_hub.close_session()
         yield hub
         huggingface_hub.close_session()
-
-
-@pytest.fixture(autouse=True)
-def unmeasured(monkeypatch, tmp_path_factory):
-    """Plans of tests do not go by what `assay bench` found on the machine that runs them; what a
-    test keeps is its own."""
-    nowhere = tmp_path_factory.getbasetemp() / f"bench-{uuid.uuid4().hex}" / "speed.json"
-    monkeypatch.setattr("assay.lab.speed._file", lambda: nowhere)

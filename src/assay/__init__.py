@@ -4,11 +4,13 @@ Everything public is one name away (`assay.Claim`, `assay.judge`, `assay.metrics
 nothing is imported before it is used: `import assay` costs milliseconds, torch comes with the first
 name that needs it."""
 
+from types import ModuleType as _Module
 from typing import TYPE_CHECKING
 
 from assay.core.display import draw_with as _draw_with
 from assay.core.lazy import lazy
 from assay.core.renamed import install as _install_renamed
+from assay.core.sources import register as _register
 
 if TYPE_CHECKING:
     __version__: str
@@ -58,5 +60,21 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)
 
-_draw_with("assay.notebook")
+
+def _notebook() -> _Module:
+    from assay import notebook
+
+    return notebook
+
+
+def _studies() -> _Module:
+    from assay.studies import composing
+
+    return composing
+
+
+# What lower floors call and must not import; every process that imports any of Assay comes by here.
+_draw_with(_notebook)
+_register(".toml", _studies)
+_register(".md", _studies)
 _install_renamed()

@@ -86,7 +86,7 @@ WORDS = (
     "=x",
     "--budget",
     "5m",
-    "1e30flop",
+    "1e30h",
     "-1m",
     "--claim",
     "a.b < 1",

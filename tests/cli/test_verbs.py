@@ -93,7 +93,7 @@ def test_every_verb_is_there_and_short() -> None:
         "remove",
         "doctor",
     }
-    own = {"bench", "evaluate", "look", "index", "serve", "rate", "due", "explain", "challenge"}
+    own = {"evaluate", "look", "index", "serve", "rate", "due", "explain", "challenge"}
     assert verbs == first | own | {"import", "export", "conformance", "train-lm", "mcp", "worker"}
     for node in (
         node
@@ -151,15 +151,15 @@ def test_a_plan_says_what_is_unknown_and_a_budget_is_read(
         f"To spend it: assay run superposition --set {bought['set']}" in words
         and f"are {bought['missing']:,} runs to train" in words
     )
-    most = said(capsys, "plan", "superposition", "--budget", "8h@h200")
+    most = said(capsys, "plan", "superposition", "--budget", "9999d")
     assert (
         "more than 1,000,000 seeds, more than anybody needs" in most
         and "at 1,000,000 seeds" in most
     )
-    least = said(capsys, "plan", "superposition", "--budget", "1flop")
-    assert "1flop buys nothing here: not one seed is within it" in least
+    least = said(capsys, "plan", "superposition", "--budget", "1s")
+    assert "1s buys nothing here: not one seed is within it" in least
     assert "The preset itself: assay run superposition" in least and "Next:" not in least
-    for words in (["--budget", "soon"], ["--budget=-3flop"], ["--budget", "8h@abacus"]):
+    for words in (["--budget", "soon"], ["--budget=-3s"], ["--budget", "8h@h200"]):
         assert main(["plan", "superposition", *words]) == 2
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
 

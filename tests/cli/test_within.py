@@ -37,7 +37,7 @@ def test_what_does_not_fit_is_one_line(
     for words, why in [
         (("run", *OWN, "--within", "0.01s"), "own does not fit into 0.01s: "),
         (("run", "own.py", "--within", "5m"), "how long a run of own takes is unknown here"),
-        (("run", "own.py", "--within", "8h@h200"), "--within is a time on this machine"),
+        (("run", "own.py", "--within", "8h@h200"), "a budget is a time here"),
         (("run", "own.py", "--within", "soon"), "a budget is a time"),
         (("run", "catalogue", "--within", "5m"), "--within chooses for one experiment"),
     ]:

@@ -68,6 +68,34 @@ def test_no_two_files_need_each_other() -> None:
         pytest.fail("these files need each other in a circle: " + " → ".join(reversed(e.args[1])))
 
 
+LOADERS = {
+    "assay/core/heavy.py": "other packages, when they are first used",
+    "assay/core/lazy.py": "a package's own names, from imports that type checkers read too",
+    "assay/core/renamed.py": "modules by their old names",
+    "assay/lab/catalogue.py": "experiments, by the module or file that a name stands for",
+    "assay/verbs/explained.py": "the module of an experiment, by its origin",
+    "assay/verbs/schemas.py": "the types of verbs' results, some of them above verbs",
+    "assay/circuits/known.py": "built circuits, by their file's name",
+}
+"""What may load a module by its name beside loaders of a folder's own files, and which."""
+
+
+def test_nothing_loads_our_packages_by_a_name_in_a_text() -> None:
+    """Such an import is seen by no rule of this file: it could go up, or in a circle."""
+    by_name = set()
+    for path in sorted((ROOT / "src/assay").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+            called = node.func.id if isinstance(node.func, ast.Name) else called
+            if called in ("import_module", "__import__"):
+                module = ast.unparse(node.args[0])
+                if not re.match(r"(str\(|f['\"]\{)(__name__|__package__)", module):
+                    by_name.add(path.relative_to(ROOT / "src").as_posix())
+    assert by_name == set(LOADERS)
+
+
 def call(*words: str) -> str:
     """Code that runs the command line in-process with its output thrown away."""
     return (

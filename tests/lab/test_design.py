@@ -16,13 +16,12 @@ from assay.core.experiment import Arm, Cost, Experiment
 from assay.core.fit import Group, fit
 from assay.core.measures import measures
 from assay.core.spec import PerRun, Spec, changed, grid
-from assay.lab import speed
+from assay.lab.design import design
 from assay.lab.events import Saved
 from assay.lab.executors import Inline
 from assay.lab.forecast import forecast
 from assay.lab.lab import Lab
 from assay.lab.preset import override
-from assay.verbs.within import fitted
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,14 +78,13 @@ def made(claims=None, per_run=10.0, **more):
     )
 
 
-@pytest.fixture(autouse=True)
-def _no_bench(monkeypatch):
-    monkeypatch.setattr(speed, "load_speed", lambda *a, **k: None)
-
-
 @pytest.fixture
 def lab(tmp_path):
     return Lab(tmp_path / "of-designs", Inline())
+
+
+def fitted(lab, experiment, preset, text):
+    return design(lab.store, experiment, preset, text, 1)
 
 
 def middle(lab, experiment, *sets):
@@ -103,15 +101,10 @@ def test_so_many_seeds_as_a_loop_over_all_numbers_of_them_finds(lab, seeds):
     time = middle(lab, e, f"seed=1000:{1000 + seeds}") + 1
     naive = max(n for n in range(6, 21) if middle(lab, e, f"seed=1000:{1000 + n}") <= time)
     found = fitted(lab, e, override(e), f"{time}s")
-    assert found.seeds == naive == seeds and found.set == (f"seed=1000:{1000 + seeds}",)
-    assert (
-        found.runs == 4 * 3 * seeds
-        and found.of_runs == 240
-        and not found.left_out_arms
-        and not found.left_out_values
-    )
-    assert found.choice.specs == tuple(s for s in e.default if s.seed < 1000 + seeds)
-    told = lines(found)
+    assert found.seeds == naive == seeds and found.preset.sets == (f"seed=1000:{1000 + seeds}",)
+    assert len(found.chosen.plan.rows) == 4 * 3 * seeds and len(found.whole.plan.rows) == 240
+    assert found.preset.specs == tuple(s for s in e.default if s.seed < 1000 + seeds)
+    told = lines(found, f"{time}s")
     assert len(told) == 2 and f"{seeds} of 20 seeds" in told[0]
     # an interval of n units by Student's t against that of 20: t(n−1) √(20/n) / t(19), tabulated
     # values at 97.5 %
@@ -123,30 +116,16 @@ def test_all_of_it_where_it_fits_and_nothing_is_changed(lab):
     e = made()
     found = fitted(lab, e, override(e), "100h")
     assert (
-        found.set == ()
-        and found.preset == "default"
-        and found.choice == override(e)
-        and "all of it fits" in lines(found)[0]
+        found.preset == override(e)
+        and "all of it fits" in lines(found, "100h")[0]
+        and lab.plan(e, found.preset).preset.within == ""
     )
-    assert fitted(lab, e, override(e), "100h").choice == override(e), "and so it stays"
+    assert fitted(lab, e, override(e), "100h").preset == override(e), "and so it stays"
 
 
-def test_values_go_that_no_claim_asks_for_and_only_where_seeds_do_not_suffice(lab):
+def test_never_fewer_seeds_than_claims_need(lab):
     e = made()
     six = middle(lab, e, "seed=1000:1006")
-    found = fitted(lab, e, override(e), f"{six - 1}s")
-    assert (
-        found.set[0] == "noise=0.1"
-        and found.left_out_values == {"noise": (0.2, 0.4)}
-        and found.left_out_arms == ()
-    )
-    assert found.seeds > 6, "what the values cost buys seeds again"
-    assert (
-        middle(lab, e, *found.set)
-        <= six - 1
-        < middle(lab, e, "noise=0.1", f"seed=1000:{1001 + found.seeds}")
-    )
-    swept = made(claims=(claim(where={"noise": 0.1}), claim(text="y is at least 0.5")))
     with pytest.raises(
         ExperimentError,
         match=(
@@ -154,34 +133,8 @@ def test_values_go_that_no_claim_asks_for_and_only_where_seeds_do_not_suffice(la
             r"claims need, it takes about \d+ s"
         ),
     ):
-        fitted(lab, swept, override(swept), f"{six - 1}s")  # the other claim reads them all
-
-
-def test_arms_go_that_no_claim_names_or_reads_and_a_control_never(lab, monkeypatch):
-    e = made()
-    Lab(lab.store.root, Inline()).run(
-        made(), override(e, "default", ["seed=0:6"])
-    )  # so that what claims read is known
-    e = made(default=tuple(s.replace(seed=s.seed - 1000) for s in e.default), per_run=1000.0)
-    lab.remove("draw")
-    shown = _measured(e, lab)
-    monkeypatch.setattr("assay.lab.design.measured", lambda *a: shown)
-    with_values = middle(lab, e, "noise=0.1", "seed=0:6")
-    found = fitted(lab, e, override(e), f"{with_values - 1}s")
-    assert found.left_out_arms == ("beside", "sum") and found.seeds >= 6
-    assert {r.job.arm for r in lab.plan(e, found.choice).rows} == {"main", "none", "b"}
-    with pytest.raises(ExperimentError, match="does not fit into 2000s"):
-        fitted(lab, e, override(e), "2000s")
-
-
-def _measured(e, lab):
-    """The measures of every arm on six seeds, made where nobody else looks."""
-    from assay.lab.result import load, with_derived
-
-    there = Lab(lab.store.root.parent / "other", Inline())
-    few = override(e, "default", ["seed=0:6"])
-    there.run(e, few)
-    return with_derived(e, load(there.plan(e, few)))
+        fitted(lab, e, override(e), f"{six - 1}s")
+    assert fitted(lab, e, override(e), f"{six + 1}s").seeds == 6
 
 
 def test_without_what_is_needed_is_refused(lab):
@@ -197,11 +150,15 @@ def test_without_what_is_needed_is_refused(lab):
 
 def test_the_result_says_that_it_was_chosen_and_for_what(lab):
     e = made()
-    found = fitted(lab, e, override(e), f"{middle(lab, e, 'seed=1000:1008') + 1}s")
-    result = lab.run(e, found.choice)
+    text = f"{middle(lab, e, 'seed=1000:1008') + 1}s"
+    found = fitted(lab, e, override(e), text)
+    result = lab.run(e, found.preset)
     scope = result.judged[0].verdict.scope
-    assert "changed: seed=1000:1008" in scope and f"chosen to fit {found.within}" in scope
-    assert result.judged[0].verdict.n == {"seed": 8} and result.preset == found.preset != "default"
+    assert "changed: seed=1000:1008" in scope and f"chosen to fit {text}" in scope
+    assert (
+        result.judged[0].verdict.n == {"seed": 8}
+        and result.preset == found.preset.title != "default"
+    )
 
 
 def test_a_command_that_is_repeated_takes_the_same_choice_even_where_the_speed_is_another_by_then(
@@ -214,18 +171,18 @@ def test_a_command_that_is_repeated_takes_the_same_choice_even_where_the_speed_i
     faster = made(per_run=0.01)
     again = fitted(lab, faster, override(faster), text)
     assert (
-        again.choice == first.choice
+        again.preset == first.preset
         and again.since
         and not first.since
-        and "as chosen on" in lines(again)[0]
+        and "as chosen on" in lines(again, text)[0]
     )
-    assert fitted(lab, faster, override(faster), "9" + text).set == (), (
+    assert fitted(lab, faster, override(faster), "9" + text).preset == override(e), (
         "another time is another question"
     )
     file.write_text(
         file.read_text().replace("1010", "1003")
     )  # changed by hand: it counts as not there
-    assert fitted(lab, faster, override(faster), text).set == ()
+    assert fitted(lab, faster, override(faster), text).preset == override(e)
     lab.remove("draw")
     assert not (lab.store.root / "within" / "draw").exists()
 
@@ -234,7 +191,7 @@ def test_what_is_stored_costs_nothing(lab):
     e = made()
     lab.run(e, override(e, "default", ["seed=1000:1015"]))
     found = fitted(lab, e, override(e), "60s")
-    assert found.seeds >= 15 and lab.plan(e, found.choice).missing == ()
+    assert found.seeds >= 15 and lab.plan(e, found.preset).missing == ()
 
 
 def test_where_nothing_fits_nothing_is_written(lab):
@@ -244,7 +201,7 @@ def test_where_nothing_fits_nothing_is_written(lab):
     assert not lab.store.root.exists()
     asked = [
         (made(cost=None), "10s", "takes is unknown here.*assay run draw --set seed=0$"),
-        (e, "8h@h200", "a time on this machine"),
+        (e, "8h@h200", "a budget is a time here"),
     ]
     for unknown, text, why in asked:
         with pytest.raises(AssayError, match=why):

@@ -1,5 +1,5 @@
-"""Forecast: times from the record by runs, groups and steps; FLOP by a benchmark; what a budget
-buys; several as one."""
+"""Forecast: times from the record by runs and steps; how many seeds fit into a time; several as
+one."""
 
 import dataclasses
 import json
@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from assay.core.claims import Claim
-from assay.core.compute import Range, budget
+from assay.core.compute import Range
 from assay.core.experiment import Arm, Cost, Experiment
 from assay.core.fit import Group, fit
 from assay.core.measures import measures
 from assay.core.power import MOST
 from assay.core.spec import PerRun, Spec, changed, grid
-from assay.lab import records, times
+from assay.lab import forecast as forecasting
+from assay.lab import records
 from assay.lab.executors import Inline
 from assay.lab.forecast import forecast, survey
 from assay.lab.lab import Lab
@@ -86,82 +87,55 @@ def lab(tmp_path):
     return Lab(tmp_path / "s", Inline())
 
 
-def test_the_recorded_runs_cost_what_was_recorded(monkeypatch):
+def planned(lab, specs):
+    """CPU-seconds of runs of main and none at these specs, where from, and of which arms at
+    most."""
+    plan = lab.plan(dataclasses.replace(experiment, smoke=specs), "smoke")
+    return plan.cpu_seconds, plan.cost_from, plan.at_most
+
+
+def test_other_numbers_of_runs_and_steps_are_a_ratio_of_the_record(lab, monkeypatch):
     recorded(monkeypatch)
-    assert times.as_recorded(experiment, {"main": small}) == {"main": Range(24, 24)}
+    assert lab.plan(experiment).per_run == {"main": 2.0, "none": 2.0}
     more = grid(Toss(heads=1.0), seed=range(24))
-    assert times.as_recorded(experiment, {"main": more}) == {"main": Range(48, 48)}, (
-        "twice the runs in twice the groups"
-    )
+    scaled = "the record, scaled by steps"
+    assert planned(lab, more) == (96.0, scaled, frozenset())
+    for steps in (25, 400):  # a twentieth of a run is not training
+        cpu, _, _ = planned(lab, grid(Toss(heads=1.0, steps=steps), seed=range(12)))
+        assert cpu == pytest.approx(48 * (0.05 + 0.95 * steps / 100))
+    less = planned(lab, grid(Toss(heads=1.0, width=0), seed=range(12)))
+    assert less == (48.0, scaled, {"main", "none"}), "at most"
+    larger = planned(lab, grid(Toss(heads=1.0, width=2), seed=range(2)))
+    assert larger == (None, "unknown", frozenset())
 
 
-def test_fewer_steps_and_runs_lie_between_two_bounds(monkeypatch):
-    recorded(monkeypatch)
-    quarter = grid(Toss(heads=1.0, steps=25), seed=range(12))
-    assert times.as_recorded(experiment, {"main": quarter}) == {
-        "main": Range(24 * 0.25, 24 * (times.FIXED + (1 - times.FIXED) / 4))
-    }
-    both = times.as_recorded(experiment, {"main": quarter[:2]})[
-        "main"
-    ]  # training by runs or groups; a fifth measuring, by runs
-    assert both.low == pytest.approx(24 / 6 / 4)
-    assert both.high == pytest.approx(24 * (times.FIXED / 6 + (1 - times.FIXED) / 3 / 4))
-    longer = times.as_recorded(
-        experiment, {"main": grid(Toss(heads=1.0, steps=400), seed=range(2))}
-    )["main"]
-    assert longer.low == pytest.approx(
-        24 / 6 * (times.FIXED + (1 - times.FIXED) * 4)
-    ) and longer.high == pytest.approx(24 / 3 * 4)
-    two = small[:2]  # of three groups of four seeds, one with two
-    assert times.as_recorded(experiment, {"main": two})["main"].low == pytest.approx(4)
-    assert times.as_recorded(experiment, {"main": two})["main"].high == pytest.approx(24 / 3), (
-        "a group may cost the same with two seeds in it"
-    )
-
-
-def test_other_fields_and_other_arms_are_unknown(monkeypatch):
+def test_what_one_arm_takes_is_unknown_where_the_record_lacks_it(lab, monkeypatch):
     recorded(monkeypatch, arms=("main",))
-    assert (
-        times.as_recorded(
-            experiment, {"main": grid(Toss(heads=1.0, width=2), seed=range(2)), "none": small}
-        )
-        == {}
+    told = forecast(lab.plan(experiment), experiment, claims=False)
+    assert (told.plan.per_run, told.cpu, told.command) == ({"main": 2.0}, None, None)
+
+
+def test_times_of_these_runs_are_off_by_less_than_those_of_others(lab, monkeypatch):
+    recorded(monkeypatch)
+    monkeypatch.setattr("assay.lab.forecast.recorded", lambda experiment, record: {})
+    told = forecast(lab.plan(experiment), experiment, workers=2)
+    assert told.cpu == Range(48, 48)
+    start = forecasting.STARTING
+    assert told.command == (
+        Range(start.low + 24 * 0.8, start.high + 24 * 1.25),
+        Range(2 * start.low + 48 * 0.8, 2 * start.high + 48 * 1.25),
     )
-    assert times.as_recorded(experiment, {"main": grid(Toss(heads=0.3), seed=range(12))}) == {
-        "main": Range(24, 24)
-    }
-    assert times.as_recorded(
-        experiment, {"main": grid(Toss(heads=1.0, width=0), seed=range(12))}
-    ) == {"main": Range(0, 24)}, "at most"
+    smoke = forecast(lab.plan(experiment, "smoke"), experiment)
+    assert smoke.cpu == Range(8, 8)
+    assert smoke.command[0] == Range(start.low + 8 / 2, start.high + 8 * 2)
 
 
 def test_unknown_says_unknown(lab):
     told = forecast(lab.plan(experiment, "full"), experiment)
-    assert (told.cpu, told.command, told.flop, told.memory, told.times_from) == (
-        None,
-        None,
-        None,
-        None,
-        "unknown",
-    )
+    assert (told.cpu, told.command, told.memory, told.plan.cost_from) == (None,) * 3 + ("unknown",)
     assert (told.claims[0].expected, told.claims[0].why) == ("unknown", "nothing is measured yet")
-    bought = forecast(lab.plan(experiment), experiment, budget=budget("5m"))
+    bought = forecast(lab.plan(experiment), experiment, seconds=300.0)
     assert bought.bought is None and "unknown" in bought.notes[0]
-
-
-def test_flop_become_seconds_by_a_benchmark_that_is_told(lab, monkeypatch):
-    monkeypatch.setattr("assay.core.compute.measured", lambda seconds=2.0: 1e9)
-    stated = dataclasses.replace(experiment, cost=lambda runs: Cost(flop=1e9 * len(runs)))
-    told = forecast(lab.plan(stated), stated)
-    assert (told.flop, told.rate) == (Range(24e9, 24e9), 1e9)
-    assert told.cpu == Range(24 / times.REACHED.high, 24 / times.REACHED.low)
-    assert forecast(lab.plan(stated), stated, budget=budget("1e10flop")).bought.range == Range(
-        5, 5
-    ), "2e9 a seed, in two arms"
-    assert (
-        "states no FLOP"
-        in forecast(lab.plan(experiment), experiment, budget=budget("1e10flop")).notes[0]
-    )
 
 
 def test_stored_seeds_are_the_pilot_of_more(lab):
@@ -183,39 +157,36 @@ def test_stored_seeds_are_the_pilot_of_more(lab):
 def test_a_time_buys_seeds(lab, monkeypatch):
     recorded(monkeypatch, cost=5.0)
     monkeypatch.setattr("assay.lab.forecast.recorded", lambda experiment, record: {})
-    told = forecast(lab.plan(experiment), experiment, workers=2, budget=budget("106s"))
-    each = 10 * times.MACHINE
+    told = forecast(lab.plan(experiment), experiment, workers=2, seconds=106.0)
+    each = 10 * forecasting.MACHINE
     assert told.bought.range == Range(
-        (100 * 2) // each.high, ((106 - times.STARTING.low) * 2) // each.low
+        (100 * 2) // each.high, ((106 - forecasting.STARTING.low) * 2) // each.low
     )
     assert (told.bought.seeds, told.bought.chosen, told.bought.runs) == (
         20,
         "seed=1000:1020",
         40,
     ), "√(16 · 25), of two arms"
-    assert told.bought.command == times.command(Range(200, 200), 2)
+    assert told.bought.command == forecasting.command(Range(160, 250), 2)
 
 
-def test_what_is_stored_is_not_bought_again(lab, monkeypatch):
+def test_what_is_stored_is_not_bought_again(lab):
     lab.run(experiment)
-    stated = dataclasses.replace(experiment, cost=lambda runs: Cost(flop=1e9 * len(runs)))
-    told = forecast(lab.plan(stated), stated, budget=budget("1e10flop"))
-    assert (
-        told.bought.range == Range(17, 17)
-        and told.bought.runs == 10
-        and told.bought.chosen == "seed=1000:1017"
+    stated = dataclasses.replace(experiment, cost=lambda runs: Cost(cpu_seconds=5.0 * len(runs)))
+    told = forecast(lab.plan(stated), stated, seconds=66.0)
+    assert told.bought.range == Range(12 + (66 - 6) // 12.5, 12 + (66 - 2.5) // 8), (
+        "ten CPU-seconds a seed, in two arms"
     )
-    assert told.bought.flop == Range(1e10, 1e10)
-    assert (told.claims[0].units, told.command[0]) == (17, times.STARTING), (
-        "and the plan itself needs nothing"
-    )
+    assert (told.bought.seeds, told.bought.runs) == (17, 10)
+    assert told.bought.chosen == "seed=1000:1017"
+    assert told.claims[0].units == 17
+    assert told.command[0] == forecasting.STARTING, "the plan itself needs nothing"
 
 
-def test_nobody_needs_a_million_seeds(lab, monkeypatch):
-    lab.run(experiment)
-    stated = dataclasses.replace(experiment, cost=lambda runs: Cost(flop=1e3 * len(runs)))
-    bought = forecast(lab.plan(stated), stated, budget=budget("1e15flop")).bought
-    assert (bought.seeds, bought.whole, bought.chosen) == (MOST, False, f"seed=1000:{1000 + MOST}")
+def test_nobody_needs_a_million_seeds(lab):
+    stated = dataclasses.replace(experiment, cost=lambda runs: Cost(cpu_seconds=1e-3))
+    bought = forecast(lab.plan(stated), stated, seconds=1e15, claims=False).bought
+    assert (bought.seeds, bought.chosen) == (MOST, f"seed=1000:{1000 + MOST}")
 
 
 def test_several_as_one_count_shared_artefacts_once(lab, monkeypatch):
@@ -229,22 +200,10 @@ def test_several_as_one_count_shared_artefacts_once(lab, monkeypatch):
     parts = [forecast(lab.plan(e), e, claims=False) for e in alike]
     clock, cpu, disk = survey(parts, 2)
     assert disk == sum(p.plan.disk for p in parts) - 90
-    one, both = times.command(Range(48, 48), 2), times.command(Range(96, 96), 2)
+    one, both = (forecasting.command(Range(w, w) * forecasting.MACHINE, 2) for w in (48, 96))
     assert one[0].low < both[0].low < clock.low and both[1].low < cpu.low
     unknown = forecast(lab.plan(experiment, "full"), experiment, claims=False)
     assert survey([*parts, unknown], 2)[:2] == (None, None)
-
-
-def test_the_benchmark_is_stored_with_the_result_and_not_made_again(lab, monkeypatch):
-    stated = dataclasses.replace(experiment, cost=lambda runs: Cost(flop=1e9))
-    monkeypatch.setattr(times, "measured", lambda: 1.5e9)
-    assert lab.run(stated).provenance["flop_per_cpu_second"] == 1.5e9
-    monkeypatch.setattr(times, "measured", lambda: 7.0)
-    assert lab.run(stated).provenance["flop_per_cpu_second"] == 1.5e9
-    assert (
-        "flop_per_cpu_second"
-        not in lab.run(dataclasses.replace(experiment, name="silent")).provenance
-    )
 
 
 def test_a_record_that_no_longer_fits_is_no_reason_to_stop(lab, monkeypatch):

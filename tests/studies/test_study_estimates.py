@@ -1,7 +1,6 @@
 """Estimates of a study: planned, frozen, run and shown as claims are, and judged by nothing."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ import assay
 from assay.cli.main import main
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue, registered
-from assay.lab.design import _asked_values
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.lab.preset import override
@@ -103,11 +101,6 @@ def test_estimates_beside_claims_are_shown_planned_and_carried(
     ]
     assert main(["run", "asks.toml", "--root", "s", "--executor", "inline"]) == 0
     assert "band, of all 3 levels" in capsys.readouterr().out
-    study = catalogue.find(str(asks))
-    # A claim names one density; the curve asks for all of them.
-    assert _asked_values(study, override(study)) == {}
-    alone = replace(study, claims=study.claims[:1])
-    assert _asked_values(alone, override(alone)) == {"density": (0.05,)}
 
 
 def test_what_is_estimated_is_frozen_and_a_change_is_seen(asks: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from assay.core.claims import Claim
-from assay.core.compute import budget
+from assay.core.compute import duration
 from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
@@ -35,7 +35,7 @@ def test_it_lacks_nothing_and_was_judged_on_fresh_seeds(path):
     assert {m.where for m in missing.assumed(text)} <= may
     study = catalogue.find(str(path))
     assert min(s.seed for s in study.default) >= missing.FRESH
-    assert budget(text.study.budget).seconds == 300
+    assert duration(text.study.budget) == 300
     assert all(isinstance(c, Claim) and c.must_fail and c.near for c in study.claims)
 
 

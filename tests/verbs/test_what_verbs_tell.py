@@ -92,11 +92,7 @@ def test_a_plan_tells_each_run_by_its_key_and_what_is_unknown_as_null() -> None:
     found = plan.plan(lab, own, override(own, "smoke"))
     assert [run["key"] for run in to_json(found)["runs"]] == [row.job.key for row in rows]
     unknown: Any = to_json(plan.plan(lab, own, override(own, "full"), "5m"))
-    assert unknown["flop"] is None and unknown["budget"] == {
-        "text": "5m",
-        "assumed": "",
-        "seeds": None,
-    }
+    assert unknown["command_seconds"] is None and unknown["budget"] == {"text": "5m", "seeds": None}
 
 
 def test_a_range_of_seeds_is_its_two_bounds() -> None:

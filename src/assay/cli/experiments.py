@@ -87,7 +87,7 @@ def plan(
     Parameters
     ----------
     budget
-        5m or 2h here, 1e15flop, or 8h@h200: how many seeds that buys, and which claims they are
+        A time here, such as 5m or 2h: how many seeds fit into it, and which claims they are
         expected to decide.
 
     Examples

@@ -48,8 +48,8 @@ Within = Annotated[
     str | None,
     Parameter(
         help=(
-            "Run the largest part that fits into a time here, such as 10m: fewer seeds first, "
-            "never a control."
+            "Run the most seeds that fit into a time here, such as 10m; never fewer than claims "
+            "need."
         )
     ),
 ]

@@ -69,8 +69,6 @@ def show_plan(experiment_plan: Planned, name: str, place: str = "") -> None:
     )
     for note in experiment_plan.notes:
         say(f"note: {note}")
-    if budget is not None and budget.assumed:
-        say(f"assumed: {budget.assumed}")
     if bought is not None:
         widths = (
             f"; half-widths are those of {bought.planned_seeds:,}" if bought.planned_seeds else ""
@@ -81,8 +79,6 @@ def show_plan(experiment_plan: Planned, name: str, place: str = "") -> None:
         for line in spent(experiment_plan, bought):
             say(line)
         tell(f"To spend it: assay run {typed(bought.options)}{without_torch()}")
-        if not bought.whole:
-            tell(f"The preset itself: assay run {typed(experiment_plan.options)}")
         return
     if not experiment_plan.missing:
         tell(f"Everything is stored. Verdicts: assay show {typed(experiment_plan.options)}")
@@ -188,46 +184,24 @@ def powered(power: float | None) -> str:
 
 
 def describe_costs(experiment_plan: Planned) -> list[str]:
-    """Say what the command takes: time by the clock, CPU-seconds, memory, disk, FLOP; what is
-    unknown says so."""
+    """Say what the command takes: time by the clock, CPU-seconds, memory, disk; what is unknown
+    says so."""
     clock = timed(
         experiment_plan.command_seconds, experiment_plan.command_cpu_seconds, experiment_plan
     )
-    lines = [
+    return [
         f"{experiment_plan.missing} runs to train, {clock}.",
-        *benched(experiment_plan),
-        needed(experiment_plan.disk_bytes, experiment_plan.flop, experiment_plan),
+        needed(experiment_plan.disk_bytes, experiment_plan),
     ]
-    if experiment_plan.flop_per_cpu_second is not None:
-        how = (
-            "as assay bench found"
-            if "assay bench" in experiment_plan.times_from
-            else "measured for 2 seconds"
-        )
-        lines.append(
-            f"Matrix products run at {experiment_plan.flop_per_cpu_second:.3g} FLOP a "
-            f"CPU-second here, {how}."
-        )
-    return lines
-
-
-def benched(experiment_plan: Planned) -> list[str]:
-    """Say since when `assay bench` knows what starting takes here, where it does."""
-    return (
-        [f"What starting takes is as assay bench found it here on {experiment_plan.bench[:10]}."]
-        if experiment_plan.bench is not None
-        else []
-    )
 
 
 def spent(experiment_plan: Planned, bought: Bought) -> list[str]:
-    """Say what it takes to spend a budget; the time is this machine's, wherever it is spent."""
-    place_words = ", here " if bought.elsewhere else ", "
+    """Say what it takes to spend a budget."""
     clock = timed(bought.command_seconds, bought.command_cpu_seconds, experiment_plan)
-    lines = [
-        f"{bought.planned_seeds:,} seeds are {bought.missing:,} runs to train{place_words}{clock}."
+    return [
+        f"{bought.planned_seeds:,} seeds are {bought.missing:,} runs to train, {clock}.",
+        needed(bought.disk_bytes, experiment_plan),
     ]
-    return [*lines, needed(bought.disk_bytes, bought.flop, experiment_plan)]
 
 
 def timed(clock: Range | None, cpu: Range | None, experiment_plan: Planned) -> str:
@@ -241,19 +215,15 @@ def timed(clock: Range | None, cpu: Range | None, experiment_plan: Planned) -> s
     return f"{lasting(clock)} ({spanned(cpu)} CPU-seconds, from {experiment_plan.times_from})"
 
 
-def needed(disk: int | None, flop: Range | None, experiment_plan: Planned) -> str:
-    """Say how much memory, disk and FLOP it takes, in a sentence."""
+def needed(disk: int | None, experiment_plan: Planned) -> str:
+    """Say how much memory and disk it takes, in a sentence."""
     memory = (
         f"{experiment_plan.memory_bytes / 1e9:.1f} GB a process"
         if experiment_plan.memory_bytes
         else "an unknown amount"
     )
     place = "an unknown amount" if disk is None else megabytes(disk)
-    counts = spanned(flop) if flop is not None else "unknown: it states none"
-    return (
-        f"Memory {memory}; {place} of disk, {megabytes(experiment_plan.free_bytes)} free; FLOP "
-        f"{counts}."
-    )
+    return f"Memory {memory}; {place} of disk, {megabytes(experiment_plan.free_bytes)} free."
 
 
 def catalogue(catalogue_plan: PlannedCatalogue, place: str = "") -> None:

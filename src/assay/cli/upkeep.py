@@ -150,29 +150,6 @@ def doctor(
     return printing.health(health.doctor(place.root, clean, migrate), place.json)
 
 
-@app.command(sort_key=12, group=UPKEEP)
-def bench(*, again: Annotated[bool, Bare] = False, output: Output = PLAIN) -> None:
-    """How fast this machine is at what experiments are made of: measured once, in under 45 seconds;
-    then plans go by it.
-
-    Parameters
-    ----------
-    again
-        Measure once more, in place of what is known.
-
-    Examples
-    --------
-    assay bench
-    """
-    from assay.cli import bench
-    from assay.cli.bar import Bar
-    from assay.verbs.bench import bench as measured
-
-    with Bar("bench", "pieces of work") as bar:
-        benchmark = measured(again, bar)
-    printing.emit(benchmark) if output.json else bench.show(benchmark)
-
-
 @app.command(sort_key=19, group=FILES)
 def train_lm(
     *,

@@ -1,5 +1,5 @@
-"""What `assay run --within` says before it runs: what was given up to fit the time, and what that
-costs."""
+"""What `assay run --within` says before it runs: which seeds fit the time, and what the rest would
+have brought."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from assay.cli.printing import tell
 from assay.cli.progress import lasting
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
+from assay.lab.design import Design, design
 from assay.lab.lab import Lab
 from assay.lab.preset import Preset
-from assay.verbs.within import Fitted, fitted
 
 
 def chosen(
@@ -21,61 +21,33 @@ def chosen(
     given up; without one what was asked for."""
     if within is None:
         return preset, None
-
-    fitted_design = fitted(lab, experiment, preset, within)
-    for line in lines(fitted_design):
+    width = lab.executor_for([experiment]).width
+    choice = design(lab.store, experiment, preset, within, width)
+    for line in lines(choice, within.strip()):
         tell(line, sys.stderr)
-    return fitted_design.choice, fitted_design.seconds
+    return choice.preset, choice.seconds
 
 
-def lines(fitted_design: Fitted) -> list[str]:
+def lines(choice: Design, within: str) -> list[str]:
     """Say what runs, what was given up for it, and how much wider intervals are to be expected."""
-    takes = (
-        lasting(fitted_design.command_seconds)
-        if fitted_design.command_seconds is not None
-        else "nothing, since it is stored"
+    before = f", as chosen on {choice.since[:16].replace('T', ' ')}" if choice.since else ""
+    part, whole = (
+        f.command[0] if f.command is not None and f.plan.missing else None
+        for f in (choice.chosen, choice.whole)
     )
-    before = (
-        f", as chosen on {fitted_design.since[:16].replace('T', ' ')}"
-        if fitted_design.since
-        else ""
-    )
-    gone = []
-    if fitted_design.seeds < fitted_design.of_seeds:
-        gone.append(
-            f"{fitted_design.seeds} of {fitted_design.of_seeds} "
-            f"{plural('seed', fitted_design.of_seeds)}"
-        )
-    gone += [
-        f"without {name} {', '.join(map(str, values))}, which no claim asks for"
-        for name, values in fitted_design.left_out_values.items()
+    takes = lasting(part) if part is not None else "nothing, since it is stored"
+    if choice.seeds == choice.of_seeds:
+        return [f"within {within}: all of it fits, {takes}{before}"]
+    rest = f"; all of it takes {lasting(whole)}" if whole is not None else ""
+    known = [
+        f"; claim {i}: ±{b.half_width:.3g}, not ±{a.half_width:.3g}: {b.expected}"
+        for i, (a, b) in enumerate(zip(choice.whole.claims, choice.chosen.claims, strict=True), 1)
+        if a.half_width and b.half_width
     ]
-    if fitted_design.left_out_arms:
-        gone.append(
-            f"without arms {', '.join(fitted_design.left_out_arms)}, of which no claim is "
-            "asked then"
-        )
-    if not gone:
-        return [f"within {fitted_design.within}: all of it fits, {takes}{before}"]
-    whole = (
-        f"; all of it takes {lasting(fitted_design.whole_seconds)}"
-        if fitted_design.whole_seconds is not None
-        else ""
-    )
-    sentences = [
-        (
-            f"within {fitted_design.within}: {'; '.join(gone)}; {fitted_design.runs} of "
-            f"{fitted_design.of_runs} runs, "
-            f"{takes}{whole}{before}"
-        )
+    return [
+        f"within {within}: {choice.seeds} of {choice.of_seeds} {plural('seed', choice.of_seeds)}; "
+        f"{len(choice.chosen.plan.rows)} of {len(choice.whole.plan.rows)} runs, "
+        f"{takes}{rest}{before}",
+        f"that costs: intervals over seeds about {choice.wider:.2g} times as "
+        f"wide{''.join(known[:4])}{' …' if known[4:] else ''}",
     ]
-    if fitted_design.seeds < fitted_design.of_seeds:
-        known = [(i, c) for i, c in enumerate(fitted_design.claims, 1) if c.whole and c.chosen]
-        claim_widths = "".join(
-            f"; claim {i}: ±{c.chosen:.3g}, not ±{c.whole:.3g}: {c.expected}" for i, c in known[:4]
-        )
-        sentences.append(
-            f"that costs: intervals over seeds about {fitted_design.wider:.2g} times as "
-            f"wide{claim_widths}{' …' if known[4:] else ''}"
-        )
-    return sentences

@@ -18,7 +18,6 @@ from assay.core.spec import Spec, SpecMap
 
 if TYPE_CHECKING:
     from assay.core.claims import Claim, Estimate, Exact
-    from assay.core.compute import Range
     from assay.core.figures import Figure
     from assay.core.fit import Trained
     from assay.core.runs import Runs
@@ -107,8 +106,6 @@ class Cost:
 
     cpu_seconds: float | None = None
     bytes: int = 0
-    flop: Range | float | None = None
-    """FLOP of training and measuring, as `core.compute` counts them; None where nobody counted."""
     artefacts: Mapping[str, int] = field(default_factory=dict)
     """Which of the bytes are of artefacts that other experiments may share: bytes by a name that
     says which."""

@@ -37,8 +37,6 @@ from assay.core import (
     grid,
 )
 from assay.core.bench import Bench
-from assay.core.compute import training
-from assay.core.experiment import Cost
 from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import by, measures
@@ -121,13 +119,6 @@ def measure(runs: Runs[Superposition], trained: Trained, bench: Bench) -> xr.Dat
         represented=("run feature", error < 0.1, "bool"),
         norm=("run feature", trained.tensors["W"].norm(dim=-1), "1"),
     )
-
-
-def cost(runs: Runs[Superposition]) -> Cost:
-    """FLOP of training: the weights are multiplied twice, down and up, forward and backward;
-    seconds come from the record."""
-    s = runs.shared
-    return Cost(flop=training(2 * s.features * s.width, s.steps * s.batch) * float(len(runs)))
 
 
 def per_dimension(arm: xr.Dataset, arms: Arms) -> xr.DataArray:
@@ -296,7 +287,6 @@ experiment = Experiment(
             rules=((1.0, "one feature a dimension"),),
         ),
     ],
-    cost=cost,
     scope="{features} equally important independent features in {width} dimensions",
     smoke=grid(Superposition(steps=20), density=(1.0, 0.01), seed=range(2)),
     default=grid(Superposition(), density=(1.0, 0.3, 0.1, 0.03, 0.01), seed=range(3000, 3016)),

@@ -23,6 +23,7 @@ from types import ModuleType
 from assay.core import extras
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import ALL, Experiment, Header, read_header
+from assay.core.sources import reader
 from assay.core.unkept import unkept
 from assay.lab import reading
 from assay.lab.origin import OPENS, STUDIES, called, files, in_file, where
@@ -44,9 +45,8 @@ class Entry:
     def header(self) -> Header:
         """Its header block, read without importing it; of a study what it asks. Raises:
         ExperimentError."""
-        return (
-            _studies().header(self.path) if self.path.suffix in STUDIES else read_header(self.path)
-        )
+        study = self.path.suffix in STUDIES
+        return reader(self.path).header(self.path) if study else read_header(self.path)
 
 
 def entries() -> list[Entry]:
@@ -124,9 +124,8 @@ def load(name: str, origin: str) -> Experiment:
     """The experiment that a module or a file defines as `experiment`, or a study describes. Raises:
     ExperimentError with file and line."""
     if origin.endswith(STUDIES):
-        return checked(
-            dataclasses.replace(_studies().experiment(Path(origin)), name=name, origin=origin)
-        )
+        study = reader(Path(origin)).experiment(Path(origin))
+        return checked(dataclasses.replace(study, name=name, origin=origin))
     try:
         module = (
             _from_file(Path(origin)) if origin.endswith(".py") else importlib.import_module(origin)
@@ -146,12 +145,6 @@ def load(name: str, origin: str) -> Experiment:
         got = "it has no such name" if value is None else f"got {type(value).__name__}"
         raise ExperimentError(f"{origin} must define `experiment = Experiment(…)`; {got}")
     return checked(dataclasses.replace(value, name=name, origin=origin))
-
-
-def _studies() -> ModuleType:
-    """What reads studies: found by name, as experiments are, since it stands above the lab and
-    knows of more than the core."""
-    return importlib.import_module("assay.studies.composing")
 
 
 _loaded: dict[str, tuple[list[tuple[str, int, int]], ModuleType]] = {}

@@ -24,7 +24,6 @@ from assay.lab.result import Result, judge_all, left_out, load
 from assay.lab.sequential import Following
 from assay.lab.stamp import replaced, stored_result
 from assay.lab.store import Store, size
-from assay.lab.times import measured_here
 from assay.lab.urls import is_url
 from assay.lab.work import Work, work
 
@@ -112,7 +111,6 @@ class Lab:
         if frozen.declared:
             with explained(self.store.root):
                 result = sequential.noted(frozen, self.store, result, now)
-        measurements = measured_here(self.store, experiment, now, result.provenance)
         result.note(self.store)
         with explained(self.store.root):
             looks.freeze(journal.stored(self.store, experiment.name), experiment, now, result.exact)
@@ -123,7 +121,7 @@ class Lab:
                 now.preset.title,
                 ledger.subject(experiment, now.preset),
             )
-        result = replace(result, provenance={**result.provenance, **measurements}, ledger=noted)
+        result = replace(result, ledger=noted)
         result.write(self.store)
         self.exchange(experiment.name)  # before anybody sees a verdict: its look cannot be lost
         return result

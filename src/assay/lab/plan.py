@@ -8,10 +8,10 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from assay.core.compute import Range
 from assay.core.errors import StoreError
 from assay.core.experiment import Cost, Experiment
 from assay.core.runs import Runs
@@ -20,7 +20,6 @@ from assay.lab import edits, journal, ownership, reading, records
 from assay.lab.groups import RunGroup, Wanted, unfinished
 from assay.lab.origin import STUDIES, code
 from assay.lab.preset import Preset, apply_preset
-from assay.lab.speed import relative_speed
 from assay.lab.store import Damaged, Job, Store, Stored, size
 
 
@@ -65,9 +64,6 @@ class Plan:
     at_most: frozenset[str] = frozenset()
     """Arms that take no more than that: it is known of runs with larger fields."""
     notes: tuple[str, ...] = ()
-    speed: Range | None = None
-    """CPU-seconds here for each recorded one, by `assay bench` on both machines; None where one of
-    them was not measured."""
 
     @property
     def missing(self) -> tuple[Row, ...]:
@@ -96,6 +92,10 @@ class Plan:
             )
 
 
+STATED, RECORD = "the experiment", "the record"
+"""Where times come from that are of these very runs."""
+MEASURING = 0.05
+"""The share of a run's recorded cost that no number of steps changes: measuring, for one."""
 ROOT: ContextVar[Path] = ContextVar("root", default=Path("assay-store"))
 """The store of the plan that is being made: in it an experiment's `inputs` find stored runs that it
 names."""
@@ -128,8 +128,7 @@ def plan(
     cost = (
         None if inputs_of is as_stored else experiment.cost
     )  # which may look at the model as well
-    speed = relative_speed(records.load_record(experiment, preset.name, measures=False) or {})
-    per_run, cost_from, at_most = _cost_per_run(shelf, experiment, preset, cost, speed)
+    per_run, cost_from, at_most = _cost_per_run(shelf, experiment, preset, cost)
     missing = [r for r in rows if r.state == "missing"]
     cpu: float | None = 0.0
     disk = 0
@@ -157,7 +156,6 @@ def plan(
         per_run,
         at_most,
         shelf.notes(rows),
-        speed,
     )
 
 
@@ -348,12 +346,10 @@ def _without_params(row: Row) -> Row:
 
 
 def _cost_per_run(
-    shelf: _Shelf,
-    experiment: Experiment,
-    preset: Preset,
-    cost_of: Callable[[Runs], Cost] | None,
-    speed: Range | None,
+    shelf: _Shelf, experiment: Experiment, preset: Preset, cost_of: Callable[[Runs], Cost] | None
 ) -> tuple[dict[str, float], str, frozenset[str]]:
+    """CPU-seconds of a run of each arm where they are known, where from, and which arms take at
+    most that."""
     arms = {
         n: experiment.specs_of(n, preset.specs)
         for n, a in experiment.arms.items()
@@ -363,38 +359,42 @@ def _cost_per_run(
     if cost_of is not None:
         stated = {n: (cost_of(Runs(specs)).cpu_seconds, len(specs)) for n, specs in arms.items()}
         if all(seconds is not None for seconds, _ in stated.values()):
-            return (
-                {n: (seconds or 0.0) / runs for n, (seconds, runs) in stated.items()},
-                "the experiment",
-                frozenset(),
-            )
+            per_run = {n: (seconds or 0.0) / runs for n, (seconds, runs) in stated.items()}
+            return per_run, STATED, frozenset()
     recorded = records.cost_per_run(experiment, preset.name)
     if preset.title in ("default", *experiment.elsewhere) and arms.keys() <= recorded.keys():
-        return (
-            {n: c * (speed.middle if speed is not None else 1.0) for n, c in recorded.items()},
-            "the record",
-            frozenset(),
-        )
-    known = {
-        n: scaled_cost for n, specs in arms.items() if (scaled_cost := _scaled(shelf, n, specs[0]))
-    }
-    if expected := {
-        n: (seconds, False)
-        for n, seconds in experiment.expected.items()
-        if n in arms and n not in known
-    }:
-        known |= expected
-        return (
-            {n: cost for n, (cost, _) in known.items()},
-            "records of its experiments scaled by steps, passes of models by size",
-            frozenset(),
-        )
-    source = "runs of this store, scaled by steps" if known else "unknown"
-    return (
-        {n: cost for n, (cost, _) in known.items()},
-        source,
-        frozenset(n for n, (_, less) in known.items() if less),
+        return dict(recorded), RECORD, frozenset()
+    record = (records.load_record(experiment, preset.name) if recorded else None) or {}
+    by_record, by_store = (
+        {n: cost for n, specs in arms.items() if (cost := of(n, specs[0])) is not None}
+        for of in (partial(_recorded, record), partial(_scaled, shelf))
     )
+    # What runs of the same fields took tells more than what larger ones did.
+    known = by_store | {
+        n: cost for n, cost in by_record.items() if cost[1] <= by_store.get(n, cost)[1]
+    }
+    at_most = frozenset(n for n, (_, less) in known.items() if less)
+    if expected := {n: s for n, s in experiment.expected.items() if n in arms and n not in known}:
+        per_run = {n: cost for n, (cost, _) in known.items()} | expected
+        source = "records of its experiments scaled by steps, passes of models by size"
+        return per_run, source, frozenset()
+    source = "the record" if by_record else "runs of this store" if known else ""
+    per_run = {n: cost for n, (cost, _) in known.items()}
+    return per_run, f"{source}, scaled by steps" if source else "unknown", at_most
+
+
+def _recorded(record: Mapping[str, Any], arm: str, spec: Spec) -> tuple[float, bool] | None:
+    """CPU-seconds of one run of this spec by the record, and whether it takes at most that; None
+    where the record tells nothing."""
+    held, cost = record.get("arms", {}).get(arm), record.get("cost", {}).get(arm)
+    if held is None or cost is None:
+        return None
+    first = held["specs"][0]
+    comparison = over(spec, {**held["shared"], **first}, first)
+    if comparison is None:
+        return None
+    steps, less = comparison
+    return float(cost) * (MEASURING + (1 - MEASURING) * steps), less
 
 
 def _scaled(shelf: _Shelf, arm: str, spec: Spec) -> tuple[float, bool] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from assay.core.compute import budget
+from assay.core.compute import duration
 from assay.core.errors import AssayError, ExperimentError
 from assay.core.experiment import Experiment
 from assay.lab.forecast import forecast
@@ -23,29 +23,20 @@ def affordable(path: Path, lab: Lab, experiment: Experiment, preset: Preset) -> 
     if not text.study.budget:
         return
     try:
-        most = budget(text.study.budget)
+        most = duration(text.study.budget)
     except AssayError as e:
         raise ExperimentError(f"{text.at('budget')}: {e}") from None
-    if most.seconds is None:
-        raise ExperimentError(
-            f"{text.at('budget')}: a study's budget is a time on this machine, such as 10m, "
-            f"got {most.text!r}"
-        )
     plan = lab.plan(experiment, preset)
     prediction = (
         forecast(plan, experiment, lab.executor_for([experiment]).width, claims=False)
         if plan.missing
         else None
     )
-    if (
-        prediction is None
-        or prediction.command is None
-        or prediction.command[0].low <= most.seconds
-    ):
+    if prediction is None or prediction.command is None or prediction.command[0].low <= most:
         return
     least = prediction.command[0].low
     raise ExperimentError(
         f"{text.at('budget')}: what is missing takes {least:,.0f} s or more, and the budget is "
-        f"{most.text}; "
+        f"{text.study.budget.strip()}; "
         "raise it, or name fewer seeds, arms or values; nothing was run"
     )

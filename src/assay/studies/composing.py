@@ -18,7 +18,7 @@ from assay.core.errors import AssayError, ClaimError, ExperimentError, nearest
 from assay.core.experiment import PRESETS, Arm, Cost, Experiment, Header, Joint, Words
 from assay.core.runs import Runs
 from assay.core.spec import Spec, per_run_fields
-from assay.studies import dictionaries, missing, packing, sides
+from assay.studies import dictionaries, missing, sides
 from assay.studies.arm_measures import DENSITY, TERMS, MeasuredSpec
 from assay.studies.dictionaries import Settled, Trains
 from assay.studies.sides import Side
@@ -79,9 +79,7 @@ def composed(text: Text) -> Experiment:
         for side in study_sides
         for name, arm in sides.arms_of(side, study_sides[0]).items()
     }
-    arms = packing.together(borrowed, first["default"]) | settled.arms(
-        lambda specs: specs == first["smoke"]
-    )
+    arms = borrowed | settled.arms(lambda specs: specs == first["smoke"])
     for i, part in enumerate(text.study.experiment):
         for name in (n for n in part.learned if n not in borrowed):
             raise ExperimentError(
@@ -107,11 +105,8 @@ def composed(text: Text) -> Experiment:
         _estimate(text, i, read, arms, measured_by_arm, owned) for i, read in enumerate(quantities)
     )
     by_class = {type(side.of.default[0]): side for side in reversed(study_sides)}
-    packed = (
-        packing.seeds_per_group(s.of, s.part.preset, s.arms, s.specs(s.part.preset, seeds))
-        for s in study_sides
-    )
-    together = text.study.together or min(packed, default=_most(owned))
+    usual = (s.of.seeds_per_group for s in study_sides)
+    together = text.study.together or min(usual, default=_most(owned))
     measure = (
         study_sides[0].of.measure
         if study_sides

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,8 @@ from assay.core.scopes import listed
 from assay.core.spec import Spec, per_run_fields
 from assay.lab import catalogue, records
 from assay.lab.origin import STUDIES, in_file
+from assay.lab.plan import over
 from assay.lab.preset import spelled, unspoken
-from assay.studies import packing
 from assay.studies.text import Part, Plain, Text
 
 
@@ -348,10 +349,8 @@ def expected(side: Side, seeds: Sequence[int]) -> dict[str, float]:
             side.of.specs_of(arm, specs)
             for specs in (side.of.preset(side.part.preset), side.specs(side.part.preset, seeds))
         )
-        if (
-            recorded_specs
-            and study_specs
-            and (times := packing.times(side.of, study_specs, recorded_specs)) is not None
-        ):
-            seconds_by_arm[side.named(arm)] = recorded[arm] * times
+        if not recorded_specs or not study_specs:
+            continue
+        if ratio := over(study_specs[0], json.loads(recorded_specs[0].to_json())):
+            seconds_by_arm[side.named(arm)] = recorded[arm] * ratio[0]
     return seconds_by_arm

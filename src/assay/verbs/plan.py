@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assay.core.claims import Claim, Estimate
-from assay.core.compute import Range
-from assay.core.compute import budget as read
+from assay.core.compute import Range, duration
 from assay.core.errors import AssayError, ExperimentError
 from assay.core.experiment import Experiment, read_header
 from assay.core.reading import plural
@@ -85,17 +84,15 @@ class Estimated:
 
 @dataclass(frozen=True)
 class Budget:
-    """A budget; how many seeds it buys is null where the cost of one is unknown."""
+    """A time; how many seeds fit into it is null where the cost of one is unknown."""
 
     text: str
-    assumed: str
-    """What was assumed of a device, with its source."""
     seeds: Range | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bought(Budget):
-    """What a budget buys, and what it takes to spend it."""
+    """How many seeds fit into a time, and what they take."""
 
     planned_seeds: int
     """The middle of these, but no more than anybody needs: what half-widths and the rest are told
@@ -104,14 +101,9 @@ class Bought(Budget):
     """The seeds themselves, as `--set` takes them."""
     missing: int
     """Of these seeds, those runs that are not stored."""
-    command_seconds: Range | None
-    command_cpu_seconds: Range | None
-    flop: Range | None
+    command_seconds: Range
+    command_cpu_seconds: Range
     disk_bytes: int | None
-    whole: bool = field(metadata=BESIDE)
-    """Whether these seeds spend all of it."""
-    elsewhere: bool = field(metadata=BESIDE)
-    """Whether it is FLOP, which may be spent on another machine."""
     options: str = field(metadata=BESIDE)
     """What to type after `assay run` to spend it."""
 
@@ -162,11 +154,6 @@ class Costs:
     command_cpu_seconds: Range | None
     memory_bytes: int | None
     """Bytes that one process holds, as recorded."""
-    flop: Range | None
-    flop_per_cpu_second: float | None
-    bench: str | None
-    """When `assay bench` measured this machine, in ISO 8601; null where it did not, and times go by
-    the record alone."""
     spread_from: str
     """Whose spread the half-widths are extrapolated from."""
     stored_cpu_seconds: float = field(metadata=BESIDE)
@@ -219,16 +206,10 @@ class PlannedCatalogue:
 def plan(lab: Lab, experiment: Experiment, preset: Preset, budget: str | None = None) -> Planned:
     """Plan a run of one experiment; nothing is written. Raises: DataError for a budget that cannot
     be read."""
-    parsed_budget, experiment = (
-        read(budget) if budget is not None else None,
-        experiment.sized(preset.specs),
-    )
-    estimate = forecast(
-        lab.plan(experiment, preset),
-        experiment,
-        lab.executor_for([experiment]).width,
-        parsed_budget,
-    )
+    seconds = duration(budget) if budget is not None else None
+    experiment = experiment.sized(preset.specs)
+    width = lab.executor_for([experiment]).width
+    estimate = forecast(lab.plan(experiment, preset), experiment, width, seconds)
     counts, columns = units(estimate.plan, experiment), reads(experiment)
     rows = tuple(
         Run(r.job.arm, r.job.spec.seed, r.job.key, r.state, r.why) for r in estimate.plan.rows
@@ -249,7 +230,7 @@ def plan(lab: Lab, experiment: Experiment, preset: Preset, budget: str | None = 
             for s in experiment.claims
             if isinstance(s, Estimate)
         ),
-        budget=_budget(estimate, experiment),
+        budget=_budget(budget, estimate, experiment),
         frozen=frozen(lab.store, experiment, preset),
         arms=arms(estimate.plan),
     )
@@ -412,14 +393,11 @@ def _costs(estimate: Forecast, experiment: Experiment) -> dict[str, Any]:
         "free_bytes": plan.free,
         "notes": (*plan.notes, *estimate.notes),
         "runs": (),
-        "times_from": estimate.times_from,
+        "times_from": plan.cost_from,
         "work_cpu_seconds": estimate.cpu,
         "command_seconds": clock,
         "command_cpu_seconds": cpu,
         "memory_bytes": estimate.memory,
-        "flop": estimate.flop,
-        "flop_per_cpu_second": estimate.rate,
-        "bench": estimate.bench,
         "spread_from": estimate.spread_from,
         "stored_cpu_seconds": costs(plan)[1],
         "stated_cost": _stated(experiment) if plan.preset.title == "default" else "",
@@ -440,25 +418,18 @@ def _stated(experiment: Experiment) -> str:
         return ""
 
 
-def _budget(estimate: Forecast, experiment: Experiment) -> Budget | Bought | None:
-    parsed_budget, bought = estimate.budget, estimate.bought
-    if parsed_budget is None:
-        return None
-    if bought is None:
-        return Budget(parsed_budget.text, parsed_budget.assumed)
-    clock, cpu = bought.command or (None, None)
+def _budget(text: str | None, estimate: Forecast, experiment: Experiment) -> Budget | None:
+    bought = estimate.bought
+    if text is None or bought is None:
+        return None if text is None else Budget(text)
     return Bought(
-        text=parsed_budget.text,
-        assumed=parsed_budget.assumed,
+        text=text,
         seeds=bought.range,
         planned_seeds=bought.seeds,
         set=bought.chosen,
         missing=bought.runs,
-        command_seconds=clock,
-        command_cpu_seconds=cpu,
-        flop=bought.flop,
+        command_seconds=bought.command[0],
+        command_cpu_seconds=bought.command[1],
         disk_bytes=bought.disk,
-        whole=bought.whole,
-        elsewhere=parsed_budget.flop is not None,
         options=f"{experiment.typed}{estimate.plan.preset.but(bought.chosen).options}",
     )

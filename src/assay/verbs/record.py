@@ -4,7 +4,7 @@ record."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from assay.lab import recording, records
 from assay.lab.lab import Lab
 from assay.lab.preset import Preset
 from assay.lab.recording import Difference
-from assay.lab.times import measured_here
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,7 @@ def check(lab: Lab, experiment: Experiment, preset: Preset) -> Checked:
 
 
 def record(lab: Lab, experiment: Experiment, preset: Preset) -> Written:
-    """Write what is stored as the record: commit, keys, small measures, verdicts, seconds, how fast
-    the machine was.
+    """Write what is stored as the record: commit, keys, small measures, verdicts, seconds.
 
     Raises: StoreError where runs are missing.
     """
@@ -51,17 +49,7 @@ def record(lab: Lab, experiment: Experiment, preset: Preset) -> Written:
             f"a record holds all runs of {experiment.name}, and {len(plan.missing)} of them "
             "are not stored: it ended at an early look"
         )
-    machine_provenance = measured_here(
-        lab.store, experiment, plan, result.provenance
-    )  # plans elsewhere scale by it
-    return Written(
-        recording.write_record(
-            experiment,
-            replace(result, provenance={**result.provenance, **machine_provenance}),
-            plan,
-            lab.store,
-        )
-    )
+    return Written(recording.write_record(experiment, result, plan, lab.store))
 
 
 def recorded(experiment: Experiment, preset: Preset) -> Mapping[str, Any]:

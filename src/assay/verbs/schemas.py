@@ -37,7 +37,6 @@ class Described:
 
 VERBS: Mapping[str, Described] = MappingProxyType(
     {
-        "bench": Described("how fast this machine is", ("bench.bench",), ("bench.Benched",)),
         "challenge": Described(
             "a planted circuit given out without its answer; an explanation of it scored",
             ("challenge.plant_challenge", "challenge.answered"),
@@ -119,7 +118,7 @@ VERBS: Mapping[str, Described] = MappingProxyType(
             ),
             ("plan.plan", "plan.plan_catalogue", "assumptions.find_unsaid"),
             ("plan.Planned", "plan.PlannedCatalogue", "assumptions.Asked"),
-            5,
+            6,
         ),
         "preregister": Described(
             "what was frozen, its hash, and the looks",

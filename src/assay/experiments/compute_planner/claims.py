@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, OneTerm, compute
-from assay.core.compute import Transformer
+from assay.core import Arms, Claim, Exact, Finding, OneTerm
 from assay.core.heavy import xr
+from assay.experiments.compute_planner import flop
+from assay.experiments.compute_planner.flop import Transformer
 
 KAPLAN = "Kaplan et al. 2020, Scaling Laws for Neural Language Models, Table 1"
 AMP = "Kokotajlo 2021, Fun with +12 OOMs of Compute, Amp"
@@ -81,7 +82,7 @@ def arithmetic(
     is expected."""
 
     def ratio(arms: Arms) -> np.ndarray:
-        return np.asarray(value(compute), dtype=float) / np.asarray(expected, dtype=float)
+        return np.asarray(value(flop), dtype=float) / np.asarray(expected, dtype=float)
 
     return Exact(
         text=f"{text}: ratio",

@@ -6,7 +6,9 @@ import itertools
 
 import numpy as np
 
-from assay.core import Arms, Figure, compute, figure
+from assay.core import Arms, Figure, figure
+from assay.core.compute import Range
+from assay.experiments.compute_planner.flop import search, training
 from assay.experiments.compute_planner.method import SIZES
 
 
@@ -67,9 +69,9 @@ def figures(arms: Arms) -> list[Figure]:
 def phases() -> list[tuple[str, float, str]]:
     """(phase, FLOP, tokens a call) of Amp, the search with one token a call and with a whole
     context of 2,048."""
-    rows = [("training, 6", compute.training(1e17, 1e17).low, "one token a call")]
+    rows = [("training, 6", training(1e17, 1e17).low, "one token a call")]
     for per_token in (6, 2):
-        flop = compute.search(1e17, compute.Range(1, 2048), 1e8, 5e4, 5e4, per_token)
+        flop = search(1e17, Range(1, 2048), 1e8, 5e4, 5e4, per_token)
         rows += [
             (f"search, {per_token}", flop.low, "one token a call"),
             (f"search, {per_token}", flop.high, "2,048 tokens a call"),

@@ -11,16 +11,17 @@ import numpy as np
 from annotated_types import Ge, Gt, Interval
 from jaxtyping import Float
 
-from assay.core import PerRun, Spec, compute, descent, fit
+from assay.core import PerRun, Spec, descent, fit
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
 from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
 from assay.core.intervals import interval
 from assay.core.measures import measures
-from assay.core.outlook import Spread, spread
 from assay.core.runs import Runs
 from assay.data import planted
+from assay.experiments.compute_planner.flop import training
+from assay.experiments.compute_planner.widths import Spread, spread
 
 FEW, MANY = 6, 24
 """Toys of a pilot, and of what is planned from it: four times as many."""
@@ -266,4 +267,4 @@ def timed(runs: Runs[Planner]) -> xr.Dataset:
 
 def toy_flop(s: Planner) -> float:
     """FLOP of training one toy: W is multiplied twice, forward and backward."""
-    return compute.training(2 * s.features * s.width, s.steps * s.batch).low
+    return training(2 * s.features * s.width, s.steps * s.batch).low

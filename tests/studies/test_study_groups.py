@@ -1,8 +1,7 @@
-"""Packing: small runs of a study share ensembles, their numbers are those of runs alone, and
-nothing grows that is not small."""
+"""Groups of a study: the numbers of runs that are trained together are those of runs alone; many
+are stored at once."""
 
 import itertools
-import json
 
 import numpy as np
 import pytest
@@ -10,13 +9,11 @@ import torch
 
 from assay.core.bench import Unkept
 from assay.core.errors import StoreError
-from assay.core.experiment import Joint
 from assay.core.runs import Runs
-from assay.lab import atomic, catalogue, groups
+from assay.lab import atomic, catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.lab.store import Made, Store
-from assay.studies import packing
 from assay.studies.sides import sides
 from assay.studies.text import read
 
@@ -30,9 +27,9 @@ CLAIM = (
 )
 
 
-def study(folder, fields, seeds="0:12", name="packed"):
+def study(folder, fields, seeds="0:12", together=0, name="grouped"):
     path = folder / f"{name}.toml"
-    path.write_text(HEAD.format(seeds=seeds, fields=fields) + CLAIM)
+    path.write_text(f"together = {together}\n" + HEAD.format(seeds=seeds, fields=fields) + CLAIM)
     return catalogue.find(str(path))
 
 
@@ -49,13 +46,8 @@ SHAPES = (
 
 def alone(experiment, arm, spec):
     """The measures of one run that nothing else is trained with."""
-    runs = Runs((spec,))
-    train = experiment.arms[arm].train
-    return experiment.arms[arm].measure(
-        runs,
-        train.train([runs], Unkept())[0] if isinstance(train, Joint) else train(runs, Unkept()),
-        Unkept(),
-    )
+    runs, which = Runs((spec,)), experiment.arms[arm]
+    return which.measure(runs, which.train(runs, Unkept()), Unkept())
 
 
 @pytest.mark.parametrize(
@@ -65,7 +57,7 @@ def alone(experiment, arm, spec):
 )
 def test_the_numbers_are_those_of_runs_alone(tmp_path, fields):
     torch.set_num_threads(1)
-    e, lab = study(tmp_path, fields), Lab(tmp_path / "s", Inline())
+    e, lab = study(tmp_path, fields, together=12), Lab(tmp_path / "s", Inline())
     lab.run(e)
     rows = lab.plan(e).rows
     assert len(rows) == 12 * len(e.arms) and all(r.stored is not None for r in rows)
@@ -76,60 +68,10 @@ def test_the_numbers_are_those_of_runs_alone(tmp_path, fields):
             np.testing.assert_allclose(stored[name].values, own[name].values, rtol=1e-5, atol=1e-7)
 
 
-def formed(e, root):
-    """The groups that a plan of everything makes."""
-    store = Store(root).prepare()
-    return groups.form(store, e, [r.wanted for r in Lab(root, Inline()).plan(e).missing], [])
-
-
-def test_runs_of_equal_shape_share_an_ensemble_and_others_do_not(tmp_path):
-    two = formed(study(tmp_path, TWO), tmp_path / "two")
-    assert sorted(tuple(g.arms) for g in two) == [
-        ("linear", "density=0.5,lr=0.01/linear"),
-        ("main", "density=0.5,lr=0.01/main"),
-    ]
-    shapes = formed(study(tmp_path, SHAPES), tmp_path / "shapes")
-    assert all(len(g.arms) == 1 for g in shapes) and len(shapes) == 6
-    for g in (*two, *shapes):  # a group's arms share every static field
-        static = {
-            json.dumps(
-                {k: m.spec[k] for k in ("features", "width", "relu", "drawn", "steps", "batch")}
-            )
-            for m in g.members
-        }
-        assert len(static) == 1
-
-
-def test_a_thousand_small_runs_make_few_groups_and_large_runs_as_many_as_ever(tmp_path):
-    many = study(tmp_path, SMALL, seeds="0:500")
-    assert len(formed(many, tmp_path / "many")) <= 10, (
-        "of 250 in the experiment's own groups of 4 seeds"
-    )
-    # superposition's own group is 4 seeds × 5 densities: with one density 20 seeds are as many runs
-    same = study(tmp_path, "fields = { density = 0.1 }", seeds="0:50", name="same")
-    assert same.seeds_per_group == 20
-    larger = study(
-        tmp_path,
-        "fields = { density = 0.1, features = 400, width = 100 }",
-        seeds="0:50",
-        name="larger",
-    )
-    assert larger.seeds_per_group == 4
-    wide = study(
-        tmp_path,
-        "fields = { density = 0.1, features = 400, width = 100, steps = 1 }",
-        seeds="0:50",
-        name="wide",
-    )
-    assert wide.seeds_per_group == 4, (
-        "few steps of a large model are no small run: it is held in memory as ever"
-    )
-    of = catalogue.find("superposition")
-    assert (
-        packing.seeds_per_group(of, "default", tuple(of.arms), of.default)
-        == of.seeds_per_group
-        == 4
-    ), "its own runs in its own groups"
+def test_a_group_has_as_many_seeds_as_its_experiment_unless_the_study_says(tmp_path):
+    own = study(tmp_path, SMALL, name="own")
+    assert own.seeds_per_group == catalogue.find("superposition").seeds_per_group == 4
+    assert study(tmp_path, SMALL, together=12, name="larger").seeds_per_group == 12
 
 
 def test_specs_are_the_product_of_fields_as_a_loop_makes_it(tmp_path):
