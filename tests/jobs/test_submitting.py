@@ -12,7 +12,7 @@ from assay.jobs import queue
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import EVENTS, Folder
 from assay.jobs.runner import Runner
-from assay.jobs.submission import Asked, Lacking, ready
+from assay.jobs.submission import Asked, Lacking, opened
 from assay.verbs import jobs
 
 SMOKE = Asked(experiment="superposition", preset="smoke")
@@ -54,10 +54,12 @@ def test_another_question_is_another_job(root, bounds):
 
 
 def test_the_key_of_code_follows_its_text(root, bounds):
-    before = ready(one(), bounds).key
+    with opened(root, one(), bounds) as ready:
+        before = ready.key
     path = bounds.workspace / "own.py"
     path.write_text(path.read_text() + "\n# a remark\n")
-    assert ready(one(), bounds).key != before
+    with opened(root, one(), bounds) as ready:
+        assert ready.key != before
 
 
 WRONG = {
