@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 from interface import SMOKE, client
 
-from assay.api import tokens
-from assay.api.guard import BODY
 from assay.api.openapi import STUDY
 from assay.api.problems import Problem
 from assay.core.errors import AssayError
 from assay.core.schema import schema
+from assay.http import tokens
+from assay.http.guard import BODY
 from assay.jobs.folder import Folder
 from assay.lab.sealed import seal
 from assay.verbs.jobs import Happened, Job

@@ -33,12 +33,12 @@ from mcp.types import (
 from pydantic import ConfigDict, ValidationError
 
 from assay.agents.tools import NEEDS, SHORT, TOOLS, Tools, asking
-from assay.api.guard import CALLER
-from assay.api.tokens import EVERYBODY, Holder
 from assay.core import extras
 from assay.core.errors import AssayError, nearest
 from assay.core.plain import as_json, plain, plain_all
 from assay.core.schema import schema, to_json
+from assay.http.guard import CALLER
+from assay.http.tokens import EVERYBODY, Holder
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

@@ -19,11 +19,11 @@ from assay.agents import answers, basis, describing, looking, writing
 from assay.agents.answers import Number, Plan, Preregistered, Result, Submitted, Table, Written
 from assay.agents.describing import Experiments, Page
 from assay.agents.looking import Looks
-from assay.api.tokens import EVERYBODY, Holder, Right
 from assay.core.errors import AssayError, DataError
 from assay.core.experiment import Experiment
 from assay.core.schema import to_json
 from assay.core.table import estimate, judge
+from assay.http.tokens import EVERYBODY, Holder, Right
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import Folder, NoJob
 from assay.jobs.submission import Asked, Lacking, Ready, opened

@@ -22,13 +22,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from assay.api import problems
-from assay.api.guard import CALLER, Guard, Rules
 from assay.api.openapi import EVENTS, STATUS, described
-from assay.api.problems import Refused, plain_values
-from assay.api.tokens import Holder, Right
+from assay.api.problems import plain_values
 from assay.core.errors import AssayError
 from assay.core.plain import as_json
 from assay.core.schema import to_json
+from assay.http.guard import CALLER, Guard, Refused, Rules
+from assay.http.tokens import Holder, Right
 from assay.jobs.bounds import Bounds
 from assay.jobs.state import OVER
 from assay.jobs.submission import Asked
@@ -52,6 +52,7 @@ READ, WAITING, WATCHING = 1, 8, 64
 job."""
 MOST = 1_000
 """Jobs in a list."""
+AGAIN = {"Retry-After": "5"}
 log = logging.getLogger(__name__)
 
 
@@ -93,7 +94,7 @@ def application(served: Served, rules: Rules = Rules()) -> Starlette:  # noqa: B
     ]
     return Starlette(
         routes=_merge_routes(routes),
-        middleware=[Middleware(Guard, rules=rules)],
+        middleware=[Middleware(Guard, rules=rules, answer=problems.answer)],
         exception_handlers={HTTPException: _unknown},
     )
 
@@ -200,7 +201,7 @@ class _Desk:
             raise Refused(
                 503,
                 f"{WAITING} submissions are being read; send it again in a moment",
-                Retry_After="5",
+                AGAIN,
             )
         self._waiting += 1
         try:
@@ -256,9 +257,7 @@ class _Desk:
             raise Refused(400, f"Last-Event-ID is the number of an event, got {last[:40]!r}")
         key = await self._mine(request, caller)
         if self._watching >= WATCHING:
-            raise Refused(
-                503, f"{WATCHING} requests wait for jobs; ask again in a moment", Retry_After="5"
-            )
+            raise Refused(503, f"{WATCHING} requests wait for jobs; ask again in a moment", AGAIN)
         return StreamingResponse(self._stream(key, int(last), wait), media_type="text/event-stream")
 
     async def _stream(self, key: str, since: int, wait: float) -> AsyncIterator[bytes]:
@@ -334,9 +333,7 @@ class _Watch:
 
     def __enter__(self) -> None:
         if self.refuse and self.desk._watching >= WATCHING:
-            raise Refused(
-                503, f"{WATCHING} requests wait for jobs; ask again in a moment", Retry_After="5"
-            )
+            raise Refused(503, f"{WATCHING} requests wait for jobs; ask again in a moment", AGAIN)
         self.desk._watching += 1
 
     def __exit__(self, *_: object) -> None:

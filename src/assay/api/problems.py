@@ -12,6 +12,7 @@ from starlette.responses import Response
 from assay.core.errors import AssayError, RunError, StoreError
 from assay.core.plain import as_json, plain
 from assay.core.schema import OPTIONAL, to_json
+from assay.http.guard import Refused
 from assay.jobs.folder import NoJob
 from assay.jobs.queue import Full, NotOver, NotYours
 from assay.jobs.submission import Lacking
@@ -42,17 +43,6 @@ class Problem:
     """What is wrong and what would be right, in one line."""
     lacks: tuple[Lack, ...] | None = field(default=None, metadata=OPTIONAL)
     """Of a study that says too little: all that it has to say."""
-
-
-class Refused(AssayError):
-    """A request that is not answered, and with which status."""
-
-    def __init__(self, status: int, text: str, **headers: str):
-        super().__init__(text)
-        self.status, self.headers = (
-            status,
-            {name.replace("_", "-"): value for name, value in headers.items()},
-        )
 
 
 def to_problem(error: AssayError) -> tuple[Problem, dict[str, str]]:

@@ -55,8 +55,17 @@ class Made:
     """To be added to the file of tokens."""
 
 
+def of_text(token: str) -> Holder:
+    """Let in whoever has this token, with every right."""
+    return Holder(name="", sha256=_digest(token), rights=RIGHTS)
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
+
+
 EVERYBODY = Holder(name="", sha256="", rights=RIGHTS)
-"""Whoever asks where no tokens are asked for: a program on this machine."""
+"""Whoever asks where no tokens are asked for: somebody at this machine."""
 
 
 def read(path: Path) -> tuple[Holder, ...]:
@@ -98,7 +107,7 @@ def read(path: Path) -> tuple[Holder, ...]:
 
 def holder(token: str, known: Sequence[Holder]) -> Holder | None:
     """Find whose token this is; every hash is compared, in the same time."""
-    digest = hashlib.sha256(token.encode(errors="replace")).hexdigest()
+    digest = _digest(token)
     match = None
     for candidate in known:
         if hmac.compare_digest(digest, candidate.sha256):
@@ -113,7 +122,7 @@ def new(name: str) -> Made:
             f"a token's name has letters, digits, '.', '_' and '-', 64 at most, got {name[:80]!r}"
         )
     token = f"assay_{secrets.token_urlsafe(32)}"
-    digest = hashlib.sha256(token.encode()).hexdigest()
+    digest = _digest(token)
     lines = (
         f'[[token]]\nname = "{name}"\nsha256 = "{digest}"\nrights = ["read", "submit", "cancel"]\n'
         "queued = 10\ncpu_seconds_a_day = 7200\n"
