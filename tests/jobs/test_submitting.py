@@ -4,6 +4,7 @@ trained here."""
 import json
 from dataclasses import replace
 
+import msgspec
 import pytest
 from asking import one, study, workspace
 
@@ -29,7 +30,7 @@ def root(tmp_path):
 
 
 def seed(n):
-    return replace(SMOKE, sets=(f"seed={n}",))
+    return msgspec.structs.replace(SMOKE, sets=(f"seed={n}",))
 
 
 def test_submitting_twice_is_one_job_whoever_does_it(root):
@@ -45,7 +46,7 @@ def test_another_question_is_another_job(root, bounds):
     asked = [
         SMOKE,
         seed(1),
-        replace(SMOKE, preset="default"),
+        msgspec.structs.replace(SMOKE, preset="default"),
         Asked(study=study()),
         Asked(study=study(seeds="1:7")),
         one(),

@@ -16,8 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from assay.core.errors import AssayError
-from assay.http.tokens import EVERYBODY, Holder, holder
+from assay.http.tokens import EVERYBODY, Holder, Refused, holder
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -48,14 +47,6 @@ PAGES = {
     "cache-control": "no-cache",
 }
 """What every page carries; one that has a policy of its own keeps it."""
-
-
-class Refused(AssayError):
-    """A request that is not answered, with which status, and with which headers."""
-
-    def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None):
-        super().__init__(text)
-        self.status, self.headers = status, dict(headers or {})
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import hmac
 import re
 import secrets
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,6 +24,15 @@ import msgspec
 
 from assay.core import foreign
 from assay.core.errors import AssayError, DataError
+
+
+class Refused(AssayError):
+    """A request that is not answered, with which status, and with which headers."""
+
+    def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None):
+        super().__init__(text)
+        self.status, self.headers = status, dict(headers or {})
+
 
 Right = Literal["read", "submit", "cancel"]
 RIGHTS: tuple[Right, ...] = ("read", "submit", "cancel")
@@ -40,6 +49,12 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rights: tuple[Right, ...]
     queued: int | None = None
     cpu_seconds_a_day: float | None = None
+
+    def need(self, right: Right) -> None:
+        """Refuse who has not this right. Raises: Refused."""
+        if right not in self.rights:
+            has = ", ".join(self.rights) or "none"
+            raise Refused(403, f"this token has no right to {right}; its rights are {has}")
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

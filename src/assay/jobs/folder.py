@@ -26,7 +26,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypedDict
@@ -269,7 +269,7 @@ class Folder:
         store, current_time = Store(self.root), time.time()
         request = {
             "key": self.key,
-            **asdict(ready.asked),
+            **msgspec.structs.asdict(ready.asked),
             "sets": list(ready.asked.sets),
             "title": ready.preset.title,
             "called": ready.experiment.name,

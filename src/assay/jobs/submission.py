@@ -14,9 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from assay.core.claims import claims_key
 from assay.core.errors import ExperimentError, StoreError, nearest, renamed, substitute
@@ -35,21 +36,49 @@ DIGITS = 32
 """Hex digits of a job's key."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """A study's text, or the name of an experiment; with a preset and fields that are set, as
+Chosen = Annotated[str, Meta(max_length=SHORT, description="smoke, default or full")]
+Sets = Annotated[
+    tuple[Annotated[str, Meta(max_length=LINE)], ...],
+    Meta(max_length=Bounds.sets, description="Fields as field=value"),
+]
+Title = Annotated[
+    str,
+    Meta(
+        max_length=SHORT,
+        description=(
+            "What to call a study; its runs are stored under this name and the first digits of "
+            "its key."
+        ),
+    ),
+]
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Either a study's text, or an experiment's name; with a preset and fields that are set, as
     `assay run` takes them."""
 
-    study: str = ""
-    """TOML, or Markdown that begins with TOML; empty where an experiment is named."""
-    experiment: str = ""
-    """A name of the catalogue; where code is allowed, also the path of a Python file in the
-    workspace."""
-    preset: str = "default"
-    sets: tuple[str, ...] = ()
-    """Fields as field=value."""
-    name: str = ""
-    """What to call a study; its runs are stored under this name and the first digits of its key."""
+    study: Annotated[
+        str,
+        Meta(
+            max_length=Bounds.text,
+            description=(
+                "TOML, or Markdown that begins with TOML; empty where an experiment is named."
+            ),
+        ),
+    ] = ""
+    experiment: Annotated[
+        str,
+        Meta(
+            max_length=LINE,
+            description=(
+                "A name of the catalogue; where code is allowed, also the path of a Python file "
+                "in the workspace."
+            ),
+        ),
+    ] = ""
+    preset: Chosen = "default"
+    sets: Sets = ()
+    name: Title = ""
 
 
 class Lacking(ExperimentError):
