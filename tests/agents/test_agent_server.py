@@ -24,10 +24,9 @@ from tiny_study import TINY, answered
 from assay.agents.server import make_server
 from assay.agents.serving import application
 from assay.agents.tools import Tools
-from assay.api import tokens
-from assay.api.guard import Rules
 from assay.cli.main import main
-from assay.explorer.security import LOOPBACK
+from assay.http import tokens
+from assay.http.guard import LOOPBACK, Rules
 from assay.jobs.bounds import Bounds
 from assay.jobs.runner import Runner
 from assay.jobs.work import Limits
@@ -179,7 +178,7 @@ def test_what_cannot_be_served_is_refused_in_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("assay.agents.serving.running", _nothing)
+    monkeypatch.setattr("assay.api.serving.running", _nothing)
     assert main(["mcp", "--root", str(tmp_path / "store"), *words]) == 2
     said = capsys.readouterr().err
     assert told in said and len(said.strip().splitlines()) == 1

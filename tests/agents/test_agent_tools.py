@@ -586,7 +586,7 @@ def test_a_study_names_nothing_outside_its_own_folder(ask: Call) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"control": []}, 'such as control: ["NAME"]; arms: again'),
+        ({"control": []}, 'control: ["NAME"]; arms: again'),
         ({"unit": []}, 'such as unit: ["seed"]'),
         ({"rows": [{"which": row["arm"], **row} | {"arm": None} for row in ROWS]}, "has no arm in"),
         (
@@ -596,7 +596,7 @@ def test_a_study_names_nothing_outside_its_own_folder(ask: Call) -> None:
                     for row in ROWS
                 ]
             },
-            "call it arm",
+            'arm_column: "NAME"',
         ),
     ],
 )
@@ -625,4 +625,4 @@ def test_what_would_decide_a_tie_names_arguments(ask: Call) -> None:
     told = ask("judge", rows=rows, claim="mine.loss < 0.2", control=["again"])["verdict"][
         "would_decide"
     ]
-    assert "--" not in told and "bounds: [LOW, HIGH]" in told
+    assert "--" not in told and "bounds LOW HIGH" in told

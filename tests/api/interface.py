@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from starlette.testclient import TestClient
 
 from assay.api import app
-from assay.api.guard import Rules
+from assay.http.guard import Rules
 from assay.jobs.bounds import Bounds
 
 ADDRESS = "http://127.0.0.1"

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 from interface import SMOKE, client
 
-from assay.api import tokens
-from assay.api.guard import BODY
 from assay.api.openapi import STUDY
 from assay.api.problems import Problem
 from assay.core.errors import AssayError
 from assay.core.schema import schema
+from assay.http import tokens
+from assay.http.guard import BODY
 from assay.jobs.folder import Folder
 from assay.lab.sealed import seal
 from assay.verbs.jobs import Happened, Job
@@ -135,7 +135,7 @@ def test_what_is_frozen_over_http_stays_and_the_plan_says_which_look_comes_next(
             content=body.replace("1000000:1000012", "1000100:1000112"),
             headers=kind,
         ),
-        422,
+        400,
     )
 
 
@@ -197,7 +197,7 @@ def test_the_catalogue_is_told(asks):
             {"json": {"experiment": "lm-importance", "sets": ["corpus=/etc/passwd"]}},
         ),
         (422, "runs only from a workspace", {"json": {"experiment": "../../x.py"}}),
-        (422, "at most 65,536", {"json": {"study": "x" * 70_000}}),
+        (400, "length <= 65536", {"json": {"study": "x" * 70_000}}),
     ],
 )
 @pytest.mark.parametrize("address", ["/studies", "/plan"])

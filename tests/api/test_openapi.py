@@ -9,8 +9,8 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from assay.api import app
-from assay.api.guard import Rules
-from assay.api.openapi import described
+from assay.api.app import described
+from assay.http.guard import Rules
 
 CHECKS = [
     not_a_server_error,

@@ -21,10 +21,10 @@ from damage import harm
 from test_hostile import SETTINGS, limited, said, settings_changed, wrong
 
 from assay.api import app
-from assay.api.guard import Rules as Doors
 from assay.api.openapi import STUDY
 from assay.core import integrity
 from assay.core.errors import AssayError
+from assay.http.guard import Rules as Doors
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import Folder
 from assay.lab import catalogue, leases, requests

@@ -574,7 +574,7 @@ def test_numbers_that_tie_by_rounding_are_told_what_decides():
     assert (judged.verdict.outcome, judged.verdict.reason) == ("undecided", "units agree")
     assert all(
         word in judged.verdict.price.text
-        for word in ("7 of 8 seeds", "rounding", "--bounds LOW HIGH", "-1 1")
+        for word in ("7 of 8 seeds", "rounding", "the bounds LOW HIGH", "-1 1")
     )
     row = tables.rows({"verdicts": [judged.to_json()]})[0]
     assert not any(word in row.why for word in ("would be found", "Exact", "no interval"))

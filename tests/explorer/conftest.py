@@ -16,7 +16,7 @@ import pytest
 import tiny_world
 from shelf import simulated
 
-from assay.verbs.serve import listen
+from assay.http.connections import listen
 
 CHROMIUM = (
     os.environ.get("ASSAY_CHROMIUM")

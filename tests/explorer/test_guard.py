@@ -9,7 +9,8 @@ from shelf import HOME, Tags, client, replace, shelve, simulated
 
 from assay.explorer import app, render
 from assay.explorer.library import Library
-from assay.explorer.security import ADDRESS, BODY, Rules
+from assay.http.guard import ADDRESS, BODY, Rules
+from assay.http.tokens import of_text
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -236,7 +237,7 @@ def test_no_path_leads_out_of_what_is_served(reader, path):
 
 
 def test_a_token_is_asked_for_once(store):
-    guarded = client(store, Rules((), "secret"))
+    guarded = client(store, Rules((), (of_text("secret"),)))
     assert guarded.get(HOME).status_code == 401
     assert guarded.get(f"{HOME}?token=wrong").status_code == 401
     assert guarded.get(HOME, cookies={"assay_token": "wrong"}).status_code == 401
@@ -251,7 +252,7 @@ def test_a_token_is_asked_for_once(store):
 
 
 def test_a_token_does_not_send_a_browser_elsewhere(store):
-    answer = client(store, Rules((), "secret")).get("//evil.example/x?token=secret")
+    answer = client(store, Rules((), (of_text("secret"),))).get("//evil.example/x?token=secret")
     assert not answer.headers.get("location", "/").startswith("//")
 
 

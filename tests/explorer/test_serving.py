@@ -14,7 +14,7 @@ import rate_world
 from shelf import HOME, shelve, simulated
 
 from assay.core.errors import AssayError
-from assay.verbs import serve
+from assay.http import connections
 
 
 @pytest.fixture(scope="module")
@@ -88,20 +88,23 @@ def test_the_page_of_a_rating_is_served_alone(tmp_path):
 
 def test_the_usual_port_gives_way_where_it_was_not_asked_for(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        monkeypatch.setattr(serve, "PORT", taken.getsockname()[1])
-        with serve.listen("127.0.0.1", None) as free:
+        monkeypatch.setattr(connections, "PORT", taken.getsockname()[1])
+        with connections.listen("127.0.0.1", None) as free:
             assert free.getsockname()[1] != taken.getsockname()[1]
 
 
 @pytest.mark.parametrize("port", [-1, 65536])
 def test_a_port_is_a_port(port):
     with pytest.raises(AssayError, match="0 to 65535"):
-        serve.listen("127.0.0.1", port)
+        connections.listen("127.0.0.1", port)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_only_loopback_goes_without_a_token(host):
-    assert serve.is_here(host)
+    assert connections.is_here(host)
     assert not any(
-        map(serve.is_here, ("0.0.0.0", "10.0.0.1", "::", "example.org", "127.0.0.1.example.org"))
+        map(
+            connections.is_here,
+            ("0.0.0.0", "10.0.0.1", "::", "example.org", "127.0.0.1.example.org"),
+        )
     )

@@ -4,6 +4,7 @@ trained here."""
 import json
 from dataclasses import replace
 
+import msgspec
 import pytest
 from asking import one, study, workspace
 
@@ -12,7 +13,7 @@ from assay.jobs import queue
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import EVENTS, Folder
 from assay.jobs.runner import Runner
-from assay.jobs.submission import Asked, Lacking, ready
+from assay.jobs.submission import Asked, Lacking, opened
 from assay.verbs import jobs
 
 SMOKE = Asked(experiment="superposition", preset="smoke")
@@ -29,7 +30,7 @@ def root(tmp_path):
 
 
 def seed(n):
-    return replace(SMOKE, sets=(f"seed={n}",))
+    return msgspec.structs.replace(SMOKE, sets=(f"seed={n}",))
 
 
 def test_submitting_twice_is_one_job_whoever_does_it(root):
@@ -45,7 +46,7 @@ def test_another_question_is_another_job(root, bounds):
     asked = [
         SMOKE,
         seed(1),
-        replace(SMOKE, preset="default"),
+        msgspec.structs.replace(SMOKE, preset="default"),
         Asked(study=study()),
         Asked(study=study(seeds="1:7")),
         one(),
@@ -54,10 +55,12 @@ def test_another_question_is_another_job(root, bounds):
 
 
 def test_the_key_of_code_follows_its_text(root, bounds):
-    before = ready(one(), bounds).key
+    with opened(root, one(), bounds) as ready:
+        before = ready.key
     path = bounds.workspace / "own.py"
     path.write_text(path.read_text() + "\n# a remark\n")
-    assert ready(one(), bounds).key != before
+    with opened(root, one(), bounds) as ready:
+        assert ready.key != before
 
 
 WRONG = {

@@ -18,8 +18,8 @@ from assay.core.experiment import Experiment
 from assay.lab.preset import Preset
 from assay.lab.preset import scope as speaks_for
 from assay.verbs.assumptions import Unsaid
-from assay.verbs.jobs import Job
-from assay.verbs.plan import Bought, Frozen, Planned
+from assay.verbs.jobs import Foreseen, Job
+from assay.verbs.plan import Bought, Frozen
 from assay.verbs.preregister import Look, Registered
 
 MANY = 12
@@ -220,15 +220,10 @@ class Written:
     next: str
 
 
-def planned(
-    plan: Planned,
-    key: str,
-    unsaid: Sequence[Unsaid],
-    looks: Looks,
-    source: Source,
-    rests: Standing,
-) -> Plan:
+def planned(foreseen: Foreseen, looks: Looks, rests: Standing) -> Plan:
     """Tell a plan without the list of its runs."""
+    plan, key = foreseen.plan, foreseen.key
+    assert plan is not None and key is not None
     bought = ""
     if plan.budget is not None:
         buys = plan.budget
@@ -258,7 +253,7 @@ def planned(
         cpu_seconds=plan.command_cpu_seconds,
         disk_bytes=plan.disk_bytes,
         arms=tuple(Arm(a.name, a.runs, a.missing, a.why) for a in plan.arms),
-        unsaid=tuple(unsaid),
+        unsaid=foreseen.unsaid,
         budget=bought,
         scope=plan.scope,
         claims=tuple(
@@ -275,7 +270,7 @@ def planned(
         ),
         looks=looks,
         standing=rests,
-        source=source,
+        source=basis.of_plan(plan),
         notes=plan.notes,
         next="run with the same arguments submits it; its verdicts come by status and result",
     )

@@ -9,11 +9,10 @@ from typing import Any, Literal
 
 from assay.core.experiment import Experiment
 from assay.lab import provenance, registered
-from assay.lab.plan import Plan
 from assay.lab.preset import Preset
 from assay.lab.store import Store
 from assay.report import frozen as lines
-from assay.verbs.plan import frozen
+from assay.verbs.plan import Planned, frozen
 
 JSON = Mapping[str, Any]
 
@@ -151,10 +150,10 @@ def of_store(data: JSON, cached: int | None) -> Source:
     )
 
 
-def of_plan(plan: Plan) -> Source:
+def of_plan(plan: Planned) -> Source:
     """Tell what there is before anything runs."""
-    cached, missing = len(plan.cached), len(plan.missing)
-    keys = provenance.digest("\n".join(sorted(r.job.key for r in plan.rows)))
+    cached, missing = plan.cached, plan.missing
+    keys = provenance.digest("\n".join(sorted(run.key for run in plan.runs)))
     summary = (
         f"nothing was run for this answer: {cached} of {cached + missing} runs are stored, "
         f"{missing} would be made"

@@ -14,9 +14,7 @@ from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
 from assay.jobs import queue
-from assay.lab import catalogue, journal, looks, records
-from assay.lab.origin import STUDIES
-from assay.lab.preset import override
+from assay.lab import journal, looks, records
 from assay.lab.store import Store
 from assay.studies.related import about, kin
 
@@ -122,18 +120,10 @@ def _stopped(store: Store, name: str, known: frozenset[str], seeds: set[int]) ->
         ):
             continue
         try:
-            study = request["typed"].endswith(STUDIES)
-            typed = (
-                str(folder.path.resolve() / "text" / request["typed"])
-                if study
-                else request["typed"]
-            )
-            if not {request["called"], *about(typed)} & known:
+            if not {request["called"], *about(folder.typed)} & known:
                 continue
-            if not request["code"]:
-                preset = override(catalogue.find(typed), request["preset"], request["sets"])
-                if not seeds & {s.seed for s in preset.specs}:
-                    continue
+            if not request["code"] and not seeds & {s.seed for s in folder.experiment()[1].specs}:
+                continue
         except AssayError:  # its experiment is gone, or was changed
             pass
         yield request["called"]

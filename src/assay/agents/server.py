@@ -33,13 +33,12 @@ from mcp.types import (
 from pydantic import ConfigDict, ValidationError
 
 from assay.agents.tools import NEEDS, SHORT, TOOLS, Tools, asking
-from assay.api.guard import CALLER
-from assay.api.tokens import EVERYBODY, Holder
 from assay.core import extras
 from assay.core.errors import AssayError, nearest
 from assay.core.plain import as_json, plain, plain_all
 from assay.core.schema import schema, to_json
-from assay.jobs.messages import for_programs
+from assay.http.guard import CALLER
+from assay.http.tokens import EVERYBODY, Holder
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -163,7 +162,7 @@ def _caller(context: Any) -> Holder:
 
 def line(text: str) -> str:
     """Make a refusal one line of bounded length, without what a terminal would obey."""
-    single_line = plain(for_programs(" ".join(text.split())))
+    single_line = plain(" ".join(text.split()))
     return single_line if len(single_line) <= LONGEST else f"{single_line[: LONGEST - 1]}…"
 
 
@@ -183,7 +182,7 @@ def _offered(method: Callable[..., Any], name: str) -> Tool:
         try:
             values = plain_all(to_json(method(**arguments)))
         except AssayError as error:
-            raise ToolError(str(error)) from None
+            raise ToolError(error.request()) from None
         except ModuleNotFoundError as error:
             if lacks := extras.need(error):
                 raise ToolError(lacks) from None
@@ -254,7 +253,7 @@ def make_server(tools: Tools) -> Server:
         try:
             return as_json(plain_all(to_json(answer())), indent=1, allow_nan=False)
         except AssayError as error:
-            raise ResourceNotFoundError(line(str(error))) from None
+            raise ResourceNotFoundError(line(error.request())) from None
         except Exception as error:
             raise ResourceError(f"a mistake of Assay: {type(error).__name__}") from error
 

@@ -1,13 +1,8 @@
 """Serving: the MCP server of a store by stdio, or by HTTP; the runner of its jobs is a process of
-its own.
-
-By HTTP the guard of the other interface for programs stands before it: names, pages of other sites,
-tokens, sizes."""
+its own."""
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +13,11 @@ from mcp.server.transport_security import RequestBodyLimitMiddleware, TransportS
 from assay.agents.server import Server, make_server
 from assay.agents.tools import Tools
 from assay.api import problems
-from assay.api.guard import BODY, Guard, Rules
-from assay.api.problems import Refused
-from assay.api.tokens import read
+from assay.api.serving import Served, answer_at, let_in, working
 from assay.core.errors import AssayError
-from assay.explorer.security import LOOPBACK
+from assay.http.guard import BODY, Guard, Refused, Rules
 from assay.jobs.bounds import Bounds
-from assay.jobs.runner import running
 from assay.jobs.work import Limits
-from assay.lab.store import Store
-from assay.verbs.serve import is_here, listen
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -48,17 +38,6 @@ class Door:
     tokens: Path | None = None
 
 
-@dataclass(frozen=True)
-class Served:
-    """Where agents are answered by HTTP."""
-
-    address: str
-    root: str
-    """The folder of the store."""
-    tokens: int
-    """How many tokens are let in; 0: whoever runs programs on this machine."""
-
-
 def serve(
     root: Path, door: Door, bounds: Bounds, width: int, ready: Callable[[Served], None]
 ) -> None:
@@ -68,37 +47,19 @@ def serve(
     `ready` is told where, by HTTP. Raises: AssayError for a folder or a file that cannot be used,
     for an address beyond this machine without tokens, and where the port cannot be had.
     """
-    place = bounds.workspace
-    if place is not None and not place.is_dir():
-        raise AssayError(
-            f"{place} is no folder; --workspace names the folder whose files an agent may name"
-        )
-    if bounds.code and place is None:
-        raise AssayError("--allow-code runs files of a workspace; name it with --workspace FOLDER")
-    if width < 1:
-        raise AssayError(f"--jobs is a number of jobs from 1 up, got {width}")
     if door.port is None and (door.tokens is not None or door.host != Door.host):
         raise AssayError(
             "--host and --token-file go with --http PORT; on standard input and output "
             "whoever started it is asked for no token"
         )
-    if door.tokens is None and not is_here(door.host):
-        raise AssayError(
-            f"at {door.host} others can ask: name a file of tokens with --token-file, or "
-            "leave out --host"
-        )
-    rules = Rules(_names(door.host), () if door.tokens is None else read(door.tokens))
-    store = Store(root.absolute()).prepare()
-    server = make_server(Tools(store.root, bounds))
-    with running(store.root, width, LIMITS):
-        aside = place or store.root / "jobs" / "nowhere"
-        aside.mkdir(parents=True, exist_ok=True)
-        os.chdir(
-            aside
-        )  # what an agent submits names nothing beside the place where the server was started
-        server.run("stdio") if door.port is None else _answer(
-            server, store.root, door.host, door.port, rules, ready
-        )
+    rules = let_in(door.host, door.tokens)
+    with working(root, bounds, LIMITS, width) as (store, inside):
+        server = make_server(Tools(store, inside))
+        if door.port is None:
+            server.run("stdio")
+            return
+        app = application(server, rules)
+        answer_at(app, door.host, door.port, PATH, rules, root, ready, "auto")
 
 
 def application(server: Server, rules: Rules) -> ASGIApp:
@@ -123,35 +84,4 @@ def application(server: Server, rules: Rules) -> ASGIApp:
         except Refused as error:
             await problems.answer(error)(scope, receive, send)
 
-    return Guard(told, rules)
-
-
-def _answer(
-    server: Server, root: Path, host: str, port: int, rules: Rules, ready: Callable[[Served], None]
-) -> None:
-    from assay.explorer.connections import answer
-
-    listening = listen(host, port)
-    name = f"[{host}]" if ":" in host else host
-    try:
-        ready(
-            Served(
-                f"http://{name}:{listening.getsockname()[1]}{PATH}", str(root), len(rules.holders)
-            )
-        )
-        sys.stdout.flush()
-        answer(application(server, rules), listening, lifespan="auto")
-    finally:
-        listening.close()
-
-
-def _names(host: str) -> tuple[str, ...]:
-    """The names that a server at an address answers to; none stands for any."""
-    name = f"[{host}]" if ":" in host else host
-    return (
-        (*LOOPBACK, name.lower())
-        if is_here(host)
-        else ()
-        if host in ("0.0.0.0", "::")
-        else (name.lower(),)
-    )
+    return Guard(told, rules, answer=problems.answer)

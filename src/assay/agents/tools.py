@@ -8,7 +8,7 @@ import dataclasses
 import io
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,23 +19,19 @@ from assay.agents import answers, basis, describing, looking, writing
 from assay.agents.answers import Number, Plan, Preregistered, Result, Submitted, Table, Written
 from assay.agents.describing import Experiments, Page
 from assay.agents.looking import Looks
-from assay.api.tokens import EVERYBODY, Holder, Right
 from assay.core.errors import AssayError, DataError
 from assay.core.experiment import Experiment
+from assay.core.schema import to_json
 from assay.core.table import estimate, judge
+from assay.http.tokens import EVERYBODY, Holder, Right
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import Folder, NoJob
-from assay.jobs.frozen import adopt_frozen_name
-from assay.jobs.messages import unplaced
-from assay.jobs.submission import Asked, Lacking, Ready, laid_out, ready
-from assay.lab import catalogue
+from assay.jobs.submission import Asked, Lacking, Ready, opened
 from assay.lab.executors import Workers
 from assay.lab.lab import Lab
-from assay.lab.origin import STUDIES
-from assay.lab.preset import Preset, override
-from assay.studies.related import about
+from assay.lab.preset import Preset
 from assay.verbs import jobs
-from assay.verbs import plan as planning
+from assay.verbs.assumptions import Unsaid
 
 TEXT, LINE, SHORT, MANY = 64 * 1024, 2_000, 200, 64
 """Characters of a study, of a sentence, of a name, and entries of a list."""
@@ -72,6 +68,9 @@ Sets = Annotated[
         )
     ),
 ]
+
+
+ArmColumn = Annotated[Name, Field(description="The column that says which arm a row is a run of.")]
 
 
 CALLER = ContextVar("caller", default=EVERYBODY)
@@ -355,24 +354,25 @@ class Tools:
 
     def _written(self, text: str) -> Written:
         """Check a study's text."""
-        unsaid: tuple[Any, ...] = ()
+        lacks = assumed = ()
         try:
-            plan = self._plan(self._ready(Asked(study=text)), "", text)
-        except AssayError as e:
-            wrong = "" if isinstance(e, Lacking) else str(e)
-            try:
-                unsaid = writing.unsaid(text)
-            except AssayError as again:
-                wrong = str(again)
-            lacks = tuple(u for u in unsaid if u.default is None)
-            summary = f"It cannot run yet: {wrong or '; '.join(u.text for u in lacks)}"
+            with opened(self.root, Asked(study=text), self.bounds) as ready:
+                plan = self._plan(ready)
+        except AssayError as error:
+            wrong = error.request()
+            if isinstance(error, Lacking):
+                lacks, assumed = (
+                    tuple(Unsaid(m.where, m.text, m.default, "") for m in rows)
+                    for rows in (error.lacks, error.assumed)
+                )
+                wrong = ""
             return Written(
-                told=summary,
+                told=f"It cannot run yet: {wrong or '; '.join(u.text for u in lacks)}",
                 study=text,
                 ready=False,
                 wrong=wrong,
                 missing=lacks,
-                assumed=tuple(u for u in unsaid if u.default is not None),
+                assumed=assumed,
                 plan=None,
                 next="call write_study again with what is missing or wrong put right",
             )
@@ -400,28 +400,15 @@ class Tools:
     ) -> Plan:
         """Say what running a study or an experiment would do and take: runs, time, which are
         stored, how wide intervals may be. Nothing runs."""
-        with self._one:
-            return self._plan(
-                self._ready(self._asked(study, experiment, preset, sets)), budget, study
-            )
+        with self._one, self._opened(study, experiment, preset, sets) as ready:
+            return self._plan(ready, budget)
 
-    def _plan(self, submission: Ready, budget: str, study: str) -> Plan:
+    def _plan(self, ready: Ready, budget: str = "") -> Plan:
         lab = self._lab()
-        with unplaced(self.root), laid_out(submission) as place:
-            experiment = catalogue.find(place)
-            plan = planning.plan(lab, experiment, submission.preset, budget or None)
-            runs = lab.plan(experiment, submission.preset)
-            bases = about(experiment.origin)
-            looks = looking.looked(
-                [s.seed for s in submission.preset.specs],
-                experiment.name,
-                (experiment.name, *bases),
-                lab.store,
-                include_current=False,
-            )
-            rests = basis.planned(lab.store, experiment, submission.preset)
-        unsaid = writing.lacks(study, lab) if study and not submission.links else ()
-        return answers.planned(plan, submission.key, unsaid, looks, basis.of_plan(runs), rests)
+        foreseen = jobs.foresee(lab, ready, budget or None)
+        looks = self._looks(ready.experiment, ready.preset, include_current=False)
+        rests = basis.planned(lab.store, ready.experiment, ready.preset)
+        return answers.planned(foreseen, looks, rests)
 
     def preregister(
         self,
@@ -444,20 +431,16 @@ class Tools:
 
         Do it between plan and run, on seeds that nobody has looked at. What is frozen stays; then
         run with the same arguments."""
-        request = self._asked(study, experiment, preset, sets)
-        with self._one:
-            registration = jobs.preregister(self.root, request, looks, self.bounds)
-            submission = self._ready(request)
-            return answers.preregistered(
-                registration,
-                self._plan(submission, "", study),
-                answers.asks(submission.experiment.sized(submission.preset.specs)),
-            )
+        with self._one, self._opened(study, experiment, preset, sets) as ready:
+            registration = jobs.freeze(self._lab(), ready, looks)
+            claims = answers.asks(ready.experiment.sized(ready.preset.specs))
+            return answers.preregistered(registration, self._plan(ready), claims)
 
-    def _ready(self, request: Asked) -> Ready:
-        """What can run, under the name with which it was frozen. Raises: AssayError."""
-        with unplaced(self.root):
-            return adopt_frozen_name(self._lab().store, ready(request, self.bounds))
+    def _opened(
+        self, study: str, experiment: str, preset: str, sets: list[str]
+    ) -> AbstractContextManager[Ready]:
+        """Open what is asked. Raises: AssayError."""
+        return opened(self.root, _asked(study, experiment, preset, sets), self.bounds)
 
     def run(
         self,
@@ -471,7 +454,7 @@ class Tools:
 
         What is asked again is the same job. It runs while a server of this store is there, and goes
         on at the next start. Then status, and result."""
-        request = self._asked(study, experiment, preset, sets)
+        request = _asked(study, experiment, preset, sets)
         with self._one:
             job = jobs.submit(self.root, request, self.owner, self.bounds)
             return self._far(job, None if job.status == "done" else self._known(job, request))
@@ -508,18 +491,11 @@ class Tools:
         """What is stored of an experiment that nobody submitted before, but somebody ran."""
         if request.study:
             return None
-        submission, lab = self._ready(request), self._lab()
-        stored_result = lab.known(submission.experiment, submission.preset, run=True)
-        return (
-            self._told(
-                stored_result.to_json() if hasattr(stored_result, "to_json") else stored_result,
-                job,
-                submission.experiment,
-                submission.preset,
-            )
-            if stored_result
-            else None
-        )
+        with opened(self.root, request, self.bounds) as ready:
+            stored = self._lab().known(ready.experiment, ready.preset, run=True)
+            if stored is None:
+                return None
+            return self._told(to_json(stored), job, ready.experiment, ready.preset)
 
     def status(
         self,
@@ -565,17 +541,10 @@ class Tools:
         """The experiment of a job and its preset; None where that is code which this server may not
         run, or which is gone."""
         folder = Folder(self._lab().store.root, key)
-        request = folder.asked
-        if request["code"] and not self.bounds.code:
+        if folder.asked["code"] and not self.bounds.code:
             return None, None
-        study = request["typed"].endswith(STUDIES)
         try:
-            experiment = catalogue.find(
-                str(folder.path.resolve() / "text" / request["typed"])
-                if study
-                else request["typed"]
-            )
-            preset = override(experiment, request["preset"], request["sets"])
+            experiment, preset = folder.experiment()
             return experiment.sized(preset.specs), preset
         except AssayError:
             return None, None
@@ -649,6 +618,7 @@ class Tools:
         scope: Annotated[
             Line, Field(description="What the numbers speak about, as a phrase.")
         ] = "",
+        arm_column: ArmColumn = "arm",
     ) -> Table:
         """Judge a sentence about your own numbers as Assay judges its own: an interval over units,
         and a control that has to fail."""
@@ -667,6 +637,7 @@ class Tools:
                 beats=beats,
                 bounds=bounds,
                 scope=scope,
+                arm_column=arm_column,
             )
         return answers.table(verdict.to_json(), basis.of_table(count, text))
 
@@ -695,6 +666,7 @@ class Tools:
         scope: Annotated[
             Line, Field(description="What the numbers speak about, as a phrase.")
         ] = "",
+        arm_column: ArmColumn = "arm",
     ) -> Number:
         """Estimate a number of your own table with its interval, or a curve over a swept column
         with a band, and where it crosses a value. For how large, and at what; `judge` is for
@@ -702,15 +674,22 @@ class Tools:
         columns, text, count = _columns(rows)
         with self._one:
             number = estimate(
-                columns, value=value, unit=unit, over=over, crosses=crosses, scope=scope
+                columns,
+                value=value,
+                unit=unit,
+                over=over,
+                crosses=crosses,
+                scope=scope,
+                arm_column=arm_column,
             )
         return answers.number(number.to_json(), basis.of_table(count, text))
 
-    def _asked(self, study: str, experiment: str, preset: str, sets: list[str]) -> Asked:
-        return Asked(study=study, experiment=experiment, preset=preset, sets=tuple(sets))
-
     def _lab(self) -> Lab:
         return Lab(self.root.absolute(), Workers())
+
+
+def _asked(study: str, experiment: str, preset: str, sets: list[str]) -> Asked:
+    return Asked(study=study, experiment=experiment, preset=preset, sets=tuple(sets))
 
 
 def _columns(rows: list[dict[str, Plain | None]] | str) -> tuple[dict[str, list[Any]], str, int]:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from assay.core.reasons import COMMAND
 from assay.jobs import state as jobs
-from assay.jobs.messages import for_programs
 from assay.report.tables import role_of_other, rows
 
 JSON = Mapping[str, Any]
@@ -123,7 +123,7 @@ def verdict(entry: JSON) -> Verdict:
         n=entry["n"],
         scope=entry["scope"],
         controls=comparisons,
-        would_decide=for_programs(price.get("text", "")),
+        would_decide=price.get("text", "").partition(COMMAND)[0],
         notes=tuple(entry.get("notes", ())),
         told=_to_text(entry, comparisons),
     )

@@ -1,21 +1,13 @@
-"""Writing: a study's TOML from what an agent says, and what it lacks, assumes and costs, before
-anything runs."""
+"""Writing: a study's TOML from what an agent says."""
 
 from __future__ import annotations
 
 import json
 import re
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from assay.core.errors import AssayError, ExperimentError
-from assay.lab.lab import Lab
-from assay.studies import missing
-from assay.studies.text import FENCE, read
-from assay.verbs.assumptions import Unsaid, find_unsaid
+from assay.core.errors import ExperimentError
 
 BARE = re.compile(r"[A-Za-z0-9_-]+")
 Said = Mapping[str, Any]
@@ -31,52 +23,6 @@ def study(
     parts += ["[[claim]]\n" + "".join(_lines(claim)) for claim in claims]
     parts += ["[[estimate]]\n" + "".join(_lines(entry)) for entry in estimates]
     return "\n".join(part for part in parts if part)
-
-
-def lacks(text: str, lab: Lab) -> tuple[Unsaid, ...]:
-    """Tell what a study's text does not say, what is taken in its place, and what that costs; its
-    places must be known to be safe.
-
-    Raises: ExperimentError with line and column.
-    """
-    with laid(text) as path:
-        try:
-            return _without(find_unsaid(path, lab).unsaid, path)
-        except AssayError as e:
-            raise type(e)(bare(str(e), path)) from None
-
-
-def unsaid(text: str) -> tuple[Unsaid, ...]:
-    """Tell the same of a study that cannot be planned yet, without what it costs. Raises:
-    ExperimentError with line and column."""
-    with laid(text) as path:
-        try:
-            parsed = read(path)
-            missing_fields = [
-                *missing.essential(parsed),
-                *(missing.assumed(parsed) if parsed.study.experiment else ()),
-            ]
-            return _without([Unsaid(m.where, m.text, m.default, "") for m in missing_fields], path)
-        except AssayError as e:
-            raise type(e)(bare(str(e), path)) from None
-
-
-@contextmanager
-def laid(text: str) -> Iterator[Path]:
-    """Give a file that has a study's text while the body runs."""
-    with tempfile.TemporaryDirectory(prefix="assay-") as folder:
-        path = Path(folder) / ("study.md" if text.startswith(FENCE) else "study.toml")
-        path.write_text(text, encoding="utf-8")
-        yield path
-
-
-def bare(text: str, path: Path) -> str:
-    """Name a study in a line without the place where it lies for the moment."""
-    return text.replace(str(path.resolve()), "the study").replace(str(path), "the study")
-
-
-def _without(rows: Iterable[Unsaid], path: Path) -> tuple[Unsaid, ...]:
-    return tuple(Unsaid(u.where, bare(u.text, path), u.default, bare(u.cost, path)) for u in rows)
 
 
 def _lines(table: Said) -> Iterable[str]:

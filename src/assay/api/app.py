@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import Meta
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -22,19 +23,21 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from assay.api import problems
-from assay.api.guard import CALLER, Guard, Rules
-from assay.api.openapi import EVENTS, STATUS, described
-from assay.api.problems import Refused, plain_values
-from assay.api.tokens import Holder, Right
+from assay.api.openapi import Operation, Query, describe
+from assay.api.problems import plain_values
 from assay.core.errors import AssayError
 from assay.core.plain import as_json
 from assay.core.schema import to_json
+from assay.http.guard import CALLER, Guard, Refused, Rules
+from assay.http.tokens import Holder
 from assay.jobs.bounds import Bounds
 from assay.jobs.state import OVER
-from assay.jobs.submission import Asked
+from assay.jobs.submission import Asked, Chosen, Sets, Title
 from assay.lab import catalogue as experiments
 from assay.verbs import catalogue, jobs
-from assay.verbs.jobs import Job
+from assay.verbs.catalogue import Catalogue, Described
+from assay.verbs.jobs import Foreseen, Happened, Job, Jobs
+from assay.verbs.preregister import Registered
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -45,24 +48,60 @@ TEXTS = ("application/toml", "text/markdown")
 them."""
 PATIENCE = 30.0
 """Seconds in which a body has to arrive."""
+STATUS, EVENTS = 30, 600
+"""Seconds that a request for a job's status, and for its events, may wait."""
 LOOKS, ALIVE = 0.25, 10.0
 """Seconds between looks at a job, and between signs of life of a stream."""
 READ, WAITING, WATCHING = 1, 8, 64
 """Studies that are read at the same time, that may wait for it, and requests that may wait for a
 job."""
-MOST = 1_000
-"""Jobs in a list."""
+AGAIN = {"Retry-After": "5"}
 log = logging.getLogger(__name__)
 
 
-class _Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A body of JSON: what `Asked` says."""
+class Latest(Query, frozen=True):
+    """How many jobs are listed."""
 
-    study: str = ""
-    experiment: str = ""
-    preset: str = "default"
-    sets: tuple[str, ...] = ()
-    name: str = ""
+    limit: Annotated[int, Meta(ge=1, le=1000, description="At most so many, the latest")] = 100
+
+
+class Wait(Query, frozen=True):
+    """How long a request for a job may wait."""
+
+    wait: Annotated[
+        float, Meta(ge=0, le=STATUS, description="Seconds to wait until it is over")
+    ] = 0
+
+
+class Watch(Query, frozen=True):
+    """How long a stream of events goes on."""
+
+    wait: Annotated[
+        float, Meta(ge=0, le=EVENTS, description="Seconds after which the stream ends")
+    ] = EVENTS
+
+
+class Looks(Query, frozen=True):
+    """After how many seeds what is frozen may be judged."""
+
+    looks: Annotated[
+        str,
+        Meta(
+            max_length=64,
+            pattern="^([0-9]{1,9}(,[0-9]{1,9}){0,3})?$",
+            description=(
+                "After how many seeds it may be judged, such as 8,16; without it once, after all"
+            ),
+        ),
+    ] = ""
+
+
+class OfText(Query, frozen=True):
+    """What a submission says beside its study, where the body is the study's text alone."""
+
+    preset: Chosen = "default"
+    set: Sets = ()
+    name: Title = ""
 
 
 @dataclass(frozen=True)
@@ -75,47 +114,31 @@ class Served:
     """Seconds that a request for a job's status may wait; a stream of events twenty times that."""
 
 
+@dataclass(frozen=True)
+class Call:
+    """A request that was read: who asks, what, and of which job."""
+
+    request: Request
+    caller: Holder
+    query: Any
+    asked: Asked
+    key: str
+
+
 def application(served: Served, rules: Rules = Rules()) -> Starlette:  # noqa: B008
     """Make the server of a store's jobs."""
-    desk = _Desk(served, bool(rules.holders))
-    routes = [
-        Route("/studies", desk.answer("submit", desk.submit), methods=["POST"]),
-        Route("/registrations", desk.answer("submit", desk.preregister), methods=["POST"]),
-        Route("/plan", desk.answer("read", desk.plan), methods=["POST"]),
-        Route("/jobs", desk.answer("read", desk.jobs), methods=["GET"]),
-        Route("/jobs/{key}", desk.answer("read", desk.job), methods=["GET"]),
-        Route("/jobs/{key}", desk.answer("cancel", desk.cancel), methods=["DELETE"]),
-        Route("/jobs/{key}/events", desk.answer("read", desk.events), methods=["GET"]),
-        Route("/jobs/{key}/result", desk.answer("read", desk.result), methods=["GET"]),
-        Route("/experiments", desk.answer("read", desk.experiments), methods=["GET"]),
-        Route("/experiments/{name}", desk.answer("read", desk.experiment), methods=["GET"]),
-        Route("/openapi.json", desk.answer("read", desk.openapi), methods=["GET"]),
-    ]
+    desk, by_path = _Desk(served, bool(rules.holders)), dict[str, dict[str, Operation]]()
+    for operation in OPERATIONS:
+        by_path.setdefault(operation.path, {})[operation.method] = operation
     return Starlette(
-        routes=_merge_routes(routes),
-        middleware=[Middleware(Guard, rules=rules)],
+        # one route for an address, so that a method that it lacks is refused with those it has
+        routes=[
+            Route(path, partial(desk.answer, operations), methods=list(operations))
+            for path, operations in by_path.items()
+        ],
+        middleware=[Middleware(Guard, rules=rules, answer=problems.answer)],
         exception_handlers={HTTPException: _unknown},
     )
-
-
-def _merge_routes(routes: list[Route]) -> list[Route]:
-    """One route for each address, whatever the methods, so that a method that it lacks is refused
-    with those that it has."""
-    by_path: dict[str, dict[str, Any]] = {}
-    for route in routes:
-        by_path.setdefault(route.path, {}).update(
-            dict.fromkeys(route.methods or (), route.endpoint)
-        )
-
-    def make_route(
-        path: str, endpoints: Mapping[str, Callable[[Request], Awaitable[Response]]]
-    ) -> Route:
-        async def endpoint(request: Request) -> Response:
-            return await endpoints[request.method](request)
-
-        return Route(path, endpoint, methods=list(endpoints))
-
-    return [make_route(path, endpoints) for path, endpoints in by_path.items()]
 
 
 class _Desk:
@@ -125,83 +148,63 @@ class _Desk:
         self.served, self.root, self.tokens = served, served.root, tokens
         self._reads, self._waiting, self._watching = asyncio.Semaphore(READ), 0, 0
 
-    def answer(
-        self, right: Right, work: Callable[[Request, Holder], Awaitable[Response]]
-    ) -> Callable[[Request], Awaitable[Response]]:
-        """Answer by `work`, whoever has the right; whatever goes wrong is a problem in one line."""
+    async def answer(self, operations: Mapping[str, Operation], request: Request) -> Response:
+        """Answer whoever has the right; whatever goes wrong is a problem in one line."""
+        operation = operations.get(request.method) or operations["GET"]
+        try:
+            return await operation.work(self, await self._call(operation, request))
+        except AssayError as error:
+            return problems.answer(error)
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            return problems.answer(Refused(503, f"the store cannot be used: {why}"))
+        except Exception:  # a mistake of the program: its traceback belongs in the terminal
+            log.exception("a request failed: %s", request.url.path)
+            where = "the terminal in which the server runs says where"
+            return problems.answer(Refused(500, f"this request failed; {where}"))
 
-        async def answered(request: Request) -> Response:
-            caller: Holder = request.scope[CALLER]
-            try:
-                if right not in caller.rights:
-                    raise Refused(
-                        403,
-                        (
-                            f"this token has no right to {right}; its rights are "
-                            f"{', '.join(caller.rights) or 'none'}"
-                        ),
-                    )
-                return await work(request, caller)
-            except AssayError as error:
-                return problems.answer(error)
-            except OSError as error:
-                return problems.answer(
-                    Refused(
-                        503, f"the store cannot be used: {error.strerror or type(error).__name__}"
-                    )
-                )
-            except Exception:  # a mistake of the program: its traceback belongs in the terminal
-                log.exception("a request failed: %s", request.url.path)
-                return problems.answer(
-                    Refused(
-                        500, "this request failed; the terminal in which the server runs says where"
-                    )
-                )
-
-        return answered
+    async def _call(self, operation: Operation, request: Request) -> Call:
+        """Read a request. Raises: Refused."""
+        caller: Holder = request.scope[CALLER]
+        caller.need(operation.right)
+        asked, query = Asked(), None
+        if operation.sent:
+            asked, query = await _asked(request, operation.query)
+        else:
+            (query,) = _query(request, operation.query)
+        key = str(request.path_params.get("key", ""))
+        if key and not await run_in_threadpool(jobs.concerns, self.root, key, self._owner(caller)):
+            raise Refused(404, f"no job {key[:80]} in this store")
+        return Call(request, caller, query, asked, key)
 
     # -- what is submitted -------------------------------------------------------------------------
 
-    async def submit(self, request: Request, caller: Holder) -> Response:
+    async def submit(self, call: Call) -> Response:
         """Submit a study or an experiment."""
-        asked = await _asked(request)
+        caller = call.caller
         bounds = replace(
             self.served.bounds, queued_each=caller.queued, cpu_seconds_each=caller.cpu_seconds_a_day
         )
-        job = await self._in_turn(partial(jobs.submit, self.root, asked, caller.name, bounds))
-        return plain_values(
-            job, 200 if job.status in OVER else 202, {"location": f"/jobs/{job.key}"}
-        )
+        job = await self._in_turn(partial(jobs.submit, self.root, call.asked, caller.name, bounds))
+        place = {"location": f"/jobs/{job.key}"}
+        return plain_values(job, 200 if job.status in OVER else 202, place)
 
-    async def preregister(self, request: Request, caller: Holder) -> Response:
-        """Freeze what a submission would judge."""
-        asked, looks = (
-            await _asked(request, "looks"),
-            _query(request, "preset", "name", "set", "looks", several=("set",)).get("looks", [""])[
-                0
-            ],
-        )
-        found = await self._in_turn(
-            partial(jobs.preregister, self.root, asked, looks, self.served.bounds)
-        )
+    async def preregister(self, call: Call) -> Response:
+        """Freeze what would be judged, before any result exists; nothing runs."""
+        asks = (self.root, call.asked, call.query.looks, self.served.bounds)
+        found = await self._in_turn(partial(jobs.preregister, *asks))
         return plain_values(found, 200 if found.already else 201)
 
-    async def plan(self, request: Request, caller: Holder) -> Response:
-        """Tell what would run, and what a study does not say."""
-        return plain_values(
-            await self._in_turn(
-                partial(jobs.plan, self.root, await _asked(request), self.served.bounds)
-            )
-        )
+    async def plan(self, call: Call) -> Response:
+        """What would run and take, and what a study does not say."""
+        asks = (self.root, call.asked, self.served.bounds)
+        return plain_values(await self._in_turn(partial(jobs.plan, *asks)))
 
     async def _in_turn(self, work: Callable[[], Any]) -> Any:
         """Read what is submitted, one at a time, and let few wait: it takes seconds of a core."""
         if self._waiting >= WAITING:
-            raise Refused(
-                503,
-                f"{WAITING} submissions are being read; send it again in a moment",
-                Retry_After="5",
-            )
+            again = "send it again in a moment"
+            raise Refused(503, f"{WAITING} submissions are being read; {again}", AGAIN)
         self._waiting += 1
         try:
             async with self._reads:
@@ -211,60 +214,51 @@ class _Desk:
 
     # -- jobs --------------------------------------------------------------------------------------
 
-    async def jobs(self, request: Request, caller: Holder) -> Response:
-        """List jobs: of a token those that it asked for."""
-        query = _query(request, "limit")
-        found = await run_in_threadpool(jobs.jobs, self.root, self._owner(caller))
-        limit = _number(query, "limit", 1, MOST, 100)
-        return plain_values(jobs.Jobs(found.jobs[-int(limit) :]))
+    async def jobs(self, call: Call) -> Response:
+        """Jobs in the order of submission; of a token those that it asked for."""
+        found = await run_in_threadpool(jobs.jobs, self.root, self._owner(call.caller))
+        return plain_values(jobs.Jobs(found.jobs[-call.query.limit :]))
 
-    async def job(self, request: Request, caller: Holder) -> Response:
-        """Tell how far a job is, as soon as it is over where that is waited for."""
-        wait = min(_number(_query(request, "wait"), "wait", 0, STATUS, 0), self.served.patience)
-        key = await self._mine(request, caller)
+    async def status(self, call: Call) -> Response:
+        """How far a job is, as soon as it is over where that is waited for."""
+        wait = min(call.query.wait, self.served.patience)
         loop = asyncio.get_running_loop()
         until = loop.time() + wait
-        with self._watch():
-            job = await self._status(key)
-            while job.status not in OVER and loop.time() < until:
+        self._refuse_crowd()
+        self._watching += 1
+        try:
+            while True:
+                job = await run_in_threadpool(jobs.status, self.root, call.key)
+                if job.status in OVER or loop.time() >= until:
+                    return plain_values(job)
                 await asyncio.sleep(min(LOOKS, max(0.0, until - loop.time())))
-                job = await self._status(key)
-        return plain_values(job)
+        finally:
+            self._watching -= 1
 
-    async def cancel(self, request: Request, caller: Holder) -> Response:
-        """Cancel a job."""
-        _query(request)
-        key = await self._mine(request, caller)
-        return plain_values(
-            await run_in_threadpool(jobs.cancel, self.root, key, self._owner(caller))
-        )
+    async def cancel(self, call: Call) -> Response:
+        """Cancel a job; what it stored is kept."""
+        owner = self._owner(call.caller)
+        return plain_values(await run_in_threadpool(jobs.cancel, self.root, call.key, owner))
 
-    async def result(self, request: Request, caller: Holder) -> Response:
-        """Give the verdicts, as `assay show --json` does."""
-        _query(request)
-        key = await self._mine(request, caller)
-        return plain_values(await run_in_threadpool(jobs.result, self.root, key))
+    async def result(self, call: Call) -> Response:
+        """The verdicts of a job that is done."""
+        return plain_values(await run_in_threadpool(jobs.result, self.root, call.key))
 
-    async def events(self, request: Request, caller: Holder) -> Response:
-        """Send what happens to a job as it happens, from the event on that the client had last."""
-        query = _query(request, "wait")
-        wait = min(
-            _number(query, "wait", 0, EVENTS, EVENTS), self.served.patience * EVENTS / STATUS
-        )
-        last = request.headers.get("last-event-id", "0").strip()
+    async def events(self, call: Call) -> Response:
+        """What happens to a job, as server-sent events; with Last-Event-ID from that event on."""
+        wait = min(call.query.wait, self.served.patience * EVENTS / STATUS)
+        last = call.request.headers.get("last-event-id", "0").strip()
         if not (last.isascii() and last.isdecimal() and len(last) < 16):
             raise Refused(400, f"Last-Event-ID is the number of an event, got {last[:40]!r}")
-        key = await self._mine(request, caller)
-        if self._watching >= WATCHING:
-            raise Refused(
-                503, f"{WATCHING} requests wait for jobs; ask again in a moment", Retry_After="5"
-            )
-        return StreamingResponse(self._stream(key, int(last), wait), media_type="text/event-stream")
+        self._refuse_crowd()
+        stream = self._stream(call.key, int(last), wait)
+        return StreamingResponse(stream, media_type="text/event-stream")
 
     async def _stream(self, key: str, since: int, wait: float) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
         until, alive = loop.time() + wait, loop.time()
-        with self._watch(refuse=False):
+        self._watching += 1
+        try:
             while True:
                 try:
                     found = await run_in_threadpool(jobs.events, self.root, key, since)
@@ -285,131 +279,138 @@ class _Desk:
                     alive = loop.time()
                     yield b": still there\n\n"
                 await asyncio.sleep(min(LOOKS, max(0.0, until - loop.time())))
-
-    async def _status(self, key: str) -> Job:
-        return await run_in_threadpool(jobs.status, self.root, key)
+        finally:
+            self._watching -= 1
 
     def _owner(self, caller: Holder) -> str | None:
         """Whose jobs are meant; None where no tokens are asked for: everybody's."""
         return caller.name if self.tokens else None
 
-    async def _mine(self, request: Request, caller: Holder) -> str:
-        """The key in the address, where the caller may know of the job."""
-        key = str(request.path_params["key"])
-        if not await run_in_threadpool(jobs.concerns, self.root, key, self._owner(caller)):
-            raise Refused(404, f"no job {key[:80]} in this store")
-        return key
-
-    def _watch(self, refuse: bool = True) -> _Watch:
-        return _Watch(self, refuse)
+    def _refuse_crowd(self) -> None:
+        """Refuse one request too many that waits for a job."""
+        if self._watching >= WATCHING:
+            again = "ask again in a moment"
+            raise Refused(503, f"{WATCHING} requests wait for jobs; {again}", AGAIN)
 
     # -- experiments -------------------------------------------------------------------------------
 
-    async def experiments(self, request: Request, caller: Holder) -> Response:
-        """List the catalogue."""
-        _query(request)
+    async def experiments(self, call: Call) -> Response:
+        """The catalogue."""
         return plain_values(await run_in_threadpool(catalogue.listed, self.root))
 
-    async def experiment(self, request: Request, caller: Holder) -> Response:
-        """Describe one experiment of the catalogue."""
-        _query(request)
-        name = str(request.path_params["name"])
+    async def experiment(self, call: Call) -> Response:
+        """One experiment: arms, fields, claims."""
+        name = str(call.request.path_params["name"])
         if name not in {entry.name for entry in experiments.entries()}:
             raise Refused(
                 404, f"no experiment is called {name[:80]!r}; GET /experiments lists them"
             )
         return plain_values(await run_in_threadpool(catalogue.described, self.root, name))
 
-    async def openapi(self, request: Request, caller: Holder) -> Response:
-        """Describe this interface."""
-        _query(request)
+    async def openapi(self, call: Call) -> Response:
+        """This description."""
         return plain_values(described())
 
 
-class _Watch:
-    """Counts a request that waits for a job, and refuses one too many."""
+OPERATIONS = (
+    Operation(
+        "POST",
+        "/studies",
+        "submit",
+        _Desk.submit,
+        {200: ("It was done before", Job), 202: ("It waits or runs", Job)},
+        sent=True,
+        refusals=(429,),
+    ),
+    Operation(
+        "POST",
+        "/registrations",
+        "submit",
+        _Desk.preregister,
+        {200: ("It was frozen so already", Registered), 201: ("It is frozen", Registered)},
+        Looks,
+        sent=True,
+        refusals=(409,),
+    ),
+    Operation("POST", "/plan", "read", _Desk.plan, {200: ("The plan", Foreseen)}, sent=True),
+    Operation("GET", "/jobs", "read", _Desk.jobs, {200: ("Jobs", Jobs)}, Latest),
+    Operation("GET", "/jobs/{key}", "read", _Desk.status, {200: ("The job", Job)}, Wait),
+    Operation("DELETE", "/jobs/{key}", "cancel", _Desk.cancel, {200: ("The job", Job)}),
+    Operation(
+        "GET", "/jobs/{key}/events", "read", _Desk.events, {200: ("Events", Happened)}, Watch
+    ),
+    Operation(
+        "GET",
+        "/jobs/{key}/result",
+        "read",
+        _Desk.result,
+        {200: ("What `assay show --json` prints of it", dict[str, Any])},
+        refusals=(409,),
+    ),
+    Operation("GET", "/experiments", "read", _Desk.experiments, {200: ("Experiments", Catalogue)}),
+    Operation("GET", "/experiments/{name}", "read", _Desk.experiment, {200: ("It", Described)}),
+    Operation("GET", "/openapi.json", "read", _Desk.openapi, {200: ("OpenAPI", dict[str, Any])}),
+)
+"""All that is answered; the description is made of these."""
 
-    def __init__(self, desk: _Desk, refuse: bool):
-        self.desk, self.refuse = desk, refuse
 
-    def __enter__(self) -> None:
-        if self.refuse and self.desk._watching >= WATCHING:
-            raise Refused(
-                503, f"{WATCHING} requests wait for jobs; ask again in a moment", Retry_After="5"
-            )
-        self.desk._watching += 1
-
-    def __exit__(self, *_: object) -> None:
-        self.desk._watching -= 1
+def described() -> dict[str, Any]:
+    """Describe the interface as OpenAPI 3.1."""
+    return describe(OPERATIONS, OfText)
 
 
-async def _asked(request: Request, *more: str) -> Asked:
-    """What a body asks for: JSON, or a study's text with preset, name and set in the address;
-    `more` may stand there as well."""
+async def _asked(request: Request, beside: type[Query]) -> tuple[Asked, Any]:
+    """Read what a body asks for: JSON, or a study's text with preset, name and set in the address;
+    and what stands there beside these. Raises: Refused."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (*TEXTS, "application/json"):
-        raise Refused(
-            415,
-            (
-                "send application/toml, text/markdown or application/json, got "
-                f"{kind[:80] or 'no content-type'}"
-            ),
-        )
+        takes = "application/toml, text/markdown or application/json"
+        raise Refused(415, f"send {takes}, got {kind[:80] or 'no content-type'}")
     try:
         async with asyncio.timeout(PATIENCE):
             body = await request.body()
     except TimeoutError:
         raise Refused(408, f"a body arrives within {PATIENCE:.0f} s") from None
     if kind == "application/json":
-        _query(request, *more)
+        (query,) = _query(request, beside)
         try:
-            return Asked(**msgspec.structs.asdict(msgspec.json.decode(body, type=_Submission)))
+            return msgspec.json.decode(body, type=Asked), query
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-            raise Refused(
-                400,
-                (
-                    f"the body is no submission: {str(e) or 'it nests too deep'}; it has study or "
-                    "experiment, preset, sets"
-                ),
-            ) from None
-    query = _query(request, "preset", "name", "set", *more, several=("set",))
+            why = str(e) or "it nests too deep"
+            has = "it has study or experiment, preset, sets"
+            raise Refused(400, f"the body is no submission: {why}; {has}") from None
+    query, text = _query(request, beside, OfText)
     try:
-        text = body.decode()
+        study = body.decode()
     except UnicodeDecodeError as e:
         raise Refused(400, f"a study is UTF-8 text, and byte {e.start:,} is not") from None
-    if not text.strip():
+    if not study.strip():
         raise Refused(400, "the body is empty; send a study's text")
-    preset = query.get("preset", ["default"])[0]
-    return Asked(
-        study=text, preset=preset, sets=tuple(query.get("set", ())), name=query.get("name", [""])[0]
-    )
+    return Asked(study=study, preset=text.preset, sets=text.set, name=text.name), query
 
 
-def _query(request: Request, *known: str, several: tuple[str, ...] = ()) -> dict[str, list[str]]:
-    """What stands behind the ? of an address, where each name is known. Raises: Refused."""
-    values_by_name: dict[str, list[str]] = {}
+def _query(request: Request, *kinds: type[Query]) -> list[Any]:
+    """Read what stands behind the ? of an address, where each name is known. Raises: Refused."""
+    types = {f.name: f.type for kind in kinds for f in msgspec.structs.fields(kind)}
+    values: dict[str, Any] = {}
     for name, value in parse_qsl(request.url.query, keep_blank_values=True, max_num_fields=None):
-        if name not in known:
+        if name not in types:
             raise Refused(
-                400, f"{name[:40]!r} means nothing here; known: {', '.join(known) or 'none'}"
+                400, f"{name[:40]!r} means nothing here; known: {', '.join(types) or 'none'}"
             )
-        values_by_name.setdefault(name, []).append(value)
-        if len(values_by_name[name]) > 1 and name not in several:
+        if types[name] is Sets:
+            values.setdefault(name, []).append(value)
+        elif name in values:
             raise Refused(400, f"{name} is said twice")
-    return values_by_name
-
-
-def _number(
-    query: Mapping[str, list[str]], name: str, low: float, high: float, usual: float
-) -> float:
-    text = query.get(name, [str(usual)])[0]
+        else:
+            values[name] = value
     try:
-        value = float(text) if len(text) < 20 else high + 1
-    except ValueError:
-        value = high + 1
-    if not low <= value <= high or (name == "limit" and value != int(value)):
-        raise Refused(400, f"{name} is a number from {low:g} to {high:g}, got {text[:40]!r}")
-    return value
+        return [msgspec.convert(values, kind, strict=False) for kind in kinds]
+    except msgspec.ValidationError as e:
+        what, _, place = str(e).partition(" - at `$.")
+        name = place.rstrip("`").partition("[")[0]
+        said = str(values.get(name))[:40]
+        raise Refused(400, f"{name}: {what.replace('`', '').lower()}, got {said!r}") from None
 
 
 async def _unknown(request: Request, error: Exception) -> Response:
@@ -421,6 +422,4 @@ async def _unknown(request: Request, error: Exception) -> Response:
         if status == 404
         else HTTPStatus(status).phrase.lower()
     )
-    refused = Refused(status, words)
-    refused.headers = headers
-    return problems.answer(refused)
+    return problems.answer(Refused(status, words, headers))

@@ -1,25 +1,25 @@
-"""OpenAPI: what describes the interface to programs: addresses, results by their types' schemas,
-problems, and what leads where.
-
-Shapes are told from the results' own types (`assay.core.schema`), so that they cannot differ from
-what is answered."""
+"""OpenAPI: what describes the interface to programs: addresses, what is sent and answered by the
+types that read and write it, problems, and what leads where."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
-from functools import cache
-from typing import Any
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from assay.api.problems import KIND, Problem
 from assay.core.schema import schema
-from assay.jobs.submission import DIGITS
-from assay.verbs.catalogue import Catalogue, Described
-from assay.verbs.jobs import Foreseen, Happened, Job, Jobs
-from assay.verbs.preregister import Registered
+from assay.http.tokens import Right
+from assay.jobs.submission import DIGITS, Asked
+from assay.verbs.jobs import Happened, Job
 
-STATUS, EVENTS = 30, 600
-"""Seconds that a request for a job's status, and for its events, may wait."""
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
 STUDY = """question = "Do five dimensions hold most of twenty sparse features after a quarter of the usual training?"
 seeds = "1000000:1000006"
 
@@ -34,18 +34,17 @@ control = ["linear"]
 bounds = [0, 1]
 threshold = "plan: written before anything was looked at"
 """  # noqa: E501
-KEY = {
-    "name": "key",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string", "pattern": f"^[0-9a-f]{{{DIGITS}}}$"},
-    "description": "A job's key, as POST /studies answered it",
+IN_PATH = {
+    "key": {
+        "schema": {"type": "string", "pattern": f"^[0-9a-f]{{{DIGITS}}}$"},
+        "description": "A job's key, as POST /studies answered it",
+    },
+    "name": {"schema": {"type": "string", "pattern": "^[a-z0-9-]{1,64}$"}},
 }
-NAME = {
-    "name": "name",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string", "pattern": "^[a-z0-9-]{1,64}$"},
+LAST = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "schema": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1},
 }
 STREAMED = {  # as OpenAPI 3.2 has it under itemSchema, and programs that read 3.1 take it
     "type": "object",
@@ -60,14 +59,6 @@ STREAMED = {  # as OpenAPI 3.2 has it under itemSchema, and programs that read 3
             "contentSchema": {"$ref": "#/components/schemas/Event"},
         },
     },
-}
-LOOKS = {
-    "name": "looks",
-    "in": "query",
-    "schema": {"type": "string", "maxLength": 64, "pattern": "^[0-9]{1,9}(,[0-9]{1,9}){0,3}$"},
-    "description": (
-        "After how many seeds it may be judged, such as 8,16; without it once, after all"
-    ),
 }
 WORDS = {
     400: "The request cannot be read",
@@ -85,293 +76,145 @@ WORDS = {
     503: "The store or the server is busy",
 }
 ALWAYS = (400, 401, 403, 414, 500, 503)
+NAMES = {Happened: "Event", Asked: "Submission"}
+"""What types are called where that is not their own name."""
 
 
-def _text(most: int) -> dict[str, Any]:
-    return {"type": "string", "maxLength": most}
+class Query(msgspec.Struct, frozen=True):
+    """What stands behind the ? of an address: nothing, but in the kinds that have fields."""
 
 
-SUBMISSION: dict[str, Any] = {
-    "type": "object",
-    "description": "Either a study's text, or an experiment's name.",
-    "properties": {
-        "study": _text(65536),
-        "experiment": _text(200),
-        "preset": _text(64),
-        "sets": {"type": "array", "items": _text(200), "maxItems": 32},
-        "name": _text(64),
-    },
-    "anyOf": [{"required": ["study"]}, {"required": ["experiment"]}],
-    "additionalProperties": False,
-}
+@dataclass(frozen=True)
+class Operation:
+    """An address, what answers it, and all that describes it."""
+
+    method: str
+    path: str
+    right: Right
+    work: Callable[[Any, Any], Awaitable[Response]]
+    """Its name and docstring are those of the operation."""
+    answers: Mapping[int, tuple[str, Any]]
+    """By status what it means, and the type of what is answered."""
+    query: type[Query] = Query
+    sent: bool = False
+    """Whether it takes a submission."""
+    refusals: tuple[int, ...] = ()
+    """Beside those that every operation has, and those of a key or a body."""
+
+    @property
+    def in_path(self) -> list[str]:
+        """The names that its address has places for."""
+        return re.findall(r"{(\w+)}", self.path)
 
 
-@cache
-def _document() -> dict[str, Any]:
-    job = _ref("Job")
-    result = {
-        "type": "object",
-        "description": (
-            "What `assay show --json` prints: verdicts, each with interval, controls, scope and "
-            "provenance"
-        ),
-    }
+def describe(operations: Sequence[Operation], of_text: type[Query]) -> dict[str, Any]:
+    """Describe an interface as OpenAPI 3.1; `of_text` may stand in the address where a body is a
+    study's text."""
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        described = _operation(operation, operations, of_text)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = described
+    results = {kind for o in operations for _, kind in o.answers.values() if isinstance(kind, type)}
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Assay",
             "version": "1",
-            "description": "Submit an experiment or a study, wait for it, and read its verdicts. A job's key "  # noqa: E501
-            "is a hash of what is asked: submitting "
-            "twice is one job. What is there before the end is told as `early`, and is no verdict.",
+            "description": (
+                "Submit an experiment or a study, wait for it, and read its verdicts. A job's key "
+                "is a hash of what is asked: submitting twice is one job. What is there before the "
+                "end is told as `early`, and is no verdict."
+            ),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
         "security": [{}, {"token": []}],
-        "paths": {
-            "/studies": {
-                "post": _sent(
-                    "submit",
-                    "Submit a study or an experiment",
-                    {
-                        200: _response("It was done before", job, links=_links()),
-                        202: _response("It waits or runs", job, links=_links()),
-                    },
-                    429,
-                )
-            },
-            "/registrations": {
-                "post": _sent(
-                    "preregister",
-                    "Freeze what would be judged, before any result exists; nothing runs",
-                    {
-                        200: _response("It was frozen so already", _ref("Registered")),
-                        201: _response("It is frozen", _ref("Registered")),
-                    },
-                    409,
-                    more=(LOOKS,),
-                )
-            },
-            "/plan": {
-                "post": _sent(
-                    "plan",
-                    "What would run and take, and what a study does not say",
-                    {200: _response("The plan", _ref("Foreseen"))},
-                )
-            },
-            "/jobs": {
-                "get": _operation(
-                    "jobs",
-                    "Jobs in the order of submission; of a token those that it asked for",
-                    {200: _response("Jobs", _ref("Jobs"))},
-                    _query("limit", "At most so many, the latest", 1, 1000, whole=True),
-                )
-            },
-            "/jobs/{key}": {
-                "parameters": [KEY],
-                "get": _operation(
-                    "status",
-                    "How far a job is",
-                    {200: _response("The job", job, links=_links("status"))},
-                    _query("wait", "Seconds to wait until it is over", 0, STATUS),
-                    refusals=(404,),
-                ),
-                "delete": _operation(
-                    "cancel",
-                    "Cancel a job; what it stored is kept",
-                    {200: _response("The job", job, links=_links("cancel"))},
-                    refusals=(404,),
-                ),
-            },
-            "/jobs/{key}/events": {
-                "parameters": [KEY],
-                "get": _operation(
-                    "events",
-                    (
-                        "What happens to a job, as server-sent events; with Last-Event-ID from "
-                        "that event on"
-                    ),
-                    {
-                        200: {
-                            "description": "Events; the schema is that of one",
-                            "content": {"text/event-stream": {"schema": STREAMED}},
-                        }
-                    },
-                    _query("wait", "Seconds after which the stream ends", 0, EVENTS),
-                    {
-                        "name": "Last-Event-ID",
-                        "in": "header",
-                        "schema": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1},
-                    },
-                    refusals=(404,),
-                ),
-            },
-            "/jobs/{key}/result": {
-                "parameters": [KEY],
-                "get": _operation(
-                    "result",
-                    "The verdicts of a job that is done",
-                    {200: _response("The result", result)},
-                    refusals=(404, 409),
-                ),
-            },
-            "/experiments": {
-                "get": _operation(
-                    "experiments",
-                    "The catalogue",
-                    {200: _response("Experiments", _ref("Catalogue"))},
-                )
-            },
-            "/experiments/{name}": {
-                "parameters": [NAME],
-                "get": _operation(
-                    "experiment",
-                    "One experiment: arms, fields, claims",
-                    {200: _response("The experiment", _ref("Described"))},
-                    refusals=(404,),
-                ),
-            },
-            "/openapi.json": {
-                "get": _operation(
-                    "openapi",
-                    "This description",
-                    {200: _response("OpenAPI 3.1", {"type": "object"})},
-                )
-            },
-        },
+        "paths": paths,
         "components": {
             "schemas": {
-                "Submission": SUBMISSION,
-                "Event": schema(Happened),
-                "Problem": schema(Problem),
-                **{
-                    model.__name__: schema(model)
-                    for model in (Job, Jobs, Foreseen, Registered, Catalogue, Described)
-                },
+                "Submission": _of_struct(Asked)
+                | {"anyOf": [{"required": ["study"]}, {"required": ["experiment"]}]},
+                **{_name(kind): schema(kind) for kind in (Problem, *results)},
             },
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
-def described() -> dict[str, Any]:
-    """Describe the interface as OpenAPI 3.1."""
-    return copy.deepcopy(_document())
-
-
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _response(description: str, body_schema: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    return {
-        "description": description,
-        "content": {"application/json": {"schema": dict(body_schema)}},
-        **more,
-    }
-
-
-def _links(without: str = "") -> dict[str, Any]:
-    """Where an answer that is a job leads."""
-    descriptions = {
-        "status": "How far it is",
-        "events": "What happens to it",
-        "result": "Its verdicts, once it is done",
-        "cancel": "Stop it",
-    }
-    links = {
-        name: {
-            "operationId": name,
-            "parameters": {"key": "$response.body#/key"},
-            "description": words,
-        }
-        for name, words in descriptions.items()
-    }
-    return {name: link for name, link in links.items() if name != without}
-
-
-def _query(
-    name: str, description: str, low: float, high: float, whole: bool = False
-) -> dict[str, Any]:
-    kind = "integer" if whole else "number"
-    return {
-        "name": name,
-        "in": "query",
-        "description": description,
-        "schema": {"type": kind, "minimum": low, "maximum": high},
-    }
-
-
 def _operation(
-    name: str,
-    summary: str,
-    answers: Mapping[int, Any],
-    *parameters: Mapping[str, Any],
-    refusals: tuple[int, ...] = (),
+    operation: Operation, known: Sequence[Operation], of_text: type[Query]
 ) -> dict[str, Any]:
-    problem = {
-        KIND: {
-            "schema": _ref("Problem"),
-            "example": {
-                "type": "about:blank",
-                "title": "Not Found",
-                "status": 404,
-                "detail": "no job …",
-            },
+    kinds = [operation.query, *([of_text] if operation.sent else [])]
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, **IN_PATH[name]}
+        for name in operation.in_path
+    ]
+    for kind in kinds:
+        for name, described in _of_struct(kind)["properties"].items():
+            parameters.append({"name": name, "in": "query", "schema": described})
+    events = Happened in [kind for _, kind in operation.answers.values()]
+    responses = {
+        str(status): {"description": meaning, **_content(kind, operation, known)}
+        for status, (meaning, kind) in operation.answers.items()
+    }
+    refusals = {*ALWAYS, *operation.refusals, *((404,) if operation.in_path else ())}
+    refusals |= {408, 413, 415, 422} if operation.sent else set()
+    for status in sorted(refusals):
+        responses[str(status)] = {
+            "description": WORDS[status],
+            "content": {KIND: {"schema": _ref(Problem)}},
         }
-    }
-    refused = {
-        status: {"description": WORDS[status], "content": problem}
-        for status in sorted({*ALWAYS, *refusals})
-    }
-    operation: dict[str, Any] = {"operationId": name, "summary": summary}
-    if parameters:
-        operation["parameters"] = [dict(p) for p in parameters]
+    summary = (inspect.getdoc(operation.work) or "").rstrip(".")
     return {
-        **operation,
-        "responses": {str(status): response for status, response in {**answers, **refused}.items()},
+        "operationId": operation.work.__name__,
+        "summary": summary,
+        "parameters": [*parameters, *([LAST] if events else [])],
+        "responses": responses,
+        **({"requestBody": {"required": True, "content": _body()}} if operation.sent else {}),
     }
 
 
-def _sent(
-    name: str,
-    summary: str,
-    answers: Mapping[int, Any],
-    *refusals: int,
-    more: Sequence[Mapping[str, Any]] = (),
-) -> dict[str, Any]:
-    """An operation that takes a submission."""
-    text = {"schema": {"type": "string", "minLength": 1, "maxLength": 65536}, "example": STUDY}
+def _content(kind: Any, operation: Operation, known: Sequence[Operation]) -> dict[str, Any]:
+    """What is answered; where it is a job, with what that leads to."""
+    if kind is Happened:
+        return {"content": {"text/event-stream": {"schema": STREAMED}}}
+    described = _ref(kind) if isinstance(kind, type) else {"type": "object"}
+    links = {
+        o.work.__name__: {
+            "operationId": o.work.__name__,
+            "parameters": {"key": "$response.body#/key"},
+            "description": (inspect.getdoc(o.work) or "").rstrip("."),
+        }
+        for o in known
+        if kind is Job and "key" in o.in_path and o is not operation
+    }
+    answer: dict[str, Any] = {"content": {"application/json": {"schema": described}}}
+    return answer | ({"links": links} if links else {})
+
+
+def _body() -> dict[str, Any]:
+    """What a submission may be sent as."""
+    text = {"schema": {"type": "string", "minLength": 1, "maxLength": 65536}}
     examples = {
         "experiment": {"value": {"experiment": "superposition", "preset": "smoke"}},
         "study": {"value": {"study": STUDY}},
     }
-    body = {
-        "application/json": {"schema": _ref("Submission"), "examples": examples},
-        "application/toml": text,
-        "text/markdown": dict(text, example=f"+++\n{STUDY}+++\n\nWhy this matters.\n"),
+    return {
+        "application/json": {"schema": _ref(Asked), "examples": examples},
+        "application/toml": {**text, "example": STUDY},
+        "text/markdown": {**text, "example": f"+++\n{STUDY}+++\n\nWhy this matters.\n"},
     }
-    query_parameters = (
-        {
-            "name": "preset",
-            "in": "query",
-            "schema": _text(64),
-            "description": "Of a text: smoke, default, full",
-        },
-        {
-            "name": "set",
-            "in": "query",
-            "schema": {"type": "array", "items": _text(200)},
-            "description": "Of a text: field=value, repeatable",
-        },
-        {
-            "name": "name",
-            "in": "query",
-            "schema": _text(64),
-            "description": "Of a text: what to call the study",
-        },
-    )
-    operation = _operation(
-        name, summary, answers, *query_parameters, *more, refusals=(408, 413, 415, 422, *refusals)
-    )
-    return {**operation, "requestBody": {"required": True, "content": body}}
+
+
+def _of_struct(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    described: dict[str, Any] = msgspec.json.schema(kind)["$defs"][kind.__name__]
+    told = {"description": " ".join((inspect.getdoc(kind) or "").split())}
+    return {k: v for k, v in described.items() if k not in ("title", "required")} | told
+
+
+def _name(kind: type) -> str:
+    return NAMES.get(kind, kind.__name__)
+
+
+def _ref(kind: type) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{_name(kind)}"}

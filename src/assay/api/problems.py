@@ -12,8 +12,8 @@ from starlette.responses import Response
 from assay.core.errors import AssayError, RunError, StoreError
 from assay.core.plain import as_json, plain
 from assay.core.schema import OPTIONAL, to_json
+from assay.http.guard import Refused
 from assay.jobs.folder import NoJob
-from assay.jobs.messages import for_programs
 from assay.jobs.queue import Full, NotOver, NotYours
 from assay.jobs.submission import Lacking
 from assay.lab.registered import TooLate
@@ -45,25 +45,11 @@ class Problem:
     """Of a study that says too little: all that it has to say."""
 
 
-class Refused(AssayError):
-    """A request that is not answered, and with which status."""
-
-    def __init__(self, status: int, text: str, **headers: str):
-        super().__init__(text)
-        self.status, self.headers = (
-            status,
-            {name.replace("_", "-"): value for name, value in headers.items()},
-        )
-
-
 def to_problem(error: AssayError) -> tuple[Problem, dict[str, str]]:
     """Tell which problem an error is, and which headers it is sent with."""
     headers = error.headers if isinstance(error, Refused) else {}
     lacks = (
-        tuple(
-            Lack(where=m.where, text=message)
-            for m, message in zip(error.lacks, error.shown, strict=True)
-        )
+        tuple(Lack(where=m.where, text=m.text) for m in error.lacks)
         if isinstance(error, Lacking)
         else None
     )
@@ -81,7 +67,7 @@ def to_problem(error: AssayError) -> tuple[Problem, dict[str, str]]:
         if isinstance(error, Refused)
         else next((s for kind, s in kinds if isinstance(error, kind)), 422)
     )
-    detail = plain(for_programs(" ".join(str(error).split())))
+    detail = plain(" ".join(error.request().split()))
     detail = detail if len(detail) <= LONGEST else f"{detail[: LONGEST - 2]} …"
     return Problem(
         title=HTTPStatus(status).phrase, status=status, detail=detail, lacks=lacks

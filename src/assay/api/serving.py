@@ -1,19 +1,25 @@
-"""Serving: the interface of a store at an address, with a runner that takes its jobs."""
+"""Serving: the jobs of a store at an address, with a runner that takes them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from assay.api.tokens import read
 from assay.core.errors import AssayError
+from assay.http.tokens import read
 from assay.jobs.bounds import Bounds
 from assay.jobs.runner import running
 from assay.jobs.work import Limits
 from assay.lab.store import Store
-from assay.verbs.serve import is_here, listen
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from assay.http.guard import Rules
 
 
 @dataclass(frozen=True)
@@ -46,42 +52,71 @@ def serve(
     Raises: AssayError for an address beyond this machine without tokens, and for a folder or a file
     that cannot be used."""
     from assay.api import app
-    from assay.api.guard import Rules
-    from assay.explorer.connections import answer
-    from assay.explorer.security import LOOPBACK
 
-    is_local = is_here(host)
-    if tokens is None and not is_local:
+    rules = let_in(host, tokens)
+    with working(root, bounds, limits, width) as (store, inside):
+        application = app.application(app.Served(store, inside), rules)
+        return answer_at(application, host, port, "/", rules, root, ready)
+
+
+def let_in(host: str, tokens: Path | None) -> Rules:
+    """Tell who may ask at an address: those of a file of tokens, or programs of this machine.
+    Raises: AssayError."""
+    from assay.http.connections import is_here, names
+    from assay.http.guard import Rules
+
+    if tokens is None and not is_here(host):
         raise AssayError(
             f"at {host} others can ask: name a file of tokens with --token-file, or leave out "
             "--host"
         )
-    if bounds.workspace is not None and not bounds.workspace.is_dir():
-        raise AssayError(
-            f"{bounds.workspace} is no folder; --workspace names the one whose files may be used"
-        )
-    if bounds.code and bounds.workspace is None:
+    return Rules(names(host), () if tokens is None else read(tokens))
+
+
+@contextmanager
+def working(
+    root: Path, bounds: Bounds, limits: Limits, width: int
+) -> Iterator[tuple[Path, Bounds]]:
+    """Have a runner take the jobs of a store while the body runs, in a folder where what is
+    submitted names nothing by accident; give the store's folder, and the bounds there. Raises:
+    AssayError."""
+    place = bounds.workspace
+    if place is not None and not place.is_dir():
+        raise AssayError(f"{place} is no folder; --workspace names the one whose files may be used")
+    if bounds.code and place is None:
         raise AssayError(
             "--allow-code runs files of the workspace: name that folder with --workspace"
         )
-    holders = () if tokens is None else read(tokens)
+    if width < 1:
+        raise AssayError(f"--jobs is a number of jobs from 1 up, got {width}")
     store = Store(root.absolute()).prepare()
+    aside = (place or store.root / "jobs" / "nowhere").resolve()
+    aside.mkdir(parents=True, exist_ok=True)
+    os.chdir(aside)
+    with running(store.root, width, limits):
+        yield store.root, replace(bounds, workspace=aside if place else None)
+
+
+def answer_at(
+    application: ASGIApp,
+    host: str,
+    port: int | None,
+    path: str,
+    rules: Rules,
+    root: Path,
+    ready: Callable[[Served], None],
+    lifespan: str = "off",
+) -> Served:
+    """Answer with an application at an address until interrupted. Raises: AssayError where it
+    cannot be had."""
+    from assay.http.connections import answer, bracketed, listen
+
     listening = listen(host, port)
-    if bounds.workspace is not None:
-        bounds = replace(bounds, workspace=bounds.workspace.resolve())
-    aside = bounds.workspace or store.root / "jobs" / "nowhere"
-    if bounds.workspace is None:
-        aside.mkdir(parents=True, exist_ok=True)
-    os.chdir(aside)  # what is submitted names nothing beside the place where the server was started
-    name = f"[{host}]" if ":" in host else host
-    everywhere = host in ("0.0.0.0", "::")
-    hosts = (*LOOPBACK, name.lower()) if is_local else () if everywhere else (name.lower(),)
-    application = app.application(app.Served(store.root, bounds), Rules(hosts, holders))
-    service = Served(f"http://{name}:{listening.getsockname()[1]}/", str(root), len(holders))
+    address = f"http://{bracketed(host)}:{listening.getsockname()[1]}{path}"
+    served = Served(address, str(root), len(rules.holders))
     try:
-        with running(store.root, width, limits):
-            ready(service)
-            answer(application, listening)
+        ready(served)
+        answer(application, listening, lifespan=lifespan)
     finally:
         listening.close()
-    return service
+    return served

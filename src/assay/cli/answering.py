@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from assay.api import serving
 from assay.api.serving import Served
-from assay.api.tokens import new
 from assay.cli.printing import emit, say, tell
 from assay.core.errors import AssayError
+from assay.http.tokens import new
 from assay.jobs.bounds import Bounds
 from assay.jobs.work import Limits
 

@@ -12,16 +12,123 @@ used ├── ModelError             a model that is missing, broken, or lacks 
 └── RunError               training crashed or diverged beyond the limit; exit code 3
 """
 
-from collections.abc import Iterable
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
 
+@dataclass(frozen=True)
+class Argument:
+    """An argument that an error names: `--control NAME` where it is typed, `control: ["NAME"]`
+    where a program sends it."""
+
+    name: str
+    value: str | tuple[str, ...] = ""
+    """What may stand there; a tuple where a request has a list."""
+    option: str = ""
+    """Where the option has another name: --set of `sets`."""
+
+    def __str__(self) -> str:
+        """Write it as it is typed."""
+        values = [self.value] if isinstance(self.value, str) else self.value
+        option = self.option or f"--{self.name.replace('_', '-')}"
+        return " ".join(filter(None, (option, *values)))
+
+    def request(self) -> str:
+        """Write it as a request has it."""
+        return f"{self.name}: {json.dumps(self.value)}" if self.value else self.name
+
+
+@dataclass(frozen=True)
+class Command:
+    """A run that would mend an error: `assay run NAME --set steps=10` where it is typed."""
+
+    experiment: str
+    preset: str = "default"
+    sets: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Write it as it is typed."""
+        preset = [] if self.preset == "default" else ["--preset", self.preset]
+        sets = [word for text in self.sets for word in ("--set", shlex.quote(text))]
+        return " ".join(["assay run", self.experiment, *preset, *sets])
+
+    def request(self) -> str:
+        """Write it as a request has it."""
+        given = {"experiment": self.experiment, "preset": self.preset, "sets": list(self.sets)}
+        named = (f"{k}={json.dumps(v)}" for k, v in given.items() if v not in ("default", []))
+        return f"run({', '.join(named)})"
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Advice for whoever runs the program, and no use to those who ask a server."""
+
+    advice: str
+
+    def __str__(self) -> str:
+        """Write it as it is typed, with the sign that parts it from what is wrong."""
+        return self.advice
+
+    def request(self) -> str:
+        """Write it for a program that asked."""
+        return f"; for whoever runs the server: {self.advice.lstrip(':;,. ')}"
+
+
+Piece = str | Argument | Command | Operator
+
+
 class AssayError(Exception):
     """Base of all errors that a user can cause or mend; `exit_code` is what the command line ends
-    with."""
+    with.
+
+    It is data until a door writes it: what is wrong as text, and between that what mends it, as
+    values that are typed one way and sent another way."""
 
     exit_code = 2
+
+    def __init__(self, *pieces: Piece):
+        super().__init__(*pieces)
+
+    def __str__(self) -> str:
+        """Write it for somebody who types commands."""
+        return "".join(map(str, self.args))
+
+    def request(self) -> str:
+        """Write it for a program that sends requests."""
+        return "".join(p.request() if hasattr(p, "request") else str(p) for p in self.args)
+
+
+@contextmanager
+def renamed(names: Mapping[str, str]) -> Iterator[None]:
+    """Raise what the body raises with other words in the place of these, such as the folder of a
+    store, which is nothing to who asks from elsewhere."""
+    try:
+        yield
+    except AssayError as error:
+        error.args = tuple(_renamed(piece, names) for piece in error.args)
+        raise
+
+
+def _renamed(piece: Piece, names: Mapping[str, str]) -> Piece:
+    if isinstance(piece, Command):
+        return replace(piece, experiment=str(_renamed(piece.experiment, names)))
+    if isinstance(piece, Operator):
+        return Operator(str(_renamed(piece.advice, names)))
+    return substitute(piece, names) if isinstance(piece, str) else piece
+
+
+def substitute(text: str, names: Mapping[str, str]) -> str:
+    """Put other words in the place of these, the longest first."""
+    for name in sorted(names, key=len, reverse=True):
+        text = text.replace(name, names[name])
+    return text
 
 
 class SpecError(AssayError):
@@ -53,8 +160,11 @@ class DamageError(StoreError):
 
     def __init__(self, folder: Path, why: str):
         super().__init__(
-            f"{why}; `assay doctor --clean` removes what is damaged, and the same command "
-            "builds it again"
+            why,
+            Operator(
+                "; `assay doctor --clean` removes what is damaged, and the same command builds it "
+                "again"
+            ),
         )
         self.folder, self.why = folder, why
 

@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
-from assay.core.errors import DataError
+from assay.core.errors import DataError, Operator
 
 LONGEST = 16 * 2**20
 """Bytes of JSON settings, and of the header of a safetensors file; those that are known have a few
@@ -70,8 +70,8 @@ def within(amount: int, most: int, what: object, unit: str) -> None:
     if amount > limit(most):
         times = -(-amount // most)
         raise DataError(
-            f"{what} has {amount:,} {unit}; at most {limit(most):,} are read: --limits {times} "
-            f"or ASSAY_LIMITS={times} raises that"
+            f"{what} has {amount:,} {unit}; at most {limit(most):,} are read",
+            Operator(f": --limits {times} or ASSAY_LIMITS={times} raises that"),
         )
 
 

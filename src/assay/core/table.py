@@ -23,7 +23,7 @@ from assay.core import estimates, foreign, judging
 from assay.core.arrays import is_tensor
 from assay.core.claims import Claim, Estimate, Judged, Price, Value, rival
 from assay.core.columns import Column
-from assay.core.errors import ClaimError, DataError, nearest
+from assay.core.errors import Argument, ClaimError, DataError, nearest
 from assay.core.estimates import Estimated
 from assay.core.expression import Parsed, parse
 from assay.core.heavy import xr
@@ -122,8 +122,9 @@ def judge(
             or "none is left: add one"
         )
         raise ClaimError(
-            "a verdict needs a control, an arm for which the claim must fail: --control "
-            f"NAME; arms: {candidates}"
+            "a verdict needs a control, an arm for which the claim must fail: ",
+            Argument("control", ("NAME",)),
+            f"; arms: {candidates}",
         )
     _check_controls(main_arm, parsed, (*controls, *planted, *violations))
     columns = list(dict.fromkeys(c.name for c in parsed.columns))
@@ -299,7 +300,7 @@ def _untied(judgement: Judged) -> Price:
     """What decides a claim where units tie: in a table of measured numbers, most often rounded
     ones."""
     how = (
-        ", or name --bounds LOW HIGH of the claim's value (for a difference of shares -1 1)"
+        ", or name the bounds LOW HIGH of the claim's value (for a difference of shares -1 1)"
         if judgement.claim.statistic is mean
         else ""
     )
@@ -567,8 +568,9 @@ def _rows(frame: Any, arm_column: str, *, needed: bool = True) -> tuple[pd.DataF
     if arm_column not in rows.columns:
         raise DataError(
             f"{source} has no column {arm_column!r}, which says what each row is a run of; "
-            f"{nearest(arm_column, rows.columns)}; "
-            "another name is given with --arm-column NAME (arm_column= in Python)"
+            f"{nearest(arm_column, rows.columns)}; another name is given with ",
+            Argument("arm_column", "NAME"),
+            " (arm_column= in Python)",
         )
     if arm_column != "arm":
         if (
@@ -594,8 +596,9 @@ def _check_units(
     if not 1 <= len(units) <= 2 or len(set(units)) < len(units):
         got = ", ".join(units) or "none"
         raise ClaimError(
-            "name one or two columns whose levels are independent units, such as --unit "
-            f"seed; got {got}"
+            "name one or two columns whose levels are independent units, such as ",
+            Argument("unit", ("seed",)),
+            f"; got {got}",
         )
     for unit in units:
         if unit == "arm" or unit in (c.name for c in parsed.columns):

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from assay.core import foreign, hashes
-from assay.core.errors import DataError, ModelError, nearest, nearest_beside
+from assay.core.errors import DataError, ModelError, Operator, Piece, nearest, nearest_beside
 from assay.core.heavy import torch
 from assay.core.spec import canonical_json
 from assay.dictionaries import published
@@ -240,11 +240,10 @@ def stored(text: str, store: Store) -> Stored:
     suggestion = nearest_beside(Path(text).expanduser())
     if suggestion:
         raise DataError(f"no file, folder or stored run {text!r}; {suggestion}")
-    none = (
-        f"no dictionary is stored in {store.root.absolute()}; another store: --root FOLDER, or "
-        "ASSAY_ROOT"
-    )
-    known = (
-        f"stored dictionaries in {store.root}: {nearest(text, addresses)}" if addresses else none
-    )
-    raise DataError(f"no file, folder or stored run {text!r}; {known}")
+    known: tuple[Piece, ...] = (f"stored dictionaries in {store.root}: {nearest(text, addresses)}",)
+    if not addresses:
+        known = (
+            f"no dictionary is stored in {store.root.absolute()}",
+            Operator("; another store: --root FOLDER, or ASSAY_ROOT"),
+        )
+    raise DataError(f"no file, folder or stored run {text!r}; ", *known)

@@ -42,7 +42,7 @@ from assay.explorer.pages import (
 )
 from assay.explorer.pages.rate import Sheet
 from assay.explorer.problems import AWAY, Problem
-from assay.explorer.security import Guard, Rules
+from assay.http.guard import Guard, Rules
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -126,7 +126,7 @@ def _application(addresses: Sequence[Address], source: Library | Sheet, rules: R
     ]
     return Starlette(
         routes=[*static, *routes],
-        middleware=[Middleware(Guard, rules=rules)],
+        middleware=[Middleware(Guard, rules=rules, pages=True)],
         exception_handlers={HTTPException: _unknown},
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from assay.core.errors import AssayError, DataError, ModelError, StoreError
 from assay.features.index.about import Damaged
+from assay.http.guard import Refused
 
 ASKED, UNKNOWN, UNFIT, AWAY = 400, 404, 409, 503
 """What was asked makes no sense; there is no such thing; two things do not fit together; it is
@@ -23,6 +24,8 @@ def to_problem(error: AssayError) -> Problem:
     """Tell which problem of a page an error is."""
     if isinstance(error, Problem):
         return error
+    if isinstance(error, Refused):
+        return Problem(error.status, str(error))
     is_away = isinstance(error, Damaged | ModelError | StoreError)
     return Problem(
         AWAY if is_away else UNFIT if isinstance(error, DataError) else ASKED, str(error)

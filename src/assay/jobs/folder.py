@@ -26,7 +26,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypedDict
@@ -35,10 +35,14 @@ import msgspec
 
 from assay.core import foreign
 from assay.core.errors import StoreError
+from assay.core.experiment import Experiment
 from assay.core.spec import canonical_json
 from assay.jobs.state import Moment, State
 from assay.jobs.submission import DIGITS, Ready
+from assay.lab import catalogue
 from assay.lab.atomic import explained, sync, write
+from assay.lab.origin import STUDIES
+from assay.lab.preset import Preset, override
 from assay.lab.sealed import seal, unseal
 from assay.lab.store import Store, discard
 
@@ -100,6 +104,18 @@ class Folder:
                 note = unseal(path)
                 pairs.append((float(note["asked"]), str(note["owner"])))
         return tuple(owner for _, owner in sorted(pairs))
+
+    @property
+    def typed(self) -> str:
+        """How its experiment is found: a name, or the path of a file. Raises: StoreError."""
+        typed: str = self.asked["typed"]
+        study = typed.endswith(STUDIES)
+        return str(self.path.resolve() / "text" / typed) if study else typed
+
+    def experiment(self) -> tuple[Experiment, Preset]:
+        """Give the experiment that it runs, and its preset. Raises: AssayError."""
+        experiment = catalogue.find(self.typed)
+        return experiment, override(experiment, self.asked["preset"], self.asked["sets"])
 
     # -- its lock ----------------------------------------------------------------------------------
 
@@ -253,10 +269,10 @@ class Folder:
         store, current_time = Store(self.root), time.time()
         request = {
             "key": self.key,
-            **asdict(ready.asked),
+            **msgspec.structs.asdict(ready.asked),
             "sets": list(ready.asked.sets),
             "title": ready.preset.title,
-            "called": ready.name,
+            "called": ready.experiment.name,
             "question": ready.question,
             "typed": ready.typed,
             "runs": ready.runs,
@@ -278,7 +294,7 @@ class Folder:
             }
             for name, data in {
                 **files,
-                **{f"text/{name}": data for name, data in ready.files.items()},
+                **({f"text/{ready.typed}": ready.study.read_bytes()} if ready.study else {}),
             }.items():
                 (new_folder / name).write_bytes(data)
                 sync(new_folder / name)

@@ -17,9 +17,8 @@ from pathlib import Path
 from assay.core.errors import AssayError, StoreError
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import KEY, Folder
-from assay.jobs.frozen import adopt_frozen_name
 from assay.jobs.state import OVER, State
-from assay.jobs.submission import Asked, ready
+from assay.jobs.submission import Asked, Ready, opened
 from assay.lab.atomic import explained, write
 from assay.lab.store import Store, discard
 
@@ -45,38 +44,42 @@ def put(root: Path, request: Asked, owner: str = "", bounds: Bounds = Bounds()) 
 
     Raises: AssayError for what cannot run, in one line; Full.
     """
-    submission = adopt_frozen_name(Store(root), ready(request, bounds))
-    store = Store(root).prepare()
-    folder = Folder(store.root, submission.key)
-    with store.lock("jobs-put"):
-        if folder.there and folder.now.status not in ("failed", "cancelled"):
-            folder.sign(owner)
-            return folder
-        _room(store.root, owner, bounds)
-        with folder.mine() as has_lock:
-            if not folder.there:
-                if not has_lock:
-                    raise StoreError(
-                        f"job {submission.key} is held by another process and has no folder; ask "
-                        "again in a moment"
-                    )
-                folder.make(submission, owner, bounds.workspace)
-                folder.tell("queued", owner=owner)
-                return folder
-            folder.sign(owner)
-            if has_lock and folder.now.status in ("failed", "cancelled"):
-                discard(folder.path / "cancel")
-                before = folder.state
-                folder.write(
-                    State(
-                        status="queued",
-                        order=time.time_ns(),
-                        owner=owner,
-                        cpu_seconds=before.cpu_seconds,
-                    )
-                )
-                folder.tell("queued", owner=owner)
+    with opened(root, request, bounds) as ready:
+        store = Store(root).prepare()
+        folder = Folder(store.root, ready.key)
+        with store.lock("jobs-put"):
+            _put(folder, ready, owner, bounds)
     return folder
+
+
+def _put(folder: Folder, ready: Ready, owner: str, bounds: Bounds) -> None:
+    if folder.there and folder.now.status not in ("failed", "cancelled"):
+        folder.sign(owner)
+        return
+    _room(folder.root, owner, bounds)
+    with folder.mine() as has_lock:
+        if not folder.there:
+            if not has_lock:
+                raise StoreError(
+                    f"job {folder.key} is held by another process and has no folder; ask "
+                    "again in a moment"
+                )
+            folder.make(ready, owner, bounds.workspace)
+            folder.tell("queued", owner=owner)
+            return
+        folder.sign(owner)
+        if has_lock and folder.now.status in ("failed", "cancelled"):
+            discard(folder.path / "cancel")
+            before = folder.state
+            folder.write(
+                State(
+                    status="queued",
+                    order=time.time_ns(),
+                    owner=owner,
+                    cpu_seconds=before.cpu_seconds,
+                )
+            )
+            folder.tell("queued", owner=owner)
 
 
 def _room(root: Path, owner: str, bounds: Bounds) -> None:

@@ -1,5 +1,5 @@
-"""Asked: what somebody submits, read and held to its bounds; the experiment it is, and the key of
-what is asked.
+"""Submission: what somebody asks, read and held to its bounds; the experiment it is, and the key
+of what is asked.
 
 A key is a hash of what is asked and of the version that is to answer, so that submitting twice is
 one job. Nothing that a submission names is opened before it is known to lie in the workspace, and
@@ -12,20 +12,22 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from assay.core.claims import claims_key
-from assay.core.errors import AssayError, ExperimentError, nearest
+from assay.core.errors import ExperimentError, StoreError, nearest, renamed, substitute
 from assay.core.experiment import Experiment
 from assay.core.spec import canonical_json
 from assay.jobs.bounds import LINE, SHORT, Bounds, most
-from assay.lab import catalogue
+from assay.lab import catalogue, ownership, registered
 from assay.lab.origin import OPENS, STUDIES, code
 from assay.lab.preset import MOST, Preset, override
+from assay.lab.store import Store
 from assay.studies import composing, missing
 from assay.studies.missing import Missing
 from assay.studies.text import FENCE, Text, read
@@ -34,77 +36,123 @@ DIGITS = 32
 """Hex digits of a job's key."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """A study's text, or the name of an experiment; with a preset and fields that are set, as
+Chosen = Annotated[str, Meta(max_length=SHORT, description="smoke, default or full")]
+Sets = Annotated[
+    tuple[Annotated[str, Meta(max_length=LINE)], ...],
+    Meta(max_length=Bounds.sets, description="Fields as field=value"),
+]
+Title = Annotated[
+    str,
+    Meta(
+        max_length=SHORT,
+        description=(
+            "What to call a study; its runs are stored under this name and the first digits of "
+            "its key."
+        ),
+    ),
+]
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Either a study's text, or an experiment's name; with a preset and fields that are set, as
     `assay run` takes them."""
 
-    study: str = ""
-    """TOML, or Markdown that begins with TOML; empty where an experiment is named."""
-    experiment: str = ""
-    """A name of the catalogue; where code is allowed, also the path of a Python file in the
-    workspace."""
-    preset: str = "default"
-    sets: tuple[str, ...] = ()
-    """Fields as field=value."""
-    name: str = ""
-    """What to call a study; its runs are stored under this name and the first digits of its key."""
+    study: Annotated[
+        str,
+        Meta(
+            max_length=Bounds.text,
+            description=(
+                "TOML, or Markdown that begins with TOML; empty where an experiment is named."
+            ),
+        ),
+    ] = ""
+    experiment: Annotated[
+        str,
+        Meta(
+            max_length=LINE,
+            description=(
+                "A name of the catalogue; where code is allowed, also the path of a Python file "
+                "in the workspace."
+            ),
+        ),
+    ] = ""
+    preset: Chosen = "default"
+    sets: Sets = ()
+    name: Title = ""
 
 
 class Lacking(ExperimentError):
-    """A study does not say all that it has to; `lacks` lists what."""
+    """A study does not say all that it has to: `lacks` lists what, and `assumed` what is taken in
+    the place of the rest that it does not say."""
 
-    def __init__(self, lacks: Sequence[Missing], messages: Sequence[str]):
+    def __init__(self, lacks: Sequence[Missing], assumed: Sequence[Missing]):
         super().__init__(
-            f"the study lacks {len(lacks)} thing{'s' * (len(lacks) > 1)}: " + "; ".join(messages)
+            f"the study lacks {len(lacks)} thing{'s' * (len(lacks) > 1)}: "
+            + "; ".join(m.text for m in lacks)
         )
-        self.lacks, self.shown = tuple(lacks), tuple(messages)
+        self.lacks, self.assumed = tuple(lacks), tuple(assumed)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """What can run: the experiment, its preset, the key, and what has to lie beside it."""
+    """What can run: the experiment under the name of its runs, its preset, and the key."""
 
     asked: Asked
     key: str
-    name: str
-    """Under which its runs are stored."""
     experiment: Experiment
     preset: Preset
     runs: int
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    """The study, by the file's name."""
+    typed: str
+    """How the experiment is found: its name or path; of a study the file's name."""
+    question: str = ""
+    study: Path | None = None
+    """Where a study lies while it is open."""
     links: Mapping[str, Path] = field(default_factory=dict)
     """Names beside the study that lead to files of the workspace."""
     code: Mapping[str, str] = field(default_factory=dict)
     """Path of each file of code that it runs, and the digest of its text."""
-    question: str = ""
-    typed: str = ""
-    """How the experiment is found: its name or path; of a study the file's name."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Places of files, and what is said in their place."""
+
+    def without_places(self, text: str) -> str:
+        """Give a sentence without the places of files."""
+        return substitute(text, self.names)
 
 
-def ready(request: Asked, bounds: Bounds = Bounds()) -> Ready:  # noqa: B008
-    """Read what is asked, and hold it to its bounds; nothing is written into a store.
+@contextmanager
+# — frozen
+def opened(root: Path, request: Asked, bounds: Bounds = Bounds()) -> Iterator[Ready]:  # noqa: B008
+    """Read what is asked, hold it to its bounds, and give what can run in this store; nothing is
+    written into it. While the body runs, a study lies in a folder of its own.
+
+    A study has the name under which the same one was frozen in this store, else one of its own.
+    What is raised names neither that folder nor the place of the store.
 
     Raises: Lacking for a study that does not say enough; ExperimentError, SpecError with line and
     column where a study has them."""
-    _sized(request, bounds)
+    names = {str(place): "the store" for place in (root.absolute(), root.resolve())}
+    _check_sizes(request, bounds)
     if bool(request.study.strip()) == bool(request.experiment):
         raise ExperimentError("submit either a study's text or an experiment's name")
-    return _study(request, bounds) if request.study.strip() else _experiment(request, bounds)
+    _check_places(((f"set {s}", s.partition("=")[2].strip()) for s in request.sets), bounds)
+    with tempfile.TemporaryDirectory(prefix="assay-") as folder, renamed(names):
+        yield (
+            _study(request, bounds, Path(folder), Store(root), names)
+            if request.study.strip()
+            else _experiment(request, bounds)
+        )
 
 
-def _sized(request: Asked, bounds: Bounds) -> None:
+def _check_sizes(request: Asked, bounds: Bounds) -> None:
     most(len(request.study.encode(errors="replace")), bounds.text, "bytes of the study")
     most(len(request.sets), bounds.sets, "fields that are set")
     for what, text, longest in (
         ("experiment", request.experiment, LINE),
         ("preset", request.preset, SHORT),
         ("name", request.name, SHORT),
+        *(("one field that is set", setting, LINE) for setting in request.sets),
     ):
         most(len(text), longest, f"characters of {what}")
-    for setting in request.sets:
-        most(len(setting), LINE, "characters of one field that is set")
     if any(
         "\0" in text or "\ud800" <= max(text, default="") <= "\udfff"
         for text in (request.study, request.experiment, *request.sets)
@@ -118,7 +166,8 @@ def _experiment(request: Asked, bounds: Bounds) -> Ready:
     typed, runs_code = request.experiment, {}
     if request.name:
         raise ExperimentError("only a study is given a name; an experiment has its own")
-    if typed not in (known := {e.name for e in catalogue.entries()}):
+    known = {e.name: e for e in catalogue.entries()}
+    if typed not in known:
         if not _is_code(typed):
             hint = (
                 "send a study's text as study" if typed.endswith(STUDIES) else nearest(typed, known)
@@ -126,42 +175,19 @@ def _experiment(request: Asked, bounds: Bounds) -> Ready:
             raise ExperimentError(f"no experiment is called {typed!r}; {hint}")
         path = _code(typed, "experiment", bounds)
         typed, runs_code = str(path), {str(path): code(str(path))}
-    _places(((f"set {text}", text.partition("=")[2].strip()) for text in request.sets), bounds)
     experiment = catalogue.find(typed)
     preset, runs = _chosen(experiment, request, bounds)
     what = {"experiment": request.experiment, "code": sorted(runs_code.values())}
-    question = _title(typed)
     return Ready(
         asked=request,
         key=_key(what, experiment, preset),
-        question=question,
-        name=experiment.name,
         experiment=experiment,
         preset=preset,
         runs=runs,
-        code=runs_code,
         typed=typed,
+        question=_title(typed),
+        code=runs_code,
     )
-
-
-@contextmanager
-def laid_out(submission: Ready) -> Iterator[str]:
-    """Lay a study out in a folder of its own, as its job would have it, and give its path; of an
-    experiment what is typed for it."""
-    if not submission.files:
-        yield submission.typed
-        return
-    with tempfile.TemporaryDirectory(prefix="assay-") as folder:
-        for name, data in submission.files.items():
-            (Path(folder) / name).write_bytes(data)
-        for name, target in submission.links.items():
-            (Path(folder) / name).symlink_to(target)
-        path = Path(folder) / submission.typed
-        try:
-            yield str(path)
-        except AssayError as e:
-            e.args = (strip_path(str(e), path),)
-            raise
 
 
 def _title(typed: str) -> str:
@@ -172,60 +198,69 @@ def _title(typed: str) -> str:
         return ""
 
 
-def _study(request: Asked, bounds: Bounds) -> Ready:
-    ending = ".md" if request.study.lstrip("\ufeff").startswith(FENCE) else ".toml"
-    _places(((f"set {text}", text.partition("=")[2].strip()) for text in request.sets), bounds)
+def _study(
+    request: Asked, bounds: Bounds, folder: Path, store: Store, names: dict[str, str]
+) -> Ready:
+    """Lay a study out in a folder, and compose it; `names` gets the places that errors must not
+    name."""
     slug = catalogue.lossy(request.name) if request.name else "study"
     if not slug:
         raise ExperimentError(f"a study's name has letters a–z or digits, got {request.name!r}")
-    with tempfile.TemporaryDirectory(prefix="assay-") as folder:
-        path = Path(folder) / f"{slug}{ending}"
-        try:
-            path.write_text(request.study, encoding="utf-8")
-            text = read(path)
-            links, runs_code = _parts(text, bounds)
-            for name, target in links.items():
-                (path.parent / name).symlink_to(target)
-            if lacks := missing.essential(text):
-                composing.known(
-                    text
-                )  # a wrong name is told first: what is missing may depend on it
-                raise Lacking(lacks, [strip_path(m.text, path) for m in lacks])
-            experiment = catalogue.find(str(path))
-            preset, runs = _chosen(experiment, request, bounds)
-        except Lacking:
-            raise
-        except AssayError as e:
-            raise type(e)(strip_path(str(e), path)) from None
-    key = _key(
-        {"study": request.study, "name": slug, "code": sorted(runs_code.values())},
-        experiment,
-        preset,
-    )
-    name = f"{slug}-{key[:8]}"
-    file = f"{name}{ending}"
+    ending = ".md" if request.study.lstrip("\ufeff").startswith(FENCE) else ".toml"
+    path = folder / f"{slug}{ending}"
+    path.write_bytes(request.study.encode())
+    for place in (folder, folder.resolve()):
+        names |= {str(place): "…", str(place / path.name): "the study"}
+    text = read(path)
+    links, runs_code = _parts(text, bounds)
+    for name, target in links.items():
+        (folder / name).symlink_to(target)
+    if lacks := missing.essential(text):
+        composing.known(text)  # a wrong name is told first: what is missing may depend on it
+        assumed = missing.assumed(text) if text.study.experiment else []
+        raise Lacking(
+            *([replace(m, text=substitute(m.text, names)) for m in p] for p in (lacks, assumed))
+        )
+    experiment = catalogue.find(str(path))
+    preset, runs = _chosen(experiment, request, bounds)
+    what = {"study": request.study, "name": slug, "code": sorted(runs_code.values())}
+    key = _key(what, experiment, preset)
+    name = _frozen_name(store, experiment, preset) or f"{slug}-{key[:8]}"
+    path = path.rename(folder / f"{name}{ending}")
+    for place in (folder, folder.resolve()):
+        names[str(place / path.name)] = "the study"
     return Ready(
         asked=request,
         key=key,
-        name=name,
-        experiment=experiment,
+        experiment=replace(experiment, name=name, origin=str(path.resolve())),
         preset=preset,
         runs=runs,
-        files={file: request.study.encode()},
+        typed=path.name,
+        question=text.study.question,
+        study=path,
         links=links,
         code=runs_code,
-        question=text.study.question,
-        typed=file,
+        names=names,
     )
 
 
-def strip_path(text: str, path: Path) -> str:
-    """Give a sentence without the place where the study was read."""
-    return (
-        text.replace(str(path.resolve()), "the study")
-        .replace(str(path), "the study")
-        .replace(str(path.parent), "…")
-    )
+def _frozen_name(store: Store, experiment: Experiment, preset: Preset) -> str:
+    """The name of what was frozen in this store with the same claims, arms and seeds, so that its
+    run follows what was frozen; "" where nothing was.
+
+    The name of a file that reads differently now, a comment apart, stays that file's."""
+    if not (store.root / "registered").is_dir():
+        return ""
+    for registration, changed in registered.about(store, experiment, preset):
+        name = str(registration.content["experiment"])
+        if changed or catalogue.lossy(name) != name:
+            continue
+        try:
+            ownership.check(store, name, experiment.origin)
+        except StoreError:
+            continue
+        return name
+    return ""
 
 
 def _parts(text: Text, bounds: Bounds) -> tuple[dict[str, Path], dict[str, str]]:
@@ -255,7 +290,7 @@ def _parts(text: Text, bounds: Bounds) -> tuple[dict[str, Path], dict[str, str]]
     most(runs, bounds.runs, "runs of one arm of all experiments")
     content = msgspec.to_builtins(study)
     prose = {"question", "seeds", "budget", "claim"}
-    _places(
+    _check_places(
         (
             (k, s)
             for k, v in content.items()
@@ -265,7 +300,7 @@ def _parts(text: Text, bounds: Bounds) -> tuple[dict[str, Path], dict[str, str]]
         ),
         bounds,
     )
-    _places(
+    _check_places(
         (pair for claim in content["claim"] for pair in _texts(claim["where"], "claim.where")),
         bounds,
     )
@@ -284,7 +319,7 @@ def _texts(value: Any, location: str) -> Iterator[tuple[str, str]]:
             yield from _texts(part, location)
 
 
-def _places(texts: Iterator[tuple[str, str]], bounds: Bounds) -> None:
+def _check_places(texts: Iterator[tuple[str, str]], bounds: Bounds) -> None:
     """Refuse a text that, read as a path, leads out of the workspace: any field may be the path of
     a corpus or a model."""
     for location, text in texts:

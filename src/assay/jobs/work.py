@@ -28,13 +28,11 @@ from assay.core.schema import to_json
 from assay.jobs.folder import Folder
 from assay.jobs.queue import stop
 from assay.jobs.state import Early, EarlyClaim, Interval
-from assay.lab import catalogue
 from assay.lab.atomic import write
 from assay.lab.events import Failed, Partial, Planned, Progress, Saved, Started
 from assay.lab.executors import Inline, Workers
 from assay.lab.lab import Lab
 from assay.lab.origin import STUDIES, code
-from assay.lab.preset import override
 from assay.lab.provenance import cpu_seconds
 from assay.lab.sealed import seal
 from assay.studies.budget import affordable
@@ -115,7 +113,7 @@ class Work:
                 self.folder.write(self.state)
                 stop(self.folder)
         except AssayError as e:
-            self._end("failed", error=_line(str(e)))
+            self._end("failed", error=_line(e.request()))
         except MemoryError:
             self._end(
                 "failed",
@@ -134,16 +132,13 @@ class Work:
                 raise ExperimentError(
                     f"{Path(path).name} is not as it was when this was submitted; submit it again"
                 )
-        study = request["typed"].endswith(STUDIES)
-        path = self.folder.path.resolve() / "text" / request["typed"]
-        experiment = catalogue.find(str(path) if study else request["typed"])
-        preset = override(experiment, request["preset"], request["sets"])
+        experiment, preset = self.folder.experiment()
         workers = self.limits.workers
         lab = Lab(self.folder.root, Inline() if workers == 0 else Workers(workers))
         if (known := lab.known(experiment, preset, run=True)) is not None:
             return to_json(known)
-        if study:
-            affordable(path, lab, experiment, preset)
+        if experiment.origin.endswith(STUDIES):
+            affordable(Path(experiment.origin), lab, experiment, preset)
         lab.run(experiment, preset, self._heard)
         return to_json(lab.known(experiment, preset) or lab.judge(experiment, preset))
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from assay.core.errors import StoreError
+from assay.core.errors import Operator, StoreError
 from assay.core.foreign import NotAFileError
 
 
@@ -31,7 +31,9 @@ def explained(root: Path) -> Iterator[None]:
     except Exception as e:
         if isinstance(e, NotAFileError):
             problem = f"{e.filename} is damaged: {e.strerror}"
-            raise StoreError(f"{problem}; `assay doctor --clean --root {root}` mends it") from e
+            raise StoreError(
+                problem, Operator(f"; `assay doctor --clean --root {root}` mends it")
+            ) from e
         number = _os_error(e)
         if number in (
             errno.ENOSPC,
@@ -45,7 +47,8 @@ def explained(root: Path) -> Iterator[None]:
         if number in (errno.EROFS, errno.EACCES, errno.EPERM):
             why = os.strerror(number)
             raise StoreError(
-                f"the store {root} cannot be written ({why}); name another folder with --root"
+                f"the store {root} cannot be written ({why})",
+                Operator("; name another folder with --root"),
             ) from e
         raise
 

@@ -320,8 +320,8 @@ def _judged(
         )
         raise StoreError(
             f"{len(current_plan.missing)} of {len(current_plan.rows)} runs of {experiment.name} "
-            f"({current_plan.preset.title}) {state} ({why}); "
-            f"run: assay run {experiment.typed}{current_plan.preset.options}"
+            f"({current_plan.preset.title}) {state} ({why}); run: ",
+            current_plan.preset.run(experiment.typed),
         )
     for name, rows in current_plan.by_arm().items():
         read = {tuple(sorted(r.inputs.items())) for r in rows}

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 
 from assay.core import foreign
-from assay.core.errors import StoreError
+from assay.core.errors import Operator, StoreError
 from assay.core.experiment import Experiment
 from assay.core.spec import canonical_json
 from assay.lab import catalogue
@@ -49,8 +49,8 @@ def check(store: Store, experiment: str, origin: str) -> None:
     ):
         raise StoreError(
             f"the runs of {experiment} in {store.root} are those of {owner}, and {origin} is "
-            "another file of that name; "
-            "rename one of the two files, or name another store with --root"
+            "another file of that name; rename one of the two files",
+            Operator(", or name another store with --root"),
         )
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from assay.core.errors import StoreError
+from assay.core.errors import Operator, StoreError
 from assay.core.experiment import Cost, Experiment
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json, per_run_fields
@@ -87,8 +87,8 @@ class Plan:
         if self.missing and self.disk > self.free:
             need, have = _bytes(self.disk), _bytes(self.free)
             raise StoreError(
-                f"{self.experiment} needs about {need} of disk, {have} are free; free some or "
-                "name another disk with --root"
+                f"{self.experiment} needs about {need} of disk, {have} are free",
+                Operator("; free some or name another disk with --root"),
             )
 
 

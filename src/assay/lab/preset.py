@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
 from assay.core import scopes
-from assay.core.errors import AssayError, ExperimentError, SpecError, nearest
+from assay.core.errors import Argument, AssayError, Command, ExperimentError, SpecError, nearest
 from assay.core.experiment import ALL, PRESETS, Experiment
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json, per_run_fields, ranges, with_values
@@ -43,9 +42,12 @@ class Preset:
     def options(self) -> str:
         """What to type after `assay run NAME` to get this preset: options, with a space before
         each."""
-        return ("" if self.name == "default" else f" --preset {self.name}") + "".join(
-            f" --set {shlex.quote(s)}" for s in self.sets
-        )
+        return str(self.run("")).removeprefix("assay run ")
+
+    def run(self, experiment: str) -> Command:
+        """Give the command that runs this preset of an experiment, by the name or path that is
+        typed for it."""
+        return Command(experiment, self.name, self.sets)
 
     def but(self, text: str) -> Preset:
         """Put this field=value in the place of what was set of the field; without specs, for its
@@ -88,7 +90,10 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
                 f"{n}={getattr(specs[0], n)}" + (f" ({range_text})" if range_text else "")
                 for n, range_text in ranges(cls).items()
             )
-            raise SpecError(f"--set needs field=value, got {text!r}; fields, as they are: {known}")
+            raise SpecError(
+                Argument("sets", option="--set"),
+                f" needs field=value, got {text!r}; fields, as they are: {known}",
+            )
         if name not in {f.name for f in fields(cls)}:
             raise SpecError(
                 f"{cls.__name__} has no field {name}; "

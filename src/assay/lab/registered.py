@@ -16,7 +16,7 @@ from typing import Any
 
 from assay.core import foreign
 from assay.core.claims import Claim, Estimate, Exact, claims_key, statement_to_json
-from assay.core.errors import ExperimentError, StoreError
+from assay.core.errors import ExperimentError, Operator, StoreError
 from assay.core.experiment import Experiment
 from assay.core.judging import FEWEST, describe_method
 from assay.core.result_schema import ToldHead, ToldOtherRegistration
@@ -546,8 +546,8 @@ def _refuse_seen(
         )
     if harm := journal.wrong(ledger.place(store), ledger.collect_references(store), ever=True):
         raise TooLate(
-            f"of {ledger.place(store)} {harm}, so nobody can say what was seen in this store; "
-            "freeze in another one, with --root"
+            f"of {ledger.place(store)} {harm}, so nobody can say what was seen in this store",
+            Operator("; freeze in another one, with --root"),
         )
 
 

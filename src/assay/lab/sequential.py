@@ -315,8 +315,8 @@ def none_taken(following: Following, name: str, plan: Plan) -> StoreError:
     return StoreError(
         f"the first look of {name} is at {following.frozen.units[0]} seeds, and "
         f"{len(part.missing)} of "
-        f"its {len(part.rows)} runs are not stored; "
-        f"run: assay run {following.experiment.typed}{following.preset.options}"
+        f"its {len(part.rows)} runs are not stored; run: ",
+        following.preset.run(following.experiment.typed),
     )
 
 

@@ -41,7 +41,7 @@ from typing import Any, Literal
 from filelock import FileLock
 
 from assay.core import foreign, inputs, integrity
-from assay.core.errors import StoreError
+from assay.core.errors import Operator, StoreError
 from assay.core.fit import Trained
 from assay.core.heavy import xr
 from assay.core.measures import from_tensors, to_tensors
@@ -190,7 +190,8 @@ class Store:
             return
         if not self.root.is_dir():
             raise StoreError(
-                f"a store is a folder, got the file {self.root}; name another one with --root"
+                f"a store is a folder, got the file {self.root}",
+                Operator("; name another one with --root"),
             )
         header = self.root / "store.json"
         if not header.exists():
@@ -202,8 +203,8 @@ class Store:
             # Another process may just have made the store: its header comes first.
             if not header.exists():
                 raise StoreError(
-                    f"{self.root} has no store.json but holds {strange[0]}; name an empty or "
-                    "new folder with --root"
+                    f"{self.root} has no store.json but holds {strange[0]}",
+                    Operator("; name an empty or new folder with --root"),
                 )
         try:
             content = json.loads(foreign.read_stored(header))
@@ -213,17 +214,17 @@ class Store:
             self.older = not self._hashed and number <= FORMAT
         except OSError as e:
             raise StoreError(
-                f"{header} cannot be read ({e.strerror}); `assay doctor --clean` writes it again"
+                f"{header} cannot be read ({e.strerror})",
+                Operator("; `assay doctor --clean` writes it again"),
             ) from e
         except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
             raise StoreError(
-                f"{header} is damaged; `assay doctor --clean` writes it again"
+                f"{header} is damaged", Operator("; `assay doctor --clean` writes it again")
             ) from None
         if number > FORMAT:
-            advice = "upgrade Assay or name another --root"
             raise StoreError(
-                f"the store {self.root} has format {number}, this version reads up to "
-                f"{FORMAT}; {advice}"
+                f"the store {self.root} has format {number}, this version reads up to {FORMAT}",
+                Operator("; upgrade Assay or name another --root"),
             )
 
     def prepare(self) -> Store:
@@ -233,10 +234,11 @@ class Store:
         own, and for a disk that cannot be written."""
         if self.older:
             raise StoreError(
-                f"the store {self.root} is of an older version of Assay, and is only read as it "
-                "is; "
-                f"`assay doctor --migrate --root {self.root}` brings it up to date, then run the "
-                "same command again"
+                f"the store {self.root} is of an older version of Assay, and is only read as it is",
+                Operator(
+                    f"; `assay doctor --migrate --root {self.root}` brings it up to date, then run "
+                    "the same command again"
+                ),
             )
         if not self._hashed or not (self.root / "store.json").exists():
             self.modernise()

@@ -124,8 +124,8 @@ def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     if record is None or record["preset"] != preset.title:
         raise StoreError(
             f"no result of {experiment.name} ({preset.title}) is stored in "
-            f"{lab.store.root.absolute()}, and there is no record of it; "
-            f"run: assay run {experiment.typed}{preset.options}"
+            f"{lab.store.root.absolute()}, and there is no record of it; run: ",
+            preset.run(experiment.typed),
         )
     arms = with_derived(experiment, recording.arms(experiment, record))
     judged, exact, findings = recording.rejudge(experiment, record)

@@ -14,7 +14,7 @@ from assay.circuits import known
 from assay.circuits.explanation import Explanation
 from assay.circuits.problem import Problem
 from assay.circuits.solving.solver import Monthly
-from assay.core.errors import DataError, ModelError, nearest
+from assay.core.errors import Command, DataError, ModelError, nearest
 from assay.lab import catalogue
 from assay.lab.store import Job, Store
 
@@ -108,7 +108,8 @@ def _trained(name: str, seed: str, root: Path) -> Subject:
     if stored is None or not stored.has_params:
         raise ModelError(
             f"no model of {name}{f' with seed {seed}' if seed else ''} is stored in {root}; "
-            f"train it with: assay run {name}{'' if judged else f' --set seed={seed}'}"
+            "train it with: ",
+            Command(name, sets=() if judged else (f"seed={seed}",)),
         )
     problem = monthly.problem(spec, stored.trained().tensors)
     return Subject(problem, lambda: monthly.rival(problem), lambda: monthly.explanation(problem))

@@ -18,22 +18,17 @@ from assay.core.compute import Range
 from assay.jobs import queue
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import KEY, Folder
-from assay.jobs.frozen import adopt_frozen_name
-from assay.jobs.messages import unplaced
 from assay.jobs.state import OVER, Early, State, Status
-from assay.jobs.submission import Asked, Lacking, laid_out, ready, strip_path
-from assay.lab import catalogue
+from assay.jobs.submission import Asked, Lacking, Ready, opened
 from assay.lab.executors import Workers
 from assay.lab.lab import Lab
-from assay.lab.preset import override
 from assay.lab.sealed import unseal
 from assay.lab.store import Store
-from assay.verbs.assumptions import Unsaid
-from assay.verbs.assumptions import find_unsaid as unsaid
+from assay.verbs.assumptions import Unsaid, find_unsaid
 from assay.verbs.plan import Planned
 from assay.verbs.plan import plan as planned
 from assay.verbs.preregister import Registered
-from assay.verbs.preregister import preregister as freeze
+from assay.verbs.preregister import preregister as register
 
 LONGEST = 30.0
 """Seconds that `status` waits at most."""
@@ -128,28 +123,27 @@ class Foreseen:
 def plan(root: Path, request: Asked, bounds: Bounds = Bounds()) -> Foreseen:  # noqa: B008
     """Tell what a submission would run and take, and what a study does not say, with defaults and
     costs. Raises: AssayError."""
-    lab = Lab(root, Workers())
     try:
-        with unplaced(root):
-            ready_job = adopt_frozen_name(lab.store, ready(request, bounds))
+        with opened(root, request, bounds) as ready:
+            return foresee(Lab(root, Workers()), ready)
     except Lacking as error:
-        rows = tuple(
-            Unsaid(m.where, text, m.default, "")
-            for m, text in zip(error.lacks, error.shown, strict=True)
-        )
+        rows = tuple(Unsaid(m.where, m.text, m.default, "") for m in error.lacks)
         return Foreseen(key=None, runs=0, unsaid=rows, plan=None)
-    with unplaced(root), laid_out(ready_job) as place:
-        experiment = catalogue.find(place)
-        run_plan = planned(lab, experiment, override(experiment, request.preset, request.sets))
-        rows = (
-            tuple(
-                replace(row, text=strip_path(row.text, Path(place)))
-                for row in unsaid(Path(place), lab).unsaid
-            )
-            if ready_job.files
-            else ()
-        )
-    return Foreseen(key=ready_job.key, runs=ready_job.runs, unsaid=rows, plan=run_plan)
+
+
+def foresee(lab: Lab, ready: Ready, budget: str | None = None) -> Foreseen:
+    """Tell what a submission that is open would run and take, and what a budget buys. Raises:
+    AssayError."""
+    unsaid = find_unsaid(ready.study, lab).unsaid if ready.study else ()
+    return Foreseen(
+        key=ready.key,
+        runs=ready.runs,
+        unsaid=tuple(
+            replace(u, text=ready.without_places(u.text), cost=ready.without_places(u.cost))
+            for u in unsaid
+        ),
+        plan=planned(lab, ready.experiment, ready.preset, budget),
+    )
 
 
 # — frozen
@@ -159,8 +153,7 @@ def submit(root: Path, request: Asked, owner: str = "", bounds: Bounds = Bounds(
 
     Raises: AssayError, one line, for what cannot run: a study with line and column, or with the
     list of what it lacks; for a bound; a full queue."""
-    with unplaced(root):
-        return _to_job(queue.put(root, request, owner, bounds))
+    return _to_job(queue.put(root, request, owner, bounds))
 
 
 # — frozen
@@ -175,13 +168,13 @@ def preregister(
 
     Raises: AssayError for what cannot run, for looks that cannot be, and where results may have
     been seen."""
-    lab = Lab(root, Workers())
-    with unplaced(root):
-        ready_job = adopt_frozen_name(lab.store, ready(request, bounds))
-        with laid_out(ready_job) as place:
-            experiment = catalogue.find(place)
-            chosen = override(experiment, request.preset, request.sets)
-            registration = freeze(lab, experiment, chosen, looks or None, here=False)
+    with opened(root, request, bounds) as ready:
+        return freeze(Lab(root, Workers()), ready, looks)
+
+
+def freeze(lab: Lab, ready: Ready, looks: str = "") -> Registered:
+    """Freeze what a submission that is open would judge. Raises: as `preregister`."""
+    registration = register(lab, ready.experiment, ready.preset, looks or None, here=False)
     return replace(
         registration, files=tuple(path.relative_to(lab.store.root) for path in registration.files)
     )

@@ -104,7 +104,7 @@ VERBS: Mapping[str, Described] = MappingProxyType(
         "mcp": Described(
             "where agents are answered",
             ("assay.agents.serving.serve",),
-            ("assay.agents.serving.Served",),
+            ("assay.api.serving.Served",),
         ),
         "new": Described(
             "the file of a new experiment or study",
@@ -147,8 +147,8 @@ VERBS: Mapping[str, Described] = MappingProxyType(
         ),
         "serve": Described(
             "where the explorer answers, or programs are; a new token",
-            ("serve.serve", "assay.api.serving.serve", "assay.api.tokens.new"),
-            ("serve.Served", "assay.api.serving.Served", "assay.api.tokens.Made"),
+            ("serve.serve", "assay.api.serving.serve", "assay.http.tokens.new"),
+            ("serve.Served", "assay.api.serving.Served", "assay.http.tokens.Made"),
         ),
         "show": Described(
             "verdicts of what is stored",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 import socket
 from collections.abc import Callable, Mapping
@@ -30,10 +29,8 @@ from assay.verbs import background, explained
 from assay.verbs.background import Wanted
 
 if TYPE_CHECKING:
-    from assay.explorer.security import Rules
+    from assay.http.guard import Rules
 
-PORT = 8377
-"""The port that is tried first where none was asked for."""
 State = tuple[Any, ...]
 NOTHING: AbstractContextManager[Any] = nullcontext()
 
@@ -142,25 +139,18 @@ def _run(
     meanwhile: AbstractContextManager[Any] = NOTHING,
 ) -> Served:
     """Answer with an application at an address until interrupted, in the context `meanwhile`."""
-    from assay.explorer.connections import answer
-    from assay.explorer.security import LOOPBACK, Rules
+    from assay.http.connections import answer, bracketed, is_everywhere, is_here, listen, names
+    from assay.http.guard import Rules
+    from assay.http.tokens import of_text
 
     if token is not None and not token.isascii():
         raise AssayError("--token is text of ASCII characters")
-    is_local = is_here(host)
-    token = token or ("" if is_local else secrets.token_urlsafe(16))
+    token = token or ("" if is_here(host) else secrets.token_urlsafe(16))
     listening = listen(host, port)
-    name = f"[{host}]" if ":" in host else host
-    everywhere = host in ("0.0.0.0", "::")
-    rules = Rules(
-        (*LOOPBACK, name.lower()) if is_local else () if everywhere else (name.lower(),), token
-    )
-    public_address = (socket.gethostname() if everywhere else name), listening.getsockname()[1]
-    served = Served(
-        f"http://{public_address[0]}:{public_address[1]}/{path}"
-        + (f"?token={token}" if token else ""),
-        str(root),
-    )
+    rules = Rules(names(host), (of_text(token),) if token else ())
+    name = socket.gethostname() if is_everywhere(host) else bracketed(host)
+    address = f"http://{name}:{listening.getsockname()[1]}/{path}"
+    served = Served(address + (f"?token={token}" if token else ""), str(root))
     app = make(rules)
     ready(served)
     try:
@@ -169,37 +159,6 @@ def _run(
     finally:
         listening.close()
     return served
-
-
-def is_here(host: str) -> bool:
-    """Whether only programs of this machine reach an address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def listen(host: str, port: int | None) -> socket.socket:
-    """Take a port: the one asked for, else the usual one where it is free, else any. Raises:
-    AssayError."""
-    if port is not None and not 0 <= port <= 65535:
-        raise AssayError(f"--port is a number from 0 to 65535, got {port}")
-    tried = [port] if port is not None else [PORT, 0]
-    for candidate in tried:
-        try:
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            server = socket.create_server(
-                (host, candidate), family=family, backlog=socket.SOMAXCONN
-            )
-        except OSError as error:
-            if candidate != tried[-1]:
-                continue
-            raise AssayError(
-                f"{host}:{candidate} cannot be had ({error.strerror or error}); name another "
-                "--port or --host"
-            ) from error
-        return server
-    raise AssertionError("a port is tried")
 
 
 def experiments(root: Path) -> Experiments:

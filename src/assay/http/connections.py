@@ -1,9 +1,10 @@
-"""Connections: an application answered over HTTP, with deadlines for whoever sends slowly and a
+"""Connections: an application answered at an address, with deadlines for whoever sends slowly and a
 bound on how many do."""
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 from collections import Counter
 from contextlib import suppress
@@ -13,6 +14,11 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from assay.core.errors import AssayError
+from assay.http.guard import LOOPBACK
+
+PORT = 8377
+"""The port that is tried first where none was asked for."""
 READERS = 256
 """Connections at the same time."""
 HEADERS, BODY = 10.0, 30.0
@@ -20,6 +26,54 @@ HEADERS, BODY = 10.0, 30.0
 SLOW, BRIEF = 32, 1.0
 """Connections of one address that may wait so long for their header; each further one has BRIEF
 seconds."""
+
+
+def is_here(host: str) -> bool:
+    """Whether only programs of this machine reach an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def listen(host: str, port: int | None) -> socket.socket:
+    """Take a port: the one asked for, else the usual one where it is free, else any. Raises:
+    AssayError."""
+    if port is not None and not 0 <= port <= 65535:
+        raise AssayError(f"--port is a number from 0 to 65535, got {port}")
+    tried = [port] if port is not None else [PORT, 0]
+    for candidate in tried:
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            server = socket.create_server(
+                (host, candidate), family=family, backlog=socket.SOMAXCONN
+            )
+        except OSError as error:
+            if candidate != tried[-1]:
+                continue
+            raise AssayError(
+                f"{host}:{candidate} cannot be had ({error.strerror or error}); name another "
+                "--port or --host"
+            ) from error
+        return server
+    raise AssertionError("a port is tried")
+
+
+def names(host: str) -> tuple[str, ...]:
+    """Tell the names that a server at an address answers to; none stands for any."""
+    if is_here(host):
+        return (*LOOPBACK, bracketed(host).lower())
+    return () if is_everywhere(host) else (bracketed(host).lower(),)
+
+
+def is_everywhere(host: str) -> bool:
+    """Whether an address stands for all of this machine's."""
+    return host in ("0.0.0.0", "::")
+
+
+def bracketed(host: str) -> str:
+    """Write a host as it stands in an address."""
+    return f"[{host}]" if ":" in host else host
 
 
 def answer(app: Any, listening: socket.socket, *, lifespan: str = "off") -> None:

@@ -15,7 +15,7 @@ import hmac
 import re
 import secrets
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,6 +24,15 @@ import msgspec
 
 from assay.core import foreign
 from assay.core.errors import AssayError, DataError
+
+
+class Refused(AssayError):
+    """A request that is not answered, with which status, and with which headers."""
+
+    def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None):
+        super().__init__(text)
+        self.status, self.headers = status, dict(headers or {})
+
 
 Right = Literal["read", "submit", "cancel"]
 RIGHTS: tuple[Right, ...] = ("read", "submit", "cancel")
@@ -41,6 +50,12 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     queued: int | None = None
     cpu_seconds_a_day: float | None = None
 
+    def need(self, right: Right) -> None:
+        """Refuse who has not this right. Raises: Refused."""
+        if right not in self.rights:
+            has = ", ".join(self.rights) or "none"
+            raise Refused(403, f"this token has no right to {right}; its rights are {has}")
+
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     token: tuple[Holder, ...]
@@ -55,8 +70,17 @@ class Made:
     """To be added to the file of tokens."""
 
 
+def of_text(token: str) -> Holder:
+    """Let in whoever has this token, with every right."""
+    return Holder(name="", sha256=_digest(token), rights=RIGHTS)
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
+
+
 EVERYBODY = Holder(name="", sha256="", rights=RIGHTS)
-"""Whoever asks where no tokens are asked for: a program on this machine."""
+"""Whoever asks where no tokens are asked for: somebody at this machine."""
 
 
 def read(path: Path) -> tuple[Holder, ...]:
@@ -98,7 +122,7 @@ def read(path: Path) -> tuple[Holder, ...]:
 
 def holder(token: str, known: Sequence[Holder]) -> Holder | None:
     """Find whose token this is; every hash is compared, in the same time."""
-    digest = hashlib.sha256(token.encode(errors="replace")).hexdigest()
+    digest = _digest(token)
     match = None
     for candidate in known:
         if hmac.compare_digest(digest, candidate.sha256):
@@ -113,7 +137,7 @@ def new(name: str) -> Made:
             f"a token's name has letters, digits, '.', '_' and '-', 64 at most, got {name[:80]!r}"
         )
     token = f"assay_{secrets.token_urlsafe(32)}"
-    digest = hashlib.sha256(token.encode()).hexdigest()
+    digest = _digest(token)
     lines = (
         f'[[token]]\nname = "{name}"\nsha256 = "{digest}"\nrights = ["read", "submit", "cancel"]\n'
         "queued = 10\ncpu_seconds_a_day = 7200\n"
