@@ -6,6 +6,7 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
+from assay.lab.watch import Watch
 
 from assay.core.claims import Claim
 from assay.core.compute import Range
@@ -21,7 +22,6 @@ from assay.lab.lab import Lab
 from assay.lab.preset import Preset, override
 from assay.lab.recording import write_record
 from assay.lab.time_left import Pace
-from assay.lab.watch import Watch
 from assay.lab.worker import Workbench
 
 
