@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Value
+from assay.core import Arms, Claim, Estimate, Exact, Value
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.memo import once
@@ -254,10 +254,8 @@ CLAIMS = (
         also=without(STOPS, "main", "main-half") | dict.fromkeys(FREE, rival("longer horizons")),
     ),
     judged(
-        (
-            "A weak penalty stops nothing where going on pays: trained with −1, agents leave out "
-            "at most 0.1 epochs there"
-        ),
+        "A weak penalty stops nothing where going on pays: trained with −1, agents leave out "
+        "at most 0.1 epochs there",
         left_out,
         ("main",),
         "weak-half",
@@ -268,10 +266,8 @@ CLAIMS = (
         also=dict.fromkeys(FREE, rival("agents that cannot stop, or never had to")),
     ),
     judged(
-        (
-            "(a) for networks by REINFORCE: the number of epochs begun is on average at most 0.1 "
-            "away from those before the turn"
-        ),
+        "(a) for networks by REINFORCE: the number of epochs begun is on average at most 0.1 "
+        "away from those before the turn",
         off_turn,
         ("no-clock", "network-always"),
         "network-half",
@@ -312,7 +308,7 @@ CLAIMS = (
         also=without(STOPS, "network", "network-half"),
     ),
     Exact(
-        text="Returns of the best courses at a cost of 1: recipe, weak penalty, no shutdown, never "
+        "Returns of the best courses at a cost of 1: recipe, weak penalty, no shutdown, never "
         "turning, turns at 1, 2 and 4, recipe "
         "without investing, that without shutdown, and the best one epoch at a time where the "
         "reward never turns and under the recipe",
@@ -323,7 +319,7 @@ CLAIMS = (
         source=DYNAMIC,
     ),
     Exact(
-        text="Units that these courses buy, one in each of the first epochs",
+        "Units that these courses buy, one in each of the first epochs",
         value=lambda arms: [theory.best(game).at_first for game in theory.USUAL.values()],
         expected=[2, 6, 6, 6, 0, 1, 2, 0, 0, 0, 0],
         tolerance=0,
@@ -331,7 +327,7 @@ CLAIMS = (
         source=DYNAMIC,
     ),
     Exact(
-        text="A unit bought in epoch 0 pays up to a cost of 3.2 before a turn at 3, up to 11.2 "
+        "A unit bought in epoch 0 pays up to a cost of 3.2 before a turn at 3, up to 11.2 "
         "where the reward never turns, and never one "
         "epoch at a time: whether the best courses buy at costs .1 below and above, and at .32 "
         "and 1.12",
@@ -346,7 +342,7 @@ CLAIMS = (
         source="arithmetic: 8 and 28 steps at .4 each",
     ),
     Exact(
-        text="Units are a clock: what a rule earns at a cost of 1 that sees them and no index",
+        "Units are a clock: what a rule earns at a cost of 1 that sees them and no index",
         expected=12.6,
         tolerance=1e-9,
         unit="reward",
@@ -354,7 +350,7 @@ CLAIMS = (
         source="arithmetic: investing in every epoch",
     ),
     Exact(
-        text="No agent of any arm earns more than the best course of its game: excess",
+        "No agent of any arm earns more than the best course of its game: excess",
         value=excess,
         expected=0.0,
         tolerance=1e-4,
@@ -362,8 +358,8 @@ CLAIMS = (
         source=DYNAMIC,
     ),
     *(
-        Finding(
-            text=f"Cost up to which {who} in epoch 0: geometric mean",
+        Estimate(
+            f"Cost up to which {who} in epoch 0: geometric mean",
             value=lambda arms, arm_name=arm_name: np.log(critical(arms[arm_name])),
             statistic=lambda means: np.exp(means["value"]),
             unit="reward",
@@ -378,7 +374,7 @@ CLAIMS = (
         )
     ),
     *(
-        Finding(
+        Estimate(
             text=text,
             value=lambda arms, arm_name=arm_name, value=value: value(arms[arm_name], arms),
             unit=unit,
