@@ -371,8 +371,7 @@ experiment = Experiment(
             train,
             specs=whole_groups,
             note="two features, one dimension: {main.relative#:w relative importance|relative "
-            "importances} by "
-            "{main.densities#:w density|densities}",
+            "importances} by {main.densities#:w density|densities}",
         ),
         "single": Arm(
             derive=single,

@@ -183,9 +183,8 @@ CLAIMS = (
         published="new",
     ),
     Claim(
-        "On Mess3 hardly anything is missing: log(1 − R²) at most −2.53, an R² of 0.92, over "
-        "all {mess3-endings} endings, held "
-        "out, probes trained on exact posteriors",
+        "On Mess3 hardly anything is missing: log(1 − R²) at most −2.53, an R² of 0.92, over all "
+        "{mess3-endings} endings, held out, probes trained on exact posteriors",
         of="mess3",
         value=lambda arm, arms: log_left(arm, "ending"),
         high=-2.53,
@@ -324,8 +323,7 @@ FINDINGS = (
     adds("noise adds", "noise"),
     finding(
         "Beyond the next token: what the stream adds to kernel regression less what the network's "
-        "own predictions add, endings held out "
-        "(once a claim, of at least 0.05)",
+        "own predictions add, endings held out (once a claim, of at least 0.05)",
         "main",
         "ending",
         probe="concat + kernel",

@@ -95,8 +95,7 @@ CLAIMS = (
     ),
     Claim(
         "Importance decides who gets a share, hardly how large: where all features share, the "
-        "largest and the smallest "
-        "capacity differ by at most 0.1 of a dimension",
+        "largest and the smallest capacity differ by at most 0.1 of a dimension",
         value=unevenness,
         high=0.1,
         scale="log",
@@ -126,8 +125,7 @@ CLAIMS = (
     ),
     Claim(
         "More capacity is worth the same to every partly represented feature: on average over "
-        "densities "
-        "their benefits spread over at most 0.25 of their mean",
+        "densities their benefits spread over at most 0.25 of their mean",
         of="benefit",
         value=spread,
         high=0.25,

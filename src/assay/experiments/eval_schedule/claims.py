@@ -166,9 +166,8 @@ CLAIMS = (
         **SHARE,
     ),
     Claim(
-        "An ability that passes is missed: every 4×, one that random labels erase after a "
-        "quarter of training is found from at most "
-        "0.75 of the starting points",
+        "An ability that passes is missed: every 4×, one that random labels erase after a quarter "
+        "of training is found from at most 0.75 of the starting points",
         of="fleeting",
         value=caught,
         high=0.75,

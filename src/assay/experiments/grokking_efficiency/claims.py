@@ -304,8 +304,7 @@ CLAIMS = (
     ),
     Claim(
         "How much is forgotten does not depend on weight decay: at w = {strong-decay.decay} "
-        "accuracy on "
-        "{strong-decay.pairs} pairs is within 0.1 of that at {ungrok.decay}",
+        "accuracy on {strong-decay.pairs} pairs is within 0.1 of that at {ungrok.decay}",
         of="strong-decay",
         value=more_than_ungrok,
         low=-0.1,
@@ -340,9 +339,8 @@ CLAIMS = (
         source=PAPER + ", section 5",
     ),
     Claim(
-        "Semi-grokking: from scratch on {scratch.pairs[3]} pairs networks end with an "
-        "accuracy of 0.3 to 0.9, "
-        "most of it gained later than five fit times",
+        "Semi-grokking: from scratch on {scratch.pairs[3]} pairs networks end with an accuracy of "
+        "0.3 to 0.9, most of it gained later than five fit times",
         of="at-{scratch.pairs[3]:d}",
         value=gained_late,
         low=0.3,
@@ -375,9 +373,8 @@ CLAIMS = (
     ),
     Claim(
         "Theory says where networks forget, whichever ν is taken: the size that keeps half is "
-        "within 0.1 (log) of where memorising "
-        "costs as much as their cheapest circuits, with ν over all frequencies and over those of "
-        "the set",
+        "within 0.1 (log) of where memorising costs as much as their cheapest circuits, with ν "
+        "over all frequencies and over those of the set",
         of="memorise",
         value=off_prediction("ungrok", "all", "set"),
         statistic=furthest,
@@ -410,9 +407,8 @@ CLAIMS = (
         source=PAPER + ", section 4",
     ),
     Claim(
-        "Adam's steps are no gradient flow, and still slowness favours neither circuit: with "
-        "all of Adam at half the speed "
-        "delay ÷ fit time changes by at most 0.1 (log)",
+        "Adam's steps are no gradient flow, and still slowness favours neither circuit: with all "
+        "of Adam at half the speed delay ÷ fit time changes by at most 0.1 (log)",
         of="both-slow",
         value=longer_patience,
         low=-0.1,
@@ -428,9 +424,8 @@ CLAIMS = (
         source=SEED,
     ),
     Claim(
-        "The comment's guess, that usually both are learned too fast to tell apart: with all "
-        "of Adam at twice the speed "
-        "the delay lasts at most half as many fit times",
+        "The comment's guess, that usually both are learned too fast to tell apart: with all of "
+        "Adam at twice the speed the delay lasts at most half as many fit times",
         of="both-fast",
         value=longer_patience,
         high=-0.69,

@@ -162,9 +162,8 @@ CLAIMS = (
         threshold_from="plan: 10 %, before any chain was run",
     ),
     Claim(
-        "On w⁴, w⁶, w₁² w₂² and the 2-2-2 network at rank 0 the estimate lies within 10 % of "
-        "the integral that replaces λ at a finite n: "
-        "largest deviation",
+        "On w⁴, w⁶, w₁² w₂² and the 2-2-2 network at rank 0 the estimate lies within 10 % of the "
+        "integral that replaces λ at a finite n: largest deviation",
         value=over_integral,
         statistic=worst,
         of="singular",
@@ -306,8 +305,7 @@ CLAIMS = (
     ),
     Exact(
         "Stationary chains on quadratics, closed form: ten curvatures of 1 at (localisation, "
-        "step) (1, .001), (100, .001), (1, .005); "
-        "six of 1, two of ½, two of 0 at (1, .001)",
+        "step) (1, .001), (100, .001), (1, .005); six of 1, two of ½, two of 0 at (1, .001)",
         value=lambda arms: [
             known(name, AT_1000, gamma, lr).stationary for name, gamma, lr in VECTORS
         ],

@@ -175,8 +175,7 @@ NOTHING = {"myopic-recipe": "not to invest at all is right at most costs"}
 CLAIMS = (
     judged(
         "(a) It learns to stop, given time: after four times as many steps, the number of epochs "
-        "it begins is on average at most 0.1 "
-        "away from those before the turn",
+        "it begins is on average at most 0.1 away from those before the turn",
         off_turn,
         ("no-clock", "no-shutdown", "always-positive"),
         "long-half",
@@ -190,8 +189,7 @@ CLAIMS = (
     ),
     judged(
         "(a) Units are clock enough: with them in sight and no index, the number of epochs begun "
-        "is on average at most 0.1 away from "
-        "those before the turn",
+        "is on average at most 0.1 away from those before the turn",
         off_turn,
         ("no-clock",),
         "own-half",
@@ -205,8 +203,7 @@ CLAIMS = (
     ),
     judged(
         "(b) The turn limits the horizon: the cost up to which a table invests in epoch 0 is "
-        "lower than where the reward never turns by "
-        "a factor of at least 1.87",
+        "lower than where the reward never turns by a factor of at least 1.87",
         shortened,
         ("no-shutdown", "retrained"),
         "main-half",
@@ -221,8 +218,7 @@ CLAIMS = (
     ),
     judged(
         "(c) It invests as far as that pays: the cost up to which it invests in epoch 0 is within "
-        "a factor of 1.32 of what a unit "
-        "returns before the turn",
+        "a factor of 1.32 of what a unit returns before the turn",
         as_it_pays,
         ("myopic-recipe", "always-positive"),
         "main-half",
@@ -236,8 +232,7 @@ CLAIMS = (
     ),
     judged(
         "(c) A limited horizon is not myopia: where a unit returns at least twice its cost before "
-        "the turn, it invests in epoch 0 with a "
-        "probability of at least 0.5",
+        "the turn, it invests in epoch 0 with a probability of at least 0.5",
         well_paid,
         ("myopic-recipe",),
         "main-half",
@@ -280,8 +275,7 @@ CLAIMS = (
     ),
     judged(
         "(b) for networks by REINFORCE: the cost up to which they invest in epoch 0 is lower than "
-        "where the reward never turns by a "
-        "factor of at least 1.87",
+        "where the reward never turns by a factor of at least 1.87",
         shortened,
         ("network-endless",),
         "network-half",
@@ -294,8 +288,7 @@ CLAIMS = (
     ),
     judged(
         "(c) for networks by REINFORCE: the cost up to which they invest in epoch 0 is within a "
-        "factor of 1.32 of what a unit returns "
-        "before the turn",
+        "factor of 1.32 of what a unit returns before the turn",
         as_it_pays,
         ("myopic-recipe", "network-always"),
         "network-half",
@@ -309,9 +302,8 @@ CLAIMS = (
     ),
     Exact(
         "Returns of the best courses at a cost of 1: recipe, weak penalty, no shutdown, never "
-        "turning, turns at 1, 2 and 4, recipe "
-        "without investing, that without shutdown, and the best one epoch at a time where the "
-        "reward never turns and under the recipe",
+        "turning, turns at 1, 2 and 4, recipe without investing, that without shutdown, and the "
+        "best one epoch at a time where the reward never turns and under the recipe",
         value=lambda arms: [theory.best(game).returned for game in theory.USUAL.values()],
         expected=[14.4, 23.2, -16.8, 63.2, 4.0, 8.6, 21.6, 12.0, -48.0, 32.0, 12.0],
         tolerance=1e-9,
@@ -327,10 +319,9 @@ CLAIMS = (
         source=DYNAMIC,
     ),
     Exact(
-        "A unit bought in epoch 0 pays up to a cost of 3.2 before a turn at 3, up to 11.2 "
-        "where the reward never turns, and never one "
-        "epoch at a time: whether the best courses buy at costs .1 below and above, and at .32 "
-        "and 1.12",
+        "A unit bought in epoch 0 pays up to a cost of 3.2 before a turn at 3, up to 11.2 where "
+        "the reward never turns, and never one epoch at a time: whether the best courses buy at "
+        "costs .1 below and above, and at .32 and 1.12",
         value=lambda arms: [
             0 in theory.best(theory.Game(cost=c, **how)).invests
             for how, costs in PAYS

@@ -171,8 +171,7 @@ CLAIMS = (
     ),
     Claim(
         "The noise of small batches moves a model from state to state: with 50,000 inputs in "
-        "batches of 20, at least 0.1 of the "
-        "trainings pass from a square to five sides or more",
+        "batches of 20, at least 0.1 of the trainings pass from a square to five sides or more",
         of="plenty",
         value=passed,
         low=0.1,
@@ -289,9 +288,8 @@ CLAIMS = (
             published=Published(
                 PRINTED[state],
                 CHEN,
-                note="for 5,000 data points, with their noise; as a public reproduction quotes the "
-                "table "
-                "(ztreisman/arc-llc, RESULTS.md)",
+                note="for 5,000 data points, with their noise; as a public reproduction quotes "
+                "the table (ztreisman/arc-llc, RESULTS.md)",
                 at="Table K.1",
             ),
         )
