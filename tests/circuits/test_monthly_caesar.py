@@ -11,9 +11,6 @@ from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify import controls
 from assay.circuits.verify.score import Effort, score
-from assay.core import grid
-from assay.core.bench import Unkept
-from assay.core.runs import Runs
 from assay.experiments.monthly_caesar import (
     LETTERS,
     ahead,
@@ -27,7 +24,8 @@ from assay.experiments.monthly_caesar import (
 )
 from assay.subjects.decoder import Shape
 from assay.worlds.algorithms.caesar import caesar, commonest
-from assay.worlds.algorithms.solved import Solved, training
+from assay.worlds.algorithms.solved import Solved
+from trained_problem import trained_problem
 
 
 class Voting(Problem):
@@ -55,10 +53,7 @@ def shape(length: int) -> Shape:
 def trained() -> Problem:
     task = caesar(commonest(), 12)
     sizes = shape(task.length)
-    out = training(task, sizes)(
-        Runs(grid(Solved(steps=400, batch=64, lr=1e-2), seed=[3])), Unkept()
-    )
-    return Problem.nth(task, {name: out.tensors[name] for name in sizes.parameters()}, 0)
+    return trained_problem(task, sizes, Solved(seed=3, steps=400, batch=64, lr=1e-2))
 
 
 @pytest.mark.thorough

@@ -12,9 +12,6 @@ from assay.circuits.program import Program
 from assay.circuits.verify import controls
 from assay.circuits.verify.interchange import foretold
 from assay.circuits.verify.score import Effort, score
-from assay.core import grid
-from assay.core.bench import Unkept
-from assay.core.runs import Runs
 from assay.experiments.monthly_first_unique import (
     counted,
     explanation,
@@ -25,17 +22,15 @@ from assay.experiments.monthly_first_unique import (
     shared,
 )
 from assay.subjects.decoder import Shape
-from assay.worlds.algorithms.solved import Solved, training
+from assay.worlds.algorithms.solved import Solved
+from trained_problem import trained_problem
 
 
 @pytest.fixture(scope="module")
 def trained() -> Problem:
     task = first_unique(3, 7)
     shape = Shape(layers=2, d=24, heads=2, m=0, context=task.length, vocab=4, d_head=12, answers=4)
-    out = training(task, shape)(
-        Runs(grid(Solved(steps=500, batch=128, lr=5e-3), seed=[3])), Unkept()
-    )
-    return Problem.nth(task, {name: out.tensors[name] for name in shape.parameters()}, 0)
+    return trained_problem(task, shape, Solved(seed=3, steps=500, batch=128, lr=5e-3))
 
 
 @pytest.mark.thorough

@@ -10,9 +10,6 @@ import torch
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.score import Effort, score, table
-from assay.core import grid
-from assay.core.bench import Unkept
-from assay.core.runs import Runs
 from assay.experiments.monthly_maximum import (
     explanation,
     half_right,
@@ -24,7 +21,8 @@ from assay.experiments.monthly_maximum import (
 )
 from assay.subjects.decoder import Shape
 from assay.worlds.algorithms.built.circuit import SHARP, attends, empty, matrix, moves, rooms
-from assay.worlds.algorithms.solved import Solved, training
+from assay.worlds.algorithms.solved import Solved
+from trained_problem import trained_problem
 
 SMALL = Effort(inputs=150, resamples=300, candidates=5_000)
 
@@ -61,10 +59,7 @@ def by_hand(deaf: int | None = None) -> Problem:
 def trained() -> Problem:
     task = maximum(4, 6)
     shape = Shape(layers=1, d=24, heads=1, m=0, context=task.length, vocab=9, d_head=16, answers=6)
-    out = training(task, shape)(
-        Runs(grid(Solved(steps=300, batch=128, lr=5e-3), seed=[5])), Unkept()
-    )
-    return Problem.nth(task, {name: out.tensors[name] for name in shape.parameters()}, 0)
+    return trained_problem(task, shape, Solved(seed=5, steps=300, batch=128, lr=5e-3))
 
 
 def test_the_head_the_margin_and_what_is_not_named_are_those_that_were_written():

@@ -11,9 +11,6 @@ from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify import controls
 from assay.circuits.verify.score import Effort, score
-from assay.core import grid
-from assay.core.bench import Unkept
-from assay.core.runs import Runs
 from assay.experiments.monthly_palindromes import (
     Pulls,
     explanation,
@@ -25,7 +22,8 @@ from assay.experiments.monthly_palindromes import (
 )
 from assay.subjects.decoder import Shape
 from assay.worlds.algorithms.built.circuit import SHARP, attends, empty, matrix, moves, rooms
-from assay.worlds.algorithms.solved import Solved, training
+from assay.worlds.algorithms.solved import Solved
+from trained_problem import trained_problem
 
 WEIGHTS = (-1.5, 0.5, 1.0)
 """What the tokens weigh in the model that was written; START and END count apart."""
@@ -68,10 +66,7 @@ def by_hand(weights: tuple[float, ...] = WEIGHTS) -> Problem:
 def trained() -> Problem:
     task = palindromes(2, 4)
     shape = Shape(layers=2, d=24, heads=2, m=0, context=task.length, vocab=6, d_head=12, answers=2)
-    out = training(task, shape)(
-        Runs(grid(Solved(steps=600, batch=128, lr=5e-3), seed=[3])), Unkept()
-    )
-    return Problem.nth(task, {name: out.tensors[name] for name in shape.parameters()}, 0)
+    return trained_problem(task, shape, Solved(seed=3, steps=600, batch=128, lr=5e-3))
 
 
 def told(found: tuple[Pulls, ...], head: int, place: int) -> Pulls:

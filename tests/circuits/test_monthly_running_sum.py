@@ -10,9 +10,6 @@ import torch
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.score import Effort, score, table
-from assay.core import grid
-from assay.core.bench import Unkept
-from assay.core.runs import Runs
 from assay.experiments.monthly_running_sum import (
     explanation,
     half_right,
@@ -23,7 +20,8 @@ from assay.experiments.monthly_running_sum import (
 )
 from assay.subjects.decoder import Shape
 from assay.worlds.algorithms.built.circuit import empty
-from assay.worlds.algorithms.solved import Solved, training
+from assay.worlds.algorithms.solved import Solved
+from trained_problem import trained_problem
 
 SMALL = Effort(inputs=150, resamples=300, candidates=5_000)
 
@@ -71,10 +69,7 @@ def trained() -> Problem:
         d_head=8,
         answers=3,
     )
-    out = training(task, shape)(
-        Runs(grid(Solved(steps=700, batch=128, lr=1e-2, decay=1e-4), seed=[5])), Unkept()
-    )
-    return Problem.nth(task, {name: out.tensors[name] for name in shape.parameters()}, 0)
+    return trained_problem(task, shape, Solved(seed=5, steps=700, batch=128, lr=1e-2, decay=1e-4))
 
 
 def test_the_neurons_and_thresholds_that_were_written_are_found():

@@ -11,15 +11,13 @@ from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.rivals import moved, rivals
 from assay.circuits.verify.score import Effort, score, table
-from assay.core import grid
-from assay.core.bench import Unkept
 from assay.core.errors import SpecError
-from assay.core.runs import Runs
 from assay.experiments.monthly_sorted_list import explanation, finders, half_right, margin, rival
 from assay.subjects.decoder import Shape
 from assay.worlds.algorithms.built.sorting import sorting
-from assay.worlds.algorithms.solved import Solved, training
+from assay.worlds.algorithms.solved import Solved
 from assay.worlds.algorithms.sorted_list import sorted_list
+from trained_problem import trained_problem
 
 SMALL = Effort(inputs=100, resamples=200, candidates=5_000)
 
@@ -28,10 +26,7 @@ SMALL = Effort(inputs=100, resamples=200, candidates=5_000)
 def trained() -> Problem:
     task = sorted_list(3, 8)
     shape = Shape(layers=1, d=32, heads=2, m=0, context=task.length, vocab=9, d_head=16, answers=9)
-    out = training(task, shape)(
-        Runs(grid(Solved(steps=700, batch=64, lr=5e-3), seed=[5])), Unkept()
-    )
-    return Problem.nth(task, {name: out.tensors[name] for name in shape.parameters()}, 0)
+    return trained_problem(task, shape, Solved(seed=5, steps=700, batch=64, lr=5e-3))
 
 
 def test_in_a_model_written_by_hand_the_one_head_is_found_and_nothing_is_left_to_explain():
