@@ -7,6 +7,7 @@ import functools
 import importlib
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 from assay.core.claims import Claim, Exact
 from assay.lab import catalogue, recording, records
@@ -100,14 +101,18 @@ def theorems(name):
 
 @functools.cache
 def planted(name):
-    """The module that plants WORLD and CASES for the claims of an experiment."""
+    """The module that plants WORLD and CASES for the claims of an experiment; of the monthly
+    puzzles, whose claims are the same, what they share."""
+    if str(PLANTED) not in sys.path:
+        sys.path.append(str(PLANTED))
+    if name.startswith("monthly-"):
+        worlds, experiment = importlib.import_module("monthly_worlds"), catalogue.find(name)
+        return SimpleNamespace(WORLD=worlds.World(experiment), CASES=worlds.cases(experiment))
     file = f"test_{name.replace('-', '_')}_claims"
     advice = "with WORLD and CASES, as in tests/experiments/test_superposition_claims.py"
     assert (PLANTED / f"{file}.py").exists(), (
         f"tests/experiments/{file}.py is missing: write it {advice}"
     )
-    if str(PLANTED) not in sys.path:
-        sys.path.append(str(PLANTED))
     module = importlib.import_module(file)
     assert hasattr(module, "WORLD") and hasattr(module, "CASES"), (
         f"tests/experiments/{file}.py has to be written {advice}"

@@ -22,7 +22,7 @@ from assay.circuits.solving.scored import (
 from assay.core.claims import Claim
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.lab.result import with_derived
+from planted_arms import planted_arms
 
 GOOD = {
     OURS: 0.8,
@@ -54,14 +54,7 @@ class World:
     def arms(self) -> dict:
         """The measures of all arms: trained ones are planted, others derived of them as the
         experiment does."""
-        return with_derived(
-            self.experiment,
-            {
-                name: self.measures(name, i)
-                for i, (name, arm) in enumerate(self.experiment.arms.items())
-                if arm.train is not None
-            },
-        )
+        return planted_arms(self.experiment, self.measures)
 
     def measures(self, arm: str, stream: int):
         """The measures of one trained arm."""

@@ -17,6 +17,7 @@ from assay.core.runs import Runs
 from assay.experiments.capacity import experiment
 from assay.experiments.capacity.method import Capacity, measure
 from named_claims import claim_of
+from planted_arms import planted_arms
 
 IMPORTANCE = 0.9 ** np.arange(5)
 ASIDE = np.linspace(-0.5, 0.5, 5)
@@ -62,7 +63,7 @@ class World:
     backprop: float = 0.0
 
     def arms(self) -> dict:
-        return {arm: self.measures(arm, i) for i, arm in enumerate(experiment.arms)}
+        return planted_arms(experiment, self.measures)
 
     def measures(self, arm: str, stream: int):
         runs = Runs(experiment.specs_of(arm, experiment.default))

@@ -20,6 +20,7 @@ from assay.experiments.deep_linear import experiment
 from assay.experiments.deep_linear.method import DeepLinear, measure, train
 from assay.lab.preset import override
 from named_claims import claim_of
+from planted_arms import planted_arms
 
 STEPWISE = np.array([0.75, 0.95, 1.32, 2.3])
 """Half times of strengths 4, 3, 2 and 1, one after another."""
@@ -59,10 +60,7 @@ class World:
     """Whether a mode never comes up."""
 
     def arms(self) -> dict:
-        made = {}
-        for i, (name, arm) in enumerate(experiment.arms.items()):
-            made[name] = self.measures(name, i) if arm.derive is None else arm.derive(made)
-        return made
+        return planted_arms(experiment, self.measures)
 
     def measures(self, arm: str, stream: int):
         runs = Runs(experiment.specs_of(arm, experiment.default))

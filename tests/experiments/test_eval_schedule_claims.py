@@ -22,6 +22,7 @@ from assay.experiments.eval_schedule import experiment
 from assay.experiments.eval_schedule.method import Schedule, train
 from assay.worlds.modular.replays import replays
 from named_claims import claim_of
+from planted_arms import planted_arms
 
 TRAINED = [arm for arm, a in experiment.arms.items() if a.train]
 STEPS = Schedule().checkpoints
@@ -47,10 +48,7 @@ class World:
     full: float = 0.95
 
     def arms(self) -> dict:
-        found = {arm: self.measures(arm) for arm in TRAINED}
-        for arm, a in experiment.arms.items():
-            found |= {} if a.train else {arm: a.derive(found)}
-        return {arm: found[arm] for arm in experiment.arms}
+        return planted_arms(experiment, lambda arm, stream: self.measures(arm))
 
     def measures(self, arm: str):
         runs = Runs(experiment.specs_of(arm, experiment.default))

@@ -26,6 +26,7 @@ from assay.experiments.features_per_dimension.method import (
     rescale,
 )
 from named_claims import claim_of
+from planted_arms import planted_arms
 
 FINE = np.array([2.5, 2.45, 2.4, 2.3, 2.0, 1.9, 1.6, 1.0])
 """Features per dimension at eight densities, the sparsest first."""
@@ -62,10 +63,7 @@ class World:
     times: float = 0.0
 
     def arms(self) -> dict:
-        made = {}
-        for i, (name, arm) in enumerate(experiment.arms.items()):
-            made[name] = self.measures(name, i) if arm.derive is None else arm.derive(made)
-        return made
+        return planted_arms(experiment, self.measures)
 
     def measures(self, arm: str, stream: int):
         runs = Runs(experiment.specs_of(arm, experiment.default))

@@ -15,8 +15,8 @@ from assay.core.runs import Runs
 from assay.experiments.grokking_efficiency import claims as grokking_efficiency
 from assay.experiments.grokking_efficiency import experiment
 from assay.experiments.grokking_efficiency.method import looks
-from assay.lab.result import with_derived
 from named_claims import claim_of
+from planted_arms import planted_arms
 
 CENTRE = np.log([200, 300, 400, 500, 600, 700]).mean()
 """Mean log size of the memorisers, about which their law is planted."""
@@ -65,11 +65,8 @@ class World:
     half: dict = field(default_factory=dict)
     """By how much arms were more accurate at half their length."""
 
-    def arms(self):
-        return with_derived(
-            experiment,
-            {n: self.measures(n, i) for i, (n, a) in enumerate(experiment.arms.items()) if a.train},
-        )
+    def arms(self) -> dict:
+        return planted_arms(experiment, self.measures)
 
     def measures(self, arm, stream):
         runs = Runs(experiment.specs_of(arm, experiment.default))

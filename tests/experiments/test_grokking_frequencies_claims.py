@@ -16,8 +16,8 @@ from assay.core.runs import Runs
 from assay.experiments.grokking_frequencies import claims as module_claims
 from assay.experiments.grokking_frequencies import experiment
 from assay.experiments.grokking_frequencies import method as module_method
-from assay.lab.result import with_derived
 from named_claims import claim_of
+from planted_arms import planted_arms
 
 ALPHA, BETA, NU, SIZE = 4.235e-4, 0.65, 122.7, 11.0
 """Memorising costs α D^β; squared norm is ν times the sum of A^(2/3), here 11 for every circuit."""
@@ -96,14 +96,7 @@ class World:
     its own."""
 
     def arms(self) -> dict:
-        return with_derived(
-            experiment,
-            {
-                name: self.measures(name)
-                for name, arm in experiment.arms.items()
-                if arm.train is not None
-            },
-        )
+        return planted_arms(experiment, lambda arm, stream: self.measures(arm))
 
     def measures(self, arm):
         runs = Runs(experiment.specs_of(arm, experiment.default))

@@ -36,6 +36,7 @@ from assay.experiments.interpretable_capability.method import (
 )
 from assay.worlds.networks.readable import DENSE, VOCAB
 from named_claims import claim_of
+from planted_arms import planted_arms
 
 UNIGRAM = 4.4
 WIDTHS = InterpretableCapability().widths
@@ -90,10 +91,7 @@ class World:
     changes: dict = field(default_factory=dict)
 
     def arms(self) -> dict:
-        found = {}
-        for i, (name, arm) in enumerate(experiment.arms.items()):
-            found[name] = arm.derive(found) if arm.derive else self.measures(name, i)
-        return found
+        return planted_arms(experiment, self.measures)
 
     def measures(self, arm: str, stream: int):
         runs = Runs(experiment.specs_of(arm, experiment.default))

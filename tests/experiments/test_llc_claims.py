@@ -20,6 +20,7 @@ from assay.experiments.llc import experiment
 from assay.experiments.llc.claims import BY_RANK, DEGENERATE, SINGULAR, over_integral
 from assay.experiments.llc.method import Llc, without_each_bias
 from assay.worlds.potentials.potential import Known, known
+from planted_arms import planted_arms
 
 TRAINED = [name for name, arm in experiment.arms.items() if arm.train is not None]
 RIGHT = {"main": "coefficient", "singular": "stationary", "settings": "stationary"}
@@ -65,10 +66,7 @@ class World:
     """Whether chains at singular minima give λ itself."""
 
     def arms(self) -> dict:
-        found = {arm: self.measures(arm, i) for i, arm in enumerate(TRAINED)}
-        return found | {
-            arm: a.derive(found) for arm, a in experiment.arms.items() if a.derive is not None
-        }
+        return planted_arms(experiment, self.measures, TRAINED)
 
     def measures(self, arm: str, stream: int):
         runs = Runs(experiment.specs_of(arm, experiment.default))

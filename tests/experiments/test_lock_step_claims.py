@@ -18,6 +18,7 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.lock_step import LockStep, experiment
 from assay.lab.preset import override
+from planted_arms import planted_arms
 
 LOCKED = ("main", "epochs", "skewed", "full", "adam")
 PAIR = np.array([4.0, -6.0, 9.0])
@@ -37,7 +38,7 @@ class World:
     """Per arm how far every number with a closed form lies from it, as a share."""
 
     def arms(self) -> dict:
-        return {arm: self.measures(arm, i) for i, arm in enumerate(experiment.arms)}
+        return planted_arms(experiment, self.measures)
 
     def measures(self, arm: str, stream: int):
         runs, rng = (

@@ -32,6 +32,7 @@ from assay.experiments.myopia.claims import (
 )
 from assay.experiments.myopia.method import Myopia, cost_of, game_of, measure, train
 from assay.worlds.epoch_game.best_course import Game, best
+from planted_arms import planted_arms
 
 LIKE = {
     "main-half": "main",
@@ -59,7 +60,7 @@ class World:
     """By how much agents earn more than theory allows."""
 
     def arms(self) -> dict:
-        return {arm: self.measures(arm, i) for i, arm in enumerate(experiment.arms)}
+        return planted_arms(experiment, self.measures)
 
     def measures(self, arm: str, stream: int):
         runs, of = Runs(experiment.specs_of(arm, experiment.default)), LIKE.get(arm, arm)

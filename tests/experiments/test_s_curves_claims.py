@@ -17,8 +17,8 @@ from assay.core.spec import grid
 from assay.experiments.s_curves import experiment
 from assay.experiments.s_curves.claims import several
 from assay.experiments.s_curves.method import PROMINENCES, SCurves, measure, train
-from assay.lab.result import with_derived
 from named_claims import claim_of
+from planted_arms import planted_arms
 
 SHALLOW = {1: 0.06, 2: 0.15, 10: 2.0, 100: 30.0}
 """Plateau depths from a start of 0.5, did not 1 mean none at all; they fall as its square and a
@@ -57,14 +57,7 @@ class World:
     """How many of the second drops are seen at half time already."""
 
     def arms(self) -> dict:
-        return with_derived(
-            experiment,
-            {
-                name: self.measures(name, i)
-                for i, (name, arm) in enumerate(experiment.arms.items())
-                if arm.derive is None
-            },
-        )
+        return planted_arms(experiment, self.measures)
 
     def measures(self, arm: str, stream: int):
         runs = Runs(experiment.specs_of(arm, experiment.default))

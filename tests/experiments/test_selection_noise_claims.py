@@ -21,6 +21,7 @@ from assay.experiments.selection_noise import (
     points,
 )
 from assay.lab.preset import override
+from planted_arms import planted_arms
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class World:
     at_one: dict = field(default_factory=dict)
 
     def arms(self) -> dict:
-        return {arm: self.measures(arm, i) for i, arm in enumerate(experiment.arms)}
+        return planted_arms(experiment, self.measures)
 
     def measures(self, arm: str, stream: int):
         runs, rng = (

@@ -17,6 +17,7 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.sgd_noise import SNAPSHOTS, GradientNoise, experiment
 from assay.lab.preset import override
+from planted_arms import planted_arms
 
 USUAL = {
     "main": 0.42,
@@ -38,7 +39,7 @@ class World:
     """Participation ratio over isotropic noise's."""
 
     def arms(self) -> dict:
-        return {arm: self.measures(arm, i) for i, arm in enumerate(experiment.arms)}
+        return planted_arms(experiment, self.measures)
 
     def measures(self, arm: str, stream: int):
         runs, rng = (

@@ -15,8 +15,8 @@ from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.superposition import experiment
-from assay.lab.result import with_derived
 from named_claims import claim_of
+from planted_arms import planted_arms
 
 STEPS = [4000, 8000]
 SHARE = 1 - 5 / 20
@@ -43,9 +43,7 @@ class World:
     """Variance of the inputs over p/3 − p²/4."""
 
     def arms(self) -> dict:
-        return with_derived(
-            experiment, {arm: self.measures(arm, i) for i, arm in enumerate(experiment.arms)}
-        )
+        return planted_arms(experiment, self.measures)
 
     def measures(self, arm: str, stream: int):
         runs = Runs(experiment.specs_of(arm, experiment.default))

@@ -17,8 +17,8 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments import superposition_collapse as collapse
 from assay.experiments.superposition_collapse import Collapse, experiment
-from assay.lab.result import with_derived
 from named_claims import claim_of
+from planted_arms import planted_arms
 
 FALLS, FLAT = (5, 4, 3, 2, 2), (2,) * 5
 """Represented features at each density, the sparsest first."""
@@ -40,12 +40,7 @@ class World:
     more, any, and cost more."""
 
     def arms(self) -> dict:
-        trained = {
-            arm: self.measures(arm, i)
-            for i, arm in enumerate(experiment.arms)
-            if experiment.arms[arm].train
-        }
-        return with_derived(experiment, trained)
+        return planted_arms(experiment, self.measures)
 
     def measures(self, arm: str, stream: int):
         runs = Runs(experiment.specs_of(arm, experiment.default))

@@ -19,9 +19,9 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.superposition_llc import experiment
 from assay.experiments.superposition_llc.method import MOMENTS, SuperpositionLLC, train
-from assay.lab.result import with_derived
 from assay.worlds.bottleneck import stages
 from named_claims import claim_of
+from planted_arms import planted_arms
 
 STOPPING = ("main", "main-half", "wide", "wide-half", "linear")
 SQUARES = ("sampled", "calm", "plenty", "still")
@@ -76,14 +76,7 @@ class World:
     measures}."""
 
     def arms(self) -> dict:
-        made = with_derived(
-            experiment,
-            {
-                name: self.measures(name, i)
-                for i, (name, arm) in enumerate(experiment.arms.items())
-                if arm.derive is None
-            },
-        )
+        made = planted_arms(experiment, self.measures)
         return made | {n: make(made).assign_attrs(made[n].attrs) for n, make in self.given.items()}
 
     def measures(self, arm: str, stream: int):

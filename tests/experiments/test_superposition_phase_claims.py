@@ -16,8 +16,8 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments import superposition_phase as phases
 from assay.experiments.superposition_phase import Phase, experiment
-from assay.lab.result import with_derived
 from assay.worlds.bottleneck import phase
+from planted_arms import planted_arms
 
 OF = {"main-half": "main", "diagram": "main"}
 
@@ -43,12 +43,7 @@ class World:
     """Whether the first start of every group is as good as the others."""
 
     def arms(self) -> dict:
-        trained = {
-            arm: self.measures(arm, i)
-            for i, arm in enumerate(experiment.arms)
-            if experiment.arms[arm].train
-        }
-        return with_derived(experiment, trained)
+        return planted_arms(experiment, self.measures)
 
     def measures(self, arm: str, stream: int):
         runs = Runs(experiment.specs_of(arm, experiment.default))

@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import minimize
 
 from assay.core.errors import SpecError
-from assay.worlds.modular.two_circuits import Circuits, bend, optimum, simulate, variants
+from assay.worlds.modular.two_circuits import Circuits, bend, simulate, variants
 
 BASE = Circuits()
 
@@ -76,12 +76,12 @@ def test_it_groks_as_it_is_and_in_none_of_the_variants():
 
 
 def test_the_optimum_is_where_training_ends_and_what_a_minimiser_finds():
-    best = optimum(BASE)
-    assert best.logit == pytest.approx(9.313619, abs=1e-6)
-    assert best.loss == pytest.approx(0.010050, abs=1e-6)
-    assert best.norm == pytest.approx(2 * 9.313619, abs=1e-5)
+    """o* = log((q − 1)(1 − r)/r), r = λ/κ of the more efficient circuit, of norm 2 o*/κ."""
+    logit = math.log(112 * 0.99 / 0.01)
+    assert logit == pytest.approx(9.313619, abs=1e-6)
     course = simulate(BASE, 20_000)
-    assert course.generalising[-1] == pytest.approx(best.logit, abs=1e-5)
+    assert course.generalising[-1] == pytest.approx(logit, abs=1e-5)
+    assert course.loss[-1] == pytest.approx(0.010050, abs=1e-6)
     assert course.memorising[-1] < 1e-12
 
     def objective(w):
@@ -92,15 +92,7 @@ def test_the_optimum_is_where_training_ends_and_what_a_minimiser_finds():
         minimize(objective, x0, tol=1e-12)
         for x0 in ([1, 1, 1, 1], [0.1, 0.1, 3, 3], [2, 1, 0.1, 0.2])
     ]
-    assert min(f.fun for f in found) == pytest.approx(best.loss + 0.005 * best.norm, abs=1e-7)
-
-
-def test_an_optimum_needs_a_decay_that_pays():
-    for decay in (0.0, 1.0):
-        with pytest.raises(SpecError, match=r"above 0 and below 1 − 1/classes"):
-            optimum(replace(BASE, decay=decay))
-    barely = optimum(replace(BASE, classes=2, decay=0.49))
-    assert barely.logit == pytest.approx(math.log(0.51 / 0.49))
+    assert min(f.fun for f in found) == pytest.approx(course.loss[-1] + 0.01 * logit, abs=1e-7)
 
 
 def test_unstable_steps_are_refused():

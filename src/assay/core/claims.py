@@ -191,7 +191,7 @@ class Claim:
         ('<= 0.1', 'risky')
     """
 
-    text: str
+    text: str = field(kw_only=False)
     """The whole sentence, with the threshold in it, and sizes of the training as places: "At
     {main.k} features a token" (`core.sizes`)."""
     value: Value
@@ -454,7 +454,7 @@ class Exact:
         0.25
     """
 
-    text: str
+    text: str = field(kw_only=False)
     value: Callable[[Mapping[str, xr.Dataset]], Any]
     """The arms → a number or an array."""
     expected: Any
@@ -476,7 +476,7 @@ class Estimate:
         array([0.25, 0.5 ])
     """
 
-    text: str
+    text: str = field(kw_only=False)
     value: Callable[[Mapping[str, xr.Dataset]], Terms]
     """The arms → a DataArray, or terms for the statistic."""
     units: tuple[str, ...] = ("seed",)

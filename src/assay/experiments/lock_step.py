@@ -276,10 +276,8 @@ experiment = Experiment(
     measure=measure,
     claims=(
         Exact(
-            text=(
-                "SGD's correlation is sign(ac), least of all runs: fresh examples, without "
-                "replacement, skewed; and Adam's"
-            ),
+            "SGD's correlation is sign(ac), least of all runs: fresh examples, without "
+            "replacement, skewed; and Adam's",
             value=lambda arms: [
                 in_their_direction(arms[name]) for name in ("main", "epochs", "skewed", "adam")
             ],
@@ -288,10 +286,8 @@ experiment = Experiment(
             source="a minibatch's gradient is a number times (a, c)",
         ),
         Exact(
-            text=(
-                "What no example moves is conserved by SGD: diffusion of c x₁ − a x₂, that of "
-                "isotropic noise being 1; most of all runs"
-            ),
+            "What no example moves is conserved by SGD: diffusion of c x₁ − a x₂, that of "
+            "isotropic noise being 1; most of all runs",
             value=lambda arms: float(arms["main"].diffusion.max()),
             expected=0.0,
             tolerance=1e-6,
@@ -299,10 +295,7 @@ experiment = Experiment(
             source=COMMENT,
         ),
         Exact(
-            text=(
-                "Covariances of one step in nine laws, three entries each, against their closed "
-                "forms"
-            ),
+            "Covariances of one step in nine laws, three entries each, against their closed forms",
             value=errors_of(
                 "pair", "main", "epochs", "skewed", "full", "diag", "iso", "linear", "hard", "es"
             ),
@@ -310,25 +303,21 @@ experiment = Experiment(
             **MONTE_CARLO,
         ),
         Exact(
-            text="Covariances of one step: normal noise less SGD on skewed examples, three entries",
+            "Covariances of one step: normal noise less SGD on skewed examples, three entries",
             value=lambda arms: normal_errors(arms["full"].pair - arms["skewed"].pair),
             source=COMMENT,
             **MONTE_CARLO,
         ),
         Exact(
-            text=(
-                "Second moments do not see that examples are skewed, third moments do: skewness "
-                "of SGD's steps and of normal noise's"
-            ),
+            "Second moments do not see that examples are skewed, third moments do: skewness "
+            "of SGD's steps and of normal noise's",
             value=errors_of("skewness", "skewed", "full"),
             source="cumulants of a mean of independent numbers",
             **MONTE_CARLO,
         ),
         Exact(
-            text=(
-                "Mean and variance along the true gradient, linear and hard selection, against "
-                "their closed forms"
-            ),
+            "Mean and variance along the true gradient, linear and hard selection, against "
+            "their closed forms",
             value=errors_of("along", "linear", "hard"),
             source="moments of a normal law, whole and halved",
             **MONTE_CARLO,

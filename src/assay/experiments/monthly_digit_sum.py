@@ -260,10 +260,8 @@ def _explained(
     pairs = [
         Variable(
             f"pair{k}",
-            (
-                f"10 * total(token, there(place) == {k}) + total(token, there(place) == "
-                f"{digits + 1 + k})"
-            ),
+            f"10 * total(token, there(place) == {k}) + total(token, there(place) == "
+            f"{digits + 1 + k})",
         )
         for k in range(digits)
     ]

@@ -128,10 +128,8 @@ def explanation(problem: Problem) -> Explanation:
     statements = [
         Variable(
             f"said{h}",
-            (
-                f"({_write_unique_rule(head_letters)} else {len(letters)}) + {len(letters) + 1} * "
-                f"({_state(letters, head_letters)})"
-            ),
+            f"({_write_unique_rule(head_letters)} else {len(letters)}) + {len(letters) + 1} * "
+            f"({_state(letters, head_letters)})",
             (Place(Part("head", 1, h)),),
             ("token", "place", "unique", *_counts(letters, head_letters), *names),
         )

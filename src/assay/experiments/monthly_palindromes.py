@@ -358,10 +358,8 @@ def _mirrored(problem: Problem) -> tuple[Variable, ...]:
         Variable("mirrored", f"last(token, there(place) == {last} - place)"),
         Variable(
             "differs",
-            (
-                f"some(there(place) > {half} and there(place) < {last} and there(token) != "
-                "there(mirrored))"
-            ),
+            f"some(there(place) > {half} and there(place) < {last} and there(token) != "
+            "there(mirrored))",
         ),
     )
 
@@ -381,10 +379,8 @@ def _weak(
         Variable("code", f"(place * {base} + mirrored) * {base} + token"),
         Variable(
             "differing",
-            (
-                f"count(there(place) > {half} and there(place) < {last} and there(token) != "
-                "there(mirrored))"
-            ),
+            f"count(there(place) > {half} and there(place) < {last} and there(token) != "
+            "there(mirrored))",
         ),
         Variable("alike", f"count({codes})"),
     ), "differing > 0 and differing == alike"

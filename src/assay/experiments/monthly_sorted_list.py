@@ -116,10 +116,8 @@ def half_right(problem: Problem) -> Explanation:
             Variable("floor", "-1 if token == 'SEP' else token"),
             Variable(
                 "next",
-                (
-                    f"least(token, there(place) < {items} and there(token) > floor and "
-                    f"there(token) <= floor + {reach})"
-                ),
+                f"least(token, there(place) < {items} and there(token) > floor and "
+                f"there(token) <= floor + {reach})",
                 _places(problem, finders(problem)),
                 ("floor.q", "place", "token.k", "token.v"),
             ),

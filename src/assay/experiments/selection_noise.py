@@ -217,29 +217,27 @@ experiment = Experiment(
     measure=measure,
     claims=(
         Exact(
-            text=(
-                "With one mutation for each example the closed form's correlation is 0, whatever "
-                "a and c: linear and hard selection"
-            ),
+            "With one mutation for each example the closed form's correlation is 0, whatever "
+            "a and c: linear and hard selection",
             value=with_one_trial("main", "hard"),
             expected=0.0,
             tolerance=0.0,
             source="K(K − 1) = 0",
         ),
         Exact(
-            text="Correlation at every K under linear selection, against its closed form",
+            "Correlation at every K under linear selection, against its closed form",
             value=on_the_curve("main"),
             source=TOTAL,
             **MONTE_CARLO,
         ),
         Exact(
-            text="Correlation at every K under hard selection, against its closed form",
+            "Correlation at every K under hard selection, against its closed form",
             value=on_the_curve("hard"),
             source=TOTAL,
             **MONTE_CARLO,
         ),
         Exact(
-            text="Correlation at every P of an evolution strategy, against its closed form",
+            "Correlation at every P of an evolution strategy, against its closed form",
             value=on_the_curve("es"),
             source=TOTAL,
             **MONTE_CARLO,

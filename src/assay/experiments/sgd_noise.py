@@ -24,9 +24,9 @@ from assay.core import (
     Arm,
     Arms,
     Claim,
+    Estimate,
     Experiment,
     Figure,
-    Finding,
     OneTerm,
     Spec,
     Value,
@@ -318,14 +318,10 @@ experiment = Experiment(
             "softmax",
             "main",
             0,
-            (
-                "Where classes are as unequal as words, softmax regression's minibatch noise has "
-                "at most half the directions of isotropic noise"
-            ),
-            (
-                "Most of it is unequal variances: softmax's noise, redrawn weight by weight, "
-                "keeps at least half of the anisotropy, in logarithms"
-            ),
+            "Where classes are as unequal as words, softmax regression's minibatch noise has "
+            "at most half the directions of isotropic noise",
+            "Most of it is unequal variances: softmax's noise, redrawn weight by weight, "
+            "keeps at least half of the anisotropy, in logarithms",
         ),
         *about_networks(
             "mlp",
@@ -334,8 +330,8 @@ experiment = Experiment(
             "So has that of a network of two layers: at most half the directions",
             "So it is in the network of two layers: at least half",
         ),
-        Finding(
-            text="Anisotropy of softmax's noise before any training",
+        Estimate(
+            "Anisotropy of softmax's noise before any training",
             value=lambda arms: (arms["main"].participation / arms["main"].reference).isel(
                 snapshot=0
             ),

@@ -21,9 +21,9 @@ from assay.core import (
     Arm,
     Arms,
     Claim,
+    Estimate,
     Exact,
     Experiment,
-    Finding,
     Gate,
     PerRun,
     Published,
@@ -207,7 +207,7 @@ experiment = Experiment(
     measure=measure,
     claims=(
         Claim(
-            text="At density 0.01 at least 1.5 features per dimension are represented",
+            "At density 0.01 at least 1.5 features per dimension are represented",
             value=per_dimension,
             where={"density": 0.01},
             low=1.5,
@@ -216,19 +216,14 @@ experiment = Experiment(
             threshold_from=LINEAR_LIMIT,
             published=Published(
                 2.0,
-                (
-                    f"{GEOMETRY}: a plateau at half a dimension per feature, 400 features in 30 "
-                    "dimensions"
-                ),
+                f"{GEOMETRY}: a plateau at half a dimension per feature, 400 features in 30 "
+                "dimensions",
                 note="counted there by ‖W‖², over many densities; here by what comes back",
             ),
             **COUNT,
         ),
         Claim(
-            text=(
-                "From the densest to the sparsest inputs, features per dimension rise by at least "
-                "1.5"
-            ),
+            "From the densest to the sparsest inputs, features per dimension rise by at least 1.5",
             value=gain,
             low=1.5,
             bounds=(-4, 4),
@@ -238,9 +233,7 @@ experiment = Experiment(
             **COUNT,
         ),
         Claim(
-            text=(
-                "At density 0.01 the ReLU model's held-out loss is at most half the linear model's"
-            ),
+            "At density 0.01 the ReLU model's held-out loss is at most half the linear model's",
             value=loss_against_linear,
             where={"density": 0.01},
             high=0.5,
@@ -256,17 +249,15 @@ experiment = Experiment(
             source=PAPER,
         ),
         Exact(
-            text="The planted inputs have variance p/3 − p²/4 at every density: ratio",
+            "The planted inputs have variance p/3 − p²/4 at every density: ratio",
             value=variance_ratio,
             expected=1.0,
             tolerance=0.05,
             source="variance of a uniform number present with probability p",
         ),
-        Finding(
-            text=(
-                "At density 0.01 the linear model's held-out loss over its optimum, (1 − d/n)(p/3 "
-                "− p²/4)"
-            ),
+        Estimate(
+            "At density 0.01 the linear model's held-out loss over its optimum, (1 − d/n)(p/3 "
+            "− p²/4)",
             value=lambda arms: over_linear_optimum(arms["linear"], arms),
             where={"density": 0.01},
             unit="share of the optimum",

@@ -20,7 +20,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Float
 
-from assay.core import Arm, Arms, Claim, Experiment, Figure, Finding, Spec, figure, grid, variant
+from assay.core import Arm, Arms, Claim, Estimate, Experiment, Figure, Spec, figure, grid, variant
 from assay.core.bench import Bench
 from assay.core.claims import rival, same_method
 from assay.core.errors import SpecError
@@ -419,10 +419,8 @@ experiment = Experiment(
     measure=measure,
     claims=(
         Claim(
-            text=(
-                "Denser inputs keep fewer features: in at least 0.9 of the groups all at the "
-                "sparsest and one a dimension at the densest"
-            ),
+            "Denser inputs keep fewer features: in at least 0.9 of the groups all at the "
+            "sparsest and one a dimension at the densest",
             value=collapsed,
             units=("group",),
             low=0.9,
@@ -447,10 +445,8 @@ experiment = Experiment(
             source=PAPER,
         ),
         Claim(
-            text=(
-                "Where only some features are kept, they are the most important ones at 0.9 or "
-                "more of the densities"
-            ),
+            "Where only some features are kept, they are the most important ones at 0.9 or "
+            "more of the densities",
             value=in_order,
             units=("group",),
             low=0.9,
@@ -470,10 +466,8 @@ experiment = Experiment(
             source=SEED,
         ),
         Claim(
-            text=(
-                "In single runs too it is usually so: of a kept and a missing feature the kept "
-                "one is more important in 0.75 or more of pairs"
-            ),
+            "In single runs too it is usually so: of a kept and a missing feature the kept "
+            "one is more important in 0.75 or more of pairs",
             value=pairs,
             statistic=ratio("ordered", "pairs"),
             units=("group",),
@@ -493,21 +487,16 @@ experiment = Experiment(
             published="new",
             source=SEED,
         ),
-        Finding(
-            text=(
-                "The less important a feature, the lower the density at which it goes: Kendall's "
-                "τ_b"
-            ),
+        Estimate(
+            "The less important a feature, the lower the density at which it goes: Kendall's τ_b",
             value=drop_order,
             units=("group",),
             unit="rank correlation",
             source=SEED,
         ),
-        Finding(
-            text=(
-                "Share of single runs that keep as many features as the best of their group, and "
-                "in order"
-            ),
+        Estimate(
+            "Share of single runs that keep as many features as the best of their group, and "
+            "in order",
             value=reaches,
             units=("group",),
             unit="share of densities",

@@ -23,9 +23,9 @@ from assay.core import (
     Arm,
     Arms,
     Claim,
+    Estimate,
     Experiment,
     Figure,
-    Finding,
     PerRun,
     Spec,
     figure,
@@ -371,8 +371,7 @@ experiment = Experiment(
             train,
             specs=whole_groups,
             note="two features, one dimension: {main.relative#:w relative importance|relative "
-            "importances} by "
-            "{main.densities#:w density|densities}",
+            "importances} by {main.densities#:w density|densities}",
         ),
         "single": Arm(
             derive=single,
@@ -405,10 +404,8 @@ experiment = Experiment(
     measure=measure,
     claims=(
         Claim(
-            text=(
-                "Where theory decides, the best of eight models is in the predicted state in at "
-                "least 0.9 of the cells"
-            ),
+            "Where theory decides, the best of eight models is in the predicted state in at "
+            "least 0.9 of the cells",
             value=agreement,
             units=("group",),
             low=0.9,
@@ -436,10 +433,8 @@ experiment = Experiment(
             source=PAPER,
         ),
         Claim(
-            text=(
-                "The best of eight models costs at most 0.3 % more than the least possible loss, "
-                "geometric mean over groups"
-            ),
+            "The best of eight models costs at most 0.3 % more than the least possible loss, "
+            "geometric mean over groups",
             value=excess,
             units=("group",),
             high=0.003,
@@ -457,10 +452,8 @@ experiment = Experiment(
             source=PAPER,
         ),
         Claim(
-            text=(
-                "At a relative importance of 0.4 or less the lesser feature goes at once: its "
-                "length falls by at least 0.6 in one step"
-            ),
+            "At a relative importance of 0.4 or less the lesser feature goes at once: its "
+            "length falls by at least 0.6 in one step",
             value=jump,
             units=("group",),
             low=0.6,
@@ -478,24 +471,22 @@ experiment = Experiment(
             published="new",
             source=PAPER,
         ),
-        Finding(
-            text="Share of those cells in which a single start is in the predicted state",
+        Estimate(
+            "Share of those cells in which a single start is in the predicted state",
             value=single_share,
             unit="share of cells",
             source=PAPER,
         ),
-        Finding(
-            text=(
-                "Density at which the lesser feature's length falls to a half, over the exact "
-                "boundary of the optimum"
-            ),
+        Estimate(
+            "Density at which the lesser feature's length falls to a half, over the exact "
+            "boundary of the optimum",
             value=lambda arms: dropped_at(arms, "optimal_boundary"),
             units=("group",),
             unit="ratio",
             source=PAPER,
         ),
-        Finding(
-            text="The same over 4r/(2 + 5r), where W = (1, −1) stops beating one feature",
+        Estimate(
+            "The same over 4r/(2 + 5r), where W = (1, −1) stops beating one feature",
             value=lambda arms: dropped_at(arms, "closed_boundary"),
             units=("group",),
             unit="ratio",

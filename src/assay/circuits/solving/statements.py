@@ -82,7 +82,7 @@ def solved(
     of half as much.
     """
     return Claim(
-        text=f"At least half of models {text}",
+        f"At least half of models {text}",
         value=share(value, low=low, high=high),
         low=HALF_OF_MODELS,
         bounds=SHARE,
@@ -112,11 +112,9 @@ def explained(monthly: Monthly, models: str, sounding: str, half_right: str) -> 
     }
     return (
         Claim(
-            text=(
-                f"In at least half of models trained to {models} our explanation is faithful and "
-                "short: its quality is at least .55, more than the whole model could reach as its "
-                "own"
-            ),
+            f"In at least half of models trained to {models} our explanation is faithful and "
+            "short: its quality is at least .55, more than the whole model could reach as its "
+            "own",
             value=share(quality, low=GOOD),
             low=HALF_OF_MODELS,
             bounds=SHARE,
@@ -129,11 +127,9 @@ def explained(monthly: Monthly, models: str, sounding: str, half_right: str) -> 
             source=OWN,
         ),
         Claim(
-            text=(
-                f"In at least half of models trained to {models} our explanation beats a rival "
-                f"that is half right, {half_right}, by at least .1 in the mean of E1 to E4, less "
-                "for length"
-            ),
+            f"In at least half of models trained to {models} our explanation beats a rival "
+            f"that is half right, {half_right}, by at least .1 in the mean of E1 to E4, less "
+            "for length",
             value=share(lead, low=BETTER),
             low=HALF_OF_MODELS,
             bounds=SHARE,
@@ -262,10 +258,8 @@ def findings(which: Sequence[str], published: Literature) -> tuple[Estimate, ...
             for kind in which
         ),
         make_finding(
-            (
-                "How much oftener models err where our explanation says so than on any input, "
-                "those that ever err"
-            ),
+            "How much oftener models err where our explanation says so than on any input, "
+            "those that ever err",
             enriched,
             "log ratio of error rates",
         ),

@@ -84,8 +84,7 @@ ARMS = {
         train,
         specs=variant(steps=0, moments=(), read="tokens"),
         note="no network: kernel regression on the tokens, joint tables of the last 1 to 7, the "
-        "last {main.probed} one by one, the exact "
-        "prediction",
+        "last {main.probed} one by one, the exact prediction",
     ),
     "planted": Arm(
         train,
@@ -118,8 +117,7 @@ ARMS = {
         train,
         specs=variant(steps=0, read="tokens", **MESS3),
         note="no network: the last {mess3.probed} tokens of Mess3, by kernel regression, one by "
-        "one, and tables "
-        "of the last 1 and {mess3.ending}",
+        "one, and tables of the last 1 and {mess3.ending}",
     ),
     "own-prediction": Arm(
         derive=in_place("main", alone="softmax", with_kernel="softmax + kernel"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Gate, Published, Value
+from assay.core import Arms, Claim, Estimate, Exact, Gate, Published, Value
 from assay.core.claims import same_method
 from assay.core.heavy import scipy, xr
 from assay.experiments.belief_states.probes import judged_probe
@@ -109,7 +109,7 @@ FEATURES = (
 )
 CLAIMS = (
     Claim(
-        text="A linear probe of the stream, trained on exact posteriors, reads at least 0.1 of R² "
+        "A linear probe of the stream, trained on exact posteriors, reads at least 0.1 of R² "
         "more than whatever reads the tokens alone "
         "(kernel regression, tables), over all {endings} endings of RRXOR, held out",
         value=over_tokens("ending"),
@@ -125,7 +125,7 @@ CLAIMS = (
         threshold_from=f"{PILOT}, .44 [.23, .62] above tables alone; the kernel was no rival then",
     ),
     Claim(
-        text="With single prefixes held out, too, a linear probe of the stream reads at least 0.05 "
+        "With single prefixes held out, too, a linear probe of the stream reads at least 0.05 "
         "of R² more than whatever reads the tokens "
         "alone, over all {prefixes} prefixes of RRXOR; all are trained on exact posteriors",
         value=over_tokens("prefix"),
@@ -140,7 +140,7 @@ CLAIMS = (
         threshold_from=f"{PILOT}, .08 above the table of the last 7; the kernel was no rival then",
     ),
     Claim(
-        text="Its geometry is the belief's: distances between beliefs that were read agree by at "
+        "Its geometry is the belief's: distances between beliefs that were read agree by at "
         "least 0.1 of R² better with the true ones "
         "than with next tokens, on all {beliefs} beliefs, from probes trained on exact posteriors",
         value=distance_gain,
@@ -166,7 +166,7 @@ CLAIMS = (
         ),
     ),
     Claim(
-        text="On Mess3 a linear probe of the last layer reads at least 0.03 of R² more than "
+        "On Mess3 a linear probe of the last layer reads at least 0.03 of R² more than "
         "whatever reads the last {mess3.probed} tokens "
         "alone, over all {mess3-endings} endings, held out; all are trained on exact posteriors",
         of="mess3",
@@ -183,9 +183,8 @@ CLAIMS = (
         published="new",
     ),
     Claim(
-        text="On Mess3 hardly anything is missing: log(1 − R²) at most −2.53, an R² of 0.92, over "
-        "all {mess3-endings} endings, held "
-        "out, probes trained on exact posteriors",
+        "On Mess3 hardly anything is missing: log(1 − R²) at most −2.53, an R² of 0.92, over all "
+        "{mess3-endings} endings, held out, probes trained on exact posteriors",
         of="mess3",
         value=lambda arm, arms: log_left(arm, "ending"),
         high=-2.53,
@@ -234,10 +233,8 @@ def intrinsic(arms: Arms) -> float:
 ENUMERATED = "enumeration of all prefixes with exact probabilities, apart from this code"
 EXACT = (
     Exact(
-        text=(
-            "No one predicts better: mean entropy of the next token over ten positions, RRXOR and "
-            "Mess3"
-        ),
+        "No one predicts better: mean entropy of the next token over ten positions, RRXOR and "
+        "Mess3",
         value=lambda arms: [
             published(name, 1).process.floors(10).mean() for name in ("rrxor", "mess3")
         ],
@@ -247,7 +244,7 @@ EXACT = (
         source=ENUMERATED,
     ),
     Exact(
-        text="Within ten tokens RRXOR has 1,046 prefixes and 35 beliefs (36 with the empty prefix)",
+        "Within ten tokens RRXOR has 1,046 prefixes and 35 beliefs (36 with the empty prefix)",
         value=lambda arms: [
             len(published("rrxor", 10)),
             len(np.unique(published("rrxor", 10).state)),
@@ -257,10 +254,8 @@ EXACT = (
         source=ENUMERATED,
     ),
     Exact(
-        text=(
-            "The exact next token tells little of RRXOR's belief and all of Mess3's: in-sample "
-            "R², by probability"
-        ),
+        "The exact next token tells little of RRXOR's belief and all of Mess3's: in-sample "
+        "R², by probability",
         value=lambda arms: in_sample(
             *((tree, tree.predicted) for tree in (published("rrxor", 10), published("mess3", 8)))
         ),
@@ -270,10 +265,8 @@ EXACT = (
         source=ENUMERATED,
     ),
     Exact(
-        text=(
-            "Mess3's fractal needs no transformer: in-sample R² of the last 1, 2, 3 tokens, by "
-            "probability"
-        ),
+        "Mess3's fractal needs no transformer: in-sample R² of the last 1, 2, 3 tokens, by "
+        "probability",
         value=windows,
         expected=[0.834, 0.949, 0.991],
         tolerance=6e-4,
@@ -281,10 +274,8 @@ EXACT = (
         source=ROHIN,
     ),
     Exact(
-        text=(
-            "Distances between RRXOR's beliefs and between its next-token distributions: R² over "
-            "35 beliefs"
-        ),
+        "Distances between RRXOR's beliefs and between its next-token distributions: R² over "
+        "35 beliefs",
         value=intrinsic,
         expected=0.2349,
         tolerance=1e-4,
@@ -294,15 +285,15 @@ EXACT = (
 )
 
 
-def finding(text: str, arm: str, protocol: str, **which: str) -> Finding:
-    """A Finding: an R², or by how much it exceeds that of another probe or arm: `probe`, `other`,
+def finding(text: str, arm: str, protocol: str, **which: str) -> Estimate:
+    """An Estimate: an R², or by how much it exceeds that of another probe or arm: `probe`, `other`,
     `against`."""
     if {"other", "against"} & set(which):
         value = over(which.pop("other", arm), protocol, **which)
-        return Finding(
+        return Estimate(
             text=text, value=lambda arms: value(arms[arm], arms), unit="R²", published="new"
         )
-    return Finding(
+    return Estimate(
         text=text,
         value=lambda arms: 1 - select_missing(arms[arm], protocol, **which),
         unit="R²",
@@ -310,14 +301,14 @@ def finding(text: str, arm: str, protocol: str, **which: str) -> Finding:
     )
 
 
-def adds(what: str, arm: str) -> Finding:
-    """A Finding: what a stream, or what stands in its place, adds to the best that the tokens alone
-    give."""
+def adds(what: str, arm: str) -> Estimate:
+    """An Estimate: what a stream, or what stands in its place, adds to the best that the tokens
+    alone give."""
     text = (
         f"What {what} to the best that the tokens alone give, read beside kernel regression on "
         "them, endings held out"
     )
-    return Finding(
+    return Estimate(
         text=text,
         value=lambda arms: over_tokens("ending", kernel_probe)(arms[arm], arms),
         unit="R²",
@@ -332,8 +323,7 @@ FINDINGS = (
     adds("noise adds", "noise"),
     finding(
         "Beyond the next token: what the stream adds to kernel regression less what the network's "
-        "own predictions add, endings held out "
-        "(once a claim, of at least 0.05)",
+        "own predictions add, endings held out (once a claim, of at least 0.05)",
         "main",
         "ending",
         probe="concat + kernel",
@@ -374,15 +364,15 @@ FINDINGS = (
         "ending",
         against="layer 4",
     ),
-    Finding(
-        text="Rank correlation over moments of R² and minus excess loss, endings held out",
+    Estimate(
+        "Rank correlation over moments of R² and minus excess loss, endings held out",
         value=lambda arms: growth(arms["main"]),
         unit="rank correlation",
         natural=(-1, 1),
         published="new",
     ),
-    Finding(
-        text="Rank correlation over moments of R² and time itself, endings held out",
+    Estimate(
+        "Rank correlation over moments of R² and time itself, endings held out",
         value=lambda arms: growth(arms["main"], np.arange(arms["main"].sizes["moment"])),
         unit="rank correlation",
         natural=(-1, 1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Gate, Published
+from assay.core import Arms, Claim, Estimate, Exact, Gate, Published
 from assay.core.claims import same_method
 from assay.core.heavy import xr
 from assay.core.measures import by
@@ -75,10 +75,8 @@ SOON = {"early": "a hundred steps from random weights do most of it"}
 LATER = {"envelope": same_method("main, trained on")}
 CLAIMS = (
     Claim(
-        text=(
-            "Training uses up all capacity: at every density features leave at most 0.002 of a "
-            "dimension per dimension unused"
-        ),
+        "Training uses up all capacity: at every density features leave at most 0.002 of a "
+        "dimension per dimension unused",
         value=unused,
         high=0.002,
         scale="log",
@@ -96,9 +94,8 @@ CLAIMS = (
         source=SCHERLIS + ", section 2",
     ),
     Claim(
-        text="Importance decides who gets a share, hardly how large: where all features share, the "
-        "largest and the smallest "
-        "capacity differ by at most 0.1 of a dimension",
+        "Importance decides who gets a share, hardly how large: where all features share, the "
+        "largest and the smallest capacity differ by at most 0.1 of a dimension",
         value=unevenness,
         high=0.1,
         scale="log",
@@ -113,10 +110,8 @@ CLAIMS = (
         source=SCHERLIS + ", section 3",
     ),
     Claim(
-        text=(
-            "At the optimum the loss moves with an importance as backprop says: slopes of "
-            "retrained optima within 5 %"
-        ),
+        "At the optimum the loss moves with an importance as backprop says: slopes of "
+        "retrained optima within 5 %",
         of="envelope",
         value=off_envelope,
         high=0.05,
@@ -129,9 +124,8 @@ CLAIMS = (
         source="envelope theorem",
     ),
     Claim(
-        text="More capacity is worth the same to every partly represented feature: on average over "
-        "densities "
-        "their benefits spread over at most 0.25 of their mean",
+        "More capacity is worth the same to every partly represented feature: on average over "
+        "densities their benefits spread over at most 0.25 of their mean",
         of="benefit",
         value=spread,
         high=0.25,
@@ -145,17 +139,15 @@ CLAIMS = (
         source=SCHERLIS + ", section 3",
     ),
     Exact(
-        text="Capacity is dimensionality: largest difference over all weights, trained or not",
+        "Capacity is dimensionality: largest difference over all weights, trained or not",
         value=lambda arms: max(float(a.identity_gap.max()) for a in arms.values()),
         expected=0.0,
         tolerance=1e-6,
         source=SCHERLIS + ", section 2; " + ELHAGE + ", The Geometry of Superposition",
     ),
     Exact(
-        text=(
-            "Two near misses are not: share of untrained weights where forgetting the square, or "
-            "normalising w_j, differs by over 0.01"
-        ),
+        "Two near misses are not: share of untrained weights where forgetting the square, or "
+        "normalising w_j, differs by over 0.01",
         value=lambda arms: [
             float((arms["untrained"][gap] > 0.01).mean())
             for gap in ("unsquared_gap", "cosines_gap")
@@ -165,7 +157,7 @@ CLAIMS = (
         source="arithmetic",
     ),
     Exact(
-        text="No weights have more capacity than dimensions: largest excess",
+        "No weights have more capacity than dimensions: largest excess",
         value=lambda arms: max(
             0.0,
             *(float((a.capacity.sum("feature") - a.attrs["width"]).max()) for a in arms.values()),
@@ -175,27 +167,23 @@ CLAIMS = (
         source="Cauchy and Schwarz: C ≤ leverage, which sums to the rank",
     ),
     Exact(
-        text=(
-            "By backprop an importance weighs a feature's mean squared error over the number of "
-            "features: largest relative difference"
-        ),
+        "By backprop an importance weighs a feature's mean squared error over the number of "
+        "features: largest relative difference",
         value=lambda arms: max(float(a.backprop_gap.max()) for a in arms.values()),
         expected=0.0,
         tolerance=1e-6,
         source="the loss is linear in importances",
     ),
-    Finding(
-        text="Benefit of ignored features over the mean of the partly represented, below density 1",
+    Estimate(
+        "Benefit of ignored features over the mean of the partly represented, below density 1",
         value=ignored_share,
         unit="1",
         published="new",
         source="Karush–Kuhn–Tucker conditions",
     ),
-    Finding(
-        text=(
-            "Smallest summed capacity of a single start per dimension, over the {main.starts:w} "
-            "of a run"
-        ),
+    Estimate(
+        "Smallest summed capacity of a single start per dimension, over the {main.starts:w} "
+        "of a run",
         published="new",
         value=lambda arms: arms["main"].total.min("start") / arms["main"].attrs["width"],
         unit="dimensions per dimension",

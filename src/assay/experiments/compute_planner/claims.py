@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, OneTerm
+from assay.core import Arms, Claim, Estimate, Exact, OneTerm
 from assay.core.heavy import xr
 from assay.experiments.compute_planner import flop
 from assay.experiments.compute_planner.flop import Transformer
@@ -85,7 +85,7 @@ def arithmetic(
         return np.asarray(value(flop), dtype=float) / np.asarray(expected, dtype=float)
 
     return Exact(
-        text=f"{text}: ratio",
+        f"{text}: ratio",
         value=ratio,
         expected=np.ones(np.shape(expected)),
         tolerance=5e-5,
@@ -116,19 +116,15 @@ BUDGET = 3.14e23
 """FLOP of GPT-3's training, as the comment that this experiment starts from rounds it."""
 STATEMENTS = (
     arithmetic(
-        (
-            "GPT-3's training, 6 N D at 1.746e11 and at 1.75e11 parameters and 3e11 tokens, is "
-            "3.1428e23 and 3.15e23 FLOP"
-        ),
+        "GPT-3's training, 6 N D at 1.746e11 and at 1.75e11 parameters and 3e11 tokens, is "
+        "3.1428e23 and 3.15e23 FLOP",
         lambda c: [c.training(n, 3e11).low for n in (1.746e11, 1.75e11)],
         [3.1428e23, 3.15e23],
         "Brown et al. 2020, Language Models are Few-Shot Learners, Table D.1",
     ),
     arithmetic(
-        (
-            "Attention adds 1.3805 % to GPT-3's forward pass of 2 N at 2,048 tokens, 1.64 and "
-            "13.2 % to SmolLM2's at 128 and 1,024"
-        ),
+        "Attention adds 1.3805 % to GPT-3's forward pass of 2 N at 2,048 tokens, 1.64 and "
+        "13.2 % to SmolLM2's at 128 and 1,024",
         lambda c: [
             c.attention(96, 2048, 12288).low / c.forward(1.75e11).low,
             *[smollm2(c).attending(n) / c.forward(smollm2(c).multiplied).low for n in (128, 1024)],
@@ -137,37 +133,29 @@ STATEMENTS = (
         KAPLAN,
     ),
     arithmetic(
-        (
-            "A token of SmolLM2 meets 106,168,320 weights in blocks and 28,311,552 in the "
-            "unembedding, so 268,959,744 FLOP"
-        ),
+        "A token of SmolLM2 meets 106,168,320 weights in blocks and 28,311,552 in the "
+        "unembedding, so 268,959,744 FLOP",
         lambda c: [smollm2(c).blocks, smollm2(c).multiplied, c.forward(smollm2(c).multiplied).low],
         [106168320, 134479872, 268959744],
         "sizes of HuggingFaceTB/SmolLM2-135M",
     ),
     arithmetic(
-        (
-            "Amp's two phases are not about 1e34 FLOP each: training 6e34, search 1.5e35 at 6 "
-            "FLOP a token and 5e34 at 2"
-        ),
+        "Amp's two phases are not about 1e34 FLOP each: training 6e34, search 1.5e35 at 6 "
+        "FLOP a token and 5e34 at 2",
         lambda c: [c.training(1e17, 1e17).low, amp(c, 6), amp(c, 2)],
         [6e34, 1.5e35, 5e34],
         AMP,
     ),
     arithmetic(
-        (
-            "Counting a search without backward passes takes off a factor of 3, and a generation "
-            "costs 1e30 FLOP"
-        ),
+        "Counting a search without backward passes takes off a factor of 3, and a generation "
+        "costs 1e30 FLOP",
         lambda c: [amp(c, 6) / amp(c, 2), c.search(1e17, 1, 1e8, 5e4, 1).low],
         [3.0, 1e30],
         AMP,
     ),
     arithmetic(
-        (
-            "With 1 to 2,048 tokens a call Amp's search takes 5e34 to 1.024e38 FLOP, over three "
-            "orders of magnitude"
-        ),
+        "With 1 to 2,048 tokens a call Amp's search takes 5e34 to 1.024e38 FLOP, over three "
+        "orders of magnitude",
         lambda c: [
             c.search(1e17, c.Range(1, 2048), 1e8, 5e4, 5e4).low,
             c.search(1e17, c.Range(1, 2048), 1e8, 5e4, 5e4).high,
@@ -182,10 +170,8 @@ STATEMENTS = (
         AMP,
     ),
     arithmetic(
-        (
-            "Read as 1e5 calls a run, 1,600 steps of 1,600 runs use 85.6 % of it; the largest "
-            "square is 1,729 at 6 FLOP, 2,995 at 2"
-        ),
+        "Read as 1e5 calls a run, 1,600 steps of 1,600 runs use 85.6 % of it; the largest "
+        "square is 1,729 at 6 FLOP, 2,995 at 2",
         lambda c: [
             c.search(1.75e11, 1, 1e5, 1600, 1600, 6).low / BUDGET,
             *[(BUDGET / c.search(1.75e11, 1, 1e5, 1, 1, k).low) ** 0.5 for k in (6, 2)],
@@ -194,10 +180,8 @@ STATEMENTS = (
         AMP,
     ),
     arithmetic(
-        (
-            "Read as 10000 calls a run, 1,600 steps leave a population of 18,690: not both of the "
-            "numbers in print can be meant"
-        ),
+        "Read as 10000 calls a run, 1,600 steps leave a population of 18,690: not both of the "
+        "numbers in print can be meant",
         lambda c: BUDGET / c.search(1.75e11, 1, 1e4, 1, 1600, 6).low,
         18690.48,
         AMP,
@@ -205,10 +189,8 @@ STATEMENTS = (
 )
 CLAIMS = (
     Claim(
-        text=(
-            "Typically the CPU-seconds of a command differ by a factor of at most 2 from the "
-            "middle of what was planned"
-        ),
+        "Typically the CPU-seconds of a command differ by a factor of at most 2 from the "
+        "middle of what was planned",
         value=off("cpu"),
         units=("entry",),
         high=2.0,
@@ -222,7 +204,7 @@ CLAIMS = (
         unit="× off",
     ),
     Claim(
-        text="The half-width that 24 toys have is between 0.7 and 1.4 times what 6 others promise",
+        "The half-width that 24 toys have is between 0.7 and 1.4 times what 6 others promise",
         value=width_over_planned("seeds"),
         units=("density",),
         low=0.7,
@@ -236,10 +218,8 @@ CLAIMS = (
         unit="actual over planned",
     ),
     Claim(
-        text=(
-            "With blocks of inputs as a second factor too: between 0.7 and 1.4 times what 6 toys "
-            "on these blocks promise"
-        ),
+        "With blocks of inputs as a second factor too: between 0.7 and 1.4 times what 6 toys "
+        "on these blocks promise",
         value=width_over_planned("crossed"),
         units=("density",),
         low=0.7,
@@ -254,7 +234,7 @@ CLAIMS = (
     ),
     *STATEMENTS,
     *(
-        Finding(
+        Estimate(
             text=text,
             value=value,
             units=("entry",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Gate, Value, by
+from assay.core import Arms, Claim, Estimate, Exact, Gate, Value, by
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.experiments.deep_linear.method import START
@@ -113,10 +113,8 @@ UNEVEN = {
 }
 CLAIMS = (
     Claim(
-        text=(
-            "Two layers learn one mode after another: each is half learned at least 1.1 times as "
-            "late as the next stronger one"
-        ),
+        "Two layers learn one mode after another: each is half learned at least 1.1 times as "
+        "late as the next stronger one",
         value=order,
         low=1.1,
         scale="log",
@@ -129,10 +127,8 @@ CLAIMS = (
         **HERE,
     ),
     Claim(
-        text=(
-            "Each mode comes in a step: its rise from 10 % to 90 % takes at most 1.5 times as "
-            "long as it takes to one half"
-        ),
+        "Each mode comes in a step: its rise from 10 % to 90 % takes at most 1.5 times as "
+        "long as it takes to one half",
         value=sharpness,
         high=1.5,
         scale="log",
@@ -148,10 +144,8 @@ CLAIMS = (
         **HERE,
     ),
     Claim(
-        text=(
-            "The closed form knows the draw: it misses half times by at most half of what it "
-            "misses from another seed's start"
-        ),
+        "The closed form knows the draw: it misses half times by at most half of what it "
+        "misses from another seed's start",
         value=knowing,
         high=0.5,
         scale="log",
@@ -167,10 +161,8 @@ CLAIMS = (
         **HERE,
     ),
     Claim(
-        text=(
-            "The same map, split unevenly, takes another course: at some time it differs by at "
-            "least 0.2 of all there is to learn"
-        ),
+        "The same map, split unevenly, takes another course: at some time it differs by at "
+        "least 0.2 of all there is to learn",
         of="lopsided",
         value=largest_difference,
         low=0.2,
@@ -183,10 +175,8 @@ CLAIMS = (
         **HERE,
     ),
     Claim(
-        text=(
-            "With the imbalance in it the closed form covers uneven layers too: half times within "
-            "10 % of it"
-        ),
+        "With the imbalance in it the closed form covers uneven layers too: half times within "
+        "10 % of it",
         of="lopsided",
         value=missed("predicted"),
         high=0.1,
@@ -206,30 +196,24 @@ CLAIMS = (
         **HERE,
     ),
     Exact(
-        text=(
-            "Strength 3 from 0.01: two layers at times .5, 1, 2; half time; rise over half time; "
-            "one layer at 1; its rise over half time from 0"
-        ),
+        "Strength 3 from 0.01: two layers at times .5, 1, 2; half time; rise over half time; "
+        "one layer at 1; its rise over half time from 0",
         value=by_hand,
         expected=(0.188842, 1.723002, 2.994499, 0.950074, 0.770896, 1.900040, 3.169925),
         tolerance=1e-6,
         source=SAXE,
     ),
     Exact(
-        text=(
-            "A large imbalance makes two layers as gradual as one; none gives the published "
-            "ratio: both over what is expected"
-        ),
+        "A large imbalance makes two layers as gradual as one; none gives the published "
+        "ratio: both over what is expected",
         value=limits,
         expected=(1.0, 1.0),
         tolerance=0.01,
         source="arithmetic",
     ),
     Exact(
-        text=(
-            "Balanced layers along the modes follow the closed form, and so do uneven ones: "
-            "largest deviation as a share of the strength"
-        ),
+        "Balanced layers along the modes follow the closed form, and so do uneven ones: "
+        "largest deviation as a share of the strength",
         value=lambda arms: [
             float(arms[name].off.max()) for name in ("aligned", "aligned-lopsided")
         ],
@@ -238,65 +222,57 @@ CLAIMS = (
         source=SAXE + "; steps of .0025 τ",
     ),
     Exact(
-        text="All start as the same map: largest difference of an entry from main's",
+        "All start as the same map: largest difference of an entry from main's",
         value=same_start,
         expected=0.0,
         tolerance=1e-12,
         source="W₂ W₁ = (c W₂ R)(Rᵀ W₁ / c)",
     ),
     Exact(
-        text=(
-            "Another basis between the layers changes no course: largest difference from main's, "
-            "as a share of what there is to learn"
-        ),
+        "Another basis between the layers changes no course: largest difference from main's, "
+        "as a share of what there is to learn",
         value=lambda arms: float(largest_difference(arms["turned"], arms).max()),
         expected=0.0,
         tolerance=1e-9,
         unit="share of what is learned",
         source="gradients turn as the layers do",
     ),
-    Finding(
-        text=(
-            "The course of one layer differs from main's, which starts as the same map, by this "
-            "share of all there is to learn"
-        ),
+    Estimate(
+        "The course of one layer differs from main's, which starts as the same map, by this "
+        "share of all there is to learn",
         value=lambda arms: largest_difference(arms["shallow"], arms),
         unit="share of what is learned",
         published="new",
         source=SEED,
     ),
-    Finding(
-        text="From small random layers the closed form misses half times by this share",
+    Estimate(
+        "From small random layers the closed form misses half times by this share",
         value=lambda arms: missed("predicted")(arms["main"], arms),
         where={"start": START},
         unit="share of the time",
         published="new",
         source=SAXE,
     ),
-    Finding(
-        text=(
-            "From starts of 0.001 half times differ by this share from those of balanced layers "
-            "that hold as much"
-        ),
+    Estimate(
+        "From starts of 0.001 half times differ by this share from those of balanced layers "
+        "that hold as much",
         value=lambda arms: missed("balanced")(arms["main"], arms),
         where={"start": 0.001},
         unit="share of the time",
         published="new",
         source=SAXE,
     ),
-    Finding(
-        text="From starts of 0.3, where small and balanced is no longer true, by this share",
+    Estimate(
+        "From starts of 0.3, where small and balanced is no longer true, by this share",
         value=lambda arms: missed("balanced")(arms["main"], arms),
         where={"start": 0.3},
         unit="share of the time",
         published="new",
         source=SAXE,
     ),
-    Finding(
-        text=(
-            "In narrow layers modes overlap; with as many hidden units as here the closed form "
-            "still misses this share of half times from 0.3"
-        ),
+    Estimate(
+        "In narrow layers modes overlap; with as many hidden units as here the closed form "
+        "still misses this share of half times from 0.3",
         value=lambda arms: missed("predicted")(arms["main"], arms),
         where={"start": 0.3},
         unit="share of the time",

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Gate, Value
+from assay.core import Arms, Claim, Estimate, Exact, Gate, Value
 from assay.core.claims import same_method
 from assay.core.evaluations import coverage, due
 from assay.core.heavy import xr
@@ -136,10 +136,8 @@ SAME_RISE = {
 }
 CLAIMS = (
     Claim(
-        text=(
-            "Fine-tuning brings out what is there: the finished model, locked and then "
-            "fine-tuned, adds at least 0.5 of the unseen pairs"
-        ),
+        "Fine-tuning brings out what is there: the finished model, locked and then "
+        "fine-tuned, adds at least 0.5 of the unseen pairs",
         value=reached,
         low=0.5,
         unit="share of unseen pairs",
@@ -154,10 +152,8 @@ CLAIMS = (
         source=POLICY,
     ),
     Claim(
-        text=(
-            "An ability comes without warning: from at most 0.5 of the starting points does an "
-            "evaluation every 4× see it on its way"
-        ),
+        "An ability comes without warning: from at most 0.5 of the starting points does an "
+        "evaluation every 4× see it on its way",
         value=warned,
         high=0.5,
         must_fail=("dense",),
@@ -170,9 +166,8 @@ CLAIMS = (
         **SHARE,
     ),
     Claim(
-        text="An ability that passes is missed: every 4×, one that random labels erase after a "
-        "quarter of training is found from at most "
-        "0.75 of the starting points",
+        "An ability that passes is missed: every 4×, one that random labels erase after a quarter "
+        "of training is found from at most 0.75 of the starting points",
         of="fleeting",
         value=caught,
         high=0.75,
@@ -185,7 +180,7 @@ CLAIMS = (
         **SHARE,
     ),
     Exact(
-        text="Four histories worked out by hand: the rows at which an evaluation is due",
+        "Four histories worked out by hand: the rows at which an evaluation is due",
         value=lambda arms: [d.row for events, _ in schedules.BY_HAND for d in due(events)[1:]],
         expected=[row for _, rows in schedules.BY_HAND for row in rows],
         tolerance=0.0,
@@ -193,10 +188,8 @@ CLAIMS = (
         source="definition",
     ),
     Exact(
-        text=(
-            "Months by which time had run out at 4.4 months in the last of them, and compute over "
-            "the anchor at 1 and 4.7 months"
-        ),
+        "Months by which time had run out at 4.4 months in the last of them, and compute over "
+        "the anchor at 1 and 4.7 months",
         value=lambda arms: [
             getattr(d, name)
             for d, name in zip(
@@ -209,10 +202,8 @@ CLAIMS = (
         source="arithmetic: 9, 4.4 − 1 − 3, 200/28",
     ),
     Exact(
-        text=(
-            "Coverage of random histories: share by which growth or time between evaluations "
-            "exceeds the limit and one event's spacing"
-        ),
+        "Coverage of random histories: share by which growth or time between evaluations "
+        "exceeds the limit and one event's spacing",
         value=lambda arms: schedules.uncovered(
             arms["main"].seed.values, arms["main"].attrs["ratio"], arms["main"].attrs["months"]
         ),
@@ -221,7 +212,7 @@ CLAIMS = (
         source="the event before a due one was not due",
     ),
     Exact(
-        text="Growth between evaluations in a year, compute doubling every month: as due, every 3 "
+        "Growth between evaluations in a year, compute doubling every month: as due, every 3 "
         "months alone, at the end alone; and, compute "
         "growing fourfold: as due, every 3 months alone",
         value=lambda arms: [
@@ -240,7 +231,7 @@ CLAIMS = (
         source="arithmetic",
     ),
     Exact(
-        text="Months between evaluations in a year of flat compute: as due, by 4× alone",
+        "Months between evaluations in a year of flat compute: as due, by 4× alone",
         value=lambda arms: [
             coverage(YEAR["flat"], rows_due(YEAR["flat"], months=limit))[1]
             for limit in (3.0, math.inf)
@@ -251,10 +242,8 @@ CLAIMS = (
         source="arithmetic",
     ),
     Exact(
-        text=(
-            "An ability that stays is found r^((d − 1)/2d) times later in geometric mean, at r = "
-            "2, 4, 8 with d checkpoints to r"
-        ),
+        "An ability that stays is found r^((d − 1)/2d) times later in geometric mean, at r = "
+        "2, 4, 8 with d checkpoints to r",
         value=lambda arms: [schedules.planted_lag(r) for r in (2.0, 4.0, 8.0)],
         expected=[2 ** (3 / 8), 4 ** (7 / 16), 8 ** (11 / 24)],
         tolerance=0.02,
@@ -265,11 +254,9 @@ CLAIMS = (
         ),
     ),
     *(
-        Finding(
-            text=(
-                f"Every 4×: share of starting points from which {label} is found at the first "
-                "evaluation due after it exists"
-            ),
+        Estimate(
+            f"Every 4×: share of starting points from which {label} is found at the first "
+            "evaluation due after it exists",
             value=lambda arms, what=what: at_once(what)(arms["main"], {}),
             unit="share of starting points",
             natural=(0, 1),
@@ -282,8 +269,8 @@ CLAIMS = (
         }.items()
     ),
     *(
-        Finding(
-            text=f"{label}: compute when the locked ability is found over compute when it exists",
+        Estimate(
+            f"{label}: compute when the locked ability is found over compute when it exists",
             value=lambda arms, name=name: lag(arms[name], {}),
             unit="×",
             published="new",
@@ -297,8 +284,8 @@ CLAIMS = (
         }.items()
     ),
     *(
-        Finding(
-            text=f"{label}: share of starting points from which the ability that passes is found",
+        Estimate(
+            f"{label}: share of starting points from which the ability that passes is found",
             value=lambda arms, how=how: caught(arms["fleeting"], {}, *how),
             unit="share of starting points",
             natural=(0, 1),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Value
+from assay.core import Arms, Claim, Estimate, Exact, Value
 from assay.core.claims import rival
 from assay.core.heavy import scipy, xr
 from assay.core.measures import by
@@ -101,10 +101,8 @@ ENDED = {
 }
 CLAIMS = (
     Claim(
-        text=(
-            "The loss of a tied autoencoder fixes its scale: a quarter more or less of it costs "
-            "at least 5 % at every density"
-        ),
+        "The loss of a tied autoencoder fixes its scale: a quarter more or less of it costs "
+        "at least 5 % at every density",
         value=rise,
         low=0.05,
         unit="share of the loss",
@@ -116,10 +114,8 @@ CLAIMS = (
         **GROUPS,
     ),
     Claim(
-        text=(
-            "On trained autoencoders the size of the weights agrees with dimensionality: rank "
-            "correlation over densities at least 0.8"
-        ),
+        "On trained autoencoders the size of the weights agrees with dimensionality: rank "
+        "correlation over densities at least 0.8",
         value=agreement,
         low=0.8,
         unit="rank correlation",
@@ -130,10 +126,8 @@ CLAIMS = (
         **GROUPS,
     ),
     Claim(
-        text=(
-            "And it counts too many: at the sparsest inputs at least 1.2 times what "
-            "dimensionality counts"
-        ),
+        "And it counts too many: at the sparsest inputs at least 1.2 times what "
+        "dimensionality counts",
         value=over_fine(0),
         low=1.2,
         scale="log",
@@ -145,44 +139,38 @@ CLAIMS = (
         **GROUPS,
     ),
     Exact(
-        text=(
-            "Two layers of a bias-free ReLU net take a factor from each other: largest change of "
-            "outputs, as a share of the largest"
-        ),
+        "Two layers of a bias-free ReLU net take a factor from each other: largest change of "
+        "outputs, as a share of the largest",
         value=lambda arms: float(arms["relu"].change.max()),
         expected=0.0,
         tolerance=1e-5,
         source="ReLU(c x) = c ReLU(x)",
     ),
     Exact(
-        text=(
-            "Without the second factor no class changes: largest share of inputs that bias-free "
-            "ReLU nets classify otherwise"
-        ),
+        "Without the second factor no class changes: largest share of inputs that bias-free "
+        "ReLU nets classify otherwise",
         value=lambda arms: float(arms["relu"].reclassified.max()),
         expected=0.0,
         tolerance=1e-3,
         source="outputs times c > 0; near ties may tip",
     ),
     Exact(
-        text=(
-            "A tied hexagon's loss is least at its own scale: the factor where it is, bias fixed, "
-            "then times the square"
-        ),
+        "A tied hexagon's loss is least at its own scale: the factor where it is, bias fixed, "
+        "then times the square",
         value=hexagon,
         expected=1.0,
         tolerance=2e-3,
         source="the hexagon of least loss on one-hot inputs",
     ),
     Exact(
-        text="‖cW‖²/d is c² ‖W‖²/d on all trained weights: largest relative difference",
+        "‖cW‖²/d is c² ‖W‖²/d on all trained weights: largest relative difference",
         value=not_square,
         expected=0.0,
         tolerance=1e-6,
         source=SEED,
     ),
     Exact(
-        text="Dimensionality does not move: largest change over all trained weights, dimensions",
+        "Dimensionality does not move: largest change over all trained weights, dimensions",
         value=moved_at_all,
         expected=0.0,
         tolerance=1e-9,
@@ -190,58 +178,48 @@ CLAIMS = (
         source=ELHAGE,
     ),
     Exact(
-        text=(
-            "With the first layer alone outputs are multiplied by c: largest relative difference "
-            "in bias-free ReLU nets"
-        ),
+        "With the first layer alone outputs are multiplied by c: largest relative difference "
+        "in bias-free ReLU nets",
         value=lambda arms: float(arms["relu"].not_times.max()),
         expected=0.0,
         tolerance=1e-5,
         source="ReLU(c x) = c ReLU(x)",
     ),
     Exact(
-        text=(
-            "Biases do not end the freedom if the first layer's are multiplied as well: largest "
-            "relative change of outputs"
-        ),
+        "Biases do not end the freedom if the first layer's are multiplied as well: largest "
+        "relative change of outputs",
         value=lambda arms: float(arms["bias"].change_biased.max()),
         expected=0.0,
         tolerance=1e-5,
         source="ReLU(c x) = c ReLU(x)",
     ),
-    Finding(
-        text=(
-            "At the densest inputs the size of the weights counts this many times what "
-            "dimensionality counts"
-        ),
+    Estimate(
+        "At the densest inputs the size of the weights counts this many times what "
+        "dimensionality counts",
         value=lambda arms: over_fine(-1)(arms["main"], arms),
         units=("group",),
         unit="1",
         source=ELHAGE,
     ),
-    Finding(
-        text=(
-            "By how much the first layer alone, halved or doubled, moves the cross-entropy of "
-            "bias-free ReLU nets"
-        ),
+    Estimate(
+        "By how much the first layer alone, halved or doubled, moves the cross-entropy of "
+        "bias-free ReLU nets",
         value=lambda arms: shift(arms["relu"], arms),
         unit="nats",
         source=SEED,
     ),
     *(
-        Finding(
-            text=(
-                "Share of inputs classified otherwise where the first layer alone is multiplied, "
-                f"at the worst factor: {label}"
-            ),
+        Estimate(
+            "Share of inputs classified otherwise where the first layer alone is multiplied, "
+            f"at the worst factor: {label}",
             value=lambda arms, name=name: arms[name].reclassified.max("scale"),
             unit="share of inputs",
             source=SEED,
         )
         for name, label in {"bias": "biases in both layers", "tanh": "a tanh"}.items()
     ),
-    Finding(
-        text="Accuracy of the bias-free ReLU nets over the best that is possible",
+    Estimate(
+        "Accuracy of the bias-free ReLU nets over the best that is possible",
         value=lambda arms: arms["relu"].accuracy / arms["relu"].attainable,
         unit="1",
         source="the nearest centre is the best guess",

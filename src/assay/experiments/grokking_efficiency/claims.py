@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Gate, Published, Value
+from assay.core import Arms, Claim, Estimate, Exact, Gate, Published, Value
 from assay.core.claims import rival, same_method
 from assay.core.errors import ClaimError
 from assay.core.heavy import xr
@@ -175,10 +175,8 @@ def one_slow(by: float) -> two_circuits.Circuits:
 
 EXACT = (
     Exact(
-        text=(
-            "The simulation groks as it is, and no more with one thing changed: both learned "
-            "fast, memory more efficient, no decay"
-        ),
+        "The simulation groks as it is, and no more with one thing changed: both learned "
+        "fast, memory more efficient, no decay",
         value=groks,
         expected=[1.0, 0.0, 0.0, 0.0],
         tolerance=0.0,
@@ -186,7 +184,7 @@ EXACT = (
         source=PAPER + ", section 3",
     ),
     Exact(
-        text="It fits at time 22.4 and generalises at 848.8",
+        "It fits at time 22.4 and generalises at 848.8",
         value=lambda arms: [courses(BASE)[0].fit, courses(BASE)[0].overtake],
         expected=[22.4, 848.8],
         tolerance=0.21,
@@ -194,10 +192,8 @@ EXACT = (
         source="integrated apart from this code",
     ),
     Exact(
-        text=(
-            "It ends at its analytic optimum, o* = log((q − 1)(1 − r)/r) with r = λ/κ_G, where "
-            "only the efficient circuit is left: o_G and loss"
-        ),
+        "It ends at its analytic optimum, o* = log((q − 1)(1 − r)/r) with r = λ/κ_G, where "
+        "only the efficient circuit is left: o_G and loss",
         value=simulated_end,
         expected=[9.313619, 0.010050],
         tolerance=1e-5,
@@ -205,7 +201,7 @@ EXACT = (
         source="theory: first-order conditions",
     ),
     Exact(
-        text="Slowing both circuits changes only the clock: delay ÷ fit time at rates × 1, ½, ¼",
+        "Slowing both circuits changes only the clock: delay ÷ fit time at rates × 1, ½, ¼",
         value=simulated_delays(BASE, BASE.slowed(0.5), BASE.slowed(0.25)),
         expected=[36.9, 36.9, 36.9],
         tolerance=0.1,
@@ -213,7 +209,7 @@ EXACT = (
         source="theory: gradient flow rescales time",
     ),
     Exact(
-        text="Slowing one does not: delay ÷ fit time with the generalising circuit alone at × ½, ¼",
+        "Slowing one does not: delay ÷ fit time with the generalising circuit alone at × ½, ¼",
         value=simulated_delays(one_slow(0.5), one_slow(0.25)),
         expected=[83.3, 176.0],
         tolerance=0.2,
@@ -232,10 +228,8 @@ SMALL = ("mixed-decay",)
 ANY_ORDER = {"shuffled": "any order of the memorisers' costs gives a place where costs cross"}
 CLAIMS = (
     Claim(
-        text=(
-            "Memorising loses efficiency: over {memorise.pairs[0]} to {memorise.pairs[-1]} random "
-            "labels log J rises by at least 0.5 per log D"
-        ),
+        "Memorising loses efficiency: over {memorise.pairs[0]} to {memorise.pairs[-1]} random "
+        "labels log J rises by at least 0.5 per log D",
         of="memorise",
         value=steepness,
         low=0.5,
@@ -249,10 +243,8 @@ CLAIMS = (
         source=PAPER + ", section 5",
     ),
     Claim(
-        text=(
-            "Generalising does not: over {main.pairs} to {generalise.pairs[-1]} pairs log J "
-            "changes by at most 0.1 per log D"
-        ),
+        "Generalising does not: over {main.pairs} to {generalise.pairs[-1]} pairs log J "
+        "changes by at most 0.1 per log D",
         of="generalise",
         value=steepness,
         low=-0.1,
@@ -272,10 +264,8 @@ CLAIMS = (
         source=PAPER + ", section 5",
     ),
     Claim(
-        text=(
-            "Ungrokking: on {ungrok.pairs[0]} of its pairs a grokked network keeps at most 0.08 "
-            "of its accuracy on the others"
-        ),
+        "Ungrokking: on {ungrok.pairs[0]} of its pairs a grokked network keeps at most 0.08 "
+        "of its accuracy on the others",
         of="ungrok",
         value=retained_share,
         high=0.08,
@@ -294,7 +284,7 @@ CLAIMS = (
         source=PAPER + ", section 5",
     ),
     Claim(
-        text="On {ungrok.pairs[-1]} of its pairs it has an accuracy of at least 0.6",
+        "On {ungrok.pairs[-1]} of its pairs it has an accuracy of at least 0.6",
         of="ungrok",
         value=accuracy,
         low=0.6,
@@ -313,9 +303,8 @@ CLAIMS = (
         source=PAPER + ", section 5",
     ),
     Claim(
-        text="How much is forgotten does not depend on weight decay: at w = {strong-decay.decay} "
-        "accuracy on "
-        "{strong-decay.pairs} pairs is within 0.1 of that at {ungrok.decay}",
+        "How much is forgotten does not depend on weight decay: at w = {strong-decay.decay} "
+        "accuracy on {strong-decay.pairs} pairs is within 0.1 of that at {ungrok.decay}",
         of="strong-decay",
         value=more_than_ungrok,
         low=-0.1,
@@ -332,10 +321,8 @@ CLAIMS = (
         source=PAPER + ", section 5",
     ),
     Claim(
-        text=(
-            "Nor at w = {weak-decay.decay}: accuracy on {weak-decay.pairs} pairs within 0.1 of "
-            "that at {ungrok.decay}"
-        ),
+        "Nor at w = {weak-decay.decay}: accuracy on {weak-decay.pairs} pairs within 0.1 of "
+        "that at {ungrok.decay}",
         of="weak-decay",
         value=more_than_ungrok,
         low=-0.1,
@@ -352,9 +339,8 @@ CLAIMS = (
         source=PAPER + ", section 5",
     ),
     Claim(
-        text="Semi-grokking: from scratch on {scratch.pairs[3]} pairs networks end with an "
-        "accuracy of 0.3 to 0.9, "
-        "most of it gained later than five fit times",
+        "Semi-grokking: from scratch on {scratch.pairs[3]} pairs networks end with an accuracy of "
+        "0.3 to 0.9, most of it gained later than five fit times",
         of="at-{scratch.pairs[3]:d}",
         value=gained_late,
         low=0.3,
@@ -371,10 +357,8 @@ CLAIMS = (
         source=PAPER + ", section 5.3",
     ),
     Claim(
-        text=(
-            "Hysteresis: from scratch it takes at least 30 pairs more to reach an accuracy of a "
-            "half than to keep it"
-        ),
+        "Hysteresis: from scratch it takes at least 30 pairs more to reach an accuracy of a "
+        "half than to keep it",
         of="scratch",
         value=hysteresis,
         low=30,
@@ -388,10 +372,9 @@ CLAIMS = (
         source=PAPER + ", appendix A.2",
     ),
     Claim(
-        text="Theory says where networks forget, whichever ν is taken: the size that keeps half is "
-        "within 0.1 (log) of where memorising "
-        "costs as much as their cheapest circuits, with ν over all frequencies and over those of "
-        "the set",
+        "Theory says where networks forget, whichever ν is taken: the size that keeps half is "
+        "within 0.1 (log) of where memorising costs as much as their cheapest circuits, with ν "
+        "over all frequencies and over those of the set",
         of="memorise",
         value=off_prediction("ungrok", "all", "set"),
         statistic=furthest,
@@ -407,10 +390,8 @@ CLAIMS = (
         source=PAPER + ", section 4",
     ),
     Claim(
-        text=(
-            "Theory says where networks grok from scratch, whichever ν is taken: the size that "
-            "reaches half is within 0.1 (log) of the same"
-        ),
+        "Theory says where networks grok from scratch, whichever ν is taken: the size that "
+        "reaches half is within 0.1 (log) of the same",
         of="memorise",
         value=off_prediction("scratch", "all", "set"),
         statistic=furthest,
@@ -426,9 +407,8 @@ CLAIMS = (
         source=PAPER + ", section 4",
     ),
     Claim(
-        text="Adam's steps are no gradient flow, and still slowness favours neither circuit: with "
-        "all of Adam at half the speed "
-        "delay ÷ fit time changes by at most 0.1 (log)",
+        "Adam's steps are no gradient flow, and still slowness favours neither circuit: with all "
+        "of Adam at half the speed delay ÷ fit time changes by at most 0.1 (log)",
         of="both-slow",
         value=longer_patience,
         low=-0.1,
@@ -444,9 +424,8 @@ CLAIMS = (
         source=SEED,
     ),
     Claim(
-        text="The comment's guess, that usually both are learned too fast to tell apart: with all "
-        "of Adam at twice the speed "
-        "the delay lasts at most half as many fit times",
+        "The comment's guess, that usually both are learned too fast to tell apart: with all of "
+        "Adam at twice the speed the delay lasts at most half as many fit times",
         of="both-fast",
         value=longer_patience,
         high=-0.69,
@@ -479,33 +458,31 @@ NAMED = {
 }
 FINDINGS = (
     *(
-        Finding(
-            text=f"D_crit, from {NAMED[law]}",
+        Estimate(
+            f"D_crit, from {NAMED[law]}",
             value=lambda arms, cost=cost: predicted(arms, cost),
             unit="pairs",
         )
         for law, cost in LAWS.items()
     ),
-    Finding(
-        text="U50, at which accuracy after ungrokking is a half",
+    Estimate(
+        "U50, at which accuracy after ungrokking is a half",
         value=lambda arms: middle(arms["ungrok"]),
         unit="pairs",
     ),
-    Finding(
-        text="D50, at which accuracy from scratch is a half",
+    Estimate(
+        "D50, at which accuracy from scratch is a half",
         value=lambda arms: middle(arms["scratch"]),
         unit="pairs",
     ),
-    Finding(
-        text=(
-            "By how much D50 falls in the second half of training: longer runs would find it lower"
-        ),
+    Estimate(
+        "By how much D50 falls in the second half of training: longer runs would find it lower",
         value=lambda arms: middle(arms["scratch-half"]) - middle(arms["scratch"]),
         unit="pairs",
     ),
     *(
-        Finding(
-            text=f"log {size}/D_crit, from {NAMED[law]}",
+        Estimate(
+            f"log {size}/D_crit, from {NAMED[law]}",
             unit="log of a ratio of sizes",
             value=lambda arms, arm=arm, law=law: off_prediction(arm, law)(arms["memorise"], arms)[
                 law
@@ -515,36 +492,34 @@ FINDINGS = (
         for law in LAWS
     ),
     *(
-        Finding(
-            text=f"ν, squared norm over Σ A^(2/3) of {what}, at {{main.pairs}} pairs",
+        Estimate(
+            f"ν, squared norm over Σ A^(2/3) of {what}, at {{main.pairs}} pairs",
             value=lambda arms, name=name: arms["main"][name],
             unit="squared norm",
         )
         for name, what in (("nu", "all frequencies"), ("nu_set", "those of the set"))
     ),
-    Finding(
-        text="Accuracy at {main.pairs} pairs",
+    Estimate(
+        "Accuracy at {main.pairs} pairs",
         value=lambda arms: arms["main"].test,
         unit="share of unseen pairs",
         natural=(0, 1),
     ),
-    Finding(
-        text="Delay ÷ fit time at {main.pairs} pairs",
+    Estimate(
+        "Delay ÷ fit time at {main.pairs} pairs",
         value=lambda arms: patience(arms["main"]),
         unit="fit times",
     ),
-    Finding(
-        text=(
-            "Delay ÷ fit time at {generalise.pairs[1]} pairs, where training is usual and nobody "
-            "would speak of grokking"
-        ),
+    Estimate(
+        "Delay ÷ fit time at {generalise.pairs[1]} pairs, where training is usual and nobody "
+        "would speak of grokking",
         value=lambda arms: (lambda data: (data.grok - data.fit) / data.fit)(
             select_pairs(arms["generalise"], arms, 1000)
         ),
         unit="fit times",
     ),
-    Finding(
-        text="Squared norm at the end of the control without weight decay, over that at its start",
+    Estimate(
+        "Squared norm at the end of the control without weight decay, over that at its start",
         value=lambda arms: arms["no-decay"].growth,
         unit="ratio",
     ),

@@ -89,8 +89,7 @@ def figures(arms: Arms) -> list[Figure]:
             x_title="pairs in the training set",
             y_title="J, nats",
             note="J is cross-entropy plus decayed norm; means over seeds with t intervals. U50 is "
-            "where grokked networks forget; "
-            "from scratch they grok at larger sizes.",
+            "where grokked networks forget; from scratch they grok at larger sizes.",
         ),
         figure(
             "To reach an accuracy takes more pairs than to keep it",

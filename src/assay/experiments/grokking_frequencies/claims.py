@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from assay.core import Arms, Claim, Finding, Gate, Value
+from assay.core import Arms, Claim, Estimate, Gate, Value
 from assay.core.claims import rival, same_method
 from assay.core.errors import ClaimError
 from assay.core.heavy import scipy, xr
@@ -208,10 +208,8 @@ AGREE = math.nan
 """The value where theory says nothing, for claims that it agrees: there is no one number."""
 CLAIMS = (
     Claim(
-        text=(
-            "(b), the test as it was proposed: log sizes differ between networks as much as "
-            "sampled sets predict, within a factor of 1.5"
-        ),
+        "(b), the test as it was proposed: log sizes differ between networks as much as "
+        "sampled sets predict, within a factor of 1.5",
         of="sampled",
         value=below,
         statistic=wider,
@@ -228,10 +226,8 @@ CLAIMS = (
         **NEW,
     ),
     Claim(
-        text=(
-            "(b) network by network, as they come: rank correlation of predicted and actual size "
-            "at least 0.5"
-        ),
+        "(b) network by network, as they come: rank correlation of predicted and actual size "
+        "at least 0.5",
         of="natural",
         value=ranks,
         statistic=correlation,
@@ -247,10 +243,7 @@ CLAIMS = (
         **NEW,
     ),
     Claim(
-        text=(
-            "(b) where there is no choice: rank correlation of predicted and actual size at least "
-            "0.5"
-        ),
+        "(b) where there is no choice: rank correlation of predicted and actual size at least 0.5",
         of="confined",
         value=ranks,
         statistic=correlation,
@@ -270,10 +263,8 @@ CLAIMS = (
         **NEW,
     ),
     Claim(
-        text=(
-            "The theory puts confined networks where they are, whichever ν is taken: log of "
-            "actual over predicted size within 0.15 by both"
-        ),
+        "The theory puts confined networks where they are, whichever ν is taken: log of "
+        "actual over predicted size within 0.15 by both",
         of="confined",
         value=off_by,
         statistic=furthest,
@@ -293,10 +284,8 @@ CLAIMS = (
         source=VARMA,
     ),
     Claim(
-        text=(
-            "Networks as they come forget with the power of the theory: sizes go as their own J "
-            "to the 1/β of about 1.5, slope between 1.1 and 2.0"
-        ),
+        "Networks as they come forget with the power of the theory: sizes go as their own J "
+        "to the 1/β of about 1.5, slope between 1.1 and 2.0",
         of="natural",
         value=log_cost_against_size,
         statistic=rise,
@@ -313,10 +302,8 @@ CLAIMS = (
         source=VARMA,
     ),
     Claim(
-        text=(
-            "(a) Frequencies that are strong at the start are used: mean AUROC of their power at "
-            "least 0.57"
-        ),
+        "(a) Frequencies that are strong at the start are used: mean AUROC of their power at "
+        "least 0.57",
         value=auroc(),
         low=0.57,
         empty=0.5,
@@ -328,10 +315,8 @@ CLAIMS = (
         **NEW,
     ),
     Claim(
-        text=(
-            "(a), as it was said: the m that are used are the m strongest at the start, to at "
-            "least 0.6"
-        ),
+        "(a), as it was said: the m that are used are the m strongest at the start, to at "
+        "least 0.6",
         value=overlap,
         low=0.6,
         unit="share of used frequencies",
@@ -342,10 +327,8 @@ CLAIMS = (
         **NEW,
     ),
     Claim(
-        text=(
-            "(a) as a cause: doubling {main.count:w} frequencies at the start raises the share of "
-            "them that is used by at least 0.25"
-        ),
+        "(a) as a cause: doubling {main.count:w} frequencies at the start raises the share of "
+        "them that is used by at least 0.25",
         of="doubled",
         value=more_chosen,
         low=0.25,
@@ -359,10 +342,8 @@ CLAIMS = (
         **NEW,
     ),
     Claim(
-        text=(
-            "Bad sets are left: frequencies outside a doubled bad set have at least 0.5 of the "
-            "largest amplitude more than outside a good one"
-        ),
+        "Bad sets are left: frequencies outside a doubled bad set have at least 0.5 of the "
+        "largest amplitude more than outside a good one",
         of="free-bad",
         value=more_outsiders,
         low=0.5,
@@ -379,16 +360,16 @@ CLAIMS = (
         **NEW,
     ),
     *(
-        Finding(
-            text=f"(a) AUROC of the strength at the start read from {view} instead of E",
+        Estimate(
+            f"(a) AUROC of the strength at the start read from {view} instead of E",
             unit="AUROC",
             value=lambda arms, view=view: auroc(view)(arms["main"], arms),
         )
         for view in VIEWS[1:]
     ),
     *(
-        Finding(
-            text=f"(b) Rank correlation of predicted and actual size, {what}",
+        Estimate(
+            f"(b) Rank correlation of predicted and actual size, {what}",
             unit="rank correlation",
             value=lambda arms, name=name: ranks(arms[name], arms),
             statistic=correlation,
@@ -398,18 +379,15 @@ CLAIMS = (
             ("confined-margin", "confined, predicted by the margin"),
         )
     ),
-    Finding(
-        text="(b) Mean difference between two log sizes, actual over predicted by own sets",
+    Estimate(
+        "(b) Mean difference between two log sizes, actual over predicted by own sets",
         unit="log ratio of mean differences",
         value=lambda arms: below(arms["natural"], arms),
         statistic=wider,
     ),
     *(
-        Finding(
-            text=(
-                "Correlation of log J with the log size at which networks as they come forget, "
-                f"{what}"
-            ),
+        Estimate(
+            f"Correlation of log J with the log size at which networks as they come forget, {what}",
             unit="correlation",
             value=lambda arms, name=name: log_cost_against_size(arms[name], arms),
             statistic=correlation,
@@ -421,11 +399,9 @@ CLAIMS = (
         )
     ),
     *(
-        Finding(
-            text=(
-                "What an imposed set costs: slope of log J that networks pay on that of the set, "
-                f"{what}"
-            ),
+        Estimate(
+            "What an imposed set costs: slope of log J that networks pay on that of the set, "
+            f"{what}",
             unit="log J per predicted log J",
             value=lambda arms, name=name: paid(arms[name], arms),
             statistic=rise,
@@ -435,30 +411,30 @@ CLAIMS = (
             ("kept", "networks confined to theirs"),
         )
     ),
-    Finding(
-        text="(b) Slope of actual on predicted log sizes where there is no choice",
+    Estimate(
+        "(b) Slope of actual on predicted log sizes where there is no choice",
         unit="log size per predicted log size",
         value=lambda arms: logs(arms["confined"], arms),
         statistic=rise,
     ),
-    Finding(
-        text="(a) Of {main.count:w} frequencies halved at the start, those that are used",
+    Estimate(
+        "(a) Of {main.count:w} frequencies halved at the start, those that are used",
         unit="share of the {main.count:w}",
         value=lambda arms: chosen(arms["halved"], arms),
     ),
-    Finding(
-        text="Frequencies that a network uses",
+    Estimate(
+        "Frequencies that a network uses",
         value=lambda arms: arms["main"].used.sum("frequency"),
         unit="frequencies",
     ),
-    Finding(
-        text="Random sets of as many frequencies that would cost more than the chosen one",
+    Estimate(
+        "Random sets of as many frequencies that would cost more than the chosen one",
         unit="share of sets",
         value=lambda arms: (arms["main"].drawn > arms["main"].circuit).mean("draw"),
     ),
     *(
-        Finding(
-            text=f"Mean difference between the log sizes of two networks, {what}",
+        Estimate(
+            f"Mean difference between the log sizes of two networks, {what}",
             unit="log size",
             value=lambda arms, name=name: below(arms[name], arms),
             statistic=lambda m, side=side: mean_difference(m[side]),
@@ -473,11 +449,9 @@ CLAIMS = (
         )
     ),
     *(
-        Finding(
-            text=(
-                "Largest difference between the distributions of log sizes, actual and predicted "
-                f"by {what}"
-            ),
+        Estimate(
+            "Largest difference between the distributions of log sizes, actual and predicted "
+            f"by {what}",
             value=lambda arms, name=name: below(arms[name], arms),
             statistic=distance,
             unit="probability",
@@ -485,8 +459,8 @@ CLAIMS = (
         for name, what in (("sampled", "sampled sets"), ("natural", "own sets"))
     ),
     *(
-        Finding(
-            text=f"Location: log of actual over predicted size, {name} networks, ν over {over}",
+        Estimate(
+            f"Location: log of actual over predicted size, {name} networks, ν over {over}",
             unit="log ratio of sizes",
             value=lambda arms, name=name, i=i: arms[name].off.isel(law=i),
         )

@@ -72,10 +72,8 @@ def figures(arms: Arms) -> list[Figure]:
     few = in_words(arms["main"].attrs["count"])
     return [
         figure(
-            (
-                "Distributions of critical sizes: actual, predicted by sampled sets, predicted by "
-                "own sets"
-            ),
+            "Distributions of critical sizes: actual, predicted by sampled sets, predicted by "
+            "own sets",
             "line",
             {"size": "x", "share": "y", "which": "color"},
             shares(arms),

@@ -110,10 +110,8 @@ def about(
     }
     return (
         Claim(
-            text=(
-                f"{phrase}, interpretable capability has a valley: over eight sizes it dips at "
-                f"least {MARGIN} nat a token below both ends of the ladder"
-            ),
+            f"{phrase}, interpretable capability has a valley: over eight sizes it dips at "
+            f"least {MARGIN} nat a token below both ends of the ladder",
             statistic=valley,
             must_hold=("planted-valley",),
             must_fail=("capability", "planted-rise", *near),
@@ -122,10 +120,8 @@ def about(
             **shared,
         ),
         Claim(
-            text=(
-                f"{phrase}, interpretable capability rises with size: the larger four of eight "
-                f"sizes have at least {MARGIN} nat a token more than the smaller four"
-            ),
+            f"{phrase}, interpretable capability rises with size: the larger four of eight "
+            f"sizes have at least {MARGIN} nat a token more than the smaller four",
             statistic=rise,
             must_hold=("planted-rise",),
             must_fail=tuple(near),
@@ -150,10 +146,8 @@ CLAIMS = (
         {**SHUFFLED, **SIZE},
     ),
     Claim(
-        text=(
-            "It matters which nodes: for nine tenths of what a model does as many of each kind by "
-            "lot take at least 0.05 more of its nodes"
-        ),
+        "It matters which nodes: for nine tenths of what a model does as many of each kind by "
+        "lot take at least 0.05 more of its nodes",
         value=lambda arm, arms: arm.needed_lot - arm.needed,
         low=0.05,
         unit="share of nodes",
@@ -165,10 +159,8 @@ CLAIMS = (
         **UNITS,
     ),
     Claim(
-        text=(
-            "Learning makes an MLP explainable: rules explain at least 0.05 more of its firings "
-            "than with each matrix's entries exchanged"
-        ),
+        "Learning makes an MLP explainable: rules explain at least 0.05 more of its firings "
+        "than with each matrix's entries exchanged",
         value=beyond_exchanged,
         low=0.05,
         unit="share of firings told less false alarms",
@@ -196,7 +188,7 @@ def doublings(y: xr.DataArray) -> xr.DataArray:
 def trend(text: str, unit: str, read: Read, arm: str) -> Estimate:
     """An estimate of how steeply a measure rises over sizes, which stand for others as well."""
     return Estimate(
-        text=f"{text}: its rise with each doubling of the width",
+        f"{text}: its rise with each doubling of the width",
         unit=f"{unit} and doubling",
         value=lambda arms: products(doublings(read(arms[arm])), read(arms[arm])),
         units=("seed", "width"),
@@ -242,7 +234,7 @@ ESTIMATES = (
         for arm in ("main", "exchanged")
     ),
     Estimate(
-        text="Correlation over models of what circuits spare and of what rules explain",
+        "Correlation over models of what circuits spare and of what rules explain",
         value=pairs,
         units=("seed", "width"),
         statistic=correlation,
@@ -250,7 +242,7 @@ ESTIMATES = (
 )
 EXACT = tuple(
     Exact(
-        text=f"Every rung of the planted ladder called {name} knows what its formula says",
+        f"Every rung of the planted ladder called {name} knows what its formula says",
         value=lambda arms, name=name: capability(arms[f"planted-{name}"]).mean("run").values,
         expected=[known.capability() for known in ladder],
         tolerance=0.05,

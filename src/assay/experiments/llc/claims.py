@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Gate, OneTerm
+from assay.core import Arms, Claim, Estimate, Exact, Gate, OneTerm
 from assay.core.chains import plateau
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
@@ -145,10 +145,8 @@ def on_plateau(arms: Arms) -> xr.DataArray:
 STATIONARY = (Gate("stationary", stationary),)
 CLAIMS = (
     Claim(
-        text=(
-            "On nine linear networks the estimate lies within 10 % of the learning coefficient: "
-            "largest deviation"
-        ),
+        "On nine linear networks the estimate lies within 10 % of the learning coefficient: "
+        "largest deviation",
         value=over("coefficient", *NETWORKS),
         statistic=worst,
         high=0.10,
@@ -164,9 +162,8 @@ CLAIMS = (
         threshold_from="plan: 10 %, before any chain was run",
     ),
     Claim(
-        text="On w⁴, w⁶, w₁² w₂² and the 2-2-2 network at rank 0 the estimate lies within 10 % of "
-        "the integral that replaces λ at a finite n: "
-        "largest deviation",
+        "On w⁴, w⁶, w₁² w₂² and the 2-2-2 network at rank 0 the estimate lies within 10 % of the "
+        "integral that replaces λ at a finite n: largest deviation",
         value=over_integral,
         statistic=worst,
         of="singular",
@@ -181,10 +178,8 @@ CLAIMS = (
         threshold_from="pilot: seeds 0–7, .013 [.005, .040]",
     ),
     Claim(
-        text=(
-            "On quadratics at four settings the estimate is what the closed form with both biases "
-            "says, within 2 %: largest deviation"
-        ),
+        "On quadratics at four settings the estimate is what the closed form with both biases "
+        "says, within 2 %: largest deviation",
         value=over("stationary", ROUND, SOFT),
         statistic=worst,
         of="settings",
@@ -207,10 +202,8 @@ CLAIMS = (
         threshold_from="theory: exact but for chance",
     ),
     Claim(
-        text=(
-            "At 5-3-4 the estimate rises with the truth's rank from 0 to 3, by at least 0.5 each "
-            "time: smallest rise"
-        ),
+        "At 5-3-4 the estimate rises with the truth's rank from 0 to 3, by at least 0.5 each "
+        "time: smallest rise",
         value=along_rank,
         statistic=smallest_rise,
         low=0.5,
@@ -228,7 +221,7 @@ CLAIMS = (
         threshold_from="theory: the coefficients are 5.5, 7, 8 and 9; half the smallest rise",
     ),
     Claim(
-        text="Of runs that are bad on purpose at least 90 % fail a check",
+        "Of runs that are bad on purpose at least 90 % fail a check",
         value=flagged,
         of="faulty",
         low=0.9,
@@ -242,10 +235,8 @@ CLAIMS = (
         threshold_from="plan: nearly all, before any chain was run",
     ),
     Claim(
-        text=(
-            "Of runs whose step is stable but biases the estimate by 10 % or more, at least 90 % "
-            "fail a check"
-        ),
+        "Of runs whose step is stable but biases the estimate by 10 % or more, at least 90 % "
+        "fail a check",
         value=flagged,
         of="coarse",
         low=0.9,
@@ -261,7 +252,7 @@ CLAIMS = (
         ),
     ),
     Claim(
-        text="Of sound runs, with small steps on ten linear networks and two quadratics, at most "
+        "Of sound runs, with small steps on ten linear networks and two quadratics, at most "
         "20 % fail a check",
         value=flagged,
         high=0.2,
@@ -284,44 +275,37 @@ CLAIMS = (
         },
         threshold_from="theory: |t| > 2 on 8 chains happens in 8.6 % of stationary runs",
     ),
-    Finding(
-        text=(
-            "Under a pull ten times as strong the estimate on networks is this share of the "
-            "learning coefficient"
-        ),
+    Estimate(
+        "Under a pull ten times as strong the estimate on networks is this share of the "
+        "learning coefficient",
         value=lambda arms: over("coefficient", *NETWORKS)(arms["localised"], arms).mean("row"),
         unit="share of the coefficient",
         source=LAU,
     ),
-    Finding(
-        text="And the share of these runs that fail a check",
+    Estimate(
+        "And the share of these runs that fail a check",
         value=lambda arms: flagged(arms["localised"], arms),
         unit="share of runs",
         source=LAU,
     ),
-    Finding(
-        text=(
-            "With steps of 3e-3 on w₁² w₂², the 2-2-2 network at rank 0 and 5-3-4 at rank 1: the "
-            "estimate over what is right"
-        ),
+    Estimate(
+        "With steps of 3e-3 on w₁² w₂², the 2-2-2 network at rank 0 and 5-3-4 at rank 1: the "
+        "estimate over what is right",
         value=lambda arms: over("stationary", "monomial 1 1", DEGENERATE, BY_RANK[1])(
             arms["coarse"], arms
         ).mean("row"),
         unit="ratio",
         source=LAU,
     ),
-    Finding(
-        text=(
-            "On the grid for 5-3-4 at rank 1, λ = 7: the mean over cells that agree with two "
-            "neighbours within 10 %"
-        ),
+    Estimate(
+        "On the grid for 5-3-4 at rank 1, λ = 7: the mean over cells that agree with two "
+        "neighbours within 10 %",
         value=on_plateau,
         source=LAU,
     ),
     Exact(
-        text="Stationary chains on quadratics, closed form: ten curvatures of 1 at (localisation, "
-        "step) (1, .001), (100, .001), (1, .005); "
-        "six of 1, two of ½, two of 0 at (1, .001)",
+        "Stationary chains on quadratics, closed form: ten curvatures of 1 at (localisation, "
+        "step) (1, .001), (100, .001), (1, .005); six of 1, two of ½, two of 0 at (1, .001)",
         value=lambda arms: [
             known(name, AT_1000, gamma, lr).stationary for name, gamma, lr in VECTORS
         ],
@@ -330,20 +314,14 @@ CLAIMS = (
         source="stationary variance of a linear recursion",
     ),
     Exact(
-        text=(
-            "Without localisation w^(2k) gives 1/(2k) at every n_beta: k = 1, 2, 3 at 10 and at "
-            "1000"
-        ),
+        "Without localisation w^(2k) gives 1/(2k) at every n_beta: k = 1, 2, 3 at 10 and at 1000",
         value=lambda arms: [posterior_monomial((k,), n) for n in (10.0, 1000.0) for k in (1, 2, 3)],
         expected=[1 / 2, 1 / 4, 1 / 6] * 2,
         tolerance=1e-6,
         source=WATANABE,
     ),
     Exact(
-        text=(
-            "w₁² w₂², λ = ½, at n = 10³, 10⁴, 10⁶ and localisation 1: the integrals are nowhere "
-            "near"
-        ),
+        "w₁² w₂², λ = ½, at n = 10³, 10⁴, 10⁶ and localisation 1: the integrals are nowhere near",
         value=lambda arms: [
             known("monomial 1 1", n_beta_of(n)).stationary for n in (10**3, 10**4, 10**6)
         ],
@@ -352,14 +330,14 @@ CLAIMS = (
         source=WATANABE,
     ),
     Exact(
-        text="Learning coefficients of the nine networks, and of 2-2-2 at rank 0",
+        "Learning coefficients of the nine networks, and of 2-2-2 at rank 0",
         value=lambda arms: [known(name, AT_1000).coefficient for name in (*NETWORKS, DEGENERATE)],
         expected=[2.5, 2.0, 4.0, 5.5, 7.0, 8.0, 9.0, 5.0, 11.5, 1.5],
         tolerance=0.0,
         source=AOYAGI,
     ),
     Exact(
-        text="Half the number of weights over λ on these ten: least and largest",
+        "Half the number of weights over λ on these ten: least and largest",
         value=lambda arms: [
             f(
                 k.half_weights / k.coefficient
@@ -372,7 +350,7 @@ CLAIMS = (
         source=AOYAGI,
     ),
     Exact(
-        text="Half the rank of the Hessian on these ten",
+        "Half the rank of the Hessian on these ten",
         value=lambda arms: [known(name, AT_1000).half_rank for name in (*NETWORKS, DEGENERATE)],
         expected=[2.5, 1.5, 2.5, 0.0, 4.0, 7.0, 9.0, 3.5, 8.0, 0.0],
         tolerance=0.0,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Value
+from assay.core import Arms, Claim, Estimate, Exact, Value
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.memo import once
@@ -175,8 +175,7 @@ NOTHING = {"myopic-recipe": "not to invest at all is right at most costs"}
 CLAIMS = (
     judged(
         "(a) It learns to stop, given time: after four times as many steps, the number of epochs "
-        "it begins is on average at most 0.1 "
-        "away from those before the turn",
+        "it begins is on average at most 0.1 away from those before the turn",
         off_turn,
         ("no-clock", "no-shutdown", "always-positive"),
         "long-half",
@@ -190,8 +189,7 @@ CLAIMS = (
     ),
     judged(
         "(a) Units are clock enough: with them in sight and no index, the number of epochs begun "
-        "is on average at most 0.1 away from "
-        "those before the turn",
+        "is on average at most 0.1 away from those before the turn",
         off_turn,
         ("no-clock",),
         "own-half",
@@ -205,8 +203,7 @@ CLAIMS = (
     ),
     judged(
         "(b) The turn limits the horizon: the cost up to which a table invests in epoch 0 is "
-        "lower than where the reward never turns by "
-        "a factor of at least 1.87",
+        "lower than where the reward never turns by a factor of at least 1.87",
         shortened,
         ("no-shutdown", "retrained"),
         "main-half",
@@ -221,8 +218,7 @@ CLAIMS = (
     ),
     judged(
         "(c) It invests as far as that pays: the cost up to which it invests in epoch 0 is within "
-        "a factor of 1.32 of what a unit "
-        "returns before the turn",
+        "a factor of 1.32 of what a unit returns before the turn",
         as_it_pays,
         ("myopic-recipe", "always-positive"),
         "main-half",
@@ -236,8 +232,7 @@ CLAIMS = (
     ),
     judged(
         "(c) A limited horizon is not myopia: where a unit returns at least twice its cost before "
-        "the turn, it invests in epoch 0 with a "
-        "probability of at least 0.5",
+        "the turn, it invests in epoch 0 with a probability of at least 0.5",
         well_paid,
         ("myopic-recipe",),
         "main-half",
@@ -254,10 +249,8 @@ CLAIMS = (
         also=without(STOPS, "main", "main-half") | dict.fromkeys(FREE, rival("longer horizons")),
     ),
     judged(
-        (
-            "A weak penalty stops nothing where going on pays: trained with −1, agents leave out "
-            "at most 0.1 epochs there"
-        ),
+        "A weak penalty stops nothing where going on pays: trained with −1, agents leave out "
+        "at most 0.1 epochs there",
         left_out,
         ("main",),
         "weak-half",
@@ -268,10 +261,8 @@ CLAIMS = (
         also=dict.fromkeys(FREE, rival("agents that cannot stop, or never had to")),
     ),
     judged(
-        (
-            "(a) for networks by REINFORCE: the number of epochs begun is on average at most 0.1 "
-            "away from those before the turn"
-        ),
+        "(a) for networks by REINFORCE: the number of epochs begun is on average at most 0.1 "
+        "away from those before the turn",
         off_turn,
         ("no-clock", "network-always"),
         "network-half",
@@ -284,8 +275,7 @@ CLAIMS = (
     ),
     judged(
         "(b) for networks by REINFORCE: the cost up to which they invest in epoch 0 is lower than "
-        "where the reward never turns by a "
-        "factor of at least 1.87",
+        "where the reward never turns by a factor of at least 1.87",
         shortened,
         ("network-endless",),
         "network-half",
@@ -298,8 +288,7 @@ CLAIMS = (
     ),
     judged(
         "(c) for networks by REINFORCE: the cost up to which they invest in epoch 0 is within a "
-        "factor of 1.32 of what a unit returns "
-        "before the turn",
+        "factor of 1.32 of what a unit returns before the turn",
         as_it_pays,
         ("myopic-recipe", "network-always"),
         "network-half",
@@ -312,10 +301,9 @@ CLAIMS = (
         also=without(STOPS, "network", "network-half"),
     ),
     Exact(
-        text="Returns of the best courses at a cost of 1: recipe, weak penalty, no shutdown, never "
-        "turning, turns at 1, 2 and 4, recipe "
-        "without investing, that without shutdown, and the best one epoch at a time where the "
-        "reward never turns and under the recipe",
+        "Returns of the best courses at a cost of 1: recipe, weak penalty, no shutdown, never "
+        "turning, turns at 1, 2 and 4, recipe without investing, that without shutdown, and the "
+        "best one epoch at a time where the reward never turns and under the recipe",
         value=lambda arms: [theory.best(game).returned for game in theory.USUAL.values()],
         expected=[14.4, 23.2, -16.8, 63.2, 4.0, 8.6, 21.6, 12.0, -48.0, 32.0, 12.0],
         tolerance=1e-9,
@@ -323,7 +311,7 @@ CLAIMS = (
         source=DYNAMIC,
     ),
     Exact(
-        text="Units that these courses buy, one in each of the first epochs",
+        "Units that these courses buy, one in each of the first epochs",
         value=lambda arms: [theory.best(game).at_first for game in theory.USUAL.values()],
         expected=[2, 6, 6, 6, 0, 1, 2, 0, 0, 0, 0],
         tolerance=0,
@@ -331,10 +319,9 @@ CLAIMS = (
         source=DYNAMIC,
     ),
     Exact(
-        text="A unit bought in epoch 0 pays up to a cost of 3.2 before a turn at 3, up to 11.2 "
-        "where the reward never turns, and never one "
-        "epoch at a time: whether the best courses buy at costs .1 below and above, and at .32 "
-        "and 1.12",
+        "A unit bought in epoch 0 pays up to a cost of 3.2 before a turn at 3, up to 11.2 where "
+        "the reward never turns, and never one epoch at a time: whether the best courses buy at "
+        "costs .1 below and above, and at .32 and 1.12",
         value=lambda arms: [
             0 in theory.best(theory.Game(cost=c, **how)).invests
             for how, costs in PAYS
@@ -346,7 +333,7 @@ CLAIMS = (
         source="arithmetic: 8 and 28 steps at .4 each",
     ),
     Exact(
-        text="Units are a clock: what a rule earns at a cost of 1 that sees them and no index",
+        "Units are a clock: what a rule earns at a cost of 1 that sees them and no index",
         expected=12.6,
         tolerance=1e-9,
         unit="reward",
@@ -354,7 +341,7 @@ CLAIMS = (
         source="arithmetic: investing in every epoch",
     ),
     Exact(
-        text="No agent of any arm earns more than the best course of its game: excess",
+        "No agent of any arm earns more than the best course of its game: excess",
         value=excess,
         expected=0.0,
         tolerance=1e-4,
@@ -362,8 +349,8 @@ CLAIMS = (
         source=DYNAMIC,
     ),
     *(
-        Finding(
-            text=f"Cost up to which {who} in epoch 0: geometric mean",
+        Estimate(
+            f"Cost up to which {who} in epoch 0: geometric mean",
             value=lambda arms, arm_name=arm_name: np.log(critical(arms[arm_name])),
             statistic=lambda means: np.exp(means["value"]),
             unit="reward",
@@ -378,7 +365,7 @@ CLAIMS = (
         )
     ),
     *(
-        Finding(
+        Estimate(
             text=text,
             value=lambda arms, arm_name=arm_name, value=value: value(arms[arm_name], arms),
             unit=unit,

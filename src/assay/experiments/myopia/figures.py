@@ -57,10 +57,8 @@ def figures(arms: Arms) -> list[Figure]:
             "the reward never turns.",
         ),
         figure(
-            (
-                "Agents stop at the turn; with no clock in sight they stop anywhere, without the "
-                "turn nowhere"
-            ),
+            "Agents stop at the turn; with no clock in sight they stop anywhere, without the "
+            "turn nowhere",
             "bars",
             {"arm": "facet", "epoch": "x", "mean": "mean"},
             begun,

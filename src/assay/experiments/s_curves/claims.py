@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Gate, OneTerm, Value, by
+from assay.core import Arms, Claim, Estimate, Exact, Gate, OneTerm, Value, by
 from assay.core.claims import same_method
 from assay.core.heavy import torch, xr
 from assay.experiments.s_curves.method import DEPTH, LEFT, PROMINENCES, SHARE
@@ -81,7 +81,7 @@ def stretch(name: str, rank: int = 1) -> Callable[[Arms], xr.DataArray]:
 
 
 def finding(name: str, measured: Callable[[int], Value], rank: int) -> Callable[[Arms], Any]:
-    """The value of a Finding: a measure of one arm at one rank."""
+    """The value of an Estimate: a measure of one arm at one rank."""
     return lambda arms: measured(rank)(arms[name], arms)
 
 
@@ -152,10 +152,7 @@ ANY = (
 )
 CLAIMS = (
     Claim(
-        text=(
-            "At rank 1 the loss stands before it falls: from a start of 0.2, plateau depth at "
-            "most 0.1"
-        ),
+        "At rank 1 the loss stands before it falls: from a start of 0.2, plateau depth at most 0.1",
         value=at_rank("depth", 1),
         where={"start": 0.2},
         high=0.1,
@@ -172,10 +169,8 @@ CLAIMS = (
         source=POST,
     ),
     Claim(
-        text=(
-            "From starts of 0.1 to 0.3, each next rank's plateau is at least 1.5 times shallower: "
-            "ranks 1, 2, 10, full"
-        ),
+        "From starts of 0.1 to 0.3, each next rank's plateau is at least 1.5 times shallower: "
+        "ranks 1, 2, 10, full",
         value=next_rank(0.1, 0.3),
         low=1.5,
         scale="log",
@@ -194,10 +189,8 @@ CLAIMS = (
         source=POST,
     ),
     Claim(
-        text=(
-            "A smaller start makes a deeper plateau: at rank 1 at least 25 times deeper from 0.1 "
-            "than from 0.5"
-        ),
+        "A smaller start makes a deeper plateau: at rank 1 at least 25 times deeper from 0.1 "
+        "than from 0.5",
         value=deepening,
         low=25.0,
         scale="log",
@@ -218,10 +211,8 @@ CLAIMS = (
         source=POST,
     ),
     Claim(
-        text=(
-            "One scalar tells when: at rank 1 from 0.1, half the loss is gone within 10 % of the "
-            "step that the scalar solution says"
-        ),
+        "One scalar tells when: at rank 1 from 0.1, half the loss is gone within 10 % of the "
+        "step that the scalar solution says",
         value=against_theory,
         where={"start": 0.1},
         low=0.9,
@@ -237,10 +228,8 @@ CLAIMS = (
         source=POST,
     ),
     Claim(
-        text=(
-            "Under Adam, too, the loss of rank 1 stands before it falls: from a start of 0.1, "
-            "plateau depth at most 0.1"
-        ),
+        "Under Adam, too, the loss of rank 1 stands before it falls: from a start of 0.1, "
+        "plateau depth at most 0.1",
         of="adam",
         value=at_rank("depth", 1),
         where={"start": 0.1, "adam": True},
@@ -256,10 +245,8 @@ CLAIMS = (
         source=COMMENT,
     ),
     Claim(
-        text=(
-            "It is cross-entropy that does it: with squared error, rank 2 drops once; at most "
-            f"0.25 of the seeds drop twice, {ANY}"
-        ),
+        "It is cross-entropy that does it: with squared error, rank 2 drops once; at most "
+        f"0.25 of the seeds drop twice, {ANY}",
         of="small",
         value=several(2, PROMINENCES[0]),
         where={"start": 0.01},
@@ -277,10 +264,8 @@ CLAIMS = (
         source=COMMENT,
     ),
     Claim(
-        text=(
-            "It is rank two that does it: with cross-entropy, rank 1 drops once; at most 0.25 of "
-            f"the seeds drop twice, {ANY}"
-        ),
+        "It is rank two that does it: with cross-entropy, rank 1 drops once; at most 0.25 of "
+        f"the seeds drop twice, {ANY}",
         of="ce",
         value=several(1, PROMINENCES[0]),
         where={"start": 0.01},
@@ -298,7 +283,7 @@ CLAIMS = (
         source=COMMENT,
     ),
     Claim(
-        text="Under gradient descent rank 1 drops twice because rows of either sign fall apart: "
+        "Under gradient descent rank 1 drops twice because rows of either sign fall apart: "
         "with rows of one sign, at most 0.25 of the "
         f"seeds drop twice, {ANY}",
         of="one-sign",
@@ -317,10 +302,8 @@ CLAIMS = (
         source=OWN,
     ),
     Claim(
-        text=(
-            "Rank 10 is hard for gradient descent: at logit scale 4, at least three quarters of "
-            "the seeds leave 0.01 of the loss or more after {steep.steps} steps"
-        ),
+        "Rank 10 is hard for gradient descent: at logit scale 4, at least three quarters of "
+        "the seeds leave 0.01 of the loss or more after {steep.steps} steps",
         of="steep",
         value=hard,
         where={"start": 0.01, "loss": "row-kl"},
@@ -341,10 +324,7 @@ CLAIMS = (
         source=COMMENT,
     ),
     Claim(
-        text=(
-            "It is slow there, not stuck: at logit scale 2, four times the steps leave at most "
-            "0.001"
-        ),
+        "It is slow there, not stuck: at logit scale 2, four times the steps leave at most 0.001",
         of="ce-long",
         value=at_rank("left", 10),
         where=DESCENT | {"scale": 2.0},
@@ -359,7 +339,7 @@ CLAIMS = (
         source=OWN,
     ),
     Claim(
-        text="Nothing need be normalised if the loss is generalised KL: Z ends within 0.1 of C",
+        "Nothing need be normalised if the loss is generalised KL: Z ends within 0.1 of C",
         of="generalised",
         value=at_rank("off", 10),
         where={"positive": "ab"},
@@ -374,10 +354,8 @@ CLAIMS = (
         source=COMMENT,
     ),
     Exact(
-        text=(
-            "A scalar learned as a product follows u² = σ/(1 + (σ/u₀² − 1) e^{−2σt}): largest "
-            "error at u₀ = 0.01, 0.1, 0.3"
-        ),
+        "A scalar learned as a product follows u² = σ/(1 + (σ/u₀² − 1) e^{−2σt}): largest "
+        "error at u₀ = 0.01, 0.1, 0.3",
         value=scalar_error,
         expected=[0.0, 0.0, 0.0],
         tolerance=0.01,
@@ -385,7 +363,7 @@ CLAIMS = (
         source="gradient flow, solved",
     ),
     Exact(
-        text="A free matrix falls as L₀(1 − η)^{2t}: largest error of all runs and steps",
+        "A free matrix falls as L₀(1 − η)^{2t}: largest error of all runs and steps",
         value=free_error,
         expected=0.0,
         tolerance=1e-5,
@@ -393,10 +371,8 @@ CLAIMS = (
         source="gradient descent on a parabola",
     ),
     Exact(
-        text=(
-            "So it falls fastest at once and has no plateau: least and greatest depth of all runs "
-            "and ranks"
-        ),
+        "So it falls fastest at once and has no plateau: least and greatest depth of all runs "
+        "and ranks",
         value=free_depths,
         expected=[1.0, 1.0],
         tolerance=1e-6,
@@ -404,10 +380,8 @@ CLAIMS = (
         source="gradient descent on a parabola",
     ),
     Exact(
-        text=(
-            "Raw −ΣC ln Z is lower at 2C than at C, generalised KL is 0 at C: the four numbers "
-            "for C = ((.5, 1), (2, .1))"
-        ),
+        "Raw −ΣC ln Z is lower at 2C than at C, generalised KL is 0 at C: the four numbers "
+        "for C = ((.5, 1), (2, .1))",
         value=open_question,
         expected=[-0.809462, -3.304791, 1.209462, 0.0],
         tolerance=2e-6,
@@ -415,10 +389,8 @@ CLAIMS = (
         source="by hand",
     ),
     Exact(
-        text=(
-            "Logits need no normalising: KL of two rows by hand, and 0 for C with a constant "
-            "added to each row"
-        ),
+        "Logits need no normalising: KL of two rows by hand, and 0 for C with a constant "
+        "added to each row",
         value=logits,
         expected=[0.266217, 0.444924, 0.0],
         tolerance=1e-6,
@@ -426,11 +398,9 @@ CLAIMS = (
         source="by hand",
     ),
     *[
-        Finding(
-            text=(
-                f"Plateau depth at {'full rank' if rank == -1 else f'rank {rank}'} from a start "
-                "of 0.4, gradient descent on squared error"
-            ),
+        Estimate(
+            f"Plateau depth at {'full rank' if rank == -1 else f'rank {rank}'} from a start "
+            "of 0.4, gradient descent on squared error",
             value=finding("main", lambda r: at_rank("depth", r), rank),
             where={"start": 0.4},
             unit=DEPTH,
@@ -439,39 +409,33 @@ CLAIMS = (
         )
         for rank in (1, 2, 10, -1)
     ],
-    Finding(
-        text=(
-            "From starts of 0.4 and 0.5, the least ratio of a next rank's plateau; it is 1 where "
-            "both ranks are steepest at once"
-        ),
+    Estimate(
+        "From starts of 0.4 and 0.5, the least ratio of a next rank's plateau; it is 1 where "
+        "both ranks are steepest at once",
         value=lambda arms: next_rank(0.4, 0.5)(arms["main"], arms),
         unit="ratio of depths",
         published="new",
         source=POST,
     ),
-    Finding(
-        text="Plateau depth at full rank from a start of 0.3, gradient descent on cross-entropy",
+    Estimate(
+        "Plateau depth at full rank from a start of 0.3, gradient descent on cross-entropy",
         value=finding("ce-full", lambda r: at_rank("depth", r), -1),
         unit=DEPTH,
         published="new",
         source=COMMENT,
     ),
-    Finding(
-        text=(
-            "Un-normalised cross-entropy has no least value and runs below that at Z = C: loss "
-            "left at rank 10"
-        ),
+    Estimate(
+        "Un-normalised cross-entropy has no least value and runs below that at Z = C: loss "
+        "left at rank 10",
         value=finding("raw", lambda r: at_rank("left", r), 10),
         unit=LEFT,
         published="new",
         source=COMMENT,
     ),
     *[
-        Finding(
-            text=(
-                f"Share of seeds with two drops or more at rank {rank}, a drop at least {p:g} of "
-                f"the fastest: {label}"
-            ),
+        Estimate(
+            f"Share of seeds with two drops or more at rank {rank}, a drop at least {p:g} of "
+            f"the fastest: {label}",
             value=lambda arms, name=name, rank=rank, p=p: several(rank, p)(arms[name], arms),
             unit=SHARE,
             natural=(0, 1),
@@ -485,19 +449,16 @@ CLAIMS = (
         )
         for p in PROMINENCES
     ],
-    Finding(
-        text=(
-            "Steps to a tenth over steps to nine tenths of the loss, rank 1 from 0.1: gradient "
-            "descent"
-        ),
+    Estimate(
+        "Steps to a tenth over steps to nine tenths of the loss, rank 1 from 0.1: gradient descent",
         value=stretch("main"),
         where={"start": 0.1},
         unit="ratio",
         published="new",
         source=COMMENT,
     ),
-    Finding(
-        text="The same under Adam",
+    Estimate(
+        "The same under Adam",
         value=stretch("adam"),
         where={"start": 0.1},
         unit="ratio",
@@ -505,8 +466,8 @@ CLAIMS = (
         source=COMMENT,
     ),
     *[
-        Finding(
-            text=f"Share of seeds with two drops or more under Adam, cross-entropy at rank {rank}",
+        Estimate(
+            f"Share of seeds with two drops or more under Adam, cross-entropy at rank {rank}",
             value=finding("ce-adam", lambda r: several(r, 0.05), rank),
             unit=SHARE,
             natural=(0, 1),
@@ -515,8 +476,8 @@ CLAIMS = (
         )
         for rank in (1, 2)
     ],
-    Finding(
-        text="Share of the loss left at rank 2 at logit scale 4, for comparison with rank 10",
+    Estimate(
+        "Share of the loss left at rank 2 at logit scale 4, for comparison with rank 10",
         value=finding("steep", lambda r: at_rank("left", r), 2),
         unit=LEFT,
         published="new",

@@ -161,10 +161,8 @@ def figures(arms: Arms) -> list[Figure]:
     )
     return [
         falling(
-            (
-                "The lower the rank, the flatter the loss before it falls: squared error from a "
-                f"start of {start:g}"
-            ),
+            "The lower the rank, the flatter the loss before it falls: squared error from a "
+            f"start of {start:g}",
             ranks,
             log=False,
             where=start,
@@ -177,10 +175,8 @@ def figures(arms: Arms) -> list[Figure]:
         ),
         depths(arms),
         dropping(
-            (
-                "Cross-entropy: many draws of rank 1 fall twice, none if the target's rows all "
-                "have one sign"
-            ),
+            "Cross-entropy: many draws of rank 1 fall twice, none if the target's rows all "
+            "have one sign",
             entropy,
             note
             + (
@@ -190,10 +186,8 @@ def figures(arms: Arms) -> list[Figure]:
         ),
         plateaus_seen(arms),
         falling(
-            (
-                "Without normalising, cross-entropy runs below its value at Z = C (0); "
-                "generalised KL does not"
-            ),
+            "Without normalising, cross-entropy runs below its value at Z = C (0); "
+            "generalised KL does not",
             variants,
             log=True,
         ),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Gate, Published
+from assay.core import Arms, Claim, Estimate, Exact, Gate, Published
 from assay.core.claims import rival, same_method
 from assay.core.heavy import scipy, xr
 from assay.core.measures import by
@@ -117,10 +117,8 @@ OTHER_ENDS = dict.fromkeys(
 )
 CLAIMS = (
     Claim(
-        text=(
-            "Training stops at critical points: at least 0.9 of the final losses lie within 1 % "
-            "of a level of the table"
-        ),
+        "Training stops at critical points: at least 0.9 of the final losses lie within 1 % "
+        "of a level of the table",
         value=at_a_level,
         low=0.9,
         unit="share of seeds",
@@ -137,7 +135,7 @@ CLAIMS = (
         source=CHEN,
     ),
     Claim(
-        text="From wide starts, too: at least 0.9 of the final losses lie within 1 % of a level",
+        "From wide starts, too: at least 0.9 of the final losses lie within 1 % of a level",
         of="wide",
         value=at_a_level,
         low=0.9,
@@ -153,10 +151,8 @@ CLAIMS = (
         source=CHEN,
     ),
     Claim(
-        text=(
-            "Between trainings lower goes with more complex: rank correlation of loss and "
-            "estimate, ends of five sides or more, at most −0.5"
-        ),
+        "Between trainings lower goes with more complex: rank correlation of loss and "
+        "estimate, ends of five sides or more, at most −0.5",
         of="ends",
         value=ranks,
         statistic=correlation,
@@ -174,9 +170,8 @@ CLAIMS = (
         source=CHEN,
     ),
     Claim(
-        text="The noise of small batches moves a model from state to state: with 50,000 inputs in "
-        "batches of 20, at least 0.1 of the "
-        "trainings pass from a square to five sides or more",
+        "The noise of small batches moves a model from state to state: with 50,000 inputs in "
+        "batches of 20, at least 0.1 of the trainings pass from a square to five sides or more",
         of="plenty",
         value=passed,
         low=0.1,
@@ -194,10 +189,8 @@ CLAIMS = (
         source=CHEN,
     ),
     Claim(
-        text=(
-            "A finite sample does: with 1,000 inputs and a fifth of that noise, at least 0.1 of "
-            "the trainings pass"
-        ),
+        "A finite sample does: with 1,000 inputs and a fifth of that noise, at least 0.1 of "
+        "the trainings pass",
         of="calm",
         value=passed,
         low=0.1,
@@ -212,10 +205,8 @@ CLAIMS = (
         source=CHEN,
     ),
     Claim(
-        text=(
-            "Along one training the LLC rises: where it passes from a square to five sides, the "
-            "estimate rises by at least 0.5"
-        ),
+        "Along one training the LLC rises: where it passes from a square to five sides, the "
+        "estimate rises by at least 0.5",
         of="passing",
         value=climb,
         low=0.5,
@@ -230,10 +221,8 @@ CLAIMS = (
         source=CHEN,
     ),
     Claim(
-        text=(
-            "What becomes the fifth corner was in use before: in at least 0.9 of these passages "
-            "as many columns are in use after as before"
-        ),
+        "What becomes the fifth corner was in use before: in at least 0.9 of these passages "
+        "as many columns are in use after as before",
         of="passing",
         value=kept_in_use,
         low=0.9,
@@ -253,7 +242,7 @@ CLAIMS = (
         source=CHEN,
     ),
     Exact(
-        text="Losses of 4, 4+, 4++, 5, 5+ and 6 among six columns",
+        "Losses of 4, 4+, 4++, 5, 5+ and 6 among six columns",
         value=lambda arms: exactly(6, ("4", "4+", "4++", *STATES))[0],
         unit="squared input",
         expected=[0.11111, 0.10417, 0.09722, 0.06874, 0.06180, 0.04819],
@@ -261,32 +250,29 @@ CLAIMS = (
         source="by quadrature",
     ),
     Exact(
-        text="Every state of the table, six columns or eight, is a critical point: largest slope",
+        "Every state of the table, six columns or eight, is a critical point: largest slope",
         value=lambda arms: [float(exactly(c)[1].max()) for c in (6, 8)],
         expected=0.0,
         tolerance=1e-9,
         source="symmetry",
     ),
     Exact(
-        text="Half the rank of the Hessian at 5, 5+ and 6 of six columns, and at 7 and 8 of eight",
+        "Half the rank of the Hessian at 5, 5+ and 6 of six columns, and at 7 and 8 of eight",
         value=lambda arms: [*exactly(6, STATES)[2], *exactly(8, ("7", "8"))[2]],
         expected=[7.0, 8.5, 8.5, 10.0, 11.5],
         tolerance=0.0,
         source="3 parameters a column that is not dead and off, less one for the rotation, over 2",
     ),
     Exact(
-        text=(
-            "Half the number of parameters is the same at 5, 5+ and 6: it tells no state from "
-            "another"
-        ),
+        "Half the number of parameters is the same at 5, 5+ and 6: it tells no state from another",
         value=lambda arms: [3 * 6 / 2] * len(STATES),
         expected=9.0,
         tolerance=0.0,
         source="arithmetic",
     ),
     *[
-        Finding(
-            text=f"Plateaus of one training from a {start} start at which no direction curves down",
+        Estimate(
+            f"Plateaus of one training from a {start} start at which no direction curves down",
             value=stable_plateaus(name),
             unit="plateaus",
             source=CHEN,
@@ -294,38 +280,33 @@ CLAIMS = (
         for start, name in (("small", "main"), ("wide", "wide"))
     ],
     *[
-        Finding(
-            text=(
-                f"Estimate where wide starts end at state {state}, half the rank of whose Hessian "
-                f"is {half:g}, for {{points}} data points"
-            ),
+        Estimate(
+            f"Estimate where wide starts end at state {state}, half the rank of whose Hessian "
+            f"is {half:g}, for {{points}} data points",
             value=lambda arms, state=state: at_state(arms["ends"], state),
             source=CHEN,
             published=Published(
                 PRINTED[state],
                 CHEN,
-                note="for 5,000 data points, with their noise; as a public reproduction quotes the "
-                "table "
-                "(ztreisman/arc-llc, RESULTS.md)",
+                note="for 5,000 data points, with their noise; as a public reproduction quotes "
+                "the table (ztreisman/arc-llc, RESULTS.md)",
                 at="Table K.1",
             ),
         )
         for state, half in zip(STATES, (7.0, 8.5, 8.5), strict=True)
     ],
     *[
-        Finding(
-            text=f"Estimates at these ends over half the rank of the Hessian{how}: mean",
+        Estimate(
+            f"Estimates at these ends over half the rank of the Hessian{how}: mean",
             value=lambda arms, name=name: over_half(arms[name]),
             unit="ratio",
             source=LAU,
         )
         for how, name in (("", "ends"), (", chains held {tight} times as tight", "pulled"))
     ],
-    Finding(
-        text=(
-            "Estimates there over what chains on parabolas of their curvatures give, step and "
-            "localisation included: mean"
-        ),
+    Estimate(
+        "Estimates there over what chains on parabolas of their curvatures give, step and "
+        "localisation included: mean",
         value=lambda arms: ended(arms["ends"]).llc / ended(arms["ends"]).expected,
         unit="ratio",
         source=LAU,

@@ -173,17 +173,6 @@ def _product(dims: int, nodes: int) -> tuple[np.ndarray, np.ndarray]:
     return points, weight
 
 
-def expected_loss(
-    W: Float[np.ndarray, "f d"],
-    b: Float[np.ndarray, "f"],
-    density: float,
-    importance: Sequence[float],
-    nodes: int = 64,
-) -> float:
-    """E Σ_i I_i (x_i − x'_i)² of any model, by `expected_errors`; importance enters linearly."""
-    return float(np.asarray(importance) @ expected_errors(W, b, density, nodes=nodes))
-
-
 def optimise(
     W: Float[np.ndarray, "f d"],
     b: Float[np.ndarray, "f"],

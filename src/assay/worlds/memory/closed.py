@@ -32,14 +32,6 @@ def one_of(k: int, rate: float, alpha: float, symbols: int) -> float:
     return float(np.array(chance) @ np.diff(l))
 
 
-def all_of(k: int, alpha: float, symbols: int) -> float:
-    """What a copy loses, in nats, when all k are removed that were all there.
-
-    Formula: l(k) − l(0)
-    """
-    return float(log_likelihood(k, alpha, symbols) - log_likelihood(0, alpha, symbols))
-
-
 def one_of_by_enumeration(k: int, rate: float, alpha: float, symbols: int) -> float:
     """Enumerate all 2^k subsets in place of the formula for one of k copies: the mean gain in nats
     of those with it over those without."""

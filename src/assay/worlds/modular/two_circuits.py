@@ -145,38 +145,6 @@ def simulate(circuits: Circuits, steps: int = 10_000) -> Course:
     )
 
 
-@dataclass(frozen=True)
-class Optimum:
-    """The end of training, where only the more efficient circuit is left."""
-
-    logit: float
-    """o*, nats."""
-    loss: float
-    """Cross-entropy, nats."""
-    norm: float
-    """Squared norm 2 o*/κ."""
-
-
-def optimum(circuits: Circuits) -> Optimum:
-    """The minimum of the regularised loss.
-
-    Formula: with r = λ/κ of the more efficient circuit, o* = log((q − 1)(1 − r)/r), as there the
-    cross-entropy falls by r for each nat of logit and the norm costs r. A less efficient circuit
-    has the same gain at a higher cost, so its weights decay.
-
-    Raises: SpecError unless 0 < λ/κ < 1 − 1/q: without decay logits grow for ever, with more
-    nothing is worth its norm."""
-    best, q = max(circuits.efficiency_g, circuits.efficiency_m), circuits.classes
-    r = circuits.decay / best
-    if not 0 < r < 1 - 1 / q:
-        raise SpecError(
-            "an optimum needs decay / efficiency above 0 and below 1 − 1/classes = "
-            f"{1 - 1 / q:g}, got {r:g}"
-        )
-    logit = math.log((q - 1) * (1 - r) / r)
-    return Optimum(logit, math.log1p((q - 1) * math.exp(-logit)), 2 * logit / best)
-
-
 def variants(circuits: Circuits) -> dict[str, Circuits]:
     """The circuits as they are, and with one thing changed: equal rates, efficiencies swapped, no
     decay.

@@ -40,19 +40,6 @@ def lock_step(a: float, c: float, spread: float = 1.0, n: int = 3) -> Matrix:
     return spread**2 * np.outer(direction, direction)
 
 
-def conserved(a: float, c: float) -> Float[np.ndarray, " 2"]:
-    """The unit vector (c, −a)/√(a² + c²), along which no example moves anything: what every sum of
-    its steps conserves."""
-    return np.array([c, -a]) / math.hypot(a, c)
-
-
-def correlation(covariance: Matrix) -> float:
-    """Correlation of the first two coordinates. Range: −1 to 1; NaN where one of them does not
-    vary."""
-    size = math.sqrt(covariance[0, 0] * covariance[1, 1])
-    return float(covariance[0, 1] / size) if size > 0 else math.nan
-
-
 # --- gradient steps -------------------------------------------------------------------------------
 
 
@@ -190,27 +177,6 @@ def too_sharp(gradient: Vector, covariance: Matrix, size: float, sharpness: floa
 
 
 # --- what the noise does on a quadratic -----------------------------------------------------------
-
-
-def stationary(curvature: Vector, noise: Vector, lr: float) -> Vector:
-    """Stationary variance of each coordinate under x ← x − lr (H x + ξ), H and Cov ξ diagonal.
-
-    Formula: S_ii = lr C_ii / (H_ii (2 − lr H_ii)).
-    Raises: SpecError for an unstable step, lr · H_ii of 2 or more.
-    Source: Mandt, Hoffman and Blei 2017, Stochastic Gradient Descent as Approximate Bayesian
-    Inference (lr H small)."""
-    if not 0 < lr * float(np.max(curvature)) < 2:
-        raise SpecError(
-            "lr times the largest curvature must lie above 0 and below 2, or the quadratic "
-            f"diverges: got {lr * np.max(curvature):g}"
-        )
-    return lr * noise / (curvature * (2 - lr * curvature))
-
-
-def excess(curvature: Vector, variance: Vector) -> float:
-    """Mean loss above the minimum, ½ tr(H S), of a diagonal quadratic whose coordinates have these
-    variances."""
-    return float(0.5 * (curvature * variance).sum())
 
 
 # --- how many directions --------------------------------------------------------------------------

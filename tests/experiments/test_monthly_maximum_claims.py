@@ -1,9 +1,0 @@
-"""Planted worlds for monthly-maximum: models and explanations for which its claims hold, fail, and
-are made vacuous."""
-
-from monthly_worlds import World, cases
-
-from assay.experiments.monthly_maximum import experiment
-
-WORLD = World(experiment)
-CASES = cases(experiment)
