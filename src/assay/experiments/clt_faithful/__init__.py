@@ -12,7 +12,8 @@ Cost: 180 s on 2 cores, 200 CPU-seconds, 0.4 GB a process; full a guess of 10 GP
 
 from __future__ import annotations
 
-from assay.core import Arm, Experiment, grid, reserved, variant
+from assay.core import Arm, Experiment, grid, reserved, varied
+from assay.core import variant as variant
 from assay.experiments.clt_faithful.claims import CLAIMS, EXACT, FINDINGS, JUDGED, judged_at
 from assay.experiments.clt_faithful.figures import figures
 from assay.experiments.clt_faithful.method import CltFaithful, measure, train
@@ -29,117 +30,110 @@ ARMS = {
         ),
         note="a cross-layer transcoder; features pay by the length of their rows side by side",
     ),
-    "half": Arm(
+    "half": varied(train, "half as long, with its own decay of the rate", seeds=FEW, times=HALF),
+    "plt": varied(
+        train, "per-layer transcoders: features write to their own layer alone", reach="own"
+    ),
+    "plt-half": varied(train, "the same, half as long", seeds=FEW, times=HALF, reach="own"),
+    "summed": varied(
+        train, "cross-layer; features pay for the row to each layer by itself", joined=False
+    ),
+    "dense": varied(train, "cross-layer without a penalty", where={"penalty": 0.0}),
+    "tanh": varied(
         train,
-        specs=variant(seeds=FEW, times=HALF),
-        note="half as long, with its own decay of the rate",
+        "cross-layer; the penalty is tanh(3 z)/3, near a count of features",
+        where=ONE,
+        saturation=3.0,
     ),
-    "plt": Arm(
+    "from-faithful": varied(
         train,
-        specs=variant(reach="own"),
-        note="per-layer transcoders: features write to their own layer alone",
+        "cross-layer, begun at the circuit's own dictionary among random features; twice as "
+        "long as main",
+        where={"penalty": SWEEP[2:]},
+        times=TWICE,
+        start="faithful",
     ),
-    "plt-half": Arm(
-        train, specs=variant(seeds=FEW, times=HALF, reach="own"), note="the same, half as long"
-    ),
-    "summed": Arm(
+    "from-faithful-half": varied(train, "the same, half as long", where=ONE, start="faithful"),
+    "unmoved": varied(
         train,
-        specs=variant(joined=False),
-        note="cross-layer; features pay for the row to each layer by itself",
+        "the same start and length, no penalty",
+        where={"penalty": 0.0},
+        times=TWICE,
+        start="faithful",
     ),
-    "dense": Arm(
-        train, specs=variant(where={"penalty": 0.0}), note="cross-layer without a penalty"
-    ),
-    "tanh": Arm(
+    "summed-faithful": varied(
         train,
-        specs=variant(where=ONE, saturation=3.0),
-        note="cross-layer; the penalty is tanh(3 z)/3, near a count of features",
+        "the same start and length, rows paid one by one",
+        where=ONE,
+        times=TWICE,
+        start="faithful",
+        joined=False,
     ),
-    "from-faithful": Arm(
+    "summed-faithful-half": varied(
+        train, "the same, half as long", seeds=FEW, where=ONE, start="faithful", joined=False
+    ),
+    "from-rewritten": varied(
+        train, "cross-layer, begun at the rewritten dictionary", where=ONE, start="rewritten"
+    ),
+    "exchanged": varied(
         train,
-        specs=variant(where={"penalty": SWEEP[2:]}, times=TWICE, start="faithful"),
-        note=(
-            "cross-layer, begun at the circuit's own dictionary among random features; twice as "
-            "long as main"
-        ),
+        "cross-layer, trained where the first hop comes from another input: rewriting is "
+        "impossible",
+        seeds=FEW,
+        where={"penalty": (0.0, 0.03, 0.1, 0.3)},
+        exchanged=True,
     ),
-    "from-faithful-half": Arm(
-        train, specs=variant(where=ONE, start="faithful"), note="the same, half as long"
+    "exchanged-half": varied(
+        train, "the same, half as long", seeds=FEW, where=ONE, times=HALF, exchanged=True
     ),
-    "unmoved": Arm(
+    "one-hop": varied(
+        train, "cross-layer on two single hops side by side", seeds=FEW, where=ONE, hops=1
+    ),
+    "plt-one-hop": varied(
         train,
-        specs=variant(where={"penalty": 0.0}, times=TWICE, start="faithful"),
-        note="the same start and length, no penalty",
+        "per-layer transcoders on these",
+        seeds=FEW,
+        hops=1,
+        reach="own",
+        where={"penalty": SWEEP[2:]},
     ),
-    "summed-faithful": Arm(
+    "shuffled": varied(
         train,
-        specs=variant(where=ONE, times=TWICE, start="faithful", joined=False),
-        note="the same start and length, rows paid one by one",
-    ),
-    "summed-faithful-half": Arm(
-        train,
-        specs=variant(seeds=FEW, where=ONE, start="faithful", joined=False),
-        note="the same, half as long",
-    ),
-    "from-rewritten": Arm(
-        train,
-        specs=variant(where=ONE, start="rewritten"),
-        note="cross-layer, begun at the rewritten dictionary",
-    ),
-    "exchanged": Arm(
-        train,
-        specs=variant(seeds=FEW, where={"penalty": (0.0, 0.03, 0.1, 0.3)}, exchanged=True),
-        note=(
-            "cross-layer, trained where the first hop comes from another input: rewriting is "
-            "impossible"
-        ),
-    ),
-    "exchanged-half": Arm(
-        train,
-        specs=variant(seeds=FEW, where=ONE, times=HALF, exchanged=True),
-        note="the same, half as long",
-    ),
-    "one-hop": Arm(
-        train,
-        specs=variant(seeds=FEW, where=ONE, hops=1),
-        note="cross-layer on two single hops side by side",
-    ),
-    "plt-one-hop": Arm(
-        train,
-        specs=variant(seeds=FEW, hops=1, reach="own", where={"penalty": SWEEP[2:]}),
-        note="per-layer transcoders on these",
-    ),
-    "shuffled": Arm(
-        train,
-        specs=variant(where=ONE, shuffled=True),
-        note="cross-layer, trained on the writes of other inputs",
+        "cross-layer, trained on the writes of other inputs",
         learned=(),
+        where=ONE,
+        shuffled=True,
     ),
-    "untrained": Arm(train, specs=variant(where=ONE, steps=0), note="before training", learned=()),
-    "faithful": Arm(
+    "untrained": varied(train, "before training", learned=(), where=ONE, steps=0),
+    "faithful": varied(
         train,
-        specs=variant(where=ONE, steps=0, start="faithful", noise=0.01),
-        note="planted: the circuit's own dictionary, 1 % noise",
+        "planted: the circuit's own dictionary, 1 % noise",
+        where=ONE,
+        steps=0,
+        start="faithful",
+        noise=0.01,
     ),
-    "rewritten": Arm(
+    "rewritten": varied(
         train,
-        specs=variant(where=ONE, steps=0, start="rewritten", noise=0.01),
-        note="planted: both hops written by five features of the first layer, 1 % noise",
+        "planted: both hops written by five features of the first layer, 1 % noise",
+        where=ONE,
+        steps=0,
+        start="rewritten",
+        noise=0.01,
     ),
-    "partly-rewritten": Arm(
+    "partly-rewritten": varied(
         train,
-        specs=variant(where=ONE, steps=0, start="partly rewritten", noise=0.01),
-        note="planted: the first layer writes a fifth of the second hop, 1 % noise",
+        "planted: the first layer writes a fifth of the second hop, 1 % noise",
+        where=ONE,
+        steps=0,
+        start="partly rewritten",
+        noise=0.01,
     ),
-    "known-faithful": Arm(
-        train,
-        specs=variant(seeds=FEW, where=ONE, steps=0, start="faithful"),
-        note="the circuit's own dictionary",
+    "known-faithful": varied(
+        train, "the circuit's own dictionary", seeds=FEW, where=ONE, steps=0, start="faithful"
     ),
-    "known-rewritten": Arm(
-        train,
-        specs=variant(seeds=FEW, where=ONE, steps=0, start="rewritten"),
-        note="the rewritten dictionary",
+    "known-rewritten": varied(
+        train, "the rewritten dictionary", seeds=FEW, where=ONE, steps=0, start="rewritten"
     ),
 }
 PAGE = """

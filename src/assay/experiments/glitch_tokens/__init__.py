@@ -13,7 +13,8 @@ Cost: 180 s on 2 cores, 320 CPU-seconds, 2.0 GB a process; full a guess of 2 GPU
 
 from __future__ import annotations
 
-from assay.core import Arm, Arms, Derive, Experiment, grid, variant
+from assay.core import Arm, Arms, Derive, Experiment, grid, varied
+from assay.core import variant as variant
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.experiments.glitch_tokens.claims import CLAIMS
@@ -71,28 +72,26 @@ ARMS = {
             "256 times"
         ),
     ),
-    "untied-free": Arm(train, specs=variant(decay=0.0), note="untied, without weight decay"),
-    "tied": Arm(
+    "untied-free": varied(train, "untied, without weight decay", decay=0.0),
+    "tied": varied(
         train,
-        specs=variant(tied=True, times={"steps": 2}),
-        note="tied, weight decay {tied.decay}, twice as long as main",
+        "tied, weight decay {tied.decay}, twice as long as main",
+        tied=True,
+        times={"steps": 2},
     ),
-    "half": Arm(
+    "half": varied(
         train,
-        specs=variant(times={"steps": 0.5}),
-        note="main, half as long with its own decay; as many planted occurrences",
+        "main, half as long with its own decay; as many planted occurrences",
+        times={"steps": 0.5},
     ),
-    "tied-half": Arm(
+    "tied-half": varied(train, "tied, half as long with its own decay: as long as main", tied=True),
+    "wide-start": varied(
         train,
-        specs=variant(tied=True),
-        note="tied, half as long with its own decay: as long as main",
+        "untied-free with an embedding that starts as wide as trained rows",
+        decay=0.0,
+        embedded=WIDE,
     ),
-    "wide-start": Arm(
-        train,
-        specs=variant(decay=0.0, embedded=WIDE),
-        note="untied-free with an embedding that starts as wide as trained rows",
-    ),
-    "again": Arm(train, specs=variant(decay=0.0, replicate=1), note="untied-free, drawn again"),
+    "again": varied(train, "untied-free, drawn again", decay=0.0, replicate=1),
     "untrained": Arm(untrained, note="main's models as they were drawn", learned=()),
     "on-disk": Arm(
         no_training,

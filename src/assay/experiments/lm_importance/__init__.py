@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assay.core import Arm, Arms, Derive, Experiment, grid, variant
+from assay.core import Arm, Arms, Derive, Experiment, grid, varied
+from assay.core import variant as variant
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.dictionaries.training import on_text
@@ -60,15 +61,14 @@ ARMS = {
         TOGETHER,
         note="TopK {main.k}; each feature's part is taken out where it fires, one token at a time",
     ),
-    "frozen-decoder": Arm(
+    "frozen-decoder": varied(
         TOGETHER,
-        specs=variant(seeds=6, frozen="decoder"),
-        note="the same with a decoder that stays random: only the encoder learns",
+        "the same with a decoder that stays random: only the encoder learns",
         learned=("encoder",),
+        seeds=6,
+        frozen="decoder",
     ),
-    "half": Arm(
-        SHORT, specs=variant(times={"steps": 0.5}), note="half as long, with its own decay"
-    ),
+    "half": varied(SHORT, "half as long, with its own decay", times={"steps": 0.5}),
     "random": Arm(
         derive=instead(change="change_random", right="right_random", wrong="wrong_random"),
         note="a random direction as long, in the place of the part",

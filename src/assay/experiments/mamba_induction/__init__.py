@@ -12,7 +12,7 @@ Cost: 204 s on 2 cores, 394 CPU-seconds, 0.7 GB a process; full a guess of 30 GP
 
 from __future__ import annotations
 
-from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved, variant
+from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved, variant, varied
 from assay.core.heavy import xr
 from assay.experiments.mamba_induction.claims import CLAIMS, EXACT, FINDINGS
 from assay.experiments.mamba_induction.figures import figures
@@ -43,30 +43,23 @@ ARMS = {
         specs=reserved("conv", "selective", "chains"),
         note="one whole block: convolution over four positions, selective scan, gate",
     ),
-    "half": Arm(
-        train,
-        specs=variant(seeds=FEWEST, times={"steps": 0.5}),
-        note="half as long, with its own decay of the rate",
+    "half": varied(
+        train, "half as long, with its own decay of the rate", seeds=FEWEST, times={"steps": 0.5}
     ),
-    "frozen": Arm(
+    "frozen": varied(
         train,
-        specs=variant(seeds=FEW, selective=False),
-        note=(
-            "a time-invariant scan: Δ, B and C learned constants; convolution, gate, sizes and "
-            "sweep are main's"
-        ),
+        "a time-invariant scan: Δ, B and C learned constants; convolution, gate, sizes and "
+        "sweep are main's",
+        seeds=FEW,
+        selective=False,
     ),
-    "no-conv": Arm(
+    "no-conv": varied(
         train,
-        specs=variant(seeds=FEW, conv=0),
-        note="no convolution; the selective scan, gate, sizes and sweep are main's",
+        "no convolution; the selective scan, gate, sizes and sweep are main's",
+        seeds=FEW,
+        conv=0,
     ),
-    "untrained": Arm(
-        train,
-        specs=variant(seeds=FEW, steps=0),
-        note="whole blocks before training",
-        learned=(),
-    ),
+    "untrained": varied(train, "whole blocks before training", learned=(), seeds=FEW, steps=0),
     "along": Arm(
         chains_along,
         specs=CHAINS,

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from assay.core import Arm, Arms, Derive, Experiment, grid, variant
+from assay.core import Arm, Arms, Derive, Experiment, grid, varied
+from assay.core import variant as variant
 from assay.core.heavy import xr
 from assay.experiments.memorisation.claims import CLAIMS, EXACT, FINDINGS, MODELS, controls
 from assay.experiments.memorisation.figures import drawings
@@ -102,25 +103,29 @@ FEW = 6
 TABLE_STEPS = 300
 ARMS = {
     "main": Arm(train, note="networks that read four symbols, a block of them for each corpus"),
-    "half": Arm(
+    "half": varied(
         train,
-        specs=variant(seeds=FEW, times={"steps": 0.5}),
-        note="main, trained half as long, with its own decay of the rate",
+        "main, trained half as long, with its own decay of the rate",
+        seeds=FEW,
+        times={"steps": 0.5},
     ),
-    "softmax": Arm(
+    "softmax": varied(
         train,
-        specs=variant(model="softmax", steps=TABLE_STEPS, lr=0.1),
-        note="softmax tables of bigrams, on all of their text at each step",
+        "softmax tables of bigrams, on all of their text at each step",
+        model="softmax",
+        steps=TABLE_STEPS,
+        lr=0.1,
     ),
-    "softmax-half": Arm(
+    "softmax-half": varied(
         train,
-        specs=variant(seeds=FEW, model="softmax", steps=TABLE_STEPS // 2, lr=0.1),
-        note="softmax, trained half as long",
+        "softmax, trained half as long",
+        seeds=FEW,
+        model="softmax",
+        steps=TABLE_STEPS // 2,
+        lr=0.1,
     ),
-    "count": Arm(
-        train,
-        specs=variant(model="count", steps=0),
-        note="counted bigrams, where memorisation follows from counts",
+    "count": varied(
+        train, "counted bigrams, where memorisation follows from counts", model="count", steps=0
     ),
     **{name: arm for model in MODELS for name, arm in make_controls(model).items()},
 }

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid
+from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, varied
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.core.rng import permutation
-from assay.core.spec import variant
+from assay.core.spec import variant as variant
 from assay.dictionaries.training import on_text
 from assay.experiments.path_split.claims import CLAIMS
 from assay.experiments.path_split.figures import figures
@@ -112,61 +112,60 @@ ARMS = {
         TOGETHER,
         note="the first half of the features pays for indirect effects, the second for direct ones",
     ),
-    "half": Arm(
-        TOGETHER,
-        specs=variant(seeds=3, times={"steps": 0.5}),
-        note="main, half as many steps with their own decay",
+    "half": varied(
+        TOGETHER, "main, half as many steps with their own decay", seeds=3, times={"steps": 0.5}
     ),
-    "one-block": Arm(
-        TOGETHER,
-        specs=variant(pays="both"),
-        note="all features pay for both; what is taken out is parted by sorting",
+    "one-block": varied(
+        TOGETHER, "all features pay for both; what is taken out is parted by sorting", pays="both"
     ),
-    "one-half": Arm(
-        TOGETHER,
-        specs=variant(seeds=3, times={"steps": 0.5}, pays="both"),
-        note="one-block, half as many steps",
+    "one-half": varied(
+        TOGETHER, "one-block, half as many steps", seeds=3, times={"steps": 0.5}, pays="both"
     ),
-    "turned": Arm(
+    "turned": varied(
         TOGETHER,
-        specs=variant(pays="turned"),
-        note="main, in metrics turned by a random rotation",
+        "main, in metrics turned by a random rotation",
         learned=("model", "encoder", "decoder"),
+        pays="turned",
     ),
-    "frozen-decoder": Arm(
+    "frozen-decoder": varied(
         TOGETHER,
-        specs=variant(frozen="decoder", taken_out=0),
-        note="main, decoder rows stay random",
+        "main, decoder rows stay random",
         learned=("model", "encoder", "halves"),
+        frozen="decoder",
+        taken_out=0,
     ),
-    "soft-frozen": Arm(
+    "soft-frozen": varied(
         TOGETHER,
-        specs=variant(frozen="soft-decoder", taken_out=0),
-        note="main, decoder rows stay within cosine .8 of random ones",
+        "main, decoder rows stay within cosine .8 of random ones",
         learned=("model", "encoder", "halves"),
+        frozen="soft-decoder",
+        taken_out=0,
     ),
-    "soft-half": Arm(
+    "soft-half": varied(
         TOGETHER,
-        specs=variant(seeds=3, times={"steps": 0.5}, frozen="soft-decoder", taken_out=0),
-        note="soft-frozen, half as many steps",
+        "soft-frozen, half as many steps",
         learned=("model", "encoder", "halves"),
+        seeds=3,
+        times={"steps": 0.5},
+        frozen="soft-decoder",
+        taken_out=0,
     ),
-    "frozen-encoder": Arm(
+    "frozen-encoder": varied(
         TOGETHER,
-        specs=variant(frozen="encoder", taken_out=0),
-        note="main, the encoder stays random",
+        "main, the encoder stays random",
         learned=("model", "decoder", "halves"),
+        frozen="encoder",
+        taken_out=0,
     ),
-    "untrained": Arm(
+    "untrained": varied(
         train,
-        specs=variant(model_steps=1, taken_out=0),
-        note="main, on models after one step of their training",
+        "main, on models after one step of their training",
         learned=("encoder", "decoder", "halves"),
+        model_steps=1,
+        taken_out=0,
     ),
-    "planted": Arm(
-        train,
-        specs=variant(subject="planted", taken_out=0),
-        note="main, on planted features that act by one path each",
+    "planted": varied(
+        train, "main, on planted features that act by one path each", subject="planted", taken_out=0
     ),
     "smollm2": Arm(
         no_training,

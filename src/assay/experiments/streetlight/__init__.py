@@ -17,7 +17,21 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from assay.core import Arm, Arms, Derive, Experiment, changed, grid, rng, variant
+from assay.core import (
+    Arm,
+    Arms,
+    Derive,
+    Experiment,
+    grid,
+    rng,
+    varied,
+)
+from assay.core import (
+    changed as changed,
+)
+from assay.core import (
+    variant as variant,
+)
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.dictionaries.training import on_text
@@ -79,31 +93,31 @@ def by_test(tables: float) -> Derive:
 
 ARMS = {
     "main": Arm(train, note="a TopK dictionary of SmolLM2 for each seed, asked a lot of concepts"),
-    "untrained": Arm(
+    "untrained": varied(
         train,
-        specs=variant(times={"steps": 0.5}, weights="random", layer=3, regimes=PLAIN),
-        note=(
-            "half as long, of a model with random weights, before its fourth block: deeper only "
-            "mixes more"
-        ),
+        "half as long, of a model with random weights, before its fourth block: deeper only "
+        "mixes more",
         learned=("encoder", "decoder", "answers", "rules", "looked"),
+        times={"steps": 0.5},
+        weights="random",
+        layer=3,
+        regimes=PLAIN,
     ),
-    "half": Arm(
-        train,
-        specs=variant(seeds=6, times={"steps": 0.5}),
-        note="half as many steps, with their own decay",
+    "half": varied(
+        train, "half as many steps, with their own decay", seeds=6, times={"steps": 0.5}
     ),
-    "frozen": Arm(
+    "frozen": varied(
         train,
-        specs=changed(frozen="decoder", regimes=PLAIN),
-        note="its decoder stays as it was drawn, with the data's covariance",
+        "its decoder stays as it was drawn, with the data's covariance",
         learned=("model", "encoder", "answers", "rules", "looked"),
+        frozen="decoder",
+        regimes=PLAIN,
     ),
-    "planted": Arm(
+    "planted": varied(
         reuse_dictionaries,
+        "main's dictionaries, asked whether one of their own features is on",
         after="main",
-        specs=changed(asks="planted"),
-        note="main's dictionaries, asked whether one of their own features is on",
+        asks="planted",
     ),
     "random-again": Arm(
         derive=in_place(

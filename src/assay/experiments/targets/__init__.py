@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from assay.core import Arm, Arms, Derive, Experiment, grid, variant
+from assay.core import Arm, Arms, Derive, Experiment, grid, varied
+from assay.core import variant as variant
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.dictionaries.training import on_text
@@ -96,16 +97,20 @@ ISOTROPIC = {"null": "random_null", "isotropic": "isotropic", "total": "total"}
 READ = {"null": "readable_null", "isotropic": "readable_isotropic", "total": "readable_total"}
 ARMS = {
     "main": Arm(train, note="a one-block model per seed, and a dictionary for each target"),
-    "half": Arm(
+    "half": varied(
         train,
-        specs=variant(seeds=3, times={"steps": 0.5}, cells=("act", "again", "act-update", "logit")),
-        note="half as many steps, with their own decay",
+        "half as many steps, with their own decay",
+        seeds=3,
+        times={"steps": 0.5},
+        cells=("act", "again", "act-update", "logit"),
     ),
-    "untrained": Arm(
+    "untrained": varied(
         no_training,
-        specs=variant(cells=(), model_steps=1, windows=64),
-        note="the same models after one warm-up step: as they were drawn",
+        "the same models after one warm-up step: as they were drawn",
         learned=(),
+        cells=(),
+        model_steps=1,
+        windows=64,
     ),
     "smollm2": Arm(
         no_training,
