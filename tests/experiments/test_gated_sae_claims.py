@@ -82,10 +82,8 @@ class World:
             root = experiment.arms[
                 root
             ].after  # a repaired dictionary keeps the luck, and the L0, of the one it was made from
-        shared, own = (
-            np.random.default_rng(0),
-            np.random.default_rng(100 + list(experiment.arms).index(root)),
-        )
+        shared = np.random.default_rng(0)
+        own = np.random.default_rng(100 + list(experiment.arms).index(root))
         tokens = np.round(shared.lognormal(5.5, 0.6, DOCUMENTS))
         hard = np.exp(
             shared.normal(0, 0.08, DOCUMENTS)

@@ -45,10 +45,8 @@ class World:
     def along(self, arm: str, stream: int):
         """Recall appears after the fourth of six states; then the learning coefficient rises, or
         does not."""
-        runs, rng = (
-            Runs(experiment.specs_of(arm, experiment.default)),
-            np.random.default_rng(stream),
-        )
+        runs = Runs(experiment.specs_of(arm, experiment.default))
+        rng = np.random.default_rng(stream)
         before, end = LLC[arm]
         llc = np.array(
             [before - 2, before - 1, before, before, (before + end) / 2, end]
@@ -66,10 +64,8 @@ class World:
         )
 
     def measures(self, arm: str, stream: int):
-        runs, rng = (
-            Runs(experiment.specs_of(arm, experiment.default)),
-            np.random.default_rng(stream),
-        )
+        runs = Runs(experiment.specs_of(arm, experiment.default))
+        rng = np.random.default_rng(stream)
         best, high = (ERROR | self.error)[arm], (HIGH | self.high)[arm]
         level = np.array(
             [

@@ -304,10 +304,8 @@ def test_what_was_planted_has_to_be_found():
 
 
 def test_a_sweep_is_read_where_its_fvu_is_a_tenth_larger_and_not_beyond_it():
-    fvu, y = (
-        np.array([[0.2, 0.21, 0.23, 0.4], [0.2, 0.2, 0.205, 0.21]]),
-        np.array([[0.0, 1.0, 3.0, 9.0]] * 2),
-    )
+    fvu = np.array([[0.2, 0.21, 0.23, 0.4], [0.2, 0.2, 0.205, 0.21]])
+    y = np.array([[0.0, 1.0, 3.0, 9.0]] * 2)
     np.testing.assert_allclose(at_spent(fvu, y), [2.0, np.nan])
 
 

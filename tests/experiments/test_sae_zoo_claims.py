@@ -64,10 +64,8 @@ class World:
         return with_derived(experiment, {name: self.measures(name) for name in LEVELS})
 
     def measures(self, arm: str):
-        shared, own = (
-            np.random.default_rng(0),
-            np.random.default_rng(100 + list(experiment.arms).index(arm)),
-        )
+        shared = np.random.default_rng(0)
+        own = np.random.default_rng(100 + list(experiment.arms).index(arm))
         tokens = np.round(shared.lognormal(5.5, 0.6, DOCUMENTS))
         hard = np.exp(
             shared.normal(0, 0.08, DOCUMENTS)

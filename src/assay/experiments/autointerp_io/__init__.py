@@ -97,24 +97,18 @@ ARMS = {
     ),
     "hindsight": Arm(
         derive=instead(given_before="given_before", given_next="given_hindsight"),
-        note=(
-            "the {main.names} following tokens that told firings best on the text that was "
-            "explained"
-        ),
+        note="the {main.names} following tokens that told firings best on the text that was "
+        "explained",
     ),
     "planted-output": Arm(
         derive=instead(given_before="planted_before", given_next="planted_next"),
-        note=(
-            "planted token-in-context features: what comes next tells their subject, what came "
-            "before does not"
-        ),
+        note="planted token-in-context features: what comes next tells their subject, what came "
+        "before does not",
     ),
     "planted-input": Arm(
         derive=instead(given_before="marked_before", given_next="marked_next"),
-        note=(
-            "planted token-in-context features: a marker before them tells their subject, what "
-            "comes next does not"
-        ),
+        note="planted token-in-context features: a marker before them tells their subject, what "
+        "comes next does not",
     ),
     "permuted-next": Arm(
         derive=instead(auroc_both="auroc_permuted", auroc_in="auroc_in"),

@@ -111,10 +111,8 @@ ARMS = {
     ),
     "planted-features": Arm(
         derive=planted_features,
-        note=(
-            "planted: features that fire on nine tenths of three tokens, in the place of main's, "
-            "for rules alone"
-        ),
+        note="planted: features that fire on nine tenths of three tokens, in the place of main's, "
+        "for rules alone",
     ),
     "planted": varied(
         other_rows,

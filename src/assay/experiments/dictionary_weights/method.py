@@ -131,10 +131,8 @@ def measure(runs: Runs[DictionaryWeights], trained: Trained, bench: Bench) -> xr
     from assay.experiments.dictionary_weights.rules import readable
 
     (s,), trained = runs.specs, trained.to("cpu")
-    variables, coords = (
-        matrix_measures(trained, s.seed),
-        {"rank": CURVE.tolist(), "bin": EDGES[:-1].tolist()},
-    )
+    variables = matrix_measures(trained, s.seed)
+    coords = {"rank": CURVE.tolist(), "bin": EDGES[:-1].tolist()}
     if s.matrix in ("learned", "start"):
         dictionary, (train, test) = Dictionary.of(trained), activations(s, bench)
         if s.matrix == "learned":

@@ -35,10 +35,8 @@ def planted(arms: Arms) -> xr.Dataset:
 ARMS = {
     "main": Arm(
         train,
-        note=(
-            "TopK, trained by the KL between the model's predictions and those with the "
-            "reconstruction in place"
-        ),
+        note="TopK, trained by the KL between the model's predictions and those with the "
+        "reconstruction in place",
     ),
     "half": varied(train, "main, half as many steps with their own decay", times={"steps": 0.5}),
     "later": varied(train, "by KL and by the errors of later blocks' inputs", later=1.0),

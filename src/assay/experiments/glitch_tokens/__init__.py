@@ -67,10 +67,8 @@ def ordinary(arms: Arms) -> xr.Dataset:
 ARMS = {
     "main": Arm(
         train,
-        note=(
-            "untied, weight decay {main.decay}: 16 tokens never seen to be found, 40 seen 1 to "
-            "256 times"
-        ),
+        note="untied, weight decay {main.decay}: 16 tokens never seen to be found, 40 seen 1 to "
+        "256 times",
     ),
     "untied-free": varied(train, "untied, without weight decay", decay=0.0),
     "tied": varied(
@@ -97,10 +95,8 @@ ARMS = {
         no_training,
         measure=measure_model,
         specs=lambda main: (main[0].replace(subject="disk"),),
-        note=(
-            "SmolLM2, tied, or another model by --set model=FOLDER: no truth is planted, findings "
-            "only"
-        ),
+        note="SmolLM2, tied, or another model by --set model=FOLDER: no truth is planted, findings "
+        "only",
     ),
     "lottery": Arm(
         derive=instead("main", margin="margin_lottery"),

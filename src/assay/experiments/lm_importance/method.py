@@ -214,11 +214,9 @@ def removed(
         dim=1, keepdim=True
     )
     strength = torch.from_numpy(chosen.value).to(rows)[:, None]
-    parts, elsewhere, last = (
-        strength * rows[chosen.of],
-        shuffled(s, chosen, features, keep),
-        text.model.layers,
-    )
+    parts = strength * rows[chosen.of]
+    elsewhere = shuffled(s, chosen, features, keep)
+    last = text.model.layers
     edits = {
         "": (chosen.position, parts),
         "_random": (chosen.position, strength * other[chosen.of]),

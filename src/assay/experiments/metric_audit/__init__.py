@@ -33,10 +33,8 @@ from assay.experiments.metric_audit.panel import MetricAudit
 ARMS = {
     "main": Arm(
         planted.train,
-        note=(
-            "twenty recipes in each planted world, each trained twice: five kinds, with and "
-            "without momentum, at learning rates that the world draws"
-        ),
+        note="twenty recipes in each planted world, each trained twice: five kinds, with and "
+        "without momentum, at learning rates that the world draws",
     ),
     "lm": varied(
         model.train,

@@ -116,10 +116,8 @@ ARMS = {
     "q50": Arm(
         TOGETHER,
         specs=small_model(),
-        note=(
-            "planted: small models that learned to follow views and unlearned it: no opinion "
-            "matters"
-        ),
+        note="planted: small models that learned to follow views and unlearned it: no opinion "
+        "matters",
     ),
     "q70": Arm(
         TOGETHER,

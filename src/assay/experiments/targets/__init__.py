@@ -148,10 +148,8 @@ ARMS = {
     ),
     "whole-stream": Arm(
         derive=whole_stream,
-        note=(
-            "the dictionary of the stream in the place of act: another target, and not a similar "
-            "one"
-        ),
+        note="the dictionary of the stream in the place of act: another target, and not a similar "
+        "one",
     ),
     "stream-rows": Arm(
         derive=rows_of("post"),

@@ -87,10 +87,8 @@ ARMS = {
     "real": Arm(train, specs=on_model, note="SmolLM2's activations, centred and scaled, λ = 7.2"),
     "uncommon": Arm(
         derive=with_other_kinds(**UNCOMMON),
-        note=(
-            "main's uncommon latents, between {main.rare:.} and {main.ordinary:.}, taken for the "
-            "rare, ordinary ones for them"
-        ),
+        note="main's uncommon latents, between {main.rare:.} and {main.ordinary:.}, taken for the "
+        "rare, ordinary ones for them",
     ),
     "ordinary": Arm(
         derive=with_other_kinds(**ORDINARY),
