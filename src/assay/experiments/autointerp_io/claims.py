@@ -137,8 +137,8 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
         threshold_from=(
             "plan: set before any pilot of this score, which takes the place of the lineup"
         ),
-        source=f"{GUR}: descriptions from outputs tell effects better; here the text stands for the "
-        "outputs",
+        source=f"{GUR}: descriptions from outputs tell effects better; here the text stands for "
+        "the outputs",
     ),
     claim(
         text="Features are told better than neurons: detection by rules is at least 0.05 higher "
@@ -191,8 +191,8 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
             "untrained": PARTS["untrained"],
             "directions": "random directions instead of features",
         },
-        threshold_from="pilot: seed 100, where two of the three were behind by .11 and the soft-frozen one "
-        "by .005; the margin is the plan's",
+        threshold_from="pilot: seed 100, where two of the three were behind by .11 and the "
+        "soft-frozen one by .005; the margin is the plan's",
         published=Published(
             0.03, SANITY, note="0.90 against 0.87, scored by a language model", at="abstract"
         ),

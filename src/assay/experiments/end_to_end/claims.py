@@ -182,8 +182,8 @@ CLAIMS = (
                 ("local-half", "local-again", "local-long", "local-double"), rival("local too")
             ),
         },
-        threshold_from="plan: set before any pilot; in figure 2 errors are .9 to 2.5 times as large from the "
-        "next layer on",
+        threshold_from="plan: set before any pilot; in figure 2 errors are .9 to 2.5 times as "
+        "large from the next layer on",
         published="new",
         source=f"{BRAUN}, section 3.2",
     ),

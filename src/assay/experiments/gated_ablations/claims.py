@@ -293,8 +293,8 @@ CLAIMS = (
         },
         also={"narrow": same_method("Gated, of half the width"), "shrunk": SHRUNK},
         half={"main": "half", "rescaled": "wide-half-rescaled"},
-        threshold_from="pilot: seeds 0–3: .0101 [.0089, .0116], the smallest at L0 3; the margin is the "
-        "first plan's",
+        threshold_from="pilot: seeds 0–3: .0101 [.0089, .0116], the smallest at L0 3; the margin "
+        "is the first plan's",
         source=f"{PAPER}, section 5, Figure 9",
     ),
     claim(
@@ -419,8 +419,8 @@ CLAIMS = (
             "unfrozen": "unfrozen-half",
             "untied": "untied-half",
         },
-        threshold_from=f"{PILOT} and 3000–3005: .044, the next dearest part .009; the margin is the first "
-        "plan's",
+        threshold_from=f"{PILOT} and 3000–3005: .044, the next dearest part .009; the margin is "
+        "the first plan's",
         source=DISCUSSION,
     ),
     claim(

@@ -219,8 +219,8 @@ CLAIMS = (
         also=dict.fromkeys(
             ("tied", "tied-half"), rival("tied rows are pushed as output rows as well")
         ),
-        threshold_from="pilot: seeds 12000–12007, where 0.22 was lost; now what the words say, most is more "
-        "than half",
+        threshold_from="pilot: seeds 12000–12007, where 0.22 was lost; now what the words say, "
+        "most is more than half",
         source=PAPER,
     ),
     claim(

@@ -106,8 +106,8 @@ CLAIMS = (
         near={"frozen": "any block of this size has such a window on this task"},
         also={"no-conv": rival("a selective scan too, which learns less and loses that as well")},
         source=PAPER,
-        threshold_from=f"{PILOT}, four pairs: .89 of answers right at 0.01, .31 at 0.02; two is the smallest "
-        "round factor",
+        threshold_from=f"{PILOT}, four pairs: .89 of answers right at 0.01, .31 at 0.02; two is "
+        "the smallest round factor",
     ),
     claim(
         text="The value is kept where it stood: what its own position writes to the state restores "

@@ -160,8 +160,8 @@ CLAIMS = (
         credits=DICTIONARY,
         empty=1.0,
         violations=("tenfold",),
-        threshold_from=f"{BURNT} 1.22, on the edge of the quarter that was allowed; the tenth is that of the "
-        "next claim, and of targets",
+        threshold_from=f"{BURNT} 1.22, on the edge of the quarter that was allowed; the tenth is "
+        "that of the next claim, and of targets",
     ),
     claim(
         text="Small models: the final norm as it is gives the ratio of indirect to direct effects "
@@ -181,8 +181,8 @@ CLAIMS = (
         credits=DICTIONARY,
         empty=1.0,
         violations=("aside",),
-        threshold_from="pilot: seed 0, on a shorter training: 1.04, tenfold .82; turned aside 4.5; the "
-        "tenth is that of targets",
+        threshold_from="pilot: seed 0, on a shorter training: 1.04, tenfold .82; turned aside 4.5; "
+        "the tenth is that of targets",
     ),
     claim(
         text="Two blocks part the paths: at 1.10 times an ordinary dictionary's FVU the direct "
@@ -200,8 +200,8 @@ CLAIMS = (
         empty=1.0,
         gates=USED,
         half=HALF,
-        threshold_from=f"{BURNT} 3.5, where 3 was asked and two controls lay on it; twice is the least that "
-        "is parted",
+        threshold_from=f"{BURNT} 3.5, where 3 was asked and two controls lay on it; twice is the "
+        "least that is parted",
     ),
     claim(
         text="That is more than sorting gives: at equal FVU at least 1.5 times the ratio of the "
@@ -233,8 +233,8 @@ CLAIMS = (
         empty=1.0,
         gates=USED,
         half={**HALF, "one-block": "one-half"},
-        threshold_from=f"{BURNT} 1.7, where 3 was asked of two blocks alone; a quarter is what taking out "
-        "for real moves ratios by anyway",
+        threshold_from=f"{BURNT} 1.7, where 3 was asked of two blocks alone; a quarter is what "
+        "taking out for real moves ratios by anyway",
     ),
     Exact(
         text="In the last block everything is direct: the largest indirect effect over the direct "

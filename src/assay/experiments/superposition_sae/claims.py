@@ -291,8 +291,8 @@ CLAIMS = (
         also=COMPONENTS | TOPK,
         violations=("bypassed", "favoured"),
         must_hold=("donated-around",),
-        threshold_from="pilot: seeds 0–31, 1000–1047: .27 ± .09, .22 ± .07; the margin is that of the claim "
-        "above",
+        threshold_from="pilot: seeds 0–31, 1000–1047: .27 ± .09, .22 ± .07; the margin is that of "
+        "the claim above",
     ),
     claim(
         text="They are all there is to directions: among represented features alike in the three, "

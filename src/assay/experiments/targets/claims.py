@@ -171,8 +171,8 @@ CLAIMS = (
             "smollm2-isotropic": "what any subspace of W_out's rank would read",
         },
         credits=READ,
-        threshold_from="plan: the margin of the claim before it, fixed before any block but the last was "
-        "measured",
+        threshold_from="plan: the margin of the claim before it, fixed before any block but the "
+        "last was measured",
         source=f"{SEED}; footnote on the null space of W_out",
     ),
     claim(
@@ -203,8 +203,8 @@ CLAIMS = (
         credits=FEATURES,
         gates=L0,
         half=HALF,
-        threshold_from=f"{PILOT}, with 512 features: .011 [.009, .013], half as long .006, control .000 "
-        "[−.002, .001]; and seeds 7–10 with 256",
+        threshold_from=f"{PILOT}, with 512 features: .011 [.009, .013], half as long .006, control "
+        ".000 [−.002, .001]; and seeds 7–10 with 256",
         source=SEED,
     ),
     claim(

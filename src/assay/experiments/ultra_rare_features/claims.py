@@ -150,8 +150,8 @@ CLAIMS = (
         unit=SLOPE,
         must_fail=("about-mean",),
         near={"about-mean": "any change of the training slows it as much"},
-        threshold_from="pilot: seeds 4000–4011, −.95 without and −2.4 with L1; 0.9 is what theory gives a "
-        "penalty alone",
+        threshold_from="pilot: seeds 4000–4011, −.95 without and −2.4 with L1; 0.9 is what theory "
+        "gives a penalty alone",
     ),
     claim(
         text="When one fires, reconstruction takes back less of the penalty's pull on its bias "
