@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arm, Arms, Derive, Experiment, grid, variant, varied
+from assay.core import Arm, Arms, Derive, Experiment, grid, variant
+from assay.core import varied as varied
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.dictionaries.training import on_text
@@ -68,19 +69,16 @@ ARMS = {
     "frozen-encoder": frozen(
         "encoder", "decoder", "the same, its encoder as random as it was drawn"
     ),
-    "untrained": varied(
+    "untrained": Arm(
         train,
-        "the same of models after one warm-up step: as they were drawn",
+        specs=variant(model_steps=1, further=False),
+        note="the same of models after one warm-up step: as they were drawn",
         learned=("encoder", "decoder"),
-        model_steps=1,
-        further=False,
     ),
-    "half": varied(
+    "half": Arm(
         train,
-        "the dictionary trained half as long, with its own decay",
-        seeds=3,
-        times={"steps": 0.5},
-        further=False,
+        specs=variant(seeds=3, times={"steps": 0.5}, further=False),
+        note="the dictionary trained half as long, with its own decay",
     ),
     "other-promoted": Arm(
         derive=instead(

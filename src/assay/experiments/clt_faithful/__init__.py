@@ -39,41 +39,37 @@ ARMS = {
         train, "cross-layer; features pay for the row to each layer by itself", joined=False
     ),
     "dense": varied(train, "cross-layer without a penalty", where={"penalty": 0.0}),
-    "tanh": varied(
+    "tanh": Arm(
         train,
-        "cross-layer; the penalty is tanh(3 z)/3, near a count of features",
-        where=ONE,
-        saturation=3.0,
+        specs=variant(where=ONE, saturation=3.0),
+        note="cross-layer; the penalty is tanh(3 z)/3, near a count of features",
     ),
-    "from-faithful": varied(
+    "from-faithful": Arm(
         train,
-        "cross-layer, begun at the circuit's own dictionary among random features; twice as "
+        specs=variant(where={"penalty": SWEEP[2:]}, times=TWICE, start="faithful"),
+        note="cross-layer, begun at the circuit's own dictionary among random features; twice as "
         "long as main",
-        where={"penalty": SWEEP[2:]},
-        times=TWICE,
-        start="faithful",
     ),
     "from-faithful-half": varied(train, "the same, half as long", where=ONE, start="faithful"),
-    "unmoved": varied(
+    "unmoved": Arm(
         train,
-        "the same start and length, no penalty",
-        where={"penalty": 0.0},
-        times=TWICE,
-        start="faithful",
+        specs=variant(where={"penalty": 0.0}, times=TWICE, start="faithful"),
+        note="the same start and length, no penalty",
     ),
-    "summed-faithful": varied(
+    "summed-faithful": Arm(
         train,
-        "the same start and length, rows paid one by one",
-        where=ONE,
-        times=TWICE,
-        start="faithful",
-        joined=False,
+        specs=variant(where=ONE, times=TWICE, start="faithful", joined=False),
+        note="the same start and length, rows paid one by one",
     ),
-    "summed-faithful-half": varied(
-        train, "the same, half as long", seeds=FEW, where=ONE, start="faithful", joined=False
+    "summed-faithful-half": Arm(
+        train,
+        specs=variant(seeds=FEW, where=ONE, start="faithful", joined=False),
+        note="the same, half as long",
     ),
-    "from-rewritten": varied(
-        train, "cross-layer, begun at the rewritten dictionary", where=ONE, start="rewritten"
+    "from-rewritten": Arm(
+        train,
+        specs=variant(where=ONE, start="rewritten"),
+        note="cross-layer, begun at the rewritten dictionary",
     ),
     "exchanged": varied(
         train,
@@ -83,57 +79,52 @@ ARMS = {
         where={"penalty": (0.0, 0.03, 0.1, 0.3)},
         exchanged=True,
     ),
-    "exchanged-half": varied(
-        train, "the same, half as long", seeds=FEW, where=ONE, times=HALF, exchanged=True
-    ),
-    "one-hop": varied(
-        train, "cross-layer on two single hops side by side", seeds=FEW, where=ONE, hops=1
-    ),
-    "plt-one-hop": varied(
+    "exchanged-half": Arm(
         train,
-        "per-layer transcoders on these",
-        seeds=FEW,
-        hops=1,
-        reach="own",
-        where={"penalty": SWEEP[2:]},
+        specs=variant(seeds=FEW, where=ONE, times=HALF, exchanged=True),
+        note="the same, half as long",
     ),
-    "shuffled": varied(
+    "one-hop": Arm(
         train,
-        "cross-layer, trained on the writes of other inputs",
+        specs=variant(seeds=FEW, where=ONE, hops=1),
+        note="cross-layer on two single hops side by side",
+    ),
+    "plt-one-hop": Arm(
+        train,
+        specs=variant(seeds=FEW, hops=1, reach="own", where={"penalty": SWEEP[2:]}),
+        note="per-layer transcoders on these",
+    ),
+    "shuffled": Arm(
+        train,
+        specs=variant(where=ONE, shuffled=True),
+        note="cross-layer, trained on the writes of other inputs",
         learned=(),
-        where=ONE,
-        shuffled=True,
     ),
     "untrained": varied(train, "before training", learned=(), where=ONE, steps=0),
-    "faithful": varied(
+    "faithful": Arm(
         train,
-        "planted: the circuit's own dictionary, 1 % noise",
-        where=ONE,
-        steps=0,
-        start="faithful",
-        noise=0.01,
+        specs=variant(where=ONE, steps=0, start="faithful", noise=0.01),
+        note="planted: the circuit's own dictionary, 1 % noise",
     ),
-    "rewritten": varied(
+    "rewritten": Arm(
         train,
-        "planted: both hops written by five features of the first layer, 1 % noise",
-        where=ONE,
-        steps=0,
-        start="rewritten",
-        noise=0.01,
+        specs=variant(where=ONE, steps=0, start="rewritten", noise=0.01),
+        note="planted: both hops written by five features of the first layer, 1 % noise",
     ),
-    "partly-rewritten": varied(
+    "partly-rewritten": Arm(
         train,
-        "planted: the first layer writes a fifth of the second hop, 1 % noise",
-        where=ONE,
-        steps=0,
-        start="partly rewritten",
-        noise=0.01,
+        specs=variant(where=ONE, steps=0, start="partly rewritten", noise=0.01),
+        note="planted: the first layer writes a fifth of the second hop, 1 % noise",
     ),
-    "known-faithful": varied(
-        train, "the circuit's own dictionary", seeds=FEW, where=ONE, steps=0, start="faithful"
+    "known-faithful": Arm(
+        train,
+        specs=variant(seeds=FEW, where=ONE, steps=0, start="faithful"),
+        note="the circuit's own dictionary",
     ),
-    "known-rewritten": varied(
-        train, "the rewritten dictionary", seeds=FEW, where=ONE, steps=0, start="rewritten"
+    "known-rewritten": Arm(
+        train,
+        specs=variant(seeds=FEW, where=ONE, steps=0, start="rewritten"),
+        note="the rewritten dictionary",
     ),
 }
 PAGE = """

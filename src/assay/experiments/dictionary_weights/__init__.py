@@ -69,12 +69,12 @@ ARMS = {
         model_steps=1,
     ),
     "half": varied(train, "half as long, with its own decay", seeds=3, times={"steps": 0.5}),
-    "shuffled": varied(
+    "shuffled": Arm(
         train,
-        "neurons made independent: each keeps its values, at other tokens; trained twice as long",
+        specs=variant(acts="shuffled", times={"steps": 2.0}),
+        note="neurons made independent: each keeps its values, at other tokens; trained twice "
+        "as long",
         learned=("encoder", "rows", "columns"),
-        acts="shuffled",
-        times={"steps": 2.0},
     ),
     "start": varied(
         untrained, "the dictionary before its training", learned=("model",), matrix="start"
@@ -87,13 +87,12 @@ ARMS = {
         learned=("model", "encoder"),
         matrix="rotated",
     ),
-    "rotated-again": varied(
+    "rotated-again": Arm(
         other_rows,
-        "the same, turned by another rotation",
         after="main",
+        specs=variant(matrix="rotated", replicate=1),
+        note="the same, turned by another rotation",
         learned=("model", "encoder"),
-        matrix="rotated",
-        replicate=1,
     ),
     "permuted": varied(
         other_rows,
@@ -120,12 +119,11 @@ ARMS = {
         after="main",
         matrix="planted",
     ),
-    "planted-few": varied(
+    "planted-few": Arm(
         other_rows,
-        "planted: three neurons of twenty belong to one feature each",
         after="main",
-        matrix="planted",
-        private=0.15,
+        specs=variant(matrix="planted", private=0.15),
+        note="planted: three neurons of twenty belong to one feature each",
     ),
 }
 SMALL = DictionaryWeights(

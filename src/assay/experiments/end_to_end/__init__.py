@@ -46,14 +46,18 @@ ARMS = {
         train, "local, half as many steps", times={"steps": 0.5}, objective="local"
     ),
     "local-again": varied(train, "local, the text in another order", objective="local", order=1),
-    "local-long": varied(
-        train, "local, four times as many steps", times={"steps": 4.0}, objective="local"
+    "local-long": Arm(
+        train,
+        specs=variant(times={"steps": 4.0}, objective="local"),
+        note="local, four times as many steps",
     ),
     "local-double": varied(
         train, "local, twice as many features on", times={"k": 2.0}, objective="local"
     ),
-    "local-double-half": varied(
-        train, "the same, half as many steps", times={"k": 2.0, "steps": 0.5}, objective="local"
+    "local-double-half": Arm(
+        train,
+        specs=variant(times={"k": 2.0, "steps": 0.5}, objective="local"),
+        note="the same, half as many steps",
     ),
     "frozen-decoder": varied(
         train, "main, decoder rows stay random", learned=("encoder",), frozen="decoder"

@@ -71,11 +71,10 @@ ARMS = {
         "256 times",
     ),
     "untied-free": varied(train, "untied, without weight decay", decay=0.0),
-    "tied": varied(
+    "tied": Arm(
         train,
-        "tied, weight decay {tied.decay}, twice as long as main",
-        tied=True,
-        times={"steps": 2},
+        specs=variant(tied=True, times={"steps": 2}),
+        note="tied, weight decay {tied.decay}, twice as long as main",
     ),
     "half": varied(
         train,
@@ -83,11 +82,10 @@ ARMS = {
         times={"steps": 0.5},
     ),
     "tied-half": varied(train, "tied, half as long with its own decay: as long as main", tied=True),
-    "wide-start": varied(
+    "wide-start": Arm(
         train,
-        "untied-free with an embedding that starts as wide as trained rows",
-        decay=0.0,
-        embedded=WIDE,
+        specs=variant(decay=0.0, embedded=WIDE),
+        note="untied-free with an embedding that starts as wide as trained rows",
     ),
     "again": varied(train, "untied-free, drawn again", decay=0.0, replicate=1),
     "untrained": Arm(untrained, note="main's models as they were drawn", learned=()),

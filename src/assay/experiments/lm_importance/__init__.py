@@ -61,12 +61,11 @@ ARMS = {
         TOGETHER,
         note="TopK {main.k}; each feature's part is taken out where it fires, one token at a time",
     ),
-    "frozen-decoder": varied(
+    "frozen-decoder": Arm(
         TOGETHER,
-        "the same with a decoder that stays random: only the encoder learns",
+        specs=variant(seeds=6, frozen="decoder"),
+        note="the same with a decoder that stays random: only the encoder learns",
         learned=("encoder",),
-        seeds=6,
-        frozen="decoder",
     ),
     "half": varied(SHORT, "half as long, with its own decay", times={"steps": 0.5}),
     "random": Arm(

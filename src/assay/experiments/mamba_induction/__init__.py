@@ -43,21 +43,21 @@ ARMS = {
         specs=reserved("conv", "selective", "chains"),
         note="one whole block: convolution over four positions, selective scan, gate",
     ),
-    "half": varied(
-        train, "half as long, with its own decay of the rate", seeds=FEWEST, times={"steps": 0.5}
-    ),
-    "frozen": varied(
+    "half": Arm(
         train,
-        "a time-invariant scan: Δ, B and C learned constants; convolution, gate, sizes and "
+        specs=variant(seeds=FEWEST, times={"steps": 0.5}),
+        note="half as long, with its own decay of the rate",
+    ),
+    "frozen": Arm(
+        train,
+        specs=variant(seeds=FEW, selective=False),
+        note="a time-invariant scan: Δ, B and C learned constants; convolution, gate, sizes and "
         "sweep are main's",
-        seeds=FEW,
-        selective=False,
     ),
-    "no-conv": varied(
+    "no-conv": Arm(
         train,
-        "no convolution; the selective scan, gate, sizes and sweep are main's",
-        seeds=FEW,
-        conv=0,
+        specs=variant(seeds=FEW, conv=0),
+        note="no convolution; the selective scan, gate, sizes and sweep are main's",
     ),
     "untrained": varied(train, "whole blocks before training", learned=(), seeds=FEW, steps=0),
     "along": Arm(

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from assay.core import Arm, Arms, Derive, Experiment, grid, varied
+from assay.core import Arm, Arms, Derive, Experiment, grid
 from assay.core import variant as variant
+from assay.core import varied as varied
 from assay.core.heavy import xr
 from assay.experiments.memorisation.claims import CLAIMS, EXACT, FINDINGS, MODELS, controls
 from assay.experiments.memorisation.figures import drawings
@@ -103,29 +104,25 @@ FEW = 6
 TABLE_STEPS = 300
 ARMS = {
     "main": Arm(train, note="networks that read four symbols, a block of them for each corpus"),
-    "half": varied(
+    "half": Arm(
         train,
-        "main, trained half as long, with its own decay of the rate",
-        seeds=FEW,
-        times={"steps": 0.5},
+        specs=variant(seeds=FEW, times={"steps": 0.5}),
+        note="main, trained half as long, with its own decay of the rate",
     ),
-    "softmax": varied(
+    "softmax": Arm(
         train,
-        "softmax tables of bigrams, on all of their text at each step",
-        model="softmax",
-        steps=TABLE_STEPS,
-        lr=0.1,
+        specs=variant(model="softmax", steps=TABLE_STEPS, lr=0.1),
+        note="softmax tables of bigrams, on all of their text at each step",
     ),
-    "softmax-half": varied(
+    "softmax-half": Arm(
         train,
-        "softmax, trained half as long",
-        seeds=FEW,
-        model="softmax",
-        steps=TABLE_STEPS // 2,
-        lr=0.1,
+        specs=variant(seeds=FEW, model="softmax", steps=TABLE_STEPS // 2, lr=0.1),
+        note="softmax, trained half as long",
     ),
-    "count": varied(
-        train, "counted bigrams, where memorisation follows from counts", model="count", steps=0
+    "count": Arm(
+        train,
+        specs=variant(model="count", steps=0),
+        note="counted bigrams, where memorisation follows from counts",
     ),
     **{name: arm for model in MODELS for name, arm in make_controls(model).items()},
 }

@@ -112,14 +112,18 @@ ARMS = {
         TOGETHER,
         note="the first half of the features pays for indirect effects, the second for direct ones",
     ),
-    "half": varied(
-        TOGETHER, "main, half as many steps with their own decay", seeds=3, times={"steps": 0.5}
+    "half": Arm(
+        TOGETHER,
+        specs=variant(seeds=3, times={"steps": 0.5}),
+        note="main, half as many steps with their own decay",
     ),
     "one-block": varied(
         TOGETHER, "all features pay for both; what is taken out is parted by sorting", pays="both"
     ),
-    "one-half": varied(
-        TOGETHER, "one-block, half as many steps", seeds=3, times={"steps": 0.5}, pays="both"
+    "one-half": Arm(
+        TOGETHER,
+        specs=variant(seeds=3, times={"steps": 0.5}, pays="both"),
+        note="one-block, half as many steps",
     ),
     "turned": varied(
         TOGETHER,
@@ -127,45 +131,40 @@ ARMS = {
         learned=("model", "encoder", "decoder"),
         pays="turned",
     ),
-    "frozen-decoder": varied(
+    "frozen-decoder": Arm(
         TOGETHER,
-        "main, decoder rows stay random",
+        specs=variant(frozen="decoder", taken_out=0),
+        note="main, decoder rows stay random",
         learned=("model", "encoder", "halves"),
-        frozen="decoder",
-        taken_out=0,
     ),
-    "soft-frozen": varied(
+    "soft-frozen": Arm(
         TOGETHER,
-        "main, decoder rows stay within cosine .8 of random ones",
+        specs=variant(frozen="soft-decoder", taken_out=0),
+        note="main, decoder rows stay within cosine .8 of random ones",
         learned=("model", "encoder", "halves"),
-        frozen="soft-decoder",
-        taken_out=0,
     ),
-    "soft-half": varied(
+    "soft-half": Arm(
         TOGETHER,
-        "soft-frozen, half as many steps",
+        specs=variant(seeds=3, times={"steps": 0.5}, frozen="soft-decoder", taken_out=0),
+        note="soft-frozen, half as many steps",
         learned=("model", "encoder", "halves"),
-        seeds=3,
-        times={"steps": 0.5},
-        frozen="soft-decoder",
-        taken_out=0,
     ),
-    "frozen-encoder": varied(
+    "frozen-encoder": Arm(
         TOGETHER,
-        "main, the encoder stays random",
+        specs=variant(frozen="encoder", taken_out=0),
+        note="main, the encoder stays random",
         learned=("model", "decoder", "halves"),
-        frozen="encoder",
-        taken_out=0,
     ),
-    "untrained": varied(
+    "untrained": Arm(
         train,
-        "main, on models after one step of their training",
+        specs=variant(model_steps=1, taken_out=0),
+        note="main, on models after one step of their training",
         learned=("encoder", "decoder", "halves"),
-        model_steps=1,
-        taken_out=0,
     ),
-    "planted": varied(
-        train, "main, on planted features that act by one path each", subject="planted", taken_out=0
+    "planted": Arm(
+        train,
+        specs=variant(subject="planted", taken_out=0),
+        note="main, on planted features that act by one path each",
     ),
     "smollm2": Arm(
         no_training,

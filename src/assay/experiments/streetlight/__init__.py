@@ -24,13 +24,11 @@ from assay.core import (
     Experiment,
     grid,
     rng,
+    variant,
     varied,
 )
 from assay.core import (
     changed as changed,
-)
-from assay.core import (
-    variant as variant,
 )
 from assay.core.heavy import xr
 from assay.core.measures import only
@@ -93,25 +91,21 @@ def by_test(tables: float) -> Derive:
 
 ARMS = {
     "main": Arm(train, note="a TopK dictionary of SmolLM2 for each seed, asked a lot of concepts"),
-    "untrained": varied(
+    "untrained": Arm(
         train,
-        "half as long, of a model with random weights, before its fourth block: deeper only "
+        specs=variant(times={"steps": 0.5}, weights="random", layer=3, regimes=PLAIN),
+        note="half as long, of a model with random weights, before its fourth block: deeper only "
         "mixes more",
         learned=("encoder", "decoder", "answers", "rules", "looked"),
-        times={"steps": 0.5},
-        weights="random",
-        layer=3,
-        regimes=PLAIN,
     ),
     "half": varied(
         train, "half as many steps, with their own decay", seeds=6, times={"steps": 0.5}
     ),
-    "frozen": varied(
+    "frozen": Arm(
         train,
-        "its decoder stays as it was drawn, with the data's covariance",
+        specs=variant(frozen="decoder", regimes=PLAIN),
+        note="its decoder stays as it was drawn, with the data's covariance",
         learned=("model", "encoder", "answers", "rules", "looked"),
-        frozen="decoder",
-        regimes=PLAIN,
     ),
     "planted": varied(
         reuse_dictionaries,

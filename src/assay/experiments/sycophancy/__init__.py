@@ -106,12 +106,10 @@ ARMS = {
     "main": varied(
         train, "SmolLM2-135M-Instruct, plain text, {questions} questions in 20 cells each", seeds=1
     ),
-    "chat": varied(
+    "chat": Arm(
         train,
-        "the same model in its chat format, one question of each family",
-        seeds=1,
-        chat=True,
-        each=1,
+        specs=variant(seeds=1, chat=True, each=1),
+        note="the same model in its chat format, one question of each family",
     ),
     "q50": Arm(
         TOGETHER,

@@ -104,13 +104,11 @@ ARMS = {
         times={"steps": 0.5},
         cells=("act", "again", "act-update", "logit"),
     ),
-    "untrained": varied(
+    "untrained": Arm(
         no_training,
-        "the same models after one warm-up step: as they were drawn",
+        specs=variant(cells=(), model_steps=1, windows=64),
+        note="the same models after one warm-up step: as they were drawn",
         learned=(),
-        cells=(),
-        model_steps=1,
-        windows=64,
     ),
     "smollm2": Arm(
         no_training,
