@@ -21,14 +21,14 @@ from assay.core.measures import only
 from assay.dictionaries.training import on_text
 from assay.experiments.dictionary_weights.claims import CLAIMS
 from assay.experiments.dictionary_weights.figures import figures
-from assay.experiments.dictionary_weights.matrices import other_rows
 from assay.experiments.dictionary_weights.method import (
     TOGETHER,
+    DictionaryWeights,
     measure,
+    other_rows,
     train,
     untrained,
 )
-from assay.experiments.dictionary_weights.setting import DictionaryWeights
 
 
 def planted_features(arms: Arms) -> xr.Dataset:
