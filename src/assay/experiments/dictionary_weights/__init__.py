@@ -13,11 +13,12 @@ Cost: 230 s on 2 cores, 330 CPU-seconds, 1.2 GB a process; full a guess of 20 GP
 
 from __future__ import annotations
 
-from assay.core import Arm, Arms, Experiment, grid, varied
+from assay.core import Arm, Experiment, grid, instead, varied
+from assay.core import Arms as Arms
 from assay.core import changed as changed
 from assay.core import variant as variant
-from assay.core.heavy import xr
-from assay.core.measures import only
+from assay.core.heavy import xr as xr
+from assay.core.measures import only as only
 from assay.dictionaries.training import on_text
 from assay.experiments.dictionary_weights.claims import CLAIMS
 from assay.experiments.dictionary_weights.figures import figures
@@ -29,14 +30,6 @@ from assay.experiments.dictionary_weights.method import (
     train,
     untrained,
 )
-
-
-def planted_features(arms: Arms) -> xr.Dataset:
-    """Main's neurons beside planted features: what rules would score if every feature had one."""
-    data = arms["main"]
-    variables = {"told": data["told_planted"].rename("told"), "told_neurons": data["told_neurons"]}
-    return only(data.assign(variables), *variables)
-
 
 # Of the decoder, rows are which entries a feature has, columns at which neurons they stand.
 ARMS = {
@@ -109,7 +102,7 @@ ARMS = {
         matrix="random",
     ),
     "planted-features": Arm(
-        derive=planted_features,
+        derive=instead("main", "told_neurons", told="told_planted"),
         note="planted: features that fire on nine tenths of three tokens, in the place of main's, "
         "for rules alone",
     ),

@@ -13,7 +13,7 @@ Cost: 180 s on 2 cores, 320 CPU-seconds, 2.0 GB a process; full a guess of 2 GPU
 
 from __future__ import annotations
 
-from assay.core import Arm, Arms, Derive, Experiment, grid, varied
+from assay.core import Arm, Arms, Derive, Experiment, grid, instead, varied
 from assay.core import variant as variant
 from assay.core.heavy import xr
 from assay.core.measures import only
@@ -32,17 +32,6 @@ from assay.experiments.glitch_tokens.on_disk import measure_model
 WIDE = 0.08
 """Root mean square of trained entries of the embedding, by the pilot: seeds 0 and 1, 1,000
 steps."""
-
-
-def instead(source: str, **measured: str) -> Derive:
-    """A derived arm: measures of an arm in the place of others; it answers for nothing else."""
-
-    def derive(arms: Arms) -> xr.Dataset:
-        data = arms[source]
-        variables = {name: data[other].rename(name) for name, other in measured.items()}
-        return only(data).assign(variables)
-
-    return derive
 
 
 def with_exposure(source: str, n: int) -> Derive:

@@ -23,6 +23,7 @@ from assay.core import (
     Derive,
     Experiment,
     grid,
+    instead,
     rng,
     variant,
     varied,
@@ -46,13 +47,6 @@ from assay.experiments.streetlight.probes import EQUAL
 PLAIN = ("plain",)
 
 
-def take(arms: Arms, *names: str) -> xr.Dataset:
-    """These measures of the arm `main`: a derived arm answers for nothing that it does not
-    change."""
-    data = arms["main"]
-    return only(data, *names)
-
-
 def in_place(
     pairs: Mapping[str, str], beside: Sequence[str], of: tuple[int, int] = (1, 1)
 ) -> Derive:
@@ -60,7 +54,7 @@ def in_place(
     so many concepts, and the methods that they are compared with."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        data, auroc = take(arms, "auroc"), arms["main"].auroc
+        data, auroc = only(arms["main"], "auroc"), arms["main"].auroc
         concept = xr.DataArray(np.arange(auroc.sizes["task"]) % of[1] < of[0], dims="task")
         for method, other in pairs.items():
             replacement = data.auroc.sel(probe=other, drop=True)
@@ -70,17 +64,12 @@ def in_place(
     return derive
 
 
-def looks(measure: str) -> Derive:
-    """The arm `main` with another share of found rules."""
-    return lambda arms: take(arms, measure).rename({measure: "found"})
-
-
 def by_test(tables: float) -> Derive:
     """The arm `main` where winners of the quiver with the dictionary are picked by the test, in
     this share of the tables, drawn by lot."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        data = take(arms, "quiver")
+        data = only(arms["main"], "quiver")
         quiver, winners = data.quiver, data.quiver.sel(chosen="with, by test", drop=True)
         lot = rng.generator(0, "streetlight.leak").random(winners.shape) < tables
         picked = (quiver.chosen == "with") & xr.DataArray(lot, dims=winners.dims)
@@ -137,12 +126,12 @@ ARMS = {
         note="the same in four of seven tables, by lot; in the others validation chooses",
     ),
     "shuffled-look": Arm(
-        derive=looks("found_shuffled"),
+        derive=instead("main", found="found_shuffled"),
         note="rules of shuffled tokens in the place of found ones",
         learned=("model", "encoder", "decoder", "answers", "looked"),
     ),
     "random-look": Arm(
-        derive=looks("found_random"),
+        derive=instead("main", found="found_random"),
         note="rules found for a random dictionary's features",
         # What is probed is the trained dictionary; what is looked at is not.
         learned=("model", "encoder", "decoder", "answers", "rules"),
