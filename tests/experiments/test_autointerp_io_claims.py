@@ -17,8 +17,7 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.autointerp_io import experiment
 from assay.experiments.autointerp_io.claims import FROZEN
-from assay.lab.result import with_derived
-from named_claims import claim_of
+from named_claims import Planted, claim_of
 
 PER_FEATURE = {
     "detection_in": 0.80,
@@ -71,7 +70,7 @@ FURTHER = {"again", "detection_out", "detection_both", *PER_PLANT}
 
 
 @dataclass(frozen=True)
-class World:
+class World(Planted, of=experiment):
     """The mean of each measure, over features and seeds."""
 
     levels: dict = field(default_factory=lambda: LEVELS)
@@ -90,13 +89,6 @@ class World:
     def where(self, arm, **levels) -> "World":
         """Give the same world with some levels of one arm replaced."""
         return replace(self, other=self.other | {arm: self.other[arm] | levels})
-
-    def arms(self) -> dict:
-        """The measures that runs of the default preset would have, derived controls included."""
-        return with_derived(
-            experiment,
-            {n: self.measures(n) for n, a in experiment.arms.items() if a.train is not None},
-        )
 
     def measures(self, arm: str):
         rng = np.random.default_rng(list(experiment.arms).index(arm))

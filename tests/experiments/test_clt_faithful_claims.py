@@ -76,10 +76,8 @@ class World:
         return {arm: self.measures(arm, i) for i, arm in enumerate(experiment.arms)}
 
     def measures(self, arm: str, stream: int):
-        runs, rng = (
-            Runs(experiment.specs_of(arm, experiment.default)),
-            np.random.default_rng(stream),
-        )
+        runs = Runs(experiment.specs_of(arm, experiment.default))
+        rng = np.random.default_rng(stream)
         penalty = np.array([s.penalty for s in runs.specs])
         credited = np.full(len(runs), (CREDITED | self.credited).get(arm, 0.0))
         if arm in AT_RANDOM or arm in self.free:

@@ -17,20 +17,21 @@ from assay.core.runs import Runs
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.experiments.dictionary_weights import experiment
-from assay.experiments.dictionary_weights.matrices import (
+from assay.experiments.dictionary_weights.method import (
     CURVE,
     EDGES,
+    DictionaryWeights,
     concentrations,
     curve,
     geometric,
+    in_use,
     matrix_measures,
     other_rows,
     planted_rows,
+    shuffled,
     spread_rows,
 )
-from assay.experiments.dictionary_weights.method import in_use, shuffled
 from assay.experiments.dictionary_weights.rules import Texts, as_often, planted
-from assay.experiments.dictionary_weights.setting import DictionaryWeights
 from assay.features.explaining.rule import Positions
 
 DOCUMENTS = 12

@@ -14,13 +14,11 @@ import pytest
 import torch
 
 from assay.core.errors import SpecError
-from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.end_to_end import experiment
 from assay.experiments.end_to_end.method import EndToEnd, nearest, rows, windows
-from assay.lab.result import with_derived
-from named_claims import claim_of
+from named_claims import Planted, outcome_of
 
 DOCUMENTS, LATER = 30, 1
 LOCAL = {"increase": 0.4, "off": 0.1, "fvu": 0.1, "nearest": 0.6, "live": 250.0}
@@ -43,7 +41,7 @@ LEVELS = {
 
 
 @dataclass(frozen=True)
-class World:
+class World(Planted, of=experiment):
     """Planted truth: for each arm nats lost, the share of later inputs that is off, FVU, cosine of
     neighbours, features in use."""
 
@@ -52,17 +50,6 @@ class World:
     def but(self, *arms: str, **changed) -> "World":
         """Give the same world with some numbers of these arms replaced."""
         return replace(self, levels=self.levels | {a: self.levels[a] | changed for a in arms})
-
-    def arms(self) -> dict:
-        """The measures that runs of the default preset would have, derived ones included."""
-        return with_derived(
-            experiment,
-            {
-                name: self.measures(name)
-                for name, arm in experiment.arms.items()
-                if arm.train is not None
-            },
-        )
 
     def measures(self, arm: str):
         own = np.random.default_rng(100 + list(experiment.arms).index(arm))
@@ -141,8 +128,10 @@ CASES = {
 def test_numbers_that_still_move_decide_nothing():
     """What it costs rises while it is trained, and would rise beyond the threshold."""
     world = WORLD.but("main", increase=0.15).but("half", increase=0.05)
-    verdict = judge(claim_of(experiment, "End to end costs less"), world.arms()).verdict
-    assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
+    assert outcome_of(experiment, "End to end costs less", world.arms()) == (
+        "undecided",
+        "gate converged",
+    )
 
 
 def test_neighbours_are_those_of_a_loop():

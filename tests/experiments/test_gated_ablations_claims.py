@@ -179,11 +179,9 @@ def planted(arm: str, points: tuple, soft: tuple | None):
     own = np.random.default_rng(200 + list(experiment.arms).index(root)).normal(
         0, 0.0005, len(runs)
     )  # of a single run
-    fvu, gamma, l0 = (
-        fvu * hard * np.exp(luck[0][seed]),
-        gamma + 0.3 * luck[1][seed] + own,
-        l0 * np.exp(luck[2][seed]),
-    )
+    fvu = fvu * hard * np.exp(luck[0][seed])
+    gamma = gamma + 0.3 * luck[1][seed] + own
+    l0 = l0 * np.exp(luck[2][seed])
     variance = np.full(len(runs), 5.0 * ROWS)
     dot = (1 - fvu) / (2 - gamma) * variance
     sums = {

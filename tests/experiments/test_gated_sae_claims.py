@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 
-from assay.core.claims import Finding
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
@@ -23,7 +22,7 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.experiments.gated_sae import experiment
 from assay.experiments.gated_sae.method import shrink
 from assay.lab.result import with_derived
-from named_claims import claim_of
+from named_claims import claim_of, findings, outcome_of
 
 DOCUMENTS, PASSAGES = 24, 8
 
@@ -82,10 +81,8 @@ class World:
             root = experiment.arms[
                 root
             ].after  # a repaired dictionary keeps the luck, and the L0, of the one it was made from
-        shared, own = (
-            np.random.default_rng(0),
-            np.random.default_rng(100 + list(experiment.arms).index(root)),
-        )
+        shared = np.random.default_rng(0)
+        own = np.random.default_rng(100 + list(experiment.arms).index(root))
         tokens = np.round(shared.lognormal(5.5, 0.6, DOCUMENTS))
         hard = np.exp(
             shared.normal(0, 0.08, DOCUMENTS)
@@ -188,10 +185,10 @@ def test_a_planted_bias_shortens_what_features_add_and_nothing_else(bench):
 
 def test_a_bias_that_half_the_training_has_decides_nothing():
     """Half the training gives another value; moved by that change the outcome would not stand."""
-    verdict = judge(
-        claim_of(experiment, "Gated is unbiased"), WORLD.but(gamma={"half": 0.96}).arms()
-    ).verdict
-    assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
+    assert outcome_of(experiment, "Gated is unbiased", WORLD.but(gamma={"half": 0.96}).arms()) == (
+        "undecided",
+        "gate converged",
+    )
 
 
 @pytest.mark.parametrize("arm", ["wide-half", "wide", "broad-wide"])
@@ -213,8 +210,5 @@ def test_a_repair_that_leads_as_much_makes_the_lead_unspecific():
 
 
 def test_findings_can_be_computed():
-    from assay.core.estimates import estimate
 
-    arms = WORLD.arms()
-    for finding in (f for f in experiment.claims if isinstance(f, Finding)):
-        assert np.isfinite(estimate(finding, arms).estimate), finding.text
+    assert np.isfinite(list(findings(experiment, WORLD.arms()).values())).all()

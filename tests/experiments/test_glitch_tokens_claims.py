@@ -16,14 +16,12 @@ import pytest
 
 from assay.core.errors import ModelError
 from assay.core.estimates import verify
-from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.glitch_tokens import experiment
 from assay.experiments.glitch_tokens.method import NAMES, SEEN, GlitchTokens, law
 from assay.experiments.glitch_tokens.on_disk import rounding, special_tokens, unused
-from assay.lab.result import with_derived
-from named_claims import claim_of
+from named_claims import Planted, outcome_of
 
 FOUND = {
     "margin": 1.5,
@@ -91,7 +89,7 @@ STILL = ("off_law", "copied")
 
 
 @dataclass(frozen=True)
-class World:
+class World(Planted, of=experiment):
     """What was planted in each arm, where not as in FOUND, or in NOTHING for models as they were
     drawn."""
 
@@ -100,17 +98,6 @@ class World:
     def but(self, arm: str, **changed) -> "World":
         return replace(
             self, arms_but={**self.arms_but, arm: {**self.arms_but.get(arm, {}), **changed}}
-        )
-
-    def arms(self) -> dict:
-        """The measures that runs of the default preset would have, derived controls included."""
-        return with_derived(
-            experiment,
-            {
-                name: self.measures(name)
-                for name, arm in experiment.arms.items()
-                if arm.train is not None
-            },
         )
 
     def measures(self, arm: str):
@@ -191,10 +178,10 @@ CASES = {
 
 
 def test_models_that_did_not_learn_to_copy_are_not_asked_to():
-    verdict = judge(
-        claim_of(experiment, "Untied: after 12"), WORLD.but("main", copied=0.01).arms()
-    ).verdict
-    assert (verdict.outcome, verdict.reason) == ("undecided", "gate copying was learned")
+    assert outcome_of(experiment, "Untied: after 12", WORLD.but("main", copied=0.01).arms()) == (
+        "undecided",
+        "gate copying was learned",
+    )
 
 
 def test_the_law_is_a_product_over_steps():

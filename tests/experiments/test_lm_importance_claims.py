@@ -14,17 +14,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from assay.core.claims import Finding
-from assay.core.estimates import estimate
-from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.lm_importance import experiment
 from assay.experiments.lm_importance.claims import KINDS, kinds, lower_limits, surely_important
 from assay.experiments.lm_importance.figures import word
 from assay.experiments.lm_importance.method import log_uniform
-from assay.lab.result import with_derived
-from named_claims import claim_of
+from named_claims import Planted, claim_of, findings, outcome_of
 
 DOCUMENTS, FEATURES, EACH = 24, 12, 320
 # nats by quarter of strength, weakest first; shares of firings
@@ -46,7 +42,7 @@ SMALL = (0.0, 0.0, 0.0, 0.01)
 
 
 @dataclass(frozen=True)
-class World:
+class World(Planted, of=experiment):
     """Planted truth of the learned dictionaries and of those with a frozen decoder."""
 
     main: dict = field(default_factory=lambda: MAIN)
@@ -58,11 +54,6 @@ class World:
 
     def but(self, **changed) -> "World":
         return replace(self, main={**self.main, **changed})
-
-    def arms(self) -> dict:
-        """The measures that runs of the default preset would have, derived controls included."""
-        trained = [name for name, arm in experiment.arms.items() if arm.train is not None]
-        return with_derived(experiment, {name: self.measures(name) for name in trained})
 
     def measures(self, arm: str):
         own = np.random.default_rng(100 + list(experiment.arms).index(arm))
@@ -149,16 +140,13 @@ def claim(start: str):
 
 
 def test_findings_can_be_computed():
-    arms = WORLD.arms()
-    for finding in (f for f in experiment.claims if isinstance(f, Finding)):
-        assert np.isfinite(estimate(finding, arms).estimate), finding.text
+    assert np.isfinite(list(findings(experiment, WORLD.arms()).values())).all()
 
 
 def test_a_dictionary_that_reconstructs_nothing_is_not_judged():
     arms = WORLD.arms()
     arms["main"] = arms["main"].assign(error=0.9 * arms["main"].variance)
-    verdict = judge(claim("It is the direction"), arms).verdict
-    assert (verdict.outcome, verdict.reason) == ("undecided", "gate reconstructs")
+    assert outcome_of(experiment, "It is the direction", arms) == ("undecided", "gate reconstructs")
 
 
 def test_a_features_interval_is_student_t_of_a_ratio_over_its_documents():

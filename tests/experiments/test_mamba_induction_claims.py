@@ -7,13 +7,11 @@ import numpy as np
 
 from assay.core.claims import Exact
 from assay.core.estimates import verify
-from assay.core.judging import judge
 from assay.core.measures import by, measures
 from assay.core.runs import Runs
 from assay.experiments.mamba_induction import experiment
 from assay.experiments.mamba_induction.claims import standing, tuned
 from assay.experiments.mamba_induction.method import CONV, WRITE, moments
-from named_claims import claim_of
 
 ERROR = {"main": 0.08, "half": 0.09, "frozen": 0.6, "no-conv": 0.62, "untrained": 0.97}
 """At the best rate."""
@@ -45,10 +43,8 @@ class World:
     def along(self, arm: str, stream: int):
         """Recall appears after the fourth of six states; then the learning coefficient rises, or
         does not."""
-        runs, rng = (
-            Runs(experiment.specs_of(arm, experiment.default)),
-            np.random.default_rng(stream),
-        )
+        runs = Runs(experiment.specs_of(arm, experiment.default))
+        rng = np.random.default_rng(stream)
         before, end = LLC[arm]
         llc = np.array(
             [before - 2, before - 1, before, before, (before + end) / 2, end]
@@ -66,10 +62,8 @@ class World:
         )
 
     def measures(self, arm: str, stream: int):
-        runs, rng = (
-            Runs(experiment.specs_of(arm, experiment.default)),
-            np.random.default_rng(stream),
-        )
+        runs = Runs(experiment.specs_of(arm, experiment.default))
+        rng = np.random.default_rng(stream)
         best, high = (ERROR | self.error)[arm], (HIGH | self.high)[arm]
         level = np.array(
             [
@@ -171,11 +165,9 @@ def test_the_rate_is_chosen_by_other_sequences_than_those_that_are_judged():
 
 
 def test_a_value_that_still_moves_at_half_length_is_not_converged():
-    verdict = judge(
-        claim_of(experiment, "One block recalls"),
-        World(error={"main": 0.35, "half": 0.1}).arms(),
-    ).verdict
-    assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
+    assert decided(
+        experiment, "One block recalls", World(error={"main": 0.35, "half": 0.1}).arms()
+    ) == ("undecided", "gate converged")
 
 
 def test_the_learning_coefficient_is_told_where_recall_is_not_there_yet_and_at_the_end():

@@ -56,10 +56,8 @@ def test_the_token_that_is_put_in_is_none_that_is_there():
 def test_errors_are_counted_by_hand():
     runs = runs_of()
     params = start(runs.seeds, shape_of(SPEC), std=1.0)
-    logits, tokens = (
-        forward(params, draw_sequences(runs, "test", 0, method.TESTED))[0],
-        draw_sequences(runs, "test", 0, method.TESTED),
-    )
+    logits = forward(params, draw_sequences(runs, "test", 0, method.TESTED))[0]
+    tokens = draw_sequences(runs, "test", 0, method.TESTED)
     for run in range(2):
         wrong = sum(
             int(logits[run, b, t].argmax() != tokens[run, b, t + 1])
@@ -120,10 +118,8 @@ def test_without_a_convolution_there_is_none_to_exchange():
 def test_a_run_alone_is_measured_as_in_a_group():
     runs, alone = runs_of(), Runs([replace(SPEC, seed=1)])
     params = start(runs.seeds, shape_of(SPEC), std=1.0)
-    together, single = (
-        exchanged(runs, params),
-        exchanged(alone, {k: v[1:] for k, v in params.items()}),
-    )
+    together = exchanged(runs, params)
+    single = exchanged(alone, {k: v[1:] for k, v in params.items()})
     for patch, values in together.items():
         np.testing.assert_allclose(values[1:], single[patch], atol=1e-5)
 

@@ -68,10 +68,8 @@ class World:
         return found
 
     def measures(self, arm: str, stream: int):
-        runs, rng = (
-            Runs(experiment.specs_of(arm, experiment.default)),
-            np.random.default_rng(stream),
-        )
+        runs = Runs(experiment.specs_of(arm, experiment.default))
+        rng = np.random.default_rng(stream)
         n = len(runs)
 
         def by_kind(what, known):

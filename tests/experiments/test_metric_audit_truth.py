@@ -192,7 +192,7 @@ def test_a_recipe_trains_at_the_rate_that_its_world_draws():
 
 
 def test_the_kinds_of_the_panel_on_a_model_are_told_apart_by_name():
-    assert set(model.methods(S, 1)) == set(model.KINDS) - {model.DRAWN}
+    assert set(model.methods(Runs([S]))) == set(model.KINDS) - {model.DRAWN}
 
 
 def test_tokens_renumbered_without_gaps_are_explained_and_scored_alike():

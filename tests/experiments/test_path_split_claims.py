@@ -31,8 +31,7 @@ from assay.experiments.path_split.values import (
     order,
     told_by_direct,
 )
-from assay.lab.result import with_derived
-from named_claims import claim_of
+from named_claims import Planted, claim_of, outcome_of
 
 DOCUMENTS, BLOCKS = 24, 30
 HALVES = ("trained", "sorted", "random")
@@ -73,7 +72,7 @@ held divisor; the same tenfold, and turned aside."""
 
 
 @dataclass(frozen=True)
-class World:
+class World(Planted, of=experiment):
     """Planted truth, of the models and dictionaries that each seed trains and of SmolLM2."""
 
     shares: dict = field(
@@ -105,13 +104,6 @@ class World:
         """Give the same world with some of the numbers replaced."""
         return replace(
             self, **{name: {**getattr(self, name), **new} for name, new in changed.items()}
-        )
-
-    def arms(self) -> dict:
-        """The measures that runs of the default preset would have, derived controls included."""
-        return with_derived(
-            experiment,
-            {n: self.measures(n) for n, a in experiment.arms.items() if a.train is not None},
         )
 
     def measures(self, arm: str):
@@ -288,10 +280,10 @@ def test_a_half_that_is_not_used_decides_nothing(start):
 
 
 def test_numbers_that_still_move_decide_nothing():
-    verdict = judge(
-        claim_of(experiment, "Two blocks part"), replace(WORLD, half={"main": 4.0}).arms()
-    ).verdict
-    assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
+    assert outcome_of(experiment, "Two blocks part", replace(WORLD, half={"main": 4.0}).arms()) == (
+        "undecided",
+        "gate converged",
+    )
 
 
 def test_what_was_planted_has_to_be_found():
@@ -304,10 +296,8 @@ def test_what_was_planted_has_to_be_found():
 
 
 def test_a_sweep_is_read_where_its_fvu_is_a_tenth_larger_and_not_beyond_it():
-    fvu, y = (
-        np.array([[0.2, 0.21, 0.23, 0.4], [0.2, 0.2, 0.205, 0.21]]),
-        np.array([[0.0, 1.0, 3.0, 9.0]] * 2),
-    )
+    fvu = np.array([[0.2, 0.21, 0.23, 0.4], [0.2, 0.2, 0.205, 0.21]])
+    y = np.array([[0.0, 1.0, 3.0, 9.0]] * 2)
     np.testing.assert_allclose(at_spent(fvu, y), [2.0, np.nan])
 
 

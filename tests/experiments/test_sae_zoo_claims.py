@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from assay.core.claims import Claim, Finding
-from assay.core.estimates import estimate
+from assay.core.claims import Claim
 from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
@@ -18,7 +17,7 @@ from assay.dictionaries.training import on_text
 from assay.experiments.sae_zoo import TUNED, experiment
 from assay.experiments.sae_zoo import method as sae_zoo
 from assay.experiments.sae_zoo.method import method, shuffled
-from assay.lab.result import with_derived
+from named_claims import Planted, findings
 
 DOCUMENTS = 24
 # arm → (L0, FVU); TopK's frontier is straight in log FVU over log L0, as 0.202 and 0.176 at 11 and
@@ -49,7 +48,7 @@ LEVELS = {
 
 
 @dataclass(frozen=True)
-class World:
+class World(Planted, of=experiment):
     """Planted truth: L0 and FVU of every arm."""
 
     levels: dict = field(default_factory=lambda: LEVELS)
@@ -59,15 +58,9 @@ class World:
         new = {arm.replace("_", "-"): value for arm, value in fvu.items()}
         return World({arm: (l0, new.get(arm, old)) for arm, (l0, old) in self.levels.items()})
 
-    def arms(self) -> dict:
-        """The measures that runs of the default preset would have."""
-        return with_derived(experiment, {name: self.measures(name) for name in LEVELS})
-
     def measures(self, arm: str):
-        shared, own = (
-            np.random.default_rng(0),
-            np.random.default_rng(100 + list(experiment.arms).index(arm)),
-        )
+        shared = np.random.default_rng(0)
+        own = np.random.default_rng(100 + list(experiment.arms).index(arm))
         tokens = np.round(shared.lognormal(5.5, 0.6, DOCUMENTS))
         hard = np.exp(
             shared.normal(0, 0.08, DOCUMENTS)
@@ -135,9 +128,7 @@ def test_a_lead_that_is_missing_at_one_width_or_length_is_no_lead(arm):
 
 
 def test_findings_can_be_computed():
-    arms = WORLD.arms()
-    for finding in (f for f in experiment.claims if isinstance(f, Finding)):
-        assert np.isfinite(estimate(finding, arms).estimate), finding.text
+    assert np.isfinite(list(findings(experiment, WORLD.arms()).values())).all()
 
 
 def test_every_seed_draws_a_model_with_random_weights_of_its_own(monkeypatch):

@@ -35,7 +35,7 @@ from assay.experiments.streetlight.probes import (
 )
 from assay.features import kernel_probe as probe
 from assay.features.probing import auroc
-from assay.lab.result import with_derived
+from named_claims import Planted
 
 LEVEL = {
     "logistic": 0.84,
@@ -55,7 +55,7 @@ LEVEL = {
 
 
 @dataclass(frozen=True)
-class World:
+class World(Planted, of=experiment):
     """Planted truth: AUROC by arm and method, what the quiver gains, shares of what is found by
     looking."""
 
@@ -87,13 +87,6 @@ class World:
                 n: {**getattr(self, n), **v} if isinstance(v, dict) else v
                 for n, v in changed.items()
             },
-        )
-
-    def arms(self) -> dict:
-        """The measures that runs of the default preset would have, derived controls included."""
-        return with_derived(
-            experiment,
-            {n: self.measures(n) for n, a in experiment.arms.items() if a.train is not None},
         )
 
     def measures(self, arm: str):

@@ -69,10 +69,8 @@ class World:
 
     def measures(self, arm, stream):
         runs = Runs(experiment.specs_of(arm, experiment.default))
-        row, shape = (
-            runs.seeds - experiment.default[0].seed,
-            (len(experiment.default), 20),
-        )  # arms of fewer toys have the first ones
+        row = runs.seeds - experiment.default[0].seed
+        shape = (len(experiment.default), 20)  # arms of fewer toys have the first ones
         toys, rng = np.random.default_rng(self.draw), np.random.default_rng([self.draw, stream])
         rank = np.argsort(np.argsort(toys.random(shape)))
         kept_by = rank if self.tied[arm] else np.argsort(np.argsort(toys.random(shape)))

@@ -19,8 +19,7 @@ from assay.data.opinions import CELLS
 from assay.experiments.sycophancy import experiment
 from assay.experiments.sycophancy.claims import matching, p_bar, share_more_likely
 from assay.experiments.sycophancy.planted import agreement, dialogues, prompts, words
-from assay.lab.result import with_derived
-from named_claims import claim_of
+from named_claims import Planted, claim_of, findings, outcome_of
 
 WAYS = ("before", "believe", "after", "quoted")
 LAWS = {
@@ -41,7 +40,7 @@ PARAMETERS = {"small": 2_500, "middle": 9_000}
 
 
 @dataclass(frozen=True)
-class World:
+class World(Planted, of=experiment):
     """Planted truth of every arm."""
 
     laws: dict = field(default_factory=dict)
@@ -54,9 +53,6 @@ class World:
         return replace(
             self, laws={**self.laws, **{name.replace("_", "-"): law for name, law in laws.items()}}
         )
-
-    def arms(self) -> dict:
-        return with_derived(experiment, {name: self.measures(name) for name in LAWS})
 
     def measures(self, arm: str):
         rng = np.random.default_rng(list(LAWS).index(arm))
@@ -147,9 +143,7 @@ def claim(start: str):
 
 
 def test_findings_can_be_computed():
-    arms = WORLD.arms()
-    for finding in (f for f in experiment.claims if isinstance(f, Finding)):
-        assert np.isfinite(estimate(finding, arms).estimate), finding.text
+    assert np.isfinite(list(findings(experiment, WORLD.arms()).values())).all()
 
 
 def test_what_was_planted_is_found_and_what_was_not_fails_the_claims():
@@ -215,8 +209,10 @@ def test_only_an_identity_is_called_exact():
 
 
 def test_a_model_that_gives_no_answer_is_not_judged():
-    verdict = judge(claim("SmolLM2-135M"), World(mass=0.04).arms()).verdict
-    assert (verdict.outcome, verdict.reason) == ("undecided", "gate format followed")
+    assert outcome_of(experiment, "SmolLM2-135M", World(mass=0.04).arms()) == (
+        "undecided",
+        "gate format followed",
+    )
 
 
 def test_a_file_in_which_one_answer_always_matches_decides_nothing():

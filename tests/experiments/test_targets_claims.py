@@ -20,8 +20,7 @@ from assay.core.runs import Runs
 from assay.dictionaries.measuring.cell_measures import EPS
 from assay.experiments.targets import experiment
 from assay.experiments.targets.method import OTHER
-from assay.lab.result import with_derived
-from named_claims import claim_of
+from named_claims import Planted, claim_of
 
 DOCUMENTS, NEURONS, BLOCKS = 24, 256, 30
 STREAM = {
@@ -80,7 +79,7 @@ are worth."""
 
 
 @dataclass(frozen=True)
-class World:
+class World(Planted, of=experiment):
     """Planted truth, of the models and dictionaries that each seed trains and of SmolLM2."""
 
     plain: dict = field(default_factory=lambda: PLAIN)
@@ -99,18 +98,9 @@ class World:
             self, **{name: {**getattr(self, name), **new} for name, new in changed.items()}
         )
 
-    def arms(self) -> dict:
-        """The measures that runs of the default preset would have, derived controls included."""
-        return with_derived(
-            experiment,
-            {n: self.measures(n) for n, a in experiment.arms.items() if a.train is not None},
-        )
-
     def measures(self, arm: str):
-        shared, own = (
-            np.random.default_rng(0),
-            np.random.default_rng(100 + list(experiment.arms).index(arm)),
-        )
+        shared = np.random.default_rng(0)
+        own = np.random.default_rng(100 + list(experiment.arms).index(arm))
         tokens = np.round(shared.lognormal(5.5, 0.6, DOCUMENTS))
         hard = np.exp(shared.normal(0, 0.08, DOCUMENTS))
         runs = Runs(experiment.specs_of(arm, experiment.default))

@@ -24,8 +24,7 @@ from assay.experiments.ultra_rare_features import experiment
 from assay.experiments.ultra_rare_features import method as urf_method
 from assay.experiments.ultra_rare_features.method import MOMENTS
 from assay.features.training_measures import KINDS
-from assay.lab.result import with_derived
-from named_claims import claim_of
+from named_claims import Planted, claim_of
 
 # arm → kind of latent → measure → value; what is left out was not measured of that kind
 RARE = {
@@ -91,7 +90,7 @@ BY_MOMENT = ("cosine", "alignment")
 
 
 @dataclass(frozen=True)
-class World:
+class World(Planted, of=experiment):
     """Planted levels per arm, kind and measure; `half` holds what was different half-way."""
 
     levels: dict = field(default_factory=lambda: PILOT)
@@ -102,10 +101,6 @@ class World:
         levels = deepcopy(self.levels)
         levels[arm].setdefault(kind, {}).update(values)
         return replace(self, levels=levels, half=half or self.half)
-
-    def arms(self) -> dict:
-        """The measures that runs of the default preset would have, with the derived arms."""
-        return with_derived(experiment, {name: self.measures(name) for name in self.levels})
 
     def measures(self, arm):
         runs = Runs(experiment.specs_of(arm, experiment.default))
@@ -205,11 +200,9 @@ CASES = {
 
 
 def test_numbers_that_still_move_decide_nothing():
-    verdict = judge(
-        claim_of(experiment, "Their encoder and decoder"),
-        WORLD.but(cosine=0.45, half={"cosine": 0.2}).arms(),
-    ).verdict
-    assert (verdict.outcome, verdict.reason) == ("undecided", "gate converged")
+    assert decided(
+        experiment, "Their encoder and decoder", WORLD.but(cosine=0.45, half={"cosine": 0.2}).arms()
+    ) == ("undecided", "gate converged")
 
 
 def test_a_conspiracy_is_only_denied_where_a_planted_one_was_found():

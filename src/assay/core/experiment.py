@@ -13,8 +13,9 @@ from assay.core import foreign, scopes, syntax
 from assay.core.bench import Bench
 from assay.core.errors import DataError, ExperimentError, nearest
 from assay.core.heavy import xr
+from assay.core.measures import only
 from assay.core.sizes import Filled, Sizes
-from assay.core.spec import Spec, SpecMap
+from assay.core.spec import Spec, SpecMap, variant
 
 if TYPE_CHECKING:
     from assay.core.claims import Claim, Estimate, Exact
@@ -97,6 +98,66 @@ class Arm(Generic[S]):
             raise ExperimentError(
                 "a derived arm is made of measures: it has nothing to measure; leave measure= out"
             )
+
+
+def varied(
+    train: Callable[..., Trained] | Joint,
+    note: str,
+    *,
+    after: str | None = None,
+    measure: Callable[[Runs[S], Trained, Bench], xr.Dataset] | None = None,
+    learned: tuple[str, ...] | None = None,
+    **variation: Any,
+) -> Arm[S]:
+    """An arm on the preset's specs, varied as `core.spec.variant` says.
+
+    Args:
+        train: as of `Arm`.
+        note: what it is and why it is honest.
+        after: the arm that it builds on.
+        measure: how it is measured, where otherwise than the others.
+        learned: the parts that are learned, where not all are.
+        **variation: what `variant` takes: fields, or `seeds`, `where`, `times`, `over`.
+    Example:
+        >>> from assay import Spec, Trained
+        >>> from assay.core import varied
+        >>> again = varied(lambda runs, bench: Trained.nothing(runs), "another seed", seed=7)
+        >>> again.specs((Spec(seed=1000),)), again.note
+        ((Spec(seed=7),), 'another seed')
+    """
+    return Arm(
+        train,
+        specs=variant(**variation),
+        after=after,
+        measure=measure,
+        note=note,
+        learned=learned,
+    )
+
+
+def instead(source: str, *names: str, **measured: str) -> Derive:
+    """Derive an arm from another's measures, some of them in the place of others; it answers for
+    nothing that it does not name.
+
+    Args:
+        source: the arm.
+        *names: measures that stay as they are.
+        **measured: of each other measure, the one that stands in its place.
+    Example:
+        >>> import xarray as xr
+        >>> from assay.core import instead
+        >>> main = xr.Dataset({"part": ("run", [0.5]), "random_part": ("run", [0.25])})
+        >>> derived = instead("main", part="random_part")({"main": main})
+        >>> derived.part.values, list(derived)
+        (array([0.25]), ['part'])
+    """
+
+    def derive(arms: Arms) -> xr.Dataset:
+        data = arms[source]
+        others = {name: data[other].rename(name) for name, other in measured.items()}
+        return only(data.assign(others), *names, *measured)
+
+    return derive
 
 
 @dataclass(frozen=True)

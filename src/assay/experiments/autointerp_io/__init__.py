@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arm, Arms, Derive, Experiment, grid, variant
+from assay.core import Arm, Arms, Experiment, grid, instead, variant
+from assay.core import Derive as Derive
+from assay.core import varied as varied
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.dictionaries.training import on_text
@@ -22,20 +24,6 @@ from assay.experiments.autointerp_io.claims import CLAIMS
 from assay.experiments.autointerp_io.figures import figures
 from assay.experiments.autointerp_io.method import TOGETHER, cost, measure, train
 from assay.experiments.autointerp_io.setting import InputsOutputs
-
-
-def instead(**measured: str) -> Derive:
-    """A control made from main's measures: some of them in the place of others, and nothing
-    else."""
-
-    def derive(arms: Arms) -> xr.Dataset:
-        data = arms["main"]
-        variables = {name: data[other].rename() for name, other in measured.items()}
-        return data.drop_vars(data.data_vars).assign(
-            variables | ({"diverged": data.diverged} if "diverged" in data else {})
-        )
-
-    return derive
 
 
 def few_own_rules(arms: Arms) -> xr.Dataset:
@@ -81,6 +69,7 @@ ARMS = {
     ),
     "other-promoted": Arm(
         derive=instead(
+            "main",
             given_before="given_before",
             given_next="given_other",
             auroc_both="auroc_with_other",
@@ -89,41 +78,36 @@ ARMS = {
         note="what another feature promotes, in the place of what each promotes",
     ),
     "common-next": Arm(
-        derive=instead(given_before="given_before", given_next="given_common"),
+        derive=instead("main", given_before="given_before", given_next="given_common"),
         note="the {main.names} tokens that follow the token most often",
     ),
     "hindsight": Arm(
-        derive=instead(given_before="given_before", given_next="given_hindsight"),
-        note=(
-            "the {main.names} following tokens that told firings best on the text that was "
-            "explained"
-        ),
+        derive=instead("main", given_before="given_before", given_next="given_hindsight"),
+        note="the {main.names} following tokens that told firings best on the text that was "
+        "explained",
     ),
     "planted-output": Arm(
-        derive=instead(given_before="planted_before", given_next="planted_next"),
-        note=(
-            "planted token-in-context features: what comes next tells their subject, what came "
-            "before does not"
-        ),
+        derive=instead("main", given_before="planted_before", given_next="planted_next"),
+        note="planted token-in-context features: what comes next tells their subject, what came "
+        "before does not",
     ),
     "planted-input": Arm(
-        derive=instead(given_before="marked_before", given_next="marked_next"),
-        note=(
-            "planted token-in-context features: a marker before them tells their subject, what "
-            "comes next does not"
-        ),
+        derive=instead("main", given_before="marked_before", given_next="marked_next"),
+        note="planted token-in-context features: a marker before them tells their subject, what "
+        "comes next does not",
     ),
     "permuted-next": Arm(
-        derive=instead(auroc_both="auroc_permuted", auroc_in="auroc_in"),
+        derive=instead("main", auroc_both="auroc_permuted", auroc_in="auroc_in"),
         note="what comes next, dealt out anew among positions",
         learned=(),
     ),
     "other-following": Arm(
-        derive=instead(follow_own="follow_another", follow_other="follow_other"),
+        derive=instead("main", follow_own="follow_another", follow_other="follow_other"),
         note="what follows a third feature's firings, in the place of each one's own",
     ),
     "directions": Arm(
         derive=instead(
+            "main",
             detection_in="direction",
             neuron="neuron",
             simulation_in="direction_simulation",
@@ -133,12 +117,12 @@ ARMS = {
         learned=("model",),
     ),
     "directions-again": Arm(
-        derive=instead(detection_in="again", direction="direction"),
+        derive=instead("main", detection_in="again", direction="direction"),
         note="other random directions in the place of features",
         learned=("model",),
     ),
     "own-rules": Arm(
-        derive=instead(shuffled="detection_in"),
+        derive=instead("main", shuffled="detection_in"),
         note="each feature's own rule in the place of another's",
     ),
     "few-own-rules": Arm(

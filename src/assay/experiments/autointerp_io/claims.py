@@ -108,10 +108,8 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
         source=SEED,
     ),
     claim(
-        text=(
-            "Outputs add to inputs: whether a promoted token follows raises the AUROC of a rule "
-            "on inputs, over all tokens, by at least 0.01"
-        ),
+        text="Outputs add to inputs: whether a promoted token follows raises the AUROC of a rule "
+        "on inputs, over all tokens, by at least 0.01",
         value=less("auroc_both", "auroc_in"),
         low=0.01,
         fail_low=0.002,
@@ -139,16 +137,12 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
         threshold_from=(
             "plan: set before any pilot of this score, which takes the place of the lineup"
         ),
-        source=(
-            f"{GUR}: descriptions from outputs tell effects better; here the text stands for the "
-            "outputs"
-        ),
+        source=f"{GUR}: descriptions from outputs tell effects better; here the text stands for "
+        "the outputs",
     ),
     claim(
-        text=(
-            "Features are told better than neurons: detection by rules is at least 0.05 higher "
-            "than for neurons that fire as often"
-        ),
+        text="Features are told better than neurons: detection by rules is at least 0.05 higher "
+        "than for neurons that fire as often",
         value=less("detection_in", "neuron"),
         low=0.05,
         unit="balanced accuracy",
@@ -159,10 +153,8 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
         source=f"{PAULO}: features are much more interpretable than neurons",
     ),
     claim(
-        text=(
-            "Simulation says so too: features' rules correlate with them by at least 0.05 more "
-            "than such neurons' rules"
-        ),
+        text="Simulation says so too: features' rules correlate with them by at least 0.05 more "
+        "than such neurons' rules",
         value=less("simulation_in", "neuron_simulation"),
         low=0.05,
         unit="correlation",
@@ -175,10 +167,8 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
         source=BILLS,
     ),
     claim(
-        text=(
-            "Features are told better than random directions: detection by rules is at least 0.05 "
-            "higher than for directions that fire as often"
-        ),
+        text="Features are told better than random directions: detection by rules is at least 0.05 "
+        "higher than for directions that fire as often",
         value=less("detection_in", "direction"),
         low=0.05,
         unit="balanced accuracy",
@@ -201,20 +191,16 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
             "untrained": PARTS["untrained"],
             "directions": "random directions instead of features",
         },
-        threshold_from=(
-            "pilot: seed 100, where two of the three were behind by .11 and the soft-frozen one "
-            "by .005; the margin is the plan's"
-        ),
+        threshold_from="pilot: seed 100, where two of the three were behind by .11 and the "
+        "soft-frozen one by .005; the margin is the plan's",
         published=Published(
             0.03, SANITY, note="0.90 against 0.87, scored by a language model", at="abstract"
         ),
         source=SANITY,
     ),
     claim(
-        text=(
-            "Scores are not empty: the rule of another feature detects no better than chance, "
-            "within 0.5 ± 0.03"
-        ),
+        text="Scores are not empty: the rule of another feature detects no better than chance, "
+        "within 0.5 ± 0.03",
         value=mean_of("shuffled"),
         low=0.47,
         high=0.53,

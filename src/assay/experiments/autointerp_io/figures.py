@@ -78,9 +78,7 @@ def figures(arms: Arms) -> list[Figure]:
         y="next",
         x_title="AUROC of a rule on earlier tokens",
         y_title="AUROC of a promoted token next",
-        note=(
-            f"One point for each feature, on one token of its own; {data.attrs['names']} tokens "
-            "named on either side."
-        ),
+        note=f"One point for each feature, on one token of its own; {data.attrs['names']} tokens "
+        "named on either side.",
     )
     return [who, score, points]

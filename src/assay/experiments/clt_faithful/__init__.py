@@ -12,7 +12,8 @@ Cost: 180 s on 2 cores, 200 CPU-seconds, 0.4 GB a process; full a guess of 10 GP
 
 from __future__ import annotations
 
-from assay.core import Arm, Experiment, grid, reserved, variant
+from assay.core import Arm, Experiment, grid, reserved, varied
+from assay.core import variant as variant
 from assay.experiments.clt_faithful.claims import CLAIMS, EXACT, FINDINGS, JUDGED, judged_at
 from assay.experiments.clt_faithful.figures import figures
 from assay.experiments.clt_faithful.method import CltFaithful, measure, train
@@ -29,27 +30,15 @@ ARMS = {
         ),
         note="a cross-layer transcoder; features pay by the length of their rows side by side",
     ),
-    "half": Arm(
-        train,
-        specs=variant(seeds=FEW, times=HALF),
-        note="half as long, with its own decay of the rate",
+    "half": varied(train, "half as long, with its own decay of the rate", seeds=FEW, times=HALF),
+    "plt": varied(
+        train, "per-layer transcoders: features write to their own layer alone", reach="own"
     ),
-    "plt": Arm(
-        train,
-        specs=variant(reach="own"),
-        note="per-layer transcoders: features write to their own layer alone",
+    "plt-half": varied(train, "the same, half as long", seeds=FEW, times=HALF, reach="own"),
+    "summed": varied(
+        train, "cross-layer; features pay for the row to each layer by itself", joined=False
     ),
-    "plt-half": Arm(
-        train, specs=variant(seeds=FEW, times=HALF, reach="own"), note="the same, half as long"
-    ),
-    "summed": Arm(
-        train,
-        specs=variant(joined=False),
-        note="cross-layer; features pay for the row to each layer by itself",
-    ),
-    "dense": Arm(
-        train, specs=variant(where={"penalty": 0.0}), note="cross-layer without a penalty"
-    ),
+    "dense": varied(train, "cross-layer without a penalty", where={"penalty": 0.0}),
     "tanh": Arm(
         train,
         specs=variant(where=ONE, saturation=3.0),
@@ -58,14 +47,10 @@ ARMS = {
     "from-faithful": Arm(
         train,
         specs=variant(where={"penalty": SWEEP[2:]}, times=TWICE, start="faithful"),
-        note=(
-            "cross-layer, begun at the circuit's own dictionary among random features; twice as "
-            "long as main"
-        ),
+        note="cross-layer, begun at the circuit's own dictionary among random features; twice as "
+        "long as main",
     ),
-    "from-faithful-half": Arm(
-        train, specs=variant(where=ONE, start="faithful"), note="the same, half as long"
-    ),
+    "from-faithful-half": varied(train, "the same, half as long", where=ONE, start="faithful"),
     "unmoved": Arm(
         train,
         specs=variant(where={"penalty": 0.0}, times=TWICE, start="faithful"),
@@ -86,13 +71,13 @@ ARMS = {
         specs=variant(where=ONE, start="rewritten"),
         note="cross-layer, begun at the rewritten dictionary",
     ),
-    "exchanged": Arm(
+    "exchanged": varied(
         train,
-        specs=variant(seeds=FEW, where={"penalty": (0.0, 0.03, 0.1, 0.3)}, exchanged=True),
-        note=(
-            "cross-layer, trained where the first hop comes from another input: rewriting is "
-            "impossible"
-        ),
+        "cross-layer, trained where the first hop comes from another input: rewriting is "
+        "impossible",
+        seeds=FEW,
+        where={"penalty": (0.0, 0.03, 0.1, 0.3)},
+        exchanged=True,
     ),
     "exchanged-half": Arm(
         train,
@@ -115,7 +100,7 @@ ARMS = {
         note="cross-layer, trained on the writes of other inputs",
         learned=(),
     ),
-    "untrained": Arm(train, specs=variant(where=ONE, steps=0), note="before training", learned=()),
+    "untrained": varied(train, "before training", learned=(), where=ONE, steps=0),
     "faithful": Arm(
         train,
         specs=variant(where=ONE, steps=0, start="faithful", noise=0.01),

@@ -195,10 +195,8 @@ CLAIMS = (
             **SATURATING,
         },
         half={"summed-faithful": "summed-faithful-half"},
-        threshold_from=(
-            "pilot: seeds 0–7, .00, where theory has a tie: both known dictionaries cost 3/4; the "
-            "bar of the first claim"
-        ),
+        threshold_from="pilot: seeds 0–7, .00, where theory has a tie: both known dictionaries "
+        "cost 3/4; the bar of the first claim",
         source=OURS,
         published="new",
     ),

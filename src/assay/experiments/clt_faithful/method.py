@@ -110,10 +110,9 @@ def measure(runs: Runs[CltFaithful], trained: Trained, bench: Bench) -> xr.Datas
     from assay.experiments.clt_faithful.world import flipped, world
 
     s = runs.shared
-    params, original = (
-        bounded(trained.to("cpu").tensors, s.reach),
-        world(runs.seeds, s.hops),
-    )  # as small as the circuit
+    # on the CPU: they are as small as the circuit
+    params = bounded(trained.to("cpu").tensors, s.reach)
+    original = world(runs.seeds, s.hops)
     with torch.no_grad():
         features = encode(params, original.streams)
         wrote = written(params, features)

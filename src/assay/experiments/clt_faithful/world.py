@@ -72,10 +72,8 @@ def world(seeds: np.ndarray, hops: int, *, exchanged: bool = False) -> World:
         start, first_write = start.repeat_interleave(4, 0), first_write.repeat_interleave(4, 0)
     second = start + put
     turn = rotations(seeds, start.shape[1])[:, None]
-    streams, writes = (
-        torch.stack([start, second]),
-        torch.stack([first_write, mlp(model, 1, second)]),
-    )
+    streams = torch.stack([start, second])
+    writes = torch.stack([first_write, mlp(model, 1, second)])
     return World((streams @ turn).float(), (writes @ turn).float())
 
 

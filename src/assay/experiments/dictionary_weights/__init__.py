@@ -13,125 +13,109 @@ Cost: 230 s on 2 cores, 330 CPU-seconds, 1.2 GB a process; full a guess of 20 GP
 
 from __future__ import annotations
 
-from assay.core import Arm, Arms, Experiment, changed, grid, variant
-from assay.core.heavy import xr
-from assay.core.measures import only
+from assay.core import Arm, Experiment, grid, instead, varied
+from assay.core import Arms as Arms
+from assay.core import changed as changed
+from assay.core import variant as variant
+from assay.core.heavy import xr as xr
+from assay.core.measures import only as only
 from assay.dictionaries.training import on_text
 from assay.experiments.dictionary_weights.claims import CLAIMS
 from assay.experiments.dictionary_weights.figures import figures
-from assay.experiments.dictionary_weights.matrices import other_rows
 from assay.experiments.dictionary_weights.method import (
     TOGETHER,
+    DictionaryWeights,
     measure,
+    other_rows,
     train,
     untrained,
 )
-from assay.experiments.dictionary_weights.setting import DictionaryWeights
-
-
-def planted_features(arms: Arms) -> xr.Dataset:
-    """Main's neurons beside planted features: what rules would score if every feature had one."""
-    data = arms["main"]
-    variables = {"told": data["told_planted"].rename("told"), "told_neurons": data["told_neurons"]}
-    return only(data.assign(variables), *variables)
-
 
 # Of the decoder, rows are which entries a feature has, columns at which neurons they stand.
 ARMS = {
     "main": Arm(
         TOGETHER, note="TopK on the MLP activations of a one-block model, a model for each seed"
     ),
-    "wide": Arm(
-        TOGETHER, specs=variant(seeds=3, times={"width": 2.0}), note="twice as many features"
-    ),
-    "frozen-decoder": Arm(
+    "wide": varied(TOGETHER, "twice as many features", seeds=3, times={"width": 2.0}),
+    "frozen-decoder": varied(
         TOGETHER,
-        specs=changed(frozen="decoder"),
-        note="decoder rows stay random, spread as the activations are",
+        "decoder rows stay random, spread as the activations are",
         learned=("model", "encoder"),
+        frozen="decoder",
     ),
-    "soft-frozen": Arm(
+    "soft-frozen": varied(
         TOGETHER,
-        specs=changed(frozen="soft-decoder"),
-        note="decoder rows stay within cosine .8 of random ones",
+        "decoder rows stay within cosine .8 of random ones",
         learned=("model", "encoder"),
+        frozen="soft-decoder",
     ),
-    "frozen-encoder": Arm(
+    "frozen-encoder": varied(
         TOGETHER,
-        specs=changed(frozen="encoder"),
-        note="the encoder stays random, decoder and biases learn",
+        "the encoder stays random, decoder and biases learn",
         learned=("model", "rows", "columns"),
+        frozen="encoder",
     ),
-    "untrained": Arm(
+    "untrained": varied(
         train,
-        specs=changed(model_steps=1),
-        note="the same on models after one warm-up step: as they were drawn",
+        "the same on models after one warm-up step: as they were drawn",
         learned=("encoder", "rows", "columns"),
+        model_steps=1,
     ),
-    "half": Arm(
-        train, specs=variant(seeds=3, times={"steps": 0.5}), note="half as long, with its own decay"
-    ),
+    "half": varied(train, "half as long, with its own decay", seeds=3, times={"steps": 0.5}),
     "shuffled": Arm(
         train,
         specs=variant(acts="shuffled", times={"steps": 2.0}),
-        note=(
-            "neurons made independent: each keeps its values, at other tokens; trained twice as "
-            "long"
-        ),
+        note="neurons made independent: each keeps its values, at other tokens; trained twice "
+        "as long",
         learned=("encoder", "rows", "columns"),
     ),
-    "start": Arm(
-        untrained,
-        specs=changed(matrix="start"),
-        note="the dictionary before its training",
-        learned=("model",),
+    "start": varied(
+        untrained, "the dictionary before its training", learned=("model",), matrix="start"
     ),
-    "identity": Arm(untrained, specs=changed(matrix="identity"), note="every neuron a feature"),
-    "rotated": Arm(
+    "identity": varied(untrained, "every neuron a feature", matrix="identity"),
+    "rotated": varied(
         other_rows,
+        "main's rows, turned as a whole in the space of neurons",
         after="main",
-        specs=changed(matrix="rotated"),
-        note="main's rows, turned as a whole in the space of neurons",
         learned=("model", "encoder"),
+        matrix="rotated",
     ),
     "rotated-again": Arm(
         other_rows,
         after="main",
-        specs=changed(matrix="rotated", replicate=1),
+        specs=variant(matrix="rotated", replicate=1),
         note="the same, turned by another rotation",
         learned=("model", "encoder"),
     ),
-    "permuted": Arm(
+    "permuted": varied(
         other_rows,
+        "the entries of each of main's rows in another order",
         after="main",
-        specs=changed(matrix="permuted"),
-        note="the entries of each of main's rows in another order",
         learned=("model", "encoder", "rows"),
+        matrix="permuted",
     ),
-    "random": Arm(
+    "random": varied(
         other_rows,
+        "random rows in the place of main's",
         after="main",
-        specs=changed(matrix="random"),
-        note="random rows in the place of main's",
         learned=("model", "encoder"),
+        matrix="random",
     ),
     "planted-features": Arm(
-        derive=planted_features,
-        note=(
-            "planted: features that fire on nine tenths of three tokens, in the place of main's, "
-            "for rules alone"
-        ),
+        derive=instead("main", "told_neurons", told="told_planted"),
+        note="planted: features that fire on nine tenths of three tokens, in the place of main's, "
+        "for rules alone",
     ),
-    "planted": Arm(
+    "planted": varied(
         other_rows,
+        "planted: six neurons of ten belong to one feature each",
         after="main",
-        specs=changed(matrix="planted"),
-        note="planted: six neurons of ten belong to one feature each",
+        matrix="planted",
     ),
     "planted-few": Arm(
         other_rows,
         after="main",
-        specs=changed(matrix="planted", private=0.15),
+        specs=variant(matrix="planted", private=0.15),
         note="planted: three neurons of twenty belong to one feature each",
     ),
 }

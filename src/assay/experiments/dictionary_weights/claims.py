@@ -85,10 +85,8 @@ claim = partial(Claim, half=HALF, published="new")
 """A claim with what most of them share."""
 CLAIMS = (
     claim(
-        text=(
-            "Features are denser than random rows spread as the activations are: on geometric "
-            "average one needs at least 1.1 times as many neurons for 90 % of its squared length"
-        ),
+        text="Features are denser than random rows spread as the activations are: on geometric "
+        "average one needs at least 1.1 times as many neurons for 90 % of its squared length",
         value=times("row_k90", "row_k90_spread"),
         low=1.1,
         scale="log",
@@ -101,11 +99,9 @@ CLAIMS = (
         source=f"{SEED}; {NANDA}",
     ),
     claim(
-        text=(
-            "The neuron basis stands out all the same, however neurons vary: in units of their "
-            "deviations rows' excess kurtosis is on average at least 0.5 above that of the same "
-            "rows turned"
-        ),
+        text="The neuron basis stands out all the same, however neurons vary: in units of their "
+        "deviations rows' excess kurtosis is on average at least 0.5 above that of the same "
+        "rows turned",
         value=beyond("row_kurtosis_scaled", "rotated"),
         low=0.5,
         unit="excess kurtosis",
@@ -122,10 +118,8 @@ CLAIMS = (
         also=STANDS_OUT,
     ),
     claim(
-        text=(
-            "Learned rows do it: their excess kurtosis is on average at least 1 above that of "
-            "random rows spread as the activations are"
-        ),
+        text="Learned rows do it: their excess kurtosis is on average at least 1 above that of "
+        "random rows spread as the activations are",
         value=beyond("row_kurtosis", "frozen-decoder"),
         low=1.0,
         unit="excess kurtosis",
@@ -141,10 +135,8 @@ CLAIMS = (
         also=STANDS_OUT,
     ),
     claim(
-        text=(
-            "Read by neuron the matrix shows nothing that its rows do not imply: a column's Gini "
-            "coefficient lies within 0.05 of permuted rows'"
-        ),
+        text="Read by neuron the matrix shows nothing that its rows do not imply: a column's Gini "
+        "coefficient lies within 0.05 of permuted rows'",
         value=less("column_gini", "column_gini_permuted"),
         low=-0.05,
         high=0.05,
@@ -162,10 +154,8 @@ CLAIMS = (
         },
     ),
     claim(
-        text=(
-            "A neuron needs more features than of random rows spread as the activations are: on "
-            "geometric average at least 1.1 times as many for 90 % of what is put into it"
-        ),
+        text="A neuron needs more features than of random rows spread as the activations are: on "
+        "geometric average at least 1.1 times as many for 90 % of what is put into it",
         value=times("use_k90", "use_k90_spread"),
         low=1.1,
         scale="log",

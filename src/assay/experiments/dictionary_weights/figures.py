@@ -7,7 +7,7 @@ import numpy as np
 from assay.core import Arms, Figure, along, figure
 from assay.core.measures import by
 from assay.experiments.dictionary_weights.claims import READ
-from assay.experiments.dictionary_weights.matrices import EDGES
+from assay.experiments.dictionary_weights.method import EDGES
 
 CURVES = {
     "main": "learned",

@@ -13,7 +13,9 @@ Cost: 260 s on 2 cores, 370 CPU-seconds, 0.7 GB a process; full a guess of 30 GP
 
 from __future__ import annotations
 
-from assay.core import Arm, Arms, Experiment, changed, grid, variant
+from assay.core import Arm, Arms, Experiment, grid, varied
+from assay.core import changed as changed
+from assay.core import variant as variant
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.dictionaries.training import on_text
@@ -33,61 +35,35 @@ def planted(arms: Arms) -> xr.Dataset:
 ARMS = {
     "main": Arm(
         train,
-        note=(
-            "TopK, trained by the KL between the model's predictions and those with the "
-            "reconstruction in place"
-        ),
+        note="TopK, trained by the KL between the model's predictions and those with the "
+        "reconstruction in place",
     ),
-    "half": Arm(
-        train,
-        specs=variant(times={"steps": 0.5}),
-        note="main, half as many steps with their own decay",
+    "half": varied(train, "main, half as many steps with their own decay", times={"steps": 0.5}),
+    "later": varied(train, "by KL and by the errors of later blocks' inputs", later=1.0),
+    "later-half": varied(train, "later, half as many steps", times={"steps": 0.5}, later=1.0),
+    "local": varied(train, "by squared error at the site, on the same tokens", objective="local"),
+    "local-half": varied(
+        train, "local, half as many steps", times={"steps": 0.5}, objective="local"
     ),
-    "later": Arm(
-        train, specs=changed(later=1.0), note="by KL and by the errors of later blocks' inputs"
-    ),
-    "later-half": Arm(
-        train, specs=variant(times={"steps": 0.5}, later=1.0), note="later, half as many steps"
-    ),
-    "local": Arm(
-        train,
-        specs=changed(objective="local"),
-        note="by squared error at the site, on the same tokens",
-    ),
-    "local-half": Arm(
-        train,
-        specs=variant(times={"steps": 0.5}, objective="local"),
-        note="local, half as many steps",
-    ),
-    "local-again": Arm(
-        train, specs=changed(objective="local", order=1), note="local, the text in another order"
-    ),
+    "local-again": varied(train, "local, the text in another order", objective="local", order=1),
     "local-long": Arm(
         train,
         specs=variant(times={"steps": 4.0}, objective="local"),
         note="local, four times as many steps",
     ),
-    "local-double": Arm(
-        train,
-        specs=variant(times={"k": 2.0}, objective="local"),
-        note="local, twice as many features on",
+    "local-double": varied(
+        train, "local, twice as many features on", times={"k": 2.0}, objective="local"
     ),
     "local-double-half": Arm(
         train,
         specs=variant(times={"k": 2.0, "steps": 0.5}, objective="local"),
         note="the same, half as many steps",
     ),
-    "frozen-decoder": Arm(
-        train,
-        specs=changed(frozen="decoder"),
-        note="main, decoder rows stay random",
-        learned=("encoder",),
+    "frozen-decoder": varied(
+        train, "main, decoder rows stay random", learned=("encoder",), frozen="decoder"
     ),
-    "frozen-encoder": Arm(
-        train,
-        specs=changed(frozen="encoder"),
-        note="main, the encoder stays random",
-        learned=("decoder",),
+    "frozen-encoder": varied(
+        train, "main, the encoder stays random", learned=("decoder",), frozen="encoder"
     ),
     "planted": Arm(
         derive=planted, note="planted: local's numbers, but for a third of the increase in loss"

@@ -104,10 +104,8 @@ DIRECTIONS = {
 }
 CLAIMS = (
     Claim(
-        text=(
-            "End to end costs less: at {main.k} features a token it raises the loss at most 0.45 "
-            "times as much as a dictionary trained locally"
-        ),
+        text="End to end costs less: at {main.k} features a token it raises the loss at most 0.45 "
+        "times as much as a dictionary trained locally",
         value=pair_with("local"),
         statistic=increases,
         units=CROSSED,
@@ -124,10 +122,8 @@ CLAIMS = (
         source=f"{BRAUN}, section 3.1",
     ),
     Claim(
-        text=(
-            "It needs half as many features: with {main.k} on it raises the loss no more than a "
-            "local dictionary with {local-double.k}"
-        ),
+        text="It needs half as many features: with {main.k} on it raises the loss no more than a "
+        "local dictionary with {local-double.k}",
         value=pair_with("local-double"),
         statistic=increases,
         units=CROSSED,
@@ -144,10 +140,8 @@ CLAIMS = (
         source=f"{BRAUN}, section 3.1",
     ),
     Claim(
-        text=(
-            "It takes another way: the inputs of later blocks are off by at least twice as much "
-            "as with a local dictionary"
-        ),
+        text="It takes another way: the inputs of later blocks are off by at least twice as much "
+        "as with a local dictionary",
         value=pair_with("local"),
         statistic=laters,
         units=CROSSED,
@@ -166,10 +160,8 @@ CLAIMS = (
         source=f"{BRAUN}, section 3.2",
     ),
     Claim(
-        text=(
-            "Later blocks can be kept right: with their errors in the loss as well they are off "
-            "by at most 1.5 times as much as locally"
-        ),
+        text="Later blocks can be kept right: with their errors in the loss as well they are off "
+        "by at most 1.5 times as much as locally",
         value=pair_with("local"),
         statistic=laters,
         units=CROSSED,
@@ -190,18 +182,14 @@ CLAIMS = (
                 ("local-half", "local-again", "local-long", "local-double"), rival("local too")
             ),
         },
-        threshold_from=(
-            "plan: set before any pilot; in figure 2 errors are .9 to 2.5 times as large from the "
-            "next layer on"
-        ),
+        threshold_from="plan: set before any pilot; in figure 2 errors are .9 to 2.5 times as "
+        "large from the next layer on",
         published="new",
         source=f"{BRAUN}, section 3.2",
     ),
     Claim(
-        text=(
-            "That costs little: with later blocks in the loss it still raises the loss at most "
-            "0.45 times as much as a local dictionary"
-        ),
+        text="That costs little: with later blocks in the loss it still raises the loss at most "
+        "0.45 times as much as a local dictionary",
         value=pair_with("local"),
         statistic=increases,
         units=CROSSED,
@@ -224,10 +212,8 @@ CLAIMS = (
         source=f"{BRAUN}, section 3.1",
     ),
     Claim(
-        text=(
-            "Local features lie closer together: cosines with the nearest other feature are on "
-            "average at least 0.05 above those end to end"
-        ),
+        text="Local features lie closer together: cosines with the nearest other feature are on "
+        "average at least 0.05 above those end to end",
         value=difference("nearest", "local"),
         low=0.05,
         unit="cosine",
@@ -249,10 +235,8 @@ CLAIMS = (
         source=f"{BRAUN}, section 3.3.1",
     ),
     Claim(
-        text=(
-            "It uses fewer features in all: of {main.width} at most 0.9 times as many ever fire "
-            "as of a local dictionary"
-        ),
+        text="It uses fewer features in all: of {main.width} at most 0.9 times as many ever fire "
+        "as of a local dictionary",
         value=share("live", "local"),
         high=0.9,
         scale="log",

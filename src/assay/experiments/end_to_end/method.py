@@ -187,10 +187,8 @@ def spliced_sums(
     mean = torch.from_numpy(test.mean)
     for first in range(0, len(test.tokens), AT_ONCE):
         batch = slice(first, first + AT_ONCE)
-        tokens, keep = (
-            torch.from_numpy(test.tokens[batch].astype(np.int64)),
-            torch.from_numpy(test.keep[batch]),
-        )
+        tokens = torch.from_numpy(test.tokens[batch].astype(np.int64))
+        keep = torch.from_numpy(test.keep[batch])
         passage, clean = capture(model, site, tokens, keep, also=after)
         x = passage.acts
         new = dictionary.reconstruct(x.flatten(0, 1))[0].view_as(x)

@@ -47,12 +47,20 @@ def at_penalties(
     )
 
 
-def halved(*penalties: float, seeds: int | None = 3, **fields: Any) -> SpecMap[GatedAblations]:
-    return at_penalties(*penalties, seeds=seeds, length=0.5, **fields)
+def trained(note: str, *penalties: float, **fields: Any) -> Arm:
+    """An arm that is trained at these penalties with these fields."""
+    return Arm(train, specs=at_penalties(*penalties, **fields), note=note)
 
 
-def repaired(kind: str, source: str) -> SpecMap[GatedAblations]:
-    return lambda specs: tuple(s.replace(repair=kind, of=source) for s in specs)
+def half_as_long(note: str, *penalties: float, seeds: int | None = 3, **fields: Any) -> Arm:
+    """The same of half the length."""
+    return trained(note, *penalties, seeds=seeds, length=0.5, **fields)
+
+
+def repaired(kind: str, source: str, note: str, after: str = "") -> Arm:
+    """Another arm's dictionaries mended in one way, perhaps after they were mended in another."""
+    specs = changed(repair=kind, of=source)
+    return Arm(repair, after=after or source, specs=specs, note=note)
 
 
 def shrunk(source: str, note: str) -> Arm:
@@ -73,36 +81,17 @@ RELU, GATED = (0.35, 0.5, 0.7, 1.2), (0.45, 0.55, 0.65, 0.8, 1.1)
 CLEAN: dict[str, Any] = {"orthonormal": True, "features": 32, "width": 64}
 ARMS = {
     "main": Arm(train, measure=measure_closely, keep=True, note="Gated"),
-    "wide": Arm(
-        train,
-        specs=at_penalties(*RELU, seeds=None, method="relu", wider=1.5),
-        note="ReLU + L1, 1.5 times wider: equal cost",
+    "wide": trained(
+        "ReLU + L1, 1.5 times wider: equal cost", *RELU, seeds=None, method="relu", wider=1.5
     ),
-    "relu": Arm(
-        train, specs=at_penalties(0.35, 0.5, 0.7, method="relu"), note="ReLU + L1, equal width"
+    "relu": trained("ReLU + L1, equal width", 0.35, 0.5, 0.7, method="relu"),
+    "rescaled": repaired("rescale", "wide", "1.5 × ReLU, then rescale & shift"),
+    "refit": repaired(
+        "refit", "wide", "1.5 × ReLU, rescale & shift, decoder refit", after="rescaled"
     ),
-    "rescaled": Arm(
-        repair,
-        after="wide",
-        specs=repaired("rescale", "wide"),
-        note="1.5 × ReLU, then rescale & shift",
-    ),
-    "refit": Arm(
-        repair,
-        after="rescaled",
-        specs=repaired("refit", "wide"),
-        note="1.5 × ReLU, rescale & shift, decoder refit",
-    ),
-    "relu-rescaled": Arm(
-        repair,
-        after="relu",
-        specs=repaired("rescale", "relu"),
-        note="ReLU of equal width, then rescale & shift",
-    ),
-    "again": Arm(
-        train,
-        specs=at_penalties(0.65, replicate=1),
-        note="Gated with another start and other inputs of the same worlds: no effect",
+    "relu-rescaled": repaired("rescale", "relu", "ReLU of equal width, then rescale & shift"),
+    "again": trained(
+        "Gated with another start and other inputs of the same worlds: no effect", 0.65, replicate=1
     ),
     "no-aux": Arm(
         train,
@@ -110,45 +99,27 @@ ARMS = {
         measure=measure_closely,
         note="Gated without the auxiliary loss",
     ),
-    "unfrozen": Arm(
-        train,
-        specs=at_penalties(0.5, method="unfrozen-aux"),
-        note="the auxiliary loss moves the decoder too",
+    "unfrozen": trained("the auxiliary loss moves the decoder too", 0.5, method="unfrozen-aux"),
+    "untied": trained("magnitudes from an encoder of their own", 0.65, method="untied"),
+    "no-rmag": trained("the two paths differ by a bias alone", 0.65, method="no-rmag"),
+    "no-heaviside": trained(
+        "the gate's own ReLU, made longer, in place of the two paths", 1.2, method="no-heaviside"
     ),
-    "untied": Arm(
-        train,
-        specs=at_penalties(0.65, method="untied"),
-        note="magnitudes from an encoder of their own",
+    "sigmoid": trained(
+        "a sigmoid gate, itself penalised, no auxiliary loss", 0.4, method="sigmoid"
     ),
-    "no-rmag": Arm(
-        train,
-        specs=at_penalties(0.65, method="no-rmag"),
-        note="the two paths differ by a bias alone",
+    "sigmoid-relu": trained(
+        "a sigmoid gate, the ReLU of its input penalised", 0.65, method="sigmoid-relu"
     ),
-    "no-heaviside": Arm(
-        train,
-        specs=at_penalties(1.2, method="no-heaviside"),
-        note="the gate's own ReLU, made longer, in place of the two paths",
+    "short": trained(
+        "Gated, trained a quarter as long: a difference that the comparison has to find",
+        0.8,
+        length=0.25,
     ),
-    "sigmoid": Arm(
-        train,
-        specs=at_penalties(0.4, method="sigmoid"),
-        note="a sigmoid gate, itself penalised, no auxiliary loss",
-    ),
-    "sigmoid-relu": Arm(
-        train,
-        specs=at_penalties(0.65, method="sigmoid-relu"),
-        note="a sigmoid gate, the ReLU of its input penalised",
-    ),
-    "short": Arm(
-        train,
-        specs=at_penalties(0.8, length=0.25),
-        note="Gated, trained a quarter as long: a difference that the comparison has to find",
-    ),
-    "lagging": Arm(
-        train,
-        specs=at_penalties(0.8, length=0.45),
-        note="Gated, not quite half as long: a smaller one, of less than twice the margin",
+    "lagging": trained(
+        "Gated, not quite half as long: a smaller one, of less than twice the margin",
+        0.8,
+        length=0.45,
     ),
     "shrunk": shrunk(
         "main", "Gated, all features times {shrunk.shrink}: a bias that γ has to show"
@@ -161,82 +132,35 @@ ARMS = {
         specs=at_penalties(0.65, method="oracle"),
         note="true directions, true codes with {oracle.code_noise:%} noise",
     ),
-    "orthonormal-relu": Arm(
-        train,
-        specs=at_penalties(0.3, 0.5, method="relu", **CLEAN),
-        note="ReLU + L1 on orthonormal features",
+    "orthonormal-relu": trained(
+        "ReLU + L1 on orthonormal features", 0.3, 0.5, method="relu", **CLEAN
     ),
-    "orthonormal-gated": Arm(
-        train, specs=at_penalties(0.4, **CLEAN), note="Gated on orthonormal features"
+    "orthonormal-gated": trained("Gated on orthonormal features", 0.4, **CLEAN),
+    "orthonormal-rescaled": repaired(
+        "rescale",
+        "orthonormal-relu",
+        "there, ReLU with rescale & shift: shrinkage is all there is to mend",
     ),
-    "orthonormal-rescaled": Arm(
-        repair,
-        after="orthonormal-relu",
-        specs=repaired("rescale", "orthonormal-relu"),
-        note="there, ReLU with rescale & shift: shrinkage is all there is to mend",
+    "narrow": trained(
+        "Gated of half the width: half as many features as the truth", *GATED, wider=0.5
     ),
-    "narrow": Arm(
-        train,
-        specs=at_penalties(*GATED, wider=0.5),
-        note="Gated of half the width: half as many features as the truth",
+    "narrow-wide": trained(
+        "ReLU + L1, 1.5 times wider than that", *RELU, method="relu", wider=0.75
     ),
-    "narrow-wide": Arm(
-        train,
-        specs=at_penalties(*RELU, method="relu", wider=0.75),
-        note="ReLU + L1, 1.5 times wider than that",
+    "narrow-rescaled": repaired("rescale", "narrow-wide", "the same, then rescale & shift"),
+    "half": half_as_long("Gated, half as long", *GATED, seeds=None),
+    "wide-half": half_as_long("1.5 × ReLU, half as long", *RELU, method="relu", wider=1.5),
+    "wide-half-rescaled": repaired("rescale", "wide-half", "the same, mended"),
+    "narrow-half": half_as_long("Gated of half the width, half as long", *GATED, wider=0.5),
+    "narrow-wide-half": half_as_long(
+        "its 1.5 × ReLU, half as long", *RELU, method="relu", wider=0.75
     ),
-    "narrow-rescaled": Arm(
-        repair,
-        after="narrow-wide",
-        specs=repaired("rescale", "narrow-wide"),
-        note="the same, then rescale & shift",
-    ),
-    "half": Arm(train, specs=halved(*GATED, seeds=None), note="Gated, half as long"),
-    "wide-half": Arm(
-        train,
-        specs=halved(*RELU, method="relu", wider=1.5),
-        note="1.5 × ReLU, half as long",
-    ),
-    "wide-half-rescaled": Arm(
-        repair, after="wide-half", specs=repaired("rescale", "wide-half"), note="the same, mended"
-    ),
-    "narrow-half": Arm(
-        train,
-        specs=halved(*GATED, wider=0.5),
-        note="Gated of half the width, half as long",
-    ),
-    "narrow-wide-half": Arm(
-        train,
-        specs=halved(*RELU, method="relu", wider=0.75),
-        note="its 1.5 × ReLU, half as long",
-    ),
-    "narrow-rescaled-half": Arm(
-        repair,
-        after="narrow-wide-half",
-        specs=repaired("rescale", "narrow-wide-half"),
-        note="the same, mended",
-    ),
-    "no-aux-half": Arm(
-        train,
-        specs=halved(0.65, method="no-aux"),
-        note="no auxiliary loss, half as long",
-    ),
-    "unfrozen-half": Arm(
-        train,
-        specs=halved(0.5, method="unfrozen-aux"),
-        note="unfrozen, half as long",
-    ),
-    "untied-half": Arm(train, specs=halved(0.65, method="untied"), note="untied, half as long"),
-    "no-heaviside-half": Arm(
-        train,
-        specs=halved(1.2, method="no-heaviside"),
-        note="no Heaviside, half as long",
-    ),
-    "sigmoid-relu-half": Arm(
-        train,
-        specs=halved(0.65, method="sigmoid-relu"),
-        note="the other, half as long",
-    ),
+    "narrow-rescaled-half": repaired("rescale", "narrow-wide-half", "the same, mended"),
+    "no-aux-half": half_as_long("no auxiliary loss, half as long", 0.65, method="no-aux"),
+    "unfrozen-half": half_as_long("unfrozen, half as long", 0.5, method="unfrozen-aux"),
+    "untied-half": half_as_long("untied, half as long", 0.65, method="untied"),
+    "no-heaviside-half": half_as_long("no Heaviside, half as long", 1.2, method="no-heaviside"),
+    "sigmoid-relu-half": half_as_long("the other, half as long", 0.65, method="sigmoid-relu"),
 }
 PAGE = """
 **The debate.** A Gated SAE lets the L1 penalty see one bit per feature, on or off, and takes

@@ -227,10 +227,8 @@ CLAIMS = (
         source=f"{PAPER}, section 4",
     ),
     claim(
-        text=(
-            "ReLU + L1 shrinks more as the penalty grows: from its smallest to its largest γ "
-            "falls by at least 0.05"
-        ),
+        text="ReLU + L1 shrinks more as the penalty grows: from its smallest to its largest γ "
+        "falls by at least 0.05",
         of="wide",
         value=sweep,
         statistic=spread,
@@ -251,10 +249,8 @@ CLAIMS = (
         source=f"{PAPER}, section 4",
     ),
     claim(
-        text=(
-            "On orthonormal features ReLU's γ is what soft-thresholding predicts, 2/(2 + λ/2), "
-            "within 0.01 at every penalty"
-        ),
+        text="On orthonormal features ReLU's γ is what soft-thresholding predicts, 2/(2 + λ/2), "
+        "within 0.01 at every penalty",
         of="orthonormal-relu",
         value=with_theory,
         statistic=off_theory,
@@ -268,10 +264,8 @@ CLAIMS = (
         source=f"{PAPER}, section 3.1",
     ),
     claim(
-        text=(
-            "Gated leads plain ReLU: at L0 3, 5 and 8 its FVU lies at least 0.01 below that of a "
-            "ReLU dictionary 1.5 times wider"
-        ),
+        text="Gated leads plain ReLU: at L0 3, 5 and 8 its FVU lies at least 0.01 below that of a "
+        "ReLU dictionary 1.5 times wider",
         value=against("wide"),
         statistic=smallest_lead,
         low=MARGIN,
@@ -286,10 +280,8 @@ CLAIMS = (
         source=f"{PAPER}, section 4.1",
     ),
     claim(
-        text=(
-            "Gated leads repaired ReLU: at L0 3, 5 and 8 its FVU lies at least 0.01 below that of "
-            "a 1.5 times wider ReLU with rescale & shift"
-        ),
+        text="Gated leads repaired ReLU: at L0 3, 5 and 8 its FVU lies at least 0.01 below that of "
+        "a 1.5 times wider ReLU with rescale & shift",
         value=against("rescaled"),
         statistic=smallest_lead,
         low=MARGIN,
@@ -301,17 +293,13 @@ CLAIMS = (
         },
         also={"narrow": same_method("Gated, of half the width"), "shrunk": SHRUNK},
         half={"main": "half", "rescaled": "wide-half-rescaled"},
-        threshold_from=(
-            "pilot: seeds 0–3: .0101 [.0089, .0116], the smallest at L0 3; the margin is the "
-            "first plan's"
-        ),
+        threshold_from="pilot: seeds 0–3: .0101 [.0089, .0116], the smallest at L0 3; the margin "
+        "is the first plan's",
         source=f"{PAPER}, section 5, Figure 9",
     ),
     claim(
-        text=(
-            "At half the width Gated leads repaired ReLU too: at L0 3, 5 and 8 its FVU lies at "
-            "least 0.01 below it"
-        ),
+        text="At half the width Gated leads repaired ReLU too: at L0 3, 5 and 8 its FVU lies at "
+        "least 0.01 below it",
         of="narrow",
         value=against("narrow-rescaled"),
         statistic=smallest_lead,
@@ -332,10 +320,8 @@ CLAIMS = (
         source=f"{PAPER}, section 5, Figure 9",
     ),
     claim(
-        text=(
-            "Without the auxiliary loss the gate shuts: at a penalty where the full loss has L0 "
-            "5, at most 0.5 features are on"
-        ),
+        text="Without the auxiliary loss the gate shuts: at a penalty where the full loss has L0 "
+        "5, at most 0.5 features are on",
         of="no-aux",
         value=sweep,
         statistic=least(L0),
@@ -353,10 +339,8 @@ CLAIMS = (
         source=f"{PAPER}, section 3.2.2; {DISCUSSION}",
     ),
     claim(
-        text=(
-            "Rescale & shift repairs the bias of ReLU: γ within 0.02 of 1 at every penalty (L0 "
-            "from 1.5 to 11)"
-        ),
+        text="Rescale & shift repairs the bias of ReLU: γ within 0.02 of 1 at every penalty (L0 "
+        "from 1.5 to 11)",
         of="rescaled",
         value=sweep,
         statistic=worst(bias),
@@ -416,10 +400,8 @@ CLAIMS = (
         source=DISCUSSION,
     ),
     claim(
-        text=(
-            "The Heaviside earns more than unbiasedness: without it FVU at equal L0 is at least "
-            "0.01 higher than without any other part"
-        ),
+        text="The Heaviside earns more than unbiasedness: without it FVU at equal L0 is at least "
+        "0.01 higher than without any other part",
         of="no-heaviside",
         value=against_parts,
         statistic=dearest,
@@ -437,10 +419,8 @@ CLAIMS = (
             "unfrozen": "unfrozen-half",
             "untied": "untied-half",
         },
-        threshold_from=(
-            f"{PILOT} and 3000–3005: .044, the next dearest part .009; the margin is the first "
-            "plan's"
-        ),
+        threshold_from=f"{PILOT} and 3000–3005: .044, the next dearest part .009; the margin is "
+        "the first plan's",
         source=DISCUSSION,
     ),
     claim(
@@ -466,10 +446,8 @@ CLAIMS = (
         source=DISCUSSION,
     ),
     claim(
-        text=(
-            "A sigmoid gate evades the L1 of its input: as trained, more than half of all latents "
-            "are on"
-        ),
+        text="A sigmoid gate evades the L1 of its input: as trained, more than half of all latents "
+        "are on",
         of="sigmoid-relu",
         value=soft_share,
         statistic=least(ratio("on", "latents")),
@@ -482,10 +460,8 @@ CLAIMS = (
         source=DISCUSSION,
     ),
     Exact(
-        text=(
-            "The square of the norm ratio is (1 − FVU) γ/(2 − γ), so that unbiased "
-            "reconstructions are shorter than inputs: difference"
-        ),
+        text="The square of the norm ratio is (1 − FVU) γ/(2 − γ), so that unbiased "
+        "reconstructions are shorter than inputs: difference",
         value=off_identity,
         expected=0.0,
         tolerance=1e-4,
@@ -625,10 +601,8 @@ CLAIMS = (
     ),
     *(
         Finding(
-            text=(
-                f"True directions found by {label} (mean largest |cosine|; chance {{{chance}}}; "
-                "it says nothing of codes)"
-            ),
+            text=f"True directions found by {label} (mean largest |cosine|; chance {{{chance}}}; "
+            "it says nothing of codes)",
             value=lambda arms, name=name: by(arms[name], "penalty").mcc.mean("penalty"),
             unit="cosine",
         )

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arm, Elsewhere, Experiment, SpecMap, grid, variant
+from assay.core import Arm, Elsewhere, Experiment, SpecMap, grid, variant, varied
 from assay.core.heavy import xr
 from assay.core.spec import changed
 from assay.dictionaries.measuring.frontier import side_by_side
@@ -96,11 +96,11 @@ ARMS = {
         specs=at_penalties(PENALTY, method="gated-no-aux"),
         note="Gated without the auxiliary loss",
     ),
-    "shrunk": Arm(
+    "shrunk": varied(
         shrink,
+        "Gated, all features times {shrunk.shrink}: a bias that γ has to show",
         after="main",
-        specs=changed(shrink=0.975),
-        note="Gated, all features times {shrunk.shrink}: a bias that γ has to show",
+        shrink=0.975,
     ),
     "half": Arm(
         SHORT,

@@ -107,10 +107,8 @@ claim = partial(Claim, units=CROSSED, published="new")
 """A claim with what most of them share."""
 CLAIMS = (
     claim(
-        text=(
-            "Gated is unbiased: at every penalty its relative reconstruction bias γ lies within "
-            "0.02 of 1"
-        ),
+        text="Gated is unbiased: at every penalty its relative reconstruction bias γ lies within "
+        "0.02 of 1",
         value=bias_terms,
         statistic=worst(bias),
         high=0.02,
@@ -163,10 +161,8 @@ CLAIMS = (
         source=f"{PAPER}, section 4",
     ),
     claim(
-        text=(
-            "Without the auxiliary loss the gate shuts: L0 is at most 0.5 where the full loss "
-            "keeps about a dozen features on"
-        ),
+        text="Without the auxiliary loss the gate shuts: L0 is at most 0.5 where the full loss "
+        "keeps about a dozen features on",
         of="no-aux",
         value=on,
         statistic=L0,
@@ -179,10 +175,8 @@ CLAIMS = (
         source=DISCUSSION,
     ),
     claim(
-        text=(
-            "At equal cost and L0, Gated's FVU lies at least 0.005 below that of 1.5 × ReLU, at "
-            "both widths and lengths"
-        ),
+        text="At equal cost and L0, Gated's FVU lies at least 0.005 below that of 1.5 × ReLU, at "
+        "both widths and lengths",
         of="gated-along",
         value=over("wide-along"),
         statistic=smallest_lead,
@@ -197,10 +191,8 @@ CLAIMS = (
         source=f"{PAPER}, section 4.1",
     ),
     claim(
-        text=(
-            "The gate selects better: the same against 1.5 × ReLU with rescale & shift, by at "
-            "least 0.005"
-        ),
+        text="The gate selects better: the same against 1.5 × ReLU with rescale & shift, by at "
+        "least 0.005",
         of="gated-along",
         value=over("rescaled-along"),
         statistic=smallest_lead,
@@ -248,10 +240,8 @@ CLAIMS = (
         statistic=lambda m: m["a.active"] / m["a.tokens"] * m["b.tokens"] / m["b.active"],
     ),
     Finding(
-        text=(
-            "Gated's length of reconstructions over that of activations, nearly √(1 − FVU); Shah "
-            "expected less than 1"
-        ),
+        text="Gated's length of reconstructions over that of activations, nearly √(1 − FVU); Shah "
+        "expected less than 1",
         value=lambda arms: bias_terms(arms["main"], arms),
         statistic=worst(norm_ratio),
         units=CROSSED,
@@ -285,10 +275,8 @@ CLAIMS = (
         unit="share",
     ),
     Finding(
-        text=(
-            "Mean ablation alone, with no dictionary at all, 'recovers' this share of what zero "
-            "ablation loses"
-        ),
+        text="Mean ablation alone, with no dictionary at all, 'recovers' this share of what zero "
+        "ablation loses",
         value=lambda arms: spliced(arms["showcase"]),
         statistic=lambda m: 1 - m["mean"] / m["zero"],
         units=("passage",),

@@ -90,10 +90,8 @@ def figures(arms: Arms) -> list[Figure]:
                 y="count",
                 x_title="log10 of the share of tokens",
                 y_title="features",
-                note=(
-                    f"{int((density == 0).sum())} of {len(density)} fire on no test token and are "
-                    "left out."
-                ),
+                note=f"{int((density == 0).sum())} of {len(density)} fire on no test token and are "
+                "left out.",
             )
         )
     return charts

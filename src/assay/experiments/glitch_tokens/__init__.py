@@ -13,7 +13,8 @@ Cost: 180 s on 2 cores, 320 CPU-seconds, 2.0 GB a process; full a guess of 2 GPU
 
 from __future__ import annotations
 
-from assay.core import Arm, Arms, Derive, Experiment, grid, variant
+from assay.core import Arm, Arms, Derive, Experiment, grid, instead, varied
+from assay.core import variant as variant
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.experiments.glitch_tokens.claims import CLAIMS
@@ -31,17 +32,6 @@ from assay.experiments.glitch_tokens.on_disk import measure_model
 WIDE = 0.08
 """Root mean square of trained entries of the embedding, by the pilot: seeds 0 and 1, 1,000
 steps."""
-
-
-def instead(source: str, **measured: str) -> Derive:
-    """A derived arm: measures of an arm in the place of others; it answers for nothing else."""
-
-    def derive(arms: Arms) -> xr.Dataset:
-        data = arms[source]
-        variables = {name: data[other].rename(name) for name, other in measured.items()}
-        return only(data).assign(variables)
-
-    return derive
 
 
 def with_exposure(source: str, n: int) -> Derive:
@@ -66,42 +56,34 @@ def ordinary(arms: Arms) -> xr.Dataset:
 ARMS = {
     "main": Arm(
         train,
-        note=(
-            "untied, weight decay {main.decay}: 16 tokens never seen to be found, 40 seen 1 to "
-            "256 times"
-        ),
+        note="untied, weight decay {main.decay}: 16 tokens never seen to be found, 40 seen 1 to "
+        "256 times",
     ),
-    "untied-free": Arm(train, specs=variant(decay=0.0), note="untied, without weight decay"),
+    "untied-free": varied(train, "untied, without weight decay", decay=0.0),
     "tied": Arm(
         train,
         specs=variant(tied=True, times={"steps": 2}),
         note="tied, weight decay {tied.decay}, twice as long as main",
     ),
-    "half": Arm(
+    "half": varied(
         train,
-        specs=variant(times={"steps": 0.5}),
-        note="main, half as long with its own decay; as many planted occurrences",
+        "main, half as long with its own decay; as many planted occurrences",
+        times={"steps": 0.5},
     ),
-    "tied-half": Arm(
-        train,
-        specs=variant(tied=True),
-        note="tied, half as long with its own decay: as long as main",
-    ),
+    "tied-half": varied(train, "tied, half as long with its own decay: as long as main", tied=True),
     "wide-start": Arm(
         train,
         specs=variant(decay=0.0, embedded=WIDE),
         note="untied-free with an embedding that starts as wide as trained rows",
     ),
-    "again": Arm(train, specs=variant(decay=0.0, replicate=1), note="untied-free, drawn again"),
+    "again": varied(train, "untied-free, drawn again", decay=0.0, replicate=1),
     "untrained": Arm(untrained, note="main's models as they were drawn", learned=()),
     "on-disk": Arm(
         no_training,
         measure=measure_model,
         specs=lambda main: (main[0].replace(subject="disk"),),
-        note=(
-            "SmolLM2, tied, or another model by --set model=FOLDER: no truth is planted, findings "
-            "only"
-        ),
+        note="SmolLM2, tied, or another model by --set model=FOLDER: no truth is planted, findings "
+        "only",
     ),
     "lottery": Arm(
         derive=instead("main", margin="margin_lottery"),

@@ -103,10 +103,8 @@ claim = partial(Claim, where=WHERE, published="new")
 """A claim with what most of them share."""
 CLAIMS = (
     claim(
-        text=(
-            "Untied, with weight decay: the median token never seen has a shorter input row than "
-            "98 of 100 tokens in regular use, by at least 5 %"
-        ),
+        text="Untied, with weight decay: the median token never seen has a shorter input row than "
+        "98 of 100 tokens in regular use, by at least 5 %",
         value=select_indicator("margin", UNTIED),
         low=FIVE_PERCENT,
         unit="log ratio of norms",
@@ -120,10 +118,8 @@ CLAIMS = (
             math.log(1.944 / 1.743),
             CODE,
             at="report of GPT-J-6B: thresholds 1.944 and 1.743",
-            note=(
-                "median of verified bytes, unreachable and special tokens, against the lowest 2 % "
-                "of all"
-            ),
+            note="median of verified bytes, unreachable and special tokens, against the lowest 2 % "
+            "of all",
         ),
     ),
     claim(
@@ -148,10 +144,8 @@ CLAIMS = (
         ),
     ),
     claim(
-        text=(
-            "Untied: among tokens seen 1 to 256 times the input row's norm grows with their "
-            "number: correlation of the logarithms at least 0.8"
-        ),
+        text="Untied: among tokens seen 1 to 256 times the input row's norm grows with their "
+        "number: correlation of the logarithms at least 0.8",
         value=select_indicator("grows", UNTIED),
         low=0.8,
         fail_low=0.3,
@@ -164,10 +158,8 @@ CLAIMS = (
         source=PAPER,
     ),
     claim(
-        text=(
-            "Tied: among tokens seen 1 to 256 times the cosine distance grows with their number: "
-            "correlation of the logarithms at least 0.8"
-        ),
+        text="Tied: among tokens seen 1 to 256 times the cosine distance grows with their number: "
+        "correlation of the logarithms at least 0.8",
         of="tied",
         value=select_indicator("grows", TIED),
         low=0.8,
@@ -181,10 +173,8 @@ CLAIMS = (
         source=PAPER,
     ),
     claim(
-        text=(
-            "Untied: after 12 copies the median token never seen is expected at most a tenth as "
-            "much as nine of ten rare ordinary tokens"
-        ),
+        text="Untied: after 12 copies the median token never seen is expected at most a tenth as "
+        "much as nine of ten rare ordinary tokens",
         value=plain("silence"),
         low=1.0,
         unit="decades",
@@ -197,10 +187,8 @@ CLAIMS = (
         source=PAPER,
     ),
     claim(
-        text=(
-            "Tied: after 12 copies the median token never seen is expected at most a tenth as "
-            "much as nine of ten rare ordinary tokens"
-        ),
+        text="Tied: after 12 copies the median token never seen is expected at most a tenth as "
+        "much as nine of ten rare ordinary tokens",
         of="tied",
         value=plain("silence"),
         low=1.0,
@@ -231,17 +219,13 @@ CLAIMS = (
         also=dict.fromkeys(
             ("tied", "tied-half"), rival("tied rows are pushed as output rows as well")
         ),
-        threshold_from=(
-            "pilot: seeds 12000–12007, where 0.22 was lost; now what the words say, most is more "
-            "than half"
-        ),
+        threshold_from="pilot: seeds 12000–12007, where 0.22 was lost; now what the words say, "
+        "most is more than half",
         source=PAPER,
     ),
     claim(
-        text=(
-            "Output rows of tokens never seen are pushed alike: mean cosine between their "
-            "displacements at least 0.9, untied without decay"
-        ),
+        text="Output rows of tokens never seen are pushed alike: mean cosine between their "
+        "displacements at least 0.9, untied without decay",
         of="untied-free",
         value=plain("alike"),
         low=0.9,
@@ -258,30 +242,24 @@ CLAIMS = (
         source="gradient of softmax",
     ),
     Exact(
-        text=(
-            "Untied without weight decay a token never seen keeps its input row bit for bit: "
-            "largest change over its largest entry"
-        ),
+        text="Untied without weight decay a token never seen keeps its input row bit for bit: "
+        "largest change over its largest entry",
         value=lambda arms: arms["untied-free"].off_law.values,
         expected=0.0,
         tolerance=0.0,
         source="its gradient is 0",
     ),
     Exact(
-        text=(
-            "With weight decay the row shrinks by Π(1 − η_t λ): largest deviation over its "
-            "largest entry"
-        ),
+        text="With weight decay the row shrinks by Π(1 − η_t λ): largest deviation over its "
+        "largest entry",
         value=lambda arms: arms["main"].off_law.values,
         expected=0.0,
         tolerance=1e-5,
         source="decoupled weight decay, Loshchilov & Hutter 2019",
     ),
     Exact(
-        text=(
-            "What Π(1 − η_t λ) leaves at λ = 0.1: 2,000 steps at 1e-3; warm-up over 100 steps to "
-            "3e-3, then a cosine to 0 at step 3,000"
-        ),
+        text="What Π(1 − η_t λ) leaves at λ = 0.1: 2,000 steps at 1e-3; warm-up over 100 steps to "
+        "3e-3, then a cosine to 0 at step 3,000",
         value=schedule_vectors,
         expected=[0.818723, 0.637405],
         tolerance=1e-6,
@@ -312,10 +290,8 @@ CLAIMS = (
     ),
     *(
         Finding(
-            text=(
-                f"Tokens never seen against all others, by {UNTIED}, where it was not named "
-                f"beforehand ({arm})"
-            ),
+            text=f"Tokens never seen against all others, by {UNTIED}, where it was not named "
+            f"beforehand ({arm})",
             unit="AUROC",
             value=lambda arms, arm=arm: arms[arm].auroc.sel(indicator=UNTIED),
         )
@@ -323,10 +299,8 @@ CLAIMS = (
     ),
     *(
         Finding(
-            text=(
-                f"Tokens never seen against those seen {'once' if n == 1 else f'{n} times'}, by "
-                f"{OF[arm]} ({arm})"
-            ),
+            text=f"Tokens never seen against those seen {'once' if n == 1 else f'{n} times'}, by "
+            f"{OF[arm]} ({arm})",
             unit="AUROC",
             natural=(0, 1),
             value=lambda arms, arm=arm, n=n: arms[arm].auroc_from.sel(
@@ -338,10 +312,8 @@ CLAIMS = (
     ),
     *(
         Finding(
-            text=(
-                f"How {OF[arm]} grows with the number n of times a token was seen: the power b of "
-                f"n^b ({arm})"
-            ),
+            text=f"How {OF[arm]} grows with the number n of times a token was seen: the power b of "
+            f"n^b ({arm})",
             unit="power",
             value=lambda arms, arm=arm: arms[arm].power.sel(indicator=OF[arm]),
         )
@@ -349,10 +321,8 @@ CLAIMS = (
     ),
     *(
         Finding(
-            text=(
-                "AUROC of the probability after 12 copies: tokens never seen against rare ones "
-                f"({arm})"
-            ),
+            text="AUROC of the probability after 12 copies: tokens never seen against rare ones "
+            f"({arm})",
             unit="AUROC",
             value=lambda arms, arm=arm: arms[arm].told,
         )
@@ -372,18 +342,14 @@ CLAIMS = (
         value=lambda arms: arms["main"].unspeakable.sel(repeated="rare"),
     ),
     Finding(
-        text=(
-            "Ordinary tokens that no repeating window contains, with a probability below 0.01 "
-            "after 12 copies (main)"
-        ),
+        text="Ordinary tokens that no repeating window contains, with a probability below 0.01 "
+        "after 12 copies (main)",
         unit="share",
         value=lambda arms: arms["main"].unspeakable.sel(repeated="quiet"),
     ),
     Finding(
-        text=(
-            "SmolLM2: share of the candidates, lowest in E_out cosine distance, below 0.01 after "
-            "12 copies"
-        ),
+        text="SmolLM2: share of the candidates, lowest in E_out cosine distance, below 0.01 after "
+        "12 copies",
         units=("token",),
         unit="share",
         natural=(0, 1),

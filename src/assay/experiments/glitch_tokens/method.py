@@ -242,10 +242,8 @@ def indicator_measures(
             ]
         )
 
-    score, lottery = (
-        scored([np.flatnonzero(known) for known in groups["known"]]),
-        scored(drawn_references(seeds, groups["ordinary"])),
-    )
+    score = scored([np.flatnonzero(known) for known in groups["known"]])
+    lottery = scored(drawn_references(seeds, groups["ordinary"]))
     norms = np.array([name.endswith("norm") for name in NAMES])
     lottery[:, norms] = normal(seeds, "glitch.scores", 0, (int(norms.sum()), score.shape[2]))
     lottery[:, norms] = np.exp(
@@ -281,10 +279,8 @@ def indicator_measures(
         ]
         return np.array(scores)
 
-    planted, lowest = (
-        compute_precision_recall(groups["never"].sum(1)),
-        compute_precision_recall(np.round(LOWEST * candidates.sum(1))),
-    )
+    planted = compute_precision_recall(groups["never"].sum(1))
+    lowest = compute_precision_recall(np.round(LOWEST * candidates.sum(1)))
     means = {
         name: np.where(groups[name][:, None], score, np.nan)
         for name in ("never", *map(str, SEEN), "ordinary")

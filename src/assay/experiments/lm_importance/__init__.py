@@ -13,9 +13,9 @@ Cost: 240 s on 2 cores, 390 CPU-seconds, 2.0 GB a process; full a guess of 20 GP
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from assay.core import Arm, Arms, Derive, Experiment, grid, variant
+from assay.core import Arm, Arms, Experiment, grid, instead, varied
+from assay.core import Derive as Derive
+from assay.core import variant as variant
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.dictionaries.training import on_text
@@ -31,18 +31,6 @@ from assay.experiments.lm_importance.method import (
 CHANGED = ("firings", "change", "right", "wrong", "change_random")
 
 
-def instead(names: Sequence[str] = ("firings",), **measured: str) -> Derive:
-    """A control made of the arm `main`: these measures as they are, and others in the place of
-    some."""
-
-    def derive(arms: Arms) -> xr.Dataset:
-        data = arms["main"]
-        replaced = {name: data[other].rename(name) for name, other in measured.items()}
-        return only(data, *names).assign(replaced)
-
-    return derive
-
-
 def weak(arms: Arms) -> xr.Dataset:
     """The arm `main` with its weakest quarter of firings alone."""
     return only(arms["main"], *CHANGED).isel(quarter=[WEAK])
@@ -52,7 +40,9 @@ def total(arms: Arms) -> xr.Dataset:
     """The arm `main` with importance over all tokens in the place of importance where a feature is
     active."""
     data = arms["main"]
-    return instead()(arms).assign(change=(data.change * data.density).transpose(*data.change.dims))
+    return instead("main", "firings")(arms).assign(
+        change=(data.change * data.density).transpose(*data.change.dims)
+    )
 
 
 ARMS = {
@@ -66,17 +56,19 @@ ARMS = {
         note="the same with a decoder that stays random: only the encoder learns",
         learned=("encoder",),
     ),
-    "half": Arm(
-        SHORT, specs=variant(times={"steps": 0.5}), note="half as long, with its own decay"
-    ),
+    "half": varied(SHORT, "half as long, with its own decay", times={"steps": 0.5}),
     "random": Arm(
-        derive=instead(change="change_random", right="right_random", wrong="wrong_random"),
+        derive=instead(
+            "main", "firings", change="change_random", right="right_random", wrong="wrong_random"
+        ),
         note="a random direction as long, in the place of the part",
         learned=("encoder",),
     ),
     "permuted": Arm(
         derive=instead(
-            ("firings", "change_random"),
+            "main",
+            "firings",
+            "change_random",
             change="change_permuted",
             right="right_permuted",
             wrong="wrong_permuted",
@@ -90,7 +82,7 @@ ARMS = {
     ),
     "total": Arm(derive=total, note="importance over all tokens: times density"),
     "late": Arm(
-        derive=instead(("firings", "change_direct"), change="change_late"),
+        derive=instead("main", "firings", "change_direct", change="change_late"),
         note="the same parts taken out before the last block, and not before block {main.layer}",
     ),
 }

@@ -192,10 +192,8 @@ claim = partial(Claim, gates=GATES, half=HALF, published="new")
 """A claim with what most of them share."""
 CLAIMS = (
     claim(
-        text=(
-            "The dictionary carries what the loss needs: at least half of the features have an "
-            "importance above 0 beyond doubt"
-        ),
+        text="The dictionary carries what the loss needs: at least half of the features have an "
+        "importance above 0 beyond doubt",
         value=surely_important,
         units=("seed", "feature"),
         low=0.5,
@@ -213,10 +211,8 @@ CLAIMS = (
         source=SEED,
     ),
     claim(
-        text=(
-            "It is the direction: where features fire most strongly, losing their part costs at "
-            "least 0.04 nat more than a random part as long"
-        ),
+        text="It is the direction: where features fire most strongly, losing their part costs at "
+        "least 0.04 nat more than a random part as long",
         value=strong("change"),
         statistic=beyond_random,
         units=CROSSED,
@@ -232,10 +228,8 @@ CLAIMS = (
         source=SEED,
     ),
     claim(
-        text=(
-            "Importance is not frequency: where they fire, the rarest third of features are worth "
-            "at least a third of the most frequent"
-        ),
+        text="Importance is not frequency: where they fire, the rarest third of features are worth "
+        "at least a third of the most frequent",
         value=by_third,
         statistic=rare_less_third,
         units=CROSSED,
@@ -248,10 +242,8 @@ CLAIMS = (
         source=f"{SEED}; {ELHAGE}",
     ),
     claim(
-        text=(
-            "Most of it acts through later blocks: the direct path shows at most half of the "
-            "importance"
-        ),
+        text="Most of it acts through later blocks: the direct path shows at most half of the "
+        "importance",
         value=both_paths,
         statistic=direct_less_half,
         units=CROSSED,
@@ -280,10 +272,8 @@ CLAIMS = (
     ),
     *(
         Finding(
-            text=(
-                "Of firings of the strongest quarter that move the loss by more than 0.1 nat, "
-                f"the share that is right: {label}"
-            ),
+            text="Of firings of the strongest quarter that move the loss by more than 0.1 nat, "
+            f"the share that is right: {label}",
             units=CROSSED,
             value=lambda arms, name=name: sums(arms[name], "right", "wrong", quarter=STRONG),
             unit="share of firings",
@@ -343,10 +333,8 @@ CLAIMS = (
     ),
     *(
         Finding(
-            text=(
-                f"Parts of other features along those that are {KINDS[kind]}, as a share of their "
-                "own; below 0: they push back"
-            ),
+            text=f"Parts of other features along those that are {KINDS[kind]}, as a share of their "
+            "own; below 0: they push back",
             value=pushed_back(kind),
             statistic=lambda m: m["others"] / m["own"],
             unit="share",

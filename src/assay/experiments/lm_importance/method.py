@@ -61,10 +61,6 @@ def train_together(groups: Sequence[Runs[LMImportance]], bench: Bench) -> list[T
     return fit_on(data, list(zip(groups, methods, strict=True)), bench)
 
 
-def train(runs: Runs[LMImportance], bench: Bench) -> Trained:
-    return train_together([runs], bench)[0]
-
-
 def firings(dictionary: Dictionary, data: Harvest) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(row, feature, strength) of every firing on the kept rows of a harvest, by row."""
     plain, batches = dictionary.normalised, []
@@ -214,11 +210,9 @@ def removed(
         dim=1, keepdim=True
     )
     strength = torch.from_numpy(chosen.value).to(rows)[:, None]
-    parts, elsewhere, last = (
-        strength * rows[chosen.of],
-        shuffled(s, chosen, features, keep),
-        text.model.layers,
-    )
+    parts = strength * rows[chosen.of]
+    elsewhere = shuffled(s, chosen, features, keep)
+    last = text.model.layers
     edits = {
         "": (chosen.position, parts),
         "_random": (chosen.position, strength * other[chosen.of]),

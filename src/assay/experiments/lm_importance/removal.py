@@ -141,11 +141,9 @@ def _losses(
 ) -> Float[np.ndarray, "m"]:
     """Losses of the next tokens with the stream replaced by x at these positions of a window, at
     each by itself."""
-    model, tokens, position_tensor = (
-        text.model,
-        text.tokens[window],
-        torch.as_tensor(positions, device=text.tokens.device),
-    )
+    model = text.model
+    tokens = text.tokens[window]
+    position_tensor = torch.as_tensor(positions, device=text.tokens.device)
     with torch.no_grad():
         if place < model.layers:
             s = int(positions.max()) + 1

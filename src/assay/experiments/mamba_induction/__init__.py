@@ -12,7 +12,7 @@ Cost: 204 s on 2 cores, 394 CPU-seconds, 0.7 GB a process; full a guess of 30 GP
 
 from __future__ import annotations
 
-from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved, variant
+from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved, variant, varied
 from assay.core.heavy import xr
 from assay.experiments.mamba_induction.claims import CLAIMS, EXACT, FINDINGS
 from assay.experiments.mamba_induction.figures import figures
@@ -51,22 +51,15 @@ ARMS = {
     "frozen": Arm(
         train,
         specs=variant(seeds=FEW, selective=False),
-        note=(
-            "a time-invariant scan: Δ, B and C learned constants; convolution, gate, sizes and "
-            "sweep are main's"
-        ),
+        note="a time-invariant scan: Δ, B and C learned constants; convolution, gate, sizes and "
+        "sweep are main's",
     ),
     "no-conv": Arm(
         train,
         specs=variant(seeds=FEW, conv=0),
         note="no convolution; the selective scan, gate, sizes and sweep are main's",
     ),
-    "untrained": Arm(
-        train,
-        specs=variant(seeds=FEW, steps=0),
-        note="whole blocks before training",
-        learned=(),
-    ),
+    "untrained": varied(train, "whole blocks before training", learned=(), seeds=FEW, steps=0),
     "along": Arm(
         chains_along,
         specs=CHAINS,

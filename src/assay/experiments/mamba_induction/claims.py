@@ -81,10 +81,8 @@ claim = partial(Claim, half=HALF, published="new")
 """A claim with what most of them share."""
 CLAIMS = (
     claim(
-        text=(
-            "One block recalls: at its best learning rate more answers are right than wrong, "
-            "where knowing the shown values alone gives {known:/}"
-        ),
+        text="One block recalls: at its best learning rate more answers are right than wrong, "
+        "where knowing the shown values alone gives {known:/}",
         value=lambda arm, arms: log_odds(tuned(arm, "error")),
         high=0.0,
         empty=math.log(2),  # two of three wrong, as where the shown values alone are known
@@ -108,16 +106,12 @@ CLAIMS = (
         near={"frozen": "any block of this size has such a window on this task"},
         also={"no-conv": rival("a selective scan too, which learns less and loses that as well")},
         source=PAPER,
-        threshold_from=(
-            f"{PILOT}, four pairs: .89 of answers right at 0.01, .31 at 0.02; two is the smallest "
-            "round factor"
-        ),
+        threshold_from=f"{PILOT}, four pairs: .89 of answers right at 0.01, .31 at 0.02; two is "
+        "the smallest round factor",
     ),
     claim(
-        text=(
-            "The value is kept where it stood: what its own position writes to the state restores "
-            "at least half of a donor's answer"
-        ),
+        text="The value is kept where it stood: what its own position writes to the state restores "
+        "at least half of a donor's answer",
         value=restored("write at the value"),
         low=0.5,
         unit="share of the answer",
@@ -128,10 +122,8 @@ CLAIMS = (
         threshold_from=HALFWAY,
     ),
     claim(
-        text=(
-            "The convolution binds the pair at once: its output at the value's position restores "
-            "at least half of the answer to a donor's key"
-        ),
+        text="The convolution binds the pair at once: its output at the value's position restores "
+        "at least half of the answer to a donor's key",
         value=restored("conv at the value"),
         low=0.5,
         unit="share of the answer",
@@ -145,10 +137,8 @@ CLAIMS = (
         threshold_from=HALFWAY,
     ),
     claim(
-        text=(
-            "The value is kept one token late: what the position after it writes to the state "
-            "restores at least half of a donor's answer"
-        ),
+        text="The value is kept one token late: what the position after it writes to the state "
+        "restores at least half of a donor's answer",
         value=restored("write 1 later"),
         low=0.5,
         unit="share of the answer",
@@ -162,10 +152,8 @@ CLAIMS = (
         threshold_from=f"{PILOTS}, .89 to .92",
     ),
     claim(
-        text=(
-            "The pair is bound one token late: the convolution's output after the value restores "
-            "at least half of the answer to a donor's key"
-        ),
+        text="The pair is bound one token late: the convolution's output after the value restores "
+        "at least half of the answer to a donor's key",
         value=restored("conv 1 later"),
         low=0.5,
         unit="share of the answer",
@@ -181,10 +169,8 @@ CLAIMS = (
 )
 EXACT = (
     Exact(
-        text=(
-            "Hidden attention is the scan: largest relative deviation of its product with the "
-            "values, trained networks, float32"
-        ),
+        text="Hidden attention is the scan: largest relative deviation of its product with the "
+        "values, trained networks, float32",
         value=lambda arms: max(
             float(arms[name].deviation.max()) for name in ("main", "no-conv", "frozen")
         ),

@@ -156,10 +156,8 @@ def answer_loss(params: Mapping[str, torch.Tensor], tokens: torch.Tensor) -> tor
     from assay.subjects.mamba import forward
 
     positions = locate_queries(tokens.shape[-1] // 4)
-    logits, answers = (
-        forward(params, tokens[:, :, :-1])[0][:, :, positions],
-        tokens[:, :, 1:][:, :, positions],
-    )
+    logits = forward(params, tokens[:, :, :-1])[0][:, :, positions]
+    answers = tokens[:, :, 1:][:, :, positions]
     return (
         torch.nn.functional.cross_entropy(logits.flatten(0, 2), answers.flatten(), reduction="none")
         .view(len(tokens), -1)

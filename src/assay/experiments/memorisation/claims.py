@@ -130,11 +130,9 @@ def about(model: str) -> tuple[Claim, ...]:
     sentence_start = model_label[0].upper() + model_label[1:]
     return (
         Claim(
-            text=(
-                f"{sentence_start} memorises unique strings and not predictable text: they differ "
-                "by at "
-                "least 0.5 nat a token"
-            ),
+            text=f"{sentence_start} memorises unique strings and not predictable text: they differ "
+            "by at "
+            "least 0.5 nat a token",
             value=rote,
             low=0.5,
             unit="nats per token",
@@ -162,11 +160,9 @@ def about(model: str) -> tuple[Claim, ...]:
             **shared,
         ),
         Claim(
-            text=(
-                f"With {model_label}, removing the group reveals it: without all 32 copies each "
-                "loses at "
-                "least 0.5 nat a token more than without itself"
-            ),
+            text=f"With {model_label}, removing the group reveals it: without all 32 copies each "
+            "loses at "
+            "least 0.5 nat a token more than without itself",
             value=revealed,
             low=0.5,
             unit="nats per token",
@@ -184,11 +180,9 @@ def about(model: str) -> tuple[Claim, ...]:
         ),
         *(
             Claim(
-                text=(
-                    f"With {model_label}, near-duplicates are simpler to select than a "
-                    f"topic{how}: half "
-                    "of the damage takes less than a quarter of the bits"
-                ),
+                text=f"With {model_label}, near-duplicates are simpler to select than a "
+                f"topic{how}: half "
+                "of the damage takes less than a quarter of the bits",
                 value=simpler(what),
                 scale="log",
                 high=0.25,
@@ -316,10 +310,8 @@ def make_findings(model: str) -> tuple[Finding, ...]:
     ]
     rows += [
         Finding(
-            text=(
-                f"Share of its next eight tokens that is written as it stands of {label}, by "
-                f"{model_label}"
-            ),
+            text=f"Share of its next eight tokens that is written as it stands of {label}, by "
+            f"{model_label}",
             unit="share of tokens",
             value=lambda arms, kind=kind: select_kind(arms[model], "extracted", kind),
         )
@@ -338,10 +330,8 @@ TABLE: Mapping[float, tuple[float, ...]] = {
 }
 EXACT = (
     Exact(
-        text=(
-            "For up to 12 copies the closed formula is what all subsets give by enumeration: "
-            "largest difference"
-        ),
+        text="For up to 12 copies the closed formula is what all subsets give by enumeration: "
+        "largest difference",
         value=lambda arms: max(
             abs(closed.one_of(k, r, 0.1, 50) - closed.one_of_by_enumeration(k, r, 0.1, 50))
             for k in range(1, 13)
@@ -353,10 +343,8 @@ EXACT = (
         unit="nats",
     ),
     Exact(
-        text=(
-            "Memorisation of one of 1, 2, 4 … 32 copies, each kept with probability a half, then "
-            "a quarter, is that of the plan's table"
-        ),
+        text="Memorisation of one of 1, 2, 4 … 32 copies, each kept with probability a half, then "
+        "a quarter, is that of the plan's table",
         value=lambda arms: [closed.one_of(2**i, r, 0.1, 50) for r in TABLE for i in range(6)],
         expected=[x for row in TABLE.values() for x in row],
         tolerance=6e-6,

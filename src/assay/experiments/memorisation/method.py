@@ -233,10 +233,8 @@ def measure_block(
     loss, right = (np.full(b.kept.shape, np.nan) for _ in range(2))
     loss[:, watched], right[:, watched] = models.scores(predict, params, b.corpus.tokens[watched])
     subset, membership = loss[: b.subsets], b.kept[: b.subsets]
-    everything, without = (
-        loss[b.subsets],
-        dict(zip([r.name for r in b.removals], loss[b.subsets + 1 :], strict=True)),
-    )
+    everything = loss[b.subsets]
+    without = dict(zip([r.name for r in b.removals], loss[b.subsets + 1 :], strict=True))
     whole = {name: p[b.subsets : b.subsets + 1] for name, p in params.items()}
     written = np.full(len(watched), np.nan)
     written[watched] = models.extracted(predict, whole, b.corpus.tokens[watched], s.prompt, 8)[0]

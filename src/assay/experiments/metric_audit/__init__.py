@@ -13,7 +13,8 @@ Cost: 212 s on 2 cores, 319 CPU-seconds, 2.0 GB a process; full a guess of 20 GP
 
 from __future__ import annotations
 
-from assay.core import Arm, Experiment, grid, variant
+from assay.core import Arm, Experiment, grid, varied
+from assay.core import variant as variant
 from assay.dictionaries.training import on_text
 from assay.experiments.metric_audit import model, planted
 from assay.experiments.metric_audit.claims import CLAIMS, DRAWN, LABELS, SOFT
@@ -32,25 +33,19 @@ from assay.experiments.metric_audit.panel import MetricAudit
 ARMS = {
     "main": Arm(
         planted.train,
-        note=(
-            "twenty recipes in each planted world, each trained twice: five kinds, with and "
-            "without momentum, at learning rates that the world draws"
-        ),
+        note="twenty recipes in each planted world, each trained twice: five kinds, with and "
+        "without momentum, at learning rates that the world draws",
     ),
-    "lm": Arm(
+    "lm": varied(
         model.train,
+        "on SmolLM2's activations: TopK twice, ReLU, soft-frozen; TopK of a model with random "
+        "weights, before its {block} block",
         measure=model.measure,
-        specs=variant(
-            seeds=7,
-            times={"width": 16 / 3, "steps": 1 / 4, "k": 4},
-            subject="smollm2",
-            lr=4e-3,
-            penalty=0.15,
-        ),
-        note=(
-            "on SmolLM2's activations: TopK twice, ReLU, soft-frozen; TopK of a model with random "
-            "weights, before its {block} block"
-        ),
+        seeds=7,
+        times={"width": 16 / 3, "steps": 1 / 4, "k": 4},
+        subject="smollm2",
+        lr=4e-3,
+        penalty=0.15,
     ),
     **{
         name: Arm(

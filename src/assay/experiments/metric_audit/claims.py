@@ -87,10 +87,8 @@ def order(name: str) -> Claim:
     """A measure orders dictionaries as both planted truths do."""
     label = LABELS[name]
     return Claim(
-        text=(
-            f"{label[:1].upper() + label[1:]} orders dictionaries of one L0 and width as planted "
-            "truth does, by F1 and by MMCS: both rank correlations at least 0.7"
-        ),
+        text=f"{label[:1].upper() + label[1:]} orders dictionaries of one L0 and width as planted "
+        "truth does, by F1 and by MMCS: both rank correlations at least 0.7",
         of=name,
         value=rank_correlation,
         statistic=smallest("rho"),
@@ -116,10 +114,8 @@ def tells(name: str, other: str, words: str, source: str) -> Claim:
     """A measure tells TopK from another kind by more than luck."""
     arm = f"lm-{name}"
     return Claim(
-        text=(
-            f"On SmolLM2 {LABELS[name]} tells TopK from {words}: by at least 2 deviations of two "
-            "trainings' difference"
-        ),
+        text=f"On SmolLM2 {LABELS[name]} tells TopK from {words}: by at least 2 deviations of two "
+        "trainings' difference",
         of=arm,
         value=deviation_gap(other),
         low=DEVIATIONS,

@@ -220,11 +220,9 @@ def read(
         positions = np.sort(
             rng.generator(0, f"metric-audit.probed-{part}").permutation(usable)[: s.probed]
         )
-        x, before, document = (
-            source.rows(positions),
-            context(tokens[part]).reshape(tokens[part].size, -1)[positions],
-            source.document[positions],
-        )
+        x = source.rows(positions)
+        before = context(tokens[part]).reshape(tokens[part].size, -1)[positions]
+        document = source.document[positions]
         rows.append(
             {task: Rows(x, before, labels[task].ravel()[positions], document) for task in TASKS}
         )

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid
+from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, varied
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.core.rng import permutation
-from assay.core.spec import variant
+from assay.core.spec import variant as variant
 from assay.dictionaries.training import on_text
 from assay.experiments.path_split.claims import CLAIMS
 from assay.experiments.path_split.figures import figures
@@ -117,21 +117,19 @@ ARMS = {
         specs=variant(seeds=3, times={"steps": 0.5}),
         note="main, half as many steps with their own decay",
     ),
-    "one-block": Arm(
-        TOGETHER,
-        specs=variant(pays="both"),
-        note="all features pay for both; what is taken out is parted by sorting",
+    "one-block": varied(
+        TOGETHER, "all features pay for both; what is taken out is parted by sorting", pays="both"
     ),
     "one-half": Arm(
         TOGETHER,
         specs=variant(seeds=3, times={"steps": 0.5}, pays="both"),
         note="one-block, half as many steps",
     ),
-    "turned": Arm(
+    "turned": varied(
         TOGETHER,
-        specs=variant(pays="turned"),
-        note="main, in metrics turned by a random rotation",
+        "main, in metrics turned by a random rotation",
         learned=("model", "encoder", "decoder"),
+        pays="turned",
     ),
     "frozen-decoder": Arm(
         TOGETHER,

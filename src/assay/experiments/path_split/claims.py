@@ -78,10 +78,8 @@ claim = partial(Claim, published="new", source=REMARKS)
 """A claim with what most of them share."""
 CLAIMS = (
     claim(
-        text=(
-            "In SmolLM2 the later a block the larger the direct share of what its MLP does: rank "
-            "correlation over 29 inner blocks at least 0.5"
-        ),
+        text="In SmolLM2 the later a block the larger the direct share of what its MLP does: rank "
+        "correlation over 29 inner blocks at least 0.5",
         of="smollm2",
         value=effects(),
         statistic=order,
@@ -97,10 +95,8 @@ CLAIMS = (
         threshold_from=PLAN,
     ),
     claim(
-        text=(
-            "SmolLM2's inner MLPs act mostly through later blocks: on average over the 29 blocks "
-            "the direct share is at most 0.5"
-        ),
+        text="SmolLM2's inner MLPs act mostly through later blocks: on average over the 29 blocks "
+        "the direct share is at most 0.5",
         of="smollm2",
         value=effects(),
         statistic=average,
@@ -114,10 +110,8 @@ CLAIMS = (
         threshold_from="plan: mostly is more than half",
     ),
     claim(
-        text=(
-            "Even in SmolLM2's last block but one, a part's direct effect tells at most half of "
-            "what it does: R² at most 0.5"
-        ),
+        text="Even in SmolLM2's last block but one, a part's direct effect tells at most half of "
+        "what it does: R² at most 0.5",
         of="smollm2",
         value=effects(),
         statistic=told_by_direct,
@@ -134,10 +128,8 @@ CLAIMS = (
         ),
     ),
     claim(
-        text=(
-            "How the final norm is linearised hardly matters to shares: on average over the 29 "
-            "blocks they move by at most a tenth of themselves"
-        ),
+        text="How the final norm is linearised hardly matters to shares: on average over the 29 "
+        "blocks they move by at most a tenth of themselves",
         of="smollm2",
         value=both_norms,
         statistic=moved,
@@ -154,10 +146,8 @@ CLAIMS = (
         ),
     ),
     claim(
-        text=(
-            "Small models: taking features out for real gives the ratio of indirect to direct "
-            "effects that derivatives give, within a tenth"
-        ),
+        text="Small models: taking features out for real gives the ratio of indirect to direct "
+        "effects that derivatives give, within a tenth",
         value=by_seed(by_removal, off("removed", "linear")),
         scale="log",
         units=CROSSED,
@@ -170,16 +160,12 @@ CLAIMS = (
         credits=DICTIONARY,
         empty=1.0,
         violations=("tenfold",),
-        threshold_from=(
-            f"{BURNT} 1.22, on the edge of the quarter that was allowed; the tenth is that of the "
-            "next claim, and of targets"
-        ),
+        threshold_from=f"{BURNT} 1.22, on the edge of the quarter that was allowed; the tenth is "
+        "that of the next claim, and of targets",
     ),
     claim(
-        text=(
-            "Small models: the final norm as it is gives the ratio of indirect to direct effects "
-            "that its divisor, held, gives, within a tenth"
-        ),
+        text="Small models: the final norm as it is gives the ratio of indirect to direct effects "
+        "that its divisor, held, gives, within a tenth",
         value=by_seed(by_removal, off("exact", "removed")),
         scale="log",
         units=CROSSED,
@@ -195,10 +181,8 @@ CLAIMS = (
         credits=DICTIONARY,
         empty=1.0,
         violations=("aside",),
-        threshold_from=(
-            "pilot: seed 0, on a shorter training: 1.04, tenfold .82; turned aside 4.5; the "
-            "tenth is that of targets"
-        ),
+        threshold_from="pilot: seed 0, on a shorter training: 1.04, tenfold .82; turned aside 4.5; "
+        "the tenth is that of targets",
     ),
     claim(
         text="Two blocks part the paths: at 1.10 times an ordinary dictionary's FVU the direct "
@@ -216,16 +200,12 @@ CLAIMS = (
         empty=1.0,
         gates=USED,
         half=HALF,
-        threshold_from=(
-            f"{BURNT} 3.5, where 3 was asked and two controls lay on it; twice is the least that "
-            "is parted"
-        ),
+        threshold_from=f"{BURNT} 3.5, where 3 was asked and two controls lay on it; twice is the "
+        "least that is parted",
     ),
     claim(
-        text=(
-            "That is more than sorting gives: at equal FVU at least 1.5 times the ratio of the "
-            "halves of one block, sorted by direct share"
-        ),
+        text="That is more than sorting gives: at equal FVU at least 1.5 times the ratio of the "
+        "halves of one block, sorted by direct share",
         value=by_seed(pair_with("sorted-halves"), lead),
         scale="log",
         units=CROSSED,
@@ -240,10 +220,8 @@ CLAIMS = (
         threshold_from=f"{SMALL_PILOT}: 4.5; half as much again would matter",
     ),
     claim(
-        text=(
-            "It is so for real: with firings taken out and the norm as it is, at equal FVU still "
-            "at least 1.25 times the ratio of one block, sorted"
-        ),
+        text="It is so for real: with firings taken out and the norm as it is, at equal FVU still "
+        "at least 1.25 times the ratio of one block, sorted",
         value=by_seed(pair_with("one-block", removal_terms), lead),
         scale="log",
         units=CROSSED,
@@ -255,16 +233,12 @@ CLAIMS = (
         empty=1.0,
         gates=USED,
         half={**HALF, "one-block": "one-half"},
-        threshold_from=(
-            f"{BURNT} 1.7, where 3 was asked of two blocks alone; a quarter is what taking out "
-            "for real moves ratios by anyway"
-        ),
+        threshold_from=f"{BURNT} 1.7, where 3 was asked of two blocks alone; a quarter is what "
+        "taking out for real moves ratios by anyway",
     ),
     Exact(
-        text=(
-            "In the last block everything is direct: the largest indirect effect over the direct "
-            "one, of any part and document"
-        ),
+        text="In the last block everything is direct: the largest indirect effect over the direct "
+        "one, of any part and document",
         value=lambda arms: float(
             (arms["smollm2"].indirect.isel(block=-1) / arms["smollm2"].direct.isel(block=-1)).max()
         ),
@@ -344,10 +318,8 @@ CLAIMS = (
     ),
     *(
         Finding(
-            text=(
-                "Ratio of ratios of two blocks over that with a decoder kept near random rows, "
-                f"at the FVU of the latter{suffix}"
-            ),
+            text="Ratio of ratios of two blocks over that with a decoder kept near random rows, "
+            f"at the FVU of the latter{suffix}",
             unit="1",
             units=CROSSED,
             statistic=geometric,

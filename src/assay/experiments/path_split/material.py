@@ -70,10 +70,8 @@ def of_harvests(
     """The update of a small model's first MLP, harvested on its corpus; effects are those of later
     blocks and the unembedding."""
     model = load(data.spec.subject)
-    read, some = (
-        readout(model, BLOCK),
-        torch.from_numpy(data.tokens[:metric_windows].astype(np.int64)),
-    )
+    read = readout(model, BLOCK)
+    some = torch.from_numpy(data.tokens[:metric_windows].astype(np.int64))
     row_ids, tokens = torch.from_numpy(test.kept), torch.from_numpy(test.tokens.astype(np.int64))
     files, document = np.unique(test.document[test.kept], return_inverse=True)
     pulls = []

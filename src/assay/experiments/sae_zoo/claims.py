@@ -117,10 +117,8 @@ finding = partial(Finding, units=CROSSED, unit="FVU")
 """A finding with what most of them share."""
 CLAIMS = (
     Claim(
-        text=(
-            "At equal L0 BatchTopK's FVU lies at least 0.002 below TopK's, at both widths and "
-            "lengths"
-        ),
+        text="At equal L0 BatchTopK's FVU lies at least 0.002 below TopK's, at both widths and "
+        "lengths",
         of="batch-along",
         value=everywhere,
         statistic=smallest_lead,
@@ -135,10 +133,8 @@ CLAIMS = (
         source=BATCH,
     ),
     Claim(
-        text=(
-            "Both halves have to be learned: TopK's FVU lies at least 0.10 below that of random "
-            "features with a fitted decoder"
-        ),
+        text="Both halves have to be learned: TopK's FVU lies at least 0.10 below that of random "
+        "features with a fitted decoder",
         of="topk",
         value=below("random"),
         statistic=excess,
@@ -157,10 +153,8 @@ CLAIMS = (
         source=SANITY,
     ),
     Claim(
-        text=(
-            "Ties between coordinates are learned: with these shuffled, TopK leaves at least 0.20 "
-            "more FVU after equal training"
-        ),
+        text="Ties between coordinates are learned: with these shuffled, TopK leaves at least 0.20 "
+        "more FVU after equal training",
         of="topk-half",
         value=below("shuffled"),
         statistic=excess,
@@ -179,10 +173,8 @@ CLAIMS = (
         source="Assay's own baseline",
     ),
     Claim(
-        text=(
-            "The model's training made them: on models with random weights TopK leaves at least "
-            "0.20 more FVU after equal training"
-        ),
+        text="The model's training made them: on models with random weights TopK leaves at least "
+        "0.20 more FVU after equal training",
         of="topk-half",
         value=below("untrained"),
         statistic=excess,

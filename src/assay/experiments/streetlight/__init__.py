@@ -17,7 +17,20 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from assay.core import Arm, Arms, Derive, Experiment, changed, grid, rng, variant
+from assay.core import (
+    Arm,
+    Arms,
+    Derive,
+    Experiment,
+    grid,
+    instead,
+    rng,
+    variant,
+    varied,
+)
+from assay.core import (
+    changed as changed,
+)
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.dictionaries.training import on_text
@@ -34,13 +47,6 @@ from assay.experiments.streetlight.probes import EQUAL
 PLAIN = ("plain",)
 
 
-def take(arms: Arms, *names: str) -> xr.Dataset:
-    """These measures of the arm `main`: a derived arm answers for nothing that it does not
-    change."""
-    data = arms["main"]
-    return only(data, *names)
-
-
 def in_place(
     pairs: Mapping[str, str], beside: Sequence[str], of: tuple[int, int] = (1, 1)
 ) -> Derive:
@@ -48,7 +54,7 @@ def in_place(
     so many concepts, and the methods that they are compared with."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        data, auroc = take(arms, "auroc"), arms["main"].auroc
+        data, auroc = only(arms["main"], "auroc"), arms["main"].auroc
         concept = xr.DataArray(np.arange(auroc.sizes["task"]) % of[1] < of[0], dims="task")
         for method, other in pairs.items():
             replacement = data.auroc.sel(probe=other, drop=True)
@@ -58,17 +64,12 @@ def in_place(
     return derive
 
 
-def looks(measure: str) -> Derive:
-    """The arm `main` with another share of found rules."""
-    return lambda arms: take(arms, measure).rename({measure: "found"})
-
-
 def by_test(tables: float) -> Derive:
     """The arm `main` where winners of the quiver with the dictionary are picked by the test, in
     this share of the tables, drawn by lot."""
 
     def derive(arms: Arms) -> xr.Dataset:
-        data = take(arms, "quiver")
+        data = only(arms["main"], "quiver")
         quiver, winners = data.quiver, data.quiver.sel(chosen="with, by test", drop=True)
         lot = rng.generator(0, "streetlight.leak").random(winners.shape) < tables
         picked = (quiver.chosen == "with") & xr.DataArray(lot, dims=winners.dims)
@@ -82,28 +83,24 @@ ARMS = {
     "untrained": Arm(
         train,
         specs=variant(times={"steps": 0.5}, weights="random", layer=3, regimes=PLAIN),
-        note=(
-            "half as long, of a model with random weights, before its fourth block: deeper only "
-            "mixes more"
-        ),
+        note="half as long, of a model with random weights, before its fourth block: deeper only "
+        "mixes more",
         learned=("encoder", "decoder", "answers", "rules", "looked"),
     ),
-    "half": Arm(
-        train,
-        specs=variant(seeds=6, times={"steps": 0.5}),
-        note="half as many steps, with their own decay",
+    "half": varied(
+        train, "half as many steps, with their own decay", seeds=6, times={"steps": 0.5}
     ),
     "frozen": Arm(
         train,
-        specs=changed(frozen="decoder", regimes=PLAIN),
+        specs=variant(frozen="decoder", regimes=PLAIN),
         note="its decoder stays as it was drawn, with the data's covariance",
         learned=("model", "encoder", "answers", "rules", "looked"),
     ),
-    "planted": Arm(
+    "planted": varied(
         reuse_dictionaries,
+        "main's dictionaries, asked whether one of their own features is on",
         after="main",
-        specs=changed(asks="planted"),
-        note="main's dictionaries, asked whether one of their own features is on",
+        asks="planted",
     ),
     "random-again": Arm(
         derive=in_place(
@@ -129,12 +126,12 @@ ARMS = {
         note="the same in four of seven tables, by lot; in the others validation chooses",
     ),
     "shuffled-look": Arm(
-        derive=looks("found_shuffled"),
+        derive=instead("main", found="found_shuffled"),
         note="rules of shuffled tokens in the place of found ones",
         learned=("model", "encoder", "decoder", "answers", "looked"),
     ),
     "random-look": Arm(
-        derive=looks("found_random"),
+        derive=instead("main", found="found_random"),
         note="rules found for a random dictionary's features",
         # What is probed is the trained dictionary; what is looked at is not.
         learned=("model", "encoder", "decoder", "answers", "rules"),

@@ -92,11 +92,9 @@ def of_kind(x: xr.DataArray, kind: str) -> xr.DataArray:
 
 
 UNITS, HALF = ("seed", "task"), {"main": "half"}
-SINGLE, SIXTEEN, ERROR = (
-    less("sae-1", "random-1"),
-    less("sae-16", "surface"),
-    less("error", "surface"),
-)
+SINGLE = less("sae-1", "random-1")
+SIXTEEN = less("sae-16", "surface")
+ERROR = less("error", "surface")
 ALONE, BESIDE = less("logistic", "sae-1"), less("recon", EQUAL)
 READ = ("model", "encoder", "answers")
 LOOKED = ("encoder", "decoder", "rules", "looked")

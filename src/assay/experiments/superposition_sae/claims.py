@@ -226,10 +226,8 @@ claim = functools.partial(
 """A claim with what most of them share."""
 CLAIMS = (
     claim(
-        text=(
-            "What mattered to the toy is found: over all features recovery and importance have a "
-            "rank correlation of at least 0.5"
-        ),
+        text="What mattered to the toy is found: over all features recovery and importance have a "
+        "rank correlation of at least 0.5",
         value=over_features(correlation),
         low=0.5,
         must_fail=("pca", "equal"),
@@ -238,10 +236,8 @@ CLAIMS = (
         threshold_from="plan: 0.5, before anything was trained",
     ),
     claim(
-        text=(
-            "At least 0.8 of the represented features have a latent along them (cosine at least "
-            "0.9)"
-        ),
+        text="At least 0.8 of the represented features have a latent along them (cosine at least "
+        "0.9)",
         value=share(lambda features: features["cosine"] >= 0.9),
         low=0.8,
         bounds=(0, 1),
@@ -253,10 +249,8 @@ CLAIMS = (
         threshold_from="plan: 0.8, before anything was trained",
     ),
     claim(
-        text=(
-            "At least 0.8 of the represented features are recovered, direction and occasions "
-            "alike (cosine 0.9, F1 0.8)"
-        ),
+        text="At least 0.8 of the represented features are recovered, direction and occasions "
+        "alike (cosine 0.9, F1 0.8)",
         value=share(recovered),
         low=0.8,
         bounds=(0, 1),
@@ -297,10 +291,8 @@ CLAIMS = (
         also=COMPONENTS | TOPK,
         violations=("bypassed", "favoured"),
         must_hold=("donated-around",),
-        threshold_from=(
-            "pilot: seeds 0–31, 1000–1047: .27 ± .09, .22 ± .07; the margin is that of the claim "
-            "above"
-        ),
+        threshold_from="pilot: seeds 0–31, 1000–1047: .27 ± .09, .22 ± .07; the margin is that of "
+        "the claim above",
     ),
     claim(
         text="They are all there is to directions: among represented features alike in the three, "
@@ -338,10 +330,8 @@ CLAIMS = (
         source=SEED,
     ),
     Finding(
-        text=(
-            "A partial rank correlation of importance and cosine given norm and density, where "
-            "importance acts through them alone"
-        ),
+        text="A partial rank correlation of importance and cosine given norm and density, where "
+        "importance acts through them alone",
         value=lambda arms: each_block(lambda arm, _: over_features(partial)(arm, {}).mean())(
             arms["donated"], arms
         ),
@@ -351,10 +341,8 @@ CLAIMS = (
     ),
     *(
         Finding(
-            text=(
-                f"{label}: rank correlation of importance and {what} of features alike in "
-                f"{condition}"
-            ),
+            text=f"{label}: rank correlation of importance and {what} of features alike in "
+            f"{condition}",
             value=lambda arms, name=name, names=names, recovery=recovery: matched(names, recovery)(
                 arms[name], arms
             ),

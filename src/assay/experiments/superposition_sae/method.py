@@ -126,10 +126,8 @@ def train_toys(runs: Runs[SuperpositionSAE], bench: Bench) -> Trained:
     def loss(params: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         return toy.weighted_square(toy.reconstruct(params, x), x, weight)
 
-    start, rate = (
-        toy.bottleneck(toy_runs, s.features, s.width),
-        warm_up_decay(s.toy_steps, 0, 1 / 3),
-    )
+    start = toy.bottleneck(toy_runs, s.features, s.width)
+    rate = warm_up_decay(s.toy_steps, 0, 1 / 3)
     group = descent(toy_runs, start, loss, lr=np.full(len(toy_runs), s.toy_lr), schedule=rate)
     trained = fit([group], shared("train", s.batch), steps=s.toy_steps, bench=bench)[0]
     fresh = shared("choice", 2048)

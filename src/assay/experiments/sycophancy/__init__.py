@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, variant
+from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, variant, varied
 from assay.core.heavy import xr
 from assay.data import opinions
 from assay.data.opinions import CELLS, Ending, Place
@@ -103,10 +103,8 @@ HALF = {"steps": 0.5}
 EVERY = list(range(len(CELLS)))
 LITTLE = heeding(EVERY, EVERY, 1)
 ARMS = {
-    "main": Arm(
-        train,
-        specs=variant(seeds=1),
-        note="SmolLM2-135M-Instruct, plain text, {questions} questions in 20 cells each",
+    "main": varied(
+        train, "SmolLM2-135M-Instruct, plain text, {questions} questions in 20 cells each", seeds=1
     ),
     "chat": Arm(
         train,
@@ -116,10 +114,8 @@ ARMS = {
     "q50": Arm(
         TOGETHER,
         specs=small_model(),
-        note=(
-            "planted: small models that learned to follow views and unlearned it: no opinion "
-            "matters"
-        ),
+        note="planted: small models that learned to follow views and unlearned it: no opinion "
+        "matters",
     ),
     "q70": Arm(
         TOGETHER,

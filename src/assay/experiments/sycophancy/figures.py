@@ -32,14 +32,10 @@ def figures(arms: Arms) -> list[Figure]:
         if words.startswith("average")
     ]
     p = matching(arms["main"], "before").values.ravel()
-    p, masses = (
-        p[~np.isnan(p)],
-        [
-            (label, float(m))
-            for name, label in labels.items()
-            for m in arms[name].mass.values.ravel()
-        ],
-    )
+    p = p[~np.isnan(p)]
+    masses = [
+        (label, float(m)) for name, label in labels.items() for m in arms[name].mass.values.ravel()
+    ]
     families = arms["main"].attrs["families"]
     return [
         figure(

@@ -138,12 +138,10 @@ def train_together(groups: Sequence[Runs[Sycophancy]], bench: Bench) -> list[Tra
         betas=(0.9, 0.98),
         clip=1.0,
     )
-    all_, ends = (
-        fit([group], dialogues(runs, s.batch, round(SCHOOL * s.steps)), steps=s.steps, bench=bench)[
-            0
-        ],
-        [0, *accumulate(map(len, groups))],
-    )
+    all_ = fit(
+        [group], dialogues(runs, s.batch, round(SCHOOL * s.steps)), steps=s.steps, bench=bench
+    )[0]
+    ends = [0, *accumulate(map(len, groups))]
     return [
         Trained(
             {name: x[a:b] for name, x in all_.tensors.items()},
@@ -212,10 +210,8 @@ def measure(runs: Runs[Sycophancy], trained: Trained, bench: Bench) -> xr.Datase
         answers = [item.matching for item in opinions.read_items(Path(s.file))]
         share = max(Counter(answers).values()) / len(answers)
         commonest = {"commonest": ("run", np.full(len(runs), share), "share of lines")}
-    size, shape = (
-        sum(x[0].numel() for x in trained.tensors.values()),
-        (len(runs), len(families), variants),
-    )
+    size = sum(x[0].numel() for x in trained.tensors.values())
+    shape = (len(runs), len(families), variants)
     return measures(
         runs,
         coords={

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from assay.core import Arm, Arms, Derive, Experiment, grid, variant
+from assay.core import Arm, Arms, Derive, Experiment, grid, instead, varied
+from assay.core import variant as variant
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.dictionaries.training import on_text
@@ -30,22 +31,6 @@ from assay.experiments.targets.method import (
 )
 
 
-def keep_only(data: xr.Dataset, *names: str) -> xr.Dataset:
-    """These measures of an arm, so that a derived arm answers for nothing that it does not
-    change."""
-    return only(data, *names)
-
-
-def with_replaced(source: str, **measured: str) -> Derive:
-    """A control made from an arm's measures: some of them in the place of others."""
-    return lambda arms: keep_only(
-        arms[source].assign(
-            {name: arms[source][other].rename() for name, other in measured.items()}
-        ),
-        *measured,
-    )
-
-
 def same_target(arms: Arms) -> xr.Dataset:
     """The arm `main` with the other start of `act` where the dictionary trained on the update
     stands."""
@@ -53,7 +38,7 @@ def same_target(arms: Arms) -> xr.Dataset:
     swapped = data.error_update.where(
         data.cell != "act-update", data.error_update.sel(cell="again", drop=True)
     )
-    return keep_only(data.assign(error_update=swapped), "error_update", "variance_update")
+    return only(data.assign(error_update=swapped), "error_update", "variance_update")
 
 
 def whole_stream(arms: Arms) -> xr.Dataset:
@@ -63,7 +48,7 @@ def whole_stream(arms: Arms) -> xr.Dataset:
     swapped = data.error_logit.where(
         data.cell != "act", data.error_logit.sel(cell="post", drop=True)
     )
-    return keep_only(data.assign(error_logit=swapped), "error_logit", "variance_logit")
+    return only(data.assign(error_logit=swapped), "error_logit", "variance_logit")
 
 
 def rows_of(other: str) -> Derive:
@@ -75,14 +60,14 @@ def rows_of(other: str) -> Derive:
             n: data[n].where(data.other != "logit", data[n].sel(other=other, drop=True))
             for n in ("found", "chance")
         }
-        return keep_only(data.assign(swapped), "found", "chance")
+        return only(data.assign(swapped), "found", "chance")
 
     return derive
 
 
 def effects_of(source: str, change: str) -> Derive:
     """An arm's linearised effects, of changed parts."""
-    return with_replaced(source, frozen=f"{change}_frozen", jacobian=f"{change}_jacobian")
+    return instead(source, frozen=f"{change}_frozen", jacobian=f"{change}_jacobian")
 
 
 def language_model(subject: str) -> Callable[[tuple[WhichTarget, ...]], list[WhichTarget]]:
@@ -96,10 +81,12 @@ ISOTROPIC = {"null": "random_null", "isotropic": "isotropic", "total": "total"}
 READ = {"null": "readable_null", "isotropic": "readable_isotropic", "total": "readable_total"}
 ARMS = {
     "main": Arm(train, note="a one-block model per seed, and a dictionary for each target"),
-    "half": Arm(
+    "half": varied(
         train,
-        specs=variant(seeds=3, times={"steps": 0.5}, cells=("act", "again", "act-update", "logit")),
-        note="half as many steps, with their own decay",
+        "half as many steps, with their own decay",
+        seeds=3,
+        times={"steps": 0.5},
+        cells=("act", "again", "act-update", "logit"),
     ),
     "untrained": Arm(
         no_training,
@@ -121,21 +108,21 @@ ARMS = {
         learned=(),
     ),
     "isotropic": Arm(
-        derive=with_replaced("main", **ISOTROPIC),
+        derive=instead("main", **ISOTROPIC),
         note="what a random subspace of W_out's rank does not read of the same activations",
         learned=("activations",),
     ),
     "readable-acts": Arm(
-        derive=with_replaced("main", **READ),
+        derive=instead("main", **READ),
         note="activations without what W_out does not read, and {main.noise:%} noise",
     ),
     "isotropic-rows": Arm(
-        derive=with_replaced("main", unread="random_unread", written="written"),
+        derive=instead("main", unread="random_unread", written="written"),
         note="isotropic decoder rows of the same lengths and use",
         learned=("activations", "readout"),
     ),
     "readable-rows": Arm(
-        derive=with_replaced("main", unread="readable_unread", written="readable_written"),
+        derive=instead("main", unread="readable_unread", written="readable_written"),
         note="the dictionary's rows without what W_out does not read, and {main.noise:%} noise",
     ),
     "same-target": Arm(
@@ -143,10 +130,8 @@ ARMS = {
     ),
     "whole-stream": Arm(
         derive=whole_stream,
-        note=(
-            "the dictionary of the stream in the place of act: another target, and not a similar "
-            "one"
-        ),
+        note="the dictionary of the stream in the place of act: another target, and not a similar "
+        "one",
     ),
     "stream-rows": Arm(
         derive=rows_of("post"),
@@ -170,11 +155,11 @@ ARMS = {
         learned=("activations", "readout"),
     ),
     "uneven": Arm(
-        derive=with_replaced("main", importance="uneven"),
+        derive=instead("main", importance="uneven"),
         note="equal worth times lognormal factors, σ = 1: Gini .52 in the mean",
     ),
     "smollm2-isotropic": Arm(
-        derive=with_replaced("smollm2", **ISOTROPIC),
+        derive=instead("smollm2", **ISOTROPIC),
         note="a random subspace of the same rank for each block of SmolLM2",
         learned=("activations",),
     ),

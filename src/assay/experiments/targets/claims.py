@@ -142,10 +142,8 @@ claim = partial(Claim, published="new")
 """A claim with what most of them share."""
 CLAIMS = (
     claim(
-        text=(
-            "Training turns a model's activations towards what is read: their unread share lies "
-            "at least 0.10 below that of isotropic ones"
-        ),
+        text="Training turns a model's activations towards what is read: their unread share lies "
+        "at least 0.10 below that of isotropic ones",
         value=unread,
         statistic=below_isotropic,
         units=CROSSED,
@@ -159,10 +157,8 @@ CLAIMS = (
         source=f"{SEED}; footnote on the null space of W_out",
     ),
     claim(
-        text=(
-            "In SmolLM2 too: on average over its 30 MLPs the unread share lies at least 0.10 "
-            "below that of isotropic activations"
-        ),
+        text="In SmolLM2 too: on average over its 30 MLPs the unread share lies at least 0.10 "
+        "below that of isotropic activations",
         of="smollm2",
         value=each_block,
         statistic=below_isotropic,
@@ -175,17 +171,13 @@ CLAIMS = (
             "smollm2-isotropic": "what any subspace of W_out's rank would read",
         },
         credits=READ,
-        threshold_from=(
-            "plan: the margin of the claim before it, fixed before any block but the last was "
-            "measured"
-        ),
+        threshold_from="plan: the margin of the claim before it, fixed before any block but the "
+        "last was measured",
         source=f"{SEED}; footnote on the null space of W_out",
     ),
     claim(
-        text=(
-            "A dictionary of activations spends at least 0.10 less of what it writes on what "
-            "nothing reads than isotropic rows would"
-        ),
+        text="A dictionary of activations spends at least 0.10 less of what it writes on what "
+        "nothing reads than isotropic rows would",
         value=spends,
         statistic=below_isotropic,
         units=CROSSED,
@@ -199,10 +191,8 @@ CLAIMS = (
         source=SEED,
     ),
     claim(
-        text=(
-            "Reading the activations, training on the update lowers the update's FVU by at least "
-            "0.003 at equal L0"
-        ),
+        text="Reading the activations, training on the update lowers the update's FVU by at least "
+        "0.003 at equal L0",
         value=explained("update", "act", "act-update"),
         statistic=lead,
         units=CROSSED,
@@ -213,17 +203,13 @@ CLAIMS = (
         credits=FEATURES,
         gates=L0,
         half=HALF,
-        threshold_from=(
-            f"{PILOT}, with 512 features: .011 [.009, .013], half as long .006, control .000 "
-            "[−.002, .001]; and seeds 7–10 with 256"
-        ),
+        threshold_from=f"{PILOT}, with 512 features: .011 [.009, .013], half as long .006, control "
+        ".000 [−.002, .001]; and seeds 7–10 with 256",
         source=SEED,
     ),
     claim(
-        text=(
-            "Training on activations costs little in logits: its FVU there is at most 1.2 times "
-            "that of training on logits"
-        ),
+        text="Training on activations costs little in logits: its FVU there is at most 1.2 times "
+        "that of training on logits",
         value=explained("logit", "act", "logit"),
         statistic=ratio("a", "b"),
         units=CROSSED,
@@ -315,10 +301,8 @@ CLAIMS = (
         )
     ),
     claim(
-        text=(
-            "Training makes neurons worth nearly the same to the logits: Gini coefficient at most "
-            "0.3"
-        ),
+        text="Training makes neurons worth nearly the same to the logits: Gini coefficient at most "
+        "0.3",
         value=inequality,
         statistic=mean,
         units=("seed",),
@@ -332,10 +316,8 @@ CLAIMS = (
         source=f"{SEED}; footnote on L2",
     ),
     claim(
-        text=(
-            "The neurons of SmolLM2's last MLP are worth nearly the same to the logits within a "
-            "file: Gini coefficient at most 0.3"
-        ),
+        text="The neurons of SmolLM2's last MLP are worth nearly the same to the logits within a "
+        "file: Gini coefficient at most 0.3",
         of="smollm2",
         value=squeeze_seed(within_files),
         statistic=mean,
@@ -349,10 +331,8 @@ CLAIMS = (
         source=f"{SEED}; footnote on L2",
     ),
     Finding(
-        text=(
-            "Unread share of the variance of the one-block models' activations (isotropic: "
-            "{unread})"
-        ),
+        text="Unread share of the variance of the one-block models' activations (isotropic: "
+        "{unread})",
         value=lambda arms: unread(arms["main"], arms),
         statistic=ratio("null", "total"),
         units=CROSSED,
@@ -366,10 +346,8 @@ CLAIMS = (
         unit="share",
     ),
     Finding(
-        text=(
-            "Features of activations and of the update, both read from activations: share of the "
-            "agreement between two starts"
-        ),
+        text="Features of activations and of the update, both read from activations: share of the "
+        "agreement between two starts",
         value=lambda arms: likeness("act-update")(arms["main"], arms),
         statistic=similarity,
         units=("seed",),

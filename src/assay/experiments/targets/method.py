@@ -228,10 +228,8 @@ def measure_blocks(runs: Runs[WhichTarget], trained: Trained, bench: Bench) -> x
         model.encode, "test", context=s.context, count=s.tested, per_file=s.per_file, seed=s.seed
     )
     files, document = np.unique(cut.document, return_inverse=True)
-    unread_parts, read = (
-        unread_of(model, cut.tokens, document, s.seed),
-        readout(model, model.layers - 1),
-    )
+    unread_parts = unread_of(model, cut.tokens, document, s.seed)
+    read = readout(model, model.layers - 1)
     (m, d), grouping = read.W_out.shape, (unread_parts.document, len(files))
     sums = {
         "total": unread_parts.total,

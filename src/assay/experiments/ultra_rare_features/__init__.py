@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import math
 
-from assay.core import Arm, Arms, Derive, Experiment, grid, variant
+from assay.core import Arm, Arms, Derive, Experiment, grid, varied
+from assay.core import variant as variant
 from assay.core.heavy import xr
 from assay.core.sizes import Sizes
 from assay.dictionaries.training import on_text
@@ -77,19 +78,17 @@ ARMS = {
         TOGETHER,
         note="planted inputs about 0, λ = {main.penalty}{near}; its rare latents are those judged",
     ),
-    "no-l1": Arm(TOGETHER, specs=variant(penalty=0.0), note="no penalty: reconstruction alone"),
-    "about-mean": Arm(
+    "no-l1": varied(TOGETHER, "no penalty: reconstruction alone", penalty=0.0),
+    "about-mean": varied(
         train,
-        specs=variant(centred=False),
-        note="the same inputs about a mean of length {about-mean.mean}, which is not subtracted",
+        "the same inputs about a mean of length {about-mean.mean}, which is not subtracted",
+        centred=False,
     ),
     "real": Arm(train, specs=on_model, note="SmolLM2's activations, centred and scaled, λ = 7.2"),
     "uncommon": Arm(
         derive=with_other_kinds(**UNCOMMON),
-        note=(
-            "main's uncommon latents, between {main.rare:.} and {main.ordinary:.}, taken for the "
-            "rare, ordinary ones for them"
-        ),
+        note="main's uncommon latents, between {main.rare:.} and {main.ordinary:.}, taken for the "
+        "rare, ordinary ones for them",
     ),
     "ordinary": Arm(
         derive=with_other_kinds(**ORDINARY),

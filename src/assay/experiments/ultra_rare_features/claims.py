@@ -119,10 +119,8 @@ claim = partial(Claim, where=PLANTED, credits="latents", published="new", source
 """A claim with what most of them share."""
 CLAIMS = (
     claim(
-        text=(
-            "Left alone, latents that are ultra-rare at a quarter of training grow rarer: median "
-            "slope at most −0.9"
-        ),
+        text="Left alone, latents that are ultra-rare at a quarter of training grow rarer: median "
+        "slope at most −0.9",
         value=of_rare("slope"),
         high=-0.9,
         unit=SLOPE,
@@ -144,26 +142,20 @@ CLAIMS = (
         threshold_from=FLOW,
     ),
     claim(
-        text=(
-            "It takes the penalty: without L1 the median slope is less steep by at least 0.9, in "
-            "the same worlds"
-        ),
+        text="It takes the penalty: without L1 the median slope is less steep by at least 0.9, in "
+        "the same worlds",
         of="no-l1",
         value=less_steep,
         low=0.9,
         unit=SLOPE,
         must_fail=("about-mean",),
         near={"about-mean": "any change of the training slows it as much"},
-        threshold_from=(
-            "pilot: seeds 4000–4011, −.95 without and −2.4 with L1; 0.9 is what theory gives a "
-            "penalty alone"
-        ),
+        threshold_from="pilot: seeds 4000–4011, −.95 without and −2.4 with L1; 0.9 is what theory "
+        "gives a penalty alone",
     ),
     claim(
-        text=(
-            "When one fires, reconstruction takes back less of the penalty's pull on its bias "
-            "than of an uncommon latent's: by at least 0.2"
-        ),
+        text="When one fires, reconstruction takes back less of the penalty's pull on its bias "
+        "than of an uncommon latent's: by at least 0.2",
         value=HELD,
         low=0.2,
         unit="share of the penalty's pull",
@@ -183,10 +175,8 @@ CLAIMS = (
         threshold_from="theory: half of it",
     ),
     claim(
-        text=(
-            "That gradient is out of balance: its net drift exceeds that of ordinary latents by "
-            "at least 0.2"
-        ),
+        text="That gradient is out of balance: its net drift exceeds that of ordinary latents by "
+        "at least 0.2",
         value=between("drift", "rare", "ordinary"),
         low=0.2,
         unit="net drift",
@@ -196,10 +186,8 @@ CLAIMS = (
         threshold_from=PLAN,
     ),
     claim(
-        text=(
-            "Their encoder and decoder directions are less related than uncommon latents': median "
-            "|cosine| lower by at least 0.2"
-        ),
+        text="Their encoder and decoder directions are less related than uncommon latents': median "
+        "|cosine| lower by at least 0.2",
         value=between("cosine", "uncommon", "rare", "end"),
         low=0.2,
         unit="|cosine|",
@@ -210,10 +198,8 @@ CLAIMS = (
         threshold_from="pilot: seeds 4000–4011, .21 beside .71",
     ),
     claim(
-        text=(
-            "They come from the inputs' mean: about a mean at least twice as many latents end "
-            "ultra-rare"
-        ),
+        text="They come from the inputs' mean: about a mean at least twice as many latents end "
+        "ultra-rare",
         of="about-mean",
         value=against("main"),
         low=math.log(2),
@@ -226,10 +212,8 @@ CLAIMS = (
         source=f"{SEED}: to fire as rarely as possible, turn away from the data",
     ),
     claim(
-        text=(
-            "They conspire: what they save only together is at least 0.2 of what as many ordinary "
-            "firings save"
-        ),
+        text="They conspire: what they save only together is at least 0.2 of what as many ordinary "
+        "firings save",
         value=conspiracy_terms,
         statistic=ratio("synergy", "saved"),
         low=0.2,
@@ -241,10 +225,8 @@ CLAIMS = (
         threshold_from=PLAN,
     ),
     claim(
-        text=(
-            "On SmolLM2, latents that are left alone and ultra-rare at a quarter of training grow "
-            "rarer: median slope at most −0.9"
-        ),
+        text="On SmolLM2, latents that are left alone and ultra-rare at a quarter of training grow "
+        "rarer: median slope at most −0.9",
         of="real",
         value=of_rare("slope"),
         where=MODEL,
@@ -255,10 +237,8 @@ CLAIMS = (
         threshold_from=FLOW,
     ),
     claim(
-        text=(
-            "On SmolLM2, when one fires, reconstruction takes back less of the penalty's pull "
-            "than of an uncommon latent's: by at least 0.2"
-        ),
+        text="On SmolLM2, when one fires, reconstruction takes back less of the penalty's pull "
+        "than of an uncommon latent's: by at least 0.2",
         of="real",
         value=HELD,
         where=MODEL,
@@ -269,10 +249,8 @@ CLAIMS = (
         threshold_from=PILOT,
     ),
     claim(
-        text=(
-            "On SmolLM2, their encoder and decoder directions are less related than uncommon "
-            "latents': median |cosine| lower by at least 0.05"
-        ),
+        text="On SmolLM2, their encoder and decoder directions are less related than uncommon "
+        "latents': median |cosine| lower by at least 0.05",
         of="real",
         value=between("cosine", "uncommon", "rare", "end"),
         where=MODEL,
@@ -285,10 +263,8 @@ CLAIMS = (
         threshold_from="pilot: seeds 4000–4011, .09 beside .23",
     ),
     Exact(
-        text=(
-            "A lone feature under a penalty never settles: slopes by gradient flow at ‖μ‖ = 1, 2, "
-            "4 (b free) in three spans of time"
-        ),
+        text="A lone feature under a penalty never settles: slopes by gradient flow at ‖μ‖ = 1, 2, "
+        "4 (b free) in three spans of time",
         value=flow_slopes,
         expected=[[-1.30, -1.17, -1.11], [-1.43, -1.24, -1.14], [-0.88, -1.09, -1.29]],
         tolerance=0.1,
@@ -303,20 +279,16 @@ CLAIMS = (
         source="normal distribution",
     ),
     Exact(
-        text=(
-            "Lone features share a direction only where the bias stays: κ with b free from 0, "
-            "then held at −1, at ‖μ‖ = 1, 2, 4"
-        ),
+        text="Lone features share a direction only where the bias stays: κ with b free from 0, "
+        "then held at −1, at ‖μ‖ = 1, 2, 4",
         value=flow_alignments,
         expected=[0.711, 0.972, 0.9996, 0.358, 0.767, 0.956],
         tolerance=0.02,
         source="integrated apart from this code",
     ),
     Exact(
-        text=(
-            "One lone firing moves every weight of a latent by 31.77 learning rates under Adam, "
-            "whatever the gradient's size"
-        ),
+        text="One lone firing moves every weight of a latent by 31.77 learning rates under Adam, "
+        "whatever the gradient's size",
         value=adams_kick,
         expected=31.77,
         tolerance=0.32,
@@ -343,10 +315,8 @@ CLAIMS = (
         unit="latents",
     ),
     Finding(
-        text=(
-            "Taken back of the penalty's pull on a rare latent's bias (main): a claim of earlier "
-            "designs, at most 0.5, that could not be decided"
-        ),
+        text="Taken back of the penalty's pull on a rare latent's bias (main): a claim of earlier "
+        "designs, at most 0.5, that could not be decided",
         value=lambda arms: arms["main"].resists.sel(kind="rare"),
         unit="share of the penalty's pull",
         published="new",
@@ -409,10 +379,8 @@ CLAIMS = (
         natural=(0, 1),
     ),
     Finding(
-        text=(
-            "Cosine of the rare latents' mean encoder row with minus the mean encoder input, at "
-            "the end (about a mean)"
-        ),
+        text="Cosine of the rare latents' mean encoder row with minus the mean encoder input, at "
+        "the end (about a mean)",
         value=lambda arms: arms["about-mean"].away,
         unit="cosine",
     ),
