@@ -265,10 +265,11 @@ def index(
     if (index_path := store.built(whole)) is None:
         folder.check_weights()
         began = time.monotonic(), time.process_time()
+        path = Path(dictionary).expanduser()  # absolute, so that it is known from any folder
         work = _Work(
             store,
             source,
-            _to_address(dictionary),
+            str(path.absolute() if path.exists() else dictionary),
             folder,
             corpus,
             place,
@@ -282,12 +283,6 @@ def index(
             whole, lambda path: work.build(path, whole, other_sources, notes, began)
         )
     return Index(index_path)
-
-
-def _to_address(dictionary: str | Path) -> str:
-    """How the dictionary is found again from any folder."""
-    path = Path(dictionary).expanduser()
-    return str(path.absolute()) if path.exists() else str(dictionary)
 
 
 def _place(

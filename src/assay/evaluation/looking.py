@@ -201,9 +201,11 @@ def look(
     delta = ablate_features(reader, reading, tried).on().tolist()
     top = sorted(range(len(tried)), key=lambda i: -abs(delta[i]))[:features]
     words, losses = list(reading.words), [None, *_rounded(reading.loss)]
-    lengths = _rounded(
-        torch.stack([_medians(x[None], skip_first) for x in (reading.inputs, reading.acts)]).amax(0)
-    )
+    medians = [  # lengths in medians of those after the first positions
+        x.norm(dim=-1) / (outlier_limit(x[None, skip_first:], 1.0) or 1.0)
+        for x in (reading.inputs, reading.acts)
+    ]
+    lengths = _rounded(torch.stack(medians).amax(0))
     listing = [
         _token(
             i,
@@ -281,11 +283,6 @@ def _promoted(reader: Reader, features: Sequence[int]) -> list[tuple[list[Any], 
         for i, v in zip(ids, values, strict=True)
     ]
     return [(promoted, suppressed) for promoted, suppressed in pairs]
-
-
-def _medians(x: Any, skip_first: int) -> Any:
-    """The length of each activation in medians of those after the first positions."""
-    return x[0].norm(dim=-1) / (outlier_limit(x[:, skip_first:], 1.0) or 1.0)
 
 
 def _token(

@@ -86,7 +86,7 @@ def run(
         tick(tokens_read // len(bunches), total // len(bunches))
 
     report_tokens(0)  # loading comes next, and takes a while
-    model = functools.cache(functools.partial(_model, folder.name, device))
+    model = functools.cache(lambda dtype: load(folder.name, device, dtype))
     for site, bunch in bunches:
         subject = functools.partial(model, site.dtype)
         for plan, sums in zip(
@@ -207,7 +207,3 @@ def _concatenate_shards(parts: Sequence[Arrays]) -> Arrays:
         "firings": np.stack([p["firings"] for p in parts]),
         "shards": np.array([len(p["tokens"]) for p in parts]),
     }
-
-
-def _model(name: str, device: str, dtype: Any) -> Pretrained:
-    return load(name, device, dtype)

@@ -191,10 +191,6 @@ def _code(letters: tuple[tuple[int, ...], ...]) -> str:
     )
 
 
-def _name_letters(letters: tuple[tuple[int, ...], ...]) -> tuple[str, ...]:
-    return tuple(f"letter{j}" for j in sorted({j for slots in letters for j in slots}))
-
-
 def _voting(
     problem: Problem, vote: Float[np.ndarray, "slot letter"], name: str, slots: Gathered = ()
 ) -> Explanation:
@@ -220,7 +216,7 @@ def _voting(
             f"letters{h}",
             _code(letters),
             (Place(Part("head", 0, h)),),
-            ("token", "place", *_name_letters(letters)),
+            ("token", "place", *(f"letter{j}" for j in sorted({j for s in letters for j in s}))),
         )
         for h, letters in enumerate(slots)
     ]

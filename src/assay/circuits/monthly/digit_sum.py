@@ -235,7 +235,10 @@ def _explained(
     digit = Variable("digit", "(known // 20 + known // 2 % 10 + known % 2) % 10")
     distances = [Variable(f"from{c}", f"abs((digit + {5 - c}) % 10 - 5)") for c in range(10)]
     heights = [f"{x:.1f}" for x in by_distance]
-    logits = [_cases(f"from{c}", heights) for c in range(10)] + ["0"] * (problem.classes - 10)
+    logits = [
+        "".join(f"{x} if from{c} == {i} else " for i, x in enumerate(heights[:-1])) + heights[-1]
+        for c in range(10)
+    ] + ["0"] * (problem.classes - 10)
     return Explanation(
         of="monthly-digit-sum",
         name=name,
@@ -286,10 +289,6 @@ def _by_place(cases: Sequence[tuple[int, str]]) -> str:
         else:
             runs.append((place, rule))
     return "".join(f"{rule} if place <= {place} else " for place, rule in runs[:-1]) + runs[-1][1]
-
-
-def _cases(name: str, values: Sequence[str]) -> str:
-    return "".join(f"{x} if {name} == {i} else " for i, x in enumerate(values[:-1])) + values[-1]
 
 
 def _carries(tokens: Int[np.ndarray, "n s"], digits: int) -> Int[np.ndarray, "n digit"]:

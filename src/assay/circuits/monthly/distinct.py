@@ -76,7 +76,7 @@ def explanation(problem: Problem) -> Explanation:
         variables=(behind, *told_by, _known(problem, detects), which),
         logits=parabolas(problem),
         reads=("token", "known", *(v.name for v in told_by)),
-        fails=_any("which", missed(problem)),
+        fails=" or ".join(f"which == {x}" for x in missed(problem)) or "0",
         leaves_out="How heads of the second block get from what came before each symbol to which symbols "  # noqa: E501
         "are there. That what a head writes of "
         "one symbol hangs a little on the others.",
@@ -231,7 +231,3 @@ def _known(problem: Problem, detects: Mapping[tuple[int, int], Sequence[int]]) -
 def _code(symbols: Sequence[int]) -> str:
     """A number for which of these symbols came up to here."""
     return " + ".join(f"{2**i} * some(there(token) == {c})" for i, c in enumerate(symbols))
-
-
-def _any(name: str, values: Sequence[int]) -> str:
-    return " or ".join(f"{name} == {x}" for x in values) or "0"
