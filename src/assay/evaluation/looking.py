@@ -15,16 +15,14 @@ from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.positions import outlier_limit
 from assay.evaluation import file_statements, sources
-from assay.evaluation.plans import sites
 from assay.evaluation.setting import Setting
 from assay.evaluation.summary import Begun, Warned, Watch, warn
-from assay.evaluation.text import bos_token, check_context
-from assay.features.effects import extremes
+from assay.evaluation.text import bos_token, check_context, sites
+from assay.features.effects import directions, extremes
 from assay.features.importance import STREAM
 from assay.features.live.ablation import ablate_features, reconstructed_loss
 from assay.features.live.logits import Unembedding
 from assay.features.live.reader import Firings, Reader
-from assay.features.parts import directions
 from assay.lab.store import Store
 from assay.subjects import folder as models
 from assay.subjects.pretrained import load

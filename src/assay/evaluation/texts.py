@@ -15,7 +15,6 @@ from assay.core.errors import AssayError, StoreError
 from assay.core.heavy import torch
 from assay.data.corpus import Corpus
 from assay.evaluation import measure, sources, summary, text
-from assay.evaluation.plans import Plan
 from assay.evaluation.setting import (
     TOGETHER,
     EvaluationReferenceSpec,
@@ -23,7 +22,7 @@ from assay.evaluation.setting import (
     EvaluationSiteSpec,
 )
 from assay.evaluation.summary import Watch
-from assay.evaluation.text import Text
+from assay.evaluation.text import Plan, Text
 from assay.lab.store import Store
 from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import Pretrained, load

@@ -13,11 +13,10 @@ from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.measuring.ablation import spliced_run
 from assay.dictionaries.measuring.splice import Passage
-from assay.features.effects import extremes
+from assay.features.effects import directions, extremes
 from assay.features.importance import check_direct
 from assay.features.live.ablation import BATCH
 from assay.features.live.reader import Firings, Reader, Reading
-from assay.features.parts import directions
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.readout import Norm, direct_share, final_norm, signed_share
 from assay.subjects.site import Site
