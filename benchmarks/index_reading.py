@@ -4,7 +4,7 @@ first-order effects; random rows.
     OMP_NUM_THREADS=1 python benchmarks/index_reading.py
 
 Prints CPU-seconds per million tokens of a TopK dictionary of 4,608 features, 32 of them on, in 576
-dimensions. It repeats the steps of `passes.read` that follow the model's pass.
+dimensions. It repeats the steps of `firings.read` that follow the model's pass.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.selection import TopK
-from assay.features.index import passes
+from assay.features.index import firings
 
 D, WIDTH, K, TOKENS, AT_ONCE = 576, 4608, 32, 8192, 2048
 
@@ -28,12 +28,12 @@ def seconds(
     """CPU-seconds per token."""
     began = time.process_time()
     for rows, upstream in zip(x.split(AT_ONCE), slope.split(AT_ONCE), strict=True):
-        for a, codes in passes._codes(dictionary, rows):
+        for a, codes in firings._codes(dictionary, rows):
             at, feature = codes.nonzero(as_tuple=True)
             value, some = codes[at, feature], rows[a : a + len(codes)]
             float((some - dictionary.decode(codes[None], some)[0]).double().square().sum())
             if effects:
-                passes._effect(dictionary, feature, at + a, value, rows, upstream)
+                firings._effect(dictionary, feature, at + a, value, rows, upstream)
     return (time.process_time() - began) / len(x)
 
 

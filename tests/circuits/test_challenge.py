@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from assay.circuits import known
-from assay.circuits.challenge import folder, seal
+from assay.circuits.challenge import folder
 from assay.circuits.challenge.planted import names, plant
 from assay.circuits.files import parsed
 from assay.circuits.problem import Problem
@@ -160,7 +160,9 @@ def test_a_folder_opens_as_the_model_that_was_planted(given, tmp_path):
 
 
 def test_the_hash_binds_kind_seed_salt_and_files(given, tmp_path):
-    key, scored = seal.read(tmp_path / "store/challenges" / f"{given.name}.json", given.commitment)
+    key, scored = folder.read(
+        tmp_path / "store/challenges" / f"{given.name}.json", given.commitment
+    )
     assert key.commitment == given.commitment and (key.kind, key.seed, scored) == (
         "modular_sum",
         5,
@@ -200,31 +202,31 @@ def test_seeds_of_the_operating_system_differ(tmp_path):
 def test_an_edited_folder_is_refused(given, tmp_path, name):
     path, key = (
         tmp_path / "puzzle" / name,
-        seal.read(tmp_path / "store/challenges" / f"{given.name}.json", given.commitment)[0],
+        folder.read(tmp_path / "store/challenges" / f"{given.name}.json", given.commitment)[0],
     )
     data = path.read_bytes()
     path.write_bytes(data[:-2] + bytes([data[-2] ^ 1]) + data[-1:])
     with pytest.raises(DataError, match=f"{name} was changed"):
-        seal.unsealed(tmp_path / "puzzle", key)
+        folder.unsealed(tmp_path / "puzzle", key)
 
 
 def test_a_key_that_was_edited_or_is_another_challenges_is_refused(given, tmp_path):
     path = tmp_path / "store/challenges" / f"{given.name}.json"
     path.write_text(path.read_text().replace('"seed": 5', '"seed": 6'))
     with pytest.raises(DataError, match="not the key of this challenge"):
-        seal.read(path, given.commitment)
+        folder.read(path, given.commitment)
 
 
 def test_what_a_version_plants_otherwise_is_not_scored(given, tmp_path, monkeypatch):
-    key, _ = seal.read(tmp_path / "store/challenges" / f"{given.name}.json", given.commitment)
-    monkeypatch.setattr(seal, "plant", lambda seed, kind: plant(seed + 1, kind))
+    key, _ = folder.read(tmp_path / "store/challenges" / f"{given.name}.json", given.commitment)
+    monkeypatch.setattr(folder, "plant", lambda seed, kind: plant(seed + 1, kind))
     with pytest.raises(DataError, match="another version"):
-        seal.unsealed(tmp_path / "puzzle", key)
+        folder.unsealed(tmp_path / "puzzle", key)
 
 
 def test_a_folder_that_is_none_is_one_line(tmp_path, given):
     with pytest.raises(DataError, match="cannot read"):
-        seal.sealed(tmp_path)
+        folder.sealed(tmp_path)
     config = tmp_path / "puzzle/config.json"
     config.write_text('{"decoder": {"layers": 1}}')
     with pytest.raises(DataError, match="is no challenge's"):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.challenge import folder, seal
+from assay.circuits.challenge import folder
 from assay.circuits.challenge.planted import plant
 from assay.circuits.files import parsed
 from assay.circuits.verify.features import score, table
@@ -311,8 +311,8 @@ def test_the_folder_says_where_and_not_what_and_its_seal_binds(given, tmp_path):
         if line.startswith("is = ") and "last" not in line
     ]
     assert not [rule for rule in planted if rule in texts] and '"seed"' not in texts
-    key, _ = seal.read(tmp_path / "store/challenges" / f"{given.name}.json", given.commitment)
-    again, problem = seal.unsealed(at, key)
+    key, _ = folder.read(tmp_path / "store/challenges" / f"{given.name}.json", given.commitment)
+    again, problem = folder.unsealed(at, key)
     assert (
         again.answer == made().answer
         and score(again.explained(), problem, again.features, 7, LITTLE).quality.estimate > 0.97
@@ -323,4 +323,4 @@ def test_the_folder_says_where_and_not_what_and_its_seal_binds(given, tmp_path):
     path = at / "config.json"
     path.write_text(path.read_text().replace('"m0"', '"m1"'))
     with pytest.raises(DataError, match="was changed"):
-        seal.unsealed(at, key)
+        folder.unsealed(at, key)

@@ -15,7 +15,7 @@ from assay.dictionaries.hook import spliced
 from assay.dictionaries.measuring import ablation, splice
 from assay.dictionaries.nonlinearity import ReLU
 from assay.features import circuits, importance
-from assay.features.index.passes import Place, limits, read
+from assay.features.index.firings import Place, limits, read
 from assay.features.live import ablation as live_ablation
 from assay.features.live import attribution as live_attribution
 from assay.features.live import edits, logits, steering

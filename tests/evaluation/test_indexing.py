@@ -13,7 +13,7 @@ import tiny_models
 from assay.core.errors import DataError, ModelError, SpecError
 from assay.evaluation import indexing
 from assay.evaluation.text import IndexTextSpec, windows
-from assay.features.index import passes
+from assay.features.index import firings
 from assay.features.index.firings import Firings
 from assay.features.index.reader import Index
 from assay.subjects import folder as models
@@ -175,9 +175,9 @@ def test_the_last_site_has_the_direct_path_alone(model, texts, tmp_path):
 
 def test_more_tokens_read_only_what_is_new(found, model, texts, saved, store, monkeypatch):
     read: list[int] = []
-    one = passes.read
+    one = firings.read
     monkeypatch.setattr(
-        passes,
+        firings,
         "read",
         lambda at, tokens, **more: read.append(tokens.size) or one(at, tokens, **more),
     )
@@ -208,9 +208,9 @@ def test_what_was_stopped_goes_on(model, texts, saved, tmp_path, monkeypatch):
         indexing.index(saved, model=model, text=texts, root=tmp_path, progress=stop, **SMALL)
     assert not indexing.folders(indexing.Store(tmp_path))
     read: list[int] = []
-    one = passes.read
+    one = firings.read
     monkeypatch.setattr(
-        passes,
+        firings,
         "read",
         lambda at, tokens, **more: read.append(tokens.size) or one(at, tokens, **more),
     )

@@ -12,7 +12,7 @@ from assay.core.power import smallest_difference
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU, Rescaled
 from assay.evaluation import evaluate
-from assay.evaluation import luck as of_luck
+from assay.evaluation import result as of_luck
 from assay.report import evaluations
 
 NAMES = ("l0", "fvu", "dead", "probe")

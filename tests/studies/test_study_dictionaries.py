@@ -195,8 +195,8 @@ def test_principal_components_are_those_of_the_windows_that_are_not_measured(fol
     )
     store = Store(folder / "store")
     from assay.data import corpus
-    from assay.evaluation.plans import plan
     from assay.evaluation.setting import Setting
+    from assay.evaluation.text import plan
     from assay.subjects.folder import find
 
     model, words = find(str(folder / "model")), corpus.load(str(folder / "texts"))

@@ -11,6 +11,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 RENAMED = {
+    "assay.circuits.challenge.seal": "assay.circuits.challenge.folder",
     "assay.circuits.find.direct": "assay.circuits.find.terms",
     "assay.circuits.find.grids": "assay.circuits.find.cutting",
     "assay.circuits.find.joint": "assay.circuits.find.attribution",
@@ -25,17 +26,24 @@ RENAMED = {
     "assay.core.intact": "assay.core.integrity",
     "assay.evaluation.index_text": "assay.evaluation.text",
     "assay.evaluation.leakage": "assay.evaluation.file_statements",
+    "assay.evaluation.luck": "assay.evaluation.result",
+    "assay.evaluation.plans": "assay.evaluation.text",
+    "assay.evaluation.random_directions": "assay.evaluation.rating",
     "assay.evaluation.sums": "assay.evaluation.measure",
     "assay.evaluation.watching": "assay.evaluation.summary",
+    "assay.features.dashboards.groups": "assay.features.dashboards.saedashboard",
     "assay.features.explaining.asked": "assay.features.explaining.chat_explainer",
     "assay.features.explaining.endpoint": "assay.features.explaining.chat",
     "assay.features.explaining.given": "assay.features.explaining.token_context",
     "assay.features.index.lookup": "assay.features.index.about",
+    "assay.features.index.passes": "assay.features.index.firings",
     "assay.features.index.tables": "assay.features.index.schema",
     "assay.features.largest": "assay.features.effects",
     "assay.features.live.firing": "assay.features.live.edits",
     "assay.features.live.paths": "assay.features.live.logits",
     "assay.features.live.promoted": "assay.features.live.logits",
+    "assay.features.loss_gradient": "assay.features.effects",
+    "assay.features.parts": "assay.features.effects",
     "assay.features.token_kernel": "assay.features.linear_probe",
 }
 

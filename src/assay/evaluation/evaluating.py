@@ -20,12 +20,11 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.kinds import to_json
 from assay.evaluation import acts as activations
 from assay.evaluation import file_statements, sources, summary, texts
-from assay.evaluation.luck import luck
-from assay.evaluation.plans import Plan, plan
-from assay.evaluation.result import Evaluation
+from assay.evaluation.result import Evaluation, luck
 from assay.evaluation.setting import TOGETHER, EvaluationSpec, Setting
 from assay.evaluation.sources import Source
 from assay.evaluation.summary import Warned, Watch, warn
+from assay.evaluation.text import Plan, plan
 from assay.lab import provenance
 from assay.lab.atomic import write
 from assay.lab.store import Store

@@ -21,12 +21,19 @@ from assay.data import corpus as corpora
 from assay.data.corpus import Corpus
 from assay.dictionaries.rows import divide
 from assay.evaluation import file_statements, sources
-from assay.evaluation.plans import CONTEXT, sites
 from assay.evaluation.setting import Part, Setting
 from assay.evaluation.sources import Source
-from assay.evaluation.text import IndexTextSpec, IndexWindows, check_context, shard_windows, windows
+from assay.evaluation.text import (
+    CONTEXT,
+    IndexTextSpec,
+    IndexWindows,
+    check_context,
+    shard_windows,
+    sites,
+    windows,
+)
 from assay.features.importance import STREAM
-from assay.features.index import firings, passes
+from assay.features.index import firings
 from assay.features.index.ablations import SHOWN, Sample, ablate, rise
 from assay.features.index.about import FILE, About
 from assay.features.index.firings import Firings
@@ -265,10 +272,11 @@ def index(
     if (index_path := store.built(whole)) is None:
         folder.check_weights()
         began = time.monotonic(), time.process_time()
+        path = Path(dictionary).expanduser()  # absolute, so that it is known from any folder
         work = _Work(
             store,
             source,
-            _to_address(dictionary),
+            str(path.absolute() if path.exists() else dictionary),
             folder,
             corpus,
             place,
@@ -282,12 +290,6 @@ def index(
             whole, lambda path: work.build(path, whole, other_sources, notes, began)
         )
     return Index(index_path)
-
-
-def _to_address(dictionary: str | Path) -> str:
-    """How the dictionary is found again from any folder."""
-    path = Path(dictionary).expanduser()
-    return str(path.absolute()) if path.exists() else str(dictionary)
 
 
 def _place(
@@ -391,7 +393,7 @@ class _Work:
         reads, writes = Site.parse(self.place.site), Site.parse(self.place.site_out)
 
         def build(path: Path) -> None:
-            site_limits = passes.limits(
+            site_limits = firings.limits(
                 self.subject,
                 reads,
                 writes,
@@ -403,7 +405,7 @@ class _Work:
 
         limits = np.load(self.store.artefact(self.place, build) / "limits.npy")
         dictionary = self.source.dictionary.to(self.subject.device)
-        return passes.Place(
+        return firings.Place(
             self.subject,
             dictionary,
             reads,
@@ -545,7 +547,7 @@ class _Work:
                 parts = []
                 for b in range(0, len(tokens), step):
                     parts.append(
-                        passes.read(place, tokens[b : b + step], gradients=self.setting.gradients)
+                        firings.read(place, tokens[b : b + step], gradients=self.setting.gradients)
                     )
                     self.tell(
                         "tokens",

@@ -15,16 +15,14 @@ from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.positions import outlier_limit
 from assay.evaluation import file_statements, sources
-from assay.evaluation.plans import sites
 from assay.evaluation.setting import Setting
 from assay.evaluation.summary import Begun, Warned, Watch, warn
-from assay.evaluation.text import bos_token, check_context
-from assay.features.effects import extremes
+from assay.evaluation.text import bos_token, check_context, sites
+from assay.features.effects import directions, extremes
 from assay.features.importance import STREAM
 from assay.features.live.ablation import ablate_features, reconstructed_loss
 from assay.features.live.logits import Unembedding
 from assay.features.live.reader import Firings, Reader
-from assay.features.parts import directions
 from assay.lab.store import Store
 from assay.subjects import folder as models
 from assay.subjects.pretrained import load
@@ -201,9 +199,11 @@ def look(
     delta = ablate_features(reader, reading, tried).on().tolist()
     top = sorted(range(len(tried)), key=lambda i: -abs(delta[i]))[:features]
     words, losses = list(reading.words), [None, *_rounded(reading.loss)]
-    lengths = _rounded(
-        torch.stack([_medians(x[None], skip_first) for x in (reading.inputs, reading.acts)]).amax(0)
-    )
+    medians = [  # lengths in medians of those after the first positions
+        x.norm(dim=-1) / (outlier_limit(x[None, skip_first:], 1.0) or 1.0)
+        for x in (reading.inputs, reading.acts)
+    ]
+    lengths = _rounded(torch.stack(medians).amax(0))
     listing = [
         _token(
             i,
@@ -281,11 +281,6 @@ def _promoted(reader: Reader, features: Sequence[int]) -> list[tuple[list[Any], 
         for i, v in zip(ids, values, strict=True)
     ]
     return [(promoted, suppressed) for promoted, suppressed in pairs]
-
-
-def _medians(x: Any, skip_first: int) -> Any:
-    """The length of each activation in medians of those after the first positions."""
-    return x[0].norm(dim=-1) / (outlier_limit(x[:, skip_first:], 1.0) or 1.0)
 
 
 def _token(

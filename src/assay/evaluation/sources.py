@@ -101,11 +101,11 @@ def _locate_source(value: str | Path | Dictionary, place: int, store: Store) -> 
     if (path / "params.safetensors").is_file() and (path / "status.json").is_file():
         return _run(_stored(path, store))
     if path.exists():
-        return Source(_short(path), _of_path(path), lambda: _load(path))
+        return Source(_short(path), _of_path(path), lambda: load(path))
     if name := published.parse(str(value)):
         file = published.find(name)
         short = str(value).partition(":")[2]
-        return Source(short, _of_path(file), lambda: _load(file))
+        return Source(short, _of_path(file), lambda: load(file))
     return _run(stored(str(value), store))
 
 
@@ -115,10 +115,6 @@ def _short(path: Path) -> str:
     if path.is_dir():
         return path.name or str(path)
     return path.absolute().parent.name if path.stem in GENERIC else path.stem
-
-
-def _load(path: Path) -> Dictionary:
-    return load(path)
 
 
 def _longer(value: str | Path | Dictionary) -> str:

@@ -15,7 +15,6 @@ from assay.core.errors import AssayError, StoreError
 from assay.core.heavy import torch
 from assay.data.corpus import Corpus
 from assay.evaluation import measure, sources, summary, text
-from assay.evaluation.plans import Plan
 from assay.evaluation.setting import (
     TOGETHER,
     EvaluationReferenceSpec,
@@ -23,7 +22,7 @@ from assay.evaluation.setting import (
     EvaluationSiteSpec,
 )
 from assay.evaluation.summary import Watch
-from assay.evaluation.text import Text
+from assay.evaluation.text import Plan, Text
 from assay.lab.store import Store
 from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import Pretrained, load
@@ -86,7 +85,7 @@ def run(
         tick(tokens_read // len(bunches), total // len(bunches))
 
     report_tokens(0)  # loading comes next, and takes a while
-    model = functools.cache(functools.partial(_model, folder.name, device))
+    model = functools.cache(lambda dtype: load(folder.name, device, dtype))
     for site, bunch in bunches:
         subject = functools.partial(model, site.dtype)
         for plan, sums in zip(
@@ -207,7 +206,3 @@ def _concatenate_shards(parts: Sequence[Arrays]) -> Arrays:
         "firings": np.stack([p["firings"] for p in parts]),
         "shards": np.array([len(p["tokens"]) for p in parts]),
     }
-
-
-def _model(name: str, device: str, dtype: Any) -> Pretrained:
-    return load(name, device, dtype)

@@ -6,8 +6,15 @@ says "direct path only"."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float, Int
+
+from assay.core.heavy import torch
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.rows import divide, per_token
+from assay.subjects.subject import Trace
 
 
 def direct_logits(
@@ -69,3 +76,85 @@ def largest(values: Float[np.ndarray, "n m"], count: int) -> Int[np.ndarray, "n 
             reach = np.flatnonzero(row >= bar)
             places[i] = reach[np.argsort(-row[reach], kind="stable")[:count]]
     return places
+
+
+def directions(
+    dictionary: Dictionary, features: Sequence[int] | Int[torch.Tensor, "k"]
+) -> Float[torch.Tensor, "k d_out"]:
+    """One unit of each of these features, but for what undoes a normalisation of each row by
+    itself.
+
+    Formula: d_k / scale_out
+    """
+    return _scaled(dictionary, dictionary.W_dec[0, torch.as_tensor(features)])
+
+
+def added(
+    dictionary: Dictionary,
+    features: Sequence[int],
+    codes: Float[torch.Tensor, "b k"],
+    x: Float[torch.Tensor, "b d_in"],
+) -> Float[torch.Tensor, "b d_out"]:
+    """What these features together add to the reconstruction of each row x, their activations
+    given.
+
+    Formula: Σ_k a_k d_k / scale_out, times what undoes a normalisation of each row by itself
+    """
+    return _back(dictionary, _scaled(dictionary, codes @ dictionary.W_dec[0, list(features)]), x)
+
+
+def of_one_unit(
+    dictionary: Dictionary, feature: Int[torch.Tensor, "n"], x: Float[torch.Tensor, "n d_in"]
+) -> Float[torch.Tensor, "n d_out"]:
+    """What one unit of one feature adds to the reconstruction of each row x: a feature for every
+    row.
+
+    Formula: d_k / scale_out, times what undoes a normalisation of each row by itself
+    """
+    return _back(dictionary, directions(dictionary, feature), x)
+
+
+def _scaled(
+    dictionary: Dictionary, out: Float[torch.Tensor, "b d_out"]
+) -> Float[torch.Tensor, "b d_out"]:
+    scale = dictionary.scale if dictionary.scale_out is None else dictionary.scale_out
+    return out if scale is None else divide(out[None], scale)[0]
+
+
+def _back(
+    dictionary: Dictionary, out: Float[torch.Tensor, "b d_out"], x: Float[torch.Tensor, "b d_in"]
+) -> Float[torch.Tensor, "b d_out"]:
+    return out * per_token(x[None], dictionary.per_token)[2][0] if dictionary.per_token else out
+
+
+ROWS = 128
+"""Rows of logits held at a time."""
+
+
+def loss_gradient(
+    trace: Trace, positions: Int[torch.Tensor, "m"] | None = None
+) -> tuple[Float[torch.Tensor, "w s d"], float]:
+    """Differentiate the sum of the losses predicted at these positions of every window, and tell
+    that sum in nats.
+
+    None: at every position that has a next token. Elsewhere the gradient is 0.
+    """
+    assert trace.final is not None and trace.head is not None
+    final, target = trace.final.detach(), trace.tokens.flatten()
+    windows, length = trace.tokens.shape
+    device = final.device
+    positions = (
+        torch.arange(length - 1, device=device) if positions is None else positions.to(device)
+    )
+    places = (length * torch.arange(windows, device=device)[:, None] + positions).flatten()
+    out, total = torch.zeros_like(final, memory_format=torch.contiguous_format), 0.0
+    flat, rows = out.flatten(0, 1), final.flatten(0, 1)
+    for some in places.split(ROWS):
+        with torch.enable_grad():
+            leaf = rows[some].requires_grad_()
+            loss = torch.nn.functional.cross_entropy(
+                trace.head(leaf).float(), target[some + 1], reduction="sum"
+            )
+        flat[some] = torch.autograd.grad(loss, leaf)[0]
+        total += float(loss.detach())
+    return out, total

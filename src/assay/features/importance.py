@@ -25,7 +25,7 @@ from assay.dictionaries.measuring.ablation import capture, spliced_run
 from assay.dictionaries.measuring.arrays import ratio_or_nan
 from assay.dictionaries.measuring.splice import Passage
 from assay.dictionaries.measuring.sums import switched_on
-from assay.features.parts import added
+from assay.features.effects import added
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 

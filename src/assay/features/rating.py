@@ -21,7 +21,7 @@ from assay.core.errors import DataError
 from assay.core.heavy import scipy
 from assay.core.intervals import Interval, Means, Statistic, interval
 from assay.core.spec import canonical_json
-from assay.features.index.reader import Context, Index
+from assay.features.index.reader import Index
 
 RAREST, COMMONEST = 20, 0.25
 """Firings that a feature needs to be shown at all, and the share of tokens above which it is on too
@@ -115,12 +115,10 @@ def _passages(index: Index, number: int, count: int) -> tuple[Passage, ...]:
     n_even = min(count - len(top), len(even))
     spaced = [even[int((i + 0.5) * len(even) / n_even)] for i in range(n_even)]
     maximum = max((c.value for c in contexts), default=1.0)
-    return tuple(_passage(context, maximum) for context in (*top, *spaced))
-
-
-def _passage(context: Context, maximum: float) -> Passage:
-    shades: list[Any] = [round(max(0.0, a) / maximum, 2) for a in context.activations]
-    return Passage(context.tokens, tuple(shades), context.at)
+    return tuple(
+        Passage(c.tokens, tuple(round(max(0.0, a) / maximum, 2) for a in c.activations), c.at)
+        for c in (*top, *spaced)
+    )
 
 
 MEANINGS: Mapping[float, str] = {1.0: "one meaning", 0.5: "partly", 0.0: "no meaning"}

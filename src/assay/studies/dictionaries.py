@@ -21,10 +21,9 @@ from assay.data import corpus as corpora
 from assay.data.names import model_in_words, text_in_words
 from assay.dictionaries.dictionary import Dictionary
 from assay.evaluation import file_statements, sources
-from assay.evaluation.plans import CONTEXT
 from assay.evaluation.setting import Setting
 from assay.evaluation.sources import Source
-from assay.evaluation.text import most_tokens
+from assay.evaluation.text import CONTEXT, most_tokens
 from assay.lab.plan import ROOT
 from assay.lab.store import Store
 from assay.studies import arm_measures

@@ -67,8 +67,8 @@ def plant_challenge(
     Raises: DataError where the folder is there already or holds the store; StoreError where nothing
     can be written."""
     from assay.circuits.challenge import folder as files
+    from assay.circuits.challenge.folder import Key, written
     from assay.circuits.challenge.planted import plant
-    from assay.circuits.challenge.seal import Key, written
 
     if folder.exists() or folder.is_symlink():
         raise DataError(f"{folder} is there already; name a folder that is not")
@@ -100,7 +100,7 @@ def answered(folder: Path, file: Path, root: Path, trials: Trials, seed: int = 1
 
     Raises: DataError for a folder that was changed, or whose key is not in this store; and what
     `explain.check` raises."""
-    from assay.circuits.challenge import seal
+    from assay.circuits.challenge import folder as files
     from assay.circuits.files import load
     from assay.circuits.verify import features
     from assay.circuits.verify.score import score
@@ -110,10 +110,10 @@ def answered(folder: Path, file: Path, root: Path, trials: Trials, seed: int = 1
             f"{file} is no answer to a challenge; answers are .toml files, which are data, "
             "since code could read what is sealed"
         )
-    commitment = seal.sealed(folder)
+    commitment = files.sealed(folder)
     path = _key(root, commitment)
-    key, scored = seal.read(path, commitment)
-    planted, problem = seal.unsealed(folder, key)
+    key, scored = files.read(path, commitment)
+    planted, problem = files.unsealed(folder, key)
     answer, rival, hard = load(file), planted.explained(rival=True), effort(trials)
     if planted.features:
         outcome = to_explained(
@@ -130,7 +130,7 @@ def answered(folder: Path, file: Path, root: Path, trials: Trials, seed: int = 1
     with atomic.explained(path.parent):
         atomic.write(
             path,
-            seal.written(
+            files.written(
                 key,
                 [
                     *scored,

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assay.features.dashboards import groups as grouped
 from assay.features.dashboards import neuronpedia, saedashboard
+from assay.features.dashboards import saedashboard as grouped
 from assay.features.index import matching
 from assay.features.index.firings import Firings
 from assay.features.index.reader import Index

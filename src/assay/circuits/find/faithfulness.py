@@ -110,16 +110,8 @@ def curve(
     # Faithfulness is a ratio of means over inputs, not a mean of ratios: on single inputs m(N) −
     # m(∅) may be near 0.
     masks = circuits(scores.mean(), shares, absolute=absolute)
-    return Curve(
-        shares, (_kept_means(q, masks, rows) - q.empty.mean(1)[:, None]) / q.span()[:, None]
-    )
-
-
-def _kept_means(
-    q: Question, masks: Bool[torch.Tensor, "run size edge"], rows: int
-) -> Float[torch.Tensor, "run size"]:
-    # A circuit is run by cutting what is outside of it.
-    return without_edges(q, ~masks, rows).mean(2)
+    kept = without_edges(q, ~masks, rows).mean(2)  # a circuit is run by cutting what is outside
+    return Curve(shares, (kept - q.empty.mean(1)[:, None]) / q.span()[:, None])
 
 
 @dataclass(frozen=True, eq=False)

@@ -262,10 +262,10 @@ def _examples(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> tuple[Example
     answers, predictions = task.answer(tokens), problem.logits(tokens).argmax(-1)
     positions = list(window(task.length))
 
+    names = maps.list_names(task.answers, problem.classes)
+
     def describe(classes: np.ndarray, right: np.ndarray) -> tuple[str, ...]:
-        return tuple(
-            "" if right[i] == UNASKED else _answer(task.answers, int(classes[i])) for i in positions
-        )
+        return tuple("" if right[i] == UNASKED else names[int(classes[i])] for i in positions)
 
     return tuple(
         Example(
@@ -275,10 +275,6 @@ def _examples(problem: Problem, tokens: Int[np.ndarray, "n s"]) -> tuple[Example
         )
         for row, right, predicted in zip(tokens, answers, predictions, strict=True)
     )
-
-
-def _answer(names: tuple[str, ...], i: int) -> str:
-    return short(names[i]) if i < len(names) else str(i)
 
 
 def _positions(positions: list[int]) -> str:

@@ -84,7 +84,7 @@ def _solved(runs: Runs[Solver], problems: list[Problem]) -> dict[str, tuple[str,
         where = has_answer(answers.numpy())
         log_probs = problem.told(_tensor(logits), tokens).numpy()
         # Where answers are drawn the exact predictor says which of them can be known.
-        best = logits if chances is None else _log(chances.numpy())
+        best = logits if chances is None else np.log(np.maximum(chances.numpy(), 1e-300))
         sure = where & (problem.named(best) >= 0)
         missed = problem.missed(logits, tokens)
         n = where.sum(0)
@@ -129,7 +129,9 @@ def _explained(
         ways = _ways(monthly, spec, problem, donated.get(spec, problem), ours)
         scores.append(
             {
-                name: _scored(ways[name], problem, spec.seed, effort)
+                name: attempted(
+                    ways[name], partial(score, problem=problem, seed=spec.seed, effort=effort)
+                )
                 for name in which
                 if name not in EVERY_OTHER or _all(spec)
             }
@@ -181,12 +183,6 @@ def _ways(
     }
 
 
-def _scored(
-    make_explanation: Callable[[], Explanation], problem: Problem, seed: int, effort: Effort
-) -> Score:
-    return attempted(make_explanation, lambda e: score(e, problem, seed, effort))
-
-
 def donors(monthly: Monthly, runs: Runs[Solver], bench: Bench) -> list[Problem]:
     """Train another model for each of these: the same problem, the seed DONOR further on."""
     # So far on that no run of a study has it.
@@ -204,10 +200,6 @@ def _failing(score: Score) -> float:
 
 def _mean(x: np.ndarray, where: np.ndarray) -> float:
     return float(x[where].mean())
-
-
-def _log(chance: np.ndarray) -> np.ndarray:
-    return np.log(np.maximum(chance, 1e-300))
 
 
 def _tensor(x: np.ndarray) -> torch.Tensor:

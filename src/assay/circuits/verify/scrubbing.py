@@ -119,10 +119,9 @@ def scrubbed(
     # same activations: exchanging those tests nothing.
     read, ids = prefixes(tokens), identities(program, tokens)
     # Sorted once: a round only draws.
-    same, mixed = (
-        [group_identical(x, read) for x in rows]
-        for rows in (ids, [_mixed(x, generator) for x in ids])
-    )
+    # Mixed: random classes of inputs, as many and as large, position by position.
+    stirred = [np.stack([generator.permutation(c) for c in x.T], 1) for x in ids]
+    same, mixed = ([group_identical(x, read) for x in rows] for rows in (ids, stirred))
     terms["scrubbed"] = np.mean(
         [problem.right(once(program, tokens, same, generator), tokens) for _ in range(rounds)], 0
     )
@@ -491,11 +490,6 @@ def group_identical(ids: Ids, read: Ids) -> Alike:
             )
         )
     return Alike(*(np.stack(column, 1) for column in zip(*columns, strict=True)))
-
-
-def _mixed(ids: Ids, generator: np.random.Generator) -> Ids:
-    """Random classes of inputs, as many and as large, position by position."""
-    return np.stack([generator.permutation(column) for column in ids.T], 1)
 
 
 def _recovered(m: Means, which: str) -> np.ndarray:

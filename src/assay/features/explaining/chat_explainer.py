@@ -19,7 +19,7 @@ from assay.core import rng
 from assay.features.explaining.chat import Chat
 from assay.features.explaining.evidence import Evidence, quoted_context
 from assay.features.explaining.rule import Positions, show_token, without_quotes
-from assay.features.explaining.scoring import by_context
+from assay.features.explaining.scoring import CONTEXT, by_context
 
 Side = Literal["input", "output", "both"]
 TOGETHER, EACH = 5, 50
@@ -87,7 +87,9 @@ class AskedExplainer:
         With `quotes` false its quoted spans are taken out before it is read again.
         """
         greatest = by_context(text, value)
-        fires, tokens = greatest > 0, _pieces(text)
+        fires, length = greatest > 0, CONTEXT
+        starts = range(0, text.tokens.shape[1], length)
+        tokens = [window[a : a + length] for window in text.tokens for a in starts]
         sample = np.concatenate(
             [
                 _draw(np.flatnonzero(np.isfinite(greatest) & (fires == yes)), EACH, seed, int(yes))
@@ -155,11 +157,6 @@ def _balanced(
         for yes in (True, False)
     ]
     return float(np.mean([r.mean() for r in right])) if all(len(r) for r in right) else float("nan")
-
-
-def _pieces(text: Positions, length: int = 32) -> list[Int[np.ndarray, "token"]]:
-    """The tokens of every context, in the order of `by_context`."""
-    return [window[a : a + length] for window in text.tokens for a in range(0, len(window), length)]
 
 
 def _draw(

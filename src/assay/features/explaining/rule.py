@@ -130,9 +130,8 @@ class Condition:
 
     def words(self, decode: Callable[[int], str]) -> str:
         """Say it, tokens in quotes."""
-        what = (
-            self.kind if self.kind else _one_of([f"“{show_token(decode(t))}”" for t in self.tokens])
-        )
+        *others, last = (f"“{show_token(decode(t))}”" for t in self.tokens)
+        what = self.kind or (f"{', '.join(others)} or {last}" if others else last)
         return (
             f"{what} is among the last {RECENT} tokens"
             if self.place == "recent"
@@ -209,10 +208,6 @@ def show_token(token: str) -> str:
     """A token as it can be read in a sentence: line breaks and tabs as marks, blanks as they
     are."""
     return token.replace("\n", "⏎").replace("\t", "⇥").replace("“", '"').replace("”", '"')
-
-
-def _one_of(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def f1(

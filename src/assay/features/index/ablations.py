@@ -16,8 +16,7 @@ from assay.core.intervals import interval
 from assay.dictionaries.measuring.ablation import capture, spliced_run
 from assay.features.importance import STREAM, finish, importance_sums
 from assay.features.index.blocks import LEAST
-from assay.features.index.firings import Block, Firings
-from assay.features.index.passes import CELLS, Place
+from assay.features.index.firings import CELLS, Block, Firings, Place
 from assay.features.live.logits import promoted, split_paths
 from assay.features.live.reader import Reader, Reading
 

@@ -198,7 +198,10 @@ def _answer(
                 raise DataError("only SELECT is answered here")
             names, types = list(relation.columns), list(map(str, relation.types))
             limited = relation.limit(rows + 1).project(
-                ", ".join(_cell(i, t) for i, t in enumerate(types, 1))
+                ", ".join(
+                    f"#{i}" if t in _NUMBERS else f"left(CAST(#{i} AS VARCHAR), {CELL})"
+                    for i, t in enumerate(types, 1)
+                )
             )
             answer = [[_finite(value) for value in row] for row in limited.fetchall()]
         except duckdb.InterruptException as error:
@@ -346,10 +349,6 @@ def _parsed(question: str) -> list[duckdb.Statement]:
         return duckdb.extract_statements(question)
     except duckdb.Error as error:
         raise DataError(_line(error)) from error
-
-
-def _cell(place: int, type_: str) -> str:
-    return f"#{place}" if type_ in _NUMBERS else f"left(CAST(#{place} AS VARCHAR), {CELL})"
 
 
 def _finite(value: Any) -> Cell:

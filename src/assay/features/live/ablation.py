@@ -13,10 +13,10 @@ from jaxtyping import Bool, Float, Int
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.measuring.ablation import spliced_run
+from assay.features.effects import added
 from assay.features.importance import Job, Mode, check_direct, deltas, end_of_stream
 from assay.features.live.attribution import Agreement, agreement, attribute, predicts
 from assay.features.live.reader import Firings, Reader, Reading
-from assay.features.parts import added
 
 BATCH = 2048
 """Tokens in one pass of the model."""

@@ -17,8 +17,8 @@ from jaxtyping import Float, Int
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.measuring.ablation import spliced_run
+from assay.features.effects import loss_gradient
 from assay.features.live.reader import CHUNK, Firings, Reader, Reading
-from assay.features.loss_gradient import loss_gradient
 
 
 @dataclass(frozen=True, eq=False)

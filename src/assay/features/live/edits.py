@@ -13,10 +13,10 @@ from jaxtyping import Bool, Float
 from assay.core.errors import DataError, ModelError
 from assay.core.heavy import torch
 from assay.dictionaries.measuring.ablation import nats, spliced_run
+from assay.features.effects import added
 from assay.features.importance import check_direct, end_of_stream
 from assay.features.live.logits import Unembedding
 from assay.features.live.reader import Reader, Reading
-from assay.features.parts import added
 
 
 @dataclass(frozen=True)

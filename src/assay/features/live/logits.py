@@ -13,11 +13,10 @@ from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.measuring.ablation import spliced_run
 from assay.dictionaries.measuring.splice import Passage
-from assay.features.effects import extremes
+from assay.features.effects import directions, extremes
 from assay.features.importance import check_direct
 from assay.features.live.ablation import BATCH
 from assay.features.live.reader import Firings, Reader, Reading
-from assay.features.parts import directions
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.readout import Norm, direct_share, final_norm, signed_share
 from assay.subjects.site import Site
@@ -243,11 +242,7 @@ def _split(
     following = torch.tensor([*ids[1:], 0], device=positions.device)[positions]
     on_next = torch.stack([d[row, following] for d in (direct, indirect, answer)], 1)
     on_next[positions == len(ids) - 1] = torch.nan
-    lengths = [_length(d) for d in (total, direct, indirect, answer)]
+    lengths = [torch.linalg.vector_norm(d, dim=-1) for d in (total, direct, indirect, answer)]
     cosine = torch.linalg.vecdot(direct, indirect) / (lengths[1] * lengths[2])
     values = (direct_share(direct, total), signed_share(direct, total), cosine, *lengths, on_next)
     return tuple(v.double().cpu().numpy() for v in values)
-
-
-def _length(x: Float[torch.Tensor, "n v"]) -> Float[torch.Tensor, "n"]:
-    return torch.linalg.vector_norm(x, dim=-1)

@@ -17,7 +17,7 @@ from assay.dictionaries.measuring.ablation import capture
 from assay.dictionaries.measuring.positions import outlier_limit, select_positions
 from assay.dictionaries.measuring.splice import Passage
 from assay.dictionaries.measuring.sums import switched_on
-from assay.features.parts import of_one_unit
+from assay.features.effects import of_one_unit
 from assay.subjects.folder import bos_token, most_tokens
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
