@@ -327,90 +327,11 @@ def test_of_a_result_the_last_stands_and_of_what_was_frozen_the_first(
     assert (fresh.store.root / "registered/sample/default.json").read_bytes() == b"older"
 
 
-@pytest.mark.parametrize("honest", [True, False])
-def test_one_of_many_has_a_lease(honest: bool, tmp_path: Path) -> None:
-    settle(tmp_path / "storage", honest=honest)
-    many = [leases.Leases(bucket.Bucket(URL)) for _ in range(6)]
-    assert all(m.storage.exclusive is honest for m in many)
-    had: list[leases.Lease | None] = []
-    threads = [threading.Thread(target=lambda m=m: had.append(m.take("group-x"))) for m in many]  # type: ignore[misc]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    winners = [one for one in had if one is not None]
-    assert len(winners) == 1
-    winners[0].give_back()
-    after = many[0].take("group-x")
-    assert after is not None
-    after.give_back()
-
-
 def test_a_claim_waits_until_it_is_listed(tmp_path: Path) -> None:
     settle(tmp_path / "storage", honest=False, lag=0.3)  # later than the pause
     lease = leases.Leases(bucket.Bucket(URL)).take("group-x")
     assert lease is not None
     lease.give_back()
-
-
-def test_a_lease_is_taken_over_by_the_clock_of_whoever_looks(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now = [0.0]
-    there = bucket.Bucket(URL)
-    monkeypatch.setenv(
-        "ASSAY_LEASE_SECONDS", "1000"
-    )  # its owner never beats while this test runs: it is asleep
-    sleeper = leases.Leases(there).take("group-x")
-    assert sleeper is not None
-    other = leases.Leases(there, clock=lambda: now[0])
-    assert other.take("group-x") is None
-    now[0] = 3999.0
-    assert other.take("group-x") is None
-    assert sleeper.held()
-    now[0] = 4001.0
-    theirs = other.take("group-x")
-    assert theirs is not None
-    assert not sleeper.held()
-    sleeper.give_back()
-    assert theirs.held()
-    theirs.give_back()
-    assert not there.names("leases/group-x")
-
-
-def test_an_owner_that_sleeps_until_its_successor_has_finished_has_lost_the_lease(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now = [0.0]
-    there = bucket.Bucket(URL)
-    monkeypatch.setenv("ASSAY_LEASE_SECONDS", "1000")
-    sleeper = leases.Leases(there).take("group-x")
-    assert sleeper is not None
-    other = leases.Leases(there, clock=lambda: now[0])
-    assert other.take("group-x") is None
-    now[0] = 4001.0
-    successor = other.take("group-x")
-    assert successor is not None
-    successor.give_back()  # its work is stored; nobody has the lease now
-    assert not sleeper.beat()  # it wakes: its next beat is due at once
-    assert sleeper.lost
-    assert not sleeper.held()
-    assert not there.names("leases/group-x")  # a beat of a lost lease would make it again
-
-
-def test_a_beat_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-    there = bucket.Bucket(URL)
-    monkeypatch.setattr(leases, "BEATS", 6)
-    monkeypatch.setenv("ASSAY_LEASE_SECONDS", "0.05")
-    alive = leases.Leases(there).take("group-x")
-    other = leases.Leases(there, clock=lambda: now[0])
-    for _ in range(3):
-        assert alive is not None
-        assert other.take("group-x") is None
-        now[0] += 1000.0
-        threading.Event().wait(0.2)  # it beats meanwhile
-    alive.give_back()
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,8 @@
 import dataclasses
 import shlex
 import shutil
-from types import SimpleNamespace
 
 import pytest
-from assay.lab.watch import Watch
 
 from assay.core.claims import Claim
 from assay.core.compute import Range
@@ -21,7 +19,7 @@ from assay.lab.forecast import forecast
 from assay.lab.lab import Lab
 from assay.lab.preset import Preset, override
 from assay.lab.recording import write_record
-from assay.lab.time_left import Pace
+from assay.lab.work import Work
 from assay.lab.worker import Workbench
 
 
@@ -197,16 +195,7 @@ def test_partial_verdicts_leave_out_what_is_outdated(lab):
     lab.run(reads("aaa"))
     lab.run(reads("bbb"), override(experiment, "default", ["seed=1000:1002"]))
     told = []
-    unfinished = SimpleNamespace(left=lambda: 1.0)
-    Watch(
-        lab.store,
-        reads("bbb"),
-        lab.plan(reads("bbb")),
-        unfinished,
-        told.append,
-        Pace(1),
-        lambda: None,
-    )._judge()
+    Work(lab.store, reads("bbb"), lab.plan(reads("bbb")), "cpu", told.append)._judge()
     assert [(e.seeds, e.result.arms["main"].sizes["run"]) for e in told] == [(2, 2)]
 
 

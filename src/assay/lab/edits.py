@@ -13,16 +13,18 @@ import hashlib
 import inspect
 import symtable
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CellType, CodeType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from assay.core import syntax
 from assay.core.experiment import Experiment, Joint
 from assay.lab import origin
 from assay.lab.store import Stored
+
+T = TypeVar("T")
 
 
 class Texts(NamedTuple):
@@ -36,13 +38,8 @@ class Texts(NamedTuple):
 def texts(experiment: Experiment) -> dict[str, Texts]:
     """Read the texts of every arm that trains; none where the experiment lies in no file, or one
     that cannot be read."""
-    files = origin.files(experiment.origin)
-    if not files:
-        return {}
-    try:
-        reading = _Reading(
-            origin.parent_folder(min(files, key=lambda path: len(path.parts)).resolve())
-        )
+
+    def read(reading: _Reading) -> dict[str, Texts]:
         measure = reading.of(experiment.measure)
         texts_by_arm = {}
         for name, arm in experiment.arms.items():
@@ -55,33 +52,28 @@ def texts(experiment: Experiment) -> dict[str, Texts]:
                 before is not None and before not in chain
             ):  # an arm is also trained by what it builds on
                 chain.append(before)
-                current_arm = experiment.arms[before]
-                train |= reading.of(
-                    current_arm.train.train
-                    if isinstance(current_arm.train, Joint)
-                    else current_arm.train
-                )
-                before = current_arm.after
+                function = experiment.arms[before].train
+                train |= reading.of(function.train if isinstance(function, Joint) else function)
+                before = experiment.arms[before].after
             texts_by_arm[name] = Texts(train, reading.of(arm.measure) if arm.measure else measure)
         return texts_by_arm
-    except (OSError, SyntaxError, ValueError, RecursionError):
-        return {}
+
+    return _read(experiment, read)
 
 
 def read_judging_texts(experiment: Experiment, functions: Sequence[Any]) -> dict[str, str]:
     """Read the texts of functions that judge, such as a claim's value; none where the experiment
     lies in no file that can be read."""
+    return _read(experiment, lambda reading: reading.of(*functions))
+
+
+def _read(experiment: Experiment, read: Callable[[_Reading], dict[str, T]]) -> dict[str, T]:
     files = origin.files(experiment.origin)
     if not files:
         return {}
     try:
-        reading = _Reading(
-            origin.parent_folder(min(files, key=lambda path: len(path.parts)).resolve())
-        )
-        digests: dict[str, str] = {}
-        for function in functions:
-            reading.follow(function, digests)
-        return dict(sorted(digests.items()))
+        first = min(files, key=lambda path: len(path.parts))
+        return read(_Reading(origin.parent_folder(first.resolve())))
     except (OSError, SyntaxError, ValueError, RecursionError):
         return {}
 
@@ -138,11 +130,12 @@ class _Reading:
     root: Path
     files: dict[Path, _File] = field(default_factory=dict)
 
-    def of(self, function: Any) -> dict[str, str]:
-        """{name: hash} of a function and all that it names in these files, in the order of
+    def of(self, *functions: Any) -> dict[str, str]:
+        """{name: hash} of functions and all that they name in these files, in the order of
         names."""
         digests: dict[str, str] = {}
-        self.follow(function, digests)
+        for function in functions:
+            self.follow(function, digests)
         return dict(sorted(digests.items()))
 
     def follow(self, function: Any, digests: dict[str, str]) -> None:
@@ -154,7 +147,7 @@ class _Reading:
         if not hasattr(function, "__code__"):  # an object that is called
             function = getattr(type(function).__call__, "__wrapped__", type(function).__call__)
         code = getattr(function, "__code__", None)
-        if code is None or not self._here(path := Path(code.co_filename).resolve()):
+        if code is None or not _under(self.root, path := Path(code.co_filename).resolve()):
             return None
         self._made_with(
             [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()], digests
@@ -207,9 +200,6 @@ class _Reading:
             state = path.stat()
             self.files[path] = _opened(self.root, path, state.st_mtime_ns, state.st_size)
         return self.files[path]
-
-    def _here(self, path: Path) -> bool:
-        return _under(self.root, path)
 
 
 @functools.lru_cache(maxsize=512)

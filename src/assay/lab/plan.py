@@ -178,7 +178,11 @@ class _Shelf:
         stored_runs = list(store.every(experiment.name))
         self.runs = {s.key: s for s in stored_runs if isinstance(s, Stored)}
         self.damaged = tuple(s for s in stored_runs if isinstance(s, Damaged))
-        self.groups: tuple[RunGroup, ...] = tuple(unfinished(store, experiment.name))
+        self.groups: dict[str, RunGroup] = {}
+        """The unfinished group of each run that is in one, by key."""
+        for group in unfinished(store, experiment.name):
+            for key in group.keys:
+                self.groups.setdefault(key, group)
         self.code = code(experiment.origin) if experiment.origin else ""
         # read where it may matter: an edit of a neighbour leaves the file itself as it was
         read = self.runs and (
@@ -201,15 +205,11 @@ class _Shelf:
         for d in self.damaged:
             if job.key.startswith(d.folder.name.split("-")[0]):
                 return f"damaged: {d.reason} ({d.folder.name})"
-        for g in self.groups:
-            if job.key in g.keys:
-                if g.error:
-                    return f"crashed: {g.error.splitlines()[0]}"
-                return (
-                    f"unfinished group at step {g.step}"
-                    if g.step
-                    else "group begun, no checkpoint yet"
-                )
+        if (group := self.groups.get(job.key)) is not None:
+            if error := group.error:
+                return f"crashed: {error.splitlines()[0]}"
+            step = group.step
+            return f"unfinished group at step {step}" if step else "group begun, no checkpoint yet"
         old = self.other_versions.get((job.arm, job.spec.to_json()))
         return f"version {old} → {self.experiment.version}" if old is not None else "never run"
 

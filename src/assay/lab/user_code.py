@@ -24,28 +24,18 @@ def checked(experiment: Experiment) -> Experiment:
     What training raises is a crash of its own, which the lab tells with its places.
     """
     origin = experiment.origin or experiment.name
-    changes: dict[str, Any] = {"measure": _guard(experiment.measure, origin, "measure", _measured)}
-    if experiment.inputs is not None:
-        changes["inputs"] = _guard(
-            experiment.inputs, origin, "inputs", _must(_digests, "{name: digest}, both texts")
-        )
-    if experiment.cost is not None:
-        changes["cost"] = _guard(
-            experiment.cost,
-            origin,
-            "cost",
-            _must(lambda output: isinstance(output, Cost), "a Cost"),
-        )
+    changes: dict[str, Any] = {}
+    for name, wrong in (
+        ("measure", _measured),
+        ("figures", _figures),
+        ("inputs", _must(_digests, "{name: digest}, both texts")),
+        ("cost", _must(lambda output: isinstance(output, Cost), "a Cost")),
+        ("cards", _must(lambda output: isinstance(output, list | tuple), "a list of cards")),
+    ):
+        if (function := getattr(experiment, name)) is not None:
+            changes[name] = _guard(function, origin, name, wrong)
     joints: dict[int, Joint] = {}  # arms of one Joint stay arms of one
     changes["arms"] = {name: _trains(arm, origin, joints) for name, arm in experiment.arms.items()}
-    changes["figures"] = _guard(experiment.figures, origin, "figures", _figures)
-    if experiment.cards is not None:
-        changes["cards"] = _guard(
-            experiment.cards,
-            origin,
-            "cards",
-            _must(lambda output: isinstance(output, list | tuple), "a list of cards"),
-        )
     return dataclasses.replace(experiment, **changes)
 
 
@@ -99,11 +89,12 @@ def _defined(function: Callable[..., Any], origin: str) -> str:
 
 
 def _must(right: Callable[[Any], bool], expected: str) -> Wrong:
-    def wrong(arguments: Sequence[Any], output: Any) -> str:
-        got = "nothing" if output is None else f"{type(output).__name__} {str(output)[:60]!r}"
-        return "" if right(output) else f"must return {expected}, got {got}"
+    return lambda arguments, output: "" if right(output) else _not(expected, output)
 
-    return wrong
+
+def _not(expected: str, output: Any) -> str:
+    got = "nothing" if output is None else f"{type(output).__name__} {str(output)[:60]!r}"
+    return f"must return {expected}, got {got}"
 
 
 def _digests(output: Any) -> bool:
@@ -122,59 +113,38 @@ def _figures(arguments: Sequence[Any], output: Any) -> str:
     from assay.core.figures import Figure
 
     right = isinstance(output, list | tuple) and all(isinstance(f, Figure) for f in output)
-    return _must(lambda output: right, "a list of Figures")(arguments, output)
+    return "" if right else _not("a list of Figures", output)
 
 
 def _trains(arm: Arm, origin: str, joints: dict[int, Joint]) -> Arm:
+    changes: dict[str, Any] = {}
     if arm.measure is not None:
-        arm = dataclasses.replace(arm, measure=_guard(arm.measure, origin, "measure", _measured))
+        changes["measure"] = _guard(arm.measure, origin, "measure", _measured)
     if isinstance(arm.train, Joint):
         if id(arm.train) not in joints:
-            joints[id(arm.train)] = Joint(
-                _guard(arm.train.train, origin, "train", _trained_together, raises=False)
-            )
-        return dataclasses.replace(arm, train=joints[id(arm.train)])
-    if arm.derive is not None:
-        return dataclasses.replace(
-            arm, derive=_guard(arm.derive, origin, "derive", _derived, raises=False)
-        )
-    return (
-        dataclasses.replace(arm, train=_guard(arm.train, origin, "train", _trained, raises=False))
-        if arm.train is not None
-        else arm
-    )
+            together = _guard(arm.train.train, origin, "train", _trained_together, raises=False)
+            joints[id(arm.train)] = Joint(together)
+        changes["train"] = joints[id(arm.train)]
+    elif arm.derive is not None:
+        derived = _must(lambda output: isinstance(output, xr.Dataset), "a Dataset")
+        changes["derive"] = _guard(arm.derive, origin, "derive", derived, raises=False)
+    elif arm.train is not None:
+        changes["train"] = _guard(arm.train, origin, "train", _trained, raises=False)
+    return dataclasses.replace(arm, **changes)
 
 
 def _trained(arguments: Sequence[Any], output: Any) -> str:
     from assay.core.fit import Trained
 
     if not isinstance(output, Trained):
-        return _must(lambda output: False, "what fit gives for its group, a Trained")(
-            arguments, output
-        )
-    runs = len(arguments[0])
-    return (
-        ""
-        if len(output.diverged) == runs
-        else f"must return one row for each of {runs} runs, got {len(output.diverged)}"
-    )
-
-
-def _derived(arguments: Sequence[Any], output: Any) -> str:
-    return _must(lambda output: isinstance(output, xr.Dataset), "a Dataset")(arguments, output)
+        return _not("what fit gives for its group, a Trained", output)
+    runs, count = len(arguments[0]), len(output.diverged)
+    return "" if count == runs else f"must return one row for each of {runs} runs, got {count}"
 
 
 def _trained_together(arguments: Sequence[Any], output: Any) -> str:
     arms = arguments[0]
     if not isinstance(output, list | tuple) or len(output) != len(arms):
-        return _must(lambda output: False, f"a list with a Trained for each of {len(arms)} arms")(
-            arguments, output
-        )
-    return next(
-        (
-            why
-            for runs, trained in zip(arms, output, strict=True)
-            if (why := _trained([runs], trained))
-        ),
-        "",
-    )
+        return _not(f"a list with a Trained for each of {len(arms)} arms", output)
+    pairs = zip(arms, output, strict=True)
+    return next((why for runs, trained in pairs if (why := _trained([runs], trained))), "")

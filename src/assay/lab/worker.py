@@ -18,7 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,21 +123,14 @@ def run_group(
             report(Started(group.name, tuple(group.arms), len(group.members), group.seeds))
             discard(group.folder / "failed.json")
             try:
-                text = code(experiment.origin) if experiment.origin else ""
-
-                def bench(part: groups.RunGroup, begun: tuple[float, float]) -> Workbench:
-                    reads = watch, experiment.origin
-                    return Workbench(
-                        store, part, task.device, report, begun, text, lease, stop, reads
-                    )
-
+                work = _GroupWork(store, experiment, task.device, report, lease, stop, watch)
                 try:
-                    stored = _fitting(store, experiment, group, bench, clock)
+                    stored = work.fit_memory(group, clock)
                 # found at first touch, so nothing was computed on it: it is built again, training
                 # goes on
                 except DamageError as e:
                     store.set_aside(e.folder, e.why)
-                    stored = _fitting(store, experiment, group, bench, clock)
+                    stored = work.fit_memory(group, clock)
             except KeyboardInterrupt:
                 if remote is not None:
                     remote.leave(group)
@@ -178,196 +171,172 @@ def keeps(experiment: Experiment, arm: str) -> bool:
     return experiment.arms[arm].keep or any(a.after == arm for a in experiment.arms.values())
 
 
-def _fitting(
-    store: Store,
-    experiment: Experiment,
-    group: groups.RunGroup,
-    bench: Callable[[groups.RunGroup, tuple[float, float]], Workbench],
-    clock: tuple[float, float],
-) -> int:
-    """Work on a group; where the memory does not suffice, on one half after the other, which gives
-    the same numbers. How many were stored.
+class _GroupWork:
+    """One group at work: what is missing of it is trained, measured and stored."""
 
-    Halves stay halves after a kill. Raises: RunError where a single run lacks memory.
-    """
-    if not group.halved:
-        try:
-            return _work(store, experiment, group, bench(group, clock))
-        except Exception as e:
-            if not memory.lacked(e):
-                raise
-            message = plain((str(e).splitlines() or [""])[0][:200]) or type(e).__name__
-        memory.hand_back()  # the error is gone by here, and with it what its frames held
-        if len(group.members) == 1:
-            (arm,) = group.arms
-            raise RunError(
-                f"one run of arm {arm}, {group.seeds}, needs more memory than there is "
-                f"({message}); "
-                "make it smaller by --set, or run it where there is more"
-            )
-        print(
-            f"{len(group.members)} runs at once ({', '.join(group.arms)}, {group.seeds}) need "
-            f"more memory than there is ({message}); "
-            "they go on in two halves, with the same results",
-            file=sys.stderr,
-        )
-    stored = 0
-    for half in group.halves():
-        half.folder.mkdir(exist_ok=True)
-        stored += _fitting(store, experiment, half, bench, clock)
-        clock = (time.time(), provenance.cpu_seconds())
-    return stored
-
-
-def _work(store: Store, experiment: Experiment, group: groups.RunGroup, bench: Workbench) -> int:
-    texts = edits.texts(experiment)
-
-    stored_runs = store.get_each(group.places, experiment.name)
-    present = reading.Present(reading.home(experiment.origin))
-
-    def missing(arm: str, m: groups.Member, stored: Stored | None) -> bool:
-        if (
-            stored is None
-            or dict(stored.inputs) != dict(group.inputs[m.key])
-            or stored.measured != experiment.measured
-        ):
-            return True
-        if present.changed(stored.read):
-            return True
-        if edits.binding(experiment) and edits.edited(stored, texts.get(arm)) is not None:
-            return True
-        return keeps(experiment, arm) and not stored.has_params
-
-    members = {m.key: (arm, m) for arm, ms in group.arms.items() for m in ms}
-    todo = {
-        (arm, key) for key, (arm, m) in members.items() if missing(arm, m, stored_runs.get(key))
-    }
-    if (
-        todo and bench.away is not None
-    ):  # another machine may have stored them since they were planned
-        bench.away.fitting(
-            experiment.name, {key for _, key in todo}, lambda s: not missing(*members[s.key], s)
-        )
-        stored_runs = store.get_each(group.places, experiment.name)
-        todo = {
-            (arm, key) for key, (arm, m) in members.items() if missing(arm, m, stored_runs.get(key))
-        }
-    if not todo:
-        return 0
-    runs = {arm: Runs(groups.specs(experiment, group, arm)) for arm in group.arms}
-    trained = _train(store, experiment, group, runs, bench, texts, stored_runs)
-    trained = {
-        arm: trained_arm.to(bench.device) for arm, trained_arm in trained.items()
-    }  # an arm may have loaded or made its tensors elsewhere
-    ready = []
-    for arm, ms in group.arms.items():
-        data = (experiment.arms[arm].measure or experiment.measure)(runs[arm], trained[arm], bench)
-        diverged = np.asarray(trained[arm].diverged, dtype=bool)
-        if "diverged" in data:  # measuring may find more
-            diverged = diverged | np.asarray(data.diverged.values, dtype=bool)
-        data = data.assign(diverged=("run", diverged, {"units": "bool"}))
-        for i, (m, spec) in enumerate(zip(ms, runs[arm].specs, strict=True)):
-            if (arm, m.key) in todo:
-                job = Job(experiment.name, experiment.version, arm, spec)
-                params = rows(trained[arm], [i]) if keeps(experiment, arm) else None
-                ready.append(
-                    (job, one_run(data, i), params, group.inputs[m.key], bool(diverged[i]))
-                )
-    about = bench.about()
-    noted = {
-        arm: {**about, "texts": texts[arm]._asdict()} if texts else about for arm in group.arms
-    }
-    read = bench.read()
-    new_runs = [
-        Made(job, data, params, inputs, noted[job.arm], "diverged" if bad else "done", read)
-        for job, data, params, inputs, bad in ready
-    ]
-    # A last look, since measuring may have taken long: what another process took over is its to
-    # store.
-    bench.mine()
-    store.put_all(new_runs, measured=experiment.measured)
-    return len(ready)
-
-
-def _train(
-    store: Store,
-    experiment: Experiment,
-    group: groups.RunGroup,
-    runs: Mapping[str, Any],
-    bench: Workbench,
-    texts: Mapping[str, edits.Texts],
-    stored_runs: Mapping[str, Stored],
-) -> dict[str, Trained]:
-    names = list(group.arms)
-    stored = {arm: [stored_runs.get(m.key) for m in members] for arm, members in group.arms.items()}
-    if all(
-        s and _as_trained(s, experiment, group, texts.get(s.arm))
-        for parts in stored.values()
-        for s in parts
+    def __init__(
+        self,
+        store: Store,
+        experiment: Experiment,
+        device: str,
+        report: Report,
+        lease: Lease | Both,
+        stop: Callable[[], bool],
+        watch: inputs.Watch,
     ):
-        # Only the meaning of measuring changed.
-        bench.read_for([s for parts in stored.values() for s in parts if s])
-        return {
-            arm: concatenate([s.trained() for s in parts if s]) for arm, parts in stored.items()
+        self.store, self.experiment, self.device = store, experiment, device
+        self.report, self.lease, self.stop, self.watch = report, lease, stop, watch
+        self.code = code(experiment.origin) if experiment.origin else ""
+        self.home = reading.home(experiment.origin)
+
+    def fit_memory(self, group: groups.RunGroup, clock: tuple[float, float]) -> int:
+        """Work on a group; where the memory does not suffice, on one half after the other, which
+        gives the same numbers. How many were stored.
+
+        Halves stay halves after a kill. Raises: RunError where a single run lacks memory.
+        """
+        if not group.halved:
+            try:
+                return self._work(group, Workbench(self, group, clock))
+            except Exception as e:
+                if not memory.lacked(e):
+                    raise
+                message = plain((str(e).splitlines() or [""])[0][:200]) or type(e).__name__
+            memory.hand_back()  # the error is gone by here, and with it what its frames held
+            if len(group.members) == 1:
+                (arm,) = group.arms
+                raise RunError(
+                    f"one run of arm {arm}, {group.seeds}, needs more memory than there is "
+                    f"({message}); "
+                    "make it smaller by --set, or run it where there is more"
+                )
+            print(
+                f"{len(group.members)} runs at once ({', '.join(group.arms)}, {group.seeds}) need "
+                f"more memory than there is ({message}); "
+                "they go on in two halves, with the same results",
+                file=sys.stderr,
+            )
+        stored = 0
+        for half in group.halves():
+            half.folder.mkdir(exist_ok=True)
+            stored += self.fit_memory(half, clock)
+            clock = (time.time(), provenance.cpu_seconds())
+        return stored
+
+    def _work(self, group: groups.RunGroup, bench: Workbench) -> int:
+        experiment, texts = self.experiment, edits.texts(self.experiment)
+        present = reading.Present(self.home)
+        stored_runs = self.store.get_each(group.places, experiment.name)
+
+        def edited(stored: Stored) -> str:
+            """What was edited since: "train" or "measure"; empty where nothing that binds."""
+            edit = (
+                edits.edited(stored, texts.get(stored.arm)) if edits.binding(experiment) else None
+            )
+            return edit[0] if edit is not None else ""
+
+        def reads_the_same(stored: Stored) -> bool:
+            return dict(stored.inputs) == dict(group.inputs[stored.key]) and not present.changed(
+                stored.read
+            )
+
+        def fits(stored: Stored) -> bool:
+            return (
+                stored.measured == experiment.measured
+                and reads_the_same(stored)
+                and not edited(stored)
+                and (stored.has_params or not keeps(experiment, stored.arm))
+            )
+
+        def missing() -> set[str]:
+            return {k for k in group.keys if k not in stored_runs or not fits(stored_runs[k])}
+
+        todo = missing()
+        if todo and bench.away is not None:
+            # another machine may have stored them since they were planned
+            bench.away.fitting(experiment.name, todo, fits)
+            stored_runs = self.store.get_each(group.places, experiment.name)
+            todo = missing()
+        if not todo:
+            return 0
+        runs = {arm: Runs(groups.specs(experiment, group, arm)) for arm in group.arms}
+        if len(stored_runs) == len(group.keys) and all(
+            s.has_params and reads_the_same(s) and edited(s) != "train"
+            for s in stored_runs.values()
+        ):
+            # Only the meaning of measuring changed.
+            bench.read_for(list(stored_runs.values()))
+            trained = {
+                arm: concatenate([stored_runs[m.key].trained() for m in members])
+                for arm, members in group.arms.items()
+            }
+        else:
+            trained = self._train(group, runs, bench)
+        made = []
+        for arm, members in group.arms.items():
+            # an arm may have loaded or made its tensors elsewhere
+            tensors = trained[arm].to(bench.device)
+            data = (experiment.arms[arm].measure or experiment.measure)(runs[arm], tensors, bench)
+            diverged = np.asarray(tensors.diverged, dtype=bool)
+            if "diverged" in data:  # measuring may find more
+                diverged = diverged | np.asarray(data.diverged.values, dtype=bool)
+            data = data.assign(diverged=("run", diverged, {"units": "bool"}))
+            for i, (m, spec) in enumerate(zip(members, runs[arm].specs, strict=True)):
+                if m.key in todo:
+                    job = Job(experiment.name, experiment.version, arm, spec)
+                    params = rows(tensors, [i]) if keeps(experiment, arm) else None
+                    made.append(
+                        Made(
+                            job,
+                            one_run(data, i),
+                            params,
+                            group.inputs[m.key],
+                            status="diverged" if diverged[i] else "done",
+                        )
+                    )
+        about, read = bench.about(), bench.read()
+        noted = {
+            arm: {**about, "texts": texts[arm]._asdict()} if texts else about for arm in group.arms
         }
-    train = experiment.arms[names[0]].train
-    if isinstance(train, Joint):
-        return dict(zip(names, train.train([runs[a] for a in names], bench), strict=True))
-    assert train is not None and len(names) == 1, names
-    arm = names[0]
-    if experiment.arms[arm].after is None:
-        return {arm: train(runs[arm], bench)}
-    parents = _parents(store, experiment, group.arms[arm])
-    bench.read_for(parents)
-    before = concatenate([s.trained() for s in parents]).to(bench.device)
-    return {arm: train(runs[arm], bench, before)}
+        # A last look, since measuring may have taken long: what another process took over is its to
+        # store.
+        bench.mine()
+        self.store.put_all(
+            [replace(run, provenance=noted[run.job.arm], read=read) for run in made],
+            measured=experiment.measured,
+        )
+        return len(made)
 
-
-def _as_trained(
-    stored: Stored,
-    experiment: Experiment,
-    group: groups.RunGroup,
-    current_texts: edits.Texts | None,
-) -> bool:
-    """Whether a run's stored parameters are what training would give now."""
-    edited = edits.edited(stored, current_texts) if edits.binding(experiment) else None
-    present = reading.Present(reading.home(experiment.origin))
-    same = dict(stored.inputs) == dict(group.inputs[stored.key]) and not present.changed(
-        stored.read
-    )
-    return stored.has_params and same and (edited is None or edited[0] == "measure")
-
-
-def _parents(
-    store: Store, experiment: Experiment, members: Sequence[groups.Member]
-) -> list[Stored]:
-    parents = [store.get(m.parent or "", experiment.name) for m in members]
-    assert all(parents), "a group starts only when its parents are stored"
-    return [s for s in parents if s is not None]
+    def _train(
+        self, group: groups.RunGroup, runs: Mapping[str, Any], bench: Workbench
+    ) -> dict[str, Trained]:
+        names = list(group.arms)
+        train = self.experiment.arms[names[0]].train
+        if isinstance(train, Joint):
+            return dict(zip(names, train.train([runs[a] for a in names], bench), strict=True))
+        assert train is not None and len(names) == 1, names
+        (arm,) = names
+        if self.experiment.arms[arm].after is None:
+            return {arm: train(runs[arm], bench)}
+        keys = [m.parent or "" for m in group.arms[arm]]
+        parents = self.store.get_all(set(keys), self.experiment.name)
+        assert parents.keys() == set(keys), "a group starts only when its parents are stored"
+        stored = [parents[key] for key in keys]
+        bench.read_for(stored)
+        before = concatenate([s.trained() for s in stored]).to(bench.device)
+        return {arm: train(runs[arm], bench, before)}
 
 
 class Workbench:
     """What the experiment is handed: the device, shared artefacts, checkpoints, and a place to
     report to."""
 
-    def __init__(
-        self,
-        store: Store,
-        group: groups.RunGroup,
-        device: str,
-        report: Report,
-        clock: tuple[float, float],
-        code: str,
-        lease: Lease | Both,
-        stop: Callable[[], bool],
-        reads: tuple[inputs.Watch, str],
-    ):
-        self.device = torch.device(device)
-        self.root = store.root
-        self.away = depot.open_depot(store.root)
-        self._lease, self._stop = lease, stop
-        self._store, self._group, self._report, self._code = store, group, report, code
-        self._watch, self._origin = reads
+    def __init__(self, work: _GroupWork, group: groups.RunGroup, clock: tuple[float, float]):
+        self.device = torch.device(work.device)
+        self.root = work.store.root
+        self.away = depot.open_depot(self.root)
+        self._work, self._store, self._group = work, work.store, group
+        self._origin = work.experiment.origin
         self._slots = 0
         self._reported = 0.0
         self._clock = _Clock(group.folder / "clock.json", *clock)
@@ -419,22 +388,20 @@ class Workbench:
         """Note what stored runs read on which this group builds."""
         for run in runs:
             if inputs.NOTE in run.files:
-                inputs.take_over(
-                    foreign.read_stored(run.folder / inputs.NOTE), reading.home(self._origin)
-                )
+                inputs.take_over(foreign.read_stored(run.folder / inputs.NOTE), self._work.home)
 
     def read(self) -> bytes:
         """What was read from outside, as it is stored with a run."""
         # A study is data: each arm declares all that it reads, and no arm what another one reads.
-        files = {} if self._origin.endswith(STUDIES) else self._watch.files
-        return inputs.packed(files, self._unchecked(), reading.home(self._origin))
+        files = {} if self._origin.endswith(STUDIES) else self._work.watch.files
+        return inputs.packed(files, self._unchecked(), self._work.home)
 
     def _unchecked(self) -> set[str]:
         """List the files read past Assay, without those whose SHA-256 the experiment declares."""
         declared = tuple(v for m in self._group.inputs.values() for v in m.values() if len(v) >= 12)
         return {
             path
-            for path in self._watch.unchecked
+            for path in self._work.watch.unchecked
             if not declared or not (inputs.hash_current(Path(path)) or "").startswith(declared)
         }
 
@@ -442,27 +409,34 @@ class Workbench:
         """The checkpoint of the next call of `fit`, in order of the calls."""
         self._slots += 1
         path = self._group.folder / f"fit-{self._slots - 1:02d}.safetensors"
-        home = reading.home(self._origin)
-        return FileSlot(path, self.root, self._clock.note, self._code, self._asked, self.read, home)
+        return FileSlot(
+            path,
+            self.root,
+            self._clock.note,
+            self._work.code,
+            self._asked,
+            self.read,
+            self._work.home,
+        )
 
     def mine(self) -> None:
         """Look whether this group is still ours. Raises: Lost."""
-        if not self._lease.held():
+        if not self._work.lease.held():
             raise Lost
 
     def _asked(self) -> bool:
         """Whether training should save its next step and end there. Raises: Lost where it should
         end at once."""
-        if self._lease.lost:
+        if self._work.lease.lost:
             raise Lost
-        return self._stop()
+        return self._work.stop()
 
     def report(self, done: int, total: int, unit: str = "steps", **numbers: float) -> None:
         """Pass on how far this group is, at most four times a second."""
         if time.monotonic() - self._reported >= 0.25 or done >= total:
             self._reported = time.monotonic()
             finite = {k: float(v) for k, v in numbers.items() if np.isfinite(v)}
-            self._report(
+            self._work.report(
                 Progress(
                     self._group.name,
                     tuple(self._group.arms),
@@ -491,7 +465,7 @@ class Workbench:
             "finished": provenance.timestamp(),
             "software": provenance.software(),
             "machine": provenance.machine(),
-            "code": self._code,
+            "code": self._work.code,
             **({"unchecked": unchecked} if unchecked else {}),
         }
 
