@@ -75,12 +75,12 @@ def composed(text: Text) -> Experiment:
         [_Statement(study.text, table, i) for i in range(len(getattr(text.study, table)))]
         for table in ("claim", "estimate")
     )
-    made = study.composed([study.claim(s) for s in claims], [study.estimate(s) for s in estimates])
-    for statement, c in zip([*claims, *estimates], made.claims, strict=True):
-        study.refuse_mixed(statement, c, made)
+    whole = study.composed([study.claim(s) for s in claims], [study.estimate(s) for s in estimates])
+    for statement, c in zip([*claims, *estimates], whole.claims, strict=True):
+        study.refuse_mixed(statement, c, whole)
         if isinstance(c, Claim):
-            study.refuse_equal_runs(statement, c, made)
-    return made
+            study.refuse_equal_runs(statement, c, whole)
+    return whole
 
 
 class _Statement:
@@ -167,8 +167,8 @@ class _Study:
 
                 def specs(preset: str, side: Side = side, arm: str = arm) -> tuple[Spec, ...]:
                     smoke = preset == "smoke"
-                    asked = ("smoke", ()) if smoke else (side.part.preset, self.seeds)
-                    return side.of.specs_of(arm, side.specs(*asked))
+                    choice = ("smoke", ()) if smoke else (side.part.preset, self.seeds)
+                    return side.of.specs_of(arm, side.specs(*choice))
 
                 name = side.named(arm)
                 learned = side.part.learned.get(name, side.of.arms[arm].learned)
@@ -235,9 +235,9 @@ class _Study:
         units = self._units(s)
         self._hold(s, (s.main, *s.entry.control, *s.entry.planted), {"units": units})
         with self.text.located("claim", s.i):
-            made = claim(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
-        self._refuse_unlearned(s, made)
-        return made
+            judged = claim(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
+        self._refuse_unlearned(s, judged)
+        return judged
 
     def estimate(self, s: _Statement) -> Estimate:
         """Make an estimate, held to the arms and measures that there are."""
@@ -291,8 +291,8 @@ class _Study:
             names |= {key: getattr(entry, key) for key in keys}
         for key, arms in names.items():
             for name in (a for a in arms if a not in self.arms):
-                said = {p.label: p.said.label for p in self.owned}
-                hint = self._per_run(name) or nearest(name, (said.get(a) or a for a in self.arms))
+                labels = {p.label: p.said.label for p in self.owned}
+                hint = self._per_run(name) or nearest(name, (labels.get(a) or a for a in self.arms))
                 raise self.text.error((table, i, key), f"the study has no arm {name!r}; {hint}")
 
     def _per_run(self, name: str) -> str:
@@ -308,38 +308,41 @@ class _Study:
                     )
         return ""
 
-    def _refuse_unlearned(self, s: _Statement, made: Claim) -> None:
+    def _refuse_unlearned(self, s: _Statement, judged: Claim) -> None:
         """Refuse a credited part that no arm names, and an excuse or a planted effect in which one
         was not learned."""
         parts = sorted({part for arm in self.arms.values() for part in arm.learned or ()})
-        for part in (p for p in made.credits if parts and p not in parts):
+        for part in (p for p in judged.credits if parts and p not in parts):
             what = f"no arm says that {part!r} was learned; {nearest(part, parts)}"
             raise s.error("credits", what)
-        for key, names in (("also", made.also), ("planted", made.must_hold)):
-            for name in (n for n in names if made.lacks(self.arms[n].learned)):
-                credited = " and ".join(made.credits) or "every part"
+        for key, names in (("also", judged.also), ("planted", judged.must_hold)):
+            for name in (n for n in names if judged.lacks(self.arms[n].learned)):
+                credited = " and ".join(judged.credits) or "every part"
                 what = (
                     f"in {self.labels.get(name, name)} not all was learned that the claim credits, "
                     f"{credited}; leave it out, or say in credits what the claim is about"
                 )
                 raise s.error(key, what)
 
-    def refuse_mixed(self, s: _Statement, made: Claim | Estimate | Any, whole: Experiment) -> None:
+    def refuse_mixed(
+        self, s: _Statement, statement: Claim | Estimate | Any, whole: Experiment
+    ) -> None:
         """Refuse a claim or an estimate for which an arm has no runs, or runs that it does not tell
         apart, and a curve over what no runs differ in: better before training than after."""
-        over = made.over if isinstance(made, Estimate) else ""
-        entry = s.entry
-        if isinstance(made, Claim):
-            names = (made.of, *s.read.parsed.arms, *made.must_fail, *made.must_hold)
+        over = statement.over if isinstance(statement, Estimate) else ""
+        if isinstance(statement, Claim):
+            names = (statement.of, *s.read.parsed.arms, *statement.must_fail, *statement.must_hold)
         else:
             names = s.read.parsed.arms or ("main",)
         for arm in (a for a in dict.fromkeys(names) if whole.arms[a].train is not None):
             specs = whole.specs_of(arm, whole.default)
             chosen = [
-                x for x in specs if all(getattr(x, k, None) == v for k, v in made.where.items())
+                x
+                for x in specs
+                if all(getattr(x, k, None) == v for k, v in statement.where.items())
             ]
             if not chosen:
-                raise s.error("where", _no_runs(arm, specs, made.where))
+                raise s.error("where", _no_runs(arm, specs, statement.where))
             fields = per_run_fields(type(chosen[0]))
             levels = {name: {getattr(x, name) for x in chosen} for name in fields}
             if over in levels and len(levels[over]) < 2:
@@ -348,8 +351,8 @@ class _Study:
                     f"list its values under fields, as in fields = {{ {over} = [… , …] }}"
                 )
                 raise s.error("over", what)
-            apart = ("seed", over, *made.units)
-            varying = [n for n in fields if n not in apart and len(levels[n]) > 1]
+            units = ("seed", over, *statement.units)
+            varying = [n for n in fields if n not in units and len(levels[n]) > 1]
             if s.read.equal and len(varying) != 1:
                 what = (
                     f"at equal {s.read.equal} needs runs of {arm} that differ in one field; they "
@@ -361,14 +364,14 @@ class _Study:
                 how = (
                     f"say which is meant with where = {{ {field} = … }}, compare at equal l0, "
                     "say, or make an arm of each value with paired"
-                    if isinstance(entry, Said)
+                    if isinstance(statement, Claim)
                     else f'draw a curve with over = "{field}", or say which is meant with where = '
                     f"{{ {field} = … }}"
                 )
                 values = ", ".join(map(str, sorted(levels[field])))
                 raise s.error(None, f"the runs of {arm} differ in {field} ({values}); {how}")
 
-    def refuse_equal_runs(self, s: _Statement, made: Claim, whole: Experiment) -> None:
+    def refuse_equal_runs(self, s: _Statement, judged: Claim, whole: Experiment) -> None:
         """Refuse a control with the same runs as an arm that it would be compared with: the
         difference is nought, so that it cannot but fail."""
 
@@ -379,8 +382,8 @@ class _Study:
             how = inspect.unwrap(arm.train), inspect.unwrap(arm.measure or whole.measure)
             return {(*how, spec) for spec in whole.specs_of(name, whole.default)}
 
-        others = (a for a in s.read.parsed.arms if a != made.of)
-        for control, other in itertools.product(s.entry.control, others):
+        compared = (a for a in s.read.parsed.arms if a != judged.of)
+        for control, other in itertools.product(s.entry.control, compared):
             if runs(control) & runs(other):
                 what = (
                     f"{control} has the same runs as {other}, with which it would be compared, so "
@@ -476,8 +479,8 @@ def _refuse_duplicates(text: Text, study_sides: Sequence[Side], seeds: Sequence[
     """Refuse the same runs under two labels: what they have in common is no evidence, and one would
     be a control of the other that cannot pass."""
     for side, other in itertools.combinations(study_sides, 2):
-        specs, others = (s.specs(s.part.preset, seeds) for s in (side, other))
-        if side.of.name == other.of.name and set(specs) & set(others):
+        specs, other_specs = (s.specs(s.part.preset, seeds) for s in (side, other))
+        if side.of.name == other.of.name and set(specs) & set(other_specs):
             first, second = (f"{s.label}/main" if s.label else "main" for s in (side, other))
             what = (
                 f"{first} and {second} have the same runs; leave one out, or set a field in which "

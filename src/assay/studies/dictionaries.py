@@ -188,8 +188,8 @@ def _part(
     def no(key: str, what: str) -> ExperimentError:
         return text.error(("dictionary", i, key), what)
 
-    alike = (p for p in before if entry.like and entry.like in (p.label, p.said.label))
-    first, like = before[0] if before else None, next(alike, None)
+    same = (p for p in before if entry.like and entry.like in (p.label, p.said.label))
+    first, like = before[0] if before else None, next(same, None)
     if entry.baseline and entry.baseline not in BASELINES:
         hint = nearest(entry.baseline, BASELINES)
         raise no("baseline", f"no baseline is called {entry.baseline!r}; {hint}")
@@ -228,9 +228,9 @@ def _part(
     except SpecError as e:
         what = str(e).replace("Setting.", "", 1).replace("Setting", "assay evaluate", 1)
         raise no("fields", what) from None
-    own = (entry.path,) if isinstance(entry.path, str) and entry.path else tuple(entry.path)
-    paths, trained = (like.paths, like.trains) if like else (own, trains.get(entry.trained))
-    return Part(i, label, entry, model, words, paths, trained, setting, _beside(text, model))
+    files = (entry.path,) if isinstance(entry.path, str) and entry.path else tuple(entry.path)
+    paths, trained = (like.paths, like.trains) if like else (files, trains.get(entry.trained))
+    return Part(i, label, entry, model, words, paths, trained, setting, _in_folder(text, model))
 
 
 def specs(part: Part, preset: str) -> tuple[MeasuredSpec, ...]:
@@ -343,7 +343,7 @@ class Settled:
         with self.text.located("dictionary", part.i, "model"):
             folder = find(part.located)
         with self.text.located("dictionary", part.i, "text"):
-            corpus = corpora.load(_beside(self.text, part.text))
+            corpus = corpora.load(_in_folder(self.text, part.text))
         return Where(folder, corpus, part.setting)
 
     def _windows(self, part: Part, place: Where, root: Path) -> Windows:
@@ -474,6 +474,6 @@ def _located(text: Text, value: str) -> str:
     return str(path) if path.exists() or value.startswith((".", "/", "~")) else value
 
 
-def _beside(text: Text, value: str) -> str:
+def _in_folder(text: Text, value: str) -> str:
     """A folder beside the study, where a name says that it is one."""
     return str(text.path.parent / value) if value.startswith(("./", "../")) else value

@@ -231,9 +231,9 @@ def seeds(text: Text) -> tuple[int, ...]:
     Raises: ExperimentError."""
     stated_seeds = text.study.seeds
     if stated_seeds != "" and stated_seeds != []:
-        given = stated_seeds if isinstance(stated_seeds, str) else list(stated_seeds)
+        words = stated_seeds if isinstance(stated_seeds, str) else list(stated_seeds)
         with text.located("seeds"):
-            return tuple(int(v) for v in spelled(Spec(), "seed", given))
+            return tuple(int(v) for v in spelled(Spec(), "seed", words))
     part = text.study.experiment[0]
     try:
         count = len({s.seed for s in catalogue.find(part.name).preset(part.preset)})

@@ -106,8 +106,10 @@ def sides(text: Text) -> list[Side]:
         for names in choices:
             varied = {k: v for k, v in names.items() if k in per_run and isinstance(v, tuple)}
             fields = {k: v for k, v in names.items() if k not in varied}
-            own = [f"{k}={v}" for k, v in fields.items() if any(c[k] != v for c in choices)]
-            label = ",".join([*([part.label] if part.label else []), *own]) if study_sides else ""
+            values = [f"{k}={v}" for k, v in fields.items() if any(c[k] != v for c in choices)]
+            label = (
+                ",".join([*([part.label] if part.label else []), *values]) if study_sides else ""
+            )
             if label in {s.label for s in study_sides}:
                 what = f"{base.name} needs a label of its own, to tell its arms apart"
                 raise text.error(("experiment", i, "label"), what)
