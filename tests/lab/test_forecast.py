@@ -134,8 +134,8 @@ def test_unknown_says_unknown(lab):
     told = forecast(lab.plan(experiment, "full"), experiment)
     assert (told.cpu, told.command, told.memory, told.plan.cost_from) == (None,) * 3 + ("unknown",)
     assert (told.claims[0].expected, told.claims[0].why) == ("unknown", "nothing is measured yet")
-    bought = forecast(lab.plan(experiment), experiment, seconds=300.0)
-    assert bought.bought is None and "unknown" in bought.notes[0]
+    bought = forecast(lab.plan(experiment), experiment, budget="5m")
+    assert bought.budget.seeds is None and "unknown" in bought.notes[0]
 
 
 def test_stored_seeds_are_the_pilot_of_more(lab):
@@ -157,36 +157,36 @@ def test_stored_seeds_are_the_pilot_of_more(lab):
 def test_a_time_buys_seeds(lab, monkeypatch):
     recorded(monkeypatch, cost=5.0)
     monkeypatch.setattr("assay.lab.forecast.recorded", lambda experiment, record: {})
-    told = forecast(lab.plan(experiment), experiment, workers=2, seconds=106.0)
+    told = forecast(lab.plan(experiment), experiment, workers=2, budget="106s")
     each = 10 * forecasting.MACHINE
-    assert told.bought.range == Range(
+    assert told.budget.seeds == Range(
         (100 * 2) // each.high, ((106 - forecasting.STARTING.low) * 2) // each.low
     )
-    assert (told.bought.seeds, told.bought.chosen, told.bought.runs) == (
+    assert (told.budget.planned_seeds, told.budget.set, told.budget.missing) == (
         20,
         "seed=1000:1020",
         40,
     ), "√(16 · 25), of two arms"
-    assert told.bought.command == forecasting.command(Range(160, 250), 2)
+    assert told.budget.command_seconds == forecasting.command(Range(160, 250), 2)[0]
 
 
 def test_what_is_stored_is_not_bought_again(lab):
     lab.run(experiment)
     stated = dataclasses.replace(experiment, cost=lambda runs: Cost(cpu_seconds=5.0 * len(runs)))
-    told = forecast(lab.plan(stated), stated, seconds=66.0)
-    assert told.bought.range == Range(12 + (66 - 6) // 12.5, 12 + (66 - 2.5) // 8), (
+    told = forecast(lab.plan(stated), stated, budget="66s")
+    assert told.budget.seeds == Range(12 + (66 - 6) // 12.5, 12 + (66 - 2.5) // 8), (
         "ten CPU-seconds a seed, in two arms"
     )
-    assert (told.bought.seeds, told.bought.runs) == (17, 10)
-    assert told.bought.chosen == "seed=1000:1017"
+    assert (told.budget.planned_seeds, told.budget.missing) == (17, 10)
+    assert told.budget.set == "seed=1000:1017"
     assert told.claims[0].units == 17
     assert told.command[0] == forecasting.STARTING, "the plan itself needs nothing"
 
 
 def test_nobody_needs_a_million_seeds(lab):
     stated = dataclasses.replace(experiment, cost=lambda runs: Cost(cpu_seconds=1e-3))
-    bought = forecast(lab.plan(stated), stated, seconds=1e15, claims=False).bought
-    assert (bought.seeds, bought.chosen) == (MOST, f"seed=1000:{1000 + MOST}")
+    bought = forecast(lab.plan(stated), stated, budget="1e15s", claims=False).budget
+    assert (bought.planned_seeds, bought.set) == (MOST, f"seed=1000:{1000 + MOST}")
 
 
 def test_several_as_one_count_shared_artefacts_once(lab, monkeypatch):

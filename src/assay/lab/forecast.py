@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from assay.core.claims import Claim
-from assay.core.compute import Range
+from assay.core.compute import Range, duration
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.heavy import xr
@@ -22,6 +22,7 @@ from assay.core.outlying_units import warning
 from assay.core.power import MOST
 from assay.core.reading import plural
 from assay.core.runs import Runs
+from assay.core.schema import BESIDE
 from assay.core.spec import Spec
 from assay.lab import records
 from assay.lab.plan import RECORD, STATED, Plan
@@ -68,21 +69,31 @@ class Prospect:
 
 
 @dataclass(frozen=True)
-class Bought:
-    """How many seeds fit into a time, and what they take."""
+class Budget:
+    """A time; how many seeds fit into it is null where the cost of one is unknown."""
 
-    range: Range
-    """How many seeds fit, those included that are stored."""
-    seeds: int
-    """The middle of these, but no more than anybody needs."""
-    chosen: str
+    text: str
+    seeds: Range | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bought(Budget):
+    """How many seeds fit into a time, stored ones included, and what they take."""
+
+    planned_seeds: int
+    """The middle of these, but no more than anybody needs: what half-widths and the rest are told
+    of."""
+    set: str
     """The seeds themselves, as `--set` takes them."""
-    runs: int
+    missing: int
     """Of these seeds, those runs that are not stored."""
-    command: tuple[Range, Range]
-    """Seconds by the clock here and CPU-seconds of training them."""
-    disk: int | None
-    """Bytes; None where all of the plan is stored."""
+    command_seconds: Range
+    """Seconds by the clock here of training them."""
+    command_cpu_seconds: Range
+    disk_bytes: int | None
+    """Null where all of the plan is stored."""
+    options: str = field(metadata=BESIDE)
+    """What to type after `assay run` to spend it."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +115,7 @@ class Forecast:
     spread_from: str = ""
     """Whose spread the half-widths are extrapolated from."""
     claims: tuple[Prospect, ...] = ()
-    bought: Bought | None = None
+    budget: Budget | Bought | None = None
     """What fits into the time that was given."""
     notes: tuple[str, ...] = ()
 
@@ -113,7 +124,7 @@ def forecast(
     plan: Plan,
     experiment: Experiment,
     workers: int = 1,
-    seconds: float | None = None,
+    budget: str | None = None,
     claims: bool = True,
 ) -> Forecast:
     """Tell what can be expected of a plan; reads the store and the record, writes nothing.
@@ -122,9 +133,11 @@ def forecast(
         plan: what would run.
         experiment: whose plan it is.
         workers: how many groups are worked on at the same time.
-        seconds: a time by the clock; half-widths are then those of the seeds that fit into it.
+        budget: a time such as 5m; half-widths are then those of the seeds that fit into it.
         claims: whether claims are looked at, which takes longer than times and sizes.
+    Raises: DataError for a time that cannot be read.
     """
+    seconds = duration(budget) if budget is not None else 0.0
     experiment = apply_preset(experiment, plan.preset)
     arms = plan.by_arm()
     missing = {
@@ -149,12 +162,14 @@ def forecast(
     seeds = {r.job.spec.seed for r in plan.rows}
     whole = _cpu_seconds(plan, {arm: len(rows) for arm, rows in arms.items()})
     per_seed = whole / len(seeds) if whole is not None and seeds else None
-    if seconds is not None:
-        if per_seed is None or not per_seed.high:
-            prediction = replace(prediction, notes=("how long a seed takes is unknown",))
-        else:
-            bought = _bought(seconds, plan, experiment, workers, per_seed * off)
-            prediction = replace(prediction, bought=bought)
+    if budget is not None and (per_seed is None or not per_seed.high):
+        prediction = replace(
+            prediction, budget=Budget(budget), notes=("how long a seed takes is unknown",)
+        )
+    elif budget is not None and per_seed is not None:
+        fitting = _fitting(plan, seconds, workers, per_seed * off)
+        bought = _bought(budget, fitting, plan, experiment, workers, per_seed * off)
+        prediction = replace(prediction, budget=bought)
     return _with_claims(prediction, experiment, record, per_seed) if claims else prediction
 
 
@@ -205,30 +220,39 @@ def _artefacts(experiment: Experiment, missing: Mapping[str, Sequence[Spec]]) ->
     return {k: n for s in specs if cost for k, n in cost(Runs(tuple(s))).artefacts.items()}
 
 
+def _fitting(plan: Plan, seconds: float, workers: int, per_seed: Range) -> Range:
+    """How many seeds fit, stored ones included, each taking so many CPU-seconds."""
+    stored = {r.job.spec.seed for r in plan.rows} - {r.job.spec.seed for r in plan.missing}
+    least = workers * max(0.0, seconds - STARTING.high) // per_seed.high
+    most = workers * max(0.0, seconds - STARTING.low) // (per_seed.low or per_seed.high)
+    return len(stored) + Range(least, most)
+
+
 def _bought(
-    seconds: float, plan: Plan, experiment: Experiment, workers: int, per_seed: Range
+    text: str,
+    fitting: Range,
+    plan: Plan,
+    experiment: Experiment,
+    workers: int,
+    per_seed: Range,
 ) -> Bought:
-    """The most seeds that fit, stored ones included, each taking so many CPU-seconds."""
+    """What so many seeds are, and what they take in proportion to the plan's own."""
     seeds, missing = ({r.job.spec.seed for r in rows} for rows in (plan.rows, plan.missing))
-    stored = len(seeds - missing)
-    worst, best = (
-        workers * max(0.0, seconds - start) // each
-        for start, each in (
-            (STARTING.high, per_seed.high),
-            (STARTING.low, per_seed.low or per_seed.high),
-        )
-    )
-    fitting = Range(stored + worst, stored + best)
     count = min(MOST, int(fitting.middle))
-    new = max(0, count - stored)
+    new = max(0, count - len(seeds - missing))
     groups = len(plan.by_arm()) * math.ceil(new / experiment.seeds_per_group)
+    clock, cpu = command(per_seed * float(new), min(workers, groups))
+    chosen = f"seed={min(seeds)}:{min(seeds) + count}"
     return Bought(
-        range=fitting,
-        seeds=count,
-        chosen=f"seed={min(seeds)}:{min(seeds) + count}",
-        runs=round(new * len(plan.rows) / len(seeds)),
-        command=command(per_seed * float(new), min(workers, groups)),
-        disk=round(plan.disk * new / len(missing)) if missing else None,
+        text=text,
+        seeds=fitting,
+        planned_seeds=count,
+        set=chosen,
+        missing=round(new * len(plan.rows) / len(seeds)),
+        command_seconds=clock,
+        command_cpu_seconds=cpu,
+        disk_bytes=round(plan.disk * new / len(missing)) if missing else None,
+        options=f"{experiment.typed}{plan.preset.but(chosen).options}",
     )
 
 
@@ -242,8 +266,8 @@ def _with_claims(
     those that fit."""
     source, arms = _spread(prediction.plan, experiment, record)
     known = {s for a in arms.values() for s in a.seed.values.tolist()} if arms else set()
-    bought = prediction.bought
-    seeds = bought.seeds if bought else len({r.job.spec.seed for r in prediction.plan.rows})
+    bought, planned = prediction.budget, {r.job.spec.seed for r in prediction.plan.rows}
+    seeds = bought.planned_seeds if isinstance(bought, Bought) else len(planned)
     claims = [c for c in experiment.claims if isinstance(c, Claim)]
     prospects = tuple(_prospect(c, arms, seeds, len(known), per_seed) for c in claims)
     return replace(prediction, spread_from=source, claims=prospects)

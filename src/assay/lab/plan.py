@@ -366,8 +366,8 @@ def _cost_per_run(
         return dict(recorded), RECORD, frozenset()
     record = (records.load_record(experiment, preset.name) if recorded else None) or {}
     by_record, by_store = (
-        {n: cost for n, specs in arms.items() if (cost := of(n, specs[0])) is not None}
-        for of in (partial(_recorded, record), partial(_scaled, shelf))
+        {n: cost for n, specs in arms.items() if (cost := known_cost(n, specs[0])) is not None}
+        for known_cost in (partial(_recorded, record), partial(_scaled, shelf))
     )
     # What runs of the same fields took tells more than what larger ones did.
     known = by_store | {

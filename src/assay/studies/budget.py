@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from assay.core.compute import duration
-from assay.core.errors import AssayError, ExperimentError
 from assay.core.experiment import Experiment
 from assay.lab.forecast import forecast
 from assay.lab.lab import Lab
@@ -22,21 +21,17 @@ def affordable(path: Path, lab: Lab, experiment: Experiment, preset: Preset) -> 
     text = read(path)
     if not text.study.budget:
         return
-    try:
+    with text.located("budget"):
         most = duration(text.study.budget)
-    except AssayError as e:
-        raise ExperimentError(f"{text.at('budget')}: {e}") from None
     plan = lab.plan(experiment, preset)
-    prediction = (
-        forecast(plan, experiment, lab.executor_for([experiment]).width, claims=False)
-        if plan.missing
-        else None
-    )
-    if prediction is None or prediction.command is None or prediction.command[0].low <= most:
+    if not plan.missing:
         return
-    least = prediction.command[0].low
-    raise ExperimentError(
-        f"{text.at('budget')}: what is missing takes {least:,.0f} s or more, and the budget is "
-        f"{text.study.budget.strip()}; "
-        "raise it, or name fewer seeds, arms or values; nothing was run"
-    )
+    width = lab.executor_for([experiment]).width
+    took = forecast(plan, experiment, width, claims=False).command
+    if took is not None and took[0].low > most:
+        what = (
+            f"what is missing takes {took[0].low:,.0f} s or more, and the budget is "
+            f"{text.study.budget.strip()}; raise it, or name fewer seeds, arms or values; nothing "
+            "was run"
+        )
+        raise text.error(("budget",), what)

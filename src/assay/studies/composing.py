@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,15 @@ import msgspec
 
 from assay.core.claims import Claim, Estimate
 from assay.core.columns import Axes
-from assay.core.errors import AssayError, ClaimError, ExperimentError, nearest
-from assay.core.experiment import PRESETS, Arm, Cost, Experiment, Header, Joint, Words
+from assay.core.errors import AssayError, ExperimentError, nearest
+from assay.core.experiment import PRESETS, Cost, Experiment, Header, Joint
 from assay.core.runs import Runs
 from assay.core.spec import Spec, per_run_fields
 from assay.studies import dictionaries, missing, sides
 from assay.studies.arm_measures import DENSITY, TERMS, MeasuredSpec
 from assay.studies.dictionaries import Settled, Trains
 from assay.studies.sides import Side
-from assay.studies.text import Plain, Text, read
+from assay.studies.text import EstimateEntry, Plain, Said, Text, read
 from assay.studies.wording import Condition, claim, condition, estimate, hold, made_of, renamed
 
 
@@ -32,185 +32,9 @@ def experiment(path: Path) -> Experiment:
     text = read(path)
     if lacks := missing.essential(text):
         known(text)
-        raise ExperimentError(
-            lacks[0].text
-            + (f" (and {len(lacks) - 1} more: assay plan {path} lists them)" if lacks[1:] else "")
-        )
+        more = f" (and {len(lacks) - 1} more: assay plan {path} lists them)" if lacks[1:] else ""
+        raise ExperimentError(lacks[0].text + more)
     return composed(text)
-
-
-def known(text: Text) -> None:
-    """Refuse a study that names an experiment, a field or an arm that there is not, whatever it
-    does not say yet. Raises: ExperimentError."""
-    if not text.study.experiment and not text.study.dictionary:
-        return
-    arms = composed(
-        dataclasses.replace(text, study=msgspec.structs.replace(text.study, claim=(), estimate=()))
-    ).arms
-    study_sides = sides.sides(text)
-    owned = dictionaries.parts(
-        text, _trains(study_sides, missing.seeds(text) if study_sides else ())
-    )
-    text = _by_arm(text, owned)
-    for i, claim_entry in enumerate(text.study.claim):
-        _collect_arms(
-            text,
-            i,
-            _condition(text, i).parsed.arms if claim_entry.holds.strip() else (),
-            arms,
-            owned,
-        )
-    for i, entry in enumerate(text.study.estimate):
-        names = _quantity(text, i).parsed.arms if entry.value.strip() else ()
-        _refuse_unknown(text, "estimate", i, {"value": names}, arms, owned)
-
-
-def composed(text: Text) -> Experiment:
-    """The Experiment of a study that lacks nothing essential but, perhaps, claims. Raises:
-    ExperimentError."""
-    path, study_sides = text.path, sides.sides(text)
-    seeds = missing.seeds(text) if study_sides else ()
-    _refuse_duplicates(text, study_sides, seeds)
-    owned = dictionaries.parts(text, _trains(study_sides, seeds))
-    first = _first(study_sides, owned, seeds)
-    settled = Settled(text, owned)
-    borrowed = {
-        name: arm
-        for side in study_sides
-        for name, arm in sides.arms_of(side, study_sides[0]).items()
-    }
-    arms = borrowed | settled.arms(lambda specs: specs == first["smoke"])
-    for i, part in enumerate(text.study.experiment):
-        for name in (n for n in part.learned if n not in borrowed):
-            raise ExperimentError(
-                f"{text.at('experiment', i, 'learned')}: the study has no arm {name!r} of an "
-                f"experiment; {nearest(name, borrowed)}"
-            )
-    text = _by_arm(text, owned)
-    conditions = [_condition(text, i) for i in range(len(text.study.claim))]
-    quantities = [_quantity(text, i) for i in range(len(text.study.estimate))]
-    measured_by_arm = {
-        side.named(arm): _Measured(axes, side)
-        for side in study_sides
-        for arm, axes in sides.measured(side).items()
-    }
-    measured_by_arm |= {
-        p.label: _Measured({t: {"document": ()} for t in TERMS} | {name: {} for name in DENSITY})
-        for p in owned
-    }
-    claims = tuple(
-        _claim(text, i, read, arms, measured_by_arm, owned) for i, read in enumerate(conditions)
-    )
-    estimates = tuple(
-        _estimate(text, i, read, arms, measured_by_arm, owned) for i, read in enumerate(quantities)
-    )
-    by_class = {type(side.of.default[0]): side for side in reversed(study_sides)}
-    usual = (s.of.seeds_per_group for s in study_sides)
-    together = text.study.together or min(usual, default=_most(owned))
-    measure = (
-        study_sides[0].of.measure
-        if study_sides
-        else settled.arms(lambda specs: False)["main"].measure
-    )
-    assert measure is not None  # every dictionary's arm measures
-    try:
-        study_experiment = Experiment(
-            arms=arms,
-            measure=measure,
-            claims=(*claims, *estimates),
-            page=_page(text, study_sides, owned),
-            seeds_per_group=together,
-            smoke=first["smoke"],
-            default=first["default"],
-            full=first["full"],
-            borrows=tuple(dict.fromkeys(s.of.name for s in study_sides)),
-            inputs=_inputs(text, by_class, settled),
-            cost=_cost(by_class),
-            expected=_times(study_sides, owned, seeds, together),
-            version=sum(s.of.version for s in study_sides) or 1,
-            measured=sum(s.of.measured for s in study_sides) or 1,
-            scope=_words(study_sides, owned, seeds),
-        )
-    except AssayError as e:
-        raise ExperimentError(f"{path}: {e}") from e
-    for i, (c, read_as) in enumerate(zip(claims, conditions, strict=True)):
-        needed = (c.of, *read_as.parsed.arms, *c.must_fail, *c.must_hold)
-        _refuse_mixed(text, "claim", i, c, needed, read_as, study_experiment)
-        _can_come_out(text, i, read_as, study_experiment, borrowed)
-    for i, (number, read_as) in enumerate(zip(estimates, quantities, strict=True)):
-        needed = read_as.parsed.arms or ("main",)
-        _refuse_mixed(text, "estimate", i, number, needed, read_as, study_experiment)
-    return study_experiment
-
-
-def _most(owned: Sequence[dictionaries.Part]) -> int:
-    """All trainings of a dictionary together, so that they share the passes of the model that are
-    the same for all."""
-    return max((len(p.paths) for p in owned), default=1)
-
-
-def _first(
-    study_sides: Sequence[Side], owned: Sequence[dictionaries.Part], seeds: Sequence[int]
-) -> dict[str, tuple[Spec, ...]]:
-    """The specs of the arm main at each preset: of the first experiment, else of the first
-    dictionary."""
-    if not study_sides:
-        return {preset: dictionaries.specs(owned[0], preset) if owned else () for preset in PRESETS}
-    side = study_sides[0]
-    return {
-        p: side.specs(
-            *{"smoke": ("smoke", ()), "default": (side.part.preset, seeds)}.get(p, (p, seeds))
-        )
-        for p in PRESETS
-    }
-
-
-def _trains(study_sides: Sequence[Side], seeds: Sequence[int]) -> dict[str, Trains]:
-    """The arms that train something, which may be dictionaries."""
-    trains_by_arm = {}
-    for side in study_sides:
-        for arm in (a for a in side.arms if side.of.arms[a].train is not None):
-
-            def specs(preset: str, side: Side = side, arm: str = arm) -> tuple[Spec, ...]:
-                chosen = (
-                    side.specs("smoke", ())
-                    if preset == "smoke"
-                    else side.specs(side.part.preset, seeds)
-                )
-                return side.of.specs_of(arm, chosen)
-
-            learned = side.part.learned.get(side.named(arm), side.of.arms[arm].learned)
-            trains_by_arm[side.named(arm)] = Trains(side.named(arm), side.of, specs, learned)
-    return trains_by_arm
-
-
-def _by_arm(text: Text, owned: Sequence[dictionaries.Part]) -> Text:
-    """The study with the first dictionary called main where its claims call it by its label."""
-    if text.study.experiment or not owned or owned[0].said.label in ("", "main"):
-        return text
-    label = owned[0].said.label
-
-    def rename_arm(name: str) -> str:
-        return "main" if name == label else name
-
-    claims = tuple(
-        msgspec.structs.replace(
-            c,
-            holds=renamed(c.holds, label, "main"),
-            control=tuple(map(rename_arm, c.control)),
-            planted=tuple(map(rename_arm, c.planted)),
-            violations=tuple(map(rename_arm, c.violations)),
-            near={rename_arm(k): v for k, v in c.near.items()},
-            also={rename_arm(k): v for k, v in c.also.items()},
-        )
-        for c in text.study.claim
-    )
-    estimates = tuple(
-        msgspec.structs.replace(e, value=renamed(e.value, label, "main"))
-        for e in text.study.estimate
-    )
-    study = msgspec.structs.replace(text.study, claim=claims, estimate=estimates)
-    return dataclasses.replace(text, study=study)
 
 
 def header(path: Path) -> Header:
@@ -218,32 +42,67 @@ def header(path: Path) -> Header:
     study = read(path).study
     texts = [*(c.text for c in study.claim), *(e.text for e in study.estimate)]
     controls = ", ".join(dict.fromkeys(name for c in study.claim for name in c.control))
-    names = ", ".join(
-        dict.fromkeys(
-            [*(p.name for p in study.experiment), *(["dictionaries"] if study.dictionary else [])]
-        )
-    )
+    names = [*(p.name for p in study.experiment), *(["dictionaries"] if study.dictionary else [])]
     return Header(
         study.question.rstrip("."),
-        f"a study of {names}",
+        f"a study of {', '.join(dict.fromkeys(names))}",
         "; ".join(texts) or "none yet",
         controls or "none yet",
         "as planned",
     )
 
 
-def _condition(text: Text, i: int) -> Condition:
-    try:
-        return condition(text.study.claim[i].holds)
-    except ClaimError as e:
-        raise ExperimentError(f"{text.at('claim', i, 'holds')}: {e}") from None
+def known(text: Text) -> None:
+    """Refuse a study that names an experiment, a field or an arm that there is not, whatever it
+    does not say yet. Raises: ExperimentError."""
+    if not text.study.experiment and not text.study.dictionary:
+        return
+    study = _Study(text)
+    study.composed((), ())
+    for i, c in enumerate(study.text.study.claim):
+        statement = _Statement(study.text, "claim", i) if c.holds.strip() else None
+        study.refuse_unknown("claim", i, c, statement)
+    for i, e in enumerate(study.text.study.estimate):
+        if e.value.strip():
+            study.refuse_unknown("estimate", i, e, _Statement(study.text, "estimate", i))
 
 
-def _quantity(text: Text, i: int) -> Condition:
-    try:
-        return condition(text.study.estimate[i].value, compared=False)
-    except ClaimError as e:
-        raise ExperimentError(f"{text.at('estimate', i, 'value')}: {e}") from None
+def composed(text: Text) -> Experiment:
+    """The Experiment of a study that lacks nothing essential but, perhaps, claims. Raises:
+    ExperimentError."""
+    study = _Study(text)
+    claims, estimates = (
+        [_Statement(study.text, table, i) for i in range(len(getattr(text.study, table)))]
+        for table in ("claim", "estimate")
+    )
+    whole = study.composed([study.claim(s) for s in claims], [study.estimate(s) for s in estimates])
+    for statement, c in zip([*claims, *estimates], whole.claims, strict=True):
+        study.refuse_mixed(statement, c, whole)
+        if isinstance(c, Claim):
+            study.refuse_equal_runs(statement, c, whole)
+    return whole
+
+
+class _Statement:
+    """A claim or an estimate of a study, with its condition or quantity read."""
+
+    def __init__(self, text: Text, table: str, i: int) -> None:
+        self.text, self.table, self.i = text, table, i
+        self.entry: Any = getattr(text.study, table)[i]
+        self.key = "holds" if table == "claim" else "value"
+        with text.located(table, i, self.key):
+            words = getattr(self.entry, self.key)
+            self.read: Condition = condition(words, compared=table == "claim")
+
+    @property
+    def main(self) -> str:
+        """The arm that it is about: the first that it names and that is no control."""
+        controls = getattr(self.entry, "control", ())
+        return next((name for name in self.read.parsed.arms if name not in controls), "main")
+
+    def error(self, key: str | None, what: object) -> ExperimentError:
+        """Make the refusal of one of its fields, or of all of it."""
+        return self.text.error((self.table, self.i, *([key] if key else [])), what)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,9 +117,8 @@ class _Measured:
     def units(self) -> tuple[str, ...]:
         """What there may be units of: fields in which runs differ, and dimensions."""
         fields = per_run_fields(type(self.side.of.default[0])) if self.side else ("seed",)
-        return tuple(
-            dict.fromkeys([*fields, *(dim for axes in self.axes.values() for dim in axes)])
-        )
+        dims = (dim for axes in self.axes.values() for dim in axes)
+        return tuple(dict.fromkeys([*fields, *dims]))
 
     @property
     def settled(self) -> bool:
@@ -268,389 +126,383 @@ class _Measured:
         return self.side is not None and not self.side.fields and self.side.part.preset == "default"
 
 
-def _claim(
-    text: Text,
-    i: int,
-    read: Condition,
-    arms: Mapping[str, Arm],
-    measured_by_arm: Mapping[str, _Measured],
-    owned: Sequence[dictionaries.Part],
-) -> Claim:
-    """A claim of the study, with every arm that it names held to those there are, and every measure
-    to those known."""
-    claim_entry = text.study.claim[i]
-    arms_by_key = _collect_arms(text, i, read.parsed.arms, arms, owned)
-    main_arm = next((name for name in read.parsed.arms if name not in claim_entry.control), "main")
-    labels = {p.label: p.said.label or p.label for p in owned}
-    for key in ("control", "planted"):
-        for name in (n for n in arms_by_key[key] if n != main_arm and n in read.parsed.arms):
-            message = (
-                f"{labels.get(name, name)} stands in the condition, where it would be compared "
-                "with itself"
+class _Study:
+    """A study on the way to an Experiment: what stands side by side in it, and its arms. Raises:
+    ExperimentError for what is wrong with them."""
+
+    def __init__(self, text: Text) -> None:
+        self.sides = sides.sides(text)
+        self.seeds = missing.seeds(text) if self.sides else ()
+        _refuse_duplicates(text, self.sides, self.seeds)
+        self.owned = dictionaries.parts(text, self._trains())
+        self.first = {preset: self._main_specs(preset) for preset in PRESETS}
+        self.settled = Settled(text, self.owned)
+        self.borrowed = {
+            name: arm
+            for side in self.sides
+            for name, arm in sides.arms_of(side, self.sides[0]).items()
+        }
+        self.arms = self.borrowed | self.settled.arms(lambda specs: specs == self.first["smoke"])
+        for i, part in enumerate(text.study.experiment):
+            for name in (n for n in part.learned if n not in self.borrowed):
+                hint = nearest(name, self.borrowed)
+                what = f"the study has no arm {name!r} of an experiment; {hint}"
+                raise text.error(("experiment", i, "learned"), what)
+        self.text = _by_arm(text, self.owned)
+        self.labels = {p.label: p.said.label or p.label for p in self.owned}
+        self.measured = {
+            side.named(arm): _Measured(axes, side)
+            for side in self.sides
+            for arm, axes in sides.measured(side).items()
+        }
+        terms: dict[str, Axes] = {term: {"document": ()} for term in TERMS}
+        of_dictionaries = _Measured(terms | {name: {} for name in DENSITY})
+        self.measured |= {p.label: of_dictionaries for p in self.owned}
+
+    def _trains(self) -> dict[str, Trains]:
+        """The arms that train something, which may be dictionaries."""
+        arms = {}
+        for side in self.sides:
+            for arm in (a for a in side.arms if side.of.arms[a].train is not None):
+
+                def specs(preset: str, side: Side = side, arm: str = arm) -> tuple[Spec, ...]:
+                    smoke = preset == "smoke"
+                    choice = ("smoke", ()) if smoke else (side.part.preset, self.seeds)
+                    return side.of.specs_of(arm, side.specs(*choice))
+
+                name = side.named(arm)
+                learned = side.part.learned.get(name, side.of.arms[arm].learned)
+                arms[name] = Trains(name, side.of, specs, learned)
+        return arms
+
+    def _main_specs(self, preset: str) -> tuple[Spec, ...]:
+        """The specs of the arm main at a preset: of the first experiment, else of the first
+        dictionary."""
+        if not self.sides:
+            return dictionaries.specs(self.owned[0], preset) if self.owned else ()
+        side = self.sides[0]
+        if preset == "smoke":
+            return side.specs("smoke", ())
+        return side.specs(side.part.preset if preset == "default" else preset, self.seeds)
+
+    def composed(self, claims: Iterable[Claim], estimates: Iterable[Estimate]) -> Experiment:
+        """Make the experiment, with these claims and estimates."""
+        # All trainings of a dictionary together share the passes of the model.
+        most = max((len(p.paths) for p in self.owned), default=1)
+        usual = min((s.of.seeds_per_group for s in self.sides), default=most)
+        together = self.text.study.together or usual
+        # Every dictionary's arm measures for itself.
+        measure = self.sides[0].of.measure if self.sides else self.arms["main"].measure
+        assert measure is not None
+        by_class: dict[type, Side] = {type(s.of.default[0]): s for s in reversed(self.sides)}
+        try:
+            return Experiment(
+                arms=self.arms,
+                measure=measure,
+                claims=(*claims, *estimates),
+                page=self._page(),
+                seeds_per_group=together,
+                smoke=self.first["smoke"],
+                default=self.first["default"],
+                full=self.first["full"],
+                borrows=tuple(dict.fromkeys(s.of.name for s in self.sides)),
+                inputs=self._inputs(by_class),
+                cost=_cost(by_class),
+                expected=self._times(together),
+                version=sum(s.of.version for s in self.sides) or 1,
+                measured=sum(s.of.measured for s in self.sides) or 1,
+                scope=self._scope,
             )
-            how = (
-                f"a control takes the place of {labels.get(main_arm, main_arm)}: name another "
-                "arm, such as a "
-                "baseline or one trained once more"
-            )
-            raise ExperimentError(f"{text.at('claim', i, key)}: {message}; {how}")
-    units = claim_entry.units or missing.units(owned, (main_arm, *read.parsed.arms))
-    judged = (main_arm, *claim_entry.control, *claim_entry.planted)
-    _hold_columns(text, ("claim", i, "holds"), read, judged, {"units": units}, measured_by_arm)
-    try:
-        made = claim(msgspec.structs.replace(claim_entry, units=units), main_arm, read)
-    except ClaimError as e:
-        raise ExperimentError(f"{text.at('claim', i)}: {e}") from None
-    _refuse_unlearned(text, i, made, arms, labels)
-    return made
+        except AssayError as e:
+            raise ExperimentError(f"{self.text.path}: {e}") from e
 
+    # statements -----------------------------------------------------------------------------------
 
-def _estimate(
-    text: Text,
-    i: int,
-    read: Condition,
-    arms: Mapping[str, Arm],
-    measured_by_arm: Mapping[str, _Measured],
-    owned: Sequence[dictionaries.Part],
-) -> Estimate:
-    """An estimate of the study, held to the arms and measures that there are."""
-    entry = text.study.estimate[i]
-    _refuse_unknown(text, "estimate", i, {"value": read.parsed.arms}, arms, owned)
-    main_arm = next(iter(read.parsed.arms), "main")
-    units = entry.units or missing.units(owned, (main_arm, *read.parsed.arms))
-    dims = {"units": units} | ({"over": (entry.over,)} if entry.over else {})
-    _hold_columns(text, ("estimate", i, "value"), read, (main_arm,), dims, measured_by_arm)
-    try:
-        return estimate(msgspec.structs.replace(entry, units=units), main_arm, read)
-    except ClaimError as e:
-        raise ExperimentError(f"{text.at('estimate', i)}: {e}") from None
+    def claim(self, s: _Statement) -> Claim:
+        """Make a claim, with every arm that it names held to those there are, and every measure to
+        those known."""
+        self.refuse_unknown(s.table, s.i, s.entry, s)
+        for key in ("control", "planted"):
+            for name in getattr(s.entry, key):
+                if name != s.main and name in s.read.parsed.arms:
+                    what = (
+                        f"{self.labels.get(name, name)} stands in the condition, where it would be "
+                        "compared with itself; a control takes the place of "
+                        f"{self.labels.get(s.main, s.main)}: name another arm, such as a baseline "
+                        "or one trained once more"
+                    )
+                    raise s.error(key, what)
+        units = self._units(s)
+        self._hold(s, (s.main, *s.entry.control, *s.entry.planted), {"units": units})
+        with self.text.located("claim", s.i):
+            judged = claim(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
+        self._refuse_unlearned(s, judged)
+        return judged
 
+    def estimate(self, s: _Statement) -> Estimate:
+        """Make an estimate, held to the arms and measures that there are."""
+        self.refuse_unknown(s.table, s.i, s.entry, s)
+        units = self._units(s)
+        swept = {"over": (s.entry.over,)} if s.entry.over else {}
+        self._hold(s, (s.main,), {"units": units, **swept})
+        with self.text.located("estimate", s.i):
+            return estimate(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
 
-def _hold_columns(
-    text: Text,
-    place: tuple[str, int, str],
-    read: Condition,
-    judged: Sequence[str],
-    dims: Mapping[str, Sequence[str]],
-    measured_by_arm: Mapping[str, _Measured],
-) -> None:
-    """Refuse a measure that an arm has not, a unit or swept field that there is not, and what is
-    neither named nor one of these; `judged` are the arms that stand for the first."""
-    main_arm, (table, i, _) = judged[0], place
-    for c in read.columns:
-        have = (
-            measured_by_arm[c.arm or main_arm].axes
-            if (c.arm or main_arm) in measured_by_arm
-            else (c.name,)
-        )
-        if c.name not in (offered := (*have, *made_of(tuple(have)))):
-            raise ExperimentError(
-                f"{text.at(*place)}: arm {c.arm or main_arm} has no measure "
-                f"{c.name!r}; {nearest(c.name, offered)}"
-            )
-    for key, names in dims.items():
-        for name in names if main_arm in measured_by_arm else ():
-            if name not in (known := measured_by_arm[main_arm].units):
-                raise ExperimentError(
-                    f"{text.at(table, i, key)}: what arm {main_arm} measures has no "
-                    f"{'unit' if key == 'units' else 'swept field'} {name!r}; "
-                    f"{nearest(name, known)}"
+    def _units(self, s: _Statement) -> tuple[str, ...]:
+        return s.entry.units or missing.units(self.owned, (s.main, *s.read.parsed.arms))
+
+    def _hold(
+        self, s: _Statement, judged: Sequence[str], dims: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Refuse a measure that an arm has not, a unit or swept field that there is not, and what
+        is neither named nor one of these; `judged` are the arms that stand for the first."""
+        main, measured = judged[0], self.measured
+        for c in s.read.columns:
+            arm = c.arm or main
+            have = tuple(measured[arm].axes) if arm in measured else (c.name,)
+            if c.name not in (offered := (*have, *made_of(have))):
+                hint = nearest(c.name, offered)
+                raise s.error(s.key, f"arm {arm} has no measure {c.name!r}; {hint}")
+        for key, names in dims.items():
+            for name in names if main in measured else ():
+                if name not in (offered := measured[main].units):
+                    kind = "unit" if key == "units" else "swept field"
+                    hint = nearest(name, offered)
+                    raise s.error(key, f"what arm {main} measures has no {kind} {name!r}; {hint}")
+        for c in s.read.columns:
+            for arm in judged if c.arm in (None, main) else (c.arm,):
+                if arm in measured:
+                    with self.text.located(s.table, s.i, s.key):
+                        hold(
+                            dataclasses.replace(c, arm=arm),
+                            measured[arm].axes,
+                            [name for names in dims.values() for name in names],
+                            settled=measured[arm].settled,
+                            loosely=c.name == s.read.equal,
+                        )
+
+    def refuse_unknown(
+        self, table: str, i: int, entry: Said | EstimateEntry, s: _Statement | None
+    ) -> None:
+        """Refuse an arm that a statement names and the study has not, by where it does."""
+        names: dict[str, Iterable[str]] = {s.key: s.read.parsed.arms} if s else {}
+        if isinstance(entry, Said):
+            keys = ("control", "near", "also", "planted", "violations")
+            names |= {key: getattr(entry, key) for key in keys}
+        for key, arms in names.items():
+            for name in (a for a in arms if a not in self.arms):
+                labels = {p.label: p.said.label for p in self.owned}
+                hint = self._per_run(name) or nearest(name, (labels.get(a) or a for a in self.arms))
+                raise self.text.error((table, i, key), f"the study has no arm {name!r}; {hint}")
+
+    def _per_run(self, name: str) -> str:
+        """What to write where an arm is named after a value in which the runs of one arm differ;
+        nothing of any other name."""
+        fields = {field.partition("=")[0] for field in name.rpartition("/")[0].split(",")}
+        for part in self.text.study.experiment:
+            for field, values in part.fields.items():
+                if field in fields and isinstance(values, list | tuple):
+                    return (
+                        f"runs of one arm differ in {field}; for an arm of each value write paired "
+                        f"= {{ {field} = {list(values)} }} in place of it"
+                    )
+        return ""
+
+    def _refuse_unlearned(self, s: _Statement, judged: Claim) -> None:
+        """Refuse a credited part that no arm names, and an excuse or a planted effect in which one
+        was not learned."""
+        parts = sorted({part for arm in self.arms.values() for part in arm.learned or ()})
+        for part in (p for p in judged.credits if parts and p not in parts):
+            what = f"no arm says that {part!r} was learned; {nearest(part, parts)}"
+            raise s.error("credits", what)
+        for key, names in (("also", judged.also), ("planted", judged.must_hold)):
+            for name in (n for n in names if judged.lacks(self.arms[n].learned)):
+                credited = " and ".join(judged.credits) or "every part"
+                what = (
+                    f"in {self.labels.get(name, name)} not all was learned that the claim credits, "
+                    f"{credited}; leave it out, or say in credits what the claim is about"
                 )
-    for c in read.columns:
-        for arm in (
-            m for m in (judged if c.arm in (None, main_arm) else (c.arm,)) if m in measured_by_arm
-        ):
+                raise s.error(key, what)
+
+    def refuse_mixed(
+        self, s: _Statement, statement: Claim | Estimate | Any, whole: Experiment
+    ) -> None:
+        """Refuse a claim or an estimate for which an arm has no runs, or runs that it does not tell
+        apart, and a curve over what no runs differ in: better before training than after."""
+        over = statement.over if isinstance(statement, Estimate) else ""
+        if isinstance(statement, Claim):
+            names = (statement.of, *s.read.parsed.arms, *statement.must_fail, *statement.must_hold)
+        else:
+            names = s.read.parsed.arms or ("main",)
+        for arm in (a for a in dict.fromkeys(names) if whole.arms[a].train is not None):
+            specs = whole.specs_of(arm, whole.default)
+            chosen = [
+                x
+                for x in specs
+                if all(getattr(x, k, None) == v for k, v in statement.where.items())
+            ]
+            if not chosen:
+                raise s.error("where", _no_runs(arm, specs, statement.where))
+            fields = per_run_fields(type(chosen[0]))
+            levels = {name: {getattr(x, name) for x in chosen} for name in fields}
+            if over in levels and len(levels[over]) < 2:
+                what = (
+                    f"the runs of {arm} do not differ in {over}, which is {min(levels[over])}; "
+                    f"list its values under fields, as in fields = {{ {over} = [… , …] }}"
+                )
+                raise s.error("over", what)
+            units = ("seed", over, *statement.units)
+            varying = [n for n in fields if n not in units and len(levels[n]) > 1]
+            if s.read.equal and len(varying) != 1:
+                what = (
+                    f"at equal {s.read.equal} needs runs of {arm} that differ in one field; they "
+                    f"differ in {', '.join(varying) or 'nothing but the seed'}"
+                )
+                raise s.error(s.key, what)
+            if varying and not s.read.equal:
+                field = varying[0]
+                how = (
+                    f"say which is meant with where = {{ {field} = … }}, compare at equal l0, "
+                    "say, or make an arm of each value with paired"
+                    if isinstance(statement, Claim)
+                    else f'draw a curve with over = "{field}", or say which is meant with where = '
+                    f"{{ {field} = … }}"
+                )
+                values = ", ".join(map(str, sorted(levels[field])))
+                raise s.error(None, f"the runs of {arm} differ in {field} ({values}); {how}")
+
+    def refuse_equal_runs(self, s: _Statement, judged: Claim, whole: Experiment) -> None:
+        """Refuse a control with the same runs as an arm that it would be compared with: the
+        difference is nought, so that it cannot but fail."""
+
+        def runs(name: str) -> set[tuple[Any, ...]]:
+            arm = self.borrowed.get(name)
+            if arm is None or arm.train is None or arm.after or isinstance(arm.train, Joint):
+                return set()
+            how = inspect.unwrap(arm.train), inspect.unwrap(arm.measure or whole.measure)
+            return {(*how, spec) for spec in whole.specs_of(name, whole.default)}
+
+        compared = (a for a in s.read.parsed.arms if a != judged.of)
+        for control, other in itertools.product(s.entry.control, compared):
+            if runs(control) & runs(other):
+                what = (
+                    f"{control} has the same runs as {other}, with which it would be compared, so "
+                    "that it cannot but fail; name an arm that could come out the other way"
+                )
+                raise s.error("control", what)
+
+    # what the experiment is told besides ----------------------------------------------------------
+
+    def _scope(self, preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:
+        """Say for what verdicts speak in the words of the experiments and dictionaries that they
+        read."""
+        measured = [p for p in self.owned if p.label in runs]
+        trained = {p.trains.arm: p.trains.specs(preset) for p in measured if p.trains}
+        phrases = sides.scopes(self.sides, preset, self.seeds, {**trained, **runs})
+        return "; ".join(dict.fromkeys([*phrases, *(p.scope for p in measured)]))
+
+    def _page(self) -> str:
+        """What a reader of the report must know: the question, what stands beside what, and what
+        was left out."""
+        lines = [f"**The question.** {self.text.study.question}", ""]
+        for s in self.sides:
+            lines.append(f"- {f'`{s.label}/…`' if s.label else 'Arms without a label'}: {s.told}.")
+        for p in self.owned:
+            label = f" ({p.said.label})" if p.said.label not in ("", p.label) else ""
+            lines.append(f"- `{p.label}`{label}: {p.told}.")
+        unused = {s.of.name: [a for a in s.of.arms if a not in s.arms] for s in self.sides}
+        for name, arms in unused.items():
+            if arms:
+                did_not = f"Of {name} these arms did not run, and no claim was asked of them"
+                lines += ["", f"{did_not}: {', '.join(arms)}."]
+        return "\n".join([*lines, "", self.text.page]).strip()
+
+    def _inputs(self, by_class: Mapping[type, Side]) -> Any:
+        """What runs read from outside; a model or a text that an experiment cannot have is told
+        with its place in the study."""
+        if not self.owned and not any(side.of.inputs for side in by_class.values()):
+            return None
+
+        def inputs(spec: Any) -> Mapping[str, str]:
+            if isinstance(spec, MeasuredSpec):
+                return self.settled.inputs(spec)
+            side = by_class[type(spec)]
             try:
-                hold(
-                    dataclasses.replace(c, arm=arm),
-                    measured_by_arm[arm].axes,
-                    [name for names in dims.values() for name in names],
-                    settled=measured_by_arm[arm].settled,
-                    loosely=c.name == read.equal,
-                )
-            except ClaimError as e:
-                raise ExperimentError(f"{text.at(*place)}: {e}") from None
+                return side.of.inputs(spec) if side.of.inputs else {}
+            except AssayError as e:
+                i = self.text.study.experiment.index(side.part)
+                what = f"{side.of.name} cannot read what it needs: {e}"
+                raise self.text.error(("experiment", i, "fields"), what) from e
+
+        return inputs
+
+    def _times(self, together: int) -> dict[str, float]:
+        """CPU-seconds of a run of each arm, as far as records, or the size of a dictionary's model,
+        tell."""
+        times = {
+            arm: seconds
+            for side in self.sides
+            for arm, seconds in sides.expected(side, self.seeds).items()
+        }
+        sized = {part.label: part.seconds(together) for part in self.owned}
+        return times | {label: s for label, s in sized.items() if s is not None}
 
 
-def _refuse_unlearned(
-    text: Text, i: int, made: Claim, arms: Mapping[str, Arm], labels: Mapping[str, str]
-) -> None:
-    """Refuse a credited part that no arm names, and an excuse or a planted effect in which one was
-    not learned. Raises: ExperimentError."""
-    parts = sorted({part for arm in arms.values() for part in arm.learned or ()})
-    for part in made.credits:
-        if parts and part not in parts:
-            raise ExperimentError(
-                f"{text.at('claim', i, 'credits')}: no arm says that {part!r} was learned; "
-                f"{nearest(part, parts)}"
-            )
-    for key, names in (("also", made.also), ("planted", made.must_hold)):
-        for name in (n for n in names if made.lacks(arms[n].learned)):
-            credited = " and ".join(made.credits) or "every part"
-            raise ExperimentError(
-                f"{text.at('claim', i, key)}: in {labels.get(name, name)} not all was learned that "
-                f"the claim credits, {credited}; leave it out, or say in credits what the claim is "
-                "about"
-            )
+def _by_arm(text: Text, owned: Sequence[dictionaries.Part]) -> Text:
+    """The study with the first dictionary called main where its claims call it by its label."""
+    if text.study.experiment or not owned or owned[0].said.label in ("", "main"):
+        return text
+    label = owned[0].said.label
+
+    def arm(name: str) -> str:
+        return "main" if name == label else name
+
+    def of_claim(c: Said) -> Said:
+        lists = {key: tuple(map(arm, getattr(c, key))) for key in _LISTS}
+        tables = {key: {arm(k): v for k, v in getattr(c, key).items()} for key in ("near", "also")}
+        holds = renamed(c.holds, label, "main")
+        return msgspec.structs.replace(c, holds=holds, **lists, **tables)
+
+    estimates = tuple(
+        msgspec.structs.replace(e, value=renamed(e.value, label, "main"))
+        for e in text.study.estimate
+    )
+    claims = tuple(map(of_claim, text.study.claim))
+    study = msgspec.structs.replace(text.study, claim=claims, estimate=estimates)
+    return dataclasses.replace(text, study=study)
 
 
-def _collect_arms(
-    text: Text,
-    i: int,
-    holds: Sequence[str],
-    arms: Mapping[str, Arm],
-    owned: Sequence[dictionaries.Part],
-) -> dict[str, Iterable[str]]:
-    """The arms that a claim names, by where it does. Raises: ExperimentError for one that the study
-    has not."""
-    claim_entry = text.study.claim[i]
-    arms_by_key: dict[str, Iterable[str]] = {
-        "holds": holds,
-        "control": claim_entry.control,
-        "near": claim_entry.near,
-        "also": claim_entry.also,
-        "planted": claim_entry.planted,
-        "violations": claim_entry.violations,
-    }
-    _refuse_unknown(text, "claim", i, arms_by_key, arms, owned)
-    return arms_by_key
-
-
-def _refuse_unknown(
-    text: Text,
-    table: str,
-    i: int,
-    arms_by_key: Mapping[str, Iterable[str]],
-    arms: Mapping[str, Arm],
-    owned: Sequence[dictionaries.Part],
-) -> None:
-    for key, names in arms_by_key.items():
-        for name in names:
-            if name not in arms:
-                labels = {p.label: p.said.label for p in owned}
-                hint = _per_run(text, name) or nearest(name, (labels.get(a) or a for a in arms))
-                raise ExperimentError(
-                    f"{text.at(table, i, key)}: the study has no arm {name!r}; {hint}"
-                )
-
-
-def _per_run(text: Text, name: str) -> str:
-    """What to write where an arm is named after a value in which the runs of one arm differ;
-    nothing of any other name."""
-    fields = {field.partition("=")[0] for field in name.rpartition("/")[0].split(",")}
-    for part in text.study.experiment:
-        for field, values in part.fields.items():
-            if field in fields and isinstance(values, list | tuple):
-                return (
-                    f"runs of one arm differ in {field}; for an arm of each value write paired = "
-                    f"{{ {field} = {list(values)} }} in place of it"
-                )
-    return ""
-
-
-def _refuse_mixed(
-    text: Text,
-    table: str,
-    i: int,
-    statement: Claim | Estimate,
-    arms: Iterable[str],
-    read: Condition,
-    study_experiment: Experiment,
-) -> None:
-    """Refuse a claim or an estimate for which an arm has no runs, or runs that it does not tell
-    apart, and a curve over what no runs differ in: better before training than after."""
-    key = "holds" if isinstance(statement, Claim) else "value"
-    over = statement.over if isinstance(statement, Estimate) else ""
-    for arm in dict.fromkeys(arms):
-        if study_experiment.arms[arm].train is None:
-            continue
-        specs = study_experiment.specs_of(arm, study_experiment.default)
-        matching = [
-            s for s in specs if all(getattr(s, k, None) == v for k, v in statement.where.items())
-        ]
-        if not matching:
-            raise ExperimentError(
-                f"{text.at(table, i, 'where')}: {_none_there(arm, specs, statement.where)}"
-            )
-        if over in per_run_fields(type(matching[0])):
-            levels_of_over = {getattr(s, over) for s in matching}
-            if len(levels_of_over) < 2:
-                raise ExperimentError(
-                    f"{text.at(table, i, 'over')}: the runs of {arm} do not differ in {over}, "
-                    f"which is {min(levels_of_over)}; list its values under fields, as in "
-                    f"fields = {{ {over} = [… , …] }}"
-                )
-        varying = [
-            n
-            for n in per_run_fields(type(matching[0]))
-            if n not in ("seed", over, *statement.units)
-            and len({getattr(s, n) for s in matching}) > 1
-        ]
-        if read.equal and len(varying) != 1:
-            message = (
-                f"at equal {read.equal} needs runs of {arm} that differ in one field; they differ "
-                f"in {', '.join(varying) or 'nothing but the seed'}"
-            )
-            raise ExperimentError(f"{text.at(table, i, key)}: {message}")
-        if varying and not read.equal:
-            levels = ", ".join(map(str, sorted({getattr(s, varying[0]) for s in matching})))
-            how = (
-                f"say which is meant with where = {{ {varying[0]} = … }}, compare at equal l0, "
-                "say, or make an arm of each value with paired"
-                if isinstance(statement, Claim)
-                else f'draw a curve with over = "{varying[0]}", or say which is meant with where = '
-                f"{{ {varying[0]} = … }}"
-            )
-            raise ExperimentError(
-                f"{text.at(table, i)}: the runs of {arm} differ in {varying[0]} ({levels}); {how}"
-            )
+_LISTS = ("control", "planted", "violations")
 
 
 def _refuse_duplicates(text: Text, study_sides: Sequence[Side], seeds: Sequence[int]) -> None:
     """Refuse the same runs under two labels: what they have in common is no evidence, and one would
     be a control of the other that cannot pass."""
     for side, other in itertools.combinations(study_sides, 2):
-        if side.of.name == other.of.name and set(side.specs(side.part.preset, seeds)) & set(
-            other.specs(other.part.preset, seeds)
-        ):
-            place = text.at("experiment", text.study.experiment.index(other.part))
-            first_label, two = (f"{s.label}/main" if s.label else "main" for s in (side, other))
-            raise ExperimentError(
-                f"{place}: {first_label} and {two} have the same runs; leave one out, or set a "
-                "field in "
-                "which they differ"
+        specs, other_specs = (s.specs(s.part.preset, seeds) for s in (side, other))
+        if side.of.name == other.of.name and set(specs) & set(other_specs):
+            first, second = (f"{s.label}/main" if s.label else "main" for s in (side, other))
+            what = (
+                f"{first} and {second} have the same runs; leave one out, or set a field in which "
+                "they differ"
             )
+            raise text.error(("experiment", text.study.experiment.index(other.part)), what)
 
 
-def _can_come_out(
-    text: Text, i: int, read: Condition, study_experiment: Experiment, borrowed: Mapping[str, Arm]
-) -> None:
-    """Refuse a control with the same runs as an arm that it would be compared with: the difference
-    is nought, so that it cannot but fail."""
-    claim_entry, main_arm = (
-        text.study.claim[i],
-        next(c.of for c in study_experiment.claims[i : i + 1] if isinstance(c, Claim)),
-    )
-
-    def runs(name: str) -> set[tuple[Any, ...]]:
-        arm = borrowed.get(name)
-        if (
-            arm is None
-            or arm.train is None
-            or arm.after is not None
-            or isinstance(arm.train, Joint)
-        ):
-            return set()
-        return {
-            (
-                inspect.unwrap(arm.train),
-                inspect.unwrap(arm.measure or study_experiment.measure),
-                spec,
-            )
-            for spec in study_experiment.specs_of(name, study_experiment.default)
-        }
-
-    for control, other in itertools.product(
-        claim_entry.control, (a for a in read.parsed.arms if a != main_arm)
-    ):
-        if runs(control) & runs(other):
-            message = (
-                f"{control} has the same runs as {other}, with which it would be compared, so "
-                "that it cannot but fail"
-            )
-            raise ExperimentError(
-                f"{text.at('claim', i, 'control')}: {message}; name an arm that could come out "
-                "the other way"
-            )
-
-
-def _none_there(arm: str, specs: Sequence[Spec], where: Mapping[str, Plain]) -> str:
+def _no_runs(arm: str, specs: Sequence[Spec], where: Mapping[str, Plain]) -> str:
     """Say which field of `where` leaves an arm without a run, and what it has instead."""
-    field = next(
-        (k for k, v in where.items() if not any(getattr(s, k, None) == v for s in specs)),
-        next(iter(where), ""),
-    )
     if not specs:
         return f"arm {arm} has no runs"
+    absent = (k for k, v in where.items() if not any(getattr(s, k, None) == v for s in specs))
+    field = next(absent, next(iter(where), ""))
     have = sorted({str(getattr(s, field)) for s in specs if hasattr(s, field)})
-    hint = (
-        f"it has {', '.join(have)}"
-        if have
-        else nearest(field, (f.name for f in dataclasses.fields(specs[0])))
-    )
+    fields = (f.name for f in dataclasses.fields(specs[0]))
+    hint = f"it has {', '.join(have)}" if have else nearest(field, fields)
     return f"arm {arm} has no run with {field} = {where.get(field)}; {hint}"
 
 
-def _words(
-    study_sides: Sequence[Side], owned: Sequence[dictionaries.Part], seeds: Sequence[int]
-) -> Words:
-    """Say for what verdicts speak in the words of the experiments and dictionaries that they
-    read."""
-
-    def words(preset: str, runs: Mapping[str, tuple[Spec, ...]]) -> str:
-        measured = [p for p in owned if p.label in runs]
-        trained = {p.trains.arm: p.trains.specs(preset) for p in measured if p.trains}
-        phrases = sides.scopes(study_sides, preset, seeds, {**trained, **runs})
-        return "; ".join(dict.fromkeys([*phrases, *(p.scope for p in measured)]))
-
-    return words
-
-
-def _page(text: Text, study_sides: Sequence[Side], owned: Sequence[dictionaries.Part]) -> str:
-    """What a reader of the report must know: the question, what stands beside what, and what was
-    left out."""
-    lines = [f"**The question.** {text.study.question}", ""]
-    lines += [
-        f"- {f'`{s.label}/…`' if s.label else 'Arms without a label'}: {s.told}."
-        for s in study_sides
-    ]
-    lines += [
-        (
-            f"- `{p.label}`{f' ({p.said.label})' if p.said.label not in ('', p.label) else ''}: "
-            f"{p.told}."
-        )
-        for p in owned
-    ]
-    unused_arms = {
-        s.of.name: [name for name in s.of.arms if name not in s.arms] for s in study_sides
-    }
-    for name, arms in unused_arms.items():
-        lines += (
-            [
-                "",
-                (
-                    f"Of {name} these arms did not run, and no claim was asked of them: "
-                    f"{', '.join(arms)}."
-                ),
-            ]
-            if arms
-            else []
-        )
-    return "\n".join([*lines, "", text.page]).strip()
-
-
-def _inputs(
-    text: Text, by_class: Mapping[type, Side], settled: Settled
-) -> Callable[[Any], Mapping[str, str]] | None:
-    """What runs read from outside; a model or a text that an experiment cannot have is told with
-    its place in the study."""
-    if not settled.found and not any(side.of.inputs for side in by_class.values()):
-        return None
-
-    def inputs(spec: Any) -> Mapping[str, str]:
-        if isinstance(spec, MeasuredSpec):
-            return settled.inputs(spec)
-        side = by_class[type(spec)]
-        try:
-            return side.of.inputs(spec) if side.of.inputs else {}
-        except AssayError as e:
-            place = text.at("experiment", text.study.experiment.index(side.part), "fields")
-            raise ExperimentError(f"{place}: {side.of.name} cannot read what it needs: {e}") from e
-
-    return inputs
-
-
-def _cost(by_class: Mapping[type, Side]) -> Callable[[Runs[Any]], Cost] | None:
+def _cost(by_class: Mapping[type, Side]) -> Any:
+    """What runs cost, where every experiment says it of its own."""
     if not all(side.of.cost for side in by_class.values()) or not by_class:
         return None
 
@@ -659,19 +511,3 @@ def _cost(by_class: Mapping[type, Side]) -> Callable[[Runs[Any]], Cost] | None:
         return side.of.cost(runs) if side is not None and side.of.cost else Cost()
 
     return cost
-
-
-def _times(
-    study_sides: Sequence[Side],
-    owned: Sequence[dictionaries.Part],
-    seeds: Sequence[int],
-    together: int,
-) -> dict[str, float]:
-    """CPU-seconds of a run of each arm, as far as records, or the size of a dictionary's model,
-    tell."""
-    times = {
-        arm: seconds for side in study_sides for arm, seconds in sides.expected(side, seeds).items()
-    }
-    return times | {
-        part.label: seconds for part in owned if (seconds := part.seconds(together)) is not None
-    }

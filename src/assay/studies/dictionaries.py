@@ -3,9 +3,8 @@ measured on the same windows."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -154,41 +153,25 @@ def parts(text: Text, trains: Mapping[str, Trains]) -> list[Part]:
     alone shows to be wrong."""
     study_parts: list[Part] = []
     for i, entry in enumerate(text.study.dictionary):
-        label = entry.label or ("main" if not study_parts and not trains else "")
+        first = not study_parts
+        label = entry.label or ("main" if first and not trains else "")
         if not label:
-            raise _no(
-                text,
-                i,
-                "label",
-                (
-                    "a dictionary needs a label: what its arm is called in claims, such as label "
-                    '= "mine"'
-                ),
+            what = (
+                "a dictionary needs a label: what its arm is called in claims, such as label = "
+                '"mine"'
             )
-        if not study_parts and not text.study.experiment:
+            raise text.error(("dictionary", i, "label"), what)
+        names = {name for p in study_parts for name in (p.label, p.said.label) if name}
+        if first and not text.study.experiment:
             label = "main"
-        if (
-            entry.label in {name for p in study_parts for name in (p.label, p.said.label) if name}
-            or label in trains
-        ):
-            raise _no(
-                text,
-                i,
-                "label",
-                (
-                    f"there is an arm {entry.label or label} already; give this dictionary another "
-                    "label"
-                ),
-            )
+        if entry.label in names or label in trains:
+            what = f"there is an arm {entry.label or label} already; give this dictionary another"
+            raise text.error(("dictionary", i, "label"), f"{what} label")
         ways = [name for name in ("path", "trained", "baseline") if getattr(entry, name)]
         if len(ways) != 1:
-            message = f"got {' and '.join(ways)}" if ways else "got none of them"
-            raise _no(
-                text,
-                i,
-                ways[-1] if ways else "label",
-                f"say one of path, trained and baseline, {message}",
-            )
+            got = " and ".join(ways) or "none of them"
+            what = f"say one of path, trained and baseline, got {got}"
+            raise text.error(("dictionary", i, ways[-1] if ways else "label"), what)
         study_parts.append(_part(text, i, label, entry, study_parts, trains))
     return study_parts
 
@@ -201,89 +184,52 @@ def _part(
     before: Sequence[Part],
     trains: Mapping[str, Trains],
 ) -> Part:
-    first = before[0] if before else None
-    like = (
-        next((p for p in before if entry.like in (p.label, p.said.label)), None)
-        if entry.like
-        else None
-    )
-    if entry.baseline:
-        if entry.baseline not in BASELINES:
-            raise _no(
-                text,
-                i,
-                "baseline",
-                f"no baseline is called {entry.baseline!r}; {nearest(entry.baseline, BASELINES)}",
-            )
-        if like is None or like.said.baseline:
-            known = [p.label for p in before if not p.said.baseline]
-            raise _no(
-                text,
-                i,
-                "like",
-                (
-                    "a baseline is like a dictionary above it; "
-                    f"{nearest(entry.like, known) if known else 'there is none'}"
-                ),
-            )
-    elif entry.like:
-        raise _no(
-            text,
-            i,
-            "like",
-            "like belongs to a baseline; leave it out, or write baseline in place of path",
-        )
+    def no(key: str, what: str) -> ExperimentError:
+        return text.error(("dictionary", i, key), what)
+
+    same = (p for p in before if entry.like and entry.like in (p.label, p.said.label))
+    first, like = before[0] if before else None, next(same, None)
+    if entry.baseline and entry.baseline not in BASELINES:
+        hint = nearest(entry.baseline, BASELINES)
+        raise no("baseline", f"no baseline is called {entry.baseline!r}; {hint}")
+    if entry.baseline and (like is None or like.said.baseline):
+        known = [p.label for p in before if not p.said.baseline]
+        hint = nearest(entry.like, known) if known else "there is none"
+        raise no("like", f"a baseline is like a dictionary above it; {hint}")
+    if entry.like and not entry.baseline:
+        what = "like belongs to a baseline; leave it out, or write baseline in place of path"
+        raise no("like", what)
     if entry.trained and entry.trained not in trains:
-        known = list(trains)
         hint = (
-            nearest(entry.trained, known)
-            if known
+            nearest(entry.trained, list(trains))
+            if trains
             else "the study has no experiment that trains any"
         )
-        raise _no(
-            text,
-            i,
-            "trained",
-            f"no arm {entry.trained!r} trains dictionaries that can be measured; {hint}",
-        )
+        what = f"no arm {entry.trained!r} trains dictionaries that can be measured; {hint}"
+        raise no("trained", what)
     base = like or first
-    first_fields = first.said.fields if first else {}
     model, words = (
         getattr(entry, n) or (getattr(base, n) if base else "") for n in ("model", "text")
     )
     for name, value, such in (("model", model, "smollm2"), ("text", words, "stdlib")):
         if not value:
-            raise _no(
-                text,
-                i,
-                name,
-                f'{name} is not said; write {name} = "{such}", say, as for assay evaluate --{name}',
-            )
-    fields = {**first_fields, **(like.said.fields if like else {}), **entry.fields}
-    sites = {
-        n: getattr(entry, n) or (getattr(like.said, n) if like else "")
-        for n in ("site", "site_out")
-    }
+            how = f'write {name} = "{such}", say, as for assay evaluate --{name}'
+            raise no(name, f"{name} is not said; {how}")
+    fields = {**(first.said.fields if first else {}), **(like.said.fields if like else {})}
+    fields |= entry.fields
+    for name in ("site", "site_out"):
+        if place := getattr(entry, name) or (getattr(like.said, name) if like else ""):
+            if name in fields:
+                raise no("fields", "site and site_out stand beside fields, not in it")
+            fields[name] = place
     try:
-        setting = USUAL.replace(**fields, **{n: v for n, v in sites.items() if v})
+        setting = USUAL.replace(**fields)
     except SpecError as e:
-        raise _no(
-            text,
-            i,
-            "fields",
-            str(e).replace("Setting.", "", 1).replace("Setting", "assay evaluate", 1),
-        ) from None
-    except TypeError:
-        raise _no(text, i, "fields", "site and site_out stand beside fields, not in it") from None
-    paths = (
-        like.paths
-        if like
-        else (entry.path,)
-        if isinstance(entry.path, str) and entry.path
-        else tuple(entry.path)
-    )
-    trained = like.trains if like else trains.get(entry.trained)
-    return Part(i, label, entry, model, words, paths, trained, setting, _resolve_path(text, model))
+        what = str(e).replace("Setting.", "", 1).replace("Setting", "assay evaluate", 1)
+        raise no("fields", what) from None
+    files = (entry.path,) if isinstance(entry.path, str) and entry.path else tuple(entry.path)
+    paths, trained = (like.paths, like.trains) if like else (files, trains.get(entry.trained))
+    return Part(i, label, entry, model, words, paths, trained, setting, _in_folder(text, model))
 
 
 def specs(part: Part, preset: str) -> tuple[MeasuredSpec, ...]:
@@ -342,7 +288,7 @@ class Settled:
         """The dictionaries of a part, in the order of its seeds. Raises: ExperimentError with line
         and column."""
         if (root, part.label) not in self._sources:
-            with _locate_errors(self.text, part.i, "path" if part.said.path else "like"):
+            with self.text.located("dictionary", part.i, "path" if part.said.path else "like"):
                 part_sources = sources.find(
                     [_located(self.text, p) for p in part.paths], Store(root)
                 )
@@ -378,19 +324,11 @@ class Settled:
             first = next(p for p in self.found if (p.text, p.model) == (part.text, part.model))
             part_windows, other = windows[part.label], windows[first.label]
             if part_windows != other:
-                message = (
-                    f"{part.label} would be measured on {part_windows}, {first.label} on {other}"
+                what = (
+                    f"{part.label} would be measured on {part_windows}, {first.label} on {other}; "
+                    "say context, bos and part in fields, so that both read the same documents"
                 )
-                raise _no(
-                    self.text,
-                    part.i,
-                    "fields",
-                    (
-                        f"{message}; say context, bos and part in fields, so that both read the "
-                        "same "
-                        "documents"
-                    ),
-                )
+                raise self.text.error(("dictionary", part.i, "fields"), what)
             place = places[part.label]
             places[part.label] = replace(
                 place,
@@ -401,21 +339,21 @@ class Settled:
         return places
 
     def _place(self, part: Part) -> Where:
-        with _locate_errors(self.text, part.i, "model"):
+        with self.text.located("dictionary", part.i, "model"):
             folder = find(part.located)
-        with _locate_errors(self.text, part.i, "text"):
-            corpus = corpora.load(_resolve_path(self.text, part.text))
+        with self.text.located("dictionary", part.i, "text"):
+            corpus = corpora.load(_in_folder(self.text, part.text))
         return Where(folder, corpus, part.setting)
 
     def _windows(self, part: Part, place: Where, root: Path) -> Windows:
         """The windows that the dictionaries of a part are made for."""
         if part.trains:
-            with _locate_errors(self.text, part.i, "trained"):
+            with self.text.located("dictionary", part.i, "trained"):
                 return _of_trained(part, place)
         windows: list[Windows] = []
         for source in self.sources(part, root):
-            with _locate_errors(
-                self.text,
+            with self.text.located(
+                "dictionary",
                 part.i,
                 "site" if part.said.site else "path" if part.said.path else "like",
             ):
@@ -423,16 +361,11 @@ class Settled:
                 source.forget()
             windows.append(Windows(words.part, words.context, words.bos))
         if other := next((w for w in windows if w != windows[0]), None):
-            message = f"its dictionaries are made for {windows[0]} and for {other}"
-            raise _no(
-                self.text,
-                part.i,
-                "path",
-                (
-                    f"{message}; say context, bos and part in fields, so that all read the same "
-                    "documents"
-                ),
+            what = (
+                f"its dictionaries are made for {windows[0]} and for {other}; say context, bos "
+                "and part in fields, so that all read the same documents"
             )
+            raise self.text.error(("dictionary", part.i, "path"), what)
         return windows[0]
 
     def _measure(self, part: Part) -> Callable[[Runs[MeasuredSpec], Trained, Bench], xr.Dataset]:
@@ -448,7 +381,7 @@ class Settled:
                 part_sources = _of_runs(part, trained)
             else:
                 part_sources = [self.sources(part, bench.root)[int(seed)] for seed in runs.seeds]
-            with _locate_errors(self.text, part.i, "label"):
+            with self.text.located("dictionary", part.i, "label"):
                 return arm_measures.measured(
                     runs, part_sources, place, Store(bench.root), bench.device, _ticks(bench)
                 )
@@ -540,21 +473,6 @@ def _located(text: Text, value: str) -> str:
     return str(path) if path.exists() or value.startswith((".", "/", "~")) else value
 
 
-def _resolve_path(text: Text, value: str) -> str:
+def _in_folder(text: Text, value: str) -> str:
     """A folder beside the study, where a name says that it is one."""
     return str(text.path.parent / value) if value.startswith(("./", "../")) else value
-
-
-def _no(text: Text, i: int, key: str, message: str) -> ExperimentError:
-    return ExperimentError(f"{text.at('dictionary', i, key)}: {message}")
-
-
-@contextlib.contextmanager
-def _locate_errors(text: Text, i: int, key: str) -> Iterator[None]:
-    """Tell where in the study the name stands that leads to a refusal."""
-    try:
-        yield
-    except ExperimentError:
-        raise
-    except AssayError as e:
-        raise _no(text, i, key, str(e)) from e

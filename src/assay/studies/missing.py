@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assay.core.errors import AssayError, ExperimentError, SpecError
+from assay.core.errors import AssayError
 from assay.core.reasons import GIVEN
 from assay.core.spec import Spec
 from assay.evaluation.setting import Setting
@@ -44,49 +44,39 @@ class Missing:
 
 def essential(text: Text) -> list[Missing]:
     """What has to be said before anything can run."""
-    study, lacks = text.study, list[Missing]()
+    study = text.study
+    lacks: list[tuple[str, str, tuple[str | int, ...]]] = []
     if not study.question.strip():
-        lacks.append(_lack(text, "question", 'write question = "…", in one sentence', "question"))
+        lacks.append(("question", 'write question = "…", in one sentence', ("question",)))
     if not study.experiment and not study.dictionary:
         how = (
             'write [[experiment]] and name = "…", of which assay list has the names, or '
             '[[dictionary]] and path = "…"'
         )
-        lacks.append(_lack(text, "experiment", how, "experiment"))
+        lacks.append(("experiment", how, ("experiment",)))
     if not study.claim and not study.estimate:
         how = (
             'write [[claim]] with text, holds and control, such as holds = "main.gamma > 0.98", or '
             '[[estimate]] with text and value, such as value = "main.gamma"'
         )
-        lacks.append(_lack(text, "claim", how, "claim"))
+        lacks.append(("claim", how, ("claim",)))
     for i, claim_entry in enumerate(study.claim):
         if not claim_entry.holds.strip():
-            lacks.append(
-                _lack(
-                    text,
-                    f"claim {i + 1}: holds",
-                    'write holds = "…", a comparison such as "main.fvu < 0.2"',
-                    "claim",
-                    i,
-                )
-            )
+            how = 'write holds = "…", a comparison such as "main.fvu < 0.2"'
+            lacks.append((f"claim {i + 1}: holds", how, ("claim", i)))
         if not claim_entry.control:
             candidates = _arms(text)
             hint = f"; arms that could stand for one: {', '.join(candidates)}" if candidates else ""
-            lacks.append(
-                _lack(
-                    text,
-                    f"claim {i + 1}: control",
-                    f'write control = ["…"], an arm for which it must fail{hint}',
-                    "claim",
-                    i,
-                )
-            )
+            how = f'write control = ["…"], an arm for which it must fail{hint}'
+            lacks.append((f"claim {i + 1}: control", how, ("claim", i)))
     for i, entry in enumerate(study.estimate):
         if not entry.value.strip():
             how = 'write value = "…", a quantity such as "main.fvu"'
-            lacks.append(_lack(text, f"estimate {i + 1}: value", how, "estimate", i))
-    return lacks
+            lacks.append((f"estimate {i + 1}: value", how, ("estimate", i)))
+    return [
+        Missing(where, f"{text.at(*keys)}: {where} is not said; {how}", None)
+        for where, how, keys in lacks
+    ]
 
 
 def assumed(text: Text) -> list[Missing]:
@@ -241,15 +231,9 @@ def seeds(text: Text) -> tuple[int, ...]:
     Raises: ExperimentError."""
     stated_seeds = text.study.seeds
     if stated_seeds != "" and stated_seeds != []:
-        try:
-            values = spelled(
-                Spec(),
-                "seed",
-                list(stated_seeds) if not isinstance(stated_seeds, str) else stated_seeds,
-            )
-        except SpecError as e:
-            raise ExperimentError(f"{text.at('seeds')}: {e}") from None
-        return tuple(int(v) for v in values)
+        words = stated_seeds if isinstance(stated_seeds, str) else list(stated_seeds)
+        with text.located("seeds"):
+            return tuple(int(v) for v in spelled(Spec(), "seed", words))
     part = text.study.experiment[0]
     try:
         count = len({s.seed for s in catalogue.find(part.name).preset(part.preset)})
@@ -258,21 +242,11 @@ def seeds(text: Text) -> tuple[int, ...]:
     return tuple(range(FRESH, FRESH + max(count, SEVERAL)))
 
 
-def _lack(text: Text, where: str, how: str, *keys: str | int) -> Missing:
-    return Missing(where, f"{text.at(*keys)}: {where} is not said; {how}", None)
-
-
 def _arms(text: Text) -> tuple[str, ...]:
     """The arms of the first experiment but main, where it can be found, and the dictionaries."""
     labels = tuple(d.label for d in text.study.dictionary if d.label)
     try:
-        return (
-            *(
-                name
-                for name in catalogue.find(text.study.experiment[0].name).arms
-                if name != "main"
-            ),
-            *labels,
-        )
+        arms = catalogue.find(text.study.experiment[0].name).arms
     except (AssayError, IndexError):
         return labels[1:]
+    return (*(name for name in arms if name != "main"), *labels)

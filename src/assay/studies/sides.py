@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.core.columns import Axes
-from assay.core.errors import AssayError, ExperimentError, SpecError, nearest
+from assay.core.errors import nearest
 from assay.core.experiment import Arm, Derive, Experiment, Joint
 from assay.core.heavy import xr
 from assay.core.scopes import listed
@@ -85,76 +85,47 @@ def sides(text: Text) -> list[Side]:
     ExperimentError."""
     study_sides: list[Side] = []
     for i, part in enumerate(text.study.experiment):
-        try:
-            base = catalogue.find(
-                part.name if not _is_path(part.name) else str(text.path.parent / part.name)
-            )
-        except AssayError as e:
-            raise ExperimentError(f"{text.at('experiment', i, 'name')}: {e}") from None
+        in_folder = in_file(part.name) or "/" in part.name
+        with text.located("experiment", i, "name"):
+            base = catalogue.find(str(text.path.parent / part.name) if in_folder else part.name)
         if base.origin.endswith(STUDIES):
-            raise ExperimentError(
-                f"{text.at('experiment', i, 'name')}: {part.name} is a study itself; name the "
-                "experiments it is about"
-            )
-        try:
-            specs = base.preset(part.preset)
-        except AssayError as e:
-            raise ExperimentError(f"{text.at('experiment', i, 'preset')}: {e}") from None
-        if seed_key := next(
-            (key for key in ("fields", "paired") if "seed" in getattr(part, key)), ""
-        ):
-            # a freezing names these alone
-            message = (
-                "every experiment of a study has the study's seeds, so that looks at all of them "
-                "are counted"
-            )
-            raise ExperimentError(
-                f'{text.at("experiment", i, seed_key)}: {message}; write seeds = "…" above the '
-                "first [[…]] in place of seed"
-            )
-        arms = _chosen(text, i, base, part)
-        choices = _choices(text, i, part, specs[0])
-        for names in choices:
-            fields = {
-                k: v
-                for k, v in names.items()
-                if k not in per_run_fields(type(specs[0])) or not isinstance(v, tuple)
-            }
-            varied = {k: v for k, v in names.items() if k not in fields and isinstance(v, tuple)}
-            label_parts = [
-                f"{k}={v}" for k, v in fields.items() if any(other[k] != v for other in choices)
-            ]
-            label = ",".join([*([part.label] if part.label else []), *label_parts])
-            if not study_sides:
-                label = ""
-            if label in {s.label for s in study_sides}:
-                raise ExperimentError(
-                    f"{text.at('experiment', i, 'label')}: {base.name} needs a label of its "
-                    "own, to tell its arms apart"
+            what = f"{part.name} is a study itself; name the experiments it is about"
+            raise text.error(("experiment", i, "name"), what)
+        with text.located("experiment", i, "preset"):
+            spec = base.preset(part.preset)[0]
+        for key in ("fields", "paired"):
+            if "seed" in getattr(part, key):  # a freezing names the study's seeds alone
+                what = (
+                    "every experiment of a study has the study's seeds, so that looks at all of "
+                    'them are counted; write seeds = "…" above the first [[…]] in place of seed'
                 )
+                raise text.error(("experiment", i, key), what)
+        arms = _chosen(text, i, base, part)
+        choices = _choices(text, i, part, spec)
+        per_run = per_run_fields(type(spec))
+        for names in choices:
+            varied = {k: v for k, v in names.items() if k in per_run and isinstance(v, tuple)}
+            fields = {k: v for k, v in names.items() if k not in varied}
+            values = [f"{k}={v}" for k, v in fields.items() if any(c[k] != v for c in choices)]
+            label = (
+                ",".join([*([part.label] if part.label else []), *values]) if study_sides else ""
+            )
+            if label in {s.label for s in study_sides}:
+                what = f"{base.name} needs a label of its own, to tell its arms apart"
+                raise text.error(("experiment", i, "label"), what)
             study_sides.append(Side(label, base, part, fields, varied, arms))
     for side in study_sides:
-        try:
+        with text.located("experiment", text.study.experiment.index(side.part), "fields"):
             side.specs(side.part.preset, ())
-        except SpecError as e:
-            place = text.at("experiment", text.study.experiment.index(side.part), "fields")
-            raise ExperimentError(f"{place}: {e}") from None
     return study_sides
-
-
-def _is_path(name: str) -> bool:
-    return in_file(name) or "/" in name
 
 
 def _chosen(text: Text, i: int, base: Experiment, part: Part) -> tuple[str, ...]:
     """The arms that run, with those that they build on; a derived arm may read any, so with one all
     trained arms run."""
-    for name in part.arms:
-        if name not in base.arms:
-            raise ExperimentError(
-                f"{text.at('experiment', i, 'arms')}: {base.name} has no arm {name!r}; "
-                f"{nearest(name, base.arms)}"
-            )
+    for name in (n for n in part.arms if n not in base.arms):
+        what = f"{base.name} has no arm {name!r}; {nearest(name, base.arms)}"
+        raise text.error(("experiment", i, "arms"), what)
     needed = set(part.arms or base.arms) | {"main"}
     if any(base.arms[name].derive is not None for name in needed):
         needed |= {name for name, arm in base.arms.items() if arm.train is not None}
@@ -170,16 +141,14 @@ def _choices(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]
     rest: dict[str, Any] = {}
     per_run = per_run_fields(type(spec))
     for name, value in part.fields.items():
-        try:
+        with text.located("experiment", i, "fields"):
             values = spelled(spec, name, _resolve_path(text, value))
-        except SpecError as e:
-            raise ExperimentError(f"{text.at('experiment', i, 'fields')}: {e}") from None
         if len(values) > 1 and name not in per_run:
             shared.append([{name: v} for v in values])
         else:
             rest[name] = tuple(values) if len(values) > 1 else values[0]
     if part.paired:
-        shared.append(_together(text, i, part, spec))
+        shared.append(_paired(text, i, part, spec))
     return [
         {**rest, **{k: v for choice in chosen for k, v in choice.items()}}
         for chosen in itertools.product(*shared)
@@ -190,28 +159,23 @@ def _resolve_path(text: Text, value: Any) -> Any:
     """A model's or a text's folder beside the study, where a value says with ./ that it is one."""
     if isinstance(value, list):
         return [_resolve_path(text, v) for v in value]
-    return (
-        str(text.path.parent / value)
-        if isinstance(value, str) and value.startswith(("./", "../"))
-        else value
-    )
+    in_folder = isinstance(value, str) and value.startswith(("./", "../"))
+    return str(text.path.parent / value) if in_folder else value
 
 
-def _together(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]:
+def _paired(text: Text, i: int, part: Part, spec: Spec) -> list[dict[str, Any]]:
     """The fields whose lists go together, value by value."""
-    place = text.at("experiment", i, "paired")
+    place = ("experiment", i, "paired")
     if len(lengths := {len(values) for values in part.paired.values()}) > 1 or lengths == {0}:
         counts = ", ".join(f"{name} {len(values)}" for name, values in part.paired.items())
-        raise ExperimentError(f"{place}: paired lists are as long as each other, got {counts}")
+        raise text.error(place, f"paired lists are as long as each other, got {counts}")
     if both := set(part.paired) & set(part.fields):
-        raise ExperimentError(f"{place}: {min(both)} is among fields as well; a field is set once")
-    try:
+        raise text.error(place, f"{min(both)} is among fields as well; a field is set once")
+    with text.located(*place):
         columns = {
             name: [spelled(spec, name, v)[0] for v in values]
             for name, values in part.paired.items()
         }
-    except SpecError as e:
-        raise ExperimentError(f"{place}: {e}") from None
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 

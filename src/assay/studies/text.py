@@ -20,15 +20,16 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
 from assay.core import foreign
-from assay.core.errors import ExperimentError, nearest
+from assay.core.errors import AssayError, ExperimentError, nearest
 
 Plain = bool | int | float | str
 Value = Plain | list[Plain]
@@ -189,6 +190,26 @@ class Text:
         where its table begins."""
         line, column = position(self.toml, keys)
         return f"{self.path} line {line + self.first - 1} column {column}"
+
+    def error(self, keys: Sequence[str | int], what: object) -> ExperimentError:
+        """Make the refusal of what stands at these keys, with its place."""
+        return ExperimentError(f"{self.at(*keys)}: {what}")
+
+    @contextmanager
+    def located(self, *keys: str | int) -> Iterator[None]:
+        """Tell where in the file that stands which leads to a refusal, unless that is told
+        already."""
+        try:
+            yield
+        except AssayError as e:
+            if str(e).startswith(f"{self.path} line"):
+                raise
+            raise self.error(keys, e) from e
+
+    @property
+    def bare(self) -> Text:
+        """The study with neither claims nor estimates."""
+        return replace(self, study=msgspec.structs.replace(self.study, claim=(), estimate=()))
 
 
 def read(path: Path) -> Text:

@@ -6,8 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import msgspec
-
 from assay.core.errors import AssayError
 from assay.core.schema import BESIDE
 from assay.lab.lab import Lab
@@ -56,10 +54,7 @@ def find_unsaid(path: Path, lab: Lab) -> Asked:
 def _each_seed(text: Text, lab: Lab) -> str:
     """What a seed costs, with all arms, whatever is claimed."""
     try:
-        bare = composed(
-            replace(text, study=msgspec.structs.replace(text.study, claim=(), estimate=()))
-        )
-        experiment = replace(bare, name="study")
+        experiment = replace(composed(text.bare), name="study")
         seeds = missing.seeds(text)
         plan = lab.plan(experiment, override(experiment))
     except AssayError as e:

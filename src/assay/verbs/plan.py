@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assay.core.claims import Claim, Estimate
-from assay.core.compute import Range, duration
+from assay.core.compute import Range
 from assay.core.errors import AssayError, ExperimentError
 from assay.core.experiment import Experiment, read_header
 from assay.core.reading import plural
 from assay.core.schema import BESIDE
 from assay.core.spec import Spec
 from assay.lab import catalogue, registered
-from assay.lab.forecast import Forecast, Prospect, forecast, survey
+from assay.lab.forecast import Bought, Budget, Forecast, Prospect, forecast, survey
 from assay.lab.lab import Lab
 from assay.lab.plan import Plan, costs
 from assay.lab.preset import Preset, everywhere, override, scope
@@ -80,32 +80,6 @@ class Estimated:
     """Of a curve: the field over whose levels it goes."""
     crosses: float | str | None
     reads: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """A time; how many seeds fit into it is null where the cost of one is unknown."""
-
-    text: str
-    seeds: Range | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bought(Budget):
-    """How many seeds fit into a time, and what they take."""
-
-    planned_seeds: int
-    """The middle of these, but no more than anybody needs: what half-widths and the rest are told
-    of."""
-    set: str
-    """The seeds themselves, as `--set` takes them."""
-    missing: int
-    """Of these seeds, those runs that are not stored."""
-    command_seconds: Range
-    command_cpu_seconds: Range
-    disk_bytes: int | None
-    options: str = field(metadata=BESIDE)
-    """What to type after `assay run` to spend it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,10 +180,9 @@ class PlannedCatalogue:
 def plan(lab: Lab, experiment: Experiment, preset: Preset, budget: str | None = None) -> Planned:
     """Plan a run of one experiment; nothing is written. Raises: DataError for a budget that cannot
     be read."""
-    seconds = duration(budget) if budget is not None else None
     experiment = experiment.sized(preset.specs)
     width = lab.executor_for([experiment]).width
-    estimate = forecast(lab.plan(experiment, preset), experiment, width, seconds)
+    estimate = forecast(lab.plan(experiment, preset), experiment, width, budget)
     counts, columns = units(estimate.plan, experiment), reads(experiment)
     rows = tuple(
         Run(r.job.arm, r.job.spec.seed, r.job.key, r.state, r.why) for r in estimate.plan.rows
@@ -230,7 +203,7 @@ def plan(lab: Lab, experiment: Experiment, preset: Preset, budget: str | None = 
             for s in experiment.claims
             if isinstance(s, Estimate)
         ),
-        budget=_budget(budget, estimate, experiment),
+        budget=estimate.budget,
         frozen=frozen(lab.store, experiment, preset),
         arms=arms(estimate.plan),
     )
@@ -416,20 +389,3 @@ def _stated(experiment: Experiment) -> str:
         )
     except ExperimentError:  # made in a notebook, say
         return ""
-
-
-def _budget(text: str | None, estimate: Forecast, experiment: Experiment) -> Budget | None:
-    bought = estimate.bought
-    if text is None or bought is None:
-        return None if text is None else Budget(text)
-    return Bought(
-        text=text,
-        seeds=bought.range,
-        planned_seeds=bought.seeds,
-        set=bought.chosen,
-        missing=bought.runs,
-        command_seconds=bought.command[0],
-        command_cpu_seconds=bought.command[1],
-        disk_bytes=bought.disk,
-        options=f"{experiment.typed}{estimate.plan.preset.but(bought.chosen).options}",
-    )
