@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 from collections.abc import Mapping
-from functools import partial
 from importlib import metadata
 from typing import Any, get_type_hints
 from urllib.parse import unquote
@@ -79,12 +79,9 @@ class _Offered:
         hints = get_type_hints(method, include_extras=True)
         parameters = list(inspect.signature(method).parameters.values())[1:]
         fields: list[Any] = [
-            (p.name, hints[p.name])
-            if p.default is p.empty
-            else (p.name, hints[p.name], msgspec.field(default_factory=partial(_copy, p.default)))
+            (p.name, hints[p.name], *([] if p.default is p.empty else [p.default]))
             for p in parameters
         ]
-        self.name = name
         self.kind = msgspec.defstruct(name, fields, forbid_unknown_fields=True, kw_only=True)
         described = msgspec.json.schema(self.kind)["$defs"]
         for kind in (Said, EstimateEntry, Literature):
@@ -92,9 +89,14 @@ class _Offered:
                 described[kind.__name__]["properties"][field]["description"] = text
         schema = described.pop(name) | ({"$defs": described} if described else {})
         self.properties: Mapping[str, Any] = schema["properties"]
+        description, _, arguments = (inspect.getdoc(method) or "").partition("\nArgs:\n")
+        for argument in re.split(r"\n    (?=\w)", arguments.removeprefix("    ")):
+            field, _, text = argument.partition(": ")
+            if field:
+                self.properties[field]["description"] = " ".join(text.split())
         self.tool = Tool(
             name=name,
-            description=inspect.getdoc(method) or "",
+            description=description.strip(),
             input_schema={k: v for k, v in schema.items() if k != "title"},
             annotations=ToolAnnotations(
                 read_only_hint=name not in NEEDS,
@@ -123,10 +125,6 @@ class _Offered:
             about = self.properties[field].get("description", "")
             return f"{field} is missing" + (f": {about}" if about else "")
         return f"{where or 'arguments'}: {what[:1].lower()}{what[1:].replace('`', '')}"
-
-
-def _copy(value: Any) -> Any:
-    return type(value)(value) if isinstance(value, list | dict) else value
 
 
 def make_server(tools: Tools) -> Server[Any]:

@@ -40,7 +40,7 @@ NOBODY = "mcp"
 """Whose jobs those of programs of this machine are."""
 Plain = bool | int | float | str
 Name = Annotated[str, Meta(max_length=SHORT)]
-Names = Annotated[list[Name], Meta(max_length=MANY)]
+Names = Annotated[tuple[Name, ...], Meta(max_length=MANY)]
 Line = Annotated[str, Meta(max_length=LINE)]
 
 
@@ -111,19 +111,18 @@ class Tools:
     def _lab(self) -> Lab:
         return Lab(self.root.absolute(), Workers())
 
-    def experiments(
-        self,
-        name: Annotated[Name, Meta(description="One experiment, in full; empty: the list.")] = "",
-        find: Annotated[
-            Name, Meta(description="Words that a listed experiment's text must have.")
-        ] = "",
-    ) -> Answer:
+    def experiments(self, name: Name = "", find: Name = "") -> Answer:
         """List the experiments that can be run or asked new questions, with what each asks, its
         claims, recorded verdicts and cost.
 
         With `name`, give one in full: its fields (what a study may set), its arms (what a claim may
         compare, or use as control), the measures that a claim can name as ARM.MEASURE, and its
-        recorded verdicts with intervals, controls and scope. Start here."""
+        recorded verdicts with intervals, controls and scope. Start here.
+
+        Args:
+            name: One experiment, in full; empty: the list.
+            find: Words that a listed experiment's text must have.
+        """
         with self._one:
             return (
                 describing.describe_experiment(self.root, name)
@@ -131,83 +130,52 @@ class Tools:
                 else describing.every(self.root, find)
             )
 
-    def page(
-        self,
-        name: Annotated[
-            Name,
-            Meta(description="An experiment's name, or a page such as verdicts, studies, judge."),
-        ],
-        part: Annotated[
-            int, Meta(description="Long pages have several parts, counted from 1.", ge=1, le=1000)
-        ] = 1,
-    ) -> Answer:
+    def page(self, name: Name, part: Annotated[int, Meta(ge=1, le=1000)] = 1) -> Answer:
         """Read a page of the documentation as text: of an experiment, or of how verdicts come
-        about. You need none of it to use the tools."""
+        about. You need none of it to use the tools.
+
+        Args:
+            name: An experiment's name, or a page such as verdicts, studies, judge.
+            part: Long pages have several parts, counted from 1.
+        """
         return describing.page(self.root, name, part)
 
     def write_study(
         self,
-        question: Annotated[Line, Meta(description="What you want to know, in one sentence.")],
-        experiment: Annotated[
-            Name, Meta(description="The experiment whose arms and measures you use, by its name.")
-        ],
-        claims: Annotated[
-            list[Said],
-            Meta(description="What you claim, each with its control.", max_length=MANY),
-        ] = [],  # noqa: B006
-        estimates: Annotated[
-            list[EstimateEntry],
-            Meta(
-                description="Numbers and curves that you want to know, and claim nothing of.",
-                max_length=MANY,
-            ),
-        ] = [],  # noqa: B006
-        fields: Annotated[
-            dict[Name, Plain | list[Plain]],
-            Meta(
-                description=(
-                    "Fields to set. A list tries each value: of a field that is not `several`, "
-                    "arms of the later ones are called FIELD=VALUE/ARM; of one that is, the runs "
-                    "of one arm differ (use claims.where). Arms are compared by paired."
-                ),
-                max_length=MANY,
-            ),
-        ] = {},  # noqa: B006
-        paired: Annotated[
-            dict[Name, list[Plain]],
-            Meta(
-                description=(
-                    "Fields whose lists go together, first with first; one field is enough. Each "
-                    "value makes arms: the first keeps their names, later ones are called "
-                    "FIELD=VALUE/ARM."
-                ),
-                max_length=MANY,
-            ),
-        ] = {},  # noqa: B006
-        seeds: Annotated[
-            Name,
-            Meta(
-                description=(
-                    "Such as 1000000:1000008, end left out; empty: fresh ones are taken. Below "
-                    "1000: pilots."
-                )
-            ),
-        ] = "",
-        budget: Annotated[
-            Name,
-            Meta(description="The longest that it may take here, such as 10m; more is refused."),
-        ] = "",
+        question: Line,
+        experiment: Name,
+        claims: Annotated[tuple[Said, ...], Meta(max_length=MANY)] = (),
+        estimates: Annotated[tuple[EstimateEntry, ...], Meta(max_length=MANY)] = (),
+        fields: Annotated[dict[Name, Plain | list[Plain]], Meta(max_length=MANY)] = {},  # noqa: B006
+        paired: Annotated[dict[Name, list[Plain]], Meta(max_length=MANY)] = {},  # noqa: B006
+        seeds: Name = "",
+        budget: Name = "",
         preset: Chosen = "default",
-        arms: Annotated[
-            Names, Meta(description="The arms to run; empty: all. What is left out is not asked.")
-        ] = [],  # noqa: B006
+        arms: Names = (),
     ) -> Answer:
         """Write a study: a question to an experiment, with settings and claims of your own. Nothing
         runs.
 
         Gives its TOML, checked: whether it can run, what it lacks (a control, say), what it
         assumes, and what running it takes. Then plan or run that text as it is. Write the claims
-        before you have seen any number on the same seeds."""
+        before you have seen any number on the same seeds.
+
+        Args:
+            question: What you want to know, in one sentence.
+            experiment: The experiment whose arms and measures you use, by its name.
+            claims: What you claim, each with its control.
+            estimates: Numbers and curves that you want to know, and claim nothing of.
+            fields: Fields to set. A list tries each value: of a field that is not `several`,
+                arms of the later ones are called FIELD=VALUE/ARM; of one that is, the runs of
+                one arm differ (use claims.where). Arms are compared by paired.
+            paired: Fields whose lists go together, first with first; one field is enough. Each
+                value makes arms: the first keeps their names, later ones are called
+                FIELD=VALUE/ARM.
+            seeds: Such as 1000000:1000008, end left out; empty: fresh ones are taken. Below
+                1000: pilots.
+            budget: The longest that it may take here, such as 10m; more is refused.
+            arms: The arms to run; empty: all. What is left out is not asked.
+        """
         part = {
             "name": experiment,
             "preset": preset if preset != "default" else "",
@@ -241,11 +209,15 @@ class Tools:
         study: Study = "",
         experiment: Named = "",
         preset: Chosen = "default",
-        sets: Sets = [],  # noqa: B006
-        budget: Annotated[Name, Meta(description="5m or 2h: how many seeds that buys.")] = "",
+        sets: Sets = (),
+        budget: Name = "",
     ) -> Answer:
         """Say what running a study or an experiment would do and take: runs, time, which are
-        stored, how wide intervals may be. Nothing runs."""
+        stored, how wide intervals may be. Nothing runs.
+
+        Args:
+            budget: 5m or 2h: how many seeds that buys.
+        """
         with self._one, self._opened(study, experiment, preset, sets) as ready:
             return self._plan(ready, budget)
 
@@ -260,33 +232,26 @@ class Tools:
         study: Study = "",
         experiment: Named = "",
         preset: Chosen = "default",
-        sets: Sets = [],  # noqa: B006
-        looks: Annotated[
-            Name,
-            Meta(
-                description=(
-                    "After how many seeds it may be judged, such as 8,16: at most four, the first "
-                    "at 6 or more, the last at all. Empty: once, after all."
-                )
-            ),
-        ] = "",
+        sets: Sets = (),
+        looks: Name = "",
     ) -> Answer:
         """Freeze what will be judged, before any run of its seeds exists: only then is its verdict
         confirmatory, and any other exploratory.
 
         Do it between plan and run, on seeds that nobody has looked at. What is frozen stays; then
-        run with the same arguments."""
+        run with the same arguments.
+
+        Args:
+            looks: After how many seeds it may be judged, such as 8,16: at most four, the first
+                at 6 or more, the last at all. Empty: once, after all.
+        """
         with self._one, self._opened(study, experiment, preset, sets) as ready:
             registration = jobs.freeze(self._lab, ready, looks)
             claims = answers.asks(ready.experiment.sized(ready.preset.specs))
             return answers.preregistered(registration, self._plan(ready), claims)
 
     def run(
-        self,
-        study: Study = "",
-        experiment: Named = "",
-        preset: Chosen = "default",
-        sets: Sets = [],  # noqa: B006
+        self, study: Study = "", experiment: Named = "", preset: Chosen = "default", sets: Sets = ()
     ) -> Answer:
         """Run a study or an experiment: submits it and returns at once with its key; where all of
         it is stored, with the verdicts.
@@ -298,15 +263,13 @@ class Tools:
             job = jobs.submit(self.root, request, self.owner, self.bounds)
             return self._far(job, None if job.status == "done" else self._known(job, request))
 
-    def status(
-        self,
-        key: Key,
-        wait_s: Annotated[
-            float, Meta(description="Seconds to wait for its end, 30 at most.", ge=0, le=30)
-        ] = 0,
-    ) -> Answer:
+    def status(self, key: Key, wait_s: Annotated[float, Meta(ge=0, le=30)] = 0) -> Answer:
         """Say how far a job is, and how long it still takes; with `wait_s` as soon as it is over.
-        Numbers before its end are no verdicts."""
+        Numbers before its end are no verdicts.
+
+        Args:
+            wait_s: Seconds to wait for its end, 30 at most.
+        """
         job = jobs.status(self.root, self._mine(key), wait_s)
         with self._one:
             return self._far(job)
@@ -327,59 +290,37 @@ class Tools:
     def judge(
         self,
         rows: Rows,
-        claim: Annotated[
-            Line,
-            Meta(
-                description=(
-                    "The sentence, such as mine.loss - old.loss < -0.05: arms, columns, a "
-                    "threshold."
-                )
-            ),
-        ],
-        control: Annotated[
-            Names,
-            Meta(
-                description=(
-                    "Arms of the table for which it must come out false, and could come out true."
-                )
-            ),
-        ],
-        unit: Annotated[
-            Names,
-            Meta(
-                description=(
-                    "Columns over whose levels you generalise: seed, document. At least six "
-                    "levels each."
-                )
-            ),
-        ] = ["seed"],  # noqa: B006
-        planted: Annotated[
-            Names, Meta(description="Arms with a planted effect, for which it must hold.")
-        ] = [],  # noqa: B006
-        also: Annotated[Names, Meta(description="Rivals that may satisfy it as well.")] = [],  # noqa: B006
-        unlearned: Annotated[
-            Names, Meta(description="Arms in which nothing was learned, such as random ones.")
-        ] = [],  # noqa: B006
-        violation: Annotated[
-            Names,
-            Meta(description="Arms with a planted violation, where little or nothing is claimed."),
-        ] = [],  # noqa: B006
-        empty: Annotated[
-            float | None,
-            Meta(description="The value where there is nothing: 0.5 for an AUROC; 0 by default."),
-        ] = None,
-        beats: Annotated[
-            float, Meta(description="By how much controls must be beaten, in the claim's units.")
-        ] = 0.0,
-        bounds: Annotated[
-            tuple[float, float] | None,
-            Meta(description="The least and greatest value that the claim can have for a unit."),
-        ] = None,
+        claim: Line,
+        control: Names,
+        unit: Names = ("seed",),
+        planted: Names = (),
+        also: Names = (),
+        unlearned: Names = (),
+        violation: Names = (),
+        empty: float | None = None,
+        beats: float = 0.0,
+        bounds: tuple[float, float] | None = None,
         scope: Scope = "",
         arm_column: ArmColumn = "arm",
     ) -> Answer:
         """Judge a sentence about your own numbers as Assay judges its own: an interval over units,
-        and a control that has to fail."""
+        and a control that has to fail.
+
+        Args:
+            claim: The sentence, such as mine.loss - old.loss < -0.05: arms, columns, a
+                threshold.
+            control: Arms of the table for which it must come out false, and could come out
+                true.
+            unit: Columns over whose levels you generalise: seed, document. At least six levels
+                each.
+            planted: Arms with a planted effect, for which it must hold.
+            also: Rivals that may satisfy it as well.
+            unlearned: Arms in which nothing was learned, such as random ones.
+            violation: Arms with a planted violation, where little or nothing is claimed.
+            empty: The value where there is nothing: 0.5 for an AUROC; 0 by default.
+            beats: By how much controls must be beaten, in the claim's units.
+            bounds: The least and greatest value that the claim can have for a unit.
+        """
         columns, source = _columns(rows)
         with self._one:
             verdict = judge(
@@ -402,25 +343,23 @@ class Tools:
     def estimate(
         self,
         rows: Rows,
-        value: Annotated[
-            Line, Meta(description="A quantity without a threshold, such as mine.loss - old.loss.")
-        ],
-        unit: Annotated[
-            Names, Meta(description="Columns over whose levels you generalise: seed, document.")
-        ] = ["seed"],  # noqa: B006
-        over: Annotated[
-            Name, Meta(description="A column that was swept: a curve over its levels.")
-        ] = "",
-        crosses: Annotated[
-            float | Literal["half"] | None,
-            Meta(description="A value of the curve, or half: at which level it has it."),
-        ] = None,
+        value: Line,
+        unit: Names = ("seed",),
+        over: Name = "",
+        crosses: float | Literal["half"] | None = None,
         scope: Scope = "",
         arm_column: ArmColumn = "arm",
     ) -> Answer:
         """Estimate a number of your own table with its interval, or a curve over a swept column
         with a band, and where it crosses a value. For how large, and at what; `judge` is for
-        claims."""
+        claims.
+
+        Args:
+            value: A quantity without a threshold, such as mine.loss - old.loss.
+            unit: Columns over whose levels you generalise: seed, document.
+            over: A column that was swept: a curve over its levels.
+            crosses: A value of the curve, or half: at which level it has it.
+        """
         columns, source = _columns(rows)
         with self._one:
             number = estimate(
@@ -443,7 +382,7 @@ class Tools:
         return key
 
     def _opened(
-        self, study: str, experiment: str, preset: str, sets: list[str]
+        self, study: str, experiment: str, preset: str, sets: tuple[str, ...]
     ) -> AbstractContextManager[Ready]:
         """Open what is asked. Raises: AssayError."""
         return opened(self.root, _asked(study, experiment, preset, sets), self.bounds)
@@ -509,8 +448,8 @@ class Tools:
             return None, None
 
 
-def _asked(study: str, experiment: str, preset: str, sets: list[str]) -> Asked:
-    return Asked(study=study, experiment=experiment, preset=preset, sets=tuple(sets))
+def _asked(study: str, experiment: str, preset: str, sets: tuple[str, ...]) -> Asked:
+    return Asked(study=study, experiment=experiment, preset=preset, sets=sets)
 
 
 def _columns(
