@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("mcp")
 
-from tiny_study import TINY, Call, answered
+from tiny_study import TINY, Call, answered, told
 
 from assay.agents.server import make_server
 from assay.agents.tools import Tools
@@ -36,8 +36,7 @@ def ask(server: Any) -> Call:
 
     def call(name: str, /, **given: Any) -> dict[str, Any]:
         (found,) = answered(server, (name, given))
-        assert not found.is_error, found.content
-        return found.structured_content
+        return told(found)
 
     return call
 
@@ -48,7 +47,7 @@ def refusal(server: Any) -> Callable[..., str]:
 
     def call(name: str, /, **given: Any) -> str:
         (found,) = answered(server, (name, given))
-        assert found.is_error, found.structured_content
+        assert found.is_error, found.content
         (said,) = found.content
         return said.text
 

@@ -19,9 +19,9 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server.stdio import stdio_server
-from tiny_study import TINY, answered
+from tiny_study import TINY, answered, told
 
-from assay.agents.server import make_server
+from assay.agents.server import make_server, talk
 from assay.agents.serving import application
 from assay.agents.tools import Tools
 from assay.cli.main import main
@@ -48,9 +48,7 @@ class Agent:
 
     async def call(self, name: str, /, **given: Any) -> dict[str, Any]:
         """Call a tool that must answer; what it read is the text, as most agents do."""
-        found = await self.client.call_tool(name, given)
-        assert not found.is_error, found.content
-        return json.loads(found.content[0].text)
+        return told(await self.client.call_tool(name, given))
 
     async def work(self) -> dict[str, Any]:
         """Go from an idea to a verdict, each step from what the one before said."""
@@ -145,9 +143,9 @@ def compare(found: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture
     shown = json.loads(capsys.readouterr().out)
     same = ("outcome", "estimate", "low", "high", "n", "reason", "scope", "threshold")
     assert len(found["result"]["verdicts"]) == len(shown["verdicts"]) == 1
-    for told, right in zip(found["result"]["verdicts"], shown["verdicts"], strict=True):
-        assert {k: told[k] for k in same} == {k: right[k] for k in same}
-        controls = {c["arm"]: c for c in told["controls"] if c["role"] == "control"}
+    for given, right in zip(found["result"]["verdicts"], shown["verdicts"], strict=True):
+        assert {k: given[k] for k in same} == {k: right[k] for k in same}
+        controls = {c["arm"]: c for c in given["controls"] if c["role"] == "control"}
         assert set(controls) == set(right["controls"])
         for arm, control in right["controls"].items():
             assert {k: controls[arm][k] for k in same[:4]} == {k: control[k] for k in same[:4]}
@@ -227,7 +225,7 @@ def test_the_same_tools_answer_by_http_to_clients_new_and_old(served: str, mode:
             return [tool.name for tool in (await client.list_tools()).tools], found, refused
 
     names, found, refused = anyio.run(ask)
-    assert len(names) == 11 and found.structured_content["experiments"] and refused.is_error
+    assert len(names) == 11 and told(found)["experiments"] and refused.is_error
 
 
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
@@ -283,6 +281,12 @@ def test_what_is_no_message_is_refused_without_a_traceback(served: str, body: by
     )
 
 
+def read(answer: dict[str, Any]) -> dict[str, Any]:
+    """The one text of an answer as it is sent."""
+    found: dict[str, Any] = json.loads(answer["content"][0]["text"])
+    return found
+
+
 def test_a_token_opens_what_it_has_a_right_to_and_no_more(tmp_path: Path) -> None:
     """Two holders and a reader: nobody sees another's job, and who may only read submits
     nothing."""
@@ -324,7 +328,7 @@ def test_a_token_opens_what_it_has_a_right_to_and_no_more(tmp_path: Path) -> Non
             answers["eve"] = await call("eve", "run", **study)
             answers["reads"] = await call("eve", "experiments", find="superposition")
             job = answers["ann"] = await call("ann", "run", **study)
-            key = job["structuredContent"]["key"]
+            key = read(job)["key"]
             for name in ("status", "result", "cancel"):
                 answers[f"bob {name}"] = await call("bob", name, key=key)
             answers["ann status"] = await call("ann", "status", key=key)
@@ -338,17 +342,13 @@ def test_a_token_opens_what_it_has_a_right_to_and_no_more(tmp_path: Path) -> Non
         and "no right to submit" in found["eve"]["content"][0]["text"]
         and not found["reads"].get("isError")
     )
-    assert (
-        found["ann"]["structuredContent"]["status"]
-        == found["ann status"]["structuredContent"]["status"]
-        == "queued"
-    )
+    assert read(found["ann"])["status"] == read(found["ann status"])["status"] == "queued"
     for name in ("status", "result", "cancel"):
         assert (
             found[f"bob {name}"]["isError"]
             and "no job" in found[f"bob {name}"]["content"][0]["text"]
         )
-    assert found["ann cancels"]["structuredContent"]["status"] == "cancelled"
+    assert read(found["ann cancels"])["status"] == "cancelled"
 
 
 def test_code_runs_only_where_it_was_allowed(tmp_path: Path) -> None:
@@ -368,7 +368,7 @@ def test_code_runs_only_where_it_was_allowed(tmp_path: Path) -> None:
         make_server(Tools(tmp_path / "a", Bounds(workspace=place, code=True))), *asked
     )
     assert [found.is_error for found in allowed] == [False, True, True, True]
-    assert allowed[0].structured_content["runs"] == 4
+    assert told(allowed[0])["runs"] == 4
     for bounds in (Bounds(), Bounds(workspace=place)):
         refused = answered(make_server(Tools(tmp_path / "b", bounds)), *asked)
         assert all(found.is_error and "\n" not in found.content[0].text for found in refused)
@@ -399,10 +399,10 @@ def test_what_is_no_message_is_answered_on_standard_output(
     said = io.StringIO()
 
     async def work() -> None:
-        talk = stdio_server(anyio.wrap_file(io.StringIO(read)), anyio.wrap_file(said))
-        monkeypatch.setattr("assay.agents.server.stdio_server", lambda: talk)
+        streams = stdio_server(anyio.wrap_file(io.StringIO(read)), anyio.wrap_file(said))
+        monkeypatch.setattr("assay.agents.server.stdio_server", lambda: streams)
         with anyio.move_on_after(30):
-            await make_server(Tools(tmp_path / "store", Bounds())).run_stdio_async()
+            await talk(make_server(Tools(tmp_path / "store", Bounds())))
 
     anyio.run(work)
     answers = [json.loads(line) for line in said.getvalue().splitlines()]

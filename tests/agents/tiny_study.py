@@ -1,5 +1,6 @@
 """A tiny study as an agent would say it, and calls of tools in one session."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,14 @@ TINY: dict[str, Any] = {
     ],
 }
 Call = Callable[..., dict[str, Any]]
+
+
+def told(answer: Any) -> dict[str, Any]:
+    """What a tool answered, which is given once, as text."""
+    assert not answer.is_error and answer.structured_content is None, answer.content
+    (content,) = answer.content
+    found: dict[str, Any] = json.loads(content.text)
+    return found
 
 
 def answered(server: Any, *asked: tuple[str, dict[str, Any]], **how: Any) -> list[Any]:

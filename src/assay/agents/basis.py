@@ -107,6 +107,14 @@ def unlike(store: Store, experiment: Experiment, preset: Preset) -> str:
     return ". ".join(sentences)
 
 
+def exact(data: basis.JSON) -> tuple[str, ...]:
+    """Tell exact statements of a result, each in a line."""
+    return tuple(
+        f"{e['outcome'].upper()}: {e['text']} (off by at most {e['deviation']:.3g})"
+        for e in data.get("exact", ())
+    )
+
+
 def of_record(record: JSON) -> Source:
     """Tell where a committed record comes from."""
     p = record["provenance"]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.agents import basis, looking
+from assay.agents.answers import Answer
 from assay.agents.basis import Source, Standing
 from assay.agents.looking import Looks
 from assay.agents.verdicts import Verdict, counted, verdicts
@@ -92,30 +93,7 @@ class Detail:
     """Where the verdicts come from; null where nothing is recorded."""
 
 
-@dataclass(frozen=True)
-class Experiments:
-    """The catalogue, or one experiment of it."""
-
-    told: str
-    experiments: tuple[Line, ...]
-    detail: Detail | None
-    next: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Page:
-    """A page of the documentation, or a record, as text."""
-
-    told: str
-    name: str
-    part: int
-    parts: int
-    text: str
-    source: str
-    next: str
-
-
-def every(root: Path, find: str) -> Experiments:
+def every(root: Path, find: str) -> Answer:
     """List the experiments whose texts have all of these words; none given: all."""
     words = find.lower().split()
     lines = []
@@ -141,15 +119,14 @@ def every(root: Path, find: str) -> Experiments:
         f"{len(lines)} of the catalogue. Verdicts are those of committed records; ask for one "
         "by name for intervals, controls and scope"
     )
-    return Experiments(
-        summary,
-        tuple(lines),
-        None,
-        "experiments(name=…) gives one in full: fields, arms, measures, verdicts",
-    )
+    return {
+        "told": summary,
+        "experiments": lines,
+        "next": "experiments(name=…) gives one in full: fields, arms, measures, verdicts",
+    }
 
 
-def describe_experiment(root: Path, name: str) -> Experiments:
+def describe_experiment(root: Path, name: str) -> Answer:
     """Describe one experiment in full. Raises: ExperimentError."""
     entry = find_entry(name)
     experiment, header, record = (
@@ -170,7 +147,7 @@ def describe_experiment(root: Path, name: str) -> Experiments:
         fields=_fields(experiment.default[0]),
         arms=_arms(experiment, data),
         verdicts=verdicts(data),
-        exact=exact(data),
+        exact=basis.exact(data),
         looks=looking.count_looks(
             experiment, seeds, Store(root), include_current=record is not None
         ),
@@ -186,7 +163,7 @@ def describe_experiment(root: Path, name: str) -> Experiments:
         "write_study(question=…, experiment, fields, claims) asks a question of your own on fresh "
         "seeds; page(name) has its documentation"
     )
-    return Experiments(summary + detail.looks.told, (), detail, what)
+    return {"told": summary.strip(), "detail": detail, "next": what}
 
 
 def find_entry(name: str) -> catalogue.Entry:
@@ -199,15 +176,7 @@ def find_entry(name: str) -> catalogue.Entry:
     return known[name]
 
 
-def exact(data: basis.JSON) -> tuple[str, ...]:
-    """Tell exact statements of a result, each in a line."""
-    return tuple(
-        f"{e['outcome'].upper()}: {e['text']} (off by at most {e['deviation']:.3g})"
-        for e in data.get("exact", ())
-    )
-
-
-def page(root: Path, name: str, part: int) -> Page:
+def page(root: Path, name: str, part: int) -> Answer:
     """Give one part of a page: the documentation of an experiment or of how Assay works, else what
     is recorded. Raises: ExperimentError."""
     folder = Path(__file__).resolve().parents[3] / "docs"
@@ -241,16 +210,15 @@ def page(root: Path, name: str, part: int) -> Page:
     if not 1 <= part <= len(parts):
         raise ExperimentError(f"{name} has parts 1 to {len(parts)}, got {part}")
     more = f"page(name, part={part + 1}) goes on" if part < len(parts) else "this is its end"
-    summary = f"part {part} of {len(parts)} of {source}"
-    return Page(
-        told=summary,
-        name=name,
-        part=part,
-        parts=len(parts),
-        text=parts[part - 1],
-        source=source,
-        next=more,
-    )
+    return {
+        "told": f"part {part} of {len(parts)}",
+        "name": name,
+        "part": part,
+        "parts": len(parts),
+        "text": parts[part - 1],
+        "source": source,
+        "next": more,
+    }
 
 
 def _recorded(root: Path, name: str) -> str:
@@ -271,7 +239,7 @@ def _recorded(root: Path, name: str) -> str:
             *lines,
             basis.of_record(record).told,
             *(f"- {v.told} Scope: {v.scope}." for v in verdicts(record)),
-            *exact(record),
+            *basis.exact(record),
         ]
     )
 
@@ -285,7 +253,7 @@ def _bare(text: str) -> str:
 
 
 def _fields(spec: Spec) -> tuple[Field, ...]:
-    cls, meanings = type(spec), _meanings(type(spec))
+    cls, texts = type(spec), meanings(type(spec))
     several = per_run_fields(cls)
     fields = []
     for name, bounds in ranges(cls).items():
@@ -294,14 +262,14 @@ def _fields(spec: Spec) -> tuple[Field, ...]:
                 name=name,
                 default=str(getattr(spec, name)),
                 may_be=bounds,
-                meaning=meanings.get(name, ""),
+                meaning=texts.get(name, ""),
                 several=name in several,
             )
         )
     return tuple(fields)
 
 
-def _meanings(cls: type) -> dict[str, str]:
+def meanings(cls: type) -> dict[str, str]:
     """What stands under each field of a class and of those it is made of."""
     meanings: dict[str, str] = {}
     for base_class in reversed(cls.__mro__):

@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import anyio
+from mcp.server.lowlevel import Server
 from mcp.server.transport_security import RequestBodyLimitMiddleware, TransportSecuritySettings
 
-from assay.agents.server import Server, make_server
+from assay.agents.server import make_server, talk
 from assay.agents.tools import Tools
 from assay.api import problems
 from assay.api.serving import Served, answer_at, let_in, working
@@ -56,13 +58,13 @@ def serve(
     with working(root, bounds, LIMITS, width) as (store, inside):
         server = make_server(Tools(store, inside))
         if door.port is None:
-            server.run("stdio")
+            anyio.run(talk, server)
             return
         app = application(server, rules)
         answer_at(app, door.host, door.port, PATH, rules, root, ready, "auto")
 
 
-def application(server: Server, rules: Rules) -> ASGIApp:
+def application(server: Server[Any], rules: Rules) -> ASGIApp:
     """Give the application that answers by HTTP whoever the rules let in; no session is kept, so
     several servers may share a store."""
     inside = server.streamable_http_app(

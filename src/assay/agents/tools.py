@@ -3,21 +3,19 @@ an agent reads of it."""
 
 from __future__ import annotations
 
+import copy
 import csv
 import dataclasses
 import io
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from msgspec import Meta
 
 from assay.agents import answers, basis, describing, looking, writing
-from assay.agents.answers import Number, Plan, Preregistered, Result, Submitted, Table, Written
-from assay.agents.describing import Experiments, Page
+from assay.agents.answers import Answer
 from assay.agents.looking import Looks
 from assay.core.errors import AssayError, DataError
 from assay.core.experiment import Experiment
@@ -30,6 +28,7 @@ from assay.jobs.submission import Asked, Lacking, Ready, opened
 from assay.lab.executors import Workers
 from assay.lab.lab import Lab
 from assay.lab.preset import Preset
+from assay.studies.text import EstimateEntry, Said
 from assay.verbs import jobs
 from assay.verbs.assumptions import Unsaid
 
@@ -37,208 +36,93 @@ TEXT, LINE, SHORT, MANY = 64 * 1024, 2_000, 200, 64
 """Characters of a study, of a sentence, of a name, and entries of a list."""
 ROWS, CELLS = 20_000, 1024 * 1024
 """Rows of a table, and characters of one in CSV."""
+NOBODY = "mcp"
+"""Whose jobs those of programs of this machine are."""
 Plain = bool | int | float | str
-Name = Annotated[str, Field(max_length=SHORT)]
-Names = Annotated[list[Name], Field(max_length=MANY)]
-Line = Annotated[str, Field(max_length=LINE)]
-Key = Annotated[str, Field(description="The key that run gave.", max_length=SHORT)]
+Name = Annotated[str, Meta(max_length=SHORT)]
+Names = Annotated[tuple[Name, ...], Meta(max_length=MANY)]
+Line = Annotated[str, Meta(max_length=LINE)]
+
+
+Key = Annotated[Name, Meta(description="The key that run gave.")]
 Study = Annotated[
     str,
-    Field(
+    Meta(
         description="A study's TOML, as write_study gives it; or name an experiment instead.",
         max_length=TEXT,
     ),
 ]
 Named = Annotated[
-    str,
-    Field(
-        description="An experiment's name, as `experiments` lists them; or give a study instead.",
-        max_length=SHORT,
-    ),
+    Name,
+    Meta(description="An experiment's name, as `experiments` lists them; or give a study instead."),
 ]
-Preset_ = Annotated[
-    str, Field(description="smoke (seconds, settles nothing), default or full.", max_length=SHORT)
-]
+Chosen = Annotated[Name, Meta(description="smoke (seconds, settles nothing), default or full.")]
 Sets = Annotated[
     Names,
-    Field(
+    Meta(
         description=(
             "Fields to set, as field=value; a field that takes several: penalty=0.1,0.3 or "
             "seed=1000000:1000008."
         )
     ),
 ]
-
-
-ArmColumn = Annotated[Name, Field(description="The column that says which arm a row is a run of.")]
-
-
-CALLER = ContextVar("caller", default=EVERYBODY)
-"""Who asks, while a tool answers."""
-NOBODY = "mcp"
-"""Whose jobs those of programs of this machine are."""
-
-
-@contextmanager
-def asking(caller: Holder) -> Iterator[None]:
-    """Answer somebody while the body runs: a thread that is begun in it knows who."""
-    before = CALLER.set(caller)
-    try:
-        yield
-    finally:
-        CALLER.reset(before)
-
-
-class Claim(BaseModel):
-    """A sentence, when it is true, and an arm for which it must fail."""
-
-    model_config = ConfigDict(extra="forbid")
-    text: Line = Field(description="Your sentence, with the threshold in it.")
-    holds: Line = Field(
-        "",
-        description="When it is true: ARM.MEASURE compared with a number, such as main.gamma - relu.gamma "  # noqa: E501
-        "> 0.02; "
-        'names with other signs are quoted: "lr=0.03/main".loss. Of a measure with dimensions: '
-        "main.slope[kind=rare], "
-        "or mean(main.slope, over=kind); nothing is averaged that is not named.",
-    )
-    control: Names = Field(
-        [],
+Rows = Annotated[
+    list[dict[Name, Plain | None]] | str,
+    Meta(
         description=(
-            "Arms for which it must come out false, and could come out true; no verdict is given "
-            "without one."
-        ),
-    )
-    near: dict[Name, Line] = Field(
-        {},
-        description=(
-            "Which controls stand for the strongest other explanation, and what they would explain."
-        ),
-    )
-    also: dict[Name, Line] = Field(
-        {},
-        description=(
-            "Other arms that may satisfy it too: 'same method: why' or 'rival: why'. They are "
-            "counted beside the verdict."
-        ),
-    )
-    violations: Names = Field(
-        [],
-        description=(
-            "Where little or nothing is claimed: arms with a planted violation of at most twice "
-            "the threshold, which must be found."
-        ),
-    )
-    credits: Names = Field(
-        [],
-        description=(
-            "The parts whose learning it credits, such as decoder; an arm that lacks one and "
-            "satisfies the claim makes it unspecific."
-        ),
-    )
-    empty: float | None = Field(
-        None, description="The value where there is nothing: 0.5 for an AUROC; 0 by default."
-    )
-    beats: float = Field(
-        0.0, description="By how much its controls must be beaten, in the claim's own units."
-    )
-    planted: Names = Field([], description="Arms with a planted effect, for which it must hold.")
-    fixed: Names = Field(
-        [],
-        description="What the sentence speaks of and no unit resamples: 'these 14 kinds'.",
-    )
-    units: Names = Field(
-        ["seed"],
-        description=(
-            "Over what you generalise: seed; or seed and document, where measures have documents."
-        ),
-    )
-    where: dict[Name, Plain] = Field(
-        {}, description="Only runs with these values of fields, in every arm."
-    )
-    bounds: tuple[float, float] | None = Field(
-        None, description="The least and greatest value for one unit, such as 0 and 1 of a share."
-    )
-    threshold: Line = Field(
-        "",
-        description=(
-            "Where the threshold comes from: 'plan: …', 'paper: …', 'theory: …', or 'pilot: …' "
-            "after a look."
-        ),
-    )
-
-
-class Estimate(BaseModel):
-    """A number, or a curve, that a study estimates; nothing judges it."""
-
-    model_config = ConfigDict(extra="forbid")
-    text: Line = Field(description="What the number is, in words.")
-    value: Line = Field(
-        "",
-        description="A quantity as in a claim, without a threshold: main.gamma - relu.gamma, "
-        "mean(main.represented, over=feature).",
-    )
-    over: Name = Field(
-        "",
-        description="A field that fields lists several values of, or a dimension of the measure: "
-        "the curve over its levels, with a band that covers all of them.",
-    )
-    crosses: float | Literal["half"] | None = Field(
-        None,
-        description="A value of the curve: at which level of the field it has it; half: where it "
-        "is half way between its ends.",
-    )
-    units: Names = Field(["seed"], description="Over what you generalise, as in a claim.")
-    where: dict[Name, Plain] = Field(
-        {}, description="Only runs with these values of fields, in every arm."
-    )
-    unit: Line = Field("", description="What the number is counted in.")
+            "A list of rows, each an object; or CSV text with a line of names. A column for each "
+            "unit, numbers, and `arm` where there are several arms."
+        )
+    ),
+]
+Scope = Annotated[Line, Meta(description="What the numbers speak about, as a phrase.")]
+ArmColumn = Annotated[Name, Meta(description="The column that says which arm a row is a run of.")]
 
 
 class Tools:
-    """What can be asked of one store. Its state is the store's alone, so any number of servers may
-    answer for it."""
+    """What can be asked of one store by one caller. Its state is the store's alone, so any number
+    of servers may answer for it."""
 
-    def __init__(self, root: Path, bounds: Bounds):
-        self.root, self._bounds = root, bounds
+    def __init__(self, root: Path, bounds: Bounds, caller: Holder = EVERYBODY):
+        self.root, self._bounds, self.caller = root, bounds, caller
         self._one = threading.Lock()  # importing experiments, and judging, is one at a time
+
+    def asked_by(self, caller: Holder) -> Tools:
+        """Give the same tools to another caller."""
+        tools = copy.copy(self)
+        tools.caller = caller
+        return tools
 
     @property
     def bounds(self) -> Bounds:
         """What whoever asks may submit."""
-        caller = CALLER.get()
         return dataclasses.replace(
-            self._bounds, queued_each=caller.queued, cpu_seconds_each=caller.cpu_seconds_a_day
+            self._bounds,
+            queued_each=self.caller.queued,
+            cpu_seconds_each=self.caller.cpu_seconds_a_day,
         )
 
     @property
     def owner(self) -> str:
         """Whose jobs those are that whoever asks submits."""
-        return CALLER.get().name or NOBODY
+        return self.caller.name or NOBODY
 
-    def _mine(self, key: str) -> str:
-        """The key of a job, which whoever has a token must have asked for. Raises: NoJob."""
-        owner = CALLER.get().name
-        if owner and not jobs.concerns(self.root, key, owner):
-            raise NoJob(f"no job {key[:SHORT]} of yours in this store")
-        return key
+    @property
+    def _lab(self) -> Lab:
+        return Lab(self.root.absolute(), Workers())
 
-    def experiments(
-        self,
-        name: Annotated[
-            str, Field(description="One experiment, in full; empty: the list.", max_length=SHORT)
-        ] = "",
-        find: Annotated[
-            str,
-            Field(description="Words that a listed experiment's text must have.", max_length=SHORT),
-        ] = "",
-    ) -> Experiments:
+    def experiments(self, name: Name = "", find: Name = "") -> Answer:
         """List the experiments that can be run or asked new questions, with what each asks, its
         claims, recorded verdicts and cost.
 
         With `name`, give one in full: its fields (what a study may set), its arms (what a claim may
         compare, or use as control), the measures that a claim can name as ARM.MEASURE, and its
-        recorded verdicts with intervals, controls and scope. Start here."""
+        recorded verdicts with intervals, controls and scope. Start here.
+
+        Args:
+            name: One experiment, in full; empty: the list.
+            find: Words that a listed experiment's text must have.
+        """
         with self._one:
             return (
                 describing.describe_experiment(self.root, name)
@@ -246,91 +130,52 @@ class Tools:
                 else describing.every(self.root, find)
             )
 
-    def page(
-        self,
-        name: Annotated[
-            str,
-            Field(
-                description="An experiment's name, or a page such as verdicts, studies, judge.",
-                max_length=SHORT,
-            ),
-        ],
-        part: Annotated[
-            int, Field(description="Long pages have several parts, counted from 1.", ge=1, le=1000)
-        ] = 1,
-    ) -> Page:
+    def page(self, name: Name, part: Annotated[int, Meta(ge=1, le=1000)] = 1) -> Answer:
         """Read a page of the documentation as text: of an experiment, or of how verdicts come
-        about. You need none of it to use the tools."""
+        about. You need none of it to use the tools.
+
+        Args:
+            name: An experiment's name, or a page such as verdicts, studies, judge.
+            part: Long pages have several parts, counted from 1.
+        """
         return describing.page(self.root, name, part)
 
     def write_study(
         self,
-        question: Annotated[Line, Field(description="What you want to know, in one sentence.")],
-        experiment: Annotated[
-            str,
-            Field(
-                description="The experiment whose arms and measures you use, by its name.",
-                max_length=SHORT,
-            ),
-        ],
-        claims: Annotated[
-            list[Claim],
-            Field(description="What you claim, each with its control.", max_length=MANY),
-        ] = [],  # noqa: B006
-        estimates: Annotated[
-            list[Estimate],
-            Field(
-                description="Numbers and curves that you want to know, and claim nothing of.",
-                max_length=MANY,
-            ),
-        ] = [],  # noqa: B006
-        fields: Annotated[
-            dict[Name, Plain | list[Plain]],
-            Field(
-                description="Fields to set. A list tries each value: of a field that is not `several`, "  # noqa: E501
-                "arms of the later ones are called "
-                "FIELD=VALUE/ARM; of one that is, the runs of one arm differ (use claims.where). "
-                "Arms are compared by paired.",
-                max_length=MANY,
-            ),
-        ] = {},  # noqa: B006
-        paired: Annotated[
-            dict[Name, list[Plain]],
-            Field(
-                description="Fields whose lists go together, first with first; one field is enough. Each "  # noqa: E501
-                "value makes arms: the first keeps "
-                "their names, later ones are called FIELD=VALUE/ARM.",
-                max_length=MANY,
-            ),
-        ] = {},  # noqa: B006
-        seeds: Annotated[
-            str,
-            Field(
-                description=(
-                    "Such as 1000000:1000008, end left out; empty: fresh ones are taken. Below "
-                    "1000: pilots."
-                ),
-                max_length=SHORT,
-            ),
-        ] = "",
-        budget: Annotated[
-            str,
-            Field(
-                description="The longest that it may take here, such as 10m; more is refused.",
-                max_length=SHORT,
-            ),
-        ] = "",
-        preset: Preset_ = "default",
-        arms: Annotated[
-            Names, Field(description="The arms to run; empty: all. What is left out is not asked.")
-        ] = [],  # noqa: B006
-    ) -> Written:
+        question: Line,
+        experiment: Name,
+        claims: Annotated[tuple[Said, ...], Meta(max_length=MANY)] = (),
+        estimates: Annotated[tuple[EstimateEntry, ...], Meta(max_length=MANY)] = (),
+        fields: Annotated[dict[Name, Plain | list[Plain]], Meta(max_length=MANY)] = {},  # noqa: B006
+        paired: Annotated[dict[Name, list[Plain]], Meta(max_length=MANY)] = {},  # noqa: B006
+        seeds: Name = "",
+        budget: Name = "",
+        preset: Chosen = "default",
+        arms: Names = (),
+    ) -> Answer:
         """Write a study: a question to an experiment, with settings and claims of your own. Nothing
         runs.
 
         Gives its TOML, checked: whether it can run, what it lacks (a control, say), what it
         assumes, and what running it takes. Then plan or run that text as it is. Write the claims
-        before you have seen any number on the same seeds."""
+        before you have seen any number on the same seeds.
+
+        Args:
+            question: What you want to know, in one sentence.
+            experiment: The experiment whose arms and measures you use, by its name.
+            claims: What you claim, each with its control.
+            estimates: Numbers and curves that you want to know, and claim nothing of.
+            fields: Fields to set. A list tries each value: of a field that is not `several`,
+                arms of the later ones are called FIELD=VALUE/ARM; of one that is, the runs of
+                one arm differ (use claims.where). Arms are compared by paired.
+            paired: Fields whose lists go together, first with first; one field is enough. Each
+                value makes arms: the first keeps their names, later ones are called
+                FIELD=VALUE/ARM.
+            seeds: Such as 1000000:1000008, end left out; empty: fresh ones are taken. Below
+                1000: pilots.
+            budget: The longest that it may take here, such as 10m; more is refused.
+            arms: The arms to run; empty: all. What is left out is not asked.
+        """
         part = {
             "name": experiment,
             "preset": preset if preset != "default" else "",
@@ -338,117 +183,76 @@ class Tools:
             "paired": paired,
             "arms": arms,
         }
-        claim_values = [
-            {k: v for k, v in c.model_dump().items() if k != "units" or v != ["seed"]}
-            for c in claims
-        ]
-        numbers = [
-            {k: v for k, v in e.model_dump().items() if k != "units" or v != ["seed"]}
-            for e in estimates
-        ]
+        top = {"question": question, "seeds": seeds, "budget": budget}
         text = writing.study(
-            {"question": question, "seeds": seeds, "budget": budget}, part, claim_values, numbers
+            top, part, list(map(writing.told, claims)), list(map(writing.told, estimates))
         )
         with self._one:
             return self._written(text)
 
-    def _written(self, text: str) -> Written:
+    def _written(self, text: str) -> Answer:
         """Check a study's text."""
-        lacks = assumed = ()
         try:
             with opened(self.root, Asked(study=text), self.bounds) as ready:
-                plan = self._plan(ready)
-        except AssayError as error:
-            wrong = error.request()
-            if isinstance(error, Lacking):
-                lacks, assumed = (
-                    tuple(Unsaid(m.where, m.text, m.default, "") for m in rows)
-                    for rows in (error.lacks, error.assumed)
-                )
-                wrong = ""
-            return Written(
-                told=f"It cannot run yet: {wrong or '; '.join(u.text for u in lacks)}",
-                study=text,
-                ready=False,
-                wrong=wrong,
-                missing=lacks,
-                assumed=assumed,
-                plan=None,
-                next="call write_study again with what is missing or wrong put right",
+                return answers.written(text, plan=self._plan(ready))
+        except Lacking as error:
+            lacks, assumed = (
+                [Unsaid(m.where, m.text, m.default, "") for m in rows]
+                for rows in (error.lacks, error.assumed)
             )
-        summary = f"It can run. {plan.told}"
-        return Written(
-            told=summary,
-            study=text,
-            ready=True,
-            wrong="",
-            missing=(),
-            assumed=plan.unsaid,
-            plan=plan,
-            next="run(study=…) with this text",
-        )
+            return answers.written(text, missing=lacks, assumed=assumed)
+        except AssayError as error:
+            return answers.written(text, wrong=error.request())
 
     def plan(
         self,
         study: Study = "",
         experiment: Named = "",
-        preset: Preset_ = "default",
-        sets: Sets = [],  # noqa: B006
-        budget: Annotated[
-            str, Field(description="5m or 2h: how many seeds that buys.", max_length=SHORT)
-        ] = "",
-    ) -> Plan:
+        preset: Chosen = "default",
+        sets: Sets = (),
+        budget: Name = "",
+    ) -> Answer:
         """Say what running a study or an experiment would do and take: runs, time, which are
-        stored, how wide intervals may be. Nothing runs."""
+        stored, how wide intervals may be. Nothing runs.
+
+        Args:
+            budget: 5m or 2h: how many seeds that buys.
+        """
         with self._one, self._opened(study, experiment, preset, sets) as ready:
             return self._plan(ready, budget)
 
-    def _plan(self, ready: Ready, budget: str = "") -> Plan:
-        lab = self._lab()
-        foreseen = jobs.foresee(lab, ready, budget or None)
+    def _plan(self, ready: Ready, budget: str = "") -> Answer:
+        foreseen = jobs.foresee(self._lab, ready, budget or None)
         looks = self._looks(ready.experiment, ready.preset, include_current=False)
-        rests = basis.planned(lab.store, ready.experiment, ready.preset)
+        rests = basis.planned(self._lab.store, ready.experiment, ready.preset)
         return answers.planned(foreseen, looks, rests)
 
     def preregister(
         self,
         study: Study = "",
         experiment: Named = "",
-        preset: Preset_ = "default",
-        sets: Sets = [],  # noqa: B006
-        looks: Annotated[
-            str,
-            Field(
-                description="After how many seeds it may be judged, such as 8,16: at most four, the first "  # noqa: E501
-                "at 6 or more, the "
-                "last at all. Empty: once, after all.",
-                max_length=SHORT,
-            ),
-        ] = "",
-    ) -> Preregistered:
+        preset: Chosen = "default",
+        sets: Sets = (),
+        looks: Name = "",
+    ) -> Answer:
         """Freeze what will be judged, before any run of its seeds exists: only then is its verdict
         confirmatory, and any other exploratory.
 
         Do it between plan and run, on seeds that nobody has looked at. What is frozen stays; then
-        run with the same arguments."""
+        run with the same arguments.
+
+        Args:
+            looks: After how many seeds it may be judged, such as 8,16: at most four, the first
+                at 6 or more, the last at all. Empty: once, after all.
+        """
         with self._one, self._opened(study, experiment, preset, sets) as ready:
-            registration = jobs.freeze(self._lab(), ready, looks)
+            registration = jobs.freeze(self._lab, ready, looks)
             claims = answers.asks(ready.experiment.sized(ready.preset.specs))
             return answers.preregistered(registration, self._plan(ready), claims)
 
-    def _opened(
-        self, study: str, experiment: str, preset: str, sets: list[str]
-    ) -> AbstractContextManager[Ready]:
-        """Open what is asked. Raises: AssayError."""
-        return opened(self.root, _asked(study, experiment, preset, sets), self.bounds)
-
     def run(
-        self,
-        study: Study = "",
-        experiment: Named = "",
-        preset: Preset_ = "default",
-        sets: Sets = [],  # noqa: B006
-    ) -> Submitted:
+        self, study: Study = "", experiment: Named = "", preset: Chosen = "default", sets: Sets = ()
+    ) -> Answer:
         """Run a study or an experiment: submits it and returns at once with its key; where all of
         it is stored, with the verdicts.
 
@@ -459,97 +263,24 @@ class Tools:
             job = jobs.submit(self.root, request, self.owner, self.bounds)
             return self._far(job, None if job.status == "done" else self._known(job, request))
 
-    def _far(self, job: jobs.Job, known: Result | None = None) -> Submitted:
-        """How far a job is, with what it rests on."""
-        result = self._result(job.key) if job.status == "done" else known
-        experiment, chosen = self._asked_for(job.key)
-        looks = (
-            result.looks
-            if result is not None
-            else self._looks(experiment, chosen, include_current=False)
-        )
-        rests = (
-            result.standing
-            if result is not None
-            else basis.planned(self._lab().store, experiment, chosen)
-        )
-        return answers.submitted(job, result, experiment, chosen, looks, rests)
-
-    def _looks(
-        self, experiment: Experiment | None, preset: Preset | None, *, include_current: bool
-    ) -> Looks:
-        if experiment is None or preset is None:
-            return looking.unknown()
-        return looking.count_looks(
-            experiment,
-            [s.seed for s in preset.specs],
-            self._lab().store,
-            include_current=include_current,
-        )
-
-    def _known(self, job: jobs.Job, request: Asked) -> Result | None:
-        """What is stored of an experiment that nobody submitted before, but somebody ran."""
-        if request.study:
-            return None
-        with opened(self.root, request, self.bounds) as ready:
-            stored = self._lab().known(ready.experiment, ready.preset, run=True)
-            if stored is None:
-                return None
-            return self._told(to_json(stored), job, ready.experiment, ready.preset)
-
-    def status(
-        self,
-        key: Key,
-        wait_s: Annotated[
-            float, Field(description="Seconds to wait for its end, 30 at most.", ge=0, le=30)
-        ] = 0,
-    ) -> Submitted:
+    def status(self, key: Key, wait_s: Annotated[float, Meta(ge=0, le=30)] = 0) -> Answer:
         """Say how far a job is, and how long it still takes; with `wait_s` as soon as it is over.
-        Numbers before its end are no verdicts."""
+        Numbers before its end are no verdicts.
+
+        Args:
+            wait_s: Seconds to wait for its end, 30 at most.
+        """
         job = jobs.status(self.root, self._mine(key), wait_s)
         with self._one:
             return self._far(job)
 
-    def result(self, key: Key) -> Result:
+    def result(self, key: Key) -> Answer:
         """Give the verdicts of a job that is done, each with its interval, its controls and its
         scope, and what they rest on."""
         with self._one:
             return self._result(self._mine(key))
 
-    def _result(self, key: str) -> Result:
-        data, job = jobs.result(self.root, key), jobs.status(self.root, key)
-        experiment, preset = self._asked_for(key)
-        return self._told(data, job, experiment, preset)
-
-    def _told(
-        self,
-        data: Mapping[str, Any],
-        job: jobs.Job,
-        experiment: Experiment | None,
-        preset: Preset | None,
-    ) -> Result:
-        looks = self._looks(experiment, preset, include_current=True)
-        source = basis.of_store(data, job.runs_cached)
-        unlike = (
-            basis.unlike(self._lab().store, experiment, preset)
-            if experiment is not None and preset is not None
-            else ""
-        )
-        return answers.judged(data, job.key, job.question, looks, source, unlike)
-
-    def _asked_for(self, key: str) -> tuple[Experiment | None, Preset | None]:
-        """The experiment of a job and its preset; None where that is code which this server may not
-        run, or which is gone."""
-        folder = Folder(self._lab().store.root, key)
-        if folder.asked["code"] and not self.bounds.code:
-            return None, None
-        try:
-            experiment, preset = folder.experiment()
-            return experiment.sized(preset.specs), preset
-        except AssayError:
-            return None, None
-
-    def cancel(self, key: Key) -> Submitted:
+    def cancel(self, key: Key) -> Answer:
         """Stop a job. What it stored is kept, and run with the same arguments goes on from
         there."""
         job = jobs.cancel(self.root, self._mine(key), self.owner)
@@ -558,71 +289,39 @@ class Tools:
 
     def judge(
         self,
-        rows: Annotated[
-            list[dict[Name, Plain | None]] | str,
-            Field(
-                description=(
-                    "A list of rows, each an object; or CSV text with a line of names. A column "
-                    "`arm`, one for each unit, numbers."
-                )
-            ),
-        ],
-        claim: Annotated[
-            Line,
-            Field(
-                description=(
-                    "The sentence, such as mine.loss - old.loss < -0.05: arms, columns, a "
-                    "threshold."
-                )
-            ),
-        ],
-        control: Annotated[
-            Names,
-            Field(
-                description=(
-                    "Arms of the table for which it must come out false, and could come out true."
-                )
-            ),
-        ],
-        unit: Annotated[
-            Names,
-            Field(
-                description=(
-                    "Columns over whose levels you generalise: seed, document. At least six "
-                    "levels each."
-                )
-            ),
-        ] = ["seed"],  # noqa: B006
-        planted: Annotated[
-            Names, Field(description="Arms with a planted effect, for which it must hold.")
-        ] = [],  # noqa: B006
-        also: Annotated[Names, Field(description="Rivals that may satisfy it as well.")] = [],  # noqa: B006
-        unlearned: Annotated[
-            Names, Field(description="Arms in which nothing was learned, such as random ones.")
-        ] = [],  # noqa: B006
-        violation: Annotated[
-            Names,
-            Field(description="Arms with a planted violation, where little or nothing is claimed."),
-        ] = [],  # noqa: B006
-        empty: Annotated[
-            float | None,
-            Field(description="The value where there is nothing: 0.5 for an AUROC; 0 by default."),
-        ] = None,
-        beats: Annotated[
-            float, Field(description="By how much controls must be beaten, in the claim's units.")
-        ] = 0.0,
-        bounds: Annotated[
-            tuple[float, float] | None,
-            Field(description="The least and greatest value that the claim can have for a unit."),
-        ] = None,
-        scope: Annotated[
-            Line, Field(description="What the numbers speak about, as a phrase.")
-        ] = "",
+        rows: Rows,
+        claim: Line,
+        control: Names,
+        unit: Names = ("seed",),
+        planted: Names = (),
+        also: Names = (),
+        unlearned: Names = (),
+        violation: Names = (),
+        empty: float | None = None,
+        beats: float = 0.0,
+        bounds: tuple[float, float] | None = None,
+        scope: Scope = "",
         arm_column: ArmColumn = "arm",
-    ) -> Table:
+    ) -> Answer:
         """Judge a sentence about your own numbers as Assay judges its own: an interval over units,
-        and a control that has to fail."""
-        columns, text, count = _columns(rows)
+        and a control that has to fail.
+
+        Args:
+            claim: The sentence, such as mine.loss - old.loss < -0.05: arms, columns, a
+                threshold.
+            control: Arms of the table for which it must come out false, and could come out
+                true.
+            unit: Columns over whose levels you generalise: seed, document. At least six levels
+                each.
+            planted: Arms with a planted effect, for which it must hold.
+            also: Rivals that may satisfy it as well.
+            unlearned: Arms in which nothing was learned, such as random ones.
+            violation: Arms with a planted violation, where little or nothing is claimed.
+            empty: The value where there is nothing: 0.5 for an AUROC; 0 by default.
+            beats: By how much controls must be beaten, in the claim's units.
+            bounds: The least and greatest value that the claim can have for a unit.
+        """
+        columns, source = _columns(rows)
         with self._one:
             verdict = judge(
                 columns,
@@ -639,39 +338,29 @@ class Tools:
                 scope=scope,
                 arm_column=arm_column,
             )
-        return answers.table(verdict.to_json(), basis.of_table(count, text))
+        return answers.table(verdict.to_json(), source)
 
     def estimate(
         self,
-        rows: Annotated[
-            list[dict[Name, Plain | None]] | str,
-            Field(
-                description="A list of rows, each an object; or CSV text with a line of names. A "
-                "column for each unit, numbers, and `arm` where there are several arms."
-            ),
-        ],
-        value: Annotated[
-            Line, Field(description="A quantity without a threshold, such as mine.loss - old.loss.")
-        ],
-        unit: Annotated[
-            Names, Field(description="Columns over whose levels you generalise: seed, document.")
-        ] = ["seed"],  # noqa: B006
-        over: Annotated[
-            Name, Field(description="A column that was swept: a curve over its levels.")
-        ] = "",
-        crosses: Annotated[
-            float | Literal["half"] | None,
-            Field(description="A value of the curve, or half: at which level it has it."),
-        ] = None,
-        scope: Annotated[
-            Line, Field(description="What the numbers speak about, as a phrase.")
-        ] = "",
+        rows: Rows,
+        value: Line,
+        unit: Names = ("seed",),
+        over: Name = "",
+        crosses: float | Literal["half"] | None = None,
+        scope: Scope = "",
         arm_column: ArmColumn = "arm",
-    ) -> Number:
+    ) -> Answer:
         """Estimate a number of your own table with its interval, or a curve over a swept column
         with a band, and where it crosses a value. For how large, and at what; `judge` is for
-        claims."""
-        columns, text, count = _columns(rows)
+        claims.
+
+        Args:
+            value: A quantity without a threshold, such as mine.loss - old.loss.
+            unit: Columns over whose levels you generalise: seed, document.
+            over: A column that was swept: a curve over its levels.
+            crosses: A value of the curve, or half: at which level it has it.
+        """
+        columns, source = _columns(rows)
         with self._one:
             number = estimate(
                 columns,
@@ -682,18 +371,91 @@ class Tools:
                 scope=scope,
                 arm_column=arm_column,
             )
-        return answers.number(number.to_json(), basis.of_table(count, text))
+        return answers.number(number.to_json(), source)
 
-    def _lab(self) -> Lab:
-        return Lab(self.root.absolute(), Workers())
+    # -- jobs --------------------------------------------------------------------------------------
+
+    def _mine(self, key: str) -> str:
+        """The key of a job, which whoever has a token must have asked for. Raises: NoJob."""
+        if self.caller.name and not jobs.concerns(self.root, key, self.caller.name):
+            raise NoJob(f"no job {key[:SHORT]} of yours in this store")
+        return key
+
+    def _opened(
+        self, study: str, experiment: str, preset: str, sets: tuple[str, ...]
+    ) -> AbstractContextManager[Ready]:
+        """Open what is asked. Raises: AssayError."""
+        return opened(self.root, _asked(study, experiment, preset, sets), self.bounds)
+
+    def _far(self, job: jobs.Job, known: Answer | None = None) -> Answer:
+        """How far a job is, with what it rests on."""
+        result = self._result(job.key) if job.status == "done" else known
+        experiment, preset = self._asked_for(job.key)
+        if result is not None:
+            return answers.submitted(job, experiment, preset, result=result)
+        looks = self._looks(experiment, preset, include_current=False)
+        rests = basis.planned(self._lab.store, experiment, preset)
+        return answers.submitted(job, experiment, preset, looks, rests)
+
+    def _looks(
+        self, experiment: Experiment | None, preset: Preset | None, *, include_current: bool
+    ) -> Looks:
+        if experiment is None or preset is None:
+            return looking.unknown()
+        seeds = [s.seed for s in preset.specs]
+        store = self._lab.store
+        return looking.count_looks(experiment, seeds, store, include_current=include_current)
+
+    def _known(self, job: jobs.Job, request: Asked) -> Answer | None:
+        """What is stored of an experiment that nobody submitted before, but somebody ran."""
+        if request.study:
+            return None
+        with opened(self.root, request, self.bounds) as ready:
+            stored = self._lab.known(ready.experiment, ready.preset, run=True)
+            if stored is None:
+                return None
+            return self._told(to_json(stored), job, ready.experiment, ready.preset)
+
+    def _result(self, key: str) -> Answer:
+        data, job = jobs.result(self.root, key), jobs.status(self.root, key)
+        return self._told(data, job, *self._asked_for(key))
+
+    def _told(
+        self,
+        data: basis.JSON,
+        job: jobs.Job,
+        experiment: Experiment | None,
+        preset: Preset | None,
+    ) -> Answer:
+        looks = self._looks(experiment, preset, include_current=True)
+        unlike = (
+            basis.unlike(self._lab.store, experiment, preset)
+            if experiment is not None and preset is not None
+            else ""
+        )
+        return answers.judged(data, job, looks, unlike)
+
+    def _asked_for(self, key: str) -> tuple[Experiment | None, Preset | None]:
+        """The experiment of a job and its preset; None where that is code which this server may not
+        run, or which is gone."""
+        folder = Folder(self._lab.store.root, key)
+        if folder.asked["code"] and not self.bounds.code:
+            return None, None
+        try:
+            experiment, preset = folder.experiment()
+            return experiment.sized(preset.specs), preset
+        except AssayError:
+            return None, None
 
 
-def _asked(study: str, experiment: str, preset: str, sets: list[str]) -> Asked:
-    return Asked(study=study, experiment=experiment, preset=preset, sets=tuple(sets))
+def _asked(study: str, experiment: str, preset: str, sets: tuple[str, ...]) -> Asked:
+    return Asked(study=study, experiment=experiment, preset=preset, sets=sets)
 
 
-def _columns(rows: list[dict[str, Plain | None]] | str) -> tuple[dict[str, list[Any]], str, int]:
-    """A table by columns, its text, and how many rows it has. Raises: DataError."""
+def _columns(
+    rows: list[dict[str, Plain | None]] | str,
+) -> tuple[dict[str, list[Any]], basis.Source]:
+    """A table by columns, and where it comes from. Raises: DataError."""
     if isinstance(rows, str):
         if len(rows) > CELLS:
             raise DataError(
@@ -741,7 +503,7 @@ def _columns(rows: list[dict[str, Plain | None]] | str) -> tuple[dict[str, list[
             f"{', '.join(names)[:SHORT]}; a missing number is null"
         )
     columns = {name: [row[name] for row in table_rows] for name in names}
-    return columns, repr(columns), len(table_rows)
+    return columns, basis.of_table(len(table_rows), repr(columns))
 
 
 def _number(text: str) -> float | int | str | None:
@@ -754,6 +516,8 @@ def _number(text: str) -> float | int | str | None:
     return text or None
 
 
+NEEDS: dict[str, Right] = {"preregister": "submit", "run": "submit", "cancel": "cancel"}
+"""The right that a token must have for a tool; all others only read."""
 TOOLS = (
     "experiments",
     "page",
@@ -768,5 +532,3 @@ TOOLS = (
     "estimate",
 )
 """Every tool, in the order in which they are listed."""
-NEEDS: Mapping[str, Right] = {"preregister": "submit", "run": "submit", "cancel": "cancel"}
-"""The right that a token must have for a tool; all others only read."""

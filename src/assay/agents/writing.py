@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from assay.core.errors import ExperimentError
 
 BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -23,6 +25,12 @@ def study(
     parts += ["[[claim]]\n" + "".join(_lines(claim)) for claim in claims]
     parts += ["[[estimate]]\n" + "".join(_lines(entry)) for entry in estimates]
     return "\n".join(part for part in parts if part)
+
+
+def told(entry: msgspec.Struct) -> Said:
+    """Give what an entry of a study says beyond what holds of one that says nothing."""
+    usual = {f.name: f.default for f in msgspec.structs.fields(entry)}
+    return {k: v for k, v in msgspec.to_builtins(entry).items() if v != usual[k]}
 
 
 def _lines(table: Said) -> Iterable[str]:

@@ -103,30 +103,39 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A claim in the author's words, with the condition under which it holds."""
 
     text: str
+    """The sentence, with the threshold in it."""
     holds: str = ""
-    """A comparison, such as "gated.gamma - relu.gamma > 0.02 at equal l0"."""
+    """When it is true: ARM.MEASURE compared with a number, such as main.gamma - relu.gamma > 0.02;
+    names with other signs are quoted: "lr=0.03/main".loss. Of a measure with dimensions:
+    main.slope[kind=rare], or mean(main.slope, over=kind); nothing is averaged that is not named."""
     control: tuple[str, ...] = ()
-    """Arms for which it must fail."""
+    """Arms for which it must fail, and could hold; no verdict is given without one."""
     near: Mapping[str, str] = {}
     """Which controls stand for the strongest other explanations, and what these would explain."""
     also: Mapping[str, str] = {}
-    """Other arms that may satisfy it as well: "same method: why" or "rival: why"."""
+    """Other arms that may satisfy it as well: "same method: why" or "rival: why". They are counted
+    beside the verdict."""
     planted: tuple[str, ...] = ()
     """Arms with a planted effect, for which it must hold."""
     violations: tuple[str, ...] = ()
-    """Arms with a planted violation, which must be found."""
+    """Where little or nothing is claimed: arms with a planted violation of at most twice the
+    threshold, which must be found."""
     credits: str | tuple[str, ...] = ()
-    """The parts whose learning it credits; none named: all."""
+    """The parts whose learning it credits, such as decoder; none named: all. An arm that lacks one
+    and satisfies the claim makes it unspecific."""
     beats: float = 0.0
-    """By how much each control must be beaten."""
+    """By how much each control must be beaten, in the claim's own units."""
     empty: float | None = None
-    """The value where there is nothing to be found, if that is not 0."""
+    """The value where there is nothing to be found, if that is not 0: 0.5 for an AUROC."""
     fixed: tuple[str, ...] = ()
     """What it speaks of and does not resample, such as "14 kinds"."""
     units: tuple[str, ...] = ()
-    """What is generalised over; where none is named, those that `units` finds."""
+    """What is generalised over, such as seed, or seed and document; where none is named, those that
+    `units` finds."""
     where: Mapping[str, Plain] = {}
+    """Only runs with these values of fields, in every arm."""
     bounds: tuple[float, float] | None = None
+    """The least and greatest value for one unit, such as 0 and 1 of a share."""
     threshold: str = ""
     """Where the threshold comes from: "paper: …", "theory: …", "plan: …" before anything was looked
     at, or "pilot: seeds 0:6, …"."""
@@ -138,14 +147,18 @@ class EstimateEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """A number, or a curve, that the author wants to know; nothing judges it."""
 
     text: str
+    """What the number is, in words."""
     value: str = ""
-    """A quantity without a threshold, such as "gated.gamma - relu.gamma"."""
+    """A quantity as in a claim, without a threshold: gated.gamma - relu.gamma,
+    mean(main.represented, over=feature)."""
     over: str = ""
     """A field in which runs differ, or a dimension of the measures: a curve over its levels."""
     crosses: float | str | None = None
     """A value of the curve: at which level it has it; or "half"."""
     units: tuple[str, ...] = ()
+    """What is generalised over, as in a claim."""
     where: Mapping[str, Plain] = {}
+    """Only runs with these values of fields, in every arm."""
     unit: str = ""
     """What the number is counted in, such as "features"; "" for a number alone."""
     natural: tuple[float, float] | None = None
