@@ -27,8 +27,6 @@ if TYPE_CHECKING:
         Exact,
         Finding,
         Gate,
-        Published,
-        Verdict,
         converged,
         rival,
         same_method,
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     from assay.core.figures import Figure, curve  # noqa: F401
     from assay.core.fit import Group, Trained  # noqa: F401
     from assay.core.measures import by, measures  # noqa: F401
+    from assay.core.results import Published, Verdict  # noqa: F401
     from assay.core.rng import integers, normal, permutation, uniform  # noqa: F401
     from assay.core.runs import Runs  # noqa: F401
     from assay.core.spec import PerRun, Spec, changed, grid  # noqa: F401

@@ -7,13 +7,14 @@ whatever lies around it."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
 from typing import Any
 
 from markupsafe import Markup
 
 from assay.core.reasons import explain_reason
+from assay.core.results import ResultData
 from assay.lab import events
 from assay.report import palette
 from assay.report.draw import svg
@@ -51,26 +52,22 @@ def figure(shown: Any, titled: bool = True) -> Markup:
 
 def result(shown: Any) -> Markup:
     """The tally and the verdict table, the findings folded, and below them the figures."""
-    data = shown.to_json()
-    return _statements(data) + Markup("").join(map(figure, shown.figures))
+    return _statements(shown.data) + Markup("").join(map(figure, shown.figures))
 
 
 def judged(shown: Any) -> Markup:
     """The verdict table of one claim."""
-    return _statements({"verdicts": [shown.to_json()]})
+    return _statements(ResultData(verdicts=(shown,)))
 
 
 def verdict(shown: Any) -> Markup:
     """The outcome, the number with its interval, and why."""
-    value, interval = (
-        minus(text)
-        for text in estimate({"estimate": shown.estimate, "low": shown.low, "high": shown.high})
-    )
+    value, interval = map(minus, estimate(shown.estimate, shown.low, shown.high))
     row = (
         f"{SIGNS[shown.outcome]} {shown.outcome}",
         shown.arm,
         f"{value} {interval}",
-        units({"n": shown.n}),
+        units(shown.n),
         explain_reason(shown.reason),
     )
     return table(("verdict", "arm", "estimate [95 %]", "n", "why"), [row])
@@ -188,17 +185,16 @@ class Progress:
             self.handle.update(self)
 
 
-def _statements(data: Mapping[str, Any]) -> Markup:
+def _statements(data: ResultData) -> Markup:
     """The verdict table of a result, as its page has it, without links."""
-    stated = [*data.get("verdicts", ()), *data.get("exact", ())]
     return Markup(
         environment()
         .get_template("notebook.html")
         .render(
-            data={"provenance": {}, **data},
+            data=data,
             rows=rows(data),
-            stated=stated,
-            findings=list(data.get("findings", ())),
+            stated=(*data.verdicts, *data.exact),
+            findings=data.findings,
             tally=tally(data),
         )
     )

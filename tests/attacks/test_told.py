@@ -18,6 +18,7 @@ from assay.cli.main import main
 from assay.core.errors import nearest
 from assay.core.figures import Figure
 from assay.core.plain import as_json, cell, plain
+from assay.core.results import ResultData
 from assay.evaluation.result import Evaluation
 from assay.report import export, pages
 from assay.verbs.pages import slug
@@ -60,7 +61,7 @@ def test_no_cell_is_a_formula_in_any_table_that_is_written(text, tmp_path):
     measures = Evaluation({"dictionaries": [entry]}).to_pandas()
     for table in (
         export.figure_csv(figure),
-        export.verdicts_csv({"verdicts": [verdict]}),
+        export.verdicts_csv(ResultData.from_json({"verdicts": [verdict]})),
         export.table_csv(measures),
     ):
         cells = [c for row in csv.reader(io.StringIO(table)) for c in row]
@@ -143,11 +144,11 @@ def fields(text):
 def test_a_bibtex_file_has_two_entries_whatever_their_words(text):
     header = type("Header", (), {"title": text, "paper": text + " 2024"})
     found = export.bibtex(
-        {
-            "experiment": text,
-            "preset": text,
-            "provenance": {"finished": "2026", "software": {"commit": text}},
-        },
+        ResultData(
+            experiment=text,
+            preset=text,
+            provenance={"finished": "2026", "software": {"commit": text}},
+        ),
         header,
     )
     assert len(fields(found)) == 2 and found.count("\n@misc{") + found.startswith("@misc{") == 2
@@ -197,7 +198,7 @@ def test_a_page_shows_evil_text_as_text(capsys, tmp_path):
         "findings": [],
         "provenance": {"keys": EVIL, EVIL: EVIL},
     }
-    page = pages.page(data, text=EVIL, notes={"main": EVIL})
+    page = pages.page(ResultData.from_json(data), text=EVIL, notes={"main": EVIL})
     assert (
         page.encode()
         and plain(page) == page

@@ -36,11 +36,12 @@ from committed import (
 from scipy.stats import skew as skew_of
 
 from assay.core import judging
-from assay.core.claims import Claim, Exact, Judged, Published
+from assay.core.claims import Claim, Exact
 from assay.core.estimates import verify
 from assay.core.experiment import Joint
 from assay.core.figures import Figure
 from assay.core.memo import remembering
+from assay.core.results import Judged, Published
 from assay.core.runs import Runs
 from assay.core.stats import mean
 from assay.lab import catalogue, journal, looks

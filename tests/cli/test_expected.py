@@ -6,6 +6,7 @@ from itertools import cycle
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from assay.cli.main import main
 from assay.core.experiment import HEADER_KEYS
@@ -199,14 +200,7 @@ def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(
     sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
     import sample
 
-    data = {
-        **sample.result(),
-        "failed": [],
-        "changed": [],
-        "notes": [],
-        "inference": "exploratory",
-        "registration": None,
-    }
+    data = sample.result()
     experiment = catalogue.find("gated-sae")
     asked = ("gated-sae", experiment, override(experiment, "default", ()), Place(root=tmp_path))
     show(data, *asked)
@@ -229,7 +223,7 @@ def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(
     assert "assay report gated-sae" in last[-1], "what to type next stands below"
     show(data, *asked, findings=True)
     assert "The mean alone" in (listed := capsys.readouterr().out) and "--estimates" not in listed
-    show({**data, "verdicts": data["verdicts"][:1]}, *asked)
+    show(structs.replace(data, verdicts=data.verdicts[:1]), *asked)
     assert "1 holds\n" not in capsys.readouterr().out, "one alone stands right above"
 
 

@@ -16,7 +16,6 @@ from assay.core.claims import (
     Exact,
     Finding,
     Gate,
-    Judged,
     Published,
     claims_key,
     converged,
@@ -26,6 +25,7 @@ from assay.core.errors import ClaimError
 from assay.core.estimates import estimate, verify
 from assay.core.judging import judge
 from assay.core.measures import by
+from assay.core.results import Judged
 from assay.core.stats import best_of, difference, lead_at_own, ratio, sides
 from assay.report import tables
 
@@ -876,7 +876,7 @@ def test_a_difference_of_nothing_in_every_unit_fails_by_arithmetic():
         "identical in every unit",
         None,
     )
-    [row] = tables.rows({"verdicts": [found.to_json()]})
+    [row] = [tables.row(found)]
     assert row.why == "fails: identical in every unit"
     assert better_than_placebo(arms, high=0.01).verdict.reason == "units agree", (
         "no sampled quantity holds without a width"
@@ -938,5 +938,5 @@ def test_units_that_lie_apart_are_named_beside_the_verdict():
     apart = "1 of 8 seeds lies apart, at 0.2 where the others are at 1.5"
     assert v.verdict.warning == f"{apart}; without seed 1003 it would hold"
     assert v.verdict.warning == v.to_json()["warning"]
-    [row] = tables.rows({"verdicts": [v.to_json()]})
+    [row] = [tables.row(v)]
     assert v.verdict.warning in row.why

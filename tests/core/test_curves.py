@@ -14,9 +14,10 @@ import xarray as xr
 
 import assay
 from assay.core.claims import Estimate, claims_key
-from assay.core.curves import Curve, curve
+from assay.core.curves import curve
 from assay.core.errors import ClaimError
-from assay.core.estimates import Estimated, estimate
+from assay.core.estimates import estimate
+from assay.core.results import Curve, Estimated
 from assay.core.stats import mean, ratio
 
 UNITS = np.array([-2.0, -1.0, 0.0, 0.0, 1.0, 2.0]) / 50  # symmetric, of mean 0

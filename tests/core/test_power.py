@@ -148,17 +148,15 @@ def test_a_control_that_is_seldom_decided_leaves_nothing_to_be_found_and_is_name
     )
     assert (
         "or more would be found but for the controls, which come out as they must in"
-        in tables.describe_detectable(entry)
+        in tables.describe_detectable(v)
     )
-    sure = judge(
-        claim(), {"main": arm(spread(8, LOW, 1)), "none": arm(spread(8, -9, 1, 1))}
-    ).to_json()
+    sure = judge(claim(), {"main": arm(spread(8, LOW, 1)), "none": arm(spread(8, -9, 1, 1))})
     assert tables.describe_detectable(sure).endswith("or more would be found, controls included")
 
 
 def test_five_units_find_nothing():
     v = judge(claim(), {"main": arm(spread(5, 9, 1)), "none": arm(spread(5, -9, 1, 1))})
-    assert tables.describe_detectable(v.to_json()) == "no value would be found with these units"
+    assert tables.describe_detectable(v) == "no value would be found with these units"
 
 
 def test_the_price_decides_four_times_in_five():

@@ -3,18 +3,21 @@ line of advice."""
 
 import io
 import json
+import math
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
 import xarray as xr
+from msgspec import structs
 
 import assay
 from assay.cli.main import main
 from assay.core.claims import Claim
 from assay.core.errors import AssayError, ClaimError, DataError
 from assay.core.judging import judge as judge_claim
+from assay.core.results import Judged
 from assay.core.stats import difference, ratio, sides
 from assay.report import tables
 
@@ -576,7 +579,7 @@ def test_numbers_that_tie_by_rounding_are_told_what_decides():
         word in judged.verdict.price.text
         for word in ("7 of 8 seeds", "rounding", "the bounds LOW HIGH", "-1 1")
     )
-    row = tables.rows({"verdicts": [judged.to_json()]})[0]
+    row = tables.row(judged)
     assert not any(word in row.why for word in ("would be found", "Exact", "no interval"))
     assert row.kind == "", "nobody spoke of a pilot"
     html = judged._repr_html_()
@@ -588,32 +591,35 @@ def test_numbers_that_tie_by_rounding_are_told_what_decides():
 
 
 def test_an_interval_is_printed_within_its_natural_bounds_and_says_what_it_may_have_missed():
-    entry = {
-        "text": "t",
-        "outcome": "undecided",
-        "reason": "interval straddles",
-        "n": {"seed": 6},
-        "estimate": 0.99,
-        "low": -8.36,
-        "high": 1.02,
-        "natural": [0, 1],
-        "range": [0.99, None],
-        "fail_range": [0.99, None],
-        "points": [],
-    }
-    assert tables.estimate(entry) == ("0.99", "[0.00, 1.00]")
+    entry = Judged(
+        text="t",
+        outcome="undecided",
+        reason="interval straddles",
+        n={"seed": 6},
+        estimate=0.99,
+        low=-8.36,
+        high=1.02,
+        natural=(0, 1),
+        range=(0.99, math.inf),
+        fail_range=(0.99, math.inf),
+    )
+
+    def other(**changes):
+        return structs.replace(entry, **changes)
+
+    assert tables.estimate_of(entry) == ("0.99", "[0.00, 1.00]")
     assert "a kind of seed that is not among these 6 may be up to 46% of all" in tables.why(
         entry
     )  # 1 − .025^(1/6) = .4593
     assert (
-        tables.estimate({**entry, "natural": [0, None]})[1] == "[0.00, 1.02]"
-        and tables.clipped({**entry, "low": 0.9, "high": 1.0}) == ""
+        tables.estimate_of(other(natural=(0, math.inf)))[1] == "[0.00, 1.02]"
+        and tables.clipped(other(low=0.9, high=1.0)) == ""
     )
     assert (
-        tables.estimate({**entry, "natural": None})[1] == "[-8.36, 1.02]"
-        and tables.clipped({**entry, "natural": None}) == ""
+        tables.estimate_of(other(natural=None))[1] == "[-8.36, 1.02]"
+        and tables.clipped(other(natural=None)) == ""
     )
-    assert tables.limits({**entry, "estimate": 1.2}) == (-8.36, 1.02), (
+    assert tables.limits(other(estimate=1.2)) == (-8.36, 1.02), (
         "numbers beyond them have no such bounds"
     )
 

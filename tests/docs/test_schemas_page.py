@@ -101,7 +101,7 @@ def test_what_verbs_give_is_what_the_files_say(
     )  # with exact statements and findings as well
     walk = catalogue.find(str(tmp_path / "stroll.py"))
     strolled = verdicts.run(lab, walk, override(walk, "default"))
-    assert strolled["exact"] and strolled["findings"] and strolled["verdicts"]
+    assert strolled.exact and strolled.findings and strolled.verdicts
     valid("run", strolled)
     found = judge(
         tmp_path / "my.csv", claim="mine.x - old.x < -0.5", unit=("seed",), control=("again",)
@@ -109,6 +109,7 @@ def test_what_verbs_give_is_what_the_files_say(
     assert found.verdict.outcome == "holds"
     valid("judge", found)
     valid("doctor", doctor(tmp_path / "s"))
+    ran = to_json(ran)
     with pytest.raises(ValidationError):
         valid("run", {**ran, "verdicts": [{**ran["verdicts"][0], "outcome": "true"}]})
     with pytest.raises(ValidationError):

@@ -41,7 +41,7 @@ def test_a_verb_gives_a_frozen_dataclass_whose_schema_can_be_told(file: str) -> 
     given = [
         inspect.signature(function).return_annotation for function in defined(module, type(defined))
     ]
-    names = {result.__name__ for result in defined(module, type)} | {"Reproduction", "ToldResult"}
+    names = {result.__name__ for result in defined(module, type)} | {"Reproduction", "ResultData"}
     assert names & set(given), f"no function of {file} gives a result: {given}"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from assay.core.claims import Claim, claims_key
+from assay.core.results import ResultData, Verified
 from assay.lab import catalogue, journal, looks
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
@@ -127,7 +128,7 @@ def test_looks_that_were_not_recorded_are_noted_and_violations_stay():
         noted = journal.read(looks.committed(catalogue.find(name)))
         assert any(look["seeds"] == seeds for look in noted)
     assert len(looks.violated(catalogue.find("sycophancy"))) == 2
-    told = violations({"x": {"exact": [{"text": "a", "outcome": "exact"}]}}, {"x": {"b": "off"}})
+    told = violations({"x": ResultData(exact=(Verified(text="a"),))}, {"x": {"b": "off"}})
     assert told.startswith("Of exact statements 1 violated of 2, over all looks")
 
 

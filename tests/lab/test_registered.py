@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assay.core.claims import Price
 from assay.core.errors import ExperimentError, StoreError
 from assay.core.judging import judge
+from assay.core.results import Price
 from assay.core.spending import boundaries
 from assay.lab import catalogue, registered
 from assay.lab.events import Looked, Partial

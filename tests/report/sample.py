@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 
 from assay.core.figures import Figure
+from assay.core.results import ResultData
 from assay.features.card import Example, FeatureCard, Group
 
 HOSTILE = '<script>alert("x")</script>'
@@ -98,6 +99,7 @@ def verdicts():
             "same": False,
             "set_up": "other set-up: not comparable, for orientation",
             "note": "",
+            "at": "",
         },
     )
     gamma["controls"] = {
@@ -184,6 +186,16 @@ def verdicts():
 
 
 def result():
+    """The whole result."""
+    return ResultData.from_json(written())
+
+
+def of(*verdicts, **fields):
+    """A result of these verdicts, given as JSON."""
+    return ResultData.from_json({"verdicts": verdicts, **fields})
+
+
+def written():
     """The whole JSON of a result."""
     return {
         "schema": 1,
@@ -217,6 +229,7 @@ def result():
                 0.392,
                 0.361,
                 0.418,
+                kind="finding",
             )
         ],
         "provenance": {

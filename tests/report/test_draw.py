@@ -353,7 +353,7 @@ def _plot(entry):
 
 
 def test_an_interval_plot_puts_every_number_at_its_place():
-    claim = sample.verdicts()[
+    claim = sample.result().verdicts[
         0
     ]  # range [.98, 1.02]; the estimate .9972, relu .943; untrained at .433 lies off the axis
     root = _plot(claim)
@@ -382,10 +382,10 @@ def test_an_interval_plot_puts_every_number_at_its_place():
     )
 
 
-@pytest.mark.parametrize("claim", sample.verdicts(), ids=lambda c: c["text"][:20])
+@pytest.mark.parametrize("claim", sample.result().verdicts, ids=lambda c: c.text[:20])
 def test_every_outcome_has_a_plot_or_nothing_to_plot(claim):
     drawn = interval_plot.interval_plot(claim)
-    assert bool(drawn) == (claim["estimate"] is not None)
+    assert bool(drawn) == math.isfinite(claim.estimate)
     if drawn:
         assert all(math.isfinite(float(x)) for x in re.findall(r'x[12]?="([-\d.]+)%"', drawn))
 

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from assay.core.results import ResultData
 from assay.lab import records
 from assay.report import first, palette
-from assay.report.tables import estimate
+from assay.report.tables import estimate_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 LETTER = 7.0
@@ -29,10 +30,11 @@ def words(root):
 
 
 def test_it_shows_the_claim_with_its_interval_threshold_and_controls(picture):
-    said, claim = words(picture), records.read(first.NAME)["verdicts"][first.CLAIM]
-    assert f"● {claim['outcome']}" in said and claim["text"] in " ".join(said)
-    for entry in (claim, *claim["controls"].values()):
-        assert " ".join(estimate(entry)) in said
+    record = ResultData.from_json(records.read(first.NAME))
+    said, claim = words(picture), record.verdicts[first.CLAIM]
+    assert f"● {claim.outcome}" in said and claim.text in " ".join(said)
+    for entry in (claim, *claim.controls.values()):
+        assert " ".join(estimate_of(entry)) in said
     assert [w for w in said if w.endswith("must fail")] and "≤ 0.97" in said
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from assay.core.results import Judged
 from assay.lab import records
 from assay.report import docs, overview
 
@@ -79,7 +80,10 @@ def test_the_catalogue_page_has_every_claim_with_published_number_control_and_co
         "detectable": [2.4, None],
         "also": {"wide": {"reason": None, "estimate": 3.0, "low": 2.5, "high": 3.5}},
     }
-    other |= {"price": {"text": "about 40 more seeds"}, "published": {"number": 2.0, "same": True}}
+    other |= {
+        "price": {"text": "about 40 more seeds"},
+        "published": {"number": 2.0, "source": "a", "same": True},
+    }
     record = RECORD | {"verdicts": [verdict, other]}
     monkeypatch.setattr(
         records, "read", lambda name, origin="", **head: record if name == "gated-sae" else None
@@ -122,10 +126,10 @@ def test_errors_to_expect_come_from_measured_rates(monkeypatch):
     }
     monkeypatch.setattr(overview, "_coverage", lambda: rates)
     few, many = (
-        {"outcome": "holds", "n": {"seed": 8}},
-        {"outcome": "undecided", "n": {"seed": 30, "document": 50}},
+        Judged(outcome="holds", n={"seed": 8}),
+        Judged(outcome="undecided", n={"seed": 30, "document": 50}),
     )
-    share = {"outcome": "holds", "n": {"seed": 40}, "bounds": [0, 1]}
+    share = Judged(outcome="holds", n={"seed": 40}, bounds=(0.0, 1.0))
     assert [overview.rate(v, "normal") for v in (few, many, share)] == [0.02, 0.025, 0.01]
     said = overview.errors([few] * 100 + [many] * 40 + [share] * 100)
     assert (

@@ -74,7 +74,7 @@ def evaluation():
 
 
 def result(figures):
-    return types.SimpleNamespace(to_json=sample.result, figures=figures)
+    return types.SimpleNamespace(data=sample.result(), figures=figures)
 
 
 def dictionary():

@@ -12,6 +12,7 @@ from importlib.resources import files
 
 import pytest
 import sample
+from msgspec import structs
 
 from assay.core.experiment import Header
 from assay.report import contexts, overview, pages, statements, tables
@@ -131,22 +132,22 @@ def test_every_number_of_every_verdict_is_on_the_page(parsed):
     text = re.sub(r"\s+", " ", "".join(parsed.text))
     data = sample.result()
     for entry in [
-        *data["verdicts"],
-        *data["findings"],
-        *(c for v in data["verdicts"] for c in [*v["controls"].values(), *v["planted"].values()]),
+        *data.verdicts,
+        *data.findings,
+        *(c for v in data.verdicts for c in [*v.controls.values(), *v.planted.values()]),
     ]:
-        assert tables.minus(" ".join(tables.estimate(entry)).strip()) in text
+        assert tables.minus(" ".join(tables.estimate_of(entry)).strip()) in text
         for key in ("estimate", "low", "high", "p", "t_low", "t_high"):
-            assert json.dumps(entry[key]) in text
-    for entry in data["verdicts"]:
+            assert json.dumps(entry.to_json().get(key)) in text
+    for entry in data.verdicts:
         for word in (
-            entry["text"],
-            entry["threshold_from"],
-            tables.minus(entry["threshold"]),
-            entry["scope"],
-            entry["method"],
-            tables.units(entry),
-            entry["reason"],
+            entry.text,
+            entry.threshold_from,
+            tables.minus(entry.threshold),
+            entry.scope,
+            entry.method,
+            tables.units(entry.n),
+            entry.reason,
         ):
             assert word in text
     for word in (
@@ -204,12 +205,7 @@ def test_a_contents_bar_leads_to_every_part_in_order(page):
     places = [page.index(f'id="{part}"') for part in parts]
     assert places == sorted(places) and places[1] < page.index("<table")
     few = pages.page(
-        {
-            "experiment": "mine",
-            "preset": "default",
-            "provenance": {},
-            "verdicts": sample.verdicts()[:1],
-        }
+        sample.of(sample.verdicts()[0], experiment="mine", preset="default", provenance={})
     )
     assert re.findall(r'href="#([^"]+)"', few[: few.index("</nav>")]) == [
         "top",
@@ -231,10 +227,9 @@ def test_five_cards_are_open_and_the_others_folded(page):
 
 
 def test_findings_after_five_are_folded():
-    data = {
-        **sample.result(),
-        "findings": [{**sample.result()["findings"][0], "text": f"finding {i}"} for i in range(8)],
-    }
+    [finding] = sample.result().findings
+    many = tuple(structs.replace(finding, text=f"finding {i}") for i in range(8))
+    data = structs.replace(sample.result(), findings=many)
     part = pages.page(data)
     part = part[part.index('id="findings"') : part.index('id="scope"')]
     shown, folded = part.split("<details")
@@ -271,11 +266,7 @@ def test_many_arms_that_may_hold_fold_but_none_that_tells_against_a_claim():
         "unforeseen": {**number, "reason": None}
     }
     html = pages.page(
-        {
-            **sample.result(),
-            "verdicts": [{**claim, "also": also}],
-            "changed": ["claim added: x", "arm dropped: y"],
-        }
+        sample.of({**claim, "also": also}, changed=["claim added: x", "arm dropped: y"])
     )
     control = re.search(r'<td data-name="control">(.*?)</td>', html, re.S).group(1)
     outside, folded = control.split("<details>")
@@ -348,7 +339,7 @@ def test_data_links_hold_the_data(parsed):
     figure = next(t for t in texts if t.startswith("arm,L0,mean"))
     rows = list(csv.DictReader(io.StringIO(figure)))
     assert [float(r["mean"]) for r in rows] == sample.figures()[1].columns["mean"]
-    assert json.loads(texts[-1]) == json.loads(json.dumps(sample.result()))
+    assert json.loads(texts[-1]) == sample.result().to_json()
     assert len(texts) == len(sample.figures()) + 2
 
 
@@ -364,14 +355,7 @@ def test_drawn_cards_come_first_and_all_are_there(page):
 
 def test_a_page_needs_nothing_but_its_verdicts():
     html = pages.page(
-        {
-            "experiment": "mine",
-            "preset": "default",
-            "seconds": 1.0,
-            "cpu_seconds": 1.0,
-            "provenance": {},
-            "verdicts": sample.verdicts()[:1],
-        },
+        sample.of(sample.verdicts()[0], experiment="mine", preset="default"),
         home="",
     )
     checker = Checker()
@@ -411,7 +395,7 @@ def test_the_index_links_every_page():
 def test_the_index_has_every_claim_with_interval_published_number_control_and_cost():
     html = pages.index([{"data": sample.result(), "href": "a.html", "header": HEADER}])
     text = re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", html))
-    for row in tables.rows({"verdicts": sample.verdicts()}):
+    for row in map(tables.row, sample.result().verdicts):
         assert tables.minus(row.interval) in text and all(c.arm in text for c in row.controls)
     assert "0.99 other set-up" in text and " new " in text
     assert re.search(r"\d+ s, \d+ CPU-seconds", text) and "of 7 claims are decided" in html
@@ -419,12 +403,12 @@ def test_the_index_has_every_claim_with_interval_published_number_control_and_co
 
 def test_what_would_have_been_found_has_a_true_minus_on_pages_and_in_the_docs():
     failed = {**sample.verdicts()[0], "outcome": "fails", "detectable": [None, -0.289]}
-    data = {**sample.result(), "verdicts": [failed]}
+    data = sample.of(failed)
     html = pages.page(data) + pages.index([{"data": data, "href": "a.html"}])
     for told in (
         html,
-        statements.full({"verdicts": [failed]}),
-        overview.listed({"verdicts": [failed]}),
+        statements.full(data),
+        overview.listed(data),
     ):
         assert "−0.289 or less would be found" in told and "-0.289 or less" not in told
 

@@ -3,6 +3,7 @@ language must escape."""
 
 import csv
 import io
+import math
 import os
 import re
 import subprocess
@@ -10,7 +11,9 @@ import sys
 
 import pytest
 import sample
+from msgspec import structs
 
+from assay.core.results import ResultData
 from assay.core.table import judge
 from assay.report import export, overview, statements, tables
 
@@ -38,7 +41,7 @@ from assay.report import export, overview, statements, tables
     ],
 )
 def test_numbers_keep_the_digits_their_interval_supports(estimate, low, high, said):
-    assert " ".join(tables.estimate({"estimate": estimate, "low": low, "high": high})) == said
+    assert " ".join(tables.estimate(estimate, low, high)) == said
 
 
 def test_minus_is_set_only_before_numbers():
@@ -61,8 +64,8 @@ def test_the_table_fits_its_width_says_everything_and_never_cuts_a_number(width)
 
 
 def test_words_are_never_broken_where_they_fit():
-    words = set(re.findall(r"[A-Za-z]+", tables.text({"verdicts": sample.verdicts()[:5]})))
-    said = " ".join(v["text"] + " " + tables.why(v) for v in sample.verdicts()[:5])
+    words = set(re.findall(r"[A-Za-z]+", tables.text(sample.of(*sample.verdicts()[:5]))))
+    said = " ".join(v.text + " " + tables.why(v) for v in sample.result().verdicts[:5])
     assert set(re.findall(r"[A-Za-z]+", said)) <= words
 
 
@@ -121,7 +124,7 @@ def test_a_narrow_terminal_table_has_fewer_columns():
 
 
 def test_markdown_has_one_line_a_statement_and_escapes_its_separator():
-    data = {"verdicts": [sample.entry("a | b", "holds", 1.0, 0.9, 1.1)]}
+    data = sample.of(sample.entry("a | b", "holds", 1.0, 0.9, 1.1))
     lines = statements.brief(data).splitlines()
     assert (
         len(lines) == 3 and r"a \| b" in lines[2] and len(re.findall(r"(?<!\\)\|", lines[2])) == 7
@@ -138,7 +141,7 @@ def test_a_short_table_has_ten_claims_counts_the_others_and_says_how_many_contro
     many = [{**first, "text": f"claim {i}"} for i in range(11)]
     passing = {**next(iter(first["controls"].values())), "outcome": "holds"}
     many[0] = {**many[0], "controls": {**first["controls"], "passes": passing}}
-    lines = statements.brief({"verdicts": many}).splitlines()
+    lines = statements.brief(sample.of(*many)).splitlines()
     count = len(first["controls"])
     assert lines[2].endswith(f"| {count} of {count + 1} |") and len(lines) == 2 + 10 + 2
     assert lines[-1] == "1 more claim: ● 1."
@@ -158,26 +161,20 @@ def test_a_long_claim_is_cut_at_its_colon_unless_another_begins_alike():
 
 def test_exact_statements_without_any_claim_are_told_apart():
     exact = [{"text": "t", "outcome": outcome} for outcome in ("exact", "violated", "exact")]
+    assert tables.board(sample.of(exact=exact)) == "exact statements only ≡ 2 ≢ 1"
     assert (
-        tables.board({"verdicts": [], "exact": exact, "findings": []})
-        == "exact statements only ≡ 2 ≢ 1"
+        tables.board(sample.of(exact=exact, findings=[{"text": "t"}]))
+        == "exact ≡ 2 ≢ 1, estimates 1"
     )
-    assert tables.board({"exact": exact, "findings": [{}]}) == "exact ≡ 2 ≢ 1, estimates 1"
-    assert (
-        tables.only_exact({"exact": exact})
-        and not tables.only_exact({"exact": []})
-        and not tables.only_exact(None)
-    )
-    assert not tables.only_exact(
-        {"exact": exact, "verdicts": [sample.entry("c", "holds", 1.0, 0.9, 1.1)]}
-    )
-    assert overview.listed({"exact": exact, "verdicts": []}) == tables.ONLY_EXACT + "\n"
+    assert tables.only_exact(sample.of(exact=exact)) and not tables.only_exact(sample.of())
+    assert not tables.only_exact(sample.of(sample.entry("c", "holds", 1.0, 0.9, 1.1), exact=exact))
+    assert overview.listed(sample.of(exact=exact)) == tables.ONLY_EXACT + "\n"
 
 
 def test_an_exact_statement_shows_what_was_due():
     row = tables.rows(
-        {
-            "exact": [
+        sample.of(
+            exact=[
                 {
                     "text": "t",
                     "outcome": "exact",
@@ -186,7 +183,7 @@ def test_an_exact_statement_shows_what_was_due():
                     "tolerance": 0.1,
                 }
             ]
-        }
+        )
     )[0]
     assert (row.sign, row.estimate, row.interval) == (
         "≡",
@@ -237,18 +234,9 @@ def test_export_writes_every_form(tmp_path):
 
 
 def test_a_limit_is_not_printed_as_the_threshold_it_is_not():
-    entry = {
-        "estimate": 0.0023,
-        "low": 0.0002,
-        "high": 0.0046,
-        "range": [0.005, None],
-        "fail_range": [0.005, None],
-    }
-    assert tables.estimate(entry) == ("0.0023", "[0.0002, 0.0046]")
-    assert tables.estimate(entry | {"range": [0.1, None], "fail_range": [0.1, None]}) == (
-        "0.002",
-        "[0.000, 0.005]",
-    )
+    numbers = 0.0023, 0.0002, 0.0046
+    assert tables.estimate(*numbers, [0.005, math.inf]) == ("0.0023", "[0.0002, 0.0046]")
+    assert tables.estimate(*numbers, [0.1, math.inf]) == ("0.002", "[0.000, 0.005]")
 
 
 @pytest.mark.parametrize(
@@ -286,7 +274,7 @@ def test_what_decides_a_claim_stands_beside_why_it_is_undecided():
         "reason": "interval straddles",
         "price": price,
     }
-    [row] = tables.rows({"verdicts": [entry]})
+    [row] = tables.rows(sample.of(entry))
     assert row.why.startswith(
         "undecided: the interval spans the threshold; to decide it: about 40 more seeds, "
         "about 3 CPU-minutes"
@@ -295,7 +283,7 @@ def test_what_decides_a_claim_stands_beside_why_it_is_undecided():
         row.advice.endswith("; next: assay run mine --set seed=0:46")
         and row.command == "run mine --set seed=0:46"
     )
-    assert "assay run" not in tables.text({"verdicts": [entry]}), (
+    assert "assay run" not in tables.text(sample.of(entry)), (
         "a cell would break it; the terminal has it on a line of its own"
     )
 
@@ -314,15 +302,15 @@ def test_units_that_agree_between_bounds_say_where_their_interval_comes_from():
         "0 to 4"
     )
     assert (
-        says in re.sub(r"\s+", " ", tables.text({"verdicts": [entry]}, 200))
-        and tables.rows({"verdicts": [entry]})[0].agreed == says
+        says in re.sub(r"\s+", " ", tables.text(sample.of(entry), 200))
+        and tables.rows(sample.of(entry))[0].agreed == says
     )
     for other in ({"bounds": None}, {"points": [4.0, 3.9]}, {"points": [4.0]}):
-        assert not tables.rows({"verdicts": [{**entry, **other}]})[0].agreed
+        assert not tables.rows(sample.of({**entry, **other}))[0].agreed
 
 
 def test_words_that_a_newcomer_cannot_guess_are_explained_where_they_occur():
-    whole, plain = sample.result(), {"verdicts": [{**sample.verdicts()[3], "published": None}]}
+    whole, plain = sample.result(), sample.of({**sample.verdicts()[3], "published": None})
     assert "other set-up: for orientation" in tables.explained(
         whole
     ) and "new: no paper" in tables.explained(whole)
@@ -331,9 +319,7 @@ def test_words_that_a_newcomer_cannot_guess_are_explained_where_they_occur():
 
 def _with_arms_that_may_hold(count):
     number = {"estimate": 0.99, "low": 0.985, "high": 0.995, "reason": "alike"}
-    return {
-        "verdicts": [{**sample.verdicts()[0], "also": {f"other-{i}": number for i in range(count)}}]
-    }
+    return sample.of({**sample.verdicts()[0], "also": {f"other-{i}": number for i in range(count)}})
 
 
 @pytest.mark.parametrize("count", [1, 3, 7])
@@ -362,7 +348,7 @@ def test_a_terminal_shows_each_claim_its_threshold(width):
     flat = re.sub(r"\s+", " ", tables.text(sample.result(), width))
     assert "holds if ≥ 1.5 features" in flat and "holds if in [0.98, 1.02]" in flat
     entry = {**sample.verdicts()[3], "threshold_from": "given with the claim"}
-    assert "holds if" not in tables.text({"verdicts": [entry]}), "the claim's text is its threshold"
+    assert "holds if" not in tables.text(sample.of(entry)), "the claim's text is its threshold"
 
 
 def test_what_no_number_of_units_decides_is_told_to_take_a_margin():
@@ -373,20 +359,21 @@ def test_what_no_number_of_units_decides_is_told_to_take_a_margin():
         + [1.03 + x for x in spread]
         + [1.03 + x for x in (*spread[4:], *spread[:4])]
     )
-    on = judge(table, claim="mine.x - base.x < 0", unit="seed", control="again").to_json()
+    on = judge(table, claim="mine.x - base.x < 0", unit="seed", control="again")
     assert "claim a margin" in tables.why(on), "on the threshold but for rounding"
     table["x"][16:] = [x + 3e-4 for x in table["x"][16:]]
-    entry = judge(table, claim="mine.x - base.x < 0", unit="seed", control="again").to_json()
-    assert entry["reason"] == "control again not beaten"
-    said = re.sub(r"\s+", " ", tables.text({"verdicts": [entry]}, 200))
+    entry = judge(table, claim="mine.x - base.x < 0", unit="seed", control="again")
+    assert entry.reason == "control again not beaten"
+    data = ResultData(verdicts=(entry,))
+    said = re.sub(r"\s+", " ", tables.text(data, 200))
     assert (
         "no number of units tells from a threshold what lies on it: claim a margin, such as < -0.0"
         in said
         and "more seeds" not in said
     )
-    [row] = tables.rows({"verdicts": [entry]})
+    [row] = tables.rows(data)
     assert f"? again {row.controls[0].estimate}" in said and row.controls[0].interval in said, (
         "its interval is what keeps it undecided"
     )
-    fixed = {**entry, "threshold_from": "pilot: seeds 0–5"}
+    fixed = structs.replace(entry, threshold_from="pilot: seeds 0–5")
     assert "more seeds" in tables.why(fixed), "a threshold that was fixed before stays"

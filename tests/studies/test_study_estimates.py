@@ -70,16 +70,16 @@ def test_a_question_of_how_much_is_answered_by_a_curve(
     whole = data.values[data.density.values == 0.2].mean()
     assert found["curve"]["estimate"][1] == pytest.approx(whole)
     # Everywhere that a verdict is: in the table, on the page, as a figure, and in exports.
-    json_result = result.to_json()
+    kept = result.data
     words = found["curve"]["crossing"]["words"]
-    shown = " ".join(tables.text(json_result).split())
+    shown = " ".join(tables.text(kept).split())
     assert "density 0.2:" in shown and words[:18] in shown
     assert result.figures[-1].x == "density" and result.figures[-1].band == ("low", "high")
-    page = pages.page(json_result)
+    page = pages.page(kept)
     assert "Share represented" in page and "density 0.2: " in page
-    lines = export.verdicts_csv(json_result).splitlines()
+    lines = export.verdicts_csv(kept).splitlines()
     assert [line.partition(",")[0] for line in lines[1:]] == ["finding", *["level"] * 3, "crossing"]
-    assert "density 0.2" in export.latex(json_result)
+    assert "density 0.2" in export.latex(kept)
     assert main(["show", "asks.toml", "--root", "s"]) == 0
     assert "band, of all 3 levels together" in capsys.readouterr().out
 

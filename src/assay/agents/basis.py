@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from assay.core.experiment import Experiment
+from assay.core.results import Registration
 from assay.lab import provenance, registered
 from assay.lab.preset import Preset
 from assay.lab.store import Store
@@ -50,7 +51,7 @@ def standing(data: JSON, unlike: str = "") -> Standing:
     frozen = data.get("registration")
     changed = "; ".join((*(frozen or {}).get("changed", ()), *data.get("changed", ())))
     if frozen and data.get("inference") == "confirmatory":
-        related_text = "; ".join(lines.describe_others(frozen))
+        related_text = "; ".join(lines.describe_others(Registration.from_json(frozen)))
         known = (
             f"frozen on {frozen['time']} before any result as far as this store knows "
             f"({frozen['hash'][:12]}), and followed since"

@@ -3,13 +3,16 @@ and what it speaks for."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from assay.core import results
 from assay.core.reasons import COMMAND
+from assay.core.results import ResultData
 from assay.jobs import state as jobs
-from assay.report.tables import role_of_other, rows
+from assay.report import tables
 
 JSON = Mapping[str, Any]
 AS_IT_MUST = {True: "as it must", False: "AND MUST NOT", None: "so nothing is settled"}
@@ -102,54 +105,46 @@ class Early:
 
 def verdicts(data: JSON) -> tuple[Verdict, ...]:
     """Read the verdicts of a result's or a record's plain values."""
-    return tuple(map(verdict, data.get("verdicts", ())))
+    return tuple(map(verdict, ResultData.from_json(data).verdicts))
 
 
-def verdict(entry: JSON) -> Verdict:
-    """Read one verdict as `assay show --json` prints it."""
-    comparisons = _read_comparisons(entry)
-    price = entry.get("price") or {}
+def verdict(v: results.Judged) -> Verdict:
+    """Tell one verdict."""
+    comparisons = _comparisons(v)
     return Verdict(
-        claim=entry["text"],
-        outcome=entry["outcome"],
-        reason=entry["reason"],
-        estimate=_number(entry, "estimate"),
-        low=_number(entry, "low"),
-        high=_number(entry, "high"),
-        unit=entry["unit"],
-        interval=entry["method"],
-        threshold=entry["threshold"],
-        threshold_from=entry["threshold_from"],
-        n=entry["n"],
-        scope=entry["scope"],
+        claim=v.text,
+        outcome=v.outcome,
+        reason=v.reason,
+        estimate=v.estimate,
+        low=v.low,
+        high=v.high,
+        unit=v.unit,
+        interval=v.method,
+        threshold=v.threshold,
+        threshold_from=v.threshold_from,
+        n=v.n,
+        scope=v.scope,
         controls=comparisons,
-        would_decide=price.get("text", "").partition(COMMAND)[0],
-        notes=tuple(entry.get("notes", ())),
-        told=_to_text(entry, comparisons),
+        would_decide=(v.price.text if v.price else "").partition(COMMAND)[0],
+        notes=v.notes,
+        told=_to_text(v, comparisons),
     )
 
 
 def estimates(data: JSON) -> tuple[Estimate, ...]:
     """Read the estimates of a result's plain values."""
-    return tuple(map(_estimate, data.get("findings", ())))
+    return tuple(map(_estimate, ResultData.from_json(data).findings))
 
 
-def _estimate(entry: JSON) -> Estimate:
-    row = rows({"findings": [entry]})[0]
+def _estimate(s: results.Estimated) -> Estimate:
+    row = tables.row(s)
     number = " ".join(filter(None, (row.estimate, row.interval, row.unit)))
-    told = "; ".join((f"{entry['text']}: {number}, over {row.n}", *row.curve, "not judged"))
+    entry = s.to_json()
     return Estimate(
-        text=entry["text"],
-        estimate=entry["estimate"],
-        low=entry["low"],
-        high=entry["high"],
-        unit=entry["unit"],
-        interval=entry["method"],
-        n=entry["n"],
-        scope=entry["scope"],
-        curve=entry.get("curve"),
-        notes=tuple(entry.get("notes", ())),
-        told=told,
+        **{k: entry[k] for k in ("text", "estimate", "low", "high", "unit", "n", "scope", "curve")},
+        interval=s.method,
+        notes=s.notes,
+        told="; ".join((f"{s.text}: {number}, over {row.n}", *row.curve, "not judged")),
     )
 
 
@@ -163,18 +158,18 @@ def early(state: jobs.Early) -> tuple[Early, ...]:
             "still to be judged, and it may change"
         )
         controls = tuple(
-            _make_comparison(
+            _comparison(
                 arm,
                 "control",
                 i.outcome,
                 None if i.outcome == "undecided" else i.outcome == "fails",
-                vars(i),
-                "",
+                i,
             )
             for arm, i in c.controls.items()
         )
-        numbers = {name: _number(vars(c), name) for name in ("estimate", "low", "high")}
-        early_claims.append(Early(claim=c.claim, not_a_verdict=words, controls=controls, **numbers))
+        early_claims.append(
+            Early(claim=c.claim, not_a_verdict=words, controls=controls, **_numbers(c))
+        )
     return tuple(early_claims)
 
 
@@ -191,62 +186,54 @@ def counted(outcomes: Sequence[str]) -> str:
     return ", ".join(phrases) or "no claim was judged"
 
 
-def _read_comparisons(entry: JSON) -> tuple[Beside, ...]:
-    near = entry.get("near") or {}
-    comparisons = []
-    for kind, role, must in (
-        ("controls", "control", "fails"),
-        ("planted", "planted", "holds"),
-        ("violations", "violation", "fails"),
-    ):
-        for arm, other in entry.get(kind, {}).items():
-            met = None if other["outcome"] == "undecided" else other["outcome"] == must
-            comparisons.append(
-                _make_comparison(arm, role, other["outcome"], met, other, near.get(arm, ""))
-            )
-    for arm, other in entry.get("also", {}).items():  # only those that satisfy it are listed
-        role = {"also": "may hold too", "true": "also true of", "unnamed": "not named"}[
-            role_of_other(entry, other)
-        ]
-        met = role != "not named"
-        comparisons.append(_make_comparison(arm, role, "holds", met, other, ""))
+ROLES: Mapping[str, Any] = {
+    "near": "control",
+    "also": "may hold too",
+    "true": "also true of",
+    "unnamed": "not named",
+}
+"""What an agent is told of an arm, where it is not what `Judged.arms` calls it."""
+
+
+def _comparisons(v: results.Judged) -> tuple[Beside, ...]:
+    near, comparisons = v.near, []
+    arms = {arm: (role, other) for role, arm, other in v.arms()}
+    for arm in (*v.controls, *v.planted, *v.violations, *v.also):
+        role, other = arms[arm]
+        if isinstance(other, results.Other):  # only those that satisfy it are listed
+            outcome, met = "holds", role != "unnamed"
+        else:
+            outcome = other.outcome
+            met = outcome == ("holds" if role == "planted" else "fails")
+        settled = None if outcome == "undecided" else met
+        why = near.get(arm, "") if role == "near" else ""
+        comparisons.append(_comparison(arm, ROLES.get(role, role), outcome, settled, other, why))
     return tuple(comparisons)
 
 
-def _make_comparison(
-    arm: str, role: Any, outcome: str, met: bool | None, other: JSON, near: str
+def _comparison(
+    arm: str, role: Any, outcome: str, met: bool | None, numbers: Any, near: str = ""
 ) -> Beside:
-    low, high = _number(other, "low"), _number(other, "high")
     return Beside(
-        arm=arm,
-        role=role,
-        outcome=outcome,
-        as_it_must=met,
-        estimate=_number(other, "estimate"),
-        low=low,
-        high=high,
-        near=near,
+        arm=arm, role=role, outcome=outcome, as_it_must=met, near=near, **_numbers(numbers)
     )
 
 
-def _number(entry: JSON, name: str) -> float:
-    """A number that may be missing; one that JSON lacks is written as null again."""
-    value = entry.get(name)
-    return float("nan") if value is None else float(value)
+def _numbers(of: Any) -> dict[str, float]:
+    """An estimate with its interval, NaN where there is none; written as null again."""
+    values = {name: getattr(of, name) for name in ("estimate", "low", "high")}
+    return {name: math.nan if x is None else x for name, x in values.items()}
 
 
-def _to_text(entry: JSON, comparisons: Sequence[Beside]) -> str:
+def _to_text(v: results.Judged, comparisons: Sequence[Beside]) -> str:
     """The verdict in one sentence, with its interval, its units and its controls."""
-    unit = "" if entry["unit"] == "1" else f" {entry['unit']}"
-    n = " × ".join(
-        f"{count} {name}{'' if count == 1 else 's'}" for name, count in entry["n"].items()
-    )
-    head = f"{entry['outcome'].upper()}: {entry['text']}"
-    reason = f" ({entry['reason']})" if entry["reason"] else ""
-    controls = "; ".join(_control(b) for b in comparisons) or "no control was asked"
+    unit = "" if v.unit == "1" else f" {v.unit}"
+    n = " × ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in v.n.items())
+    reason = f" ({v.reason})" if v.reason else ""
+    controls = "; ".join(map(_control, comparisons)) or "no control was asked"
     return (
-        f"{head}{reason}. Estimate {_span(entry)}{unit}, threshold {entry['threshold']}, over "
-        f"{n or 'no units'}. {controls}."
+        f"{v.outcome.upper()}: {v.text}{reason}. Estimate {_span(v)}{unit}, threshold "
+        f"{v.threshold}, over {n or 'no units'}. {controls}."
     )
 
 
@@ -264,13 +251,12 @@ def _control(b: Beside) -> str:
         if b.role == "planted" and b.as_it_must is False
         else AS_IT_MUST[b.as_it_must]
     )
-    return f"{what} {b.arm} {came}, {how}: {_span(vars(b))}"
+    return f"{what} {b.arm} {came}, {how}: {_span(b)}"
 
 
-def _span(numbers: JSON) -> str:
+def _span(numbers: Any) -> str:
     """An estimate with its interval; without one that says so."""
-    estimate, low, high = (_number(numbers, name) for name in ("estimate", "low", "high"))
-    if estimate != estimate:
+    if not math.isfinite(numbers.estimate):
         return "none"
-    ends = ["unbounded" if x != x else f"{x:.4g}" for x in (low, high)]
-    return f"{estimate:.4g} [{ends[0]}, {ends[1]}]"
+    ends = [f"{x:.4g}" if math.isfinite(x) else "unbounded" for x in (numbers.low, numbers.high)]
+    return f"{numbers.estimate:.4g} [{ends[0]}, {ends[1]}]"

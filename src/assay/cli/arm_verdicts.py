@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from assay.cli import printing
-from assay.core.claims import Claim, Judged, Verdict
+from assay.core.claims import Claim
 from assay.core.experiment import Experiment
 from assay.core.reasons import explain_reason
+from assay.core.results import Judged, Verdict
 from assay.lab.result import Result, judge_statements
 from assay.report import tables
 
@@ -34,29 +35,29 @@ def show(result: Result, experiment: Experiment) -> None:
     print()
     table = printing.grid("", "claim", arm, "main", "satisfies it?")
     table.expand, table.columns[1].ratio, table.columns[4].max_width = True, 1, 18
-    judged_by_text = {judged_claim.claim.text: judged_claim for judged_claim in result.judged}
+    judged_by_text = {judged_claim.text: judged_claim for judged_claim in result.judged}
     other_claims = [s.about(arm) for s in claims if s.of not in ("main", arm)]
     judgements = judge_statements(other_claims, result.arms, origin=experiment.origin)
-    judged_by_text |= {judged_claim.claim.text: judged_claim for judged_claim in judgements.judged}
+    judged_by_text |= {judged_claim.text: judged_claim for judged_claim in judgements.judged}
     as_main = judge_statements(
         [s if s.of == "main" else s.about("main") for s in claims],
         result.arms,
         origin=experiment.origin,
     ).judged
-    main = {judged_claim.claim.text: judged_claim.verdict for judged_claim in as_main}
+    main = {judged_claim.text: judged_claim for judged_claim in as_main}
     lacking = dict((*result.skipped, *judgements.failed, *judgements.skipped))
     rows, own_numbers = 0, []
     for i, s in enumerate(claims, 1):
         judged_claim = judged_by_text.get(s.text)
         if s.of == arm and arm != "main":
             own_numbers.append(i)
-        elif judged_claim is not None and judged_claim.verdict.outcome != "undecided":
-            sign, came = satisfied(s, judged_claim.verdict)
+        elif judged_claim is not None and judged_claim.outcome != "undecided":
+            sign, came = satisfied(s, judged_claim)
             answer = came if s.of == "main" else f"{came} (the claim is about {s.of})"
             table.add_row(
                 sign,
                 f"{i} {s.text}",
-                number(judged_claim.verdict),
+                number(judged_claim),
                 number(main.get(s.text)),
                 answer,
             )
@@ -73,7 +74,7 @@ def show(result: Result, experiment: Experiment) -> None:
         )
     for i in own_numbers:
         outcome = [
-            f" ({own_claim.verdict.outcome})"
+            f" ({own_claim.outcome})"
             for own_claim in judge_statements(
                 [claims[i - 1]], result.arms, origin=experiment.origin
             ).judged
@@ -97,15 +98,13 @@ def number(verdict: Verdict | None) -> str:
     """Write an estimate with its interval; "" of an arm that was not asked."""
     if verdict is None:
         return ""
-    return "\n".join(
-        tables.estimate({"estimate": verdict.estimate, "low": verdict.low, "high": verdict.high})
-    )
+    return "\n".join(tables.estimate(verdict.estimate, verdict.low, verdict.high))
 
 
 def undecided(judged_by_text: Mapping[str, Judged]) -> dict[str, list[str]]:
     """Group the texts of undecided claims by the reason in words."""
     grouped: dict[str, list[str]] = {}
     for text, judged_claim in judged_by_text.items():
-        if judged_claim.verdict.outcome == "undecided":
-            grouped.setdefault(explain_reason(judged_claim.verdict.reason), []).append(text)
+        if judged_claim.outcome == "undecided":
+            grouped.setdefault(explain_reason(judged_claim.reason), []).append(text)
     return grouped

@@ -4,7 +4,7 @@ published value, and where its figure is."""
 from __future__ import annotations
 
 from assay.cli.printing import draw, grid
-from assay.core.claims import Judged
+from assay.core.results import Judged
 from assay.report import tables
 
 MUST = {
@@ -21,8 +21,7 @@ MUST = {
 def show(judged_claim: Judged, number: int, page: str) -> None:
     """Print all that is known of one claim, a line for each thing; `page` says where its figure
     is."""
-    entry, claim = judged_claim.to_json(), judged_claim.claim
-    [row] = tables.rows({"verdicts": [entry]})
+    claim, row = judged_claim.claim, tables.row(judged_claim)
     why = row.why.removeprefix(f"{row.outcome}: ")
     table = grid("", "")
     table.show_header, table.columns[1].ratio = False, 1
@@ -30,23 +29,23 @@ def show(judged_claim: Judged, number: int, page: str) -> None:
         (f"claim {number}", claim.text),
         ("verdict", f"{row.sign} {row.outcome}, {claim.kind}" + (f"; {why}" if why else "")),
         ("estimate", " ".join(filter(None, (row.estimate, row.interval, row.unit)))),
-        ("interval", "; ".join(filter(None, (entry["method"], row.agreed)))),
+        ("interval", "; ".join(filter(None, (judged_claim.method, row.agreed)))),
         ("threshold", f"{claim.threshold}, from {claim.threshold_from}"),
         (
             "units",
-            f"{row.n} of {claim.of}: " + ", ".join(tables.number(p) for p in entry["points"]),
+            f"{row.n} of {claim.of}: " + ", ".join(map(tables.number, judged_claim.points)),
         ),
         *((c.arm, control_to_text(c, judged_claim)) for c in row.controls),
         (
             "gates",
             ", ".join(
-                f"{name} {'met' if met else 'not met'}" for name, met in entry["gates"].items()
+                f"{name} {'met' if met else 'not met'}" for name, met in judged_claim.gates.items()
             ),
         ),
-        ("power", "" if "would be found" in row.why else tables.describe_detectable(entry)),
+        ("power", "" if "would be found" in row.why else tables.describe_detectable(judged_claim)),
         ("published", published(judged_claim)),
         ("source", claim.source),
-        ("scope", entry["scope"]),
+        ("scope", judged_claim.scope),
         ("figure", page),
     ]
     for name, words in lines:
@@ -71,4 +70,4 @@ def published(judged_claim: Judged) -> str:
     if paper is None or isinstance(paper, str):
         return "new: no paper that we know prints it" if paper else ""
     note = f"; {paper.note}" if paper.note else ""
-    return f"{paper.number:g}, {paper.source} ({paper.at}), {paper.to_json()['set_up']}{note}"
+    return f"{paper.number:g}, {paper.source} ({paper.at}), {paper.set_up}{note}"

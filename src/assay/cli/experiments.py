@@ -37,7 +37,7 @@ from assay.core.errors import AssayError
 from assay.core.experiment import ALL, Experiment
 
 if TYPE_CHECKING:
-    from assay.core.result_schema import ToldResult
+    from assay.core.results import ResultData
     from assay.lab.preset import Preset
 
 
@@ -181,7 +181,7 @@ def run(
 
 def _ran(
     name: str, choice: Choice, machine: Machine, place: Place, within: str | None
-) -> tuple[Experiment, Preset, ToldResult]:
+) -> tuple[Experiment, Preset, ResultData]:
     """Run with progress on the terminal, held against the time that it was chosen to fit; what ran,
     and its result."""
     from assay.cli import within as words

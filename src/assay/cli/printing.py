@@ -15,6 +15,7 @@ from assay.cli.typed import runnable
 from assay.core.errors import AssayError
 from assay.core.plain import as_json, plain
 from assay.core.reasons import explain_reason
+from assay.core.results import ResultData
 from assay.core.schema import to_json
 from assay.report import tables
 from assay.report.questions import by_group, heading, of_group
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from assay.cli.options import Place
-    from assay.core.claims import Judged
-    from assay.core.estimates import Estimated
+    from assay.core.results import Estimated, Judged
     from assay.report.bundle.checking import CheckedBundle
     from assay.verbs.audit import Audit
     from assay.verbs.bundle import Bundled
@@ -206,18 +206,17 @@ def judged(judged: Judged, as_json: bool, expected: str | None = None) -> int:
     expected."""
     from assay.lab.verdicts import otherwise
 
-    entry = judged.to_json()
-    other = otherwise([entry], expected)
+    other = otherwise([judged], expected)
     if as_json:
-        emit(entry)
+        emit(judged)
         return int(bool(other))
-    tables.show({"verdicts": [entry]})
-    why = f", {explain_reason(entry['reason'])}" if entry["reason"] else ""
+    tables.show(ResultData(verdicts=(judged,)))
+    why = f", {explain_reason(judged.reason)}" if judged.reason else ""
     for line in (
-        f"verdict: {entry['outcome']}{why}",
+        f"verdict: {judged.outcome}{why}",
         *judged.notes,
-        f"scope: {entry['scope']}",
-        f"interval: {entry['method']}",
+        f"scope: {judged.scope}",
+        f"interval: {judged.method}",
     ):
         say(line)
     for line in other:
@@ -227,12 +226,11 @@ def judged(judged: Judged, as_json: bool, expected: str | None = None) -> int:
 
 def estimated(number: Estimated, as_json: bool) -> int:
     """Print an estimate of a user's own numbers, or its curve; exit code 0."""
-    entry = number.to_json()
     if as_json:
-        emit(entry)
+        emit(number)
         return 0
-    tables.show({"findings": [entry]})
-    for line in (*number.notes, f"scope: {entry['scope']}", f"interval: {entry['method']}"):
+    tables.show(ResultData(findings=(number,)))
+    for line in (*number.notes, f"scope: {number.scope}", f"interval: {number.method}"):
         say(line)
     return 0
 

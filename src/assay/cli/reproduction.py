@@ -59,11 +59,10 @@ def show(reproduction: Reproduction) -> None:
     equal."""
 
     def to_text(v: Statement) -> str:
-        return (
-            "absent"
-            if v is None
-            else " ".join((tables.SIGNS.get(v.get("outcome", "finding"), "–"), *tables.estimate(v)))
-        )
+        if v is None:
+            return "absent"
+        row = tables.row(v)
+        return " ".join((row.sign, row.estimate, row.interval))
 
     claims = printing.grid("claim", "recorded", "reproduced", "")
     claims.expand, claims.columns[0].ratio = True, 1
@@ -73,7 +72,7 @@ def show(reproduction: Reproduction) -> None:
             ours = (
                 tuple(map(to_text, both))
                 if s.kind != "exact"
-                else tuple("absent" if v is None else v["outcome"] for v in both)
+                else tuple("absent" if v is None else v.outcome for v in both)
             )
             # the reason below the claim: it is long, and would leave the claim no room beside it
             claims.add_row(

@@ -18,6 +18,7 @@ from assay.cli.progress import bar, duration, lasting, stage
 from assay.core.compute import Range
 from assay.core.errors import AssayError
 from assay.core.plain import plain
+from assay.core.results import Judged, ResultData
 from assay.core.schema import to_json
 from assay.lab.events import Ended, Failed, Progress, Said, Saved, Started, Surveyed
 from assay.report import tables
@@ -54,17 +55,19 @@ def show(outcome: Series) -> None:
     """Print one line per experiment, how many errors to expect, and where the pages are."""
     from assay.report import series
 
-    data = to_json(outcome)
     table = printing.grid("experiment", "verdicts", "s", "CPU-s", "made", right=("s", "CPU-s"))
-    for part in data["experiments"]:
-        result = part["result"] or {}
-        spent = [f"{result[k]:,.0f}" if result else "" for k in ("seconds", "cpu_seconds")]
-        signs = tables.signs(tables.outcomes(result)) if result else "no result"
-        table.add_row(part["name"], signs, *spent, series.describe_training(part) if result else "")
-    claims = [v for result in series.results(data).values() for v in result["verdicts"]]
+    claims: list[Judged] = []
+    for part in outcome.experiments:
+        if (result := part.result) is None:
+            table.add_row(part.name, "no result", "", "", "")
+            continue
+        claims += result.verdicts
+        spent = (f"{result.seconds:,.0f}", f"{result.cpu_seconds:,.0f}")
+        signs = tables.signs(tables.outcomes(result.verdicts))
+        table.add_row(part.name, signs, *spent, series.describe_training(to_json(part)))
     table.add_row(
         "all",
-        tables.signs(tables.outcomes({"verdicts": claims})),
+        tables.signs(tables.outcomes(claims)),
         f"{outcome.seconds:,.0f}",
         f"{outcome.cpu_seconds:,.0f}",
         "",
@@ -75,8 +78,9 @@ def show(outcome: Series) -> None:
         printing.say(outcome.errors)
     for path in outcome.pages:
         printing.tell(str(path))
-    for name, why in series.failures(data).items():
-        printing.tell(f"{name}: {' '.join(why.split())}", sys.stderr)
+    for part in outcome.experiments:
+        if part.error is not None:
+            printing.tell(f"{part.name}: {' '.join(part.error.text.split())}", sys.stderr)
 
 
 class Display:
@@ -173,10 +177,9 @@ def ended(event: Ended) -> str:
     part = event.part
     if part.data is None:
         return f"{part.name}: no result, {' '.join(str(part.error).split())}"
-    signs = tables.signs(tables.outcomes(part.data)) or "no claims"
+    data = ResultData.from_json(part.data)
+    signs = tables.signs(tables.outcomes(data.verdicts)) or "no claims"
     cost = (
-        f"{part.data['seconds']:,.0f} s, {part.data['cpu_seconds']:,.0f} CPU-seconds"
-        if part.trained
-        else "stored"
+        f"{data.seconds:,.0f} s, {data.cpu_seconds:,.0f} CPU-seconds" if part.trained else "stored"
     )
     return f"{part.name}: {signs}, {cost}"

@@ -32,7 +32,17 @@ if TYPE_CHECKING:
         SpecError,  # noqa: F401
         StoreError,  # noqa: F401
     )
-    from assay.core.experiment import Arm, Arms, Cost, Derive, Elsewhere, Experiment, Joint, instead, varied  # noqa: F401
+    from assay.core.experiment import (  # noqa: F401
+        Arm,
+        Arms,
+        Cost,
+        Derive,
+        Elsewhere,
+        Experiment,
+        Joint,
+        instead,
+        varied,
+    )
     from assay.core.figures import Figure, along, columns, curve, figure, summary  # noqa: F401
     from assay.core.fit import Group, State, Trained, fit  # noqa: F401
     from assay.core.judging import judge  # noqa: F401

@@ -1,5 +1,5 @@
-"""Claim, Exact, Estimate: the three kinds of statement; Gate and Published, which they name;
-Verdict, which a claim gets.
+"""Claim, Exact, Estimate: the three kinds of statement, and Gate, which they name; what comes of
+them is in `results.py`.
 
 All are plain values. Nothing here measures or judges (`judging.py` does), and nothing that trains
 can see a threshold."""
@@ -11,17 +11,16 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assay.core.display import Shown
 from assay.core.errors import ClaimError, nearest
 from assay.core.heavy import xr
-from assay.core.reasons import explain_reason, too_in_words
-from assay.core.result_schema import ToldVerdict
+from assay.core.results import Kind
+from assay.core.results import Literature as Literature
+from assay.core.results import Published as Published
 from assay.core.scales import Scale, rescale
-from assay.core.schema import to_json
 from assay.core.stats import Statistic, mean
 
 if TYPE_CHECKING:
@@ -33,14 +32,10 @@ terms of a statistic."""
 OneTerm = Callable[["xr.Dataset", Mapping[str, "xr.Dataset"]], "xr.DataArray"]
 """A value of one term, which may be averaged or selected from further."""
 Plain = bool | int | float | str
-Outcome = Literal["holds", "fails", "unspecific", "undecided"]
-Kind = Literal["exact", "confirming", "risky", "finding"]
 RISKY = ("paper", "theory", "plan")
 """Where a threshold comes from that was fixed before any pilot of the same set-up."""
 ROLES = ("same method", "rival")
 """What excuses an arm that satisfies a claim too; "same method: why" in the text of a study."""
-EDITION = 2
-"""Of the rule in docs/verdicts.md; entries without an edition were judged by the first."""
 
 
 def same_method(why: str) -> str:
@@ -86,38 +81,6 @@ def role(excuse: str) -> str:
             'same_method("why") or rival("why"), in a study "rival: why"'
         )
     return name
-
-
-@dataclass(frozen=True)
-class Published:
-    """A number from the literature to print beside ours.
-
-    Example:
-        >>> from assay import Published
-        >>> Published(0.31, "a paper, 2024", same=True, at="Table 3").to_json()["set_up"]
-        'same set-up'
-    """
-
-    number: float
-    source: str
-    same: bool = False
-    """True when model, site, data and definition are the same; otherwise it is shown for
-    orientation only."""
-    note: str = ""
-    at: str = "not checked"
-    """Where in the source it stands, such as "Table 3" or "Figure 9"; "not checked" where nobody
-    could open the source."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The number, its source, where it stands there, and how far it can be compared."""
-        setup = "same set-up" if self.same else "other set-up: not comparable, for orientation"
-        entry = {"number": self.number, "source": self.source, "at": self.at, "same": self.same}
-        return {**entry, "set_up": setup, "note": self.note}
-
-
-Literature = Published | Literal["new"] | None
-"""What papers print of this very quantity: a number; "new" where none that we know prints one,
-however old the claim; None where nobody has looked."""
 
 
 @dataclass(frozen=True)
@@ -365,6 +328,25 @@ class Claim:
         )
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """What of the claim stands with each verdict on it."""
+        return {
+            "text": self.text,
+            "kind": self.kind,
+            "units": self.units,
+            "unit": self.unit,
+            "source": self.source,
+            "published": self.published,
+            "threshold": self.threshold,
+            "range": (self.low, self.high),
+            "fail_range": self.fail_range,
+            "threshold_from": self.threshold_since,
+            "near": self.near,
+            "bounds": self.bounds,
+            "natural": self.natural,
+        }
+
+    @property
     def may_hold(self) -> Mapping[str, str]:
         """The arms that may satisfy the claim as well, each with the reason; the half-length method
         is one by itself."""
@@ -519,199 +501,6 @@ Finding = Estimate
 """What an estimate was called; files that people wrote still say so."""
 
 
-@dataclass(frozen=True)
-class Price:
-    """About what it would take to decide an undecided claim."""
-
-    text: str
-    factor: str | None = None
-    """The factor that needs more units; None when more units do not help."""
-    more: int | None = None
-    """About how many more of them."""
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """How far the method lies from a control, with its interval: on the claim's scale, of ratios
-    the logarithm.
-
-    Example:
-        >>> from assay.core.claims import Contrast
-        >>> Contrast(0.2, 0.1, 0.3, shared=8).to_json()["shared"]
-        8
-    """
-
-    estimate: float
-    low: float
-    high: float
-    shared: int
-    """Units that both have; 0 where they were compared as independent."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; a number that is none becomes None."""
-        limits = {k: _number(getattr(self, k)) for k in ("estimate", "low", "high")}
-        return {**limits, "shared": self.shared}
-
-
-@dataclass(frozen=True)
-class Verdict(Shown):
-    """What the numbers of one arm say about a claim; estimate and limits in the claim's unit,
-    whatever the scale of judging.
-
-    Example:
-        >>> import assay
-        >>> rows = {"arm": ["new"] * 6 + ["old"] * 6 + ["again"] * 6, "seed": [*range(6)] * 3}
-        >>> rows["fvu"] = [0.11, 0.12, 0.14, 0.10, 0.13, 0.15]
-        >>> rows["fvu"] += [0.21, 0.23, 0.24, 0.22, 0.25, 0.26]
-        >>> rows["fvu"] += [0.22, 0.225, 0.25, 0.215, 0.26, 0.255]  # as old, on other draws
-        >>> claim = "new.fvu - old.fvu < -0.05"
-        >>> assay.judge(rows, claim=claim, unit="seed", control="again").verdict
-        <Verdict on new: holds, -0.11 [-0.1194, -0.1006], n = 6 seed>
-    """
-
-    arm: str
-    outcome: Outcome
-    reason: str
-    """Why it is undecided or unspecific; empty when it holds or fails, unless it fails by
-    arithmetic."""
-    price: Price | None
-    estimate: float
-    low: float
-    """Lower limit of the interval that decided: the hull of t and t corrected for skew, or an exact
-    one, where they are NaN."""
-    high: float
-    boot_low: float
-    boot_high: float
-    t_low: float
-    t_high: float
-    skew_low: float
-    skew_high: float
-    p: float
-    """Two-sided p-value against the nearest threshold, by Student's t or the exact interval; never
-    0, NaN without a width."""
-    n: Mapping[str, int]
-    """Units per factor."""
-    dropped: int
-    """Units left out because a run of theirs diverged."""
-    scope: str
-    method: str
-    gates: Mapping[str, bool]
-    points: tuple[float, ...]
-    """The statistic of every level of the first factor by itself: the spread behind the
-    interval."""
-    detectable: tuple[float, float] = (math.nan, math.nan)
-    """From which to which true value 80 % of such experiments would find the claim to hold,
-    controls and planted effects coming out as they must; NaN twice for none."""
-    detectable_alone: tuple[float, float] = (math.nan, math.nan)
-    """Of the method's interval alone, whatever controls and planted effects come to."""
-    controls_chance: float = math.nan
-    """In which share of such experiments controls and planted effects come out as they must."""
-    warning: str = ""
-    """What makes the interval doubtful, such as a unit that lies apart from the others; empty where
-    nothing does."""
-    contrast: Contrast | None = None
-    """Of a control: how far the method lies from it."""
-    lacks: bool = False
-    """Whether a part that the claim credits was not learned in this arm."""
-
-    def __repr__(self) -> str:
-        words = self.outcome + (f" ({explain_reason(self.reason)})" if self.reason else "")
-        n = " × ".join(f"{count} {unit}" for unit, count in self.n.items())
-        return (
-            f"<Verdict on {self.arm}: {words}, {self.estimate:.4g} [{self.low:.4g}, "
-            f"{self.high:.4g}], n = {n}>"
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Judged(Shown):
-    """A claim with its verdict, the verdicts of its controls, and those of its planted effects."""
-
-    claim: Claim
-    verdict: Verdict
-    controls: Mapping[str, Verdict]
-    planted: Mapping[str, Verdict]
-    also: Mapping[str, Verdict] = field(default_factory=dict)
-    """The other arms that satisfy the claim too: excused ones, and those that nobody named."""
-    asked: tuple[str, ...] = ()
-    """All other arms on which the claim could be computed."""
-    notes: tuple[str, ...] = ()
-    """What was done to the numbers before judging, such as rows averaged."""
-    violations: Mapping[str, Verdict] = field(default_factory=dict)
-    """The arms with a planted violation, which must be found."""
-
-    def __repr__(self) -> str:
-        v = self.verdict
-        too = too_in_words(len(self.also)) if v.outcome == "holds" else ""
-        words = v.outcome + (f" ({why})" if (why := explain_reason(v.reason) or too) else "")
-        return (
-            f"<Judged {self.claim.text!r}: {words}, {v.estimate:.4g} [{v.low:.4g}, {v.high:.4g}]>"
-        )
-
-    def to_json(self) -> ToldVerdict:
-        """The verdict as plain values; `controls` and `planted` hold the same keys per arm. NaN and
-        infinity become None."""
-        groups = {"controls": self.controls, "planted": self.planted}
-        groups |= {"violations": self.violations} if self.violations else {}
-        nested = {
-            kind: {arm: self._entry(v) for arm, v in verdicts.items()}
-            for kind, verdicts in groups.items()
-        }
-        may = self.claim.may_hold
-        also = {
-            arm: {"reason": may.get(arm), "lacks": v.lacks, **self._numbers(v)}
-            for arm, v in self.also.items()
-        }
-        entry = {
-            "edition": EDITION,
-            **self._entry(self.verdict),
-            **nested,
-            "also": also,
-            "asked": list(self.asked),
-            "notes": list(self.notes),
-        }
-        return cast(ToldVerdict, entry)
-
-    @staticmethod
-    def _numbers(v: Verdict) -> dict[str, Any]:
-        return {k: _number(getattr(v, k)) for k in ("estimate", "low", "high")}
-
-    def _entry(self, v: Verdict) -> dict[str, Any]:
-        c = self.claim
-        limits = ("boot_low", "boot_high", "t_low", "t_high", "skew_low", "skew_high", "p")
-        numbers = {**self._numbers(v), **{k: _number(getattr(v, k)) for k in limits}}
-        return {
-            "text": c.text,
-            "arm": v.arm,
-            "kind": c.kind,
-            "outcome": v.outcome,
-            "reason": v.reason,
-            "price": to_json(v.price),
-            **numbers,
-            "n": dict(v.n),
-            "dropped": v.dropped,
-            "units": list(c.units),
-            "unit": c.unit,
-            "scope": v.scope,
-            "method": v.method,
-            "source": c.source,
-            "published": to_json(c.published),
-            "threshold": c.threshold,
-            "range": [_number(c.low), _number(c.high)],
-            "fail_range": [_number(e) for e in c.fail_range],
-            "threshold_from": c.threshold_since,
-            "near": dict(c.near),
-            "bounds": list(c.bounds) if c.bounds else None,
-            "natural": _range(c.natural) if c.natural else None,
-            **{k: _range(getattr(v, k)) for k in ("detectable", "detectable_alone")},
-            "controls_chance": _number(v.controls_chance),
-            "warning": v.warning,
-            "gates": dict(v.gates),
-            "points": [_number(x) for x in v.points],
-            **({"contrast": v.contrast.to_json()} if v.contrast else {}),
-        }
-
-
 def claims_key(statements: Sequence[Claim | Exact | Estimate]) -> str:
     """A sha256 (hex) of what the statements say: texts, ranges, units, controls, gates; it changes
     when a goalpost moves."""
@@ -793,11 +582,3 @@ def _check_literature(text: str, published: Literature) -> None:
             f'statement {text!r}: published is Published(number, source), or "new", or None, '
             f"got {published!r}"
         )
-
-
-def _range(ends: tuple[float, float]) -> list[float | None] | None:
-    return None if math.isnan(ends[0]) else [_number(x) for x in ends]
-
-
-def _number(x: float) -> float | None:
-    return float(x) if math.isfinite(x) else None

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -16,7 +15,7 @@ from assay.core.errors import ClaimError
 from assay.core.heavy import scipy
 from assay.core.intervals import DRAWS, Interval, Means, Statistic, interval
 from assay.core.judging import UNDEFINED
-from assay.core.result_schema import ToldCrossing, ToldCurve
+from assay.core.results import Crossing, Curve
 
 _DRAWS, _NORMAL = 10_000, 60
 """Simulated experiments behind a band, and degrees of freedom beyond which t is as good as
@@ -28,58 +27,6 @@ HALF = "half"
 """In place of a value: half way between the curve's two ends, wherever these lie."""
 Terms = Mapping[str, np.ndarray]
 """Terms by name, [unit, (unit,) level, ...]."""
-
-
-@dataclass(frozen=True, eq=False)
-class Crossing:
-    """Where a curve has a certain value; limits are infinite where they lie beyond the sweep."""
-
-    value: float
-    estimate: float
-    """The level of the field; NaN where the curve does not cross, or crosses more than once."""
-    low: float
-    high: float
-    points: tuple[float, ...]
-    """All levels of the field at which the curve has this value, in ascending order."""
-    words: str
-
-    def to_json(self) -> ToldCrossing:
-        """Plain values; a limit beyond the sweep becomes None, and `words` says so."""
-        numbers = {k: _number(getattr(self, k)) for k in ("value", "estimate", "low", "high")}
-        return cast(ToldCrossing, {**numbers, "points": list(self.points), "words": self.words})
-
-
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """A statistic over the levels of a field, in ascending order."""
-
-    over: str
-    levels: tuple[Any, ...]
-    log: bool
-    """Whether the levels step by factors, so that the logarithm of the field is interpolated."""
-    points: tuple[Interval, ...]
-    """The estimate at each level, with an interval that covers it alone."""
-    band: tuple[tuple[float, float], ...]
-    """An interval at each level; together they cover the whole curve."""
-    wider: float
-    """How many times as wide as the interval at each level alone the band is."""
-    crossing: Crossing | None
-
-    def to_json(self) -> ToldCurve:
-        """Plain values, a list with an entry for each level."""
-        entry = {
-            "over": self.over,
-            "axis": "log" if self.log else "plain",
-            "levels": list(self.levels),
-            "estimate": [_number(p.estimate) for p in self.points],
-            "low": [_number(low) for low, _ in map(limits, self.points)],
-            "high": [_number(high) for _, high in map(limits, self.points)],
-            "band_low": [_number(low) for low, _ in self.band],
-            "band_high": [_number(high) for _, high in self.band],
-            "wider": _number(self.wider),
-            "crossing": self.crossing.to_json() if self.crossing else None,
-        }
-        return cast(ToldCurve, entry)
 
 
 def limits(i: Interval) -> tuple[float, float]:
@@ -170,7 +117,20 @@ def curve(
         value = ends if crosses == HALF else float(crosses)
         label = f"{value:.3g}, half way," if crosses == HALF else f"{value:g}"
         crossing = _crossing(value, label, over, places, back, between)
-    return Curve(over, tuple(levels), log, points, band, wider, crossing)
+    lows, highs = zip(*map(limits, points), strict=True)
+    return Curve(
+        over=over,
+        axis="log" if log else "plain",
+        levels=tuple(levels),
+        estimate=tuple(p.estimate for p in points),
+        low=lows,
+        high=highs,
+        band_low=tuple(low for low, _ in band),
+        band_high=tuple(high for _, high in band),
+        wider=wider,
+        crossing=crossing,
+        points=points,
+    )
 
 
 def _complete(terms: Terms, levels: Sequence[Any], over: str, factors: int) -> Terms:
@@ -303,7 +263,9 @@ def _crossing(
     ends = back(float(places[0])), back(float(places[-1]))
     estimate = met[0] if len(met) == 1 else math.nan
     words = _words(label, over, met, low, high, ends, None in sides)
-    return Crossing(value, estimate, low, high, tuple(met), words)
+    return Crossing(
+        value=value, estimate=estimate, low=low, high=high, points=tuple(met), words=words
+    )
 
 
 def _words(
@@ -350,7 +312,3 @@ def _steps_by_factors(levels: Sequence[float]) -> bool:
         return False
     plain, log = (np.diff(y) for y in (x, np.log(x)))
     return bool(log.std() / log.mean() < plain.std() / plain.mean())
-
-
-def _number(x: float) -> float | None:
-    return float(x) if math.isfinite(x) else None

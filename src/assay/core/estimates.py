@@ -3,50 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, cast
 
 import numpy as np
 
 from assay.core.claims import Estimate, Exact
-from assay.core.curves import Curve, curve, limits
+from assay.core.curves import curve, limits
 from assay.core.errors import ClaimError
-from assay.core.figures import Figure
 from assay.core.intervals import interval
 from assay.core.judging import UNDEFINED, Arms, Scope, describe_method, describe_scope
 from assay.core.reading import Others, Table, plural, run_unit, tabulate
-from assay.core.result_schema import ToldExact, ToldFinding
+from assay.core.results import Estimated, Verified
 from assay.core.schema import to_json
-
-
-@dataclass(frozen=True, eq=False)
-class Verified:
-    """An Exact statement with what came out: outcome exact or violated, largest absolute
-    deviation."""
-
-    exact: Exact
-    outcome: str
-    value: Any
-    deviation: float
-
-    def __repr__(self) -> str:
-        return f"<Verified {self.exact.text!r}: {self.outcome}, off by {self.deviation:.3g}>"
-
-    def to_json(self) -> ToldExact:
-        """Plain values; a deviation that is not a number becomes None."""
-        entry = {
-            "text": self.exact.text,
-            "kind": "exact",
-            "outcome": self.outcome,
-            "value": self.value,
-            "expected": np.asarray(self.exact.expected, dtype=float).tolist(),
-            "tolerance": self.exact.tolerance,
-            "deviation": _number(self.deviation),
-            "unit": self.exact.unit,
-            "source": self.exact.source,
-        }
-        return cast(ToldExact, entry)
 
 
 def verify(exact: Exact, arms: Arms) -> Verified:
@@ -63,97 +30,18 @@ def verify(exact: Exact, arms: Arms) -> Verified:
             f"{list(value.shape)}"
         ) from e
     deviation = float(off.max()) if off.size else math.nan
-    numbers = [_number(x) for x in value.ravel().tolist()]
-    outcome = "exact" if deviation <= exact.tolerance else "violated"
-    return Verified(exact, outcome, numbers[0] if value.ndim == 0 else numbers, deviation)
-
-
-@dataclass(frozen=True, eq=False)
-class Estimated:
-    """An Estimate with its number and intervals in the statement's unit, or with its curve; no
-    verdict."""
-
-    statement: Estimate
-    estimate: float
-    """NaN of a curve, as are the limits."""
-    low: float
-    high: float
-    t_low: float
-    t_high: float
-    n: Mapping[str, int]
-    dropped: int
-    """Units left out because a run of theirs diverged."""
-    scope: str
-    method: str
-    points: tuple[float, ...]
-    """The statistic of every level of the first factor by itself; of a curve none."""
-    curve: Curve | None = None
-    notes: tuple[str, ...] = ()
-    """What was done to the numbers before, such as rows averaged."""
-
-    @property
-    def finding(self) -> Estimate:
-        """The statement, by the name that it had."""
-        return self.statement
-
-    def __repr__(self) -> str:
-        if self.curve is not None:
-            words = f"{len(self.curve.levels)} levels of {self.curve.over}"
-            words += f", {self.curve.crossing.words}" if self.curve.crossing else ""
-        else:
-            words = f"{self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}]"
-        return f"<Estimated {self.statement.text!r}: {words}>"
-
-    def figure(self) -> Figure | None:
-        """Draw the curve with its band; None of a single number."""
-        c, s = self.curve, self.statement
-        if c is None:
-            return None
-        least, greatest = s.natural or (-math.inf, math.inf)
-        numbers = {
-            "estimate": [p.estimate for p in c.points],
-            "low": [max(low, least) for low, _ in c.band],
-            "high": [min(high, greatest) for _, high in c.band],
-        }
-        words = f"; {c.crossing.words}" if c.crossing else ""
-        rules = ((c.crossing.value, f"{c.crossing.value:.3g}"),) if c.crossing else ()
-        plain = all(isinstance(level, int | float) for level in c.levels)
-        return Figure(
-            s.text,
-            {c.over: c.levels, **numbers},
-            "line" if plain else "points",
-            x=c.over,
-            y="estimate",
-            band=("low", "high"),
-            note=f"The band covers all {len(c.levels)} levels together in 95 % of cases{words}.",
-            y_title="" if s.unit == "1" else s.unit,
-            x_log=c.log,
-            rules=rules,
-        )
-
-    def to_json(self) -> ToldFinding:
-        """Plain values, with the same names as a verdict's."""
-        s = self.statement
-        entry = {
-            "text": s.text,
-            "kind": "finding",
-            **{
-                k: _number(getattr(self, k)) for k in ("estimate", "low", "high", "t_low", "t_high")
-            },
-            "n": dict(self.n),
-            "dropped": self.dropped,
-            "units": list(s.units),
-            "unit": s.unit,
-            "natural": [_number(x) for x in s.natural] if s.natural else None,
-            "scope": self.scope,
-            "method": self.method,
-            "source": s.source,
-            "published": to_json(s.published),
-            "points": [_number(x) for x in self.points],
-            "curve": self.curve.to_json() if self.curve else None,
-            "notes": list(self.notes),
-        }
-        return cast(ToldFinding, entry)
+    numbers = to_json(value.ravel())
+    return Verified(
+        text=exact.text,
+        outcome="exact" if deviation <= exact.tolerance else "violated",
+        value=numbers[0] if value.ndim == 0 else numbers,
+        expected=np.asarray(exact.expected, dtype=float).tolist(),
+        tolerance=exact.tolerance,
+        deviation=deviation,
+        unit=exact.unit,
+        source=exact.source,
+        exact=exact,
+    )
 
 
 def estimate(statement: Estimate, arms: Arms, level: float = 0.95, scope: Scope = "") -> Estimated:
@@ -212,6 +100,12 @@ def estimate(statement: Estimate, arms: Arms, level: float = 0.95, scope: Scope 
                 "or when one unit is left out"
             )
     return Estimated(
+        text=statement.text,
+        units=statement.units,
+        unit=statement.unit,
+        natural=statement.natural,
+        source=statement.source,
+        published=statement.published,
         statement=statement,
         estimate=number,
         low=low,
@@ -225,7 +119,3 @@ def estimate(statement: Estimate, arms: Arms, level: float = 0.95, scope: Scope 
         points=points,
         curve=whole,
     )
-
-
-def _number(x: float) -> float | None:
-    return float(x) if math.isfinite(x) else None

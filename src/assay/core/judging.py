@@ -10,10 +10,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from msgspec import structs
 
 from assay.core import power, prices
 from assay.core.bounded import Bounds, bounded_mean
-from assay.core.claims import Claim, Contrast, Judged, Outcome, Price, Verdict
+from assay.core.claims import Claim
 from assay.core.contrasts import UNDEFINED, Between, contrast
 from assay.core.errors import ClaimError
 from assay.core.heavy import scipy, xr
@@ -23,6 +24,7 @@ from assay.core.outlying_units import warning
 from assay.core.power import FEWEST, beyond, control_level, edges, placed, strict
 from assay.core.reading import LEARNED, Levels, Others, Table, plural, run_unit, tabulate
 from assay.core.reasons import BESIDE, BLIND, IDENTICAL, STRADDLES, TIES
+from assay.core.results import EDITION, Contrast, Judged, Other, Outcome, Price, Verdict
 from assay.core.scales import ESTIMAND, rescale, unscale
 from assay.core.stats import mean
 
@@ -78,20 +80,31 @@ def judge(claim: Claim, arms: Arms, level: float = USUAL, scope: Scope = "") -> 
     planted, violations = ask(claim.must_hold, gated=True), ask(claim.violations)
     others = _others(claim, arms, min(level, USUAL), scope)
     verdict = _with_others(claim, own, controls, planted, violations, others)
-    groups = (
+    failing, holding, violated = (
         {name: stand.verdict for name, stand in stands.items()}
-        for stands in (controls, planted, others, violations)
+        for stands in (controls, planted, violations)
     )
-    failing, holding, open_verdicts, violated = groups
-    also = {name: v for name, v in open_verdicts.items() if v.outcome == "holds"}
+    satisfying = {name: v for name, (v, *_) in others.items() if v.outcome == "holds"}
+    also = {
+        name: Other(
+            reason=claim.may_hold.get(name),
+            lacks=v.lacks,
+            estimate=v.estimate,
+            low=v.low,
+            high=v.high,
+            n=v.n,
+        )
+        for name, v in satisfying.items()
+    }
     return Judged(
-        claim,
-        replace(verdict, **_power(claim, own, controls, planted, level)),
-        failing,
-        holding,
-        also,
-        tuple(others),
+        **structs.asdict(verdict) | _power(claim, own, controls, planted, level),
+        controls=failing,
+        planted=holding,
         violations=violated,
+        also=also,
+        asked=tuple(others),
+        edition=EDITION,
+        claim=claim,
     )
 
 
@@ -103,7 +116,7 @@ def _as_control(claim: Claim, own: _Stand, control: _Stand, level: float) -> _St
     if min(*own.interval.n, *i.n) > 1:
         between = contrast(claim, own.table, table, level)
         of = between.interval
-        v = replace(v, contrast=Contrast(of.estimate, of.low, of.high, between.shared))
+        v = structs.replace(v, contrast=Contrast(of.estimate, of.low, of.high, between.shared))
     if v.outcome == "holds" or v.reason not in ("", STRADDLES):
         return _Stand(v, i, table, between)
     at_level = control_level(level)
@@ -117,7 +130,7 @@ def _as_control(claim: Claim, own: _Stand, control: _Stand, level: float) -> _St
     elif own.verdict.outcome == "holds" and between and not _beaten(claim, own, i, between):
         outcome, reason = "undecided", BESIDE
         price = prices.to_decide(beyond(claim, i), between.interval, level)
-    v = replace(v, outcome=outcome, reason=reason, price=price)
+    v = structs.replace(v, outcome=outcome, reason=reason, price=price)
     return _Stand(v, i, table, between)
 
 
@@ -280,6 +293,9 @@ def _judge_arm(
         "skew_high",
     )
     verdict = Verdict(
+        **claim.facts,
+        detectable=(math.nan, math.nan),
+        detectable_alone=(math.nan, math.nan),
         arm=name,
         outcome="undecided" if reason and reason != IDENTICAL else outcome,
         reason=reason,
@@ -354,7 +370,7 @@ def _with_others(
             price = v.price or Price(
                 "more units do not help: the planted effect itself was judged absent"
             )
-            return replace(
+            return structs.replace(
                 verdict,
                 outcome="undecided",
                 reason=f"planted {name} not found",
@@ -367,7 +383,7 @@ def _with_others(
     def unspecific(names: list[str], head: str, tail: str) -> Verdict:
         satisfy = "satisfies" if len(names) == 1 or head else "satisfy"
         reason = f"{head}{', '.join(names)} {satisfy} it too{tail}"
-        return replace(verdict, outcome="unspecific", reason=reason)
+        return structs.replace(verdict, outcome="unspecific", reason=reason)
 
     if passing := [name for name, (v, *_) in controls.items() if v.outcome == "holds"]:
         return unspecific(passing, "control ", "")
@@ -375,12 +391,12 @@ def _with_others(
     if _is_null(claim, every):
         if reason := _blind(claim, controls, violations):
             price = Price(f"more units do not help: {_violation_wanted(claim)}")
-            return replace(verdict, outcome="undecided", reason=reason, price=price)
+            return structs.replace(verdict, outcome="undecided", reason=reason, price=price)
     elif lacking := [n for n, (v, *_) in every.items() if v.lacks and v.outcome == "holds"]:
         return unspecific(lacking, "", ", unlearned")
     for name, (v, *_) in controls.items():
         if v.outcome == "undecided":
-            return replace(
+            return structs.replace(
                 verdict,
                 outcome="undecided",
                 reason=f"control {name} not beaten",

@@ -11,13 +11,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from assay.core.claims import Claim, Outcome
+from assay.core.claims import Claim
 from assay.core.contrasts import Between
 from assay.core.heavy import xr
 from assay.core.intervals import Interval
 from assay.core.judging import FEWEST, controls_of, standing
 from assay.core.power import CHANCE, beaten, chance, edges, enough, half_width, placed, with_units
 from assay.core.reading import plural
+from assay.core.results import Outcome
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
-from assay.core.claims import Claim, Price
+from msgspec import structs
+
+from assay.core.claims import Claim
 from assay.core.intervals import Interval
 from assay.core.power import edges, enough
 from assay.core.reading import plural
+from assay.core.results import Price
 
 ON = Price("no number of units: the estimate lies on the threshold")
 
@@ -71,7 +73,7 @@ def _more(unit: str, more: int) -> Price:
 
 def of_arm(name: str, price: Price | None) -> Price | None:
     """The price of another arm's verdict, told as that arm's."""
-    return replace(price, text=f"{name}: {price.text}") if price else None
+    return structs.replace(price, text=f"{name}: {price.text}") if price else None
 
 
 def of_gate(gate: str, i: Interval) -> Price:

@@ -1,24 +1,127 @@
 """Schema: a result as plain values, the same for everybody who prints it, and what these values
 look like, told from its types.
 
-A result is a frozen dataclass. Its fields, in order, are the keys of what is printed; a value that
-is written otherwise than by its fields has a method `to_json`, which says by a TypedDict what it
-writes."""
+A result is a frozen dataclass, or a `Written` where it is read back as well. Its fields, in order,
+are the keys of what is printed; a value that is written otherwise than by its fields has a method
+`to_json`, whose annotation says what it writes."""
 
 from __future__ import annotations
 
+import functools
 import math
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    Self,
+    TypeAlias,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import msgspec
+
+from assay.core.errors import DataError
 
 PLAIN = {bool: "boolean", int: "integer", str: "string", Path: "string", type(None): "null"}
 BESIDE = types.MappingProxyType({"beside": True})
 """Metadata of a field that is told beside a result and is no part of its plain values."""
 OPTIONAL = types.MappingProxyType({"optional": True})
 """Metadata of a field whose key is left out where it is None."""
+# JSON has no number that is none, nor an infinite one: both are written as null, and read back by
+# what the field is.
+if TYPE_CHECKING:
+    Number: TypeAlias = float
+    Numbers: TypeAlias = tuple[float, ...]
+    Range: TypeAlias = tuple[float, ...]
+    Reach: TypeAlias = tuple[float, ...]
+else:
+    Number = Annotated[float | None, "number"]
+    Numbers = Annotated[tuple[Number, ...], "numbers"]
+    Range = Annotated[tuple[Number, ...], "range"]
+    Reach = Annotated[tuple[Number, ...] | None, "reach"]
+"""A number, NaN where there is none; several; the two ends of a range, infinite where it has none;
+the two ends of what would be found, NaN twice where nothing would, and () where that is not known.
+"""
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A value that is written as JSON by its fields, and read back.
+
+    Example:
+        >>> import math
+        >>> from assay.core.schema import Number, Written
+        >>> class Point(Written, frozen=True, kw_only=True):
+        ...     x: Number
+        >>> Point(x=math.nan).to_json(), Point.from_json({"x": None}).x
+        ({'x': None}, nan)
+    """
+
+    BESIDE: ClassVar[tuple[str, ...]] = ()
+    """Fields that are no part of what is written."""
+    OPTIONAL: ClassVar[tuple[str, ...]] = ()
+    """Fields that are left out where they are what they are by default."""
+
+    def __post_init__(self) -> None:
+        for name, kind in _kinds(type(self)):
+            if (value := getattr(self, name)) is not None or kind in ("number", "reach"):
+                restored = _restored(kind, value)
+                if restored is not value:
+                    msgspec.structs.force_setattr(self, name, restored)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Read it from plain values, such as a file of an earlier version: what they lack is as it
+        is by default, and what is unknown is left out. Raises: DataError for other values."""
+        try:
+            return msgspec.convert(values, cls)
+        except msgspec.ValidationError as e:
+            raise DataError(f"not a {cls.__name__} as Assay writes one: {e}") from e
+
+    def to_json(self) -> Any:
+        """Write it as plain values."""
+        entry = {}
+        for f in msgspec.structs.fields(self):
+            value = getattr(self, f.name)
+            default = f.default_factory() if callable(f.default_factory) else f.default
+            if f.name in self.BESIDE or (f.name in self.OPTIONAL and value == default):
+                continue
+            entry[f.name] = to_json(value)
+        for name, kind in _kinds(type(self)):
+            if kind == "reach" and not any(x is not None for x in entry[name]):
+                entry[name] = None
+        return entry
+
+
+@functools.cache
+def _kinds(written: type[Written]) -> tuple[tuple[str, str], ...]:
+    """The fields of numbers, each with what kind of field it is."""
+    hints = get_type_hints(written, include_extras=True)
+    parts = {name: (hints[name], *get_args(hints[name])) for name in written.__struct_fields__}
+    return tuple(
+        (name, part.__metadata__[0])
+        for name, every in parts.items()
+        for part in every[: 1 if get_origin(every[0]) is Annotated else None]
+        if get_origin(part) is Annotated
+    )
+
+
+def _restored(kind: str, value: Any) -> Any:
+    """What null was before it was written."""
+    if value is None:
+        return math.nan if kind == "number" else (math.nan, math.nan)
+    if kind == "number" or None not in value:
+        return value
+    nulls = (math.nan,) * len(value) if kind == "numbers" else (-math.inf, math.inf)
+    return tuple(null if x is None else x for x, null in zip(value, nulls, strict=True))
 
 
 def to_json(value: Any) -> Any:
@@ -51,6 +154,8 @@ def schema(annotation: Any) -> dict[str, Any]:
     Raises: TypeError for a type that says too little to tell, or that JSON does not hold.
     """
     kind, parts = get_origin(annotation), get_args(annotation)
+    if kind is Annotated:
+        return {"type": ["number", "null"]} if annotation == Number else schema(parts[0])
     if annotation is Any:
         return {}
     if annotation is float:
@@ -72,14 +177,8 @@ def schema(annotation: Any) -> dict[str, Any]:
         return {"type": "array", "items": schema(parts[0])}
     if kind in (dict, Mapping) and parts[0] is str:
         return {"type": "object", "additionalProperties": schema(parts[1])}
-    if is_typeddict(annotation):
-        properties = {name: schema(hint) for name, hint in get_type_hints(annotation).items()}
-        return {
-            "type": "object",
-            "properties": properties,
-            "required": [k for k in properties if k in annotation.__required_keys__],
-            "additionalProperties": False,
-        }
+    if isinstance(annotation, type) and issubclass(annotation, Written):
+        return _schema_of_written(annotation)
     if hasattr(annotation, "to_json"):
         return schema(get_type_hints(annotation.to_json)["return"])
     if isinstance(annotation, type) and is_dataclass(annotation):
@@ -88,11 +187,27 @@ def schema(annotation: Any) -> dict[str, Any]:
             [f for f in fields(annotation) if "beside" not in f.metadata],
         )
         needed = [f.name for f in written_fields if "optional" not in f.metadata]
-        properties = {f.name: schema(hints[f.name]) for f in written_fields}
-        return {
-            "type": "object",
-            "properties": properties,
-            "required": needed,
-            "additionalProperties": False,
-        }
+        return _object({f.name: schema(hints[f.name]) for f in written_fields}, needed)
     raise TypeError(f"no JSON schema tells what {annotation!r} is written as")
+
+
+def _schema_of_written(written: type[Written]) -> dict[str, Any]:
+    hints = get_type_hints(written, include_extras=True)
+    names = [n for n in written.__struct_fields__ if n not in written.BESIDE]
+    properties = {}
+    for name in names:
+        hint = hints[name]
+        if name in written.OPTIONAL and type(None) in get_args(hint):
+            # It is left out where it is None.
+            [hint] = (part for part in get_args(hint) if part is not type(None))
+        properties[name] = schema(hint)
+    return _object(properties, [n for n in names if n not in written.OPTIONAL])
+
+
+def _object(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }

@@ -18,18 +18,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import structs
 
 from assay.core import estimates, foreign, judging
 from assay.core.arrays import is_tensor
-from assay.core.claims import Claim, Estimate, Judged, Price, Value, rival
+from assay.core.claims import Claim, Estimate, Value, rival
 from assay.core.columns import Column
 from assay.core.errors import Argument, ClaimError, DataError, nearest
-from assay.core.estimates import Estimated
 from assay.core.expression import Parsed, parse
 from assay.core.heavy import xr
 from assay.core.plain import plain
 from assay.core.reading import LEARNED, plural
 from assay.core.reasons import GIVEN, TIES
+from assay.core.results import Estimated, Judged, Price
 from assay.core.stats import mean
 
 if TYPE_CHECKING:
@@ -180,8 +181,8 @@ def judge(
         scope,
     )
     if judgement.verdict.reason == TIES:
-        judgement = replace(judgement, verdict=replace(judgement.verdict, price=_untied(judgement)))
-    return replace(
+        judgement = structs.replace(judgement, price=_untied(judgement))
+    return structs.replace(
         judgement,
         notes=(
             *notes,
@@ -272,7 +273,7 @@ def estimate(
         source=source,
         condition=parsed.text,
     )
-    return replace(estimates.estimate(statement, arms, level, scope), notes=tuple(notes))
+    return structs.replace(estimates.estimate(statement, arms, level, scope), notes=tuple(notes))
 
 
 def _check_arms(parsed: Parsed, known: list[str], named: Sequence[str], source: str) -> None:

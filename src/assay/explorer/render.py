@@ -145,7 +145,7 @@ def interval(row: Mapping[str, Any], column: str) -> str:
     value, low, high = row[column], row.get(f"{column}_low"), row.get(f"{column}_high")
     if value is None or low is None or high is None:
         return signed(value)
-    return tables.minus(" ".join(tables.estimate({"estimate": value, "low": low, "high": high})))
+    return tables.minus(" ".join(tables.estimate(value, low, high)))
 
 
 def percent(share: float | None, digits: int = 3) -> str:

@@ -21,7 +21,6 @@ from typing import Any, Literal
 
 from assay.core.errors import StoreError
 from assay.core.experiment import Experiment
-from assay.core.result_schema import ToldHead
 from assay.core.spec import canonical_json
 from assay.lab import journal, looks, provenance
 from assay.lab.preset import Preset
@@ -99,7 +98,7 @@ def note(
     preset: str,
     about: Subject,
     **more: Any,
-) -> ToldHead:
+) -> dict[str, Any]:
     """Note that something was frozen, judged or removed, unless a line says just that; gives that
     line.
 
@@ -175,7 +174,7 @@ def lines(store: Store) -> list[dict[str, Any]]:
     return journal.read(place(store), journal.NOTED)
 
 
-def head(store: Store, experiment: str, preset: str) -> ToldHead | None:
+def head(store: Store, experiment: str, preset: str) -> dict[str, Any] | None:
     """The last line about judging an experiment's preset; None where there is none."""
     matches = [
         line
@@ -217,7 +216,7 @@ def gone(store: Store, heads: Collection[str]) -> str:
     )
 
 
-def _head(store: Store, line: str) -> ToldHead:
+def _head(store: Store, line: str) -> dict[str, Any]:
     return {"lines": len(journal.chain(place(store)).before(line)), "hash": line}
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from assay.core import foreign
-from assay.core.claims import EDITION, Claim, Exact, claims_key, statement_to_json
-from assay.core.estimates import Verified
+from assay.core.claims import Claim, Exact, claims_key, statement_to_json
 from assay.core.experiment import Experiment
+from assay.core.results import EDITION, Verified
 from assay.core.spec import canonical_json
 from assay.lab import edits, journal, provenance, records
 from assay.lab.plan import Plan
@@ -223,7 +223,7 @@ def freeze(path: Path, experiment: Experiment, plan: Plan, exact: Iterable[Verif
         },
     }
     if off := {
-        e.exact.text: f"{e.deviation:.3g} off, where {e.exact.tolerance:.3g} is allowed"
+        e.text: f"{e.deviation:.3g} off, where {e.tolerance:.3g} is allowed"
         for e in exact
         if e.outcome == "violated"
     }:

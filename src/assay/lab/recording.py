@@ -4,6 +4,7 @@ comparing."""
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,13 +15,12 @@ from typing import Any
 import numpy as np
 
 from assay.core import reasons
-from assay.core.claims import Judged
 from assay.core.errors import ClaimError, ExperimentError, nearest
-from assay.core.estimates import Estimated, Verified
 from assay.core.experiment import Experiment
 from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.plain import as_json
+from assay.core.results import Estimated, Judged, ResultData, Verified
 from assay.core.runs import Runs
 from assay.core.spec import Spec, canonical_json
 from assay.lab import looks, records
@@ -183,22 +183,20 @@ def check(result: Result, record: Mapping[str, Any]) -> list[Difference]:
     ]
     return differences + [
         Difference(t, _describe(a), _describe(b))
-        for _, t, a, b in paired(result.to_json(), record)
+        for _, t, a, b in paired(result.data, ResultData.from_json(record))
         if departs(a, b)
     ]
 
 
-Statement = Mapping[str, Any] | None
+Statement = Judged | Verified | Estimated | None
 
 
-def paired(
-    current: Mapping[str, Any], record: Mapping[str, Any]
-) -> list[tuple[str, str, Statement, Statement]]:
+def paired(current: ResultData, record: ResultData) -> list[tuple[str, str, Statement, Statement]]:
     """Kind and text of every statement of either side, as recorded and as it is now; None where one
     side lacks it."""
     pairs = []
     for kind in ("verdicts", "exact", "findings"):
-        old, new = ({v["text"]: v for v in side[kind]} for side in (record, current))
+        old, new = ({s.text: s for s in getattr(side, kind)} for side in (record, current))
         pairs += [
             (kind, text, old.get(text), new.get(text)) for text in dict.fromkeys((*old, *new))
         ]
@@ -212,45 +210,47 @@ def departs(a: Statement, b: Statement) -> str:
     interval; of a curve at every level."""
     if a is None or b is None:
         return "not in the record" if a is None else "no longer stated"
-    if a.get("outcome") != b.get("outcome"):
+    if getattr(a, "outcome", "") != getattr(b, "outcome", ""):
         return "another outcome"
-    return (
-        "each estimate lies outside the other's interval"
-        if "expected" not in a and _differs(a, b)
-        else ""
+    if isinstance(a, Verified) or isinstance(b, Verified):
+        return ""
+    return "each estimate lies outside the other's interval" if _differs(a, b) else ""
+
+
+def _differs(a: Judged | Estimated, b: Judged | Estimated) -> bool:
+    points = []
+    for s in (a, b):
+        curve = s.curve if isinstance(s, Estimated) else None
+        numbers = (curve or s).estimate, (curve or s).low, (curve or s).high
+        points.append(
+            (curve and curve.levels, list(zip(*numbers, strict=True)) if curve else [numbers])
+        )
+    (old_levels, old), (new_levels, new) = points
+    return old_levels != new_levels or any(
+        not (_within(p[0], q) or _within(q[0], p)) for p, q in zip(old, new, strict=True)
     )
 
 
-def _differs(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    old, new = (x["curve"] if x.get("curve") else None for x in (a, b))
-    if old is None or new is None:
-        return old is not new or not (_within(a["estimate"], b) or _within(b["estimate"], a))
-    keys = ("estimate", "low", "high")
-    points = [
-        [dict(zip(keys, p, strict=True)) for p in zip(*(c[k] for k in keys), strict=True)]
-        for c in (old, new)
-    ]
-    return old["levels"] != new["levels"] or any(map(_differs, *points))
-
-
-def _within(x: float | None, other: Mapping[str, Any]) -> bool:
-    low, high = other["low"], other["high"]
-    if x is None or low is None or high is None:
-        return x == other["estimate"]
+def _within(x: float, other: tuple[float, float, float]) -> bool:
+    estimate, low, high = other
+    if not all(map(math.isfinite, (x, low, high))):
+        return x == estimate or (math.isnan(x) and math.isnan(estimate))
     slack = 1e-5 * max(abs(low), abs(high), 1e-12)  # a record is rounded to single precision
-    return bool(low - slack <= x <= high + slack)
+    return low - slack <= x <= high + slack
 
 
-def _describe(v: Mapping[str, Any] | None) -> str:
-    if v is None:
+def _describe(s: Statement) -> str:
+    if s is None:
         return "absent"
-    known = v.get("low") is not None and v.get("high") is not None
-    numbers = f" {v['estimate']:.4g} [{v['low']:.4g}, {v['high']:.4g}]" if known else ""
-    if curve := v.get("curve"):
-        numbers = f" over {len(curve['levels'])} levels of {curve['over']}"
-    return f"{v.get('outcome', 'estimate')}{numbers}" + (
-        f" ({reasons.explain_reason(v['reason'])})" if v.get("reason") else ""
-    )
+    outcome = getattr(s, "outcome", "estimate")
+    if isinstance(s, Verified):
+        return outcome
+    known = math.isfinite(s.low) and math.isfinite(s.high)
+    numbers = f" {s.estimate:.4g} [{s.low:.4g}, {s.high:.4g}]" if known else ""
+    if isinstance(s, Estimated):
+        over = f" over {len(s.curve.levels)} levels of {s.curve.over}" if s.curve else numbers
+        return f"{outcome}{over}"
+    return f"{outcome}{numbers}" + (f" ({reasons.explain_reason(s.reason)})" if s.reason else "")
 
 
 def _factored(specs: list[dict[str, Any]]) -> dict[str, Any]:

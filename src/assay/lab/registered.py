@@ -19,7 +19,6 @@ from assay.core.claims import Claim, Estimate, Exact, claims_key, statement_to_j
 from assay.core.errors import ExperimentError, Operator, StoreError
 from assay.core.experiment import Experiment
 from assay.core.judging import FEWEST, describe_method
-from assay.core.result_schema import ToldHead, ToldOtherRegistration
 from assay.core.spec import canonical_json
 from assay.core.spending import ALPHA, boundaries
 from assay.lab import edits, journal, ledger, looks, origin, provenance, sources
@@ -49,7 +48,7 @@ class Registration:
     time: str
     commit: str
     software: Mapping[str, Any]
-    ledger: ToldHead | None = None
+    ledger: Mapping[str, Any] | None = None
     """The line of the store's ledger that notes the freezing; None in files of older versions."""
 
     @property
@@ -304,12 +303,12 @@ def lost(store: Store, experiment: str, preset: Preset) -> str:
 
 def find_related(
     store: Store, experiment: Experiment, preset: Preset, known: Registration
-) -> list[ToldOtherRegistration]:
+) -> list[dict[str, Any]]:
     """Tell what else was frozen of some of the same arms on some of the same seeds, oldest first.
 
     Under any name, and whether its file is still there or not.
     """
-    about, related_by_hash = ledger.subject(experiment, preset), dict[str, ToldOtherRegistration]()
+    about, related_by_hash = ledger.subject(experiment, preset), dict[str, dict[str, Any]]()
     for line in ledger.lines(store):
         if line["what"] == "frozen" and about.shared(line) and about.alike(line):
             digest = str(line["registration"])

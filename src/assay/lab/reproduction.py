@@ -8,12 +8,13 @@ same."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
+from assay.core.results import ResultData
 from assay.core.schema import BESIDE
 from assay.lab.recording import Statement, departs, dumped, paired
 from assay.lab.result import Result
@@ -74,10 +75,11 @@ class Reproduction:
 
 def reproduction(result: Result, record: JSON) -> Reproduction:
     """Compare a result with the record of the same experiment."""
-    current = result.to_json()
-    statements = tuple(_compared(*pair) for pair in paired(current, record))
+    current, recorded = result.data, ResultData.from_json(record)
+    statements = tuple(_compared(*pair) for pair in paired(current, recorded))
+    sides = {"recorded": recorded, "reproduced": current}
     same_claims = result.claims_key == record["claims_key"]
-    environment = {side: _environment(d["provenance"]) for side, d in _sides(current, record)}
+    environment = {side: _environment(d.provenance) for side, d in sides.items()}
     same_environment = all(
         environment["recorded"].get(k) == environment["reproduced"].get(k) for k in BITWISE
     )
@@ -90,8 +92,7 @@ def reproduction(result: Result, record: JSON) -> Reproduction:
         same_runs=result.provenance["keys"] == record["provenance"].get("keys"),
         statements=statements,
         cost={
-            side: {k: float(d[k]) for k in ("seconds", "cpu_seconds")}
-            for side, d in _sides(current, record)
+            side: {"seconds": d.seconds, "cpu_seconds": d.cpu_seconds} for side, d in sides.items()
         },
         environment=environment,
         numbers=Numbers(equal, total, same_environment, unequal),
@@ -101,11 +102,6 @@ def reproduction(result: Result, record: JSON) -> Reproduction:
 def _compared(kind: Any, text: str, old: Statement, new: Statement) -> Compared:
     why = departs(old, new)
     return Compared(kind, text, _short(old), _short(new), not why, why, old, new)
-
-
-def _sides(current: JSON, record: JSON) -> Iterator[tuple[str, JSON]]:
-    yield "recorded", record
-    yield "reproduced", current
 
 
 def _environment(provenance: JSON) -> dict[str, Any]:
@@ -142,9 +138,7 @@ def _same(old: np.ndarray, new: np.ndarray) -> int:
     return int(np.count_nonzero((a == b) | ((a != a) & (b != b))))
 
 
-def _short(v: Statement) -> dict[str, Any] | None:
-    return (
-        None
-        if v is None
-        else {k: v[k] for k in ("outcome", "estimate", "low", "high", "value") if k in v}
-    )
+def _short(s: Statement) -> dict[str, Any] | None:
+    """Outcome and numbers of a statement."""
+    keys = ("outcome", "estimate", "low", "high", "value")
+    return None if s is None else {k: v for k, v in s.to_json().items() if k in keys}

@@ -8,15 +8,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
+from msgspec import structs
 
 from assay.core import foreign
-from assay.core.claims import Claim, Estimate, Exact, Judged, Price, claims_key
+from assay.core.claims import Claim, Estimate, Exact, claims_key
 from assay.core.display import Shown
 from assay.core.errors import AssayError, ClaimError, ExperimentError
-from assay.core.estimates import Estimated, Verified, estimate, verify
+from assay.core.estimates import estimate, verify
 from assay.core.experiment import Experiment
 from assay.core.figures import Figure
 from assay.core.heavy import xr
@@ -24,7 +25,16 @@ from assay.core.judging import USUAL, Scope, judge
 from assay.core.measures import stack
 from assay.core.memo import remembering
 from assay.core.reading import LEARNED, MADE_OF, Others, plural
-from assay.core.result_schema import ToldHead, ToldRegistration, ToldResult
+from assay.core.results import (
+    Estimated,
+    Head,
+    Judged,
+    Reason,
+    Registration,
+    ResultData,
+    Verdict,
+    Verified,
+)
 from assay.core.schema import to_json
 from assay.core.spec import canonical_json
 from assay.lab import journal, provenance, reading
@@ -93,7 +103,7 @@ class Result(Shown):
     registration: Mapping[str, Any] | None = None
     """What was frozen before any result existed, which looks were taken, and whether all of it was
     followed; None where nothing was."""
-    ledger: ToldHead | None = None
+    ledger: Mapping[str, Any] | None = None
     """The line of the store's ledger that notes this judging; None where none does."""
     stamp: str = ""
     """What it was made from, the judging code included; "" where that cannot be told."""
@@ -101,7 +111,7 @@ class Result(Shown):
     """The runs that were judged: 16 hex digits of each one's key, and the 16 of its content."""
 
     def __repr__(self) -> str:
-        outcomes = [j.verdict.outcome for j in self.judged]
+        outcomes = [j.outcome for j in self.judged]
         counts = ", ".join(f"{outcomes.count(o)} {o}" for o in dict.fromkeys(outcomes))
         failed = f", {len(self.failed)} could not be computed" if self.failed else ""
         return (
@@ -119,31 +129,34 @@ class Result(Shown):
             else "exploratory"
         )
 
-    def to_json(self) -> ToldResult:
+    @property
+    def data(self) -> ResultData:
+        """What of it is printed and stored."""
+        return ResultData(
+            schema=SCHEMA,
+            experiment=self.experiment,
+            preset=self.preset,
+            arm=self.arm,
+            seconds=round(self.seconds, 1),
+            cpu_seconds=round(self.cpu_seconds, 1),
+            claims_key=self.claims_key,
+            verdicts=self.judged,
+            exact=self.exact,
+            findings=self.findings,
+            skipped=tuple(Reason(text=t, reason=r) for t, r in self.skipped),
+            failed=tuple(Reason(text=t, reason=r) for t, r in self.failed),
+            inference=self.inference,
+            registration=self.registration and Registration.from_json(self.registration),
+            ledger=self.ledger and Head.from_json(self.ledger),
+            changed=self.changed,
+            notes=self.notes,
+            provenance=self.provenance,
+        )
+
+    def to_json(self) -> dict[str, Any]:
         """Plain values: experiment, preset, seconds, cpu_seconds, provenance, verdicts, exact,
         findings."""
-        return {
-            "schema": SCHEMA,
-            "experiment": self.experiment,
-            "preset": self.preset,
-            "arm": self.arm,
-            "seconds": round(self.seconds, 1),
-            "cpu_seconds": round(self.cpu_seconds, 1),
-            "claims_key": self.claims_key,
-            "verdicts": [j.to_json() for j in self.judged],
-            "exact": [v.to_json() for v in self.exact],
-            "findings": [f.to_json() for f in self.findings],
-            "skipped": [{"text": t, "reason": r} for t, r in self.skipped],
-            "failed": [{"text": t, "reason": r} for t, r in self.failed],
-            "inference": self.inference,
-            "registration": None
-            if self.registration is None
-            else cast(ToldRegistration, dict(self.registration)),
-            "ledger": self.ledger,
-            "changed": list(self.changed),
-            "notes": list(self.notes),
-            "provenance": dict(self.provenance),
-        }
+        return dict(self.data.to_json())
 
     def to_pandas(self) -> pd.DataFrame:
         """One row per claim and arm (method, planted, control) with outcome, estimate, interval,
@@ -153,25 +166,26 @@ class Result(Shown):
         rows = []
         for j in self.judged:
             roles = {
-                "method": [j.verdict],
-                "planted": j.planted.values(),
-                "control": j.controls.values(),
-                "also": j.also.values(),
+                "method": {j.arm: j},
+                "planted": j.planted,
+                "control": j.controls,
+                "also": j.also,
             }
-            for role, v in ((role, v) for role, verdicts in roles.items() for v in verdicts):
+            for role, arm, v in ((r, a, v) for r, arms in roles.items() for a, v in arms.items()):
+                own = isinstance(v, Verdict)
                 row: dict[str, Any] = {
-                    "claim": j.claim.text,
-                    "arm": v.arm,
+                    "claim": j.text,
+                    "arm": arm,
                     "role": role,
-                    "outcome": v.outcome,
-                    "reason": v.reason,
+                    "outcome": v.outcome if own else "holds",
+                    "reason": v.reason if own else "",
                 }
                 row |= {
                     "estimate": v.estimate,
                     "low": v.low,
                     "high": v.high,
-                    "unit": j.claim.unit,
-                    "kind": j.claim.kind,
+                    "unit": j.unit,
+                    "kind": j.kind,
                 }
                 rows.append({**row, **{f"n_{u}": n for u, n in v.n.items()}})
         return pd.DataFrame(rows)
@@ -228,8 +242,8 @@ class Result(Shown):
         fresh = []
         for j in self.judged:
             summary = {
-                "n": dict(j.verdict.n),
-                "outcome": j.verdict.outcome,
+                "n": dict(j.n),
+                "outcome": j.outcome,
                 "claims_key": self.claims_key,
             }
             before = last.get((self.preset, j.claim.text), {})
@@ -369,11 +383,11 @@ def left_out(result: Result) -> tuple[str, ...]:
         text for look in looks for text in look["settled"]
     }  # by an earlier look, of which there were fewer
     for j in (j for j in result.judged if j.claim.text not in earlier):
-        arm = result.arms.get(j.verdict.arm)
-        for unit, n in j.verdict.n.items():
+        arm = result.arms.get(j.arm)
+        for unit, n in j.n.items():
             if arm is None or unit not in arm.coords:
                 continue
-            measured = len(np.unique(arm[unit].values)) - j.verdict.dropped
+            measured = len(np.unique(arm[unit].values)) - j.dropped
             if n < measured:
                 messages.append(
                     f"{measured - n} of {measured} {plural(unit, measured)} have no number, "
@@ -463,7 +477,7 @@ def _arm(error: BaseException) -> str:
 def _priced(judged: Judged, experiment: Experiment, plan: Plan, per_seed: float) -> Judged:
     """Complete a verdict's price with the minutes of one core and the command, where more seeds
     would decide it."""
-    price = judged.verdict.price
+    price = judged.price
     if price is None or price.more is None or price.factor != "seed":
         return judged
     seeds = sorted(
@@ -477,10 +491,7 @@ def _priced(judged: Judged, experiment: Experiment, plan: Plan, per_seed: float)
     minutes = per_seed * price.more / 60
     duration = f"about {minutes:.{0 if minutes >= 10 else 1}f}" if minutes >= 0.05 else "below 0.1"
     text = f"{price.text}, {duration} CPU-minutes: {command}"
-    return dataclasses.replace(
-        judged,
-        verdict=dataclasses.replace(judged.verdict, price=Price(text, price.factor, price.more)),
-    )
+    return structs.replace(judged, price=structs.replace(price, text=text))
 
 
 def _says(path: Path, text: bytes) -> bool:

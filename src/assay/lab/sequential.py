@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from assay.core.claims import Judged, Price
+from msgspec import structs
+
 from assay.core.errors import StoreError
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
+from assay.core.results import Judged, Price
 from assay.lab import registered, sources
 from assay.lab.events import Looked, OnEvent, Partial, Said
 from assay.lab.plan import Plan
@@ -179,7 +181,7 @@ def _open(j: Judged, frozen: Registration, k: int) -> Judged:
         price = Price(look)
     else:
         price = another_study(j.verdict.price, j.verdict.n)
-    return replace(j, verdict=replace(j.verdict, price=price))
+    return structs.replace(j, price=price)
 
 
 def another_study(price: Price | None, n: Mapping[str, int]) -> Price:
@@ -190,7 +192,7 @@ def another_study(price: Price | None, n: Mapping[str, int]) -> Price:
         price: what would decide it if these units could be added to.
         n: how many units there are, by factor.
     Example:
-        >>> from assay.core.claims import Price
+        >>> from assay.core.results import Price
         >>> from assay.lab.sequential import another_study
         >>> another_study(Price("about 3 more seeds", "seed", 3), {"seed": 8}).text
         'another study, on about 11 seeds of its own'

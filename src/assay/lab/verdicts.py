@@ -3,13 +3,13 @@ what decides the undecided."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from assay.core.errors import ClaimError
 from assay.core.experiment import Experiment
 from assay.core.reasons import explain_reason, remedy
+from assay.core.results import Judged
 from assay.lab.preset import Preset
 from assay.lab.result import Result
 
@@ -26,13 +26,11 @@ def choose(result: Result, claim: str) -> Result:
         matches = [
             judgement
             for judgement in result.judged
-            if claim.casefold() in judgement.claim.text.casefold()
+            if claim.casefold() in judgement.text.casefold()
         ]
     if len(matches) != 1:
         listed = (
-            "; ".join(
-                f"{i}. {judgement.claim.text}" for i, judgement in enumerate(result.judged, 1)
-            )
+            "; ".join(f"{i}. {judgement.text}" for i, judgement in enumerate(result.judged, 1))
             or "there are none"
         )
         count = len(matches) or "no"
@@ -43,22 +41,19 @@ def choose(result: Result, claim: str) -> Result:
     return replace(result, judged=tuple(matches), exact=(), findings=(), skipped=(), failed=())
 
 
-def otherwise(entries: Iterable[Mapping[str, Any]], expected: str | None) -> tuple[str, ...]:
-    """Say of each verdict, as plain values, that did not come out as expected how it did; nothing
-    where nothing was expected."""
-    if expected is None:
-        return ()
-    unexpected = [v for v in entries if v["outcome"] != expected]
-    why = {
-        v["text"]: f" ({explain_reason(v['reason'])})" if v["reason"] else "" for v in unexpected
-    }
+def otherwise(verdicts: Iterable[Judged], expected: str | None) -> tuple[str, ...]:
+    """Say of each verdict that did not come out as expected how it did; nothing where nothing was
+    expected."""
     return tuple(
-        f"expected {expected}, {v['outcome']}{why[v['text']]}: {v['text']}" for v in unexpected
+        f"expected {expected}, {v.outcome}"
+        f"{f' ({explain_reason(v.reason)})' if v.reason else ''}: {v.text}"
+        for v in verdicts
+        if expected is not None and v.outcome != expected
     )
 
 
 def deciding(
-    entries: Sequence[Mapping[str, Any]], experiment: Experiment, preset: Preset
+    verdicts: Sequence[Judged], experiment: Experiment, preset: Preset
 ) -> dict[str, list[int]]:
     """Find what to type after `assay` to decide what is undecided: each command with the numbers of
     its claims.
@@ -66,9 +61,9 @@ def deciding(
     More seeds where that decides it, as the price says; twice the steps where training is not
     converged."""
     numbers_by_command: dict[str, list[int]] = {}
-    for number, verdict in enumerate(entries, 1):
-        command = remedy(verdict["price"]["text"])[1] if verdict["price"] is not None else ""
-        if not command and verdict["reason"] == "gate converged":
+    for number, verdict in enumerate(verdicts, 1):
+        command = remedy(verdict.price.text)[1] if verdict.price else ""
+        if not command and verdict.reason == "gate converged":
             command = longer(experiment, preset)
         if command:
             numbers_by_command.setdefault(command, []).append(number)

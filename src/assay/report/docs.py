@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from assay.core import syntax
 from assay.core.claims import Claim, Estimate, Exact
 from assay.core.experiment import Experiment
-from assay.core.schema import to_json
+from assay.core.results import ResultData
 from assay.features.index.schema import TABLES
 from assay.lab import catalogue, looks, records
-from assay.report import conformance, evaluations, first, pictures, statements, tables
+from assay.report import conformance, evaluations, first, pages, pictures, statements, tables
 from assay.report import overview as overviews
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
@@ -141,7 +142,7 @@ def exact_statements(name: str) -> str:
 def verdicts(name: str) -> str:
     """The statements in an experiment's record in a short table; or that there is no record yet."""
     record = _record(name)
-    return _absent(name) if record is None else statements.brief(record)
+    return _absent(name) if record is None else statements.brief(_data(name, record))
 
 
 def full(name: str) -> str:
@@ -151,7 +152,7 @@ def full(name: str) -> str:
     if record is None:
         return _absent(name)
     experiment = name.partition(".")[0]
-    parts = [statements.full(record), budget(name)]
+    parts = [statements.full(_data(name, record)), budget(name)]
     if name == experiment:
         parts[1:1] = [claims(name), statements.folded("The arms", arms(name))]
     return "\n".join(parts)
@@ -160,43 +161,36 @@ def full(name: str) -> str:
 def compare_presets(name: str) -> str:
     """Each claim of an experiment as its default preset and those that lie elsewhere came out, side
     by side; estimates folded away."""
-    presets = ["default", *catalogue.find(name).elsewhere]
-    records_by_preset = {
-        p: record
-        for p in presets
-        if (record := _record(name if p == "default" else f"{name}.{p}")) is not None
+    names = {
+        p: name if p == "default" else f"{name}.{p}"
+        for p in ("default", *catalogue.find(name).elsewhere)
     }
-    if missing := [p for p in presets if p not in records_by_preset]:
-        return "".join(_absent(name if p == "default" else f"{name}.{p}") for p in missing)
+    records_by_preset = {p: record for p, n in names.items() if (record := _record(n)) is not None}
+    if missing := [n for p, n in names.items() if p not in records_by_preset]:
+        return "".join(map(_absent, missing))
+    results = {p: _data(names[p], record) for p, record in records_by_preset.items()}
 
     def table(kind: str) -> str:
         rows = {
-            p: {r.text: r for r in tables.rows({kind: record[kind]})}
-            for p, record in records_by_preset.items()
+            p: {r.text: r for r in map(tables.row, getattr(data, kind))}
+            for p, data in results.items()
         }
-        lines = [
-            f"| | {' | '.join(f'`{p}`' for p in records_by_preset)} |",
-            "|---" * (1 + len(records_by_preset)) + "|",
-        ]
+        lines = [f"| | {' | '.join(f'`{p}`' for p in rows)} |", "|---" * (1 + len(rows)) + "|"]
         for text in rows["default"]:
-            came_out = [preset_rows[text] for preset_rows in rows.values()]
             cells = [
                 f"{r.sign}{SPACE}{r.outcome}<br>" * (kind == "verdicts")
                 + f"{r.estimate} {r.interval.replace(' ', SPACE)}"
-                for r in came_out
+                for r in (preset_rows[text] for preset_rows in rows.values())
             ]
             lines.append(
                 f"| {tables.minus(tables.cell(text))} | {tables.minus(' | '.join(cells))} |"
             )
         return "\n".join(lines) + "\n"
 
-    return (
-        table("verdicts")
-        + "\n"
-        + statements.folded(
-            f"Estimates: {len(records_by_preset['default']['findings'])}", table("findings")
-        )
+    estimates = statements.folded(
+        f"Estimates: {len(results['default'].findings)}", table("findings")
     )
+    return f"{table('verdicts')}\n{estimates}"
 
 
 def budget(name: str) -> str:
@@ -214,11 +208,12 @@ def budget(name: str) -> str:
     about = record["provenance"].get("machine", {})
     where = f" on {about['cores']} cores" if isinstance(about, Mapping) and "cores" in about else ""
     lines += ["", f"Wall time {record['seconds']:.0f} s{where}."]
-    if record["verdicts"]:
+    verdicts = _data(name, record).verdicts
+    if verdicts:
         lines += ["", "| claim | its units | units of its controls |", "|---|---|---|"]
-    for v in record["verdicts"]:
-        controls = "; ".join(f"`{arm}` {tables.units(c)}" for arm, c in v["controls"].items())
-        lines.append(f"| {tables.cell(v['text'])} | {tables.units(v)} | {controls} |")
+    for v in verdicts:
+        controls = "; ".join(f"`{arm}` {tables.units(c.n)}" for arm, c in v.controls.items())
+        lines.append(f"| {tables.cell(v.text)} | {tables.units(v.n)} | {controls} |")
     return statements.folded(f"{runs} runs by arm, and the units of each claim", "\n".join(lines))
 
 
@@ -247,7 +242,7 @@ def overview() -> str:
     violated = {name: looks.violated(catalogue.find(name)) for name in results}
     return (
         f"{counted}\n"
-        f"{overviews.errors([v for data in results.values() for v in data['verdicts']])}\n\n"
+        f"{overviews.errors(pages.together(results.values()).verdicts)}\n\n"
         f"{overviews.violations(results, violated)}\n"
     )
 
@@ -264,7 +259,9 @@ def everything() -> str:
         claims = (
             listing
             if tables.only_exact(data)
-            else statements.folded(f"Claims: {tables.signs(tables.outcomes(data))}", listing)
+            else statements.folded(
+                f"Claims: {tables.signs(tables.outcomes(data.verdicts))}", listing
+            )
         )
         parts.append(f"### [{name}]({name}.md)\n\n{about}\n\n{claims}")
     return "\n".join(parts)
@@ -304,7 +301,8 @@ def filled(page: str, where: str = "made", kinds: Mapping[str, Callable[..., str
 def _came_out(entry: catalogue.Entry) -> tuple[str, str]:
     """How an experiment's claims came out, and the time it takes."""
     record = records.read(entry.name, entry.origin, measures=False)
-    signs = tables.signs(tables.outcomes(record)) or tables.exactly(record) or "not recorded"
+    data = ResultData.from_json(record or {})
+    signs = tables.signs(tables.outcomes(data.verdicts)) or tables.exactly(data) or "not recorded"
     time = entry.header().cost.partition(" on ")[0]
     return signs.replace(" ", SPACE), time.replace(" ", SPACE)
 
@@ -316,28 +314,24 @@ def _select_statements(
 
 
 def _record(name: str) -> Mapping[str, Any] | None:
-    """The record, `NAME.PRESET` for a preset elsewhere, with what papers print as the claims say it
-    today: a number found later needs no runs."""
-    experiment_name = name.partition(".")[0]
-    record = records.read(name, catalogue.entry(experiment_name).origin)
-    if record is None:
-        return None
-    today = {
-        c.text: to_json(c.published)
-        for c in _select_statements(catalogue.find(experiment_name), Claim)
-    }
-    return {
-        **record,
-        "verdicts": [
-            {**v, "published": today.get(v["text"], v.get("published"))} for v in record["verdicts"]
-        ],
-    }
+    """The record of an experiment, `NAME.PRESET` for a preset elsewhere."""
+    return records.read(name, catalogue.entry(name.partition(".")[0]).origin)
 
 
-def _records() -> dict[str, Mapping[str, Any]]:
-    """The record of every experiment that has one, by name."""
+def _data(name: str, record: Mapping[str, Any]) -> ResultData:
+    """The statements of a record, with what papers print as the claims say it today: a number
+    found later needs no runs."""
+    claims = _select_statements(catalogue.find(name.partition(".")[0]), Claim)
+    today = {c.text: c.published for c in claims}
+    data = ResultData.from_json(record)
+    verdicts = (structs.replace(v, published=today.get(v.text, v.published)) for v in data.verdicts)
+    return structs.replace(data, verdicts=tuple(verdicts))
+
+
+def _records() -> dict[str, ResultData]:
+    """What the record of every experiment that has one says, by name."""
     pairs = ((entry.name, _record(entry.name)) for entry in catalogue.entries())
-    return {name: record for name, record in pairs if record is not None}
+    return {name: _data(name, record) for name, record in pairs if record is not None}
 
 
 def _absent(name: str) -> str:

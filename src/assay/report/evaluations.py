@@ -48,7 +48,7 @@ def definitions() -> str:
 def row(name: str, measure: JSON) -> Row:
     """One measure to the digits that its interval supports."""
     units = {m.name: m.unit for m in measures.TABLE}
-    value, interval = tables.estimate(measure)
+    value, interval = tables.estimate(measure["estimate"], measure["low"], measure["high"])
     if measure["low"] is not None and measure["low"] == measure["high"]:
         interval = f"[{value}, {value}]"
     unit = {"1": "", "share of features": "of the features"}.get(units[name], units[name])

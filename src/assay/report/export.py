@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.core.figures import Figure
 from assay.core.plain import cell, plain
+from assay.core.results import Estimated, Other, Published, ResultData, Verdict, Verified
 from assay.report import draw, tables
 
 if TYPE_CHECKING:
@@ -29,6 +31,11 @@ NUMBERS = (
     "skew_high",
     "p",
 )
+HEAD = (
+    *("role", "kind", "arm", "outcome", "reason", *NUMBERS),
+    *("unit", "n", "threshold", "published", "set_up", "text", "source"),
+)
+"""The columns of a table of verdicts."""
 SMALL = (
     "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi o pi rho "
     "varsigma sigma tau upsilon varphi chi psi omega"
@@ -110,7 +117,7 @@ TEX_SIGNS = {
 
 
 def export(
-    data: Mapping[str, Any], folder: Path, figures: Sequence[Figure] = (), header: Any = None
+    data: ResultData, folder: Path, figures: Sequence[Figure] = (), header: Any = None
 ) -> list[Path]:
     """The files written into `folder`: verdicts.csv, verdicts.tex, references.bib, and each figure
     as CSV, SVG, PNG and PDF."""
@@ -155,91 +162,59 @@ def figure_csv(figure: Figure) -> str:
     return _csv(list(figure.columns), list(zip(*figure.columns.values(), strict=True)))
 
 
-def verdicts_csv(data: Mapping[str, Any]) -> str:
+def verdicts_csv(data: ResultData) -> str:
     """One line for each statement, each control and each other arm that satisfies a claim: role,
     kind, outcome, numbers in full."""
-    lines = []
-    for kind, key in (("claim", "verdicts"), ("exact", "exact"), ("finding", "findings")):
-        for entry in data.get(key, ()):
-            lines.append((kind, entry))
-            lines += _points(entry)
-            lines += [("control", c) for c in (entry.get("controls") or {}).values()]
-            lines += [("planted", c) for c in (entry.get("planted") or {}).values()]
-            for arm, c in (entry.get("also") or {}).items():
-                claim_fields = {
-                    k: entry.get(k) for k in ("kind", "unit", "threshold", "text", "source")
-                }
-                lines.append(
-                    (
-                        "also",
-                        {
-                            **claim_fields,
-                            **c,
-                            "arm": arm,
-                            "outcome": "holds",
-                            "reason": c.get("reason") or "not named by the claim",
-                        },
-                    )
-                )
-    head = [
-        "role",
-        "kind",
-        "arm",
-        "outcome",
-        "reason",
-        *NUMBERS,
-        "unit",
-        "n",
-        "threshold",
-        "published",
-        "set_up",
-        "text",
-        "source",
-    ]
-    return _csv(
-        head,
-        [
-            [
-                role,
-                e.get("kind", ""),
-                e.get("arm", ""),
-                e.get("outcome", ""),
-                e.get("reason", ""),
-                *(e.get(k) for k in NUMBERS),
-                e.get("unit", ""),
-                tables.units(e),
-                e.get("threshold", ""),
-                *tables.literature(e),
-                e.get("text", ""),
-                e.get("source", ""),
-            ]
-            for role, e in lines
-        ],
-    )
+    lines: list[tuple[str, Mapping[str, Any]]] = []
+    for claim in data.verdicts:
+        lines.append(("claim", _cells(claim)))
+        lines += [("control", _cells(v)) for v in claim.controls.values()]
+        lines += [("planted", _cells(v)) for v in claim.planted.values()]
+        about = {k: getattr(claim, k) for k in ("kind", "unit", "threshold", "text", "source")}
+        for arm, other in claim.also.items():
+            reason = other.reason or "not named by the claim"
+            own = {"arm": arm, "outcome": "holds", "reason": reason}
+            lines.append(("also", {**about, **_numbers(other), **own}))
+    lines += [("exact", _cells(e)) for e in data.exact]
+    for finding in data.findings:
+        lines += [("finding", _cells(finding)), *_points(finding)]
+    return _csv(HEAD, [[role, *(cells.get(k, "") for k in HEAD[1:])] for role, cells in lines])
 
 
-def _points(entry: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+def _numbers(s: Any) -> dict[str, float | None]:
+    return {
+        k: x if math.isfinite(x) else None
+        for k in NUMBERS
+        if (x := getattr(s, k, None)) is not None
+    }
+
+
+def _cells(s: Verdict | Verified | Estimated) -> dict[str, Any]:
+    """A statement, or an arm, by the heads of its columns."""
+    cells = {
+        k: getattr(s, k, "") for k in ("kind", "arm", "outcome", "reason", "unit", "threshold")
+    }
+    cells |= {"text": s.text, "source": s.source, **_numbers(s)}
+    if not isinstance(s, Verified):
+        paper, set_up = tables.literature(s)
+        cells |= {"n": tables.units(s.n), "published": paper, "set_up": set_up}
+    return cells
+
+
+def _points(finding: Estimated) -> list[tuple[str, Mapping[str, Any]]]:
     """Lines for the levels of a curve, each with the interval that covers it alone, and for where
     it crosses."""
-    curve = entry.get("curve")
-    if not curve:
+    if (curve := finding.curve) is None:
         return []
-    text, over = entry["text"], curve["over"]
-    lines: list[tuple[str, Mapping[str, Any]]] = [
-        (
-            "level",
-            {
-                **{k: entry.get(k) for k in ("kind", "unit", "n", "source")},
-                "text": f"{text}, {over} {level}",
-                **{k: curve[k][i] for k in ("estimate", "low", "high")},
-            },
-        )
-        for i, level in enumerate(curve["levels"])
-    ]
-    if crossing := curve["crossing"]:
-        numbers = {k: crossing[k] for k in ("estimate", "low", "high")}
-        words = {"text": text, "reason": crossing["words"], "unit": over, "kind": entry["kind"]}
-        lines.append(("crossing", {**words, **numbers}))
+    about = {k: v for k, v in _cells(finding).items() if k in ("kind", "unit", "n", "source")}
+    lines: list[tuple[str, Mapping[str, Any]]] = []
+    for level, *numbers in zip(curve.levels, curve.estimate, curve.low, curve.high, strict=True):
+        point = _numbers(Other(estimate=numbers[0], low=numbers[1], high=numbers[2]))
+        text = f"{finding.text}, {curve.over} {level}"
+        lines.append(("level", {**about, **point, "text": text}))
+    if crossing := curve.crossing:
+        words = {"text": finding.text, "reason": crossing.words, "unit": curve.over}
+        lines.append(("crossing", {**words, "kind": finding.kind, **_numbers(crossing)}))
     return lines
 
 
@@ -252,7 +227,7 @@ def tex(words: str) -> str:
     )
 
 
-def latex(data: Mapping[str, Any]) -> str:
+def latex(data: ResultData) -> str:
     """The verdict table as a LaTeX tabular (needs booktabs)."""
     lines = [
         r"\begin{tabular}{@{}lp{0.4\linewidth}lllp{0.22\linewidth}@{}}",
@@ -275,19 +250,16 @@ def latex(data: Mapping[str, Any]) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
-def bibtex(data: Mapping[str, Any], header: Any = None) -> str:
+def bibtex(data: ResultData, header: Any = None) -> str:
     """References: this result, and the paper whose claim it judges."""
-    provenance = data.get("provenance") or {}
-    commit, name = (
-        (provenance.get("software") or {}).get("commit", ""),
-        str(data.get("experiment", "result")),
-    )
+    commit = (data.provenance.get("software") or {}).get("commit", "")
+    name = data.experiment or "result"
     title = getattr(header, "title", "") or name
-    when = re.search(r"\b20\d\d\b", str(provenance.get("finished", "")))
+    when = re.search(r"\b20\d\d\b", str(data.provenance.get("finished", "")))
     fields = {
         "title": f"{title} (verdicts measured with Assay)",
         "year": when.group() if when else "",
-        "note": f"experiment {name}, preset {data.get('preset', '')}"
+        "note": f"experiment {name}, preset {data.preset}"
         + (f", commit {commit}" if commit else ""),
     }
     entries = [_entry(f"assay-{name}", fields)]
@@ -298,25 +270,22 @@ def bibtex(data: Mapping[str, Any], header: Any = None) -> str:
     return "\n".join(entries)
 
 
-def references(data: Mapping[str, Any], header: Any = None) -> str:
+def references(data: ResultData, header: Any = None) -> str:
     """BibTeX of what verdicts rest on: this result, the paper, and each source that a statement
     names, with the numbers taken from it."""
     numbers: dict[str, list[str]] = {}
-    for statement in (*data.get("verdicts", ()), *data.get("exact", ()), *data.get("findings", ())):
-        if source := statement.get("source"):
-            numbers.setdefault(source, [])
-        published = statement.get("published")
-        if isinstance(published, Mapping):
-            note = (
-                f"{published['number']:g} ({published['at']}, {published['set_up']}) for: "
-                f"{statement['text']}"
-            )
-            numbers.setdefault(published["source"], []).append(note)
+    for statement in data.statements:
+        if statement.source:
+            numbers.setdefault(statement.source, [])
+        paper = None if isinstance(statement, Verified) else statement.published
+        if isinstance(paper, Published):
+            note = f"{paper.number:g} ({paper.at}, {paper.set_up}) for: {statement.text}"
+            numbers.setdefault(paper.source, []).append(note)
     entries = [bibtex(data, header)]
     for i, (source, notes) in enumerate(numbers.items(), 1):
         years = re.findall(r"\b(?:19|20)\d\d\b", source)
         fields = {"title": source, "year": years[-1] if years else "", "note": "; ".join(notes)}
-        entries.append(_entry(f"{data.get('experiment', 'result')}-source-{i}", fields))
+        entries.append(_entry(f"{data.experiment or 'result'}-source-{i}", fields))
     return "\n".join(entries)
 
 

@@ -16,15 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
+from msgspec import structs
 
 from assay.core.experiment import Experiment
 from assay.core.plain import plain
+from assay.core.results import Judged, ResultData
 from assay.features.card import FeatureCard
 from assay.lab import catalogue, records
 from assay.lab.lab import Lab
 from assay.report import palette, pictures
 from assay.report.interval_plot import interval_plot, ticks
-from assay.report.tables import SIGNS, estimate, minus
+from assay.report.tables import SIGNS, estimate_of, minus
 
 NAME = "gated-sae"
 NAMES = {"relu": "ReLU + L1", "wide-rescaled": "mended", "main": "Gated"}
@@ -63,12 +65,12 @@ def markup() -> str:
     """The lines that show the picture in Markdown: its narrow form on a narrow screen; its words
     for who cannot see it."""
     claim = _claim()
-    value, interval = estimate(claim)
+    value, interval = estimate_of(claim)
     controls = " and ".join(
-        f"{NAMES[arm]} {' '.join(estimate(control))}" for arm, control in claim["controls"].items()
+        f"{NAMES[arm]} {' '.join(estimate_of(v))}" for arm, v in claim.controls.items()
     )
     alt_text = minus(
-        f"Left, a claim beside its controls. “{claim['text']}” {claim['outcome']}: {value} "
+        f"Left, a claim beside its controls. “{claim.text}” {claim.outcome}: {value} "
         f"{interval}; its controls, which must fail: {controls}. Middle, methods by features per "
         "token and variance left unexplained. Right, a feature of SmolLM2 in five lines of code"
     )
@@ -111,18 +113,18 @@ def claim_panel(width: int) -> Markup:
     """The first claim of the experiment: its outcome, its words, and its interval beside threshold
     and controls."""
     claim = _claim()
-    labelled_claim = {
-        **claim,
-        "arm": NAMES[claim["arm"]],
-        "near": {},
-        "published": None,
-        "also": {},
-    }
-    labelled_claim["controls"] = {NAMES[arm]: control for arm, control in claim["controls"].items()}
-    sign = Markup('<text class="{0}" y="42">{1} {0}</text>').format(
-        claim["outcome"], SIGNS[claim["outcome"]]
+    labelled_claim = structs.replace(
+        claim,
+        arm=NAMES[claim.arm],
+        near={},
+        published=None,
+        also={},
+        controls={NAMES[arm]: control for arm, control in claim.controls.items()},
     )
-    lines = textwrap.wrap(claim["text"], width // 7)
+    sign = Markup('<text class="{0}" y="42">{1} {0}</text>').format(
+        claim.outcome, SIGNS[claim.outcome]
+    )
+    lines = textwrap.wrap(claim.text, width // 7)
     plot = Markup('<svg y="{}" width="{}">{}</svg>').format(
         58 + 18 * len(lines), width, interval_plot(labelled_claim)
     )
@@ -264,8 +266,8 @@ def _record() -> Mapping[str, Any]:
     return record
 
 
-def _claim() -> Mapping[str, Any]:
-    return _record()["verdicts"][CLAIM]
+def _claim() -> Judged:
+    return ResultData.from_json(_record()).verdicts[CLAIM]
 
 
 def _card_path() -> Path:

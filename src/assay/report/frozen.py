@@ -3,22 +3,19 @@ followed, in sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from assay.core.results import Registration, ResultData
 
-JSON = Mapping[str, Any]
 UNFROZEN = "exploratory: nothing was frozen before it was run"
 
 
-def lines(data: JSON) -> list[str]:
+def lines(data: ResultData) -> list[str]:
     """Say of a result whether it is confirmatory or exploratory and why, and how its looks went."""
-    registration = data.get("registration")
-    if registration is None:
+    if (registration := data.registration) is None:
         return [UNFROZEN]
-    when = f"frozen on {registration['time'][:16].replace('T', ' ')} UTC"
-    which = f"({registration['hash'][:12]}, {registration['file']})"
+    when = f"frozen on {registration.time[:16].replace('T', ' ')} UTC"
+    which = f"({registration.hash[:12]}, {registration.file})"
     more = [*looks(registration), *describe_others(registration)]
-    if data["inference"] == "confirmatory":
+    if data.inference == "confirmatory":
         return [
             (
                 f"confirmatory: {when}, before any result as far as this store knows {which}, and "
@@ -26,7 +23,7 @@ def lines(data: JSON) -> list[str]:
             ),
             *more,
         ]
-    missing, changed = registration.get("missing", ()), registration["changed"]
+    missing, changed = registration.missing, registration.changed
     lost = "nobody can say whether it was followed: looks are missing"
     head = f"exploratory: {when} {which}, and {'not followed' if changed or not missing else lost}"
     return [
@@ -37,18 +34,15 @@ def lines(data: JSON) -> list[str]:
     ]
 
 
-def looks(registration: JSON) -> list[str]:
+def looks(registration: Registration) -> list[str]:
     """Say at which look it is, how many claims are open, and what the intervals mean; nothing where
     no look was taken."""
-    every, look_count, open_count = (
-        registration["looks"],
-        registration["taken"],
-        len(registration["open"]),
-    )
+    every, look_count = registration.looks, registration.taken
+    open_count = len(registration.open)
     if not look_count or len(every) < 2:
         return []
     look = every[look_count - 1]
-    text = f"look {look_count} of {len(every)}, at {look['units']} of {every[-1]['units']} seeds"
+    text = f"look {look_count} of {len(every)}, at {look.units} of {every[-1].units} seeds"
     if open_count and look_count < len(every):
         text += f": {open_count} claim{'s go' if open_count > 1 else ' goes'} on to the next"
     elif look_count < len(every):
@@ -59,18 +53,15 @@ def looks(registration: JSON) -> list[str]:
         )
     else:
         text += ": the last"
-    rate = (
-        f"all {len(every)} looks together err no more often than one at {registration['alpha']:.0%}"
-    )
+    rate = f"all {len(every)} looks together err no more often than one at {registration.alpha:.0%}"
     return [text, f"each claim has the interval of its look, so that {rate}"]
 
 
-def describe_others(registration: JSON) -> list[str]:
+def describe_others(registration: Registration) -> list[str]:
     """Say what else was frozen of the same arms on the same seeds: whoever sees the best of several
     should know of all.
     """
-    registrations = registration.get("others", ())
-    if not registrations:
+    if not (registrations := registration.others):
         return []
     head = (
         f"one of {len(registrations) + 1} registrations of these arms and seeds in this store; the "
@@ -79,22 +70,8 @@ def describe_others(registration: JSON) -> list[str]:
     return [
         head,
         *(
-            (
-                f"{other['experiment']} ({other['time'][:16].replace('T', ' ')} UTC, "
-                f"{other['hash'][:12]}): "
-            )
-            + ("; ".join(other["claims"]) or "its file is gone")
+            (f"{other.experiment} ({other.time[:16].replace('T', ' ')} UTC, {other.hash[:12]}): ")
+            + ("; ".join(other.claims) or "its file is gone")
             for other in registrations
         ),
     ]
-
-
-def settled_at(registration: JSON | None, text: str) -> int | None:
-    """The number of the look that settled a claim, from 1; None where there is one look, or it is
-    open."""
-    every = registration["looks"] if registration else []
-    return (
-        next((k for k, look in enumerate(every, 1) if text in look["settled"]), None)
-        if len(every) > 1
-        else None
-    )

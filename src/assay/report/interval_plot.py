@@ -8,12 +8,12 @@ plot fits any width. Colours are classes, which the page's style sheet sets for 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from assay.report.tables import decimals, estimate, limits, minus, number, role_of_other
+from assay.core.results import Estimated, Judged, Other, Published, Verdict
+from assay.report.tables import decimals, estimate_of, limits, minus, number
 
 ROW, TOP, AXIS = 48, 20, 30
 NAME, BAR = 14, 30
@@ -61,66 +61,75 @@ MARKS = {
 looks like a claim that fails."""
 
 
-def interval_plot(entry: Mapping[str, Any]) -> Markup:
-    """The plot of one verdict's JSON; also of an estimate, which has no range."""
-    lines = [(entry.get("arm") or "value", "method", entry)]
-    near = entry.get("near") or {}
-    controls = [
-        (arm, "near" if arm in near else "control", c)
-        for arm, c in (entry.get("controls") or {}).items()
-    ]
-    lines += sorted(controls, key=lambda line: line[1] != "near")
-    lines += [(arm, "planted", c) for arm, c in (entry.get("planted") or {}).items()]
-    lines += [(arm, "violation", c) for arm, c in (entry.get("violations") or {}).items()]
-    for arm, c in (entry.get("also") or {}).items():
-        lines.append((arm, role_of_other(entry, c), {**c, "outcome": "holds"}))
-    published = _number_of(entry.get("published"))
-    span = _domain(entry, [line[2] for line in lines[1:]], published)
+class _Row(NamedTuple):
+    """One arm of the plot; limits as they are printed."""
+
+    name: str
+    kind: str
+    """method, or what `Judged.arms` says that it is."""
+    outcome: str
+    words: str
+    """Its numbers."""
+    estimate: float
+    low: float
+    high: float
+    points: tuple[float, ...] = ()
+
+
+def interval_plot(statement: Judged | Estimated) -> Markup:
+    """The plot of one verdict; also of an estimate, which has no range."""
+    claim = statement if isinstance(statement, Judged) else None
+    rows = [_row((claim and claim.arm) or "value", "method", statement)]
+    rows += [_row(arm, role, v, claim) for role, arm, v in claim.arms()] if claim else []
+    paper = statement.published if isinstance(statement.published, Published) else None
+    low, high = claim.range if claim else (-math.inf, math.inf)
+    span = _domain(rows, (low, high), _finite(paper.number) if paper else [])
     if span is None:
         return Markup("")
 
     def to_percent(value: float) -> float:
         return 3 + 94 * (value - span[0]) / (span[1] - span[0])
 
-    rows = len(lines) + bool(published)
-    more = LINE if any(_long(name, kind, e) for name, kind, e in lines) else 0
-    bottom = TOP + (ROW + more) * rows
-    low, high = entry.get("range") or (None, None)
-    body = [_range(low, high, to_percent, rows, more)] if (low, high) != (None, None) else []
-    body += [
-        _line(i, name, kind, e, to_percent, span, more) for i, (name, kind, e) in enumerate(lines)
-    ]
-    if published:
-        body.append(_published(len(lines), published, to_percent, span, more))
+    count = len(rows) + bool(paper)
+    more = LINE if any(map(_long, rows)) else 0
+    bottom = TOP + (ROW + more) * count
+    body = [_range(low, high, to_percent, count, more)] if _finite(low, high) else []
+    body += [_line(i, row, to_percent, span, more) for i, row in enumerate(rows)]
+    if paper:
+        body.append(_published(len(rows), paper, to_percent, span, more))
     body.append(_axis(span, to_percent, bottom))
-    value, interval = estimate(entry)
-    label = f"{entry['text']}: {value} {interval}" + (
-        f", threshold {entry['threshold']}" if entry.get("threshold") else ""
+    label = f"{statement.text}: {rows[0].words}" + (
+        f", threshold {claim.threshold}" if claim and claim.threshold else ""
     )
     return Markup(
         '<svg class="intervals" width="100%" height="{}" role="img" aria-label="{}">{}</svg>'
     ).format(bottom + AXIS, label, Markup("").join(body))
 
 
-def _number_of(published: Any) -> Mapping[str, Any] | None:
-    """What a paper prints, where it is a number and not the word that nobody has printed one."""
-    return published if isinstance(published, Mapping) else None
+def _row(
+    name: str, kind: str, numbers: Verdict | Other | Estimated, claim: Judged | None = None
+) -> _Row:
+    """An arm; one that satisfies the claim as well is known by its numbers alone."""
+    other = claim if isinstance(numbers, Other) else None
+    outcome = numbers.outcome if isinstance(numbers, Verdict) else "holds" if other else "finding"
+    words = " ".join(estimate_of(numbers, other))
+    points = () if isinstance(numbers, Other) else numbers.points
+    return _Row(name, kind, outcome, words, numbers.estimate, *limits(numbers, other), points)
 
 
-def _finite(*values: float | None) -> list[float]:
-    return [v for v in values if v is not None and math.isfinite(v)]
+def _finite(*values: float) -> list[float]:
+    return [v for v in values if math.isfinite(v)]
 
 
 def _domain(
-    entry: Mapping[str, Any], other_entries: list, published: Mapping[str, Any] | None
+    rows: list[_Row], thresholds: tuple[float, ...], published: list[float]
 ) -> tuple[float, float] | None:
     """What the axis shows: the method and its thresholds, and whatever else is not too far away."""
-    core = _finite(entry.get("estimate"), *limits(entry), *(entry.get("range") or ()))
-    more = [v for o in other_entries for v in _finite(o.get("estimate"), *limits(o))]
-    more += _finite(published["number"]) if published else []
-    if not core:
-        core = more
-    if not core or not _finite(entry.get("estimate"), *(o.get("estimate") for o in other_entries)):
+    method, *others = rows
+    core = _finite(method.estimate, method.low, method.high, *thresholds)
+    more = [v for o in others for v in _finite(o.estimate, o.low, o.high)] + published
+    core = core or more
+    if not core or not _finite(*(row.estimate for row in rows)):
         return None
     low, high = min(core), max(core)
     span = (high - low) or abs(high) / 2 or 1.0
@@ -130,35 +139,29 @@ def _domain(
     return low - margin, high + margin
 
 
-def _range(low: float | None, high: float | None, to_percent: Any, rows: int, more: int) -> Markup:
+def _range(low: float, high: float, to_percent: Any, rows: int, more: int) -> Markup:
     """The allowed range and its thresholds: a strip behind each row's bar, so that no line crosses
     a number."""
-    left_edge, right = (
-        to_percent(low) if low is not None else 0.0,
-        to_percent(high) if high is not None else 100.0,
-    )
+    ends = {value: to_percent(value) for value in _finite(low, high)}
+    left_edge, right = ends.get(low, 0.0), ends.get(high, 100.0)
     out = Markup("")
     for i in range(rows):
         top = TOP + (ROW + more) * i + BAR + more - 10
         out += Markup(
             '<rect class="allowed" x="{:.2f}%" width="{:.2f}%" y="{}" height="20"/>'
         ).format(left_edge, right - left_edge, top)
-        for x in (left_edge if low is not None else None, right if high is not None else None):
-            if x is not None:
-                out += Markup(
-                    '<line class="threshold" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>'
-                ).format(x, top, top + 20)
+        for x in ends.values():
+            out += Markup(
+                '<line class="threshold" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>'
+            ).format(x, top, top + 20)
     edge = Markup('<text class="edge" x="{:.2f}%" y="13" text-anchor="{}">{}</text>')
-    if (
-        low is not None and high is not None and right - left_edge < 40
-    ):  # two labels would meet, at the latest on a small screen
+    # Two labels would meet, at the latest on a small screen.
+    if len(ends) == 2 and right - left_edge < 40:
         middle = (left_edge + right) / 2
         return out + edge.format(middle, _anchor(middle, 15), minus(f"{low:g} to {high:g}"))
-    for value, sign in ((low, "≥"), (high, "≤")):
-        if value is not None:
-            out += edge.format(
-                to_percent(value), _anchor(to_percent(value), 10), minus(f"{sign} {value:g}")
-            )
+    for value, x in ends.items():
+        sign = "≥" if value == low else "≤"
+        out += edge.format(x, _anchor(x, 10), minus(f"{sign} {value:g}"))
     return out
 
 
@@ -166,38 +169,22 @@ def _anchor(x: float, margin: float) -> str:
     return "start" if x < margin else "end" if x > 100 - margin else "middle"
 
 
-def _line(
-    i: int,
-    name: str,
-    kind: str,
-    entry: Mapping[str, Any],
-    to_percent: Any,
-    span: tuple[float, float],
-    more: int,
-) -> Markup:
+def _line(i: int, row: _Row, to_percent: Any, span: tuple[float, float], more: int) -> Markup:
     """One arm: its name and numbers; beneath them units as faint points, the interval as a thin
     bar, the estimate as a mark."""
+    name, kind, outcome, words, middle, low, high, points = row
     top = TOP + (ROW + more) * i
     text_y, y = top + NAME, top + BAR + more
-    value, interval = estimate(entry)
-    outcome = entry.get("outcome", "finding")
-    out = _labels(
-        name,
-        _part(kind, outcome),
-        _part(kind, outcome, brief=True),
-        f"{value} {interval}",
-        text_y,
-        more,
-    )
-    middle, (low, high) = entry.get("estimate"), limits(entry)
-    if middle is None:
+    parts = (_part(kind, outcome, brief) for brief in (False, True))
+    out = _labels(name, *parts, words, text_y, more)
+    if not math.isfinite(middle):
         return out
-    for p in _finite(*(entry.get("points") or ())):
+    for p in _finite(*points):
         if span[0] <= p <= span[1]:
             out += Markup('<circle class="unit" cx="{:.2f}%" cy="{}" r="2"/>').format(
                 to_percent(p), y + 7
             )
-    if low is not None and high is not None and high >= span[0] and low <= span[1]:
+    if len(_finite(low, high)) == 2 and high >= span[0] and low <= span[1]:
         ends = to_percent(max(low, span[0])), to_percent(min(high, span[1]))
         out += Markup('<line class="bar" x1="{:.2f}%" x2="{:.2f}%" y1="{}" y2="{}"/>').format(
             *ends, y, y
@@ -215,11 +202,13 @@ def _line(
     return Markup('<g class="{}">{}</g>').format(group, out)
 
 
-def _long(name: str, kind: str, entry: Mapping[str, Any]) -> bool:
+def _long(row: _Row) -> bool:
     """Whether a row's name and part leave no room for its numbers beside them."""
-    outcome, numbers = entry.get("outcome", "finding"), len(" ".join(estimate(entry)))
-    words = [len(name) + len(_part(kind, outcome, brief)) + numbers for brief in (False, True)]
-    return words[0] > FITS or words[1] > NARROW
+    whole, brief = (
+        len(row.name) + len(_part(row.kind, row.outcome, brief)) + len(row.words)
+        for brief in (False, True)
+    )
+    return whole > FITS or brief > NARROW
 
 
 def _part(kind: str, outcome: str, brief: bool = False) -> str:
@@ -255,12 +244,12 @@ def _arrow(leftward: bool, y: int) -> Markup:
 
 
 def _published(
-    i: int, published: Mapping[str, Any], to_percent: Any, span: tuple[float, float], more: int
+    i: int, published: Published, to_percent: Any, span: tuple[float, float], more: int
 ) -> Markup:
     """The published number as a labelled tick; another set-up is said, not hidden."""
-    value, top = published["number"], TOP + (ROW + more) * i
+    value, top = published.number, TOP + (ROW + more) * i
     text_y, y = top + NAME, top + BAR + more
-    role = "" if published.get("same") else ", other set-up"
+    role = "" if published.same else ", other set-up"
     out = _labels(
         "published", role, BRIEF["published"] if role else "", number(value), text_y, more
     )

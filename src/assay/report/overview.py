@@ -1,7 +1,7 @@
 """Every claim of every experiment on one page: what came out, what is published, what it cost, how
 many errors to expect.
 
-Takes records or stored results as plain values, so that the page in the docs and the index of a
+Takes records or stored results, so that the page in the docs and the index of a
 report say the same."""
 
 from __future__ import annotations
@@ -10,25 +10,27 @@ import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from assay.core.results import Judged, Published, ResultData
 from assay.report import tables
 
-JSON = Mapping[str, Any]
 
-
-def cost(data: JSON) -> str:
+def cost(data: ResultData) -> str:
     """Seconds, CPU-seconds and the memory of the largest process, as measured: "17 s, 33
     CPU-seconds, 0.6 GB a process"."""
-    peak = (data.get("provenance") or {}).get("peak_rss") or 0
-    memory = f", {peak / 1e9:.1f} GB a process" if peak else ""
-    return f"{data.get('seconds', 0):,.0f} s, {data.get('cpu_seconds', 0):,.0f} CPU-seconds{memory}"
+    memory = f", {peak(data):.1f} GB a process" if peak(data) else ""
+    return f"{data.seconds:,.0f} s, {data.cpu_seconds:,.0f} CPU-seconds{memory}"
 
 
-def about(data: JSON, title: str) -> str:
+def peak(data: ResultData) -> float:
+    """GB of memory of the largest process; 0 where that is not known."""
+    return float(data.provenance.get("peak_rss") or 0) / 1e9
+
+
+def about(data: ResultData, title: str) -> str:
     """One experiment in a line: its title, what it cost, how many of its exact statements come
     out."""
-    exact = [e["outcome"] for e in data["exact"]]
+    exact = [e.outcome for e in data.exact]
     exact_note = (
         f" {exact.count('exact')} of {len(exact)} exact statements come out." if exact else ""
     )
@@ -36,7 +38,7 @@ def about(data: JSON, title: str) -> str:
     return f"{head}{cost(data)}.{exact_note}"
 
 
-def errors(verdicts: Sequence[JSON]) -> str:
+def errors(verdicts: Sequence[Judged]) -> str:
     """Say how many false verdicts to expect among these claims, by the error rates that were
     measured, not by nominal ones.
 
@@ -44,7 +46,7 @@ def errors(verdicts: Sequence[JSON]) -> str:
     lay on its threshold.
     Source: docs/coverage.md, whose rates are packaged as coverage.json.
     """
-    decided = sum(v["outcome"] != "undecided" for v in verdicts)
+    decided = sum(v.outcome != "undecided" for v in verdicts)
     even, skewed = (sum(rate(v, world) for v in verdicts) for world in ("normal", "exponential"))
     return (
         f"{decided} of {len(verdicts)} claims are decided. Errors are likeliest where a claim "
@@ -60,15 +62,13 @@ def errors(verdicts: Sequence[JSON]) -> str:
     )
 
 
-def violations(results: Mapping[str, JSON], earlier: Mapping[str, Mapping[str, str]]) -> str:
+def violations(results: Mapping[str, ResultData], earlier: Mapping[str, Mapping[str, str]]) -> str:
     """Say how many exact statements are violated, over all noted looks: one that came out after a
     change was violated all the same.
 
     `earlier` has, by experiment, the statements that were violated at a look, and how.
     """
-    exact = {
-        (name, e["text"]): e["outcome"] for name, data in results.items() for e in data["exact"]
-    }
+    exact = {(name, e.text): e.outcome for name, data in results.items() for e in data.exact}
     past = {
         (name, text): how for name, violated in earlier.items() for text, how in violated.items()
     }
@@ -84,11 +84,11 @@ def violations(results: Mapping[str, JSON], earlier: Mapping[str, Mapping[str, s
     return f"{summary}{f': {listed}' if listed else ''}."
 
 
-def rate(verdict: JSON, world: str) -> float:
+def rate(verdict: Judged, world: str) -> float:
     """The measured share of worlds in which a claim on its threshold is falsely announced, on the
     worse side, at this n of units."""
-    table = _coverage()["exact" if verdict.get("bounds") else world]
-    n = min((verdict.get("n") or {"": 0}).values(), default=0)
+    table = _coverage()["exact" if verdict.bounds else world]
+    n = min(verdict.n.values(), default=0)
     known = [int(k) for k in table if int(k) <= n] or [min(map(int, table))]
     return float(max(table[str(max(known))]))
 
@@ -121,7 +121,7 @@ HEADS = (
 
 
 def counts(
-    results: Mapping[str, JSON],
+    results: Mapping[str, ResultData],
     took: tuple[float, float] | None = None,
     last_column: Mapping[str, str] | None = None,
     linked: bool = True,
@@ -137,12 +137,11 @@ def counts(
     for name, data in results.items():
         row = counted(data)
         total = [a + b for a, b in zip(total, row, strict=True)]
-        peak = (data.get("provenance") or {}).get("peak_rss", 0) / 1e9
         label = f"[`{name}`]({name}.md)" if linked else f"`{name}`"
         lines.append(
             f"| {label} | "
             + " | ".join(map(str, row))
-            + f" | {peak:.1f} |"
+            + f" | {peak(data):.1f} |"
             + (f" {last_column[name]} |" if last_column else "")
         )
     if took is not None:
@@ -161,23 +160,22 @@ def counts(
     )
 
 
-def counted(data: JSON) -> list[int]:
+def counted(data: ResultData) -> list[int]:
     """Count one experiment's statements by kind and outcome; then estimates, numbers in print,
     seconds, CPU-seconds."""
-    outcomes = [(v.get("kind", "confirming"), v["outcome"]) for v in data["verdicts"]]
-    outcomes += [("exact", e["outcome"]) for e in data.get("exact", ())]
-    printed = sum(isinstance(v.get("published"), Mapping) for v in data["verdicts"])
+    outcomes = [(s.kind, s.outcome) for s in (*data.verdicts, *data.exact)]
+    printed = sum(isinstance(v.published, Published) for v in data.verdicts)
     tallies = [outcomes.count((kind, outcome)) for _, kind, outcome in COLUMNS]
     return [
         *tallies,
-        len(data.get("findings", ())),
+        len(data.findings),
         printed,
-        round(data["seconds"]),
-        round(data["cpu_seconds"]),
+        round(data.seconds),
+        round(data.cpu_seconds),
     ]
 
 
-def listed(data: JSON) -> str:
+def listed(data: ResultData) -> str:
     """Every claim of one experiment in Markdown: outcome, estimate with its interval, what is
     published, and every control."""
     if tables.only_exact(data):
@@ -187,7 +185,7 @@ def listed(data: JSON) -> str:
         f"| | claim | estimate [95 % interval] | published | {head} |",
         "|---|---|---|---|---|",
     ]
-    for r in tables.rows({"verdicts": data["verdicts"]}):
+    for r in map(tables.row, data.verdicts):
         why = f"<br>*{tables.minus(tables.cell(r.advice))}*" if r.advice else ""
         published = f"{r.published} ({r.setup})" if r.setup else r.published
         texts = [

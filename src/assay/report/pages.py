@@ -1,7 +1,7 @@
 """Pages: one self-contained HTML file for an experiment, and an index over several. No network,
 works from file://.
 
-Everything is given as plain data (the result's JSON, figures, cards), so a page needs neither store
+Everything is given as it is kept (the result, figures, cards), so a page needs neither store
 nor model."""
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from assay.core import reasons
 from assay.core.figures import Figure
 from assay.core.judging import percent
 from assay.core.plain import as_json, plain
+from assay.core.results import ResultData
 from assay.features.card import FeatureCard
 from assay.report import contexts, draw, export, frozen, overview, palette, tables
 from assay.report.interval_plot import interval_plot
@@ -60,7 +61,7 @@ def environment() -> Environment:
         "reason": reasons.explain_reason,
         "origin": lambda text: text if text == reasons.GIVEN else f"from {text}",
         "board": tables.board,
-        "tallied": tables.tallied,
+        "tallied": lambda data: tables.tallied(data.verdicts),
         "several": tables.several,
         "sentence": lambda text: (
             text[:1].upper() + text[1:] if text[:1].isascii() else text
@@ -119,7 +120,7 @@ def prose(text: str) -> Markup:
 
 
 def page(
-    data: Mapping[str, Any],
+    data: ResultData,
     *,
     figures: Sequence[Figure] = (),
     cards: Sequence[FeatureCard] = (),
@@ -132,13 +133,12 @@ def page(
 ) -> str:
     """The whole page of one experiment's result, as HTML.
 
-    `data` is the result's JSON, `header` the experiment's header block, `text` its prose in
+    `data` is the result, `header` the experiment's header block, `text` its prose in
     Markdown, `notes` a line on each arm, `looks` the recorded judgings, `specs` each arm's specs as
     JSON, `home` the address of the index, if there is one."""
-    claims = list(data.get("verdicts", ()))
-    scopes = list(dict.fromkeys(v["scope"] for v in claims if v.get("scope")))
+    claims, findings = data.verdicts, data.findings
+    scopes = list(dict.fromkeys(v.scope for v in claims if v.scope))
     noted = {arm: note for arm, note in (notes or {}).items() if note}
-    findings = data.get("findings", ())
     parts = [
         ("verdicts", "In short", True),
         ("about", "About", text),
@@ -171,7 +171,7 @@ def page(
             drawn=[c for c in cards if c.drawn],
             browse=[c for c in cards if not c.drawn],
             bibtex=export.bibtex(data, header),
-            whole=as_json(data, indent=1, default=str),
+            whole=as_json(data.to_json(), indent=1, default=str),
         )
     )
 
@@ -212,46 +212,49 @@ def _specs(specs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
     return merged
 
 
-def tally(data: Mapping[str, Any]) -> list[tuple[str, int]]:
+def tally(data: ResultData) -> list[tuple[str, int]]:
     """How many statements have each outcome, in the order of the signs; outcomes that do not occur
     are left out."""
-    outcomes = [r.outcome for r in tables.rows(data)]
+    outcomes = [s.outcome for s in (*data.verdicts, *data.exact)] + ["finding"] * len(data.findings)
     return [(o, outcomes.count(o)) for o in tables.SIGNS if o in outcomes]
 
 
 def index(entries: Sequence[Mapping[str, Any]]) -> str:
     """The page over several results, every claim of each; an entry has `data`, `href` and
     optionally `header`."""
-    listed = []
-    for e in entries:
-        stated = {
-            k: list(e["data"].get(k, ())) for k in ("verdicts", "exact")
-        }  # estimates are many, and on the result's own page
-        listed.append(
-            {
-                **e,
-                "rows": tables.rows(stated),
-                "statements": stated["verdicts"] + stated["exact"],
-                "tally": tally(e["data"]),
-                "header": e.get("header"),
-                "cost": overview.cost(e["data"]),
-            }
-        )
-    anchors = [(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed]
-    everything = {
-        k: [v for e in listed for v in e["data"].get(k, ())]
-        for k in ("verdicts", "exact", "findings")
-    }
-    claims = everything["verdicts"]
+    listed = [{"header": None, **e, **listing(e["data"])} for e in entries]
+    everything = together(e["data"] for e in listed)
     return (
         environment()
         .get_template("index.html")
         .render(
             entries=listed,
-            named=anchors,
+            named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
             tally=tally(everything),
-            errors=overview.errors(claims) if claims else "",
+            errors=overview.errors(everything.verdicts) if everything.verdicts else "",
         )
+    )
+
+
+def listing(data: ResultData) -> dict[str, Any]:
+    """What a page over several results shows of one: claims and exact statements, how they came
+    out, and the cost. Estimates are many, and on the result's own page."""
+    stated = (*data.verdicts, *data.exact)
+    return {
+        "statements": stated,
+        "rows": list(map(tables.row, stated)),
+        "tally": tally(data),
+        "cost": overview.cost(data),
+    }
+
+
+def together(results: Iterable[ResultData]) -> ResultData:
+    """The statements of several results as those of one."""
+    every = list(results)
+    return ResultData(
+        verdicts=tuple(v for data in every for v in data.verdicts),
+        exact=tuple(e for data in every for e in data.exact),
+        findings=tuple(f for data in every for f in data.findings),
     )
 
 

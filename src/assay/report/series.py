@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assay.core.experiment import ALL
+from assay.core.results import ResultData
 from assay.report import overview, tables
-from assay.report.pages import environment, tally
+from assay.report.pages import environment, listing, tally, together
 
 JSON = Mapping[str, Any]
 NAMES = {"assay": "Assay", "python": "Python", "numpy": "NumPy", "scipy": "SciPy"}
@@ -22,9 +23,13 @@ CROSSING = (
 )
 
 
-def results(series: JSON) -> dict[str, JSON]:
+def results(series: JSON) -> dict[str, ResultData]:
     """The result of each experiment that has one, by name."""
-    return {e["name"]: e["result"] for e in series["experiments"] if e["result"] is not None}
+    return {
+        e["name"]: ResultData.from_json(e["result"])
+        for e in series["experiments"]
+        if e["result"] is not None
+    }
 
 
 def failures(series: JSON) -> dict[str, str]:
@@ -47,7 +52,7 @@ def describe_training(part: JSON) -> str:
 def facts(series: JSON) -> list[tuple[str, str]]:
     """When, on what and with what it was run, as (name, words); several commits or machines are all
     named."""
-    provenances = [data.get("provenance") or {} for data in results(series).values()]
+    provenances = [data.provenance for data in results(series).values()]
     machine = [_machine(p["machine"]) for p in provenances if p.get("machine")]
     software = [_software(p["software"]) for p in provenances if p.get("software")]
     commit = [
@@ -101,8 +106,7 @@ def markdown(
         overview.counts(results_by_name, took, training_by_name, linked),
         f"{CROSSING}; the last line counts no second twice.\n",
     ]
-    claims = [v for data in results_by_name.values() for v in data["verdicts"]]
-    if claims:
+    if claims := together(results_by_name.values()).verdicts:
         lines += ["## How many of these verdicts are wrong?\n", overview.errors(claims) + "\n"]
     lines.append("## Claim by claim\n")
     for name, data in results_by_name.items():
@@ -120,38 +124,24 @@ def html(
 ) -> str:
     """The page as HTML; `pages` are the addresses of experiments' own pages, where there are
     some."""
-    entries = []
+    by_name, entries = results(series), []
     for part in series["experiments"]:
-        data = part["result"]
-        if data is None:
-            continue
-        stated = {k: list(data.get(k, ())) for k in ("verdicts", "exact")}
-        entries.append(
-            {
-                "name": part["name"],
-                "title": titles.get(part["name"], part["name"]),
-                "data": data,
-                "href": pages.get(part["name"]),
-                "rows": tables.rows(stated),
-                "statements": stated["verdicts"] + stated["exact"],
-                "tally": tally(stated),
-                "cost": overview.cost(data),
-                "made": describe_training(part),
-                "counted": overview.counted(data),
-                "peak": (data.get("provenance") or {}).get("peak_rss", 0) / 1e9,
-            }
-        )
-    claims = [v for e in entries for v in e["data"]["verdicts"]]
-    total = (
-        [sum(column) for column in zip(*(e["counted"] for e in entries), strict=True)]
-        if entries
-        else []
-    )
+        if (data := by_name.get(part["name"])) is not None:
+            entries.append(
+                {
+                    "name": part["name"],
+                    "title": titles.get(part["name"], part["name"]),
+                    "data": data,
+                    "href": pages.get(part["name"]),
+                    "made": describe_training(part),
+                    "counted": overview.counted(data),
+                    "peak": overview.peak(data),
+                    **listing(data),
+                }
+            )
+    total = [sum(column) for column in zip(*(e["counted"] for e in entries), strict=True)]
     total = total and [*total[:-2], round(series["seconds"]), round(series["cpu_seconds"])]
-    everything = {
-        "verdicts": claims,
-        "exact": [x for e in entries for x in e["data"].get("exact", ())],
-    }
+    everything = together(by_name.values())
     return (
         environment()
         .get_template("series.html")
@@ -166,7 +156,7 @@ def html(
             named=[(e["name"], e["name"]) for e in entries],
             crossing=CROSSING,
             tally=tally(everything),
-            errors=overview.errors(claims) if claims else "",
+            errors=overview.errors(everything.verdicts) if everything.verdicts else "",
         )
     )
 

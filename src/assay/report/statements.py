@@ -1,22 +1,21 @@
 """An experiment's statements as its page in the docs shows them: a narrow table for the first look,
 the rest folded away for the site.
 
-Takes a record as plain values, and an experiment's claims for what was fixed before the run.
+Takes the statements of a record, and an experiment's claims for what was fixed before the run.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from assay.core.claims import Claim
 from assay.core.reasons import explain_reason
+from assay.core.results import Estimated, Judged, ResultData, Verified
 from assay.report import tables
 from assay.report.tables import cell, minus
 
-JSON = Mapping[str, Any]
 SPACE = "\N{NO-BREAK SPACE}"
 """Where a line of a narrow cell must not break."""
 TOLD = {"": "control", "near": "near control"}
@@ -32,39 +31,37 @@ def folded(summary: str, body: str) -> str:
     return f"<details>\n<summary>{summary}</summary>\n\n{body.strip()}\n\n</details>\n"
 
 
-def brief(record: JSON) -> str:
+def brief(record: ResultData) -> str:
     """Show each claim in a few words with its verdict, our number, the threshold, and how many of
     its controls fail; or the exact statements of a record that has no claim.
 
     Only the first `LINES` of them; of the others it counts the outcomes.
     """
-    claims = list(record.get("verdicts", ()))
+    claims = record.verdicts
     if not claims:
-        return _exact(record.get("exact", ())[:LINES])
-    rows = tables.rows({"verdicts": claims})
+        return _exact(record.exact[:LINES])
+    rows = list(map(tables.row, claims))
     words = heads([r.text for r in rows])
     lines = ["| # | claim | verdict | ours | holds if | controls that fail |", "|---" * 6 + "|"]
     for i, (v, r) in enumerate(zip(claims[:LINES], rows, strict=False)):
-        reason = f"<br>{cell(explain_reason(v['reason']))}" if v.get("reason") else ""
+        reason = f"<br>{cell(explain_reason(v.reason))}" if v.reason else ""
         ours = f"{r.estimate} {r.interval.replace(' ', SPACE)}"
         must = [c.met for c in r.controls if c.role in ("near", "control")]
-        numbers = f"{ours} | {cell(v.get('threshold', ''))} | {sum(map(bool, must))} of {len(must)}"
+        numbers = f"{ours} | {cell(v.threshold)} | {sum(map(bool, must))} of {len(must)}"
         lines.append(
             f"| {i + 1} | {cell(words[i])} | {r.sign}{SPACE}{r.outcome}{reason} | "
             f"{minus(numbers)} |"
         )
     if rest := claims[LINES:]:
-        counted = tables.signs(tables.outcomes({"verdicts": rest}))
+        counted = tables.signs(tables.outcomes(rest))
         lines += ["", f"{len(rest)} more claim{'s' * (len(rest) > 1)}: {counted}."]
     return "\n".join(lines) + "\n"
 
 
-def full(record: JSON) -> str:
+def full(record: ResultData) -> str:
     """List the claims with every control, exact statements and estimates, each kind folded away."""
-    claims, exact, findings = (
-        list(record.get(kind, ())) for kind in ("verdicts", "exact", "findings")
-    )
-    right = sum(e.get("outcome", "exact") == "exact" for e in exact)
+    claims, exact, findings = record.verdicts, record.exact, record.findings
+    right = sum(e.outcome == "exact" for e in exact)
     parts = {
         "The claims in full, with their controls (✓: a control that fails, as it must)": (
             claims and _full(claims)
@@ -115,11 +112,11 @@ def before(claims: Sequence[Claim]) -> str:
     return minus("\n".join(lines)) + "\n"
 
 
-def _full(claims: Sequence[JSON]) -> str:
+def _full(claims: Sequence[Judged]) -> str:
     """List each claim as it was judged, with what would have been found or would decide it, and
     every control."""
     lines = []
-    for i, (v, r) in enumerate(zip(claims, tables.rows({"verdicts": claims}), strict=True), 1):
+    for i, (v, r) in enumerate(zip(claims, map(tables.row, claims), strict=True), 1):
         paper = (
             ""
             if not r.published
@@ -130,7 +127,7 @@ def _full(claims: Sequence[JSON]) -> str:
         why = f" {r.advice[:1].upper()}{r.advice[1:]}." if r.advice else ""
         unit = f" {r.unit}" if r.unit else ""
         lines.append(
-            f"{i}. **{r.text}.** {r.sign} {r.outcome}, *{v.get('kind', 'confirming')}*: "
+            f"{i}. **{r.text}.** {r.sign} {r.outcome}, *{v.kind}*: "
             f"{r.estimate} {r.interval}{unit}, {r.n}.{paper}{why}"
         )
         for kind in dict.fromkeys(c.told for c in r.controls):
@@ -143,9 +140,9 @@ def _full(claims: Sequence[JSON]) -> str:
     return minus("\n".join(lines)) + "\n"
 
 
-def _exact(exact: Sequence[JSON]) -> str:
+def _exact(exact: Sequence[Verified]) -> str:
     lines = ["| exact statement | | came out | due |", "|---|---|---|---|"]
-    for r in tables.rows({"exact": exact}):
+    for r in map(tables.row, exact):
         lines.append(
             f"| {minus(cell(r.text))} | {r.sign}{SPACE}{r.outcome} | "
             f"{minus(f'{r.estimate} | {cell(r.interval)}')} |"
@@ -153,9 +150,9 @@ def _exact(exact: Sequence[JSON]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _findings(findings: Sequence[JSON]) -> str:
+def _findings(findings: Sequence[Estimated]) -> str:
     lines = ["| what | estimate [95 % interval] | units |", "|---|---|---|"]
-    for r in tables.rows({"findings": findings}):
+    for r in map(tables.row, findings):
         value = minus(
             " ".join(filter(None, (r.estimate, r.interval.replace(" ", SPACE), cell(r.unit))))
         )

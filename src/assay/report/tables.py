@@ -1,8 +1,8 @@
 """Tables of verdicts, for terminal, plain text and Markdown; the rows that pages and
 LaTeX set as well.
 
-Everything here takes the result's JSON (`verdicts`, `exact`, `findings`), so a stored result needs
-nothing else to be shown."""
+Everything here takes a result as it is kept (`ResultData`), so a stored one needs nothing else to
+be shown."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.core import reasons
 from assay.core.plain import plain_all
+from assay.core.results import Estimated, Judged, Other, ResultData, Verdict, Verified
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,7 +58,7 @@ LEVELS = 12
 """So many levels of a curve are told; of more, as many, evenly spaced."""
 NAMED = 3
 """So many arms that may hold are named in a table; more of them are counted."""
-JSON = Mapping[str, Any]
+Statement = Judged | Verified | Estimated
 
 
 @dataclass(frozen=True)
@@ -208,50 +209,66 @@ def decimals(low: float | None, high: float | None) -> int | None:
     return max(0, places + (half * 10**places < 2))
 
 
-def estimate(entry: JSON) -> tuple[str, str]:
+def estimate(
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    thresholds: Sequence[float] = (),
+) -> tuple[str, str]:
     """Estimate and interval as text, to the digits the interval supports: ("0.997", "[0.994,
     1.000]")."""
-    low, high = limits(entry)
-    places = _choose_places(
-        decimals(low, high), (low, high), (*entry.get("range", ()), *entry.get("fail_range", ()))
-    )
-    if number(entry.get("estimate")) == "not estimated":
+    if number(value) == "not estimated":
         return "not estimated", ""
-    if low is None and high is None:
-        return number(entry.get("estimate"), places), "no interval"
-    return number(entry.get("estimate"), places), f"[{number(low, places)}, {number(high, places)}]"
+    places = _choose_places(decimals(low, high), (low, high), thresholds)
+    if not (_known(low) or _known(high)):
+        return number(value, places), "no interval"
+    return number(value, places), f"[{number(low, places)}, {number(high, places)}]"
 
 
-def limits(entry: JSON) -> tuple[float | None, float | None]:
+def estimate_of(
+    numbers: Verdict | Other | Estimated, claim: Judged | None = None
+) -> tuple[str, str]:
+    """Estimate and interval of an arm as text; of an arm that satisfies a claim as well, by the
+    ranges of that claim."""
+    about = claim or numbers
+    thresholds = (*about.range, *about.fail_range) if isinstance(about, Verdict) else ()
+    return estimate(numbers.estimate, *limits(numbers, claim), thresholds)
+
+
+def limits(
+    numbers: Verdict | Other | Estimated, claim: Judged | None = None
+) -> tuple[float, float]:
     """Give the interval as it is printed: cut off at the least and the greatest number that there
     can be, unless the estimate lies beyond."""
-    low, high, value = (entry.get(k) for k in ("low", "high", "estimate"))
-    least, greatest = (
-        e if e is not None else end
-        for e, end in zip(entry.get("natural") or (None, None), (-math.inf, math.inf), strict=True)
-    )
-    if low is None or high is None or value is None or not least <= value <= greatest:
+    low, high = numbers.low, numbers.high
+    natural = None if isinstance(about := claim or numbers, Other) else about.natural
+    least, greatest = natural or (-math.inf, math.inf)
+    if not (_known(low) and _known(high)) or not least <= numbers.estimate <= greatest:
         return low, high
     return max(low, least), min(high, greatest)
 
 
-def clipped(entry: JSON) -> str:
+def clipped(s: Verdict | Estimated) -> str:
     """Say that an interval is cut off where numbers end, and how many units may be of a kind that
     is not among these; "" where it is not.
 
     Formula: 1 − .025^(1/n) of all units at most, of which none is among n
     """
-    if limits(entry) == (entry.get("low"), entry.get("high")):
+    if s.natural is None or limits(s) == (s.low, s.high) or not (_known(s.low) and _known(s.high)):
         return ""
-    factor, n = min(entry["n"].items(), key=lambda item: item[1])
+    factor, n = min(s.n.items(), key=lambda item: item[1])
     return (
         f"interval cut off where such numbers end; a kind of {factor} that is not among these {n} "
         f"may be up to {1 - 0.025 ** (1 / n):.0%} of all"
     )
 
 
+def _known(x: float | None) -> bool:
+    return x is not None and math.isfinite(x)
+
+
 def _choose_places(
-    places: int | None, limits: Sequence[float | None], thresholds: Sequence[float | None]
+    places: int | None, limits: Sequence[float | None], thresholds: Sequence[float]
 ) -> int | None:
     """Keep these decimals, or take up to two more where a limit would otherwise be printed as the
     threshold that it is not."""
@@ -261,17 +278,14 @@ def _choose_places(
 
     if places is None:
         return None
-    pairs = [(a, b) for a in limits for b in thresholds if a is not None and b is not None]
+    pairs = [(a, b) for a in limits for b in thresholds if a is not None and math.isfinite(a - b)]
     return next(
         (p for p in (places, places + 1) if not any(same(a, b, p) for a, b in pairs)), places + 2
     )
 
 
-def units(entry: JSON) -> str:
+def units(n: Mapping[str, int]) -> str:
     """How many independent units of each factor: "6 seeds × 49 documents"."""
-    n = entry.get("n") or {}
-    if not isinstance(n, Mapping):
-        return str(n)
     return " × ".join(
         f"{count} {name if count == 1 else several(name)}" for name, count in n.items()
     )
@@ -284,121 +298,113 @@ def several(name: str) -> str:
     return f"{name[:-1]}ies" if name.endswith("y") and name[-2:-1] not in "aeiou" else f"{name}s"
 
 
-def rows(data: JSON) -> list[Row]:
+def rows(data: ResultData) -> list[Row]:
     """All statements of a result in reading order: claims, then exact ones, then estimates."""
-    claims = [_row(v, v["outcome"]) for v in data.get("verdicts", ())]
-    exact = [_row(e, e.get("outcome", "exact")) for e in data.get("exact", ())]
-    return claims + exact + [_row(f, "finding") for f in data.get("findings", ())]
+    return [row(s) for s in data.statements]
 
 
-def _row(entry: JSON, outcome: str) -> Row:
-    value, interval = estimate(entry)
-    if "expected" in entry:
-        value, interval = _exact(entry)
-    if curve := entry.get("curve"):
-        value, interval = f"a curve over {curve['over']}", ""
-    published, setup = literature(entry)
-    near = entry.get("near") or {}
-    controls = [
-        Control(arm, c["outcome"], *estimate(c), "near" if arm in near else "control")
-        for arm, c in (entry.get("controls") or {}).items()
-    ]
-    controls.sort(key=lambda c: c.role != "near")  # the strongest other explanation first
-    controls += [
-        Control(arm, c["outcome"], *estimate(c), "planted")
-        for arm, c in (entry.get("planted") or {}).items()
-    ]
-    controls += [
-        Control(arm, c["outcome"], *estimate(c), "violation")
-        for arm, c in (entry.get("violations") or {}).items()
-    ]
-    for arm, c in (entry.get("also") or {}).items():
-        controls.append(Control(arm, "holds", *estimate({**entry, **c}), role_of_other(entry, c)))
-    unit = entry.get("unit") or ""
-    kind = "" if entry.get("threshold_from") == reasons.GIVEN else entry.get("kind", "")
+def row(s: Statement) -> Row:
+    """A statement as tables show it."""
+    if isinstance(s, Verified):
+        value, interval = _exact(s)
+        return Row(s.outcome, s.text, "", value, interval, _unit(s), "", "", "", (), s.kind)
+    published, setup = literature(s)
+    if isinstance(s, Estimated):
+        value, interval = (f"a curve over {s.curve.over}", "") if s.curve else estimate_of(s)
+        return Row(
+            "finding",
+            s.text,
+            "; ".join(filter(None, (_diverged(s), clipped(s)))),
+            value,
+            interval,
+            _unit(s),
+            units(s.n),
+            published,
+            setup,
+            (),
+            s.kind,
+            curve=curve_lines(s),
+        )
+    controls = tuple(
+        Control(
+            arm,
+            v.outcome if isinstance(v, Verdict) else "holds",
+            *estimate_of(v, s if isinstance(v, Other) else None),
+            role,
+        )
+        for role, arm, v in s.arms()
+    )
     return Row(
-        outcome,
-        entry["text"],
-        why(entry),
-        value,
-        interval,
-        "" if unit == "1" else unit,
-        units(entry),
+        s.outcome,
+        s.text,
+        why(s),
+        *estimate_of(s),
+        _unit(s),
+        units(s.n),
         published,
         setup,
-        tuple(controls),
-        kind,
-        command(entry),
-        agreed(entry),
-        holds_if(entry),
-        curve_lines(entry),
+        controls,
+        "" if s.threshold_from == reasons.GIVEN else s.kind,
+        command(s),
+        agreed(s),
+        holds_if(s),
     )
 
 
-def curve_lines(entry: JSON) -> tuple[str, ...]:
+def _unit(s: Statement) -> str:
+    return "" if s.unit == "1" else s.unit
+
+
+def _diverged(s: Judged | Estimated) -> str:
+    return f"{s.dropped} diverged and dropped" if s.dropped else ""
+
+
+def curve_lines(s: Estimated) -> tuple[str, ...]:
     """Tell a curve: where it crosses, then its levels, "density 0.1: 0.54 [0.43, 0.64]", whose
     intervals cover all of them together; nothing of a single number."""
-    curve = entry.get("curve")
-    if not curve:
+    if (curve := s.curve) is None:
         return ()
-    last, crossing = len(curve["levels"]) - 1, curve["crossing"]
+    last = len(curve.levels) - 1
     steps = min(last, LEVELS - 1)
-    shown = [round(i * last / steps) for i in range(steps + 1)]
-    lines = [crossing["words"]] if crossing else []
-    for k in shown:
-        keys = {"estimate": "estimate", "low": "band_low", "high": "band_high"}
-        point = {**entry, **{name: curve[key][k] for name, key in keys.items()}}
-        level = curve["levels"][k]
+    lines = [curve.crossing.words] if curve.crossing else []
+    for k in (round(i * last / steps) for i in range(steps + 1)):
+        level, (low, high) = curve.levels[k], curve.band[k]
         named = f"{level:.6g}" if isinstance(level, float) else str(level)
-        lines.append(f"{curve['over']} {named}: {' '.join(estimate(point))}")
-    if None not in curve["band_low"]:
+        point = Estimated(
+            text="", estimate=curve.estimate[k], low=low, high=high, natural=s.natural
+        )
+        lines.append(f"{curve.over} {named}: {' '.join(estimate_of(point))}")
+    if all(map(_known, curve.band_low)):
         lines.append(f"95 % band, of all {last + 1} levels together")
     return tuple(lines)
 
 
-def role_of_other(entry: JSON, other: JSON) -> str:
-    """Tell what an arm that satisfies a claim is to it, by the rule it was judged by: also, true or
-    unnamed, as `Control.role`."""
-    if other.get("reason"):
-        named = "also"
-    else:
-        named = "true" if "lacks" in other else "unnamed"  # the first edition asked for names
-    spoils = other.get("lacks") and entry.get("outcome") == "unspecific"
-    return "unnamed" if spoils else named
-
-
-def holds_if(entry: JSON) -> str:
+def holds_if(v: Judged) -> str:
     """Say what it takes to hold: "holds if ≥ 0.5 share of features"; "" where the claim's own text
-    says only that, or for no claim."""
-    threshold_is_given = entry.get("threshold_from") == reasons.GIVEN
-    return (
-        f"holds if {entry['threshold']}".replace(">=", "≥").replace("<=", "≤")
-        if entry.get("threshold") and not threshold_is_given
-        else ""
-    )
+    says only that."""
+    if not v.threshold or v.threshold_from == reasons.GIVEN:
+        return ""
+    return f"holds if {v.threshold}".replace(">=", "≥").replace("<=", "≤")
 
 
-def literature(entry: JSON) -> tuple[str, str]:
+def literature(s: Judged | Estimated) -> tuple[str, str]:
     """What a paper prints, and how far it compares: ("2", "other set-up"), ("new", ""), or two
     empty texts where nothing is said."""
-    published = entry.get("published")
-    if not isinstance(published, Mapping):
-        return published or "", ""
-    return number(published["number"]), "same set-up" if published.get("same") else "other set-up"
+    if s.published is None or isinstance(s.published, str):
+        return s.published or "", ""
+    return number(s.published.number), "same set-up" if s.published.same else "other set-up"
 
 
-def _exact(entry: JSON) -> tuple[str, str]:
+def _exact(s: Verified) -> tuple[str, str]:
     """What came out and what was due; of an array the first three numbers and how many there
     are."""
-    value, due = (_flat(entry.get(k)) for k in ("value", "expected"))
+    value, due = _flat(s.value), _flat(s.expected)
     parts = [
         ", ".join(f"{v:.6g}" for v in numbers[:3]) + (" …" if len(numbers) > 3 else "")
         for numbers in (value, due)
     ]
     count = f" ({len(value)} numbers)" if len(value) > 3 else ""
-    return (
-        parts[0] + count
-    ) or "not estimated", f"expected {parts[1]} ± {entry.get('tolerance', 0):.2g}"
+    return (parts[0] + count) or "not estimated", f"expected {parts[1]} ± {s.tolerance:.2g}"
 
 
 def _flat(value: Any) -> list[float]:
@@ -407,65 +413,50 @@ def _flat(value: Any) -> list[float]:
     return [x for v in value for x in _flat(v)] if isinstance(value, Sequence) else [float(value)]
 
 
-def why(entry: JSON) -> str:
+def why(v: Judged) -> str:
     """Why a claim is undecided or unspecific, what deciding it would take, and which effect would
     have been found."""
     parts = []
-    if entry.get("reason"):
-        parts.append(
-            f"{entry.get('outcome', 'undecided')}: {reasons.explain_reason(entry['reason'])}"
-        )
-    elif entry.get("outcome") == "holds" and entry.get("edition", 1) > 1 and entry.get("also"):
-        parts.append(reasons.too_in_words(len(entry["also"])))
-    if entry.get("price"):
-        parts.append(margin(entry) or _remedy(entry)[0])
-    agree = entry.get("reason") in (reasons.TIES, reasons.IDENTICAL)
-    if entry.get("outcome") in ("fails", "undecided") and "detectable" in entry and not agree:
-        parts.append(describe_detectable(entry))
-    if entry.get("dropped"):
-        parts.append(f"{entry['dropped']} diverged and dropped")
-    parts += [clipped(entry), entry.get("warning") or ""]
-    return "; ".join(filter(None, parts))
+    if v.reason:
+        parts.append(f"{v.outcome}: {reasons.explain_reason(v.reason)}")
+    elif v.outcome == "holds" and v.edition > 1:
+        parts.append(reasons.too_in_words(len(v.also)))
+    if v.price:
+        parts.append(margin(v) or reasons.remedy(v.price.text)[0])
+    agree = v.reason in (reasons.TIES, reasons.IDENTICAL)
+    if v.outcome in ("fails", "undecided") and v.detectable and not agree:
+        parts.append(describe_detectable(v))
+    return "; ".join(filter(None, (*parts, _diverged(v), clipped(v), v.warning)))
 
 
-def margin(entry: JSON) -> str:
+def margin(v: Judged) -> str:
     """Advise a margin on one's own numbers where only very many more units would decide; ""
     elsewhere, where a threshold stays as it was."""
-    price, (low, high), n = entry["price"], entry.get("range") or (None, None), entry.get("n") or {}
-    if (
-        not isinstance(price, Mapping)
-        or entry.get("threshold_from") != reasons.GIVEN
-        or (low is None) == (high is None)
-    ):
+    low, high = v.range
+    if v.price is None or v.threshold_from != reasons.GIVEN or math.isinf(low) == math.isinf(high):
         return ""
-    on = "lies on the threshold" in price["text"]
-    if not on and (price.get("more") or 0) < MANY * n.get(price.get("factor"), math.inf):
+    on = "lies on the threshold" in v.price.text
+    if not on and (v.price.more or 0) < MANY * v.n.get(v.price.factor or "", math.inf):
         return ""
-    value, limit = ("<", entry.get("high")) if low is None else (">", entry.get("low"))
+    sign, limit = ("<", v.high) if math.isinf(low) else (">", v.low)
     near = (
         (
-            f", such as {value} {number(limit, decimals(entry.get('low'), entry.get('high')))}, "
-            "where the estimate's own limit lies"
+            f", such as {sign} {number(limit, decimals(v.low, v.high))}, where the estimate's own "
+            "limit lies"
         )
-        if limit
+        if limit and _known(limit)
         else ""
     )
     return f"no number of units tells from a threshold what lies on it: claim a margin{near}"
 
 
-def agreed(entry: JSON) -> str:
+def agreed(v: Judged) -> str:
     """Say where the interval comes from if units between bounds have one and the same number; ""
     otherwise."""
-    points, bounds = list(entry.get("points") or ()), entry.get("bounds")
-    if (
-        not bounds
-        or len(points) < 2
-        or None in points
-        or max(points) - min(points) > 1e-12
-        or entry.get("low") == entry.get("high")
-    ):
+    points, bounds = v.points, v.bounds
+    if not bounds or len(points) < 2 or not max(points) - min(points) <= 1e-12 or v.low == v.high:
         return ""
-    factor, (least, greatest) = (entry.get("units") or ["unit"])[0], bounds
+    factor, (least, greatest) = (v.units or ("unit",))[0], bounds
     edge = (
         ", the most there can be"
         if points[0] >= greatest
@@ -479,53 +470,46 @@ def agreed(entry: JSON) -> str:
     )
 
 
-def command(entry: JSON) -> str:
+def command(v: Judged) -> str:
     """What to type after `assay` to decide a claim; "" where no command does."""
-    return _remedy(entry)[1]
+    return reasons.remedy(v.price.text)[1] if v.price else ""
 
 
-def _remedy(entry: JSON) -> tuple[str, str]:
-    price = entry.get("price") or ""
-    return (
-        reasons.remedy(str(price["text"] if isinstance(price, Mapping) else price))
-        if price
-        else ("", "")
-    )
-
-
-def describe_detectable(entry: JSON) -> str:
+def describe_detectable(v: Verdict) -> str:
     """Say which true value four in five such experiments would find to hold, and whether controls
     are counted.
 
     "1.2 or more would be found, controls included"
     """
-    whole, without_controls, chance = (
-        entry.get(k) for k in ("detectable", "detectable_alone", "controls_chance")
+    whole, alone = (
+        ends if ends and not math.isnan(ends[0]) else ()
+        for ends in (v.detectable, v.detectable_alone)
     )
-    if whole is None and without_controls is None:
+    if not whole and not alone:
         return "no value would be found with these units"
-    low, high = whole or without_controls or (None, None)
-    if low is not None and high is not None:
+    low, high = whole or alone
+    if math.isfinite(low) and math.isfinite(high):
         values = f"values from {low:.3g} to {high:.3g}"
     else:
-        values = f"{low:.3g} or more" if low is not None else f"{high:.3g} or less"
-    if chance is None:  # judged before controls were counted
+        values = f"{low:.3g} or more" if math.isfinite(low) else f"{high:.3g} or less"
+    if math.isnan(v.controls_chance):  # judged before controls were counted
         return f"{values} would be found"
-    if whole is not None:
+    if whole:
         return f"{values} would be found, controls included"
     return (
         f"{values} would be found but for the controls, which come out as they must in "
-        f"{chance:.0%} of such experiments"
+        f"{v.controls_chance:.0%} of such experiments"
     )
 
 
-def terminal(data: JSON, width: int = WIDTH) -> Table:
+def terminal(data: ResultData, width: int = WIDTH) -> Table:
     """The verdict table as rich draws it in `width` columns; below 96, n and the published number
     move under their neighbours."""
     from rich.table import Table
     from rich.text import Text
 
-    listed, wide = rows(plain_all(data)), width >= 96  # a terminal obeys what a name may hold
+    # A terminal obeys what a name may hold.
+    listed, wide = rows(ResultData.from_json(plain_all(data.to_json()))), width >= 96
     table = Table(box=None, padding=(0, 1, 1, 0), pad_edge=False, header_style="bright_black")
     table.add_column("", no_wrap=True)
     table.add_column("claim", ratio=1, overflow="fold")
@@ -576,7 +560,7 @@ def terminal(data: JSON, width: int = WIDTH) -> Table:
     return table
 
 
-def explained(data: JSON) -> str:
+def explained(data: ResultData) -> str:
     """Explain the words of the table that a newcomer cannot guess, those that occur in it; "" where
     none does."""
     listed = rows(data)
@@ -592,7 +576,7 @@ def explained(data: JSON) -> str:
     return "; ".join(filter(None, words))
 
 
-def text(data: JSON, width: int = WIDTH) -> str:
+def text(data: ResultData, width: int = WIDTH) -> str:
     """The verdict table as plain text of at most `width` columns."""
     from io import StringIO
 
@@ -614,7 +598,7 @@ def text(data: JSON, width: int = WIDTH) -> str:
     return "\n".join(lines) + "\n"
 
 
-def show(data: JSON, file: TextIO | None = None) -> None:
+def show(data: ResultData, file: TextIO | None = None) -> None:
     """Print the verdict table: in colour on a terminal, as plain text elsewhere or when NO_COLOR is
     set."""
     from rich.console import Console
@@ -635,53 +619,44 @@ def cell(words: str) -> str:
     return words.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
 
 
-def outcomes(result: Mapping[str, Any] | None) -> dict[str, int]:
-    """How many claims of a record or stored result hold, fail, are unspecific and undecided; empty
-    without one."""
-    got = [verdict["outcome"] for verdict in (result or {}).get("verdicts", ())]
+def outcomes(verdicts: Sequence[Verdict]) -> dict[str, int]:
+    """How many claims hold, fail, are unspecific and undecided."""
+    got = [verdict.outcome for verdict in verdicts]
     return {outcome: got.count(outcome) for outcome in OUTCOMES if outcome in got}
 
 
-def tallied(result: Mapping[str, Any] | None) -> str:
-    """Count the claims of a record or stored result in words: "1 holds, 2 fail, 2 unspecific"; ""
-    where there are none."""
+def tallied(verdicts: Sequence[Verdict]) -> str:
+    """Count claims in words: "1 holds, 2 fail, 2 unspecific"; "" where there are none."""
     plural = {"holds": "hold", "fails": "fail"}
-    return ", ".join(f"{n} {plural.get(o, o) if n > 1 else o}" for o, n in outcomes(result).items())
+    counts = outcomes(verdicts)
+    return ", ".join(f"{n} {plural.get(o, o) if n > 1 else o}" for o, n in counts.items())
 
 
-def only_exact(result: Mapping[str, Any] | None) -> bool:
+def only_exact(data: ResultData) -> bool:
     """Whether a record or stored result has exact statements and nothing else, so that no verdict
     counts for it."""
-    data = result or {}
-    return bool(data.get("exact")) and not data.get("verdicts") and not data.get("findings")
+    return bool(data.exact) and not data.verdicts and not data.findings
 
 
-def exactly(result: Mapping[str, Any] | None) -> str:
+def exactly(data: ResultData) -> str:
     """Count exact statements by outcome: `≡ 4`; "" where there are none."""
-    outcome = [e["outcome"] for e in (result or {}).get("exact", ())]
-    return signs({o: outcome.count(o) for o in ("exact", "violated") if o in outcome})
+    got = [e.outcome for e in data.exact]
+    return signs({o: got.count(o) for o in ("exact", "violated") if o in got})
 
 
-def board(result: Mapping[str, Any] | None) -> str:
+def board(data: ResultData) -> str:
     """Count the four kinds of statement apart: `risky ● 2 ✕ 1, confirming ● 3, exact ≡ 4, estimates
-    6`; empty without a result.
+    6`; empty where there are none.
 
     Where there is nothing but exact statements: `exact statements only ≡ 6`.
     """
-    data = result or {}
     parts = []
     for kind in ("risky", "confirming"):
-        counts = outcomes(
-            {
-                "verdicts": [
-                    v for v in data.get("verdicts", ()) if v.get("kind", "confirming") == kind
-                ]
-            }
-        )
+        counts = outcomes([v for v in data.verdicts if v.kind == kind])
         parts += [f"{kind} {signs(counts)}"] if counts else []
     label = "exact statements only" if only_exact(data) else "exact"
-    parts += [f"{label} {exactly(data)}"] if exactly(data) else []
-    parts += [f"estimates {len(data['findings'])}"] if data.get("findings") else []
+    parts += [f"{label} {exactly(data)}"] if data.exact else []
+    parts += [f"estimates {len(data.findings)}"] if data.findings else []
     return ", ".join(parts)
 
 

@@ -16,6 +16,7 @@ from assay.core.errors import AssayError, ClaimError, StoreError
 from assay.core.experiment import Experiment
 from assay.core.figures import Figure
 from assay.core.heavy import xr
+from assay.core.results import ResultData
 from assay.lab import catalogue, looks, recording, records
 from assay.lab.journal import judgings
 from assay.lab.lab import Lab
@@ -138,7 +139,9 @@ def _of_record(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
     }
     omissions = [
         f"of the record, {text}: {how}"
-        for _, text, a, b in recording.paired(data, record)
+        for _, text, a, b in recording.paired(
+            ResultData.from_json(data), ResultData.from_json(record)
+        )
         if (how := recording.departs(b, a))
     ]
     figures: tuple[Figure, ...] = ()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from assay.core.errors import StoreError
 from assay.core.experiment import PRESETS
+from assay.core.results import ResultData
 from assay.core.spec import ranges
 from assay.lab import catalogue, records
 from assay.lab.origin import code
@@ -85,7 +86,7 @@ def listed(root: Path) -> Catalogue:
     """List every experiment from its header, its record and a store; no experiment is imported."""
     rows, stored = [], _surveyed(root) if url_of(root) else None
     for entry in catalogue.entries():
-        header, record = entry.header(), records.read(entry.name, entry.origin, measures=False)
+        header, record = entry.header(), _recorded(entry.name, entry.origin)
         other_presets = records.elsewhere(entry.name, entry.origin)
         rows.append(
             Listed(
@@ -96,12 +97,10 @@ def listed(root: Path) -> Catalogue:
                 baselines=header.baselines,
                 cost=header.cost,
                 presets=(*PRESETS, *other_presets),
-                recorded=tables.outcomes(record),
+                recorded=tables.outcomes(record.verdicts),
                 board=tables.board(record),
                 elsewhere={
-                    p: tables.outcomes(
-                        records.read(f"{entry.name}.{p}", entry.origin, measures=False)
-                    )
+                    p: tables.outcomes(_recorded(f"{entry.name}.{p}", entry.origin).verdicts)
                     for p in other_presets
                 },
                 local=find_stored(
@@ -113,6 +112,11 @@ def listed(root: Path) -> Catalogue:
             )
         )
     return Catalogue(tuple(rows))
+
+
+def _recorded(name: str, origin: str) -> ResultData:
+    """What a record says; of none nothing."""
+    return ResultData.from_json(records.read(name, origin, measures=False) or {})
 
 
 def _surveyed(root: Path) -> Mapping[str, int]:
@@ -147,7 +151,7 @@ def find_stored(root: Path, name: str, origin: str = "", runs: int | None = None
         ] = {}  # where it is not as it was written; `assay run` and `assay show` write it again
         with contextlib.suppress(StoreError):
             data = unseal(path)
-            results[path.stem] = tables.outcomes(data)
+            results[path.stem] = tables.outcomes(ResultData.from_json(data).verdicts)
             if text and set(data["provenance"].get("code", [text])) != {text}:
                 older.append(path.stem)
     return Here(runs, results, tuple(older))

@@ -10,6 +10,7 @@ from typing import Any
 
 from assay.core.errors import StoreError
 from assay.core.experiment import Experiment
+from assay.core.results import ResultData
 from assay.core.schema import BESIDE
 from assay.lab import catalogue, depot
 from assay.lab.journal import judgings
@@ -62,7 +63,7 @@ def _export_page(
         return page, []
     header = catalogue.entry(_origin(experiment)).header()
     return page, exporting.export(
-        result.to_json(), export / slug(experiment.name, preset.title), result.figures, header
+        result.data, export / slug(experiment.name, preset.title), result.figures, header
     )
 
 
@@ -74,7 +75,7 @@ def page_of(
     experiment = experiment.sized(preset.specs)
     result = lab.judge(experiment, preset)
     page = pages.page(
-        result.to_json(),
+        result.data,
         figures=result.figures,
         cards=result.cards,
         header=catalogue.entry(_origin(experiment)).header(),
@@ -129,7 +130,7 @@ def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
         if (out / href).exists():
             entry = headers.get(path.parent.name)
             try:
-                data = unseal(path)
+                data = ResultData.from_json(unseal(path))
             except StoreError as e:
                 left_out.append(str(e))
                 continue

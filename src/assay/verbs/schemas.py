@@ -92,8 +92,8 @@ VERBS: Mapping[str, Described] = MappingProxyType(
         "judge": Described(
             "the verdict on a table of your own numbers, or an estimate from it",
             ("assay.core.table.judge", "assay.core.table.estimate"),
-            ("assay.core.claims.Judged", "assay.core.estimates.Estimated"),
-            3,
+            ("assay.core.results.Judged", "assay.core.results.Estimated"),
+            4,
         ),
         "list": Described(
             "every experiment, its recorded verdicts, and what is stored",
@@ -142,8 +142,8 @@ VERBS: Mapping[str, Described] = MappingProxyType(
                 "other machines"
             ),
             ("verdicts.run", "series.series", "dry_run.dry_run"),
-            ("assay.core.result_schema.ToldResult", "series.Series", "dry_run.DryRun"),
-            version=5,
+            ("assay.core.results.ResultData", "series.Series", "dry_run.DryRun"),
+            version=6,
         ),
         "serve": Described(
             "where the explorer answers, or programs are; a new token",
@@ -153,8 +153,8 @@ VERBS: Mapping[str, Described] = MappingProxyType(
         "show": Described(
             "verdicts of what is stored",
             ("verdicts.show",),
-            ("assay.core.result_schema.ToldResult",),
-            4,
+            ("assay.core.results.ResultData",),
+            5,
         ),
         "train-lm": Described(
             "small language models that were trained",

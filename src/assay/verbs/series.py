@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from assay.core.compute import Range
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL
-from assay.core.result_schema import ToldResult
+from assay.core.results import ResultData
 from assay.core.schema import BESIDE, to_json
 from assay.lab import catalogue
 from assay.lab import series as lab_series
@@ -44,7 +44,7 @@ class Ran:
     runs: int
     trained: int
     error: Failure | None
-    result: ToldResult | None
+    result: ResultData | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,9 +130,8 @@ def refuse_page(page: Path | None) -> None:
 def described(lab_outcome: lab_series.Series) -> Series:
     """Tell what became of a series, with how many errors to expect among its claims; no page is
     written yet."""
-    claims = [
-        v for part in lab_outcome.parts if part.data is not None for v in part.data["verdicts"]
-    ]
+    experiments = tuple(map(_ran, lab_outcome.parts))
+    claims = [v for ran in experiments if ran.result is not None for v in ran.result.verdicts]
     return Series(
         preset=lab_outcome.preset,
         planned_seconds=lab_outcome.planned,
@@ -140,7 +139,7 @@ def described(lab_outcome: lab_series.Series) -> Series:
         cpu_seconds=round(lab_outcome.cpu_seconds, 1),
         began=min((start for start, _ in lab_outcome.sessions), default=None),
         ended=max((end for _, end in lab_outcome.sessions), default=None),
-        experiments=tuple(map(_ran, lab_outcome.parts)),
+        experiments=experiments,
         errors=overview.errors(claims) if claims else "",
         exit_code=lab_outcome.exit_code,
     )
@@ -178,5 +177,5 @@ def _ran(part: Part) -> Ran:
         part.runs,
         part.trained,
         error,
-        cast(ToldResult, part.data) if part.data is not None else None,
+        None if part.data is None else ResultData.from_json(part.data),
     )

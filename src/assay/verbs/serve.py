@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from assay.circuits.explanation import Explanation
 from assay.circuits.problem import Problem
 from assay.core.errors import AssayError
+from assay.core.results import ResultData
 from assay.core.schema import to_json
 from assay.evaluation.rating import go_on
 from assay.explorer import shelf
@@ -281,7 +282,9 @@ def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str,
         ) as error:  # runs that were removed, fields that were set, an installation without torch
             data: dict[str, Any] = unseal(stored)
             data["notes"] = [*data.get("notes", ()), f"its figures are missing: {error}"]
-            return pages.page(data, header=catalogue.entry(name).header(), home=home), data
+            return pages.page(
+                ResultData.from_json(data), header=catalogue.entry(name).header(), home=home
+            ), data
     record = records.read(name)
     if record is None:
         return None
@@ -295,4 +298,6 @@ def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str,
             "this is the committed record: nothing of this experiment is stored here",
         ],
     }
-    return pages.page(record, header=catalogue.entry(name).header(), home=home), record
+    return pages.page(
+        ResultData.from_json(record), header=catalogue.entry(name).header(), home=home
+    ), record

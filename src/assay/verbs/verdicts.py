@@ -1,15 +1,12 @@
-"""Verdicts: an experiment or a study run, or what is stored of it shown, as the plain values of a
-result."""
+"""Verdicts: an experiment or a study run, or what is stored of it shown."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import cast
 
 from assay.core.experiment import Experiment
-from assay.core.result_schema import ToldResult
+from assay.core.results import ResultData
 from assay.lab.events import OnEvent
 from assay.lab.lab import Lab
 from assay.lab.origin import STUDIES
@@ -24,7 +21,7 @@ def run(
     experiment: Experiment,
     preset: Preset,
     watching: AbstractContextManager[OnEvent] | None = None,
-) -> ToldResult:
+) -> ResultData:
     """Train and measure what is missing, then judge; a study only within its budget. What is stored
     is given at once.
 
@@ -32,16 +29,16 @@ def run(
     Raises: ExperimentError for a study that would take longer than its budget; RunError;
     StoreError; KeyboardInterrupt, resumable."""
     if (known := lab.known(experiment, preset, run=True)) is not None:
-        return cast(ToldResult, known)
+        return ResultData.from_json(known)
     if experiment.origin.endswith(STUDIES):
         affordable(Path(experiment.origin), lab, experiment, preset)
     with watching if watching is not None else nullcontext() as on_event:
-        return lab.run(experiment, preset, on_event).to_json()
+        return lab.run(experiment, preset, on_event).data
 
 
 def show(
     lab: Lab, experiment: Experiment, preset: Preset, arm: str = "main", claim: str | None = None
-) -> ToldResult:
+) -> ResultData:
     """Give the verdicts of what is stored, all or one claim, by its number or words of its text;
     nothing is trained or written.
 
@@ -49,15 +46,15 @@ def show(
     Raises: StoreError where runs are missing; ExperimentError for an unknown arm; ClaimError where
     no claim is the one, or several."""
     stored_result = load_or_judge(lab, experiment, preset, arm, claim)
-    if isinstance(stored_result, Mapping):
+    if isinstance(stored_result, ResultData):
         return stored_result
-    return (stored_result if claim is None else choose(stored_result, claim)).to_json()
+    return (stored_result if claim is None else choose(stored_result, claim)).data
 
 
 def load_or_judge(
     lab: Lab, experiment: Experiment, preset: Preset, arm: str = "main", claim: str | None = None
-) -> Result | ToldResult:
-    """Give what is stored, as its plain values where those were written and no more than they hold
-    is asked for; else judge it."""
+) -> Result | ResultData:
+    """Give what is stored, as it was written where no more than that is asked for; else judge
+    it."""
     known = lab.known(experiment, preset) if arm == "main" and claim is None else None
-    return cast(ToldResult, known) if known is not None else lab.judge(experiment, preset, arm)
+    return ResultData.from_json(known) if known is not None else lab.judge(experiment, preset, arm)

@@ -15,8 +15,9 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
-from assay.core.claims import Claim, Judged
+from assay.core.claims import Claim
 from assay.core.contrasts import is_ratio, own_contrast, side_of
 from assay.core.heavy import xr
 from assay.core.intervals import interval
@@ -24,6 +25,7 @@ from assay.core.judging import FEWEST, FEWEST_ALONE, Scope, judge
 from assay.core.memo import remembering
 from assay.core.reading import LEARNED, Others, Table, run_unit, tabulate
 from assay.core.reasons import IDENTICAL
+from assay.core.results import Judged
 from assay.core.scales import rescale
 from assay.core.stats import mean
 from assay.dictionaries.measuring.measures import TABLE
@@ -127,7 +129,7 @@ def carry(claim: Claim, arms: Arms, scope: Scope = "", level: float = 0.95) -> C
         return values
 
     judged = judge(replace(claim, value=value), arms, level, scope)
-    judged = replace(judged, claim=claim)
+    judged = structs.replace(judged, claim=claim)
     numbers = _Numbers()
     description = _describe_claim(claim) | {"level": level, "half": [], "arms": {}}
     full_calls = [c for c in calls if c.others.arms is arms and not c.others.swap]

@@ -3,6 +3,7 @@ whenever the result is."""
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import math
@@ -21,6 +22,8 @@ import numpy as np
 from assay.core.figures import Figure
 from assay.core.heavy import xr
 from assay.core.plain import as_json, plain
+from assay.core.results import ResultData, Verdict
+from assay.core.schema import to_json
 from assay.dictionaries.measuring.measures import TABLE
 from assay.report import draw, export, pages, tables
 from assay.report.bundle import judge
@@ -38,7 +41,7 @@ class Whole:
     """All that a bundle is made of, as plain data."""
 
     data: Mapping[str, Any]
-    """The result's JSON; its verdicts are those stated."""
+    """The result's JSON, or a record's; its verdicts are those stated."""
     origin: str
     """Where the measures come from, in words."""
     arms: Mapping[str, xr.Dataset]
@@ -58,6 +61,11 @@ class Whole:
     kept: Mapping[str, bytes] = field(default_factory=dict)
     """Looks and what was frozen, by file name."""
     left_out: Sequence[str] = ()
+
+    @functools.cached_property
+    def result(self) -> ResultData:
+        """The result itself."""
+        return ResultData.from_json(self.data)
 
 
 def write(whole: Whole) -> dict[str, bytes]:
@@ -84,8 +92,8 @@ def write(whole: Whole) -> dict[str, bytes]:
         "environment.json": _json(_environment(whole.data)),
         "judge.py": of_package("assay.report.bundle").joinpath("judge.py").read_bytes(),
         "CITATION.cff": _citation(whole).encode(),
-        "references.bib": export.references(whole.data, whole.header).encode(),
-        "verdicts.csv": export.verdicts_csv(whole.data).encode(),
+        "references.bib": export.references(whole.result, whole.header).encode(),
+        "verdicts.csv": export.verdicts_csv(whole.result).encode(),
         **{f"source/{name}": content for name, content in whole.source.items()},
         **{f"looks/{name}": content for name, content in whole.kept.items()},
     }
@@ -97,7 +105,7 @@ def write(whole: Whole) -> dict[str, bytes]:
         }
         files |= {f"pictures/{name}.csv": export.figure_csv(figure).encode()}
     page = pages.page(
-        whole.data,
+        whole.result,
         figures=whole.figures,
         cards=whole.cards,
         header=whole.header,
@@ -151,18 +159,7 @@ def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def _json(value: Any) -> bytes:
-    return (as_json(_finite(value), indent=1) + "\n").encode()
-
-
-def _finite(value: Any) -> Any:
-    """Plain values that JSON has: what is not finite becomes null."""
-    if isinstance(value, Mapping):
-        return {str(k): _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return (as_json(to_json(value), indent=1) + "\n").encode()
 
 
 def _claims(whole: Whole) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -317,11 +314,11 @@ def _readme(whole: Whole, claims_json: Mapping[str, Any], names: Sequence[str]) 
     title = plain(getattr(whole.header, "title", "") or str(whole.data["experiment"]))
     rows = [
         (
-            f"| {i} | {tables.SIGNS[v['outcome']]} {v['outcome']} | {_cell(v['text'])} | "
+            f"| {i} | {tables.SIGNS[v.outcome]} {v.outcome} | {_cell(v.text)} | "
             f"{_number(v)} | {'yes' if c['carried'] else 'no'} |"
         )
         for i, (v, c) in enumerate(
-            zip(whole.data["verdicts"], claims_json["claims"], strict=True), 1
+            zip(whole.result.verdicts, claims_json["claims"], strict=True), 1
         )
     ]
     gates = sorted(
@@ -484,13 +481,9 @@ def _cell(text: str) -> str:
     return plain(text).replace("|", "\\|")
 
 
-def _number(v: Mapping[str, Any]) -> str:
-    if v.get("estimate") is None:
+def _number(v: Verdict) -> str:
+    if not math.isfinite(v.estimate):
         return "none"
-    unit = "" if v.get("unit") in ("1", None) else f" {_cell(v['unit'])}"
-    limits = (
-        f" [{v['low']:.4g}, {v['high']:.4g}]"
-        if v.get("low") is not None and v.get("high") is not None
-        else ""
-    )
-    return f"{v['estimate']:.4g}{limits}{unit}"
+    unit = "" if v.unit == "1" else f" {_cell(v.unit)}".rstrip()
+    known = math.isfinite(v.low) and math.isfinite(v.high)
+    return f"{v.estimate:.4g}{f' [{v.low:.4g}, {v.high:.4g}]' * known}{unit}"

@@ -1,0 +1,495 @@
+"""Results: what comes of statements, as it is kept, printed and read again: the verdict on a claim
+with those of its controls, exact statements, estimates, and a whole result.
+
+All are `Written`: judging makes them, a file or a record gives them back, and whoever shows them
+reads the same attributes. What a file of an earlier version lacks is as it is by default."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import msgspec
+
+from assay.core.display import Shown
+from assay.core.reasons import explain_reason, too_in_words
+from assay.core.schema import Number, Numbers, Range, Reach, Written
+
+if TYPE_CHECKING:
+    from assay.core.figures import Figure
+
+Outcome = Literal["holds", "fails", "unspecific", "undecided"]
+Kind = Literal["exact", "confirming", "risky", "finding"]
+EDITION = 2
+"""Of the rule in docs/verdicts.md; entries without an edition were judged by the first."""
+
+
+class Published(Written, frozen=True, kw_only=False, eq=True):
+    """A number from the literature to print beside ours.
+
+    Example:
+        >>> from assay import Published
+        >>> Published(0.31, "a paper, 2024", same=True, at="Table 3").set_up
+        'same set-up'
+    """
+
+    number: float
+    source: str
+    same: bool = False
+    """True when model, site, data and definition are the same; otherwise it is shown for
+    orientation only."""
+    note: str = ""
+    at: str = "not checked"
+    """Where in the source it stands, such as "Table 3" or "Figure 9"; "not checked" where nobody
+    could open the source."""
+
+    set_up: str = ""
+    """How far it can be compared, in words: what `same` says."""
+
+    def __post_init__(self) -> None:
+        words = "same set-up" if self.same else "other set-up: not comparable, for orientation"
+        msgspec.structs.force_setattr(self, "set_up", words)
+
+
+Literature = Published | Literal["new"] | None
+"""What papers print of this very quantity: a number; "new" where none that we know prints one,
+however old the claim; None where nobody has looked."""
+
+
+class Price(Written, frozen=True, kw_only=False, eq=True):
+    """About what it would take to decide an undecided claim."""
+
+    text: str
+    factor: str | None = None
+    """The factor that needs more units; None when more units do not help."""
+    more: int | None = None
+    """About how many more of them."""
+
+
+class Contrast(Written, frozen=True, kw_only=False, eq=True):
+    """How far the method lies from a control, with its interval: on the claim's scale, of ratios
+    the logarithm.
+
+    Example:
+        >>> from assay.core.results import Contrast
+        >>> Contrast(0.2, 0.1, 0.3, shared=8).to_json()["shared"]
+        8
+    """
+
+    estimate: Number
+    low: Number
+    high: Number
+    shared: int
+    """Units that both have; 0 where they were compared as independent."""
+
+
+class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
+    """What the numbers of one arm say about a claim; estimate and limits in the claim's unit,
+    whatever the scale of judging.
+
+    Example:
+        >>> import assay
+        >>> rows = {"arm": ["new"] * 6 + ["old"] * 6 + ["again"] * 6, "seed": [*range(6)] * 3}
+        >>> rows["fvu"] = [0.11, 0.12, 0.14, 0.10, 0.13, 0.15]
+        >>> rows["fvu"] += [0.21, 0.23, 0.24, 0.22, 0.25, 0.26]
+        >>> rows["fvu"] += [0.22, 0.225, 0.25, 0.215, 0.26, 0.255]  # as old, on other draws
+        >>> claim = "new.fvu - old.fvu < -0.05"
+        >>> assay.judge(rows, claim=claim, unit="seed", control="again").verdict
+        <Verdict on new: holds, -0.11 [-0.1194, -0.1006], n = 6 seed>
+    """
+
+    BESIDE: ClassVar[tuple[str, ...]] = ("lacks",)
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("contrast",)
+
+    text: str = ""
+    """The claim's, as are `kind`, `units`, `unit`, `source`, `published`, the ranges and `near`."""
+    arm: str = ""
+    kind: Kind = "confirming"
+    outcome: Outcome
+    reason: str = ""
+    """Why it is undecided or unspecific; empty when it holds or fails, unless it fails by
+    arithmetic."""
+    price: Price | None = None
+    estimate: Number = math.nan
+    low: Number = math.nan
+    """Lower limit of the interval that decided: the hull of t and t corrected for skew, or an exact
+    one, where they are NaN."""
+    high: Number = math.nan
+    boot_low: Number = math.nan
+    boot_high: Number = math.nan
+    t_low: Number = math.nan
+    t_high: Number = math.nan
+    skew_low: Number = math.nan
+    skew_high: Number = math.nan
+    p: Number = math.nan
+    """Two-sided p-value against the nearest threshold, by Student's t or the exact interval; never
+    0, NaN without a width."""
+    n: Mapping[str, int] = {}
+    """Units per factor."""
+    dropped: int = 0
+    """Units left out because a run of theirs diverged."""
+    units: tuple[str, ...] = ()
+    unit: str = ""
+    scope: str = ""
+    method: str = ""
+    source: str = ""
+    published: Published | str | None = None
+    threshold: Any = ""
+    range: Range = (-math.inf, math.inf)
+    fail_range: Range = (-math.inf, math.inf)
+    threshold_from: str = ""
+    near: Mapping[str, str] = {}
+    bounds: Numbers | None = None
+    natural: Range | None = None
+    detectable: Reach = ()
+    """From which to which true value 80 % of such experiments would find the claim to hold,
+    controls and planted effects coming out as they must; NaN twice for none."""
+    detectable_alone: Reach = ()
+    """Of the method's interval alone, whatever controls and planted effects come to."""
+    controls_chance: Number = math.nan
+    """In which share of such experiments controls and planted effects come out as they must."""
+    warning: str = ""
+    """What makes the interval doubtful, such as a unit that lies apart from the others; empty where
+    nothing does."""
+    gates: Mapping[str, bool] = {}
+    points: Numbers = ()
+    """The statistic of every level of the first factor by itself: the spread behind the
+    interval."""
+    contrast: Contrast | None = None
+    """Of a control: how far the method lies from it."""
+    lacks: bool = False
+    """Whether a part that the claim credits was not learned in this arm."""
+
+    def __repr__(self) -> str:
+        words = self.outcome + (f" ({explain_reason(self.reason)})" if self.reason else "")
+        n = " × ".join(f"{count} {unit}" for unit, count in self.n.items())
+        return (
+            f"<Verdict on {self.arm}: {words}, {self.estimate:.4g} [{self.low:.4g}, "
+            f"{self.high:.4g}], n = {n}>"
+        )
+
+
+class Other(Written, frozen=True, kw_only=True):
+    """An arm that satisfies a claim as well."""
+
+    BESIDE: ClassVar[tuple[str, ...]] = ("n",)
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("lacks",)
+
+    reason: str | None = None
+    """Why it may; None where nobody said so beforehand."""
+    lacks: bool | None = None
+    """Whether a credited part was not learned there; None by the rule's first edition, which asked
+    for names."""
+    estimate: Number = math.nan
+    low: Number = math.nan
+    high: Number = math.nan
+    n: Mapping[str, int] = {}
+
+
+class Judged(Verdict, frozen=True, kw_only=True, eq=False):
+    """A claim's verdict, with the verdicts of its controls, those of its planted effects, and every
+    other arm that was asked."""
+
+    BESIDE: ClassVar[tuple[str, ...]] = ("claim", "lacks")
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("contrast", "edition", "violations")
+
+    controls: Mapping[str, Verdict] = {}
+    planted: Mapping[str, Verdict] = {}
+    violations: Mapping[str, Verdict] = {}
+    """The arms with a planted violation, which must be found."""
+    also: Mapping[str, Other] = {}
+    """The other arms that satisfy the claim too: excused ones, and those that nobody named."""
+    asked: tuple[str, ...] = ()
+    """All other arms on which the claim could be computed."""
+    notes: tuple[str, ...] = ()
+    """What was done to the numbers before judging, such as rows averaged."""
+    edition: int = 1
+    """Of the rule it was judged by."""
+    claim: Any = None
+    """The `Claim` itself; None where it was read from a file."""
+
+    def __repr__(self) -> str:
+        too = too_in_words(len(self.also)) if self.outcome == "holds" else ""
+        words = self.outcome + (f" ({why})" if (why := explain_reason(self.reason) or too) else "")
+        return (
+            f"<Judged {self.text!r}: {words}, {self.estimate:.4g} [{self.low:.4g}, "
+            f"{self.high:.4g}]>"
+        )
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on the claim's own arm, by itself."""
+        return Verdict(**{name: getattr(self, name) for name in Verdict.__struct_fields__})
+
+    def role(self, arm: str) -> Literal["also", "true", "unnamed"]:
+        """Tell what an arm that satisfies the claim is to it, by the rule it was judged by: excused
+        by the author, named by nobody, which changes nothing, or what makes it unspecific."""
+        other = self.also[arm]
+        if other.lacks and self.outcome == "unspecific":
+            return "unnamed"
+        if other.reason:
+            return "also"
+        return "unnamed" if other.lacks is None else "true"
+
+    def arms(self) -> Iterator[tuple[str, str, Verdict | Other]]:
+        """Go through all arms that were asked beside the method: role, name and numbers; the
+        strongest other explanations first.
+
+        The role is near, control, planted or violation, or as `role` tells it.
+        """
+        near = [arm for arm in self.controls if arm in self.near]
+        for arm in dict.fromkeys((*near, *self.controls)):
+            yield "near" if arm in near else "control", arm, self.controls[arm]
+        for arm, verdict in self.planted.items():
+            yield "planted", arm, verdict
+        for arm, verdict in self.violations.items():
+            yield "violation", arm, verdict
+        for arm, other in self.also.items():
+            yield self.role(arm), arm, other
+
+    def to_json(self) -> Any:
+        """The verdict as plain values; `controls` and `planted` hold the same keys per arm. NaN and
+        infinity become None."""
+        entry = Written.to_json(self)
+        return ({"edition": self.edition} if "edition" in entry else {}) | entry
+
+
+class Verified(Written, frozen=True, kw_only=True):
+    """An Exact statement with what came out: outcome exact or violated, largest absolute
+    deviation."""
+
+    BESIDE: ClassVar[tuple[str, ...]] = ("exact",)
+
+    text: str
+    kind: Literal["exact"] = "exact"
+    outcome: str = "exact"
+    value: Any = None
+    expected: Any = None
+    tolerance: Number = 0.0
+    deviation: Number = math.nan
+    unit: str = ""
+    source: str = ""
+    exact: Any = None
+    """The statement itself; None where it was read from a file."""
+
+    def __repr__(self) -> str:
+        return f"<Verified {self.text!r}: {self.outcome}, off by {self.deviation:.3g}>"
+
+
+class Crossing(Written, frozen=True, kw_only=True):
+    """Where a curve has a certain value; limits are infinite, in files null, where they lie beyond
+    the sweep, and `words` says so."""
+
+    value: Number
+    estimate: Number
+    """The level of the field; NaN where the curve does not cross, or crosses more than once."""
+    low: Number
+    high: Number
+    points: Numbers
+    """All levels of the field at which the curve has this value, in ascending order."""
+    words: str
+
+
+class Curve(Written, frozen=True, kw_only=True):
+    """A statistic over the levels of a field, in ascending order; what is several has a number for
+    each level."""
+
+    BESIDE: ClassVar[tuple[str, ...]] = ("points",)
+
+    over: str
+    axis: Literal["plain", "log"]
+    """log: the levels step by factors, so that the logarithm of the field is interpolated."""
+    levels: tuple[Any, ...]
+    estimate: Numbers
+    low: Numbers
+    """With `high` the interval of each level alone; NaN where its draws are undefined."""
+    high: Numbers
+    band_low: Numbers
+    """With `band_high` an interval at each level; together they cover the whole curve."""
+    band_high: Numbers
+    wider: Number
+    """How many times as wide as the interval at each level alone the band is."""
+    crossing: Crossing | None = None
+    points: tuple[Any, ...] = ()
+    """The estimate at each level as an `Interval`; none where it was read from a file."""
+
+    @property
+    def log(self) -> bool:
+        """Whether the levels step by factors."""
+        return self.axis == "log"
+
+    @property
+    def band(self) -> tuple[tuple[float, float], ...]:
+        """The ends of the band, level by level."""
+        return tuple(zip(self.band_low, self.band_high, strict=True))
+
+
+class Estimated(Written, frozen=True, kw_only=True):
+    """An Estimate with its number and intervals in the statement's unit, or with its curve; no
+    verdict."""
+
+    BESIDE: ClassVar[tuple[str, ...]] = ("statement",)
+
+    text: str
+    kind: Literal["finding"] = "finding"
+    estimate: Number = math.nan
+    """NaN of a curve, as are the limits."""
+    low: Number = math.nan
+    high: Number = math.nan
+    t_low: Number = math.nan
+    t_high: Number = math.nan
+    n: Mapping[str, int] = {}
+    dropped: int = 0
+    """Units left out because a run of theirs diverged."""
+    units: tuple[str, ...] = ()
+    unit: str = ""
+    natural: Range | None = None
+    scope: str = ""
+    method: str = ""
+    source: str = ""
+    published: Published | str | None = None
+    points: Numbers = ()
+    """The statistic of every level of the first factor by itself; of a curve none."""
+    curve: Curve | None = None
+    notes: tuple[str, ...] = ()
+    """What was done to the numbers before, such as rows averaged."""
+    statement: Any = None
+    """The `Estimate` itself; None where it was read from a file."""
+
+    @property
+    def finding(self) -> Any:
+        """The statement, by the name that it had."""
+        return self.statement
+
+    def __repr__(self) -> str:
+        if self.curve is not None:
+            words = f"{len(self.curve.levels)} levels of {self.curve.over}"
+            words += f", {self.curve.crossing.words}" if self.curve.crossing else ""
+        else:
+            words = f"{self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}]"
+        return f"<Estimated {self.text!r}: {words}>"
+
+    def figure(self) -> Figure | None:
+        """Draw the curve with its band; None of a single number."""
+        # It loads NumPy, which `assay list` does without.
+        from assay.core.figures import Figure
+
+        if (c := self.curve) is None:
+            return None
+        least, greatest = self.natural or (-math.inf, math.inf)
+        numbers = {
+            "estimate": list(c.estimate),
+            "low": [max(low, least) for low in c.band_low],
+            "high": [min(high, greatest) for high in c.band_high],
+        }
+        words = f"; {c.crossing.words}" if c.crossing else ""
+        rules = ((c.crossing.value, f"{c.crossing.value:.3g}"),) if c.crossing else ()
+        plain = all(isinstance(level, int | float) for level in c.levels)
+        return Figure(
+            self.text,
+            {c.over: c.levels, **numbers},
+            "line" if plain else "points",
+            x=c.over,
+            y="estimate",
+            band=("low", "high"),
+            note=f"The band covers all {len(c.levels)} levels together in 95 % of cases{words}.",
+            y_title="" if self.unit == "1" else self.unit,
+            x_log=c.log,
+            rules=rules,
+        )
+
+
+class Reason(Written, frozen=True, kw_only=True):
+    """A statement that was not judged, and why."""
+
+    text: str
+    reason: str
+
+
+class Look(Written, frozen=True, kw_only=True):
+    """A look that was declared: after how many seeds, at which level, and what it settled."""
+
+    units: int
+    seeds: str
+    share: float
+    spent: float
+    level: float
+    taken: str | None
+    settled: tuple[str, ...]
+
+
+class Signature(Written, frozen=True, kw_only=True):
+    """A signature of the author's own, by its hash."""
+
+    time: str
+    sha256: str
+
+
+class Head(Written, frozen=True, kw_only=True):
+    """A line of a store's ledger by its hash, which stands for all lines before it, and how many
+    these are with it.
+    """
+
+    lines: int
+    hash: str
+
+
+class OtherRegistration(Written, frozen=True, kw_only=True):
+    """What else was frozen of some of the same arms on some of the same seeds; without claims where
+    its file is gone.
+    """
+
+    experiment: str
+    time: str
+    hash: str
+    claims: tuple[str, ...]
+
+
+class Registration(Written, frozen=True, kw_only=True):
+    """What was frozen before any result existed, which looks were taken, and whether all of it was
+    followed."""
+
+    hash: str
+    file: str = ""
+    time: str = ""
+    commit: str = ""
+    alpha: float = 0.05
+    seeds: str = ""
+    looks: tuple[Look, ...] = ()
+    taken: int = 0
+    open: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    others: tuple[OtherRegistration, ...] = ()
+    signatures: tuple[Signature, ...] = ()
+    followed: bool = False
+
+
+class ResultData(Written, frozen=True, kw_only=True):
+    """What an experiment's stored runs say, as files and records have it; of one that was read,
+    statements without their code."""
+
+    schema: int = 1
+    experiment: str = ""
+    preset: str = ""
+    arm: str = "main"
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    claims_key: str = ""
+    verdicts: tuple[Judged, ...] = ()
+    exact: tuple[Verified, ...] = ()
+    findings: tuple[Estimated, ...] = ()
+    skipped: tuple[Reason, ...] = ()
+    failed: tuple[Reason, ...] = ()
+    inference: Literal["confirmatory", "exploratory"] = "exploratory"
+    registration: Registration | None = None
+    ledger: Head | None = None
+    changed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = {}
+
+    @property
+    def statements(self) -> tuple[Judged | Verified | Estimated, ...]:
+        """All statements in reading order: claims, then exact ones, then estimates."""
+        return (*self.verdicts, *self.exact, *self.findings)
