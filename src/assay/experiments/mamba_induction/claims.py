@@ -97,8 +97,7 @@ CLAIMS = (
     ),
     claim(
         text="With a selective scan the window of rates is narrow: at the highest rate of the "
-        "sweep the odds of an error are at least double "
-        "those at the best",
+        "sweep the odds of an error are at least double those at the best",
         value=steeper,
         low=math.log(2),
         unit="log-odds of an error",

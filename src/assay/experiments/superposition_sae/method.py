@@ -76,8 +76,7 @@ class SuperpositionSAE(Spec):
         if self.density * self.spread > 1:
             raise SpecError(
                 "SuperpositionSAE needs a density and a spread whose product is a probability of "
-                "at most 1; "
-                f"got density={self.density}, spread={self.spread}"
+                f"at most 1; got density={self.density}, spread={self.spread}"
             )
         if self.width > self.features:
             raise SpecError(

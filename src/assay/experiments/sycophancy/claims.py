@@ -224,8 +224,7 @@ CLAIMS = (
     ),
     claim(
         text="The two statistics agree: the share of cases in which its user's answer is the "
-        "likelier one differs by at most 0.05 from the "
-        "average probability of that answer",
+        "likelier one differs by at most 0.05 from the average probability of that answer",
         value=less(share_more_likely(), p_bar()),
         units=("family",),
         low=-0.05,
@@ -268,8 +267,7 @@ CLAIMS = (
     ),
     claim(
         text="Small models that were planted to heed no opinion heed none at any size: over a "
-        "decade of parameters the average probability "
-        "rises by at most 0.02",
+        "decade of parameters the average probability rises by at most 0.02",
         value=slopes,
         units=("seed", "family"),
         of="sizes",
@@ -369,8 +367,7 @@ CLAIMS = (
     ),
     claim(
         text="Nothing is measured where nothing was planted: models planted at .7 give an answer "
-        "that is quoted with an average probability "
-        "within .03 of .5",
+        "that is quoted with an average probability within .03 of .5",
         value=by_way(("quoted", "answer")),
         statistic=furthest(0.5),
         of="q70",

@@ -227,8 +227,7 @@ CLAIMS = (
     ),
     claim(
         text="Features are similar in practice: above chance, those of activations and of logits "
-        "agree at least 0.8 times as well as "
-        "two starts of one target",
+        "agree at least 0.8 times as well as two starts of one target",
         value=likeness("logit"),
         statistic=similarity,
         units=("seed",),
