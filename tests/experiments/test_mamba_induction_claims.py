@@ -165,7 +165,7 @@ def test_the_rate_is_chosen_by_other_sequences_than_those_that_are_judged():
 
 
 def test_a_value_that_still_moves_at_half_length_is_not_converged():
-    assert decided(
+    assert outcome_of(
         experiment, "One block recalls", World(error={"main": 0.35, "half": 0.1}).arms()
     ) == ("undecided", "gate converged")
 

@@ -200,7 +200,7 @@ CASES = {
 
 
 def test_numbers_that_still_move_decide_nothing():
-    assert decided(
+    assert outcome_of(
         experiment, "Their encoder and decoder", WORLD.but(cosine=0.45, half={"cosine": 0.2}).arms()
     ) == ("undecided", "gate converged")
 
