@@ -12,6 +12,7 @@ from assay.core.runs import Runs
 from assay.experiments.mamba_induction import experiment
 from assay.experiments.mamba_induction.claims import standing, tuned
 from assay.experiments.mamba_induction.method import CONV, WRITE, moments
+from named_claims import outcome_of
 
 ERROR = {"main": 0.08, "half": 0.09, "frozen": 0.6, "no-conv": 0.62, "untrained": 0.97}
 """At the best rate."""

@@ -24,7 +24,7 @@ from assay.experiments.ultra_rare_features import experiment
 from assay.experiments.ultra_rare_features import method as urf_method
 from assay.experiments.ultra_rare_features.method import MOMENTS
 from assay.features.training_measures import KINDS
-from named_claims import Planted, claim_of
+from named_claims import Planted, claim_of, outcome_of
 
 # arm → kind of latent → measure → value; what is left out was not measured of that kind
 RARE = {
