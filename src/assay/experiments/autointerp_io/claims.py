@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Gate, Published
+from assay.core import Arms, Claim, Exact, Finding, Gate, Published, by
 from assay.core.claims import OneTerm, rival
 from assay.core.heavy import xr
-from assay.core.measures import by
 
 SEED = (
     "nostalgebraist, remarks on Towards Monosemanticity: a feature may be described by what it does"

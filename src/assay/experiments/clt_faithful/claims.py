@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Value
+from assay.core import Arms, Claim, Exact, Finding, Value, by
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
-from assay.core.measures import by
 from assay.core.sizes import Sizes
 
 POST = "Lange et al. 2026, Cross-Layer Transcoders are incentivized to learn Unfaithful Circuits"

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Claim, Finding, Published
+from assay.core import Arms, Claim, Finding, Published, by
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
-from assay.core.measures import by
 from assay.core.stats import Compared, Means, ratio, sides
 
 BRAUN = (

@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arm, Arms, Experiment, SpecMap, grid, variant
+from assay.core import Arm, Arms, Experiment, SpecMap, changed, grid, variant
 from assay.core.heavy import xr
 from assay.core.sizes import Sizes
-from assay.core.spec import changed
 from assay.experiments.gated_ablations.claims import CLAIMS
 from assay.experiments.gated_ablations.figures import figures
 from assay.experiments.gated_ablations.method import (

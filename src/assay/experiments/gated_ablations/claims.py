@@ -7,10 +7,9 @@ from functools import cache, partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Published, Value
+from assay.core import Arms, Claim, Exact, Finding, Published, Value, by
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
-from assay.core.measures import by
 from assay.core.memo import once
 from assay.core.stats import (
     Means,

@@ -8,10 +8,9 @@ from functools import partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Value, plateaus
+from assay.core import Arms, Claim, Exact, Finding, Value, by, plateaus
 from assay.core.claims import rival
 from assay.core.heavy import xr
-from assay.core.measures import by
 from assay.experiments.mamba_induction.method import CONV, RATE, WRITE
 
 PAPER = "Okpekpe & Orvieto 2025, Revisiting associative recall in modern recurrent models"

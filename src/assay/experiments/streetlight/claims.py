@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from assay.core import Arms, Claim, Finding, Published
+from assay.core import Arms, Claim, Finding, Published, by
 from assay.core.claims import OneTerm, rival, same_method
 from assay.core.heavy import xr
-from assay.core.measures import by
 from assay.core.stats import ratio
 from assay.experiments.streetlight.probes import EQUAL, REGIMES
 

@@ -9,10 +9,9 @@ from functools import partial
 import numpy as np
 from jaxtyping import Bool
 
-from assay.core import Arms, Claim, Exact, Finding, Gate, OneTerm, Published
+from assay.core import Arms, Claim, Exact, Finding, Gate, OneTerm, Published, by
 from assay.core.claims import same_method
 from assay.core.heavy import xr
-from assay.core.measures import by
 from assay.core.stats import Statistic
 from assay.data.opinions import CELLS, FAMILIES, Ending, Place
 from assay.features.answers import more_likely

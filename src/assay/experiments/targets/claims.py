@@ -7,9 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Finding, Gate, Value
+from assay.core import Arms, Claim, Finding, Gate, Value, by
 from assay.core.heavy import xr
-from assay.core.measures import by
 from assay.core.stats import Means, mean, ratio
 
 SEED = (
