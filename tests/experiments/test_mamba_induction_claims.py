@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from assay.core.claims import Exact
+from assay.core import Exact, Runs
 from assay.core.estimates import verify
 from assay.core.measures import by, measures
-from assay.core.runs import Runs
 from assay.experiments.mamba_induction import experiment
 from assay.experiments.mamba_induction.claims import standing, tuned
 from assay.experiments.mamba_induction.method import CONV, WRITE, moments

@@ -13,12 +13,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from assay.core.claims import Exact
-from assay.core.errors import ClaimError
+from assay.core import ClaimError, Exact, Runs, judge
 from assay.core.estimates import verify
-from assay.core.judging import judge
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.experiments import ultra_rare_features as urf
 from assay.experiments.ultra_rare_features import experiment
 from assay.experiments.ultra_rare_features import method as urf_method
