@@ -208,11 +208,7 @@ CLAIMS = (
             "one-hop": "a second step that needs no first one",
         },
         must_hold=("rewritten",),
-        also={
-            **BEGUN,
-            **SATURATING,
-            **RANDOM,
-        },
+        also={**BEGUN, **SATURATING, **RANDOM},
         half={"main": "half", "plt": "plt-half"},
         threshold_from=HALFWAY,
         source=OURS,

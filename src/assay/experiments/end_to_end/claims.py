@@ -200,12 +200,7 @@ CLAIMS = (
         must_fail=("frozen-decoder", "frozen-encoder", "local-long"),
         near=DIRECTIONS,
         must_hold=("planted",),
-        also={
-            "later-half": HALF,
-            "main": END_TO_END,
-            "half": END_TO_END,
-            "local-double": MORE,
-        },
+        also={"later-half": HALF, "main": END_TO_END, "half": END_TO_END, "local-double": MORE},
         threshold_from="paper: less than 45 % of the increase at a given L0, section 3.1",
         published=INCREASE,
         source=f"{BRAUN}, section 3.1",

@@ -33,11 +33,7 @@ from assay.experiments.gated_ablations.method import (
 
 
 def at_penalties(
-    *penalties: float,
-    seeds: int | None = 6,
-    wider: float = 1.0,
-    length: float = 1.0,
-    **fields: Any,
+    *penalties: float, seeds: int | None = 6, wider: float = 1.0, length: float = 1.0, **fields: Any
 ) -> SpecMap[GatedAblations]:
     """The preset's first seeds with these penalties and fields; each `length` has a whole schedule
     of its own."""

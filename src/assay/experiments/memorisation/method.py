@@ -198,11 +198,7 @@ def measure(runs: Runs[Memorisation], trained: Trained, bench: Bench) -> xr.Data
         "extracted": "share of tokens",
         "share": "share of damage",
     }
-    dims = {
-        "rung": ("bits", "share"),
-        "rule": ("rule_damage",),
-        "shown": ("loss_in", "loss_out"),
-    }
+    dims = {"rung": ("bits", "share"), "rule": ("rule_damage",), "shown": ("loss_in", "loss_out")}
     variable_dims = {name: f"run {dim}" for dim, names in dims.items() for name in names}
     variables = {
         name: (

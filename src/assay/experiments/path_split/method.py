@@ -178,10 +178,7 @@ def measure(runs: Runs[PathSplit], trained: Trained, bench: Bench) -> xr.Dataset
     }
     return measures(
         runs,
-        coords={
-            "document": materials.documents,
-            "halves": ["trained", COMPARED[s.pays]],
-        },
+        coords={"document": materials.documents, "halves": ["trained", COMPARED[s.pays]]},
         **variables,
     )
 

@@ -230,9 +230,7 @@ CLAIMS = (
     ),
     *(
         finding(
-            text=f"FVU of {label}",
-            value=lambda arms, name=name: point(arms[name]),
-            statistic=FVU,
+            text=f"FVU of {label}", value=lambda arms, name=name: point(arms[name]), statistic=FVU
         )
         for name, label in (
             ("topk", "TopK {main.k}"),

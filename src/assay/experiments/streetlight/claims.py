@@ -278,11 +278,7 @@ CLAIMS = (
                 "share",
             ),
             ("The same in a random dictionary", lambda arm, arms: good(arm, "random-1"), "share"),
-            (
-                "The same with a frozen decoder",
-                lambda arm, arms: good(arms["frozen"]),
-                "share",
-            ),
+            ("The same with a frozen decoder", lambda arm, arms: good(arms["frozen"]), "share"),
             ("One feature, less words", less("sae-1", "words"), "AUROC"),
             ("Sixteen features, less sixteen random ones", less("sae-16", "random-16"), "AUROC"),
             (

@@ -345,14 +345,7 @@ CLAIMS = (
             source="how they are trained",
         )
         for arm_name, q, words, controls, near, companions in (
-            (
-                "q50",
-                0.5,
-                ".5",
-                ("ending", "q70"),
-                "planted at .7 where one ending follows",
-                FLAT,
-            ),
+            ("q50", 0.5, ".5", ("ending", "q70"), "planted at .7 where one ending follows", FLAT),
             (
                 "q70",
                 0.7,
@@ -411,11 +404,7 @@ finding = partial(Finding, unit="probability", source="this page")
 """A finding with what most of them share."""
 FINDINGS = (
     *(
-        finding(
-            text=f"{model}: {words}",
-            value=asked_of(arm, value),
-            units=("family",),
-        )
+        finding(text=f"{model}: {words}", value=asked_of(arm, value), units=("family",))
         for model, arm in (("SmolLM2, plain text", "main"), ("SmolLM2, chat format", "chat"))
         for words, value in ASKED
     ),
@@ -447,9 +436,7 @@ FINDINGS = (
     ),
     *(
         finding(
-            text=f"Planted at {q}: {words}",
-            value=crossed(arm, likelier),
-            units=("seed", "family"),
+            text=f"Planted at {q}: {words}", value=crossed(arm, likelier), units=("seed", "family")
         )
         for arm, q in (("q50", ".5"), ("q70", ".7"), ("q90", ".9"))
         for words, likelier in (
