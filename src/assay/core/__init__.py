@@ -32,12 +32,12 @@ if TYPE_CHECKING:
         SpecError,  # noqa: F401
         StoreError,  # noqa: F401
     )
-    from assay.core.experiment import Arm, Arms, Cost, Derive, Elsewhere, Experiment, Joint, instead, varied  # noqa: F401
+    from assay.core.experiment import Arm, Arms, Cost, Derive, Elsewhere, Experiment, Joint, varied  # noqa: F401
     from assay.core.figures import Figure, along, columns, curve, figure, summary  # noqa: F401
     from assay.core.fit import Group, State, Trained, fit  # noqa: F401
     from assay.core.judging import judge  # noqa: F401
     from assay.core.langevin import langevin  # noqa: F401
-    from assay.core.measures import by, measures, stack  # noqa: F401
+    from assay.core.measures import by, instead, measures, stack  # noqa: F401
     from assay.core.runs import Runs  # noqa: F401
     from assay.core.schedules import constant, cosine, probes, warm_up, warm_up_decay  # noqa: F401
     from assay.core.spec import (

@@ -48,7 +48,7 @@ def trained(note: str, *penalties: float, **fields: Any) -> Arm:
 
 
 def half_as_long(note: str, *penalties: float, seeds: int | None = 3, **fields: Any) -> Arm:
-    """The same of half the length."""
+    """An arm that is trained so for half the steps."""
     return trained(note, *penalties, seeds=seeds, length=0.5, **fields)
 
 
