@@ -10,11 +10,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from assay.core.claims import Exact
+from assay.core import Exact, Runs, judge
 from assay.core.estimates import verify
-from assay.core.judging import judge
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.experiments.autointerp_io import experiment
 from assay.experiments.autointerp_io.claims import FROZEN
 from named_claims import Planted, claim_of

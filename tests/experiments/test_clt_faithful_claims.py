@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from assay.core.claims import Exact
+from assay.core import Exact, Runs, judge
 from assay.core.estimates import verify
-from assay.core.judging import judge
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.experiments.clt_faithful import experiment
 from assay.experiments.clt_faithful.claims import beyond, judged
 from named_claims import claim_of

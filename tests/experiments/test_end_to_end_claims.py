@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from assay.core.errors import SpecError
+from assay.core import Runs, SpecError
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.experiments.end_to_end import experiment
 from assay.experiments.end_to_end.method import EndToEnd, nearest, rows, windows
 from named_claims import Planted, outcome_of

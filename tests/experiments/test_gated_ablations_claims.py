@@ -15,10 +15,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from assay.core.claims import Claim
-from assay.core.judging import judge
+from assay.core import Claim, Runs, judge
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.experiments.gated_ablations import BIAS, GATED, RELU, experiment
 from assay.experiments.gated_ablations.method import UNITS
 from assay.lab.result import with_derived

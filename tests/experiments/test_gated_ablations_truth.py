@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from assay.core import rng
+from assay.core import PerRun, Runs, Spec, grid, rng
 from assay.core.measures import by, measures
-from assay.core.runs import Runs
-from assay.core.spec import PerRun, Spec, grid
 from assay.dictionaries.baselines.repair import rescale_and_shift
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.metrics import document_sums, fvu, shrinkage

@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from assay.core.judging import judge
+from assay.core import Runs, judge
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.experiments.gated_sae import experiment

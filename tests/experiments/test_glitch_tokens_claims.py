@@ -14,10 +14,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from assay.core.errors import ModelError
+from assay.core import ModelError, Runs
 from assay.core.estimates import verify
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.experiments.glitch_tokens import experiment
 from assay.experiments.glitch_tokens.method import NAMES, SEEN, GlitchTokens, law
 from assay.experiments.glitch_tokens.on_disk import rounding, special_tokens, unused

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from assay.core.claims import Exact
+from assay.core import Exact, Runs
 from assay.core.estimates import verify
 from assay.core.measures import by, measures
-from assay.core.runs import Runs
 from assay.experiments.mamba_induction import experiment
 from assay.experiments.mamba_induction.claims import standing, tuned
 from assay.experiments.mamba_induction.method import CONV, WRITE, moments
+from named_claims import outcome_of
 
 ERROR = {"main": 0.08, "half": 0.09, "frozen": 0.6, "no-conv": 0.62, "untrained": 0.97}
 """At the best rate."""
@@ -165,7 +165,7 @@ def test_the_rate_is_chosen_by_other_sequences_than_those_that_are_judged():
 
 
 def test_a_value_that_still_moves_at_half_length_is_not_converged():
-    assert decided(
+    assert outcome_of(
         experiment, "One block recalls", World(error={"main": 0.35, "half": 0.1}).arms()
     ) == ("undecided", "gate converged")
 

@@ -6,13 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from assay.core import Claim, Exact, Runs, SpecError, judge
 from assay.core.bench import Unkept
-from assay.core.claims import Claim, Exact
-from assay.core.errors import SpecError
 from assay.core.estimates import verify
-from assay.core.judging import judge
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.experiments.memorisation import experiment
 from assay.experiments.memorisation.claims import ESTIMATED, MODELS, controls
 from assay.experiments.memorisation.method import EACH, KINDS, SHOWN, Memorisation, measure

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from assay.core.claims import Claim
+from assay.core import Claim, Runs
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.experiments.metric_audit import experiment, model, planted
 from assay.experiments.metric_audit.claims import (
     CLAIMS,

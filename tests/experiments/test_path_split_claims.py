@@ -15,11 +15,10 @@ import pytest
 import xarray as xr
 from scipy.stats import spearmanr
 
+from assay.core import Runs, judge
 from assay.core.intervals import interval
-from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.rng import permutation
-from assay.core.runs import Runs
 from assay.core.stats import mean
 from assay.experiments.path_split import experiment
 from assay.experiments.path_split.values import (

@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from assay.core.claims import Claim
-from assay.core.judging import judge
+from assay.core import Claim, Runs, judge
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.dictionaries.training import on_text
 from assay.experiments.sae_zoo import TUNED, experiment
 from assay.experiments.sae_zoo import method as sae_zoo

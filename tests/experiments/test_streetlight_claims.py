@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from assay.core.errors import SpecError
+from assay.core import Runs, SpecError
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.experiments.streetlight import experiment

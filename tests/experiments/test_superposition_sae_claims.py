@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from assay.core.errors import SpecError
+from assay.core import Runs, SpecError
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.experiments.superposition_sae import experiment
 from assay.experiments.superposition_sae.claims import BLOCK, blocks, matched
 from assay.experiments.superposition_sae.method import SuperpositionSAE, frequencies, importances

@@ -9,11 +9,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from assay.core.claims import Claim, Exact, Finding
+from assay.core import Claim, Exact, Finding, Runs, judge
 from assay.core.estimates import estimate, verify
-from assay.core.judging import judge
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.data import opinions
 from assay.data.opinions import CELLS
 from assay.experiments.sycophancy import experiment

@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from assay.core.judging import judge
+from assay.core import Runs, judge
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.dictionaries.measuring.cell_measures import EPS
 from assay.experiments.targets import experiment
 from assay.experiments.targets.method import OTHER

@@ -13,18 +13,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from assay.core.claims import Exact
-from assay.core.errors import ClaimError
+from assay.core import ClaimError, Exact, Runs, judge
 from assay.core.estimates import verify
-from assay.core.judging import judge
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.experiments import ultra_rare_features as urf
 from assay.experiments.ultra_rare_features import experiment
 from assay.experiments.ultra_rare_features import method as urf_method
 from assay.experiments.ultra_rare_features.method import MOMENTS
 from assay.features.training_measures import KINDS
-from named_claims import Planted, claim_of
+from named_claims import Planted, claim_of, outcome_of
 
 # arm → kind of latent → measure → value; what is left out was not measured of that kind
 RARE = {
@@ -200,7 +197,7 @@ CASES = {
 
 
 def test_numbers_that_still_move_decide_nothing():
-    assert decided(
+    assert outcome_of(
         experiment, "Their encoder and decoder", WORLD.but(cosine=0.45, half={"cosine": 0.2}).arms()
     ) == ("undecided", "gate converged")
 

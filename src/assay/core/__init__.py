@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from assay.core.fit import Group, State, Trained, fit  # noqa: F401
     from assay.core.judging import judge  # noqa: F401
     from assay.core.langevin import langevin  # noqa: F401
-    from assay.core.measures import by, measures, stack  # noqa: F401
+    from assay.core.measures import by, instead, measures, stack  # noqa: F401
     from assay.core.runs import Runs  # noqa: F401
     from assay.core.schedules import constant, cosine, probes, warm_up, warm_up_decay  # noqa: F401
     from assay.core.spec import (

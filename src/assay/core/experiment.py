@@ -13,7 +13,6 @@ from assay.core import foreign, scopes, syntax
 from assay.core.bench import Bench
 from assay.core.errors import DataError, ExperimentError, nearest
 from assay.core.heavy import xr
-from assay.core.measures import only
 from assay.core.sizes import Filled, Sizes
 from assay.core.spec import Spec, SpecMap, variant
 
@@ -133,31 +132,6 @@ def varied(
         note=note,
         learned=learned,
     )
-
-
-def instead(source: str, *names: str, **measured: str) -> Derive:
-    """Derive an arm from another's measures, some of them in the place of others; it answers for
-    nothing that it does not name.
-
-    Args:
-        source: the arm.
-        *names: measures that stay as they are.
-        **measured: of each other measure, the one that stands in its place.
-    Example:
-        >>> import xarray as xr
-        >>> from assay.core import instead
-        >>> main = xr.Dataset({"part": ("run", [0.5]), "random_part": ("run", [0.25])})
-        >>> derived = instead("main", part="random_part")({"main": main})
-        >>> derived.part.values, list(derived)
-        (array([0.25]), ['part'])
-    """
-
-    def derive(arms: Arms) -> xr.Dataset:
-        data = arms[source]
-        others = {name: data[other].rename(name) for name, other in measured.items()}
-        return only(data.assign(others), *names, *measured)
-
-    return derive
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -249,6 +249,33 @@ def only(arm: xr.Dataset, *names: str) -> xr.Dataset:
         ['loss', 'diverged']
     """
     return arm[[*names, *(["diverged"] if "diverged" in arm else [])]]
+
+
+def instead(
+    source: str, *names: str, **measured: str
+) -> Callable[[Mapping[str, xr.Dataset]], xr.Dataset]:
+    """Derive an arm from another's measures, some of them in the place of others; it answers for
+    nothing that it does not name.
+
+    Args:
+        source: the arm.
+        *names: measures that stay as they are.
+        **measured: of each other measure, the one that stands in its place.
+    Example:
+        >>> import xarray as xr
+        >>> from assay.core import instead
+        >>> main = xr.Dataset({"part": ("run", [0.5]), "random_part": ("run", [0.25])})
+        >>> derived = instead("main", part="random_part")({"main": main})
+        >>> derived.part.values, list(derived)
+        (array([0.25]), ['part'])
+    """
+
+    def derive(arms: Mapping[str, xr.Dataset]) -> xr.Dataset:
+        data = arms[source]
+        others = {name: data[other].rename(name) for name, other in measured.items()}
+        return only(data.assign(others), *names, *measured)
+
+    return derive
 
 
 def _levels(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

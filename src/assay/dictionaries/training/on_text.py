@@ -14,13 +14,10 @@ import numpy as np
 from annotated_types import Ge, Gt
 from jaxtyping import Float
 
-from assay.core import Cost, Joint, Spec, probes
-from assay.core.bench import Bench
-from assay.core.errors import ModelError
+from assay.core import Bench, Cost, Joint, ModelError, Runs, Spec, probes
 from assay.core.fit import Batch, Trained
 from assay.core.heavy import torch
 from assay.core.rng import integers
-from assay.core.runs import Runs
 from assay.data import corpus as corpora
 from assay.data.harvest import Harvest, HarvestSpec, harvest
 from assay.data.harvest import inputs as harvest_inputs

@@ -15,8 +15,6 @@ from __future__ import annotations
 import numpy as np
 
 from assay.core import Arm, Arms, Experiment, grid, instead, variant
-from assay.core import Derive as Derive
-from assay.core import varied as varied
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.dictionaries.training import on_text
@@ -49,9 +47,7 @@ ARMS = {
         "decoder", "encoder", "the same, its decoder rows as random as they were drawn"
     ),
     "soft-frozen": frozen(
-        "soft-decoder",
-        "encoder",
-        "the same, its decoder rows kept within cosine .8 of their start",
+        "soft-decoder", "encoder", "the same, its decoder rows kept within cosine .8 of their start"
     ),
     "frozen-encoder": frozen(
         "encoder", "decoder", "the same, its encoder as random as it was drawn"

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Gate, Published
+from assay.core import Arms, Claim, Exact, Finding, Gate, Published, by
 from assay.core.claims import OneTerm, rival
 from assay.core.heavy import xr
-from assay.core.measures import by
 
 SEED = (
     "nostalgebraist, remarks on Towards Monosemanticity: a feature may be described by what it does"
@@ -81,9 +80,8 @@ claim = partial(Claim, half=HALF, published="new")
 CLAIMS: tuple[Claim | Exact | Finding, ...] = (
     claim(
         text="Outputs tell what the current token leaves open: on a token that does not settle "
-        "whether a feature fires, a promoted token next "
-        "tells it better than a rule on what came before, {main.names} names on either side, "
-        "AUROC higher by at least 0.02",
+        "whether a feature fires, a promoted token next tells it better than a rule on what came "
+        "before, {main.names} names on either side, AUROC higher by at least 0.02",
         value=less("given_next", "given_before"),
         low=0.02,
         fail_low=-0.02,
@@ -126,9 +124,8 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
     ),
     claim(
         text="A text tells what a feature promotes: the {main.names} tokens that follow its "
-        "firings stand higher in its logit weights, "
-        "AUROC against all others, than the {main.names} that follow another feature's, by at "
-        "least 0.1",
+        "firings stand higher in its logit weights, AUROC against all others, than the "
+        "{main.names} that follow another feature's, by at least 0.1",
         value=less("follow_own", "follow_other"),
         low=0.1,
         unit="AUROC",
@@ -180,8 +177,7 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
     ),
     claim(
         text="All of a dictionary has to be learned: detection by rules is at least 0.05 higher "
-        "than in the best of three dictionaries with a "
-        "frozen part",
+        "than in the best of three dictionaries with a frozen part",
         value=over_frozen,
         low=0.05,
         unit="balanced accuracy",

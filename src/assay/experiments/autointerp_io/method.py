@@ -11,12 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from assay.core import Cost
-from assay.core.bench import Bench
-from assay.core.fit import Trained
+from assay.core import Bench, Cost, Runs, Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.data.harvest import Harvest
 from assay.data.tiny import tiny
 from assay.dictionaries.dictionary import Dictionary

@@ -12,8 +12,7 @@ Cost: 180 s on 2 cores, 200 CPU-seconds, 0.4 GB a process; full a guess of 10 GP
 
 from __future__ import annotations
 
-from assay.core import Arm, Experiment, grid, reserved, varied
-from assay.core import variant as variant
+from assay.core import Arm, Experiment, grid, reserved, variant, varied
 from assay.experiments.clt_faithful.claims import CLAIMS, EXACT, FINDINGS, JUDGED, judged_at
 from assay.experiments.clt_faithful.figures import figures
 from assay.experiments.clt_faithful.method import CltFaithful, measure, train

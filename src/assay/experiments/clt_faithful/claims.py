@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Value
+from assay.core import Arms, Claim, Exact, Finding, Value, by
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
-from assay.core.measures import by
 from assay.core.sizes import Sizes
 
 POST = "Lange et al. 2026, Cross-Layer Transcoders are incentivized to learn Unfaithful Circuits"
@@ -104,8 +103,7 @@ SHRUNK = dict.fromkeys(
 CLAIMS = (
     Claim(
         text="A cross-layer transcoder rewrites two hops as one: it credits features of the first "
-        "layer with at least an eighth of the second hop, "
-        "of which in truth they write nothing",
+        "layer with at least an eighth of the second hop, of which in truth they write nothing",
         value=measure_of("credited"),
         low=1 / 8,
         unit="share of the second hop",
@@ -128,9 +126,8 @@ CLAIMS = (
         published="new",
     ),
     Claim(
-        text="Sparsity rewards it: begun at the faithful dictionary, training at λ = {judged} ends "
-        "with at least an eighth of the second hop "
-        "credited to the first layer",
+        text="Sparsity rewards it: begun at the faithful dictionary, training at λ = {judged} "
+        "ends with at least an eighth of the second hop credited to the first layer",
         of="from-faithful",
         value=measure_of("credited"),
         low=1 / 8,
@@ -154,8 +151,7 @@ CLAIMS = (
     ),
     Claim(
         text="The more sparsity, the more is rewritten: at λ = {judged} the first layer is "
-        "credited with at least an eighth more of the second hop "
-        "than without a penalty",
+        "credited with at least an eighth more of the second hop than without a penalty",
         value=by_sparsity,
         low=1 / 8,
         unit="share of the second hop",
@@ -173,8 +169,7 @@ CLAIMS = (
     ),
     Claim(
         text="Paid for one by one, rows to later layers bring no reward: begun at the faithful "
-        "dictionary, at most an eighth of the second hop "
-        "is credited to the first layer",
+        "dictionary, at most an eighth of the second hop is credited to the first layer",
         of="summed-faithful",
         value=measure_of("credited"),
         high=1 / 8,
@@ -213,11 +208,7 @@ CLAIMS = (
             "one-hop": "a second step that needs no first one",
         },
         must_hold=("rewritten",),
-        also={
-            **BEGUN,
-            **SATURATING,
-            **RANDOM,
-        },
+        also={**BEGUN, **SATURATING, **RANDOM},
         half={"main": "half", "plt": "plt-half"},
         threshold_from=HALFWAY,
         source=OURS,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from assay.core import Arms, Figure, along, figure
-from assay.core.measures import by
+from assay.core import Arms, Figure, along, by, figure
 
 ARMS = {
     "main": "cross-layer",

@@ -9,12 +9,9 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt
 
-from assay.core import PerRun, Spec, descent, fit, warm_up_decay
-from assay.core.bench import Bench
-from assay.core.fit import Trained
+from assay.core import Bench, PerRun, Runs, Spec, Trained, descent, fit, warm_up_decay
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.dictionaries.cross_layer import bounded, encode, lengths, replaced, written
 from assay.dictionaries.training.cross_layer import CrossLayer
 from assay.experiments.clt_faithful.world import World

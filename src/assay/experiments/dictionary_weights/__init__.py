@@ -13,12 +13,7 @@ Cost: 230 s on 2 cores, 330 CPU-seconds, 1.2 GB a process; full a guess of 20 GP
 
 from __future__ import annotations
 
-from assay.core import Arm, Experiment, grid, instead, varied
-from assay.core import Arms as Arms
-from assay.core import changed as changed
-from assay.core import variant as variant
-from assay.core.heavy import xr as xr
-from assay.core.measures import only as only
+from assay.core import Arm, Experiment, grid, instead, variant, varied
 from assay.dictionaries.training import on_text
 from assay.experiments.dictionary_weights.claims import CLAIMS
 from assay.experiments.dictionary_weights.figures import figures

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from assay.core import Arms, Claim, Finding
+from assay.core import Arms, Claim, Finding, by
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
-from assay.core.measures import by
 from assay.dictionaries.measuring.frontier import FRONTIER, FVU
 
 SEED = (

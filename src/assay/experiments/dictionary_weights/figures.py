@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Figure, along, figure
-from assay.core.measures import by
+from assay.core import Arms, Figure, along, by, figure
 from assay.experiments.dictionary_weights.claims import READ
 from assay.experiments.dictionary_weights.method import EDGES
 

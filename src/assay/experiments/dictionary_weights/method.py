@@ -11,12 +11,10 @@ import numpy as np
 from annotated_types import Ge, Le
 from jaxtyping import Float, Int
 
-from assay.core.bench import Bench
-from assay.core.fit import Trained
+from assay.core import Bench, Runs, Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import generator, normal
-from assay.core.runs import Runs
 from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import concentration as of

@@ -13,9 +13,7 @@ Cost: 260 s on 2 cores, 370 CPU-seconds, 0.7 GB a process; full a guess of 30 GP
 
 from __future__ import annotations
 
-from assay.core import Arm, Arms, Experiment, grid, varied
-from assay.core import changed as changed
-from assay.core import variant as variant
+from assay.core import Arm, Arms, Experiment, grid, variant, varied
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.dictionaries.training import on_text

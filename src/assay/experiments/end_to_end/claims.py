@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Claim, Finding, Published
+from assay.core import Arms, Claim, Finding, Published, by
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
-from assay.core.measures import by
 from assay.core.stats import Compared, Means, ratio, sides
 
 BRAUN = (
@@ -201,12 +200,7 @@ CLAIMS = (
         must_fail=("frozen-decoder", "frozen-encoder", "local-long"),
         near=DIRECTIONS,
         must_hold=("planted",),
-        also={
-            "later-half": HALF,
-            "main": END_TO_END,
-            "half": END_TO_END,
-            "local-double": MORE,
-        },
+        also={"later-half": HALF, "main": END_TO_END, "half": END_TO_END, "local-double": MORE},
         threshold_from="paper: less than 45 % of the increase at a given L0, section 3.1",
         published=INCREASE,
         source=f"{BRAUN}, section 3.1",

@@ -11,14 +11,10 @@ import numpy as np
 from annotated_types import Ge
 from jaxtyping import Bool, Float, Int
 
-from assay.core import probes
-from assay.core.bench import Bench
-from assay.core.errors import SpecError
-from assay.core.fit import Trained
+from assay.core import Bench, Runs, SpecError, Trained, probes
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import integers
-from assay.core.runs import Runs
 from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import capture, compare, spliced_run

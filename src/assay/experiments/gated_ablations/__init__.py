@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arm, Arms, Experiment, SpecMap, grid, variant
+from assay.core import Arm, Arms, Experiment, SpecMap, changed, grid, variant
 from assay.core.heavy import xr
 from assay.core.sizes import Sizes
-from assay.core.spec import changed
 from assay.experiments.gated_ablations.claims import CLAIMS
 from assay.experiments.gated_ablations.figures import figures
 from assay.experiments.gated_ablations.method import (
@@ -34,11 +33,7 @@ from assay.experiments.gated_ablations.method import (
 
 
 def at_penalties(
-    *penalties: float,
-    seeds: int | None = 6,
-    wider: float = 1.0,
-    length: float = 1.0,
-    **fields: Any,
+    *penalties: float, seeds: int | None = 6, wider: float = 1.0, length: float = 1.0, **fields: Any
 ) -> SpecMap[GatedAblations]:
     """The preset's first seeds with these penalties and fields; each `length` has a whole schedule
     of its own."""
@@ -53,7 +48,7 @@ def trained(note: str, *penalties: float, **fields: Any) -> Arm:
 
 
 def half_as_long(note: str, *penalties: float, seeds: int | None = 3, **fields: Any) -> Arm:
-    """The same of half the length."""
+    """An arm that is trained so for half the steps."""
     return trained(note, *penalties, seeds=seeds, length=0.5, **fields)
 
 

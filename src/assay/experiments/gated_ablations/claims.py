@@ -7,10 +7,9 @@ from functools import cache, partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Published, Value
+from assay.core import Arms, Claim, Exact, Finding, Published, Value, by
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
-from assay.core.measures import by
 from assay.core.memo import once
 from assay.core.stats import (
     Means,
@@ -205,6 +204,29 @@ SPARSE = dict.fromkeys(
 
 def without(also: Mapping[str, str], *names: str) -> dict[str, str]:
     return {arm: why for arm, why in also.items() if arm not in names}
+
+
+MOVING = "An auxiliary loss that moves the decoder"
+WIDER = "the 1.5 times wider ReLU"
+LARGEST_FVU = worst(FVU)
+
+
+def finding(
+    text: str,
+    arm: str,
+    value: Value = sweep,
+    statistic: Statistic = LARGEST_FVU,
+    unit: str = "FVU",
+    source: str = "",
+) -> Finding:
+    """A finding of one arm: its largest FVU, if nothing else is said."""
+    return Finding(
+        text=text,
+        value=lambda arms: value(arms[arm], arms),
+        statistic=statistic,
+        unit=unit,
+        source=source,
+    )
 
 
 claim = partial(Claim, published="new")
@@ -467,136 +489,92 @@ CLAIMS = (
         tolerance=1e-4,
         source="arithmetic of ‖x − x̂‖² = ‖x‖² − 2 x·x̂ + ‖x̂‖²",
     ),
+    finding(
+        "Norm ratio of Gated at the middle penalty",
+        "main",
+        middle,
+        worst(norm_ratio),
+        "norm ratio",
+        f"{DISCUSSION}: vectors at an angle",
+    ),
+    finding(
+        "FVU of the true codes with {oracle.code_noise:%} noise, L0 {truth}: what any dictionary "
+        "could reach there",
+        "oracle",
+    ),
+    finding(
+        "Without the auxiliary loss: FVU at that penalty",
+        "no-aux",
+        source=f"{PAPER}, section 3.2.2; {DISCUSSION}",
+    ),
     *(
-        Finding(
-            text=text,
-            value=lambda arms, arm_name=arm_name, value=value: value(arms[arm_name], arms),
-            statistic=statistic,
-            unit=unit,
-            source=source,
+        finding(
+            f"At L0 3, 5 and 8: by how much {ahead}'s FVU lies below that of {behind} (smallest)",
+            arm,
+            against(other),
+            smallest_lead,
         )
-        for text, arm_name, value, statistic, unit, source in (
-            (
-                "Norm ratio of Gated at the middle penalty",
-                "main",
-                middle,
-                worst(norm_ratio),
-                "norm ratio",
-                f"{DISCUSSION}: vectors at an angle",
-            ),
-            (
-                (
-                    "FVU of the true codes with {oracle.code_noise:%} noise, L0 {truth}: what any "
-                    "dictionary could reach there"
-                ),
-                "oracle",
-                sweep,
-                worst(FVU),
-                "FVU",
-                "",
-            ),
-            (
-                "Without the auxiliary loss: FVU at that penalty",
-                "no-aux",
-                sweep,
-                worst(FVU),
-                "FVU",
-                f"{PAPER}, section 3.2.2; {DISCUSSION}",
-            ),
-            *(
-                (
-                    (
-                        f"At L0 3, 5 and 8: by how much {ahead}'s FVU lies below that of {behind} "
-                        "(smallest)"
-                    ),
-                    arm_name,
-                    against(other),
-                    smallest_lead,
-                    "FVU",
-                    "",
-                )
-                for ahead, arm_name, behind, other in (
-                    ("Gated", "main", "ReLU of equal width", "relu"),
-                    (
-                        "Gated",
-                        "main",
-                        "the 1.5 times wider ReLU with its decoder refitted",
-                        "refit",
-                    ),
-                    ("the 1.5 times wider ReLU", "wide", "ReLU of equal width", "relu"),
-                )
-            ),
-            *(
-                (
-                    f"{what}: FVU above the sweep of Gated at its own L0",
-                    arm_name,
-                    against(base),
-                    excess,
-                    "FVU",
-                    f"{PAPER}, section 5.2, ablations",
-                )
-                for what, arm_name, base in (
-                    ("An auxiliary loss that moves the decoder", "unfrozen", "main"),
-                    (
-                        "An auxiliary loss that moves the decoder, both trained half as long",
-                        "unfrozen-half",
-                        "half",
-                    ),
-                    ("Without r_mag", "no-rmag", "main"),
-                    ("Without the Heaviside", "no-heaviside", "main"),
-                    ("Gated, independent runs", "again", "main"),
-                )
-            ),
-            ("Without r_mag: largest |γ − 1|", "no-rmag", sweep, worst(bias), "|γ − 1|", ""),
-            *(
-                (
-                    f"Share of the gap closed by {what}, at Gated's own L0",
-                    arm_name,
-                    gap_terms,
-                    share_closed(L0, FVU),
-                    "share of the gap",
-                    source,
-                )
-                for what, arm_name, source in (
-                    (
-                        "rescale & shift on the 1.5 times wider ReLU",
-                        "rescaled",
-                        f"{PAPER}, section 5, Figure 9",
-                    ),
-                    (
-                        "rescale & shift and a refitted decoder on the 1.5 times wider ReLU",
-                        "refit",
-                        "",
-                    ),
-                    ("rescale & shift on ReLU of equal width", "relu-rescaled", ""),
-                    ("rescale & shift on orthonormal features", "orthonormal-rescaled", ""),
-                )
-            ),
-            (
-                "Sigmoid gate under the L1 of its input: FVU read hard less FVU as trained",
-                "sigmoid-relu",
-                sweep,
-                least(hardened),
-                "FVU",
-                DISCUSSION,
-            ),
-            *(
-                (
-                    f"Sigmoid gate penalised by λ Σ σ at λ 0.4: {what}",
-                    "sigmoid",
-                    sweep,
-                    worst(statistic),
-                    unit,
-                    DISCUSSION,
-                )
-                for what, statistic, unit in (
-                    ("L0, read hard", L0, "L0"),
-                    ("γ, read hard", GAMMA, "γ"),
-                    ("FVU, read hard", FVU, "FVU"),
-                    ("FVU as trained", ratio("soft_error", "variance"), "FVU"),
-                    ("latents on as trained", ratio("soft_active", "tokens"), "latents"),
-                )
-            ),
+        for ahead, arm, behind, other in (
+            ("Gated", "main", "ReLU of equal width", "relu"),
+            ("Gated", "main", "the 1.5 times wider ReLU with its decoder refitted", "refit"),
+            ("the 1.5 times wider ReLU", "wide", "ReLU of equal width", "relu"),
+        )
+    ),
+    *(
+        finding(
+            f"{what}: FVU above the sweep of Gated at its own L0",
+            arm,
+            against(base),
+            excess,
+            source=f"{PAPER}, section 5.2, ablations",
+        )
+        for what, arm, base in (
+            (MOVING, "unfrozen", "main"),
+            (f"{MOVING}, both trained half as long", "unfrozen-half", "half"),
+            ("Without r_mag", "no-rmag", "main"),
+            ("Without the Heaviside", "no-heaviside", "main"),
+            ("Gated, independent runs", "again", "main"),
+        )
+    ),
+    finding("Without r_mag: largest |γ − 1|", "no-rmag", sweep, worst(bias), "|γ − 1|"),
+    *(
+        finding(
+            f"Share of the gap closed by {what}, at Gated's own L0",
+            arm,
+            gap_terms,
+            share_closed(L0, FVU),
+            "share of the gap",
+            source,
+        )
+        for what, arm, source in (
+            (f"rescale & shift on {WIDER}", "rescaled", f"{PAPER}, section 5, Figure 9"),
+            (f"rescale & shift and a refitted decoder on {WIDER}", "refit", ""),
+            ("rescale & shift on ReLU of equal width", "relu-rescaled", ""),
+            ("rescale & shift on orthonormal features", "orthonormal-rescaled", ""),
+        )
+    ),
+    finding(
+        "Sigmoid gate under the L1 of its input: FVU read hard less FVU as trained",
+        "sigmoid-relu",
+        sweep,
+        least(hardened),
+        source=DISCUSSION,
+    ),
+    *(
+        finding(
+            f"Sigmoid gate penalised by λ Σ σ at λ 0.4: {what}",
+            "sigmoid",
+            sweep,
+            worst(statistic),
+            unit,
+            DISCUSSION,
+        )
+        for what, statistic, unit in (
+            ("L0, read hard", L0, "L0"),
+            ("γ, read hard", GAMMA, "γ"),
+            ("FVU, read hard", FVU, "FVU"),
+            ("FVU as trained", ratio("soft_error", "variance"), "FVU"),
+            ("latents on as trained", ratio("soft_active", "tokens"), "latents"),
         )
     ),
     *(

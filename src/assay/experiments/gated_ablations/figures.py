@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Figure, figure
+from assay.core import Arms, Figure, by, figure
 from assay.core.heavy import xr
-from assay.core.measures import by
 from assay.dictionaries.measuring import frontier
 from assay.dictionaries.measuring.frontier import EARLIER, FVU, GAMMA
 

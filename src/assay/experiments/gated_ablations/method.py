@@ -9,12 +9,9 @@ import numpy as np
 from annotated_types import Ge, Gt
 from jaxtyping import Float
 
-from assay.core import PerRun, Spec, probes, rng
-from assay.core.bench import Bench
-from assay.core.fit import Trained
+from assay.core import Bench, PerRun, Runs, Spec, Trained, probes, rng
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.data.planted import Mixture
 from assay.dictionaries import gates
 from assay.dictionaries.dictionary import Dictionary

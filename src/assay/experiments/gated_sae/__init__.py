@@ -202,7 +202,7 @@ experiment = Experiment(
         "docs": Elsewhere(
             grid(
                 GatedSAE(corpus="docs", per_file=1), penalty=(0.1, 0.2), seed=range(12_000, 12_006)
-            ),
+            )
         ),
         # 16 features lie at the sparse end of Gated's frontier on this model (pilot seeds 0 to 2:
         # L0 16 to 47), where TopK could not be read at equal L0
@@ -211,7 +211,7 @@ experiment = Experiment(
                 GatedSAE(subject="gemma3-270m", k=24),
                 penalty=(0.1, 0.2),
                 seed=range(13_000, 13_006),
-            ),
+            )
         ),
     },
 )

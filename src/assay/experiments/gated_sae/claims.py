@@ -7,10 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Finding, Published, Value
+from assay.core import Arms, Claim, Finding, Published, Value, by
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
-from assay.core.measures import by
 from assay.core.stats import Means, Statistic, lead_at_own, ratio, sides, smallest
 from assay.dictionaries.measuring.frontier import (
     CORNERS,

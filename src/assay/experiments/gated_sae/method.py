@@ -9,14 +9,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import numpy as np
 from annotated_types import Ge
 
-from assay.core import PerRun
-from assay.core.bench import Bench
-from assay.core.fit import Trained
+from assay.core import Bench, PerRun, Runs, Trained, removed
 from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.rng import generator
-from assay.core.runs import Runs
-from assay.core.spec import removed
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.measuring import frontier

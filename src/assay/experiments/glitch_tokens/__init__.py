@@ -13,8 +13,7 @@ Cost: 180 s on 2 cores, 320 CPU-seconds, 2.0 GB a process; full a guess of 2 GPU
 
 from __future__ import annotations
 
-from assay.core import Arm, Arms, Derive, Experiment, grid, instead, varied
-from assay.core import variant as variant
+from assay.core import Arm, Arms, Derive, Experiment, grid, instead, variant, varied
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.experiments.glitch_tokens.claims import CLAIMS

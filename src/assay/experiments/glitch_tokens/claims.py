@@ -124,8 +124,7 @@ CLAIMS = (
     ),
     claim(
         text="Tied: the median token never seen is less than half as far from the known unused "
-        "ones, in cosine without the mean row, as 98 of "
-        "100 tokens in regular use",
+        "ones, in cosine without the mean row, as 98 of 100 tokens in regular use",
         of="tied",
         value=select_indicator("margin", TIED),
         low=math.log(2),
@@ -203,8 +202,7 @@ CLAIMS = (
     ),
     claim(
         text="Untied without decay a short norm owes most of what it tells to rows that start "
-        "short: a start as wide as trained rows takes at least "
-        "half of its AUROC above chance",
+        "short: a start as wide as trained rows takes at least half of its AUROC above chance",
         of="wide-start",
         value=lost,
         low=0.5,

@@ -9,14 +9,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
-from assay.core import PerRun, Spec, probes
-from assay.core.bench import Bench
-from assay.core.fit import Trained
+from assay.core import Bench, PerRun, Runs, Spec, Trained, probes, warm_up_decay
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import normal, permutation
-from assay.core.runs import Runs
-from assay.core.schedules import warm_up_decay
 from assay.data import corpus as corpora
 from assay.data.lm import LmSpec, shape_of, start, train_lms
 from assay.data.lm_text import batches, tokens_of, words

@@ -8,13 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core.bench import Bench
-from assay.core.errors import ModelError
-from assay.core.fit import Trained
+from assay.core import Bench, ModelError, Runs, Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import permutation
-from assay.core.runs import Runs
 from assay.experiments.glitch_tokens.method import TIMES, GlitchTokens
 from assay.features.undertrained import cosine_distance, repetition
 from assay.subjects.pretrained import Pretrained, load

@@ -13,20 +13,13 @@ Cost: 240 s on 2 cores, 390 CPU-seconds, 2.0 GB a process; full a guess of 20 GP
 
 from __future__ import annotations
 
-from assay.core import Arm, Arms, Experiment, grid, instead, varied
-from assay.core import Derive as Derive
-from assay.core import variant as variant
+from assay.core import Arm, Arms, Experiment, grid, instead, variant, varied
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.dictionaries.training import on_text
 from assay.experiments.lm_importance.claims import CLAIMS, WEAK
 from assay.experiments.lm_importance.figures import figures
-from assay.experiments.lm_importance.method import (
-    SHORT,
-    TOGETHER,
-    LMImportance,
-    measure,
-)
+from assay.experiments.lm_importance.method import SHORT, TOGETHER, LMImportance, measure
 
 CHANGED = ("firings", "change", "right", "wrong", "change_random")
 

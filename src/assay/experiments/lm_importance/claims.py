@@ -8,10 +8,9 @@ from functools import partial
 import numpy as np
 from jaxtyping import Bool, Float
 
-from assay.core import Arms, Claim, Finding, Gate, Value
+from assay.core import Arms, Claim, Finding, Gate, Value, by
 from assay.core.claims import same_method
 from assay.core.heavy import scipy, xr
-from assay.core.measures import by
 from assay.core.stats import Means, correlation, products, ratio
 from assay.dictionaries.measuring.frontier import FRONTIER, FVU
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Figure, figure
+from assay.core import Arms, Figure, by, figure
 from assay.core.heavy import xr
-from assay.core.measures import by
 from assay.experiments.lm_importance.claims import KINDS, STRONG, kinds, sums
 
 QUARTER = ("weakest quarter", "second", "third", "strongest quarter")
@@ -65,10 +64,9 @@ def figures(arms: Arms) -> list[Figure]:
             examples(main, kind),
             y_title="share right of firings that move the loss by more than 0.1 nat",
             note="The five rarest of the first kind and the five most often wrong: token it fires "
-            "on most strongly, dictionary/feature. "
-            f"To see one: assay serve lm-importance/main-s{int(main.seed[0])} opens dictionary "
-            f"{int(main.seed[0])} in the explorer, where a "
-            "feature's number ends its address.",
+            "on most strongly, dictionary/feature. To see one: assay serve "
+            f"lm-importance/main-s{int(main.seed[0])} opens dictionary {int(main.seed[0])} in the "
+            "explorer, where a feature's number ends its address.",
         ),
         figure(
             "The direct path beside all paths",

@@ -16,9 +16,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core.bench import Bench
+from assay.core import Bench, Spec
 from assay.core.heavy import torch
-from assay.core.spec import Spec
 from assay.data.harvest import Harvest, HarvestSpec
 from assay.data.harvest import inputs as harvest_inputs
 from assay.subjects.pretrained import Pretrained

@@ -8,10 +8,9 @@ from functools import partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Value, plateaus
+from assay.core import Arms, Claim, Exact, Finding, Value, by, plateaus
 from assay.core.claims import rival
 from assay.core.heavy import xr
-from assay.core.measures import by
 from assay.experiments.mamba_induction.method import CONV, RATE, WRITE
 
 PAPER = "Okpekpe & Orvieto 2025, Revisiting associative recall in modern recurrent models"
@@ -97,8 +96,7 @@ CLAIMS = (
     ),
     claim(
         text="With a selective scan the window of rates is narrow: at the highest rate of the "
-        "sweep the odds of an error are at least double "
-        "those at the best",
+        "sweep the odds of an error are at least double those at the best",
         value=steeper,
         low=math.log(2),
         unit="log-odds of an error",

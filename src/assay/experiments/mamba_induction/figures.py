@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from assay.core import Arms, Figure, along, figure
-from assay.core.measures import by
+from assay.core import Arms, Figure, along, by, figure
 from assay.core.sizes import written
 from assay.experiments.mamba_induction.claims import tuned
 from assay.experiments.mamba_induction.method import RATE

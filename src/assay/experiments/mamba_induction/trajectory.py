@@ -7,10 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from assay.core import Runs, fit, langevin
-from assay.core.bench import Bench
+from assay.core import Bench, Runs, Trained, fit, langevin
 from assay.core.chains import block_ends, estimate, mean_over
-from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.sampler import n_beta_of

@@ -14,9 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from assay.core import Arm, Arms, Derive, Experiment, grid
-from assay.core import variant as variant
-from assay.core import varied as varied
+from assay.core import Arm, Arms, Derive, Experiment, grid, variant
 from assay.core.heavy import xr
 from assay.experiments.memorisation.claims import CLAIMS, EXACT, FINDINGS, MODELS, controls
 from assay.experiments.memorisation.figures import drawings

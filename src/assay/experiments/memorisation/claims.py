@@ -130,9 +130,8 @@ def about(model: str) -> tuple[Claim, ...]:
     sentence_start = model_label[0].upper() + model_label[1:]
     return (
         Claim(
-            text=f"{sentence_start} memorises unique strings and not predictable text: they differ "
-            "by at "
-            "least 0.5 nat a token",
+            text=f"{sentence_start} memorises unique strings and not predictable text: they "
+            "differ by at least 0.5 nat a token",
             value=rote,
             low=0.5,
             unit="nats per token",
@@ -146,9 +145,7 @@ def about(model: str) -> tuple[Claim, ...]:
         ),
         Claim(
             text=f"Near-duplicates hide what {model_label} memorises: one of 32 copies shows less "
-            "than a "
-            "fifth of what a unique string shows, and of "
-            "what removing all 32 costs",
+            "than a fifth of what a unique string shows, and of what removing all 32 costs",
             value=family,
             statistic=hidden,
             high=0.0,
@@ -161,8 +158,7 @@ def about(model: str) -> tuple[Claim, ...]:
         ),
         Claim(
             text=f"With {model_label}, removing the group reveals it: without all 32 copies each "
-            "loses at "
-            "least 0.5 nat a token more than without itself",
+            "loses at least 0.5 nat a token more than without itself",
             value=revealed,
             low=0.5,
             unit="nats per token",
@@ -181,8 +177,7 @@ def about(model: str) -> tuple[Claim, ...]:
         *(
             Claim(
                 text=f"With {model_label}, near-duplicates are simpler to select than a "
-                f"topic{how}: half "
-                "of the damage takes less than a quarter of the bits",
+                f"topic{how}: half of the damage takes less than a quarter of the bits",
                 value=simpler(what),
                 scale="log",
                 high=0.25,
@@ -201,9 +196,7 @@ def about(model: str) -> tuple[Claim, ...]:
         ),
         Claim(
             text=f"With {model_label}, a rule is not memorised: no selector within the budget "
-            "costs its "
-            "documents more than 0.5 nat a token above random "
-            "ones",
+            "costs its documents more than 0.5 nat a token above random ones",
             value=worst_rule,
             high=0.5,
             unit="nats per token",
@@ -217,10 +210,8 @@ def about(model: str) -> tuple[Claim, ...]:
             **shared,
         ),
         Claim(
-            text=f"From {model_label} near-duplicates can be extracted although each shows little: "
-            "it "
-            "writes at least 0.2 more of their tokens than of "
-            "unique strings'",
+            text=f"From {model_label} near-duplicates can be extracted although each shows "
+            "little: it writes at least 0.2 more of their tokens than of unique strings'",
             value=extractable,
             low=0.2,
             unit="share of tokens",
@@ -246,82 +237,90 @@ def make_findings(model: str) -> tuple[Finding, ...]:
         "predictable": "predictable text",
         "unseen unique": "a random string that nothing was trained on",
     }
-    rows = [
-        Finding(
-            text=f"Memorisation of {label}, by {model_label}",
-            unit="nats per token",
-            value=lambda arms, kind=kind: select_kind(arms[model], "memorised", kind),
+
+    def of_kind(text: str, name: str, kind: str, unit: str, source: str = "") -> Finding:
+        return Finding(
+            text=text,
+            value=lambda arms: select_kind(arms[model], name, kind),
+            unit=unit,
+            source=source,
         )
-        for kind, label in kinds.items()
-    ]
-    rows += [
-        Finding(
-            text=(
-                f"Memorisation of {kinds[kind]} in accuracy, the paper's measure, by {model_label}"
-            ),
-            unit="share of tokens",
-            source=ZHANG,
-            value=lambda arms, kind=kind: select_kind(arms[model], "accuracy", kind),
-        )
-        for kind in ("unique", FAMILY, "predictable")
-    ]
-    rows += [
-        Finding(
-            text=f"Memorisation of one of 32 copies over that of a unique string, by {model_label}",
-            value=lambda arms: family(arms[model], arms),
-            statistic=ratio("copy", "unique"),
-            source=COMMENT,
-        )
-    ]
-    rows += [
-        Finding(
-            text=f"Bits for half of the damage to 32 copies over the topic's, with {model_label}: "
-            "geometric mean",
-            value=lambda arms, m=m, w=what: {"log": np.log(simpler(w)(arms[m], arms))},
-            statistic=lambda m: np.exp(m["log"]),
-            unit="of the topic's bits",
-            source=COMMENT,
-        )
-        for m, what in ESTIMATED
-        if m == model
-    ]
+
     families = {
         FAMILY: "32 copies",
         "topic": "the topic",
         "once": "32 unique strings",
         "predictable": "predictable text",
     }
-    rows += [
+    extracted = {
+        "unique": "a unique string",
+        FAMILY: "one of 32 copies",
+        "predictable": "predictable text",
+    }
+    nats, tokens = "nats per token", "share of tokens"
+    return (
+        *(
+            of_kind(f"Memorisation of {label}, by {model_label}", "memorised", kind, nats)
+            for kind, label in kinds.items()
+        ),
+        *(
+            of_kind(
+                f"Memorisation of {kinds[kind]} in accuracy, the paper's measure, by {model_label}",
+                "accuracy",
+                kind,
+                tokens,
+                ZHANG,
+            )
+            for kind in ("unique", FAMILY, "predictable")
+        ),
         Finding(
-            text=f"What removing the whole family costs {label}, with {model_label}",
-            unit="nats per token",
-            value=lambda arms, kind=kind: select_kind(arms[model], "group", kind),
-        )
-        for kind, label in families.items()
-    ]
-    rows += [
-        Finding(
-            text=f"Bits for half of the damage to {families[kind]}{how}, with {model_label}",
-            unit="bits",
-            value=lambda arms, k=kind, w=what: select_kind(arms[model], w, k),
-        )
-        for kind in (FAMILY, "topic")
-        for what, how in (("least_bits", ""), ("by_literals", ", by literals alone"))
-    ]
-    rows += [
-        Finding(
-            text=f"Share of its next eight tokens that is written as it stands of {label}, by "
-            f"{model_label}",
-            unit="share of tokens",
-            value=lambda arms, kind=kind: select_kind(arms[model], "extracted", kind),
-        )
-        for kind, label in (
-            ("unique", "a unique string"),
-            (FAMILY, "one of 32 copies"),
-            ("predictable", "predictable text"),
-        )
-    ]
-    return tuple(rows)
+            text=f"Memorisation of one of 32 copies over that of a unique string, by {model_label}",
+            value=lambda arms: family(arms[model], arms),
+            statistic=ratio("copy", "unique"),
+            source=COMMENT,
+        ),
+        *(
+            Finding(
+                text=f"Bits for half of the damage to 32 copies over the topic's, with "
+                f"{model_label}: geometric mean",
+                value=lambda arms, m=m, w=what: {"log": np.log(simpler(w)(arms[m], arms))},
+                statistic=lambda m: np.exp(m["log"]),
+                unit="of the topic's bits",
+                source=COMMENT,
+            )
+            for m, what in ESTIMATED
+            if m == model
+        ),
+        *(
+            of_kind(
+                f"What removing the whole family costs {label}, with {model_label}",
+                "group",
+                kind,
+                nats,
+            )
+            for kind, label in families.items()
+        ),
+        *(
+            of_kind(
+                f"Bits for half of the damage to {families[kind]}{how}, with {model_label}",
+                what,
+                kind,
+                "bits",
+            )
+            for kind in (FAMILY, "topic")
+            for what, how in (("least_bits", ""), ("by_literals", ", by literals alone"))
+        ),
+        *(
+            of_kind(
+                f"Share of its next eight tokens that is written as it stands of {label}, by "
+                f"{model_label}",
+                "extracted",
+                kind,
+                tokens,
+            )
+            for kind, label in extracted.items()
+        ),
+    )
 
 
 TABLE: Mapping[float, tuple[float, ...]] = {

@@ -11,13 +11,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
 
-from assay.core import Spec, cosine, descent, fit
-from assay.core.bench import Bench
-from assay.core.errors import SpecError
-from assay.core.fit import Trained
+from assay.core import Bench, Runs, Spec, SpecError, Trained, cosine, descent, fit
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.experiments.memorisation.removals import FEWER, MIXED, RULES, RUNGS, WHOLE, Block, block
 from assay.worlds.memory import models, selectors
 from assay.worlds.memory.corpus import LEAST, LENGTH, PLANTED, SYMBOLS, UNSEEN, bigrams
@@ -202,11 +198,7 @@ def measure(runs: Runs[Memorisation], trained: Trained, bench: Bench) -> xr.Data
         "extracted": "share of tokens",
         "share": "share of damage",
     }
-    dims = {
-        "rung": ("bits", "share"),
-        "rule": ("rule_damage",),
-        "shown": ("loss_in", "loss_out"),
-    }
+    dims = {"rung": ("bits", "share"), "rule": ("rule_damage",), "shown": ("loss_in", "loss_out")}
     variable_dims = {name: f"run {dim}" for dim, names in dims.items() for name in names}
     variables = {
         name: (

@@ -14,7 +14,6 @@ Cost: 212 s on 2 cores, 319 CPU-seconds, 2.0 GB a process; full a guess of 20 GP
 from __future__ import annotations
 
 from assay.core import Arm, Experiment, grid, varied
-from assay.core import variant as variant
 from assay.dictionaries.training import on_text
 from assay.experiments.metric_audit import model, planted
 from assay.experiments.metric_audit.claims import CLAIMS, DRAWN, LABELS, SOFT

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Claim, Finding, OneTerm
+from assay.core import Arms, Claim, Finding, OneTerm, by
 from assay.core.claims import rival
 from assay.core.heavy import scipy, xr
-from assay.core.measures import by
 from assay.core.power import smallest_difference
 from assay.core.stats import Means, smallest
 from assay.experiments.metric_audit.derived import ON_MODEL

@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Int
 
-from assay.core import rng
-from assay.core.bench import Bench
-from assay.core.fit import Trained
+from assay.core import Bench, Runs, Trained, rng
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.data import corpus as corpora
 from assay.data.corpus import Windows
 from assay.data.harvest import Harvest

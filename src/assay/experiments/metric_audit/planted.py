@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from assay.core import rng
-from assay.core.bench import Bench
-from assay.core.fit import Trained
+from assay.core import Bench, Runs, Trained, rng
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.measuring import metrics, recovery

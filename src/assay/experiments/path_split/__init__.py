@@ -19,7 +19,7 @@ from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, varied
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.core.rng import permutation
-from assay.core.spec import variant as variant
+from assay.core.spec import variant
 from assay.dictionaries.training import on_text
 from assay.experiments.path_split.claims import CLAIMS
 from assay.experiments.path_split.figures import figures

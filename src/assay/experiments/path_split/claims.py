@@ -186,8 +186,7 @@ CLAIMS = (
     ),
     claim(
         text="Two blocks part the paths: at 1.10 times an ordinary dictionary's FVU the direct "
-        "half's ratio of direct to indirect effect is at "
-        "least twice that of the other",
+        "half's ratio of direct to indirect effect is at least twice that of the other",
         value=by_seed(single_terms, separated),
         scale="log",
         units=CROSSED,

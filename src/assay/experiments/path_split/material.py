@@ -153,13 +153,7 @@ def _taken_out(
         if turned:
             part = aside(part, read.project(final[window, position]))
         response = ablated(
-            model,
-            BLOCK,
-            tokens[window],
-            last[window],
-            part,
-            torch.from_numpy(position),
-            read,
+            model, BLOCK, tokens[window], last[window], part, torch.from_numpy(position), read
         )
         for name in names:
             effect = getattr(response, name).double().numpy() / f[:, 0].double().numpy() ** 2

@@ -11,14 +11,10 @@ import numpy as np
 from annotated_types import Ge
 from jaxtyping import Float
 
-from assay.core import PerRun, probes
-from assay.core.bench import Bench
-from assay.core.errors import SpecError
-from assay.core.fit import Trained
+from assay.core import Bench, PerRun, Runs, SpecError, Trained, probes
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import normal
-from assay.core.runs import Runs
 from assay.data import corpus as corpora
 from assay.data.names import model_in_words, text_in_words
 from assay.dictionaries.dictionary import Dictionary
@@ -182,10 +178,7 @@ def measure(runs: Runs[PathSplit], trained: Trained, bench: Bench) -> xr.Dataset
     }
     return measures(
         runs,
-        coords={
-            "document": materials.documents,
-            "halves": ["trained", COMPARED[s.pays]],
-        },
+        coords={"document": materials.documents, "halves": ["trained", COMPARED[s.pays]]},
         **variables,
     )
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, OneTerm
+from assay.core import Arms, OneTerm, by
 from assay.core.heavy import xr
-from assay.core.measures import by
 from assay.core.stats import Means, Statistic, sides
 
 KIND = ("principal", "random", "turned", "slightly")

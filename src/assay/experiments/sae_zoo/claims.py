@@ -7,10 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Finding, Value
+from assay.core import Arms, Claim, Finding, Value, by
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
-from assay.core.measures import by
 from assay.core.stats import Means, difference, lead_at_own, sides, smallest
 from assay.dictionaries.measuring.frontier import CORNERS, FRONTIER, FVU, L0, sums
 
@@ -231,9 +230,7 @@ CLAIMS = (
     ),
     *(
         finding(
-            text=f"FVU of {label}",
-            value=lambda arms, name=name: point(arms[name]),
-            statistic=FVU,
+            text=f"FVU of {label}", value=lambda arms, name=name: point(arms[name]), statistic=FVU
         )
         for name, label in (
             ("topk", "TopK {main.k}"),

@@ -9,15 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from annotated_types import Ge
 
-from assay.core import PerRun
-from assay.core.bench import Bench
-from assay.core.errors import SpecError
-from assay.core.fit import Trained
+from assay.core import Bench, PerRun, Runs, SpecError, Trained, added
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import generator
-from assay.core.runs import Runs
-from assay.core.spec import added
 from assay.data.harvest import Harvest
 from assay.data.names import DRAWN, model_in_words
 from assay.dictionaries.baselines.linear import pca

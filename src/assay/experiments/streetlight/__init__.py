@@ -17,31 +17,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from assay.core import (
-    Arm,
-    Arms,
-    Derive,
-    Experiment,
-    grid,
-    instead,
-    rng,
-    variant,
-    varied,
-)
-from assay.core import (
-    changed as changed,
-)
+from assay.core import Arm, Arms, Derive, Experiment, grid, instead, rng, variant, varied
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.dictionaries.training import on_text
 from assay.experiments.streetlight.claims import CLAIMS
 from assay.experiments.streetlight.figures import figures
-from assay.experiments.streetlight.method import (
-    Streetlight,
-    measure,
-    reuse_dictionaries,
-    train,
-)
+from assay.experiments.streetlight.method import Streetlight, measure, reuse_dictionaries, train
 from assay.experiments.streetlight.probes import EQUAL
 
 PLAIN = ("plain",)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from assay.core import Arms, Claim, Finding, Published
+from assay.core import Arms, Claim, Finding, Published, by
 from assay.core.claims import OneTerm, rival, same_method
 from assay.core.heavy import xr
-from assay.core.measures import by
 from assay.core.stats import ratio
 from assay.experiments.streetlight.probes import EQUAL, REGIMES
 
@@ -279,11 +278,7 @@ CLAIMS = (
                 "share",
             ),
             ("The same in a random dictionary", lambda arm, arms: good(arm, "random-1"), "share"),
-            (
-                "The same with a frozen decoder",
-                lambda arm, arms: good(arms["frozen"]),
-                "share",
-            ),
+            ("The same with a frozen decoder", lambda arm, arms: good(arms["frozen"]), "share"),
             ("One feature, less words", less("sae-1", "words"), "AUROC"),
             ("Sixteen features, less sixteen random ones", less("sae-16", "random-16"), "AUROC"),
             (

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from assay.core import Arms, Figure, figure
-from assay.core.measures import by
+from assay.core import Arms, Figure, by, figure
 from assay.experiments.streetlight.claims import good, reached
 
 SHOWN = {

@@ -17,11 +17,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
-from assay.core import rng, syntax
-from assay.core.bench import Bench
-from assay.core.errors import SpecError
+from assay.core import Bench, Spec, SpecError, rng, syntax
 from assay.core.hashes import sha256
-from assay.core.spec import Spec
 from assay.data import corpus as corpora
 from assay.data.harvest import Harvest, HarvestSpec
 from assay.features.labels import first_character

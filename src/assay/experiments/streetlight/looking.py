@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from assay.core import rng
-from assay.core.bench import Bench
+from assay.core import Bench, Spec, rng
 from assay.core.hashes import sha256
 from assay.core.heavy import torch
-from assay.core.spec import Spec
 from assay.data import corpus as corpora
 from assay.data.corpus import Windows
 from assay.data.harvest import Harvest, HarvestSpec

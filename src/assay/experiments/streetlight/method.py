@@ -12,14 +12,10 @@ import numpy as np
 from annotated_types import Ge
 from jaxtyping import Float
 
-from assay.core import Spec
-from assay.core.bench import Bench
-from assay.core.errors import SpecError
-from assay.core.fit import Trained
+from assay.core import Bench, Runs, Spec, SpecError, Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import generator
-from assay.core.runs import Runs
 from assay.data.harvest import Harvest
 from assay.data.names import DRAWN, model_in_words
 from assay.dictionaries.dictionary import Dictionary

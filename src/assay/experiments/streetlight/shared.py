@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from assay.core import rng
-from assay.core.bench import Bench
+from assay.core import Bench, Spec, rng
 from assay.core.heavy import torch
-from assay.core.spec import Spec
 from assay.data.harvest import Harvest, HarvestSpec
 from assay.dictionaries.baselines.linear import pca_to
 from assay.experiments.streetlight.looking import Looked, found_in

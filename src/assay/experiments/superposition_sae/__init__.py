@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arm, Arms, Derive, Experiment, SpecMap, grid, reserved
-from assay.core.fit import Trained
+from assay.core import Arm, Arms, Derive, Experiment, SpecMap, Trained, grid, reserved
 from assay.core.heavy import xr
 from assay.experiments.superposition_sae.claims import (
     AROUND,

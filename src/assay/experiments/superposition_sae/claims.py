@@ -263,8 +263,7 @@ CLAIMS = (
     ),
     claim(
         text="Norm and density are all: among represented features alike in both, importance and "
-        "F1 have a rank correlation "
-        "within 0.2 of 0",
+        "F1 have a rank correlation within 0.2 of 0",
         value=matched(OWN, "f1"),
         units=("block",),
         low=-0.2,
@@ -278,8 +277,7 @@ CLAIMS = (
     ),
     claim(
         text="Norm, density and crowding are all: among represented features alike in the three, "
-        "importance and F1 have a rank "
-        "correlation within 0.2 of 0",
+        "importance and F1 have a rank correlation within 0.2 of 0",
         value=matched(AROUND, "f1"),
         units=("block",),
         low=-0.2,
@@ -296,8 +294,7 @@ CLAIMS = (
     ),
     claim(
         text="They are all there is to directions: among represented features alike in the three, "
-        "importance and cosine have a rank "
-        "correlation within 0.2 of 0",
+        "importance and cosine have a rank correlation within 0.2 of 0",
         value=matched(AROUND),
         units=("block",),
         low=-0.2,
@@ -311,8 +308,7 @@ CLAIMS = (
     ),
     Claim(
         text="With one latent at a time norm and density are all: in TopK dictionaries importance "
-        "and F1 of like features have a rank "
-        "correlation within 0.2 of 0",
+        "and F1 of like features have a rank correlation within 0.2 of 0",
         of="topk",
         value=matched(OWN, "f1"),
         units=("block",),

@@ -11,13 +11,10 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Float
 
-from assay.core import PerRun, Spec, descent, fit, rng
-from assay.core.bench import Bench
-from assay.core.errors import SpecError
+from assay.core import Bench, PerRun, Runs, Spec, SpecError, descent, fit, rng
 from assay.core.fit import Trained, best_starts
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.core.schedules import warm_up_decay
 from assay.data import planted
 from assay.dictionaries.baselines.linear import pca
@@ -76,8 +73,7 @@ class SuperpositionSAE(Spec):
         if self.density * self.spread > 1:
             raise SpecError(
                 "SuperpositionSAE needs a density and a spread whose product is a probability of "
-                "at most 1; "
-                f"got density={self.density}, spread={self.spread}"
+                f"at most 1; got density={self.density}, spread={self.spread}"
             )
         if self.width > self.features:
             raise SpecError(

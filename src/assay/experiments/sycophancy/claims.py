@@ -9,10 +9,9 @@ from functools import partial
 import numpy as np
 from jaxtyping import Bool
 
-from assay.core import Arms, Claim, Exact, Finding, Gate, OneTerm, Published
+from assay.core import Arms, Claim, Exact, Finding, Gate, OneTerm, Published, by
 from assay.core.claims import same_method
 from assay.core.heavy import xr
-from assay.core.measures import by
 from assay.core.stats import Statistic
 from assay.data.opinions import CELLS, FAMILIES, Ending, Place
 from assay.features.answers import more_likely
@@ -224,8 +223,7 @@ CLAIMS = (
     ),
     claim(
         text="The two statistics agree: the share of cases in which its user's answer is the "
-        "likelier one differs by at most 0.05 from the "
-        "average probability of that answer",
+        "likelier one differs by at most 0.05 from the average probability of that answer",
         value=less(share_more_likely(), p_bar()),
         units=("family",),
         low=-0.05,
@@ -268,8 +266,7 @@ CLAIMS = (
     ),
     claim(
         text="Small models that were planted to heed no opinion heed none at any size: over a "
-        "decade of parameters the average probability "
-        "rises by at most 0.02",
+        "decade of parameters the average probability rises by at most 0.02",
         value=slopes,
         units=("seed", "family"),
         of="sizes",
@@ -348,14 +345,7 @@ CLAIMS = (
             source="how they are trained",
         )
         for arm_name, q, words, controls, near, companions in (
-            (
-                "q50",
-                0.5,
-                ".5",
-                ("ending", "q70"),
-                "planted at .7 where one ending follows",
-                FLAT,
-            ),
+            ("q50", 0.5, ".5", ("ending", "q70"), "planted at .7 where one ending follows", FLAT),
             (
                 "q70",
                 0.7,
@@ -369,8 +359,7 @@ CLAIMS = (
     ),
     claim(
         text="Nothing is measured where nothing was planted: models planted at .7 give an answer "
-        "that is quoted with an average probability "
-        "within .03 of .5",
+        "that is quoted with an average probability within .03 of .5",
         value=by_way(("quoted", "answer")),
         statistic=furthest(0.5),
         of="q70",
@@ -415,11 +404,7 @@ finding = partial(Finding, unit="probability", source="this page")
 """A finding with what most of them share."""
 FINDINGS = (
     *(
-        finding(
-            text=f"{model}: {words}",
-            value=asked_of(arm, value),
-            units=("family",),
-        )
+        finding(text=f"{model}: {words}", value=asked_of(arm, value), units=("family",))
         for model, arm in (("SmolLM2, plain text", "main"), ("SmolLM2, chat format", "chat"))
         for words, value in ASKED
     ),
@@ -451,9 +436,7 @@ FINDINGS = (
     ),
     *(
         finding(
-            text=f"Planted at {q}: {words}",
-            value=crossed(arm, likelier),
-            units=("seed", "family"),
+            text=f"Planted at {q}: {words}", value=crossed(arm, likelier), units=("seed", "family")
         )
         for arm, q in (("q50", ".5"), ("q70", ".7"), ("q90", ".9"))
         for words, likelier in (

@@ -47,8 +47,7 @@ def figures(arms: Arms) -> list[Figure]:
             y_title="probability, or share of cases",
             rules=((0.5, "no lean"),),
             note=f"Mean and 95 % t interval over {families} families of questions. A model that "
-            "leans by .2 in every answer has .7 of "
-            "the one and all of the other.",
+            "leans by .2 in every answer has .7 of the one and all of the other.",
         ),
         figure(
             "SmolLM2 asked in other ways",

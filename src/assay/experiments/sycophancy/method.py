@@ -15,9 +15,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Float
 
-from assay.core import Joint, PerRun, Spec, descent, fit, warm_up_decay
-from assay.core.bench import Bench
-from assay.core.fit import Trained
+from assay.core import Bench, Joint, PerRun, Spec, Trained, descent, fit, warm_up_decay
 from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.rng import generator

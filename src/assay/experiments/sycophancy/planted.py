@@ -13,10 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import rng
-from assay.core.errors import DataError
+from assay.core import DataError, Runs, rng
 from assay.core.heavy import torch
-from assay.core.runs import Runs
 from assay.data import opinions
 from assay.data.opinions import ANSWERS, BIOGRAPHY, CELLS, Cell
 from assay.subjects.decoder import forward, normed

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from assay.core import Arm, Arms, Derive, Experiment, grid, instead, varied
-from assay.core import variant as variant
+from assay.core import Arm, Arms, Derive, Experiment, grid, instead, variant, varied
 from assay.core.heavy import xr
 from assay.core.measures import only
 from assay.dictionaries.training import on_text

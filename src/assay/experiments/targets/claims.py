@@ -7,9 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Finding, Gate, Value
+from assay.core import Arms, Claim, Finding, Gate, Value, by
 from assay.core.heavy import xr
-from assay.core.measures import by
 from assay.core.stats import Means, mean, ratio
 
 SEED = (
@@ -227,8 +226,7 @@ CLAIMS = (
     ),
     claim(
         text="Features are similar in practice: above chance, those of activations and of logits "
-        "agree at least 0.8 times as well as "
-        "two starts of one target",
+        "agree at least 0.8 times as well as two starts of one target",
         value=likeness("logit"),
         statistic=similarity,
         units=("seed",),

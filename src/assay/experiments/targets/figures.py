@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Figure, figure
-from assay.core.measures import by
+from assay.core import Arms, Figure, by, figure
 
 
 def figures(arms: Arms) -> list[Figure]:

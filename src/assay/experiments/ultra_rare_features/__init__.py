@@ -15,18 +15,12 @@ from __future__ import annotations
 import math
 
 from assay.core import Arm, Arms, Derive, Experiment, grid, varied
-from assay.core import variant as variant
 from assay.core.heavy import xr
 from assay.core.sizes import Sizes
 from assay.dictionaries.training import on_text
 from assay.experiments.ultra_rare_features.claims import CLAIMS
 from assay.experiments.ultra_rare_features.figures import figures
-from assay.experiments.ultra_rare_features.method import (
-    TOGETHER,
-    UltraRare,
-    measure,
-    train,
-)
+from assay.experiments.ultra_rare_features.method import TOGETHER, UltraRare, measure, train
 
 
 def with_other_kinds(source: str = "main", **places: str) -> Derive:

@@ -131,8 +131,7 @@ CLAIMS = (
     ),
     claim(
         text="At Adam's constant rate of {main.lr:.} there is no equilibrium rarity: over the "
-        "second octave the slope of their median density is "
-        "still at most −0.9",
+        "second octave the slope of their median density is still at most −0.9",
         value=of_rare("late_slope"),
         high=-0.9,
         unit=SLOPE,
@@ -331,8 +330,7 @@ CLAIMS = (
     ),
     Finding(
         text="Mean cosine of rare encoder rows at the end, over that of their random starts "
-        "(main): a claim of earlier designs, at least "
-        "0.3, that could not be decided",
+        "(main): a claim of earlier designs, at least 0.3, that could not be decided",
         value=lambda arms: arms["main"].alignment.sel(kind="rare", moment="end"),
         unit="mean cosine",
         source=NANDA,

@@ -11,14 +11,10 @@ import numpy as np
 from annotated_types import Ge, Gt
 from jaxtyping import Bool, Float, Int
 
-from assay.core import PerRun, Spec
-from assay.core.bench import Bench
-from assay.core.errors import SpecError
-from assay.core.fit import Trained
+from assay.core import Bench, PerRun, Runs, Spec, SpecError, Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.rng import generator
-from assay.core.runs import Runs
 from assay.data.embedded import SMALLEST, Embedded, embedded
 from assay.data.harvest import Harvest, HarvestSpec
 from assay.data.names import model_in_words, text_in_words
