@@ -183,9 +183,8 @@ class Program:
             n, s = np.argwhere(wrong)[0]
             raise SpecError(
                 f"{self.explanation.source}: answer names class {answers[n, s]:g} at position {s} "
-                "of "
-                f"'{task.said(tokens[n])}'; the model's "
-                f"{len(task.answers)} classes are counted from 0"
+                f"of '{task.said(tokens[n])}'; the model's {len(task.answers)} classes are "
+                "counted from 0"
             )
 
     def _names_are_free(self) -> None:

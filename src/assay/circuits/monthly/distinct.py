@@ -78,8 +78,7 @@ def explanation(problem: Problem) -> Explanation:
         reads=("token", "known", *(v.name for v in told_by)),
         fails=" or ".join(f"which == {x}" for x in missed(problem)) or "0",
         leaves_out="How heads of the second block get from what came before each symbol to which symbols "  # noqa: E501
-        "are there. That what a head writes of "
-        "one symbol hangs a little on the others.",
+        "are there. That what a head writes of one symbol hangs a little on the others.",
     )
 
 

@@ -95,9 +95,8 @@ class Named:
             )
         if explanation.matter or explanation.weights:
             raise SpecError(
-                f"{explanation.source}: it has "
-                f"{'matter' if explanation.matter else 'weights'}; an answer about features "
-                "has none"
+                f"{explanation.source}: it has {'matter' if explanation.matter else 'weights'}; "
+                "an answer about features has none"
             )
         # Without places: whether a direction holds its variable is judged here, and not by the
         # rules for circuits.
