@@ -25,10 +25,8 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from assay.circuits.bounded import call
-from assay.circuits.explanation import Explanation, Rule, Variable
-from assay.circuits.places import Place
-from assay.circuits.rules import leaves
+from assay.circuits.explanation import Explanation, Place, Rule, Variable
+from assay.circuits.rules import call, leaves
 from assay.core import foreign
 from assay.core.errors import DataError, ModelError, SpecError, nearest
 from assay.core.unkept import unkept

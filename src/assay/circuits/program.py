@@ -12,8 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.circuits.explanation import GIVEN, Explanation, Rule, Variable
-from assay.circuits.places import Place
+from assay.circuits.explanation import GIVEN, Explanation, Place, Rule, Variable
 from assay.circuits.problem import Problem
 from assay.circuits.rules import KNOWN, BoundRule, Values, bound
 from assay.core.errors import ModelError, SpecError, nearest

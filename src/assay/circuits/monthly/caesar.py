@@ -17,8 +17,7 @@ import textwrap
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.circuits.explanation import Explanation, Variable
-from assay.circuits.places import Place
+from assay.circuits.explanation import Explanation, Place, Variable
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.rules import leaves

@@ -20,8 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.circuits.explanation import Explanation, Variable
-from assay.circuits.places import Place
+from assay.circuits.explanation import Explanation, Place, Variable
 from assay.circuits.problem import Problem
 from assay.core import rng
 from assay.core.heavy import torch

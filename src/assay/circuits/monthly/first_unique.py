@@ -19,8 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.circuits.explanation import Explanation, Variable
-from assay.circuits.places import Place
+from assay.circuits.explanation import Explanation, Place, Variable
 from assay.circuits.problem import Problem
 from assay.circuits.verify.adversarial import SOUND
 from assay.core.errors import SpecError

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from assay.circuits.explanation import Explanation, Rule, Variable
-from assay.circuits.places import Place
+from assay.circuits.explanation import Explanation, Place, Rule, Variable
 from assay.circuits.problem import Problem
 from assay.subjects.parts import Part
 

@@ -20,8 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from assay.circuits.explanation import Explanation, Rule, Variable
-from assay.circuits.places import Place
+from assay.circuits.explanation import Explanation, Place, Rule, Variable
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.core import rng

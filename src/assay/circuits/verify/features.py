@@ -18,8 +18,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.circuits.explanation import Explanation, Variable
-from assay.circuits.places import Place
+from assay.circuits.explanation import Explanation, Place, Variable
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify import controls, implementing
