@@ -313,8 +313,8 @@ def _refuse(response: httpx.Response, endpoint: Endpoint) -> None:
         raise ModelError(
             f"{endpoint.address} refuses the key (status {status}); nothing more was asked of it"
         )
-    asked = response.headers.get("Retry-After", "").strip()
-    wait = float(asked) if asked.isascii() and asked.isdigit() else 0.0  # "²" is a digit as well
+    pause = response.headers.get("Retry-After", "").strip()
+    wait = float(pause) if pause.isascii() and pause.isdigit() else 0.0  # "²" is a digit as well
     why = "rate limit" if status == 429 else f"status {status}"
     raise _Failed(why, again=status in AGAIN or status >= 500, wait=wait)
 
