@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 from assay.circuits import known
-from assay.circuits.explanation import Explanation, Rule, Variable
-from assay.circuits.places import Place
+from assay.circuits.explanation import Explanation, Place, Rule, Variable
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify.score import Effort, Score, score

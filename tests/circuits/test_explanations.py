@@ -10,9 +10,8 @@ import pytest
 import torch
 
 from assay.circuits import known
-from assay.circuits.explanation import Explanation, Variable
+from assay.circuits.explanation import Explanation, Place, Variable
 from assay.circuits.files import load
-from assay.circuits.places import Place
 from assay.circuits.program import Program
 from assay.core.errors import AssayError
 
@@ -195,7 +194,7 @@ def test_what_comes_later_cannot_be_read(induction):
 
 
 def test_a_function_that_does_not_end_is_ended(induction, monkeypatch):
-    monkeypatch.setattr("assay.circuits.bounded.call.__kwdefaults__", {"seconds": 0.05})
+    monkeypatch.setattr("assay.circuits.rules.call.__kwdefaults__", {"seconds": 0.05})
     with pytest.raises(AssayError, match=r"variable v did not end within 0\.05 seconds"):
         Program(explanation(**variable(endless)), induction).logits(induction.task.draw(1, 0, 4))
 

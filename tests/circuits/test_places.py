@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assay.circuits.places import Place
+from assay.circuits.explanation import Place
 from assay.core.errors import ModelError
 from assay.worlds.algorithms.built.two_hops import two_hops
 

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from assay.circuits import known
-from assay.circuits.explanation import Explanation
-from assay.circuits.places import Place
+from assay.circuits.explanation import Explanation, Place
 from assay.circuits.program import Program
 from assay.circuits.verify import ablation
 from assay.circuits.verify.ablation import ablated

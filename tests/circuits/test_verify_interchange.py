@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from assay.circuits import known
-from assay.circuits.places import Place
+from assay.circuits.explanation import Place
 from assay.circuits.program import Program
 from assay.circuits.verify.interchange import interchanged
 

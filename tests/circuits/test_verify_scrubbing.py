@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from assay.circuits import known
-from assay.circuits.places import Place
+from assay.circuits.explanation import Place
 from assay.circuits.program import Program
 from assay.circuits.verify import controls
 from assay.circuits.verify.chance import unread

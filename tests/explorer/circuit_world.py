@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from assay.circuits.explanation import Explanation, Variable
-from assay.circuits.places import Place
+from assay.circuits.explanation import Explanation, Place, Variable
 from assay.circuits.problem import Problem
 from assay.explorer import shelf
 from assay.explorer.library import Library

@@ -17,25 +17,22 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
-from assay.circuits.bounded import call
-from assay.circuits.explanation import Explanation, Rule, Variable
-from assay.circuits.places import Place
-from assay.circuits.rules import leaves
+import msgspec
+
+from assay.circuits.explanation import Explanation, Place, Rule, Variable
+from assay.circuits.rules import call, leaves
 from assay.core import foreign
 from assay.core.errors import DataError, ModelError, SpecError, nearest
 from assay.core.unkept import unkept
 
 LARGEST = 2**20
 """Bytes of a file."""
-TOP = ("of", "name", "leaves_out", "variables", "matter", "answer", "logits", "fails", "weights")
-OF_VARIABLE = ("at", "is", "reads", "along")
-OF_ANSWER = ("is", "margin", "reads")
-OF_LOGITS = ("are", "reads")
 
 
 def load(path: Path) -> Explanation:
@@ -65,7 +62,7 @@ def parsed(text: bytes, path: Path) -> Explanation:
         table = tomllib.loads(text.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as e:
         raise DataError(f"{path} is no TOML: {e}") from None
-    return _Table(path).explanation(table)
+    return _explanation(table, path)
 
 
 def written(explanation: Explanation) -> str:
@@ -162,122 +159,119 @@ def _run(path: Path, text: bytes) -> Explanation:
     return dataclasses.replace(explanation, source=str(path), size=size + weights)
 
 
-class _Table:
-    """A table of TOML, refused line by line."""
+Text = Annotated[str, msgspec.Meta(pattern=r"\S")]
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
 
-    def explanation(self, table: Mapping[str, Any]) -> Explanation:
-        self.known(table, TOP, "the file")
-        answer, logits = table.get("answer"), table.get("logits")
-        head: dict[str, Any] = {}
-        if answer is not None:
-            self.known(answer, OF_ANSWER, "answer")
-            head = {
-                "answer": self.text(answer, "is", "answer"),
-                "reads": self.texts(answer, "reads", "answer"),
-            }
-            margin = answer.get("margin", Explanation.margin)
-            if (
-                isinstance(margin, bool)
-                or not isinstance(margin, int | float)
-                or not 0 < margin < 1e9
-            ):
-                raise self.no(f"answer: margin must be a positive number, got {margin!r}")
-            head["margin"] = float(margin)
-        if logits is not None:
-            self.known(logits, OF_LOGITS, "logits")
-            head |= {
-                "logits": self.texts(logits, "are", "logits") or (),
-                "reads": self.texts(logits, "reads", "logits"),
-            }
-        variables = table.get("variables", {})
-        if not isinstance(variables, dict):
-            raise self.no("variables must be tables, as [variables.NAME]")
-        return Explanation(
-            of=self.text(table, "of", "the file"),
-            name=table.get("name", self.path.stem),
-            leaves_out=table.get("leaves_out", ""),
-            variables=tuple(self.variable(name, variable) for name, variable in variables.items()),
-            matter=self.places(self.texts(table, "matter", "the file") or (), (), "matter"),
-            fails=self.rule(table, "fails"),
-            weights=self.weights(table.get("weights")),
-            source=str(self.path),
-            **head,
-        )
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    of: Text
+    name: str = ""
+    leaves_out: str = ""
+    variables: dict[str, Any] = {}
+    matter: list[str] = []
+    answer: Any = None
+    logits: Any = None
+    fails: Text | None = None
+    weights: str | None = None
 
-    def variable(self, name: str, table: Any) -> Variable:
+
+class _Variable(msgspec.Struct, forbid_unknown_fields=True, rename={"rule": "is"}):
+    rule: Text
+    at: str | list[str] = []
+    reads: list[str] | None = None
+    along: list[list[float]] = []
+
+
+class _Answer(msgspec.Struct, forbid_unknown_fields=True, rename={"rule": "is"}):
+    rule: Text
+    margin: Annotated[float, msgspec.Meta(gt=0, lt=1e9)] = Explanation.margin
+    reads: list[str] | None = None
+
+
+class _Logits(msgspec.Struct, forbid_unknown_fields=True):
+    are: list[str] = []
+    reads: list[str] | None = None
+
+
+_EXPECTED = {
+    "variables": "tables, as [variables.NAME]",
+    "along": "lists of numbers, a list for each direction",
+    "margin": "a positive number",
+    **dict.fromkeys(("matter", "at", "reads", "are"), "a list of texts"),
+}
+"""What a field has to be, where that is not a text."""
+_Kind = TypeVar("_Kind", bound=msgspec.Struct)
+
+
+def _explanation(table: Mapping[str, Any], path: Path) -> Explanation:
+    file = _converted(table, _File, "the file", path)
+    head: dict[str, Any] = {}
+    if file.answer is not None:
+        answer = _converted(file.answer, _Answer, "answer", path)
+        head = {"answer": answer.rule, "margin": answer.margin, "reads": _maybe(answer.reads)}
+    if file.logits is not None:
+        logits = _converted(file.logits, _Logits, "logits", path)
+        head |= {"logits": tuple(logits.are), "reads": _maybe(logits.reads)}
+    variables = []
+    for name, entry in file.variables.items():
         where = f"variable {name}"
-        self.known(table, OF_VARIABLE, where)
-        place_names = table.get("at", ())
-        places = self.places(
-            (place_names,)
-            if isinstance(place_names, str)
-            else self.texts(table, "at", where) or (),
-            table.get("along", ()),
-            where,
-        )
-        return Variable(
-            name, self.text(table, "is", where), places, self.texts(table, "reads", where)
-        )
+        v = _converted(entry, _Variable, where, path)
+        places = _places([v.at] if isinstance(v.at, str) else v.at, v.along, where, path)
+        variables.append(Variable(name, v.rule, places, _maybe(v.reads)))
+    return Explanation(
+        of=file.of,
+        name=file.name or path.stem,
+        leaves_out=file.leaves_out,
+        variables=tuple(variables),
+        matter=_places(file.matter, [], "matter", path),
+        fails=file.fails,
+        weights=_weights(file.weights, path),
+        source=str(path),
+        **head,
+    )
 
-    def places(self, written: tuple[str, ...], directions: Any, where: str) -> tuple[Place, ...]:
-        rows = directions if isinstance(directions, list) else None
-        if directions and (
-            rows is None
-            or not all(
-                isinstance(r, list) and all(isinstance(x, int | float) for x in r) for r in rows
-            )
-        ):
-            raise self.no(f"{where}: along must be lists of numbers, a list for each direction")
-        try:
-            return tuple(Place.parse(text, directions) for text in written)
-        except ModelError as e:
-            raise self.no(f"{where}: {e}") from None
 
-    def weights(self, name: Any) -> dict[str, Any]:
-        """The tensors of a safetensors file beside it."""
-        if name is None:
-            return {}
-        if not isinstance(name, str) or Path(name).name != name:
-            raise self.no(f"weights must name a safetensors file beside it, got {name!r}")
-        from safetensors import SafetensorError
-        from safetensors.torch import load as tensors
+def _converted(table: Any, kind: type[_Kind], where: str, path: Path) -> _Kind:
+    """A table as what it has to be, or one line that names the place."""
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as e:
+        names, why = kind.__struct_encode_fields__, str(e)
+        if unknown := re.search(r"unknown field `(.+)`", why):
+            fault = f" has an unknown field {unknown[1]!r}; {nearest(unknown[1], names)}"
+        elif missing := re.search(r"required field `(.+)`", why):
+            fault = f": {missing[1]} must be a text, and is missing"
+        elif field := re.search(r"at `\$\.(\w+)", why):
+            expected = _EXPECTED.get(field[1], "a text")
+            fault = f": {field[1]} must be {expected}, got {table[field[1]]!r}"
+        else:
+            fault = f" must be a table with {', '.join(names)}"
+        raise SpecError(f"{path}: {where}{fault}") from None
 
-        try:
-            return tensors(
-                foreign.read(self.path.parent / name, "a safetensors file of weights", 64 * LARGEST)
-            )
-        except SafetensorError as e:
-            raise self.no(f"weights: {name} is no safetensors file: {e}") from None
 
-    def rule(self, table: Mapping[str, Any], name: str) -> Rule | None:
-        return self.text(table, name, "the file") if name in table else None
+def _maybe(texts: list[str] | None) -> tuple[str, ...] | None:
+    return None if texts is None else tuple(texts)
 
-    def known(self, table: Any, names: tuple[str, ...], where: str) -> None:
-        if not isinstance(table, dict):
-            raise self.no(f"{where} must be a table with {', '.join(names)}")
-        for name in table:
-            if name not in names:
-                raise self.no(f"{where} has an unknown field {name!r}; {nearest(name, names)}")
 
-    def text(self, table: Mapping[str, Any], name: str, where: str) -> str:
-        value = table.get(name)
-        if not isinstance(value, str) or not value.strip():
-            raise self.no(
-                f"{where}: {name} must be a text"
-                + (f", got {value!r}" if name in table else ", and is missing")
-            )
-        return value
+def _places(
+    texts: list[str], directions: list[list[float]], where: str, path: Path
+) -> tuple[Place, ...]:
+    try:
+        return tuple(Place.parse(text, directions) for text in texts)
+    except ModelError as e:
+        raise SpecError(f"{path}: {where}: {e}") from None
 
-    def texts(self, table: Mapping[str, Any], name: str, where: str) -> tuple[str, ...] | None:
-        values = table.get(name)
-        if values is None:
-            return None
-        if not isinstance(values, list) or not all(isinstance(x, str) for x in values):
-            raise self.no(f"{where}: {name} must be a list of texts, got {values!r}")
-        return tuple(values)
 
-    def no(self, why: str) -> SpecError:
-        return SpecError(f"{self.path}: {why}")
+def _weights(name: str | None, path: Path) -> dict[str, Any]:
+    """The tensors of a safetensors file beside it."""
+    if name is None:
+        return {}
+    if Path(name).name != name:
+        raise SpecError(f"{path}: weights must name a safetensors file beside it, got {name!r}")
+    from safetensors import SafetensorError
+    from safetensors.torch import load as tensors
+
+    try:
+        data = foreign.read(path.parent / name, "a safetensors file of weights", 64 * LARGEST)
+        return tensors(data)
+    except SafetensorError as e:
+        raise SpecError(f"{path}: weights: {name} is no safetensors file: {e}") from None

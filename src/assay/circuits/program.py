@@ -12,8 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.circuits.explanation import GIVEN, Explanation, Rule, Variable
-from assay.circuits.places import Place
+from assay.circuits.explanation import GIVEN, Explanation, Place, Rule, Variable
 from assay.circuits.problem import Problem
 from assay.circuits.rules import KNOWN, BoundRule, Values, bound
 from assay.core.errors import ModelError, SpecError, nearest
@@ -183,9 +182,8 @@ class Program:
             n, s = np.argwhere(wrong)[0]
             raise SpecError(
                 f"{self.explanation.source}: answer names class {answers[n, s]:g} at position {s} "
-                "of "
-                f"'{task.said(tokens[n])}'; the model's "
-                f"{len(task.answers)} classes are counted from 0"
+                f"of '{task.said(tokens[n])}'; the model's {len(task.answers)} classes are "
+                "counted from 0"
             )
 
     def _names_are_free(self) -> None:

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
         Elsewhere,
         Experiment,
         Joint,
-        instead,
         varied,
     )
     from assay.core.figures import Figure, along, columns, curve, figure, summary  # noqa: F401

@@ -131,13 +131,15 @@ class Reader:
     def no(self, why: str) -> AssayError:
         """The error that says in one line why the text cannot be read."""
         excerpt = self.text if len(self.text) <= 80 else self.text[:77] + "…"
-        of = f"the {self.kind} " if self.kind else ""
-        return self.ERROR(f"cannot read {of}'{excerpt}': {why}")
+        return self._refused(excerpt, why)
 
     def deep(self) -> AssayError:
         """The error for a text that nests deeper than can be walked."""
-        of = f"the {self.kind} " if self.kind else ""
-        return self.ERROR(f"cannot read {of}'{self.text[:60]}…': it nests too deep")
+        return self._refused(f"{self.text[:60]}…", "it nests too deep")
+
+    def _refused(self, excerpt: str, why: str) -> AssayError:
+        kind = f"the {self.kind} " if self.kind else ""
+        return self.ERROR(f"cannot read {kind}'{excerpt}': {why}")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 RENAMED = {
+    "assay.circuits.bounded": "assay.circuits.rules",
     "assay.circuits.challenge.seal": "assay.circuits.challenge.folder",
     "assay.circuits.find.direct": "assay.circuits.find.terms",
     "assay.circuits.find.grids": "assay.circuits.find.cutting",
@@ -21,6 +22,7 @@ RENAMED = {
     "assay.circuits.picture.asking": "assay.circuits.picture.heads",
     "assay.circuits.picture.bounds": "assay.circuits.picture.maps",
     "assay.circuits.picture.taken": "assay.circuits.picture.contents",
+    "assay.circuits.places": "assay.circuits.explanation",
     "assay.circuits.solving.figures": "assay.circuits.solving.entry",
     "assay.core.findings": "assay.core.estimates",
     "assay.core.intact": "assay.core.integrity",

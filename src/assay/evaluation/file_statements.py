@@ -202,8 +202,7 @@ def choose(
     if not trained_on or not ("corpus" in trained_on or documents):
         why = (
             f"{text_statement or 'its file does not say which text it was trained on'}, so "
-            "overlap with "
-            "this text cannot be ruled out"
+            "overlap with this text cannot be ruled out"
         )
         return "all" if requested_part == "auto" else requested_part, why
     same, part_then = (
@@ -227,9 +226,8 @@ def choose(
         chosen = len(corpus.part(part))
         raise DataError(
             f"{name} was trained on {len(overlapping)} of the {chosen} documents of this text "
-            "(such as "
-            f"{overlapping[0]}); take them out, or say "
-            f"--part test if that is the text it was trained on"
+            f"(such as {overlapping[0]}); take them out, or say --part test if that is the text "
+            "it was trained on"
         )
     if same:
         return part, f"trained on the {part_then} part of this text; evaluated on the {part} part"

@@ -263,8 +263,7 @@ def _find_source(dictionary: str | Path | Dictionary | None, store: Store) -> so
     except DataError as error:
         raise DataError(
             "no dictionary is named, and the showcase of gated-sae is not stored in "
-            f"{store.root}; make it with: assay run gated-sae, "
-            "or name one with --dictionary"
+            f"{store.root}; make it with: assay run gated-sae, or name one with --dictionary"
         ) from error
 
 

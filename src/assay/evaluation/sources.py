@@ -44,8 +44,7 @@ class Source:
         if len(loaded) != 1:
             raise DataError(
                 f"{self.name} holds {len(loaded)} dictionaries; take one: assay export … --run 0 "
-                "--format assay --out one.safetensors, or in "
-                "Python dictionary[0]"
+                "--format assay --out one.safetensors, or in Python dictionary[0]"
             )
         return loaded
 

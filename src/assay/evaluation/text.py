@@ -331,8 +331,7 @@ def sites(
     if len(site_names) > 1:
         raise DataError(
             f"{name} reads {len(site_names)} sites at once ({', '.join(site_names)}); only "
-            "dictionaries "
-            "of one site are evaluated"
+            "dictionaries of one site are evaluated"
         )
     if not site_names:
         raise DataError(

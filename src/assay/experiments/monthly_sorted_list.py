@@ -16,8 +16,7 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge
 
-from assay.circuits.explanation import Explanation, Variable
-from assay.circuits.places import Place
+from assay.circuits.explanation import Explanation, Place, Variable
 from assay.circuits.problem import Problem
 from assay.circuits.solving.entry import entry
 from assay.circuits.solving.solver import SMALL, Monthly, Solver

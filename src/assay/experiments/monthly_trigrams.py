@@ -20,8 +20,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Lt
 from jaxtyping import Int
 
-from assay.circuits.explanation import Explanation, Rule, Variable
-from assay.circuits.places import Place
+from assay.circuits.explanation import Explanation, Place, Rule, Variable
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.solving.entry import entry

@@ -41,8 +41,7 @@ class Rows:
         if not len(self.x) == len(self.context) == len(self.label) == len(self.document):
             raise DataError(
                 f"rows to probe must match, got {len(self.x)} activations, {len(self.context)} "
-                f"contexts, {len(self.label)} labels "
-                f"and {len(self.document)} documents"
+                f"contexts, {len(self.label)} labels and {len(self.document)} documents"
             )
 
 

@@ -288,11 +288,11 @@ def counted(
     scores = np.full((len(items), len(answers)), np.nan)
     rows = []
     for i, item in enumerate(items):
-        shown = {"arm": item.arm, "match": item.match, "feature": item.feature}
+        labels = {"arm": item.arm, "match": item.match, "feature": item.feature}
         for j, (rater, of_rater) in enumerate(answers.items()):
             if (answer := of_rater.get(item.hash)) is not None:
                 scores[i, j] = answer.score
-                rows.append(shown | {"rater": rater, "score": answer.score, "words": answer.words})
+                rows.append(labels | {"rater": rater, "score": answer.score, "words": answer.words})
     results = []
     for arm in arms:
         some = scores[[i for i, item in enumerate(items) if item.arm == arm]]

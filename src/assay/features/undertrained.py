@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.core.heavy import scipy
 from assay.dictionaries.measuring.arrays import less
+from assay.features.probing import auroc
 
 INDICATORS = ("norm", "distance", "cosine", "cosine, no first component", "cosine, no mean")
 
@@ -64,18 +64,15 @@ def auroc_low(
     Range: 0 to 1, 0.5 by chance. Better: higher. NaN where either is empty.
     """
 
-    def auroc(score: np.ndarray, low: np.ndarray, rest: np.ndarray) -> float:
-        n, m = int(low.sum()), int(rest.sum())
-        if not n or not m:
-            return np.nan
-        rank = scipy.stats.rankdata(np.concatenate([score[low], score[rest]]))
-        return float(1 - (rank[:n].sum() - n * (n + 1) / 2) / (n * m))
+    def single(score: np.ndarray, low: np.ndarray, rest: np.ndarray) -> float:
+        both = np.concatenate([score[low], score[rest]])
+        return 1 - auroc(both, np.arange(len(both)) < low.sum())
 
     lead = score.shape[:-1]
     flat = (
         np.broadcast_to(x, score.shape).reshape(-1, score.shape[-1]) for x in (score, low, rest)
     )
-    return np.array([auroc(*parts) for parts in zip(*flat, strict=True)]).reshape(lead)
+    return np.array([single(*parts) for parts in zip(*flat, strict=True)]).reshape(lead)
 
 
 def growth(

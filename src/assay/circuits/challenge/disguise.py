@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.circuits.places import Place
+from assay.circuits.explanation import Place
 from assay.circuits.problem import Problem
 from assay.core.heavy import torch
 from assay.subjects.decoder import Params

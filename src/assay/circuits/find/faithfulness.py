@@ -110,8 +110,10 @@ def curve(
     # Faithfulness is a ratio of means over inputs, not a mean of ratios: on single inputs m(N) −
     # m(∅) may be near 0.
     masks = circuits(scores.mean(), shares, absolute=absolute)
-    kept = without_edges(q, ~masks, rows).mean(2)  # a circuit is run by cutting what is outside
-    return Curve(shares, (kept - q.empty.mean(1)[:, None]) / q.span()[:, None])
+    remaining = without_edges(q, ~masks, rows).mean(
+        2
+    )  # a circuit is run by cutting what is outside
+    return Curve(shares, (remaining - q.empty.mean(1)[:, None]) / q.span()[:, None])
 
 
 @dataclass(frozen=True, eq=False)

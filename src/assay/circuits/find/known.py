@@ -15,6 +15,7 @@ from assay.circuits.find.question import Question, logit_difference, nothing, ot
 from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.heavy import torch
+from assay.features import probing
 from assay.worlds.algorithms.built.circuit import Circuit
 
 
@@ -102,12 +103,10 @@ def auroc(score: Float[np.ndarray, "edge"], true: Bool[np.ndarray, "edge"]) -> f
     Raises: DataError where all edges are true or none is.
     Source: MIB (arXiv 2504.13151) reports it where the circuit is known, there by the trapezoidal
     rule over its proportions."""
-    score, true = np.asarray(score), np.asarray(true, bool)
-    if true.all() or not true.any():
+    chance = probing.auroc(score, true)
+    if np.isnan(chance):
         raise DataError("a ranking is judged by true edges and others; one of the two is missing")
-    inside, outside = score[true][:, None], score[~true]
-    # The Mann–Whitney form of the area: P(true > other) + ½ P(equal), over all pairs.
-    return float((inside > outside).mean() + (inside == outside).mean() / 2)
+    return chance
 
 
 @dataclass(frozen=True)

@@ -71,8 +71,7 @@ def tried(program: Program, seed: int, most: int = 1000, candidates: int = CANDI
     k = min(len(bad), len(fine))
     summary = (
         f"the model errs on {errors:,} of {asked_of:,} inputs; {foretold:,} of {n_inputs:,} are "
-        "said "
-        "to fail"
+        "said to fail"
     )
     sound = errors / asked_of < SOUND
     # Refuted is only who writes `fails`: answers that are wrong here and there do not claim that

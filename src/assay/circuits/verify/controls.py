@@ -11,8 +11,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.circuits.explanation import GIVEN, Explanation, Rule, Variable
-from assay.circuits.places import Place
+from assay.circuits.explanation import GIVEN, Explanation, Place, Rule, Variable
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.rules import Shuffled, bound

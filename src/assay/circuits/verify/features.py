@@ -18,8 +18,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.circuits.explanation import Explanation, Variable
-from assay.circuits.places import Place
+from assay.circuits.explanation import Explanation, Place, Variable
 from assay.circuits.problem import Problem
 from assay.circuits.program import Program
 from assay.circuits.verify import controls, implementing
@@ -95,9 +94,8 @@ class Named:
             )
         if explanation.matter or explanation.weights:
             raise SpecError(
-                f"{explanation.source}: it has "
-                f"{'matter' if explanation.matter else 'weights'}; an answer about features "
-                "has none"
+                f"{explanation.source}: it has {'matter' if explanation.matter else 'weights'}; "
+                "an answer about features has none"
             )
         # Without places: whether a direction holds its variable is judged here, and not by the
         # rules for circuits.

@@ -11,7 +11,7 @@ from operator import add
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.circuits.places import Place
+from assay.circuits.explanation import Place
 from assay.circuits.problem import Problem
 from assay.core.heavy import torch
 from assay.subjects.parts import Apart, Part, Reader, entered, heads, logits, mlp, parts

@@ -78,10 +78,8 @@ class Scrubbed:
         )
         return (
             f"{float(recovered(self._means)):.3f} is recovered, but no more counts than {name} "
-            "earns: of the answers that exchanging it changes, "
-            f"{tested:.2f} were tested, since other inputs have its value there, and "
-            f"{foretold_share:.2f} "
-            "are as foretold"
+            f"earns: of the answers that exchanging it changes, {tested:.2f} were tested, since "
+            f"other inputs have its value there, and {foretold_share:.2f} are as foretold"
         )
 
     @property

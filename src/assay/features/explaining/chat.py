@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import time
 import tomllib
 from collections import Counter
@@ -277,9 +278,11 @@ class Chat:
         if e.key:
             headers["Authorization"] = f"Bearer {e.key}"
         address, read = f"{e.address.rstrip('/')}/chat/completions", b""
+        secure = urlsplit(e.address).scheme == "https"  # by certificates that this system trusts
+        verify = ssl.create_default_context() if secure else False
         try:
             with (
-                httpx.Client(timeout=e.timeout, trust_env=False) as client,
+                httpx.Client(timeout=e.timeout, trust_env=False, verify=verify) as client,
                 client.stream("POST", address, content=sent, headers=headers) as response,
             ):
                 _refuse(response, e)
@@ -291,7 +294,7 @@ class Chat:
                         raise _Failed("time-out", again=True)
         except httpx.TimeoutException as error:
             raise _Failed("time-out", again=True) from error
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             why = "answer cut off" if read else f"no connection ({type(error).__name__})"
             raise _Failed(why, again=True) from error
         try:
@@ -310,8 +313,8 @@ def _refuse(response: httpx.Response, endpoint: Endpoint) -> None:
         raise ModelError(
             f"{endpoint.address} refuses the key (status {status}); nothing more was asked of it"
         )
-    asked = response.headers.get("Retry-After", "")
-    wait = float(asked) if asked.isascii() and asked.isdigit() else 0.0  # "²" is a digit as well
+    pause = response.headers.get("Retry-After", "").strip()
+    wait = float(pause) if pause.isascii() and pause.isdigit() else 0.0  # "²" is a digit as well
     why = "rate limit" if status == 429 else f"status {status}"
     raise _Failed(why, again=status in AGAIN or status >= 500, wait=wait)
 

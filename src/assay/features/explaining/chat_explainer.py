@@ -115,10 +115,9 @@ class AskedExplainer:
         all where it does not say."""
         listed = "\n".join(f"{i}: {context!r}" for i, context in enumerate(contexts, 1))
         question = (
-            f"The feature: {explanation}\n\nDoes it fire anywhere in each of these texts?\n"
-            f"{listed}\n\n"
-            f"Answer with a JSON list of {len(contexts)} numbers, 1 for yes and 0 for no, and "
-            "nothing else."
+            f"The feature: {explanation}\n\nDoes it fire anywhere in each of these "
+            f"texts?\n{listed}\n\nAnswer with a JSON list of {len(contexts)} numbers, 1 for yes "
+            "and 0 for no, and nothing else."
         )
         reply = self.chat.ask(_messages(question))
         if reply is None:

@@ -130,8 +130,8 @@ class Condition:
 
     def words(self, decode: Callable[[int], str]) -> str:
         """Say it, tokens in quotes."""
-        *others, last = (f"“{show_token(decode(t))}”" for t in self.tokens)
-        what = self.kind or (f"{', '.join(others)} or {last}" if others else last)
+        *first, last = (f"“{show_token(decode(t))}”" for t in self.tokens)
+        what = self.kind or (f"{', '.join(first)} or {last}" if first else last)
         return (
             f"{what} is among the last {RECENT} tokens"
             if self.place == "recent"

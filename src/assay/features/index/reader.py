@@ -384,9 +384,8 @@ class Index:
         ]
         rows = self.query(
             "SELECT x.feature, x.firings, x.share, x.recall, f.density, f.maximum, f.importance, "
-            "f.gradient_active FROM feature_tokens x "
-            "JOIN features f ON f.feature = x.feature WHERE x.token = ? ORDER BY x.share * "
-            "x.recall DESC, x.feature LIMIT ? OFFSET ?",
+            "f.gradient_active FROM feature_tokens x JOIN features f ON f.feature = x.feature "
+            "WHERE x.token = ? ORDER BY x.share * x.recall DESC, x.feature LIMIT ? OFFSET ?",
             [token, limit, offset],
         )
         return Page(tuple(rows), total)
@@ -399,9 +398,8 @@ class Index:
         )[0]["n"]
         rows = self.query(
             "SELECT l.feature, l.logit, l.rank, f.density, f.maximum, f.importance, "
-            "f.gradient_active FROM logits l "
-            "JOIN features f ON f.feature = l.feature WHERE l.token = ? AND l.sign = ? ORDER BY "
-            "l.logit * ? DESC, l.feature LIMIT ? OFFSET ?",
+            "f.gradient_active FROM logits l JOIN features f ON f.feature = l.feature WHERE "
+            "l.token = ? AND l.sign = ? ORDER BY l.logit * ? DESC, l.feature LIMIT ? OFFSET ?",
             [token, sign, sign, limit, offset],
         )
         return Page(tuple(rows), total)
@@ -527,14 +525,12 @@ class Index:
             for name, log in ((x, log_x), (y, log_y))
         )
         return self.query(
-            f"WITH p AS (SELECT feature, {a} AS a, {b} AS b FROM features{clause}), "
-            "e AS (SELECT min(a) AS a0, max(a) AS a1, min(b) AS b0, max(b) AS b1 FROM p) "
-            f"SELECT least({bins - 1}, floor({bins} * (a - a0) / nullif(a1 - a0, 0)))::INTEGER AS "
-            "i, "
+            f"WITH p AS (SELECT feature, {a} AS a, {b} AS b FROM features{clause}), e AS (SELECT "
+            "min(a) AS a0, max(a) AS a1, min(b) AS b0, max(b) AS b1 FROM p) SELECT "
+            f"least({bins - 1}, floor({bins} * (a - a0) / nullif(a1 - a0, 0)))::INTEGER AS i, "
             f"least({bins - 1}, floor({bins} * (b - b0) / nullif(b1 - b0, 0)))::INTEGER AS j, "
             "count(*) AS count, min(feature) AS feature, any_value(a0) AS a0, any_value(a1) AS "
-            "a1, any_value(b0) AS b0, any_value(b1) AS b1 "
-            "FROM p, e GROUP BY i, j ORDER BY i, j",
+            "a1, any_value(b0) AS b0, any_value(b1) AS b1 FROM p, e GROUP BY i, j ORDER BY i, j",
             values,
         )  # type: ignore[return-value]
 
@@ -596,9 +592,8 @@ class Index:
         rows = self.query('SELECT "class", count(*) AS n FROM features GROUP BY ALL')
         more = self.query(
             "SELECT count(antipode) AS antipodal, count(importance) AS ablated, count(*) FILTER "
-            "(importance_low > 0) AS helpful, "
-            "count(*) FILTER (importance_high < 0) AS harmful, count(*) FILTER (seeds = ?) AS "
-            "recurring FROM features",
+            "(importance_low > 0) AS helpful, count(*) FILTER (importance_high < 0) AS harmful, "
+            "count(*) FILTER (seeds = ?) AS recurring FROM features",
             [len(self.about.seeds)],
         )[0]
         return {"classes": {row["class"]: row["n"] for row in rows}, **more}
