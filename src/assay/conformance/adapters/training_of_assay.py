@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from assay.conformance.adapters import protocol
-from assay.conformance.adapters.vector_values import Nested, dictionary
+from assay.conformance.adapters.objectives_of_assay import Nested, dictionary
 from assay.core.errors import RunError
 from assay.core.experiment import Arm, Experiment
 from assay.core.fit import Group, fit

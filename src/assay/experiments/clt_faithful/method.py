@@ -15,8 +15,7 @@ from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.dictionaries.cross_layer import bounded, encode, lengths, replaced, written
-from assay.dictionaries.training.cross_layer import CrossLayer
+from assay.dictionaries.cross_layer import CrossLayer, bounded, encode, lengths, replaced, written
 from assay.experiments.clt_faithful.world import World
 
 ON = 0.01
