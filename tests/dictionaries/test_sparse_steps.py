@@ -459,10 +459,12 @@ def test_resampled_latents_are_the_same_on_both_paths(kind, bench, monkeypatch):
     assert (found[0][:, ::5] > 0).all() and torch.equal(*found)
 
 
+@pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize(
-    "kind", ["topk_aux", "batchtopk", "matryoshka", "relu", "weighted", "jumprelu", "gated"]
+    "kind", ["topk", "topk_aux", "batchtopk", "matryoshka", "relu", "weighted", "jumprelu", "gated"]
 )
-def test_the_sparse_step_of_a_transcoder_is_autograds(kind):
+def test_the_sparse_step_of_a_transcoder_is_autograds(kind, shared):
+    """Of rows that the runs share, or of each run's own."""
     nonlinearity, loss = KINDS[kind]
     params, x, penalty = world(nonlinearity, "random", 11)
     loss, more = asked(loss, 24)
@@ -472,6 +474,8 @@ def test_the_sparse_step_of_a_transcoder_is_autograds(kind):
         "b_dec": params["b_dec"][..., :5].contiguous(),
     }
     more["y"] = torch.randn(len(x), 5, generator=torch.Generator().manual_seed(1))
+    if not shared:
+        x, more["y"] = (torch.stack([rows, rows.flip(0) + 1]) for rows in (x, more["y"]))
     given = (loss, params, x, nonlinearity, penalty, torch.float32, more)
     wanted, gradients = reference.autograd(*given)
     series, found = cpu.sparse_for(loss, nonlinearity)(*given)
