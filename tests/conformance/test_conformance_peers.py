@@ -89,6 +89,14 @@ def test_its_outcomes_are_printed_and_do_not_count(peer, capsys):
     assert max(map(len, out.splitlines())) <= 100
 
 
+def writes(answers):
+    """A peer that writes this text and nothing else."""
+    return f"import sys; open(sys.argv[2], 'w').write({answers!r})"
+
+
+PAGE = '{"peer": "p", "version": "1", "answers": '
+
+
 @pytest.mark.parametrize(
     ("code", "words"),
     [
@@ -97,30 +105,12 @@ def test_its_outcomes_are_printed_and_do_not_count(peer, capsys):
         ("import os; os._exit(11)", "exit code 11 (it said nothing)"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "exit code -11"),
         ("pass", "no file was written"),
-        ("import sys; open(sys.argv[2], 'w').write('{')", "cannot be read"),
-        ("import sys; open(sys.argv[2], 'w').write('[]')", "cannot be read"),
+        (writes("{"), "cannot be read"),
+        (writes("[]"), "cannot be read"),
         ("import sys; open(sys.argv[2], 'wb').write(b'\\xff\\xfe')", "cannot be read"),
-        (
-            (
-                'import sys; open(sys.argv[2], \'w\').write(\'{"peer": "p", "version": "1", '
-                '"answers": {}}\')'
-            ),
-            "no answer to C01/0",
-        ),
-        (
-            (
-                'import sys; open(sys.argv[2], \'w\').write(\'{"peer": "p", "version": "1", '
-                '"answers": []}\')'
-            ),
-            "cannot be read",
-        ),
-        (
-            (
-                'import sys; open(sys.argv[2], \'w\').write(\'{"peer": "p", "version": "1", '
-                '"answers": {"C01/0": 3}}\')'
-            ),
-            "no answer to C01/0",
-        ),
+        (writes(PAGE + "{}}"), "no answer to C01/0"),
+        (writes(PAGE + "[]}"), "cannot be read"),
+        (writes(PAGE + '{"C01/0": 3}}'), "no answer to C01/0"),
     ],
 )
 def test_a_peer_that_gives_no_answers_is_told_in_one_line(peer, capsys, code, words):
@@ -175,6 +165,13 @@ def test_wrong_usage_is_one_line(capsys, words, said):
     err = capsys.readouterr().err
     assert said in err
     assert len(err.splitlines()) == 1
+
+
+def test_an_installed_assay_has_no_adapters_and_takes_a_file(peer, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "folder", lambda: tmp_path)
+    with pytest.raises(AssayError, match=r"checkout's conformance/adapters.* for_sae_vis\.py"):
+        runner.adapter("sae-vis")
+    assert runner.adapter(peer(TINY)) == Path(peer(TINY))
 
 
 @pytest.mark.thorough

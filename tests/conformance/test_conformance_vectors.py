@@ -14,7 +14,7 @@ import naive
 import numpy as np
 import pytest
 
-from assay.conformance import results, runner, vectors
+from assay.conformance import runner, vectors
 from assay.conformance.adapters import protocol
 from assay.conformance.outcomes import judge
 
@@ -210,7 +210,7 @@ def test_adapters_are_thin_and_peers_know_nothing_of_assay(path):
     assert not [name for name in imported if name.partition(".")[0] == "assay"]
 
 
-@pytest.mark.parametrize("page", results.read(), ids=lambda p: p["peer"])
+@pytest.mark.parametrize("page", runner.read(), ids=lambda p: p["peer"])
 def test_recorded_outcomes_are_what_the_vectors_say_now(page):
     """Judged again from the recorded values; after a vector changed, run the peer again with
     --record."""

@@ -7,7 +7,7 @@ import torch
 
 from assay.core import rng
 from assay.dictionaries import decoding, equivalence
-from assay.dictionaries.baselines import clusters, linear, repair
+from assay.dictionaries.baselines import linear, repair
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.dynamics import pulls
 from assay.dictionaries.formats.opening import load
@@ -199,7 +199,6 @@ CASES = {
     "equivalence": lambda d: equivalence.as_gated(equivalence.as_jumprelu(of(Gated())(d))).encode(
         X.to(d)
     ),
-    "k-means": lambda d: clusters.k_means(X.to(d), 4, 0).reconstruct(X.to(d)),
     "principal components": lambda d: [
         one.reconstruct(X.to(d))
         for one in (*linear.pca(X.to(d), 2, 3), linear.pca_to(X.to(d), X.to(d), 0.2))

@@ -16,9 +16,9 @@ from assay.core.fit import fit, watched
 from assay.core.langevin import langevin
 from assay.core.runs import Runs
 from assay.dictionaries import steps
+from assay.dictionaries.cross_layer import CrossLayer
 from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
-from assay.dictionaries.training.cross_layer import CrossLayer
 from assay.dictionaries.training.dead import Resample
 from assay.dictionaries.training.endtoend import fit_end_to_end
 from assay.dictionaries.training.freezing import freeze

@@ -9,6 +9,7 @@ import torch
 
 from assay.core.errors import SpecError
 from assay.dictionaries.cross_layer import (
+    CrossLayer,
     bounded,
     decode,
     encode,
@@ -17,7 +18,6 @@ from assay.dictionaries.cross_layer import (
     replaced,
     written,
 )
-from assay.dictionaries.training.cross_layer import CrossLayer
 
 RUNS, LAYERS, ROWS, D, F = 2, 3, 4, 5, 6
 

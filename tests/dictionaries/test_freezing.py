@@ -27,7 +27,7 @@ from assay.dictionaries.training import losses
 from assay.dictionaries.training.cone import keep_near
 from assay.dictionaries.training.dead import Resample
 from assay.dictionaries.training.freezing import NEAR, Part, freeze
-from assay.dictionaries.training.kernels import cpu, density
+from assay.dictionaries.training.kernels import cpu
 from assay.dictionaries.training.quick import train_dictionary
 from assay.dictionaries.training.train import Method, fit_dictionaries, start
 from pairs import some_pairs
@@ -77,10 +77,8 @@ def done(one, runs=RUNS, steps=STEPS, bench=None, at=batches, **more):
 
 def steps_of(path, monkeypatch):
     """Sparse steps throughout, or none."""
-    monkeypatch.setattr(density, "WORTH", 0)
-    monkeypatch.setattr(
-        density, "FEW", dict.fromkeys(density.FEW, 2.0 if path == "sparse" else 0.0)
-    )
+    monkeypatch.setattr(cpu, "WORTH", 0)
+    monkeypatch.setattr(cpu, "FEW", dict.fromkeys(cpu.FEW, 2.0 if path == "sparse" else 0.0))
     monkeypatch.setattr(cpu, "pays", lambda k, width: path == "sparse")
 
 

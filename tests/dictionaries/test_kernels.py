@@ -192,25 +192,3 @@ def test_each_loss_finds_its_kernel_and_a_new_one_autograd():
         cpu.kernel_for(lambda params, x, nonlinearity, penalty: penalty, ReLU(), 32)
         is reference.autograd
     )
-
-
-@pytest.mark.parametrize("shared", [True, False])
-def test_the_sparse_step_of_a_transcoder_is_autograds(shared):
-    draw = torch.Generator().manual_seed(3)
-
-    def normal(*shape):
-        return torch.randn(*shape, generator=draw)
-
-    params = {
-        "W_enc": normal(2, 24, 6),
-        "b_enc": normal(2, 24),
-        "W_dec": normal(2, 24, 4),
-        "b_dec": normal(2, 4),
-    }
-    params["b_pre"] = normal(2, 6)
-    x, y = (normal(16, n) if shared else normal(2, 16, n) for n in (6, 4))
-    given = (losses.mse, params, x, TopK(3), torch.zeros(2), torch.float32, {"y": y})
-    wanted, gradients = reference.autograd(*given)
-    series, found = sparse.topk_sparse(*given)
-    torch.testing.assert_close(series["loss"], wanted["loss"])
-    close(found, gradients, 1e-5)

@@ -145,90 +145,40 @@ def test_arrays_of_every_kind_are_taken_and_left_alone(form):
 
 
 X = NUMBERS.astype(np.float32)
-REFUSED = {
-    "a row": ((ReLU(), X[0]), {}, DataError, r"must be \[n, d\] with at least two rows, got \[5\]"),
-    "one row": ((ReLU(), X[:1]), {}, DataError, r"at least two rows, got \[1, 5\]"),
-    "no columns": ((ReLU(), X[:, :0]), {}, DataError, r"got \[20, 0\]"),
+NOT_ROWS = {
+    "a row": (X[0], r"must be \[n, d\] with at least two rows, got \[5\]"),
+    "one row": (X[:1], r"at least two rows, got \[1, 5\]"),
+    "no columns": (X[:, :0], r"got \[20, 0\]"),
     "windows": (
-        (ReLU(), X.reshape(4, 5, 5)),
-        {},
-        DataError,
+        X.reshape(4, 5, 5),
         r"got \[4, 5, 5\]; join the axes .* acts\.reshape\(-1, acts\.shape\[-1\]\)",
     ),
-    "ragged": ((ReLU(), [[1, 2], [3]]), {}, DataError, "rows of one length"),
-    "words": (
-        (ReLU(), [["a", "b"], ["c", "d"]]),
-        {},
-        DataError,
-        "real numbers in rows .* the list given is not",
-    ),
-    "a generator": ((ReLU(), (row for row in X)), {}, DataError, "the generator given is not"),
-    "nothing": ((ReLU(), None), {}, DataError, r"\[n, d\]"),
-    "complex": (
-        (ReLU(), X + 1j),
-        {},
-        DataError,
-        "must be real numbers .* the ndarray given is not",
-    ),
-    "complex torch": (
-        (ReLU(), torch.zeros(3, 2, dtype=torch.complex64)),
-        {},
-        DataError,
-        "must be real numbers .* the Tensor given is not",
-    ),
-    "NaN": ((ReLU(), np.where(X == 3, np.nan, X)), {}, DataError, "some are NaN or infinite"),
-    "too large for float32": (
-        (ReLU(), np.full((9, 3), 1e300)),
-        {},
-        DataError,
-        "some are NaN or infinite",
-    ),
-    "one row again and again": ((ReLU(), np.ones((9, 3))), {}, DataError, "all the same row"),
+    "ragged": ([[1, 2], [3]], "rows of one length"),
+    "words": ([["a", "b"], ["c", "d"]], "real numbers in rows .* the list given is not"),
+    "a generator": ((row for row in X), "the generator given is not"),
+    "nothing": (None, r"\[n, d\]"),
+    "complex": (X + 1j, "must be real numbers .* the ndarray given is not"),
+    "complex torch": (torch.zeros(3, 2, dtype=torch.complex64), "the Tensor given is not"),
+    "NaN": (np.where(X == 3, np.nan, X), "some are NaN or infinite"),
+    "too large for float32": (np.full((9, 3), 1e300), "some are NaN or infinite"),
+    "one row again and again": (np.ones((9, 3)), "all the same row"),
+}
+NO_SETTINGS = {
+    "no width": ({"width": 0}, "width must be a whole number from 1 up, got 0"),
+    "half a width": ({"width": 2.5}, "width must be a whole number from 1 up, got 2.5"),
+    "no steps": ({"steps": 0}, "steps must be a whole number from 1 up"),
+    "no batch": ({"batch": True}, "batch must be a whole number from 1 up, got True"),
+    "a seed below 0": ({"seed": -1}, "seed must be a whole number from 0 up"),
+    "a rate of 0": ({"lr": 0}, "lr must be a number above 0, got 0"),
+    "a rate in words": ({"lr": "1e-3"}, "lr must be a number above 0, got '1e-3'"),
+    "a penalty below 0": ({"penalty": -1}, "penalty must be a number from 0 up, got -1"),
+    "a loss by name": ({"loss": "l1"}, "a function such as assay.losses.l1, got 'l1'"),
+}
+REFUSED = {
+    **{name: ((ReLU(), rows), {}, DataError, says) for name, (rows, says) in NOT_ROWS.items()},
+    **{name: ((ReLU(), X), more, SpecError, says) for name, (more, says) in NO_SETTINGS.items()},
     "a class": ((ReLU, X), {}, SpecError, r"such as ReLU\(\) or TopK\(32\), .* got the class ReLU"),
-    "the other way round": (
-        (X, ReLU()),
-        {},
-        SpecError,
-        "the second the activations; got a ndarray",
-    ),
-    "no width": (
-        (ReLU(), X),
-        {"width": 0},
-        SpecError,
-        "width must be a whole number from 1 up, got 0",
-    ),
-    "half a width": (
-        (ReLU(), X),
-        {"width": 2.5},
-        SpecError,
-        "width must be a whole number from 1 up, got 2.5",
-    ),
-    "no steps": ((ReLU(), X), {"steps": 0}, SpecError, "steps must be a whole number from 1 up"),
-    "no batch": (
-        (ReLU(), X),
-        {"batch": True},
-        SpecError,
-        "batch must be a whole number from 1 up, got True",
-    ),
-    "a seed below 0": (
-        (ReLU(), X),
-        {"seed": -1},
-        SpecError,
-        "seed must be a whole number from 0 up",
-    ),
-    "a rate of 0": ((ReLU(), X), {"lr": 0}, SpecError, "lr must be a number above 0, got 0"),
-    "a rate in words": (
-        (ReLU(), X),
-        {"lr": "1e-3"},
-        SpecError,
-        "lr must be a number above 0, got '1e-3'",
-    ),
-    "a penalty below 0": (
-        (ReLU(), X),
-        {"penalty": -1},
-        SpecError,
-        "penalty must be a number from 0 up, got -1",
-    ),
+    "the other way round": ((X, ReLU()), {}, SpecError, "the activations; got a ndarray"),
     "no penalty": (
         (Gated(), X),
         {"penalty": None},
@@ -240,12 +190,6 @@ REFUSED = {
         {"penalty": 0.1},
         SpecError,
         "TopK chooses how many features are on, so it takes no penalty",
-    ),
-    "a loss by name": (
-        (ReLU(), X),
-        {"loss": "l1"},
-        SpecError,
-        "loss must be a function such as assay.losses.l1, got 'l1'",
     ),
     "more than there are": (
         (TopK(9), X),

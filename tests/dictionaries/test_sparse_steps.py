@@ -21,7 +21,7 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Keep, Resample
-from assay.dictionaries.training.kernels import cpu, density, reference, sparse
+from assay.dictionaries.training.kernels import cpu, reference, sparse
 from assay.dictionaries.training.kernels.active import Active, Codes, above, largest
 from assay.dictionaries.training.learners import Idle
 from assay.dictionaries.training.train import Method, fit_dictionaries, group
@@ -305,8 +305,8 @@ def method(kind, runs=RUNS, **more):
 
 def forced(monkeypatch, few):
     """Sparse steps below this density, from the first on where a dictionary chooses k; 0: none."""
-    monkeypatch.setattr(density, "WORTH", 0)
-    monkeypatch.setattr(density, "FEW", dict.fromkeys(density.FEW, few))
+    monkeypatch.setattr(cpu, "WORTH", 0)
+    monkeypatch.setattr(cpu, "FEW", dict.fromkeys(cpu.FEW, few))
     monkeypatch.setattr(cpu, "pays", lambda k, width: few > 0)
 
 
@@ -417,8 +417,8 @@ def test_a_broken_run_leaves_its_neighbours_bitwise_alone(kind, bench, monkeypat
 def test_going_back_takes_more_than_going_there():
     """Sparse below a density, until it is 1.5 times as high; one that is no number changes
     nothing."""
-    choice = density.ByDensity(reference.autograd, sparse.relu_sparse, torch.float32)
-    few = density.FEW[torch.float32]
+    choice = cpu.ByDensity(reference.autograd, sparse.relu_sparse, torch.float32)
+    few = cpu.FEW[torch.float32]
     state = {**choice.keep(np.zeros(2), 100), "b_enc": torch.zeros(2, 100)}
 
     @dataclass
@@ -459,10 +459,12 @@ def test_resampled_latents_are_the_same_on_both_paths(kind, bench, monkeypatch):
     assert (found[0][:, ::5] > 0).all() and torch.equal(*found)
 
 
+@pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize(
-    "kind", ["topk_aux", "batchtopk", "matryoshka", "relu", "weighted", "jumprelu", "gated"]
+    "kind", ["topk", "topk_aux", "batchtopk", "matryoshka", "relu", "weighted", "jumprelu", "gated"]
 )
-def test_the_sparse_step_of_a_transcoder_is_autograds(kind):
+def test_the_sparse_step_of_a_transcoder_is_autograds(kind, shared):
+    """Of rows that the runs share, or of each run's own."""
     nonlinearity, loss = KINDS[kind]
     params, x, penalty = world(nonlinearity, "random", 11)
     loss, more = asked(loss, 24)
@@ -472,6 +474,8 @@ def test_the_sparse_step_of_a_transcoder_is_autograds(kind):
         "b_dec": params["b_dec"][..., :5].contiguous(),
     }
     more["y"] = torch.randn(len(x), 5, generator=torch.Generator().manual_seed(1))
+    if not shared:
+        x, more["y"] = (torch.stack([rows, rows.flip(0) + 1]) for rows in (x, more["y"]))
     given = (loss, params, x, nonlinearity, penalty, torch.float32, more)
     wanted, gradients = reference.autograd(*given)
     series, found = cpu.sparse_for(loss, nonlinearity)(*given)

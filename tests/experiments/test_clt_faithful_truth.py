@@ -9,8 +9,7 @@ import torch
 
 from assay.core.bench import Unkept
 from assay.core.runs import Runs
-from assay.dictionaries.cross_layer import decode, encode, replaced
-from assay.dictionaries.training.cross_layer import CrossLayer
+from assay.dictionaries.cross_layer import CrossLayer, decode, encode, replaced
 from assay.experiments.clt_faithful.method import CltFaithful, measure, train
 from assay.experiments.clt_faithful.world import (
     circuit,

@@ -113,6 +113,8 @@ def test_it_has_the_records_and_what_conformance_needs(installed: Path) -> None:
         assert files
         for file in files:
             assert (package / inside / file).read_bytes() == (ROOT / outside / file).read_bytes()
+    assert [p.stem for p in (package / "conformance").rglob("for_*.py")] == ["for_assay"]
+    assert not (package / "exercises").exists()
 
 
 def test_it_runs_and_is_held_to_its_record_as_the_checkout_is(

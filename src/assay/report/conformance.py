@@ -9,9 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from assay.conformance import results
+from assay.conformance import runner
 from assay.conformance.outcomes import KINDS
-from assay.conformance.runner import run_assay
 from assay.conformance.vectors import Vector, load
 from assay.core.schema import to_json
 from assay.report.statements import folded
@@ -122,7 +121,7 @@ def _outcome(page: Mapping[str, Any], id: str) -> str:
 @cache
 def _columns() -> tuple[Mapping[str, Any], ...]:
     """Assay as it is, then everything recorded."""
-    run = run_assay(load())
+    run = runner.run_assay(load())
     ours = {
         "peer": run.peer,
         "version": run.version,
@@ -130,4 +129,4 @@ def _columns() -> tuple[Mapping[str, Any], ...]:
         "date": "",
         "environment": {},
     }
-    return ({**ours, "outcomes": to_json(run.outcomes)}, *results.read())
+    return ({**ours, "outcomes": to_json(run.outcomes)}, *runner.read())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from assay.conformance import results, runner
+from assay.conformance import runner
 from assay.conformance.outcomes import Outcome
 from assay.conformance.vectors import Vector, select
 from assay.core.errors import AssayError
@@ -62,7 +62,7 @@ def conform(
             f"give --python the interpreter of an environment in which {against} is installed"
         )
     if record:
-        results.require_checkout()
+        runner.require_checkout()
     run = runner.against(against, python, vectors)
-    where = Path("conformance/results") / results.write(run, against) if record else None
+    where = Path("conformance/results") / runner.write(run, against) if record else None
     return Conformance(run.peer, run.version, run.outcomes, False, where, vectors)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from assay.conformance.adapters import objectives_of_assay, protocol, training_of_assay
-from assay.conformance.adapters.vector_values import Nested, Weights, dictionary, rows
+from assay.conformance.adapters.objectives_of_assay import Nested, Weights, dictionary, rows
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring import metrics
 from assay.dictionaries.measuring.measures import EXPLAINED, SQUARED_ERROR

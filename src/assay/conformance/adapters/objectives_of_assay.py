@@ -1,4 +1,5 @@
-"""Assay's own adapter, third part: objectives and their gradients, thresholds, resampling.
+"""Assay's own adapter, third part: what a vector gives as Assay's own values; objectives and their
+gradients, thresholds, resampling.
 
 `losses` divides squared errors by d and the sum of features by √d; here both factors are undone.
 """
@@ -13,18 +14,75 @@ import torch
 from torch import Tensor
 
 from assay.conformance.adapters import protocol
-from assay.conformance.adapters.vector_values import Nested, Weights
 from assay.core.descent import Adam, adam_state
+from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Nonlinearity, ReLU
-from assay.dictionaries.selection import BatchTopK, TopK
+from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.anneal import PAnneal
 from assay.dictionaries.training.auxiliary import Matryoshka, TopKAux
 from assay.dictionaries.training.dead import resample
 from assay.dictionaries.training.learners import Seen
 from assay.dictionaries.training.terms import project
+
+Weights = Mapping[str, Any]
+Nested = Sequence[Any]
+
+
+def dictionary(
+    architecture: str,
+    weights: Weights,
+    centred: bool = True,
+    scale: float | None = None,
+    **more: Any,
+) -> Dictionary:
+    """The one-run Dictionary of a vector's weights."""
+    tensors: dict[str, Any] = {
+        n: torch.tensor([value], dtype=torch.float64) for n, value in weights.items() if n != "k"
+    }
+    kinds: dict[str, Nonlinearity] = {
+        "relu": ReLU(),
+        "gated": Gated(),
+        "jumprelu": JumpReLU(),
+        "batchtopk": JumpReLU(),
+    }
+    if "k" in weights:
+        kinds |= {
+            kind.lower(): nonlinearity_class(weights["k"])
+            for kind, nonlinearity_class in (
+                ("TopK", TopK),
+                ("AbsTopK", AbsTopK),
+                ("GroupMax", GroupMax),
+            )
+        }
+    if architecture == "gated":
+        tensors["b_enc"] = tensors.pop("b_gate")
+    if (
+        tensors.pop("rescale_by_decoder_norm", None) is not None
+    ):  # the same dictionary with decoder rows of length 1
+        norm = tensors["W_dec"].norm(dim=-1)
+        tensors |= {
+            "W_enc": tensors["W_enc"] * norm[:, None],
+            "b_enc": tensors["b_enc"] * norm,
+            "W_dec": tensors["W_dec"] / norm[..., None],
+        }
+    if "threshold" in tensors:
+        tensors["threshold"] = tensors["threshold"].expand_as(tensors["b_enc"])
+    own_tensors: dict[str, Tensor] = {
+        name: tensors.pop(name) for name in ("threshold", "r_mag", "b_mag") if name in tensors
+    }
+    pre = None if centred else torch.zeros(1, tensors["W_enc"].shape[1], dtype=torch.float64)
+    times = None if scale is None else torch.tensor([scale], dtype=torch.float64)
+    return Dictionary(
+        **tensors, nonlinearity=kinds[architecture], own=own_tensors, b_pre=pre, scale=times, **more
+    )
+
+
+def rows(x: Nested, dtype: str = "float64") -> Tensor:
+    """Rows as a tensor."""
+    return torch.tensor(x, dtype=getattr(torch, dtype))
 
 
 def parameters(weights: Weights, centred: bool) -> dict[str, Tensor]:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from assay.conformance.adapters import protocol
-from assay.conformance.adapters.vector_values import Nested, dictionary
+from assay.conformance.adapters.objectives_of_assay import Nested, dictionary
+from assay.core.bench import Unkept
 from assay.core.errors import RunError
 from assay.core.experiment import Arm, Experiment
 from assay.core.fit import Group, fit
@@ -32,19 +33,13 @@ from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 
 
-class _Bench:
-    """What `fit` needs of a lab: a device, and a slot for checkpoints, here in memory."""
-
-    device, root = torch.device("cpu"), Path()
+class _Bench(Unkept):
+    """A bench with one checkpoint, in memory."""
 
     def __init__(self, saved: tuple[int, dict[str, Tensor]] | None = None, stop: int = 0):
-        self.saved, self.stop, self.reports = saved, stop, 0
+        self.saved, self.stop = saved, stop
 
-    def slot(self) -> _Bench:
-        """This bench: one training, one checkpoint."""
-        return self
-
-    def restore(self) -> tuple[int, dict[str, Tensor]] | None:
+    def restore(self) -> tuple[int, dict[str, Tensor]] | None:  # type: ignore[override]
         """The checkpoint, if there is one."""
         return self.saved
 
@@ -57,17 +52,6 @@ class _Bench:
         self.saved = step, {name: value.clone() for name, value in tensors.items()}
         if step == self.stop:
             raise KeyboardInterrupt
-
-    def report(self, done: int, total: int, unit: str = "steps", **numbers: float) -> None:
-        """Tell nobody."""
-
-    def artefact(self, spec: Spec, build: Callable[[Path], None]) -> Path:
-        """No vector has artefacts."""
-        raise NotImplementedError
-
-    def artefacts(self, specs: Sequence[Spec], build: Callable[[Spec, Path], None]) -> list[Path]:
-        """No vector has artefacts."""
-        raise NotImplementedError
 
 
 def _method(lr: float = 1e-2, **more: Any) -> Method:

@@ -1,1 +1,1 @@
-"""What stands beside sparse dictionaries: principal components, k-means, repairs in closed form."""
+"""What stands beside sparse dictionaries: principal components, repairs in closed form."""

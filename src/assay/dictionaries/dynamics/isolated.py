@@ -111,15 +111,6 @@ def flow(
     return Path(np.exp(s.t), a, r, b, density(mean, spread, a, r, b))
 
 
-def kick(beta1: float = 0.9, beta2: float = 0.999) -> float:
-    """How far Adam moves a weight, in learning rates, for one lone gradient after long silence,
-    whatever its size.
-
-    Formula: Σ_k (1 − β₁) β₁ᵏ / √((1 − β₂) β₂ᵏ) = (1 − β₁)/√(1 − β₂) / (1 − β₁/√β₂); 31.77 for β =
-    (0.9, 0.999)"""
-    return (1 - beta1) / (1 - beta2) ** 0.5 / (1 - beta1 / beta2**0.5)
-
-
 def adam(
     mean: float,
     *,

@@ -12,6 +12,7 @@ from assay.core.rng import normal
 from assay.data.targets import Target, Targets
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.concentration import gini as gini
+from assay.dictionaries.measuring.sums import by_document
 from assay.dictionaries.training.cells import Batch, Cell
 from assay.subjects.readout import Readout
 
@@ -87,14 +88,6 @@ def like_rows(
 
 
 # --- sums per document ----------------------------------------------------------------------------
-
-
-def by_document(
-    values: Float[torch.Tensor, "b *rest"], document: Int[torch.Tensor, "b"], documents: int
-) -> Float[np.ndarray, "document *rest"]:
-    """Sums over the rows of each document, float64."""
-    sums = torch.zeros(documents, *values.shape[1:], dtype=torch.float64, device=values.device)
-    return sums.index_add_(0, document.to(values.device), values.double()).cpu().numpy()
 
 
 def variances(

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from assay.core.heavy import torch
 from assay.core.rng import permutation
+from assay.dictionaries.measuring.sums import by_document
 
 PATHS = ("direct", "indirect")
 
@@ -54,14 +55,9 @@ def effect_sums(
     square, out = features.square(), {}
     for path in PATHS:
         effect = torch.stack([(draw[path] @ rows.T).square() for draw in pulls]).mean(0)
-        out[path] = _by_document((square * effect) @ member, document, documents)
-    out["active"] = _by_document((features > 0).to(features.dtype) @ member, document, documents)
-    return out
-
-
-def _by_document(
-    values: Float[torch.Tensor, "b column"], document: Int[torch.Tensor, "b"], documents: int
-) -> Float[np.ndarray, "way document half"]:
-    sums = torch.zeros(documents, values.shape[1], dtype=torch.float64, device=values.device)
-    sums.index_add_(0, document.to(values.device), values.double())
-    return sums.unflatten(1, (-1, 2)).movedim(1, 0).cpu().numpy()
+        out[path] = (square * effect) @ member
+    out["active"] = (features > 0).to(features.dtype) @ member
+    return {
+        name: by_document(values, document, documents).reshape(documents, -1, 2).swapaxes(0, 1)
+        for name, values in out.items()
+    }

@@ -75,6 +75,14 @@ def of_batch(
     return of_reconstructions(y, y_hat, on, centre, origin), on.sum(0), y_hat
 
 
+def by_document(
+    values: Float[torch.Tensor, "b *rest"], document: Int[torch.Tensor, "b"], documents: int
+) -> Float[np.ndarray, "document *rest"]:
+    """Sums over the rows of each document, float64."""
+    sums = torch.zeros(documents, *values.shape[1:], dtype=torch.float64, device=values.device)
+    return sums.index_add_(0, document.to(values.device), values.double()).cpu().numpy()
+
+
 def document_sums(
     dictionary: Dictionary,
     x: Float[Array, "b d"],

@@ -172,33 +172,26 @@ def join_ranks(
             dist.monitored_barrier(
                 timeout=wait, wait_all_ranks=True
             )  # names the rank that is missing
-        every = _circles("training", [range(size)], rank, timeout)
+        every = Circle("training", size, rank, dist.group.WORLD, timeout)
         replicas = [range(first, first + shards) for first in range(0, size, shards)]
-        latents = _circles("shards", replicas, rank, timeout)
-        rows = _circles(
-            "replicas", [range(shard, size, shards) for shard in range(shards)], rank, timeout
-        )
+        latents = _circle("shards", replicas, rank, timeout)
+        columns = [range(shard, size, shards) for shard in range(shards)]
+        rows = _circle("replicas", columns, rank, timeout)
     except (RuntimeError, ValueError) as error:
         raise RunError(_lost(f"the meeting of {size} ranks", timeout, error)) from error
     yield Ranks(rank, size, place, latents, rows, every)
     dist.destroy_process_group()  # not after an error: it would wait for ranks that may be gone
 
 
-def _circles(name: str, members: Sequence[range], rank: int, timeout: float) -> Circle:
-    """Make the process groups of one kind, each rank all of them in the same order, and give the
-    one that the rank is in."""
-    circle = Circle(name)
-    for ranks in members:
-        group = (
-            dist.new_group(list(ranks), timeout=timedelta(seconds=timeout))
-            if len(ranks) > 1
-            else None
-        )
-        # Every rank makes every group, in one order, also those it is not in: torch.distributed
-        # asks for it.
-        if rank in ranks:
-            circle = Circle(name, len(ranks), ranks.index(rank), group, timeout)
-    return circle
+def _circle(name: str, members: Sequence[range], rank: int, timeout: float) -> Circle:
+    """Make the process groups of one kind, and give the one that the rank is in."""
+    # Every rank makes every group, in one order, also those it is not in: torch.distributed asks
+    # for it. Not a DeviceMesh, whose groups take no time-out.
+    group, _ = dist.new_subgroups_by_enumeration(
+        [list(ranks) for ranks in members], timeout=timedelta(seconds=timeout)
+    )
+    mine = next(ranks for ranks in members if rank in ranks)
+    return Circle(name, len(mine), mine.index(rank), group, timeout)
 
 
 def _device(group: Any) -> str:

@@ -18,11 +18,12 @@ from assay.dictionaries.measuring.ablation import capture, nats, spliced_run
 from assay.dictionaries.measuring.splice import Passage
 from assay.dictionaries.nonlinearity import Nonlinearity
 from assay.dictionaries.training.kernels.reference import (
-    FIXED,
     NOTHING,
     Note,
     Noted,
     Step,
+    gradients_of,
+    leaves_of,
     standard,
 )
 from assay.dictionaries.training.losses import Loss, Matryoshka, Params, decode, squared_error
@@ -229,11 +230,7 @@ class Through:
         noted = Noted(nonlinearity)
         acts, keep = self.passage.acts, self.passage.keep
         with torch.enable_grad():
-            leaves = {
-                name: value.detach().requires_grad_()
-                for name, value in params.items()
-                if name not in FIXED
-            }
+            leaves = leaves_of(params)
             read = standard({**params, **leaves})
             total = loss(read, x, noted, penalty, **more)
             assert noted.made is not None and noted.features is not None
@@ -253,7 +250,7 @@ class Through:
         # One way back for both: the dictionary's own terms, and the objective, whose gradient
         # enters at what the unembedding reads.
         outputs, cotangents = (total, spliced.final), (torch.ones_like(total), pull)
-        grads = torch.autograd.grad(outputs, list(leaves.values()), cotangents, allow_unused=True)
+        grads = gradients_of(outputs, leaves, cotangents)
         series = {
             "loss": total.detach() + (kl if self.objective == "kl" else ce),
             "mse": mse.detach(),
@@ -262,11 +259,7 @@ class Through:
         }
         series |= {"l0": (noted.features != 0).sum(-1).float().mean(-1)}
         series |= note(noted.features) if note else {}
-        zeros = [
-            torch.zeros_like(value) if g is None else g
-            for g, value in zip(grads, leaves.values(), strict=True)
-        ]
-        return series, dict(zip(leaves, zeros, strict=True))
+        return series, grads
 
     def _later(self, spliced: Trace) -> Float[torch.Tensor, ""]:
         """Mean over later blocks of the share of their input's variance that the splice changed."""

@@ -6,8 +6,8 @@ Every loss has the form `loss(params, x, nonlinearity, penalty, y=None) -> [run]
 the training asks for it by name, and gets it: `idle` [run, f], rows since each latent last fired;
 `progress`, the share of the steps done. A loss with settings is a frozen dataclass with a call.
 Squared errors are divided by d and the sum of features by √d, so that λ means the same at every
-width of the input. All are plain differentiable torch: `kernels/cpu.py` has gradients written by
-hand for some, and tests compare the two."""
+width of the input. All are plain differentiable torch: `kernels/dense.py` has gradients written
+by hand for some, and tests compare the two."""
 
 from __future__ import annotations
 

@@ -23,8 +23,13 @@ from assay.dictionaries.nonlinearity import Nonlinearity, inference
 from assay.dictionaries.training.cone import keep_near
 from assay.dictionaries.training.dead import DeadPolicy, Keep, Resample
 from assay.dictionaries.training.kernels.active import Codes
-from assay.dictionaries.training.kernels.cpu import dense_for, in_chunks, kernel_for, sparse_for
-from assay.dictionaries.training.kernels.density import ByDensity
+from assay.dictionaries.training.kernels.cpu import (
+    ByDensity,
+    dense_for,
+    in_chunks,
+    kernel_for,
+    sparse_for,
+)
 from assay.dictionaries.training.kernels.reference import (
     FIXED,
     Kernel,

@@ -172,7 +172,7 @@ def spliced_sums(
     """Sums over each test document with the reconstruction in place at the kept positions: {name:
     (dims, sums, unit)}."""
 
-    from assay.dictionaries.measuring.cell_measures import by_document
+    from assay.dictionaries.measuring.sums import by_document
 
     model, site = test.model(bench.device), Site.parse(s.site)
     after = [Site("resid_pre", layer) for layer in range(s.block + 1, s.layers)]

@@ -9,8 +9,8 @@ float32."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -40,8 +40,7 @@ from assay.dictionaries.training.losses import Loss, Params
 
 @dataclass(eq=False)
 class Batch:
-    """A batch of several runs: what a step is asked, and what follows from it, each computed when
-    it is first asked for. The decoder's products are those of `features`, which a step sets."""
+    """A batch of several runs: what a step is asked, and what follows from it."""
 
     loss: Loss
     params: Params
@@ -51,44 +50,45 @@ class Batch:
     dtype: torch.dtype
     more: Mapping[str, Any]
 
-    @cached_property
-    def centred(self) -> Float[torch.Tensor, "run b d"]:
-        """x − b_dec in the precision of products."""
+    centred: Float[torch.Tensor, "run b d"] = field(init=False)
+    """x − b_dec in the precision of products."""
+    decoder: Float[torch.Tensor, "run f d"] = field(init=False)
+    """The decoder in the precision of products."""
+    pre: Float[torch.Tensor, "run b f"] = field(init=False)
+    """π, the projections with their bias; nothing but AuxK reads it after `select`."""
+    features: Float[torch.Tensor, "run b f"] = field(init=False)
+    error: Float[torch.Tensor, "run b d"] = field(init=False)
+    """Reconstruction less input."""
+
+    def __post_init__(self) -> None:
         # Centred before it is rounded: where activations lie far from 0, bfloat16 would round away
         # what differs.
-        return (self.x - self.params["b_dec"][:, None]).to(self.dtype)
+        self.centred = (self.x - self.params["b_dec"][:, None]).to(self.dtype)
+        self.decoder = self.params["W_dec"].to(self.dtype)
 
-    @cached_property
-    def decoder(self) -> Float[torch.Tensor, "run f d"]:
-        """The decoder in the precision of products."""
-        return self.params["W_dec"].to(self.dtype)
-
-    @cached_property
-    def pre(self) -> Float[torch.Tensor, "run b f"]:
-        """π, the projections with their bias."""
+    def project(self) -> None:
+        """Set `pre`."""
         # The bias is added within the product, and features may take this memory: no second array
         # of [run, b, f].
         bias = self.params["b_enc"][:, None].to(self.dtype)
-        return torch.baddbmm(bias, self.centred, self.params["W_enc"].to(self.dtype).mT)
+        self.pre = torch.baddbmm(bias, self.centred, self.params["W_enc"].to(self.dtype).mT)
 
-    @cached_property
-    def features(self) -> Float[torch.Tensor, "run b f"]:
-        """What the nonlinearity selects; nothing but AuxK reads `pre` after it."""
+    def select(self) -> None:
+        """Set `features` to what the nonlinearity makes of `pre`."""
         pre, kind = self.pre, self.nonlinearity
         if isinstance(kind, ReLU):
-            return pre.relu_()
-        if isinstance(kind, JumpReLU):
-            return pre * (pre > self.params["threshold"][:, None])
-        if isinstance(kind, TopK) and not isinstance(self.loss, losses.TopKAux | losses.Matryoshka):
+            self.features = pre.relu_()
+        elif isinstance(kind, JumpReLU):
+            self.features = pre * (pre > self.params["threshold"][:, None])
+        elif isinstance(kind, TopK) and (
+            self.loss is losses.mse or isinstance(self.loss, EffectPenalty)
+        ):
             values, index = pre.topk(kind.k, dim=-1, sorted=False)
-            return pre.zero_().scatter_(-1, index, values.relu_())
-        # b_enc is in the product already, so that the nonlinearity is given a bias of 0.
-        return kind(pre, torch.zeros_like(self.params["b_enc"], dtype=self.dtype), self.params)
-
-    @cached_property
-    def error(self) -> Float[torch.Tensor, "run b d"]:
-        """Reconstruction less input."""
-        return error_of(self.params, self.x, self.features @ self.decoder)
+            self.features = pre.zero_().scatter_(-1, index, values.relu_())
+        else:
+            # b_enc is in the product already, so that the nonlinearity is given a bias of 0.
+            bias = torch.zeros_like(self.params["b_enc"], dtype=self.dtype)
+            self.features = kind(pre, bias, self.params)
 
     @cached_property
     def grad(self) -> Float[torch.Tensor, "run b d"]:
@@ -102,16 +102,11 @@ class Batch:
         return self.grad @ self.decoder.mT
 
     @cached_property
-    def mse(self) -> Float[torch.Tensor, "run"]:
-        """Mean squared error per dimension."""
-        return mean_square(self.error)
-
-    @cached_property
     def l0(self) -> Float[torch.Tensor, "run"]:
         """Features on in a row, on average."""
         return self.features.sign().sum(-1).float().mean(-1)  # five times faster than counting
 
-    @cached_property
+    @property
     def share(self) -> Float[torch.Tensor, "run"]:
         """λ/(b √d), the gradient of an L1 penalty at a feature of one row."""
         return self.penalty / (self.x.shape[-2] * self.x.shape[-1] ** 0.5)
@@ -137,10 +132,13 @@ def dense(
     batch = Batch(loss, params, x, nonlinearity, penalty, dtype, more)
     if isinstance(nonlinearity, Gated):
         return _gated(batch, note)
+    batch.project()
+    batch.select()
     if isinstance(loss, losses.Matryoshka):
         return _nested(batch, note)
+    batch.error = error_of(params, x, batch.features @ batch.decoder)
     charge = charge_for(loss)
-    value, own = charge(batch) if charge else (0.0, {})
+    value, own = charge(batch) if charge else (None, NOTHING)
     # The charge is added everywhere, then masked along with the rest: cheaper than to add it where
     # features are on.
     pull = where_positive(batch.felt, batch.features, 0)
@@ -154,7 +152,7 @@ def dense(
     for name, gradient in own.items():
         grads[name] = grads[name].float() + gradient if name in grads else gradient
     aux.add_to_decoder(grads)
-    return _curves(batch, batch.mse + (value + aux.loss), note), grads
+    return _curves(batch, note, aux.loss if value is None else value), grads
 
 
 def charge_for(loss: Loss) -> Callable[[Batch], Charge] | None:
@@ -238,9 +236,11 @@ class _Aux:
             for r, idle_run in enumerate(() if idle is None else idle)
             if (its := revival(batch.loss, error[r], batch.pre[r], batch.decoder[r], idle_run))
         }
-        self.loss = torch.zeros(len(error), dtype=error.dtype, device=error.device)
+        self.loss: torch.Tensor | float = 0.0
+        if self.revivals:
+            self.loss = torch.zeros_like(error[:, 0, 0])
         for r, its in self.revivals.items():
-            self.loss[r] = its.loss
+            self.loss[r] = its.loss  # type: ignore[index]
 
     def add_to(self, pull: Float[torch.Tensor, "run b f"]) -> None:
         """Add the gradients of the projections, in place."""
@@ -253,9 +253,14 @@ class _Aux:
             grads["W_dec"][r].index_add_(0, its.columns, its.decoder.to(grads["W_dec"].dtype))
 
 
-def _curves(batch: Batch, loss: torch.Tensor, note: Note | None) -> dict[str, torch.Tensor]:
-    """The training curves [run], loss, mse and L0, and what is noted of the features."""
-    series = {"loss": loss, "mse": batch.mse, "l0": batch.l0}
+def _curves(
+    batch: Batch, note: Note | None, more: torch.Tensor | float, others: Sequence[torch.Tensor] = ()
+) -> dict[str, torch.Tensor]:
+    """The training curves [run], loss, mse and L0, and what is noted of the features. The loss is
+    the mean squared error, what there is `more`, and the squares of `others` errors."""
+    mse = mean_square(batch.error)
+    loss = sum((mean_square(error) for error in others), mse + more)
+    series = {"loss": loss, "mse": mse, "l0": batch.l0}
     return series | dict(note(batch.features)) if note else series
 
 
@@ -293,8 +298,7 @@ def _gated(batch: Batch, note: Note | None) -> Step:
     grads |= {"b_enc": pull_gate.sum(1).float(), "b_mag": pull.sum(1).float()}
     # ∂f/∂r_mag = exp(r_mag) z. In place, and therefore last: `pull` is gone afterwards.
     grads["r_mag"] = stretch[:, 0] * pull.mul_(z).sum(1).float()
-    loss = sum((mean_square(e) for e in errors[1:]), batch.mse + _summed(batch, gate))
-    return _curves(batch, loss, note), grads
+    return _curves(batch, note, _summed(batch, gate), errors[1:]), grads
 
 
 def _nested(batch: Batch, note: Note | None) -> Step:
@@ -336,5 +340,6 @@ def _nested(batch: Batch, note: Note | None) -> Step:
         - (b_enc[:, None] @ params["W_enc"])[:, 0],
     }
     aux.add_to_decoder(grads)
-    loss = sum((mean_square(e) for e in errors), aux.loss)
-    return _curves(batch, loss, note), grads
+    series = _curves(batch, note, 0.0)
+    series["loss"] = sum((mean_square(e) for e in errors), aux.loss)  # type: ignore[assignment]
+    return series, grads

@@ -10,7 +10,7 @@ one run, is added to `series`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from jaxtyping import Float
@@ -42,26 +42,37 @@ def autograd(
     precision, whatever `dtype`."""
     noted = Noted(nonlinearity)
     with torch.enable_grad():
-        # Detached aliases: these require a gradient, and the parameters in training stay as they
-        # are.
-        leaves = {
-            name: value.detach().requires_grad_()
-            for name, value in params.items()
-            if name not in FIXED
-        }
+        leaves = leaves_of(params)
         losses = loss(standard({**params, **leaves}), x, noted, penalty, **more)
         # summed, never averaged over runs, so that each run's gradient is its own
-        grads = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
+        grads = gradients_of([losses.sum()], leaves)
     series = {"loss": losses.detach()}
     if noted.features is not None:
         series["l0"] = (noted.features != 0).sum(-1).float().mean(-1)
         series |= note(noted.features) if note else {}
+    return series, grads
+
+
+def leaves_of(params: Params) -> dict[str, torch.Tensor]:
+    """Detached aliases of the parameters that training moves: these require a gradient, and the
+    parameters stay as they are."""
+    return {
+        name: value.detach().requires_grad_() for name, value in params.items() if name not in FIXED
+    }
+
+
+def gradients_of(
+    outputs: Sequence[torch.Tensor],
+    leaves: Mapping[str, torch.Tensor],
+    cotangents: Sequence[torch.Tensor] | None = None,
+) -> dict[str, torch.Tensor]:
+    """The gradient of every leaf; 0 where the outputs do not depend on it."""
+    grads = torch.autograd.grad(outputs, list(leaves.values()), cotangents, allow_unused=True)
     # A loss need not touch every parameter, r_mag without a gate for instance; optimisers want all.
-    zeros = [
-        torch.zeros_like(value) if g is None else g
-        for g, value in zip(grads, leaves.values(), strict=True)
-    ]
-    return series, dict(zip(leaves, zeros, strict=True))
+    return {
+        name: torch.zeros_like(value) if gradient is None else gradient
+        for (name, value), gradient in zip(leaves.items(), grads, strict=True)
+    }
 
 
 def standard(params: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
