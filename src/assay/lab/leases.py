@@ -160,7 +160,7 @@ class Folder:
             return self.read(name) == data
         # a folder without links: whoever reads half of it takes it for nobody's, and one of the two
         # stops
-        except PermissionError:
+        except OSError:
             try:
                 _fill(path, data)
             except FileExistsError:
@@ -464,6 +464,8 @@ class Lease:
         self._place: Place = (number, "" if self._storage.exclusive else claim.owner)
         self._object = _object(name, self._place)
         self._lost, self._begun = threading.Event(), False
+        self.also: Lease | None = None
+        """The lease of the same work among machines: without it this one is worth nothing."""
 
     def claim(self) -> bool:
         """Make the object, unless somebody was first; then beat."""
@@ -501,12 +503,15 @@ class Lease:
     @property
     def lost(self) -> bool:
         """Whether it was found, at a beat, that another has it; costs nothing to ask."""
-        return self._lost.is_set()
+        return self._lost.is_set() or (self.also is not None and self.also.lost)
 
     def held(self) -> bool:
         """Look whether it is still ours; a storage that does not answer says nothing: a network
         that fails for a moment is no reason to stop, and one that stays away lets the beat
         lapse."""
+        return self._look() and (self.also is None or self.also.held())
+
+    def _look(self) -> bool:
         with suppress(OSError, StoreError):
             # What is gone was taken by another, who has finished since; what is another's was taken
             # after that.
@@ -514,12 +519,12 @@ class Lease:
             ours = data is not None and self.owner.encode() in data
             if not ours or self._passed(self._storage.names(f"leases/{self._name}")):
                 self._lost.set()
-        return not self.lost
+        return not self._lost.is_set()
 
     def beat(self) -> bool:
         """Count on, while it is ours. Raises: OSError, StoreError."""
         looked = time.monotonic()
-        if not self.held():
+        if not self._look():
             return False
         # Asleep since: the object may be gone, and a bucket would make it again.
         if time.monotonic() - looked <= self._claim.lapse / 2:
@@ -541,7 +546,7 @@ class Lease:
             return
         self._begun = False
         self._pulse.stop(self.beat)
-        if self.held():
+        if self._look():
             with suppress(OSError, StoreError):
                 self._storage.delete(self._object) if remove else self._write("")
         # After the beat: with the lock gone and a beat there, another process would count us as
@@ -567,26 +572,6 @@ class Lease:
         trace: TracebackType | None,
     ) -> None:
         self.give_back()
-
-
-class Both:
-    """A lease among the processes of this machine and one among machines, as one."""
-
-    def __init__(self, here: Lease, machines: Lease):
-        self._here, self._machines = here, machines
-
-    @property
-    def lost(self) -> bool:
-        """Whether one of the two was found to be another's."""
-        return self._here.lost or self._machines.lost
-
-    def held(self) -> bool:
-        """Look whether both are still ours."""
-        return self._here.held() and self._machines.held()
-
-    def done(self) -> None:
-        """Give the one of this machine back for good; whoever entered the other one leaves it."""
-        self._here.done()
 
 
 _known: dict[Path, Leases] = {}
