@@ -315,8 +315,9 @@ class Pulse:
                 self._due[beat] = (now + every, every)
                 self._calling = beat
             still = True
-            # a storage that is away for a moment; one that stays away lets the lease lapse
-            with suppress(OSError, StoreError):
+            # A storage that is away for a moment; one that stays away lets the lease lapse. Whatever
+            # one of them met, the others go on.
+            with suppress(Exception):
                 still = beat()
             if not still:
                 with self._changed:
