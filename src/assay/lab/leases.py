@@ -315,8 +315,8 @@ class Pulse:
                 self._due[beat] = (now + every, every)
                 self._calling = beat
             still = True
-            # A storage that is away for a moment; one that stays away lets the lease lapse. Whatever
-            # one of them met, the others go on.
+            # A storage that is away for a moment; one that stays away lets the lease lapse.
+            # Whatever one of them met, the others go on.
             with suppress(Exception):
                 still = beat()
             if not still:
