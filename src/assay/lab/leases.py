@@ -36,6 +36,7 @@ from typing import Protocol, Self
 
 from assay.core import foreign
 from assay.core.errors import AssayError, StoreError
+from assay.core.inputs import unnoted
 from assay.core.spec import canonical_json
 
 LONGEST = 3600.0
@@ -301,27 +302,31 @@ class Pulse:
                 self._changed.wait_for(lambda: self._calling != beat, timeout=5)
 
     def _run(self) -> None:
-        while True:
+        with unnoted():  # what a beat opens is no input of a run that is under way
+            while True:
+                self._call_next()
+
+    def _call_next(self) -> None:
+        with self._changed:
+            self._calling = _nothing
+            self._changed.notify_all()
+            now = time.monotonic()
+            self._next = min((due for due, _ in self._due.values()), default=now + LONGEST)
+            if self._next > now:
+                self._changed.wait(self._next - now)
+                return
+            beat = min(self._due, key=lambda b: self._due[b][0])
+            every = self._due[beat][1]
+            self._due[beat] = (now + every, every)
+            self._calling = beat
+        still = True
+        # A storage that is away for a moment; one that stays away lets the lease lapse. Whatever
+        # one of them met, the others go on.
+        with suppress(Exception):
+            still = beat()
+        if not still:
             with self._changed:
-                self._calling = _nothing
-                self._changed.notify_all()
-                now = time.monotonic()
-                self._next = min((due for due, _ in self._due.values()), default=now + LONGEST)
-                if self._next > now:
-                    self._changed.wait(self._next - now)
-                    continue
-                beat = min(self._due, key=lambda b: self._due[b][0])
-                every = self._due[beat][1]
-                self._due[beat] = (now + every, every)
-                self._calling = beat
-            still = True
-            # A storage that is away for a moment; one that stays away lets the lease lapse.
-            # Whatever one of them met, the others go on.
-            with suppress(Exception):
-                still = beat()
-            if not still:
-                with self._changed:
-                    self._due.pop(beat, None)
+                self._due.pop(beat, None)
 
 
 def _nothing() -> bool:
