@@ -8,6 +8,7 @@ import threading
 import pytest
 from unruly_storage import settle
 
+from assay.core import inputs
 from assay.core.errors import AssayError
 from assay.lab import leases
 from assay.lab.depot import bucket
@@ -113,6 +114,16 @@ def test_a_beat_keeps_it(place, elsewhere, monkeypatch):
         there.now += 1000.0
         threading.Event().wait(0.2)  # it beats meanwhile
     alive.give_back()
+
+
+def test_what_a_beat_opens_is_no_input_of_a_run(place, monkeypatch):
+    monkeypatch.setattr(inputs, "_scratch", frozenset)  # a store may lie anywhere
+    monkeypatch.setenv("ASSAY_LEASE_SECONDS", "0.05")
+    lease = Leases(place).take("group")
+    with inputs.Watch() as watch:
+        threading.Event().wait(0.3)
+    assert lease.held() and not watch.files and not watch.unchecked
+    lease.done()
 
 
 def test_a_first_look_is_never_enough_whatever_the_files_times_say(tmp_path, elsewhere):

@@ -101,6 +101,8 @@ def write_folders(folders: Mapping[Path, Mapping[str, bytes]], scratch: Path) ->
     The first gets its name when what is in all of them is on the disk: waiting for a thousand small
     files together takes a tenth of the time that it takes for one after the other, since the disk
     commits many at once."""
+    if not folders:
+        return
     temporary = {path: scratch / f"{path.name}-{uuid.uuid4().hex[:12]}" for path in folders}
     try:
         unsynced: list[str] = []

@@ -36,6 +36,7 @@ from typing import Protocol, Self
 
 from assay.core import foreign
 from assay.core.errors import AssayError, StoreError
+from assay.core.inputs import unnoted
 from assay.core.spec import canonical_json
 
 LONGEST = 3600.0
@@ -160,7 +161,7 @@ class Folder:
             return self.read(name) == data
         # a folder without links: whoever reads half of it takes it for nobody's, and one of the two
         # stops
-        except PermissionError:
+        except OSError:
             try:
                 _fill(path, data)
             except FileExistsError:
@@ -301,26 +302,31 @@ class Pulse:
                 self._changed.wait_for(lambda: self._calling != beat, timeout=5)
 
     def _run(self) -> None:
-        while True:
+        with unnoted():  # what a beat opens is no input of a run that is under way
+            while True:
+                self._call_next()
+
+    def _call_next(self) -> None:
+        with self._changed:
+            self._calling = _nothing
+            self._changed.notify_all()
+            now = time.monotonic()
+            self._next = min((due for due, _ in self._due.values()), default=now + LONGEST)
+            if self._next > now:
+                self._changed.wait(self._next - now)
+                return
+            beat = min(self._due, key=lambda b: self._due[b][0])
+            every = self._due[beat][1]
+            self._due[beat] = (now + every, every)
+            self._calling = beat
+        still = True
+        # A storage that is away for a moment; one that stays away lets the lease lapse. Whatever
+        # one of them met, the others go on.
+        with suppress(Exception):
+            still = beat()
+        if not still:
             with self._changed:
-                self._calling = _nothing
-                self._changed.notify_all()
-                now = time.monotonic()
-                self._next = min((due for due, _ in self._due.values()), default=now + LONGEST)
-                if self._next > now:
-                    self._changed.wait(self._next - now)
-                    continue
-                beat = min(self._due, key=lambda b: self._due[b][0])
-                every = self._due[beat][1]
-                self._due[beat] = (now + every, every)
-                self._calling = beat
-            still = True
-            # a storage that is away for a moment; one that stays away lets the lease lapse
-            with suppress(OSError, StoreError):
-                still = beat()
-            if not still:
-                with self._changed:
-                    self._due.pop(beat, None)
+                self._due.pop(beat, None)
 
 
 def _nothing() -> bool:
@@ -464,6 +470,8 @@ class Lease:
         self._place: Place = (number, "" if self._storage.exclusive else claim.owner)
         self._object = _object(name, self._place)
         self._lost, self._begun = threading.Event(), False
+        self.also: Lease | None = None
+        """The lease of the same work among machines: without it this one is worth nothing."""
 
     def claim(self) -> bool:
         """Make the object, unless somebody was first; then beat."""
@@ -501,12 +509,15 @@ class Lease:
     @property
     def lost(self) -> bool:
         """Whether it was found, at a beat, that another has it; costs nothing to ask."""
-        return self._lost.is_set()
+        return self._lost.is_set() or (self.also is not None and self.also.lost)
 
     def held(self) -> bool:
         """Look whether it is still ours; a storage that does not answer says nothing: a network
         that fails for a moment is no reason to stop, and one that stays away lets the beat
         lapse."""
+        return self._look() and (self.also is None or self.also.held())
+
+    def _look(self) -> bool:
         with suppress(OSError, StoreError):
             # What is gone was taken by another, who has finished since; what is another's was taken
             # after that.
@@ -514,12 +525,12 @@ class Lease:
             ours = data is not None and self.owner.encode() in data
             if not ours or self._passed(self._storage.names(f"leases/{self._name}")):
                 self._lost.set()
-        return not self.lost
+        return not self._lost.is_set()
 
     def beat(self) -> bool:
         """Count on, while it is ours. Raises: OSError, StoreError."""
         looked = time.monotonic()
-        if not self.held():
+        if not self._look():
             return False
         # Asleep since: the object may be gone, and a bucket would make it again.
         if time.monotonic() - looked <= self._claim.lapse / 2:
@@ -541,7 +552,7 @@ class Lease:
             return
         self._begun = False
         self._pulse.stop(self.beat)
-        if self.held():
+        if self._look():
             with suppress(OSError, StoreError):
                 self._storage.delete(self._object) if remove else self._write("")
         # After the beat: with the lock gone and a beat there, another process would count us as
@@ -567,26 +578,6 @@ class Lease:
         trace: TracebackType | None,
     ) -> None:
         self.give_back()
-
-
-class Both:
-    """A lease among the processes of this machine and one among machines, as one."""
-
-    def __init__(self, here: Lease, machines: Lease):
-        self._here, self._machines = here, machines
-
-    @property
-    def lost(self) -> bool:
-        """Whether one of the two was found to be another's."""
-        return self._here.lost or self._machines.lost
-
-    def held(self) -> bool:
-        """Look whether both are still ours."""
-        return self._here.held() and self._machines.held()
-
-    def done(self) -> None:
-        """Give the one of this machine back for good; whoever entered the other one leaves it."""
-        self._here.done()
 
 
 _known: dict[Path, Leases] = {}

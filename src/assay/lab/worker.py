@@ -37,7 +37,7 @@ from assay.lab import depot, edits, groups, leases, memory, provenance, reading
 from assay.lab.atomic import explained, write
 from assay.lab.catalogue import load
 from assay.lab.events import Outcome, Progress, Started, to_line
-from assay.lab.leases import Both, Lease
+from assay.lab.leases import Lease
 from assay.lab.origin import STUDIES, code, files
 from assay.lab.store import Job, Made, Store, Stored, discard
 from assay.lab.tensors import concatenate, rows
@@ -100,25 +100,24 @@ def run_group(
         watch.works_in(store.root)
         folder = store.root / "groups" / task.group
         with explained(store.root):
-            local_lease = leases.open_leases(store.root).take(f"group-{task.group}", _mark(folder))
-        if local_lease is None:
+            lease = leases.open_leases(store.root).take(f"group-{task.group}", _mark(folder))
+        if lease is None:
             return Outcome(task.group, "busy")
-        with local_lease, watch, contextlib.ExitStack() as also:
-            lease: Lease | Both = local_lease
+        with lease, watch, contextlib.ExitStack() as also:
             group = groups.read(folder)
             if group is None:  # another process finished it
                 lease.done()
                 return Outcome(task.group, "done")
             # A group that kills its process, as one out of memory does, would be taken up for ever.
-            if local_lease.deaths >= deadly:
+            if lease.deaths >= deadly:
                 raise RunError(
-                    f"{local_lease.deaths} processes died of it, one after the other, at the same "
+                    f"{lease.deaths} processes died of it, one after the other, at the same "
                     "step; often: out of memory"
                 )
             if (remote := depot.open_depot(store.root)) is not None:
                 if (turn := remote.take(f"group-{task.group}")) is None:  # another machine has it
                     return Outcome(task.group, "busy")
-                lease = Both(local_lease, also.enter_context(turn))
+                lease.also = also.enter_context(turn)
                 remote.resume(group)
             report(Started(group.name, tuple(group.arms), len(group.members), group.seeds))
             discard(group.folder / "failed.json")
@@ -180,7 +179,7 @@ class _GroupWork:
         experiment: Experiment,
         device: str,
         report: Report,
-        lease: Lease | Both,
+        lease: Lease,
         stop: Callable[[], bool],
         watch: inputs.Watch,
     ):

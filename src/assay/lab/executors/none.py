@@ -211,7 +211,6 @@ class _Crew:
         self._unchanged = leases.Unchanged()
         self._told = -1
         self._said: set[str] = set()
-        self._since = time.monotonic()
 
     def look(self, pending: Sequence[_Left], ended: bool, report: Report) -> int:
         """How many there are; tells whoever waits when the first comes or the last one goes, and
