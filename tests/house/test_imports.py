@@ -73,7 +73,6 @@ LOADERS = {
     "assay/core/lazy.py": "a package's own names, from imports that type checkers read too",
     "assay/core/renamed.py": "modules by their old names",
     "assay/lab/catalogue.py": "experiments, by the module or file that a name stands for",
-    "assay/verbs/explained.py": "the module of an experiment, by its origin",
     "assay/verbs/schemas.py": "the types of verbs' results, some of them above verbs",
     "assay/circuits/known.py": "built circuits, by their file's name",
 }
@@ -93,7 +92,7 @@ def test_nothing_loads_our_packages_by_a_name_in_a_text() -> None:
                 module = ast.unparse(node.args[0])
                 if not re.match(r"(str\(|f['\"]\{)(__name__|__package__)", module):
                     by_name.add(path.relative_to(ROOT / "src").as_posix())
-    assert by_name == set(LOADERS)
+    assert not by_name - set(LOADERS)
 
 
 def call(*words: str) -> str:

@@ -99,7 +99,7 @@ def test_other_numbers_of_runs_and_steps_are_a_ratio_of_the_record(lab, monkeypa
     assert lab.plan(experiment).per_run == {"main": 2.0, "none": 2.0}
     more = grid(Toss(heads=1.0), seed=range(24))
     scaled = "the record, scaled by steps"
-    assert planned(lab, more) == (96.0, scaled, frozenset())
+    assert planned(lab, more) == (96.0, "the record", frozenset())
     for steps in (25, 400):  # a twentieth of a run is not training
         cpu, _, _ = planned(lab, grid(Toss(heads=1.0, steps=steps), seed=range(12)))
         assert cpu == pytest.approx(48 * (0.05 + 0.95 * steps / 100))
@@ -127,7 +127,11 @@ def test_times_of_these_runs_are_off_by_less_than_those_of_others(lab, monkeypat
     )
     smoke = forecast(lab.plan(experiment, "smoke"), experiment)
     assert smoke.cpu == Range(8, 8)
-    assert smoke.command[0] == Range(start.low + 8 / 2, start.high + 8 * 2)
+    assert smoke.command[0] == Range(start.low + 8 * 0.8, start.high + 8 * 1.25)
+    longer = override(experiment, "default", ["steps=200"])
+    more = forecast(lab.plan(experiment, longer), experiment).command[0]
+    twice = 48 * (0.05 + 0.95 * 2)
+    assert (more.low, more.high) == pytest.approx((start.low + twice / 2, start.high + twice * 2))
 
 
 def test_unknown_says_unknown(lab):

@@ -5,7 +5,9 @@ import textwrap
 
 import pytest
 
+from assay.core import sources
 from assay.core.errors import ExperimentError
+from assay.lab.origin import STUDIES
 from assay.studies.text import position, read
 
 GOOD = """\
@@ -114,3 +116,14 @@ def test_no_text_is_run(tmp_path):
 
     with pytest.raises(ClaimError):
         condition("__import__('os').system('true') > 0")
+
+
+def test_every_ending_of_a_study_has_a_reader_and_no_other_has(tmp_path):
+    """Whoever imports any of Assay has it, workers too: the package registers it."""
+    for ending in STUDIES:
+        path = tmp_path / f"asks{ending}"
+        fence = "+++\n" if ending == ".md" else ""
+        path.write_text(f'{fence}question = "Is it so?"\n{fence}')
+        assert sources.reader(path).header(path).title == "Is it so?"
+    with pytest.raises(ExperimentError, match="nothing reads"):
+        sources.reader(tmp_path / "asks.yaml")

@@ -127,9 +127,7 @@ def load(name: str, origin: str) -> Experiment:
         study = reader(Path(origin)).experiment(Path(origin))
         return checked(dataclasses.replace(study, name=name, origin=origin))
     try:
-        module = (
-            _from_file(Path(origin)) if origin.endswith(".py") else importlib.import_module(origin)
-        )
+        home = load_module(origin)
     except Exception as e:
         if isinstance(e, AssayError) and not isinstance(e, ExperimentError):
             raise ExperimentError(f"{where(e, origin)}: {e}") from e
@@ -140,11 +138,16 @@ def load(name: str, origin: str) -> Experiment:
         raise ExperimentError(
             f"{where(e, origin)}: {type(e).__name__}: {(str(e) or 'no message').splitlines()[0]}"
         ) from e
-    value = getattr(module, "experiment", None)
+    value = getattr(home, "experiment", None)
     if not isinstance(value, Experiment):
         got = "it has no such name" if value is None else f"got {type(value).__name__}"
         raise ExperimentError(f"{origin} must define `experiment = Experiment(…)`; {got}")
     return checked(dataclasses.replace(value, name=name, origin=origin))
+
+
+def load_module(origin: str) -> ModuleType:
+    """Import the module, or the file, that an experiment lives in."""
+    return _from_file(Path(origin)) if origin.endswith(".py") else importlib.import_module(origin)
 
 
 _loaded: dict[str, tuple[list[tuple[str, int, int]], ModuleType]] = {}

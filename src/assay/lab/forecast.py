@@ -25,7 +25,7 @@ from assay.core.runs import Runs
 from assay.core.schema import BESIDE
 from assay.core.spec import Spec
 from assay.lab import records
-from assay.lab.plan import RECORD, STATED, Plan
+from assay.lab.plan import Plan
 from assay.lab.preset import apply_preset
 from assay.lab.recording import arms as recorded
 from assay.lab.result import common_seeds, with_derived
@@ -145,7 +145,7 @@ def forecast(
     }
     missing = {arm: specs for arm, specs in missing.items() if specs}
     cpu = _cpu_seconds(plan, {arm: len(specs) for arm, specs in missing.items()})
-    off = MACHINE if plan.cost_from in (RECORD, STATED) else SCALED
+    off = SCALED if plan.scaled else MACHINE
     groups = sum(
         math.ceil(len({s.seed for s in specs}) / experiment.seeds_per_group)
         for specs in missing.values()

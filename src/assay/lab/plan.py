@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from assay.core.errors import Operator, StoreError
 from assay.core.experiment import Cost, Experiment
@@ -63,6 +63,8 @@ class Plan:
     """CPU-seconds per run of each arm, where known."""
     at_most: frozenset[str] = frozenset()
     """Arms that take no more than that: it is known of runs with larger fields."""
+    scaled: bool = False
+    """Whether times are known of runs with other fields or steps."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -92,8 +94,6 @@ class Plan:
             )
 
 
-STATED, RECORD = "the experiment", "the record"
-"""Where times come from that are of these very runs."""
 MEASURING = 0.05
 """The share of a run's recorded cost that no number of steps changes: measuring, for one."""
 ROOT: ContextVar[Path] = ContextVar("root", default=Path("assay-store"))
@@ -128,7 +128,8 @@ def plan(
     cost = (
         None if inputs_of is as_stored else experiment.cost
     )  # which may look at the model as well
-    per_run, cost_from, at_most = _cost_per_run(shelf, experiment, preset, cost)
+    known, cost_from = _cost_per_run(shelf, experiment, preset, cost)
+    per_run = {arm: c.seconds for arm, c in known.items()}
     missing = [r for r in rows if r.state == "missing"]
     cpu: float | None = 0.0
     disk = 0
@@ -154,7 +155,8 @@ def plan(
         disk,
         store.free(),
         per_run,
-        at_most,
+        frozenset(arm for arm, c in known.items() if c.at_most),
+        any(c.scaled for c in known.values()),
         shelf.notes(rows),
     )
 
@@ -345,11 +347,20 @@ def _without_params(row: Row) -> Row:
     )
 
 
+class _RunCost(NamedTuple):
+    """What a run of an arm takes."""
+
+    seconds: float
+    at_most: bool = False
+    """Whether it takes no more than that: it is known of runs with larger fields."""
+    scaled: bool = True
+    """Whether it is known of runs with other fields or steps."""
+
+
 def _cost_per_run(
     shelf: _Shelf, experiment: Experiment, preset: Preset, cost_of: Callable[[Runs], Cost] | None
-) -> tuple[dict[str, float], str, frozenset[str]]:
-    """CPU-seconds of a run of each arm where they are known, where from, and which arms take at
-    most that."""
+) -> tuple[dict[str, _RunCost], str]:
+    """What a run of each arm takes, where that is known, and where from."""
     arms = {
         n: experiment.specs_of(n, preset.specs)
         for n, a in experiment.arms.items()
@@ -357,35 +368,33 @@ def _cost_per_run(
     }
     arms = {n: specs for n, specs in arms.items() if specs}
     if cost_of is not None:
-        stated = {n: (cost_of(Runs(specs)).cpu_seconds, len(specs)) for n, specs in arms.items()}
-        if all(seconds is not None for seconds, _ in stated.values()):
-            per_run = {n: (seconds or 0.0) / runs for n, (seconds, runs) in stated.items()}
-            return per_run, STATED, frozenset()
+        stated = {n: cost_of(Runs(specs)).cpu_seconds for n, specs in arms.items()}
+        if None not in stated.values():
+            costs = {n: (seconds or 0.0) / len(arms[n]) for n, seconds in stated.items()}
+            return {n: _RunCost(c, scaled=False) for n, c in costs.items()}, "the experiment"
     recorded = records.cost_per_run(experiment, preset.name)
     if preset.title in ("default", *experiment.elsewhere) and arms.keys() <= recorded.keys():
-        return dict(recorded), RECORD, frozenset()
+        return {n: _RunCost(c, scaled=False) for n, c in recorded.items()}, "the record"
     record = (records.load_record(experiment, preset.name) if recorded else None) or {}
     by_record, by_store = (
         {n: cost for n, specs in arms.items() if (cost := known_cost(n, specs[0])) is not None}
-        for known_cost in (partial(_recorded, record), partial(_scaled, shelf))
+        for known_cost in (partial(_recorded, record), partial(_stored, shelf))
     )
     # What runs of the same fields took tells more than what larger ones did.
     known = by_store | {
-        n: cost for n, cost in by_record.items() if cost[1] <= by_store.get(n, cost)[1]
+        n: c for n, c in by_record.items() if c.at_most <= by_store.get(n, c).at_most
     }
-    at_most = frozenset(n for n, (_, less) in known.items() if less)
     if expected := {n: s for n, s in experiment.expected.items() if n in arms and n not in known}:
-        per_run = {n: cost for n, (cost, _) in known.items()} | expected
-        source = "records of its experiments scaled by steps, passes of models by size"
-        return per_run, source, frozenset()
-    source = "the record" if by_record else "runs of this store" if known else ""
-    per_run = {n: cost for n, (cost, _) in known.items()}
-    return per_run, f"{source}, scaled by steps" if source else "unknown", at_most
+        known = {n: c._replace(at_most=False) for n, c in known.items()}
+        known |= {n: _RunCost(seconds) for n, seconds in expected.items()}
+        return known, "records of its experiments scaled by steps, passes of models by size"
+    source = "the record" if by_record else "runs of this store" if known else "unknown"
+    scaled = any(c.scaled for c in known.values())
+    return known, f"{source}, scaled by steps" if scaled else source
 
 
-def _recorded(record: Mapping[str, Any], arm: str, spec: Spec) -> tuple[float, bool] | None:
-    """CPU-seconds of one run of this spec by the record, and whether it takes at most that; None
-    where the record tells nothing."""
+def _recorded(record: Mapping[str, Any], arm: str, spec: Spec) -> _RunCost | None:
+    """What one run of this spec takes by the record; None where it tells nothing."""
     held, cost = record.get("arms", {}).get(arm), record.get("cost", {}).get(arm)
     if held is None or cost is None:
         return None
@@ -394,28 +403,28 @@ def _recorded(record: Mapping[str, Any], arm: str, spec: Spec) -> tuple[float, b
     if comparison is None:
         return None
     steps, less = comparison
-    return float(cost) * (MEASURING + (1 - MEASURING) * steps), less
+    seconds = float(cost) * (MEASURING + (1 - MEASURING) * steps)
+    return _RunCost(seconds, less, less or steps != 1)
 
 
-def _scaled(shelf: _Shelf, arm: str, spec: Spec) -> tuple[float, bool] | None:
-    """CPU-seconds of one run of this spec, from stored runs of this arm, and whether it takes at
-    most that; None where they tell nothing.
+def _stored(shelf: _Shelf, arm: str, spec: Spec) -> _RunCost | None:
+    """What one run of this spec takes by stored runs of this arm; None where they tell nothing.
 
     The median of the runs nearest in steps: the first group also pays for what all share. A run of
     very few steps shows what starting costs, not what a step costs; one with other fields shows
     nothing, unless they are larger, and so the time is."""
-    spent: dict[
-        tuple[bool, float], list[float]
-    ] = {}  # by whether fields are larger, and by how far it is in steps
+    spent: dict[tuple[bool, float], list[float]] = {}
     for stored in (s for s in shelf.runs.values() if s.arm == arm):
         comparison = over(spec, json.loads(stored.spec_json))
         cpu = float(stored.provenance.get("cpu_seconds", 0.0))
         if comparison is not None and comparison[0] <= 20 and cpu:
-            spent.setdefault((comparison[1], comparison[0]), []).append(cpu)
+            steps, less = comparison
+            spent.setdefault((less, steps), []).append(cpu)
     if not spent:
         return None
     less, steps = min(spent, key=lambda k: (k[0], abs(1 - k[1])))
-    return statistics.median(spent[less, steps]) * (steps or 1.0), less
+    seconds = statistics.median(spent[less, steps]) * (steps or 1.0)
+    return _RunCost(seconds, less, less or steps != 1)
 
 
 def over(

@@ -3,7 +3,6 @@ run of the catalogue trained, or a folder."""
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,7 +99,7 @@ def _trained(name: str, seed: str, root: Path) -> Subject:
             f"{name}/{seed}: what stands behind the stroke is a seed, such as {name}/22062"
         )
     experiment = catalogue.find(name)
-    monthly: Monthly = importlib.import_module(experiment.origin).monthly
+    monthly: Monthly = catalogue.load_module(experiment.origin).monthly
     job = _job(name, int(seed) if seed else None)
     spec: Any = job.spec
     judged = spec in experiment.default
