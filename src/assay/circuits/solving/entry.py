@@ -5,16 +5,60 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from assay.circuits.solving import figures, scored, statements
+import numpy as np
+
+from assay.circuits.solving import scored, statements
 from assay.circuits.solving.scored import ANOTHER, HALF_RIGHT, MOVED, OURS, RIVAL, explanations
 from assay.circuits.solving.solver import Monthly, Solver
+from assay.circuits.solving.statements import GOOD
 from assay.core.bench import Bench
 from assay.core.claims import Claim, Estimate, Exact, Published
 from assay.core.experiment import Arm, Arms, Derive, Experiment
+from assay.core.figures import Figure, figure
 from assay.core.fit import Trained
 from assay.core.heavy import xr
 from assay.core.runs import Runs
 from assay.core.spec import grid, reserved, variant
+
+TRAINED = {"main": "trained", "shuffled-answers": "answers of other inputs"}
+
+
+def draw_figures(arms: Arms) -> list[Figure]:
+    """Draw both, with t intervals over models."""
+    main = arms["main"]
+    rows = [
+        (kind, name, values.sel(explanation=kind).values)
+        for kind in map(str, main.explanation.values)
+        for name, values in (
+            ("quality", main.quality),
+            ("least of E1 to E4", main.reached.isel(part=slice(4)).min("part")),
+        )
+    ]
+    where = [p for p in main.position.values if not np.isnan(main.right.sel(position=p)).all()]
+    right = [
+        (label, int(p), arms[name].right.sel(position=p).values)
+        for name, label in TRAINED.items()
+        for p in where
+    ]
+    return [
+        figure(
+            "What each explanation of the same models reaches",
+            "bars",
+            {"explanation": "x", "what": "color", "mean": "mean"},
+            rows,
+            y_title="share of 1",
+            rules=((GOOD, "quality asked for"),),
+        ),
+        figure(
+            "How often models are right, position by position",
+            "points" if len(where) < 3 else "line",
+            {"training": "color", "position": "x", "mean": "mean"},
+            right,
+            x_title="position",
+            y_title="share of right answers",
+        ),
+    ]
+
 
 CONTROLLED = 6
 """Models of which each control that trains for itself has its own."""
@@ -140,7 +184,7 @@ def entry(
         arms=arms(monthly),
         measure=scored.measuring(monthly, explanations(monthly)),
         claims=(*claims, *statements.findings(explanations(monthly), published or "new")),
-        figures=figures.draw_figures,
+        figures=draw_figures,
         scope=scope,
         seeds_per_group=CONTROLLED,
         smoke=grid(smoke, seed=range(1000, 1002)),
