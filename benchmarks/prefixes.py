@@ -22,8 +22,14 @@ from assay.core import Runs, descent, grid
 from assay.experiments import belief_states
 from assay.experiments.belief_states import method as belief_states_method
 from assay.worlds.hidden_markov.process import rrxor
-from assay.worlds.networks.prefixes import Prefixes, forward_prefixes
-from assay.worlds.networks.transformer import MATRICES, Sizes, forward, transformer
+from assay.worlds.networks.transformer import (
+    MATRICES,
+    Prefixes,
+    Sizes,
+    forward,
+    forward_prefixes,
+    transformer,
+)
 
 STEPS, RUNS = [int(a) for a in sys.argv[1:3]] + [20, 6][len(sys.argv[1:3]) :]
 REPEATS = 5

@@ -10,7 +10,6 @@ from assay.core.runs import Runs
 from assay.experiments import belief_states as b
 from assay.experiments.belief_states import method as b_method
 from assay.experiments.belief_states import probes as b_probes
-from assay.experiments.belief_states import process as b_process
 from assay.experiments.belief_states.figures import level
 from assay.worlds.networks.transformer import Sizes, forward, transformer
 
@@ -29,7 +28,7 @@ def test_the_loss_is_the_mean_over_sequences_and_positions(bench):
         runs.seeds,
         Sizes(layers=4, d=s.d, heads=1, d_head=s.d_head, d_mlp=s.d_mlp, context=s.context, vocab=2),
     )
-    process = b_process.emitting_process("rrxor", 0.05, 0.85)
+    process = b_probes.emitting_process("rrxor", 0.05, 0.85)
     tokens = process.sequences(runs.seeds, s.batch, s.context)(0)
     follows = process.tree(s.context).predicted[process.tree(s.context).rows(tokens)[0]]
     log_q = forward(params, torch.from_numpy(tokens))[0].log_softmax(-1)[0].numpy()

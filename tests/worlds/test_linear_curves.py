@@ -10,7 +10,6 @@ from assay.core import plateaus
 from assay.core.fit import fit
 from assay.core.runs import Runs
 from assay.core.spec import Spec, grid
-from assay.worlds.linear import curves as closed
 from assay.worlds.linear import factors
 
 
@@ -28,14 +27,16 @@ def scalar(sigma, u0, lr, steps):
 def test_small_steps_follow_the_scalar_solution(sigma, u0):
     lr = 1e-3 / sigma
     u, losses = scalar(sigma, u0, lr, 12_000)
-    np.testing.assert_allclose(u**2, closed.rank_one(np.arange(12_001) * lr, sigma, u0), rtol=0.01)
+    np.testing.assert_allclose(u**2, factors.rank_one(np.arange(12_001) * lr, sigma, u0), rtol=0.01)
     for share in (
         0.9,
         0.5,
         0.1,
     ):  # the loss falls to a share of the target's; both starts are near it
         first = np.argmax(losses <= share * 0.5 * sigma**2)
-        assert closed.rank_one_time(sigma, u0, share) == pytest.approx(first * lr, rel=0.01, abs=lr)
+        assert factors.rank_one_time(sigma, u0, share) == pytest.approx(
+            first * lr, rel=0.01, abs=lr
+        )
 
 
 def test_the_factors_of_one_by_one_matrices_are_the_scalar(bench):
@@ -48,7 +49,7 @@ def test_the_factors_of_one_by_one_matrices_are_the_scalar(bench):
     ].history["loss"][0]
     np.testing.assert_allclose(curve, scalar(2.0, 0.1, 1e-3, 3999)[1], rtol=1e-9, atol=1e-15)
     t = np.arange(4000) * 1e-3
-    assert np.abs(curve - 0.5 * (2 - closed.rank_one(t, 2.0, 0.1)) ** 2).max() < 0.01 * curve[0]
+    assert np.abs(curve - 0.5 * (2 - factors.rank_one(t, 2.0, 0.1)) ** 2).max() < 0.01 * curve[0]
 
 
 def test_a_free_matrix_falls_geometrically_and_has_no_plateau(bench):
@@ -63,7 +64,7 @@ def test_a_free_matrix_falls_geometrically_and_has_no_plateau(bench):
     for curve, lr in zip(curves, (1e-3, 0.1), strict=True):
         np.testing.assert_allclose(
             curve,
-            closed.free_matrix(np.arange(300), curve[0], lr),
+            factors.free_matrix(np.arange(300), curve[0], lr),
             rtol=1e-9,
             atol=1e-12 * curve[0],
         )

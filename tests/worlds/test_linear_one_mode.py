@@ -8,7 +8,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from assay.core.errors import DataError
-from assay.worlds.linear import curves
+from assay.worlds.linear import factors
 from assay.worlds.linear.one_mode import (
     SHALLOW_SHARPNESS,
     deep,
@@ -58,7 +58,9 @@ def test_the_curve_is_what_small_steps_give_however_the_product_is_split(a, b):
 
 
 def test_balanced_it_is_the_scalar_solution_and_twice_as_slow_at_twice_tau():
-    np.testing.assert_allclose(deep(TIMES, 2.5, 0.09), curves.rank_one(TIMES, 2.5, 0.3), rtol=1e-12)
+    np.testing.assert_allclose(
+        deep(TIMES, 2.5, 0.09), factors.rank_one(TIMES, 2.5, 0.3), rtol=1e-12
+    )
     np.testing.assert_allclose(
         deep(2 * TIMES, 2.5, 0.09, 0.4, tau=2.0), deep(TIMES, 2.5, 0.09, 0.4), rtol=1e-12
     )

@@ -9,8 +9,15 @@ import torch
 
 from assay.core.errors import SpecError
 from assay.worlds.hidden_markov.process import mess3, rrxor
-from assay.worlds.networks.prefixes import Prefixes, distinct, forward_prefixes
-from assay.worlds.networks.transformer import MATRICES, Sizes, forward, transformer
+from assay.worlds.networks.transformer import (
+    MATRICES,
+    Prefixes,
+    Sizes,
+    distinct,
+    forward,
+    forward_prefixes,
+    transformer,
+)
 
 SIZES = Sizes(layers=2, d=6, heads=2, d_head=3, d_mlp=7, context=5, vocab=3)
 SEEDS = np.array([4, 9, 4])

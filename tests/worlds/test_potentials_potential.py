@@ -10,7 +10,6 @@ from assay.core.bench import Unkept
 from assay.core.chains import CHECKS, block_ends
 from assay.core.errors import SpecError
 from assay.core.rng import normal
-from assay.worlds.potentials.chains import sample, summed
 from assay.worlds.potentials.potential import (
     Monomial,
     Network,
@@ -19,6 +18,8 @@ from assay.worlds.potentials.potential import (
     mean_loss,
     minimum,
     potential,
+    sample,
+    summed,
     weights,
 )
 

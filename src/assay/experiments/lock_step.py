@@ -217,6 +217,15 @@ def figures(arms: Arms) -> list[Figure]:
     ]
 
 
+LAWS = {
+    "skewed": "SGD on examples of a skewed law, exponential less its mean",
+    "full": "the true gradient plus normal noise of SGD's covariance",
+    "diag": "plus independent normal noise of SGD's variances",
+    "iso": "plus normal noise, equal in all coordinates, of SGD's trace in the pair",
+    "linear": "evolution: mutations, accepted the likelier the fitter they truly are",
+    "hard": "evolution: mutations, accepted if they are truly fitter",
+}
+"""Other laws of a step, and what each is made of."""
 SHORTER = {"steps": 0.2}
 MONTE_CARLO = {"expected": 0.0, "tolerance": 4.0, "unit": "standard errors"}
 """What simulated means are held to: a right one is 4 off with a chance of 6e-5."""
@@ -233,36 +242,7 @@ experiment = Experiment(
                 "examples, in a new order each epoch"
             ),
         ),
-        "skewed": Arm(
-            train,
-            specs=changed(law="skewed"),
-            note="SGD on examples of a skewed law, exponential less its mean",
-        ),
-        "full": Arm(
-            train,
-            specs=changed(law="full"),
-            note="the true gradient plus normal noise of SGD's covariance",
-        ),
-        "diag": Arm(
-            train,
-            specs=changed(law="diag"),
-            note="plus independent normal noise of SGD's variances",
-        ),
-        "iso": Arm(
-            train,
-            specs=changed(law="iso"),
-            note="plus normal noise, equal in all coordinates, of SGD's trace in the pair",
-        ),
-        "linear": Arm(
-            train,
-            specs=changed(law="linear"),
-            note="evolution: mutations, accepted the likelier the fitter they truly are",
-        ),
-        "hard": Arm(
-            train,
-            specs=changed(law="hard"),
-            note="evolution: mutations, accepted if they are truly fitter",
-        ),
+        **{law: Arm(train, specs=changed(law=law), note=note) for law, note in LAWS.items()},
         "es": Arm(
             train,
             specs=variant(times=SHORTER, law="es", drift=0.0),

@@ -14,11 +14,51 @@ from assay.circuits.solving.statements import GOOD
 from assay.core.bench import Bench
 from assay.core.claims import Claim, Estimate, Exact, Published
 from assay.core.experiment import Arm, Arms, Derive, Experiment
-from assay.core.figures import Figure, columns, summary
+from assay.core.figures import Figure, figure
 from assay.core.fit import Trained
 from assay.core.heavy import xr
 from assay.core.runs import Runs
 from assay.core.spec import grid, reserved, variant
+
+TRAINED = {"main": "trained", "shuffled-answers": "answers of other inputs"}
+
+
+def draw_figures(arms: Arms) -> list[Figure]:
+    """Draw both, with t intervals over models."""
+    main = arms["main"]
+    rows = [
+        (kind, name, values.sel(explanation=kind).values)
+        for kind in map(str, main.explanation.values)
+        for name, values in (
+            ("quality", main.quality),
+            ("least of E1 to E4", main.reached.isel(part=slice(4)).min("part")),
+        )
+    ]
+    where = [p for p in main.position.values if not np.isnan(main.right.sel(position=p)).all()]
+    right = [
+        (label, int(p), arms[name].right.sel(position=p).values)
+        for name, label in TRAINED.items()
+        for p in where
+    ]
+    return [
+        figure(
+            "What each explanation of the same models reaches",
+            "bars",
+            {"explanation": "x", "what": "color", "mean": "mean"},
+            rows,
+            y_title="share of 1",
+            rules=((GOOD, "quality asked for"),),
+        ),
+        figure(
+            "How often models are right, position by position",
+            "points" if len(where) < 3 else "line",
+            {"training": "color", "position": "x", "mean": "mean"},
+            right,
+            x_title="position",
+            y_title="share of right answers",
+        ),
+    ]
+
 
 CONTROLLED = 6
 """Models of which each control that trains for itself has its own."""
@@ -153,49 +193,3 @@ def entry(
         measured=MEASURED,
         frozen=frozen or {},
     )
-
-
-TRAINED = {"main": "trained", "shuffled-answers": "answers of other inputs"}
-
-
-def draw_figures(arms: Arms) -> list[Figure]:
-    """Draw both, with t intervals over models."""
-    main = arms["main"]
-    rows = [
-        (kind, name, *summary(values.sel(explanation=kind).values))
-        for kind in map(str, main.explanation.values)
-        for name, values in (
-            ("quality", main.quality),
-            ("least of E1 to E4", main.reached.isel(part=slice(4)).min("part")),
-        )
-    ]
-    where = [p for p in main.position.values if not np.isnan(main.right.sel(position=p)).all()]
-    right = [
-        (label, int(p), *summary(arms[name].right.sel(position=p).values))
-        for name, label in TRAINED.items()
-        for p in where
-    ]
-    return [
-        Figure(
-            "What each explanation of the same models reaches",
-            columns(("explanation", "what", "mean", "low", "high"), rows),
-            "bars",
-            x="explanation",
-            y="mean",
-            color="what",
-            band=("low", "high"),
-            y_title="share of 1",
-            rules=((GOOD, "quality asked for"),),
-        ),
-        Figure(
-            "How often models are right, position by position",
-            columns(("training", "position", "mean", "low", "high"), right),
-            "points" if len(where) < 3 else "line",
-            x="position",
-            y="mean",
-            color="training",
-            band=("low", "high"),
-            x_title="position",
-            y_title="share of right answers",
-        ),
-    ]

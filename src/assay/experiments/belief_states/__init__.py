@@ -19,8 +19,7 @@ from assay.core.sizes import Sizes
 from assay.experiments.belief_states.claims import CLAIMS, EXACT, FINDINGS
 from assay.experiments.belief_states.figures import figures
 from assay.experiments.belief_states.method import WINDOWS, BeliefStates, measure, train
-from assay.experiments.belief_states.probes import judged_probe
-from assay.experiments.belief_states.process import prefixes_of
+from assay.experiments.belief_states.probes import judged_probe, prefixes_of
 from assay.worlds.hidden_markov.process import PrefixTree
 
 

@@ -10,8 +10,7 @@ import numpy as np
 from assay.core import Arms, Claim, Estimate, Exact, Gate, Published, Value
 from assay.core.claims import same_method
 from assay.core.heavy import scipy, xr
-from assay.experiments.belief_states.probes import judged_probe
-from assay.experiments.belief_states.process import prefixes_of
+from assay.experiments.belief_states.probes import judged_probe, prefixes_of
 from assay.features.linear_probe import distance_r2
 from assay.worlds.hidden_markov.process import PrefixTree, explained, joint
 

@@ -10,8 +10,7 @@ from assay.core import Arms, Figure, figure
 from assay.core.heavy import xr
 from assay.experiments.belief_states.claims import select_missing
 from assay.experiments.belief_states.method import SHOWN, WINDOWS
-from assay.experiments.belief_states.probes import HELD_OUT
-from assay.experiments.belief_states.process import prefixes_of
+from assay.experiments.belief_states.probes import HELD_OUT, prefixes_of
 
 
 def level(arm: xr.Dataset, protocol: str, probe: str | None = None) -> np.ndarray:

@@ -19,17 +19,23 @@ from assay.core.measures import measures
 from assay.experiments.belief_states.probes import (
     HELD_OUT,
     distances,
+    emitting_process,
     judged_probe,
     probe_all,
     read_out_of_folds,
     rounded,
+    tree_of,
     unexplained,
 )
-from assay.experiments.belief_states.process import emitting_process, tree_of
 from assay.worlds.hidden_markov.batches import Batch, all_prefixes, drawn_prefixes, every_prefix
 from assay.worlds.hidden_markov.process import PrefixTree, additive, excess, joint
-from assay.worlds.networks.prefixes import Prefixes, forward_prefixes
-from assay.worlds.networks.transformer import MATRICES, Sizes, transformer
+from assay.worlds.networks.transformer import (
+    MATRICES,
+    Prefixes,
+    Sizes,
+    forward_prefixes,
+    transformer,
+)
 
 if TYPE_CHECKING:
     from assay.core.runs import Runs

@@ -1,12 +1,13 @@
-"""How beliefs are read from features: ridges out of folds, beside a kernel regression on the
-tokens, and what they leave over."""
+"""Which process emits the tokens, and how beliefs are read from features: ridges out of folds,
+beside a kernel regression on the tokens, and what they leave over."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -15,7 +16,6 @@ from numpy.typing import ArrayLike
 from assay.core import Runs, Spec
 from assay.core.bench import Bench
 from assay.core.heavy import torch
-from assay.experiments.belief_states.process import tree_of
 from assay.features.linear_probe import (
     STRENGTHS,
     OutOfFold,
@@ -24,7 +24,36 @@ from assay.features.linear_probe import (
     kernel_out_of_fold,
     out_of_fold,
 )
-from assay.worlds.hidden_markov.process import PrefixTree
+from assay.worlds.hidden_markov.process import HiddenMarkov, PrefixTree, mess3, rrxor
+
+
+class Emitted(Protocol):
+    """What says which process it is: a spec, or its values by themselves."""
+
+    @property
+    def process(self) -> str: ...
+    @property
+    def x(self) -> float: ...
+    @property
+    def alpha(self) -> float: ...
+
+
+@lru_cache
+def emitting_process(process: str, x: float, alpha: float) -> HiddenMarkov:
+    """The process that emits the tokens. Raises: DataError for an impossible x or alpha."""
+    return rrxor() if process == "rrxor" else mess3(x, alpha)
+
+
+@lru_cache(maxsize=8)
+def prefixes_of(process: str, x: float, alpha: float, length: int) -> PrefixTree:
+    """The tree of all prefixes of at most this length."""
+    return emitting_process(process, x, alpha).tree(length)
+
+
+def tree_of(s: Emitted, length: int) -> PrefixTree:
+    """The tree of prefixes for the process of a spec."""
+    return prefixes_of(s.process, s.x, s.alpha, length)
+
 
 HELD_OUT = {"prefix": "prefixes held out", "ending": "endings held out"}
 APART = 10**6

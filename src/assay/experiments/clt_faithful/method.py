@@ -12,7 +12,6 @@ from annotated_types import Ge, Gt
 from assay.core import Bench, PerRun, Runs, Spec, Trained, descent, fit, warm_up_decay
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.runs import Runs
 from assay.dictionaries.cross_layer import CrossLayer, bounded, encode, lengths, replaced, written
 from assay.experiments.clt_faithful.world import World
 

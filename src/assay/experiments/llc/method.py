@@ -17,8 +17,7 @@ from assay.core.heavy import xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.core.sampler import check_sampler, n_beta_of
-from assay.worlds.potentials.chains import sample, summed
-from assay.worlds.potentials.potential import Known, known, potential
+from assay.worlds.potentials.potential import Known, known, potential, sample, summed
 
 FAULTS = ("none", "unstable", "off the minimum")
 UNSTABLE, OFF = 4.4, 0.3

@@ -11,7 +11,7 @@ from assay.core import Arms, Claim, Estimate, Exact, Gate, OneTerm, Value, by
 from assay.core.claims import same_method
 from assay.core.heavy import torch, xr
 from assay.experiments.s_curves.method import DEPTH, LEFT, PROMINENCES, SHARE
-from assay.worlds.linear import curves
+from assay.worlds.linear import factors
 from assay.worlds.linear.factors import generalised_kl, raw_cross_entropy, row_kl
 
 POST = "Jermyn & Shlegeris 2022, Multi-Component Learning and S-Curves"
@@ -94,7 +94,7 @@ def scalar_error(arms: Arms) -> list[float]:
         for _ in range(12_000):
             path.append(path[-1] + 1e-3 * (1 - path[-1] ** 2) * path[-1])
         worst.append(
-            np.abs(np.square(path) - curves.rank_one(np.arange(12_001) * 1e-3, 1.0, path[0])).max()
+            np.abs(np.square(path) - factors.rank_one(np.arange(12_001) * 1e-3, 1.0, path[0])).max()
         )
     return worst
 
@@ -104,7 +104,7 @@ def free_error(arms: Arms) -> float:
     all runs and steps shown."""
     free = arms["free"]
     rate = (free.lr / (free.attrs["n"] * free.attrs["scale"])).values[:, None, None]
-    return float(np.abs(free.curve - curves.free_matrix(free.time.values, 1.0, rate)).max())
+    return float(np.abs(free.curve - factors.free_matrix(free.time.values, 1.0, rate)).max())
 
 
 def free_depths(arms: Arms) -> list[float]:

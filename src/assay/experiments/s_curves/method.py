@@ -17,7 +17,7 @@ from assay.core.fit import State
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
-from assay.worlds.linear import curves, factors
+from assay.worlds.linear import factors
 from assay.worlds.linear.factors import Loss
 
 if TYPE_CHECKING:
@@ -211,5 +211,5 @@ def predicted(runs: Runs[SCurves]) -> Float[np.ndarray, "run"]:
         (true[side] * starts[side]).sum((1, 2)).numpy() / length[side] for side in "ab"
     )  # what grows is their sum
     sigma = s.scale * length["a"] * length["b"]
-    times = [curves.rank_one_time(x, abs(u) / 2, 0.5) for x, u in zip(sigma, overlap, strict=True)]
+    times = [factors.rank_one_time(x, abs(u) / 2, 0.5) for x, u in zip(sigma, overlap, strict=True)]
     return np.array(times) / rates(runs)

@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from assay.core.heavy import torch
 from assay.worlds.hidden_markov.process import PrefixTree
-from assay.worlds.networks.prefixes import Prefixes, distinct
+from assay.worlds.networks.transformer import Prefixes, distinct
 
 Batch: TypeAlias = "tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]"
 """token, position and ancestors of each prefix [run row …], how much it counts [run row], what

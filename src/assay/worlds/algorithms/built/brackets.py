@@ -7,9 +7,15 @@ import numpy as np
 from jaxtyping import Int
 
 from assay.core.heavy import torch
-from assay.subjects.decoder import Shape
-from assay.subjects.parts import Part
-from assay.worlds.algorithms.built.circuit import SHARP, Circuit, edge, empty, moves, rooms
+from assay.worlds.algorithms.built.circuit import (
+    SHARP,
+    Circuit,
+    built,
+    empty,
+    moves,
+    rooms,
+    shape_of,
+)
 from assay.worlds.algorithms.task import Task, unasked
 
 
@@ -58,18 +64,7 @@ def brackets(length: int = 10) -> Circuit:
     worth at least 1/(n + 2)."""
     task = balanced(length)
     r = rooms(step=1, height=1, below=1, off=1, faults=1, end=1)
-    shape = Shape(
-        layers=2,
-        d=6,
-        heads=1,
-        m=2,
-        context=task.length,
-        vocab=4,
-        norm="none",
-        d_head=1,
-        answers=2,
-        activation="relu",
-    )
+    shape = shape_of(task, r, layers=2, m=2, d_head=1)
     p, n = empty(shape), length + 2
     p["W_E"][0, :2, r["step"].start] = torch.tensor([1.0, -1.0], dtype=torch.float64)
     p["W_E"][0, 3, r["end"].start] = 1.0
@@ -81,19 +76,10 @@ def brackets(length: int = 10) -> Circuit:
     least = 1 / n**2  # what one step below zero adds to the mean of faults
     p["W_U"][0, [r["faults"].start, r["off"].start], 0] = 2 * SHARP / least
     p["W_U"][0, r["end"].start, 1] = SHARP
-    wires = (
-        edge("embed", "a0.0.v"),
-        edge("a0.0", "m0"),
-        edge("m0", "a1.0.v"),
-        edge("m0", "logits"),
-        edge("a1.0", "logits"),
-        edge("embed", "logits"),
-    )
+    wires = "embed>a0.0.v a0.0>m0 m0>a1.0.v m0>logits a1.0>logits embed>logits"
     means = {
         "a0.0": "averages the steps so far: the height over the number of tokens",
         "m0": "notices a height below zero, and any height other than zero",
         "a1.0": "gathers over all places how far the height was below zero",
     }
-    return Circuit(
-        task, shape, p, tuple(map(Part.parse, ("embed", "a0.0", "m0", "a1.0"))), wires, means
-    )
+    return built(task, shape, p, "embed a0.0 m0 a1.0", wires, means)

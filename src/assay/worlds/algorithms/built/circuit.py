@@ -57,6 +57,34 @@ def rooms(**sizes: int) -> dict[str, Room]:
     return out
 
 
+def shape_of(
+    task: Task,
+    r: Mapping[str, Room],
+    *,
+    layers: int,
+    d_head: int,
+    heads: int = 1,
+    m: int = 0,
+    answers: int | None = None,
+) -> Shape:
+    """The sizes of a decoder without norms for a task, as wide as its rooms together; with as many
+    logits as the task has answers, or as is said."""
+    if answers is None and len(task.answers) != len(task.tokens):
+        answers = len(task.answers)
+    return Shape(
+        layers=layers,
+        d=sum(room.size for room in r.values()),
+        heads=heads,
+        m=m,
+        context=task.length,
+        vocab=len(task.tokens),
+        norm="none",
+        d_head=d_head,
+        answers=answers,
+        activation="relu" if m else "gelu",
+    )
+
+
 def empty(shape: Shape) -> dict[str, torch.Tensor]:
     """Give the parameters of a decoder that does nothing: all 0."""
     return {
@@ -112,3 +140,17 @@ def matrix(
 def edge(writer: str, reader: str) -> Edge:
     """The edge between a part and a reader, by their names."""
     return Part.parse(writer), Reader.parse(reader)
+
+
+def built(
+    task: Task,
+    shape: Shape,
+    params: Params,
+    matter: str,
+    wires: str,
+    means: Mapping[str, str],
+) -> Circuit:
+    """A circuit by the names of its parts, "embed a0.0", and of its edges, "embed>a0.0.q
+    a0.0>logits"."""
+    edges = tuple(edge(*wire.split(">")) for wire in wires.split())
+    return Circuit(task, shape, params, tuple(map(Part.parse, matter.split())), edges, means)

@@ -13,17 +13,17 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.core.heavy import scipy, torch
-from assay.subjects.decoder import Shape
 from assay.subjects.parts import Part
 from assay.worlds.algorithms.built.circuit import (
     SHARP,
     Circuit,
     attends,
-    edge,
+    built,
     empty,
     matrix,
     moves,
     rooms,
+    shape_of,
 )
 from assay.worlds.algorithms.task import Task, unasked
 
@@ -109,18 +109,8 @@ def crowded(features: Crowd, length: int, generator: np.random.Generator) -> Cir
     n, classes = features.raises.shape
     r = rooms(token=v, place=length, copied=v, site=features.rows.shape[1], found=n, one=1)
     m = int(1.3 * v * v)
-    shape = Shape(
-        layers=2,
-        d=sum(x.size for x in r.values()),
-        heads=1,
-        m=m,
-        context=length,
-        vocab=v,
-        norm="none",
-        d_head=max(v, length),
-        answers=classes,
-        activation="relu",
-    )
+    task = _task(features, length)
+    shape = shape_of(task, r, layers=2, m=m, d_head=max(v, length), answers=classes)
     p = empty(shape)
     p["W_E"][0, :, r["token"].all], p["W_E"][0, :, r["one"].start] = (
         torch.eye(v, dtype=torch.float64),
@@ -166,32 +156,13 @@ def crowded(features: Crowd, length: int, generator: np.random.Generator) -> Cir
         torch.from_numpy(features.raises),
         torch.from_numpy(features.offsets),
     )
-    wires = tuple(
-        edge(*x)
-        for x in (
-            ("pos", "a0.0.q"),
-            ("pos", "a0.0.k"),
-            ("embed", "a0.0.v"),
-            ("embed", "m0"),
-            ("a0.0", "m0"),
-            ("m0", "m1"),
-            ("m1", "logits"),
-            ("embed", "logits"),
-        )
-    )
+    wires = "pos>a0.0.q pos>a0.0.k embed>a0.0.v embed>m0 a0.0>m0 m0>m1 m1>logits embed>logits"
     means = {
         "a0.0": "copies the token some places back",
         "m0": "writes features, more than it has dimensions for",
         "m1": "tells which are on",
     }
-    return Circuit(
-        _task(features, length),
-        shape,
-        p,
-        tuple(map(Part.parse, ("embed", "pos", *means))),
-        wires,
-        means,
-    )
+    return built(task, shape, p, "embed pos a0.0 m0 m1", wires, means)
 
 
 def directions(features: Crowd, d: int, length: int) -> Float[np.ndarray, "f d"]:

@@ -7,17 +7,16 @@ import numpy as np
 from jaxtyping import Int
 
 from assay.core.heavy import torch
-from assay.subjects.decoder import Shape
-from assay.subjects.parts import Part
 from assay.worlds.algorithms.built.circuit import (
     SHARP,
     Circuit,
     attends,
-    edge,
+    built,
     empty,
     matrix,
     moves,
     rooms,
+    shape_of,
 )
 from assay.worlds.algorithms.task import Task, unasked
 
@@ -49,17 +48,7 @@ def induction(half: int = 8, values: int = 16) -> Circuit:
     """
     task, tokens = repeated(half, values), values + 1
     r = rooms(token=tokens, place=task.length, before=tokens, found=tokens, noise=tokens)
-    shape = Shape(
-        layers=2,
-        d=sum(x.size for x in r.values()),
-        heads=2,
-        m=0,
-        context=task.length,
-        vocab=tokens,
-        norm="none",
-        d_head=max(tokens, task.length),
-        answers=values,
-    )
+    shape = shape_of(task, r, layers=2, heads=2, d_head=max(tokens, task.length))
     p = empty(shape)
     p["W_E"][0, :, r["token"].all] = torch.eye(tokens)
     p["W_pos"][0, :, r["place"].all] = torch.eye(task.length)
@@ -74,21 +63,11 @@ def induction(half: int = 8, values: int = 16) -> Circuit:
     for layer in range(2):
         moves(p, layer, 1, r["token"], r["noise"])
     p["W_U"][0, r["found"].all] = SHARP * torch.eye(tokens, values, dtype=torch.float64)
-    wires = (
-        edge("pos", "a0.0.q"),
-        edge("pos", "a0.0.k"),
-        edge("embed", "a0.0.v"),
-        edge("embed", "a1.0.q"),
-        edge("a0.0", "a1.0.k"),
-        edge("embed", "a1.0.v"),
-        edge("a1.0", "logits"),
-    )
+    wires = "pos>a0.0.q pos>a0.0.k embed>a0.0.v embed>a1.0.q a0.0>a1.0.k embed>a1.0.v a1.0>logits"
     means = {
         "a0.0": "copies the token one place back",
         "a1.0": (
             "attends to where the token before is the present one, and copies what stands there"
         ),
     }
-    return Circuit(
-        task, shape, p, tuple(map(Part.parse, ("embed", "pos", "a0.0", "a1.0"))), wires, means
-    )
+    return built(task, shape, p, "embed pos a0.0 a1.0", wires, means)

@@ -7,17 +7,16 @@ import numpy as np
 from jaxtyping import Int
 
 from assay.core.heavy import torch
-from assay.subjects.decoder import Shape
-from assay.subjects.parts import Part
 from assay.worlds.algorithms.built.circuit import (
     SHARP,
     Circuit,
     attends,
-    edge,
+    built,
     empty,
     matrix,
     moves,
     rooms,
+    shape_of,
 )
 from assay.worlds.algorithms.task import Task, unasked
 
@@ -42,18 +41,7 @@ def modular_sum(p: int = 7) -> Circuit:
     each sum from 0 to 2p − 2."""
     task, sums = remainder(p), 2 * p - 1
     r = rooms(value=1, place=3, total=1, found=p)
-    shape = Shape(
-        layers=1,
-        d=p + 5,
-        heads=1,
-        m=sums + 2,
-        context=3,
-        vocab=p + 1,
-        norm="none",
-        d_head=3,
-        answers=p,
-        activation="relu",
-    )
+    shape = shape_of(task, r, layers=1, m=sums + 2, d_head=3)
     w = empty(shape)
     w["W_E"][0, :p, r["value"].start] = torch.arange(p).double()
     w["W_pos"][0, :, r["place"].all] = torch.eye(3)
@@ -68,17 +56,9 @@ def modular_sum(p: int = 7) -> Circuit:
             [1.0, -2.0, 1.0], dtype=torch.float64
         )
     w["W_U"][0, r["found"].all] = SHARP * torch.eye(p, dtype=torch.float64)
-    wires = (
-        edge("pos", "a0.0.q"),
-        edge("pos", "a0.0.k"),
-        edge("embed", "a0.0.v"),
-        edge("a0.0", "m0"),
-        edge("m0", "logits"),
-    )
+    wires = "pos>a0.0.q pos>a0.0.k embed>a0.0.v a0.0>m0 m0>logits"
     means = {
         "a0.0": "averages the two numbers",
         "m0": "makes a bump at each possible sum, and writes each to its remainder",
     }
-    return Circuit(
-        task, shape, w, tuple(map(Part.parse, ("embed", "pos", "a0.0", "m0"))), wires, means
-    )
+    return built(task, shape, w, "embed pos a0.0 m0", wires, means)

@@ -7,17 +7,16 @@ import numpy as np
 from jaxtyping import Int
 
 from assay.core.heavy import torch
-from assay.subjects.decoder import Shape
-from assay.subjects.parts import Part
 from assay.worlds.algorithms.built.circuit import (
     SHARP,
     Circuit,
     attends,
-    edge,
+    built,
     empty,
     matrix,
     moves,
     rooms,
+    shape_of,
 )
 from assay.worlds.algorithms.task import Task, unasked
 
@@ -52,18 +51,7 @@ def redundant(values: int = 8, length: int = 8, heads: int = 2, back: int = 1) -
     its slope at 1 and 2 is 0."""
     task = previous(values, length, back)
     r = rooms(token=values, place=length, copied=values, found=values)
-    width = max(values, length)
-    shape = Shape(
-        layers=1,
-        d=sum(x.size for x in r.values()),
-        heads=heads,
-        m=2 * values,
-        context=length,
-        vocab=values,
-        norm="none",
-        d_head=width,
-        activation="relu",
-    )
+    shape = shape_of(task, r, layers=1, heads=heads, m=2 * values, d_head=max(values, length))
     p = empty(shape)
     p["W_E"][0, :, r["token"].all] = torch.eye(values)
     p["W_pos"][0, :, r["place"].all] = torch.eye(length)
@@ -76,26 +64,10 @@ def redundant(values: int = 8, length: int = 8, heads: int = 2, back: int = 1) -
     p["b_in"][0, 0, values:] = -0.5
     p["W_out"][0, 0, :, r["found"].all] = 2 * torch.cat([identity, -identity])
     p["W_U"][0, r["found"].all] = SHARP * identity
-    copies = tuple(f"a0.{head}" for head in range(heads))
-    wires = tuple(
-        edge(*pair)
-        for copy in copies
-        for pair in (
-            ("pos", f"{copy}.q"),
-            ("pos", f"{copy}.k"),
-            ("embed", f"{copy}.v"),
-            (copy, "m0"),
-        )
-    )
+    copies = [f"a0.{head}" for head in range(heads)]
+    wires = " ".join(f"pos>{c}.q pos>{c}.k embed>{c}.v {c}>m0" for c in copies) + " m0>logits"
     far = "one place" if back == 1 else f"{back} places"
     means = dict.fromkeys(copies, f"copies the token {far} back") | {
         "m0": "makes the same of one copy as of several"
     }
-    return Circuit(
-        task,
-        shape,
-        p,
-        tuple(map(Part.parse, ("embed", "pos", *copies, "m0"))),
-        (*wires, edge("m0", "logits")),
-        means,
-    )
+    return built(task, shape, p, f"embed pos {' '.join(copies)} m0", wires, means)

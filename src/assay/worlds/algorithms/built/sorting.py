@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from assay.core.heavy import torch
-from assay.subjects.decoder import Shape
-from assay.subjects.parts import Part
 from assay.worlds.algorithms.built.circuit import (
     Circuit,
     attends,
-    edge,
+    built,
     empty,
     matrix,
     moves,
     rooms,
+    shape_of,
 )
 from assay.worlds.algorithms.sorted_list import sorted_list
 
@@ -27,17 +26,7 @@ def sorting(
     the least value."""
     task = sorted_list(items, values)
     r = rooms(token=values + 1, found=values)
-    shape = Shape(
-        layers=1,
-        d=2 * values + 1,
-        heads=1,
-        m=0,
-        context=task.length,
-        vocab=values + 1,
-        norm="none",
-        d_head=values + 1,
-        answers=values,
-    )
+    shape = shape_of(task, r, layers=1, d_head=values + 1, answers=values)
     p = empty(shape)
     p["W_E"][0, :, r["token"].all] = torch.eye(values + 1)
     d, s = torch.meshgrid(torch.arange(values + 1), torch.arange(values + 1), indexing="ij")
@@ -49,11 +38,6 @@ def sorting(
     attends(p, 0, 0, matrix(shape, r["token"], table), matrix(shape, r["token"]))
     moves(p, 0, 0, r["token"], r["found"])
     p["W_U"][0, r["found"].all] = beta * torch.eye(values, dtype=torch.float64)
-    wires = (
-        edge("embed", "a0.0.q"),
-        edge("embed", "a0.0.k"),
-        edge("embed", "a0.0.v"),
-        edge("a0.0", "logits"),
-    )
+    wires = "embed>a0.0.q embed>a0.0.k embed>a0.0.v a0.0>logits"
     means = {"a0.0": "attends to the smallest value above the present one, and copies it"}
-    return Circuit(task, shape, p, tuple(map(Part.parse, ("embed", "a0.0"))), wires, means)
+    return built(task, shape, p, "embed a0.0", wires, means)

@@ -3,15 +3,22 @@ x₃. One hop, twice: the first finds x₁ ∧ x₂, the second x₃ ∧ x₄, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Int
 
 from assay.core.heavy import torch
 from assay.subjects.decoder import Shape
-from assay.subjects.parts import Part
-from assay.worlds.algorithms.built.circuit import SHARP, Circuit, Room, edge, empty, rooms
+from assay.worlds.algorithms.built.circuit import (
+    SHARP,
+    Circuit,
+    Room,
+    built,
+    empty,
+    rooms,
+    shape_of,
+)
 from assay.worlds.algorithms.task import Task
 
 Bits = Int[np.ndarray, "n s bit"]
@@ -49,22 +56,12 @@ def either_and(idle: int = 1) -> Task:
     )
 
 
-def _bare(bits: int) -> tuple[Shape, dict[str, torch.Tensor], dict[str, Room]]:
+def _bare(task: Task) -> tuple[Shape, dict[str, torch.Tensor], dict[str, Room]]:
     """Two MLPs of two neurons that do nothing yet: bits and a 1 are written by the embedding, and
     the answer is 0 unless something is written into `found`, or in one_hop `hop`."""
+    bits = len(task.tokens[0])
     r = rooms(bits=bits, hop=1, found=1, one=1)
-    shape = Shape(
-        layers=2,
-        d=bits + 3,
-        heads=1,
-        m=2,
-        context=1,
-        vocab=2**bits,
-        norm="none",
-        d_head=1,
-        answers=2,
-        activation="relu",
-    )
+    shape = shape_of(task, r, layers=2, m=2, d_head=1)
     p = empty(shape)
     token = torch.arange(2**bits)
     p["W_E"][0, :, r["bits"].all] = (token[:, None] >> torch.arange(bits) & 1).double()
@@ -73,24 +70,11 @@ def _bare(bits: int) -> tuple[Shape, dict[str, torch.Tensor], dict[str, Room]]:
     return shape, p, r
 
 
-def _logic(
-    task: Task,
-    shape: Shape,
-    params: dict[str, torch.Tensor],
-    wire: tuple[str, str],
-    means: Mapping[str, str],
-) -> Circuit:
-    """A circuit of two MLPs that read the embedding; `wire` says where the first one's finding
-    goes."""
-    pairs = (("embed", "m0"), ("embed", "m1"), wire, ("m1", "logits"), ("embed", "logits"))
-    parts = tuple(map(Part.parse, ("embed", "m0", "m1")))
-    return Circuit(task, shape, params, parts, tuple(edge(*pair) for pair in pairs), means)
-
-
 def two_hops(idle: int = 2) -> Circuit:
     """Build two MLPs: ReLU(x₁ + x₂ − 1) is the first hop h; ReLU(h + x₃) − 2 ReLU(h + x₃ − 1) the
     second."""
-    shape, p, r = _bare(3 + idle)
+    task = and_then_xor(idle)
+    shape, p, r = _bare(task)
     p["W_in"][0, 0, :2, 0], p["b_in"][0, 0, 0] = 1.0, -1.0
     p["W_out"][0, 0, 0, r["hop"].start] = 1.0
     p["W_in"][0, 1, [2, r["hop"].start]], p["b_in"][0, 1, 1] = 1.0, -1.0
@@ -100,13 +84,15 @@ def two_hops(idle: int = 2) -> Circuit:
         "m0": "finds that both of the first two bits are on",
         "m1": "tells whether that and the third bit differ",
     }
-    return _logic(and_then_xor(idle), shape, p, ("m0", "m1"), means)
+    wires = "embed>m0 embed>m1 m0>m1 m1>logits embed>logits"
+    return built(task, shape, p, "embed m0 m1", wires, means)
 
 
 def one_hop(idle: int = 1) -> Circuit:
     """Build two MLPs, ReLU(x₁ + x₂ − 1) and ReLU(x₃ + x₄ − 1), of which either is enough for the
     answer."""
-    shape, p, r = _bare(4 + idle)
+    task = either_and(idle)
+    shape, p, r = _bare(task)
     for layer, room in enumerate(("hop", "found")):
         p["W_in"][0, layer, 2 * layer : 2 * layer + 2, 0], p["b_in"][0, layer, 0] = 1.0, -1.0
         p["W_out"][0, layer, 0, r[room].start] = 1.0
@@ -115,4 +101,5 @@ def one_hop(idle: int = 1) -> Circuit:
         "m0": "finds that both of the first two bits are on",
         "m1": "finds that both of the next two are",
     }
-    return _logic(either_and(idle), shape, p, ("m0", "logits"), means)
+    wires = "embed>m0 embed>m1 m0>logits m1>logits embed>logits"
+    return built(task, shape, p, "embed m0 m1", wires, means)
