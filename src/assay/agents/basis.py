@@ -32,16 +32,17 @@ class Source:
     kind: Literal["store", "committed record", "your table", "nothing yet"]
     told: str
     runs: int
-    cached: int | None
-    """Runs that were stored before this was asked; null where that is not known."""
-    new: int | None
-    """Runs that were made for it."""
+    """Or rows of a table."""
     keys: str
     """SHA-256 of the keys of all runs, or of the table."""
     commit: str
     """The commit of Assay that made the newest run; empty where it was no checkout."""
-    finished: str
+    finished: str = ""
     """When the newest run was made."""
+    cached: int | None = None
+    """Runs that were stored before this was asked; null where that is not known."""
+    new: int | None = None
+    """Runs that were made for it."""
 
 
 def standing(data: JSON, unlike: str = "") -> Standing:
@@ -119,16 +120,10 @@ def of_record(record: JSON) -> Source:
     """Tell where a committed record comes from."""
     p = record["provenance"]
     commit = str(record.get("commit") or p.get("software", {}).get("commit", ""))
-    summary = (
-        f"the committed record: {p['runs']} runs, made at commit {commit or 'unknown'} and not on "
-        "this machine for you"
-    )
     return Source(
         kind="committed record",
-        told=summary,
+        told=f"{p['runs']} runs, which were not made on this machine for you",
         runs=int(p["runs"]),
-        cached=None,
-        new=None,
         keys=str(p["keys"]),
         commit=commit,
         finished=str(p.get("finished", "")),
@@ -138,59 +133,47 @@ def of_record(record: JSON) -> Source:
 def of_store(data: JSON, cached: int | None) -> Source:
     """Tell where a stored result comes from, and how many of its runs were stored before it was
     asked for, where that is known."""
-    p = data["provenance"]
-    commit, runs = str(p.get("software", {}).get("commit", "")), int(p["runs"])
+    p, runs = data["provenance"], int(data["provenance"]["runs"])
     split = (
         ""
         if cached is None
         else f", {cached} of them stored before this was asked, {runs - cached} made for it"
     )
-    summary = f"this store: {runs} runs{split}; the newest was made at commit {commit or 'unknown'}"
     return Source(
         kind="store",
-        told=summary,
+        told=f"this store: {runs} runs{split}",
         runs=runs,
         cached=cached,
         new=None if cached is None else runs - cached,
         keys=str(p["keys"]),
-        commit=commit,
+        commit=str(p.get("software", {}).get("commit", "")),
         finished=str(p.get("finished", "")),
     )
 
 
 def of_plan(plan: Planned) -> Source:
     """Tell what there is before anything runs."""
-    cached, missing = plan.cached, plan.missing
-    keys = provenance.digest("\n".join(sorted(run.key for run in plan.runs)))
-    summary = (
-        f"nothing was run for this answer: {cached} of {cached + missing} runs are stored, "
-        f"{missing} would be made"
-    )
+    runs = plan.cached + plan.missing
     return Source(
         kind="nothing yet",
-        told=summary,
-        runs=cached + missing,
-        cached=cached,
+        told=f"{plan.cached} of {runs} runs are stored, {plan.missing} would be made",
+        runs=runs,
+        cached=plan.cached,
         new=0,
-        keys=keys,
+        keys=provenance.digest("\n".join(sorted(run.key for run in plan.runs))),
         commit=provenance.commit(),
-        finished="",
     )
 
 
 def of_table(rows: int, text: str) -> Source:
     """Tell of somebody's own numbers what is known of them."""
-    summary = (
-        f"{rows} rows that you gave; Assay does not know how they were measured, or how often "
-        "they were looked at"
-    )
     return Source(
         kind="your table",
-        told=summary,
+        told=(
+            f"{rows} rows that you gave; Assay does not know how they were measured, or how often "
+            "they were looked at"
+        ),
         runs=rows,
-        cached=None,
-        new=None,
         keys=provenance.digest(text),
         commit=provenance.commit(),
-        finished="",
     )

@@ -234,10 +234,11 @@ def _recorded(root: Path, name: str) -> str:
     ]
     if record is None:
         return "\n".join([*lines, "Nothing is recorded."])
+    source = basis.of_record(record)
     return "\n".join(
         [
             *lines,
-            basis.of_record(record).told,
+            f"The committed record, made at commit {source.commit or 'unknown'}: {source.told}",
             *(f"- {v.told} Scope: {v.scope}." for v in verdicts(record)),
             *basis.exact(record),
         ]

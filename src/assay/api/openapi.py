@@ -165,13 +165,15 @@ def _operation(
             "content": {KIND: {"schema": _ref(Problem)}},
         }
     summary = (inspect.getdoc(operation.work) or "").rstrip(".")
-    return {
+    described: dict[str, Any] = {
         "operationId": operation.work.__name__,
         "summary": summary,
         "parameters": [*parameters, *([LAST] if events else [])],
         "responses": responses,
-        **({"requestBody": {"required": True, "content": _body()}} if operation.sent else {}),
     }
+    if operation.sent:
+        described["requestBody"] = {"required": True, "content": _body()}
+    return described
 
 
 def _content(kind: Any, operation: Operation, known: Sequence[Operation]) -> dict[str, Any]:
