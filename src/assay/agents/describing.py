@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.agents import basis, looking
+from assay.agents import basis
 from assay.agents.answers import Answer
-from assay.agents.basis import Source, Standing
-from assay.agents.looking import Looks
+from assay.agents.basis import Looks, Source, Standing
 from assay.agents.verdicts import Verdict, counted, verdicts
 from assay.core import syntax
 from assay.core.errors import ExperimentError, nearest
@@ -148,9 +147,7 @@ def describe_experiment(root: Path, name: str) -> Answer:
         arms=_arms(experiment, data),
         verdicts=verdicts(data),
         exact=basis.exact(data),
-        looks=looking.count_looks(
-            experiment, seeds, Store(root), include_current=record is not None
-        ),
+        looks=basis.count_looks(experiment, seeds, Store(root), include_current=record is not None),
         standing=basis.standing(data),
         source=basis.of_record(data) if record else None,
     )

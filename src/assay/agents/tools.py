@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from assay.agents import answers, basis, describing, looking, writing
+from assay.agents import answers, basis, describing, writing
 from assay.agents.answers import Answer
-from assay.agents.looking import Looks
+from assay.agents.basis import Looks
 from assay.core.errors import AssayError, DataError
 from assay.core.experiment import Experiment
 from assay.core.schema import to_json
@@ -401,10 +401,10 @@ class Tools:
         self, experiment: Experiment | None, preset: Preset | None, *, include_current: bool
     ) -> Looks:
         if experiment is None or preset is None:
-            return looking.unknown()
+            return basis.unknown()
         seeds = [s.seed for s in preset.specs]
         store = self._lab.store
-        return looking.count_looks(experiment, seeds, store, include_current=include_current)
+        return basis.count_looks(experiment, seeds, store, include_current=include_current)
 
     def _known(self, job: jobs.Job, request: Asked) -> Answer | None:
         """What is stored of an experiment that nobody submitted before, but somebody ran."""
