@@ -463,55 +463,26 @@ def test_resources_are_what_the_tools_say(server: Any, ask: Call, done: dict[str
 
 
 LONG = "x" * 100_000
+IDEA = {"question": "q", "experiment": "superposition"}
 HOSTILE: list[tuple[str, dict[str, Any], str]] = [
     ("experiments", {"name": LONG}, "length <= 200"),
     ("experiments", {"name": 7}, "expected str, got int"),
     ("experiments", {"name": "../superposition"}, "did you mean superposition?"),
     ("experiments", {"nmae": "superposition"}, "did you mean name?"),
-    ("page", {}, "name is missing"),
+    ("page", {}, "name is missing: An experiment's name"),
     ("page", {"name": "../README"}, "no page is called"),
     ("page", {"name": "/etc/passwd"}, "no page is called"),
     ("page", {"name": "verdicts", "part": 0}, "part: expected int >= 1"),
     ("page", {"name": "verdicts", "part": 900}, "parts 1 to"),
-    ("plan", {}, "either a study's text or an experiment's name"),
     ("plan", {"study": LONG}, "length <= 65536"),
     ("plan", {"study": "question = = 1"}, "line 1 column 12"),
-    ("plan", {"study": "[" * 5000}, "the study"),
-    ("plan", {"study": 'question = "a"\0'}, "null characters"),
-    ("plan", {"study": 'question = "a"\n[[experiment]]\nname = "./evil.py"\n'}, "--allow-code"),
-    (
-        "plan",
-        {
-            "study": (
-                'question = "a"\n[[experiment]]\nname = "gated-sae"\nfields = { corpus = "/etc" }\n'
-            )
-        },
-        "lies outside",
-    ),
-    (
-        "plan",
-        {
-            "study": (
-                'question = "a"\n[[experiment]]\nname = "gated-sae"\nfields = { corpus = "../.." '
-                "}\n"
-            )
-        },
-        "lies outside",
-    ),
     ("plan", {"experiment": "superposition", "budget": "soon"}, "budget"),
-    ("run", {"experiment": "superposition", "study": "x = 1"}, "either"),
-    ("run", {"experiment": "superposition", "preset": "huge"}, "preset"),
-    ("run", {"experiment": "superposition", "sets": ["steps"]}, "field=value"),
-    ("run", {"experiment": "superposition", "sets": ["seed=0:100000"]}, "up to 100,000"),
     ("run", {"experiment": "superposition", "sets": ["steps=1"] * 65}, "length <= 64"),
     ("run", {"experiment": "superposition", "sets": "steps=1"}, "expected array"),
     ("run", {"experiment": "/etc/../etc/x.py"}, "--allow-code"),
     ("status", {"key": "../../etc/passwd"}, "32 hex digits"),
-    ("status", {"key": "0" * 32}, "no job"),
     ("status", {"key": "0" * 32, "wait_s": 31}, "float <= 30"),
-    ("status", {"key": "0" * 32, "wait_s": "soon"}, "expected float"),
     ("result", {"key": "0" * 32}, "no job"),
-    ("cancel", {"key": LONG}, "length <= 200"),
     ("judge", {"rows": [], "claim": "a.x < 1", "control": ["b"]}, "no rows"),
     (
         "judge",
@@ -520,46 +491,19 @@ HOSTILE: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "judge",
-        {"rows": ROWS, "claim": "__import__('os').x < 1", "control": ["old"]},
-        "cannot read the claim",
-    ),
-    ("judge", {"rows": ROWS, "claim": "mine.loss < 0.2", "control": []}, "needs a control"),
-    ("judge", {"rows": ROWS, "claim": "(" * 900 + "mine.loss < 0.2", "control": ["old"]}, "claim"),
-    (
-        "judge",
         {"rows": "arm,x\n" + "a,1\n" * 300_000, "claim": "a.x < 1", "control": ["b"]},
         "at most 1,048,576",
     ),
     ("judge", {"rows": 5, "claim": "a.x < 1", "control": ["b"]}, "rows"),
     ("write_study", {"question": "q", "claims": []}, "experiment is missing"),
-    (
-        "write_study",
-        {"question": "q", "experiment": "superposition", "claims": [{"text": "t", "holds": 5}]},
-        "claims[0].holds",
-    ),
-    (
-        "write_study",
-        {"question": "q", "experiment": "superposition", "claims": [{"text": "t", "hold": "a"}]},
-        "claims[0]: object contains unknown field hold",
-    ),
-    (
-        "write_study",
-        {"question": "q\0", "experiment": "superposition", "claims": []},
-        "null characters",
-    ),
-    (
-        "write_study",
-        {
-            "question": "q",
-            "experiment": "superposition",
-            "claims": [],
-            "fields": {"steps": float("inf")},
-        },
-        "fields[...]: expected",
-    ),
+    ("write_study", IDEA | {"claims": [{"text": "t", "holds": 5}]}, "claims[0].holds"),
+    ("write_study", IDEA | {"claims": [{"text": "t", "hold": "a"}]}, "unknown field hold"),
+    ("write_study", IDEA | {"question": "q\0"}, "null characters"),
+    ("write_study", IDEA | {"fields": {"steps": float("inf")}}, "fields[...]: expected"),
     ("nothing", {}, "no tool is called 'nothing'"),
     ("x" * 5000, {}, "no tool is called"),
 ]
+"""What a study or an experiment is refused for is tried where it is read, in tests/jobs."""
 
 
 @pytest.mark.parametrize(("name", "given", "told"), HOSTILE, ids=lambda value: str(value)[:40])

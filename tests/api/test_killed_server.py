@@ -181,8 +181,6 @@ def test_verdicts_over_http_are_those_that_show_prints(tmp_path, space, capsys):
     ("words", "told"),
     [
         (("--host", "0.0.0.0"), "--token-file"),
-        (("--allow-code",), "--workspace"),
-        (("--workspace", "nowhere"), "is no folder"),
         (("--token-file", "nowhere.toml"), "nowhere.toml"),
         (("--jobs", "0"), "above 0"),
     ],

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from assay.agents import basis
-from assay.agents.basis import Source, Standing
-from assay.agents.looking import Looks
+from assay.agents.basis import Looks, Source, Standing
 from assay.agents.verdicts import counted, early, estimates, verdicts
 from assay.core.claims import Claim
 from assay.core.experiment import Experiment

@@ -1,21 +1,28 @@
-"""Standing: what an answer rests on, told with every one: exploratory or confirmatory, and where
-the numbers come from."""
+"""Basis: what an answer rests on, told with every one: exploratory or confirmatory, where the
+numbers come from, and how often somebody judged claims on their seeds, under its own name or under
+another about the same experiments."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
+from assay.core.reading import plural
 from assay.core.results import Registration
-from assay.lab import provenance, registered
+from assay.jobs import queue
+from assay.lab import journal, looks, provenance, records, registered
 from assay.lab.preset import Preset
 from assay.lab.store import Store
 from assay.report import frozen as lines
+from assay.studies.related import about, kin
 from assay.verbs.plan import Planned, frozen
 
 JSON = Mapping[str, Any]
+NAMED = 5
+"""So many other names are told at most."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +40,33 @@ class Source:
     kind: Literal["store", "committed record", "your table", "nothing yet"]
     told: str
     runs: int
-    cached: int | None
-    """Runs that were stored before this was asked; null where that is not known."""
-    new: int | None
-    """Runs that were made for it."""
+    """Or rows of a table."""
     keys: str
     """SHA-256 of the keys of all runs, or of the table."""
     commit: str
     """The commit of Assay that made the newest run; empty where it was no checkout."""
-    finished: str
+    finished: str = ""
     """When the newest run was made."""
+    cached: int | None = None
+    """Runs that were stored before this was asked; null where that is not known."""
+    new: int | None = None
+    """Runs that were made for it."""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """How often somebody judged claims on these seeds, as the store and the records note it."""
+
+    taken: int
+    """Looks with different claims, arms or settings; the same judged again is one look."""
+    seeds: str
+    """The seeds, as ranges whose end is left out."""
+    by_others: tuple[str, ...]
+    """Other results, about the same experiments, that have looks at them."""
+    stopped: tuple[str, ...]
+    """Other jobs about the same experiments that did not end, though estimates on some of these
+    seeds were told: that is a look, too."""
+    told: str
 
 
 def standing(data: JSON, unlike: str = "") -> Standing:
@@ -120,16 +144,10 @@ def of_record(record: JSON) -> Source:
     """Tell where a committed record comes from."""
     p = record["provenance"]
     commit = str(record.get("commit") or p.get("software", {}).get("commit", ""))
-    summary = (
-        f"the committed record: {p['runs']} runs, made at commit {commit or 'unknown'} and not on "
-        "this machine for you"
-    )
     return Source(
         kind="committed record",
-        told=summary,
+        told=f"{p['runs']} runs, which were not made on this machine for you",
         runs=int(p["runs"]),
-        cached=None,
-        new=None,
         keys=str(p["keys"]),
         commit=commit,
         finished=str(p.get("finished", "")),
@@ -139,59 +157,163 @@ def of_record(record: JSON) -> Source:
 def of_store(data: JSON, cached: int | None) -> Source:
     """Tell where a stored result comes from, and how many of its runs were stored before it was
     asked for, where that is known."""
-    p = data["provenance"]
-    commit, runs = str(p.get("software", {}).get("commit", "")), int(p["runs"])
+    p, runs = data["provenance"], int(data["provenance"]["runs"])
     split = (
         ""
         if cached is None
         else f", {cached} of them stored before this was asked, {runs - cached} made for it"
     )
-    summary = f"this store: {runs} runs{split}; the newest was made at commit {commit or 'unknown'}"
     return Source(
         kind="store",
-        told=summary,
+        told=f"this store: {runs} runs{split}",
         runs=runs,
         cached=cached,
         new=None if cached is None else runs - cached,
         keys=str(p["keys"]),
-        commit=commit,
+        commit=str(p.get("software", {}).get("commit", "")),
         finished=str(p.get("finished", "")),
     )
 
 
 def of_plan(plan: Planned) -> Source:
     """Tell what there is before anything runs."""
-    cached, missing = plan.cached, plan.missing
-    keys = provenance.digest("\n".join(sorted(run.key for run in plan.runs)))
-    summary = (
-        f"nothing was run for this answer: {cached} of {cached + missing} runs are stored, "
-        f"{missing} would be made"
-    )
+    runs = plan.cached + plan.missing
     return Source(
         kind="nothing yet",
-        told=summary,
-        runs=cached + missing,
-        cached=cached,
+        told=f"{plan.cached} of {runs} runs are stored, {plan.missing} would be made",
+        runs=runs,
+        cached=plan.cached,
         new=0,
-        keys=keys,
+        keys=provenance.digest("\n".join(sorted(run.key for run in plan.runs))),
         commit=provenance.commit(),
-        finished="",
     )
 
 
 def of_table(rows: int, text: str) -> Source:
     """Tell of somebody's own numbers what is known of them."""
-    summary = (
-        f"{rows} rows that you gave; Assay does not know how they were measured, or how often "
-        "they were looked at"
-    )
     return Source(
         kind="your table",
-        told=summary,
+        told=(
+            f"{rows} rows that you gave; Assay does not know how they were measured, or how often "
+            "they were looked at"
+        ),
         runs=rows,
-        cached=None,
-        new=None,
         keys=provenance.digest(text),
         commit=provenance.commit(),
-        finished="",
     )
+
+
+def count_looks(
+    experiment: Experiment, seeds: Iterable[int], store: Store, *, include_current: bool
+) -> Looks:
+    """Count the looks at an experiment's seeds, by its own name and by whatever else is about the
+    same experiments; with `include_current` the one that is told is one.
+
+    Every wording of a study has a name of its own: whoever rewords a claim on seeds that they have
+    seen is told so."""
+    name, seed_list = experiment.name, sorted(set(seeds))
+    known = frozenset((name, *about(experiment.origin)))
+    spans = looks.spans(seed_list)
+    if seed_list and all(s < looks.JUDGED for s in seed_list):
+        return Looks(
+            0,
+            spans,
+            (),
+            (),
+            (
+                f"Seeds {spans} are for pilots: anybody may look at them, and a verdict on them "
+                "settles nothing"
+            ),
+        )
+    looks_by_name = {name: looks.shared(journal.stored(store, name), seed_list)}
+    for base in known:  # of a file of somebody's own, its name
+        looks_by_name[base] = looks_by_name.get(base, set()) | looks.shared(
+            records.path(base).with_suffix(".looks.jsonl"), seed_list
+        )
+    for other in kin(store, name, known):
+        if shared_looks := looks.shared(journal.stored(store, other), seed_list):
+            looks_by_name[other] = looks_by_name.get(other, set()) | shared_looks
+    look_count = len(set().union(*looks_by_name.values()))
+    other_names = tuple(
+        sorted(
+            other
+            for other, shared_looks in looks_by_name.items()
+            if shared_looks - looks_by_name[name] and other != name
+        )
+    )
+    stopped = tuple(sorted(_stopped(store, name, known, set(seed_list))))
+    return Looks(
+        look_count,
+        spans,
+        other_names,
+        stopped,
+        _to_text(look_count, spans, other_names, stopped, include_current),
+    )
+
+
+def unknown() -> Looks:
+    """Say that looks cannot be counted."""
+    return Looks(
+        0,
+        "",
+        (),
+        (),
+        (
+            "How many looks were taken is not known: the experiment is not here any more, or its "
+            "code may not run here"
+        ),
+    )
+
+
+def _stopped(store: Store, name: str, known: frozenset[str], seeds: set[int]) -> Iterator[str]:
+    """The names of other jobs that told estimates on these seeds and then did not end, or not yet;
+    what cannot be told apart counts."""
+    for folder, state in queue.every(store.root):
+        if (
+            state.early is None
+            or state.status == "done"
+            or (request := folder.asked)["called"] == name
+        ):
+            continue
+        try:
+            if not {request["called"], *about(folder.typed)} & known:
+                continue
+            if not request["code"] and not seeds & {s.seed for s in folder.experiment()[1].specs}:
+                continue
+        except AssayError:  # its experiment is gone, or was changed
+            pass
+        yield request["called"]
+
+
+def _to_text(
+    look_count: int,
+    spans: str,
+    other_names: tuple[str, ...],
+    stopped: tuple[str, ...],
+    include_current: bool,
+) -> str:
+    stopped_note = (
+        f"; estimates on them were told by {_names(stopped)}, which did not end" if stopped else ""
+    )
+    if not look_count:
+        fresh = f"Nobody has looked at seeds {spans} yet: the first look burns them"
+        return (
+            f"Nobody has judged anything on seeds {spans} yet{stopped_note}"
+            if stopped_note
+            else fresh
+        )
+    by = f", by {_names(other_names)} too" if other_names else ""
+    summary = (
+        f"{look_count} {plural('look', look_count)} {'was' if look_count == 1 else 'were'} taken "
+        "at seeds "
+        f"{spans}{', this one included' if include_current else ''}{by}{stopped_note}"
+    )
+    return summary + (
+        "; a claim that was chosen after an earlier one is not confirmed by these seeds"
+        if look_count > include_current or stopped
+        else ""
+    )
+
+
+def _names(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:NAMED]) + (" and more" if names[NAMED:] else "")

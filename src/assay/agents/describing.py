@@ -4,20 +4,16 @@ text."""
 from __future__ import annotations
 
 import ast
-import dataclasses
 import inspect
 import itertools
 import re
 import textwrap
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.agents import basis, looking
+from assay.agents import basis
 from assay.agents.answers import Answer
-from assay.agents.basis import Source, Standing
-from assay.agents.looking import Looks
-from assay.agents.verdicts import Verdict, counted, verdicts
+from assay.agents.verdicts import counted, verdicts
 from assay.core import syntax
 from assay.core.errors import ExperimentError, nearest
 from assay.core.experiment import PRESETS, Experiment
@@ -32,92 +28,28 @@ PART = 16_000
 """Characters of a page that one answer holds."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """One experiment of the catalogue."""
-
-    name: str
-    question: str
-    claim: str
-    controls: str
-    recorded: str
-    """How many of its claims came out how, in its committed record."""
-    cost: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Field:
-    """A field of an experiment's runs, which a study may set."""
-
-    name: str
-    default: str
-    may_be: str
-    meaning: str
-    several: bool
-    """Whether runs of one arm may differ in it; several values of another field make further
-    arms."""
-
-
-@dataclass(frozen=True)
-class Arm:
-    """An arm: a variant that is trained, or derived from others; main is the method."""
-
-    name: str
-    note: str
-    measures: tuple[str, ...]
-    """What a claim can say about it, as ARM.MEASURE; empty where no record tells."""
-    dimensions: dict[str, tuple[str, ...]]
-    """Of measures that vary over more than runs: over what. A claim names a level, as
-    MEASURE[DIMENSION=LEVEL], or mean(…, over=DIMENSION)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Detail:
-    """One experiment in full."""
-
-    name: str
-    question: str
-    paper: str
-    cost: str
-    scope: str
-    presets: tuple[str, ...]
-    seeds: str
-    """Those that its claims are judged on by default."""
-    fields: tuple[Field, ...]
-    arms: tuple[Arm, ...]
-    verdicts: tuple[Verdict, ...]
-    exact: tuple[str, ...]
-    looks: Looks
-    standing: Standing
-    source: Source | None
-    """Where the verdicts come from; null where nothing is recorded."""
-
-
 def every(root: Path, find: str) -> Answer:
     """List the experiments whose texts have all of these words; none given: all."""
-    words = find.lower().split()
-    lines = []
-    for e in listed(root).experiments:
-        line = Line(
-            name=e.name,
-            question=e.title,
-            claim=e.claim,
-            controls=e.baselines,
-            cost=e.cost,
-            recorded=counted([o for o, n in e.recorded.items() for _ in range(n)])
+    lines = [
+        {
+            "name": e.name,
+            "question": e.title,
+            "claim": e.claim,
+            "controls": e.baselines,
+            "recorded": counted([o for o, n in e.recorded.items() for _ in range(n)])
             if e.recorded
             else "not recorded, or exact statements only",
-        )
-        if all(w in " ".join(map(str, dataclasses.astuple(line))).lower() for w in words):
-            lines.append(line)
-    none = (
-        f"no experiment has all of these words: {find}; leave find out for all of them"
-        if not lines
-        else ""
-    )
-    summary = none or (
+            "cost": e.cost,
+        }
+        for e in listed(root).experiments
+    ]
+    words = find.lower().split()
+    lines = [e for e in lines if all(w in " ".join(e.values()).lower() for w in words)]
+    summary = (
         f"{len(lines)} of the catalogue. Verdicts are those of committed records; ask for one "
         "by name for intervals, controls and scope"
+        if lines
+        else f"no experiment has all of these words: {find}; leave find out for all of them"
     )
     return {
         "told": summary,
@@ -127,43 +59,41 @@ def every(root: Path, find: str) -> Answer:
 
 
 def describe_experiment(root: Path, name: str) -> Answer:
-    """Describe one experiment in full. Raises: ExperimentError."""
+    """Describe one experiment in full: what a study may set, what a claim may name, and what is
+    recorded. Raises: ExperimentError."""
     entry = find_entry(name)
-    experiment, header, record = (
-        catalogue.find(entry.name),
-        entry.header(),
-        records.read(entry.name, entry.origin),
-    )
+    experiment = catalogue.find(entry.name)
+    header, record = entry.header(), records.read(entry.name, entry.origin)
     data = record or {"verdicts": (), "provenance": {}}
     seeds = [s.seed for s in experiment.default]
-    detail = Detail(
-        name=entry.name,
-        question=header.title,
-        paper=header.paper,
-        cost=header.cost,
-        scope=experiment.scope_of("default"),
-        presets=(*PRESETS, *records.elsewhere(entry.name, entry.origin)),
-        seeds=looks.spans(seeds),
-        fields=_fields(experiment.default[0]),
-        arms=_arms(experiment, data),
-        verdicts=verdicts(data),
-        exact=basis.exact(data),
-        looks=looking.count_looks(
+    found = verdicts(data)
+    detail = {
+        "name": entry.name,
+        "question": header.title,
+        "paper": header.paper,
+        "cost": header.cost,
+        "scope": experiment.scope_of("default"),
+        "presets": (*PRESETS, *records.elsewhere(entry.name, entry.origin)),
+        "seeds": looks.spans(seeds),
+        "fields": _fields(experiment.default[0]),
+        "arms": _arms(experiment, data),
+        "verdicts": found,
+        "exact": basis.exact(data),
+        "looks": basis.count_looks(
             experiment, seeds, Store(root), include_current=record is not None
         ),
-        standing=basis.standing(data),
-        source=basis.of_record(data) if record else None,
-    )
-    summary = f"{header.title}. " + (
-        f"Recorded: {counted([v.outcome for v in detail.verdicts])}. "
-        if record
-        else "Nothing is recorded. "
-    )
-    what = (
-        "write_study(question=…, experiment, fields, claims) asks a question of your own on fresh "
-        "seeds; page(name) has its documentation"
-    )
-    return {"told": summary.strip(), "detail": detail, "next": what}
+        "standing": basis.standing(data),
+        "source": basis.of_record(data) if record else None,
+    }
+    recorded = f"Recorded: {counted([v.outcome for v in found])}"
+    return {
+        "told": recorded if record else "Nothing is recorded",
+        "detail": detail,
+        "next": (
+            "write_study(question=…, experiment, fields, claims) asks a question of your own on "
+            "fresh seeds; page(name) has its documentation"
+        ),
+    }
 
 
 def find_entry(name: str) -> catalogue.Entry:
@@ -234,10 +164,11 @@ def _recorded(root: Path, name: str) -> str:
     ]
     if record is None:
         return "\n".join([*lines, "Nothing is recorded."])
+    source = basis.of_record(record)
     return "\n".join(
         [
             *lines,
-            basis.of_record(record).told,
+            f"The committed record, made at commit {source.commit or 'unknown'}: {source.told}",
             *(f"- {v.told} Scope: {v.scope}." for v in verdicts(record)),
             *basis.exact(record),
         ]
@@ -252,21 +183,21 @@ def _bare(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
-def _fields(spec: Spec) -> tuple[Field, ...]:
-    cls, texts = type(spec), meanings(type(spec))
-    several = per_run_fields(cls)
-    fields = []
-    for name, bounds in ranges(cls).items():
-        fields.append(
-            Field(
-                name=name,
-                default=str(getattr(spec, name)),
-                may_be=bounds,
-                meaning=texts.get(name, ""),
-                several=name in several,
-            )
-        )
-    return tuple(fields)
+def _fields(spec: Spec) -> list[Answer]:
+    """What a study may set; `several`: runs of one arm may differ in it, where several values of
+    another field make further arms."""
+    cls = type(spec)
+    texts, several = meanings(cls), per_run_fields(cls)
+    return [
+        {
+            "name": name,
+            "default": str(getattr(spec, name)),
+            "may_be": bounds,
+            "meaning": texts.get(name, ""),
+            "several": name in several,
+        }
+        for name, bounds in ranges(cls).items()
+    ]
 
 
 def meanings(cls: type) -> dict[str, str]:
@@ -288,18 +219,21 @@ def meanings(cls: type) -> dict[str, str]:
     return meanings
 
 
-def _arms(experiment: Experiment, record: basis.JSON) -> tuple[Arm, ...]:
+def _arms(experiment: Experiment, record: basis.JSON) -> list[Answer]:
+    """Variants that are trained, or derived from others; main is the method. A claim names their
+    measures as ARM.MEASURE, where a record tells them, and of a measure with `dimensions` a level,
+    as MEASURE[DIMENSION=LEVEL], or mean(…, over=DIMENSION)."""
     measured = {arm: data["measures"]["variables"] for arm, data in record.get("arms", {}).items()}
     arms = []
     for name, arm in experiment.arms.items():
         variables = measured.get(name, {})
-        dims = {m: tuple(d for d in v["dims"] if d != "run") for m, v in variables.items()}
+        dims = {m: [d for d in v["dims"] if d != "run"] for m, v in variables.items()}
         arms.append(
-            Arm(
-                name,
-                arm.note,
-                (*variables, *made_of(tuple(variables))),
-                {m: over for m, over in dims.items() if over},
-            )
+            {
+                "name": name,
+                "note": arm.note,
+                "measures": (*variables, *made_of(tuple(variables))),
+                "dimensions": {m: over for m, over in dims.items() if over},
+            }
         )
-    return tuple(arms)
+    return arms

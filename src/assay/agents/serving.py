@@ -15,7 +15,7 @@ from mcp.server.transport_security import RequestBodyLimitMiddleware, TransportS
 from assay.agents.server import make_server, talk
 from assay.agents.tools import Tools
 from assay.api import problems
-from assay.api.serving import Served, answer_at, let_in, working
+from assay.api.serving import Served, answer, let_in, working
 from assay.core.errors import AssayError
 from assay.http.guard import BODY, Guard, Refused, Rules
 from assay.jobs.bounds import Bounds
@@ -61,7 +61,7 @@ def serve(
             anyio.run(talk, server)
             return
         app = application(server, rules)
-        answer_at(app, door.host, door.port, PATH, rules, root, ready, "auto")
+        answer(app, root, rules, (door.host, door.port, PATH[1:]), ready, "auto")
 
 
 def application(server: Server[Any], rules: Rules) -> ASGIApp:

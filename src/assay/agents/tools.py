@@ -4,25 +4,25 @@ an agent reads of it."""
 from __future__ import annotations
 
 import copy
-import csv
 import dataclasses
-import io
 import threading
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from assay.agents import answers, basis, describing, looking, writing
+from assay.agents import answers, basis, describing, writing
 from assay.agents.answers import Answer
-from assay.agents.looking import Looks
-from assay.core.errors import AssayError, DataError
+from assay.agents.basis import Looks
+from assay.core.errors import AssayError, DataError, renamed
 from assay.core.experiment import Experiment
 from assay.core.schema import to_json
 from assay.core.table import estimate, judge
 from assay.http.tokens import EVERYBODY, Holder, Right
-from assay.jobs.bounds import Bounds
+from assay.jobs.bounds import Bounds, most
 from assay.jobs.folder import Folder, NoJob
 from assay.jobs.submission import Asked, Lacking, Ready, opened
 from assay.lab.executors import Workers
@@ -321,10 +321,9 @@ class Tools:
             beats: By how much controls must be beaten, in the claim's units.
             bounds: The least and greatest value that the claim can have for a unit.
         """
-        columns, source = _columns(rows)
-        with self._one:
+        with self._one, _table(rows) as (table, source):
             verdict = judge(
-                columns,
+                table,
                 claim=claim,
                 unit=unit,
                 control=control,
@@ -360,10 +359,9 @@ class Tools:
             over: A column that was swept: a curve over its levels.
             crosses: A value of the curve, or half: at which level it has it.
         """
-        columns, source = _columns(rows)
-        with self._one:
+        with self._one, _table(rows) as (table, source):
             number = estimate(
-                columns,
+                table,
                 value=value,
                 unit=unit,
                 over=over,
@@ -401,10 +399,10 @@ class Tools:
         self, experiment: Experiment | None, preset: Preset | None, *, include_current: bool
     ) -> Looks:
         if experiment is None or preset is None:
-            return looking.unknown()
+            return basis.unknown()
         seeds = [s.seed for s in preset.specs]
         store = self._lab.store
-        return looking.count_looks(experiment, seeds, store, include_current=include_current)
+        return basis.count_looks(experiment, seeds, store, include_current=include_current)
 
     def _known(self, job: jobs.Job, request: Asked) -> Answer | None:
         """What is stored of an experiment that nobody submitted before, but somebody ran."""
@@ -452,68 +450,33 @@ def _asked(study: str, experiment: str, preset: str, sets: tuple[str, ...]) -> A
     return Asked(study=study, experiment=experiment, preset=preset, sets=sets)
 
 
-def _columns(
-    rows: list[dict[str, Plain | None]] | str,
-) -> tuple[dict[str, list[Any]], basis.Source]:
-    """A table by columns, and where it comes from. Raises: DataError."""
+@contextmanager
+def _table(rows: list[dict[str, Plain | None]] | str) -> Iterator[tuple[Any, basis.Source]]:
+    """Give a table as `judge` takes it while the body runs, and where it comes from. Raises:
+    DataError."""
     if isinstance(rows, str):
-        if len(rows) > CELLS:
-            raise DataError(
-                f"rows: the table has {len(rows):,} characters, and at most {CELLS:,} are "
-                "taken; average within units first"
-            )
-        try:
-            lines = list(
-                csv.DictReader(
-                    io.StringIO(rows), strict=True, restkey="more than the first line names"
-                )
-            )
-        except csv.Error as e:
-            raise DataError(
-                f"rows: this is no CSV text ({e}); the first line names columns, such as "
-                "arm,seed,loss"
-            ) from None
-        if not lines:
-            raise DataError(
-                "rows: the table has no rows; the first line names columns, such as "
-                "arm,seed,loss, and rows follow"
-            )
-        if any(None in line.values() or "more than the first line names" in line for line in lines):
-            raise DataError(
-                "rows: every line of CSV text has as many values as the first line has names"
-            )
-        table_rows: list[dict[str, Any]] = [
-            {k: _number(v) for k, v in line.items()} for line in lines
-        ]
-    else:
-        table_rows = [dict(row) for row in rows]
-    if not table_rows:
+        most(len(rows), CELLS, "characters of rows")
+        count = len(rows.splitlines()) - 1
+        most(count, ROWS, "rows, which may be averages within units")
+        with TemporaryDirectory(prefix="assay-") as folder:
+            path = Path(folder) / "rows.csv"
+            path.write_text(rows, encoding="utf-8", errors="replace")
+            with renamed({str(path): "the table"}):
+                yield path, basis.of_table(count, rows)
+        return
+    if not rows:
         raise DataError(
             "rows: the table has no rows; give objects such as {arm: mine, seed: 1, loss: 0.3}"
         )
-    if len(table_rows) > ROWS:
-        raise DataError(
-            f"rows: {len(table_rows):,} rows, and at most {ROWS:,} are taken; average within "
-            "units first"
-        )
-    names = list(table_rows[0])
-    if odd := next((i for i, row in enumerate(table_rows, 1) if set(row) != set(names)), 0):
+    most(len(rows), ROWS, "rows, which may be averages within units")
+    names = list(rows[0])
+    if odd := next((i for i, row in enumerate(rows, 1) if set(row) != set(names)), 0):
         raise DataError(
             f"rows: row {odd} has other columns than the first; every row has "
             f"{', '.join(names)[:SHORT]}; a missing number is null"
         )
-    columns = {name: [row[name] for row in table_rows] for name in names}
-    return columns, basis.of_table(len(table_rows), repr(columns))
-
-
-def _number(text: str) -> float | int | str | None:
-    """A cell of CSV: a number, text, or nothing."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text or None
+    columns = {name: [row[name] for row in rows] for name in names}
+    yield columns, basis.of_table(len(rows), repr(columns))
 
 
 NEEDS: dict[str, Right] = {"preregister": "submit", "run": "submit", "cancel": "cancel"}

@@ -34,7 +34,7 @@ control = ["linear"]
 bounds = [0, 1]
 threshold = "plan: written before anything was looked at"
 """  # noqa: E501
-IN_PATH = {
+IN_PATH: dict[str, dict[str, Any]] = {
     "key": {
         "schema": {"type": "string", "pattern": f"^[0-9a-f]{{{DIGITS}}}$"},
         "description": "A job's key, as POST /studies answered it",
@@ -145,13 +145,12 @@ def _operation(
     operation: Operation, known: Sequence[Operation], of_text: type[Query]
 ) -> dict[str, Any]:
     kinds = [operation.query, *([of_text] if operation.sent else [])]
-    parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, **IN_PATH[name]}
-        for name in operation.in_path
+    parameters = [
+        {"name": name, "in": "path", "required": True} | IN_PATH[name] for name in operation.in_path
     ]
     for kind in kinds:
-        for name, described in _of_struct(kind)["properties"].items():
-            parameters.append({"name": name, "in": "query", "schema": described})
+        for name, of_field in _of_struct(kind)["properties"].items():
+            parameters.append({"name": name, "in": "query", "schema": of_field})
     events = Happened in [kind for _, kind in operation.answers.values()]
     responses = {
         str(status): {"description": meaning, **_content(kind, operation, known)}
@@ -165,13 +164,15 @@ def _operation(
             "content": {KIND: {"schema": _ref(Problem)}},
         }
     summary = (inspect.getdoc(operation.work) or "").rstrip(".")
-    return {
+    described: dict[str, Any] = {
         "operationId": operation.work.__name__,
         "summary": summary,
         "parameters": [*parameters, *([LAST] if events else [])],
         "responses": responses,
-        **({"requestBody": {"required": True, "content": _body()}} if operation.sent else {}),
     }
+    if operation.sent:
+        described["requestBody"] = {"required": True, "content": _body()}
+    return described
 
 
 def _content(kind: Any, operation: Operation, known: Sequence[Operation]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def serve(
     rules = let_in(host, tokens)
     with working(root, bounds, limits, width) as (store, inside):
         application = app.application(app.Served(store, inside), rules)
-        return answer_at(application, host, port, "/", rules, root, ready)
+        return answer(application, root, rules, (host, port, ""), ready)
 
 
 def let_in(host: str, tokens: Path | None) -> Rules:
@@ -97,26 +97,24 @@ def working(
         yield store.root, replace(bounds, workspace=aside if place else None)
 
 
-def answer_at(
+def answer(
     application: ASGIApp,
-    host: str,
-    port: int | None,
-    path: str,
-    rules: Rules,
     root: Path,
+    rules: Rules,
+    place: tuple[str, int | None, str],
     ready: Callable[[Served], None],
     lifespan: str = "off",
 ) -> Served:
-    """Answer with an application at an address until interrupted. Raises: AssayError where it
-    cannot be had."""
-    from assay.http.connections import answer, bracketed, listen
+    """Answer with an application at a place (host, port, path) until interrupted. Raises:
+    AssayError where it cannot be had."""
+    from assay.http.connections import answer_at
 
-    listening = listen(host, port)
-    address = f"http://{bracketed(host)}:{listening.getsockname()[1]}{path}"
-    served = Served(address, str(root), len(rules.holders))
-    try:
-        ready(served)
-        answer(application, listening, lifespan=lifespan)
-    finally:
-        listening.close()
-    return served
+    def served(address: str) -> Served:
+        return Served(address + path, str(root), len(rules.holders))
+
+    host, port, path = place
+    return served(
+        answer_at(
+            application, host, port, lambda address: ready(served(address)), lifespan=lifespan
+        )
+    )

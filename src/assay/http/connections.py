@@ -7,7 +7,8 @@ import asyncio
 import ipaddress
 import socket
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, ClassVar
 
 import h11
@@ -19,6 +20,9 @@ from assay.http.guard import LOOPBACK
 
 PORT = 8377
 """The port that is tried first where none was asked for."""
+EVERYWHERE = ("0.0.0.0", "::")
+"""Hosts that stand for all addresses of this machine."""
+NOTHING: AbstractContextManager[Any] = nullcontext()
 READERS = 256
 """Connections at the same time."""
 HEADERS, BODY = 10.0, 30.0
@@ -63,17 +67,36 @@ def names(host: str) -> tuple[str, ...]:
     """Tell the names that a server at an address answers to; none stands for any."""
     if is_here(host):
         return (*LOOPBACK, bracketed(host).lower())
-    return () if is_everywhere(host) else (bracketed(host).lower(),)
-
-
-def is_everywhere(host: str) -> bool:
-    """Whether an address stands for all of this machine's."""
-    return host in ("0.0.0.0", "::")
+    return () if host in EVERYWHERE else (bracketed(host).lower(),)
 
 
 def bracketed(host: str) -> str:
     """Write a host as it stands in an address."""
     return f"[{host}]" if ":" in host else host
+
+
+def answer_at(
+    app: Any,
+    host: str,
+    port: int | None,
+    ready: Callable[[str], None],
+    *,
+    meanwhile: AbstractContextManager[Any] = NOTHING,
+    lifespan: str = "off",
+) -> str:
+    """Answer with an application at an address until interrupted, in the context `meanwhile`; give
+    the address, and to `ready` as soon as it can be opened. Raises: AssayError where it cannot be
+    had."""
+    listening = listen(host, port)
+    name = socket.gethostname() if host in EVERYWHERE else bracketed(host)
+    address = f"http://{name}:{listening.getsockname()[1]}/"
+    try:
+        ready(address)
+        with meanwhile:
+            answer(app, listening, lifespan=lifespan)
+    finally:
+        listening.close()
+    return address
 
 
 def answer(app: Any, listening: socket.socket, *, lifespan: str = "off") -> None:

@@ -11,7 +11,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from assay.core.errors import AssayError, StoreError
@@ -144,20 +144,12 @@ def stop(folder: Folder) -> None:
     discard(folder.path / "cancel")
 
 
-@dataclass
-class _Seen:
-    """The state of a job as it was read, and of which file."""
-
-    stamp: tuple[int, int]
-    state: State
-
-
 class Watched:
     """The states of all jobs of a store, each read again only when its file changed."""
 
     def __init__(self, root: Path):
         self.root = root
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[str, tuple[tuple[int, int], State]] = {}
 
     def every(self) -> Iterator[tuple[Folder, State]]:
         """Every job, with how far it is as it was written last."""
@@ -166,12 +158,11 @@ class Watched:
             try:
                 status = (folder.path / "state.json").stat()
                 stamp = status.st_mtime_ns, status.st_ino
-                snapshot = self._seen.get(key)
-                if snapshot is None or snapshot.stamp != stamp:
-                    snapshot = self._seen[key] = _Seen(stamp, folder.state)
+                if key not in self._seen or self._seen[key][0] != stamp:
+                    self._seen[key] = stamp, folder.state
             except (OSError, StoreError):
                 continue
-            yield folder, snapshot.state
+            yield folder, self._seen[key][1]
 
     def over(self) -> bool:
         """Whether every job has ended."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from assay.core.errors import AssayError
+from assay.core.experiment import Experiment
 from assay.core.schema import BESIDE
 from assay.lab.lab import Lab
 from assay.lab.preset import override
@@ -39,22 +40,22 @@ class Asked:
     """2 where something has to be said before it can run."""
 
 
-def find_unsaid(path: Path, lab: Lab) -> Asked:
-    """Tell what a study does not say, what is taken in its place, and what that costs. Raises:
-    ExperimentError."""
+def find_unsaid(path: Path, lab: Lab, known: Experiment | None = None) -> Asked:
+    """Tell what a study does not say, what is taken in its place, and what that costs; `known` is
+    its experiment, where it was composed already. Raises: ExperimentError."""
     text = read(path)
     lacks = missing.essential(text)
     assumed = missing.assumed(text) if text.study.experiment or text.study.dictionary else []
-    seed_cost = _each_seed(text, lab) if text.study.experiment else ""
+    seed_cost = _each_seed(text, lab, known) if text.study.experiment else ""
     rows = [Unsaid(m.where, m.text, m.default, "") for m in lacks]
     rows += [Unsaid(m.where, m.text, m.default, seed_cost if m.each else m.cost) for m in assumed]
     return Asked(study=str(path), unsaid=tuple(rows), exit_code=2 if lacks else 0)
 
 
-def _each_seed(text: Text, lab: Lab) -> str:
+def _each_seed(text: Text, lab: Lab, known: Experiment | None) -> str:
     """What a seed costs, with all arms, whatever is claimed."""
     try:
-        experiment = replace(composed(text.bare), name="study")
+        experiment = replace(known or composed(text.bare), name="study")
         seeds = missing.seeds(text)
         plan = lab.plan(experiment, override(experiment))
     except AssayError as e:

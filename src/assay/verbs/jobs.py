@@ -134,7 +134,7 @@ def plan(root: Path, request: Asked, bounds: Bounds = Bounds()) -> Foreseen:  # 
 def foresee(lab: Lab, ready: Ready, budget: str | None = None) -> Foreseen:
     """Tell what a submission that is open would run and take, and what a budget buys. Raises:
     AssayError."""
-    unsaid = find_unsaid(ready.study, lab).unsaid if ready.study else ()
+    unsaid = find_unsaid(ready.study, lab, ready.experiment).unsaid if ready.study else ()
     return Foreseen(
         key=ready.key,
         runs=ready.runs,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -140,26 +139,21 @@ def _run(
     meanwhile: AbstractContextManager[Any] = NOTHING,
 ) -> Served:
     """Answer with an application at an address until interrupted, in the context `meanwhile`."""
-    from assay.http.connections import answer, bracketed, is_everywhere, is_here, listen, names
+    from assay.http.connections import answer_at, is_here, names
     from assay.http.guard import Rules
     from assay.http.tokens import of_text
 
     if token is not None and not token.isascii():
         raise AssayError("--token is text of ASCII characters")
     token = token or ("" if is_here(host) else secrets.token_urlsafe(16))
-    listening = listen(host, port)
-    rules = Rules(names(host), (of_text(token),) if token else ())
-    name = socket.gethostname() if is_everywhere(host) else bracketed(host)
-    address = f"http://{name}:{listening.getsockname()[1]}/{path}"
-    served = Served(address + (f"?token={token}" if token else ""), str(root))
-    app = make(rules)
-    ready(served)
-    try:
-        with meanwhile:
-            answer(app, listening)
-    finally:
-        listening.close()
-    return served
+
+    def served(address: str) -> Served:
+        return Served(address + path + (f"?token={token}" if token else ""), str(root))
+
+    app = make(Rules(names(host), (of_text(token),) if token else ()))
+    return served(
+        answer_at(app, host, port, lambda address: ready(served(address)), meanwhile=meanwhile)
+    )
 
 
 def experiments(root: Path) -> Experiments:
