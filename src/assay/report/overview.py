@@ -132,38 +132,25 @@ def counts(
     `took` has the seconds and CPU-seconds of all together where they overlapped, `beside` a last
     column, `linked` whether their pages lie beside it."""
     heads = (*HEADS, *(["made"] if last_column else []))
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    rows = []
     total = [0] * (len(HEADS) - 2)
     for name, data in results.items():
         row = counted(data)
         total = [a + b for a, b in zip(total, row, strict=True)]
         label = f"[`{name}`]({name}.md)" if linked else f"`{name}`"
-        lines.append(
-            f"| {label} | "
-            + " | ".join(map(str, row))
-            + f" | {peak(data):.1f} |"
-            + (f" {last_column[name]} |" if last_column else "")
-        )
+        last = [last_column[name]] if last_column else []
+        rows.append([label, *map(str, row), f"{peak(data):.1f}", *last])
     if took is not None:
         total[-2:] = map(round, took)
-    return (
-        "\n".join(
-            [
-                *lines,
-                "| **all** | "
-                + " | ".join(f"**{n}**" for n in total)
-                + " | |"
-                + " |" * bool(last_column),
-            ]
-        )
-        + "\n"
-    )
+    rows.append(["**all**", *(f"**{n}**" for n in total), "", *([""] if last_column else [])])
+    return tables.markdown(heads, rows)
 
 
 def counted(data: ResultData) -> list[int]:
     """Count one experiment's statements by kind and outcome; then estimates, numbers in print,
     seconds, CPU-seconds."""
-    outcomes = [(s.kind, s.outcome) for s in (*data.verdicts, *data.exact)]
+    outcomes: list[tuple[str, str]] = [(v.kind, v.outcome) for v in data.verdicts]
+    outcomes += [(e.kind, e.outcome) for e in data.exact]
     printed = sum(isinstance(v.published, Published) for v in data.verdicts)
     tallies = [outcomes.count((kind, outcome)) for _, kind, outcome in COLUMNS]
     return [
@@ -181,10 +168,7 @@ def listed(data: ResultData) -> str:
     if tables.only_exact(data):
         return f"{tables.ONLY_EXACT}\n"
     head = f"{tables.CHECKED}; and other arms that hold"
-    lines = [
-        f"| | claim | estimate [95 % interval] | published | {head} |",
-        "|---|---|---|---|---|",
-    ]
+    rows = []
     for r in map(tables.row, data.verdicts):
         why = f"<br>*{tables.minus(tables.cell(r.advice))}*" if r.advice else ""
         published = f"{r.published} ({r.setup})" if r.setup else r.published
@@ -194,9 +178,11 @@ def listed(data: ResultData) -> str:
         ]
         controls = "<br>".join(line.lstrip() for line in texts)
         value = " ".join(filter(None, (r.estimate, r.interval, tables.cell(r.unit))))
-        words = f"{tables.cell(r.text)}{why}"
-        lines.append(
-            f"| {r.sign} {r.outcome}<br>*{r.kind}* | {words} | "
-            + tables.minus(f"{value} | {published} | {controls} |")
+        rows.append(
+            (
+                f"{r.sign} {r.outcome}<br>*{r.kind}*",
+                f"{tables.cell(r.text)}{why}",
+                *map(tables.minus, (value, published, controls)),
+            )
         )
-    return "\n".join(lines) + "\n"
+    return tables.markdown(("", "claim", "estimate [95 % interval]", "published", head), rows)

@@ -88,12 +88,9 @@ def markdown(
         f"# A run of {_describe_selection(names)}\n",
         f"Written by `{command}`: every experiment's preset in one store, artefacts shared.\n",
     ]
-    lines += [
-        "| | |",
-        "|---|---|",
-        *(f"| {name} | {tables.cell(words)} |" for name, words in facts(series)),
-        "",
-    ]
+    lines.append(
+        tables.markdown(("", ""), ((name, tables.cell(words)) for name, words in facts(series)))
+    )
     if wrong:
         lines += [
             "## Without a result\n",

@@ -42,20 +42,20 @@ def brief(record: ResultData) -> str:
         return _exact(record.exact[:LINES])
     rows = list(map(tables.row, claims))
     words = heads([r.text for r in rows])
-    lines = ["| # | claim | verdict | ours | holds if | controls that fail |", "|---" * 6 + "|"]
+    lines = []
     for i, (v, r) in enumerate(zip(claims[:LINES], rows, strict=False)):
         reason = f"<br>{cell(explain_reason(v.reason))}" if v.reason else ""
         ours = f"{r.estimate} {r.interval.replace(' ', SPACE)}"
         must = [c.met for c in r.controls if c.role in ("near", "control")]
-        numbers = f"{ours} | {cell(v.threshold)} | {sum(map(bool, must))} of {len(must)}"
-        lines.append(
-            f"| {i + 1} | {cell(words[i])} | {r.sign}{SPACE}{r.outcome}{reason} | "
-            f"{minus(numbers)} |"
-        )
+        numbers = (ours, cell(v.threshold), f"{sum(map(bool, must))} of {len(must)}")
+        came_out = f"{r.sign}{SPACE}{r.outcome}{reason}"
+        lines.append((str(i + 1), cell(words[i]), came_out, *map(minus, numbers)))
+    columns = ("#", "claim", "verdict", "ours", "holds if", "controls that fail")
+    table = tables.markdown(columns, lines)
     if rest := claims[LINES:]:
         counted = tables.signs(tables.outcomes(rest))
-        lines += ["", f"{len(rest)} more claim{'s' * (len(rest) > 1)}: {counted}."]
-    return "\n".join(lines) + "\n"
+        table += f"\n{len(rest)} more claim{'s' * (len(rest) > 1)}: {counted}.\n"
+    return table
 
 
 def full(record: ResultData) -> str:
@@ -141,24 +141,27 @@ def _full(claims: Sequence[Judged]) -> str:
 
 
 def _exact(exact: Sequence[Verified]) -> str:
-    lines = ["| exact statement | | came out | due |", "|---|---|---|---|"]
-    for r in map(tables.row, exact):
-        lines.append(
-            f"| {minus(cell(r.text))} | {r.sign}{SPACE}{r.outcome} | "
-            f"{minus(f'{r.estimate} | {cell(r.interval)}')} |"
+    rows = (
+        (
+            minus(cell(r.text)),
+            f"{r.sign}{SPACE}{r.outcome}",
+            minus(r.estimate),
+            minus(cell(r.interval)),
         )
-    return "\n".join(lines) + "\n"
+        for r in map(tables.row, exact)
+    )
+    return tables.markdown(("exact statement", "", "came out", "due"), rows)
 
 
 def _findings(findings: Sequence[Estimated]) -> str:
-    lines = ["| what | estimate [95 % interval] | units |", "|---|---|---|"]
+    rows = []
     for r in map(tables.row, findings):
         value = minus(
             " ".join(filter(None, (r.estimate, r.interval.replace(" ", SPACE), cell(r.unit))))
         )
         told = "".join(f"<br>{minus(cell(line))}" for line in r.curve)
-        lines.append(f"| {minus(cell(r.text))} | {value}{told} | {r.n} |")
-    return "\n".join(lines) + "\n"
+        rows.append((minus(cell(r.text)), f"{value}{told}", r.n))
+    return tables.markdown(("what", "estimate [95 % interval]", "units"), rows)
 
 
 def _short(origin: str) -> str:
