@@ -26,7 +26,6 @@ from assay.core.results import ResultData
 from assay.features.index.schema import TABLES
 from assay.lab import catalogue, looks, records
 from assay.report import conformance, evaluations, first, pages, pictures, statements, tables
-from assay.report import overview as overviews
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
 from assay.report.statements import SPACE
@@ -233,13 +232,13 @@ def overview() -> str:
     claims."""
     results = _records()
     counted = statements.folded(
-        "Statements by kind and outcome, and cost as measured", overviews.counts(results)
+        "Statements by kind and outcome, and cost as measured", statements.counts(results)
     )
     violated = {name: looks.violated(catalogue.find(name)) for name in results}
     return (
         f"{counted}\n"
-        f"{overviews.errors(pages.together(results.values()).verdicts)}\n\n"
-        f"{overviews.violations(results, violated)}\n"
+        f"{statements.errors(pages.together(results.values()).verdicts)}\n\n"
+        f"{statements.violations(results, violated)}\n"
     )
 
 
@@ -249,9 +248,9 @@ def everything() -> str:
     for name, data in _records().items():
         header = catalogue.entry(name).header()
         about = (
-            f"{overviews.about(data, header.title)}\n\nClaim: {header.claim} Cost: {header.cost}"
+            f"{statements.about(data, header.title)}\n\nClaim: {header.claim} Cost: {header.cost}"
         )
-        listing = overviews.listed(data)
+        listing = statements.listed(data)
         claims = (
             listing
             if tables.only_exact(data)

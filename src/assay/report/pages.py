@@ -23,7 +23,7 @@ from assay.core.judging import percent
 from assay.core.plain import as_json, plain
 from assay.core.results import ResultData
 from assay.features.card import FeatureCard
-from assay.report import contexts, draw, export, frozen, overview, palette, tables
+from assay.report import contexts, draw, export, frozen, palette, statements, tables
 from assay.report.interval_plot import interval_plot
 
 OPEN = 5
@@ -231,7 +231,7 @@ def index(entries: Sequence[Mapping[str, Any]]) -> str:
             entries=listed,
             named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
             tally=tally(everything),
-            errors=overview.errors(everything.verdicts) if everything.verdicts else "",
+            errors=statements.errors(everything.verdicts) if everything.verdicts else "",
         )
     )
 
@@ -244,7 +244,7 @@ def listing(data: ResultData) -> dict[str, Any]:
         "statements": stated,
         "rows": list(map(tables.row, stated)),
         "tally": tally(data),
-        "cost": overview.cost(data),
+        "cost": statements.cost(data),
     }
 
 
