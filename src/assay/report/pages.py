@@ -215,7 +215,8 @@ def _specs(specs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
 def tally(data: ResultData) -> list[tuple[str, int]]:
     """How many statements have each outcome, in the order of the signs; outcomes that do not occur
     are left out."""
-    outcomes = [s.outcome for s in (*data.verdicts, *data.exact)] + ["finding"] * len(data.findings)
+    outcomes: list[str] = [v.outcome for v in data.verdicts]
+    outcomes += [*(e.outcome for e in data.exact), *("finding" for _ in data.findings)]
     return [(o, outcomes.count(o)) for o in tables.SIGNS if o in outcomes]
 
 
@@ -239,7 +240,7 @@ def index(entries: Sequence[Mapping[str, Any]]) -> str:
 def listing(data: ResultData) -> dict[str, Any]:
     """What a page over several results shows of one: claims and exact statements, how they came
     out, and the cost. Estimates are many, and on the result's own page."""
-    stated = (*data.verdicts, *data.exact)
+    stated: tuple[tables.Statement, ...] = (*data.verdicts, *data.exact)
     return {
         "statements": stated,
         "rows": list(map(tables.row, stated)),

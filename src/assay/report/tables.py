@@ -387,7 +387,7 @@ def holds_if(v: Judged) -> str:
     return f"holds if {v.threshold}".replace(">=", "≥").replace("<=", "≤")
 
 
-def literature(s: Judged | Estimated) -> tuple[str, str]:
+def literature(s: Verdict | Estimated) -> tuple[str, str]:
     """What a paper prints, and how far it compares: ("2", "other set-up"), ("new", ""), or two
     empty texts where nothing is said."""
     if s.published is None or isinstance(s.published, str):
