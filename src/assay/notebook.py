@@ -18,7 +18,7 @@ from assay.core.results import ResultData
 from assay.lab import events
 from assay.report import palette
 from assay.report.draw import svg
-from assay.report.evaluations import labels, row
+from assay.report.evaluations import side_by_side
 from assay.report.pages import environment, tally
 from assay.report.tables import SIGNS, estimate, minus, rows, units
 
@@ -76,15 +76,7 @@ def verdict(shown: Any) -> Markup:
 def evaluation(shown: Any) -> Markup:
     """The measures of every dictionary side by side, and below them the trade-off."""
     entries = shown.dictionaries
-    lines = []
-    for name in dict.fromkeys(name for e in entries for name in e["measures"]):
-        cells = [row(name, e["measures"][name]) if name in e["measures"] else None for e in entries]
-        lines.append(
-            (
-                labels()[name],
-                *(minus(f"{c.estimate} {c.interval or f'({c.why})'}") if c else "" for c in cells),
-            )
-        )
+    lines = ((name, *map(minus, numbers)) for name, *numbers in side_by_side(entries))
     return table(("measure", *(e["name"] for e in entries)), lines) + figure(shown.figure)
 
 

@@ -18,7 +18,7 @@ from assay.core.errors import AssayError
 CODE = """
 import numpy as np
 from assay.circuits.explanation import Explanation, Variable
-from assay.circuits.places import Place
+from assay.circuits.explanation import Place
 
 def before(token):
     out = np.full(token.shape, -1.0)

@@ -234,7 +234,7 @@ def test_another_arm_stands_beside_main_in_every_claim_and_no_claim_is_left_out(
 
     import xarray as xr
 
-    from assay.cli import arm_verdicts
+    from assay.cli.verdicts import show_arm
     from assay.core.claims import Claim
     from assay.core.reading import LEARNED
     from assay.lab.result import judge_statements
@@ -268,7 +268,7 @@ def test_another_arm_stands_beside_main_in_every_claim_and_no_claim_is_left_out(
         arms={name: SimpleNamespace(note="") for name in arms}, claims=claims, origin=""
     )
     asked = judge_statements(claims, arms, "bare")
-    arm_verdicts.show(
+    show_arm(
         SimpleNamespace(arm="bare", arms=arms, judged=asked.judged, skipped=asked.skipped),
         experiment,
     )
@@ -278,7 +278,7 @@ def test_another_arm_stands_beside_main_in_every_claim_and_no_claim_is_left_out(
         if len(words := line.split()) > 1 and (words[1:2] or [""])[0].isdigit()
     }
     assert lines["1"][0] == "✓" and "does" in lines["1"]
-    arm_verdicts.show(
+    show_arm(
         SimpleNamespace(arm="bare", arms=arms, judged=asked.judged, skipped=asked.skipped),
         experiment,
     )
@@ -294,7 +294,7 @@ def test_another_arm_stands_beside_main_in_every_claim_and_no_claim_is_left_out(
     assert "Claim 5 is about bare itself (holds): bare is below 3" in told
     idle = {**arms, "bare": arms["bare"].assign_attrs({LEARNED: ()})}
     asked = judge_statements(claims, idle, "bare")
-    arm_verdicts.show(
+    show_arm(
         SimpleNamespace(arm="bare", arms=idle, judged=asked.judged, skipped=asked.skipped),
         experiment,
     )

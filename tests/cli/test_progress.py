@@ -10,6 +10,7 @@ from rich.console import Console
 
 from assay.cli.progress import Display, duration, lasting
 from assay.core.compute import Range
+from assay.core.results import Judged
 from assay.lab.events import Failed, Partial, Planned, Progress, Saved, Started
 
 VERDICT = {
@@ -28,7 +29,7 @@ def plan(rows: int, missing: int) -> Any:
 
 
 def partial() -> Partial:
-    judged = SimpleNamespace(to_json=lambda: VERDICT)
+    judged = Judged.from_json(VERDICT)
     return Partial(SimpleNamespace(judged=[judged]), seeds=4)  # type: ignore[arg-type]
 
 

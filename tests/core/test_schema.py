@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from assay.core.compute import Range
 from assay.core.schema import BESIDE, OPTIONAL, schema, to_json
-from json_schema import problems
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def test_what_is_written_fits_its_schema(
         takes=None if low is None else Range(low, 2 * low),
     )
     told = json.loads(json.dumps(to_json(made), allow_nan=False))
-    assert list(problems(told, schema(Whole))) == []
+    assert list(Draft202012Validator(schema(Whole)).iter_errors(told)) == []
 
 
 WRONG = {
@@ -107,9 +107,10 @@ WRONG = {
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_what_is_written_otherwise_does_not_fit(wrong: str) -> None:
-    assert list(problems(to_json(whole()) | WRONG[wrong], schema(Whole)))
+    assert list(Draft202012Validator(schema(Whole)).iter_errors(to_json(whole()) | WRONG[wrong]))
     left = {k: v for k, v in to_json(whole()).items() if k != "count"}
-    assert list(problems(left, schema(Whole))) == ["$: no count"]
+    [error] = Draft202012Validator(schema(Whole)).iter_errors(left)
+    assert error.message == "'count' is a required property"
 
 
 @pytest.mark.parametrize("of", [Callable, complex, set[int], dict[int, str], object])

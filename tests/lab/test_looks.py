@@ -14,7 +14,7 @@ from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.lab.looks import changes
 from assay.lab.preset import override
-from assay.report.overview import violations
+from assay.report.statements import violations
 from assay.verbs.record import record
 
 

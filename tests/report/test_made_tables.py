@@ -4,7 +4,7 @@ import pytest
 
 from assay.core.results import Judged
 from assay.lab import records
-from assay.report import docs, overview
+from assay.report import docs, statements
 
 ONE = {
     "estimate": 0.024,
@@ -124,14 +124,14 @@ def test_errors_to_expect_come_from_measured_rates(monkeypatch):
         "exponential": {"6": [0.1, 0.0]},
         "exact": {"6": [0.0, 0.01]},
     }
-    monkeypatch.setattr(overview, "_coverage", lambda: rates)
+    monkeypatch.setattr(statements, "_coverage", lambda: rates)
     few, many = (
         Judged(outcome="holds", n={"seed": 8}),
         Judged(outcome="undecided", n={"seed": 30, "document": 50}),
     )
     share = Judged(outcome="holds", n={"seed": 40}, bounds=(0.0, 1.0))
-    assert [overview.rate(v, "normal") for v in (few, many, share)] == [0.02, 0.025, 0.01]
-    said = overview.errors([few] * 100 + [many] * 40 + [share] * 100)
+    assert [statements.rate(v, "normal") for v in (few, many, share)] == [0.02, 0.025, 0.01]
+    said = statements.errors([few] * 100 + [many] * 40 + [share] * 100)
     assert (
         "200 of 240 claims are decided" in said
         and "about 4.0 would be announced as holding" in said

@@ -15,7 +15,7 @@ import sample
 from msgspec import structs
 
 from assay.core.experiment import Header
-from assay.report import contexts, overview, pages, statements, tables
+from assay.report import contexts, pages, statements, tables
 
 STYLE = files("assay.report").joinpath("style.css").read_text()
 VOID = {"meta", "input", "br", "hr", "img", "link"}
@@ -408,7 +408,7 @@ def test_what_would_have_been_found_has_a_true_minus_on_pages_and_in_the_docs():
     for told in (
         html,
         statements.full(data),
-        overview.listed(data),
+        statements.listed(data),
     ):
         assert "−0.289 or less would be found" in told and "-0.289 or less" not in told
 

@@ -15,7 +15,7 @@ from msgspec import structs
 
 from assay.core.results import ResultData
 from assay.core.table import judge
-from assay.report import export, overview, statements, tables
+from assay.report import export, statements, tables
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_exact_statements_without_any_claim_are_told_apart():
     )
     assert tables.only_exact(sample.of(exact=exact)) and not tables.only_exact(sample.of())
     assert not tables.only_exact(sample.of(sample.entry("c", "holds", 1.0, 0.9, 1.1), exact=exact))
-    assert overview.listed(sample.of(exact=exact)) == tables.ONLY_EXACT + "\n"
+    assert statements.listed(sample.of(exact=exact)) == tables.ONLY_EXACT + "\n"
 
 
 def test_an_exact_statement_shows_what_was_due():
@@ -328,7 +328,7 @@ def test_an_arm_that_may_hold_never_has_the_sign_of_a_control_that_fails(count):
     for form in (
         tables.text(data),
         statements.full(data),
-        overview.listed(data),
+        statements.listed(data),
         export.latex(data),
     ):
         tick = export.tex("✓") if form.startswith("\\begin") else "✓"

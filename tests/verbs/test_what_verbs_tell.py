@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from assay.cli.main import main
 from assay.core.schema import schema, to_json
@@ -23,7 +24,6 @@ from assay.verbs.plan import Planned, PlannedCatalogue
 from assay.verbs.record import Checked, Written
 from assay.verbs.remove import Removed
 from assay.verbs.series import Series
-from json_schema import problems
 
 SMOKE = ("--preset", "smoke", "--root", "store")
 INLINE = ("--executor", "inline")
@@ -83,7 +83,7 @@ def test_it_fits_the_schema_of_its_result(
     capsys.readouterr()
     main([*words, "--json"])
     told = json.loads(capsys.readouterr().out)
-    assert list(problems(told, schema(result))) == []
+    assert list(Draft202012Validator(schema(result)).iter_errors(told)) == []
 
 
 def test_a_plan_tells_each_run_by_its_key_and_what_is_unknown_as_null() -> None:

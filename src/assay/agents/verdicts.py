@@ -196,17 +196,15 @@ ROLES: Mapping[str, Any] = {
 
 
 def _comparisons(v: results.Judged) -> tuple[Beside, ...]:
-    near, comparisons = v.near, []
-    arms = {arm: (role, other) for role, arm, other in v.arms()}
-    for arm in (*v.controls, *v.planted, *v.violations, *v.also):
-        role, other = arms[arm]
+    comparisons = []
+    for role, arm, other in v.arms():
         if isinstance(other, results.Other):  # only those that satisfy it are listed
             outcome, met = "holds", role != "unnamed"
         else:
             outcome = other.outcome
             met = outcome == ("holds" if role == "planted" else "fails")
         settled = None if outcome == "undecided" else met
-        why = near.get(arm, "") if role == "near" else ""
+        why = v.near[arm] if role == "near" else ""
         comparisons.append(_comparison(arm, ROLES.get(role, role), outcome, settled, other, why))
     return tuple(comparisons)
 

@@ -18,7 +18,7 @@ from rich.text import Text
 from assay.core.compute import Range
 from assay.core.plain import plain
 from assay.lab.events import Event, Failed, Looked, Partial, Planned, Progress, Said, Saved, Started
-from assay.report.tables import SIGNS, estimate
+from assay.report.tables import SIGNS, estimate_of
 
 QUIET = 10.0  # seconds between two plain lines of progress
 BAR = 24  # characters
@@ -255,9 +255,7 @@ def leading(event: Partial) -> str:
     without a claim."""
     if not event.result.judged:
         return ""
-    entry = event.result.judged[0].to_json()
-    value, interval = estimate(entry)
+    claim = event.result.judged[0]
+    value, interval = estimate_of(claim)
     # numbers first: a narrow terminal cuts the end of the line
-    return (
-        f"{SIGNS[entry['outcome']]} {value} {interval} after {event.seeds} seeds: {entry['text']}"
-    )
+    return f"{SIGNS[claim.outcome]} {value} {interval} after {event.seeds} seeds: {claim.text}"

@@ -72,7 +72,7 @@ def show(reproduction: Reproduction) -> None:
             ours = (
                 tuple(map(to_text, both))
                 if s.kind != "exact"
-                else tuple("absent" if v is None else v.outcome for v in both)
+                else tuple("absent" if v is None else tables.row(v).outcome for v in both)
             )
             # the reason below the claim: it is long, and would leave the claim no room beside it
             claims.add_row(

@@ -218,16 +218,13 @@ def departs(a: Statement, b: Statement) -> str:
 
 
 def _differs(a: Judged | Estimated, b: Judged | Estimated) -> bool:
-    points = []
-    for s in (a, b):
-        curve = s.curve if isinstance(s, Estimated) else None
-        numbers = (curve or s).estimate, (curve or s).low, (curve or s).high
-        points.append(
-            (curve and curve.levels, list(zip(*numbers, strict=True)) if curve else [numbers])
-        )
-    (old_levels, old), (new_levels, new) = points
-    return old_levels != new_levels or any(
-        not (_within(p[0], q) or _within(q[0], p)) for p, q in zip(old, new, strict=True)
+    old, new = (s.curve if isinstance(s, Estimated) else None for s in (a, b))
+    if old is None or new is None:
+        p, q = ((s.estimate, s.low, s.high) for s in (a, b))
+        return old is not new or not (_within(p[0], q) or _within(q[0], p))
+    points = (zip(c.estimate, c.low, c.high, strict=True) for c in (old, new))
+    return old.levels != new.levels or any(
+        not (_within(p[0], q) or _within(q[0], p)) for p, q in zip(*points, strict=True)
     )
 
 

@@ -29,6 +29,7 @@ from assay.core.results import (
     Estimated,
     Head,
     Judged,
+    Other,
     Reason,
     Registration,
     ResultData,
@@ -146,8 +147,10 @@ class Result(Shown):
             skipped=tuple(Reason(text=t, reason=r) for t, r in self.skipped),
             failed=tuple(Reason(text=t, reason=r) for t, r in self.failed),
             inference=self.inference,
-            registration=self.registration and Registration.from_json(self.registration),
-            ledger=self.ledger and Head.from_json(self.ledger),
+            registration=None
+            if self.registration is None
+            else Registration.from_json(self.registration),
+            ledger=None if self.ledger is None else Head.from_json(self.ledger),
             changed=self.changed,
             notes=self.notes,
             provenance=self.provenance,
@@ -165,20 +168,19 @@ class Result(Shown):
 
         rows = []
         for j in self.judged:
-            roles = {
+            roles: dict[str, Mapping[str, Verdict | Other]] = {
                 "method": {j.arm: j},
                 "planted": j.planted,
                 "control": j.controls,
                 "also": j.also,
             }
             for role, arm, v in ((r, a, v) for r, arms in roles.items() for a, v in arms.items()):
-                own = isinstance(v, Verdict)
                 row: dict[str, Any] = {
                     "claim": j.text,
                     "arm": arm,
                     "role": role,
-                    "outcome": v.outcome if own else "holds",
-                    "reason": v.reason if own else "",
+                    "outcome": v.outcome if isinstance(v, Verdict) else "holds",
+                    "reason": v.reason if isinstance(v, Verdict) else "",
                 }
                 row |= {
                     "estimate": v.estimate,

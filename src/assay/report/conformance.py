@@ -14,7 +14,7 @@ from assay.conformance.outcomes import KINDS
 from assay.conformance.vectors import Vector, load
 from assay.core.schema import to_json
 from assay.report.statements import folded
-from assay.report.tables import cell, minus
+from assay.report.tables import cell, markdown, minus
 
 SIGNS = {"right": "●", "another documented definition": "◐", "wrong": "✕", "not offered": "–"}
 
@@ -26,29 +26,28 @@ def vectors() -> str:
     families = []
     for family in dict.fromkeys(v.family for v in load()):
         family_vectors = [v for v in load() if v.family == family]
-        heads = " | ".join([family, *(p["peer"] for p in columns)])
-        lines = [f"| | {heads} |", "|---|---|" + ":-:|" * len(columns)]
-        for vector in family_vectors:
-            signs = " | ".join(SIGNS[_outcome(page, vector.id)] for page in columns)
-            lines.append(f"| {vector.id} | {cell(vector.title)} | {signs} |")
-        families.append(folded(f"{family}: {len(family_vectors)}", "\n".join(lines)))
+        heads = ("", family, *(p["peer"] for p in columns))
+        rows = [
+            (v.id, cell(v.title), *(SIGNS[_outcome(page, v.id)] for page in columns))
+            for v in family_vectors
+        ]
+        table = markdown(heads, rows, "|---|---|" + ":-:|" * len(columns))
+        families.append(folded(f"{family}: {len(family_vectors)}", table))
     return "\n".join(families)
 
 
 def outcomes() -> str:
     """How many vectors each library has right, defines otherwise, has wrong, and does not offer;
     with the versions it ran in."""
-    lines = [
-        "| library | version | " + " | ".join(f"{SIGNS[k]} {k}" for k in KINDS) + " | run |",
-        "|---|---|" + "--:|" * 4 + "---|",
-    ]
+    heads = ("library", "version", *(f"{SIGNS[k]} {k}" for k in KINDS), "run")
+    rows = []
     for page in _columns():
         counts = Counter(_outcome(page, vector.id) for vector in load())
-        numbers = " | ".join(str(counts[kind]) for kind in KINDS)
+        numbers = (str(counts[kind]) for kind in KINDS)
         where = ", ".join(f"{name} {version}" for name, version in page["environment"].items())
         when = f"{page['date']}, {where}" if page["date"] else "whenever this table is made"
-        lines.append(f"| {page['peer']} | {page['version']} | {numbers} | {when} |")
-    return "\n".join(lines) + "\n"
+        rows.append((page["peer"], page["version"], *numbers, when))
+    return markdown(heads, rows, "|---|---|" + "--:|" * 4 + "---|")
 
 
 def differences() -> str:
@@ -67,13 +66,9 @@ def differences() -> str:
         if not rows:
             sections.append(f"{head}: none.\n")
             continue
-        table = ["| vector | | got | right | |", "|---|---|---|---|---|", *rows]
-        sections.append(
-            folded(
-                f"{page['peer']} {page['version']}: {len(rows)}",
-                f"`{page['command']}`\n\n" + "\n".join(table),
-            )
-        )
+        table = markdown(("vector", "", "got", "right", ""), rows)
+        title = f"{page['peer']} {page['version']}: {len(rows)}"
+        sections.append(folded(title, f"`{page['command']}`\n\n{table}"))
     return "\n".join(sections)
 
 
@@ -104,14 +99,10 @@ def wrong_cases(got: Sequence[Any], expected: Iterable[Any]) -> tuple[str, str]:
     return "; ".join(dict.fromkeys(g for g, _ in pairs)), "; ".join(right)
 
 
-def _difference(vector: Vector, entry: Mapping[str, Any]) -> str:
+def _difference(vector: Vector, entry: Mapping[str, Any]) -> list[str]:
     got, right = wrong_cases(entry["got"], [dict(case.expected) for case in vector.cases])
     note = f"another documented definition: {entry['why']}" if entry["outcome"] != "wrong" else ""
-    return (
-        "| "
-        + " | ".join(minus(cell(t)) for t in (vector.id, vector.title, got, right, note))
-        + " |"
-    )
+    return [minus(cell(t)) for t in (vector.id, vector.title, got, right, note)]
 
 
 def _outcome(page: Mapping[str, Any], id: str) -> str:

@@ -26,7 +26,6 @@ from assay.core.results import ResultData
 from assay.features.index.schema import TABLES
 from assay.lab import catalogue, looks, records
 from assay.report import conformance, evaluations, first, pages, pictures, statements, tables
-from assay.report import overview as overviews
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
 from assay.report.statements import SPACE
@@ -39,20 +38,20 @@ BLOCK = re.compile(
 
 def experiments() -> str:
     """The catalogue in one line an experiment: how its claims came out, and the time it takes."""
-    lines = ["| experiment | claims | time |", "|---|---|---|"]
+    rows: list[Sequence[str]] = []
     for group, entries in by_group(catalogue.entries()).items():
-        lines.append(f"| **{tables.cell(GROUPS.get(group, group))}** | | |")
-        lines += [f"| [{e.name}]({e.name}.md) | {' | '.join(_came_out(e))} |" for e in entries]
-    return "\n".join(lines) + "\n"
+        rows.append((f"**{tables.cell(GROUPS.get(group, group))}**", "", ""))
+        rows += [(f"[{e.name}]({e.name}.md)", *_came_out(e)) for e in entries]
+    return tables.markdown(("experiment", "claims", "time"), rows)
 
 
 def index() -> str:
     """The page of each experiment and what it asks, by group."""
     parts = []
     for group, entries in by_group(catalogue.entries()).items():
-        lines = [f"**{GROUPS.get(group, group)}**", "", "| page | what it asks |", "|---|---|"]
-        lines += [f"| [{e.name}]({e.name}.md) | {tables.cell(e.header().title)} |" for e in entries]
-        parts.append("\n".join(lines) + "\n")
+        rows = [(f"[{e.name}]({e.name}.md)", tables.cell(e.header().title)) for e in entries]
+        table = tables.markdown(("page", "what it asks"), rows)
+        parts.append(f"**{GROUPS.get(group, group)}**\n\n{table}")
     return "\n".join(parts)
 
 
@@ -68,13 +67,14 @@ def files() -> dict[str, str]:
 
 def tree() -> str:
     """List each file of the package with its first sentence, folded away by package."""
-    rows: dict[str, list[str]] = {}
+    rows: dict[str, list[tuple[str, str]]] = {}
     for path, sentence in files().items():
         folder, _, name = path.rpartition("/")
-        rows.setdefault(folder or "assay", []).append(f"| `{name}` | {tables.cell(sentence)} |")
-    head = "| file | what it holds |\n|---|---|\n"
+        rows.setdefault(folder or "assay", []).append((f"`{name}`", tables.cell(sentence)))
     return "\n".join(
-        statements.folded(f"<code>{folder}</code>", head + "\n".join(each))
+        statements.folded(
+            f"<code>{folder}</code>", tables.markdown(("file", "what it holds"), each)
+        )
         for folder, each in rows.items()
     )
 
@@ -83,23 +83,23 @@ def columns() -> str:
     """Every column of the tables of an index: its type, unit and meaning, folded away by table."""
     parts = []
     for name, listed in TABLES.items():
-        lines = ["| column | type | unit | what it says |", "|---|---|---|---|"]
-        lines += [f"| `{c.name}` | {c.type} | {c.unit} | {tables.cell(c.words)} |" for c in listed]
-        parts.append(statements.folded(f"Table <code>{name}</code>", "\n".join(lines)))
+        rows = [(f"`{c.name}`", c.type, c.unit, tables.cell(c.words)) for c in listed]
+        table = tables.markdown(("column", "type", "unit", "what it says"), rows)
+        parts.append(statements.folded(f"Table <code>{name}</code>", table))
     return "\n".join(parts)
 
 
 def arms(name: str) -> str:
     """Each arm of an experiment: what it is, and how many runs it has in the default preset."""
     experiment = catalogue.find(name)
-    lines = ["| arm | what it is | runs |", "|---|---|---|"]
+    rows = []
     for arm, a in experiment.arms.items():
         runs = (
             "derived" if a.train is None else str(len(experiment.specs_of(arm, experiment.default)))
         )
         after = f", built on `{a.after}`" if a.after else ""
-        lines.append(f"| `{arm}` | {tables.cell(a.note)}{after} | {runs} |")
-    return "\n".join(lines) + "\n"
+        rows.append((f"`{arm}`", f"{tables.cell(a.note)}{after}", runs))
+    return tables.markdown(("arm", "what it is", "runs"), rows)
 
 
 def claims(name: str) -> str:
@@ -120,23 +120,13 @@ def claims(name: str) -> str:
 def exact_statements(name: str) -> str:
     """Each exact statement of an experiment: what its numbers have to be, and what they follow
     from."""
-    lines = [
-        tables.ONLY_EXACT,
-        "",
-        "| | exact statement | has to be | follows from |",
-        "|---|---|---|---|",
-    ]
+    rows = []
     for i, e in enumerate(_select_statements(catalogue.find(name), Exact), 1):
         expected = ", ".join(f"{x:.6g}" for x in np.ravel(e.expected))
         due = f"{expected} ± {e.tolerance:.2g} {e.unit if e.unit != '1' else ''}".rstrip()
-        lines.append(
-            "| "
-            + " | ".join(
-                tables.minus(tables.cell(cell)) for cell in (str(i), e.text, due, e.source)
-            )
-            + " |"
-        )
-    return "\n".join(lines) + "\n"
+        rows.append([tables.minus(tables.cell(x)) for x in (str(i), e.text, due, e.source)])
+    heads = ("", "exact statement", "has to be", "follows from")
+    return f"{tables.ONLY_EXACT}\n\n{tables.markdown(heads, rows)}"
 
 
 def verdicts(name: str) -> str:
@@ -175,17 +165,15 @@ def compare_presets(name: str) -> str:
             p: {r.text: r for r in map(tables.row, getattr(data, kind))}
             for p, data in results.items()
         }
-        lines = [f"| | {' | '.join(f'`{p}`' for p in rows)} |", "|---" * (1 + len(rows)) + "|"]
+        lines = []
         for text in rows["default"]:
             cells = [
                 f"{r.sign}{SPACE}{r.outcome}<br>" * (kind == "verdicts")
                 + f"{r.estimate} {r.interval.replace(' ', SPACE)}"
                 for r in (preset_rows[text] for preset_rows in rows.values())
             ]
-            lines.append(
-                f"| {tables.minus(tables.cell(text))} | {tables.minus(' | '.join(cells))} |"
-            )
-        return "\n".join(lines) + "\n"
+            lines.append(list(map(tables.minus, (tables.cell(text), *cells))))
+        return tables.markdown(("", *(f"`{p}`" for p in rows)), lines)
 
     estimates = statements.folded(
         f"Estimates: {len(results['default'].findings)}", table("findings")
@@ -199,22 +187,29 @@ def budget(name: str) -> str:
     record = _record(name)
     if record is None:
         return _absent(name)
-    lines = ["| arm | runs | CPU-s a run | CPU-s |", "|---|---|---|---|"]
-    for arm, seconds_per_run in record["cost"].items():
-        runs = len(record["arms"][arm]["specs"])
-        lines.append(f"| `{arm}` | {runs} | {seconds_per_run:.2f} | {seconds_per_run * runs:.0f} |")
-    runs = sum(len(a["specs"]) for a in record["arms"].values())
-    lines.append(f"| **all** | {runs} | | **{record['cpu_seconds']:.0f}** |")
+    runs = {arm: len(a["specs"]) for arm, a in record["arms"].items()}
+    rows = [
+        (f"`{arm}`", str(runs[arm]), f"{seconds:.2f}", f"{seconds * runs[arm]:.0f}")
+        for arm, seconds in record["cost"].items()
+    ]
+    total = sum(runs.values())
+    rows.append(("**all**", str(total), "", f"**{record['cpu_seconds']:.0f}**"))
     about = record["provenance"].get("machine", {})
     where = f" on {about['cores']} cores" if isinstance(about, Mapping) and "cores" in about else ""
-    lines += ["", f"Wall time {record['seconds']:.0f} s{where}."]
-    verdicts = _data(name, record).verdicts
-    if verdicts:
-        lines += ["", "| claim | its units | units of its controls |", "|---|---|---|"]
-    for v in verdicts:
-        controls = "; ".join(f"`{arm}` {tables.units(c.n)}" for arm, c in v.controls.items())
-        lines.append(f"| {tables.cell(v.text)} | {tables.units(v.n)} | {controls} |")
-    return statements.folded(f"{runs} runs by arm, and the units of each claim", "\n".join(lines))
+    units = [
+        (
+            tables.cell(v.text),
+            tables.units(v.n),
+            "; ".join(f"`{arm}` {tables.units(c.n)}" for arm, c in v.controls.items()),
+        )
+        for v in _data(name, record).verdicts
+    ]
+    parts = [
+        tables.markdown(("arm", "runs", "CPU-s a run", "CPU-s"), rows),
+        f"Wall time {record['seconds']:.0f} s{where}.\n",
+        tables.markdown(("claim", "its units", "units of its controls"), units) if units else "",
+    ]
+    return statements.folded(f"{total} runs by arm, and the units of each claim", "\n".join(parts))
 
 
 def picture(name: str) -> str:
@@ -237,13 +232,13 @@ def overview() -> str:
     claims."""
     results = _records()
     counted = statements.folded(
-        "Statements by kind and outcome, and cost as measured", overviews.counts(results)
+        "Statements by kind and outcome, and cost as measured", statements.counts(results)
     )
     violated = {name: looks.violated(catalogue.find(name)) for name in results}
     return (
         f"{counted}\n"
-        f"{overviews.errors(pages.together(results.values()).verdicts)}\n\n"
-        f"{overviews.violations(results, violated)}\n"
+        f"{statements.errors(pages.together(results.values()).verdicts)}\n\n"
+        f"{statements.violations(results, violated)}\n"
     )
 
 
@@ -253,9 +248,9 @@ def everything() -> str:
     for name, data in _records().items():
         header = catalogue.entry(name).header()
         about = (
-            f"{overviews.about(data, header.title)}\n\nClaim: {header.claim} Cost: {header.cost}"
+            f"{statements.about(data, header.title)}\n\nClaim: {header.claim} Cost: {header.cost}"
         )
-        listing = overviews.listed(data)
+        listing = statements.listed(data)
         claims = (
             listing
             if tables.only_exact(data)

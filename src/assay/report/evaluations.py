@@ -35,14 +35,11 @@ def labels() -> dict[str, str]:
 def definitions() -> str:
     """Every measure as a table in Markdown: what it is called in JSON and in print, its formula and
     range, and which way is better."""
-    lines = ["| in `--json` | printed | definition | range | better |", "|---|---|---|---|---|"]
+    rows = []
     for m in measures.TABLE:
         printed = m.label if m.unit == "1" else f"{m.label}, {m.unit}"
-        lines.append(
-            f"| `{m.name}` | "
-            f"{' | '.join(tables.cell(c) for c in (printed, m.formula, m.range, m.better))} |"
-        )
-    return "\n".join(lines) + "\n"
+        rows.append((f"`{m.name}`", *map(tables.cell, (printed, m.formula, m.range, m.better))))
+    return tables.markdown(("in `--json`", "printed", "definition", "range", "better"), rows)
 
 
 def row(name: str, measure: JSON) -> Row:
@@ -164,29 +161,36 @@ def _of_luck(entry: JSON) -> str:
 
 def markdown(data: JSON) -> str:
     """The measures of every dictionary side by side, in Markdown."""
-    entries = data["dictionaries"]
-    lines = [
-        f"| measure | {' | '.join(tables.cell(e['name']) for e in entries)} |",
-        "|---" * (1 + len(entries)) + "|",
+    heads = ("measure", *(tables.cell(e["name"]) for e in data["dictionaries"]))
+    return tables.markdown(heads, side_by_side(data["dictionaries"]))
+
+
+def side_by_side(entries: Sequence[JSON]) -> list[tuple[str, ...]]:
+    """A line for each measure: what it is called, and its number with the interval, or why there
+    is none, of each dictionary."""
+    return [
+        (
+            labels()[name],
+            *(f"{r.estimate} {r.interval or f'({r.why})'}" if r else "" for r in each),
+        )
+        for name, each in _by_measure(entries).items()
     ]
-    for name in dict.fromkeys(name for e in entries for name in e["measures"]):
-        cells = [row(name, e["measures"][name]) if name in e["measures"] else None for e in entries]
-        texts = [f"{c.estimate} {c.interval or f'({c.why})'}" if c else "" for c in cells]
-        lines.append(f"| {labels()[name]} | {' | '.join(texts)} |")
-    return "\n".join(lines) + "\n"
+
+
+def _by_measure(entries: Sequence[JSON]) -> dict[str, list[Row | None]]:
+    """The measures in order, each of all dictionaries; None of one that has it not."""
+    return {
+        name: [row(name, e["measures"][name]) if name in e["measures"] else None for e in entries]
+        for name in dict.fromkeys(name for e in entries for name in e["measures"])
+    }
 
 
 def page(data: JSON, figures: Sequence[Figure]) -> str:
     """The whole report of an evaluation as one HTML file."""
     entries = data["dictionaries"]
-    names = list(dict.fromkeys(name for e in entries for name in e["measures"]))
     body = [
-        (
-            labels()[name],
-            data["definitions"][name],
-            [row(name, e["measures"][name]) if name in e["measures"] else None for e in entries],
-        )
-        for name in names
+        (labels()[name], data["definitions"][name], rows)
+        for name, rows in _by_measure(entries).items()
     ]
     headlines = (
         [headline(e, len(entries) > 1) for e in entries] if len(entries) <= 3 else []

@@ -36,71 +36,32 @@ HEAD = (
     *("unit", "n", "threshold", "published", "set_up", "text", "source"),
 )
 """The columns of a table of verdicts."""
-SMALL = (
+GREEK = (
     "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi o pi rho "
     "varsigma sigma tau upsilon varphi chi psi omega"
 )
-CAPITAL = {
-    "Γ": "Gamma",
-    "Δ": "Delta",
-    "Θ": "Theta",
-    "Λ": "Lambda",
-    "Ξ": "Xi",
-    "Π": "Pi",
-    "Σ": "Sigma",
-    "Υ": "Upsilon",
-    "Φ": "Phi",
-    "Ψ": "Psi",
-}
+SYMBOLS = (
+    r"Γ \Gamma Δ \Delta Θ \Theta Λ \Lambda Ξ \Xi Π \Pi Σ \Sigma Υ \Upsilon Φ \Phi Ψ \Psi Ω \Omega "
+    r"× \times ≥ \geq ≤ \leq ± \pm ≈ \approx ÷ \div → \to ← \gets ‖ \Vert √ \surd ∫ \int "
+    r"∞ \infty · \cdot ½ \frac12 ¼ \frac14 ′ ' ᵀ ^\top µ \mu ° ^\circ ≡ \equiv ≠ \neq ✓ \surd "
+    r"− - < < > > | |"
+)
 TEX = {
+    **{c: f"${maths}$" for c, maths in re.findall(r"(\S+) (\S+)", SYMBOLS)},
+    **{
+        chr(ord("α") + i): "$o$" if name == "o" else f"$\\{name}$"
+        for i, name in enumerate(GREEK.split())
+    },
+    **{c: f"$^{i}$" for i, c in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
+    **{c: f"$_{i}$" for i, c in enumerate("₀₁₂₃₄₅₆₇₈₉")},
+    **{c: f"\\{c}" for c in "&%$#_"},
     "{": r"\textbraceleft{}",
     "}": r"\textbraceright{}",  # BibTeX counts braces, escaped ones too
-    "<": "$<$",
-    ">": "$>$",
-    "|": "$|$",  # other glyphs in LaTeX's first encoding
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
-    **{c: f"\\{c}" for c in "&%$#_"},
-    **{
-        chr(ord("α") + i): "$o$" if name == "o" else f"$\\{name}$"
-        for i, name in enumerate(SMALL.split())
-    },
-    **{c: f"$\\{name}$" for c, name in CAPITAL.items()},
-    "Ω": r"$\Omega$",
-    **{c: f"$^{i}$" for i, c in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
-    **{c: f"$_{i}$" for i, c in enumerate("₀₁₂₃₄₅₆₇₈₉")},
-    "×": r"$\times$",
-    "≥": r"$\geq$",
-    "≤": r"$\leq$",
-    "±": r"$\pm$",
-    "≈": r"$\approx$",
-    "÷": r"$\div$",
-    "→": r"$\to$",
-    "←": r"$\gets$",
-    "‖": r"$\Vert$",
-    "√": r"$\surd$",
-    "∫": r"$\int$",
-    "∞": r"$\infty$",
-    "·": r"$\cdot$",
-    "½": r"$\frac12$",
-    "¼": r"$\frac14$",
-    "′": "$'$",
-    "ᵀ": r"$^\top$",
-    "µ": r"$\mu$",
-    "°": r"$^\circ$",
-    "≡": r"$\equiv$",
-    "≠": r"$\neq$",
-    "✓": r"$\surd$",
     "\u0302": r"\^{}",
-    "−": "$-$",
-    "–": "--",
-    "—": "---",
-    "…": r"\dots{}",
-    "“": "``",
-    "”": "''",
-    "‘": "`",
-    "’": "'",
+    **{"–": "--", "—": "---", "…": r"\dots{}", "“": "``", "”": "''", "‘": "`", "’": "'"},
 }
 """What stands for a character; letters with accents LaTeX reads by itself, and every other
 character is named by its number."""

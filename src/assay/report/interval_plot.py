@@ -175,8 +175,8 @@ def _line(i: int, row: _Row, to_percent: Any, span: tuple[float, float], more: i
     name, kind, outcome, words, middle, low, high, points = row
     top = TOP + (ROW + more) * i
     text_y, y = top + NAME, top + BAR + more
-    parts = (_part(kind, outcome, brief) for brief in (False, True))
-    out = _labels(name, *parts, words, text_y, more)
+    role, brief = _part(kind, outcome), _part(kind, outcome, brief=True)
+    out = _labels(name, role, brief, words, text_y, more)
     if not math.isfinite(middle):
         return out
     for p in _finite(*points):

@@ -23,7 +23,7 @@ from assay.core.judging import percent
 from assay.core.plain import as_json, plain
 from assay.core.results import ResultData
 from assay.features.card import FeatureCard
-from assay.report import contexts, draw, export, frozen, overview, palette, tables
+from assay.report import contexts, draw, export, frozen, palette, statements, tables
 from assay.report.interval_plot import interval_plot
 
 OPEN = 5
@@ -215,7 +215,8 @@ def _specs(specs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
 def tally(data: ResultData) -> list[tuple[str, int]]:
     """How many statements have each outcome, in the order of the signs; outcomes that do not occur
     are left out."""
-    outcomes = [s.outcome for s in (*data.verdicts, *data.exact)] + ["finding"] * len(data.findings)
+    outcomes: list[str] = [v.outcome for v in data.verdicts]
+    outcomes += [*(e.outcome for e in data.exact), *("finding" for _ in data.findings)]
     return [(o, outcomes.count(o)) for o in tables.SIGNS if o in outcomes]
 
 
@@ -231,7 +232,7 @@ def index(entries: Sequence[Mapping[str, Any]]) -> str:
             entries=listed,
             named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
             tally=tally(everything),
-            errors=overview.errors(everything.verdicts) if everything.verdicts else "",
+            errors=statements.errors(everything.verdicts) if everything.verdicts else "",
         )
     )
 
@@ -239,12 +240,12 @@ def index(entries: Sequence[Mapping[str, Any]]) -> str:
 def listing(data: ResultData) -> dict[str, Any]:
     """What a page over several results shows of one: claims and exact statements, how they came
     out, and the cost. Estimates are many, and on the result's own page."""
-    stated = (*data.verdicts, *data.exact)
+    stated: tuple[tables.Statement, ...] = (*data.verdicts, *data.exact)
     return {
         "statements": stated,
         "rows": list(map(tables.row, stated)),
         "tally": tally(data),
-        "cost": overview.cost(data),
+        "cost": statements.cost(data),
     }
 
 

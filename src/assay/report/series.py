@@ -12,7 +12,7 @@ from typing import Any
 
 from assay.core.experiment import ALL
 from assay.core.results import ResultData
-from assay.report import overview, tables
+from assay.report import statements, tables
 from assay.report.pages import environment, listing, tally, together
 
 JSON = Mapping[str, Any]
@@ -88,12 +88,9 @@ def markdown(
         f"# A run of {_describe_selection(names)}\n",
         f"Written by `{command}`: every experiment's preset in one store, artefacts shared.\n",
     ]
-    lines += [
-        "| | |",
-        "|---|---|",
-        *(f"| {name} | {tables.cell(words)} |" for name, words in facts(series)),
-        "",
-    ]
+    lines.append(
+        tables.markdown(("", ""), ((name, tables.cell(words)) for name, words in facts(series)))
+    )
     if wrong:
         lines += [
             "## Without a result\n",
@@ -103,18 +100,18 @@ def markdown(
     training_by_name = {e["name"]: describe_training(e) for e in series["experiments"]}
     took = series["seconds"], series["cpu_seconds"]
     lines += [
-        overview.counts(results_by_name, took, training_by_name, linked),
+        statements.counts(results_by_name, took, training_by_name, linked),
         f"{CROSSING}; the last line counts no second twice.\n",
     ]
     if claims := together(results_by_name.values()).verdicts:
-        lines += ["## How many of these verdicts are wrong?\n", overview.errors(claims) + "\n"]
+        lines += ["## How many of these verdicts are wrong?\n", statements.errors(claims) + "\n"]
     lines.append("## Claim by claim\n")
     for name, data in results_by_name.items():
         heading = f"[{name}]({name}.md)" if linked else name
         lines += [
             f"### {heading}\n",
-            overview.about(data, titles.get(name, "")) + "\n",
-            overview.listed(data),
+            statements.about(data, titles.get(name, "")) + "\n",
+            statements.listed(data),
         ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -134,8 +131,8 @@ def html(
                     "data": data,
                     "href": pages.get(part["name"]),
                     "made": describe_training(part),
-                    "counted": overview.counted(data),
-                    "peak": overview.peak(data),
+                    "counted": statements.counted(data),
+                    "peak": statements.peak(data),
                     **listing(data),
                 }
             )
@@ -152,11 +149,11 @@ def html(
             failures=failures(series),
             entries=entries,
             total=total,
-            heads=overview.HEADS,
+            heads=statements.HEADS,
             named=[(e["name"], e["name"]) for e in entries],
             crossing=CROSSING,
             tally=tally(everything),
-            errors=overview.errors(everything.verdicts) if everything.verdicts else "",
+            errors=statements.errors(everything.verdicts) if everything.verdicts else "",
         )
     )
 

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -387,7 +387,7 @@ def holds_if(v: Judged) -> str:
     return f"holds if {v.threshold}".replace(">=", "≥").replace("<=", "≤")
 
 
-def literature(s: Judged | Estimated) -> tuple[str, str]:
+def literature(s: Verdict | Estimated) -> tuple[str, str]:
     """What a paper prints, and how far it compares: ("2", "other set-up"), ("new", ""), or two
     empty texts where nothing is said."""
     if s.published is None or isinstance(s.published, str):
@@ -617,6 +617,23 @@ def show(data: ResultData, file: TextIO | None = None) -> None:
 def cell(words: str) -> str:
     """The words as they may stand in a cell of a Markdown table."""
     return words.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+
+
+def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], rule: str = "") -> str:
+    """A table in Markdown; `rule` parts its head from its body, where columns are aligned.
+
+    Example:
+        >>> from assay.report.tables import markdown
+        >>> print(markdown(("", "n"), [("a", "3")]), end="")
+        | | n |
+        |---|---|
+        | a | 3 |
+    """
+
+    def line(cells: Sequence[str]) -> str:
+        return "".join(f"| {c} " if c else "| " for c in cells) + "|\n"
+
+    return line(heads) + (rule or "|---" * len(heads) + "|") + "\n" + "".join(map(line, rows))
 
 
 def outcomes(verdicts: Sequence[Verdict]) -> dict[str, int]:

@@ -336,88 +336,76 @@ def _marks(
     colour = style["color"]
     room = max(5, width // max(1, len(_distinct(figure.columns[figure.x]))) // LETTER)
     if figure.mark == "heatmap":
-        shade = {
-            "field": _field(figure.color or figure.y),
-            "type": "quantitative",
-            "title": figure.color,
-            "scale": _shades(
-                [v for v in map(_plain, figure.columns[figure.color or figure.y]) if v is not None]
-            ),
-        }
-        y = _axis(figure, "y", discrete=True, narrow=narrow) | {
-            "sort": "descending" if _numeric(figure.columns[figure.y]) else None
-        }
-        mark = {"type": "rect", "stroke": LIGHT["hairline"], "strokeWidth": 0.5}
-        place = {"x": _axis(figure, "x", discrete=True, narrow=narrow, room=room), "y": y}
-        missing = {
-            "transform": [{"filter": f"!isValid(datum[{json.dumps(figure.color or figure.y)}])"}],
-            "encoding": place,
-        }
-        return [
-            {"mark": mark, "encoding": place | {"color": shade}},
-            missing
-            | {"mark": {"type": "text", "text": "none", "color": LIGHT["quiet"], "fontSize": 11}},
-        ]
+        return _heatmap(figure, narrow, room)
     if figure.mark == "histogram":
-        x, y = _axis(figure, "x", narrow=narrow), _axis(figure, "y", narrow=narrow)
-        x["scale"] = x["scale"] if figure.x_log else {"zero": False}
-        place = {
-            "x": x,
-            "x2": {"field": "_right"},
-            "y": y,
-            "y2": {"datum": 1 if figure.y_log else 0},
-        }
-        return [
-            {
-                "mark": {
-                    "type": "bar",
-                    "binSpacing": 0,
-                    "stroke": LIGHT["paper"],
-                    "strokeWidth": 0.5,
-                },
-                "encoding": place | {"color": colour},
-            }
-        ]
-    if figure.mark == "bars":
-        lying = _lying(figure, width)
-        return _bars(
-            figure, series, colour, lying, narrow, (NAME if narrow else 0) if lying else room
-        )
-    lying = _lying(figure, width)
-    name_axis, across_of = ("y", "x") if lying else ("x", "y")
+        return [_histogram(figure, colour, narrow)]
+    lying, bars = _lying(figure, width), figure.mark == "bars"
+    name_axis, value_axis = ("y", "x") if lying else ("x", "y")
     names = (NAME if narrow else 0) if lying else room
     place = {
-        name_axis: _axis(figure, "x", narrow=narrow, room=names),
-        across_of: _axis(figure, "y", narrow=narrow),
+        name_axis: _axis(figure, "x", discrete=bars, narrow=narrow, room=names),
+        value_axis: _axis(figure, "y", narrow=narrow),
     }
-    line_style = {k: v for k, v in style.items() if k != "shape"}
-    dot_style = {k: v for k, v in style.items() if k != "strokeDash"}
-    if figure.mark == "line" and "field" in colour:
-        dot_style["color"] = colour | {"legend": None}
-    layers: list[dict[str, Any]] = []
+    if bars and series and figure.color != figure.x:
+        place[f"{name_axis}Offset"] = {"field": _field(figure.color or ""), "sort": None}
+    ends: dict[str, Any] = {}
     if figure.band:
-        ends = {
-            across_of: place[across_of] | {"field": _field(figure.band[0])},
-            f"{across_of}2": {"field": _field(figure.band[1])},
-        }
-        thin = (
-            {"type": "rule", "strokeWidth": 1}
-            if figure.mark == "points"
-            else {"type": "area", "opacity": 0.14}
-        )
-        layers.append({"mark": thin, "encoding": place | ends | {"color": colour}})
+        low, high = map(_field, figure.band)
+        ends = {value_axis: place[value_axis] | {"field": low}, f"{value_axis}2": {"field": high}}
+    if bars:  # from zero; intervals as thin bars over them
+        whisker = {"mark": {"type": "rule", "color": LIGHT["ink"]}, "encoding": place | ends}
+        bar = {"mark": {"type": "bar"}, "encoding": place | {"color": colour}}
+        return [bar, *([whisker] if ends else [])]
+    layers: list[dict[str, Any]] = []
+    if ends:
+        thin = {"type": "rule", "strokeWidth": 1}
+        area = {"type": "area", "opacity": 0.14}
+        band = thin if figure.mark == "points" else area
+        layers.append({"mark": band, "encoding": place | ends | {"color": colour}})
     if figure.mark == "line":
-        layers.append(
-            {"mark": {"type": "line", "strokeWidth": 1.8}, "encoding": place | line_style}
-        )
+        line_style = {k: v for k, v in style.items() if k != "shape"}
+        line = {"type": "line", "strokeWidth": 1.8}
+        layers.append({"mark": line, "encoding": place | line_style})
     if figure.mark == "points" or len(figure.columns[figure.x]) <= 12 * max(1, len(series)):
-        layers.append(
-            {
-                "mark": {"type": "point", "filled": True, "size": 34, "opacity": 1},
-                "encoding": place | dot_style,
-            }
-        )
+        dot_style = {k: v for k, v in style.items() if k != "strokeDash"}
+        if figure.mark == "line" and "field" in colour:
+            dot_style["color"] = colour | {"legend": None}
+        dot = {"type": "point", "filled": True, "size": 34, "opacity": 1}
+        layers.append({"mark": dot, "encoding": place | dot_style})
     return layers
+
+
+def _heatmap(figure: Figure, narrow: bool, room: int) -> list[dict[str, Any]]:
+    """Cells by shade, and the word none where there is no number."""
+    name = figure.color or figure.y
+    numbers = [v for v in map(_plain, figure.columns[name]) if v is not None]
+    place = {
+        "x": _axis(figure, "x", discrete=True, narrow=narrow, room=room),
+        "y": _axis(figure, "y", discrete=True, narrow=narrow)
+        | {"sort": "descending" if _numeric(figure.columns[figure.y]) else None},
+    }
+    shade = {
+        "field": _field(name),
+        "type": "quantitative",
+        "title": figure.color,
+        "scale": _shades(numbers),
+    }
+    cells = {"type": "rect", "stroke": LIGHT["hairline"], "strokeWidth": 0.5}
+    none = {"type": "text", "text": "none", "color": LIGHT["quiet"], "fontSize": 11}
+    missing = [{"filter": f"!isValid(datum[{json.dumps(name)}])"}]
+    return [
+        {"mark": cells, "encoding": place | {"color": shade}},
+        {"mark": none, "encoding": place, "transform": missing},
+    ]
+
+
+def _histogram(figure: Figure, colour: dict[str, Any], narrow: bool) -> dict[str, Any]:
+    """Bars that touch."""
+    x, y = _axis(figure, "x", narrow=narrow), _axis(figure, "y", narrow=narrow)
+    x["scale"] = x["scale"] if figure.x_log else {"zero": False}
+    ends = {"x2": {"field": "_right"}, "y2": {"datum": 1 if figure.y_log else 0}}
+    mark = {"type": "bar", "binSpacing": 0, "stroke": LIGHT["paper"], "strokeWidth": 0.5}
+    return {"mark": mark, "encoding": {"x": x, "y": y, **ends, "color": colour}}
 
 
 def _shades(values: Sequence[float]) -> dict[str, Any]:
@@ -440,56 +428,23 @@ def _lying(figure: Figure, width: int) -> bool:
     return len(names) * (max(map(len, names), default=1) + 1) * LETTER > width
 
 
-def _bars(
-    figure: Figure, series: list, colour: dict, lying: bool, narrow: bool, room: int
-) -> list[dict[str, Any]]:
-    """Bars from zero; intervals as thin bars over them."""
-    name_axis, across = ("y", "x") if lying else ("x", "y")
-    place = {
-        name_axis: _axis(figure, "x", discrete=True, narrow=narrow, room=room),
-        across: _axis(figure, "y", narrow=narrow),
-    }
-    if series and figure.color != figure.x:
-        place[f"{name_axis}Offset"] = {"field": _field(figure.color or ""), "sort": None}
-    layers: list[dict[str, Any]] = [
-        {"mark": {"type": "bar"}, "encoding": place | {"color": colour}}
-    ]
-    if figure.band:
-        ends = {
-            across: place[across] | {"field": _field(figure.band[0])},
-            f"{across}2": {"field": _field(figure.band[1])},
-        }
-        layers.append({"mark": {"type": "rule", "color": LIGHT["ink"]}, "encoding": place | ends})
-    return layers
-
-
 def _rules(figure: Figure, axis: str, height: int) -> list[dict[str, Any]]:
     """Reference lines across the value axis, with their labels at the start of the line, on paper
     of their own."""
+    once: dict[str, Any] = {"values": [{}]}  # drawn once, not once per row
+    ink = {"color": LIGHT["ink"]}
+    rule = {"type": "rule", "strokeDash": [4, 3], "strokeWidth": 1, **ink}
+    paper = {"stroke": LIGHT["paper"], "strokeWidth": 3}
     layers: list[dict[str, Any]] = []
     for value, label, below in _sides(figure, height):
-        encoding = {axis: {"datum": value}}
-        once: dict[str, Any] = {"values": [{}]}  # drawn once, not once per row
-        rule = {"type": "rule", "strokeDash": [4, 3], "color": LIGHT["ink"], "strokeWidth": 1}
-        text = {
-            "type": "text",
-            "text": label,
-            "align": "left",
-            "fontSize": 12,
-            "dx": 3,
-            "color": LIGHT["ink"],
-        }
+        text = {"type": "text", "text": label, "align": "left", "fontSize": 12, "dx": 3, **ink}
         text |= {"baseline": "top", "dy": 3} if below else {"baseline": "bottom", "dy": -2}
-        place = encoding | {"x" if axis == "y" else "y": {"value": 0}}
-        layers.append({"data": once, "mark": rule, "encoding": encoding})
-        layers.append(
-            {
-                "data": once,
-                "mark": text | {"stroke": LIGHT["paper"], "strokeWidth": 3},
-                "encoding": place,
-            }
-        )
-        layers.append({"data": once, "mark": text, "encoding": place})
+        across = {axis: {"datum": value}}
+        start = across | {"x" if axis == "y" else "y": {"value": 0}}
+        layers += [
+            {"data": once, "mark": mark, "encoding": place}
+            for mark, place in ((rule, across), (text | paper, start), (text, start))
+        ]
     return layers
 
 

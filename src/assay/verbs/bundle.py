@@ -163,13 +163,13 @@ def _whole(
     origin: str,
     **more: Any,
 ) -> Whole:
-    experiment = experiment.sized(preset.specs)
-    texts = {v["text"]: v["reason"] for v in data["verdicts"]}
+    experiment, result = experiment.sized(preset.specs), ResultData.from_json(data)
+    texts = {v.text: v.reason for v in result.verdicts}
     claims = [c for c in experiment.claims if isinstance(c, Claim) and c.text in texts]
-    if not claims and not data["exact"] and not data["findings"]:
+    if not claims and not result.exact and not result.findings:
         raise ClaimError(f"nothing of {experiment.name} was judged, so there is nothing to bundle")
     conditions = _conditions(experiment)
-    looks_by_claim = _looks(data)
+    looks_by_claim = _looks(result)
     if conditions:
         carried = [worded(c, looks_by_claim.get(c.text, ONCE), texts[c.text], arms) for c in claims]
     else:
@@ -190,20 +190,17 @@ def _whole(
     )
 
 
-def _looks(data: Mapping[str, Any]) -> dict[str, Look]:
+def _looks(data: ResultData) -> dict[str, Look]:
     """The look at which each claim was judged, by its text: the one that settled it, else the last;
     empty where no looks were declared."""
-    frozen = data.get("registration") or {"taken": 0, "looks": []}
-    looks = [
-        Look(look["level"], tuple(sorted(seeds_of(look["seeds"]))))
-        for look in frozen["looks"][: frozen["taken"]]
-    ]
+    if (registration := data.registration) is None or not registration.taken:
+        return {}
+    taken = registration.looks[: registration.taken]
+    looks = [Look(look.level, tuple(sorted(seeds_of(look.seeds)))) for look in taken]
     settled = {
-        text: look
-        for look, record in zip(looks, frozen["looks"], strict=False)
-        for text in record["settled"]
+        text: look for look, entry in zip(looks, taken, strict=True) for text in entry.settled
     }
-    return {v["text"]: settled.get(v["text"], looks[-1]) for v in data["verdicts"]} if looks else {}
+    return {v.text: settled.get(v.text, looks[-1]) for v in data.verdicts}
 
 
 def _header(catalogue: Any, experiment: Experiment) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.core.errors import StoreError
+from assay.core.errors import DataError, StoreError
 from assay.core.experiment import PRESETS
 from assay.core.results import ResultData
 from assay.core.spec import ranges
@@ -149,7 +149,7 @@ def find_stored(root: Path, name: str, origin: str = "", runs: int | None = None
         results[
             path.stem
         ] = {}  # where it is not as it was written; `assay run` and `assay show` write it again
-        with contextlib.suppress(StoreError):
+        with contextlib.suppress(StoreError, DataError):
             data = unseal(path)
             results[path.stem] = tables.outcomes(ResultData.from_json(data).verdicts)
             if text and set(data["provenance"].get("code", [text])) != {text}:

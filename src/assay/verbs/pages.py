@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assay.core.errors import StoreError
+from assay.core.errors import DataError, StoreError
 from assay.core.experiment import Experiment
 from assay.core.results import ResultData
 from assay.core.schema import BESIDE
@@ -131,7 +131,7 @@ def _entries(lab: Lab, out: Path) -> tuple[list[Mapping[str, Any]], list[str]]:
             entry = headers.get(path.parent.name)
             try:
                 data = ResultData.from_json(unseal(path))
-            except StoreError as e:
+            except (StoreError, DataError) as e:
                 left_out.append(str(e))
                 continue
             index_entries.append({"data": data, "href": href, "header": entry and entry.header()})

@@ -6,8 +6,8 @@ from __future__ import annotations
 import functools
 import importlib
 import operator
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -17,154 +17,123 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 HERE = "assay.verbs."
 
 
-@dataclass(frozen=True)
 class Described:
     """What a verb answers, the functions that do it, and the types of their results."""
 
-    answers: str
-    functions: tuple[str, ...]
-    """Where they are: `plan.plan` is the function `plan` of assay.verbs.plan."""
-    results: tuple[str, ...]
-    """Types of `assay.verbs`, or with their whole name."""
-    version: int = 1
-    """Raised with every change of the schema."""
+    def __init__(
+        self, answers: str, *functions: str, version: int = 1, results: tuple[str, ...] = ()
+    ) -> None:
+        self.answers = answers
+        self.functions = functions
+        """Where they are: `plan.plan` is the function `plan` of assay.verbs.plan."""
+        self.version = version
+        """Raised with every change of the schema."""
+        self._results = results
 
     @property
     def types(self) -> Any:
-        """The type of what is printed: one, or several of which it is one."""
-        return functools.reduce(operator.or_, map(_load_type, self.results))
+        """The type of what is printed: one, or several of which it is one; what the functions give,
+        unless another is named."""
+        types = map(_named, self._results) if self._results else map(_returned, self.functions)
+        return functools.reduce(operator.or_, dict.fromkeys(types))
 
 
 VERBS: Mapping[str, Described] = MappingProxyType(
     {
         "challenge": Described(
             "a planted circuit given out without its answer; an explanation of it scored",
-            ("challenge.plant_challenge", "challenge.answered"),
-            ("challenge.Given", "challenge.Answered"),
+            "challenge.plant_challenge",
+            "challenge.answered",
         ),
         "check": Described(
-            (
-                "where a result departs from its record, or a bundle from what it states; or the "
-                "record written"
-            ),
-            ("record.check", "record.record", "bundle.check_bundle"),
-            ("record.Checked", "record.Written", "assay.report.bundle.checking.CheckedBundle"),
+            "where a result departs from its record, or a bundle from what it states; or the "
+            "record written",
+            "record.check",
+            "record.record",
+            "bundle.check_bundle",
             version=2,
         ),
         "conformance": Described(
-            "which vectors with a right answer came out",
-            ("conformance.conform",),
-            ("conformance.Conformance",),
+            "which vectors with a right answer came out", "conformance.conform"
         ),
         "doctor": Described(
             "what is installed or missing, and how a store is; what claims leave open",
-            ("health.doctor", "audit.audit"),
-            ("health.Health", "audit.Audit"),
-            2,
+            "health.doctor",
+            "audit.audit",
+            version=2,
         ),
-        "due": Described(
-            "which evaluations of a table are due", ("due.due_table",), ("due.DueTable",)
-        ),
-        "evaluate": Described(
-            "every measure of dictionaries on a text",
-            ("evaluate.evaluate",),
-            ("evaluate.Evaluated",),
-        ),
+        "due": Described("which evaluations of a table are due", "due.due_table"),
+        "evaluate": Described("every measure of dictionaries on a text", "evaluate.evaluate"),
         "explain": Described(
             "an explanation of a small model held to it; ours; the model taken apart",
-            ("explain.check", "explain.ours", "small_model.look"),
-            ("explain.Explained", "explain.Ours", "small_model.Model"),
+            "explain.check",
+            "explain.ours",
+            "small_model.look",
         ),
         "export": Described(
             "files for other libraries; features as dashboards; the bundle of a result",
-            ("exchange.export_dictionary", "dashboards.export_features", "bundle.export_bundle"),
-            ("exchange.Exchanged", "dashboards.Shown", "bundle.Bundled"),
+            "exchange.export_dictionary",
+            "dashboards.export_features",
+            "bundle.export_bundle",
         ),
-        "fetch": Described("where what was downloaded lies", ("fetch.fetch",), ("fetch.Fetched",)),
+        "fetch": Described("where what was downloaded lies", "fetch.fetch"),
         "import": Described(
-            "a dictionary of another library, tried and rewritten",
-            ("exchange.import_dictionary",),
-            ("exchange.Exchanged",),
+            "a dictionary of another library, tried and rewritten", "exchange.import_dictionary"
         ),
-        "index": Described(
-            "a dictionary's features on a text", ("index.index",), ("index.Indexed",)
-        ),
+        "index": Described("a dictionary's features on a text", "index.index"),
         "judge": Described(
             "the verdict on a table of your own numbers, or an estimate from it",
-            ("assay.core.table.judge", "assay.core.table.estimate"),
-            ("assay.core.results.Judged", "assay.core.results.Estimated"),
-            4,
+            "assay.core.table.judge",
+            "assay.core.table.estimate",
+            version=4,
         ),
         "list": Described(
-            "every experiment, its recorded verdicts, and what is stored",
-            ("catalogue.listed",),
-            ("catalogue.Catalogue",),
+            "every experiment, its recorded verdicts, and what is stored", "catalogue.listed"
         ),
-        "look": Described("one text through one dictionary", ("look.look",), ("look.Looked",)),
+        "look": Described("one text through one dictionary", "look.look"),
         "mcp": Described(
             "where agents are answered",
-            ("assay.agents.serving.serve",),
-            ("assay.api.serving.Served",),
+            "assay.agents.serving.serve",
+            results=("assay.api.serving.Served",),
         ),
         "new": Described(
-            "the file of a new experiment or study",
-            ("new.write_experiment", "new.write_study"),
-            ("new.New",),
+            "the file of a new experiment or study", "new.write_experiment", "new.write_study"
         ),
         "plan": Described(
-            (
-                "what would run, what it takes, what each claim's interval will be; of a study, "
-                "what it lacks"
-            ),
-            ("plan.plan", "plan.plan_catalogue", "assumptions.find_unsaid"),
-            ("plan.Planned", "plan.PlannedCatalogue", "assumptions.Asked"),
-            6,
+            "what would run, what it takes, what each claim's interval will be; of a study, what "
+            "it lacks",
+            "plan.plan",
+            "plan.plan_catalogue",
+            "assumptions.find_unsaid",
+            version=6,
         ),
         "preregister": Described(
-            "what was frozen, its hash, and the looks",
-            ("preregister.preregister",),
-            ("preregister.Registered",),
-            2,
+            "what was frozen, its hash, and the looks", "preregister.preregister", version=2
         ),
-        "rate": Described("what raters said of features", ("rate.results",), ("rate.Rated",)),
-        "remove": Described(
-            "what of an experiment was deleted", ("remove.remove",), ("remove.Removed",)
-        ),
-        "report": Described("where the pages are", ("pages.report",), ("pages.Pages",)),
+        "rate": Described("what raters said of features", "rate.results"),
+        "remove": Described("what of an experiment was deleted", "remove.remove"),
+        "report": Described("where the pages are", "pages.report"),
         "reproduce": Described(
-            "a result from an empty store beside its record",
-            ("reproduce.reproduce",),
-            ("assay.lab.reproduction.Reproduction",),
+            "a result from an empty store beside its record", "reproduce.reproduce"
         ),
         "run": Described(
-            (
-                "verdicts, with their controls, after what is missing is trained; a script for "
-                "other machines"
-            ),
-            ("verdicts.run", "series.series", "dry_run.dry_run"),
-            ("assay.core.results.ResultData", "series.Series", "dry_run.DryRun"),
+            "verdicts, with their controls, after what is missing is trained; a script for other "
+            "machines",
+            "verdicts.run",
+            "series.series",
+            "dry_run.dry_run",
             version=6,
         ),
         "serve": Described(
             "where the explorer answers, or programs are; a new token",
-            ("serve.serve", "assay.api.serving.serve", "assay.http.tokens.new"),
-            ("serve.Served", "assay.api.serving.Served", "assay.http.tokens.Made"),
+            "serve.serve",
+            "assay.api.serving.serve",
+            "assay.http.tokens.new",
         ),
-        "show": Described(
-            "verdicts of what is stored",
-            ("verdicts.show",),
-            ("assay.core.results.ResultData",),
-            5,
-        ),
-        "train-lm": Described(
-            "small language models that were trained",
-            ("train_lm.train_lm",),
-            ("train_lm.TrainedLms",),
-        ),
+        "show": Described("verdicts of what is stored", "verdicts.show", version=5),
+        "train-lm": Described("small language models that were trained", "train_lm.train_lm"),
         "worker": Described(
-            "which groups a worker took up, and how each ended there",
-            ("worker.worker",),
-            ("worker.Worked",),
+            "which groups a worker took up, and how each ended there", "worker.worker"
         ),
     }
 )
@@ -200,7 +169,14 @@ def moved(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return old.get("$id") == new["$id"] and drop_titles(old) != drop_titles(new)
 
 
-def _load_type(name: str) -> Any:
+def _named(name: str) -> Any:
+    """The function or type of this name."""
     whole = name if name.startswith("assay.") else HERE + name
     module, _, kind = whole.rpartition(".")
     return getattr(importlib.import_module(module), kind)
+
+
+def _returned(name: str) -> Any:
+    """The type that a function gives, which stands in its module by the name in its annotation."""
+    function = _named(name)
+    return getattr(sys.modules[function.__module__], function.__annotations__["return"])

@@ -20,7 +20,7 @@ from assay.lab import series as lab_series
 from assay.lab.events import Part
 from assay.lab.lab import Lab
 from assay.lab.preset import everywhere
-from assay.report import overview, pages
+from assay.report import pages, statements
 from assay.verbs.destination import writable, writable_file
 from assay.verbs.pages import slug
 
@@ -140,7 +140,7 @@ def described(lab_outcome: lab_series.Series) -> Series:
         began=min((start for start, _ in lab_outcome.sessions), default=None),
         ended=max((end for _, end in lab_outcome.sessions), default=None),
         experiments=experiments,
-        errors=overview.errors(claims) if claims else "",
+        errors=statements.errors(claims) if claims else "",
         exit_code=lab_outcome.exit_code,
     )
 

@@ -10,7 +10,7 @@ import math
 import re
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.resources import files as of_package
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jinja2 import Environment, PackageLoader
 
 from assay.core.figures import Figure
 from assay.core.heavy import xr
@@ -32,6 +33,11 @@ from assay.report.bundle.contents import Carried, quantities
 MOST = 8192
 """Numbers per run above which a measure that no text condition names is left out, as of records."""
 SUMS = "SHA256SUMS"
+ENVIRONMENT = (
+    *("software", "machine", "device", "runs", "diverged"),
+    *("inputs", "code", "keys", "finished"),
+)
+"""What of the provenance goes out."""
 FIRST_DAY = (1980, 1, 1, 0, 0, 0)
 """The time of every file in the zip: none."""
 
@@ -118,7 +124,7 @@ def write(whole: Whole) -> dict[str, bytes]:
     files |= {"report.html": page.encode()}
     files |= {
         "README.md": _readme(
-            whole, json.loads(files["claims.json"]), sorted([*files, "README.md"])
+            whole, json.loads(files["claims.json"]), (*files, "README.md")
         ).encode()
     }
     return {**files, SUMS: sums(files)}
@@ -260,27 +266,10 @@ def _held_to(files: dict[str, bytes]) -> dict[str, bytes]:
 def _environment(data: Mapping[str, Any]) -> dict[str, Any]:
     """Where the numbers come from: versions, commit, class of machine, times of training; no host
     name and no path."""
-    provenance = dict(data.get("provenance") or {})
-    fields = {
-        k: provenance[k]
-        for k in (
-            "software",
-            "machine",
-            "device",
-            "runs",
-            "diverged",
-            "inputs",
-            "code",
-            "keys",
-            "finished",
-        )
-        if k in provenance
-    }
+    provenance = data.get("provenance") or {}
     return {
-        **fields,
-        "seconds": data.get("seconds"),
-        "cpu_seconds": data.get("cpu_seconds"),
-        "claims_key": data.get("claims_key"),
+        **{k: provenance[k] for k in ENVIRONMENT if k in provenance},
+        **{k: data.get(k) for k in ("seconds", "cpu_seconds", "claims_key")},
     }
 
 
@@ -307,174 +296,41 @@ def _citation(whole: Whole) -> str:
     return "\n".join([*lines, ""])
 
 
-def _readme(whole: Whole, claims_json: Mapping[str, Any], names: Sequence[str]) -> str:
+def _readme(whole: Whole, claims_json: Mapping[str, Any], names: Iterable[str]) -> str:
     """What this is, how to doubt it, and what cannot be doubted from here, for somebody who has
     never seen Assay."""
-    carried = [c for c in claims_json["claims"] if c["carried"]]
-    title = plain(getattr(whole.header, "title", "") or str(whole.data["experiment"]))
-    rows = [
-        (
-            f"| {i} | {tables.SIGNS[v.outcome]} {v.outcome} | {_cell(v.text)} | "
-            f"{_number(v)} | {'yes' if c['carried'] else 'no'} |"
-        )
-        for i, (v, c) in enumerate(
-            zip(whole.result.verdicts, claims_json["claims"], strict=True), 1
-        )
-    ]
-    gates = sorted(
-        {
-            g
-            for c in carried
-            for a in c["arms"].values()
-            for g in a["gates"]
-            if g not in a["histories"]
-        }
+    claims = claims_json["claims"]
+    arms = [a for c in claims if c["carried"] for a in c["arms"].values()]
+    words = Environment(
+        loader=PackageLoader("assay.report"),
+        autoescape=False,  # it is Markdown
+        finalize=lambda value: plain(value) if isinstance(value, str) else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    length, paper = (
-        len(Path(judge.__file__).read_text(encoding="utf-8").splitlines()),
-        getattr(whole.header, "paper", ""),
-    )
-    lines = [
-        f"# {title}",
-        "",
-        "This folder holds what was claimed, what was measured, and what came of it: "
-        f"{whole.data['experiment']}, preset {whole.data['preset']}. "
-        "You need not believe the one who sent it, and you need not install what made it."
-        + (f" What is judged: {plain(paper)}" if paper else ""),
-        "",
-        *(
-            [
-                "| | verdict | claim | estimate [95 % interval] | judged by `judge.py` |",
-                "|---|---|---|---|---|",
-                *rows,
-                "",
-            ]
-            if rows
-            else []
-        ),
-        "A claim *holds* where the whole interval lies in its range, *fails* where it lies "
-        "outside, and is *undecided* where it spans the threshold. "
-        "Each claim names controls, for which it has to fail; where one satisfies it too, it is "
-        "*unspecific*. `report.html` shows all of it, "
-        "without a network.",
-        "",
-        "## Judge it again",
-        "",
-        "`judge.py` came with the numbers: compare its SHA-256 with the one that Assay publishes "
-        "(docs/bundle.md) before you believe it, or let "
-        "an Assay of your own judge this folder, `assay check .`, which runs nothing in it. You "
-        "need Python, 3.10 or later, and NumPy, and "
-        "nothing else:",
-        "",
-        "```console",
-        "$ python judge.py",
-        "$ python judge.py --claim 1",
-        "$ sha256sum -c SHA256SUMS",
-        "```",
-        "",
-        f"`judge.py` reads the numbers of {len(carried)} of {len(claims_json['claims'])} claims, "
-        "computes estimates and intervals, judges the claim, "
-        "its controls and every other arm, and compares. It exits with 1 where anything is not as "
-        "stated. It shares no code with what made the "
-        f"verdicts, and was written to be read: {length} lines, of which the intervals take a "
-        "hundred. Change a number in "
-        f"`{'measures' if whole.conditions else 'numbers'}/`: its hash is wrong, and so is the "
-        "estimate that rests on it.",
-        "",
-        "## What it does not show",
-        "",
-        *_limits(whole, claims_json, gates),
-        "",
-        "## What lies here",
-        "",
-        *[f"- {what}" for what in _contents(whole, names)],
-        "",
-        *(
-            ["## What was left out", "", *[f"- {line}" for line in whole.left_out], ""]
-            if whole.left_out
-            else []
-        ),
-    ]
-    return "\n".join(lines)
-
-
-def _limits(whole: Whole, claims_json: Mapping[str, Any], gates: Sequence[str]) -> list[str]:
-    """What has to be taken on trust, or looked up elsewhere."""
-    lines = [
-        f"- **Training and measuring.** Where the numbers come from: {whole.origin}. That they "
-        "were measured so can only be shown by doing it "
-        "again: `assay run`, with the files in `source/`; `environment.json` says with which "
-        "versions and on what machine."
-    ]
-    if whole.conditions:
-        lines.append(
-            "- **From measures to what is compared** nothing is taken on trust: `judge.py` reads "
-            "each condition in `claims.json` as "
-            "text, and computes it from `measures/`."
-        )
-    elif claims_json["claims"]:
-        lines.append(
-            "- **From measures to what is compared.** What a claim compares for each unit is "
-            "computed by Python in `source/` from "
-            "`measures/`, and its outcome lies in `numbers/`. `judge.py` starts there: a number "
-            "that is changed in `measures/` alone "
-            "is found by its hash, one in `numbers/` by its verdict as well."
-        )
-    if gates:
-        lines.append(
-            f"- **Conditions of claims** ({', '.join(map(plain, gates))}) are taken as "
-            "stated; their code is in `source/`."
-        )
-    for claim in claims_json["claims"]:
-        if not claim["carried"]:
-            lines.append(
-                f"- **Not judged here:** {plain(claim['text'])} ({plain(claim['why_not'])})."
+    return words.get_template("bundle.md").render(
+        title=getattr(whole.header, "title", "") or whole.data["experiment"],
+        paper=getattr(whole.header, "paper", ""),
+        data=whole.result,
+        claims=claims,
+        rows=[
+            (
+                i,
+                f"{tables.SIGNS[v.outcome]} {v.outcome}",
+                _cell(v.text),
+                _number(v),
+                "yes" if c["carried"] else "no",
             )
-    if findings := whole.data.get("findings"):
-        several = (
-            "1 estimate, a number" if len(findings) == 1 else f"{len(findings)} estimates, numbers"
-        )
-        lines.append(f"- **{several} without a verdict**, in `verdicts.json`: not computed again.")
-    if whole.data.get("exact"):
-        lines.append(
-            "- **Theorems** are compared with the number that has to come out; that number's "
-            "way from `measures/` is code in `source/`."
-        )
-    for change in whole.data.get("changed", ()):
-        lines.append(f"- **After a look at the same seeds:** {plain(change)}.")
-    return lines
-
-
-def _contents(whole: Whole, names: Sequence[str]) -> list[str]:
-    """A line on every file or folder that is there."""
-    meant = {
-        "claims.json": "the claims as data: ranges, units, controls, where each threshold comes from, and "  # noqa: E501
-        "each statistic as its name, as steps "
-        "of NumPy, or as a condition in text",
-        "verdicts.json": (
-            "what is stated of each claim, its controls and all other arms; theorems and estimates"
-        ),
-        "verdicts.csv": "the same as a table",
-        "numbers": "what each claim compares, for each unit of each arm",
-        "measures": "what was measured of each run of each arm; `index.json` names it",
-        "judge.py": "the code that judges",
-        "report.html": "the report, in one file that opens without a network",
-        "pictures": "the figures, and the numbers in them",
-        "source": "the study or experiment as it was written",
-        "looks": (
-            "who looked when at which seeds, what the claims were then, and what was frozen before"
-        ),
-        "environment.json": "versions, commit, machine",
-        "CITATION.cff": "how to cite this",
-        "references.bib": "what the verdicts rest on, published numbers among it",
-        "README.md": "this page",
-    }
-    top_names = dict.fromkeys(name.partition("/")[0] for name in names)
-    return [
-        f"`{name}{'/' if '.' not in name else ''}`: {meant[name]}."
-        for name in meant
-        if name in top_names
-    ] + [f"`{SUMS}`: the hash of every file."]
+            for i, (v, c) in enumerate(zip(whole.result.verdicts, claims, strict=True), 1)
+        ],
+        lines=len(Path(judge.__file__).read_text(encoding="utf-8").splitlines()),
+        worded=bool(whole.conditions),
+        origin=whole.origin,
+        gates=sorted({g for a in arms for g in a["gates"] if g not in a["histories"]}),
+        names={name.partition("/")[0] for name in names},
+        left_out=whole.left_out,
+    )
 
 
 def _cell(text: str) -> str:
