@@ -66,8 +66,6 @@ TABLE = {
     ),
     "capacity": (capacity.capacity, X),
     "dimensionality": (capacity.dimensionality, X),
-    "leverage": (capacity.leverage, X),
-    "untied": (lambda m: capacity.untied(m)[0], X[:4]),
     "crowding": (crowding.crowding, X, torch.rand(12).double() + 0.1),
     "features_per_dimension": (rescaling.features_per_dimension, X),
     "superposed_loss": (phase.superposed_loss, torch.tensor([0.1, 0.5]), torch.tensor([1.0, 0.5])),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from assay.core.figures import along, columns, figure, summary
+from assay.core.figures import by_level, columns, figure, summary
 
 
 def test_rows_become_columns():
@@ -41,7 +41,7 @@ def test_a_figure_averages_what_stands_on_the_channel_mean_and_keeps_intervals_t
 
 def test_along_a_dim_all_other_values_are_in_one():
     x = xr.DataArray(np.arange(6).reshape(2, 3), dims=("run", "step"), coords={"step": [1, 2, 4]})
-    assert [(level, values.tolist()) for level, values in along(x, "step")] == [
+    assert [(level, values.tolist()) for level, values in by_level(x, "step")] == [
         (1, [0, 3]),
         (2, [1, 4]),
         (4, [2, 5]),

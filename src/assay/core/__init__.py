@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         Joint,
         varied,
     )
-    from assay.core.figures import Figure, along, columns, curve, figure, summary  # noqa: F401
+    from assay.core.figures import Figure, by_level, columns, curve, figure, summary  # noqa: F401
     from assay.core.fit import Group, State, Trained, fit  # noqa: F401
     from assay.core.judging import judge  # noqa: F401
     from assay.core.langevin import langevin  # noqa: F401

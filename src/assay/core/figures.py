@@ -162,14 +162,14 @@ def _with_intervals(row: Sequence, channels: Iterable[Channel]) -> list:
     return out
 
 
-def along(values: xr.DataArray, dim: str) -> Iterator[tuple[Any, np.ndarray]]:
+def by_level(values: xr.DataArray, dim: str) -> Iterator[tuple[Any, np.ndarray]]:
     """Each coordinate of a dim with the values there, all other dims in one.
 
     Example:
         >>> import xarray as xr
-        >>> from assay.core.figures import along
+        >>> from assay.core.figures import by_level
         >>> loss = xr.DataArray([[4.0, 2.0]], dims=("run", "step"), coords={"step": [1, 10]})
-        >>> [(step, values.tolist()) for step, values in along(loss, "step")]
+        >>> [(step, values.tolist()) for step, values in by_level(loss, "step")]
         [(1, [4.0]), (10, [2.0])]
     """
     for i, level in enumerate(values[dim].values.tolist()):

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from assay.core import Arms, Figure, along, figure
+from assay.core import Arms, Figure, by_level, figure
 from assay.core.evaluations import due
 from assay.core.heavy import xr
 from assay.experiments.eval_schedule.claims import EXISTS, evaluated, find_step, lag
@@ -27,7 +27,7 @@ def rises(arms: Arms) -> Figure:
     curves = [(what, main[name]) for what, name in names.items()]
     curves.append(("only memorised, locked, fine-tuned", arms["memorising"].unlocked_truth))
     for what, x in curves:
-        rows += [(what, *point) for point in along(x, "step")]
+        rows += [(what, *point) for point in by_level(x, "step")]
     return figure(
         "An ability appears all at once; a lock hides it, fine-tuning shows it",
         "line",

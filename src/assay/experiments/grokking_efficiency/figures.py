@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from assay.core import Arms, Figure, along, figure, summary
+from assay.core import Arms, Figure, by_level, figure, summary
 from assay.core.measures import by
 from assay.experiments.grokking_efficiency.claims import BASE, LONG, law, middle
 from assay.worlds.modular import two_circuits
@@ -17,7 +17,7 @@ def collect_rows(arms: Arms, labels: Mapping[str, str], measure: str) -> list[tu
     rows = []
     for arm, label in labels.items():
         data = by(arms[arm], "pairs")[measure]
-        rows += [(size, summary(values), label) for size, values in along(data, "pairs")]
+        rows += [(size, summary(values), label) for size, values in by_level(data, "pairs")]
     return rows
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from assay.core import Arms, Figure, along, figure
+from assay.core import Arms, Figure, by_level, figure
 from assay.core.heavy import xr
 from assay.experiments.myopia.claims import first_epoch, returned_before
 
@@ -103,5 +103,5 @@ def lines(arms: Arms, names: Sequence[str], variable: str, dim: str, sign: int =
     return [
         (name, written(position), sign * values)
         for name in names
-        for position, values in along(arms[name][variable], dim)
+        for position, values in by_level(arms[name][variable], dim)
     ]
