@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from assay.core import Arms, Figure, along, by, figure
+from assay.core import Arms, Figure, by, by_level, figure
 
 ARMS = {
     "main": "cross-layer",
@@ -29,7 +29,7 @@ def figures(arms: Arms) -> list[Figure]:
             [
                 (p, values, label)
                 for arm, label in labels.items()
-                for p, values in along(by(arms[arm], "penalty")[name], "penalty")
+                for p, values in by_level(by(arms[arm], "penalty")[name], "penalty")
                 if p > 0
             ],
             x_log=True,

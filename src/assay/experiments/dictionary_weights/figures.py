@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Figure, along, by, figure
+from assay.core import Arms, Figure, by, by_level, figure
 from assay.experiments.dictionary_weights.claims import READ
 from assay.experiments.dictionary_weights.method import EDGES
 
@@ -97,7 +97,7 @@ def slice_curves(arms: Arms, labels: dict[str, str], measure: str) -> list[tuple
     rows = []
     for name, label in labels.items():
         held = by(arms[name])[measure].mean("seed")
-        rows += [(label, rank, float(x)) for rank, [x] in along(held, "rank")]
+        rows += [(label, rank, float(x)) for rank, [x] in by_level(held, "rank")]
     return rows
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Figure, along, figure, summary
+from assay.core import Arms, Figure, by_level, figure, summary
 from assay.experiments.glitch_tokens.claims import OF
 
 SHOWN = {
@@ -85,7 +85,7 @@ def copied(arms: Arms) -> list[tuple]:
     rows: list[tuple] = []
     for name, label in SHOWN.items():
         if name in arms:
-            copies = along(np.log10(arms[name].copied), "repeated")
+            copies = by_level(np.log10(arms[name].copied), "repeated")
             rows += [(label, place_group(group), values) for group, values in copies]
     return rows
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assay.core import Arms, Figure, along, by, figure
+from assay.core import Arms, Figure, by, by_level, figure
 from assay.core.sizes import written
 from assay.experiments.mamba_induction.claims import tuned
 from assay.experiments.mamba_induction.method import RATE
@@ -15,7 +15,7 @@ def over_rates(arms: Arms) -> list[tuple]:
     return [
         (rate, values, label)
         for arm, label in ARMS.items()
-        for rate, values in along(by(arms[arm], "lr").error, "lr")
+        for rate, values in by_level(by(arms[arm], "lr").error, "lr")
     ]
 
 
@@ -25,7 +25,7 @@ def patches(arms: Arms) -> list[tuple]:
     return [
         (patch, values, label)
         for label, arm in (("trained", "main"), ("untrained", "untrained"))
-        for patch, values in along(tuned(arms[arm], "restored"), "patch")
+        for patch, values in by_level(tuned(arms[arm], "restored"), "patch")
     ]
 
 
@@ -42,7 +42,7 @@ def along_training(arms: Arms) -> list[tuple]:
             ("loss, nats", loss, "step"),
             ("learning coefficient", by(arms[chains]).llc, "moment"),
         ):
-            rows += [(what, *point, label) for point in along(values, dim)]
+            rows += [(what, *point, label) for point in by_level(values, dim)]
     return rows
 
 
