@@ -1,5 +1,8 @@
 """From sums per document to measures: each an estimate with its 95 % interval over documents, or
-the reason why it has none."""
+the reason why it has none.
+
+What evaluating tells whoever watches, before its result: what differs from a dictionary's file,
+and numbers so far."""
 
 from __future__ import annotations
 
