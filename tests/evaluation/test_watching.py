@@ -16,7 +16,7 @@ from test_evaluating import SAELENS, own, plain
 
 import tiny_models
 from assay.evaluation import evaluate, look
-from assay.evaluation.summary import SoFar, Warned
+from assay.evaluation.watching import SoFar, Warned
 from assay.subjects import folder as models
 
 SITE = "blocks.1.hook_resid_post"

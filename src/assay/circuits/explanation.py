@@ -4,7 +4,10 @@ and what the logits make of it.
 A variable is a function of the tokens, or of other variables: the names of a function's arguments,
 or the names in an expression, say which. So variables are a causal graph that can be run, also with
 one of them set to something else. Where a variable lives says where the model is to hold it. The
-names `token` and `place` are given: what is read at each position, and its number."""
+names `token` and `place` are given: what is read at each position, and its number.
+
+Place: where in a decoder something lives: a part, some neurons of an MLP, or directions that a
+part writes along; at some positions."""
 
 from __future__ import annotations
 

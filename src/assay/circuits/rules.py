@@ -14,7 +14,10 @@ Beside these: numbers, + - * / // %, comparisons, and, or, not, x if c else y, a
 names: whoever reads a file of it runs no code.
 
 Source: the selection and aggregation of Weiss, Goldberg and Yahav 2021, Thinking Like Transformers
-(RASP)."""
+(RASP).
+
+Functions that somebody else wrote, called so that what goes wrong is one line that names the
+place."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from assay.cli.bar import Bar
 from assay.cli.printing import draw, grid, say, tell
 from assay.core.schema import to_json
-from assay.evaluation.summary import Begun, SoFar, Warned
+from assay.evaluation.watching import Begun, SoFar, Warned
 from assay.report import evaluations
 from assay.report.evaluations import labels, row, rows
 from assay.verbs.evaluate import Evaluated

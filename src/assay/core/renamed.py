@@ -32,7 +32,6 @@ RENAMED = {
     "assay.evaluation.plans": "assay.evaluation.text",
     "assay.evaluation.random_directions": "assay.evaluation.rating",
     "assay.evaluation.sums": "assay.evaluation.measure",
-    "assay.evaluation.watching": "assay.evaluation.summary",
     "assay.features.dashboards.groups": "assay.features.dashboards.saedashboard",
     "assay.features.explaining.asked": "assay.features.explaining.chat_explainer",
     "assay.features.explaining.endpoint": "assay.features.explaining.chat",

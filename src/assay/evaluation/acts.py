@@ -18,8 +18,8 @@ from assay.core.heavy import torch
 from assay.evaluation import measure, summary
 from assay.evaluation.setting import Setting
 from assay.evaluation.sources import Source
-from assay.evaluation.summary import Watch
 from assay.evaluation.texts import Arrays, Tick
+from assay.evaluation.watching import Watch
 
 NAMES = ("acts", "activations", "x")
 TARGETS = ("target", "targets", "y")

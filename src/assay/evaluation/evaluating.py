@@ -23,8 +23,8 @@ from assay.evaluation import file_statements, sources, summary, texts
 from assay.evaluation.result import Evaluation, luck
 from assay.evaluation.setting import TOGETHER, EvaluationSpec, Setting
 from assay.evaluation.sources import Source
-from assay.evaluation.summary import Warned, Watch, warn
 from assay.evaluation.text import Plan, plan
+from assay.evaluation.watching import Warned, Watch, warn
 from assay.lab import provenance
 from assay.lab.atomic import write
 from assay.lab.store import Store

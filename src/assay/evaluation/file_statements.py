@@ -1,5 +1,8 @@
 """What a dictionary's file says of its place, its model and its text, and where that is not what it
-is measured on."""
+is measured on.
+
+Whether a dictionary may be evaluated on a text: what is known of its training text, and which
+documents are left."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.positions import outlier_limit
 from assay.evaluation import file_statements, sources
 from assay.evaluation.setting import Setting
-from assay.evaluation.summary import Begun, Warned, Watch, warn
 from assay.evaluation.text import bos_token, check_context, sites
+from assay.evaluation.watching import Begun, Warned, Watch, warn
 from assay.features.effects import directions, extremes
 from assay.features.importance import STREAM
 from assay.features.live.ablation import ablate_features, reconstructed_loss

@@ -3,7 +3,14 @@ the site on for each replacement.
 
 Every measure is over the same positions: those that are neither among the first of their window nor
 outliers. Those alone are replaced, and the loss is that of predicting the token after each of them
-(the last position of a window has none)."""
+(the last position of a window has none).
+
+Sums over the tokens of each document, in float64: of the activations, of a dictionary's
+reconstructions, and of losses.
+
+Everything that `assay evaluate` prints is a function of these sums, so that any cutting into
+batches and shards gives the same. Lengths are summed about a fixed `centre` near the mean;
+`summary` moves them to the exact mean with the sums of the vectors."""
 
 from __future__ import annotations
 

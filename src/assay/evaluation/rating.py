@@ -1,5 +1,8 @@
 """Rating: features of several dictionaries drawn to be rated blindly, on one text, and the folder
-in which answers are kept."""
+in which answers are kept.
+
+A dictionary of random directions, each on as often as a feature of another dictionary on the
+same text: what a rating compares with."""
 
 from __future__ import annotations
 

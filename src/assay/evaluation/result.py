@@ -1,4 +1,10 @@
-"""Evaluation: what was measured of each dictionary, as plain values, a table, figures."""
+"""Evaluation: what was measured of each dictionary, as plain values, a table, figures.
+
+Luck: by how much two dictionaries of one kind differ that were trained alike, as the committed
+record of metric-audit has it.
+
+Nothing is known of a kind that was not trained there, of a measure that was not taken there, or of
+a measure that did not vary."""
 
 from __future__ import annotations
 

@@ -4,9 +4,7 @@ the reason why it has none."""
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from assay.core.heavy import scipy
 from assay.core.intervals import interval
 from assay.dictionaries.measuring import measures as known
 from assay.dictionaries.measuring.measures import FIRINGS, Measure
+from assay.evaluation.watching import SoFar, Watch
 
 LEAST = 6
 """Fewer documents carry no interval."""
@@ -224,40 +223,3 @@ def histogram(firings: Float[np.ndarray, "f"], tokens: float) -> dict[str, list[
     edges = np.arange(math.floor(4 * share.min(initial=-1)) / 4, 0.26, 0.25)
     counts, _ = np.histogram(np.minimum(share, -1e-9), edges)
     return {"log10": ((edges[1:] + edges[:-1]) / 2).tolist(), "features": counts.tolist()}
-
-
-@dataclass(frozen=True)
-class Warned:
-    """A site or model that is not the one in a dictionary's file; told before anything is
-    computed."""
-
-    dictionary: str
-    text: str
-
-
-@dataclass(frozen=True)
-class SoFar:
-    """A dictionary's measures on the part of the text that is done: estimates alone, as intervals
-    wait for all documents."""
-
-    dictionary: str
-    tokens: int
-    """Tokens that count."""
-    documents: int
-    measures: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Begun:
-    """What begins now and takes a while before anything else is told."""
-
-    text: str
-
-
-Watch = Callable[[Warned | SoFar | Begun], None]
-
-
-def warn(event: Warned | SoFar | Begun) -> None:
-    """Give a warning as Python does, and keep silent about all else."""
-    if isinstance(event, Warned):
-        warnings.warn(f"{event.dictionary}: {event.text}", UserWarning, stacklevel=2)

@@ -1,5 +1,11 @@
 """The text of an evaluation: windows, each whole document in one shard, and which of them also have
-their losses ablated."""
+their losses ablated.
+
+The text of an index: windows in an order that more tokens only make longer, so that what was
+read stays read.
+
+What evaluating one dictionary on text will do: where it reads and writes, on which windows, and
+what was assumed. Nothing is run."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ from assay.evaluation.setting import (
     EvaluationShardSpec,
     EvaluationSiteSpec,
 )
-from assay.evaluation.summary import Watch
 from assay.evaluation.text import Plan, Text
+from assay.evaluation.watching import Watch
 from assay.lab.store import Store
 from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import Pretrained, load

@@ -2,7 +2,14 @@
 unembedding.
 
 Nothing here re-runs later blocks: far from the output these are weak hints, and every view of them
-says "direct path only"."""
+says "direct path only".
+
+The largest few of many numbers, row by row, without sorting them all.
+
+What features add to a dictionary's reconstruction, in units of the raw activations.
+
+The gradient of next-token losses by what the unembedding reads: the start of every pass back,
+without all logits at once."""
 
 from __future__ import annotations
 

@@ -4,7 +4,13 @@ rows it never saw.
 Rows that are alike must not be split between fitting and judging, so folds consist of whole groups:
 prefixes, prefixes with one ending, prefixes with one answer. The strength of the penalty is chosen
 inside each training part, by folds of the same kind. Errors come back as sums per group, so that an
-R² is a ratio of sums under any resampling of groups and runs."""
+R² is a ratio of sums under any resampling of groups and runs.
+
+Kernel regression on raw tokens: what can be told from a sequence itself, with every interaction
+of its tokens and no network.
+
+It is the rival of a probe on a network's activations. Strength and memory of the kernel are chosen
+on the training rows, by folds of the same kind as those that judge."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from assay.core.figures import Figure
 from assay.dictionaries.measuring import measures
-from assay.evaluation.summary import SoFar
+from assay.evaluation.watching import SoFar
 from assay.report import pages, tables
 
 JSON = Mapping[str, Any]

@@ -26,8 +26,8 @@ from assay.dictionaries.measuring.measures import FIRINGS, SUMS, TABLE
 from assay.evaluation import measure, sources, summary, texts
 from assay.evaluation.setting import Setting
 from assay.evaluation.sources import Source
-from assay.evaluation.summary import Begun, SoFar, Warned
 from assay.evaluation.text import Plan, plan
+from assay.evaluation.watching import Begun, SoFar, Warned
 from assay.lab.store import Store
 from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import load

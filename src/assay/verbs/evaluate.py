@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from assay.core.plain import as_json
 from assay.core.schema import OPTIONAL
-from assay.evaluation.summary import Watch, warn
+from assay.evaluation.watching import Watch, warn
 from assay.verbs.destination import writable
 
 if TYPE_CHECKING:

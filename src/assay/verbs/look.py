@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.evaluation.looking import look as looked
-from assay.evaluation.summary import Watch, warn
+from assay.evaluation.watching import Watch, warn
 from assay.report import looks
 from assay.verbs.destination import writable_file
 

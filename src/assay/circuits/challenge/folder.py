@@ -3,7 +3,10 @@ word of what was planted.
 
 model.safetensors has the decoder's parameters under their names, [1, …], 64 bits; config.json its
 sizes, the names of tokens and answers, and the positions at which something is asked;
-inputs.safetensors `tokens` [n, s]."""
+inputs.safetensors `tokens` [n, s].
+
+Seal: what a challenge was planted from, kept away from its folder, and the hash that binds
+it."""
 
 from __future__ import annotations
 

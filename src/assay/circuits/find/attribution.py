@@ -3,7 +3,14 @@ donor, or by cutting each for real.
 
 A first-order score reads one slope. Where attention is sharp, or neurons hold at a ceiling, that
 slope is 0 and says nothing of the loss; integrated gradients follow the slope along a way there.
-What each method sees of circuits that are known stands in docs/finding-circuits.md."""
+What each method sees of circuits that are known stands in docs/finding-circuits.md.
+
+Cutting edges together: what one edge is worth once another is gone, and how few edges are
+enough.
+
+Where two parts do the same, cutting either alone loses nothing, and no score of single edges sees
+them. Pairs see two copies, not three; pruning copes with any number of copies and keeps one of
+them."""
 
 from __future__ import annotations
 

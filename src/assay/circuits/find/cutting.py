@@ -3,7 +3,12 @@ writing; many cuts in one pass.
 
 Every method that acts on a decoder is a list of cuts: one edge at a time, two at once, all edges
 outside of a circuit. A row of a pass is one input under one cut.
-"""
+
+Activation patching: what the number loses when one part, at one position, is given the other
+writing, for all parts and positions.
+
+With `restored` the other way round: what it regains when one is given back to a pass that reads the
+donor's inputs."""
 
 from __future__ import annotations
 

@@ -3,7 +3,14 @@ through other heads too.
 
 A source is what a head reads: the embedding of each token, or of each position, as it is or moved
 on by the values and outputs of earlier heads. Gains of norms, and the mean that LayerNorm takes
-off, are folded in; divisors, which inputs decide, and biases are left out."""
+off, are folded in; divisors, which inputs decide, and biases are left out.
+
+Where heads look, in five numbers: how much attention goes to places that are known to matter in
+small models.
+
+Each is a share of attention, and beside it stands the share that a head would give which looks
+everywhere alike. A head that looks at the token before does so whether or not anything comes of it:
+these numbers say where to ask, and prove nothing."""
 
 from __future__ import annotations
 

@@ -1,5 +1,10 @@
 """What a reader is given, as a sum over the parts that wrote it: a norm is linear once its divisor
-is held where it is."""
+is held where it is.
+
+Direct logit attribution: the number divided among the parts that wrote to the stream, as the
+final norm divided it.
+
+Attention scores as sums over pairs of parts: whose writing asks and whose is found, exactly."""
 
 from __future__ import annotations
 

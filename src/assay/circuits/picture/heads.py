@@ -1,5 +1,8 @@
 """Heads, and other parts, as rows: what each adds to the answer by itself, what its absence costs,
-where it looks and why."""
+where it looks and why.
+
+What a problem's task asks of its model, as questions that methods of `find` take: against other
+inputs, and against averages."""
 
 from __future__ import annotations
 

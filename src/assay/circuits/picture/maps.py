@@ -1,5 +1,7 @@
 """Map: a table of numbers with a name at each row and column, small enough to be looked at;
-attention, patching, OV and QK as such."""
+attention, patching, OV and QK as such.
+
+How much of a model is shown, whatever its size, and what texts from outside are cut to."""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 """An entry of the catalogue made of a problem: its arms, what is measured of each, its claims and
-its figures."""
+its figures.
+
+The figures of an entry: what each explanation reaches, and how sure models are of the right
+answer at each position."""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 """SAEDashboard's batches: a folder of JSON files that its own loader and Neuronpedia's converter
-read."""
+read.
+
+Examples in groups, as sae_vis and its successors show them: the strongest, then equal-width
+intervals of the activation."""
 
 from __future__ import annotations
 

@@ -3,7 +3,10 @@ sorted by feature.
 
 All of an index follows from them. So a text can grow by shards, a build that was killed goes on,
 and memory holds the firings of one block of features at a time, however many features and tokens
-there are."""
+there are.
+
+One pass of a model over windows of text: where features are on, and to first order what each
+firing is worth to the loss."""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 """The tables of an index: every column with its type, unit and meaning, so that pages, files and
-SQL say the same of a number."""
+SQL say the same of a number.
+
+Tables on disk: columns as Parquet, block by block, each part whole or not there; joined at the
+end into one file a table."""
 
 from __future__ import annotations
 

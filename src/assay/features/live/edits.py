@@ -1,4 +1,7 @@
-"""Features taken out, scaled or set in one text, and what the model predicts then."""
+"""Features taken out, scaled or set in one text, and what the model predicts then.
+
+What one firing does to the next token: every token's log-probability with and without the
+feature at that one place."""
 
 from __future__ import annotations
 

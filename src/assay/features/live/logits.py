@@ -1,5 +1,22 @@
 """What parts of the residual stream do to the logits through the final norm: exactly, or with the
-norm's divisor held still."""
+norm's divisor held still.
+
+The tokens that a feature promotes and suppresses: exactly, through the final norm as it is where
+the feature fires, and linearised.
+
+    exact      mean over firings of W_U [LN(x) − LN(x − a d)], x the stream before the final norm
+    linear     (d ∘ w) W_U, w the norm's weight: the logit table that others show
+
+Both are of the direct path alone. How far they agree is a property of the firings.
+
+How far a firing acts on the logits directly and how far through later layers, at its own
+position.
+
+    Δ_total = Δ_direct + Δ_indirect        both with the final norm's divisor as it was
+
+Δ_direct is the image of the firing itself, Δ_indirect that of what later layers make of it. That
+the divisor changes too is a third term, Δ_norm: the exact difference of the logits is Δ_total +
+Δ_norm. All are centred over the vocabulary."""
 
 from __future__ import annotations
 
