@@ -59,7 +59,7 @@ class Streetlight(NamedModelDictionary):
     """Windows in which features are looked at, and as many that judge what was found there."""
     width: Annotated[int, Ge(64)] = 1024
     k: Annotated[int, Ge(1)] = 32
-    steps: Annotated[int, Ge(2)] = 1000
+    steps: Annotated[int, Ge(1)] = 1000
     frozen: Part = ""
     """Which half of the dictionary is not learned; a decoder that is not starts with the covariance
     of the activations."""
