@@ -22,7 +22,6 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.training.freezing import Part, freeze
 from assay.dictionaries.training.on_text import NamedModelDictionary, activations, fit_on, topk
 from assay.experiments.streetlight.frame import PASSAGE, Marked, frame, lot, passages, usable
-from assay.experiments.streetlight.looking import found_in, looked
 from assay.experiments.streetlight.probes import (
     CHOSEN,
     EQUAL,
@@ -47,6 +46,8 @@ from assay.experiments.streetlight.shared import (
     arrays,
     chance,
     equal,
+    found_in,
+    looked,
 )
 from assay.features.kernel_probe import Questions
 
