@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from assay.experiments.autointerp_io.asking import asked_measures
 from assay.experiments.autointerp_io.one_token import open_measures, planted_measures
 from assay.experiments.autointerp_io.reading import Features, Reading, dense_as
-from assay.experiments.autointerp_io.scored import drawn_measures
+from assay.experiments.autointerp_io.scored import asked_measures, drawn_measures
 from assay.experiments.autointerp_io.setting import InputsOutputs
 from assay.features.explaining.chat import Tally
 from assay.features.explaining.learner import Split

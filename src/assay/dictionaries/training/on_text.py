@@ -49,7 +49,7 @@ class TextDictionary(Spec):
     """Training windows."""
     batch: Annotated[int, Ge(1)] = 128
     """Activations a step."""
-    steps: Annotated[int, Ge(2)] = 500
+    steps: Annotated[int, Ge(1)] = 500
     """Training steps of the dictionary."""
     lr: Annotated[float, Gt(0)] = 4e-3
     """Adam's learning rate at its top."""
@@ -80,6 +80,7 @@ class NamedModelDictionary(InWords, TextDictionary):
 class HeldOutDictionary(NamedModelDictionary):
     """One that is measured on all test text, each file counting for as much."""
 
+    steps: Annotated[int, Ge(2)] = 500
     per_file: Annotated[int, Ge(0)] = 2
     """Test windows from one file, at most, so that no large file is most of the test."""
     products: Literal["bfloat16", "float32"] = "float32"

@@ -50,10 +50,9 @@ TOGETHER = joint(train_together)
 def measure(runs: Runs[InputsOutputs], trained: Trained, bench: Bench) -> xr.Dataset:
     """How explanations of features, neurons and directions do on files that no explanation has
     seen."""
-    from assay.experiments.autointerp_io.asking import asked_measures
     from assay.experiments.autointerp_io.one_token import open_measures, planted_measures
     from assay.experiments.autointerp_io.reading import Features, reading
-    from assay.experiments.autointerp_io.scored import drawn_measures
+    from assay.experiments.autointerp_io.scored import asked_measures, drawn_measures
 
     (s,) = runs.specs
     data, test = activations(s, bench)

@@ -49,13 +49,14 @@ class DictionaryWeights(TinyModelDictionary):
     neurons are independent."""
     activation: Literal["gelu", "relu"] = "gelu"
     """Their non-linearity."""
+    m: Annotated[int, Ge(2)] = 256
     width: Annotated[int, Ge(1)] = 512
     windows: Annotated[int, Ge(0)] = 1200
     per_file: Annotated[int, Ge(0)] = 4
     """Test windows from one file, at most."""
     context: Annotated[int, Ge(2)] = 64
     """Tokens in a window."""
-    steps: Annotated[int, Ge(2)] = 600
+    steps: Annotated[int, Ge(1)] = 600
     products: Literal["bfloat16", "float32"] = "float32"
     """Precision of matrix products in training; many CPUs are far slower in bfloat16."""
     features: Annotated[int, Ge(1)] = 12

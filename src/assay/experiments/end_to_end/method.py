@@ -49,7 +49,7 @@ class EndToEnd(TinyModelDictionary):
     """Tokens in a window."""
     batch: Annotated[int, Ge(1)] = 4
     """Windows a step."""
-    steps: Annotated[int, Ge(2)] = 450
+    steps: Annotated[int, Ge(1)] = 450
     order: int = 0
     """Which order the text comes in."""
 

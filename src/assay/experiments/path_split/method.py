@@ -69,7 +69,7 @@ class PathSplit(TinyModelDictionary):
     """Test windows; 0: all there are."""
     context: Annotated[int, Ge(2)] = 64
     """Tokens in a window."""
-    steps: Annotated[int, Ge(2)] = 300
+    steps: Annotated[int, Ge(1)] = 300
     taken_out: Annotated[int, Ge(0)] = 0
     """Firings of each document and half that are taken out for real; 0: none."""
     directions: Annotated[int, Ge(1)] = 24

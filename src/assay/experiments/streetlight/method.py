@@ -22,7 +22,6 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.training.freezing import Part, freeze
 from assay.dictionaries.training.on_text import NamedModelDictionary, activations, fit_on, topk
 from assay.experiments.streetlight.frame import PASSAGE, Marked, frame, lot, passages, usable
-from assay.experiments.streetlight.looking import found_in, looked
 from assay.experiments.streetlight.probes import (
     CHOSEN,
     EQUAL,
@@ -47,6 +46,8 @@ from assay.experiments.streetlight.shared import (
     arrays,
     chance,
     equal,
+    found_in,
+    looked,
 )
 from assay.features.kernel_probe import Questions
 
@@ -59,7 +60,7 @@ class Streetlight(NamedModelDictionary):
     """Windows in which features are looked at, and as many that judge what was found there."""
     width: Annotated[int, Ge(64)] = 1024
     k: Annotated[int, Ge(1)] = 32
-    steps: Annotated[int, Ge(2)] = 1000
+    steps: Annotated[int, Ge(1)] = 1000
     frozen: Part = ""
     """Which half of the dictionary is not learned; a decoder that is not starts with the covariance
     of the activations."""

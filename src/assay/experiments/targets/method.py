@@ -62,7 +62,7 @@ class WhichTarget(TinyModelDictionary):
     """Test windows; 0: all there are."""
     context: Annotated[int, Ge(1)] = 64
     """Tokens in a window."""
-    steps: Annotated[int, Ge(2)] = 600
+    steps: Annotated[int, Ge(1)] = 600
     products: Literal["bfloat16", "float32"] = "float32"
     """Precision of matrix products in training; parameters are float32. Many CPUs are far slower in
     bfloat16."""
