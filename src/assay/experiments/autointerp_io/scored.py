@@ -15,9 +15,8 @@ from assay.core.heavy import torch
 from assay.core.rng import normal, permutation
 from assay.experiments.autointerp_io.reading import Features, Reading, Values, dense_as
 from assay.experiments.autointerp_io.setting import InputsOutputs
-from assay.features.explaining.chat import Chat
+from assay.features.explaining.chat import Chat, read
 from assay.features.explaining.chat_explainer import AskedExplainer, Side
-from assay.features.explaining.endpoint import read
 from assay.features.explaining.evidence import (
     Evidence,
     InputExplanation,
