@@ -13,7 +13,7 @@ import numpy as np
 
 from assay.core.claims import Value
 from assay.core.experiment import Arm, Arms
-from assay.core.figures import Channel, Figure, Mark, along, figure, summary
+from assay.core.figures import Channel, Figure, Mark, by_level, figure, summary
 from assay.core.heavy import torch, xr
 from assay.core.measures import by
 from assay.core.stats import Statistic, largest
@@ -124,7 +124,7 @@ def history(
         if name in arms and series in arms[name]:
             values = by(arms[name], sweep)[series]
             values = values.isel({sweep: values.sizes[sweep] // 2})
-            rows += [(name, *point) for point in along(values, "step")]
+            rows += [(name, *point) for point in by_level(values, "step")]
     channels: Mapping[str, Channel] = {"arm": "color", "step": "x", series: "mean"}
     return figure(title, "line", channels, rows, x_title="step", **({"y_title": series} | options))
 
