@@ -207,9 +207,12 @@ def test_a_neighbour_belongs_to_it(tried, tmp_path):
 
 
 def test_the_texts_of_the_catalogue_hold_what_measures_and_no_claims():
-    found = edits.texts(catalogue.find("lm-importance"))["main"]
+    texts = edits.texts(catalogue.find("lm-importance"))
+    found = texts["main"]
     assert {"measure", "removed", "sample", "LMImportance"} <= found.measure.keys()
-    assert {"train_together", "method", "LMImportance"} <= found.train.keys()
+    # A library's `joint` calls it, for two arms.
+    for arm in ("main", "frozen-decoder"):
+        assert {"train_together", "LMImportance"} <= texts[arm].train.keys()
     assert not {"CLAIMS", "figures", "ARMS", "PAGE", "experiment"} & (
         found.train.keys() | found.measure.keys()
     )

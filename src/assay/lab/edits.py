@@ -129,11 +129,14 @@ class _Reading:
 
     root: Path
     files: dict[Path, _File] = field(default_factory=dict)
+    _passed: set[int] = field(default_factory=set)
+    """The functions of libraries that were looked through for what is asked about now."""
 
     def of(self, *functions: Any) -> dict[str, str]:
         """{name: hash} of functions and all that they name in these files, in the order of
         names."""
         digests: dict[str, str] = {}
+        self._passed.clear()
         for function in functions:
             self.follow(function, digests)
         return dict(sorted(digests.items()))
@@ -147,8 +150,10 @@ class _Reading:
         if not hasattr(function, "__code__"):  # an object that is called
             function = getattr(type(function).__call__, "__wrapped__", type(function).__call__)
         code = getattr(function, "__code__", None)
-        if code is None or not _under(self.root, path := Path(code.co_filename).resolve()):
+        if code is None:
             return None
+        if not _under(self.root, path := Path(code.co_filename).resolve()):
+            return self._look_through(function, digests)
         self._made_with(
             [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()], digests
         )
@@ -159,6 +164,14 @@ class _Reading:
         for node in _standing_at(file, code):
             self._node(file, node, code.co_name, digests)
         return None
+
+    def _look_through(self, function: Any, digests: dict[str, str]) -> None:
+        """Follow what a library's function was made with: it may call functions of these files."""
+        if id(function) not in self._passed:
+            self._passed.add(id(function))
+            for cell in getattr(function, "__closure__", None) or ():
+                if _full(cell) and callable(cell.cell_contents):
+                    self.follow(cell.cell_contents, digests)
 
     def _made_with(self, values: Sequence[Any], digests: dict[str, str]) -> None:
         """Note what a function was made with: numbers and texts by what they are, functions by
