@@ -30,10 +30,11 @@ import numpy as np
 import psutil
 
 from assay.core.measures import one_run
-from assay.lab import catalogue, recording, records
+from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
-from assay.lab.store import Made
+from assay.lab.records import recording, records
+from assay.lab.store.store import Made
 
 RUNS = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
 FOLDER = (

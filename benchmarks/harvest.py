@@ -27,7 +27,7 @@ import torch
 from assay.core.spec import Spec
 from assay.data import corpus as corpora
 from assay.data.harvest import HarvestSpec, HarvestWindowsSpec, harvest, harvests
-from assay.lab.store import Store
+from assay.lab.store.store import Store
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 

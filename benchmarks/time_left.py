@@ -20,7 +20,7 @@ from assay.core.compute import Range
 from assay.lab import catalogue
 from assay.lab.executors import Workers
 from assay.lab.lab import Lab
-from assay.lab.preset import override
+from assay.lab.plan.preset import override
 
 
 def main(name: str, preset: str = "default", store: str = "") -> None:

@@ -119,7 +119,7 @@ def child(asked: Mapping[str, Any], out: int, err: int) -> int:
         sys.stderr.flush()
 
 
-SHARED = ("assay.cli.main", "assay.core.judging", "assay.lab.result")
+SHARED = ("assay.cli.main", "assay.core.judging", "assay.lab.judge.result")
 """What takes time to import."""
 HEAVY = (
     "torch",

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Sequence
 
 from assay.cli.main import main
-from assay.lab.fleets import Member, State
+from assay.lab.away.fleets import Member, State
 
 
 def _work(words: Sequence[str], log: str) -> None:

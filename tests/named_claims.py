@@ -8,7 +8,7 @@ from assay.core.claims import Claim, Finding
 from assay.core.estimates import estimate
 from assay.core.experiment import Experiment
 from assay.core.judging import judge
-from assay.lab.result import with_derived
+from assay.lab.judge.result import with_derived
 
 
 class Planted:

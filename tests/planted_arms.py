@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import xarray as xr
 
 from assay.core.experiment import Experiment
-from assay.lab.result import with_derived
+from assay.lab.judge.result import with_derived
 
 
 def planted_arms(

@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     from assay.evaluation.looking import Look, look  # noqa: F401
     from assay.evaluation.result import Evaluation  # noqa: F401
     from assay.fitting import fit  # noqa: F401
+    from assay.lab.judge.result import Result  # noqa: F401
     from assay.lab.lab import Lab  # noqa: F401
-    from assay.lab.result import Result  # noqa: F401
     from assay.subjects import edits  # noqa: F401
     from assay.subjects.pretrained import load as model  # noqa: F401
     from assay.subjects.site import Site  # noqa: F401

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from assay.core.reasons import explain_reason
 from assay.core.results import ResultData
-from assay.lab import events
+from assay.lab.work import events
 from assay.report import palette
 from assay.report.draw import svg
 from assay.report.evaluations import side_by_side

@@ -18,8 +18,9 @@ import xarray as xr
 
 from assay.core import Arm, Claim, Experiment, Spec, grid
 from assay.core.errors import AssayError
-from assay.lab import catalogue, result
-from assay.lab.preset import Preset, override, scope
+from assay.lab import catalogue
+from assay.lab.judge import result
+from assay.lab.plan.preset import Preset, override, scope
 from assay.subjects.fetch import SMOLLM2
 
 ENTRIES = [entry.name for entry in catalogue.entries()]

@@ -13,9 +13,10 @@ import pytest
 from assay.core import Arm, Claim, Exact, Experiment, Figure, PerRun, Spec, changed, grid
 from assay.core.errors import AssayError, ExperimentError, SpecError
 from assay.core.spec import _alternatives, _hints
-from assay.lab import catalogue, recording, records
-from assay.lab.preset import Preset, apply_preset, override
-from assay.lab.result import with_derived
+from assay.lab import catalogue
+from assay.lab.judge.result import with_derived
+from assay.lab.plan.preset import Preset, apply_preset, override
+from assay.lab.records import recording, records
 
 WORDS = dict(
     zip(

@@ -15,7 +15,7 @@ from assay.core.schema import schema
 from assay.http import tokens
 from assay.http.guard import BODY
 from assay.jobs.folder import Folder
-from assay.lab.sealed import seal
+from assay.lab.store.sealed import seal
 from assay.verbs.jobs import Happened, Job
 
 TOML = {"content-type": "application/toml"}

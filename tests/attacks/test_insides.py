@@ -356,9 +356,10 @@ def kept_in_a_depot(here, rng):
     from unruly_storage import settle
 
     from assay.core import cache
-    from assay.lab import depot, health
-    from assay.lab.depot import Depot, bucket
-    from assay.lab.store import Store
+    from assay.lab.away import depot
+    from assay.lab.away.depot import Depot, bucket
+    from assay.lab.store import health
+    from assay.lab.store.store import Store
     from assay.testing.store_contract import sample
 
     with pytest.MonkeyPatch.context() as patch:

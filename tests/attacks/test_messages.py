@@ -27,11 +27,12 @@ from assay.core.errors import AssayError
 from assay.http.guard import Rules as Doors
 from assay.jobs.bounds import Bounds
 from assay.jobs.folder import Folder
-from assay.lab import catalogue, leases, requests
+from assay.lab import catalogue
+from assay.lab.away import leases, requests
+from assay.lab.away.worker_loop import Joined
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
-from assay.lab.sealed import seal
-from assay.lab.worker_loop import Joined
+from assay.lab.store.sealed import seal
 
 WALK = Path(__file__).parents[1] / "lab" / "walk.py"
 HOST = "http://127.0.0.1"

@@ -23,8 +23,8 @@ from assay.cli.main import main
 from assay.core import integrity
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
-from assay.lab import health
-from assay.lab.store import Store
+from assay.lab.store import health
+from assay.lab.store.store import Store
 
 WALK = Path(__file__).parents[1] / "lab" / "walk.py"
 OTHER = "superposition"

@@ -10,7 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from assay.core.claims import Claim, Exact
-from assay.lab import catalogue, recording, records
+from assay.lab import catalogue
+from assay.lab.records import recording, records
 
 ROOT = Path(__file__).parents[2]
 PENDING: dict[str, str] = {

@@ -7,8 +7,8 @@ import pytest
 from committed import RECORDED, committed
 
 from assay.core.claims import Claim
-from assay.lab import recording
-from assay.lab.result import with_derived
+from assay.lab.judge.result import with_derived
+from assay.lab.records import recording
 from assay.report.bundle import contents, files, judge
 
 NOT_CARRIED: dict[str, str] = {}

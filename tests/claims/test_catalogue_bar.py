@@ -44,13 +44,14 @@ from assay.core.memo import remembering
 from assay.core.results import Judged, Published
 from assay.core.runs import Runs
 from assay.core.stats import mean
-from assay.lab import catalogue, journal, looks
+from assay.lab import catalogue
 from assay.lab.executors import Inline
+from assay.lab.judge import journal, looks
 from assay.lab.lab import Lab
-from assay.lab.plan import plan
-from assay.lab.preset import override
-from assay.lab.store import Store
-from assay.lab.tensors import concatenate, rows
+from assay.lab.plan.plan import plan
+from assay.lab.plan.preset import override
+from assay.lab.store.store import Store
+from assay.lab.store.tensors import concatenate, rows
 from assay.report import docs, pictures, tables
 from assay.subjects.fetch import SMOLLM2
 

@@ -17,10 +17,10 @@ from committed import (
 from assay.core.claims import claims_key
 from assay.core.spec import canonical_json
 from assay.lab import catalogue
-from assay.lab.plan import plan
-from assay.lab.preset import override
-from assay.lab.provenance import digest
-from assay.lab.store import Store
+from assay.lab.plan.plan import plan
+from assay.lab.plan.preset import override
+from assay.lab.records.provenance import digest
+from assay.lab.store.store import Store
 
 
 def test_entries_without_a_record_are_named_with_the_reason():

@@ -7,8 +7,8 @@ import pytest
 import second_judge
 from committed import OTHERS, RECORDED, SOME, claims, committed, judged_again
 
-from assay.lab import recording
-from assay.lab.result import with_derived
+from assay.lab.judge.result import with_derived
+from assay.lab.records import recording
 
 CHANCE = 0.05
 """By what share of an interval's width exact limits from two streams of draws may differ."""

@@ -20,8 +20,9 @@ from assay.cli.main import main
 from assay.cli.series import Display
 from assay.core.compute import Range
 from assay.core.errors import RunError
-from assay.lab import catalogue, recording, records
-from assay.lab.events import Ended, Part, Progress, Surveyed
+from assay.lab import catalogue
+from assay.lab.records import recording, records
+from assay.lab.work.events import Ended, Part, Progress, Surveyed
 from assay.verbs.new import write_experiment
 from forks import Forks
 

@@ -195,7 +195,7 @@ def test_the_last_words_are_how_each_claim_came_out_and_findings_are_counted(
 
     from assay.cli.options import Place
     from assay.cli.verdicts import show
-    from assay.lab.preset import override
+    from assay.lab.plan.preset import override
 
     sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
     import sample
@@ -237,7 +237,7 @@ def test_another_arm_stands_beside_main_in_every_claim_and_no_claim_is_left_out(
     from assay.cli.verdicts import show_arm
     from assay.core.claims import Claim
     from assay.core.reading import LEARNED
-    from assay.lab.result import judge_statements
+    from assay.lab.judge.result import judge_statements
 
     def arm(base: float) -> xr.Dataset:
         return xr.Dataset(

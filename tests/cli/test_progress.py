@@ -11,7 +11,7 @@ from rich.console import Console
 from assay.cli.progress import Display, duration, lasting
 from assay.core.compute import Range
 from assay.core.results import Judged
-from assay.lab.events import Failed, Partial, Planned, Progress, Saved, Started
+from assay.lab.work.events import Failed, Partial, Planned, Progress, Saved, Started
 
 VERDICT = {
     "outcome": "undecided",
@@ -121,7 +121,7 @@ def test_batches_of_the_same_arms_differ_in_their_seeds_and_only_one_arm_alone_h
 def test_a_batch_says_its_seeds() -> None:
     from pathlib import Path
 
-    from assay.lab.groups import Member, RunGroup
+    from assay.lab.work.groups import Member, RunGroup
 
     def of(*specs: dict) -> RunGroup:
         return RunGroup(

@@ -19,8 +19,8 @@ from jsonschema import Draft202012Validator
 
 from assay.cli import experiments, explaining, measuring, upkeep
 from assay.cli.main import app, main
-from assay.lab import recording, records
-from assay.lab.provenance import THREADS
+from assay.lab.records import recording, records
+from assay.lab.records.provenance import THREADS
 from assay.verbs.new import write_experiment
 from assay.verbs.schemas import document
 from forks import Forks

@@ -15,12 +15,12 @@ import pytest
 
 from assay.core.errors import RunError
 from assay.lab import catalogue
+from assay.lab.away.fleets.sbatch import Request
+from assay.lab.away.fleets.slurm import Slurm
+from assay.lab.away.worker_loop import Joined
 from assay.lab.executors import Away, Inline, Workers
-from assay.lab.fleets.sbatch import Request
-from assay.lab.fleets.slurm import Slurm
 from assay.lab.lab import Lab
-from assay.lab.preset import override
-from assay.lab.worker_loop import Joined
+from assay.lab.plan.preset import override
 from assay.testing.executor_contract import check_closing, check_executor, check_failing, measured
 from fake_slurm import FakeSlurm
 from local_fleet import Local

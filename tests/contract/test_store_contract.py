@@ -1,6 +1,6 @@
 """The store contract, run on our store."""
 
-from assay.lab.store import Store
+from assay.lab.store.store import Store
 from assay.testing.store_contract import check_store
 
 

@@ -15,7 +15,7 @@ from assay.core.experiment import Arm, Experiment, read_header
 from assay.core.figures import Figure, summary
 from assay.core.judging import judge
 from assay.core.spec import Spec, changed, grid
-from assay.lab.result import with_derived
+from assay.lab.judge.result import with_derived
 
 SPECS = grid(Spec(), seed=(1, 2))
 

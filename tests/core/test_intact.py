@@ -13,8 +13,8 @@ from assay.cli.main import main
 from assay.core import integrity
 from assay.core.errors import DamageError, StoreError
 from assay.core.spec import Spec
-from assay.lab.migration import migrate
-from assay.lab.store import Store
+from assay.lab.store.migration import migrate
+from assay.lab.store.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import pytest
 
 from assay.core.errors import DataError
 from assay.core.results import Contrast, Judged, Other, ResultData
-from assay.lab import records
+from assay.lab.records import records
 
 NAMES = ("interpretable-capability", "lock-step", "gated-sae.gemma")
 

@@ -236,7 +236,7 @@ def test_processes_that_want_the_sites_in_another_order_share_the_passes_and_nev
 ):
     from concurrent.futures import ThreadPoolExecutor
 
-    from assay.lab.store import Store
+    from assay.lab.store.store import Store
 
     class Bench:
         device = torch.device("cpu")

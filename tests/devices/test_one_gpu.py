@@ -6,7 +6,7 @@ import torch
 
 from assay.cli import options
 from assay.cli.main import main
-from assay.lab import provenance
+from assay.lab.records import provenance
 
 
 def test_one_worker_has_a_gpu_unless_threads_share_it(monkeypatch, tmp_path):

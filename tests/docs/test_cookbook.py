@@ -16,7 +16,7 @@ from assay.core.claims import Claim, Exact
 from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
-from assay.lab.preset import override
+from assay.lab.plan.preset import override
 from assay.verbs.new import write_experiment
 
 ROOT = Path(__file__).parents[2]

@@ -13,10 +13,11 @@ from jsonschema import Draft202012Validator, ValidationError
 from assay.cli.main import app
 from assay.core.schema import to_json
 from assay.core.table import judge
-from assay.lab import catalogue, records
+from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
-from assay.lab.preset import override
+from assay.lab.plan.preset import override
+from assay.lab.records import records
 from assay.verbs import assumptions, new, plan, verdicts
 from assay.verbs import catalogue as listing
 from assay.verbs.health import doctor

@@ -452,7 +452,7 @@ def test_the_page_defines_every_measure():
 
 def test_files_are_called_by_their_name_or_their_folder_s(tmp_path):
     from assay.evaluation.sources import find
-    from assay.lab.store import Store
+    from assay.lab.store.store import Store
 
     (tmp_path / "resid_9").mkdir()
     for name in ("mine.safetensors", "resid_9/ae.pt"):

@@ -127,7 +127,7 @@ def test_an_evaluation_carries_it_for_its_kind_and_its_page_and_lines_say_where_
 
 
 def test_the_committed_record_knows_topk_and_relu_and_says_on_what():
-    from assay.lab import records
+    from assay.lab.records import records
 
     if records.read("metric-audit", "assay.experiments") is None:
         assert of_luck.luck("TopK") is None

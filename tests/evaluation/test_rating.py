@@ -20,7 +20,7 @@ from assay.core import integrity
 from assay.core.errors import AssayError, DataError
 from assay.evaluation import indexing
 from assay.features.index.reader import Index
-from assay.lab.store import Store
+from assay.lab.store.store import Store
 from assay.verbs.rate import Choice, rate, results
 
 SMALL = {"tokens": 1200, "context": 24, "ablate": 0}

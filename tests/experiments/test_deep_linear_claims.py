@@ -18,7 +18,7 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.deep_linear import experiment
 from assay.experiments.deep_linear.method import DeepLinear, measure, train
-from assay.lab.preset import override
+from assay.lab.plan.preset import override
 from named_claims import claim_of
 from planted_arms import planted_arms
 

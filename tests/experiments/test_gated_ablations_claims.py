@@ -19,7 +19,7 @@ from assay.core import Claim, Runs, judge
 from assay.core.measures import measures
 from assay.experiments.gated_ablations import BIAS, GATED, RELU, experiment
 from assay.experiments.gated_ablations.method import UNITS
-from assay.lab.result import with_derived
+from assay.lab.judge.result import with_derived
 from named_claims import claim_of
 
 ROWS = 20_000

@@ -20,7 +20,7 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.experiments.gated_sae import experiment
 from assay.experiments.gated_sae.method import shrink
-from assay.lab.result import with_derived
+from assay.lab.judge.result import with_derived
 from named_claims import claim_of, findings, outcome_of
 
 DOCUMENTS, PASSAGES = 24, 8

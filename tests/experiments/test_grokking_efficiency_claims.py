@@ -353,7 +353,7 @@ def test_impossible_specs_are_refused_in_one_line(changes, message):
     ],
 )
 def test_what_arms_cannot_be_made_of_is_refused_before_training(text, message):
-    from assay.lab.preset import override
+    from assay.lab.plan.preset import override
 
     with pytest.raises(SpecError) as e:
         override(experiment, "default", [text])

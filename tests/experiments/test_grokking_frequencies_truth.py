@@ -140,7 +140,7 @@ def test_impossible_specs_are_refused_in_one_line(fields, said):
     ],
 )
 def test_what_arms_cannot_be_made_of_is_refused_before_training(fields, said):
-    from assay.lab.preset import override
+    from assay.lab.plan.preset import override
 
     with pytest.raises(SpecError) as e:
         override(experiment, "default", [f"{name}={value}" for name, value in fields.items()])

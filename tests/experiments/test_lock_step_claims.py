@@ -17,7 +17,7 @@ from assay.core.estimates import verify
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.lock_step import LockStep, experiment
-from assay.lab.preset import override
+from assay.lab.plan.preset import override
 from planted_arms import planted_arms
 
 LOCKED = ("main", "epochs", "skewed", "full", "adam")

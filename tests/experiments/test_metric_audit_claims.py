@@ -23,7 +23,7 @@ from assay.experiments.metric_audit.claims import (
     rank_correlation,
     variance,
 )
-from assay.lab.result import with_derived
+from assay.lab.judge.result import with_derived
 from named_claims import findings
 
 CLOSE, BLIND = 0.3, 50.0

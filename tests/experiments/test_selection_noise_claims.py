@@ -20,7 +20,7 @@ from assay.experiments.selection_noise import (
     experiment,
     points,
 )
-from assay.lab.preset import override
+from assay.lab.plan.preset import override
 from planted_arms import planted_arms
 
 

@@ -16,7 +16,7 @@ from assay.core.judging import judge
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.experiments.sgd_noise import SNAPSHOTS, GradientNoise, experiment
-from assay.lab.preset import override
+from assay.lab.plan.preset import override
 from planted_arms import planted_arms
 
 USUAL = {

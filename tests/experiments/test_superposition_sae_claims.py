@@ -15,7 +15,7 @@ from assay.core.measures import measures
 from assay.experiments.superposition_sae import experiment
 from assay.experiments.superposition_sae.claims import BLOCK, blocks, matched
 from assay.experiments.superposition_sae.method import SuperpositionSAE, frequencies, importances
-from assay.lab.result import with_derived
+from assay.lab.judge.result import with_derived
 
 KEPT = 12
 """Features of the twenty that a planted toy represents."""

@@ -12,7 +12,7 @@ from shelf import shelve, simulated
 from assay.evaluation.rating import Rating, go_on
 from assay.features.index.reader import Index
 from assay.features.rating import chosen, matched, shuffled
-from assay.lab.store import Store
+from assay.lab.store.store import Store
 
 ARMS = ("trained", "random", "random-again", "other")
 EACH, PASSAGES, SEED = 6, 4, 0

@@ -119,8 +119,8 @@ def test_a_recorded_experiment_has_its_report_page(store):
 
 @pytest.mark.parametrize("preset", ["default", "smoke", "default-0123abcd"])
 def test_a_stored_result_whose_runs_are_gone_is_still_shown(store, preset):
-    from assay.lab.records import read
-    from assay.lab.sealed import seal
+    from assay.lab.records.records import read
+    from assay.lab.store.sealed import seal
 
     name = "superposition"
     record = {k: v for k, v in read(name).items() if k != "arms"}

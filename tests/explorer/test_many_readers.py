@@ -10,8 +10,8 @@ from shelf import client
 
 from assay.explorer.app import WAITING
 from assay.explorer.library import Experiments
-from assay.lab.records import read
-from assay.lab.sealed import seal
+from assay.lab.records.records import read
+from assay.lab.store.sealed import seal
 from assay.verbs import serve
 
 NAME = "superposition"

@@ -10,8 +10,9 @@ import pytest
 
 from assay.cli.main import main
 from assay.core.errors import ExperimentError, SpecError
-from assay.lab import catalogue, origin
-from assay.lab.preset import override
+from assay.lab import catalogue
+from assay.lab.plan.preset import override
+from assay.lab.store import origin
 
 WALK = Path(__file__).with_name("walk.py")
 

@@ -10,9 +10,10 @@ from safetensors.torch import load_file, save_file
 from test_lab import EDITED
 
 from assay.cli.main import main
-from assay.lab import catalogue, groups
+from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
+from assay.lab.work import groups
 
 rng = np.random.default_rng(0)
 

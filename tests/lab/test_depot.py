@@ -15,10 +15,11 @@ from unruly_storage import Adversary, settle
 
 from assay.core import integrity
 from assay.core.errors import StoreError
-from assay.lab import depot, journal, leases
-from assay.lab.depot import Depot, artefacts, bucket, notes, runs
-from assay.lab.sealed import seal
-from assay.lab.store import Store, Stored
+from assay.lab.away import depot, leases
+from assay.lab.away.depot import Depot, artefacts, bucket, notes, runs
+from assay.lab.judge import journal
+from assay.lab.store.sealed import seal
+from assay.lab.store.store import Store, Stored
 from assay.testing.store_contract import sample
 
 URL = "adversary://bucket/shared"

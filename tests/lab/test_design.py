@@ -16,12 +16,12 @@ from assay.core.experiment import Arm, Cost, Experiment
 from assay.core.fit import Group, fit
 from assay.core.measures import measures
 from assay.core.spec import PerRun, Spec, changed, grid
-from assay.lab.design import design
-from assay.lab.events import Saved
 from assay.lab.executors import Inline
-from assay.lab.forecast import forecast
 from assay.lab.lab import Lab
-from assay.lab.preset import override
+from assay.lab.plan.design import design
+from assay.lab.plan.forecast import forecast
+from assay.lab.plan.preset import override
+from assay.lab.work.events import Saved
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,10 @@ import os
 import pytest
 
 from assay.core.errors import AssayError
-from assay.lab import catalogue, edits
+from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
+from assay.lab.store import edits
 
 TEXT = '''"""How far a ball falls.
 

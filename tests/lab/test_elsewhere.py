@@ -10,11 +10,13 @@ import pytest
 from assay.core.errors import ExperimentError
 from assay.core.experiment import Elsewhere
 from assay.core.spec import canonical_json, grid
-from assay.lab import catalogue, journal, looks, recording, records
+from assay.lab import catalogue
 from assay.lab.executors import Inline
+from assay.lab.judge import journal, looks
 from assay.lab.lab import Lab
-from assay.lab.preset import everywhere, override
-from assay.lab.provenance import digest
+from assay.lab.plan.preset import everywhere, override
+from assay.lab.records import recording, records
+from assay.lab.records.provenance import digest
 from assay.verbs import plan as planning
 from assay.verbs import record as recorded_by
 

@@ -14,12 +14,12 @@ from assay.core.fit import Group, fit
 from assay.core.measures import measures
 from assay.core.power import MOST
 from assay.core.spec import PerRun, Spec, changed, grid
-from assay.lab import forecast as forecasting
-from assay.lab import records
 from assay.lab.executors import Inline
-from assay.lab.forecast import forecast, survey
 from assay.lab.lab import Lab
-from assay.lab.preset import override
+from assay.lab.plan import forecast as forecasting
+from assay.lab.plan.forecast import forecast, survey
+from assay.lab.plan.preset import override
+from assay.lab.records import records
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,7 @@ def test_what_one_arm_takes_is_unknown_where_the_record_lacks_it(lab, monkeypatc
 
 def test_times_of_these_runs_are_off_by_less_than_those_of_others(lab, monkeypatch):
     recorded(monkeypatch)
-    monkeypatch.setattr("assay.lab.forecast.recorded", lambda experiment, record: {})
+    monkeypatch.setattr("assay.lab.plan.forecast.recorded", lambda experiment, record: {})
     told = forecast(lab.plan(experiment), experiment, workers=2)
     assert told.cpu == Range(48, 48)
     start = forecasting.STARTING
@@ -160,7 +160,7 @@ def test_stored_seeds_are_the_pilot_of_more(lab):
 
 def test_a_time_buys_seeds(lab, monkeypatch):
     recorded(monkeypatch, cost=5.0)
-    monkeypatch.setattr("assay.lab.forecast.recorded", lambda experiment, record: {})
+    monkeypatch.setattr("assay.lab.plan.forecast.recorded", lambda experiment, record: {})
     told = forecast(lab.plan(experiment), experiment, workers=2, budget="106s")
     each = 10 * forecasting.MACHINE
     assert told.budget.seeds == Range(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from assay.lab.store import Store
+from assay.lab.store.store import Store
 from assay.testing.store_contract import Sample, sample
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -9,11 +9,12 @@ import pytest
 
 from assay.cli.main import main
 from assay.core import integrity
-from assay.lab import catalogue, journal
+from assay.lab import catalogue
 from assay.lab.executors import Inline
-from assay.lab.health import harms
+from assay.lab.judge import journal
 from assay.lab.lab import Lab
-from assay.lab.store import Store
+from assay.lab.store.health import harms
+from assay.lab.store.store import Store
 
 WALK = Path(__file__).with_name("walk.py")
 HARMED = {

@@ -17,10 +17,11 @@ from assay.core.errors import AssayError, StoreError
 from assay.core.plain import plain
 from assay.data import corpus
 from assay.dictionaries.dictionary import Dictionary
-from assay.lab import catalogue, reading
+from assay.lab import catalogue
 from assay.lab.executors import Inline, Workers
 from assay.lab.lab import Lab
-from assay.lab.store import Store
+from assay.lab.store import reading
+from assay.lab.store.store import Store
 
 TEXT = '''"""A number that a file holds.
 

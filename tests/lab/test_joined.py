@@ -15,13 +15,16 @@ import pytest
 
 from assay.core.errors import FleetError, RunError, StoreError
 from assay.core.spec import canonical_json
-from assay.lab import catalogue, groups, health, leases, requests
-from assay.lab.events import Said, Started
+from assay.lab import catalogue
+from assay.lab.away import leases, requests
+from assay.lab.away.worker_loop import Joined
 from assay.lab.executors import Away, Inline, none
 from assay.lab.lab import Lab
-from assay.lab.preset import override
-from assay.lab.store import Store
-from assay.lab.worker_loop import Joined
+from assay.lab.plan.preset import override
+from assay.lab.store import health
+from assay.lab.store.store import Store
+from assay.lab.work import groups
+from assay.lab.work.events import Said, Started
 from assay.testing.executor_contract import measured
 from local_fleet import Local
 
@@ -252,7 +255,7 @@ def test_a_group_of_which_every_worker_dies_fails_alone(tmp_path, monkeypatch):
 
 
 def test_a_fleet_whose_workers_do_nothing_is_an_error_that_names_a_log(tmp_path, monkeypatch):
-    from assay.lab.fleets import Member
+    from assay.lab.away.fleets import Member
 
     monkeypatch.setattr(none, "ASKS", 0.1)
 
@@ -335,7 +338,7 @@ def test_two_that_store_the_same_runs_at_once_leave_whole_ones(tmp_path):
     texts = {
         run.folder: {p.name: p.read_bytes() for p in run.folder.iterdir()} for run in store.list()
     }
-    from assay.lab.atomic import write_folders
+    from assay.lab.store.atomic import write_folders
 
     failed = []
 

@@ -16,7 +16,7 @@ import pytest
 from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
-from assay.lab.store import Store
+from assay.lab.store.store import Store
 from stored_bytes import measures_of
 
 WALK = str(Path(__file__).with_name("walk.py"))

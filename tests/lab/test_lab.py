@@ -12,9 +12,9 @@ import pytest
 from assay.core.errors import ExperimentError, ModelError, RunError, StoreError
 from assay.lab import catalogue
 from assay.lab.executors import Inline, Workers
-from assay.lab.journal import judgings as looks
+from assay.lab.judge.journal import judgings as looks
 from assay.lab.lab import Lab
-from assay.lab.preset import override
+from assay.lab.plan.preset import override
 
 WALK = str(Path(__file__).with_name("walk.py"))
 
@@ -230,7 +230,7 @@ def test_a_worker_that_dies_takes_only_its_group(tmp_path, walk):
 
 
 def test_partial_verdicts_speak_of_whole_seeds(tmp_path, walk):
-    from assay.lab.result import common_seeds, judge_all
+    from assay.lab.judge.result import common_seeds, judge_all
 
     lab = Lab(tmp_path / "s", Inline())
     lab.run(walk, override(walk, "default", ["seed=1000:1002"]))

@@ -10,9 +10,9 @@ from unruly_storage import settle
 
 from assay.core import inputs
 from assay.core.errors import AssayError
-from assay.lab import leases
-from assay.lab.depot import bucket
-from assay.lab.leases import Leases
+from assay.lab.away import leases
+from assay.lab.away.depot import bucket
+from assay.lab.away.leases import Leases
 
 
 class Clock:

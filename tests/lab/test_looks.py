@@ -9,11 +9,12 @@ import pytest
 
 from assay.core.claims import Claim, claims_key
 from assay.core.results import ResultData, Verified
-from assay.lab import catalogue, journal, looks
+from assay.lab import catalogue
 from assay.lab.executors import Inline
+from assay.lab.judge import journal, looks
+from assay.lab.judge.looks import changes
 from assay.lab.lab import Lab
-from assay.lab.looks import changes
-from assay.lab.preset import override
+from assay.lab.plan.preset import override
 from assay.report.statements import violations
 from assay.verbs.record import record
 

@@ -18,14 +18,15 @@ from test_kill import WALK, measures_of, uninterrupted
 from unruly_storage import settle
 
 from assay.core.errors import AssayError
-from assay.lab import catalogue, depot, leases
-from assay.lab.depot import bucket, notes
-from assay.lab.depot import depot as sharing
+from assay.lab import catalogue
+from assay.lab.away import depot, leases
+from assay.lab.away.depot import bucket, notes
+from assay.lab.away.depot import depot as sharing
+from assay.lab.away.worker_loop import Joined
 from assay.lab.executors import Inline
 from assay.lab.executors.none import Away
 from assay.lab.lab import Lab
-from assay.lab.store import Store
-from assay.lab.worker_loop import Joined
+from assay.lab.store.store import Store
 
 URL = "adversary://bucket/shared"
 FORK = multiprocessing.get_context("fork")

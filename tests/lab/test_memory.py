@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from assay.core import rng
-from assay.lab import memory
+from assay.lab.work import memory
 
 
 def test_caches_of_assay_are_empty_then_and_those_of_others_are_as_they_were():

@@ -21,10 +21,12 @@ from assay.core import integrity
 from assay.core.errors import StoreError
 from assay.dictionaries.formats import load
 from assay.jobs import runner
-from assay.lab import groups, migration, recording, records
-from assay.lab.migration import migrate, steps
-from assay.lab.sealed import seal, unseal
-from assay.lab.store import Store
+from assay.lab.records import recording, records
+from assay.lab.store import migration
+from assay.lab.store.migration import migrate, steps
+from assay.lab.store.sealed import seal, unseal
+from assay.lab.store.store import Store
+from assay.lab.work import groups
 from assay.verbs import jobs
 
 STORES = Path(__file__).parents[1] / "fixtures" / "stores"

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from assay.cli.main import main
 from assay.core.errors import StoreError
-from assay.lab import catalogue, edits, ownership
+from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
+from assay.lab.store import edits, ownership
 
 WALK = Path(__file__).with_name("walk.py").read_text()
 STEMS = st.text(

@@ -13,14 +13,14 @@ from assay.core.experiment import Arm, Cost, Experiment
 from assay.core.fit import Group, fit
 from assay.core.measures import measures
 from assay.core.spec import PerRun, Spec, changed, grid
-from assay.lab import groups
 from assay.lab.executors import Inline
-from assay.lab.forecast import forecast
 from assay.lab.lab import Lab
-from assay.lab.preset import Preset, override
-from assay.lab.recording import write_record
-from assay.lab.work import Work
-from assay.lab.worker import Workbench
+from assay.lab.plan.forecast import forecast
+from assay.lab.plan.preset import Preset, override
+from assay.lab.records.recording import write_record
+from assay.lab.work import groups
+from assay.lab.work.work import Work
+from assay.lab.work.worker import Workbench
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

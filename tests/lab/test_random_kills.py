@@ -19,12 +19,14 @@ import psutil
 import pytest
 
 from assay.core.spec import Spec
-from assay.lab import atomic, catalogue, health, worker_loop
+from assay.lab import catalogue
+from assay.lab.away import worker_loop
+from assay.lab.away.worker_loop import Joined
 from assay.lab.executors import Away, Inline, none
-from assay.lab.groups import RunGroup
 from assay.lab.lab import Lab
-from assay.lab.store import Store
-from assay.lab.worker_loop import Joined
+from assay.lab.store import atomic, health
+from assay.lab.store.store import Store
+from assay.lab.work.groups import RunGroup
 from stored_bytes import measures_of
 
 WALK = str(Path(__file__).with_name("walk.py"))

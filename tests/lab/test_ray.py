@@ -19,11 +19,11 @@ from assay.cli.main import main
 from assay.core import extras
 from assay.core.errors import AssayError, FleetError, RunError
 from assay.lab import catalogue
+from assay.lab.away.fleets import Resources, ray_driver
+from assay.lab.away.fleets.ray import Ray
 from assay.lab.executors import Away, Inline
-from assay.lab.fleets import Resources, ray_driver
-from assay.lab.fleets.ray import Ray
 from assay.lab.lab import Lab
-from assay.lab.preset import override
+from assay.lab.plan.preset import override
 from assay.testing.executor_contract import check_closing, check_executor, check_failing, measured
 
 WALK = Path(__file__).with_name("walk.py")

@@ -13,12 +13,13 @@ import xarray as xr
 
 from assay.core.errors import ExperimentError
 from assay.core.spec import canonical_json
-from assay.lab import catalogue, recording, records
+from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
-from assay.lab.provenance import digest
-from assay.lab.reproduction import reproduction
-from assay.lab.tensors import pack
+from assay.lab.records import recording, records
+from assay.lab.records.provenance import digest
+from assay.lab.records.reproduction import reproduction
+from assay.lab.store.tensors import pack
 
 
 @pytest.fixture(scope="module")

@@ -15,13 +15,14 @@ from assay.core.errors import ExperimentError, StoreError
 from assay.core.judging import judge
 from assay.core.results import Price
 from assay.core.spending import boundaries
-from assay.lab import catalogue, registered
-from assay.lab.events import Looked, Partial
+from assay.lab import catalogue
 from assay.lab.executors import Inline
+from assay.lab.judge import registered
+from assay.lab.judge.sequential import another_study
 from assay.lab.lab import Lab
-from assay.lab.preset import override
-from assay.lab.sealed import seal, unseal
-from assay.lab.sequential import another_study
+from assay.lab.plan.preset import override
+from assay.lab.store.sealed import seal, unseal
+from assay.lab.work.events import Looked, Partial
 
 FAR = """
 Claim(text="far above", value=lambda arm, arms: arm.end, low=2.5, must_fail=("still",), threshold_from="theory", source="arithmetic",

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from assay.lab.events import Outcome
-from assay.lab.schedule import Schedule
+from assay.lab.plan.schedule import Schedule
+from assay.lab.work.events import Outcome
 
 COST = {"a": 3.0, "b": 1.0}
 

@@ -14,13 +14,14 @@ import pytest
 
 from assay.core.errors import ExperimentError
 from assay.core.experiment import ALL
-from assay.lab import catalogue, groups
-from assay.lab.events import Ended, Started, Surveyed
+from assay.lab import catalogue
 from assay.lab.executors import Inline, Workers
 from assay.lab.lab import Lab
-from assay.lab.plan import spanned
-from assay.lab.series import series
-from assay.lab.worker import run_group
+from assay.lab.plan.plan import spanned
+from assay.lab.records.series import series
+from assay.lab.work import groups
+from assay.lab.work.events import Ended, Started, Surveyed
+from assay.lab.work.worker import run_group
 from stored_bytes import measures_of
 
 TEXT = Path(__file__).with_name("walk.py").read_text()
@@ -225,7 +226,7 @@ INTERRUPTED = """
 import signal, sys
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
-from assay.lab.series import series
+from assay.lab.records.series import series
 signal.signal(signal.SIGINT, signal.default_int_handler)
 series(Lab(sys.argv[1], Inline()), sys.argv[2:])
 """

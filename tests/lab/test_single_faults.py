@@ -13,11 +13,12 @@ import torch
 
 from assay.cli.main import main
 from assay.core import integrity
-from assay.lab import catalogue, groups, memory
+from assay.lab import catalogue
 from assay.lab.executors import Inline
-from assay.lab.groups import Member, RunGroup
 from assay.lab.lab import Lab
-from assay.lab.store import Store
+from assay.lab.store.store import Store
+from assay.lab.work import groups, memory
+from assay.lab.work.groups import Member, RunGroup
 from stored_bytes import measures_of
 
 WALK = Path(__file__).with_name("walk.py")

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from assay.core.errors import FleetError
-from assay.lab.fleets import Member
-from assay.lab.fleets.sbatch import Request
-from assay.lab.fleets.slurm import Slurm
+from assay.lab.away.fleets import Member
+from assay.lab.away.fleets.sbatch import Request
+from assay.lab.away.fleets.slurm import Slurm
 from fake_slurm import BUSY, FakeSlurm, directives
 
 WAITS = ["/bin/sleep", "60"]

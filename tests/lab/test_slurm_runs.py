@@ -16,12 +16,12 @@ import pytest
 from assay.core.errors import FleetError
 from assay.core.experiment import Experiment
 from assay.lab import catalogue
-from assay.lab.events import Progress
+from assay.lab.away.fleets.sbatch import Request
+from assay.lab.away.fleets.slurm import Slurm
 from assay.lab.executors import Away, Inline, none
-from assay.lab.fleets.sbatch import Request
-from assay.lab.fleets.slurm import Slurm
 from assay.lab.lab import Lab
-from assay.lab.preset import Preset, override
+from assay.lab.plan.preset import Preset, override
+from assay.lab.work.events import Progress
 from fake_slurm import BUSY, FakeSlurm, Job
 
 WALK = str(Path(__file__).with_name("walk.py"))

@@ -18,10 +18,10 @@ from pathlib import Path
 import assay
 from assay.core.claims import claims_key
 from assay.lab import catalogue
-from assay.lab.events import Started
+from assay.lab.work.events import Started
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
-from assay.lab.series import series
+from assay.lab.records.series import series
 
 edited = Path(assay.__file__).parent / sys.argv[2]
 def hear(name, event):

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from assay.core.errors import StoreError
-from assay.lab.groups import status
-from assay.lab.store import Damaged, Store
+from assay.lab.store.store import Damaged, Store
+from assay.lab.work.groups import status
 from assay.testing.store_contract import sample
 
 
@@ -216,7 +216,7 @@ def test_cleaning_removes_only_what_is_old(tmp_path):
 def test_parameters_watched_along_the_way_are_stored_too():
     """`watched` names them W/at; only histories and their steps are told apart by a slash."""
     from assay.core.fit import Trained
-    from assay.lab.tensors import dump_trained, load_trained
+    from assay.lab.store.tensors import dump_trained, load_trained
 
     tensors = {"W": torch.ones(1, 2), "W/at": torch.arange(6.0).view(1, 3, 2)}
     trained = Trained(tensors, {}, {"loss": np.ones((1, 4))}, np.arange(1, 5), np.array([False]))

@@ -141,7 +141,7 @@ class Adversary(AbstractFileSystem):
 
 def settle(home: Path, **how: Any) -> type[Adversary]:
     """An adversary over this folder, which behaves like this; fsspec opens it as adversary://."""
-    from assay.lab.depot import bucket
+    from assay.lab.away.depot import bucket
 
     home.mkdir(parents=True, exist_ok=True)
     usual = {

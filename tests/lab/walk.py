@@ -22,7 +22,7 @@ from assay.core.integrity import Mapped
 from assay.core.measures import measures
 from assay.core.rng import normal
 from assay.core.spec import PerRun, Spec, changed, grid
-from assay.lab import atomic
+from assay.lab.store import atomic
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from assay.core.results import ResultData
-from assay.lab import records
+from assay.lab.records import records
 from assay.report import first, palette
 from assay.report.tables import estimate_of
 

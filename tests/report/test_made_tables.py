@@ -3,7 +3,7 @@
 import pytest
 
 from assay.core.results import Judged
-from assay.lab import records
+from assay.lab.records import records
 from assay.report import docs, statements
 
 ONE = {

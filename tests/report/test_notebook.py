@@ -202,7 +202,7 @@ def test_an_evaluation_is_followed_to_its_end(kernel):
 
 
 def test_a_run_is_followed_by_the_runs_that_are_stored(kernel):
-    from assay.lab import events
+    from assay.lab.work import events
 
     bar = shown.follower()
     plan = types.SimpleNamespace(rows=[0] * 5, missing=[0] * 3)
@@ -217,7 +217,7 @@ def test_a_run_is_followed_by_the_runs_that_are_stored(kernel):
 
 
 def test_a_run_that_is_stored_already_shows_no_bar(kernel):
-    from assay.lab import events
+    from assay.lab.work import events
 
     shown.follower()(events.Planned(types.SimpleNamespace(rows=[0], missing=[]), 0))
     assert kernel.drawn == []

@@ -63,7 +63,7 @@ def test_its_numbers_are_those_of_the_experiment_itself(own, tmp_path):
     lab = Lab(tmp_path / "store", Inline())
     arms = lab.run(study).arms
     alone = catalogue.find("own.py")
-    from assay.lab.preset import override
+    from assay.lab.plan.preset import override
 
     for width, name in ((2, "main"), (3, "width=3/main")):
         chosen = override(alone, "default", ("inputs=6", "steps=30", f"width={width}", "seed=0:6"))

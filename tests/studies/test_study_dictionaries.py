@@ -182,7 +182,7 @@ def test_baselines_stand_beside_as_controls(folder):
 def test_principal_components_are_those_of_the_windows_that_are_not_measured(folder):
     """By hand: project the measured activations on the components of the spare ones."""
     from assay.evaluation import sources, texts
-    from assay.lab.store import Store
+    from assay.lab.store.store import Store
     from assay.studies.composing import composed
     from assay.studies.text import read
 

@@ -8,10 +8,11 @@ import pytest
 import assay
 from assay.cli.main import main
 from assay.core.errors import ExperimentError
-from assay.lab import catalogue, registered
+from assay.lab import catalogue
 from assay.lab.executors import Inline
+from assay.lab.judge import registered
 from assay.lab.lab import Lab
-from assay.lab.preset import override
+from assay.lab.plan.preset import override
 from assay.report import export, pages, tables
 
 STUDY = """question = "At what density are features dropped?"

@@ -10,7 +10,7 @@ from assay.cli.main import main
 from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
-from assay.lab.preset import override
+from assay.lab.plan.preset import override
 from assay.verbs.new import write_experiment
 
 STUDY = """

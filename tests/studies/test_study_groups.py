@@ -10,10 +10,11 @@ import torch
 from assay.core.bench import Unkept
 from assay.core.errors import StoreError
 from assay.core.runs import Runs
-from assay.lab import atomic, catalogue
+from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
-from assay.lab.store import Made, Store
+from assay.lab.store import atomic
+from assay.lab.store.store import Made, Store
 from assay.studies.sides import sides
 from assay.studies.text import read
 

@@ -7,7 +7,7 @@ import pytest
 
 from assay.core import sources
 from assay.core.errors import ExperimentError
-from assay.lab.origin import STUDIES
+from assay.lab.store.origin import STUDIES
 from assay.studies.text import position, read
 
 GOOD = """\

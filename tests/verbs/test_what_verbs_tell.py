@@ -13,7 +13,7 @@ from assay.core.schema import schema, to_json
 from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
-from assay.lab.preset import override
+from assay.lab.plan.preset import override
 from assay.verbs import plan
 from assay.verbs.catalogue import Catalogue
 from assay.verbs.due import DueTable

@@ -11,8 +11,8 @@ from assay.agents.basis import Looks, Source, Standing
 from assay.agents.verdicts import counted, early, estimates, verdicts
 from assay.core.claims import Claim
 from assay.core.experiment import Experiment
-from assay.lab.preset import Preset
-from assay.lab.preset import scope as speaks_for
+from assay.lab.plan.preset import Preset
+from assay.lab.plan.preset import scope as speaks_for
 from assay.verbs.assumptions import Unsaid
 from assay.verbs.jobs import Foreseen, Job
 from assay.verbs.plan import Bought

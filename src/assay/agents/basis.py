@@ -13,9 +13,10 @@ from assay.core.experiment import Experiment
 from assay.core.reading import plural
 from assay.core.results import Registration
 from assay.jobs import queue
-from assay.lab import journal, looks, provenance, records, registered
-from assay.lab.preset import Preset
-from assay.lab.store import Store
+from assay.lab.judge import journal, looks, registered
+from assay.lab.plan.preset import Preset
+from assay.lab.records import provenance, records
+from assay.lab.store.store import Store
 from assay.report import frozen as lines
 from assay.studies.related import about, kin
 from assay.verbs.plan import Planned, frozen

@@ -19,8 +19,10 @@ from assay.core.errors import ExperimentError, nearest
 from assay.core.experiment import PRESETS, Experiment
 from assay.core.plain import plain
 from assay.core.spec import Spec, per_run_fields, ranges
-from assay.lab import catalogue, looks, provenance, records
-from assay.lab.store import Store
+from assay.lab import catalogue
+from assay.lab.judge import looks
+from assay.lab.records import provenance, records
+from assay.lab.store.store import Store
 from assay.studies.wording import made_of
 from assay.verbs.catalogue import listed
 

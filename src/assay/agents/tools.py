@@ -27,7 +27,7 @@ from assay.jobs.folder import Folder, NoJob
 from assay.jobs.submission import Asked, Lacking, Ready, opened
 from assay.lab.executors import Workers
 from assay.lab.lab import Lab
-from assay.lab.preset import Preset
+from assay.lab.plan.preset import Preset
 from assay.studies.text import EstimateEntry, Said
 from assay.verbs import jobs
 from assay.verbs.assumptions import Unsaid

@@ -16,7 +16,7 @@ from assay.http.guard import Refused
 from assay.jobs.folder import NoJob
 from assay.jobs.queue import Full, NotOver, NotYours
 from assay.jobs.submission import Lacking
-from assay.lab.registered import TooLate
+from assay.lab.judge.registered import TooLate
 
 KIND = "application/problem+json"
 LONGEST = 1_000

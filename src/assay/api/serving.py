@@ -14,7 +14,7 @@ from assay.http.tokens import read
 from assay.jobs.bounds import Bounds
 from assay.jobs.runner import running
 from assay.jobs.work import Limits
-from assay.lab.store import Store
+from assay.lab.store.store import Store
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

@@ -17,9 +17,9 @@ from assay.core.experiment import ALL
 from assay.core.plain import plain
 
 if TYPE_CHECKING:
-    from assay.lab.fleets import Fleet
-    from assay.lab.fleets.ray import Ray
-    from assay.lab.fleets.slurm import Slurm
+    from assay.lab.away.fleets import Fleet
+    from assay.lab.away.fleets.ray import Ray
+    from assay.lab.away.fleets.slurm import Slurm
     from assay.lab.lab import Lab
 
 
@@ -100,8 +100,8 @@ class Elsewhere(Machine):
         return self._slurm(root) if self.on == "slurm" else self._ray(root)
 
     def _ray(self, root: Path) -> Ray:
-        from assay.lab.fleets import Resources
-        from assay.lab.fleets.ray import Ray
+        from assay.lab.away.fleets import Resources
+        from assay.lab.away.fleets.ray import Ray
 
         if not re.match("ray:|local:", self.on or ""):
             raise AssayError(
@@ -138,8 +138,8 @@ class Elsewhere(Machine):
         )
 
     def _slurm(self, root: Path) -> Slurm:
-        from assay.lab.fleets.sbatch import Request
-        from assay.lab.fleets.slurm import Slurm
+        from assay.lab.away.fleets.sbatch import Request
+        from assay.lab.away.fleets.slurm import Slurm
 
         try:
             setup = (

@@ -38,7 +38,7 @@ from assay.core.experiment import ALL, Experiment
 
 if TYPE_CHECKING:
     from assay.core.results import ResultData
-    from assay.lab.preset import Preset
+    from assay.lab.plan.preset import Preset
 
 
 @app.command(name="list", sort_key=1, group=EXPERIMENTS)

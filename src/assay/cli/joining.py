@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from assay.cli import printing
 from assay.cli.progress import batch, duration
 from assay.core.errors import AssayError
-from assay.lab.events import Started
-from assay.lab.provenance import THREADS
+from assay.lab.records.provenance import THREADS
+from assay.lab.work.events import Started
 from assay.verbs.worker import worker
 
 if TYPE_CHECKING:

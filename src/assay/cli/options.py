@@ -18,11 +18,11 @@ from assay.core.errors import AssayError, nearest
 from assay.core.experiment import Experiment
 from assay.core.heavy import torch
 from assay.lab import catalogue
-from assay.lab.urls import is_url, url_of
+from assay.lab.store.urls import is_url, url_of
 
 if TYPE_CHECKING:
     from assay.lab.lab import Lab
-    from assay.lab.preset import Preset
+    from assay.lab.plan.preset import Preset
 
 Bare = Parameter(
     negative="", show_default=False
@@ -100,7 +100,7 @@ def _anywhere(_: type, tokens: Sequence[Token]) -> Path:
     location = tokens[0].value
     if not is_url(location):
         return Path(location)
-    from assay.lab.depot import mirror
+    from assay.lab.away.depot import mirror
 
     return mirror(location)
 
@@ -191,7 +191,7 @@ class Choice:
     def of(self, name: str) -> tuple[Experiment, Preset]:
         """Find the experiment of this name or file, and its preset with the fields that were
         set."""
-        from assay.lab.preset import override
+        from assay.lab.plan.preset import override
 
         experiment = catalogue.find(name)
         preset = override(experiment, self.preset, self.set)
@@ -217,7 +217,7 @@ class Machine:
         """Make a lab that trains on this machine."""
         from assay.lab import executors
         from assay.lab.lab import Lab
-        from assay.lab.provenance import cores
+        from assay.lab.records.provenance import cores
 
         if self.threads is not None and self.threads < 1:
             raise AssayError(f"--threads is a number of threads from 1 up, got {self.threads}")

@@ -14,9 +14,9 @@ from assay.core.experiment import ALL
 from assay.core.power import CHANCE, MOST
 from assay.core.reading import plural
 from assay.lab.catalogue import entry
-from assay.lab.forecast import Prospect
 from assay.lab.lab import Lab
-from assay.lab.origin import STUDIES
+from assay.lab.plan.forecast import Prospect
+from assay.lab.store.origin import STUDIES
 from assay.verbs import plan
 from assay.verbs.assumptions import Asked, find_unsaid
 from assay.verbs.plan import Arm, Bought, Planned, PlannedCatalogue

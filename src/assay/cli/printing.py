@@ -204,7 +204,7 @@ def megabytes(count: float) -> str:
 def judged(judged: Judged, as_json: bool, expected: str | None = None) -> int:
     """Print one verdict on a user's own numbers; the exit code, 1 where it is another than was
     expected."""
-    from assay.lab.verdicts import otherwise
+    from assay.lab.judge.verdicts import otherwise
 
     other = otherwise([judged], expected)
     if as_json:

@@ -17,7 +17,17 @@ from rich.text import Text
 
 from assay.core.compute import Range
 from assay.core.plain import plain
-from assay.lab.events import Event, Failed, Looked, Partial, Planned, Progress, Said, Saved, Started
+from assay.lab.work.events import (
+    Event,
+    Failed,
+    Looked,
+    Partial,
+    Planned,
+    Progress,
+    Said,
+    Saved,
+    Started,
+)
 from assay.report.tables import SIGNS, estimate_of
 
 QUIET = 10.0  # seconds between two plain lines of progress

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from assay.cli import printing
 from assay.cli.progress import Display, duration
-from assay.lab.recording import Statement
-from assay.lab.reproduction import Reproduction
+from assay.lab.records.recording import Statement
+from assay.lab.records.reproduction import Reproduction
 from assay.report import tables
 from assay.verbs.reproduce import reproduce
 

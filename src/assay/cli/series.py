@@ -20,7 +20,7 @@ from assay.core.errors import AssayError
 from assay.core.plain import plain
 from assay.core.results import Judged, ResultData
 from assay.core.schema import to_json
-from assay.lab.events import Ended, Failed, Progress, Said, Saved, Started, Surveyed
+from assay.lab.work.events import Ended, Failed, Progress, Said, Saved, Started, Surveyed
 from assay.report import tables
 from assay.verbs.series import Series
 

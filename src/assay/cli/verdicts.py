@@ -18,10 +18,10 @@ from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.reasons import explain_reason
 from assay.core.results import Judged, ResultData, Verdict
-from assay.lab.origin import STUDIES, in_file
-from assay.lab.preset import Preset
-from assay.lab.result import Result, judge_statements
-from assay.lab.verdicts import choose, deciding, otherwise
+from assay.lab.judge.result import Result, judge_statements
+from assay.lab.judge.verdicts import choose, deciding, otherwise
+from assay.lab.plan.preset import Preset
+from assay.lab.store.origin import STUDIES, in_file
 from assay.report import frozen, tables
 from assay.report.statements import heads
 

@@ -9,9 +9,9 @@ from assay.cli.printing import tell
 from assay.cli.progress import lasting
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
-from assay.lab.design import Design, design
 from assay.lab.lab import Lab
-from assay.lab.preset import Preset
+from assay.lab.plan.design import Design, design
+from assay.lab.plan.preset import Preset
 
 
 def chosen(

@@ -47,6 +47,16 @@ RENAMED = {
     "assay.features.parts": "assay.features.effects",
     "assay.features.token_kernel": "assay.features.linear_probe",
 }
+LAB = {
+    "plan": "design forecast preset schedule time_left",
+    "store": "atomic edits health migration origin ownership reading sealed tensors urls user_code",
+    "work": "events groups memory worker",
+    "away": "leases requests worker_loop",
+    "judge": "journal ledger looks registered result sequential sources stamp verdicts",
+    "records": "provenance recording reproduction series",
+}
+"""The lab's rooms, and what lay beside them before."""
+RENAMED |= {f"assay.lab.{n}": f"assay.lab.{room}.{n}" for room in LAB for n in LAB[room].split()}
 
 
 class _Renamed(MetaPathFinder, Loader):

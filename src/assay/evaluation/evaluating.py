@@ -25,9 +25,9 @@ from assay.evaluation.setting import TOGETHER, EvaluationSpec, Setting
 from assay.evaluation.sources import Source
 from assay.evaluation.text import Plan, plan
 from assay.evaluation.watching import Warned, Watch, warn
-from assay.lab import provenance
-from assay.lab.atomic import write
-from assay.lab.store import Store
+from assay.lab.records import provenance
+from assay.lab.store.atomic import write
+from assay.lab.store.store import Store
 from assay.subjects.folder import ModelFolder, find
 
 Progress = Callable[[int, int], None]

@@ -23,7 +23,7 @@ from assay.features.importance import STREAM
 from assay.features.live.ablation import ablate_features, reconstructed_loss
 from assay.features.live.logits import Unembedding
 from assay.features.live.reader import Firings, Reader
-from assay.lab.store import Store
+from assay.lab.store.store import Store
 from assay.subjects import folder as models
 from assay.subjects.pretrained import load
 

@@ -33,7 +33,7 @@ from assay.evaluation.text import windows
 from assay.features.index.firings import limits
 from assay.features.index.reader import Index
 from assay.features.rating import Answers, Item, chosen, matched, shuffled
-from assay.lab.store import Store
+from assay.lab.store.store import Store
 from assay.subjects.folder import ModelFolder, find
 from assay.subjects.pretrained import DType, load
 from assay.subjects.site import Site

@@ -21,8 +21,8 @@ from assay.core.figures import Figure
 from assay.core.power import smallest_difference
 from assay.dictionaries.measuring import measures
 from assay.dictionaries.measuring.measures import TABLE
-from assay.lab import records
-from assay.lab.recording import numbers
+from assay.lab.records import records
+from assay.lab.records.recording import numbers
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,7 +20,7 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats import sites
 from assay.dictionaries.formats.format import known, read_with
 from assay.dictionaries.formats.opening import load
-from assay.lab.store import PARAMS, Store, Stored
+from assay.lab.store.store import PARAMS, Store, Stored
 from assay.subjects.folder import find as find_model
 
 GENERIC = ("ae", "params", "sae", "sae_weights", "cfg")

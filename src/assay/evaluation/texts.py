@@ -23,7 +23,7 @@ from assay.evaluation.setting import (
 )
 from assay.evaluation.text import Plan, Text
 from assay.evaluation.watching import Watch
-from assay.lab.store import Store
+from assay.lab.store.store import Store
 from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import Pretrained, load
 from assay.subjects.site import Site

@@ -24,7 +24,7 @@ from assay.features.index.about import About
 from assay.features.index.reader import Index
 from assay.features.live.reader import Reader
 from assay.features.live.steering import Step
-from assay.lab.store import Store
+from assay.lab.store.store import Store
 from assay.subjects.pretrained import Pretrained
 
 WAITING, PATIENCE = 8, 30.0

@@ -40,11 +40,11 @@ from assay.core.spec import canonical_json
 from assay.jobs.state import Moment, State
 from assay.jobs.submission import DIGITS, Ready
 from assay.lab import catalogue
-from assay.lab.atomic import explained, sync, write
-from assay.lab.origin import STUDIES
-from assay.lab.preset import Preset, override
-from assay.lab.sealed import seal, unseal
-from assay.lab.store import Store, discard
+from assay.lab.plan.preset import Preset, override
+from assay.lab.store.atomic import explained, sync, write
+from assay.lab.store.origin import STUDIES
+from assay.lab.store.sealed import seal, unseal
+from assay.lab.store.store import Store, discard
 
 KEY = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
 EVENTS = 512 * 1024

@@ -19,8 +19,8 @@ from assay.jobs.bounds import Bounds
 from assay.jobs.folder import KEY, Folder
 from assay.jobs.state import OVER, State
 from assay.jobs.submission import Asked, Ready, opened
-from assay.lab.atomic import explained, write
-from assay.lab.store import Store, discard
+from assay.lab.store.atomic import explained, write
+from assay.lab.store.store import Store, discard
 
 DAY = 24 * 3600.0
 

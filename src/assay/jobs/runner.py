@@ -27,7 +27,7 @@ from assay.jobs.folder import Folder
 from assay.jobs.queue import Watched, stop
 from assay.jobs.state import OVER
 from assay.jobs.work import Limits
-from assay.lab.store import Store, discard
+from assay.lab.store.store import Store, discard
 
 POLL = 0.2
 """Seconds between looks at the queue."""

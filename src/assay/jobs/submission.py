@@ -24,10 +24,12 @@ from assay.core.errors import ExperimentError, StoreError, nearest, renamed, sub
 from assay.core.experiment import Experiment
 from assay.core.spec import canonical_json
 from assay.jobs.bounds import LINE, SHORT, Bounds, most
-from assay.lab import catalogue, ownership, registered
-from assay.lab.origin import OPENS, STUDIES, code
-from assay.lab.preset import MOST, Preset, override
-from assay.lab.store import Store
+from assay.lab import catalogue
+from assay.lab.judge import registered
+from assay.lab.plan.preset import MOST, Preset, override
+from assay.lab.store import ownership
+from assay.lab.store.origin import OPENS, STUDIES, code
+from assay.lab.store.store import Store
 from assay.studies import composing, missing
 from assay.studies.missing import Missing
 from assay.studies.text import FENCE, Text, read

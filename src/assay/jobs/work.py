@@ -28,13 +28,13 @@ from assay.core.schema import to_json
 from assay.jobs.folder import Folder
 from assay.jobs.queue import stop
 from assay.jobs.state import Early, EarlyClaim, Interval
-from assay.lab.atomic import write
-from assay.lab.events import Failed, Partial, Planned, Progress, Saved, Started
 from assay.lab.executors import Inline, Workers
 from assay.lab.lab import Lab
-from assay.lab.origin import STUDIES, code
-from assay.lab.provenance import cpu_seconds
-from assay.lab.sealed import seal
+from assay.lab.records.provenance import cpu_seconds
+from assay.lab.store.atomic import write
+from assay.lab.store.origin import STUDIES, code
+from assay.lab.store.sealed import seal
+from assay.lab.work.events import Failed, Partial, Planned, Progress, Saved, Started
 from assay.studies.budget import affordable
 
 YIELDS = 5

@@ -25,9 +25,9 @@ from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import ALL, Experiment, Header, read_header
 from assay.core.sources import reader
 from assay.core.unkept import unkept
-from assay.lab import reading
-from assay.lab.origin import OPENS, STUDIES, called, files, in_file, where
-from assay.lab.user_code import checked
+from assay.lab.store import reading
+from assay.lab.store.origin import OPENS, STUDIES, called, files, in_file, where
+from assay.lab.store.user_code import checked
 
 BUILT_IN = Path(__file__).resolve().parents[1] / "experiments"
 _GROUP = "assay.experiments"

@@ -11,21 +11,23 @@ from typing import Any
 from assay.core.display import follower
 from assay.core.errors import ExperimentError, StoreError, nearest
 from assay.core.experiment import Experiment
-from assay.lab import depot, journal, leases, ledger, looks, ownership, requests, sequential
-from assay.lab import groups as grouping
-from assay.lab.atomic import explained
-from assay.lab.design import forget, noted
-from assay.lab.events import Finished, OnEvent, one_at_a_time
+from assay.lab.away import depot, leases, requests
 from assay.lab.executors import Executor, Inline, Workers
-from assay.lab.plan import Plan, as_stored, plan, replan
-from assay.lab.preset import Preset, override
-from assay.lab.recording import check
-from assay.lab.result import Result, judge_all, left_out, load
-from assay.lab.sequential import Following
-from assay.lab.stamp import replaced, stored_result
-from assay.lab.store import Store, size
-from assay.lab.urls import is_url
-from assay.lab.work import Work, work
+from assay.lab.judge import journal, ledger, looks, sequential
+from assay.lab.judge.result import Result, judge_all, left_out, load
+from assay.lab.judge.sequential import Following
+from assay.lab.judge.stamp import replaced, stored_result
+from assay.lab.plan.design import forget, noted
+from assay.lab.plan.plan import Plan, as_stored, plan, replan
+from assay.lab.plan.preset import Preset, override
+from assay.lab.records.recording import check
+from assay.lab.store import ownership
+from assay.lab.store.atomic import explained
+from assay.lab.store.store import Store, size
+from assay.lab.store.urls import is_url
+from assay.lab.work import groups as grouping
+from assay.lab.work.events import Finished, OnEvent, one_at_a_time
+from assay.lab.work.work import Work, work
 
 Asked = str | Preset
 

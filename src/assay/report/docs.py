@@ -24,7 +24,9 @@ from assay.core.claims import Claim, Estimate, Exact
 from assay.core.experiment import Experiment
 from assay.core.results import ResultData
 from assay.features.index.schema import TABLES
-from assay.lab import catalogue, looks, records
+from assay.lab import catalogue
+from assay.lab.judge import looks
+from assay.lab.records import records
 from assay.report import conformance, evaluations, first, pages, pictures, statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group

@@ -22,8 +22,9 @@ from assay.core.experiment import Experiment
 from assay.core.plain import plain
 from assay.core.results import Judged, ResultData
 from assay.features.card import FeatureCard
-from assay.lab import catalogue, records
+from assay.lab import catalogue
 from assay.lab.lab import Lab
+from assay.lab.records import records
 from assay.report import palette, pictures
 from assay.report.interval_plot import interval_plot, ticks
 from assay.report.tables import SIGNS, estimate_of, minus

@@ -28,7 +28,7 @@ from assay.evaluation.setting import Setting
 from assay.evaluation.sources import Source
 from assay.evaluation.text import Plan, plan
 from assay.evaluation.watching import Begun, SoFar, Warned
-from assay.lab.store import Store
+from assay.lab.store.store import Store
 from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site

@@ -23,8 +23,8 @@ from assay.evaluation import file_statements, sources
 from assay.evaluation.setting import Setting
 from assay.evaluation.sources import Source
 from assay.evaluation.text import CONTEXT, most_tokens
-from assay.lab.plan import ROOT
-from assay.lab.store import Store
+from assay.lab.plan.plan import ROOT
+from assay.lab.store.store import Store
 from assay.studies import arm_measures
 from assay.studies.arm_measures import BASELINES, MeasuredSpec, Where
 from assay.studies.text import Measured, Text

@@ -12,7 +12,7 @@ from assay.core.reasons import GIVEN
 from assay.core.spec import Spec
 from assay.evaluation.setting import Setting
 from assay.lab import catalogue
-from assay.lab.preset import spelled
+from assay.lab.plan.preset import spelled
 from assay.studies.dictionaries import Part
 from assay.studies.text import Measured, Text
 

@@ -8,9 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from assay.core.errors import AssayError
-from assay.lab import catalogue, ledger, ownership
-from assay.lab.origin import STUDIES
-from assay.lab.store import Store
+from assay.lab import catalogue
+from assay.lab.judge import ledger
+from assay.lab.store import ownership
+from assay.lab.store.origin import STUDIES
+from assay.lab.store.store import Store
 from assay.studies.text import read
 
 

@@ -16,10 +16,11 @@ from assay.core.experiment import Arm, Derive, Experiment, Joint
 from assay.core.heavy import xr
 from assay.core.scopes import listed
 from assay.core.spec import Spec, per_run_fields
-from assay.lab import catalogue, records
-from assay.lab.origin import STUDIES, in_file
-from assay.lab.plan import over
-from assay.lab.preset import spelled, unspoken
+from assay.lab import catalogue
+from assay.lab.plan.plan import over
+from assay.lab.plan.preset import spelled, unspoken
+from assay.lab.records import records
+from assay.lab.store.origin import STUDIES, in_file
 from assay.studies.text import Part, Plain, Text
 
 

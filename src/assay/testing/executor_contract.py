@@ -15,11 +15,12 @@ from typing import Any
 
 from assay.core.errors import RunError
 from assay.core.experiment import Experiment
-from assay.lab import groups, leases
-from assay.lab.events import Outcome, Started
+from assay.lab.away import leases
 from assay.lab.lab import Lab
-from assay.lab.preset import Preset
-from assay.lab.worker import Report, Task
+from assay.lab.plan.preset import Preset
+from assay.lab.work import groups
+from assay.lab.work.events import Outcome, Started
+from assay.lab.work.worker import Report, Task
 
 STOPS = 60.0
 """Seconds in which what was closed has to have stopped."""

@@ -10,7 +10,7 @@ from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.schema import BESIDE
 from assay.lab.lab import Lab
-from assay.lab.preset import override
+from assay.lab.plan.preset import override
 from assay.studies import missing
 from assay.studies.composing import composed
 from assay.studies.text import Text, read

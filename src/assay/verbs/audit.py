@@ -14,12 +14,13 @@ from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
 from assay.core.heavy import xr
 from assay.core.memo import remembering
-from assay.lab import catalogue, recording, records
+from assay.lab import catalogue
 from assay.lab.executors import Inline
-from assay.lab.forecast import measured
+from assay.lab.judge.result import with_derived
 from assay.lab.lab import Lab
-from assay.lab.preset import override
-from assay.lab.result import with_derived
+from assay.lab.plan.forecast import measured
+from assay.lab.plan.preset import override
+from assay.lab.records import recording, records
 
 
 @dataclass(frozen=True)

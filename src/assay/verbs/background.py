@@ -24,7 +24,7 @@ from assay.evaluation.text import INDEX_SHARD
 from assay.explorer.library import Making, Progress
 from assay.features.index.about import About, slug
 from assay.features.index.reader import Index
-from assay.lab.store import Store
+from assay.lab.store.store import Store
 from assay.subjects.folder import find
 from assay.verbs.index import Reading
 

@@ -17,13 +17,15 @@ from assay.core.experiment import Experiment
 from assay.core.figures import Figure
 from assay.core.heavy import xr
 from assay.core.results import ResultData
-from assay.lab import catalogue, looks, recording, records
-from assay.lab.journal import judgings
+from assay.lab import catalogue
+from assay.lab.judge import looks
+from assay.lab.judge.journal import judgings
+from assay.lab.judge.looks import seeds_of
+from assay.lab.judge.result import with_derived
 from assay.lab.lab import Lab
-from assay.lab.looks import seeds_of
-from assay.lab.origin import STUDIES, called, files, in_file, parent_folder
-from assay.lab.preset import Preset, scope_by_reading
-from assay.lab.result import with_derived
+from assay.lab.plan.preset import Preset, scope_by_reading
+from assay.lab.records import recording, records
+from assay.lab.store.origin import STUDIES, called, files, in_file, parent_folder
 from assay.report.bundle import checking
 from assay.report.bundle import files as bundle
 from assay.report.bundle.checking import CheckedBundle

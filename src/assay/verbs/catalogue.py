@@ -13,9 +13,10 @@ from assay.core.errors import DataError, StoreError
 from assay.core.experiment import PRESETS
 from assay.core.results import ResultData
 from assay.core.spec import ranges
-from assay.lab import catalogue, records
-from assay.lab.origin import code
-from assay.lab.urls import url_of
+from assay.lab import catalogue
+from assay.lab.records import records
+from assay.lab.store.origin import code
+from assay.lab.store.urls import url_of
 from assay.report import tables
 
 
@@ -121,7 +122,7 @@ def _recorded(name: str, origin: str) -> ResultData:
 
 def _surveyed(root: Path) -> Mapping[str, int]:
     """Fetch the results of a depot, and count its runs."""
-    from assay.lab import depot  # which loads numpy: a folder of this machine needs none
+    from assay.lab.away import depot  # which loads numpy: a folder of this machine needs none
 
     remote_depot = depot.open_depot(root)
     return remote_depot.survey() if remote_depot is not None else {}
@@ -130,7 +131,9 @@ def _surveyed(root: Path) -> Mapping[str, int]:
 def find_stored(root: Path, name: str, origin: str = "", runs: int | None = None) -> Here:
     """Look up what a store holds of an experiment, which lives at `origin`; `runs` is how many a
     depot holds, where the store mirrors one."""
-    from assay.lab.sealed import unseal  # which loads numpy: where nothing is stored none is needed
+    from assay.lab.store.sealed import (
+        unseal,  # which loads numpy: where nothing is stored none is needed
+    )
 
     if runs is None:
         runs = 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from assay.core.errors import DataError
-from assay.lab import atomic
+from assay.lab.store import atomic
 from assay.verbs.explain import Explained, Hard, Line, Trials, against, effort, line, to_explained
 
 Kind = Literal[

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from assay.core.errors import AssayError, DataError
-from assay.lab import atomic
+from assay.lab.store import atomic
 from assay.verbs.destination import writable
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def export_features(
     Raises: DataError for a dictionary without an index, and features that are not there; AssayError
     where nothing can be written."""
     from assay.evaluation import indexing
-    from assay.lab.store import Store
+    from assay.lab.store.store import Store
 
     store = Store(root)
     index = indexing.known(dictionary, store)
@@ -139,7 +139,7 @@ def _files(
     from assay.evaluation import indexing
     from assay.features.dashboards import neuronpedia, saedashboard
     from assay.features.index import matching
-    from assay.lab import provenance
+    from assay.lab.records import provenance
 
     firings, about = indexing.firings_of(index, store), index.about
     name = about.address.split("/")[1]

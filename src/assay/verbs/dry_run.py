@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from assay.core.errors import AssayError
+from assay.lab.away.fleets.slurm import Slurm
 from assay.lab.executors import Away
-from assay.lab.fleets.slurm import Slurm
 from assay.lab.lab import Lab
 
 

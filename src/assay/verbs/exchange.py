@@ -136,7 +136,7 @@ def find_dictionary(name: str, root: Path) -> Dictionary:
     """Read the dictionaries of a file, a folder, or a stored run. Raises: AssayError, naming what
     is stored."""
     from assay.evaluation.sources import find
-    from assay.lab.store import Store
+    from assay.lab.store.store import Store
 
     return find([name], Store(root))[0].read()
 

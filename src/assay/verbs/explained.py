@@ -15,7 +15,7 @@ from assay.circuits.problem import Problem
 from assay.circuits.solving.solver import Monthly
 from assay.core.errors import Command, DataError, ModelError, nearest
 from assay.lab import catalogue
-from assay.lab.store import Job, Store
+from assay.lab.store.store import Job, Store
 
 FAMILY = "monthly-"
 _MAIN = re.compile(r"[0-9a-f]+-main-s(\d+)")

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Literal
 
 from assay.core.errors import AssayError
-from assay.lab import groups, health, migration
-from assay.lab.provenance import cores
-from assay.lab.store import Store, mend_header
+from assay.lab.records.provenance import cores
+from assay.lab.store import health, migration
+from assay.lab.store.store import Store, mend_header
+from assay.lab.work import groups
 from assay.subjects import fetch, hub
 
 NEEDED = 6 * 2**30  # bytes that `make demo` may take: environment, model, harvest, runs
@@ -175,7 +176,7 @@ def disk(root: Path) -> Check:
 def depot(root: Path) -> Iterator[Check]:
     """Look whether the depot that a store mirrors can be reached, what it lists, and whether leases
     are decided in one step there."""
-    from assay.lab import depot
+    from assay.lab.away import depot
 
     try:
         remote_depot = depot.open_depot(root)

@@ -22,8 +22,8 @@ from assay.jobs.state import OVER, Early, State, Status
 from assay.jobs.submission import Asked, Lacking, Ready, opened
 from assay.lab.executors import Workers
 from assay.lab.lab import Lab
-from assay.lab.sealed import unseal
-from assay.lab.store import Store
+from assay.lab.store.sealed import unseal
+from assay.lab.store.store import Store
 from assay.verbs.assumptions import Unsaid, find_unsaid
 from assay.verbs.plan import Planned
 from assay.verbs.plan import plan as planned

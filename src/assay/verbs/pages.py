@@ -12,13 +12,14 @@ from assay.core.errors import DataError, StoreError
 from assay.core.experiment import Experiment
 from assay.core.results import ResultData
 from assay.core.schema import BESIDE
-from assay.lab import catalogue, depot
-from assay.lab.journal import judgings
+from assay.lab import catalogue
+from assay.lab.away import depot
+from assay.lab.judge.journal import judgings
+from assay.lab.judge.result import Result
 from assay.lab.lab import Lab
-from assay.lab.origin import in_file
-from assay.lab.preset import Preset
-from assay.lab.result import Result
-from assay.lab.sealed import unseal
+from assay.lab.plan.preset import Preset
+from assay.lab.store.origin import in_file
+from assay.lab.store.sealed import unseal
 from assay.report import export as exporting
 from assay.report import pages
 from assay.verbs.destination import writable

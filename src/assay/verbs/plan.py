@@ -15,13 +15,14 @@ from assay.core.experiment import Experiment, read_header
 from assay.core.reading import plural
 from assay.core.schema import BESIDE
 from assay.core.spec import Spec
-from assay.lab import catalogue, registered
-from assay.lab.forecast import Bought, Budget, Forecast, Prospect, forecast, survey
+from assay.lab import catalogue
+from assay.lab.judge import registered
+from assay.lab.judge.sequential import following
 from assay.lab.lab import Lab
-from assay.lab.plan import Plan, costs
-from assay.lab.preset import Preset, everywhere, override, scope
-from assay.lab.sequential import following
-from assay.lab.store import Store
+from assay.lab.plan.forecast import Bought, Budget, Forecast, Prospect, forecast, survey
+from assay.lab.plan.plan import Plan, costs
+from assay.lab.plan.preset import Preset, everywhere, override, scope
+from assay.lab.store.store import Store
 from assay.studies.wording import condition
 from assay.verbs.preregister import Look, declared
 

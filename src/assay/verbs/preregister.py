@@ -14,10 +14,11 @@ from assay.core.errors import ExperimentError
 from assay.core.experiment import Experiment
 from assay.core.power import decidable
 from assay.core.reading import plural
-from assay.lab import ownership, registered
+from assay.lab.judge import registered
 from assay.lab.lab import Lab
-from assay.lab.origin import STUDIES
-from assay.lab.preset import Preset
+from assay.lab.plan.preset import Preset
+from assay.lab.store import ownership
+from assay.lab.store.origin import STUDIES
 from assay.studies.related import kin
 from assay.studies.sides import sides
 from assay.studies.text import read

@@ -97,7 +97,7 @@ def results(folder: Path, root: Path = Path("assay-store")) -> Rated:
 
     from assay.evaluation import rating
     from assay.features.rating import counted
-    from assay.lab.store import Store
+    from assay.lab.store.store import Store
 
     plan = rating.plan_of(folder)
     items = rating.items_of(plan, Store(root))

@@ -10,10 +10,10 @@ from typing import Any
 
 from assay.core.errors import ExperimentError, StoreError
 from assay.core.experiment import Experiment
-from assay.lab import recording, records
 from assay.lab.lab import Lab
-from assay.lab.preset import Preset
-from assay.lab.recording import Difference
+from assay.lab.plan.preset import Preset
+from assay.lab.records import recording, records
+from assay.lab.records.recording import Difference
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from assay.core.schema import BESIDE
-from assay.lab import catalogue, ownership
+from assay.lab import catalogue
 from assay.lab.lab import Lab
+from assay.lab.store import ownership
 from assay.studies.related import subjects
 
 

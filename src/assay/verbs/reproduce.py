@@ -9,11 +9,11 @@ from pathlib import Path
 
 from assay.core.errors import StoreError
 from assay.core.experiment import Experiment
-from assay.lab import groups
-from assay.lab.events import OnEvent
 from assay.lab.lab import Lab
-from assay.lab.preset import Preset
-from assay.lab.reproduction import Reproduction, reproduction
+from assay.lab.plan.preset import Preset
+from assay.lab.records.reproduction import Reproduction, reproduction
+from assay.lab.work import groups
+from assay.lab.work.events import OnEvent
 from assay.verbs.record import recorded
 
 

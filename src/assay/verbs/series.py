@@ -16,10 +16,10 @@ from assay.core.experiment import ALL
 from assay.core.results import ResultData
 from assay.core.schema import BESIDE, to_json
 from assay.lab import catalogue
-from assay.lab import series as lab_series
-from assay.lab.events import Part
 from assay.lab.lab import Lab
-from assay.lab.preset import everywhere
+from assay.lab.plan.preset import everywhere
+from assay.lab.records import series as lab_series
+from assay.lab.work.events import Part
 from assay.report import pages, statements
 from assay.verbs.destination import writable, writable_file
 from assay.verbs.pages import slug

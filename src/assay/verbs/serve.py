@@ -21,9 +21,9 @@ from assay.explorer import shelf
 from assay.explorer.library import Experiments, Library, Making
 from assay.explorer.shelf import Subject
 from assay.lab import catalogue as known
-from assay.lab import records
-from assay.lab.sealed import unseal
-from assay.lab.store import Store
+from assay.lab.records import records
+from assay.lab.store.sealed import unseal
+from assay.lab.store.store import Store
 from assay.report import pages
 from assay.verbs import background, explained
 from assay.verbs.background import Wanted
@@ -262,7 +262,7 @@ def _page(root: Path, name: str, stored: Path | None) -> tuple[str, Mapping[str,
         try:
             from assay.lab.executors import Inline
             from assay.lab.lab import Lab
-            from assay.lab.preset import override
+            from assay.lab.plan.preset import override
             from assay.verbs.pages import page_of
 
             experiment = catalogue.find(name)

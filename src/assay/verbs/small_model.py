@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.lab import atomic
+from assay.lab.store import atomic
 from assay.verbs.destination import writable_file
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from assay.core.runs import Runs
     from assay.data.corpus import Corpus
     from assay.data.lm import LmSpec
-    from assay.lab.store import Store
+    from assay.lab.store.store import Store
     from assay.subjects.decoder import Params, Shape
 
 ASKED = "training.json"
@@ -146,7 +146,7 @@ def train_lm(
     from assay.core.runs import Runs
     from assay.data import corpus as corpora
     from assay.data.lm import shape_of
-    from assay.lab.store import Store
+    from assay.lab.store.store import Store
     from assay.subjects.decoder_files import family
 
     specs = make_specs(design, training)

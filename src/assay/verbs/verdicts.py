@@ -7,12 +7,12 @@ from pathlib import Path
 
 from assay.core.experiment import Experiment
 from assay.core.results import ResultData
-from assay.lab.events import OnEvent
+from assay.lab.judge.result import Result
+from assay.lab.judge.verdicts import choose
 from assay.lab.lab import Lab
-from assay.lab.origin import STUDIES
-from assay.lab.preset import Preset
-from assay.lab.result import Result
-from assay.lab.verdicts import choose
+from assay.lab.plan.preset import Preset
+from assay.lab.store.origin import STUDIES
+from assay.lab.work.events import OnEvent
 from assay.studies.budget import affordable
 
 

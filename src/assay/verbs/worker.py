@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.lab import catalogue
-from assay.lab.worker_loop import Did, Joined
+from assay.lab.away.worker_loop import Did, Joined
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Protocol
 
-from assay.lab.events import Outcome
 from assay.lab.executors.inline import Inline
 from assay.lab.executors.none import Away
 from assay.lab.executors.workers import Workers
-from assay.lab.worker import Report, Task
+from assay.lab.work.events import Outcome
+from assay.lab.work.worker import Report, Task
 
 __all__ = ["Away", "Executor", "Inline", "Workers", "known"]
 

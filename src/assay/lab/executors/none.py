@@ -17,13 +17,14 @@ from pathlib import Path
 
 from assay.core import errors, foreign
 from assay.core.errors import FleetError
-from assay.lab import depot, groups, leases, requests
-from assay.lab.events import Outcome, Progress, Said, Started, from_line
-from assay.lab.fleets import Fleet, Member
-from assay.lab.groups import RunGroup
-from assay.lab.store import Store, discard
-from assay.lab.urls import url_of
-from assay.lab.worker import Report, Task
+from assay.lab.away import depot, leases, requests
+from assay.lab.away.fleets import Fleet, Member
+from assay.lab.store.store import Store, discard
+from assay.lab.store.urls import url_of
+from assay.lab.work import groups
+from assay.lab.work.events import Outcome, Progress, Said, Started, from_line
+from assay.lab.work.groups import RunGroup
+from assay.lab.work.worker import Report, Task
 
 POLL = 0.5
 """Seconds between looks at the store."""

@@ -14,9 +14,9 @@ import threading
 from collections.abc import Generator, Iterable
 from pathlib import Path
 
-from assay.lab.events import Outcome, Said, from_line
-from assay.lab.provenance import THREADS, cores
-from assay.lab.worker import Report, Task
+from assay.lab.records.provenance import THREADS, cores
+from assay.lab.work.events import Outcome, Said, from_line
+from assay.lab.work.worker import Report, Task
 
 # glibc keeps freed arrays for the next step in place of handing each back to the system: about 7 %
 # of a run's CPU-seconds
@@ -90,7 +90,7 @@ class _Worker:
         path = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
         env = {**_MEMORY, **os.environ, "PYTHONPATH": path} | dict.fromkeys(THREADS, str(threads))
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", "from assay.lab.worker import serve; serve()"],
+            [sys.executable, "-P", "-c", "from assay.lab.work.worker import serve; serve()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

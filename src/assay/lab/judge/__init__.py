@@ -1,0 +1,1 @@
+"""Verdicts on what is stored, what was frozen before, and what was looked at when."""

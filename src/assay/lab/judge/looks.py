@@ -1,0 +1,291 @@
+"""Looks: every judging that is noted, and what claims, settings and arms were at each; what changed
+since is told.
+
+A look at judged seeds burns them: whoever has seen what they say and then changes a claim, a
+control or a setting judges what was seen. Seeds below 1000 are for pilots, which anybody may look
+at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from assay.core import foreign
+from assay.core.claims import Claim, Exact, claims_key, statement_to_json
+from assay.core.experiment import Experiment
+from assay.core.results import EDITION, Verified
+from assay.core.spec import canonical_json
+from assay.lab.judge import journal
+from assay.lab.plan.plan import Plan
+from assay.lab.records import provenance, records
+from assay.lab.store import edits
+from assay.lab.store.store import Store
+
+JUDGED = 1000
+"""The first seed that is not a pilot's."""
+Frozen = Mapping[str, Any]
+FIRST_EDITION = "first-edition.jsonl"
+"""Beside the records: of each claim that was judged by the rule's first edition, by its hash, the
+hash of what it says but for the roles of arms."""
+_ROLES = ("also", "must_hold", "credits", "violations", "empty", "fixed", "beats", "distance")
+"""What the second edition had every claim say anew; thresholds, sides, units and controls stayed,
+so that is no change after a look."""
+
+
+def frozen(experiment: Experiment, plan: Plan) -> dict[str, Any]:
+    """Say what is judged on which seeds: hashes of every claim and exact statement by its text, and
+    of every arm's settings."""
+    arms, experiment = {}, experiment.sized(plan.preset.specs)
+    for arm, rows in plan.by_arm().items():
+        fields = {
+            canonical_json(
+                {k: v for k, v in json.loads(r.job.spec.to_json()).items() if k != "seed"}
+            )
+            for r in rows
+        }
+        arms[arm] = journal.digest(canonical_json([experiment.version, sorted(fields)]))
+    derived = {name: "derived" for name, arm in experiment.arms.items() if arm.derive is not None}
+    return {
+        "seeds": spans(getattr(s, "seed", -1) for s in plan.preset.specs),
+        "claims": {
+            s.text: claims_key([s])[:12] for s in experiment.claims if isinstance(s, Claim | Exact)
+        },
+        "arms": {**arms, **derived},
+    }
+
+
+def changes(looks: Sequence[Frozen], current: Frozen) -> list[str]:
+    """What is not as at the first look at any of the same judged seeds, and what later looks had
+    besides; each claim and arm once.
+
+    What was changed after the first look and changed back is as it was. Empty where nobody looked
+    at these seeds."""
+    shared_looks: list[Frozen] = []
+    first: list[Frozen] = []
+    known: set[int] = set()
+    for look in looks:
+        shared = {s for s in seeds_of(look["seeds"]) & seeds_of(current["seeds"]) if s >= JUDGED}
+        shared_looks += [look] if shared else []
+        # The first at any seed that nobody had looked at: what counts is what stood before that
+        # seed was seen.
+        first += [look] if shared - known else []
+        known |= shared
+    phrases: list[str] = []
+    for kind, what in (("claims", "claim"), ("arms", "arm")):
+        new = current[kind]
+        phrases += [
+            f"{what} added or reworded: {name}"
+            for look in first
+            for name in new
+            if name not in look[kind]
+        ]
+        phrases += [
+            f"{what} dropped or reworded: {name}"
+            for look in shared_looks
+            for name in look[kind]
+            if name not in new
+        ]
+        phrases += [
+            f"{what} changed: {name}"
+            for look in first
+            for name in new
+            if name in look[kind] and look[kind][name] != new[name]
+        ]
+    return list(dict.fromkeys(phrases))
+
+
+def changed(experiment: Experiment, plan: Plan, store: Store | None = None) -> tuple[str, ...]:
+    """What changed after a look at these seeds, by the committed looks and those of a store; each
+    phrase once."""
+    current, sized = frozen(experiment, plan), experiment.sized(plan.preset.specs)
+    paths = (committed(experiment), *([journal.stored(store, experiment.name)] if store else []))
+    return tuple(
+        dict.fromkeys(
+            change
+            for path in paths
+            for change in changes(_renewed(journal.read(path), sized), current)
+        )
+    )
+
+
+def hash_without_roles(statement: Claim | Exact) -> str:
+    """Hash what a statement says but for the roles of arms: 12 hex digits."""
+    entry = {k: v for k, v in statement_to_json(statement).items() if k not in _ROLES}
+    return journal.digest(canonical_json(entry))
+
+
+def _renewed(looks: Iterable[Frozen], experiment: Experiment) -> list[Frozen]:
+    """Looks with the hashes that claims of the first edition have since roles are said of them: as
+    first noted with roles, so that roles which change after that are a change."""
+    path = committed(experiment).with_name(FIRST_EDITION)
+    first = foreign.json_object(path) if path.is_file() else {}
+    claims = [s for s in experiment.claims if isinstance(s, Claim | Exact)]
+    bare = {s.text: hash_without_roles(s) for s in claims}
+    noted, with_roles = list(looks), dict[str, str]()
+    for look in noted:
+        for text, then in look["claims"].items() if "edition" in look else ():
+            with_roles.setdefault(text, then)
+    now = {s.text: claims_key([s])[:12] for s in claims} | with_roles
+
+    def renew(text: str, then: str) -> str:
+        return now[text] if text in bare and first.get(then) == bare[text] else then
+
+    return [
+        look
+        if "edition" in look
+        else {**look, "claims": {text: renew(text, then) for text, then in look["claims"].items()}}
+        for look in noted
+    ]
+
+
+def marked(experiment: Experiment, store: Store | None = None) -> Experiment:
+    """The experiment, each risky claim saying what of it an earlier look had otherwise.
+
+    Of one in a user's file also by the looks of a store.
+    """
+    paths = [committed(experiment)]
+    if store is not None and edits.binding(experiment):
+        paths.append(journal.stored(store, experiment.name))
+    burnt = [look for path in paths for look in journal.read(path) if _burns(look)]
+    noted = _renewed(burnt, experiment)
+    shaped = {_content(look): look for look in noted if "shapes" in look}  # of older ones later
+    noted = [shaped.get(_content(look), look) for look in noted]
+    claims = (
+        replace(s, after_look=reshaped(s, noted))
+        if isinstance(s, Claim) and s.kind == "risky"
+        else s
+        for s in experiment.claims
+    )
+    return replace(experiment, claims=tuple(claims))
+
+
+def reshaped(claim: Claim, noted: Sequence[Frozen]) -> str:
+    """What an earlier look had otherwise, in words; empty where nothing.
+
+    That is the claim itself, its threshold, side, scale, units or arm, or a control that is none
+    now. A control that was added makes a claim harder to hold, and is no such change.
+    """
+    kind, asks, controls = shape(claim)
+    for look in noted:
+        when, text = str(look.get("time", ""))[:10], claim.text
+        if text not in look["claims"]:
+            return f"it came after a look on {when}"
+        earlier_shape = look.get("shapes", {}).get(text)
+        if earlier_shape is None:
+            if look["claims"][text] != claims_key([claim])[:12]:
+                return f"it was another one at a look on {when}"
+        elif earlier_shape[0] != kind:
+            return f"at a look on {when} a pilot had set its threshold"
+        elif earlier_shape[1] != asks:
+            return f"at a look on {when} its threshold, side, scale, units or arm was another"
+        elif gone := [control for control in earlier_shape[2:] if control not in controls]:
+            return f"at a look on {when} {gone[0]} was a control of it"
+    return ""
+
+
+def shape(claim: Claim) -> tuple[str, str, tuple[str, ...]]:
+    """What must not be chosen by what came out: where the threshold is from, by kind; a hash of
+    range, scale, units and arm; the controls.
+    """
+    edges = [repr(float(e)) for e in (claim.low, claim.high, *claim.fail_range)]
+    asks = [
+        edges,
+        claim.scale,
+        list(claim.units),
+        {k: str(v) for k, v in claim.where.items()},
+        claim.of,
+    ]
+    return replace(claim, after_look="").kind, journal.digest(canonical_json(asks)), claim.must_fail
+
+
+def committed(experiment: Experiment) -> Path:
+    """Where the looks at an experiment's records are kept, beside its record."""
+    return records.path(experiment.name, experiment.origin).with_suffix(".looks.jsonl")
+
+
+def freeze(path: Path, experiment: Experiment, plan: Plan, exact: Iterable[Verified] = ()) -> None:
+    """Note what is judged on which seeds, and which exact statements were violated, unless a look
+    already says so.
+
+    Raises: OSError.
+    """
+    entry, before = frozen(experiment, plan), journal.read(path)
+    if any({k: look.get(k) for k in entry} == entry for look in before):
+        return
+    entry |= {
+        "edition": EDITION,
+        "shapes": {
+            s.text: [kind, asks, *controls]
+            for s in experiment.claims
+            if isinstance(s, Claim)
+            for kind, asks, controls in [shape(s)]
+        },
+    }
+    if off := {
+        e.text: f"{e.deviation:.3g} off, where {e.tolerance:.3g} is allowed"
+        for e in exact
+        if e.outcome == "violated"
+    }:
+        entry |= {"violated": off}
+    journal.note(path, {"time": provenance.timestamp(), "commit": provenance.commit(), **entry})
+
+
+def bring(path: Path, store: Store, experiment: Experiment) -> None:
+    """Note in a file what a store noted of judged seeds and the file does not say: a first look
+    belongs there, too.
+
+    Raises: OSError.
+    """
+    known = {_content(look) for look in journal.read(path)}
+    for look in journal.read(journal.stored(store, experiment.name)):
+        if _content(look) not in known and _burns(look):
+            known.add(_content(look))
+            journal.note(path, {k: v for k, v in look.items() if k != journal.AFTER})
+
+
+def violated(experiment: Experiment) -> dict[str, str]:
+    """The exact statements that were violated at a committed look, by text, each with by how much
+    and at which seeds.
+    """
+    violations = {}
+    for look in journal.read(committed(experiment)):
+        for text, how in look.get("violated", {}).items():
+            violations[text] = f"{how}, at seeds {look['seeds']}"
+    return violations
+
+
+def shared(path: Path, seeds: Iterable[int]) -> set[str]:
+    """The looks that a file notes at any of these judged seeds, each as a text that says what was
+    judged; told twice, it is one look."""
+    judged = {s for s in seeds if s >= JUDGED}
+    return {_content(look) for look in journal.read(path) if judged & seeds_of(look["seeds"])}
+
+
+def _burns(look: Frozen) -> bool:
+    """Whether a look was at judged seeds."""
+    return any(s >= JUDGED for s in seeds_of(look["seeds"]))
+
+
+def _content(look: Frozen) -> str:
+    """What was judged at a look, as a text: told twice, it is one look."""
+    return canonical_json({k: look[k] for k in journal.FROZEN})
+
+
+def spans(seeds: Iterable[int]) -> str:
+    """Seeds as ranges, the end left out: "3000:3008,3010:3011"."""
+    ranges: list[list[int]] = []
+    for seed in sorted(set(seeds)):
+        if ranges and ranges[-1][1] == seed:
+            ranges[-1][1] += 1
+        else:
+            ranges.append([seed, seed + 1])
+    return ",".join(f"{a}:{b}" for a, b in ranges)
+
+
+def seeds_of(text: str) -> set[int]:
+    """The seeds that ranges such as "3000:3008,3010:3011" name."""
+    parts = [part.split(":") for part in text.split(",") if part]
+    return {s for a, b in parts for s in range(int(a), int(b))}

@@ -1,0 +1,581 @@
+"""Registered: what was frozen before any result existed: claims, arms, seeds, looks and the code
+that judges, in one sealed file.
+
+The file lies in the store and, of an experiment in somebody's own folder, beside it. Its seal shows
+an edit, not a forgery by somebody who seals it again: for that there is a signature of the author's
+own, which is kept by its hash and never read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from assay.core import foreign
+from assay.core.claims import Claim, Estimate, Exact, claims_key, statement_to_json
+from assay.core.errors import ExperimentError, Operator, StoreError
+from assay.core.experiment import Experiment
+from assay.core.judging import FEWEST, describe_method
+from assay.core.spec import canonical_json
+from assay.core.spending import ALPHA, boundaries
+from assay.lab.judge import journal, ledger, looks, sources
+from assay.lab.plan.preset import Preset, scope
+from assay.lab.records import provenance
+from assay.lab.store import edits, origin
+from assay.lab.store.atomic import explained, write
+from assay.lab.store.sealed import SCHEMA, NewerError, seal, unseal
+from assay.lab.store.store import Store, Stored
+
+LARGEST = 2**20
+"""Bytes of a signature."""
+BESIDE = frozenset({"schema", "hash", "time", "commit", "software", "ledger"})
+"""What the file has beside its content."""
+
+
+class TooLate(StoreError):
+    """What was seen, or frozen otherwise, cannot be frozen any more."""
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What was frozen, when, and where it lies."""
+
+    path: Path
+    content: Mapping[str, Any]
+    hash: str
+    """SHA-256 of the content: what to publish, or to sign."""
+    time: str
+    commit: str
+    software: Mapping[str, Any]
+    ledger: Mapping[str, Any] | None = None
+    """The line of the store's ledger that notes the freezing; None in files of older versions."""
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """All seeds, in the order in which looks take them: the lowest first."""
+        return tuple(sorted(looks.seeds_of(self.content["seeds"])))
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        """Seeds at each look."""
+        return tuple(look["units"] for look in self.content["looks"])
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The level of intervals at each look."""
+        return tuple(look["level"] for look in self.content["looks"])
+
+
+def freeze(
+    store: Store,
+    experiment: Experiment,
+    preset: Preset,
+    units: Sequence[int] = (),
+    related: Sequence[Experiment] = (),
+    other_names: Iterable[str] = (),
+    *,
+    write_adjacent: bool = True,
+) -> Registration:
+    """Freeze what is to be judged, looked at after so many seeds; none given: once, after all. What
+    is frozen so already stays.
+
+    `related` are experiments whose looks at the same seeds count as well, such as those that a
+    study borrows from; `others` name results of this store about the same experiments, such as
+    another wording of the study. With `here` it is written beside the experiment's own file as well
+    as into the store.
+
+    Raises: ExperimentError for pilot seeds and looks that cannot be; StoreError where the same was
+    frozen otherwise, where its seeds were looked at, or where runs of them are stored.
+    """
+    content = described(experiment, preset, units)
+    known = find(store, experiment, preset)
+    if known is not None:
+        if known.content == {k: v for k, v in content.items() if k in known.content}:
+            return known
+        changes = departures(known, experiment, preset) or [
+            "other looks, or another version of the code that judges"
+        ]
+        raise TooLate(
+            f"{experiment.name} was frozen otherwise on {known.time} ({known.hash[:12]}, "
+            f"{known.path}): {'; '.join(changes)}; "
+            "what was frozen stays: give the new one another name and other seeds"
+        )
+    if not content["judging"]:
+        raise StoreError(
+            "a file of Assay was written since this command began, so nobody can say which "
+            "code would judge; run it again"
+        )
+    _refuse_seen(store, experiment, preset, related, other_names)
+    body = {"schema": SCHEMA, **content}
+    digest = _hash(content)
+    data = {
+        **body,
+        "hash": digest,
+        "time": provenance.timestamp(),
+        "commit": provenance.commit(),
+        "software": dict(provenance.software()),
+    }
+    store.prepare()
+    with explained(store.root), store.lock("registered"):
+        data["ledger"] = ledger.note(
+            store,
+            "frozen",
+            experiment.name,
+            preset.title,
+            ledger.subject(experiment, preset),
+            registration=digest,
+        )
+        path = place(store, experiment, preset)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written = [
+            p
+            for p in (adjacent_path(experiment, preset) if write_adjacent else None, path)
+            if p is not None
+        ]
+        for target in written:
+            write(target, seal(data))
+    return read(written[0])
+
+
+def sign(
+    store: Store, experiment: Experiment, preset: Preset, known: Registration, signature: Path
+) -> str:
+    """Keep a signature of the author's own, whatever it signs, and note its hash; gives the hash.
+    Raises: DataError, StoreError."""
+    raw = foreign.read(signature, "a signature", LARGEST)
+    digest = sha256(raw).hexdigest()
+    with explained(store.root), store.lock("registered"):
+        folder = place(store, experiment, preset).parent / "signatures"
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder / digest, raw)
+        if digest not in {
+            line["sha256_of_signature"] for line in signatures(store, experiment.name, preset)
+        }:
+            line = {
+                "time": provenance.timestamp(),
+                "registration": known.hash,
+                "sha256_of_signature": digest,
+            }
+            journal.note(_journal_path(place(store, experiment, preset), "signed"), line)
+    return digest
+
+
+def find(store: Store, experiment: Experiment, preset: Preset) -> Registration | None:
+    """What was frozen of an experiment at this preset, by the store and the file beside it; None
+    where nothing was.
+
+    Raises: StoreError where one of the files was changed, where they differ, or where looks were
+    taken under another freezing."""
+    paths = [
+        p
+        for p in (adjacent_path(experiment, preset), place(store, experiment, preset))
+        if p is not None and p.exists()
+    ]
+    registrations = [read(path) for path in paths]
+    if not registrations:
+        return None
+    if len({(r.hash, r.time) for r in registrations}) > 1:
+        raise StoreError(
+            f"{paths[0]} is not what was frozen by {paths[1]}; put back the file as it was written"
+        )
+    for line in read_looks(store, experiment.name, preset):
+        if line["registration"] != registrations[0].hash:
+            raise StoreError(
+                f"{paths[0]} was exchanged: a look was taken on {line['time']} under another "
+                f"freezing ({line['registration'][:12]})"
+            )
+    return registrations[0]
+
+
+def about(
+    store: Store, experiment: Experiment, preset: Preset
+) -> Iterator[tuple[Registration, list[str]]]:
+    """Give what was frozen, under any name, of the same arms on some of the same seeds, and what is
+    not as it was frozen in this experiment.
+
+    Without a difference the two are one study under two names. What cannot be read is left out:
+    whoever runs it is told."""
+    seeds, experiment = {s.seed for s in preset.specs}, experiment.sized(preset.specs)
+    for path in sorted((store.root / "registered").glob(f"*/{preset.title}.json")):
+        try:
+            registration = read(path)
+        except StoreError:
+            continue
+        if seeds & set(registration.seeds) and registration.content["sets"] == list(preset.sets):
+            changes = departures(registration, experiment, preset)
+            if {n: a["hash"] for n, a in registration.content["arms"].items()} == {
+                n: _arm(experiment, preset, n)["hash"] for n in experiment.arms
+            }:
+                yield registration, changes
+
+
+def read(path: Path) -> Registration:
+    """What a file froze. Raises: StoreError where it cannot be read, or is not as it was
+    written."""
+    try:
+        data = unseal(path)
+        content = {k: v for k, v in data.items() if k not in BESIDE}
+        if data["hash"] != _hash(content):
+            raise KeyError
+        return Registration(
+            path,
+            content,
+            data["hash"],
+            data["time"],
+            data["commit"],
+            data["software"],
+            data.get("ledger"),
+        )
+    except NewerError:
+        raise
+    except (StoreError, KeyError, TypeError) as e:
+        raise StoreError(
+            f"{path} is not as it was frozen, so nothing can be judged by it; put back the "
+            "file as it was written"
+        ) from e
+
+
+def place(store: Store, experiment: Experiment, preset: Preset) -> Path:
+    """Where a store keeps what was frozen."""
+    return store.root / "registered" / experiment.name / f"{preset.title}.json"
+
+
+def adjacent_path(experiment: Experiment, preset: Preset) -> Path | None:
+    """Where it lies beside a study or an experiment in somebody's own folder; None for those of the
+    catalogue."""
+    if not origin.in_file(experiment.origin):
+        return None
+    path = Path(experiment.origin)
+    which = "" if preset.title == "default" else f".{preset.title}"
+    return origin.parent_folder(path) / f"{origin.called(path)}{which}.prereg.json"
+
+
+def read_looks(store: Store, experiment: str, preset: Preset) -> list[dict[str, Any]]:
+    """What each look that was taken found, oldest first."""
+    return journal.read(_looks(store, experiment, preset), journal.TAKEN)
+
+
+def note(store: Store, experiment: str, preset: Preset, line: Mapping[str, Any]) -> None:
+    """Note what a look found. Raises: OSError when the disk is full."""
+    journal.note(
+        _looks(store, experiment, preset),
+        {"time": provenance.timestamp(), "commit": provenance.commit(), **line},
+    )
+
+
+def signatures(store: Store, experiment: str, preset: Preset) -> list[dict[str, Any]]:
+    """The signatures that were given, oldest first."""
+    return journal.read(
+        _journal_path(store.root / "registered" / experiment / f"{preset.title}.json", "signed"),
+        journal.SIGNED,
+    )
+
+
+def gaps(store: Store, experiment: Experiment, preset: Preset, known: Registration) -> list[str]:
+    """Tell which looks are missing, as far as this store can know: those that were taken, and what
+    was seen before it was frozen.
+    """
+    name = experiment.name
+    candidates = (
+        lost(store, name, preset),
+        ledger.gone(store, ledger.collect_references(store, name, preset.title)),
+    )
+    phrases = list(filter(None, candidates))
+    after = journal.chain(ledger.place(store))
+    for line, shared in ledger.iter_exposures(store, ledger.subject(experiment, preset)):
+        later = known.ledger is not None and known.ledger["hash"] in after.before(journal.key(line))
+        if not later and (when := line.get("since") or line["time"]) < known.time:
+            phrases.append(
+                f"seeds {looks.spans(shared)} of {line['experiment']} may have been seen on "
+                f"{when}, before it was frozen"
+            )
+    return phrases
+
+
+def lost(store: Store, experiment: str, preset: Preset) -> str:
+    """Tell which lines of the record of looks are changed or gone, in a phrase; empty where none
+    is."""
+    path = _looks(store, experiment, preset)
+    wrong = journal.wrong(path, journal.files(store, experiment).get(path, ()), ever=True)
+    return f"of {path} {wrong}" if wrong else ""
+
+
+def find_related(
+    store: Store, experiment: Experiment, preset: Preset, known: Registration
+) -> list[dict[str, Any]]:
+    """Tell what else was frozen of some of the same arms on some of the same seeds, oldest first.
+
+    Under any name, and whether its file is still there or not.
+    """
+    about, related_by_hash = ledger.subject(experiment, preset), dict[str, dict[str, Any]]()
+    for line in ledger.lines(store):
+        if line["what"] == "frozen" and about.shared(line) and about.alike(line):
+            digest = str(line["registration"])
+            related_by_hash[digest] = {
+                "experiment": line["experiment"],
+                "time": line["time"],
+                "hash": digest,
+                "claims": [],
+            }
+    for path in sorted((store.root / "registered").glob("*/*.json")):
+        try:
+            registration = read(path)
+        except StoreError:
+            continue
+        runs = (
+            (arm, canonical_json(spec))
+            for arm, content in registration.content["arms"].items()
+            for spec in content.get("fields", ())
+        )
+        line = {
+            "seeds": registration.content["seeds"],
+            "about": [registration.content["experiment"]],
+            "arms": ledger.settings(runs),
+        }
+        if about.shared(line) and about.alike(line):
+            content = [
+                f"{c['text']} ({c['threshold']})" if "threshold" in c else c["text"]
+                for c in registration.content["claims"]
+            ]
+            related_by_hash[registration.hash] = {
+                "experiment": registration.content["experiment"],
+                "time": registration.time,
+                "hash": registration.hash,
+                "claims": content,
+            }
+    return sorted(
+        (entry for digest, entry in related_by_hash.items() if digest != known.hash),
+        key=lambda entry: entry["time"],
+    )
+
+
+def described(experiment: Experiment, preset: Preset, units: Sequence[int] = ()) -> dict[str, Any]:
+    """Write all that is frozen as plain values. Raises: ExperimentError for pilot seeds, and for
+    looks that cannot be."""
+    experiment, order = experiment.sized(preset.specs), sorted({s.seed for s in preset.specs})
+    if early := [s for s in order if s < looks.JUDGED]:
+        raise ExperimentError(
+            f"seed {early[0]} is a pilot's: what is frozen is judged on seeds from "
+            f"{looks.JUDGED} on, which nobody has looked at"
+        )
+    statements = [s for s in experiment.claims if isinstance(s, Claim | Exact)]
+    estimates = [s for s in experiment.claims if isinstance(s, Estimate)]
+    if not any(isinstance(s, Claim) for s in statements) and not estimates:
+        raise ExperimentError(
+            f"{experiment.name} claims nothing that could be frozen; add a claim or an estimate"
+        )
+    look_sizes = _units(experiment, order, units)
+    if len(look_sizes) > 1 and not any(isinstance(s, Claim) for s in statements):
+        raise ExperimentError(
+            f"{experiment.name} has estimates alone, which no look settles; leave the looks out"
+        )
+    look_boundaries = boundaries(look_sizes)
+    return {
+        "experiment": experiment.name,
+        "preset": preset.title,
+        "sets": list(preset.sets),
+        "scope": scope(experiment, preset),
+        "seeds": looks.spans(order),
+        "alpha": ALPHA,
+        "looks": [
+            {
+                "units": n,
+                "seeds": looks.spans(order[:n]),
+                "share": round(b.share, 6),
+                "spent": round(b.spent, 8),
+                "level": b.level,
+            }
+            for n, b in zip(look_sizes, look_boundaries, strict=True)
+        ],
+        "claims": [_statement(experiment, s) for s in statements],
+        # In files of older versions there are none.
+        **({"estimates": [_statement(experiment, s) for s in estimates]} if estimates else {}),
+        "arms": {name: _arm(experiment, preset, name) for name in experiment.arms},
+        "judging": sources.unchanged(),
+    }
+
+
+def departures(known: Registration, experiment: Experiment, preset: Preset) -> list[str]:
+    """Tell what is not as it was frozen: claims, arms and seeds, in phrases; nothing where all of
+    it is."""
+    phrases, seeds, experiment = (
+        [],
+        looks.spans(s.seed for s in preset.specs),
+        experiment.sized(preset.specs),
+    )
+    if seeds != known.content["seeds"]:
+        phrases.append(f"seeds changed: {known.content['seeds']} frozen, {seeds} now")
+    current_hashes = {
+        "claims": {
+            s.text: _statement(experiment, s)["hash"]
+            for s in experiment.claims
+            if isinstance(s, Claim | Exact)
+            or (isinstance(s, Estimate) and "estimates" in known.content)
+        },
+        "arms": {name: _arm(experiment, preset, name)["hash"] for name in experiment.arms},
+    }
+    statements = (*known.content["claims"], *known.content.get("estimates", ()))
+    frozen_hashes = {
+        "claims": {c["text"]: c["hash"] for c in statements},
+        "arms": {n: a["hash"] for n, a in known.content["arms"].items()},
+    }
+    return [
+        *phrases,
+        *looks.changes(
+            [{"seeds": known.content["seeds"], **frozen_hashes}],
+            {"seeds": known.content["seeds"], **current_hashes},
+        ),
+    ]
+
+
+def _units(experiment: Experiment, order: Sequence[int], units: Sequence[int]) -> tuple[int, ...]:
+    """Seeds at each look, the last being all. Raises: ExperimentError."""
+    look_sizes = tuple(units) or (len(order),)
+    if look_sizes[-1] != len(order):
+        raise ExperimentError(
+            f"the last look is at all {len(order)} seeds, got looks at "
+            f"{', '.join(map(str, look_sizes))}; name more seeds, or other looks"
+        )
+    if len(look_sizes) > 1 and look_sizes[0] < FEWEST:
+        raise ExperimentError(
+            f"a look at {look_sizes[0]} seeds decides nothing: a verdict needs {FEWEST}; begin "
+            "with "
+            f"{FEWEST} or more"
+        )
+    for s in experiment.claims:
+        if len(look_sizes) > 1 and isinstance(s, Claim) and "seed" not in s.units:
+            over = " and ".join(s.units)
+            raise ExperimentError(
+                f"looks are sets of seeds, and the claim {s.text!r} generalises over {over} "
+                "only; leave the looks out"
+            )
+    return look_sizes
+
+
+def _statement(experiment: Experiment, s: Claim | Exact | Estimate) -> dict[str, Any]:
+    """A claim or an estimate as plain values that a reader understands, with a hash of all of it
+    and of the code of its value."""
+    functions: list[Any] = [s.value]
+    if not isinstance(s, Exact):
+        functions += [s.statistic, *(g.met for g in getattr(s, "gates", ()))]
+    code = edits.read_judging_texts(experiment, functions)
+    description = statement_to_json(s)
+    if isinstance(s, Claim):
+        description |= {
+            "threshold": s.threshold,
+            "source": s.source,
+            "interval": describe_method(s.units, 0.95, s.bounds).partition(" ")[2],
+        }
+    return {
+        **description,
+        "code": code,
+        "hash": journal.digest(canonical_json([claims_key([s]), code])),
+    }
+
+
+def _arm(experiment: Experiment, preset: Preset, name: str) -> dict[str, Any]:
+    """An arm's fields, runs and code, with a hash of them; of one that is derived, the code that
+    derives it."""
+    arm = experiment.arms[name]
+    if arm.derive is not None:
+        code: Any = edits.read_judging_texts(experiment, [arm.derive])
+        return {
+            "derived": True,
+            "code": code,
+            "hash": journal.digest(canonical_json([experiment.version, code])),
+        }
+    specs = [
+        {k: v for k, v in json.loads(s.to_json()).items() if k != "seed"}
+        for s in experiment.specs_of(name, preset.specs)
+    ]
+    texts = edits.texts(experiment).get(name)
+    code = {"trains": dict(texts.train), "measures": dict(texts.measure)} if texts else {}
+    fields = sorted({canonical_json(s) for s in specs})
+    whole = canonical_json([experiment.version, experiment.measured, fields, code])
+    return {
+        "runs": len(specs),
+        "fields": [json.loads(f) for f in fields],
+        "code": code,
+        "hash": journal.digest(whole),
+    }
+
+
+def _refuse_seen(
+    store: Store,
+    experiment: Experiment,
+    preset: Preset,
+    related: Sequence[Experiment],
+    other_names: Iterable[str],
+) -> None:
+    """Refuse seeds that were looked at, and runs that are stored: whoever freezes may have seen
+    what they say. Raises: StoreError."""
+    seeds = {s.seed for s in preset.specs}
+    places = [
+        (related_experiment.name, path)
+        for related_experiment in (experiment, *related)
+        for path in (
+            looks.committed(related_experiment),
+            journal.stored(store, related_experiment.name),
+        )
+    ]
+    for name, path in [*places, *((other, journal.stored(store, other)) for other in other_names)]:
+        for look in journal.read(path):
+            if shared := seeds & looks.seeds_of(look["seeds"]):
+                raise TooLate(
+                    f"seeds {looks.spans(shared)} of {name} were looked at on {look['time']} "
+                    f"({path}); "
+                    "what was seen cannot be frozen any more: name other seeds"
+                )
+    if runs := [
+        f"{s.experiment}/{s.arm} seed {json.loads(s.spec_json)['seed']} ({s.key[:12]})"
+        for s in _find_stored_runs(store, experiment, preset)
+    ]:
+        more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
+        raise TooLate(
+            f"{len(runs)} runs of these seeds are stored with their measures: "
+            f"{', '.join(runs[:3])}{more}; "
+            "what may have been seen cannot be frozen any more: name other seeds"
+        )
+    for line, shared in ledger.iter_exposures(store, ledger.subject(experiment, preset)):
+        raise TooLate(
+            f"seeds {looks.spans(shared)} of {line['experiment']} were {line['what']} on "
+            f"{line['time']} ({ledger.place(store)}); "
+            "what may have been seen cannot be frozen any more: name other seeds"
+        )
+    if harm := journal.wrong(ledger.place(store), ledger.collect_references(store), ever=True):
+        raise TooLate(
+            f"of {ledger.place(store)} {harm}, so nobody can say what was seen in this store",
+            Operator("; freeze in another one, with --root"),
+        )
+
+
+def _find_stored_runs(store: Store, experiment: Experiment, preset: Preset) -> Iterator[Stored]:
+    """Stored runs of an experiment on these seeds, and the same arm at the same settings under
+    another name."""
+    settings, seeds = set(), set()
+    for name, arm in experiment.arms.items():
+        for spec in experiment.specs_of(name, preset.specs) if arm.train is not None else ():
+            settings.add((name.rpartition("/")[2], spec.to_json()))
+            seeds.add(spec.seed)
+    for stored in store.list():
+        same = (stored.arm.rpartition("/")[2], stored.spec_json) in settings
+        if same or (
+            stored.experiment == experiment.name
+            and json.loads(stored.spec_json).get("seed") in seeds
+        ):
+            yield stored
+
+
+def _looks(store: Store, experiment: str, preset: Preset) -> Path:
+    return _journal_path(store.root / "registered" / experiment / f"{preset.title}.json", "looks")
+
+
+def _journal_path(path: Path, what: str) -> Path:
+    return path.with_name(f"{path.stem}.{what}.jsonl")
+
+
+def _hash(content: Mapping[str, Any]) -> str:
+    return sha256(canonical_json(content).encode()).hexdigest()

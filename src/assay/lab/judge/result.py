@@ -1,0 +1,527 @@
+"""Result: measures → statements → verdicts → figures; a pure function of what is stored."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+from msgspec import structs
+
+from assay.core import foreign
+from assay.core.claims import Claim, Estimate, Exact, claims_key
+from assay.core.display import Shown
+from assay.core.errors import AssayError, ClaimError, ExperimentError
+from assay.core.estimates import estimate, verify
+from assay.core.experiment import Experiment
+from assay.core.figures import Figure
+from assay.core.heavy import xr
+from assay.core.judging import USUAL, Scope, judge
+from assay.core.measures import stack
+from assay.core.memo import remembering
+from assay.core.reading import LEARNED, MADE_OF, Others, plural
+from assay.core.results import (
+    Estimated,
+    Head,
+    Judged,
+    Other,
+    Reason,
+    Registration,
+    ResultData,
+    Verdict,
+    Verified,
+)
+from assay.core.schema import to_json
+from assay.core.spec import canonical_json
+from assay.lab.judge import journal
+from assay.lab.judge.stamp import stamp
+from assay.lab.plan.plan import Plan, costs
+from assay.lab.plan.preset import apply_preset, scope_by_reading
+from assay.lab.records import provenance
+from assay.lab.store import reading
+from assay.lab.store.atomic import explained, write
+from assay.lab.store.sealed import SCHEMA, seal
+from assay.lab.store.store import Store
+from assay.lab.store.user_code import first_line, where
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Result(Shown):
+    """What an experiment's stored runs say. Nothing in it was computed from anything but measures
+    and statements.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from assay import Lab
+        >>> from assay.lab.executors import Inline
+        >>> from assay import Arm, Experiment, Spec, Trained, grid, measures, normal
+        >>> def measure(runs, trained, bench):
+        ...     x = normal(runs.seeds, "inputs", 0, (100,))
+        ...     return measures(runs, power=("run", (x**2).mean(1), "1"))
+        >>> arms = {"main": Arm(lambda runs, bench: Trained.nothing(runs))}
+        >>> seeds = grid(Spec(), seed=range(1000, 1008))
+        >>> experiment = Experiment(arms, measure, (), seeds[:2], seeds, seeds, name="power")
+        >>> with TemporaryDirectory() as folder:
+        ...     result = Lab(f"{folder}/store", Inline()).run(experiment, "smoke")
+        >>> result.inference, result.arms["main"].power.shape
+        ('exploratory', (2,))
+    """
+
+    experiment: str
+    preset: str
+    """The preset's title; its result is stored under this name."""
+    arm: str
+    """The arm that stands as the method: main, or another one for `assay show --arm`."""
+    arms: Mapping[str, xr.Dataset]
+    judged: tuple[Judged, ...]
+    exact: tuple[Verified, ...]
+    findings: tuple[Estimated, ...]
+    figures: tuple[Figure, ...]
+    cards: tuple[Any, ...]
+    claims_key: str
+    seconds: float
+    """Seconds during which at least one group of these runs was worked on."""
+    cpu_seconds: float
+    """CPU-seconds of all runs together."""
+    provenance: Mapping[str, Any]
+    specs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Each trained arm's specs as JSON."""
+    skipped: tuple[tuple[str, str], ...] = ()
+    """Statements that cannot be asked of this arm, and why."""
+    failed: tuple[tuple[str, str], ...] = ()
+    """Statements that could not be computed, and why; all others were judged."""
+    changed: tuple[str, ...] = ()
+    """What is not as it was at an earlier look at the same judged seeds."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know of the stored runs, such as that another text of the experiment's
+    file made them."""
+    registration: Mapping[str, Any] | None = None
+    """What was frozen before any result existed, which looks were taken, and whether all of it was
+    followed; None where nothing was."""
+    ledger: Mapping[str, Any] | None = None
+    """The line of the store's ledger that notes this judging; None where none does."""
+    stamp: str = ""
+    """What it was made from, the judging code included; "" where that cannot be told."""
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    """The runs that were judged: 16 hex digits of each one's key, and the 16 of its content."""
+
+    def __repr__(self) -> str:
+        outcomes = [j.outcome for j in self.judged]
+        counts = ", ".join(f"{outcomes.count(o)} {o}" for o in dict.fromkeys(outcomes))
+        failed = f", {len(self.failed)} could not be computed" if self.failed else ""
+        return (
+            f"<Result of {self.experiment} ({self.preset}): {counts or 'no verdicts'}{failed}; "
+            "to_pandas() has the table>"
+        )
+
+    @property
+    def inference(self) -> Literal["confirmatory", "exploratory"]:
+        """confirmatory where all was frozen before any result existed and followed since, else
+        exploratory."""
+        return (
+            "confirmatory"
+            if self.registration is not None and self.registration["followed"]
+            else "exploratory"
+        )
+
+    @property
+    def data(self) -> ResultData:
+        """What of it is printed and stored."""
+        return ResultData(
+            schema=SCHEMA,
+            experiment=self.experiment,
+            preset=self.preset,
+            arm=self.arm,
+            seconds=round(self.seconds, 1),
+            cpu_seconds=round(self.cpu_seconds, 1),
+            claims_key=self.claims_key,
+            verdicts=self.judged,
+            exact=self.exact,
+            findings=self.findings,
+            skipped=tuple(Reason(text=t, reason=r) for t, r in self.skipped),
+            failed=tuple(Reason(text=t, reason=r) for t, r in self.failed),
+            inference=self.inference,
+            registration=None
+            if self.registration is None
+            else Registration.from_json(self.registration),
+            ledger=None if self.ledger is None else Head.from_json(self.ledger),
+            changed=self.changed,
+            notes=self.notes,
+            provenance=self.provenance,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values: experiment, preset, seconds, cpu_seconds, provenance, verdicts, exact,
+        findings."""
+        return dict(self.data.to_json())
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per claim and arm (method, planted, control) with outcome, estimate, interval,
+        units and reason."""
+        import pandas as pd
+
+        rows = []
+        for j in self.judged:
+            roles: dict[str, Mapping[str, Verdict | Other]] = {
+                "method": {j.arm: j},
+                "planted": j.planted,
+                "control": j.controls,
+                "also": j.also,
+            }
+            for role, arm, v in ((r, a, v) for r, arms in roles.items() for a, v in arms.items()):
+                row: dict[str, Any] = {
+                    "claim": j.text,
+                    "arm": arm,
+                    "role": role,
+                    "outcome": v.outcome if isinstance(v, Verdict) else "holds",
+                    "reason": v.reason if isinstance(v, Verdict) else "",
+                }
+                row |= {
+                    "estimate": v.estimate,
+                    "low": v.low,
+                    "high": v.high,
+                    "unit": j.unit,
+                    "kind": j.kind,
+                }
+                rows.append({**row, **{f"n_{u}": n for u, n in v.n.items()}})
+        return pd.DataFrame(rows)
+
+    def runs_to_pandas(self, arm: str = "main") -> pd.DataFrame:
+        """One row per run of an arm: its per-run fields, and the mean of each measure over
+        everything but the run."""
+        data = self.arms[arm]
+        means = data.map(
+            lambda v: v.mean([d for d in v.dims if d != "run"]) if v.dtype.kind in "biuf" else v
+        )
+        return means.reset_coords().to_dataframe()
+
+    def path(self, store: Store) -> Path:
+        """Where the result lies in a store."""
+        return store.root / "results" / self.experiment / f"{self.preset}.json"
+
+    def write(self, store: Store) -> Path:
+        """The file that now holds this result, new looks noted beside it.
+
+        Nothing is written when it says the same already. Raises: StoreError.
+        """
+        self.note(store)
+        path = self.path(store)
+        figures = to_json(self.figures)
+        stamped = {"stamp": self.stamp} if self.stamp and self.arm == "main" else {}
+        text = seal(
+            {**self.to_json(), **stamped, "evidence": dict(self.evidence), "figures": figures}
+        )
+        if not _says(path, text):
+            store.prepare()
+            with explained(store.root):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write(path, text)
+        return path
+
+    def note(self, store: Store) -> None:
+        """Note each look whose n, outcome or claims key differ from the last one at the same claim.
+
+        Raises: StoreError.
+        """
+        if fresh := self.new_looks(store):
+            store.prepare()
+            with explained(store.root):
+                journal.note(self.path(store).with_name(journal.JUDGINGS), *fresh)
+
+    def new_looks(self, store: Store) -> list[dict[str, Any]]:
+        """The judgings worth noting: those whose n, outcome or claims key differ from the last look
+        at the same claim."""
+        last = {
+            (look["preset"], look["text"]): look
+            for look in journal.judgings(store, self.experiment)
+        }
+        fresh = []
+        for j in self.judged:
+            summary = {
+                "n": dict(j.n),
+                "outcome": j.outcome,
+                "claims_key": self.claims_key,
+            }
+            before = last.get((self.preset, j.claim.text), {})
+            if any(before.get(k) != v for k, v in summary.items()):
+                fresh.append(
+                    {
+                        "time": provenance.timestamp(),
+                        "preset": self.preset,
+                        "text": j.claim.text,
+                        **summary,
+                    }
+                )
+        return fresh
+
+
+def common_seeds(plan: Plan) -> tuple[dict[str, xr.Dataset], int]:
+    """The measures of the seeds of which no arm lacks a run, and how many these are."""
+    seeds = {r.job.spec.seed for r in plan.rows} - {r.job.spec.seed for r in plan.missing}
+    measures = {
+        arm: data.isel(run=np.isin(data.seed.values, sorted(seeds)))
+        for arm, data in load(plan).items()
+    }
+    return {arm: data for arm, data in measures.items() if data.sizes["run"]}, len(seeds)
+
+
+def load(plan: Plan) -> dict[str, xr.Dataset]:
+    """The stored measures of each trained arm, for the runs of the plan that are stored; arms
+    without any are left out."""
+    arms = {}
+    for arm, rows in plan.by_arm().items():
+        stored_runs = [
+            (r.job.spec, r.stored) for r in rows if r.state == "cached" and r.stored is not None
+        ]
+        if stored_runs:
+            arms[arm] = stack(
+                [s for s, _ in stored_runs], [stored.measures() for _, stored in stored_runs]
+            )
+    return arms
+
+
+def with_derived(experiment: Experiment, arms: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+    """All arms in the experiment's order: the trained ones, and the derived ones made from
+    these."""
+    trained = {n: arms[n] for n in experiment.arms if n in arms}
+    derived_arms = {}
+    for name, a in experiment.arms.items():
+        if a.derive is not None:
+            with _computing(f"arm {name}", experiment.origin):
+                other_arms = Others(trained)
+                derived = a.derive(other_arms)
+                derived_arms[name] = derived.assign_attrs({MADE_OF: sorted(other_arms.read)})
+    every = {**trained, **derived_arms}
+    for name, a in experiment.arms.items():
+        if a.learned is not None and name in every:
+            every[name] = every[name].assign_attrs({LEARNED: a.learned})
+    return {name: every[name] for name in experiment.arms if name in every}
+
+
+def judge_all(
+    experiment: Experiment,
+    plan: Plan,
+    arms: Mapping[str, xr.Dataset],
+    arm: str = "main",
+    *,
+    figures: bool = True,
+    level: float = USUAL,
+) -> Result:
+    """The result of stored measures; with another `arm`, the claims about main are asked of that
+    one.
+
+    A statement that cannot be computed is listed in `failed` and costs no other its verdict; for
+    another arm than main, or where fields were changed, in `skipped`: statements may read a penalty
+    that the changed preset no longer has. `level` is that of claims."""
+    title, experiment = plan.preset.title, apply_preset(experiment, plan.preset)
+    everything = with_derived(experiment, arms)
+    seconds, cpu, per_seed = costs(plan)
+    changed = bool(plan.preset.sets)
+    scope = scope_by_reading(experiment, plan.preset)
+    statements = judge_statements(
+        experiment.claims,
+        everything,
+        arm,
+        scope,
+        changed=changed,
+        origin=experiment.origin,
+        level=level,
+    )
+    skipped, failed = statements.skipped, statements.failed
+    priced = tuple(_priced(j, experiment, plan, per_seed) for j in statements.judged)
+    plots: tuple[Figure, ...] = ()
+    cards: tuple[Any, ...] = ()
+    try:
+        with _computing("figures", experiment.origin):
+            plots = tuple(experiment.figures(everything)) if figures else ()
+            cards = (
+                tuple(experiment.cards(everything))
+                if experiment.cards is not None and figures
+                else ()
+            )
+    except (ClaimError, ExperimentError) as e:
+        failure = (("figures", str(e).removeprefix("figures ")),)
+        skipped, failed = (skipped + failure, failed) if changed else (skipped, failed + failure)
+    curves = [f for e in statements.findings if figures and (f := e.figure()) is not None]
+    keys = {a: tuple(r.job.key for r in rows) for a, rows in plan.by_arm().items()}
+    return Result(
+        experiment=experiment.name,
+        preset=title,
+        arm=arm,
+        arms=everything,
+        judged=priced,
+        exact=statements.exact,
+        findings=statements.findings,
+        figures=(*plots, *curves),
+        cards=cards,
+        claims_key=claims_key(experiment.claims),
+        seconds=seconds,
+        cpu_seconds=cpu,
+        provenance=_provenance(plan, keys),
+        specs={a: tuple(r.job.spec.to_json() for r in rows) for a, rows in plan.by_arm().items()},
+        skipped=skipped,
+        failed=failed,
+        stamp=stamp(experiment, plan),
+        evidence={r.job.key[:16]: r.stored.id for r in plan.cached if r.stored is not None},
+    )
+
+
+def left_out(result: Result) -> tuple[str, ...]:
+    """A line for each verdict whose units are fewer than were measured, since the others have no
+    number; not those that diverged."""
+    messages = []
+    looks = (
+        result.registration["looks"][: max(0, result.registration["taken"] - 1)]
+        if result.registration
+        else []
+    )
+    earlier = {
+        text for look in looks for text in look["settled"]
+    }  # by an earlier look, of which there were fewer
+    for j in (j for j in result.judged if j.claim.text not in earlier):
+        arm = result.arms.get(j.arm)
+        for unit, n in j.n.items():
+            if arm is None or unit not in arm.coords:
+                continue
+            measured = len(np.unique(arm[unit].values)) - j.dropped
+            if n < measured:
+                messages.append(
+                    f"{measured - n} of {measured} {plural(unit, measured)} have no number, "
+                    f"and count in nothing: {j.claim.text}"
+                )
+    return tuple(messages)
+
+
+class Statements(NamedTuple):
+    """What became of an experiment's statements."""
+
+    judged: tuple[Judged, ...]
+    exact: tuple[Verified, ...]
+    findings: tuple[Estimated, ...]
+    skipped: tuple[tuple[str, str], ...]
+    """Those that cannot be asked of another arm, or of changed fields, and why."""
+    failed: tuple[tuple[str, str], ...]
+    """Those that could not be computed, and why."""
+
+
+def judge_statements(
+    statements: Sequence[Claim | Exact | Estimate],
+    arms: Mapping[str, xr.Dataset],
+    arm: str = "main",
+    scope: Scope = "",
+    *,
+    changed: bool = False,
+    origin: str = "",
+    level: float = USUAL,
+) -> Statements:
+    """Judge claims, verify theorems and compute estimates, each by itself: one that cannot be
+    computed costs no other its verdict."""
+    judged: list[Judged] = []
+    exact: list[Verified] = []
+    findings: list[Estimated] = []
+    skipped: list[tuple[str, str]] = []
+    failed: list[tuple[str, str]] = []
+    with remembering(arms):
+        for s in statements:
+            try:
+                with _computing(repr(s.text), origin):
+                    if isinstance(s, Exact):
+                        exact.append(verify(s, arms))
+                    elif isinstance(s, Estimate):
+                        findings.append(estimate(s, arms, scope=scope))
+                    elif arm == "main":
+                        judged.append(judge(s, arms, level, scope))
+                    elif s.of == "main":
+                        judged.append(judge(s.about(arm), arms, level, scope))
+            except ClaimError as e:
+                failure = (s.text, str(e).removeprefix(f"{s.text!r} "))
+                (failed if arm == "main" and not changed else skipped).append(failure)
+    return Statements(tuple(judged), tuple(exact), tuple(findings), tuple(skipped), tuple(failed))
+
+
+@contextlib.contextmanager
+def _computing(what: str, origin: str) -> Iterator[None]:
+    """Turns what an experiment's own code raises into one line, with the place; a measure that is
+    missing says how to get it."""
+    try:
+        yield
+    except ClaimError as e:
+        raise ClaimError(f"{e}{_arm(e)}") from e
+    except AssayError:
+        raise
+    except Exception as e:
+        message = first_line(e) + _arm(e)
+        if origin.endswith(".py"):
+            message += f" ({Path(where(e, origin)).name})"
+        if re.search("No variable named|'Dataset' object has no attribute", message):
+            message += (
+                "; if `measure` was changed, raise `measured`, and stored runs are measured again"
+            )
+        elif isinstance(e, ArithmeticError):
+            message += "; let the value be NaN where a run has no number"
+        elif isinstance(e, LookupError):
+            message += "; does every preset have what it selects?"
+        raise ClaimError(f"{what} cannot be computed: {message}") from e
+
+
+def _arm(error: BaseException) -> str:
+    """Which arm a statement stumbled over, as the end of a line; empty where that is not known."""
+    noted = [note for note in getattr(error, "__notes__", ()) if note.startswith("arm ")]
+    return f" (of {noted[0]})" if noted else ""
+
+
+def _priced(judged: Judged, experiment: Experiment, plan: Plan, per_seed: float) -> Judged:
+    """Complete a verdict's price with the minutes of one core and the command, where more seeds
+    would decide it."""
+    price = judged.price
+    if price is None or price.more is None or price.factor != "seed":
+        return judged
+    seeds = sorted(
+        {s.seed for s in plan.preset.specs}
+    )  # not those of the arms, which may be shifted
+    sets = (
+        *(s for s in plan.preset.sets if not s.startswith("seed=")),
+        f"seed={seeds[0]}:{seeds[-1] + 1 + price.more}",
+    )
+    command = f"assay run {experiment.typed}{dataclasses.replace(plan.preset, sets=sets).options}"
+    minutes = per_seed * price.more / 60
+    duration = f"about {minutes:.{0 if minutes >= 10 else 1}f}" if minutes >= 0.05 else "below 0.1"
+    text = f"{price.text}, {duration} CPU-minutes: {command}"
+    return structs.replace(judged, price=structs.replace(price, text=text))
+
+
+def _says(path: Path, text: bytes) -> bool:
+    with contextlib.suppress(OSError):
+        return foreign.read_stored(path) == text
+    return False
+
+
+def _provenance(plan: Plan, keys: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    run_provenances = [r.stored.provenance for r in plan.rows if r.stored is not None]
+    last = max(run_provenances, key=lambda p: str(p.get("finished", "")), default={})
+    inputs = {name: value for r in plan.rows for name, value in r.inputs.items()}
+    inputs = {
+        **reading.digests_by_name(r.stored for r in plan.cached if r.stored is not None),
+        **inputs,
+    }
+    diverged = sum(r.stored is not None and r.stored.status == "diverged" for r in plan.rows)
+    return {
+        "runs": len(plan.cached),
+        "diverged": diverged,
+        "inputs": inputs,
+        "code": sorted({str(p.get("code", "")) for p in run_provenances}),
+        "keys": provenance.digest(canonical_json({a: list(k) for a, k in keys.items()})),
+        "finished": last.get("finished", ""),
+        "device": last.get("device", ""),
+        "peak_rss": max((int(p.get("peak_rss", 0)) for p in run_provenances), default=0),
+        "software": last.get("software", {}),
+        "machine": last.get("machine", {}),
+    }

@@ -1,0 +1,82 @@
+"""Verdicts: one claim chosen from a result, which claims came out otherwise than was expected, and
+what decides the undecided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from assay.core.errors import ClaimError
+from assay.core.experiment import Experiment
+from assay.core.reasons import explain_reason, remedy
+from assay.core.results import Judged
+from assay.lab.judge.result import Result
+from assay.lab.plan.preset import Preset
+
+
+def choose(result: Result, claim: str) -> Result:
+    """Keep one claim of a result: by its number, from 1 in the order of the table, or by words of
+    its text.
+
+    Raises: ClaimError where none has them, or several.
+    """
+    if claim.isdecimal():
+        matches = list(result.judged[int(claim) - 1 : int(claim)]) if int(claim) else []
+    else:
+        matches = [
+            judgement
+            for judgement in result.judged
+            if claim.casefold() in judgement.text.casefold()
+        ]
+    if len(matches) != 1:
+        listed = (
+            "; ".join(f"{i}. {judgement.text}" for i, judgement in enumerate(result.judged, 1))
+            or "there are none"
+        )
+        count = len(matches) or "no"
+        raise ClaimError(
+            f"{count} claims of {result.experiment} fit {claim!r}; name one by its number or "
+            f"by words of its text: {listed}"
+        )
+    return replace(result, judged=tuple(matches), exact=(), findings=(), skipped=(), failed=())
+
+
+def otherwise(verdicts: Iterable[Judged], expected: str | None) -> tuple[str, ...]:
+    """Say of each verdict that did not come out as expected how it did; nothing where nothing was
+    expected."""
+    return tuple(
+        f"expected {expected}, {v.outcome}"
+        f"{f' ({explain_reason(v.reason)})' if v.reason else ''}: {v.text}"
+        for v in verdicts
+        if expected is not None and v.outcome != expected
+    )
+
+
+def deciding(
+    verdicts: Sequence[Judged], experiment: Experiment, preset: Preset
+) -> dict[str, list[int]]:
+    """Find what to type after `assay` to decide what is undecided: each command with the numbers of
+    its claims.
+
+    More seeds where that decides it, as the price says; twice the steps where training is not
+    converged."""
+    numbers_by_command: dict[str, list[int]] = {}
+    for number, verdict in enumerate(verdicts, 1):
+        command = remedy(verdict.price.text)[1] if verdict.price else ""
+        if not command and verdict.reason == "gate converged":
+            command = longer(experiment, preset)
+        if command:
+            numbers_by_command.setdefault(command, []).append(number)
+    return numbers_by_command
+
+
+def longer(experiment: Experiment, preset: Preset) -> str:
+    """Write what to type after `assay` to train twice as many steps; "" where the specs have none,
+    or differ in them."""
+    steps = {getattr(spec, "steps", None) for spec in preset.specs}
+    [most] = steps if len(steps) == 1 else [None]
+    return (
+        f"run {experiment.typed}{preset.but(f'steps={2 * most}').options}"
+        if isinstance(most, int)
+        else ""
+    )

@@ -1,0 +1,337 @@
+"""Forecast: about how long a plan's command takes, what its verdicts can be expected to look like,
+and for a time, how many seeds fit into it.
+
+Times are a ratio: what a record, or the store, says that a run took, times the number of runs and
+the ratio of their steps (`lab.plan`). They are off by a factor that is told with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from assay.core.claims import Claim
+from assay.core.compute import Range, duration
+from assay.core.errors import AssayError
+from assay.core.experiment import Experiment
+from assay.core.heavy import xr
+from assay.core.judging import FEWEST
+from assay.core.outlook import Outlook, outlook
+from assay.core.outlying_units import warning
+from assay.core.power import MOST
+from assay.core.reading import plural
+from assay.core.runs import Runs
+from assay.core.schema import BESIDE
+from assay.core.spec import Spec
+from assay.lab.judge.result import common_seeds, with_derived
+from assay.lab.plan.plan import Plan
+from assay.lab.plan.preset import apply_preset
+from assay.lab.records import records
+from assay.lab.records.recording import arms as recorded
+
+STARTING = Range(2.5, 6.0)
+"""CPU-seconds of a process by itself: imports, judging, figures. Pilot: smoke presets of eleven
+experiments, seeds below 1000."""
+MACHINE = Range(0.8, 1.25)
+"""By how much one machine, or one hour, differs from the recorded one."""
+SCALED = Range(0.5, 2.0)
+"""By how much runs of other sizes differ from what their steps tell."""
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What is to be expected of one claim, on the scale on which it is judged; None where nothing
+    is known."""
+
+    text: str
+    scale: str
+    factor: str = ""
+    """The unit that is bought; empty where its units are others."""
+    units: int | None = None
+    half_width: float | None = None
+    distance: float | None = None
+    """From the estimate to the bound that keeps it from its outcome."""
+    expected: str = "unknown"
+    """holds, fails, undecided or unknown, if the estimate stays where it is; gates and controls
+    apart."""
+    power: float | None = None
+    """In which share of such experiments it is decided, controls included, if the estimates are the
+    truth."""
+    fewest: int | None = None
+    """The fewest units that are expected to decide."""
+    seconds: Range | None = None
+    """CPU-seconds of so many."""
+    why: str = ""
+    """Why something is unknown, or will not be decided."""
+    warning: str = ""
+    """Which units lie apart from the others: few of them foretell little."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A time; how many seeds fit into it is null where the cost of one is unknown."""
+
+    text: str
+    seeds: Range | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bought(Budget):
+    """How many seeds fit into a time, stored ones included, and what they take."""
+
+    planned_seeds: int
+    """The middle of these, but no more than anybody needs: what half-widths and the rest are told
+    of."""
+    set: str
+    """The seeds themselves, as `--set` takes them."""
+    missing: int
+    """Of these seeds, those runs that are not stored."""
+    command_seconds: Range
+    """Seconds by the clock here of training them."""
+    command_cpu_seconds: Range
+    disk_bytes: int | None
+    """Null where all of the plan is stored."""
+    options: str = field(metadata=BESIDE)
+    """What to type after `assay run` to spend it."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A plan with what can be expected of it; None where nothing is known."""
+
+    plan: Plan
+    cpu: Range | None
+    """CPU-seconds of the missing runs, as they are recorded or stated."""
+    off: Range
+    """By what factor these may be off here."""
+    command: tuple[Range, Range] | None
+    """Seconds by the clock and CPU-seconds of the whole command."""
+    memory: int | None
+    """Bytes that one process holds, as recorded."""
+    artefacts: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of what the missing runs may share with other experiments, by name; part of the plan's
+    disk."""
+    spread_from: str = ""
+    """Whose spread the half-widths are extrapolated from."""
+    claims: tuple[Prospect, ...] = ()
+    budget: Budget | Bought | None = None
+    """What fits into the time that was given."""
+    notes: tuple[str, ...] = ()
+
+
+def forecast(
+    plan: Plan,
+    experiment: Experiment,
+    workers: int = 1,
+    budget: str | None = None,
+    claims: bool = True,
+) -> Forecast:
+    """Tell what can be expected of a plan; reads the store and the record, writes nothing.
+
+    Args:
+        plan: what would run.
+        experiment: whose plan it is.
+        workers: how many groups are worked on at the same time.
+        budget: a time such as 5m; half-widths are then those of the seeds that fit into it.
+        claims: whether claims are looked at, which takes longer than times and sizes.
+    Raises: DataError for a time that cannot be read.
+    """
+    seconds = duration(budget) if budget is not None else 0.0
+    experiment = apply_preset(experiment, plan.preset)
+    arms = plan.by_arm()
+    missing = {
+        arm: [r.job.spec for r in rows if r.state == "missing"] for arm, rows in arms.items()
+    }
+    missing = {arm: specs for arm, specs in missing.items() if specs}
+    cpu = _cpu_seconds(plan, {arm: len(specs) for arm, specs in missing.items()})
+    off = SCALED if plan.scaled else MACHINE
+    groups = sum(
+        math.ceil(len({s.seed for s in specs}) / experiment.seeds_per_group)
+        for specs in missing.values()
+    )
+    record = records.load_record(experiment, plan.preset.name) or {}
+    prediction = Forecast(
+        plan,
+        cpu,
+        off,
+        command(cpu * off, min(workers, groups)) if cpu is not None else None,
+        record.get("provenance", {}).get("peak_rss"),
+        _artefacts(experiment, missing),
+    )
+    seeds = {r.job.spec.seed for r in plan.rows}
+    whole = _cpu_seconds(plan, {arm: len(rows) for arm, rows in arms.items()})
+    per_seed = whole / len(seeds) if whole is not None and seeds else None
+    if budget is not None and (per_seed is None or not per_seed.high):
+        prediction = replace(
+            prediction, budget=Budget(budget), notes=("how long a seed takes is unknown",)
+        )
+    elif budget is not None and per_seed is not None:
+        fitting = _fitting(plan, seconds, workers, per_seed * off)
+        bought = _bought(budget, fitting, plan, experiment, workers, per_seed * off)
+        prediction = replace(prediction, budget=bought)
+    return _with_claims(prediction, experiment, record, per_seed) if claims else prediction
+
+
+def command(cpu: Range, workers: int) -> tuple[Range, Range]:
+    """Tell the seconds by the clock and the CPU-seconds of a whole command that does so many
+    CPU-seconds of work on so many workers."""
+    workers = max(1, workers)
+    return STARTING + cpu / workers, STARTING * float(workers) + cpu
+
+
+def measured(plan: Plan, experiment: Experiment) -> Mapping[str, xr.Dataset]:
+    """What is measured of every arm, derived ones included: of stored seeds where there are enough,
+    else as recorded; empty without."""
+    return _spread(plan, experiment, records.load_record(experiment, plan.preset.name) or {})[1]
+
+
+def survey(parts: Sequence[Forecast], workers: int) -> tuple[Range | None, Range | None, int]:
+    """Seconds by the clock and CPU-seconds of several commands as one, None where one is unknown;
+    bytes they write.
+
+    Artefacts that several of them name are counted once; their time is counted in each that built
+    one for its record."""
+    shared = {name: size for p in parts for name, size in p.artefacts.items()}
+    disk = sum(p.plan.disk - sum(p.artefacts.values()) for p in parts) + sum(shared.values())
+    works = [p.cpu * p.off for p in parts if p.cpu is not None]
+    if len(works) < len(parts):
+        return None, None, disk
+    clock, cpu = command(sum(works, Range(0, 0)), workers)
+    # Each is judged by itself; what is stored was judged before.
+    judging = STARTING * max(0.0, sum(bool(p.plan.missing) for p in parts) - 1.0)
+    return clock + judging / workers, cpu + judging, disk
+
+
+# what it takes ------------------------------------------------------------------------------------
+
+
+def _cpu_seconds(plan: Plan, runs: Mapping[str, int]) -> Range | None:
+    """CPU-seconds of so many runs of each arm; None where one of them is unknown."""
+    if not runs.keys() <= plan.per_run.keys():
+        return None
+    seconds = {arm: plan.per_run[arm] * n for arm, n in runs.items()}
+    return Range(sum(s for a, s in seconds.items() if a not in plan.at_most), sum(seconds.values()))
+
+
+def _artefacts(experiment: Experiment, missing: Mapping[str, Sequence[Spec]]) -> dict[str, int]:
+    cost = experiment.cost
+    specs = missing.values() if cost is not None else ()
+    return {k: n for s in specs if cost for k, n in cost(Runs(tuple(s))).artefacts.items()}
+
+
+def _fitting(plan: Plan, seconds: float, workers: int, per_seed: Range) -> Range:
+    """How many seeds fit, stored ones included, each taking so many CPU-seconds."""
+    stored = {r.job.spec.seed for r in plan.rows} - {r.job.spec.seed for r in plan.missing}
+    least = workers * max(0.0, seconds - STARTING.high) // per_seed.high
+    most = workers * max(0.0, seconds - STARTING.low) // (per_seed.low or per_seed.high)
+    return len(stored) + Range(least, most)
+
+
+def _bought(
+    text: str,
+    fitting: Range,
+    plan: Plan,
+    experiment: Experiment,
+    workers: int,
+    per_seed: Range,
+) -> Bought:
+    """What so many seeds are, and what they take in proportion to the plan's own."""
+    seeds, missing = ({r.job.spec.seed for r in rows} for rows in (plan.rows, plan.missing))
+    count = min(MOST, int(fitting.middle))
+    new = max(0, count - len(seeds - missing))
+    groups = len(plan.by_arm()) * math.ceil(new / experiment.seeds_per_group)
+    clock, cpu = command(per_seed * float(new), min(workers, groups))
+    chosen = f"seed={min(seeds)}:{min(seeds) + count}"
+    return Bought(
+        text=text,
+        seeds=fitting,
+        planned_seeds=count,
+        set=chosen,
+        missing=round(new * len(plan.rows) / len(seeds)),
+        command_seconds=clock,
+        command_cpu_seconds=cpu,
+        disk_bytes=round(plan.disk * new / len(missing)) if missing else None,
+        options=f"{experiment.typed}{plan.preset.but(chosen).options}",
+    )
+
+
+# what it brings -----------------------------------------------------------------------------------
+
+
+def _with_claims(
+    prediction: Forecast, experiment: Experiment, record: Mapping[str, Any], per_seed: Range | None
+) -> Forecast:
+    """The forecast with what is to be expected of each claim at the plan's number of seeds, or of
+    those that fit."""
+    source, arms = _spread(prediction.plan, experiment, record)
+    known = {s for a in arms.values() for s in a.seed.values.tolist()} if arms else set()
+    bought, planned = prediction.budget, {r.job.spec.seed for r in prediction.plan.rows}
+    seeds = bought.planned_seeds if isinstance(bought, Bought) else len(planned)
+    claims = [c for c in experiment.claims if isinstance(c, Claim)]
+    prospects = tuple(_prospect(c, arms, seeds, len(known), per_seed) for c in claims)
+    return replace(prediction, spread_from=source, claims=prospects)
+
+
+def _spread(
+    plan: Plan, experiment: Experiment, record: Mapping[str, Any]
+) -> tuple[str, Mapping[str, xr.Dataset]]:
+    """The measures from which half-widths are extrapolated: of stored seeds where there are enough,
+    else the record's."""
+    stored = {r.job.spec.seed for r in plan.rows} - {r.job.spec.seed for r in plan.missing}
+    if len(stored) >= FEWEST:
+        arms, n = common_seeds(plan)
+        return f"{n} stored seeds", with_derived(experiment, arms)
+    if record:
+        try:
+            arms = with_derived(experiment, recorded(experiment, record))
+        except AssayError as e:  # the experiment has moved on since
+            return f"nothing, since its record no longer fits it ({e})", {}
+        other = ", made with other fields" if plan.preset.title != record.get("preset") else ""
+        return f"the record{other}", arms
+    return f"nothing: no record, and fewer than {FEWEST} stored seeds", {}
+
+
+def _prospect(
+    claim: Claim,
+    arms: Mapping[str, xr.Dataset],
+    seeds: int,
+    known: int,
+    per_seed: Range | None,
+) -> Prospect:
+    nothing = Prospect(claim.text, claim.scale)
+    if not arms:
+        return replace(nothing, why="nothing is measured yet")
+    try:
+        ahead, bought = outlook(claim, arms), True
+        if ahead is None:
+            ahead, bought = outlook(claim, arms, claim.units[0]), False
+    except AssayError as e:
+        return replace(nothing, why=str(e))
+    except Exception as e:  # an experiment's own code, on measures of other fields
+        return replace(nothing, why=f"{type(e).__name__}: {e}")
+    if ahead is None:
+        return replace(nothing, why="it has no interval yet")
+    nothing = replace(nothing, factor=ahead.factor, distance=ahead.distance)
+    if not bought:
+        why = f"seeds do not buy its units, {plural(ahead.factor, 2)}, one by one"
+        prospect = replace(nothing, why=why)
+        return _extrapolate(prospect, ahead, known, known) if seeds == known else prospect
+    need = ahead.fewest()
+    nothing = replace(nothing, fewest=need, warning=warning(claim, ahead.interval))
+    if need is None:
+        nothing = replace(nothing, why=f"decided by {ahead.told()}")
+    elif per_seed is not None:  # seeds in proportion: a claim may count only some of them
+        nothing = replace(nothing, seconds=per_seed * (need * known / ahead.units))
+    return _extrapolate(nothing, ahead, seeds, known)
+
+
+def _extrapolate(prospect: Prospect, ahead: Outlook, seeds: int, known: int) -> Prospect:
+    units = int(ahead.units * seeds / known)
+    return replace(
+        prospect,
+        units=units,
+        half_width=ahead.half_width(units),
+        expected=ahead.outcome(units),
+        power=ahead.power(units),
+    )

@@ -1,0 +1,519 @@
+"""Plan: for each run whether it is stored or why it is missing, and what the missing ones need.
+Doing nothing."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from assay.core.errors import Operator, StoreError
+from assay.core.experiment import Cost, Experiment
+from assay.core.runs import Runs
+from assay.core.spec import Spec, canonical_json, per_run_fields
+from assay.lab.judge import journal
+from assay.lab.plan.preset import Preset, apply_preset
+from assay.lab.records import records
+from assay.lab.store import edits, ownership, reading
+from assay.lab.store.origin import STUDIES, code
+from assay.lab.store.store import Damaged, Job, Store, Stored, size
+from assay.lab.work.groups import RunGroup, Wanted, unfinished
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run: what it is, whether it is stored, and if not, why."""
+
+    job: Job
+    state: Literal["cached", "missing"]
+    why: str
+    """Empty when cached."""
+    parent: str | None
+    inputs: Mapping[str, str]
+    stored: Stored | None = None
+    """The stored run: the cached one, or an outdated one."""
+
+    @property
+    def wanted(self) -> Wanted:
+        """The run as one that a group may cover."""
+        return Wanted(self.job, self.parent, self.inputs)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a command would do. Times are None where nothing is known."""
+
+    experiment: str
+    preset: Preset
+    rows: tuple[Row, ...]
+    cpu_seconds: float | None
+    """CPU-seconds of one thread for the missing runs."""
+    seconds: float | None
+    """Seconds until they are done, shared among the workers."""
+    cost_from: str
+    """Where the times come from: the experiment, the record, runs of this store, or nowhere."""
+    disk: int
+    """Bytes the missing runs need, as far as that is known."""
+    free: int
+    """Bytes free on the disk of the store."""
+    per_run: Mapping[str, float] = field(default_factory=dict)
+    """CPU-seconds per run of each arm, where known."""
+    at_most: frozenset[str] = frozenset()
+    """Arms that take no more than that: it is known of runs with larger fields."""
+    scaled: bool = False
+    """Whether times are known of runs with other fields or steps."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> tuple[Row, ...]:
+        """The runs that would be trained or measured."""
+        return tuple(r for r in self.rows if r.state == "missing")
+
+    @property
+    def cached(self) -> tuple[Row, ...]:
+        """The runs that are stored and usable."""
+        return tuple(r for r in self.rows if r.state == "cached")
+
+    def by_arm(self) -> dict[str, tuple[Row, ...]]:
+        """The rows of each trained arm, in the order of its specs."""
+        arms: dict[str, list[Row]] = {}
+        for r in self.rows:
+            arms.setdefault(r.job.arm, []).append(r)
+        return {a: tuple(rows) for a, rows in arms.items()}
+
+    def require_disk(self) -> None:
+        """Refuse a plan whose missing runs need more disk than is free. Raises: StoreError."""
+        if self.missing and self.disk > self.free:
+            need, have = _bytes(self.disk), _bytes(self.free)
+            raise StoreError(
+                f"{self.experiment} needs about {need} of disk, {have} are free",
+                Operator("; free some or name another disk with --root"),
+            )
+
+
+MEASURING = 0.05
+"""The share of a run's recorded cost that no number of steps changes: measuring, for one."""
+ROOT: ContextVar[Path] = ContextVar("root", default=Path("assay-store"))
+"""The store of the plan that is being made: in it an experiment's `inputs` find stored runs that it
+names."""
+
+InputsOf = Callable[[Job, Stored | None], Mapping[str, str]]
+
+
+def plan(
+    store: Store,
+    experiment: Experiment,
+    preset: Preset,
+    workers: int = 1,
+    inputs_of: InputsOf | None = None,
+) -> Plan:
+    """What running this preset would do. Reads the store, writes nothing. Raises: SpecError,
+    ExperimentError, StoreError.
+
+    `inputs_of` says what a run should have read from outside; by default the experiment is asked,
+    which may need its model."""
+    ownership.check(store, experiment.name, experiment.origin)
+    experiment = apply_preset(experiment, preset)
+    ROOT.set(store.root)
+    shelf = _Shelf(store, experiment, compares=inputs_of is not as_stored)
+    rows = _rows(
+        shelf,
+        experiment,
+        preset,
+        inputs_of or (lambda job, _: experiment.inputs(job.spec) if experiment.inputs else {}),
+    )
+    cost = (
+        None if inputs_of is as_stored else experiment.cost
+    )  # which may look at the model as well
+    known, cost_from = _cost_per_run(shelf, experiment, preset, cost)
+    per_run = {arm: c.seconds for arm, c in known.items()}
+    missing = [r for r in rows if r.state == "missing"]
+    cpu: float | None = 0.0
+    disk = 0
+    for arm in dict.fromkeys(
+        r.job.arm for r in missing
+    ):  # in order: sums of floats keep every digit
+        arm_rows = [r for r in missing if r.job.arm == arm]
+        cpu = cpu + per_run[arm] * len(arm_rows) if cpu is not None and arm in per_run else None
+        disk += int(_bytes_per_run(shelf, experiment, arm, preset.name) * len(arm_rows))
+    if (
+        cost is not None
+    ):  # the largest of any arm: what they write beside measures, such as a harvest, they share
+        specs = [[r.job.spec for r in missing if r.job.arm == arm] for arm in experiment.arms]
+        disk += max((cost(Runs(s)).bytes for s in specs if s), default=0)
+    seconds = None if cpu is None else cpu / max(1, min(workers, len(missing)))
+    return Plan(
+        experiment.name,
+        preset,
+        rows,
+        cpu,
+        seconds,
+        cost_from,
+        disk,
+        store.free(),
+        per_run,
+        frozenset(arm for arm, c in known.items() if c.at_most),
+        any(c.scaled for c in known.values()),
+        shelf.notes(rows),
+    )
+
+
+def replan(store: Store, experiment: Experiment, first: Plan) -> Plan:
+    """Plan once more after work on it: what is stored by now, each run asked to have read what it
+    should have read then."""
+    return (
+        plan(store, experiment, first.preset, inputs_of=as_planned(first))
+        if first.missing
+        else first
+    )
+
+
+class _Shelf:
+    """One reading of everything stored for an experiment."""
+
+    def __init__(self, store: Store, experiment: Experiment, *, compares: bool):
+        self.store, self.experiment = store, experiment
+        self.compares, self.present = compares, reading.Present(reading.home(experiment.origin))
+        stored_runs = list(store.every(experiment.name))
+        self.runs = {s.key: s for s in stored_runs if isinstance(s, Stored)}
+        self.damaged = tuple(s for s in stored_runs if isinstance(s, Damaged))
+        self.groups: dict[str, RunGroup] = {}
+        """The unfinished group of each run that is in one, by key."""
+        for group in unfinished(store, experiment.name):
+            for key in group.keys:
+                self.groups.setdefault(key, group)
+        self.code = code(experiment.origin) if experiment.origin else ""
+        # read where it may matter: an edit of a neighbour leaves the file itself as it was
+        read = self.runs and (
+            edits.binding(experiment)
+            or any(s.provenance.get("code") != self.code for s in self.runs.values())
+        )
+        self.texts = edits.texts(experiment) if read else {}
+        self.other_versions = {
+            (s.arm, s.spec_json): s.version
+            for s in self.runs.values()
+            if s.version != experiment.version
+        }
+
+    def row(self, job: Job, parent: str | None, inputs: Mapping[str, str]) -> Row:
+        stored = self.runs.get(job.key)
+        why = self._absent(job) if stored is None else self._outdated(stored, inputs)
+        return Row(job, "missing" if why else "cached", why, parent, inputs, stored)
+
+    def _absent(self, job: Job) -> str:
+        for d in self.damaged:
+            if job.key.startswith(d.folder.name.split("-")[0]):
+                return f"damaged: {d.reason} ({d.folder.name})"
+        if (group := self.groups.get(job.key)) is not None:
+            if error := group.error:
+                return f"crashed: {error.splitlines()[0]}"
+            step = group.step
+            return f"unfinished group at step {step}" if step else "group begun, no checkpoint yet"
+        old = self.other_versions.get((job.arm, job.spec.to_json()))
+        return f"version {old} → {self.experiment.version}" if old is not None else "never run"
+
+    def _outdated(self, stored: Stored, inputs: Mapping[str, str]) -> str:
+        if dict(stored.inputs) != dict(inputs):
+            names = sorted(
+                n
+                for n in stored.inputs.keys() | inputs.keys()
+                if stored.inputs.get(n) != inputs.get(n)
+            )
+            return "other inputs: " + ", ".join(
+                f"{n} {_short(stored.inputs.get(n))}, now {_short(inputs.get(n))}" for n in names
+            )
+        if self.compares and (changed := self.present.changed(stored.read)):
+            return f"other inputs: {changed}"
+        if stored.measured != self.experiment.measured:
+            how = (
+                "measured again from stored parameters"
+                if stored.has_params
+                else "trained again, since no parameters are stored"
+            )
+            return f"measuring changed {stored.measured} → {self.experiment.measured}; {how}"
+        if (
+            edits.binding(self.experiment)
+            and (edited := edits.edited(stored, self.texts.get(stored.arm))) is not None
+        ):
+            what, parts = edited
+            how = (
+                "measured again from stored parameters"
+                if what == "measure" and stored.has_params
+                else "trained again"
+            )
+            return f"what {what}s it was edited ({parts}); {how}"
+        return ""
+
+    def notes(self, rows: Sequence[Row]) -> tuple[str, ...]:
+        """What a reader should know: runs that another text of the experiment's file produced,
+        looks that cannot be trusted."""
+        messages = []
+        other = [
+            r.stored
+            for r in rows
+            if r.stored is not None
+            and r.state == "cached"
+            and r.stored.provenance.get("code") != self.code
+        ]
+        edited = {s.key: edits.edited(s, self.texts.get(s.arm)) for s in other}
+        unsure = [
+            s
+            for s in other
+            if edited[s.key] is not None or "texts" not in s.provenance or s.arm not in self.texts
+        ]
+        if (
+            self.code and unsure and not self.experiment.origin.endswith(STUDIES)
+        ):  # what a study says of training stands in specs
+            names = sorted({edit[1] for s in unsure if (edit := edited[s.key]) is not None})
+            messages.append(
+                f"{len(unsure)} cached runs were made by another text of {self.experiment.name}'s "
+                f"file{': ' if names else ''}{'; '.join(names)}; "
+                "if that changed training or measuring, raise version= or measured= in its "
+                "Experiment, so that they are made anew"
+            )
+        if all(r.state == "missing" for r in rows) and (
+            old := ownership.earlier(self.store, self.experiment.name, self.experiment.origin)
+        ):
+            messages.append(
+                f"the store has runs of an older version under {old}; if they are of this "
+                f"file, call it {old.replace('-', '_')}.py"
+            )
+        cached = [r.stored for r in rows if r.stored is not None and r.state == "cached"]
+        messages += reading.notes(cached, self.present, outdated=not self.compares)
+        for path, references in journal.files(self.store, self.experiment.name).items():
+            if bad := journal.wrong(path, references):
+                messages.append(f"of {path} {bad}, so what changed after that look may go untold")
+        return tuple(messages)
+
+
+def as_stored(job: Job, stored: Stored | None) -> Mapping[str, str]:
+    """What the stored run read, whatever that was: for showing results where the model or corpus is
+    not at hand."""
+    return stored.inputs if stored is not None else {}
+
+
+def as_planned(planned: Plan) -> InputsOf:
+    """What each run should have read by an earlier plan: asking the experiment again costs time,
+    and its answer may have changed."""
+    inputs = {r.job.key: r.inputs for r in planned.rows}
+    return lambda job, stored: inputs[job.key]
+
+
+def _rows(
+    shelf: _Shelf, experiment: Experiment, preset: Preset, inputs_of: InputsOf
+) -> tuple[Row, ...]:
+    rows: dict[str, list[Row]] = {}
+
+    def job(arm: str, spec: Spec) -> Job:
+        return Job(experiment.name, experiment.version, arm, spec)
+
+    for name, arm in experiment.arms.items():
+        if arm.train is None:
+            continue
+        pairs = experiment.pairs(name, preset.specs)
+        arm_entries = [job(name, spec) for spec, _ in pairs]
+        parents = [
+            job(arm.after, before).key if arm.after and before else None for _, before in pairs
+        ]
+        inputs = [dict(inputs_of(j, shelf.runs.get(j.key))) for j in arm_entries]
+        rows_by_key = {
+            j.key: shelf.row(j, p, i) for j, p, i in zip(arm_entries, parents, inputs, strict=True)
+        }
+        rows[name] = list(rows_by_key.values())  # equal specs are one run
+    # A missing run needs its parent's parameters: where they are not stored, the parent is missing
+    # too.
+    for _ in rows:  # once per arm: chains of arms that build on each other
+        needed = {
+            r.parent
+            for arm_entries in rows.values()
+            for r in arm_entries
+            if r.state == "missing" and r.parent is not None
+        }
+        rows = {
+            name: [_without_params(r) if r.job.key in needed else r for r in arm_entries]
+            for name, arm_entries in rows.items()
+        }
+    return tuple(r for arm_entries in rows.values() for r in arm_entries)
+
+
+def _without_params(row: Row) -> Row:
+    if row.state == "missing" or (row.stored is not None and row.stored.has_params):
+        return row
+    return replace(
+        row, state="missing", why="its parameters are not stored, and another arm builds on them"
+    )
+
+
+class _RunCost(NamedTuple):
+    """What a run of an arm takes."""
+
+    seconds: float
+    at_most: bool = False
+    """Whether it takes no more than that: it is known of runs with larger fields."""
+    scaled: bool = True
+    """Whether it is known of runs with other fields or steps."""
+
+
+def _cost_per_run(
+    shelf: _Shelf, experiment: Experiment, preset: Preset, cost_of: Callable[[Runs], Cost] | None
+) -> tuple[dict[str, _RunCost], str]:
+    """What a run of each arm takes, where that is known, and where from."""
+    arms = {
+        n: experiment.specs_of(n, preset.specs)
+        for n, a in experiment.arms.items()
+        if a.train is not None
+    }
+    arms = {n: specs for n, specs in arms.items() if specs}
+    if cost_of is not None:
+        stated = {n: cost_of(Runs(specs)).cpu_seconds for n, specs in arms.items()}
+        if None not in stated.values():
+            costs = {n: (seconds or 0.0) / len(arms[n]) for n, seconds in stated.items()}
+            return {n: _RunCost(c, scaled=False) for n, c in costs.items()}, "the experiment"
+    recorded = records.cost_per_run(experiment, preset.name)
+    if preset.title in ("default", *experiment.elsewhere) and arms.keys() <= recorded.keys():
+        return {n: _RunCost(c, scaled=False) for n, c in recorded.items()}, "the record"
+    record = (records.load_record(experiment, preset.name) if recorded else None) or {}
+    by_record, by_store = (
+        {n: cost for n, specs in arms.items() if (cost := known_cost(n, specs[0])) is not None}
+        for known_cost in (partial(_recorded, record), partial(_stored, shelf))
+    )
+    # What runs of the same fields took tells more than what larger ones did.
+    known = by_store | {
+        n: c for n, c in by_record.items() if c.at_most <= by_store.get(n, c).at_most
+    }
+    if expected := {n: s for n, s in experiment.expected.items() if n in arms and n not in known}:
+        known = {n: c._replace(at_most=False) for n, c in known.items()}
+        known |= {n: _RunCost(seconds) for n, seconds in expected.items()}
+        return known, "records of its experiments scaled by steps, passes of models by size"
+    source = "the record" if by_record else "runs of this store" if known else "unknown"
+    scaled = any(c.scaled for c in known.values())
+    return known, f"{source}, scaled by steps" if scaled else source
+
+
+def _recorded(record: Mapping[str, Any], arm: str, spec: Spec) -> _RunCost | None:
+    """What one run of this spec takes by the record; None where it tells nothing."""
+    held, cost = record.get("arms", {}).get(arm), record.get("cost", {}).get(arm)
+    if held is None or cost is None:
+        return None
+    first = held["specs"][0]
+    comparison = over(spec, {**held["shared"], **first}, first)
+    if comparison is None:
+        return None
+    steps, less = comparison
+    seconds = float(cost) * (MEASURING + (1 - MEASURING) * steps)
+    return _RunCost(seconds, less, less or steps != 1)
+
+
+def _stored(shelf: _Shelf, arm: str, spec: Spec) -> _RunCost | None:
+    """What one run of this spec takes by stored runs of this arm; None where they tell nothing.
+
+    The median of the runs nearest in steps: the first group also pays for what all share. A run of
+    very few steps shows what starting costs, not what a step costs; one with other fields shows
+    nothing, unless they are larger, and so the time is."""
+    spent: dict[tuple[bool, float], list[float]] = {}
+    for stored in (s for s in shelf.runs.values() if s.arm == arm):
+        comparison = over(spec, json.loads(stored.spec_json))
+        cpu = float(stored.provenance.get("cpu_seconds", 0.0))
+        if comparison is not None and comparison[0] <= 20 and cpu:
+            steps, less = comparison
+            spent.setdefault((less, steps), []).append(cpu)
+    if not spent:
+        return None
+    less, steps = min(spent, key=lambda k: (k[0], abs(1 - k[1])))
+    seconds = statistics.median(spent[less, steps]) * (steps or 1.0)
+    return _RunCost(seconds, less, less or steps != 1)
+
+
+def over(
+    spec: Spec, stored_fields: Mapping[str, Any], ignored_fields: Iterable[str] = ()
+) -> tuple[float, bool] | None:
+    """This spec's steps over those of another, and whether other fields that all runs of an arm
+    share are smaller.
+
+    None where one of them is larger, or differs in kind. Fields named in `each` may differ from run
+    to run."""
+    fields: dict[str, Any] = json.loads(spec.to_json())
+    per_run = {*ignored_fields, *per_run_fields(type(spec)), "steps"}
+    other = [
+        (fields[k], stored_fields.get(k))
+        for k in fields
+        if k not in per_run and canonical_json(fields[k]) != canonical_json(stored_fields.get(k))
+    ]
+    a, b = float(fields.get("steps") or 0), float(stored_fields.get("steps") or 0)
+    if not all(_smaller(*pair) for pair in other) or (a != b and not b):
+        return None
+    return (1.0 if a == b else a / b), bool(other)
+
+
+def _smaller(value: Any, reference: Any) -> bool:
+    """Whether a field's value is a smaller number, or a shorter list, than another."""
+    if isinstance(value, list) and isinstance(reference, list):
+        return len(value) <= len(reference)
+    numbers = all(
+        isinstance(x, int | float) and not isinstance(x, bool) for x in (value, reference)
+    )
+    return numbers and value <= reference
+
+
+def _bytes_per_run(shelf: _Shelf, experiment: Experiment, arm: str, preset: str) -> float:
+    stored_runs = [s for s in shelf.runs.values() if s.arm == arm]
+    return (
+        size(stored_runs[-1].folder)
+        if stored_runs
+        else records.bytes_per_run(experiment, preset).get(arm, 0.0)
+    )
+
+
+def _short(value: str | None) -> str:
+    return "nothing" if value is None else value[:12]
+
+
+def _bytes(n: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if n < 1000:
+            return f"{n:.0f} {unit}" if unit == "bytes" else f"{n:.1f} {unit}"
+        n /= 1000
+    return f"{n:.1f} TB"
+
+
+def expected(plan: Plan) -> float:
+    """CPU-seconds of the missing runs, one for each of which nothing is known: for sharing out
+    work, not for telling."""
+    return sum(plan.per_run.get(r.job.arm, 1.0) for r in plan.missing)
+
+
+def sessions(plan: Plan) -> tuple[tuple[float, float], ...]:
+    """When groups of the stored runs were worked on: (start, end) in seconds of the epoch, each
+    once."""
+    intervals = {
+        (float(a), float(b))
+        for r in plan.cached
+        if r.stored is not None
+        for a, b in r.stored.provenance.get("sessions", [])
+    }
+    return tuple(sorted(intervals))
+
+
+def spanned(sessions: Iterable[tuple[float, float]]) -> float:
+    """Seconds that lie in at least one of these sessions."""
+    seconds, end = 0.0, float("-inf")
+    for start, stop in sorted(sessions):
+        seconds += max(0.0, stop - max(start, end))
+        end = max(end, stop)
+    return seconds
+
+
+def costs(plan: Plan) -> tuple[float, float, float]:
+    """Seconds during which any group of the stored runs was worked on, CPU-seconds of all runs,
+    CPU-seconds of one seed."""
+    cpu = sum(
+        float(r.stored.provenance.get("cpu_seconds", 0.0))
+        for r in plan.cached
+        if r.stored is not None
+    )
+    return spanned(sessions(plan)), cpu, cpu / max(1, len({r.job.spec.seed for r in plan.cached}))

@@ -1,0 +1,1 @@
+"""Committed results: made, compared, reproduced, and several experiments as one series."""

@@ -1,0 +1,215 @@
+"""Records: two files per experiment, and two per preset that lies elsewhere, from which verdicts
+are judged again without training.
+
+NAME.json is there to be read: the commit, claims key, verdicts, and what it cost on which machine.
+NAME.safetensors.xz has the rest: the small measures (at most 8192 numbers a run, in single
+precision, a little below 1 in that of their distance from 1), each arm's specs, and all that was
+computed of each statement. They lie in the checkout's `records/`, in the installed package, or
+beside a user's own file."""
+
+from __future__ import annotations
+
+import functools
+import json
+import lzma
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from assay.core import foreign
+from assay.core.errors import DataError, ExperimentError
+from assay.core.experiment import Experiment
+from assay.lab.store import sealed
+from assay.lab.store.origin import in_file, parent_folder
+
+LARGEST = 64 * 2**20
+"""Bytes of either file of a record."""
+UNPACKED = 2**28
+"""Bytes of its measures, unpacked."""
+WORKING = 2**27
+"""Bytes of memory that unpacking may take beside them."""
+WORDS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "lc": 2, "lp": 2, "pb": 2}]
+"""How measures are compressed: as words of four bytes, which single precision has."""
+NUMBERS = ("outcome", "reason", "estimate", "low", "high")
+VERDICT = (
+    *("text", "arm", "kind", *NUMBERS, "n", "unit", "threshold"),
+    *("published", "price", "warning", "notes", "edition"),
+)
+FINDING = ("text", "estimate", "low", "high", "n", "unit", "curve")
+"""What the JSON file has of an arm that a claim is asked of, of a verdict and of an estimate."""
+
+
+def path(name: str, origin: str = "") -> Path:
+    """Where the record of an experiment lies, or would be written."""
+    if in_file(origin):
+        return parent_folder(Path(origin)) / "records" / f"{name}.json"
+    checkout = Path(__file__).resolve().parents[4]
+    folder = (
+        checkout / "records"
+        if (checkout / "pyproject.toml").exists()
+        else Path(__file__).resolve().parents[2] / "records"
+    )
+    return folder / f"{name}.json"
+
+
+def read(name: str, origin: str = "", *, measures: bool = True) -> dict[str, Any] | None:
+    """The committed record of an experiment, or None; without its `measures` what its JSON file
+    says, in a tenth of the time.
+
+    Raises: NewerError for one of a later version; ExperimentError when a file of it is missing,
+    damaged or not that of a record.
+    """
+    record_path = path(name, origin)
+    try:
+        record_path.stat()
+        record = json.loads(foreign.read(record_path, "a record", LARGEST))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError, DataError) as e:
+        raise ExperimentError(
+            f"{record_path} is not a record ({type(e).__name__}); write it with: "
+            f"{_written_by(name)}"
+        ) from e
+    sealed.known(record_path, record)
+    if not isinstance(record, dict) or "verdicts" not in record:
+        raise ExperimentError(
+            f"{record_path} is not a record: it has no verdicts; write it with: {_written_by(name)}"
+        )
+    digest = record.pop("sha256", "")
+    if not measures:
+        return record
+    try:
+        state = arrays(record_path).stat()
+        whole = {**record, **_unpacked(record_path, digest, state.st_mtime_ns, state.st_size)}
+        if brief(whole) != record:
+            raise DataError(
+                f"{record_path} was changed by hand: {arrays(record_path).name} says otherwise"
+            )
+    except FileNotFoundError as e:
+        raise ExperimentError(
+            f"{arrays(record_path)} is missing, which has the measures of {record_path.name}; "
+            "write both "
+            f"with: {_written_by(name)}"
+        ) from e
+    except (OSError, LookupError, TypeError, AttributeError, DataError) as e:
+        why = e if isinstance(e, DataError) else f"{arrays(record_path)} is of no record ({e!r})"
+        raise ExperimentError(f"{why}; write both with: {_written_by(name)}") from e
+    return whole
+
+
+def arrays(there: Path) -> Path:
+    """Where a record has its measures whose JSON file lies there."""
+    return there.with_suffix(".safetensors.xz")
+
+
+def brief(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the JSON file says of a record: verdicts and estimates in short, names of measures."""
+    verdicts = [
+        _only(VERDICT, v)
+        | {
+            role: {arm: _only(NUMBERS, c) for arm, c in v[role].items()}
+            for role in ("controls", "planted", "violations")
+            if role in v
+        }
+        for v in record["verdicts"]
+    ]
+    return {
+        **record,
+        "verdicts": verdicts,
+        "findings": [
+            {k: v for k, v in _only(FINDING, f).items() if k != "curve" or v}
+            for f in record["findings"]
+        ],
+        "arms": {
+            arm: {"runs": len(a["specs"]), "measures": sorted(a["measures"]["variables"])}
+            for arm, a in record["arms"].items()
+        },
+    }
+
+
+def elsewhere(name: str, origin: str = "") -> tuple[str, ...]:
+    """The presets beside an experiment's default that have a record of their own: the same claims
+    on another text, model or size.
+
+    A copy of the experiment's own record under another name is none of them. Raises:
+    ExperimentError when a file is not a record."""
+    files = sorted(p.name for p in path(name, origin).parent.glob(f"{name}.*.json"))
+    presets = (file[len(name) + 1 : -5] for file in files if not file.endswith(".card.json"))
+    return tuple(
+        p for p in presets if (read(f"{name}.{p}", origin, measures=False) or {}).get("preset") == p
+    )
+
+
+def _written_by(name: str) -> str:
+    experiment, _, preset = name.partition(".")
+    return f"assay check {experiment}{f' --preset {preset}' if preset else ''} --record"
+
+
+def _only(keys: Sequence[str], statement: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: statement[key] for key in keys if key in statement}
+
+
+def pack(record: Mapping[str, Any]) -> bytes:
+    """What the JSON file leaves out of a record: a safetensors file, compressed; equal records give
+    equal bytes."""
+    from assay.lab.store.tensors import pack
+
+    said = {key: record[key] for key in ("verdicts", "findings", "arms")}
+    values = {
+        f"{name}/{arm}": v["values"]
+        for arm, a in record["arms"].items()
+        for name, v in a["measures"]["variables"].items()
+    }
+    return lzma.compress(
+        pack(values, json.dumps(said, default=lambda values: values.dtype.str)), filters=WORDS
+    )
+
+
+@functools.lru_cache(maxsize=2)
+def _unpacked(there: Path, digest: str, changed: int, size: int) -> dict[str, Any]:
+    """What `pack` wrote: a plan asks for it once for every arm. Nobody changes what they are
+    given."""
+    from assay.lab.store.tensors import unpack  # which loads numpy: `assay list` needs none
+
+    packed = foreign.read(arrays(there), "the measures of a record", LARGEST)
+    if sha256(packed).hexdigest() != digest:
+        raise DataError(f"{arrays(there)} is damaged, or of another record than {there.name}")
+    try:
+        reader = lzma.LZMADecompressor(memlimit=WORKING)
+        data = reader.decompress(packed, max_length=foreign.limit(UNPACKED))
+        foreign.within(len(data) + (not reader.eof), UNPACKED, arrays(there), "bytes unpacked")
+        values, text = unpack(data)
+        said: dict[str, Any] = json.loads(text)
+        for arm, a in said["arms"].items():
+            for name, v in a["measures"]["variables"].items():
+                v["values"] = values[f"{name}/{arm}"]
+    except DataError:
+        raise
+    except Exception as e:  # whoever made it also wrote its hash: safetensors and lzma raise theirs
+        raise DataError(f"{arrays(there)} has no measures ({type(e).__name__})") from e
+    return said
+
+
+def name_of(experiment: Experiment, preset: str = "default") -> str:
+    """The name of the record of a preset: the experiment's, and for one that lies elsewhere
+    `NAME.PRESET`; the others share one."""
+    return f"{experiment.name}.{preset}" if preset in experiment.elsewhere else experiment.name
+
+
+def load_record(
+    experiment: Experiment, preset: str = "default", *, measures: bool = True
+) -> dict[str, Any] | None:
+    """The committed record of a preset, or None, as `read` gives it. Raises: ExperimentError when
+    the file is not a record."""
+    return read(name_of(experiment, preset), experiment.origin, measures=measures)
+
+
+def cost_per_run(experiment: Experiment, preset: str = "default") -> dict[str, float]:
+    """CPU-seconds per run of each arm, as recorded; empty without a record."""
+    return (load_record(experiment, preset, measures=False) or {}).get("cost", {})
+
+
+def bytes_per_run(experiment: Experiment, preset: str = "default") -> dict[str, float]:
+    """Bytes on disk per run of each arm, as recorded; empty without a record."""
+    return (load_record(experiment, preset, measures=False) or {}).get("bytes", {})

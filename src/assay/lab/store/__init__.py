@@ -1,0 +1,10 @@
+"""Runs and artefacts on a disk, whose they are, and whether what made them has changed since."""
+
+from typing import TYPE_CHECKING
+
+from assay.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from assay.lab.store.store import Store as Store
+else:
+    __getattr__, __dir__, __all__ = lazy(__name__)

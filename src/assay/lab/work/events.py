@@ -1,0 +1,209 @@
+"""What the lab tells whoever watches: small values, in the order in which things happen.
+
+Planned → (Started, Progress …, Saved or Failed) for each group, Partial now and then → Finished;
+where looks were declared, this for each, which ends with Looked; of a series Surveyed, then the
+same for each experiment, which ends with Ended.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from assay.core.compute import Range
+from assay.core.errors import AssayError
+from assay.core.spec import canonical_json
+from assay.lab.judge.result import Result
+from assay.lab.plan.plan import Plan
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What is cached and what will run; nothing has been done yet."""
+
+    plan: Plan
+    groups: int
+    """How many groups the missing runs make."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker is at a group, which no other process is."""
+
+    group: str
+    arms: tuple[str, ...]
+    runs: int
+    seeds: str = ""
+    """Of which seeds they are, in words: groups of the same arms differ in nothing else."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a group is, in units of its own (steps, documents), and its latest numbers."""
+
+    group: str
+    arms: tuple[str, ...]
+    done: int
+    total: int
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    eta: Range | None = None
+    """Seconds until everything planned is done; None while that cannot be told."""
+    unit: str = "steps"
+    """What is counted."""
+    seeds: str = ""
+    """As of what started."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A group's runs are stored."""
+
+    group: str
+    arms: tuple[str, ...]
+    done: int
+    """Runs stored so far, cached ones included."""
+    total: int
+    eta: Range | None = None
+    """Seconds until everything planned is done; None while that cannot be told."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """A line that an experiment or a library printed."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A group crashed; the others go on."""
+
+    group: str
+    arms: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class Partial:
+    """Verdicts on the seeds that every arm has by now; their intervals tighten as groups finish."""
+
+    result: Result
+    seeds: int
+    frozen: bool = False
+    """Of a study whose looks were declared: this is none of them, and decides nothing."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A declared look was taken: what is settled stays, what is open goes on to the next one."""
+
+    look: int
+    of: int
+    seeds: int
+    level: float
+    """Of its intervals."""
+    settled: tuple[str, ...]
+    """The claims that are settled by now, at this look or before."""
+    open: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Everything planned is stored and judged."""
+
+    result: Result
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """What every experiment of a series lacks; nothing has been done yet."""
+
+    experiments: int
+    """How many were named; some may have no plan."""
+    plans: tuple[Plan, ...]
+    seconds: Range | None
+    """How long what is missing takes, where that is known."""
+    workers: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """One experiment of a series, and how it ended."""
+
+    name: str
+    data: Mapping[str, Any] | None = None
+    """Its result as plain values; None where it ended in an error."""
+    error: AssayError | None = None
+    runs: int = 0
+    """Runs that it has."""
+    trained: int = 0
+    """Runs of these that this command trained or measured; 0: everything was stored."""
+    sessions: tuple[tuple[float, float], ...] = ()
+    """When its stored runs were worked on, in seconds of the epoch."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One experiment of a series is judged, or ended in an error."""
+
+    part: Part
+    done: int
+    """How many of them have ended, this one included."""
+    total: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended: its runs are stored; another process is at it; or what it died of."""
+
+    group: str
+    status: Literal["done", "busy", "failed"]
+    stored: int = 0
+    error: str = ""
+    """Name of the exception class."""
+    text: str = ""
+
+
+OnEvent = Callable[[Any], None]
+Event = (
+    Planned
+    | Started
+    | Progress
+    | Saved
+    | Said
+    | Failed
+    | Partial
+    | Looked
+    | Finished
+    | Surveyed
+    | Ended
+)
+
+
+def one_at_a_time(on_event: OnEvent) -> OnEvent:
+    """Let no two threads call a listener at once: events come from the readers of workers and from
+    judging."""
+    lock = threading.RLock()
+
+    def tell(event: Any) -> None:
+        with lock:
+            on_event(event)
+
+    return tell
+
+
+def to_line(message: Started | Progress | Outcome) -> str:
+    """One line of JSON, for the pipe between a worker and its parent."""
+    return canonical_json({"kind": type(message).__name__, **asdict(message)})
+
+
+def from_line(line: str) -> Started | Progress | Outcome:
+    """The message of `to_line`."""
+    data: dict[str, Any] = json.loads(line)
+    kind = data.pop("kind")
+    if kind == "Outcome":
+        return Outcome(**data)
+    return {"Started": Started, "Progress": Progress}[kind](**{**data, "arms": tuple(data["arms"])})

@@ -1,0 +1,296 @@
+"""Work: missing runs on their way into the store, of one experiment or of several that share the
+workers.
+
+The next experiment starts as soon as a worker finds nothing to do in those before it, so that no
+core waits for the last group of one while another has groups left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from assay.core import errors, extras
+from assay.core.compute import Range
+from assay.core.errors import AssayError, RunError
+from assay.core.experiment import Experiment
+from assay.lab.away import depot
+from assay.lab.executors import Executor
+from assay.lab.judge.result import common_seeds, judge_all
+from assay.lab.plan.plan import Plan, as_planned, expected, plan
+from assay.lab.plan.schedule import Schedule
+from assay.lab.plan.time_left import Amount, Pace
+from assay.lab.store import ownership
+from assay.lab.store.store import Store
+from assay.lab.work import groups as grouping
+from assay.lab.work.events import Failed, Outcome, Partial, Planned, Progress, Saved, Started
+from assay.lab.work.worker import Task
+
+Tell = Callable[[Any], None]
+_END: Any = object()
+
+
+class Work:
+    """One experiment's missing runs on their way into the store: its groups, their order, and what
+    whoever watches is told: what is stored, how long it will take, and early verdicts."""
+
+    def __init__(self, store: Store, experiment: Experiment, first: Plan, device: str, tell: Tell):
+        self.experiment, self.first = experiment, first
+        self.early = True
+        """Whether verdicts are told before everything is stored; where more than this is being done
+        they cost others time."""
+        self.pace: Pace = Pace(1)
+        self.eta: Callable[[], Range | None] = _nothing
+        """How fast groups go, and the time that is left of everything that is being done."""
+        self.error: Exception | None = None
+        """What a user can mend, a crash, or why no groups could be formed; None while nothing went
+        wrong."""
+        self._store, self._device, self._tell = store, device, tell
+        self._schedule: Schedule | None = None
+        self._new: list[grouping.RunGroup] = []
+        self._now = first
+        self._done_share: dict[str, float] = {}
+        self._judging: threading.Thread | None = None
+        self._next_look = 0.0
+        self._closed = False
+
+    @property
+    def begun(self) -> bool:
+        """True once its groups are formed, or could not be."""
+        return self._schedule is not None or self.error is not None
+
+    @property
+    def over(self) -> bool:
+        """True when nothing of it will be handed out any more, and nothing that could still help is
+        running."""
+        return self.begun and (self._schedule is None or self._schedule.over)
+
+    def tasks(self) -> Iterator[Task | None]:
+        """Its tasks; the groups are formed when the first is drawn. None while all that is left
+        waits for another."""
+        try:
+            self._form()
+        except Exception as e:  # whatever it is, other works go on
+            self.error = e
+        if self._schedule is not None:
+            yield from self._schedule.tasks()
+
+    def has(self, group: str) -> bool:
+        """True when the group is one of its own."""
+        return self._schedule is not None and group in self._schedule.groups
+
+    def heard(self, event: Any) -> None:
+        """Pass on what a worker reported about it, with the time that is left."""
+        assert self._schedule is not None
+        if isinstance(event, Started):
+            self.pace.began(event.group, self._schedule.amount(event.group))
+        if isinstance(event, Progress):
+            self._done_share[event.group] = event.done / event.total if event.total else 0.0
+            event = replace(event, eta=self.eta())
+        self._tell(event)
+
+    def settle(self, outcome: Outcome) -> None:
+        """Record and tell how one of its tasks ended, and judge now and then what is stored."""
+        assert self._schedule is not None
+        schedule, group = self._schedule, self._schedule.groups[outcome.group]
+        schedule.settle(outcome)
+        self._done_share.pop(outcome.group, None)
+        if outcome.status == "done":
+            self.pace.stored(outcome.group, schedule.resumed(outcome.group))
+            total = len(self._now.rows)
+            stored = min(len(self._now.cached) + schedule.runs_done, total)
+            self._tell(Saved(group.name, tuple(group.arms), stored, total, self.eta()))
+            self._look()
+            return
+        self.pace.gone(outcome.group)
+        if outcome.status == "failed":
+            self._tell(Failed(group.name, tuple(group.arms), outcome.text))
+            self.error = _error(schedule, self.experiment)
+            if outcome.error not in ("RunError", "StoreError"):
+                # the user's to mend, and every other group would end like this one
+                schedule.give_up()
+
+    def left(self) -> float:
+        """CPU-seconds of what is neither stored nor given up, what groups have done so far taken
+        off; an unknown run counted as one."""
+        if self._schedule is None:
+            return 0.0 if self.error else expected(self.first)
+        done = sum(
+            self._schedule.cost(name) * share for name, share in list(self._done_share.items())
+        )
+        return self._schedule.left() - done
+
+    def amounts(self) -> list[Amount]:
+        """What is neither stored nor given up, a kind each; before its groups are formed, as one
+        kind."""
+        if self._schedule is not None:
+            return self._schedule.amounts()
+        if self.error is not None or not self.first.missing:
+            return []
+        known = all(r.job.arm in self.first.per_run for r in self.first.missing)
+        cost, runs = expected(self.first) if known else None, len(self.first.missing)
+        return [Amount((self.experiment.name,), cost, runs)]
+
+    def chain(self) -> float:
+        """The CPU-seconds of the longest chain of its groups, of which each waits for another."""
+        return self._schedule.chain() if self._schedule is not None else 0.0
+
+    def close(self) -> None:
+        """Close it, when nothing of it runs: wait for an early verdict that is being judged, and
+        tell none after this. A mistake of the user's leaves no trace in the store."""
+        self._closed = True
+        if self._judging is not None:
+            self._judging.join()
+        failed = self._schedule.failed if self._schedule is not None else []
+        if failed and failed[-1].error not in ("RunError", "StoreError"):
+            for group in self._new:
+                if group.folder.exists() and not group.step:
+                    self._store.remove(group.folder)
+
+    def _form(self) -> None:
+        self.first.require_disk()
+        self._store.prepare()
+        remote = depot.open_depot(self._store.root)
+        if remote is not None:
+            remote.groups(self.experiment.name)
+        with grouping.forming(self._store):
+            ownership.claim(self._store, self.experiment)
+            begun = list(grouping.unfinished(self._store, self.experiment.name))
+            self._now = plan(
+                self._store, self.experiment, self.first.preset, inputs_of=as_planned(self.first)
+            )
+            formed = grouping.form(
+                self._store, self.experiment, [r.wanted for r in self._now.missing], begun
+            )
+        self._new = [g for g in formed if g.name not in {b.name for b in begun}]
+        if remote is not None:
+            remote.formed(formed)
+        schedule = Schedule(self._store, self.experiment, formed, self.first.per_run, self._device)
+        self._tell(Planned(self.first, len(formed)))
+        self._schedule = schedule
+
+    def _look(self) -> None:
+        """Judge in a thread what every arm has by now, at most a twentieth of the time, so that
+        training is not held up."""
+        assert self._schedule is not None
+        alive = self._judging is not None and self._judging.is_alive()
+        due = time.monotonic() >= self._next_look
+        if self.early and due and not alive and self._schedule.left():
+            self._judging = threading.Thread(target=self._judge, daemon=True)
+            self._judging.start()
+
+    def _judge(self) -> None:
+        started = time.monotonic()
+        try:
+            current_plan = plan(
+                self._store, self.experiment, self._now.preset, inputs_of=as_planned(self._now)
+            )
+            arms, seeds = common_seeds(current_plan)
+            if seeds and current_plan.missing:
+                result = judge_all(self.experiment, current_plan, arms, figures=False)
+                if not self._closed:
+                    self._tell(Partial(result, seeds))
+        except Exception:
+            pass  # too little is there; the last judging, on everything, says what stays wrong
+        self.pace.closing = time.monotonic() - started
+        self._next_look = time.monotonic() + max(2.0, 20 * self.pace.closing)
+
+
+def work(
+    store: Store,
+    executor: Executor,
+    works: Sequence[Work],
+    whole: Callable[[Work], None] = lambda one: None,
+) -> None:
+    """Store every run of these works, unless one ends in an error. `whole` is told of each as soon
+    as it is over.
+
+    Raises: AssayError before anything is written where torch is not installed; KeyboardInterrupt at
+    once, and the same call then goes on where it was.
+    """
+    if works:
+        extras.require("torch")
+    fresh, remaining = not store.root.exists(), list(works)
+    pace = Pace(executor.width)
+
+    def eta() -> Range | None:
+        pace.width = executor.width  # workers may join and go
+        left = sum(w.left() for w in works)
+        chain = max((w.chain() for w in works), default=0.0) / left if left > 0 else 0.0
+        return pace.left([a for w in works for a in w.amounts()], chain)
+
+    for work_item in works:
+        work_item.pace, work_item.eta = pace, eta
+
+    def tell() -> None:
+        for work_item in [w for w in remaining if w.over]:
+            remaining.remove(work_item)
+            whole(work_item)
+
+    def heard(event: Any) -> None:
+        candidates = [w for w in works if w.has(getattr(event, "group", ""))] or [
+            w for w in works if w.begun and not w.over
+        ]
+        for work_item in candidates[:1]:
+            work_item.heard(event)
+
+    with contextlib.closing(executor.map(_tasks(works), heard)) as outcomes:
+        for outcome in outcomes:
+            next(w for w in works if w.has(outcome.group)).settle(outcome)
+            tell()
+            if not remaining:
+                break  # what still runs belongs to a work that was given up
+    tell()
+    for work_item in works:
+        work_item.close()
+    root = store.root
+    if (
+        fresh
+        and all(w.error for w in works)
+        and not any(any(root.glob(f"{part}/*")) for part in ("runs", "groups", "artefacts"))
+    ):
+        shutil.rmtree(root, ignore_errors=True)  # a store that was made for a mistake
+
+
+def _tasks(works: Sequence[Work]) -> Iterator[Task | None]:
+    """The next task of the first work that has one ready; another work is begun only when none of
+    those begun has."""
+    later = [w.tasks() for w in works]
+    active_iterators: list[Iterator[Task | None]] = []
+    while active_iterators or later:
+        for task_iterator in list(active_iterators):
+            task = next(task_iterator, _END)
+            if task is _END:
+                active_iterators.remove(task_iterator)
+            elif task is not None:
+                yield task
+                break
+        else:
+            if later:
+                active_iterators.append(later.pop(0))
+            elif active_iterators:
+                yield None
+
+
+def _nothing() -> Range | None:
+    return None
+
+
+def _error(schedule: Schedule, experiment: Experiment) -> AssayError:
+    first = schedule.failed[0]
+    arms = ", ".join(schedule.groups[first.group].arms)
+    kind = getattr(errors, first.error, RunError)
+    if kind is not RunError:
+        error: AssayError = kind(first.text)
+        return error
+    count = (
+        f"{len(schedule.failed)} of {len(schedule.groups)} groups"
+        if len(schedule.failed) > 1
+        else "one group"
+    )
+    return RunError(f"{count} of {experiment.name} crashed, arm {arms}: {first.text}")

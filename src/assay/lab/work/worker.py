@@ -1,0 +1,640 @@
+"""Runs one group of runs: a Bench for the experiment, training, measuring, one stored folder per
+run.
+
+`serve` makes a process a worker: it takes tasks as JSON lines on standard input and answers on
+standard output until its input closes, which the kernel does when the parent dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assay.core import foreign, inputs
+from assay.core.errors import AssayError, DamageError, DataError, RunError
+from assay.core.experiment import Experiment, Joint
+from assay.core.fit import Trained
+from assay.core.heavy import torch
+from assay.core.measures import one_run
+from assay.core.plain import plain
+from assay.core.runs import Runs
+from assay.core.spec import Spec, canonical_json
+from assay.lab.away import depot, leases
+from assay.lab.away.leases import Lease
+from assay.lab.catalogue import load
+from assay.lab.records import provenance
+from assay.lab.store import edits, reading
+from assay.lab.store.atomic import explained, write
+from assay.lab.store.origin import STUDIES, code, files
+from assay.lab.store.store import Job, Made, Store, Stored, discard
+from assay.lab.store.tensors import concatenate, rows
+from assay.lab.work import groups, memory
+from assay.lab.work.events import Outcome, Progress, Started, to_line
+
+Report = Callable[[Any], None]
+
+
+class Stopped(KeyboardInterrupt):
+    """The work was asked to stop, and did so where it can go on: nobody's `except Exception` stands
+    in its way."""
+
+
+class Lost(BaseException):
+    """The lease of the group lapsed, and another process has it now."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A group to run: names and paths, so that it travels as JSON; `experiment` itself only stays
+    in this process."""
+
+    root: str
+    group: str
+    name: str
+    origin: str
+    device: str = "cpu"
+    since: float = field(default_factory=time.time)
+    """When it was handed out, in seconds of the epoch: its time includes a worker's start."""
+    experiment: Experiment | None = field(default=None, compare=False)
+
+    def to_json(self) -> str:
+        """One line without the experiment; the worker finds that again by name and origin."""
+        return canonical_json(
+            {k: getattr(self, k) for k in ("root", "group", "name", "origin", "device", "since")}
+        )
+
+
+def run_group(
+    task: Task,
+    report: Report,
+    cpu_before: float | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    deadly: float = math.inf,
+) -> Outcome:
+    """How the group ended; everything a user can cause, and every crash of the experiment, comes
+    back as a failed Outcome.
+
+    `cpu_before` is the process's CPU time from which this group pays; by default the present one.
+    Once `stop` says True, training saves its next step and ends there. A group of which as many
+    processes died as is `deadly`, one after the other and at the same step, has failed.
+    Raises: Stopped; KeyboardInterrupt.
+    """
+    clock = (task.since, provenance.cpu_seconds() if cpu_before is None else cpu_before)
+    try:
+        store = Store(task.root)
+        experiment = task.experiment
+        if experiment is None:
+            experiment = load(task.name, task.origin)
+        watch = reading.watch(experiment.name, experiment.origin)
+        watch.works_in(store.root)
+        folder = store.root / "groups" / task.group
+        with explained(store.root):
+            lease = leases.open_leases(store.root).take(f"group-{task.group}", _mark(folder))
+        if lease is None:
+            return Outcome(task.group, "busy")
+        with lease, watch, contextlib.ExitStack() as also:
+            group = groups.read(folder)
+            if group is None:  # another process finished it
+                lease.done()
+                return Outcome(task.group, "done")
+            # A group that kills its process, as one out of memory does, would be taken up for ever.
+            if lease.deaths >= deadly:
+                raise RunError(
+                    f"{lease.deaths} processes died of it, one after the other, at the same "
+                    "step; often: out of memory"
+                )
+            if (remote := depot.open_depot(store.root)) is not None:
+                if (turn := remote.take(f"group-{task.group}")) is None:  # another machine has it
+                    return Outcome(task.group, "busy")
+                lease.also = also.enter_context(turn)
+                remote.resume(group)
+            report(Started(group.name, tuple(group.arms), len(group.members), group.seeds))
+            discard(group.folder / "failed.json")
+            try:
+                work = _GroupWork(store, experiment, task.device, report, lease, stop, watch)
+                try:
+                    stored = work.fit_memory(group, clock)
+                # found at first touch, so nothing was computed on it: it is built again, training
+                # goes on
+                except DamageError as e:
+                    store.set_aside(e.folder, e.why)
+                    stored = work.fit_memory(group, clock)
+            except KeyboardInterrupt:
+                if remote is not None:
+                    remote.leave(group)
+                raise
+            except BaseException as e:
+                if (
+                    not lease.held()
+                ):  # whatever it was, another process is at it, perhaps in the same folder
+                    return Outcome(task.group, "busy")
+                _note_failure(group.folder, e)
+                raise
+            if remote is not None:
+                remote.stored(group)
+            store.remove(group.folder)
+            lease.done()
+            return Outcome(task.group, "done", stored=stored)
+    except AssayError as e:
+        return Outcome(task.group, "failed", error=type(e).__name__, text=plain(str(e)))
+    except KeyboardInterrupt:
+        raise
+    except (
+        BaseException
+    ) as e:  # sys.exit too: what an experiment raises ends no worker and no command
+        return Outcome(task.group, "failed", error="RunError", text=_short(e))
+
+
+def _mark(folder: Path) -> str:
+    """How far a group is, for whoever counts the processes that died of it."""
+    saved = {
+        str(path.relative_to(folder)): groups.checkpoint(path).get("step", 0)
+        for path in groups.checkpoints(folder)
+    }
+    return canonical_json(saved)
+
+
+def keeps(experiment: Experiment, arm: str) -> bool:
+    """True when the parameters of this arm are stored: it says so, or another arm builds on it."""
+    return experiment.arms[arm].keep or any(a.after == arm for a in experiment.arms.values())
+
+
+class _GroupWork:
+    """One group at work: what is missing of it is trained, measured and stored."""
+
+    def __init__(
+        self,
+        store: Store,
+        experiment: Experiment,
+        device: str,
+        report: Report,
+        lease: Lease,
+        stop: Callable[[], bool],
+        watch: inputs.Watch,
+    ):
+        self.store, self.experiment, self.device = store, experiment, device
+        self.report, self.lease, self.stop, self.watch = report, lease, stop, watch
+        self.code = code(experiment.origin) if experiment.origin else ""
+        self.home = reading.home(experiment.origin)
+
+    def fit_memory(self, group: groups.RunGroup, clock: tuple[float, float]) -> int:
+        """Work on a group; where the memory does not suffice, on one half after the other, which
+        gives the same numbers. How many were stored.
+
+        Halves stay halves after a kill. Raises: RunError where a single run lacks memory.
+        """
+        if not group.halved:
+            try:
+                return self._work(group, Workbench(self, group, clock))
+            except Exception as e:
+                if not memory.lacked(e):
+                    raise
+                message = plain((str(e).splitlines() or [""])[0][:200]) or type(e).__name__
+            memory.hand_back()  # the error is gone by here, and with it what its frames held
+            if len(group.members) == 1:
+                (arm,) = group.arms
+                raise RunError(
+                    f"one run of arm {arm}, {group.seeds}, needs more memory than there is "
+                    f"({message}); "
+                    "make it smaller by --set, or run it where there is more"
+                )
+            print(
+                f"{len(group.members)} runs at once ({', '.join(group.arms)}, {group.seeds}) need "
+                f"more memory than there is ({message}); "
+                "they go on in two halves, with the same results",
+                file=sys.stderr,
+            )
+        stored = 0
+        for half in group.halves():
+            half.folder.mkdir(exist_ok=True)
+            stored += self.fit_memory(half, clock)
+            clock = (time.time(), provenance.cpu_seconds())
+        return stored
+
+    def _work(self, group: groups.RunGroup, bench: Workbench) -> int:
+        experiment, texts = self.experiment, edits.texts(self.experiment)
+        present = reading.Present(self.home)
+        stored_runs = self.store.get_each(group.places, experiment.name)
+
+        def edited(stored: Stored) -> str:
+            """What was edited since: "train" or "measure"; empty where nothing that binds."""
+            edit = (
+                edits.edited(stored, texts.get(stored.arm)) if edits.binding(experiment) else None
+            )
+            return edit[0] if edit is not None else ""
+
+        def reads_the_same(stored: Stored) -> bool:
+            return dict(stored.inputs) == dict(group.inputs[stored.key]) and not present.changed(
+                stored.read
+            )
+
+        def fits(stored: Stored) -> bool:
+            return (
+                stored.measured == experiment.measured
+                and reads_the_same(stored)
+                and not edited(stored)
+                and (stored.has_params or not keeps(experiment, stored.arm))
+            )
+
+        def missing() -> set[str]:
+            return {k for k in group.keys if k not in stored_runs or not fits(stored_runs[k])}
+
+        todo = missing()
+        if todo and bench.away is not None:
+            # another machine may have stored them since they were planned
+            bench.away.fitting(experiment.name, todo, fits)
+            stored_runs = self.store.get_each(group.places, experiment.name)
+            todo = missing()
+        if not todo:
+            return 0
+        runs = {arm: Runs(groups.specs(experiment, group, arm)) for arm in group.arms}
+        if len(stored_runs) == len(group.keys) and all(
+            s.has_params and reads_the_same(s) and edited(s) != "train"
+            for s in stored_runs.values()
+        ):
+            # Only the meaning of measuring changed.
+            bench.read_for(list(stored_runs.values()))
+            trained = {
+                arm: concatenate([stored_runs[m.key].trained() for m in members])
+                for arm, members in group.arms.items()
+            }
+        else:
+            trained = self._train(group, runs, bench)
+        made = []
+        for arm, members in group.arms.items():
+            # an arm may have loaded or made its tensors elsewhere
+            tensors = trained[arm].to(bench.device)
+            data = (experiment.arms[arm].measure or experiment.measure)(runs[arm], tensors, bench)
+            diverged = np.asarray(tensors.diverged, dtype=bool)
+            if "diverged" in data:  # measuring may find more
+                diverged = diverged | np.asarray(data.diverged.values, dtype=bool)
+            data = data.assign(diverged=("run", diverged, {"units": "bool"}))
+            for i, (m, spec) in enumerate(zip(members, runs[arm].specs, strict=True)):
+                if m.key in todo:
+                    job = Job(experiment.name, experiment.version, arm, spec)
+                    params = rows(tensors, [i]) if keeps(experiment, arm) else None
+                    made.append(
+                        Made(
+                            job,
+                            one_run(data, i),
+                            params,
+                            group.inputs[m.key],
+                            status="diverged" if diverged[i] else "done",
+                        )
+                    )
+        about, read = bench.about(), bench.read()
+        noted = {
+            arm: {**about, "texts": texts[arm]._asdict()} if texts else about for arm in group.arms
+        }
+        # A last look, since measuring may have taken long: what another process took over is its to
+        # store.
+        bench.mine()
+        self.store.put_all(
+            [replace(run, provenance=noted[run.job.arm], read=read) for run in made],
+            measured=experiment.measured,
+        )
+        return len(made)
+
+    def _train(
+        self, group: groups.RunGroup, runs: Mapping[str, Any], bench: Workbench
+    ) -> dict[str, Trained]:
+        names = list(group.arms)
+        train = self.experiment.arms[names[0]].train
+        if isinstance(train, Joint):
+            return dict(zip(names, train.train([runs[a] for a in names], bench), strict=True))
+        assert train is not None and len(names) == 1, names
+        (arm,) = names
+        if self.experiment.arms[arm].after is None:
+            return {arm: train(runs[arm], bench)}
+        keys = [m.parent or "" for m in group.arms[arm]]
+        parents = self.store.get_all(set(keys), self.experiment.name)
+        assert parents.keys() == set(keys), "a group starts only when its parents are stored"
+        stored = [parents[key] for key in keys]
+        bench.read_for(stored)
+        before = concatenate([s.trained() for s in stored]).to(bench.device)
+        return {arm: train(runs[arm], bench, before)}
+
+
+class Workbench:
+    """What the experiment is handed: the device, shared artefacts, checkpoints, and a place to
+    report to."""
+
+    def __init__(self, work: _GroupWork, group: groups.RunGroup, clock: tuple[float, float]):
+        self.device = torch.device(work.device)
+        self.root = work.store.root
+        self.away = depot.open_depot(self.root)
+        self._work, self._store, self._group = work, work.store, group
+        self._origin = work.experiment.origin
+        self._slots = 0
+        self._reported = 0.0
+        self._clock = _Clock(group.folder / "clock.json", *clock)
+
+    def artefact(self, spec: Spec, build: Callable[[Path], None]) -> Path:
+        """The folder of this artefact, built once and shared by everyone who asks for the same."""
+        return self.artefacts([spec], lambda _, partial: build(partial))[0]
+
+    def artefacts(self, specs: Sequence[Spec], build: Callable[[Any, Path], None]) -> list[Path]:
+        """The folders of these artefacts; processes that ask for the same ones share the
+        building."""
+
+        def noted(spec: Any, partial: Path) -> None:
+            with inputs.Watch(*files(self._origin)) as watch:
+                watch.works_in(self.root)
+                build(spec, partial)
+            if read := inputs.packed(watch.files, watch.unchecked):
+                write(partial / inputs.NOTE, read)
+
+        for spec in specs:
+            if why := self._outdated(path := self._store.artefact_path(spec)):
+                self._store.set_aside(path, why, "out of date")
+        paths = (
+            self._store.artefacts(specs, noted)
+            if self.away is None
+            else self.away.artefacts(specs, noted)
+        )
+        for path in paths:
+            if why := self._outdated(path):
+                raise DataError(
+                    f"{path} is out of date: {why}, and another machine's store has it; "
+                    "say in its spec what it is made of"
+                )
+            if (note := path / inputs.NOTE).exists():
+                inputs.take_over(foreign.read_stored(note))
+        return paths
+
+    def _outdated(self, artefact: Path) -> str:
+        """Say what an artefact was made from that has changed; empty where nothing has."""
+        note = artefact / inputs.NOTE
+        changed = (
+            reading.Present(None).changed(inputs.unpacked(foreign.read_stored(note))[0])
+            if note.exists()
+            else ""
+        )
+        return changed and f"it was made from {changed}"
+
+    def read_for(self, runs: Sequence[Stored]) -> None:
+        """Note what stored runs read on which this group builds."""
+        for run in runs:
+            if inputs.NOTE in run.files:
+                inputs.take_over(foreign.read_stored(run.folder / inputs.NOTE), self._work.home)
+
+    def read(self) -> bytes:
+        """What was read from outside, as it is stored with a run."""
+        # A study is data: each arm declares all that it reads, and no arm what another one reads.
+        files = {} if self._origin.endswith(STUDIES) else self._work.watch.files
+        return inputs.packed(files, self._unchecked(), self._work.home)
+
+    def _unchecked(self) -> set[str]:
+        """List the files read past Assay, without those whose SHA-256 the experiment declares."""
+        declared = tuple(v for m in self._group.inputs.values() for v in m.values() if len(v) >= 12)
+        return {
+            path
+            for path in self._work.watch.unchecked
+            if not declared or not (inputs.hash_current(Path(path)) or "").startswith(declared)
+        }
+
+    def slot(self) -> FileSlot:
+        """The checkpoint of the next call of `fit`, in order of the calls."""
+        self._slots += 1
+        path = self._group.folder / f"fit-{self._slots - 1:02d}.safetensors"
+        return FileSlot(
+            path,
+            self.root,
+            self._clock.note,
+            self._work.code,
+            self._asked,
+            self.read,
+            self._work.home,
+        )
+
+    def mine(self) -> None:
+        """Look whether this group is still ours. Raises: Lost."""
+        if not self._work.lease.held():
+            raise Lost
+
+    def _asked(self) -> bool:
+        """Whether training should save its next step and end there. Raises: Lost where it should
+        end at once."""
+        if self._work.lease.lost:
+            raise Lost
+        return self._work.stop()
+
+    def report(self, done: int, total: int, unit: str = "steps", **numbers: float) -> None:
+        """Pass on how far this group is, at most four times a second."""
+        if time.monotonic() - self._reported >= 0.25 or done >= total:
+            self._reported = time.monotonic()
+            finite = {k: float(v) for k, v in numbers.items() if np.isfinite(v)}
+            self._work.report(
+                Progress(
+                    self._group.name,
+                    tuple(self._group.arms),
+                    int(done),
+                    int(total),
+                    finite,
+                    unit=unit,
+                    seeds=self._group.seeds,
+                )
+            )
+
+    def about(self) -> dict[str, Any]:
+        """The provenance of each run of this group; CPU-seconds are the group's, divided by its
+        runs."""
+        sessions = self._clock.sessions()
+        seconds, cpu = sum(e - s for s, e, _ in sessions), sum(c for *_, c in sessions)
+        unchecked = sorted({plain(Path(path).name) for path in self._unchecked()})
+        return {
+            "group": self._group.name,
+            "runs": len(self._group.members),
+            "cpu_seconds": round(cpu / len(self._group.members), 4),
+            "seconds": round(seconds, 3),
+            "sessions": [[round(s, 3), round(e, 3)] for s, e, _ in sessions],
+            "peak_rss": provenance.peak_rss(),
+            "device": str(self.device),
+            "finished": provenance.timestamp(),
+            "software": provenance.software(),
+            "machine": provenance.machine(),
+            "code": self._work.code,
+            **({"unchecked": unchecked} if unchecked else {}),
+        }
+
+
+class FileSlot:
+    """The checkpoint of one call of `fit`, as one file that is replaced by rename.
+
+    It carries the hash of the experiment's file: half a training by one text and half by another
+    would be neither's, and nothing stored would show it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        root: Path,
+        note: Callable[[], Any],
+        code: str,
+        stop_requested: Callable[[], bool],
+        read: Callable[[], bytes],
+        home: Path | None,
+    ):
+        self._path, self._root, self._note, self._code, self._asked = (
+            path,
+            root,
+            note,
+            code,
+            stop_requested,
+        )
+        self._read, self._home, self._present = read, home, reading.Present(home)
+        self._every = float(os.environ.get("ASSAY_CHECKPOINT_SECONDS", "20"))
+        self._last = time.monotonic()
+
+    def restore(self) -> tuple[int, dict[str, torch.Tensor]] | None:
+        """The last saved (step, tensors), or None, also where another text or other inputs made
+        it."""
+        if not self._path.exists():
+            return None
+        checkpoint = groups.whole(self._path)
+        if checkpoint is None:
+            print(
+                (
+                    f"the checkpoint {self._path} is damaged or older than hashes of checkpoints; "
+                    "this group starts again"
+                ),
+                file=sys.stderr,
+            )
+            return None
+        metadata, tensors = checkpoint
+        read = inputs.unpacked(metadata["read"])[0] if metadata.get("read") else {}
+        if metadata.get("code") != self._code or self._present.changed(read):
+            return None
+        if read:
+            inputs.take_over(metadata["read"].encode(), self._home)
+        return metadata["step"], tensors
+
+    def due(self) -> bool:
+        """True when the last save is long enough ago, or the work should stop; saving never takes
+        more than a twentieth of the time."""
+        return self._asked() or time.monotonic() - self._last >= self._every
+
+    def save(self, step: int, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Replace the checkpoint by this one, whole. Raises: Stopped, where that was asked for;
+        Lost."""
+        from safetensors.torch import save_file
+
+        started = time.monotonic()
+        whole: dict[str, torch.Tensor] = {
+            # Copied: safetensors refuses tensors that lie in one memory.
+            k: v.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for k, v in tensors.items()
+        }
+        metadata = {
+            "step": step,
+            "code": self._code,
+            "sha256": groups.digest(whole, step, self._code),
+            "read": self._read().decode(),
+        }
+        with explained(self._root):
+            write(
+                self._path,
+                lambda path: save_file(whole, path, metadata={"assay": canonical_json(metadata)}),
+            )
+        self._note()
+        self._last = time.monotonic()
+        # A checkpoint that took a second is next due after twenty at least.
+        self._every = max(self._every, 20 * (self._last - started))
+        if self._asked():
+            raise Stopped
+
+
+class _Clock:
+    """The sessions a group was worked on, on disk so that a kill does not lose the time it cost."""
+
+    def __init__(self, path: Path, started: float, cpu: float):
+        self._path, self._started, self._cpu = path, started, cpu
+        try:
+            self._before = [
+                [float(a), float(b), float(c)] for a, b, c in json.loads(foreign.read_stored(path))
+            ]
+        except (OSError, ValueError, TypeError, RecursionError):
+            self._before = []
+
+    def sessions(self) -> list[list[float]]:
+        """All sessions as [start, end, CPU-seconds], this one included up to now."""
+        this = [self._started, time.time(), provenance.cpu_seconds() - self._cpu]
+        return [*self._before, this]
+
+    def note(self) -> None:
+        """Write all sessions up to now."""
+        with explained(self._path.parent):
+            write(self._path, json.dumps(self.sessions()).encode())
+
+
+def _note_failure(folder: Path, error: BaseException) -> None:
+    text = plain(str(error)) if isinstance(error, AssayError) else _short(error)
+    with contextlib.suppress(OSError):  # a full disk must not hide the error that is being reported
+        write(
+            folder / "failed.json", canonical_json({"error": text, "kind": _kind(error)}).encode()
+        )
+
+
+def _kind(error: BaseException) -> str:
+    return type(error).__name__ if isinstance(error, AssayError) else "RunError"
+
+
+def _short(error: BaseException) -> str:
+    """The last places of a traceback and the error, over few lines."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = Path(__file__).parents[1]
+    theirs = [f for f in frames if ours not in Path(f.filename).parents] or list(frames)
+    places = [
+        f"{Path(f.filename).name} line {f.lineno}, in {f.name}: {f.line}" for f in theirs[-3:]
+    ]
+    return plain("\n  ".join([f"{type(error).__name__}: {error}", *reversed(places)]))
+
+
+def serve() -> None:
+    """Answer tasks until standard input closes. Prints of an experiment go to standard error."""
+
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches every process of the terminal; the parent stops us
+    # Answers keep a copy of descriptor 1 for themselves, and 1 becomes standard error: what
+    # experiments and C libraries print does not get among them.
+    answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+    os.dup2(2, 1)
+    tasks: queue.Queue[str] = queue.Queue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            tasks.put(line)
+        os._exit(0)  # the parent is gone or done with us
+
+    threading.Thread(target=listen, daemon=True).start()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    paid = 0.0  # the first group pays for the imports
+    name = ""
+    while True:
+        task = Task(**json.loads(tasks.get()))
+        if name not in ("", task.name) and memory.resident() > memory.MUCH:
+            memory.hand_back()
+        name = task.name
+        # the memory of this group, not of the largest that this worker ever had
+        provenance.forget_peak()
+        try:
+            outcome = run_group(task, lambda event: print(to_line(event), file=answers), paid)
+        except KeyboardInterrupt as e:  # an experiment's own: what a terminal sends is ignored here
+            outcome = Outcome(task.group, "failed", error="RunError", text=_short(e))
+        paid = provenance.cpu_seconds()
+        print(to_line(outcome), file=answers)
