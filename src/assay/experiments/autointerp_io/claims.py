@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Gate, Published, by
+from assay.core import Arms, Claim, Estimate, Exact, Gate, Published, by
 from assay.core.claims import OneTerm, rival
 from assay.core.heavy import xr
 
@@ -77,7 +77,7 @@ PARTS = {
 BELOW = "plan: set before any pilot; fails at the same bound, as controls have to fail too"
 claim = partial(Claim, half=HALF, published="new")
 """A claim with what most of them share."""
-CLAIMS: tuple[Claim | Exact | Finding, ...] = (
+CLAIMS: tuple[Claim | Exact | Estimate, ...] = (
     claim(
         text="Outputs tell what the current token leaves open: on a token that does not settle "
         "whether a feature fires, a promoted token next tells it better than a rule on what came "
@@ -238,11 +238,11 @@ CLAIMS: tuple[Claim | Exact | Finding, ...] = (
 )
 
 
-def finding(text: str, name: str, unit: str, arm: str = "main") -> Finding:
+def finding(text: str, name: str, unit: str, arm: str = "main") -> Estimate:
     """A finding: the mean of a measure in one arm."""
     value: Any = lambda arms: average(arms[arm], name)  # noqa: E731
     natural = (0.0, math.inf) if unit == "features of a dictionary" else None
-    return Finding(text=text, value=value, unit=unit, natural=natural)
+    return Estimate(text=text, value=value, unit=unit, natural=natural)
 
 
 SIDES = {"in": "rules on inputs", "out": "promoted tokens", "both": "both together"}
@@ -309,7 +309,7 @@ FINDINGS = (
             ("common", "the {main.names} tokens that follow this token most often"),
         )
     ),
-    Finding(
+    Estimate(
         text="On that token: how much better that tells firing than a rule on what came before",
         value=lambda arms: less("likely_own", "given_before")(arms["main"], arms),
         unit="AUROC",

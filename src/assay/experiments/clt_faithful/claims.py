@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Value, by
+from assay.core import Arms, Claim, Estimate, Exact, Value, by
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.sizes import Sizes
@@ -329,14 +329,14 @@ EXACT = (
 )
 
 
-def make_finding(text: str, arm: str, name: str, unit: str) -> Finding:
-    """A Finding: a measure of an arm at the judged penalty."""
+def make_finding(text: str, arm: str, name: str, unit: str) -> Estimate:
+    """A Estimate: a measure of an arm at the judged penalty."""
 
     def value(arms: Arms) -> xr.DataArray:
         values = judged(arms[arm], name)
         return values.sum("layer") if "layer" in values.dims else values
 
-    return Finding(text=text, value=value, unit=unit, published="new")
+    return Estimate(text=text, value=value, unit=unit, published="new")
 
 
 TOLD = {

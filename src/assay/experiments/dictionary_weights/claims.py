@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from assay.core import Arms, Claim, Finding, by
+from assay.core import Arms, Claim, Estimate, by
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.dictionaries.measuring.frontier import FRONTIER, FVU
@@ -185,7 +185,7 @@ CLAIMS = (
         also=WIDE,
     ),
     *(
-        Finding(
+        Estimate(
             text=f"{what}: {label}",
             value=lambda arms, arm=arm, name=name: by(arms[arm])[name],
             unit=unit,
@@ -228,7 +228,7 @@ CLAIMS = (
         for arm, label in labels.items()
     ),
     *(
-        Finding(
+        Estimate(
             text=f"{what}: main",
             value=lambda arms, name=name: by(arms["main"])[name],
             unit=unit,
@@ -252,14 +252,14 @@ CLAIMS = (
             ),
         )
     ),
-    Finding(
+    Estimate(
         text="Weighted by use, a column's Gini coefficient above permuted rows': main",
         unit="Gini coefficient, median over neurons",
         source=SEED,
         value=lambda arms: less("use_gini", "use_gini_permuted")(arms["main"], arms),
     ),
     *(
-        Finding(
+        Estimate(
             text=f"FVU: {label}",
             value=lambda arms, arm=arm: dict(by(arms[arm])[list(FRONTIER)].items()),
             statistic=FVU,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Claim, Finding, Published, by
+from assay.core import Arms, Claim, Estimate, Published, by
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.stats import Compared, Means, ratio, sides
@@ -253,7 +253,7 @@ CLAIMS = (
         source=f"{BRAUN}, section 3.1",
     ),
     *(
-        Finding(
+        Estimate(
             text=f"{what}: {label}",
             value=lambda arms, name=name: of_arm(arms[name]),
             statistic=statistic,

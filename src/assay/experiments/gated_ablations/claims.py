@@ -7,7 +7,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Published, Value, by
+from assay.core import Arms, Claim, Estimate, Exact, Published, Value, by
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.memo import once
@@ -218,9 +218,9 @@ def finding(
     statistic: Statistic = LARGEST_FVU,
     unit: str = "FVU",
     source: str = "",
-) -> Finding:
+) -> Estimate:
     """A finding of one arm: its largest FVU, if nothing else is said."""
-    return Finding(
+    return Estimate(
         text=text,
         value=lambda arms: value(arms[arm], arms),
         statistic=statistic,
@@ -578,7 +578,7 @@ CLAIMS = (
         )
     ),
     *(
-        Finding(
+        Estimate(
             text=f"True directions found by {label} (mean largest |cosine|; chance {{{chance}}}; "
             "it says nothing of codes)",
             value=lambda arms, name=name: by(arms[name], "penalty").mcc.mean("penalty"),

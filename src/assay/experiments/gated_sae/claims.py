@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Finding, Published, Value, by
+from assay.core import Arms, Claim, Estimate, Published, Value, by
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.stats import Means, Statistic, lead_at_own, ratio, sides, smallest
@@ -203,7 +203,7 @@ CLAIMS = (
         source=f"{PAPER}, section 5, Figure 9",
     ),
     *(
-        Finding(
+        Estimate(
             text=f"Gated's lead over 1.5 × ReLU{mend}, {CORNERS[i]}",
             value=lambda arms, other=other: over(other)(arms["gated-along"], arms),
             statistic=corner(i),
@@ -213,14 +213,14 @@ CLAIMS = (
         for other, mend in (("wide-along", ""), ("rescaled-along", " with rescale & shift"))
         for i in range(3)
     ),
-    Finding(
+    Estimate(
         text="Gated's lead over ReLU of equal width, in full: one width, so a finding",
         value=on_frontier("relu"),
         statistic=behind,
         units=CROSSED,
         unit="FVU",
     ),
-    Finding(
+    Estimate(
         text="Width alone: the lead of 1.5 × ReLU over ReLU of equal width, in full",
         value=lambda arms: sides(
             a=sums(arms["wide"], *FRONTIER),
@@ -231,14 +231,14 @@ CLAIMS = (
         units=CROSSED,
         unit="FVU",
     ),
-    Finding(
+    Estimate(
         text="L0 without the auxiliary loss, as a share of the full loss's at the same penalty",
         value=lambda arms: sides(a=on(arms["no-aux"], arms), b=on(arms["main"], arms)),
         units=CROSSED,
         unit="share",
         statistic=lambda m: m["a.active"] / m["a.tokens"] * m["b.tokens"] / m["b.active"],
     ),
-    Finding(
+    Estimate(
         text="Gated's length of reconstructions over that of activations, nearly √(1 − FVU); Shah "
         "expected less than 1",
         value=lambda arms: bias_terms(arms["main"], arms),
@@ -247,7 +247,7 @@ CLAIMS = (
         unit="largest norm ratio",
         source=DISCUSSION,
     ),
-    Finding(
+    Estimate(
         text="Gated's earlier form of γ, nearly 1 − FVU",
         value=lambda arms: bias_terms(arms["main"], arms),
         statistic=worst(EARLIER),
@@ -255,7 +255,7 @@ CLAIMS = (
         unit="largest earlier form",
         source=DISCUSSION,
     ),
-    Finding(
+    Estimate(
         text="FVU of the showcase, one wide TopK dictionary",
         units=("document",),
         unit="FVU",
@@ -266,14 +266,14 @@ CLAIMS = (
         },
         statistic=FVU,
     ),
-    Finding(
+    Estimate(
         text="Cross-entropy that the showcase loses, as a share of what mean ablation loses",
         value=lambda arms: spliced(arms["showcase"]),
         statistic=ratio("spliced", "mean"),
         units=("passage",),
         unit="share",
     ),
-    Finding(
+    Estimate(
         text="Mean ablation alone, with no dictionary at all, 'recovers' this share of what zero "
         "ablation loses",
         value=lambda arms: spliced(arms["showcase"]),

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Gate, Published, Value
+from assay.core import Arms, Claim, Estimate, Exact, Gate, Published, Value
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.schedules import Schedule, cosine
@@ -264,7 +264,7 @@ CLAIMS = (
         source="arithmetic",
     ),
     *(
-        Finding(
+        Estimate(
             text=f"{text} ({arm})",
             value=lambda arms, arm=arm, name=name: arms[arm][name].sel(indicator=OF[arm]),
             unit=unit,
@@ -287,7 +287,7 @@ CLAIMS = (
         )
     ),
     *(
-        Finding(
+        Estimate(
             text=f"Tokens never seen against all others, by {UNTIED}, where it was not named "
             f"beforehand ({arm})",
             unit="AUROC",
@@ -296,7 +296,7 @@ CLAIMS = (
         for arm in ("tied", "wide-start")
     ),
     *(
-        Finding(
+        Estimate(
             text=f"Tokens never seen against those seen {'once' if n == 1 else f'{n} times'}, by "
             f"{OF[arm]} ({arm})",
             unit="AUROC",
@@ -309,7 +309,7 @@ CLAIMS = (
         for n in (1, 16)
     ),
     *(
-        Finding(
+        Estimate(
             text=f"How {OF[arm]} grows with the number n of times a token was seen: the power b of "
             f"n^b ({arm})",
             unit="power",
@@ -318,7 +318,7 @@ CLAIMS = (
         for arm in ("main", "tied")
     ),
     *(
-        Finding(
+        Estimate(
             text="AUROC of the probability after 12 copies: tokens never seen against rare ones "
             f"({arm})",
             unit="AUROC",
@@ -327,25 +327,25 @@ CLAIMS = (
         for arm in ("main", "tied")
     ),
     *(
-        Finding(
+        Estimate(
             text=f"Tokens never seen with a probability below 0.01 after 12 copies ({arm})",
             unit="share",
             value=lambda arms, arm=arm: arms[arm].unspeakable.sel(repeated="never"),
         )
         for arm in ("main", "tied")
     ),
-    Finding(
+    Estimate(
         text="Rare ordinary tokens with a probability below 0.01 after 12 copies (main)",
         unit="share",
         value=lambda arms: arms["main"].unspeakable.sel(repeated="rare"),
     ),
-    Finding(
+    Estimate(
         text="Ordinary tokens that no repeating window contains, with a probability below 0.01 "
         "after 12 copies (main)",
         unit="share",
         value=lambda arms: arms["main"].unspeakable.sel(repeated="quiet"),
     ),
-    Finding(
+    Estimate(
         text="SmolLM2: share of the candidates, lowest in E_out cosine distance, below 0.01 after "
         "12 copies",
         units=("token",),
@@ -354,7 +354,7 @@ CLAIMS = (
         value=lambda arms: arms["on-disk"].unspeakable_here.sel(kind="candidates"),
         source=PAPER,
     ),
-    Finding(
+    Estimate(
         text="SmolLM2: the same share of as many tokens drawn by lot",
         units=("token",),
         unit="share",
@@ -363,7 +363,7 @@ CLAIMS = (
         source=PAPER,
     ),
     *(
-        Finding(
+        Estimate(
             text=f"SmolLM2: {text}", unit=unit, value=lambda arms, name=name: arms["on-disk"][name]
         )
         for name, unit, text in (

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Bool, Float
 
-from assay.core import Arms, Claim, Finding, Gate, Value, by
+from assay.core import Arms, Claim, Estimate, Gate, Value, by
 from assay.core.claims import same_method
 from assay.core.heavy import scipy, xr
 from assay.core.stats import Means, correlation, products, ratio
@@ -254,7 +254,7 @@ CLAIMS = (
         source="sae_vis, loss effect of a feature: the direct path",
     ),
     *(
-        Finding(
+        Estimate(
             text=f"Importance of {label}",
             value=lambda arms, name=name: importance(arms[name], arms),
             statistic=ratio("change", "firings"),
@@ -270,7 +270,7 @@ CLAIMS = (
         )
     ),
     *(
-        Finding(
+        Estimate(
             text="Of firings of the strongest quarter that move the loss by more than 0.1 nat, "
             f"the share that is right: {label}",
             units=CROSSED,
@@ -286,7 +286,7 @@ CLAIMS = (
         )
     ),
     *(
-        Finding(
+        Estimate(
             text=f"Importance of the {label} third of features, {per}",
             value=lambda arms, name=name: by_third(arms[name], arms),
             statistic=lambda m, i=i: (m["change"] / m["firings"])[:, i],
@@ -299,27 +299,27 @@ CLAIMS = (
         )
         for i, label in ((0, "rarest"), (2, "most frequent"))
     ),
-    Finding(
+    Estimate(
         text="Rank correlation of importance per firing with density",
         value=ranks("density", "change"),
         statistic=correlation,
         unit="Spearman's ρ",
     ),
-    Finding(
+    Estimate(
         text="Rank correlation of importance by the direct path with that by all paths",
         value=ranks("change_direct", "change"),
         statistic=correlation,
         unit="Spearman's ρ",
         natural=(-1, 1),
     ),
-    Finding(
+    Estimate(
         text="The same with parts taken out before the last block",
         value=ranks("change_direct", "change", "late"),
         statistic=correlation,
         unit="Spearman's ρ",
     ),
     *(
-        Finding(
+        Estimate(
             text=f"Share of {whose} that are {KINDS[kind]}{chance}",
             value=of_kind(kind, suffix),
             units=("seed", "feature"),
@@ -331,7 +331,7 @@ CLAIMS = (
         for suffix, chance in (("", ""), ("_random", ", by a random direction as long"))
     ),
     *(
-        Finding(
+        Estimate(
             text=f"Parts of other features along those that are {KINDS[kind]}, as a share of their "
             "own; below 0: they push back",
             value=pushed_back(kind),
@@ -341,7 +341,7 @@ CLAIMS = (
         for kind in (0, 1)
     ),
     *(
-        Finding(
+        Estimate(
             text=f"FVU of {label}",
             value=lambda arms, name=name: dict(by(arms[name])[list(FRONTIER)].items()),
             statistic=FVU,

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Value, by, plateaus
+from assay.core import Arms, Claim, Estimate, Exact, Value, by, plateaus
 from assay.core.claims import rival
 from assay.core.heavy import xr
 from assay.experiments.mamba_induction.method import CONV, RATE, WRITE
@@ -179,9 +179,9 @@ EXACT = (
 )
 
 
-def wrong(text: str, arm: str) -> Finding:
-    """A Finding: the share of wrong answers of an arm at its best rate."""
-    return Finding(
+def wrong(text: str, arm: str) -> Estimate:
+    """A Estimate: the share of wrong answers of an arm at its best rate."""
+    return Estimate(
         text=text,
         value=lambda arms: tuned(arms[arm], "error"),
         unit="share",
@@ -208,7 +208,7 @@ FINDINGS = (
     ),
     wrong("Share of wrong answers after half as long a training", "half"),
     *(
-        Finding(
+        Estimate(
             text=f"Learning coefficient, {block}: {phrase}",
             unit="1",
             published="new",
@@ -222,7 +222,7 @@ FINDINGS = (
         )
     ),
     *(
-        Finding(
+        Estimate(
             text=f"Steps until the loss is {phrase} of its start, {block}",
             value=steps_to(arm, share),
             unit="steps",
@@ -234,14 +234,14 @@ FINDINGS = (
             ("time-invariant scans", "frozen", "half", 0.5),
         )
     ),
-    Finding(
+    Estimate(
         text="The best learning rate of whole blocks",
         unit="rate",
         published="new",
         value=lambda arms: by(arms["main"], "lr").held_out.idxmin("lr"),
     ),
     *(
-        Finding(
+        Estimate(
             text=f"Restored of the donor's answer: {patch}",
             unit="share of the answer",
             published="new",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding
+from assay.core import Arms, Claim, Estimate, Exact
 from assay.core.claims import OneTerm, rival
 from assay.core.heavy import xr
 from assay.core.stats import Means, ratio
@@ -224,7 +224,7 @@ def about(model: str) -> tuple[Claim, ...]:
     )
 
 
-def make_findings(model: str) -> tuple[Finding, ...]:
+def make_findings(model: str) -> tuple[Estimate, ...]:
     """What is told of one kind of model without a verdict."""
     model_label = MODELS[model]
     kinds = {
@@ -238,8 +238,8 @@ def make_findings(model: str) -> tuple[Finding, ...]:
         "unseen unique": "a random string that nothing was trained on",
     }
 
-    def of_kind(text: str, name: str, kind: str, unit: str, source: str = "") -> Finding:
-        return Finding(
+    def of_kind(text: str, name: str, kind: str, unit: str, source: str = "") -> Estimate:
+        return Estimate(
             text=text,
             value=lambda arms: select_kind(arms[model], name, kind),
             unit=unit,
@@ -273,14 +273,14 @@ def make_findings(model: str) -> tuple[Finding, ...]:
             )
             for kind in ("unique", FAMILY, "predictable")
         ),
-        Finding(
+        Estimate(
             text=f"Memorisation of one of 32 copies over that of a unique string, by {model_label}",
             value=lambda arms: family(arms[model], arms),
             statistic=ratio("copy", "unique"),
             source=COMMENT,
         ),
         *(
-            Finding(
+            Estimate(
                 text=f"Bits for half of the damage to 32 copies over the topic's, with "
                 f"{model_label}: geometric mean",
                 value=lambda arms, m=m, w=what: {"log": np.log(simpler(w)(arms[m], arms))},

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.core import Arms, Claim, Finding, OneTerm, by
+from assay.core import Arms, Claim, Estimate, OneTerm, by
 from assay.core.claims import rival
 from assay.core.heavy import scipy, xr
 from assay.core.power import smallest_difference
@@ -135,10 +135,10 @@ def tells(name: str, other: str, words: str, source: str) -> Claim:
     )
 
 
-def luck_of(name: str, label: str) -> Finding:
+def luck_of(name: str, label: str) -> Estimate:
     """The largest difference that luck leaves two TopK dictionaries of a language model, in 95 % of
     pairs."""
-    return Finding(
+    return Estimate(
         text=(
             f"The smallest difference of two TopK dictionaries on SmolLM2 that is not luck: {label}"
         ),
@@ -168,9 +168,9 @@ def luck(m: Means) -> np.ndarray:
     return np.asarray(smallest_difference(1.0, round(float(n.flat[0]))) * s)
 
 
-def correlated(name: str, truth: str, label: str) -> Finding:
+def correlated(name: str, truth: str, label: str) -> Estimate:
     """A rank correlation without a verdict."""
-    return Finding(
+    return Estimate(
         text=f"Rank correlation with {truth} over the dictionaries of a world: {label}",
         value=lambda arms: rank_correlation(arms[name], arms)["rho"].sel(truth=truth, drop=True),
         unit="rank correlation",
@@ -191,7 +191,7 @@ CLAIMS = (
     *(order(name) for name in LABELS),
     *(tells(name, SOFT, SOFTLY, SANITY) for name in ON_MODEL),
     tells("explained", DRAWN, "one of a model with random weights", UNTRAINED),
-    Finding(
+    Estimate(
         text="Rank correlation of F1 and MMCS over the dictionaries of a world",
         value=truths_agree,
         unit="rank correlation",

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from assay.core import Claim, Exact, Finding, Gate
+from assay.core import Claim, Estimate, Exact, Gate
 from assay.core.claims import same_method
 from assay.core.stats import Means, mean, ratio
 from assay.experiments.path_split.values import (
@@ -246,7 +246,7 @@ CLAIMS = (
         source="arithmetic: no block is behind it",
     ),
     *(
-        Finding(
+        Estimate(
             text=f"Direct share in {where} of SmolLM2{suffix}",
             value=lambda arms, name=name, kind=kind, block_index=block_index: {
                 path: x.isel(block=block_index)
@@ -267,7 +267,7 @@ CLAIMS = (
             ("smollm2-untrained", "principal", " with random weights"),
         )
     ),
-    Finding(
+    Estimate(
         text="Direct share of features of small models, by random pulls",
         statistic=share,
         units=CROSSED,
@@ -277,7 +277,7 @@ CLAIMS = (
         },
     ),
     *(
-        Finding(
+        Estimate(
             text=f"Direct share of features of small models, {suffix}",
             value=lambda arms, what=what: {
                 path: by_removal(arms["main"], arms)[f"{what}.{path}"] for path in PATHS
@@ -293,7 +293,7 @@ CLAIMS = (
         )
     ),
     *(
-        Finding(
+        Estimate(
             text=f"Ratio of ratios at 1.10 times FVU, {suffix}",
             unit="1",
             units=CROSSED,
@@ -316,7 +316,7 @@ CLAIMS = (
         )
     ),
     *(
-        Finding(
+        Estimate(
             text="Ratio of ratios of two blocks over that with a decoder kept near random rows, "
             f"at the FVU of the latter{suffix}",
             unit="1",
@@ -332,7 +332,7 @@ CLAIMS = (
         )
     ),
     *(
-        Finding(
+        Estimate(
             text=f"Direct share of the {half} half at 1.10 times FVU",
             value=lambda arms: swept(arms["main"]),
             statistic=lambda m, i=i: at_spent(fvu_of(m), share(m)[..., i]),
@@ -341,7 +341,7 @@ CLAIMS = (
         )
         for i, half in enumerate(("direct", "indirect"))
     ),
-    Finding(
+    Estimate(
         text="FVU of an ordinary dictionary",
         value=lambda arms: {k: swept(arms["main"])[k].isel(alpha=0) for k in ("error", "variance")},
         statistic=ratio("error", "variance"),

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Finding, Value, by
+from assay.core import Arms, Claim, Estimate, Value, by
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.stats import Means, difference, lead_at_own, sides, smallest
@@ -112,7 +112,7 @@ def without(*names: str) -> dict[str, str]:
     return {name: why for name, why in LEARNED.items() if name not in names}
 
 
-finding = partial(Finding, units=CROSSED, unit="FVU")
+finding = partial(Estimate, units=CROSSED, unit="FVU")
 """A finding with what most of them share."""
 CLAIMS = (
     Claim(

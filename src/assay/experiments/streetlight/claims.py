@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from assay.core import Arms, Claim, Finding, Published, by
+from assay.core import Arms, Claim, Estimate, Published, by
 from assay.core.claims import OneTerm, rival, same_method
 from assay.core.heavy import xr
 from assay.core.stats import ratio
@@ -265,7 +265,7 @@ CLAIMS = (
         source=SHAH,
     ),
     *(
-        Finding(
+        Estimate(
             text=f"{text}",
             value=lambda arms, v=value: v(arms["main"], arms),
             units=UNITS,
@@ -301,7 +301,7 @@ CLAIMS = (
         )
     ),
     *(
-        Finding(text=text, value=lambda arms, a=arm, n=name: by(arms[a])[n], unit="share")
+        Estimate(text=text, value=lambda arms, a=arm, n=name: by(arms[a])[n], unit="share")
         for text, arm, name in (
             ("Rules of the library that have a feature (F1 at least 0.8)", "main", "lot"),
             ("The same in a random dictionary", "main", "lot_random"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arms, Claim, Finding, OneTerm, Value
+from assay.core import Arms, Claim, Estimate, OneTerm, Value
 from assay.core.claims import rival, same_method
 from assay.core.heavy import xr
 from assay.core.matching import beyond, donors, partial_spearman, spearman
@@ -325,7 +325,7 @@ CLAIMS = (
         published="new",
         source=SEED,
     ),
-    Finding(
+    Estimate(
         text="A partial rank correlation of importance and cosine given norm and density, where "
         "importance acts through them alone",
         value=lambda arms: each_block(lambda arm, _: over_features(partial)(arm, {}).mean())(
@@ -336,7 +336,7 @@ CLAIMS = (
         source=SEED,
     ),
     *(
-        Finding(
+        Estimate(
             text=f"{label}: rank correlation of importance and {what} of features alike in "
             f"{condition}",
             value=lambda arms, name=name, names=names, recovery=recovery: matched(names, recovery)(
@@ -358,7 +358,7 @@ CLAIMS = (
         )
     ),
     *(
-        Finding(
+        Estimate(
             text=(
                 f"ReLU + L1: share of represented features recovered where crowding is {label} 0.05"
             ),
@@ -373,7 +373,7 @@ CLAIMS = (
         )
         for label, uncrowded in (("below", True), ("above", False))
     ),
-    Finding(
+    Estimate(
         text="TopK: share of represented features recovered beyond that of ReLU + L1",
         value=lambda arms: gain("main")(arms["topk"], arms),
         unit="difference of shares",

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Bool
 
-from assay.core import Arms, Claim, Exact, Finding, Gate, OneTerm, Published, by
+from assay.core import Arms, Claim, Estimate, Exact, Gate, OneTerm, Published, by
 from assay.core.claims import same_method
 from assay.core.heavy import xr
 from assay.core.stats import Statistic
@@ -400,7 +400,7 @@ ASKED: tuple[tuple[str, OneTerm], ...] = (
     ("no opinion: P(A) less ½, as answers are swapped", bias(1)),
     ("without balance: every user agrees, and A is to agree", trap),
 )
-finding = partial(Finding, unit="probability", source="this page")
+finding = partial(Estimate, unit="probability", source="this page")
 """A finding with what most of them share."""
 FINDINGS = (
     *(

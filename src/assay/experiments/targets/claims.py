@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Finding, Gate, Value, by
+from assay.core import Arms, Claim, Estimate, Gate, Value, by
 from assay.core.heavy import xr
 from assay.core.stats import Means, mean, ratio
 
@@ -328,7 +328,7 @@ CLAIMS = (
         threshold_from=TABLE,
         source=f"{SEED}; footnote on L2",
     ),
-    Finding(
+    Estimate(
         text="Unread share of the variance of the one-block models' activations (isotropic: "
         "{unread})",
         value=lambda arms: unread(arms["main"], arms),
@@ -336,14 +336,14 @@ CLAIMS = (
         units=CROSSED,
         unit="share",
     ),
-    Finding(
+    Estimate(
         text="Unread share of the variance, on average over SmolLM2's MLPs (isotropic: 0.625)",
         value=lambda arms: each_block(arms["smollm2"], arms),
         statistic=ratio("null", "total"),
         units=("block", "document"),
         unit="share",
     ),
-    Finding(
+    Estimate(
         text="Features of activations and of the update, both read from activations: share of the "
         "agreement between two starts",
         value=lambda arms: likeness("act-update")(arms["main"], arms),
@@ -351,7 +351,7 @@ CLAIMS = (
         units=("seed",),
         unit="share of agreement",
     ),
-    Finding(
+    Estimate(
         text="Unread share of the activations' mean square, the mean included",
         value=lambda arms: {"null": by(arms["main"]).raw_null, "total": by(arms["main"]).raw_total},
         statistic=ratio("null", "total"),

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from assay.core import Arms, Claim, Exact, Finding, Published, Value
+from assay.core import Arms, Claim, Estimate, Exact, Published, Value
 from assay.core.claims import same_method
 from assay.core.heavy import xr
 from assay.core.stats import ratio
@@ -303,17 +303,17 @@ CLAIMS = (
         tolerance=0.02,
         source="characteristic function of the planted inputs",
     ),
-    Finding(
+    Estimate(
         text="Rare latents followed in a dictionary (main)",
         value=lambda arms: arms["main"].followed.sel(kind="rare"),
         unit="latents",
     ),
-    Finding(
+    Estimate(
         text="Rare latents followed in a dictionary of SmolLM2",
         value=lambda arms: arms["real"].followed.sel(kind="rare"),
         unit="latents",
     ),
-    Finding(
+    Estimate(
         text="Taken back of the penalty's pull on a rare latent's bias (main): a claim of earlier "
         "designs, at most 0.5, that could not be decided",
         value=lambda arms: arms["main"].resists.sel(kind="rare"),
@@ -321,14 +321,14 @@ CLAIMS = (
         published="new",
         source=SEED,
     ),
-    Finding(
+    Estimate(
         text="The same on SmolLM2, where uncommon latents lay at 0.5",
         value=lambda arms: arms["real"].resists.sel(kind="rare"),
         unit="share of the penalty's pull",
         published="new",
         source=SEED,
     ),
-    Finding(
+    Estimate(
         text="Mean cosine of rare encoder rows at the end, over that of their random starts "
         "(main): a claim of earlier designs, at least 0.3, that could not be decided",
         value=lambda arms: arms["main"].alignment.sel(kind="rare", moment="end"),
@@ -342,41 +342,41 @@ CLAIMS = (
             "the same' encoder; its cosines are a histogram without numbers",
         ),
     ),
-    Finding(
+    Estimate(
         text="The same on SmolLM2",
         value=lambda arms: arms["real"].alignment.sel(kind="rare", moment="end"),
         unit="mean cosine",
     ),
-    Finding(text="L0 at the end (main)", value=lambda arms: arms["main"].l0, unit="latents"),
-    Finding(text="L0 at the end on SmolLM2", value=lambda arms: arms["real"].l0, unit="latents"),
-    Finding(
+    Estimate(text="L0 at the end (main)", value=lambda arms: arms["main"].l0, unit="latents"),
+    Estimate(text="L0 at the end on SmolLM2", value=lambda arms: arms["real"].l0, unit="latents"),
+    Estimate(
         text="Share that ends below a third of the density it was chosen at (main)",
         value=lambda arms: arms["main"].fallen.sel(kind="rare"),
         unit="share of rare latents",
     ),
-    Finding(
+    Estimate(
         text="Share of rare latents left alone that end above {main.rare:e} (main)",
         value=lambda arms: arms["main"].risen.sel(kind="rare"),
         unit="share",
     ),
-    Finding(
+    Estimate(
         text="Share of rare latents left alone that end above {real.rare:e} on SmolLM2",
         value=lambda arms: arms["real"].risen.sel(kind="rare"),
         unit="share",
     ),
-    Finding(
+    Estimate(
         text="Share of resampled latents that end above {main.rare:e} (main)",
         value=lambda arms: arms["main"].resampled_alive,
         unit="share",
         natural=(0, 1),
     ),
-    Finding(
+    Estimate(
         text="Share of resampled latents that end above {real.rare:e} on SmolLM2",
         value=lambda arms: arms["real"].resampled_alive,
         unit="share",
         natural=(0, 1),
     ),
-    Finding(
+    Estimate(
         text="Cosine of the rare latents' mean encoder row with minus the mean encoder input, at "
         "the end (about a mean)",
         value=lambda arms: arms["about-mean"].away,
