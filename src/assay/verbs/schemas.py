@@ -8,6 +8,7 @@ import importlib
 import operator
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -17,124 +18,150 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 HERE = "assay.verbs."
 
 
+@dataclass(frozen=True)
 class Described:
     """What a verb answers, the functions that do it, and the types of their results."""
 
-    def __init__(
-        self, answers: str, *functions: str, version: int = 1, results: tuple[str, ...] = ()
-    ) -> None:
-        self.answers = answers
-        self.functions = functions
-        """Where they are: `plan.plan` is the function `plan` of assay.verbs.plan."""
-        self.version = version
-        """Raised with every change of the schema."""
-        self._results = results
+    answers: str
+    functions: tuple[str, ...]
+    """Where they are: `plan.plan` is the function `plan` of assay.verbs.plan."""
+    version: int = 1
+    """Raised with every change of the schema."""
+    results: tuple[str, ...] = ()
+    """The types of what is printed, where it is not what the functions give."""
 
     @property
     def types(self) -> Any:
-        """The type of what is printed: one, or several of which it is one; what the functions give,
-        unless another is named."""
-        types = map(_named, self._results) if self._results else map(_returned, self.functions)
+        """The type of what is printed: one, or several of which it is one."""
+        types = map(_named, self.results) if self.results else map(_returned, self.functions)
         return functools.reduce(operator.or_, dict.fromkeys(types))
 
 
 VERBS: Mapping[str, Described] = MappingProxyType(
     {
-        "bench": Described("how fast this machine is", "bench.bench"),
+        "bench": Described("how fast this machine is", ("bench.bench",)),
         "challenge": Described(
             "a planted circuit given out without its answer; an explanation of it scored",
-            "challenge.plant_challenge",
-            "challenge.answered",
+            (
+                "challenge.plant_challenge",
+                "challenge.answered",
+            ),
         ),
         "check": Described(
-            "where a result departs from its record, or a bundle from what it states; or the "
-            "record written",
-            "record.check",
-            "record.record",
-            "bundle.check_bundle",
-            version=2,
+            (
+                "where a result departs from its record, or a bundle from what it states; or the "
+                "record written"
+            ),
+            (
+                "record.check",
+                "record.record",
+                "bundle.check_bundle",
+            ),
+            2,
         ),
         "conformance": Described(
-            "which vectors with a right answer came out", "conformance.conform"
+            "which vectors with a right answer came out", ("conformance.conform",)
         ),
         "doctor": Described(
             "what is installed or missing, and how a store is; what claims leave open",
-            "health.doctor",
-            "audit.audit",
-            version=2,
+            (
+                "health.doctor",
+                "audit.audit",
+            ),
+            2,
         ),
-        "due": Described("which evaluations of a table are due", "due.due_table"),
-        "evaluate": Described("every measure of dictionaries on a text", "evaluate.evaluate"),
+        "due": Described("which evaluations of a table are due", ("due.due_table",)),
+        "evaluate": Described("every measure of dictionaries on a text", ("evaluate.evaluate",)),
         "explain": Described(
             "an explanation of a small model held to it; ours; the model taken apart",
-            "explain.check",
-            "explain.ours",
-            "small_model.look",
+            (
+                "explain.check",
+                "explain.ours",
+                "small_model.look",
+            ),
         ),
         "export": Described(
             "files for other libraries; features as dashboards; the bundle of a result",
-            "exchange.export_dictionary",
-            "dashboards.export_features",
-            "bundle.export_bundle",
+            (
+                "exchange.export_dictionary",
+                "dashboards.export_features",
+                "bundle.export_bundle",
+            ),
         ),
-        "fetch": Described("where what was downloaded lies", "fetch.fetch"),
+        "fetch": Described("where what was downloaded lies", ("fetch.fetch",)),
         "import": Described(
-            "a dictionary of another library, tried and rewritten", "exchange.import_dictionary"
+            "a dictionary of another library, tried and rewritten", ("exchange.import_dictionary",)
         ),
-        "index": Described("a dictionary's features on a text", "index.index"),
+        "index": Described("a dictionary's features on a text", ("index.index",)),
         "judge": Described(
             "the verdict on a table of your own numbers, or an estimate from it",
-            "assay.core.table.judge",
-            "assay.core.table.estimate",
-            version=4,
+            (
+                "assay.core.table.judge",
+                "assay.core.table.estimate",
+            ),
+            4,
         ),
         "list": Described(
-            "every experiment, its recorded verdicts, and what is stored", "catalogue.listed"
+            "every experiment, its recorded verdicts, and what is stored", ("catalogue.listed",)
         ),
-        "look": Described("one text through one dictionary", "look.look"),
+        "look": Described("one text through one dictionary", ("look.look",)),
         "mcp": Described(
             "where agents are answered",
-            "assay.agents.serving.serve",
+            ("assay.agents.serving.serve",),
             results=("assay.agents.serving.Served",),
         ),
         "new": Described(
-            "the file of a new experiment or study", "new.write_experiment", "new.write_study"
+            "the file of a new experiment or study",
+            (
+                "new.write_experiment",
+                "new.write_study",
+            ),
         ),
         "plan": Described(
-            "what would run, what it takes, what each claim's interval will be; of a study, what "
-            "it lacks",
-            "plan.plan",
-            "plan.plan_catalogue",
-            "assumptions.find_unsaid",
-            version=5,
+            (
+                "what would run, what it takes, what each claim's interval will be; of a study, "
+                "what it lacks"
+            ),
+            (
+                "plan.plan",
+                "plan.plan_catalogue",
+                "assumptions.find_unsaid",
+            ),
+            5,
         ),
         "preregister": Described(
-            "what was frozen, its hash, and the looks", "preregister.preregister", version=2
+            "what was frozen, its hash, and the looks", ("preregister.preregister",), 2
         ),
-        "rate": Described("what raters said of features", "rate.results"),
-        "remove": Described("what of an experiment was deleted", "remove.remove"),
-        "report": Described("where the pages are", "pages.report"),
+        "rate": Described("what raters said of features", ("rate.results",)),
+        "remove": Described("what of an experiment was deleted", ("remove.remove",)),
+        "report": Described("where the pages are", ("pages.report",)),
         "reproduce": Described(
-            "a result from an empty store beside its record", "reproduce.reproduce"
+            "a result from an empty store beside its record", ("reproduce.reproduce",)
         ),
         "run": Described(
-            "verdicts, with their controls, after what is missing is trained; a script for other "
-            "machines",
-            "verdicts.run",
-            "series.series",
-            "dry_run.dry_run",
-            version=6,
+            (
+                "verdicts, with their controls, after what is missing is trained; a script for "
+                "other machines"
+            ),
+            (
+                "verdicts.run",
+                "series.series",
+                "dry_run.dry_run",
+            ),
+            6,
         ),
         "serve": Described(
             "where the explorer answers, or programs are; a new token",
-            "serve.serve",
-            "assay.api.serving.serve",
-            "assay.api.tokens.new",
+            (
+                "serve.serve",
+                "assay.api.serving.serve",
+                "assay.api.tokens.new",
+            ),
         ),
-        "show": Described("verdicts of what is stored", "verdicts.show", version=5),
-        "train-lm": Described("small language models that were trained", "train_lm.train_lm"),
+        "show": Described("verdicts of what is stored", ("verdicts.show",), 5),
+        "train-lm": Described("small language models that were trained", ("train_lm.train_lm",)),
         "worker": Described(
-            "which groups a worker took up, and how each ended there", "worker.worker"
+            "which groups a worker took up, and how each ended there", ("worker.worker",)
         ),
     }
 )
