@@ -442,6 +442,7 @@ def mcp(*, door: Annotated[Agents, Flat] = BY_STDIO, place: Place = HERE) -> Non
     """
     extras.require("mcp")
     from assay.agents.serving import Door, serve
+    from assay.cli.answering import print_address
     from assay.jobs.bounds import Bounds
 
     bounds = Bounds(workspace=door.workspace and door.workspace.resolve(), code=door.allow_code)
@@ -451,5 +452,5 @@ def mcp(*, door: Annotated[Agents, Flat] = BY_STDIO, place: Place = HERE) -> Non
         http_door,
         bounds,
         door.jobs,
-        lambda served: printing.emit(served) if place.json else printing.tell(served.address),
+        lambda served: print_address(served, place.json),
     )
