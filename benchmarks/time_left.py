@@ -46,7 +46,7 @@ def main(name: str, preset: str = "default", store: str = "") -> None:
         first = said[0][0]
         read = [
             (at, [eta for t, eta in said if t <= at][-1])
-            for at in (first + i for i in range(int(ended - first)))
+            for at in (first + i for i in range(max(1, int(ended - first))))
         ]
         errors = [abs(eta.middle - (ended - at)) / (ended - at) for at, eta in read]
         told |= {
