@@ -20,6 +20,7 @@ from assay.core.runs import Runs
 from assay.core.spec import Spec, per_run_fields
 from assay.studies import dictionaries, missing, sides
 from assay.studies.arm_measures import DENSITY, TERMS, MeasuredSpec
+from assay.studies.asked import Asked
 from assay.studies.dictionaries import Settled, Trains
 from assay.studies.sides import Side
 from assay.studies.text import EstimateEntry, Plain, Said, Text, read
@@ -43,6 +44,7 @@ def header(path: Path) -> Header:
     texts = [*(c.text for c in study.claim), *(e.text for e in study.estimate)]
     controls = ", ".join(dict.fromkeys(name for c in study.claim for name in c.control))
     names = [*(p.name for p in study.experiment), *(["dictionaries"] if study.dictionary else [])]
+    names += [m.like or m.name for m in study.model]
     return Header(
         study.question.rstrip("."),
         f"a study of {', '.join(dict.fromkeys(names))}",
@@ -55,7 +57,7 @@ def header(path: Path) -> Header:
 def known(text: Text) -> None:
     """Refuse a study that names an experiment, a field or an arm that there is not, whatever it
     does not say yet. Raises: ExperimentError."""
-    if not text.study.experiment and not text.study.dictionary:
+    if not (text.study.experiment or text.study.dictionary or text.study.model):
         return
     study = _Study(text)
     study.composed((), ())
@@ -132,7 +134,11 @@ class _Study:
 
     def __init__(self, text: Text) -> None:
         self.sides = sides.sides(text)
-        self.seeds = missing.seeds(text) if self.sides else ()
+        if text.study.model and (self.sides or text.study.dictionary):
+            what = "a study asks models or borrows experiments and dictionaries; write two studies"
+            raise text.error(("model",), what)
+        self.asked = Asked(text)
+        self.seeds = missing.seeds(text) if self.sides or self.asked.parts else ()
         _refuse_duplicates(text, self.sides, self.seeds)
         self.owned = dictionaries.parts(text, self._trains())
         self.first = {preset: self._main_specs(preset) for preset in PRESETS}
@@ -143,6 +149,7 @@ class _Study:
             for name, arm in sides.arms_of(side, self.sides[0]).items()
         }
         self.arms = self.borrowed | self.settled.arms(lambda specs: specs == self.first["smoke"])
+        self.arms |= self.asked.arms()
         for i, part in enumerate(text.study.experiment):
             for name in (n for n in part.learned if n not in self.borrowed):
                 hint = nearest(name, self.borrowed)
@@ -158,6 +165,7 @@ class _Study:
         terms: dict[str, Axes] = {term: {"document": ()} for term in TERMS}
         of_dictionaries = _Measured(terms | {name: {} for name in DENSITY})
         self.measured |= {p.label: of_dictionaries for p in self.owned}
+        self.measured |= {p.label: _Measured(self.asked.measured(p)) for p in self.asked.parts}
 
     def _trains(self) -> dict[str, Trains]:
         """The arms that train something, which may be dictionaries."""
@@ -178,6 +186,8 @@ class _Study:
     def _main_specs(self, preset: str) -> tuple[Spec, ...]:
         """The specs of the arm main at a preset: of the first experiment, else of the first
         dictionary."""
+        if self.asked.parts:
+            return self.asked.specs(preset, self.seeds)
         if not self.sides:
             return dictionaries.specs(self.owned[0], preset) if self.owned else ()
         side = self.sides[0]
@@ -188,7 +198,7 @@ class _Study:
     def composed(self, claims: Iterable[Claim], estimates: Iterable[Estimate]) -> Experiment:
         """Make the experiment, with these claims and estimates."""
         # All trainings of a dictionary together share the passes of the model.
-        most = max((len(p.paths) for p in self.owned), default=1)
+        most = max((len(p.paths) for p in self.owned), default=max(1, len(self.seeds)))
         usual = min((s.of.seeds_per_group for s in self.sides), default=most)
         together = self.text.study.together or usual
         # Every dictionary's arm measures for itself.
@@ -222,6 +232,7 @@ class _Study:
         """Make a claim, with every arm that it names held to those there are, and every measure to
         those known."""
         self.refuse_unknown(s.table, s.i, s.entry, s)
+        s.entry = self._with_controls(s)
         for key in ("control", "planted"):
             for name in getattr(s.entry, key):
                 if name != s.main and name in s.read.parsed.arms:
@@ -239,6 +250,13 @@ class _Study:
         self._refuse_unlearned(s, judged)
         return judged
 
+    def _with_controls(self, s: _Statement) -> Any:
+        """A claim with the near controls of the arm that it is about, where it names none."""
+        near = {p.label: p.control.why for p in self.asked.controls_of(s.main) if p.control}
+        if not near or s.entry.control:
+            return s.entry
+        return msgspec.structs.replace(s.entry, control=tuple(near), near={**near, **s.entry.near})
+
     def estimate(self, s: _Statement) -> Estimate:
         """Make an estimate, held to the arms and measures that there are."""
         self.refuse_unknown(s.table, s.i, s.entry, s)
@@ -249,6 +267,8 @@ class _Study:
             return estimate(msgspec.structs.replace(s.entry, units=units), s.main, s.read)
 
     def _units(self, s: _Statement) -> tuple[str, ...]:
+        if self.asked.parts and not s.entry.units:
+            return self.asked.units((s.main, *s.read.parsed.arms))
         return s.entry.units or missing.units(self.owned, (s.main, *s.read.parsed.arms))
 
     def _hold(
@@ -399,6 +419,7 @@ class _Study:
         measured = [p for p in self.owned if p.label in runs]
         trained = {p.trains.arm: p.trains.specs(preset) for p in measured if p.trains}
         phrases = sides.scopes(self.sides, preset, self.seeds, {**trained, **runs})
+        phrases += [self.asked.scope] if self.asked.parts else []
         return "; ".join(dict.fromkeys([*phrases, *(p.scope for p in measured)]))
 
     def _page(self) -> str:
@@ -410,6 +431,7 @@ class _Study:
         for p in self.owned:
             label = f" ({p.said.label})" if p.said.label not in ("", p.label) else ""
             lines.append(f"- `{p.label}`{label}: {p.told}.")
+        lines += [f"- `{p.label}`: {p.told}." for p in self.asked.parts]
         unused = {s.of.name: [a for a in s.of.arms if a not in s.arms] for s in self.sides}
         for name, arms in unused.items():
             if arms:
@@ -420,6 +442,8 @@ class _Study:
     def _inputs(self, by_class: Mapping[type, Side]) -> Any:
         """What runs read from outside; a model or a text that an experiment cannot have is told
         with its place in the study."""
+        if self.asked.parts:
+            return self.asked.inputs
         if not self.owned and not any(side.of.inputs for side in by_class.values()):
             return None
 
@@ -445,6 +469,7 @@ class _Study:
             for arm, seconds in sides.expected(side, self.seeds).items()
         }
         sized = {part.label: part.seconds(together) for part in self.owned}
+        sized |= {p.label: self.asked.seconds(p, together) for p in self.asked.parts}
         return times | {label: s for label, s in sized.items() if s is not None}
 
 

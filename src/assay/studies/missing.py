@@ -23,6 +23,8 @@ UNITS = (
     "documents where a claim is about dictionaries, and seeds as well where each side has "
     "several; else seeds"
 )
+ASKED = 8
+"""How many seeds a study has that asks a model and names none."""
 SEVERAL = 6
 """Fewer units of a kind decide nothing."""
 
@@ -48,7 +50,7 @@ def essential(text: Text) -> list[Missing]:
     lacks: list[tuple[str, str, tuple[str | int, ...]]] = []
     if not study.question.strip():
         lacks.append(("question", 'write question = "…", in one sentence', ("question",)))
-    if not study.experiment and not study.dictionary:
+    if not study.experiment and not study.dictionary and not study.model:
         how = (
             'write [[experiment]] and name = "…", of which assay list has the names, or '
             '[[dictionary]] and path = "…"'
@@ -64,7 +66,7 @@ def essential(text: Text) -> list[Missing]:
         if not claim_entry.holds.strip():
             how = 'write holds = "…", a comparison such as "main.fvu < 0.2"'
             lacks.append((f"claim {i + 1}: holds", how, ("claim", i)))
-        if not claim_entry.control:
+        if not claim_entry.control and not study.model:  # whose verbs bring their own
             candidates = _arms(text)
             hint = f"; arms that could stand for one: {', '.join(candidates)}" if candidates else ""
             how = f'write control = ["…"], an arm for which it must fail{hint}'
@@ -82,7 +84,7 @@ def essential(text: Text) -> list[Missing]:
 def assumed(text: Text) -> list[Missing]:
     """What may be left out, and what is taken in its place."""
     study, assumptions = text.study, list[Missing]()
-    if not study.seeds and study.experiment:
+    if not study.seeds and (study.experiment or study.model):
         default_seeds = (
             f"{FRESH}:{FRESH + len(seeds(text))}, which no entry of the catalogue is judged on"
         )
@@ -234,6 +236,8 @@ def seeds(text: Text) -> tuple[int, ...]:
         words = stated_seeds if isinstance(stated_seeds, str) else list(stated_seeds)
         with text.located("seeds"):
             return tuple(int(v) for v in spelled(Spec(), "seed", words))
+    if not text.study.experiment:
+        return tuple(range(FRESH, FRESH + ASKED))
     part = text.study.experiment[0]
     try:
         count = len({s.seed for s in catalogue.find(part.name).preset(part.preset)})

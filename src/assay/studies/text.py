@@ -28,6 +28,7 @@ from typing import Annotated
 
 import msgspec
 
+from assay.ask.tables import Diff, Direction, Intervention, Model, Probe, Prompts, Read
 from assay.core import foreign
 from assay.core.errors import AssayError, ExperimentError, nearest
 
@@ -182,6 +183,13 @@ class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     say; no number depends on it."""
     experiment: tuple[Part, ...] = ()
     dictionary: tuple[Measured, ...] = ()
+    model: tuple[Model, ...] = ()
+    prompts: tuple[Prompts, ...] = ()
+    direction: tuple[Direction, ...] = ()
+    intervene: tuple[Intervention, ...] = ()
+    read: tuple[Read, ...] = ()
+    probe: tuple[Probe, ...] = ()
+    diff: tuple[Diff, ...] = ()
     claim: tuple[Said, ...] = ()
     estimate: tuple[EstimateEntry, ...] = ()
 
@@ -356,6 +364,13 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
     kinds: dict[str, type[msgspec.Struct]] = {
         "experiment": Part,
         "dictionary": Measured,
+        "model": Model,
+        "prompts": Prompts,
+        "direction": Direction,
+        "intervene": Intervention,
+        "read": Read,
+        "probe": Probe,
+        "diff": Diff,
         "claim": Said,
         "estimate": EstimateEntry,
     }

@@ -22,7 +22,7 @@ ROWS = 96
 def run_many(
     model: Pretrained,
     prompts: Sequence[Sequence[int]],
-    edits: Sequence[Mapping[Site, Edit]] = ({},),
+    edits: Sequence[Mapping[Site, Edit]] | Sequence[Sequence[Mapping[Site, Edit]]] = ({},),
     *,
     capture: Sequence[Site] = (),
     logits: bool = True,
@@ -38,7 +38,8 @@ def run_many(
     Args:
         model: as `load` gives it.
         prompts: token ids, of any lengths.
-        edits: each as for `Pretrained.run`; {} leaves the model as it is.
+        edits: each as for `Pretrained.run`; {} leaves the model as it is. Where each prompt has
+            its own, a list of as many for each.
         capture: sites, as edited.
         logits: whether to go on to the end.
         rows: sequences in a pass.
@@ -46,14 +47,16 @@ def run_many(
     """
     if not prompts or not all(len(prompt) for prompt in prompts):
         raise ModelError("every prompt must have a token, and there must be a prompt")
-    if not edits:
+    each_own = _of_each(prompts, edits)
+    if not all(each_own):
         raise ModelError("there must be an edit; {} leaves the model as it is")
+    count, edits = len(each_own[0]), [mapping for own in each_own for mapping in own]
     if (longest := max(map(len, prompts))) > (most := most_tokens(model.folder)):
         raise ModelError(f"{model.name} reads at most {most} positions, got {longest}")
     for site in (*capture, *(site for mapping in edits for site in mapping)):
         model.folder.check(site)
     first, beginning, cache = _first_block(edits), None, None
-    prefix = _prefix(model, prompts, edits, first) if logits and not capture else 0
+    prefix = _prefix(model, prompts, edits, count, first) if logits and not capture else 0
     if prefix:
         first, cache = 0, shared_cache()
         beginning = model.run(torch.as_tensor([prompts[0][:prefix]]), cache=cache)
@@ -61,7 +64,7 @@ def run_many(
     late = [site for site in capture if site not in early]
     # Prompts of like lengths share a pass, so that little is filled up.
     order = sorted(range(len(prompts)), key=lambda p: len(prompts[p]))
-    each = max(1, rows // len(edits))
+    each = max(1, rows // count)
     traces: dict[int, list[Trace]] = {}
     for begin in range(0, len(order), each):
         some = order[begin : begin + each]
@@ -73,10 +76,14 @@ def run_many(
         if first:
             stream = Site("resid_pre", first)
             clean = model.run(tokens, capture=[*early, stream], logits=False).acts
-            start = (first, clean.pop(stream).repeat_interleave(len(edits), 0))
-        own = [_own_positions(edit, n, max(lengths)) for n in lengths for edit in edits]
+            start = (first, clean.pop(stream).repeat_interleave(count, 0))
+        own = [
+            _own_positions(edit, n, max(lengths))
+            for n, p in zip(lengths, some, strict=True)
+            for edit in each_own[p]
+        ]
         trace = model.run(
-            tokens[:, prefix:].repeat_interleave(len(edits), 0),
+            tokens[:, prefix:].repeat_interleave(count, 0),
             capture=late,
             edits=by_row(own),
             logits=logits,
@@ -87,10 +94,17 @@ def run_many(
             trace = _joined(beginning, trace)
         for row, p in enumerate(some):
             shared = {site: _own(site, x, row, lengths[row]) for site, x in clean.items()}
-            traces[p] = [
-                _one(trace, row * len(edits) + e, lengths[row], shared) for e in range(len(edits))
-            ]
+            traces[p] = [_one(trace, row * count + e, lengths[row], shared) for e in range(count)]
     return [traces[p] for p in range(len(prompts))]
+
+
+def _of_each(prompts: Sequence[Any], edits: Sequence[Any]) -> list[Sequence[Mapping[Site, Edit]]]:
+    """The edits of each prompt. Raises: ModelError where not all have as many."""
+    if not edits or isinstance(edits[0], Mapping):
+        return [edits] * len(prompts)
+    if len(edits) != len(prompts) or len({len(own) for own in edits}) != 1:
+        raise ModelError("where each prompt has its own edits, all must have as many")
+    return list(edits)
 
 
 def shared_cache() -> Any:
@@ -123,6 +137,7 @@ def _prefix(
     model: Pretrained,
     prompts: Sequence[Sequence[int]],
     edits: Sequence[Mapping[Site, Edit]],
+    count: int,
     first: int,
 ) -> int:
     """How many tokens all prompts begin with and no edit touches; 0 where it costs more to run
@@ -134,8 +149,8 @@ def _prefix(
     free = [_first_position(edit, n) for edit in changes for n in set(lengths)]
     prefix = min(common, min(lengths) - 1, *free)
     late = model.layers - first
-    plain = sum(lengths) * (first + len(edits) * late)
-    tails = len(edits) * (sum(lengths) - len(prompts) * prefix)
+    plain = sum(lengths) * (first + count * late)
+    tails = count * (sum(lengths) - len(prompts) * prefix)
     cached = "z" in model.folder.architecture.sites
     return prefix if cached and (prefix + tails) * model.layers < plain else 0
 

@@ -1,0 +1,215 @@
+"""Prompts: the rows of a study's prompts, filled into templates, and which of them are learned from
+and which are measured."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import itertools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from assay.ask.tables import Prompts
+from assay.core import foreign, rng
+from assay.core.errors import DataError, nearest
+
+LARGEST = 2**25
+"""Bytes of a file of prompts."""
+MOST = 20_000
+"""Prompts of a study."""
+SLOT = re.compile(r"\{([A-Za-z_]\w*)\}")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One prompt, with everything that its row says."""
+
+    text: str
+    columns: Mapping[str, str]
+    place: str
+    """Where it was written: "reviews.jsonl line 3"."""
+    spans: Mapping[str, int]
+    """Where in the text each slot's value ends, in characters."""
+
+    def fill(self, text: str) -> str:
+        """Fill the slots of another text from this row. Raises: DataError for a slot that is no
+        column."""
+
+        def value(match: re.Match[str]) -> str:
+            if match[1] not in self.columns:
+                raise DataError(
+                    f"{self.place}: {{{match[1]}}} is no column of it; "
+                    f"{nearest(match[1], self.columns)}"
+                )
+            return self.columns[match[1]]
+
+        return SLOT.sub(value, text)
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """All rows of a table of prompts."""
+
+    table: Prompts
+    rows: tuple[Row, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what all rows say and how they are split."""
+        told = [
+            [[row.text, sorted(row.columns.items())] for row in self.rows],
+            [self.table.corrupted, self.table.split, self.table.learn, self.table.unit],
+        ]
+        return hashlib.sha256(json.dumps(told, ensure_ascii=False).encode()).hexdigest()
+
+    @property
+    def unit(self) -> str:
+        """What is generalised over: a column, or each prompt."""
+        return self.table.unit or self.table.split or "prompt"
+
+    def column(self, name: str, rows: Sequence[int] | None = None) -> list[str]:
+        """Give a column of these rows. Raises: DataError where there is none."""
+        chosen = self.rows if rows is None else [self.rows[i] for i in rows]
+        for row in chosen:
+            if name not in row.columns:
+                raise DataError(f"{row.place} has no column {name!r}; {nearest(name, row.columns)}")
+        return [row.columns[name] for row in chosen]
+
+    def halves(self) -> tuple[list[int], list[int]]:
+        """Split the rows into those that are learned from and those that are measured, by whole
+        groups; every label of the column `label` keeps its share in both, where rows are their own
+        groups."""
+        if self.table.split:
+            groups = self.column(self.table.split)
+            kinds = dict.fromkeys(groups, "")
+        else:
+            groups = [str(i) for i in range(len(self.rows))]
+            kinds = {str(i): row.columns.get("label", "") for i, row in enumerate(self.rows)}
+        learned: set[str] = set()
+        for kind in dict.fromkeys(kinds.values()):
+            names = [group for group in kinds if kinds[group] == kind]
+            order = rng.permutation(np.array([0]), f"ask.split.{kind}", 0, len(names))[0]
+            count = min(max(1, round(self.table.learn * len(names))), len(names) - 1)
+            learned |= {names[i] for i in order[:count]}
+        train = [i for i, group in enumerate(groups) if group in learned]
+        return train, [i for i, group in enumerate(groups) if group not in learned]
+
+    def sample(self, rows: Sequence[int], seed: int, *, labelled: bool = False) -> list[int]:
+        """Draw about two thirds of the groups among these rows, of each label at least one row; the
+        seed says which."""
+        split = self.table.split
+        groups = self.column(split, rows) if split else [str(i) for i in rows]
+        kinds = self.column("label", rows) if labelled and not split and self._labelled else []
+        kind_of = dict(zip(groups, kinds, strict=True)) if kinds else dict.fromkeys(groups, "")
+        chosen: set[str] = set()
+        for kind in dict.fromkeys(kind_of.values()):
+            names = [group for group in kind_of if kind_of[group] == kind]
+            order = rng.permutation(np.array([seed]), f"ask.sample.{kind}", 0, len(names))[0]
+            chosen |= {names[i] for i in order[: max(1, round(2 * len(names) / 3))]}
+        return [i for i, group in zip(rows, groups, strict=True) if group in chosen]
+
+    @property
+    def _labelled(self) -> bool:
+        return all("label" in row.columns for row in self.rows)
+
+
+def load(table: Prompts, folder: Path) -> PromptSet:
+    """Read the rows of a table of prompts; files lie beside the study. Raises: DataError, with file
+    and line."""
+    ways = [w for w in ("file", "rows", "slots") if getattr(table, w)]
+    if len(ways) > 1 or not (ways or table.text):
+        what = " and ".join(ways) or "none of them"
+        raise DataError(f"say one of file, rows and slots of the prompts {table.name}, got {what}")
+    if table.file:
+        records = _read(folder / table.file)
+    elif table.rows:
+        records = [(f"{table.name}, row {i + 1}", dict(r)) for i, r in enumerate(table.rows)]
+    elif table.slots:
+        combinations = itertools.product(*table.slots.values())
+        records = [
+            (f"{table.name}, combination {i + 1}", dict(zip(table.slots, c, strict=True)))
+            for i, c in enumerate(combinations)
+        ]
+    else:  # texts without slots are prompts themselves
+        records = [
+            (f"{table.name}, text {i + 1}", {"text": t}) for i, t in enumerate(_texts(table))
+        ]
+        table = msgspec.structs.replace(table, text=())
+    templates = _texts(table)
+    if len(records) * max(1, len(templates)) > MOST:
+        raise DataError(f"{table.name} has more than {MOST:,} prompts")
+    rows = []
+    for place, record in records:
+        columns = {name: _written(value) for name, value in record.items()}
+        for template in templates or ("{text}",):
+            told = {"template": template} if len(templates) > 1 else {}
+            row = Row("", {**told, **columns}, place, {})
+            text, spans = _filled(row, template)
+            if not text.strip():
+                raise DataError(f"{place} is empty; a prompt has at least one token")
+            rows.append(Row(text, row.columns, place, spans))
+    if not rows:
+        raise DataError(f"{table.file or table.name} has no prompts")
+    return PromptSet(table, tuple(rows))
+
+
+def _texts(table: Prompts) -> tuple[str, ...]:
+    return (table.text,) if isinstance(table.text, str) else table.text
+
+
+def _written(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _filled(row: Row, template: str) -> tuple[str, dict[str, int]]:
+    """A template filled from a row, and where in it each slot's value ends."""
+    text, spans, last = "", {}, 0
+    for match in SLOT.finditer(template):
+        text += template[last : match.start()] + row.fill(match[0])
+        spans[match[1]] = len(text)
+        last = match.end()
+    return text + template[last:], spans
+
+
+def _read(path: Path) -> list[tuple[str, dict[str, object]]]:
+    """The records of a file, each with its line. Raises: DataError."""
+    try:
+        text = foreign.read(path, "a file of prompts", LARGEST).decode("utf-8")
+    except UnicodeDecodeError as e:
+        raise DataError(f"{path.name} is not UTF-8 text (byte {e.start:,})") from None
+    lines = [(f"{path.name} line {n}", line) for n, line in enumerate(text.splitlines(), 1)]
+    if path.suffix == ".jsonl":
+        return [(place, _object(place, line)) for place, line in lines if line.strip()]
+    if path.suffix == ".csv":
+        reader = csv.DictReader(io.StringIO(text), restkey="", strict=True)
+        try:
+            records = [(f"{path.name} line {reader.line_num}", dict(r)) for r in reader]
+        except csv.Error as e:
+            raise DataError(f"{path.name} line {reader.line_num} is no CSV: {e}") from None
+        for place, record in records:
+            if None in record.values() or "" in record:
+                raise DataError(f"{place} has not as many cells as the header")
+        return records
+    if path.suffix == ".txt":
+        return [(place, {"text": line}) for place, line in lines if line.strip()]
+    raise DataError(f"prompts are read from .jsonl, .csv and .txt, got {path.name}")
+
+
+def _object(place: str, line: str) -> dict[str, object]:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as e:
+        raise DataError(f"{place} is no JSON: {e}") from None
+    if not isinstance(record, dict) or any(isinstance(v, list | dict) for v in record.values()):
+        raise DataError(f"{place} must be an object of texts and numbers")
+    return record

@@ -1,0 +1,195 @@
+"""Tables: what a study says about a model, each a small value: models, prompts, directions,
+interventions, reads and probes.
+
+Texts may have slots: "{city} lies in" takes the column `city` of each row of the prompts. A site
+may have one too: "blocks.{layer}.hook_resid_pre" with `sweep = { layer = [4, 8, 12] }`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+
+Plain = bool | int | float | str
+Place = int | str
+"""A token of the prompt: a number from 0, or from the end as -1; "{slot}", the last token of what
+stands in this slot; "all"; to read also "mean"."""
+Few = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A language model that is asked."""
+
+    name: str = ""
+    """As everywhere: smollm2, gemma3-270m, a folder, or OWNER/NAME[@REVISION] that was fetched."""
+    label: str = ""
+    """What stands before the names of its arms, as LABEL/ARM; the first model's have their own
+    names alone."""
+    like: str = ""
+    """In place of a name: the label of a model whose untrained twin this is; its weights are drawn
+    anew by the seed of the run."""
+    checkpoints: tuple[str, ...] = ()
+    """In place of a name: several states of one training, each a level of the dimension
+    `checkpoint`."""
+
+
+class Prompts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The texts that a model is shown, one a row."""
+
+    name: str = "prompts"
+    text: str | tuple[str, ...] = ()
+    """The prompt with its slots, or several: each is filled from every row, and is the column
+    `template`. Left out: the column `text` of each row."""
+    file: str = ""
+    """JSONL (an object a line), CSV with a header, or plain text, a prompt a line."""
+    rows: tuple[Mapping[str, Plain], ...] = ()
+    """The rows themselves, in place of a file."""
+    slots: Mapping[str, tuple[Plain, ...]] = {}
+    """Columns of which every combination is a row, in place of a file and rows."""
+    corrupted: str = ""
+    """The other text of each pair, with slots; left out: the column `corrupted`, if there is
+    one."""
+    split: str = ""
+    """The column that is never in both halves where something is learned: what has one value is
+    learned from or measured. Left out: each row by itself."""
+    learn: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.5
+    """The share of the groups from which directions and probes learn, where they learn from these
+    prompts."""
+    unit: str = ""
+    """The column that is generalised over, such as template; rows that share it are averaged. Left
+    out: the column of `split`, else each row."""
+
+
+class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A number that is read off each prompt. Say one kind of it; its name is what claims call
+    it."""
+
+    name: str
+    log_prob: str | tuple[str, str] = ""
+    """log P(text | prompt) in nats, over all of its tokens; of two texts the first less the
+    second."""
+    accuracy: tuple[str, ...] = ()
+    """1 where the first of these texts is the most probable to follow, else 0; ties share."""
+    rank: str = ""
+    """The rank of the text's first token among all that could follow, 1 the most probable."""
+    entropy: bool = False
+    """Of the next token, in nats."""
+    loss: bool = False
+    """The mean loss over the prompt's own tokens, in nats a token."""
+    kl: bool = False
+    """KL divergence of the next token from the untouched model's, in nats; 0 where nothing is
+    done."""
+    generates: tuple[str, ...] = ()
+    """1 where what the model writes on, the likeliest token each time, contains one of these texts
+    (large and small letters alike), else 0."""
+    tokens: Few = 20
+    """How many tokens it writes at most."""
+    logit_lens: str | tuple[str, str] = ""
+    """As `log_prob` of first tokens, as the residual stream at `site` would give it through final
+    norm and unembedding."""
+    pattern: str = ""
+    """A head as "LAYER.HEAD": how much attention the token at `position` pays to that at `to`."""
+    to: Place = 0
+    projection: str = ""
+    """The name of a direction: what the activations at its site have along it, over its length."""
+    feature: tuple[str, int] | None = None
+    """A dictionary's file or stored run and a latent: its activation."""
+    position: Place = -1
+    """Where it is read."""
+    site: str = ""
+    """Of `logit_lens` and `projection`, where that is not the direction's own."""
+    sweep: Mapping[str, tuple[Plain, ...]] = {}
+    """Values of slots of this table, each a level of a dimension: { layer = [4, 8, 12] }."""
+
+
+class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A direction at a site. Say one way to get it. A difference of means keeps its length; every
+    other has length 1."""
+
+    name: str
+    site: str = ""
+    """A residual site, such as blocks.15.hook_resid_pre."""
+    position: Place = -1
+    """Where activations are read that it is learned from."""
+    prompts: str = ""
+    """The prompts that it is learned from; left out: those that are measured, of which it sees the
+    half that is not."""
+    label: str = "label"
+    """The column that holds the labels."""
+    difference: tuple[Plain, Plain] | None = None
+    """The mean activation of rows of the first label less that of the second."""
+    probe: tuple[Plain, Plain] | None = None
+    """The weights of a ridge regression that tells the labels apart, along which the first is
+    higher."""
+    component: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """The principal component of this number, 1 the largest."""
+    feature: tuple[str, int] | None = None
+    """A dictionary's file or stored run and a latent: its decoder row."""
+    unembedding: str | tuple[str, str] = ""
+    """A token's unembedding, or that of the first less that of the second."""
+    embedding: str | tuple[str, str] = ""
+    """A token's embedding, likewise."""
+    sweep: Mapping[str, tuple[Plain, ...]] = {}
+
+
+class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is done to the model while it reads: an arm of this name. Say one kind of it."""
+
+    name: str
+    add: str = ""
+    """The name of a direction: `strength` times it is added."""
+    strength: float = 1.0
+    project_out: str = ""
+    """The name of a direction that is taken out."""
+    ablate: str = ""
+    """zero, mean (over the prompts) or resample (what another prompt has there)."""
+    patch: str = ""
+    """What is put there: corrupted, what the pair's other text has; or other, another prompt's."""
+    clamp: tuple[str, int] | None = None
+    """A dictionary's file or stored run and a latent, whose activation is set to `value`."""
+    value: float = 0.0
+    site: str | tuple[str, ...] = ""
+    """Where; left out: the direction's own site. Several are changed together."""
+    heads: tuple[str, ...] = ()
+    """Heads as "LAYER.HEAD", changed together, in place of a site: what they write (hook_z)."""
+    position: Place = "all"
+    """At which token."""
+    prompts: str = ""
+    """The prompts that are measured under it; left out: the first."""
+    sweep: Mapping[str, tuple[Plain, ...]] = {}
+    """Values of fields or slots, each a level of a dimension: { strength = [2, 4, 8] }."""
+    controls: tuple[str, ...] | None = None
+    """The near controls that are made; left out: all that this kind of intervention has."""
+
+
+class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What can be told from activations: an arm of this name with the measures `accuracy` and, of
+    a number, `r2`."""
+
+    name: str
+    label: str = "label"
+    """The column that is told; numbers are regressed, texts are classes."""
+    site: str | tuple[str, ...] = ""
+    kind: str = "ridge"
+    """ridge, logistic, sparse (the `k` best features or neurons), or attention (a weighted mean
+    over positions)."""
+    k: Few = 16
+    dictionary: str = ""
+    """A dictionary's file or stored run, whose codes are read in place of activations."""
+    position: Place = -1
+    prompts: str = ""
+    sweep: Mapping[str, tuple[Plain, ...]] = {}
+    controls: tuple[str, ...] | None = None
+    """The near controls that are made; left out: bag, embedding, untrained and permuted."""
+
+
+class Diff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same reads in two models, prompt by prompt: an arm of this name, whose measures are those
+    of the second less those of the first."""
+
+    name: str
+    models: tuple[str, str]
+    """Labels of models; the first model's is main."""
+    intervention: str = ""
+    """The intervention under which both are read; left out: none."""
