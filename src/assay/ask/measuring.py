@@ -71,6 +71,14 @@ class Task:
         return self.prompts.halves()[1] if self.learns_here else [*range(len(self.prompts.rows))]
 
     @property
+    def levels(self) -> list[str]:
+        """The levels of the unit that is generalised over: each prompt by its number, or the values
+        of the column."""
+        if self.prompts.unit == "prompt":
+            return [str(i) for i in self.rows]
+        return list(dict.fromkeys(self.prompts.column(self.prompts.unit, self.rows)))
+
+    @property
     def drawn(self) -> bool:
         """Whether seeds differ: in what a direction is learned from, or in what is drawn."""
         if self.model.like or self.control in ("random", "shuffled", "heads", "unrelated"):

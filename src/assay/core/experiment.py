@@ -83,6 +83,10 @@ class Arm(Generic[S]):
     none, as at random, shuffled or before training. None: all, or a planted truth in their
     place."""
 
+    levels: Mapping[str, int] = field(default_factory=dict)
+    """How many levels dimensions of its measures have, where that is known before anything is
+    measured: {"prompt": 40}."""
+
     def __post_init__(self) -> None:
         if isinstance(self.learned, str):  # whose letters would be taken for parts
             raise ExperimentError(
@@ -214,6 +218,8 @@ class Experiment(Generic[S]):
     change: {field: which sentence}."""
     page: str = ""
     """What a reader of the report must know, in Markdown."""
+    remarks: tuple[str, ...] = ()
+    """What its author should know before it runs, a sentence each; a plan says them."""
     seeds_per_group: int = 4
     """How many seeds are trained in one group; part of the experiment, so no machine changes the
     numbers."""

@@ -183,9 +183,9 @@ def enough(
     return high
 
 
-def decidable(claim: Claim, n: int) -> bool:
+def decidable(claim: Claim, n: int, fewest: int = FEWEST) -> bool:
     """Tell whether any outcome of n units of one factor could decide a claim."""
-    if n < FEWEST:
+    if n < fewest:
         return False
     if claim.bounds is None or len(claim.units) == 2:
         return True

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from assay.ask import controls, interventions, measuring, prompts, reads
+from assay.ask import controls, dry, interventions, measuring, prompts, reads
 from assay.ask.controls import Control
 from assay.ask.measuring import Task
 from assay.ask.prompts import PromptSet
@@ -109,7 +109,7 @@ class Asked:
     def __init__(self, text: Text) -> None:
         self.text, study = text, text.study
         self.folder = text.path.parent
-        self.models, self.parts = study.model, list[Part]()
+        self.models, self.parts, self.remarks = study.model, list[Part](), list[str]()
         if not study.model:
             return
         self._refuse_duplicates()
@@ -139,6 +139,30 @@ class Asked:
                     for control in controls.of_intervention(table, study.direction):
                         label = f"{name}/{control.name}"
                         self.parts.append(self._part(label, model, table, control, name))
+
+        self._check()
+
+    def _check(self) -> None:
+        """Refuse what can be known to be wrong before a model is opened; remember what the author
+        should know."""
+        remarks: list[str] = []
+        for part in self.parts:
+            m = self.models.index(part.task.model)
+            model = part.task.model
+            with self.text.located("model", m, "name"):
+                folder = find(measuring.located(self.folder, model.like or model.name))
+            with self.text.located("prompts", 0):
+                rows = dry.prompts_of(part.task, folder)
+            for i, read in enumerate(self.text.study.read):
+                if part.control is None:
+                    with self.text.located("read", i):
+                        remarks += dry.check_read(read, rows, folder)
+            if part.task.intervention is not None:
+                i = self.text.study.intervene.index(part.task.intervention)
+                with self.text.located("intervene", i):
+                    dry.check_intervention(part.task, rows, folder)
+        remarks += [dry.split_in_words(part.task) for part in self.parts]
+        self.remarks = [remark for remark in dict.fromkeys(remarks) if remark]
 
     def _prefix(self, m: int, model: Model) -> str:
         if not m:
@@ -217,6 +241,7 @@ class Asked:
                 measure=self._measure(part),
                 note=part.told,
                 learned=part.learned,
+                levels={part.task.prompts.unit: len(part.task.levels)},
             )
             for part in self.parts
         }
@@ -242,7 +267,7 @@ class Asked:
         axes: dict[str, Axes] = {}
         for read in task.reads:
             own = {f"{read.name}_{n}" if n in swept else n: v for n, v in read.sweep.items()}
-            axes[read.name] = {**swept, **own, task.prompts.unit: ()}
+            axes[read.name] = {**swept, **own, task.prompts.unit: task.levels}
         return axes
 
     def units(self, arms: Sequence[str]) -> tuple[str, ...]:

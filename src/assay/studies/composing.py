@@ -211,6 +211,7 @@ class _Study:
                 measure=measure,
                 claims=(*claims, *estimates),
                 page=self._page(),
+                remarks=tuple(self.asked.remarks),
                 seeds_per_group=together,
                 smoke=self.first["smoke"],
                 default=self.first["default"],

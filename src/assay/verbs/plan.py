@@ -326,7 +326,8 @@ def units(plan: Plan, experiment: Experiment) -> dict[str, Units]:
             if all(getattr(spec, name, value) == value for name, value in claim.where.items())
         ]
         stored = next((row.stored for row in rows if row.stored is not None), None)
-        sizes = stored.measures().sizes if stored is not None else {}
+        levels = experiment.arms[arm].levels
+        sizes = stored.measures().sizes if stored is not None else levels
         factors = []
         for unit in claim.units:
             if hasattr(specs[0], unit):
@@ -365,7 +366,7 @@ def _costs(estimate: Forecast, experiment: Experiment) -> dict[str, Any]:
         "cost_from": plan.cost_from,
         "disk_bytes": plan.disk,
         "free_bytes": plan.free,
-        "notes": (*plan.notes, *estimate.notes),
+        "notes": (*experiment.remarks, *plan.notes, *estimate.notes),
         "runs": (),
         "times_from": plan.cost_from,
         "work_cpu_seconds": estimate.cpu,

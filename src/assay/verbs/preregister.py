@@ -12,7 +12,8 @@ from assay.core import foreign, scopes
 from assay.core.claims import Claim, Estimate
 from assay.core.errors import ExperimentError
 from assay.core.experiment import Experiment
-from assay.core.power import decidable
+from assay.core.judging import FEWEST_ALONE
+from assay.core.power import FEWEST, decidable
 from assay.core.reading import plural
 from assay.lab.judge import registered
 from assay.lab.lab import Lab
@@ -127,9 +128,11 @@ def undecidable(experiment: Experiment, preset: Preset) -> list[str]:
         if experiment.arms[c.of].train is None:
             continue
         specs = [s for s in experiment.specs_of(c.of, preset.specs) if scopes.fits(s, c.where)]
-        for unit in (u for u in c.units if specs and hasattr(specs[0], u)):
-            n = len({getattr(s, unit) for s in specs})
-            if not decidable(c, n):
+        levels = experiment.arms[c.of].levels
+        for unit in (u for u in c.units if specs and (hasattr(specs[0], u) or u in levels)):
+            n = levels.get(unit) or len({getattr(s, unit) for s in specs})
+            fewest = FEWEST if any(hasattr(specs[0], u) for u in c.units) else FEWEST_ALONE
+            if not decidable(c, n, fewest):
                 told.append(f"{c.text!r}, which has {n} {plural(unit, n)}")
     return told
 

@@ -1,0 +1,168 @@
+"""Dry: everything about an arm that can be known before a model is opened: sites, heads, positions,
+and the tokens of every prompt and answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from assay.ask import directions, interventions, measuring, reads
+from assay.ask.measuring import Task
+from assay.ask.prompts import PromptSet
+from assay.ask.seen import Prompt, prompt
+from assay.ask.tables import Direction, Read
+from assay.core.errors import DataError, ModelError
+from assay.subjects.folder import ModelFolder, most_tokens
+from assay.subjects.site import Site
+
+FEWEST = 2
+"""Rows of each label that a shuffled control needs."""
+
+
+def prompts_of(task: Task, folder: ModelFolder) -> list[Prompt]:
+    """The prompts that an arm measures, as tokens. Raises: DataError, ModelError where there are
+    none or one is too long."""
+    prompts = [prompt(folder, task.prompts.rows[i]) for i in task.rows]
+    if not prompts:
+        raise DataError(f"of {task.prompts.table.name} no prompt is left to be measured")
+    longest = max(prompts, key=lambda p: len(p.tokens))
+    writes = max((r.tokens for r in task.reads if reads.KINDS[reads.kind_of(r)].writes), default=0)
+    _short_enough(longest, len(longest.tokens) + writes, folder)
+    return prompts
+
+
+def split_in_words(task: Task) -> str:
+    """Say which prompts are learned from and which are measured; "" where all are measured."""
+    if not task.learns_here:
+        return ""
+    learned = len(task.prompts.rows) - len(task.rows)
+    by = f" by {task.prompts.table.split}" if task.prompts.table.split else ""
+    return (
+        f"of {len(task.prompts.rows)} prompts {learned} are learned from and {len(task.rows)} "
+        f"measured, split{by}"
+    )
+
+
+def _short_enough(p: Prompt, length: int, folder: ModelFolder) -> None:
+    if length > (most := most_tokens(folder)):
+        raise ModelError(f"{folder.name} reads at most {most} tokens, {p.row.place} has {length}")
+
+
+def check_read(read: Read, prompts: Sequence[Prompt], folder: ModelFolder) -> Iterator[str]:
+    """Check a read on every prompt; what its author should know beside is given as sentences.
+    Raises: DataError, ModelError, with the prompt's place."""
+    for point in interventions.points(read):
+        _check_read(interventions.swept(read, point), prompts, folder)
+    yield from _remarks(read, prompts)
+
+
+def _check_read(read: Read, prompts: Sequence[Prompt], folder: ModelFolder) -> None:
+    kind = reads.KINDS[reads.kind_of(read)]
+    for site in kind.sites(read):
+        folder.check(site)
+    for p in prompts:
+        wanted = kind.wants(read, p)
+        _short_enough(p, max((len(p.tokens) + len(c) for c, _ in wanted), default=0), folder)
+
+
+def _remarks(read: Read, prompts: Sequence[Prompt]) -> Iterator[str]:
+    texts = _texts(read)
+    several = [(p, text) for p in prompts for text in texts if len(p.continuation(text)) > 1]
+    if several:
+        p, text = several[0]
+        yield (
+            f"{read.name}: {len(several)} of {len(prompts) * len(texts)} answers have several "
+            f"tokens, such as {p.row.fill(text)!r} ({p.row.place}); their log-probabilities are "
+            "added up"
+        )
+    if len(texts) > 1:
+        alike = [
+            p for p in prompts if len({p.continuation(text)[0] for text in texts}) < len(texts)
+        ]
+        if alike:
+            yield (
+                f"{read.name}: for {len(alike)} of {len(prompts)} prompts two answers begin with "
+                f"the same token ({alike[0].row.place}), so that only what follows tells them apart"
+            )
+        equal = [p for p in prompts if len({p.row.fill(text) for text in texts}) < len(texts)]
+        if equal:
+            raise DataError(f"{equal[0].row.place}: {read.name} compares a text with itself")
+
+
+def _texts(read: Read) -> tuple[str, ...]:
+    texts = read.log_prob or read.accuracy
+    return (texts,) if isinstance(texts, str) and texts else tuple(texts)
+
+
+def check_intervention(task: Task, prompts: Sequence[Prompt], folder: ModelFolder) -> None:
+    """Check what is done to the model at every point of its sweep, on every prompt. Raises:
+    DataError, ModelError."""
+    assert task.intervention is not None
+    for point in interventions.points(task.intervention):
+        table = interventions.swept(task.intervention, point)
+        direction = interventions.swept(task.direction, point) if task.direction else None
+        places = interventions.where(table, direction)
+        for site, heads in places:
+            _site(site, heads, folder)
+        if task.control == "layer":
+            for site, _ in places:
+                directions.far_layer(site, folder.layers)
+        if direction is not None:
+            _direction(direction, places[0][0], task, folder)
+        for p in prompts:
+            p.positions(table.position)
+        if table.patch == "corrupted":
+            for p in prompts:
+                other = measuring.corrupted(task.prompts, p)
+                if len(other.tokens) != len(p.tokens):
+                    raise DataError(
+                        f"{p.row.place}: the prompt has {len(p.tokens)} tokens, its pair "
+                        f"{len(other.tokens)}; what is patched must have as many"
+                    )
+
+
+def _site(site: Site, heads: Sequence[int] | None, folder: ModelFolder) -> None:
+    folder.check(site)
+    if heads is not None:
+        count = folder.shape(site)[0]
+        if beyond := [h for h in heads if h >= count]:
+            raise DataError(
+                f"layer {site.layer} of {folder.name} has heads 0 to {count - 1}, no head "
+                f"{beyond[0]}"
+            )
+
+
+def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) -> None:
+    way = directions.way_of(table)
+    at = Site.parse(table.site) if table.site else site
+    folder.check(at)
+    if folder.width(at) != folder.width(site):
+        raise DataError(
+            f"direction {table.name!r} has {folder.width(at)} numbers, {site} {folder.width(site)}"
+        )
+    if way not in directions.LEARNED:
+        return
+    if table.prompts not in ("", *task.sources):
+        known = ", ".join(task.sources)
+        raise DataError(
+            f"direction {table.name!r} is learned from prompts {table.prompts!r}; there are {known}"
+        )
+    learned_from = task.sources.get(table.prompts, task.prompts)
+    rows = learning_rows(learned_from, task.prompts)
+    for i in rows:
+        prompt(folder, learned_from.rows[i]).positions(
+            "all" if table.position == "mean" else table.position
+        )
+    for label in table.difference or table.probe or ():
+        labels = learned_from.column(table.label, rows)
+        count = labels.count(str(label))
+        if count < FEWEST:
+            raise DataError(
+                f"direction {table.name!r} is learned from {len(rows)} prompts, of which {count} "
+                f"{'has' if count == 1 else 'have'} {table.label} = {label!r}; give {FEWEST} or more"
+            )
+
+
+def learning_rows(source: PromptSet, measured: PromptSet) -> list[int]:
+    """The rows that may be learned from: all, or of prompts that are measured the other half."""
+    same = source.table.name == measured.table.name
+    return source.halves()[0] if same else [*range(len(source.rows))]
