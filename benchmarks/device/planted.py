@@ -4,8 +4,8 @@ by hand.
     python benchmarks/device/planted.py FOLDER
 
 `planted` has words for tokens and four blocks of four heads. What is true of it, by construction:
-- mood: words such as lovely and awful have + and − a direction; head 1.0 averages it over all tokens
-  into another direction, which raises good and lowers bad. No other head reads it.
+- mood: words such as lovely and awful have + and − a direction; head 1.0 averages it over all
+  tokens into another direction, which raises good and lowers bad. No other head reads it.
 - capitals: head 1.1 looks at the country, wherever it stands, and carries it to the last token;
   the MLP of block 2 turns it into the city.
 - speaker: names have a direction of their own that nothing reads.
@@ -36,9 +36,9 @@ CAPITALS = {
     "norway": "oslo",
 }
 PLAIN = (
-    "<s> <unk> the a an is was were in of and says so it this that day room meal film town book trip "
-    "very quite here there now then today yesterday capital from went to bought saw near far"
-).split()
+    "<s> <unk> the a an is was were in of and says so it this that day room meal film town book "
+    "trip very quite here there now then today yesterday capital from went to bought saw near far"
+).split()  # noqa: SIM905
 D, LAYERS, HEADS, WIDTH = 128, 4, 4, 32
 SCALE = 0.01
 """Spread of the weights that mean nothing."""

@@ -59,13 +59,18 @@ class Part:
     """The arm whose control it is."""
 
     @property
+    def why(self) -> str:
+        """What it would explain, of a control."""
+        return self.control.why if self.control else ""
+
+    @property
     def told(self) -> str:
         """What it is, in a line."""
         table = self.task.intervention
         what = f"{table.name}: {interventions.in_words(table)}" if table else "as it is"
         model = self.task.model
         name = f"the untrained twin of {model.like}" if model.like else model.name
-        return f"{name}, {what}{f'; {self.control.why}' if self.control else ''}"
+        return f"{name}, {what}{f'; {self.why}' if self.why else ''}"
 
     @property
     def learned(self) -> tuple[str, ...] | None:
@@ -269,6 +274,16 @@ class Asked:
             own = {f"{read.name}_{n}" if n in swept else n: v for n, v in read.sweep.items()}
             axes[read.name] = {**swept, **own, task.prompts.unit: task.levels}
         return axes
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """The arms in which something is done to a model, and that are nobody's control."""
+        return tuple(p.label for p in self.parts if p.task.intervention and not p.control)
+
+    def range_of(self, arm: str, measure: str) -> tuple[float | None, float | None]:
+        """The least and greatest number that a measure of an arm can be; None for no end."""
+        read = next((r for r in self.by_label[arm].task.reads if r.name == measure), None)
+        return reads.KINDS[reads.kind_of(read)].natural if read else (None, None)
 
     def units(self, arms: Sequence[str]) -> tuple[str, ...]:
         """Over what a claim about these arms generalises: over prompts, or the column that parts

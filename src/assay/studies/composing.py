@@ -24,7 +24,16 @@ from assay.studies.asked import Asked
 from assay.studies.dictionaries import Settled, Trains
 from assay.studies.sides import Side
 from assay.studies.text import EstimateEntry, Plain, Said, Text, read
-from assay.studies.wording import Condition, claim, condition, estimate, hold, made_of, renamed
+from assay.studies.wording import (
+    Condition,
+    claim,
+    condition,
+    estimate,
+    hold,
+    made_of,
+    natural,
+    renamed,
+)
 
 
 def experiment(path: Path) -> Experiment:
@@ -77,6 +86,8 @@ def composed(text: Text) -> Experiment:
         [_Statement(study.text, table, i) for i in range(len(getattr(text.study, table)))]
         for table in ("claim", "estimate")
     )
+    for statement in claims:
+        statement.about = study.asked.changed
     whole = study.composed([study.claim(s) for s in claims], [study.estimate(s) for s in estimates])
     for statement, c in zip([*claims, *estimates], whole.claims, strict=True):
         study.refuse_mixed(statement, c, whole)
@@ -95,12 +106,15 @@ class _Statement:
         with text.located(table, i, self.key):
             words = getattr(self.entry, self.key)
             self.read: Condition = condition(words, compared=table == "claim")
+        self.about: Sequence[str] = ()
+        """Arms in which something is done to a model, which a claim is about before others."""
 
     @property
     def main(self) -> str:
         """The arm that it is about: the first that it names and that is no control."""
         controls = getattr(self.entry, "control", ())
-        return next((name for name in self.read.parsed.arms if name not in controls), "main")
+        names = [name for name in self.read.parsed.arms if name not in controls]
+        return next((name for name in names if name in self.about), names[0] if names else "main")
 
     def error(self, key: str | None, what: object) -> ExperimentError:
         """Make the refusal of one of its fields, or of all of it."""
@@ -233,7 +247,7 @@ class _Study:
         """Make a claim, with every arm that it names held to those there are, and every measure to
         those known."""
         self.refuse_unknown(s.table, s.i, s.entry, s)
-        s.entry = self._with_controls(s)
+        s.entry = self._completed(s)
         for key in ("control", "planted"):
             for name in getattr(s.entry, key):
                 if name != s.main and name in s.read.parsed.arms:
@@ -251,12 +265,19 @@ class _Study:
         self._refuse_unlearned(s, judged)
         return judged
 
-    def _with_controls(self, s: _Statement) -> Any:
-        """A claim with the near controls of the arm that it is about, where it names none."""
-        near = {p.label: p.control.why for p in self.asked.controls_of(s.main) if p.control}
-        if not near or s.entry.control:
+    def _completed(self, s: _Statement) -> Any:
+        """A claim with what follows from what it is about, where it does not say it: the near
+        controls of its arm, and the bounds of a unit."""
+        if not self.asked.parts:
             return s.entry
-        return msgspec.structs.replace(s.entry, control=tuple(near), near={**near, **s.entry.near})
+        entry, near = s.entry, {p.label: p.why for p in self.asked.controls_of(s.main)}
+        if near and not entry.control:
+            near = {**near, **entry.near}
+            entry = msgspec.structs.replace(entry, control=tuple(near), near=near)
+        if entry.bounds is None:
+            bounds = natural(s.read, lambda c: self.asked.range_of(c.arm or s.main, c.name))
+            entry = msgspec.structs.replace(entry, bounds=bounds)
+        return entry
 
     def estimate(self, s: _Statement) -> Estimate:
         """Make an estimate, held to the arms and measures that there are."""

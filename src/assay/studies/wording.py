@@ -17,6 +17,7 @@ share all units."""
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ from assay.dictionaries.measuring.measures import TABLE, Measure
 from assay.studies.text import EstimateEntry, Literature, Said
 
 QUANTITIES: Mapping[str, Measure] = {m.name: m for m in TABLE}
+LARGEST = 6
+"""Measures of a condition of which every corner of their ranges is tried."""
 _EQUAL = re.compile(r"\s+at\s+equal\s+(\w+)\s*$")
 
 
@@ -214,6 +217,25 @@ def _matched(read: Condition, main_arm: str, claim_entry: Said) -> tuple[_Value,
     return value, at_matched(
         lambda m: _compute_quantity(m, x, x), lambda m: _compute_quantity(m, y, y)
     )
+
+
+def natural(
+    read: Condition, of: Callable[[Column], tuple[float | None, float | None]]
+) -> tuple[float, float] | None:
+    """The least and greatest value of one unit that sums and differences of measures can have, by
+    those of each; None where one has no end, or where there is more arithmetic."""
+    columns = read.parsed.columns
+    walk = read.parsed.terms.get("value")
+    if walk is None or read.equal or len(columns) > LARGEST or re.search(r"[/*]", read.parsed.text):
+        return None
+    ranges = [of(c) for c in columns]
+    if any(end is None for ends in ranges for end in ends):
+        return None
+    corners = [
+        float(walk(dict(zip(columns, values, strict=True)).__getitem__))
+        for values in itertools.product(*ranges)
+    ]
+    return min(corners), max(corners)
 
 
 def hold(
