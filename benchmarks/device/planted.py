@@ -35,10 +35,10 @@ CAPITALS = {
     "kenya": "nairobi",
     "norway": "oslo",
 }
-PLAIN = (
+PLAIN = (  # noqa: SIM905
     "<s> <unk> the a an is was were in of and says so it this that day room meal film town book "
     "trip very quite here there now then today yesterday capital from went to bought saw near far"
-).split()  # noqa: SIM905
+).split()
 D, LAYERS, HEADS, WIDTH = 128, 4, 4, 32
 SCALE = 0.01
 """Spread of the weights that mean nothing."""

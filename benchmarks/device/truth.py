@@ -128,7 +128,8 @@ def main(smollm2: str, gemma: str) -> None:
         best = max(months, key=lambda m: float(logs[large.ids(f" {m}")[len(large.opening)]]))
         right += best == months[(i + 2) % 12]
     print("gemma-months: share of starts", right / 12)
-    print("gemma-smollm: gemma", capitals(large, 40, 3), "smollm2", capitals(small, 40, 3))
+    both = capitals(large, 40, 3), capitals(small, 40, 3)
+    print("gemma-smollm:", *both)
     yes = 0
     for text in texts:
         with torch.no_grad():

@@ -158,7 +158,7 @@ def _direction(table: Direction, site: Site, task: Task, folder: ModelFolder) ->
         if count < FEWEST:
             raise DataError(
                 f"direction {table.name!r} is learned from {len(rows)} prompts, of which {count} "
-                f"{'has' if count == 1 else 'have'} {table.label} = {label!r}; give {FEWEST} or more"
+                f"{'has' if count == 1 else 'have'} {table.label} = {label!r}; give {FEWEST}"
             )
 
 

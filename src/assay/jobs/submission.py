@@ -31,8 +31,9 @@ from assay.lab.store import ownership
 from assay.lab.store.origin import OPENS, STUDIES, code
 from assay.lab.store.store import Store
 from assay.studies import composing, missing
+from assay.studies.asked import places
 from assay.studies.missing import Missing
-from assay.studies.text import FENCE, Text, read
+from assay.studies.text import ASKED, FENCE, Text, read
 
 DIGITS = 32
 """Hex digits of a job's key."""
@@ -290,8 +291,13 @@ def _parts(text: Text, bounds: Bounds) -> tuple[dict[str, Path], dict[str, str]]
             choices = min(choices * _count(value), MOST**2)
         runs += choices * seeds
     most(runs, bounds.runs, "runs of one arm of all experiments")
+    for location, name in places(study):
+        path = bounds.place(name, location)
+        first = Path(name).parts[0] if Path(name).parts and not Path(name).is_absolute() else ""
+        if bounds.workspace is not None and first not in ("", ".") and path.exists():
+            links[first] = bounds.workspace.resolve() / first
     content = msgspec.to_builtins(study)
-    prose = {"question", "seeds", "budget", "claim"}
+    prose = {"question", "seeds", "budget", "claim", *ASKED}
     _check_places(
         (
             (k, s)

@@ -4,7 +4,7 @@ controls."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,7 +26,7 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.data.names import model_in_words
-from assay.studies.text import Text
+from assay.studies.text import Study, Text
 from assay.subjects import sizes
 from assay.subjects.folder import find, fingerprint
 
@@ -333,6 +333,20 @@ class Asked:
         count, table = len(self.parts[0].task.rows), self.first.table
         source = f" of {table.file}" if table.file else ""
         return f"{' and '.join(names)}, {count} prompts{source}"
+
+
+def places(study: Study) -> Iterator[tuple[str, str]]:
+    """Give every name of a study that may be that of a file or a folder, and where it stands."""
+    for i, model in enumerate(study.model, 1):
+        for name in (model.name, *model.checkpoints):
+            yield f"model {i}", name
+    for i, table in enumerate(study.prompts, 1):
+        yield f"prompts {i}", table.file
+    for kind in ("direction", "intervene", "read", "probe"):
+        for i, entry in enumerate(getattr(study, kind), 1):
+            for field in ("feature", "clamp", "dictionary"):
+                if value := getattr(entry, field, None):
+                    yield f"{kind} {i}", value if isinstance(value, str) else value[0]
 
 
 def _nothing(runs: Runs[Any], bench: Bench) -> Trained:

@@ -36,6 +36,8 @@ Plain = bool | int | float | str
 Value = Plain | list[Plain]
 LARGEST = 2**20
 """Bytes of a study's file."""
+ASKED = ("model", "prompts", "direction", "intervene", "read", "probe", "diff")
+"""The tables that ask a model."""
 FENCE = "+++"
 """What a Markdown study's TOML stands between."""
 ENDS = (".toml", ".md")
