@@ -16,6 +16,7 @@ from msgspec import structs
 
 from assay.core.experiment import Header
 from assay.report import contexts, pages, statements, tables
+from marks import sections
 
 STYLE = files("assay.report").joinpath("style.css").read_text()
 VOID = {"meta", "input", "br", "hr", "img", "link"}
@@ -407,7 +408,7 @@ def test_what_would_have_been_found_has_a_true_minus_on_pages_and_in_the_docs():
     html = pages.page(data) + pages.index([{"data": data, "href": "a.html"}])
     for told in (
         html,
-        statements.full(data),
+        sections.full(data),
         statements.listed(data),
     ):
         assert "−0.289 or less would be found" in told and "-0.289 or less" not in told
