@@ -164,10 +164,9 @@ def enough(
         more = i
         for k in factors:
             more = with_units(more, k, round(n * i.n[k] / i.n[factors[0]]))
-        return (
-            more.variance <= narrowed * i.variance
-            and max(chance(claim, more, i.estimate, level)) >= CHANCE
-        )
+        # ∞ · 0 is no number: units that all lie on a bound have no variance
+        is_narrow = math.isinf(narrowed) or more.variance <= narrowed * i.variance
+        return is_narrow and max(chance(claim, more, i.estimate, level)) >= CHANCE
 
     # Doubled until it is enough, then halved into: more units decide more often, but for the noise
     # of simulation.
