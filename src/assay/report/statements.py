@@ -1,5 +1,5 @@
-"""Statements of many experiments in Markdown: what came out, what it cost, and how many errors to
-expect.
+"""Statements of experiments in sentences and Markdown: what came out, what it cost, how many errors
+to expect, and whether what was frozen before was followed.
 
 Takes records or stored results, so that pages, docs and the index of a report say the same."""
 
@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from assay.core.results import Judged, Published, ResultData
+from assay.core.results import Judged, Published, Registration, ResultData
 from assay.report import tables
 from assay.report.tables import cell, minus
 
@@ -177,3 +177,72 @@ def listed(data: ResultData) -> str:
             )
         )
     return tables.markdown(("", "claim", "estimate [95 % interval]", "published", head), rows)
+
+
+def frozen_lines(data: ResultData) -> list[str]:
+    """Say of a result whether it is confirmatory or exploratory and why, and how its looks went."""
+    if (registration := data.registration) is None:
+        return ["exploratory: nothing was frozen before it was run"]
+    when = f"frozen on {registration.time[:16].replace('T', ' ')} UTC"
+    which = f"({registration.hash[:12]}, {registration.file})"
+    more = [*frozen_looks(registration), *frozen_others(registration)]
+    if data.inference == "confirmatory":
+        return [
+            (
+                f"confirmatory: {when}, before any result as far as this store knows {which}, and "
+                "followed since"
+            ),
+            *more,
+        ]
+    missing, changed = registration.missing, registration.changed
+    lost = "nobody can say whether it was followed: looks are missing"
+    head = f"exploratory: {when} {which}, and {'not followed' if changed or not missing else lost}"
+    return [
+        head,
+        *(f"not as frozen: {c}" for c in changed),
+        *(f"missing: {m}" for m in missing),
+        *more,
+    ]
+
+
+def frozen_looks(registration: Registration) -> list[str]:
+    """Say at which look it is, how many claims are open, and what the intervals mean; nothing where
+    no look was taken."""
+    every, look_count = registration.looks, registration.taken
+    open_count = len(registration.open)
+    if not look_count or len(every) < 2:
+        return []
+    look = every[look_count - 1]
+    text = f"look {look_count} of {len(every)}, at {look.units} of {every[-1].units} seeds"
+    if open_count and look_count < len(every):
+        text += f": {open_count} claim{'s go' if open_count > 1 else ' goes'} on to the next"
+    elif look_count < len(every):
+        text += ": every claim is settled, so it ended here"
+    elif open_count:
+        text += (
+            f": the last, and {open_count} claim{'s are' if open_count > 1 else ' is'} undecided"
+        )
+    else:
+        text += ": the last"
+    rate = f"all {len(every)} looks together err no more often than one at {registration.alpha:.0%}"
+    return [text, f"each claim has the interval of its look, so that {rate}"]
+
+
+def frozen_others(registration: Registration) -> list[str]:
+    """Say what else was frozen of the same arms on the same seeds: whoever sees the best of several
+    should know of all.
+    """
+    if not (registrations := registration.others):
+        return []
+    head = (
+        f"one of {len(registrations) + 1} registrations of these arms and seeds in this store; the "
+        f"other{'s are' if len(registrations) > 1 else ' is'}"
+    )
+    return [
+        head,
+        *(
+            (f"{other.experiment} ({other.time[:16].replace('T', ' ')} UTC, {other.hash[:12]}): ")
+            + ("; ".join(other.claims) or "its file is gone")
+            for other in registrations
+        ),
+    ]
