@@ -4,14 +4,15 @@ that is too long for files that people read, and a reference from docstrings.
     sphinx-build -W --keep-going -c site . build/site
 
 Sources stay where people read them. In place of a sentence between `<!-- site: … -->` and
-`<!-- end -->` a page gets what the mark asks for: of `assay.report.docs.KINDS`, or of `KINDS` here,
-which know the command line.
+`<!-- end -->` a page gets what the mark asks for: of `KINDS` in docs/marks/kinds.py, or of `KINDS`
+here, which know the command line.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
+import sys
 from importlib import import_module
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -19,13 +20,15 @@ from typing import TYPE_CHECKING
 
 from assay.cli.main import app as commands
 from assay.cli.main import example
-from assay.report import docs
 from assay.verbs.schemas import VERBS
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "docs"))
+from marks import kinds  # noqa: E402
+
 project, author, version = "Assay", "The authors of Assay", installed("interp-assay")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 root_doc = "README"
@@ -184,13 +187,13 @@ def results() -> str:
     return "\n".join(lines) + "\n"
 
 
-KINDS = {**docs.KINDS, "names": reference, "results": results, "verbs": verbs}
+KINDS = {**kinds.KINDS, "names": reference, "results": results, "verbs": verbs}
 """What a page can ask for."""
 
 
 def filled(app: Sphinx, page: str, source: list[str]) -> None:
     """Put what the site alone has where the page asks for it; the contents under the README."""
-    source[0] = docs.filled(source[0], "site", KINDS)
+    source[0] = kinds.filled(source[0], "site", KINDS)
     if page == root_doc:
         source[0] += f"\n\n{contents()}\n"
 

@@ -44,13 +44,18 @@ def changed() -> list[Path]:
 
 
 def modules(root: Path) -> dict[str, Path]:
-    """Every file of the package, and of the tests but what pytest alone imports, by the name under
-    which others import it."""
+    """Every file of the package, of the programs beside the docs, and of the tests but what pytest
+    alone imports, by the name under which others import it."""
     package = {
         ".".join(p.relative_to(root / "src").with_suffix("").parts).removesuffix(".__init__"): p
         for p in (root / "src").rglob("*.py")
     }
-    return package | {p.stem: p for p in (root / "tests").rglob("*.py") if p.name != "conftest.py"}
+    tools = {
+        ".".join(p.relative_to(root / "docs").with_suffix("").parts): p
+        for p in (root / "docs").rglob("*.py")
+    }
+    tests = {p.stem: p for p in (root / "tests").rglob("*.py") if p.name != "conftest.py"}
+    return package | tools | tests
 
 
 def needs(path: Path, files: Mapping[str, Path]) -> Iterator[str]:

@@ -1,5 +1,4 @@
-"""SAELens's adapter. Its evaluation functions are given stand-ins for model, store and coder that
-hold a vector's numbers."""
+"""SAELens's adapter: its core evaluation, its coders, their training and their files."""
 
 import json
 from pathlib import Path
@@ -7,6 +6,7 @@ from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import torch
+from core_evaluation import HOOK, CoreEvaluation, rows
 from datasets import Dataset
 from protocol import NotOffered, serve
 from sae_lens import evals, saes
@@ -17,7 +17,6 @@ from sae_lens.training.activation_scaler import ActivationScaler
 from sae_lens.training.activations_store import ActivationsStore
 from sae_lens.training.sae_trainer import SAETrainer
 
-HOOK = "blocks.0.hook_resid_post"
 KINDS = {
     "relu": "Standard",
     "gated": "Gated",
@@ -33,11 +32,6 @@ TRAINED = {
     "jumprelu": "JumpReLU",
     "topk": "TopK",
 }
-
-
-def rows(x, dtype="float64"):
-    """Rows as a tensor."""
-    return torch.tensor(x, dtype=getattr(torch, dtype))
 
 
 def filled(kind, weights, centred=True, **more):
@@ -68,119 +62,6 @@ def coder(architecture, weights, centred):
     return filled(
         KINDS[architecture], weights, centred, **({"k": weights["k"]} if "k" in weights else {})
     )
-
-
-def evaluated(batches, dtype, sae=None, features=None):
-    """get_sparsity_and_variance_metrics on given rows and reconstructions, or on a coder of its
-    own."""
-    pending_batches = [(rows(b["x"], dtype)[None], rows(b["x_hat"], dtype)[None]) for b in batches]
-    model = SimpleNamespace(run_with_cache=lambda *a, **k: (None, {HOOK: pending_batches[0][0]}))
-    store = SimpleNamespace(
-        get_batch_tokens=lambda n: torch.ones(1, pending_batches[0][0].shape[1], dtype=torch.long)
-    )
-    ones = [
-        torch.ones(1, len(b["x"]), 1) if features is None else rows(features)[None] for b in batches
-    ]
-    cfg = SimpleNamespace(
-        metadata=SimpleNamespace(hook_name=HOOK, hook_head_index=None), d_sae=ones[0].shape[-1]
-    )
-    table = SimpleNamespace(
-        cfg=cfg,
-        device="cpu",
-        encode=lambda x: ones.pop(0),
-        decode=lambda f: pending_batches.pop(0)[1],
-    )
-    return evals.get_sparsity_and_variance_metrics(
-        sae or table, model, store, ActivationScaler(), len(batches), True, True, True, True, 1, {}
-    )
-
-
-def measured(x, x_hat, dtype="float64"):
-    """Its evaluation's explained_variance and mse."""
-    return streamed([{"x": x, "x_hat": x_hat}], dtype)
-
-
-def streamed(batches, dtype="float64"):
-    """ev and mse over batches."""
-    measures, _ = evaluated(batches, dtype)
-    return {"ev": measures["explained_variance"], "mse": measures["mse"]}
-
-
-def sparsity(features):
-    """Its evaluation's l0 and feature_density."""
-    measures, per_feature = evaluated(
-        [{"x": [[1.0]] * len(features), "x_hat": [[1.0]] * len(features)}],
-        "float64",
-        features=features,
-    )
-    return {"l0": measures["l0"], "density": per_feature["feature_density"]}
-
-
-def quality(architecture, weights, centred, x):
-    """Its evaluation of a coder."""
-    measures, _ = evaluated(
-        [{"x": x, "x_hat": x}], "float64", coder(architecture, weights, centred)
-    )
-    return {"ev": measures["explained_variance"], "l0": measures["l0"]}
-
-
-def shrinkage(x, x_hat, mean=None):
-    """Its evaluation's relative_reconstruction_bias."""
-    if mean is not None:
-        raise NotOffered("not about a mean")
-    return {
-        "gamma": evaluated([{"x": x, "x_hat": x_hat}], "float64")[0]["relative_reconstruction_bias"]
-    }
-
-
-class Model:
-    """In the place of a language model: losses per position from activations, with hooks."""
-
-    def __init__(self, losses):
-        self.losses = losses
-
-    def __call__(self, tokens, **k):
-        """The clean loss."""
-        return None, self.losses(None)
-
-    def run_with_hooks(self, tokens, fwd_hooks, **k):
-        """The loss under a hook."""
-        return None, self.losses(fwd_hooks[0][1])
-
-
-def scored(losses, sae, tokens, batches, **more):
-    """ce_loss_score of get_downstream_reconstruction_metrics."""
-    store = SimpleNamespace(get_batch_tokens=lambda n: tokens)
-    sae.cfg, sae.device = (
-        SimpleNamespace(metadata=SimpleNamespace(hook_name=HOOK, hook_head_index=None)),
-        "cpu",
-    )
-    args = (sae, Model(losses), store, ActivationScaler(), False, True, batches, 1)
-    return {"score": evals.get_downstream_reconstruction_metrics(*args, **more)["ce_loss_score"]}
-
-
-def ce_recovered(clean, spliced, ablated):
-    """Over batches whose losses are given, asked for in this order."""
-    order = iter(
-        [float(loss) for batch in zip(clean, spliced, ablated, strict=True) for loss in batch]
-    )
-    return scored(
-        lambda hook: torch.full((1, 2), next(order)),
-        SimpleNamespace(),
-        torch.ones(1, 2, dtype=torch.long),
-        len(clean),
-    )
-
-
-def ce_splice(activations, special, factor):
-    """On the toy model, special tokens ignored as run_evals does by default."""
-    acts = rows(activations)[None]
-
-    def losses(hook):
-        return 20 - (acts if hook is None else hook(acts.clone(), None)).sum(-1).cumsum(-1)
-
-    sae = SimpleNamespace(encode=lambda x: x, decode=lambda f: factor * f)
-    return scored(losses, sae, 1 - torch.tensor([special]).long(), 1, ignore_tokens=[0])
 
 
 def encode(architecture, weights, centred, x):
@@ -477,14 +358,16 @@ def checkpoint(x, steps):
         return {"written": len(list(Path(room).iterdir())) == steps}
 
 
+def config(**more):
+    """What its evaluation reads of a coder's configuration."""
+    return SimpleNamespace(metadata=SimpleNamespace(hook_name=HOOK, hook_head_index=None), **more)
+
+
 OPERATIONS = {
-    "metrics": measured,
-    "metrics_stream": streamed,
-    "sparsity": sparsity,
-    "quality": quality,
-    "shrinkage": shrinkage,
-    "ce_recovered": ce_recovered,
-    "ce_splice": ce_splice,
+    # run_evals ignores special tokens by default
+    **CoreEvaluation(
+        evals, config, coder, {"ignore_tokens": [0]}, scaling=(ActivationScaler(),)
+    ).operations(),
     "encode": encode,
     "features_two_ways": features_two_ways,
     "layer_norm": layer_norm,

@@ -52,8 +52,9 @@ from assay.lab.plan.plan import plan
 from assay.lab.plan.preset import override
 from assay.lab.store.store import Store
 from assay.lab.store.tensors import concatenate, rows
-from assay.report import docs, pictures, tables
+from assay.report import tables
 from assay.subjects.fetch import SMOLLM2
+from marks import kinds, pictures
 
 COST = re.compile(r"([\d.]+) s on 2 cores, ([\d.]+) CPU-seconds, ([\d.]+) GB a process; full .+")
 CPU_SECONDS = 550
@@ -232,7 +233,7 @@ def test_an_experiment_without_claims_says_so_wherever_it_is_listed(name):
         assert all(e.source for e in theorems(name)), (
             "an exact statement names what it follows from"
         )
-        assert tables.ONLY_EXACT in docs.claims(name)
+        assert tables.ONLY_EXACT in kinds.claims(name)
 
 
 # the record
@@ -468,7 +469,7 @@ def test_its_page_has_its_verdicts_a_picture_and_what_would_change_them(name):
     page = ROOT / "docs" / f"{name}.md"
     assert page.exists(), f"docs/{name}.md is missing; docs/superposition.md is a model"
     text = page.read_text(encoding="utf-8")
-    marks = {f"{m['where']}: {m['kind']}" for m in docs.BLOCK.finditer(text) if m["name"] == name}
+    marks = {f"{m['where']}: {m['kind']}" for m in kinds.BLOCK.finditer(text) if m["name"] == name}
     wanted = {"made: picture", "made: verdicts", "site: full"}
     none(
         [
@@ -476,9 +477,7 @@ def test_its_page_has_its_verdicts_a_picture_and_what_would_change_them(name):
             for mark in sorted(wanted - marks)
         ]
     )
-    assert pictures.path(name).exists(), (
-        f"no picture yet: python -m assay.report.docs docs/{name}.md"
-    )
+    assert pictures.path(name).exists(), f"no picture yet: python docs/marks docs/{name}.md"
     assert re.search(r"^## What would change", text, re.MULTILINE), (
         f"docs/{name}.md has no section '## What would change …'"
     )

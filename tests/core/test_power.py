@@ -11,8 +11,8 @@ from scipy.stats import binom, binomtest
 
 from assay.core.claims import Claim
 from assay.core.intervals import interval
-from assay.core.judging import judge
-from assay.core.power import decidable, detectable
+from assay.core.judging import judge, standing
+from assay.core.power import decidable, detectable, enough
 from assay.core.stats import mean
 from assay.report import tables
 
@@ -188,3 +188,12 @@ def test_what_no_outcome_of_so_many_units_could_decide():
     limits = [binomtest(k, 6).proportion_ci() for k in range(7)]
     assert all(c.low < 0.6 and c.high > 0.4 for c in limits)
     assert not decidable(band, 6) and decidable(band, 20)
+
+
+@pytest.mark.parametrize("low", [0.9, 0.98])
+def test_units_that_all_lie_on_a_bound_are_enough_from_where_the_exact_limit_passes(low):
+    """Clopper and Pearson's lower limit of n in n is 0.025^(1/n)."""
+    share = claim(low=low, bounds=(0.0, 1.0))
+    own, *_ = standing(share, {"main": arm(np.ones(10))})
+    assert own.variance == 0
+    assert enough(share, own, (0,), 6) == math.ceil(math.log(0.025) / math.log(low))

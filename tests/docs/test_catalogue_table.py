@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from assay.lab import catalogue
-from assay.report import docs, first, pictures
+from marks import first, kinds, pictures
 
 ROOT = Path(__file__).parents[2]
 PAGES = {page: page.read_text() for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
-AGAIN = "write it again with: python -m assay.report.docs README.md docs/*.md"
+AGAIN = "write it again with: python docs/marks README.md docs/*.md"
 
 
 def test_tables_and_pictures_are_as_made_now() -> None:
@@ -19,12 +19,12 @@ def test_tables_and_pictures_are_as_made_now() -> None:
     figures = {
         m["name"]: pictures.figure(m["name"])
         for text in PAGES.values()
-        for m in docs.BLOCK.finditer(text)
+        for m in kinds.BLOCK.finditer(text)
         if m["kind"] == "picture"
     }
     with pytest.MonkeyPatch.context() as patch:  # each figure is made once
         patch.setattr(pictures, "figure", figures.__getitem__)
-        stale += [page.name for page, text in PAGES.items() if text != docs.filled(text)]
+        stale += [page.name for page, text in PAGES.items() if text != kinds.filled(text)]
     stale += [
         name
         for name, figure in figures.items()
@@ -41,11 +41,11 @@ def test_the_catalogue_has_a_line_for_every_experiment_and_nothing_else() -> Non
 
 def test_a_table_is_short() -> None:
     for page, text in PAGES.items():
-        for m in docs.BLOCK.finditer(text):
+        for m in kinds.BLOCK.finditer(text):
             if m["kind"] == "verdicts":
                 lines = [line for line in m[0].splitlines() if line.startswith("|")]
                 assert len(lines) <= 2 + 10, page.name
 
 
 def test_a_page_without_marks_stays_as_it_is() -> None:
-    assert docs.filled("# Title\n\n| a |\n|---|\n") == "# Title\n\n| a |\n|---|\n"
+    assert kinds.filled("# Title\n\n| a |\n|---|\n") == "# Title\n\n| a |\n|---|\n"

@@ -157,13 +157,13 @@ def test_an_entry_of_the_catalogue_is_its_file_its_test_its_record_and_its_page(
 
     def typed(*words: str) -> None:
         done = subprocess.run(
-            [sys.executable, "-m", *words], cwd=tmp_path, env=env, capture_output=True, text=True
+            [sys.executable, *words], cwd=tmp_path, env=env, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
-    typed("assay", "run", "averaging", "--executor", "inline")
-    typed("assay", "check", "averaging", "--record")
+    typed("-m", "assay", "run", "averaging", "--executor", "inline")
+    typed("-m", "assay", "check", "averaging", "--record")
     pages = ("docs/README.md", "docs/catalogue.md", "docs/averaging.md", "README.md")
-    typed("assay.report.docs", *pages)
+    typed("docs/marks", *pages)
     assert (tmp_path / "README.md").read_text() == (ROOT / "README.md").read_text()
-    typed("pytest", "-q", "-p", "no:cacheprovider", *HOUSE)
+    typed("-m", "pytest", "-q", "-p", "no:cacheprovider", *HOUSE)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from assay.lab import catalogue
-from assay.report import docs
+from marks import kinds
 
 ROOT = Path(__file__).parents[2]
 CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
@@ -31,7 +31,7 @@ def test_every_link_leads_somewhere_once_the_site_has_filled_its_pages() -> None
     site = module_from_spec(spec)
     spec.loader.exec_module(site)
     files = [file for pattern in site.include_patterns for file in ROOT.glob(pattern)]
-    pages = {file: docs.filled(file.read_text(), "site", site.KINDS) for file in files}
+    pages = {file: kinds.filled(file.read_text(), "site", site.KINDS) for file in files}
     heads = {file: anchors(page) for file, page in pages.items()}
     dead = []
     for file, page in pages.items():

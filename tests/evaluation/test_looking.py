@@ -118,7 +118,7 @@ def test_positions_left_out_are_neither_counted_nor_ablated(skip, outlier, naive
 
 
 def test_what_is_left_out_is_said():
-    from assay.report.looks import left_out
+    from assay.report.evaluations import left_out
 
     data = {"tokens": ["a", " b", "\n", "c"], "skip_first": 1, "outlier": 6.0}
     assert left_out(data | {"left_out": []}) == "No token is left out."

@@ -4,7 +4,7 @@ it holds."""
 import re
 from pathlib import Path
 
-from assay.report import docs
+from marks import kinds
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/how-it-is-built.md"
@@ -27,7 +27,7 @@ def test_the_page_names_every_package_and_no_other() -> None:
 
 
 def test_every_file_says_what_it_holds() -> None:
-    lines = docs.files()
+    lines = kinds.files()
     assert not sorted(path for path, line in lines.items() if not line)
     here = {p.relative_to(ROOT / "src/assay").as_posix() for p in ROOT.glob("src/assay/**/*.py")}
     assert set(lines) == here

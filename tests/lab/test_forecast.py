@@ -14,6 +14,7 @@ from assay.core.fit import Group, fit
 from assay.core.measures import measures
 from assay.core.power import MOST
 from assay.core.spec import PerRun, Spec, changed, grid
+from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.lab.plan import forecast as forecasting
@@ -156,6 +157,29 @@ def test_stored_seeds_are_the_pilot_of_more(lab):
         "half, and a little less of Student's t and of the hull"
     )
     assert forecast(lab.plan(experiment, wider), experiment).spread_from == "12 stored seeds"
+
+
+def test_the_same_question_is_answered_from_the_cache_and_another_is_not(
+    tmp_path, lab, monkeypatch
+):
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
+    known = catalogue.find("superposition")
+    first = forecast(lab.plan(known), known)
+    assert first.spread_from == "the record" and first.claims[0].expected == "holds"
+    unread = []
+    spread = forecasting._spread
+    monkeypatch.setattr(
+        forecasting, "_spread", lambda plan, e: unread.append(plan.preset.title) or spread(plan, e)
+    )
+    again = forecast(lab.plan(known), known)
+    assert (again.claims, again.spread_from, unread) == (first.claims, first.spread_from, [])
+    few = override(known, "default", ["seed=3000:3008"])
+    fewer = forecast(lab.plan(known, few), known)
+    assert len(unread) == 1 and fewer.claims[2].half_width > first.claims[2].half_width
+    assert forecast(lab.plan(known, few), known).claims == fewer.claims and len(unread) == 1
+    (file,) = (tmp_path / "cache" / "plans").iterdir()
+    file.write_bytes(file.read_bytes()[:-9])
+    assert forecast(lab.plan(known, few), known).claims == fewer.claims and len(unread) == 2
 
 
 def test_a_time_buys_seeds(lab, monkeypatch):

@@ -15,8 +15,8 @@ from assay.lab.judge import journal, looks
 from assay.lab.judge.looks import changes
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
-from assay.report.statements import violations
 from assay.verbs.record import record
+from marks.sections import violations
 
 
 def look(seeds="1000:1008", arms=None, **claims):

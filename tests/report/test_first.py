@@ -9,8 +9,9 @@ import pytest
 
 from assay.core.results import ResultData
 from assay.lab.records import records
-from assay.report import first, palette
+from assay.report import palette
 from assay.report.tables import estimate_of
+from marks import first
 
 SVG = "{http://www.w3.org/2000/svg}"
 LETTER = 7.0

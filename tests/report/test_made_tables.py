@@ -4,7 +4,8 @@ import pytest
 
 from assay.core.results import Judged
 from assay.lab.records import records
-from assay.report import docs, statements
+from assay.report import statements
+from marks import kinds
 
 ONE = {
     "estimate": 0.024,
@@ -46,7 +47,7 @@ def recorded(monkeypatch):
 
 
 def test_budget_multiplies_runs_and_counts_units(recorded):
-    table = docs.budget("gated-sae")
+    table = kinds.budget("gated-sae")
     assert "| `main` | 18 | 4.72 | 85 |" in table  # 18 × 4.725 = 85.05
     assert "| `relu-again` | 6 | 3.20 | 19 |" in table
     assert "| **all** | 24 | | **541** |" in table
@@ -58,8 +59,8 @@ def test_budget_multiplies_runs_and_counts_units(recorded):
 
 
 def test_the_catalogue_counts_recorded_outcomes(recorded):
-    lines = [line for line in docs.experiments().splitlines() if ".md" in line]
-    assert len(lines) > 40 and all("| ● 1 | " in line.replace(docs.SPACE, " ") for line in lines)
+    lines = [line for line in kinds.experiments().splitlines() if ".md" in line]
+    assert len(lines) > 40 and all("| ● 1 | " in line.replace(kinds.SPACE, " ") for line in lines)
 
 
 def test_the_catalogue_page_has_every_claim_with_published_number_control_and_cost(monkeypatch):
@@ -88,7 +89,7 @@ def test_the_catalogue_page_has_every_claim_with_published_number_control_and_co
     monkeypatch.setattr(
         records, "read", lambda name, origin="", **head: record if name == "gated-sae" else None
     )
-    page = docs.everything()
+    page = kinds.everything()
     assert page.startswith("### [gated-sae](gated-sae.md)\n") and "290 s, 541 CPU-seconds" in page
     assert "2.4 or more would be found" in page and "! `wide` 3.0 [2.5, 3.5] (holds too)" in page
     assert (
@@ -96,7 +97,7 @@ def test_the_catalogue_page_has_every_claim_with_published_number_control_and_co
         and "| ● holds<br>*risky* |" in page
     )
     assert "| 2 (same set-up) |" in page and "about 40 more seeds" in page
-    counted = docs.overview()
+    counted = kinds.overview()
     assert (
         "| [`gated-sae`](gated-sae.md) | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 1 | 0 | 0 | 0 | 1 | 290 "
         "| 541 |"
@@ -114,7 +115,7 @@ def test_tables_say_what_the_claim_says_is_published_today_and_not_when_it_was_r
         for c in catalogue.find("superposition").claims[:2]
     ]
     monkeypatch.setattr(records, "read", lambda name, origin="", **head: RECORD | {"verdicts": old})
-    page = docs.full("superposition")
+    page = kinds.full("superposition")
     assert "Published: 2 (other set-up)." in page and " New." in page
 
 
@@ -141,22 +142,22 @@ def test_errors_to_expect_come_from_measured_rates(monkeypatch):
 
 def test_marks_are_filled_and_nothing_else_moves(recorded):
     page = "a\n\n<!-- made: verdicts gated-sae -->\nold\n<!-- end -->\n\nb\n"
-    filled = docs.filled(page)
+    filled = kinds.filled(page)
     assert filled.startswith("a\n\n<!-- made: verdicts gated-sae -->\n| ")
     assert filled.endswith("|\n<!-- end -->\n\nb\n")
-    assert docs.filled(filled) == filled
+    assert kinds.filled(filled) == filled
 
 
 def test_the_site_has_in_place_of_a_sentence_what_its_mark_asks_for(recorded):
     page = "<!-- site: budget a -->\nOn the site.\n<!-- end -->\n"
-    assert docs.filled(page) == page
-    filled = docs.filled(page, "site", {"budget": "of {}".format})
+    assert kinds.filled(page) == page
+    filled = kinds.filled(page, "site", {"budget": "of {}".format})
     assert filled == "<!-- site: budget a -->\nof a<!-- end -->\n"
 
 
 def test_without_a_record_it_says_how_to_get_one(monkeypatch):
     monkeypatch.setattr(records, "read", lambda name, origin="", **head: None)
-    assert "assay check gated-sae --record" in docs.verdicts("gated-sae")
+    assert "assay check gated-sae --record" in kinds.verdicts("gated-sae")
 
 
 def test_presets_that_lie_elsewhere_stand_beside_the_default(monkeypatch):
@@ -175,15 +176,15 @@ def test_presets_that_lie_elsewhere_stand_beside_the_default(monkeypatch):
     }
     kept = {"gated-sae": here, "gated-sae.docs": there, "gated-sae.gemma": here}
     monkeypatch.setattr(records, "read", lambda name, origin="", **head: kept.get(name))
-    table = docs.compare_presets("gated-sae").replace(docs.SPACE, " ")
+    table = kinds.compare_presets("gated-sae").replace(kinds.SPACE, " ")
     assert table.startswith("| | `default` | `docs` | `gemma` |\n")
     assert (
         "| It leads \\| by .010 | ● holds<br>0.0240 [0.0222, 0.0258] | ✕ fails<br>−0.50 "
         "[−0.60, −0.40] | ● holds<br>0.0240 [0.0222, 0.0258] |"
     ) in table
     assert f"| How far |{' 0.0240 [0.0222, 0.0258] |' * 3}" in table
-    assert f"✕{docs.SPACE}fails" in docs.verdicts("gated-sae.docs")
-    assert f"●{docs.SPACE}holds" in docs.verdicts("gated-sae")
+    assert f"✕{kinds.SPACE}fails" in kinds.verdicts("gated-sae.docs")
+    assert f"●{kinds.SPACE}holds" in kinds.verdicts("gated-sae")
     del kept["gated-sae.docs"]
-    assert "assay check gated-sae --preset docs --record" in docs.compare_presets("gated-sae")
-    assert "assay check gated-sae --preset docs --record" in docs.budget("gated-sae.docs")
+    assert "assay check gated-sae --preset docs --record" in kinds.compare_presets("gated-sae")
+    assert "assay check gated-sae --preset docs --record" in kinds.budget("gated-sae.docs")

@@ -15,7 +15,8 @@ import sample
 from msgspec import structs
 
 from assay.core.experiment import Header
-from assay.report import contexts, pages, statements, tables
+from assay.report import pages, statements, tables
+from marks import sections
 
 STYLE = files("assay.report").joinpath("style.css").read_text()
 VOID = {"meta", "input", "br", "hr", "img", "link"}
@@ -407,23 +408,23 @@ def test_what_would_have_been_found_has_a_true_minus_on_pages_and_in_the_docs():
     html = pages.page(data) + pages.index([{"data": data, "href": "a.html"}])
     for told in (
         html,
-        statements.full(data),
+        sections.full(data),
         statements.listed(data),
     ):
         assert "−0.289 or less would be found" in told and "-0.289 or less" not in told
 
 
 def test_tokens_show_their_white_space():
-    assert contexts.token(
+    assert pages.token(
         " a\n"
-    ) == '<i class="ws">·</i>a<i class="ws">⏎</i>' and "empty" in contexts.token("")
+    ) == '<i class="ws">·</i>a<i class="ws">⏎</i>' and "empty" in pages.token("")
     assert (
-        contexts.words("a b") == "a b"
-        and "····" in contexts.words("    x")
-        and "\x00" not in contexts.words("\x00")
+        pages.words("a b") == "a b"
+        and "····" in pages.words("    x")
+        and "\x00" not in pages.words("\x00")
     )
     card = sample.card(17, True)
-    shown = contexts.context(card.top[0], card.maximum)
+    shown = pages.context(card.top[0], card.maximum)
     assert shown.count('class="fires"') == 1 and "--a:1.00" in shown and "<script" not in shown
 
 
@@ -431,7 +432,7 @@ def test_a_cards_histogram_keeps_every_firing():
     card = dataclasses.replace(
         sample.card(17, True), counts=tuple(range(84)), edges=tuple(1.0 + k for k in range(85))
     )
-    drawn = str(contexts.histogram(card))
+    drawn = str(pages.histogram(card))
     said = [int(n) for n in re.search(r"logarithmic: ([\d, ]+)", drawn).group(1).split(",")]
     assert (
         len(said) == drawn.count("<rect") == 21

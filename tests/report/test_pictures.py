@@ -10,7 +10,8 @@ import pytest
 import sample
 
 from assay.core.figures import Figure
-from assay.report import draw, palette, pictures
+from assay.report import draw, palette
+from marks import pictures
 
 
 @pytest.fixture

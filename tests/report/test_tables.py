@@ -16,6 +16,7 @@ from msgspec import structs
 from assay.core.results import ResultData
 from assay.core.table import judge
 from assay.report import export, statements, tables
+from marks import sections
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_every_form_says_what_is_published_and_what_is_new():
     assert (
         " new " in wide and "published: new" in narrow and "published: 0.99, other set-up" in narrow
     )
-    markdown = statements.full(sample.result())
+    markdown = sections.full(sample.result())
     assert "Published: 0.99 (other set-up)." in markdown and " New." in markdown
     listed = list(csv.DictReader(io.StringIO(export.verdicts_csv(sample.result()))))
     said = {(r["published"], r["set_up"]) for r in listed if r["role"] == "claim"}
@@ -125,12 +126,12 @@ def test_a_narrow_terminal_table_has_fewer_columns():
 
 def test_markdown_has_one_line_a_statement_and_escapes_its_separator():
     data = sample.of(sample.entry("a | b", "holds", 1.0, 0.9, 1.1))
-    lines = statements.brief(data).splitlines()
+    lines = sections.brief(data).splitlines()
     assert (
         len(lines) == 3 and r"a \| b" in lines[2] and len(re.findall(r"(?<!\\)\|", lines[2])) == 7
     )
-    assert len(statements.brief(sample.result()).splitlines()) == 2 + 7
-    _, *folds = statements.full(sample.result()).split("<details>")
+    assert len(sections.brief(sample.result()).splitlines()) == 2 + 7
+    _, *folds = sections.full(sample.result()).split("<details>")
     full, exact, findings = (fold.split("</summary>")[1].strip().splitlines() for fold in folds)
     assert sum(line[0].isdigit() for line in full if line) == 7
     assert [sum(line.startswith("| ") for line in rows) - 1 for rows in (exact, findings)] == [2, 1]
@@ -141,7 +142,7 @@ def test_a_short_table_has_ten_claims_counts_the_others_and_says_how_many_contro
     many = [{**first, "text": f"claim {i}"} for i in range(11)]
     passing = {**next(iter(first["controls"].values())), "outcome": "holds"}
     many[0] = {**many[0], "controls": {**first["controls"], "passes": passing}}
-    lines = statements.brief(sample.of(*many)).splitlines()
+    lines = sections.brief(sample.of(*many)).splitlines()
     count = len(first["controls"])
     assert lines[2].endswith(f"| {count} of {count + 1} |") and len(lines) == 2 + 10 + 2
     assert lines[-1] == "1 more claim: ● 1."
@@ -327,7 +328,7 @@ def test_an_arm_that_may_hold_never_has_the_sign_of_a_control_that_fails(count):
     data = _with_arms_that_may_hold(count)
     for form in (
         tables.text(data),
-        statements.full(data),
+        sections.full(data),
         statements.listed(data),
         export.latex(data),
     ):

@@ -17,7 +17,7 @@ from assay.lab.judge import journal, looks, registered
 from assay.lab.plan.preset import Preset
 from assay.lab.records import provenance, records
 from assay.lab.store.store import Store
-from assay.report import frozen as lines
+from assay.report.statements import frozen_others
 from assay.studies.related import about, kin
 from assay.verbs.plan import Planned, frozen
 
@@ -76,7 +76,7 @@ def standing(data: JSON, unlike: str = "") -> Standing:
     frozen = data.get("registration")
     changed = "; ".join((*(frozen or {}).get("changed", ()), *data.get("changed", ())))
     if frozen and data.get("inference") == "confirmatory":
-        related_text = "; ".join(lines.describe_others(Registration.from_json(frozen)))
+        related_text = "; ".join(frozen_others(Registration.from_json(frozen)))
         known = (
             f"frozen on {frozen['time']} before any result as far as this store knows "
             f"({frozen['hash'][:12]}), and followed since"

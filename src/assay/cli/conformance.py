@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections import Counter
 
 from assay.cli import printing
-from assay.conformance.outcomes import KINDS
-from assay.report.conformance import SIGNS, to_text, wrong_cases
+from assay.conformance.outcomes import KINDS, SIGNS, to_text, wrong_cases
 from assay.verbs.conformance import Conformance
 
 
@@ -55,6 +54,5 @@ def show(conformance: Conformance, explained: bool) -> None:
     )
     if conformance.recorded is not None:
         print(
-            f"recorded as {conformance.recorded}; the tables: python -m assay.report.docs "
-            "docs/conformance.md"
+            f"recorded as {conformance.recorded}; the tables: python docs/marks docs/conformance.md"
         )

@@ -14,7 +14,7 @@ from rich.text import Text
 from assay.cli.printing import draw, grid, say, tell
 from assay.core.schema import to_json
 from assay.evaluation.watching import Begun, SoFar, Warned
-from assay.report.looks import left_out, nats, plain, quoted, strongest
+from assay.report.evaluations import left_out, nats, plain, quoted, strongest
 from assay.verbs.look import Looked
 
 ORANGE = (255, 140, 0)

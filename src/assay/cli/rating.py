@@ -12,7 +12,7 @@ from assay.cli.printing import draw, grid, say
 from assay.core.plain import plain
 from assay.evaluation.rating import Rating
 from assay.features.rating import Passage
-from assay.report.looks import plain as visible
+from assay.report.evaluations import plain as visible
 from assay.report.tables import number
 from assay.verbs.rate import Rated
 

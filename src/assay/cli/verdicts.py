@@ -22,8 +22,8 @@ from assay.lab.judge.result import Result, judge_statements
 from assay.lab.judge.verdicts import choose, deciding, otherwise
 from assay.lab.plan.preset import Preset
 from assay.lab.store.origin import STUDIES, in_file
-from assay.report import frozen, tables
-from assay.report.statements import heads
+from assay.report import tables
+from assay.report.statements import frozen_lines, heads
 
 if TYPE_CHECKING:
     from assay.cli.options import Place
@@ -108,7 +108,7 @@ def show(
     if data.registration is not None or in_file(
         experiment.origin
     ):  # of the catalogue's own entries their pages say what was planned
-        for line in frozen.lines(data):
+        for line in frozen_lines(data):
             say(line)
     print(
         f"\n{data.provenance['runs']} runs, {duration(data.seconds)}, "

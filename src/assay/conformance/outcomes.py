@@ -3,7 +3,8 @@ offered."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +12,8 @@ from assay.conformance.vectors import Vector
 
 Kind = Literal["right", "wrong", "another documented definition", "not offered"]
 KINDS: tuple[Kind, ...] = ("right", "another documented definition", "wrong", "not offered")
+SIGNS = {"right": "●", "another documented definition": "◐", "wrong": "✕", "not offered": "–"}
+"""Outcome → its sign in a table."""
 
 _MISSING = object()
 
@@ -105,3 +108,30 @@ def _leaves(a: Any, b: Any) -> list[tuple[Any, Any]]:
 
 def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def to_text(value: Any) -> str:
+    """A quantity in a few characters: numbers to six digits, long arrays cut."""
+    if isinstance(value, Mapping):
+        return ", ".join(
+            str(part) if name == "raised" else f"{name} {to_text(part)}"
+            for name, part in value.items()
+        )
+    if isinstance(value, list):
+        text = "[" + ", ".join(to_text(part) for part in value) + "]"
+        return text if len(text) <= 60 else text[:57] + " …]"
+    if value is None:
+        return "undefined"
+    return f"{value:.6g}" if isinstance(value, float) else json.dumps(value)
+
+
+def wrong_cases(got: Sequence[Any], expected: Iterable[Any]) -> tuple[str, str]:
+    """What was given and what is right, in the cases that differ in print; equal expectations are
+    said once."""
+    pairs = [
+        (to_text(g), to_text(e))
+        for g, e in zip(got, expected, strict=True)
+        if to_text(g) != to_text(e)
+    ]
+    right = list(dict.fromkeys(e for _, e in pairs))
+    return "; ".join(dict.fromkeys(g for g, _ in pairs)), "; ".join(right)

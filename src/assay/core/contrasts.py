@@ -32,18 +32,21 @@ class Between(NamedTuple):
     is_log: bool
 
 
-def contrast(claim: Claim, method: Table, control: Table, level: float = 0.95) -> Between:
+def contrast(
+    claim: Claim, method: Table, control: Table, level: float = 0.95, draws: int = DRAWS
+) -> Between:
     """Compare the method with a control: by the difference of the statistic, by its own contrast
     where it has one, or of ratios by the logarithm where both are positive.
 
-    The tables are on the scale of judging.
+    The tables are on the scale of judging. Draws tell whether ratios have logarithms; of anything
+    else `draws` need not be many where only standard errors count.
     """
     if is_ratio(claim.statistic):
-        found = _compared(claim, method, control, _logs(claim.statistic), level)
+        found = _compared(claim, method, control, _logs(claim.statistic), level, DRAWS)
         if found[0].undefined <= UNDEFINED:
             return Between(*found, True)
     by = own_contrast(claim.statistic) or _difference(claim.statistic)
-    return Between(*_compared(claim, method, control, by, level), False)
+    return Between(*_compared(claim, method, control, by, level, draws), False)
 
 
 def is_ratio(statistic: Statistic) -> bool:
@@ -65,10 +68,10 @@ def _difference(statistic: Statistic) -> TwoArms:
 
 
 def _compared(
-    claim: Claim, method: Table, control: Table, by: TwoArms, level: float
+    claim: Claim, method: Table, control: Table, by: TwoArms, level: float, draws: int
 ) -> tuple[Interval, int]:
     factors = len(claim.units)
-    draws = 1 if claim.statistic is mean else DRAWS  # a mean of units that are there is defined
+    draws = 1 if claim.statistic is mean else draws  # a mean of units that are there is defined
     places = [
         np.intersect1d(method.levels[u], control.levels[u], return_indices=True)[1:]
         for u in claim.units

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from msgspec import structs
 
-from assay.core import power, prices
+from assay.core import power
 from assay.core.bounded import Bounds, bounded_mean
 from assay.core.claims import Claim
 from assay.core.contrasts import UNDEFINED, Between, contrast
@@ -126,10 +126,10 @@ def _as_control(claim: Claim, own: _Stand, control: _Stand, level: float) -> _St
     if not placed(strict(claim), low, high)[1]:
         i_at = replace(i, low=low, high=high)
         outcome, reason = "undecided", STRADDLES
-        price = prices.to_decide(strict(claim), i_at, at_level)
+        price = power.price_to_decide(strict(claim), i_at, at_level)
     elif own.verdict.outcome == "holds" and between and not _beaten(claim, own, i, between):
         outcome, reason = "undecided", BESIDE
-        price = prices.to_decide(beyond(claim, i), between.interval, level)
+        price = power.price_to_decide(beyond(claim, i), between.interval, level)
     v = structs.replace(v, outcome=outcome, reason=reason, price=price)
     return _Stand(v, i, table, between)
 
@@ -197,7 +197,7 @@ def controls_of(
     found = []
     for name in claim.must_fail:
         i, theirs = _alone(claim.about(name), arms, level)
-        found.append((i, contrast(claim, ours, theirs, level)))
+        found.append((i, contrast(claim, ours, theirs, level, draws=1)))
     return tuple(found)
 
 
@@ -337,7 +337,7 @@ def _reason(
     )
     if short:
         unit = min(short, key=lambda u: n[u])
-        return f"too few units: {n[unit]} of {fewest} {plural(unit, fewest)}", prices.lacking(
+        return f"too few units: {n[unit]} of {fewest} {plural(unit, fewest)}", power.price_of_units(
             unit, n[unit], available[unit], fewest
         )
     if not survived:
@@ -345,9 +345,9 @@ def _reason(
             "more units do not help: mend the training of the runs that diverged"
         )
     if unmet:
-        return f"gate {unmet[0]}", prices.of_gate(unmet[0], i)
+        return f"gate {unmet[0]}", power.price_of_gate(unmet[0], i)
     return (
-        (STRADDLES, prices.to_decide(claim, i, level) if level else None)
+        (STRADDLES, power.price_to_decide(claim, i, level) if level else None)
         if outcome == "undecided"
         else ("", None)
     )
@@ -374,7 +374,7 @@ def _with_others(
                 verdict,
                 outcome="undecided",
                 reason=f"planted {name} not found",
-                price=prices.of_arm(name, price),
+                price=power.price_of_arm(name, price),
             )
     # Only what holds can be unspecific: what fails needs no control.
     if verdict.outcome != "holds":
@@ -400,7 +400,7 @@ def _with_others(
                 verdict,
                 outcome="undecided",
                 reason=f"control {name} not beaten",
-                price=prices.of_arm(name, v.price),
+                price=power.price_of_arm(name, v.price),
             )
     return verdict
 
@@ -783,10 +783,10 @@ def _p(claim: Claim, i: Interval) -> float:
     if i.df < 1 or math.isnan(i.variance):
         return math.nan
     if i.bounds is not None:
-        edge = prices.nearest_edge(claim, i)
+        edge = power.nearest_edge(claim, i)
         return bounded_mean([i.points], i.estimate, i.bounds, edge=edge).p
     return (
-        float(2 * scipy.special.stdtr(i.df, -prices.distance(claim, i) / math.sqrt(i.variance)))
+        float(2 * scipy.special.stdtr(i.df, -power.distance(claim, i) / math.sqrt(i.variance)))
         if i.variance
         else math.nan
     )

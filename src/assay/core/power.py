@@ -1,5 +1,5 @@
 """Power: how often experiments like the one at hand would decide a claim by the rule that decides,
-and what follows from that.
+and its price: about what it would take to decide an undecided one.
 
 Experiments are simulated with as many units as were measured, spread as normal ones with the same
 standard errors, and each is placed by its hull. Where limits are exact, units are taken to lie on
@@ -15,12 +15,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from msgspec import structs
 
 from assay.core.bounded import Bounds
 from assay.core.claims import Claim
 from assay.core.contrasts import Between
 from assay.core.heavy import scipy
 from assay.core.intervals import Interval, freedom, student_limits
+from assay.core.reading import plural
+from assay.core.results import Price
 from assay.core.rng import normal
 from assay.core.scales import rescale, unscale
 
@@ -41,6 +44,8 @@ _FAR = 64
 nearer."""
 
 Worlds = Float[np.ndarray, " world"]
+ON = Price("no number of units: the estimate lies on the threshold")
+"""The price of a verdict that no number of units would decide."""
 
 
 def edges(claim: Claim) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -164,10 +169,9 @@ def enough(
         more = i
         for k in factors:
             more = with_units(more, k, round(n * i.n[k] / i.n[factors[0]]))
-        return (
-            more.variance <= narrowed * i.variance
-            and max(chance(claim, more, i.estimate, level)) >= CHANCE
-        )
+        # ∞ · 0 is no number: units that all lie on a bound have no variance
+        is_narrow = math.isinf(narrowed) or more.variance <= narrowed * i.variance
+        return is_narrow and max(chance(claim, more, i.estimate, level)) >= CHANCE
 
     # Doubled until it is enough, then halved into: more units decide more often, but for the noise
     # of simulation.
@@ -235,6 +239,87 @@ def smallest_difference(deviation: float, n: int, level: float = 0.95) -> float:
         if n > 1
         else math.nan
     )
+
+
+def distance(claim: Claim, i: Interval) -> float:
+    """Measure how far the estimate lies from the nearest finite edge, on the scale of judging."""
+    return abs(i.estimate - nearest_edge(claim, i))
+
+
+def nearest_edge(claim: Claim, i: Interval) -> float:
+    """Give the finite edge that the estimate lies nearest to, on the scale of judging."""
+    (hold, fail) = edges(claim)
+    return min((e for e in (*hold, *fail) if math.isfinite(e)), key=lambda e: abs(i.estimate - e))
+
+
+def price_to_decide(claim: Claim, i: Interval, level: float = 0.95) -> Price:
+    """Say about how many more units would let 80 % of experiments decide the claim if the estimate
+    were the truth."""
+    (hold_low, hold_high), (fail_low, fail_high) = edges(claim)
+    between = (fail_low <= i.estimate < hold_low) or (hold_high < i.estimate <= fail_high)
+    if between and (fail_low, fail_high) != (hold_low, hold_high):
+        return Price("more units do not help: the estimate lies between the two thresholds")
+    if i.estimate == (edge := nearest_edge(claim, i)):
+        return ON
+    reach = (i.estimate - i.low if edge < i.estimate else i.high - i.estimate) / abs(
+        i.estimate - edge
+    )  # of these units, however skewed
+    narrowed = math.inf if i.bounds else reach**-2
+    by_part = sorted(range(len(i.n)), key=lambda k: -i.parts[k])
+    for k in by_part:
+        if (n := enough(claim, i, (k,), i.n[k] + 1, level, narrowed)) is not None:
+            return _more(claim.units[k], n - i.n[k])
+    k = by_part[0]
+    if (
+        len(by_part) == 2
+        and (n := enough(claim, i, tuple(by_part), i.n[k] + 1, level, narrowed)) is not None
+    ):
+        factor = math.ceil(10 * n / i.n[k]) / 10
+        return Price(
+            f"about {factor:g} times as many of both, {' and '.join(claim.units)}",
+            claim.units[k],
+            n - i.n[k],
+        )
+    return ON
+
+
+def price_of_units(unit: str, n: int, available: int, fewest: int) -> Price:
+    """About how many more units, where `n` of those that are there have a number."""
+    if not n and available:
+        return Price(
+            f"more {plural(unit, 2)} alone do not help: none of {available} has what the claim "
+            "compares; change what is trained"
+        )
+    return _more(unit, math.ceil((fewest - n) * max(available, n) / n) if n else fewest)
+
+
+def _more(unit: str, more: int) -> Price:
+    return Price(f"about {more:,} more {plural(unit, more)}", unit, more)
+
+
+def price_of_arm(name: str, price: Price | None) -> Price | None:
+    """The price of another arm's verdict, told as that arm's."""
+    return structs.replace(price, text=f"{name}: {price.text}") if price else None
+
+
+def price_of_gate(gate: str, i: Interval) -> Price:
+    """What it takes to meet a gate."""
+    if gate == "overlap":
+        what = (
+            f"in {i.undefined:.1%} of the draws"
+            if i.undefined < 1
+            else "for the estimate itself or when one unit is left out"
+        )
+        return Price(
+            f"more units do not help: the statistic is undefined {what}; let the sweeps "
+            "overlap, or choose other points"
+        )
+    if gate == "converged" and i.n[0]:
+        return Price(
+            "longer training; or more units, if a narrower interval survives the change since "
+            "half-way"
+        )
+    return Price(f"more units do not help: meet the gate {gate}, by longer training for instance")
 
 
 def _first(predicate: Callable[[float], bool], no: float, yes: float) -> float:

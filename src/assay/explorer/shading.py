@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from assay.explorer.render import level
 from assay.features.index.reader import Context
-from assay.report import contexts
+from assay.report import pages
 from assay.report.tables import minus
 
 
@@ -60,7 +60,7 @@ def tokens(
         else next((i for i, a in enumerate(activations) if a > 0), None)
     )
     for i, (text, activation) in enumerate(zip(texts, activations, strict=True)):
-        word = contexts.words(text) or contexts.token("")
+        word = pages.words(text) or pages.token("")
         if activation <= 0 and i != position:
             parts.append(f"<span>{word}</span>")
             continue
@@ -77,7 +77,7 @@ def shades(texts: Sequence[str], shades: Sequence[float], position: int) -> Mark
     token `at` is outlined."""
     parts = []
     for i, (text, shade) in enumerate(zip(texts, shades, strict=True)):
-        word = contexts.words(text) or contexts.token("")
+        word = pages.words(text) or pages.token("")
         parts.append(
             f'<b class="a{level(shade)}{" fires" if i == position else ""}">{word}</b>'
             if shade > 0 or i == position

@@ -1,5 +1,5 @@
-"""Statements in Markdown: of an experiment as its page in the docs shows them, a narrow table first
-and the rest folded away; of many what came out, what it cost, and how many errors to expect.
+"""Statements of experiments in sentences and Markdown: what came out, what it cost, how many errors
+to expect, and whether what was frozen before was followed.
 
 Takes records or stored results, so that pages, docs and the index of a report say the same."""
 
@@ -7,27 +7,16 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from assay.core.claims import Claim
-from assay.core.reasons import explain_reason
-from assay.core.results import Estimated, Judged, Published, ResultData, Verified
+from assay.core.results import Judged, Published, Registration, ResultData
 from assay.report import tables
 from assay.report.tables import cell, minus
 
-SPACE = "\N{NO-BREAK SPACE}"
-"""Where a line of a narrow cell must not break."""
-TOLD = {"": "control", "near": "near control"}
-"""What a line of controls begins with, where it is not what is said beside one alone."""
-LINES = 10
-"""Lines of a short table."""
 SHORT = 12
 """Words up to which a claim is shown whole; a longer one is cut at its colon."""
-
-
 COLUMNS = (
     *(
         (f"{kind} {tables.SIGNS[o]}", kind, o)
@@ -49,52 +38,6 @@ HEADS = (
 )
 
 
-def folded(summary: str, body: str) -> str:
-    """Fold Markdown away under a line that says what is there."""
-    return f"<details>\n<summary>{summary}</summary>\n\n{body.strip()}\n\n</details>\n"
-
-
-def brief(record: ResultData) -> str:
-    """Show each claim in a few words with its verdict, our number, the threshold, and how many of
-    its controls fail; or the exact statements of a record that has no claim.
-
-    Only the first `LINES` of them; of the others it counts the outcomes.
-    """
-    claims = record.verdicts
-    if not claims:
-        return _exact(record.exact[:LINES])
-    rows = list(map(tables.row, claims))
-    words = heads([r.text for r in rows])
-    lines = []
-    for i, (v, r) in enumerate(zip(claims[:LINES], rows, strict=False)):
-        reason = f"<br>{cell(explain_reason(v.reason))}" if v.reason else ""
-        ours = f"{r.estimate} {r.interval.replace(' ', SPACE)}"
-        must = [c.met for c in r.controls if c.role in ("near", "control")]
-        numbers = (ours, cell(v.threshold), f"{sum(map(bool, must))} of {len(must)}")
-        came_out = f"{r.sign}{SPACE}{r.outcome}{reason}"
-        lines.append((str(i + 1), cell(words[i]), came_out, *map(minus, numbers)))
-    columns = ("#", "claim", "verdict", "ours", "holds if", "controls that fail")
-    table = tables.markdown(columns, lines)
-    if rest := claims[LINES:]:
-        counted = tables.signs(tables.outcomes(rest))
-        table += f"\n{len(rest)} more claim{'s' * (len(rest) > 1)}: {counted}.\n"
-    return table
-
-
-def full(record: ResultData) -> str:
-    """List the claims with every control, exact statements and estimates, each kind folded away."""
-    claims, exact, findings = record.verdicts, record.exact, record.findings
-    right = sum(e.outcome == "exact" for e in exact)
-    parts = {
-        "The claims in full, with their controls (✓: a control that fails, as it must)": (
-            claims and _full(claims)
-        ),
-        f"Exact statements: {right} of {len(exact)} come out": exact and _exact(exact),
-        f"Estimates, which have no verdict: {len(findings)}": findings and _findings(findings),
-    }
-    return "\n".join(folded(summary, body) for summary, body in parts.items() if body)
-
-
 def heads(texts: Sequence[str]) -> list[str]:
     """Each claim in a few words: what stands before its colon, or all of it where that is short or
     two claims would look alike."""
@@ -104,93 +47,6 @@ def heads(texts: Sequence[str]) -> list[str]:
         text if len(text.split()) <= SHORT or often[head] > 1 else head
         for text, head in zip(texts, cut, strict=True)
     ]
-
-
-def before(claims: Sequence[Claim]) -> str:
-    """List what was fixed before the run: of each claim its arm, threshold and where that comes
-    from, units, and controls."""
-    lines = []
-    for i, c in enumerate(claims, 1):
-        lines.append(
-            f"{i}. **{c.text}.** Of `{c.of}`, by {' × '.join(c.units)}. Holds if "
-            f"{c.threshold}; *{c.kind}*, {_short(c.threshold_since)}"
-        )
-        near = [f"`{arm}` (near: {why})" for arm, why in c.near.items()]
-        controls = [*near, *(f"`{arm}`" for arm in c.must_fail if arm not in c.near)]
-        lines += [f"    - must fail: {', '.join(controls)}"] if controls else []
-        arms_by_reason = {
-            why: ", ".join(f"`{arm}`" for arm, reason in c.may_hold.items() if reason == why)
-            for why in c.may_hold.values()
-        }
-        lines += (
-            [
-                (
-                    "    - may hold too: "
-                    f"{'; '.join(f'{arms}: {why}' for why, arms in arms_by_reason.items())}"
-                )
-            ]
-            if arms_by_reason
-            else []
-        )
-    return minus("\n".join(lines)) + "\n"
-
-
-def _full(claims: Sequence[Judged]) -> str:
-    """List each claim as it was judged, with what would have been found or would decide it, and
-    every control."""
-    lines = []
-    for i, (v, r) in enumerate(zip(claims, map(tables.row, claims), strict=True), 1):
-        paper = (
-            ""
-            if not r.published
-            else " New."
-            if r.published == "new"
-            else f" Published: {r.published} ({r.setup})."
-        )
-        why = f" {r.advice[:1].upper()}{r.advice[1:]}." if r.advice else ""
-        unit = f" {r.unit}" if r.unit else ""
-        lines.append(
-            f"{i}. **{r.text}.** {r.sign} {r.outcome}, *{v.kind}*: "
-            f"{r.estimate} {r.interval}{unit}, {r.n}.{paper}{why}"
-        )
-        for kind in dict.fromkeys(c.told for c in r.controls):
-            same = "; ".join(
-                f"{c.sign} `{c.arm}` {c.estimate} {c.interval}".lstrip()
-                for c in r.controls
-                if c.told == kind
-            )
-            lines.append(f"    - {TOLD.get(kind, kind)}: {same}")
-    return minus("\n".join(lines)) + "\n"
-
-
-def _exact(exact: Sequence[Verified]) -> str:
-    rows = (
-        (
-            minus(cell(r.text)),
-            f"{r.sign}{SPACE}{r.outcome}",
-            minus(r.estimate),
-            minus(cell(r.interval)),
-        )
-        for r in map(tables.row, exact)
-    )
-    return tables.markdown(("exact statement", "", "came out", "due"), rows)
-
-
-def _findings(findings: Sequence[Estimated]) -> str:
-    rows = []
-    for r in map(tables.row, findings):
-        value = minus(
-            " ".join(filter(None, (r.estimate, r.interval.replace(" ", SPACE), cell(r.unit))))
-        )
-        told = "".join(f"<br>{minus(cell(line))}" for line in r.curve)
-        rows.append((minus(cell(r.text)), f"{value}{told}", r.n))
-    return tables.markdown(("what", "estimate [95 % interval]", "units"), rows)
-
-
-def _short(origin: str) -> str:
-    """Where a threshold comes from, without the description of the pilot that the page gives
-    once."""
-    return re.sub(r"^pilot: seeds[^:.]*: ", "pilot: ", origin)
 
 
 def cost(data: ResultData) -> str:
@@ -238,28 +94,6 @@ def errors(verdicts: Sequence[Judged]) -> str:
         "They say nothing of claims whose units are not independent, or whose threshold was "
         "chosen by what came out."
     )
-
-
-def violations(results: Mapping[str, ResultData], earlier: Mapping[str, Mapping[str, str]]) -> str:
-    """Say how many exact statements are violated, over all noted looks: one that came out after a
-    change was violated all the same.
-
-    `earlier` has, by experiment, the statements that were violated at a look, and how.
-    """
-    exact = {(name, e.text): e.outcome for name, data in results.items() for e in data.exact}
-    past = {
-        (name, text): how for name, violated in earlier.items() for text, how in violated.items()
-    }
-    every = {k for k, outcome in exact.items() if outcome == "violated"} | past.keys()
-    listed = "; ".join(
-        f'{name}, "{text}" ({past.get((name, text), "as recorded")})'
-        for name, text in sorted(every)
-    )
-    summary = (
-        f"Of exact statements {len(every)} violated of {len(exact.keys() | past.keys())}, over "
-        "all looks that are noted"
-    )
-    return f"{summary}{f': {listed}' if listed else ''}."
 
 
 def rate(verdict: Judged, world: str) -> float:
@@ -343,3 +177,72 @@ def listed(data: ResultData) -> str:
             )
         )
     return tables.markdown(("", "claim", "estimate [95 % interval]", "published", head), rows)
+
+
+def frozen_lines(data: ResultData) -> list[str]:
+    """Say of a result whether it is confirmatory or exploratory and why, and how its looks went."""
+    if (registration := data.registration) is None:
+        return ["exploratory: nothing was frozen before it was run"]
+    when = f"frozen on {registration.time[:16].replace('T', ' ')} UTC"
+    which = f"({registration.hash[:12]}, {registration.file})"
+    more = [*frozen_looks(registration), *frozen_others(registration)]
+    if data.inference == "confirmatory":
+        return [
+            (
+                f"confirmatory: {when}, before any result as far as this store knows {which}, and "
+                "followed since"
+            ),
+            *more,
+        ]
+    missing, changed = registration.missing, registration.changed
+    lost = "nobody can say whether it was followed: looks are missing"
+    head = f"exploratory: {when} {which}, and {'not followed' if changed or not missing else lost}"
+    return [
+        head,
+        *(f"not as frozen: {c}" for c in changed),
+        *(f"missing: {m}" for m in missing),
+        *more,
+    ]
+
+
+def frozen_looks(registration: Registration) -> list[str]:
+    """Say at which look it is, how many claims are open, and what the intervals mean; nothing where
+    no look was taken."""
+    every, look_count = registration.looks, registration.taken
+    open_count = len(registration.open)
+    if not look_count or len(every) < 2:
+        return []
+    look = every[look_count - 1]
+    text = f"look {look_count} of {len(every)}, at {look.units} of {every[-1].units} seeds"
+    if open_count and look_count < len(every):
+        text += f": {open_count} claim{'s go' if open_count > 1 else ' goes'} on to the next"
+    elif look_count < len(every):
+        text += ": every claim is settled, so it ended here"
+    elif open_count:
+        text += (
+            f": the last, and {open_count} claim{'s are' if open_count > 1 else ' is'} undecided"
+        )
+    else:
+        text += ": the last"
+    rate = f"all {len(every)} looks together err no more often than one at {registration.alpha:.0%}"
+    return [text, f"each claim has the interval of its look, so that {rate}"]
+
+
+def frozen_others(registration: Registration) -> list[str]:
+    """Say what else was frozen of the same arms on the same seeds: whoever sees the best of several
+    should know of all.
+    """
+    if not (registrations := registration.others):
+        return []
+    head = (
+        f"one of {len(registrations) + 1} registrations of these arms and seeds in this store; the "
+        f"other{'s are' if len(registrations) > 1 else ' is'}"
+    )
+    return [
+        head,
+        *(
+            (f"{other.experiment} ({other.time[:16].replace('T', ' ')} UTC, {other.hash[:12]}): ")
+            + ("; ".join(other.claims) or "its file is gone")
+            for other in registrations
+        ),
+    ]

@@ -10,7 +10,7 @@ from typing import Any
 
 from assay.evaluation.looking import look as looked
 from assay.evaluation.watching import Watch, warn
-from assay.report import looks
+from assay.report import evaluations
 from assay.verbs.destination import writable_file
 
 
@@ -94,7 +94,7 @@ def look(
         watch=watch,
     )
     if html is not None:
-        html.write_text(looks.page(look_result.data), encoding="utf-8")
+        html.write_text(evaluations.look_page(look_result.data), encoding="utf-8")
     fields: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in look_result.data.items()

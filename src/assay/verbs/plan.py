@@ -179,8 +179,8 @@ class PlannedCatalogue:
 
 
 def plan(lab: Lab, experiment: Experiment, preset: Preset, budget: str | None = None) -> Planned:
-    """Plan a run of one experiment; nothing is written. Raises: DataError for a budget that cannot
-    be read."""
+    """Plan a run of one experiment; the store stays as it is. Raises: DataError for a budget that
+    cannot be read."""
     experiment = experiment.sized(preset.specs)
     width = lab.executor_for([experiment]).width
     estimate = forecast(lab.plan(experiment, preset), experiment, width, budget)

@@ -6,12 +6,16 @@ the ratio of their steps (`lab.plan`). They are off by a factor that is told wit
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from hashlib import sha256
 
-from assay.core.claims import Claim
+import msgspec
+
+from assay.core import cache, foreign
+from assay.core.claims import Claim, claims_key
 from assay.core.compute import Range, duration
 from assay.core.errors import AssayError
 from assay.core.experiment import Experiment
@@ -23,12 +27,14 @@ from assay.core.power import MOST
 from assay.core.reading import plural
 from assay.core.runs import Runs
 from assay.core.schema import BESIDE
-from assay.core.spec import Spec
+from assay.core.spec import Spec, canonical_json
 from assay.lab.judge.result import common_seeds, with_derived
+from assay.lab.judge.stamp import stamp
 from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import apply_preset
 from assay.lab.records import records
 from assay.lab.records.recording import arms as recorded
+from assay.lab.store.atomic import write
 
 STARTING = Range(2.5, 6.0)
 """CPU-seconds of a process by itself: imports, judging, figures. Pilot: smoke presets of eleven
@@ -127,7 +133,7 @@ def forecast(
     budget: str | None = None,
     claims: bool = True,
 ) -> Forecast:
-    """Tell what can be expected of a plan; reads the store and the record, writes nothing.
+    """Tell what can be expected of a plan; reads the store and the record, and writes to neither.
 
     Args:
         plan: what would run.
@@ -150,7 +156,7 @@ def forecast(
         math.ceil(len({s.seed for s in specs}) / experiment.seeds_per_group)
         for specs in missing.values()
     )
-    record = records.load_record(experiment, plan.preset.name) or {}
+    record = records.load_record(experiment, plan.preset.name, measures=False) or {}
     prediction = Forecast(
         plan,
         cpu,
@@ -170,7 +176,12 @@ def forecast(
         fitting = _fitting(plan, seconds, workers, per_seed * off)
         bought = _bought(budget, fitting, plan, experiment, workers, per_seed * off)
         prediction = replace(prediction, budget=bought)
-    return _with_claims(prediction, experiment, record, per_seed) if claims else prediction
+    if not claims:
+        return prediction
+    fits = prediction.budget
+    count = fits.planned_seeds if isinstance(fits, Bought) else len(seeds)
+    source, prospects = _remembered(plan, experiment, count, per_seed)
+    return replace(prediction, spread_from=source, claims=prospects)
 
 
 def command(cpu: Range, workers: int) -> tuple[Range, Range]:
@@ -183,7 +194,7 @@ def command(cpu: Range, workers: int) -> tuple[Range, Range]:
 def measured(plan: Plan, experiment: Experiment) -> Mapping[str, xr.Dataset]:
     """What is measured of every arm, derived ones included: of stored seeds where there are enough,
     else as recorded; empty without."""
-    return _spread(plan, experiment, records.load_record(experiment, plan.preset.name) or {})[1]
+    return _spread(plan, experiment)[1]
 
 
 def survey(parts: Sequence[Forecast], workers: int) -> tuple[Range | None, Range | None, int]:
@@ -259,30 +270,63 @@ def _bought(
 # what it brings -----------------------------------------------------------------------------------
 
 
-def _with_claims(
-    prediction: Forecast, experiment: Experiment, record: Mapping[str, Any], per_seed: Range | None
-) -> Forecast:
-    """The forecast with what is to be expected of each claim at the plan's number of seeds, or of
-    those that fit."""
-    source, arms = _spread(prediction.plan, experiment, record)
+def _remembered(
+    plan: Plan, experiment: Experiment, seeds: int, per_seed: Range | None
+) -> tuple[str, tuple[Prospect, ...]]:
+    """Whose spread is extrapolated, and what is to be expected of each claim with so many seeds.
+
+    Loading measures, and the libraries that read them, takes most of the time of a plan. So the
+    last answer about each experiment of the catalogue lies in the cache, beside all that it follows
+    from: the runs, the record, the statements and the code that judges."""
+    question = _question(plan, experiment, seeds, per_seed)
+    if not question:
+        return _expected(plan, experiment, seeds, per_seed)
+    file = cache.folder() / "plans" / f"{experiment.name}.msgpack"
+    with contextlib.suppress(OSError, msgspec.MsgspecError, AssayError):
+        data = foreign.read(file, "an earlier plan", foreign.LONGEST)
+        before, source, claims = msgspec.msgpack.decode(
+            data, type=tuple[str, str, tuple[Prospect, ...]]
+        )
+        if before == question:
+            return source, claims
+    source, claims = _expected(plan, experiment, seeds, per_seed)
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs only time
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write(file, msgspec.msgpack.encode((question, source, claims)))
+    return source, claims
+
+
+def _question(plan: Plan, experiment: Experiment, seeds: int, per_seed: Range | None) -> str:
+    """64 hex digits of all that an answer follows from; "" where the code that judges cannot be
+    named."""
+    if not (code := stamp(experiment, plan)):
+        return ""
+    record = records.path(records.name_of(experiment, plan.preset.name), experiment.origin)
+    files = [p for p in (record, records.arrays(record)) if p.is_file()]
+    digests = [sha256(foreign.read(p, "a record", records.LARGEST)).hexdigest() for p in files]
+    rows = [[r.job.key, r.state] for r in plan.rows]
+    cost = None if per_seed is None else per_seed.to_json()
+    parts = [code, digests, claims_key(experiment.claims), rows, seeds, cost]
+    return sha256(canonical_json(parts).encode()).hexdigest()
+
+
+def _expected(
+    plan: Plan, experiment: Experiment, seeds: int, per_seed: Range | None
+) -> tuple[str, tuple[Prospect, ...]]:
+    source, arms = _spread(plan, experiment)
     known = {s for a in arms.values() for s in a.seed.values.tolist()} if arms else set()
-    bought, planned = prediction.budget, {r.job.spec.seed for r in prediction.plan.rows}
-    seeds = bought.planned_seeds if isinstance(bought, Bought) else len(planned)
     claims = [c for c in experiment.claims if isinstance(c, Claim)]
-    prospects = tuple(_prospect(c, arms, seeds, len(known), per_seed) for c in claims)
-    return replace(prediction, spread_from=source, claims=prospects)
+    return source, tuple(_prospect(c, arms, seeds, len(known), per_seed) for c in claims)
 
 
-def _spread(
-    plan: Plan, experiment: Experiment, record: Mapping[str, Any]
-) -> tuple[str, Mapping[str, xr.Dataset]]:
+def _spread(plan: Plan, experiment: Experiment) -> tuple[str, Mapping[str, xr.Dataset]]:
     """The measures from which half-widths are extrapolated: of stored seeds where there are enough,
     else the record's."""
     stored = {r.job.spec.seed for r in plan.rows} - {r.job.spec.seed for r in plan.missing}
     if len(stored) >= FEWEST:
         arms, n = common_seeds(plan)
         return f"{n} stored seeds", with_derived(experiment, arms)
-    if record:
+    if record := records.load_record(experiment, plan.preset.name):
         try:
             arms = with_derived(experiment, recorded(experiment, record))
         except AssayError as e:  # the experiment has moved on since

@@ -3,20 +3,17 @@ differs."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from assay.conformance import runner
-from assay.conformance.outcomes import KINDS
+from assay.conformance.outcomes import KINDS, SIGNS, wrong_cases
 from assay.conformance.vectors import Vector, load
 from assay.core.schema import to_json
-from assay.report.statements import folded
 from assay.report.tables import cell, markdown, minus
-
-SIGNS = {"right": "●", "another documented definition": "◐", "wrong": "✕", "not offered": "–"}
+from marks.sections import folded
 
 
 def vectors() -> str:
@@ -70,33 +67,6 @@ def differences() -> str:
         title = f"{page['peer']} {page['version']}: {len(rows)}"
         sections.append(folded(title, f"`{page['command']}`\n\n{table}"))
     return "\n".join(sections)
-
-
-def to_text(value: Any) -> str:
-    """A quantity in a few characters: numbers to six digits, long arrays cut."""
-    if isinstance(value, Mapping):
-        return ", ".join(
-            str(part) if name == "raised" else f"{name} {to_text(part)}"
-            for name, part in value.items()
-        )
-    if isinstance(value, list):
-        text = "[" + ", ".join(to_text(part) for part in value) + "]"
-        return text if len(text) <= 60 else text[:57] + " …]"
-    if value is None:
-        return "undefined"
-    return f"{value:.6g}" if isinstance(value, float) else json.dumps(value)
-
-
-def wrong_cases(got: Sequence[Any], expected: Iterable[Any]) -> tuple[str, str]:
-    """What was given and what is right, in the cases that differ in print; equal expectations are
-    said once."""
-    pairs = [
-        (to_text(g), to_text(e))
-        for g, e in zip(got, expected, strict=True)
-        if to_text(g) != to_text(e)
-    ]
-    right = list(dict.fromkeys(e for _, e in pairs))
-    return "; ".join(dict.fromkeys(g for g, _ in pairs)), "; ".join(right)
 
 
 def _difference(vector: Vector, entry: Mapping[str, Any]) -> list[str]:

@@ -2,8 +2,8 @@
 experiment's claims, its record, the table of measures.
 
 `<!-- made: verdicts gated-sae -->` and `<!-- end -->` enclose what is made and committed; a test
-holds the pages to it. Write it again, after a record or a claim changed, with: python -m
-assay.report.docs README.md docs/*.md
+holds the pages to it. Write it again, after a record or a claim changed, with: python docs/marks
+README.md docs/*.md
 
 `<!-- site: full gated-sae -->` and `<!-- end -->` enclose a sentence for readers of the files, in
 whose place the site has what is too long for them: `make site` makes it."""
@@ -11,7 +11,6 @@ whose place the site has what is too long for them: `make site` makes it."""
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
+import assay
 from assay.core import syntax
 from assay.core.claims import Claim, Estimate, Exact
 from assay.core.experiment import Experiment
@@ -27,10 +27,11 @@ from assay.features.index.schema import TABLES
 from assay.lab import catalogue
 from assay.lab.judge import looks
 from assay.lab.records import records
-from assay.report import conformance, evaluations, first, pages, pictures, statements, tables
+from assay.report import evaluations, pages, statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
-from assay.report.statements import SPACE
+from marks import conformance, first, pictures, sections
+from marks.sections import SPACE
 
 BLOCK = re.compile(
     r"(<!-- (?P<where>made|site): (?P<kind>[a-z]+)(?: (?P<name>[a-z.-]+))? -->\n).*?(<!-- end -->)",
@@ -59,7 +60,7 @@ def index() -> str:
 
 def files() -> dict[str, str]:
     """Read the first sentence of each file of the package, by its path."""
-    package, found = Path(__file__).parents[1], {}
+    package, found = Path(assay.__file__).parent, {}
     for path in sorted(package.rglob("*.py")):
         text = syntax.docstring(path.read_text("utf-8"), path.name) or ""
         sentence = re.split(r"\n\n|(?<=\.)\s", text)[0].replace("\n", " ")
@@ -74,9 +75,7 @@ def tree() -> str:
         folder, _, name = path.rpartition("/")
         rows.setdefault(folder or "assay", []).append((f"`{name}`", tables.cell(sentence)))
     return "\n".join(
-        statements.folded(
-            f"<code>{folder}</code>", tables.markdown(("file", "what it holds"), each)
-        )
+        sections.folded(f"<code>{folder}</code>", tables.markdown(("file", "what it holds"), each))
         for folder, each in rows.items()
     )
 
@@ -87,7 +86,7 @@ def columns() -> str:
     for name, listed in TABLES.items():
         rows = [(f"`{c.name}`", c.type, c.unit, tables.cell(c.words)) for c in listed]
         table = tables.markdown(("column", "type", "unit", "what it says"), rows)
-        parts.append(statements.folded(f"Table <code>{name}</code>", table))
+        parts.append(sections.folded(f"Table <code>{name}</code>", table))
     return "\n".join(parts)
 
 
@@ -113,9 +112,9 @@ def claims(name: str) -> str:
     experiment = looks.marked(catalogue.find(name))
     if not _select_statements(experiment, Claim):
         return exact_statements(name)
-    return statements.folded(
+    return sections.folded(
         "Threshold, where it comes from, units and controls of each claim",
-        statements.before(_select_statements(experiment, Claim)),
+        sections.before(_select_statements(experiment, Claim)),
     )
 
 
@@ -134,7 +133,7 @@ def exact_statements(name: str) -> str:
 def verdicts(name: str) -> str:
     """The statements in an experiment's record in a short table; or that there is no record yet."""
     record = _record(name)
-    return _absent(name) if record is None else statements.brief(_data(name, record))
+    return _absent(name) if record is None else sections.brief(_data(name, record))
 
 
 def full(name: str) -> str:
@@ -144,9 +143,9 @@ def full(name: str) -> str:
     if record is None:
         return _absent(name)
     experiment = name.partition(".")[0]
-    parts = [statements.full(_data(name, record)), budget(name)]
+    parts = [sections.full(_data(name, record)), budget(name)]
     if name == experiment:
-        parts[1:1] = [claims(name), statements.folded("The arms", arms(name))]
+        parts[1:1] = [claims(name), sections.folded("The arms", arms(name))]
     return "\n".join(parts)
 
 
@@ -177,9 +176,7 @@ def compare_presets(name: str) -> str:
             lines.append(list(map(tables.minus, (tables.cell(text), *cells))))
         return tables.markdown(("", *(f"`{p}`" for p in rows)), lines)
 
-    estimates = statements.folded(
-        f"Estimates: {len(results['default'].findings)}", table("findings")
-    )
+    estimates = sections.folded(f"Estimates: {len(results['default'].findings)}", table("findings"))
     return f"{table('verdicts')}\n{estimates}"
 
 
@@ -211,7 +208,7 @@ def budget(name: str) -> str:
         f"Wall time {record['seconds']:.0f} s{where}.\n",
         tables.markdown(("claim", "its units", "units of its controls"), units) if units else "",
     ]
-    return statements.folded(f"{total} runs by arm, and the units of each claim", "\n".join(parts))
+    return sections.folded(f"{total} runs by arm, and the units of each claim", "\n".join(parts))
 
 
 def picture(name: str) -> str:
@@ -233,14 +230,14 @@ def overview() -> str:
     """One line per recorded experiment, and how many false verdicts to expect among all their
     claims."""
     results = _records()
-    counted = statements.folded(
+    counted = sections.folded(
         "Statements by kind and outcome, and cost as measured", statements.counts(results)
     )
     violated = {name: looks.violated(catalogue.find(name)) for name in results}
     return (
         f"{counted}\n"
         f"{statements.errors(pages.together(results.values()).verdicts)}\n\n"
-        f"{statements.violations(results, violated)}\n"
+        f"{sections.violations(results, violated)}\n"
     )
 
 
@@ -256,9 +253,7 @@ def everything() -> str:
         claims = (
             listing
             if tables.only_exact(data)
-            else statements.folded(
-                f"Claims: {tables.signs(tables.outcomes(data.verdicts))}", listing
-            )
+            else sections.folded(f"Claims: {tables.signs(tables.outcomes(data.verdicts))}", listing)
         )
         parts.append(f"### [{name}]({name}.md)\n\n{about}\n\n{claims}")
     return "\n".join(parts)
@@ -350,7 +345,3 @@ def main(paths: Sequence[str]) -> None:
         if (new := filled(page)) != page:
             path.write_text(new, encoding="utf-8")
             print(path)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -2,14 +2,13 @@
 card; all from committed records.
 
 It is drawn twice, side by side and for a narrow screen one under the other, and repaints itself in
-the dark. The card is one of the twenty that are drawn by lot; `python -m assay.report.first STORE`
+the dark. The card is one of the twenty that are drawn by lot; `python docs/marks --card STORE`
 keeps it again after `assay run gated-sae`."""
 
 from __future__ import annotations
 
 import json
 import math
-import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,9 +24,10 @@ from assay.features.card import FeatureCard
 from assay.lab import catalogue
 from assay.lab.lab import Lab
 from assay.lab.records import records
-from assay.report import palette, pictures
+from assay.report import palette
 from assay.report.interval_plot import interval_plot, ticks
 from assay.report.tables import SIGNS, estimate_of, minus
+from marks import pictures
 
 NAME = "gated-sae"
 NAMES = {"relu": "ReLU + L1", "wide-rescaled": "mended", "main": "Gated"}
@@ -301,7 +301,3 @@ def card_to_json(card: FeatureCard) -> str:
         **sides,
     }
     return json.dumps(fields, ensure_ascii=False, indent=1) + "\n"
-
-
-if __name__ == "__main__":
-    print(keep(sys.argv[1]))
