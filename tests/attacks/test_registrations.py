@@ -252,13 +252,13 @@ def test_an_older_record_of_looks_is_read_and_what_follows_it_is_chained(
     path.write_bytes(b"".join(map(journal.line, old)))
     journal.note(path, {**old[0], "time": "3"})
     journal.note(path, {**old[0], "time": "4"})
-    assert [look["time"] for look in journal.read(path)] == list("01234") and not journal.wrong(
+    assert [look["time"] for look in journal.read(path)] == list("01234") and not journal.Journal(
         path
-    )
+    ).wrong()
     lines = path.read_bytes().splitlines(keepends=True)
     for i in range(4):
         path.write_bytes(b"".join(lines[:i] + lines[i + 1 :]))
-        assert journal.wrong(path) == "1 line is gone", i
+        assert journal.Journal(path).wrong() == "1 line is gone", i
 
 
 def test_every_threshold_that_was_frozen_on_the_same_seeds_is_named_beside_each(here: Path) -> None:

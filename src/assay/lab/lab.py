@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.display import follower
-from assay.core.errors import ExperimentError, StoreError, nearest
+from assay.core.errors import ExperimentError, nearest
 from assay.core.experiment import Experiment
 from assay.lab.away import depot, leases, requests
 from assay.lab.executors import Executor, Inline, Workers
-from assay.lab.judge import journal, ledger, looks, sequential
-from assay.lab.judge.result import Result, judge_all, left_out, load
+from assay.lab.judge import journal, looks, sequential
+from assay.lab.judge.journal import Ledger
+from assay.lab.judge.result import Result
 from assay.lab.judge.sequential import Following
 from assay.lab.judge.stamp import replaced, stored_result
-from assay.lab.plan.design import forget, noted
+from assay.lab.plan.design import forget
 from assay.lab.plan.plan import Plan, as_stored, plan, replan
 from assay.lab.plan.preset import Preset, override
 from assay.lab.records.recording import check
@@ -108,21 +109,15 @@ class Lab:
         `frozen` is what was frozen of the whole preset, where the plan has only the seeds of a
         look."""
         frozen = frozen or sequential.following(self.store, experiment, now.preset)
-        result = _judged(self.store, experiment, now, "main", frozen)
+        result = frozen.judged(now)
         self.store.prepare()
-        if frozen.declared:
-            with explained(self.store.root):
-                result = sequential.noted(frozen, self.store, result, now)
+        with explained(self.store.root):
+            result = frozen.noted(result, now)
         result.note(self.store)
         with explained(self.store.root):
             looks.freeze(journal.stored(self.store, experiment.name), experiment, now, result.exact)
-            noted = ledger.note(
-                self.store,
-                "judged",
-                experiment.name,
-                now.preset.title,
-                ledger.subject(experiment, now.preset),
-            )
+            about = journal.subject(experiment, now.preset)
+            noted = Ledger(self.store).note("judged", experiment.name, now.preset.title, about)
         result = replace(result, ledger=noted)
         result.write(self.store)
         self.exchange(experiment.name)  # before anybody sees a verdict: its look cannot be lost
@@ -141,13 +136,7 @@ class Lab:
                 f"{experiment.name} has no arm {arm!r}; {nearest(arm, experiment.arms)}"
             )
         current_plan = self._stored(experiment, chosen)
-        result = _judged(
-            self.store,
-            experiment,
-            current_plan,
-            arm,
-            sequential.following(self.store, experiment, chosen),
-        )
+        result = sequential.following(self.store, experiment, chosen).judged(current_plan, arm)
         return replace(result, notes=(*result.notes, *replaced(self.store, current_plan)))
 
     show = judge
@@ -229,7 +218,7 @@ class Lab:
         if preset is None and (runs := list(self.store.list(experiment))):
             self.store.prepare()
             with explained(self.store.root):
-                ledger.removed(self.store, experiment, runs, about)
+                Ledger(self.store).note_removed(experiment, runs, about)
         for path, n in self.removable(experiment, preset):
             if path.parent.name == "groups":
                 requests.drop(
@@ -283,9 +272,8 @@ class Lab:
     def executor_for(self, experiments: Sequence[Experiment]) -> Executor:
         """What runs their tasks: this lab's executor, or this process where one of them is found in
         no file."""
-        return (
-            self.executor if all(e.origin for e in experiments) else Inline()
-        )  # functions do not travel to a worker
+        # functions do not travel to a worker
+        return self.executor if all(e.origin for e in experiments) else Inline()
 
 
 def _preset(experiment: Experiment, preset: Asked) -> Preset:
@@ -295,62 +283,3 @@ def _preset(experiment: Experiment, preset: Asked) -> Preset:
             "for a name or a file"
         )
     return preset if isinstance(preset, Preset) else override(experiment, preset)
-
-
-def _judged(
-    store: Store, experiment: Experiment, current_plan: Plan, arm: str, frozen: Following
-) -> Result:
-    current_plan, experiment = (
-        noted(store, current_plan),
-        looks.marked(experiment.sized(current_plan.preset.specs), store),
-    )
-    frozen = replace(frozen, experiment=experiment)
-    if frozen.declared:
-        parts = sequential.reached(frozen, current_plan)
-        if not parts:
-            raise sequential.none_taken(frozen, experiment.name, current_plan)
-        if (
-            arm != "main"
-        ):  # nobody froze a claim about another arm: it is asked of the last look that was reached
-            current_plan = parts[-1]
-    if current_plan.missing and not (frozen.declared and arm == "main"):
-        why = current_plan.missing[0].why
-        state = (
-            "are not stored"
-            if current_plan.missing[0].stored is None
-            else "are stored, but no longer count"
-        )
-        raise StoreError(
-            f"{len(current_plan.missing)} of {len(current_plan.rows)} runs of {experiment.name} "
-            f"({current_plan.preset.title}) {state} ({why}); run: ",
-            current_plan.preset.run(experiment.typed),
-        )
-    for name, rows in current_plan.by_arm().items():
-        read = {tuple(sorted(r.inputs.items())) for r in rows}
-        if len(read) > 1:
-            summary = " and ".join(
-                ", ".join(f"{k} {v[:12]}" for k, v in inputs) or "nothing"
-                for inputs in sorted(read)
-            )
-            raise StoreError(
-                f"the stored runs of arm {name} read different things ({summary}); run: assay "
-                f"run {experiment.typed}"
-            )
-    by_look = (
-        sequential.judged(frozen, store, current_plan)
-        if frozen.declared and arm == "main"
-        else None
-    )
-    result = by_look or replace(
-        judge_all(experiment, current_plan, load(current_plan), arm),
-        registration=sequential.unfollowed(frozen, store, current_plan, arm),
-    )
-    gone = ledger.gone(
-        store, ledger.collect_references(store, experiment.name, current_plan.preset.title)
-    )
-    return replace(
-        result,
-        changed=looks.changed(experiment, current_plan, store),
-        notes=(*current_plan.notes, *([gone] * bool(gone)), *left_out(result)),
-        ledger=ledger.head(store, experiment.name, current_plan.preset.title),
-    )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from assay.core.errors import AssayError
 from assay.lab import catalogue
-from assay.lab.judge import ledger
+from assay.lab.judge.journal import Ledger
 from assay.lab.store import ownership
 from assay.lab.store.origin import STUDIES
 from assay.lab.store.store import Store
@@ -40,7 +40,7 @@ def subjects(store: Store, name: str) -> set[str]:
     """
     experiments = {
         subject
-        for line in ledger.lines(store)
+        for line in Ledger(store).looks
         if line["experiment"] == name
         for subject in line["about"]
     }

@@ -285,9 +285,10 @@ class _Shelf:
             )
         cached = [r.stored for r in rows if r.stored is not None and r.state == "cached"]
         messages += reading.notes(cached, self.present, outdated=not self.compares)
-        for path, references in journal.files(self.store, self.experiment.name).items():
-            if bad := journal.wrong(path, references):
-                messages.append(f"of {path} {bad}, so what changed after that look may go untold")
+        messages += [
+            f"of {path} {bad}, so what changed after that look may go untold"
+            for path, bad, _ in journal.harmed(self.store, self.experiment.name)
+        ]
         return tuple(messages)
 
 

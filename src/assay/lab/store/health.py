@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.errors import StoreError
-from assay.lab.judge import journal, ledger
+from assay.lab.judge import journal
 from assay.lab.store import migration
 from assay.lab.store.sealed import NewerError, unseal
 from assay.lab.store.store import PARAMS, Store
@@ -93,15 +93,14 @@ def harms(store: Store) -> Iterator[Harm]:
                 "it is never shown; `assay run` writes it again",
                 partial(store.remove, path),
             )
-    for path, references in {
-        **journal.files(store),
-        ledger.place(store): ledger.collect_references(store),
-    }.items():
-        if gone := journal.wrong(path, references):
-            consequence = "what changed after that look may go untold"
-            yield Harm(
-                "looks", path, gone, consequence, partial(journal.mend, store, path, references)
-            )
+    ledger = journal.Ledger(store)
+    referenced = ledger.references()
+    consequence = "what changed after that look may go untold"
+    for path, why, references in (
+        *journal.harmed(store),
+        *([(ledger.path, gone, referenced)] if (gone := ledger.wrong(referenced)) else ()),
+    ):
+        yield Harm("looks", path, why, consequence, partial(journal.mend, store, path, references))
 
 
 def _check_own(path: Path, data: Mapping[str, Any]) -> None:
