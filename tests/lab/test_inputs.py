@@ -20,7 +20,7 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.lab import catalogue
 from assay.lab.executors import Inline, Workers
 from assay.lab.lab import Lab
-from assay.lab.store import reading
+from assay.lab.store import origin
 from assay.lab.store.store import Store
 
 TEXT = '''"""A number that a file holds.
@@ -213,7 +213,7 @@ def test_what_is_opened_through_assay_is_an_input_and_a_change_of_it_is_measured
             tried.run()
         corpus._loaded.cache_clear()
         catalogue._loaded.clear()
-        reading._watches.clear()
+        origin._watches.clear()
     assert tried.run() == 7
     assert not tried.plan().missing
 

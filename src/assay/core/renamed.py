@@ -58,6 +58,8 @@ LAB = {
 """The lab's rooms, and what lay beside them before."""
 JOINED = {
     "judge.ledger": "judge.journal",
+    "store.ownership": "store.origin",
+    "store.reading": "store.origin",
 }
 """Files of the lab that are parts of others now."""
 RENAMED |= {

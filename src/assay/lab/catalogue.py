@@ -25,8 +25,7 @@ from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import ALL, Experiment, Header, read_header
 from assay.core.sources import reader
 from assay.core.unkept import unkept
-from assay.lab.store import reading
-from assay.lab.store.origin import OPENS, STUDIES, called, files, in_file, where
+from assay.lab.store.origin import OPENS, STUDIES, called, files, in_file, lossy, watch, where
 from assay.lab.store.user_code import checked
 
 BUILT_IN = Path(__file__).resolve().parents[1] / "experiments"
@@ -176,7 +175,7 @@ def _from_file(path: Path) -> ModuleType:
     if search_path not in sys.path:
         sys.path.append(search_path)  # last: its neighbours can be imported, but shadow nothing
     try:
-        with unkept(), reading.watch(name, str(path)):
+        with unkept(), watch(name, str(path)):
             spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
@@ -187,12 +186,6 @@ def _from_file(path: Path) -> ModuleType:
 
 def _name(path: Path) -> str:
     return _slug(called(path))
-
-
-def lossy(text: str) -> str:
-    """A file's name in a–z, 0–9 and -, whatever that leaves out; what older versions called an
-    experiment."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def _slug(text: str) -> str:

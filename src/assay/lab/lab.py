@@ -22,7 +22,7 @@ from assay.lab.plan.design import forget
 from assay.lab.plan.plan import Plan, as_stored, plan, replan
 from assay.lab.plan.preset import Preset, override
 from assay.lab.records.recording import check
-from assay.lab.store import ownership
+from assay.lab.store import origin
 from assay.lab.store.atomic import explained
 from assay.lab.store.store import Store, size
 from assay.lab.store.urls import is_url
@@ -179,7 +179,7 @@ class Lab:
         Artefacts (harvests, most of a store's bytes) belong to whoever asks: they go with the last
         experiment that has runs."""
         root = self.store.root
-        ownership.sound(experiment)
+        origin.sound(experiment)
         results = [
             p
             for p in sorted((root / "results" / experiment).glob("*.json"))
@@ -235,7 +235,7 @@ class Lab:
                 self.store.remove(path)
             freed += n
         if preset is None:
-            ownership.forget(self.store, experiment)
+            origin.forget(self.store, experiment)
             forget(self.store, experiment)
         return freed
 

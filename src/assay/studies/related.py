@@ -10,8 +10,7 @@ from pathlib import Path
 from assay.core.errors import AssayError
 from assay.lab import catalogue
 from assay.lab.judge.journal import Ledger
-from assay.lab.store import ownership
-from assay.lab.store.origin import STUDIES
+from assay.lab.store.origin import STUDIES, owner
 from assay.lab.store.store import Store
 from assay.studies.text import read
 
@@ -44,7 +43,7 @@ def subjects(store: Store, name: str) -> set[str]:
         if line["experiment"] == name
         for subject in line["about"]
     }
-    file = ownership.origin(store, name)
+    file = owner(store, name)
     with suppress(AssayError):
         experiments |= (
             {name, *about(file)} if file or name in {e.name for e in catalogue.entries()} else set()

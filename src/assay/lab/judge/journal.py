@@ -420,7 +420,12 @@ class Ledger(Journal):
         """
         seeds = frozenset(int(json.loads(run.spec_json).get("seed", -1)) for run in runs)
         if any(s >= JUDGED for s in seeds):
-            known = {e for l in self.looks if l["experiment"] == experiment for e in l["about"]}
+            known = {
+                name
+                for line in self.looks
+                if line["experiment"] == experiment
+                for name in line["about"]
+            }
             arms = settings((run.arm, run.spec_json) for run in runs)
             finished = (str(run.provenance.get("finished") or "") for run in runs)
             since = min(filter(None, finished), default="")

@@ -43,8 +43,8 @@ from assay.lab.judge.stamp import stamp
 from assay.lab.plan.plan import Plan, costs
 from assay.lab.plan.preset import apply_preset, scope_by_reading
 from assay.lab.records import provenance
-from assay.lab.store import reading
 from assay.lab.store.atomic import explained, write
+from assay.lab.store.origin import digests_by_name
 from assay.lab.store.sealed import SCHEMA, seal
 from assay.lab.store.store import Store
 from assay.lab.store.user_code import first_line, where
@@ -509,7 +509,7 @@ def _provenance(plan: Plan, keys: Mapping[str, Sequence[str]]) -> dict[str, Any]
     last = max(run_provenances, key=lambda p: str(p.get("finished", "")), default={})
     inputs = {name: value for r in plan.rows for name, value in r.inputs.items()}
     inputs = {
-        **reading.digests_by_name(r.stored for r in plan.cached if r.stored is not None),
+        **digests_by_name(r.stored for r in plan.cached if r.stored is not None),
         **inputs,
     }
     diverged = sum(r.stored is not None and r.stored.status == "diverged" for r in plan.rows)

@@ -19,7 +19,7 @@ from assay.core.spec import Spec, canonical_json, per_run_fields
 from assay.lab.judge import journal
 from assay.lab.plan.preset import Preset, apply_preset
 from assay.lab.records import records
-from assay.lab.store import edits, ownership, reading
+from assay.lab.store import edits, origin
 from assay.lab.store.origin import STUDIES, code
 from assay.lab.store.store import Damaged, Job, Store, Stored, size
 from assay.lab.work.groups import RunGroup, Wanted, unfinished
@@ -117,7 +117,7 @@ def plan(
 
     `inputs_of` says what a run should have read from outside; by default the experiment is asked,
     which may need its model."""
-    ownership.check(store, experiment.name, experiment.origin)
+    origin.check(store, experiment.name, experiment.origin)
     experiment = apply_preset(experiment, preset)
     ROOT.set(store.root)
     shelf = _Shelf(store, experiment, compares=inputs_of is not as_stored)
@@ -178,7 +178,7 @@ class _Shelf:
 
     def __init__(self, store: Store, experiment: Experiment, *, compares: bool):
         self.store, self.experiment = store, experiment
-        self.compares, self.present = compares, reading.Present(reading.home(experiment.origin))
+        self.compares, self.present = compares, origin.Present(origin.home(experiment.origin))
         stored_runs = list(store.every(experiment.name))
         self.runs = {s.key: s for s in stored_runs if isinstance(s, Stored)}
         self.damaged = tuple(s for s in stored_runs if isinstance(s, Damaged))
@@ -277,14 +277,14 @@ class _Shelf:
                 "Experiment, so that they are made anew"
             )
         if all(r.state == "missing" for r in rows) and (
-            old := ownership.earlier(self.store, self.experiment.name, self.experiment.origin)
+            old := origin.earlier(self.store, self.experiment.name, self.experiment.origin)
         ):
             messages.append(
                 f"the store has runs of an older version under {old}; if they are of this "
                 f"file, call it {old.replace('-', '_')}.py"
             )
         cached = [r.stored for r in rows if r.stored is not None and r.state == "cached"]
-        messages += reading.notes(cached, self.present, outdated=not self.compares)
+        messages += origin.notes(cached, self.present, outdated=not self.compares)
         messages += [
             f"of {path} {bad}, so what changed after that look may go untold"
             for path, bad, _ in journal.harmed(self.store, self.experiment.name)

@@ -25,7 +25,7 @@ from assay.lab.judge.result import common_seeds, judge_all
 from assay.lab.plan.plan import Plan, as_planned, expected, plan
 from assay.lab.plan.schedule import Schedule
 from assay.lab.plan.time_left import Amount, Pace
-from assay.lab.store import ownership
+from assay.lab.store import origin
 from assay.lab.store.store import Store
 from assay.lab.work import groups as grouping
 from assay.lab.work.events import Failed, Outcome, Partial, Planned, Progress, Saved, Started
@@ -159,7 +159,7 @@ class Work:
         if remote is not None:
             remote.groups(self.experiment.name)
         with grouping.forming(self._store):
-            ownership.claim(self._store, self.experiment)
+            origin.claim(self._store, self.experiment)
             begun = list(grouping.unfinished(self._store, self.experiment.name))
             self._now = plan(
                 self._store, self.experiment, self.first.preset, inputs_of=as_planned(self.first)

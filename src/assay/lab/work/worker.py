@@ -37,9 +37,9 @@ from assay.lab.away import depot, leases
 from assay.lab.away.leases import Lease
 from assay.lab.catalogue import load
 from assay.lab.records import provenance
-from assay.lab.store import edits, reading
+from assay.lab.store import edits, origin
 from assay.lab.store.atomic import explained, write
-from assay.lab.store.origin import STUDIES, code, files
+from assay.lab.store.origin import STUDIES, Present, code, files
 from assay.lab.store.store import Job, Made, Store, Stored, discard
 from assay.lab.store.tensors import concatenate, rows
 from assay.lab.work import groups, memory
@@ -99,7 +99,7 @@ def run_group(
         experiment = task.experiment
         if experiment is None:
             experiment = load(task.name, task.origin)
-        watch = reading.watch(experiment.name, experiment.origin)
+        watch = origin.watch(experiment.name, experiment.origin)
         watch.works_in(store.root)
         folder = store.root / "groups" / task.group
         with explained(store.root):
@@ -189,7 +189,7 @@ class _GroupWork:
         self.store, self.experiment, self.device = store, experiment, device
         self.report, self.lease, self.stop, self.watch = report, lease, stop, watch
         self.code = code(experiment.origin) if experiment.origin else ""
-        self.home = reading.home(experiment.origin)
+        self.home = origin.home(experiment.origin)
 
     def fit_memory(self, group: groups.RunGroup, clock: tuple[float, float]) -> int:
         """Work on a group; where the memory does not suffice, on one half after the other, which
@@ -227,7 +227,7 @@ class _GroupWork:
 
     def _work(self, group: groups.RunGroup, bench: Workbench) -> int:
         experiment, texts = self.experiment, edits.texts(self.experiment)
-        present = reading.Present(self.home)
+        present = Present(self.home)
         stored_runs = self.store.get_each(group.places, experiment.name)
 
         def edited(stored: Stored) -> str:
@@ -380,7 +380,7 @@ class Workbench:
         """Say what an artefact was made from that has changed; empty where nothing has."""
         note = artefact / inputs.NOTE
         changed = (
-            reading.Present(None).changed(inputs.unpacked(foreign.read_stored(note))[0])
+            Present(None).changed(inputs.unpacked(foreign.read_stored(note))[0])
             if note.exists()
             else ""
         )
@@ -496,7 +496,7 @@ class FileSlot:
             code,
             stop_requested,
         )
-        self._read, self._home, self._present = read, home, reading.Present(home)
+        self._read, self._home, self._present = read, home, Present(home)
         self._every = float(os.environ.get("ASSAY_CHECKPOINT_SECONDS", "20"))
         self._last = time.monotonic()
 
