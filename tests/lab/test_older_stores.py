@@ -22,8 +22,8 @@ from assay.core.errors import StoreError
 from assay.dictionaries.formats import load
 from assay.jobs import runner
 from assay.lab.records import recording, records
-from assay.lab.store import migration
-from assay.lab.store.migration import migrate, steps
+from assay.lab.store import health
+from assay.lab.store.health import migrate, steps
 from assay.lab.store.sealed import seal, unseal
 from assay.lab.store.store import Store
 from assay.lab.work import groups
@@ -140,7 +140,7 @@ def test_an_older_store_is_not_written_until_it_is_migrated_and_then_goes_on(old
 
 @pytest.mark.parametrize("old", ["without-hashes"], indirect=True)
 def test_a_migration_that_is_stopped_anywhere_leaves_the_older_store_and_goes_on(old, monkeypatch):
-    write, whole = migration.write, shutil.copytree(old, old.parent / "whole")
+    write, whole = health.write, shutil.copytree(old, old.parent / "whole")
     migrate(Store(whole))
     count = 0
     while Store(old).older:
@@ -153,7 +153,7 @@ def test_a_migration_that_is_stopped_anywhere_leaves_the_older_store_and_goes_on
             left -= 1
             write(path, data)
 
-        monkeypatch.setattr(migration, "write", stops if count < 4 else write)
+        monkeypatch.setattr(health, "write", stops if count < 4 else write)
         try:
             migrate(Store(old))
         except KeyboardInterrupt:

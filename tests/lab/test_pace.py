@@ -6,7 +6,7 @@ import statistics
 import numpy as np
 import pytest
 
-from assay.lab.plan.time_left import LEAST, Amount, Pace
+from assay.lab.plan.schedule import LEAST, Amount, Pace
 
 
 class Clock:

@@ -58,6 +58,9 @@ LAB = {
 """The lab's rooms, and what lay beside them before."""
 JOINED = {
     "judge.ledger": "judge.journal",
+    "judge.stamp": "judge.result",
+    "plan.time_left": "plan.schedule",
+    "store.migration": "store.health",
     "store.ownership": "store.origin",
     "store.reading": "store.origin",
 }

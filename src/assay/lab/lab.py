@@ -15,9 +15,8 @@ from assay.lab.away import depot, leases, requests
 from assay.lab.executors import Executor, Inline, Workers
 from assay.lab.judge import journal, looks, sequential
 from assay.lab.judge.journal import Ledger
-from assay.lab.judge.result import Result
+from assay.lab.judge.result import Result, replaced, stored_result
 from assay.lab.judge.sequential import Following
-from assay.lab.judge.stamp import replaced, stored_result
 from assay.lab.plan.design import forget
 from assay.lab.plan.plan import Plan, as_stored, plan, replan
 from assay.lab.plan.preset import Preset, override

@@ -16,7 +16,7 @@ from msgspec import structs
 from assay.core import foreign
 from assay.core.claims import Claim, Estimate, Exact, claims_key
 from assay.core.display import Shown
-from assay.core.errors import AssayError, ClaimError, ExperimentError
+from assay.core.errors import AssayError, ClaimError, ExperimentError, StoreError
 from assay.core.estimates import estimate, verify
 from assay.core.experiment import Experiment
 from assay.core.figures import Figure
@@ -38,15 +38,14 @@ from assay.core.results import (
 )
 from assay.core.schema import to_json
 from assay.core.spec import canonical_json
-from assay.lab.judge import journal
-from assay.lab.judge.stamp import stamp
+from assay.lab.judge import journal, sources
 from assay.lab.plan.plan import Plan, costs
 from assay.lab.plan.preset import apply_preset, scope_by_reading
 from assay.lab.records import provenance
 from assay.lab.store.atomic import explained, write
 from assay.lab.store.origin import digests_by_name
-from assay.lab.store.sealed import SCHEMA, seal
-from assay.lab.store.store import Store
+from assay.lab.store.sealed import SCHEMA, evidence, seal, unseal
+from assay.lab.store.store import PARAMS, Store
 from assay.lab.store.user_code import first_line, where
 
 if TYPE_CHECKING:
@@ -445,6 +444,65 @@ def judge_statements(
                 failure = (s.text, str(e).removeprefix(f"{s.text!r} "))
                 (failed if arm == "main" and not changed else skipped).append(failure)
     return Statements(tuple(judged), tuple(exact), tuple(findings), tuple(skipped), tuple(failed))
+
+
+def stamp(experiment: Experiment, plan: Plan) -> str:
+    """64 hex digits of the stored runs, the statements and the code that judges them; "" where that
+    code cannot be named.
+
+    That of a user cannot, since a file may import neighbours, which nobody lists; nor can Assay's
+    own while somebody edits it."""
+    code = sources.unchanged() if experiment.origin.startswith("assay.") else ""
+    if not code:
+        return ""
+    # what lies in each run's folder, by hash: measures, and the times that its provenance tells
+    runs = [
+        [r.job.key, r.stored.status, {n: d for n, (_, d) in r.stored.files.items() if n != PARAMS}]
+        for r in plan.rows
+        if r.stored
+    ]
+    text = canonical_json(
+        {"preset": plan.preset.title, "runs": runs, "rows": len(plan.rows), "code": code}
+    )
+    return provenance.digest(text)
+
+
+def stored_result(store: Store, experiment: Experiment, plan: Plan) -> dict[str, Any] | None:
+    """The stored result of this plan as plain values, without its figures; None where judging it
+    now might say anything else."""
+    current_stamp = "" if plan.missing else stamp(experiment, plan)
+    try:
+        data = unseal(_path(store, plan))
+    except StoreError:
+        return None
+    if (
+        not current_stamp
+        or data.get("stamp") != current_stamp
+        or data.get("claims_key") != claims_key(experiment.sized(plan.preset.specs).claims)
+    ):
+        return None
+    # what has come to the store since
+    notes = list(dict.fromkeys([*plan.notes, *data.get("notes", ())]))
+    shown = {k: v for k, v in data.items() if k not in ("figures", "stamp", "evidence")}
+    return {**shown, "notes": notes}
+
+
+def replaced(store: Store, plan: Plan) -> tuple[str, ...]:
+    """Say where stored runs are not those that the stored result of this plan judged."""
+    try:
+        judged = evidence(foreign.read_stored(_path(store, plan)))
+    except OSError:
+        return ()
+    others = sum(
+        r.stored is not None and judged.get(r.job.key[:16], r.stored.id) != r.stored.id
+        for r in plan.cached
+    )
+    told = f"{others} of {len(plan.cached)} runs are others than those that the stored result "
+    return (f"{told}judged; `assay run` judges these",) if others else ()
+
+
+def _path(store: Store, plan: Plan) -> Path:
+    return store.root / "results" / plan.experiment / f"{plan.preset.title}.json"
 
 
 @contextlib.contextmanager

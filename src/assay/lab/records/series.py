@@ -15,7 +15,7 @@ from assay.core.compute import Range
 from assay.core.errors import AssayError, ClaimError, RunError
 from assay.core.experiment import Experiment
 from assay.lab import catalogue
-from assay.lab.judge.stamp import stored_result
+from assay.lab.judge.result import stored_result
 from assay.lab.lab import Lab
 from assay.lab.plan.forecast import forecast, survey
 from assay.lab.plan.plan import Plan, replan, sessions, spanned

@@ -23,8 +23,7 @@ from assay.lab.away import depot
 from assay.lab.executors import Executor
 from assay.lab.judge.result import common_seeds, judge_all
 from assay.lab.plan.plan import Plan, as_planned, expected, plan
-from assay.lab.plan.schedule import Schedule
-from assay.lab.plan.time_left import Amount, Pace
+from assay.lab.plan.schedule import Amount, Pace, Schedule
 from assay.lab.store import origin
 from assay.lab.store.store import Store
 from assay.lab.work import groups as grouping

@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -138,9 +138,8 @@ def run_group(
                     remote.leave(group)
                 raise
             except BaseException as e:
-                if (
-                    not lease.held()
-                ):  # whatever it was, another process is at it, perhaps in the same folder
+                # whatever it was, another process is at it, perhaps in the same folder
+                if not lease.held():
                     return Outcome(task.group, "busy")
                 _note_failure(group.folder, e)
                 raise
@@ -153,9 +152,8 @@ def run_group(
         return Outcome(task.group, "failed", error=type(e).__name__, text=plain(str(e)))
     except KeyboardInterrupt:
         raise
-    except (
-        BaseException
-    ) as e:  # sys.exit too: what an experiment raises ends no worker and no command
+    except BaseException as e:
+        # sys.exit too: what an experiment raises ends no worker and no command
         return Outcome(task.group, "failed", error="RunError", text=_short(e))
 
 
@@ -232,15 +230,13 @@ class _GroupWork:
 
         def edited(stored: Stored) -> str:
             """What was edited since: "train" or "measure"; empty where nothing that binds."""
-            edit = (
-                edits.edited(stored, texts.get(stored.arm)) if edits.binding(experiment) else None
-            )
+            binds = edits.binding(experiment)
+            edit = edits.edited(stored, texts.get(stored.arm)) if binds else None
             return edit[0] if edit is not None else ""
 
         def reads_the_same(stored: Stored) -> bool:
-            return dict(stored.inputs) == dict(group.inputs[stored.key]) and not present.changed(
-                stored.read
-            )
+            same = dict(stored.inputs) == dict(group.inputs[stored.key])
+            return same and not present.changed(stored.read)
 
         def fits(stored: Stored) -> bool:
             return (
@@ -287,14 +283,9 @@ class _GroupWork:
                 if m.key in todo:
                     job = Job(experiment.name, experiment.version, arm, spec)
                     params = rows(tensors, [i]) if keeps(experiment, arm) else None
+                    how: Literal["done", "diverged"] = "diverged" if diverged[i] else "done"
                     made.append(
-                        Made(
-                            job,
-                            one_run(data, i),
-                            params,
-                            group.inputs[m.key],
-                            status="diverged" if diverged[i] else "done",
-                        )
+                        Made(job, one_run(data, i), params, group.inputs[m.key], status=how)
                     )
         about, read = bench.about(), bench.read()
         noted = {
@@ -410,16 +401,7 @@ class Workbench:
     def slot(self) -> FileSlot:
         """The checkpoint of the next call of `fit`, in order of the calls."""
         self._slots += 1
-        path = self._group.folder / f"fit-{self._slots - 1:02d}.safetensors"
-        return FileSlot(
-            path,
-            self.root,
-            self._clock.note,
-            self._work.code,
-            self._asked,
-            self.read,
-            self._work.home,
-        )
+        return FileSlot(self, self._group.folder / f"fit-{self._slots - 1:02d}.safetensors")
 
     def mine(self) -> None:
         """Look whether this group is still ours. Raises: Lost."""
@@ -479,24 +461,9 @@ class FileSlot:
     would be neither's, and nothing stored would show it.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        root: Path,
-        note: Callable[[], Any],
-        code: str,
-        stop_requested: Callable[[], bool],
-        read: Callable[[], bytes],
-        home: Path | None,
-    ):
-        self._path, self._root, self._note, self._code, self._asked = (
-            path,
-            root,
-            note,
-            code,
-            stop_requested,
-        )
-        self._read, self._home, self._present = read, home, Present(home)
+    def __init__(self, bench: Workbench, path: Path):
+        self._bench, self._path = bench, path
+        self._code, self._home = bench._work.code, bench._work.home
         self._every = float(os.environ.get("ASSAY_CHECKPOINT_SECONDS", "20"))
         self._last = time.monotonic()
 
@@ -507,17 +474,12 @@ class FileSlot:
             return None
         checkpoint = groups.whole(self._path)
         if checkpoint is None:
-            print(
-                (
-                    f"the checkpoint {self._path} is damaged or older than hashes of checkpoints; "
-                    "this group starts again"
-                ),
-                file=sys.stderr,
-            )
+            message = f"the checkpoint {self._path} is damaged or older than hashes of checkpoints"
+            print(f"{message}; this group starts again", file=sys.stderr)
             return None
         metadata, tensors = checkpoint
         read = inputs.unpacked(metadata["read"])[0] if metadata.get("read") else {}
-        if metadata.get("code") != self._code or self._present.changed(read):
+        if metadata.get("code") != self._code or Present(self._home).changed(read):
             return None
         if read:
             inputs.take_over(metadata["read"].encode(), self._home)
@@ -526,7 +488,7 @@ class FileSlot:
     def due(self) -> bool:
         """True when the last save is long enough ago, or the work should stop; saving never takes
         more than a twentieth of the time."""
-        return self._asked() or time.monotonic() - self._last >= self._every
+        return self._bench._asked() or time.monotonic() - self._last >= self._every
 
     def save(self, step: int, tensors: Mapping[str, torch.Tensor]) -> None:
         """Replace the checkpoint by this one, whole. Raises: Stopped, where that was asked for;
@@ -543,18 +505,16 @@ class FileSlot:
             "step": step,
             "code": self._code,
             "sha256": groups.digest(whole, step, self._code),
-            "read": self._read().decode(),
+            "read": self._bench.read().decode(),
         }
-        with explained(self._root):
-            write(
-                self._path,
-                lambda path: save_file(whole, path, metadata={"assay": canonical_json(metadata)}),
-            )
-        self._note()
+        text = {"assay": canonical_json(metadata)}
+        with explained(self._bench.root):
+            write(self._path, lambda path: save_file(whole, path, metadata=text))
+        self._bench._clock.note()
         self._last = time.monotonic()
         # A checkpoint that took a second is next due after twenty at least.
         self._every = max(self._every, 20 * (self._last - started))
-        if self._asked():
+        if self._bench._asked():
             raise Stopped
 
 
@@ -583,14 +543,9 @@ class _Clock:
 
 def _note_failure(folder: Path, error: BaseException) -> None:
     text = plain(str(error)) if isinstance(error, AssayError) else _short(error)
+    kind = type(error).__name__ if isinstance(error, AssayError) else "RunError"
     with contextlib.suppress(OSError):  # a full disk must not hide the error that is being reported
-        write(
-            folder / "failed.json", canonical_json({"error": text, "kind": _kind(error)}).encode()
-        )
-
-
-def _kind(error: BaseException) -> str:
-    return type(error).__name__ if isinstance(error, AssayError) else "RunError"
+        write(folder / "failed.json", canonical_json({"error": text, "kind": kind}).encode())
 
 
 def _short(error: BaseException) -> str:
@@ -607,9 +562,8 @@ def _short(error: BaseException) -> str:
 def serve() -> None:
     """Answer tasks until standard input closes. Prints of an experiment go to standard error."""
 
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches every process of the terminal; the parent stops us
+    # Ctrl-C reaches every process of the terminal; the parent stops us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Answers keep a copy of descriptor 1 for themselves, and 1 becomes standard error: what
     # experiments and C libraries print does not get among them.
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
