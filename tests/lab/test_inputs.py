@@ -206,9 +206,8 @@ def test_what_is_opened_through_assay_is_an_input_and_a_change_of_it_is_measured
     plan = tried.plan()
     assert len(plan.missing) == len(plan.rows) == 12
     assert plan.missing[0].why.startswith("other inputs: ")
-    if (
-        "import" in kind or "once" in kind or "folder" in kind
-    ):  # still in memory, and not served as if it were the new one
+    # still in memory, and not served as if it were the new one
+    if "import" in kind or "once" in kind or "folder" in kind:
         with pytest.raises(AssayError, match=r"no longer count|changed while it was in use"):
             tried.run()
         corpus._loaded.cache_clear()

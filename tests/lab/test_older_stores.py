@@ -71,9 +71,10 @@ def test_every_stores_runs_are_read_and_nothing_is_written(old, capsys):
         s.arm + str(json.loads(s.spec_json)["seed"]): float(s.measures()["end"])
         for s in Store(old).list()
     }
+    # what walk.py does
     assert ends["far0"] == pytest.approx(ends["main0"] + 10) and ends["far1"] == pytest.approx(
         ends["main1"] + 10
-    )  # what walk.py does
+    )
     plan = json.loads(told(capsys, "plan", "walk.py", *WHERE, "--json").out)
     assert (plan["cached"], plan["missing"]) == (6, 0)
     shown = json.loads(told(capsys, "show", "walk.py", *WHERE, "--json").out)
@@ -91,9 +92,8 @@ def test_a_store_of_this_kind_is_gone_on_with(old, capsys):
         == []
     )
     told(capsys, "run", "walk.py", *WHERE, "--executor", "inline")
-    told(
-        capsys, "run", "stopped.py", *WHERE, "--executor", "inline", code=130
-    )  # stops itself at step 2
+    # stops itself at step 2
+    told(capsys, "run", "stopped.py", *WHERE, "--executor", "inline", code=130)
     assert not [
         harm
         for harm in json.loads(told(capsys, "doctor", "--root", "store", "--json").out)["checks"]
@@ -128,9 +128,8 @@ def test_an_older_store_is_not_written_until_it_is_migrated_and_then_goes_on(old
         told(capsys, "doctor", "--migrate", "--root", "store") and contents(old, "locks") == again
     ), "a second time does nothing"
     (path,) = (path for path in before if path.endswith("fit-00.safetensors"))
-    named = (
-        b'"code' in before[path]
-    )  # the first version's checkpoints do not say which text of the experiment made them
+    # the first version's checkpoints do not say which text of the experiment made them
+    named = b'"code' in before[path]
     assert groups.whole(old / path) if named else kept[f"older/{path}"] == before[path]
     told(capsys, "run", "walk.py", *WHERE, "--executor", "inline")
     assert {k: v for k, v in contents(old).items() if k.startswith("runs/walk")} == {

@@ -160,15 +160,13 @@ def _from_file(path: Path) -> ModuleType:
     # A name of its own, so that no file shadows a module; registered, since dataclasses and
     # annotations look there.
     name = f"assay_file_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{called(path)}"
-    folder = (
-        [str(path.parent)] if path.name == OPENS else None
-    )  # whose files it imports as `.method`
+    # whose files it imports as `.method`
+    folder = [str(path.parent)] if path.name == OPENS else None
     spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=folder)
     assert spec is not None and spec.loader is not None, path
     module = importlib.util.module_from_spec(spec)
-    for stale in [
-        m for m in list(sys.modules) if m.startswith(f"{name}.")
-    ]:  # its files before an edit; another thread may import meanwhile
+    # its files before an edit; another thread may import meanwhile
+    for stale in [m for m in list(sys.modules) if m.startswith(f"{name}.")]:
         del sys.modules[stale]
     sys.modules[name] = module
     search_path = str(path.parent if folder is None else path.parent.parent)
@@ -191,9 +189,8 @@ def _name(path: Path) -> str:
 def _slug(text: str) -> str:
     """A name of a–z, 0–9 and -; where that leaves out a character, with digits of the whole text,
     so that it is nobody else's."""
-    whole = unicodedata.normalize(
-        "NFC", text
-    )  # as one file system has it, whichever of two forms another one makes of it
+    # as one file system has it, whichever of two forms another one makes of it
+    whole = unicodedata.normalize("NFC", text)
     slug = lossy(whole)
     if slug and re.fullmatch(r"[A-Za-z0-9_-]+", whole):
         return slug

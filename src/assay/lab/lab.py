@@ -220,9 +220,8 @@ class Lab:
                 Ledger(self.store).note_removed(experiment, runs, about)
         for path, n in self.removable(experiment, preset):
             if path.parent.name == "groups":
-                requests.drop(
-                    self.store.root, path.name
-                )  # a worker that joined leaves it at its next step
+                # a worker that joined leaves it at its next step
+                requests.drop(self.store.root, path.name)
                 with (
                     explained(self.store.root),
                     leases.open_leases(self.store.root).wait(f"group-{path.name}") as lease,

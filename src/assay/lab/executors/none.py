@@ -308,9 +308,8 @@ class _Engaged(_Crew):
         except FleetError as e:
             if not self._members:
                 raise
-            self._later = (
-                time.monotonic() + LATER
-            )  # a limit on what one may submit, perhaps: those that are at it go on
+            # a limit on what one may submit, perhaps: those that are at it go on
+            self._later = time.monotonic() + LATER
             report(Said(f"no more workers for now, {e}"))
             return
         for member in submitted:
@@ -325,8 +324,7 @@ class _Engaged(_Crew):
             if count
             else (
                 f"{member_count} worker{'s were' if member_count > 1 else ' was'} asked for, and "
-                "none is at it "
-                "now"
+                "none is at it now"
             )
         )
 

@@ -382,9 +382,8 @@ def left_out(result: Result) -> tuple[str, ...]:
         if result.registration
         else []
     )
-    earlier = {
-        text for look in looks for text in look["settled"]
-    }  # by an earlier look, of which there were fewer
+    # by an earlier look, of which there were fewer
+    earlier = {text for look in looks for text in look["settled"]}
     for j in (j for j in result.judged if j.claim.text not in earlier):
         arm = result.arms.get(j.arm)
         for unit, n in j.n.items():
@@ -542,9 +541,8 @@ def _priced(judged: Judged, experiment: Experiment, plan: Plan, per_seed: float)
     price = judged.price
     if price is None or price.more is None or price.factor != "seed":
         return judged
-    seeds = sorted(
-        {s.seed for s in plan.preset.specs}
-    )  # not those of the arms, which may be shifted
+    # not those of the arms, which may be shifted
+    seeds = sorted({s.seed for s in plan.preset.specs})
     sets = (
         *(s for s in plan.preset.sets if not s.startswith("seed=")),
         f"seed={seeds[0]}:{seeds[-1] + 1 + price.more}",

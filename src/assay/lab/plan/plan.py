@@ -127,23 +127,20 @@ def plan(
         preset,
         inputs_of or (lambda job, _: experiment.inputs(job.spec) if experiment.inputs else {}),
     )
-    cost = (
-        None if inputs_of is as_stored else experiment.cost
-    )  # which may look at the model as well
+    # which may look at the model as well
+    cost = None if inputs_of is as_stored else experiment.cost
     known, cost_from = _cost_per_run(shelf, experiment, preset, cost)
     per_run = {arm: c.seconds for arm, c in known.items()}
     missing = [r for r in rows if r.state == "missing"]
     cpu: float | None = 0.0
     disk = 0
-    for arm in dict.fromkeys(
-        r.job.arm for r in missing
-    ):  # in order: sums of floats keep every digit
+    # in order: sums of floats keep every digit
+    for arm in dict.fromkeys(r.job.arm for r in missing):
         arm_rows = [r for r in missing if r.job.arm == arm]
         cpu = cpu + per_run[arm] * len(arm_rows) if cpu is not None and arm in per_run else None
         disk += int(_bytes_per_run(shelf, experiment, arm, preset.name) * len(arm_rows))
-    if (
-        cost is not None
-    ):  # the largest of any arm: what they write beside measures, such as a harvest, they share
+    # the largest of any arm: what they write beside measures, such as a harvest, they share
+    if cost is not None:
         specs = [[r.job.spec for r in missing if r.job.arm == arm] for arm in experiment.arms]
         disk += max((cost(Runs(s)).bytes for s in specs if s), default=0)
     seconds = None if cpu is None else cpu / max(1, min(workers, len(missing)))
@@ -266,9 +263,8 @@ class _Shelf:
             for s in other
             if edited[s.key] is not None or "texts" not in s.provenance or s.arm not in self.texts
         ]
-        if (
-            self.code and unsure and not self.experiment.origin.endswith(STUDIES)
-        ):  # what a study says of training stands in specs
+        # what a study says of training stands in specs
+        if self.code and unsure and not self.experiment.origin.endswith(STUDIES):
             names = sorted({edit[1] for s in unsure if (edit := edited[s.key]) is not None})
             messages.append(
                 f"{len(unsure)} cached runs were made by another text of {self.experiment.name}'s "

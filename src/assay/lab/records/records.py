@@ -89,8 +89,7 @@ def read(name: str, origin: str = "", *, measures: bool = True) -> dict[str, Any
     except FileNotFoundError as e:
         raise ExperimentError(
             f"{arrays(record_path)} is missing, which has the measures of {record_path.name}; "
-            "write both "
-            f"with: {_written_by(name)}"
+            f"write both with: {_written_by(name)}"
         ) from e
     except (OSError, LookupError, TypeError, AttributeError, DataError) as e:
         why = e if isinstance(e, DataError) else f"{arrays(record_path)} is of no record ({e!r})"

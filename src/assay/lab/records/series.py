@@ -149,9 +149,8 @@ def _serve_in_background(
         except BaseException as e:
             failed.append(e)
 
-    server = threading.Thread(
-        target=serve, daemon=True
-    )  # no pool: the interpreter waits for the threads of one
+    # no pool: the interpreter waits for the threads of one
+    server = threading.Thread(target=serve, daemon=True)
     server.start()
     try:
         yield requests.put

@@ -73,9 +73,8 @@ def harms(store: Store) -> Iterator[Harm]:
         )
     for group in groups.unfinished(store):
         for path in groups.checkpoints(group.folder):
-            if (
-                path not in older and groups.whole(path) is None and path.exists()
-            ):  # else the group was just finished
+            # else the group was just finished
+            if path not in older and groups.whole(path) is None and path.exists():
                 consequence = "nothing goes on from it; `assay run` starts that group again"
                 yield Harm(
                     "checkpoint",

@@ -604,9 +604,8 @@ def _build(spec: Spec, path: Path, build: Callable[[Any, Path], None], lease: Le
     if lease.held():
         partial.rename(path)
         sync(path.parent)
-        for leftover in path.parent.glob(
-            f"{path.name}.*.partial"
-        ):  # of owners that were taken for dead
+        # of owners that were taken for dead
+        for leftover in path.parent.glob(f"{path.name}.*.partial"):
             discard(leftover)
 
 

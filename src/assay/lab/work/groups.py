@@ -378,11 +378,12 @@ def digest(tensors: Mapping[str, torch.Tensor], step: int, code: str) -> str:
 def damaged(store: Store) -> Iterator[Path]:
     """The folders of groups that nobody can go on with, since what they are of was changed or
     lost."""
+    # not just finished
     return (
         folder
         for folder in sorted((store.root / "groups").glob("*"))
         if read(folder) is None and folder.is_dir()
-    )  # not just finished
+    )
 
 
 def matches_name(text: bytes, name: str) -> bool:

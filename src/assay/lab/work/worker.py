@@ -207,8 +207,7 @@ class _GroupWork:
                 (arm,) = group.arms
                 raise RunError(
                     f"one run of arm {arm}, {group.seeds}, needs more memory than there is "
-                    f"({message}); "
-                    "make it smaller by --set, or run it where there is more"
+                    f"({message}); make it smaller by --set, or run it where there is more"
                 )
             print(
                 f"{len(group.members)} runs at once ({', '.join(group.arms)}, {group.seeds}) need "
