@@ -256,12 +256,7 @@ class Lab:
         experiment says they should."""
         stored_plan = plan(self.store, experiment, preset, inputs_of=as_stored)
         read = {tuple(sorted(r.inputs.items())) for r in stored_plan.cached}
-        noted = {
-            pair
-            for r in stored_plan.cached
-            if r.stored is not None
-            for pair in r.stored.read.items()
-        }
+        noted = {pair for run in stored_plan.stored for pair in run.read.items()}
         mixed = len(noted) > len(dict(noted))  # of one file several contents
         # Several where arms are meant to differ, or where a command was interrupted after the model
         # or corpus changed.

@@ -39,7 +39,7 @@ from assay.core.results import (
 from assay.core.schema import to_json
 from assay.core.spec import canonical_json
 from assay.lab.judge import journal, sources
-from assay.lab.plan.plan import Plan, costs
+from assay.lab.plan.plan import Plan, spanned
 from assay.lab.plan.preset import apply_preset, scope_by_reading
 from assay.lab.records import provenance
 from assay.lab.store.atomic import explained, write
@@ -226,40 +226,26 @@ class Result(Shown):
         return path
 
     def note(self, store: Store) -> None:
-        """Note each look whose n, outcome or claims key differ from the last one at the same claim.
+        """Note each judging whose n, outcome or claims key differ from the last one of the same
+        claim.
 
         Raises: StoreError.
         """
-        if fresh := self.new_looks(store):
-            store.prepare()
-            with explained(store.root):
-                journal.note(self.path(store).with_name(journal.JUDGINGS), *fresh)
-
-    def new_looks(self, store: Store) -> list[dict[str, Any]]:
-        """The judgings worth noting: those whose n, outcome or claims key differ from the last look
-        at the same claim."""
         last = {
             (look["preset"], look["text"]): look
             for look in journal.judgings(store, self.experiment)
         }
         fresh = []
         for j in self.judged:
-            summary = {
-                "n": dict(j.n),
-                "outcome": j.outcome,
-                "claims_key": self.claims_key,
-            }
+            name = {"preset": self.preset, "text": j.claim.text}
+            new = {"n": dict(j.n), "outcome": j.outcome, "claims_key": self.claims_key}
             before = last.get((self.preset, j.claim.text), {})
-            if any(before.get(k) != v for k, v in summary.items()):
-                fresh.append(
-                    {
-                        "time": provenance.timestamp(),
-                        "preset": self.preset,
-                        "text": j.claim.text,
-                        **summary,
-                    }
-                )
-        return fresh
+            if any(before.get(k) != v for k, v in new.items()):
+                fresh.append({"time": provenance.timestamp(), **name, **new})
+        if fresh:
+            store.prepare()
+            with explained(store.root):
+                journal.note(self.path(store).with_name(journal.JUDGINGS), *fresh)
 
 
 def common_seeds(plan: Plan) -> tuple[dict[str, xr.Dataset], int]:
@@ -277,13 +263,9 @@ def load(plan: Plan) -> dict[str, xr.Dataset]:
     without any are left out."""
     arms = {}
     for arm, rows in plan.by_arm().items():
-        stored_runs = [
-            (r.job.spec, r.stored) for r in rows if r.state == "cached" and r.stored is not None
-        ]
-        if stored_runs:
-            arms[arm] = stack(
-                [s for s, _ in stored_runs], [stored.measures() for _, stored in stored_runs]
-            )
+        runs = [(r.job.spec, r.stored) for r in rows if r.state == "cached" and r.stored]
+        if runs:
+            arms[arm] = stack([spec for spec, _ in runs], [run.measures() for _, run in runs])
     return arms
 
 
@@ -322,7 +304,7 @@ def judge_all(
     that the changed preset no longer has. `level` is that of claims."""
     title, experiment = plan.preset.title, apply_preset(experiment, plan.preset)
     everything = with_derived(experiment, arms)
-    seconds, cpu, per_seed = costs(plan)
+    per_seed = plan.cpu_spent / max(1, len({r.job.spec.seed for r in plan.cached}))
     changed = bool(plan.preset.sets)
     scope = scope_by_reading(experiment, plan.preset)
     statements = judge_statements(
@@ -362,14 +344,14 @@ def judge_all(
         figures=(*plots, *curves),
         cards=cards,
         claims_key=claims_key(experiment.claims),
-        seconds=seconds,
-        cpu_seconds=cpu,
+        seconds=spanned(plan.sessions),
+        cpu_seconds=plan.cpu_spent,
         provenance=_provenance(plan, keys),
         specs={a: tuple(r.job.spec.to_json() for r in rows) for a, rows in plan.by_arm().items()},
         skipped=skipped,
         failed=failed,
         stamp=stamp(experiment, plan),
-        evidence={r.job.key[:16]: r.stored.id for r in plan.cached if r.stored is not None},
+        evidence={run.key[:16]: run.id for run in plan.stored},
     )
 
 
@@ -377,12 +359,9 @@ def left_out(result: Result) -> tuple[str, ...]:
     """A line for each verdict whose units are fewer than were measured, since the others have no
     number; not those that diverged."""
     messages = []
-    looks = (
-        result.registration["looks"][: max(0, result.registration["taken"] - 1)]
-        if result.registration
-        else []
-    )
     # by an earlier look, of which there were fewer
+    frozen = result.registration or {"looks": [], "taken": 0}
+    looks = frozen["looks"][: max(0, frozen["taken"] - 1)]
     earlier = {text for look in looks for text in look["settled"]}
     for j in (j for j in result.judged if j.claim.text not in earlier):
         arm = result.arms.get(j.arm)
@@ -492,10 +471,7 @@ def replaced(store: Store, plan: Plan) -> tuple[str, ...]:
         judged = evidence(foreign.read_stored(_path(store, plan)))
     except OSError:
         return ()
-    others = sum(
-        r.stored is not None and judged.get(r.job.key[:16], r.stored.id) != r.stored.id
-        for r in plan.cached
-    )
+    others = sum(judged.get(run.key[:16], run.id) != run.id for run in plan.stored)
     told = f"{others} of {len(plan.cached)} runs are others than those that the stored result "
     return (f"{told}judged; `assay run` judges these",) if others else ()
 
@@ -561,18 +537,14 @@ def _says(path: Path, text: bytes) -> bool:
 
 
 def _provenance(plan: Plan, keys: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    run_provenances = [r.stored.provenance for r in plan.rows if r.stored is not None]
+    runs = [r.stored for r in plan.rows if r.stored is not None]
+    run_provenances = [run.provenance for run in runs]
     last = max(run_provenances, key=lambda p: str(p.get("finished", "")), default={})
     inputs = {name: value for r in plan.rows for name, value in r.inputs.items()}
-    inputs = {
-        **digests_by_name(r.stored for r in plan.cached if r.stored is not None),
-        **inputs,
-    }
-    diverged = sum(r.stored is not None and r.stored.status == "diverged" for r in plan.rows)
     return {
         "runs": len(plan.cached),
-        "diverged": diverged,
-        "inputs": inputs,
+        "diverged": sum(run.status == "diverged" for run in runs),
+        "inputs": {**digests_by_name(plan.stored), **inputs},
         "code": sorted({str(p.get("code", "")) for p in run_provenances}),
         "keys": provenance.digest(canonical_json({a: list(k) for a, k in keys.items()})),
         "finished": last.get("finished", ""),

@@ -331,10 +331,5 @@ def _later(
                     f"look {k} found *{outcome}*, and the same measures now give "
                     f"*{now_found}*: {text}"
                 )
-    early = [
-        r
-        for r in plan.cached
-        if r.stored is not None
-        and str(r.stored.provenance.get("finished", frozen.time)) < frozen.time
-    ]
-    return [*changes, *([f"{len(early)} runs were stored before it was frozen"] if early else [])]
+    early = sum(str(s.provenance.get("finished", frozen.time)) < frozen.time for s in plan.stored)
+    return [*changes, *([f"{early} runs were stored before it was frozen"] if early else [])]

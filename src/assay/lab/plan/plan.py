@@ -79,6 +79,29 @@ class Plan:
         """The runs that are stored and usable."""
         return tuple(r for r in self.rows if r.state == "cached")
 
+    @property
+    def stored(self) -> tuple[Stored, ...]:
+        """What the store has of the cached runs."""
+        return tuple(r.stored for r in self.cached if r.stored is not None)
+
+    @property
+    def expected(self) -> float:
+        """CPU-seconds of the missing runs, one for each of which nothing is known: for sharing out
+        work, not for telling."""
+        return sum(self.per_run.get(r.job.arm, 1.0) for r in self.missing)
+
+    @property
+    def cpu_spent(self) -> float:
+        """CPU-seconds of the stored runs."""
+        return sum(float(run.provenance.get("cpu_seconds", 0.0)) for run in self.stored)
+
+    @property
+    def sessions(self) -> tuple[tuple[float, float], ...]:
+        """When groups of the stored runs were worked on: (start, end) in seconds of the epoch, each
+        once."""
+        sessions = (s for run in self.stored for s in run.provenance.get("sessions", []))
+        return tuple(sorted({(float(start), float(end)) for start, end in sessions}))
+
     def by_arm(self) -> dict[str, tuple[Row, ...]]:
         """The rows of each trained arm, in the order of its specs."""
         arms: dict[str, list[Row]] = {}
@@ -186,10 +209,8 @@ class _Shelf:
                 self.groups.setdefault(key, group)
         self.code = code(experiment.origin) if experiment.origin else ""
         # read where it may matter: an edit of a neighbour leaves the file itself as it was
-        read = self.runs and (
-            edits.binding(experiment)
-            or any(s.provenance.get("code") != self.code for s in self.runs.values())
-        )
+        edited = any(s.provenance.get("code") != self.code for s in self.runs.values())
+        read = edited or (self.runs and edits.binding(experiment))
         self.texts = edits.texts(experiment) if read else {}
         self.other_versions = {
             (s.arm, s.spec_json): s.version
@@ -216,33 +237,23 @@ class _Shelf:
 
     def _outdated(self, stored: Stored, inputs: Mapping[str, str]) -> str:
         if dict(stored.inputs) != dict(inputs):
-            names = sorted(
-                n
-                for n in stored.inputs.keys() | inputs.keys()
-                if stored.inputs.get(n) != inputs.get(n)
-            )
+            names = sorted(stored.inputs.keys() | inputs.keys())
+            pairs = [(n, stored.inputs.get(n), inputs.get(n)) for n in names]
             return "other inputs: " + ", ".join(
-                f"{n} {_short(stored.inputs.get(n))}, now {_short(inputs.get(n))}" for n in names
+                f"{n} {_short(was)}, now {_short(is_)}" for n, was, is_ in pairs if was != is_
             )
         if self.compares and (changed := self.present.changed(stored.read)):
             return f"other inputs: {changed}"
         if stored.measured != self.experiment.measured:
-            how = (
-                "measured again from stored parameters"
-                if stored.has_params
-                else "trained again, since no parameters are stored"
-            )
+            how = "measured again from stored parameters"
+            if not stored.has_params:
+                how = "trained again, since no parameters are stored"
             return f"measuring changed {stored.measured} → {self.experiment.measured}; {how}"
-        if (
-            edits.binding(self.experiment)
-            and (edited := edits.edited(stored, self.texts.get(stored.arm))) is not None
-        ):
+        edited = edits.edited(stored, self.texts.get(stored.arm))
+        if edited is not None and edits.binding(self.experiment):
             what, parts = edited
-            how = (
-                "measured again from stored parameters"
-                if what == "measure" and stored.has_params
-                else "trained again"
-            )
+            again = what == "measure" and stored.has_params
+            how = "measured again from stored parameters" if again else "trained again"
             return f"what {what}s it was edited ({parts}); {how}"
         return ""
 
@@ -250,13 +261,8 @@ class _Shelf:
         """What a reader should know: runs that another text of the experiment's file produced,
         looks that cannot be trusted."""
         messages = []
-        other = [
-            r.stored
-            for r in rows
-            if r.stored is not None
-            and r.state == "cached"
-            and r.stored.provenance.get("code") != self.code
-        ]
+        cached = [r.stored for r in rows if r.stored is not None and r.state == "cached"]
+        other = [s for s in cached if s.provenance.get("code") != self.code]
         edited = {s.key: edits.edited(s, self.texts.get(s.arm)) for s in other}
         unsure = [
             s
@@ -279,7 +285,6 @@ class _Shelf:
                 f"the store has runs of an older version under {old}; if they are of this "
                 f"file, call it {old.replace('-', '_')}.py"
             )
-        cached = [r.stored for r in rows if r.stored is not None and r.state == "cached"]
         messages += origin.notes(cached, self.present, outdated=not self.compares)
         messages += [
             f"of {path} {bad}, so what changed after that look may go untold"
@@ -478,24 +483,6 @@ def _bytes(n: float) -> str:
     return f"{n:.1f} TB"
 
 
-def expected(plan: Plan) -> float:
-    """CPU-seconds of the missing runs, one for each of which nothing is known: for sharing out
-    work, not for telling."""
-    return sum(plan.per_run.get(r.job.arm, 1.0) for r in plan.missing)
-
-
-def sessions(plan: Plan) -> tuple[tuple[float, float], ...]:
-    """When groups of the stored runs were worked on: (start, end) in seconds of the epoch, each
-    once."""
-    intervals = {
-        (float(a), float(b))
-        for r in plan.cached
-        if r.stored is not None
-        for a, b in r.stored.provenance.get("sessions", [])
-    }
-    return tuple(sorted(intervals))
-
-
 def spanned(sessions: Iterable[tuple[float, float]]) -> float:
     """Seconds that lie in at least one of these sessions."""
     seconds, end = 0.0, float("-inf")
@@ -503,14 +490,3 @@ def spanned(sessions: Iterable[tuple[float, float]]) -> float:
         seconds += max(0.0, stop - max(start, end))
         end = max(end, stop)
     return seconds
-
-
-def costs(plan: Plan) -> tuple[float, float, float]:
-    """Seconds during which any group of the stored runs was worked on, CPU-seconds of all runs,
-    CPU-seconds of one seed."""
-    cpu = sum(
-        float(r.stored.provenance.get("cpu_seconds", 0.0))
-        for r in plan.cached
-        if r.stored is not None
-    )
-    return spanned(sessions(plan)), cpu, cpu / max(1, len({r.job.spec.seed for r in plan.cached}))

@@ -22,7 +22,7 @@ from assay.core.experiment import Experiment
 from assay.lab.away import depot
 from assay.lab.executors import Executor
 from assay.lab.judge.result import common_seeds, judge_all
-from assay.lab.plan.plan import Plan, as_planned, expected, plan
+from assay.lab.plan.plan import Plan, as_planned, plan
 from assay.lab.plan.schedule import Amount, Pace, Schedule
 from assay.lab.store import origin
 from assay.lab.store.store import Store
@@ -118,7 +118,7 @@ class Work:
         """CPU-seconds of what is neither stored nor given up, what groups have done so far taken
         off; an unknown run counted as one."""
         if self._schedule is None:
-            return 0.0 if self.error else expected(self.first)
+            return 0.0 if self.error else self.first.expected
         done = sum(
             self._schedule.cost(name) * share for name, share in list(self._done_share.items())
         )
@@ -132,7 +132,7 @@ class Work:
         if self.error is not None or not self.first.missing:
             return []
         known = all(r.job.arm in self.first.per_run for r in self.first.missing)
-        cost, runs = expected(self.first) if known else None, len(self.first.missing)
+        cost, runs = self.first.expected if known else None, len(self.first.missing)
         return [Amount((self.experiment.name,), cost, runs)]
 
     def chain(self) -> float:
