@@ -27,6 +27,7 @@ from assay.lab.store.health import migrate, steps
 from assay.lab.store.sealed import seal, unseal
 from assay.lab.store.store import Store
 from assay.lab.work import groups
+from assay.testing import store_contract
 from assay.verbs import jobs
 
 STORES = Path(__file__).parents[1] / "fixtures" / "stores"
@@ -300,3 +301,21 @@ def test_nothing_is_left_to_do_in_a_migrated_store(tmp_path):
     assert list(steps(Store(home / "store")))
     migrate(Store(home / "store"))
     assert not list(steps(Store(home / "store")))
+
+
+def test_a_finished_store_of_format_1_opens_from_a_folder_that_is_only_read():
+    store = Store(Path(__file__).parents[1] / "golden" / "store-1")
+    assert {
+        (s.status, s.arm, s.measured, store_contract.Sample.from_json(s.spec_json).seed)
+        for s in store.list()
+    } == {
+        ("done", "main", 2, 3),
+        ("diverged", "main", 2, 4),
+    }
+    assert list(store.damaged()) == []
+    job, data, trained = store_contract.sample(3)
+    found = store.get(job.key)  # keys never move
+    assert found.inputs == {"model": "abc"}
+    for name in data.data_vars:
+        assert (found.measures()[name].fillna(-1) == data[name].fillna(-1)).all()
+    assert (found.trained().tensors["W"] == trained.tensors["W"]).all()
