@@ -179,31 +179,15 @@ class Lab:
         experiment that has runs."""
         root = self.store.root
         origin.sound(experiment)
-        results = [
-            p
-            for p in sorted((root / "results" / experiment).glob("*.json"))
-            if preset in (None, p.stem)
-        ]
-        runs = (
-            [root / "runs" / experiment]
-            if preset is None and (root / "runs" / experiment).exists()
-            else []
-        )
-        begun = (
-            [g.folder for g in grouping.unfinished(self.store, experiment)]
-            if preset is None
-            else []
-        )
-        other_experiments = [
-            *(p.name for p in (root / "runs").glob("*")),
-            *(g.experiment for g in grouping.unfinished(self.store)),
-        ]
-        shared = (
-            []
-            if preset is not None or set(other_experiments) - {experiment}
-            else sorted((root / "artefacts").glob("*"))
-        )
-        return [(p, size(p)) for p in (*results, *begun, *runs, *shared)]
+        paths = sorted((root / "results" / experiment).glob("*.json"))
+        if preset is not None:
+            return [(p, size(p)) for p in paths if p.stem == preset]
+        begun = list(grouping.unfinished(self.store))
+        paths += [g.folder for g in begun if g.experiment == experiment]
+        paths += (root / "runs").glob(experiment)
+        names = {g.experiment for g in begun} | {p.name for p in (root / "runs").glob("*")}
+        paths += [] if names - {experiment} else sorted((root / "artefacts").glob("*"))
+        return [(p, size(p)) for p in paths]
 
     def remove(
         self, experiment: str, preset: str | None = None, about: Collection[str] = ()

@@ -87,6 +87,11 @@ def seeds_of(text: str) -> set[int]:
     return {s for a, b in parts for s in range(int(a), int(b))}
 
 
+def seedless(spec: str) -> str:
+    """A setting: a spec without its seed, both as JSON."""
+    return canonical_json({k: v for k, v in json.loads(spec).items() if k != "seed"})
+
+
 def digest(text: str) -> str:
     """12 hex digits that stand for a text."""
     return sha256(text.encode()).hexdigest()[:12]
@@ -356,13 +361,7 @@ def subject(experiment: Experiment, preset: Preset) -> Subject:
 def settings(specs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     """12 hex digits of each setting of an arm without its seed, of arms' names and specs as
     JSON."""
-    pairs = {
-        (
-            arm.rpartition("/")[2],
-            digest(canonical_json({k: v for k, v in json.loads(spec).items() if k != "seed"})),
-        )
-        for arm, spec in specs
-    }
+    pairs = {(arm.rpartition("/")[2], digest(seedless(spec))) for arm, spec in specs}
     groups = groupby(sorted(pairs), lambda pair: pair[0])
     return {arm: [hashed for _, hashed in group] for arm, group in groups}
 

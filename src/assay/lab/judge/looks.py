@@ -7,7 +7,6 @@ at."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from assay.core.experiment import Experiment
 from assay.core.results import EDITION, Verified
 from assay.core.spec import canonical_json
 from assay.lab.judge import journal
-from assay.lab.judge.journal import JUDGED, Line, digest, seeds_of, spans
+from assay.lab.judge.journal import JUDGED, Line, digest, seedless, seeds_of, spans
 from assay.lab.plan.plan import Plan
 from assay.lab.records import records
 from assay.lab.store import edits
@@ -38,12 +37,7 @@ def frozen(experiment: Experiment, plan: Plan) -> dict[str, Any]:
     of every arm's settings."""
     arms, experiment = {}, experiment.sized(plan.preset.specs)
     for arm, rows in plan.by_arm().items():
-        fields = {
-            canonical_json(
-                {k: v for k, v in json.loads(r.job.spec.to_json()).items() if k != "seed"}
-            )
-            for r in rows
-        }
+        fields = {seedless(r.job.spec.to_json()) for r in rows}
         arms[arm] = digest(canonical_json([experiment.version, sorted(fields)]))
     derived = {name: "derived" for name, arm in experiment.arms.items() if arm.derive is not None}
     return {

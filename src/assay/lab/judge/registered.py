@@ -23,7 +23,7 @@ from assay.core.judging import FEWEST, describe_method
 from assay.core.spec import canonical_json
 from assay.core.spending import ALPHA, boundaries
 from assay.lab.judge import journal, looks, sources
-from assay.lab.judge.journal import JUDGED, Journal, Ledger, digest, seeds_of, spans
+from assay.lab.judge.journal import JUDGED, Journal, Ledger, digest, seedless, seeds_of, spans
 from assay.lab.plan.preset import Preset, scope
 from assay.lab.records import provenance
 from assay.lab.store import edits, origin
@@ -97,9 +97,8 @@ def freeze(
     if known is not None:
         if known.content == {k: v for k, v in content.items() if k in known.content}:
             return known
-        changes = departures(known, experiment, preset) or [
-            "other looks, or another version of the code that judges"
-        ]
+        changes = departures(known, experiment, preset)
+        changes = changes or ["other looks, or another version of the code that judges"]
         raise TooLate(
             f"{experiment.name} was frozen otherwise on {known.time} ({known.hash[:12]}, "
             f"{known.path}): {'; '.join(changes)}; "
@@ -211,15 +210,8 @@ def read(path: Path) -> Registration:
         content = {k: v for k, v in data.items() if k not in BESIDE}
         if data["hash"] != _hash(content):
             raise KeyError
-        return Registration(
-            path,
-            content,
-            data["hash"],
-            data["time"],
-            data["commit"],
-            data["software"],
-            data.get("ledger"),
-        )
+        noted = [data[name] for name in ("hash", "time", "commit", "software")]
+        return Registration(path, content, *noted, data.get("ledger"))
     except NewerError:
         raise
     except (StoreError, KeyError, TypeError) as e:
@@ -443,18 +435,12 @@ def _arm(experiment: Experiment, preset: Preset, name: str) -> dict[str, Any]:
     arm = experiment.arms[name]
     if arm.derive is not None:
         code: Any = edits.read_judging_texts(experiment, [arm.derive])
-        return {
-            "derived": True,
-            "code": code,
-            "hash": digest(canonical_json([experiment.version, code])),
-        }
-    specs = [
-        {k: v for k, v in json.loads(s.to_json()).items() if k != "seed"}
-        for s in experiment.specs_of(name, preset.specs)
-    ]
+        hashed = digest(canonical_json([experiment.version, code]))
+        return {"derived": True, "code": code, "hash": hashed}
+    specs = experiment.specs_of(name, preset.specs)
     texts = edits.texts(experiment).get(name)
     code = {"trains": dict(texts.train), "measures": dict(texts.measure)} if texts else {}
-    fields = sorted({canonical_json(s) for s in specs})
+    fields = sorted({seedless(s.to_json()) for s in specs})
     whole = canonical_json([experiment.version, experiment.measured, fields, code])
     return {
         "runs": len(specs),

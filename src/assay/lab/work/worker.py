@@ -351,11 +351,7 @@ class Workbench:
         for spec in specs:
             if why := self._outdated(path := self._store.artefact_path(spec)):
                 self._store.set_aside(path, why, "out of date")
-        paths = (
-            self._store.artefacts(specs, noted)
-            if self.away is None
-            else self.away.artefacts(specs, noted)
-        )
+        paths = (self.away or self._store).artefacts(specs, noted)
         for path in paths:
             if why := self._outdated(path):
                 raise DataError(
@@ -369,11 +365,8 @@ class Workbench:
     def _outdated(self, artefact: Path) -> str:
         """Say what an artefact was made from that has changed; empty where nothing has."""
         note = artefact / inputs.NOTE
-        changed = (
-            Present(None).changed(inputs.unpacked(foreign.read_stored(note))[0])
-            if note.exists()
-            else ""
-        )
+        read = inputs.unpacked(foreign.read_stored(note))[0] if note.exists() else {}
+        changed = Present(None).changed(read)
         return changed and f"it was made from {changed}"
 
     def read_for(self, runs: Sequence[Stored]) -> None:
