@@ -23,7 +23,7 @@ from assay.core.judging import FEWEST, describe_method
 from assay.core.spec import canonical_json
 from assay.core.spending import ALPHA, boundaries
 from assay.lab.judge import journal, looks, sources
-from assay.lab.judge.journal import JUDGED, Journal, Ledger, digest, seedless, seeds_of, spans
+from assay.lab.judge.journal import JUDGED, Ledger, digest, seedless, seeds_of, spans
 from assay.lab.plan.preset import Preset, scope
 from assay.lab.records import provenance
 from assay.lab.store import edits, origin
@@ -69,6 +69,26 @@ class Registration:
     def levels(self) -> tuple[float, ...]:
         """The level of intervals at each look."""
         return tuple(look["level"] for look in self.content["looks"])
+
+    @property
+    def claims(self) -> list[str]:
+        """The claims, each with its threshold."""
+        return [
+            f"{c['text']} ({c['threshold']})" if "threshold" in c else c["text"]
+            for c in self.content["claims"]
+        ]
+
+    @property
+    def line(self) -> journal.Line:
+        """What it is about, as a line of the ledger says it."""
+        runs = (
+            (arm, canonical_json(spec))
+            for arm, data in self.content["arms"].items()
+            for spec in data.get("fields", ())
+        )
+        name, seeds = self.content["experiment"], self.content["seeds"]
+        about = {"about": [name], "seeds": seeds, "arms": journal.settings(runs)}
+        return {"experiment": name, "time": self.time, **about}
 
 
 def freeze(
@@ -139,7 +159,7 @@ def sign(
     Raises: DataError, StoreError."""
     raw = foreign.read(signature, "a signature", LARGEST)
     signed = sha256(raw).hexdigest()
-    path = _journal_path(store, experiment.name, preset, "signed")
+    path = journal_path(store, experiment.name, preset, "signed")
     with explained(store.root), store.lock("registered"):
         folder = path.parent / "signatures"
         folder.mkdir(parents=True, exist_ok=True)
@@ -236,81 +256,19 @@ def adjacent_path(experiment: Experiment, preset: Preset) -> Path | None:
     return origin.parent_folder(path) / f"{origin.called(path)}{which}.prereg.json"
 
 
+def journal_path(store: Store, experiment: str, preset: Preset, what: str) -> Path:
+    """Where a store notes its looks, or signatures ("signed"), of what was frozen."""
+    return store.root / "registered" / experiment / f"{preset.title}.{what}.jsonl"
+
+
 def read_looks(store: Store, experiment: str, preset: Preset) -> list[dict[str, Any]]:
     """What each look that was taken found, oldest first."""
-    return journal.read(_journal_path(store, experiment, preset, "looks"), journal.TAKEN)
-
-
-def note(store: Store, experiment: str, preset: Preset, **look: Any) -> None:
-    """Note what a look found. Raises: OSError when the disk is full."""
-    journal.note(_journal_path(store, experiment, preset, "looks"), journal.stamped(**look))
+    return journal.read(journal_path(store, experiment, preset, "looks"), journal.TAKEN)
 
 
 def signatures(store: Store, experiment: str, preset: Preset) -> list[dict[str, Any]]:
     """The signatures that were given, oldest first."""
-    return journal.read(_journal_path(store, experiment, preset, "signed"), journal.SIGNED)
-
-
-def lost(store: Store, experiment: str, preset: Preset) -> str:
-    """Tell which lines of the record of looks are changed or gone, in a phrase; empty where none
-    is."""
-    path = _journal_path(store, experiment, preset, "looks")
-    wrong = Journal(path).wrong(journal.files(store, experiment).get(path, ()), ever=True)
-    return f"of {path} {wrong}" if wrong else ""
-
-
-def gaps(store: Store, experiment: Experiment, preset: Preset, known: Registration) -> list[str]:
-    """Tell which looks are missing, as far as this store can know: those that were taken, and what
-    was seen before it was frozen.
-    """
-    name, ledger = experiment.name, Ledger(store)
-    missing = (lost(store, name, preset), ledger.gone(name, preset.title))
-    phrases = list(filter(None, missing))
-    for line, shared in ledger.exposures(journal.subject(experiment, preset)):
-        frozen = known.ledger and known.ledger["hash"]
-        later = frozen and frozen in ledger.before(journal.key(line))
-        if not later and (when := line.get("since") or line["time"]) < known.time:
-            phrases.append(
-                f"seeds {spans(shared)} of {line['experiment']} may have been seen on "
-                f"{when}, before it was frozen"
-            )
-    return phrases
-
-
-def find_related(
-    store: Store, experiment: Experiment, preset: Preset, known: Registration
-) -> list[dict[str, Any]]:
-    """Tell what else was frozen of some of the same arms on some of the same seeds, oldest first.
-
-    Under any name, and whether its file is still there or not.
-    """
-    about = journal.subject(experiment, preset)
-    # first by the ledger, whose lines stay when a file goes; a file also has its claims
-    candidates: list[tuple[journal.Line, str, str, str, list[str]]] = [
-        (line, line["experiment"], line["time"], str(line["registration"]), [])
-        for line in Ledger(store).looks
-        if line["what"] == "frozen"
-    ]
-    for other in readable(store):
-        content = other.content
-        runs = (
-            (arm, canonical_json(spec))
-            for arm, data in content["arms"].items()
-            for spec in data.get("fields", ())
-        )
-        name, arms = content["experiment"], journal.settings(runs)
-        line = {"seeds": content["seeds"], "about": [name], "arms": arms}
-        claims = [
-            f"{c['text']} ({c['threshold']})" if "threshold" in c else c["text"]
-            for c in content["claims"]
-        ]
-        candidates.append((line, name, other.time, other.hash, claims))
-    related = {
-        hashed: {"experiment": name, "time": time, "hash": hashed, "claims": claims}
-        for line, name, time, hashed, claims in candidates
-        if hashed != known.hash and about.shared(line) and about.alike(line)
-    }
-    return sorted(related.values(), key=lambda entry: entry["time"])
+    return journal.read(journal_path(store, experiment, preset, "signed"), journal.SIGNED)
 
 
 def described(experiment: Experiment, preset: Preset, units: Sequence[int] = ()) -> dict[str, Any]:
@@ -515,10 +473,6 @@ def _find_stored_runs(store: Store, experiment: Experiment, preset: Preset) -> I
             and json.loads(stored.spec_json).get("seed") in seeds
         ):
             yield stored
-
-
-def _journal_path(store: Store, experiment: str, preset: Preset, what: str) -> Path:
-    return store.root / "registered" / experiment / f"{preset.title}.{what}.jsonl"
 
 
 def _hash(content: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from msgspec import structs
@@ -17,7 +18,7 @@ from assay.core.errors import StoreError
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
 from assay.core.results import Judged, Price
-from assay.lab.judge import looks, registered, sources
+from assay.lab.judge import journal, looks, registered, sources
 from assay.lab.judge.journal import Ledger
 from assay.lab.judge.registered import Registration
 from assay.lab.judge.result import Result, judge_all, left_out, load
@@ -84,24 +85,19 @@ class Following:
         """
         if (frozen := self.declared) is None or (registration := result.registration) is None:
             return result
-        where = self.store, self.experiment.name, self.preset
-        missing = registered.lost(*where)
-        known = {line["look"] for line in registered.read_looks(*where)}
+        known, missing = self._taken(), self._lost()
         outcomes = {j.claim.text: j.verdict.outcome for j in result.judged}
         taken, settled = registration["taken"], dict[str, tuple[int, str]]()
         for k, look in enumerate(registration["looks"], 1):
             settled |= {text: (k - 1, outcomes[text]) for text in look["settled"]}
             if k <= taken and k not in known and not missing:
                 texts = outcomes if k == taken else look["settled"]
-                registered.note(
-                    *where,
-                    look=k,
-                    registration=frozen.hash,
-                    seeds=look["seeds"],
-                    level=look["level"],
-                    code=sources.unchanged(),
-                    verdicts={text: o for text, o in outcomes.items() if text in texts},
-                )
+                line = {
+                    **{"look": k, "registration": frozen.hash, "code": sources.unchanged()},
+                    **{name: look[name] for name in ("seeds", "level")},
+                    "verdicts": {text: o for text, o in outcomes.items() if text in texts},
+                }
+                journal.note(self._journal("looks"), journal.stamped(**line))
         described = self._described(frozen, settled, taken, plan, registration["open"])
         return replace(result, registration=described)
 
@@ -200,12 +196,10 @@ class Following:
     ) -> dict[str, Any]:
         """What was frozen, which looks were taken, what is otherwise, and whether all of it was
         followed, as plain values."""
-        where = self.store, self.experiment.name, self.preset
-        lines = {line["look"]: line for line in registered.read_looks(*where)}
+        lines = self._taken()
         part = self._within(plan, self.looks[taken - 1]) if taken else plan
         changed = [*self.departures, *_later(frozen, lines, settled, part)]
-        about = self.store, self.experiment, self.preset, frozen
-        missing = registered.gaps(*about)
+        missing = self._gaps(frozen)
         return {
             "hash": frozen.hash,
             "file": frozen.path.name,
@@ -225,13 +219,70 @@ class Following:
             "open": list(open_claims),
             "changed": changed,
             "missing": missing,
-            "others": registered.find_related(*about),
+            "others": self._others(frozen),
             "signatures": [
                 {"time": line["time"], "sha256": line["sha256_of_signature"]}
-                for line in registered.signatures(*where)
+                for line in journal.read(self._journal("signed"), journal.SIGNED)
             ],
             "followed": not changed and not missing,
         }
+
+    def _journal(self, what: str) -> Path:
+        return registered.journal_path(self.store, self.experiment.name, self.preset, what)
+
+    def _taken(self) -> dict[int, dict[str, Any]]:
+        """What each look that was taken found, by its number."""
+        lines = registered.read_looks(self.store, self.experiment.name, self.preset)
+        return {line["look"]: line for line in lines}
+
+    def _lost(self) -> str:
+        """Tell which lines of the record of looks are changed or gone, in a phrase; empty where
+        none is."""
+        path = self._journal("looks")
+        references = journal.files(self.store, self.experiment.name).get(path, ())
+        wrong = journal.Journal(path).wrong(references, ever=True)
+        return f"of {path} {wrong}" if wrong else ""
+
+    def _gaps(self, frozen: Registration) -> list[str]:
+        """Tell which looks are missing, as far as this store can know: those that were taken, and
+        what was seen before it was frozen."""
+        ledger = Ledger(self.store)
+        gone = ledger.gone(self.experiment.name, self.preset.title)
+        phrases = list(filter(None, (self._lost(), gone)))
+        for line, shared in ledger.exposures(journal.subject(self.experiment, self.preset)):
+            later = frozen.ledger and frozen.ledger["hash"] in ledger.before(journal.key(line))
+            when = line.get("since") or line["time"]
+            if not later and when < frozen.time:
+                phrases.append(
+                    f"seeds {journal.spans(shared)} of {line['experiment']} may have been seen on "
+                    f"{when}, before it was frozen"
+                )
+        return phrases
+
+    def _others(self, frozen: Registration) -> list[dict[str, Any]]:
+        """Tell what else was frozen of some of the same arms on some of the same seeds, oldest
+        first.
+
+        Under any name, and whether its file is still there or not: the ledger's lines stay when a
+        file goes; a file also has its claims."""
+        candidates: list[tuple[journal.Line, str, list[str]]] = [
+            (line, str(line.get("registration")), [])
+            for line in Ledger(self.store).looks
+            if line["what"] == "frozen"
+        ]
+        candidates += [(r.line, r.hash, r.claims) for r in registered.readable(self.store)]
+        about = journal.subject(self.experiment, self.preset)
+        others = {
+            hashed: {
+                "experiment": line["experiment"],
+                "time": line["time"],
+                "hash": hashed,
+                "claims": claims,
+            }
+            for line, hashed, claims in candidates
+            if hashed != frozen.hash and about.shared(line) and about.alike(line)
+        }
+        return sorted(others.values(), key=lambda entry: entry["time"])
 
     def _unfollowed(self, plan: Plan, arm: str) -> dict[str, Any] | None:
         """What was frozen and not followed, as plain values; None where nothing was frozen."""
