@@ -119,12 +119,9 @@ def evaluate(
     specs = {
         s.name: EvaluationSpec(dictionary=s.sha256, setting=setting, **key) for s in source_list
     }
-    stored = {
-        name: _stored(built)
-        for name, spec in specs.items()
-        if (built := store.built(spec)) is not None
-    }
-    missing = [source for source in source_list if source.name not in stored]
+    missing = [source for source in source_list if store.built(specs[source.name]) is None]
+    present = [source.name for source in source_list if source not in missing]
+    stored = {name: _stored(store.artefact_path(specs[name])) for name in present}
     runs: Iterator[Run] = iter(())
     if missing:  # all of them are checked, before anything is run
         work = (store, setting, device, progress or _silent, watch)
