@@ -230,8 +230,8 @@ def read(path: Path) -> Registration:
         content = {k: v for k, v in data.items() if k not in BESIDE}
         if data["hash"] != _hash(content):
             raise KeyError
-        noted = [data[name] for name in ("hash", "time", "commit", "software")]
-        return Registration(path, content, *noted, data.get("ledger"))
+        noted = {name: data[name] for name in ("hash", "time", "commit", "software")}
+        return Registration(path, content, ledger=data.get("ledger"), **noted)
     except NewerError:
         raise
     except (StoreError, KeyError, TypeError) as e:
