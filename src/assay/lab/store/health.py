@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,16 @@ from assay.lab.work import groups
 ASIDE = "older"
 """The folder of a store for what a migration could not read."""
 
-AGAIN = "it is never used; `assay run` trains it again"
+THEN = {
+    "run": "it is never used; `assay run` trains it again",
+    "parameters": "it is never used; `assay run` trains it again",
+    "group": "nothing goes on from it; `assay run` starts those runs again",
+    "checkpoint": "nothing goes on from it; `assay run` starts that group again",
+    "artefact": "it is never used; the next command that needs it builds it again",
+    "result": "it is never shown; `assay run` writes it again",
+    "looks": "what changed after that look may go untold",
+}
+"""The kinds of what can be harmed, and what becomes of each if nobody does anything."""
 
 
 @dataclass(frozen=True)
@@ -38,90 +47,64 @@ class Harm:
     """One file or folder that cannot be trusted."""
 
     what: str
-    """Kind: run, parameters, group, checkpoint, artefact, result, looks."""
+    """Its kind."""
     path: Path
     why: str
-    then: str
-    """What becomes of it if nobody does anything."""
     mend: Callable[[], None] = field(repr=False, compare=False)
     """Remove it, or what cannot be trusted in it."""
+
+    @property
+    def then(self) -> str:
+        """What becomes of it if nobody does anything."""
+        return THEN[self.what]
 
 
 def harms(store: Store) -> Iterator[Harm]:
     """Everything in a store that is not as it was written, runs first; what an older version wrote
     without hashes is no harm."""
+
+    def removed(what: str, path: Path, why: str) -> Harm:
+        return Harm(what, path, why, partial(store.remove, path))
+
     older = {step.path for step in steps(store)} if store.older else set()
     for bad in store.damaged():
-        yield Harm("run", bad.folder, bad.reason, AGAIN, partial(store.remove, bad.folder))
+        yield removed("run", bad.folder, bad.reason)
     for run in store.list():
         if run.has_params and _sha256(run.folder / PARAMS) != run.files[PARAMS][1]:
-            yield Harm(
-                "parameters",
-                run.folder,
-                f"{PARAMS} differs from its hash",
-                AGAIN,
-                partial(store.remove, run.folder),
-            )
+            yield removed("parameters", run.folder, f"{PARAMS} differs from its hash")
     for folder in groups.damaged(store):
-        consequence = "nothing goes on from it; `assay run` starts those runs again"
-        yield Harm(
-            "group",
-            folder,
-            "its keys.json is not as it was written",
-            consequence,
-            partial(_unformed, store, folder),
-        )
+        why = "its keys.json is not as it was written"
+        yield Harm("group", folder, why, partial(_unform, store, folder))
     for group in groups.unfinished(store):
         for path in groups.checkpoints(group.folder):
             # else the group was just finished
             if path not in older and groups.whole(path) is None and path.exists():
-                consequence = "nothing goes on from it; `assay run` starts that group again"
-                yield Harm(
-                    "checkpoint",
-                    path,
-                    "it differs from its hash, or is older than hashes",
-                    consequence,
-                    partial(store.remove, path),
-                )
+                why = "it differs from its hash, or is older than hashes"
+                yield removed("checkpoint", path, why)
     for folder, why in store.broken_artefacts():
-        yield Harm(
-            "artefact",
-            folder,
-            why,
-            "it is never used; the next command that needs it builds it again",
-            partial(store.remove, folder),
-        )
+        yield removed("artefact", folder, why)
     for path in sorted((store.root / "results").glob("*/*.json")):
         try:
-            if path not in older:
-                _check_own(path, unseal(path))
+            data = {} if path in older else unseal(path)
         except NewerError:
             continue  # whole, and of use to whoever upgrades
         except StoreError as e:
-            yield Harm(
-                "result",
-                path,
-                str(e).removeprefix(f"{path} "),
-                "it is never shown; `assay run` writes it again",
-                partial(store.remove, path),
-            )
+            yield removed("result", path, str(e).removeprefix(f"{path} "))
+            continue
+        # another file of this store in its place has a whole seal
+        name = data.get("experiment"), data.get("preset")
+        if path not in older and name != (path.parent.name, path.stem):
+            yield removed("result", path, "holds something else of this store")
     ledger = journal.Ledger(store)
     referenced = ledger.references()
-    consequence = "what changed after that look may go untold"
-    for path, why, references in (
-        *journal.harmed(store),
-        *([(ledger.path, gone, referenced)] if (gone := ledger.wrong(referenced)) else ()),
-    ):
-        yield Harm("looks", path, why, consequence, partial(journal.mend, store, path, references))
+    damaged = list(journal.harmed(store))
+    if gone := ledger.wrong(referenced):
+        damaged.append((ledger.path, gone, referenced))
+    for path, why, references in damaged:
+        yield Harm("looks", path, why, partial(journal.mend, store, path, references))
 
 
-def _check_own(path: Path, data: Mapping[str, Any]) -> None:
-    """Refuse another file of a store in a result's place: its seal is whole. Raises: StoreError."""
-    if (data.get("experiment"), data.get("preset")) != (path.parent.name, path.stem):
-        raise StoreError(f"{path} holds something else of this store")
-
-
-def _unformed(store: Store, folder: Path) -> None:
+def _unform(store: Store, folder: Path) -> None:
     with groups.forming(store):
         if groups.read(folder) is None:
             store.remove(folder)
