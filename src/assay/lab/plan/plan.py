@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -143,16 +143,12 @@ def plan(
     origin.check(store, experiment.name, experiment.origin)
     experiment = apply_preset(experiment, preset)
     ROOT.set(store.root)
-    shelf = _Shelf(store, experiment, compares=inputs_of is not as_stored)
-    rows = _rows(
-        shelf,
-        experiment,
-        preset,
-        inputs_of or (lambda job, _: experiment.inputs(job.spec) if experiment.inputs else {}),
-    )
+    shelf = _Shelf(store, experiment, preset, compares=inputs_of is not as_stored)
+    asked = experiment.inputs or (lambda spec: {})
+    rows = _rows(shelf, inputs_of or (lambda job, _: asked(job.spec)))
     # which may look at the model as well
     cost = None if inputs_of is as_stored else experiment.cost
-    known, cost_from = _cost_per_run(shelf, experiment, preset, cost)
+    known, cost_from = _cost_per_run(shelf, cost)
     per_run = {arm: c.seconds for arm, c in known.items()}
     missing = [r for r in rows if r.state == "missing"]
     cpu: float | None = 0.0
@@ -161,7 +157,7 @@ def plan(
     for arm in dict.fromkeys(r.job.arm for r in missing):
         arm_rows = [r for r in missing if r.job.arm == arm]
         cpu = cpu + per_run[arm] * len(arm_rows) if cpu is not None and arm in per_run else None
-        disk += int(_bytes_per_run(shelf, experiment, arm, preset.name) * len(arm_rows))
+        disk += int(_bytes_per_run(shelf, arm) * len(arm_rows))
     # the largest of any arm: what they write beside measures, such as a harvest, they share
     if cost is not None:
         specs = [[r.job.spec for r in missing if r.job.arm == arm] for arm in experiment.arms]
@@ -186,18 +182,16 @@ def plan(
 def replan(store: Store, experiment: Experiment, first: Plan) -> Plan:
     """Plan once more after work on it: what is stored by now, each run asked to have read what it
     should have read then."""
-    return (
-        plan(store, experiment, first.preset, inputs_of=as_planned(first))
-        if first.missing
-        else first
-    )
+    if not first.missing:
+        return first
+    return plan(store, experiment, first.preset, inputs_of=as_planned(first))
 
 
 class _Shelf:
     """One reading of everything stored for an experiment."""
 
-    def __init__(self, store: Store, experiment: Experiment, *, compares: bool):
-        self.store, self.experiment = store, experiment
+    def __init__(self, store: Store, experiment: Experiment, preset: Preset, *, compares: bool):
+        self.store, self.experiment, self.preset = store, experiment, preset
         self.compares, self.present = compares, origin.Present(origin.home(experiment.origin))
         stored_runs = list(store.every(experiment.name))
         self.runs = {s.key: s for s in stored_runs if isinstance(s, Stored)}
@@ -217,6 +211,11 @@ class _Shelf:
             for s in self.runs.values()
             if s.version != experiment.version
         }
+
+    @cached_property
+    def record(self) -> Mapping[str, Any]:
+        """What the JSON file of the preset's record says; nothing without one."""
+        return records.load_record(self.experiment, self.preset.name, measures=False) or {}
 
     def row(self, job: Job, parent: str | None, inputs: Mapping[str, str]) -> Row:
         stored = self.runs.get(job.key)
@@ -306,10 +305,8 @@ def as_planned(planned: Plan) -> InputsOf:
     return lambda job, stored: inputs[job.key]
 
 
-def _rows(
-    shelf: _Shelf, experiment: Experiment, preset: Preset, inputs_of: InputsOf
-) -> tuple[Row, ...]:
-    rows: dict[str, list[Row]] = {}
+def _rows(shelf: _Shelf, inputs_of: InputsOf) -> tuple[Row, ...]:
+    experiment, rows = shelf.experiment, dict[str, list[Row]]()
 
     def job(arm: str, spec: Spec) -> Job:
         return Job(experiment.name, experiment.version, arm, spec)
@@ -317,7 +314,7 @@ def _rows(
     for name, arm in experiment.arms.items():
         if arm.train is None:
             continue
-        pairs = experiment.pairs(name, preset.specs)
+        pairs = experiment.pairs(name, shelf.preset.specs)
         arm_entries = [job(name, spec) for spec, _ in pairs]
         parents = [
             job(arm.after, before).key if arm.after and before else None for _, before in pairs
@@ -362,21 +359,18 @@ class _RunCost(NamedTuple):
 
 
 def _cost_per_run(
-    shelf: _Shelf, experiment: Experiment, preset: Preset, cost_of: Callable[[Runs], Cost] | None
+    shelf: _Shelf, cost_of: Callable[[Runs], Cost] | None
 ) -> tuple[dict[str, _RunCost], str]:
     """What a run of each arm takes, where that is known, and where from."""
-    arms = {
-        n: experiment.specs_of(n, preset.specs)
-        for n, a in experiment.arms.items()
-        if a.train is not None
-    }
-    arms = {n: specs for n, specs in arms.items() if specs}
+    experiment, preset = shelf.experiment, shelf.preset
+    trained = [n for n, a in experiment.arms.items() if a.train is not None]
+    arms = {n: specs for n in trained if (specs := experiment.specs_of(n, preset.specs))}
     if cost_of is not None:
         stated = {n: cost_of(Runs(specs)).cpu_seconds for n, specs in arms.items()}
         if None not in stated.values():
             costs = {n: (seconds or 0.0) / len(arms[n]) for n, seconds in stated.items()}
             return {n: _RunCost(c, scaled=False) for n, c in costs.items()}, "the experiment"
-    recorded = records.cost_per_run(experiment, preset.name)
+    recorded: dict[str, float] = shelf.record.get("cost", {})
     if preset.title in ("default", *experiment.elsewhere) and arms.keys() <= recorded.keys():
         return {n: _RunCost(c, scaled=False) for n, c in recorded.items()}, "the record"
     record = (records.load_record(experiment, preset.name) if recorded else None) or {}
@@ -462,13 +456,11 @@ def _smaller(value: Any, reference: Any) -> bool:
     return numbers and value <= reference
 
 
-def _bytes_per_run(shelf: _Shelf, experiment: Experiment, arm: str, preset: str) -> float:
+def _bytes_per_run(shelf: _Shelf, arm: str) -> float:
     stored_runs = [s for s in shelf.runs.values() if s.arm == arm]
-    return (
-        size(stored_runs[-1].folder)
-        if stored_runs
-        else records.bytes_per_run(experiment, preset).get(arm, 0.0)
-    )
+    if stored_runs:
+        return size(stored_runs[-1].folder)
+    return float(shelf.record.get("bytes", {}).get(arm, 0.0))
 
 
 def _short(value: str | None) -> str:

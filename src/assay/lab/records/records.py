@@ -207,8 +207,3 @@ def load_record(
 def cost_per_run(experiment: Experiment, preset: str = "default") -> dict[str, float]:
     """CPU-seconds per run of each arm, as recorded; empty without a record."""
     return (load_record(experiment, preset, measures=False) or {}).get("cost", {})
-
-
-def bytes_per_run(experiment: Experiment, preset: str = "default") -> dict[str, float]:
-    """Bytes on disk per run of each arm, as recorded; empty without a record."""
-    return (load_record(experiment, preset, measures=False) or {}).get("bytes", {})
