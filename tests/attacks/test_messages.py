@@ -126,9 +126,8 @@ def world(tmp_path_factory):
         ("failed.json", '{"error": "it fell", "kind": "RunError"}'),
     ):
         (home / "work/s/groups" / group.stem / name).write_text(text)
-    shutil.copytree(
-        home / "work", home / "left"
-    )  # as a kill would leave it: nobody beats, nobody has the lock
+    # as a kill would leave it: nobody beats, nobody has the lock
+    shutil.copytree(home / "work", home / "left")
     lease.__exit__(None, None, None)
     return home, key, measures(home / "whole")
 
@@ -553,6 +552,7 @@ def test_lines_of_events_that_are_none_are_left_out_and_the_count_goes_on(world,
 
 
 def test_messages_that_once_were_too_much(world, tmp_path):
+    # of the slow ones, each another mistake
     seeds = (
         1145,
         1265,
@@ -564,7 +564,7 @@ def test_messages_that_once_were_too_much(world, tmp_path):
         2495,
         3025,
         3257,
-    )  # of the slow ones, each another mistake
+    )
     assert not (wrong := told(world, tmp_path, seeds)), wrong
 
 

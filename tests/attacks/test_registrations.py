@@ -133,9 +133,8 @@ def test_runs_that_nobody_judged_and_somebody_removed_may_have_been_seen(here: P
     """Early verdicts are told while runs are made: an interrupted run is a peek."""
     typed("run", study("first.toml", 90), *RUN, *ROOT)
     shutil.rmtree("s/results")
-    Path("s/ledger.jsonl").unlink(
-        missing_ok=True
-    )  # as if it had been interrupted before it was judged
+    # as if it had been interrupted before it was judged
+    Path("s/ledger.jsonl").unlink(missing_ok=True)
     typed("remove", "first.toml", "--yes", *ROOT)
     assert "were removed on" in refused("preregister", study("second.toml", 1), *ROOT)
 
@@ -174,10 +173,11 @@ def harms(rng: np.random.Generator, whole: bytes, number: int) -> bytes:
     everything."""
     kind = number % 3
     if kind == 0:
+        # the last byte ends the line, and is nobody's
         at, bit = (
             int(rng.integers(len(whole) - 1)),
             1 << int(rng.integers(8)),
-        )  # the last byte ends the line, and is nobody's
+        )
         return whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :]
     return whole[: int(rng.integers(len(whole) - 1))] if kind == 1 else b""
 
@@ -252,13 +252,13 @@ def test_an_older_record_of_looks_is_read_and_what_follows_it_is_chained(
     path.write_bytes(b"".join(map(journal.line, old)))
     journal.note(path, {**old[0], "time": "3"})
     journal.note(path, {**old[0], "time": "4"})
-    assert [look["time"] for look in journal.read(path)] == list("01234") and not journal.wrong(
+    assert [look["time"] for look in journal.read(path)] == list("01234") and not journal.Journal(
         path
-    )
+    ).wrong()
     lines = path.read_bytes().splitlines(keepends=True)
     for i in range(4):
         path.write_bytes(b"".join(lines[:i] + lines[i + 1 :]))
-        assert journal.wrong(path) == "1 line is gone", i
+        assert journal.Journal(path).wrong() == "1 line is gone", i
 
 
 def test_every_threshold_that_was_frozen_on_the_same_seeds_is_named_beside_each(here: Path) -> None:

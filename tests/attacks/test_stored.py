@@ -170,13 +170,13 @@ def attacked(world, tmp_path, seed, harm=harm):
     wrong = []
     after = content(victim)
     if victim.suffix == ".jsonl":
-        lost = after is not None and all(
-            line in before for line in after
-        )  # whole lines, or all of them
+        # whole lines, or all of them
+        lost = after is not None and all(line in before for line in after)
     else:
+        # as if not written yet
         lost = after == [] and (
             victim.name.startswith("fit-") or victim.parent.parent.name == "results"
-        )  # as if not written yet
+        )
     if after != before and not lost and not set(victim.relative_to(here / "s").parts) & UNHASHED:
         code, out, _ = said("doctor", "--root", str(here / "s"), "--json")
         if code != 1 or not any(
@@ -189,9 +189,8 @@ def attacked(world, tmp_path, seed, harm=harm):
         if "damaged" in (out := said("doctor", "--root", str(here / "s"))[1]):
             wrong.append(("doctor --clean", "mends not all", out[-600:]))
     where = ("--preset", "smoke", "--root", str(here / "s"))
-    seldom = (
-        [("list", "--root", str(here / "s"), "--json")] if rng.random() < 0.25 else []
-    )  # it reads every record there is
+    # it reads every record there is
+    seldom = [("list", "--root", str(here / "s"), "--json")] if rng.random() < 0.25 else []
     tried = [
         *seldom,
         ("show", "walk.py", *where, "--json"),

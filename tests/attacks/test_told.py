@@ -257,9 +257,8 @@ def test_only_the_process_that_is_at_a_group_says_that_its_runs_started(tmp_path
     ended = [process.end() for process in both]
     said = [end.err for end in ended]
     assert [end.code for end in ended] == [0, 0], said
-    assert sum(text.count("started") for text in said) == 2, (
-        said
-    )  # one group of main and still, one of far
+    # one group of main and still, one of far
+    assert sum(text.count("started") for text in said) == 2, said
 
 
 def slowly():

@@ -308,9 +308,8 @@ def test_limits_of_a_perfect_a_zero_and_a_mean_dictionary(model, texts, tmp_path
         and b["kl_recovered_zero"] == pytest.approx(0, abs=1e-9)
         and np.isnan(b["gamma_raw"])
     )
-    assert np.isnan(
-        b["gamma"]
-    )  # all reconstructions are the same: no factor brings them nearer to the activations
+    # all reconstructions are the same: no factor brings them nearer to the activations
+    assert np.isnan(b["gamma"])
 
 
 def test_gamma_of_reconstructions_that_point_away_is_undefined_and_not_negative():
@@ -347,17 +346,15 @@ def test_a_class_that_is_only_just_seen_says_why_it_has_no_interval():
     from assay.evaluation import summary
 
     firings = np.ones((24, 10))
-    found = summary.density(firings, np.full(24, 4200.0), [5] * 24)[
-        "ultra_rare"
-    ]  # 100,800 tokens; without one part 96,600
+    # 100,800 tokens; without one part 96,600
+    found = summary.density(firings, np.full(24, 4200.0), [5] * 24)["ultra_rare"]
     assert found["estimate"] == 0 and found["low"] is None and "less text" in found["why"]
     assert (
         "too few documents: 3"
         in summary.density(firings[:3], np.full(3, 42_000.0), [1] * 3)["ultra_rare"]["why"]
     )
-    few = summary.density(firings[:3], np.full(3, 42_000.0), [4] * 3)["ultra_rare"][
-        "why"
-    ]  # twelve documents, three parts
+    # twelve documents, three parts
+    few = summary.density(firings[:3], np.full(3, 42_000.0), [4] * 3)["ultra_rare"]["why"]
     assert "documents" not in few and "3 parts" in few
 
 

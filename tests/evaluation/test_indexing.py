@@ -249,9 +249,8 @@ def test_what_was_taken_out_before_a_kill_is_not_taken_out_again(
     before = len(passes_run)
     again = indexing.index(saved, **options, **SMALL)
     windows = len(again.windows)
-    assert before and len(passes_run) <= 2 * -(
-        -windows // ablations.STEP
-    )  # each few windows once for each of both
+    # each few windows once for each of both
+    assert before and len(passes_run) <= 2 * -(-windows // ablations.STEP)
     columns = "importance, spill, direct_share, norm_cosine, gradient_sample"
     ours, whole = (
         x.query(f"SELECT {columns} FROM features WHERE importance IS NOT NULL ORDER BY feature")

@@ -72,9 +72,8 @@ def test_it_is_t_times_root_two_times_the_deviation_of_all_trainings(known):
 def test_nothing_is_said_of_what_the_record_does_not_have(known, monkeypatch):
     assert of_luck.luck("Gated") is None
     relu = of_luck.luck("ReLU")
-    assert (
-        set(relu["differences"]) == {"l0"} and relu["trainings"] == 4
-    )  # fvu and dead did not vary, and probe is not evaluated
+    # fvu and dead did not vary, and probe is not evaluated
+    assert set(relu["differences"]) == {"l0"} and relu["trainings"] == 4
     assert "k" not in relu["setup"]
     for nothing in (None, {"arms": {}}, record(relu=[17, 17, 17, 17])[0]):
         monkeypatch.setattr(of_luck.records, "read", lambda *a, nothing=nothing, **k: nothing)

@@ -215,9 +215,8 @@ def test_an_arm_of_another_text_would_be_known_by_it(at, tmp_path, model):
     (found.folder / "about.json").write_text(
         (found.folder / "about.json").read_text().replace('"name": "two"', '"name": "elsewhere"')
     )
-    (found.folder / integrity.NOTE).write_bytes(
-        integrity.described(found.folder)
-    )  # as if it had been written so
+    # as if it had been written so
+    (found.folder / integrity.NOTE).write_bytes(integrity.described(found.folder))
     address = Index(found.folder).about.address
     with pytest.raises(AssayError, match="another text"):
         rate(

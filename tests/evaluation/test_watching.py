@@ -128,9 +128,8 @@ def test_without_a_listener_python_warns(model: Path, texts: Path, tmp_path: Pat
         evaluate(plain(), model=model, text=texts, root=tmp_path, tokens=100, site="layers.0")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        evaluate(
-            plain(()), model=model, text=texts, root=tmp_path, tokens=100, site="layers.0"
-        )  # the file says none
+        # the file says none
+        evaluate(plain(()), model=model, text=texts, root=tmp_path, tokens=100, site="layers.0")
 
 
 def named(name: str, **trained: str) -> object:
@@ -173,9 +172,8 @@ def test_a_quantised_model_is_told_apart_from_the_one_that_a_file_names(
         in evaluate(named("gpt2"), **ask).dictionaries[0]["warnings"][0]
     )
     ours = models.find(str(folder)).fingerprint
-    assert (
-        evaluate(named("gpt2", model=ours), **ask).dictionaries[0]["warnings"] == []
-    )  # a hash tells more than a name
+    # a hash tells more than a name
+    assert evaluate(named("gpt2", model=ours), **ask).dictionaries[0]["warnings"] == []
     assert (
         "a model of another hash"
         in evaluate(named("SmolLM2-135M-Q8_0", model="0" * 64), **ask).dictionaries[0]["warnings"][
@@ -248,10 +246,11 @@ def test_sinks_of_a_dictionary_are_in_no_top_list(model: Path, tmp_path: Path) -
     d = replace(
         plain(), mean=None, scale=None, W_enc=plain().W_enc.clone(), b_enc=plain().b_enc.clone()
     )
+    # 50 at the first token, about -50 at others
     d.W_enc[0, :, 0], d.b_enc[0, 0] = (
         100 * normal[:24],
         100 * float(normal[24]) - 50,
-    )  # 50 at the first token, about -50 at others
+    )
     found = look(text, d, model=model, features=48, per_token=48, root=tmp_path)
     assert len(x) <= 25  # so that a plane can part the first token from all others
     assert all(f["feature"] != 0 for t in found.by_token for f in t["features"]) and all(

@@ -117,9 +117,8 @@ def test_a_run_ends_when_its_work_is_stored_whatever_a_training_left_running(tmp
         "--root",
         str(tmp_path / "s"),
     ]
-    with (tmp_path / "said").open(
-        "w"
-    ) as said:  # no pipe of ours, which the child would hold as well
+    # no pipe of ours, which the child would hold as well
+    with (tmp_path / "said").open("w") as said:
         done = subprocess.run(
             command,
             stdout=said,

@@ -81,9 +81,8 @@ def test_of_a_run_that_two_machines_made_both_keep_the_same(
             two[i].exchange("sample")
         kept = [content(one.store) for one in two]
         assert kept[0] == kept[1]
-        assert [runs.parcel(s) for one in two for s in one.store.list()] == [
-            made[first]
-        ] * 2  # whichever hash is lower
+        # whichever hash is lower
+        assert [runs.parcel(s) for one in two for s in one.store.list()] == [made[first]] * 2
 
 
 def verdict(one: Depot, *judged: Stored) -> None:
@@ -171,10 +170,11 @@ def test_bytes_that_were_cut_or_changed_are_no_run(tmp_path: Path) -> None:
         at = chance.randrange(len(data))
         changed = data[:at] + bytes([data[at] ^ (1 << chance.randrange(8))]) + data[at + 1 :]
         assert runs.unpacked(cut, name) is None
+        # what a zip says of dates is nobody's number
         assert runs.unpacked(changed, name) in (
             None,
             files,
-        )  # what a zip says of dates is nobody's number
+        )
 
 
 def test_a_machine_killed_while_sending_leaves_nothing_that_looks_whole(
@@ -225,9 +225,8 @@ def test_an_artefact_goes_and_comes_in_parts_and_goes_on_where_it_was(
     assert artefacts.send(there, folder) == 2  # two of four parts were there
     assert Adversary.requests["put"] == 2 + 1
     assert artefacts.send(there, folder) == 0
-    (into / "acts.bin").write_bytes(
-        (folder / "acts.bin").read_bytes()[: 2 * 2**20]
-    )  # what an earlier attempt had fetched
+    # what an earlier attempt had fetched
+    (into / "acts.bin").write_bytes((folder / "acts.bin").read_bytes()[: 2 * 2**20])
     (into / "left.over").write_bytes(b"x")
     Adversary.requests = {}
     assert artefacts.fetch(there, into)

@@ -179,9 +179,8 @@ def test_a_command_that_is_repeated_takes_the_same_choice_even_where_the_speed_i
     assert fitted(lab, faster, override(faster), "9" + text).preset == override(e), (
         "another time is another question"
     )
-    file.write_text(
-        file.read_text().replace("1010", "1003")
-    )  # changed by hand: it counts as not there
+    # changed by hand: it counts as not there
+    file.write_text(file.read_text().replace("1010", "1003"))
     assert fitted(lab, faster, override(faster), text).preset == override(e)
     lab.remove("draw")
     assert not (lab.store.root / "within" / "draw").exists()

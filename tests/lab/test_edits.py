@@ -92,9 +92,8 @@ class Tried:
         assert text.count(old) >= 1, old
         path.write_text(text.replace(old, new))
         self.edits += 1
-        os.utime(
-            path, (2e9 + self.edits, 2e9 + self.edits)
-        )  # a later file, whatever the clock's grain
+        # a later file, whatever the clock's grain
+        os.utime(path, (2e9 + self.edits, 2e9 + self.edits))
 
     def run(self):
         """(metres of main, how many trainings that took)."""

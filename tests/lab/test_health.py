@@ -98,7 +98,7 @@ def test_a_changed_line_of_looks_is_told_and_only_it_is_left_out(world, capsys):
     lines = path.read_text().splitlines()
     look = json.loads(lines[0]) | {"outcome": "holds" if "holds" not in lines[0] else "fails"}
     path.write_text("\n".join([json.dumps(look), *lines[1:], '{"torn": ']) + "\n")
-    assert journal.damaged(path) == [1, len(lines) + 1]
+    assert journal.Journal(path).damaged == [1, len(lines) + 1]
     for words in (("show",), ("plan",), ("run", "--executor", "inline")):
         assert (
             main(
@@ -119,8 +119,9 @@ def test_a_changed_line_of_looks_is_told_and_only_it_is_left_out(world, capsys):
             said.split()
         ), words
     assert main(["doctor", "--clean", "--root", str(world / "s")]) == 0
-    assert all(line in path.read_text().splitlines() for line in lines[1:]) and not journal.damaged(
-        path
+    assert (
+        all(line in path.read_text().splitlines() for line in lines[1:])
+        and not journal.Journal(path).damaged
     )
     (kept,) = (world / "s/tmp").glob("damaged-walk-looks.jsonl-*")
     assert json.dumps(look) in kept.read_text()
@@ -159,7 +160,7 @@ def test_the_name_of_a_lines_hash_is_no_way_around_it(world):
     """With one bit of "sha256" changed a line looks as if it came from before there were hashes."""
     for path in (world / "s/results/walk").glob("*.jsonl"):
         path.write_text(path.read_text().replace('"sha256"', '"sha25v"', 1))
-        assert journal.damaged(path) == [1]
+        assert journal.Journal(path).damaged == [1]
 
 
 def test_a_header_that_became_a_folder_is_named_and_mended(world, capsys):

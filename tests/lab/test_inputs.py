@@ -20,7 +20,7 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.lab import catalogue
 from assay.lab.executors import Inline, Workers
 from assay.lab.lab import Lab
-from assay.lab.store import reading
+from assay.lab.store import origin
 from assay.lab.store.store import Store
 
 TEXT = '''"""A number that a file holds.
@@ -206,14 +206,13 @@ def test_what_is_opened_through_assay_is_an_input_and_a_change_of_it_is_measured
     plan = tried.plan()
     assert len(plan.missing) == len(plan.rows) == 12
     assert plan.missing[0].why.startswith("other inputs: ")
-    if (
-        "import" in kind or "once" in kind or "folder" in kind
-    ):  # still in memory, and not served as if it were the new one
+    # still in memory, and not served as if it were the new one
+    if "import" in kind or "once" in kind or "folder" in kind:
         with pytest.raises(AssayError, match=r"no longer count|changed while it was in use"):
             tried.run()
         corpus._loaded.cache_clear()
         catalogue._loaded.clear()
-        reading._watches.clear()
+        origin._watches.clear()
     assert tried.run() == 7
     assert not tried.plan().missing
 

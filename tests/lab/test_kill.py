@@ -71,9 +71,8 @@ def test_twenty_kills_in_every_phase_change_no_byte(tmp_path, monkeypatch):
         os.killpg(process.pid, signal.SIGKILL)
         process.join()
         hit.append(marks.read_text().splitlines()[-1].split()[0])
-        if (
-            aim == "train" and "train" not in hit and len(hit) < 40
-        ):  # too late, as on a busy machine
+        # too late, as on a busy machine
+        if aim == "train" and "train" not in hit and len(hit) < 40:
             aims.insert(0, aim)
         store = Store(root)
         assert list(store.damaged()) == []

@@ -146,7 +146,7 @@ def test_a_record_brings_the_looks_that_its_store_noted(tmp_path):
     assert {"5000:5006", "6000:6006"} <= {
         look["seeds"] for look in journal.read(looks.committed(e))
     }
-    assert not journal.wrong(looks.committed(e))
+    assert not journal.Journal(looks.committed(e)).wrong()
 
 
 def test_roles_of_the_second_edition_are_no_change_and_later_ones_are(tmp_path, monkeypatch):

@@ -22,11 +22,12 @@ from assay.core.errors import StoreError
 from assay.dictionaries.formats import load
 from assay.jobs import runner
 from assay.lab.records import recording, records
-from assay.lab.store import migration
-from assay.lab.store.migration import migrate, steps
+from assay.lab.store import health
+from assay.lab.store.health import migrate, steps
 from assay.lab.store.sealed import seal, unseal
 from assay.lab.store.store import Store
 from assay.lab.work import groups
+from assay.testing import store_contract
 from assay.verbs import jobs
 
 STORES = Path(__file__).parents[1] / "fixtures" / "stores"
@@ -71,9 +72,10 @@ def test_every_stores_runs_are_read_and_nothing_is_written(old, capsys):
         s.arm + str(json.loads(s.spec_json)["seed"]): float(s.measures()["end"])
         for s in Store(old).list()
     }
+    # what walk.py does
     assert ends["far0"] == pytest.approx(ends["main0"] + 10) and ends["far1"] == pytest.approx(
         ends["main1"] + 10
-    )  # what walk.py does
+    )
     plan = json.loads(told(capsys, "plan", "walk.py", *WHERE, "--json").out)
     assert (plan["cached"], plan["missing"]) == (6, 0)
     shown = json.loads(told(capsys, "show", "walk.py", *WHERE, "--json").out)
@@ -91,9 +93,8 @@ def test_a_store_of_this_kind_is_gone_on_with(old, capsys):
         == []
     )
     told(capsys, "run", "walk.py", *WHERE, "--executor", "inline")
-    told(
-        capsys, "run", "stopped.py", *WHERE, "--executor", "inline", code=130
-    )  # stops itself at step 2
+    # stops itself at step 2
+    told(capsys, "run", "stopped.py", *WHERE, "--executor", "inline", code=130)
     assert not [
         harm
         for harm in json.loads(told(capsys, "doctor", "--root", "store", "--json").out)["checks"]
@@ -128,9 +129,8 @@ def test_an_older_store_is_not_written_until_it_is_migrated_and_then_goes_on(old
         told(capsys, "doctor", "--migrate", "--root", "store") and contents(old, "locks") == again
     ), "a second time does nothing"
     (path,) = (path for path in before if path.endswith("fit-00.safetensors"))
-    named = (
-        b'"code' in before[path]
-    )  # the first version's checkpoints do not say which text of the experiment made them
+    # the first version's checkpoints do not say which text of the experiment made them
+    named = b'"code' in before[path]
     assert groups.whole(old / path) if named else kept[f"older/{path}"] == before[path]
     told(capsys, "run", "walk.py", *WHERE, "--executor", "inline")
     assert {k: v for k, v in contents(old).items() if k.startswith("runs/walk")} == {
@@ -140,7 +140,7 @@ def test_an_older_store_is_not_written_until_it_is_migrated_and_then_goes_on(old
 
 @pytest.mark.parametrize("old", ["without-hashes"], indirect=True)
 def test_a_migration_that_is_stopped_anywhere_leaves_the_older_store_and_goes_on(old, monkeypatch):
-    write, whole = migration.write, shutil.copytree(old, old.parent / "whole")
+    write, whole = health.write, shutil.copytree(old, old.parent / "whole")
     migrate(Store(whole))
     count = 0
     while Store(old).older:
@@ -153,7 +153,7 @@ def test_a_migration_that_is_stopped_anywhere_leaves_the_older_store_and_goes_on
             left -= 1
             write(path, data)
 
-        monkeypatch.setattr(migration, "write", stops if count < 4 else write)
+        monkeypatch.setattr(health, "write", stops if count < 4 else write)
         try:
             migrate(Store(old))
         except KeyboardInterrupt:
@@ -301,3 +301,21 @@ def test_nothing_is_left_to_do_in_a_migrated_store(tmp_path):
     assert list(steps(Store(home / "store")))
     migrate(Store(home / "store"))
     assert not list(steps(Store(home / "store")))
+
+
+def test_a_finished_store_of_format_1_opens_from_a_folder_that_is_only_read():
+    store = Store(Path(__file__).parents[1] / "golden" / "store-1")
+    assert {
+        (s.status, s.arm, s.measured, store_contract.Sample.from_json(s.spec_json).seed)
+        for s in store.list()
+    } == {
+        ("done", "main", 2, 3),
+        ("diverged", "main", 2, 4),
+    }
+    assert list(store.damaged()) == []
+    job, data, trained = store_contract.sample(3)
+    found = store.get(job.key)  # keys never move
+    assert found.inputs == {"model": "abc"}
+    for name in data.data_vars:
+        assert (found.measures()[name].fillna(-1) == data[name].fillna(-1)).all()
+    assert (found.trained().tensors["W"] == trained.tensors["W"]).all()

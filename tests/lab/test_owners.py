@@ -15,7 +15,7 @@ from assay.core.errors import StoreError
 from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
-from assay.lab.store import edits, ownership
+from assay.lab.store import edits, origin
 
 WALK = Path(__file__).with_name("walk.py").read_text()
 STEMS = st.text(
@@ -34,7 +34,7 @@ def written(folder, name, text=WALK):
 @given(STEMS)
 def test_a_name_is_never_empty_and_one_folder(stem):
     name = catalogue._slug(stem)
-    assert re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) and ownership.sound(name) == name
+    assert re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) and origin.sound(name) == name
 
 
 @given(STEMS, STEMS)

@@ -177,9 +177,8 @@ def test_what_a_changed_preset_cannot_be_asked_is_told_beside_the_rest(lab):
         claim, text="x at a rate of nine", value=lambda arm, arms: arm.x.sel(rate=9)
     )
     broken = dataclasses.replace(fussy, claims=(wrong, claim), figures=lambda arms: [])
-    result = lab.run(
-        broken
-    )  # nothing was changed: a mistake of the author's, which costs the other claim nothing
+    # nothing was changed: a mistake of the author's, which costs the other claim nothing
+    result = lab.run(broken)
     assert [j.claim.text for j in result.judged] == [claim.text] and not result.skipped
     ((text, why),) = result.failed
     assert text == wrong.text and "cannot be computed" in why and "arm main" in why

@@ -70,9 +70,8 @@ def works(root):
 
 
 def started(role, *given):
-    process = FORK.Process(
-        target=role, args=given, daemon=True
-    )  # a test that fails leaves nobody at work
+    # a test that fails leaves nobody at work
+    process = FORK.Process(target=role, args=given, daemon=True)
     process.start()
     return process
 

@@ -226,9 +226,10 @@ def test_a_file_for_the_token_that_is_not_there_is_one_line(tmp_path, monkeypatc
 
 @installed
 def test_versions_that_differ_are_one_line():
+    # what Ray itself raises, asked of a cluster of another Python
     from ray._private.utils import (
         check_version_info,
-    )  # what Ray itself raises, asked of a cluster of another Python
+    )
 
     with pytest.raises(RuntimeError) as caught:
         check_version_info(
@@ -432,6 +433,5 @@ def test_nothing_outlives_a_command_that_is_killed(temp, tmp_path, monkeypatch):
     process.kill()
     process.wait()
     until(lambda: not running(temp) and not running(root))
-    assert list(
-        Path(root).glob("groups/*/fit-*.safetensors")
-    )  # told by the end of what held it, it saved
+    # told by the end of what held it, it saved
+    assert list(Path(root).glob("groups/*/fit-*.safetensors"))

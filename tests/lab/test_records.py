@@ -82,9 +82,10 @@ def test_a_number_close_to_one_keeps_how_far_from_one_it_is():
     assert np.array_equal(back.astype(np.float32), given.astype(np.float32), equal_nan=True)
     assert np.allclose(-np.log1p(-back[:5]), -np.log1p(-given[:5]), rtol=1e-7, atol=0)
     assert abs(given[0].astype(np.float32).astype(float) - given[0]) > 1e-5 * (1 - given[0])
+    # what was single stays short
     assert recording.numbers(held["short"]["values"])[:2].tolist() == [
         float(str(x)) for x in given.astype(np.float32)[:2]
-    ]  # what was single stays short
+    ]
 
 
 def test_a_record_in_single_precision_is_still_reproduced(recorded):

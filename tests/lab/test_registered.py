@@ -71,9 +71,8 @@ def test_what_a_look_settles_stays_and_the_rest_goes_on_to_the_last(tmp_path, la
     ]
     assert all(e.frozen for e in heard if isinstance(e, Partial))
     assert [j.verdict.n["seed"] for j in result.judged] == [6, 18]
-    for j, n, k in zip(
-        result.judged, (6, 18), (0, 2), strict=True
-    ):  # the verdict of the first n seeds alone, at the level of that look
+    # the verdict of the first n seeds alone, at the level of that look
+    for j, n, k in zip(result.judged, (6, 18), (0, 2), strict=True):
         arms = {
             name: data.isel(run=data.seed.values < 1000 + n) for name, data in result.arms.items()
         }
@@ -110,9 +109,8 @@ def test_seeds_that_are_stored_beyond_the_stop_change_nothing(tmp_path, lab):
     experiment, preset = found(write(tmp_path, FAR))
     registered.freeze(lab.store, experiment, preset, LOOKS)
     first = lab.run(experiment).judged[0].verdict
-    lab.run(
-        experiment, override(experiment, "default", ("seed=1006:1018",))
-    )  # the others, under another name
+    # the others, under another name
+    lab.run(experiment, override(experiment, "default", ("seed=1006:1018",)))
     assert lab.judge(experiment).judged[0].verdict == first
 
 
@@ -177,9 +175,8 @@ def test_what_may_have_been_seen_cannot_be_frozen(tmp_path, lab):
     renamed = tmp_path / "renamed.py"
     renamed.write_text((tmp_path / "drift.py").read_text())
     other, whole = found(renamed)
-    with pytest.raises(
-        StoreError, match=r"stored with their measures: drift/"
-    ):  # the same runs under another name
+    # the same runs under another name
+    with pytest.raises(StoreError, match=r"stored with their measures: drift/"):
         registered.freeze(lab.store, other, whole)
     registered.freeze(lab.store, experiment, override(experiment, "default", ("seed=2000:2008",)))
 
@@ -288,17 +285,17 @@ def test_runs_that_were_there_before_are_told(tmp_path, lab):
     experiment, preset = found(write(tmp_path, FAR))
     Lab(tmp_path / "early", Inline()).run(experiment)
     known = registered.freeze(lab.store, experiment, preset, LOOKS)
+    # as if frozen after those runs
     later = {
         **unseal(known.path),
         "time": "2999-01-01T00:00:00+00:00",
-    }  # as if frozen after those runs
+    }
     for path in (known.path, registered.place(lab.store, experiment, preset)):
         path.write_bytes(seal(later))
     data = Lab(tmp_path / "early", Inline()).run(experiment).to_json()
     assert data["inference"] == "exploratory"
-    assert data["registration"]["changed"] == [
-        "18 runs were stored before it was frozen"
-    ]  # six seeds of three arms that train
+    # six seeds of three arms that train
+    assert data["registration"]["changed"] == ["18 runs were stored before it was frozen"]
 
 
 def test_another_arm_is_asked_of_what_the_last_look_has_and_confirms_nothing(tmp_path, lab):
@@ -330,9 +327,8 @@ def test_a_signature_is_kept_by_its_hash(tmp_path, lab):
 def test_the_levels_in_the_file_are_those_of_its_looks(tmp_path, lab):
     experiment, preset = found(write(tmp_path, FAR))
     known = registered.freeze(lab.store, experiment, preset, LOOKS)
-    assert np.allclose(
-        known.levels, [0.999793, 0.999, 0.95013], atol=1e-6
-    )  # 1 − 2 (1 − Φ(z)) of 3.7103, 3.2905, 1.9611
+    # 1 − 2 (1 − Φ(z)) of 3.7103, 3.2905, 1.9611
+    assert np.allclose(known.levels, [0.999793, 0.999, 0.95013], atol=1e-6)
     assert (
         known.content["claims"][0]["threshold"] == ">= 2.5"
         and known.content["arms"]["still"]["fields"][0]["drift"] == 0.0

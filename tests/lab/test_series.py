@@ -291,9 +291,8 @@ def test_a_result_is_judged_again_only_when_what_it_was_made_from_changed(tmp_pa
     path = tmp_path / "s" / "results" / "superposition" / "smoke.json"
     held = json.loads(path.read_text())
     assert len(held["stamp"]) == 64
-    path.write_text(
-        json.dumps(held | {"stamp": "0" * 64})
-    )  # as another version of the judging code would have left it
+    # as another version of the judging code would have left it
+    path.write_text(json.dumps(held | {"stamp": "0" * 64}))
     (anew,) = series(lab, ["superposition"], "smoke").parts
     assert judged == ["superposition"] and anew.data["verdicts"] == again.data["verdicts"]
     assert json.loads(path.read_text())["stamp"] == held["stamp"]

@@ -265,9 +265,10 @@ def test_a_read_only_store_is_read_and_its_refusal_is_one_line(
 
 def test_a_run_that_diverges_is_told_and_the_others_are_as_ever(tmp_path, whole, capsys):
     shutil.copy(WALK, tmp_path / "walk.py")
+    # seed 1001 gives a loss that is no number
     (tmp_path / "walk.py").write_text(
         WALK.read_text().replace('runs.shared.trouble == "nan"', "True")
-    )  # seed 1001 gives a loss that is no number
+    )
     where = ("--root", str(tmp_path / "s"))
     assert main(["run", str(tmp_path / "walk.py"), *where, "--executor", "inline", "--json"]) in (
         0,

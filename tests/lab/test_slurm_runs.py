@@ -215,12 +215,13 @@ def test_whatever_a_cluster_does_changes_no_byte(
 ) -> None:
     root, rng = tmp_path / "store", random.Random(3)
     whole = alone(root, "full", monkeypatch)
+    # a time limit of a minute
     cluster.slots, cluster.min_job_age, cluster.kill_wait, cluster.minute = (
         3,
         1.0,
         1.0,
         0.5,
-    )  # a time limit of a minute
+    )
     did: Counter[str] = Counter()
     blows: dict[str, Callable[[Any], None]] = {
         "requeued": cluster.preempt,
@@ -238,9 +239,8 @@ def test_whatever_a_cluster_does_changes_no_byte(
             did[name] += 1
             blows[name](rng.choice(running))
         program = rng.choice(["squeue", "sbatch", "sacct", "scancel"])
-        if (
-            rng.random() < 0.3 and len(cluster._faults.get(program, ())) < 3
-        ):  # busy, not gone: six in a row are an answer of its own
+        # busy, not gone: six in a row are an answer of its own
+        if rng.random() < 0.3 and len(cluster._faults.get(program, ())) < 3:
             cluster.fail(program, BUSY, after=rng.random() < 0.5)
 
     on_slurm(root, workers=3, gone=5.0).run(*asked("full", *LONG), heard)

@@ -74,9 +74,8 @@ def test_a_clash_of_short_names_lengthens_the_later_one(tmp_path):
     store, job, found = stored(tmp_path)
     base = store.root / "runs" / "sample"
     other, data, trained = sample(2)
-    found.folder.rename(
-        base / f"{other.key[:8]}-main-s2"
-    )  # as if the first run, of the same seed, had a key that begins with the same 8 digits
+    # as if the first run, of the same seed, had a key that begins with the same 8 digits
+    found.folder.rename(base / f"{other.key[:8]}-main-s2")
     spec = base / f"{other.key[:8]}-main-s2" / "spec.json"
     assert json.loads(spec.read_text())["key"] == job.key
     second = store.put(other, data, trained)
@@ -170,9 +169,8 @@ def test_artefacts_are_shared_and_continued(tmp_path):
 
     def build(spec, folder):
         if next(entered) < 2:
-            gate.wait(
-                timeout=10
-            )  # both builders are inside at once, so neither waits for the other
+            # both builders are inside at once, so neither waits for the other
+            gate.wait(timeout=10)
         built.append(spec.seed)
         (folder / "x").write_text(str(spec.seed))
 

@@ -81,9 +81,8 @@ def walk(runs, bench):
             raise ZeroDivisionError("the walk fell")
         if runs.shared.trouble == "exit":
             os._exit(7)
-        seen = float(
-            acts.rows(np.array([700 * at % 3000, 40 * at % 3000]), 100).sum()
-        )  # 0, block by block
+        # 0, block by block
+        seen = float(acts.rows(np.array([700 * at % 3000, 40 * at % 3000]), 100).sum())
         state["x"] += drift / runs.shared.steps + batch * 0.05 + shift + seen
         loss = state["x"].square()
         return (

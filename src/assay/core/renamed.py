@@ -56,7 +56,21 @@ LAB = {
     "records": "provenance recording reproduction series",
 }
 """The lab's rooms, and what lay beside them before."""
-RENAMED |= {f"assay.lab.{n}": f"assay.lab.{room}.{n}" for room in LAB for n in LAB[room].split()}
+JOINED = {
+    "judge.ledger": "judge.journal",
+    "judge.stamp": "judge.result",
+    "plan.time_left": "plan.schedule",
+    "store.migration": "store.health",
+    "store.ownership": "store.origin",
+    "store.reading": "store.origin",
+}
+"""Files of the lab that are parts of others now."""
+RENAMED |= {
+    f"assay.lab.{n}": f"assay.lab.{JOINED.get(f'{room}.{n}', f'{room}.{n}')}"
+    for room in LAB
+    for n in LAB[room].split()
+}
+RENAMED |= {f"assay.lab.{old}": f"assay.lab.{new}" for old, new in JOINED.items()}
 
 
 class _Renamed(MetaPathFinder, Loader):

@@ -88,9 +88,8 @@ def open_file(path: Path) -> ActsFile:
                 foreign.within(
                     math.prod(shapes["document"]), DOCUMENTS, path, "numbers of documents"
                 )
-            whole = kinds.get("document", "").startswith(
-                ("I", "U")
-            )  # NumPy has none of some others
+            # NumPy has none of some others
+            whole = kinds.get("document", "").startswith(("I", "U"))
             document = file.get_tensor("document").numpy() if whole else None
     except (SafetensorError, OSError) as error:
         raise DataError(

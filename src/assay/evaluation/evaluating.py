@@ -26,7 +26,6 @@ from assay.evaluation.sources import Source
 from assay.evaluation.text import Plan, plan
 from assay.evaluation.watching import Warned, Watch, warn
 from assay.lab.records import provenance
-from assay.lab.store.atomic import write
 from assay.lab.store.store import Store
 from assay.subjects.folder import ModelFolder, find
 
@@ -121,6 +120,8 @@ def evaluate(
         s.name: EvaluationSpec(dictionary=s.sha256, setting=setting, **key) for s in source_list
     }
     missing = [source for source in source_list if store.built(specs[source.name]) is None]
+    present = [source.name for source in source_list if source not in missing]
+    stored = {name: _stored(store.artefact_path(specs[name])) for name in present}
     runs: Iterator[Run] = iter(())
     if missing:  # all of them are checked, before anything is run
         work = (store, setting, device, progress or _silent, watch)
@@ -129,11 +130,11 @@ def evaluate(
             if folder is None
             else _on_text(missing, folder, corpus, batch, *work)
         )
-    warned = _warned(source_list, specs, store, setting, folder, watch)
+    warned = _warned(source_list, stored, setting, folder, watch)
     for source, details, sums in runs:
-        _keep(store, specs[source.name], source, details, sums)
+        stored[source.name] = _keep(store, specs[source.name], source, details, sums)
     entries = [
-        _read(store, specs[s.name], s.name, s not in missing, *warned[s.name]) for s in source_list
+        _complete(s.name, stored[s.name], s not in missing, *warned[s.name]) for s in source_list
     ]
     data |= {
         "setting": json.loads(setting.to_json()),
@@ -241,9 +242,9 @@ def _keep(
     source: Source,
     details: Mapping[str, Any],
     sums: Mapping[str, np.ndarray],
-) -> None:
-    """Work the measures out and store them, with how often each feature fires."""
-
+) -> dict[str, Any]:
+    """Work the measures out and store them, with how often each feature fires; gives what is
+    stored."""
     dictionary, firings, shards = source.dictionary, sums["firings"], sums["shards"]
     numbers = {name: value for name, value in sums.items() if name not in ("firings", "shards")}
     starts = np.cumsum(shards) - shards
@@ -272,9 +273,9 @@ def _keep(
 
     def build(path: Path) -> None:
         np.save(path / "firings.npy", firings.sum(0))
-        write(path / "result.json", json.dumps(entry, allow_nan=False).encode())
+        (path / "result.json").write_bytes(json.dumps(entry, allow_nan=False).encode())
 
-    store.artefact(spec, build)
+    return _stored(store.artefact(spec, build))
 
 
 def _left_out(sums: Mapping[str, np.ndarray], documents: int) -> list[str]:
@@ -313,8 +314,7 @@ def _warnings(dictionary: Dictionary, measures: Mapping[str, Any]) -> list[str]:
 
 def _warned(
     source_list: Sequence[Source],
-    specs: Mapping[str, EvaluationSpec],
-    store: Store,
+    stored: Mapping[str, Mapping[str, Any]],
     setting: Setting,
     folder: ModelFolder | None,
     watch: Watch,
@@ -323,8 +323,8 @@ def _warned(
     warnings, and what cannot be known."""
     messages = {}
     for source in source_list:
-        entry = _stored(path) if (path := store.built(specs[source.name])) is not None else {}
-        stated_place = entry.get("stated") or file_statements.of_place(source.dictionary)
+        stated_place = stored.get(source.name, {}).get("stated")
+        stated_place = stated_place or file_statements.of_place(source.dictionary)
         messages[source.name] = (
             file_statements.warnings(stated_place, setting, folder),
             file_statements.unknown(stated_place, folder) if folder else [],
@@ -334,26 +334,17 @@ def _warned(
     return messages
 
 
-def _read(
-    store: Store,
-    spec: EvaluationSpec,
-    name: str,
-    cached: bool,
-    warnings: list[str],
-    unknown: list[str],
+def _complete(
+    name: str, entry: Mapping[str, Any], cached: bool, warnings: list[str], unknown: list[str]
 ) -> dict[str, Any]:
     """One dictionary's entry: what is stored, and what is to be known of it in this call."""
-    path = store.built(spec)
-    assert path is not None
-    entry = _stored(path)
-    known = luck(entry["nonlinearity"]["name"])  # of today's record, so that it is not stored
     return {
         "name": name,
         **entry,
         "notes": [*warnings, *entry["notes"], *unknown],
         "warnings": warnings,
         "cached": cached,
-        "luck": known,
+        "luck": luck(entry["nonlinearity"]["name"]),  # of today's record, so that it is not stored
     }
 
 

@@ -286,9 +286,8 @@ def _token(
     position: int, word: str, loss: float | None, length: float, on: Firings, count: int
 ) -> dict[str, Any]:
     """One token with its strongest features, the largest activation first."""
-    strongest = on[
-        np.argsort(-abs(on.value), kind="stable")[:count]
-    ]  # of AbsTopK, features have a sign
+    # of AbsTopK, features have a sign
+    strongest = on[np.argsort(-abs(on.value), kind="stable")[:count]]
     pairs = zip(strongest.feature.tolist(), _rounded(strongest.value), strict=True)
     return {
         "position": position,

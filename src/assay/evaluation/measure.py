@@ -131,9 +131,8 @@ def shard(
         for name in names
     }
     dictionary_sums: list[Sums] = [{} for _ in dictionaries]
-    order = np.argsort(
-        ~ablated, kind="stable"
-    )  # ablated windows first, so that a batch is of one kind
+    # ablated windows first, so that a batch is of one kind
+    order = np.argsort(~ablated, kind="stable")
     step = max(1, batch // tokens.shape[1])
     count = int(ablated.sum())
     for part in (*_cut(order[:count], step), *_cut(order[count:], step)):

@@ -208,9 +208,8 @@ def _draw(plan: Plan, arms: Mapping[str, Index]) -> tuple[Item, ...]:
     request = plan["asked"]
     numbers = {TRAINED: chosen(arms[TRAINED], request["features"], request["seed"])}
     density = arms[TRAINED].columns(("density",))["density"][numbers[TRAINED]]
-    for place, name in enumerate(
-        (RANDOM, AGAIN)
-    ):  # two halves of one dictionary, in the order of the features they were made for
+    # two halves of one dictionary, in the order of the features they were made for
+    for place, name in enumerate((RANDOM, AGAIN)):
         if name in arms:
             numbers[name] = list(
                 range(place * request["features"], (place + 1) * request["features"])

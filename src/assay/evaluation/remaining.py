@@ -53,9 +53,8 @@ class Remaining:
         if count:
             for earlier in names[: names.index(what)]:
                 self._done[earlier] = self._total[earlier]
-            if (
-                self._done[self.what] and moment - self._last >= INSTANT
-            ):  # what comes before the first word is loading
+            # what comes before the first word is loading
+            if self._done[self.what] and moment - self._last >= INSTANT:
                 self._worked[what] += moment - self._last
                 self._made[what] += (count - self._done[what]) * PHASES[what].cost
             self.what, self._last = what, moment

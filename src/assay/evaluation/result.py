@@ -153,9 +153,8 @@ class Evaluation(Shown):
             )
         for e in self.dictionaries[:4]:
             dead = e["measures"]["dead"]["estimate"]
-            bars = [
-                (x, n) for x, n in zip(*e["histogram"].values(), strict=True) if x <= 0
-            ]  # no share is above 1
+            # no share is above 1
+            bars = [(x, n) for x, n in zip(*e["histogram"].values(), strict=True) if x <= 0]
             columns = {"density": [x for x, _ in bars], "features": [n for _, n in bars]}
             if sum(columns["features"]):
                 figure_list.append(
@@ -230,9 +229,8 @@ def luck(nonlinearity: str) -> dict[str, Any] | None:
     kind = nonlinearity.lower()
     if kind not in coords["kind"]:
         return None
-    values = scores[:, coords["kind"].index(kind)].reshape(
-        -1, scores.shape[-1]
-    )  # every copy of every seed
+    # every copy of every seed
+    values = scores[:, coords["kind"].index(kind)].reshape(-1, scores.shape[-1])
     differences, counts = {}, []
     for measure in (m for m in TABLE if m.name in coords["measure"]):
         known = values[:, coords["measure"].index(measure.name)]

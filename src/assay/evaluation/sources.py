@@ -182,9 +182,8 @@ def _run(stored: Stored) -> Source:
             "inferred": [],
             **dictionary.origin,
         }
-        if stored.inputs.get(
-            "corpus"
-        ):  # experiments train on the train part, and measure on the others
+        # experiments train on the train part, and measure on the others
+        if stored.inputs.get("corpus"):
             origin = {
                 "trained_on": {**stored.inputs, "part": "train", **_opening(stored)},
                 **origin,

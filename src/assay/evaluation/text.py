@@ -96,9 +96,8 @@ def cut(corpus: Corpus, folder: ModelFolder, spec: EvaluationTextSpec) -> dict[s
     lead = np.full((total, len(first)), first[0] if first else 0, np.int32)
     tokens = np.concatenate([lead, windows.tokens], 1)
     _, first_index, back = np.unique(windows.document[used], return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(first_index))[
-        back
-    ]  # documents in the order in which their first window was drawn
+    # documents in the order in which their first window was drawn
+    rank = np.argsort(np.argsort(first_index))[back]
     order = np.argsort(rank, kind="stable")
     return {
         "tokens": tokens[used][order],

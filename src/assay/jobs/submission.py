@@ -27,7 +27,7 @@ from assay.jobs.bounds import LINE, SHORT, Bounds, most
 from assay.lab import catalogue
 from assay.lab.judge import registered
 from assay.lab.plan.preset import MOST, Preset, override
-from assay.lab.store import ownership
+from assay.lab.store import origin
 from assay.lab.store.origin import OPENS, STUDIES, code
 from assay.lab.store.store import Store
 from assay.studies import composing, missing
@@ -259,7 +259,7 @@ def _frozen_name(store: Store, experiment: Experiment, preset: Preset) -> str:
         if changed or catalogue.lossy(name) != name:
             continue
         try:
-            ownership.check(store, name, experiment.origin)
+            origin.check(store, name, experiment.origin)
         except StoreError:
             continue
         return name

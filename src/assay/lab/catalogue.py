@@ -25,8 +25,7 @@ from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import ALL, Experiment, Header, read_header
 from assay.core.sources import reader
 from assay.core.unkept import unkept
-from assay.lab.store import reading
-from assay.lab.store.origin import OPENS, STUDIES, called, files, in_file, where
+from assay.lab.store.origin import OPENS, STUDIES, called, files, in_file, lossy, watch, where
 from assay.lab.store.user_code import checked
 
 BUILT_IN = Path(__file__).resolve().parents[1] / "experiments"
@@ -161,22 +160,20 @@ def _from_file(path: Path) -> ModuleType:
     # A name of its own, so that no file shadows a module; registered, since dataclasses and
     # annotations look there.
     name = f"assay_file_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{called(path)}"
-    folder = (
-        [str(path.parent)] if path.name == OPENS else None
-    )  # whose files it imports as `.method`
+    # whose files it imports as `.method`
+    folder = [str(path.parent)] if path.name == OPENS else None
     spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=folder)
     assert spec is not None and spec.loader is not None, path
     module = importlib.util.module_from_spec(spec)
-    for stale in [
-        m for m in list(sys.modules) if m.startswith(f"{name}.")
-    ]:  # its files before an edit; another thread may import meanwhile
+    # its files before an edit; another thread may import meanwhile
+    for stale in [m for m in list(sys.modules) if m.startswith(f"{name}.")]:
         del sys.modules[stale]
     sys.modules[name] = module
     search_path = str(path.parent if folder is None else path.parent.parent)
     if search_path not in sys.path:
         sys.path.append(search_path)  # last: its neighbours can be imported, but shadow nothing
     try:
-        with unkept(), reading.watch(name, str(path)):
+        with unkept(), watch(name, str(path)):
             spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
@@ -189,18 +186,11 @@ def _name(path: Path) -> str:
     return _slug(called(path))
 
 
-def lossy(text: str) -> str:
-    """A file's name in a–z, 0–9 and -, whatever that leaves out; what older versions called an
-    experiment."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
 def _slug(text: str) -> str:
     """A name of a–z, 0–9 and -; where that leaves out a character, with digits of the whole text,
     so that it is nobody else's."""
-    whole = unicodedata.normalize(
-        "NFC", text
-    )  # as one file system has it, whichever of two forms another one makes of it
+    # as one file system has it, whichever of two forms another one makes of it
+    whole = unicodedata.normalize("NFC", text)
     slug = lossy(whole)
     if slug and re.fullmatch(r"[A-Za-z0-9_-]+", whole):
         return slug

@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.display import follower
-from assay.core.errors import ExperimentError, StoreError, nearest
+from assay.core.errors import ExperimentError, nearest
 from assay.core.experiment import Experiment
 from assay.lab.away import depot, leases, requests
 from assay.lab.executors import Executor, Inline, Workers
-from assay.lab.judge import journal, ledger, looks, sequential
-from assay.lab.judge.result import Result, judge_all, left_out, load
+from assay.lab.judge import journal, looks, sequential
+from assay.lab.judge.journal import Ledger
+from assay.lab.judge.result import Result, replaced, stored_result
 from assay.lab.judge.sequential import Following
-from assay.lab.judge.stamp import replaced, stored_result
-from assay.lab.plan.design import forget, noted
+from assay.lab.plan.design import forget
 from assay.lab.plan.plan import Plan, as_stored, plan, replan
 from assay.lab.plan.preset import Preset, override
 from assay.lab.records.recording import check
-from assay.lab.store import ownership
+from assay.lab.store import origin
 from assay.lab.store.atomic import explained
 from assay.lab.store.store import Store, size
 from assay.lab.store.urls import is_url
@@ -108,21 +108,15 @@ class Lab:
         `frozen` is what was frozen of the whole preset, where the plan has only the seeds of a
         look."""
         frozen = frozen or sequential.following(self.store, experiment, now.preset)
-        result = _judged(self.store, experiment, now, "main", frozen)
+        result = frozen.judged(now)
         self.store.prepare()
-        if frozen.declared:
-            with explained(self.store.root):
-                result = sequential.noted(frozen, self.store, result, now)
+        with explained(self.store.root):
+            result = frozen.noted(result, now)
         result.note(self.store)
         with explained(self.store.root):
             looks.freeze(journal.stored(self.store, experiment.name), experiment, now, result.exact)
-            noted = ledger.note(
-                self.store,
-                "judged",
-                experiment.name,
-                now.preset.title,
-                ledger.subject(experiment, now.preset),
-            )
+            about = journal.subject(experiment, now.preset)
+            noted = Ledger(self.store).note("judged", experiment.name, now.preset.title, about)
         result = replace(result, ledger=noted)
         result.write(self.store)
         self.exchange(experiment.name)  # before anybody sees a verdict: its look cannot be lost
@@ -141,13 +135,7 @@ class Lab:
                 f"{experiment.name} has no arm {arm!r}; {nearest(arm, experiment.arms)}"
             )
         current_plan = self._stored(experiment, chosen)
-        result = _judged(
-            self.store,
-            experiment,
-            current_plan,
-            arm,
-            sequential.following(self.store, experiment, chosen),
-        )
+        result = sequential.following(self.store, experiment, chosen).judged(current_plan, arm)
         return replace(result, notes=(*result.notes, *replaced(self.store, current_plan)))
 
     show = judge
@@ -190,32 +178,16 @@ class Lab:
         Artefacts (harvests, most of a store's bytes) belong to whoever asks: they go with the last
         experiment that has runs."""
         root = self.store.root
-        ownership.sound(experiment)
-        results = [
-            p
-            for p in sorted((root / "results" / experiment).glob("*.json"))
-            if preset in (None, p.stem)
-        ]
-        runs = (
-            [root / "runs" / experiment]
-            if preset is None and (root / "runs" / experiment).exists()
-            else []
-        )
-        begun = (
-            [g.folder for g in grouping.unfinished(self.store, experiment)]
-            if preset is None
-            else []
-        )
-        other_experiments = [
-            *(p.name for p in (root / "runs").glob("*")),
-            *(g.experiment for g in grouping.unfinished(self.store)),
-        ]
-        shared = (
-            []
-            if preset is not None or set(other_experiments) - {experiment}
-            else sorted((root / "artefacts").glob("*"))
-        )
-        return [(p, size(p)) for p in (*results, *begun, *runs, *shared)]
+        origin.sound(experiment)
+        paths = sorted((root / "results" / experiment).glob("*.json"))
+        if preset is not None:
+            return [(p, size(p)) for p in paths if p.stem == preset]
+        begun = list(grouping.unfinished(self.store))
+        paths += [g.folder for g in begun if g.experiment == experiment]
+        paths += (root / "runs").glob(experiment)
+        names = {g.experiment for g in begun} | {p.name for p in (root / "runs").glob("*")}
+        paths += [] if names - {experiment} else sorted((root / "artefacts").glob("*"))
+        return [(p, size(p)) for p in paths]
 
     def remove(
         self, experiment: str, preset: str | None = None, about: Collection[str] = ()
@@ -229,12 +201,11 @@ class Lab:
         if preset is None and (runs := list(self.store.list(experiment))):
             self.store.prepare()
             with explained(self.store.root):
-                ledger.removed(self.store, experiment, runs, about)
+                Ledger(self.store).note_removed(experiment, runs, about)
         for path, n in self.removable(experiment, preset):
             if path.parent.name == "groups":
-                requests.drop(
-                    self.store.root, path.name
-                )  # a worker that joined leaves it at its next step
+                # a worker that joined leaves it at its next step
+                requests.drop(self.store.root, path.name)
                 with (
                     explained(self.store.root),
                     leases.open_leases(self.store.root).wait(f"group-{path.name}") as lease,
@@ -246,7 +217,7 @@ class Lab:
                 self.store.remove(path)
             freed += n
         if preset is None:
-            ownership.forget(self.store, experiment)
+            origin.forget(self.store, experiment)
             forget(self.store, experiment)
         return freed
 
@@ -269,12 +240,7 @@ class Lab:
         experiment says they should."""
         stored_plan = plan(self.store, experiment, preset, inputs_of=as_stored)
         read = {tuple(sorted(r.inputs.items())) for r in stored_plan.cached}
-        noted = {
-            pair
-            for r in stored_plan.cached
-            if r.stored is not None
-            for pair in r.stored.read.items()
-        }
+        noted = {pair for run in stored_plan.stored for pair in run.read.items()}
         mixed = len(noted) > len(dict(noted))  # of one file several contents
         # Several where arms are meant to differ, or where a command was interrupted after the model
         # or corpus changed.
@@ -283,9 +249,8 @@ class Lab:
     def executor_for(self, experiments: Sequence[Experiment]) -> Executor:
         """What runs their tasks: this lab's executor, or this process where one of them is found in
         no file."""
-        return (
-            self.executor if all(e.origin for e in experiments) else Inline()
-        )  # functions do not travel to a worker
+        # functions do not travel to a worker
+        return self.executor if all(e.origin for e in experiments) else Inline()
 
 
 def _preset(experiment: Experiment, preset: Asked) -> Preset:
@@ -295,62 +260,3 @@ def _preset(experiment: Experiment, preset: Asked) -> Preset:
             "for a name or a file"
         )
     return preset if isinstance(preset, Preset) else override(experiment, preset)
-
-
-def _judged(
-    store: Store, experiment: Experiment, current_plan: Plan, arm: str, frozen: Following
-) -> Result:
-    current_plan, experiment = (
-        noted(store, current_plan),
-        looks.marked(experiment.sized(current_plan.preset.specs), store),
-    )
-    frozen = replace(frozen, experiment=experiment)
-    if frozen.declared:
-        parts = sequential.reached(frozen, current_plan)
-        if not parts:
-            raise sequential.none_taken(frozen, experiment.name, current_plan)
-        if (
-            arm != "main"
-        ):  # nobody froze a claim about another arm: it is asked of the last look that was reached
-            current_plan = parts[-1]
-    if current_plan.missing and not (frozen.declared and arm == "main"):
-        why = current_plan.missing[0].why
-        state = (
-            "are not stored"
-            if current_plan.missing[0].stored is None
-            else "are stored, but no longer count"
-        )
-        raise StoreError(
-            f"{len(current_plan.missing)} of {len(current_plan.rows)} runs of {experiment.name} "
-            f"({current_plan.preset.title}) {state} ({why}); run: ",
-            current_plan.preset.run(experiment.typed),
-        )
-    for name, rows in current_plan.by_arm().items():
-        read = {tuple(sorted(r.inputs.items())) for r in rows}
-        if len(read) > 1:
-            summary = " and ".join(
-                ", ".join(f"{k} {v[:12]}" for k, v in inputs) or "nothing"
-                for inputs in sorted(read)
-            )
-            raise StoreError(
-                f"the stored runs of arm {name} read different things ({summary}); run: assay "
-                f"run {experiment.typed}"
-            )
-    by_look = (
-        sequential.judged(frozen, store, current_plan)
-        if frozen.declared and arm == "main"
-        else None
-    )
-    result = by_look or replace(
-        judge_all(experiment, current_plan, load(current_plan), arm),
-        registration=sequential.unfollowed(frozen, store, current_plan, arm),
-    )
-    gone = ledger.gone(
-        store, ledger.collect_references(store, experiment.name, current_plan.preset.title)
-    )
-    return replace(
-        result,
-        changed=looks.changed(experiment, current_plan, store),
-        notes=(*current_plan.notes, *([gone] * bool(gone)), *left_out(result)),
-        ledger=ledger.head(store, experiment.name, current_plan.preset.title),
-    )

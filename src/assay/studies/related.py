@@ -9,9 +9,8 @@ from pathlib import Path
 
 from assay.core.errors import AssayError
 from assay.lab import catalogue
-from assay.lab.judge import ledger
-from assay.lab.store import ownership
-from assay.lab.store.origin import STUDIES
+from assay.lab.judge.journal import Ledger
+from assay.lab.store.origin import STUDIES, owner
 from assay.lab.store.store import Store
 from assay.studies.text import read
 
@@ -40,11 +39,11 @@ def subjects(store: Store, name: str) -> set[str]:
     """
     experiments = {
         subject
-        for line in ledger.lines(store)
+        for line in Ledger(store).looks
         if line["experiment"] == name
         for subject in line["about"]
     }
-    file = ownership.origin(store, name)
+    file = owner(store, name)
     with suppress(AssayError):
         experiments |= (
             {name, *about(file)} if file or name in {e.name for e in catalogue.entries()} else set()

@@ -15,7 +15,7 @@ from typing import Literal
 
 from assay.core.errors import AssayError
 from assay.lab.records.provenance import cores
-from assay.lab.store import health, migration
+from assay.lab.store import health
 from assay.lab.store.store import Store, mend_header
 from assay.lab.work import groups
 from assay.subjects import fetch, hub
@@ -207,7 +207,7 @@ def store(root: Path) -> Iterator[Check]:
     whole = sum(1 for _ in run_store.list())
     yield Check("store", "well", f"{root}: {whole} runs, {size(run_store.size())}")
     if run_store.older:
-        dated = sum(1 for _ in migration.steps(run_store))
+        dated = sum(1 for _ in health.steps(run_store))
         lacks = f"{dated} files to bring up to date; until then it is only read"
         yield Check("older store", "missing", lacks, f"assay doctor --migrate --root {root}")
     for group in groups.unfinished(run_store):
@@ -240,7 +240,7 @@ def store(root: Path) -> Iterator[Check]:
 def migrated(root: Path) -> list[str]:
     """Bring a store of an older version up to date; a line for each file, none where nothing is
     older."""
-    return migration.migrate(Store(root))
+    return health.migrate(Store(root))
 
 
 def cleaned(root: Path) -> list[str]:

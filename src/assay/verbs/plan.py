@@ -20,7 +20,7 @@ from assay.lab.judge import registered
 from assay.lab.judge.sequential import following
 from assay.lab.lab import Lab
 from assay.lab.plan.forecast import Bought, Budget, Forecast, Prospect, forecast, survey
-from assay.lab.plan.plan import Plan, costs
+from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import Preset, everywhere, override, scope
 from assay.lab.store.store import Store
 from assay.studies.wording import condition
@@ -374,7 +374,7 @@ def _costs(estimate: Forecast, experiment: Experiment) -> dict[str, Any]:
         "command_cpu_seconds": cpu,
         "memory_bytes": estimate.memory,
         "spread_from": estimate.spread_from,
-        "stored_cpu_seconds": costs(plan)[1],
+        "stored_cpu_seconds": plan.cpu_spent,
         "stated_cost": _stated(experiment) if plan.preset.title == "default" else "",
         "options": f"{experiment.typed}{plan.preset.options}",
     }

@@ -18,8 +18,7 @@ from assay.core.reading import plural
 from assay.lab.judge import registered
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
-from assay.lab.store import ownership
-from assay.lab.store.origin import STUDIES
+from assay.lab.store.origin import STUDIES, claim
 from assay.studies.related import kin
 from assay.studies.sides import sides
 from assay.studies.text import read
@@ -94,7 +93,7 @@ def preregister(
             lab.store, experiment, preset, _units(looks), related, kin_names, write_adjacent=here
         )
     if here:
-        ownership.claim(lab.store, experiment)
+        claim(lab.store, experiment)
     signature = (
         registered.sign(lab.store, experiment, preset, registration, sign)
         if sign is not None

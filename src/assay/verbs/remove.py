@@ -9,7 +9,7 @@ from pathlib import Path
 from assay.core.schema import BESIDE
 from assay.lab import catalogue
 from assay.lab.lab import Lab
-from assay.lab.store import ownership
+from assay.lab.store import origin
 from assay.studies.related import subjects
 
 
@@ -39,7 +39,7 @@ def removable(lab: Lab, name: str) -> Removable:
     """List what `remove` would delete of the experiment of this name or file. Raises: StoreError
     where its runs are another file's."""
     entry = catalogue.entry(name)
-    ownership.check(lab.store, entry.name, entry.origin)
+    origin.check(lab.store, entry.name, entry.origin)
     return Removable(entry.name, tuple(lab.removable(entry.name)))
 
 

@@ -19,9 +19,8 @@ from pathlib import Path
 from assay.core import foreign
 from assay.core.spec import canonical_json
 from assay.lab.away import depot
-from assay.lab.store import ownership
 from assay.lab.store.atomic import explained, write
-from assay.lab.store.origin import code, in_file
+from assay.lab.store.origin import code, in_file, owner
 from assay.lab.store.store import Store
 from assay.lab.work.worker import Task
 
@@ -47,11 +46,7 @@ class Wanted:
     def found(self, store: Store) -> str:
         """Where the experiment is on this machine, by path or beside the store; "" where it is not,
         or reads differently."""
-        places = (
-            [self.origin, ownership.origin(store, self.name)]
-            if in_file(self.origin)
-            else [self.origin]
-        )
+        places = [self.origin, owner(store, self.name)] if in_file(self.origin) else [self.origin]
         return next(
             (place for place in places if place and self.code and code(place) == self.code), ""
         )

@@ -34,9 +34,8 @@ class Inline:
             before = torch.get_num_threads()
             torch.set_num_threads(self.threads)
             try:
-                with contextlib.chdir(
-                    "."
-                ):  # an experiment that goes elsewhere does not take a relative store along
+                # an experiment that goes elsewhere does not take a relative store along
+                with contextlib.chdir("."):
                     outcome = run_group(task, report)
             finally:
                 torch.set_num_threads(before)

@@ -7,8 +7,7 @@ at."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,12 @@ from assay.core.experiment import Experiment
 from assay.core.results import EDITION, Verified
 from assay.core.spec import canonical_json
 from assay.lab.judge import journal
+from assay.lab.judge.journal import JUDGED, Line, digest, seedless, seeds_of, spans
 from assay.lab.plan.plan import Plan
-from assay.lab.records import provenance, records
+from assay.lab.records import records
 from assay.lab.store import edits
 from assay.lab.store.store import Store
 
-JUDGED = 1000
-"""The first seed that is not a pilot's."""
-Frozen = Mapping[str, Any]
 FIRST_EDITION = "first-edition.jsonl"
 """Beside the records: of each claim that was judged by the rule's first edition, by its hash, the
 hash of what it says but for the roles of arms."""
@@ -40,13 +37,8 @@ def frozen(experiment: Experiment, plan: Plan) -> dict[str, Any]:
     of every arm's settings."""
     arms, experiment = {}, experiment.sized(plan.preset.specs)
     for arm, rows in plan.by_arm().items():
-        fields = {
-            canonical_json(
-                {k: v for k, v in json.loads(r.job.spec.to_json()).items() if k != "seed"}
-            )
-            for r in rows
-        }
-        arms[arm] = journal.digest(canonical_json([experiment.version, sorted(fields)]))
+        fields = {seedless(r.job.spec.to_json()) for r in rows}
+        arms[arm] = digest(canonical_json([experiment.version, sorted(fields)]))
     derived = {name: "derived" for name, arm in experiment.arms.items() if arm.derive is not None}
     return {
         "seeds": spans(getattr(s, "seed", -1) for s in plan.preset.specs),
@@ -57,14 +49,14 @@ def frozen(experiment: Experiment, plan: Plan) -> dict[str, Any]:
     }
 
 
-def changes(looks: Sequence[Frozen], current: Frozen) -> list[str]:
+def changes(looks: Sequence[Line], current: Line) -> list[str]:
     """What is not as at the first look at any of the same judged seeds, and what later looks had
     besides; each claim and arm once.
 
     What was changed after the first look and changed back is as it was. Empty where nobody looked
     at these seeds."""
-    shared_looks: list[Frozen] = []
-    first: list[Frozen] = []
+    shared_looks: list[Line] = []
+    first: list[Line] = []
     known: set[int] = set()
     for look in looks:
         shared = {s for s in seeds_of(look["seeds"]) & seeds_of(current["seeds"]) if s >= JUDGED}
@@ -114,10 +106,10 @@ def changed(experiment: Experiment, plan: Plan, store: Store | None = None) -> t
 def hash_without_roles(statement: Claim | Exact) -> str:
     """Hash what a statement says but for the roles of arms: 12 hex digits."""
     entry = {k: v for k, v in statement_to_json(statement).items() if k not in _ROLES}
-    return journal.digest(canonical_json(entry))
+    return digest(canonical_json(entry))
 
 
-def _renewed(looks: Iterable[Frozen], experiment: Experiment) -> list[Frozen]:
+def _renewed(looks: Iterable[Line], experiment: Experiment) -> list[Line]:
     """Looks with the hashes that claims of the first edition have since roles are said of them: as
     first noted with roles, so that roles which change after that are a change."""
     path = committed(experiment).with_name(FIRST_EDITION)
@@ -162,7 +154,7 @@ def marked(experiment: Experiment, store: Store | None = None) -> Experiment:
     return replace(experiment, claims=tuple(claims))
 
 
-def reshaped(claim: Claim, noted: Sequence[Frozen]) -> str:
+def reshaped(claim: Claim, noted: Sequence[Line]) -> str:
     """What an earlier look had otherwise, in words; empty where nothing.
 
     That is the claim itself, its threshold, side, scale, units or arm, or a control that is none
@@ -198,7 +190,7 @@ def shape(claim: Claim) -> tuple[str, str, tuple[str, ...]]:
         {k: str(v) for k, v in claim.where.items()},
         claim.of,
     ]
-    return replace(claim, after_look="").kind, journal.digest(canonical_json(asks)), claim.must_fail
+    return replace(claim, after_look="").kind, digest(canonical_json(asks)), claim.must_fail
 
 
 def committed(experiment: Experiment) -> Path:
@@ -230,7 +222,7 @@ def freeze(path: Path, experiment: Experiment, plan: Plan, exact: Iterable[Verif
         if e.outcome == "violated"
     }:
         entry |= {"violated": off}
-    journal.note(path, {"time": provenance.timestamp(), "commit": provenance.commit(), **entry})
+    journal.note(path, journal.stamped(**entry))
 
 
 def bring(path: Path, store: Store, experiment: Experiment) -> None:
@@ -264,28 +256,11 @@ def shared(path: Path, seeds: Iterable[int]) -> set[str]:
     return {_content(look) for look in journal.read(path) if judged & seeds_of(look["seeds"])}
 
 
-def _burns(look: Frozen) -> bool:
+def _burns(look: Line) -> bool:
     """Whether a look was at judged seeds."""
     return any(s >= JUDGED for s in seeds_of(look["seeds"]))
 
 
-def _content(look: Frozen) -> str:
+def _content(look: Line) -> str:
     """What was judged at a look, as a text: told twice, it is one look."""
     return canonical_json({k: look[k] for k in journal.FROZEN})
-
-
-def spans(seeds: Iterable[int]) -> str:
-    """Seeds as ranges, the end left out: "3000:3008,3010:3011"."""
-    ranges: list[list[int]] = []
-    for seed in sorted(set(seeds)):
-        if ranges and ranges[-1][1] == seed:
-            ranges[-1][1] += 1
-        else:
-            ranges.append([seed, seed + 1])
-    return ",".join(f"{a}:{b}" for a, b in ranges)
-
-
-def seeds_of(text: str) -> set[int]:
-    """The seeds that ranges such as "3000:3008,3010:3011" name."""
-    parts = [part.split(":") for part in text.split(",") if part]
-    return {s for a, b in parts for s in range(int(a), int(b))}

@@ -7,6 +7,7 @@ own, which is kept by its hash and never read."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from assay.core.experiment import Experiment
 from assay.core.judging import FEWEST, describe_method
 from assay.core.spec import canonical_json
 from assay.core.spending import ALPHA, boundaries
-from assay.lab.judge import journal, ledger, looks, sources
+from assay.lab.judge import journal, looks, sources
+from assay.lab.judge.journal import JUDGED, Ledger, digest, seedless, seeds_of, spans
 from assay.lab.plan.preset import Preset, scope
 from assay.lab.records import provenance
 from assay.lab.store import edits, origin
@@ -56,7 +58,7 @@ class Registration:
     @property
     def seeds(self) -> tuple[int, ...]:
         """All seeds, in the order in which looks take them: the lowest first."""
-        return tuple(sorted(looks.seeds_of(self.content["seeds"])))
+        return tuple(sorted(seeds_of(self.content["seeds"])))
 
     @property
     def units(self) -> tuple[int, ...]:
@@ -67,6 +69,26 @@ class Registration:
     def levels(self) -> tuple[float, ...]:
         """The level of intervals at each look."""
         return tuple(look["level"] for look in self.content["looks"])
+
+    @property
+    def claims(self) -> list[str]:
+        """The claims, each with its threshold."""
+        return [
+            f"{c['text']} ({c['threshold']})" if "threshold" in c else c["text"]
+            for c in self.content["claims"]
+        ]
+
+    @property
+    def line(self) -> journal.Line:
+        """What it is about, as a line of the ledger says it."""
+        runs = (
+            (arm, canonical_json(spec))
+            for arm, data in self.content["arms"].items()
+            for spec in data.get("fields", ())
+        )
+        name, seeds = self.content["experiment"], self.content["seeds"]
+        about = {"about": [name], "seeds": seeds, "arms": journal.settings(runs)}
+        return {"experiment": name, "time": self.time, **about}
 
 
 def freeze(
@@ -95,9 +117,8 @@ def freeze(
     if known is not None:
         if known.content == {k: v for k, v in content.items() if k in known.content}:
             return known
-        changes = departures(known, experiment, preset) or [
-            "other looks, or another version of the code that judges"
-        ]
+        changes = departures(known, experiment, preset)
+        changes = changes or ["other looks, or another version of the code that judges"]
         raise TooLate(
             f"{experiment.name} was frozen otherwise on {known.time} ({known.hash[:12]}, "
             f"{known.path}): {'; '.join(changes)}; "
@@ -109,35 +130,26 @@ def freeze(
             "code would judge; run it again"
         )
     _refuse_seen(store, experiment, preset, related, other_names)
-    body = {"schema": SCHEMA, **content}
-    digest = _hash(content)
-    data = {
-        **body,
-        "hash": digest,
+    data: dict[str, Any] = {
+        "schema": SCHEMA,
+        **content,
+        "hash": _hash(content),
         "time": provenance.timestamp(),
         "commit": provenance.commit(),
         "software": dict(provenance.software()),
     }
+    beside = adjacent_path(experiment, preset) if write_adjacent else None
+    paths = [p for p in (beside, place(store, experiment, preset)) if p is not None]
     store.prepare()
     with explained(store.root), store.lock("registered"):
-        data["ledger"] = ledger.note(
-            store,
-            "frozen",
-            experiment.name,
-            preset.title,
-            ledger.subject(experiment, preset),
-            registration=digest,
+        about = journal.subject(experiment, preset)
+        data["ledger"] = Ledger(store).note(
+            "frozen", experiment.name, preset.title, about, registration=data["hash"]
         )
-        path = place(store, experiment, preset)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        written = [
-            p
-            for p in (adjacent_path(experiment, preset) if write_adjacent else None, path)
-            if p is not None
-        ]
-        for target in written:
-            write(target, seal(data))
-    return read(written[0])
+        paths[-1].parent.mkdir(parents=True, exist_ok=True)
+        for path in paths:
+            write(path, seal(data))
+    return read(paths[0])
 
 
 def sign(
@@ -146,21 +158,17 @@ def sign(
     """Keep a signature of the author's own, whatever it signs, and note its hash; gives the hash.
     Raises: DataError, StoreError."""
     raw = foreign.read(signature, "a signature", LARGEST)
-    digest = sha256(raw).hexdigest()
+    signed = sha256(raw).hexdigest()
+    path = journal_path(store, experiment.name, preset, "signed")
     with explained(store.root), store.lock("registered"):
-        folder = place(store, experiment, preset).parent / "signatures"
+        folder = path.parent / "signatures"
         folder.mkdir(parents=True, exist_ok=True)
-        write(folder / digest, raw)
-        if digest not in {
-            line["sha256_of_signature"] for line in signatures(store, experiment.name, preset)
-        }:
-            line = {
-                "time": provenance.timestamp(),
-                "registration": known.hash,
-                "sha256_of_signature": digest,
-            }
-            journal.note(_journal_path(place(store, experiment, preset), "signed"), line)
-    return digest
+        write(folder / signed, raw)
+        known_lines = signatures(store, experiment.name, preset)
+        if signed not in {line["sha256_of_signature"] for line in known_lines}:
+            line = {"registration": known.hash, "sha256_of_signature": signed}
+            journal.note(path, {"time": provenance.timestamp(), **line})
+    return signed
 
 
 def find(store: Store, experiment: Experiment, preset: Preset) -> Registration | None:
@@ -199,17 +207,19 @@ def about(
     Without a difference the two are one study under two names. What cannot be read is left out:
     whoever runs it is told."""
     seeds, experiment = {s.seed for s in preset.specs}, experiment.sized(preset.specs)
-    for path in sorted((store.root / "registered").glob(f"*/{preset.title}.json")):
-        try:
-            registration = read(path)
-        except StoreError:
-            continue
-        if seeds & set(registration.seeds) and registration.content["sets"] == list(preset.sets):
-            changes = departures(registration, experiment, preset)
-            if {n: a["hash"] for n, a in registration.content["arms"].items()} == {
-                n: _arm(experiment, preset, n)["hash"] for n in experiment.arms
-            }:
-                yield registration, changes
+    arms: dict[str, str] | None = None
+    for known in readable(store, f"*/{preset.title}.json"):
+        if seeds & set(known.seeds) and known.content["sets"] == list(preset.sets):
+            arms = arms or _arm_hashes(experiment, preset)
+            if {n: a["hash"] for n, a in known.content["arms"].items()} == arms:
+                yield known, departures(known, experiment, preset)
+
+
+def readable(store: Store, pattern: str = "*/*.json") -> Iterator[Registration]:
+    """What was frozen in a store, but for files that cannot be read: whoever runs one is told."""
+    for path in sorted((store.root / "registered").glob(pattern)):
+        with contextlib.suppress(StoreError):
+            yield read(path)
 
 
 def read(path: Path) -> Registration:
@@ -220,15 +230,8 @@ def read(path: Path) -> Registration:
         content = {k: v for k, v in data.items() if k not in BESIDE}
         if data["hash"] != _hash(content):
             raise KeyError
-        return Registration(
-            path,
-            content,
-            data["hash"],
-            data["time"],
-            data["commit"],
-            data["software"],
-            data.get("ledger"),
-        )
+        noted = {name: data[name] for name in ("hash", "time", "commit", "software")}
+        return Registration(path, content, ledger=data.get("ledger"), **noted)
     except NewerError:
         raise
     except (StoreError, KeyError, TypeError) as e:
@@ -253,113 +256,29 @@ def adjacent_path(experiment: Experiment, preset: Preset) -> Path | None:
     return origin.parent_folder(path) / f"{origin.called(path)}{which}.prereg.json"
 
 
+def journal_path(store: Store, experiment: str, preset: Preset, what: str) -> Path:
+    """Where a store notes its looks, or signatures ("signed"), of what was frozen."""
+    return store.root / "registered" / experiment / f"{preset.title}.{what}.jsonl"
+
+
 def read_looks(store: Store, experiment: str, preset: Preset) -> list[dict[str, Any]]:
     """What each look that was taken found, oldest first."""
-    return journal.read(_looks(store, experiment, preset), journal.TAKEN)
-
-
-def note(store: Store, experiment: str, preset: Preset, line: Mapping[str, Any]) -> None:
-    """Note what a look found. Raises: OSError when the disk is full."""
-    journal.note(
-        _looks(store, experiment, preset),
-        {"time": provenance.timestamp(), "commit": provenance.commit(), **line},
-    )
+    return journal.read(journal_path(store, experiment, preset, "looks"), journal.TAKEN)
 
 
 def signatures(store: Store, experiment: str, preset: Preset) -> list[dict[str, Any]]:
     """The signatures that were given, oldest first."""
-    return journal.read(
-        _journal_path(store.root / "registered" / experiment / f"{preset.title}.json", "signed"),
-        journal.SIGNED,
-    )
-
-
-def gaps(store: Store, experiment: Experiment, preset: Preset, known: Registration) -> list[str]:
-    """Tell which looks are missing, as far as this store can know: those that were taken, and what
-    was seen before it was frozen.
-    """
-    name = experiment.name
-    candidates = (
-        lost(store, name, preset),
-        ledger.gone(store, ledger.collect_references(store, name, preset.title)),
-    )
-    phrases = list(filter(None, candidates))
-    after = journal.chain(ledger.place(store))
-    for line, shared in ledger.iter_exposures(store, ledger.subject(experiment, preset)):
-        later = known.ledger is not None and known.ledger["hash"] in after.before(journal.key(line))
-        if not later and (when := line.get("since") or line["time"]) < known.time:
-            phrases.append(
-                f"seeds {looks.spans(shared)} of {line['experiment']} may have been seen on "
-                f"{when}, before it was frozen"
-            )
-    return phrases
-
-
-def lost(store: Store, experiment: str, preset: Preset) -> str:
-    """Tell which lines of the record of looks are changed or gone, in a phrase; empty where none
-    is."""
-    path = _looks(store, experiment, preset)
-    wrong = journal.wrong(path, journal.files(store, experiment).get(path, ()), ever=True)
-    return f"of {path} {wrong}" if wrong else ""
-
-
-def find_related(
-    store: Store, experiment: Experiment, preset: Preset, known: Registration
-) -> list[dict[str, Any]]:
-    """Tell what else was frozen of some of the same arms on some of the same seeds, oldest first.
-
-    Under any name, and whether its file is still there or not.
-    """
-    about, related_by_hash = ledger.subject(experiment, preset), dict[str, dict[str, Any]]()
-    for line in ledger.lines(store):
-        if line["what"] == "frozen" and about.shared(line) and about.alike(line):
-            digest = str(line["registration"])
-            related_by_hash[digest] = {
-                "experiment": line["experiment"],
-                "time": line["time"],
-                "hash": digest,
-                "claims": [],
-            }
-    for path in sorted((store.root / "registered").glob("*/*.json")):
-        try:
-            registration = read(path)
-        except StoreError:
-            continue
-        runs = (
-            (arm, canonical_json(spec))
-            for arm, content in registration.content["arms"].items()
-            for spec in content.get("fields", ())
-        )
-        line = {
-            "seeds": registration.content["seeds"],
-            "about": [registration.content["experiment"]],
-            "arms": ledger.settings(runs),
-        }
-        if about.shared(line) and about.alike(line):
-            content = [
-                f"{c['text']} ({c['threshold']})" if "threshold" in c else c["text"]
-                for c in registration.content["claims"]
-            ]
-            related_by_hash[registration.hash] = {
-                "experiment": registration.content["experiment"],
-                "time": registration.time,
-                "hash": registration.hash,
-                "claims": content,
-            }
-    return sorted(
-        (entry for digest, entry in related_by_hash.items() if digest != known.hash),
-        key=lambda entry: entry["time"],
-    )
+    return journal.read(journal_path(store, experiment, preset, "signed"), journal.SIGNED)
 
 
 def described(experiment: Experiment, preset: Preset, units: Sequence[int] = ()) -> dict[str, Any]:
     """Write all that is frozen as plain values. Raises: ExperimentError for pilot seeds, and for
     looks that cannot be."""
     experiment, order = experiment.sized(preset.specs), sorted({s.seed for s in preset.specs})
-    if early := [s for s in order if s < looks.JUDGED]:
+    if early := [s for s in order if s < JUDGED]:
         raise ExperimentError(
             f"seed {early[0]} is a pilot's: what is frozen is judged on seeds from "
-            f"{looks.JUDGED} on, which nobody has looked at"
+            f"{JUDGED} on, which nobody has looked at"
         )
     statements = [s for s in experiment.claims if isinstance(s, Claim | Exact)]
     estimates = [s for s in experiment.claims if isinstance(s, Estimate)]
@@ -378,12 +297,12 @@ def described(experiment: Experiment, preset: Preset, units: Sequence[int] = ())
         "preset": preset.title,
         "sets": list(preset.sets),
         "scope": scope(experiment, preset),
-        "seeds": looks.spans(order),
+        "seeds": spans(order),
         "alpha": ALPHA,
         "looks": [
             {
                 "units": n,
-                "seeds": looks.spans(order[:n]),
+                "seeds": spans(order[:n]),
                 "share": round(b.share, 6),
                 "spent": round(b.spent, 8),
                 "level": b.level,
@@ -401,34 +320,27 @@ def described(experiment: Experiment, preset: Preset, units: Sequence[int] = ())
 def departures(known: Registration, experiment: Experiment, preset: Preset) -> list[str]:
     """Tell what is not as it was frozen: claims, arms and seeds, in phrases; nothing where all of
     it is."""
-    phrases, seeds, experiment = (
-        [],
-        looks.spans(s.seed for s in preset.specs),
-        experiment.sized(preset.specs),
-    )
-    if seeds != known.content["seeds"]:
-        phrases.append(f"seeds changed: {known.content['seeds']} frozen, {seeds} now")
-    current_hashes = {
+    experiment, content = experiment.sized(preset.specs), known.content
+    frozen, seeds = content["seeds"], spans(s.seed for s in preset.specs)
+    kinds = Claim | Exact | Estimate if "estimates" in content else Claim | Exact
+    before = {
+        "seeds": frozen,
+        "claims": {
+            s["text"]: s["hash"] for s in (*content["claims"], *content.get("estimates", ()))
+        },
+        "arms": {name: arm["hash"] for name, arm in content["arms"].items()},
+    }
+    current = {
+        "seeds": frozen,
         "claims": {
             s.text: _statement(experiment, s)["hash"]
             for s in experiment.claims
-            if isinstance(s, Claim | Exact)
-            or (isinstance(s, Estimate) and "estimates" in known.content)
+            if isinstance(s, kinds)
         },
-        "arms": {name: _arm(experiment, preset, name)["hash"] for name in experiment.arms},
+        "arms": _arm_hashes(experiment, preset),
     }
-    statements = (*known.content["claims"], *known.content.get("estimates", ()))
-    frozen_hashes = {
-        "claims": {c["text"]: c["hash"] for c in statements},
-        "arms": {n: a["hash"] for n, a in known.content["arms"].items()},
-    }
-    return [
-        *phrases,
-        *looks.changes(
-            [{"seeds": known.content["seeds"], **frozen_hashes}],
-            {"seeds": known.content["seeds"], **current_hashes},
-        ),
-    ]
+    moved = [f"seeds changed: {frozen} frozen, {seeds} now"] if seeds != frozen else []
+    return [*moved, *looks.changes([before], current)]
 
 
 def _units(experiment: Experiment, order: Sequence[int], units: Sequence[int]) -> tuple[int, ...]:
@@ -441,9 +353,8 @@ def _units(experiment: Experiment, order: Sequence[int], units: Sequence[int]) -
         )
     if len(look_sizes) > 1 and look_sizes[0] < FEWEST:
         raise ExperimentError(
-            f"a look at {look_sizes[0]} seeds decides nothing: a verdict needs {FEWEST}; begin "
-            "with "
-            f"{FEWEST} or more"
+            f"a look at {look_sizes[0]} seeds decides nothing: a verdict needs {FEWEST}; "
+            f"begin with {FEWEST} or more"
         )
     for s in experiment.claims:
         if len(look_sizes) > 1 and isinstance(s, Claim) and "seed" not in s.units:
@@ -472,7 +383,7 @@ def _statement(experiment: Experiment, s: Claim | Exact | Estimate) -> dict[str,
     return {
         **description,
         "code": code,
-        "hash": journal.digest(canonical_json([claims_key([s]), code])),
+        "hash": digest(canonical_json([claims_key([s]), code])),
     }
 
 
@@ -482,25 +393,23 @@ def _arm(experiment: Experiment, preset: Preset, name: str) -> dict[str, Any]:
     arm = experiment.arms[name]
     if arm.derive is not None:
         code: Any = edits.read_judging_texts(experiment, [arm.derive])
-        return {
-            "derived": True,
-            "code": code,
-            "hash": journal.digest(canonical_json([experiment.version, code])),
-        }
-    specs = [
-        {k: v for k, v in json.loads(s.to_json()).items() if k != "seed"}
-        for s in experiment.specs_of(name, preset.specs)
-    ]
+        hashed = digest(canonical_json([experiment.version, code]))
+        return {"derived": True, "code": code, "hash": hashed}
+    specs = experiment.specs_of(name, preset.specs)
     texts = edits.texts(experiment).get(name)
     code = {"trains": dict(texts.train), "measures": dict(texts.measure)} if texts else {}
-    fields = sorted({canonical_json(s) for s in specs})
+    fields = sorted({seedless(s.to_json()) for s in specs})
     whole = canonical_json([experiment.version, experiment.measured, fields, code])
     return {
         "runs": len(specs),
         "fields": [json.loads(f) for f in fields],
         "code": code,
-        "hash": journal.digest(whole),
+        "hash": digest(whole),
     }
+
+
+def _arm_hashes(experiment: Experiment, preset: Preset) -> dict[str, str]:
+    return {name: _arm(experiment, preset, name)["hash"] for name in experiment.arms}
 
 
 def _refuse_seen(
@@ -514,19 +423,15 @@ def _refuse_seen(
     what they say. Raises: StoreError."""
     seeds = {s.seed for s in preset.specs}
     places = [
-        (related_experiment.name, path)
-        for related_experiment in (experiment, *related)
-        for path in (
-            looks.committed(related_experiment),
-            journal.stored(store, related_experiment.name),
-        )
+        (e.name, path)
+        for e in (experiment, *related)
+        for path in (looks.committed(e), journal.stored(store, e.name))
     ]
     for name, path in [*places, *((other, journal.stored(store, other)) for other in other_names)]:
         for look in journal.read(path):
-            if shared := seeds & looks.seeds_of(look["seeds"]):
+            if shared := seeds & seeds_of(look["seeds"]):
                 raise TooLate(
-                    f"seeds {looks.spans(shared)} of {name} were looked at on {look['time']} "
-                    f"({path}); "
+                    f"seeds {spans(shared)} of {name} were looked at on {look['time']} ({path}); "
                     "what was seen cannot be frozen any more: name other seeds"
                 )
     if runs := [
@@ -539,15 +444,16 @@ def _refuse_seen(
             f"{', '.join(runs[:3])}{more}; "
             "what may have been seen cannot be frozen any more: name other seeds"
         )
-    for line, shared in ledger.iter_exposures(store, ledger.subject(experiment, preset)):
+    ledger = Ledger(store)
+    for line, shared in ledger.exposures(journal.subject(experiment, preset)):
         raise TooLate(
-            f"seeds {looks.spans(shared)} of {line['experiment']} were {line['what']} on "
-            f"{line['time']} ({ledger.place(store)}); "
+            f"seeds {spans(shared)} of {line['experiment']} were {line['what']} on "
+            f"{line['time']} ({ledger.path}); "
             "what may have been seen cannot be frozen any more: name other seeds"
         )
-    if harm := journal.wrong(ledger.place(store), ledger.collect_references(store), ever=True):
+    if harm := ledger.wrong(ledger.references(), ever=True):
         raise TooLate(
-            f"of {ledger.place(store)} {harm}, so nobody can say what was seen in this store",
+            f"of {ledger.path} {harm}, so nobody can say what was seen in this store",
             Operator("; freeze in another one, with --root"),
         )
 
@@ -567,14 +473,6 @@ def _find_stored_runs(store: Store, experiment: Experiment, preset: Preset) -> I
             and json.loads(stored.spec_json).get("seed") in seeds
         ):
             yield stored
-
-
-def _looks(store: Store, experiment: str, preset: Preset) -> Path:
-    return _journal_path(store.root / "registered" / experiment / f"{preset.title}.json", "looks")
-
-
-def _journal_path(path: Path, what: str) -> Path:
-    return path.with_name(f"{path.stem}.{what}.jsonl")
 
 
 def _hash(content: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from msgspec import structs
 from assay.core import foreign
 from assay.core.claims import Claim, Estimate, Exact, claims_key
 from assay.core.display import Shown
-from assay.core.errors import AssayError, ClaimError, ExperimentError
+from assay.core.errors import AssayError, ClaimError, ExperimentError, StoreError
 from assay.core.estimates import estimate, verify
 from assay.core.experiment import Experiment
 from assay.core.figures import Figure
@@ -38,15 +38,14 @@ from assay.core.results import (
 )
 from assay.core.schema import to_json
 from assay.core.spec import canonical_json
-from assay.lab.judge import journal
-from assay.lab.judge.stamp import stamp
-from assay.lab.plan.plan import Plan, costs
+from assay.lab.judge import journal, sources
+from assay.lab.plan.plan import Plan, spanned
 from assay.lab.plan.preset import apply_preset, scope_by_reading
 from assay.lab.records import provenance
-from assay.lab.store import reading
 from assay.lab.store.atomic import explained, write
-from assay.lab.store.sealed import SCHEMA, seal
-from assay.lab.store.store import Store
+from assay.lab.store.origin import digests_by_name
+from assay.lab.store.sealed import SCHEMA, evidence, seal, unseal
+from assay.lab.store.store import PARAMS, Store
 from assay.lab.store.user_code import first_line, where
 
 if TYPE_CHECKING:
@@ -227,40 +226,26 @@ class Result(Shown):
         return path
 
     def note(self, store: Store) -> None:
-        """Note each look whose n, outcome or claims key differ from the last one at the same claim.
+        """Note each judging whose n, outcome or claims key differ from the last one of the same
+        claim.
 
         Raises: StoreError.
         """
-        if fresh := self.new_looks(store):
-            store.prepare()
-            with explained(store.root):
-                journal.note(self.path(store).with_name(journal.JUDGINGS), *fresh)
-
-    def new_looks(self, store: Store) -> list[dict[str, Any]]:
-        """The judgings worth noting: those whose n, outcome or claims key differ from the last look
-        at the same claim."""
         last = {
             (look["preset"], look["text"]): look
             for look in journal.judgings(store, self.experiment)
         }
         fresh = []
         for j in self.judged:
-            summary = {
-                "n": dict(j.n),
-                "outcome": j.outcome,
-                "claims_key": self.claims_key,
-            }
+            name = {"preset": self.preset, "text": j.claim.text}
+            new = {"n": dict(j.n), "outcome": j.outcome, "claims_key": self.claims_key}
             before = last.get((self.preset, j.claim.text), {})
-            if any(before.get(k) != v for k, v in summary.items()):
-                fresh.append(
-                    {
-                        "time": provenance.timestamp(),
-                        "preset": self.preset,
-                        "text": j.claim.text,
-                        **summary,
-                    }
-                )
-        return fresh
+            if any(before.get(k) != v for k, v in new.items()):
+                fresh.append({"time": provenance.timestamp(), **name, **new})
+        if fresh:
+            store.prepare()
+            with explained(store.root):
+                journal.note(self.path(store).with_name(journal.JUDGINGS), *fresh)
 
 
 def common_seeds(plan: Plan) -> tuple[dict[str, xr.Dataset], int]:
@@ -278,13 +263,9 @@ def load(plan: Plan) -> dict[str, xr.Dataset]:
     without any are left out."""
     arms = {}
     for arm, rows in plan.by_arm().items():
-        stored_runs = [
-            (r.job.spec, r.stored) for r in rows if r.state == "cached" and r.stored is not None
-        ]
-        if stored_runs:
-            arms[arm] = stack(
-                [s for s, _ in stored_runs], [stored.measures() for _, stored in stored_runs]
-            )
+        runs = [(r.job.spec, r.stored) for r in rows if r.state == "cached" and r.stored]
+        if runs:
+            arms[arm] = stack([spec for spec, _ in runs], [run.measures() for _, run in runs])
     return arms
 
 
@@ -323,7 +304,7 @@ def judge_all(
     that the changed preset no longer has. `level` is that of claims."""
     title, experiment = plan.preset.title, apply_preset(experiment, plan.preset)
     everything = with_derived(experiment, arms)
-    seconds, cpu, per_seed = costs(plan)
+    per_seed = plan.cpu_spent / max(1, len({r.job.spec.seed for r in plan.cached}))
     changed = bool(plan.preset.sets)
     scope = scope_by_reading(experiment, plan.preset)
     statements = judge_statements(
@@ -363,14 +344,14 @@ def judge_all(
         figures=(*plots, *curves),
         cards=cards,
         claims_key=claims_key(experiment.claims),
-        seconds=seconds,
-        cpu_seconds=cpu,
+        seconds=spanned(plan.sessions),
+        cpu_seconds=plan.cpu_spent,
         provenance=_provenance(plan, keys),
         specs={a: tuple(r.job.spec.to_json() for r in rows) for a, rows in plan.by_arm().items()},
         skipped=skipped,
         failed=failed,
         stamp=stamp(experiment, plan),
-        evidence={r.job.key[:16]: r.stored.id for r in plan.cached if r.stored is not None},
+        evidence={run.key[:16]: run.id for run in plan.stored},
     )
 
 
@@ -378,14 +359,10 @@ def left_out(result: Result) -> tuple[str, ...]:
     """A line for each verdict whose units are fewer than were measured, since the others have no
     number; not those that diverged."""
     messages = []
-    looks = (
-        result.registration["looks"][: max(0, result.registration["taken"] - 1)]
-        if result.registration
-        else []
-    )
-    earlier = {
-        text for look in looks for text in look["settled"]
-    }  # by an earlier look, of which there were fewer
+    # by an earlier look, of which there were fewer
+    frozen = result.registration or {"looks": [], "taken": 0}
+    looks = frozen["looks"][: max(0, frozen["taken"] - 1)]
+    earlier = {text for look in looks for text in look["settled"]}
     for j in (j for j in result.judged if j.claim.text not in earlier):
         arm = result.arms.get(j.arm)
         for unit, n in j.n.items():
@@ -447,6 +424,62 @@ def judge_statements(
     return Statements(tuple(judged), tuple(exact), tuple(findings), tuple(skipped), tuple(failed))
 
 
+def stamp(experiment: Experiment, plan: Plan) -> str:
+    """64 hex digits of the stored runs, the statements and the code that judges them; "" where that
+    code cannot be named.
+
+    That of a user cannot, since a file may import neighbours, which nobody lists; nor can Assay's
+    own while somebody edits it."""
+    code = sources.unchanged() if experiment.origin.startswith("assay.") else ""
+    if not code:
+        return ""
+    # what lies in each run's folder, by hash: measures, and the times that its provenance tells
+    runs = [
+        [r.job.key, r.stored.status, {n: d for n, (_, d) in r.stored.files.items() if n != PARAMS}]
+        for r in plan.rows
+        if r.stored
+    ]
+    text = canonical_json(
+        {"preset": plan.preset.title, "runs": runs, "rows": len(plan.rows), "code": code}
+    )
+    return provenance.digest(text)
+
+
+def stored_result(store: Store, experiment: Experiment, plan: Plan) -> dict[str, Any] | None:
+    """The stored result of this plan as plain values, without its figures; None where judging it
+    now might say anything else."""
+    current_stamp = "" if plan.missing else stamp(experiment, plan)
+    try:
+        data = unseal(_path(store, plan))
+    except StoreError:
+        return None
+    if (
+        not current_stamp
+        or data.get("stamp") != current_stamp
+        or data.get("claims_key") != claims_key(experiment.sized(plan.preset.specs).claims)
+    ):
+        return None
+    # what has come to the store since
+    notes = list(dict.fromkeys([*plan.notes, *data.get("notes", ())]))
+    shown = {k: v for k, v in data.items() if k not in ("figures", "stamp", "evidence")}
+    return {**shown, "notes": notes}
+
+
+def replaced(store: Store, plan: Plan) -> tuple[str, ...]:
+    """Say where stored runs are not those that the stored result of this plan judged."""
+    try:
+        judged = evidence(foreign.read_stored(_path(store, plan)))
+    except OSError:
+        return ()
+    others = sum(judged.get(run.key[:16], run.id) != run.id for run in plan.stored)
+    told = f"{others} of {len(plan.cached)} runs are others than those that the stored result "
+    return (f"{told}judged; `assay run` judges these",) if others else ()
+
+
+def _path(store: Store, plan: Plan) -> Path:
+    return store.root / "results" / plan.experiment / f"{plan.preset.title}.json"
+
+
 @contextlib.contextmanager
 def _computing(what: str, origin: str) -> Iterator[None]:
     """Turns what an experiment's own code raises into one line, with the place; a measure that is
@@ -484,9 +517,8 @@ def _priced(judged: Judged, experiment: Experiment, plan: Plan, per_seed: float)
     price = judged.price
     if price is None or price.more is None or price.factor != "seed":
         return judged
-    seeds = sorted(
-        {s.seed for s in plan.preset.specs}
-    )  # not those of the arms, which may be shifted
+    # not those of the arms, which may be shifted
+    seeds = sorted({s.seed for s in plan.preset.specs})
     sets = (
         *(s for s in plan.preset.sets if not s.startswith("seed=")),
         f"seed={seeds[0]}:{seeds[-1] + 1 + price.more}",
@@ -505,18 +537,14 @@ def _says(path: Path, text: bytes) -> bool:
 
 
 def _provenance(plan: Plan, keys: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    run_provenances = [r.stored.provenance for r in plan.rows if r.stored is not None]
+    runs = [r.stored for r in plan.rows if r.stored is not None]
+    run_provenances = [run.provenance for run in runs]
     last = max(run_provenances, key=lambda p: str(p.get("finished", "")), default={})
     inputs = {name: value for r in plan.rows for name, value in r.inputs.items()}
-    inputs = {
-        **reading.digests_by_name(r.stored for r in plan.cached if r.stored is not None),
-        **inputs,
-    }
-    diverged = sum(r.stored is not None and r.stored.status == "diverged" for r in plan.rows)
     return {
         "runs": len(plan.cached),
-        "diverged": diverged,
-        "inputs": inputs,
+        "diverged": sum(run.status == "diverged" for run in runs),
+        "inputs": {**digests_by_name(plan.stored), **inputs},
         "code": sorted({str(p.get("code", "")) for p in run_provenances}),
         "keys": provenance.digest(canonical_json({a: list(k) for a, k in keys.items()})),
         "finished": last.get("finished", ""),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from msgspec import structs
@@ -17,9 +18,11 @@ from assay.core.errors import StoreError
 from assay.core.experiment import Experiment
 from assay.core.reading import plural
 from assay.core.results import Judged, Price
-from assay.lab.judge import registered, sources
+from assay.lab.judge import journal, looks, registered, sources
+from assay.lab.judge.journal import Ledger
 from assay.lab.judge.registered import Registration
-from assay.lab.judge.result import Result, judge_all, load
+from assay.lab.judge.result import Result, judge_all, left_out, load
+from assay.lab.plan import design
 from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import Preset
 from assay.lab.store.store import Store
@@ -31,6 +34,7 @@ class Following:
     """What was frozen of an experiment, and what is otherwise now; `frozen` is None where nothing
     was."""
 
+    store: Store
     experiment: Experiment
     preset: Preset
     frozen: Registration | None = None
@@ -39,17 +43,17 @@ class Following:
     and nothing is confirmed."""
 
     @property
+    def declared(self) -> Registration | None:
+        """What was frozen, where verdicts go by its looks."""
+        return None if self.departures else self.frozen
+
+    @property
     def looks(self) -> tuple[Preset, ...]:
         """The preset at each declared look, the last one whole; one look where nothing was frozen,
         or what was is not followed."""
-        if self.frozen is None or self.departures:
+        if (frozen := self.declared) is None:
             return (self.preset,)
-        return tuple(first(self.preset, set(self.frozen.seeds[:n])) for n in self.frozen.units)
-
-    @property
-    def declared(self) -> bool:
-        """Whether verdicts go by declared looks."""
-        return self.frozen is not None and not self.departures
+        return tuple(first(self.preset, set(frozen.seeds[:n])) for n in frozen.units)
 
     def heard(self, tell: OnEvent) -> OnEvent:
         """Tell the same, early verdicts marked as no look where looks were declared."""
@@ -61,39 +65,240 @@ class Following:
 
     def told(self, result: Result, tell: OnEvent) -> bool:
         """Tell what a look found, and whether nothing is left for the next one."""
-        if self.frozen is not None and not self.declared:
-            tell(
-                Said(
-                    "not as it was frozen, so what follows is exploratory: "
-                    f"{'; '.join(self.departures)}"
-                )
-            )
-        if self.frozen is None or not self.declared or result.registration is None:
+        if self.departures:
+            departures = "; ".join(self.departures)
+            tell(Said(f"not as it was frozen, so what follows is exploratory: {departures}"))
+        if (frozen := self.declared) is None or result.registration is None:
             return True
-        look_number, open_claims = result.registration["taken"], tuple(result.registration["open"])
+        k, open_claims = result.registration["taken"], tuple(result.registration["open"])
         settled = tuple(j.claim.text for j in result.judged if j.claim.text not in open_claims)
-        tell(
-            Looked(
-                look_number,
-                len(self.frozen.units),
-                self.frozen.units[look_number - 1],
-                self.frozen.levels[look_number - 1],
-                settled,
-                open_claims,
-            )
-        )
+        units, levels = frozen.units, frozen.levels
+        tell(Looked(k, len(units), units[k - 1], levels[k - 1], settled, open_claims))
         return not open_claims
+
+    def noted(self, result: Result, plan: Plan) -> Result:
+        """Note each look that a result rests on and that is not noted yet; gives the result with
+        their times. Raises: OSError when the disk is full.
+
+        What is missing from their record is not noted anew: it would look as if nothing were
+        missing.
+        """
+        if (frozen := self.declared) is None or (registration := result.registration) is None:
+            return result
+        known, missing = self._taken(), self._lost()
+        outcomes = {j.claim.text: j.verdict.outcome for j in result.judged}
+        taken, settled = registration["taken"], dict[str, tuple[int, str]]()
+        for k, look in enumerate(registration["looks"], 1):
+            settled |= {text: (k - 1, outcomes[text]) for text in look["settled"]}
+            if k <= taken and k not in known and not missing:
+                texts = outcomes if k == taken else look["settled"]
+                line = {
+                    **{"look": k, "registration": frozen.hash, "code": sources.unchanged()},
+                    **{name: look[name] for name in ("seeds", "level")},
+                    "verdicts": {text: o for text, o in outcomes.items() if text in texts},
+                }
+                journal.note(self._journal("looks"), journal.stamped(**line))
+        described = self._described(frozen, settled, taken, plan, registration["open"])
+        return replace(result, registration=described)
+
+    def judged(self, plan: Plan, arm: str = "main") -> Result:
+        """The verdicts on what is stored, by the looks that can be taken on it where looks were
+        declared; another `arm` is judged as if it were the method.
+
+        Raises: StoreError when runs are missing."""
+        store, plan = self.store, design.noted(self.store, plan)
+        experiment = looks.marked(self.experiment.sized(plan.preset.specs), store)
+        following, parts = replace(self, experiment=experiment), list[Plan]()
+        if frozen := self.declared:
+            parts = following._reached(frozen, plan)
+            if arm != "main":
+                # nobody froze a claim about another arm: it is asked of the last look reached
+                plan, parts = parts[-1], []
+        _require_usable(experiment, plan, whole=not parts)
+        if frozen and parts:
+            result = following._by_looks(frozen, parts, plan)
+        else:
+            result = judge_all(experiment, plan, load(plan), arm)
+            result = replace(result, registration=following._unfollowed(plan, arm))
+        ledger, place = Ledger(store), (experiment.name, plan.preset.title)
+        gone = ledger.gone(*place)
+        return replace(
+            result,
+            changed=looks.changed(experiment, plan, store),
+            notes=(*plan.notes, *([gone] * bool(gone)), *left_out(result)),
+            ledger=ledger.head(*place),
+        )
+
+    def _within(self, plan: Plan, preset: Preset) -> Plan:
+        """The rows of a plan that a smaller preset has."""
+        runs = {
+            (name, s.to_json())
+            for name, a in self.experiment.arms.items()
+            if a.train
+            for s in self.experiment.specs_of(name, preset.specs)
+        }
+        rows = tuple(r for r in plan.rows if (r.job.arm, r.job.spec.to_json()) in runs)
+        return replace(plan, preset=preset, rows=rows)
+
+    def _reached(self, frozen: Registration, plan: Plan) -> list[Plan]:
+        """The declared looks of which every run is stored, each as a plan without a missing run.
+        Raises: StoreError where the first is none of them."""
+        plans: list[Plan] = []
+        for preset in self.looks:
+            part = self._within(plan, preset)
+            if len(preset.specs) > len(plan.preset.specs) or part.missing:
+                break
+            plans.append(part)
+        if not plans:
+            part = self._within(plan, self.looks[0])
+            raise StoreError(
+                f"the first look of {self.experiment.name} is at {frozen.units[0]} seeds, and "
+                f"{len(part.missing)} of its {len(part.rows)} runs are not stored; run: ",
+                self.preset.run(self.experiment.typed),
+            )
+        return plans
+
+    def _by_looks(self, frozen: Registration, parts: Sequence[Plan], plan: Plan) -> Result:
+        """The result by these looks, each claim as the first look that settled it found it.
+
+        Later looks are not judged once every claim is settled.
+        """
+        experiment, last = self.experiment, len(parts) - 1
+        settled: dict[str, tuple[int, Judged]] = {}
+        for k, part in enumerate(parts):
+            arms, level = load(part), frozen.levels[k]
+            result = judge_all(experiment, part, arms, figures=k == last, level=level)
+            for j in result.judged:
+                if j.verdict.outcome != "undecided":
+                    settled.setdefault(j.claim.text, (k, j))
+            if len(settled) == len(result.judged) and not result.failed:
+                if k < last:
+                    whole = judge_all(experiment, part, arms, level=level)
+                    result = replace(whole, judged=result.judged)
+                break
+        judgements = tuple(
+            settled[j.claim.text][1] if j.claim.text in settled else _open(j, frozen, k)
+            for j in result.judged
+        )
+        outcomes = {text: (look, j.verdict.outcome) for text, (look, j) in settled.items()}
+        texts = (*(j.claim.text for j in judgements), *(text for text, _ in result.failed))
+        open_claims = [text for text in texts if text not in outcomes]
+        described = self._described(frozen, outcomes, k + 1, plan, open_claims)
+        return replace(result, judged=judgements, registration=described)
+
+    def _described(
+        self,
+        frozen: Registration,
+        settled: Mapping[str, tuple[int, str]],
+        taken: int,
+        plan: Plan,
+        open_claims: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """What was frozen, which looks were taken, what is otherwise, and whether all of it was
+        followed, as plain values."""
+        lines = self._taken()
+        part = self._within(plan, self.looks[taken - 1]) if taken else plan
+        changed = [*self.departures, *_later(frozen, lines, settled, part)]
+        missing = self._gaps(frozen)
+        return {
+            "hash": frozen.hash,
+            "file": frozen.path.name,
+            "time": frozen.time,
+            "commit": frozen.commit,
+            "alpha": frozen.content["alpha"],
+            "seeds": frozen.content["seeds"],
+            "looks": [
+                {
+                    **look,
+                    "taken": lines[k]["time"] if k in lines else None,
+                    "settled": [text for text, (index, _) in settled.items() if index == k - 1],
+                }
+                for k, look in enumerate(frozen.content["looks"], 1)
+            ],
+            "taken": taken,
+            "open": list(open_claims),
+            "changed": changed,
+            "missing": missing,
+            "others": self._others(frozen),
+            "signatures": [
+                {"time": line["time"], "sha256": line["sha256_of_signature"]}
+                for line in journal.read(self._journal("signed"), journal.SIGNED)
+            ],
+            "followed": not changed and not missing,
+        }
+
+    def _journal(self, what: str) -> Path:
+        return registered.journal_path(self.store, self.experiment.name, self.preset, what)
+
+    def _taken(self) -> dict[int, dict[str, Any]]:
+        """What each look that was taken found, by its number."""
+        lines = registered.read_looks(self.store, self.experiment.name, self.preset)
+        return {line["look"]: line for line in lines}
+
+    def _lost(self) -> str:
+        """Tell which lines of the record of looks are changed or gone, in a phrase; empty where
+        none is."""
+        path = self._journal("looks")
+        references = journal.files(self.store, self.experiment.name).get(path, ())
+        wrong = journal.Journal(path).wrong(references, ever=True)
+        return f"of {path} {wrong}" if wrong else ""
+
+    def _gaps(self, frozen: Registration) -> list[str]:
+        """Tell which looks are missing, as far as this store can know: those that were taken, and
+        what was seen before it was frozen."""
+        ledger = Ledger(self.store)
+        gone = ledger.gone(self.experiment.name, self.preset.title)
+        phrases = list(filter(None, (self._lost(), gone)))
+        for line, shared in ledger.exposures(journal.subject(self.experiment, self.preset)):
+            later = frozen.ledger and frozen.ledger["hash"] in ledger.before(journal.key(line))
+            when = line.get("since") or line["time"]
+            if not later and when < frozen.time:
+                phrases.append(
+                    f"seeds {journal.spans(shared)} of {line['experiment']} may have been seen on "
+                    f"{when}, before it was frozen"
+                )
+        return phrases
+
+    def _others(self, frozen: Registration) -> list[dict[str, Any]]:
+        """Tell what else was frozen of some of the same arms on some of the same seeds, oldest
+        first.
+
+        Under any name, and whether its file is still there or not: the ledger's lines stay when a
+        file goes; a file also has its claims."""
+        candidates: list[tuple[journal.Line, str, list[str]]] = [
+            (line, str(line.get("registration")), [])
+            for line in Ledger(self.store).looks
+            if line["what"] == "frozen"
+        ]
+        candidates += [(r.line, r.hash, r.claims) for r in registered.readable(self.store)]
+        about = journal.subject(self.experiment, self.preset)
+        others = {
+            hashed: {
+                "experiment": line["experiment"],
+                "time": line["time"],
+                "hash": hashed,
+                "claims": claims,
+            }
+            for line, hashed, claims in candidates
+            if hashed != frozen.hash and about.shared(line) and about.alike(line)
+        }
+        return sorted(others.values(), key=lambda entry: entry["time"])
+
+    def _unfollowed(self, plan: Plan, arm: str) -> dict[str, Any] | None:
+        """What was frozen and not followed, as plain values; None where nothing was frozen."""
+        if self.frozen is None:
+            return None
+        registration = self._described(self.frozen, {}, 0, plan)
+        other = [] if arm == "main" else [f"asked of {arm}: what was frozen was asked of main"]
+        return {**registration, "changed": [*self.departures, *other], "followed": False}
 
 
 def following(store: Store, experiment: Experiment, preset: Preset) -> Following:
     """Tell what was frozen of an experiment at this preset, and what is otherwise now. Raises:
     StoreError for a file that was changed."""
     frozen = registered.find(store, experiment, preset)
-    if frozen is None:
-        return Following(experiment, preset)
-    return Following(
-        experiment, preset, frozen, tuple(registered.departures(frozen, experiment, preset))
-    )
+    departures = registered.departures(frozen, experiment, preset) if frozen else ()
+    return Following(store, experiment, preset, frozen, tuple(departures))
 
 
 def first(preset: Preset, seeds: set[int]) -> Preset:
@@ -101,76 +306,28 @@ def first(preset: Preset, seeds: set[int]) -> Preset:
     return replace(preset, specs=tuple(s for s in preset.specs if s.seed in seeds))
 
 
-def within(experiment: Experiment, plan: Plan, preset: Preset) -> Plan:
-    """The rows of a plan that a smaller preset has."""
-    runs = {
-        (name, s.to_json())
-        for name, a in experiment.arms.items()
-        if a.train
-        for s in experiment.specs_of(name, preset.specs)
-    }
-    rows = tuple(r for r in plan.rows if (r.job.arm, r.job.spec.to_json()) in runs)
-    return replace(plan, preset=preset, rows=rows)
-
-
-def reached(following: Following, plan: Plan) -> list[Plan]:
-    """The declared looks of which every run is stored, each as a plan without a missing run."""
-    plans = []
-    for preset in following.looks:
-        if len(preset.specs) > len(plan.preset.specs):
-            break
-        part = within(following.experiment, plan, preset)
-        if part.missing:
-            break
-        plans.append(part)
-    return plans
-
-
-def judged(following: Following, store: Store, plan: Plan) -> Result | None:
-    """The result by the looks that can be taken on what is stored, each claim as the first look
-    that settled it found it; None before one.
-
-    Later looks are not judged once every claim is settled.
-    """
-    frozen, parts = following.frozen, reached(following, plan)
-    assert frozen is not None
-    settled: dict[str, tuple[int, Judged]] = {}
-    result: Result | None = None
-    for k, part in enumerate(parts):
-        result = judge_all(
-            following.experiment,
-            part,
-            load(part),
-            figures=k == len(parts) - 1,
-            level=frozen.levels[k],
+def _require_usable(experiment: Experiment, plan: Plan, *, whole: bool) -> None:
+    """Refuse a plan of an arm whose runs read different things and, where it should be `whole`, one
+    of which a run is missing. Raises: StoreError."""
+    if whole and plan.missing:
+        missing = plan.missing[0]
+        state = "are not stored" if missing.stored is None else "are stored, but no longer count"
+        raise StoreError(
+            f"{len(plan.missing)} of {len(plan.rows)} runs of {experiment.name} "
+            f"({plan.preset.title}) {state} ({missing.why}); run: ",
+            plan.preset.run(experiment.typed),
         )
-        for j in result.judged:
-            if j.verdict.outcome != "undecided":
-                settled.setdefault(j.claim.text, (k, j))
-        if len(settled) == len(result.judged) and not result.failed:
-            if k < len(parts) - 1:
-                result = replace(
-                    judge_all(following.experiment, part, load(part), level=frozen.levels[k]),
-                    judged=result.judged,
-                )
-            break
-    if result is None:
-        return None
-    judgements = tuple(
-        settled[j.claim.text][1] if j.claim.text in settled else _open(j, frozen, k)
-        for j in result.judged
-    )
-    outcomes = {text: (look, j.verdict.outcome) for text, (look, j) in settled.items()}
-    open_claims = [
-        text
-        for text in (*(j.claim.text for j in judgements), *(text for text, _ in result.failed))
-        if text not in outcomes
-    ]
-    return replace(
-        result,
-        judged=judgements,
-        registration=described(following, store, outcomes, k + 1, plan, open_claims),
-    )
+    for name, rows in plan.by_arm().items():
+        read = {tuple(sorted(r.inputs.items())) for r in rows}
+        if len(read) > 1:
+            summary = " and ".join(
+                ", ".join(f"{k} {v[:12]}" for k, v in inputs) or "nothing"
+                for inputs in sorted(read)
+            )
+            raise StoreError(
+                f"the stored runs of arm {name} read different things ({summary}); run: assay "
+                f"run {experiment.typed}"
+            )
 
 
 def _open(j: Judged, frozen: Registration, k: int) -> Judged:
@@ -206,122 +363,6 @@ def another_study(price: Price | None, n: Mapping[str, int]) -> Price:
     return Price(f"{arm}another study, on about {units:,} {plural(price.factor, units)} of its own")
 
 
-def noted(following: Following, store: Store, result: Result, plan: Plan) -> Result:
-    """Note each look that a result rests on and that is not noted yet; gives the result with their
-    times. Raises: OSError when the disk is full.
-
-    What is missing from their record is not noted anew: it would look as if nothing were missing.
-    """
-    frozen, registration = following.frozen, result.registration
-    assert frozen is not None and registration is not None
-    missing = registered.lost(store, following.experiment.name, following.preset)
-    known = {
-        line["look"]
-        for line in registered.read_looks(store, following.experiment.name, following.preset)
-    }
-    for k, look in enumerate(registration["looks"][: registration["taken"]], 1):
-        if k not in known and not missing:
-            verdicts = {
-                j.claim.text: j.verdict.outcome
-                for j in result.judged
-                if k == registration["taken"] or j.claim.text in look["settled"]
-            }
-            line = {
-                "look": k,
-                "registration": frozen.hash,
-                "seeds": look["seeds"],
-                "level": look["level"],
-                "code": sources.unchanged(),
-            }
-            registered.note(
-                store, following.experiment.name, following.preset, {**line, "verdicts": verdicts}
-            )
-    outcomes = {j.claim.text: j.verdict.outcome for j in result.judged}
-    settled = {
-        text: (k, outcomes[text])
-        for k, look in enumerate(registration["looks"])
-        for text in look["settled"]
-    }
-    return replace(
-        result,
-        registration=described(
-            following, store, settled, registration["taken"], plan, registration["open"]
-        ),
-    )
-
-
-def described(
-    following: Following,
-    store: Store,
-    settled: Mapping[str, tuple[int, str]],
-    look_count: int,
-    plan: Plan,
-    open_claims: Sequence[str] = (),
-) -> dict[str, Any]:
-    """What was frozen, which looks were taken, what is otherwise, and whether all of it was
-    followed, as plain values."""
-    frozen = following.frozen
-    assert frozen is not None
-    lines = {
-        line["look"]: line
-        for line in registered.read_looks(store, following.experiment.name, following.preset)
-    }
-    part = (
-        within(following.experiment, plan, following.looks[look_count - 1]) if look_count else plan
-    )
-    changed = [*following.departures, *_later(frozen, lines, settled, part)]
-    missing = registered.gaps(store, following.experiment, following.preset, frozen)
-    looks = [
-        {
-            **look,
-            "taken": lines[k]["time"] if k in lines else None,
-            "settled": [text for text, (look_index, _) in settled.items() if look_index == k - 1],
-        }
-        for k, look in enumerate(frozen.content["looks"], 1)
-    ]
-    signed = [
-        {"time": line["time"], "sha256": line["sha256_of_signature"]}
-        for line in registered.signatures(store, following.experiment.name, following.preset)
-    ]
-    return {
-        "hash": frozen.hash,
-        "file": frozen.path.name,
-        "time": frozen.time,
-        "commit": frozen.commit,
-        "alpha": frozen.content["alpha"],
-        "seeds": frozen.content["seeds"],
-        "looks": looks,
-        "taken": look_count,
-        "open": list(open_claims),
-        "changed": changed,
-        "missing": missing,
-        "others": registered.find_related(store, following.experiment, following.preset, frozen),
-        "signatures": signed,
-        "followed": not changed and not missing,
-    }
-
-
-def unfollowed(following: Following, store: Store, plan: Plan, arm: str) -> dict[str, Any] | None:
-    """What was frozen and not followed, as plain values; None where nothing was frozen."""
-    if following.frozen is None:
-        return None
-    registration = described(following, store, {}, 0, plan)
-    other = [] if arm == "main" else [f"asked of {arm}: what was frozen was asked of main"]
-    return {**registration, "changed": [*following.departures, *other], "followed": False}
-
-
-def none_taken(following: Following, name: str, plan: Plan) -> StoreError:
-    """Say that no declared look can be taken yet, with what to type."""
-    assert following.frozen is not None
-    part = within(following.experiment, plan, following.looks[0])
-    return StoreError(
-        f"the first look of {name} is at {following.frozen.units[0]} seeds, and "
-        f"{len(part.missing)} of "
-        f"its {len(part.rows)} runs are not stored; run: ",
-        following.preset.run(following.experiment.typed),
-    )
-
-
 def _later(
     frozen: Registration,
     lines: Mapping[int, Mapping[str, Any]],
@@ -341,10 +382,5 @@ def _later(
                     f"look {k} found *{outcome}*, and the same measures now give "
                     f"*{now_found}*: {text}"
                 )
-    early = [
-        r
-        for r in plan.cached
-        if r.stored is not None
-        and str(r.stored.provenance.get("finished", frozen.time)) < frozen.time
-    ]
-    return [*changes, *([f"{len(early)} runs were stored before it was frozen"] if early else [])]
+    early = sum(str(s.provenance.get("finished", frozen.time)) < frozen.time for s in plan.stored)
+    return [*changes, *([f"{early} runs were stored before it was frozen"] if early else [])]

@@ -44,9 +44,8 @@ def _written() -> dict[str, tuple[int, int]]:
     edit that was undone shows too."""
     file_states: dict[str, tuple[int, int]] = {}
     folders, passed = [str(_ROOT)], {str(_ROOT / name) for name in _SPOKEN}
-    while (
-        folders
-    ):  # every command does this first: plain names, and none of the folders that do not count
+    # every command does this first: plain names, and none of the folders that do not count
+    while folders:
         with os.scandir(folders.pop()) as inside:
             for entry in inside:
                 if entry.name.endswith(".py") and entry.is_file():

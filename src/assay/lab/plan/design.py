@@ -91,8 +91,7 @@ def design(store: Store, experiment: Experiment, preset: Preset, text: str, work
     if whole.plan.missing and whole.command is None:
         raise ExperimentError(
             f"how long a run of {experiment.name} takes is unknown here, so nothing can be chosen "
-            f"to fit {text}; "
-            "one seed would tell, which is none of those judged: assay run "
+            f"to fit {text}; one seed would tell, which is none of those judged: assay run "
             f"{experiment.typed}{preset.but('seed=0').options}"
         )
     seeds = sorted({s.seed for s in preset.specs})

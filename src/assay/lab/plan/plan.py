@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -19,7 +19,7 @@ from assay.core.spec import Spec, canonical_json, per_run_fields
 from assay.lab.judge import journal
 from assay.lab.plan.preset import Preset, apply_preset
 from assay.lab.records import records
-from assay.lab.store import edits, ownership, reading
+from assay.lab.store import edits, origin
 from assay.lab.store.origin import STUDIES, code
 from assay.lab.store.store import Damaged, Job, Store, Stored, size
 from assay.lab.work.groups import RunGroup, Wanted, unfinished
@@ -79,6 +79,29 @@ class Plan:
         """The runs that are stored and usable."""
         return tuple(r for r in self.rows if r.state == "cached")
 
+    @property
+    def stored(self) -> tuple[Stored, ...]:
+        """What the store has of the cached runs."""
+        return tuple(r.stored for r in self.cached if r.stored is not None)
+
+    @property
+    def expected(self) -> float:
+        """CPU-seconds of the missing runs, one for each of which nothing is known: for sharing out
+        work, not for telling."""
+        return sum(self.per_run.get(r.job.arm, 1.0) for r in self.missing)
+
+    @property
+    def cpu_spent(self) -> float:
+        """CPU-seconds of the stored runs."""
+        return sum(float(run.provenance.get("cpu_seconds", 0.0)) for run in self.stored)
+
+    @property
+    def sessions(self) -> tuple[tuple[float, float], ...]:
+        """When groups of the stored runs were worked on: (start, end) in seconds of the epoch, each
+        once."""
+        sessions = (s for run in self.stored for s in run.provenance.get("sessions", []))
+        return tuple(sorted({(float(start), float(end)) for start, end in sessions}))
+
     def by_arm(self) -> dict[str, tuple[Row, ...]]:
         """The rows of each trained arm, in the order of its specs."""
         arms: dict[str, list[Row]] = {}
@@ -117,33 +140,26 @@ def plan(
 
     `inputs_of` says what a run should have read from outside; by default the experiment is asked,
     which may need its model."""
-    ownership.check(store, experiment.name, experiment.origin)
+    origin.check(store, experiment.name, experiment.origin)
     experiment = apply_preset(experiment, preset)
     ROOT.set(store.root)
-    shelf = _Shelf(store, experiment, compares=inputs_of is not as_stored)
-    rows = _rows(
-        shelf,
-        experiment,
-        preset,
-        inputs_of or (lambda job, _: experiment.inputs(job.spec) if experiment.inputs else {}),
-    )
-    cost = (
-        None if inputs_of is as_stored else experiment.cost
-    )  # which may look at the model as well
-    known, cost_from = _cost_per_run(shelf, experiment, preset, cost)
+    shelf = _Shelf(store, experiment, preset, compares=inputs_of is not as_stored)
+    asked = experiment.inputs or (lambda spec: {})
+    rows = _rows(shelf, inputs_of or (lambda job, _: asked(job.spec)))
+    # which may look at the model as well
+    cost = None if inputs_of is as_stored else experiment.cost
+    known, cost_from = _cost_per_run(shelf, cost)
     per_run = {arm: c.seconds for arm, c in known.items()}
     missing = [r for r in rows if r.state == "missing"]
     cpu: float | None = 0.0
     disk = 0
-    for arm in dict.fromkeys(
-        r.job.arm for r in missing
-    ):  # in order: sums of floats keep every digit
+    # in order: sums of floats keep every digit
+    for arm in dict.fromkeys(r.job.arm for r in missing):
         arm_rows = [r for r in missing if r.job.arm == arm]
         cpu = cpu + per_run[arm] * len(arm_rows) if cpu is not None and arm in per_run else None
-        disk += int(_bytes_per_run(shelf, experiment, arm, preset.name) * len(arm_rows))
-    if (
-        cost is not None
-    ):  # the largest of any arm: what they write beside measures, such as a harvest, they share
+        disk += int(_bytes_per_run(shelf, arm) * len(arm_rows))
+    # the largest of any arm: what they write beside measures, such as a harvest, they share
+    if cost is not None:
         specs = [[r.job.spec for r in missing if r.job.arm == arm] for arm in experiment.arms]
         disk += max((cost(Runs(s)).bytes for s in specs if s), default=0)
     seconds = None if cpu is None else cpu / max(1, min(workers, len(missing)))
@@ -166,19 +182,17 @@ def plan(
 def replan(store: Store, experiment: Experiment, first: Plan) -> Plan:
     """Plan once more after work on it: what is stored by now, each run asked to have read what it
     should have read then."""
-    return (
-        plan(store, experiment, first.preset, inputs_of=as_planned(first))
-        if first.missing
-        else first
-    )
+    if not first.missing:
+        return first
+    return plan(store, experiment, first.preset, inputs_of=as_planned(first))
 
 
 class _Shelf:
     """One reading of everything stored for an experiment."""
 
-    def __init__(self, store: Store, experiment: Experiment, *, compares: bool):
-        self.store, self.experiment = store, experiment
-        self.compares, self.present = compares, reading.Present(reading.home(experiment.origin))
+    def __init__(self, store: Store, experiment: Experiment, preset: Preset, *, compares: bool):
+        self.store, self.experiment, self.preset = store, experiment, preset
+        self.compares, self.present = compares, origin.Present(origin.home(experiment.origin))
         stored_runs = list(store.every(experiment.name))
         self.runs = {s.key: s for s in stored_runs if isinstance(s, Stored)}
         self.damaged = tuple(s for s in stored_runs if isinstance(s, Damaged))
@@ -189,16 +203,19 @@ class _Shelf:
                 self.groups.setdefault(key, group)
         self.code = code(experiment.origin) if experiment.origin else ""
         # read where it may matter: an edit of a neighbour leaves the file itself as it was
-        read = self.runs and (
-            edits.binding(experiment)
-            or any(s.provenance.get("code") != self.code for s in self.runs.values())
-        )
+        edited = any(s.provenance.get("code") != self.code for s in self.runs.values())
+        read = edited or (self.runs and edits.binding(experiment))
         self.texts = edits.texts(experiment) if read else {}
         self.other_versions = {
             (s.arm, s.spec_json): s.version
             for s in self.runs.values()
             if s.version != experiment.version
         }
+
+    @cached_property
+    def record(self) -> Mapping[str, Any]:
+        """What the JSON file of the preset's record says; nothing without one."""
+        return records.load_record(self.experiment, self.preset.name, measures=False) or {}
 
     def row(self, job: Job, parent: str | None, inputs: Mapping[str, str]) -> Row:
         stored = self.runs.get(job.key)
@@ -219,33 +236,23 @@ class _Shelf:
 
     def _outdated(self, stored: Stored, inputs: Mapping[str, str]) -> str:
         if dict(stored.inputs) != dict(inputs):
-            names = sorted(
-                n
-                for n in stored.inputs.keys() | inputs.keys()
-                if stored.inputs.get(n) != inputs.get(n)
-            )
+            names = sorted(stored.inputs.keys() | inputs.keys())
+            pairs = [(n, stored.inputs.get(n), inputs.get(n)) for n in names]
             return "other inputs: " + ", ".join(
-                f"{n} {_short(stored.inputs.get(n))}, now {_short(inputs.get(n))}" for n in names
+                f"{n} {_short(was)}, now {_short(is_)}" for n, was, is_ in pairs if was != is_
             )
         if self.compares and (changed := self.present.changed(stored.read)):
             return f"other inputs: {changed}"
         if stored.measured != self.experiment.measured:
-            how = (
-                "measured again from stored parameters"
-                if stored.has_params
-                else "trained again, since no parameters are stored"
-            )
+            how = "measured again from stored parameters"
+            if not stored.has_params:
+                how = "trained again, since no parameters are stored"
             return f"measuring changed {stored.measured} → {self.experiment.measured}; {how}"
-        if (
-            edits.binding(self.experiment)
-            and (edited := edits.edited(stored, self.texts.get(stored.arm))) is not None
-        ):
+        edited = edits.edited(stored, self.texts.get(stored.arm))
+        if edited is not None and edits.binding(self.experiment):
             what, parts = edited
-            how = (
-                "measured again from stored parameters"
-                if what == "measure" and stored.has_params
-                else "trained again"
-            )
+            again = what == "measure" and stored.has_params
+            how = "measured again from stored parameters" if again else "trained again"
             return f"what {what}s it was edited ({parts}); {how}"
         return ""
 
@@ -253,22 +260,16 @@ class _Shelf:
         """What a reader should know: runs that another text of the experiment's file produced,
         looks that cannot be trusted."""
         messages = []
-        other = [
-            r.stored
-            for r in rows
-            if r.stored is not None
-            and r.state == "cached"
-            and r.stored.provenance.get("code") != self.code
-        ]
+        cached = [r.stored for r in rows if r.stored is not None and r.state == "cached"]
+        other = [s for s in cached if s.provenance.get("code") != self.code]
         edited = {s.key: edits.edited(s, self.texts.get(s.arm)) for s in other}
         unsure = [
             s
             for s in other
             if edited[s.key] is not None or "texts" not in s.provenance or s.arm not in self.texts
         ]
-        if (
-            self.code and unsure and not self.experiment.origin.endswith(STUDIES)
-        ):  # what a study says of training stands in specs
+        # what a study says of training stands in specs
+        if self.code and unsure and not self.experiment.origin.endswith(STUDIES):
             names = sorted({edit[1] for s in unsure if (edit := edited[s.key]) is not None})
             messages.append(
                 f"{len(unsure)} cached runs were made by another text of {self.experiment.name}'s "
@@ -277,17 +278,17 @@ class _Shelf:
                 "Experiment, so that they are made anew"
             )
         if all(r.state == "missing" for r in rows) and (
-            old := ownership.earlier(self.store, self.experiment.name, self.experiment.origin)
+            old := origin.earlier(self.store, self.experiment.name, self.experiment.origin)
         ):
             messages.append(
                 f"the store has runs of an older version under {old}; if they are of this "
                 f"file, call it {old.replace('-', '_')}.py"
             )
-        cached = [r.stored for r in rows if r.stored is not None and r.state == "cached"]
-        messages += reading.notes(cached, self.present, outdated=not self.compares)
-        for path, references in journal.files(self.store, self.experiment.name).items():
-            if bad := journal.wrong(path, references):
-                messages.append(f"of {path} {bad}, so what changed after that look may go untold")
+        messages += origin.notes(cached, self.present, outdated=not self.compares)
+        messages += [
+            f"of {path} {bad}, so what changed after that look may go untold"
+            for path, bad, _ in journal.harmed(self.store, self.experiment.name)
+        ]
         return tuple(messages)
 
 
@@ -304,10 +305,8 @@ def as_planned(planned: Plan) -> InputsOf:
     return lambda job, stored: inputs[job.key]
 
 
-def _rows(
-    shelf: _Shelf, experiment: Experiment, preset: Preset, inputs_of: InputsOf
-) -> tuple[Row, ...]:
-    rows: dict[str, list[Row]] = {}
+def _rows(shelf: _Shelf, inputs_of: InputsOf) -> tuple[Row, ...]:
+    experiment, rows = shelf.experiment, dict[str, list[Row]]()
 
     def job(arm: str, spec: Spec) -> Job:
         return Job(experiment.name, experiment.version, arm, spec)
@@ -315,7 +314,7 @@ def _rows(
     for name, arm in experiment.arms.items():
         if arm.train is None:
             continue
-        pairs = experiment.pairs(name, preset.specs)
+        pairs = experiment.pairs(name, shelf.preset.specs)
         arm_entries = [job(name, spec) for spec, _ in pairs]
         parents = [
             job(arm.after, before).key if arm.after and before else None for _, before in pairs
@@ -360,21 +359,18 @@ class _RunCost(NamedTuple):
 
 
 def _cost_per_run(
-    shelf: _Shelf, experiment: Experiment, preset: Preset, cost_of: Callable[[Runs], Cost] | None
+    shelf: _Shelf, cost_of: Callable[[Runs], Cost] | None
 ) -> tuple[dict[str, _RunCost], str]:
     """What a run of each arm takes, where that is known, and where from."""
-    arms = {
-        n: experiment.specs_of(n, preset.specs)
-        for n, a in experiment.arms.items()
-        if a.train is not None
-    }
-    arms = {n: specs for n, specs in arms.items() if specs}
+    experiment, preset = shelf.experiment, shelf.preset
+    trained = [n for n, a in experiment.arms.items() if a.train is not None]
+    arms = {n: specs for n in trained if (specs := experiment.specs_of(n, preset.specs))}
     if cost_of is not None:
         stated = {n: cost_of(Runs(specs)).cpu_seconds for n, specs in arms.items()}
         if None not in stated.values():
             costs = {n: (seconds or 0.0) / len(arms[n]) for n, seconds in stated.items()}
             return {n: _RunCost(c, scaled=False) for n, c in costs.items()}, "the experiment"
-    recorded = records.cost_per_run(experiment, preset.name)
+    recorded: dict[str, float] = shelf.record.get("cost", {})
     if preset.title in ("default", *experiment.elsewhere) and arms.keys() <= recorded.keys():
         return {n: _RunCost(c, scaled=False) for n, c in recorded.items()}, "the record"
     record = (records.load_record(experiment, preset.name) if recorded else None) or {}
@@ -460,13 +456,11 @@ def _smaller(value: Any, reference: Any) -> bool:
     return numbers and value <= reference
 
 
-def _bytes_per_run(shelf: _Shelf, experiment: Experiment, arm: str, preset: str) -> float:
+def _bytes_per_run(shelf: _Shelf, arm: str) -> float:
     stored_runs = [s for s in shelf.runs.values() if s.arm == arm]
-    return (
-        size(stored_runs[-1].folder)
-        if stored_runs
-        else records.bytes_per_run(experiment, preset).get(arm, 0.0)
-    )
+    if stored_runs:
+        return size(stored_runs[-1].folder)
+    return float(shelf.record.get("bytes", {}).get(arm, 0.0))
 
 
 def _short(value: str | None) -> str:
@@ -481,24 +475,6 @@ def _bytes(n: float) -> str:
     return f"{n:.1f} TB"
 
 
-def expected(plan: Plan) -> float:
-    """CPU-seconds of the missing runs, one for each of which nothing is known: for sharing out
-    work, not for telling."""
-    return sum(plan.per_run.get(r.job.arm, 1.0) for r in plan.missing)
-
-
-def sessions(plan: Plan) -> tuple[tuple[float, float], ...]:
-    """When groups of the stored runs were worked on: (start, end) in seconds of the epoch, each
-    once."""
-    intervals = {
-        (float(a), float(b))
-        for r in plan.cached
-        if r.stored is not None
-        for a, b in r.stored.provenance.get("sessions", [])
-    }
-    return tuple(sorted(intervals))
-
-
 def spanned(sessions: Iterable[tuple[float, float]]) -> float:
     """Seconds that lie in at least one of these sessions."""
     seconds, end = 0.0, float("-inf")
@@ -506,14 +482,3 @@ def spanned(sessions: Iterable[tuple[float, float]]) -> float:
         seconds += max(0.0, stop - max(start, end))
         end = max(end, stop)
     return seconds
-
-
-def costs(plan: Plan) -> tuple[float, float, float]:
-    """Seconds during which any group of the stored runs was worked on, CPU-seconds of all runs,
-    CPU-seconds of one seed."""
-    cpu = sum(
-        float(r.stored.provenance.get("cpu_seconds", 0.0))
-        for r in plan.cached
-        if r.stored is not None
-    )
-    return spanned(sessions(plan)), cpu, cpu / max(1, len({r.job.spec.seed for r in plan.cached}))

@@ -130,9 +130,8 @@ def override(experiment: Experiment, preset: str = "default", sets: Sequence[str
                 f"{name} of {experiment.name} cannot be set: {sentence} would be false; leave "
                 f"it at {was}, or ask in other words, in a study"
             )
-    experiment.sized(
-        chosen.specs
-    )  # sizes that a sentence names and nothing has are told before anything is trained
+    # sizes that a sentence names and nothing has are told before anything is trained
+    experiment.sized(chosen.specs)
     return chosen
 
 

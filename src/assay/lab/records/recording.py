@@ -91,8 +91,7 @@ def write_record(
     if known is not None and known["preset"] != result.preset:
         raise ExperimentError(
             f"{record_path} records preset {known['preset']}, got {result.preset}; record that "
-            "one, "
-            "or remove the file first"
+            "one, or remove the file first"
         )
     record = make(experiment, result, plan)
     with explained(record_path.parent):

@@ -89,8 +89,7 @@ def read(name: str, origin: str = "", *, measures: bool = True) -> dict[str, Any
     except FileNotFoundError as e:
         raise ExperimentError(
             f"{arrays(record_path)} is missing, which has the measures of {record_path.name}; "
-            "write both "
-            f"with: {_written_by(name)}"
+            f"write both with: {_written_by(name)}"
         ) from e
     except (OSError, LookupError, TypeError, AttributeError, DataError) as e:
         why = e if isinstance(e, DataError) else f"{arrays(record_path)} is of no record ({e!r})"
@@ -208,8 +207,3 @@ def load_record(
 def cost_per_run(experiment: Experiment, preset: str = "default") -> dict[str, float]:
     """CPU-seconds per run of each arm, as recorded; empty without a record."""
     return (load_record(experiment, preset, measures=False) or {}).get("cost", {})
-
-
-def bytes_per_run(experiment: Experiment, preset: str = "default") -> dict[str, float]:
-    """Bytes on disk per run of each arm, as recorded; empty without a record."""
-    return (load_record(experiment, preset, measures=False) or {}).get("bytes", {})

@@ -15,10 +15,10 @@ from assay.core.compute import Range
 from assay.core.errors import AssayError, ClaimError, RunError
 from assay.core.experiment import Experiment
 from assay.lab import catalogue
-from assay.lab.judge.stamp import stored_result
+from assay.lab.judge.result import stored_result
 from assay.lab.lab import Lab
 from assay.lab.plan.forecast import forecast, survey
-from assay.lab.plan.plan import Plan, replan, sessions, spanned
+from assay.lab.plan.plan import Plan, replan, spanned
 from assay.lab.plan.preset import override
 from assay.lab.work.events import Ended, Part, Surveyed, one_at_a_time
 from assay.lab.work.work import Work, work
@@ -149,9 +149,8 @@ def _serve_in_background(
         except BaseException as e:
             failed.append(e)
 
-    server = threading.Thread(
-        target=serve, daemon=True
-    )  # no pool: the interpreter waits for the threads of one
+    # no pool: the interpreter waits for the threads of one
+    server = threading.Thread(target=serve, daemon=True)
     server.start()
     try:
         yield requests.put
@@ -177,7 +176,7 @@ def _judged(lab: Lab, experiment: Experiment, first: Plan) -> Part:
         )
     except Exception as e:
         return replace(part, error=_to_error(e))
-    return replace(part, data=data, sessions=sessions(current_plan))
+    return replace(part, data=data, sessions=current_plan.sessions)
 
 
 def _seconds(works: Sequence[Work], width: int) -> Range | None:

@@ -35,11 +35,12 @@ def explained(root: Path) -> Iterator[None]:
                 problem, Operator(f"; `assay doctor --clean --root {root}` mends it")
             ) from e
         number = _os_error(e)
+        # EFBIG: a limit on file sizes, `ulimit -f`
         if number in (
             errno.ENOSPC,
             errno.EDQUOT,
             errno.EFBIG,
-        ):  # EFBIG: a limit on file sizes, `ulimit -f`
+        ):
             raise StoreError(
                 f"the disk of {root} is full; what was stored so far is whole: free some "
                 "space and run the same command again"
@@ -137,9 +138,8 @@ def _take_place(folder: Path, path: Path, scratch: Path, attempts: int = 8) -> N
     """Give a folder its name; a rename cannot replace a folder that is not empty, and another
     process may be storing the same."""
     for attempt in range(attempts):
-        with contextlib.suppress(
-            FileNotFoundError
-        ):  # a damaged one, or one with other inputs; or somebody else just moved it
+        # a damaged one, or one with other inputs; or somebody else just moved it
+        with contextlib.suppress(FileNotFoundError):
             path.rename(scratch / f"old-{path.name}-{uuid.uuid4().hex[:12]}")
         try:
             folder.rename(path)

@@ -48,9 +48,8 @@ def texts(experiment: Experiment) -> dict[str, Texts]:
             train: dict[str, str] = {}
             chain: list[str] = []
             before: str | None = name
-            while (
-                before is not None and before not in chain
-            ):  # an arm is also trained by what it builds on
+            # an arm is also trained by what it builds on
+            while before is not None and before not in chain:
                 chain.append(before)
                 function = experiment.arms[before].train
                 train |= reading.of(function.train if isinstance(function, Joint) else function)

@@ -1,23 +1,45 @@
 """Health: everything in a store that is not as it was written, and what is done about it; every
-byte is read."""
+byte is read. And migration: what an older version stored, brought by one command to how this one
+stores it; nothing is judged anew, and nothing is lost.
+
+Older are the stores whose header says nothing of hashes: their artefacts, results and checkpoints
+carry none, or another kind. They are read as they are, and nothing is written into them before they
+were migrated. The header is written last: until then the store is the older one, and whatever stops
+the command, the next one goes on. What cannot be read is kept under `older/`, where nothing looks.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from assay.core import foreign, integrity
 from assay.core.errors import StoreError
-from assay.lab.judge import journal, ledger
-from assay.lab.store import migration
-from assay.lab.store.sealed import NewerError, unseal
+from assay.core.spec import canonical_json
+from assay.lab.judge import journal
+from assay.lab.store.atomic import explained, write
+from assay.lab.store.sealed import SEAL, NewerError, seal, unseal
 from assay.lab.store.store import PARAMS, Store
 from assay.lab.work import groups
 
-AGAIN = "it is never used; `assay run` trains it again"
+ASIDE = "older"
+"""The folder of a store for what a migration could not read."""
+
+THEN = {
+    "run": "it is never used; `assay run` trains it again",
+    "parameters": "it is never used; `assay run` trains it again",
+    "group": "nothing goes on from it; `assay run` starts those runs again",
+    "checkpoint": "nothing goes on from it; `assay run` starts that group again",
+    "artefact": "it is never used; the next command that needs it builds it again",
+    "result": "it is never shown; `assay run` writes it again",
+    "looks": "what changed after that look may go untold",
+}
+"""The kinds of what can be harmed, and what becomes of each if nobody does anything."""
 
 
 @dataclass(frozen=True)
@@ -25,92 +47,64 @@ class Harm:
     """One file or folder that cannot be trusted."""
 
     what: str
-    """Kind: run, parameters, group, checkpoint, artefact, result, looks."""
+    """Its kind."""
     path: Path
     why: str
-    then: str
-    """What becomes of it if nobody does anything."""
     mend: Callable[[], None] = field(repr=False, compare=False)
     """Remove it, or what cannot be trusted in it."""
+
+    @property
+    def then(self) -> str:
+        """What becomes of it if nobody does anything."""
+        return THEN[self.what]
 
 
 def harms(store: Store) -> Iterator[Harm]:
     """Everything in a store that is not as it was written, runs first; what an older version wrote
     without hashes is no harm."""
-    older = {step.path for step in migration.steps(store)} if store.older else set()
+
+    def removed(what: str, path: Path, why: str) -> Harm:
+        return Harm(what, path, why, partial(store.remove, path))
+
+    older = {step.path for step in steps(store)} if store.older else set()
     for bad in store.damaged():
-        yield Harm("run", bad.folder, bad.reason, AGAIN, partial(store.remove, bad.folder))
+        yield removed("run", bad.folder, bad.reason)
     for run in store.list():
         if run.has_params and _sha256(run.folder / PARAMS) != run.files[PARAMS][1]:
-            yield Harm(
-                "parameters",
-                run.folder,
-                f"{PARAMS} differs from its hash",
-                AGAIN,
-                partial(store.remove, run.folder),
-            )
+            yield removed("parameters", run.folder, f"{PARAMS} differs from its hash")
     for folder in groups.damaged(store):
-        consequence = "nothing goes on from it; `assay run` starts those runs again"
-        yield Harm(
-            "group",
-            folder,
-            "its keys.json is not as it was written",
-            consequence,
-            partial(_unformed, store, folder),
-        )
+        why = "its keys.json is not as it was written"
+        yield Harm("group", folder, why, partial(_unform, store, folder))
     for group in groups.unfinished(store):
         for path in groups.checkpoints(group.folder):
-            if (
-                path not in older and groups.whole(path) is None and path.exists()
-            ):  # else the group was just finished
-                consequence = "nothing goes on from it; `assay run` starts that group again"
-                yield Harm(
-                    "checkpoint",
-                    path,
-                    "it differs from its hash, or is older than hashes",
-                    consequence,
-                    partial(store.remove, path),
-                )
+            # else the group was just finished
+            if path not in older and groups.whole(path) is None and path.exists():
+                why = "it differs from its hash, or is older than hashes"
+                yield removed("checkpoint", path, why)
     for folder, why in store.broken_artefacts():
-        yield Harm(
-            "artefact",
-            folder,
-            why,
-            "it is never used; the next command that needs it builds it again",
-            partial(store.remove, folder),
-        )
+        yield removed("artefact", folder, why)
     for path in sorted((store.root / "results").glob("*/*.json")):
         try:
-            if path not in older:
-                _check_own(path, unseal(path))
+            data = {} if path in older else unseal(path)
         except NewerError:
             continue  # whole, and of use to whoever upgrades
         except StoreError as e:
-            yield Harm(
-                "result",
-                path,
-                str(e).removeprefix(f"{path} "),
-                "it is never shown; `assay run` writes it again",
-                partial(store.remove, path),
-            )
-    for path, references in {
-        **journal.files(store),
-        ledger.place(store): ledger.collect_references(store),
-    }.items():
-        if gone := journal.wrong(path, references):
-            consequence = "what changed after that look may go untold"
-            yield Harm(
-                "looks", path, gone, consequence, partial(journal.mend, store, path, references)
-            )
+            yield removed("result", path, str(e).removeprefix(f"{path} "))
+            continue
+        # another file of this store in its place has a whole seal
+        name = data.get("experiment"), data.get("preset")
+        if path not in older and name != (path.parent.name, path.stem):
+            yield removed("result", path, "holds something else of this store")
+    ledger = journal.Ledger(store)
+    referenced = ledger.references()
+    damaged = list(journal.harmed(store))
+    if gone := ledger.wrong(referenced):
+        damaged.append((ledger.path, gone, referenced))
+    for path, why, references in damaged:
+        yield Harm("looks", path, why, partial(journal.mend, store, path, references))
 
 
-def _check_own(path: Path, data: Mapping[str, Any]) -> None:
-    """Refuse another file of a store in a result's place: its seal is whole. Raises: StoreError."""
-    if (data.get("experiment"), data.get("preset")) != (path.parent.name, path.stem):
-        raise StoreError(f"{path} holds something else of this store")
-
-
-def _unformed(store: Store, folder: Path) -> None:
+def _unform(store: Store, folder: Path) -> None:
     with groups.forming(store):
         if groups.read(folder) is None:
             store.remove(folder)
@@ -122,3 +116,98 @@ def _sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""
+
+
+# what an older version wrote ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Step:
+    """One file or folder that is to change, and how."""
+
+    path: Path
+    how: str
+    do: Callable[[], None] = field(repr=False, compare=False)
+
+
+def migrate(store: Store) -> list[str]:
+    """Bring a store to how this version stores, and tell what was done, a line each; nothing where
+    nothing is older.
+
+    Raises: StoreError where another process works in the store, or the disk is full or read-only:
+    the same command goes on then."""
+    if not store.older:
+        return []
+    with explained(store.root), store.lock("migration").acquire(blocking=True):
+        messages = []
+        for step in steps(store):
+            step.do()
+            messages.append(f"{step.how}: {step.path.relative_to(store.root)}")
+        store.modernise()
+    return [*messages, f"{store.root} is as this version writes it"]
+
+
+def steps(store: Store) -> Iterator[Step]:
+    """What a migration has still to do, in order."""
+    for path in store.unnoted():
+        yield Step(path, "hashes written", partial(_note, path))
+    for path in sorted((store.root / "results").glob("*/*.json")):
+        data = _result(path)
+        if data is None:
+            yield Step(
+                path,
+                f"no result that can be read, kept under {ASIDE}/",
+                partial(_aside, store, path),
+            )
+        elif SEAL not in data:
+            yield Step(path, "sealed", partial(write, path, seal(data)))
+    for path in sorted((store.root / "groups").glob("*/fit-*.safetensors")):
+        metadata = groups.checkpoint(path)
+        if "sha256" not in metadata:
+            yield _checkpoint(store, path, metadata)
+
+
+def _note(folder: Path) -> None:
+    write(folder / integrity.NOTE, integrity.described(folder))
+
+
+def _result(path: Path) -> dict[str, Any] | None:
+    try:
+        data = json.loads(foreign.read_stored(path))
+        return (
+            data
+            if isinstance(data["verdicts"], list) and isinstance(data["experiment"], str)
+            else None
+        )
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _checkpoint(store: Store, path: Path, metadata: dict[str, Any]) -> Step:
+    """Seal a checkpoint that says at which step it is and which text made it; nothing could go on
+    from any other."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file, save_file
+
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError):
+        metadata = {}
+    if not metadata.get("code"):
+        return Step(
+            path, f"no checkpoint to go on from, kept under {ASIDE}/", partial(_aside, store, path)
+        )
+    sealed = {**metadata, "sha256": groups.digest(tensors, metadata["step"], metadata["code"])}
+    return Step(
+        path,
+        "sealed",
+        lambda: write(
+            path, lambda new: save_file(tensors, new, metadata={"assay": canonical_json(sealed)})
+        ),
+    )
+
+
+def _aside(store: Store, path: Path) -> None:
+    target = store.root / ASIDE / path.relative_to(store.root)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path.rename(target)

@@ -1,16 +1,43 @@
-"""Origin: which files an experiment is made of: a file, a folder with `__init__.py`, or a
-module."""
+"""Origin: which files an experiment is made of, what its runs read from outside, and whose the runs
+under a name are.
+
+It lives in a file, a folder with `__init__.py`, or a module. A run's folder says where each file
+that it read lay, relative to the experiment's own folder, to the home folder or whole. That stays
+in the store: results, records and bundles have names and hashes.
+
+A name is made from a file's name, and runs are found by it: `a/my_claim.py` and `b/my_claim.py` are
+both my-claim. The store notes whose runs it holds under a name, and refuses another file while the
+first one exists and says something else."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
+import os
+import re
 import traceback
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assay.core import foreign, inputs
+from assay.core.errors import Operator, StoreError
+from assay.core.experiment import Experiment
+from assay.core.plain import plain
+from assay.core.spec import canonical_json
+from assay.lab.store.atomic import write
+
+if TYPE_CHECKING:
+    from assay.lab.store.store import Store, Stored
 
 OPENS = "__init__.py"
 STUDIES = (".toml", ".md")
 """How files end that describe an experiment as data."""
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+"""What a stored name looks like: one folder, never another one's and never outside."""
+_watches: dict[tuple[str, str], inputs.Watch] = {}
 
 
 def files(origin: str) -> list[Path]:
@@ -77,3 +104,156 @@ def frames_in(error: BaseException, origin: str) -> list[traceback.FrameSummary]
     return [
         frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in own_files
     ]
+
+
+# what runs read -----------------------------------------------------------------------------------
+
+
+def watch(name: str, origin: str) -> inputs.Watch:
+    """Give what notes an experiment's inputs in this process, one for each text of its file."""
+    known = (origin or name, code(origin) if origin else "")
+    if known not in _watches:
+        _watches[known] = inputs.Watch(*files(origin))
+    return _watches[known]
+
+
+def home(origin: str) -> Path | None:
+    """Give the folder in which a user's own experiment has its files; None for any other."""
+    return parent_folder(Path(origin)).absolute() if in_file(origin) else None
+
+
+class Present:
+    """What lies now where runs of an experiment read something; each place is looked at once."""
+
+    def __init__(self, home: Path | None):
+        self._home = home
+        self._now: dict[str, str | None] = {}
+
+    def changed(self, digests: Mapping[str, str]) -> str:
+        """Say which files differ from what was read, and both hashes; empty where none does."""
+        now = {place: self._at(place) for place in digests}
+        return ", ".join(
+            f"{inputs.brief(place)} {before[:12]}, now {digest[:12]}"
+            for place, before in digests.items()
+            if (digest := now[place]) is not None and digest != before
+        )
+
+    def gone(self, places: Iterable[str]) -> list[str]:
+        """List the files that are not there any more."""
+        return [inputs.brief(place) for place in places if self._at(place) is None]
+
+    def _at(self, place: str) -> str | None:
+        if place not in self._now:
+            self._now[place] = inputs.hash_current(inputs.resolve_place(place, self._home))
+        return self._now[place]
+
+
+def digests_by_name(stored: Iterable[Stored]) -> dict[str, str]:
+    """Give the hashes of what runs read by file name, two of one name as NAME and NAME 2."""
+    read = {pair for run in stored for pair in run.read.items()}
+    digests: dict[str, list[str]] = {}
+    for name, digest in sorted({(plain(Path(place).name), digest) for place, digest in read}):
+        digests.setdefault(name, []).append(digest)
+    return {
+        f"{name} {i}" if i > 1 else name: digest
+        for name, several in digests.items()
+        for i, digest in enumerate(several, 1)
+    }
+
+
+def notes(stored: Iterable[Stored], present: Present, outdated: bool) -> list[str]:
+    """Say what was not checked, what cannot be and, with `outdated`, what has changed since."""
+    runs = list(stored)
+    messages = []
+    if unchecked := sorted({inputs.brief(place) for run in runs for place in run.unchecked}):
+        messages.append(f"read past Assay: {_some(unchecked)}, not checked")
+    if gone := sorted({name for run in runs for name in present.gone(run.read)}):
+        messages.append(
+            f"read and not found here: {_some(gone)}, so whether it changed is not known"
+        )
+    texts = dict.fromkeys(present.changed(run.read) for run in runs) if outdated else {}
+    if changed := "; ".join(filter(None, texts)):
+        messages.append(f"changed since it was read: {changed}; `assay run` makes these runs anew")
+    return messages
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+# whose runs they are ------------------------------------------------------------------------------
+
+
+def sound(name: str) -> str:
+    """This name, if it may be a folder of the store. Raises: StoreError for any other, such as an
+    empty one or ../x."""
+    if not NAME.fullmatch(name):
+        raise StoreError(
+            f"an experiment is stored under a name of a–z, 0–9 and -, got {name!r}; give "
+            "Experiment(name=…), or name its file"
+        )
+    return name
+
+
+def check(store: Store, experiment: str, origin: str) -> None:
+    """Refuse a name whose stored runs are of another file that still exists and reads differently.
+    Raises: StoreError."""
+    known = owner(store, sound(experiment))
+    elsewhere = known and origin and known != origin and Path(known).is_file()
+    if elsewhere and code(origin) not in ("", code(known)):
+        raise StoreError(
+            f"the runs of {experiment} in {store.root} are those of {known}, and {origin} is "
+            "another file of that name; rename one of the two files",
+            Operator(", or name another store with --root"),
+        )
+
+
+def claim(store: Store, experiment: Experiment) -> None:
+    """Note that the runs under this name are this file's from now on; built-in experiments and
+    entry points need no note.
+
+    A file that reads the same keeps them: whoever submits a copy of a study does not take its name
+    from the author."""
+    known, origin = owner(store, experiment.name), experiment.origin
+    same = known == origin or (Path(known).is_file() and code(known) == code(origin))
+    if in_file(origin) and not same:
+        path = _path(store, experiment.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # as seen from the store, so that a folder in which both lie can be moved or copied
+        relative = os.path.relpath(origin, store.root.resolve())
+        write(path, canonical_json({"origin": relative}).encode())
+
+
+def earlier(store: Store, experiment: str, origin: str) -> str:
+    """The name under which an older version may have stored this file's runs: the same without
+    digits, if nobody else owns those."""
+    name = lossy(called(Path(origin))) if origin.endswith(".py") else ""
+    stored = name not in ("", experiment) and (store.root / "runs" / name).is_dir()
+    return name if stored and not owner(store, name) else ""
+
+
+def lossy(text: str) -> str:
+    """A file's name in a–z, 0–9 and -, whatever that leaves out; what older versions called an
+    experiment."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def forget(store: Store, experiment: str) -> None:
+    """Delete the note, where there is one."""
+    _path(store, sound(experiment)).unlink(missing_ok=True)
+
+
+def owner(store: Store, experiment: str) -> str:
+    """The path of the file whose runs are stored under a name; empty where nothing readable is
+    noted, as in older stores."""
+    try:
+        return os.path.normpath(
+            store.root.resolve()
+            / json.loads(foreign.read_stored(_path(store, experiment)))["origin"]
+        )
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+
+
+def _path(store: Store, experiment: str) -> Path:
+    return store.root / "owners" / f"{experiment}.json"

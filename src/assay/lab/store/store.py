@@ -9,7 +9,7 @@
     leases/<name>/                           who works at a group or an artefact (leases.py)
     workers/<name>                           the beat of each worker that joined (worker_loop.py)
     artefacts/<kind>/<16hex>[.….partial]/    harvests, indexes, with hashes.json; may be deleted
-    owners/<experiment>.json                 whose the runs under this name are (ownership.py)
+    owners/<experiment>.json                 whose the runs under this name are (origin.py)
     results/<experiment>/                    verdicts (derived); looks.jsonl, frozen.jsonl
     registered/<experiment>/                 what was frozen, and the looks that were taken
     ledger.jsonl                             what was frozen, judged and removed (ledger.py)
@@ -604,9 +604,8 @@ def _build(spec: Spec, path: Path, build: Callable[[Any, Path], None], lease: Le
     if lease.held():
         partial.rename(path)
         sync(path.parent)
-        for leftover in path.parent.glob(
-            f"{path.name}.*.partial"
-        ):  # of owners that were taken for dead
+        # of owners that were taken for dead
+        for leftover in path.parent.glob(f"{path.name}.*.partial"):
             discard(leftover)
 
 

@@ -98,14 +98,10 @@ class RunGroup:
     @property
     def seeds(self) -> str:
         """Its seeds in words, as "seed 1000" or "seeds 1000–1003"; "" where its specs have none."""
-        seed_values = sorted({m.spec["seed"] for m in self.members if "seed" in m.spec})
-        return (
-            ""
-            if not seed_values
-            else f"seed {seed_values[0]}"
-            if len(seed_values) == 1
-            else f"seeds {seed_values[0]}–{seed_values[-1]}"
-        )
+        seeds = sorted({m.spec["seed"] for m in self.members if "seed" in m.spec})
+        if len(seeds) < 2:
+            return f"seed {seeds[0]}" if seeds else ""
+        return f"seeds {seeds[0]}–{seeds[-1]}"
 
     @cached_property
     def members(self) -> tuple[Member, ...]:
@@ -235,13 +231,10 @@ def form(
         covers = group.keys & remaining.keys()
         # A group begun with another model or corpus would give numbers of that one: it is left
         # alone.
-        same = all(group.inputs.get(k) == inputs[k] for k in covers) and set(group.arms) <= set(
-            experiment.arms
-        )
-        if (
-            covers
-            and same
-            and all(p in inputs or _has_params(store, experiment, p) for p in group.parents)
+        same = all(group.inputs.get(k) == inputs[k] for k in covers)
+        known = set(group.arms) <= set(experiment.arms)
+        if (covers and same and known) and all(
+            p in inputs or _has_params(store, experiment, p) for p in group.parents
         ):
             resumable.append(group)
             for key in covers:
@@ -265,9 +258,8 @@ def ensembles(experiment: Experiment) -> list[tuple[str, ...]]:
     arms_by_training: dict[int, list[str]] = {}
     for name, arm in experiment.arms.items():
         if arm.train is not None:
-            arms_by_training.setdefault(
-                id(arm.train) if isinstance(arm.train, Joint) else id(arm), []
-            ).append(name)
+            trained_as = arm.train if isinstance(arm.train, Joint) else arm
+            arms_by_training.setdefault(id(trained_as), []).append(name)
     return [tuple(names) for names in arms_by_training.values()]
 
 
@@ -312,12 +304,8 @@ def specs(experiment: Experiment, group: RunGroup, arm: str) -> tuple[Spec, ...]
 
 def spec_class(experiment: Experiment, arm: str) -> type[Spec]:
     """The class of an arm's specs, from the first preset in which it has any."""
-    presets = (
-        experiment.smoke,
-        experiment.default,
-        experiment.full,
-        *(other.specs for other in experiment.elsewhere.values()),
-    )
+    others = (other.specs for other in experiment.elsewhere.values())
+    presets = (experiment.smoke, experiment.default, experiment.full, *others)
     return next(type(s) for preset in presets for s in experiment.specs_of(arm, preset))
 
 
@@ -355,12 +343,10 @@ def whole(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
         tensors = load_file(path) if metadata else {}
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None
-    return (
-        (metadata, tensors)
-        if metadata
-        and metadata.get("sha256") == digest(tensors, metadata["step"], str(metadata.get("code")))
-        else None
-    )
+    if not metadata:
+        return None
+    expected = digest(tensors, metadata["step"], str(metadata.get("code")))
+    return (metadata, tensors) if metadata.get("sha256") == expected else None
 
 
 def digest(tensors: Mapping[str, torch.Tensor], step: int, code: str) -> str:
@@ -378,11 +364,12 @@ def digest(tensors: Mapping[str, torch.Tensor], step: int, code: str) -> str:
 def damaged(store: Store) -> Iterator[Path]:
     """The folders of groups that nobody can go on with, since what they are of was changed or
     lost."""
+    # not just finished
     return (
         folder
         for folder in sorted((store.root / "groups").glob("*"))
         if read(folder) is None and folder.is_dir()
-    )  # not just finished
+    )
 
 
 def matches_name(text: bytes, name: str) -> bool:

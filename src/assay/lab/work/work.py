@@ -22,10 +22,9 @@ from assay.core.experiment import Experiment
 from assay.lab.away import depot
 from assay.lab.executors import Executor
 from assay.lab.judge.result import common_seeds, judge_all
-from assay.lab.plan.plan import Plan, as_planned, expected, plan
-from assay.lab.plan.schedule import Schedule
-from assay.lab.plan.time_left import Amount, Pace
-from assay.lab.store import ownership
+from assay.lab.plan.plan import Plan, as_planned, plan
+from assay.lab.plan.schedule import Amount, Pace, Schedule
+from assay.lab.store import origin
 from assay.lab.store.store import Store
 from assay.lab.work import groups as grouping
 from assay.lab.work.events import Failed, Outcome, Partial, Planned, Progress, Saved, Started
@@ -119,7 +118,7 @@ class Work:
         """CPU-seconds of what is neither stored nor given up, what groups have done so far taken
         off; an unknown run counted as one."""
         if self._schedule is None:
-            return 0.0 if self.error else expected(self.first)
+            return 0.0 if self.error else self.first.expected
         done = sum(
             self._schedule.cost(name) * share for name, share in list(self._done_share.items())
         )
@@ -133,7 +132,7 @@ class Work:
         if self.error is not None or not self.first.missing:
             return []
         known = all(r.job.arm in self.first.per_run for r in self.first.missing)
-        cost, runs = expected(self.first) if known else None, len(self.first.missing)
+        cost, runs = self.first.expected if known else None, len(self.first.missing)
         return [Amount((self.experiment.name,), cost, runs)]
 
     def chain(self) -> float:
@@ -159,7 +158,7 @@ class Work:
         if remote is not None:
             remote.groups(self.experiment.name)
         with grouping.forming(self._store):
-            ownership.claim(self._store, self.experiment)
+            origin.claim(self._store, self.experiment)
             begun = list(grouping.unfinished(self._store, self.experiment.name))
             self._now = plan(
                 self._store, self.experiment, self.first.preset, inputs_of=as_planned(self.first)

@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -37,9 +37,9 @@ from assay.lab.away import depot, leases
 from assay.lab.away.leases import Lease
 from assay.lab.catalogue import load
 from assay.lab.records import provenance
-from assay.lab.store import edits, reading
+from assay.lab.store import edits, origin
 from assay.lab.store.atomic import explained, write
-from assay.lab.store.origin import STUDIES, code, files
+from assay.lab.store.origin import STUDIES, Present, code, files
 from assay.lab.store.store import Job, Made, Store, Stored, discard
 from assay.lab.store.tensors import concatenate, rows
 from assay.lab.work import groups, memory
@@ -99,7 +99,7 @@ def run_group(
         experiment = task.experiment
         if experiment is None:
             experiment = load(task.name, task.origin)
-        watch = reading.watch(experiment.name, experiment.origin)
+        watch = origin.watch(experiment.name, experiment.origin)
         watch.works_in(store.root)
         folder = store.root / "groups" / task.group
         with explained(store.root):
@@ -138,9 +138,8 @@ def run_group(
                     remote.leave(group)
                 raise
             except BaseException as e:
-                if (
-                    not lease.held()
-                ):  # whatever it was, another process is at it, perhaps in the same folder
+                # whatever it was, another process is at it, perhaps in the same folder
+                if not lease.held():
                     return Outcome(task.group, "busy")
                 _note_failure(group.folder, e)
                 raise
@@ -153,9 +152,8 @@ def run_group(
         return Outcome(task.group, "failed", error=type(e).__name__, text=plain(str(e)))
     except KeyboardInterrupt:
         raise
-    except (
-        BaseException
-    ) as e:  # sys.exit too: what an experiment raises ends no worker and no command
+    except BaseException as e:
+        # sys.exit too: what an experiment raises ends no worker and no command
         return Outcome(task.group, "failed", error="RunError", text=_short(e))
 
 
@@ -189,7 +187,7 @@ class _GroupWork:
         self.store, self.experiment, self.device = store, experiment, device
         self.report, self.lease, self.stop, self.watch = report, lease, stop, watch
         self.code = code(experiment.origin) if experiment.origin else ""
-        self.home = reading.home(experiment.origin)
+        self.home = origin.home(experiment.origin)
 
     def fit_memory(self, group: groups.RunGroup, clock: tuple[float, float]) -> int:
         """Work on a group; where the memory does not suffice, on one half after the other, which
@@ -209,8 +207,7 @@ class _GroupWork:
                 (arm,) = group.arms
                 raise RunError(
                     f"one run of arm {arm}, {group.seeds}, needs more memory than there is "
-                    f"({message}); "
-                    "make it smaller by --set, or run it where there is more"
+                    f"({message}); make it smaller by --set, or run it where there is more"
                 )
             print(
                 f"{len(group.members)} runs at once ({', '.join(group.arms)}, {group.seeds}) need "
@@ -227,20 +224,18 @@ class _GroupWork:
 
     def _work(self, group: groups.RunGroup, bench: Workbench) -> int:
         experiment, texts = self.experiment, edits.texts(self.experiment)
-        present = reading.Present(self.home)
+        present = Present(self.home)
         stored_runs = self.store.get_each(group.places, experiment.name)
 
         def edited(stored: Stored) -> str:
             """What was edited since: "train" or "measure"; empty where nothing that binds."""
-            edit = (
-                edits.edited(stored, texts.get(stored.arm)) if edits.binding(experiment) else None
-            )
+            binds = edits.binding(experiment)
+            edit = edits.edited(stored, texts.get(stored.arm)) if binds else None
             return edit[0] if edit is not None else ""
 
         def reads_the_same(stored: Stored) -> bool:
-            return dict(stored.inputs) == dict(group.inputs[stored.key]) and not present.changed(
-                stored.read
-            )
+            same = dict(stored.inputs) == dict(group.inputs[stored.key])
+            return same and not present.changed(stored.read)
 
         def fits(stored: Stored) -> bool:
             return (
@@ -287,14 +282,9 @@ class _GroupWork:
                 if m.key in todo:
                     job = Job(experiment.name, experiment.version, arm, spec)
                     params = rows(tensors, [i]) if keeps(experiment, arm) else None
+                    how: Literal["done", "diverged"] = "diverged" if diverged[i] else "done"
                     made.append(
-                        Made(
-                            job,
-                            one_run(data, i),
-                            params,
-                            group.inputs[m.key],
-                            status="diverged" if diverged[i] else "done",
-                        )
+                        Made(job, one_run(data, i), params, group.inputs[m.key], status=how)
                     )
         about, read = bench.about(), bench.read()
         noted = {
@@ -361,11 +351,7 @@ class Workbench:
         for spec in specs:
             if why := self._outdated(path := self._store.artefact_path(spec)):
                 self._store.set_aside(path, why, "out of date")
-        paths = (
-            self._store.artefacts(specs, noted)
-            if self.away is None
-            else self.away.artefacts(specs, noted)
-        )
+        paths = (self.away or self._store).artefacts(specs, noted)
         for path in paths:
             if why := self._outdated(path):
                 raise DataError(
@@ -379,11 +365,8 @@ class Workbench:
     def _outdated(self, artefact: Path) -> str:
         """Say what an artefact was made from that has changed; empty where nothing has."""
         note = artefact / inputs.NOTE
-        changed = (
-            reading.Present(None).changed(inputs.unpacked(foreign.read_stored(note))[0])
-            if note.exists()
-            else ""
-        )
+        read = inputs.unpacked(foreign.read_stored(note))[0] if note.exists() else {}
+        changed = Present(None).changed(read)
         return changed and f"it was made from {changed}"
 
     def read_for(self, runs: Sequence[Stored]) -> None:
@@ -410,16 +393,7 @@ class Workbench:
     def slot(self) -> FileSlot:
         """The checkpoint of the next call of `fit`, in order of the calls."""
         self._slots += 1
-        path = self._group.folder / f"fit-{self._slots - 1:02d}.safetensors"
-        return FileSlot(
-            path,
-            self.root,
-            self._clock.note,
-            self._work.code,
-            self._asked,
-            self.read,
-            self._work.home,
-        )
+        return FileSlot(self, self._group.folder / f"fit-{self._slots - 1:02d}.safetensors")
 
     def mine(self) -> None:
         """Look whether this group is still ours. Raises: Lost."""
@@ -479,24 +453,9 @@ class FileSlot:
     would be neither's, and nothing stored would show it.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        root: Path,
-        note: Callable[[], Any],
-        code: str,
-        stop_requested: Callable[[], bool],
-        read: Callable[[], bytes],
-        home: Path | None,
-    ):
-        self._path, self._root, self._note, self._code, self._asked = (
-            path,
-            root,
-            note,
-            code,
-            stop_requested,
-        )
-        self._read, self._home, self._present = read, home, reading.Present(home)
+    def __init__(self, bench: Workbench, path: Path):
+        self._bench, self._path = bench, path
+        self._code, self._home = bench._work.code, bench._work.home
         self._every = float(os.environ.get("ASSAY_CHECKPOINT_SECONDS", "20"))
         self._last = time.monotonic()
 
@@ -507,17 +466,12 @@ class FileSlot:
             return None
         checkpoint = groups.whole(self._path)
         if checkpoint is None:
-            print(
-                (
-                    f"the checkpoint {self._path} is damaged or older than hashes of checkpoints; "
-                    "this group starts again"
-                ),
-                file=sys.stderr,
-            )
+            message = f"the checkpoint {self._path} is damaged or older than hashes of checkpoints"
+            print(f"{message}; this group starts again", file=sys.stderr)
             return None
         metadata, tensors = checkpoint
         read = inputs.unpacked(metadata["read"])[0] if metadata.get("read") else {}
-        if metadata.get("code") != self._code or self._present.changed(read):
+        if metadata.get("code") != self._code or Present(self._home).changed(read):
             return None
         if read:
             inputs.take_over(metadata["read"].encode(), self._home)
@@ -526,7 +480,7 @@ class FileSlot:
     def due(self) -> bool:
         """True when the last save is long enough ago, or the work should stop; saving never takes
         more than a twentieth of the time."""
-        return self._asked() or time.monotonic() - self._last >= self._every
+        return self._bench._asked() or time.monotonic() - self._last >= self._every
 
     def save(self, step: int, tensors: Mapping[str, torch.Tensor]) -> None:
         """Replace the checkpoint by this one, whole. Raises: Stopped, where that was asked for;
@@ -543,18 +497,16 @@ class FileSlot:
             "step": step,
             "code": self._code,
             "sha256": groups.digest(whole, step, self._code),
-            "read": self._read().decode(),
+            "read": self._bench.read().decode(),
         }
-        with explained(self._root):
-            write(
-                self._path,
-                lambda path: save_file(whole, path, metadata={"assay": canonical_json(metadata)}),
-            )
-        self._note()
+        text = {"assay": canonical_json(metadata)}
+        with explained(self._bench.root):
+            write(self._path, lambda path: save_file(whole, path, metadata=text))
+        self._bench._clock.note()
         self._last = time.monotonic()
         # A checkpoint that took a second is next due after twenty at least.
         self._every = max(self._every, 20 * (self._last - started))
-        if self._asked():
+        if self._bench._asked():
             raise Stopped
 
 
@@ -583,14 +535,9 @@ class _Clock:
 
 def _note_failure(folder: Path, error: BaseException) -> None:
     text = plain(str(error)) if isinstance(error, AssayError) else _short(error)
+    kind = type(error).__name__ if isinstance(error, AssayError) else "RunError"
     with contextlib.suppress(OSError):  # a full disk must not hide the error that is being reported
-        write(
-            folder / "failed.json", canonical_json({"error": text, "kind": _kind(error)}).encode()
-        )
-
-
-def _kind(error: BaseException) -> str:
-    return type(error).__name__ if isinstance(error, AssayError) else "RunError"
+        write(folder / "failed.json", canonical_json({"error": text, "kind": kind}).encode())
 
 
 def _short(error: BaseException) -> str:
@@ -607,9 +554,8 @@ def _short(error: BaseException) -> str:
 def serve() -> None:
     """Answer tasks until standard input closes. Prints of an experiment go to standard error."""
 
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches every process of the terminal; the parent stops us
+    # Ctrl-C reaches every process of the terminal; the parent stops us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Answers keep a copy of descriptor 1 for themselves, and 1 becomes standard error: what
     # experiments and C libraries print does not get among them.
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")

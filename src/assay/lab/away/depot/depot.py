@@ -20,7 +20,7 @@ from assay.core.spec import Spec, canonical_json
 from assay.lab.away.depot import artefacts, notes, runs
 from assay.lab.away.depot.bucket import Bucket
 from assay.lab.away.leases import Lease, Leases
-from assay.lab.store import ownership
+from assay.lab.store import origin
 from assay.lab.store.atomic import explained, write
 from assay.lab.store.store import FORMAT, Store, Stored
 from assay.lab.store.urls import NOTE, sound, url_of
@@ -346,7 +346,7 @@ def _experiment(content: bytes) -> str:
     """Whose group is wanted; "" where that cannot be read."""
     with suppress(ValueError, KeyError, TypeError, RecursionError):
         name = str(json.loads(content)["name"])
-        return name if ownership.NAME.fullmatch(name) else ""
+        return name if origin.NAME.fullmatch(name) else ""
     return ""
 
 

@@ -175,7 +175,7 @@ def _read_notes(place: Path) -> Iterator[tuple[bytes, str, bool]]:
         data = foreign.read_stored(place)
         yield data, _hash(data), True
         return
-    bad = set(journal.damaged(place))
+    bad = set(journal.Journal(place).damaged)
     for number, text in enumerate(foreign.read_stored(place).split(b"\n"), 1):
         if text.strip():
             yield text + b"\n", _hash(text + b"\n"), number not in bad

@@ -27,7 +27,7 @@ from assay.core.inputs import NOTE
 from assay.core.spec import canonical_json
 from assay.lab.away.depot import notes
 from assay.lab.away.depot.bucket import Bucket
-from assay.lab.store.reading import digests_by_name
+from assay.lab.store.origin import digests_by_name
 from assay.lab.store.sealed import evidence
 from assay.lab.store.store import PARAMS, Store, Stored
 
