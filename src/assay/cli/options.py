@@ -21,6 +21,7 @@ from assay.lab import catalogue
 from assay.lab.store.urls import is_url, url_of
 
 if TYPE_CHECKING:
+    from assay.lab.executors import Site
     from assay.lab.lab import Lab
     from assay.lab.plan.preset import Preset
 
@@ -215,8 +216,14 @@ class Machine:
 
     def lab(self, root: Path) -> Lab:
         """Make a lab that trains on this machine."""
-        from assay.lab import executors
         from assay.lab.lab import Lab
+
+        site = self.site()
+        return Lab(root, site.make(root), site.device)
+
+    def site(self) -> Site:
+        """Where it trains, as plain values. Raises: AssayError."""
+        from assay.lab import executors
         from assay.lab.records.provenance import cores
 
         if self.threads is not None and self.threads < 1:
@@ -228,13 +235,8 @@ class Machine:
         device = (
             self.device if self.executor == "none" else device_here(self.device)
         )  # it is for the workers to have it
-        return Lab(
-            root,
-            executors.known()[self.executor](
-                threads=self.threads or (1 if device == "cpu" else cores())
-            ),
-            device,
-        )
+        threads = self.threads or (1 if device == "cpu" else cores())
+        return executors.Site(executor=self.executor, threads=threads, device=device)
 
 
 def device_here(name: str) -> str:
