@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import App, CycloptsError, Parameter
 
 from assay.cli import printing
 from assay.cli.options import Bare, Choice, Machine, Place
@@ -153,6 +154,30 @@ class Elsewhere(Machine):
 
 NOT_ELSEWHERE = Elsewhere()
 """Here, where nothing was typed."""
+
+
+def site(text: str) -> Site:
+    """Read where submitted jobs train: an executor, or an engine, with what goes with it, as they
+    stand after `assay run --executor` and `assay run --on`. Raises: AssayError."""
+    from assay.lab import executors
+
+    reader = App(help_flags=[], version_flags=[])
+
+    @reader.default
+    def read(*, machine: Elsewhere = NOT_ELSEWHERE) -> Elsewhere:
+        return machine
+
+    try:
+        words = shlex.split(text)
+        option = "--executor" if words[:1] and words[0] in executors.known() else "--on"
+        machine: Elsewhere = reader(
+            [option, *words], exit_on_error=False, print_error=False, result_action="return_value"
+        )
+    except (ValueError, CycloptsError) as error:
+        raise AssayError(f"--on {plain(text)!r}: {plain(' '.join(str(error).split()))}") from error
+    if machine.dry_run:
+        raise AssayError("--dry-run goes with assay run, which prints the batch script")
+    return machine.site()
 
 
 def dry_run(name: str, choice: Choice, machine: Elsewhere, place: Place) -> int:

@@ -154,6 +154,8 @@ class Api:
     """With --api: GiB of address space that each process of a job may have."""
     jobs: int = 1
     """With --api: how many jobs run at the same time."""
+    on: str = "workers"
+    """With --api: where jobs train, as for `assay mcp`."""
 
 
 @Parameter(name="*")
@@ -171,8 +173,17 @@ class Agents:
     """The one folder whose files an agent may name; none without it."""
     allow_code: Annotated[bool, Bare] = False
     """Experiment files of the workspace may run; they are programs."""
+    job_seconds: float = 3600.0
+    """The longest that a job may run, by the clock; with --on none or an engine, with its wait for
+    workers."""
+    job_memory: float = 16.0
+    """GiB of address space that each process of a job may have."""
     jobs: int = 1
     """How many submitted jobs run at the same time."""
+    on: str = "workers"
+    """Where they train: workers, inline or none as after `assay run --executor`, or slurm, ray:… or
+    local:N as after `assay run --on`; in the same text what goes with it, such as "slurm
+    --partition gpu --time 4:00:00"."""
 
 
 @Parameter(name="*")
