@@ -5,13 +5,11 @@ import os
 import resource
 import subprocess
 import sys
-import threading
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from asking import one, study, workspace
+from asking import LONG, kinds, one, served, study, until
 
 from assay.cli.elsewhere import site
 from assay.core.errors import AssayError
@@ -29,18 +27,6 @@ from assay.verbs import jobs
 from fake_slurm import FakeSlurm
 
 JOINED = Site(executor="none")
-LONG = 1_000_000
-"""Steps that nobody waits for."""
-
-
-@pytest.fixture
-def bounds(tmp_path):
-    return workspace(tmp_path / "space")
-
-
-@pytest.fixture
-def root(tmp_path):
-    return tmp_path / "store"
 
 
 @pytest.fixture(autouse=True)
@@ -51,34 +37,8 @@ def quick(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(p for p in sys.path if p))
 
 
-def until(true, seconds=90.0):
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.05)
-
-
-def kinds(root, key):
-    return [event.kind for event in jobs.events(root, key).events]
-
-
 def status(root, key):
     return jobs.status(root, key).status
-
-
-@contextmanager
-def served(root, where=JOINED, width=1, limits=Limits()):  # noqa: B008
-    """A runner in a thread of this process."""
-    over = threading.Event()
-    runner = Runner(root, width, limits, where)
-    thread = threading.Thread(target=runner.run, kwargs={"over": over})
-    thread.start()
-    try:
-        yield runner
-    finally:
-        over.set()
-        thread.join()
 
 
 @contextmanager
@@ -102,7 +62,7 @@ def test_a_study_is_done_by_a_worker_that_joined_as_by_one_process(
     (bounds.workspace / "beside.txt").touch()
     monkeypatch.chdir(bounds.workspace)  # where a server is
     key = jobs.submit(root, Asked(study=study(), name="width"), "ann", bounds).key
-    with served(root), worker(root, tmp_path):
+    with served(root, JOINED), worker(root, tmp_path):
         until(lambda: status(root, key) in ("done", "failed"))
     job = jobs.status(root, key)
     assert (job.status, job.runs_done, job.runs_cached, job.error) == ("done", 24, 0, "")
@@ -129,7 +89,7 @@ def test_cancelled_while_a_worker_is_at_it_the_worker_leaves_it_and_later_goes_o
     root, bounds, tmp_path
 ):
     key = jobs.submit(root, one(steps=LONG), "ann", bounds).key
-    with served(root), worker(root, tmp_path) as process:
+    with served(root, JOINED), worker(root, tmp_path) as process:
         until(lambda: "progress" in kinds(root, key))
         assert "1 worker is at it" in jobs.status(root, key).words
         jobs.cancel(root, key)
@@ -144,7 +104,7 @@ def test_cancelled_while_a_worker_is_at_it_the_worker_leaves_it_and_later_goes_o
 
 def test_a_killed_worker_costs_nothing_and_a_killed_server_only_the_wait(root, bounds, tmp_path):
     key = jobs.submit(root, one(steps=4_000), "ann", bounds).key
-    with served(root) as first:
+    with served(root, JOINED) as first:
         with worker(root, tmp_path) as process:
             until(lambda: list((root / "groups").rglob("fit-*")))
             process.kill()
@@ -155,7 +115,7 @@ def test_a_killed_worker_costs_nothing_and_a_killed_server_only_the_wait(root, b
         first._children.clear()
         first.width = 0
         until(lambda: status(root, key) == "queued")
-    with worker(root, tmp_path), served(root):
+    with worker(root, tmp_path), served(root, JOINED):
         until(lambda: status(root, key) in ("done", "failed"))
     assert status(root, key) == "done" and "continued" in kinds(root, key)
     assert not requests.names(root)
@@ -163,7 +123,7 @@ def test_a_killed_worker_costs_nothing_and_a_killed_server_only_the_wait(root, b
 
 def test_cancelled_while_no_server_is_there_workers_are_asked_for_nothing(root, bounds):
     key = jobs.submit(root, one(steps=LONG), "ann", bounds).key
-    with served(root):
+    with served(root, JOINED):
         until(lambda: requests.names(root))
         assert "no worker is at it" in jobs.status(root, key).words
     assert requests.names(root), "a server that ends leaves what it asked for to workers"
@@ -173,7 +133,7 @@ def test_cancelled_while_no_server_is_there_workers_are_asked_for_nothing(root, 
 
 def test_a_job_that_finds_no_worker_ends_at_its_time(root, bounds):
     key = jobs.submit(root, one(), "ann", bounds).key
-    with served(root, limits=Limits(seconds=3.0)):
+    with served(root, JOINED, limits=Limits(seconds=3.0)):
         until(lambda: status(root, key) == "failed")
     assert "it took longer than 3 s" in jobs.status(root, key).error and not requests.names(root)
 
@@ -182,7 +142,7 @@ def test_owners_take_turns_at_a_worker(root, bounds):
     """Ann asks for twelve groups before bob asks for two."""
     many = Asked(study=study(seeds="0:12"), name="many")
     keys = [jobs.submit(root, many, "ann", bounds).key]
-    with served(root, width=2):
+    with served(root, JOINED, width=2):
         until(lambda: len(requests.names(root)) == 12)
         keys.append(jobs.submit(root, one(), "bob", bounds).key)
         until(lambda: len(requests.names(root)) > 12)

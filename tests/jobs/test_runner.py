@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import psutil
 import pytest
-from asking import one, study, workspace
+from asking import LONG, kinds, one, served, study, until
 
 from assay.cli.main import main
 from assay.jobs.folder import Folder
@@ -25,50 +25,6 @@ from assay.verbs import jobs
 
 HERE = Site(executor="inline")
 """Jobs train in their own process: one fewer to start."""
-LONG = 1_000_000
-"""Steps that nobody waits for."""
-
-
-@pytest.fixture
-def bounds(tmp_path):
-    return workspace(tmp_path / "space")
-
-
-@pytest.fixture
-def root(tmp_path):
-    return tmp_path / "store"
-
-
-def until(true, seconds=90.0):
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.05)
-
-
-def kinds(root, key):
-    return [event.kind for event in jobs.events(root, key).events]
-
-
-@contextmanager
-def working(root, site=HERE, limits=Limits()):  # noqa: B008
-    """A runner in a thread of this process."""
-    runner, over = Runner(root, limits=limits, site=site), threading.Event()
-
-    def work():
-        while not over.is_set():
-            runner.step()
-            time.sleep(0.05)
-        runner.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield runner
-    finally:
-        over.set()
-        thread.join()
 
 
 def test_a_job_that_a_dying_process_still_holds_is_waited_for(root, bounds):
@@ -114,7 +70,7 @@ def test_the_result_is_what_show_prints_and_a_second_time_nothing_runs(root, bou
 
 def test_cancelled_while_it_runs_it_stops_and_asked_again_it_goes_on(root, bounds):
     key = jobs.submit(root, one(steps=LONG), bounds=bounds).key
-    with working(root) as runner:
+    with served(root, HERE) as runner:
         until(lambda: "started" in kinds(root, key))
         (child,) = runner._children
         assert os.getpgid(child.process.pid) == child.process.pid != os.getpgid(0), (
@@ -165,7 +121,7 @@ def test_a_server_that_is_killed_leaves_its_job_to_the_next_one(root, bounds):
         )
     until(lambda: jobs.status(root, key).status == "queued")
     assert jobs.status(root, short).status == "queued"
-    with working(root):
+    with served(root, HERE):
         until(
             lambda: (
                 kinds(root, key)[-1] in ("started", "progress") and "continued" in kinds(root, key)
@@ -179,7 +135,7 @@ def test_a_server_that_is_killed_leaves_its_job_to_the_next_one(root, bounds):
 @pytest.mark.slow
 def test_several_runners_take_each_job_once(root, bounds):
     keys = [jobs.submit(root, one(seed=n), bounds=bounds).key for n in range(4)]
-    with working(root), working(root):
+    with served(root, HERE), served(root, HERE):
         until(lambda: all(jobs.status(root, key).status == "done" for key in keys), 180)
     assert all(
         kinds(root, key).count("begun") == 1 and "continued" not in kinds(root, key) for key in keys
