@@ -15,7 +15,7 @@ from assay.agents.server import make_server
 from assay.agents.tools import Tools
 from assay.jobs.bounds import Bounds
 from assay.jobs.runner import Runner
-from assay.jobs.work import Limits
+from assay.lab.executors import Site
 
 
 @pytest.fixture(scope="session")
@@ -60,5 +60,5 @@ def done(root: Path, ask: Call) -> dict[str, Any]:
     run."""
     written = ask("write_study", **TINY)
     submitted = ask("run", study=written["study"])
-    Runner(root, limits=Limits(workers=0)).run(until_idle=True)
+    Runner(root, site=Site(executor="inline")).run(until_idle=True)
     return {"written": written, "submitted": submitted, "key": submitted["key"]}

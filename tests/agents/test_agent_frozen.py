@@ -13,7 +13,7 @@ from assay.agents.tools import Tools
 from assay.cli.main import main
 from assay.jobs.bounds import Bounds
 from assay.jobs.runner import Runner
-from assay.jobs.work import Limits
+from assay.lab.executors import Site
 
 STUDY = TINY | {"seeds": "1000000:1000012", "fields": TINY["fields"] | {"density": 0.1}}
 
@@ -34,7 +34,7 @@ class Device:
         return found.content[0].text
 
     def work(self) -> None:
-        Runner(self.root, limits=Limits(workers=0)).run(until_idle=True)
+        Runner(self.root, site=Site(executor="inline")).run(until_idle=True)
 
 
 def standing(answer: dict[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from assay.http import tokens
 from assay.http.guard import LOOPBACK, Rules
 from assay.jobs.bounds import Bounds
 from assay.jobs.runner import Runner
-from assay.jobs.work import Limits
+from assay.lab.executors import Site
 from forks import Forks
 
 ENV = {
@@ -104,7 +104,7 @@ class Alone(Agent):
 
     async def call(self, name: str, /, **given: Any) -> dict[str, Any]:
         if name == "status":
-            Runner(self.root, limits=Limits(workers=0)).run(until_idle=True)
+            Runner(self.root, site=Site(executor="inline")).run(until_idle=True)
         return await super().call(name, **given)
 
 

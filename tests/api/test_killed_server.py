@@ -6,11 +6,12 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 
 import httpx
-import psutil
 import pytest
 from interface import served
 
@@ -18,7 +19,7 @@ from assay.cli.main import main
 from assay.jobs import queue
 from assay.jobs.folder import Folder
 from assay.jobs.runner import Runner
-from assay.jobs.work import Limits
+from assay.lab.executors import Site
 from assay.verbs import jobs
 from assay.verbs.new import write_experiment
 
@@ -39,7 +40,7 @@ def one(seed):
 
 
 def killed(root, space, times, different, chance):
-    """Kill the server or its runner at random moments; give the keys of all answers that arrived.
+    """Kill the server at random moments; give the keys of all answers that arrived.
 
     Every second kill comes after the answer, while the job may run; the others while it is being
     submitted."""
@@ -58,10 +59,6 @@ def killed(root, space, times, different, chance):
             if round_ % 2 == 0:
                 sender.join()
             time.sleep(chance.random() * 2.0)
-            if chance.random() < 0.3:
-                for child in psutil.Process(process.pid).children():
-                    child.kill()
-                time.sleep(chance.random() * 0.2)
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
             sender.join()
@@ -78,7 +75,7 @@ def killed(root, space, times, different, chance):
 def finished(root, accepted):
     """Let a runner do what is left: all of it, and nothing that was asked for once is there
     twice."""
-    Runner(root, limits=Limits(workers=0)).run(until_idle=True)
+    Runner(root, site=Site(executor="inline")).run(until_idle=True)
     states = {folder.key: state for folder, state in queue.every(root)}
     assert set(accepted.values()) <= set(states)
     assert {key: state.error for key, state in states.items() if state.status != "done"} == {}
@@ -177,12 +174,38 @@ def test_verdicts_over_http_are_those_that_show_prints(tmp_path, space, capsys):
     )
 
 
+@pytest.mark.thorough
+def test_what_is_sent_over_http_is_done_by_a_worker_that_joined(tmp_path, space):
+    """A worker stays idle until something is sent, leaves what is cancelled, and does the next."""
+    join = [sys.executable, "-m", "assay", "worker", "--root", str(tmp_path / "store")]
+    with (
+        served(*space, "--on", "none") as (_, address),
+        httpx.Client(base_url=address, timeout=60) as asks,
+        subprocess.Popen(join, stdout=subprocess.DEVNULL) as worker,
+    ):
+        long = asks.post("/studies", json={**one(0), "sets": ["steps=1000000"]}).json()["key"]
+        key = asks.post("/studies", json=one(1)).json()["key"]
+        until = time.monotonic() + 120
+        while "1 worker is at it" not in asks.get(f"/jobs/{long}").json()["words"]:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        asks.delete(f"/jobs/{long}")
+        while (job := asks.get(f"/jobs/{key}?wait=30").json())["status"] != "done":
+            assert time.monotonic() < until and job["error"] == ""
+        assert asks.get(f"/jobs/{long}").json()["status"] == "cancelled"
+        assert job["cpu_seconds"] > 0 and not list((tmp_path / "store/wanted").iterdir())
+        worker.terminate()
+        assert worker.wait(60) == 0
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (("--host", "0.0.0.0"), "--token-file"),
         (("--token-file", "nowhere.toml"), "nowhere.toml"),
-        (("--jobs", "0"), "above 0"),
+        (("--jobs", "0"), "from 1 up"),
+        (("--job-seconds", "0"), "above 0"),
+        (("--on", "nowhere"), "--on is slurm"),
     ],
 )
 def test_a_server_that_would_let_in_too_much_does_not_start(tmp_path, forks, words, told):

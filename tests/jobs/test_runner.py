@@ -13,68 +13,25 @@ from dataclasses import replace
 
 import psutil
 import pytest
-from asking import one, study, workspace
+from asking import LONG, kinds, one, served, study, until
 
 from assay.cli.main import main
 from assay.jobs.folder import Folder
 from assay.jobs.runner import Runner, forget, running
 from assay.jobs.submission import Asked
 from assay.jobs.work import Limits, group_cpu_seconds
+from assay.lab.executors import Site
 from assay.verbs import jobs
 
-HERE = Limits(workers=0)
+HERE = Site(executor="inline")
 """Jobs train in their own process: one fewer to start."""
-LONG = 1_000_000
-"""Steps that nobody waits for."""
-
-
-@pytest.fixture
-def bounds(tmp_path):
-    return workspace(tmp_path / "space")
-
-
-@pytest.fixture
-def root(tmp_path):
-    return tmp_path / "store"
-
-
-def until(true, seconds=90.0):
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.05)
-
-
-def kinds(root, key):
-    return [event.kind for event in jobs.events(root, key).events]
-
-
-@contextmanager
-def working(root, limits=HERE):
-    """A runner in a thread of this process."""
-    runner, over = Runner(root, limits=limits), threading.Event()
-
-    def work():
-        while not over.is_set():
-            runner.step()
-            time.sleep(0.05)
-        runner.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield runner
-    finally:
-        over.set()
-        thread.join()
 
 
 def test_a_job_that_a_dying_process_still_holds_is_waited_for(root, bounds):
     folder = Folder(root, jobs.submit(root, one(), "ann", bounds).key)
     with folder.mine() as has_lock:
         folder.write(replace(folder.state, status="running"))
-        waiting = threading.Thread(target=lambda: Runner(root, limits=HERE).run(until_idle=True))
+        waiting = threading.Thread(target=lambda: Runner(root, site=HERE).run(until_idle=True))
         waiting.start()
         waiting.join(1.0)
         assert has_lock and waiting.is_alive()
@@ -84,7 +41,7 @@ def test_a_job_that_a_dying_process_still_holds_is_waited_for(root, bounds):
 
 def test_the_result_is_what_show_prints_and_a_second_time_nothing_runs(root, bounds, capsys):
     key = jobs.submit(root, Asked(study=study(), name="My question"), "ann", bounds).key
-    Runner(root, limits=HERE).run(until_idle=True)
+    Runner(root, site=HERE).run(until_idle=True)
     job = jobs.status(root, key)
     assert (job.status, job.runs, job.runs_done, job.runs_cached, job.error) == (
         "done",
@@ -104,7 +61,7 @@ def test_the_result_is_what_show_prints_and_a_second_time_nothing_runs(root, bou
     forget(root, key)
     again = jobs.submit(root, Asked(study=study(), name="My question"), "ann", bounds)
     assert (again.key, again.status) == (key, "queued")
-    Runner(root, limits=HERE).run(until_idle=True)
+    Runner(root, site=HERE).run(until_idle=True)
     assert (
         jobs.status(root, key).runs_cached == 24
         and "all of it was stored" in jobs.status(root, key).words
@@ -113,7 +70,7 @@ def test_the_result_is_what_show_prints_and_a_second_time_nothing_runs(root, bou
 
 def test_cancelled_while_it_runs_it_stops_and_asked_again_it_goes_on(root, bounds):
     key = jobs.submit(root, one(steps=LONG), bounds=bounds).key
-    with working(root) as runner:
+    with served(root, HERE) as runner:
         until(lambda: "started" in kinds(root, key))
         (child,) = runner._children
         assert os.getpgid(child.process.pid) == child.process.pid != os.getpgid(0), (
@@ -132,27 +89,39 @@ def test_cancelled_while_it_runs_it_stops_and_asked_again_it_goes_on(root, bound
         until(lambda: kinds(root, key).count("begun") == 2)
 
 
+@contextmanager
+def server(root):
+    """A process that serves the store, as a server of it does."""
+    code = (
+        "import sys, time; from pathlib import Path; from assay.jobs.runner import running\n"
+        "from assay.lab.executors import Site\n"
+        "with running(Path(sys.argv[1]), site=Site(executor='inline')): time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(root)]) as process:
+        try:
+            yield psutil.Process(process.pid)
+        finally:
+            process.kill()
+
+
 @pytest.mark.thorough
-def test_a_runner_that_is_killed_leaves_its_job_to_the_next_one(root, bounds):
+def test_a_server_that_is_killed_leaves_its_job_to_the_next_one(root, bounds):
     asked = one(steps=LONG)
     key, short = (
         jobs.submit(root, asked, bounds=bounds).key,
         jobs.submit(root, one(seed=1), bounds=bounds).key,
     )
-    with running(root, limits=HERE):
+    with server(root) as first:
         until(lambda: "started" in kinds(root, key))
-        (runner,) = (
-            p for p in psutil.Process().children() if "assay.jobs.runner" in " ".join(p.cmdline())
-        )
-        (worker,) = runner.children()
-        runner.kill()
+        (worker,) = first.children()
+        first.kill()
         psutil.wait_procs([worker], timeout=30)
         assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, (
             "what it started ends with it"
         )
     until(lambda: jobs.status(root, key).status == "queued")
     assert jobs.status(root, short).status == "queued"
-    with working(root):
+    with served(root, HERE):
         until(
             lambda: (
                 kinds(root, key)[-1] in ("started", "progress") and "continued" in kinds(root, key)
@@ -166,24 +135,26 @@ def test_a_runner_that_is_killed_leaves_its_job_to_the_next_one(root, bounds):
 @pytest.mark.slow
 def test_several_runners_take_each_job_once(root, bounds):
     keys = [jobs.submit(root, one(seed=n), bounds=bounds).key for n in range(4)]
-    with working(root), working(root):
+    with served(root, HERE), served(root, HERE):
         until(lambda: all(jobs.status(root, key).status == "done" for key in keys), 180)
     assert all(
         kinds(root, key).count("begun") == 1 and "continued" not in kinds(root, key) for key in keys
     )
 
 
-def test_a_second_runner_waits_while_the_first_lives(root, bounds):
-    with running(root, limits=HERE), running(root, limits=HERE):
-        key = jobs.submit(root, one(), bounds=bounds).key
-        until(lambda: "begun" in kinds(root, key))
-        first = next(p for p in psutil.Process().children() if p.children())
-        first.kill()  # the other one follows, and takes the job up
-        until(lambda: jobs.status(root, key).status == "done")
-    assert (
-        kinds(root, key).count("begun") + kinds(root, key).count("continued") >= 2
-        or jobs.status(root, key).status == "done"
-    )
+def test_a_second_server_waits_while_the_first_lives(root, bounds):
+    key = jobs.submit(root, one(steps=LONG), bounds=bounds).key
+    with server(root) as one_server:
+        until(lambda: "started" in kinds(root, key))
+        with running(root, site=HERE):
+            short = jobs.submit(root, one(), bounds=bounds).key
+            time.sleep(1.0)
+            assert jobs.status(root, short).status == "queued", "one runs jobs, one at a time"
+            one_server.kill()  # the other one follows, and takes the job up
+            until(lambda: "continued" in kinds(root, key))
+            jobs.cancel(root, key)
+            until(lambda: jobs.status(root, short).status == "done")
+    assert kinds(root, short).count("begun") == 1 and jobs.status(root, key).status == "cancelled"
 
 
 BREAKS = {
@@ -211,7 +182,7 @@ def test_what_breaks_in_training_is_one_line_and_the_queue_goes_on(root, bounds,
             root, Asked(experiment=f"bad{number}.py", preset="smoke"), bounds=bounds
         ).key
     good = jobs.submit(root, one(), bounds=bounds).key
-    Runner(root, limits=HERE).run(until_idle=True)
+    Runner(root, site=HERE).run(until_idle=True)
     assert jobs.status(root, good).status == "done"
     for line, key in keys.items():
         assert jobs.status(root, key).status == "failed"
@@ -225,14 +196,14 @@ def test_code_that_changed_after_it_was_submitted_does_not_run(root, bounds):
     key = jobs.submit(root, one(), bounds=bounds).key
     path = bounds.workspace / "own.py"
     path.write_text(path.read_text() + "\nopen('ran', 'w')\n")
-    Runner(root, limits=HERE).run(until_idle=True)
+    Runner(root, site=HERE).run(until_idle=True)
     assert "own.py is not as it was when this was submitted" in jobs.status(root, key).error
     assert not list(bounds.workspace.glob("ran"))
 
 
 def test_a_job_ends_at_its_time_and_keeps_what_it_has(root, bounds):
     key = jobs.submit(root, one(steps=LONG), bounds=bounds).key
-    Runner(root, limits=Limits(workers=0, seconds=1.0)).run(until_idle=True)
+    Runner(root, limits=Limits(seconds=1.0), site=HERE).run(until_idle=True)
     assert (
         jobs.status(root, key).status == "failed"
         and "it took longer than 1 s" in jobs.status(root, key).error

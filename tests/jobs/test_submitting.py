@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from asking import one, study, workspace
+from asking import one, study
 
 from assay.core.errors import AssayError
 from assay.jobs import queue
@@ -17,16 +17,6 @@ from assay.jobs.submission import Asked, Lacking, opened
 from assay.verbs import jobs
 
 SMOKE = Asked(experiment="superposition", preset="smoke")
-
-
-@pytest.fixture
-def bounds(tmp_path):
-    return workspace(tmp_path / "space")
-
-
-@pytest.fixture
-def root(tmp_path):
-    return tmp_path / "store"
 
 
 def seed(n):

@@ -20,14 +20,13 @@ from assay.core.errors import AssayError
 from assay.http.guard import BODY, Guard, Refused, Rules
 from assay.jobs.bounds import Bounds
 from assay.jobs.work import Limits
+from assay.lab.executors import Site
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 PATH = "/mcp"
 """Where the server answers by HTTP."""
-LIMITS = Limits(seconds=3600.0, memory=16 * 2**30)
-"""What one job may take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +40,16 @@ class Door:
 
 
 def serve(
-    root: Path, door: Door, bounds: Bounds, width: int, ready: Callable[[Served], None]
+    root: Path,
+    door: Door,
+    bounds: Bounds,
+    limits: Limits,
+    width: int,
+    site: Site,
+    ready: Callable[[Served], None],
 ) -> None:
     """Answer agents about a store until they leave, or by HTTP until interrupted, and run what they
-    submit.
+    submit, so many jobs at a time within these limits, at a site.
 
     `ready` is told where, by HTTP. Raises: AssayError for a folder or a file that cannot be used,
     for an address beyond this machine without tokens, and where the port cannot be had.
@@ -55,7 +60,7 @@ def serve(
             "whoever started it is asked for no token"
         )
     rules = let_in(door.host, door.tokens)
-    with working(root, bounds, LIMITS, width) as (store, inside):
+    with working(root, bounds, limits, width, site) as (store, inside):
         server = make_server(Tools(store, inside))
         if door.port is None:
             anyio.run(talk, server)

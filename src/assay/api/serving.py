@@ -14,6 +14,7 @@ from assay.http.tokens import read
 from assay.jobs.bounds import Bounds
 from assay.jobs.runner import running
 from assay.jobs.work import Limits
+from assay.lab.executors import Site
 from assay.lab.store.store import Store
 
 if TYPE_CHECKING:
@@ -42,10 +43,11 @@ def serve(
     limits: Limits = Limits(),  # noqa: B008
     *,
     width: int = 1,
+    site: Site = Site(),  # noqa: B008 — frozen
     ready: Callable[[Served], None],
 ) -> Served:
-    """Answer at an address until interrupted, while a runner takes the store's jobs; `ready` is
-    told where.
+    """Answer at an address until interrupted, while a runner takes the store's jobs, whose runs are
+    trained at a site; `ready` is told where.
 
     Relative paths in what is submitted are those of the workspace; without one, of an empty folder.
 
@@ -54,7 +56,7 @@ def serve(
     from assay.api import app
 
     rules = let_in(host, tokens)
-    with working(root, bounds, limits, width) as (store, inside):
+    with working(root, bounds, limits, width, site) as (store, inside):
         application = app.application(app.Served(store, inside), rules)
         return answer(application, root, rules, (host, port, ""), ready)
 
@@ -75,7 +77,7 @@ def let_in(host: str, tokens: Path | None) -> Rules:
 
 @contextmanager
 def working(
-    root: Path, bounds: Bounds, limits: Limits, width: int
+    root: Path, bounds: Bounds, limits: Limits, width: int, site: Site
 ) -> Iterator[tuple[Path, Bounds]]:
     """Have a runner take the jobs of a store while the body runs, in a folder where what is
     submitted names nothing by accident; give the store's folder, and the bounds there. Raises:
@@ -93,7 +95,8 @@ def working(
     aside = (place or store.root / "jobs" / "nowhere").resolve()
     aside.mkdir(parents=True, exist_ok=True)
     os.chdir(aside)
-    with running(store.root, width, limits):
+    site.make(store.root)  # what is wrong with it is told at once
+    with running(store.root, width, limits, site):
         yield store.root, replace(bounds, workspace=aside if place else None)
 
 

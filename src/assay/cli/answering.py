@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from assay.api import serving
 from assay.api.serving import Served
+from assay.cli.elsewhere import site
 from assay.cli.printing import emit, say, tell
 from assay.core.errors import AssayError
 from assay.http.tokens import new
@@ -15,7 +16,7 @@ from assay.jobs.bounds import Bounds
 from assay.jobs.work import Limits
 
 if TYPE_CHECKING:
-    from assay.cli.options import Api, Place
+    from assay.cli.options import Agents, Api, Place
 
 
 def serve(api: Api, host: str, port: int | None, place: Place) -> None:
@@ -23,26 +24,31 @@ def serve(api: Api, host: str, port: int | None, place: Place) -> None:
     if not api.api:
         raise AssayError(
             "--token-file, --new-token, --workspace, --allow-code, --job-seconds, "
-            "--job-memory and --jobs go with --api"
+            "--job-memory, --jobs and --on go with --api"
         )
     if api.new_token is not None:
         return token(api.new_token, place.json, api.token_file)
 
-    if api.jobs < 1 or api.job_seconds <= 0 or api.job_memory <= 0:
-        raise AssayError("--jobs, --job-seconds and --job-memory are numbers above 0")
     bounds = Bounds(workspace=api.workspace, code=api.allow_code)
-    limits = Limits(seconds=api.job_seconds, memory=int(api.job_memory * 2**30))
     serving.serve(
         place.root,
         host,
         port,
         api.token_file,
         bounds,
-        limits,
+        limits(api),
         width=api.jobs,
+        site=site(api.on),
         ready=lambda served: print_address(served, place.json),
     )
     return None
+
+
+def limits(door: Api | Agents) -> Limits:
+    """Read what one job may take. Raises: AssayError."""
+    if door.job_seconds <= 0 or door.job_memory <= 0:
+        raise AssayError("--job-seconds and --job-memory are numbers above 0")
+    return Limits(seconds=door.job_seconds, memory=int(door.job_memory * 2**30))
 
 
 def print_address(served: Served, as_json: bool) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+import shlex
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import App, CycloptsError, Parameter
 
 from assay.cli import printing
 from assay.cli.options import Bare, Choice, Machine, Place
@@ -17,10 +18,7 @@ from assay.core.experiment import ALL
 from assay.core.plain import plain
 
 if TYPE_CHECKING:
-    from assay.lab.away.fleets import Fleet
-    from assay.lab.away.fleets.ray import Ray
-    from assay.lab.away.fleets.slurm import Slurm
-    from assay.lab.lab import Lab
+    from assay.lab.executors import Site
 
 
 OF_SLURM = ("partition", "time", "account", "prolog", "sbatch", "dry_run")
@@ -60,8 +58,8 @@ class Elsewhere(Machine):
     dry_run: Annotated[bool, Bare] = False
     """With --on slurm: print the batch script; nothing is submitted."""
 
-    def lab(self, root: Path) -> Lab:
-        """Make a lab that trains here, or elsewhere. Raises: AssayError; FleetError."""
+    def site(self) -> Site:
+        """Where it trains, as plain values. Raises: AssayError."""
         if self.on is None:
             local_fields = {f.name for f in fields(Machine)}
             for f in fields(self):
@@ -71,9 +69,8 @@ class Elsewhere(Machine):
                         f"--{f.name.replace('_', '-')} is about workers elsewhere; it goes "
                         f"with {engine}"
                     )
-            return super().lab(root)
-        from assay.lab.executors.none import Away
-        from assay.lab.lab import Lab
+            return super().site()
+        from assay.lab.executors import Site
 
         if self.executor != Machine.executor:
             raise AssayError(
@@ -84,24 +81,20 @@ class Elsewhere(Machine):
             raise AssayError(f"--threads is a number of threads from 1 up, got {self.threads}")
         if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
             raise AssayError(f"--device is cpu, cuda or cuda:1, got {self.device!r}")
-        return Lab(root, Away(self.fleet(root), self._threads), self.device)
+        if self.gpus and self.device == "cpu":
+            raise AssayError(
+                f"--gpus {self.gpus} would stay idle on --device cpu; add --device cuda"
+            )
+        there = Site(threads=self._threads, device=self.device, on=self.on)
+        return replace(there, **(self._slurm() if self.on == "slurm" else self._ray()))
 
     @property
     def _threads(self) -> int:
         """Those of each worker."""
         return 1 if self.threads is None else self.threads
 
-    def fleet(self, root: Path) -> Fleet:
-        """What starts the workers. Raises: AssayError; FleetError."""
-        if self.gpus and self.device == "cpu":
-            raise AssayError(
-                f"--gpus {self.gpus} would stay idle on --device cpu; add --device cuda"
-            )
-        return self._slurm(root) if self.on == "slurm" else self._ray(root)
-
-    def _ray(self, root: Path) -> Ray:
+    def _ray(self) -> dict[str, Any]:
         from assay.lab.away.fleets import Resources
-        from assay.lab.away.fleets.ray import Ray
 
         if not re.match("ray:|local:", self.on or ""):
             raise AssayError(
@@ -130,16 +123,11 @@ class Elsewhere(Machine):
                 f"--cpus and --workers are numbers from 1 up, got {cpus} and {workers}"
             )
         memory = int(size[1]) * 1024 ** (1 + "KMGT".index(size[2]))
-        return Ray(
-            root,
-            str(self.on),
-            workers,
-            Resources(cpus=cpus, gpus=int(self.gpus or 0), memory=memory),
-        )
+        resources = Resources(cpus=cpus, gpus=int(self.gpus or 0), memory=memory)
+        return {"workers": workers, "resources": resources}
 
-    def _slurm(self, root: Path) -> Slurm:
+    def _slurm(self) -> dict[str, Any]:
         from assay.lab.away.fleets.sbatch import Request
-        from assay.lab.away.fleets.slurm import Slurm
 
         try:
             setup = (
@@ -161,11 +149,35 @@ class Elsewhere(Machine):
             extra=self.sbatch or "",
             **{name: value or "" for name, value in options.items()},
         )
-        return Slurm(root, request)
+        return {"slurm": request}
 
 
 NOT_ELSEWHERE = Elsewhere()
 """Here, where nothing was typed."""
+
+
+def site(text: str) -> Site:
+    """Read where submitted jobs train: an executor, or an engine, with what goes with it, as they
+    stand after `assay run --executor` and `assay run --on`. Raises: AssayError."""
+    from assay.lab import executors
+
+    reader = App(help_flags=[], version_flags=[])
+
+    @reader.default
+    def read(*, machine: Elsewhere = NOT_ELSEWHERE) -> Elsewhere:
+        return machine
+
+    try:
+        words = shlex.split(text)
+        option = "--executor" if words[:1] and words[0] in executors.known() else "--on"
+        machine: Elsewhere = reader(
+            [option, *words], exit_on_error=False, print_error=False, result_action="return_value"
+        )
+    except (ValueError, CycloptsError) as error:
+        raise AssayError(f"--on {plain(text)!r}: {plain(' '.join(str(error).split()))}") from error
+    if machine.dry_run:
+        raise AssayError("--dry-run goes with assay run, which prints the batch script")
+    return machine.site()
 
 
 def dry_run(name: str, choice: Choice, machine: Elsewhere, place: Place) -> int:

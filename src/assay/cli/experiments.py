@@ -439,10 +439,12 @@ def mcp(*, door: Annotated[Agents, Flat] = BY_STDIO, place: Place = HERE) -> Non
     Examples
     --------
     assay mcp --http 8378
+    assay mcp --http 8378 --jobs 4 --on "slurm --partition main --time 4:00:00"
     """
     extras.require("mcp")
     from assay.agents.serving import Door, serve
-    from assay.cli.answering import print_address
+    from assay.cli.answering import limits, print_address
+    from assay.cli.elsewhere import site
     from assay.jobs.bounds import Bounds
 
     bounds = Bounds(workspace=door.workspace and door.workspace.resolve(), code=door.allow_code)
@@ -451,6 +453,8 @@ def mcp(*, door: Annotated[Agents, Flat] = BY_STDIO, place: Place = HERE) -> Non
         place.root,
         http_door,
         bounds,
+        limits(door),
         door.jobs,
+        site(door.on),
         lambda served: print_address(served, place.json),
     )

@@ -21,6 +21,7 @@ from assay.lab import catalogue
 from assay.lab.store.urls import is_url, url_of
 
 if TYPE_CHECKING:
+    from assay.lab.executors import Site
     from assay.lab.lab import Lab
     from assay.lab.plan.preset import Preset
 
@@ -153,6 +154,8 @@ class Api:
     """With --api: GiB of address space that each process of a job may have."""
     jobs: int = 1
     """With --api: how many jobs run at the same time."""
+    on: str = "workers"
+    """With --api: where jobs train, as for `assay mcp`."""
 
 
 @Parameter(name="*")
@@ -170,8 +173,17 @@ class Agents:
     """The one folder whose files an agent may name; none without it."""
     allow_code: Annotated[bool, Bare] = False
     """Experiment files of the workspace may run; they are programs."""
+    job_seconds: float = 3600.0
+    """The longest that a job may run, by the clock; with --on none or an engine, with its wait for
+    workers."""
+    job_memory: float = 16.0
+    """GiB of address space that each process of a job may have."""
     jobs: int = 1
     """How many submitted jobs run at the same time."""
+    on: str = "workers"
+    """Where they train: workers, inline or none as after `assay run --executor`, or slurm, ray:… or
+    local:N as after `assay run --on`; in the same text what goes with it, such as "slurm
+    --partition gpu --time 4:00:00"."""
 
 
 @Parameter(name="*")
@@ -215,8 +227,14 @@ class Machine:
 
     def lab(self, root: Path) -> Lab:
         """Make a lab that trains on this machine."""
-        from assay.lab import executors
         from assay.lab.lab import Lab
+
+        site = self.site()
+        return Lab(root, site.make(root), site.device)
+
+    def site(self) -> Site:
+        """Where it trains, as plain values. Raises: AssayError."""
+        from assay.lab import executors
         from assay.lab.records.provenance import cores
 
         if self.threads is not None and self.threads < 1:
@@ -228,13 +246,8 @@ class Machine:
         device = (
             self.device if self.executor == "none" else device_here(self.device)
         )  # it is for the workers to have it
-        return Lab(
-            root,
-            executors.known()[self.executor](
-                threads=self.threads or (1 if device == "cpu" else cores())
-            ),
-            device,
-        )
+        threads = self.threads or (1 if device == "cpu" else cores())
+        return executors.Site(executor=self.executor, threads=threads, device=device)
 
 
 def device_here(name: str) -> str:

@@ -1,26 +1,27 @@
-"""Folder: one job in the store: what was asked, sealed; how far it is; what happened; and the lock
-of whoever works on it.
+"""Folder: one job in the store: what was asked, sealed; how far it is; what happened; and the
+lease of whoever works on it.
 
     <root>/jobs/<key>/asked.json       what was asked, by whom, when; sealed
                       text/            a study's file, and links to files of the workspace that it
-                      names; the job runs in this folder owners/          a file for each person who
-                      asked for it and did not cancel state.json       state.py; written by whoever
-                      holds the lock events.jsonl     what happened, a line each; the oldest are
-                      dropped cancel           there once somebody wants it stopped while another
-                      process works on it result.json      what `assay show --json` prints of it,
-                      sealed
-    <root>/locks/job-<key>.lock        held by the process that works on it; the kernel releases it
-    at any death
+                                       names; without a workspace the job runs in this folder
+                      owners/          a file for each person who asked for it and did not cancel
+                      state.json       state.py; written by whoever holds the lease
+                      events.jsonl     what happened, a line each; the oldest are dropped
+                      cancel           there once somebody wants it stopped while another process
+                                       works on it
+                      result.json      what `assay show --json` prints of it, sealed
+    <root>/leases/job-<key>/           whose it is (lab.away.leases)
+    <root>/wanted/<group>.json         what it asks of workers elsewhere, on its terms
+                                       (lab.away.requests)
 
-A job that says it is running, and whose lock nobody holds, was interrupted: it is queued, and goes
-on where it was."""
+A job that says it is running, and that nobody holds, was interrupted: it is queued, and goes on
+where it was."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
+import itertools
 import json
-import os
 import re
 import time
 import uuid
@@ -37,9 +38,11 @@ from assay.core import foreign
 from assay.core.errors import StoreError
 from assay.core.experiment import Experiment
 from assay.core.spec import canonical_json
-from assay.jobs.state import Moment, State
+from assay.jobs.state import OVER, Moment, State, Status
 from assay.jobs.submission import DIGITS, Ready
 from assay.lab import catalogue
+from assay.lab.away import leases, requests
+from assay.lab.away.leases import Lease
 from assay.lab.plan.preset import Preset, override
 from assay.lab.store.atomic import explained, sync, write
 from assay.lab.store.origin import STUDIES
@@ -49,9 +52,6 @@ from assay.lab.store.store import Store, discard
 KEY = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
 EVENTS = 512 * 1024
 """Bytes of a job's events; when there are more, the older half is dropped."""
-ATTEMPTS, PAUSE = 25, 0.02
-"""How often, and after how many seconds each, a lock is asked for that a reader may hold for a
-moment."""
 
 
 class _Event(TypedDict):
@@ -117,53 +117,33 @@ class Folder:
         experiment = catalogue.find(self.typed)
         return experiment, override(experiment, self.asked["preset"], self.asked["sets"])
 
-    # -- its lock ----------------------------------------------------------------------------------
+    @property
+    def place(self) -> str:
+        """The folder in which it runs, as seen from the store. Raises: StoreError."""
+        return self.asked["workspace"] or f"jobs/{self.key}/text"
 
-    def take(self, attempts: int = 1) -> int | None:
-        """Take the lock, and give its handle; None where another process has it. It is released
-        when the handle is closed."""
+    # -- whose it is -------------------------------------------------------------------------------
+
+    def take(self) -> Lease | None:
+        """Take the job; None where another has it. It is ours until the lease is given back, or
+        this process and all that inherited the lease's handle have ended."""
         with explained(self.root):
-            self._lock.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        for attempt in range(attempts):
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return handle
-            except BlockingIOError:
-                if attempt + 1 < attempts:
-                    time.sleep(PAUSE)
-        os.close(handle)
-        return None
+            return leases.open_leases(self.root).take(f"job-{self.key}")
 
     @contextmanager
     def mine(self) -> Iterator[bool]:
-        """Hold the lock while the body runs, where nobody works on the job; tell whether that is
-        so."""
-        handle = self.take(ATTEMPTS)
+        """Have the job while the body runs, where nobody works on it; tell whether that is so."""
+        lease = self.take()
         try:
-            yield handle is not None
+            yield lease is not None
         finally:
-            if handle is not None:
-                os.close(handle)
+            if lease is not None:
+                lease.done()
 
     @property
     def held(self) -> bool:
         """Whether a process works on it."""
-        try:
-            handle = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return False
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(handle)
-
-    @property
-    def _lock(self) -> Path:
-        return self.root / "locks" / f"job-{self.key}.lock"
+        return leases.open_leases(self.root).held(f"job-{self.key}")
 
     # -- its state ---------------------------------------------------------------------------------
 
@@ -197,9 +177,27 @@ class Folder:
         return state
 
     def write(self, state: State) -> None:
-        """Write how far it is; only whoever holds the lock does."""
+        """Write how far it is; only whoever holds the lease does."""
         with explained(self.root):
             write(self._file("state.json"), msgspec.json.encode(state))
+
+    def end(self, state: State, status: Status, **what: Any) -> None:
+        """Write that it is over, and ask no more of workers on its behalf; only whoever holds the
+        lease does."""
+        requests.drop_job(self.root, self.key)
+        self.write(replace(state, status=status, ended=time.time(), seconds_left=None))
+        self.tell(status, **what)
+        discard(self.path / "cancel")
+
+    def fail(self, error: str) -> None:
+        """Write that it failed, and why; only whoever holds the lease does."""
+        self.end(replace(self.state, error=" ".join(error.split())[:500]), "failed", error=error)
+
+    def stop(self) -> None:
+        """Write that it is cancelled, unless it is over; only whoever holds the lease does."""
+        if self.state.status not in OVER:
+            self.end(self.state, "cancelled")
+        discard(self.path / "cancel")
 
     @property
     def cancelled(self) -> bool:
@@ -221,34 +219,22 @@ class Folder:
     # -- what happened -----------------------------------------------------------------------------
 
     def tell(self, kind: str, **what: Any) -> None:
-        """Write down what happened; only whoever holds the lock does."""
+        """Write down what happened; only whoever holds the lease does."""
         path = self._file("events.jsonl")
         content = foreign.read_stored(path) if path.exists() else b""
         known = _events(content)
+        event = {"n": known[-1][1]["n"] + 1 if known else 1, "time": round(time.time(), 3)}
+        line = canonical_json({**event, "kind": kind, **what}).encode(errors="replace") + b"\n"
         lines = [line for line, _ in known]
-        if (
-            whole := b"".join(lines)
-        ) != content:  # a kill while it was written, or somebody else's hand
-            write(path, whole)
-        number = known[-1][1]["n"] + 1 if known else 1
-        line = (
-            canonical_json(
-                {"n": number, "time": round(time.time(), 3), "kind": kind, **what}
-            ).encode(errors="replace")
-            + b"\n"
-        )
         if sum(map(len, lines)) + len(line) > EVENTS:
-            recent, remaining = [], EVENTS // 2
-            for old in reversed(lines):
-                remaining -= len(old)
-                if remaining < 0:
-                    break
-                recent.append(old)
-            with explained(self.root):
-                write(path, b"".join([*reversed(recent), line]))
-            return
-        with explained(self.root), path.open("ab") as file:
-            file.write(line)
+            sizes = itertools.accumulate(len(line) for line in reversed(lines))
+            lines = lines[len(lines) - sum(size <= EVENTS // 2 for size in sizes) :]
+        with explained(self.root):
+            if b"".join(lines) == content:
+                with path.open("ab") as file:
+                    file.write(line)
+            else:  # too many, a kill while one was written, or somebody else's hand
+                write(path, b"".join([*lines, line]))
 
     def events(self, since: int = 0) -> list[dict[str, Any]]:
         """What happened after this number, each with a number of its own; a gap says that older
@@ -265,7 +251,7 @@ class Folder:
 
     def make(self, ready: Ready, owner: str, workspace: Path | None) -> None:
         """Write the whole folder by one rename, so that it is there with all its files or not at
-        all; the lock is held meanwhile."""
+        all; only whoever holds the lease does."""
         store, current_time = Store(self.root), time.time()
         request = {
             "key": self.key,

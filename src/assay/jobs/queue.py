@@ -11,7 +11,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from assay.core.errors import AssayError, StoreError
@@ -128,20 +127,11 @@ def cancel(root: Path, key: str, owner: str | None = None) -> Folder:
             return folder
     with folder.mine() as has_lock:
         if has_lock:
-            stop(folder)
+            folder.stop()
         elif folder.state.status not in OVER:  # whoever works on it looks for this file
             with explained(root):
                 write(folder.path / "cancel", b"")
     return folder
-
-
-def stop(folder: Folder) -> None:
-    """Write that a job is cancelled, unless it is over; the lock is held meanwhile."""
-    state = folder.state
-    if state.status not in OVER:
-        folder.write(replace(state, status="cancelled", ended=time.time(), seconds_left=None))
-        folder.tell("cancelled")
-    discard(folder.path / "cancel")
 
 
 class Watched:

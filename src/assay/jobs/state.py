@@ -70,6 +70,8 @@ class State:
     seconds_left: tuple[float, float] | None = None
     """From how many seconds to how many it still takes, where that can be told."""
     early: Early | None = None
+    workers: str = ""
+    """What is known of those who train elsewhere, in a few words; "" where nobody does."""
     error: str = ""
     """Why it failed, in a line."""
     cpu_seconds: float = 0.0

@@ -1,13 +1,14 @@
 """Work: one job run to its end in a process of its own, through what `assay run` calls; the store
 keeps whatever it finished.
 
-The process holds the job's lock, which it was handed by the runner, and is alone in writing its
-state. It ends at once, with all that it started, when the runner does: the pipe from it closes. It
-steps back (`nice`), and stops where somebody cancels or its time is over."""
+The runner that started the process holds the job's lease for it, and the process is alone in
+writing the job's state. Runs are trained by the process itself, by processes that it starts, or, on
+the job's terms, by workers that joined the store. It ends at once, with all that it started here,
+when the runner does: the pipe from it closes. It steps back (`nice`), and stops where somebody
+cancels or its time is over."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import resource
@@ -15,26 +16,27 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from assay.core.compute import Range
-from assay.core.errors import AssayError, ExperimentError
+from assay.core.errors import AssayError, ExperimentError, substitute
 from assay.core.plain import plain
 from assay.core.schema import to_json
 from assay.jobs.folder import Folder
-from assay.jobs.queue import stop
-from assay.jobs.state import Early, EarlyClaim, Interval
-from assay.lab.executors import Inline, Workers
+from assay.jobs.state import Early, EarlyClaim, Interval, Status
+from assay.lab.away.requests import Terms
+from assay.lab.executors import Away, Executor, Site
 from assay.lab.lab import Lab
 from assay.lab.records.provenance import cpu_seconds
 from assay.lab.store.atomic import write
 from assay.lab.store.origin import STUDIES, code
 from assay.lab.store.sealed import seal
-from assay.lab.work.events import Failed, Partial, Planned, Progress, Saved, Started
+from assay.lab.work.events import Failed, Partial, Planned, Progress, Said, Saved, Started
 from assay.studies.budget import affordable
 
 YIELDS = 5
@@ -53,36 +55,32 @@ class Limits:
     """What one job may take; None: what it takes."""
 
     seconds: float | None = None
-    """By the clock, since it was begun."""
+    """By the clock, since it was begun; where workers elsewhere train, with what it waits for
+    them."""
     memory: int | None = None
-    """Bytes of address space of each of its processes."""
-    workers: int | None = None
-    """Processes that train: as many as cores; 0: the job's own process."""
-
-    def to_json(self) -> str:
-        """One line, for the process that works."""
-        return json.dumps(vars(self))
+    """Bytes of address space of each of its processes, wherever they are."""
 
 
 def main() -> None:
-    """Work on the job that the runner named: root, key, and limits."""
-    root, key, limits = Path(sys.argv[1]), sys.argv[2], Limits(**json.loads(sys.argv[3]))
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # the runner ignores it, which is inherited
+    """Work on the job that the runner named: root, key, limits and site."""
+    limits, site = msgspec.json.decode(sys.argv[3], type=tuple[Limits, Site])
+    # the runner may ignore it, which is inherited
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_end_with_the_runner, daemon=True).start()
     os.nice(YIELDS)
-    if limits.memory is not None:
+    # of a process that trains on a GPU address space says nothing
+    if limits.memory is not None and (site.away or site.device == "cpu"):
         resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
-    Work(Folder(root, key), limits).run()
+    Work(Folder(Path(sys.argv[1]), sys.argv[2]), limits, site).run()
 
 
 class Work:
     """A job on its way; `run` comes back when its state says how it ended."""
 
-    def __init__(self, folder: Folder, limits: Limits):
-        self.folder, self.limits = folder, limits
+    def __init__(self, folder: Folder, limits: Limits, site: Site):
+        self.folder, self.limits, self.site = folder, limits, site
         self.state = folder.state
+        self._executor: Executor | None = None
         self._before = self.state.cpu_seconds
         self._begun = time.monotonic()
         self._over = threading.Event()
@@ -101,28 +99,20 @@ class Work:
             cached = runs if self.state.cached is None else self.state.cached
             self._end("done", done=runs, total=runs, cached=cached, early=None)
         except KeyboardInterrupt:
-            self._over.set()
             if self._late:
-                took = (
+                self._fail(
                     f"it took longer than {self.limits.seconds:,.0f} s, all that a job may; what "
                     "is stored is kept; submitted again it goes on"
                 )
-                self._end("failed", error=took)
             else:
-                self.state = replace(self.state, cpu_seconds=self._cpu())
-                self.folder.write(self.state)
-                stop(self.folder)
+                self._end("cancelled")
         except AssayError as e:
-            self._end("failed", error=_line(e.request()))
+            self._fail(e.request())
         except MemoryError:
-            self._end(
-                "failed",
-                error="it needed more memory than a job may have"
-                if self.limits.memory
-                else "there was not enough memory",
-            )
+            lacking = "it needed more memory than a job may have"
+            self._fail(lacking if self.limits.memory else "there was not enough memory")
         except BaseException as e:  # sys.exit in somebody's experiment too: the queue goes on
-            self._end("failed", error=_line(f"{type(e).__name__}: {e}"))
+            self._fail(f"{type(e).__name__}: {e}")
 
     def _compute_result(self) -> dict[str, Any]:
         """The result as `assay show --json` prints it, after whatever is missing was trained."""
@@ -133,8 +123,10 @@ class Work:
                     f"{Path(path).name} is not as it was when this was submitted; submit it again"
                 )
         experiment, preset = self.folder.experiment()
-        workers = self.limits.workers
-        lab = Lab(self.folder.root, Inline() if workers == 0 else Workers(workers))
+        memory, owner = self.limits.memory or 0, self.state.owner
+        terms = Terms(job=self.folder.key, owner=owner, memory=memory, place=self.folder.place)
+        self._executor = self.site.make(self.folder.root, terms)
+        lab = Lab(self.folder.root, self._executor, self.site.device)
         if (known := lab.known(experiment, preset, run=True)) is not None:
             return to_json(known)
         if experiment.origin.endswith(STUDIES):
@@ -145,93 +137,75 @@ class Work:
     # -- what is told ------------------------------------------------------------------------------
 
     def _heard(self, event: Any) -> None:
+        tell = self.folder.tell
         with self._lock:
             match event:
                 case Planned():
                     cached, total = len(event.plan.cached), len(event.plan.rows)
                     self._now(cached=cached, done=cached, total=total)
-                    self.folder.tell("planned", runs=total, stored=cached, groups=event.groups)
+                    tell("planned", runs=total, stored=cached, groups=event.groups)
                 case Started():
-                    self.folder.tell(
-                        "started", arms=list(event.arms), runs=event.runs, seeds=event.seeds
-                    )
+                    tell("started", arms=list(event.arms), runs=event.runs, seeds=event.seeds)
                 case Progress():
                     self._now(seconds_left=_to_bounds(event.eta))
                     if time.monotonic() - self._told > TELLS:
                         self._told = time.monotonic()
-                        self.folder.tell(
-                            "progress",
-                            arms=list(event.arms),
-                            done=event.done,
-                            total=event.total,
-                            unit=event.unit,
-                            runs_done=self.state.done,
-                            runs=self.state.total,
-                            seconds_left=self.state.seconds_left,
-                        )
+                        how_far = {"done": event.done, "total": event.total, "unit": event.unit}
+                        tell("progress", arms=list(event.arms), **how_far, **self._runs)
                 case Saved():
-                    self._now(
-                        done=event.done, total=event.total, seconds_left=_to_bounds(event.eta)
-                    )
-                    self.folder.tell(
-                        "saved",
-                        runs_done=event.done,
-                        runs=event.total,
-                        seconds_left=self.state.seconds_left,
-                    )
+                    left = _to_bounds(event.eta)
+                    self._now(done=event.done, total=event.total, seconds_left=left)
+                    tell("saved", **self._runs)
                 case Partial():
                     early = _early(event)
                     self._now(early=early)
-                    self.folder.tell("partial", **to_json(early))
+                    tell("partial", **to_json(early))
                 case Failed():
-                    self.folder.tell("group-failed", arms=list(event.arms), error=_line(event.text))
+                    tell("group-failed", arms=list(event.arms), error=_line(event.text))
+                case Said() if self.site.away:  # of workers; of processes here, what code prints
+                    text = self._without_places(_line(event.text))
+                    self._now(workers=text.partition(";")[0])
+                    tell("workers", text=text)
+
+    @property
+    def _runs(self) -> dict[str, Any]:
+        state = self.state
+        return {"runs_done": state.done, "runs": state.total, "seconds_left": state.seconds_left}
+
+    def _without_places(self, text: str) -> str:
+        """Give a line for who asks from elsewhere, to whom the folder of the store is nothing."""
+        return substitute(text, {str(self.folder.root): "the store"})
 
     def _now(self, **changes: Any) -> None:
         """Note how far it is, and write that now and then; whatever ends it is written by
         `_end`."""
         self.state = replace(self.state, **changes)
-        if (
-            time.monotonic() - self._written > WRITES
-            or {"early", "done", "cached"} & changes.keys()
-        ):
+        due = time.monotonic() - self._written > WRITES
+        if due or {"early", "done", "cached", "workers"} & changes.keys():
             self._written = time.monotonic()
             self.folder.write(self.state)
 
-    def _end(self, status: Any, **changes: Any) -> None:
+    def _fail(self, why: str) -> None:
+        self._end("failed", error=self._without_places(_line(why)))
+
+    def _end(self, status: Status, **changes: Any) -> None:
         self._over.set()
         with self._lock:
-            self.state = replace(
-                self.state,
-                status=status,
-                ended=time.time(),
-                seconds_left=None,
-                cpu_seconds=self._cpu(),
-                **changes,
-            )
-            self.folder.write(self.state)
-            self.folder.tell(
-                status,
-                **(
-                    {"error": self.state.error}
-                    if self.state.error
-                    else {"runs": self.state.total, "stored": self.state.cached}
-                ),
-            )
+            now = replace(self.state, cpu_seconds=self._cpu(), workers="", **changes)
+            runs = {"runs": now.total, "stored": now.cached} if status == "done" else {}
+            self.folder.end(now, status, **({"error": now.error} if now.error else runs))
 
     # -- what may stop it --------------------------------------------------------------------------
 
     def _look(self) -> None:
         counted = time.monotonic()
         while not self._over.wait(LOOKS):
-            self._late = (
-                self.limits.seconds is not None
-                and time.monotonic() - self._begun > self.limits.seconds
-            )
+            passed = time.monotonic() - self._begun
+            self._late = self.limits.seconds is not None and passed > self.limits.seconds
             if self._late or self.folder.cancelled:
                 self._over.set()
-                os.kill(
-                    os.getpid(), signal.SIGINT
-                )  # KeyboardInterrupt in the main thread: as Ctrl-C at `assay run`
+                # KeyboardInterrupt in the main thread: as Ctrl-C at `assay run`
+                os.kill(os.getpid(), signal.SIGINT)
                 return
             if time.monotonic() - counted > COUNTS:
                 counted = time.monotonic()
@@ -240,18 +214,15 @@ class Work:
                         self._now(cpu_seconds=self._cpu())
 
     def _cpu(self) -> float:
-        return round(
-            max(self.state.cpu_seconds, self._before + group_cpu_seconds(os.getpgid(0))), 1
-        )
+        away = self._executor.cpu_seconds if isinstance(self._executor, Away) else 0.0
+        here = group_cpu_seconds(os.getpgid(0))
+        return round(max(self.state.cpu_seconds, self._before + here + away), 1)
 
 
 def _end_with_the_runner() -> None:
-    while os.read(
-        0,
-        4096,
-        # ends when the runner does, however it ends; sys.stdin's own lock would be held when Python
-        # ends
-    ):
+    # ends when the runner does, however it ends; sys.stdin's own lock would be held when Python
+    # ends
+    while os.read(0, 4096):
         pass
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
@@ -278,29 +249,18 @@ def _line(text: str) -> str:
 
 def _early(event: Partial) -> Early:
     """The verdicts so far, in short, each with its interval and every control."""
-    claims = []
-    for judged in event.result.judged:
-        controls = {
-            arm: Interval(v.outcome, _number(v.estimate), _number(v.low), _number(v.high))
-            for arm, v in judged.controls.items()
-        }
-        v = judged.verdict
-        numbers = _number(v.estimate), _number(v.low), _number(v.high)
-        claims.append(
-            EarlyClaim(
-                v.outcome,
-                *numbers,
-                claim=judged.claim.text,
-                reason=v.reason,
-                controls=_ordered(controls),
-            )
+
+    def interval(v: Any) -> Interval:
+        ends = (float(x) if math.isfinite(x) else None for x in (v.estimate, v.low, v.high))
+        return Interval(v.outcome, *ends)
+
+    claims = (
+        EarlyClaim(
+            **vars(interval(judged.verdict)),
+            claim=judged.claim.text,
+            reason=judged.verdict.reason,
+            controls={arm: interval(v) for arm, v in sorted(judged.controls.items())},
         )
+        for judged in event.result.judged
+    )
     return Early(event.seeds, tuple(claims))
-
-
-def _ordered(controls: Mapping[str, Interval]) -> dict[str, Interval]:
-    return dict(sorted(controls.items()))
-
-
-def _number(x: float) -> float | None:
-    return float(x) if math.isfinite(x) else None

@@ -92,8 +92,8 @@ class Happened:
     """Counted from 1; a gap says that older ones were dropped."""
     time: str
     kind: str
-    """queued, begun, continued, planned, started, progress, saved, partial, group-failed; at its
-    end done, failed or cancelled."""
+    """queued, begun, continued, planned, started, progress, saved, partial, group-failed; workers,
+    what is known of those who train elsewhere; at its end done, failed or cancelled."""
     what: Mapping[str, Any]
 
 
@@ -301,7 +301,7 @@ def _words(state: State, ahead: int, stopping: bool) -> str:
             if state.seconds_left
             else ""
         )
-        return f"it runs: {runs}{remaining}"
+        return f"it runs: {runs}{remaining}{state.workers and '; '}{state.workers}"
     if state.status == "done":
         return (
             f"it is done, all of it was stored: {runs}"

@@ -271,6 +271,10 @@ class Unchanged:
         self._seen.pop(name, None)
 
 
+_starting = threading.Lock()
+"""Threads of a server may be the first to take a lease at the same time."""
+
+
 class Pulse:
     """One thread that calls each of some functions every so many seconds, until one says False or
     is stopped; a thread each would cost more than the work of a small group."""
@@ -280,13 +284,13 @@ class Pulse:
 
     def start(self, beat: Callable[[], bool], every: float) -> None:
         """Call `beat` every so many seconds from now on."""
-        if (
-            self._process != os.getpid()
-        ):  # the first, or a fork: its parent goes on with what it has
-            self._due: dict[Callable[[], bool], tuple[float, float]] = {}
-            self._next, self._calling = 0.0, _nothing
-            self._changed, self._process = threading.Condition(), os.getpid()
-            threading.Thread(target=self._run, daemon=True).start()
+        with _starting:
+            # the first, or a fork: its parent goes on with what it has
+            if self._process != os.getpid():
+                self._due: dict[Callable[[], bool], tuple[float, float]] = {}
+                self._next, self._calling = 0.0, _nothing
+                self._changed, self._process = threading.Condition(), os.getpid()
+                threading.Thread(target=self._run, daemon=True).start()
         with self._changed:
             due = time.monotonic() + every
             self._due[beat] = (due, every)
@@ -505,6 +509,12 @@ class Lease:
         self._begun = True
         self._pulse.start(self.beat, self._claim.lapse / BEATS)
         return True
+
+    @property
+    def handle(self) -> int | None:
+        """What a process inherits that works for us: as long as it lives, nobody on this machine
+        takes us for dead."""
+        return self._lock.handle
 
     @property
     def lost(self) -> bool:

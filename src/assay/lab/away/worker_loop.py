@@ -88,6 +88,8 @@ class Joined:
         self._asked = False
         self._working = False
         self._known: dict[str, Wanted] = {}
+        self._served: dict[str, int] = {}
+        """Of each owner the number of the last group that was taken up for it here."""
         self._refused: set[str] = set()
         self._before = ""
         (self._store.root / "workers").mkdir(exist_ok=True)
@@ -135,11 +137,16 @@ class Joined:
             for name in names
             if (request := self._known.get(name) or requests.read(root, name))
         }
-        # Oldest first, by a rule that all workers share; leases keep two from one group.
-        for request in sorted(self._known.values(), key=lambda w: (w.since, w.group)):
+        # Owners take turns, so that a thousand groups of one hold up nobody else; of an owner the
+        # oldest comes first, by a rule that all workers share. Leases keep two from one group.
+        for request in sorted(self._known.values(), key=self._turn):
             if (not self._only or request.name in self._only) and (did := self._try(request)):
+                self._served[request.terms.owner] = 1 + max(self._served.values(), default=0)
                 return did
         return None
+
+    def _turn(self, request: Wanted) -> tuple[int, float, str]:
+        return self._served.get(request.terms.owner, 0), request.since, request.group
 
     def _try(self, request: Wanted) -> Did | None:
         """Work at this group, unless another process has it, or it is not ready, or not for this
@@ -155,14 +162,15 @@ class Joined:
         # A folder that machines share may show what another one stored only after a while.
         if any(store.get(parent, request.name) is None for parent in group.parents):
             return None
-        if (task := self._task(request)) is None:
-            return None
-        if self._before not in ("", request.name) and memory.resident() > memory.MUCH:
-            memory.hand_back()
-        self._before = request.name
-        provenance.forget_peak()
-        began = time.monotonic()
-        outcome = self._ran(task, folder)
+        with contextlib.ExitStack() as terms:
+            if (task := self._task(request, terms)) is None:
+                return None
+            if self._before not in ("", request.name) and memory.resident() > memory.MUCH:
+                memory.hand_back()
+            self._before = request.name
+            provenance.forget_peak()
+            began = time.monotonic()
+            outcome = self._ran(task, folder)
         if outcome is not None and outcome.status == "busy":
             return None
         seconds = round(time.monotonic() - began, 2)
@@ -177,9 +185,12 @@ class Joined:
             outcome.text,
         )
 
-    def _task(self, request: Wanted) -> Task | None:
-        """What is to be run here; None where this machine cannot, which is said once."""
+    def _task(self, request: Wanted, terms: contextlib.ExitStack) -> Task | None:
+        """What is to be run here, on terms that hold until the stack is closed; None where this
+        machine cannot, which is said once."""
+        device = self._device or request.device
         try:
+            terms.enter_context(request.terms.hold(self._store.root, device))
             origin = request.found(self._store)
             if not origin:
                 where = (
@@ -190,7 +201,6 @@ class Joined:
                     "same file or version of Assay there"
                 )
             experiment = load(request.name, origin)
-            device = self._device or request.device
             if not _has_device(device):
                 raise AssayError(
                     f"it is wanted on {device[:40]!r}, which is not here; join from a machine "

@@ -12,14 +12,15 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from assay.core import errors, foreign
 from assay.core.errors import FleetError
 from assay.lab.away import depot, leases, requests
 from assay.lab.away.fleets import Fleet, Member
-from assay.lab.store.store import Store, discard
+from assay.lab.away.requests import Terms
+from assay.lab.store.store import Store, Stored, discard
 from assay.lab.store.urls import url_of
 from assay.lab.work import groups
 from assay.lab.work.events import Outcome, Progress, Said, Started, from_line
@@ -47,12 +48,20 @@ class Away:
     """Leaves tasks in the store, and waits until they are done, failed or given up; with a fleet,
     it has workers started.
 
-    `threads` is what each worker of a fleet gets.
+    `threads` is what each worker of a fleet gets, `terms` what a submitted job lays down for
+    whoever takes up its groups.
     """
 
-    def __init__(self, fleet: Fleet | None = None, threads: int = 1):
-        self.fleet, self.threads = fleet, threads
+    def __init__(
+        self,
+        fleet: Fleet | None = None,
+        threads: int = 1,
+        terms: Terms = Terms(),  # noqa: B008 — frozen
+    ):
+        self.fleet, self.threads, self.terms = fleet, threads, terms
         self._present = 0
+        self._pending: dict[str, _Left] = {}
+        self._spent = 0.0
 
     @property
     def width(self) -> int:
@@ -60,11 +69,16 @@ class Away:
         last."""
         return self.fleet.width if self.fleet is not None else max(1, self._present)
 
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU-seconds that workers took for it so far, as of their last checkpoints."""
+        return self._spent + sum(one.cpu_seconds for one in list(self._pending.values()))
+
     def map(self, tasks: Iterable[Task | None], report: Report) -> Generator[Outcome, None, None]:
         """The outcome of each task as the store tells it. Raises: FleetError when a fleet's workers
         end one after the other to no effect."""
         source, open_ = iter(tasks), True
-        pending: dict[str, _Left] = {}
+        pending = self._pending
         crew: _Crew | None = None
         try:
             while True:
@@ -75,7 +89,7 @@ class Away:
                     if not isinstance(task, Task):
                         break
                     crew = crew or self._crew(task)
-                    pending[task.group] = _Left(task)
+                    pending[task.group] = _Left(task, self.terms)
                 if not open_ and not pending:
                     return
                 ended = []
@@ -87,6 +101,7 @@ class Away:
                     for name, left in list(pending.items()):
                         if outcome := left.outcome(name in wanted, name in present, report):
                             del pending[name]
+                            self._spent += left.cpu_seconds
                             ended.append(outcome)
                     self._present = crew.look(list(pending.values()), bool(ended), report)
                 yield from ended
@@ -94,15 +109,19 @@ class Away:
                     time.sleep(POLL)
         finally:
             for left in pending.values():
+                self._spent += left.cpu_seconds
                 with contextlib.suppress(OSError):
                     requests.drop(left.root, left.group)
+            pending.clear()
             if crew is not None:
                 crew.dismiss(report)
 
     def command(self, root: Path, device: str) -> list[str]:
         """What a fleet is asked to start for this store."""
         address = url_of(root) or str(root.absolute())
-        words = [sys.executable, "-m", "assay", "worker", "--root", address]
+        # a job is in a folder whose files are no programs unless that was allowed
+        safe = ["-P"] if self.terms.job else []
+        words = [sys.executable, *safe, "-m", "assay", "worker", "--root", address]
         options = {"--idle": f"{IDLE:g}", "--threads": str(self.threads), "--device": device}
         return [*words, *(word for option in options.items() for word in option)]
 
@@ -116,8 +135,9 @@ class Away:
 class _Left:
     """A task in the store, and what was seen of it."""
 
-    def __init__(self, task: Task):
+    def __init__(self, task: Task, terms: Terms):
         self.task, self.root, self.group = task, Path(task.root), task.group
+        self.terms = terms
         self.folder = self.root / "groups" / task.group
         self.runs: RunGroup | None = groups.read(self.folder)
         self.moved = 0
@@ -126,9 +146,26 @@ class _Left:
         self._heard = ""
         self._gone: float | None = None
         self._begun = False
+        self._stored: Mapping[str, Stored] = {}
+        self._before = self._clock()
         discard(self.folder / "failed.json")
         if self.runs is not None:
-            requests.leave(task)
+            requests.leave(task, terms)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU-seconds that workers took for it since it was left here: as its runs say, and until
+        they are stored as its clock did at the last checkpoint."""
+        runs = [r.provenance for r in self._stored.values()]
+        spent = sum(r.get("cpu_seconds", 0.0) for r in runs if r.get("group") == self.group)
+        return max(0.0, max(spent, self._clock() if self.moved else 0.0) - self._before)
+
+    def _clock(self) -> float:
+        seconds = 0.0
+        for path in self.folder.rglob("clock.json"):
+            with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
+                seconds += sum(float(cpu) for *_, cpu in json.loads(foreign.read_stored(path)))
+        return seconds
 
     def outcome(self, is_wanted: bool, exists: bool, report: Report) -> Outcome | None:
         """How it ended; None while it has not."""
@@ -140,14 +177,15 @@ class _Left:
             if (failed := self._failed()) is not None:
                 return failed
             if groups.read(self.folder) is not None:  # somebody else waited for it, and went
-                requests.leave(self.task)
+                requests.leave(self.task, self.terms)
             return None
         self._follow(self.runs, report)
         return None
 
     def _done(self, runs: RunGroup, report: Report) -> Outcome | None:
         self._gone = self._gone or time.monotonic()
-        stored = len(Store(self.root).get_each(runs.places, runs.experiment))
+        self._stored = Store(self.root).get_each(runs.places, runs.experiment)
+        stored = len(self._stored)
         if stored < len(runs.keys) and time.monotonic() - self._gone < APPEARS:
             return None
         requests.drop(self.root, self.group)
