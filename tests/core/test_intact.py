@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from assay.lab.store.migration import migrate
 
 from assay.cli.main import main
 from assay.core import integrity
 from assay.core.errors import DamageError, StoreError
 from assay.core.spec import Spec
-from assay.lab.store.migration import migrate
 from assay.lab.store.store import Store
 
 

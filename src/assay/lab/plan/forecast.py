@@ -28,8 +28,7 @@ from assay.core.reading import plural
 from assay.core.runs import Runs
 from assay.core.schema import BESIDE
 from assay.core.spec import Spec, canonical_json
-from assay.lab.judge.result import common_seeds, with_derived
-from assay.lab.judge.stamp import stamp
+from assay.lab.judge.result import common_seeds, stamp, with_derived
 from assay.lab.plan.plan import Plan
 from assay.lab.plan.preset import apply_preset
 from assay.lab.records import records
