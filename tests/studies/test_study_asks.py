@@ -1,0 +1,202 @@
+"""Studies that ask models whose truth was put into their weights: what is so holds, what is not
+fails, and what anything would show is unspecific."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from assay.core.errors import ExperimentError
+from assay.lab import catalogue
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "device"))
+
+import planted
+
+MOOD = """
+[[prompts]]
+name = "neutral"
+text = "{who} {verb} the {thing} {when} and it was"
+slots = { who = ["anna", "ben", "carla", "dan"], verb = ["saw", "bought"], when = ["now", "then", "here"], thing = ["room"] }
+[[prompts]]
+name = "moody"
+text = "the {thing} was {adjective} and it is"
+file = "moods.csv"
+[[direction]]
+name = "mood"
+prompts = "moody"
+site = "blocks.2.hook_resid_pre"
+difference = ["nice", "nasty"]
+[[intervene]]
+name = "steered"
+add = "mood"
+[[read]]
+name = "good"
+log_prob = [" good", " bad"]
+"""
+SPEAKER = """
+[[prompts]]
+name = "neutral"
+text = "the {thing} {verb} {when} and it was"
+slots = { thing = ["room", "meal", "film", "town"], verb = ["is", "was", "in"], when = ["now", "then", "here"] }
+[[prompts]]
+name = "speakers"
+text = "{who} says the {thing} is"
+file = "speakers.csv"
+[[direction]]
+name = "speaker"
+prompts = "speakers"
+site = "blocks.2.hook_resid_pre"
+difference = ["first", "second"]
+[[intervene]]
+name = "steered"
+add = "speaker"
+[[read]]
+name = "good"
+log_prob = [" good", " bad"]
+"""
+CAPITALS = """
+[[prompts]]
+text = "{{who}} went to {{country}} the capital is"
+corrupted = "{{who}} went to {{other}} the capital is"
+file = "capitals.csv"
+[[intervene]]
+name = "changed"
+{what}
+[[read]]
+name = "right"
+log_prob = [" {{city}}", " {{foil}}"]
+[[read]]
+name = "known"
+accuracy = [" {{city}}", " {{foil}}"]
+"""
+
+
+def capitals(what):
+    return CAPITALS.format(what=what)
+
+
+STEERED = "steered.good - main.good > 0.5"
+CASES = {
+    "mood steers": (MOOD, STEERED, "holds"),
+    "who speaks does not": (SPEAKER, STEERED, "fails"),
+    "the head that carries the country": (
+        capitals('ablate = "zero"\nheads = ["1.1"]'),
+        "main.right - changed.right > 2",
+        "holds",
+    ),
+    "another head": (
+        capitals('ablate = "zero"\nheads = ["1.2"]'),
+        "main.right - changed.right > 2",
+        "fails",
+    ),
+    "the answer follows the head": (
+        capitals('patch = "corrupted"\nheads = ["1.1"]\nposition = -1'),
+        "changed.right < -2",
+        "holds",
+    ),
+    "any other country takes it away": (
+        capitals('patch = "corrupted"\nheads = ["1.1"]\nposition = -1'),
+        "main.right - changed.right > 2",
+        "unspecific",
+    ),
+    "it does not follow the head of mood": (
+        capitals('patch = "corrupted"\nheads = ["1.0"]\nposition = -1'),
+        "changed.right < -2",
+        "fails",
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    where = tmp_path_factory.mktemp("planted")
+    planted.write_all(where)
+    things = ("room", "meal", "film", "town")
+    moods = [
+        f"{things[i % 4]},{word},{label}"
+        for label, words in (("nice", planted.GOOD), ("nasty", planted.BAD))
+        for i, word in enumerate(words)
+    ]
+    (where / "moods.csv").write_text("\n".join(["thing,adjective,label", *moods]))
+    speakers = [
+        f"{name},{thing},{('first', 'second')[k % 2]}"
+        for k, name in enumerate(planted.NAMES)
+        for thing in things
+    ]
+    (where / "speakers.csv").write_text("\n".join(["who,thing,label", *speakers]))
+    names = list(planted.CAPITALS)
+    rows = [
+        (who, c, names[(i + 1 + k) % 8])
+        for k, who in enumerate(planted.NAMES[:3])
+        for i, c in enumerate(names)
+    ]
+    lines = [f"{w},{c},{o},{planted.CAPITALS[c]},{planted.CAPITALS[o]}" for w, c, o in rows]
+    (where / "capitals.csv").write_text("\n".join(["who,country,other,city,foil", *lines]))
+    return where
+
+
+def study(folder, name, tables, holds, **more):
+    text = f"""
+question = "Is it so?"
+[[model]]
+name = "./planted"
+{tables}
+[[claim]]
+text = "It is so"
+holds = "{holds}"
+threshold = "plan: by construction"
+"""
+    path = folder / f"{name.replace(' ', '_')}.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_was_planted_is_what_comes_out(case, folder, tmp_path):
+    tables, holds, outcome = CASES[case]
+    experiment = catalogue.find(str(study(folder, case, tables, holds)))
+    result = Lab(tmp_path, Inline()).run(experiment)
+    [verdict] = [judged.verdict for judged in result.judged]
+    assert verdict.outcome == outcome, verdict
+
+
+REFUSED = {
+    "a slot that is no column": (
+        capitals('ablate = "zero"\nheads = ["1.1"]').replace("{city}", "{citty}"),
+        "{citty} is no column",
+    ),
+    "a head that the model lacks": (
+        capitals('ablate = "zero"\nheads = ["1.4"]'),
+        "heads 0 to 3, no head 4",
+    ),
+    "a block that it lacks": (
+        capitals('ablate = "zero"\nsite = "blocks.4.hook_mlp_out"'),
+        "blocks.4",
+    ),
+    "a kind that there is not": (capitals('ablate = "zeros"\nheads = ["1.1"]'), "did you mean zero"),
+    "a direction that there is not": (capitals('add = "mood"'), "no direction 'mood'"),
+    "a label that there is not": (MOOD.replace('"nasty"]', '"nastty"]'), "nastty"),
+    "a position that is no slot": (
+        capitals('patch = "corrupted"\nheads = ["1.1"]\nposition = "{city}"'),
+        "neither a number nor a slot",
+    ),
+    "a pair of other lengths": (
+        capitals('patch = "corrupted"\nheads = ["1.1"]').replace(
+            'corrupted = "{who} went', 'corrupted = "now {who} went'
+        ),
+        "as many",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_is_one_line_with_its_place_before_anything_runs(case, folder):
+    tables, words = REFUSED[case]
+    path = study(folder, case, tables, "main.right > 0")
+    with pytest.raises(ExperimentError) as refused:
+        catalogue.find(str(path))
+    message = str(refused.value)
+    assert words in message and f"{path} line" in message and "\n" not in message
