@@ -19,7 +19,11 @@ MOOD = """
 [[prompts]]
 name = "neutral"
 text = "{who} {verb} the {thing} {when} and it was"
-slots = { who = ["anna", "ben", "carla", "dan"], verb = ["saw", "bought"], when = ["now", "then", "here"], thing = ["room"] }
+[prompts.slots]
+who = ["anna", "ben", "carla", "dan"]
+verb = ["saw", "bought"]
+when = ["now", "then", "here"]
+thing = ["room"]
 [[prompts]]
 name = "moody"
 text = "the {thing} was {adjective} and it is"
@@ -40,7 +44,10 @@ SPEAKER = """
 [[prompts]]
 name = "neutral"
 text = "the {thing} {verb} {when} and it was"
-slots = { thing = ["room", "meal", "film", "town"], verb = ["is", "was", "in"], when = ["now", "then", "here"] }
+[prompts.slots]
+thing = ["room", "meal", "film", "town"]
+verb = ["is", "was", "in"]
+when = ["now", "then", "here"]
 [[prompts]]
 name = "speakers"
 text = "{who} says the {thing} is"
@@ -176,7 +183,10 @@ REFUSED = {
         capitals('ablate = "zero"\nsite = "blocks.4.hook_mlp_out"'),
         "blocks.4",
     ),
-    "a kind that there is not": (capitals('ablate = "zeros"\nheads = ["1.1"]'), "did you mean zero"),
+    "a kind that there is not": (
+        capitals('ablate = "zeros"\nheads = ["1.1"]'),
+        "did you mean zero",
+    ),
     "a direction that there is not": (capitals('add = "mood"'), "no direction 'mood'"),
     "a label that there is not": (MOOD.replace('"nasty"]', '"nastty"]'), "nastty"),
     "a position that is no slot": (

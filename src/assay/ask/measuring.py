@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.ask import directions, interventions, reads
+from assay.ask import directions, interventions, models, reads, untouched
 from assay.ask.directions import Examples
 from assay.ask.interventions import Source
 from assay.ask.prompts import PromptSet
@@ -23,10 +22,8 @@ from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.subjects.batches import ROWS, run_many
 from assay.subjects.edits import Edits
-from assay.subjects.folder import find
-from assay.subjects.pretrained import Pretrained, load
+from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
-from assay.subjects.untrained import redrawn
 
 Tick = Callable[[int, int], None]
 SMOKE = 6
@@ -47,6 +44,10 @@ class Task:
     """All directions of the study."""
     sources: Mapping[str, PromptSet] = field(default_factory=dict)
     """The prompts that directions are learned from, by name."""
+    less: Model | None = None
+    """In a difference: the model whose numbers are taken off."""
+    stands_in: Literal["", "unrelated", "shuffled"] = ""
+    """In a control of models as they are: what stands in the place of the prompts or weights."""
 
     @property
     def direction(self) -> Direction | None:
@@ -81,7 +82,7 @@ class Task:
     @property
     def drawn(self) -> bool:
         """Whether seeds differ: in what a direction is learned from, or in what is drawn."""
-        if self.model.like or self.control in ("random", "shuffled", "heads", "unrelated"):
+        if self.new_each_seed or self.control in ("random", "shuffled", "heads", "unrelated"):
             return True
         if any(r.projection and self._learned(r.projection) for r in self.reads):
             return True
@@ -92,26 +93,13 @@ class Task:
             return True
         return self.direction is not None and self._learned(self.direction.name)
 
+    @property
+    def new_each_seed(self) -> bool:
+        """Whether each seed has a model, or prompts, of its own."""
+        return bool(self.model.like or (self.less and self.less.like) or self.stands_in)
+
     def _learned(self, name: str) -> bool:
         return directions.way_of(directions.find(self.directions, name)) in directions.LEARNED
-
-
-@lru_cache(maxsize=2)
-def opened(name: str, device: str, fingerprint: str) -> Pretrained:
-    """A model, ready to run; the last two stay open."""
-    return load(name, device)
-
-
-def _model(task: Task, seed: int, device: str, folder: Path) -> Pretrained:
-    name = located(folder, task.model.like or task.model.name)
-    if task.model.like:  # its weights are drawn in memory, so the opened one must stay as it is
-        return redrawn(load(name, device), seed)
-    return opened(name, device, find(name).fingerprint)
-
-
-def located(folder: Path, name: str) -> str:
-    """A model's folder beside the study, where a name says that it is one."""
-    return str(folder / name) if name.startswith(("./", "../")) else name
 
 
 Measured = dict[str, tuple[str, Any, str]]
@@ -131,17 +119,56 @@ def measure(
         for point in interventions.points(read)
     ]
     sweep = interventions.points(task.intervention) if task.intervention else [{}]
-    values = np.full((len(distinct), len(sweep), len(tables), len(rows)), np.nan)
-    if task.model.like:  # each seed has a model of its own
-        for s, seed in enumerate(distinct):
-            part = _Pass(task, _model(task, seed, device, folder), [seed], sweep, tables, rows)
-            part.into(values[s : s + 1], _part_of(tick, s, len(distinct)))
-    else:
-        model = _model(task, distinct[0], device, folder)
-        _Pass(task, model, distinct, sweep, tables, rows).into(values, tick)
+    states = models.states(task.model)
+    values = np.full((len(distinct), len(states), len(sweep), len(tables), len(rows)), np.nan)
+    blocks = [[seed] for seed in distinct] if task.new_each_seed else [distinct]
+    rounds = list(itertools.product(range(len(states)), enumerate(blocks)))
+    for n, (state, (b, block)) in enumerate(rounds):
+        model, key = _model(task, state, block[0], folder, device)
+        part = _Pass(task, model, block, sweep, tables, rows, key)
+        base = None
+        if task.less is not None:
+            other = _opened(task.less, state, block[0], folder, device, place=1)
+            base = _Pass(task, other[0], block, sweep, tables, rows, other[1])
+        into = values[b : b + 1, state] if task.new_each_seed else values[:, state]
+        part.into(into, _part_of(tick, n, len(rounds)), base)
     by_seed = {seed: i for i, seed in enumerate(distinct)}
     values = values[[by_seed.get(int(s), 0) for s in seeds]]
-    return _tidy(task, sweep, tables, rows, values)
+    return _tidy(task, tables, rows, values)
+
+
+def _model(task: Task, state: int, seed: int, folder: Path, device: str) -> tuple[Pretrained, str]:
+    """The model that a task asks, and what its activations are known by."""
+    if task.stands_in != "shuffled":
+        return _opened(task.model, state, seed, folder, device)
+    assert task.less is not None
+    first, first_key = _opened(task.less, state, seed, folder, device, place=1)
+    second, second_key = _opened(task.model, state, seed, folder, device)
+    model = models.changed(first, second, seed, place=2)
+    return model, f"{first_key} {second_key} shuffled {seed}"
+
+
+def _opened(
+    table: Model, state: int, seed: int, folder: Path, device: str, place: int = 0
+) -> tuple[Pretrained, str]:
+    """A model, as it is or untrained, and what its activations are known by; of one that has no
+    other states, the one that it has."""
+    states = models.states(table)
+    name = models.located(folder, states[state if len(states) > 1 else 0])
+    if table.like:
+        model = models.untrained(name, seed, device, place)
+        return model, f"{model.fingerprint} untrained {seed}"
+    model = models.as_it_is(name, device)
+    return model, model.fingerprint
+
+
+def _number(kind: reads.Kind, read: Read, seen: Seen, before: Seen | None) -> float:
+    """A read, or what another model has less; of KL divergence that from the other model's."""
+    if before is None:
+        return kind.value(read, seen)
+    if read.kl:
+        return kind.value(read, replace(seen, clean=before))
+    return kind.value(read, seen) - kind.value(read, before)
 
 
 def _part_of(tick: Tick, k: int, count: int) -> Tick:
@@ -151,10 +178,9 @@ def _part_of(tick: Tick, k: int, count: int) -> Tick:
 
 def _tidy(
     task: Task,
-    sweep: Sequence[Mapping[str, Plain]],
     tables: Sequence[tuple[Read, Mapping[str, Plain], Read]],
     rows: Sequence[int],
-    values: Float[np.ndarray, "run point read row"],
+    values: Float[np.ndarray, "run state point read row"],
 ) -> tuple[Measured, dict[str, list[Any]]]:
     """The numbers with a dimension for each swept field, averaged over the rows of each unit."""
     unit = task.prompts.unit
@@ -168,7 +194,8 @@ def _tidy(
     share[np.arange(len(rows)), index] = 1.0 / np.bincount(index)[index]
     values = values @ share
     coords: dict[str, list[Any]] = {unit: levels}
-    swept = task.intervention.sweep if task.intervention else {}
+    swept: dict[str, Sequence[Any]] = {**models.levels(task.model)}
+    swept |= task.intervention.sweep if task.intervention else {}
     coords |= {name: list(options) for name, options in swept.items()}
     measured: Measured = {}
     for read in task.reads:
@@ -178,7 +205,7 @@ def _tidy(
         }
         coords |= {name: list(options) for name, options in own.items()}
         shape = [len(v) for v in (*swept.values(), *own.values())]
-        array = values[:, :, mine].reshape(len(values), *shape, len(levels))
+        array = values[:, :, :, mine].reshape(len(values), *shape, len(levels))
         kind = reads.KINDS[reads.kind_of(read)]
         measured[read.name] = (" ".join(["run", *swept, *own, unit]), array, kind.unit)
     return measured, coords
@@ -195,36 +222,47 @@ class _Pass:
         sweep: Sequence[Mapping[str, Plain]],
         tables: Sequence[tuple[Read, Mapping[str, Plain], Read]],
         rows: Sequence[int],
+        key: str,
     ) -> None:
-        self.task, self.model, self.seeds, self.rows = task, model, seeds, rows
-        self.key = f"{model.fingerprint} {seeds[0] if task.model.like else ''}"
+        self.task, self.model, self.seeds, self.rows, self.key = task, model, seeds, rows, key
         self.tables = [read for _, _, read in tables]
         self.variants = [(s, point) for s in seeds for point in sweep]
         self.sweep = sweep
-        self.prompts = [prompt(model.folder, task.prompts.rows[i]) for i in rows]
+        shown = dict(enumerate(task.prompts.rows))
+        if task.stands_in == "unrelated":
+            shown |= untouched.unrelated(task.prompts, task.rows, task.reads, seeds[0])
+        self.prompts = [prompt(model.folder, shown[i]) for i in rows]
         kinds = [reads.KINDS[reads.kind_of(read)] for read in self.tables]
         self.sites = list(
             dict.fromkeys(x for k, r in zip(kinds, self.tables, strict=True) for x in k.sites(r))
         )
         self.losses = any(k.losses for k in kinds)
-        self.clean = task.intervention is not None and any(r.kl for r in self.tables)
+        changed = task.intervention is not None and task.less is None
+        self.clean = changed and any(r.kl for r in self.tables)
         self.writes = max(
             (r.tokens for k, r in zip(kinds, self.tables, strict=True) if k.writes), default=0
         )
         self.kinds = kinds
 
-    def into(self, values: Float[np.ndarray, "seed point read row"], tick: Tick) -> None:
-        """Fill in the numbers of every prompt."""
+    def into(
+        self,
+        values: Float[np.ndarray, "seed point read row"],
+        tick: Tick,
+        base: _Pass | None = None,
+    ) -> None:
+        """Fill in the numbers of every prompt, less those of a base."""
         edits = self._edits()
+        base_edits = base._edits() if base else []
         each = max(1, 4 * ROWS // max(1, len(self.variants)))
         order = sorted(range(len(self.prompts)), key=lambda p: len(self.prompts[p].tokens))
         for begin in range(0, len(order), each):
             some = order[begin : begin + each]
-            for p, seen in self._seen(some, edits):
+            before = base._seen(some, base_edits) if base else itertools.repeat((0, None))
+            for (p, seen), (_, other) in zip(self._seen(some, edits), before, strict=False):
                 for v, one in enumerate(seen):
                     s, w = divmod(v, len(self.sweep))
                     values[s, w, :, p] = [
-                        kind.value(read, one)
+                        _number(kind, read, one, other[v] if other else None)
                         for kind, read in zip(self.kinds, self.tables, strict=True)
                     ]
             tick(min(begin + each, len(order)), len(order))

@@ -27,11 +27,14 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What stands before the names of its arms, as LABEL/ARM; the first model's have their own
     names alone."""
     like: str = ""
-    """In place of a name: the label of a model whose untrained twin this is; its weights are drawn
-    anew by the seed of the run."""
+    """In place of a name: the label, or the name, of a model whose untrained twin this is; its
+    weights are drawn anew by the seed of the run."""
     checkpoints: tuple[str, ...] = ()
-    """In place of a name: several states of one training, each a level of the dimension
-    `checkpoint`."""
+    """In place of a name: several states of one training, such as ["./step-100", "./step-1000"];
+    each is a level of the dimension `checkpoint`: its step, else its name."""
+    controls: tuple[str, ...] | None = None
+    """The near controls of claims about the model as it is; left out: untrained and, where rows
+    have different answers, unrelated."""
 
 
 class Prompts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -190,6 +193,9 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     name: str
     models: tuple[str, str]
-    """Labels of models; the first model's is main."""
+    """Labels of models; the first model of the study is also called by its name, or main."""
     intervention: str = ""
     """The intervention under which both are read; left out: none."""
+    controls: tuple[str, ...] | None = None
+    """The near controls that are made; left out: shuffled, where both have weights of the same
+    shapes, else untrained; and, where rows have different answers, unrelated."""

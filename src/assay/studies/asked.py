@@ -3,19 +3,24 @@ controls."""
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
-from assay.ask import controls, dry, interventions, measuring, prompts, reads
+from assay.ask import controls, dry, interventions, measuring, models, prompts, reads, untouched
 from assay.ask.controls import Control
-from assay.ask.measuring import Task
+from assay.ask.measuring import Measured, Task
 from assay.ask.prompts import PromptSet
-from assay.ask.tables import Direction, Intervention, Model
+from assay.ask.tables import Diff, Direction, Intervention, Model
 from assay.core.bench import Bench
 from assay.core.columns import Axes
 from assay.core.errors import AssayError, ExperimentError, nearest
@@ -28,10 +33,10 @@ from assay.core.spec import Spec
 from assay.data.names import model_in_words
 from assay.studies.text import Study, Text
 from assay.subjects import sizes
-from assay.subjects.folder import find, fingerprint
+from assay.subjects.folder import ModelFolder, find, fingerprint
 
-PASS, LOADING = 2 / 50e9, 5.0
-"""CPU-seconds for each weight and token of one pass, and to load a model."""
+PASS, LOADING, DRAWING = 2 / 50e9, 5.0, 2e-8
+"""CPU-seconds for each weight and token of one pass, to load a model, and to draw a weight."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +46,22 @@ class AskedSpec(Spec):
 
     model: str = ""
     asked: str = ""
-    """Reads, intervention, control and directions, as JSON."""
+    """Models, prompts, reads, intervention, control and directions, as JSON."""
     smoke: bool = False
     reading: int = 1
     """Raised when the same words come to mean other numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingsSpec(Spec):
+    """What was measured, by content alone: whichever study asks for it again has it."""
+
+    asked: str
+    """As `AskedSpec.asked`, with hashes in place of the names of models and prompts."""
+    seeds: tuple[int, ...]
+    """Those of the runs; none where nothing is drawn."""
+    smoke: bool
+    reading: int
 
 
 @dataclass(frozen=True)
@@ -66,38 +83,82 @@ class Part:
     @property
     def told(self) -> str:
         """What it is, in a line."""
-        table = self.task.intervention
+        task, table = self.task, self.task.intervention
         what = f"{table.name}: {interventions.in_words(table)}" if table else "as it is"
-        model = self.task.model
-        name = f"the untrained twin of {model.like}" if model.like else model.name
+        name = _called(task.model)
+        name = f"{name} less {_called(task.less)}" if task.less else name
         return f"{name}, {what}{f'; {self.why}' if self.why else ''}"
 
     @property
-    def learned(self) -> tuple[str, ...] | None:
-        """What was learned in it, as `Arm.learned`: in a control nothing of what is credited."""
-        return () if self.control or self.task.model.like else None
-
-    def spec(self, seed: int, *, smoke: bool = False) -> AskedSpec:
-        """The spec of one run."""
-        task = self.task
-        said: dict[str, Any] = {
-            "reads": [_said(r) for r in task.reads],
-            "intervention": _said(task.intervention) if task.intervention else None,
-            "control": task.control,
-            "directions": [_said(d) for d in self._directions],
-            "halved": task.learns_here,
-        }
-        words = json.dumps(said, sort_keys=True, ensure_ascii=False)
-        name = f"untrained {task.model.like}" if task.model.like else task.model.name
-        return AskedSpec(seed=seed, model=name, asked=words, smoke=smoke)
+    def tables(self) -> tuple[Model, ...]:
+        """The models that it asks."""
+        return (self.task.model, *([self.task.less] if self.task.less else []))
 
     @property
-    def _directions(self) -> list[Direction]:
+    def prompts(self) -> tuple[PromptSet, ...]:
+        """The prompts that decide its numbers, those that are measured first."""
+        names = (d.prompts for d in self.directions if d.prompts in self.task.sources)
+        return (self.task.prompts, *(self.task.sources[n] for n in dict.fromkeys(names)))
+
+    @property
+    def directions(self) -> list[Direction]:
         """The directions that decide its numbers."""
         table = self.task.intervention
         names = {r.projection for r in self.task.reads}
         names |= {table.add, table.project_out} if table else set()
         return [d for d in self.task.directions if d.name in names]
+
+    def spec(self, seed: int, *, smoke: bool = False) -> AskedSpec:
+        """The spec of one run."""
+        said: dict[str, Any] = {
+            **self._words,
+            "models": [list(models.states(m)) for m in self.tables],
+            "prompts": [p.table.name for p in self.prompts],
+        }
+        words = json.dumps(said, sort_keys=True, ensure_ascii=False)
+        model = self.task.model
+        name = f"untrained {model.like}" if model.like else models.states(model)[0]
+        return AskedSpec(seed=seed, model=name, asked=words, smoke=smoke)
+
+    def readings(self, runs: Runs[AskedSpec], hashes: Sequence[Sequence[str]]) -> ReadingsSpec:
+        """What its runs measure, by the hashes of its models."""
+        said = {
+            **self._words,
+            "models": hashes,
+            "prompts": [p.digest for p in self.prompts],
+            "levels": [models.levels(m) for m in self.tables],
+        }
+        if table := self.task.intervention:
+            said["intervention"] = _said(msgspec.structs.replace(table, name="", prompts=""))
+        return ReadingsSpec(
+            asked=json.dumps(said, sort_keys=True, ensure_ascii=False),
+            seeds=tuple(map(int, runs.seeds)) if self.task.drawn else (),
+            smoke=runs.shared.smoke,
+            reading=runs.shared.reading,
+        )
+
+    @property
+    def _words(self) -> dict[str, Any]:
+        """What decides its numbers beside the contents of models and prompts."""
+        task = self.task
+        return {
+            "reads": [_said(r) for r in task.reads],
+            "intervention": _said(task.intervention) if task.intervention else None,
+            "control": task.control or task.stands_in,
+            "untrained": [bool(m.like) for m in self.tables],
+            "directions": [_said(d) for d in self.directions],
+            "halved": task.learns_here,
+        }
+
+
+def _called(model: Model) -> str:
+    """A model in a sentence."""
+    if model.checkpoints:
+        states = f"{len(model.checkpoints)} checkpoints, {', '.join(model.checkpoints)}"
+        return f"the untrained twin of {states}" if model.like else states
+    if model.like:
+        return f"the untrained twin of {model_in_words(model.like)}"
+    return model_in_words(model.name)
 
 
 def _said(table: Any) -> dict[str, Any]:
@@ -114,7 +175,7 @@ class Asked:
     def __init__(self, text: Text) -> None:
         self.text, study = text, text.study
         self.folder = text.path.parent
-        self.models, self.parts, self.remarks = study.model, list[Part](), list[str]()
+        self.models, self.parts, self.remarks = self._resolved(), list[Part](), list[str]()
         if not study.model:
             return
         self._refuse_duplicates()
@@ -133,41 +194,100 @@ class Asked:
             what = 'something is read: write [[read]], a name and log_prob = " yes", say'
             raise text.error(("model",), what)
         self.first = next(iter(self.prompts.values()))
-        for m, model in enumerate(study.model):
-            prefix = self._prefix(m, model)
-            self.parts.append(self._part(f"{prefix}main", model))
-            for i, table in enumerate(study.intervene):
-                with text.located("intervene", i):
-                    interventions.way_of(table)
-                    name = f"{prefix}{table.name}"
-                    self.parts.append(self._part(name, model, table))
-                    for control in controls.of_intervention(table, study.direction):
-                        label = f"{name}/{control.name}"
-                        self.parts.append(self._part(label, model, table, control, name))
+        for m, model in enumerate(self.models):
+            self._ask(m, model)
+        for i, diff in enumerate(study.diff):
+            with text.located("diff", i):
+                self._compare(i, diff)
 
-        self._check()
+    def _resolved(self) -> tuple[Model, ...]:
+        """The models, each twin with the name of the model that it is like."""
+        tables = self.text.study.model
+        for i, model in enumerate(tables):
+            with self.text.located("model", i):
+                models.check(model)
+        by_name = {name: m for m in reversed(tables) for name in (m.name, m.label) if name}
+        resolved = []
+        for i, model in enumerate(tables):
+            other = by_name.get(model.like) if model.like else None
+            if other is not None and other.like:
+                what = f"{model.like!r} is untrained itself; name the model that both are like"
+                raise self.text.error(("model", i, "like"), what)
+            like = models.states(other)[0] if other else model.like
+            resolved.append(msgspec.structs.replace(model, like=like))
+        return tuple(resolved)
 
-    def _check(self) -> None:
-        """Refuse what can be known to be wrong before a model is opened; remember what the author
-        should know."""
-        remarks: list[str] = []
-        for part in self.parts:
-            m = self.models.index(part.task.model)
-            model = part.task.model
-            with self.text.located("model", m, "name"):
-                folder = find(measuring.located(self.folder, model.like or model.name))
-            with self.text.located("prompts", 0):
-                rows = dry.prompts_of(part.task, folder)
-            for i, read in enumerate(self.text.study.read):
-                if part.control is None:
-                    with self.text.located("read", i):
-                        remarks += dry.check_read(read, rows, folder)
-            if part.task.intervention is not None:
-                i = self.text.study.intervene.index(part.task.intervention)
-                with self.text.located("intervene", i):
-                    dry.check_intervention(part.task, rows, folder)
-        remarks += [dry.split_in_words(part.task) for part in self.parts]
-        self.remarks = [remark for remark in dict.fromkeys(remarks) if remark]
+    def _ask(self, m: int, model: Model) -> None:
+        """Add the arms of one model: as it is, and under each intervention."""
+        text, study = self.text, self.text.study
+        prefix = self._prefix(m, model)
+        main = f"{prefix}main"
+        self.parts.append(Part(main, self._task(model)))
+        with text.located("model", m, "controls"):
+            known = untouched.of_model(study.read, self.first, untrained=bool(model.like))
+            near = controls.chosen(main, known, model.controls)
+        twin = _untwinned(model) if model.like else _twin(model)
+        for control in near:
+            other = model if control == untouched.UNRELATED else twin
+            task = self._task(other)
+            self._add_control(main, control, task)
+        for i, table in enumerate(study.intervene):
+            with text.located("intervene", i):
+                interventions.way_of(table)
+                name = f"{prefix}{table.name}"
+                task = self._task(model, table)
+                self.parts.append(Part(name, task))
+                for control in controls.of_intervention(table, study.direction):
+                    changed = dataclasses.replace(task, control=control.name)
+                    self.parts.append(Part(f"{name}/{control.name}", changed, control, name))
+
+    def _compare(self, i: int, diff: Diff) -> None:
+        """Add the arms of a difference between two models."""
+        study = self.text.study
+        first, second = (self._model(i, name) for name in diff.models)
+        if first == second:
+            raise self.text.error(("diff", i, "models"), "a model less itself is 0")
+        if (steps := models.levels(first)) and steps != models.levels(second):
+            what = "the first has checkpoints and the second not the same ones; give both the same"
+            raise self.text.error(("diff", i, "models"), what)
+        table = None
+        if diff.intervention:
+            names = [t.name for t in study.intervene]
+            if diff.intervention not in names:
+                hint = nearest(diff.intervention, names)
+                what = f"there is no intervention {diff.intervention!r}; {hint}"
+                raise self.text.error(("diff", i, "intervention"), what)
+            table = study.intervene[names.index(diff.intervention)]
+        names = [models.located(self.folder, models.states(m)[0]) for m in (first, second)]
+        task = dataclasses.replace(self._task(second, table), less=first)
+        if any(r.kl for r in task.reads) and not models.same_tokens(*names):
+            task = dataclasses.replace(task, reads=tuple(r for r in task.reads if not r.kl))
+        self.parts.append(Part(diff.name, task))
+        pairs = table is not None and bool(table.patch)  # whose source is the prompt's own pair
+        known = untouched.of_diff(
+            () if pairs else task.reads, task.prompts, same_shape=models.same_shape(*names)
+        )
+        for control in controls.chosen(diff.name, known, diff.controls):
+            other = task
+            if control == untouched.TWINS:
+                later, earlier = (m if m.like else _twin(m) for m in (second, first))
+                other = dataclasses.replace(task, model=later, less=earlier)
+            self._add_control(diff.name, control, other)
+
+    def _add_control(self, of: str, control: Control, task: Task) -> None:
+        """Add a control of models as they are, or of their difference."""
+        stands_in: Any = control.name if control.name in ("unrelated", "shuffled") else ""
+        task = dataclasses.replace(task, stands_in=stands_in)
+        self.parts.append(Part(f"{of}/{control.name}", task, control, of))
+
+    def _model(self, i: int, name: str) -> Model:
+        """The model that a difference names."""
+        by_name = {"main": self.models[0], self.models[0].name: self.models[0]}
+        by_name |= {m.label: m for m in self.models if m.label}
+        if name not in by_name:
+            hint = nearest(name, [n for n in by_name if n])
+            raise self.text.error(("diff", i, "models"), f"there is no model {name!r}; {hint}")
+        return by_name[name]
 
     def _prefix(self, m: int, model: Model) -> str:
         if not m:
@@ -179,14 +299,8 @@ class Asked:
             raise self.text.error(("model", m, "label"), what)
         return f"{model.label}/"
 
-    def _part(
-        self,
-        label: str,
-        model: Model,
-        table: Intervention | None = None,
-        control: Control | None = None,
-        of: str = "",
-    ) -> Part:
+    def _task(self, model: Model, table: Intervention | None = None) -> Task:
+        """What an arm measures in a model under an intervention."""
         study = self.text.study
         measured = self.first
         if table is not None and table.prompts:
@@ -194,37 +308,58 @@ class Asked:
                 hint = nearest(table.prompts, self.prompts)
                 raise ExperimentError(f"there are no prompts {table.prompts!r}; {hint}")
             measured = self.prompts[table.prompts]
-        task = Task(
+        return Task(
             model,
             measured,
             study.read,
             table,
-            control.name if control else "",
-            study.direction,
-            self.prompts,
+            directions=study.direction,
+            sources=self.prompts,
         )
-        return Part(label, task, control, of)
 
     def _refuse_duplicates(self) -> None:
         study = self.text.study
-        for table in ("prompts", "read", "direction", "intervene"):
-            names: list[str] = []
+        names: dict[str, list[str]] = {"arm": ["main"]}
+        for table in ("prompts", "read", "direction", "intervene", "diff"):
+            kind = "arm" if table in ("intervene", "diff") else table
             for i, entry in enumerate(getattr(study, table)):
-                if entry.name in names or (table == "intervene" and entry.name == "main"):
-                    what = f"there is a {table} {entry.name!r} already; give it another name"
+                if entry.name in names.setdefault(kind, []):
+                    what = f"the name {entry.name!r} is taken by another {kind}; choose another"
                     raise self.text.error((table, i, "name"), what)
-                names.append(entry.name)
+                names[kind].append(entry.name)
+        labels = [m.label for m in study.model]
+        for i, label in enumerate(labels):
+            if label and (label in labels[:i] or label in names["arm"]):
+                what = f"the label {label!r} is taken by another model or arm; choose another"
+                raise self.text.error(("model", i, "label"), what)
 
     # what composing asks --------------------------------------------------------------------------
 
-    def controls_of(self, arm: str) -> tuple[Part, ...]:
-        """The near controls of an arm."""
-        return tuple(p for p in self.parts if p.of == arm)
+    def controls_of(self, arm: str, measured: Sequence[str] = ()) -> tuple[Part, ...]:
+        """The near controls of an arm, for a claim that reads these measures: those that could come
+        out otherwise."""
+        asked = [r for r in self.text.study.read if r.name in measured]
+        return tuple(
+            p
+            for p in self.parts
+            if p.of == arm
+            and (
+                p.task.stands_in != "unrelated"
+                or not asked
+                or any(untouched.varies(r, p.task.prompts) for r in asked)
+            )
+        )
 
     @cached_property
     def by_label(self) -> Mapping[str, Part]:
         """The parts by the names of their arms."""
         return {p.label: p for p in self.parts}
+
+    @cached_property
+    def done(self) -> frozenset[str]:
+        """The arms in which something is done to a model: what a sentence that names one is
+        about."""
+        return frozenset(p.label for p in self.parts if p.task.intervention or p.task.less)
 
     def specs(self, preset: str, seeds: Sequence[int]) -> tuple[AskedSpec, ...]:
         """The specs of the arm main at a preset."""
@@ -245,40 +380,58 @@ class Asked:
                 specs=specs(part),
                 measure=self._measure(part),
                 note=part.told,
-                learned=part.learned,
+                learned=self._learned(part),
                 levels={part.task.prompts.unit: len(part.task.levels)},
             )
             for part in self.parts
         }
 
+    def _learned(self, part: Part) -> tuple[str, ...]:
+        """What is credited and was learned in an arm, by the names of arms: in a control all but
+        its own, in an untrained model all but what it is like."""
+        lacks = {part.of}
+        if part.task.model.like and not part.of:
+            states = {models.states(m)[0]: f"{m.label}/" * (i > 0) for i, m in self._trained}
+            lacks |= {f"{states[name]}main" for name in [part.task.model.like] if name in states}
+        return tuple(p.label for p in self.parts if not p.of and p.label not in lacks)
+
+    @property
+    def _trained(self) -> list[tuple[int, Model]]:
+        return [(i, m) for i, m in enumerate(self.models) if not m.like]
+
     def _measure(self, part: Part) -> Callable[[Runs[AskedSpec], Trained, Bench], xr.Dataset]:
+        """Measure an arm, unless the store has all of it by content, from this study or another."""
+
         def measure(runs: Runs[AskedSpec], trained: Trained, bench: Bench) -> xr.Dataset:
-            named, coords = measuring.measure(
-                part.task,
-                runs.seeds,
-                self.folder,
-                str(bench.device),
-                runs.shared.smoke,
-                lambda done, total: bench.report(done, total, "prompts"),
-            )
-            return measures(runs, coords=coords, **named)
+            def build(path: Path) -> None:
+                measured, coords = measuring.measure(
+                    part.task,
+                    runs.seeds,
+                    self.folder,
+                    str(bench.device),
+                    runs.shared.smoke,
+                    lambda done, total: bench.report(done, total, "prompts"),
+                )
+                _save(path, measured, coords)
+
+            names = [models.states(m) for m in part.tables]
+            hashes = [[fingerprint(models.located(self.folder, n)) for n in own] for own in names]
+            path = bench.artefact(part.readings(runs, hashes), build)
+            measured, coords = _load(path, len(runs.seeds))
+            return measures(runs, coords=coords, **measured)
 
         return measure
 
     def measured(self, part: Part) -> dict[str, Axes]:
         """What an arm measures, with its dimensions and their levels."""
         task = part.task
-        swept = task.intervention.sweep if task.intervention else {}
+        swept: dict[str, Sequence[Any]] = {**models.levels(task.model)}
+        swept |= task.intervention.sweep if task.intervention else {}
         axes: dict[str, Axes] = {}
         for read in task.reads:
             own = {f"{read.name}_{n}" if n in swept else n: v for n, v in read.sweep.items()}
             axes[read.name] = {**swept, **own, task.prompts.unit: task.levels}
         return axes
-
-    @property
-    def changed(self) -> tuple[str, ...]:
-        """The arms in which something is done to a model, and that are nobody's control."""
-        return tuple(p.label for p in self.parts if p.task.intervention and not p.control)
 
     def range_of(self, arm: str, measure: str) -> tuple[float | None, float | None]:
         """The least and greatest number that a measure of an arm can be; None for no end."""
@@ -292,47 +445,156 @@ class Asked:
         unit = about[0].task.prompts.unit if about else "prompt"
         return ("seed", unit) if any(p.task.drawn for p in about) else (unit,)
 
-    def inputs(self, spec: AskedSpec, arm: Part | None = None) -> Mapping[str, str]:
-        """What a run reads: the contents of model and prompts. Raises: ExperimentError."""
-        name = spec.model.removeprefix("untrained ")
+    def count(self, part: Part) -> int:
+        """How many units an arm's prompts are."""
+        task = part.task
+        unit = task.prompts.unit
+        return len(task.rows if unit == "prompt" else set(task.prompts.column(unit, task.rows)))
+
+    def is_of_first(self, part: Part) -> bool:
+        """Whether an arm is the first model's own, and nobody's control: it is checked though no
+        statement names it."""
+        return part.control is None and part.tables == self.models[:1]
+
+    def check(self, part: Part) -> None:
+        """Refuse what can be known to be wrong of an arm before a model is opened; remember what
+        the author should know. Raises: ExperimentError, with the place and the model."""
+        self.remarks += [r for r in [dry.split_in_words(part.task)] if r not in ("", *self.remarks)]
+        for model in part.tables:
+            for name in models.states(model):
+                try:
+                    folder = find(models.located(self.folder, name))
+                except AssayError:  # told where what it reads is asked for
+                    continue
+                who = f"model {model.label or name}: " if len(self.models) > 1 else ""
+                remarks = self._check(part, folder, who)
+                self.remarks += [r for r in remarks if r not in self.remarks]
+
+    def _check(self, part: Part, folder: ModelFolder, who: str) -> list[str]:
+        study, task = self.text.study, part.task
+        remarks: list[str] = []
+        names = [t.name for t in study.prompts]
+        with self._located(who, "prompts", names.index(task.prompts.table.name)):
+            rows = dry.prompts_of(task, folder)
+        for read in task.reads if part.control is None else ():
+            with self._located(who, "read", study.read.index(read)):
+                remarks += dry.check_read(read, rows, folder)
+        if task.intervention is not None:
+            i = study.intervene.index(task.intervention)
+            where = next((k for k in ("heads", "site") if getattr(task.intervention, k)), "name")
+            with self._located(who, "intervene", i, where):
+                dry.check_intervention(task, rows, folder)
+        return remarks
+
+    @contextmanager
+    def _located(self, who: str, *keys: str | int) -> Iterator[None]:
+        """Tell where in the file that stands which leads to a refusal, and of which model it
+        is."""
         try:
-            model = fingerprint(measuring.located(self.folder, name))
+            yield
         except AssayError as e:
-            names = [m.like or m.name for m in self.models]
-            raise self.text.error(("model", names.index(name), "name"), e) from e
-        digests = {f"prompts {n}": p.digest for n, p in self.prompts.items()}
-        return {"model": model, **digests}
+            raise self.text.error(keys, f"{who}{e}") from e
+
+    def inputs(self, spec: AskedSpec) -> Mapping[str, str]:
+        """What a run reads: the contents of models and prompts. Raises: ExperimentError."""
+        said = json.loads(spec.asked)
+        names = list(dict.fromkeys(itertools.chain.from_iterable(said["models"])))
+        digests = {f"model {name}" if names[1:] else "model": self._hash(name) for name in names}
+        return digests | {f"prompts {n}": self.prompts[n].digest for n in said["prompts"]}
+
+    def _hash(self, name: str) -> str:
+        """What identifies a model; one that is not here is told with its place."""
+        try:
+            return fingerprint(models.located(self.folder, name))
+        except AssayError as e:
+            tables = enumerate(self.text.study.model)
+            keys = ("checkpoints", "name", "like")
+            places = [
+                (i, key)
+                for i, m in tables
+                for key in keys
+                if (name in m.checkpoints if key == "checkpoints" else getattr(m, key) == name)
+            ]
+            raise self.text.error(("model", *places[0]) if places else ("model",), e) from e
 
     def seconds(self, part: Part, runs: int) -> float | None:
         """CPU-seconds of one run of an arm, by the size of its model and its prompts; None
         where the model is not here."""
         task = part.task
-        name = measuring.located(self.folder, task.model.like or task.model.name)
-        try:
-            folder = find(name)
-            size = sizes.read_sizes(folder.config)
-        except AssayError:
-            return None
-        blocks = size["layers"] * (
-            4 * size["d"] ** 2 + 3 * size["d"] * size.get("m", 2 * size["d"])
-        )
-        table, rows = task.intervention, task.rows
-        length = sum(len(task.prompts.rows[i].text) for i in rows) / 4  # a token is some 4 signs
-        points = len(interventions.points(table)) if table else 1
+        each = 0.0
+        rows = task.rows
+        # a token is some 4 signs
+        length = sum(len(task.prompts.rows[i].text) for i in rows) / 4
+        points = len(interventions.points(task.intervention)) if task.intervention else 1
         variants = points * (runs if task.drawn else 1)
-        reading = variants * (length * blocks + len(rows) * len(task.reads) * size["d"] * size["v"])
-        return LOADING / 4 / runs + PASS * reading / runs
+        for model in part.tables:
+            states = models.states(model)
+            try:
+                folder = find(models.located(self.folder, states[0]))
+                size = sizes.read_sizes(folder.config)
+            except AssayError:
+                return None
+            width, wide = size["d"], size.get("m", 2 * size["d"])
+            blocks = size["layers"] * (4 * width**2 + 3 * width * wide)
+            ends = len(rows) * len(task.reads) * width * size["v"]
+            drawing = runs * (blocks + 2 * width * size["v"]) * DRAWING if model.like else 0.0
+            reading = PASS * variants * (length * blocks + ends)
+            each += len(states) * (LOADING / 4 + drawing + reading) / runs
+        return each
 
-    @property
-    def scope(self) -> str:
-        """For which models and prompts verdicts speak."""
-        names = (
-            f"the untrained twin of {model_in_words(m.like)}" if m.like else model_in_words(m.name)
-            for m in self.models
-        )
-        count, table = len(self.parts[0].task.rows), self.first.table
-        source = f" of {table.file}" if table.file else ""
-        return f"{' and '.join(names)}, {count} prompts{source}"
+    def scope(self, arms: Sequence[str]) -> str:
+        """For which models, prompts and sites verdicts speak that read these arms."""
+        own = [p for p in self.parts if p.label in arms and not p.of] or self.parts[:1]
+        tables = dict.fromkeys(m for p in own for m in reversed(p.tables))
+        phrases = [" and ".join(_called(m) for m in tables)]
+        shown = {}
+        for part in own:
+            table = part.task.prompts.table
+            shown[table.name] = f"{len(part.task.rows)} prompts" + (
+                f" of {table.file}" if table.file else ""
+            )
+        phrases.append(" and ".join(shown.values()))
+        for part in own:
+            done, direction = part.task.intervention, part.task.direction
+            if done is not None:
+                site = done.site or done.heads or (direction.site if direction else "")
+                places = [site] if isinstance(site, str) else [*site]
+                phrases += [f"changed at {', '.join(places)}"] if any(places) else []
+        phrases += [f"read at {r.site}" for p in own for r in p.task.reads if r.site]
+        return ", ".join(dict.fromkeys(phrases))
+
+    def left_out(self, arms: Mapping[str, Any]) -> list[str]:
+        """The arms that do not run, since no statement names or needs them."""
+        return [p.label for p in self.parts if p.label not in arms]
+
+
+def _twin(model: Model) -> Model:
+    """An untrained model of the same shape, or of each state of a training."""
+    return msgspec.structs.replace(model, name="", like=models.states(model)[0])
+
+
+def _untwinned(model: Model) -> Model:
+    """The model whose untrained twin this is."""
+    return msgspec.structs.replace(model, name=model.like, like="")
+
+
+def _save(path: Path, measured: Measured, coords: Mapping[str, list[Any]]) -> None:
+    """Write what was measured: the numbers, and what they are."""
+    about = {name: [dims, unit] for name, (dims, _, unit) in measured.items()}
+    (path / "about.json").write_text(json.dumps({"measured": about, "coords": coords}))
+    np.savez(path / "numbers.npz", **{name: array for name, (_, array, _) in measured.items()})
+
+
+def _load(path: Path, runs: int) -> tuple[Measured, dict[str, list[Any]]]:
+    """Read what was measured, for so many runs; where nothing is drawn all have the same."""
+    about = json.loads((path / "about.json").read_text())
+    measured: Measured = {}
+    with np.load(path / "numbers.npz") as numbers:
+        for name, (dims, unit) in about["measured"].items():
+            array = numbers[name]
+            array = np.repeat(array[:1], runs, 0) if len(array) != runs else array
+            measured[name] = (dims, array, unit)
+    return measured, about["coords"]
 
 
 def places(study: Study) -> Iterator[tuple[str, str]]:

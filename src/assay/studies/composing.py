@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +71,11 @@ def known(text: Text) -> None:
     study = _Study(text)
     study.composed((), ())
     for i, c in enumerate(study.text.study.claim):
-        statement = _Statement(study.text, "claim", i) if c.holds.strip() else None
+        statement = study.statement("claim", i) if c.holds.strip() else None
         study.refuse_unknown("claim", i, c, statement)
     for i, e in enumerate(study.text.study.estimate):
         if e.value.strip():
-            study.refuse_unknown("estimate", i, e, _Statement(study.text, "estimate", i))
+            study.refuse_unknown("estimate", i, e, study.statement("estimate", i))
 
 
 def composed(text: Text) -> Experiment:
@@ -83,12 +83,12 @@ def composed(text: Text) -> Experiment:
     ExperimentError."""
     study = _Study(text)
     claims, estimates = (
-        [_Statement(study.text, table, i) for i in range(len(getattr(text.study, table)))]
+        [study.statement(table, i) for i in range(len(getattr(text.study, table)))]
         for table in ("claim", "estimate")
     )
-    for statement in claims:
-        statement.about = study.asked.changed
-    whole = study.composed([study.claim(s) for s in claims], [study.estimate(s) for s in estimates])
+    made = [study.claim(s) for s in claims], [study.estimate(s) for s in estimates]
+    study.leave_out_unnamed([*claims, *estimates])
+    whole = study.composed(*made)
     for statement, c in zip([*claims, *estimates], whole.claims, strict=True):
         study.refuse_mixed(statement, c, whole)
         if isinstance(c, Claim):
@@ -99,22 +99,21 @@ def composed(text: Text) -> Experiment:
 class _Statement:
     """A claim or an estimate of a study, with its condition or quantity read."""
 
-    def __init__(self, text: Text, table: str, i: int) -> None:
-        self.text, self.table, self.i = text, table, i
+    def __init__(self, text: Text, table: str, i: int, done: Collection[str]) -> None:
+        self.text, self.table, self.i, self.done = text, table, i, done
         self.entry: Any = getattr(text.study, table)[i]
         self.key = "holds" if table == "claim" else "value"
         with text.located(table, i, self.key):
             words = getattr(self.entry, self.key)
             self.read: Condition = condition(words, compared=table == "claim")
-        self.about: Sequence[str] = ()
-        """Arms in which something is done to a model, which a claim is about before others."""
 
     @property
     def main(self) -> str:
-        """The arm that it is about: the first that it names and that is no control."""
+        """The arm that it is about: the first that it names and that is no control; of arms of a
+        model the first in which something is done to it."""
         controls = getattr(self.entry, "control", ())
         names = [name for name in self.read.parsed.arms if name not in controls]
-        return next((name for name in names if name in self.about), names[0] if names else "main")
+        return next((name for name in names if name in self.done), names[0] if names else "main")
 
     def error(self, key: str | None, what: object) -> ExperimentError:
         """Make the refusal of one of its fields, or of all of it."""
@@ -243,6 +242,24 @@ class _Study:
 
     # statements -----------------------------------------------------------------------------------
 
+    def statement(self, table: str, i: int) -> _Statement:
+        """Read a claim or an estimate."""
+        return _Statement(self.text, table, i, self.asked.done if self.asked.parts else ())
+
+    def leave_out_unnamed(self, statements: Sequence[_Statement]) -> None:
+        """Leave out the arms of models that no statement names or needs, and refuse a site that a
+        model of the others lacks."""
+        if not self.asked.parts:
+            return
+        names = {"main"}
+        for s in statements:
+            lists = [getattr(s.entry, key, ()) for key in (*_LISTS, "near", "also")]
+            names |= {s.main, *s.read.parsed.arms, *itertools.chain.from_iterable(lists)}
+        for part in self.asked.parts:
+            if part.label in names or self.asked.is_of_first(part):
+                self.asked.check(part)
+        self.arms = {name: arm for name, arm in self.arms.items() if name in names}
+
     def claim(self, s: _Statement) -> Claim:
         """Make a claim, with every arm that it names held to those there are, and every measure to
         those known."""
@@ -266,11 +283,14 @@ class _Study:
         return judged
 
     def _completed(self, s: _Statement) -> Any:
-        """A claim with what follows from what it is about, where it does not say it: the near
-        controls of its arm, and the bounds of a unit."""
+        """A claim with what follows from what it is about, where it does not say it: what it
+        credits, the near controls of its arm, and the bounds of a unit."""
         if not self.asked.parts:
             return s.entry
-        entry, near = s.entry, {p.label: p.why for p in self.asked.controls_of(s.main)}
+        credited = s.entry.credits or (s.main if s.main in self.asked.by_label else ())
+        entry = msgspec.structs.replace(s.entry, credits=credited)
+        measures = [c.name for c in s.read.columns]
+        near = {p.label: p.why for p in self.asked.controls_of(s.main, measures)}
         if near and not entry.control:
             near = {**near, **entry.near}
             entry = msgspec.structs.replace(entry, control=tuple(near), near=near)
@@ -441,7 +461,7 @@ class _Study:
         measured = [p for p in self.owned if p.label in runs]
         trained = {p.trains.arm: p.trains.specs(preset) for p in measured if p.trains}
         phrases = sides.scopes(self.sides, preset, self.seeds, {**trained, **runs})
-        phrases += [self.asked.scope] if self.asked.parts else []
+        phrases += [self.asked.scope(list(runs))] if self.asked.parts else []
         return "; ".join(dict.fromkeys([*phrases, *(p.scope for p in measured)]))
 
     def _page(self) -> str:
@@ -453,7 +473,9 @@ class _Study:
         for p in self.owned:
             label = f" ({p.said.label})" if p.said.label not in ("", p.label) else ""
             lines.append(f"- `{p.label}`{label}: {p.told}.")
-        lines += [f"- `{p.label}`: {p.told}." for p in self.asked.parts]
+        lines += [f"- `{p.label}`: {p.told}." for p in self.asked.parts if p.label in self.arms]
+        if self.asked.parts and (idle := self.asked.left_out(self.arms)):
+            lines += ["", f"These arms did not run, as no statement needs them: {', '.join(idle)}."]
         unused = {s.of.name: [a for a in s.of.arms if a not in s.arms] for s in self.sides}
         for name, arms in unused.items():
             if arms:

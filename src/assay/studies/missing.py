@@ -7,12 +7,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from assay.core.claims import Claim
 from assay.core.errors import AssayError
+from assay.core.experiment import Experiment
+from assay.core.reading import plural
 from assay.core.reasons import GIVEN
 from assay.core.spec import Spec
 from assay.evaluation.setting import Setting
 from assay.lab import catalogue
 from assay.lab.plan.preset import spelled
+from assay.studies.asked import Asked
 from assay.studies.dictionaries import Part
 from assay.studies.text import Measured, Text
 
@@ -27,6 +31,8 @@ ASKED = 8
 """How many seeds a study has that asks a model and names none."""
 SEVERAL = 6
 """Fewer units of a kind decide nothing."""
+ALONE = 20
+"""Nor do fewer, where nothing else is generalised over."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +155,27 @@ def assumed(text: Text) -> list[Missing]:
         if not entry.units and study.dictionary:
             how = 'write units = ["document"] or ["seed", "document"]'
             assumptions.append(Missing(f"estimate {i + 1}: units", how, UNITS))
+    return assumptions
+
+
+def of_models(text: Text, whole: Experiment) -> list[Missing]:
+    """What a study that asks models leaves open: the arms that do not run, and units that are too
+    few for a verdict."""
+    asked, assumptions = Asked(text), list[Missing]()
+    if idle := asked.left_out(whole.arms):
+        how = "name one in a claim or an estimate to have it measured"
+        default = f"{', '.join(idle)} left out, as no statement needs them"
+        assumptions.append(Missing("arms", how, default))
+    claims = [c for c in whole.claims if isinstance(c, Claim)]
+    for i, c in enumerate(claims):
+        part = asked.by_label[c.of]
+        unit, count = part.task.prompts.unit, asked.count(part)
+        fewest = SEVERAL if "seed" in c.units else ALONE
+        if unit in c.units and count < fewest:
+            default = f"{count} {plural(unit, count)}, of which fewer than {fewest} decide nothing"
+            what = "rows" if unit == "prompt" else f"rows, of other values of {unit}"
+            how = f"write prompts for {fewest - count} more {what}"
+            assumptions.append(Missing(f"claim {i + 1}: units", how, default, cost="the verdict"))
     return assumptions
 
 

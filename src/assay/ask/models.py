@@ -1,0 +1,124 @@
+"""Models: those that a study asks, opened once: as they are, untrained, or with the change between
+two of them shuffled."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from assay.ask.tables import Model
+from assay.core import rng
+from assay.core.errors import AssayError, DataError
+from assay.core.heavy import torch
+from assay.subjects import folder as folders
+from assay.subjects.pretrained import Pretrained, load
+from assay.subjects.untrained import redrawn
+
+DIM = "checkpoint"
+"""The dimension of the states of one training."""
+
+
+def states(model: Model) -> tuple[str, ...]:
+    """The models that a table opens: the states of a training, or the one that it names."""
+    return model.checkpoints or (model.like or model.name,)
+
+
+def check(model: Model) -> None:
+    """Refuse a table that names no model, or several in different ways. Raises: DataError."""
+    ways = [w for w in ("name", "like", "checkpoints") if getattr(model, w)]
+    if len(ways) != 1:
+        got = " and ".join(ways) or "none of them"
+        raise DataError(f"say one of name, like and checkpoints of a model, got {got}")
+    if len(set(model.checkpoints)) != len(model.checkpoints):
+        raise DataError("the checkpoints are states of one training, each of them once")
+
+
+def levels(model: Model) -> dict[str, list[int | str]]:
+    """The dimension of a training's states with its levels: the steps, where all names end in
+    one, such as ./step-100; else the names. Nothing of a model that is no training."""
+    if not model.checkpoints:
+        return {}
+    steps = [re.search(r"(\d+)/?$", name) for name in model.checkpoints]
+    numbers = [int(m[1]) for m in steps if m]
+    if len(set(numbers)) == len(model.checkpoints):
+        return {DIM: [*numbers]}
+    return {DIM: [*model.checkpoints]}
+
+
+def located(folder: Path, name: str) -> str:
+    """A model's folder beside the study, where a name says that it is one."""
+    return str(folder / name) if name.startswith(("./", "../")) else name
+
+
+@lru_cache(maxsize=2)
+def opened(name: str, device: str, fingerprint: str) -> Pretrained:
+    """A model, ready to run; the last two stay open."""
+    return load(name, device)
+
+
+def as_it_is(name: str, device: str) -> Pretrained:
+    """Open a model."""
+    return opened(name, device, folders.find(name).fingerprint)
+
+
+@lru_cache(maxsize=2)
+def _copy(name: str, device: str, fingerprint: str, place: int) -> Pretrained:
+    """A model whose weights will be others, so that the opened one stays as it is; each place has
+    one of its own."""
+    return load(name, device)
+
+
+def untrained(name: str, seed: int, device: str, place: int = 0) -> Pretrained:
+    """A model with weights drawn anew by the seed, until the next one is asked for at this
+    place."""
+    return redrawn(_copy(name, device, folders.find(name).fingerprint, place), seed)
+
+
+def changed(first: Pretrained, second: Pretrained, seed: int, place: int = 0) -> Pretrained:
+    """The first model with the second's change of its weights shuffled: of each matrix rows and
+    columns change places, of each vector numbers; what is of a token stays the token's.
+
+    So every tensor is changed as far as it was, a matrix by one of the same singular values, but
+    elsewhere. Raises: DataError where the two have not the same weights, or no weight
+    differs."""
+    copy = _copy(first.folder.name, str(first.device), first.fingerprint, place)
+    ours, theirs = (dict(m.model.named_parameters()) for m in (first, second))
+    if {n: p.shape for n, p in ours.items()} != {n: p.shape for n, p in theirs.items()}:
+        raise DataError(
+            f"{first.name} and {second.name} have not weights of the same names and shapes, so the "
+            "change between them cannot be shuffled; name other controls"
+        )
+    moved, vocab = False, len(first.model.get_input_embeddings().weight)
+    for k, (name, weight) in enumerate(copy.model.named_parameters()):
+        change = theirs[name].detach() - ours[name].detach()
+        moved = moved or bool(change.any())
+        for axis, size in enumerate(change.shape):
+            if size == vocab:  # rare tokens hardly move, and theirs must not go to common ones
+                continue
+            order = rng.permutation(np.array([seed]), f"ask.change.{axis}", k, size)[0]
+            change = change.index_select(axis, torch.from_numpy(order.copy()).to(change.device))
+        weight.data.copy_(ours[name] + change)
+    if not moved:
+        raise DataError(f"{first.name} and {second.name} have the same weights")
+    return copy
+
+
+def same_tokens(first: str, second: str) -> bool:
+    """Whether two models have the same tokens, so far as they are here."""
+    try:
+        one, other = (folders.find(name).tokenizer.inner for name in (first, second))
+    except AssayError:
+        return True
+    return bool(one.get_vocab() == other.get_vocab())
+
+
+def same_shape(first: str, second: str) -> bool:
+    """Whether two models have weights of the same names and shapes, so far as they are here."""
+    try:
+        one, other = (folders.find(name).shapes() for name in (first, second))
+    except AssayError:
+        return True
+    return {n: tuple(s) for n, s in one.items()} == {n: tuple(s) for n, s in other.items()}

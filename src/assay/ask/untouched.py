@@ -1,0 +1,81 @@
+"""Untouched: the near controls of a model as it is, and of the difference between two: what would
+explain their numbers just as well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from assay.ask.controls import Control
+from assay.ask.prompts import SLOT, PromptSet, Row
+from assay.ask.tables import Read
+from assay.core import rng
+from assay.core.errors import DataError
+
+UNTRAINED = Control("untrained", "weights drawn anew give it: the prompts and the shape alone")
+TRAINED = Control("trained", "the trained model has it as well")
+UNRELATED = Control(
+    "unrelated", "the answers have it by themselves, behind another row's prompt as well"
+)
+TWINS = Control("untrained", "two untrained twins differ as much: tokens and shape alone")
+CHANGED = Control("shuffled", "any change of the weights as large does it")
+
+
+def of_model(reads: Sequence[Read], prompts: PromptSet, *, untrained: bool) -> list[Control]:
+    """The near controls of a model as it is, or of an untrained one."""
+    own = [TRAINED] if untrained else [UNTRAINED]
+    return [*own, *([UNRELATED] if any(varies(r, prompts) for r in reads) else [])]
+
+
+def of_diff(reads: Sequence[Read], prompts: PromptSet, *, same_shape: bool) -> list[Control]:
+    """The near controls of a difference between two models.
+
+    No shuffled pairing of their prompts: the mean of differences is the difference of means, so it
+    would come out the same whatever the models do. For the same reason `unrelated` is none where
+    all rows have the same answers, and untrained twins are none of models of one shape: they are
+    equal."""
+    own = [CHANGED] if same_shape else [TWINS]
+    return [*own, *([UNRELATED] if any(varies(r, prompts) for r in reads) else [])]
+
+
+def answers(read: Read) -> tuple[str, ...]:
+    """The texts that a read asks for."""
+    said: list[str] = []
+    for name in ("log_prob", "accuracy", "rank", "generates", "logit_lens"):
+        texts = getattr(read, name, ())
+        said += [texts] if isinstance(texts, str) else texts
+    return tuple(text for text in said if text)
+
+
+def varies(read: Read, prompts: PromptSet) -> bool:
+    """Whether a read asks for other answers of different rows."""
+    return len({_asked([read], row) for row in prompts.rows}) > 1
+
+
+def _asked(reads: Sequence[Read], row: Row) -> tuple[str | None, ...]:
+    """What fills the slots of the answers of a row."""
+    slots = {slot for read in reads for text in answers(read) for slot in SLOT.findall(text)}
+    return tuple(row.columns.get(slot) for slot in sorted(slots))
+
+
+def unrelated(
+    prompts: PromptSet, rows: Sequence[int], reads: Sequence[Read], seed: int
+) -> dict[int, Row]:
+    """Draw for each of these rows the prompt of another one, with other answers, behind which its
+    own are asked for. Raises: DataError where there is none."""
+    about = [read for read in reads if varies(read, prompts)]
+    keys = {i: _asked(about, prompts.rows[i]) for i in rows}
+    drawn = {}
+    for i in rows:
+        own = prompts.rows[i]
+        others = [k for k in rows if keys[k] != keys[i] and prompts.rows[k].text != own.text]
+        if not others:
+            raise DataError(
+                f"{own.place}: no other prompt has other answers, so nothing can be asked behind "
+                "an unrelated one"
+            )
+        draw = int(rng.integers(np.array([seed]), "ask.unrelated", i, (1,), len(others))[0, 0])
+        other = prompts.rows[others[draw]]
+        drawn[i] = Row(other.text, own.columns, own.place, other.spans)
+    return drawn

@@ -1,0 +1,394 @@
+"""Studies that ask several models: their numbers are those of the forward passes written out in
+NumPy, and what is measured once is not measured again."""
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import tiny_models
+from assay.ask import measuring, models
+from assay.core.errors import ExperimentError
+from assay.lab import catalogue
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
+from assay.subjects.pretrained import load
+
+WORDS = ("def", "return", "class", "Point", "sum", "add", "self", "None")
+HEAD = """
+question = "What do these models say?"
+seeds = "1000:1006"
+
+[[model]]
+name = "./base"
+"""
+PROMPTS = """
+[[prompts]]
+text = "the word {word} is"
+rows = [{rows}]
+
+[[read]]
+name = "said"
+log_prob = [" {{answer}}", " {{other}}"]
+
+[[read]]
+name = "constant"
+log_prob = " x"
+"""
+
+
+def prompts(count):
+    """Rows whose answers are one byte each, so that they are one token behind the space or not."""
+    letters = "qzjkvw"
+    rows = [
+        f'{{ word = "{WORDS[i % 8]}{i}", answer = "{letters[i % 6]}", '
+        f'other = "{letters[(i + 1) % 6]}" }}'
+        for i in range(count)
+    ]
+    return PROMPTS.replace("{rows}", ", ".join(rows)).replace("{{", "{").replace("}}", "}")
+
+
+def claim(holds, extra=""):
+    return f"""
+[[claim]]
+text = "A sentence about it"
+holds = '{holds}'
+threshold = "plan: a test"
+{extra}
+"""
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory):
+    """A base model, one tuned from it, two checkpoints, a smaller one, and one with other
+    tokens and a BOS."""
+    root = tmp_path_factory.mktemp("asked_models")
+    tiny_models.make(root / "base", "llama")
+    tiny_models.make(root / "small", "llama", num_hidden_layers=1)
+    with pytest.MonkeyPatch.context() as other:
+        other.setattr(tiny_models, "TEXT", "the word is the other word of the kings\n" * 4)
+        tiny_models.make(
+            root / "gemma", "gemma3_text", head_dim=6, bos_token_id=2, sliding_window=8
+        )
+    for name, by in (("tuned", 0.05), ("step-100", 0.02), ("step-200", 0.04)):
+        target = root / name
+        target.mkdir()
+        for file in ("config.json", "tokenizer.json"):
+            (target / file).write_bytes((root / "base" / file).read_bytes())
+        draw = torch.Generator().manual_seed(len(name))
+        weights = load_file(root / "base" / "model.safetensors")
+        changed = {n: w + by * torch.randn(w.shape, generator=draw) for n, w in weights.items()}
+        save_file(changed, target / "model.safetensors", {"format": "pt"})
+    return root
+
+
+@pytest.fixture
+def here(folders, tmp_path, monkeypatch):
+    for name in ("base", "tuned", "small", "gemma", "step-100", "step-200"):
+        (tmp_path / name).symlink_to(folders / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def study(here, text, name="asks.toml"):
+    (here / name).write_text(text)
+    return catalogue.find(str(here / name))
+
+
+def run(here, text, name="asks.toml"):
+    result = Lab(here / "store", Inline()).run(study(here, text, name))
+    assert not result.failed, result.failed
+    return result
+
+
+@functools.cache
+def model_of(folder):
+    return load(str(folder))
+
+
+@functools.cache
+def logs(folder, tokens):
+    """log P of each token behind these, float64."""
+    logits, _ = tiny_models.naive(folder, np.array([tokens]))
+    last = logits[0] - logits[0].max(-1, keepdims=True)
+    return last - np.log(np.exp(last).sum(-1, keepdims=True))
+
+
+def log_probs(folder, text):
+    """log P of the next token behind a text."""
+    folder = folder.resolve()
+    return logs(folder, tuple(model_of(folder).encode(text)))[-1]
+
+
+def said(folder, text, answer):
+    """log P of an answer behind a text, over all of its tokens."""
+    folder = folder.resolve()
+    before, whole = (tuple(model_of(folder).encode(t)) for t in (text, text + answer))
+    assert whole[: len(before)] == before
+    table = logs(folder, whole[:-1])
+    return sum(table[i - 1, whole[i]] for i in range(len(before), len(whole)))
+
+
+def rows(count):
+    letters = "qzjkvw"
+    return [
+        (f"the word {WORDS[i % 8]}{i} is", f" {letters[i % 6]}", f" {letters[(i + 1) % 6]}")
+        for i in range(count)
+    ]
+
+
+def test_an_untouched_model_gets_a_twin_and_answers_behind_other_prompts(here):
+    result = run(here, HEAD + prompts(8) + claim("main.said > 90"))
+    assert set(result.arms) == {"main", "main/untrained", "main/unrelated"}
+    by_hand = [said(here / "base", t, a) - said(here / "base", t, b) for t, a, b in rows(8)]
+    for n in range(result.arms["main"].sizes["run"]):
+        ours = result.arms["main"].said.isel(run=n).values
+        assert ours == pytest.approx(by_hand, abs=1e-4)
+    twins = result.arms["main/untrained"].said.values
+    assert len({tuple(x) for x in twins.round(9)}) == 6  # each seed draws weights of its own
+    assert set(result.judged[0].controls) == {"main/untrained", "main/unrelated"}
+
+
+def test_unrelated_asks_for_a_rows_answers_behind_another_rows_prompt(here):
+    text = HEAD + prompts(8) + claim("main.said > 90")
+    result = run(here, text)
+    values = result.arms["main/unrelated"].said.values
+    every = rows(8)
+    for i, (own, a, b) in enumerate(every):
+        others = [
+            said(here / "base", t, a) - said(here / "base", t, b)
+            for t, x, y in every
+            if (x, y) != (a, b)
+        ]
+        for drawn in values[:, i]:
+            assert np.min(np.abs(np.array(others) - drawn)) < 1e-4, own
+    assert len({tuple(x) for x in values.round(6)}) > 1
+
+
+def test_answers_that_all_rows_share_have_no_unrelated_control(here):
+    """The same texts behind the same prompts in another order have the same mean: nothing could
+    come out otherwise."""
+    result = run(here, HEAD + prompts(8) + claim("main.constant > 90"))
+    assert set(result.judged[0].controls) == {"main/untrained"}
+
+
+def test_a_difference_is_the_second_models_numbers_less_the_firsts(here):
+    pair = """
+[[model]]
+name = "./tuned"
+label = "tuned"
+
+[[diff]]
+name = "gained"
+models = ["main", "tuned"]
+
+[[read]]
+name = "moved"
+kl = true
+"""
+    result = run(
+        here, HEAD + pair + prompts(8) + claim("gained.said > 90") + claim("gained.moved > 9")
+    )
+    gained = result.arms["gained"]
+    for i, (text, a, b) in enumerate(rows(8)):
+        one, other = (
+            said(here / name, text, a) - said(here / name, text, b) for name in ("base", "tuned")
+        )
+        assert gained.said.values[0, i] == pytest.approx(other - one, abs=1e-4)
+        p, q = (log_probs(here / name, text) for name in ("base", "tuned"))
+        assert gained.moved.values[0, i] == pytest.approx((np.exp(p) * (p - q)).sum(), abs=1e-4)
+    by_text = {j.claim.condition: set(j.controls) for j in result.judged}
+    assert by_text == {
+        "gained.said > 90": {"gained/shuffled", "gained/unrelated"},
+        "gained.moved > 9": {"gained/shuffled"},  # answers have no part in it
+    }
+    assert "tuned/main" not in result.arms  # nobody names it
+
+
+def test_a_shuffled_change_is_as_large_and_of_the_same_singular_values(here):
+    first, second = models.as_it_is("./base", "cpu"), models.as_it_is("./tuned", "cpu")
+    control = models.changed(first, second, seed=5)
+    ours = dict(first.model.named_parameters())
+    theirs, new = dict(second.model.named_parameters()), dict(control.model.named_parameters())
+    for name, weight in ours.items():
+        true, shuffled = theirs[name] - weight, new[name] - weight
+        assert not torch.equal(true, shuffled)
+        if weight.ndim == 2:
+            values = [torch.linalg.svdvals(x.detach().double()) for x in (true, shuffled)]
+            torch.testing.assert_close(values[0], values[1], atol=1e-5, rtol=1e-4)
+        else:
+            torch.testing.assert_close(
+                true.sort().values, shuffled.sort().values, atol=1e-6, rtol=0
+            )
+    # what is of a token stays the token's
+    rows_of = [
+        (m["model.embed_tokens.weight"] - ours["model.embed_tokens.weight"]).norm(dim=1)
+        for m in (theirs, new)
+    ]
+    torch.testing.assert_close(*rows_of, atol=1e-5, rtol=1e-4)
+    again = models.changed(first, second, seed=5)
+    assert all(torch.equal(p, new[n]) for n, p in again.model.named_parameters())
+
+
+def test_models_of_other_tokens_are_compared_in_their_own(here):
+    """A model with a BOS and another shape: no KL divergence, and two untrained twins as
+    control."""
+    pair = """
+[[model]]
+name = "./gemma"
+label = "gemma"
+
+[[diff]]
+name = "gained"
+models = ["main", "gemma"]
+
+[[read]]
+name = "moved"
+kl = true
+"""
+    with pytest.raises(ExperimentError, match="arm gained has no measure 'moved'"):
+        study(here, HEAD + pair + prompts(8) + claim("gained.moved > 1"))
+    result = run(here, HEAD + pair + prompts(8) + claim("gained.constant > 90"))
+    assert set(result.judged[0].controls) == {"gained/untrained"}
+    ours = result.arms["gained"].constant.values[0]
+    other = run(
+        here, HEAD.replace("base", "gemma") + prompts(8) + claim("main.constant > 90"), "b.toml"
+    )
+    gemma = other.arms["main"].constant.values[0]
+    base = [said(here / "base", t, " x") for t, _, _ in rows(8)]
+    assert ours == pytest.approx(gemma - base, abs=1e-4)
+
+
+def test_checkpoints_are_levels_of_a_dimension(here):
+    steps = HEAD.replace('name = "./base"', 'checkpoints = ["./step-100", "./step-200"]')
+    text = steps + prompts(8) + claim("main.said[checkpoint=200] - main.said[checkpoint=100] > 90")
+    result = run(here, text)
+    data = result.arms["main"]
+    assert data.checkpoint.values.tolist() == [100, 200]
+    for k, name in enumerate(("step-100", "step-200")):
+        by_hand = [said(here / name, t, a) - said(here / name, t, b) for t, a, b in rows(8)]
+        assert data.said.isel(run=0, checkpoint=k).values == pytest.approx(by_hand, abs=1e-4)
+    twin = result.arms["main/untrained"].said.isel(run=0)
+    assert np.array_equal(
+        twin.isel(checkpoint=0), twin.isel(checkpoint=1)
+    )  # drawn by the seed alone
+
+
+def test_a_twin_of_the_first_model_by_its_name_has_the_trained_one_as_control(here):
+    twin = '\n[[model]]\nlike = "./base"\nlabel = "twin"\n'
+    result = run(here, HEAD + twin + prompts(8) + claim('"twin/main".said > 90'))
+    assert "twin/main/trained" in result.judged[0].controls
+    by_hand = [said(here / "base", t, a) - said(here / "base", t, b) for t, a, b in rows(8)]
+    assert result.arms["twin/main/trained"].said.values[0] == pytest.approx(by_hand, abs=1e-4)
+
+
+def test_what_is_done_is_what_a_sentence_is_about(here):
+    """main less an ablation is about the ablation: its control takes the ablation's place."""
+    ablation = '\n[[intervene]]\nname = "cut"\nablate = "zero"\nsite = "blocks.1.hook_mlp_out"\n'
+    text = HEAD + ablation + prompts(8) + claim("main.said - cut.said > 90")
+    assert study(here, text).claims[0].of == "cut"
+    assert study(here, text).claims[0].must_fail == ("cut/layer",)
+
+
+# what is measured once ----------------------------------------------------------------------------
+
+
+def test_another_study_with_the_same_arm_measures_nothing_again(here, monkeypatch):
+    first = run(here, HEAD + prompts(8) + claim("main.said > 90"))
+    monkeypatch.setattr(measuring, "measure", lambda *args: pytest.fail("measured again"))
+    second = run(here, HEAD + prompts(8) + claim("main.said < 3"), "other.toml")
+    for name in ("main", "main/untrained", "main/unrelated"):
+        assert np.array_equal(first.arms[name].said, second.arms[name].said)
+
+
+def test_the_same_model_under_another_label_is_not_measured_again(here, monkeypatch):
+    run(here, HEAD.replace("base", "tuned") + prompts(8) + claim("main.said > 90"))
+    pair = '\n[[model]]\nname = "./tuned"\nlabel = "later"\n'
+    measured = []
+    true = measuring.measure
+    monkeypatch.setattr(
+        measuring, "measure", lambda task, *args: (measured.append(task), true(task, *args))[1]
+    )
+    run(here, HEAD + pair + prompts(8) + claim('"later/main".said > 90'), "other.toml")
+    assert [t.model.name for t in measured] == ["./base"]  # main; of the other it has everything
+
+
+def test_another_claim_or_arm_reruns_nothing(here):
+    lab = Lab(here / "store", Inline())
+    run(here, HEAD + prompts(8) + claim("main.said > 90"))
+    more = HEAD + '\n[[intervene]]\nname = "cut"\nablate = "zero"\nsite = "blocks.1.hook_mlp_out"\n'
+    more += prompts(8) + '\n[[prompts]]\nname = "others"\nrows = [{ text = "a" }]\n'
+    later = study(here, more + claim("main.said > 80") + claim("cut.said > 9"))
+    missing = lab.plan(later, lab_preset(later)).missing
+    assert {row.job.arm for row in missing} == {"cut", "cut/layer"}
+
+
+def lab_preset(experiment):
+    from assay.lab.plan.preset import override
+
+    return override(experiment)
+
+
+# refusals -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('\n[[model]]\nname = "./tuned"\n', "line 8 column 1: a second model needs a label"),
+        ('\n[[model]]\nlabel = "x"\n', "line 8 column 1: say one of name, like and checkpoints"),
+        (
+            '\n[[model]]\nname = "./tuned"\nlabel = "x"\n[[model]]\nname = "./g"\nlabel = "x"\n',
+            "line 13 column 9: the label 'x' is taken",
+        ),
+        (
+            '\n[[model]]\nlabel = "a"\nlike = "./base"\n[[model]]\nlabel = "b"\nlike = "a"\n',
+            "line 13 column 8: 'a' is untrained itself",
+        ),
+        (
+            '\n[[diff]]\nname = "d"\nmodels = ["main", "tuned"]\n',
+            "line 10 column 10: there is no model 'tuned'; known: ./base, main",
+        ),
+        ('\n[[diff]]\nname = "d"\nmodels = ["main", "./base"]\n', "a model less itself is 0"),
+        (
+            '\n[[diff]]\nname = "main"\nmodels = ["main", "x"]\n',
+            "line 9 column 8: the name 'main' is taken",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_model_is_one_line_with_its_place(here, text, told):
+    with pytest.raises(ExperimentError) as e:
+        study(here, HEAD + text + prompts(8) + claim("main.said > 1"))
+    assert told in str(e.value)
+    assert "\n" not in str(e.value)
+
+
+def test_an_absent_model_is_told_with_its_place(here):
+    text = HEAD + '\n[[model]]\nname = "./lost"\nlabel = "x"\n' + prompts(8)
+    experiment = study(here, text + claim('"x/main".said > 1'))
+    with pytest.raises(ExperimentError, match=r"asks.toml line 9 column 8: .*lost"):
+        Lab(here / "store", Inline()).run(experiment)
+
+
+def test_a_site_that_one_of_the_models_lacks_is_told_with_its_label(here):
+    text = HEAD + '\n[[model]]\nname = "./small"\nlabel = "small"\n' + prompts(8)
+    text += '\n[[intervene]]\nname = "cut"\nablate = "zero"\nsite = "blocks.2.hook_mlp_out"\n'
+    with pytest.raises(ExperimentError, match=r"column 8: model small: blocks.2.hook_mlp_out"):
+        study(here, text + claim('"small/cut".said > 1'))
+    study(here, text + claim("cut.said > 1"))  # the other model has it, and this one is not asked
+
+
+# scope --------------------------------------------------------------------------------------------
+
+
+def test_the_scope_names_models_prompts_and_sites_of_the_arms_that_are_read(here):
+    text = HEAD + '\n[[model]]\nname = "./tuned"\nlabel = "tuned"\n' + prompts(8)
+    text += '\n[[intervene]]\nname = "cut"\nablate = "zero"\nsite = "blocks.1.hook_mlp_out"\n'
+    experiment = study(here, text + claim("main.said > 1") + claim('"tuned/cut".said > 1'))
+    specs = experiment.default
+    assert experiment.scope_of("default", specs, ["main"]) == "the model in ./base, 8 prompts"
+    assert experiment.scope_of("default", specs, ["main", "tuned/cut"]) == (
+        "the model in ./base and the model in ./tuned, 8 prompts, changed at blocks.1.hook_mlp_out"
+    )
