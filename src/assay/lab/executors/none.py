@@ -81,11 +81,13 @@ class Away:
                 ended = []
                 if crew is not None:
                     if crew.away is not None:
-                        followed = [left.runs for left in pending.values()]
+                        followed = [waiting.runs for waiting in pending.values()]
                         crew.away.follow([runs for runs in followed if runs is not None])
-                    wanted, present = requests.names(crew.root), groups.names(crew.root)
-                    for name, left in list(pending.items()):
-                        if outcome := left.outcome(name in wanted, name in present, report):
+                    wanted_names, present_names = requests.names(crew.root), groups.names(crew.root)
+                    for name, waiting in list(pending.items()):
+                        if outcome := waiting.outcome(
+                            name in wanted_names, name in present_names, report
+                        ):
                             del pending[name]
                             ended.append(outcome)
                     self._present = crew.look(list(pending.values()), bool(ended), report)
@@ -93,9 +95,9 @@ class Away:
                 if not ended:
                     time.sleep(POLL)
         finally:
-            for left in pending.values():
+            for waiting in pending.values():
                 with contextlib.suppress(OSError):
-                    requests.drop(left.root, left.group)
+                    requests.drop(waiting.root, waiting.group)
             if crew is not None:
                 crew.dismiss(report)
 
@@ -246,7 +248,7 @@ class _Engaged(_Crew):
     def look(self, pending: Sequence[_Left], ended: bool, report: Report) -> int:
         """See to it that there are as many as can be used. Raises: FleetError when they end one
         after the other to no effect."""
-        moved = sum(left.moved for left in pending)
+        moved = sum(waiting.moved for waiting in pending)
         if ended or moved != self._moved:
             self._barren, self._tries = 0, dict.fromkeys(self._members, 1)
         self._moved = moved
@@ -257,7 +259,7 @@ class _Engaged(_Crew):
 
     def _replace(self, pending: Sequence[_Left], report: Report) -> None:
         known = self.away or leases.open_leases(self.root)
-        free = len(pending) - sum(known.held(f"group-{left.group}") for left in pending)
+        free = len(pending) - sum(known.held(f"group-{waiting.group}") for waiting in pending)
         states = self._fleet.look(list(self._members.values())) if self._members else {}
         for name, member in list(self._members.items()):
             state = states.get(name, "lost")
@@ -294,15 +296,11 @@ class _Engaged(_Crew):
 
     def words(self, count: int) -> str:
         """Say in a line how many are at it, and how many were asked for."""
-        member_count = len(self._members)
-        return (
-            super().words(count)
-            if count
-            else (
-                f"{member_count} worker{'s were' if member_count > 1 else ' was'} asked for, and "
-                "none is at it now"
-            )
-        )
+        if count:
+            return super().words(count)
+        members = len(self._members)
+        were = "workers were" if members > 1 else "worker was"
+        return f"{members} {were} asked for, and none is at it now"
 
     def dismiss(self, report: Report) -> None:
         """Stop all of them; of an engine that does not answer, only tell: what was asked for is
