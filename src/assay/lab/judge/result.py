@@ -125,11 +125,9 @@ class Result(Shown):
     def inference(self) -> Literal["confirmatory", "exploratory"]:
         """confirmatory where all was frozen before any result existed and followed since, else
         exploratory."""
-        return (
-            "confirmatory"
-            if self.registration is not None and self.registration["followed"]
-            else "exploratory"
-        )
+        if self.registration is not None and self.registration["followed"]:
+            return "confirmatory"
+        return "exploratory"
 
     @property
     def data(self) -> ResultData:
