@@ -81,38 +81,58 @@ class Away:
                 ended = []
                 if crew is not None:
                     if crew.away is not None:
-                        followed = [waiting.runs for waiting in pending.values()]
-                        crew.away.follow([runs for runs in followed if runs is not None])
-                    wanted_names, present_names = requests.names(crew.root), groups.names(crew.root)
-                    for name, waiting in list(pending.items()):
-                        if outcome := waiting.outcome(
-                            name in wanted_names, name in present_names, report
-                        ):
-                            del pending[name]
+                        crew.away.follow(
+                            [
+                                pending_group.runs
+                                for pending_group in pending.values()
+                                if pending_group.runs is not None
+                            ]
+                        )
+                    wanted_groups, present_groups = (
+                        requests.names(crew.root),
+                        groups.names(crew.root),
+                    )
+                    for pending_group in list(pending.values()):
+                        outcome = pending_group.outcome(
+                            pending_group.group in wanted_groups,
+                            pending_group.group in present_groups,
+                            report,
+                        )
+                        if outcome is not None:
+                            del pending[pending_group.group]
                             ended.append(outcome)
                     self._present = crew.look(list(pending.values()), bool(ended), report)
                 yield from ended
                 if not ended:
                     time.sleep(POLL)
         finally:
-            for waiting in pending.values():
+            for pending_group in pending.values():
                 with contextlib.suppress(OSError):
-                    requests.drop(waiting.root, waiting.group)
+                    requests.drop(pending_group.root, pending_group.group)
             if crew is not None:
                 crew.dismiss(report)
 
     def command(self, root: Path, device: str) -> list[str]:
         """What a fleet is asked to start for this store."""
-        address = url_of(root) or str(root.absolute())
-        words = [sys.executable, "-m", "assay", "worker", "--root", address]
-        options = {"--idle": f"{IDLE:g}", "--threads": str(self.threads), "--device": device}
-        return [*words, *(word for option in options.items() for word in option)]
+        words = [
+            sys.executable,
+            "-m",
+            "assay",
+            "worker",
+            "--root",
+            url_of(root) or str(root.absolute()),
+            "--idle",
+            f"{IDLE:g}",
+        ]
+        return [*words, "--threads", str(self.threads), "--device", device]
 
     def _crew(self, task: Task) -> _Crew:
         root = Path(task.root)
-        if self.fleet is None:
-            return _Crew(root)
-        return _Engaged(root, self.fleet, self.command(root, task.device))
+        return (
+            _Crew(root)
+            if self.fleet is None
+            else _Engaged(root, self.fleet, self.command(root, task.device))
+        )
 
 
 class _Left:
@@ -218,8 +238,7 @@ class _Crew:
         if count:
             return f"{count} worker{'s are' if count > 1 else ' is'} at it"
         what = "folder" if self.away is None else "depot"
-        # a mirror's depot is what others name
-        root = shlex.quote(url_of(self.root) or str(self.root))
+        root = shlex.quote(_store_address(self.root))
         return (
             f"no worker is at it; type, here or on any machine that sees this {what}: assay "
             f"worker --root {root}"
@@ -248,7 +267,7 @@ class _Engaged(_Crew):
     def look(self, pending: Sequence[_Left], ended: bool, report: Report) -> int:
         """See to it that there are as many as can be used. Raises: FleetError when they end one
         after the other to no effect."""
-        moved = sum(waiting.moved for waiting in pending)
+        moved = sum(pending_group.moved for pending_group in pending)
         if ended or moved != self._moved:
             self._barren, self._tries = 0, dict.fromkeys(self._members, 1)
         self._moved = moved
@@ -259,7 +278,9 @@ class _Engaged(_Crew):
 
     def _replace(self, pending: Sequence[_Left], report: Report) -> None:
         known = self.away or leases.open_leases(self.root)
-        free = len(pending) - sum(known.held(f"group-{waiting.group}") for waiting in pending)
+        free = len(pending) - sum(
+            known.held(f"group-{pending_group.group}") for pending_group in pending
+        )
         states = self._fleet.look(list(self._members.values())) if self._members else {}
         for name, member in list(self._members.items()):
             state = states.get(name, "lost")
@@ -276,8 +297,9 @@ class _Engaged(_Crew):
                     f"last one said is in {member.log}"
                 )
         idle = max(0, len(self._members) - (len(pending) - free))
-        more = min(self._fleet.width - len(self._members), free - idle)
-        if more > 0 and time.monotonic() >= self._later:
+        if (
+            more := min(self._fleet.width - len(self._members), free - idle)
+        ) > 0 and time.monotonic() >= self._later:
             self._submit(more, report)
 
     def _submit(self, n: int, report: Report) -> None:
@@ -286,8 +308,9 @@ class _Engaged(_Crew):
         except FleetError as e:
             if not self._members:
                 raise
-            # a limit on what one may submit, perhaps: those that are at it go on
-            self._later = time.monotonic() + LATER
+            self._later = (
+                time.monotonic() + LATER
+            )  # a limit on what one may submit, perhaps: those that are at it go on
             report(Said(f"no more workers for now, {e}"))
             return
         for member in submitted:
@@ -296,11 +319,16 @@ class _Engaged(_Crew):
 
     def words(self, count: int) -> str:
         """Say in a line how many are at it, and how many were asked for."""
-        if count:
-            return super().words(count)
-        members = len(self._members)
-        were = "workers were" if members > 1 else "worker was"
-        return f"{members} {were} asked for, and none is at it now"
+        member_count = len(self._members)
+        return (
+            super().words(count)
+            if count
+            else (
+                f"{member_count} worker{'s were' if member_count > 1 else ' was'} asked for, and "
+                "none is at it "
+                "now"
+            )
+        )
 
     def dismiss(self, report: Report) -> None:
         """Stop all of them; of an engine that does not answer, only tell: what was asked for is
@@ -311,6 +339,11 @@ class _Engaged(_Crew):
             except FleetError as e:
                 report(Said(str(e)))
             self._members = {}
+
+
+def _store_address(root: Path) -> str:
+    """What to type for this store: its folder, or the URL of the depot that it mirrors."""
+    return url_of(root) or str(root)
 
 
 EXECUTOR = Away
