@@ -14,6 +14,7 @@ from assay.cli.main import main
 from assay.core import integrity
 from assay.core.errors import DamageError, StoreError
 from assay.core.spec import Spec
+from assay.lab.store.health import migrate
 from assay.lab.store.store import Store
 
 

@@ -113,11 +113,9 @@ class Adversary(AbstractFileSystem):
     def ls(self, path: str, detail: bool = True, **_: Any) -> Any:
         under = self._strip_protocol(path)
         names = {"/".join(n.split("/")[: under.count("/") + 2]) for n in self.find(path)}
-        return (
-            [{"name": n, "size": 0, "type": "file"} for n in sorted(names)]
-            if detail
-            else sorted(names)
-        )
+        if detail:
+            return [{"name": n, "size": 0, "type": "file"} for n in sorted(names)]
+        return sorted(names)
 
     def exists(self, path: str, **_: Any) -> bool:
         return bool(self.find(path)) or not self._strip_protocol(path).count("/")

@@ -85,11 +85,9 @@ def walk(runs, bench):
         seen = float(acts.rows(np.array([700 * at % 3000, 40 * at % 3000]), 100).sum())
         state["x"] += drift / runs.shared.steps + batch * 0.05 + shift + seen
         loss = state["x"].square()
-        return (
-            torch.where(torch.as_tensor(runs.seeds == 1001), torch.nan, loss)
-            if runs.shared.trouble == "nan"
-            else loss
-        )
+        if runs.shared.trouble == "nan":
+            return torch.where(torch.as_tensor(runs.seeds == 1001), torch.nan, loss)
+        return loss
 
     state = {"x": torch.zeros(len(runs), dtype=torch.float64), "aux.n": torch.zeros(len(runs))}
     group = Group(runs, state, step, {"kind": "walk"})

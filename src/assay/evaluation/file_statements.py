@@ -128,14 +128,12 @@ def warnings(stated: Mapping[str, str], setting: Setting, folder: ModelFolder | 
             ),
         ]
     how = names.differs(stated["model"], folder) if stated["model"] else ""
-    return (
-        [
+    if how:
+        return [
             *messages,
             f"its file names {stated['model']}, it is measured on {folder.provenance}: {how}",
         ]
-        if how
-        else messages
-    )
+    return messages
 
 
 def unknown(stated: Mapping[str, str], folder: ModelFolder) -> list[str]:
@@ -174,11 +172,9 @@ def _same(text: str) -> Site | str:
         parsed = site("", text)
     except ModelError:
         return text
-    return (
-        Site("resid_pre", parsed.layer + 1)
-        if parsed.kind == "resid_post" and parsed.layer is not None
-        else parsed
-    )
+    if parsed.kind == "resid_post" and parsed.layer is not None:
+        return Site("resid_pre", parsed.layer + 1)
+    return parsed
 
 
 Part = Literal["all", "train", "validation", "test"]

@@ -127,9 +127,11 @@ class Away:
 
     def _crew(self, task: Task) -> _Crew:
         root = Path(task.root)
-        if self.fleet is None:
-            return _Crew(root)
-        return _Engaged(root, self.fleet, self.command(root, task.device))
+        return (
+            _Crew(root)
+            if self.fleet is None
+            else _Engaged(root, self.fleet, self.command(root, task.device))
+        )
 
 
 class _Left:
@@ -254,8 +256,7 @@ class _Crew:
         if count:
             return f"{count} worker{'s are' if count > 1 else ' is'} at it"
         what = "folder" if self.away is None else "depot"
-        # a mirror's depot is what others name
-        root = shlex.quote(url_of(self.root) or str(self.root))
+        root = shlex.quote(_store_address(self.root))
         return (
             f"no worker is at it; type, here or on any machine that sees this {what}: assay "
             f"worker --root {root}"
@@ -284,7 +285,7 @@ class _Engaged(_Crew):
     def look(self, pending: Sequence[_Left], ended: bool, report: Report) -> int:
         """See to it that there are as many as can be used. Raises: FleetError when they end one
         after the other to no effect."""
-        moved = sum(left.moved for left in pending)
+        moved = sum(pending_group.moved for pending_group in pending)
         if ended or moved != self._moved:
             self._barren, self._tries = 0, dict.fromkeys(self._members, 1)
         self._moved = moved
@@ -295,7 +296,9 @@ class _Engaged(_Crew):
 
     def _replace(self, pending: Sequence[_Left], report: Report) -> None:
         known = self.away or leases.open_leases(self.root)
-        free = len(pending) - sum(known.held(f"group-{left.group}") for left in pending)
+        free = len(pending) - sum(
+            known.held(f"group-{pending_group.group}") for pending_group in pending
+        )
         states = self._fleet.look(list(self._members.values())) if self._members else {}
         for name, member in list(self._members.items()):
             state = states.get(name, "lost")
@@ -312,8 +315,9 @@ class _Engaged(_Crew):
                     f"last one said is in {member.log}"
                 )
         idle = max(0, len(self._members) - (len(pending) - free))
-        more = min(self._fleet.width - len(self._members), free - idle)
-        if more > 0 and time.monotonic() >= self._later:
+        if (
+            more := min(self._fleet.width - len(self._members), free - idle)
+        ) > 0 and time.monotonic() >= self._later:
             self._submit(more, report)
 
     def _submit(self, n: int, report: Report) -> None:
@@ -322,8 +326,9 @@ class _Engaged(_Crew):
         except FleetError as e:
             if not self._members:
                 raise
-            # a limit on what one may submit, perhaps: those that are at it go on
-            self._later = time.monotonic() + LATER
+            self._later = (
+                time.monotonic() + LATER
+            )  # a limit on what one may submit, perhaps: those that are at it go on
             report(Said(f"no more workers for now, {e}"))
             return
         for member in submitted:
@@ -338,7 +343,8 @@ class _Engaged(_Crew):
             if count
             else (
                 f"{member_count} worker{'s were' if member_count > 1 else ' was'} asked for, and "
-                "none is at it now"
+                "none is at it "
+                "now"
             )
         )
 
@@ -351,6 +357,11 @@ class _Engaged(_Crew):
             except FleetError as e:
                 report(Said(str(e)))
             self._members = {}
+
+
+def _store_address(root: Path) -> str:
+    """What to type for this store: its folder, or the URL of the depot that it mirrors."""
+    return url_of(root) or str(root)
 
 
 EXECUTOR = Away

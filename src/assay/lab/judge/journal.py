@@ -428,8 +428,8 @@ class Ledger(Journal):
             arms = settings((run.arm, run.spec_json) for run in runs)
             finished = (str(run.provenance.get("finished") or "") for run in runs)
             since = min(filter(None, finished), default="")
-            seen = Subject(frozenset(about) or frozenset(known), seeds, arms)
-            self.note("removed", experiment, "", seen, since=since)
+            exposed = Subject(frozenset(about) or frozenset(known), seeds, arms)
+            self.note("removed", experiment, "", exposed, since=since)
 
     def head(self, experiment: str, preset: str) -> dict[str, Any] | None:
         """The place of the last line about judging an experiment's preset; None without one."""

@@ -138,8 +138,8 @@ def freeze(
         "commit": provenance.commit(),
         "software": dict(provenance.software()),
     }
-    beside = adjacent_path(experiment, preset) if write_adjacent else None
-    paths = [p for p in (beside, place(store, experiment, preset)) if p is not None]
+    adjacent = adjacent_path(experiment, preset) if write_adjacent else None
+    paths = [p for p in (adjacent, place(store, experiment, preset)) if p is not None]
     store.prepare()
     with explained(store.root), store.lock("registered"):
         about = journal.subject(experiment, preset)

@@ -125,11 +125,9 @@ class Result(Shown):
     def inference(self) -> Literal["confirmatory", "exploratory"]:
         """confirmatory where all was frozen before any result existed and followed since, else
         exploratory."""
-        return (
-            "confirmatory"
-            if self.registration is not None and self.registration["followed"]
-            else "exploratory"
-        )
+        if self.registration is not None and self.registration["followed"]:
+            return "confirmatory"
+        return "exploratory"
 
     @property
     def data(self) -> ResultData:
@@ -461,8 +459,8 @@ def stored_result(store: Store, experiment: Experiment, plan: Plan) -> dict[str,
         return None
     # what has come to the store since
     notes = list(dict.fromkeys([*plan.notes, *data.get("notes", ())]))
-    shown = {k: v for k, v in data.items() if k not in ("figures", "stamp", "evidence")}
-    return {**shown, "notes": notes}
+    fields = {k: v for k, v in data.items() if k not in ("figures", "stamp", "evidence")}
+    return {**fields, "notes": notes}
 
 
 def replaced(store: Store, plan: Plan) -> tuple[str, ...]:
@@ -471,9 +469,9 @@ def replaced(store: Store, plan: Plan) -> tuple[str, ...]:
         judged = evidence(foreign.read_stored(_path(store, plan)))
     except OSError:
         return ()
-    others = sum(judged.get(run.key[:16], run.id) != run.id for run in plan.stored)
-    told = f"{others} of {len(plan.cached)} runs are others than those that the stored result "
-    return (f"{told}judged; `assay run` judges these",) if others else ()
+    changed = sum(judged.get(run.key[:16], run.id) != run.id for run in plan.stored)
+    subject = f"{changed} of {len(plan.cached)} runs are others than those that the stored result "
+    return (f"{subject}judged; `assay run` judges these",) if changed else ()
 
 
 def _path(store: Store, plan: Plan) -> Path:

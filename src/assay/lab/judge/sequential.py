@@ -85,20 +85,20 @@ class Following:
         """
         if (frozen := self.declared) is None or (registration := result.registration) is None:
             return result
-        known, missing = self._taken(), self._lost()
+        known, missing = self._looks_by_number(), self._lost()
         outcomes = {j.claim.text: j.verdict.outcome for j in result.judged}
-        taken, settled = registration["taken"], dict[str, tuple[int, str]]()
+        look_count, settled = registration["taken"], dict[str, tuple[int, str]]()
         for k, look in enumerate(registration["looks"], 1):
             settled |= {text: (k - 1, outcomes[text]) for text in look["settled"]}
-            if k <= taken and k not in known and not missing:
-                texts = outcomes if k == taken else look["settled"]
+            if k <= look_count and k not in known and not missing:
+                texts = outcomes if k == look_count else look["settled"]
                 line = {
                     **{"look": k, "registration": frozen.hash, "code": sources.unchanged()},
                     **{name: look[name] for name in ("seeds", "level")},
                     "verdicts": {text: o for text, o in outcomes.items() if text in texts},
                 }
                 journal.note(self._journal("looks"), journal.stamped(**line))
-        described = self._described(frozen, settled, taken, plan, registration["open"])
+        described = self._described(frozen, settled, look_count, plan, registration["open"])
         return replace(result, registration=described)
 
     def judged(self, plan: Plan, arm: str = "main") -> Result:
@@ -190,14 +190,14 @@ class Following:
         self,
         frozen: Registration,
         settled: Mapping[str, tuple[int, str]],
-        taken: int,
+        look_count: int,
         plan: Plan,
         open_claims: Sequence[str] = (),
     ) -> dict[str, Any]:
         """What was frozen, which looks were taken, what is otherwise, and whether all of it was
         followed, as plain values."""
-        lines = self._taken()
-        part = self._within(plan, self.looks[taken - 1]) if taken else plan
+        lines = self._looks_by_number()
+        part = self._within(plan, self.looks[look_count - 1]) if look_count else plan
         changed = [*self.departures, *_later(frozen, lines, settled, part)]
         missing = self._gaps(frozen)
         return {
@@ -215,11 +215,11 @@ class Following:
                 }
                 for k, look in enumerate(frozen.content["looks"], 1)
             ],
-            "taken": taken,
+            "taken": look_count,
             "open": list(open_claims),
             "changed": changed,
             "missing": missing,
-            "others": self._others(frozen),
+            "others": self._related(frozen),
             "signatures": [
                 {"time": line["time"], "sha256": line["sha256_of_signature"]}
                 for line in journal.read(self._journal("signed"), journal.SIGNED)
@@ -230,7 +230,7 @@ class Following:
     def _journal(self, what: str) -> Path:
         return registered.journal_path(self.store, self.experiment.name, self.preset, what)
 
-    def _taken(self) -> dict[int, dict[str, Any]]:
+    def _looks_by_number(self) -> dict[int, dict[str, Any]]:
         """What each look that was taken found, by its number."""
         lines = registered.read_looks(self.store, self.experiment.name, self.preset)
         return {line["look"]: line for line in lines}
@@ -259,7 +259,7 @@ class Following:
                 )
         return phrases
 
-    def _others(self, frozen: Registration) -> list[dict[str, Any]]:
+    def _related(self, frozen: Registration) -> list[dict[str, Any]]:
         """Tell what else was frozen of some of the same arms on some of the same seeds, oldest
         first.
 
@@ -272,7 +272,7 @@ class Following:
         ]
         candidates += [(r.line, r.hash, r.claims) for r in registered.readable(self.store)]
         about = journal.subject(self.experiment, self.preset)
-        others = {
+        related = {
             hashed: {
                 "experiment": line["experiment"],
                 "time": line["time"],
@@ -282,7 +282,7 @@ class Following:
             for line, hashed, claims in candidates
             if hashed != frozen.hash and about.shared(line) and about.alike(line)
         }
-        return sorted(others.values(), key=lambda entry: entry["time"])
+        return sorted(related.values(), key=lambda entry: entry["time"])
 
     def _unfollowed(self, plan: Plan, arm: str) -> dict[str, Any] | None:
         """What was frozen and not followed, as plain values; None where nothing was frozen."""

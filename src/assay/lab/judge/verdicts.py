@@ -75,8 +75,6 @@ def longer(experiment: Experiment, preset: Preset) -> str:
     or differ in them."""
     steps = {getattr(spec, "steps", None) for spec in preset.specs}
     [most] = steps if len(steps) == 1 else [None]
-    return (
-        f"run {experiment.typed}{preset.but(f'steps={2 * most}').options}"
-        if isinstance(most, int)
-        else ""
-    )
+    if isinstance(most, int):
+        return f"run {experiment.typed}{preset.but(f'steps={2 * most}').options}"
+    return ""

@@ -144,8 +144,8 @@ def plan(
     experiment = apply_preset(experiment, preset)
     ROOT.set(store.root)
     shelf = _Shelf(store, experiment, preset, compares=inputs_of is not as_stored)
-    asked = experiment.inputs or (lambda spec: {})
-    rows = _rows(shelf, inputs_of or (lambda job, _: asked(job.spec)))
+    inputs_for = experiment.inputs or (lambda spec: {})
+    rows = _rows(shelf, inputs_of or (lambda job, _: inputs_for(job.spec)))
     # which may look at the model as well
     cost = None if inputs_of is as_stored else experiment.cost
     known, cost_from = _cost_per_run(shelf, cost)
@@ -251,8 +251,8 @@ class _Shelf:
         edited = edits.edited(stored, self.texts.get(stored.arm))
         if edited is not None and edits.binding(self.experiment):
             what, parts = edited
-            again = what == "measure" and stored.has_params
-            how = "measured again from stored parameters" if again else "trained again"
+            keeps = what == "measure" and stored.has_params
+            how = "measured again from stored parameters" if keeps else "trained again"
             return f"what {what}s it was edited ({parts}); {how}"
         return ""
 

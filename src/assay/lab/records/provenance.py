@@ -50,11 +50,9 @@ def commit() -> str:
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return (
-        head.stdout.strip()[:12] + ("+" if dirty.stdout.strip() else "")
-        if head.returncode == 0
-        else ""
-    )
+    if head.returncode == 0:
+        return head.stdout.strip()[:12] + ("+" if dirty.stdout.strip() else "")
+    return ""
 
 
 @functools.cache

@@ -192,8 +192,6 @@ def _seconds(works: Sequence[Work], width: int) -> Range | None:
 
 
 def _to_error(e: Exception) -> AssayError:
-    return (
-        e
-        if isinstance(e, AssayError)
-        else RunError(f"{type(e).__name__}: {(str(e) or 'no message').splitlines()[0]}")
-    )
+    if isinstance(e, AssayError):
+        return e
+    return RunError(f"{type(e).__name__}: {(str(e) or 'no message').splitlines()[0]}")

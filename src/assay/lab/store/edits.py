@@ -338,11 +338,9 @@ def _bare(node: ast.AST) -> ast.AST:
 
     class Without(ast.NodeTransformer):
         def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-            return (
-                None
-                if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-                else node
-            )
+            if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+                return None
+            return node
 
     return Without().visit(syntax.module(ast.unparse(node)))  # type: ignore[no-any-return]
 

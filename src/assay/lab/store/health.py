@@ -174,11 +174,9 @@ def _note(folder: Path) -> None:
 def _result(path: Path) -> dict[str, Any] | None:
     try:
         data = json.loads(foreign.read_stored(path))
-        return (
-            data
-            if isinstance(data["verdicts"], list) and isinstance(data["experiment"], str)
-            else None
-        )
+        if isinstance(data["verdicts"], list) and isinstance(data["experiment"], str):
+            return data
+        return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 

@@ -131,11 +131,11 @@ class Present:
 
     def changed(self, digests: Mapping[str, str]) -> str:
         """Say which files differ from what was read, and both hashes; empty where none does."""
-        now = {place: self._at(place) for place in digests}
+        current = {place: self._at(place) for place in digests}
         return ", ".join(
             f"{inputs.brief(place)} {before[:12]}, now {digest[:12]}"
             for place, before in digests.items()
-            if (digest := now[place]) is not None and digest != before
+            if (digest := current[place]) is not None and digest != before
         )
 
     def gone(self, places: Iterable[str]) -> list[str]:

@@ -75,11 +75,9 @@ def _beyond(error: BaseException, origin: str) -> str:
     """The place that raised it, where that is not the experiment's own file."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     own_frames = frames_in(error, origin)
-    return (
-        ""
-        if own_frames and own_frames[-1].filename == last.filename
-        else f" (in {last.name}, {Path(last.filename).name} line {last.lineno})"
-    )
+    if own_frames and own_frames[-1].filename == last.filename:
+        return ""
+    return f" (in {last.name}, {Path(last.filename).name} line {last.lineno})"
 
 
 def _defined(function: Callable[..., Any], origin: str) -> str:

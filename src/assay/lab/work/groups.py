@@ -304,8 +304,8 @@ def specs(experiment: Experiment, group: RunGroup, arm: str) -> tuple[Spec, ...]
 
 def spec_class(experiment: Experiment, arm: str) -> type[Spec]:
     """The class of an arm's specs, from the first preset in which it has any."""
-    others = (other.specs for other in experiment.elsewhere.values())
-    presets = (experiment.smoke, experiment.default, experiment.full, *others)
+    elsewhere = (other.specs for other in experiment.elsewhere.values())
+    presets = (experiment.smoke, experiment.default, experiment.full, *elsewhere)
     return next(type(s) for preset in presets for s in experiment.specs_of(arm, preset))
 
 
