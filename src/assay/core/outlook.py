@@ -89,16 +89,10 @@ class Outlook:
         return enough(self.claim, self.interval, (self._k,), FEWEST)
 
     def told(self) -> str:
-        """Say in a few words what decides it, such as "8 seeds"."""
-        need = self.fewest()
-        if need is None:
-            between = not any(placed(self.claim, *[self.interval.estimate] * 2))
-            return (
-                "no number of units: it lies between its bounds"
-                if between
-                else f"no number of {plural(self.factor, 2)}"
-            )
-        return f"{need:,} {plural(self.factor, need)}"
+        """Say in a few words of a claim that no number of these units decides what would."""
+        if any(placed(self.claim, *[self.interval.estimate] * 2)):
+            return f"no number of {plural(self.factor, 2)}"
+        return "no number of units: it lies between its bounds"
 
     @property
     def _k(self) -> int:

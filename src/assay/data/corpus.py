@@ -252,13 +252,10 @@ def _loaded(name: str, folder: Path) -> Corpus:
     documents: dict[str, Document] = {}
     read: dict[str, str] = {}
     for path in paths:
-        content = _read(path)
-        read[path.relative_to(folder).as_posix()] = hashlib.sha256(content).hexdigest()
+        content, name_inside = _read(path), path.relative_to(folder).as_posix()
+        read[name_inside] = digest = hashlib.sha256(content).hexdigest()
         if content.strip() and _is_text(path, content):
-            digest = hashlib.sha256(content).hexdigest()
-            documents.setdefault(
-                digest, Document(path.relative_to(folder).as_posix(), digest, len(content))
-            )
+            documents.setdefault(digest, Document(name_inside, digest, len(content)))
     if not documents:
         raise DataError(
             f"{folder} holds no text: expected UTF-8 files such as .txt, .md or .py that are "

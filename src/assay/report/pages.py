@@ -214,11 +214,8 @@ def _specs(specs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
 
 
 def tally(data: ResultData) -> list[tuple[str, int]]:
-    """How many statements have each outcome, in the order of the signs; outcomes that do not occur
-    are left out."""
-    outcomes: list[str] = [v.outcome for v in data.verdicts]
-    outcomes += [*(e.outcome for e in data.exact), *("finding" for _ in data.findings)]
-    return [(o, outcomes.count(o)) for o in tables.SIGNS if o in outcomes]
+    """How many statements have each outcome, for templates."""
+    return list(tables.outcomes(data.statements).items())
 
 
 def index(entries: Sequence[Mapping[str, Any]]) -> str:

@@ -4,7 +4,7 @@ group in its header."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar
 
 from assay.core.errors import AssayError, nearest
 from assay.core.experiment import ALL
@@ -23,16 +23,8 @@ OTHERS = "others"
 """The group of an experiment that names none."""
 
 
-class Named(Protocol):
-    """Whatever has an experiment's name."""
-
-    @property
-    def name(self) -> str:
-        """The name."""
-        ...
-
-
-E = TypeVar("E", bound=Named)
+E = TypeVar("E", bound=Any)
+"""Whatever has an experiment's name as its `name`."""
 
 
 def by_group(entries: Iterable[E]) -> dict[str, list[E]]:

@@ -636,13 +636,14 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], rule: str = ""
     return line(heads) + (rule or "|---" * len(heads) + "|") + "\n" + "".join(map(line, rows))
 
 
-def outcomes(verdicts: Sequence[Verdict]) -> dict[str, int]:
-    """How many claims hold, fail, are unspecific and undecided."""
-    got = [verdict.outcome for verdict in verdicts]
-    return {outcome: got.count(outcome) for outcome in OUTCOMES if outcome in got}
+def outcomes(statements: Iterable[Statement]) -> dict[str, int]:
+    """How many statements have each outcome, in the order of the signs; outcomes that do not occur
+    are left out."""
+    got = ["finding" if isinstance(s, Estimated) else s.outcome for s in statements]
+    return {outcome: got.count(outcome) for outcome in SIGNS if outcome in got}
 
 
-def tallied(verdicts: Sequence[Verdict]) -> str:
+def tallied(verdicts: Sequence[Judged]) -> str:
     """Count claims in words: "1 holds, 2 fail, 2 unspecific"; "" where there are none."""
     plural = {"holds": "hold", "fails": "fail"}
     counts = outcomes(verdicts)
@@ -657,8 +658,7 @@ def only_exact(data: ResultData) -> bool:
 
 def exactly(data: ResultData) -> str:
     """Count exact statements by outcome: `≡ 4`; "" where there are none."""
-    got = [e.outcome for e in data.exact]
-    return signs({o: got.count(o) for o in ("exact", "violated") if o in got})
+    return signs(outcomes(data.exact))
 
 
 def board(data: ResultData) -> str:
