@@ -140,9 +140,10 @@ class Runner:
             return folder.stop()
         if state.status in OVER:
             return None
-        begun = replace(state, status="running", started=time.time(), ended=None, error="")
+        starts = state.starts + 1
+        begun = replace(state, status="running", started=time.time(), ended=None, starts=starts)
         try:
-            folder.write(replace(begun, starts=state.starts + 1, seconds_left=None))
+            folder.write(replace(begun, error="", workers="", seconds_left=None))
             folder.tell("continued" if state.status == "running" else "begun")
             self._children.append(self._spawn(folder, lease))
         except StoreError as e:  # what was asked is not as it was written
@@ -153,7 +154,11 @@ class Runner:
 
     def _spawn(self, folder: Folder, lease: Lease) -> _Child:
         place = self.root / folder.place
-        main = "from assay.jobs.work import main; main()"
+        # told to stop before it can end well, it would end badly: it is told again
+        main = (
+            "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+            "from assay.jobs.work import main; main()"
+        )
         how = msgspec.json.encode((self.limits, self.site)).decode()
         process = subprocess.Popen(
             [sys.executable, "-P", "-c", main, str(self.root), folder.key, how],
@@ -171,13 +176,16 @@ class Runner:
         return child
 
     def _hurry(self, child: _Child) -> None:
-        """End a process that was told to stop and does not."""
+        """Tell a process to stop whose job is cancelled, or whose time is over, as Ctrl-C does at
+        `assay run`; end one that does not."""
         seconds, now = self.limits.seconds, time.monotonic()
         if child.folder.cancelled or (seconds is not None and now - child.begun > seconds):
             child.asked_to_stop = child.asked_to_stop or now
-            if now - child.asked_to_stop > GRACE:
-                with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError):
+                if now - child.asked_to_stop > GRACE:
                     os.killpg(child.process.pid, signal.SIGKILL)
+                else:
+                    child.process.send_signal(signal.SIGINT)
 
     def _settle(self, child: _Child) -> None:
         """Write how a job ended whose process could not."""
