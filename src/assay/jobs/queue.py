@@ -20,6 +20,7 @@ from assay.jobs.bounds import Bounds
 from assay.jobs.folder import KEY, Folder
 from assay.jobs.state import OVER, State
 from assay.jobs.submission import Asked, Ready, opened
+from assay.lab.away import leases
 from assay.lab.store.atomic import explained, write
 from assay.lab.store.store import Store, discard
 
@@ -48,8 +49,11 @@ def put(root: Path, request: Asked, owner: str = "", bounds: Bounds = Bounds()) 
     with opened(root, request, bounds) as ready:
         store = Store(root).prepare()
         folder = Folder(store.root, ready.key)
-        with store.lock("jobs-put"):
+        with explained(store.root):
+            lease = leases.open_leases(store.root).wait("jobs-put")
+        with lease:
             _put(folder, ready, owner, bounds)
+            lease.done()
     return folder
 
 
