@@ -97,12 +97,17 @@ class Runner:
             waiting = self._watched.waiting()
         return bool(self._children or waiting)
 
-    def run(self, until_idle: bool = False, over: threading.Event | None = None) -> None:
-        """Run jobs until interrupted, until it is `over`, or until none is left; one that the dying
-        process of another runner still holds is waited for."""
+    def run(
+        self,
+        until_idle: bool = False,
+        over: threading.Event | None = None,
+        turn: Lease | None = None,
+    ) -> None:
+        """Run jobs until interrupted, until it is `over`, the `turn` is lost to another runner, or
+        none is left; one that the dying process of another still holds is waited for."""
         over = over or threading.Event()
         try:
-            while not over.wait(POLL):
+            while not over.wait(POLL) and not (turn is not None and turn.lost):
                 try:
                     if not self.step() and until_idle and self._watched.over():
                         return
@@ -236,7 +241,7 @@ def _follow(root: Path, width: int, limits: Limits, site: Site, over: threading.
             lease = leases.open_leases(root).take("jobs-runner")
             if lease is not None:
                 with lease:
-                    Runner(root, width, limits, site).run(over=over)
+                    Runner(root, width, limits, site).run(over=over, turn=lease)
         except Exception as e:  # whatever it is, the server goes on, and with it the queue
             print(f"the queue waits: {e}", file=sys.stderr, flush=True)
             over.wait(AGAIN)
