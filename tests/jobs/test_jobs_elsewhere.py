@@ -91,7 +91,7 @@ def test_cancelled_while_a_worker_is_at_it_the_worker_leaves_it_and_later_goes_o
     key = jobs.submit(root, one(steps=LONG), "ann", bounds).key
     with served(root, JOINED), worker(root, tmp_path) as process:
         until(lambda: "progress" in kinds(root, key))
-        assert "1 worker is at it" in jobs.status(root, key).words
+        until(lambda: "1 worker is at it" in jobs.status(root, key).words)
         jobs.cancel(root, key)
         until(lambda: status(root, key) == "cancelled")
         assert not requests.names(root)
@@ -125,7 +125,7 @@ def test_cancelled_while_no_server_is_there_workers_are_asked_for_nothing(root, 
     key = jobs.submit(root, one(steps=LONG), "ann", bounds).key
     with served(root, JOINED):
         until(lambda: requests.names(root))
-        assert "no worker is at it" in jobs.status(root, key).words
+        until(lambda: "no worker is at it" in jobs.status(root, key).words)
     assert requests.names(root), "a server that ends leaves what it asked for to workers"
     jobs.cancel(root, key)
     assert status(root, key) == "cancelled" and not requests.names(root)

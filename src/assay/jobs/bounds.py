@@ -37,17 +37,13 @@ class Bounds:
         """Give the path that a text names, where it lies within the workspace. Raises:
         ExperimentError."""
         try:
-            path = Path(text)
-            inside = (
-                not path.is_absolute()
-                and ".." not in path.parts
-                and not text.startswith("~")
-                and "\0" not in text
-            )
-            if self.workspace is not None and "\0" not in text and not text.startswith("~"):
+            path, inside = Path(text), "\0" not in text and not text.startswith("~")
+            if self.workspace is None:
+                inside = inside and not path.is_absolute() and ".." not in path.parts
+            else:
                 whole = self.workspace.resolve()
                 path = (whole / path).resolve()
-                inside = path.is_relative_to(whole)
+                inside = inside and path.is_relative_to(whole)
         except (OSError, ValueError, RuntimeError):
             inside = False
         if not inside:
@@ -58,8 +54,7 @@ class Bounds:
             )
             raise ExperimentError(
                 f"{location}: {text[:LINE]!r} lies outside {where}; what is submitted names "
-                "nothing "
-                "else of this machine"
+                "nothing else of this machine"
             )
         return path
 

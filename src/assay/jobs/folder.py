@@ -142,8 +142,10 @@ class Folder:
 
     @property
     def held(self) -> bool:
-        """Whether a process works on it."""
-        return leases.open_leases(self.root).held(f"job-{self.key}")
+        """Whether a process works on it, as far as one can see who may not write here."""
+        with suppress(OSError):
+            return leases.open_leases(self.root).held(f"job-{self.key}")
+        return True
 
     # -- its state ---------------------------------------------------------------------------------
 
@@ -272,21 +274,19 @@ class Folder:
             store.prepare()
             (new_folder / "text").mkdir(parents=True)
             (new_folder / "owners").mkdir()
+            state = State(status="queued", order=time.time_ns(), owner=owner)
             files = {
                 "asked.json": seal(request),
-                "state.json": msgspec.json.encode(
-                    State(status="queued", order=time.time_ns(), owner=owner)
-                ),
+                "state.json": msgspec.json.encode(state),
+                f"owners/{_owner_file(owner)}": _signature(owner, current_time),
             }
-            for name, data in {
-                **files,
-                **({f"text/{ready.typed}": ready.study.read_bytes()} if ready.study else {}),
-            }.items():
+            if ready.study is not None:
+                files[f"text/{ready.typed}"] = ready.study.read_bytes()
+            for name, data in files.items():
                 (new_folder / name).write_bytes(data)
                 sync(new_folder / name)
             for name, target in ready.links.items():
                 (new_folder / "text" / name).symlink_to(target)
-            self._sign(new_folder, owner, current_time)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self.path.exists():
                 self.path.rename(self.root / "tmp" / f"old-{self.key}-{uuid.uuid4().hex[:12]}")
@@ -295,19 +295,15 @@ class Folder:
 
     def sign(self, owner: str) -> None:
         """Note that this person asks for it as well."""
+        note = self.path / "owners" / _owner_file(owner)
         with explained(self.root):
-            self._sign(self.path, owner, time.time())
+            if not note.exists():
+                write(note, _signature(owner, time.time()))
 
     def leave(self, owner: str) -> None:
         """Note that this person does not ask for it any more."""
         with explained(self.root):
             discard(self.path / "owners" / _owner_file(owner))
-
-    @staticmethod
-    def _sign(path: Path, owner: str, current_time: float) -> None:
-        note = path / "owners" / _owner_file(owner)
-        if not note.exists():
-            write(note, seal({"owner": owner, "asked": current_time}))
 
 
 def _events(content: bytes) -> list[tuple[bytes, dict[str, Any]]]:
@@ -324,3 +320,7 @@ def _events(content: bytes) -> list[tuple[bytes, dict[str, Any]]]:
 
 def _owner_file(owner: str) -> str:
     return f"{hashlib.sha256(owner.encode(errors='surrogatepass')).hexdigest()[:16]}.json"
+
+
+def _signature(owner: str, current_time: float) -> bytes:
+    return seal({"owner": owner, "asked": current_time})

@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from assay.core.errors import AssayError, StoreError
@@ -18,6 +20,7 @@ from assay.jobs.bounds import Bounds
 from assay.jobs.folder import KEY, Folder
 from assay.jobs.state import OVER, State
 from assay.jobs.submission import Asked, Ready, opened
+from assay.lab.away import leases
 from assay.lab.store.atomic import explained, write
 from assay.lab.store.store import Store, discard
 
@@ -46,8 +49,11 @@ def put(root: Path, request: Asked, owner: str = "", bounds: Bounds = Bounds()) 
     with opened(root, request, bounds) as ready:
         store = Store(root).prepare()
         folder = Folder(store.root, ready.key)
-        with store.lock("jobs-put"):
+        with explained(store.root):
+            lease = leases.open_leases(store.root).wait("jobs-put")
+        with lease:
             _put(folder, ready, owner, bounds)
+            lease.done()
     return folder
 
 
@@ -55,58 +61,47 @@ def _put(folder: Folder, ready: Ready, owner: str, bounds: Bounds) -> None:
     if folder.there and folder.now.status not in ("failed", "cancelled"):
         folder.sign(owner)
         return
-    _room(folder.root, owner, bounds)
-    with folder.mine() as has_lock:
-        if not folder.there:
-            if not has_lock:
-                raise StoreError(
-                    f"job {folder.key} is held by another process and has no folder; ask "
-                    "again in a moment"
-                )
+    _check_room(folder.root, owner, bounds)
+    with folder.mine() as is_mine:
+        if folder.there:
+            folder.sign(owner)
+            if is_mine and (before := folder.state).status != "done":
+                discard(folder.path / "cancel")
+                again = State(status="queued", order=time.time_ns(), owner=owner)
+                folder.write(replace(again, cpu_seconds=before.cpu_seconds))
+                folder.tell("queued", owner=owner)
+        elif is_mine:
             folder.make(ready, owner, bounds.workspace)
             folder.tell("queued", owner=owner)
-            return
-        folder.sign(owner)
-        if has_lock and folder.now.status in ("failed", "cancelled"):
-            discard(folder.path / "cancel")
-            before = folder.state
-            folder.write(
-                State(
-                    status="queued",
-                    order=time.time_ns(),
-                    owner=owner,
-                    cpu_seconds=before.cpu_seconds,
-                )
+        else:
+            raise StoreError(
+                f"job {folder.key} is held by another process and has no folder; ask again in a "
+                "moment"
             )
-            folder.tell("queued", owner=owner)
 
 
-def _room(root: Path, owner: str, bounds: Bounds) -> None:
-    """Refuse what an owner, or the store, has no room for."""
+def _check_room(root: Path, owner: str, bounds: Bounds) -> None:
+    """Refuse what an owner, or the store, has no room for. Raises: Full."""
     states = [state for _, state in every(root)]
-    waiting = [s for s in states if s.status not in OVER]
-    own_jobs = [s for s in waiting if s.owner == owner]
+    waiting = [state.owner for state in states if state.status not in OVER]
     if len(waiting) >= bounds.queued:
         raise Full(
             f"{len(waiting):,} jobs wait already, and at most {bounds.queued:,} may; submit "
             "again when some are done"
         )
-    if bounds.queued_each is not None and len(own_jobs) >= bounds.queued_each:
+    if bounds.queued_each is not None and waiting.count(owner) >= bounds.queued_each:
         raise Full(
-            f"{len(own_jobs):,} jobs of yours wait or run, and at most {bounds.queued_each:,} "
-            "may; cancel one, or wait for one"
+            f"{waiting.count(owner):,} jobs of yours wait or run, and at most "
+            f"{bounds.queued_each:,} may; cancel one, or wait for one"
         )
-    if bounds.cpu_seconds_each is not None:
-        spent = sum(
-            s.cpu_seconds
-            for s in states
-            if s.owner == owner and (s.ended or time.time()) > time.time() - DAY
+    now = time.time()
+    recent = (s for s in states if s.owner == owner and (s.ended or now) > now - DAY)
+    spent, most = sum(state.cpu_seconds for state in recent), bounds.cpu_seconds_each
+    if most is not None and spent >= most:
+        raise Full(
+            f"your jobs took {spent:,.0f} CPU-seconds in 24 hours, and at most {most:,.0f} may; "
+            "wait, or ask for more"
         )
-        if spent >= bounds.cpu_seconds_each:
-            raise Full(
-                f"your jobs took {spent:,.0f} CPU-seconds in 24 hours, and at most "
-                f"{bounds.cpu_seconds_each:,.0f} may; wait, or ask for more"
-            )
 
 
 def cancel(root: Path, key: str, owner: str | None = None) -> Folder:
@@ -125,8 +120,8 @@ def cancel(root: Path, key: str, owner: str | None = None) -> Folder:
         if [o for o in owners if o != owner]:
             folder.leave(owner)
             return folder
-    with folder.mine() as has_lock:
-        if has_lock:
+    with folder.mine() as is_mine:
+        if is_mine:
             folder.stop()
         elif folder.state.status not in OVER:  # whoever works on it looks for this file
             with explained(root):
@@ -143,16 +138,15 @@ class Watched:
 
     def every(self) -> Iterator[tuple[Folder, State]]:
         """Every job, with how far it is as it was written last."""
-        for key in keys(self.root):
-            folder = Folder(self.root, key)
+        for folder in _folders(self.root):
             try:
                 status = (folder.path / "state.json").stat()
                 stamp = status.st_mtime_ns, status.st_ino
-                if key not in self._seen or self._seen[key][0] != stamp:
-                    self._seen[key] = stamp, folder.state
+                if folder.key not in self._seen or self._seen[folder.key][0] != stamp:
+                    self._seen[folder.key] = stamp, folder.state
             except (OSError, StoreError):
                 continue
-            yield folder, self._seen[key][1]
+            yield folder, self._seen[folder.key][1]
 
     def over(self) -> bool:
         """Whether every job has ended."""
@@ -161,41 +155,30 @@ class Watched:
     def waiting(self) -> list[Folder]:
         """The jobs that nobody works on and that should run, in the order in which they are
         taken."""
-        jobs = [
-            (folder, state, folder.held if state.status == "running" else False)
-            for folder, state in self.every()
-        ]
-        running = Counter(state.owner for _, state, held in jobs if held)
-        last = {
-            state.owner: state.started or 0.0
-            for _, state, _ in sorted(jobs, key=lambda job: job[1].started or 0.0)
-        }
-        open_ = [
-            (folder, state) for folder, state, held in jobs if state.status not in OVER and not held
-        ]
-        return [folder for folder, _ in sorted(open_, key=lambda job: _turn(job[1], running, last))]
-
-
-def _turn(state: State, running: Counter[str], last: dict[str, float]) -> tuple[int, float, int]:
-    return running[state.owner], last.get(state.owner, 0.0), state.order
+        running, last = Counter[str](), dict[str, float]()
+        ready: list[tuple[Folder, State]] = []
+        for folder, state in self.every():
+            last[state.owner] = max(last.get(state.owner, 0.0), state.started or 0.0)
+            if state.status == "running" and folder.held:
+                running[state.owner] += 1
+            elif state.status not in OVER:
+                ready.append((folder, state))
+        turns = {f.key: (running[s.owner], last[s.owner], s.order) for f, s in ready}
+        return sorted((folder for folder, _ in ready), key=lambda folder: turns[folder.key])
 
 
 def every(root: Path) -> list[tuple[Folder, State]]:
     """Every job of a store with how far it is now, those submitted first first."""
     jobs = []
-    for key in keys(root):
-        folder = Folder(root, key)
-        try:
+    for folder in _folders(root):
+        with suppress(StoreError):  # removed meanwhile
             jobs.append((folder, folder.now))
-        except StoreError:  # removed meanwhile
-            continue
     return sorted(jobs, key=lambda job: job[1].order)
 
 
-def keys(root: Path) -> Sequence[str]:
-    """The keys of all jobs."""
+def _folders(root: Path) -> list[Folder]:
     try:
-        # — names are wanted, thousands of them
-        return sorted(name for name in os.listdir(root / "jobs") if KEY.fullmatch(name))  # noqa: PTH208
+        names = os.listdir(root / "jobs")  # noqa: PTH208 — names are wanted, thousands of them
     except (FileNotFoundError, NotADirectoryError):
         return []
+    return [Folder(root, name) for name in sorted(names) if KEY.fullmatch(name)]

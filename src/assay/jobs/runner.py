@@ -97,12 +97,17 @@ class Runner:
             waiting = self._watched.waiting()
         return bool(self._children or waiting)
 
-    def run(self, until_idle: bool = False, over: threading.Event | None = None) -> None:
-        """Run jobs until interrupted, until it is `over`, or until none is left; one that the dying
-        process of another runner still holds is waited for."""
+    def run(
+        self,
+        until_idle: bool = False,
+        over: threading.Event | None = None,
+        turn: Lease | None = None,
+    ) -> None:
+        """Run jobs until interrupted, until it is `over`, the `turn` is lost to another runner, or
+        none is left; one that the dying process of another still holds is waited for."""
         over = over or threading.Event()
         try:
-            while not over.wait(POLL):
+            while not over.wait(POLL) and not (turn is not None and turn.lost):
                 try:
                     if not self.step() and until_idle and self._watched.over():
                         return
@@ -140,9 +145,10 @@ class Runner:
             return folder.stop()
         if state.status in OVER:
             return None
-        begun = replace(state, status="running", started=time.time(), ended=None, error="")
+        starts = state.starts + 1
+        begun = replace(state, status="running", started=time.time(), ended=None, starts=starts)
         try:
-            folder.write(replace(begun, starts=state.starts + 1, seconds_left=None))
+            folder.write(replace(begun, error="", workers="", seconds_left=None))
             folder.tell("continued" if state.status == "running" else "begun")
             self._children.append(self._spawn(folder, lease))
         except StoreError as e:  # what was asked is not as it was written
@@ -153,7 +159,11 @@ class Runner:
 
     def _spawn(self, folder: Folder, lease: Lease) -> _Child:
         place = self.root / folder.place
-        main = "from assay.jobs.work import main; main()"
+        # told to stop before it can end well, it would end badly: it is told again
+        main = (
+            "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+            "from assay.jobs.work import main; main()"
+        )
         how = msgspec.json.encode((self.limits, self.site)).decode()
         process = subprocess.Popen(
             [sys.executable, "-P", "-c", main, str(self.root), folder.key, how],
@@ -171,13 +181,16 @@ class Runner:
         return child
 
     def _hurry(self, child: _Child) -> None:
-        """End a process that was told to stop and does not."""
+        """Tell a process to stop whose job is cancelled, or whose time is over, as Ctrl-C does at
+        `assay run`; end one that does not."""
         seconds, now = self.limits.seconds, time.monotonic()
         if child.folder.cancelled or (seconds is not None and now - child.begun > seconds):
             child.asked_to_stop = child.asked_to_stop or now
-            if now - child.asked_to_stop > GRACE:
-                with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError):
+                if now - child.asked_to_stop > GRACE:
                     os.killpg(child.process.pid, signal.SIGKILL)
+                else:
+                    child.process.send_signal(signal.SIGINT)
 
     def _settle(self, child: _Child) -> None:
         """Write how a job ended whose process could not."""
@@ -228,7 +241,7 @@ def _follow(root: Path, width: int, limits: Limits, site: Site, over: threading.
             lease = leases.open_leases(root).take("jobs-runner")
             if lease is not None:
                 with lease:
-                    Runner(root, width, limits, site).run(over=over)
+                    Runner(root, width, limits, site).run(over=over, turn=lease)
         except Exception as e:  # whatever it is, the server goes on, and with it the queue
             print(f"the queue waits: {e}", file=sys.stderr, flush=True)
             over.wait(AGAIN)

@@ -149,20 +149,16 @@ def opened(root: Path, request: Asked, bounds: Bounds = Bounds()) -> Iterator[Re
 def _check_sizes(request: Asked, bounds: Bounds) -> None:
     most(len(request.study.encode(errors="replace")), bounds.text, "bytes of the study")
     most(len(request.sets), bounds.sets, "fields that are set")
-    for what, text, longest in (
-        ("experiment", request.experiment, LINE),
-        ("preset", request.preset, SHORT),
-        ("name", request.name, SHORT),
-        *(("one field that is set", setting, LINE) for setting in request.sets),
-    ):
-        most(len(text), longest, f"characters of {what}")
-    if any(
-        "\0" in text or "\ud800" <= max(text, default="") <= "\udfff"
-        for text in (request.study, request.experiment, *request.sets)
-    ):
-        raise ExperimentError(
-            "what is submitted is text without null characters and halves of characters"
-        )
+    most(len(request.experiment), LINE, "characters of experiment")
+    most(len(request.preset), SHORT, "characters of preset")
+    most(len(request.name), SHORT, "characters of name")
+    for text in request.sets:
+        most(len(text), LINE, "characters of one field that is set")
+    for text in (request.study, request.experiment, *request.sets):
+        if "\0" in text or "\ud800" <= max(text, default="") <= "\udfff":
+            raise ExperimentError(
+                "what is submitted is text without null characters and halves of characters"
+            )
 
 
 def _experiment(request: Asked, bounds: Bounds) -> Ready:

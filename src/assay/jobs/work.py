@@ -4,8 +4,8 @@ keeps whatever it finished.
 The runner that started the process holds the job's lease for it, and the process is alone in
 writing the job's state. Runs are trained by the process itself, by processes that it starts, or, on
 the job's terms, by workers that joined the store. It ends at once, with all that it started here,
-when the runner does: the pipe from it closes. It steps back (`nice`), and stops where somebody
-cancels or its time is over."""
+when the runner does: the pipe from it closes. It steps back (`nice`), and stops where the runner
+says so: somebody cancelled, or its time is over."""
 
 from __future__ import annotations
 
@@ -41,8 +41,6 @@ from assay.studies.budget import affordable
 
 YIELDS = 5
 """How far the process steps back."""
-LOOKS = 0.2
-"""Seconds between looks at whether it should stop."""
 COUNTS, WRITES, TELLS = 2.0, 0.5, 2.0
 """Seconds between counts of CPU time, between states that are written, and between events of
 progress."""
@@ -64,8 +62,7 @@ class Limits:
 def main() -> None:
     """Work on the job that the runner named: root, key, limits and site."""
     limits, site = msgspec.json.decode(sys.argv[3], type=tuple[Limits, Site])
-    # the runner may ignore it, which is inherited
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _interrupt)
     threading.Thread(target=_end_with_the_runner, daemon=True).start()
     os.nice(YIELDS)
     # of a process that trains on a GPU address space says nothing
@@ -82,30 +79,27 @@ class Work:
         self.state = folder.state
         self._executor: Executor | None = None
         self._before = self.state.cpu_seconds
-        self._begun = time.monotonic()
         self._over = threading.Event()
-        self._late = False
         self._written = self._told = 0.0
         self._lock = threading.RLock()
 
     def run(self) -> None:
         """Run it, and write how it ended."""
-        threading.Thread(target=self._look, daemon=True).start()
+        threading.Thread(target=self._count, daemon=True).start()
         try:
             result = self._compute_result()
-            self._over.set()
             write(self.folder.path / "result.json", seal(result))
             runs = result["provenance"].get("runs", self.state.total)
             cached = runs if self.state.cached is None else self.state.cached
             self._end("done", done=runs, total=runs, cached=cached, early=None)
-        except KeyboardInterrupt:
-            if self._late:
+        except KeyboardInterrupt:  # the runner says so
+            if self.folder.cancelled or self.limits.seconds is None:
+                self._end("cancelled")
+            else:
                 self._fail(
                     f"it took longer than {self.limits.seconds:,.0f} s, all that a job may; what "
                     "is stored is kept; submitted again it goes on"
                 )
-            else:
-                self._end("cancelled")
         except AssayError as e:
             self._fail(e.request())
         except MemoryError:
@@ -189,34 +183,31 @@ class Work:
         self._end("failed", error=self._without_places(_line(why)))
 
     def _end(self, status: Status, **changes: Any) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._over.set()
         with self._lock:
             now = replace(self.state, cpu_seconds=self._cpu(), workers="", **changes)
             runs = {"runs": now.total, "stored": now.cached} if status == "done" else {}
             self.folder.end(now, status, **({"error": now.error} if now.error else runs))
 
-    # -- what may stop it --------------------------------------------------------------------------
+    # -- what it costs -----------------------------------------------------------------------------
 
-    def _look(self) -> None:
-        counted = time.monotonic()
-        while not self._over.wait(LOOKS):
-            passed = time.monotonic() - self._begun
-            self._late = self.limits.seconds is not None and passed > self.limits.seconds
-            if self._late or self.folder.cancelled:
-                self._over.set()
-                # KeyboardInterrupt in the main thread: as Ctrl-C at `assay run`
-                os.kill(os.getpid(), signal.SIGINT)
-                return
-            if time.monotonic() - counted > COUNTS:
-                counted = time.monotonic()
-                with self._lock:
-                    if not self._over.is_set():
-                        self._now(cpu_seconds=self._cpu())
+    def _count(self) -> None:
+        while not self._over.wait(COUNTS):
+            with self._lock:
+                if not self._over.is_set():
+                    self._now(cpu_seconds=self._cpu())
 
     def _cpu(self) -> float:
         away = self._executor.cpu_seconds if isinstance(self._executor, Away) else 0.0
         here = group_cpu_seconds(os.getpgid(0))
         return round(max(self.state.cpu_seconds, self._before + here + away), 1)
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    """Stop, once: what is told again does not disturb whoever is putting away."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _end_with_the_runner() -> None:

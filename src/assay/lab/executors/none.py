@@ -149,7 +149,7 @@ class _Left:
         self._gone: float | None = None
         self._begun = False
         self._stored: Mapping[str, Stored] = {}
-        self._before = self._clock()
+        self._before = self._clock() if terms.job else 0.0
         discard(self.folder / "failed.json")
         if self.runs is not None:
             requests.leave(task, terms)
@@ -164,8 +164,9 @@ class _Left:
 
     def _clock(self) -> float:
         seconds = 0.0
-        for path in self.folder.rglob("clock.json"):
-            with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
+        # what is stored meanwhile has no folder any more
+        with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
+            for path in self.folder.rglob("clock.json"):
                 seconds += sum(float(cpu) for *_, cpu in json.loads(foreign.read_stored(path)))
         return seconds
 
