@@ -188,8 +188,8 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Diff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The same reads in two models, prompt by prompt: an arm of this name, whose measures are those
-    of the second less those of the first."""
+    """What two models differ by, prompt by prompt: an arm of this name, whose reads are those of
+    the second less those of the first."""
 
     name: str
     models: tuple[str, str]

@@ -15,11 +15,21 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from assay.ask import controls, interventions, measuring, models, prompts, reads, untouched
+from assay.ask import (
+    controls,
+    directions,
+    interventions,
+    measuring,
+    models,
+    prompts,
+    reads,
+    untouched,
+)
 from assay.ask.controls import Control
 from assay.ask.measuring import Measured, Task
 from assay.ask.prompts import PromptSet
-from assay.ask.tables import Diff, Direction, Intervention, Model, Read
+from assay.ask.tables import Diff, Direction, Intervention, Model
+from assay.core import foreign
 from assay.core.bench import Bench
 from assay.core.columns import Axes
 from assay.core.errors import AssayError, ExperimentError, nearest
@@ -33,6 +43,7 @@ from assay.data.names import model_in_words
 from assay.studies.text import Text
 from assay.subjects import sizes
 from assay.subjects.folder import find, fingerprint
+from assay.subjects.site import Site
 
 PASS, LOADING, DRAWING = 2 / 50e9, 5.0, 2e-8
 """CPU-seconds for each weight and token of one pass, to load a model, and to draw a weight."""
@@ -114,11 +125,14 @@ class Part:
         name = f"untrained {model.like}" if model.like else models.states(model)[0]
         return AskedSpec(seed=seed, model=name, asked=words, smoke=smoke)
 
-    def readings(self, runs: Runs[AskedSpec], hashes: Sequence[Sequence[str]]) -> ReadingsSpec:
-        """What its runs measure, by the hashes of its models."""
+    def readings(
+        self, runs: Runs[AskedSpec], hashes: Sequence[Sequence[str]], files: Mapping[str, str]
+    ) -> ReadingsSpec:
+        """What its runs measure, by the hashes of its models, and of other files by name."""
         said = {
             **self._words,
             "models": hashes,
+            "files": files,
             "prompts": [p.digest for p in self.prompts],
             "levels": [models.levels(m) for m in self.tables],
         }
@@ -244,19 +258,20 @@ class Asked:
         if (steps := models.levels(first)) and steps != models.levels(second):
             what = "the first has checkpoints and the second not the same ones; give both the same"
             raise self.text.error(("diff", i, "models"), what)
-        table = None
+        task = self._task(second)
         if diff.intervention:
             names = [t.name for t in study.intervene]
             if diff.intervention not in names:
                 hint = nearest(diff.intervention, names)
                 what = f"there is no intervention {diff.intervention!r}; {hint}"
                 raise self.text.error(("diff", i, "intervention"), what)
-            table = study.intervene[names.index(diff.intervention)]
+            task = next(p.task for p in self.parts if p.label == diff.intervention)
+        task = dataclasses.replace(task, model=second, less=first)
         names = [models.located(self.folder, models.states(m)[0]) for m in (first, second)]
-        task = dataclasses.replace(self._task(second, table), less=first)
         if any(r.kl for r in task.reads) and not models.same_tokens(*names):
             task = dataclasses.replace(task, reads=tuple(r for r in task.reads if not r.kl))
         self.parts.append(Part(diff.name, task))
+        table = task.intervention
         pairs = table is not None and bool(table.patch)  # whose source is the prompt's own pair
         known = untouched.of_diff(
             () if pairs else task.reads, task.prompts, same_shape=models.same_shape(*names)
@@ -264,10 +279,8 @@ class Asked:
         for control in controls.chosen(diff.name, known, diff.controls):
             other = task
             if control == untouched.TWINS:
-                twins = (m if m.like else _twin(m) for m in (second, first))
-                other = dataclasses.replace(
-                    task, **dict(zip(("model", "less"), twins, strict=True))
-                )
+                one, two = (m if m.like else _twin(m) for m in (first, second))
+                other = dataclasses.replace(task, model=two, less=one)
             self._add_control(diff.name, control, other)
 
     def _add_control(self, of: str, control: Control, task: Task) -> None:
@@ -411,7 +424,9 @@ class Asked:
 
             names = [models.states(m) for m in part.tables]
             hashes = [[fingerprint(models.located(self.folder, n)) for n in own] for own in names]
-            path = bench.artefact(part.readings(runs, hashes), build)
+            read = self.inputs(runs.specs[0])
+            files = {n: h for n, h in read.items() if n.split()[0] not in ("model", "prompts")}
+            path = bench.artefact(part.readings(runs, hashes, files), build)
             measured, coords = _load(path, len(runs.seeds))
             return measures(runs, coords=coords, **measured)
 
@@ -444,31 +459,36 @@ class Asked:
     def refuse_absent_sites(self, part: Part) -> None:
         """Refuse a site that a model of an arm lacks. Raises: ExperimentError, with the model."""
         study, table = self.text.study, part.task.intervention
-        places: list[tuple[tuple[str | int, ...], Callable[[], Sequence[Any]]]] = []
+        places: list[tuple[tuple[str | int, ...], Site]] = []
         if table is not None:
-            direction, i = part.task.direction, study.intervene.index(table)
+            i = [t.name for t in study.intervene].index(table.name)
+            key = "heads" if table.heads else "site"
             for point in interventions.points(table):
-                places.append((("intervene", i), _places_of(table, direction, point)))
-        for read in part.task.reads:
-            kind, i = reads.KINDS[reads.kind_of(read)], study.read.index(read)
-            for point in interventions.points(read):
-                places.append((("read", i), _sites_of(kind, read, point)))
-        for model in part.tables:
-            for name in models.states(model):
+                with self.text.located("intervene", i):
+                    at = interventions.swept(table, point)
+                    name = at.add or at.project_out
+                    direction = directions.find(study.direction, name) if name else None
+                    at_site = interventions.swept(direction, point) if direction else None
+                    sites = [site for site, _ in interventions.where(at, at_site)]
+                places += [(("intervene", i, key), site) for site in sites]
+        for i, read in enumerate(study.read):
+            for point in (
+                interventions.points(read) if read.site and read in part.task.reads else ()
+            ):
+                with self.text.located("read", i, "site"):
+                    site = Site.parse(interventions.swept(read, point).site)
+                places.append((("read", i, "site"), site))
+        for model, name in ((m, n) for m in part.tables for n in models.states(m)):
+            try:
+                folder = find(models.located(self.folder, name))
+            except AssayError:  # told where what it reads is asked for
+                continue
+            for keys, site in places:
                 try:
-                    folder = find(models.located(self.folder, name))
-                except AssayError:  # told where what it reads is asked for
-                    continue
-                for keys, sites in places:
-                    with self.text.located(*keys):
-                        wanted = sites()
-                    for site in wanted:
-                        try:
-                            folder.check(site)
-                        except AssayError as e:
-                            key = "heads" if getattr(table, "heads", ()) else "site"
-                            who = f"model {model.label or name}"
-                            raise self.text.error((*keys, key), f"{who}: {e}") from e
+                    folder.check(site)
+                except AssayError as e:
+                    what = f"model {model.label or name}: {e}"
+                    raise self.text.error(keys, what) from e
 
     def inputs(self, spec: AskedSpec) -> Mapping[str, str]:
         """What a run reads: the contents of models and prompts. Raises: ExperimentError."""
@@ -529,12 +549,12 @@ class Asked:
                 f" of {table.file}" if table.file else ""
             )
         phrases.append(" and ".join(shown.values()))
-        for part in own:
-            table, direction = part.task.intervention, part.task.direction
-            if table is not None:
-                site = table.site or table.heads or (direction.site if direction else "")
-                places = [site] if isinstance(site, str) else [*site]
-                phrases += [f"changed at {', '.join(places)}"] if any(places) else []
+        for intervention in (p.task.intervention for p in own if p.task.intervention):
+            name = intervention.add or intervention.project_out
+            named = [d.site for d in self.text.study.direction if d.name == name]
+            site = intervention.site or intervention.heads or next(iter(named), "")
+            places = [site] if isinstance(site, str) else [*site]
+            phrases += [f"changed at {', '.join(places)}"] if any(places) else []
         phrases += [f"read at {r.site}" for p in own for r in p.task.reads if r.site]
         return ", ".join(dict.fromkeys(phrases))
 
@@ -553,25 +573,6 @@ def _untwinned(model: Model) -> Model:
     return msgspec.structs.replace(model, name=model.like, like="")
 
 
-def _places_of(
-    table: Intervention, direction: Direction | None, point: Mapping[str, Any]
-) -> Callable[[], Sequence[Any]]:
-    """The sites that an intervention changes at one point of its sweep."""
-
-    def places() -> Sequence[Any]:
-        at = interventions.swept(direction, point) if direction else None
-        return [site for site, _ in interventions.where(interventions.swept(table, point), at)]
-
-    return places
-
-
-def _sites_of(
-    kind: reads.Kind, read: Read, point: Mapping[str, Any]
-) -> Callable[[], Sequence[Any]]:
-    """The sites that are read at one point of a read's sweep."""
-    return lambda: kind.sites(interventions.swept(read, point))
-
-
 def _save(path: Path, measured: Measured, coords: Mapping[str, list[Any]]) -> None:
     """Write what was measured: the numbers, and what they are."""
     about = {name: [dims, unit] for name, (dims, _, unit) in measured.items()}
@@ -581,7 +582,7 @@ def _save(path: Path, measured: Measured, coords: Mapping[str, list[Any]]) -> No
 
 def _load(path: Path, runs: int) -> tuple[Measured, dict[str, list[Any]]]:
     """Read what was measured, for so many runs; where nothing is drawn all have the same."""
-    about = json.loads((path / "about.json").read_text())
+    about = json.loads(foreign.read_stored(path / "about.json"))
     measured: Measured = {}
     with np.load(path / "numbers.npz") as numbers:
         for name, (dims, unit) in about["measured"].items():
