@@ -110,9 +110,7 @@ def run(here, text, name="asks.toml"):
     return result
 
 
-@functools.cache
-def model_of(folder):
-    return load(str(folder))
+model_of = functools.cache(load)
 
 
 @functools.cache
@@ -126,13 +124,13 @@ def logs(folder, tokens):
 def log_probs(folder, text):
     """log P of the next token behind a text."""
     folder = folder.resolve()
-    return logs(folder, tuple(model_of(folder).encode(text)))[-1]
+    return logs(folder, tuple(model_of(str(folder)).encode(text)))[-1]
 
 
 def said(folder, text, answer):
     """log P of an answer behind a text, over all of its tokens."""
     folder = folder.resolve()
-    before, whole = (tuple(model_of(folder).encode(t)) for t in (text, text + answer))
+    before, whole = (tuple(model_of(str(folder)).encode(t)) for t in (text, text + answer))
     assert whole[: len(before)] == before
     table = logs(folder, whole[:-1])
     return sum(table[i - 1, whole[i]] for i in range(len(before), len(whole)))

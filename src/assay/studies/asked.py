@@ -23,17 +23,18 @@ from assay.ask import (
     models,
     prompts,
     reads,
+    training,
     untouched,
 )
 from assay.ask.controls import Control
 from assay.ask.measuring import Measured, Task
 from assay.ask.prompts import PromptSet
-from assay.ask.tables import Diff, Direction, Intervention, Model
+from assay.ask.tables import Diff, Direction, Intervention, Model, Train
 from assay.core import foreign
 from assay.core.bench import Bench
 from assay.core.columns import Axes
 from assay.core.errors import AssayError, ExperimentError, nearest
-from assay.core.experiment import Arm
+from assay.core.experiment import Arm, Cost
 from assay.core.fit import Trained
 from assay.core.heavy import xr
 from assay.core.measures import measures
@@ -161,6 +162,9 @@ class Part:
 
 def _called(model: Model) -> str:
     """A model in a sentence."""
+    for name, words in ((model.name, "{}"), (model.like, "the untrained twin of {}")):
+        if name.startswith(training.PREFIX):
+            return words.format(name.partition(": ")[2])
     if model.checkpoints:
         states = f"{len(model.checkpoints)} checkpoints, {', '.join(model.checkpoints)}"
         return f"the untrained twin of {states}" if model.like else states
@@ -183,6 +187,7 @@ class Asked:
     def __init__(self, text: Text) -> None:
         self.text, study = text, text.study
         self.folder = text.path.parent
+        self.trains = {training.name_of(t): t for t in study.train}
         self.models, self.parts = self._resolved(), list[Part]()
         if not study.model:
             return
@@ -201,6 +206,9 @@ class Asked:
         if not study.read:
             what = 'something is read: write [[read]], a name and log_prob = " yes", say'
             raise text.error(("model",), what)
+        for i, table in enumerate(study.train):
+            with text.located("train", i):
+                training.check(table, list(self.prompts))
         self.first = next(iter(self.prompts.values()))
         for m, model in enumerate(self.models):
             self._ask(m, model)
@@ -223,7 +231,48 @@ class Asked:
                 raise self.text.error(("model", i, "like"), what)
             like = models.states(other)[0] if other else model.like
             resolved.append(msgspec.structs.replace(model, like=like))
+        for i, table in enumerate(self.text.study.train):
+            other = by_name.get(table.of)
+            if other is None or not other.name:
+                hint = nearest(table.of, [n for n, m in by_name.items() if m.name])
+                what = f"there is no model {table.of!r} with weights of its own; {hint}"
+                raise self.text.error(("train", i, "of"), what)
+            resolved.append(Model(name=training.name_of(table), label=table.name))
         return tuple(resolved)
+
+    def _folder(self, name: str) -> str:
+        """Where a model lies; of one that the study trains, that which it begins as, of the same
+        tokens and shapes."""
+        if name in self.trains:
+            of = self.trains[name].of
+            name = next(m.name for m in self.models if of in (m.name, m.label))
+        return models.located(self.folder, name)
+
+    def _tuning(self, name: str) -> tuple[Train, str, PromptSet | None]:
+        """How a model is trained, with its text where it lies: from which folder, on which
+        prompts."""
+        table = self.trains[name]
+        table = msgspec.structs.replace(table, text=models.located(self.folder, table.text))
+        return table, self._folder(name), self.prompts.get(table.prompts)
+
+    def _trained_by(self, bench: Bench, task: Task) -> Task:
+        """A task with the folders of the models that the study trains, trained now or before."""
+
+        def ready(model: Model) -> Model:
+            if model.like in self.trains:
+                return msgspec.structs.replace(model, like=self._folder(model.like))
+            if model.name not in self.trains:
+                return model
+            tuning = self._tuning(model.name)
+
+            def build(path: Path) -> None:
+                training.train(*tuning, str(bench.device), path, bench.report)
+
+            path = bench.artefact(training.spec(*tuning), build)
+            return msgspec.structs.replace(model, name=str(path))
+
+        less = ready(task.less) if task.less else None
+        return dataclasses.replace(task, model=ready(task.model), less=less)
 
     def _ask(self, m: int, model: Model) -> None:
         """Add the arms of one model: as it is, and under each intervention."""
@@ -231,7 +280,8 @@ class Asked:
         prefix = self._prefix(m, model)
         main = f"{prefix}main"
         self.parts.append(Part(main, self._task(model)))
-        with text.located("model", m, "controls"):
+        key = ("model", m, "controls") if m < len(study.model) else ("train", m - len(study.model))
+        with text.located(*key):
             known = untouched.of_model(study.read, self.first, untrained=bool(model.like))
             near = controls.chosen(main, known, model.controls)
         twin = _untwinned(model) if model.like else _twin(model)
@@ -267,7 +317,7 @@ class Asked:
                 raise self.text.error(("diff", i, "intervention"), what)
             task = next(p.task for p in self.parts if p.label == diff.intervention)
         task = dataclasses.replace(task, model=second, less=first)
-        names = [models.located(self.folder, models.states(m)[0]) for m in (first, second)]
+        names = [self._folder(models.states(m)[0]) for m in (first, second)]
         if any(r.kl for r in task.reads) and not models.same_tokens(*names):
             task = dataclasses.replace(task, reads=tuple(r for r in task.reads if not r.kl))
         self.parts.append(Part(diff.name, task))
@@ -337,6 +387,10 @@ class Asked:
                     raise self.text.error((table, i, "name"), what)
                 names[kind].append(entry.name)
         labels = [m.label for m in study.model]
+        for i, train in enumerate(study.train):
+            if train.name in (*labels, *names["arm"], *(t.name for t in study.train[:i])):
+                what = f"the name {train.name!r} is taken by another model or arm; choose another"
+                raise self.text.error(("train", i, "name"), what)
         for i, label in enumerate(labels):
             if label and (label in labels[:i] or label in names["arm"]):
                 what = f"the label {label!r} is taken by another model or arm; choose another"
@@ -413,7 +467,7 @@ class Asked:
         def measure(runs: Runs[AskedSpec], trained: Trained, bench: Bench) -> xr.Dataset:
             def build(path: Path) -> None:
                 measured, coords = measuring.measure(
-                    part.task,
+                    self._trained_by(bench, part.task),
                     runs.seeds,
                     self.folder,
                     str(bench.device),
@@ -423,7 +477,7 @@ class Asked:
                 _save(path, measured, coords)
 
             names = [models.states(m) for m in part.tables]
-            hashes = [[fingerprint(models.located(self.folder, n)) for n in own] for own in names]
+            hashes = [[self._hash(n) for n in own] for own in names]
             read = self.inputs(runs.specs[0])
             files = {n: h for n, h in read.items() if n.split()[0] not in ("model", "prompts")}
             path = bench.artefact(part.readings(runs, hashes, files), build)
@@ -480,7 +534,7 @@ class Asked:
                 places.append((("read", i, "site"), site))
         for model, name in ((m, n) for m in part.tables for n in models.states(m)):
             try:
-                folder = find(models.located(self.folder, name))
+                folder = find(self._folder(name))
             except AssayError:  # told where what it reads is asked for
                 continue
             for keys, site in places:
@@ -500,8 +554,12 @@ class Asked:
     def _hash(self, name: str) -> str:
         """What identifies a model; one that is not here is told with its place."""
         try:
-            return fingerprint(models.located(self.folder, name))
+            if name in self.trains:
+                return training.key(training.spec(*self._tuning(name)))
+            return fingerprint(self._folder(name))
         except AssayError as e:
+            if name in self.trains:
+                raise self.text.error(("train", [*self.trains].index(name)), e) from e
             tables = enumerate(self.text.study.model)
             keys = ("checkpoints", "name", "like")
             places = [
@@ -525,7 +583,7 @@ class Asked:
         for model in part.tables:
             states = models.states(model)
             try:
-                folder = find(models.located(self.folder, states[0]))
+                folder = find(self._folder(states[0]))
                 size = sizes.read_sizes(folder.config)
             except AssayError:
                 return None
@@ -534,8 +592,17 @@ class Asked:
             ends = len(rows) * len(task.reads) * width * size["v"]
             drawing = runs * (blocks + 2 * width * size["v"]) * DRAWING if model.like else 0.0
             reading = PASS * variants * (length * blocks + ends)
+            if not part.of and (table := self.trains.get(states[0])):
+                tokens = table.steps * table.batch * table.context
+                reading += 3 * PASS * tokens * (blocks + size["d"] * size["v"])
             each += len(states) * (LOADING / 4 + drawing + reading) / runs
         return each
+
+    def cost(self, runs: Runs[Any]) -> Cost:
+        """What runs need beside their measures: room for the models that the study trains."""
+        names = {n for own in json.loads(runs.specs[0].asked)["models"] for n in own}
+        here = [self._folder(n) for n in names if n in self.trains]
+        return Cost(bytes=sum(p.stat().st_size for name in here for p in find(name).weights))
 
     def scope(self, arms: Sequence[str]) -> str:
         """For which models, prompts and sites verdicts speak that read these arms."""

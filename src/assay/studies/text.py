@@ -28,7 +28,7 @@ from typing import Annotated
 
 import msgspec
 
-from assay.ask.tables import Diff, Direction, Intervention, Model, Probe, Prompts, Read
+from assay.ask.tables import Diff, Direction, Intervention, Model, Probe, Prompts, Read, Train
 from assay.core import foreign
 from assay.core.errors import AssayError, ExperimentError, nearest
 
@@ -184,6 +184,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     experiment: tuple[Part, ...] = ()
     dictionary: tuple[Measured, ...] = ()
     model: tuple[Model, ...] = ()
+    train: tuple[Train, ...] = ()
     prompts: tuple[Prompts, ...] = ()
     direction: tuple[Direction, ...] = ()
     intervene: tuple[Intervention, ...] = ()
@@ -365,6 +366,7 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
         "experiment": Part,
         "dictionary": Measured,
         "model": Model,
+        "train": Train,
         "prompts": Prompts,
         "direction": Direction,
         "intervene": Intervention,
