@@ -15,6 +15,7 @@ from assay.lab import catalogue
 from assay.lab.executors import Inline
 from assay.lab.lab import Lab
 from assay.subjects.pretrained import load
+from assay.verbs.assumptions import find_unsaid
 
 WORDS = ("def", "return", "class", "Point", "sum", "add", "self", "None")
 HEAD = """
@@ -23,6 +24,12 @@ seeds = "1000:1006"
 
 [[model]]
 name = "./base"
+"""
+CUT = """
+[[intervene]]
+name = "cut"
+ablate = "zero"
+site = "blocks.1.hook_mlp_out"
 """
 PROMPTS = """
 [[prompts]]
@@ -103,9 +110,7 @@ def run(here, text, name="asks.toml"):
     return result
 
 
-@functools.cache
-def model_of(folder):
-    return load(str(folder))
+model_of = functools.cache(load)
 
 
 @functools.cache
@@ -119,13 +124,13 @@ def logs(folder, tokens):
 def log_probs(folder, text):
     """log P of the next token behind a text."""
     folder = folder.resolve()
-    return logs(folder, tuple(model_of(folder).encode(text)))[-1]
+    return logs(folder, tuple(model_of(str(folder)).encode(text)))[-1]
 
 
 def said(folder, text, answer):
     """log P of an answer behind a text, over all of its tokens."""
     folder = folder.resolve()
-    before, whole = (tuple(model_of(folder).encode(t)) for t in (text, text + answer))
+    before, whole = (tuple(model_of(str(folder)).encode(t)) for t in (text, text + answer))
     assert whole[: len(before)] == before
     table = logs(folder, whole[:-1])
     return sum(table[i - 1, whole[i]] for i in range(len(before), len(whole)))
@@ -286,8 +291,7 @@ def test_a_twin_of_the_first_model_by_its_name_has_the_trained_one_as_control(he
 
 def test_what_is_done_is_what_a_sentence_is_about(here):
     """main less an ablation is about the ablation: its control takes the ablation's place."""
-    ablation = '\n[[intervene]]\nname = "cut"\nablate = "zero"\nsite = "blocks.1.hook_mlp_out"\n'
-    text = HEAD + ablation + prompts(8) + claim("main.said - cut.said > 90")
+    text = HEAD + CUT + prompts(8) + claim("main.said - cut.said > 90")
     assert study(here, text).claims[0].of == "cut"
     assert study(here, text).claims[0].must_fail == ("cut/layer",)
 
@@ -318,8 +322,7 @@ def test_the_same_model_under_another_label_is_not_measured_again(here, monkeypa
 def test_another_claim_or_arm_reruns_nothing(here):
     lab = Lab(here / "store", Inline())
     run(here, HEAD + prompts(8) + claim("main.said > 90"))
-    more = HEAD + '\n[[intervene]]\nname = "cut"\nablate = "zero"\nsite = "blocks.1.hook_mlp_out"\n'
-    more += prompts(8) + '\n[[prompts]]\nname = "others"\nrows = [{ text = "a" }]\n'
+    more = HEAD + CUT + prompts(8) + '\n[[prompts]]\nname = "others"\nrows = [{ text = "a" }]\n'
     later = study(here, more + claim("main.said > 80") + claim("cut.said > 9"))
     missing = lab.plan(later, lab_preset(later)).missing
     assert {row.job.arm for row in missing} == {"cut", "cut/layer"}
@@ -385,10 +388,56 @@ def test_a_site_that_one_of_the_models_lacks_is_told_with_its_label(here):
 
 def test_the_scope_names_models_prompts_and_sites_of_the_arms_that_are_read(here):
     text = HEAD + '\n[[model]]\nname = "./tuned"\nlabel = "tuned"\n' + prompts(8)
-    text += '\n[[intervene]]\nname = "cut"\nablate = "zero"\nsite = "blocks.1.hook_mlp_out"\n'
+    text += CUT
     experiment = study(here, text + claim("main.said > 1") + claim('"tuned/cut".said > 1'))
     specs = experiment.default
     assert experiment.scope_of("default", specs, ["main"]) == "the model in ./base, 8 prompts"
     assert experiment.scope_of("default", specs, ["main", "tuned/cut"]) == (
         "the model in ./base and the model in ./tuned, 8 prompts, changed at blocks.1.hook_mlp_out"
     )
+
+
+# what plan tells ----------------------------------------------------------------------------------
+
+
+def test_plan_tells_which_arms_are_left_out_and_where_units_are_too_few(here):
+    path = here / "asks.toml"
+    path.write_text(HEAD + CUT + prompts(8) + claim("main.said > 1") + claim("cut.said > 1"))
+    rows = find_unsaid(path, Lab(here / "store", Inline())).unsaid
+    few = "8 prompts, of which fewer than 20 decide nothing"
+    assert [(r.where, r.default) for r in rows] == [(f"claim {i}: units", few) for i in (1, 2)]
+    path.write_text(HEAD + CUT + prompts(20) + claim("main.said > 1"))
+    rows = find_unsaid(path, Lab(here / "store", Inline())).unsaid
+    assert [(r.where, r.default) for r in rows] == [
+        ("arms", "cut, cut/layer left out, as no statement needs them")
+    ]
+
+
+def test_a_control_lacks_what_its_own_arm_is_credited_with_and_nothing_else(here):
+    """So that an untrained twin, which one claim needs, says nothing about another claim."""
+    experiment = study(
+        here, HEAD + CUT + prompts(8) + claim("main.said > 1") + claim("cut.said > 1")
+    )
+    about_main, about_cut = experiment.claims
+    lacks = {
+        name: [c.lacks(a.learned) for c in (about_main, about_cut)]
+        for name, a in experiment.arms.items()
+    }
+    assert lacks == {
+        "main": [False, False],
+        "main/untrained": [True, False],
+        "main/unrelated": [True, False],
+        "cut": [False, False],
+        "cut/layer": [False, True],
+    }
+
+
+def test_two_models_under_the_same_intervention(here):
+    pair = '\n[[model]]\nname = "./tuned"\nlabel = "tuned"\n'
+    pair += '\n[[diff]]\nname = "gained"\nmodels = ["main", "tuned"]\nintervention = "cut"\n'
+    whole = HEAD + pair + CUT + prompts(8)
+    result = run(
+        here, whole + claim("gained.said > 90") + claim('"tuned/cut".said - cut.said > 90')
+    )
+    less = result.arms["tuned/cut"].said - result.arms["cut"].said
+    assert result.arms["gained"].said.values == pytest.approx(less.values, abs=1e-5)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from assay.lab.store.migration import migrate
 
 from assay.cli.main import main
 from assay.core import integrity

@@ -15,6 +15,7 @@ from assay.core.errors import AssayError, DataError
 from assay.core.heavy import torch
 from assay.subjects import folder as folders
 from assay.subjects.pretrained import Pretrained, load
+from assay.subjects.sizes import read_sizes
 from assay.subjects.untrained import redrawn
 
 DIM = "checkpoint"
@@ -118,7 +119,8 @@ def same_tokens(first: str, second: str) -> bool:
 def same_shape(first: str, second: str) -> bool:
     """Whether two models have weights of the same names and shapes, so far as they are here."""
     try:
-        one, other = (folders.find(name).shapes() for name in (first, second))
+        one, other = (folders.find(name) for name in (first, second))
     except AssayError:
         return True
-    return {n: tuple(s) for n, s in one.items()} == {n: tuple(s) for n, s in other.items()}
+    alike = one.architecture.name == other.architecture.name
+    return alike and read_sizes(one.config) == read_sizes(other.config)

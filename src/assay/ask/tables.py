@@ -188,8 +188,8 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Diff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The same reads in two models, prompt by prompt: an arm of this name, whose measures are those
-    of the second less those of the first."""
+    """What two models differ by, prompt by prompt: an arm of this name, whose reads are those of
+    the second less those of the first."""
 
     name: str
     models: tuple[str, str]
@@ -199,3 +199,26 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     controls: tuple[str, ...] | None = None
     """The near controls that are made; left out: shuffled, where both have weights of the same
     shapes, else untrained; and, where rows have different answers, unrelated."""
+
+
+class Train(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model that the study trains from another one: the second of a fine-tuned pair. Say prompts
+    or a text."""
+
+    name: str
+    """Its label: arms are NAME/ARM, and a difference calls it so."""
+    of: str
+    """The label, or the name, of the model that it begins as."""
+    prompts: str = ""
+    """The prompts whose texts it learns."""
+    text: str = ""
+    """In place of prompts: stdlib, docs, or a folder of text files, cut into windows."""
+    steps: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 20
+    batch: Few = 8
+    """Texts a step."""
+    context: Annotated[int, msgspec.Meta(ge=2, le=8192)] = 64
+    """Tokens of a text at most."""
+    lr: Annotated[float, msgspec.Meta(gt=0)] = 1e-4
+    """AdamW's learning rate at the first step; it falls to 0 with a straight line."""
+    seed: int = 0
+    """What draws the order of the texts."""

@@ -16,15 +16,26 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from assay.ask import controls, dry, interventions, measuring, models, prompts, reads, untouched
+from assay.ask import (
+    controls,
+    dry,
+    interventions,
+    measuring,
+    models,
+    prompts,
+    reads,
+    training,
+    untouched,
+)
 from assay.ask.controls import Control
 from assay.ask.measuring import Measured, Task
 from assay.ask.prompts import PromptSet
-from assay.ask.tables import Diff, Direction, Intervention, Model
+from assay.ask.tables import Diff, Direction, Intervention, Model, Train
+from assay.core import foreign
 from assay.core.bench import Bench
 from assay.core.columns import Axes
 from assay.core.errors import AssayError, ExperimentError, nearest
-from assay.core.experiment import Arm
+from assay.core.experiment import Arm, Cost
 from assay.core.fit import Trained
 from assay.core.heavy import xr
 from assay.core.measures import measures
@@ -120,11 +131,14 @@ class Part:
         name = f"untrained {model.like}" if model.like else models.states(model)[0]
         return AskedSpec(seed=seed, model=name, asked=words, smoke=smoke)
 
-    def readings(self, runs: Runs[AskedSpec], hashes: Sequence[Sequence[str]]) -> ReadingsSpec:
-        """What its runs measure, by the hashes of its models."""
+    def readings(
+        self, runs: Runs[AskedSpec], hashes: Sequence[Sequence[str]], files: Mapping[str, str]
+    ) -> ReadingsSpec:
+        """What its runs measure, by the hashes of its models, and of other files by name."""
         said = {
             **self._words,
             "models": hashes,
+            "files": files,
             "prompts": [p.digest for p in self.prompts],
             "levels": [models.levels(m) for m in self.tables],
         }
@@ -153,6 +167,9 @@ class Part:
 
 def _called(model: Model) -> str:
     """A model in a sentence."""
+    for name, words in ((model.name, "{}"), (model.like, "the untrained twin of {}")):
+        if name.startswith(training.PREFIX):
+            return words.format(name.partition(": ")[2])
     if model.checkpoints:
         states = f"{len(model.checkpoints)} checkpoints, {', '.join(model.checkpoints)}"
         return f"the untrained twin of {states}" if model.like else states
@@ -175,6 +192,7 @@ class Asked:
     def __init__(self, text: Text) -> None:
         self.text, study = text, text.study
         self.folder = text.path.parent
+        self.trains = {training.name_of(t): t for t in study.train}
         self.models, self.parts, self.remarks = self._resolved(), list[Part](), list[str]()
         if not study.model:
             return
@@ -193,6 +211,9 @@ class Asked:
         if not study.read:
             what = 'something is read: write [[read]], a name and log_prob = " yes", say'
             raise text.error(("model",), what)
+        for i, table in enumerate(study.train):
+            with text.located("train", i):
+                training.check(table, list(self.prompts))
         self.first = next(iter(self.prompts.values()))
         for m, model in enumerate(self.models):
             self._ask(m, model)
@@ -215,7 +236,48 @@ class Asked:
                 raise self.text.error(("model", i, "like"), what)
             like = models.states(other)[0] if other else model.like
             resolved.append(msgspec.structs.replace(model, like=like))
+        for i, table in enumerate(self.text.study.train):
+            other = by_name.get(table.of)
+            if other is None or not other.name:
+                hint = nearest(table.of, [n for n, m in by_name.items() if m.name])
+                what = f"there is no model {table.of!r} with weights of its own; {hint}"
+                raise self.text.error(("train", i, "of"), what)
+            resolved.append(Model(name=training.name_of(table), label=table.name))
         return tuple(resolved)
+
+    def _folder(self, name: str) -> str:
+        """Where a model lies; of one that the study trains, that which it begins as, of the same
+        tokens and shapes."""
+        if name in self.trains:
+            of = self.trains[name].of
+            name = next(m.name for m in self.models if of in (m.name, m.label))
+        return models.located(self.folder, name)
+
+    def _tuning(self, name: str) -> tuple[Train, str, PromptSet | None]:
+        """How a model is trained, with its text where it lies: from which folder, on which
+        prompts."""
+        table = self.trains[name]
+        table = msgspec.structs.replace(table, text=models.located(self.folder, table.text))
+        return table, self._folder(name), self.prompts.get(table.prompts)
+
+    def _trained_by(self, bench: Bench, task: Task) -> Task:
+        """A task with the folders of the models that the study trains, trained now or before."""
+
+        def ready(model: Model) -> Model:
+            if model.like in self.trains:
+                return msgspec.structs.replace(model, like=self._folder(model.like))
+            if model.name not in self.trains:
+                return model
+            tuning = self._tuning(model.name)
+
+            def build(path: Path) -> None:
+                training.train(*tuning, str(bench.device), path, bench.report)
+
+            path = bench.artefact(training.spec(*tuning), build)
+            return msgspec.structs.replace(model, name=str(path))
+
+        less = ready(task.less) if task.less else None
+        return dataclasses.replace(task, model=ready(task.model), less=less)
 
     def _ask(self, m: int, model: Model) -> None:
         """Add the arms of one model: as it is, and under each intervention."""
@@ -223,7 +285,8 @@ class Asked:
         prefix = self._prefix(m, model)
         main = f"{prefix}main"
         self.parts.append(Part(main, self._task(model)))
-        with text.located("model", m, "controls"):
+        key = ("model", m, "controls") if m < len(study.model) else ("train", m - len(study.model))
+        with text.located(*key):
             known = untouched.of_model(study.read, self.first, untrained=bool(model.like))
             near = controls.chosen(main, known, model.controls)
         twin = _untwinned(model) if model.like else _twin(model)
@@ -250,19 +313,20 @@ class Asked:
         if (steps := models.levels(first)) and steps != models.levels(second):
             what = "the first has checkpoints and the second not the same ones; give both the same"
             raise self.text.error(("diff", i, "models"), what)
-        table = None
+        task = self._task(second)
         if diff.intervention:
             names = [t.name for t in study.intervene]
             if diff.intervention not in names:
                 hint = nearest(diff.intervention, names)
                 what = f"there is no intervention {diff.intervention!r}; {hint}"
                 raise self.text.error(("diff", i, "intervention"), what)
-            table = study.intervene[names.index(diff.intervention)]
-        names = [models.located(self.folder, models.states(m)[0]) for m in (first, second)]
-        task = dataclasses.replace(self._task(second, table), less=first)
+            task = next(p.task for p in self.parts if p.label == diff.intervention)
+        task = dataclasses.replace(task, model=second, less=first)
+        names = [self._folder(models.states(m)[0]) for m in (first, second)]
         if any(r.kl for r in task.reads) and not models.same_tokens(*names):
             task = dataclasses.replace(task, reads=tuple(r for r in task.reads if not r.kl))
         self.parts.append(Part(diff.name, task))
+        table = task.intervention
         pairs = table is not None and bool(table.patch)  # whose source is the prompt's own pair
         known = untouched.of_diff(
             () if pairs else task.reads, task.prompts, same_shape=models.same_shape(*names)
@@ -328,6 +392,10 @@ class Asked:
                     raise self.text.error((table, i, "name"), what)
                 names[kind].append(entry.name)
         labels = [m.label for m in study.model]
+        for i, train in enumerate(study.train):
+            if train.name in (*labels, *names["arm"], *(t.name for t in study.train[:i])):
+                what = f"the name {train.name!r} is taken by another model or arm; choose another"
+                raise self.text.error(("train", i, "name"), what)
         for i, label in enumerate(labels):
             if label and (label in labels[:i] or label in names["arm"]):
                 what = f"the label {label!r} is taken by another model or arm; choose another"
@@ -405,7 +473,7 @@ class Asked:
         def measure(runs: Runs[AskedSpec], trained: Trained, bench: Bench) -> xr.Dataset:
             def build(path: Path) -> None:
                 measured, coords = measuring.measure(
-                    part.task,
+                    self._trained_by(bench, part.task),
                     runs.seeds,
                     self.folder,
                     str(bench.device),
@@ -415,8 +483,10 @@ class Asked:
                 _save(path, measured, coords)
 
             names = [models.states(m) for m in part.tables]
-            hashes = [[fingerprint(models.located(self.folder, n)) for n in own] for own in names]
-            path = bench.artefact(part.readings(runs, hashes), build)
+            hashes = [[self._hash(n) for n in own] for own in names]
+            read = self.inputs(runs.specs[0])
+            files = {n: h for n, h in read.items() if n.split()[0] not in ("model", "prompts")}
+            path = bench.artefact(part.readings(runs, hashes, files), build)
             measured, coords = _load(path, len(runs.seeds))
             return measures(runs, coords=coords, **measured)
 
@@ -463,7 +533,7 @@ class Asked:
         for model in part.tables:
             for name in models.states(model):
                 try:
-                    folder = find(models.located(self.folder, name))
+                    folder = find(self._folder(name))
                 except AssayError:  # told where what it reads is asked for
                     continue
                 who = f"model {model.label or name}: " if len(self.models) > 1 else ""
@@ -505,8 +575,12 @@ class Asked:
     def _hash(self, name: str) -> str:
         """What identifies a model; one that is not here is told with its place."""
         try:
-            return fingerprint(models.located(self.folder, name))
+            if name in self.trains:
+                return training.key(training.spec(*self._tuning(name)))
+            return fingerprint(self._folder(name))
         except AssayError as e:
+            if name in self.trains:
+                raise self.text.error(("train", [*self.trains].index(name)), e) from e
             tables = enumerate(self.text.study.model)
             keys = ("checkpoints", "name", "like")
             places = [
@@ -530,7 +604,7 @@ class Asked:
         for model in part.tables:
             states = models.states(model)
             try:
-                folder = find(models.located(self.folder, states[0]))
+                folder = find(self._folder(states[0]))
                 size = sizes.read_sizes(folder.config)
             except AssayError:
                 return None
@@ -539,8 +613,17 @@ class Asked:
             ends = len(rows) * len(task.reads) * width * size["v"]
             drawing = runs * (blocks + 2 * width * size["v"]) * DRAWING if model.like else 0.0
             reading = PASS * variants * (length * blocks + ends)
+            if not part.of and (table := self.trains.get(states[0])):
+                tokens = table.steps * table.batch * table.context
+                reading += 3 * PASS * tokens * (blocks + size["d"] * size["v"])
             each += len(states) * (LOADING / 4 + drawing + reading) / runs
         return each
+
+    def cost(self, runs: Runs[Any]) -> Cost:
+        """What runs need beside their measures: room for the models that the study trains."""
+        names = {n for own in json.loads(runs.specs[0].asked)["models"] for n in own}
+        here = [self._folder(n) for n in names if n in self.trains]
+        return Cost(bytes=sum(p.stat().st_size for name in here for p in find(name).weights))
 
     def scope(self, arms: Sequence[str]) -> str:
         """For which models, prompts and sites verdicts speak that read these arms."""
@@ -554,12 +637,12 @@ class Asked:
                 f" of {table.file}" if table.file else ""
             )
         phrases.append(" and ".join(shown.values()))
-        for part in own:
-            done, direction = part.task.intervention, part.task.direction
-            if done is not None:
-                site = done.site or done.heads or (direction.site if direction else "")
-                places = [site] if isinstance(site, str) else [*site]
-                phrases += [f"changed at {', '.join(places)}"] if any(places) else []
+        for intervention in (p.task.intervention for p in own if p.task.intervention):
+            name = intervention.add or intervention.project_out
+            named = [d.site for d in self.text.study.direction if d.name == name]
+            site = intervention.site or intervention.heads or next(iter(named), "")
+            places = [site] if isinstance(site, str) else [*site]
+            phrases += [f"changed at {', '.join(places)}"] if any(places) else []
         phrases += [f"read at {r.site}" for p in own for r in p.task.reads if r.site]
         return ", ".join(dict.fromkeys(phrases))
 
@@ -587,7 +670,7 @@ def _save(path: Path, measured: Measured, coords: Mapping[str, list[Any]]) -> No
 
 def _load(path: Path, runs: int) -> tuple[Measured, dict[str, list[Any]]]:
     """Read what was measured, for so many runs; where nothing is drawn all have the same."""
-    about = json.loads((path / "about.json").read_text())
+    about = json.loads(foreign.read_stored(path / "about.json"))
     measured: Measured = {}
     with np.load(path / "numbers.npz") as numbers:
         for name, (dims, unit) in about["measured"].items():
@@ -604,6 +687,8 @@ def places(study: Study) -> Iterator[tuple[str, str]]:
             yield f"model {i}", name
     for i, table in enumerate(study.prompts, 1):
         yield f"prompts {i}", table.file
+    for i, tuned in enumerate(study.train, 1):
+        yield f"train {i}", tuned.text
     for kind in ("direction", "intervene", "read", "probe"):
         for i, entry in enumerate(getattr(study, kind), 1):
             for field in ("feature", "clamp", "dictionary"):

@@ -231,7 +231,7 @@ class _Study:
                 full=self.first["full"],
                 borrows=tuple(dict.fromkeys(s.of.name for s in self.sides)),
                 inputs=self._inputs(by_class),
-                cost=_cost(by_class),
+                cost=self.asked.cost if self.asked.trains else _cost(by_class),
                 expected=self._times(together),
                 version=sum(s.of.version for s in self.sides) or 1,
                 measured=sum(s.of.measured for s in self.sides) or 1,

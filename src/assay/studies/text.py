@@ -28,7 +28,7 @@ from typing import Annotated
 
 import msgspec
 
-from assay.ask.tables import Diff, Direction, Intervention, Model, Probe, Prompts, Read
+from assay.ask.tables import Diff, Direction, Intervention, Model, Probe, Prompts, Read, Train
 from assay.core import foreign
 from assay.core.errors import AssayError, ExperimentError, nearest
 
@@ -36,7 +36,7 @@ Plain = bool | int | float | str
 Value = Plain | list[Plain]
 LARGEST = 2**20
 """Bytes of a study's file."""
-ASKED = ("model", "prompts", "direction", "intervene", "read", "probe", "diff")
+ASKED = ("model", "prompts", "direction", "intervene", "read", "probe", "diff", "train")
 """The tables that ask a model."""
 FENCE = "+++"
 """What a Markdown study's TOML stands between."""
@@ -186,6 +186,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     experiment: tuple[Part, ...] = ()
     dictionary: tuple[Measured, ...] = ()
     model: tuple[Model, ...] = ()
+    train: tuple[Train, ...] = ()
     prompts: tuple[Prompts, ...] = ()
     direction: tuple[Direction, ...] = ()
     intervene: tuple[Intervention, ...] = ()
@@ -367,6 +368,7 @@ def _advice(error: str, keys: tuple[str | int, ...]) -> str:
         "experiment": Part,
         "dictionary": Measured,
         "model": Model,
+        "train": Train,
         "prompts": Prompts,
         "direction": Direction,
         "intervene": Intervention,

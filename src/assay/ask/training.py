@@ -1,0 +1,160 @@
+"""Training: a model of a study that is trained from another one, on prompts or on a text."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assay.ask.prompts import PromptSet
+from assay.ask.tables import Train
+from assay.core import rng
+from assay.core.errors import DataError, ModelError
+from assay.core.heavy import torch
+from assay.core.spec import Spec
+from assay.data import corpus as corpora
+from assay.subjects import folder as folders
+from assay.subjects import sizes
+from assay.subjects.pretrained import load
+
+Tick = Callable[[int, int], None]
+EACH = 16
+"""Bytes of a weight, its gradient and what AdamW keeps of it."""
+PREFIX = "trained "
+"""What the names of trained models begin with, in specs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedSpec(Spec):
+    """What a model was trained from, and how, by content."""
+
+    model: str
+    """Hash of the model that it began as."""
+    text: str
+    """Hash of the prompts or the text."""
+    steps: int
+    batch: int
+    context: int
+    lr: float
+
+
+def check(table: Train, names: Sequence[str]) -> None:
+    """Refuse a training without a text, or with two. Raises: DataError."""
+    ways = [w for w in ("prompts", "text") if getattr(table, w)]
+    if len(ways) != 1:
+        got = " and ".join(ways) or "neither"
+        raise DataError(f"say one of prompts and text, which {table.name!r} learns; got {got}")
+    if table.prompts and table.prompts not in names:
+        raise DataError(f"there are no prompts {table.prompts!r} that {table.name!r} could learn")
+
+
+def spec(table: Train, start: str, source: PromptSet | None) -> TunedSpec:
+    """The spec of a training from the model in this folder. Raises: ModelError, DataError."""
+    return TunedSpec(
+        seed=table.seed,
+        model=folders.fingerprint(start),
+        text=source.digest if source else corpora.load(table.text).fingerprint,
+        steps=table.steps,
+        batch=table.batch,
+        context=table.context,
+        lr=table.lr,
+    )
+
+
+def key(of: TunedSpec) -> str:
+    """What identifies a trained model before it is trained: SHA-256 of its spec."""
+    return hashlib.sha256(of.to_json().encode()).hexdigest()
+
+
+def in_words(table: Train) -> str:
+    """Name a trained model in a sentence."""
+    return f"{table.of} after {table.steps} steps on {table.prompts or table.text}"
+
+
+def name_of(table: Train) -> str:
+    """What a trained model is called in specs, in place of a folder."""
+    return f"{PREFIX}{table.name}: {in_words(table)}"
+
+
+def train(
+    table: Train, start: str, source: PromptSet | None, device: str, path: Path, tick: Tick
+) -> None:
+    """Train a copy of the model in a folder, and write it to another one.
+
+    Full weights by AdamW (β .9 and .999, no decay), mean loss of the next token over a batch,
+    gradients clipped at norm 1, no dropout. Every text is read once before any is read again.
+    Raises: ModelError where memory is short, DataError where the loss is not finite."""
+    from safetensors.torch import save_file
+
+    folder = folders.find(start)
+    texts = _sequences(table, folder, source)
+    if folder.architecture.open_up:
+        raise ModelError(f"{table.of} cannot be trained here: {folder.architecture.name}")
+    whole = EACH, sizes.free_memory(), f"the training of {table.name}"
+    sizes.check_memory(folder.config, folder.shapes(), *whole)
+    model: Any = load(start, device).model.requires_grad_(True)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=table.lr, weight_decay=0.0)
+    for step in range(table.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = table.lr * (1 - step / table.steps)
+        batch = [texts[i] for i in _order(table, len(texts), step)]
+        longest = max(map(len, batch))
+        tokens = torch.zeros(len(batch), longest, dtype=torch.long)
+        own = torch.zeros(len(batch), longest, dtype=torch.bool)
+        for row, text in enumerate(batch):
+            tokens[row, : len(text)] = torch.tensor(text)
+            own[row, : len(text)] = True
+        tokens, own = tokens.to(device), own.to(device)
+        logits = model(input_ids=tokens, attention_mask=own.long(), use_cache=False).logits
+        logs = logits[:, :-1].float().log_softmax(-1)
+        losses = -logs.gather(2, tokens[:, 1:, None])[..., 0]
+        loss = losses[own[:, 1:]].mean()
+        if not bool(loss.isfinite()):
+            raise DataError(f"the training of {table.name!r} diverged at step {step}; lower lr")
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        tick(step + 1, table.steps)
+    for name in ("config.json", "tokenizer.json"):
+        shutil.copy(folder.path / name, path / name)
+    weights = {n: p.detach().cpu().contiguous() for n, p in model.named_parameters()}
+    save_file(weights, path / "model.safetensors", {"format": "pt"})
+    (path / "assay.json").write_text(json.dumps({"name": in_words(table)}))
+
+
+def _sequences(
+    table: Train, folder: folders.ModelFolder, source: PromptSet | None
+) -> list[list[int]]:
+    """The texts as tokens, with what the model's texts begin with. Raises: DataError."""
+    opening = [*folder.opening]
+    if source is None:
+        windows = corpora.load(table.text).windows(
+            folder.tokenizer.encode,
+            "train",
+            context=table.context,
+            count=table.steps * table.batch,
+            fewer=True,
+        )
+        return [[*opening, *map(int, row)][: table.context] for row in windows.tokens]
+    texts = [[*opening, *folder.tokenizer.encode(row.text)] for row in source.rows]
+    texts = [text[: table.context] for text in texts]
+    if short := [r for r, text in zip(source.rows, texts, strict=True) if len(text) < 2]:
+        raise DataError(f"{short[0].place} has one token, of which nothing is learned")
+    return texts
+
+
+def _order(table: Train, count: int, step: int) -> list[int]:
+    """The texts of a step."""
+    chosen = []
+    for n in range(step * table.batch, (step + 1) * table.batch):
+        turn, place = divmod(n, count)
+        order = rng.permutation(np.array([table.seed]), "ask.train", turn, count)[0]
+        chosen.append(int(order[place]))
+    return chosen

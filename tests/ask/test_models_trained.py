@@ -1,0 +1,125 @@
+"""Models that a study trains: by AdamW, once for all studies, and judged beside a change of the
+weights as large."""
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import tiny_models
+from assay.ask import training
+from assay.ask.tables import Train
+from assay.core.errors import ExperimentError
+from assay.lab import catalogue
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
+
+STUDY = """
+question = "Does it learn what it reads?"
+seeds = "1000:1006"
+
+[[model]]
+name = "./base"
+
+[[train]]
+name = "tuned"
+of = "./base"
+prompts = "lesson"
+steps = 30
+batch = 4
+lr = 3e-3
+
+[[prompts]]
+name = "asked"
+rows = [{rows}]
+
+[[prompts]]
+name = "lesson"
+text = "{text} indeed"
+rows = [{rows}]
+
+[[read]]
+name = "indeed"
+log_prob = " indeed"
+
+[[diff]]
+name = "learned"
+models = ["main", "tuned"]
+
+[[claim]]
+text = "It learned to say indeed"
+holds = 'learned.indeed > 1'
+threshold = "plan: a nat"
+""".replace("{rows}", ", ".join(f'{{ text = "the word {n} is {n % 3}" }}' for n in range(20)))
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory):
+    return tiny_models.make(tmp_path_factory.mktemp("trained_asked") / "base", "gpt2")
+
+
+@pytest.fixture
+def here(base, tmp_path, monkeypatch):
+    (tmp_path / "base").symlink_to(base)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def study(here, text, name="learns.toml"):
+    (here / name).write_text(text)
+    return catalogue.find(str(here / name))
+
+
+def run(here, text, name="learns.toml", store="store"):
+    result = Lab(here / store, Inline()).run(study(here, text, name))
+    assert not result.failed, result.failed
+    return result
+
+
+def test_it_learns_what_it_reads_and_a_change_as_large_does_not(here):
+    result = run(here, STUDY)
+    judged = result.judged[0]
+    assert judged.verdict.outcome == "holds"
+    assert set(judged.controls) == {"learned/shuffled"}  # all rows have the same answer
+    again = run(here, STUDY, "again.toml", "other")
+    assert np.array_equal(result.arms["learned"].indeed, again.arms["learned"].indeed)
+
+
+def test_another_study_does_not_train_it_again(here, monkeypatch):
+    first = run(here, STUDY)
+    monkeypatch.setattr(training, "train", lambda *args: pytest.fail("trained again"))
+    other = STUDY.replace("learned.indeed > 1", '"tuned/main".indeed - main.indeed > 1')
+    second = run(here, other, "other.toml")
+    less = second.arms["tuned/main"].indeed - second.arms["main"].indeed
+    assert less.values == pytest.approx(first.arms["learned"].indeed.values, abs=1e-4)
+
+
+def test_adams_first_step_moves_every_weight_that_has_a_gradient_by_the_rate(base, tmp_path):
+    """m/√v is the sign of the gradient after one step, whatever its size."""
+    corpus = tmp_path / "texts"
+    corpus.mkdir()
+    (corpus / "a.py").write_text("def add(a, b):\n    return a + b\n" * 40)
+    table = Train(name="t", of="base", text=str(corpus), steps=1, batch=2, context=16, lr=1e-3)
+    (tmp_path / "out").mkdir()
+    training.train(table, str(base), None, "cpu", tmp_path / "out", lambda done, total: None)
+    before = load_file(base / "model.safetensors")
+    after = load_file(tmp_path / "out" / "model.safetensors")
+    moved = np.concatenate([np.abs(after[n] - w).ravel() for n, w in before.items()])
+    assert moved.max() < 1.01e-3
+    # tokens and positions that no window has get none, or through the unembedding alone
+    assert np.mean(np.abs(moved - 1e-3) < 1e-5) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('of = "./base"', 'of = "./bas"', "line 10 column 6: there is no model './bas'"),
+        ('prompts = "lesson"', 'prompts = "less"', "there are no prompts 'less'"),
+        ('prompts = "lesson"\n', "", "line 8 column 1: say one of prompts and text"),
+        ('name = "tuned"', 'name = "learned"', "line 9 column 8: the name 'learned' is taken"),
+        ('prompts = "lesson"', 'text = "./nothing"', "line 8 column 1: .*nothing"),
+    ],
+)
+def test_what_is_wrong_with_a_training_is_one_line_with_its_place(here, old, new, told):
+    with pytest.raises(ExperimentError, match=told) as e:
+        Lab(here / "store", Inline()).run(study(here, STUDY.replace(old, new, 1)))
+    assert "\n" not in str(e.value)
