@@ -150,10 +150,7 @@ def _tidy(
 ) -> tuple[Measured, dict[str, list[Any]]]:
     """The numbers with a dimension for each swept field, averaged over the rows of each unit."""
     unit = task.prompts.unit
-    if unit == "prompt":
-        names = [f"{i}" for i in rows]
-    else:
-        names = task.prompts.column(unit, rows)
+    names = task.prompts.units(rows)
     levels = list(dict.fromkeys(names))
     index = [levels.index(name) for name in names]
     share = np.zeros((len(rows), len(levels)))
@@ -469,18 +466,30 @@ def activations(
     model: Pretrained, model_key: str, prompts: PromptSet, site: Site, position: Place
 ) -> Float[torch.Tensor, "row d"]:
     """The activations of all rows at a site and a position; the last few are kept."""
-    key = (model_key, prompts.digest, str(site), position)
-    if key not in _known:
-        tokens = [prompt(model.folder, row) for row in prompts.rows]
-        traces = _traces(model, tokens, [site])
-        seen = [
-            Seen(model, p, 0, {}, acts, None, "", None)
-            for p, acts in zip(tokens, traces, strict=True)
-        ]
-        while len(_known) >= KEPT:
-            _known.pop(next(iter(_known)))
-        _known[key] = torch.stack([s.act(site, position) for s in seen])
-    return _known[key]
+    return all_activations(model, model_key, prompts, [site], position)[0]
+
+
+def all_activations(
+    model: Pretrained, model_key: str, prompts: PromptSet, sites: Sequence[Site], position: Place
+) -> list[Float[torch.Tensor, "row d"]]:
+    """The activations of all rows at several sites, of one pass for all that are not known yet."""
+
+    def key(site: Site) -> tuple[str, str, str, Place]:
+        return (model_key, prompts.digest, str(site), position)
+
+    got = {site: _known[key(site)] for site in sites if key(site) in _known}
+    if new := [site for site in dict.fromkeys(sites) if site not in got]:
+        rows: dict[Site, list[torch.Tensor]] = {site: [] for site in new}
+        for some in _batched((prompt(model.folder, row) for row in prompts.rows), 4 * ROWS):
+            for p, acts in zip(some, _traces(model, some, new), strict=True):
+                seen = Seen(model, p, 0, {}, acts, None, "", None)
+                for site in new:
+                    rows[site].append(seen.act(site, position))
+        for site in new:
+            while len(_known) >= KEPT:
+                _known.pop(next(iter(_known)))
+            got[site] = _known[key(site)] = torch.stack(rows[site])
+    return [got[site] for site in sites]
 
 
 def _batched(items: Any, n: int) -> Iterator[tuple[Any, ...]]:

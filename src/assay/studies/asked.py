@@ -3,6 +3,7 @@ controls."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,17 +12,19 @@ from typing import Any
 
 import msgspec
 
-from assay.ask import controls, interventions, measuring, prompts, reads
+from assay.ask import controls, interventions, measuring, probes, prompts, reads
 from assay.ask.controls import Control
 from assay.ask.measuring import Task
+from assay.ask.probes import MAJORITY, ProbeTask
 from assay.ask.prompts import PromptSet
-from assay.ask.tables import Direction, Intervention, Model
+from assay.ask.tables import Direction, Intervention, Model, Probe
 from assay.core.bench import Bench
 from assay.core.columns import Axes
 from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import Arm
 from assay.core.fit import Trained
 from assay.core.heavy import xr
+from assay.core.judging import FEWEST_ALONE
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.core.spec import Spec
@@ -53,7 +56,7 @@ class Part:
 
     label: str
     """What the arm is called."""
-    task: Task
+    task: Task | ProbeTask
     control: Control | None = None
     of: str = ""
     """The arm whose control it is."""
@@ -61,9 +64,13 @@ class Part:
     @property
     def told(self) -> str:
         """What it is, in a line."""
-        table = self.task.intervention
-        what = f"{table.name}: {interventions.in_words(table)}" if table else "as it is"
-        model = self.task.model
+        task, model = self.task, self.task.model
+        if isinstance(task, ProbeTask):
+            what = f"{task.table.name}: {probes.in_words(task)}"
+        elif task.intervention:
+            what = f"{task.intervention.name}: {interventions.in_words(task.intervention)}"
+        else:
+            what = "as it is"
         name = f"the untrained twin of {model.like}" if model.like else model.name
         return f"{name}, {what}{f'; {self.control.why}' if self.control else ''}"
 
@@ -75,24 +82,27 @@ class Part:
     def spec(self, seed: int, *, smoke: bool = False) -> AskedSpec:
         """The spec of one run."""
         task = self.task
-        said: dict[str, Any] = {
-            "reads": [_said(r) for r in task.reads],
-            "intervention": _said(task.intervention) if task.intervention else None,
-            "control": task.control,
-            "directions": [_said(d) for d in self._directions],
-            "halved": task.learns_here,
-        }
+        if isinstance(task, ProbeTask):
+            said: dict[str, Any] = {"probe": _said(task.table), "control": task.control}
+        else:
+            said = {
+                "reads": [_said(r) for r in task.reads],
+                "intervention": _said(task.intervention) if task.intervention else None,
+                "control": task.control,
+                "directions": [_said(d) for d in _directions(task)],
+                "halved": task.learns_here,
+            }
         words = json.dumps(said, sort_keys=True, ensure_ascii=False)
         name = f"untrained {task.model.like}" if task.model.like else task.model.name
         return AskedSpec(seed=seed, model=name, asked=words, smoke=smoke)
 
-    @property
-    def _directions(self) -> list[Direction]:
-        """The directions that decide its numbers."""
-        table = self.task.intervention
-        names = {r.projection for r in self.task.reads}
-        names |= {table.add, table.project_out} if table else set()
-        return [d for d in self.task.directions if d.name in names]
+
+def _directions(task: Task) -> list[Direction]:
+    """The directions that decide an arm's numbers."""
+    table = task.intervention
+    names = {r.projection for r in task.reads}
+    names |= {table.add, table.project_out} if table else set()
+    return [d for d in task.directions if d.name in names]
 
 
 def _said(table: Any) -> dict[str, Any]:
@@ -124,13 +134,19 @@ class Asked:
         for i, read in enumerate(study.read):
             with text.located("read", i):
                 reads.check(read)
-        if not study.read:
-            what = 'something is read: write [[read]], a name and log_prob = " yes", say'
+        if not study.read and not study.probe:
+            what = (
+                'something is read: write [[read]], a name and log_prob = " yes", say; or [[probe]]'
+            )
             raise text.error(("model",), what)
+        if study.intervene and not study.read:
+            what = 'something is read under it: write [[read]], a name and log_prob = " yes", say'
+            raise text.error(("intervene", 0), what)
         self.first = next(iter(self.prompts.values()))
         for m, model in enumerate(study.model):
             prefix = self._prefix(m, model)
-            self.parts.append(self._part(f"{prefix}main", model))
+            if study.read:
+                self.parts.append(self._part(f"{prefix}main", model))
             for i, table in enumerate(study.intervene):
                 with text.located("intervene", i):
                     interventions.way_of(table)
@@ -139,6 +155,27 @@ class Asked:
                     for control in controls.of_intervention(table, study.direction):
                         label = f"{name}/{control.name}"
                         self.parts.append(self._part(label, model, table, control, name))
+            for i, probe in enumerate(study.probe):
+                with text.located("probe", i):
+                    self.parts += self._probe(prefix, model, probe)
+
+    def _probe(self, prefix: str, model: Model, table: Probe) -> list[Part]:
+        """The arms of a probe in a model; before the first of a study that reads nothing else what
+        it takes to be better than: the most frequent label."""
+        for name in (n for n in (table.prompts, table.test) if n and n not in self.prompts):
+            hint = nearest(name, self.prompts)
+            raise ExperimentError(f"there are no prompts {name!r}; {hint}")
+        source = self.prompts.get(table.prompts, self.first)
+        task = ProbeTask(model, table, source, self.prompts.get(table.test))
+        probes.check(task)
+        parts, name = [Part(f"{prefix}{table.name}", task)], f"{prefix}{table.name}"
+        for control in controls.of_probe(table, trained=not model.like):
+            mine = dataclasses.replace(task, control=control.name)
+            parts.append(Part(f"{name}/{control.name}", mine, control, name))
+        if not self.parts:
+            plain = msgspec.structs.replace(table, sweep={})
+            parts.insert(0, Part("main", ProbeTask(model, plain, source, task.test, MAJORITY)))
+        return parts
 
     def _prefix(self, m: int, model: Model) -> str:
         if not m:
@@ -178,8 +215,8 @@ class Asked:
 
     def _refuse_duplicates(self) -> None:
         study = self.text.study
-        for table in ("prompts", "read", "direction", "intervene"):
-            names: list[str] = []
+        for table in ("prompts", "read", "direction", "intervene", "probe"):
+            names = [e.name for e in study.intervene] if table == "probe" else []
             for i, entry in enumerate(getattr(study, table)):
                 if entry.name in names or (table == "intervene" and entry.name == "main"):
                     what = f"there is a {table} {entry.name!r} already; give it another name"
@@ -223,14 +260,15 @@ class Asked:
 
     def _measure(self, part: Part) -> Callable[[Runs[AskedSpec], Trained, Bench], xr.Dataset]:
         def measure(runs: Runs[AskedSpec], trained: Trained, bench: Bench) -> xr.Dataset:
-            named, coords = measuring.measure(
-                part.task,
-                runs.seeds,
-                self.folder,
-                str(bench.device),
-                runs.shared.smoke,
-                lambda done, total: bench.report(done, total, "prompts"),
-            )
+            where = runs.seeds, self.folder, str(bench.device), runs.shared.smoke
+            if isinstance(task := part.task, ProbeTask):
+                named, coords = probes.measure(
+                    task, *where, lambda done, total: bench.report(done, total, "probes")
+                )
+            else:
+                named, coords = measuring.measure(
+                    task, *where, lambda done, total: bench.report(done, total, "prompts")
+                )
             return measures(runs, coords=coords, **named)
 
         return measure
@@ -238,6 +276,8 @@ class Asked:
     def measured(self, part: Part) -> dict[str, Axes]:
         """What an arm measures, with its dimensions and their levels."""
         task = part.task
+        if isinstance(task, ProbeTask):
+            return probes.axes(task)
         swept = task.intervention.sweep if task.intervention else {}
         axes: dict[str, Axes] = {}
         for read in task.reads:
@@ -252,6 +292,24 @@ class Asked:
         unit = about[0].task.prompts.unit if about else "prompt"
         return ("seed", unit) if any(p.task.drawn for p in about) else (unit,)
 
+    def proposed(self, arm: str, measure: str, runs: int) -> dict[str, Any]:
+        """What a claim about one measure of a probe is given where it says nothing: the value where
+        there is nothing to be told; and where there are enough units, so that seeds, whose draws
+        overlap, need not be generalised over, these alone, with their bounds."""
+        task = self.by_label[arm].task if arm in self.by_label else None
+        if not isinstance(task, ProbeTask):
+            return {}
+        if measure == "balanced_accuracy":
+            return {"empty": 1 / len(task.classes)}
+        if measure != "accuracy":
+            return {}
+        unit = task.prompts.unit
+        proposed: dict[str, Any] = {"empty": task.chance}
+        if len(set(task.prompts.units(task.rows))) >= FEWEST_ALONE:
+            fixed = f"{runs} draws of what is learned from"
+            proposed |= {"units": (unit,), "bounds": (0.0, 1.0), "fixed": (fixed,)}
+        return proposed
+
     def inputs(self, spec: AskedSpec, arm: Part | None = None) -> Mapping[str, str]:
         """What a run reads: the contents of model and prompts. Raises: ExperimentError."""
         name = spec.model.removeprefix("untrained ")
@@ -261,6 +319,10 @@ class Asked:
             names = [m.like or m.name for m in self.models]
             raise self.text.error(("model", names.index(name), "name"), e) from e
         digests = {f"prompts {n}": p.digest for n, p in self.prompts.items()}
+        for i, table in enumerate(self.text.study.probe):
+            with self.text.located("probe", i, "dictionary"):
+                read = probes.dictionaries([table], self.folder)
+            digests |= {f"dictionary {n}": source.sha256 for n, source in read.items()}
         return {"model": model, **digests}
 
     def seconds(self, part: Part, runs: int) -> float | None:
@@ -276,6 +338,8 @@ class Asked:
         blocks = size["layers"] * (
             4 * size["d"] ** 2 + 3 * size["d"] * size.get("m", 2 * size["d"])
         )
+        if isinstance(task, ProbeTask):
+            return probes.seconds(task, blocks, runs)
         table, rows = task.intervention, task.rows
         length = sum(len(task.prompts.rows[i].text) for i in rows) / 4  # a token is some 4 signs
         points = len(interventions.points(table)) if table else 1
@@ -292,7 +356,12 @@ class Asked:
         )
         count, table = len(self.parts[0].task.rows), self.first.table
         source = f" of {table.file}" if table.file else ""
-        return f"{' and '.join(names)}, {count} prompts{source}"
+        probed = [
+            f"; {p.label}: {probes.in_words(p.task)}"
+            for p in self.parts
+            if isinstance(p.task, ProbeTask) and not p.task.control
+        ]
+        return f"{' and '.join(names)}, {count} prompts{source}{''.join(probed)}"
 
 
 def _nothing(runs: Runs[Any], bench: Bench) -> Trained:
