@@ -57,6 +57,10 @@ MAJORITY = "majority"
 """The control that reads nothing: it answers with the most frequent label, or the mean number."""
 LARGEST = 5000
 """Prompts that are learned from and judged, at most."""
+DEALS, FEW = 4, 4
+"""How often a seed's labels are dealt out anew in `permuted`, which are averaged: where one
+direction stands out, a probe of such labels is right nearly always or nearly never. Into how many
+parts numbers are sorted, in which labels are dealt out alike."""
 LEAST = 6
 """Groups from which a probe is learned at least."""
 
@@ -167,6 +171,11 @@ def _check_labels(task: ProbeTask) -> None:
     table, source, prompts = task.table, task.source, task.prompts
     parts = ((source, task.learned, "learned from"), (prompts, task.rows, "judged"))
     by = f", split by {source.table.split}" if source.table.split else ""
+    if len(task.classes) > len(task.learned) / 2:
+        raise DataError(
+            f"{table.name!r}: {table.label} has {len(task.classes)} different texts in "
+            f"{len(task.learned)} rows; a probe needs several rows of each, or numbers"
+        )
     for label in task.classes:
         for some, rows, what in parts:
             if label not in (column := some.column(table.label, rows)):
@@ -178,11 +187,6 @@ def _check_labels(task: ProbeTask) -> None:
         raise DataError(
             f"{table.name!r}: every row has {table.label} = {task.classes[0]!r}; there is nothing "
             "to tell apart"
-        )
-    if len(task.classes) > len(task.learned) / 2:
-        raise DataError(
-            f"{table.name!r}: {table.label} has {len(task.classes)} different texts in "
-            f"{len(task.learned)} rows; a probe needs several rows of each, or numbers"
         )
     if not task.classes and table.kind in ("logistic", "attention"):
         raise DataError(
@@ -210,12 +214,12 @@ def _check_leaks(task: ProbeTask) -> None:
                 f"{row.place}: {{{label}}} stands in the prompt, so the label can be read; leave "
                 "it out of the text, or probe at a slot before it"
             )
-    if task.classes and all(_names_itself(r, label, task.classes) for r in (*learned, *judged)):
-        raise DataError(
-            f"{table.name!r}: every prompt has its {label} as a word, and no other; probe what the "
-            "text does not say"
-        )
     for place in sorted(places, key=str):
+        if all(_names_itself(row, place, label, task.classes) for row in (*learned, *judged)):
+            raise DataError(
+                f"{table.name!r}: every prompt has its {label} as a word, and no other; probe what "
+                "the text does not say"
+            )
         before = {_seen_text(row, place): row for row in learned}
         if same := [row for row in judged if _seen_text(row, place) in before]:
             other = before[_seen_text(same[0], place)]
@@ -251,8 +255,9 @@ def _seen_text(row: Row, place: Place) -> str:
     return row.text[: row.spans.get(str(place).strip("{}"), len(row.text))]
 
 
-def _names_itself(row: Row, label: str, classes: Sequence[str]) -> bool:
-    words = {c for c in classes if re.search(rf"(?<!\w){re.escape(c)}(?!\w)", row.text, re.I)}
+def _names_itself(row: Row, place: Place, label: str, classes: Sequence[str]) -> bool:
+    text = _seen_text(row, place)
+    words = {c for c in classes if re.search(rf"(?<!\w){re.escape(c)}(?!\w)", text, re.I)}
     return words == {row.columns[label]}
 
 
@@ -346,15 +351,18 @@ def measure(
     reader = _Reader(task, rows, folder, device)
     for s, seed in enumerate(distinct):
         if task.control == MAJORITY:
-            scores = learning.majority(len(points))
+            scores = [learning.majority(len(points))]
         else:
             if twins or not s:
                 inputs = reader.inputs(points, seed if twins else None)
                 learning.read(points, inputs, [len(ids) for ids in reader.ids(points[0])])
-            scores = learning.scores(seed, shuffled=task.control == "permuted")
-        for name, value in learning.measured(scores).items():
-            if name in values:
-                values[name][s] = value
+            if task.control == "permuted":
+                scores = [learning.scores(seed, shuffled=True, deal=k) for k in range(DEALS)]
+            else:
+                scores = [learning.scores(seed)]
+        every = [learning.measured(x) for x in scores]
+        for name, value in values.items():
+            value[s] = np.mean([measures[name] for measures in every], 0)
         tick(s + 1, len(distinct))
     return _tidy(task, rows, seeds, distinct, values)
 
@@ -550,6 +558,9 @@ class _Learning:
             self.y = torch.eye(len(task.classes), dtype=torch.float64)[self.index]
         else:
             self.y = torch.tensor([[float(name)] for name in self.labels], dtype=torch.float64)
+        value = self.index if task.classes else self.y[:, 0].numpy()
+        few = [*np.quantile(value, np.arange(1, FEW) / FEW)]
+        self.order = value if task.classes else np.searchsorted(few, value)
         self.held = np.arange(self.count, len(self.labels))
         self.groups = np.array(task.source.groups(task.learned))
 
@@ -589,9 +600,11 @@ class _Learning:
         """The scores of what reads nothing."""
         return self.y[: self.count].mean(0).expand(points, len(self.held), -1)
 
-    def scores(self, seed: int, *, shuffled: bool) -> Float[torch.Tensor, "point row y"]:
+    def scores(
+        self, seed: int, *, shuffled: bool = False, deal: int = 0
+    ) -> Float[torch.Tensor, "point row y"]:
         """The scores of the judged rows by the probes of a seed, which learn from two thirds of the
-        learning half; shuffled, from labels that tell nothing."""
+        learning half; shuffled, from labels that tell nothing, dealt out once more."""
         task = self.task
         chosen = set(
             task.source.sample(
@@ -601,7 +614,7 @@ class _Learning:
         train = np.array([k for k, row in enumerate(task.learned) if row in chosen])
         y = self.y.clone()
         if shuffled:
-            y[train] = self.y[_shuffled(self.y, train, self.groups[train], seed)]
+            y[train] = self.y[_shuffled(self.order, train, self.groups[train], seed, deal)]
         kind = task.table.kind
         if kind == "attention":
             return self._tuned(lambda a, b: self._attention(y, a, b), y, train, seed, odds=True)
@@ -704,25 +717,28 @@ def _scaled(x: Float[torch.Tensor, "row d"], count: int) -> Float[torch.Tensor, 
 
 
 def _shuffled(
-    y: Float[torch.Tensor, "row y"], train: np.ndarray, groups: np.ndarray, seed: int
+    label: Int[np.ndarray, "row"], train: np.ndarray, groups: np.ndarray, seed: int, deal: int
 ) -> Int[np.ndarray, "n"]:
-    """Whose label each training row gets, so that labels tell nothing: those of one label get all
-    labels in about their shares, of either sign no share of the truth is left. Where a group has
-    one label, groups exchange theirs.
-
-    Labels are sorted, dealt out like cards to about √n piles, and turned round by as many as the
-    seed says; rows with one label come in an order that it draws."""
-    value = y[train].numpy() @ np.arange(1, y.shape[1] + 1)
+    """Whose label each training row gets, so that labels tell nothing: rows of one label get all
+    labels in their shares, as near as whole numbers come, so that of either sign no share of the
+    truth is left. Where every group has one label, groups exchange theirs."""
     names, first, index = np.unique(groups, return_index=True, return_inverse=True)
-    if any(len(set(value[index == g])) > 1 for g in range(len(names))):
+    if any(len(set(label[train][index == g])) > 1 for g in range(len(names))):
         first, index = np.arange(len(train)), np.arange(len(train))
-    n = len(first)
-    order = rng.permutation(np.array([seed]), "ask.permuted", 0, n)[0]
-    order = order[np.argsort(value[first][order], kind="stable")]
-    dealt = np.argsort(np.arange(n) % max(2, round(n**0.5)), kind="stable")
-    turn = int(rng.integers(np.array([seed]), "ask.permuted", 1, (1,), n)[0, 0])
-    from_whom = np.empty(n, dtype=np.int64)
-    from_whom[order] = order[np.roll(dealt, turn)]
+    mine = label[train][first]
+    order = rng.permutation(np.array([seed]), "ask.permuted", deal, len(first))[0]
+    kinds = np.unique(mine)
+    left = [[int(i) for i in order if mine[i] == kind] for kind in kinds]  # labels to be dealt out
+    from_whom = np.empty(len(first), dtype=np.int64)
+    # where shares are no whole numbers, each deal rounds up another label than the one before
+    turn = (np.arange(len(kinds)) + deal) % len(kinds)
+    for kind in kinds:
+        takers = [i for i in order[::-1] if mine[i] == kind]
+        share = np.array([len(x) for x in left]) * len(takers) / sum(len(x) for x in left)
+        count = np.floor(share).astype(int)
+        count[np.lexsort((turn, count - share))[: len(takers) - count.sum()]] += 1
+        given = [x.pop() for x, n in zip(left, count, strict=True) for _ in range(n)]
+        from_whom[takers] = given
     return train[first[from_whom][index]]
 
 

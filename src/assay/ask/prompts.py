@@ -9,6 +9,7 @@ import io
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -92,7 +93,9 @@ class PromptSet:
             kinds = dict.fromkeys(groups, "")
         else:
             groups = [str(i) for i in range(len(self.rows))]
-            kinds = {str(i): row.columns.get("label", "") for i, row in enumerate(self.rows)}
+            labels = [row.columns.get("label", "") for row in self.rows]
+            times = Counter(labels)  # what has a label of its own, as a number may, has no share
+            kinds = {g: x if times[x] > 1 else "" for g, x in zip(groups, labels, strict=True)}
         learned: set[str] = set()
         for kind in dict.fromkeys(kinds.values()):
             names = [group for group in kinds if kinds[group] == kind]
