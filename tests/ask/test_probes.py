@@ -93,7 +93,7 @@ def test_a_probe_of_permuted_labels_is_at_chance(tiny, monkeypatch, kind):
         order = order_of(a_task(tiny, rows(120, label=labels)))
         plant_tokens(monkeypatch, tokens[order], ids)
     task = a_task(tiny, rows(120, label=labels), "permuted", kind=kind, sweep={"layer": (1,)})
-    seeds = SEEDS[:2] if kind == "attention" else SEEDS
+    seeds = SEEDS[:1] if kind == "attention" else SEEDS
     values, _ = measured(task, tiny, seeds)
     assert abs(values["accuracy"].mean() - 0.5) < 0.08
     task = a_task(tiny, rows(120, label=labels), kind=kind, sweep={"layer": (1,)})

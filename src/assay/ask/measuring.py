@@ -479,17 +479,24 @@ def all_activations(
 
     got = {site: _known[key(site)] for site in sites if key(site) in _known}
     if new := [site for site in dict.fromkeys(sites) if site not in got]:
-        rows: dict[Site, list[torch.Tensor]] = {site: [] for site in new}
-        for some in _batched((prompt(model.folder, row) for row in prompts.rows), 4 * ROWS):
-            for p, acts in zip(some, _traces(model, some, new), strict=True):
-                seen = Seen(model, p, 0, {}, acts, None, "", None)
-                for site in new:
-                    rows[site].append(seen.act(site, position))
-        for site in new:
+        for site, acts in read_activations(model, prompts, new, position).items():
             while len(_known) >= KEPT:
                 _known.pop(next(iter(_known)))
-            got[site] = _known[key(site)] = torch.stack(rows[site])
+            got[site] = _known[key(site)] = acts
     return [got[site] for site in sites]
+
+
+def read_activations(
+    model: Pretrained, prompts: PromptSet, sites: Sequence[Site], position: Place
+) -> dict[Site, Float[torch.Tensor, "row d"]]:
+    """The activations of all rows at several sites, of one pass; nothing is kept."""
+    rows: dict[Site, list[torch.Tensor]] = {site: [] for site in sites}
+    for some in _batched((prompt(model.folder, row) for row in prompts.rows), 4 * ROWS):
+        for p, acts in zip(some, _traces(model, some, sites), strict=True):
+            seen = Seen(model, p, 0, {}, acts, None, "", None)
+            for site in rows:
+                rows[site].append(seen.act(site, position))
+    return {site: torch.stack(acts) for site, acts in rows.items()}
 
 
 def _batched(items: Any, n: int) -> Iterator[tuple[Any, ...]]:

@@ -21,7 +21,15 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from assay.ask import interventions
-from assay.ask.measuring import SMOKE, Measured, Tick, all_activations, located, opened
+from assay.ask.measuring import (
+    SMOKE,
+    Measured,
+    Tick,
+    all_activations,
+    located,
+    opened,
+    read_activations,
+)
 from assay.ask.prompts import SLOT, PromptSet, Row
 from assay.ask.seen import Prompt, prompt
 from assay.ask.tables import Model, Place, Plain, Probe
@@ -61,6 +69,9 @@ DEALS, FEW = 4, 4
 """How often a seed's labels are dealt out anew in `permuted`, which are averaged: where one
 direction stands out, a probe of such labels is right nearly always or nearly never. Into how many
 parts numbers are sorted, in which labels are dealt out alike."""
+SHARING = 2
+"""How many seeds in a row share an untrained twin: reading with it is most of what a probe
+costs."""
 LEAST = 6
 """Groups from which a probe is learned at least."""
 
@@ -347,14 +358,15 @@ def measure(
     points, learning = _points(task.table), _Learning(task, rows)
     size = (len(distinct), len(points), len(rows))
     values = {name: np.full(size, np.nan) for name in _units(task)}
-    twins = task.control == "untrained" or bool(task.model.like)
-    reader = _Reader(task, rows, folder, device)
+    twins = {"untrained": SHARING}.get(task.control, 1 if task.model.like else 0)
+    reader, last = _Reader(task, rows, folder, device), -1
     for s, seed in enumerate(distinct):
         if task.control == MAJORITY:
             scores = [learning.majority(len(points))]
         else:
-            if twins or not s:
-                inputs = reader.inputs(points, seed if twins else None)
+            twin = seed // twins if twins else None
+            if not s or twin != last:
+                inputs, last = reader.inputs(points, twin), twin
                 learning.read(points, inputs, [len(ids) for ids in reader.ids(points[0])])
             if task.control == "permuted":
                 scores = [learning.scores(seed, shuffled=True, deal=k) for k in range(DEALS)]
@@ -486,12 +498,16 @@ class _Reader:
         for place in dict.fromkeys(p.position for p in points):
             names = list(dict.fromkeys(p.site for p in points if p.position == place))
             sites = [Site.parse(name) for name in names]
-            halves = [
-                [x[rows].flatten(1) for x in all_activations(model, key, some, sites, place)]
-                for some, rows in sets
-            ]
-            both = zip(names, *halves, strict=True)
-            acts |= {(name, place): torch.cat([a, b]) for name, a, b in both}
+            read = {}
+            for some in {p.digest: p for p, _ in sets}.values():
+                if model is self._twin:  # which nobody reads again
+                    by_site = read_activations(model, some, sites, place)
+                    read[some.digest] = [by_site[site] for site in sites]
+                else:
+                    read[some.digest] = all_activations(model, key, some, sites, place)
+            for k, name in enumerate(names):
+                parts = [read[some.digest][k][rows].flatten(1) for some, rows in sets]
+                acts[name, place] = torch.cat(parts)
         return [acts[p.site, p.position] for p in points]
 
     def _tokens(self, model: Pretrained, points: Sequence[Probe]) -> _Rows:
@@ -661,24 +677,25 @@ class _Learning:
 
         Formula: log softmax(Wᵀ Σ_t a_t x_t + b), a = softmax(x q); Adam from W = q = 0"""
         x, mask, right = self.tokens[:, train], self.mask[train], y[train]
-        n, d, c = len(self.points), x.shape[-1], y.shape[1]
-        decay = y.new_tensor(DECAYS)[:, None, None]
+        n, d, c, settings = len(self.points), x.shape[-1], y.shape[1], len(DECAYS)
+        decay = y.new_tensor(DECAYS)[:, None]
         weights = [
-            torch.zeros(len(DECAYS), n, *size, dtype=y.dtype, requires_grad=True)
+            torch.zeros(settings, n, *size, dtype=y.dtype, requires_grad=True)
             for size in ((d, 1), (d, c), (1, c))
         ]
 
         def log_probs(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             q, w, b = weights
-            heed = torch.einsum("prtd,spd->sprt", x, q[..., 0])
-            heed = heed.masked_fill(~mask, -torch.inf).softmax(-1)
-            return (torch.einsum("sprt,prtd->sprd", heed, x) @ w + b).log_softmax(-1)
+            heed = x.flatten(1, 2) @ q[..., 0].permute(1, 2, 0)  # point, row · token, setting
+            heed = heed.unflatten(1, x.shape[1:3]).masked_fill(~mask[..., None], -torch.inf)
+            mean = heed.softmax(2).mT @ x  # point, row, setting, column
+            return (mean.permute(2, 0, 1, 3) @ w + b).log_softmax(-1)
 
         with torch.enable_grad():
             adam = torch.optim.Adam(weights, RATE)
             for _ in range(STEPS):
                 adam.zero_grad()
-                penalty = sum((v.square().sum((2, 3)) * decay[..., 0]).sum() for v in weights[:2])
+                penalty = sum((v.square().sum((2, 3)) * decay).sum() for v in weights[:2])
                 missed = -(log_probs(x, mask) * right).sum() / len(train)
                 (missed + penalty / 2).backward()
                 adam.step()
