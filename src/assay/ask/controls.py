@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assay.ask import directions, interventions
-from assay.ask.tables import Direction, Intervention
+from assay.ask.tables import Direction, Intervention, Probe
 from assay.core.errors import DataError, nearest
 
 
@@ -57,3 +57,16 @@ def chosen(
         if other not in by_name:
             raise DataError(f"{name!r} has no control {other!r}; {nearest(other, by_name)}")
     return tuple(by_name[other] for other in wanted)
+
+
+BAG = Control("bag", "the tokens up to there tell as much, in whatever order")
+EMBEDDING = Control("embedding", "the embeddings of its tokens tell as much")
+UNTRAINED = Control("untrained", "a model that learned nothing tells as much")
+PERMUTED = Control("permuted", "a probe that learns labels dealt out at random is right as often")
+
+
+def of_probe(table: Probe, *, trained: bool = True) -> tuple[Control, ...]:
+    """The near controls of a probe: all, or those that it names. Raises: DataError for a name that
+    is none of them, as `untrained` of a model that is not trained."""
+    known = (BAG, EMBEDDING, *((UNTRAINED,) if trained else ()), PERMUTED)
+    return chosen(table.name, known, table.controls)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from assay.ask import directions, interventions, measuring, reads
 from assay.ask.measuring import Task
+from assay.ask.probes import ProbeTask
 from assay.ask.prompts import PromptSet
 from assay.ask.seen import Prompt, prompt
 from assay.ask.tables import Direction, Read
@@ -18,7 +19,7 @@ FEWEST = 2
 """Rows of each label that a shuffled control needs."""
 
 
-def prompts_of(task: Task, folder: ModelFolder) -> list[Prompt]:
+def prompts_of(task: Task | ProbeTask, folder: ModelFolder) -> list[Prompt]:
     """The prompts that an arm measures, as tokens. Raises: DataError, ModelError where there are
     none or one is too long."""
     prompts = [prompt(folder, task.prompts.rows[i]) for i in task.rows]
@@ -30,7 +31,7 @@ def prompts_of(task: Task, folder: ModelFolder) -> list[Prompt]:
     return prompts
 
 
-def split_in_words(task: Task) -> str:
+def split_in_words(task: Task | ProbeTask) -> str:
     """Say which prompts are learned from and which are measured; "" where all are measured."""
     if not task.learns_here:
         return ""

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from assay.ask.prompts import SLOT
 from assay.ask.seen import Prompt
-from assay.ask.tables import Direction, Intervention, Plain, Read
+from assay.ask.tables import Direction, Intervention, Plain, Probe, Read
 from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
 from assay.subjects import edits
@@ -22,7 +22,7 @@ from assay.subjects.site import Site
 WAYS = ("add", "project_out", "ablate", "patch", "clamp")
 ABLATIONS = ("zero", "mean", "resample")
 PATCHES = ("corrupted", "other")
-T = TypeVar("T", Direction, Intervention, Read)
+T = TypeVar("T", Direction, Intervention, Read, Probe)
 
 
 def way_of(table: Intervention) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import msgspec
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -18,6 +19,7 @@ from assay.ask.prompts import PromptSet
 from assay.ask.seen import Prompt, Seen, Want, prompt
 from assay.ask.tables import Direction, Intervention, Model, Place, Plain, Read
 from assay.core import rng
+from assay.core.columns import Axes
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.subjects.batches import ROWS, run_many
@@ -28,6 +30,25 @@ from assay.subjects.site import Site
 Tick = Callable[[int, int], None]
 SMOKE = 6
 """Prompts at most in the preset that only shows that everything runs."""
+
+
+SIGNS = 4
+"""Signs of text that are a token, roughly."""
+Measured = dict[str, tuple[str, Any, str]]
+"""Measures by name: (dims, array, unit)."""
+
+
+def said(table: Any) -> dict[str, Any]:
+    """What a table says beside its defaults."""
+    usual = {f.name: f.default for f in msgspec.structs.fields(type(table))}
+    whole: dict[str, Any] = msgspec.to_builtins(table)
+    return {k: v for k, v in whole.items() if getattr(table, k) != usual[k] and k != "controls"}
+
+
+def blocks(size: Mapping[str, int]) -> int:
+    """How many weights the blocks of a model of this size have, roughly."""
+    width, wide = size["d"], size.get("m", 2 * size["d"])
+    return size["layers"] * (4 * width**2 + 3 * width * wide)
 
 
 @dataclass(frozen=True)
@@ -48,6 +69,74 @@ class Task:
     """In a difference: the model whose numbers are taken off."""
     stands_in: Literal["", "unrelated", "shuffled"] = ""
     """In a control of models as they are: what stands in the place of the prompts or weights."""
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The models that it asks."""
+        return (self.model, *([self.less] if self.less else []))
+
+    @property
+    def sets(self) -> tuple[PromptSet, ...]:
+        """The prompts that decide its numbers, those that are measured first."""
+        names = (d.prompts for d in self.own_directions if d.prompts in self.sources)
+        return (self.prompts, *(self.sources[n] for n in dict.fromkeys(names)))
+
+    @property
+    def own_directions(self) -> list[Direction]:
+        """The directions that decide its numbers."""
+        table = self.intervention
+        names = {r.projection for r in self.reads}
+        names |= {table.add, table.project_out} if table else set()
+        return [d for d in self.directions if d.name in names]
+
+    @property
+    def phrase(self) -> str:
+        """What is done to the model, in words."""
+        table = self.intervention
+        return f"{table.name}: {interventions.in_words(table)}" if table else "as it is"
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """What decides its numbers beside the contents of models and prompts."""
+        return {
+            "reads": [said(r) for r in self.reads],
+            "intervention": said(self.intervention) if self.intervention else None,
+            "control": self.control or self.stands_in,
+            "untrained": [bool(m.like) for m in self.models],
+            "directions": [said(d) for d in self.own_directions],
+            "halved": self.learns_here,
+        }
+
+    @property
+    def axes(self) -> dict[str, Axes]:
+        """What it measures, with its dimensions and their levels."""
+        swept: dict[str, Sequence[Any]] = {**models.levels(self.model)}
+        swept |= self.intervention.sweep if self.intervention else {}
+        axes: dict[str, Axes] = {}
+        for read in self.reads:
+            own = {f"{read.name}_{n}" if n in swept else n: v for n, v in read.sweep.items()}
+            axes[read.name] = {**swept, **own, self.prompts.unit: self.levels}
+        return axes
+
+    def range_of(self, measure: str) -> tuple[float | None, float | None]:
+        """The least and greatest number that a measure can be; None for no end."""
+        read = next((r for r in self.reads if r.name == measure), None)
+        return reads.KINDS[reads.kind_of(read)].natural if read else (None, None)
+
+    def weights_read(self, size: Mapping[str, int], runs: int) -> float:
+        """How many products of a weight and a token its passes are, in a model of this size, for so
+        many runs."""
+        length = sum(len(self.prompts.rows[i].text) for i in self.rows) / SIGNS
+        points = len(interventions.points(self.intervention)) if self.intervention else 1
+        variants = points * (runs if self.drawn else 1)
+        ends = len(self.rows) * len(self.reads) * size["d"] * size["v"]
+        return variants * (length * blocks(size) + ends)
+
+    def measure(
+        self, seeds: Int[np.ndarray, "run"], folder: Path, device: str, smoke: bool, tick: Tick
+    ) -> tuple[Measured, dict[str, list[Any]]]:
+        """Measure it: its reads by name, as (dims, array, unit), and the levels of their dims."""
+        return measure(self, seeds, folder, device, smoke, tick)
 
     @property
     def direction(self) -> Direction | None:
@@ -100,9 +189,6 @@ class Task:
 
     def _learned(self, name: str) -> bool:
         return directions.way_of(directions.find(self.directions, name)) in directions.LEARNED
-
-
-Measured = dict[str, tuple[str, Any, str]]
 
 
 def measure(
@@ -184,10 +270,7 @@ def _tidy(
 ) -> tuple[Measured, dict[str, list[Any]]]:
     """The numbers with a dimension for each swept field, averaged over the rows of each unit."""
     unit = task.prompts.unit
-    if unit == "prompt":
-        names = [f"{i}" for i in rows]
-    else:
-        names = task.prompts.column(unit, rows)
+    names = task.prompts.units(rows)
     levels = list(dict.fromkeys(names))
     index = [levels.index(name) for name in names]
     share = np.zeros((len(rows), len(levels)))
@@ -515,18 +598,37 @@ def activations(
     model: Pretrained, model_key: str, prompts: PromptSet, site: Site, position: Place
 ) -> Float[torch.Tensor, "row d"]:
     """The activations of all rows at a site and a position; the last few are kept."""
-    key = (model_key, prompts.digest, str(site), position)
-    if key not in _known:
-        tokens = [prompt(model.folder, row) for row in prompts.rows]
-        traces = _traces(model, tokens, [site])
-        seen = [
-            Seen(model, p, 0, {}, acts, None, "", None)
-            for p, acts in zip(tokens, traces, strict=True)
-        ]
-        while len(_known) >= KEPT:
-            _known.pop(next(iter(_known)))
-        _known[key] = torch.stack([s.act(site, position) for s in seen])
-    return _known[key]
+    return all_activations(model, model_key, prompts, [site], position)[0]
+
+
+def all_activations(
+    model: Pretrained, model_key: str, prompts: PromptSet, sites: Sequence[Site], position: Place
+) -> list[Float[torch.Tensor, "row d"]]:
+    """The activations of all rows at several sites, of one pass for all that are not known yet."""
+
+    def key(site: Site) -> tuple[str, str, str, Place]:
+        return (model_key, prompts.digest, str(site), position)
+
+    got = {site: _known[key(site)] for site in sites if key(site) in _known}
+    if new := [site for site in dict.fromkeys(sites) if site not in got]:
+        for site, acts in read_activations(model, prompts, new, position).items():
+            while len(_known) >= KEPT:
+                _known.pop(next(iter(_known)))
+            got[site] = _known[key(site)] = acts
+    return [got[site] for site in sites]
+
+
+def read_activations(
+    model: Pretrained, prompts: PromptSet, sites: Sequence[Site], position: Place
+) -> dict[Site, Float[torch.Tensor, "row d"]]:
+    """The activations of all rows at several sites, of one pass; nothing is kept."""
+    rows: dict[Site, list[torch.Tensor]] = {site: [] for site in sites}
+    for some in _batched((prompt(model.folder, row) for row in prompts.rows), 4 * ROWS):
+        for p, acts in zip(some, _traces(model, some, sites), strict=True):
+            seen = Seen(model, p, 0, {}, acts, None, "", None)
+            for site in rows:
+                rows[site].append(seen.act(site, position))
+    return {site: torch.stack(acts) for site, acts in rows.items()}
 
 
 def _batched(items: Any, n: int) -> Iterator[tuple[Any, ...]]:

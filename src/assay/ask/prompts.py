@@ -9,6 +9,7 @@ import io
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -92,7 +93,9 @@ class PromptSet:
             kinds = dict.fromkeys(groups, "")
         else:
             groups = [str(i) for i in range(len(self.rows))]
-            kinds = {str(i): row.columns.get("label", "") for i, row in enumerate(self.rows)}
+            labels = [row.columns.get("label", "") for row in self.rows]
+            times = Counter(labels)  # what has a label of its own, as a number may, has no share
+            kinds = {g: x if times[x] > 1 else "" for g, x in zip(groups, labels, strict=True)}
         learned: set[str] = set()
         for kind in dict.fromkeys(kinds.values()):
             names = [group for group in kinds if kinds[group] == kind]
@@ -102,12 +105,23 @@ class PromptSet:
         train = [i for i, group in enumerate(groups) if group in learned]
         return train, [i for i, group in enumerate(groups) if group not in learned]
 
-    def sample(self, rows: Sequence[int], seed: int, *, labelled: bool = False) -> list[int]:
+    def groups(self, rows: Sequence[int]) -> list[str]:
+        """Give the group of each of these rows: what has one is learned from or measured."""
+        split = self.table.split
+        return self.column(split, rows) if split else [str(i) for i in rows]
+
+    def units(self, rows: Sequence[int]) -> list[str]:
+        """Give the level of the unit to which each of these rows belongs."""
+        return [f"{i}" for i in rows] if self.unit == "prompt" else self.column(self.unit, rows)
+
+    def sample(
+        self, rows: Sequence[int], seed: int, *, labelled: bool = False, label: str = "label"
+    ) -> list[int]:
         """Draw about two thirds of the groups among these rows, of each label at least one row; the
         seed says which."""
-        split = self.table.split
-        groups = self.column(split, rows) if split else [str(i) for i in rows]
-        kinds = self.column("label", rows) if labelled and not split and self._labelled else []
+        split, groups = self.table.split, self.groups(rows)
+        known = labelled and not split and all(label in self.rows[i].columns for i in rows)
+        kinds = self.column(label, rows) if known else []
         kind_of = dict(zip(groups, kinds, strict=True)) if kinds else dict.fromkeys(groups, "")
         chosen: set[str] = set()
         for kind in dict.fromkeys(kind_of.values()):
@@ -115,10 +129,6 @@ class PromptSet:
             order = rng.permutation(np.array([seed]), f"ask.sample.{kind}", 0, len(names))[0]
             chosen |= {names[i] for i in order[: max(1, round(2 * len(names) / 3))]}
         return [i for i, group in zip(rows, groups, strict=True) if group in chosen]
-
-    @property
-    def _labelled(self) -> bool:
-        return all("label" in row.columns for row in self.rows)
 
 
 def load(table: Prompts, folder: Path) -> PromptSet:

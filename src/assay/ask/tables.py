@@ -167,22 +167,31 @@ class Intervention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What can be told from activations: an arm of this name with the measures `accuracy` and, of
-    a number, `r2`."""
+    """What can be told from activations, learned from one half of the prompts and judged on the
+    other: an arm of this name with the measures `accuracy` and, of a number, `r2`."""
 
     name: str
     label: str = "label"
-    """The column that is told; numbers are regressed, texts are classes."""
-    site: str | tuple[str, ...] = ""
+    """The column that is told; texts are classes, and so are two numbers; more numbers are
+    regressed."""
+    site: str = ""
+    """Such as "blocks.{layer}.hook_resid_post", with the layers in `sweep`."""
     kind: str = "ridge"
     """ridge, logistic, sparse (the `k` best features or neurons), or attention (a weighted mean
-    over positions)."""
+    over tokens, whose weights are learned too)."""
     k: Few = 16
+    """How many features a sparse probe reads."""
     dictionary: str = ""
     """A dictionary's file or stored run, whose codes are read in place of activations."""
     position: Place = -1
+    """At which token; "mean" over all. No probe and no control sees a token behind it."""
     prompts: str = ""
+    """The prompts that are probed; left out: the first."""
+    test: str = ""
+    """Other prompts that it is judged on; left out: the half of those that it does not learn
+    from."""
     sweep: Mapping[str, tuple[Plain, ...]] = {}
+    """Values of fields or slots, each a level of a dimension: { layer = [4, 8, 12] }."""
     controls: tuple[str, ...] | None = None
     """The near controls that are made; left out: bag, embedding, untrained and permuted."""
 

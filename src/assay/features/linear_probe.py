@@ -275,7 +275,7 @@ def kernel_out_of_fold(
         best = int((tried - y[train]).square().sum((1, 2)).argmin())
         within[fold, train] = tried[best]
         kernel, r = divmod(best, len(RIDGES))
-        predicted[held] = _fitted(kernels[kernel], RIDGES[r : r + 1], y, train, held)[0]
+        predicted[held] = kernel_ridge(kernels[kernel], RIDGES[r : r + 1], y, train, held)[0]
     return OutOfFold(predicted, within)
 
 
@@ -296,20 +296,22 @@ def _across(
     fold."""
     out = y.new_zeros(len(RIDGES), len(rows), y.shape[1])
     for inner_fold in range(INNER):
-        out[:, torch.from_numpy(fold == inner_fold)] = _fitted(
+        out[:, torch.from_numpy(fold == inner_fold)] = kernel_ridge(
             kernel, RIDGES, y, rows[fold != inner_fold], rows[fold == inner_fold]
         )
     return out
 
 
-def _fitted(
-    kernel: torch.Tensor,
+def kernel_ridge(
+    kernel: Float[torch.Tensor, "row row"],
     ridges: Sequence[float],
-    y: torch.Tensor,
+    y: Float[torch.Tensor, "row y"],
     train: Int[np.ndarray, "n"],
     held: Int[np.ndarray, "m"],
 ) -> Float[torch.Tensor, "r m y"]:
-    """The held rows as predicted from the others, with each penalty."""
+    """Predict the held rows from the training rows, with each penalty, the smallest first.
+
+    Formula: ŷ(a) = ȳ + Σ_b K(a, b) α_b, α = (K + r tr(K)/n)⁻¹ (y − ȳ)"""
     train_rows, to = torch.from_numpy(train), torch.from_numpy(held)
     rows, mean = kernel.index_select(0, train_rows), y[train_rows].mean(0)  # a kernel is symmetric
     system, cross = rows.index_select(1, train_rows), rows.index_select(1, to)

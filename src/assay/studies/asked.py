@@ -22,15 +22,17 @@ from assay.ask import (
     interventions,
     measuring,
     models,
+    probes,
     prompts,
     reads,
     training,
     untouched,
 )
 from assay.ask.controls import Control
-from assay.ask.measuring import Measured, Task
+from assay.ask.measuring import Measured, Task, said
+from assay.ask.probes import MAJORITY, ProbeTask
 from assay.ask.prompts import PromptSet
-from assay.ask.tables import Diff, Direction, Intervention, Model, Train
+from assay.ask.tables import Diff, Intervention, Model, Probe, Train
 from assay.core import foreign
 from assay.core.bench import Bench
 from assay.core.columns import Axes
@@ -38,6 +40,7 @@ from assay.core.errors import AssayError, ExperimentError, nearest
 from assay.core.experiment import Arm, Cost
 from assay.core.fit import Trained
 from assay.core.heavy import xr
+from assay.core.judging import FEWEST_ALONE
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.core.spec import Spec
@@ -81,7 +84,7 @@ class Part:
 
     label: str
     """What the arm is called."""
-    task: Task
+    task: Task | ProbeTask
     control: Control | None = None
     of: str = ""
     """The arm whose control it is."""
@@ -94,39 +97,18 @@ class Part:
     @property
     def told(self) -> str:
         """What it is, in a line."""
-        task, table = self.task, self.task.intervention
-        what = f"{table.name}: {interventions.in_words(table)}" if table else "as it is"
-        name = _called(task.model)
-        name = f"{name} less {_called(task.less)}" if task.less else name
-        return f"{name}, {what}{f'; {self.why}' if self.why else ''}"
-
-    @property
-    def tables(self) -> tuple[Model, ...]:
-        """The models that it asks."""
-        return (self.task.model, *([self.task.less] if self.task.less else []))
-
-    @property
-    def prompts(self) -> tuple[PromptSet, ...]:
-        """The prompts that decide its numbers, those that are measured first."""
-        names = (d.prompts for d in self.directions if d.prompts in self.task.sources)
-        return (self.task.prompts, *(self.task.sources[n] for n in dict.fromkeys(names)))
-
-    @property
-    def directions(self) -> list[Direction]:
-        """The directions that decide its numbers."""
-        table = self.task.intervention
-        names = {r.projection for r in self.task.reads}
-        names |= {table.add, table.project_out} if table else set()
-        return [d for d in self.task.directions if d.name in names]
+        task = self.task
+        name = f"{_called(task.model)}{f' less {_called(task.less)}' if task.less else ''}"
+        return f"{name}, {task.phrase}{f'; {self.why}' if self.why else ''}"
 
     def spec(self, seed: int, *, smoke: bool = False) -> AskedSpec:
         """The spec of one run."""
-        said: dict[str, Any] = {
-            **self._words,
-            "models": [list(models.states(m)) for m in self.tables],
-            "prompts": [p.table.name for p in self.prompts],
+        told: dict[str, Any] = {
+            **self.task.words,
+            "models": [list(models.states(m)) for m in self.task.models],
+            "prompts": [p.table.name for p in self.task.sets],
         }
-        words = json.dumps(said, sort_keys=True, ensure_ascii=False)
+        words = json.dumps(told, sort_keys=True, ensure_ascii=False)
         model = self.task.model
         name = f"untrained {model.like}" if model.like else models.states(model)[0]
         return AskedSpec(seed=seed, model=name, asked=words, smoke=smoke)
@@ -135,34 +117,21 @@ class Part:
         self, runs: Runs[AskedSpec], hashes: Sequence[Sequence[str]], files: Mapping[str, str]
     ) -> ReadingsSpec:
         """What its runs measure, by the hashes of its models, and of other files by name."""
-        said = {
-            **self._words,
+        words = {
+            **self.task.words,
             "models": hashes,
             "files": files,
-            "prompts": [p.digest for p in self.prompts],
-            "levels": [models.levels(m) for m in self.tables],
+            "prompts": [p.digest for p in self.task.sets],
+            "levels": [models.levels(m) for m in self.task.models],
         }
         if table := self.task.intervention:
-            said["intervention"] = _said(msgspec.structs.replace(table, name="", prompts=""))
+            words["intervention"] = said(msgspec.structs.replace(table, name="", prompts=""))
         return ReadingsSpec(
-            asked=json.dumps(said, sort_keys=True, ensure_ascii=False),
+            asked=json.dumps(words, sort_keys=True, ensure_ascii=False),
             seeds=tuple(map(int, runs.seeds)) if self.task.drawn else (),
             smoke=runs.shared.smoke,
             reading=runs.shared.reading,
         )
-
-    @property
-    def _words(self) -> dict[str, Any]:
-        """What decides its numbers beside the contents of models and prompts."""
-        task = self.task
-        return {
-            "reads": [_said(r) for r in task.reads],
-            "intervention": _said(task.intervention) if task.intervention else None,
-            "control": task.control or task.stands_in,
-            "untrained": [bool(m.like) for m in self.tables],
-            "directions": [_said(d) for d in self.directions],
-            "halved": task.learns_here,
-        }
 
 
 def _called(model: Model) -> str:
@@ -176,13 +145,6 @@ def _called(model: Model) -> str:
     if model.like:
         return f"the untrained twin of {model_in_words(model.like)}"
     return model_in_words(model.name)
-
-
-def _said(table: Any) -> dict[str, Any]:
-    """What a table says beside its defaults."""
-    usual = {f.name: f.default for f in msgspec.structs.fields(type(table))}
-    whole: dict[str, Any] = msgspec.to_builtins(table)
-    return {k: v for k, v in whole.items() if getattr(table, k) != usual[k] and k != "controls"}
 
 
 class Asked:
@@ -208,18 +170,45 @@ class Asked:
         for i, read in enumerate(study.read):
             with text.located("read", i):
                 reads.check(read)
-        if not study.read:
-            what = 'something is read: write [[read]], a name and log_prob = " yes", say'
+        if not study.read and not study.probe:
+            what = (
+                'something is read: write [[read]], a name and log_prob = " yes", say; or [[probe]]'
+            )
             raise text.error(("model",), what)
         for i, table in enumerate(study.train):
             with text.located("train", i):
                 training.check(table, list(self.prompts))
+        if study.intervene and not study.read:
+            what = 'something is read under it: write [[read]], a name and log_prob = " yes", say'
+            raise text.error(("intervene", 0), what)
         self.first = next(iter(self.prompts.values()))
         for m, model in enumerate(self.models):
-            self._ask(m, model)
+            if study.read:
+                self._ask(m, model)
+            for i, probe in enumerate(study.probe):
+                with text.located("probe", i):
+                    self.parts += self._probe(self._prefix(m, model), model, probe)
         for i, diff in enumerate(study.diff):
             with text.located("diff", i):
                 self._compare(i, diff)
+
+    def _probe(self, prefix: str, model: Model, table: Probe) -> list[Part]:
+        """The arms of a probe in a model; before the first of a study that reads nothing else what
+        it takes to be better than: the most frequent label."""
+        for name in (n for n in (table.prompts, table.test) if n and n not in self.prompts):
+            hint = nearest(name, self.prompts)
+            raise ExperimentError(f"there are no prompts {name!r}; {hint}")
+        source = self.prompts.get(table.prompts, self.first)
+        task = ProbeTask(model, table, source, self.prompts.get(table.test))
+        probes.check(task)
+        parts, name = [Part(f"{prefix}{table.name}", task)], f"{prefix}{table.name}"
+        for control in controls.of_probe(table, trained=not model.like):
+            mine = dataclasses.replace(task, control=control.name)
+            parts.append(Part(f"{name}/{control.name}", mine, control, name))
+        if not self.parts:
+            plain = msgspec.structs.replace(table, sweep={})
+            parts.insert(0, Part("main", ProbeTask(model, plain, source, task.test, MAJORITY)))
+        return parts
 
     def _resolved(self) -> tuple[Model, ...]:
         """The models, each twin with the name of the model that it is like."""
@@ -260,7 +249,7 @@ class Asked:
         table = msgspec.structs.replace(table, text=models.located(self.folder, table.text))
         return table, self._folder(name), self.prompts.get(table.prompts)
 
-    def _trained_by(self, bench: Bench, task: Task) -> Task:
+    def _trained_by(self, bench: Bench, task: Task | ProbeTask) -> Task | ProbeTask:
         """A task with the folders of the models that the study trains, trained now or before."""
 
         def ready(model: Model) -> Model:
@@ -276,6 +265,8 @@ class Asked:
             path = bench.artefact(training.spec(*tuning), build)
             return msgspec.structs.replace(model, name=str(path))
 
+        if isinstance(task, ProbeTask):
+            return dataclasses.replace(task, model=ready(task.model))
         less = ready(task.less) if task.less else None
         return dataclasses.replace(task, model=ready(task.model), less=less)
 
@@ -320,7 +311,7 @@ class Asked:
                 hint = nearest(diff.intervention, names)
                 what = f"there is no intervention {diff.intervention!r}; {hint}"
                 raise self.text.error(("diff", i, "intervention"), what)
-            task = next(p.task for p in self.parts if p.label == diff.intervention)
+            task = self._task(second, study.intervene[names.index(diff.intervention)])
         task = dataclasses.replace(task, model=second, less=first)
         names = [self._folder(models.states(m)[0]) for m in (first, second)]
         if any(r.kl for r in task.reads) and not models.same_tokens(*names):
@@ -472,8 +463,7 @@ class Asked:
 
         def measure(runs: Runs[AskedSpec], trained: Trained, bench: Bench) -> xr.Dataset:
             def build(path: Path) -> None:
-                measured, coords = measuring.measure(
-                    self._trained_by(bench, part.task),
+                measured, coords = self._trained_by(bench, part.task).measure(
                     runs.seeds,
                     self.folder,
                     str(bench.device),
@@ -482,7 +472,7 @@ class Asked:
                 )
                 _save(path, measured, coords)
 
-            names = [models.states(m) for m in part.tables]
+            names = [models.states(m) for m in part.task.models]
             hashes = [[self._hash(n) for n in own] for own in names]
             read = self.inputs(runs.specs[0])
             files = {n: h for n, h in read.items() if n.split()[0] not in ("model", "prompts")}
@@ -494,19 +484,11 @@ class Asked:
 
     def measured(self, part: Part) -> dict[str, Axes]:
         """What an arm measures, with its dimensions and their levels."""
-        task = part.task
-        swept: dict[str, Sequence[Any]] = {**models.levels(task.model)}
-        swept |= task.intervention.sweep if task.intervention else {}
-        axes: dict[str, Axes] = {}
-        for read in task.reads:
-            own = {f"{read.name}_{n}" if n in swept else n: v for n, v in read.sweep.items()}
-            axes[read.name] = {**swept, **own, task.prompts.unit: task.levels}
-        return axes
+        return part.task.axes
 
     def range_of(self, arm: str, measure: str) -> tuple[float | None, float | None]:
         """The least and greatest number that a measure of an arm can be; None for no end."""
-        read = next((r for r in self.by_label[arm].task.reads if r.name == measure), None)
-        return reads.KINDS[reads.kind_of(read)].natural if read else (None, None)
+        return self.by_label[arm].task.range_of(measure)
 
     def units(self, arms: Sequence[str]) -> tuple[str, ...]:
         """Over what a claim about these arms generalises: over prompts, or the column that parts
@@ -515,22 +497,34 @@ class Asked:
         unit = about[0].task.prompts.unit if about else "prompt"
         return ("seed", unit) if any(p.task.drawn for p in about) else (unit,)
 
-    def count(self, part: Part) -> int:
-        """How many units an arm's prompts are."""
-        task = part.task
+    def proposed(self, arm: str, measure: str, runs: int) -> dict[str, Any]:
+        """What a claim about one measure of a probe is given where it says nothing: the value where
+        there is nothing to be told; and where there are enough units, so that seeds, whose draws
+        overlap, need not be generalised over, these alone, with their bounds."""
+        task = self.by_label[arm].task if arm in self.by_label else None
+        if not isinstance(task, ProbeTask):
+            return {}
+        if measure == "balanced_accuracy":
+            return {"empty": 1 / len(task.classes)}
+        if measure != "accuracy":
+            return {}
         unit = task.prompts.unit
-        return len(task.rows if unit == "prompt" else set(task.prompts.column(unit, task.rows)))
+        proposed: dict[str, Any] = {"empty": task.chance}
+        if len(set(task.prompts.units(task.rows))) >= FEWEST_ALONE:
+            fixed = f"{runs} draws of what is learned from"
+            proposed |= {"units": (unit,), "bounds": (0.0, 1.0), "fixed": (fixed,)}
+        return proposed
 
     def is_of_first(self, part: Part) -> bool:
         """Whether an arm is the first model's own, and nobody's control: it is checked though no
         statement names it."""
-        return part.control is None and part.tables == self.models[:1]
+        return part.control is None and part.task.models == self.models[:1]
 
     def check(self, part: Part) -> None:
         """Refuse what can be known to be wrong of an arm before a model is opened; remember what
         the author should know. Raises: ExperimentError, with the place and the model."""
         self.remarks += [r for r in [dry.split_in_words(part.task)] if r not in ("", *self.remarks)]
-        for model in part.tables:
+        for model in part.task.models:
             for name in models.states(model):
                 try:
                     folder = find(self._folder(name))
@@ -546,6 +540,10 @@ class Asked:
         names = [t.name for t in study.prompts]
         with self._located(who, "prompts", names.index(task.prompts.table.name)):
             rows = dry.prompts_of(task, folder)
+        if isinstance(task, ProbeTask):
+            with self._located(who, "probe", study.probe.index(task.table)):
+                probes.check_sites(task, folder)
+            return []
         for read in task.reads if part.control is None else ():
             with self._located(who, "read", study.read.index(read)):
                 remarks += dry.check_read(read, rows, folder)
@@ -567,10 +565,16 @@ class Asked:
 
     def inputs(self, spec: AskedSpec) -> Mapping[str, str]:
         """What a run reads: the contents of models and prompts. Raises: ExperimentError."""
-        said = json.loads(spec.asked)
-        names = list(dict.fromkeys(itertools.chain.from_iterable(said["models"])))
+        told = json.loads(spec.asked)
+        names = list(dict.fromkeys(itertools.chain.from_iterable(told["models"])))
         digests = {f"model {name}" if names[1:] else "model": self._hash(name) for name in names}
-        return digests | {f"prompts {n}": self.prompts[n].digest for n in said["prompts"]}
+        digests |= {f"prompts {n}": self.prompts[n].digest for n in told["prompts"]}
+        if table := told.get("probe"):
+            probe = next(p for p in self.text.study.probe if p.name == table["name"])
+            with self.text.located("probe", self.text.study.probe.index(probe), "dictionary"):
+                read = probes.dictionaries([probe], self.folder)
+            digests |= {f"dictionary {n}": source.sha256 for n, source in read.items()}
+        return digests
 
     def _hash(self, name: str) -> str:
         """What identifies a model; one that is not here is told with its place."""
@@ -594,28 +598,18 @@ class Asked:
     def seconds(self, part: Part, runs: int) -> float | None:
         """CPU-seconds of one run of an arm, by the size of its model and its prompts; None
         where the model is not here."""
-        task = part.task
-        each = 0.0
-        rows = task.rows
-        # a token is some 4 signs
-        length = sum(len(task.prompts.rows[i].text) for i in rows) / 4
-        points = len(interventions.points(task.intervention)) if task.intervention else 1
-        variants = points * (runs if task.drawn else 1)
-        for model in part.tables:
+        task, each = part.task, 0.0
+        for model in task.models:
             states = models.states(model)
             try:
-                folder = find(self._folder(states[0]))
-                size = sizes.read_sizes(folder.config)
+                size = sizes.read_sizes(find(self._folder(states[0])).config)
             except AssayError:
                 return None
-            width, wide = size["d"], size.get("m", 2 * size["d"])
-            blocks = size["layers"] * (4 * width**2 + 3 * width * wide)
-            ends = len(rows) * len(task.reads) * width * size["v"]
-            drawing = runs * (blocks + 2 * width * size["v"]) * DRAWING if model.like else 0.0
-            reading = PASS * variants * (length * blocks + ends)
+            whole = measuring.blocks(size) + size["d"] * size["v"]
+            drawing = runs * (whole + size["d"] * size["v"]) * DRAWING if model.like else 0.0
+            reading = PASS * task.weights_read(size, runs)
             if not part.of and (table := self.trains.get(states[0])):
-                tokens = table.steps * table.batch * table.context
-                reading += 3 * PASS * tokens * (blocks + size["d"] * size["v"])
+                reading += 3 * PASS * table.steps * table.batch * table.context * whole
             each += len(states) * (LOADING / 4 + drawing + reading) / runs
         return each
 
@@ -628,7 +622,7 @@ class Asked:
     def scope(self, arms: Sequence[str]) -> str:
         """For which models, prompts and sites verdicts speak that read these arms."""
         own = [p for p in self.parts if p.label in arms and not p.of] or self.parts[:1]
-        tables = dict.fromkeys(m for p in own for m in reversed(p.tables))
+        tables = dict.fromkeys(m for p in own for m in reversed(p.task.models))
         phrases = [" and ".join(_called(m) for m in tables)]
         shown = {}
         for part in own:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import itertools
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -264,7 +265,7 @@ class _Study:
         """Make a claim, with every arm that it names held to those there are, and every measure to
         those known."""
         self.refuse_unknown(s.table, s.i, s.entry, s)
-        s.entry = self._completed(s)
+        s.entry = self._with_proposals(s, self._completed(s))
         for key in ("control", "planted"):
             for name in getattr(s.entry, key):
                 if name != s.main and name in s.read.parsed.arms:
@@ -298,6 +299,26 @@ class _Study:
             bounds = natural(s.read, lambda c: self.asked.range_of(c.arm or s.main, c.name))
             entry = msgspec.structs.replace(entry, bounds=bounds)
         return entry
+
+    def _with_proposals(self, s: _Statement, entry: Any) -> Any:
+        """A claim about one measure by itself with what its arm proposes, where it says nothing."""
+        value, columns = s.read.parsed.terms.get("value"), s.read.parsed.columns
+        if value is None or len(columns) != 1 or value(lambda column: 0.375) != 0.375:
+            return entry
+        proposed = self.asked.proposed(s.main, columns[0].name, len(self.seeds))
+        edges = [x for x in (s.read.parsed.low, s.read.parsed.high) if math.isfinite(x)]
+        if "bounds" in proposed and (
+            entry.units not in ((), proposed["units"])
+            or entry.bounds is not None
+            or not all(0 <= edge <= 1 for edge in edges)
+        ):
+            proposed = {"empty": proposed["empty"]}
+        silent = {k: v for k, v in proposed.items() if not getattr(entry, k) or k == "fixed"}
+        if "fixed" in silent:
+            silent["fixed"] = (*entry.fixed, *silent["fixed"])
+        if entry.empty is not None:
+            silent.pop("empty", None)
+        return msgspec.structs.replace(entry, **silent)
 
     def estimate(self, s: _Statement) -> Estimate:
         """Make an estimate, held to the arms and measures that there are."""

@@ -169,7 +169,7 @@ def of_models(text: Text, whole: Experiment) -> list[Missing]:
     claims = [c for c in whole.claims if isinstance(c, Claim)]
     for i, c in enumerate(claims):
         part = asked.by_label[c.of]
-        unit, count = part.task.prompts.unit, asked.count(part)
+        unit, count = part.task.prompts.unit, len(part.task.levels)
         fewest = SEVERAL if "seed" in c.units else ALONE
         if unit in c.units and count < fewest:
             default = f"{count} {plural(unit, count)}, of which fewer than {fewest} decide nothing"

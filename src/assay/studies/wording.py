@@ -34,10 +34,12 @@ from assay.core.heavy import xr
 from assay.core.measures import by
 from assay.core.reasons import GIVEN
 from assay.core.stats import Means, Statistic, at_matched, mean
-from assay.dictionaries.measuring.measures import TABLE, Measure
+from assay.dictionaries.measuring.measures import EXPLAINED, TABLE, Measure
 from assay.studies.text import EstimateEntry, Literature, Said
 
-QUANTITIES: Mapping[str, Measure] = {m.name: m for m in TABLE}
+R2 = dataclasses.replace(EXPLAINED, name="r2", label="R²")
+"""What probes of numbers are judged by: explained variance under the name that it has there."""
+QUANTITIES: Mapping[str, Measure] = {m.name: m for m in (*TABLE, R2)}
 LARGEST = 6
 """Measures of a condition of which every corner of their ranges is tried."""
 _EQUAL = re.compile(r"\s+at\s+equal\s+(\w+)\s*$")
@@ -315,7 +317,9 @@ def known(arm: xr.Dataset) -> tuple[str, ...]:
 def made_of(stored: Sequence[str]) -> tuple[str, ...]:
     """The quantities that can be made of stored measures of these names."""
     return tuple(
-        m.name for m in TABLE if m.name not in stored and all(t in stored for t in m.terms)
+        name
+        for name, m in QUANTITIES.items()
+        if name not in stored and all(t in stored for t in m.terms)
     )
 
 

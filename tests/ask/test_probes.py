@@ -1,0 +1,487 @@
+"""Probes read what was planted, and nothing of the label that reaches a judged prompt by another
+way is counted as read: tokens, groups, chance."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import tiny_models
+from assay.ask import probes, prompts
+from assay.ask.probes import ProbeTask
+from assay.ask.tables import Model, Probe, Prompts
+from assay.core.errors import AssayError, DataError
+from assay.features.linear_probe import INNER, folds
+from assay.lab import catalogue
+from assay.lab.executors import Inline
+from assay.lab.lab import Lab
+from assay.subjects.pretrained import load
+from assay.subjects.site import Site
+from assay.subjects.untrained import redrawn
+
+SEEDS = np.arange(8)
+WORDS = ("add", "sum", "class", "Point", "return", "def", "the", "of", "and", "self")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return tiny_models.make(tmp_path_factory.mktemp("tiny") / "model", "llama")
+
+
+def rows(count, **columns):
+    """Rows whose texts are all different and say nothing of their labels."""
+    draw = np.random.default_rng(0)
+    texts = [" ".join(draw.choice(WORDS, 6)) + f" {i}" for i in draw.permutation(count)]
+    return [
+        {"text": text, **{name: values[i] for name, values in columns.items()}}
+        for i, text in enumerate(texts)
+    ]
+
+
+def a_task(folder, table_rows, control="", **fields):
+    split = fields.pop("split", "")
+    source = prompts.load(Prompts(rows=tuple(table_rows), split=split), folder)
+    site = {"site": "blocks.{layer}.hook_resid_post", "sweep": {"layer": (0, 1)}}
+    table = Probe(name="truth", **{**site, **fields})
+    return ProbeTask(Model(name=str(folder)), table, source, control=control)
+
+
+def measured(task, folder, seeds=SEEDS):
+    named, coords = probes.measure(task, seeds, folder, "cpu", False, lambda done, total: None)
+    return {name: array for name, (_, array, _) in named.items()}, coords
+
+
+def plant(monkeypatch, x):
+    """Have sites of layer 1 hold x, and those of layer 0 noise."""
+    noise = torch.from_numpy(np.random.default_rng(1).normal(size=x.shape))
+
+    def planted(model, key, some, sites, place):
+        return [torch.from_numpy(x) if site.layer else noise for site in sites]
+
+    monkeypatch.setattr(probes, "all_activations", planted)
+
+
+def labelled(count, d=12, size=1.5, noise=1.0):
+    """Labels of equal share, and activations with a direction that tells them apart."""
+    draw = np.random.default_rng(2)
+    sign = np.tile([1, -1], count // 2)
+    direction = draw.normal(size=d)
+    x = noise * draw.normal(size=(count, d))
+    return ["yes" if s > 0 else "no" for s in sign], x + size * sign[:, None] * direction
+
+
+@pytest.mark.parametrize("kind", ["ridge", "logistic", "sparse"])
+def test_a_planted_direction_is_read_where_it_lies_and_not_elsewhere(tiny, monkeypatch, kind):
+    labels, x = labelled(120)
+    plant(monkeypatch, x)
+    values, coords = measured(a_task(tiny, rows(120, label=labels), kind=kind), tiny)
+    elsewhere, there = values["accuracy"].mean((0, 2))
+    assert there > 0.98
+    assert abs(elsewhere - 0.5) < 0.12
+    assert coords["layer"] == [0, 1]
+    assert len(coords["prompt"]) == 60
+
+
+@pytest.mark.parametrize("kind", ["ridge", "logistic", "sparse", "attention"])
+def test_a_probe_of_permuted_labels_is_at_chance(tiny, monkeypatch, kind):
+    labels, x = labelled(120, d=30, size=0.5)
+    plant(monkeypatch, x)
+    tokens = torch.from_numpy(np.repeat(x[:, None], 2, 1))
+    ids = [[0, 1]] * 120
+    if kind == "attention":
+        order = order_of(a_task(tiny, rows(120, label=labels)))
+        plant_tokens(monkeypatch, tokens[order], ids)
+    task = a_task(tiny, rows(120, label=labels), "permuted", kind=kind, sweep={"layer": (1,)})
+    seeds = SEEDS[:1] if kind == "attention" else SEEDS
+    values, _ = measured(task, tiny, seeds)
+    assert abs(values["accuracy"].mean() - 0.5) < 0.08
+    task = a_task(tiny, rows(120, label=labels), kind=kind, sweep={"layer": (1,)})
+    assert measured(task, tiny, seeds)[0]["accuracy"].mean() > 0.85
+
+
+def order_of(task):
+    return [*task.learned, *task.rows]
+
+
+def plant_tokens(monkeypatch, x, ids):
+    monkeypatch.setattr(probes._Reader, "_tokens", lambda self, model, points: [x for _ in points])
+    monkeypatch.setattr(probes._Reader, "ids", lambda self, table: ids)
+
+
+def test_permuted_labels_keep_their_number_and_follow_no_label():
+    draw = np.random.default_rng(3)
+    label = draw.choice(3, 90, p=[0.6, 0.3, 0.1])
+    train = np.sort(draw.permutation(90)[:60])
+    every = [probes._shuffled(label, train, train, seed, 0) for seed in range(20)]
+    for whose in every:
+        assert sorted(whose) == sorted(train)
+        table = np.zeros((3, 3))
+        np.add.at(table, (label[train], label[whose]), 1)
+        expected = np.outer(table.sum(1), table.sum(0)) / 60
+        assert abs(table - expected).max() <= 2
+    assert len({tuple(whose) for whose in every}) == 20
+
+
+def test_permuted_labels_of_groups_stay_whole():
+    group = np.repeat(np.arange(12), 5)
+    label = np.repeat(np.tile([0, 1], 6), 5)
+    whose = probes._shuffled(label, np.arange(60), group, 0, 0)
+    given = label[whose].reshape(12, 5)
+    assert (given == given[:, :1]).all()
+    assert given[:, 0].sum() == 6
+    assert given[::2, 0].sum() == 3  # half of each label's groups have the other one
+
+
+def test_permuted_labels_lean_neither_way_where_they_cannot_be_halved():
+    """Of 13 rows of each label 6 or 7 have the other one, in as many deals as not."""
+    label = np.repeat([0, 1], 13)
+    changed = [
+        int((label[probes._shuffled(label, np.arange(26), np.arange(26), 0, deal)] != label).sum())
+        for deal in range(probes.DEALS)
+    ]
+    assert sorted(changed) == [12, 12, 14, 14]
+
+
+def test_what_groups_have_in_common_is_not_read(tiny, monkeypatch):
+    """Each group has a vector of its own and a label that was drawn for it: a probe that may see
+    others of the same group knows them, one that may not knows nothing."""
+    draw = np.random.default_rng(4)
+    group = np.repeat(np.arange(40), 6)
+    labels = np.array(["yes", "no"] * 20)[draw.permutation(40)][group].tolist()
+    x = 3 * draw.normal(size=(40, 200))[group] + 0.1 * draw.normal(size=(240, 200))
+    plant(monkeypatch, x)
+    columns = rows(240, label=labels, book=[f"book {g}" for g in group])
+    loose = measured(a_task(tiny, columns), tiny)[0]["accuracy"][:, 1]
+    strict, coords = measured(a_task(tiny, columns, split="book"), tiny)
+    assert loose.mean() > 0.95
+    assert abs(strict["accuracy"][:, 1].mean() - 0.5) < 0.12
+    assert len(coords["book"]) == 20
+
+
+def naive(x, y, task, seed, models, predict, loss):
+    """The same probe by scikit-learn: scaled by the learning half, tuned by folds of whole groups
+    of what the seed learns from."""
+    from sklearn.preprocessing import StandardScaler
+
+    z = StandardScaler().fit(x[task.learned]).transform(x)
+    train = np.array(task.source.sample(task.learned, seed, labelled=bool(task.classes)))
+    inner = folds(np.array(task.source.groups(train)), INNER, seed)
+    losses = np.zeros(len(models(z, train)))
+    for k in range(INNER):
+        rest, judged = train[inner != k], train[inner == k]
+        for i, model in enumerate(models(z, rest)):
+            losses[i] += loss(y[judged], predict(model.fit(z[rest], y[rest]), z[judged]))
+    best = models(z, train)[losses.argmin()].fit(z[train], y[train])
+    return predict(best, z[task.rows])
+
+
+def test_ridge_is_that_of_scikit_learn(tiny, monkeypatch):
+    from sklearn.linear_model import Ridge
+    from sklearn.metrics import r2_score
+
+    draw = np.random.default_rng(5)
+    x = draw.normal(size=(90, 40)) * draw.uniform(0.1, 9, 40) + 5
+    y = 100 + x @ draw.normal(size=40) + 10 * draw.normal(size=90)
+    plant(monkeypatch, x)
+    task = a_task(tiny, rows(90, label=y.tolist()), sweep={"layer": (1,)})
+    values, _ = measured(task, tiny)
+
+    def models(z, train):
+        mean = np.square(z[train] - z[train].mean(0)).sum(1).mean()
+        return [Ridge(r * mean) for r in probes.RIDGES]
+
+    for seed in SEEDS[:3]:
+        expected = naive(
+            x, y, task, seed, models, lambda m, z: m.predict(z), lambda a, b: ((a - b) ** 2).sum()
+        )
+        error, variance = (values[name][seed, 0] for name in ("error", "variance"))
+        np.testing.assert_allclose(error, (y[task.rows] - expected) ** 2, rtol=1e-6)
+        np.testing.assert_allclose(
+            1 - error.sum() / variance.sum(), r2_score(y[task.rows], expected), rtol=1e-9
+        )
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+def test_logistic_is_that_of_scikit_learn(tiny, monkeypatch, labels):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
+    draw = np.random.default_rng(6)
+    index = draw.integers(0, labels, 120)
+    x = draw.normal(size=(120, 8)) + 1.2 * draw.normal(size=(labels, 8))[index]
+    plant(monkeypatch, x)
+    names = [f"kind {i}" for i in index]
+    task = a_task(tiny, rows(120, label=names), kind="logistic", sweep={"layer": (1,)})
+    values, _ = measured(task, tiny)
+
+    def models(z, train):
+        plain = [LogisticRegression(C=c, tol=1e-10, max_iter=5000) for c in probes.STRENGTHS]
+        return plain if labels == 2 else [OneVsRestClassifier(model) for model in plain]
+
+    for seed in SEEDS[:2]:
+        odds = naive(
+            x,
+            index,
+            task,
+            seed,
+            models,
+            lambda m, z: np.log(m.predict_proba(z)),
+            lambda y, logs: -logs[np.arange(len(y)), y].sum(),
+        )
+        right = index[task.rows]
+        np.testing.assert_allclose(
+            values["log_prob"][seed, 0], odds[np.arange(len(right)), right], atol=2e-3
+        )
+        assert (values["accuracy"][seed, 0] == (odds.argmax(1) == right)).all()
+
+
+@pytest.mark.parametrize("kind", ["ridge", "logistic", "sparse"])
+def test_alone_is_as_within_the_batch(tiny, kind):
+    columns = rows(60, label=["yes", "no"] * 30)
+    for control in ("", "bag", "untrained"):
+        task = a_task(tiny, columns, control, kind=kind)
+        together, _ = measured(task, tiny, SEEDS[:3])
+        single, _ = measured(task, tiny, SEEDS[2:3])
+        for name in together:
+            np.testing.assert_array_equal(single[name][0], together[name][2])
+        alone = a_task(tiny, columns, control, kind=kind, sweep={"layer": (1,)})
+        one_layer, _ = measured(alone, tiny, SEEDS[:3])
+        for name in together:
+            np.testing.assert_allclose(one_layer[name][:, 0], together[name][:, 1], atol=1e-6)
+
+
+def test_the_untrained_twin_is_that_of_the_seed(tiny):
+    task = a_task(tiny, rows(24, label=["yes", "no"] * 12), "untrained")
+    reader = probes._Reader(task, task.rows, tiny, "cpu")
+    points = probes._points(task.table)
+    first = [x.clone() for x in reader.inputs(points, 3)]
+    reader.inputs(points, 4)
+    model = load(str(tiny))
+    before = model.run(torch.tensor([model.encode("def")]), capture=[Site("resid_post", 1)])
+    again = load(str(tiny)).run(
+        torch.tensor([model.encode("def")]), capture=[Site("resid_post", 1)]
+    )
+    torch.testing.assert_close(before.acts, again.acts)  # the opened one is as it was
+    twin = redrawn(load(str(tiny)), 3)
+    for place, (some, row) in enumerate([(task.learned, 0), (task.rows, 5)]):
+        text = task.source.rows[some[row]].text
+        acts = twin.run(
+            torch.tensor([twin.encode(text)]), capture=[Site("resid_post", n) for n in (0, 1)]
+        ).acts
+        index = row + place * len(task.learned)
+        for n in (0, 1):
+            torch.testing.assert_close(
+                first[n][index], acts[Site("resid_post", n)][0, -1], atol=1e-5, rtol=1e-4
+            )
+
+
+def test_attention_finds_the_token_that_carries_the_label(tiny, monkeypatch):
+    """One token of eight, anywhere, has the sign of the label on one axis and a mark on another;
+    the others have signs of their own."""
+    draw = np.random.default_rng(7)
+    labels = ["yes", "no"] * 60
+    x = draw.normal(size=(120, 8, 6))
+    x[..., 0] = 3 * draw.choice([-1, 1], size=(120, 8))
+    place = draw.integers(0, 8, 120)
+    x[np.arange(120), place, 0] = np.tile([3, -3], 60)
+    x[np.arange(120), place, 1] = 6
+    columns = rows(120, label=labels)
+    order = order_of(a_task(tiny, columns))
+    plant_tokens(monkeypatch, torch.from_numpy(x[order]), [[0] * 8] * 120)
+    task = a_task(tiny, columns, kind="attention", sweep={"layer": (1,)})
+    attended = measured(task, tiny, SEEDS[:3])[0]["accuracy"].mean()
+    plant(monkeypatch, x.mean(1))
+    task = a_task(tiny, columns, kind="logistic", sweep={"layer": (1,)})
+    averaged = measured(task, tiny, SEEDS[:3])[0]["accuracy"].mean()
+    assert attended > 0.9
+    assert averaged < attended - 0.1
+
+
+def test_each_label_counts_alike_in_balanced_accuracy(tiny, monkeypatch):
+    labels = ["yes"] * 20 + ["no"] * 100
+    plant(monkeypatch, np.random.default_rng(8).normal(size=(120, 5)))
+    task = a_task(tiny, rows(120, label=labels), "majority", sweep={})
+    values, _ = measured(task, tiny)
+    shares = task.prompts.column("label", task.rows)
+    assert values["accuracy"].mean() == pytest.approx(shares.count("no") / len(shares))
+    assert values["balanced_accuracy"].mean() == pytest.approx(0.5)
+
+
+def test_a_bag_knows_no_token_behind_the_probe(tiny):
+    """The label stands in the last words, which nothing at the slot before them can know."""
+    words = {"yes": "zzzz", "no": "qqqq"}
+    labels = ["yes", "no"] * 30
+    source = [
+        {"name": text["text"], "end": words[label], "label": label}
+        for text, label in zip(rows(60), labels, strict=True)
+    ]
+    table = Prompts(rows=tuple(source), text="{name} {end}")
+    loaded = prompts.load(table, tiny)
+    at = {}
+    for position in (-1, "{name}"):
+        probe = Probe(name="truth", site="blocks.1.hook_resid_post", position=position)
+        task = ProbeTask(Model(name=str(tiny)), probe, loaded, control="bag")
+        at[position] = measured(task, tiny)[0]["accuracy"].mean()
+    assert at[-1] > 0.95
+    assert abs(at["{name}"] - 0.5) < 0.15
+
+
+@pytest.mark.parametrize(
+    ("columns", "fields", "words"),
+    [
+        ({"label": ["yes"] * 24}, {}, "nothing to tell apart"),
+        ({"label": ["yes"] + ["no"] * 23}, {}, "no row with label = 'yes'"),
+        ({"label": [f"name {i}" for i in range(24)]}, {}, "24 different texts"),
+        ({"label": list(range(24))}, {"kind": "logistic"}, "is a number"),
+        ({"label": ["yes", "no"] * 12}, {"label": "lable"}, "no column 'lable'"),
+        ({"label": ["yes", "no"] * 12}, {"kind": "rigde"}, "ridge"),
+        ({"label": ["yes", "no"] * 12}, {"sweep": {"layers": (1, 2)}}, "layer"),
+        ({"label": ["yes", "no"] * 12}, {"sweep": {}}, "nothing fills {layer}"),
+        ({"label": ["yes", "no"] * 12}, {"site": "", "sweep": {}}, "needs a site"),
+        (
+            {"label": ["yes", "no"] * 12},
+            {"site": "blocks.1.attn.hook_pattern", "sweep": {}},
+            "no vector for a token",
+        ),
+        ({"label": ["yes", "no"] * 4}, {}, "6 or more are needed"),
+        ({"label": ["yes", "no"] * 12, "text": ["same"] * 24}, {}, "the same text"),
+        (
+            {
+                "label": ["yes", "no"] * 12,
+                "text": [f"{k} is {'no' if k % 2 else 'yes'}" for k in range(24)],
+            },
+            {},
+            "has its label as a word",
+        ),
+    ],
+)
+def test_what_no_probe_could_show_is_refused(tiny, columns, fields, words):
+    count = len(columns["label"])
+    table_rows = [
+        {**row, **{k: v[i] for k, v in columns.items()}} for i, row in enumerate(rows(count))
+    ]
+    with pytest.raises((DataError, AssayError)) as caught:
+        probes.check(a_task(tiny, table_rows, **fields))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_label_that_stands_in_the_prompt_is_refused_unless_behind_the_probe(tiny):
+    table = Prompts(
+        rows=tuple(rows(24, label=["yes", "no"] * 12)), text="{text} is {label}", name="facts"
+    )
+    loaded = prompts.load(table, tiny)
+    shown = Probe(name="truth", site="blocks.1.hook_resid_post")
+    with pytest.raises(DataError, match="stands in the prompt"):
+        probes.check(ProbeTask(Model(name="x"), shown, loaded))
+    before = Probe(name="truth", site="blocks.1.hook_resid_post", position="{text}")
+    probes.check(ProbeTask(Model(name="x"), before, loaded))
+
+
+def test_a_column_that_says_the_label_has_to_be_split_by(tiny):
+    cities = [f"city {i % 20}" for i in range(80)]
+    source = [
+        {**row, "city": city, "label": "north" if int(city[5:]) % 2 else "south"}
+        for row, city in zip(rows(80), cities, strict=True)
+    ]
+    probe = Probe(name="truth", site="blocks.1.hook_resid_post")
+
+    def checked(split):
+        table = Prompts(rows=tuple(source), text="{city} {text}", split=split)
+        probes.check(ProbeTask(Model(name="x"), probe, prompts.load(table, tiny)))
+
+    with pytest.raises(DataError, match='write split = "city"'):
+        checked("")
+    checked("city")
+
+
+STUDY = """\
+question = "Is the weather read?"
+seeds = "0:8"
+
+[[model]]
+name = "./model"
+
+[[prompts]]
+file = "rows.jsonl"
+
+[[probe]]
+name = "truth"
+site = "blocks.{layer}.hook_resid_post"
+sweep = { layer = [0, 2] }
+
+[[claim]]
+text = "The label is read"
+holds = "truth.accuracy[layer=2] > 0.8"
+"""
+
+
+def study(tiny, table_rows, text=STUDY):
+    path = tiny.parent / "asks.toml"
+    path.write_text(text)
+    (tiny.parent / "rows.jsonl").write_text("\n".join(map(json.dumps, table_rows)))
+    return str(path)
+
+
+@pytest.fixture
+def lab(tmp_path):
+    return Lab(tmp_path / "store", Inline())
+
+
+def test_a_label_that_tokens_carry_is_unspecific(tiny, lab):
+    draw = np.random.default_rng(9)
+    labels = ["yes", "no"] * 40
+    table_rows = [
+        {"text": f"{row['text']} {draw.choice(WORDS)} {'zzzz' if x == 'yes' else 'qqqq'}"}
+        | {"label": x}
+        for row, x in zip(rows(80), labels, strict=True)
+    ]
+    whole = catalogue.find(study(tiny, table_rows))
+    assert set(whole.arms) == {
+        "main",
+        *(f"truth{c}" for c in ("", "/bag", "/embedding", "/untrained", "/permuted")),
+    }
+    (claim,) = whole.claims
+    assert claim.units == ("prompt",)
+    assert claim.bounds == (0, 1)
+    assert 0.5 <= claim.empty < 0.6
+    assert set(claim.near) == set(claim.must_fail)
+    verdict = lab.run(whole).judged[0].verdict
+    assert verdict.outcome == "unspecific"
+    assert "truth/bag" in verdict.reason
+
+
+def test_what_only_the_order_of_tokens_says_is_read_beyond_them(tiny, lab):
+    """Both labels have the same tokens, in another order."""
+    draw = np.random.default_rng(10)
+    table_rows = []
+    for i in draw.permutation(200):
+        first, second = draw.choice(WORDS[:8], 2, replace=False)
+        label = "no" if len(table_rows) % 2 else "yes"
+        pair = f"of return {first} class" if label == "yes" else f"of class {first} return"
+        table_rows.append({"text": f"{pair} {second} and self {i} :", "label": label})
+    text = STUDY.replace("sweep", 'controls = ["bag", "embedding", "permuted"]\nsweep').replace(
+        "layer = [0, 2]", "layer = [2]"
+    )
+    text = text.replace("> 0.8", "> 0.65")
+    result = lab.run(catalogue.find(study(tiny, table_rows, text)))
+    verdict = result.judged[0].verdict
+    assert verdict.outcome == "holds", verdict.reason
+
+
+def test_a_number_is_regressed_and_its_r2_is_a_ratio_of_sums(tiny, lab):
+    """How often a word is in a prompt: a bag knows it exactly."""
+    draw = np.random.default_rng(11)
+    table_rows = []
+    for i in range(80):
+        count = int(draw.integers(0, 7))
+        words = draw.permutation([*["zzzz"] * count, *draw.choice(WORDS, 8 - count)])
+        table_rows.append({"text": " ".join([*words, str(i)]), "label": count})
+    text = STUDY.replace("truth.accuracy[layer=2] > 0.8", "truth.r2 > 0.5")
+    text = text.replace("blocks.{layer}.hook_resid_post", "hook_embed")
+    text = text.replace("sweep = { layer = [0, 2] }", 'position = "mean"')
+    result = lab.run(catalogue.find(study(tiny, table_rows, text)))
+    verdict = result.judged[0].verdict
+    assert verdict.outcome == "unspecific"
+    assert "truth/bag" in verdict.reason
