@@ -240,8 +240,10 @@ def _follow(root: Path, width: int, limits: Limits, site: Site, over: threading.
         try:
             lease = leases.open_leases(root).take("jobs-runner")
             if lease is not None:
-                with lease:
+                try:
                     Runner(root, width, limits, site).run(over=over, turn=lease)
+                finally:
+                    lease.done()
         except Exception as e:  # whatever it is, the server goes on, and with it the queue
             print(f"the queue waits: {e}", file=sys.stderr, flush=True)
             over.wait(AGAIN)
