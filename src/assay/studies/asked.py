@@ -541,7 +541,8 @@ class Asked:
         with self._located(who, "prompts", names.index(task.prompts.table.name)):
             rows = dry.prompts_of(task, folder)
         if isinstance(task, ProbeTask):
-            with self._located(who, "probe", study.probe.index(task.table)):
+            names = [t.name for t in study.probe]
+            with self._located(who, "probe", names.index(task.table.name)):
                 probes.check_sites(task, folder)
             return []
         for read in task.reads if part.control is None else ():
