@@ -359,7 +359,8 @@ def measure(
     size = (len(distinct), len(points), len(rows))
     values = {name: np.full(size, np.nan) for name in _units(task)}
     twins = {"untrained": SHARING}.get(task.control, 1 if task.model.like else 0)
-    reader, last = _Reader(task, rows, folder, device), -1
+    reader = _Reader(task, rows, folder, device)
+    last: int | None = None
     for s, seed in enumerate(distinct):
         if task.control == MAJORITY:
             scores = [learning.majority(len(points))]

@@ -252,8 +252,11 @@ class _Study:
         return judged
 
     def _with_controls(self, s: _Statement) -> Any:
-        """A claim with the near controls of the arm that it is about, where it names none."""
-        near = {p.label: p.control.why for p in self.asked.controls_of(s.main) if p.control}
+        """A claim with the near controls of the arm that it is about, where it names none; not
+        those that it compares it with itself."""
+        compared = s.read.parsed.arms
+        every = [p for p in self.asked.controls_of(s.main) if p.label not in compared]
+        near = {p.label: p.control.why for p in every if p.control}
         if not near or s.entry.control:
             return s.entry
         return msgspec.structs.replace(s.entry, control=tuple(near), near={**near, **s.entry.near})
