@@ -12,6 +12,8 @@ from assay.ask import probes, prompts
 from assay.ask.probes import ProbeTask
 from assay.ask.tables import Model, Probe, Prompts
 from assay.core.errors import AssayError, DataError
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.nonlinearity import ReLU
 from assay.features.linear_probe import INNER, folds
 from assay.lab import catalogue
 from assay.lab.executors import Inline
@@ -485,3 +487,65 @@ def test_a_number_is_regressed_and_its_r2_is_a_ratio_of_sums(tiny, lab):
     verdict = result.judged[0].verdict
     assert verdict.outcome == "unspecific"
     assert "truth/bag" in verdict.reason
+
+
+def test_what_a_claim_compares_with_is_no_control_of_it(tiny, lab):
+    table_rows = rows(80, label=["yes", "no"] * 40)
+    words = "truth.accuracy[layer=2] - 'truth/bag'.accuracy[layer=2] > 0.1"
+    text = STUDY.replace("truth.accuracy[layer=2] > 0.8", words)
+    whole = catalogue.find(study(tiny, table_rows, text))
+    (claim,) = whole.claims
+    assert claim.must_fail == ("truth/embedding", "truth/untrained", "truth/permuted")
+    assert claim.units == ("seed", "prompt")
+    assert claim.empty is None
+    result = lab.run(whole, "smoke")
+    assert set(result.arms["truth"].data_vars) - {"diverged"} == {
+        "accuracy",
+        "balanced_accuracy",
+        "margin",
+    }
+
+
+def test_other_prompts_are_judged_that_share_no_group_with_those_learned_from(tiny, monkeypatch):
+    labels, x = labelled(120)
+    both = rows(120, label=labels)
+    first = prompts.load(Prompts(name="a", rows=tuple(both[:60])), tiny)
+    second = prompts.load(Prompts(name="b", rows=tuple(both[60:])), tiny)
+    at = {first.digest: x[:60], second.digest: x[60:]}
+    monkeypatch.setattr(
+        probes,
+        "all_activations",
+        lambda model, key, some, sites, place: [torch.from_numpy(at[some.digest]) for _ in sites],
+    )
+    probe = Probe(name="truth", site="blocks.1.hook_resid_post", prompts="a", test="b")
+    task = ProbeTask(Model(name=str(tiny)), probe, first, second)
+    probes.check(task)
+    values, coords = measured(task, tiny)
+    assert values["accuracy"].mean() > 0.98
+    assert len(coords["prompt"]) == 60
+    with pytest.raises(DataError, match="the same text"):
+        probes.check(ProbeTask(Model(name=str(tiny)), probe, first, first))
+
+
+def test_the_codes_of_a_dictionary_are_read_in_place_of_activations(tiny, monkeypatch):
+    """One latent of 32 fires for one label; nothing else of the activations says it."""
+    draw = np.random.default_rng(12)
+    W = torch.from_numpy(draw.normal(size=(1, 24, 32))).float()
+    dictionary = Dictionary(W, torch.zeros(1, 32), W.mT.contiguous(), torch.zeros(1, 24), ReLU())
+    dictionary.save(tiny.parent / "codes.safetensors")
+    labels, x = labelled(120, d=24, size=0.0)
+    x += np.where(np.array(labels) == "yes", 3.0, 0.0)[:, None] * W[0, :, 5].numpy()
+    plant(monkeypatch, x.astype(np.float32))
+    task = a_task(
+        tiny,
+        rows(120, label=labels),
+        kind="sparse",
+        dictionary="codes.safetensors",
+        sweep={"layer": (1,), "k": (1, 4)},
+    )
+    named, _ = probes.measure(task, SEEDS, tiny.parent, "cpu", False, lambda a, b: None)
+    accuracy = named["accuracy"][1]
+    assert accuracy.shape == (8, 1, 2, 60)
+    assert accuracy.mean() > 0.95
+    (source,) = probes.dictionaries([task.table], tiny.parent).values()
+    assert len(source.sha256) == 64

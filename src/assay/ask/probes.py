@@ -421,7 +421,7 @@ def measure(
     values = {name: np.full(size, np.nan) for name in _units(task)}
     twins = {"untrained": SHARING}.get(task.control, 1 if task.model.like else 0)
     reader = _Reader(task, rows, folder, device)
-    last: int | None = -1
+    last: int | None = None
     for s, seed in enumerate(distinct):
         if task.control == MAJORITY:
             scores = [learning.majority(len(points))]

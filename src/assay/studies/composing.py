@@ -291,7 +291,8 @@ class _Study:
         credited = s.entry.credits or (s.main if s.main in self.asked.by_label else ())
         entry = msgspec.structs.replace(s.entry, credits=credited)
         measures = [c.name for c in s.read.columns]
-        near = {p.label: p.why for p in self.asked.controls_of(s.main, measures)}
+        every, compared = self.asked.controls_of(s.main, measures), s.read.parsed.arms
+        near = {p.label: p.why for p in every if p.label not in compared}
         if near and not entry.control:
             near = {**near, **entry.near}
             entry = msgspec.structs.replace(entry, control=tuple(near), near=near)
