@@ -278,7 +278,7 @@ class Asked:
         """Add the arms of one model: as it is, and under each intervention."""
         text, study = self.text, self.text.study
         prefix = self._prefix(m, model)
-        main = f"{prefix}main"
+        main = prefix.rstrip("/") or "main"
         self.parts.append(Part(main, self._task(model)))
         key = ("model", m, "controls") if m < len(study.model) else ("train", m - len(study.model))
         with text.located(*key):
@@ -453,13 +453,13 @@ class Asked:
         its own, in an untrained model all but what it is like."""
         lacks = {part.of}
         if part.task.model.like and not part.of:
-            states = {models.states(m)[0]: f"{m.label}/" * (i > 0) for i, m in self._trained}
-            lacks |= {f"{states[name]}main" for name in [part.task.model.like] if name in states}
+            arms = {
+                models.states(m)[0]: m.label if i else "main"
+                for i, m in enumerate(self.models)
+                if not m.like
+            }
+            lacks |= {arms.get(part.task.model.like, "")}
         return tuple(p.label for p in self.parts if not p.of and p.label not in lacks)
-
-    @property
-    def _trained(self) -> list[tuple[int, Model]]:
-        return [(i, m) for i, m in enumerate(self.models) if not m.like]
 
     def _measure(self, part: Part) -> Callable[[Runs[AskedSpec], Trained, Bench], xr.Dataset]:
         """Measure an arm, unless the store has all of it by content, from this study or another."""

@@ -309,7 +309,12 @@ class _Study:
             arm = c.arm or main
             have = tuple(measured[arm].axes) if arm in measured else (c.name,)
             if c.name not in (offered := (*have, *made_of(have))):
-                hint = nearest(c.name, offered)
+                quoted = [a for a in self.arms if a.startswith(f"{c.name}/")]
+                hint = (
+                    f'an arm with / in its name stands in quotes, as in "{quoted[0]}".{have[0]}'
+                    if quoted and have
+                    else nearest(c.name, offered)
+                )
                 raise s.error(s.key, f"arm {arm} has no measure {c.name!r}; {hint}")
         for key, names in dims.items():
             for name in names if main in measured else ():
