@@ -275,6 +275,10 @@ def test_checkpoints_are_levels_of_a_dimension(here):
     for k, name in enumerate(("step-100", "step-200")):
         by_hand = [said(here / name, t, a) - said(here / name, t, b) for t, a, b in rows(8)]
         assert data.said.isel(run=0, checkpoint=k).values == pytest.approx(by_hand, abs=1e-4)
+    assert "main/shuffled" in result.judged[0].controls
+    shuffled = result.arms["main/shuffled"].said
+    assert np.allclose(shuffled.sel(checkpoint=100), data.said.sel(checkpoint=100))  # it begins so
+    assert not np.allclose(shuffled.sel(checkpoint=200), data.said.sel(checkpoint=200), atol=0.01)
     twin = result.arms["main/untrained"].said.isel(run=0)
     assert np.array_equal(
         twin.isel(checkpoint=0), twin.isel(checkpoint=1)

@@ -89,6 +89,7 @@ def test_another_study_does_not_train_it_again(here, monkeypatch):
     monkeypatch.setattr(training, "train", lambda *args: pytest.fail("trained again"))
     other = STUDY.replace("learned.indeed > 1", "tuned.indeed - main.indeed > 1")
     second = run(here, other, "other.toml")
+    assert set(second.judged[0].controls) == {"tuned/untrained", "tuned/shuffled"}
     less = second.arms["tuned"].indeed - second.arms["main"].indeed
     assert less.values == pytest.approx(first.arms["learned"].indeed.values, abs=1e-4)
 

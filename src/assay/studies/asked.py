@@ -97,8 +97,9 @@ class Part:
 
     @property
     def tables(self) -> tuple[Model, ...]:
-        """The models that it asks."""
-        return (self.task.model, *([self.task.less] if self.task.less else []))
+        """The models that decide its numbers, that which it asks first."""
+        others = dict.fromkeys(m for m in (self.task.less, self.task.start) if m)
+        return (self.task.model, *others)
 
     @property
     def prompts(self) -> tuple[PromptSet, ...]:
@@ -243,10 +244,17 @@ class Asked:
     def _folder(self, name: str) -> str:
         """Where a model lies; of one that the study trains, that which it begins as, of the same
         tokens and shapes."""
-        if name in self.trains:
-            of = self.trains[name].of
-            name = next(m.name for m in self.models if of in (m.name, m.label))
+        if start := self._start(Model(name=name)):
+            name = start.name
         return models.located(self.folder, name)
+
+    def _start(self, model: Model) -> Model | None:
+        """The model of which this one is known to be a change: what it was trained from, or the
+        first of its states."""
+        if model.name in self.trains:
+            of = self.trains[model.name].of
+            return next(m for m in self.models if of in (m.name, m.label))
+        return Model(name=model.checkpoints[0]) if model.checkpoints[1:] else None
 
     def _tuning(self, name: str) -> tuple[Train, str, PromptSet | None]:
         """How a model is trained, with its text where it lies: from which folder, on which
@@ -271,8 +279,8 @@ class Asked:
             path = bench.artefact(training.spec(*tuning), build)
             return msgspec.structs.replace(model, name=str(path))
 
-        less = ready(task.less) if task.less else None
-        return dataclasses.replace(task, model=ready(task.model), less=less)
+        less, start = (ready(m) if m else None for m in (task.less, task.start))
+        return dataclasses.replace(task, model=ready(task.model), less=less, start=start)
 
     def _ask(self, m: int, model: Model) -> None:
         """Add the arms of one model: as it is, and under each intervention."""
@@ -282,12 +290,20 @@ class Asked:
         self.parts.append(Part(main, self._task(model)))
         key = ("model", m, "controls") if m < len(study.model) else ("train", m - len(study.model))
         with text.located(*key):
-            known = untouched.of_model(study.read, self.first, untrained=bool(model.like))
+            start = self._start(model)
+            known = untouched.of_model(
+                study.read,
+                self.first,
+                untrained=bool(model.like),
+                changed=start is not None,
+            )
             near = controls.chosen(main, known, model.controls)
         twin = _untwinned(model) if model.like else _twin(model)
         for control in near:
-            other = model if control == untouched.UNRELATED else twin
-            task = self._task(other)
+            task = self._task(
+                twin if control in (untouched.UNTRAINED, untouched.TRAINED) else model
+            )
+            task = dataclasses.replace(task, start=start if control == untouched.CHANGED else None)
             self._add_control(main, control, task)
         for i, table in enumerate(study.intervene):
             with text.located("intervene", i):
@@ -328,7 +344,9 @@ class Asked:
         )
         for control in controls.chosen(diff.name, known, diff.controls):
             other = task
-            if control == untouched.TWINS:
+            if control == untouched.CHANGED:
+                other = dataclasses.replace(task, start=first)
+            elif control == untouched.TWINS:
                 one, two = (m if m.like else _twin(m) for m in (first, second))
                 other = dataclasses.replace(task, model=two, less=one)
             self._add_control(diff.name, control, other)
