@@ -44,7 +44,7 @@ def header(path: Path) -> Header:
     texts = [*(c.text for c in study.claim), *(e.text for e in study.estimate)]
     controls = ", ".join(dict.fromkeys(name for c in study.claim for name in c.control))
     names = [*(p.name for p in study.experiment), *(["dictionaries"] if study.dictionary else [])]
-    names += [m.like or m.name for m in study.model]
+    names += [m.like or m.name or ", ".join(m.checkpoints) for m in study.model]
     return Header(
         study.question.rstrip("."),
         f"a study of {', '.join(dict.fromkeys(names))}",
