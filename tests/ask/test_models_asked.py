@@ -209,7 +209,7 @@ kl = true
         "gained.said > 90": {"gained/shuffled", "gained/unrelated"},
         "gained.moved > 9": {"gained/shuffled"},  # answers have no part in it
     }
-    assert "tuned/main" not in result.arms  # nobody names it
+    assert "tuned" not in result.arms  # nobody names it
 
 
 def test_a_shuffled_change_is_as_large_and_of_the_same_singular_values(here):
@@ -275,6 +275,10 @@ def test_checkpoints_are_levels_of_a_dimension(here):
     for k, name in enumerate(("step-100", "step-200")):
         by_hand = [said(here / name, t, a) - said(here / name, t, b) for t, a, b in rows(8)]
         assert data.said.isel(run=0, checkpoint=k).values == pytest.approx(by_hand, abs=1e-4)
+    assert "main/shuffled" in result.judged[0].controls
+    shuffled = result.arms["main/shuffled"].said
+    assert np.allclose(shuffled.sel(checkpoint=100), data.said.sel(checkpoint=100))  # it begins so
+    assert not np.allclose(shuffled.sel(checkpoint=200), data.said.sel(checkpoint=200), atol=0.01)
     twin = result.arms["main/untrained"].said.isel(run=0)
     assert np.array_equal(
         twin.isel(checkpoint=0), twin.isel(checkpoint=1)
@@ -283,10 +287,10 @@ def test_checkpoints_are_levels_of_a_dimension(here):
 
 def test_a_twin_of_the_first_model_by_its_name_has_the_trained_one_as_control(here):
     twin = '\n[[model]]\nlike = "./base"\nlabel = "twin"\n'
-    result = run(here, HEAD + twin + prompts(8) + claim('"twin/main".said > 90'))
-    assert "twin/main/trained" in result.judged[0].controls
+    result = run(here, HEAD + twin + prompts(8) + claim("twin.said > 90"))
+    assert "twin/trained" in result.judged[0].controls
     by_hand = [said(here / "base", t, a) - said(here / "base", t, b) for t, a, b in rows(8)]
-    assert result.arms["twin/main/trained"].said.values[0] == pytest.approx(by_hand, abs=1e-4)
+    assert result.arms["twin/trained"].said.values[0] == pytest.approx(by_hand, abs=1e-4)
 
 
 def test_what_is_done_is_what_a_sentence_is_about(here):
@@ -315,7 +319,7 @@ def test_the_same_model_under_another_label_is_not_measured_again(here, monkeypa
     monkeypatch.setattr(
         measuring, "measure", lambda task, *args: (measured.append(task), true(task, *args))[1]
     )
-    run(here, HEAD + pair + prompts(8) + claim('"later/main".said > 90'), "other.toml")
+    run(here, HEAD + pair + prompts(8) + claim("later.said > 90"), "other.toml")
     assert [t.model.name for t in measured] == ["./base"]  # main; of the other it has everything
 
 
@@ -370,7 +374,7 @@ def test_what_is_wrong_with_a_model_is_one_line_with_its_place(here, text, told)
 
 def test_an_absent_model_is_told_with_its_place(here):
     text = HEAD + '\n[[model]]\nname = "./lost"\nlabel = "x"\n' + prompts(8)
-    experiment = study(here, text + claim('"x/main".said > 1'))
+    experiment = study(here, text + claim("x.said > 1"))
     with pytest.raises(ExperimentError, match=r"asks.toml line 9 column 8: .*lost"):
         Lab(here / "store", Inline()).run(experiment)
 
@@ -441,3 +445,9 @@ def test_two_models_under_the_same_intervention(here):
     )
     less = result.arms["tuned/cut"].said - result.arms["cut"].said
     assert result.arms["gained"].said.values == pytest.approx(less.values, abs=1e-5)
+
+
+def test_an_arm_with_a_slash_that_is_not_quoted_is_told_how_to_write_it(here):
+    text = HEAD + '\n[[model]]\nname = "./tuned"\nlabel = "tuned"\n' + CUT + prompts(8)
+    with pytest.raises(ExperimentError, match=r'stands in quotes, as in "tuned/untrained".said'):
+        study(here, text + claim("main.said - tuned/cut.said > 1"))

@@ -87,9 +87,10 @@ def test_it_learns_what_it_reads_and_a_change_as_large_does_not(here):
 def test_another_study_does_not_train_it_again(here, monkeypatch):
     first = run(here, STUDY)
     monkeypatch.setattr(training, "train", lambda *args: pytest.fail("trained again"))
-    other = STUDY.replace("learned.indeed > 1", '"tuned/main".indeed - main.indeed > 1')
+    other = STUDY.replace("learned.indeed > 1", "tuned.indeed - main.indeed > 1")
     second = run(here, other, "other.toml")
-    less = second.arms["tuned/main"].indeed - second.arms["main"].indeed
+    assert set(second.judged[0].controls) == {"tuned/untrained", "tuned/shuffled"}
+    less = second.arms["tuned"].indeed - second.arms["main"].indeed
     assert less.values == pytest.approx(first.arms["learned"].indeed.values, abs=1e-4)
 
 

@@ -69,11 +69,14 @@ class Task:
     """In a difference: the model whose numbers are taken off."""
     stands_in: Literal["", "unrelated", "shuffled"] = ""
     """In a control of models as they are: what stands in the place of the prompts or weights."""
+    start: Model | None = None
+    """Of a shuffled change: the model that was changed."""
 
     @property
     def models(self) -> tuple[Model, ...]:
-        """The models that it asks."""
-        return (self.model, *([self.less] if self.less else []))
+        """The models that decide its numbers, that which it asks first."""
+        others = dict.fromkeys(m for m in (self.less, self.start) if m)
+        return (self.model, *others)
 
     @property
     def sets(self) -> tuple[PromptSet, ...]:
@@ -225,11 +228,13 @@ def measure(
 
 def _model(task: Task, state: int, seed: int, folder: Path, device: str) -> tuple[Pretrained, str]:
     """The model that a task asks, and what its activations are known by."""
-    if task.stands_in != "shuffled":
-        return _opened(task.model, state, seed, folder, device)
-    assert task.less is not None
-    first, first_key = _opened(task.less, state, seed, folder, device, place=1)
     second, second_key = _opened(task.model, state, seed, folder, device)
+    if task.stands_in != "shuffled":
+        return second, second_key
+    assert task.start is not None
+    first, first_key = _opened(task.start, state, seed, folder, device, place=1)
+    if first_key == second_key:  # the state of a training with which it begins
+        return second, second_key
     model = models.changed(first, second, seed, place=2)
     return model, f"{first_key} {second_key} shuffled {seed}"
 

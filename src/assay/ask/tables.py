@@ -24,8 +24,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     name: str = ""
     """As everywhere: smollm2, gemma3-270m, a folder, or OWNER/NAME[@REVISION] that was fetched."""
     label: str = ""
-    """What stands before the names of its arms, as LABEL/ARM; the first model's have their own
-    names alone."""
+    """What its arm is called as it is, and what stands before the names of its others, as
+    LABEL/ARM; the first model's is main, and its others have their own names alone."""
     like: str = ""
     """In place of a name: the label, or the name, of a model whose untrained twin this is; its
     weights are drawn anew by the seed of the run."""
@@ -215,7 +215,7 @@ class Train(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     or a text."""
 
     name: str
-    """Its label: arms are NAME/ARM, and a difference calls it so."""
+    """Its label, as of a model."""
     of: str
     """The label, or the name, of the model that it begins as."""
     prompts: str = ""

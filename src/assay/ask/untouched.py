@@ -22,9 +22,12 @@ TWINS = Control("untrained", "two untrained twins differ as much: tokens and sha
 CHANGED = Control("shuffled", "any change of the weights as large does it")
 
 
-def of_model(reads: Sequence[Read], prompts: PromptSet, *, untrained: bool) -> list[Control]:
-    """The near controls of a model as it is, or of an untrained one."""
-    own = [TRAINED] if untrained else [UNTRAINED]
+def of_model(
+    reads: Sequence[Read], prompts: PromptSet, *, untrained: bool, changed: bool
+) -> list[Control]:
+    """The near controls of a model as it is, or of an untrained one; of one that is known to be
+    another's change, as a training's later states are, this change shuffled too."""
+    own = [TRAINED] if untrained else [UNTRAINED, *([CHANGED] if changed else [])]
     return [*own, *([UNRELATED] if any(varies(r, prompts) for r in reads) else [])]
 
 

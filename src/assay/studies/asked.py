@@ -237,10 +237,17 @@ class Asked:
     def _folder(self, name: str) -> str:
         """Where a model lies; of one that the study trains, that which it begins as, of the same
         tokens and shapes."""
-        if name in self.trains:
-            of = self.trains[name].of
-            name = next(m.name for m in self.models if of in (m.name, m.label))
+        if start := self._start(Model(name=name)):
+            name = start.name
         return models.located(self.folder, name)
+
+    def _start(self, model: Model) -> Model | None:
+        """The model of which this one is known to be a change: what it was trained from, or the
+        first of its states."""
+        if model.name in self.trains:
+            of = self.trains[model.name].of
+            return next(m for m in self.models if of in (m.name, m.label))
+        return Model(name=model.checkpoints[0]) if model.checkpoints[1:] else None
 
     def _tuning(self, name: str) -> tuple[Train, str, PromptSet | None]:
         """How a model is trained, with its text where it lies: from which folder, on which
@@ -267,23 +274,31 @@ class Asked:
 
         if isinstance(task, ProbeTask):
             return dataclasses.replace(task, model=ready(task.model))
-        less = ready(task.less) if task.less else None
-        return dataclasses.replace(task, model=ready(task.model), less=less)
+        less, start = (ready(m) if m else None for m in (task.less, task.start))
+        return dataclasses.replace(task, model=ready(task.model), less=less, start=start)
 
     def _ask(self, m: int, model: Model) -> None:
         """Add the arms of one model: as it is, and under each intervention."""
         text, study = self.text, self.text.study
         prefix = self._prefix(m, model)
-        main = f"{prefix}main"
+        main = prefix.rstrip("/") or "main"
         self.parts.append(Part(main, self._task(model)))
         key = ("model", m, "controls") if m < len(study.model) else ("train", m - len(study.model))
         with text.located(*key):
-            known = untouched.of_model(study.read, self.first, untrained=bool(model.like))
+            start = self._start(model)
+            known = untouched.of_model(
+                study.read,
+                self.first,
+                untrained=bool(model.like),
+                changed=start is not None,
+            )
             near = controls.chosen(main, known, model.controls)
         twin = _untwinned(model) if model.like else _twin(model)
         for control in near:
-            other = model if control == untouched.UNRELATED else twin
-            task = self._task(other)
+            task = self._task(
+                twin if control in (untouched.UNTRAINED, untouched.TRAINED) else model
+            )
+            task = dataclasses.replace(task, start=start if control == untouched.CHANGED else None)
             self._add_control(main, control, task)
         for i, table in enumerate(study.intervene):
             with text.located("intervene", i):
@@ -324,9 +339,11 @@ class Asked:
         )
         for control in controls.chosen(diff.name, known, diff.controls):
             other = task
-            if control == untouched.TWINS:
-                later, earlier = (m if m.like else _twin(m) for m in (second, first))
-                other = dataclasses.replace(task, model=later, less=earlier)
+            if control == untouched.CHANGED:
+                other = dataclasses.replace(task, start=first)
+            elif control == untouched.TWINS:
+                one, two = (m if m.like else _twin(m) for m in (first, second))
+                other = dataclasses.replace(task, model=two, less=one)
             self._add_control(diff.name, control, other)
 
     def _add_control(self, of: str, control: Control, task: Task) -> None:
@@ -450,13 +467,13 @@ class Asked:
         its own, in an untrained model all but what it is like."""
         lacks = {part.of}
         if part.task.model.like and not part.of:
-            states = {models.states(m)[0]: f"{m.label}/" * (i > 0) for i, m in self._trained}
-            lacks |= {f"{states[name]}main" for name in [part.task.model.like] if name in states}
+            arms = {
+                models.states(m)[0]: m.label if i else "main"
+                for i, m in enumerate(self.models)
+                if not m.like
+            }
+            lacks |= {arms.get(part.task.model.like, "")}
         return tuple(p.label for p in self.parts if not p.of and p.label not in lacks)
-
-    @property
-    def _trained(self) -> list[tuple[int, Model]]:
-        return [(i, m) for i, m in enumerate(self.models) if not m.like]
 
     def _measure(self, part: Part) -> Callable[[Runs[AskedSpec], Trained, Bench], xr.Dataset]:
         """Measure an arm, unless the store has all of it by content, from this study or another."""

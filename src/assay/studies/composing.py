@@ -54,7 +54,7 @@ def header(path: Path) -> Header:
     texts = [*(c.text for c in study.claim), *(e.text for e in study.estimate)]
     controls = ", ".join(dict.fromkeys(name for c in study.claim for name in c.control))
     names = [*(p.name for p in study.experiment), *(["dictionaries"] if study.dictionary else [])]
-    names += [m.like or m.name for m in study.model]
+    names += [m.like or m.name or ", ".join(m.checkpoints) for m in study.model]
     return Header(
         study.question.rstrip("."),
         f"a study of {', '.join(dict.fromkeys(names))}",
@@ -345,7 +345,12 @@ class _Study:
             arm = c.arm or main
             have = tuple(measured[arm].axes) if arm in measured else (c.name,)
             if c.name not in (offered := (*have, *made_of(have))):
-                hint = nearest(c.name, offered)
+                quoted = [a for a in self.arms if a.startswith(f"{c.name}/")]
+                hint = (
+                    f'an arm with / in its name stands in quotes, as in "{quoted[0]}".{have[0]}'
+                    if quoted and have
+                    else nearest(c.name, offered)
+                )
                 raise s.error(s.key, f"arm {arm} has no measure {c.name!r}; {hint}")
         for key, names in dims.items():
             for name in names if main in measured else ():
