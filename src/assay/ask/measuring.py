@@ -3,34 +3,44 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.ask import directions, interventions, reads
+from assay.ask import directions, interventions, logits, reads
 from assay.ask.directions import Examples
 from assay.ask.interventions import Source
+from assay.ask.logits import Rows
 from assay.ask.prompts import PromptSet
-from assay.ask.seen import Prompt, Seen, Want, prompt
+from assay.ask.seen import Context, Prompt, Ready, Seen, Want, prompt
 from assay.ask.tables import Direction, Intervention, Model, Place, Plain, Read
 from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.heavy import torch
+from assay.dictionaries.dictionary import Dictionary
 from assay.subjects.batches import ROWS, run_many
-from assay.subjects.edits import Edits
-from assay.subjects.folder import find
+from assay.subjects.edits import Edits, continued
+from assay.subjects.folder import ModelFolder, find
 from assay.subjects.pretrained import Pretrained, load
 from assay.subjects.site import Site
+from assay.subjects.sizes import read_sizes
+from assay.subjects.subject import Trace
 from assay.subjects.untrained import redrawn
 
 Tick = Callable[[int, int], None]
+Table: TypeAlias = tuple[Read, Mapping[str, Plain], Read]
+"""A read as it was written, a level of its sweep, and the read at this level."""
 SMOKE = 6
 """Prompts at most in the preset that only shows that everything runs."""
+WRITING = 32
+"""Texts that are written on together."""
+CAPTURED = 2**26
+"""Activations that are there at once, in a pass: 256 MB."""
 
 
 @dataclass(frozen=True)
@@ -110,30 +120,66 @@ Measured = dict[str, tuple[str, Any, str]]
 
 
 def measure(
-    task: Task, seeds: Int[np.ndarray, "run"], folder: Path, device: str, smoke: bool, tick: Tick
+    task: Task,
+    seeds: Int[np.ndarray, "run"],
+    folder: Path,
+    device: str,
+    smoke: bool,
+    tick: Tick,
+    dictionary: Callable[[str], Dictionary] = Context.dictionary,
 ) -> tuple[Measured, dict[str, list[Any]]]:
-    """Measure one arm: its reads by name, as (dims, array, unit), and the levels of their dims."""
+    """Measure one arm: its reads by name, as (dims, array, unit), and the levels of their dims.
+    `dictionary` opens what reads name."""
     rows = task.rows[:SMOKE] if smoke else task.rows
     if not rows:
         raise DataError(f"of {task.prompts.table.name} no prompt is left to be measured")
     distinct = [int(s) for s in dict.fromkeys(seeds.tolist())] if task.drawn else [int(seeds[0])]
-    tables = [
-        (read, point, interventions.swept(read, point))
-        for read in task.reads
-        for point in interventions.points(read)
-    ]
+    tables = _tables(task.reads)
     sweep = interventions.points(task.intervention) if task.intervention else [{}]
     values = np.full((len(distinct), len(sweep), len(tables), len(rows)), np.nan)
     if task.model.like:  # each seed has a model of its own
         for s, seed in enumerate(distinct):
-            part = _Pass(task, _model(task, seed, device, folder), [seed], sweep, tables, rows)
+            model = _model(task, seed, device, folder)
+            part = _Pass(task, model, [seed], sweep, tables, rows, dictionary)
             part.into(values[s : s + 1], _part_of(tick, s, len(distinct)))
     else:
         model = _model(task, distinct[0], device, folder)
-        _Pass(task, model, distinct, sweep, tables, rows).into(values, tick)
+        _Pass(task, model, distinct, sweep, tables, rows, dictionary).into(values, tick)
     by_seed = {seed: i for i, seed in enumerate(distinct)}
     values = values[[by_seed.get(int(s), 0) for s in seeds]]
     return _tidy(task, sweep, tables, rows, values)
+
+
+def _tables(some: Sequence[Read]) -> list[Table]:
+    """Each level of each read."""
+    return [
+        (read, point, interventions.swept(read, point))
+        for read in some
+        for point in interventions.points(read)
+    ]
+
+
+def dry(
+    task: Task, folder: ModelFolder, dictionary: Callable[[str], Dictionary]
+) -> Mapping[str, list[str]]:
+    """Make every read ready for every prompt, without the model's weights: tell of each read what
+    to know of it, such as answers of several tokens, with the first place. Raises: DataError for
+    what cannot be measured."""
+    prompts = [prompt(folder, task.prompts.rows[i]) for i in task.rows]
+    notes: dict[str, dict[str, list[str]]] = {read.name: {} for read in task.reads}
+    for table in _tables(task.reads):
+        for p, one in zip(prompts, _ready(task, table, prompts, dictionary), strict=True):
+            for note in one.notes:
+                places = notes[table[0].name].setdefault(note, [])
+                if p.row.place not in places:
+                    places.append(p.row.place)
+    return {
+        name: [
+            f"{note} ({places[0]}{f' and {len(places) - 1} more' if places[1:] else ''})"
+            for note, places in of.items()
+        ]
+        for name, of in notes.items()
+    }
 
 
 def _part_of(tick: Tick, k: int, count: int) -> Tick:
@@ -144,7 +190,7 @@ def _part_of(tick: Tick, k: int, count: int) -> Tick:
 def _tidy(
     task: Task,
     sweep: Sequence[Mapping[str, Plain]],
-    tables: Sequence[tuple[Read, Mapping[str, Plain], Read]],
+    tables: Sequence[Table],
     rows: Sequence[int],
     values: Float[np.ndarray, "run point read row"],
 ) -> tuple[Measured, dict[str, list[Any]]]:
@@ -176,6 +222,19 @@ def _tidy(
     return measured, coords
 
 
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """What passes gave for some prompts under some edits."""
+
+    prompts: Sequence[int]
+    rows: list[Rows]
+    """What is to be unembedded, of all prompts."""
+    of: list[int]
+    """The prompt of each of these."""
+    acts: Mapping[int, list[Mapping[Site, torch.Tensor]]]
+    """What was captured of each prompt under each edit."""
+
+
 class _Pass:
     """The prompts of an arm under every edit that its seeds and its sweep make."""
 
@@ -185,121 +244,181 @@ class _Pass:
         model: Pretrained,
         seeds: Sequence[int],
         sweep: Sequence[Mapping[str, Plain]],
-        tables: Sequence[tuple[Read, Mapping[str, Plain], Read]],
+        tables: Sequence[Table],
         rows: Sequence[int],
+        dictionary: Callable[[str], Dictionary] = Context.dictionary,
     ) -> None:
         self.task, self.model, self.seeds, self.rows = task, model, seeds, rows
         self.key = f"{model.fingerprint} {seeds[0] if task.model.like else ''}"
-        self.tables = [read for _, _, read in tables]
         self.variants = [(s, point) for s in seeds for point in sweep]
         self.sweep = sweep
         self.prompts = [prompt(model.folder, task.prompts.rows[i]) for i in rows]
-        kinds = [reads.KINDS[reads.kind_of(read)] for read in self.tables]
-        self.sites = list(
-            dict.fromkeys(x for k, r in zip(kinds, self.tables, strict=True) for x in k.sites(r))
+        self._vectors: dict[tuple[str, Site, int], torch.Tensor] = {}
+        by_table = [
+            _ready(task, table, self.prompts, cache(dictionary), self._learned) for table in tables
+        ]
+        self.ready = [list(own) for own in zip(*by_table, strict=True)]
+        every = list(itertools.chain.from_iterable(self.ready))
+        self.sites = list(dict.fromkeys(site for r in every for site in r.sites))
+        self.wants = [list(dict.fromkeys(w for r in own for w in r.wants)) for own in self.ready]
+        self.clean = task.intervention is not None and any(
+            w.what == "kl" for own in self.wants for w in own
         )
-        self.losses = any(k.losses for k in kinds)
-        self.clean = task.intervention is not None and any(r.kl for r in self.tables)
-        self.writes = max(
-            (r.tokens for k, r in zip(kinds, self.tables, strict=True) if k.writes), default=0
-        )
-        self.kinds = kinds
+        self.writes = max(r.writes for r in every)
 
-    def into(self, values: Float[np.ndarray, "seed point read row"], tick: Tick) -> None:
-        """Fill in the numbers of every prompt."""
+    def into(
+        self,
+        values: Float[np.ndarray, "seed point read row"],
+        tick: Tick,
+        base: _Pass | None = None,
+    ) -> None:
+        """Fill in the numbers of every prompt; less those of a base, but for KL divergence, which
+        is then from the base."""
         edits = self._edits()
-        each = max(1, 4 * ROWS // max(1, len(self.variants)))
-        order = sorted(range(len(self.prompts)), key=lambda p: len(self.prompts[p].tokens))
-        for begin in range(0, len(order), each):
-            some = order[begin : begin + each]
-            for p, seen in self._seen(some, edits):
-                for v, one in enumerate(seen):
-                    s, w = divmod(v, len(self.sweep))
-                    values[s, w, :, p] = [
-                        kind.value(read, one)
-                        for kind, read in zip(self.kinds, self.tables, strict=True)
-                    ]
-            tick(min(begin + each, len(order)), len(order))
+        written = self._written(edits)
+        base_edits = base._edits() if base else []
+        base_written = base._written(base_edits) if base else {}
+        done = 0
+        for some, variants in self._batches():
+            given = self._given(some, variants, edits)
+            before = base._given(some, variants, base_edits) if base else None
+            seen = self._seen(given, variants, written, base.model if base else None, before)
+            others = base._seen(before, variants, base_written) if base and before else None
+            for p in some:
+                for k, read in enumerate(self.ready[p]):
+                    numbers = np.array(read.numbers(seen[p]), dtype=float)
+                    if base and others and all(w.what != "kl" for w in read.wants):
+                        numbers -= base.ready[p][k].numbers(others[p])
+                    for v, number in zip(variants, numbers, strict=True):
+                        s, w = divmod(v, len(self.sweep))
+                        values[s, w, k, p] = number
+            if variants[-1] == len(self.variants) - 1:
+                done += len(some)
+                tick(done, len(self.prompts))
 
-    def _seen(
-        self, some: Sequence[int], edits: Sequence[Sequence[Edits]]
-    ) -> Iterator[tuple[int, list[Seen]]]:
-        """What some prompts gave under each edit."""
-        clean = len(self.variants) if self.clean else 0
-        every = [[*edits[p], *([{}] if clean else [])] for p in some]
-        wanted: list[dict[tuple[int, ...], set[int]]] = []
+    def _batches(self) -> Iterator[tuple[list[int], range]]:
+        """Prompts of like lengths, and the edits under which they are read, that share a pass; so
+        few that what is captured can be held."""
+        sequences = self._sequences(range(len(self.prompts)))
+        longest = max(len(self.prompts[p].tokens) + len(c) for p, c in sequences)
+        each = longest * read_sizes(self.model.folder.config)["d"]
+        for site in self.sites:
+            if "q" in site.dims.split():
+                each += longest**2 * read_sizes(self.model.folder.config)["h"]
+            else:
+                each += longest * self.model.width(site)
+        rows, count = max(1, min(ROWS, CAPTURED // each)), len(self.variants)
+        order = sorted(range(len(self.prompts)), key=lambda p: len(self.prompts[p].tokens))
+        some = max(1, rows // count)
+        for begin in range(0, len(order), some):
+            for first in range(0, count, rows):
+                yield order[begin : begin + some], range(first, min(first + rows, count))
+
+    def _sequences(self, some: Iterable[int]) -> list[tuple[int, tuple[int, ...]]]:
+        """Each of these prompts with each continuation behind which something is wanted, but those
+        that another one begins with: what comes later changes nothing earlier."""
+        sequences = []
         for p in some:
-            needs: dict[tuple[int, ...], set[int]] = {(): set()}
-            for kind, read in zip(self.kinds, self.tables, strict=True):
-                for continuation, position in kind.wants(read, self.prompts[p]):
-                    needs.setdefault(continuation, set()).add(position)
-            wanted.append(needs)
-        sequences = [(k, continuation) for k, needs in enumerate(wanted) for continuation in needs]
+            every = dict.fromkeys([(), *(w.continuation for w in self.wants[p])])
+            longest = [c for c in every if not any(o != c and o[: len(c)] == c for o in every)]
+            sequences += [(p, c) for c in longest]
+        return sequences
+
+    def _given(
+        self, some: Sequence[int], variants: range, edits: Sequence[Sequence[Edits]]
+    ) -> _Given:
+        """Run some prompts under some edits, and under none where that is needed."""
+        sequences = self._sequences(some)
+        untouched: list[Edits] = [{}] if self.clean else []
         traces = run_many(
             self.model,
-            [[*self.prompts[some[k]].tokens, *c] for k, c in sequences],
-            [every[k] for k, _ in sequences],
+            [[*self.prompts[p].tokens, *c] for p, c in sequences],
+            [
+                [*(self._on(e, p, c) for e in edits[p][variants.start : variants.stop]), *untouched]
+                for p, c in sequences
+            ],
             capture=self.sites,
         )
-        written = self._written(some, edits) if self.writes else {}
-        logs: list[dict[int, dict[Want, torch.Tensor]]] = [{} for _ in some]
-        for (k, continuation), of in zip(sequences, traces, strict=True):
-            positions = sorted(wanted[k][continuation])
-            if not positions:
-                continue
-            final = torch.stack([t.final[0, positions] for t in of])  # type: ignore[index]
-            assert of[0].head is not None
-            with torch.no_grad():
-                table = of[0].head(final).float().log_softmax(-1)
-            for v in range(len(of)):
-                mine = logs[k].setdefault(v, {})
-                mine |= {(continuation, n): table[v, i] for i, n in enumerate(positions)}
-        whole = {k: of for (k, c), of in zip(sequences, traces, strict=True) if not c}
-        for k, p in enumerate(some):
-            count = len(self.variants)
-            losses = [t.loss()[0] if self.losses else None for t in whole[k]]
+        rows, of = list[Rows](), list[int]()
+        acts: dict[int, list[Mapping[Site, torch.Tensor]]] = {}
+        for (p, continuation), traced in zip(sequences, traces, strict=True):
+            acts.setdefault(p, [_cut(t.acts, len(self.prompts[p].tokens)) for t in traced])
+            groups: dict[tuple[int, Site | None], list[Want]] = {}
+            for want in self.wants[p]:
+                if want.continuation == continuation[: len(want.continuation)]:
+                    groups.setdefault((want.position, want.site), []).append(want)
+            for (position, site), wants in groups.items():
+                final = torch.stack([_vector(t, site, position) for t in traced])
+                final = logits.lensed(self.model, final) if site else final
+                first = final[-1:] if self.clean else final[:1]
+                rows.append(Rows(final[: len(variants)], first, tuple(wants)))
+                of.append(p)
+        return _Given(some, rows, of, acts)
 
-            def one(
-                v: int, base: Seen | None, p: int = p, k: int = k, losses: Any = losses
-            ) -> Seen:
-                acts = {site: x[0] for site, x in whole[k][v].acts.items()}
-                seed = self.variants[v][0] if v < len(self.variants) else self.seeds[0]
-                text = written.get((p, v), "")
-                return Seen(
-                    self.model,
+    def _on(self, edits: Edits, p: int, continuation: tuple[int, ...]) -> Edits:
+        """Edits of a prompt as they act on it with what follows: as when it is written on."""
+        n = len(self.prompts[p].tokens)
+        return continued(edits, n, n + len(continuation)) if continuation else edits
+
+    def _seen(
+        self,
+        given: _Given,
+        variants: range,
+        written: Mapping[tuple[int, int], tuple[int, ...]],
+        base: Pretrained | None = None,
+        before: _Given | None = None,
+    ) -> dict[int, list[Seen]]:
+        """What each prompt gave under each edit; KL divergences are from a base, if there is
+        one."""
+        rows = given.rows
+        if before is not None:
+            rows = [replace(r, first=b.final) for r, b in zip(rows, before.rows, strict=True)]
+        numbers: dict[tuple[int, int], dict[Want, float]] = {}
+        for i, r, table in zip(given.of, rows, logits.numbers(self.model, rows, base), strict=True):
+            for v, line in zip(variants, table.tolist(), strict=True):
+                numbers.setdefault((i, v), {}).update(zip(r.wants, line, strict=True))
+        return {
+            p: [
+                Seen(
                     self.prompts[p],
-                    seed,
-                    logs[k].get(v, {}),
-                    acts,
-                    losses[v],
-                    text,
-                    base,
+                    self.variants[v][0],
+                    given.acts[p][v - variants.start],
+                    numbers.get((p, v), {}),
+                    written.get((p, v), ()),
                 )
+                for v in variants
+            ]
+            for p in given.prompts
+        }
 
-            base = one(clean, None) if clean else None
-            yield p, [one(v, base) for v in range(count)]
-
-    def _written(
-        self, some: Sequence[int], edits: Sequence[Sequence[Edits]]
-    ) -> dict[tuple[int, int], str]:
-        """What the model writes on behind each prompt under each edit."""
-        written: dict[tuple[int, int], str] = {}
-        pairs = [(p, v) for p in some for v in range(len(self.variants))]
+    def _written(self, edits: Sequence[Sequence[Edits]]) -> dict[tuple[int, int], tuple[int, ...]]:
+        """What the model writes on behind each prompt under each edit, as tokens."""
+        if not self.writes:
+            return {}
+        written: dict[tuple[int, int], tuple[int, ...]] = {}
+        pairs = [(p, v) for p in range(len(self.prompts)) for v in range(len(self.variants))]
         pairs.sort(key=lambda pair: len(self.prompts[pair[0]].tokens))
         for _, group in itertools.groupby(
             pairs, key=lambda pair: len(self.prompts[pair[0]].tokens)
         ):
-            for batch in _batched(group, 32):
+            for batch in _batched(group, WRITING):
                 tokens = torch.tensor(
                     [self.prompts[p].tokens for p, _ in batch], device=self.model.device
                 )
                 ids = self.model.generate(
                     tokens, edits=[edits[p][v] for p, v in batch], new=self.writes
                 )
-                written |= {
-                    pair: self.model.decode(new) for pair, new in zip(batch, ids, strict=True)
-                }
+                written |= {pair: tuple(new) for pair, new in zip(batch, ids, strict=True)}
         return written
+
+    def _learned(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "d"]:
+        """A direction as a seed learns it, for a read; learned at its own site, if it has one."""
+        at = Site.parse(table.site) if table.site else site
+        key = (repr(table), at, seed)
+        if key not in self._vectors:
+            examples = self._examples(table, at, seed)
+            self._vectors[key] = directions.learn(table, self.model, examples, at)
+        return self._vectors[key]
 
     # edits ----------------------------------------------------------------------------------------
 
@@ -450,6 +569,41 @@ def _partners(others: Sequence[Prompt], prompts: Sequence[Prompt], seed: int) ->
     return chosen
 
 
+def _ready(
+    task: Task,
+    table: Table,
+    prompts: Sequence[Prompt],
+    dictionary: Callable[[str], Dictionary],
+    vector: Callable[[Direction, Site, int], torch.Tensor] = Context.vector,
+) -> list[Ready]:
+    """Make one level of a read ready for each prompt. Raises: DataError."""
+    _, point, read = table
+    context = Context(_direction(task, read, point), vector, dictionary)
+    return [reads.ready(read, p, context) for p in prompts]
+
+
+def _direction(task: Task, read: Read, point: Mapping[str, Plain]) -> Direction | None:
+    """The direction that a read projects on, its slots filled."""
+    if not read.projection:
+        return None
+    return reads.filled(directions.find(task.directions, read.projection), point)
+
+
+def _vector(trace: Trace, site: Site | None, position: int) -> Float[torch.Tensor, "d"]:
+    """What a site has at a token; without a site what the unembedding reads there."""
+    x = trace.acts[site] if site else trace.final
+    assert x is not None
+    return x[0, position]
+
+
+def _cut(acts: Mapping[Site, torch.Tensor], length: int) -> dict[Site, torch.Tensor]:
+    """What sites have on the first tokens of a sequence."""
+    return {
+        site: x[0, :, :length, :length] if "q" in site.dims.split() else x[0, :length]
+        for site, x in acts.items()
+    }
+
+
 _Acts: TypeAlias = 'Mapping[Site, Float[torch.Tensor, "s ..."]]'
 
 
@@ -473,10 +627,7 @@ def activations(
     if key not in _known:
         tokens = [prompt(model.folder, row) for row in prompts.rows]
         traces = _traces(model, tokens, [site])
-        seen = [
-            Seen(model, p, 0, {}, acts, None, "", None)
-            for p, acts in zip(tokens, traces, strict=True)
-        ]
+        seen = [Seen(p, acts=acts) for p, acts in zip(tokens, traces, strict=True)]
         while len(_known) >= KEPT:
             _known.pop(next(iter(_known)))
         _known[key] = torch.stack([s.act(site, position) for s in seen])

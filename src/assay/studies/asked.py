@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 import msgspec
 
-from assay.ask import controls, interventions, measuring, prompts, reads
+from assay.ask import controls, dictionaries, interventions, measuring, prompts, reads
 from assay.ask.controls import Control
 from assay.ask.measuring import Task
 from assay.ask.prompts import PromptSet
@@ -26,6 +26,7 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.data.names import model_in_words
+from assay.lab.plan.plan import ROOT
 from assay.studies.text import Text
 from assay.subjects import sizes
 from assay.subjects.folder import find, fingerprint
@@ -123,7 +124,7 @@ class Asked:
             )
         for i, read in enumerate(study.read):
             with text.located("read", i):
-                reads.check(read)
+                reads.check(read, study.direction)
         if not study.read:
             what = 'something is read: write [[read]], a name and log_prob = " yes", say'
             raise text.error(("model",), what)
@@ -230,6 +231,7 @@ class Asked:
                 str(bench.device),
                 runs.shared.smoke,
                 lambda done, total: bench.report(done, total, "prompts"),
+                lambda name: dictionaries.opened(name, self.folder, bench.root),
             )
             return measures(runs, coords=coords, **named)
 
@@ -261,7 +263,29 @@ class Asked:
             names = [m.like or m.name for m in self.models]
             raise self.text.error(("model", names.index(name), "name"), e) from e
         digests = {f"prompts {n}": p.digest for n, p in self.prompts.items()}
+        for i, read in enumerate(self.text.study.read):
+            if read.feature:
+                with self.text.located("read", i):
+                    of = dictionaries.source(read.feature[0], self.folder, ROOT.get())
+                digests[f"dictionary of {read.name}"] = of.sha256
+        self.notes(name)
         return {"model": model, **digests}
+
+    @lru_cache  # noqa: B019 (as many as the study has models)
+    def notes(self, model: str) -> tuple[str, ...]:
+        """What to know of each read of a model, such as answers of several tokens. Raises:
+        ExperimentError for a read that the model or a prompt cannot have."""
+        folder, task = find(measuring.located(self.folder, model)), self.parts[0].task
+        lines: list[str] = []
+        for i, read in enumerate(task.reads):
+            with self.text.located("read", i):
+                notes = measuring.dry(
+                    replace(task, reads=(read,)),
+                    folder,
+                    lambda name: dictionaries.opened(name, self.folder, ROOT.get()),
+                )
+            lines += [f"{read.name}: {note}" for note in notes[read.name]]
+        return tuple(lines)
 
     def seconds(self, part: Part, runs: int) -> float | None:
         """CPU-seconds of one run of an arm, by the size of its model and its prompts; None
