@@ -4,14 +4,13 @@ model."""
 import numpy as np
 import pytest
 import torch
+from naive_models import KINDS, Naive, measured, texts
 
-from assay.ask import logits, measuring, reads
+from assay.ask import logits, measuring
 from assay.ask.tables import Direction, Intervention, Read
-from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import TopK
-from naive_models import KINDS, Naive, measured, texts
 
 SHOWN = ("def add(a, b):", "class Point:\n    x", "    y = 2048\n    y = 2048\n", "b")
 """Of different lengths, with repeated tokens in one."""

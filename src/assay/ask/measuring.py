@@ -211,9 +211,7 @@ def _tidy(
     measured: Measured = {}
     for read in task.reads:
         mine = [k for k, (of, _, _) in enumerate(tables) if of is read]
-        own = {
-            f"{read.name}_{name}" if name in swept else name: v for name, v in read.sweep.items()
-        }
+        own = read.sweep
         coords |= {name: list(options) for name, options in own.items()}
         shape = [len(v) for v in (*swept.values(), *own.values())]
         array = values[:, :, mine].reshape(len(values), *shape, len(levels))

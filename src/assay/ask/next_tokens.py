@@ -41,7 +41,18 @@ def _lengths(prompt: Prompt, texts: Sequence[str], wants: Sequence[Sequence[Want
     if len(wants) > 1 and len({w[0].token for w in wants}) < len(wants):
         firsts = " and ".join(repr(prompt.row.fill(text)) for text in texts)
         notes.append(f"of {firsts} some begin with the same token")
-    return notes
+    return notes + _joined(prompt, texts)
+
+
+def _joined(prompt: Prompt, texts: Sequence[str]) -> list[str]:
+    """Texts that were meant to begin with a space."""
+    filled = [prompt.row.fill(text) for text in texts]
+    end = prompt.row.text[-1:]
+    return [
+        f"{text!r} follows {end!r} without a space between"
+        for text in filled
+        if end.isalnum() and text[:1].isalnum()
+    ]
 
 
 def log_prob(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -99,12 +110,12 @@ def rank(read: Read, prompt: Prompt, context: Context) -> Ready:
     """1 + how many tokens are more probable than the first one of the text."""
     tokens = prompt.continuation(read.rank)
     want = Want("rank", prompt.at(read.position), tokens[0], site=_stream(read, prompt))
-    notes = []
+    notes: list[str] = []
     if len(tokens) > 1:
         first = prompt.folder.tokenizer.decode(tokens[:1])
         filled = prompt.row.fill(read.rank)
         notes = [f"{filled!r} is {len(tokens)} tokens; the rank is that of {first!r}"]
-    return _of_next(read, prompt, [want], notes=tuple(notes))
+    return _of_next(read, prompt, [want], notes=(*notes, *_joined(prompt, [read.rank])))
 
 
 def entropy(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -178,10 +189,10 @@ def logit_lens(read: Read, prompt: Prompt, context: Context) -> Ready:
     def number(seen: Seen) -> float:
         return sum(s * seen.numbers[w] for s, w in zip((1.0, -1.0), wants, strict=False))
 
-    notes = tuple(
+    notes = [
         f"{text!r} is {len(t)} tokens; the lens is of {prompt.folder.tokenizer.decode(t[:1])!r}"
         for text, t in zip(filled, tokens, strict=True)
         if len(t) > 1
-    )
+    ]
     assert site is not None
-    return Ready(each(number), tuple(wants), (site,), notes=notes)
+    return Ready(each(number), tuple(wants), (site,), notes=(*notes, *_joined(prompt, texts)))

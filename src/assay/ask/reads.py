@@ -155,6 +155,13 @@ KINDS: Mapping[str, Kind] = {
         places=("mean", "all"),
     ),
 }
+TAKEN = tuple(
+    """attrs chunk coords count diff dims drop get head info interp items keys load map median
+    merge pad quantile query rank rolling run sel shift sizes stack tail update values weighted
+    where""".split()  # noqa: SIM905 (a list of words)
+)
+"""Names that a read might get and a table of measures has for something else, beside those of
+arrays."""
 _USUAL: dict[str, Any] = {f: getattr(Read(name=""), f) for f in Read.__struct_fields__}
 
 
@@ -204,8 +211,13 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
     """
     name = kind_of(read)
     kind = KINDS[name]
-    if read.name in dir(np.ndarray) or not read.name.isidentifier():
+    if not read.name.isidentifier():
         raise DataError(f"a read needs a name of letters, digits and _, got {read.name!r}")
+    if read.name in TAKEN or read.name in dir(np.ndarray):
+        raise DataError(
+            f"a read cannot be called {read.name!r}, which arrays call something else; say what "
+            f'it is of, as in "{read.name}_of_answer"'
+        )
     for other in ("position", "to", "tokens", "site"):
         if getattr(read, other) != _USUAL[other] and other not in kind.fields:
             users = ", ".join(k for k, of in KINDS.items() if other in of.fields)
@@ -221,6 +233,40 @@ def check(read: Read, tables: Sequence[Direction] = ()) -> None:
     _check_sweep(read, direction)
     for point in interventions.points(read):
         _check_point(interventions.swept(read, point), kind, direction, point)
+
+
+def check_sweeps(some: Sequence[Read], taken: Mapping[str, str]) -> None:
+    """Refuse a dimension that would mean two things. Raises: DataError.
+
+    Args:
+        some: all reads of a study.
+        taken: what else has a dimension of this name, in words, by the name.
+    """
+    before: dict[str, Read] = {}
+    for read in some:
+        for name, levels in read.sweep.items():
+            other = before.setdefault(name, read)
+            if name in taken:
+                raise DataError(
+                    f"{read.name} sweeps {name}, and {taken[name]} has a dimension of that name; "
+                    f"call the slot something else, such as {{{name}_read}}"
+                )
+            if tuple(other.sweep[name]) != tuple(levels):
+                raise DataError(
+                    f"{other.name} and {read.name} sweep {name} over different levels; give both "
+                    f"the same, or call a slot something else, such as {{{name}_2}}"
+                )
+
+
+def unembedded(read: Read, tokens: float) -> float:
+    """How many next tokens a read looks at, of a prompt of so many tokens."""
+    kind, levels = kind_of(read), len(interventions.points(read))
+    if kind in ("pattern", "projection", "feature"):
+        return 0.0
+    if kind == "generates":
+        return float(read.tokens)
+    whole = kind == "loss" or read.position == "mean"
+    return levels * (tokens if whole else len(texts_of(getattr(read, kind) or "")))
 
 
 def _check_sweep(read: Read, direction: Direction | None) -> None:

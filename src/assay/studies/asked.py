@@ -129,6 +129,10 @@ class Asked:
             what = 'something is read: write [[read]], a name and log_prob = " yes", say'
             raise text.error(("model",), what)
         self.first = next(iter(self.prompts.values()))
+        with text.located("read", 0):
+            taken = {name: i.name for i in study.intervene for name in i.sweep}
+            taken |= {p.unit: p.table.name for p in self.prompts.values()}
+            reads.check_sweeps(study.read, taken | dict.fromkeys(("run", "seed"), "each run"))
         for m, model in enumerate(study.model):
             prefix = self._prefix(m, model)
             self.parts.append(self._part(f"{prefix}main", model))
@@ -243,8 +247,7 @@ class Asked:
         swept = task.intervention.sweep if task.intervention else {}
         axes: dict[str, Axes] = {}
         for read in task.reads:
-            own = {f"{read.name}_{n}" if n in swept else n: v for n, v in read.sweep.items()}
-            axes[read.name] = {**swept, **own, task.prompts.unit: ()}
+            axes[read.name] = {**swept, **read.sweep, task.prompts.unit: ()}
         return axes
 
     def units(self, arms: Sequence[str]) -> tuple[str, ...]:
@@ -304,7 +307,9 @@ class Asked:
         length = sum(len(task.prompts.rows[i].text) for i in rows) / 4  # a token is some 4 signs
         points = len(interventions.points(table)) if table else 1
         variants = points * (runs if task.drawn else 1)
-        reading = variants * (length * blocks + len(rows) * len(task.reads) * size["d"] * size["v"])
+        looked = sum(reads.unembedded(r, length / len(rows)) for r in task.reads) * len(rows)
+        written = max((r.tokens for r in task.reads if r.generates), default=0) * len(rows)
+        reading = variants * ((length + written) * blocks + looked * size["d"] * size["v"])
         return LOADING / 4 / runs + PASS * reading / runs
 
     @property
