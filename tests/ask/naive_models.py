@@ -116,10 +116,9 @@ def task(naive, shown, reads, intervention=None, directions=(), sources=()):
     return measuring.Task(model, shown, tuple(reads), intervention, "", tuple(directions), every)
 
 
-def measured(*args, seeds=(1000,), dictionary=None, **fields):
+def measured(*args, seeds=(1000,), folder=Path(), **fields):
     """The numbers of each read for the first seed, by its name."""
-    more = (dictionary,) if dictionary else ()
     named, _ = measuring.measure(
-        task(*args, **fields), np.array(seeds), Path(), "cpu", False, lambda *_: None, *more
+        task(*args, **fields), np.array(seeds), folder, "cpu", False, lambda *_: None
     )
     return {name: array[0] if len(seeds) == 1 else array for name, (_, array, _) in named.items()}

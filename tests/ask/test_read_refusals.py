@@ -9,7 +9,7 @@ from naive_models import Naive, task, texts
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from assay.ask import logits, measuring, reads
-from assay.ask.seen import Want
+from assay.ask.seen import Want, prompt
 from assay.ask.tables import Direction, Read
 from assay.core.errors import AssayError
 from assay.dictionaries.dictionary import Dictionary
@@ -38,7 +38,9 @@ def told(naive, shown, **fields):
     read = Read(**{"name": "it"} | fields)
     reads.check(read, [ALONG])
     of = task(naive, shown, [read], directions=[ALONG])
-    return measuring.dry(of, find(str(naive.folder)), dictionary)["it"]
+    folder = find(str(naive.folder))
+    prompts = [prompt(folder, row) for row in shown.rows]
+    return [*measuring.remarks(of, read, prompts, dictionary)]
 
 
 SHOWN = texts(
@@ -103,13 +105,17 @@ def test_an_answer_of_several_tokens_and_a_shared_beginning_are_told(naive):
         {"text": "def add(a, b):", "right": " return", "wrong": " retx"},
         {"text": "x = 1", "right": " return", "wrong": "y"},
     )
-    several = "' return' is 2 tokens, and all of them count (prompts, row 1 and 1 more)"
     notes = told(naive, shown, log_prob=("{right}", "{wrong}"))
-    assert several in notes
-    assert "of ' return' and ' retx' some begin with the same token (prompts, row 1)" in notes
-    assert "'y' follows '1' without a space between (prompts, row 2)" in notes
-    assert "the rank is that of ' ret'" in told(naive, shown, rank="{right}")[0]
-    assert "the lens is of ' ret'" in told(naive, shown, logit_lens="{right}", **AT)[0]
+    assert notes == [
+        "it: 2 of 2 prompts have an answer of several tokens, whose log-probabilities are added "
+        "up, such as ' return' (prompts, row 1)",
+        "it: 1 of 2 prompts have answers that begin with the same token, such as ' return' "
+        "(prompts, row 1)",
+        "it: 1 of 2 prompts have an answer that follows a letter or number without a space, such "
+        "as 'y' (prompts, row 2)",
+    ]
+    for fields in ({"rank": "{right}"}, {"logit_lens": "{right}", **AT}):
+        assert "of which the first is looked at" in told(naive, shown, **fields)[0]
     assert told(naive, shown, log_prob=" a") == []
 
 
@@ -162,7 +168,7 @@ def test_a_study_tells_file_and_line_of_prompt_and_read(tmp_path, naive):
     place = r"study\.toml line 10 .*rows\.jsonl line 1 has \d tokens"
     with pytest.raises(AssayError, match=place):
         notes("entropy = true\nposition = 9")
-    assert notes('log_prob = " x = 2"')[0].endswith("(rows.jsonl line 1 and 1 more)")
+    assert notes('log_prob = " x = 2"')[0].endswith("(rows.jsonl line 1)")
 
 
 KNOWN = {

@@ -257,18 +257,22 @@ def dictionary(nonlinearity, sites=(SITE,)):
 
 
 @pytest.mark.parametrize("k", [12, 2], ids=["relu", "top 2"])
-def test_a_feature_is_what_its_dictionary_makes_of_the_activation(naive, done, k):
+def test_a_feature_is_what_its_dictionary_makes_of_the_activation(naive, done, k, tmp_path):
     table, change = done
     of = dictionary(ReLU() if k == 12 else TopK(k))
+    of.save(tmp_path / "mine.safetensors")
     every = [
-        Read(name="last", feature=("mine", 0), sweep={"feature": tuple(range(12))}),
+        Read(name="last", feature=("mine.safetensors", 0), sweep={"feature": tuple(range(12))}),
         Read(
-            name="highest", feature=("mine", 0), position="all", sweep={"feature": tuple(range(12))}
+            name="highest",
+            feature=("mine.safetensors", 0),
+            position="all",
+            sweep={"feature": tuple(range(12))},
         ),
-        Read(name="mean", feature=("mine", 5), position="mean"),
-        Read(name="elsewhere", feature=("mine", 5), site="blocks.2.hook_resid_pre"),
+        Read(name="mean", feature=("mine.safetensors", 5), position="mean"),
+        Read(name="elsewhere", feature=("mine.safetensors", 5), site="blocks.2.hook_resid_pre"),
     ]
-    found = measured(naive, texts(*SHOWN), every, table, [ALONG], dictionary=lambda name: of)
+    found = measured(naive, texts(*SHOWN), every, table, [ALONG], folder=tmp_path)
     W, b, b_dec, mean = (x[0].double().numpy() for x in (of.W_enc, of.b_enc, of.b_dec, of.mean))
 
     def encode(x):

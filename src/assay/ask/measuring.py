@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.ask import directions, interventions, logits, reads
+from assay.ask import dictionaries, directions, interventions, logits, reads
 from assay.ask.directions import Examples
 from assay.ask.interventions import Source
 from assay.ask.logits import Rows
@@ -25,7 +25,7 @@ from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.subjects.batches import ROWS, run_many
 from assay.subjects.edits import Edits, continued
-from assay.subjects.folder import ModelFolder, find
+from assay.subjects.folder import find
 from assay.subjects.pretrained import Pretrained, load
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
@@ -126,14 +126,15 @@ def measure(
     device: str,
     smoke: bool,
     tick: Tick,
-    dictionary: Callable[[str], Dictionary] = Context.dictionary,
+    root: Path = Path("assay-store"),
 ) -> tuple[Measured, dict[str, list[Any]]]:
     """Measure one arm: its reads by name, as (dims, array, unit), and the levels of their dims.
-    `dictionary` opens what reads name."""
+    Files lie in `folder`, stored dictionaries in the store `root`."""
     rows = task.rows[:SMOKE] if smoke else task.rows
     if not rows:
         raise DataError(f"of {task.prompts.table.name} no prompt is left to be measured")
     distinct = [int(s) for s in dict.fromkeys(seeds.tolist())] if task.drawn else [int(seeds[0])]
+    dictionary = cache(partial(dictionaries.opened, folder=folder, root=root))
     tables = _tables(task.reads)
     sweep = interventions.points(task.intervention) if task.intervention else [{}]
     values = np.full((len(distinct), len(sweep), len(tables), len(rows)), np.nan)
@@ -159,27 +160,23 @@ def _tables(some: Sequence[Read]) -> list[Table]:
     ]
 
 
-def dry(
-    task: Task, folder: ModelFolder, dictionary: Callable[[str], Dictionary]
-) -> Mapping[str, list[str]]:
-    """Make every read ready for every prompt, without the model's weights: tell of each read what
-    to know of it, such as answers of several tokens, with the first place. Raises: DataError for
-    what cannot be measured."""
-    prompts = [prompt(folder, task.prompts.rows[i]) for i in task.rows]
-    notes: dict[str, dict[str, list[str]]] = {read.name: {} for read in task.reads}
-    for table in _tables(task.reads):
+def remarks(
+    task: Task, read: Read, prompts: Sequence[Prompt], dictionary: Callable[[str], Dictionary]
+) -> Iterator[str]:
+    """Make a read ready for prompts, without the model's weights, and tell what to know of it, such
+    as answers of several tokens. Raises: DataError, with the read or the prompt's place."""
+    known: dict[str, list[tuple[str, str]]] = {}
+    for table in _tables([read]):
         for p, one in zip(prompts, _ready(task, table, prompts, dictionary), strict=True):
-            for note in one.notes:
-                places = notes[table[0].name].setdefault(note, [])
-                if p.row.place not in places:
-                    places.append(p.row.place)
-    return {
-        name: [
-            f"{note} ({places[0]}{f' and {len(places) - 1} more' if places[1:] else ''})"
-            for note, places in of.items()
-        ]
-        for name, of in notes.items()
-    }
+            for note, text in one.notes:
+                if all(place != p.row.place for _, place in known.setdefault(note, [])):
+                    known[note].append((text, p.row.place))
+    for note, of in known.items():
+        text, place = of[0]
+        yield (
+            f"{read.name}: {len(of)} of {len(prompts)} prompts have {note}, such as {text!r} "
+            f"({place})"
+        )
 
 
 def _part_of(tick: Tick, k: int, count: int) -> Tick:
@@ -253,7 +250,7 @@ class _Pass:
         self.prompts = [prompt(model.folder, task.prompts.rows[i]) for i in rows]
         self._vectors: dict[tuple[str, Site, int], torch.Tensor] = {}
         by_table = [
-            _ready(task, table, self.prompts, cache(dictionary), self._learned) for table in tables
+            _ready(task, table, self.prompts, dictionary, self._learned) for table in tables
         ]
         self.ready = [list(own) for own in zip(*by_table, strict=True)]
         every = list(itertools.chain.from_iterable(self.ready))

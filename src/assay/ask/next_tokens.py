@@ -31,28 +31,30 @@ def _follow(read: Read, prompt: Prompt, texts: Sequence[str]) -> list[tuple[Want
     return [prompt.wants(text) for text in texts]
 
 
-def _lengths(prompt: Prompt, texts: Sequence[str], wants: Sequence[Sequence[Want]]) -> list[str]:
-    """What to know of the tokens of answers."""
-    notes = [
-        f"{prompt.row.fill(text)!r} is {len(w)} tokens, and all of them count"
-        for text, w in zip(texts, wants, strict=True)
-        if len(w) > 1
-    ]
-    if len(wants) > 1 and len({w[0].token for w in wants}) < len(wants):
-        firsts = " and ".join(repr(prompt.row.fill(text)) for text in texts)
-        notes.append(f"of {firsts} some begin with the same token")
-    return notes + _joined(prompt, texts)
+Notes = tuple[tuple[str, str], ...]
 
 
-def _joined(prompt: Prompt, texts: Sequence[str]) -> list[str]:
-    """Texts that were meant to begin with a space."""
+def _notes(prompt: Prompt, texts: Sequence[str], several: str) -> Notes:
+    """What to know of the tokens of texts; `several` says what becomes of more than one."""
     filled = [prompt.row.fill(text) for text in texts]
+    tokens = [prompt.continuation(text) for text in texts]
     end = prompt.row.text[-1:]
-    return [
-        f"{text!r} follows {end!r} without a space between"
+    notes = [
+        (f"an answer of several tokens, {several}", text)
+        for text, t in zip(filled, tokens, strict=True)
+        if len(t) > 1
+    ]
+    if len({t[0] for t in tokens}) < len(tokens):
+        notes.append(("answers that begin with the same token", filled[0]))
+    notes += [
+        ("an answer that follows a letter or number without a space", text)
         for text in filled
         if end.isalnum() and text[:1].isalnum()
     ]
+    return tuple(dict.fromkeys(notes))
+
+
+ALL, FIRST = "whose log-probabilities are added up", "of which the first is looked at"
 
 
 def log_prob(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -69,7 +71,7 @@ def log_prob(read: Read, prompt: Prompt, context: Context) -> Ready:
         return sum(sign * x for sign, x in zip(signs, sums, strict=False))
 
     flat = tuple(w for some in wants for w in some)
-    return Ready(each(number), flat, notes=tuple(_lengths(prompt, texts, wants)))
+    return Ready(each(number), flat, notes=_notes(prompt, texts, ALL))
 
 
 def accuracy(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -82,7 +84,7 @@ def accuracy(read: Read, prompt: Prompt, context: Context) -> Ready:
         return best[0] / sum(best)
 
     flat = tuple(w for some in wants for w in some)
-    return Ready(each(number), flat, notes=tuple(_lengths(prompt, read.accuracy, wants)))
+    return Ready(each(number), flat, notes=_notes(prompt, read.accuracy, ALL))
 
 
 def _stream(read: Read, prompt: Prompt) -> Site | None:
@@ -110,12 +112,7 @@ def rank(read: Read, prompt: Prompt, context: Context) -> Ready:
     """1 + how many tokens are more probable than the first one of the text."""
     tokens = prompt.continuation(read.rank)
     want = Want("rank", prompt.at(read.position), tokens[0], site=_stream(read, prompt))
-    notes: list[str] = []
-    if len(tokens) > 1:
-        first = prompt.folder.tokenizer.decode(tokens[:1])
-        filled = prompt.row.fill(read.rank)
-        notes = [f"{filled!r} is {len(tokens)} tokens; the rank is that of {first!r}"]
-    return _of_next(read, prompt, [want], notes=(*notes, *_joined(prompt, [read.rank])))
+    return _of_next(read, prompt, [want], notes=_notes(prompt, [read.rank], FIRST))
 
 
 def entropy(read: Read, prompt: Prompt, context: Context) -> Ready:
@@ -189,10 +186,5 @@ def logit_lens(read: Read, prompt: Prompt, context: Context) -> Ready:
     def number(seen: Seen) -> float:
         return sum(s * seen.numbers[w] for s, w in zip((1.0, -1.0), wants, strict=False))
 
-    notes = [
-        f"{text!r} is {len(t)} tokens; the lens is of {prompt.folder.tokenizer.decode(t[:1])!r}"
-        for text, t in zip(filled, tokens, strict=True)
-        if len(t) > 1
-    ]
     assert site is not None
-    return Ready(each(number), tuple(wants), (site,), notes=(*notes, *_joined(prompt, texts)))
+    return Ready(each(number), tuple(wants), (site,), notes=_notes(prompt, texts, FIRST))

@@ -174,6 +174,11 @@ def kind_of(read: Read) -> str:
     return stated[0]
 
 
+def natural(read: Read) -> tuple[float | None, float | None]:
+    """Give the least and the greatest number that a read can be; None for no end."""
+    return KINDS[kind_of(read)].natural(read)
+
+
 def describe(read: Read) -> str:
     """Say in a line what a read is: in words, with its unit, the numbers that there can be, and
     which way is better.
@@ -188,7 +193,7 @@ def describe(read: Read) -> str:
 4.7 (0 to 1)'
     """
     kind = KINDS[kind_of(read)]
-    low, high = kind.natural(read)
+    low, high = natural(read)
     if low is None:
         span = "" if high is None else f"at most {high:g}"
     else:

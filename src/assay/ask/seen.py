@@ -148,8 +148,9 @@ class Ready:
     sites: tuple[Site, ...] = ()
     writes: int = 0
     """How many tokens the model has to write on."""
-    notes: tuple[str, ...] = ()
-    """What whoever wrote it should know, such as that an answer is several tokens."""
+    notes: tuple[tuple[str, str], ...] = ()
+    """What whoever wrote it should know, such as that an answer has several tokens, and the text
+    that it is so of."""
 
 
 def _absent(*_: Any) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from assay.ask import controls, dictionaries, interventions, measuring, prompts,
 from assay.ask.controls import Control
 from assay.ask.measuring import Task
 from assay.ask.prompts import PromptSet
+from assay.ask.seen import prompt
 from assay.ask.tables import Direction, Intervention, Model
 from assay.core.bench import Bench
 from assay.core.columns import Axes
@@ -235,7 +236,7 @@ class Asked:
                 str(bench.device),
                 runs.shared.smoke,
                 lambda done, total: bench.report(done, total, "prompts"),
-                lambda name: dictionaries.opened(name, self.folder, bench.root),
+                bench.root,
             )
             return measures(runs, coords=coords, **named)
 
@@ -279,15 +280,13 @@ class Asked:
         """What to know of each read of a model, such as answers of several tokens. Raises:
         ExperimentError for a read that the model or a prompt cannot have."""
         folder, task = find(measuring.located(self.folder, model)), self.parts[0].task
+        opened = cache(partial(dictionaries.opened, folder=self.folder, root=ROOT.get()))
         lines: list[str] = []
+        with self.text.located("prompts", 0):
+            shown = [prompt(folder, task.prompts.rows[i]) for i in task.rows]
         for i, read in enumerate(task.reads):
             with self.text.located("read", i):
-                notes = measuring.dry(
-                    replace(task, reads=(read,)),
-                    folder,
-                    lambda name: dictionaries.opened(name, self.folder, ROOT.get()),
-                )
-            lines += [f"{read.name}: {note}" for note in notes[read.name]]
+                lines += measuring.remarks(task, read, shown, opened)
         return tuple(lines)
 
     def seconds(self, part: Part, runs: int) -> float | None:
