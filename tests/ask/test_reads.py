@@ -4,7 +4,7 @@ model."""
 import numpy as np
 import pytest
 import torch
-from naive_models import KINDS, Naive, measured, texts
+from naive_models import KINDS, Naive, measured, task, texts
 
 from assay.ask import logits, measuring
 from assay.ask.tables import Direction, Intervention, Read
@@ -361,7 +361,7 @@ def test_a_sweep_is_a_dimension_with_its_levels(models):
         sweep={"layer": (0, 2), "half": ("hook_resid_pre", "hook_resid_post")},
     )
     named, coords = measuring.measure(
-        measuring_task(models("llama"), read),
+        task(models("llama"), texts(*SHOWN), [read]),
         np.array([1, 2]),
         measuring.Path(),
         "cpu",
@@ -373,7 +373,52 @@ def test_a_sweep_is_a_dimension_with_its_levels(models):
     assert coords["layer"] == [0, 2] and coords["half"] == ["hook_resid_pre", "hook_resid_post"]
 
 
-def measuring_task(naive, *some):
-    from naive_models import task
+def test_what_two_models_differ_by_is_the_second_less_the_first(models, tmp_path):
+    """Prompt by prompt; KL divergence is that of the second from the first."""
+    first, second = models("llama"), Naive(tmp_path / "short", "llama", num_hidden_layers=2)
+    every = [
+        Read(name="several", log_prob=" return a + b"),
+        Read(name="kl", kl=True),
+        Read(name="lens", logit_lens=" a", site="blocks.1.hook_resid_pre"),
+        Read(name="head", pattern="1.2"),
+    ]
+    tables = [(read, {}, read) for read in every]
+    both = []
+    for naive in (first, second):
+        of, model = task(naive, texts(*SHOWN), every), measuring.load(str(naive.folder))
+        both.append(measuring._Pass(of, model, [1], [{}], tables, range(len(SHOWN))))
+    values = np.empty((1, 1, len(every), len(SHOWN)))
+    both[1].into(values, lambda *_: None, both[0])
+    for p, text in enumerate(SHOWN):
+        token = first.tokenizer.encode(" a").ids[0]
+        before, after = (naive.run(naive.ids(text)) for naive in (first, second))
+        p_log, q_log = before[0][-1], after[0][-1]
+        expected = [
+            second.log_prob(text, " return a + b") - first.log_prob(text, " return a + b"),
+            (np.exp(p_log) * (p_log - q_log)).sum(),
+            second.lens(after[1][1, -1])[token] - first.lens(before[1][1, -1])[token],
+            after[2][1, 2, -1, 0] - before[2][1, 2, -1, 0],
+        ]
+        assert values[0, 0, :, p] == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
-    return task(naive, texts(*SHOWN), some)
+
+def test_a_learned_direction_is_that_of_each_seed(models):
+    """Of three rows a label two are drawn by the seed: every projection is on one of the nine
+    differences that there can be, and not on the same for all seeds."""
+    naive = models("llama")
+    rows = [("code", t) for t in ("return a", "x = 10", "def add")]
+    rows += [("prose", t) for t in ("the sum", "of a", "and b")]
+    learned = texts(*({"text": t, "label": k} for k, t in rows), name="learned")
+    made = Direction(name="code", site=SITE, difference=("code", "prose"), prompts="learned")
+    read = Read(name="along_code", projection="code")
+    seeds = range(1000, 1008)
+    found = measured(
+        naive, texts(SHOWN[0]), [read], directions=[made], sources=[learned], seeds=seeds
+    )["along_code"][:, 0]
+    act = naive.run(naive.ids(SHOWN[0]))[1][1, -1]
+    of = [naive.run(naive.ids(t))[1][1, -1] for _, t in rows]
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    differences = [(of[a] + of[b] - of[3 + c] - of[3 + d]) / 2 for a, b in pairs for c, d in pairs]
+    possible = np.array([act @ v / np.linalg.norm(v) for v in differences])
+    assert np.abs(found[:, None] - possible).min(1).max() < 1e-4
+    assert len(np.unique(found.round(4))) > 1

@@ -24,9 +24,9 @@ def pattern(read: Read, prompt: Prompt, context: Context) -> Ready:
     """How much attention a token pays to another; the mean is over the tokens that can attend to
     theirs."""
     layer, head = interventions.head_of(read.pattern)
-    site, heads = Site("pattern", layer), read_sizes(prompt.folder.config)["h"]
+    site = Site("pattern", layer)
     prompt.folder.check(site)
-    if head >= heads:
+    if head >= (heads := read_sizes(prompt.folder.config)["h"]):
         raise DataError(
             f"{read.name}: blocks of {prompt.folder.name} have {heads} heads, 0 to {heads - 1}; "
             f"got {read.pattern}"
