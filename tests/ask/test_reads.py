@@ -320,6 +320,8 @@ def test_numbers_do_not_depend_on_how_much_is_held_at_once(models, monkeypatch):
     table, _ = steering(naive, "all")
     table = Intervention(name="s", add="along", sweep={"strength": (0.0, 1.0, 2.0, 4.0, 8.0)})
     every = [*NEXT, Read(name="loss", loss=True), Read(name="start", pattern="1.2")]
+    lens = {"site": "blocks.{layer}.hook_resid_post", "sweep": {"layer": (0, 2)}}
+    every += [Read(name="lens", logit_lens=" a", **lens), Read(name="lens_kl", kl=True, **lens)]
     usual = measured(naive, texts(*SHOWN), every, table, [ALONG])
     for held, captured in ((1, 10**9), (2000, 3000), (10**9, 1)):
         monkeypatch.setattr(logits, "HELD", held)
@@ -328,6 +330,9 @@ def test_numbers_do_not_depend_on_how_much_is_held_at_once(models, monkeypatch):
         for name, values in usual.items():
             assert few[name] == pytest.approx(values, rel=1e-4, abs=1e-5), name
     assert usual["kl"][0] == pytest.approx(0, abs=1e-9)  # nothing is added there
+    assert usual["lens_kl"][:, 0] == pytest.approx(0, abs=1e-9)  # nor before it
+    assert usual["lens_kl"][-1, 1] == pytest.approx(usual["kl"][-1])
+    assert (usual["lens"][:, 0] == usual["lens"][0, 0]).all()
 
 
 def test_a_slots_position_is_the_token_that_its_text_ends_in(naive):

@@ -343,7 +343,10 @@ class _Pass:
                 if want.continuation == continuation[: len(want.continuation)]:
                     groups.setdefault((want.position, want.site), []).append(want)
             for (position, site), wants in groups.items():
-                final = torch.stack([_vector(t, site, position) for t in traced])
+                vectors = [_vector(t, site, position) for t in traced]
+                if len({x.data_ptr() for x in vectors}) == 1:  # before the first block edited
+                    vectors = vectors[:1]
+                final = torch.stack(vectors)
                 final = logits.lensed(self.model, final) if site else final
                 first = final[-1:] if self.clean else final[:1]
                 rows.append(Rows(final[: len(variants)], first, tuple(wants)))
@@ -367,10 +370,14 @@ class _Pass:
         one."""
         rows = given.rows
         if before is not None:
-            rows = [replace(r, first=b.final) for r, b in zip(rows, before.rows, strict=True)]
+            rows = [
+                replace(r, final=_each_of(r.final, variants), first=_each_of(b.final, variants))
+                for r, b in zip(rows, before.rows, strict=True)
+            ]
         numbers: dict[tuple[int, int], dict[Want, float]] = {}
         for i, r, table in zip(given.of, rows, logits.numbers(self.model, rows, base), strict=True):
-            for v, line in zip(variants, table.tolist(), strict=True):
+            lines = np.broadcast_to(table, (len(variants), len(r.wants))).tolist()
+            for v, line in zip(variants, lines, strict=True):
                 numbers.setdefault((i, v), {}).update(zip(r.wants, line, strict=True))
         return {
             p: [
@@ -589,6 +596,11 @@ def _vector(trace: Trace, site: Site | None, position: int) -> Float[torch.Tenso
     x = trace.acts[site] if site else trace.final
     assert x is not None
     return x[0, position]
+
+
+def _each_of(x: Float[torch.Tensor, "v d"], variants: range) -> Float[torch.Tensor, "v d"]:
+    """A row for each edit, where all share one."""
+    return x.expand(len(variants), -1)
 
 
 def _cut(acts: Mapping[Site, torch.Tensor], length: int) -> dict[Site, torch.Tensor]:
