@@ -171,6 +171,25 @@ def test_a_study_tells_file_and_line_of_prompt_and_read(tmp_path, naive):
     assert notes('log_prob = " x = 2"')[0].endswith("(rows.jsonl line 1)")
 
 
+def test_a_run_is_known_by_what_its_dictionary_holds(tmp_path, naive):
+    (tmp_path / "rows.jsonl").write_text('{"text": "x = 1"}\n{"text": "x = 1, y"}\n')
+    study = tmp_path / "study.toml"
+    read = 'feature = ["mine.safetensors", 3]'
+    study.write_text(STUDY.format(model=naive.folder, read=read).replace('"head"', '"seen"'))
+    shape, site = (1, 24, 4), ("blocks.1.hook_resid_pre",)
+
+    def inputs(value):
+        some, zero = torch.full(shape, value), torch.zeros
+        of = Dictionary(some, zero(1, 4), some.mT, zero(1, 24), ReLU(), sites=site)
+        of.save(tmp_path / "mine.safetensors")
+        asked = Asked(read_study(study))
+        return asked.inputs(asked.parts[0].spec(1000))
+
+    once, again, other = inputs(1.0), inputs(1.0), inputs(2.0)
+    assert once == again
+    assert {k for k in once if once[k] != other[k]} == {"dictionary of seen"}
+
+
 KNOWN = {
     'log P(" a") − log P(" b") behind the prompt, over all tokens (nats)': {
         "log_prob": (" a", " b")
