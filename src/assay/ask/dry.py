@@ -3,14 +3,14 @@ and the tokens of every prompt and answer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from assay.ask import directions, interventions, measuring, reads
+from assay.ask import directions, interventions, measuring
 from assay.ask.measuring import Task
 from assay.ask.probes import ProbeTask
 from assay.ask.prompts import PromptSet
 from assay.ask.seen import Prompt, prompt
-from assay.ask.tables import Direction, Read
+from assay.ask.tables import Direction
 from assay.core.errors import DataError, ModelError
 from assay.subjects.folder import ModelFolder, most_tokens
 from assay.subjects.site import Site
@@ -26,7 +26,7 @@ def prompts_of(task: Task | ProbeTask, folder: ModelFolder) -> list[Prompt]:
     if not prompts:
         raise DataError(f"of {task.prompts.table.name} no prompt is left to be measured")
     longest = max(prompts, key=lambda p: len(p.tokens))
-    writes = max((r.tokens for r in task.reads if reads.KINDS[reads.kind_of(r)].writes), default=0)
+    writes = max((r.tokens for r in task.reads if r.generates), default=0)
     _short_enough(longest, len(longest.tokens) + writes, folder)
     return prompts
 
@@ -46,52 +46,6 @@ def split_in_words(task: Task | ProbeTask) -> str:
 def _short_enough(p: Prompt, length: int, folder: ModelFolder) -> None:
     if length > (most := most_tokens(folder)):
         raise ModelError(f"{folder.name} reads at most {most} tokens, {p.row.place} has {length}")
-
-
-def check_read(read: Read, prompts: Sequence[Prompt], folder: ModelFolder) -> Iterator[str]:
-    """Check a read on every prompt; what its author should know beside is given as sentences.
-    Raises: DataError, ModelError, with the prompt's place."""
-    for point in interventions.points(read):
-        _check_read(interventions.swept(read, point), prompts, folder)
-    yield from _remarks(read, prompts)
-
-
-def _check_read(read: Read, prompts: Sequence[Prompt], folder: ModelFolder) -> None:
-    kind = reads.KINDS[reads.kind_of(read)]
-    for site in kind.sites(read):
-        folder.check(site)
-    for p in prompts:
-        wanted = kind.wants(read, p)
-        _short_enough(p, max((len(p.tokens) + len(c) for c, _ in wanted), default=0), folder)
-
-
-def _remarks(read: Read, prompts: Sequence[Prompt]) -> Iterator[str]:
-    texts = _texts(read)
-    several = [(p, text) for p in prompts for text in texts if len(p.continuation(text)) > 1]
-    if several:
-        p, text = several[0]
-        yield (
-            f"{read.name}: {len(several)} of {len(prompts) * len(texts)} answers have several "
-            f"tokens, such as {p.row.fill(text)!r} ({p.row.place}); their log-probabilities are "
-            "added up"
-        )
-    if len(texts) > 1:
-        alike = [
-            p for p in prompts if len({p.continuation(text)[0] for text in texts}) < len(texts)
-        ]
-        if alike:
-            yield (
-                f"{read.name}: for {len(alike)} of {len(prompts)} prompts two answers begin with "
-                f"the same token ({alike[0].row.place}), so that only what follows tells them apart"
-            )
-        equal = [p for p in prompts if len({p.row.fill(text) for text in texts}) < len(texts)]
-        if equal:
-            raise DataError(f"{equal[0].row.place}: {read.name} compares a text with itself")
-
-
-def _texts(read: Read) -> tuple[str, ...]:
-    texts = read.log_prob or read.accuracy
-    return (texts,) if isinstance(texts, str) and texts else tuple(texts)
 
 
 def check_intervention(task: Task, prompts: Sequence[Prompt], folder: ModelFolder) -> None:

@@ -51,14 +51,18 @@ def swept(table: T, point: Mapping[str, Plain]) -> T:
     DataError for a value that a field cannot have."""
     fields: dict[str, Any] = {}
     for name in table.__struct_fields__:
-        value = getattr(table, name)
+        value: Any = getattr(table, name)
         if name in point and name not in ("name", "sweep"):
             level = point[name]
-            value = (str(level),) if isinstance(value, tuple) else level
+            if isinstance(value, tuple):  # a dictionary's latent, or one head or text
+                latent = isinstance(value[-1], int) if value else False
+                value = (*value[:-1], level) if latent else (str(level),)
+            else:
+                value = level
         elif isinstance(value, str):
             value = _filled(value, point)
-        elif isinstance(value, tuple) and value and all(isinstance(v, str) for v in value):
-            value = tuple(_filled(v, point) for v in value)
+        elif isinstance(value, tuple):
+            value = tuple(_filled(v, point) if isinstance(v, str) else v for v in value)
         fields[name] = value
     try:
         return msgspec.convert(fields, type(table))

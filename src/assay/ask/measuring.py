@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -12,24 +13,42 @@ import msgspec
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.ask import directions, interventions, models, reads, untouched
+from assay.ask import (
+    dictionaries,
+    directions,
+    interventions,
+    logits,
+    models,
+    reads,
+    untouched,
+)
 from assay.ask.directions import Examples
 from assay.ask.interventions import Source
+from assay.ask.logits import Rows
 from assay.ask.prompts import PromptSet
-from assay.ask.seen import Prompt, Seen, Want, prompt
+from assay.ask.seen import Context, Prompt, Ready, Seen, Want, prompt
 from assay.ask.tables import Direction, Intervention, Model, Place, Plain, Read
 from assay.core import rng
 from assay.core.columns import Axes
 from assay.core.errors import DataError
 from assay.core.heavy import torch
+from assay.dictionaries.dictionary import Dictionary
 from assay.subjects.batches import ROWS, run_many
-from assay.subjects.edits import Edits
+from assay.subjects.edits import Edits, continued
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
+from assay.subjects.sizes import read_sizes
+from assay.subjects.subject import Trace
 
 Tick = Callable[[int, int], None]
+Table: TypeAlias = tuple[Read, Mapping[str, Plain], Read]
+"""A read as it was written, a level of its sweep, and the read at this level."""
 SMOKE = 6
 """Prompts at most in the preset that only shows that everything runs."""
+WRITING = 32
+"""Texts that are written on together."""
+CAPTURED = 2**26
+"""Activations that are there at once, in a pass: 256 MB."""
 
 
 SIGNS = 4
@@ -117,14 +136,13 @@ class Task:
         swept |= self.intervention.sweep if self.intervention else {}
         axes: dict[str, Axes] = {}
         for read in self.reads:
-            own = {f"{read.name}_{n}" if n in swept else n: v for n, v in read.sweep.items()}
-            axes[read.name] = {**swept, **own, self.prompts.unit: self.levels}
+            axes[read.name] = {**swept, **read.sweep, self.prompts.unit: self.levels}
         return axes
 
     def range_of(self, measure: str) -> tuple[float | None, float | None]:
         """The least and greatest number that a measure can be; None for no end."""
         read = next((r for r in self.reads if r.name == measure), None)
-        return reads.KINDS[reads.kind_of(read)].natural if read else (None, None)
+        return reads.natural(read) if read else (None, None)
 
     def weights_read(self, size: Mapping[str, int], runs: int) -> float:
         """How many products of a weight and a token its passes are, in a model of this size, for so
@@ -132,14 +150,22 @@ class Task:
         length = sum(len(self.prompts.rows[i].text) for i in self.rows) / SIGNS
         points = len(interventions.points(self.intervention)) if self.intervention else 1
         variants = points * (runs if self.drawn else 1)
-        ends = len(self.rows) * len(self.reads) * size["d"] * size["v"]
-        return variants * (length * blocks(size) + ends)
+        each = length / len(self.rows)
+        looked = sum(reads.unembedded(r, each) for r in self.reads) * len(self.rows)
+        written = max((r.tokens for r in self.reads if r.generates), default=0) * len(self.rows)
+        return variants * ((length + written) * blocks(size) + looked * size["d"] * size["v"])
 
     def measure(
-        self, seeds: Int[np.ndarray, "run"], folder: Path, device: str, smoke: bool, tick: Tick
+        self,
+        seeds: Int[np.ndarray, "run"],
+        folder: Path,
+        device: str,
+        smoke: bool,
+        tick: Tick,
+        root: Path,
     ) -> tuple[Measured, dict[str, list[Any]]]:
         """Measure it: its reads by name, as (dims, array, unit), and the levels of their dims."""
-        return measure(self, seeds, folder, device, smoke, tick)
+        return measure(self, seeds, folder, device, smoke, tick, root)
 
     @property
     def direction(self) -> Direction | None:
@@ -195,18 +221,22 @@ class Task:
 
 
 def measure(
-    task: Task, seeds: Int[np.ndarray, "run"], folder: Path, device: str, smoke: bool, tick: Tick
+    task: Task,
+    seeds: Int[np.ndarray, "run"],
+    folder: Path,
+    device: str,
+    smoke: bool,
+    tick: Tick,
+    root: Path = Path("assay-store"),
 ) -> tuple[Measured, dict[str, list[Any]]]:
-    """Measure one arm: its reads by name, as (dims, array, unit), and the levels of their dims."""
+    """Measure one arm: its reads by name, as (dims, array, unit), and the levels of their dims.
+    Files lie in `folder`, stored dictionaries in the store `root`."""
     rows = task.rows[:SMOKE] if smoke else task.rows
     if not rows:
         raise DataError(f"of {task.prompts.table.name} no prompt is left to be measured")
     distinct = [int(s) for s in dict.fromkeys(seeds.tolist())] if task.drawn else [int(seeds[0])]
-    tables = [
-        (read, point, interventions.swept(read, point))
-        for read in task.reads
-        for point in interventions.points(read)
-    ]
+    dictionary = cache(partial(dictionaries.opened, folder=folder, root=root))
+    tables = _tables(task.reads)
     sweep = interventions.points(task.intervention) if task.intervention else [{}]
     states = models.states(task.model)
     values = np.full((len(distinct), len(states), len(sweep), len(tables), len(rows)), np.nan)
@@ -214,11 +244,11 @@ def measure(
     rounds = list(itertools.product(range(len(states)), enumerate(blocks)))
     for n, (state, (b, block)) in enumerate(rounds):
         model, key = _model(task, state, block[0], folder, device)
-        part = _Pass(task, model, block, sweep, tables, rows, key)
+        part = _Pass(task, model, block, sweep, tables, rows, key, dictionary)
         base = None
         if task.less is not None:
             other = _opened(task.less, state, block[0], folder, device, place=1)
-            base = _Pass(task, other[0], block, sweep, tables, rows, other[1])
+            base = _Pass(task, other[0], block, sweep, tables, rows, other[1], dictionary)
         into = values[b : b + 1, state] if task.new_each_seed else values[:, state]
         part.into(into, _part_of(tick, n, len(rounds)), base)
     by_seed = {seed: i for i, seed in enumerate(distinct)}
@@ -253,13 +283,32 @@ def _opened(
     return model, model.fingerprint
 
 
-def _number(kind: reads.Kind, read: Read, seen: Seen, before: Seen | None) -> float:
-    """A read, or what another model has less; of KL divergence that from the other model's."""
-    if before is None:
-        return kind.value(read, seen)
-    if read.kl:
-        return kind.value(read, replace(seen, clean=before))
-    return kind.value(read, seen) - kind.value(read, before)
+def _tables(some: Sequence[Read]) -> list[Table]:
+    """Each level of each read."""
+    return [
+        (read, point, interventions.swept(read, point))
+        for read in some
+        for point in interventions.points(read)
+    ]
+
+
+def remarks(
+    task: Task, read: Read, prompts: Sequence[Prompt], dictionary: Callable[[str], Dictionary]
+) -> Iterator[str]:
+    """Make a read ready for prompts, without the model's weights, and tell what to know of it, such
+    as answers of several tokens. Raises: DataError, with the read or the prompt's place."""
+    known: dict[str, list[tuple[str, str]]] = {}
+    for table in _tables([read]):
+        for p, one in zip(prompts, _ready(task, table, prompts, dictionary), strict=True):
+            for note, text in one.notes:
+                if all(place != p.row.place for _, place in known.setdefault(note, [])):
+                    known[note].append((text, p.row.place))
+    for note, of in known.items():
+        text, place = of[0]
+        yield (
+            f"{read.name}: {len(of)} of {len(prompts)} prompts have {note}, such as {text!r} "
+            f"({place})"
+        )
 
 
 def _part_of(tick: Tick, k: int, count: int) -> Tick:
@@ -269,7 +318,7 @@ def _part_of(tick: Tick, k: int, count: int) -> Tick:
 
 def _tidy(
     task: Task,
-    tables: Sequence[tuple[Read, Mapping[str, Plain], Read]],
+    tables: Sequence[Table],
     rows: Sequence[int],
     values: Float[np.ndarray, "run state point read row"],
 ) -> tuple[Measured, dict[str, list[Any]]]:
@@ -288,15 +337,26 @@ def _tidy(
     measured: Measured = {}
     for read in task.reads:
         mine = [k for k, (of, _, _) in enumerate(tables) if of is read]
-        own = {
-            f"{read.name}_{name}" if name in swept else name: v for name, v in read.sweep.items()
-        }
+        own = read.sweep
         coords |= {name: list(options) for name, options in own.items()}
         shape = [len(v) for v in (*swept.values(), *own.values())]
         array = values[:, :, :, mine].reshape(len(values), *shape, len(levels))
         kind = reads.KINDS[reads.kind_of(read)]
         measured[read.name] = (" ".join(["run", *swept, *own, unit]), array, kind.unit)
     return measured, coords
+
+
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """What passes gave for some prompts under some edits."""
+
+    prompts: Sequence[int]
+    rows: list[Rows]
+    """What is to be unembedded, of all prompts."""
+    of: list[int]
+    """The prompt of each of these."""
+    acts: Mapping[int, list[Mapping[Site, torch.Tensor]]]
+    """What was captured of each prompt under each edit."""
 
 
 class _Pass:
@@ -308,29 +368,29 @@ class _Pass:
         model: Pretrained,
         seeds: Sequence[int],
         sweep: Sequence[Mapping[str, Plain]],
-        tables: Sequence[tuple[Read, Mapping[str, Plain], Read]],
+        tables: Sequence[Table],
         rows: Sequence[int],
         key: str,
+        dictionary: Callable[[str], Dictionary],
     ) -> None:
         self.task, self.model, self.seeds, self.rows, self.key = task, model, seeds, rows, key
-        self.tables = [read for _, _, read in tables]
         self.variants = [(s, point) for s in seeds for point in sweep]
         self.sweep = sweep
         shown = dict(enumerate(task.prompts.rows))
         if task.stands_in == "unrelated":
             shown |= untouched.unrelated(task.prompts, task.rows, task.reads, seeds[0])
         self.prompts = [prompt(model.folder, shown[i]) for i in rows]
-        kinds = [reads.KINDS[reads.kind_of(read)] for read in self.tables]
-        self.sites = list(
-            dict.fromkeys(x for k, r in zip(kinds, self.tables, strict=True) for x in k.sites(r))
-        )
-        self.losses = any(k.losses for k in kinds)
+        self._vectors: dict[tuple[str, Site, int], torch.Tensor] = {}
+        by_table = [
+            _ready(task, table, self.prompts, dictionary, self._learned) for table in tables
+        ]
+        self.ready = [list(own) for own in zip(*by_table, strict=True)]
+        every = list(itertools.chain.from_iterable(self.ready))
+        self.sites = list(dict.fromkeys(site for r in every for site in r.sites))
+        self.wants = [list(dict.fromkeys(w for r in own for w in r.wants)) for own in self.ready]
         changed = task.intervention is not None and task.less is None
-        self.clean = changed and any(r.kl for r in self.tables)
-        self.writes = max(
-            (r.tokens for k, r in zip(kinds, self.tables, strict=True) if k.writes), default=0
-        )
-        self.kinds = kinds
+        self.clean = changed and any(w.what == "kl" for own in self.wants for w in own)
+        self.writes = max(r.writes for r in every)
 
     def into(
         self,
@@ -338,102 +398,160 @@ class _Pass:
         tick: Tick,
         base: _Pass | None = None,
     ) -> None:
-        """Fill in the numbers of every prompt, less those of a base."""
+        """Fill in the numbers of every prompt; less those of a base, but for KL divergence, which
+        is then from the base."""
         edits = self._edits()
+        written = self._written(edits)
         base_edits = base._edits() if base else []
-        each = max(1, 4 * ROWS // max(1, len(self.variants)))
-        order = sorted(range(len(self.prompts)), key=lambda p: len(self.prompts[p].tokens))
-        for begin in range(0, len(order), each):
-            some = order[begin : begin + each]
-            before = base._seen(some, base_edits) if base else itertools.repeat((0, None))
-            for (p, seen), (_, other) in zip(self._seen(some, edits), before, strict=False):
-                for v, one in enumerate(seen):
-                    s, w = divmod(v, len(self.sweep))
-                    values[s, w, :, p] = [
-                        _number(kind, read, one, other[v] if other else None)
-                        for kind, read in zip(self.kinds, self.tables, strict=True)
-                    ]
-            tick(min(begin + each, len(order)), len(order))
+        base_written = base._written(base_edits) if base else {}
+        done = 0
+        for some, variants in self._batches():
+            given = self._given(some, variants, edits)
+            before = base._given(some, variants, base_edits) if base else None
+            seen = self._seen(given, variants, written, base.model if base else None, before)
+            others = base._seen(before, variants, base_written) if base and before else None
+            for p in some:
+                for k, read in enumerate(self.ready[p]):
+                    numbers = np.array(read.numbers(seen[p]), dtype=float)
+                    if base and others and all(w.what != "kl" for w in read.wants):
+                        numbers -= base.ready[p][k].numbers(others[p])
+                    for v, number in zip(variants, numbers, strict=True):
+                        s, w = divmod(v, len(self.sweep))
+                        values[s, w, k, p] = number
+            if variants[-1] == len(self.variants) - 1:
+                done += len(some)
+                tick(done, len(self.prompts))
 
-    def _seen(
-        self, some: Sequence[int], edits: Sequence[Sequence[Edits]]
-    ) -> Iterator[tuple[int, list[Seen]]]:
-        """What some prompts gave under each edit."""
-        clean = len(self.variants) if self.clean else 0
-        every = [[*edits[p], *([{}] if clean else [])] for p in some]
-        wanted: list[dict[tuple[int, ...], set[int]]] = []
+    def _batches(self) -> Iterator[tuple[list[int], range]]:
+        """Prompts of like lengths, and the edits under which they are read, that share a pass; so
+        few that what is captured can be held."""
+        sequences = self._sequences(range(len(self.prompts)))
+        longest = max(len(self.prompts[p].tokens) + len(c) for p, c in sequences)
+        each = longest * read_sizes(self.model.folder.config)["d"]
+        for site in self.sites:
+            if "q" in site.dims.split():
+                each += longest**2 * read_sizes(self.model.folder.config)["h"]
+            else:
+                each += longest * self.model.width(site)
+        rows, count = max(1, min(ROWS, CAPTURED // each)), len(self.variants)
+        order = sorted(range(len(self.prompts)), key=lambda p: len(self.prompts[p].tokens))
+        some = max(1, rows // count)
+        for begin in range(0, len(order), some):
+            for first in range(0, count, rows):
+                yield order[begin : begin + some], range(first, min(first + rows, count))
+
+    def _sequences(self, some: Iterable[int]) -> list[tuple[int, tuple[int, ...]]]:
+        """Each of these prompts with each continuation behind which something is wanted, but those
+        that another one begins with: what comes later changes nothing earlier."""
+        sequences = []
         for p in some:
-            needs: dict[tuple[int, ...], set[int]] = {(): set()}
-            for kind, read in zip(self.kinds, self.tables, strict=True):
-                for continuation, position in kind.wants(read, self.prompts[p]):
-                    needs.setdefault(continuation, set()).add(position)
-            wanted.append(needs)
-        sequences = [(k, continuation) for k, needs in enumerate(wanted) for continuation in needs]
+            every = dict.fromkeys([(), *(w.continuation for w in self.wants[p])])
+            longest = [c for c in every if not any(o != c and o[: len(c)] == c for o in every)]
+            sequences += [(p, c) for c in longest]
+        return sequences
+
+    def _given(
+        self, some: Sequence[int], variants: range, edits: Sequence[Sequence[Edits]]
+    ) -> _Given:
+        """Run some prompts under some edits, and under none where that is needed."""
+        sequences = self._sequences(some)
+        untouched: list[Edits] = [{}] if self.clean else []
         traces = run_many(
             self.model,
-            [[*self.prompts[some[k]].tokens, *c] for k, c in sequences],
-            [every[k] for k, _ in sequences],
+            [[*self.prompts[p].tokens, *c] for p, c in sequences],
+            [
+                [*(self._on(e, p, c) for e in edits[p][variants.start : variants.stop]), *untouched]
+                for p, c in sequences
+            ],
             capture=self.sites,
         )
-        written = self._written(some, edits) if self.writes else {}
-        logs: list[dict[int, dict[Want, torch.Tensor]]] = [{} for _ in some]
-        for (k, continuation), of in zip(sequences, traces, strict=True):
-            positions = sorted(wanted[k][continuation])
-            if not positions:
-                continue
-            final = torch.stack([t.final[0, positions] for t in of])  # type: ignore[index]
-            assert of[0].head is not None
-            with torch.no_grad():
-                table = of[0].head(final).float().log_softmax(-1)
-            for v in range(len(of)):
-                mine = logs[k].setdefault(v, {})
-                mine |= {(continuation, n): table[v, i] for i, n in enumerate(positions)}
-        whole = {k: of for (k, c), of in zip(sequences, traces, strict=True) if not c}
-        for k, p in enumerate(some):
-            count = len(self.variants)
-            losses = [t.loss()[0] if self.losses else None for t in whole[k]]
+        rows, of = list[Rows](), list[int]()
+        acts: dict[int, list[Mapping[Site, torch.Tensor]]] = {}
+        for (p, continuation), traced in zip(sequences, traces, strict=True):
+            acts.setdefault(p, [_cut(t.acts, len(self.prompts[p].tokens)) for t in traced])
+            groups: dict[tuple[int, Site | None], list[Want]] = {}
+            for want in self.wants[p]:
+                if want.continuation == continuation[: len(want.continuation)]:
+                    groups.setdefault((want.position, want.site), []).append(want)
+            for (position, site), wants in groups.items():
+                vectors = [_vector(t, site, position) for t in traced]
+                if len({x.data_ptr() for x in vectors}) == 1:  # before the first block edited
+                    vectors = vectors[:1]
+                final = torch.stack(vectors)
+                final = logits.lensed(self.model, final) if site else final
+                first = final[-1:] if self.clean else final[:1]
+                rows.append(Rows(final[: len(variants)], first, tuple(wants)))
+                of.append(p)
+        return _Given(some, rows, of, acts)
 
-            def one(
-                v: int, base: Seen | None, p: int = p, k: int = k, losses: Any = losses
-            ) -> Seen:
-                acts = {site: x[0] for site, x in whole[k][v].acts.items()}
-                seed = self.variants[v][0] if v < len(self.variants) else self.seeds[0]
-                text = written.get((p, v), "")
-                return Seen(
-                    self.model,
+    def _on(self, edits: Edits, p: int, continuation: tuple[int, ...]) -> Edits:
+        """Edits of a prompt as they act on it with what follows: as when it is written on."""
+        n = len(self.prompts[p].tokens)
+        return continued(edits, n, n + len(continuation)) if continuation else edits
+
+    def _seen(
+        self,
+        given: _Given,
+        variants: range,
+        written: Mapping[tuple[int, int], tuple[int, ...]],
+        base: Pretrained | None = None,
+        before: _Given | None = None,
+    ) -> dict[int, list[Seen]]:
+        """What each prompt gave under each edit; KL divergences are from a base, if there is
+        one."""
+        rows = given.rows
+        if before is not None:
+            rows = [
+                replace(r, final=_each_of(r.final, variants), first=_each_of(b.final, variants))
+                for r, b in zip(rows, before.rows, strict=True)
+            ]
+        numbers: dict[tuple[int, int], dict[Want, float]] = {}
+        for i, r, table in zip(given.of, rows, logits.numbers(self.model, rows, base), strict=True):
+            lines = np.broadcast_to(table, (len(variants), len(r.wants))).tolist()
+            for v, line in zip(variants, lines, strict=True):
+                numbers.setdefault((i, v), {}).update(zip(r.wants, line, strict=True))
+        return {
+            p: [
+                Seen(
                     self.prompts[p],
-                    seed,
-                    logs[k].get(v, {}),
-                    acts,
-                    losses[v],
-                    text,
-                    base,
+                    self.variants[v][0],
+                    given.acts[p][v - variants.start],
+                    numbers.get((p, v), {}),
+                    written.get((p, v), ()),
                 )
+                for v in variants
+            ]
+            for p in given.prompts
+        }
 
-            base = one(clean, None) if clean else None
-            yield p, [one(v, base) for v in range(count)]
-
-    def _written(
-        self, some: Sequence[int], edits: Sequence[Sequence[Edits]]
-    ) -> dict[tuple[int, int], str]:
-        """What the model writes on behind each prompt under each edit."""
-        written: dict[tuple[int, int], str] = {}
-        pairs = [(p, v) for p in some for v in range(len(self.variants))]
+    def _written(self, edits: Sequence[Sequence[Edits]]) -> dict[tuple[int, int], tuple[int, ...]]:
+        """What the model writes on behind each prompt under each edit, as tokens."""
+        if not self.writes:
+            return {}
+        written: dict[tuple[int, int], tuple[int, ...]] = {}
+        pairs = [(p, v) for p in range(len(self.prompts)) for v in range(len(self.variants))]
         pairs.sort(key=lambda pair: len(self.prompts[pair[0]].tokens))
         for _, group in itertools.groupby(
             pairs, key=lambda pair: len(self.prompts[pair[0]].tokens)
         ):
-            for batch in _batched(group, 32):
+            for batch in _batched(group, WRITING):
                 tokens = torch.tensor(
                     [self.prompts[p].tokens for p, _ in batch], device=self.model.device
                 )
                 ids = self.model.generate(
                     tokens, edits=[edits[p][v] for p, v in batch], new=self.writes
                 )
-                written |= {
-                    pair: self.model.decode(new) for pair, new in zip(batch, ids, strict=True)
-                }
+                written |= {pair: tuple(new) for pair, new in zip(batch, ids, strict=True)}
         return written
+
+    def _learned(self, table: Direction, site: Site, seed: int) -> Float[torch.Tensor, "d"]:
+        """A direction as a seed learns it, for a read; learned at its own site, if it has one."""
+        at = Site.parse(table.site) if table.site else site
+        key = (repr(table), at, seed)
+        if key not in self._vectors:
+            examples = self._examples(table, at, seed)
+            self._vectors[key] = directions.learn(table, self.model, examples, at)
+        return self._vectors[key]
 
     # edits ----------------------------------------------------------------------------------------
 
@@ -584,6 +702,46 @@ def _partners(others: Sequence[Prompt], prompts: Sequence[Prompt], seed: int) ->
     return chosen
 
 
+def _ready(
+    task: Task,
+    table: Table,
+    prompts: Sequence[Prompt],
+    dictionary: Callable[[str], Dictionary],
+    vector: Callable[[Direction, Site, int], torch.Tensor] = Context.vector,
+) -> list[Ready]:
+    """Make one level of a read ready for each prompt. Raises: DataError."""
+    _, point, read = table
+    context = Context(_direction(task, read, point), vector, dictionary)
+    return [reads.ready(read, p, context) for p in prompts]
+
+
+def _direction(task: Task, read: Read, point: Mapping[str, Plain]) -> Direction | None:
+    """The direction that a read projects on, its slots filled."""
+    if not read.projection:
+        return None
+    return reads.filled(directions.find(task.directions, read.projection), point)
+
+
+def _vector(trace: Trace, site: Site | None, position: int) -> Float[torch.Tensor, "d"]:
+    """What a site has at a token; without a site what the unembedding reads there."""
+    x = trace.acts[site] if site else trace.final
+    assert x is not None
+    return x[0, position]
+
+
+def _each_of(x: Float[torch.Tensor, "v d"], variants: range) -> Float[torch.Tensor, "v d"]:
+    """A row for each edit, where all share one."""
+    return x.expand(len(variants), -1)
+
+
+def _cut(acts: Mapping[Site, torch.Tensor], length: int) -> dict[Site, torch.Tensor]:
+    """What sites have on the first tokens of a sequence."""
+    return {
+        site: x[0, :, :length, :length] if "q" in site.dims.split() else x[0, :length]
+        for site, x in acts.items()
+    }
+
+
 _Acts: TypeAlias = 'Mapping[Site, Float[torch.Tensor, "s ..."]]'
 
 
@@ -630,7 +788,7 @@ def read_activations(
     rows: dict[Site, list[torch.Tensor]] = {site: [] for site in sites}
     for some in _batched((prompt(model.folder, row) for row in prompts.rows), 4 * ROWS):
         for p, acts in zip(some, _traces(model, some, sites), strict=True):
-            seen = Seen(model, p, 0, {}, acts, None, "", None)
+            seen = Seen(p, acts=acts)
             for site in rows:
                 rows[site].append(seen.act(site, position))
     return {site: torch.stack(acts) for site, acts in rows.items()}

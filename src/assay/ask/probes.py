@@ -145,7 +145,13 @@ class ProbeTask:
         return seconds(self, blocks(size), runs) * runs / PASS
 
     def measure(
-        self, seeds: Int[np.ndarray, "run"], folder: Path, device: str, smoke: bool, tick: Tick
+        self,
+        seeds: Int[np.ndarray, "run"],
+        folder: Path,
+        device: str,
+        smoke: bool,
+        tick: Tick,
+        root: Path,
     ) -> tuple[Measured, dict[str, list[Any]]]:
         """Measure it: its measures by name, as (dims, array, unit), and the levels of dims."""
         return measure(self, seeds, folder, device, smoke, tick)

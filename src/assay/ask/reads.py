@@ -2,154 +2,339 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from assay.ask.seen import Prompt, Seen, Want, wants
-from assay.ask.tables import Read
-from assay.core.errors import DataError, nearest
+from assay.ask import activations, directions, interventions, next_tokens
+from assay.ask.next_tokens import texts_of
+from assay.ask.prompts import SLOT
+from assay.ask.seen import Context, Prompt, Ready
+from assay.ask.tables import Direction, Place, Plain, Read
+from assay.core.errors import AssayError, DataError, nearest
 from assay.subjects.site import Site
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of read: what it needs of a pass, and its number."""
+    """A kind of read."""
 
-    value: Callable[[Read, Seen], float]
-    unit: str
-    words: str
+    ready: Callable[[Read, Prompt, Context], Ready]
+    words: Callable[[Read], str]
     """What the number is, in words."""
-    wants: Callable[[Read, Prompt], list[Want]] = lambda read, prompt: []
-    sites: Callable[[Read], list[Site]] = lambda read: []
-    natural: tuple[float | None, float | None] = (None, None)
+    unit: str
+    natural: Callable[[Read], tuple[float | None, float | None]] = lambda read: (None, None)
     """The least and the greatest number that there can be."""
     better: str = ""
     """Which way is better, "higher" or "lower", where one is."""
-    losses: bool = False
-    """Whether it needs the loss of every token."""
-    writes: bool = False
-    """Whether the model has to write on."""
+    fields: tuple[str, ...] = ()
+    """What it reads of the table beside its own field."""
+    places: tuple[str, ...] = ()
+    """The words that its `position` may be, beside one token."""
 
 
-def _pair(text: str | tuple[str, str]) -> tuple[str, ...]:
-    return (text,) if isinstance(text, str) else text
+def _quoted(texts: str | tuple[str, ...]) -> str:
+    return ", ".join(json.dumps(text, ensure_ascii=False) for text in texts_of(texts))
 
 
-def _signed(text: str | tuple[str, str]) -> list[tuple[float, str]]:
-    return list(zip((1.0, -1.0), _pair(text), strict=False))
+def _less(what: str, texts: str | tuple[str, ...]) -> str:
+    return " − ".join(f"{what}({_quoted(text)})" for text in texts_of(texts))
 
 
-def _log_prob(read: Read, seen: Seen) -> float:
-    return sum(
-        sign * seen.log_prob(seen.prompt.continuation(text))
-        for sign, text in _signed(read.log_prob)
+def _where(read: Read) -> str:
+    """At which token, and where in the model, in words."""
+    usual = read.position == -1 and isinstance(read.position, int)
+    token = {"mean": ", mean over tokens", "all": ", highest over tokens"}.get(
+        str(read.position), f" at token {read.position}"
     )
+    site = f" at {read.site}" if read.site else ""
+    return f"{site}{'' if usual else token}"
 
 
-def _accuracy(read: Read, seen: Seen) -> float:
-    scores = [seen.log_prob(seen.prompt.continuation(text)) for text in read.accuracy]
-    best = [s == max(scores) for s in scores]
-    return best[0] / sum(best)
+def _at_most_0(read: Read) -> tuple[float | None, float | None]:
+    texts = read.log_prob or read.logit_lens
+    return (None, 0.0) if isinstance(texts, str) else (None, None)
 
 
-def _rank(read: Read, seen: Seen) -> float:
-    token = seen.prompt.continuation(read.rank)[0]
-    logs = seen.next(seen.prompt.at(read.position))
-    return 1.0 + float((logs > logs[token]).sum())
+def _pattern_words(read: Read) -> str:
+    targets = {
+        "previous": "the token before",
+        "self": "itself",
+        "induction": "the token behind the last earlier occurrence of its own",
+    }
+    to = targets.get(str(read.to), f"token {read.to}")
+    start = "a token pays, mean over tokens," if read.position == "mean" else ""
+    start = start or f"token {read.position} pays"
+    return f"share of attention that {start} to {to} in head {read.pattern}"
 
 
-def _entropy(read: Read, seen: Seen) -> float:
-    logs = seen.next(seen.prompt.at(read.position)).double()
-    return float(-(logs.exp() * logs).sum())
-
-
-def _kl(read: Read, seen: Seen) -> float:
-    if seen.clean is None:
-        return 0.0
-    position = seen.prompt.at(read.position)
-    before, after = (s.next(position).double() for s in (seen.clean, seen))
-    return float((before.exp() * (before - after)).sum())
-
-
-def _loss(read: Read, seen: Seen) -> float:
-    assert seen.losses is not None
-    # the opening predicts the first token of the text
-    return float(seen.losses[max(0, seen.prompt.opening - 1) :].double().mean())
-
-
-def _generates(read: Read, seen: Seen) -> float:
-    text = seen.written.lower()
-    return float(any(seen.prompt.row.fill(t).lower() in text for t in read.generates))
-
-
-def _continuations(texts: Callable[[Read], Sequence[str]]) -> Callable[[Read, Prompt], list[Want]]:
-    return lambda read, prompt: [
-        want for text in texts(read) for want in wants(prompt.continuation(text), prompt)
-    ]
-
-
-def _here(read: Read, prompt: Prompt) -> list[Want]:
-    return [((), prompt.at(read.position))]
-
-
-NATS, SHARE, COUNT = "nats", "1", "tokens"
+NATS, SHARE = "nats", "1"
+_SHARE, _FROM_0 = (lambda read: (0.0, 1.0)), (lambda read: (0.0, None))
+_AT = ("position", "site")
 KINDS: Mapping[str, Kind] = {
     "log_prob": Kind(
-        _log_prob, NATS, "log-probability", wants=_continuations(lambda r: _pair(r.log_prob))
+        next_tokens.log_prob,
+        lambda r: f"{_less('log P', r.log_prob)} behind the prompt, over all tokens",
+        NATS,
+        _at_most_0,
     ),
     "accuracy": Kind(
-        _accuracy,
+        next_tokens.accuracy,
+        lambda r: (
+            f"whether {_quoted(r.accuracy[0])} is more probable than {_quoted(r.accuracy[1:])}"
+        ),
         SHARE,
-        "share of prompts whose first choice is the most probable",
-        wants=_continuations(lambda r: r.accuracy),
-        natural=(0.0, 1.0),
-        better="higher",
+        _SHARE,
+        "higher",
     ),
-    "rank": Kind(_rank, COUNT, "rank of the token", wants=_here, natural=(1.0, None)),
-    "entropy": Kind(_entropy, NATS, "entropy of the next token", wants=_here, natural=(0.0, None)),
-    "kl": Kind(
-        _kl,
+    "rank": Kind(
+        next_tokens.rank,
+        lambda r: f"rank of the first token of {_quoted(r.rank)}{_where(r)}, 1 the most probable",
+        "rank",
+        lambda r: (1.0, None),
+        fields=_AT,
+    ),
+    "entropy": Kind(
+        next_tokens.entropy,
+        lambda r: f"entropy of the next token{_where(r)}",
         NATS,
-        "KL divergence of the next token from the untouched model's",
-        wants=_here,
-        natural=(0.0, None),
+        _FROM_0,
+        fields=_AT,
+        places=("mean",),
+    ),
+    "kl": Kind(
+        next_tokens.kl,
+        lambda r: f"KL divergence of the next token from the untouched model's{_where(r)}",
+        NATS,
+        _FROM_0,
+        fields=_AT,
+        places=("mean",),
     ),
     "loss": Kind(
-        _loss, NATS, "mean loss a token", natural=(0.0, None), better="lower", losses=True
+        next_tokens.loss, lambda r: "mean loss over the prompt's own tokens", NATS, _FROM_0, "lower"
     ),
     "generates": Kind(
-        _generates,
+        next_tokens.generates,
+        lambda r: f"whether the next {r.tokens} likeliest tokens contain {_quoted(r.generates)}",
         SHARE,
-        "share of prompts behind which one of the texts is written",
-        natural=(0.0, 1.0),
-        writes=True,
+        _SHARE,
+        fields=("tokens",),
+    ),
+    "logit_lens": Kind(
+        next_tokens.logit_lens,
+        lambda r: f"{_less('log P', r.logit_lens)} by the logit lens{_where(r)}, first tokens",
+        NATS,
+        _at_most_0,
+        fields=_AT,
+    ),
+    "pattern": Kind(
+        activations.pattern,
+        _pattern_words,
+        SHARE,
+        _SHARE,
+        fields=("position", "to"),
+        places=("mean",),
+    ),
+    "projection": Kind(
+        activations.projection,
+        lambda r: f"activation along {r.projection}{_where(r)}, over its length",
+        "activation",
+        fields=_AT,
+        places=("mean",),
+    ),
+    "feature": Kind(
+        activations.feature,
+        lambda r: (
+            f"activation of latent {r.feature[1]} of {r.feature[0]}{_where(r)}" if r.feature else ""
+        ),
+        "activation",
+        fields=_AT,
+        places=("mean", "all"),
     ),
 }
+TAKEN = tuple(
+    """attrs chunk coords count diff dims drop get head info interp items keys load map median
+    merge pad quantile query rank rolling run sel shift sizes stack tail update values weighted
+    where""".split()  # noqa: SIM905 (a list of words)
+)
+"""Names that a read might get and a table of measures has for something else, beside those of
+arrays."""
+_USUAL: dict[str, Any] = {f: getattr(Read(name=""), f) for f in Read.__struct_fields__}
 
 
 def kind_of(read: Read) -> str:
     """The kind of a read. Raises: DataError where it says none or several."""
-    empty: dict[str, Any] = {f: getattr(Read(name=""), f) for f in Read.__struct_fields__}
-    said = [name for name in KINDS if getattr(read, name) != empty[name]]
-    if len(said) != 1:
-        got = " and ".join(said) or "none of them"
+    stated = [name for name in KINDS if getattr(read, name) != _USUAL[name]]
+    if len(stated) != 1:
+        got = " and ".join(stated) or "none of them"
         raise DataError(f"say one of {', '.join(KINDS)} of the read {read.name!r}, got {got}")
-    return said[0]
+    return stated[0]
 
 
-def check(read: Read) -> None:
-    """Refuse a read that no prompt could answer. Raises: DataError."""
-    kind = kind_of(read)
-    if read.name in dir(np.ndarray) or not read.name.isidentifier():
+def natural(read: Read) -> tuple[float | None, float | None]:
+    """Give the least and the greatest number that a read can be; None for no end."""
+    return KINDS[kind_of(read)].natural(read)
+
+
+def describe(read: Read) -> str:
+    """Say in a line what a read is: in words, with its unit, the numbers that there can be, and
+    which way is better.
+
+    Example:
+        >>> from assay.ask import reads
+        >>> from assay.ask.tables import Read
+        >>> reads.describe(Read(name="good", log_prob=(" good", " bad")))
+        'good: log P(" good") − log P(" bad") behind the prompt, over all tokens (nats)'
+        >>> reads.describe(Read(name="prev", pattern="4.7", position="mean", to="previous"))
+        'prev: share of attention that a token pays, mean over tokens, to the token before in head \
+4.7 (0 to 1)'
+    """
+    kind = KINDS[kind_of(read)]
+    low, high = natural(read)
+    if low is None:
+        span = "" if high is None else f"at most {high:g}"
+    else:
+        span = f"{low:g} or more" if high is None else f"{low:g} to {high:g}"
+    unit = kind.unit if kind.unit not in (SHARE, "rank") else ""
+    better = f"{kind.better} is better" if kind.better else ""
+    levels = "; ".join(f"{k} {', '.join(map(str, v))}" for k, v in read.sweep.items())
+    about = ", ".join(part for part in (unit, span, better) if part)
+    return f"{read.name}: {kind.words(read)}{f' ({about})' if about else ''}" + (
+        f"; for {levels}" if levels else ""
+    )
+
+
+def check(read: Read, tables: Sequence[Direction] = ()) -> None:
+    """Refuse a read that no prompt could answer. Raises: DataError.
+
+    Args:
+        read: as it was written, sweep and all.
+        tables: the directions of the study.
+    """
+    name = kind_of(read)
+    kind = KINDS[name]
+    if not read.name.isidentifier():
         raise DataError(f"a read needs a name of letters, digits and _, got {read.name!r}")
-    texts = getattr(read, kind)
-    if kind == "accuracy" and len(set(read.accuracy)) < 2:
+    if read.name in TAKEN or read.name in dir(np.ndarray):
+        raise DataError(
+            f"a read cannot be called {read.name!r}, which arrays call something else; say what "
+            f'it is of, as in "{read.name}_of_answer"'
+        )
+    for other in ("position", "to", "tokens", "site"):
+        if getattr(read, other) != _USUAL[other] and other not in kind.fields:
+            users = ", ".join(k for k, of in KINDS.items() if other in of.fields)
+            raise DataError(f"{read.name}: {name} reads no `{other}`; that is for {users}")
+    texts = getattr(read, name)
+    if name == "accuracy" and len(set(read.accuracy)) < 2:
         raise DataError(f"{read.name}: accuracy takes the right text first, then others")
-    if kind == "log_prob" and not isinstance(texts, str) and texts[0] == texts[1]:
+    if name in ("log_prob", "logit_lens") and not isinstance(texts, str) and texts[0] == texts[1]:
         raise DataError(f"{read.name}: {texts[0]!r} less itself is 0 whatever the model does")
+    if isinstance(texts, str | tuple) and name != "feature" and not all(texts_of(texts)):
+        raise DataError(f"{read.name}: {name} takes texts, and one of them is empty")
+    direction = directions.find(tables, read.projection) if read.projection else None
+    _check_sweep(read, direction)
+    for point in interventions.points(read):
+        _check_point(interventions.swept(read, point), kind, direction, point)
+
+
+def check_sweeps(some: Sequence[Read], taken: Mapping[str, str]) -> None:
+    """Refuse a dimension that would mean two things. Raises: DataError.
+
+    Args:
+        some: all reads of a study.
+        taken: what else has a dimension of this name, in words, by the name.
+    """
+    before: dict[str, Read] = {}
+    for read in some:
+        for name, levels in read.sweep.items():
+            other = before.setdefault(name, read)
+            if name in taken:
+                raise DataError(
+                    f"{read.name} sweeps {name}, and {taken[name]} has a dimension of that name; "
+                    f"call the slot something else, such as {{{name}_read}}"
+                )
+            if tuple(other.sweep[name]) != tuple(levels):
+                raise DataError(
+                    f"{other.name} and {read.name} sweep {name} over different levels; give both "
+                    f"the same, or call a slot something else, such as {{{name}_2}}"
+                )
+
+
+def unembedded(read: Read, tokens: float) -> float:
+    """How many next tokens a read looks at, of a prompt of so many tokens."""
+    kind, levels = kind_of(read), len(interventions.points(read))
+    if kind in ("pattern", "projection", "feature"):
+        return 0.0
+    if kind == "generates":
+        return float(read.tokens)
+    whole = kind == "loss" or read.position == "mean"
+    said = getattr(read, kind)
+    return levels * (tokens if whole else 1 if said is True else len(texts_of(said)))
+
+
+def _check_sweep(read: Read, direction: Direction | None) -> None:
+    """Refuse a sweep of what is nowhere in the read."""
+    written = json.dumps([_plain(read), direction.site if direction else ""], ensure_ascii=False)
+    slots = dict.fromkeys(SLOT.findall(written))
+    for name, levels in read.sweep.items():
+        known = name in _USUAL and name not in ("name", "sweep")
+        if not known and name not in slots:
+            hint = f"{{{name}}}"
+            raise DataError(f"{read.name} sweeps {name}, and has no slot {hint} and no such field")
+        if not levels or len(set(levels)) < len(levels):
+            raise DataError(f"{read.name}: each level of {name} once, and at least one")
+
+
+def _plain(read: Read) -> list[str]:
+    """All texts of a read."""
+    values = [getattr(read, f) for f in Read.__struct_fields__ if f != "sweep"]
+    flat = [v for x in values for v in (x if isinstance(x, tuple) else (x,))]
+    return [v for v in flat if isinstance(v, str)]
+
+
+def _check_point(
+    read: Read, kind: Kind, direction: Direction | None, point: Mapping[str, Plain]
+) -> None:
+    """Refuse what a level of a sweep makes no site, no head and no place."""
+    if direction is not None:
+        direction = filled(direction, point)
+    for what, text in (("site", read.site), ("site", direction.site if direction else "")):
+        if slot := SLOT.search(text):
+            raise DataError(
+                f"{read.name}: {what} {text!r} has a slot; write sweep = {{ {slot[1]} = […] }}"
+            )
+        if text:
+            Site.parse(text)
+    if read.pattern:
+        interventions.head_of(read.pattern)
+    for field_name, words in (("position", kind.places), ("to", activations.TARGETS)):
+        place: Place = getattr(read, field_name)
+        if isinstance(place, str) and place not in words and not SLOT.fullmatch(place):
+            known = " or ".join(f'"{w}"' for w in words)
+            raise DataError(
+                f"{read.name}: {field_name} is a number, a slot such as {{city}}"
+                f"{', ' if known else ''}{known}; got {place!r}"
+            )
+
+
+def filled(direction: Direction, point: Mapping[str, Plain]) -> Direction:
+    """Fill the slots of a direction by a level of the read's sweep; its fields are its own."""
+    slots = {n: v for n, v in point.items() if n not in Direction.__struct_fields__}
+    return interventions.swept(direction, slots)
+
+
+def ready(read: Read, prompt: Prompt, context: Context) -> Ready:
+    """Make a read ready for a prompt. Raises: DataError, ModelError, with the read or the prompt's
+    place."""
+    try:
+        return KINDS[kind_of(read)].ready(read, prompt, context)
+    except DataError:
+        raise
+    except AssayError as e:
+        raise DataError(f"{read.name}: {e}") from e
 
 
 def by_name(reads: Sequence[Read], name: str) -> Read:

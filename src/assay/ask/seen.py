@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
 
 from jaxtyping import Float
 
 from assay.ask.prompts import Row
-from assay.ask.tables import Place
+from assay.ask.tables import Direction, Place, Read
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-from assay.subjects.folder import ModelFolder
-from assay.subjects.pretrained import Pretrained
+from assay.dictionaries.dictionary import Dictionary
+from assay.subjects.folder import ModelFolder, most_tokens
 from assay.subjects.site import Site
 
-Want = tuple[tuple[int, ...], int]
-"""A continuation behind the prompt, without its last token, and a position at which the next
-token's log-probabilities are wanted."""
+
+@dataclass(frozen=True)
+class Want:
+    """A number about the next token that a pass has to give; all of them are unembedded together
+    (`ask/logits.py`)."""
+
+    what: Literal["log_prob", "rank", "entropy", "kl"]
+    position: int
+    """Behind which token of the prompt and its continuation."""
+    token: int = -1
+    """The token that log_prob and rank are about."""
+    continuation: tuple[int, ...] = ()
+    """What is read behind the prompt, up to that position."""
+    site: Site | None = None
+    """Where the residual stream is taken from, to go through final norm and unembedding; None: at
+    its end."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,25 @@ class Prompt:
             )
         return tuple(whole[len(own) :])
 
+    def wants(self, text: str) -> tuple[Want, ...]:
+        """What is needed for the log-probability of a text behind the prompt: a number for each of
+        its tokens. Raises: DataError where it cannot follow, or the model cannot read so far."""
+        last, tokens = len(self.tokens) - 1, self.continuation(text)
+        most = most_tokens(self.folder)
+        if (length := len(self.tokens) + len(tokens) - 1) > most:
+            raise DataError(
+                f"{self.row.place}: prompt and {self.row.fill(text)!r} are {length} tokens, "
+                f"{self.folder.name} reads {most}"
+            )
+        return tuple(
+            Want("log_prob", last + k, token, tokens[:k]) for k, token in enumerate(tokens)
+        )
+
+    @cached_property
+    def own(self) -> list[int]:
+        """The positions of its own tokens, without the opening."""
+        return [*range(self.opening, len(self.tokens))]
+
     def at(self, place: Place) -> int:
         """The position of one token. Raises: DataError where the prompt has none there."""
         n = len(self.tokens)
@@ -60,12 +94,11 @@ class Prompt:
                 f"{self.row.place}: position {place!r} is neither a number nor a slot of the "
                 f"prompt; slots: {slots}"
             )
-        text, own = self.row.text[: self.row.spans[name]], self.tokens[self.opening :]
-        joined = self.folder.tokenizer.encode(text)
-        pairs = enumerate(zip(joined, own, strict=False))
-        # where the slot's last token goes on behind the slot, that one; else its own last
-        last = next((i for i, (x, y) in pairs if x != y), min(len(joined), len(own)) - 1)
-        return self.opening + max(0, last)
+        end = self.row.spans[name]
+        encoded = self.folder.tokenizer.inner.encode(self.row.text, add_special_tokens=False)
+        # the last token that begins within the slot; it may go on behind it
+        begun = [i for i, (start, _) in enumerate(encoded.offsets) if start < end]
+        return self.opening + (begun[-1] if begun else 0)
 
     def positions(self, place: Place) -> list[int] | None:
         """The positions of an intervention; None for all."""
@@ -73,38 +106,27 @@ class Prompt:
 
 
 def prompt(folder: ModelFolder, row: Row) -> Prompt:
-    """The tokens of a row as a model of this folder reads it."""
+    """The tokens of a row as a model of this folder reads it. Raises: DataError for more than it
+    reads at once."""
     opening = tuple(folder.opening)
-    return Prompt(row, (*opening, *folder.tokenizer.encode(row.text)), len(opening), folder)
+    tokens = (*opening, *folder.tokenizer.encode(row.text))
+    if len(tokens) > (most := most_tokens(folder)):
+        raise DataError(f"{row.place} is {len(tokens)} tokens, {folder.name} reads {most} at once")
+    return Prompt(row, tokens, len(opening), folder)
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
     """What one pass gave for one prompt under one edit."""
 
-    model: Pretrained
     prompt: Prompt
-    seed: int
-    log_probs: Mapping[Want, Float[torch.Tensor, "v"]]
-    acts: Mapping[Site, Float[torch.Tensor, "s ..."]]
+    seed: int = 0
+    acts: Mapping[Site, Float[torch.Tensor, "s ..."]] = field(default_factory=dict)
     """What was captured on the prompt itself."""
-    losses: Float[torch.Tensor, "s-1"] | None
-    written: str
-    """What the model wrote on, where a read asks for it."""
-    clean: Seen | None
-    """The same prompt with nothing done; None where this is it."""
-
-    def log_prob(self, continuation: tuple[int, ...]) -> float:
-        """log P of a continuation behind the prompt, in nats, over all of its tokens."""
-        n = len(self.prompt.tokens)
-        before = continuation[:-1]
-        return sum(
-            float(self.log_probs[before, n - 1 + k][token]) for k, token in enumerate(continuation)
-        )
-
-    def next(self, position: int) -> Float[torch.Tensor, "v"]:
-        """Log-probabilities of the token behind a position of the prompt."""
-        return self.log_probs[(), position]
+    numbers: Mapping[Want, float] = field(default_factory=dict)
+    """What was wanted of next tokens."""
+    written: tuple[int, ...] = ()
+    """The tokens that the model wrote on, where a read asks for them."""
 
     def act(self, site: Site, place: Place) -> Float[torch.Tensor, "..."]:
         """What a site has at a token, or its mean over all tokens behind the opening."""
@@ -113,7 +135,45 @@ class Seen:
         return self.acts[site][self.prompt.at(place)].float()
 
 
-def wants(continuation: tuple[int, ...], prompt: Prompt) -> list[Want]:
-    """What is needed for the log-probability of a continuation."""
-    n = len(prompt.tokens)
-    return [(continuation[:-1], n - 1 + k) for k in range(len(continuation))]
+Numbers = Callable[[Sequence[Seen]], Sequence[float]]
+"""The numbers of a read, from what a prompt gave under each edit."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A read that knows its prompt: what it needs of a pass, and its number under every edit."""
+
+    numbers: Numbers
+    wants: tuple[Want, ...] = ()
+    sites: tuple[Site, ...] = ()
+    writes: int = 0
+    """How many tokens the model has to write on."""
+    notes: tuple[tuple[str, str], ...] = ()
+    """What whoever wrote it should know, such as that an answer has several tokens, and the text
+    that it is so of."""
+
+
+def _absent(*_: Any) -> Any:
+    raise DataError("nothing is known here beside the prompts")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a read may need of a study beside its prompt."""
+
+    direction: Direction | None = None
+    """The direction that it projects on, its slots filled."""
+    vector: Callable[[Direction, Site, int], Float[torch.Tensor, "d"]] = _absent
+    """That direction as a seed has it, by the site where it is read."""
+    dictionary: Callable[[str], Dictionary] = _absent
+    """The dictionary of a name."""
+
+
+def each(number: Callable[[Seen], float]) -> Numbers:
+    """Numbers of which each is got by itself."""
+    return lambda seen: [number(s) for s in seen]
+
+
+def positions(read: Read, prompt: Prompt) -> list[int]:
+    """The tokens that a read is of. Raises: DataError where the prompt has none there."""
+    return prompt.own if read.position in ("mean", "all") else [prompt.at(read.position)]

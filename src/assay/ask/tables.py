@@ -77,12 +77,12 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     rank: str = ""
     """The rank of the text's first token among all that could follow, 1 the most probable."""
     entropy: bool = False
-    """Of the next token, in nats."""
+    """Of the next token, in nats; with position = "mean" the mean over the prompt's tokens."""
     loss: bool = False
     """The mean loss over the prompt's own tokens, in nats a token."""
     kl: bool = False
-    """KL divergence of the next token from the untouched model's, in nats; 0 where nothing is
-    done."""
+    """KL divergence of the next token from the untouched model's, in nats, or its mean over the
+    prompt's tokens; 0 where nothing is done."""
     generates: tuple[str, ...] = ()
     """1 where what the model writes on, the likeliest token each time, contains one of these texts
     (large and small letters alike), else 0."""
@@ -92,18 +92,24 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """As `log_prob` of first tokens, as the residual stream at `site` would give it through final
     norm and unembedding."""
     pattern: str = ""
-    """A head as "LAYER.HEAD": how much attention the token at `position` pays to that at `to`."""
+    """A head as "LAYER.HEAD": how much attention the token at `position` pays to that at `to`, from
+    0 to 1; with position = "mean" the mean over the prompt's tokens that can."""
     to: Place = 0
+    """To which token; or "previous", the one before; "self"; "induction", the one behind the last
+    earlier occurrence of the token that attends."""
     projection: str = ""
-    """The name of a direction: what the activations at its site have along it, over its length."""
+    """The name of a direction: what the activation has along it, x · v / ‖v‖."""
     feature: tuple[str, int] | None = None
-    """A dictionary's file or stored run and a latent: its activation."""
+    """A dictionary's file or stored run and a latent: its activation; with position = "all" the
+    highest over the prompt's tokens, with "mean" their mean."""
     position: Place = -1
-    """Where it is read."""
+    """Where it is read; "mean" leaves out an opening such as a BOS."""
     site: str = ""
-    """Of `logit_lens` and `projection`, where that is not the direction's own."""
+    """Where `logit_lens` reads; `projection` and `feature`, where that is not their own site; and
+    `rank`, `entropy` and `kl`, by final norm and unembedding in place of what the model gives."""
     sweep: Mapping[str, tuple[Plain, ...]] = {}
-    """Values of slots of this table, each a level of a dimension: { layer = [4, 8, 12] }."""
+    """Values of slots or fields of this table, each a level of a dimension: { layer = [4, 8, 12] };
+    of `feature` the latents."""
 
 
 class Direction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

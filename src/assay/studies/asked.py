@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from assay.ask import (
     controls,
+    dictionaries,
     dry,
     interventions,
     measuring,
@@ -45,6 +46,7 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.data.names import model_in_words
+from assay.lab.plan.plan import ROOT
 from assay.studies.text import Study, Text
 from assay.subjects import sizes
 from assay.subjects.folder import ModelFolder, find, fingerprint
@@ -169,7 +171,7 @@ class Asked:
             )
         for i, read in enumerate(study.read):
             with text.located("read", i):
-                reads.check(read)
+                reads.check(read, study.direction)
         if not study.read and not study.probe:
             what = (
                 'something is read: write [[read]], a name and log_prob = " yes", say; or [[probe]]'
@@ -182,6 +184,10 @@ class Asked:
             what = 'something is read under it: write [[read]], a name and log_prob = " yes", say'
             raise text.error(("intervene", 0), what)
         self.first = next(iter(self.prompts.values()))
+        with text.located("read", 0):
+            taken = {name: i.name for i in study.intervene for name in i.sweep}
+            taken |= {p.unit: p.table.name for p in self.prompts.values()}
+            reads.check_sweeps(study.read, taken | dict.fromkeys(("run", "seed"), "each run"))
         for m, model in enumerate(self.models):
             if study.read:
                 self._ask(m, model)
@@ -486,6 +492,7 @@ class Asked:
                     str(bench.device),
                     runs.shared.smoke,
                     lambda done, total: bench.report(done, total, "prompts"),
+                    bench.root,
                 )
                 _save(path, measured, coords)
 
@@ -564,7 +571,8 @@ class Asked:
             return []
         for read in task.reads if part.control is None else ():
             with self._located(who, "read", study.read.index(read)):
-                remarks += dry.check_read(read, rows, folder)
+                opened = cache(partial(dictionaries.opened, folder=self.folder, root=ROOT.get()))
+                remarks += measuring.remarks(task, read, rows, opened)
         if task.intervention is not None:
             i = study.intervene.index(task.intervention)
             where = next((k for k in ("heads", "site") if getattr(task.intervention, k)), "name")
@@ -587,6 +595,12 @@ class Asked:
         names = list(dict.fromkeys(itertools.chain.from_iterable(told["models"])))
         digests = {f"model {name}" if names[1:] else "model": self._hash(name) for name in names}
         digests |= {f"prompts {n}": self.prompts[n].digest for n in told["prompts"]}
+        for read in told.get("reads", ()):
+            if name := (read.get("feature") or [""])[0]:
+                i = [r.name for r in self.text.study.read].index(read["name"])
+                with self.text.located("read", i):
+                    of = dictionaries.source(name, self.folder, ROOT.get())
+                digests[f"dictionary {name}"] = of.sha256
         if table := told.get("probe"):
             probe = next(p for p in self.text.study.probe if p.name == table["name"])
             with self.text.located("probe", self.text.study.probe.index(probe), "dictionary"):

@@ -265,7 +265,8 @@ class _Study:
         """Make a claim, with every arm that it names held to those there are, and every measure to
         those known."""
         self.refuse_unknown(s.table, s.i, s.entry, s)
-        s.entry = self._with_proposals(s, self._completed(s))
+        s.entry = self._with_proposals(s, s.entry)
+        s.entry = self._completed(s)
         for key in ("control", "planted"):
             for name in getattr(s.entry, key):
                 if name != s.main and name in s.read.parsed.arms:

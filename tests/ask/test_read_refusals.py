@@ -1,0 +1,279 @@
+"""Reads that a model or a prompt cannot have are refused in a line that says where; what one should
+know of the others is told; and each says in words what it is."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from naive_models import Naive, task, texts
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from assay.ask import logits, measuring, reads
+from assay.ask.seen import Want, prompt
+from assay.ask.tables import Direction, Read
+from assay.core.errors import AssayError
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.nonlinearity import ReLU
+from assay.studies.asked import Asked
+from assay.studies.text import read as read_study
+from assay.subjects.folder import find
+
+ALONG = Direction(name="along", unembedding=" a")
+AT = {"site": "blocks.{layer}.hook_resid_post", "sweep": {"layer": (0, 1, 2)}}
+
+
+@pytest.fixture(scope="module")
+def naive(tmp_path_factory):
+    return Naive(tmp_path_factory.mktemp("refusals") / "llama", "llama")
+
+
+def dictionary(name):
+    zeros = torch.zeros
+    sites = ("blocks.1.hook_resid_pre",)
+    return Dictionary(zeros(1, 9, 4), zeros(1, 4), zeros(1, 4, 9), zeros(1, 9), ReLU(), sites=sites)
+
+
+def told(naive, shown, **fields):
+    """What is known of a read before anything is run."""
+    read = Read(**{"name": "it"} | fields)
+    reads.check(read, [ALONG])
+    of = task(naive, shown, [read], directions=[ALONG])
+    folder = find(str(naive.folder))
+    prompts = [prompt(folder, row) for row in shown.rows]
+    return [*measuring.remarks(of, read, prompts, dictionary)]
+
+
+SHOWN = texts(
+    {"text": "def add(a, b", "right": " return", "wrong": " retx"},
+    {"text": "x", "right": "10", "wrong": "10"},
+)
+
+
+@pytest.mark.parametrize(
+    "fields, said",
+    [
+        ({"pattern": "1.4"}, r"it: blocks of .* have 4 heads, 0 to 3; got 1\.4"),
+        ({"pattern": "3.0"}, r"it: blocks\.3\.attn\.hook_pattern does not exist: .* has 3 blocks"),
+        ({"pattern": "3"}, r"a head is written LAYER\.HEAD"),
+        ({"pattern": "1.0", "to": -1, "position": 0}, r"row 1: token 0 attends to none behind it"),
+        ({"pattern": "1.0", "to": "induction"}, r"row 1: no token that it is of has 'induction'"),
+        ({"pattern": "1.0", "to": "next"}, r'"previous" or "self" or "induction"; got \'next\''),
+        ({"logit_lens": " a"}, "it needs the site"),
+        ({"logit_lens": " a", "site": "blocks.1.attn.hook_z"}, "goes the residual stream"),
+        ({"logit_lens": " a", "site": "blocks.1.hook_z"}, "no site 'blocks.1.hook_z'"),
+        ({"logit_lens": ("{right}", "{wrong}"), "site": "hook_embed"}, r"row 1: .* same token"),
+        ({"logit_lens": " a", "site": "blocks.{layer}.hook_resid_post"}, "has a slot; write sweep"),
+        ({"logit_lens": " a", **AT, "sweep": {"layr": (1,)}}, r"sweeps layr, and has no slot"),
+        ({"logit_lens": " a", **AT, "sweep": {"layer": (1, 1)}}, "each level of layer once"),
+        ({"log_prob": ("{right}", "{wrong}")}, r"row 2: it compares '10' with itself"),
+        ({"log_prob": "{left}"}, r"row 1: \{left\} is no column of it"),
+        ({"log_prob": " a", "position": 1}, "log_prob reads no `position`; that is for rank"),
+        ({"log_prob": " a", "rank": " b"}, "got log_prob and rank"),
+        ({"log_prob": (" a", "")}, "one of them is empty"),
+        ({"log_prob": "y = 10 " * 20}, r"row 1: prompt and .* tokens, .* reads 64"),
+        ({}, "got none of them"),
+        ({"accuracy": (" a", " a")}, "the right text first"),
+        ({"rank": " a", "position": 40}, r"row 1 has \d tokens, so none at position 40"),
+        ({"rank": " a", "position": "mean"}, "position is a number, a slot"),
+        ({"entropy": True, "position": "{who}"}, r"row 1: position '\{who\}' is neither"),
+        ({"generates": ("a",), "tokens": 60}, r"row 1: its \d tokens and 60 .*write tokens = 5\d"),
+        ({"loss": True}, "row 2 is one token, which nothing predicts"),
+        ({"projection": "among"}, "there is no direction 'among'; did you mean along"),
+        ({"projection": "along"}, "'along', which has no site of its own; write site"),
+        ({"projection": "along", "site": "blocks.1.mlp.hook_post"}, None),
+        ({"feature": ("mine", 3)}, r"mine reads 9 numbers a token, blocks\.1\.hook_resid_pre of"),
+        ({"rank": " a", "name": "a b"}, "letters, digits and _"),
+        ({"rank": " a", "name": "rank"}, 'as in "rank_of_answer"'),
+    ],
+)
+def test_a_read_that_cannot_be_is_refused_before_anything_is_run(naive, fields, said):
+    if said is None:
+        assert told(naive, SHOWN, **fields) == []
+        return
+    with pytest.raises(AssayError, match=said) as refusal:
+        told(naive, SHOWN, **fields)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_prompt_longer_than_the_context_is_refused_with_its_place(naive):
+    with pytest.raises(AssayError, match=r"prompts, row 2 is \d+ tokens, .* reads 64 at once"):
+        told(naive, texts("x = 1", "x = 1, " * 30), loss=True)
+
+
+def test_an_answer_of_several_tokens_and_a_shared_beginning_are_told(naive):
+    shown = texts(
+        {"text": "def add(a, b):", "right": " return", "wrong": " retx"},
+        {"text": "x = 1", "right": " return", "wrong": "y"},
+    )
+    notes = told(naive, shown, log_prob=("{right}", "{wrong}"))
+    assert notes == [
+        "it: 2 of 2 prompts have an answer of several tokens, whose log-probabilities are added "
+        "up, such as ' return' (prompts, row 1)",
+        "it: 1 of 2 prompts have answers that begin with the same token, such as ' return' "
+        "(prompts, row 1)",
+        "it: 1 of 2 prompts have an answer that follows a letter or number without a space, such "
+        "as 'y' (prompts, row 2)",
+    ]
+    for fields in ({"rank": "{right}"}, {"logit_lens": "{right}", **AT}):
+        assert "of which the first is looked at" in told(naive, shown, **fields)[0]
+    assert told(naive, shown, log_prob=" a") == []
+
+
+def test_every_name_that_a_table_of_measures_has_is_refused_where_it_is_likely():
+    assert set(reads.TAKEN) <= set(dir(xr.Dataset)) | {"run"}
+    for name in ("rank", "mean", "std", "head", "median"):
+        with pytest.raises(AssayError, match="cannot be called"):
+            reads.check(Read(name=name, rank=" a"))
+
+
+def test_one_dimension_has_one_meaning(tmp_path, naive):
+    lens = {"logit_lens": " a", "site": "blocks.{layer}.hook_resid_post"}
+    first = Read(name="first", **lens, sweep={"layer": (0, 1)})
+    other = Read(name="other", **lens, sweep={"layer": (0, 2)})
+    reads.check_sweeps([first, first], {})
+    with pytest.raises(AssayError, match="first and other sweep layer over different levels"):
+        reads.check_sweeps([first, other], {})
+    with pytest.raises(AssayError, match=r"steered has a dimension .* such as \{layer_read\}"):
+        reads.check_sweeps([first], {"layer": "steered"})
+
+
+STUDY = """
+question = "Is it there?"
+[[model]]
+name = "{model}"
+[[prompts]]
+file = "rows.jsonl"
+[[read]]
+name = "good"
+log_prob = " a"
+[[read]]
+name = "head"
+{read}
+[[claim]]
+text = "It is"
+holds = "main.good > -1"
+control = ["main"]
+threshold = "plan: one"
+"""
+
+
+def test_a_study_tells_file_and_line_of_prompt_and_read(tmp_path, naive):
+    (tmp_path / "rows.jsonl").write_text('{"text": "x = 1"}\n{"text": "x = 1, y"}\n')
+
+    def notes(read):
+        path = tmp_path / "study.toml"
+        path.write_text(STUDY.format(model=naive.folder, read=read).replace('"head"', '"seen"'))
+        asked = Asked(read_study(path))
+        asked.check(asked.parts[0])
+        return asked.remarks
+
+    place = r"study\.toml line 10 .*rows\.jsonl line 1 has \d tokens"
+    with pytest.raises(AssayError, match=place):
+        notes("entropy = true\nposition = 9")
+    assert notes('log_prob = " x = 2"')[0].endswith("(rows.jsonl line 1)")
+
+
+def test_a_run_is_known_by_what_its_dictionary_holds(tmp_path, naive):
+    (tmp_path / "rows.jsonl").write_text('{"text": "x = 1"}\n{"text": "x = 1, y"}\n')
+    study = tmp_path / "study.toml"
+    read = 'feature = ["mine.safetensors", 3]'
+    study.write_text(STUDY.format(model=naive.folder, read=read).replace('"head"', '"seen"'))
+    shape, site = (1, 24, 4), ("blocks.1.hook_resid_pre",)
+
+    def inputs(value):
+        some, zero = torch.full(shape, value), torch.zeros
+        of = Dictionary(some, zero(1, 4), some.mT, zero(1, 24), ReLU(), sites=site)
+        of.save(tmp_path / "mine.safetensors")
+        asked = Asked(read_study(study))
+        return asked.inputs(asked.parts[0].spec(1000))
+
+    once, again, other = inputs(1.0), inputs(1.0), inputs(2.0)
+    assert once == again
+    assert {k for k in once if once[k] != other[k]} == {"dictionary mine.safetensors"}
+
+
+KNOWN = {
+    'log P(" a") − log P(" b") behind the prompt, over all tokens (nats)': {
+        "log_prob": (" a", " b")
+    },
+    'log P(" a") behind the prompt, over all tokens (nats, at most 0)': {"log_prob": " a"},
+    'whether " a" is more probable than " b", " c" (0 to 1, higher is better)': {
+        "accuracy": (" a", " b", " c")
+    },
+    'rank of the first token of " a" at token -2, 1 the most probable (1 or more)': {
+        "rank": " a", "position": -2
+    },
+    "entropy of the next token, mean over tokens (nats, 0 or more)": {
+        "entropy": True, "position": "mean"
+    },
+    "mean loss over the prompt's own tokens (nats, 0 or more, lower is better)": {"loss": True},
+    "KL divergence of the next token from the untouched model's (nats, 0 or more)": {"kl": True},
+    'whether the next 5 likeliest tokens contain "yes" (0 to 1)': {
+        "generates": ("yes",), "tokens": 5
+    },
+    "share of attention that token -1 pays to token 0 in head 1.2 (0 to 1)": {"pattern": "1.2"},
+    "activation along good at token {who}, over its length (activation)": {
+        "projection": "good", "position": "{who}"
+    },
+    "activation of latent 3 of mine, highest over tokens (activation)": {
+        "feature": ("mine", 3), "position": "all"
+    },
+    'log P(" a") by the logit lens at blocks.{layer}.hook_resid_post, first tokens '
+    "(nats, at most 0); for layer 0, 1, 2": {"logit_lens": " a", **AT},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", KNOWN)
+def test_every_kind_says_in_a_line_what_it_is(line):
+    assert reads.describe(Read(name="it", **KNOWN[line])) == f"it: {line}"
+
+
+def test_every_kind_is_described_here():
+    assert {reads.kind_of(Read(name="it", **f)) for f in KNOWN.values()} == set(reads.KINDS)
+
+
+class Largest(TorchDispatchMode):
+    """The most numbers that one operation gives."""
+
+    most = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for x in out if isinstance(out, tuple | list) else (out,):
+            if isinstance(x, torch.Tensor):
+                self.most = max(self.most, x.numel())
+        return out
+
+
+class Wide:
+    """No more than an unembedding of 262,144 tokens."""
+
+    def __init__(self):
+        draw = torch.Generator().manual_seed(0)
+        self.head = torch.nn.Linear(3, 262_144, bias=False).requires_grad_(False)
+        self.head.weight.copy_(torch.randn(262_144, 3, generator=draw))
+        self.model = self
+
+    def get_output_embeddings(self):
+        return self.head
+
+
+def test_a_large_vocabulary_is_unembedded_a_few_rows_at_a_time():
+    """All rows at once would be 150 × 262,144 numbers; each is what all at once would give."""
+    model, draw = Wide(), torch.Generator().manual_seed(1)
+    final = torch.randn(3, 50, 3, generator=draw)
+    wants = (Want("log_prob", 0, 7), Want("rank", 0, 7), Want("entropy", 0), Want("kl", 0))
+    rows = [logits.Rows(x, x[:1], wants) for x in final]
+    with Largest() as seen:
+        got = logits.numbers(model, rows)
+    assert seen.most <= max(logits.HELD, model.head.weight.numel())
+    for x, table in zip(final, got, strict=True):
+        z = x[[0, 7, 49]].double().numpy() @ model.head.weight.double().numpy().T
+        logs = z - np.log(np.exp(z).sum(1, keepdims=True))
+        expected = [
+            logs[:, 7],
+            1 + (logs > logs[:, 7, None]).sum(1),
+            -(np.exp(logs) * logs).sum(1),
+            (np.exp(logs[0]) * (logs[0] - logs)).sum(1),
+        ]
+        np.testing.assert_allclose(table[[0, 7, 49]].T, expected, rtol=2e-3, atol=2e-5)

@@ -1,0 +1,433 @@
+"""Reads: each number is what plain passes over one prompt at a time give, whatever is done to the
+model."""
+
+import numpy as np
+import pytest
+import torch
+from naive_models import KINDS, Naive, measured, task, texts
+
+from assay.ask import logits, measuring
+from assay.ask.tables import Direction, Intervention, Read
+from assay.dictionaries.dictionary import Dictionary
+from assay.dictionaries.nonlinearity import ReLU
+from assay.dictionaries.selection import TopK
+from assay.subjects.folder import find
+from assay.subjects.pretrained import load
+
+SHOWN = ("def add(a, b):", "class Point:\n    x", "    y = 2048\n    y = 2048\n", "b")
+"""Of different lengths, with repeated tokens in one."""
+SITE = "blocks.1.hook_resid_pre"
+ALONG = Direction(name="along", unembedding="a", site=SITE)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    root, made = tmp_path_factory.mktemp("reads"), {}
+
+    def of(kind):
+        if kind not in made:
+            made[kind] = Naive(root / kind, kind)
+        return made[kind]
+
+    return of
+
+
+def steering(naive, position):
+    """Adding a token's unembedding before block 1: as an intervention, and as what it does to
+    [1, s, d] of a prompt."""
+    row = naive.model.get_output_embeddings().weight[naive.tokenizer.encode("a").ids[0]].detach()
+    vector = 3 * row / row.norm()
+
+    def change(x):
+        if position == "all":
+            x += vector
+        else:
+            x[:, change.prompt - 1] += vector
+        return x
+
+    return Intervention(name="steered", add="along", strength=3.0, position=position), change
+
+
+@pytest.fixture(params=[*KINDS])
+def naive(models, request):
+    return models(request.param)
+
+
+@pytest.fixture(params=[None, "all", -1], ids=["untouched", "everywhere", "last"])
+def done(naive, request):
+    """An intervention and the same change, or neither."""
+    return steering(naive, request.param) if request.param is not None else (None, None)
+
+
+def at(change, naive, text):
+    if change is not None:
+        change.prompt = len(naive.ids(text))
+    return change
+
+
+NEXT = (
+    Read(name="one", log_prob=" a"),
+    Read(name="several", log_prob=" return a + b"),
+    Read(name="difference", log_prob=(" return a + b", " the sum")),
+    Read(name="accuracy", accuracy=(" b", " x", " the sum")),
+    Read(name="rank_last", rank=" a"),
+    Read(name="rank_first", rank=" a", position=0),
+    Read(name="entropy", entropy=True),
+    Read(name="entropies", entropy=True, position="mean"),
+    Read(name="kl", kl=True),
+    Read(name="kls", kl=True, position="mean"),
+)
+
+
+def test_numbers_of_next_tokens_are_those_of_single_passes(naive, done):
+    table, change = done
+    found = measured(naive, texts(*SHOWN), NEXT, table, [ALONG])
+    for p, text in enumerate(SHOWN):
+        one = at(change, naive, text)
+        logs, _, _ = naive.run(naive.ids(text), one)
+        clean, _, _ = naive.run(naive.ids(text))
+        token, own = naive.tokenizer.encode(" a").ids[0], slice(len(naive.opening), None)
+        entropies = -(np.exp(logs) * logs).sum(-1)
+        kls = (np.exp(clean) * (clean - logs)).sum(-1)
+        scores = [naive.log_prob(text, t, one) for t in (" b", " x", " the sum")]
+        several = naive.log_prob(text, " return a + b", one)
+        expected = {
+            "one": logs[-1, token],
+            "several": several,
+            "difference": several - scores[2],
+            "accuracy": float(scores[0] == max(scores)),
+            "rank_last": 1 + (logs[-1] > logs[-1, token]).sum(),
+            "rank_first": 1 + (logs[0] > logs[0, token]).sum(),
+            "entropy": entropies[-1],
+            "entropies": entropies[own].mean(),
+            "kl": kls[-1],
+            "kls": kls[own].mean(),
+        }
+        got = {name: float(array[p]) for name, array in found.items()}
+        assert got == pytest.approx(expected, rel=1e-4, abs=2e-5), text
+
+
+def test_the_loss_is_over_the_tokens_of_the_text(naive, done):
+    table, change = done
+    shown = SHOWN[:3]
+    found = measured(naive, texts(*shown), [Read(name="loss", loss=True)], table, [ALONG])["loss"]
+    for p, text in enumerate(shown):
+        ids = naive.ids(text)
+        logs, _, _ = naive.run(ids, at(change, naive, text))
+        first = len(naive.opening) or 1  # a BOS predicts the first token, and is predicted by none
+        each = [-logs[i - 1, ids[i]] for i in range(first, len(ids))]
+        assert found[p] == pytest.approx(np.mean(each), rel=1e-4)
+
+
+def test_what_is_written_is_the_likeliest_token_each_time(naive):
+    table, change = steering(naive, "all")
+    for some, one in ((None, None), (table, change)):
+        written = [naive.written(text, 6, one) for text in SHOWN]
+        first = [naive.written(text, 2, one) for text in SHOWN]
+        wanted = [w[-2:].strip() or w for w in written]
+        shown = texts(*({"text": t, "w": w} for t, w in zip(SHOWN, wanted, strict=True)))
+        every = [
+            Read(name="long", generates=("{w}",), tokens=6),
+            Read(name="short", generates=("{w}",), tokens=2),
+            Read(name="either", generates=("no such text", "{w}"), tokens=6),
+            Read(name="neither", generates=("no such text",), tokens=6),
+        ]
+        found = measured(naive, shown, every, some, [ALONG])
+        assert found["long"].tolist() == found["either"].tolist() == [1.0] * 4
+        assert found["neither"].tolist() == [0.0] * 4
+        expected = [float(w.lower() in f.lower()) for w, f in zip(wanted, first, strict=True)]
+        assert found["short"].tolist() == expected
+
+
+def test_a_logit_lens_is_final_norm_and_unembedding_of_the_stream(naive, done):
+    table, change = done
+    site = "blocks.{layer}.hook_resid_pre"
+    every = [
+        Read(name="lens", logit_lens=" a", site=site, sweep={"layer": (0, 1, 2)}),
+        Read(name="pair", logit_lens=(" a", " x"), site="blocks.2.hook_resid_pre"),
+        Read(name="rank", rank=" a", site="blocks.2.hook_resid_pre", position=0),
+        Read(name="end", logit_lens=" a", site="blocks.2.hook_resid_post"),
+        Read(name="model", log_prob=" a"),
+    ]
+    found = measured(naive, texts(*SHOWN), every, table, [ALONG])
+    first, other = (naive.tokenizer.encode(t).ids[0] for t in (" a", " x"))
+    assert found["lens"].shape == (3, 4)
+    for p, text in enumerate(SHOWN):
+        _, stream, _ = naive.run(naive.ids(text), at(change, naive, text))
+        by_layer = [naive.lens(stream[layer, -1]) for layer in range(3)]
+        assert found["lens"][:, p] == pytest.approx([x[first] for x in by_layer], rel=1e-4)
+        assert found["pair"][p] == pytest.approx(by_layer[2][first] - by_layer[2][other], rel=1e-3)
+        start = naive.lens(stream[2, 0])
+        assert found["rank"][p] == 1 + (start > start[first]).sum()
+    assert found["end"] == pytest.approx(found["model"], rel=1e-5)  # nothing comes behind it
+
+
+def test_a_pattern_is_the_attention_that_transformers_gives_out(naive, done):
+    table, change = done
+    heads = {"sweep": {"layer": (0, 2), "head": (0, 3)}, "pattern": "{layer}.{head}"}
+    every = [
+        Read(name="start", **heads),
+        Read(name="before", to=-2, **heads),
+        Read(name="mean", to=0, position="mean", **heads),
+        Read(name="previous", to="previous", position="mean", **heads),
+        Read(name="itself", to="self", **heads),
+        Read(name="induction", to="induction", position="mean", **heads),
+    ]
+    text = SHOWN[2]
+    ids, start = naive.ids(text), len(naive.opening)
+    found = measured(naive, texts(text), every, table, [ALONG])
+    _, _, attention = naive.run(ids, at(change, naive, text))
+    chosen = attention[[0, 2]][:, [0, 3]]
+    again = {
+        n: max(k for k in range(n) if ids[k] == ids[n]) + 1
+        for n in range(start, len(ids))
+        if ids[n] in ids[:n]
+    }
+    assert again
+    before = [n for n in range(start, len(ids)) if n]
+    expected = {
+        "start": chosen[..., -1, 0],
+        "before": chosen[..., -1, -2],
+        "mean": chosen[..., start:, 0].mean(-1),
+        "previous": np.mean([chosen[..., n, n - 1] for n in before], 0),
+        "itself": chosen[..., -1, -1],
+        "induction": np.mean([chosen[..., n, k] for n, k in again.items()], 0),
+    }
+    for name, values in expected.items():
+        assert found[name][..., 0] == pytest.approx(values, abs=1e-5), name
+
+
+def test_a_projection_is_on_the_direction_as_it_was_learned(naive, done):
+    """Of two rows, one of each label, every draw learns from both: the difference of their
+    activations."""
+    table, change = done
+    learned = texts(
+        {"text": "    return a", "label": "code"},
+        {"text": "the sum of", "label": "prose"},
+        name="learned",
+    )
+    made = Direction(
+        name="code", site=SITE, difference=("code", "prose"), prompts="learned", position=-1
+    )
+    every = [
+        Read(name="here", projection="code"),
+        Read(name="mean", projection="code", position="mean"),
+        Read(
+            name="layers",
+            projection="code",
+            site="blocks.{layer}.hook_resid_pre",
+            sweep={"layer": (0, 2)},
+        ),
+        Read(name="token", projection="along"),
+    ]
+    found = measured(naive, texts(*SHOWN), every, table, [ALONG, made], sources=[learned])
+    means = [naive.run(naive.ids(row.text))[1][1, -1] for row in learned.rows]
+    vector = means[0] - means[1]
+    vector /= np.linalg.norm(vector)
+    unembedding = naive.model.get_output_embeddings().weight[naive.tokenizer.encode("a").ids[0]]
+    unembedding = (unembedding / unembedding.norm()).detach().numpy()
+    for p, text in enumerate(SHOWN):
+        _, stream, _ = naive.run(naive.ids(text), at(change, naive, text))
+        own = stream[1, len(naive.opening) :]
+        got = [found["here"][p], found["mean"][p], *found["layers"][:, p], found["token"][p]]
+        expected = [
+            own[-1] @ vector,
+            own.mean(0) @ vector,
+            stream[0, -1] @ vector,
+            stream[2, -1] @ vector,
+            own[-1] @ unembedding,
+        ]
+        assert got == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
+def dictionary(nonlinearity, sites=(SITE,)):
+    draw = np.random.default_rng(3)
+
+    def tensor(*shape):
+        return torch.tensor(draw.normal(size=shape), dtype=torch.float32)
+
+    return Dictionary(
+        tensor(1, 24, 12),
+        tensor(1, 12),
+        tensor(1, 12, 24),
+        tensor(1, 24),
+        nonlinearity,
+        mean=tensor(1, 24),
+        scale=torch.tensor([0.5]),
+        sites=sites,
+    )
+
+
+@pytest.mark.parametrize("k", [12, 2], ids=["relu", "top 2"])
+def test_a_feature_is_what_its_dictionary_makes_of_the_activation(naive, done, k, tmp_path):
+    table, change = done
+    of = dictionary(ReLU() if k == 12 else TopK(k))
+    of.save(tmp_path / "mine.safetensors")
+    every = [
+        Read(name="last", feature=("mine.safetensors", 0), sweep={"feature": tuple(range(12))}),
+        Read(
+            name="highest",
+            feature=("mine.safetensors", 0),
+            position="all",
+            sweep={"feature": tuple(range(12))},
+        ),
+        Read(name="mean", feature=("mine.safetensors", 5), position="mean"),
+        Read(name="elsewhere", feature=("mine.safetensors", 5), site="blocks.2.hook_resid_pre"),
+    ]
+    found = measured(naive, texts(*SHOWN), every, table, [ALONG], folder=tmp_path)
+    W, b, b_dec, mean = (x[0].double().numpy() for x in (of.W_enc, of.b_enc, of.b_dec, of.mean))
+
+    def encode(x):
+        code = np.maximum(((x - mean) * 0.5 - b_dec) @ W + b, 0)
+        least = np.sort(code, -1)[..., -k][..., None]
+        return np.where(code >= least, code, 0)
+
+    for p, text in enumerate(SHOWN):
+        _, stream, _ = naive.run(naive.ids(text), at(change, naive, text))
+        codes = encode(stream[1, len(naive.opening) :])
+        assert found["last"][:, p] == pytest.approx(codes[-1], abs=1e-4)
+        assert found["highest"][:, p] == pytest.approx(codes.max(0), abs=1e-4)
+        assert found["mean"][p] == pytest.approx(codes[:, 5].mean(), abs=1e-4)
+        assert found["elsewhere"][p] == pytest.approx(encode(stream[2, -1])[5], abs=1e-4)
+
+
+def test_an_answer_of_several_tokens_follows_a_patched_prompt(naive):
+    """What is put there are the pair's activations at the prompt's tokens; the answer's are the
+    model's own."""
+    rows = [{"text": "x = 10", "corrupted": "y = 10"}, {"text": "(a, b", "corrupted": "(b, a"}]
+    table = Intervention(name="patched", patch="corrupted", site=SITE)
+    every = [Read(name="several", log_prob=" return a + b"), Read(name="kl", kl=True)]
+    found = measured(naive, texts(*rows), every, table)
+    for p, row in enumerate(rows):
+        ids = naive.ids(row["text"])
+        other = naive.run(naive.ids(row["corrupted"]))[1][1]
+        begin = len(naive.opening)
+        clean = naive.run(ids)[0][-1]
+
+        def change(x, begin=begin, end=len(ids), other=other):  # noqa: B008
+            x[0, begin:end] = torch.from_numpy(other[begin:end])
+            return x
+
+        logs = naive.run(ids, change)[0][-1]
+        assert found["several"][p] == pytest.approx(
+            naive.log_prob(row["text"], " return a + b", change), rel=1e-4
+        )
+        assert found["kl"][p] == pytest.approx(
+            (np.exp(clean) * (clean - logs)).sum(), rel=1e-3, abs=1e-6
+        )
+
+
+def test_numbers_do_not_depend_on_how_much_is_held_at_once(models, monkeypatch):
+    naive = models("gemma3_text")
+    table, _ = steering(naive, "all")
+    table = Intervention(name="s", add="along", sweep={"strength": (0.0, 1.0, 2.0, 4.0, 8.0)})
+    every = [*NEXT, Read(name="loss", loss=True), Read(name="start", pattern="1.2")]
+    lens = {"site": "blocks.{layer}.hook_resid_post", "sweep": {"layer": (0, 2)}}
+    every += [Read(name="lens", logit_lens=" a", **lens), Read(name="lens_kl", kl=True, **lens)]
+    usual = measured(naive, texts(*SHOWN), every, table, [ALONG])
+    for held, captured in ((1, 10**9), (2000, 3000), (10**9, 1)):
+        monkeypatch.setattr(logits, "HELD", held)
+        monkeypatch.setattr(measuring, "CAPTURED", captured)
+        few = measured(naive, texts(*SHOWN), every, table, [ALONG])
+        for name, values in usual.items():
+            assert few[name] == pytest.approx(values, rel=1e-4, abs=1e-5), name
+    assert usual["kl"][0] == pytest.approx(0, abs=1e-9)  # nothing is added there
+    assert usual["lens_kl"][:, 0] == pytest.approx(0, abs=1e-9)  # nor before it
+    assert usual["lens_kl"][-1, 1] == pytest.approx(usual["kl"][-1])
+    assert (usual["lens"][:, 0] == usual["lens"][0, 0]).all()
+
+
+def test_a_slots_position_is_the_token_that_its_text_ends_in(naive):
+    rows = [
+        {"who": "Point", "what": "add"},
+        {"who": "xyz", "what": "2048"},
+        {"who": "é", "what": "b"},
+    ]
+    shown = texts(*rows, text="class {who}: def {what}(a, b)")
+    for row in shown.rows:
+        prompt = measuring.prompt(find(str(naive.folder)), row)
+        for slot in ("who", "what"):
+            end = row.text.index(row.columns[slot], 6 if slot == "what" else 0)
+            end += len(row.columns[slot])
+            own = list(prompt.tokens[prompt.opening :])
+            # the fewest tokens whose text reaches to the end of the slot
+            reaching = [
+                n
+                for n in range(len(own))
+                if len(naive.tokenizer.decode(own[: n + 1], skip_special_tokens=False)) >= end
+                and "�" not in naive.tokenizer.decode(own[: n + 1], skip_special_tokens=False)
+            ]
+            assert prompt.at(f"{{{slot}}}") == prompt.opening + reaching[0]
+
+
+def test_a_sweep_is_a_dimension_with_its_levels(models):
+    read = Read(
+        name="lens",
+        logit_lens=" x",
+        site="blocks.{layer}.{half}",
+        sweep={"layer": (0, 2), "half": ("hook_resid_pre", "hook_resid_post")},
+    )
+    named, coords = measuring.measure(
+        task(models("llama"), texts(*SHOWN), [read]),
+        np.array([1, 2]),
+        measuring.Path(),
+        "cpu",
+        False,
+        lambda *_: None,
+    )
+    dims, array, unit = named["lens"]
+    assert (dims, array.shape, unit) == ("run layer half prompt", (2, 2, 2, 4), "nats")
+    assert coords["layer"] == [0, 2] and coords["half"] == ["hook_resid_pre", "hook_resid_post"]
+
+
+def test_what_two_models_differ_by_is_the_second_less_the_first(models, tmp_path):
+    """Prompt by prompt; KL divergence is that of the second from the first."""
+    first, second = models("llama"), Naive(tmp_path / "short", "llama", num_hidden_layers=2)
+    every = [
+        Read(name="several", log_prob=" return a + b"),
+        Read(name="kl", kl=True),
+        Read(name="lens", logit_lens=" a", site="blocks.1.hook_resid_pre"),
+        Read(name="head", pattern="1.2"),
+    ]
+    tables = [(read, {}, read) for read in every]
+    both = []
+    for naive in (first, second):
+        of, model = task(naive, texts(*SHOWN), every), load(str(naive.folder))
+        opened = measuring.Context.dictionary
+        rows = range(len(SHOWN))
+        both.append(measuring._Pass(of, model, [1], [{}], tables, rows, "", opened))
+    values = np.empty((1, 1, len(every), len(SHOWN)))
+    both[1].into(values, lambda *_: None, both[0])
+    for p, text in enumerate(SHOWN):
+        token = first.tokenizer.encode(" a").ids[0]
+        before, after = (naive.run(naive.ids(text)) for naive in (first, second))
+        p_log, q_log = before[0][-1], after[0][-1]
+        expected = [
+            second.log_prob(text, " return a + b") - first.log_prob(text, " return a + b"),
+            (np.exp(p_log) * (p_log - q_log)).sum(),
+            second.lens(after[1][1, -1])[token] - first.lens(before[1][1, -1])[token],
+            after[2][1, 2, -1, 0] - before[2][1, 2, -1, 0],
+        ]
+        assert values[0, 0, :, p] == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+def test_a_learned_direction_is_that_of_each_seed(models):
+    """Of three rows a label two are drawn by the seed: every projection is on one of the nine
+    differences that there can be, and not on the same for all seeds."""
+    naive = models("llama")
+    rows = [("code", t) for t in ("return a", "x = 10", "def add")]
+    rows += [("prose", t) for t in ("the sum", "of a", "and b")]
+    learned = texts(*({"text": t, "label": k} for k, t in rows), name="learned")
+    made = Direction(name="code", site=SITE, difference=("code", "prose"), prompts="learned")
+    read = Read(name="along_code", projection="code")
+    seeds = range(1000, 1008)
+    found = measured(
+        naive, texts(SHOWN[0]), [read], directions=[made], sources=[learned], seeds=seeds
+    )["along_code"][:, 0]
+    act = naive.run(naive.ids(SHOWN[0]))[1][1, -1]
+    of = [naive.run(naive.ids(t))[1][1, -1] for _, t in rows]
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    differences = [(of[a] + of[b] - of[3 + c] - of[3 + d]) / 2 for a, b in pairs for c, d in pairs]
+    possible = np.array([act @ v / np.linalg.norm(v) for v in differences])
+    assert np.abs(found[:, None] - possible).min(1).max() < 1e-4
+    assert len(np.unique(found.round(4))) > 1
