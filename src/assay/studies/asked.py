@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from assay.ask import controls, interventions, measuring, probes, prompts, reads
+from assay.ask import controls, interventions, measuring, probe_tasks, probes, prompts, reads
 from assay.ask.controls import Control
 from assay.ask.measuring import Task
-from assay.ask.probes import MAJORITY, ProbeTask
+from assay.ask.probe_tasks import MAJORITY, ProbeTask
 from assay.ask.prompts import PromptSet
 from assay.ask.tables import Direction, Intervention, Model, Probe
 from assay.core.bench import Bench
@@ -66,7 +66,7 @@ class Part:
         """What it is, in a line."""
         task, model = self.task, self.task.model
         if isinstance(task, ProbeTask):
-            what = f"{task.table.name}: {probes.in_words(task)}"
+            what = f"{task.table.name}: {probe_tasks.in_words(task)}"
         elif task.intervention:
             what = f"{task.intervention.name}: {interventions.in_words(task.intervention)}"
         else:
@@ -167,7 +167,7 @@ class Asked:
             raise ExperimentError(f"there are no prompts {name!r}; {hint}")
         source = self.prompts.get(table.prompts, self.first)
         task = ProbeTask(model, table, source, self.prompts.get(table.test))
-        probes.check(task)
+        probe_tasks.check(task)
         parts, name = [Part(f"{prefix}{table.name}", task)], f"{prefix}{table.name}"
         for control in controls.of_probe(table, trained=not model.like):
             mine = dataclasses.replace(task, control=control.name)
@@ -357,7 +357,7 @@ class Asked:
         count, table = len(self.parts[0].task.rows), self.first.table
         source = f" of {table.file}" if table.file else ""
         probed = [
-            f"; {p.label}: {probes.in_words(p.task)}"
+            f"; {p.label}: {probe_tasks.in_words(p.task)}"
             for p in self.parts
             if isinstance(p.task, ProbeTask) and not p.task.control
         ]
