@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import tiny_models
-from assay.ask import probes, prompts
-from assay.ask.probes import ProbeTask
+from assay.ask import probe_fits, probe_tasks, probes, prompts
+from assay.ask.probe_tasks import ProbeTask
 from assay.ask.tables import Model, Probe, Prompts
 from assay.core.errors import AssayError, DataError
 from assay.dictionaries.dictionary import Dictionary
@@ -115,7 +115,7 @@ def test_permuted_labels_keep_their_number_and_follow_no_label():
     draw = np.random.default_rng(3)
     label = draw.choice(3, 90, p=[0.6, 0.3, 0.1])
     train = np.sort(draw.permutation(90)[:60])
-    every = [probes._shuffled(label, train, train, seed, 0) for seed in range(20)]
+    every = [probe_fits.shuffled_rows(label, train, train, seed, 0) for seed in range(20)]
     for whose in every:
         assert sorted(whose) == sorted(train)
         table = np.zeros((3, 3))
@@ -128,7 +128,7 @@ def test_permuted_labels_keep_their_number_and_follow_no_label():
 def test_permuted_labels_of_groups_stay_whole():
     group = np.repeat(np.arange(12), 5)
     label = np.repeat(np.tile([0, 1], 6), 5)
-    whose = probes._shuffled(label, np.arange(60), group, 0, 0)
+    whose = probe_fits.shuffled_rows(label, np.arange(60), group, 0, 0)
     given = label[whose].reshape(12, 5)
     assert (given == given[:, :1]).all()
     assert given[:, 0].sum() == 6
@@ -139,8 +139,13 @@ def test_permuted_labels_lean_neither_way_where_they_cannot_be_halved():
     """Of 13 rows of each label 6 or 7 have the other one, in as many deals as not."""
     label = np.repeat([0, 1], 13)
     changed = [
-        int((label[probes._shuffled(label, np.arange(26), np.arange(26), 0, deal)] != label).sum())
-        for deal in range(probes.DEALS)
+        int(
+            (
+                label[probe_fits.shuffled_rows(label, np.arange(26), np.arange(26), 0, deal)]
+                != label
+            ).sum()
+        )
+        for deal in range(probe_fits.DEALS)
     ]
     assert sorted(changed) == [12, 12, 14, 14]
 
@@ -191,7 +196,7 @@ def test_ridge_is_that_of_scikit_learn(tiny, monkeypatch):
 
     def models(z, train):
         mean = np.square(z[train] - z[train].mean(0)).sum(1).mean()
-        return [Ridge(r * mean) for r in probes.RIDGES]
+        return [Ridge(r * mean) for r in probe_fits.RIDGES]
 
     for seed in SEEDS[:3]:
         expected = naive(
@@ -218,7 +223,7 @@ def test_logistic_is_that_of_scikit_learn(tiny, monkeypatch, labels):
     values, _ = measured(task, tiny)
 
     def models(z, train):
-        plain = [LogisticRegression(C=c, tol=1e-10, max_iter=5000) for c in probes.STRENGTHS]
+        plain = [LogisticRegression(C=c, tol=1e-10, max_iter=5000) for c in probe_fits.STRENGTHS]
         return plain if labels == 2 else [OneVsRestClassifier(model) for model in plain]
 
     for seed in SEEDS[:2]:
@@ -256,7 +261,7 @@ def test_alone_is_as_within_the_batch(tiny, kind):
 def test_the_untrained_twin_is_that_of_the_seed(tiny):
     task = a_task(tiny, rows(24, label=["yes", "no"] * 12), "untrained")
     reader = probes._Reader(task, task.rows, tiny, "cpu")
-    points = probes._points(task.table)
+    points = probe_tasks.every_point(task.table)
     first = [x.clone() for x in reader.inputs(points, 3)]
     reader.inputs(points, 4)
     model = load(str(tiny))
@@ -364,7 +369,7 @@ def test_what_no_probe_could_show_is_refused(tiny, columns, fields, words):
         {**row, **{k: v[i] for k, v in columns.items()}} for i, row in enumerate(rows(count))
     ]
     with pytest.raises((DataError, AssayError)) as caught:
-        probes.check(a_task(tiny, table_rows, **fields))
+        probe_tasks.check(a_task(tiny, table_rows, **fields))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -376,9 +381,9 @@ def test_a_label_that_stands_in_the_prompt_is_refused_unless_behind_the_probe(ti
     loaded = prompts.load(table, tiny)
     shown = Probe(name="truth", site="blocks.1.hook_resid_post")
     with pytest.raises(DataError, match="stands in the prompt"):
-        probes.check(ProbeTask(Model(name="x"), shown, loaded))
+        probe_tasks.check(ProbeTask(Model(name="x"), shown, loaded))
     before = Probe(name="truth", site="blocks.1.hook_resid_post", position="{text}")
-    probes.check(ProbeTask(Model(name="x"), before, loaded))
+    probe_tasks.check(ProbeTask(Model(name="x"), before, loaded))
 
 
 def test_a_column_that_says_the_label_has_to_be_split_by(tiny):
@@ -391,7 +396,7 @@ def test_a_column_that_says_the_label_has_to_be_split_by(tiny):
 
     def checked(split):
         table = Prompts(rows=tuple(source), text="{city} {text}", split=split)
-        probes.check(ProbeTask(Model(name="x"), probe, prompts.load(table, tiny)))
+        probe_tasks.check(ProbeTask(Model(name="x"), probe, prompts.load(table, tiny)))
 
     with pytest.raises(DataError, match='write split = "city"'):
         checked("")
@@ -519,12 +524,12 @@ def test_other_prompts_are_judged_that_share_no_group_with_those_learned_from(ti
     )
     probe = Probe(name="truth", site="blocks.1.hook_resid_post", prompts="a", test="b")
     task = ProbeTask(Model(name=str(tiny)), probe, first, second)
-    probes.check(task)
+    probe_tasks.check(task)
     values, coords = measured(task, tiny)
     assert values["accuracy"].mean() > 0.98
     assert len(coords["prompt"]) == 60
     with pytest.raises(DataError, match="the same text"):
-        probes.check(ProbeTask(Model(name=str(tiny)), probe, first, first))
+        probe_tasks.check(ProbeTask(Model(name=str(tiny)), probe, first, first))
 
 
 def test_the_codes_of_a_dictionary_are_read_in_place_of_activations(tiny, monkeypatch):

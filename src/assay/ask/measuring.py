@@ -51,6 +51,8 @@ CAPTURED = 2**26
 """Activations that are there at once, in a pass: 256 MB."""
 
 
+PASS = 2 / 50e9
+"""CPU-seconds for each weight and token of one pass."""
 SIGNS = 4
 """Signs of text that are a token, roughly."""
 Measured = dict[str, tuple[str, Any, str]]
@@ -129,43 +131,10 @@ class Task:
             "halved": self.learns_here,
         }
 
-    @property
-    def axes(self) -> dict[str, Axes]:
-        """What it measures, with its dimensions and their levels."""
-        swept: dict[str, Sequence[Any]] = {**models.levels(self.model)}
-        swept |= self.intervention.sweep if self.intervention else {}
-        axes: dict[str, Axes] = {}
-        for read in self.reads:
-            axes[read.name] = {**swept, **read.sweep, self.prompts.unit: self.levels}
-        return axes
-
     def range_of(self, measure: str) -> tuple[float | None, float | None]:
         """The least and greatest number that a measure can be; None for no end."""
         read = next((r for r in self.reads if r.name == measure), None)
         return reads.natural(read) if read else (None, None)
-
-    def weights_read(self, size: Mapping[str, int], runs: int) -> float:
-        """How many products of a weight and a token its passes are, in a model of this size, for so
-        many runs."""
-        length = sum(len(self.prompts.rows[i].text) for i in self.rows) / SIGNS
-        points = len(interventions.points(self.intervention)) if self.intervention else 1
-        variants = points * (runs if self.drawn else 1)
-        each = length / len(self.rows)
-        looked = sum(reads.unembedded(r, each) for r in self.reads) * len(self.rows)
-        written = max((r.tokens for r in self.reads if r.generates), default=0) * len(self.rows)
-        return variants * ((length + written) * blocks(size) + looked * size["d"] * size["v"])
-
-    def measure(
-        self,
-        seeds: Int[np.ndarray, "run"],
-        folder: Path,
-        device: str,
-        smoke: bool,
-        tick: Tick,
-        root: Path,
-    ) -> tuple[Measured, dict[str, list[Any]]]:
-        """Measure it: its reads by name, as (dims, array, unit), and the levels of their dims."""
-        return measure(self, seeds, folder, device, smoke, tick, root)
 
     @property
     def direction(self) -> Direction | None:
@@ -218,6 +187,26 @@ class Task:
 
     def _learned(self, name: str) -> bool:
         return directions.way_of(directions.find(self.directions, name)) in directions.LEARNED
+
+
+def axes(task: Task) -> dict[str, Axes]:
+    """Give what an arm measures, with its dimensions and their levels."""
+    swept: dict[str, Sequence[Any]] = {**models.levels(task.model)}
+    swept |= task.intervention.sweep if task.intervention else {}
+    unit = {task.prompts.unit: task.levels}
+    return {read.name: {**swept, **read.sweep, **unit} for read in task.reads}
+
+
+def seconds(task: Task, size: Mapping[str, int], runs: int) -> float:
+    """Guess the CPU-seconds of the passes of so many runs of an arm in a model of this size."""
+    length = sum(len(task.prompts.rows[i].text) for i in task.rows) / SIGNS
+    points = len(interventions.points(task.intervention)) if task.intervention else 1
+    variants = points * (runs if task.drawn else 1)
+    each = length / len(task.rows)
+    looked = sum(reads.unembedded(r, each) for r in task.reads) * len(task.rows)
+    written = max((r.tokens for r in task.reads if r.generates), default=0) * len(task.rows)
+    products = (length + written) * blocks(size) + looked * size["d"] * size["v"]
+    return PASS * variants * products
 
 
 def measure(

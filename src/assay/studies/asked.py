@@ -23,6 +23,7 @@ from assay.ask import (
     interventions,
     measuring,
     models,
+    probe_tasks,
     probes,
     prompts,
     reads,
@@ -31,7 +32,7 @@ from assay.ask import (
 )
 from assay.ask.controls import Control
 from assay.ask.measuring import Measured, Task, said
-from assay.ask.probes import MAJORITY, ProbeTask
+from assay.ask.probe_tasks import MAJORITY, ProbeTask
 from assay.ask.prompts import PromptSet
 from assay.ask.tables import Diff, Intervention, Model, Probe, Train
 from assay.core import foreign
@@ -51,8 +52,8 @@ from assay.studies.text import Study, Text
 from assay.subjects import sizes
 from assay.subjects.folder import ModelFolder, find, fingerprint
 
-PASS, LOADING, DRAWING = 2 / 50e9, 5.0, 2e-8
-"""CPU-seconds for each weight and token of one pass, to load a model, and to draw a weight."""
+LOADING, DRAWING = 5.0, 2e-8
+"""CPU-seconds to load a model, and to draw a weight."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +207,7 @@ class Asked:
             raise ExperimentError(f"there are no prompts {name!r}; {hint}")
         source = self.prompts.get(table.prompts, self.first)
         task = ProbeTask(model, table, source, self.prompts.get(table.test))
-        probes.check(task)
+        probe_tasks.check(task)
         parts, name = [Part(f"{prefix}{table.name}", task)], f"{prefix}{table.name}"
         for control in controls.of_probe(table, trained=not model.like):
             mine = dataclasses.replace(task, control=control.name)
@@ -486,7 +487,9 @@ class Asked:
 
         def measure(runs: Runs[AskedSpec], trained: Trained, bench: Bench) -> xr.Dataset:
             def build(path: Path) -> None:
-                measured, coords = self._trained_by(bench, part.task).measure(
+                task = self._trained_by(bench, part.task)
+                measured, coords = _engine(task).measure(
+                    task,
                     runs.seeds,
                     self.folder,
                     str(bench.device),
@@ -508,7 +511,7 @@ class Asked:
 
     def measured(self, part: Part) -> dict[str, Axes]:
         """What an arm measures, with its dimensions and their levels."""
-        return part.task.axes
+        return _engine(part.task).axes(part.task)
 
     def range_of(self, arm: str, measure: str) -> tuple[float | None, float | None]:
         """The least and greatest number that a measure of an arm can be; None for no end."""
@@ -567,7 +570,7 @@ class Asked:
         if isinstance(task, ProbeTask):
             names = [t.name for t in study.probe]
             with self._located(who, "probe", names.index(task.table.name)):
-                probes.check_sites(task, folder)
+                probe_tasks.check_sites(task, folder)
             return []
         for read in task.reads if part.control is None else ():
             with self._located(who, "read", study.read.index(read)):
@@ -639,9 +642,9 @@ class Asked:
                 return None
             whole = measuring.blocks(size) + size["d"] * size["v"]
             drawing = runs * (whole + size["d"] * size["v"]) * DRAWING if model.like else 0.0
-            reading = PASS * task.weights_read(size, runs)
+            reading = _engine(task).seconds(task, size, runs)
             if not part.of and (table := self.trains.get(states[0])):
-                reading += 3 * PASS * table.steps * table.batch * table.context * whole
+                reading += 3 * measuring.PASS * table.steps * table.batch * table.context * whole
             each += len(states) * (LOADING / 4 + drawing + reading) / runs
         return each
 
@@ -704,6 +707,11 @@ def _load(path: Path, runs: int) -> tuple[Measured, dict[str, list[Any]]]:
             array = np.repeat(array[:1], runs, 0) if len(array) != runs else array
             measured[name] = (dims, array, unit)
     return measured, about["coords"]
+
+
+def _engine(task: Task | ProbeTask) -> Any:
+    """What measures a task."""
+    return probes if isinstance(task, ProbeTask) else measuring
 
 
 def places(study: Study) -> Iterator[tuple[str, str]]:
