@@ -102,12 +102,15 @@ class PromptSet:
         train = [i for i, group in enumerate(groups) if group in learned]
         return train, [i for i, group in enumerate(groups) if group not in learned]
 
-    def sample(self, rows: Sequence[int], seed: int, *, labelled: bool = False) -> list[int]:
+    def sample(
+        self, rows: Sequence[int], seed: int, *, labelled: bool = False, label: str = "label"
+    ) -> list[int]:
         """Draw about two thirds of the groups among these rows, of each label at least one row; the
         seed says which."""
         split = self.table.split
         groups = self.column(split, rows) if split else [str(i) for i in rows]
-        kinds = self.column("label", rows) if labelled and not split and self._labelled else []
+        known = labelled and not split and all(label in self.rows[i].columns for i in rows)
+        kinds = self.column(label, rows) if known else []
         kind_of = dict(zip(groups, kinds, strict=True)) if kinds else dict.fromkeys(groups, "")
         chosen: set[str] = set()
         for kind in dict.fromkeys(kind_of.values()):
@@ -115,10 +118,6 @@ class PromptSet:
             order = rng.permutation(np.array([seed]), f"ask.sample.{kind}", 0, len(names))[0]
             chosen |= {names[i] for i in order[: max(1, round(2 * len(names) / 3))]}
         return [i for i, group in zip(rows, groups, strict=True) if group in chosen]
-
-    @property
-    def _labelled(self) -> bool:
-        return all("label" in row.columns for row in self.rows)
 
 
 def load(table: Prompts, folder: Path) -> PromptSet:
@@ -152,7 +151,7 @@ def load(table: Prompts, folder: Path) -> PromptSet:
         for template in templates or ("{text}",):
             told = {"template": template} if len(templates) > 1 else {}
             row = Row("", {**told, **columns}, place, {})
-            text, spans = _filled(row, template)
+            text, spans = filled(row, template)
             if not text.strip():
                 raise DataError(f"{place} is empty; a prompt has at least one token")
             rows.append(Row(text, row.columns, place, spans))
@@ -171,7 +170,7 @@ def _written(value: object) -> str:
     return str(value)
 
 
-def _filled(row: Row, template: str) -> tuple[str, dict[str, int]]:
+def filled(row: Row, template: str) -> tuple[str, dict[str, int]]:
     """A template filled from a row, and where in it each slot's value ends."""
     text, spans, last = "", {}, 0
     for match in SLOT.finditer(template):

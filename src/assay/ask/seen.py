@@ -67,10 +67,6 @@ class Prompt:
         last = next((i for i, (x, y) in pairs if x != y), min(len(joined), len(own)) - 1)
         return self.opening + max(0, last)
 
-    def positions(self, place: Place) -> list[int] | None:
-        """The positions of an intervention; None for all."""
-        return None if place == "all" else [self.at(place)]
-
 
 def prompt(folder: ModelFolder, row: Row) -> Prompt:
     """The tokens of a row as a model of this folder reads it."""

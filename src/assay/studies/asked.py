@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from assay.ask import controls, interventions, measuring, prompts, reads
+from assay.ask import controls, dictionaries, directions, interventions, measuring, prompts, reads
 from assay.ask.controls import Control
 from assay.ask.measuring import Task
 from assay.ask.prompts import PromptSet
@@ -26,6 +26,7 @@ from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.data.names import model_in_words
+from assay.lab.plan.plan import ROOT
 from assay.studies.text import Text
 from assay.subjects import sizes
 from assay.subjects.folder import find, fingerprint
@@ -91,7 +92,8 @@ class Part:
         """The directions that decide its numbers."""
         table = self.task.intervention
         names = {r.projection for r in self.task.reads}
-        names |= {table.add, table.project_out} if table else set()
+        at = [interventions.swept(table, p) for p in interventions.points(table)] if table else []
+        names |= {name for t in at for name in (t.add, t.project_out)}
         return [d for d in self.task.directions if d.name in names]
 
 
@@ -121,6 +123,9 @@ class Asked:
             raise text.error(
                 ("model",), 'a model is asked something: write [[prompts]] and text = "…"'
             )
+        for i, direction in enumerate(study.direction):
+            with text.located("direction", i):
+                directions.check(direction)
         for i, read in enumerate(study.read):
             with text.located("read", i):
                 reads.check(read)
@@ -133,7 +138,8 @@ class Asked:
             self.parts.append(self._part(f"{prefix}main", model))
             for i, table in enumerate(study.intervene):
                 with text.located("intervene", i):
-                    interventions.way_of(table)
+                    interventions.check(table, study.direction)
+                    table = interventions.expanded(table, study.direction)
                     name = f"{prefix}{table.name}"
                     self.parts.append(self._part(name, model, table))
                     for control in controls.of_intervention(table, study.direction):
@@ -230,6 +236,7 @@ class Asked:
                 str(bench.device),
                 runs.shared.smoke,
                 lambda done, total: bench.report(done, total, "prompts"),
+                bench.root,
             )
             return measures(runs, coords=coords, **named)
 
@@ -261,7 +268,21 @@ class Asked:
             names = [m.like or m.name for m in self.models]
             raise self.text.error(("model", names.index(name), "name"), e) from e
         digests = {f"prompts {n}": p.digest for n, p in self.prompts.items()}
-        return {"model": model, **digests}
+        return {"model": model, **digests, **self._dictionaries}
+
+    @cached_property
+    def _dictionaries(self) -> Mapping[str, str]:
+        """The contents of the dictionaries whose features are directions or clamped, by name."""
+        contents: dict[str, str] = {}
+        for table, i, of in (
+            *(("direction", i, d.feature) for i, d in enumerate(self.text.study.direction)),
+            *(("intervene", i, t.clamp) for i, t in enumerate(self.text.study.intervene)),
+        ):
+            if of is not None:
+                with self.text.located(table, i):
+                    source = dictionaries.source(of[0], self.folder, ROOT.get())
+                contents[f"dictionary {of[0]}"] = source.sha256
+        return contents
 
     def seconds(self, part: Part, runs: int) -> float | None:
         """CPU-seconds of one run of an arm, by the size of its model and its prompts; None
