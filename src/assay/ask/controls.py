@@ -24,9 +24,10 @@ RANDOM = Control("random", "any direction as long, among those that activations 
 FEATURE = Control("random", "another feature that is on in these prompts, as long, does it")
 TOKENS = Control("tokens", "that of random tokens, as long, does it")
 SHUFFLED = Control("shuffled", "a direction learned from labels that tell nothing does it")
-LAYER = Control("layer", "the same direction learned a third of the model away does it")
+LAYER = Control("layer", "what it has at right angles, learned a third of the model away, does it")
 HEADS = Control("heads", "as many other heads of the same blocks that write as much do it")
 ELSEWHERE = Control("layer", "the same change a third of the model away does it")
+TOKEN = Control("token", "the same change at another token does it")
 UNRELATED = Control("unrelated", "what an unrelated prompt has there does it")
 
 
@@ -56,8 +57,18 @@ def _of_point(table: Intervention, tables: Sequence[Direction]) -> tuple[Control
     if way == "clamp":
         return (FEATURE,)
     sites = (table.site,) if isinstance(table.site, str) else table.site
-    place = (HEADS,) if table.heads else (ELSEWHERE,) if all(map(_in_a_block, sites)) else ()
+    place: tuple[Control, ...] = (ELSEWHERE,) if all(map(_in_a_block, sites)) else ()
+    if table.heads:
+        place = (HEADS,)
+    elif table.position != "all" and all(map(_is_stream, sites)):
+        place = (TOKEN,)
     return (UNRELATED, *place) if table.patch == "corrupted" else place
+
+
+def _is_stream(site: str) -> bool:
+    """Whether a site is the residual stream itself, which hands on what it has to the next block,
+    so that the same site of another block is no other place."""
+    return ".hook_resid_" in site or site == "hook_embed"
 
 
 def _in_a_block(site: str) -> bool:

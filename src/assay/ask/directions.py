@@ -377,12 +377,19 @@ def random_like(
     if len(x) < 2:  # nothing spreads there
         x = torch.eye(len(direction), dtype=direction.dtype, device=direction.device)
     weights = rng.normal(np.array([seed - seed % 2]), "ask.random", 0, (len(x),))[0]
-    unit = direction / direction.norm()
     drawn = torch.from_numpy(weights).to(direction) @ x.to(direction)
-    aside = drawn - (drawn @ unit) * unit
-    if float(aside.norm()) <= SAME * float(drawn.norm()):
-        raise DataError("activations spread along the direction alone; name other controls")
-    return sign_of(seed) * aside * (direction.norm() / aside.norm())
+    return sign_of(seed) * as_long_as(aside(drawn, direction), direction)
+
+
+def aside(
+    direction: Float[torch.Tensor, "d"], other: Float[torch.Tensor, "d"]
+) -> Float[torch.Tensor, "d"]:
+    """What a direction has at right angles to another. Raises: DataError where it has nothing."""
+    unit = other / other.norm()
+    rest = direction - (direction @ unit) * unit
+    if float(rest.norm()) <= SAME * float(direction.norm()):
+        raise DataError("a control's direction is that of the intervention; name other controls")
+    return rest
 
 
 def as_long_as(

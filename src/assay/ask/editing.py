@@ -80,11 +80,13 @@ class Editing:
             places = [(site, None)]
             return [interventions.edits_of(at, p, places, feature=put) for p in self.prompts]
         places = self._places(at, seed)
+        sites = [site for site, _ in places]
+        shift = self._shift(at, sites[0], seed) if self.control == "token" else 0
         if at.ablate == "zero":
-            return [interventions.edits_of(at, p, places) for p in self.prompts]
-        put_there = self._put(at, [site for site, _ in places], seed)
+            return [interventions.edits_of(at, p, places, shift=shift) for p in self.prompts]
+        put_there = self._put(at, sites, seed, shift=shift)
         return [
-            interventions.edits_of(at, p, places, rows=rows)
+            interventions.edits_of(at, p, places, rows=rows, shift=shift)
             for p, rows in zip(self.prompts, put_there, strict=True)
         ]
 
@@ -129,7 +131,10 @@ class Editing:
             return directions.as_long_as(learner.tokens(table, seed), true)
         if self.control == "layer":
             far = directions.far_layer(at, self.model.layers)
-            return directions.as_long_as(learner.vector(table, far, seed), true)
+            # with its share of the true one it would be the same explanation, as a stream hands on
+            # its directions from block to block
+            other = directions.aside(learner.vector(table, far, seed), true)
+            return directions.as_long_as(other, true)
         return true
 
     def _around(self, site: Site) -> Float[torch.Tensor, "n d"]:
@@ -267,6 +272,30 @@ class Editing:
             sizes[layer] = float(size / stream_size)
         return Site(site.kind, max(near, key=sizes.__getitem__))
 
+    def _shift(self, table: Intervention, site: Site, seed: int) -> int:
+        """By how many tokens the change is moved: to where it changes most of what is there, so
+        that a token at which both texts are alike is no excuse. Raises: DataError where no prompt
+        has room."""
+        some = self.prompts[:SIZED]
+        here = [p.at(table.position) for p in self.prompts]
+        least = max(max(1, p.opening) - t for p, t in zip(self.prompts, here, strict=True))
+        most = min(len(p.tokens) - 1 - t for p, t in zip(self.prompts, here, strict=True))
+        sizes: dict[int, float] = {}
+        for shift in sorted((n for n in range(least, most + 1) if n), key=lambda n: (abs(n), n)):
+            new = self._put(table, [site], seed, some, shift) if table.ablate != "zero" else None
+            shares = []
+            for i, (t, acts) in enumerate(zip(here, self._seen(some, [site]), strict=False)):
+                old = acts[site][t + shift].float()
+                there = 0 * old if new is None else new[i][site][t + shift].float()
+                shares.append(float((there - old).norm() / old.norm().clamp_min(1e-30)))
+            sizes[shift] = round(sum(shares), 4)
+        if not sizes:
+            raise DataError(
+                f"{table.name!r}: the control `token` moves the change to another token, and there "
+                f"is none that all prompts have around {table.position}; name other controls"
+            )
+        return max(sizes, key=sizes.__getitem__)
+
     def _sizes(
         self, table: Intervention, site: Site, seed: int, *, by_head: bool = True
     ) -> torch.Tensor:
@@ -294,11 +323,12 @@ class Editing:
         sites: Sequence[Site],
         seed: int,
         prompts: Sequence[Prompt] | None = None,
+        shift: int = 0,
     ) -> list[dict[Site, Rows]]:
         """What goes to the sites of each prompt, a row for each of its tokens."""
         some = self.prompts if prompts is None else prompts
         if table.ablate == "mean":
-            return self._means(table, sites, some)
+            return self._means(table, sites, some, shift)
         place: Place = table.position
         if table.patch == "corrupted" and self.control != "unrelated":
             others = [corrupted(self.learner.measured, p) for p in some]
@@ -308,12 +338,12 @@ class Editing:
             others = self._partners(some, place, seed)
         acts = self._seen(others, sites)
         return [
-            {site: _aligned(site, of[site], p, other, place) for site in sites}
+            {site: _aligned(site, of[site], p, other, place, shift) for site in sites}
             for p, other, of in zip(some, others, acts, strict=True)
         ]
 
     def _means(
-        self, table: Intervention, sites: Sequence[Site], some: Sequence[Prompt]
+        self, table: Intervention, sites: Sequence[Site], some: Sequence[Prompt], shift: int
     ) -> list[dict[Site, Rows]]:
         """Means over the prompts: at one position that of this position; at all that of all tokens,
         where the first that the model reads, often many times larger, has a mean of its own."""
@@ -324,7 +354,8 @@ class Editing:
         for site in sites:
             of = [x[site] for x in acts]
             if table.position != "all":
-                rows = [x[p.at(table.position)] for p, x in zip(self.prompts, of, strict=True)]
+                here = [p.at(table.position) + shift for p in self.prompts]
+                rows = [x[t] for t, x in zip(here, of, strict=True)]
                 mean = torch.stack(rows).mean(0)
                 first = mean
             else:
@@ -411,7 +442,9 @@ def _check_pair(p: Prompt, other: Prompt, place: Place) -> None:
         )
 
 
-def _aligned(site: Site, rows: Rows, p: Prompt, other: Prompt, place: Place) -> Rows:
+def _aligned(
+    site: Site, rows: Rows, p: Prompt, other: Prompt, place: Place, shift: int = 0
+) -> Rows:
     """What another text has, a row for each token of the prompt: at one position its own, else
     token by token from the first, the last of a shorter one standing for all that it lacks. Raises:
     DataError where it has no such position, or a site has no row for each token."""
@@ -431,5 +464,7 @@ def _aligned(site: Site, rows: Rows, p: Prompt, other: Prompt, place: Place) -> 
                 f"{p.row.place}: its pair has another number of tokens and no slot {place}; write "
                 f'corrupted = "… {place} …" in [[prompts]], or position = -1'
             )
-        index[p.at(place)] = p.at(place) if named else other.at(place)
+        there = p.at(place) if named else other.at(place)
+        # a pair's other text may end sooner
+        index[p.at(place) + shift] = min(max(0, there + shift), m - 1)
     return rows[index]

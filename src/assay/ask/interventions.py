@@ -181,6 +181,7 @@ def edits_of(
     vector: Float[torch.Tensor, "d"] | None = None,
     rows: Mapping[Site, Float[torch.Tensor, "s ..."]] | None = None,
     feature: Put | None = None,
+    shift: int = 0,
 ) -> Edits:
     """The edits of one prompt.
 
@@ -191,9 +192,10 @@ def edits_of(
         vector: what is added or taken out.
         rows: what is put at each token, as many as the prompt has.
         feature: what sets a feature.
+        shift: by how many tokens a single position is moved.
     """
     way = way_of(table)
-    positions = positions_of(table, prompt)
+    positions = positions_of(table, prompt, shift)
     combined: Edits = {}
     for site, heads in places:
         if way == "add":
@@ -213,10 +215,10 @@ def edits_of(
     return combined
 
 
-def positions_of(table: Intervention, prompt: Prompt) -> slice | list[int] | None:
+def positions_of(table: Intervention, prompt: Prompt, shift: int = 0) -> slice | list[int] | None:
     """The positions that are changed; None for all, with those that a model writes on behind."""
     if table.position != "all":
-        return [prompt.at(table.position)]
+        return [prompt.at(table.position) + shift]
     # dictionaries are not made for a first token, whose activations are many times larger
     first = max(1, prompt.opening) if table.clamp else prompt.opening
     return slice(first, None) if first else None
