@@ -64,7 +64,8 @@ def folder(tmp_path_factory):
 
 def coin(letter, n):
     """A label that tells nothing."""
-    return "heads" if (7 * ord(letter) + 3 * n * ord(letter) + n) % 11 < 5 else "tails"
+    order = np.random.default_rng(n).permutation(26)
+    return "heads" if order[ord(letter) - ord("A")] < 13 else "tails"
 
 
 HEAD = """

@@ -196,6 +196,18 @@ class Learner:
     def _all_examples(self, table: Direction, site: Site) -> Examples:
         return self._of(table, site, *self._prompts(table))
 
+    def spread(self, table: Direction, site: Site) -> Float[torch.Tensor, "row d"] | None:
+        """How the activations spread among which a direction is learned, each less the mean of its
+        label, so that what the labels tell has no share in it; None where nothing is learned."""
+        if way_of(table) not in LEARNED:
+            return None
+        examples = self._all_examples(table, site)
+        acts = examples.acts.clone()
+        for name in {*examples.labels}:
+            rows = [i for i, label in enumerate(examples.labels) if label == name]
+            acts[rows] -= acts[rows].mean(0)
+        return acts
+
     def _of(
         self, table: Direction, site: Site, prompts: PromptSet, rows: Sequence[int]
     ) -> Examples:
@@ -372,7 +384,7 @@ def random_like(
     Formula: v = Σ g_i (x_i − x̄) / ‖x_i − x̄‖ with normal g_i, less its share of the direction
     """
     x = around - around.mean(0) if len(around) else around
-    x = x[x.norm(dim=1) > SAME * around.norm(dim=1).mean()] if len(x) else x
+    x = x[x.norm(dim=1) > SAME * float(x.norm(dim=1).mean())] if len(x) else x
     x = x / x.norm(dim=1, keepdim=True)
     if len(x) < 2:  # nothing spreads there
         x = torch.eye(len(direction), dtype=direction.dtype, device=direction.device)

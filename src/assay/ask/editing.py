@@ -124,7 +124,9 @@ class Editing:
             live = self._live(table.feature[0], at)
             return directions.as_long_as(learner.feature(table, live, seed), true)
         if self.control == "random":
-            return directions.random_like(true, self._around(site), seed)
+            around = learner.spread(table, at)
+            around = self._around(site) if around is None else around
+            return directions.random_like(true, around, seed)
         if self.control == "shuffled":
             return directions.as_long_as(learner.shuffled(table, at, seed), true)
         if self.control == "tokens":
