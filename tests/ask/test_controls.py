@@ -152,6 +152,38 @@ def test_the_planted_head_holds_against_other_heads_and_another_head_does_not(fo
     assert verdict(folder, tmp_path, ABLATED.format(how="zero", head="1.3")).outcome == "fails"
 
 
+CLAMPED = """
+[[intervene]]
+name = "set"
+clamp = ["it.safetensors", {latent}]
+value = 9
+[[claim]]
+text = "Setting it makes a likelier than b"
+holds = "set.r - main.r > 1"
+threshold = "plan: a nat"
+"""
+
+
+def test_the_planted_feature_holds_against_other_features_and_another_does_not(folder, tmp_path):
+    """A dictionary beside the study, of which latent 3 alone writes to number 0."""
+    draw = torch.Generator().manual_seed(0)
+    w_dec = torch.randn(1, 12, 24, generator=draw)
+    w_dec[:, :, 0] = 0
+    w_dec[0, 3] = 3 * torch.eye(24)[0]
+    of = assay.Dictionary(
+        0.1 * torch.randn(1, 24, 12, generator=draw),
+        torch.full((1, 12), 2.0),
+        w_dec,
+        torch.zeros(1, 24),
+        assay.dictionaries.ReLU(),
+        sites=(STREAM,),
+    )
+    write(of, tmp_path / "it.safetensors", "assay")
+    judged = verdict(folder, tmp_path, CLAMPED.format(latent=3))
+    assert judged.outcome == "holds" and judged.controls["set/random"].outcome == "fails"
+    assert verdict(folder, tmp_path, CLAMPED.format(latent=4)).outcome != "holds"
+
+
 # which there are ----------------------------------------------------------------------------------
 
 

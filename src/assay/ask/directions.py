@@ -415,7 +415,7 @@ def as_long_as(
 
 
 def far_layer(site: Site, layers: int) -> Site:
-    """The same site a third of the model away: earlier, where that is not the first block, else
+    """Go to this site a third of the model away: earlier, where that is not the first block, else
     later. Raises: DataError where there is no other block."""
     if site.layer is None or layers < 2:
         raise DataError(f"{site} is in no other block of this model; name other controls")

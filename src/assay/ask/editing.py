@@ -252,7 +252,7 @@ class Editing:
         return [(Site("z", layer), numbers) for layer, numbers in by_layer.items()]
 
     def _elsewhere(self, table: Intervention, site: Site, named: Sequence[Site], seed: int) -> Site:
-        """The same site a third of the model away, earlier or later: where the change is larger
+        """Go to this site a third of the model away, earlier or later: where the change is larger
         beside the stream, so that a dead place is no excuse. Raises: DataError where there is
         none."""
         layers = self.model.layers

@@ -65,7 +65,7 @@ def check(table: Intervention, tables: Sequence[Direction]) -> None:
 def _check_sweep(table: Intervention, tables: Sequence[Direction]) -> None:
     fields = [f for f in table.__struct_fields__ if f not in FIXED]
     names = {table.add, table.project_out}
-    names |= {level for way in ("add", "project_out") for level in table.sweep.get(way, ())}
+    names |= {str(n) for way in ("add", "project_out") for n in table.sweep.get(way, ())}
     about = [table, *(t for t in tables if t.name in names)]
     texts = [str(getattr(t, field)) for t in about for field in t.__struct_fields__]
     slots = {name for text in texts for name in SLOT.findall(text)}
