@@ -7,6 +7,7 @@ import torch
 from naive_asking import READS, Naive, direction, intervention, make, measured, rows_of
 
 import assay
+from assay.ask.tables import Read
 from assay.core.errors import DataError, ModelError
 from assay.dictionaries.formats.writing import write
 
@@ -258,6 +259,43 @@ def _prefix(x, source):
     x = x.clone()
     x[0, : len(source)] = source
     return x
+
+
+@pytest.mark.parametrize("how", ["mean", "patch", "last"])
+def test_what_is_written_on_is_changed_by_ablations_and_not_by_patches(subject, how):
+    """The likeliest token each time, all tokens run anew; one position is one of the prompt."""
+    folder, naive = subject
+    pairs = alike()
+    acts = [naive.acts(row.text, Z) for row in pairs.rows]
+    rest = torch.cat([x[max(1, len(naive.opening)) :] for x in acts]).mean(0)
+    first = torch.stack([x[0] for x in acts]).mean(0)
+    last = torch.stack([x[-1] for x in acts]).mean(0)
+    for row in pairs.rows:
+        source = naive.acts(TEMPLATE.replace("{who}", "{alike}").format(**row.columns), Z)
+        tokens = naive.tokens(row.text)
+        n = len(tokens)
+
+        def put(x, n=n, source=source):
+            x = x.clone()
+            for s in range(len(naive.opening), x.shape[1]):
+                if how == "mean":
+                    x[0, s, 2] = (first if s == 0 else rest)[2]
+                elif how == "patch" and s < n:
+                    x[0, s] = source[s]
+                elif how == "last" and s == n - 1:
+                    x[0, s, 2] = last[2]
+            return x
+
+        for _ in range(6):
+            tokens.append(int(naive.logits(tokens, {Z: put})[-1].argmax()))
+        read = Read(name="w", generates=(naive.tokenizer.decode(tokens[n:]),), tokens=6)
+        table = {
+            "mean": intervention(ablate="mean", heads=["1.2"]),
+            "patch": intervention(patch="corrupted", site=Z),
+            "last": intervention(ablate="mean", heads=["1.2"], position=-1),
+        }[how]
+        got, _ = measured(folder, pairs, table, reads=(read,))
+        assert got["w"][0, pairs.rows.index(row)] == 1
 
 
 def test_points_of_a_sweep_are_what_each_gives_alone(subject, three):
